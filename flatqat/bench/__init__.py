@@ -1,0 +1,1 @@
+"""The benchmark: plan, train, evaluate, record, report, check."""

@@ -1,0 +1,66 @@
+"""What the numbers were computed with: versions, device, threads."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from flatqat import __version__
+from flatqat.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+RECORDED = ("torch", "numpy")
+REQUIRED = ("torch", "numpy", "scipy", "pandas", "pillow", "safetensors", "scikit-learn", "pyarrow", "typer", "rich")
+OPTIONAL = {"torchvision": "zoo", "timm": "zoo"}
+
+
+def environment(device: "torch.device", threads: int) -> dict[str, Any]:
+    """Versions and hardware, for a record."""
+    import torch
+
+    cuda = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return {
+        "flatqat": __version__,
+        "python": platform.python_version(),
+        **{package: installed(package) for package in RECORDED},
+        "device": cuda or f"cpu ({platform.machine()})",
+        "threads": threads,
+    }
+
+
+def installed(package: str) -> str | None:
+    """The version of a package, or None."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def choose_device(name: str) -> "torch.device":
+    """`auto`, `cpu`, `cuda` or `cuda:1` to a device that is there. Raises UsageError."""
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    kind, _, index = name.partition(":")
+    if kind != "cuda" or (index and not index.isdigit()):
+        raise UsageError(f"--device: expected auto, cpu, cuda or cuda:INDEX, got {name!r}")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(index or 0) >= count:
+        raise UsageError(f"--device {name}: this machine has {count} CUDA devices; use --device cpu")
+    return torch.device(name)
+
+
+def prepare(device: "torch.device", threads: int) -> None:
+    """Set threads and ask for deterministic full-precision arithmetic."""
+    import torch
+
+    torch.set_num_threads(threads)
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False

@@ -1,0 +1,60 @@
+"""The record of a cell, put together from what training, measuring and evaluating left in the store."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from flatqat.bench.env import environment
+from flatqat.bench.plan import Job, Request
+from flatqat.bench.store import Arrays, Store
+from flatqat.bench.train import training_log
+from flatqat.spec import Record
+
+
+def assemble(job: Job, request: Request, store: Store, device: torch.device) -> tuple[Record, Arrays]:
+    """The finished record of a job and its per-image outcomes, `<shift>:pred` and `<shift>:margin`."""
+    scores, outcomes = {}, {}
+    for shift in job.suite.shifts:
+        scores[shift.name], arrays = store.read_scores(job.cell, shift.name)
+        outcomes |= {f"{shift.name}:{name}": array for name, array in arrays.items()}
+    record = Record(
+        cell=job.cell,
+        status="done",
+        scores=scores,
+        flatness=store.read_flatness(job.cell) or {},
+        train=training_log(store, job),
+        protocol=protocol(job, request.weights),
+        env=environment(device, threads=request.threads),
+    )
+    return record, outcomes
+
+
+def failed(job: Job, failure: Exception) -> Record:
+    return Record(cell=job.cell, status="failed", reason=str(failure))
+
+
+def skipped(job: Job, start: Record) -> Record:
+    """For a job whose start failed or was skipped itself."""
+    return Record(cell=job.cell, status="skipped", reason=f"its start {start.cell.label} {start.status}: {start.reason}")
+
+
+def protocol(job: Job, weights: Path | None) -> dict[str, Any]:
+    """Everything about how the numbers were made that is not in the cell's own names."""
+    return {
+        "suite": job.suite.protocol,
+        "quant": {**asdict(job.quant), "keep": list(job.quant.keep)},
+        "method": asdict(job.config),
+        "budget": asdict(job.budget),
+        "start": job.start.cell.label if job.start else (weights.name if weights else "random weights"),
+        "shifts": {
+            shift.name: {
+                "family": shift.family,
+                "severity": shift.severity,
+                "pool": shift.pool,
+                "headline": shift.headline,
+            }
+            for shift in job.suite.shifts
+        },
+    }

@@ -1,0 +1,60 @@
+"""The whole benchmark: plan -> train -> measure -> evaluate -> record. Each step resumes on its own."""
+
+import torch
+
+from flatqat.bench.evaluate import evaluate
+from flatqat.bench.measure import measure
+from flatqat.bench.plan import Job, Plan
+from flatqat.bench.progress import Progress
+from flatqat.bench.record import assemble, failed, skipped
+from flatqat.bench.store import Store
+from flatqat.bench.train import train
+from flatqat.bench.verify import check_data
+from flatqat.errors import TrainingFailed
+from flatqat.spec import Record
+
+
+def run(plan: Plan, device: torch.device, progress: Progress) -> list[Record]:
+    """Run what is missing of a plan; returns the record of every scored job, in the plan's order."""
+    request, store = plan.request, Store(plan.request.results)
+    store.check_writable()
+    todo = missing(plan, store)
+    check_data(plan, todo)
+    if request.rerun:
+        for job in todo:
+            store.forget_work(job.cell)
+    broken: dict[str, Record] = {}
+    for job in todo:
+        if job.start and job.start.cell.id in broken:
+            broken[job.cell.id] = skipped(job, broken[job.start.cell.id])
+            continue
+        try:
+            train(job, request, store, device, progress)
+            measure(job, request, store, device, progress)
+        except TrainingFailed as failure:
+            progress.say(f"failed: {job.title}: {failure}")
+            broken[job.cell.id] = failed(job, failure)
+    for suite in plan.suites:
+        waiting = [job for job in todo if job.scored and job.suite is suite and job.cell.id not in broken]
+        evaluate(suite, waiting, request, store, device, progress)
+    for job in todo:
+        if job.scored:
+            record, outcomes = broken.get(job.cell.id), None
+            if record is None:
+                record, outcomes = assemble(job, request, store, device)
+            store.write_record(record, outcomes)
+    return [record for job in plan.scored() if (record := store.record(job.cell))]
+
+
+def missing(plan: Plan, store: Store) -> list[Job]:
+    """The scored jobs that are not complete, and the starts that they need, in the plan's order."""
+    request = plan.request
+    needed = {
+        job.cell.id
+        for job in plan.scored()
+        if request.rerun or not store.is_complete(job.cell, flatness=request.flatness)
+    }
+    for job in reversed(plan.jobs):
+        if job.cell.id in needed and job.start and (request.rerun or not store.has_weights(job.cell)):
+            needed.add(job.start.cell.id)
+    return [job for job in plan.jobs if job.cell.id in needed]

@@ -1,0 +1,58 @@
+"""`--set anchor.strength=0.1`: text to a checked value of a frozen config."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from flatqat.errors import UsageError, unknown
+
+Settings = Mapping[str, Mapping[str, str]]
+
+
+def parse_settings(texts: Iterable[str]) -> Settings:
+    """Group `owner.key=value` texts as {owner: {key: value text}}."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for text in texts:
+        name, equals, value = text.partition("=")
+        owner, dot, key = name.partition(".")
+        if not (equals and dot and owner and key):
+            raise UsageError(f"--set: expected OWNER.KEY=VALUE such as anchor.strength=0.1, got {text!r}")
+        found[owner.strip()][key.strip()] = value.strip()
+    return found
+
+
+def configure(config_type: type[Any], owner: str, values: Mapping[str, str]) -> dict[str, Any]:
+    """The given values as the types of `config_type`'s fields. Raises UsageError on keys and values."""
+    hints = get_type_hints(config_type)
+    choices = [field.name for field in fields(config_type)]
+    for key in values:
+        if key not in choices:
+            raise unknown(f"setting of {owner}", key, choices)
+    return {key: _convert(text, hints[key], f"{owner}.{key}") for key, text in values.items()}
+
+
+def changed(defaults: Any, values: Mapping[str, Any]) -> tuple[tuple[str, object], ...]:
+    """Those values that differ from `defaults`, sorted: what a cell's identity holds."""
+    return tuple(sorted((key, value) for key, value in values.items() if value != getattr(defaults, key)))
+
+
+def _convert(text: str, hint: Any, name: str) -> object:
+    if get_origin(hint) is Literal:
+        if text in get_args(hint):
+            return text
+        raise UsageError(f"--set {name}: expected one of {', '.join(get_args(hint))}, got {text!r}")
+    if get_origin(hint) in (Union, UnionType):
+        if text.lower() == "none" and NoneType in get_args(hint):
+            return None
+        hint = next(option for option in get_args(hint) if option is not NoneType)
+    if hint is bool:
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        raise UsageError(f"--set {name}: expected true or false, got {text!r}")
+    try:
+        return hint(text)
+    except ValueError:
+        word = {int: "a whole number", float: "a number"}.get(hint, hint.__name__)
+        raise UsageError(f"--set {name}: expected {word}, got {text!r}") from None

@@ -1,0 +1,201 @@
+"""The results folder: one small JSON record a cell, its per-image outcomes, and work in progress.
+
+    RESULTS/<suite>/<label>-<id>.json    the record; its existence is the cell's completion
+    RESULTS/<suite>/<label>-<id>.npz     predicted class and margin of every image of every shift
+    RESULTS/weights/<id>.safetensors     trained weights by training id, with the training log in their metadata
+    RESULTS/.work/<id>/                  scores of finished shifts and flatness, until the record is written
+
+Every file is written once, atomically: to a temporary file in the same folder, flushed, synced, renamed.
+"""
+
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from flatqat.errors import StoreError
+from flatqat.spec import SCHEMA, Cell, Record, Score
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` in one step: readers see the old file or the new one, never a part."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror or error}; nothing was changed there") from error
+
+
+def to_json(value: object) -> bytes:
+    """Canonical JSON for people and diffs: sorted keys, two spaces, no NaN."""
+    return (json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n").encode()
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Every array of an npz file; never executes pickles. Raises StoreError."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
+        raise StoreError(f"{path}: expected stored arrays, got a damaged file ({error}); "
+                         "delete it and run the cell again") from error
+
+
+class Store:
+    """One results folder. Reading never creates it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def check_writable(self) -> None:
+        """Raise StoreError now rather than after hours of training."""
+        probe = self.root / f".probe-{os.getpid()}"
+        write_atomically(probe, b"")
+        probe.unlink()
+
+    # Records
+
+    def record_path(self, cell: Cell) -> Path:
+        return self.root / cell.suite / f"{cell.label}.json"
+
+    def outcomes_path(self, cell: Cell) -> Path:
+        return self.record_path(cell).with_suffix(".npz")
+
+    def record(self, cell: Cell) -> Record | None:
+        """The record of a cell, or None."""
+        path = self.record_path(cell)
+        return read_record(path) if path.exists() else None
+
+    def records(self, suite: str | None = None) -> list[Record]:
+        """Every record, sorted by path. Raises StoreError on a damaged one."""
+        return [read_record(path) for path in sorted(self.root.glob(f"{suite or '*'}/*.json"))]
+
+    def find(self, name: str) -> Record:
+        """The one record whose id or label begins with `name`. Raises StoreError on none or several."""
+        found = [r for r in self.records() if r.cell.id.startswith(name) or r.cell.label.startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        what = f"{len(found)} of them" if found else "none"
+        labels = [r.cell.label for r in found or self.records()]
+        raise StoreError(f"cell {name!r}: expected the beginning of one stored id or label in {self.root}, "
+                         f"got {what}; there are: {', '.join(labels) or '(no records)'}")
+
+    def is_complete(self, cell: Cell, *, flatness: bool) -> bool:
+        """Whether a finished record is there, with flatness if that is asked for."""
+        record = self.record(cell)
+        return record is not None and record.status == "done" and bool(record.flatness or not flatness)
+
+    def write_record(self, record: Record, outcomes: Mapping[str, np.ndarray[Any, Any]] | None = None) -> None:
+        """Outcomes first, then the record, whose existence says that all of it is there."""
+        if outcomes is not None:
+            write_arrays(self.outcomes_path(record.cell), outcomes)
+        write_atomically(self.record_path(record.cell), to_json(_to_dict(record)))
+        shutil.rmtree(self._work(record.cell), ignore_errors=True)
+
+    def outcomes(self, cell: Cell) -> Arrays:
+        """`<shift>:pred` and `<shift>:margin` for every shift; empty where none are stored."""
+        path = self.outcomes_path(cell)
+        return read_arrays(path) if path.exists() else {}
+
+    # Work in progress
+
+    def weights_path(self, cell: Cell) -> Path:
+        return self.root / "weights" / f"{cell.training_id}.safetensors"
+
+    def has_weights(self, cell: Cell) -> bool:
+        return self.weights_path(cell).exists()
+
+    def has_scores(self, cell: Cell, shift: str) -> bool:
+        return self._scores_path(cell, shift).exists()
+
+    def write_scores(self, cell: Cell, shift: str, scores: Mapping[str, Score], outcomes: Arrays) -> None:
+        text = json.dumps({metric: asdict(score) for metric, score in scores.items()}, allow_nan=False)
+        write_arrays(self._scores_path(cell, shift), {**outcomes, "scores": np.array(text)})
+
+    def read_scores(self, cell: Cell, shift: str) -> tuple[dict[str, Score], Arrays]:
+        arrays = read_arrays(self._scores_path(cell, shift))
+        scores = json.loads(str(arrays.pop("scores")))
+        return {metric: Score(**score) for metric, score in scores.items()}, arrays
+
+    def write_flatness(self, cell: Cell, flatness: Mapping[str, Any]) -> None:
+        write_atomically(self._work(cell) / "flatness.json", to_json(flatness))
+
+    def read_flatness(self, cell: Cell) -> dict[str, Any] | None:
+        path = self._work(cell) / "flatness.json"
+        return _read_json(path) if path.exists() else None
+
+    def forget_work(self, cell: Cell) -> None:
+        """Drop weights and partial scores, so that the cell is computed anew; its record stays."""
+        shutil.rmtree(self._work(cell), ignore_errors=True)
+        self.weights_path(cell).unlink(missing_ok=True)
+
+    def _work(self, cell: Cell) -> Path:
+        return self.root / ".work" / cell.id
+
+    def _scores_path(self, cell: Cell, shift: str) -> Path:
+        return self._work(cell) / f"{shift.replace('/', '@')}.npz"
+
+
+def read_record(path: Path) -> Record:
+    """Read and check one record. Raises StoreError naming the file when it is damaged or from the future."""
+    data = _read_json(path)
+    schema = data.pop("schema", None)
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise StoreError(f"{path}: expected a record of schema {SCHEMA} or older, got {schema!r}; update flatqat")
+    try:
+        scores = {
+            shift: {metric: Score(**score) for metric, score in metrics.items()}
+            for shift, metrics in data.pop("scores").items()
+        }
+        return Record(**{**data, "cell": Cell.from_dict(data["cell"]), "scores": scores})
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _to_dict(record: Record) -> dict[str, Any]:
+    scores = {
+        shift: {metric: asdict(score) for metric, score in metrics.items()}
+        for shift, metrics in record.scores.items()
+    }
+    plain = {name: getattr(record, name) for name in Record.__dataclass_fields__}
+    return {**plain, "cell": record.cell.to_dict(), "scores": scores}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    if not isinstance(data, dict):
+        raise _damaged(path, TypeError(f"a {type(data).__name__} at the top level"))
+    return data
+
+
+def _damaged(path: Path, error: Exception) -> StoreError:
+    return StoreError(f"{path}: expected a record, got a damaged file ({error}); delete it and run the cell again")

@@ -1,0 +1,51 @@
+"""Every error that a user can cause, in one tree.
+
+    FlatqatError            exit code 2, one line, no traceback
+    ├── UsageError          an unknown name, a malformed option, an impossible matrix
+    ├── DataError           a missing folder, a wrong layout, an unreadable image, labels out of range
+    ├── WeightsError        a checkpoint that is absent, unsafe, damaged or made for another network
+    ├── StoreError          a results folder that cannot be written, a record that cannot be read
+    └── PluginError         a plugin file that fails to import or exports nothing
+    TrainingFailed          marks one cell as failed with its reason; the rest of the matrix goes on
+
+Anything else that escapes is a bug of flatqat's and shows its traceback.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class FlatqatError(Exception):
+    """A mistake that the user can mend; the message says what was expected, what came, and what to do."""
+
+
+class UsageError(FlatqatError):
+    """A name, an option or a combination that does not exist."""
+
+
+class DataError(FlatqatError):
+    """Data on disk that is missing, laid out wrongly or damaged."""
+
+
+class WeightsError(FlatqatError):
+    """A checkpoint that cannot be loaded safely and completely."""
+
+
+class StoreError(FlatqatError):
+    """A results folder or a record that cannot be used."""
+
+
+class PluginError(FlatqatError):
+    """A plugin that fails to import or does not export what its kind asks for."""
+
+
+class TrainingFailed(Exception):
+    """Training of one cell went wrong (a loss that is not finite, no memory); carries the reason."""
+
+
+def unknown(kind: str, got: str, choices: Iterable[str]) -> UsageError:
+    """The error for a name that is not among `choices`: lists them, the nearest first."""
+    names = sorted(choices)
+    nearest = get_close_matches(got, names, n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    return UsageError(f"unknown {kind} {got!r}: expected one of {', '.join(names) or '(none)'}{hint}")

@@ -1,0 +1,121 @@
+"""Largest eigenvalue of the loss Hessian, with its residual.
+
+Large values mean that some direction is sharp. Not invariant to scale: for a layer in front of BatchNorm,
+w -> c w leaves the function as it is and divides the layer's block by c^2, so give the norms of the weights
+beside it and compare only networks of similar norms.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from flatqat.flatness._derivatives import hessian_product
+from flatqat.flatness._lanczos import lanczos, rounding
+from flatqat.flatness._params import Loss, Params, flatten, gaussian
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eigenvalue:
+    """An eigenvalue of the Hessian, in units of loss per squared unit of weight.
+
+    `value` is the Rayleigh quotient v.Hv of a unit vector v, and `residual` is ||Hv - value v|| / |value|:
+    some eigenvalue lies within residual * |value| of `value`. (Relative to the spectral radius where
+    `value` is itself rounding noise.) `converged`: the residual is under the tolerance, or is rounding
+    noise. `smallest` bounds the smallest eigenvalue from above, to within its own `smallest_residual`.
+    `iterations` counts Hessian-vector products, less the one of the final check.
+    """
+
+    value: float
+    residual: float
+    iterations: int
+    converged: bool
+    smallest: float | None = None
+    smallest_residual: float | None = None
+
+
+def top_eigenvalue(
+    losses: Sequence[Loss],
+    params: Params,
+    *,
+    iterations: int = 30,
+    tolerance: float = 1e-3,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Eigenvalue:
+    """The algebraically largest eigenvalue (not the largest in magnitude), by Lanczos.
+
+    At most `iterations` + 1 products, fewer once the Ritz residual |beta s_k| / |theta| is under
+    `tolerance`; the residual given is then computed anew, by one product. A value converged to `tolerance`
+    is off by about tolerance^2 where it stands apart from its neighbours. `smallest` stops with the top
+    one. `progress(done, most)` is called after every product. Memory: `iterations` copies of the weights.
+    Raises FloatingPointError when a product is not finite.
+
+    Source: Lanczos 1950; Parlett, The Symmetric Eigenvalue Problem, chapter 13; for networks Ghorbani et
+    al. 2019 (arXiv 1901.10159).
+    """
+    start = _start(params, iterations, seed)
+    product = hessian_product(losses, params)
+    most = min(iterations, start.numel())
+    for space in lanczos(product, start, steps=most):
+        done = len(space.ritz)
+        if progress is not None:
+            progress(done, most)
+        # A little under the tolerance: rounding lifts the residual computed anew over the bound.
+        if space.bound(-1) <= 0.9 * tolerance * abs(float(space.ritz[-1])):
+            break
+    top, noise = space.vector(-1), rounding(space.ritz, start.dtype)
+    value, distance = _rayleigh(top, product(top))
+    smallest = float(space.ritz[0])
+    return Eigenvalue(
+        value=value,
+        residual=_relative(distance, value, space.ritz, start.dtype),
+        iterations=done,
+        converged=distance <= max(tolerance * abs(value), noise),
+        smallest=smallest,
+        smallest_residual=_relative(space.bound(0), smallest, space.ritz, start.dtype),
+    )
+
+
+def power_iteration(
+    losses: Sequence[Loss], params: Params, *, iterations: int = 100, tolerance: float = 1e-3, seed: int = 0
+) -> Eigenvalue:
+    """The eigenvalue of largest magnitude, with its sign: v <- Hv / ||Hv|| until the residual is small.
+
+    An independent check of `top_eigenvalue`, which it equals where the largest magnitude is positive.
+    Slower, and never converges where two eigenvalues differ in sign alone. Raises as above.
+    """
+    image = _start(params, iterations, seed)
+    product = hessian_product(losses, params)
+    done, converged = 0, False
+    while done < iterations and not converged:
+        vector = image / torch.linalg.vector_norm(image)
+        image, done = product(vector), done + 1
+        value, distance = _rayleigh(vector, image)
+        converged = distance <= tolerance * abs(value)
+    residual = _relative(distance, value, torch.linalg.vector_norm(image), image.dtype)
+    return Eigenvalue(value=value, residual=residual, iterations=done, converged=converged)
+
+
+def _start(params: Params, iterations: int, seed: int) -> Tensor:
+    if iterations < 1:
+        raise ValueError(f"expected iterations >= 1, got {iterations}")
+    return flatten(gaussian(params, torch.Generator().manual_seed(seed)))
+
+
+def _rayleigh(vector: Tensor, image: Tensor) -> tuple[float, float]:
+    """v.Hv and ||Hv - (v.Hv) v|| of a unit vector v and its image Hv."""
+    value = float(vector @ image)
+    if not math.isfinite(value):
+        raise FloatingPointError("expected a finite Hessian-vector product, got NaN or infinity")
+    return value, float(torch.linalg.vector_norm(image - value * vector))
+
+
+def _relative(distance: float, value: float, spectrum: Tensor, dtype: torch.dtype) -> float:
+    """distance / |value|, or / the spectral radius where the value is rounding noise; 0 / 0 is 0."""
+    scale = abs(value) if abs(value) > rounding(spectrum, dtype) else float(spectrum.abs().max())
+    return distance / scale if scale > 0 else 0.0

@@ -1,0 +1,113 @@
+"""What a training rule is: `step(x, y)` is the whole update, the engine never sees a loss."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import cos, pi
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from flatqat.methods._batchnorm import reestimate_batchnorm
+from flatqat.quant._apply import calibrate
+from flatqat.spec import Budget
+
+Batch = tuple[Tensor, Tensor]
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What the engine hands to a rule: the model, already quantized, its task loss, and how to train.
+
+    `amp` runs the forward pass under bfloat16 autocast.
+    """
+
+    model: nn.Module
+    loss: Loss
+    budget: Budget
+    amp: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoConfig:
+    """A rule without hyper-parameters."""
+
+
+class Method:
+    """Plain training by SGD with momentum and a cosine schedule; the base of every rule.
+
+    A rule overrides `gradient` (what is written to `.grad`) or, if that is not enough, `step`. Class
+    attributes say how the engine treats it: `start` names the method whose final weights it starts from,
+    `quantizes` whether the model gets quantizers, `version` goes up when the same input gives other numbers.
+    """
+
+    Config: ClassVar[type[Any]] = NoConfig
+    start: ClassVar[str | None] = "pretrain"
+    quantizes: ClassVar[bool] = True
+    version: ClassVar[int] = 1
+
+    def __init__(self, setup: Setup, config: Any = None) -> None:
+        self.setup = setup
+        self.config = self.Config() if config is None else config
+        self.model = setup.model
+        self.total_steps = self.steps(setup.budget)
+        self.steps_done = 0
+        self.optimizer = torch.optim.SGD(
+            _parameter_groups(self.model, setup.budget.weight_decay),
+            lr=self.learning_rate,
+            momentum=setup.budget.momentum,
+        )
+
+    @classmethod
+    def steps(cls, budget: Budget) -> int:
+        """How many steps the rule takes in a budget."""
+        return budget.steps
+
+    @property
+    def peak_learning_rate(self) -> float:
+        return self.setup.budget.lr
+
+    @property
+    def learning_rate(self) -> float:
+        """Cosine decay from the peak to zero over the steps of this rule."""
+        return self.peak_learning_rate * 0.5 * (1 + cos(pi * self.steps_done / max(1, self.total_steps)))
+
+    def begin(self, batches: Sequence[Batch]) -> None:
+        """Before the first step: set the grids from calibration batches."""
+        calibrate(self.model, [images for images, _ in batches])
+
+    def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """One update from images (B, 3, H, W) and labels; returns scalars to log, with the key `loss`."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate
+        self.model.train()
+        self.optimizer.zero_grad()
+        logs = self.gradient(x, y)
+        self.optimizer.step()
+        self.steps_done += 1
+        return logs
+
+    def gradient(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Write the gradient of the training loss to every parameter's `.grad`."""
+        return {"loss": self.task_gradient(x, y)}
+
+    def task_gradient(self, x: Tensor, y: Tensor) -> Tensor:
+        """Add the gradient of the task loss to `.grad`; returns the loss, detached."""
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.setup.amp):
+            output = self.model(x)
+        loss = self.setup.loss(output.float(), y)
+        loss.backward()
+        return loss.detach()
+
+    def end(self, batches: Sequence[Batch]) -> None:
+        """After the last step: BatchNorm statistics of the final weights, the same way for every rule."""
+        reestimate_batchnorm(self.model, [images for images, _ in batches])
+
+
+def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay acts on weights alone: not on biases, BatchNorm or step sizes."""
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    decayed = [p for name, p in named if p.ndim > 1 and not name.endswith(".scale")]
+    rest = [p for name, p in named if p.ndim <= 1 or name.endswith(".scale")]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]

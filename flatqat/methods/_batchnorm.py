@@ -1,0 +1,32 @@
+"""BatchNorm statistics estimated again for the weights at hand.
+
+Running statistics lag behind weights that move, the more so on a coarse grid: average the batch statistics
+over fresh batches instead. Source: Nagel et al. 2022 (arXiv 2203.11086), section 4.1.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+BatchNorm = nn.modules.batchnorm._BatchNorm
+
+
+@torch.no_grad()
+def reestimate_batchnorm(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Set running mean and variance to the plain average over `batches`; nothing happens without batches."""
+    layers = [m for m in model.modules() if isinstance(m, BatchNorm) and m.track_running_stats]
+    batches = list(batches)
+    if not layers or not batches:
+        return
+    training, momenta = model.training, [layer.momentum for layer in layers]
+    model.eval()
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # cumulative average
+        layer.train()
+    for images in batches:
+        model(images)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+    model.train(training)

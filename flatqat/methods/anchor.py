@@ -1,0 +1,88 @@
+"""anchor-QAT: a full-precision anchor W_a beside the quantized weights, pulling on them by its distance.
+
+    L_task(Q(W)) + λ · ‖W_a − W_q‖²,   W_a moved by the regulariser alone and thrown away at inference.
+
+Taken to the letter (W_q := Q(W_a) at every step, only the regulariser moves W_a) no stored weight ever feels
+the task loss and nothing is learned. The readings that train keep a latent W with the straight-through
+gradient and differ in what is pulled where (`coupling`):
+
+    ema      W: g + 2λ (Q(W) − W_a) inside the range;   W_a ← (1 − β) W_a + β Q(W)
+    elastic  W: g + 2λ (W − W_a);                        W_a ← (1 − β) W_a + β W      (EASGD, one worker)
+    dampen   W: g + 2λ (W − Q(W));                       W_a ← (1 − β) W_a + β W      (Nagel et al. 2022)
+
+with g the task gradient and λ = `strength`. The anchor's step is the closed form of gradient descent on the
+regulariser, never the optimizer's; without `beta`, β = 2 · lr · λ. `requantize_every` k steps W := W_a (0:
+never). `deploy` says which of the two is quantized in the end: `anchor` or `latent`. Biases, BatchNorm and
+step sizes are trained as in QAT; only quantized weights have an anchor.
+
+Relatives: EASGD (Zhang et al. 2015, arXiv 1412.6651), oscillation dampening (arXiv 2203.11086), SWA.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from flatqat.methods._base import Batch, Method, Setup
+from flatqat.quant._apply import latent_weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    coupling: Literal["ema", "elastic", "dampen"] = "ema"
+    strength: float = 0.1
+    beta: float | None = 0.02
+    requantize_every: int = 0
+    deploy: Literal["anchor", "latent"] = "anchor"
+
+
+class Anchor(Method):
+    Config = Config
+
+    def __init__(self, setup: Setup, config: Config | None = None) -> None:
+        super().__init__(setup, config)
+        self.weights = list(latent_weights(self.model).values())
+        self.anchors = [w_latent.detach().clone() for w_latent, _ in self.weights]
+
+    def gradient(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        logs = super().gradient(x, y)
+        with torch.no_grad():
+            for (w_latent, quantizer), anchor in zip(self.weights, self.anchors, strict=True):
+                w_quant = quantizer(w_latent)
+                if self.config.coupling == "ema":
+                    pull = (w_quant - anchor) * quantizer.inside(w_latent)
+                elif self.config.coupling == "elastic":
+                    pull = w_latent - anchor
+                else:
+                    pull = w_latent - w_quant
+                assert w_latent.grad is not None
+                w_latent.grad += 2 * self.config.strength * pull
+        return logs
+
+    def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        rate = self.learning_rate
+        logs = super().step(x, y)
+        self._move_anchors(2 * rate * self.config.strength if self.config.beta is None else self.config.beta)
+        if self.config.requantize_every and self.steps_done % self.config.requantize_every == 0:
+            self._put_anchors_back()
+        return logs
+
+    @torch.no_grad()
+    def _move_anchors(self, beta: float) -> None:
+        for (w_latent, quantizer), anchor in zip(self.weights, self.anchors, strict=True):
+            anchor.lerp_(quantizer(w_latent) if self.config.coupling == "ema" else w_latent, beta)
+
+    @torch.no_grad()
+    def _put_anchors_back(self) -> None:
+        for (w_latent, _), anchor in zip(self.weights, self.anchors, strict=True):
+            w_latent.copy_(anchor)
+
+    def end(self, batches: Sequence[Batch]) -> None:
+        if self.config.deploy == "anchor":
+            self._put_anchors_back()
+        super().end(batches)
+
+
+METHOD = Anchor

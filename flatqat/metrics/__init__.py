@@ -1,0 +1,37 @@
+"""Numbers made of predictions: a meter for each task, and how sure one can be of a difference.
+
+A meter takes logits batch by batch and gives the scores of one shift with the outcome of every image. The
+tests of `statistics`, `bootstrap` and `gaps` need those outcomes alone: numpy, no torch and no GPU.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from flatqat.errors import unknown
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flatqat.metrics.outcomes import Outcomes
+    from flatqat.spec import Score
+
+METERS = {"classification": "flatqat.metrics.classification:ClassificationMeter"}
+
+
+class Meter(Protocol):
+    """Built with the number of classes for one model on one shift."""
+
+    def add(self, logits: "Tensor", labels: "Tensor") -> None:
+        """Take one batch."""
+
+    def result(self) -> "tuple[dict[str, Score], Outcomes]":
+        """The scores over all images added, by name of the metric, and the outcome of each image."""
+
+
+def meter(task: str, classes: int) -> Meter:
+    """A fresh meter for a suite's task; raises UsageError on an unknown task, listing the choices."""
+    if task not in METERS:
+        raise unknown("task", task, METERS)
+    module, _, name = METERS[task].partition(":")
+    built: Meter = getattr(import_module(module), name)(classes)
+    return built

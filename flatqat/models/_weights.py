@@ -1,0 +1,59 @@
+"""Weights from a file, without executing code and without leaving anything out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from flatqat.errors import WeightsError
+
+WRAPPERS = ("state_dict", "model")
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The state dict in a safetensors or torch file.
+
+    A torch file is read with `weights_only=True`; a dict that holds the state under `state_dict` or `model`
+    is unwrapped, and the prefix `module.` of data-parallel training removed. Raises WeightsError.
+    """
+    if not path.is_file():
+        raise WeightsError(f"weights {path}: expected a safetensors or torch file, found none")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        cause = str(error).partition("\n")[0]
+        raise WeightsError(
+            f"weights {path}: expected tensors alone (safetensors, or a torch state dict), got a file that "
+            f"does not load as that ({cause}); save the state dict with safetensors.torch.save_file"
+        ) from error
+    for wrapper in WRAPPERS:
+        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
+            state = state[wrapper]
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise WeightsError(f"weights {path}: expected a state dict of tensors, got {type(state).__name__}")
+    if all(key.startswith("module.") for key in state):
+        return {key.removeprefix("module."): value for key, value in state.items()}
+    return dict(state)
+
+
+def load_weights_(net: nn.Module, path: Path) -> None:
+    """Load a file into `net`: every tensor must fit, none may be missing or left over."""
+    state, expected = read_weights(path), net.state_dict()
+    missing = sorted(expected.keys() - state.keys())
+    surplus = sorted(state.keys() - expected.keys())
+    misfits = [k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape]
+    if missing and all(k.endswith("num_batches_tracked") for k in missing):
+        state |= {k: expected[k] for k in missing}  # a counter that inference never reads
+        missing = []
+    if missing or surplus or misfits:
+        shapes = [f"{k} {tuple(state[k].shape)} for {tuple(expected[k].shape)}" for k in sorted(misfits)]
+        found = (("missing", missing), ("not in the network", surplus), ("of another shape", shapes))
+        parts = "; ".join(f"{len(keys)} {what} (first: {keys[0]})" for what, keys in found if keys)
+        raise WeightsError(f"weights {path}: expected the tensors of {type(net).__name__}, got {parts}")
+    net.load_state_dict(state)

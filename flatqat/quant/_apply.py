@@ -1,0 +1,131 @@
+"""Put quantizers on a model: weights by parametrization, inputs by a forward pre-hook.
+
+Any model works and `isinstance(layer, nn.Conv2d)` still holds. Never deepcopy a quantized model (the copy
+shares the injected class): build a second one and load its state instead.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from flatqat import registry
+from flatqat.errors import UsageError
+from flatqat.quant._base import Quantizer, Rule
+from flatqat.quant._observe import Observer
+from flatqat.spec import QuantSpec
+
+LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+KEPT_BITS = 8
+
+
+def quantizable(model: nn.Module) -> dict[str, nn.Module]:
+    """The layers that get quantizers, by name, in order of registration."""
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, LAYERS)}
+
+
+def quantize_(model: nn.Module, spec: QuantSpec) -> None:
+    """Give every convolution and linear layer its quantizers, in place. The scales wait for `calibrate`.
+
+    Raises UsageError when a pattern of `spec.keep` matches no layer, or the model has no such layer.
+    """
+    if spec.is_fp:
+        return
+    quantizer: type[Quantizer] = registry.load(registry.QUANTIZERS, spec.quantizer)
+    layers = quantizable(model)
+    if not layers:
+        raise UsageError(f"{type(model).__name__}: expected convolution or linear layers to quantize, got none")
+    kept = _kept(list(layers), spec.keep)
+    for name, layer in layers.items():
+        if spec.weight_bits is not None:
+            bits = max(KEPT_BITS, spec.weight_bits) if name in kept else spec.weight_bits
+            weight = layer.weight
+            assert isinstance(weight, Tensor)
+            shape = (len(weight), *[1] * (weight.ndim - 1)) if spec.per_channel else ()
+            on_weight = quantizer(bits=bits, role="weight", scale_shape=shape).to(weight.device)
+            parametrize.register_parametrization(layer, "weight", on_weight)
+        if spec.act_bits is not None:
+            bits = max(KEPT_BITS, spec.act_bits) if name in kept else spec.act_bits
+            on_input = quantizer(bits=bits, role="input").to(next(layer.parameters()).device)
+            layer.add_module("input_quantizer", on_input)
+            layer.register_forward_pre_hook(_quantize_input)
+
+
+def quantizers(model: nn.Module) -> Iterator[tuple[str, Quantizer]]:
+    """(name of the layer, quantizer) for every quantizer, weights and inputs alike."""
+    for name, module in model.named_modules():
+        if isinstance(module, Quantizer):
+            yield name.split(".parametrizations.")[0].removesuffix(".input_quantizer"), module
+
+
+def latent_weights(model: nn.Module) -> dict[str, tuple[nn.Parameter, Quantizer]]:
+    """Each quantized weight's latent parameter and quantizer, by the parameter's name in the model."""
+    found = {}
+    for name, module in model.named_modules():
+        if isinstance(module, parametrize.ParametrizationList) and isinstance(module[0], Quantizer):
+            found[f"{name}.original"] = (module.original, module[0])
+    return found
+
+
+@torch.no_grad()
+def calibrate(model: nn.Module, batches: Iterable[Tensor], rule: Rule = "own") -> None:
+    """Set every grid: weights from themselves, inputs from what a full-precision pass over `batches` shows."""
+    for weight, quantizer in latent_weights(model).values():
+        seen = Observer(tuple(quantizer.scale.shape))
+        seen.add(weight)
+        quantizer.calibrate(seen, rule)
+    inputs = [quantizer for _, quantizer in quantizers(model) if quantizer.role == "input"]
+    training = model.training
+    model.eval()
+    for quantizer in inputs:
+        quantizer.observer = Observer(tuple(quantizer.scale.shape))
+    try:
+        with switched_off(model, roles=("weight",)):
+            for images in batches:
+                model(images)
+        for quantizer in inputs:
+            if quantizer.observer is not None and quantizer.observer.seen_any:
+                quantizer.calibrate(quantizer.observer, rule)
+    finally:
+        for quantizer in inputs:
+            quantizer.observer = None
+        model.train(training)
+
+
+@contextmanager
+def switched_off(model: nn.Module, roles: tuple[str, ...] = ("weight", "input")) -> Iterator[None]:
+    """Let the quantizers of these roles pass their tensors through, for the time of the context."""
+    changed = [q for _, q in quantizers(model) if q.role in roles and q.enabled]
+    for quantizer in changed:
+        quantizer.enabled = False
+    try:
+        yield
+    finally:
+        for quantizer in changed:
+            quantizer.enabled = True
+
+
+def rounded_once() -> Any:
+    """A context in which each weight is quantized at its first use and kept: for inference only."""
+    return parametrize.cached()
+
+
+def _quantize_input(layer: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    quantizer = layer.input_quantizer
+    assert isinstance(quantizer, Quantizer)
+    return (quantizer(args[0]), *args[1:])
+
+
+def _kept(names: list[str], patterns: tuple[str, ...]) -> set[str]:
+    ends = {"first": {names[0]}, "last": {names[-1]}}
+    kept: set[str] = set()
+    for pattern in patterns:
+        matched = ends.get(pattern) or {name for name in names if fnmatch(name, pattern)}
+        if not matched:
+            raise UsageError(f"keep: expected 'first', 'last' or a pattern of layer names, got {pattern!r}")
+        kept |= matched
+    return kept

@@ -1,0 +1,59 @@
+"""Running statistics of a tensor, for calibration."""
+
+import torch
+from torch import Tensor
+
+VALUES_PER_BATCH = 2**16
+
+
+class Observer:
+    """Smallest, largest and mean absolute value, each of the scale's shape, and a sample of the values.
+
+    With one scale per tensor (`scale_shape == ()`) the sample is every k-th value, flat; with one per output
+    channel it is the whole tensor, which is then observed once (a weight).
+    """
+
+    def __init__(self, scale_shape: tuple[int, ...]) -> None:
+        self.scale_shape = scale_shape
+        self._low: list[Tensor] = []
+        self._high: list[Tensor] = []
+        self._mean_abs: list[Tensor] = []
+        self._values: list[Tensor] = []
+
+    def add(self, v: Tensor) -> None:
+        """Take in one tensor, of the same shape as those before it but for the batch axis."""
+        axes = self._axes(v)
+        self._low.append(v.amin(axes).view(self.scale_shape))
+        self._high.append(v.amax(axes).view(self.scale_shape))
+        self._mean_abs.append(v.abs().mean(axes).view(self.scale_shape))
+        self._values.append(v if self.scale_shape else v.flatten()[:: -(-v.numel() // VALUES_PER_BATCH)])
+
+    @property
+    def seen_any(self) -> bool:
+        return bool(self._low)
+
+    @property
+    def low(self) -> Tensor:
+        """The smallest value seen, at most zero: zero must be on the grid."""
+        return torch.stack(self._low).amin(0).clamp_max(0)
+
+    @property
+    def high(self) -> Tensor:
+        """The largest value seen, at least zero."""
+        return torch.stack(self._high).amax(0).clamp_min(0)
+
+    @property
+    def first_mean_abs(self) -> Tensor:
+        """Mean absolute value of the first tensor, as LSQ starts from the first batch."""
+        return self._mean_abs[0]
+
+    @property
+    def values(self) -> Tensor:
+        return torch.cat(self._values)
+
+    def reduce(self, v: Tensor) -> Tensor:
+        """Mean over all that shares a scale."""
+        return v.mean(self._axes(v)).view(self.scale_shape)
+
+    def _axes(self, v: Tensor) -> tuple[int, ...]:
+        return tuple(range(1 if self.scale_shape else 0, v.ndim))

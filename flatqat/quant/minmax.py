@@ -1,0 +1,26 @@
+"""Min-max ranges: the classic post-training grid, affine for inputs and symmetric for weights.
+
+Inputs: s = (max − min) / (2^b − 1) with the integer zero point z = round(−min / s), so the codes run from −z
+to 2^b − 1 − z. Weights: s = max|w| / (2^(b−1) − 1). The scale never learns; gradients pass straight through
+inside the range. Source: Jacob et al. 2018, equations 1 to 3; Krishnamoorthi 2018, section 2.
+"""
+
+import torch
+from torch import Tensor
+
+from flatqat.quant._base import SMALLEST_SCALE, Quantizer
+
+
+class MinMax(Quantizer):
+    def set_range(self, low: Tensor, high: Tensor) -> None:
+        if self.role == "weight":
+            self.set_scale(torch.maximum(-low, high) / self.high)
+            return
+        levels = 2**self.bits - 1
+        scale = ((high - low) / levels).clamp_min(SMALLEST_SCALE)
+        zero_point = int((-low / scale).round())
+        self.set_scale(scale)
+        self.set_bounds(-zero_point, levels - zero_point)
+
+
+QUANTIZER = MinMax

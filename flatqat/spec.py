@@ -1,0 +1,229 @@
+"""The frozen values that everything else passes around. Standard library only."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from flatqat.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from flatqat.data.images import ImageData
+
+SCHEMA = 1
+Args = tuple[tuple[str, object], ...]
+Status = Literal["done", "failed", "skipped"]
+
+_QUANT_TEXT = re.compile(r"(?:(?P<both>\d+)|w(?P<w>\d+)(?:a(?P<a>\d+))?)(?:@(?P<quantizer>[\w-]+))?")
+BITS_RANGE = range(2, 9)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantSpec:
+    """How many bits, on which grid. `None` bits mean floating point.
+
+    `keep` names the layers held at 8 bits: `first` and `last` in order of registration, or fnmatch
+    patterns of module names. Text forms: `fp`, `4` (weights and activations), `w4a8`, `w4` or `w4a32`
+    (weights alone), each with an optional `@quantizer`.
+    """
+
+    weight_bits: int | None = None
+    act_bits: int | None = None
+    quantizer: str = "lsq"
+    per_channel: bool = True
+    keep: tuple[str, ...] = ("first", "last")
+
+    @property
+    def is_fp(self) -> bool:
+        return self.weight_bits is None and self.act_bits is None
+
+    @classmethod
+    def parse(cls, text: str) -> "QuantSpec":
+        """Read a text form; `str` gives the canonical one back, so `parse(str(s)) == s`."""
+        if text == "fp":
+            return cls()
+        match = _QUANT_TEXT.fullmatch(text)
+        if match is None:
+            raise UsageError(f"bits: expected 'fp', '4', 'w4', 'w4a8' or 'w4a8@lsq', got {text!r}")
+        weight_bits = int(match["both"] or match["w"])
+        act_bits = weight_bits if match["both"] else int(match["a"] or 32)
+        for what, bits in (("weights", weight_bits), ("activations", act_bits)):
+            if bits not in BITS_RANGE and not (what == "activations" and bits == 32):
+                raise UsageError(f"bits: expected 2 to 8 bits for {what}, got {bits} in {text!r}")
+        return cls(
+            weight_bits=weight_bits,
+            act_bits=None if act_bits == 32 else act_bits,
+            quantizer=match["quantizer"] or "lsq",
+        )
+
+    def __str__(self) -> str:
+        if self.is_fp:
+            return "fp"
+        same = self.weight_bits == self.act_bits
+        bits = str(self.weight_bits) if same else f"w{self.weight_bits}a{self.act_bits or 32}"
+        return bits if self.quantizer == "lsq" else f"{bits}@{self.quantizer}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How long and how a suite trains: optimisation steps, not epochs, so that cost is known beforehand."""
+
+    pretrain_steps: int
+    steps: int
+    batch_size: int = 128
+    pretrain_lr: float = 0.1
+    lr: float = 0.01
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    bn_batches: int = 20
+    calibration_batches: int = 4
+    flatness_images: int = 256
+    flatness_draws: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """One test set: the in-distribution one (`id`) or a shifted one (`gaussian_noise/3`).
+
+    `pool` names the images: shifts of one pool show the same images in the same order, so their
+    differences are paired image by image. A shift with `headline=False` is reported, but stays out of the
+    mean over shifts.
+    """
+
+    name: str
+    family: str
+    build: "Callable[[Path | None], ImageData]"
+    severity: int | None = None
+    pool: str = "id"
+    headline: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of `suites verify`: what was looked at, whether it is right, and how to mend it."""
+
+    ok: bool
+    what: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """An ID set and its shifts. `train` and `val` are ID only: nothing else may select anything."""
+
+    name: str
+    version: int
+    title: str
+    task: str
+    classes: int
+    metric: str
+    default_model: str
+    protocol: str
+    layout: str
+    train: "Callable[[Path | None], ImageData]"
+    val: "Callable[[Path | None], ImageData]"
+    shifts: tuple[Shift, ...]
+    budgets: Mapping[str, Budget]
+    verify: Callable[[Path | None], list[Finding]]
+    augment: "Callable[[Tensor, Generator], Tensor] | None" = None
+
+    @property
+    def default_budget(self) -> str:
+        return next(iter(self.budgets))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One thing to run. Its `id` is a hash of every field that is not at its default."""
+
+    suite: str
+    suite_version: int
+    model: str
+    method: str
+    quant: str
+    budget: str
+    seed: int
+    method_args: Args = ()
+    method_version: int = 1
+    budget_args: Args = ()
+    parent: str | None = None
+    weights: str | None = None
+    limit: int | None = None
+    amp: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields that differ from their defaults, as plain JSON values."""
+        values = ((f, getattr(self, f.name)) for f in fields(self))
+        return {
+            f.name: dict(value) if f.name.endswith("_args") else value
+            for f, value in values
+            if f.default is MISSING or value != f.default
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Cell":
+        """The inverse of `to_dict`; raises TypeError or ValueError on data of another shape."""
+        args = {name: tuple(sorted(dict(data.get(name, {})).items())) for name in ("method_args", "budget_args")}
+        return cls(**{**data, **args})
+
+    @property
+    def id(self) -> str:
+        """Twelve hex digits of the SHA-256 of the canonical JSON."""
+        return _digest(self.to_dict())[:12]
+
+    @property
+    def training_id(self) -> str:
+        """The id of the trained weights: how many images are scored does not change them."""
+        return replace(self, limit=None).id
+
+    @property
+    def label(self) -> str:
+        """A short name for people and file names: `cifar_resnet20-qat-4-s0-1a2b3c4d5e6f`."""
+        quant = "" if self.quant == self.method else f"-{self.quant}"
+        return re.sub(r"[^\w.@-]", "_", f"{self.model}-{self.method}{quant}-s{self.seed}-{self.id}")
+
+    def derive_seed(self, purpose: str) -> int:
+        """A seed that ignores the method and the bits, so that all methods see the same start and batches."""
+        shared = {
+            "suite": self.suite,
+            "suite_version": self.suite_version,
+            "model": self.model,
+            "budget": self.budget,
+            "seed": self.seed,
+            "purpose": purpose,
+        }
+        return int(_digest(shared)[:15], 16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One measured number: its value, the number of images behind it, and its standard error if known."""
+
+    value: float | None
+    n: int
+    stderr: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What is kept of a cell: `scores[shift][metric]`, flatness, training, protocol and environment."""
+
+    cell: Cell
+    status: Status
+    reason: str = ""
+    scores: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
+    flatness: Mapping[str, Any] = field(default_factory=dict)
+    train: Mapping[str, Any] = field(default_factory=dict)
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    env: Mapping[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
