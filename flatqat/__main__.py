@@ -1,0 +1,5 @@
+"""`python -m flatqat`."""
+
+from flatqat.cli import main
+
+main()

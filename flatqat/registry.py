@@ -91,7 +91,9 @@ def _name(path: Path) -> str:
 def _built_in(kind: Kind) -> dict[str, Path]:
     """Files of the kind's folder that assign its export at the top level."""
     folder = Path(__file__).parent / kind.folder
-    return {_name(p): p for p in sorted(folder.glob("[a-z]*.py")) if f"\n{kind.export}" in p.read_text("utf-8")}
+    return {
+        _name(p): p for p in sorted(folder.glob("[a-z]*.py")) if f"\n{kind.export}" in p.read_text("utf-8")
+    }
 
 
 @lru_cache

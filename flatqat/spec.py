@@ -168,7 +168,9 @@ class Cell:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Cell":
         """The inverse of `to_dict`; raises TypeError or ValueError on data of another shape."""
-        args = {name: tuple(sorted(dict(data.get(name, {})).items())) for name in ("method_args", "budget_args")}
+        args = {
+            name: tuple(sorted(dict(data.get(name, {})).items())) for name in ("method_args", "budget_args")
+        }
         return cls(**{**data, **args})
 
     @property

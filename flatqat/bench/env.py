@@ -11,7 +11,18 @@ if TYPE_CHECKING:
     import torch
 
 RECORDED = ("torch", "numpy")
-REQUIRED = ("torch", "numpy", "scipy", "pandas", "pillow", "safetensors", "scikit-learn", "pyarrow", "typer", "rich")
+REQUIRED = (
+    "torch",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pillow",
+    "safetensors",
+    "scikit-learn",
+    "pyarrow",
+    "typer",
+    "rich",
+)
 OPTIONAL = {"torchvision": "zoo", "timm": "zoo"}
 
 

@@ -1,5 +1,7 @@
 """Evaluate many models in one pass: each shift is read once, every waiting model runs on each batch."""
 
+from dataclasses import asdict
+
 import torch
 
 from flatqat.bench.plan import Job, Request
@@ -34,7 +36,8 @@ def evaluate(
                                 output = models[cell_id](images)
                             one.add(output, labels)
                     for job in waiting:
-                        store.write_scores(job.cell, shift.name, *meters[job.cell.id].result())
+                        scores, outcomes = meters[job.cell.id].result()
+                        store.write_scores(job.cell, shift.name, scores, asdict(outcomes))
                 advance(1)
 
 

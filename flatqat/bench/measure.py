@@ -44,7 +44,9 @@ def measure(job: Job, request: Request, store: Store, device: torch.device, prog
     if not (job.scored and request.flatness) or store.read_flatness(job.cell) is not None:
         return
     model = restore(job.cell, job.suite, store, device)
-    batches = flatness_batches(job.cell, job.suite.train(request.data_root), job.budget.flatness_images, device)
+    batches = flatness_batches(
+        job.cell, job.suite.train(request.data_root), job.budget.flatness_images, device
+    )
     try:
         with progress.task(f"flatness {job.title}", work(job.budget.flatness_draws)) as advance:
             found = flatness_of(model, batches, job.cell, draws=job.budget.flatness_draws, advance=advance)
@@ -80,8 +82,15 @@ def flatness_of(
     losses = [_loss(model, images, labels) for images, labels in batches]
     with ExitStack() as stack:
         stack.enter_context(switched_off(model, roles=tuple(off)))
-        eigenvalue = top_eigenvalue(losses, params, iterations=ITERATIONS, tolerance=TOLERANCE, seed=seed)
-        advance(ITERATIONS)
+        eigenvalue = top_eigenvalue(
+            losses,
+            params,
+            iterations=ITERATIONS,
+            tolerance=TOLERANCE,
+            seed=seed,
+            progress=lambda done, most: advance(1),
+        )
+        advance(ITERATIONS - eigenvalue.iterations)
         average = {}
         if space != "scale":  # a step size has no filters to be normalised by
             for radius in RADII:
@@ -119,12 +128,18 @@ def flatness_batches(
 def moved_params(model: nn.Module, space: Space) -> dict[str, Tensor]:
     """The tensors that are moved, at the point of the space; step sizes only in the space `scale`."""
     scales = {id(quantizer.scale) for _, quantizer in quantizers(model)}
-    params = {name: p.detach() for name, p in model.named_parameters() if (id(p) in scales) == (space == "scale")}
+    params = {
+        name: p.detach() for name, p in model.named_parameters() if (id(p) in scales) == (space == "scale")
+    }
     if not params:
-        raise UsageError("space 'scale': expected a model with learned step sizes, got none; use another space")
+        raise UsageError(
+            "space 'scale': expected a model with learned step sizes, got none; use another space"
+        )
     if space == "quantized":
         with torch.no_grad():
-            params |= {name: quantizer(w_latent) for name, (w_latent, quantizer) in latent_weights(model).items()}
+            params |= {
+                name: quantizer(w_latent) for name, (w_latent, quantizer) in latent_weights(model).items()
+            }
     return params
 
 

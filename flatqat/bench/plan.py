@@ -36,7 +36,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A cell with everything that its names stand for. Unscored jobs are only trained, as starts of others."""
+    """A cell with everything its names stand for. Unscored jobs are only trained, as starts of others."""
 
     cell: Cell
     suite: Suite
@@ -66,6 +66,14 @@ class Plan:
 
     def scored(self, suite: Suite | None = None) -> list[Job]:
         return [job for job in self.jobs if job.scored and suite in (None, job.suite)]
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """`3` is how many (0, 1, 2); `0,2` is which; `7,` is the one seed 7."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or not all(part.isdigit() for part in parts) or ("," not in text and int(text) == 0):
+        raise UsageError(f"--seeds: expected how many (3) or which (0,1,2), got {text!r}")
+    return tuple(map(int, parts)) if "," in text else tuple(range(int(text)))
 
 
 def make_plan(request: Request) -> Plan:
@@ -113,7 +121,7 @@ def _variants(methods: tuple[str, ...], specs: list[QuantSpec]) -> Iterator[tupl
 def _add(
     jobs: dict[str, Job], suite: Suite, base: Cell, name: str, spec: QuantSpec, settings: Settings
 ) -> Job:
-    """The job for a method, added with the one whose weights it starts from, unless they are there already."""
+    """The job for a method, added with the one it starts from, unless they are there already."""
     method = registry.load(registry.METHODS, name)
     from_file = base.weights is not None
     if from_file and method.start is None:

@@ -6,16 +6,18 @@ from typing import Any
 
 import torch
 
+from flatqat import registry
 from flatqat.bench.env import environment
 from flatqat.bench.plan import Job, Request
 from flatqat.bench.store import Arrays, Store
 from flatqat.bench.train import training_log
-from flatqat.spec import Record
+from flatqat.spec import Record, Score
 
 
 def assemble(job: Job, request: Request, store: Store, device: torch.device) -> tuple[Record, Arrays]:
     """The finished record of a job and its per-image outcomes, `<shift>:pred` and `<shift>:margin`."""
-    scores, outcomes = {}, {}
+    scores: dict[str, dict[str, Score]] = {}
+    outcomes: Arrays = {}
     for shift in job.suite.shifts:
         scores[shift.name], arrays = store.read_scores(job.cell, shift.name)
         outcomes |= {f"{shift.name}:{name}": array for name, array in arrays.items()}
@@ -37,7 +39,9 @@ def failed(job: Job, failure: Exception) -> Record:
 
 def skipped(job: Job, start: Record) -> Record:
     """For a job whose start failed or was skipped itself."""
-    return Record(cell=job.cell, status="skipped", reason=f"its start {start.cell.label} {start.status}: {start.reason}")
+    return Record(
+        cell=job.cell, status="skipped", reason=f"its start {start.cell.label} {start.status}: {start.reason}"
+    )
 
 
 def protocol(job: Job, weights: Path | None) -> dict[str, Any]:
@@ -46,6 +50,7 @@ def protocol(job: Job, weights: Path | None) -> dict[str, Any]:
         "suite": job.suite.protocol,
         "quant": {**asdict(job.quant), "keep": list(job.quant.keep)},
         "method": asdict(job.config),
+        "reference": registry.load(registry.METHODS, job.cell.method).reference,
         "budget": asdict(job.budget),
         "start": job.start.cell.label if job.start else (weights.name if weights else "random weights"),
         "shifts": {

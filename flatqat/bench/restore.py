@@ -14,8 +14,10 @@ def restore(cell: Cell, suite: Suite, store: Store, device: torch.device | str =
     """Build, quantize and load a cell's model, in eval mode. Raises StoreError when its weights are gone."""
     path = store.weights_path(cell)
     if not store.has_weights(cell):
-        raise StoreError(f"cell {cell.label}: expected its weights at {path}, found none; "
-                         "train it again with: flatqat bench run --rerun and the options of that cell")
+        raise StoreError(
+            f"cell {cell.label}: expected its weights at {path}, found none; "
+            "train it again with: flatqat bench run --rerun and the options of that cell"
+        )
     model = build(cell.model, classes=suite.classes, seed=0)
     quantize_(model.net, QuantSpec.parse(cell.quant))
     load_weights_(model.net, path)

@@ -2,7 +2,7 @@
 
     RESULTS/<suite>/<label>-<id>.json    the record; its existence is the cell's completion
     RESULTS/<suite>/<label>-<id>.npz     predicted class and margin of every image of every shift
-    RESULTS/weights/<id>.safetensors     trained weights by training id, with the training log in their metadata
+    RESULTS/weights/<id>.safetensors     trained weights by training id, the training log in their metadata
     RESULTS/.work/<id>/                  scores of finished shifts and flatness, until the record is written
 
 Every file is written once, atomically: to a temporary file in the same folder, flushed, synced, renamed.
@@ -43,7 +43,9 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}; nothing was changed there") from error
+        raise StoreError(
+            f"cannot write {path}: {error.strerror or error}; nothing was changed there"
+        ) from error
 
 
 def to_json(value: object) -> bytes:
@@ -60,11 +62,12 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None
 def read_arrays(path: Path) -> Arrays:
     """Every array of an npz file; never executes pickles. Raises StoreError."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
-        raise StoreError(f"{path}: expected stored arrays, got a damaged file ({error}); "
-                         "delete it and run the cell again") from error
+        raise StoreError(
+            f"{path}: expected stored arrays, got a damaged file ({error}); delete it and run the cell again"
+        ) from error
 
 
 class Store:
@@ -103,15 +106,19 @@ class Store:
             return found[0]
         what = f"{len(found)} of them" if found else "none"
         labels = [r.cell.label for r in found or self.records()]
-        raise StoreError(f"cell {name!r}: expected the beginning of one stored id or label in {self.root}, "
-                         f"got {what}; there are: {', '.join(labels) or '(no records)'}")
+        raise StoreError(
+            f"cell {name!r}: expected the beginning of one stored id or label in {self.root}, "
+            f"got {what}; there are: {', '.join(labels) or '(no records)'}"
+        )
 
     def is_complete(self, cell: Cell, *, flatness: bool) -> bool:
         """Whether a finished record is there, with flatness if that is asked for."""
         record = self.record(cell)
         return record is not None and record.status == "done" and bool(record.flatness or not flatness)
 
-    def write_record(self, record: Record, outcomes: Mapping[str, np.ndarray[Any, Any]] | None = None) -> None:
+    def write_record(
+        self, record: Record, outcomes: Mapping[str, np.ndarray[Any, Any]] | None = None
+    ) -> None:
         """Outcomes first, then the record, whose existence says that all of it is there."""
         if outcomes is not None:
             write_arrays(self.outcomes_path(record.cell), outcomes)
@@ -167,7 +174,9 @@ def read_record(path: Path) -> Record:
     data = _read_json(path)
     schema = data.pop("schema", None)
     if not isinstance(schema, int) or schema > SCHEMA:
-        raise StoreError(f"{path}: expected a record of schema {SCHEMA} or older, got {schema!r}; update flatqat")
+        raise StoreError(
+            f"{path}: expected a record of schema {SCHEMA} or older, got {schema!r}; update flatqat"
+        )
     try:
         scores = {
             shift: {metric: Score(**score) for metric, score in metrics.items()}
@@ -198,4 +207,6 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _damaged(path: Path, error: Exception) -> StoreError:
-    return StoreError(f"{path}: expected a record, got a damaged file ({error}); delete it and run the cell again")
+    return StoreError(
+        f"{path}: expected a record, got a damaged file ({error}); delete it and run the cell again"
+    )

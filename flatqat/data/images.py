@@ -28,10 +28,10 @@ class ImageData:
 
     @classmethod
     def in_memory(cls, images: Tensor, labels: Tensor, *, classes: int, source: str) -> "ImageData":
-        """Wrap uint8 images (N, 3, H, W) and labels (N,), checked against `classes`; `source` is for errors."""
+        """Wrap uint8 images (N, 3, H, W) and checked labels (N,); `source` names them in errors."""
         check_labels(labels, classes=classes, source=source)
         if len(images) != len(labels):
-            raise DataError(f"{source}: expected as many labels as images, got {len(labels)} and {len(images)}")
+            raise DataError(f"{source}: expected a label an image, got {len(labels)} for {len(images)}")
         return cls(labels=labels, ids=torch.arange(len(labels)), fetch=images.__getitem__)
 
     def __len__(self) -> int:

@@ -46,7 +46,6 @@ def lanczos(product: Callable[[Tensor], Tensor], start: Tensor, *, steps: int) -
     without it, copies of converged eigenvalues appear. Memory: steps * n numbers. Ends early when the
     space is exact. Raises FloatingPointError when a product is not finite.
     """
-    steps = min(steps, start.numel())
     basis = start.new_empty(steps, start.numel())
     tridiagonal = torch.zeros(steps, steps, dtype=torch.float64)
     fresh = start / torch.linalg.vector_norm(start)

@@ -39,12 +39,14 @@ class Method:
 
     A rule overrides `gradient` (what is written to `.grad`) or, if that is not enough, `step`. Class
     attributes say how the engine treats it: `start` names the method whose final weights it starts from,
-    `quantizes` whether the model gets quantizers, `version` goes up when the same input gives other numbers.
+    `quantizes` whether the model gets quantizers, `reference` whether others are compared with it, and
+    `version` goes up when the same input gives other numbers.
     """
 
     Config: ClassVar[type[Any]] = NoConfig
     start: ClassVar[str | None] = "pretrain"
     quantizes: ClassVar[bool] = True
+    reference: ClassVar[bool] = False
     version: ClassVar[int] = 1
 
     def __init__(self, setup: Setup, config: Any = None) -> None:

@@ -20,7 +20,7 @@ Relatives: EASGD (Zhang et al. 2015, arXiv 1412.6651), oscillation dampening (ar
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -41,7 +41,7 @@ class Config:
 class Anchor(Method):
     Config = Config
 
-    def __init__(self, setup: Setup, config: Config | None = None) -> None:
+    def __init__(self, setup: Setup, config: Any = None) -> None:
         super().__init__(setup, config)
         self.weights = list(latent_weights(self.model).values())
         self.anchors = [w_latent.detach().clone() for w_latent, _ in self.weights]

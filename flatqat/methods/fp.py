@@ -8,6 +8,7 @@ from flatqat.methods._base import Method
 
 class FullPrecision(Method):
     quantizes = False
+    reference = True
 
 
 METHOD = FullPrecision

@@ -37,8 +37,8 @@ class Outcomes:
 
         A tie goes to the class that `pred` names, so a right image may have margin 0: it is stored as
         2^-24, the smallest float16. So is a positive margin that rounds to 0. Margins beyond +-65504 are
-        clipped; a NaN of a wrong image (no prediction) becomes -65504, and of a right one (two logits at
-        +inf) 2^-24.
+        clipped. A margin that is NaN (no prediction, or two logits at the same infinity) becomes 2^-24 for
+        a right image and -65504 for a wrong one.
         """
         correct = pred == labels
         finite = np.nan_to_num(margin, nan=-np.inf).clip(-_LARGEST, _LARGEST).astype(np.float16)

@@ -55,6 +55,8 @@ def check_name(source: Source, source_name: str, name: str) -> None:
     if name in source.names():
         return
     if not name:
-        raise UsageError(f"model {source_name!r}: expected '{source_name}:NAME', got no name; "
-                         f"see: flatqat models list '{source_name}:*'")
+        raise UsageError(
+            f"model {source_name!r}: expected '{source_name}:NAME', got no name; "
+            f"see: flatqat models list '{source_name}:*'"
+        )
     raise unknown(f"{source_name} model", name, source.names())

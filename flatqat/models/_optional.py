@@ -13,4 +13,6 @@ def require(module: str, *, extra: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0]:
             raise
-        raise UsageError(f"{module} is not installed; install it with: pip install 'flatqat[{extra}]'") from None
+        raise UsageError(
+            f"{module} is not installed; install it with: pip install 'flatqat[{extra}]'"
+        ) from None

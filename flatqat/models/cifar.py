@@ -54,7 +54,9 @@ class CifarResNet(nn.Module):
 
 
 def _stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
-    return nn.Sequential(BasicBlock(inputs, outputs), *(BasicBlock(outputs, outputs) for _ in range(blocks - 1)))
+    return nn.Sequential(
+        BasicBlock(inputs, outputs), *(BasicBlock(outputs, outputs) for _ in range(blocks - 1))
+    )
 
 
 def _build(name: str, classes: int) -> Normalized:

@@ -1,4 +1,4 @@
-"""Every network of timm, untrained, behind the mean and std of its own configuration: `timm:convnext_tiny`."""
+"""Every network of timm, untrained, behind its own mean and std: `timm:convnext_tiny`."""
 
 from flatqat.models._base import Normalized, Source
 from flatqat.models._optional import require

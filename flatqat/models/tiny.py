@@ -7,7 +7,7 @@ from flatqat.models._base import Normalized, Source
 
 
 class Tiny(nn.Module):
-    """Images (B, 3, H, W) to logits (B, classes). The stem halves the resolution; so do stages two and three."""
+    """Images (B, 3, H, W) to logits (B, classes). The stem and two stages halve the resolution."""
 
     def __init__(self, classes: int, width: int = 16) -> None:
         super().__init__()

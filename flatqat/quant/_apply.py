@@ -38,7 +38,9 @@ def quantize_(model: nn.Module, spec: QuantSpec) -> None:
     quantizer: type[Quantizer] = registry.load(registry.QUANTIZERS, spec.quantizer)
     layers = quantizable(model)
     if not layers:
-        raise UsageError(f"{type(model).__name__}: expected convolution or linear layers to quantize, got none")
+        raise UsageError(
+            f"{type(model).__name__}: expected convolution or linear layers to quantize, got none"
+        )
     kept = _kept(list(layers), spec.keep)
     for name, layer in layers.items():
         if spec.weight_bits is not None:
@@ -62,7 +64,7 @@ def quantizers(model: nn.Module) -> Iterator[tuple[str, Quantizer]]:
             yield name.split(".parametrizations.")[0].removesuffix(".input_quantizer"), module
 
 
-def latent_weights(model: nn.Module) -> dict[str, tuple[nn.Parameter, Quantizer]]:
+def latent_weights(model: nn.Module) -> dict[str, tuple[Tensor, Quantizer]]:
     """Each quantized weight's latent parameter and quantizer, by the parameter's name in the model."""
     found = {}
     for name, module in model.named_modules():
@@ -73,7 +75,7 @@ def latent_weights(model: nn.Module) -> dict[str, tuple[nn.Parameter, Quantizer]
 
 @torch.no_grad()
 def calibrate(model: nn.Module, batches: Iterable[Tensor], rule: Rule = "own") -> None:
-    """Set every grid: weights from themselves, inputs from what a full-precision pass over `batches` shows."""
+    """Set every grid: weights from themselves, inputs from a full-precision pass over `batches`."""
     for weight, quantizer in latent_weights(model).values():
         seen = Observer(tuple(quantizer.scale.shape))
         seen.add(weight)

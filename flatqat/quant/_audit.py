@@ -54,7 +54,9 @@ def audit(model: nn.Module, images: Tensor) -> list[TensorAudit]:
     for name in quantizable(model):
         for tensor in ("weight", "input"):
             note = "quantizer never ran" if (name, tensor) in on else "floating point"
-            rows.append(found.get((name, tensor)) or TensorAudit(layer=name, tensor=tensor, bits=None, note=note))
+            rows.append(
+                found.get((name, tensor)) or TensorAudit(layer=name, tensor=tensor, bits=None, note=note)
+            )
     return rows
 
 

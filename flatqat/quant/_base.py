@@ -65,12 +65,14 @@ class Quantizer(nn.Module):
     def inside(self, v: Tensor) -> Tensor:
         """Where `v` lies in the range of the grid, bounds included, as bool."""
         ratio = v / self.step_size
-        return (ratio >= self.low) & (ratio <= self.high)
+        within: Tensor = (ratio >= self.low) & (ratio <= self.high)
+        return within
 
     @property
     def step_size(self) -> Tensor:
         """The distance of two levels, positive."""
-        return self.scale.abs().clamp_min(SMALLEST_SCALE)
+        size: Tensor = self.scale.abs().clamp_min(SMALLEST_SCALE)
+        return size
 
     def grad_scale(self, v: Tensor) -> float:
         """The factor on the gradient of the scale."""

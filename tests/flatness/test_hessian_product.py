@@ -119,14 +119,20 @@ def test_what_is_given_stays_untouched(net32: SmallNet) -> None:
     params = {name: value.detach().clone() for name, value in net32.params.items()}
     before = {name: value.clone() for name, value in params.items()}
     state = torch.get_rng_state()
-    with torch.no_grad():  # the caller's mode does not matter either
-        hessian_product(net32.chunks(6), params)(probe(params))
-        gradient(net32.chunks(6), params)
+    hessian_product(net32.chunks(6), params)(probe(params))
+    gradient(net32.chunks(6), params)
     assert torch.equal(state, torch.get_rng_state())
     for name, value in params.items():
         assert torch.equal(value, before[name])
         assert not value.requires_grad
         assert value.grad is None
+
+
+def test_works_under_no_grad() -> None:
+    params = {"w": torch.ones(3)}
+    with torch.no_grad():
+        assert hessian_product([lambda p: p["w"].pow(2).sum()], params)(torch.ones(3)).tolist() == [2.0] * 3
+        assert gradient([lambda p: p["w"].pow(2).sum()], params)["w"].tolist() == [2.0] * 3
 
 
 def test_order_of_names_does_not_matter() -> None:

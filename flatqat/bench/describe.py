@@ -1,0 +1,70 @@
+"""What flatqat says of its suites, its models and the machine it runs on, as lines of text."""
+
+import platform
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from fnmatch import fnmatch
+from pathlib import Path
+
+from flatqat import __version__, registry
+from flatqat.bench.env import OPTIONAL, REQUIRED, installed
+from flatqat.errors import UsageError
+from flatqat.spec import Suite
+
+
+def describe_suite(suite: Suite) -> str:
+    """Protocol, layout, shifts by family, budgets."""
+    families = Counter(shift.family for shift in suite.shifts if shift.name != "id")
+    aside = [shift.name for shift in suite.shifts if not shift.headline]
+    lines = [
+        f"{suite.name} version {suite.version}: {suite.title}",
+        f"task      {suite.task}, {suite.classes} classes, {suite.metric}",
+        f"model     {suite.default_model} by default",
+        f"protocol  {suite.protocol}",
+        f"on disk   {suite.layout}",
+        "shifts    id, " + ", ".join(f"{count} {family}" for family, count in families.items()),
+    ]
+    if aside:
+        lines.append(f"          reported, but not in the mean: {', '.join(aside)}")
+    for name, budget in suite.budgets.items():
+        default = " (default)" if name == suite.default_budget else ""
+        values = ", ".join(f"{key}={value}" for key, value in asdict(budget).items())
+        lines.append(f"budget    {name}{default}: {values}")
+    return "\n".join(lines)
+
+
+def matching_models(pattern: str) -> list[str]:
+    """Full names `source:name` that match. Raises UsageError when none does."""
+    source_pattern = pattern.partition(":")[0]
+    found = []
+    for source in registry.names(registry.MODELS):
+        if fnmatch(source, source_pattern):
+            for name in registry.load(registry.MODELS, source).names():
+                full = f"{source}:{name}" if name else source
+                if fnmatch(full, pattern):
+                    found.append(full)
+    if not found:
+        sources = ", ".join(registry.names(registry.MODELS))
+        raise UsageError(f"no model matches {pattern!r}: expected SOURCE:NAME with a source among {sources}")
+    return found
+
+
+def diagnosis(data_root: Path | None) -> Iterator[str]:
+    """Lines for `flatqat doctor`."""
+    import torch
+
+    yield f"flatqat {__version__}, python {platform.python_version()}, {platform.platform()}"
+    for package in REQUIRED:
+        yield f"{package:<14}{installed(package) or 'MISSING: reinstall flatqat'}"
+    for package, extra in OPTIONAL.items():
+        absent = f"absent (optional): pip install 'flatqat[{extra}]'"
+        yield f"{package:<14}{installed(package) or absent}"
+    cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    yield f"{'CUDA':<14}{', '.join(cuda) or 'no device; everything runs on the CPU'}"
+    yield f"{'data root':<14}{data_root or 'not given: --data-root DIR or FLATQAT_DATA_ROOT'}"
+    for name in registry.names(registry.SUITES):
+        wrong = [
+            finding for finding in registry.load(registry.SUITES, name).verify(data_root) if not finding.ok
+        ]
+        yield f"{name:<18}{'no data: ' + wrong[0].what if wrong else 'data ok'}"

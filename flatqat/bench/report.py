@@ -1,0 +1,153 @@
+"""Tables for people, papers and programs, out of what is stored. The same store gives the same bytes."""
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from flatqat.bench.store import Store
+from flatqat.bench.tables import Section, View, by_method, by_shift, sections
+from flatqat.bench.terminal import plain_table
+from flatqat.errors import StoreError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+Format = Literal["table", "md", "csv", "json", "latex"]
+FORMATS: tuple[Format, ...] = ("table", "md", "csv", "json", "latex")
+
+RESIDUAL_TOLERANCE = 1e-3
+WIDE, NARROW_DROPS = 96, ["NLL", "ECE"]
+CAPTION = (
+    "ID, OOD: top-1 in percent, OOD the mean over shifts. gap: ID - OOD. extra gap: by how much the gap "
+    "exceeds that of full precision, with its 95% paired bootstrap interval over images (and seeds). NLL, "
+    "ECE: means over shifts. λmax: top Hessian eigenvalue at the deployed weights (*: not converged). sharp: "
+    "mean rise of the loss when every filter moves by 10% of its norm."
+)
+
+
+def render(store: Store, suite: str | None, form: Format, view: View) -> str:
+    """The report as text. Raises StoreError when nothing is stored."""
+    found = load(store, suite)
+    frames = [(section, frame(section, store, view)) for section in found]
+    if form == "json":
+        return json.dumps([_json(section, table) for section, table in frames], indent=2) + "\n"
+    if form == "csv":
+        return _csv(frames)
+    if form == "latex":
+        return "\n".join(
+            _display(table, view).to_latex(index=False, caption=_escape(section.title))
+            for section, table in frames
+        )
+    parts = []
+    for section, table in frames:
+        parts += [
+            f"### {section.title}",
+            "",
+            _display(table, view).to_markdown(index=False, disable_numparse=True),
+            "",
+        ]
+        parts += [f"{section.protocol}. {CAPTION}", *problems(section), ""]
+    return "\n".join(parts)
+
+
+def show(found: list[Section], store: Store, view: View, console: "Console") -> None:
+    """The report on a terminal."""
+    for section in found:
+        shown = _display(frame(section, store, view), view)
+        if console.width < WIDE:
+            shown = shown.drop(columns=NARROW_DROPS, errors="ignore")
+        table = plain_table(*shown.columns, left=("method", "bits", view))
+        for row in shown.itertuples(index=False):
+            table.add_row(*map(str, row))
+        console.print(section.title, style="bold", markup=False, highlight=False)
+        console.print(table)
+        console.print(f"{section.protocol}. {CAPTION}", style="dim", markup=False, highlight=False)
+        for line in problems(section):
+            console.print(line, style="bold red", markup=False, highlight=False)
+
+
+def load(store: Store, suite: str | None) -> list[Section]:
+    """The sections of what is stored. Raises StoreError when that is nothing."""
+    found = sections(store.records(suite))
+    if not found:
+        where = f"{store.root} for suite {suite}" if suite else str(store.root)
+        raise StoreError(f"expected records in {where}, got none; make some with: flatqat bench run")
+    return found
+
+
+def frame(section: Section, store: Store, view: View) -> "pd.DataFrame":
+    """The numbers behind a view."""
+    return by_method(section, store) if view == "method" else by_shift(section, view)
+
+
+def problems(section: Section) -> list[str]:
+    """A line for every cell that failed or was skipped, with its reason."""
+    return [f"{r.status}: {r.cell.label}: {r.reason}" for r in section.problems]
+
+
+def _display(table: "pd.DataFrame", view: View) -> "pd.DataFrame":
+    """Numbers as short text."""
+    import pandas as pd
+
+    if view != "method":
+        return table.map(lambda v: v if isinstance(v, str) else _number(v, ".1f")).astype(str)
+    several = {"seeds"} if (table["seeds"] > 1).any() else set()
+    rows = [
+        {
+            "method": row["method"],
+            "bits": row["bits"],
+            **{name: str(row[name]) for name in several},
+            "ID": _with_error(row["id_top1"], row["id_top1_stderr"]),
+            "OOD": _with_error(row["ood_top1"], row["ood_top1_stderr"]),
+            "gap": _number(row["gap"], ".1f"),
+            "extra gap [95%]": _interval(row),
+            "NLL": _number(row["ood_nll"], ".2f"),
+            "ECE": _number(row["ood_ece"], ".1f"),
+            "λmax": _number(row["lambda_max"], ".3g") + _flag(row),
+            "sharp": _number(row["sharpness"], ".2g"),
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def _number(value: Any, form: str) -> str:
+    return "-" if value is None or value != value else format(value, form)
+
+
+def _with_error(value: Any, stderr: Any) -> str:
+    error = _number(stderr, ".1f")
+    return _number(value, ".1f") + ("" if error == "-" else f" ±{error}")
+
+
+def _interval(row: dict[Any, Any]) -> str:
+    if _number(row["extra_gap"], ".1f") == "-":
+        return "-"
+    return f"{row['extra_gap']:+.1f} [{row['extra_gap_low']:+.1f}, {row['extra_gap_high']:+.1f}]"
+
+
+def _flag(row: dict[Any, Any]) -> str:
+    """A star where the eigenvalue did not converge to the tolerance."""
+    residual = row["lambda_max_residual"]
+    return "*" if residual is not None and residual > RESIDUAL_TOLERANCE else ""
+
+
+def _json(section: Section, table: "pd.DataFrame") -> dict[str, Any]:
+    rows = json.loads(table.to_json(orient="records", double_precision=10))
+    failed = [{"cell": r.cell.label, "status": r.status, "reason": r.reason} for r in section.problems]
+    return {"title": section.title, "protocol": section.protocol, "rows": rows, "problems": failed}
+
+
+def _csv(frames: "list[tuple[Section, pd.DataFrame]]") -> str:
+    """One header for all sections, each row led by its section's title."""
+    import pandas as pd
+
+    titled = [table.assign(section=section.title) for section, table in frames if len(table)]
+    whole = pd.concat(titled)
+    columns = ["section", *(name for name in whole.columns if name != "section")]
+    text: str = whole[columns].to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return text
+
+
+def _escape(text: str) -> str:
+    return text.replace("_", r"\_").replace("·", r"\textperiodcentered{}")

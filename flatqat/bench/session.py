@@ -1,0 +1,87 @@
+"""What a command does between its options and its exit code: device, progress, printing."""
+
+from pathlib import Path
+
+from flatqat.bench.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
+from flatqat.bench.env import choose_device, prepare
+from flatqat.bench.plan import Plan
+from flatqat.bench.progress import progress_for, seconds
+from flatqat.bench.report import FORMATS, load, render, show
+from flatqat.bench.store import Store, write_atomically
+from flatqat.bench.tables import VIEWS, sections
+from flatqat.bench.terminal import plain_table, terminal
+from flatqat.errors import unknown
+
+MEANING = {
+    OK: "fine: nothing dropped",
+    REGRESSED: "REGRESSED",
+    INCOMPLETE: "INCOMPLETE: the baseline has cells or images that these results lack",
+    IMPROVED: "IMPROVED: make a new baseline if this is meant",
+}
+
+
+def execute(plan: Plan) -> int:
+    """Run a plan and print its table; 0, or 3 when a cell failed or was skipped."""
+    from flatqat.bench.run import run
+
+    request, errors = plan.request, terminal(stderr=True)
+    device = choose_device(request.device)
+    prepare(device, request.threads)
+    records = run(plan, device, progress_for(errors))
+    show(sections(records), Store(request.results), "method", terminal())
+    return 0 if all(record.status == "done" for record in records) else INCOMPLETE
+
+
+def dry(plan: Plan) -> int:
+    """Print cells, data and an estimate of time; 0, or 2 when data is missing."""
+    from flatqat.bench.estimate import estimate
+    from flatqat.bench.run import missing
+
+    request, console = plan.request, terminal()
+    device = choose_device(request.device)
+    prepare(device, request.threads)
+    todo = missing(plan, Store(request.results))
+    for job in plan.jobs:
+        state = "to run" if job in todo else "stored" if job.scored else "not needed"
+        note = "" if job.scored else "  (start of others: trained, not scored)"
+        console.print(f"{state:<10} {job.cell.label}{note}", markup=False, highlight=False)
+    wrong = [
+        f"suite {suite.name}: {finding.what}; {finding.mend}"
+        for suite in plan.suites
+        for finding in suite.verify(request.data_root)
+        if not finding.ok
+    ]
+    for line in wrong:
+        console.print(f"missing    {line}", markup=False, highlight=False, soft_wrap=True)
+    if todo and not wrong:
+        console.print(f"about {seconds(estimate(todo, request, device))} on {device}", highlight=False)
+    return 2 if wrong else 0
+
+
+def report(results: Path, suite: str | None, form: str, by: str, output: Path | None) -> None:
+    """Print or write the report. Raises UsageError on an unknown format or view."""
+    view = next((view for view in VIEWS if view == by), None)
+    if view is None:
+        raise unknown("view", by, VIEWS)
+    known = next((known for known in FORMATS if known == form), None)
+    if known is None:
+        raise unknown("format", form, FORMATS)
+    store, console = Store(results), terminal()
+    if output is not None:
+        write_atomically(output, render(store, suite, "md" if known == "table" else known, view).encode())
+    elif known == "table":
+        show(load(store, suite), store, view, console)
+    else:
+        console.file.write(render(store, suite, known, view))
+
+
+def gate(results: Path, baseline: Path, max_drop: float, p: float, two_sided: bool) -> int:
+    """Print every comparison of the gate and return its exit code."""
+    code, verdicts = check(Store(results), baseline, max_drop, p, two_sided)
+    console, table = terminal(), plain_table("cell", "what", "before", "now", "change", "p", "verdict")
+    for v in verdicts:
+        change = format(v.now - v.before, "+.2f")
+        table.add_row(v.cell, v.what, f"{v.before:.2f}", f"{v.now:.2f}", change, f"{v.p:.3g}", v.verdict)
+    console.print(table)
+    console.print(f"{MEANING[code]} (tolerance {max_drop} points, p < {p})", highlight=False)
+    return code

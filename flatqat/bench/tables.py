@@ -1,0 +1,194 @@
+"""Stored records as pandas tables: one row a method, or one column a method and a row a shift.
+
+A pure function of what is stored. Numbers of two protocols never share a table: records are split by suite
+version, model, budget, start weights, image limit and precision before anything is averaged.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flatqat.bench.store import Store
+from flatqat.metrics.gaps import extra_gap
+from flatqat.metrics.statistics import mean_over_seeds
+from flatqat.spec import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+View = Literal["method", "shift", "family", "severity"]
+VIEWS: tuple[View, ...] = ("method", "shift", "family", "severity")
+SHARPNESS_RADIUS = "0.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """The records of one protocol: a title, a sentence on how the numbers were made, and its rows by seed."""
+
+    title: str
+    protocol: str
+    rows: Mapping[tuple[str, str], list[Record]]
+    problems: list[Record]
+
+
+def sections(records: Iterable[Record]) -> list[Section]:
+    """Split records by protocol, and within it by (method, bits), each sorted by seed."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(_title(record), []).append(record)
+    found = []
+    for title, members in sorted(groups.items()):
+        done = [r for r in members if r.status == "done"]
+        rows: dict[tuple[str, str], list[Record]] = {}
+        for record in sorted(done, key=lambda r: (_order(r), r.cell.seed)):
+            rows.setdefault((method_label(record), record.cell.quant), []).append(record)
+        problems = [r for r in members if r.status != "done"]
+        protocol = done[0].protocol["suite"] if done else ""
+        found.append(Section(title=title, protocol=protocol, rows=rows, problems=problems))
+    return found
+
+
+def method_label(record: Record) -> str:
+    """`anchor`, or `anchor(coupling=elastic)` where settings are not the defaults."""
+    args = ", ".join(f"{key}={value}" for key, value in record.cell.method_args)
+    return record.cell.method + (f"({args})" if args else "")
+
+
+def by_method(section: Section, store: Store) -> "pd.DataFrame":
+    """One row a (method, bits): accuracy ID and OOD in percent, their gap, the gap beyond floating point
+    with its 95% bootstrap interval, NLL and ECE on the shifts, and flatness. Means over seeds.
+
+    A standard error is over seeds where there are several, else over images.
+    """
+    import pandas as pd
+
+    reference = next((rows for rows in section.rows.values() if rows[0].protocol["reference"]), [])
+    return pd.DataFrame([_method_row(records, reference, store) for records in section.rows.values()])
+
+
+def by_shift(section: Section, view: View) -> "pd.DataFrame":
+    """Top-1 in percent, mean over seeds: a column a (method, bits), a row a shift, family or severity."""
+    import pandas as pd
+
+    columns = {}
+    for (method, bits), records in section.rows.items():
+        groups: dict[object, list[float]] = {}
+        for record in records:
+            for shift, about in record.protocol["shifts"].items():
+                key = _group(shift, about, view)
+                value = record.scores[shift]["top1"].value
+                if key is not None and value is not None:
+                    groups.setdefault(key, []).append(value)
+        label = method if method == bits else f"{method} {bits}"
+        columns[label] = {key: float(np.mean(values)) for key, values in groups.items()}
+    return pd.DataFrame(columns).rename_axis(view).reset_index()
+
+
+def ood_shifts(record: Record) -> list[str]:
+    """The shifts that make up the headline mean."""
+    return [name for name, about in record.protocol["shifts"].items() if about["headline"] and name != "id"]
+
+
+def correct(record: Record, store: Store) -> dict[str, NDArray[np.bool_]]:
+    """Whether each image of each shift was right; empty where outcomes are not stored."""
+    arrays = store.outcomes(record.cell)
+    return {name.removesuffix(":margin"): a > 0 for name, a in arrays.items() if name.endswith(":margin")}
+
+
+def _method_row(records: list[Record], reference: list[Record], store: Store) -> dict[str, Any]:
+    first = records[0]
+    shifts = ood_shifts(first)
+    outcomes = [correct(record, store) for record in records]
+    id_top1, id_stderr = _mean([r.scores["id"]["top1"].value for r in records])
+    ood_top1, ood_stderr = _mean([_mean_score(r, shifts, "top1") for r in records])
+    if len(records) == 1:
+        id_stderr = first.scores["id"]["top1"].stderr
+        ood_stderr = _stderr_over_images(outcomes[0], shifts)
+    gap = None if id_top1 is None or ood_top1 is None else id_top1 - ood_top1
+    extra = _extra_gap(records, outcomes, reference, store)
+    quantized = [r.flatness.get("quantized", {}) for r in records]
+    return {
+        "method": method_label(first),
+        "bits": first.cell.quant,
+        "seeds": len(records),
+        "images": first.scores["id"]["top1"].n,
+        "id_top1": id_top1,
+        "id_top1_stderr": id_stderr,
+        "ood_top1": ood_top1,
+        "ood_top1_stderr": ood_stderr,
+        "gap": gap,
+        "extra_gap": extra[0],
+        "extra_gap_low": extra[1],
+        "extra_gap_high": extra[2],
+        "id_nll": _mean([r.scores["id"]["nll"].value for r in records])[0],
+        "ood_nll": _mean([_mean_score(r, shifts, "nll") for r in records])[0],
+        "id_ece": _mean([r.scores["id"]["ece"].value for r in records])[0],
+        "ood_ece": _mean([_mean_score(r, shifts, "ece") for r in records])[0],
+        "lambda_max": _mean([f["lambda_max"]["value"] for f in quantized if f])[0],
+        "lambda_max_residual": max((f["lambda_max"]["residual"] for f in quantized if f), default=None),
+        "sharpness": _mean([f["sharpness_avg"][SHARPNESS_RADIUS]["value"] for f in quantized if f])[0],
+        "sharpness_sam": _mean([f["sharpness_sam"]["value"] for f in quantized if f])[0],
+    }
+
+
+def _extra_gap(
+    records: list[Record], outcomes: list[Any], reference: list[Record], store: Store
+) -> tuple[float | None, float | None, float | None]:
+    """Against the reference's records of the same seeds; nothing for the reference itself."""
+    by_seed = {r.cell.seed: r for r in reference}
+    pairs = [
+        (o, by_seed[r.cell.seed]) for r, o in zip(records, outcomes, strict=True) if r.cell.seed in by_seed
+    ]
+    if not pairs or records[0].protocol["reference"] or not all(o for o, _ in pairs):
+        return None, None, None
+    bases = [correct(base, store) for _, base in pairs]
+    if not all(bases):
+        return None, None, None
+    shifts = ["id", *ood_shifts(records[0])]
+    pools = {name: records[0].protocol["shifts"][name]["pool"] for name in shifts}
+    interval = extra_gap([o for o, _ in pairs], bases, pools)
+    return interval.value, interval.low, interval.high
+
+
+def _stderr_over_images(outcomes: Mapping[str, NDArray[np.bool_]], shifts: list[str]) -> float | None:
+    """Of the mean over shifts, images being what is sampled: shifts of one image are not independent."""
+    if not outcomes or len({len(outcomes[s]) for s in shifts}) != 1:
+        return None
+    per_image = np.mean([outcomes[s] for s in shifts], axis=0)
+    return 100 * float(per_image.std(ddof=1)) / float(np.sqrt(len(per_image)))
+
+
+def _mean_score(record: Record, shifts: list[str], metric: str) -> float | None:
+    values = [record.scores[s][metric].value for s in shifts]
+    return None if None in values else float(np.mean([v for v in values if v is not None]))
+
+
+def _mean(values: list[float | None]) -> tuple[float | None, float | None]:
+    known = [v for v in values if v is not None]
+    return mean_over_seeds(known) if known else (None, None)
+
+
+def _group(shift: str, about: Mapping[str, Any], view: View) -> object:
+    if view == "shift" or shift == "id":
+        return shift
+    if not about["headline"] and view == "severity":
+        return None
+    return about["family"] if view == "family" else about["severity"]
+
+
+def _title(record: Record) -> str:
+    cell = record.cell
+    parts = [f"{cell.suite} v{cell.suite_version}", cell.model, f"budget {cell.budget}"]
+    parts += [f"{key}={value}" for key, value in cell.budget_args]
+    parts += [f"weights {cell.weights[:8]}"] if cell.weights else []
+    parts += [f"{cell.limit} images a shift"] if cell.limit else []
+    parts += ["bfloat16"] if cell.amp else []
+    return " · ".join(parts)
+
+
+def _order(record: Record) -> tuple[object, ...]:
+    """The reference first, then by bits and method, so that rivals at one width stand together."""
+    return (not record.protocol["reference"], record.cell.quant, method_label(record))

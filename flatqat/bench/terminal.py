@@ -1,0 +1,28 @@
+"""How flatqat prints: Rich on a terminal, plain and wide elsewhere."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PIPE_WIDTH = 120
+
+
+def terminal(stderr: bool = False) -> "Console":
+    """A console that honours NO_COLOR, and is plain where the output is not a terminal."""
+    from rich.console import Console
+
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=PIPE_WIDTH)
+
+
+def plain_table(*columns: str, left: tuple[str, ...] = ("cell", "what", "verdict")) -> "Table":
+    """A terminal table without verticals: text columns to the left, numbers to the right."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(column, justify="left" if column in left else "right", no_wrap=column != "method")
+    return table

@@ -1,0 +1,199 @@
+"""The command line. Each command parses, calls one function and prints; torch and pandas load inside."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flatqat import registry
+from flatqat.cli_bench import CellName, DataRoot, Device, Plugin, Results, Threads, add_plugins, bench
+from flatqat.errors import FlatqatError
+
+app = typer.Typer(
+    name="flatqat",
+    help="What low-bit quantization costs a vision model away from its training distribution, "
+    "and whether a flatter minimum buys it back.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+suites, methods, quantizers, models = (
+    typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=text)
+    for text in (
+        "Test sets: an in-distribution set and its shifts.",
+        "Training rules.",
+        "Quantization grids.",
+        "Networks.",
+    )
+)
+for name, group in {
+    "bench": bench,
+    "suites": suites,
+    "methods": methods,
+    "quantizers": quantizers,
+    "models": models,
+}.items():
+    app.add_typer(group, name=name)
+
+
+@suites.command("list")
+def suites_list() -> None:
+    """Every suite with one line about it."""
+    _list(registry.SUITES)
+
+
+@suites.command("show")
+def suites_show(name: Annotated[str, typer.Argument(help="A suite.")], plugin: Plugin = None) -> None:
+    """Protocol, layout on disk, shifts and budgets of a suite.
+
+    \b
+    Example:
+      flatqat suites show cifar10-c
+    """
+    from flatqat.bench.describe import describe_suite
+
+    add_plugins(plugin)
+    typer.echo(describe_suite(registry.load(registry.SUITES, name)))
+
+
+@suites.command("verify")
+def suites_verify(
+    name: Annotated[str, typer.Argument(help="A suite.")], data_root: DataRoot = None, plugin: Plugin = None
+) -> None:
+    """Look at the data on disk: what is there, what is missing or wrong, and how to mend it.
+
+    Exit code 2 when something is wrong.
+
+    \b
+    Example:
+      flatqat suites verify cifar10-c --data-root data
+    """
+    add_plugins(plugin)
+    findings = registry.load(registry.SUITES, name).verify(data_root)
+    for finding in findings:
+        mend = f"\n      {finding.mend}" if finding.mend and not finding.ok else ""
+        typer.echo(f"{'ok   ' if finding.ok else 'WRONG'} {finding.what}{mend}")
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 2)
+
+
+@methods.command("list")
+def methods_list() -> None:
+    """Every training rule with one line about it."""
+    _list(registry.METHODS)
+
+
+@quantizers.command("list")
+def quantizers_list() -> None:
+    """Every quantizer with one line about it."""
+    _list(registry.QUANTIZERS)
+
+
+@models.command("list")
+def models_list(
+    pattern: Annotated[
+        str | None, typer.Argument(help="A pattern of full names, such as 'timm:resnet*'.")
+    ] = None,
+) -> None:
+    """Sources of models or, with a pattern, the names that match it.
+
+    \b
+    Examples:
+      flatqat models list
+      flatqat models list 'torchvision:mobilenet*'
+    """
+    if pattern is None:
+        return _list(registry.MODELS)
+    from flatqat.bench.describe import matching_models
+
+    for name in matching_models(pattern):
+        typer.echo(name)
+    return None
+
+
+@app.command("flatness")
+def flatness(
+    cell: CellName,
+    results: Results = Path("results"),
+    data_root: DataRoot = None,
+    space: Annotated[str, typer.Option(help="Which weights move: quantized, latent or scale.")] = "quantized",
+    acts: Annotated[bool, typer.Option(help="Input quantizers on.")] = True,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Training images.  [default: the budget's]")
+    ] = None,
+    draws: Annotated[int, typer.Option(min=2, help="Random directions a radius.")] = 20,
+    device: Device = "auto",
+    threads: Threads = 1,
+) -> None:
+    """Measure the flatness of a stored cell again, in any space. Prints JSON; the record stays as it is.
+
+    \b
+    Example:
+      flatqat flatness tiny-qat --space latent --no-acts
+    """
+    from flatqat.bench.inspect import flatness_of_cell
+
+    typer.echo(flatness_of_cell(cell, results, data_root, space, acts, images, draws, device, threads))
+
+
+@app.command("audit")
+def audit(cell: CellName, results: Results = Path("results"), data_root: DataRoot = None) -> None:
+    """What a stored model really computes with: codes in use, clipped values, layers in floating point.
+
+    \b
+    Example:
+      flatqat audit tiny-qat
+    """
+    from flatqat.bench.inspect import audit_cell
+
+    audit_cell(cell, results, data_root)
+
+
+@app.command("test")
+def test(file: Annotated[Path, typer.Argument(help="A plugin file.")]) -> None:
+    """Run on your plugin the contract checks that the built-in ones pass. Exit code 1 when one fails.
+
+    \b
+    Example:
+      flatqat test my_method.py
+    """
+    from flatqat.testing import check_plugin
+
+    outcomes = list(check_plugin(file))
+    for name, problem in outcomes:
+        typer.echo(f"{'FAILED' if problem else 'passed'} {name}{': ' + problem if problem else ''}")
+    raise typer.Exit(1 if any(problem for _, problem in outcomes) else 0)
+
+
+@app.command("doctor")
+def doctor(data_root: DataRoot = None) -> None:
+    """Versions, devices, what is optional and absent, and which suites have their data.
+
+    \b
+    Example:
+      flatqat doctor --data-root data
+    """
+    from flatqat.bench.describe import diagnosis
+
+    for line in diagnosis(data_root):
+        typer.echo(line)
+
+
+def main() -> None:
+    """Run the app; a user's mistake is one line on stderr and exit code 2."""
+    try:
+        app()
+    except FlatqatError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on from here", err=True)
+        sys.exit(130)
+
+
+def _list(kind: registry.Kind) -> None:
+    rows = list(registry.summaries(kind))
+    width = max(len(name) for name, _ in rows)
+    for name, summary in rows:
+        typer.echo(f"{name:<{width}}  {summary}")

@@ -1,0 +1,160 @@
+"""`flatqat bench ...`: run, report, baseline, check; and the options that other commands share with them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flatqat import registry
+
+bench = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Run the benchmark, report on it, gate CI on it."
+)
+
+Results = Annotated[Path, typer.Option(help="Folder of records, outcomes and weights.")]
+DataRoot = Annotated[
+    Path | None, typer.Option(envvar="FLATQAT_DATA_ROOT", help="Folder that holds the data sets.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:INDEX.")]
+Threads = Annotated[
+    int, typer.Option(min=1, help="CPU threads. More than one is slower beside another busy process.")
+]
+Plugin = Annotated[list[Path] | None, typer.Option(help="A Python file with a plugin; may be repeated.")]
+SuiteFilter = Annotated[str | None, typer.Option("--suite", help="Only this suite.")]
+CellName = Annotated[str, typer.Argument(help="The beginning of a stored cell's id or label.")]
+
+
+@bench.command("run")
+def bench_run(
+    suite: Annotated[list[str] | None, typer.Option(help="Suites.  [default: digits-c]")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Models.  [default: the suite's]")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Methods.  [default: fp,qat,anchor]")] = None,
+    bits: Annotated[list[str] | None, typer.Option(help="4, w4a8, w4a32@lsq or fp.  [default: 4]")] = None,
+    seeds: Annotated[str, typer.Option(help="How many (3), or which (0,1,2 or 7,).")] = "1",
+    budget: Annotated[str | None, typer.Option(help="Length of training, a name of the suite's.")] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting of a method or of the budget: anchor.strength=0.1"),
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Start from this file instead of pretraining.")] = None,
+    data_root: DataRoot = None,
+    results: Results = Path("results"),
+    device: Device = "auto",
+    amp: Annotated[bool, typer.Option("--amp", help="Forward passes in bfloat16.")] = False,
+    threads: Threads = 1,
+    limit: Annotated[int | None, typer.Option(min=2, help="Score at most this many images a shift.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print cells, data and time; do nothing.")
+    ] = False,
+    flatness: Annotated[bool, typer.Option(help="Measure flatness too.")] = True,
+    rerun: Annotated[bool, typer.Option("--rerun", help="Compute stored cells again.")] = False,
+    plugin: Plugin = None,
+) -> None:
+    """Train, evaluate, measure and report a matrix of suites, models, methods, bits and seeds.
+
+    Cells that are stored are not run again; after an interruption the same command goes on.
+    Options that take several values may be repeated or take commas.
+
+    \b
+    Examples:
+      flatqat bench run
+      flatqat bench run --bits 4,3 --seeds 3 --method fp,ptq,qat,anchor
+      flatqat bench run --suite cifar10-c-live --data-root data --budget smoke --limit 500
+      flatqat bench run --set anchor.coupling=elastic --set budget.lr=0.005 --dry-run
+    """
+    from flatqat.bench.plan import Request, make_plan, parse_seeds
+    from flatqat.bench.settings import parse_settings
+
+    add_plugins(plugin)
+    request = Request(
+        **_given(suites=_split(suite), methods=_split(method), bits=_split(bits)),
+        models=_split(model),
+        seeds=parse_seeds(seeds),
+        budget=budget,
+        settings=parse_settings(setting or []),
+        weights=weights,
+        data_root=data_root,
+        results=results,
+        device=device,
+        amp=amp,
+        threads=threads,
+        limit=limit,
+        flatness=flatness,
+        rerun=rerun,
+    )
+    from flatqat.bench.session import dry, execute
+
+    raise typer.Exit((dry if dry_run else execute)(make_plan(request)))
+
+
+@bench.command("report")
+def bench_report(
+    results: Results = Path("results"),
+    suite: SuiteFilter = None,
+    form: Annotated[str, typer.Option("--format", help="table, md, csv, json or latex.")] = "table",
+    output: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
+    by: Annotated[str, typer.Option(help="Rows: method, shift, family or severity.")] = "method",
+) -> None:
+    """Tables out of what is stored; the same store gives the same bytes.
+
+    \b
+    Examples:
+      flatqat bench report
+      flatqat bench report --by family --format md --output table.md
+    """
+    from flatqat.bench.session import report
+
+    report(results, suite, form, by, output)
+
+
+@bench.command("baseline")
+def bench_baseline(
+    output: Annotated[Path, typer.Option(help="The file to write.")], results: Results = Path("results")
+) -> None:
+    """Store what `bench check` compares with: every finished cell, image by image.
+
+    \b
+    Example:
+      flatqat bench baseline --output results/baselines/main.json
+    """
+    from flatqat.bench.check import write_baseline
+    from flatqat.bench.store import Store
+
+    typer.echo(f"{output}: {write_baseline(Store(results), output)} cells")
+
+
+@bench.command("check")
+def bench_check(
+    baseline: Annotated[Path, typer.Option(help="A file made by `flatqat bench baseline`.")],
+    results: Results = Path("results"),
+    max_drop: Annotated[float, typer.Option(min=0, help="Tolerated drop of top-1, in points.")] = 0.5,
+    p: Annotated[
+        float, typer.Option(min=0, max=1, help="Significance level, after Holm's correction.")
+    ] = 0.01,
+    two_sided: Annotated[bool, typer.Option("--two-sided", help="Improvements trip the gate too.")] = False,
+) -> None:
+    """Compare stored results with a baseline, image by image.
+
+    Exit codes: 0 fine; 1 a drop that is both larger than --max-drop and significant; 2 usage;
+    3 incomplete or nothing measured; 4 improved beyond tolerance (only with --two-sided).
+
+    \b
+    Example:
+      flatqat bench check --baseline results/baselines/main.json
+    """
+    from flatqat.bench.session import gate
+
+    raise typer.Exit(gate(results, baseline, max_drop, p, two_sided))
+
+
+def add_plugins(files: list[Path] | None) -> None:
+    for file in files or []:
+        registry.add_plugin(file)
+
+
+def _split(values: list[str] | None) -> tuple[str, ...]:
+    return tuple(part.strip() for value in values or [] for part in value.split(",") if part.strip())
+
+
+def _given(**options: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    return {name: value for name, value in options.items() if value}

@@ -1,0 +1,1 @@
+"""From files to batches: layouts on disk, decoding, labelled images, augmentation, live corruptions."""

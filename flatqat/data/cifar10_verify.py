@@ -1,0 +1,61 @@
+"""Is CIFAR-10 on disk whole and right? Seconds, no torch."""
+
+from pathlib import Path
+
+import numpy as np
+
+from flatqat.data.cifar10 import CLASSES, COUNTS, SIDE, Split, open_split
+from flatqat.data.findings import look
+from flatqat.data.stored import Stored
+from flatqat.errors import DataError
+from flatqat.spec import Finding
+
+OVERLAP = 0.01  # of the test images; the original files share none byte by byte
+
+
+def verify(root: Path | None) -> list[Finding]:
+    """Counts, labels, balance, first and last image of both files, and images that stand in both."""
+    findings: list[Finding] = []
+    opened: dict[Split, Stored] = {}
+
+    def keep(split: Split) -> str:
+        opened[split] = open_split(root, split)
+        return f"CIFAR-10 {split}: {len(opened[split]):,} images, labels 0 to 9, in {opened[split].where}"
+
+    for split in COUNTS:
+        findings.append(look(lambda split=split: keep(split)))  # type: ignore[misc]
+    for split, stored in opened.items():
+        findings.append(look(lambda split=split, stored=stored: _balance(split, stored)))  # type: ignore[misc]
+        findings.append(look(lambda split=split, stored=stored: _ends(split, stored)))  # type: ignore[misc]
+    if len(opened) == len(COUNTS):
+        findings.append(look(lambda: _overlap(opened["train"], opened["test"])))
+    return findings
+
+
+def _balance(split: str, stored: Stored) -> str:
+    each = len(stored) // len(CLASSES)
+    counts = np.bincount(stored.labels, minlength=len(CLASSES))
+    if (counts != each).any():
+        wrong = int((counts != each).argmax())
+        raise DataError(
+            f"{stored.where}: expected {each} {split} images of each class, got {counts[wrong]} of class "
+            f"{wrong} ({CLASSES[wrong]}); use a copy with the original labels"
+        )
+    return f"CIFAR-10 {split}: {each:,} images of each class"
+
+
+def _ends(split: str, stored: Stored) -> str:
+    for at in (0, len(stored) - 1):
+        stored.image(at, SIDE)
+    return f"CIFAR-10 {split}: the first and the last image decode to {SIDE}x{SIDE}"
+
+
+def _overlap(train: Stored, test: Stored) -> str:
+    known = {hash(train.content(at)) for at in range(len(train))}
+    shared = sum(hash(test.content(at)) in known for at in range(len(test)))
+    if shared > OVERLAP * len(test):
+        raise DataError(
+            f"{test.where}: expected test images that are not in {train.where}, got {shared} that are; "
+            "use the original split"
+        )
+    return f"CIFAR-10: {shared} test images are also training images, byte by byte"

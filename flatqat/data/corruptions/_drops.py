@@ -1,0 +1,95 @@
+"""The rims of drops: edges, the distance to them, and an emboss. Stands in for OpenCV's functions."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+_FAR = 20.0
+# Moves and lengths of OpenCV's 5 x 5 distance mask (Borgefors 1986): straight, diagonal, knight's.
+_MOVES = (
+    *((dy, dx, 1.0) for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0))),
+    *((dy, dx, 1.4) for dy in (-1, 1) for dx in (-1, 1)),
+    *((dy, dx, 2.1969) for dy in (-1, 1) for dx in (-2, 2)),
+    *((dy, dx, 2.1969) for dy in (-2, 2) for dx in (-1, 1)),
+)
+_EMBOSS = ((-2, -1, 0), (-1, 1, 1), (0, 1, 2))
+
+
+def rims(level: Tensor) -> Tensor:
+    """Brightness (B, 1, H, W), whole numbers 0 .. 255, of drops whose thickness `level` is such too."""
+    distance = _mean(_distance(_edges(level))).floor_()
+    embossed = _shifted_sum(_equalized(distance), _EMBOSS).clamp_(0, 255)
+    return (_mean(embossed) + 0.5).floor_()
+
+
+def _edges(level: Tensor) -> Tensor:
+    """Canny with thresholds 50 and 150 on |gx| + |gy|, Sobel 3 x 3; bool (B, 1, H, W)."""
+    p = F.pad(level, (1, 1, 1, 1), mode="replicate")
+    rows = p[..., :-2, :] + 2 * p[..., 1:-1, :] + p[..., 2:, :]
+    columns = p[..., :, :-2] + 2 * p[..., :, 1:-1] + p[..., :, 2:]
+    gx, gy = rows[..., 2:] - rows[..., :-2], columns[..., 2:, :] - columns[..., :-2, :]
+    strength = gx.abs() + gy.abs()
+    q = F.pad(strength, (1, 1, 1, 1))
+
+    def at(dy: int, dx: int) -> Tensor:
+        return q[..., 1 + dy : q.shape[-2] - 1 + dy, 1 + dx : q.shape[-1] - 1 + dx]
+
+    flat, steep = gy.abs() < gx.abs() * _TAN_22, gy.abs() > gx.abs() * (_TAN_22 + 2)
+    rising = (gx < 0) ^ (gy < 0)
+    horizontal = (strength > at(0, -1)) & (strength >= at(0, 1))
+    vertical = (strength > at(-1, 0)) & (strength >= at(1, 0))
+    down = (strength > at(-1, -1)) & (strength > at(1, 1))
+    up = (strength > at(-1, 1)) & (strength > at(1, -1))
+    peak = torch.where(flat, horizontal, torch.where(steep, vertical, torch.where(rising, up, down)))
+    weak, edges = peak & (strength > 50), peak & (strength > 150)
+    while True:
+        grown = weak & F.max_pool2d(edges.float(), 3, 1, 1).bool()
+        if bool((grown == edges).all()):
+            return edges
+        edges = grown
+
+
+_TAN_22 = 0.4142135623730950488
+
+
+def _distance(edges: Tensor) -> Tensor:
+    """float32 (B, 1, H, W): length of the shortest way to an edge in `_MOVES`, at most 20."""
+    height, width = edges.shape[2:]
+    distance = torch.where(edges, 0.0, _FAR)
+    for _ in range(int(_FAR)):
+        p = F.pad(distance, (2, 2, 2, 2), value=_FAR)
+        nearer = distance
+        for dy, dx, length in _MOVES:
+            nearer = nearer.minimum(p[..., 2 + dy : 2 + dy + height, 2 + dx : 2 + dx + width] + length)
+        if bool((nearer == distance).all()):
+            break
+        distance = nearer
+    return distance
+
+
+def _equalized(level: Tensor) -> Tensor:
+    """Histogram equalisation of whole numbers 0 .. 20 to 0 .. 255, image by image."""
+    values = level.flatten(1).long()
+    counts = torch.zeros(len(level), int(_FAR) + 1, device=level.device)
+    counts.scatter_add_(1, values, torch.ones_like(values, dtype=counts.dtype))
+    total = counts.cumsum(1)
+    first = counts.gather(1, (counts > 0).int().argmax(1, keepdim=True))
+    lookup = (total - first) * (255 / (values.shape[1] - first).clamp(min=1))
+    constant = first == values.shape[1]
+    return torch.where(constant, values.float(), lookup.round().gather(1, values)).view_as(level)
+
+
+def _mean(x: Tensor) -> Tensor:
+    return _shifted_sum(x, ((1, 1, 1),) * 3) / 9
+
+
+def _shifted_sum(x: Tensor, kernel: tuple[tuple[int, ...], ...]) -> Tensor:
+    """Correlation with a 3 x 3 kernel; borders mirror about the edge pixels."""
+    height, width = x.shape[2:]
+    p = F.pad(x, (1, 1, 1, 1), mode="reflect")
+    total = torch.zeros_like(x)
+    for dy, row in enumerate(kernel):
+        for dx, weight in enumerate(row):
+            if weight:
+                total.add_(p[..., dy : dy + height, dx : dx + width], alpha=weight)
+    return total

@@ -1,0 +1,84 @@
+"""Corrupt a batch of images, each by random numbers of its own id."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from flatqat.data.corruptions import (
+    blur,
+    codec,
+    color,
+    elastic,
+    fog,
+    frost,
+    glass,
+    motion,
+    noise,
+    snow,
+    spatter,
+)
+from flatqat.data.corruptions._draw import Draw
+from flatqat.data.corruptions.constants import CONSTANTS, Constants
+from flatqat.data.corruptions.names import NAMES, SEVERITIES, Table
+from flatqat.errors import UsageError, unknown
+
+Operator = Callable[[Tensor, Draw, Constants], Tensor]
+
+# uint8 images (B, 3, H, W) -> grey levels of any range, still to be clipped and rounded down.
+_OPERATORS: dict[str, Operator] = {
+    "gaussian_noise": noise.gaussian_noise,
+    "shot_noise": noise.shot_noise,
+    "impulse_noise": noise.impulse_noise,
+    "defocus_blur": blur.defocus_blur,
+    "glass_blur": glass.glass_blur,
+    "motion_blur": motion.motion_blur,
+    "zoom_blur": blur.zoom_blur,
+    "snow": snow.snow,
+    "frost": frost.frost,
+    "fog": fog.fog,
+    "brightness": color.brightness,
+    "contrast": color.contrast,
+    "elastic_transform": elastic.elastic_transform,
+    "pixelate": codec.pixelate,
+    "jpeg_compression": codec.jpeg_compression,
+    "speckle_noise": noise.speckle_noise,
+    "gaussian_blur": blur.gaussian_blur,
+    "spatter": spatter.spatter,
+    "saturate": color.saturate,
+}
+
+# Values at once: as many as stay in a CPU's cache, and as many as fill a GPU.
+_CHUNK = {"cpu": 2**19}
+_CHUNK_ELSEWHERE = 2**25
+
+# Rounding of the last bit must not take a whole grey level off a value that is whole.
+_NUDGE = 2.0**-10
+
+
+def corrupt(images: Tensor, ids: Tensor, *, name: str, severity: int, table: Table) -> Tensor:
+    """Corrupted copies, uint8 (B, 3, H, W), of uint8 images of that shape, on their device.
+
+    `ids` is int64 (B,): an image's result depends on its pixels, its id and the corruption alone, not on
+    the rest of the batch. `table` picks the severities: `cifar` was made for 32 pixels, `imagenet` for 224.
+    Raises UsageError on an unknown name or a severity outside 1 .. 5.
+    """
+    if name not in NAMES:
+        raise unknown("corruption", name, NAMES)
+    if table not in CONSTANTS:
+        raise unknown("table of corruptions", table, CONSTANTS)
+    if severity not in SEVERITIES:
+        raise UsageError(f"severity of {name}: expected a whole number from 1 to 5, got {severity!r}")
+    constants = CONSTANTS[table][name][severity - 1]
+    operator = _OPERATORS[name]
+    size = (
+        max(1, _CHUNK.get(images.device.type, _CHUNK_ELSEWHERE) // images[:1].numel()) if len(images) else 1
+    )
+    chunks = zip(images.split(size), ids.to(images.device).split(size), strict=True)
+    return torch.cat([_to_uint8(operator(x, Draw.of(i, name, severity), constants)) for x, i in chunks])
+
+
+def _to_uint8(levels: Tensor) -> Tensor:
+    if levels.dtype == torch.uint8:
+        return levels
+    return levels.clamp_(0, 255).add_(_NUDGE).byte()

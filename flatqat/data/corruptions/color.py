@@ -1,0 +1,43 @@
+"""Brightness, contrast and saturation."""
+
+from torch import Tensor
+
+from flatqat.data.corruptions._draw import Draw
+from flatqat.data.corruptions.constants import Constants
+
+
+def brightness(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
+    """HSV with V' = min(V + c, 1). Constants: (c,).
+
+    At constant hue and saturation the three channels scale together, by V' / V; black has no hue, and turns
+    grey.
+    """
+    (shift,) = constants
+    x = images.float()
+    value = x.amax(1, keepdim=True)
+    lifted = (value + 255 * shift).clamp_(max=255)
+    return x.mul_(lifted / value.clamp(min=1)) + lifted * (value == 0)
+
+
+def contrast(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
+    """(x - m) c + m with m each channel's mean over the image. Constants: (c,)."""
+    (factor,) = constants
+    height, width = images.shape[2:]
+    mean = images.sum((2, 3), keepdim=True).double().div_(height * width)
+    return images.float().mul_(factor).add_((mean * (1 - factor)).float())
+
+
+def saturate(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
+    """HSV with S' = clip(a S + b, 0, 1). Constants: (a, b).
+
+    At constant hue and value each channel keeps its share of the way down from V: V - (V - x) S' / S. Grey
+    has no hue; the convention gives it hue 0, so b > 0 tints it red.
+    """
+    factor, shift = constants
+    x = images.float()
+    value = x.amax(1, keepdim=True)
+    depth = value - x.amin(1, keepdim=True)
+    saturation = (depth / value.clamp(min=1)).mul_(factor).add_(shift).clamp_(0, 1)
+    share = (value - x).div_(depth.clamp(min=1))
+    share[:, 1:] += (depth == 0).float()
+    return value - share.mul_(value * saturation)

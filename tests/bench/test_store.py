@@ -1,0 +1,97 @@
+"""Atomic writes, and clear errors for damaged files."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from flatqat.bench.store import Store, read_arrays, read_record, to_json, write_atomically
+from flatqat.errors import StoreError
+from flatqat.spec import Cell, Record, Score
+
+CELL = Cell(
+    suite="s", suite_version=1, model="cifar:x", method="qat", quant="4", budget="b", seed=0, limit=9
+)  # fmt: skip
+RECORD = Record(cell=CELL, status="done", scores={"id": {"top1": Score(value=50.0, n=4, stderr=None)}})
+
+
+def test_records_survive_the_round_trip(tmp_path):
+    store = Store(tmp_path)
+    store.write_record(RECORD, {"id:pred": np.arange(4, dtype=np.uint8)})
+    assert store.record(CELL) == RECORD
+    assert store.records() == [RECORD]
+    assert store.outcomes(CELL)["id:pred"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("broken", ["write", "fsync", "replace"])
+def test_a_failing_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, broken):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    if broken == "write":
+        monkeypatch.setattr(os, "fdopen", fail)
+    else:
+        monkeypatch.setattr(os, broken, fail)
+    with pytest.raises(StoreError, match="No space left on device"):
+        write_atomically(path, b"new")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_unwritable_folder_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot write"):
+        Store(tmp_path / "file" / "results").check_writable()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"schema": 1}',
+        b'{"schema": 1, "cell": {}, "scores": {}, "status": "done"}',
+        b"\xff",
+    ],
+)
+def test_a_damaged_record_names_its_file(tmp_path, text):
+    path = tmp_path / "s" / "x.json"
+    path.parent.mkdir()
+    path.write_bytes(text)
+    with pytest.raises(StoreError, match=r"x\.json.*(damaged|schema)"):
+        Store(tmp_path).records()
+
+
+def test_a_record_from_the_future_is_refused(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_bytes(to_json({"schema": 99}))
+    with pytest.raises(StoreError, match=r"schema 1 or older, got 99"):
+        read_record(path)
+
+
+def test_damaged_and_pickled_arrays_are_refused(tmp_path):
+    path = tmp_path / "x.npz"
+    path.write_bytes(b"PK\x03\x04 nonsense")
+    with pytest.raises(StoreError, match="damaged"):
+        read_arrays(path)
+    np.savez(path, x=np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(StoreError, match="damaged"):
+        read_arrays(path)
+
+
+def test_cells_are_found_by_the_beginning_of_id_or_label(tmp_path):
+    store = Store(tmp_path)
+    store.write_record(RECORD)
+    store.write_record(replace(RECORD, cell=replace(CELL, seed=1)))
+    assert store.find(CELL.id[:6]) == RECORD
+    assert store.find("cifar_x-qat-4-s1").cell.seed == 1
+    with pytest.raises(StoreError, match="2 of them"):
+        store.find("cifar_x-qat")
+    with pytest.raises(StoreError, match=r"got none; there are: cifar_x-qat-4-s0"):
+        store.find("nothing")

@@ -1,0 +1,216 @@
+"""Every rule: contract checks, identities to the bit, and what each one changes."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from flatqat import registry, testing
+from flatqat.methods._base import Setup
+from flatqat.methods._batchnorm import reestimate_batchnorm
+from flatqat.methods.anchor import Anchor, Config
+from flatqat.methods.fp import FullPrecision
+from flatqat.methods.ptq import PTQ
+from flatqat.methods.qat import QAT
+from flatqat.quant._apply import latent_weights, quantize_
+from flatqat.spec import Budget, QuantSpec
+
+BUDGET = Budget(pretrain_steps=4, steps=6, batch_size=16, lr=0.05)
+
+
+@pytest.mark.parametrize("name", registry.names(registry.METHODS))
+@pytest.mark.parametrize("check", testing.CHECKS[registry.METHODS], ids=lambda c: c.__name__)
+def test_contract(name, check):
+    check(registry.load(registry.METHODS, name))
+
+
+def network(bits: str) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(
+            nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 3), nn.ReLU(), nn.Flatten(),
+            nn.Linear(6 * 16, 4),
+        )  # fmt: skip
+    quantize_(net, QuantSpec.parse(bits))
+    return net
+
+
+def batches(count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+    return [
+        (torch.rand(16, 3, 8, 8, generator=generator), torch.randint(4, (16,), generator=generator))
+        for _ in range(count)
+    ]
+
+
+def trained(method, bits: str, config=None, steps: int = 6) -> nn.Module:
+    net = network(bits)
+    rule = method(Setup(model=net, loss=F.cross_entropy, budget=BUDGET), config)
+    rule.begin(batches(2))
+    for x, y in batches(steps):
+        rule.step(x, y)
+    rule.end(batches(3))
+    return net
+
+
+def assert_equal(a: nn.Module, b: nn.Module) -> None:
+    for (name, first), second in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
+        assert torch.equal(first, second), name
+
+
+@pytest.mark.parametrize("coupling", ["ema", "elastic", "dampen"])
+def test_anchor_without_strength_deployed_from_the_latent_weights_is_qat(coupling):
+    config = Config(coupling=coupling, strength=0.0, deploy="latent")
+    assert_equal(trained(Anchor, "3", config), trained(QAT, "3"))
+
+
+def test_qat_in_floating_point_is_fp():
+    assert_equal(trained(QAT, "fp"), trained(FullPrecision, "fp"))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(strength=0.1),
+        Config(strength=0.1, deploy="latent"),
+        Config(coupling="elastic"),
+        Config(coupling="dampen", deploy="latent"),
+        Config(requantize_every=2, deploy="latent"),
+        Config(beta=None, deploy="anchor"),
+    ],
+    ids=str,
+)
+def test_every_option_of_anchor_changes_something(config):
+    plain = trained(QAT, "3").state_dict()
+    assert any(not torch.equal(v, plain[k]) for k, v in trained(Anchor, "3", config).state_dict().items())
+
+
+@pytest.mark.parametrize("coupling", ["ema", "elastic", "dampen"])
+def test_anchor_step_by_hand(coupling):
+    """One step of plain SGD against the formulas, written out a second time."""
+    strength, beta = 0.3, 0.25
+    budget = Budget(pretrain_steps=0, steps=4, batch_size=16, lr=0.05, momentum=0.0, weight_decay=0.0)
+    net = network("3")
+    rule = Anchor(
+        Setup(model=net, loss=F.cross_entropy, budget=budget),
+        Config(coupling=coupling, strength=strength, beta=beta, deploy="latent"),
+    )
+    rule.begin(batches(1))
+    for x, y in batches(2):  # the first step moves W away from the anchor
+        before = [(w.detach().clone(), q, q(w).detach(), q.inside(w)) for w, q in rule.weights]
+        anchors = [a.clone() for a in rule.anchors]
+        twin = network("3")
+        twin.load_state_dict(net.state_dict())
+        twin.train()
+        F.cross_entropy(twin(x), y).backward()
+        gradients = [w.grad for w, _ in latent_weights(twin).values()]
+        rate = rule.learning_rate
+        rule.step(x, y)
+        rows = zip(before, anchors, gradients, rule.weights, rule.anchors, strict=True)
+        for (w, _, w_quant, inside), anchor, g, (w_new, q), anchor_new in rows:
+            pull = {"ema": (w_quant - anchor) * inside, "elastic": w - anchor, "dampen": w - w_quant}[
+                coupling
+            ]
+            torch.testing.assert_close(w_new, w - rate * (g + 2 * strength * pull))
+            target = q(w_new).detach() if coupling == "ema" else w_new.detach()
+            torch.testing.assert_close(anchor_new, (1 - beta) * anchor + beta * target)
+
+
+def test_anchor_beta_defaults_to_the_gradient_step_of_the_regulariser():
+    rule = Anchor(
+        Setup(model=network("3"), loss=F.cross_entropy, budget=BUDGET), Config(beta=None, strength=0.2)
+    )
+    rule.begin(batches(1))
+    start = [anchor.clone() for anchor in rule.anchors]
+    rate = rule.learning_rate
+    rule.step(*batches(1)[0])
+    for anchor, before, (w, q) in zip(rule.anchors, start, rule.weights, strict=True):
+        torch.testing.assert_close(anchor, before + 2 * rate * 0.2 * (q(w).detach() - before))
+
+
+def test_anchor_is_thrown_away_unless_it_is_deployed():
+    net = trained(Anchor, "3", Config(deploy="anchor"))
+    assert net.state_dict().keys() == network("3").state_dict().keys()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_literal_reading_of_anchor_qat_learns_nothing(seed):
+    """The documented null. W_q := Q(W_a) at every step and W_a moved by the regulariser alone.
+
+    W_a - lr · 2λ(W_a - Q(W_a)) shrinks the distance to the nearest grid point by 1 - 2·lr·λ a step, whatever
+    the data: after k steps the residual is (1 - 2·lr·λ)^k of the first, and the loss never enters.
+    """
+    net = network("3")
+    testing_batches = batches(1)
+    QAT(Setup(model=net, loss=F.cross_entropy, budget=BUDGET)).begin(testing_batches)
+    rate, strength, steps = 0.01, 5.0, 200
+    for w, q in latent_weights(net).values():
+        anchor = w.detach().clone() + seed * 0.01
+        first_grid, first = q(anchor).detach(), anchor.clone()
+        for _ in range(steps):
+            anchor -= rate * 2 * strength * (anchor - q(anchor).detach())
+        assert torch.equal(q(anchor), first_grid)
+        shrink = (1 - 2 * rate * strength) ** steps
+        torch.testing.assert_close(anchor - first_grid, shrink * (first - first_grid), atol=1e-6, rtol=0)
+
+
+def test_ptq_trains_nothing_and_calibrates_by_the_rule_asked_for():
+    start = network("3").state_dict()
+    by_rule = {}
+    for ranges in ("mse", "minmax"):
+        net = network("3")
+        rule = PTQ(Setup(model=net, loss=F.cross_entropy, budget=BUDGET), PTQ.Config(ranges=ranges))
+        assert rule.total_steps == 0
+        rule.begin(batches(2))
+        for name, (w, _) in latent_weights(net).items():
+            assert torch.equal(w, start[name])
+        by_rule[ranges] = [q.scale.detach().clone() for _, q in latent_weights(net).values()]
+    assert all((a <= b).all() for a, b in zip(by_rule["mse"], by_rule["minmax"], strict=True))
+    assert any((a < b).any() for a, b in zip(by_rule["mse"], by_rule["minmax"], strict=True))
+
+
+def test_learning_rate_follows_a_cosine_to_zero():
+    rule = QAT(Setup(model=network("4"), loss=F.cross_entropy, budget=BUDGET))
+    rule.begin(batches(1))
+    rates = []
+    for x, y in batches(6):
+        rates.append(rule.learning_rate)
+        rule.step(x, y)
+    assert rates[0] == BUDGET.lr
+    assert rates[3] == pytest.approx(BUDGET.lr / 2)
+    assert rule.learning_rate == pytest.approx(0, abs=1e-12)
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_step_sizes_and_batchnorm_are_not_decayed():
+    rule = QAT(Setup(model=network("4"), loss=F.cross_entropy, budget=BUDGET))
+    decayed, rest = rule.optimizer.param_groups
+    names = {id(p): name for name, p in rule.model.named_parameters()}
+    assert {names[id(p)].rpartition(".")[2] for p in decayed["params"]} == {"original"}
+    assert {names[id(p)].rpartition(".")[2] for p in rest["params"]} == {"weight", "bias", "scale"}
+    assert rest["weight_decay"] == 0
+
+
+def test_batchnorm_statistics_are_the_mean_over_batches():
+    net = nn.Sequential(nn.BatchNorm2d(3))
+    data = [x for x, _ in batches(4)]
+    reestimate_batchnorm(net, data)
+    torch.testing.assert_close(net[0].running_mean, torch.stack([x.mean((0, 2, 3)) for x in data]).mean(0))
+    torch.testing.assert_close(net[0].running_var, torch.stack([x.var((0, 2, 3)) for x in data]).mean(0))
+    assert net[0].momentum == 0.1
+    assert net.training
+
+
+def test_amp_trains_in_bfloat16_and_differs_from_float32():
+    nets = []
+    for amp in (False, True):
+        net = network("4")
+        rule = QAT(Setup(model=net, loss=F.cross_entropy, budget=BUDGET, amp=amp))
+        rule.begin(batches(1))
+        rule.step(*batches(1)[0])
+        nets.append(net)
+    plain, mixed = ([p.detach() for p in net.parameters()] for net in nets)
+    assert any(not torch.equal(a, b) for a, b in zip(plain, mixed, strict=True))
+    for a, b in zip(plain, mixed, strict=True):
+        assert a.dtype == b.dtype == torch.float32
+        torch.testing.assert_close(a, b, atol=0.05, rtol=0.1)  # bfloat16 keeps 8 bits of mantissa

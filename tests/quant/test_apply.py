@@ -1,0 +1,163 @@
+"""Quantizers on a whole model: which layers, which bits, caching, the audit."""
+
+import pytest
+import torch
+from torch import nn
+
+from flatqat.errors import UsageError
+from flatqat.models._base import build
+from flatqat.quant._apply import (
+    calibrate,
+    latent_weights,
+    quantizable,
+    quantize_,
+    quantizers,
+    rounded_once,
+    switched_off,
+)
+from flatqat.quant._audit import audit
+from flatqat.spec import QuantSpec
+
+
+def images(n: int = 8) -> torch.Tensor:
+    return torch.rand(n, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def quantized(bits: str, model: str = "tiny") -> nn.Module:
+    net = build(model, classes=10, seed=0).net
+    quantize_(net, QuantSpec.parse(bits))
+    calibrate(net, [images()])
+    return net.eval()
+
+
+def test_first_and_last_layers_are_kept_at_eight_bits():
+    widths = {(name, q.role): q.bits for name, q in quantizers(quantized("3"))}
+    assert widths["conv1", "weight"] == widths["linear", "input"] == 8
+    assert {bits for (name, _), bits in widths.items() if name.startswith("stage")} == {3}
+
+
+def test_keep_takes_patterns_and_refuses_what_matches_nothing():
+    net = build("tiny", classes=10, seed=0).net
+    quantize_(net, QuantSpec(weight_bits=2, act_bits=2, keep=("stage1*",)))
+    assert {q.bits for name, q in quantizers(net) if name.startswith("stage1")} == {8}
+    assert {q.bits for name, q in quantizers(net) if name == "conv1"} == {2}
+    with pytest.raises(UsageError, match="'nothing\\*'"):
+        quantize_(build("tiny", classes=10, seed=0).net, QuantSpec(weight_bits=2, keep=("nothing*",)))
+
+
+def test_a_model_without_layers_is_refused():
+    with pytest.raises(UsageError, match="expected convolution or linear layers"):
+        quantize_(nn.ReLU(), QuantSpec.parse("4"))
+
+
+def test_weights_and_inputs_of_every_layer_lie_on_their_grids():
+    net = quantized("4")
+    seen = {}
+    handles = [
+        layer.register_forward_hook(lambda m, args, out, name=name: seen.update({name: (m.weight, args[0])}))
+        for name, layer in quantizable(net).items()
+    ]
+    net(images())
+    for handle in handles:
+        handle.remove()
+    by_tensor = {(name, q.role): q for name, q in quantizers(net)}
+    for name, (weight, inputs) in seen.items():
+        for tensor, role in ((weight, "weight"), (inputs, "input")):
+            q = by_tensor[name, role]
+            assert torch.equal(tensor, q.dequantize(q.codes(tensor))), (name, role)
+            assert len(tensor.unique()) > 1
+
+
+def test_registration_does_not_observe():
+    net = build("tiny", classes=10, seed=0).net
+    quantize_(net, QuantSpec.parse("4"))
+    assert all(torch.equal(q.scale, torch.ones_like(q.scale)) for _, q in quantizers(net))
+
+
+def test_calibration_sees_full_precision_and_leaves_the_mode_alone():
+    net = build("tiny", classes=10, seed=0).net
+    plain = build("tiny", classes=10, seed=0).net.eval()
+    quantize_(net, QuantSpec.parse("2"))
+    net.train()
+    calibrate(net, [images()])
+    assert net.training
+    inputs = []
+    plain.stage1[0].register_forward_hook(lambda m, args, out: inputs.append(args[0]))
+    plain(images())
+    expected = 2 * inputs[0].abs().mean() / 3**0.5
+    torch.testing.assert_close(net.stage1[0].input_quantizer.scale.detach(), expected)
+
+
+def test_switched_off_is_full_precision_and_comes_back():
+    net, plain = quantized("2"), build("tiny", classes=10, seed=0).net.eval()
+    before = net(images())
+    with switched_off(net):
+        assert torch.equal(net(images()), plain(images()))
+    assert torch.equal(net(images()), before)
+    assert not torch.equal(before, plain(images()))
+
+
+def test_rounded_once_gives_the_same_output_and_rounds_each_weight_once():
+    net = quantized("4")
+    calls = []
+    for _, q in quantizers(net):
+        if q.role == "weight":
+            q.register_forward_hook(lambda *_: calls.append(1))
+    with torch.no_grad():
+        expected = net(images())
+        calls.clear()
+        with rounded_once():
+            assert torch.equal(net(images()), expected)
+            assert torch.equal(net(images()), expected)
+    assert len(calls) == len(latent_weights(net))
+
+
+def test_state_dict_round_trip_gives_the_same_outputs():
+    net = quantized("w3a4@minmax")
+    fresh = build("tiny", classes=10, seed=1).net
+    quantize_(fresh, QuantSpec.parse("w3a4@minmax"))
+    fresh.load_state_dict(net.state_dict())
+    assert torch.equal(net(images()), fresh.eval()(images()))
+
+
+def test_audit_counts_real_codes():
+    net = quantized("3")
+    rows = {(row.layer, row.tensor): row for row in audit(net, images())}
+    assert rows["stage1.0", "weight"].levels == 8
+    assert 1 < rows["stage1.0", "weight"].codes <= 8
+    weight = net.stage1[0].weight
+    assert rows["stage1.0", "weight"].codes == max(len(filter_.unique()) for filter_ in weight)
+    assert rows["linear", "weight"].levels == 256
+    assert all(row.note == "" for row in rows.values())
+
+
+def test_audit_counts_clipped_values():
+    net = quantized("3")
+    (q,) = (q for name, q in quantizers(net) if name == "stage1.0" and q.role == "weight")
+    latent = net.stage1[0].parametrizations.weight.original
+    q.set_scale(torch.full_like(q.scale, 1e-6))
+    rows = {(row.layer, row.tensor): row for row in audit(net, images())}
+    assert rows["stage1.0", "weight"].saturated == pytest.approx(100 * (latent != 0).float().mean().item())
+
+
+def test_audit_shows_layers_in_floating_point():
+    net = quantized("w4a32")
+    rows = [row for row in audit(net, images()) if row.tensor == "input"]
+    assert rows
+    assert all(row.bits is None and row.note == "floating point" for row in rows)
+
+
+def test_audit_shows_a_quantizer_that_never_ran():
+    class Bypass(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.bypassed = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.used(x) + nn.functional.conv2d(x, self.bypassed.weight)
+
+    net = Bypass()
+    quantize_(net, QuantSpec.parse("4"))
+    rows = {(row.layer, row.tensor): row for row in audit(net, images())}
+    assert rows["bypassed", "input"].note == "quantizer never ran"
+    assert rows["bypassed", "weight"].bits == 8

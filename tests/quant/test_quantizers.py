@@ -1,0 +1,113 @@
+"""LSQ and min-max: starting points, gradient scales, ranges."""
+
+from math import sqrt
+
+import pytest
+import torch
+
+from flatqat import registry, testing
+from flatqat.quant._observe import Observer
+from flatqat.quant.lsq import LSQ
+from flatqat.quant.minmax import MinMax
+
+
+def observed(*tensors: torch.Tensor, scale_shape: tuple[int, ...] = ()) -> Observer:
+    seen = Observer(scale_shape)
+    for tensor in tensors:
+        seen.add(tensor)
+    return seen
+
+
+@pytest.mark.parametrize("name", registry.names(registry.QUANTIZERS))
+@pytest.mark.parametrize("check", testing.CHECKS[registry.QUANTIZERS], ids=lambda c: c.__name__)
+def test_contract(name, check):
+    check(registry.load(registry.QUANTIZERS, name))
+
+
+def test_lsq_starts_at_twice_the_mean_magnitude_over_the_root_of_the_top_level():
+    q = LSQ(bits=2, role="weight")
+    q.calibrate(observed(torch.tensor([0.8, -0.8])))
+    assert q.scale.item() == pytest.approx(1.6, rel=1e-7)  # float32
+
+
+def test_lsq_starts_inputs_from_the_first_batch():
+    q = LSQ(bits=4, role="input")
+    q.calibrate(observed(torch.full((2, 3), 1.0), torch.full((2, 3), 100.0)))
+    assert q.scale.item() == pytest.approx(2 / sqrt(15), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("role", "scale_shape", "shape", "expected"),
+    [
+        ("weight", (), (4,), 1 / sqrt(4 * 1)),
+        ("weight", (8, 1, 1, 1), (8, 3, 3, 3), 1 / sqrt(27 * 1)),
+        ("input", (), (16, 3, 4, 4), 1 / sqrt(48 * 1)),
+    ],
+)
+def test_lsq_gradient_scale_counts_what_shares_a_step(role, scale_shape, shape, expected):
+    assert LSQ(bits=2, role=role, scale_shape=scale_shape).grad_scale(torch.zeros(shape)) == expected
+
+
+def test_lsq_multiplies_the_scale_gradient_by_its_factor():
+    """g = 1/sqrt(4·1) on the hand-worked sum of slopes."""
+    q = LSQ(bits=2, role="weight")
+    q.set_scale(torch.tensor(0.5))
+    q(torch.tensor([-2, -0.6, 0.2, 0.3])).sum().backward()
+    assert q.scale.grad is not None
+    assert q.scale.grad.item() == pytest.approx(0.5 * (-2 + 0.2 - 0.4 + 0.4), rel=1e-6)
+
+
+def test_inputs_that_are_never_negative_get_an_unsigned_grid_and_keep_it_in_the_state():
+    q = LSQ(bits=3, role="input")
+    q.calibrate(observed(torch.rand(8, 3)))
+    assert (q.low, q.high) == (0, 7)
+    fresh = LSQ(bits=3, role="input")
+    fresh.load_state_dict(q.state_dict())
+    assert (fresh.low, fresh.high) == (0, 7)
+
+
+def test_minmax_input_grid_by_hand():
+    """[-1, 2] at 2 bits: s = 3 / 3 = 1, zero point 1, levels -1, 0, 1, 2."""
+    q = MinMax(bits=2, role="input")
+    q.calibrate(observed(torch.tensor([[-1.0, 2.0]])))
+    assert (q.scale.item(), q.low, q.high) == (1.0, -1, 2)
+    assert q(torch.tensor([-5.0, -0.4, 0.6, 9.0])).tolist() == [-1, 0, 1, 2]
+
+
+def test_minmax_weights_are_symmetric_per_channel():
+    q = MinMax(bits=3, role="weight", scale_shape=(2, 1))
+    q.calibrate(observed(torch.tensor([[3.0, -1.0], [0.3, -0.6]]), scale_shape=(2, 1)))
+    torch.testing.assert_close(q.scale.flatten(), torch.tensor([1.0, 0.2]))
+
+
+def test_minmax_scale_does_not_learn():
+    assert not list(MinMax(bits=4, role="weight").parameters())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("quantizer", [LSQ, MinMax])
+def test_mse_ranges_beat_both_other_rules(quantizer):
+    """A heavy tail: covering it costs more than clipping it. Compared with a brute-force search."""
+    values = torch.randn(4, 2000, generator=torch.Generator().manual_seed(0)) ** 3
+    errors = {}
+    for rule in ("own", "minmax", "mse"):
+        q = quantizer(bits=3, role="weight", scale_shape=(4, 1))
+        q.calibrate(observed(values, scale_shape=(4, 1)), rule)
+        errors[rule] = (q(values) - values).square().mean(1)
+    assert (errors["mse"] <= errors["minmax"]).all()
+    assert (errors["mse"] <= errors["own"] * 1.001).all()  # the search has a step of one percent
+    for channel, row in enumerate(values):
+        q = quantizer(bits=3, role="weight")
+        tried = []
+        for fraction in range(20, 101):
+            q.set_range(row.min() * fraction / 100, row.max() * fraction / 100)
+            tried.append((q(row) - row).square().mean().item())
+        assert errors["mse"][channel].item() == pytest.approx(min(tried), rel=1e-5)  # float32 sums
+
+
+def test_a_channel_of_zeros_stays_zero():
+    q = LSQ(bits=4, role="weight", scale_shape=(2, 1))
+    weight = torch.tensor([[0.0, 0.0], [1.0, -1.0]])
+    q.calibrate(observed(weight, scale_shape=(2, 1)))
+    assert q(weight)[0].tolist() == [0, 0]
+    assert q(weight).isfinite().all()

@@ -1,0 +1,80 @@
+"""Names to objects, and plugins from anywhere."""
+
+import subprocess
+import sys
+
+import pytest
+
+from flatqat import registry
+from flatqat.errors import PluginError, UsageError
+
+
+def test_the_folder_is_the_registry():
+    assert {"fp", "ptq", "qat", "anchor", "pretrain"} <= set(registry.names(registry.METHODS))
+    assert {"lsq", "minmax"} <= set(registry.names(registry.QUANTIZERS))
+    assert {"tiny", "cifar", "timm", "torchvision"} <= set(registry.names(registry.MODELS))
+    assert {"digits-c", "cifar10-c", "cifar10-c-live"} <= set(registry.names(registry.SUITES))
+
+
+@pytest.mark.parametrize("kind", registry.KINDS, ids=lambda kind: kind.word)
+def test_every_listed_name_has_a_summary(kind):
+    for name, summary in registry.summaries(kind):
+        assert summary.endswith((".", "`")), f"{name}: {summary!r}"
+
+
+def test_unknown_names_list_the_choices_and_the_nearest():
+    with pytest.raises(
+        UsageError, match=r"unknown method 'anchr': expected one of .*fp.*; did you mean 'anchor'"
+    ):
+        registry.load(registry.METHODS, "anchr")
+
+
+def test_a_plugin_file_is_loaded_by_its_name(tmp_path):
+    file = tmp_path / "my_rule.py"
+    file.write_text("METHOD = 42\n")
+    assert registry.add_plugin(file) == [(registry.METHODS, "my-rule")]
+    assert registry.load(registry.METHODS, "my-rule") == 42
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("import nothing_of_that_name\n", "failed to import"),
+        ("x = 1\n", "expected the file to export one of"),
+    ],
+)
+def test_a_broken_plugin_names_its_file(tmp_path, text, problem):
+    file = tmp_path / "broken.py"
+    file.write_text(text)
+    with pytest.raises(PluginError, match=f"broken.py.*{problem}"):
+        registry.add_plugin(file)
+
+
+def test_an_absent_plugin_is_an_error(tmp_path):
+    with pytest.raises(PluginError, match="found none"):
+        registry.add_plugin(tmp_path / "absent.py")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["--help"],
+        ["bench", "run", "--help"],
+        ["suites", "list"],
+        ["suites", "show", "cifar10-c"],
+        ["methods", "list"],
+        ["quantizers", "list"],
+        ["models", "list"],
+    ],
+    ids=" ".join,
+)
+def test_light_commands_import_neither_torch_nor_pandas(command):
+    code = (
+        "import sys; from flatqat.cli import app\n"
+        f"app({command!r}, standalone_mode=False)\n"
+        "heavy = {'torch', 'pandas', 'scipy', 'torchvision', 'timm', 'sklearn'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout

@@ -1,0 +1,79 @@
+"""Bits as text, and the identity of cells."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flatqat.errors import UsageError
+from flatqat.spec import Cell, QuantSpec
+
+CELL = Cell(
+    suite="digits-c", suite_version=1, model="tiny", method="qat", quant="4", budget="default", seed=0
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["fp", "4", "w4a8", "w4a32", "w2a32@minmax", "8", "3@minmax"])
+def test_canonical_texts_round_trip(text):
+    assert str(QuantSpec.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"), [("w4", "w4a32"), ("w4a4", "4"), ("w4a32@lsq", "w4a32"), ("4@lsq", "4")]
+)
+def test_other_spellings_have_one_canonical_text(text, canonical):
+    assert str(QuantSpec.parse(text)) == canonical
+
+
+@given(st.integers(2, 8), st.one_of(st.none(), st.integers(2, 8)), st.sampled_from(["lsq", "minmax"]))
+def test_every_spec_survives_its_text(weight_bits, act_bits, quantizer):
+    spec = QuantSpec(weight_bits=weight_bits, act_bits=act_bits, quantizer=quantizer)
+    assert QuantSpec.parse(str(spec)) == spec
+
+
+@pytest.mark.parametrize("text", ["4w", "", "w", "a4", "1", "w4a9", "16", "w0a4", "4@", "FP"])
+def test_malformed_bits_say_what_was_expected(text):
+    with pytest.raises(UsageError, match="expected"):
+        QuantSpec.parse(text)
+
+
+def test_the_error_lists_the_forms():
+    with pytest.raises(UsageError) as error:
+        QuantSpec.parse("4w")
+    assert str(error.value) == "bits: expected 'fp', '4', 'w4', 'w4a8' or 'w4a8@lsq', got '4w'"
+
+
+def test_identity_leaves_out_defaults_and_is_stable():
+    """Stored results depend on this very hash: a change of it orphans every record."""
+    assert CELL.id == "7d00d12b2d7b"
+    assert dataclasses.replace(CELL, method_args=(), limit=None).id == CELL.id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"suite_version": 2}, {"model": "x"}, {"method": "fp"}, {"quant": "3"}, {"seed": 1}, {"limit": 5},
+        {"weights": "ab"}, {"parent": "cd"}, {"amp": True}, {"method_args": (("strength", 0.2),)},
+        {"budget_args": (("steps", 3),)}, {"method_version": 2},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_everything_that_changes_the_numbers_changes_the_identity(change):
+    assert dataclasses.replace(CELL, **change).id != CELL.id
+
+
+def test_the_image_limit_does_not_change_the_weights():
+    assert dataclasses.replace(CELL, limit=5).training_id == CELL.training_id
+
+
+def test_cells_survive_json():
+    cell = dataclasses.replace(CELL, method_args=(("coupling", "ema"), ("strength", 0.2)), limit=7)
+    assert Cell.from_dict(cell.to_dict()) == cell
+
+
+def test_seeds_are_shared_by_methods_and_bits_alone():
+    other = dataclasses.replace(CELL, method="anchor", quant="2", method_args=(("strength", 1.0),))
+    assert other.derive_seed("batches") == CELL.derive_seed("batches")
+    assert CELL.derive_seed("batches") != CELL.derive_seed("init")
+    assert dataclasses.replace(CELL, seed=1).derive_seed("batches") != CELL.derive_seed("batches")
