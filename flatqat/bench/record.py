@@ -1,6 +1,6 @@
 """The record of a cell, put together from what training, measuring and evaluating left in the store."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,13 @@ def assemble(job: Job, request: Request, store: Store, device: torch.device) -> 
         env=environment(device, threads=request.threads),
     )
     return record, outcomes
+
+
+def with_flatness(job: Job, store: Store) -> Record:
+    """A finished record that only lacked flatness."""
+    record = store.record(job.cell)
+    assert record is not None
+    return replace(record, flatness=store.read_flatness(job.cell) or {})
 
 
 def failed(job: Job, failure: Exception) -> Record:

@@ -27,43 +27,48 @@ CAPTION = (
 
 def render(store: Store, suite: str | None, form: Format, view: View) -> str:
     """The report as text. Raises StoreError when nothing is stored."""
-    found = load(store, suite)
-    frames = [(section, frame(section, store, view)) for section in found]
+    frames = [(section, frame(section, store, view)) for section in load(store, suite)]
     if form == "json":
         return json.dumps([_json(section, table) for section, table in frames], indent=2) + "\n"
     if form == "csv":
         return _csv(frames)
-    if form == "latex":
-        return "\n".join(
-            _display(table, view).to_latex(index=False, caption=_escape(section.title))
-            for section, table in frames
-        )
-    parts = []
-    for section, table in frames:
-        parts += [
-            f"### {section.title}",
-            "",
-            _display(table, view).to_markdown(index=False, disable_numparse=True),
-            "",
-        ]
-        parts += [f"{section.protocol}. {CAPTION}", *problems(section), ""]
-    return "\n".join(parts)
+    return "\n".join(
+        (_markdown if form == "md" else _latex)(section, table, view) for section, table in frames
+    )
+
+
+def _markdown(section: Section, table: "pd.DataFrame", view: View) -> str:
+    lines = [f"### {section.title}", "", *problems(section)]
+    if section.rows:
+        text = _display(table, view).to_markdown(index=False, disable_numparse=True)
+        lines += [text, "", f"{section.protocol}. {CAPTION}"]
+    return "\n".join(lines) + "\n"
+
+
+def _latex(section: Section, table: "pd.DataFrame", view: View) -> str:
+    lines = [f"% {line}" for line in problems(section)]
+    if section.rows:
+        text = _display(table, view).to_latex(index=False, escape=True, caption=_escape(section.title))
+        lines.append(text.replace("λmax", r"$\lambda_{\max}$").replace("±", r"$\pm$"))
+    return "\n".join(lines) + "\n"
 
 
 def show(found: list[Section], store: Store, view: View, console: "Console") -> None:
     """The report on a terminal."""
     for section in found:
+        console.print(section.title, style="bold", markup=False, highlight=False)
+        for line in problems(section):
+            console.print(line, style="bold red", markup=False, highlight=False)
+        if not section.rows:
+            continue
         shown = _display(frame(section, store, view), view)
         if console.width < WIDE:
             shown = shown.drop(columns=NARROW_DROPS, errors="ignore")
         table = plain_table(*shown.columns, left=("method", "bits", view))
         for row in shown.itertuples(index=False):
             table.add_row(*map(str, row))
-        console.print(section.title, style="bold", markup=False, highlight=False)
         console.print(table)
         console.print(f"{section.protocol}. {CAPTION}", style="dim", markup=False, highlight=False)
-        for line in problems(section):
-            console.print(line, style="bold red", markup=False, highlight=False)
 
 
 def load(store: Store, suite: str | None) -> list[Section]:
@@ -142,7 +147,9 @@ def _csv(frames: "list[tuple[Section, pd.DataFrame]]") -> str:
     """One header for all sections, each row led by its section's title."""
     import pandas as pd
 
-    titled = [table.assign(section=section.title) for section, table in frames if len(table)]
+    titled = [table.assign(section=section.title) for section, table in frames if section.rows]
+    if not titled:
+        return "section\n"
     whole = pd.concat(titled)
     columns = ["section", *(name for name in whole.columns if name != "section")]
     text: str = whole[columns].to_csv(index=False, float_format="%.6g", lineterminator="\n")

@@ -6,7 +6,7 @@ from flatqat.bench.evaluate import evaluate
 from flatqat.bench.measure import measure
 from flatqat.bench.plan import Job, Plan
 from flatqat.bench.progress import Progress
-from flatqat.bench.record import assemble, failed, skipped
+from flatqat.bench.record import assemble, failed, skipped, with_flatness
 from flatqat.bench.store import Store
 from flatqat.bench.train import train
 from flatqat.bench.verify import check_data
@@ -34,15 +34,17 @@ def run(plan: Plan, device: torch.device, progress: Progress) -> list[Record]:
         except TrainingFailed as failure:
             progress.say(f"failed: {job.title}: {failure}")
             broken[job.cell.id] = failed(job, failure)
+    whole = [job for job in todo if job.scored and job.cell.id not in broken]
+    new = [job for job in whole if request.rerun or not store.is_complete(job.cell, flatness=False)]
     for suite in plan.suites:
-        waiting = [job for job in todo if job.scored and job.suite is suite and job.cell.id not in broken]
-        evaluate(suite, waiting, request, store, device, progress)
+        evaluate(suite, [job for job in new if job.suite is suite], request, store, device, progress)
     for job in todo:
-        if job.scored:
-            record, outcomes = broken.get(job.cell.id), None
-            if record is None:
-                record, outcomes = assemble(job, request, store, device)
-            store.write_record(record, outcomes)
+        if job in new:
+            store.write_record(*assemble(job, request, store, device))
+        elif job in whole:
+            store.write_record(with_flatness(job, store))
+        elif job.scored:
+            store.write_record(broken[job.cell.id])
     return [record for job in plan.scored() if (record := store.record(job.cell))]
 
 
@@ -54,7 +56,11 @@ def missing(plan: Plan, store: Store) -> list[Job]:
         for job in plan.scored()
         if request.rerun or not store.is_complete(job.cell, flatness=request.flatness)
     }
+
+    def untrained(job: Job) -> bool:
+        return not store.has_weights(job.cell) and bool(job.start and not store.has_weights(job.start.cell))
+
     for job in reversed(plan.jobs):
-        if job.cell.id in needed and job.start and (request.rerun or not store.has_weights(job.cell)):
+        if job.cell.id in needed and job.start and (request.rerun or untrained(job)):
             needed.add(job.start.cell.id)
     return [job for job in plan.jobs if job.cell.id in needed]

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from flatqat.data.findings import contents, data_root
+from flatqat.data.roots import contents, data_root
 from flatqat.data.layouts import batches, folders, parquet
 from flatqat.data.stored import Stored
 from flatqat.errors import DataError
@@ -91,7 +91,9 @@ def _find(root: Path, split: Split) -> Stored:
             if (stored := layout(base, split)) is not None:
                 return stored
     archive = next((path for base in bases for path in base.glob("cifar-10-python.tar*")), None)
-    mend = f"unpack {archive}" if archive else "point --data-root at the folder that holds one of these layouts"
+    mend = (
+        f"unpack {archive}" if archive else "point --data-root at the folder that holds one of these layouts"
+    )
     raise DataError(
         f"{root}: expected the {split} images of CIFAR-10 as cifar10/{split}-*.parquet, cifar-10-batches-py/ "
         f"or cifar10/{split}/<class>/*.png, got {contents(root)}; {mend}"

@@ -44,12 +44,15 @@ class Draw:
         angle = _low(bits).float().mul_(tau * 2.0**-24)
         return torch.cat([radius * angle.cos(), radius * angle.sin()], 1)[:, :size].view(-1, *shape)
 
-    def integers(self, field: str, *shape: int, low: int, high: int) -> Tensor:
-        """int64 (B, *shape), uniform on low .. high - 1; the bias is below (high - low) / 2^32."""
+    def words(self, field: str, *shape: int) -> Tensor:
+        """int64 (B, *shape), uniform on 0 .. 2^32 - 1."""
         size = prod(shape)
         bits = self.bits(field, (size + 1) // 2)
-        words = torch.cat([_shift(bits, 32), bits & 0xFFFFFFFF], 1)[:, :size]
-        return ((words * (high - low)) >> 32).add_(low).view(-1, *shape)
+        return torch.cat([_shift(bits, 32), bits & 0xFFFFFFFF], 1)[:, :size].view(-1, *shape)
+
+    def integers(self, field: str, *shape: int, low: int, high: int) -> Tensor:
+        """int64 (B, *shape), uniform on low .. high - 1 < 2^31; the bias is below (high - low) / 2^32."""
+        return self.words(field, *shape).mul_(high - low).bitwise_right_shift_(32).add_(low)
 
 
 def _hash(text: str) -> int:

@@ -39,7 +39,7 @@ def streak(images: Tensor, degrees: Tensor, radius: float, sigma: float) -> Tens
             at = source[..., reach + dy : reach + dy + height, reach + dx : reach + dx + width]
             total.add_(at, alpha=weight)
         blurred[members] = total
-    return blurred.add_(0.5).floor_()
+    return blurred.floor_()
 
 
 def _offsets(degrees: Tensor, taps: int) -> Tensor:

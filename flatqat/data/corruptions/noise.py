@@ -41,7 +41,7 @@ def shot_noise(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     (photons,) = constants
     thresholds, guide = (t.to(images.device) for t in _poisson_tables(int(photons)))
     grey = images.flatten().long()
-    u = draw.integers("photons", *images.shape[1:], low=0, high=2**32).flatten()
+    u = draw.words("photons", *images.shape[1:]).flatten()
     counts = guide.take((grey << _BUCKET_BITS) + (u >> (32 - _BUCKET_BITS))).long()
     row = grey * thresholds.shape[1]
     walking = (u >= thresholds.take(row + counts)).nonzero()[:, 0]

@@ -1,6 +1,6 @@
 """The Hugging Face layout: parquet shards with a column of encoded images and a column of labels.
 
-    <split>-00000-of-00001.parquet    <image>: struct<bytes: binary, path: string>, <label>: int64
+<split>-00000-of-00001.parquet    <image>: struct<bytes: binary, path: string>, <label>: int64
 """
 
 from pathlib import Path

@@ -1,0 +1,68 @@
+"""The 1,797 handwritten digits that ship with scikit-learn, shown as colour images.
+
+Digits are 8x8 with values 0 to 16. They are enlarged four times by bilinear interpolation (half-pixel
+centres, edges repeated), multiplied by 255/16, rounded half to even, and repeated in red, green and blue.
+All of it is exact in float32. Source: Alpaydin & Kaynak 1998, the test part of optdigits.
+"""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flatqat.errors import DataError
+
+if TYPE_CHECKING:
+    from flatqat.data.images import ImageData
+
+Part = Literal["train", "val", "test"]
+
+CLASSES = 10
+COUNT = 1797
+PARTS: dict[Part, slice] = {"train": slice(0, 1100), "val": slice(1100, 1300), "test": slice(1300, COUNT)}
+SPLIT_SEED = 0
+SCALE = 4
+
+
+def load(part: Part) -> "ImageData":
+    """One part of a fixed permutation; ids are positions in scikit-learn's order."""
+    import torch
+
+    data = _all()
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(SPLIT_SEED))
+    return data.subset(order[PARTS[part]])
+
+
+def read() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Images (1797, 8, 8) with values 0 to 16, and labels (1797,).
+
+    Raises DataError when scikit-learn is damaged or brings other digits.
+    """
+    from sklearn.datasets import load_digits
+
+    try:
+        images, labels = load_digits(return_X_y=True)
+    except (OSError, ValueError) as error:
+        raise DataError(f"scikit-learn's digits do not load ({error}); install scikit-learn again") from error
+    if images.shape != (COUNT, 64) or (images.min(), images.max()) != (0, 16):
+        raise DataError(
+            f"scikit-learn's digits: expected {COUNT} rows of 64 values from 0 to 16, got shape {images.shape} "
+            f"from {images.min():g} to {images.max():g}; install scikit-learn again"
+        )
+    return images.reshape(COUNT, 8, 8), labels
+
+
+@lru_cache(maxsize=1)
+def _all() -> "ImageData":
+    import torch
+    from torch.nn import functional as F
+
+    from flatqat.data.images import ImageData
+
+    images, labels = read()
+    small = torch.from_numpy(images).float()[:, None]
+    large = F.interpolate(small, scale_factor=SCALE, mode="bilinear", align_corners=False)
+    shown = (large * 255 / 16).round().to(torch.uint8).expand(-1, 3, -1, -1)
+    source = "scikit-learn's digits"
+    return ImageData.in_memory(shown, torch.from_numpy(labels), classes=CLASSES, source=source)

@@ -1,0 +1,48 @@
+"""Shifts that are corruptions of one set of images at five severities."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flatqat.data.corruptions.names import NAMES, SEVERITIES
+from flatqat.spec import Shift
+
+if TYPE_CHECKING:
+    from flatqat.data.images import ImageData
+
+EXTRA = "extra"
+
+
+def shifts(
+    clean: "Callable[[Path | None], ImageData]",
+    corrupted: "Callable[..., ImageData]",
+    *,
+    extra: bool,
+) -> tuple[Shift, ...]:
+    """`id`, then `<corruption>/<severity>` in the order of ImageNet-C, the extra four out of the headline.
+
+    `corrupted(root, corruption=..., severity=...)` shows the images of `clean(root)` in the same order.
+    """
+    return (
+        Shift(name="id", family="id", build=clean),
+        *(
+            Shift(
+                name=f"{name}/{severity}",
+                family=family,
+                severity=severity,
+                build=partial(corrupted, corruption=name, severity=severity),
+                headline=family != EXTRA,
+            )
+            for name, family in NAMES.items()
+            if extra or family != EXTRA
+            for severity in SEVERITIES
+        ),
+    )
+
+
+def live(data: "ImageData", *, corruption: str, severity: int) -> "ImageData":
+    """`data` with CIFAR-10-C's constants of a corruption applied batch by batch, seeded by image id."""
+    from flatqat.data.corruptions.apply import corrupt
+
+    return data.map(partial(corrupt, name=corruption, severity=severity, table="cifar"))

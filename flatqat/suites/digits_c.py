@@ -1,0 +1,74 @@
+"""Handwritten digits under 15 live corruptions: small, embedded, trained from scratch in seconds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flatqat.spec import Budget, Finding, Suite
+from flatqat.suites._corruptions import live, shifts
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from flatqat.data.digits import Part
+    from flatqat.data.images import ImageData
+
+
+def _part(part: "Part") -> "ImageData":
+    from flatqat.data import digits
+
+    return digits.load(part)
+
+
+def _test(root: Path | None) -> "ImageData":
+    return _part("test")
+
+
+def _corrupted(root: Path | None, *, corruption: str, severity: int) -> "ImageData":
+    return live(_part("test"), corruption=corruption, severity=severity)
+
+
+def _augment(x: "Tensor", generator: "Generator") -> "Tensor":
+    from flatqat.data.augment import crop
+
+    return crop(x, generator, padding=2, flip=False)
+
+
+def _verify(root: Path | None) -> list[Finding]:
+    from flatqat.data.digits import describe
+    from flatqat.data.findings import look
+
+    return [look(describe)]
+
+
+SUITE = Suite(
+    name="digits-c",
+    version=1,
+    title="handwritten digits, corrupted live",
+    task="classification",
+    classes=10,
+    metric="top1",
+    default_model="tiny",
+    protocol=(
+        "8x8 grey digits enlarged to 32x32 RGB, bilinear (half-pixel centres, no antialias), values x 255/16; "
+        "no crop; 497 test images; corruptions made live with CIFAR-10-C's constants; normalised by the model"
+    ),
+    layout="nothing on disk: the images ship with scikit-learn",
+    train=lambda root: _part("train"),
+    val=lambda root: _part("val"),
+    shifts=shifts(_test, _corrupted, extra=False),
+    budgets={
+        "default": Budget(pretrain_steps=300, steps=150, batch_size=64, pretrain_lr=0.1, lr=0.02),
+        "smoke": Budget(
+            pretrain_steps=60,
+            steps=30,
+            batch_size=64,
+            pretrain_lr=0.1,
+            lr=0.02,
+            bn_batches=4,
+            flatness_images=64,
+            flatness_draws=5,
+        ),
+    },
+    verify=_verify,
+    augment=_augment,
+)

@@ -1,0 +1,270 @@
+"""The engine: pairing, resuming, failing cells, one pass for many models."""
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from flatqat import registry
+from flatqat.bench.plan import Request, make_plan
+from flatqat.bench.progress import Progress
+from flatqat.bench.report import render
+from flatqat.bench.restore import restore
+from flatqat.bench.run import missing, run
+from flatqat.bench.store import Store
+from flatqat.errors import StoreError, UsageError
+from flatqat.methods.qat import QAT
+from flatqat.metrics import meter
+
+TOY = Path(__file__).with_name("toy.py")
+CPU = torch.device("cpu")
+
+
+def request(results: Path, **changes) -> Request:
+    return replace(
+        Request(suites=("toy",), methods=("fp", "ptq", "qat", "anchor"), bits=("3",), results=results),
+        **changes,
+    )
+
+
+def go(results: Path, **changes):
+    return run(make_plan(request(results, **changes)), CPU, Progress())
+
+
+def table(results: Path) -> str:
+    return "".join(
+        render(Store(results), None, form, view) for form, view in (("csv", "method"), ("csv", "shift"))
+    )
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """One undisturbed run."""
+    folder = tmp_path_factory.mktemp("results")
+    go(folder)
+    return folder
+
+
+def test_records_hold_everything(results):
+    records = {r.cell.method: r for r in Store(results).records()}
+    assert set(records) == {"fp", "ptq", "qat", "anchor"}
+    for record in records.values():
+        assert record.status == "done"
+        assert set(record.scores) == {"id", "noise/1", "noise/2"}
+        assert {"top1", "nll", "ece"} == set(record.scores["id"])
+        assert record.scores["id"]["top1"].n == 96
+        assert record.flatness["quantized"]["lambda_max"]["residual"] < 1e-2
+        assert set(record.flatness["quantized"]["sharpness_avg"]) == {"0.05", "0.1", "0.2"}
+        assert (
+            record.env["torch"] == torch.__version__.partition("+")[0]
+            or record.env["torch"] == torch.__version__
+        )
+    assert records["ptq"].train["steps"] == 0
+    assert records["ptq"].cell.parent == records["fp"].cell.training_id
+    assert records["qat"].cell.parent == records["fp"].cell.parent == records["anchor"].cell.parent
+
+
+def test_training_learns(results):
+    """Four classes: chance is 25%."""
+    for record in Store(results).records():
+        assert record.scores["id"]["top1"].value > 80, record.cell.label
+
+
+def test_a_second_run_computes_nothing_and_gives_the_same_bytes(results, monkeypatch):
+    before = {p: p.read_bytes() for p in results.rglob("*") if p.is_file()}
+    monkeypatch.setattr("flatqat.bench.run.train", lambda *args: pytest.fail("trained again"))
+    monkeypatch.setattr("flatqat.bench.run.measure", lambda *args: pytest.fail("measured again"))
+    go(results)
+    assert {p: p.read_bytes() for p in results.rglob("*") if p.is_file()} == before
+
+
+def test_two_undisturbed_runs_agree_to_the_byte(results, tmp_path):
+    go(tmp_path)
+    assert table(tmp_path) == table(results)
+
+
+def test_one_pass_for_many_models_equals_separate_runs(results, tmp_path):
+    for method in ("fp", "ptq", "qat", "anchor"):
+        go(tmp_path, methods=(method,))
+    assert table(tmp_path) == table(results)
+
+
+def test_scores_equal_a_plain_evaluation(results):
+    """The stored top-1 and NLL against the model called by hand, image by image."""
+    store = Store(results)
+    suite = registry.load(registry.SUITES, "toy")
+    for record in store.records():
+        model = restore(record.cell, suite, store)
+        for shift in suite.shifts:
+            data = shift.build(None)
+            plain = meter("classification", 4)
+            with torch.no_grad():
+                for i in range(len(data)):
+                    x, y = data.batch(torch.tensor([i]))
+                    plain.add(model(x), y)
+            scores, outcomes = plain.result()
+            assert scores["top1"] == record.scores[shift.name]["top1"]
+            # One image at a time sums convolutions in another order: a few units in the last place.
+            assert scores["nll"].value == pytest.approx(record.scores[shift.name]["nll"].value, rel=1e-4)
+            assert (outcomes.pred == store.outcomes(record.cell)[f"{shift.name}:pred"]).all()
+
+
+def test_methods_see_the_same_batches(tmp_path, monkeypatch):
+    seen: dict[str, list[float]] = {}
+    original = QAT.step
+
+    def spy(self, x, y):
+        seen.setdefault(type(self).__name__, []).append(x.sum().item() + 1000 * y.sum().item())
+        return original(self, x, y)
+
+    for name in ("fp", "qat", "anchor"):
+        method = registry.load(registry.METHODS, name)
+        monkeypatch.setattr(
+            method,
+            "step",
+            lambda self, x, y, step=method.step: (
+                seen.setdefault(type(self).__name__, []).append(x.sum().item() + 1000 * y.sum().item()),
+                step(self, x, y),
+            )[1],
+        )
+    go(tmp_path, methods=("fp", "qat", "anchor"), flatness=False)
+    batches = list(seen.values())
+    assert len(batches) == 3
+    assert len(batches[0]) == 12
+    assert batches[0] == batches[1] == batches[2]
+    assert len(set(batches[0])) == 12
+
+
+def test_seeds_give_other_starts_and_batches(tmp_path):
+    records = go(tmp_path, methods=("fp",), seeds=(0, 1), flatness=False)
+    a, b = (record.scores["noise/2"]["nll"].value for record in records)
+    assert a != b
+
+
+def test_another_limit_reuses_the_weights(results, monkeypatch):
+    monkeypatch.setattr("flatqat.bench.train.starting_point", lambda *args: pytest.fail("trained again"))
+    records = go(results, methods=("fp",), limit=10, flatness=False)
+    assert records[0].scores["noise/1"]["top1"].n == 10
+    for record in records:  # other tests share the folder
+        Store(results).record_path(record.cell).unlink()
+        Store(results).outcomes_path(record.cell).unlink()
+
+
+def test_flatness_is_added_to_a_record_without_scoring_again(tmp_path, monkeypatch):
+    (plain,) = go(tmp_path, methods=("fp",), flatness=False)
+    assert plain.flatness == {}
+    monkeypatch.setattr("flatqat.bench.evaluate.meter", lambda *args: pytest.fail("scored again"))
+    (measured,) = go(tmp_path, methods=("fp",))
+    assert measured.flatness["quantized"]["lambda_max"]["value"] > 0
+    assert measured.scores == plain.scores
+
+
+def test_rerun_computes_again_and_keeps_the_numbers(tmp_path):
+    (first,) = go(tmp_path, methods=("fp",), flatness=False)
+    weights = Store(tmp_path).weights_path(first.cell)
+    stamp = weights.stat().st_mtime_ns
+    (second,) = go(tmp_path, methods=("fp",), flatness=False, rerun=True)
+    assert weights.stat().st_mtime_ns > stamp
+    assert second.scores == first.scores
+
+
+def test_a_failing_cell_is_marked_and_the_rest_goes_on(tmp_path):
+    """A learning rate that overflows: the cell fails with its reason, what starts from it is skipped."""
+    settings = {"budget": {"lr": "1e30"}}
+    records = {r.cell.method: r for r in go(tmp_path, settings=settings, methods=("fp", "ptq", "qat"))}
+    assert records["fp"].status == records["qat"].status == "failed"
+    assert "the loss is" in records["fp"].reason
+    assert records["ptq"].status == "skipped"
+    assert "its start" in records["ptq"].reason
+    assert "failed" in render(Store(tmp_path), None, "md", "method")
+    healthy = go(tmp_path, methods=("fp",))
+    assert healthy[0].status == "done"
+
+
+def test_failed_cells_are_tried_again(tmp_path):
+    settings = {"budget": {"lr": "1e30"}}
+    plan = make_plan(request(tmp_path, settings=settings, methods=("fp",)))
+    run(plan, CPU, Progress())
+    assert [job.cell.method for job in missing(plan, Store(tmp_path))] == ["fp"]
+
+
+def test_restoring_without_weights_says_what_to_do(tmp_path):
+    (record,) = go(tmp_path, methods=("fp",), flatness=False)
+    store = Store(tmp_path)
+    store.weights_path(record.cell).unlink()
+    with pytest.raises(StoreError, match="expected its weights"):
+        restore(record.cell, registry.load(registry.SUITES, "toy"), store)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"suites": ("tow",)}, "unknown suite 'tow'.*did you mean 'toy'"),
+        ({"methods": ("qta",)}, "unknown method 'qta'"),
+        ({"models": ("tinny",)}, "unknown model 'tinny'"),
+        ({"models": ("cifar:resnet21",)}, "unknown cifar model"),
+        ({"bits": ("4@lsqq",)}, "unknown quantizer 'lsqq'"),
+        ({"bits": ("44",)}, "2 to 8 bits"),
+        ({"budget": "huge"}, "unknown budget of toy 'huge'"),
+        ({"settings": {"anchor": {"strenght": "1"}}}, "did you mean 'strength'"),
+        ({"settings": {"sam": {"rho": "1"}}}, "unknown owner of a setting 'sam'"),
+    ],
+    ids=str,
+)
+def test_the_whole_matrix_is_checked_before_anything_is_computed(tmp_path, changes, problem):
+    with pytest.raises(UsageError, match=problem):
+        make_plan(request(tmp_path / "results", **changes))
+    assert not (tmp_path / "results").exists()
+
+
+KILL_POINTS = (0.3, 0.8, 1.2, 1.6, 2.0, 2.4)
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_the_same_command_ends_with_the_same_table(results, tmp_path):
+    """SIGKILL again and again, each time a little later after start-up; then let it finish."""
+    command = [
+        sys.executable,
+        "-m",
+        "flatqat",
+        "bench",
+        "run",
+        "--plugin",
+        TOY,
+        "--suite",
+        "toy",
+        "--bits",
+        "3",
+    ]
+    command += ["--method", "fp,ptq,qat,anchor", "--results", tmp_path]
+    killed = 0
+    for delay in KILL_POINTS:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        process.stderr.readline()  # the first finished piece of work
+        time.sleep(delay * 0.3)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+        process.wait()
+        process.stderr.close()
+        for path in tmp_path.rglob("*.json"):  # whatever is there is whole
+            if path.parent.name == "toy":
+                assert Store(tmp_path).records()
+    assert killed > 0
+    done = (
+        {p: p.stat().st_mtime_ns for p in (tmp_path / "toy").glob("*.json")}
+        if (tmp_path / "toy").exists()
+        else {}
+    )
+    weights = {p: p.stat().st_mtime_ns for p in (tmp_path / "weights").glob("*.safetensors")}
+    subprocess.run(command, check=True, capture_output=True)
+    assert table(tmp_path) == table(results)
+    assert all(p.stat().st_mtime_ns == stamp for p, stamp in {**done, **weights}.items()), (
+        "a finished cell ran again"
+    )
