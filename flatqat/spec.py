@@ -133,6 +133,12 @@ class Suite:
     augment: "Callable[[Tensor, Generator], Tensor] | None" = None
 
     @property
+    def scored(self) -> tuple[Shift, ...]:
+        """What every model is scored on: `val`, which alone may select anything, then all shifts."""
+        val = Shift(name="val", family="val", build=self.val, pool="val", headline=False)
+        return (val, *self.shifts)
+
+    @property
     def default_budget(self) -> str:
         return next(iter(self.budgets))
 

@@ -28,7 +28,7 @@ def estimate(jobs: Sequence[Job], request: Request, device: torch.device) -> flo
         total += step * registry.load(registry.METHODS, job.cell.method).steps(job.budget)
         if job.scored:
             total += forward * sum(
-                len(shift.build(request.data_root).sample(request.limit)) for shift in job.suite.shifts
+                len(shift.build(request.data_root).sample(request.limit)) for shift in job.suite.scored
             )
         if job.scored and request.flatness:
             share = job.budget.flatness_images / job.budget.batch_size

@@ -24,8 +24,8 @@ def evaluate(
     for group in _groups_in_memory(jobs, store, device):
         models = {job.cell.id: restore(job.cell, suite, store, device) for job in group}
         title = f"evaluate {len(group)} model{'s' * (len(group) > 1)} on {suite.name}"
-        with progress.task(title, len(suite.shifts)) as advance, rounded_once():
-            for shift in suite.shifts:
+        with progress.task(title, len(suite.scored)) as advance, rounded_once():
+            for shift in suite.scored:
                 waiting = [job for job in group if not store.has_scores(job.cell, shift.name)]
                 if waiting:
                     data = shift.build(request.data_root).sample(request.limit)

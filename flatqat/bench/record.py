@@ -18,7 +18,7 @@ def assemble(job: Job, request: Request, store: Store, device: torch.device) -> 
     """The finished record of a job and its per-image outcomes, `<shift>:pred` and `<shift>:margin`."""
     scores: dict[str, dict[str, Score]] = {}
     outcomes: Arrays = {}
-    for shift in job.suite.shifts:
+    for shift in job.suite.scored:
         scores[shift.name], arrays = store.read_scores(job.cell, shift.name)
         outcomes |= {f"{shift.name}:{name}": array for name, array in arrays.items()}
     record = Record(
@@ -67,6 +67,6 @@ def protocol(job: Job, weights: Path | None) -> dict[str, Any]:
                 "pool": shift.pool,
                 "headline": shift.headline,
             }
-            for shift in job.suite.shifts
+            for shift in job.suite.scored
         },
     }

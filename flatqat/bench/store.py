@@ -1,9 +1,9 @@
 """The results folder: one small JSON record a cell, its per-image outcomes, and work in progress.
 
-    RESULTS/<suite>/<label>-<id>.json    the record; its existence is the cell's completion
-    RESULTS/<suite>/<label>-<id>.npz     predicted class and margin of every image of every shift
-    RESULTS/weights/<id>.safetensors     trained weights by training id, the training log in their metadata
-    RESULTS/.work/<id>/                  scores of finished shifts and flatness, until the record is written
+    RESULTS/records/<suite>/<label>.json   the record; its existence is the cell's completion
+    RESULTS/records/<suite>/<label>.npz    predicted class and margin of every image of every shift
+    RESULTS/weights/<id>.safetensors       trained weights by training id, the training log in their metadata
+    RESULTS/.work/<id>/                    scores of finished shifts and flatness, until the record is written
 
 Every file is written once, atomically: to a temporary file in the same folder, flushed, synced, renamed.
 """
@@ -85,7 +85,7 @@ class Store:
     # Records
 
     def record_path(self, cell: Cell) -> Path:
-        return self.root / cell.suite / f"{cell.label}.json"
+        return self.root / "records" / cell.suite / f"{cell.label}.json"
 
     def outcomes_path(self, cell: Cell) -> Path:
         return self.record_path(cell).with_suffix(".npz")
@@ -97,7 +97,7 @@ class Store:
 
     def records(self, suite: str | None = None) -> list[Record]:
         """Every record, sorted by path. Raises StoreError on a damaged one."""
-        return [read_record(path) for path in sorted(self.root.glob(f"{suite or '*'}/*.json"))]
+        return [read_record(path) for path in sorted(self.root.glob(f"records/{suite or '*'}/*.json"))]
 
     def find(self, name: str) -> Record:
         """The one record whose id or label begins with `name`. Raises StoreError on none or several."""

@@ -115,6 +115,7 @@ def _method_row(records: list[Record], reference: list[Record], store: Store) ->
         "bits": first.cell.quant,
         "seeds": len(records),
         "images": first.scores["id"]["top1"].n,
+        "val_top1": _mean([r.scores["val"]["top1"].value for r in records])[0],
         "id_top1": id_top1,
         "id_top1_stderr": id_stderr,
         "ood_top1": ood_top1,
@@ -172,7 +173,7 @@ def _mean(values: list[float | None]) -> tuple[float | None, float | None]:
 
 
 def _group(shift: str, about: Mapping[str, Any], view: View) -> object:
-    if view == "shift" or shift == "id":
+    if view == "shift" or shift in ("id", "val"):
         return shift
     if not about["headline"] and view == "severity":
         return None

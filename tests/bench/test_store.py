@@ -61,8 +61,8 @@ def test_an_unwritable_folder_is_an_error(tmp_path):
     ],
 )
 def test_a_damaged_record_names_its_file(tmp_path, text):
-    path = tmp_path / "s" / "x.json"
-    path.parent.mkdir()
+    path = tmp_path / "records" / "s" / "x.json"
+    path.parent.mkdir(parents=True)
     path.write_bytes(text)
     with pytest.raises(StoreError, match=r"x\.json.*(damaged|schema)"):
         Store(tmp_path).records()
