@@ -54,7 +54,8 @@ def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
     store = Store(results)
     record, suite = _find(store, name)
     ((images, _), *_) = flatness_batches(record.cell, suite.train(data_root), 256, "cpu")
-    rows = audit(restore(record.cell, suite, store).net, images)
+    model = restore(record.cell, suite, store)
+    rows = audit(model.net, model.normalize(images))
     table = plain_table(
         "layer", "tensor", "bits", "codes", "levels", "clipped", "", left=("layer", "tensor", "")
     )

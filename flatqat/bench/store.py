@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -48,9 +48,20 @@ def write_atomically(path: Path, data: bytes) -> None:
         ) from error
 
 
-def to_json(value: object) -> bytes:
-    """Canonical JSON for people and diffs: sorted keys, two spaces, no NaN."""
-    return (json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n").encode()
+def to_json(value: Mapping[str, object]) -> bytes:
+    """Canonical JSON for people and diffs: sorted keys, no NaN, a line an entry of the second level."""
+
+    def lines(level: Mapping[str, object], indent: str, leaf: Callable[[object], str]) -> str:
+        inner = (f"{indent} {json.dumps(key)}: {leaf(level[key])}" for key in sorted(level))
+        return "{\n" + ",\n".join(inner) + f"\n{indent}}}"
+
+    def flat(entry: object) -> str:
+        return json.dumps(entry, sort_keys=True, allow_nan=False)
+
+    def second(entry: object) -> str:
+        return lines(entry, " ", flat) if isinstance(entry, Mapping) and entry else flat(entry)
+
+    return (lines(value, "", second) + "\n").encode()
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:

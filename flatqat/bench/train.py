@@ -21,6 +21,7 @@ from flatqat.methods._base import Setup
 from flatqat.models._base import Normalized, build
 from flatqat.models._weights import load_weights_
 from flatqat.quant._apply import quantize_
+from flatqat.quant._audit import audit, summary
 
 LOG_EVERY = 10
 
@@ -50,13 +51,18 @@ def train(job: Job, request: Request, store: Store, device: torch.device, progre
                     loss = _finite(logs["loss"].item(), step)
                 advance(1)
         method.end(_fixed_batches(job, data, "batchnorm", job.budget.bn_batches, device))
+        ((images, _),) = _fixed_batches(job, data, "audit", 1, device)
+        audited = summary(audit(model.net, model.normalize(images)))
     except torch.OutOfMemoryError as error:
         raise TrainingFailed(f"out of memory: {error}".partition("\n")[0]) from error
     state = {name: tensor.cpu().contiguous() for name, tensor in model.net.state_dict().items()}
     for name, tensor in state.items():
         if not tensor.isfinite().all():
             raise TrainingFailed(f"{name} is not finite after training")
-    log = {"steps": method.total_steps, "last_loss": loss, "seconds": round(perf_counter() - began, 2)}
+    if job.quant.act_bits is not None and audited["floating"]:
+        progress.say(f"{job.title}: left in floating point: {', '.join(audited['floating'])}")
+    seconds = round(perf_counter() - began, 2)
+    log = {"steps": method.total_steps, "last_loss": loss, "seconds": seconds, "audit": audited}
     write_atomically(store.weights_path(job.cell), save(state, metadata={"train": json.dumps(log)}))
 
 

@@ -1,15 +1,17 @@
-"""CIFAR-10 from whichever of its usual layouts is on disk. Nothing is downloaded.
+"""CIFAR-10 from whichever of its usual layouts is on disk, first parquet, then pickles, then folders.
 
 Training uses 45,000 images of the training file and selection the other 5,000; the test file is only ever
-scored. Ids are positions in the file that an image comes from. Source: Krizhevsky 2009.
+scored. Ids are positions in the file that an image comes from. Nothing is downloaded.
+
+Source: Krizhevsky 2009, "Learning multiple layers of features from tiny images".
 """
 
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from flatqat.data.roots import contents, data_root
 from flatqat.data.layouts import batches, folders, parquet
+from flatqat.data.roots import contents, data_root
 from flatqat.data.stored import Stored
 from flatqat.errors import DataError
 
@@ -22,11 +24,6 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 COUNTS: dict[Split, int] = {"train": 50_000, "test": 10_000}
 SIDE = 32
 SPLIT_SEED = 0
-
-LAYOUT = """one of these under the data root, or under its folder cifar10:
-  {train,test}-*.parquet, or plain_text/{train,test}-*.parquet    Hugging Face, columns img and label
-  cifar-10-batches-py/data_batch_1 to 5, test_batch               the original archive, unpacked
-  {train,test}/<class>/*.png or *.jpg                             a folder a class"""
 
 
 def train(root: Path | None) -> "ImageData":

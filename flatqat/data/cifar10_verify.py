@@ -1,38 +1,43 @@
 """Is CIFAR-10 on disk whole and right? Seconds, no torch."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from flatqat.data.cifar10 import CLASSES, COUNTS, SIDE, Split, open_split
 from flatqat.data.findings import look
+from flatqat.data.roots import data_root
 from flatqat.data.stored import Stored
 from flatqat.errors import DataError
 from flatqat.spec import Finding
 
-OVERLAP = 0.01  # of the test images; the original files share none byte by byte
+OVERLAP = 0.01  # of the test images
 
 
 def verify(root: Path | None) -> list[Finding]:
     """Counts, labels, balance, first and last image of both files, and images that stand in both."""
+    place = look(lambda: f"data root {data_root(root, 'CIFAR-10')}")
+    if not place.ok:
+        return [place]
     findings: list[Finding] = []
     opened: dict[Split, Stored] = {}
-
-    def keep(split: Split) -> str:
-        opened[split] = open_split(root, split)
-        return f"CIFAR-10 {split}: {len(opened[split]):,} images, labels 0 to 9, in {opened[split].where}"
-
     for split in COUNTS:
-        findings.append(look(lambda split=split: keep(split)))  # type: ignore[misc]
-    for split, stored in opened.items():
-        findings.append(look(lambda split=split, stored=stored: _balance(split, stored)))  # type: ignore[misc]
-        findings.append(look(lambda split=split, stored=stored: _ends(split, stored)))  # type: ignore[misc]
+        findings.append(look(partial(_open, root, split, opened)))
+        if split in opened:
+            findings.append(look(partial(_balance, split, opened[split])))
+            findings.append(look(partial(_ends, split, opened[split])))
     if len(opened) == len(COUNTS):
-        findings.append(look(lambda: _overlap(opened["train"], opened["test"])))
+        findings.append(look(partial(_overlap, opened["train"], opened["test"])))
     return findings
 
 
-def _balance(split: str, stored: Stored) -> str:
+def _open(root: Path | None, split: Split, opened: dict[Split, Stored]) -> str:
+    stored = opened[split] = open_split(root, split)
+    return f"CIFAR-10 {split}: {len(stored):,} images, labels 0 to {len(CLASSES) - 1}, in {stored.where}"
+
+
+def _balance(split: Split, stored: Stored) -> str:
     each = len(stored) // len(CLASSES)
     counts = np.bincount(stored.labels, minlength=len(CLASSES))
     if (counts != each).any():
@@ -44,7 +49,7 @@ def _balance(split: str, stored: Stored) -> str:
     return f"CIFAR-10 {split}: {each:,} images of each class"
 
 
-def _ends(split: str, stored: Stored) -> str:
+def _ends(split: Split, stored: Stored) -> str:
     for at in (0, len(stored) - 1):
         stored.image(at, SIDE)
     return f"CIFAR-10 {split}: the first and the last image decode to {SIDE}x{SIDE}"

@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 EACH = cifar10.COUNTS["test"]
 SHAPE = (EACH * len(SEVERITIES), cifar10.SIDE, cifar10.SIDE, 3)
 
-LAYOUT = """under the data root (or the data root itself, with CIFAR-10 beside it):
-  CIFAR-10-C/<corruption>.npy    19 files of shape (50000, 32, 32, 3), uint8
-  CIFAR-10-C/labels.npy          shape (50000,)"""
-
 
 def corrupted(root: Path | None, *, corruption: str, severity: int) -> "ImageData":
     """The 10,000 test images at one severity, read from disk batch by batch, in the order of the test set.
@@ -60,9 +56,10 @@ def find(root: Path | None) -> Path:
         if any((folder / f"{name}.npy").is_file() for name in (*NAMES, "labels")):
             return folder
     archive = next(base.glob("CIFAR-10-C.tar*"), None)
-    mend = f"unpack {archive}" if archive else "get CIFAR-10-C.tar from zenodo.org/records/2535967 and unpack it"
+    mend = f"unpack {archive}" if archive else "unpack CIFAR-10-C.tar of zenodo.org/records/2535967 there"
     raise DataError(
-        f"{base}: expected a folder CIFAR-10-C with <corruption>.npy and labels.npy, got {contents(base)}; {mend}"
+        f"{base}: expected a folder CIFAR-10-C with <corruption>.npy and labels.npy, "
+        f"got {contents(base)}; {mend}"
     )
 
 
@@ -94,13 +91,16 @@ def open_labels(folder: Path) -> NDArray[np.int64]:
         )
     blocks = np.asarray(labels, np.int64).reshape(len(SEVERITIES), EACH)
     if (blocks != blocks[0]).any():
-        raise DataError(f"{file}: expected the same labels for each severity, got others; use the official file")
+        raise DataError(
+            f"{file}: expected the same labels for each severity, got others; use the official file"
+        )
     if blocks.min() < 0 or blocks.max() >= len(cifar10.CLASSES):
         raise DataError(
             f"{file}: expected labels from 0 to {len(cifar10.CLASSES) - 1}, got {blocks.min()} to "
             f"{blocks.max()}; check that this is CIFAR-10-C and not CIFAR-100-C"
         )
-    return blocks[0]
+    first: NDArray[np.int64] = blocks[0]
+    return first
 
 
 def check_order(folder: Path, labels: NDArray[np.int64], clean: NDArray[np.int64]) -> None:

@@ -34,6 +34,12 @@ def load(part: Part) -> "ImageData":
     return data.subset(order[PARTS[part]])
 
 
+def describe() -> str:
+    """What is there, in words. Raises DataError as `read` does."""
+    images, _ = read()
+    return f"scikit-learn's digits: {len(images):,} images of 8x8"
+
+
 def read() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Images (1797, 8, 8) with values 0 to 16, and labels (1797,).
 
@@ -47,8 +53,8 @@ def read() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         raise DataError(f"scikit-learn's digits do not load ({error}); install scikit-learn again") from error
     if images.shape != (COUNT, 64) or (images.min(), images.max()) != (0, 16):
         raise DataError(
-            f"scikit-learn's digits: expected {COUNT} rows of 64 values from 0 to 16, got shape {images.shape} "
-            f"from {images.min():g} to {images.max():g}; install scikit-learn again"
+            f"scikit-learn's digits: expected {COUNT} rows of 64 values from 0 to 16, got shape "
+            f"{images.shape} from {images.min():g} to {images.max():g}; install scikit-learn again"
         )
     return images.reshape(COUNT, 8, 8), labels
 

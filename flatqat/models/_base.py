@@ -24,8 +24,12 @@ class Normalized(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
+    def normalize(self, images: Tensor) -> Tensor:
+        """What the network itself sees."""
+        return (images - self.mean) / self.std
+
     def forward(self, images: Tensor) -> Tensor:
-        output: Tensor = self.net((images - self.mean) / self.std)
+        output: Tensor = self.net(self.normalize(images))
         return output
 
 

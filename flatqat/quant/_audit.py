@@ -1,6 +1,6 @@
 """What a quantized model really computes with: realised codes, saturation, layers left in floating point."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any
@@ -32,7 +32,7 @@ class TensorAudit:
 
 @torch.no_grad()
 def audit(model: nn.Module, images: Tensor) -> list[TensorAudit]:
-    """Run `images` (B, 3, H, W) through the model and report on the weight and input of every layer.
+    """Run `images`, as the network expects them, and report on the weight and input of every layer.
 
     Functional calls (attention products, residual additions) carry no quantizer at all; layers whose
     quantizer never ran because the model calls their weight directly are marked.
@@ -58,6 +58,17 @@ def audit(model: nn.Module, images: Tensor) -> list[TensorAudit]:
                 found.get((name, tensor)) or TensorAudit(layer=name, tensor=tensor, bits=None, note=note)
             )
     return rows
+
+
+def summary(rows: Sequence[TensorAudit]) -> dict[str, Any]:
+    """How many tensors are quantized, which are not, and the most codes that occur at each width."""
+    quantized = [row for row in rows if row.bits is not None]
+    widths = sorted({row.bits for row in quantized if row.bits is not None})
+    return {
+        "quantized": len(quantized),
+        "floating": [f"{row.layer} {row.tensor}" for row in rows if row.bits is None],
+        "most_codes": {str(bits): max(row.codes for row in quantized if row.bits == bits) for bits in widths},
+    }
 
 
 def _watch(name: str, found: dict[tuple[str, str], TensorAudit]) -> Callable[[Any, Any, Tensor], None]:

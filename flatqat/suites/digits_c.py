@@ -49,8 +49,9 @@ SUITE = Suite(
     metric="top1",
     default_model="tiny",
     protocol=(
-        "8x8 grey digits enlarged to 32x32 RGB, bilinear (half-pixel centres, no antialias), values x 255/16; "
-        "no crop; 497 test images; corruptions made live with CIFAR-10-C's constants; normalised by the model"
+        "8x8 grey digits enlarged to 32x32 RGB, bilinear (half-pixel centres, no antialias), values "
+        "x 255/16, no crop; 497 test images; corruptions made live with the constants of CIFAR-10-C; "
+        "normalised by the model; trained on 1,100 images moved by up to 2 pixels"
     ),
     layout="nothing on disk: the images ship with scikit-learn",
     train=lambda root: _part("train"),

@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 import torch
@@ -65,6 +66,9 @@ def test_records_hold_everything(results):
             or record.env["torch"] == torch.__version__
         )
     assert records["ptq"].train["steps"] == 0
+    assert records["qat"].train["audit"] == {"quantized": 10, "floating": [], "most_codes": ANY}
+    assert records["qat"].train["audit"]["most_codes"]["3"] == 8
+    assert len(records["fp"].train["audit"]["floating"]) == 10
     assert records["ptq"].cell.parent == records["fp"].cell.training_id
     assert records["qat"].cell.parent == records["fp"].cell.parent == records["anchor"].cell.parent
 

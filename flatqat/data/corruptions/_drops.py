@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+_TAN_22 = 0.4142135623730950488  # tan of 22.5 degrees, between the sectors of Canny
 _FAR = 20.0
 # Moves and lengths of OpenCV's 5 x 5 distance mask (Borgefors 1986): straight, diagonal, knight's.
 _MOVES = (
@@ -49,22 +50,29 @@ def _edges(level: Tensor) -> Tensor:
         edges = grown
 
 
-_TAN_22 = 0.4142135623730950488
-
-
 def _distance(edges: Tensor) -> Tensor:
-    """float32 (B, 1, H, W): length of the shortest way to an edge in `_MOVES`, at most 20."""
+    """float32 (B, 1, H, W): length of the shortest way to an edge in `_MOVES`, at most 20.
+
+    The order of the moves on a way does not matter, so each kind of move gets its turn once, and 1, 2, 4, ...
+    of them in a row are made at a time.
+    """
     height, width = edges.shape[2:]
     distance = torch.where(edges, 0.0, _FAR)
-    for _ in range(int(_FAR)):
-        p = F.pad(distance, (2, 2, 2, 2), value=_FAR)
-        nearer = distance
-        for dy, dx, length in _MOVES:
-            nearer = nearer.minimum(p[..., 2 + dy : 2 + dy + height, 2 + dx : 2 + dx + width] + length)
-        if bool((nearer == distance).all()):
-            break
-        distance = nearer
+    for dy, dx, length in _MOVES:
+        times = 1
+        while times * length < _FAR and abs(times * dy) < height and abs(times * dx) < width:
+            to, origin = _shifted(distance, times * dy, times * dx)
+            torch.minimum(to, origin + times * length, out=to)
+            times *= 2
     return distance
+
+
+def _shifted(x: Tensor, dy: int, dx: int) -> tuple[Tensor, Tensor]:
+    """Two views of one shape: the pixels whose neighbour at (dy, dx) is in the image, and the neighbours."""
+    height, width = x.shape[2:]
+    to = x[..., max(0, -dy) : height - max(0, dy), max(0, -dx) : width - max(0, dx)]
+    origin = x[..., max(0, dy) : height - max(0, -dy), max(0, dx) : width - max(0, -dx)]
+    return to, origin
 
 
 def _equalized(level: Tensor) -> Tensor:

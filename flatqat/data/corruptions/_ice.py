@@ -1,5 +1,10 @@
-"""Five procedural textures of ice, for `frost`."""
+"""Five procedural textures of ice, for `frost`.
 
+They stand in for photographs that flatqat does not ship, and take from them the colours, the contrast, the
+skewness and the power spectrum of three kinds of ice: crystals, a teal pane, white needles.
+"""
+
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -8,42 +13,87 @@ from torch import Tensor
 from flatqat.data.corruptions._draw import Draw
 
 SIZE = 512
-
-# Mean colour, standard deviation (grey levels), needle length and width (pixels) of each texture.
-_KINDS = (
-    ((146, 162, 175), (28, 28, 29), 12, 1.0),
-    ((103, 162, 174), (27, 16, 14), 14, 2.0),
-    ((196, 200, 209), (20, 21, 22), 20, 1.2),
-    ((140, 154, 167), (26, 26, 27), 12, 1.0),
-    ((200, 205, 214), (18, 18, 19), 20, 1.2),
-)
 _DIRECTIONS = 8
+# Frequencies, in cycles per pixel, at which `Ice.power` is given.
+_FREQUENCIES = (0.007, 0.015, 0.03, 0.06, 0.11, 0.22, 0.4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ice:
+    """Mean and standard deviation of each channel in grey levels, skewness, radial power in grey levels
+    squared, and needles: length and width, and the size of patches of one direction, in pixels."""
+
+    mean: tuple[int, int, int]
+    std: tuple[int, int, int]
+    skew: float
+    power: tuple[int, ...]
+    needle: tuple[float, float]
+    patch: float
+
+
+_CRYSTALS = (113_000, 21_000, 10_700, 5400, 2300, 900, 230)
+_PANE = (300_000, 13_400, 3300, 900, 420, 220, 70)
+_NEEDLES = (110_000, 22_000, 8800, 4000, 1060, 350, 80)
+_KINDS = (
+    Ice(mean=(148, 163, 176), std=(27, 27, 28), skew=-0.1, power=_CRYSTALS, needle=(6, 0.7), patch=6),
+    Ice(mean=(105, 163, 175), std=(27, 16, 14), skew=0.1, power=_PANE, needle=(8, 2), patch=8),
+    Ice(mean=(195, 199, 208), std=(20, 21, 22), skew=-1.0, power=_NEEDLES, needle=(20, 1), patch=12),
+    Ice(mean=(140, 154, 166), std=(25, 25, 27), skew=-0.1, power=_CRYSTALS, needle=(6, 0.7), patch=6),
+    Ice(mean=(208, 214, 223), std=(16, 16, 16), skew=-1.0, power=_NEEDLES, needle=(20, 1), patch=12),
+)
 
 
 @lru_cache(maxsize=1)
 def textures() -> Tensor:
     """uint8 (5, SIZE, SIZE, 3), periodic, the same in every run."""
-    return torch.stack([_texture(i) for i in range(len(_KINDS))])
+    return torch.stack([_texture(i, ice) for i, ice in enumerate(_KINDS)])
 
 
-def _texture(which: int) -> Tensor:
-    """Patches of needles: noise smeared along directions that a second, coarse noise picks."""
-    mean, std, length, width = _KINDS[which]
+def _texture(which: int, ice: Ice) -> Tensor:
     draw = Draw.of(torch.tensor([which]), "ice", 0)
+    field = _with_power(_needles(draw, ice), ice.power)
+    # A square bends the distribution: for z normal, the skewness of z + s z^2 / 6 is near s.
+    field = field + ice.skew / 6 * field**2
+    field = (field - field.mean()) / field.std()
+    return (torch.tensor(ice.mean) + field[..., None] * torch.tensor(ice.std)).clamp_(0, 255).byte()
+
+
+def _needles(draw: Draw, ice: Ice) -> Tensor:
+    """Noise smeared along directions that a second, coarse noise picks."""
     fy, fx = torch.fft.fftfreq(SIZE)[:, None], torch.fft.rfftfreq(SIZE)
     noise = torch.fft.rfft2(draw.normal("needles", SIZE, SIZE)[0])
     coarse = torch.fft.rfft2(draw.normal("patches", _DIRECTIONS, SIZE, SIZE)[0])
-    coarse = torch.fft.irfft2(coarse * _band(fy, fx, 16, 16), s=(SIZE, SIZE))
-    direction = coarse.argmax(0)
-    ice = torch.zeros(SIZE, SIZE)
+    direction = _real(coarse * _smear(fy, fx, ice.patch, ice.patch)).argmax(0)
+    field = torch.zeros(SIZE, SIZE)
     for i in range(_DIRECTIONS):
         angle = torch.tensor(torch.pi * i / _DIRECTIONS)
         along, across = fx * angle.cos() + fy * angle.sin(), fy * angle.cos() - fx * angle.sin()
-        smeared = torch.fft.irfft2(noise * _band(along, across, length, width), s=(SIZE, SIZE))
-        ice = torch.where(direction == i, smeared, ice)
-    ice = (ice - ice.mean()) / ice.std()
-    return (torch.tensor(mean) + ice[..., None] * torch.tensor(std)).clamp_(0, 255).byte()
+        field = torch.where(direction == i, _real(noise * _smear(along, across, *ice.needle)), field)
+    return field
 
 
-def _band(along: Tensor, across: Tensor, length: float, width: float) -> Tensor:
+def _with_power(field: Tensor, power: tuple[int, ...]) -> Tensor:
+    """The same phases, with the radial power given at `_FREQUENCIES` and interpolated on logarithms between;
+    standardised."""
+    spectrum = torch.fft.rfft2(field)
+    radius = torch.hypot(torch.fft.fftfreq(SIZE)[:, None], torch.fft.rfftfreq(SIZE)).flatten()
+    ring = (radius * SIZE).round().long()
+    total = torch.zeros(int(ring.max()) + 1).index_add_(0, ring, spectrum.abs().flatten() ** 2)
+    present = (total / ring.bincount())[ring]
+    knots, levels = torch.tensor(_FREQUENCIES).log(), torch.tensor(power).float().log()
+    at = radius.clamp(_FREQUENCIES[0], _FREQUENCIES[-1]).log()
+    low = (torch.bucketize(at, knots) - 1).clamp_(0, len(knots) - 2)
+    share = (at - knots[low]) / (knots[low + 1] - knots[low])
+    wanted = (levels[low] + share * (levels[low + 1] - levels[low])).exp()
+    gain = (wanted / present).sqrt() * (radius > 0)
+    shaped = _real(spectrum * gain.view(spectrum.shape))
+    return shaped / shaped.std()
+
+
+def _smear(along: Tensor, across: Tensor, length: float, width: float) -> Tensor:
     return (-2 * torch.pi**2 * ((along * length) ** 2 + (across * width) ** 2)).exp()
+
+
+def _real(spectrum: Tensor) -> Tensor:
+    field: Tensor = torch.fft.irfft2(spectrum, s=(SIZE, SIZE))
+    return field

@@ -27,11 +27,12 @@ def smooth(x: Tensor, sigma: float, *, border: Border = "nearest", truncate: flo
 
 
 def snap(weights: Tensor, bits: int) -> Tensor:
-    """Weights (..., n) rounded to multiples of 2^-bits, each row's rest going to its largest, so that rows
-    which should add up to 1 do so exactly."""
-    snapped = (weights * 2.0**bits).round_().mul_(2.0**-bits)
-    rest = (weights.sum(-1, keepdim=True) - snapped.sum(-1, keepdim=True)).mul_(2.0**bits).round_()
-    return snapped.scatter_add_(-1, weights.argmax(-1, keepdim=True), rest.mul_(2.0**-bits))
+    """Weights (..., n) in whole multiples of 2^-bits, each less than one step off.
+
+    It is their running sums that are rounded, so that what should add up to 1 does so exactly.
+    """
+    sums = (weights * 2.0**bits).cumsum(-1).round_()
+    return torch.diff(sums, prepend=torch.zeros_like(sums[..., :1])).mul_(2.0**-bits)
 
 
 def gaussian(sigma: float, radius: int) -> Tensor:

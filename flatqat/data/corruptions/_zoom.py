@@ -15,13 +15,13 @@ def zoom(x: Tensor, factor: float) -> Tensor:
     if factor == 1:
         return x
     for axis in (-2, -1):
-        low, share = _source(x.shape[axis], factor, x.device)
+        low, share = source(x.shape[axis], factor, x.device)
         share = share.unsqueeze(-1) if axis == -2 else share
         x = x.index_select(axis, low) * (1 - share) + x.index_select(axis, low + 1) * share
     return x
 
 
-def _source(size: int, factor: float, device: torch.device) -> tuple[Tensor, Tensor]:
+def source(size: int, factor: float, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
     """Where each output is read: the pixel below, int64 (size,), and the share of the next, float32."""
     crop = ceil(size / factor)
     enlarged = round(crop * factor)

@@ -74,7 +74,7 @@ def corrupt(images: Tensor, ids: Tensor, *, name: str, severity: int, table: Tab
     size = (
         max(1, _CHUNK.get(images.device.type, _CHUNK_ELSEWHERE) // images[:1].numel()) if len(images) else 1
     )
-    chunks = zip(images.split(size), ids.to(images.device).split(size), strict=True)
+    chunks = zip(images.contiguous().split(size), ids.to(images.device).split(size), strict=True)
     return torch.cat([_to_uint8(operator(x, Draw.of(i, name, severity), constants)) for x, i in chunks])
 
 

@@ -44,17 +44,17 @@ def _through_jpeg(pixels: npt.NDArray[np.uint8], quality: int) -> npt.NDArray[np
 def _shrink(x: Tensor, size: int) -> Tensor:
     """Box-filter the last axis to `size`: means of whole pixels, in Pillow's 22-bit fixed point."""
     members = _box_members(x.shape[-1], size).to(x.device)
-    weights = (2.0**22 / members.sum(0) + 0.5).floor()
-    return ((x.double() @ members) * weights + 2.0**21).mul_(2.0**-22).floor_()
+    weights = (2.0**22 / members.sum(0) + 0.5).floor().double()
+    return ((x.float() @ members) * weights).add_(2.0**21).mul_(2.0**-22).floor_()
 
 
 @lru_cache
 def _box_members(size: int, out: int) -> Tensor:
-    """float64 (size, out): 1 where an output pixel's box, of width size / out, covers a pixel's centre."""
+    """float32 (size, out): 1 where an output pixel's box, of width size / out, covers a pixel's centre."""
     scale = size / out
     centres = (torch.arange(out, dtype=torch.float64) + 0.5) * scale
     offset = (torch.arange(size, dtype=torch.float64)[:, None] + 0.5 - centres) / scale
-    return ((offset > -0.5) & (offset <= 0.5)).double()
+    return ((offset > -0.5) & (offset <= 0.5)).float()
 
 
 def _nearest(size: int, out: int, device: torch.device) -> Tensor:

@@ -1,0 +1,66 @@
+"""The embedded digits: exact enlargement, a fixed split, and what is said when they are damaged."""
+
+import numpy as np
+import pytest
+import sklearn.datasets
+import torch
+
+from flatqat.data import digits
+from flatqat.errors import DataError
+
+PARTS: tuple[digits.Part, ...] = ("train", "val", "test")
+
+
+def enlarge(small: np.ndarray) -> np.ndarray:
+    """Bilinear, written as a matrix: pixel i of 32 looks at (i + 1/2)/4 - 1/2 of 8, edges repeated."""
+    matrix = np.zeros((32, 8))
+    for i in range(32):
+        at = (i + 0.5) / 4 - 0.5
+        low = int(np.floor(at))
+        matrix[i, max(low, 0)] += 1 - (at - low)
+        matrix[i, min(low + 1, 7)] += at - low
+    return matrix @ small @ matrix.T
+
+
+def test_every_pixel_is_the_exact_bilinear_value() -> None:
+    small, labels = sklearn.datasets.load_digits(return_X_y=True)
+    for part in PARTS:
+        data = digits.load(part)
+        got = data.fetch(torch.arange(len(data)))
+        expected = np.round(enlarge(small.reshape(-1, 8, 8)[data.ids]) * 255 / 16).astype(np.uint8)
+        assert got.dtype == torch.uint8
+        assert all(np.array_equal(got[:, channel], expected) for channel in range(3))
+        assert np.array_equal(data.labels, labels[data.ids])
+
+
+def test_the_parts_are_disjoint_and_whole() -> None:
+    ids = {part: digits.load(part).ids for part in PARTS}
+    assert {part: len(of) for part, of in ids.items()} == {"train": 1100, "val": 200, "test": 497}
+    assert torch.equal(torch.cat(list(ids.values())).sort().values, torch.arange(1797))
+
+
+def test_the_split_stays_as_it_is() -> None:
+    """Another permutation would be another suite version."""
+    assert digits.load("train").ids[:4].tolist() == [362, 1568, 1440, 1761]
+    assert digits.load("test").ids[:4].tolist() == [1367, 599, 284, 990]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_has_every_class(part: digits.Part) -> None:
+    counts = digits.load(part).labels.bincount(minlength=10)
+    assert (counts > 0.07 * counts.sum()).all()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda x, y: (x[:100], y[:100]), r"expected 1797 rows of 64 values .* got .*\(100, 64\)"),
+        (lambda x, y: (x / 16, y), "from 0 to 1"),
+        (lambda x, y: (_ for _ in ()).throw(OSError("no digits.csv.gz")), "no digits.csv.gz.*install"),
+    ],
+)
+def test_other_digits_are_refused(monkeypatch: pytest.MonkeyPatch, damage, message: str) -> None:
+    original = sklearn.datasets.load_digits(return_X_y=True)
+    monkeypatch.setattr(sklearn.datasets, "load_digits", lambda **_: damage(*original))
+    with pytest.raises(DataError, match=message):
+        digits.describe()

@@ -1,0 +1,160 @@
+"""The three corruption suites: what they name, what they load, and that importing them is free."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from flatqat import registry, testing
+from flatqat.data.corruptions.names import NAMES
+from flatqat.data.images import ImageData
+from flatqat.spec import Shift, Suite
+
+ALL = ("cifar10-c", "cifar10-c-live", "digits-c")
+EXTRA = {"speckle_noise", "gaussian_blur", "spatter", "saturate"}
+
+
+def load(name: str) -> Suite:
+    suite: Suite = registry.load(registry.SUITES, name)
+    return suite
+
+
+def shift(suite: Suite, name: str) -> Shift:
+    return next(shift for shift in suite.shifts if shift.name == name)
+
+
+def everything(data: ImageData, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    images, labels = zip(*data.batches(size), strict=True)
+    return torch.cat(images), torch.cat(labels)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_shifts_are_named_after_corruption_and_severity(name: str) -> None:
+    suite = load(name)
+    testing.suite_starts_with_id(suite)
+    assert suite.name == name
+    corruptions = [corruption for corruption in NAMES if name != "digits-c" or corruption not in EXTRA]
+    assert [shift.name for shift in suite.shifts[1:]] == [
+        f"{corruption}/{severity}" for corruption in corruptions for severity in range(1, 6)
+    ]
+    assert {shift.pool for shift in suite.shifts} == {"id"}
+    for shift in suite.shifts[1:]:
+        corruption, severity = shift.name.split("/")
+        assert (shift.family, shift.severity) == (NAMES[corruption], int(severity))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_headline_is_the_fifteen(name: str) -> None:
+    shifts = load(name).shifts[1:]
+    assert len([shift for shift in shifts if shift.headline]) == 75
+    assert {shift.name.split("/")[0] for shift in shifts if not shift.headline} <= EXTRA
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_budgets_start_with_the_default(name: str) -> None:
+    suite = load(name)
+    assert suite.default_budget == "default"
+    assert "smoke" in suite.budgets
+
+
+def test_protocols_differ() -> None:
+    assert len({load(name).protocol for name in ALL}) == len(ALL)
+
+
+@pytest.mark.parametrize("name", ["cifar10-c", "cifar10-c-live"])
+def test_shifts_travel_to_other_processes(name: str) -> None:
+    suite = load(name)
+    again = pickle.loads(pickle.dumps(suite.shifts))
+    assert again[7].build.keywords == suite.shifts[7].build.keywords
+
+
+def test_importing_suites_imports_no_torch_and_no_numpy() -> None:
+    code = (
+        "import sys; from flatqat import registry\n"
+        "for name in registry.names(registry.SUITES): registry.load(registry.SUITES, name)\n"
+        "sys.exit(', '.join({'torch', 'numpy', 'scipy', 'sklearn', 'pyarrow', 'PIL'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
+
+
+def test_verifying_imports_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from flatqat import registry\n"
+        f"for name in {ALL}: registry.load(registry.SUITES, name).verify(Path({str(tmp_path)!r}))\n"
+        "sys.exit('torch' if 'torch' in sys.modules else '')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_augmented_images_stay_images(name: str) -> None:
+    augment = load(name).augment
+    assert augment is not None
+    x = torch.rand(64, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    got = augment(x, torch.Generator().manual_seed(0))
+    assert got.shape == x.shape
+    assert not torch.equal(got, x)
+    assert torch.equal(got, augment(x, torch.Generator().manual_seed(0)))
+    assert 0 <= got.min() <= got.max() <= 1
+
+
+def test_digits_are_never_mirrored() -> None:
+    augment = load("digits-c").augment
+    assert augment is not None
+    ramp = torch.arange(1.0, 33).expand(64, 3, 32, 32)
+    inner = augment(ramp, torch.Generator().manual_seed(0))[:, :, 2:-2, 2:-2]
+    assert (inner.diff(dim=3) == 1).all()
+
+
+def test_digits_meet_the_contract_of_suites() -> None:
+    testing.suite_data_is_consistent(load("digits-c"))
+
+
+def test_digits_need_no_folder() -> None:
+    suite = load("digits-c")
+    assert [finding.ok for finding in suite.verify(None)] == [True]
+    sizes = [len(build(None)) for build in (suite.train, suite.val, suite.shifts[0].build)]
+    assert sizes == [1100, 200, 497]
+
+
+@pytest.mark.parametrize("corruption", [name for name in NAMES if name not in EXTRA])
+def test_live_corruptions_depend_on_the_image_and_not_on_the_batch(corruption: str) -> None:
+    suite = load("digits-c")
+    clean = suite.shifts[0].build(None).sample(40)
+    data = shift(suite, f"{corruption}/3").build(None).sample(40)
+    images, labels = everything(data, size=40)
+    assert torch.equal(images, everything(data, size=7)[0])
+    backwards = data.subset(torch.arange(39, -1, -1))
+    assert torch.equal(images, everything(backwards, size=16)[0].flip(0))
+    original, same_labels = everything(clean, size=40)
+    assert torch.equal(labels, same_labels)
+    assert ((images - original).abs().amax((1, 2, 3)) > 0).all()
+
+
+def test_higher_severity_is_further_from_the_clean_images() -> None:
+    """On average over the corruptions, as CIFAR-10-C's constants are monotone for nearly all of them."""
+    suite = load("digits-c")
+    clean, _ = everything(suite.shifts[0].build(None).sample(20), size=20)
+    distance = torch.zeros(5)
+    for found in suite.shifts[1:]:
+        assert found.severity is not None
+        images, _ = everything(found.build(None).sample(20), size=20)
+        distance[found.severity - 1] += (images - clean).square().mean()
+    assert (distance.diff() > 0).all()
+
+
+def test_live_cifar(shared: Path) -> None:
+    suite = load("cifar10-c-live")
+    root = shared / "data"
+    clean, labels = everything(suite.shifts[0].build(root).sample(32), size=32)
+    for found in suite.shifts:
+        if found.severity == 2:
+            images, same = everything(found.build(root).sample(32), size=32)
+            assert torch.equal(same, labels)
+            assert images.shape == clean.shape
+            assert 0.001 < (images - clean).abs().mean() < 0.4
