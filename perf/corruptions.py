@@ -32,11 +32,12 @@ def pictures(count: int, size: int) -> Tensor:
 
 
 def per_second(call: Callable[..., object], images: int, seconds: float) -> float:
-    """Images per second of `call(severity=...)`, which handles `images` of them; the best of all rounds, since
-    what else runs on the machine can only slow one down."""
+    """Images per second of `call(severity=...)`, which handles `images` of them; the best of all rounds,
+    since what else runs on the machine can only slow one down."""
     for severity in SEVERITIES:
         call(severity=severity)
-    rounds, end = [], time.perf_counter() + seconds
+    rounds: list[float] = []
+    end = time.perf_counter() + seconds
     while not rounds or time.perf_counter() < end:
         start = time.perf_counter()
         for severity in SEVERITIES:

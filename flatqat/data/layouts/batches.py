@@ -49,4 +49,4 @@ def _batch(file: Path) -> tuple[Pixels, NDArray[np.int64]]:
 
 
 def _planes(content: bytes, _: str) -> Pixels:
-    return np.frombuffer(content, np.uint8).reshape(3, SIDE, SIDE).transpose(2, 1, 0)
+    return np.frombuffer(content, np.uint8).reshape(3, SIDE, SIDE).transpose(1, 2, 0)
