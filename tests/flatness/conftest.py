@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from flatness_toys import SmallNet
+from .flatness_toys import SmallNet
 from torch import Tensor
 
 

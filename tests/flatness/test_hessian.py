@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from flatness_toys import SmallNet, quadratic, symmetric
+from .flatness_toys import SmallNet, quadratic, symmetric
 from torch import Tensor
 
 from flatqat.flatness._params import Params, flatten

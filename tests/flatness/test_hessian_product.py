@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from flatness_toys import SmallNet, quadratic, symmetric
+from .flatness_toys import SmallNet, quadratic, symmetric
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 

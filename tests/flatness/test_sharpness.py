@@ -5,7 +5,7 @@ from statistics import fmean, stdev
 
 import pytest
 import torch
-from flatness_toys import SmallNet, quadratic, symmetric
+from .flatness_toys import SmallNet, quadratic, symmetric
 from torch import Tensor
 
 from flatqat.flatness._params import Params
