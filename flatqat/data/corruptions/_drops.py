@@ -1,4 +1,4 @@
-"""The rims of drops: edges, the distance to them, and an emboss. Stands in for OpenCV's functions."""
+"""The rims of drops: edges, the distance to them, and an emboss. Equal to OpenCV's functions."""
 
 import torch
 from torch import Tensor

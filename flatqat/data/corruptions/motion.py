@@ -22,7 +22,8 @@ def streak(images: Tensor, degrees: Tensor, radius: float, sigma: float) -> Tens
     """Whole grey levels, float32, of uint8 images (B, C, H, W), one angle (B,) for each.
 
     The kernel is one half of a Gaussian, 2 radius + 1 taps long, from the pixel itself along the line; each
-    tap reads one whole pixel and edge pixels repeat. Sums are exact (see `_smooth`).
+    tap reads one whole pixel and edge pixels repeat. Weights are multiples of 2^-16, so that sums are exact
+    in float32. Levels are rounded down, as in the output of the reference code.
     """
     weights = _half_gaussian(radius, sigma)
     reach = len(weights) - 1
