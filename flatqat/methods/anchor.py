@@ -25,12 +25,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from flatqat.methods._base import Batch, Method, Setup
+from flatqat.methods._base import Batch, Calibration, Method, Setup
 from flatqat.quant._apply import latent_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(Calibration):
     coupling: Literal["ema", "elastic", "dampen"] = "ema"
     strength: float = 0.1
     beta: float | None = 0.02

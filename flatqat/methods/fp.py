@@ -3,12 +3,24 @@
 The reference of every comparison: what a quantized row loses against it is due to quantization alone.
 """
 
-from flatqat.methods._base import Method
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flatqat.methods._base import Batch, Method
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Nothing to set."""
 
 
 class FullPrecision(Method):
+    Config = Config
     quantizes = False
     reference = True
+
+    def begin(self, batches: Sequence[Batch]) -> None:
+        """Nothing to calibrate."""
 
 
 METHOD = FullPrecision

@@ -3,13 +3,13 @@
 Runs by itself where no weights are given; its cell is trained, not scored, unless asked for by name.
 """
 
-from flatqat.methods._base import Method
+from flatqat.methods.fp import FullPrecision
 from flatqat.spec import Budget
 
 
-class Pretrain(Method):
+class Pretrain(FullPrecision):
     start = None
-    quantizes = False
+    reference = False
 
     @classmethod
     def steps(cls, budget: Budget) -> int:

@@ -75,12 +75,17 @@ def latent_weights(model: nn.Module) -> dict[str, tuple[Tensor, Quantizer]]:
 
 @torch.no_grad()
 def calibrate(model: nn.Module, batches: Iterable[Tensor], rule: Rule = "own") -> None:
-    """Set every grid: weights from themselves, inputs from a full-precision pass over `batches`."""
+    """Set every grid: weights from themselves, inputs from a full-precision pass over `batches`.
+
+    For the rules see `Quantizer.calibrate`. Without quantizers nothing is run.
+    """
     for weight, quantizer in latent_weights(model).values():
         seen = Observer(tuple(quantizer.scale.shape))
         seen.add(weight)
         quantizer.calibrate(seen, rule)
     inputs = [quantizer for _, quantizer in quantizers(model) if quantizer.role == "input"]
+    if not inputs:
+        return
     training = model.training
     model.eval()
     for quantizer in inputs:

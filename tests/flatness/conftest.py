@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from .flatness_toys import SmallNet
 from torch import Tensor
+
+from .flatness_toys import SmallNet
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,12 @@ from statistics import fmean, stdev
 
 import pytest
 import torch
-from .flatness_toys import SmallNet, quadratic, symmetric
 from torch import Tensor
 
 from flatqat.flatness._params import Params
 from flatqat.flatness.sharpness import average_case, worst_case
+
+from .flatness_toys import SmallNet, quadratic, symmetric
 
 RADIUS = 0.1
 

@@ -12,7 +12,7 @@ from flatqat.methods.anchor import Anchor, Config
 from flatqat.methods.fp import FullPrecision
 from flatqat.methods.ptq import PTQ
 from flatqat.methods.qat import QAT
-from flatqat.quant._apply import latent_weights, quantize_
+from flatqat.quant._apply import calibrate, latent_weights, quantize_
 from flatqat.spec import Budget, QuantSpec
 
 BUDGET = Budget(pretrain_steps=4, steps=6, batch_size=16, lr=0.05)
@@ -214,3 +214,22 @@ def test_amp_trains_in_bfloat16_and_differs_from_float32():
     for a, b in zip(plain, mixed, strict=True):
         assert a.dtype == b.dtype == torch.float32
         torch.testing.assert_close(a, b, atol=0.05, rtol=0.1)  # bfloat16 keeps 8 bits of mantissa
+
+
+def test_ptq_estimates_batchnorm_again_only_when_asked():
+    start = network("3").state_dict()
+    for batchnorm in (False, True):
+        net = network("3")
+        rule = PTQ(Setup(model=net, loss=F.cross_entropy, budget=BUDGET), PTQ.Config(batchnorm=batchnorm))
+        rule.begin(batches(2))
+        rule.end(batches(2))
+        assert torch.equal(net[1].running_mean, start["1.running_mean"]) != batchnorm
+
+
+@pytest.mark.parametrize("ranges", ["own", "minmax", "mse"])
+def test_the_grids_start_by_the_rule_asked_for(ranges):
+    net, expected = network("3"), network("3")
+    QAT(Setup(model=net, loss=F.cross_entropy, budget=BUDGET), QAT.Config(ranges=ranges)).begin(batches(2))
+    calibrate(expected, [x for x, _ in batches(2)], ranges)
+    assert_equal(net, expected)
+    assert not torch.equal(net[0].parametrizations.weight[0].scale, torch.ones(6, 1, 1, 1))
