@@ -42,9 +42,12 @@ class _FakeQuantize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, v: Tensor, scale: Tensor, low: int, high: int, grad_scale: float) -> Tensor:
         ratio = v / scale
-        codes = ratio.round().clamp_(low, high)
-        inside = (ratio >= low) & (ratio <= high)
-        slope = torch.where(inside, codes - ratio, codes) if ctx.needs_input_grad[1] else None
+        clipped = ratio.clamp(low, high)
+        inside = clipped == ratio
+        codes = clipped.round_()
+        slope = None
+        if ctx.needs_input_grad[1]:  # in place: memory traffic is what this costs
+            slope = ratio.mul_(inside).neg_().add_(codes)
         ctx.save_for_backward(inside, slope)
         ctx.scale_shape, ctx.grad_scale = scale.shape, grad_scale
         return codes.mul_(scale)

@@ -70,7 +70,7 @@ SUITE = Suite(
     shifts=shifts(_test, _corrupted, extra=True),
     budgets={
         "default": Budget(pretrain_steps=20_000, steps=4_000),
-        "smoke": Budget(pretrain_steps=300, steps=120, flatness_images=128),
+        "smoke": Budget(pretrain_steps=300, steps=150, flatness_images=128),
         "long": Budget(pretrain_steps=64_000, steps=20_000),
     },
     verify=_verify,

@@ -1,0 +1,86 @@
+"""What fake quantization costs: a rounding against torch's own, and a QAT step against a full-precision one.
+
+    python perf/training.py
+
+One thread. Each row is a ratio of medians taken in turns within one run, because the machine's speed wanders.
+"""
+
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from flatqat import registry
+from flatqat.methods._base import Setup
+from flatqat.models._base import build
+from flatqat.quant._apply import quantize_
+from flatqat.quant._ops import fake_quantize
+from flatqat.spec import Budget, QuantSpec
+
+ROUNDS = 9
+BUDGET = Budget(pretrain_steps=0, steps=1000, batch_size=64)
+
+
+def medians(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Median seconds of each call; the calls take turns."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(ROUNDS):
+        for name, call in calls.items():
+            began = perf_counter()
+            call()
+            times[name].append(perf_counter() - began)
+    return {name: median(values) for name, values in times.items()}
+
+
+def rounding() -> dict[str, Callable[[], object]]:
+    """Forward and backward of one activation tensor, with a gradient of the scale where there is one."""
+    x = torch.randn(64, 16, 32, 32, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    scale, zero = torch.tensor([0.3], requires_grad=True), torch.zeros(1)
+
+    def backward(out: Tensor) -> None:
+        out.backward(torch.ones_like(out))
+
+    def hand_written() -> Tensor:
+        ratio = (x / scale).clamp(-8, 7)
+        return (ratio + (ratio.round() - ratio).detach()) * scale
+
+    return {
+        "flatqat": lambda: backward(fake_quantize(x, scale, -8, 7)),
+        "straight-through in tensor operations": lambda: backward(hand_written()),
+        "torch, learnable scale": lambda: backward(
+            torch._fake_quantize_learnable_per_tensor_affine(x, scale, zero, -8, 7, 1.0)
+        ),
+        "torch, fixed scale": lambda: backward(torch.fake_quantize_per_tensor_affine(x, 0.3, 0, -8, 7)),
+    }
+
+
+def steps() -> dict[str, Callable[[], object]]:
+    """One training step of ResNet-20 on 64 images."""
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.rand(64, 3, 32, 32, generator=generator), torch.randint(10, (64,), generator=generator)
+    calls: dict[str, Callable[[], object]] = {}
+    for method, bits in (("fp", "fp"), ("qat", "4"), ("qat", "w4a32"), ("anchor", "4")):
+        model = build("cifar:resnet20", classes=10, seed=0)
+        quantize_(model.net, QuantSpec.parse(bits))
+        rule = registry.load(registry.METHODS, method)(Setup(model=model, loss=F.cross_entropy, budget=BUDGET))
+        rule.begin([(x, y)])
+        calls[f"{method} {bits}"] = lambda rule=rule: rule.step(x, y)
+    return calls
+
+
+def main() -> None:
+    """Print both tables; the first row of each is the unit."""
+    torch.set_num_threads(1)
+    for title, calls in (("rounding, forward and backward", rounding()), ("training step", steps())):
+        found = medians(calls)
+        unit = next(iter(found.values()))
+        print(f"{title} (unit {1000 * unit:.1f} ms)")
+        for name, value in found.items():
+            print(f"  {name:<40}{value / unit:6.2f}")
+
+
+if __name__ == "__main__":
+    main()
