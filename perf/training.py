@@ -65,7 +65,8 @@ def steps() -> dict[str, Callable[[], object]]:
     for method, bits in (("fp", "fp"), ("qat", "4"), ("qat", "w4a32"), ("anchor", "4")):
         model = build("cifar:resnet20", classes=10, seed=0)
         quantize_(model.net, QuantSpec.parse(bits))
-        rule = registry.load(registry.METHODS, method)(Setup(model=model, loss=F.cross_entropy, budget=BUDGET))
+        setup = Setup(model=model, loss=F.cross_entropy, budget=BUDGET)
+        rule = registry.load(registry.METHODS, method)(setup)
         rule.begin([(x, y)])
         calls[f"{method} {bits}"] = lambda rule=rule: rule.step(x, y)
     return calls

@@ -1,7 +1,6 @@
 """The record of a cell, put together from what training, measuring and evaluating left in the store."""
 
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,7 +26,7 @@ def assemble(job: Job, request: Request, store: Store, device: torch.device) -> 
         scores=scores,
         flatness=store.read_flatness(job.cell) or {},
         train=training_log(store, job),
-        protocol=protocol(job, request.weights),
+        protocol=protocol(job, request),
         env=environment(device, threads=request.threads),
     )
     return record, outcomes
@@ -51,15 +50,21 @@ def skipped(job: Job, start: Record) -> Record:
     )
 
 
-def protocol(job: Job, weights: Path | None) -> dict[str, Any]:
+def protocol(job: Job, request: Request) -> dict[str, Any]:
     """Everything about how the numbers were made that is not in the cell's own names."""
+    start = "random weights"
+    if job.start is not None:
+        start = job.start.cell.label
+    elif request.weights is not None:
+        start = request.weights.name
     return {
         "suite": job.suite.protocol,
         "quant": {**asdict(job.quant), "keep": list(job.quant.keep)},
         "method": asdict(job.config),
         "reference": registry.load(registry.METHODS, job.cell.method).reference,
         "budget": asdict(job.budget),
-        "start": job.start.cell.label if job.start else (weights.name if weights else "random weights"),
+        "start": start,
+        "data": job.suite.shifts[0].build(request.data_root).fingerprint(),
         "shifts": {
             shift.name: {
                 "family": shift.family,

@@ -19,7 +19,7 @@ def run(plan: Plan, device: torch.device, progress: Progress) -> list[Record]:
     request, store = plan.request, Store(plan.request.results)
     store.check_writable()
     todo = missing(plan, store)
-    check_data(plan, todo)
+    check_data(plan, todo, store)
     if request.rerun:
         for job in todo:
             store.forget_work(job.cell)

@@ -46,7 +46,7 @@ def sections(records: Iterable[Record]) -> list[Section]:
         for record in sorted(done, key=lambda r: (_order(r), r.cell.seed)):
             rows.setdefault((method_label(record), record.cell.quant), []).append(record)
         problems = [r for r in members if r.status != "done"]
-        protocol = done[0].protocol["suite"] if done else ""
+        protocol = f"{done[0].protocol['suite']}; data {done[0].protocol['data']}" if done else ""
         found.append(Section(title=title, protocol=protocol, rows=rows, problems=problems))
     return found
 

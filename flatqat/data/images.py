@@ -1,5 +1,6 @@
 """Labelled images in a fixed order, decoded batch by batch, with transforms that know each image's id."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -54,6 +55,12 @@ class ImageData:
             return self
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))
         return self.subset(order[:limit].sort().values)
+
+    def fingerprint(self) -> str:
+        """Eight hex digits of all labels and of sixteen images spread over the set: which copy this is."""
+        spread = torch.linspace(0, len(self) - 1, min(16, len(self))).long()
+        parts = (self.labels, self.fetch(spread))
+        return hashlib.sha256(b"".join(part.contiguous().numpy().tobytes() for part in parts)).hexdigest()[:8]
 
     def batch(self, index: Tensor, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """Images at `index` in [0, 1] as float32 (B, 3, H, W), and their labels (B,), on `device`."""

@@ -18,8 +18,8 @@ from flatqat.bench.report import render
 from flatqat.bench.restore import restore
 from flatqat.bench.run import missing, run
 from flatqat.bench.store import Store
-from flatqat.errors import StoreError, UsageError
-from flatqat.methods.qat import QAT
+from flatqat.errors import DataError, StoreError, UsageError
+from flatqat.methods._base import Method
 from flatqat.metrics import meter
 
 TOY = Path(__file__).with_name("toy.py")
@@ -120,28 +120,18 @@ def test_scores_equal_a_plain_evaluation(results):
 
 def test_methods_see_the_same_batches(tmp_path, monkeypatch):
     seen: dict[str, list[float]] = {}
-    original = QAT.step
+    original = Method.gradient
 
     def spy(self, x, y):
         seen.setdefault(type(self).__name__, []).append(x.sum().item() + 1000 * y.sum().item())
         return original(self, x, y)
 
-    for name in ("fp", "qat", "anchor"):
-        method = registry.load(registry.METHODS, name)
-        monkeypatch.setattr(
-            method,
-            "step",
-            lambda self, x, y, step=method.step: (
-                seen.setdefault(type(self).__name__, []).append(x.sum().item() + 1000 * y.sum().item()),
-                step(self, x, y),
-            )[1],
-        )
+    monkeypatch.setattr(Method, "gradient", spy)
     go(tmp_path, methods=("fp", "qat", "anchor"), flatness=False)
-    batches = list(seen.values())
-    assert len(batches) == 3
-    assert len(batches[0]) == 12
-    assert batches[0] == batches[1] == batches[2]
-    assert len(set(batches[0])) == 12
+    assert len(seen.pop("Pretrain")) == 30
+    first, second, third = seen.values()
+    assert first == second == third
+    assert len(set(first)) == len(first) == 12
 
 
 def test_seeds_give_other_starts_and_batches(tmp_path):
@@ -195,6 +185,23 @@ def test_failed_cells_are_tried_again(tmp_path):
     plan = make_plan(request(tmp_path, settings=settings, methods=("fp",)))
     run(plan, CPU, Progress())
     assert [job.cell.method for job in missing(plan, Store(tmp_path))] == ["fp"]
+
+
+def test_other_images_than_those_of_stored_cells_are_refused(tmp_path, monkeypatch):
+    """A run that adds to stored cells must not mix two copies of the data; a finished one needs no data."""
+    go(tmp_path, methods=("fp",), flatness=False)
+    monkeypatch.setattr("flatqat.data.images.ImageData.fingerprint", lambda self: "00000000")
+    go(tmp_path, methods=("fp",), flatness=False)
+    with pytest.raises(DataError, match="expected the images that stored cells were measured on"):
+        go(tmp_path, methods=("fp", "qat"), flatness=False)
+
+
+def test_fingerprints_tell_images_and_labels_apart():
+    suite = registry.load(registry.SUITES, "toy")
+    data = suite.shifts[0].build(None)
+    assert data.fingerprint() == suite.shifts[0].build(None).fingerprint()
+    assert data.fingerprint() != suite.shifts[1].build(None).fingerprint()
+    assert data.fingerprint() != replace(data, labels=data.labels.roll(1)).fingerprint()
 
 
 def test_restoring_without_weights_says_what_to_do(tmp_path):
