@@ -46,7 +46,10 @@ def sections(records: Iterable[Record]) -> list[Section]:
         for record in sorted(done, key=lambda r: (_order(r), r.cell.seed)):
             rows.setdefault((method_label(record), record.cell.quant), []).append(record)
         problems = [r for r in members if r.status != "done"]
-        protocol = f"{done[0].protocol['suite']}; data {done[0].protocol['data']}" if done else ""
+        protocol = ""
+        if done:
+            seeds = ", ".join(map(str, sorted({r.cell.seed for r in done})))
+            protocol = f"{done[0].protocol['suite']}; data {done[0].protocol['data']}; seed {seeds}"
         found.append(Section(title=title, protocol=protocol, rows=rows, problems=problems))
     return found
 

@@ -15,8 +15,9 @@ def check_data(plan: Plan, jobs: list[Job], store: Store) -> None:
         here = suite.shifts[0].build(root).fingerprint()
         for job in plan.scored():
             record = store.record(job.cell) if job.suite is suite and not plan.request.rerun else None
-            if record and record.status == "done" and record.protocol["data"] != here:
+            there = record.protocol["data"] if record and record.status == "done" else here
+            if there != here:
                 raise DataError(
-                    f"suite {suite.name}: expected the images that stored cells were measured on "
-                    f"(fingerprint {record.protocol['data']}), got others ({here}); use another --results, or --rerun"
+                    f"suite {suite.name}: expected the images that stored cells were measured on (fingerprint "
+                    f"{there}), got others ({here}); use another --results, or --rerun"
                 )
