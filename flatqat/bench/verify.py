@@ -18,6 +18,6 @@ def check_data(plan: Plan, jobs: list[Job], store: Store) -> None:
             there = record.protocol["data"] if record and record.status == "done" else here
             if there != here:
                 raise DataError(
-                    f"suite {suite.name}: expected the images that stored cells were measured on (fingerprint "
-                    f"{there}), got others ({here}); use another --results, or --rerun"
+                    f"suite {suite.name}: expected the images that stored cells were measured on "
+                    f"(fingerprint {there}), got others ({here}); use another --results, or --rerun"
                 )
