@@ -117,14 +117,17 @@ def flatness(
     cell: CellName,
     results: Results = Path("results"),
     data_root: DataRoot = None,
-    space: Annotated[str, typer.Option(help="Which weights move: quantized, latent or scale.")] = "quantized",
+    space: Annotated[
+        str, typer.Option(metavar="NAME", help="Which weights move: quantized, latent or scale.")
+    ] = "quantized",
     acts: Annotated[bool, typer.Option(help="Input quantizers on.")] = True,
     images: Annotated[
-        int | None, typer.Option(min=1, help="Training images.  [default: the budget's]")
+        int | None, typer.Option(min=1, metavar="N", help="Training images.  [default: the budget's]")
     ] = None,
-    draws: Annotated[int, typer.Option(min=2, help="Random directions a radius.")] = 20,
+    draws: Annotated[int, typer.Option(min=2, metavar="N", help="Random directions a radius.")] = 20,
     device: Device = "auto",
     threads: Threads = 1,
+    plugin: Plugin = None,
 ) -> None:
     """Measure the flatness of a stored cell again, in any space. Prints JSON; the record stays as it is.
 
@@ -134,11 +137,14 @@ def flatness(
     """
     from flatqat.bench.inspect import flatness_of_cell
 
+    add_plugins(plugin)
     typer.echo(flatness_of_cell(cell, results, data_root, space, acts, images, draws, device, threads))
 
 
 @app.command("audit")
-def audit(cell: CellName, results: Results = Path("results"), data_root: DataRoot = None) -> None:
+def audit(
+    cell: CellName, results: Results = Path("results"), data_root: DataRoot = None, plugin: Plugin = None
+) -> None:
     """What a stored model really computes with: codes in use, clipped values, layers in floating point.
 
     \b
@@ -147,6 +153,7 @@ def audit(cell: CellName, results: Results = Path("results"), data_root: DataRoo
     """
     from flatqat.bench.inspect import audit_cell
 
+    add_plugins(plugin)
     audit_cell(cell, results, data_root)
 
 

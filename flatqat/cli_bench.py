@@ -11,38 +11,54 @@ bench = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Run the benchmark, report on it, gate CI on it."
 )
 
-Results = Annotated[Path, typer.Option(help="Folder of records, outcomes and weights.")]
+Results = Annotated[Path, typer.Option(metavar="DIR", help="Folder of records, outcomes and weights.")]
 DataRoot = Annotated[
-    Path | None, typer.Option(envvar="FLATQAT_DATA_ROOT", help="Folder that holds the data sets.")
+    Path | None, typer.Option(metavar="DIR", envvar="FLATQAT_DATA_ROOT", help="Folder of the data sets.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:INDEX.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:INDEX.")]
 Threads = Annotated[
-    int, typer.Option(min=1, help="CPU threads. More than one is slower beside another busy process.")
+    int, typer.Option(min=1, metavar="N", help="CPU threads. Raise it on an idle machine only.")
 ]
-Plugin = Annotated[list[Path] | None, typer.Option(help="A Python file with a plugin; may be repeated.")]
-SuiteFilter = Annotated[str | None, typer.Option("--suite", help="Only this suite.")]
+Plugin = Annotated[
+    list[Path] | None, typer.Option(metavar="FILE", help="A Python file with a plugin; may be repeated.")
+]
+SuiteFilter = Annotated[str | None, typer.Option("--suite", metavar="NAME", help="Only this suite.")]
 CellName = Annotated[str, typer.Argument(help="The beginning of a stored cell's id or label.")]
 
 
 @bench.command("run")
 def bench_run(
-    suite: Annotated[list[str] | None, typer.Option(help="Suites.  [default: digits-c]")] = None,
-    model: Annotated[list[str] | None, typer.Option(help="Models.  [default: the suite's]")] = None,
-    method: Annotated[list[str] | None, typer.Option(help="Methods.  [default: fp,qat,anchor]")] = None,
-    bits: Annotated[list[str] | None, typer.Option(help="4, w4a8, w4a32@lsq or fp.  [default: 4]")] = None,
-    seeds: Annotated[str, typer.Option(help="How many (3), or which (0,1,2 or 7,).")] = "1",
-    budget: Annotated[str | None, typer.Option(help="Length of training, a name of the suite's.")] = None,
+    suite: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Suites.  [default: digits-c]")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Models.  [default: the suite's]")
+    ] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Methods.  [default: fp,qat,anchor]")
+    ] = None,
+    bits: Annotated[
+        list[str] | None, typer.Option(metavar="BITS", help="4, w4a8, w4a32@lsq or fp.  [default: 4]")
+    ] = None,
+    seeds: Annotated[str, typer.Option(metavar="SEEDS", help="How many (3), or which (0,1,2 or 7,).")] = "1",
+    budget: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Length of training: see `suites show`.")
+    ] = None,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A setting of a method or of the budget: anchor.strength=0.1"),
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting: anchor.strength=0.1, budget.lr=0.01"),
     ] = None,
-    weights: Annotated[Path | None, typer.Option(help="Start from this file instead of pretraining.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Start from this file, not from pretraining.")
+    ] = None,
     data_root: DataRoot = None,
     results: Results = Path("results"),
     device: Device = "auto",
     amp: Annotated[bool, typer.Option("--amp", help="Forward passes in bfloat16.")] = False,
     threads: Threads = 1,
-    limit: Annotated[int | None, typer.Option(min=2, help="Score at most this many images a shift.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="Score at most N images a shift.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print cells, data and time; do nothing.")
     ] = False,
@@ -91,9 +107,15 @@ def bench_run(
 def bench_report(
     results: Results = Path("results"),
     suite: SuiteFilter = None,
-    form: Annotated[str, typer.Option("--format", help="table, md, csv, json or latex.")] = "table",
-    output: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
-    by: Annotated[str, typer.Option(help="Rows: method, shift, family or severity.")] = "method",
+    form: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="table, md, csv, json or latex.")
+    ] = "table",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write to this file, not to the terminal.")
+    ] = None,
+    by: Annotated[
+        str, typer.Option(metavar="NAME", help="Rows: method, shift, family or severity.")
+    ] = "method",
 ) -> None:
     """Tables out of what is stored; the same store gives the same bytes.
 
@@ -109,7 +131,8 @@ def bench_report(
 
 @bench.command("baseline")
 def bench_baseline(
-    output: Annotated[Path, typer.Option(help="The file to write.")], results: Results = Path("results")
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")],
+    results: Results = Path("results"),
 ) -> None:
     """Store what `bench check` compares with: every finished cell, image by image.
 
@@ -125,11 +148,11 @@ def bench_baseline(
 
 @bench.command("check")
 def bench_check(
-    baseline: Annotated[Path, typer.Option(help="A file made by `flatqat bench baseline`.")],
+    baseline: Annotated[Path, typer.Option(metavar="FILE", help="A file made by `flatqat bench baseline`.")],
     results: Results = Path("results"),
-    max_drop: Annotated[float, typer.Option(min=0, help="Tolerated drop of top-1, in points.")] = 0.5,
+    max_drop: Annotated[float, typer.Option(min=0, metavar="POINTS", help="Tolerated drop of top-1.")] = 0.5,
     p: Annotated[
-        float, typer.Option(min=0, max=1, help="Significance level, after Holm's correction.")
+        float, typer.Option(min=0, max=1, metavar="P", help="Significance level, after Holm.")
     ] = 0.01,
     two_sided: Annotated[bool, typer.Option("--two-sided", help="Improvements trip the gate too.")] = False,
 ) -> None:
