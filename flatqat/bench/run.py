@@ -34,17 +34,16 @@ def run(plan: Plan, device: torch.device, progress: Progress) -> list[Record]:
         except TrainingFailed as failure:
             progress.say(f"failed: {job.title}: {failure}")
             broken[job.cell.id] = failed(job, failure)
-    whole = [job for job in todo if job.scored and job.cell.id not in broken]
-    new = [job for job in whole if request.rerun or not store.is_complete(job.cell, flatness=False)]
     for suite in plan.suites:
-        evaluate(suite, [job for job in new if job.suite is suite], request, store, device, progress)
-    for job in todo:
-        if job in new:
-            store.write_record(*assemble(job, request, store, device))
-        elif job in whole:
-            store.write_record(with_flatness(job, store))
-        elif job.scored:
-            store.write_record(broken[job.cell.id])
+        jobs = [job for job in todo if job.scored and job.suite is suite]
+        whole = [job for job in jobs if job.cell.id not in broken]
+        unscored = [job for job in whole if request.rerun or not store.is_complete(job.cell, flatness=False)]
+        evaluate(suite, unscored, request, store, device, progress)
+        for job in jobs:
+            if job in unscored:
+                store.write_record(*assemble(job, request, store, device))
+            else:
+                store.write_record(with_flatness(job, store) if job in whole else broken[job.cell.id])
     return [record for job in plan.scored() if (record := store.record(job.cell))]
 
 
