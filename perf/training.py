@@ -1,4 +1,5 @@
-"""What fake quantization costs: a rounding against torch's own, and a QAT step against a full-precision one.
+"""What fake quantization costs: a rounding against torch's own, a QAT step and a forward pass against full
+precision.
 
     python perf/training.py
 
@@ -6,6 +7,7 @@ One thread. Each row is a ratio of medians taken in turns within one run, becaus
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from statistics import median
 from time import perf_counter
 
@@ -16,7 +18,7 @@ from torch.nn import functional as F
 from flatqat import registry
 from flatqat.methods._base import Setup
 from flatqat.models._base import build
-from flatqat.quant._apply import quantize_
+from flatqat.quant._apply import calibrate, quantize_, rounded_once
 from flatqat.quant._ops import fake_quantize
 from flatqat.spec import Budget, QuantSpec
 
@@ -57,6 +59,19 @@ def rounding() -> dict[str, Callable[[], object]]:
     }
 
 
+def inference() -> dict[str, Callable[[], object]]:
+    """Scoring 64 images with ResNet-20, weights rounded once."""
+    x = torch.rand(64, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    calls: dict[str, Callable[[], object]] = {}
+    for bits in ("fp", "4", "w4a32"):
+        model = build("cifar:resnet20", classes=10, seed=0)
+        quantize_(model.net, QuantSpec.parse(bits))
+        calibrate(model, [x])
+        model.eval()
+        calls[bits] = torch.inference_mode()(lambda model=model: model(x))
+    return calls
+
+
 def steps() -> dict[str, Callable[[], object]]:
     """One training step of ResNet-20 on 64 images."""
     generator = torch.Generator().manual_seed(0)
@@ -73,10 +88,16 @@ def steps() -> dict[str, Callable[[], object]]:
 
 
 def main() -> None:
-    """Print both tables; the first row of each is the unit."""
+    """Print the tables; the first row of each is the unit."""
     torch.set_num_threads(1)
-    for title, calls in (("rounding, forward and backward", rounding()), ("training step", steps())):
-        found = medians(calls)
+    tables = {
+        "rounding, forward and backward": rounding(),
+        "training step": steps(),
+        "inference": inference(),
+    }
+    for title, calls in tables.items():
+        with rounded_once() if title == "inference" else nullcontext():
+            found = medians(calls)
         unit = next(iter(found.values()))
         print(f"{title} (unit {1000 * unit:.1f} ms)")
         for name, value in found.items():

@@ -24,6 +24,8 @@ def fake_quantize(v: Tensor, scale: Tensor, low: int, high: int, grad_scale: flo
     """
     if v.dtype in LOW_PRECISION:
         v = v.float()
+    if not torch.is_grad_enabled():  # nothing to keep for a backward: one tensor instead of four
+        return (v / scale).clamp_(low, high).round_().mul_(scale)
     result: Tensor = _FakeQuantize.apply(v, scale, low, high, grad_scale)
     return result
 

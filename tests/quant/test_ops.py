@@ -112,3 +112,12 @@ def test_second_derivative_in_the_scale_is_the_directional_curvature():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_keeps_shape_and_dtype(dtype):
     assert fake_quantize(torch.zeros(2, 3, dtype=dtype), torch.tensor(1.0, dtype=dtype), 0, 3).dtype == dtype
+
+
+def test_without_gradients_the_values_are_the_same():
+    v = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    kept, s = v.clone(), torch.tensor(0.1)
+    with torch.no_grad():
+        fast = fake_quantize(v, s, -8, 7)
+    assert torch.equal(fast, fake_quantize(v.requires_grad_(), s, -8, 7))
+    assert torch.equal(v, kept)
