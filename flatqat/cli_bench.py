@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from flatqat import registry
+from flatqat.errors import UsageError
 
 bench = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Run the benchmark, report on it, gate CI on it."
@@ -176,6 +177,9 @@ def add_plugins(files: list[Path] | None) -> None:
 
 
 def _split(values: list[str] | None) -> tuple[str, ...]:
+    """The parts of repeated and comma-separated values; an option that was given must hold some."""
+    if values and not any(value.strip(" ,") for value in values):
+        raise UsageError("expected a name after an option that takes names, got an empty text")
     return tuple(part.strip() for value in values or [] for part in value.split(",") if part.strip())
 
 

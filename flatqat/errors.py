@@ -43,9 +43,17 @@ class TrainingFailed(Exception):
     """Training of one cell went wrong (a loss that is not finite, no memory); carries the reason."""
 
 
+MOST_LISTED = 30
+
+
 def unknown(kind: str, got: str, choices: Iterable[str]) -> UsageError:
     """The error for a name that is not among `choices`: lists them, the nearest first."""
     names = sorted(choices)
     nearest = get_close_matches(got, names, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    if len(names) > MOST_LISTED:
+        close = get_close_matches(got, names, n=5, cutoff=0.3)
+        return UsageError(
+            f"unknown {kind} {got!r}: expected one of {len(names)} names, such as {', '.join(close)}"
+        )
     return UsageError(f"unknown {kind} {got!r}: expected one of {', '.join(names) or '(none)'}{hint}")

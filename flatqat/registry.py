@@ -8,6 +8,8 @@ Listing reads docstrings without importing anything.
 import ast
 import importlib
 import importlib.util
+import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,20 +23,21 @@ from flatqat.errors import PluginError, unknown
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of plugin: its folder under `flatqat`, the name a file exports, and the word for errors."""
+    """A kind of plugin: its folder under `flatqat`, the name a file exports, and what that must have."""
 
     folder: str
     export: str
+    needs: tuple[str, ...]
 
     @property
     def word(self) -> str:
         return self.export.lower()
 
 
-SUITES = Kind("suites", "SUITE")
-METHODS = Kind("methods", "METHOD")
-QUANTIZERS = Kind("quant", "QUANTIZER")
-MODELS = Kind("models", "MODEL")
+SUITES = Kind("suites", "SUITE", ("name", "shifts", "train", "val", "budgets", "verify"))
+METHODS = Kind("methods", "METHOD", ("Config", "start", "quantizes", "steps", "step"))
+QUANTIZERS = Kind("quant", "QUANTIZER", ("calibrate", "quantize", "codes", "dequantize"))
+MODELS = Kind("models", "MODEL", ("names", "build"))
 KINDS = (SUITES, METHODS, QUANTIZERS, MODELS)
 
 _plugin_files: dict[tuple[Kind, str], Path] = {}
@@ -79,8 +82,19 @@ def add_plugin(path: Path) -> list[tuple[Kind, str]]:
     if not found:
         exports = ", ".join(kind.export for kind in KINDS)
         raise PluginError(f"{path}: expected the file to export one of {exports}, got none of them")
+    for kind, name in found:
+        if name in _built_in(kind):
+            raise PluginError(
+                f"{path}: expected a name of its own, got that of the built-in {kind.word} {name!r}"
+            )
+        _export(kind, module, path)
     _plugin_files.update({key: path.resolve() for key in found})
     return found
+
+
+def plugin_file(kind: Kind, name: str) -> Path | None:
+    """The file that a plugin came from; None for what is built in or installed."""
+    return _plugin_files.get((kind, name))
 
 
 def _name(path: Path) -> str:
@@ -91,9 +105,8 @@ def _name(path: Path) -> str:
 def _built_in(kind: Kind) -> dict[str, Path]:
     """Files of the kind's folder that assign its export at the top level."""
     folder = Path(__file__).parent / kind.folder
-    return {
-        _name(p): p for p in sorted(folder.glob("[a-z]*.py")) if f"\n{kind.export}" in p.read_text("utf-8")
-    }
+    assigned = re.compile(rf"^{kind.export}\b\s*[:=]", re.MULTILINE)
+    return {_name(p): p for p in sorted(folder.glob("[a-z]*.py")) if assigned.search(p.read_text("utf-8"))}
 
 
 @lru_cache
@@ -109,14 +122,20 @@ def _import_file(path: Path) -> ModuleType:
     if module_spec is None or module_spec.loader is None:
         raise PluginError(f"plugin {path}: expected a file that ends in .py")
     module = importlib.util.module_from_spec(module_spec)
+    sys.modules[module_spec.name] = module  # dataclasses look their module up
     try:
         module_spec.loader.exec_module(module)
-    except Exception as error:
-        raise PluginError(f"plugin {path} failed to import: {error!r}") from error
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"plugin {path} failed to import: {type(error).__name__}: {error}") from error
     return module
 
 
 def _export(kind: Kind, module: ModuleType, path: Path) -> Any:
     if not hasattr(module, kind.export):
         raise PluginError(f"{path}: expected it to export {kind.export}, got none")
-    return getattr(module, kind.export)
+    thing = getattr(module, kind.export)
+    if lacking := [name for name in kind.needs if not hasattr(thing, name)]:
+        raise PluginError(
+            f"{path}: expected {kind.export} to have {', '.join(kind.needs)}, got none of {lacking}"
+        )
+    return thing

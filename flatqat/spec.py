@@ -19,7 +19,7 @@ SCHEMA = 1
 Args = tuple[tuple[str, object], ...]
 Status = Literal["done", "failed", "skipped"]
 
-_QUANT_TEXT = re.compile(r"(?:(?P<both>\d+)|w(?P<w>\d+)(?:a(?P<a>\d+))?)(?:@(?P<quantizer>[\w-]+))?")
+_QUANT_TEXT = re.compile(r"(?:(?P<both>[0-9]+)|w(?P<w>[0-9]+)(?:a(?P<a>[0-9]+))?)(?:@(?P<quantizer>[\w-]+))?")
 BITS_RANGE = range(2, 9)
 
 
@@ -84,6 +84,26 @@ class Budget:
     calibration_batches: int = 4
     flatness_images: int = 256
     flatness_draws: int = 20
+
+    def __post_init__(self) -> None:
+        at_least = {
+            "pretrain_steps": 0,
+            "steps": 0,
+            "batch_size": 1,
+            "pretrain_lr": 0,
+            "lr": 0,
+            "weight_decay": 0,
+            "momentum": 0,
+            "bn_batches": 0,
+            "calibration_batches": 1,
+            "flatness_images": 1,
+            "flatness_draws": 2,
+        }
+        for name, low in at_least.items():
+            if getattr(self, name) < low:
+                raise UsageError(f"budget.{name}: expected at least {low}, got {getattr(self, name)}")
+        if self.momentum >= 1:
+            raise UsageError(f"budget.momentum: expected less than 1, got {self.momentum}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +181,7 @@ class Cell:
     weights: str | None = None
     limit: int | None = None
     amp: bool = False
+    plugins: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that differ from their defaults, as plain JSON values."""

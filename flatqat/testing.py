@@ -39,7 +39,7 @@ def _problem(check: Check, thing: Any) -> str:
         check(thing)
     except AssertionError as error:
         return str(error) or "the check does not hold"
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return f"raised {error!r}"
     return ""
 

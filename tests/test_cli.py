@@ -157,7 +157,7 @@ def test_a_damaged_record_is_named(flatqat, tmp_path):
 
 def test_unwritable_results(flatqat, tmp_path):
     (tmp_path / "file").write_text("")
-    assert_one_line_error(flatqat(*TOY_RUN, "--results", tmp_path / "file"), "cannot write")
+    assert_one_line_error(flatqat(*TOY_RUN, "--results", tmp_path / "file"), "expected a folder, got a file")
 
 
 def test_a_failing_cell_makes_the_exit_code_three(flatqat, tmp_path):

@@ -31,16 +31,19 @@ def test_unknown_names_list_the_choices_and_the_nearest():
 
 def test_a_plugin_file_is_loaded_by_its_name(tmp_path):
     file = tmp_path / "my_rule.py"
-    file.write_text("METHOD = 42\n")
+    file.write_text("from flatqat.methods.qat import QAT\n\n\nclass Rule(QAT): ...\n\n\nMETHOD = Rule\n")
     assert registry.add_plugin(file) == [(registry.METHODS, "my-rule")]
-    assert registry.load(registry.METHODS, "my-rule") == 42
+    assert registry.load(registry.METHODS, "my-rule").__name__ == "Rule"
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("import nothing_of_that_name\n", "failed to import"),
+        ("import sys\nsys.exit(0)\n", "failed to import"),
+        ("def f(:\n", "failed to import"),
         ("x = 1\n", "expected the file to export one of"),
+        ("METHOD = 5\n", "expected METHOD to have"),
     ],
 )
 def test_a_broken_plugin_names_its_file(tmp_path, text, problem):
@@ -78,3 +81,19 @@ def test_light_commands_import_neither_torch_nor_pandas(command):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def test_a_plugin_may_not_take_the_name_of_a_built_in(tmp_path):
+    file = tmp_path / "qat.py"
+    file.write_text("from flatqat.methods.qat import QAT\n\nMETHOD = QAT\n")
+    with pytest.raises(PluginError, match="built-in method 'qat'"):
+        registry.add_plugin(file)
+
+
+def test_plugins_may_hold_dataclasses_with_postponed_annotations(tmp_path):
+    file = tmp_path / "postponed.py"
+    file.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "from flatqat.methods.qat import QAT\n\n\n@dataclass\nclass D:\n    x: int = 1\n\n\nMETHOD = QAT\n"
+    )
+    assert registry.add_plugin(file)

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.bench.store import Store, to_json, write_atomically
+from flatqat.bench.codec import to_json
+from flatqat.bench.store import Store, write_atomically
 from flatqat.bench.tables import correct
 from flatqat.errors import StoreError
 from flatqat.metrics.pooled import pooled_difference
@@ -69,16 +70,15 @@ def check(
     done = {r.cell.id: r for r in store.records() if r.status == "done"}
     compared: list[tuple[str, str, float, float, float]] = []
     verdicts: list[Verdict] = []
-    for cell_id, old in cells.items():
+    for cell_id, old in sorted(cells.items(), key=lambda item: str(item[1]["label"])):
         now = correct(done[cell_id], store) if cell_id in done else {}
-        before = {s: _unpack(text, old["images"][s], baseline) for s, text in old["correct"].items()}
         if {s: len(v) for s, v in now.items()} != old["images"]:
             what = "other images" if now else "not measured"
             verdicts.append(
                 Verdict(cell=old["label"], what=what, before=np.nan, now=np.nan, p=np.nan, verdict="missing")
             )
             continue
-        compared += [(old["label"], *row) for row in _compare(old["shifts"], before, now)]
+        compared += [(old["label"], *row) for row in _compare(old["shifts"], old["correct"], now)]
     for row, adjusted in zip(compared, holm([row[-1] for row in compared]) if compared else [], strict=True):
         label, what, old_top1, new_top1, _ = row
         verdicts.append(
@@ -132,23 +132,32 @@ def _pack(right: NDArray[np.bool_]) -> str:
     return base64.b64encode(zlib.compress(np.packbits(right).tobytes(), 9)).decode()
 
 
-def _unpack(text: str, n: int, path: Path) -> NDArray[np.bool_]:
-    try:
-        bits = np.unpackbits(np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8), count=n)
-    except (ValueError, zlib.error) as error:
-        raise StoreError(
-            f"baseline {path}: expected outcomes, got damaged ones ({error}); make it anew"
-        ) from error
-    return bits.astype(bool)
+def _unpack(text: str, n: int) -> NDArray[np.bool_]:
+    bits = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
+    if not 0 <= 8 * len(bits) - n < 8:
+        raise ValueError(f"{len(bits)} bytes for {n} images")
+    return np.unpackbits(bits, count=n).astype(bool)
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """The cells of a baseline, their outcomes unpacked. Raises StoreError."""
     try:
         data = json.loads(path.read_bytes())
         if data["schema"] > BASELINE_SCHEMA:
             raise StoreError(f"baseline {path}: expected schema {BASELINE_SCHEMA} or older; update flatqat")
+        for cell in data["cells"].values():
+            cell["correct"] = {s: _unpack(text, cell["images"][s]) for s, text in cell["correct"].items()}
+            if (
+                not cell["label"]
+                or "id" not in cell["correct"]
+                or set(cell["shifts"]) != set(cell["correct"])
+            ):
+                raise ValueError("shifts that do not fit the outcomes")
+            for about in cell["shifts"].values():
+                about["headline"], about["family"], about["pool"]
         return dict(data["cells"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
+        cause = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise StoreError(
-            f"baseline {path}: expected a file made by 'flatqat bench baseline', got {error!r}"
+            f"baseline {path}: expected a file made by 'flatqat bench baseline', got a damaged one ({cause})"
         ) from error

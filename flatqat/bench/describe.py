@@ -36,6 +36,7 @@ def describe_suite(suite: Suite) -> str:
 
 def matching_models(pattern: str) -> list[str]:
     """Full names `source:name` that match. Raises UsageError when none does."""
+    pattern = pattern if ":" in pattern else f"{pattern}*"
     source_pattern = pattern.partition(":")[0]
     found = []
     for source in registry.names(registry.MODELS):

@@ -1,5 +1,6 @@
 """What the numbers were computed with: versions, device, threads."""
 
+import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -57,7 +58,7 @@ def choose_device(name: str) -> "torch.device":
     if name == "cpu":
         return torch.device("cpu")
     kind, _, index = name.partition(":")
-    if kind != "cuda" or (index and not index.isdigit()):
+    if kind != "cuda" or (index and not (index.isascii() and index.isdecimal())):
         raise UsageError(f"--device: expected auto, cpu, cuda or cuda:INDEX, got {name!r}")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if int(index or 0) >= count:
@@ -69,6 +70,9 @@ def prepare(device: "torch.device", threads: int) -> None:
     """Set threads and ask for deterministic full-precision arithmetic."""
     import torch
 
+    cores = os.cpu_count() or 1
+    if threads > cores:
+        raise UsageError(f"--threads: expected at most {cores}, the cores of this machine, got {threads}")
     torch.set_num_threads(threads)
     if device.type == "cuda":
         torch.backends.cudnn.deterministic = True

@@ -42,8 +42,8 @@ def _time(job: Job, request: Request, device: torch.device) -> tuple[float, floa
     model = build(job.cell.model, classes=job.suite.classes, seed=0)
     quantize_(model.net, job.quant)
     model.to(device)
-    index = torch.arange(job.budget.batch_size)
-    x, y = job.suite.train(request.data_root).batch(index, device)
+    data = job.suite.train(request.data_root)
+    x, y = data.batch(torch.arange(min(job.budget.batch_size, len(data))), device)
     method_type = registry.load(registry.METHODS, job.cell.method)
     method = method_type(
         Setup(model=model, loss=F.cross_entropy, budget=job.budget, amp=request.amp), job.config

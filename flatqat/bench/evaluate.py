@@ -1,5 +1,6 @@
 """Evaluate many models in one pass: each shift is read once, every waiting model runs on each batch."""
 
+import os
 from dataclasses import asdict
 
 import torch
@@ -14,6 +15,7 @@ from flatqat.spec import Suite
 
 BATCH_SIZE = 256
 MEMORY_SHARE = 0.5
+UNKNOWN_MEMORY = 4 * 2**30
 
 
 @torch.inference_mode()
@@ -60,6 +62,7 @@ def _free_memory(device: torch.device) -> int:
     """Bytes."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    import os
-
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError):  # systems that do not tell
+        return UNKNOWN_MEMORY

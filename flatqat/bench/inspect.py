@@ -70,7 +70,8 @@ def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
     console.print(table)
     floating = sum(row.bits is None for row in rows)
     console.print(
-        f"{len(rows) - floating} tensors quantized, {floating} in floating point. Sums, pooling, BatchNorm "
+        f"{len(rows) - floating} tensors quantized, {floating} in floating point. codes: the most distinct "
+        "ones in any channel; clipped: values outside the grid. Sums, pooling, BatchNorm "
         "and functional calls (residual additions, attention products) compute in floating point always.",
         style="dim",
         highlight=False,

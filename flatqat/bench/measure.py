@@ -23,11 +23,11 @@ from flatqat.bench.progress import Advance, Progress
 from flatqat.bench.restore import restore
 from flatqat.bench.store import Store
 from flatqat.data.images import ImageData
-from flatqat.errors import TrainingFailed, UsageError
+from flatqat.errors import UsageError
 from flatqat.flatness._params import Loss
 from flatqat.flatness.hessian import top_eigenvalue
 from flatqat.flatness.sharpness import average_case, worst_case
-from flatqat.quant._apply import latent_weights, quantizers, switched_off
+from flatqat.quant._apply import latent_weights, plain_gradients, quantizers, switched_off
 from flatqat.spec import Cell
 
 Space = Literal["quantized", "latent", "scale"]
@@ -41,18 +41,21 @@ CHUNK = 256
 
 def measure(job: Job, request: Request, store: Store, device: torch.device, progress: Progress) -> None:
     """Measure a trained job in the `quantized` space and store it, unless that is done or not wanted."""
-    if not (job.scored and request.flatness) or store.read_flatness(job.cell) is not None:
+    if not request.flatness or store.read_flatness(job.cell) is not None:
         return
     model = restore(job.cell, job.suite, store, device)
     batches = flatness_batches(
         job.cell, job.suite.train(request.data_root), job.budget.flatness_images, device
     )
-    try:
-        with progress.task(f"flatness {job.title}", work(job.budget.flatness_draws)) as advance:
-            found = flatness_of(model, batches, job.cell, draws=job.budget.flatness_draws, advance=advance)
-    except FloatingPointError as error:
-        raise TrainingFailed(f"flatness: {error}") from error
-    store.write_flatness(job.cell, {"quantized": found})
+    found: dict[str, Any]
+    with progress.task(f"flatness {job.title}", work(job.budget.flatness_draws)) as advance:
+        try:
+            draws = job.budget.flatness_draws
+            found = {"quantized": flatness_of(model, batches, job.cell, draws=draws, advance=advance)}
+        except FloatingPointError as error:  # says nothing against the scores
+            found = {"failed": str(error)}
+            progress.say(f"{job.title}: no flatness: {error}")
+    store.write_flatness(job.cell, found)
 
 
 def work(draws: int) -> int:
@@ -82,15 +85,8 @@ def flatness_of(
     losses = [_loss(model, images, labels) for images, labels in batches]
     with ExitStack() as stack:
         stack.enter_context(switched_off(model, roles=tuple(off)))
-        eigenvalue = top_eigenvalue(
-            losses,
-            params,
-            iterations=ITERATIONS,
-            tolerance=TOLERANCE,
-            seed=seed,
-            progress=lambda done, most: advance(1),
-        )
-        advance(ITERATIONS - eigenvalue.iterations)
+        stack.enter_context(plain_gradients(model))
+        lambda_max = _lambda_max(losses, params, seed, advance)
         average = {}
         if space != "scale":  # a step size has no filters to be normalised by
             for radius in RADII:
@@ -104,7 +100,7 @@ def flatness_of(
         "images": sum(len(labels) for _, labels in batches),
         "seed": seed,
         "loss": sam.loss,
-        "lambda_max": asdict(eigenvalue),
+        "lambda_max": lambda_max,
         "sharpness_avg": {
             radius: {"value": s.value, "stderr": s.stderr, "draws": s.draws} for radius, s in average.items()
         },
@@ -112,6 +108,29 @@ def flatness_of(
         "sharpness_asam": {"value": asam.value, "rho": RHO_ASAM},
         "weight_norm": torch.stack([p.norm() for p in params.values()]).norm().item(),
     }
+
+
+def _lambda_max(losses: list[Loss], params: dict[str, Tensor], seed: int, advance: Advance) -> dict[str, Any]:
+    """The top eigenvalue, or null with the reason where the network has no second derivative."""
+    done = 0
+
+    def progress(now: int, most: int) -> None:
+        nonlocal done
+        advance(now - done)
+        done = now
+
+    try:
+        eigenvalue = top_eigenvalue(
+            losses, params, iterations=ITERATIONS, tolerance=TOLERANCE, seed=seed, progress=progress
+        )
+    except RuntimeError as error:
+        if "not implemented" not in str(error):
+            raise
+        found = {"value": None, "residual": None, "reason": str(error).partition("\n")[0]}
+    else:
+        found = asdict(eigenvalue)
+    advance(ITERATIONS - done)
+    return found
 
 
 def flatness_batches(

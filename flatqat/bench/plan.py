@@ -8,7 +8,7 @@ from typing import Any
 
 from flatqat import registry
 from flatqat.bench.settings import Settings, changed, configure
-from flatqat.errors import UsageError, WeightsError, unknown
+from flatqat.errors import StoreError, UsageError, WeightsError, unknown
 from flatqat.spec import Budget, Cell, QuantSpec, Suite
 
 
@@ -68,10 +68,14 @@ class Plan:
         return [job for job in self.jobs if job.scored and suite in (None, job.suite)]
 
 
+MOST_SEEDS = 1000
+
+
 def parse_seeds(text: str) -> tuple[int, ...]:
     """`3` is how many (0, 1, 2); `0,2` is which; `7,` is the one seed 7."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or not all(part.isdigit() for part in parts) or ("," not in text and int(text) == 0):
+    numbers = all(part.isascii() and part.isdecimal() for part in parts)
+    if not parts or not numbers or ("," not in text and not 1 <= int(text) <= MOST_SEEDS):
         raise UsageError(f"--seeds: expected how many (3) or which (0,1,2), got {text!r}")
     return tuple(map(int, parts)) if "," in text else tuple(range(int(text)))
 
@@ -82,6 +86,10 @@ def make_plan(request: Request) -> Plan:
     for spec in specs:
         registry.load(registry.QUANTIZERS, spec.quantizer)
     _check_settings(request)
+    if request.results.exists() and not request.results.is_dir():
+        raise StoreError(
+            f"results folder {request.results}: expected a folder, got a file; choose another with --results"
+        )
     weights = _sha256(request.weights) if request.weights else None
     jobs: dict[str, Job] = {}
     for name in request.suites:
@@ -140,6 +148,7 @@ def _add(
         method_args=changed(method.Config(), values),
         budget_args=changed(budget, budget_values),
         parent=start.cell.training_id if start else None,
+        plugins=_plugins(suite.name, name, base.model, spec.quantizer),
     )
     job = Job(
         cell=cell,
@@ -151,6 +160,18 @@ def _add(
         scored=False,
     )
     return jobs.setdefault(cell.id, job)
+
+
+def _plugins(suite: str, method: str, model: str, quantizer: str) -> str | None:
+    """A hash of the plugin files that a cell is made of, since editing one changes its numbers."""
+    parts = (
+        (registry.SUITES, suite),
+        (registry.METHODS, method),
+        (registry.MODELS, model.partition(":")[0]),
+        (registry.QUANTIZERS, quantizer),
+    )
+    files = [file for kind, name in parts if (file := registry.plugin_file(kind, name))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12] if files else None
 
 
 def _check_settings(request: Request) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 Advance = Callable[[int], None]
 
 PLAIN_SECONDS = 15.0
+ROOM_FOR_THE_REST = 40
 
 
 class Progress:
@@ -54,16 +55,16 @@ class LiveProgress(Progress):
 
     def __init__(self, console: Any) -> None:
         from rich import progress
+        from rich.table import Column
 
         self.console = console
+        text = Column(no_wrap=True, overflow="ellipsis", max_width=max(20, console.width - ROOM_FOR_THE_REST))
         self.bars = progress.Progress(
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(bar_width=24),
+            progress.TextColumn("{task.description}", table_column=text),
+            progress.BarColumn(bar_width=12),
             progress.MofNCompleteColumn(),
-            progress.TextColumn("elapsed"),
-            progress.TimeElapsedColumn(),
-            progress.TextColumn("left"),
             progress.TimeRemainingColumn(),
+            progress.TextColumn("left"),
             console=console,
             transient=True,
         )

@@ -26,7 +26,7 @@ def assemble(job: Job, request: Request, store: Store, device: torch.device) -> 
         scores=scores,
         flatness=store.read_flatness(job.cell) or {},
         train=training_log(store, job),
-        protocol=protocol(job, request),
+        protocol=protocol(job, request, store),
         env=environment(device, threads=request.threads),
     )
     return record, outcomes
@@ -36,11 +36,11 @@ def with_flatness(job: Job, store: Store) -> Record:
     """A finished record that only lacked flatness."""
     record = store.record(job.cell)
     assert record is not None
-    return replace(record, flatness=store.read_flatness(job.cell) or {})
+    return replace(record, flatness=store.read_flatness(job.cell) or record.flatness)
 
 
-def failed(job: Job, failure: Exception) -> Record:
-    return Record(cell=job.cell, status="failed", reason=str(failure))
+def failed(job: Job, reason: str) -> Record:
+    return Record(cell=job.cell, status="failed", reason=reason)
 
 
 def skipped(job: Job, start: Record) -> Record:
@@ -50,7 +50,7 @@ def skipped(job: Job, start: Record) -> Record:
     )
 
 
-def protocol(job: Job, request: Request) -> dict[str, Any]:
+def protocol(job: Job, request: Request, store: Store) -> dict[str, Any]:
     """Everything about how the numbers were made that is not in the cell's own names."""
     start = "random weights"
     if job.start is not None:
@@ -64,7 +64,7 @@ def protocol(job: Job, request: Request) -> dict[str, Any]:
         "reference": registry.load(registry.METHODS, job.cell.method).reference,
         "budget": asdict(job.budget),
         "start": start,
-        "data": job.suite.shifts[0].build(request.data_root).fingerprint(),
+        "data": store.data(job.suite.name),
         "shifts": {
             shift.name: {
                 "family": shift.family,

@@ -41,7 +41,7 @@ def _markdown(section: Section, table: "pd.DataFrame", view: View) -> str:
     lines = [f"### {section.title}", "", *problems(section)]
     if section.rows:
         text = _display(table, view).to_markdown(index=False, disable_numparse=True)
-        lines += [text, "", f"{section.protocol}. {CAPTION}"]
+        lines += [text, "", f"{section.protocol}. {CAPTION if view == 'method' else ''}".rstrip()]
     return "\n".join(lines) + "\n"
 
 
@@ -56,7 +56,7 @@ def _latex(section: Section, table: "pd.DataFrame", view: View) -> str:
 def show(found: list[Section], store: Store, view: View, console: "Console") -> None:
     """The report on a terminal."""
     for section in found:
-        console.print(section.title, style="bold", markup=False, highlight=False)
+        console.print(section.title, style="bold", markup=False, highlight=False, soft_wrap=True)
         for line in problems(section):
             console.print(line, style="bold red", markup=False, highlight=False)
         if not section.rows:
@@ -68,7 +68,9 @@ def show(found: list[Section], store: Store, view: View, console: "Console") -> 
         for row in shown.itertuples(index=False):
             table.add_row(*map(str, row))
         console.print(table)
-        console.print(f"{section.protocol}. {CAPTION}", style="dim", markup=False, highlight=False)
+        console.print(f"{section.protocol}.\n", style="dim", markup=False, highlight=False)
+    if view == "method":
+        console.print(CAPTION, style="dim", markup=False, highlight=False)
 
 
 def load(store: Store, suite: str | None) -> list[Section]:

@@ -1,9 +1,12 @@
 """A stored cell's model, as it was at the end of training."""
 
+from pathlib import Path
+
 import torch
+from torch import nn
 
 from flatqat.bench.store import Store
-from flatqat.errors import StoreError
+from flatqat.errors import StoreError, WeightsError
 from flatqat.models._base import Normalized, build
 from flatqat.models._weights import load_weights_
 from flatqat.quant._apply import quantize_
@@ -20,5 +23,15 @@ def restore(cell: Cell, suite: Suite, store: Store, device: torch.device | str =
         )
     model = build(cell.model, classes=suite.classes, seed=0)
     quantize_(model.net, QuantSpec.parse(cell.quant))
-    load_weights_(model.net, path)
+    load_stored_(model.net, path)
     return model.to(device).eval()
+
+
+def load_stored_(net: nn.Module, path: Path) -> None:
+    """Load weights that flatqat stored itself. Raises StoreError when they are damaged."""
+    try:
+        load_weights_(net, path)
+    except WeightsError as error:
+        raise StoreError(
+            f"{path}: expected stored weights, got a damaged file; delete it and run again"
+        ) from error

@@ -1,5 +1,7 @@
 """The whole benchmark: plan -> train -> measure -> evaluate -> record. Each step resumes on its own."""
 
+import traceback
+
 import torch
 
 from flatqat.bench.evaluate import evaluate
@@ -10,16 +12,15 @@ from flatqat.bench.record import assemble, failed, skipped, with_flatness
 from flatqat.bench.store import Store
 from flatqat.bench.train import train
 from flatqat.bench.verify import check_data
-from flatqat.errors import TrainingFailed
+from flatqat.errors import FlatqatError, TrainingFailed
 from flatqat.spec import Record
 
 
 def run(plan: Plan, device: torch.device, progress: Progress) -> list[Record]:
     """Run what is missing of a plan; returns the record of every scored job, in the plan's order."""
     request, store = plan.request, Store(plan.request.results)
-    store.check_writable()
     todo = missing(plan, store)
-    check_data(plan, todo, store)
+    check_data(todo, request, store)
     if request.rerun:
         for job in todo:
             store.forget_work(job.cell)
@@ -30,36 +31,45 @@ def run(plan: Plan, device: torch.device, progress: Progress) -> list[Record]:
             continue
         try:
             train(job, request, store, device, progress)
-            measure(job, request, store, device, progress)
+            if is_missing(job, plan, store):
+                measure(job, request, store, device, progress)
         except TrainingFailed as failure:
             progress.say(f"failed: {job.title}: {failure}")
-            broken[job.cell.id] = failed(job, failure)
+            broken[job.cell.id] = failed(job, str(failure))
+        except FlatqatError:
+            raise
+        except Exception as bug:  # one rule's bug must not cost the others their results
+            progress.say(f"crashed: {job.title}\n{traceback.format_exc()}")
+            broken[job.cell.id] = failed(job, f"crashed: {bug!r}")
     for suite in plan.suites:
-        jobs = [job for job in todo if job.scored and job.suite is suite]
+        jobs = [job for job in todo if job.suite is suite and is_missing(job, plan, store)]
         whole = [job for job in jobs if job.cell.id not in broken]
         unscored = [job for job in whole if request.rerun or not store.is_complete(job.cell, flatness=False)]
         evaluate(suite, unscored, request, store, device, progress)
         for job in jobs:
             if job in unscored:
                 store.write_record(*assemble(job, request, store, device))
-            else:
-                store.write_record(with_flatness(job, store) if job in whole else broken[job.cell.id])
+            elif job in whole:
+                store.write_record(with_flatness(job, store))
+            elif request.rerun or not store.is_complete(job.cell, flatness=False):
+                store.write_record(broken[job.cell.id])
     return [record for job in plan.scored() if (record := store.record(job.cell))]
+
+
+def is_missing(job: Job, plan: Plan, store: Store) -> bool:
+    """Whether a job's record is still to be written."""
+    request = plan.request
+    return job.scored and (request.rerun or not store.is_complete(job.cell, flatness=request.flatness))
 
 
 def missing(plan: Plan, store: Store) -> list[Job]:
     """The scored jobs that are not complete, and the starts that they need, in the plan's order."""
-    request = plan.request
-    needed = {
-        job.cell.id
-        for job in plan.scored()
-        if request.rerun or not store.is_complete(job.cell, flatness=request.flatness)
-    }
+    needed = {job.cell.id for job in plan.jobs if is_missing(job, plan, store)}
 
     def untrained(job: Job) -> bool:
         return not store.has_weights(job.cell) and bool(job.start and not store.has_weights(job.start.cell))
 
     for job in reversed(plan.jobs):
-        if job.cell.id in needed and job.start and (request.rerun or untrained(job)):
+        if job.cell.id in needed and job.start and (plan.request.rerun or untrained(job)):
             needed.add(job.start.cell.id)
     return [job for job in plan.jobs if job.cell.id in needed]

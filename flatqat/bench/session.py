@@ -12,10 +12,11 @@ from flatqat.bench.tables import VIEWS, sections
 from flatqat.bench.terminal import plain_table, terminal
 from flatqat.errors import unknown
 
+INTERRUPTED = 130
 MEANING = {
     OK: "fine: nothing dropped",
     REGRESSED: "REGRESSED",
-    INCOMPLETE: "INCOMPLETE: the baseline has cells or images that these results lack",
+    INCOMPLETE: "INCOMPLETE: nothing was measured, or cells or images of the baseline are missing",
     IMPROVED: "IMPROVED: make a new baseline if this is meant",
 }
 
@@ -27,8 +28,13 @@ def execute(plan: Plan) -> int:
     request, errors = plan.request, terminal(stderr=True)
     device = choose_device(request.device)
     prepare(device, request.threads)
-    records = run(plan, device, progress_for(errors))
+    try:
+        records = run(plan, device, progress_for(errors))
+    except KeyboardInterrupt:
+        errors.print("interrupted; the same command goes on from here")
+        return INTERRUPTED
     show(sections(records), Store(request.results), "method", terminal())
+    errors.print(f"stored in {request.results}; next: flatqat bench report --by family", style="dim")
     return 0 if all(record.status == "done" for record in records) else INCOMPLETE
 
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -52,7 +53,10 @@ def _convert(text: str, hint: Any, name: str) -> object:
             return text.lower() == "true"
         raise UsageError(f"--set {name}: expected true or false, got {text!r}")
     try:
-        return hint(text)
+        value = hint(text)
+        if isinstance(value, float) and not isfinite(value):
+            raise ValueError(text)
+        return value
     except ValueError:
-        word = {int: "a whole number", float: "a number"}.get(hint, hint.__name__)
+        word = {int: "a whole number", float: "a finite number"}.get(hint, hint.__name__)
         raise UsageError(f"--set {name}: expected {word}, got {text!r}") from None

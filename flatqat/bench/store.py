@@ -2,6 +2,7 @@
 
     RESULTS/records/<suite>/<label>.json   the record; its existence is the cell's completion
     RESULTS/records/<suite>/<label>.npz    predicted class and margin of every image of every shift
+    RESULTS/data/<suite>.json              fingerprint of the data that all of this was made from
     RESULTS/weights/<id>.safetensors       trained weights by training id, the training log in their metadata
     RESULTS/.work/<id>/                    scores of finished shifts and flatness, until the record is written
 
@@ -13,17 +14,19 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
+from flatqat.bench.codec import read_json, read_record, record_to_dict, to_json
 from flatqat.errors import StoreError
-from flatqat.spec import SCHEMA, Cell, Record, Score
+from flatqat.spec import Cell, Record, Score
 
+MOST_LISTED = 12
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
@@ -48,22 +51,6 @@ def write_atomically(path: Path, data: bytes) -> None:
         ) from error
 
 
-def to_json(value: Mapping[str, object]) -> bytes:
-    """Canonical JSON for people and diffs: sorted keys, no NaN, a line an entry of the second level."""
-
-    def lines(level: Mapping[str, object], indent: str, leaf: Callable[[object], str]) -> str:
-        inner = (f"{indent} {json.dumps(key)}: {leaf(level[key])}" for key in sorted(level))
-        return "{\n" + ",\n".join(inner) + f"\n{indent}}}"
-
-    def flat(entry: object) -> str:
-        return json.dumps(entry, sort_keys=True, allow_nan=False)
-
-    def second(entry: object) -> str:
-        return lines(entry, " ", flat) if isinstance(entry, Mapping) and entry else flat(entry)
-
-    return (lines(value, "", second) + "\n").encode()
-
-
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
@@ -75,9 +62,10 @@ def read_arrays(path: Path) -> Arrays:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
+    except Exception as error:  # whatever zip, zlib or numpy make of damaged bytes
         raise StoreError(
-            f"{path}: expected stored arrays, got a damaged file ({error}); delete it and run the cell again"
+            f"{path}: expected stored arrays, got a damaged file ({type(error).__name__}); "
+            "delete it and run the cell again"
         ) from error
 
 
@@ -89,9 +77,25 @@ class Store:
 
     def check_writable(self) -> None:
         """Raise StoreError now rather than after hours of training."""
-        probe = self.root / f".probe-{os.getpid()}"
-        write_atomically(probe, b"")
-        probe.unlink()
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.root).close()
+        except OSError as error:
+            raise StoreError(
+                f"results folder {self.root}: expected a folder that can be written, got: {error.strerror}; "
+                "choose another with --results"
+            ) from error
+
+    def data(self, suite: str) -> str | None:
+        """The fingerprint of the data that a suite's results here were made from, or None."""
+        path = self._data_path(suite)
+        return str(read_json(path)["fingerprint"]) if path.exists() else None
+
+    def write_data(self, suite: str, fingerprint: str) -> None:
+        write_atomically(self._data_path(suite), to_json({"fingerprint": fingerprint}))
+
+    def _data_path(self, suite: str) -> Path:
+        return self.root / "data" / f"{suite}.json"
 
     # Records
 
@@ -117,6 +121,7 @@ class Store:
             return found[0]
         what = f"{len(found)} of them" if found else "none"
         labels = [r.cell.label for r in found or self.records()]
+        labels = labels[:MOST_LISTED] + ["..."] * (len(labels) > MOST_LISTED)
         raise StoreError(
             f"cell {name!r}: expected the beginning of one stored id or label in {self.root}, "
             f"got {what}; there are: {', '.join(labels) or '(no records)'}"
@@ -125,7 +130,9 @@ class Store:
     def is_complete(self, cell: Cell, *, flatness: bool) -> bool:
         """Whether a finished record is there, with flatness if that is asked for."""
         record = self.record(cell)
-        return record is not None and record.status == "done" and bool(record.flatness or not flatness)
+        if record is None or record.status != "done" or not self.outcomes_path(cell).exists():
+            return False
+        return bool(record.flatness or not flatness)
 
     def write_record(
         self, record: Record, outcomes: Mapping[str, np.ndarray[Any, Any]] | None = None
@@ -133,8 +140,10 @@ class Store:
         """Outcomes first, then the record, whose existence says that all of it is there."""
         if outcomes is not None:
             write_arrays(self.outcomes_path(record.cell), outcomes)
-        write_atomically(self.record_path(record.cell), to_json(_to_dict(record)))
+        write_atomically(self.record_path(record.cell), to_json(record_to_dict(record)))
         shutil.rmtree(self._work(record.cell), ignore_errors=True)
+        with suppress(OSError):  # other cells may still be at work
+            (self.root / ".work").rmdir()
 
     def outcomes(self, cell: Cell) -> Arrays:
         """`<shift>:pred` and `<shift>:margin` for every shift; empty where none are stored."""
@@ -166,7 +175,7 @@ class Store:
 
     def read_flatness(self, cell: Cell) -> dict[str, Any] | None:
         path = self._work(cell) / "flatness.json"
-        return _read_json(path) if path.exists() else None
+        return read_json(path) if path.exists() else None
 
     def forget_work(self, cell: Cell) -> None:
         """Drop weights and partial scores, so that the cell is computed anew; its record stays."""
@@ -178,46 +187,3 @@ class Store:
 
     def _scores_path(self, cell: Cell, shift: str) -> Path:
         return self._work(cell) / f"{shift.replace('/', '@')}.npz"
-
-
-def read_record(path: Path) -> Record:
-    """Read and check one record. Raises StoreError naming the file when it is damaged or from the future."""
-    data = _read_json(path)
-    schema = data.pop("schema", None)
-    if not isinstance(schema, int) or schema > SCHEMA:
-        raise StoreError(
-            f"{path}: expected a record of schema {SCHEMA} or older, got {schema!r}; update flatqat"
-        )
-    try:
-        scores = {
-            shift: {metric: Score(**score) for metric, score in metrics.items()}
-            for shift, metrics in data.pop("scores").items()
-        }
-        return Record(**{**data, "cell": Cell.from_dict(data["cell"]), "scores": scores})
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise _damaged(path, error) from error
-
-
-def _to_dict(record: Record) -> dict[str, Any]:
-    scores = {
-        shift: {metric: asdict(score) for metric, score in metrics.items()}
-        for shift, metrics in record.scores.items()
-    }
-    plain = {name: getattr(record, name) for name in Record.__dataclass_fields__}
-    return {**plain, "cell": record.cell.to_dict(), "scores": scores}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-    if not isinstance(data, dict):
-        raise _damaged(path, TypeError(f"a {type(data).__name__} at the top level"))
-    return data
-
-
-def _damaged(path: Path, error: Exception) -> StoreError:
-    return StoreError(
-        f"{path}: expected a record, got a damaged file ({error}); delete it and run the cell again"
-    )

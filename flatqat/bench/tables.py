@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.bench.store import Store
+from flatqat.errors import StoreError
 from flatqat.metrics.gaps import extra_gap
 from flatqat.metrics.statistics import mean_over_seeds
 from flatqat.spec import Record
@@ -44,7 +45,13 @@ def sections(records: Iterable[Record]) -> list[Section]:
         done = [r for r in members if r.status == "done"]
         rows: dict[tuple[str, str], list[Record]] = {}
         for record in sorted(done, key=lambda r: (_order(r), r.cell.seed)):
-            rows.setdefault((method_label(record), record.cell.quant), []).append(record)
+            row = rows.setdefault((method_label(record), record.cell.quant), [])
+            if row and row[-1].cell.seed == record.cell.seed:
+                raise StoreError(
+                    f"two records of one seed from other starts: {row[-1].cell.label}, {record.cell.label}; "
+                    "delete the older one, or use another --results"
+                )
+            row.append(record)
         problems = [r for r in members if r.status != "done"]
         protocol = ""
         if done:
@@ -56,8 +63,10 @@ def sections(records: Iterable[Record]) -> list[Section]:
 
 def method_label(record: Record) -> str:
     """`anchor`, or `anchor(coupling=elastic)` where settings are not the defaults."""
-    args = ", ".join(f"{key}={value}" for key, value in record.cell.method_args)
-    return record.cell.method + (f"({args})" if args else "")
+    cell = record.cell
+    args = ", ".join(f"{key}={value}" for key, value in cell.method_args)
+    version = f" v{cell.method_version}" if cell.method_version > 1 else ""
+    return cell.method + version + (f"({args})" if args else "")
 
 
 def by_method(section: Section, store: Store) -> "pd.DataFrame":
@@ -98,7 +107,12 @@ def ood_shifts(record: Record) -> list[str]:
 def correct(record: Record, store: Store) -> dict[str, NDArray[np.bool_]]:
     """Whether each image of each shift was right; empty where outcomes are not stored."""
     arrays = store.outcomes(record.cell)
-    return {name.removesuffix(":margin"): a > 0 for name, a in arrays.items() if name.endswith(":margin")}
+    right = {name.removesuffix(":margin"): a > 0 for name, a in arrays.items() if name.endswith(":margin")}
+    expected = {shift: metrics["top1"].n for shift, metrics in record.scores.items()}
+    if right and {shift: len(images) for shift, images in right.items()} != expected:
+        path = store.outcomes_path(record.cell)
+        raise StoreError(f"{path}: expected as many images as its record; delete it and run the cell again")
+    return right
 
 
 def _method_row(records: list[Record], reference: list[Record], store: Store) -> dict[str, Any]:
@@ -109,7 +123,9 @@ def _method_row(records: list[Record], reference: list[Record], store: Store) ->
     ood_top1, ood_stderr = _mean([_mean_score(r, shifts, "top1") for r in records])
     if len(records) == 1:
         id_stderr = first.scores["id"]["top1"].stderr
-        ood_stderr = _stderr_over_images(outcomes[0], shifts)
+        ood_stderr = _stderr_over_images(
+            outcomes[0], shifts, {first.protocol["shifts"][s]["pool"] for s in shifts}
+        )
     gap = None if id_top1 is None or ood_top1 is None else id_top1 - ood_top1
     extra = _extra_gap(records, outcomes, reference, store)
     quantized = [r.flatness.get("quantized", {}) for r in records]
@@ -132,7 +148,10 @@ def _method_row(records: list[Record], reference: list[Record], store: Store) ->
         "id_ece": _mean([r.scores["id"]["ece"].value for r in records])[0],
         "ood_ece": _mean([_mean_score(r, shifts, "ece") for r in records])[0],
         "lambda_max": _mean([f["lambda_max"]["value"] for f in quantized if f])[0],
-        "lambda_max_residual": max((f["lambda_max"]["residual"] for f in quantized if f), default=None),
+        "lambda_max_residual": max(
+            (f["lambda_max"]["residual"] for f in quantized if f and f["lambda_max"]["value"] is not None),
+            default=None,
+        ),
         "sharpness": _mean([f["sharpness_avg"][SHARPNESS_RADIUS]["value"] for f in quantized if f])[0],
         "sharpness_sam": _mean([f["sharpness_sam"]["value"] for f in quantized if f])[0],
     }
@@ -157,9 +176,11 @@ def _extra_gap(
     return interval.value, interval.low, interval.high
 
 
-def _stderr_over_images(outcomes: Mapping[str, NDArray[np.bool_]], shifts: list[str]) -> float | None:
-    """Of the mean over shifts, images being what is sampled: shifts of one image are not independent."""
-    if not outcomes or len({len(outcomes[s]) for s in shifts}) != 1:
+def _stderr_over_images(
+    outcomes: Mapping[str, NDArray[np.bool_]], shifts: list[str], pools: set[str]
+) -> float | None:
+    """Of the mean over shifts of one pool, images being what is sampled; None over several pools."""
+    if not outcomes or len(pools) != 1:
         return None
     per_image = np.mean([outcomes[s] for s in shifts], axis=0)
     return 100 * float(per_image.std(ddof=1)) / float(np.sqrt(len(per_image)))
@@ -194,5 +215,12 @@ def _title(record: Record) -> str:
 
 
 def _order(record: Record) -> tuple[object, ...]:
-    """The reference first, then by bits and method, so that rivals at one width stand together."""
-    return (not record.protocol["reference"], record.cell.quant, method_label(record))
+    """The reference first, then by bits; within a width what trains less and has fewer settings first."""
+    settings = len(record.protocol.get("method", {}))
+    return (
+        not record.protocol["reference"],
+        record.cell.quant,
+        record.train.get("steps", 0),
+        settings,
+        method_label(record),
+    )

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from flatqat import registry
 from flatqat.bench.plan import Job, Request
 from flatqat.bench.progress import Progress
+from flatqat.bench.restore import load_stored_
 from flatqat.bench.store import Store, write_atomically
 from flatqat.data.images import ImageData
 from flatqat.errors import TrainingFailed
@@ -45,7 +46,7 @@ def train(job: Job, request: Request, store: Store, device: torch.device, progre
     try:
         method.begin(_fixed_batches(job, data, "calibration", job.budget.calibration_batches, device))
         with progress.task(f"train {job.title}", method.total_steps) as advance:
-            for step, (x, y) in enumerate(_batches(job, data, method.total_steps, device), start=1):
+            for step, (x, y) in enumerate(training_batches(job, data, method.total_steps, device), start=1):
                 logs = method.step(x, y)
                 if step % LOG_EVERY == 0 or step == method.total_steps:
                     loss = _finite(logs["loss"].item(), step)
@@ -70,13 +71,15 @@ def starting_point(job: Job, request: Request, store: Store) -> Normalized:
     """The full-precision network that a job starts from: a file, another cell's weights, or fresh ones."""
     model = build(job.cell.model, classes=job.suite.classes, seed=job.cell.derive_seed("init"))
     if job.start is not None:
-        load_weights_(model.net, store.weights_path(job.start.cell))
+        load_stored_(model.net, store.weights_path(job.start.cell))
     elif request.weights is not None:
         load_weights_(model.net, request.weights)
     return model
 
 
-def _batches(job: Job, data: ImageData, steps: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+def training_batches(
+    job: Job, data: ImageData, steps: int, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Augmented training batches, epoch after epoch, drawn from the cell's seed whatever the method."""
     order = torch.Generator().manual_seed(job.cell.derive_seed("batches"))
     draws = torch.Generator().manual_seed(job.cell.derive_seed("augment"))
@@ -95,13 +98,17 @@ def _fixed_batches(
 ) -> list[tuple[Tensor, Tensor]]:
     """Training images as they are, without augmentation, the same for every method."""
     generator = torch.Generator().manual_seed(job.cell.derive_seed(purpose))
-    index = torch.randperm(len(data), generator=generator)[: count * job.budget.batch_size]
-    return [data.batch(part, device) for part in index.split(job.budget.batch_size)]
+    size = min(job.budget.batch_size, len(data))
+    whole = min(count, len(data) // size)  # a smaller last batch would weigh as much as the others
+    index = torch.randperm(len(data), generator=generator)[: whole * size]
+    return [data.batch(part, device) for part in index.view(whole, size)]
 
 
 def _finite(loss: float, step: int) -> float:
     if not isfinite(loss):
-        raise TrainingFailed(f"the loss is {loss} at step {step}; try a smaller --set budget.lr")
+        raise TrainingFailed(
+            f"the loss is {loss} at step {step}; try a smaller --set budget.lr or budget.pretrain_lr"
+        )
     return loss
 
 

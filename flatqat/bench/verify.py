@@ -1,23 +1,58 @@
-"""Is the data there, and is it the data that stored cells were measured on? Asked before training."""
+"""Is the data there, is it what this results folder was made from, and do the models accept it?"""
 
-from flatqat.bench.plan import Job, Plan
+import hashlib
+from pathlib import Path
+
+from flatqat.bench.plan import Job, Request
 from flatqat.bench.store import Store
-from flatqat.errors import DataError
+from flatqat.errors import DataError, UsageError
+from flatqat.spec import Suite
 
 
-def check_data(plan: Plan, jobs: list[Job], store: Store) -> None:
-    """Raise DataError with the first thing that is wrong with the data of any job's suite."""
-    root = plan.request.data_root
-    for suite in {job.suite.name: job.suite for job in jobs}.values():
-        for finding in suite.verify(root):
+def check_data(jobs: list[Job], request: Request, store: Store) -> None:
+    """Raise DataError or UsageError before anything is computed, and tie the results folder to its data."""
+    suites = {job.suite.name: job.suite for job in jobs}.values()
+    for suite in suites:
+        for finding in suite.verify(request.data_root):
             if not finding.ok:
                 raise DataError(f"suite {suite.name}: {finding.what}; {finding.mend}")
-        here = suite.shifts[0].build(root).fingerprint()
-        for job in plan.scored():
-            record = store.record(job.cell) if job.suite is suite and not plan.request.rerun else None
-            there = record.protocol["data"] if record and record.status == "done" else here
-            if there != here:
-                raise DataError(
-                    f"suite {suite.name}: expected the images that stored cells were measured on "
-                    f"(fingerprint {there}), got others ({here}); use another --results, or --rerun"
-                )
+    for suite, model in {
+        (job.suite.name, job.cell.model): (job.suite, job.cell.model) for job in jobs
+    }.values():
+        _check_model(suite, model, request.data_root)
+    store.check_writable()
+    for suite in suites:
+        here, there = _fingerprint(suite, request.data_root), store.data(suite.name)
+        if there is None:
+            store.write_data(suite.name, here)
+        elif there != here:
+            raise DataError(
+                f"suite {suite.name}: expected the images that {store.root} was made from "
+                f"(fingerprint {there}), got others ({here}); use another --results"
+            )
+
+
+def _fingerprint(suite: Suite, root: Path | None) -> str:
+    """Eight hex digits of training, validation and every test set: all labels and a few images of each."""
+    sets = [suite.train(root), *(shift.build(root) for shift in suite.scored)]
+    return hashlib.sha256("".join(data.fingerprint() for data in sets).encode()).hexdigest()[:8]
+
+
+def _check_model(suite: Suite, model: str, root: Path | None) -> None:
+    """One forward pass of two images: a size that the network cannot take shows before training."""
+    import torch
+
+    from flatqat.models._base import build
+
+    images, _ = suite.val(root).batch(torch.arange(2))
+    with torch.no_grad():
+        try:
+            output = build(model, classes=suite.classes, seed=0).eval()(images)
+        except (RuntimeError, AssertionError, ValueError) as error:
+            cause = str(error).partition("\n")[0]
+            raise UsageError(
+                f"model {model}: expected it to accept images of {suite.name}, {tuple(images.shape[1:])}, "
+                f"got: {cause}; choose another model or suite"
+            ) from error
+    if output.shape != (2, suite.classes):
+        raise UsageError(f"model {model}: expected logits (2, {suite.classes}), got {tuple(output.shape)}")

@@ -25,6 +25,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from flatqat.errors import UsageError
 from flatqat.methods._base import Batch, Calibration, Method, Setup
 from flatqat.quant._apply import latent_weights
 
@@ -36,6 +37,14 @@ class Config(Calibration):
     beta: float | None = 0.02
     requantize_every: int = 0
     deploy: Literal["anchor", "latent"] = "anchor"
+
+    def __post_init__(self) -> None:
+        if self.strength < 0:
+            raise UsageError(f"anchor.strength: expected at least 0, got {self.strength}")
+        if self.beta is not None and not 0 <= self.beta <= 1:
+            raise UsageError(f"anchor.beta: expected 0 to 1 or none, got {self.beta}")
+        if self.requantize_every < 0:
+            raise UsageError(f"anchor.requantize_every: expected at least 0, got {self.requantize_every}")
 
 
 class Anchor(Method):
@@ -50,6 +59,8 @@ class Anchor(Method):
         logs = super().gradient(x, y)
         with torch.no_grad():
             for (w_latent, quantizer), anchor in zip(self.weights, self.anchors, strict=True):
+                if w_latent.grad is None:  # a layer that took no part
+                    continue
                 w_quant = quantizer(w_latent)
                 if self.config.coupling == "ema":
                     pull = (w_quant - anchor) * quantizer.inside(w_latent)
@@ -57,7 +68,6 @@ class Anchor(Method):
                     pull = w_latent - anchor
                 else:
                     pull = w_latent - w_quant
-                assert w_latent.grad is not None
                 w_latent.grad += 2 * self.config.strength * pull
         return logs
 

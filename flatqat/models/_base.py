@@ -58,6 +58,8 @@ def check_name(source: Source, source_name: str, name: str) -> None:
     """Refuse a name that the source does not build."""
     if name in source.names():
         return
+    if source.names() == [""]:
+        raise UsageError(f"model {source_name!r}: expected no name after it, got {name!r}")
     if not name:
         raise UsageError(
             f"model {source_name!r}: expected '{source_name}:NAME', got no name; "

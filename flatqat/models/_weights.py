@@ -3,23 +3,21 @@
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from flatqat.errors import WeightsError
 
-WRAPPERS = ("state_dict", "model")
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The state dict in a safetensors or torch file.
 
-    A torch file is read with `weights_only=True`; a dict that holds the state under `state_dict` or `model`
-    is unwrapped, and the prefix `module.` of data-parallel training removed. Raises WeightsError.
+    A torch file is read with `weights_only=True`; a dict that holds the state under one of `WRAPPERS` is
+    unwrapped, and the prefix `module.` of data-parallel training removed. Raises WeightsError.
     """
     if not path.is_file():
         raise WeightsError(f"weights {path}: expected a safetensors or torch file, found none")
@@ -29,11 +27,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings():  # on odd pickle protocols, right before the error that counts
             warnings.simplefilter("ignore")
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        cause = str(error).partition("\n")[0]
+    except Exception as error:  # whatever the readers make of bytes that are not theirs
         raise WeightsError(
             f"weights {path}: expected tensors alone (safetensors, or a torch state dict), got a file that "
-            f"does not load as that ({cause}); save the state dict with safetensors.torch.save_file"
+            "holds other objects or is damaged; save the state dict with safetensors.torch.save_file"
         ) from error
     for wrapper in WRAPPERS:
         if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
@@ -59,4 +56,9 @@ def load_weights_(net: nn.Module, path: Path) -> None:
         found = (("missing", missing), ("not in the network", surplus), ("of another shape", shapes))
         parts = "; ".join(f"{len(keys)} {what} (first: {keys[0]})" for what, keys in found if keys)
         raise WeightsError(f"weights {path}: expected the tensors of {type(net).__name__}, got {parts}")
+    for name, tensor in state.items():
+        if tensor.is_floating_point() != expected[name].is_floating_point() or not tensor.isfinite().all():
+            raise WeightsError(
+                f"weights {path}: expected finite numbers of the network's kind in {name}, got others"
+            )
     net.load_state_dict(state)

@@ -116,6 +116,19 @@ def switched_off(model: nn.Module, roles: tuple[str, ...] = ("weight", "input"))
             quantizer.enabled = True
 
 
+@contextmanager
+def plain_gradients(model: nn.Module) -> Iterator[None]:
+    """Take the factors off the gradients of step sizes: derivatives of the loss, not of a training rule."""
+    changed = [q for _, q in quantizers(model) if q.scales_gradients]
+    for quantizer in changed:
+        quantizer.scales_gradients = False
+    try:
+        yield
+    finally:
+        for quantizer in changed:
+            quantizer.scales_gradients = True
+
+
 def rounded_once() -> Any:
     """A context in which each weight is quantized at its first use and kept: for inference only."""
     return parametrize.cached()

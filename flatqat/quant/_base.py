@@ -11,7 +11,7 @@ from flatqat.quant._ops import fake_quantize, from_codes, to_codes
 Role = Literal["weight", "input"]
 Rule = Literal["own", "minmax", "mse"]
 
-MSE_FRACTIONS = torch.linspace(0.2, 1.0, 81).tolist()
+MSE_FRACTIONS = [percent / 100 for percent in range(20, 101)]
 SMALLEST_SCALE = 1e-8
 
 
@@ -32,6 +32,7 @@ class Quantizer(nn.Module):
         self.bits, self.role = bits, role
         self.low, self.high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
         self.enabled = True
+        self.scales_gradients = True
         self.observer: Observer | None = None
         scale = torch.ones(scale_shape)
         if self.learns_scale:
@@ -53,7 +54,8 @@ class Quantizer(nn.Module):
         return v
 
     def quantize(self, v: Tensor) -> Tensor:
-        return fake_quantize(v, self.step_size, self.low, self.high, self.grad_scale(v))
+        factor = self.grad_scale(v) if self.scales_gradients else 1.0
+        return fake_quantize(v, self.step_size, self.low, self.high, factor)
 
     def codes(self, v: Tensor) -> Tensor:
         """Integer codes of `v`, int32, in low .. high."""
@@ -70,9 +72,12 @@ class Quantizer(nn.Module):
 
     @property
     def step_size(self) -> Tensor:
-        """The distance of two levels, positive."""
-        size: Tensor = self.scale.abs().clamp_min(SMALLEST_SCALE)
-        return size
+        """The distance of two levels: |scale|, at least SMALLEST_SCALE.
+
+        The gradient passes at the floor too, so that a channel of zeros can come back to life.
+        """
+        size = self.scale.abs()
+        return size + (SMALLEST_SCALE - size).clamp_min(0).detach()
 
     def grad_scale(self, v: Tensor) -> float:
         """The factor on the gradient of the scale."""
@@ -100,8 +105,11 @@ class Quantizer(nn.Module):
         `own` is the quantizer's own rule, `minmax` covers the whole range, `mse` takes the fraction of that
         range (0.20 to 1.00 in steps of 0.01) whose rounding error has the smallest mean square.
         """
-        if self.role == "input" and bool((seen.low >= 0).all()):
-            self.set_bounds(0, 2**self.bits - 1)
+        if self.role == "input":
+            if bool((seen.low >= 0).all()):
+                self.set_bounds(0, 2**self.bits - 1)
+            else:
+                self.set_bounds(-(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1)
         if rule == "own":
             self.initialise(seen)
         elif rule == "minmax":

@@ -9,7 +9,7 @@ VALUES_PER_BATCH = 2**16
 class Observer:
     """Smallest, largest and mean absolute value, each of the scale's shape, and a sample of the values.
 
-    With one scale per tensor (`scale_shape == ()`) the sample is every k-th value, flat; with one per output
+    With one scale per tensor (`scale_shape == ()`) the sample is drawn at random, flat; with one per output
     channel it is the whole tensor, which is then observed once (a weight).
     """
 
@@ -26,7 +26,7 @@ class Observer:
         self._low.append(v.amin(axes).view(self.scale_shape))
         self._high.append(v.amax(axes).view(self.scale_shape))
         self._mean_abs.append(v.abs().mean(axes).view(self.scale_shape))
-        self._values.append(v if self.scale_shape else v.flatten()[:: -(-v.numel() // VALUES_PER_BATCH)])
+        self._values.append(v if self.scale_shape else _sample(v.flatten()))
 
     @property
     def seen_any(self) -> bool:
@@ -57,3 +57,11 @@ class Observer:
 
     def _axes(self, v: Tensor) -> tuple[int, ...]:
         return tuple(range(1 if self.scale_shape else 0, v.ndim))
+
+
+def _sample(values: Tensor) -> Tensor:
+    """At most VALUES_PER_BATCH of them, by a fixed seed: a stride could share a factor with the width."""
+    if len(values) <= VALUES_PER_BATCH:
+        return values
+    index = torch.randint(len(values), (VALUES_PER_BATCH,), generator=torch.Generator().manual_seed(0))
+    return values[index.to(values.device)]

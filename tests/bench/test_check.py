@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from flatqat.bench.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check, write_baseline
 from flatqat.bench.store import Store
@@ -21,8 +22,13 @@ N = 2000
 
 
 def store_with(folder, right: dict[str, np.ndarray], cell: Cell = CELL) -> Store:
-    scores = {s: {"top1": Score(value=100 * float(r.mean()), n=len(r))} for s, r in right.items()}
-    record = Record(cell=cell, status="done", scores=scores, protocol={"shifts": SHIFTS, "reference": False})
+    unused = Score(value=None, n=0)
+    scores = {
+        s: {"top1": Score(value=100 * float(r.mean()), n=len(r)), "nll": unused, "ece": unused}
+        for s, r in right.items()
+    }
+    protocol = {"shifts": SHIFTS, "reference": False, "suite": "made up", "data": "0"}
+    record = Record(cell=cell, status="done", scores=scores, protocol=protocol)
     store = Store(folder)
     store.write_record(
         record, {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()}
@@ -98,6 +104,17 @@ def test_a_large_drop_that_may_be_chance_passes(tmp_path, baseline):
     assert code == OK
 
 
+def test_p_is_exact_mcnemar_times_four_of_holm(tmp_path, baseline):
+    now = outcomes()
+    now["id"] = flipped(now["id"], lost=230, won=170)
+    code, verdicts = gate(tmp_path / "new", baseline, now)
+    (row,) = (v for v in verdicts if v.what == "id")
+    alone = binomtest(170, 400).pvalue
+    assert alone < 0.01 < 4 * alone
+    assert row.p == pytest.approx(4 * alone, rel=1e-9)  # two codes for the same binomial tail
+    assert code == OK
+
+
 def test_shifts_outside_the_headline_do_not_gate(tmp_path, baseline):
     now = outcomes()
     now["spatter/1"] = flipped(now["spatter/1"], lost=500)
@@ -137,7 +154,18 @@ def test_a_baseline_of_nothing_is_refused(tmp_path):
         write_baseline(Store(tmp_path), tmp_path / "b.json")
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": 9, "cells": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"schema": 9, "cells": {}}',
+        '{"schema": 1, "cells": {"a": {}}}',
+        '{"schema": 1, "cells": {"a": {"label": "x", "shifts": {}, "images": {}, "correct": {}}}}',
+        '{"schema": 1, "cells": {"a": {"label": "x", "shifts": {}, "images": {"id": 9}, "correct": {"id": "e"}}}}',
+    ],
+)
 def test_a_damaged_baseline_is_refused(tmp_path, text):
     path = tmp_path / "b.json"
     path.write_text(text)

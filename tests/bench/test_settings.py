@@ -36,7 +36,8 @@ def test_malformed_settings(text):
     [
         ({"strenght": "1"}, "did you mean 'strength'"),
         ({"steps": "1.5"}, "expected a whole number, got '1.5'"),
-        ({"strength": "x"}, "expected a number, got 'x'"),
+        ({"strength": "x"}, "expected a finite number, got 'x'"),
+        ({"strength": "nan"}, "expected a finite number, got 'nan'"),
         ({"on": "1"}, "expected true or false"),
         ({"kind": "c"}, "expected one of a, b, got 'c'"),
     ],

@@ -13,7 +13,14 @@ from flatqat.spec import Cell, Record, Score
 CELL = Cell(
     suite="s", suite_version=1, model="cifar:x", method="qat", quant="4", budget="b", seed=0, limit=9
 )  # fmt: skip
-RECORD = Record(cell=CELL, status="done", scores={"id": {"top1": Score(value=50.0, n=4, stderr=None)}})
+SCORE = Score(value=50.0, n=4, stderr=None)
+SHIFT = {"family": "id", "severity": None, "pool": "id", "headline": True}
+RECORD = Record(
+    cell=CELL,
+    status="done",
+    scores={"id": {"top1": SCORE, "nll": SCORE, "ece": SCORE}},
+    protocol={"shifts": {"id": SHIFT}, "suite": "made up", "data": "0", "reference": False},
+)
 
 
 def test_records_survive_the_round_trip(tmp_path):
@@ -45,7 +52,7 @@ def test_a_failing_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
 
 def test_an_unwritable_folder_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot write"):
+    with pytest.raises(StoreError, match="expected a folder that can be written"):
         Store(tmp_path / "file" / "results").check_writable()
 
 
@@ -66,6 +73,29 @@ def test_a_damaged_record_names_its_file(tmp_path, text):
     path.write_bytes(text)
     with pytest.raises(StoreError, match=r"x\.json.*(damaged|schema)"):
         Store(tmp_path).records()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"status": "done"', '"status": "finished"'),
+        ('"reference": false', '"other": false'),
+        ('"value": 50.0', '"value": "x"'),
+        ('"seed": 0', '"seed": 1'),
+        ('"seed": 0', '"seed": "0"'),
+        ('"top1"', '"top2"'),
+        ('"flatness": {}', '"flatness": {"quantized": {"x": 1}}'),
+    ],
+)
+def test_a_record_that_reports_could_not_read_is_damaged(tmp_path, old, new):
+    store = Store(tmp_path)
+    store.write_record(RECORD)
+    path = store.record_path(CELL)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(StoreError, match=r"\.json.*damaged"):
+        store.records()
 
 
 def test_a_record_from_the_future_is_refused(tmp_path):

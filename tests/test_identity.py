@@ -1,0 +1,47 @@
+"""What a cell's id leaves out must not change under it: defaults, budgets, the meaning of a text of bits."""
+
+import hashlib
+import json
+from dataclasses import asdict
+
+import pytest
+
+from flatqat import registry
+from flatqat.spec import Budget, QuantSpec
+
+# One line for every version ever released. A digest that changes means stored results no longer say what they
+# were made with: raise the method's `version` or the suite's, and add a line; never edit one.
+KNOWN = {
+    "anchor v1": "26d097d38740",
+    "fp v1": "44136fa355b3",
+    "pretrain v1": "44136fa355b3",
+    "ptq v1": "bd46527f6313",
+    "qat v1": "411b01edcca5",
+    "cifar10-c v1": "a48fc497785b",
+    "cifar10-c-live v1": "5da06937383c",
+    "digits-c v1": "b9aeace50c85",
+    "bits": "d05474a7b017",
+}
+
+
+def digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def current() -> dict[str, str]:
+    found = {"bits": digest([asdict(QuantSpec.parse("4")), asdict(Budget(pretrain_steps=0, steps=0))])}
+    for name in registry.names(registry.METHODS):
+        method = registry.load(registry.METHODS, name)
+        found[f"{name} v{method.version}"] = digest(asdict(method.Config()))
+    for name in registry.names(registry.SUITES):
+        suite = registry.load(registry.SUITES, name)
+        shifts = [(s.name, s.pool, s.headline) for s in suite.shifts]
+        budgets = {key: asdict(budget) for key, budget in suite.budgets.items()}
+        found[f"{name} v{suite.version}"] = digest([suite.protocol, shifts, budgets])
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(current()))
+def test_nothing_behind_an_identity_changed(name):
+    assert name in KNOWN, f"add {name!r}: {current()[name]!r}"
+    assert current()[name] == KNOWN[name], f"{name} changed: raise its version"
