@@ -163,7 +163,7 @@ def test_a_baseline_of_nothing_is_refused(tmp_path):
         '{"schema": 9, "cells": {}}',
         '{"schema": 1, "cells": {"a": {}}}',
         '{"schema": 1, "cells": {"a": {"label": "x", "shifts": {}, "images": {}, "correct": {}}}}',
-        '{"schema": 1, "cells": {"a": {"label": "x", "shifts": {}, "images": {"id": 9}, "correct": {"id": "e"}}}}',
+        '{"schema": 1, "cells": {"a": {"label": "x", "images": {"id": 9}, "correct": {"id": "AA=="}}}}',
     ],
 )
 def test_a_damaged_baseline_is_refused(tmp_path, text):
