@@ -1,12 +1,8 @@
 # What developers type; needs `pip install -e '.[all,dev]'`.
 
-# Fast tests.
+# All tests.
 test *args:
     python -m pytest {{args}}
-
-# Tests that take minutes.
-slow:
-    python -m pytest -m slow
 
 # Style, types, floors.
 lint:

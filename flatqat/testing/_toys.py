@@ -1,0 +1,10 @@
+"""Images for the checks."""
+
+import torch
+from torch import Tensor
+
+CLASSES = 4
+
+
+def toy_images(count: int, size: int = 8) -> Tensor:
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(1))

@@ -1,0 +1,115 @@
+"""What every training rule has to keep."""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flatqat import registry
+from flatqat.methods._base import Method, Setup
+from flatqat.quant._apply import quantize_
+from flatqat.spec import Budget, QuantSpec
+from flatqat.testing._toys import CLASSES, toy_images
+
+BUDGET = Budget(pretrain_steps=3, steps=3, batch_size=16)
+
+
+def method_config_is_frozen_with_defaults(method: type[Method]) -> None:
+    """Config is a frozen dataclass and every setting has a default."""
+    assert issubclass(method, Method), f"expected a subclass of Method, got {method!r}"
+    assert is_dataclass(method.Config), f"expected a dataclass, got {method.Config!r}"
+    config = method.Config()
+    for field in fields(config):
+        try:
+            setattr(config, field.name, None)
+        except AttributeError:
+            continue
+        raise AssertionError("expected frozen=True, but a setting could be assigned")
+
+
+def method_trains_finitely(method: type[Method]) -> None:
+    """Every step returns a finite loss, and training changes the weights."""
+    model, losses = _train(method, "4")
+    assert all(loss.isfinite() for loss in losses), f"expected finite losses, got {losses}"
+    before, _ = _train(method, "4", steps=0)
+    changed = any(not torch.equal(a, b) for a, b in _pairs(model, before))
+    assert changed or method.steps(BUDGET) == 0, "expected weights that change, got the same ones"
+
+
+def method_is_deterministic(method: type[Method]) -> None:
+    """The same start and batches give the same weights, to the bit."""
+    first, second = _train(method, "4")[0], _train(method, "4")[0]
+    differing = [
+        name for name, a in first.state_dict().items() if not torch.equal(a, second.state_dict()[name])
+    ]
+    assert not differing, f"expected equal weights, got others in {differing[:3]}"
+
+
+def method_leaves_the_global_generator(method: type[Method]) -> None:
+    """No random number is drawn from torch's global generator."""
+    before = torch.get_rng_state()
+    _train(method, "4")
+    assert torch.equal(before, torch.get_rng_state()), (
+        "expected a Generator of its own, got the global one used"
+    )
+
+
+def method_works_on_any_bits(method: type[Method]) -> None:
+    """It trains at w4a4, w2a32 and in floating point, with every quantizer."""
+    for quantizer in registry.names(registry.QUANTIZERS):
+        for bits in (f"4@{quantizer}", f"w2a32@{quantizer}"):
+            assert all(loss.isfinite() for loss in _train(method, bits)[1]), (
+                f"expected finite losses at {bits}"
+            )
+    assert all(loss.isfinite() for loss in _train(method, "fp")[1]), "expected finite losses at fp"
+
+
+def method_keeps_the_state_dict(method: type[Method]) -> None:
+    """The trained model's state loads into a freshly quantized one."""
+    trained, fresh = _train(method, "4")[0], _net(QuantSpec.parse("4"), method)
+    expected, got = fresh.state_dict().keys(), trained.state_dict().keys()
+    assert expected == got, f"expected the same tensors, got a difference in {sorted(expected ^ got)[:3]}"
+
+
+CHECKS = [
+    method_config_is_frozen_with_defaults,
+    method_trains_finitely,
+    method_is_deterministic,
+    method_leaves_the_global_generator,
+    method_works_on_any_bits,
+    method_keeps_the_state_dict,
+]
+
+
+def _net(spec: QuantSpec, method: type[Method]) -> nn.Module:
+    """A small convolutional network, the same one at every call."""
+    with torch.random.fork_rng(devices=[]):  # layers draw their first weights from the global generator
+        torch.manual_seed(0)
+        net = nn.Sequential(
+            nn.Conv2d(3, 4, 3, padding=1),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Conv2d(4, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(8 * 64, CLASSES),
+        )
+    quantize_(net, spec if method.quantizes else QuantSpec())
+    return net
+
+
+def _train(method: type[Method], bits: str, steps: int | None = None) -> tuple[nn.Module, list[Tensor]]:
+    net = _net(QuantSpec.parse(bits), method)
+    rule = method(Setup(model=net, loss=F.cross_entropy, budget=BUDGET))
+    x, y = toy_images(16), torch.arange(16) % CLASSES
+    rule.begin([(x, y)])
+    losses = [rule.step(x, y)["loss"] for _ in range(rule.total_steps if steps is None else steps)]
+    rule.end([(x, y)])
+    return net, losses
+
+
+def _pairs(a: nn.Module, b: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
+    return zip(a.parameters(), b.parameters(), strict=True)

@@ -1,0 +1,35 @@
+"""What every suite has to keep."""
+
+import torch
+from torch import Tensor
+
+from flatqat.spec import Suite
+
+
+def suite_starts_with_id(suite: Suite) -> None:
+    """The first shift is `id`, names are unique, and there is a budget."""
+    names = [shift.name for shift in suite.shifts]
+    assert names[0] == "id", f"expected 'id' first, got {names[0]!r}"
+    assert len(set(names)) == len(names), "expected unique names of shifts, got some twice"
+    assert suite.budgets, "expected at least one budget, got none"
+
+
+def suite_data_is_consistent(suite: Suite) -> None:
+    """Labels are in range, one pool shows the same labels in the same order, two builds are equal."""
+    wrong = [finding.what for finding in suite.verify(None) if not finding.ok]
+    assert not wrong, f"expected data without --data-root, or set FLATQAT_DATA_ROOT; {wrong[0]}"
+    pools: dict[str, Tensor] = {}
+    for shift in suite.shifts:
+        data, again = shift.build(None).sample(8), shift.build(None).sample(8)
+        images, labels = data.batch(torch.arange(len(data)))
+        assert torch.equal(images, again.batch(torch.arange(len(again)))[0]), (
+            f"{shift.name}: two builds differ"
+        )
+        assert 0 <= int(labels.min()) <= int(labels.max()) < suite.classes, (
+            f"{shift.name}: labels out of range"
+        )
+        first = pools.setdefault(shift.pool, labels)
+        assert torch.equal(first, labels), f"{shift.name}: expected the labels of pool {shift.pool!r}"
+
+
+CHECKS = [suite_starts_with_id, suite_data_is_consistent]
