@@ -8,6 +8,8 @@ import typer
 from flatqat import registry
 from flatqat.errors import UsageError
 
+DEFAULT_SUITES, DEFAULT_METHODS, DEFAULT_BITS = ("digits-c",), ("fp", "qat", "anchor"), ("4",)
+
 bench = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Run the benchmark, report on it, gate CI on it."
 )
@@ -84,7 +86,9 @@ def bench_run(
 
     add_plugins(plugin)
     request = Request(
-        **_given(suites=_split(suite), methods=_split(method), bits=_split(bits)),
+        suites=_split(suite) or DEFAULT_SUITES,
+        methods=_split(method) or DEFAULT_METHODS,
+        bits=_split(bits) or DEFAULT_BITS,
         models=_split(model),
         seeds=parse_seeds(seeds),
         budget=budget,
@@ -181,7 +185,3 @@ def _split(values: list[str] | None) -> tuple[str, ...]:
     if values and not any(value.strip(" ,") for value in values):
         raise UsageError("expected a name after an option that takes names, got an empty text")
     return tuple(part.strip() for value in values or [] for part in value.split(",") if part.strip())
-
-
-def _given(**options: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    return {name: value for name, value in options.items() if value}

@@ -51,7 +51,8 @@ def stored(tmp_path_factory) -> Path:
 
     registry.add_plugin(TOY)
     folder = tmp_path_factory.mktemp("stored")
-    run(make_plan(Request(suites=("toy",), results=folder)), torch.device("cpu"), Progress())
+    request = Request(suites=("toy",), methods=("fp", "qat", "anchor"), bits=("4",), results=folder)
+    run(make_plan(request), torch.device("cpu"), Progress())
     return folder
 
 

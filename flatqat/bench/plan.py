@@ -14,12 +14,12 @@ from flatqat.spec import Budget, Cell, QuantSpec, Suite
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What to run and how. Empty tuples and None stand for the suite's own defaults."""
+    """What to run and how. No models and no budget stand for the suite's own defaults."""
 
-    suites: tuple[str, ...] = ("digits-c",)
+    suites: tuple[str, ...]
+    methods: tuple[str, ...]
+    bits: tuple[str, ...]
     models: tuple[str, ...] = ()
-    methods: tuple[str, ...] = ("fp", "qat", "anchor")
-    bits: tuple[str, ...] = ("4",)
     seeds: tuple[int, ...] = (0,)
     budget: str | None = None
     settings: Settings = field(default_factory=dict)

@@ -53,7 +53,7 @@ def dry(plan: Plan) -> int:
         console.print(f"{state:<10} {job.cell.label}{note}", markup=False, highlight=False)
     wrong = [
         f"suite {suite.name}: {finding.what}; {finding.mend}"
-        for suite in plan.suites
+        for suite in {job.suite.name: job.suite for job in todo}.values()
         for finding in suite.verify(request.data_root)
         if not finding.ok
     ]

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from flatqat import registry, testing
+from flatqat import registry
 from flatqat.data.corruptions.names import NAMES
 from flatqat.data.images import ImageData
 from flatqat.spec import Shift, Suite
+from flatqat.testing import suites as suite_checks
 
 ALL = ("cifar10-c", "cifar10-c-live", "digits-c")
 EXTRA = {"speckle_noise", "gaussian_blur", "spatter", "saturate"}
@@ -34,7 +35,7 @@ def everything(data: ImageData, size: int) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("name", ALL)
 def test_shifts_are_named_after_corruption_and_severity(name: str) -> None:
     suite = load(name)
-    testing.suite_starts_with_id(suite)
+    suite_checks.suite_starts_with_id(suite)
     assert suite.name == name
     corruptions = [corruption for corruption in NAMES if name != "digits-c" or corruption not in EXTRA]
     assert [shift.name for shift in suite.shifts[1:]] == [
@@ -112,7 +113,7 @@ def test_digits_are_never_mirrored() -> None:
 
 
 def test_digits_meet_the_contract_of_suites() -> None:
-    testing.suite_data_is_consistent(load("digits-c"))
+    suite_checks.suite_data_is_consistent(load("digits-c"))
 
 
 def test_digits_need_no_folder() -> None:
