@@ -15,7 +15,8 @@ regulariser, never the optimizer's; without `beta`, β = 2 · lr · λ. `requant
 never). `deploy` says which of the two is quantized in the end: `anchor` or `latent`. Biases, BatchNorm and
 step sizes are trained as in QAT; only quantized weights have an anchor.
 
-Relatives: EASGD (Zhang et al. 2015, arXiv 1412.6651), oscillation dampening (arXiv 2203.11086), SWA.
+Relatives: EASGD (Zhang et al. 2015, arXiv 1412.6651), oscillation dampening (arXiv 2203.11086,
+whose pull, unlike `dampen`, stops at the range), SWA.
 """
 
 from collections.abc import Sequence
