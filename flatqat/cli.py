@@ -67,7 +67,7 @@ def suites_verify(
 ) -> None:
     """Look at the data on disk: what is there, what is missing or wrong, and how to mend it.
 
-    Exit code 2 when something is wrong.
+    Exit code 2 when something is wrong, or there only in part.
 
     \b
     Example:
@@ -77,7 +77,8 @@ def suites_verify(
     findings = registry.load(registry.SUITES, name).verify(data_root)
     for finding in findings:
         mend = f"\n      {finding.mend}" if finding.mend and not finding.ok else ""
-        typer.echo(f"{'ok   ' if finding.ok else 'WRONG'} {finding.what}{mend}")
+        word = "ok   " if finding.ok else "part " if finding.partial else "WRONG"
+        typer.echo(f"{word} {finding.what}{mend}")
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 2)
 
 

@@ -1,5 +1,6 @@
 """`flatqat bench ...`: run, report, baseline, check; and the options that other commands share with them."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from flatqat import registry
 from flatqat.errors import UsageError
 
 DEFAULT_SUITES, DEFAULT_METHODS, DEFAULT_BITS = ("digits-c",), ("fp", "qat", "anchor"), ("4",)
+DEFAULT_WORKERS = min(8, os.cpu_count() or 1)
 
 bench = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Run the benchmark, report on it, gate CI on it."
@@ -21,6 +23,9 @@ DataRoot = Annotated[
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:INDEX.")]
 Threads = Annotated[
     int, typer.Option(min=1, metavar="N", help="CPU threads. Raise it on an idle machine only.")
+]
+Workers = Annotated[
+    int, typer.Option(min=0, metavar="N", help="Threads that decode images ahead; 0: decode in between.")
 ]
 Plugin = Annotated[
     list[Path] | None, typer.Option(metavar="FILE", help="A Python file with a plugin; may be repeated.")
@@ -54,11 +59,15 @@ def bench_run(
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Start from this file, not from pretraining.")
     ] = None,
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="Start from the model source's own weights; may download.")
+    ] = False,
     data_root: DataRoot = None,
     results: Results = Path("results"),
     device: Device = "auto",
     amp: Annotated[bool, typer.Option("--amp", help="Forward passes in bfloat16.")] = False,
     threads: Threads = 1,
+    workers: Workers = DEFAULT_WORKERS,
     limit: Annotated[
         int | None, typer.Option(min=2, metavar="N", help="Score at most N images a shift.")
     ] = None,
@@ -94,11 +103,13 @@ def bench_run(
         budget=budget,
         settings=parse_settings(setting or []),
         weights=weights,
+        pretrained=pretrained,
         data_root=data_root,
         results=results,
         device=device,
         amp=amp,
         threads=threads,
+        workers=workers,
         limit=limit,
         flatness=flatness,
         rerun=rerun,

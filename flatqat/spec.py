@@ -13,11 +13,12 @@ from flatqat.errors import UsageError
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from flatqat.data.images import ImageData
+    from flatqat.data.images import ImageData, View
 
 SCHEMA = 1
 Args = tuple[tuple[str, object], ...]
 Status = Literal["done", "failed", "skipped"]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 _QUANT_TEXT = re.compile(r"(?:(?P<both>[0-9]+)|w(?P<w>[0-9]+)(?:a(?P<a>[0-9]+))?)(?:@(?P<quantizer>[\w-]+))?")
 BITS_RANGE = range(2, 9)
@@ -70,8 +71,29 @@ class QuantSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """How a network wants its images cut, in pixels: the short side resized to `resize`, the middle cropped.
+
+    With `squash` both sides are resized to `resize`, whatever the shape. Resizing is antialiased.
+    """
+
+    resize: int = 256
+    crop: int = 224
+    interpolation: Interpolation = "bilinear"
+    squash: bool = False
+
+    def __str__(self) -> str:
+        size = f"{self.resize}x{self.resize}" if self.squash else f"short side {self.resize}"
+        return f"resized to {size} ({self.interpolation}, antialiased), centre crop {self.crop}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How long and how a suite trains: optimisation steps, not epochs, so that cost is known beforehand."""
+    """How long and how a suite trains: optimisation steps, not epochs, so that cost is known beforehand.
+
+    `select_every` steps the model is scored on `val`, and the best weights of those are kept besides the last
+    ones (0: the last ones alone). With `frozen_batchnorm` the start's BatchNorm statistics stay.
+    """
 
     pretrain_steps: int
     steps: int
@@ -84,6 +106,10 @@ class Budget:
     calibration_batches: int = 4
     flatness_images: int = 256
     flatness_draws: int = 20
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    schedule: Literal["cosine", "constant"] = "cosine"
+    frozen_batchnorm: bool = False
+    select_every: int = 0
 
     def __post_init__(self) -> None:
         at_least = {
@@ -98,6 +124,7 @@ class Budget:
             "calibration_batches": 1,
             "flatness_images": 1,
             "flatness_draws": 2,
+            "select_every": 0,
         }
         for name, low in at_least.items():
             if getattr(self, name) < low:
@@ -112,7 +139,9 @@ class Shift:
 
     `pool` names the images: shifts of one pool show the same images in the same order, so their
     differences are paired image by image. A shift with `headline=False` is reported, but stays out of the
-    mean over shifts.
+    mean over shifts. `only` names the classes that a set of fewer classes has: logits of all others are
+    masked, and `top1_unmasked` is reported beside `top1`. `weights` says which of a training run's weights
+    are scored: those selected on `val`, or the last ones.
     """
 
     name: str
@@ -121,20 +150,45 @@ class Shift:
     severity: int | None = None
     pool: str = "id"
     headline: bool = True
+    only: tuple[int, ...] | None = None
+    weights: Literal["selected", "last"] = "selected"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One line of `suites verify`: what was looked at, whether it is right, and how to mend it."""
+    """One line of `suites verify`: what was looked at, whether it is right, and how to mend it.
+
+    What is `partial` is usable and is told to the user: some images of a set are missing, or its training
+    images. What is neither `ok` nor `partial` stops a run.
+    """
 
     ok: bool
     what: str
     mend: str = ""
+    partial: bool = False
+
+    @property
+    def stops(self) -> bool:
+        return not (self.ok or self.partial)
+
+
+def _trainable(root: Path | None) -> str:
+    return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """An ID set and its shifts. `train` and `val` are ID only: nothing else may select anything."""
+    """An ID set and its shifts. `train` and `val` are ID only: nothing else may select anything.
+
+    Images that have no common size of their own (`framed`) are cut as the model's source asks for; in
+    training `view(frame, seed)` cuts them at random instead. `augment` acts on whole batches after that.
+    `untrainable(root)` says why nothing can be trained on what lies on disk; the budget `eval` is used then,
+    and `train` gives the ID images that grids are calibrated on.
+
+    A family of suites, one for each left-out domain, has `targets`; `member(target, seed)` is one of them.
+    `normalizer` and `baseline` name the constants of mCE and of effective robustness, see
+    `flatqat.metrics`.
+    """
 
     name: str
     version: int
@@ -151,6 +205,14 @@ class Suite:
     budgets: Mapping[str, Budget]
     verify: Callable[[Path | None], list[Finding]]
     augment: "Callable[[Tensor, Generator], Tensor] | None" = None
+    framed: bool = False
+    view: "Callable[[Frame, int], View] | None" = None
+    untrainable: Callable[[Path | None], str] = _trainable
+    targets: tuple[str, ...] = ()
+    member: "Callable[[str, int], Suite] | None" = None
+    split: str = ""
+    normalizer: str | None = None
+    baseline: str | None = None
 
     @property
     def scored(self) -> tuple[Shift, ...]:
@@ -182,6 +244,7 @@ class Cell:
     limit: int | None = None
     amp: bool = False
     plugins: str | None = None
+    preprocessing: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that differ from their defaults, as plain JSON values."""

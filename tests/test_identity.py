@@ -24,19 +24,28 @@ KNOWN = {
 }
 
 
+# Fields added to Budget later count only where they are not at their default, as in a cell's id.
+LATER = ("optimizer", "schedule", "frozen_batchnorm", "select_every")
+
+
+def fields_of(budget: Budget) -> dict[str, object]:
+    defaults = asdict(Budget(pretrain_steps=0, steps=0))
+    return {k: v for k, v in asdict(budget).items() if k not in LATER or v != defaults[k]}
+
+
 def digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def current() -> dict[str, str]:
-    found = {"bits": digest([asdict(QuantSpec.parse("4")), asdict(Budget(pretrain_steps=0, steps=0))])}
+    found = {"bits": digest([asdict(QuantSpec.parse("4")), fields_of(Budget(pretrain_steps=0, steps=0))])}
     for name in registry.names(registry.METHODS):
         method = registry.load(registry.METHODS, name)
         found[f"{name} v{method.version}"] = digest(asdict(method.Config()))
     for name in registry.names(registry.SUITES):
         suite = registry.load(registry.SUITES, name)
         shifts = [(s.name, s.pool, s.headline) for s in suite.shifts]
-        budgets = {key: asdict(budget) for key, budget in suite.budgets.items()}
+        budgets = {key: fields_of(budget) for key, budget in suite.budgets.items()}
         found[f"{name} v{suite.version}"] = digest([suite.protocol, shifts, budgets])
     return found
 

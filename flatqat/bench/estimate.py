@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from flatqat import registry
 from flatqat.bench.measure import ITERATIONS, RADII
 from flatqat.bench.plan import Job, Request
+from flatqat.data.frames import cut
 from flatqat.methods._base import Setup
 from flatqat.models._base import build
 from flatqat.quant._apply import quantize_
@@ -43,7 +44,7 @@ def _time(job: Job, request: Request, device: torch.device) -> tuple[float, floa
     quantize_(model.net, job.quant)
     model.to(device)
     data = job.suite.train(request.data_root)
-    x, y = data.batch(torch.arange(min(job.budget.batch_size, len(data))), device)
+    x, y = data.seen(cut(model.frame)).batch(torch.arange(min(job.budget.batch_size, len(data))), device)
     method_type = registry.load(registry.METHODS, job.cell.method)
     method = method_type(
         Setup(model=model, loss=F.cross_entropy, budget=job.budget, amp=request.amp), job.config

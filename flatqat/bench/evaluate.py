@@ -1,6 +1,7 @@
 """Evaluate many models in one pass: each shift is read once, every waiting model runs on each batch."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import torch
@@ -9,11 +10,15 @@ from flatqat.bench.plan import Job, Request
 from flatqat.bench.progress import Progress
 from flatqat.bench.restore import restore
 from flatqat.bench.store import Store
+from flatqat.data.frames import cut
+from flatqat.data.images import ImageData
 from flatqat.metrics import meter
+from flatqat.models._base import Normalized
 from flatqat.quant._apply import rounded_once
-from flatqat.spec import Suite
+from flatqat.spec import Frame, Shift, Suite
 
-BATCH_SIZE = 256
+BATCH_SIZE, SMALLEST_BATCH = 256, 16
+BATCH_VALUES = 2**23  # on a CPU larger batches only leave its cache: 55 images of 224 pixels
 MEMORY_SHARE = 0.5
 UNKNOWN_MEMORY = 4 * 2**30
 
@@ -22,25 +27,57 @@ UNKNOWN_MEMORY = 4 * 2**30
 def evaluate(
     suite: Suite, jobs: list[Job], request: Request, store: Store, device: torch.device, progress: Progress
 ) -> None:
-    """Score every job on every shift of the suite; what is stored already is not computed again."""
+    """Score every job on every shift of the suite; what is stored already is not computed again.
+
+    Images are decoded once for all models that want them cut alike.
+    """
     for group in _groups_in_memory(jobs, store, device):
-        models = {job.cell.id: restore(job.cell, suite, store, device) for job in group}
         title = f"evaluate {len(group)} model{'s' * (len(group) > 1)} on {suite.name}"
-        with progress.task(title, len(suite.scored)) as advance, rounded_once():
-            for shift in suite.scored:
-                waiting = [job for job in group if not store.has_scores(job.cell, shift.name)]
-                if waiting:
-                    data = shift.build(request.data_root).sample(request.limit)
-                    meters = {job.cell.id: meter(suite.task, suite.classes) for job in waiting}
-                    for images, labels in data.batches(BATCH_SIZE, device):
-                        for cell_id, one in meters.items():
-                            with torch.autocast(device.type, torch.bfloat16, enabled=request.amp):
-                                output = models[cell_id](images)
-                            one.add(output, labels)
-                    for job in waiting:
-                        scores, outcomes = meters[job.cell.id].result()
-                        store.write_scores(job.cell, shift.name, scores, asdict(outcomes))
-                advance(1)
+        with progress.task(title, len(suite.scored)) as advance:
+            for which in dict.fromkeys(shift.weights for shift in suite.scored):
+                models = {job.cell.id: restore(job.cell, suite, store, device, which=which) for job in group}
+                with rounded_once():
+                    for shift in suite.scored:
+                        if shift.weights == which:
+                            _score(shift, models, group, request, store, device)
+                            advance(1)
+
+
+def _score(
+    shift: Shift,
+    models: Mapping[str, Normalized],
+    jobs: list[Job],
+    request: Request,
+    store: Store,
+    device: torch.device,
+) -> None:
+    waiting = [job for job in jobs if not store.has_scores(job.cell, shift.name)]
+    if not waiting:
+        return
+    data = shift.build(request.data_root).sample(request.limit)
+    suite = waiting[0].suite
+    meters = {job.cell.id: meter(suite.task, suite.classes, shift.only) for job in waiting}
+    alike: dict[Frame | None, list[str]] = {}
+    for cell_id in meters:
+        alike.setdefault(models[cell_id].frame if data.through else None, []).append(cell_id)
+    for frame, cell_ids in alike.items():
+        seen = data.seen(cut(frame) if frame else None)
+        for images, labels in seen.batches(_batch_size(seen, device), device, request.workers):
+            for cell_id in cell_ids:
+                with torch.autocast(device.type, torch.bfloat16, enabled=request.amp):
+                    output = models[cell_id](images)
+                meters[cell_id].add(output, labels)
+    for job in waiting:
+        scores, outcomes = meters[job.cell.id].result()
+        store.write_scores(job.cell, shift.name, scores, asdict(outcomes))
+
+
+def _batch_size(data: ImageData, device: torch.device) -> int:
+    """BATCH_SIZE, or fewer where images are large and the device is a CPU."""
+    if device.type != "cpu":
+        return BATCH_SIZE
+    values = data.fetch(torch.arange(1)).numel()
+    return max(SMALLEST_BATCH, min(BATCH_SIZE, BATCH_VALUES // values))
 
 
 def _groups_in_memory(jobs: list[Job], store: Store, device: torch.device) -> list[list[Job]]:

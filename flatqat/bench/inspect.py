@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from flatqat import registry
 from flatqat.bench.env import choose_device, prepare
+from flatqat.bench.plan import members
 from flatqat.bench.progress import progress_for
 from flatqat.bench.store import Store
 from flatqat.bench.terminal import plain_table, terminal
@@ -36,7 +36,7 @@ def flatness_of_cell(
     prepare(on, threads)
     model = restore(record.cell, suite, store, on)
     count = images or record.protocol["budget"]["flatness_images"]
-    batches = measure.flatness_batches(record.cell, suite.train(data_root), count, on)
+    batches = measure.flatness_batches(record.cell, suite.train(data_root), count, on, frame=model.frame)
     progress = progress_for(terminal(stderr=True))
     with progress.task(f"flatness {record.cell.label}", measure.work(draws)) as advance:
         found = measure.flatness_of(
@@ -53,8 +53,8 @@ def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
 
     store = Store(results)
     record, suite = _find(store, name)
-    ((images, _), *_) = flatness_batches(record.cell, suite.train(data_root), 256, "cpu")
     model = restore(record.cell, suite, store)
+    ((images, _), *_) = flatness_batches(record.cell, suite.train(data_root), 256, "cpu", frame=model.frame)
     rows = audit(model.net, model.normalize(images))
     table = plain_table(
         "layer", "tensor", "bits", "codes", "levels", "clipped", "", left=("layer", "tensor", "")
@@ -84,5 +84,5 @@ def _find(store: Store, name: str) -> tuple[Record, Suite]:
         raise StoreError(
             f"cell {record.cell.label}: expected a finished one, got {record.status}: {record.reason}"
         )
-    suite: Suite = registry.load(registry.SUITES, record.cell.suite)
+    (suite,) = members(record.cell.suite, record.cell.seed)
     return record, suite

@@ -22,13 +22,14 @@ from flatqat.bench.plan import Job, Request
 from flatqat.bench.progress import Advance, Progress
 from flatqat.bench.restore import restore
 from flatqat.bench.store import Store
+from flatqat.data.frames import cut
 from flatqat.data.images import ImageData
 from flatqat.errors import UsageError
 from flatqat.flatness._params import Loss
 from flatqat.flatness.hessian import top_eigenvalue
 from flatqat.flatness.sharpness import average_case, worst_case
 from flatqat.quant._apply import latent_weights, plain_gradients, quantizers, switched_off
-from flatqat.spec import Cell
+from flatqat.spec import Cell, Frame
 
 Space = Literal["quantized", "latent", "scale"]
 SPACES: tuple[Space, ...] = ("quantized", "latent", "scale")
@@ -45,7 +46,7 @@ def measure(job: Job, request: Request, store: Store, device: torch.device, prog
         return
     model = restore(job.cell, job.suite, store, device)
     batches = flatness_batches(
-        job.cell, job.suite.train(request.data_root), job.budget.flatness_images, device
+        job.cell, job.suite.train(request.data_root), job.budget.flatness_images, device, frame=model.frame
     )
     found: dict[str, Any]
     with progress.task(f"flatness {job.title}", work(job.budget.flatness_draws)) as advance:
@@ -134,14 +135,15 @@ def _lambda_max(losses: list[Loss], params: dict[str, Tensor], seed: int, advanc
 
 
 def flatness_batches(
-    cell: Cell, data: ImageData, images: int, device: torch.device | str
+    cell: Cell, data: ImageData, images: int, device: torch.device | str, *, frame: Frame
 ) -> list[tuple[Tensor, Tensor]]:
     """The first `images` of a permutation that all methods share, in chunks of equal size."""
     generator = torch.Generator().manual_seed(cell.derive_seed("flatness"))
     index = torch.randperm(len(data), generator=generator)[:images]
     if len(index) > CHUNK:
         index = index[: len(index) // CHUNK * CHUNK]
-    return [data.batch(part, device) for part in index.split(CHUNK)]
+    seen = data.seen(cut(frame))
+    return [seen.batch(part, device) for part in index.split(CHUNK)]
 
 
 def moved_params(model: nn.Module, space: Space) -> dict[str, Tensor]:

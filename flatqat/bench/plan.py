@@ -24,11 +24,13 @@ class Request:
     budget: str | None = None
     settings: Settings = field(default_factory=dict)
     weights: Path | None = None
+    pretrained: bool = False
     data_root: Path | None = None
     results: Path = Path("results")
     device: str = "auto"
     amp: bool = False
     threads: int = 1
+    workers: int = 0
     limit: int | None = None
     flatness: bool = True
     rerun: bool = False
@@ -36,7 +38,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A cell with everything its names stand for. Unscored jobs are only trained, as starts of others."""
+    """A cell with everything its names stand for. Unscored jobs are only trained, as starts of others.
+
+    `weights` is the file that it starts from where no other job is its start; `skip` says why it cannot run.
+    """
 
     cell: Cell
     suite: Suite
@@ -44,13 +49,17 @@ class Job:
     budget: Budget
     config: Any
     start: "Job | None"
+    weights: Path | None = None
+    skip: str = ""
     scored: bool = True
 
     @property
     def title(self) -> str:
         """For progress lines: `cifar:resnet20 qat 4 seed 0`."""
         quant = "" if self.quant.is_fp else f" {self.quant}"
-        return f"{self.cell.model} {self.cell.method}{quant} seed {self.cell.seed}"
+        target = self.cell.suite.partition("@")[2]
+        what = f"{self.cell.model} {self.cell.method}{quant} seed {self.cell.seed}"
+        return f"{target} {what}" if target else what
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +71,15 @@ class Plan:
 
     @property
     def suites(self) -> list[Suite]:
-        return list({job.suite.name: job.suite for job in self.jobs}.values())
+        """Every suite once; the members of a family that differ in their seed's split are different ones."""
+        return list({id(job.suite): job.suite for job in self.jobs}.values())
 
-    def scored(self, suite: Suite | None = None) -> list[Job]:
-        return [job for job in self.jobs if job.scored and suite in (None, job.suite)]
+    def scored(self) -> list[Job]:
+        return [job for job in self.jobs if job.scored]
 
 
 MOST_SEEDS = 1000
+EVAL = "eval"  # the budget of suites without training images: no step is taken
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -90,32 +101,54 @@ def make_plan(request: Request) -> Plan:
         raise StoreError(
             f"results folder {request.results}: expected a folder, got a file; choose another with --results"
         )
-    weights = _sha256(request.weights) if request.weights else None
     jobs: dict[str, Job] = {}
     for name in request.suites:
-        suite: Suite = registry.load(registry.SUITES, name)
-        budget = request.budget or suite.default_budget
-        if budget not in suite.budgets:
-            raise unknown(f"budget of {name}", budget, suite.budgets)
-        for model in request.models or (suite.default_model,):
-            _check_model(model, suite, request.weights)
-            for seed in request.seeds:
-                base = Cell(
-                    suite=name,
-                    suite_version=suite.version,
-                    model=model,
-                    method="",
-                    quant="fp",
-                    budget=budget,
-                    seed=seed,
-                    weights=weights,
-                    limit=request.limit,
-                    amp=request.amp,
-                )
-                for method, spec in _variants(request.methods, specs):
-                    job = _add(jobs, suite, base, method, spec, request.settings)
-                    jobs[job.cell.id] = replace(job, scored=True)
+        for seed in request.seeds:
+            for suite in members(name, seed):
+                for model in request.models or (suite.default_model,):
+                    base, weights, lacking = _base(suite, model, seed, request)
+                    for method, spec in _variants(request.methods, specs):
+                        job = _add(jobs, suite, base, method, spec, request.settings, weights, lacking)
+                        jobs[job.cell.id] = replace(job, scored=True)
     return Plan(request=request, jobs=tuple(jobs.values()))
+
+
+def members(name: str, seed: int) -> list[Suite]:
+    """The suite called `name`; of a family `pacs` all its members, or one of them, `pacs@sketch`."""
+    family_name, _, target = name.partition("@")
+    suite: Suite = registry.load(registry.SUITES, family_name)
+    if suite.member is None and target:
+        raise UsageError(f"suite {family_name!r}: expected no target after it, got {target!r}")
+    if target and target not in suite.targets:
+        raise unknown(f"target of {family_name}", target, suite.targets)
+    if suite.member is None:
+        return [suite]
+    return [suite.member(one, seed) for one in ([target] if target else suite.targets)]
+
+
+def _base(suite: Suite, model: str, seed: int, request: Request) -> tuple[Cell, Path | None, str]:
+    """What all cells of a suite, a model and a seed share; their weights file; why they cannot train."""
+    lacking = suite.untrainable(request.data_root)
+    budget = EVAL if lacking else request.budget or suite.default_budget
+    if budget not in suite.budgets:
+        raise unknown(f"budget of {suite.name}", budget, suite.budgets)
+    weights = _weights_file(model, request)
+    weights_hash = _sha256(weights) if weights else None
+    preprocessing = _check_model(model, suite, weights, new_head=suite.budgets[budget].steps > 0)
+    cell = Cell(
+        suite=suite.name,
+        suite_version=suite.version,
+        model=model,
+        method="",
+        quant="fp",
+        budget=budget,
+        seed=seed,
+        weights=weights_hash,
+        limit=request.limit,
+        amp=request.amp,
+        preprocessing=preprocessing if suite.framed else None,
+    )
+    return cell, weights, lacking or f"the budget {budget!r} trains nothing"
 
 
 def _variants(methods: tuple[str, ...], specs: list[QuantSpec]) -> Iterator[tuple[str, QuantSpec]]:
@@ -127,16 +160,22 @@ def _variants(methods: tuple[str, ...], specs: list[QuantSpec]) -> Iterator[tupl
 
 
 def _add(
-    jobs: dict[str, Job], suite: Suite, base: Cell, name: str, spec: QuantSpec, settings: Settings
+    jobs: dict[str, Job],
+    suite: Suite,
+    base: Cell,
+    name: str,
+    spec: QuantSpec,
+    settings: Settings,
+    weights: Path | None,
+    lacking: str,
 ) -> Job:
     """The job for a method, added with the one it starts from, unless they are there already."""
     method = registry.load(registry.METHODS, name)
-    from_file = base.weights is not None
-    if from_file and method.start is None:
+    if weights and method.start is None:
         raise UsageError(f"method {name!r} trains from scratch and takes no --weights; leave one of them out")
     start = None
-    if method.start and not (from_file and registry.load(registry.METHODS, method.start).start is None):
-        start = _add(jobs, suite, base, method.start, QuantSpec(), settings)
+    if method.start and not (weights and registry.load(registry.METHODS, method.start).start is None):
+        start = _add(jobs, suite, base, method.start, QuantSpec(), settings, weights, lacking)
     values = configure(method.Config, name, settings.get(name, {}))
     budget = suite.budgets[base.budget]
     budget_values = configure(Budget, "budget", settings.get("budget", {}))
@@ -150,13 +189,18 @@ def _add(
         parent=start.cell.training_id if start else None,
         plugins=_plugins(suite.name, name, base.model, spec.quantizer),
     )
+    budget = replace(budget, **budget_values)
+    if base.budget == EVAL and budget.steps:
+        raise UsageError(f"--set budget.steps: expected none, since {lacking}; got {budget.steps}")
     job = Job(
         cell=cell,
         suite=suite,
         quant=spec,
-        budget=replace(budget, **budget_values),
+        budget=budget,
         config=method.Config(**values),
         start=start,
+        weights=None if start else weights,
+        skip=lacking if method.trains and not budget.steps else "",
         scored=False,
     )
     return jobs.setdefault(cell.id, job)
@@ -165,12 +209,15 @@ def _add(
 def _plugins(suite: str, method: str, model: str, quantizer: str) -> str | None:
     """A hash of the plugin files that a cell is made of, since editing one changes its numbers."""
     parts = (
-        (registry.SUITES, suite),
+        (registry.SUITES, suite.partition("@")[0]),
         (registry.METHODS, method),
         (registry.MODELS, model.partition(":")[0]),
         (registry.QUANTIZERS, quantizer),
     )
+    from flatqat.models._base import source_of
+
     files = [file for kind, name in parts if (file := registry.plugin_file(kind, name))]
+    files += source_of(model)[0].files(model.partition(":")[2])
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12] if files else None
 
 
@@ -184,14 +231,30 @@ def _check_settings(request: Request) -> None:
             raise unknown("owner of a setting", owner, owners)
 
 
-def _check_model(model: str, suite: Suite, weights: Path | None) -> None:
-    """Build the network once, and load the weights into it, so that a misfit shows before training."""
+def _weights_file(model: str, request: Request) -> Path | None:
+    """The file given by the user or, if asked for, the source's own."""
+    from flatqat.models._base import source_of
+
+    if request.weights and request.pretrained:
+        raise UsageError("--weights and --pretrained both name start weights; leave one of them out")
+    if not request.pretrained:
+        return request.weights
+    source, name = source_of(model)
+    return source.pretrained(name)
+
+
+def _check_model(model: str, suite: Suite, weights: Path | None, *, new_head: bool) -> str:
+    """Build the network once, and load the weights into it, so that a misfit shows before training.
+
+    Returns its preprocessing in words.
+    """
     from flatqat.models._base import build
     from flatqat.models._weights import load_weights_
 
-    net = build(model, classes=suite.classes, seed=0).net
+    normalized = build(model, classes=suite.classes, seed=0)
     if weights is not None:
-        load_weights_(net, weights)
+        load_weights_(normalized.net, weights, new_head=new_head)
+    return normalized.preprocessing
 
 
 def _sha256(path: Path) -> str:

@@ -43,11 +43,9 @@ def failed(job: Job, reason: str) -> Record:
     return Record(cell=job.cell, status="failed", reason=reason)
 
 
-def skipped(job: Job, start: Record) -> Record:
-    """For a job whose start failed or was skipped itself."""
-    return Record(
-        cell=job.cell, status="skipped", reason=f"its start {start.cell.label} {start.status}: {start.reason}"
-    )
+def skipped(job: Job, reason: str) -> Record:
+    """For a job that cannot run."""
+    return Record(cell=job.cell, status="skipped", reason=reason)
 
 
 def protocol(job: Job, request: Request, store: Store) -> dict[str, Any]:
@@ -55,16 +53,19 @@ def protocol(job: Job, request: Request, store: Store) -> dict[str, Any]:
     start = "random weights"
     if job.start is not None:
         start = job.start.cell.label
-    elif request.weights is not None:
-        start = request.weights.name
+    elif job.weights is not None:
+        start = job.weights.name
     return {
         "suite": job.suite.protocol,
+        **({"preprocessing": job.cell.preprocessing} if job.cell.preprocessing else {}),
+        **({"normalizer": job.suite.normalizer} if job.suite.normalizer else {}),
+        **({"baseline": job.suite.baseline} if job.suite.baseline else {}),
         "quant": {**asdict(job.quant), "keep": list(job.quant.keep)},
         "method": asdict(job.config),
         "reference": registry.load(registry.METHODS, job.cell.method).reference,
         "budget": asdict(job.budget),
         "start": start,
-        "data": store.data(job.suite.name),
+        "data": store.data(job.suite),
         "shifts": {
             shift.name: {
                 "family": shift.family,

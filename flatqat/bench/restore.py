@@ -1,6 +1,7 @@
 """A stored cell's model, as it was at the end of training."""
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -13,9 +14,21 @@ from flatqat.quant._apply import quantize_
 from flatqat.spec import Cell, QuantSpec, Suite
 
 
-def restore(cell: Cell, suite: Suite, store: Store, device: torch.device | str = "cpu") -> Normalized:
-    """Build, quantize and load a cell's model, in eval mode. Raises StoreError when its weights are gone."""
+def restore(
+    cell: Cell,
+    suite: Suite,
+    store: Store,
+    device: torch.device | str = "cpu",
+    *,
+    which: Literal["selected", "last"] = "selected",
+) -> Normalized:
+    """Build, quantize and load a cell's model, in eval mode. Raises StoreError when its weights are gone.
+
+    The last weights are the selected ones where nothing was selected.
+    """
     path = store.weights_path(cell)
+    if which == "last" and store.weights_path(cell, which).exists():
+        path = store.weights_path(cell, which)
     if not store.has_weights(cell):
         raise StoreError(
             f"cell {cell.label}: expected its weights at {path}, found none; "

@@ -1,6 +1,7 @@
 """The whole benchmark: plan -> train -> measure -> evaluate -> record. Each step resumes on its own."""
 
 import traceback
+from collections.abc import Mapping
 
 import torch
 
@@ -20,14 +21,14 @@ def run(plan: Plan, device: torch.device, progress: Progress) -> list[Record]:
     """Run what is missing of a plan; returns the record of every scored job, in the plan's order."""
     request, store = plan.request, Store(plan.request.results)
     todo = missing(plan, store)
-    check_data(todo, request, store)
+    check_data(todo, request, store, progress)
     if request.rerun:
         for job in todo:
             store.forget_work(job.cell)
     broken: dict[str, Record] = {}
     for job in todo:
-        if job.start and job.start.cell.id in broken:
-            broken[job.cell.id] = skipped(job, broken[job.start.cell.id])
+        if reason := job.skip or blocked(job, broken):
+            broken[job.cell.id] = skipped(job, reason)
             continue
         try:
             train(job, request, store, device, progress)
@@ -54,6 +55,12 @@ def run(plan: Plan, device: torch.device, progress: Progress) -> list[Record]:
             elif request.rerun or not store.is_complete(job.cell, flatness=False):
                 store.write_record(broken[job.cell.id])
     return [record for job in plan.scored() if (record := store.record(job.cell))]
+
+
+def blocked(job: Job, broken: Mapping[str, Record]) -> str:
+    """Why a job's start cannot be had, if so."""
+    start = job.start and broken.get(job.start.cell.id)
+    return f"its start {start.cell.label} {start.status}: {start.reason}" if start else ""
 
 
 def is_missing(job: Job, plan: Plan, store: Store) -> bool:

@@ -49,18 +49,21 @@ def dry(plan: Plan) -> int:
     todo = missing(plan, Store(request.results))
     for job in plan.jobs:
         state = "to run" if job in todo else "stored" if job.scored else "not needed"
-        note = "" if job.scored else "  (start of others: trained, not scored)"
+        state = "skipped" if job.skip else state
+        note = f"  ({job.skip})" if job.skip else ""
+        note += "" if job.scored else "  (start of others: trained, not scored)"
         console.print(f"{state:<10} {job.cell.label}{note}", markup=False, highlight=False)
     wrong = [
         f"suite {suite.name}: {finding.what}; {finding.mend}"
         for suite in {job.suite.name: job.suite for job in todo}.values()
         for finding in suite.verify(request.data_root)
-        if not finding.ok
+        if finding.stops
     ]
     for line in wrong:
         console.print(f"missing    {line}", markup=False, highlight=False, soft_wrap=True)
     if todo and not wrong:
-        console.print(f"about {seconds(estimate(todo, request, device))} on {device}", highlight=False)
+        runnable = [job for job in todo if not job.skip]
+        console.print(f"about {seconds(estimate(runnable, request, device))} on {device}", highlight=False)
     return 2 if wrong else 0
 
 

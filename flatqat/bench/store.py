@@ -4,6 +4,7 @@
     RESULTS/records/<suite>/<label>.npz    predicted class and margin of every image of every shift
     RESULTS/data/<suite>.json              fingerprint of the data that all of this was made from
     RESULTS/weights/<id>.safetensors       trained weights by training id, the training log in their metadata
+    RESULTS/weights/<id>.last.safetensors  the weights of the last step, where those of another were selected
     RESULTS/.work/<id>/                    scores of finished shifts and flatness, until the record is written
 
 Every file is written once, atomically: to a temporary file in the same folder, flushed, synced, renamed.
@@ -24,7 +25,7 @@ import numpy as np
 
 from flatqat.bench.codec import read_json, read_record, record_to_dict, to_json
 from flatqat.errors import StoreError
-from flatqat.spec import Cell, Record, Score
+from flatqat.spec import Cell, Record, Score, Suite
 
 MOST_LISTED = 12
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -86,16 +87,16 @@ class Store:
                 "choose another with --results"
             ) from error
 
-    def data(self, suite: str) -> str | None:
+    def data(self, suite: Suite) -> str | None:
         """The fingerprint of the data that a suite's results here were made from, or None."""
         path = self._data_path(suite)
         return str(read_json(path)["fingerprint"]) if path.exists() else None
 
-    def write_data(self, suite: str, fingerprint: str) -> None:
+    def write_data(self, suite: Suite, fingerprint: str) -> None:
         write_atomically(self._data_path(suite), to_json({"fingerprint": fingerprint}))
 
-    def _data_path(self, suite: str) -> Path:
-        return self.root / "data" / f"{suite}.json"
+    def _data_path(self, suite: Suite) -> Path:
+        return self.root / "data" / f"{suite.name}{suite.split}.json"
 
     # Records
 
@@ -152,8 +153,10 @@ class Store:
 
     # Work in progress
 
-    def weights_path(self, cell: Cell) -> Path:
-        return self.root / "weights" / f"{cell.training_id}.safetensors"
+    def weights_path(self, cell: Cell, which: str = "selected") -> Path:
+        """Of the weights to use; `last` for those of the last step, kept where another step was selected."""
+        last = ".last" if which == "last" else ""
+        return self.root / "weights" / f"{cell.training_id}{last}.safetensors"
 
     def has_weights(self, cell: Cell) -> bool:
         return self.weights_path(cell).exists()
@@ -181,6 +184,7 @@ class Store:
         """Drop weights and partial scores, so that the cell is computed anew; its record stays."""
         shutil.rmtree(self._work(cell), ignore_errors=True)
         self.weights_path(cell).unlink(missing_ok=True)
+        self.weights_path(cell, "last").unlink(missing_ok=True)
 
     def _work(self, cell: Cell) -> Path:
         return self.root / ".work" / cell.id

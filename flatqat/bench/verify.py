@@ -4,27 +4,35 @@ import hashlib
 from pathlib import Path
 
 from flatqat.bench.plan import Job, Request
+from flatqat.bench.progress import Progress
 from flatqat.bench.store import Store
+from flatqat.data.frames import cut
 from flatqat.errors import DataError, UsageError
 from flatqat.spec import Suite
 
 
-def check_data(jobs: list[Job], request: Request, store: Store) -> None:
-    """Raise DataError or UsageError before anything is computed, and tie the results folder to its data."""
-    suites = {job.suite.name: job.suite for job in jobs}.values()
-    for suite in suites:
-        for finding in suite.verify(request.data_root):
-            if not finding.ok:
-                raise DataError(f"suite {suite.name}: {finding.what}; {finding.mend}")
+def check_data(jobs: list[Job], request: Request, store: Store, progress: Progress) -> None:
+    """Raise DataError or UsageError before anything is computed, and tie the results folder to its data.
+
+    What is there in part is told and used.
+    """
+    suites = {id(job.suite): job.suite for job in jobs}.values()
+    for name in dict.fromkeys(suite.name.partition("@")[0] for suite in suites):
+        verify = next(suite.verify for suite in suites if suite.name.partition("@")[0] == name)
+        for finding in verify(request.data_root):
+            if finding.stops:
+                raise DataError(f"suite {name}: {finding.what}; {finding.mend}")
+            if finding.partial:
+                progress.say(f"{name}: {finding.what}")
     for suite, model in {
         (job.suite.name, job.cell.model): (job.suite, job.cell.model) for job in jobs
     }.values():
         _check_model(suite, model, request.data_root)
     store.check_writable()
     for suite in suites:
-        here, there = _fingerprint(suite, request.data_root), store.data(suite.name)
+        here, there = _fingerprint(suite, request.data_root), store.data(suite)
         if there is None:
-            store.write_data(suite.name, here)
+            store.write_data(suite, here)
         elif there != here:
             raise DataError(
                 f"suite {suite.name}: expected the images that {store.root} was made from "
@@ -39,20 +47,25 @@ def _fingerprint(suite: Suite, root: Path | None) -> str:
 
 
 def _check_model(suite: Suite, model: str, root: Path | None) -> None:
-    """One forward pass of two images: a size that the network cannot take shows before training."""
+    """Forward passes of two images, clean and shifted: sizes that the network cannot take show now."""
     import torch
 
     from flatqat.models._base import build
 
-    images, _ = suite.val(root).batch(torch.arange(2))
-    with torch.no_grad():
-        try:
-            output = build(model, classes=suite.classes, seed=0).eval()(images)
-        except (RuntimeError, AssertionError, ValueError) as error:
-            cause = str(error).partition("\n")[0]
+    net = build(model, classes=suite.classes, seed=0).eval()
+    clean, shifted = (data.seen(cut(net.frame)) for data in (suite.val(root), suite.shifts[-1].build(root)))
+    for data in (clean, shifted):
+        images, _ = data.batch(torch.arange(2))
+        with torch.no_grad():
+            try:
+                output = net(images)
+            except (RuntimeError, AssertionError, ValueError) as error:
+                cause = str(error).partition("\n")[0]
+                raise UsageError(
+                    f"model {model}: expected it to accept images of {suite.name}, "
+                    f"{tuple(images.shape[1:])}, got: {cause}; choose another model or suite"
+                ) from error
+        if output.shape != (2, suite.classes):
             raise UsageError(
-                f"model {model}: expected it to accept images of {suite.name}, {tuple(images.shape[1:])}, "
-                f"got: {cause}; choose another model or suite"
-            ) from error
-    if output.shape != (2, suite.classes):
-        raise UsageError(f"model {model}: expected logits (2, {suite.classes}), got {tuple(output.shape)}")
+                f"model {model}: expected logits (2, {suite.classes}), got {tuple(output.shape)}"
+            )

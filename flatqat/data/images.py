@@ -1,16 +1,22 @@
 """Labelled images in a fixed order, decoded batch by batch, with transforms that know each image's id."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
+from flatqat.data.stored import Pixels
 from flatqat.errors import DataError
 
 Fetch = Callable[[Tensor], Tensor]
 Transform = Callable[[Tensor, Tensor], Tensor]
+View = Callable[[Image, int], Pixels]
+"""An RGB image as it was decoded, and its id, to uint8 pixels (H, W, 3) of a size that the view decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +26,17 @@ class ImageData:
     `labels` and `ids` are int64 of shape (N,); an id names the image itself, whatever subset or order it
     stands in. `fetch(index)` decodes the images at `index` to uint8 of shape (B, 3, H, W). Each transform
     maps (uint8 images, their ids) to uint8 images, on whichever device the batch is.
+
+    `through(view)` is there where images have no common size: it gives the same set seen through another
+    view. `groups`, int64 (N,), numbers the parts that training batches draw from alike (source domains).
     """
 
     labels: Tensor
     ids: Tensor
     fetch: Fetch
     transforms: tuple[Transform, ...] = ()
+    through: "Callable[[View], ImageData] | None" = None
+    groups: Tensor | None = None
 
     @classmethod
     def in_memory(cls, images: Tensor, labels: Tensor, *, classes: int, source: str) -> "ImageData":
@@ -40,14 +51,28 @@ class ImageData:
 
     def map(self, transform: Transform) -> "ImageData":
         """The same images seen through one more transform."""
-        return replace(self, transforms=(*self.transforms, transform))
+        through = self.through
+        return replace(
+            self,
+            transforms=(*self.transforms, transform),
+            through=through and (lambda view: through(view).map(transform)),
+        )
 
     def subset(self, index: Tensor) -> "ImageData":
         """The images at `index`, which keep their ids."""
-        fetch = self.fetch
+        fetch, through = self.fetch, self.through
         return replace(
-            self, labels=self.labels[index], ids=self.ids[index], fetch=lambda at: fetch(index[at])
+            self,
+            labels=self.labels[index],
+            ids=self.ids[index],
+            fetch=lambda at: fetch(index[at]),
+            through=through and (lambda view: through(view).subset(index)),
+            groups=None if self.groups is None else self.groups[index],
         )
+
+    def seen(self, view: "View | None") -> "ImageData":
+        """The set seen through a view; itself without one, or where images have a size of their own."""
+        return self.through(view) if self.through and view else self
 
     def sample(self, limit: int | None) -> "ImageData":
         """A fixed pseudo-random choice of `limit` images, in order: the same one for any set of this size."""
@@ -64,15 +89,48 @@ class ImageData:
 
     def batch(self, index: Tensor, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """Images at `index` in [0, 1] as float32 (B, 3, H, W), and their labels (B,), on `device`."""
-        images, ids = self.fetch(index).to(device), self.ids[index].to(device)
+        return self._finish(self.fetch(index), index, device)
+
+    def batches(
+        self, size: int, device: torch.device | str = "cpu", workers: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once, in order; see `read_ahead` for `workers`."""
+        return read_ahead(((self, index) for index in torch.arange(len(self)).split(size)), device, workers)
+
+    def _finish(self, images: Tensor, index: Tensor, device: torch.device | str) -> tuple[Tensor, Tensor]:
+        images, ids = images.to(device), self.ids[index].to(device)
         for transform in self.transforms:
             images = transform(images, ids)
         return images.float() / 255, self.labels[index].to(device)
 
-    def batches(self, size: int, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once, in order."""
-        for index in torch.arange(len(self)).split(size):
-            yield self.batch(index, device)
+
+def read_ahead(
+    wanted: Iterable[tuple[ImageData, Tensor]], device: torch.device | str, workers: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batch of each (data, index), in order, the next one decoded by `workers` threads meanwhile.
+
+    Pillow decodes outside of Python's lock. With no workers each batch is decoded when it is asked for.
+    The number of workers changes no pixel.
+    """
+    if not workers:
+        for data, index in wanted:
+            yield data.batch(index, device)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: deque[tuple[ImageData, Tensor, list[Future[Tensor]]]] = deque()
+        for data, index in wanted:
+            parts = [part for part in index.tensor_split(workers) if len(part)]
+            ahead.append((data, index, [pool.submit(data.fetch, part) for part in parts]))
+            if len(ahead) > 1:
+                yield _arrived(*ahead.popleft(), device)
+        while ahead:
+            yield _arrived(*ahead.popleft(), device)
+
+
+def _arrived(
+    data: ImageData, index: Tensor, parts: list[Future[Tensor]], device: torch.device | str
+) -> tuple[Tensor, Tensor]:
+    return data._finish(torch.cat([part.result() for part in parts]), index, device)
 
 
 def check_labels(labels: Tensor, *, classes: int, source: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from flatqat.methods._batchnorm import reestimate_batchnorm
+from flatqat.methods._batchnorm import freeze_batchnorm, reestimate_batchnorm
 from flatqat.quant._apply import calibrate
 from flatqat.quant._base import Rule
 from flatqat.spec import Budget
@@ -42,17 +42,19 @@ class Calibration:
 
 
 class Method:
-    """Plain training by SGD with momentum and a cosine schedule; the base of every rule.
+    """Plain training with the optimizer and the schedule of the budget; the base of every rule.
 
     A rule overrides `gradient` (what is written to `.grad`) or, if that is not enough, `step`. Class
     attributes say how the engine treats it: `start` names the method whose final weights it starts from,
-    `quantizes` whether the model gets quantizers, `reference` whether others are compared with it, and
-    `version` goes up when the same input gives other numbers.
+    `quantizes` whether the model gets quantizers, `trains` whether it means nothing without a training step,
+    `reference` whether others are compared with it, and `version` goes up when the same input gives other
+    numbers.
     """
 
     Config: ClassVar[type[Any]] = Calibration
     start: ClassVar[str | None] = "pretrain"
     quantizes: ClassVar[bool] = True
+    trains: ClassVar[bool] = True
     reference: ClassVar[bool] = False
     version: ClassVar[int] = 1
 
@@ -62,11 +64,7 @@ class Method:
         self.model = setup.model
         self.total_steps = self.steps(setup.budget)
         self.steps_done = 0
-        self.optimizer = torch.optim.SGD(
-            _parameter_groups(self.model, setup.budget.weight_decay),
-            lr=self.learning_rate,
-            momentum=setup.budget.momentum,
-        )
+        self.optimizer = _optimizer(self.model, setup.budget, self.learning_rate)
 
     @classmethod
     def steps(cls, budget: Budget) -> int:
@@ -79,7 +77,9 @@ class Method:
 
     @property
     def learning_rate(self) -> float:
-        """Cosine decay from the peak to zero over the steps of this rule."""
+        """Cosine decay from the peak to zero over the steps of this rule, or the peak throughout."""
+        if self.setup.budget.schedule == "constant":
+            return self.peak_learning_rate
         return self.peak_learning_rate * 0.5 * (1 + cos(pi * self.steps_done / max(1, self.total_steps)))
 
     def begin(self, batches: Sequence[Batch]) -> None:
@@ -91,6 +91,8 @@ class Method:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         self.model.train()
+        if self.setup.budget.frozen_batchnorm:
+            freeze_batchnorm(self.model)
         self.optimizer.zero_grad()
         logs = self.gradient(x, y)
         self.optimizer.step()
@@ -110,8 +112,19 @@ class Method:
         return loss.detach()
 
     def end(self, batches: Sequence[Batch]) -> None:
-        """After the last step: BatchNorm statistics of the final weights, the same way for every rule."""
-        reestimate_batchnorm(self.model, [images for images, _ in batches])
+        """After the last step: BatchNorm statistics of the final weights, the same way for every rule.
+
+        Changes nothing but the model's state, so that the engine can look at a model before its last step.
+        """
+        if not self.setup.budget.frozen_batchnorm:
+            reestimate_batchnorm(self.model, [images for images, _ in batches])
+
+
+def _optimizer(model: nn.Module, budget: Budget, lr: float) -> torch.optim.Optimizer:
+    groups = _parameter_groups(model, budget.weight_decay)
+    if budget.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=lr)
+    return torch.optim.SGD(groups, lr=lr, momentum=budget.momentum)
 
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

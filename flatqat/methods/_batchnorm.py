@@ -30,3 +30,10 @@ def reestimate_batchnorm(model: nn.Module, batches: Iterable[Tensor]) -> None:
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
     model.train(training)
+
+
+def freeze_batchnorm(model: nn.Module) -> None:
+    """Let every BatchNorm layer use its running statistics, and leave them as they are."""
+    for module in model.modules():
+        if isinstance(module, BatchNorm):
+            module.eval()

@@ -1,6 +1,7 @@
 """Full precision, fine-tuned from the common start for as many steps on the same batches as every QAT rule.
 
-The reference of every comparison: what a quantized row loses against it is due to quantization alone.
+The reference of every comparison: what a quantized row loses against it is due to quantization alone. With no
+step to take it is the start itself.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ class Config:
 class FullPrecision(Method):
     Config = Config
     quantizes = False
+    trains = False
     reference = True
 
     def begin(self, batches: Sequence[Batch]) -> None:

@@ -21,6 +21,7 @@ class Config(Calibration):
 class PTQ(Method):
     Config = Config
     start = "fp"
+    trains = False
 
     @classmethod
     def steps(cls, budget: Budget) -> int:

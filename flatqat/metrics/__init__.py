@@ -19,7 +19,7 @@ METERS = {"classification": "flatqat.metrics.classification:ClassificationMeter"
 
 
 class Meter(Protocol):
-    """Built with the number of classes for one model on one shift."""
+    """Built with the number of classes, and those that the shift has, for one model on one shift."""
 
     def add(self, logits: "Tensor", labels: "Tensor") -> None:
         """Take one batch."""
@@ -28,10 +28,13 @@ class Meter(Protocol):
         """The scores over all images added, by name of the metric, and the outcome of each image."""
 
 
-def meter(task: str, classes: int) -> Meter:
-    """A fresh meter for a suite's task; raises UsageError on an unknown task, listing the choices."""
+def meter(task: str, classes: int, only: tuple[int, ...] | None = None) -> Meter:
+    """A fresh meter for a suite's task; raises UsageError on an unknown task, listing the choices.
+
+    `only` are the classes of a set that has fewer than the model.
+    """
     if task not in METERS:
         raise unknown("task", task, METERS)
     module, _, name = METERS[task].partition(":")
-    built: Meter = getattr(import_module(module), name)(classes)
+    built: Meter = getattr(import_module(module), name)(classes, only)
     return built

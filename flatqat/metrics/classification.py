@@ -18,13 +18,16 @@ class ClassificationMeter:
     """Collects per-image results on the model's device, and reduces them once, in float64, at the end.
 
     So the batches into which the images were split do not matter. A class masked by a logit of -inf is
-    never predicted. `top1` is in percent with its binomial standard error, `nll` in nats with the standard
-    error of a mean, `ece` in percent without one. `nll` and `ece` are None where logits that are not finite
-    leave them undefined; in `top1` an image with a NaN among its logits counts as wrong.
+    never predicted. With `only`, all classes but those are masked so before anything else is computed, and
+    `top1_unmasked` holds the top-1 among all classes: the two conventions for sets of fewer classes than the
+    model knows (ImageNet-R, ImageNet-A). `top1` is in percent with its binomial standard error, `nll` in
+    nats with the standard error of a mean, `ece` in percent without one. `nll` and `ece` are None where
+    logits that are not finite leave them undefined; in `top1` an image with a NaN among its logits counts as
+    wrong.
     """
 
-    def __init__(self, classes: int) -> None:
-        self.classes = classes
+    def __init__(self, classes: int, only: tuple[int, ...] | None = None) -> None:
+        self.classes, self.only = classes, only
         self._columns: list[tuple[Tensor, ...]] = []
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
@@ -34,20 +37,24 @@ class ClassificationMeter:
                 f"expected logits of shape {(len(labels), self.classes)}, got {tuple(logits.shape)}"
             )
         logits, labels = logits.detach().float(), labels.to(logits.device)
+        unmasked = logits.argmax(1).masked_fill(logits.isnan().any(1), self.classes)
+        if self.only is not None:
+            kept = torch.tensor(self.only, device=logits.device)
+            logits = torch.full_like(logits, -torch.inf).index_copy_(1, kept, logits[:, kept])
         true = labels[:, None]
         own = logits.gather(1, true).squeeze(1)
         rival = logits.scatter(1, true, -torch.inf).amax(1)
         pred = logits.argmax(1).masked_fill(logits.isnan().any(1), self.classes)
         log_p = logits.log_softmax(1)
         nll, confidence = -log_p.gather(1, true).squeeze(1), log_p.amax(1).exp()
-        self._columns.append((labels, pred, own - rival, nll, confidence))
+        self._columns.append((labels, pred, own - rival, nll, confidence, unmasked))
 
     def result(self) -> tuple[dict[str, Score], Outcomes]:
         """The scores over all images, and the outcome of each in the order of adding."""
         if not self._columns:
             raise ValueError("expected images, got none")
         columns = (torch.cat(column).cpu().numpy() for column in zip(*self._columns, strict=True))
-        labels, pred, margin, nll, confidence = columns
+        labels, pred, margin, nll, confidence, unmasked = columns
         outcomes = Outcomes.pack(pred, margin, labels, classes=self.classes)
         n = len(outcomes)
         scores = {
@@ -55,6 +62,8 @@ class ClassificationMeter:
             "nll": _mean(nll.astype(np.float64)),
             "ece": Score(value=_percent(expected_calibration_error(confidence, outcomes.correct)), n=n),
         }
+        if self.only is not None:
+            scores["top1_unmasked"] = _top1(unmasked == labels)
         return scores, outcomes
 
 

@@ -2,27 +2,41 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from flatqat import registry
 from flatqat.errors import UsageError, unknown
+from flatqat.spec import Frame
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Normalized(nn.Module):
-    """A network behind its own normalisation: images in [0, 1] of shape (B, 3, H, W) to its output."""
+    """A network behind its own normalisation: images in [0, 1] of shape (B, 3, H, W) to its output.
+
+    `frame` says how images that have no size of their own are cut for it.
+    """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, net: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self, net: nn.Module, mean: Sequence[float], std: Sequence[float], frame: Frame | None = None
+    ) -> None:
         super().__init__()
         self.net = net
+        self.frame = frame or Frame()
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+
+    @property
+    def preprocessing(self) -> str:
+        """Frame, mean and standard deviation, for the protocol."""
+        mean, std = (" ".join(f"{v:.3f}" for v in t.flatten().tolist()) for t in (self.mean, self.std))
+        return f"{self.frame}; mean {mean}, std {std}"
 
     def normalize(self, images: Tensor) -> Tensor:
         """What the network itself sees."""
@@ -33,36 +47,54 @@ class Normalized(nn.Module):
         return output
 
 
+def _no_weights(name: str) -> Path:
+    raise UsageError("--pretrained: this source of models has no weights of its own; pass --weights FILE")
+
+
+def _no_files(name: str) -> list[Path]:
+    return []
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """`build(name, classes)` makes an untrained network; `names()` lists what it can build.
 
-    A source without names of its own (`tiny`) lists the empty name.
+    A source without names of its own (`tiny`) lists the empty name; one that builds from any name (`file`)
+    lists none and refuses bad ones itself. `pretrained(name)` gives the file of the source's own weights,
+    downloaded where it must be; `files(name)` the local files that a network's code comes from.
     """
 
     names: Callable[[], Sequence[str]]
     build: Callable[[str, int], Normalized]
+    pretrained: Callable[[str], Path] = _no_weights
+    files: Callable[[str], list[Path]] = _no_files
+
+
+def source_of(model: str) -> tuple[Source, str]:
+    """The source of `source:name`, and the name. Raises UsageError when it does not build that name."""
+    source_name, _, name = model.partition(":")
+    source: Source = registry.load(registry.MODELS, source_name)
+    _check_name(source, source_name, name)
+    return source, name
 
 
 def build(model: str, *, classes: int, seed: int) -> Normalized:
     """Build `source:name` with freshly drawn weights from `seed`. Raises UsageError on unknown names."""
-    source_name, _, name = model.partition(":")
-    source: Source = registry.load(registry.MODELS, source_name)
-    check_name(source, source_name, name)
+    source, name = source_of(model)
     with torch.random.fork_rng(devices=[]):  # initialisers of every library draw from the global generator
         torch.manual_seed(seed)
         return source.build(name, classes)
 
 
-def check_name(source: Source, source_name: str, name: str) -> None:
-    """Refuse a name that the source does not build."""
-    if name in source.names():
+def _check_name(source: Source, source_name: str, name: str) -> None:
+    known = source.names()
+    if name in known or (name and not known):
         return
-    if source.names() == [""]:
+    if known == [""]:
         raise UsageError(f"model {source_name!r}: expected no name after it, got {name!r}")
     if not name:
         raise UsageError(
             f"model {source_name!r}: expected '{source_name}:NAME', got no name; "
             f"see: flatqat models list '{source_name}:*'"
         )
-    raise unknown(f"{source_name} model", name, source.names())
+    raise unknown(f"{source_name} model", name, known)

@@ -11,7 +11,7 @@ from flatqat.data.images import ImageData
 from flatqat.methods._base import Setup
 from flatqat.methods.qat import QAT
 from flatqat.quant._apply import latent_weights, quantize_, quantizers
-from flatqat.spec import Budget, Cell, QuantSpec
+from flatqat.spec import Budget, Cell, Frame, QuantSpec
 
 CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="3", budget="b", seed=0)
 
@@ -155,9 +155,9 @@ def test_measuring_changes_nothing_and_repeats():
 def test_batches_are_the_same_for_every_method_and_of_equal_size():
     images = torch.randint(256, (600, 3, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     wrapped = ImageData.in_memory(images, torch.zeros(600, dtype=torch.long), classes=1, source="test")
-    first = flatness_batches(CELL, wrapped, 520, "cpu")
+    first = flatness_batches(CELL, wrapped, 520, "cpu", frame=Frame())
     second = flatness_batches(
-        Cell(**{**CELL.to_dict(), "method": "anchor", "quant": "2"}), wrapped, 520, "cpu"
+        Cell(**{**CELL.to_dict(), "method": "anchor", "quant": "2"}), wrapped, 520, "cpu", frame=Frame()
     )
     assert [len(y) for _, y in first] == [256, 256]
     assert all(torch.equal(a, b) for (a, _), (b, _) in zip(first, second, strict=True))

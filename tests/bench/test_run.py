@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from flatqat import registry
+from flatqat.bench.batches import training_batches
 from flatqat.bench.plan import Request, make_plan
 from flatqat.bench.progress import Progress
 from flatqat.bench.report import render
@@ -20,10 +21,10 @@ from flatqat.bench.restore import restore
 from flatqat.bench.run import missing, run
 from flatqat.bench.store import Store
 from flatqat.bench.tables import by_method, sections
-from flatqat.bench.train import training_batches
 from flatqat.errors import DataError, StoreError, UsageError
 from flatqat.methods._base import Method
 from flatqat.metrics import meter
+from flatqat.spec import Frame
 
 TOY = Path(__file__).with_name("toy.py")
 CPU = torch.device("cpu")
@@ -288,10 +289,10 @@ def test_settings_out_of_range_are_refused_before_anything_is_computed(tmp_path,
 
 def test_training_batches_go_through_the_augmentation_of_the_suite(tmp_path):
     (job, *_) = make_plan(request(tmp_path)).jobs
-    plain = list(training_batches(job, job.suite.train(None), 3, CPU))
+    plain = list(training_batches(job, job.suite.train(None), 3, CPU, frame=Frame()))
     mirrored = replace(job, suite=replace(job.suite, augment=lambda x, generator: x.flip(3)))
     for (x, y), (x2, y2) in zip(
-        plain, training_batches(mirrored, job.suite.train(None), 3, CPU), strict=True
+        plain, training_batches(mirrored, job.suite.train(None), 3, CPU, frame=Frame()), strict=True
     ):
         assert torch.equal(x2, x.flip(3))
         assert torch.equal(y2, y)

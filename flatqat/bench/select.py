@@ -1,0 +1,68 @@
+"""Which step of a training run is kept: the one with the best top-1 on `val`, which is in-distribution."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from flatqat.bench.batches import Batch
+from flatqat.bench.plan import Job, Request
+from flatqat.data.frames import cut
+from flatqat.methods._base import Method
+from flatqat.models._base import Normalized
+
+BATCH_SIZE = 64
+
+
+class Selection:
+    """Looks at the model every `budget.select_every` steps; with 0 it never does, and `best` stays None.
+
+    The score is the mean over the groups of `val` (source domains) of top-1; the earliest best step wins.
+    Source: Gulrajani & Lopez-Paz 2021 (arXiv 2007.01434), section 3, training-domain validation.
+    """
+
+    def __init__(
+        self, job: Job, method: Method, model: Normalized, request: Request, device: torch.device
+    ) -> None:
+        self.job, self.method, self.model, self.request, self.device = job, method, model, request, device
+        self.best: dict[str, Tensor] | None = None
+        self.scores: dict[int, float] = {}
+
+    def is_due(self, step: int) -> bool:
+        every = self.job.budget.select_every
+        return bool(every) and (step % every == 0 or step == self.method.total_steps)
+
+    def look(self, step: int, for_batchnorm: Sequence[Batch]) -> None:
+        """Score the model as it would be deployed now; training goes on as if nothing had happened."""
+        before = snapshot(self.model.net)
+        self.method.end(for_batchnorm)
+        self.scores[step] = self._val_top1()
+        if self.scores[step] > max((s for at, s in self.scores.items() if at != step), default=-1.0):
+            self.best = snapshot(self.model.net, "cpu")
+        self.model.net.load_state_dict(before)
+
+    def log(self) -> dict[str, Any]:
+        """The chosen step and the score of every step looked at, for the record."""
+        step = max(self.scores, key=lambda at: (self.scores[at], -at))
+        return {"step": step, "val_top1": {str(at): round(s, 4) for at, s in self.scores.items()}}
+
+    @torch.no_grad()
+    def _val_top1(self) -> float:
+        """Percent."""
+        model, data = self.model.eval(), self.job.suite.val(self.request.data_root)
+        seen = data.seen(cut(model.frame))
+        correct = torch.cat(
+            [
+                (model(x).argmax(1) == y).cpu().double()
+                for x, y in seen.batches(BATCH_SIZE, self.device, self.request.workers)
+            ]
+        )
+        groups = torch.zeros(len(data), dtype=torch.long) if data.groups is None else data.groups
+        return 100 * float(torch.stack([correct[groups == g].mean() for g in groups.unique()]).mean())
+
+
+def snapshot(module: nn.Module, device: str | None = None) -> dict[str, Tensor]:
+    """A copy of a module's state, on its own device or another."""
+    state = ((name, tensor.detach().clone().contiguous()) for name, tensor in module.state_dict().items())
+    return {name: tensor.to(device) if device else tensor for name, tensor in state}

@@ -1,0 +1,58 @@
+"""Images that lie on disk as files of many sizes, decoded when they are asked for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image as Pillow
+from torch import Tensor
+
+from flatqat.data.frames import cut
+from flatqat.data.images import ImageData, View, check_labels
+from flatqat.data.stored import Pixels
+from flatqat.errors import DataError
+from flatqat.spec import Frame
+
+
+def image_files(
+    paths: Sequence[Path | str],
+    labels: Tensor,
+    ids: Tensor,
+    *,
+    classes: int,
+    source: str,
+    view: View | None = None,
+    groups: Tensor | None = None,
+) -> ImageData:
+    """One file an image, with checked labels (N,) and ids (N,), both int64.
+
+    Without a `view` the set waits for the one of each model (`ImageData.seen`). `source` names it in errors.
+    A damaged file raises DataError when it is decoded.
+    """
+    check_labels(labels, classes=classes, source=source)
+
+    def through(chosen: View) -> ImageData:
+        return image_files(paths, labels, ids, classes=classes, source=source, view=chosen, groups=groups)
+
+    seen = view or cut(Frame())
+
+    def fetch(index: Tensor) -> Tensor:
+        rows = zip(index.tolist(), ids[index].tolist(), strict=True)
+        pixels = [read(Path(paths[at]), seen, image_id) for at, image_id in rows]
+        return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
+
+    return ImageData(labels=labels, ids=ids, fetch=fetch, through=None if view else through, groups=groups)
+
+
+def read(path: Path, view: View, image_id: int = 0) -> Pixels:
+    """Decode one file as RGB and look at it through `view`. Raises DataError, naming the file."""
+    try:
+        with Pillow.open(path) as image:
+            return view(image.convert("RGB"), image_id)
+    except Exception as error:  # Pillow raises a dozen types on damaged bytes
+        reason = "no image" if type(error).__name__ == "UnidentifiedImageError" else error
+        raise DataError(
+            f"{path}: expected an image, got a file that does not decode ({reason}); "
+            "restore it from its source"
+        ) from error
