@@ -185,6 +185,8 @@ class Suite:
     `untrainable(root)` says why nothing can be trained on what lies on disk; the budget `eval` is used then,
     and `train` gives the ID images that grids are calibrated on.
 
+    With `new_head` models start from weights made for other classes, and their last layer is drawn anew.
+
     A family of suites, one for each left-out domain, has `targets`; `member(target, seed)` is one of them.
     `normalizer` and `baseline` name the constants of mCE and of effective robustness, see
     `flatqat.metrics`.
@@ -205,6 +207,7 @@ class Suite:
     budgets: Mapping[str, Budget]
     verify: Callable[[Path | None], list[Finding]]
     augment: "Callable[[Tensor, Generator], Tensor] | None" = None
+    new_head: bool = False
     framed: bool = False
     view: "Callable[[Frame, int], View] | None" = None
     untrainable: Callable[[Path | None], str] = _trainable

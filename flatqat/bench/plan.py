@@ -134,7 +134,7 @@ def _base(suite: Suite, model: str, seed: int, request: Request) -> tuple[Cell, 
         raise unknown(f"budget of {suite.name}", budget, suite.budgets)
     weights = _weights_file(model, request)
     weights_hash = _sha256(weights) if weights else None
-    preprocessing = _check_model(model, suite, weights, new_head=suite.budgets[budget].steps > 0)
+    preprocessing = _check_model(model, suite, weights, new_head=suite.new_head)
     cell = Cell(
         suite=suite.name,
         suite_version=suite.version,

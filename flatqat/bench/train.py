@@ -85,7 +85,7 @@ def starting_point(job: Job, store: Store) -> Normalized:
     if job.start is not None:
         load_stored_(model.net, store.weights_path(job.start.cell))
     elif job.weights is not None:
-        load_weights_(model.net, job.weights, new_head=job.budget.steps > 0)
+        load_weights_(model.net, job.weights, new_head=job.suite.new_head)
     return model
 
 

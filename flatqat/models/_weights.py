@@ -42,14 +42,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def load_weights_(net: nn.Module, path: Path, *, new_head: bool = False) -> bool:
+def load_weights_(net: nn.Module, path: Path, *, new_head: bool = False) -> None:
     """Load a file into `net`: every tensor must fit, none may be missing or left over.
 
     With `new_head` the last linear or convolution layer keeps the weights it was built with if the file has
-    them for another number of classes; returns whether that was so.
+    them for another number of classes.
     """
     state, expected = read_weights(path), net.state_dict()
-    replaced = new_head and _drop_head_(state, expected, net)
+    if new_head:
+        _keep_head_(state, expected, net)
     missing = sorted(expected.keys() - state.keys())
     surplus = sorted(state.keys() - expected.keys())
     misfits = [k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape]
@@ -67,18 +68,11 @@ def load_weights_(net: nn.Module, path: Path, *, new_head: bool = False) -> bool
                 f"weights {path}: expected finite numbers of the network's kind in {name}, got others"
             )
     net.load_state_dict(state)
-    return replaced
 
 
-def _drop_head_(state: dict[str, Tensor], expected: Mapping[str, Tensor], net: nn.Module) -> bool:
+def _keep_head_(state: dict[str, Tensor], expected: Mapping[str, Tensor], net: nn.Module) -> None:
     """Put the network's own last layer in the place of one for another number of classes."""
     layers = [name for name, module in net.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
-    own = {f"{layers[-1]}.{name}" for name in ("weight", "bias")} & expected.keys() if layers else set()
-    if not own or not all(
-        name in state and state[name].shape[1:] == expected[name].shape[1:] for name in own
-    ):
-        return False
-    if all(state[name].shape == expected[name].shape for name in own):
-        return False
-    state |= {name: expected[name] for name in own}
-    return True
+    own = {f"{layers[-1]}.{part}" for part in ("weight", "bias")} & expected.keys() if layers else set()
+    if own and all(name in state and state[name].shape[1:] == expected[name].shape[1:] for name in own):
+        state |= {name: expected[name] for name in own if state[name].shape != expected[name].shape}
