@@ -108,6 +108,7 @@ def _display(table: "pd.DataFrame", view: View) -> "pd.DataFrame":
             "OOD": _with_error(row["ood_top1"], row["ood_top1_stderr"]),
             "gap": _number(row["gap"], ".1f"),
             "extra gap [95%]": _interval(row),
+            **_robustness(row),
             "NLL": _number(row["ood_nll"], ".2f"),
             "ECE": _number(row["ood_ece"], ".1f"),
             "λmax": _number(row["lambda_max"], ".3g") + _flag(row),
@@ -116,6 +117,17 @@ def _display(table: "pd.DataFrame", view: View) -> "pd.DataFrame":
         for row in table.to_dict("records")
     ]
     return pd.DataFrame(rows)
+
+
+def _robustness(row: dict[Any, Any]) -> dict[str, str]:
+    """The columns of `robustness_columns`, where the suite has them."""
+    shown = {}
+    if "mce" in row:
+        shown["mCE"] = _with_error(row["mce"], row["mce_stderr"])
+        shown["rel. mCE"] = _number(row["relative_mce"], ".1f")
+    if "effective_robustness" in row:
+        shown["eff. rob."] = _number(row["effective_robustness"], "+.1f")
+    return shown
 
 
 def _number(value: Any, form: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from flatqat.bench.robustness import robustness_columns
 from flatqat.bench.store import Store
 from flatqat.errors import StoreError
 from flatqat.metrics.gaps import extra_gap
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 View = Literal["method", "shift", "family", "severity"]
 VIEWS: tuple[View, ...] = ("method", "shift", "family", "severity")
 SHARPNESS_RADIUS = "0.1"
+SHOWN = {"top1": "", "top1_unmasked": " (no mask)"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +55,21 @@ def sections(records: Iterable[Record]) -> list[Section]:
                 )
             row.append(record)
         problems = [r for r in members if r.status != "done"]
-        protocol = ""
-        if done:
-            seeds = ", ".join(map(str, sorted({r.cell.seed for r in done})))
-            protocol = f"{done[0].protocol['suite']}; data {done[0].protocol['data']}; seed {seeds}"
+        protocol = _protocol(done) if done else ""
         found.append(Section(title=title, protocol=protocol, rows=rows, problems=problems))
     return found
+
+
+def _protocol(records: list[Record]) -> str:
+    """How the numbers were made, in one line."""
+    first = records[0].protocol
+    seeds = ", ".join(map(str, sorted({r.cell.seed for r in records})))
+    parts = [first["suite"], first.get("preprocessing"), f"data {first['data']}", f"seed {seeds}"]
+    if name := first.get("normalizer"):
+        parts.append(f"mCE: errors in units of {name}'s, which are fixed")
+    if line := first.get("baseline"):
+        parts.append(f"eff. rob.: points of OOD above the line {line} of standard models")
+    return "; ".join(part for part in parts if part)
 
 
 def method_label(record: Record) -> str:
@@ -90,10 +101,11 @@ def by_shift(section: Section, view: View) -> "pd.DataFrame":
         groups: dict[object, list[float]] = {}
         for record in records:
             for shift, about in record.protocol["shifts"].items():
-                key = _group(shift, about, view)
-                value = record.scores[shift]["top1"].value
-                if key is not None and value is not None:
-                    groups.setdefault(key, []).append(value)
+                for metric, suffix in SHOWN.items():
+                    key = _group(shift, about, view)
+                    score = record.scores[shift].get(metric)
+                    if key is not None and score and score.value is not None:
+                        groups.setdefault(f"{key}{suffix}" if suffix else key, []).append(score.value)
         label = method if method == bits else f"{method} {bits}"
         columns[label] = {key: float(np.mean(values)) for key, values in groups.items()}
     return pd.DataFrame(columns).rename_axis(view).reset_index()
@@ -154,6 +166,7 @@ def _method_row(records: list[Record], reference: list[Record], store: Store) ->
         ),
         "sharpness": _mean([f["sharpness_avg"][SHARPNESS_RADIUS]["value"] for f in quantized if f])[0],
         "sharpness_sam": _mean([f["sharpness_sam"]["value"] for f in quantized if f])[0],
+        **robustness_columns(records, outcomes, shifts),
     }
 
 
