@@ -188,8 +188,9 @@ class Suite:
     With `new_head` models start from weights made for other classes, and their last layer is drawn anew.
 
     A family of suites, one for each left-out domain, has `targets`; `member(target, seed)` is one of them.
-    `normalizer` and `baseline` name the constants of mCE and of effective robustness, see
-    `flatqat.metrics`.
+    `corruptible(folder)` gives the clean images of which `suites generate` makes the suite's corrupted ones,
+    and the names of their files. `normalizer` and `baseline` name the constants of mCE and of effective
+    robustness, see `flatqat.metrics`.
     """
 
     name: str
@@ -216,6 +217,7 @@ class Suite:
     split: str = ""
     normalizer: str | None = None
     baseline: str | None = None
+    corruptible: "Callable[[Path], tuple[ImageData, list[str]]] | None" = None
 
     @property
     def scored(self) -> tuple[Shift, ...]:

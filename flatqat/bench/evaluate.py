@@ -39,11 +39,12 @@ def evaluate(
                 with rounded_once():
                     for shift in suite.scored:
                         if shift.weights == which:
-                            _score(shift, models, group, request, store, device)
+                            score(shift, models, group, request, store, device)
                             advance(1)
 
 
-def _score(
+@torch.inference_mode()
+def score(
     shift: Shift,
     models: Mapping[str, Normalized],
     jobs: list[Job],
@@ -51,6 +52,7 @@ def _score(
     store: Store,
     device: torch.device,
 ) -> None:
+    """Run the models, by cell id, of those jobs that have no scores on `shift` yet, and store the scores."""
     waiting = [job for job in jobs if not store.has_scores(job.cell, shift.name)]
     if not waiting:
         return
