@@ -3,7 +3,8 @@
 The true loss of a quantized network is piecewise constant, so every finite curvature is of a surrogate. The
 space says which. `quantized`: the weights stand at Q(W), without rounding, and are moved there, the deployed
 point and comparable with full precision. `latent`: W is moved, with the rounding and its straight-through
-gradient in the loop. `scale`: the step sizes alone are moved. Input quantizers are on or off.
+gradient in the loop. `scale`: what the quantizers learn is moved alone: step sizes, offsets, thresholds.
+Input quantizers are on or off. A backward that is no gradient gives place to the straight-through rule.
 
 BatchNorm in eval mode, float32, the same training images without augmentation for every method.
 """
@@ -76,6 +77,8 @@ def flatness_of(
 ) -> dict[str, Any]:
     """Everything that is kept of one space, as plain JSON values.
 
+    `backward` says that a quantizer's own backward, being no gradient, was replaced by the plain one.
+
     `lambda_max` with its residual; `sharpness_avg` per filter-normalised radius; `sharpness_sam` and
     `sharpness_asam` of one ascent step; the norm of the weights, because the Hessian scales with it.
     """
@@ -95,9 +98,11 @@ def flatness_of(
                 advance(draws)
         sam = worst_case(losses, params, rho=RHO_SAM)
         asam = worst_case(losses, params, rho=RHO_ASAM, adaptive=True)
+    swapped = any(q.own_backward and q.role not in off for _, q in quantizers(model))
     return {
         "space": space,
         "acts": "on" if acts else "off",
+        **({"backward": "straight-through"} if swapped else {}),
         "images": sum(len(labels) for _, labels in batches),
         "seed": seed,
         "loss": sam.loss,
@@ -147,10 +152,10 @@ def flatness_batches(
 
 
 def moved_params(model: nn.Module, space: Space) -> dict[str, Tensor]:
-    """The tensors that are moved, at the point of the space; step sizes only in the space `scale`."""
-    scales = {id(quantizer.scale) for _, quantizer in quantizers(model)}
+    """The tensors that are moved, at the point of the space; what quantizers learn only in `scale`."""
+    learned = {id(p) for _, quantizer in quantizers(model) for p in quantizer.parameters()}
     params = {
-        name: p.detach() for name, p in model.named_parameters() if (id(p) in scales) == (space == "scale")
+        name: p.detach() for name, p in model.named_parameters() if (id(p) in learned) == (space == "scale")
     }
     if not params:
         raise UsageError(

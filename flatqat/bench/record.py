@@ -60,7 +60,11 @@ def protocol(job: Job, request: Request, store: Store) -> dict[str, Any]:
         **({"preprocessing": job.cell.preprocessing} if job.cell.preprocessing else {}),
         **({"normalizer": job.suite.normalizer} if job.suite.normalizer else {}),
         **({"baseline": job.suite.baseline} if job.suite.baseline else {}),
-        "quant": {**asdict(job.quant), "keep": list(job.quant.keep)},
+        "quant": {
+            **asdict(job.quant),
+            "keep": list(job.quant.keep),
+            "layer_bits": dict(job.quant.layer_bits),
+        },
         "method": asdict(job.config),
         "reference": registry.load(registry.METHODS, job.cell.method).reference,
         "budget": asdict(job.budget),
