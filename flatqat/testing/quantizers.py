@@ -1,6 +1,6 @@
 """What every quantizer has to keep."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from functools import lru_cache
 from itertools import product
@@ -54,6 +54,15 @@ def quantizer_takes_half_precision(quantizer: type[Quantizer]) -> None:
             )
 
 
+def quantizer_keeps_nan(quantizer: type[Quantizer]) -> None:
+    """What is not a number stays that: a network that diverged must not look healthy."""
+    for q, v in _calibrated(quantizer):
+        spoilt = v.index_fill(1, torch.tensor([3]), torch.nan)
+        assert q(spoilt)[:, 3].isnan().all(), f"expected NaN for NaN, got numbers for {q}"
+        with torch.no_grad():
+            assert q(spoilt)[:, 3].isnan().all(), f"expected NaN for NaN, got numbers for {q}"
+
+
 def quantizer_passes_gradients(quantizer: type[Quantizer]) -> None:
     """The gradient of the input is finite, and not zero within the range."""
     for q, v in _calibrated(quantizer):
@@ -105,6 +114,7 @@ CHECKS = [
     quantizer_has_few_levels,
     quantizer_equals_real_quantization,
     quantizer_takes_half_precision,
+    quantizer_keeps_nan,
     quantizer_passes_gradients,
     quantizer_gives_the_same_values_with_gradients,
     quantizer_has_symmetric_curvature,
@@ -113,12 +123,12 @@ CHECKS = [
 
 
 def _calibrated(quantizer: type[Quantizer]) -> Iterator[tuple[Quantizer, Tensor]]:
-    for q, values in _examples(quantizer):
+    for q, values in _examples(quantizer):  # type: ignore[arg-type]  # classes are hashable
         yield deepcopy(q), values
 
 
 @lru_cache
-def _examples(quantizer: Callable[..., Quantizer]) -> list[tuple[Quantizer, Tensor]]:
+def _examples(quantizer: type[Quantizer]) -> list[tuple[Quantizer, Tensor]]:
     """Quantizers of every width, for a weight per channel and per tensor, and for inputs of either sign, each
     calibrated by every rule."""
     generator = torch.Generator().manual_seed(0)
