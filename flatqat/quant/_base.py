@@ -96,7 +96,7 @@ class Quantizer(nn.Module):
 
     def carried_back(self, v: Tensor) -> Tensor:
         """Q(v) in the scale of `v`: what a method may compare with `v` or put in its place."""
-        return self.denormalize(self(v), v)
+        return self.denormalize(self(v), v) if self.enabled else v
 
     @property
     def size(self) -> Tensor:

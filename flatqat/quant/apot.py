@@ -71,7 +71,7 @@ class APoT(Quantizer):
 
     @property
     def step_size(self) -> Tensor:
-        mean_distance: float = float(self.levels[-1] - self.levels[0]) / self.high
+        mean_distance: float = (1 - self.lowest) / self.high
         return self.size * mean_distance
 
     def normalize(self, v: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class APoT(Quantizer):
         alpha = self.size
         with torch.no_grad():
             ratio = u / alpha
-            clipped = ratio.clamp(float(self.levels[0]), 1.0)
+            clipped = ratio.clamp(self.lowest, 1)
             level = lookup(self.levels, bucketize(clipped, self.middles))
             level = torch.where(clipped.isnan(), clipped, level)
             inside = clipped == ratio
@@ -107,7 +107,7 @@ class APoT(Quantizer):
 
     def inside(self, v: Tensor) -> Tensor:
         ratio = self.normalize(full_precision(v)) / self.size
-        within: Tensor = (ratio >= self.levels[0]) & (ratio <= 1)
+        within: Tensor = (ratio >= self.lowest) & (ratio <= 1)
         return within
 
     def set_signed(self, signed: bool) -> None:
@@ -118,9 +118,10 @@ class APoT(Quantizer):
         """The codes 0 .. high number the levels; an odd count of them has a sign."""
         super().set_bounds(low, high)
         signed = high % 2 == 0
+        self.lowest = -1.0 if signed else 0.0
         rising = self.magnitudes(self.bits - signed)
-        levels = torch.tensor(([-level for level in rising[:0:-1]] if signed else []) + list(rising))
-        self.levels = levels.to(self.scale)
+        below = [-level for level in reversed(rising[1:])] if signed else []
+        self.levels = torch.tensor([*below, *rising]).to(self.scale)
         self.middles = (self.levels[1:] + self.levels[:-1]) / 2
 
     @torch.no_grad()

@@ -70,8 +70,9 @@ class _EWGS(torch.autograd.Function):
         (grad,) = grads
         inside, codes, residual = ctx.saved_tensors
         through = (residual * grad.sign()).mul_(ctx.delta).add_(1).mul_(grad).mul_(inside)
-        on_scale = (grad * codes).sub_(through * (codes + residual)).sum_to_size(ctx.shape)
-        on_offset = (grad - through).sum_to_size(ctx.shape)
+        stopped = grad - through
+        on_scale = (stopped * codes).sub_(through * residual).sum_to_size(ctx.shape)
+        on_offset = stopped.sum_to_size(ctx.shape)
         return through, on_scale * ctx.factor, on_offset * ctx.factor, None, None, None
 
 

@@ -6,7 +6,7 @@ are left out, which leaves weights up to 5 bits and unsigned inputs up to 4 as t
 around zero alone, where they make no difference to the layer's sum.
 
 Source: Miyashita et al. 2016 (arXiv 1603.01025) and Zhou et al. 2017, INQ (arXiv 1702.03044), in the form
-that Li, Dong, Wang 2020 compare APoT with (arXiv 1909.13144, section 2).
+that Li, Dong, Wang 2020 compare APoT with (arXiv 1909.13144, section 2). At 2 bits it is APoT.
 """
 
 from flatqat.quant.apot import APoT

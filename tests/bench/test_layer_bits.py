@@ -1,5 +1,8 @@
 """--keep and --layer-bits through the whole benchmark: identity, restoring from the record, tables."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -13,6 +16,7 @@ from flatqat.errors import UsageError
 from flatqat.quant._apply import quantizers
 
 CPU = torch.device("cpu")
+TOY = Path(__file__).with_name("toy.py")
 
 
 def plan(results, **changes):
@@ -64,3 +68,18 @@ def test_a_cell_is_restored_from_its_record_alone(tmp_path):
     assert f"4@apot {own}" in render(store, None, "csv", "method")
     assert r"(keep none; stage1.\*=w2a5,linear=fp)" in render(store, None, "md", "method")
     assert r"qat 4 (keep none; stage1.\*=w2a5,linear=fp)" in render(store, None, "md", "family")
+
+
+def test_the_command_line_takes_both_and_names_the_nearest_layer(flatqat, tmp_path):
+    command = ["bench", "run", "--plugin", TOY, "--suite", "toy", "--method", "qat"]
+    command += ["--results", tmp_path, "--dry-run"]
+    given = ["--keep", "first,linear", "--layer-bits", "stage1.*=8", "--layer-bits", "linear=fp"]
+    plain, other = flatqat(*command), flatqat(*command, *given)
+    assert plain.returncode == other.returncode == 0, other.stderr
+    ids = [re.findall(r"tiny-qat-4-s0-(\w+)", done.stdout) for done in (plain, other)]
+    assert len(ids[0]) == len(ids[1]) == 1
+    assert ids[0] != ids[1]
+    wrong = flatqat(*command, "--keep", "stage9.*")
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("error: unknown layer of --keep 'stage9.*': expected one of conv1, first,")
+    assert "did you mean 'stage" in wrong.stderr

@@ -188,6 +188,11 @@ def test_pot_levels_of_four_bits():
     assert q.levels.tolist() == [0, *(2.0**-i for i in range(14, -1, -1))]
 
 
+def test_at_two_bits_both_are_one():
+    for values in (NEVER_NEGATIVE, SIGNED):
+        assert torch.equal(calibrated(PoT, 2, values).levels, calibrated(APoT, 2, values).levels)
+
+
 def test_apot_projects_by_hand():
     """4-bit weights, α = 1: magnitudes 0, 1, 2, 3, 4, 6, 8, 10 tenths."""
     q = APoT(bits=4, role="weight")
