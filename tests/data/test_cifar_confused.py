@@ -77,7 +77,7 @@ CONFUSED = {
             "folders",
             other_folders(CIFAR100, CIFAR10),
             "each of airplane, .*, truck, got apple, .*, bottle, 90 more besides and airplane, .*, truck "
-            "missing; these are other classes",
+            "missing; these classes are those of another set",
         ),
     },
     CIFAR100: {
@@ -117,12 +117,13 @@ CONFUSED = {
             "folders",
             other_folders(CIFAR10, CIFAR100),
             "each of apple, .*, bottle, 90 more, got airplane, .*, truck besides and apple, .* 90 more "
-            "missing; these are other classes",
+            "missing; these classes are those of another set",
         ),
         "folders of superclasses": (
             "folders",
             superclasses,
-            r"got superclass_0, .* 10 more besides and apple, .* 90 more missing; these are other classes",
+            "got superclass_0, .* 10 more besides and apple, .* 90 more missing; "
+            "these classes are those of another set",
         ),
         "crab without its b": (
             "folders",

@@ -23,7 +23,8 @@ def read(folder: Path, classes: tuple[str, ...]) -> Stored:
     got = {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
     if got != set(classes):
         missing, other = sorted(set(classes) - got), sorted(got - set(classes))
-        mend = "rename or complete the folders" if got & set(classes) else "these are other classes"
+        known = not got.isdisjoint(classes)
+        mend = "rename or complete the folders" if known else "these classes are those of another set"
         raise DataError(
             f"{folder}: expected a folder for each of {_few(classes)}, "
             f"got {_few(other)} besides and {_few(missing)} missing; {mend}"
