@@ -13,7 +13,7 @@ from PIL import Image
 
 from flatqat.data.cifar_sets import CIFAR10, CIFAR100, Cifar
 
-SMALL = {"train": 400, "test": 200}
+SMALL = {"train": 200, "test": 200}
 
 #: Folder and pickles of the original archives.
 ARCHIVES: dict[Cifar, tuple[str, dict[str, list[str]]]] = {

@@ -15,7 +15,7 @@ from . import cifar_c_files, cifar_files
 
 @pytest.fixture
 def small_counts(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Files of 400 and 200 images are whole, except beside the real data."""
+    """Files of 200 images are whole, except beside the real data."""
     if "shared" not in request.fixturenames:
         for split, count in cifar_files.SMALL.items():
             monkeypatch.setitem(cifar_sets.COUNTS, split, count)

@@ -51,7 +51,7 @@ EACH_LAYOUT = pytest.mark.parametrize("layout", LAYOUTS[CIFAR10])
 def test_every_layout_gives_the_same_images(tmp_path: Path, cifar: Cifar, layout: str) -> None:
     LAYOUTS[cifar][layout](tmp_path)
     test, train, val = (load(cifar, part, tmp_path) for part in ("test", "train", "val"))
-    assert (len(train), len(val), len(test)) == (360, 40, 200)
+    assert (len(train), len(val), len(test)) == (180, 20, 200)
     for split, data in (("test", test), ("train", train), ("train", val)):
         expected = files.images(split, SMALL[split]).transpose(0, 3, 1, 2)[data.ids]
         assert np.array_equal(data.fetch(torch.arange(len(data))), expected)
@@ -70,8 +70,8 @@ def test_every_layout_verifies(tmp_path: Path, cifar: Cifar, layout: str) -> Non
 def test_val_and_train_are_disjoint_parts_of_the_training_file(tmp_path: Path, cifar: Cifar) -> None:
     LAYOUTS[cifar]["batches"](tmp_path)
     train, val = load(cifar, "train", tmp_path).ids, load(cifar, "val", tmp_path).ids
-    assert torch.equal(torch.cat([train, val]).sort().values, torch.arange(400))
-    order = torch.randperm(400, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(torch.cat([train, val]).sort().values, torch.arange(200))
+    order = torch.randperm(200, generator=torch.Generator().manual_seed(0))
     assert torch.equal(torch.cat([train, val]), order)
 
 
@@ -133,7 +133,7 @@ def test_the_live_suite_corrupts_the_test_images(tmp_path: Path, cifar: Cifar) -
     expected = corrupt(clean, torch.arange(200), name="contrast", severity=4, table="cifar")
     assert torch.equal(images, expected / 255)
     assert np.array_equal(labels, files.labels(cifar, 200))
-    assert (len(suite.train(tmp_path)), len(suite.val(tmp_path))) == (360, 40)
+    assert (len(suite.train(tmp_path)), len(suite.val(tmp_path))) == (180, 20)
     assert suite.verify(tmp_path) == verify(cifar, tmp_path)
 
 
