@@ -19,6 +19,8 @@ KNOWN = {
     "qat v1": "411b01edcca5",
     "cifar10-c v1": "a48fc497785b",
     "cifar10-c-live v1": "5da06937383c",
+    "cifar100-c v1": "859b63c3bc52",
+    "cifar100-c-live v1": "0d768451f83c",
     "digits-c v1": "b9aeace50c85",
     "bits": "d05474a7b017",
 }
