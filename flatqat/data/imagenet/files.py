@@ -151,9 +151,7 @@ def folder_names(folder: Path) -> list[str]:
 
 
 def image_names(folder: Path) -> list[str]:
-    return sorted(
-        name for name in os.listdir(folder) if name.endswith(SUFFIXES) and not name.startswith(".")
-    )
+    return sorted(name for name in os.listdir(folder) if name.endswith(SUFFIXES) and not name.startswith("."))
 
 
 def _cause(wrong: list[str], naming: Naming) -> str:
