@@ -20,6 +20,14 @@ KNOWN = {
     "cifar10-c v1": "a48fc497785b",
     "cifar10-c-live v1": "5da06937383c",
     "digits-c v1": "b9aeace50c85",
+    "imagenet-3dcc v1": "cfcd38dc2960",
+    "imagenet-a v1": "effdee2e3fb1",
+    "imagenet-c v1": "8a6d972d66dd",
+    "imagenet-c-bar v1": "9d8d1b19697c",
+    "imagenet-c-live v1": "bb8cd84feb7d",
+    "imagenet-r v1": "4bf20772bff0",
+    "imagenet-sketch v1": "253913694b9a",
+    "imagenet-v2 v1": "788c7c5b60d8",
     "bits": "d05474a7b017",
 }
 

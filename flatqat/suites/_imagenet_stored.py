@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flatqat.data.imagenet.names import CorruptedSet
 from flatqat.spec import Finding, Suite
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from flatqat.data.images import ImageData
 
 
-def stored(wanted: CorruptedSet, *, name: str, about: str, normalizer: str | None = None) -> Suite:
-    """`id` and every corruption at five severities, all of the same images; `about` ends the protocol."""
+def stored(wanted: CorruptedSet, *, name: str, about: str, **more: Any) -> Suite:
+    """`id` and every corruption at five severities, all of the same images; `about` tells of the latter."""
     return _imagenet.suite(
         name=name,
         title=f"ImageNet and {wanted.title}",
@@ -35,7 +35,7 @@ def stored(wanted: CorruptedSet, *, name: str, about: str, normalizer: str | Non
         ),
         verify=partial(_verify, wanted=wanted),
         absent=partial(_absent, wanted=wanted),
-        normalizer=normalizer,
+        **more,
     )
 
 

@@ -4,7 +4,7 @@ from flatqat.data.imagenet.names import IMAGENET_R
 from flatqat.suites._imagenet_natural import of_200_classes
 
 SUITE = of_200_classes(
-    "renditions",
+    "imagenet-r",
     IMAGENET_R,
     name="imagenet-r",
     about="30,000 renditions of 200 classes",

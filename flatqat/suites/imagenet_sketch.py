@@ -4,7 +4,7 @@ from flatqat.data.imagenet.names import IMAGENET_SKETCH
 from flatqat.suites._imagenet_natural import of_all_classes
 
 SUITE = of_all_classes(
-    ("sketch", IMAGENET_SKETCH),
+    ("imagenet-sketch", IMAGENET_SKETCH),
     name="imagenet-sketch",
     title="ImageNet and ImageNet-Sketch",
     about="50,889 sketches",

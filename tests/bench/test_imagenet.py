@@ -90,10 +90,10 @@ def test_with_training_images_every_method_runs(tmp_path):
     assert record.cell.budget == "default"
     assert record.train["steps"] == 2
     assert {shift: scores["top1"].n for shift, scores in record.scores.items()} == {
-        "val": 3, "id": 3, "renditions": 8, "id_1000": 12,
+        "val": 3, "id": 3, "imagenet-r": 8, "id_1000": 12,
     }  # fmt: skip
     assert "short side 56" in record.protocol["preprocessing"]
-    assert set(record.scores["renditions"]) == {"top1", "nll", "ece", "top1_unmasked"}
+    assert set(record.scores["imagenet-r"]) == {"top1", "nll", "ece", "top1_unmasked"}
     assert record.flatness["quantized"]["images"] == 4
 
 

@@ -90,7 +90,7 @@ def test_normalizers_and_baselines() -> None:
 
 
 @pytest.mark.parametrize(("name", "shift", "wanted"), [
-    ("imagenet-r", "renditions", IMAGENET_R), ("imagenet-a", "adversarial", IMAGENET_A),
+    ("imagenet-r", "imagenet-r", IMAGENET_R), ("imagenet-a", "imagenet-a", IMAGENET_A),
 ])  # fmt: skip
 def test_sets_of_200_classes_are_masked_like_their_id_set(
     name: str, shift: str, wanted: NaturalSet, root: Path
@@ -107,6 +107,17 @@ def test_sets_of_200_classes_are_masked_like_their_id_set(
     assert set(masked.labels.tolist()) == set(files.NUMBERS.values()) & set(only)
     assert len(whole) == len(files.NUMBERS) > len(masked)
     assert set(found[shift].build(root).labels.tolist()) <= set(only)
+
+
+def test_published_figures_name_shifts_that_there_are() -> None:
+    """And ImageNet's own are of a suite whose images are cut as each model asks."""
+    from flatqat.bench.canary import figures
+
+    for figure in figures():
+        if figure.suite.startswith("imagenet") and figure.metric == "top1":
+            names = {part for name in shifts(load(figure.suite)) for part in (name, name.partition("/")[0])}
+            assert figure.shift in names
+            assert figure.shift != "id" or load(figure.suite).framed
 
 
 def test_variants_of_v2() -> None:
@@ -217,3 +228,22 @@ def test_verifying_imports_no_torch(root: Path) -> None:
 
 def test_a_table_of_classes_ships_with_the_package() -> None:
     assert Path(classes.__file__).with_name("classes.txt").is_file()
+
+
+def test_generated_images_are_read_back_paired(tmp_path: Path) -> None:
+    """Made of a flat folder with labels beside it, read as official ones are, equal up to the JPEG codec."""
+    from flatqat.bench.generate import generate_suite
+    from flatqat.data.imagenet.files import in_class_folders
+
+    two = {1: 65, 970: 0}
+    files.listed(files.flat_val(tmp_path, two) / "imagenet" / "val.txt", two)
+    made = tmp_path / "imagenet-c"
+    generate_suite(
+        "imagenet-c", tmp_path / "imagenet" / "val", made, ("contrast",), (2,), threads=1, workers=0
+    )
+    suite = load("imagenet-c-live")
+    live = shifts(suite)["contrast/2"].build(tmp_path)
+    stored = in_class_folders(made / "contrast" / "2")
+    assert stored.ids.tolist() == live.ids.tolist() == [1, 970]
+    assert stored.labels.tolist() == live.labels.tolist()
+    assert (stored.load().fetch(torch.arange(2)) / 255 - live.batch(torch.arange(2))[0]).abs().max() < 3 / 255

@@ -59,8 +59,7 @@ def scored_images(root: Path | None, only: tuple[int, ...] | None = None) -> Ima
             f"got {contents(base)}; point --data-root at the folder that holds imagenet"
         )
     folder, place = found
-    images = in_class_folders(folder) if folder_names(folder) else _flat(folder, place)
-    _check_order(images)
+    images = _listed(folder, place)
     if only is None:
         return images
     chosen = images.of_classes(only)
@@ -98,6 +97,23 @@ def _part(root: Path | None, *, held_out: bool) -> "ImageData":
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
     count = min(MOST_HELD_OUT, max(1, int(SHARE_HELD_OUT * len(images))))
     return images.load().subset(order[-count:] if held_out else order[:-count])
+
+
+def corruptible(folder: Path) -> "tuple[ImageData, list[str]]":
+    """The images of a folder of validation images, and `<wnid>/<image>.JPEG` for each corrupted copy."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: expected a folder of ImageNet's validation images, got none")
+    images, wnids = _listed(folder.resolve(), folder.resolve().parent), classes.wnids()
+    stems = (name.rpartition("/")[2].rpartition(".")[0] for name in images.names)
+    names = [f"{wnids[label]}/{stem}.JPEG" for label, stem in zip(images.labels, stems, strict=True)]
+    return images.load(), names
+
+
+def _listed(folder: Path, place: Path) -> Images:
+    """Class folders, or a flat folder with labels in it or above it, up to `place`."""
+    images = in_class_folders(folder) if folder_names(folder) else _flat(folder, place)
+    _check_order(images)
+    return images
 
 
 def _flat(folder: Path, place: Path) -> Images:
