@@ -176,14 +176,20 @@ def _trainable(root: Path | None) -> str:
     return ""
 
 
+def _complete(root: Path | None) -> frozenset[str]:
+    return frozenset()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
     """An ID set and its shifts. `train` and `val` are ID only: nothing else may select anything.
 
-    Images that have no common size of their own (`framed`) are cut as the model's source asks for; in
-    training `view(frame, seed)` cuts them at random instead. `augment` acts on whole batches after that.
+    Images that have no common size of their own are cut as the model's source asks for where the suite is
+    `framed`, else by the default Frame; in training `view(frame, seed)` cuts them at random instead.
+    `augment` acts on whole batches after that.
     `untrainable(root)` says why nothing can be trained on what lies on disk; the budget `eval` is used then,
-    and `train` gives the ID images that grids are calibrated on.
+    and `train` gives the ID images that grids are calibrated on. `absent(root)` names shifts outside of the
+    headline that are not on disk: they are left out.
 
     With `new_head` models start from weights made for other classes, and their last layer is drawn anew.
 
@@ -212,6 +218,7 @@ class Suite:
     framed: bool = False
     view: "Callable[[Frame, int], View] | None" = None
     untrainable: Callable[[Path | None], str] = _trainable
+    absent: Callable[[Path | None], frozenset[str]] = _complete
     targets: tuple[str, ...] = ()
     member: "Callable[[str, int], Suite] | None" = None
     split: str = ""
@@ -228,6 +235,16 @@ class Suite:
     @property
     def default_budget(self) -> str:
         return next(iter(self.budgets))
+
+    def frame_for(self, asked: Frame) -> Frame:
+        """How images without a common size are cut for a model whose source asks for a frame."""
+        return asked if self.framed else Frame()
+
+    def on_disk(self, root: Path | None) -> "Suite":
+        """The suite without the shifts that are `absent`; itself where there are none."""
+        gone = self.absent(root)
+        kept = tuple(shift for shift in self.shifts if shift.headline or shift.name not in gone)
+        return replace(self, shifts=kept) if len(kept) < len(self.shifts) else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,14 @@ KNOWN = {
     "cifar100-c v1": "859b63c3bc52",
     "cifar100-c-live v1": "0d768451f83c",
     "digits-c v1": "b9aeace50c85",
+    "imagenet-3dcc v1": "cfcd38dc2960",
+    "imagenet-a v1": "effdee2e3fb1",
+    "imagenet-c v1": "8a6d972d66dd",
+    "imagenet-c-bar v1": "9d8d1b19697c",
+    "imagenet-c-live v1": "bb8cd84feb7d",
+    "imagenet-r v1": "4bf20772bff0",
+    "imagenet-sketch v1": "253913694b9a",
+    "imagenet-v2 v1": "788c7c5b60d8",
     "bits": "d05474a7b017",
 }
 

@@ -44,7 +44,8 @@ def _time(job: Job, request: Request, device: torch.device) -> tuple[float, floa
     quantize_(model.net, job.quant)
     model.to(device)
     data = job.suite.train(request.data_root)
-    x, y = data.seen(cut(model.frame)).batch(torch.arange(min(job.budget.batch_size, len(data))), device)
+    seen = data.seen(cut(job.suite.frame_for(model.frame)))
+    x, y = seen.batch(torch.arange(min(job.budget.batch_size, len(data))), device)
     method_type = registry.load(registry.METHODS, job.cell.method)
     method = method_type(
         Setup(model=model, loss=F.cross_entropy, budget=job.budget, amp=request.amp), job.config

@@ -61,7 +61,8 @@ def score(
     meters = {job.cell.id: meter(suite.task, suite.classes, shift.only) for job in waiting}
     alike: dict[Frame | None, list[str]] = {}
     for cell_id in meters:
-        alike.setdefault(models[cell_id].frame if data.through else None, []).append(cell_id)
+        frame = suite.frame_for(models[cell_id].frame) if data.through else None
+        alike.setdefault(frame, []).append(cell_id)
     for frame, cell_ids in alike.items():
         seen = data.seen(cut(frame) if frame else None)
         for images, labels in seen.batches(_batch_size(seen, device), device, request.workers):

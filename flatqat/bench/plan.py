@@ -103,9 +103,11 @@ def make_plan(request: Request) -> Plan:
             f"results folder {request.results}: expected a folder, got a file; choose another with --results"
         )
     jobs: dict[str, Job] = {}
+    there: dict[int, tuple[Suite, Suite]] = {}  # the same suite for all seeds: each shift is read once
     for name in request.suites:
         for seed in request.seeds:
-            for suite in members(name, seed):
+            for whole in members(name, seed):
+                _, suite = there.setdefault(id(whole), (whole, whole.on_disk(request.data_root)))
                 for model in request.models or (suite.default_model,):
                     base, weights, lacking = _base(suite, model, seed, request)
                     for method, spec in _variants(request.methods, specs):

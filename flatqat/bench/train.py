@@ -38,7 +38,7 @@ def train(job: Job, request: Request, store: Store, device: torch.device, progre
     model = starting_point(job, store)
     quantize_(model.net, job.quant)
     model.to(device)
-    data, frame = job.suite.train(request.data_root), model.frame
+    data, frame = job.suite.train(request.data_root), job.suite.frame_for(model.frame)
     method = registry.load(registry.METHODS, job.cell.method)(
         Setup(model=model, loss=F.cross_entropy, budget=job.budget, amp=request.amp), job.config
     )
