@@ -40,7 +40,7 @@ def estimate(jobs: Sequence[Job], request: Request, device: torch.device) -> flo
 
 def _time(job: Job, request: Request, device: torch.device) -> tuple[float, float]:
     """Seconds of a training step, and of scoring one image."""
-    model = build(job.cell.model, classes=job.suite.classes, seed=0)
+    model = build(job.cell.model, classes=job.suite.classes, seed=0, frame=job.suite.frame)
     quantize_(model.net, job.quant)
     model.to(device)
     data = job.suite.train(request.data_root)

@@ -52,7 +52,7 @@ def _check_model(suite: Suite, model: str, root: Path | None) -> None:
 
     from flatqat.models._base import build
 
-    net = build(model, classes=suite.classes, seed=0).eval()
+    net = build(model, classes=suite.classes, seed=0, frame=suite.frame).eval()
     clean, shifted = (data.seen(cut(net.frame)) for data in (suite.val(root), suite.shifts[-1].build(root)))
     for data in (clean, shifted):
         images, _ = data.batch(torch.arange(2))
