@@ -22,6 +22,11 @@ KNOWN = {
     "cifar100-c v1": "859b63c3bc52",
     "cifar100-c-live v1": "0d768451f83c",
     "digits-c v1": "b9aeace50c85",
+    "domainnet v1": "2c6f800e7dc9",
+    "officehome v1": "a17011e9dd4c",
+    "pacs v1": "4df526d2d2cf",
+    "terraincognita v1": "adc840d10e4b",
+    "vlcs v1": "373e42203b8f",
     "bits": "d05474a7b017",
 }
 
