@@ -84,7 +84,9 @@ class Frame:
 
     def __str__(self) -> str:
         size = f"{self.resize}x{self.resize}" if self.squash else f"short side {self.resize}"
-        return f"resized to {size} ({self.interpolation}, antialiased), centre crop {self.crop}"
+        resized = f"resized to {size} ({self.interpolation}, antialiased)"
+        whole = self.squash and self.resize == self.crop
+        return f"{resized}, no crop" if whole else f"{resized}, centre crop {self.crop}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,8 @@ class Budget:
     """How long and how a suite trains: optimisation steps, not epochs, so that cost is known beforehand.
 
     `select_every` steps the model is scored on `val`, and the best weights of those are kept besides the last
-    ones (0: the last ones alone). With `frozen_batchnorm` the start's BatchNorm statistics stay.
+    ones (0: the last ones alone). With `frozen_batchnorm` the start's BatchNorm statistics stay; training
+    from scratch, which makes the start, estimates them.
     """
 
     pretrain_steps: int
@@ -184,8 +187,8 @@ def _complete(root: Path | None) -> frozenset[str]:
 class Suite:
     """An ID set and its shifts. `train` and `val` are ID only: nothing else may select anything.
 
-    Images that have no common size of their own are cut as the model's source asks for where the suite is
-    `framed`, else by the default Frame; in training `view(frame, seed)` cuts them at random instead.
+    Images that have no common size of their own (`framed`) are cut as the model's source asks for, or by the
+    suite's own `frame` for all models alike; in training `view(frame, seed)` cuts them at random instead.
     `augment` acts on whole batches after that.
     `untrainable(root)` says why nothing can be trained on what lies on disk; the budget `eval` is used then,
     and `train` gives the ID images that grids are calibrated on. `absent(root)` names shifts outside of the
@@ -193,7 +196,9 @@ class Suite:
 
     With `new_head` models start from weights made for other classes, and their last layer is drawn anew.
 
-    A family of suites, one for each left-out domain, has `targets`; `member(target, seed)` is one of them.
+    A family of suites, one for each left-out domain, has `targets`; `member(target, seed)` is one of them,
+    called `family@target`, and a member knows the `targets` of its family too. Where the seed decides which
+    images train and which are scored, `split` says so: it is not empty, and differs from seed to seed.
     `corruptible(folder)` gives the clean images of which `suites generate` makes the suite's corrupted ones,
     and the names of their files. `normalizer` and `baseline` name the constants of mCE and of effective
     robustness, see `flatqat.metrics`.
@@ -216,6 +221,7 @@ class Suite:
     augment: "Callable[[Tensor, Generator], Tensor] | None" = None
     new_head: bool = False
     framed: bool = False
+    frame: "Frame | None" = None
     view: "Callable[[Frame, int], View] | None" = None
     untrainable: Callable[[Path | None], str] = _trainable
     absent: Callable[[Path | None], frozenset[str]] = _complete
@@ -235,10 +241,6 @@ class Suite:
     @property
     def default_budget(self) -> str:
         return next(iter(self.budgets))
-
-    def frame_for(self, asked: Frame) -> Frame:
-        """How images without a common size are cut for a model whose source asks for a frame."""
-        return asked if self.framed else Frame()
 
     def on_disk(self, root: Path | None) -> "Suite":
         """The suite without the shifts that are `absent`; itself where there are none."""

@@ -30,6 +30,11 @@ KNOWN = {
     "imagenet-r v1": "4bf20772bff0",
     "imagenet-sketch v1": "253913694b9a",
     "imagenet-v2 v1": "788c7c5b60d8",
+    "domainnet v1": "2c6f800e7dc9",
+    "officehome v1": "a17011e9dd4c",
+    "pacs v1": "4df526d2d2cf",
+    "terraincognita v1": "adc840d10e4b",
+    "vlcs v1": "373e42203b8f",
     "bits": "d05474a7b017",
 }
 

@@ -40,11 +40,11 @@ def estimate(jobs: Sequence[Job], request: Request, device: torch.device) -> flo
 
 def _time(job: Job, request: Request, device: torch.device) -> tuple[float, float]:
     """Seconds of a training step, and of scoring one image."""
-    model = build(job.cell.model, classes=job.suite.classes, seed=0)
+    model = build(job.cell.model, classes=job.suite.classes, seed=0, frame=job.suite.frame)
     quantize_(model.net, job.quant)
     model.to(device)
     data = job.suite.train(request.data_root)
-    seen = data.seen(cut(job.suite.frame_for(model.frame)))
+    seen = data.seen(cut(model.frame))
     x, y = seen.batch(torch.arange(min(job.budget.batch_size, len(data))), device)
     method_type = registry.load(registry.METHODS, job.cell.method)
     method = method_type(

@@ -61,7 +61,7 @@ def score(
     meters = {job.cell.id: meter(suite.task, suite.classes, shift.only) for job in waiting}
     alike: dict[Frame | None, list[str]] = {}
     for cell_id in meters:
-        frame = suite.frame_for(models[cell_id].frame) if data.through else None
+        frame = models[cell_id].frame if data.through else None
         alike.setdefault(frame, []).append(cell_id)
     for frame, cell_ids in alike.items():
         seen = data.seen(cut(frame) if frame else None)

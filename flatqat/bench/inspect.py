@@ -36,8 +36,7 @@ def flatness_of_cell(
     prepare(on, threads)
     model = restore(record.cell, suite, store, on)
     count = images or record.protocol["budget"]["flatness_images"]
-    frame = suite.frame_for(model.frame)
-    batches = measure.flatness_batches(record.cell, suite.train(data_root), count, on, frame=frame)
+    batches = measure.flatness_batches(record.cell, suite.train(data_root), count, on, frame=model.frame)
     progress = progress_for(terminal(stderr=True))
     with progress.task(f"flatness {record.cell.label}", measure.work(draws)) as advance:
         found = measure.flatness_of(
@@ -55,8 +54,7 @@ def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
     store = Store(results)
     record, suite = _find(store, name)
     model = restore(record.cell, suite, store)
-    frame = suite.frame_for(model.frame)
-    ((images, _), *_) = flatness_batches(record.cell, suite.train(data_root), 256, "cpu", frame=frame)
+    ((images, _), *_) = flatness_batches(record.cell, suite.train(data_root), 256, "cpu", frame=model.frame)
     rows = audit(model.net, model.normalize(images))
     table = plain_table(
         "layer", "tensor", "bits", "codes", "levels", "clipped", "", left=("layer", "tensor", "")

@@ -51,7 +51,7 @@ class Selection:
     def _val_top1(self) -> float:
         """Percent."""
         model, data = self.model.eval(), self.job.suite.val(self.request.data_root)
-        seen = data.seen(cut(self.job.suite.frame_for(model.frame)))
+        seen = data.seen(cut(model.frame))
         correct = torch.cat(
             [
                 (model(x).argmax(1) == y).cpu().double()

@@ -27,7 +27,7 @@ def try_model(model: str, suite: Suite, weights: Path | None) -> str:
     from flatqat.models._base import build
     from flatqat.models._weights import load_weights_
 
-    built = build(model, classes=suite.classes, seed=0)
+    built = build(model, classes=suite.classes, seed=0, frame=suite.frame)
     if weights is not None:
         load_weights_(built.net, weights, new_head=suite.new_head)
     return built.preprocessing

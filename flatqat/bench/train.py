@@ -38,7 +38,7 @@ def train(job: Job, request: Request, store: Store, device: torch.device, progre
     model = starting_point(job, store)
     quantize_(model.net, job.quant)
     model.to(device)
-    data, frame = job.suite.train(request.data_root), job.suite.frame_for(model.frame)
+    data, frame = job.suite.train(request.data_root), model.frame
     method = registry.load(registry.METHODS, job.cell.method)(
         Setup(model=model, loss=F.cross_entropy, budget=job.budget, amp=request.amp), job.config
     )
@@ -81,11 +81,12 @@ def train(job: Job, request: Request, store: Store, device: torch.device, progre
 
 def starting_point(job: Job, store: Store) -> Normalized:
     """The full-precision network that a job starts from: a file, another cell's weights, or fresh ones."""
-    model = build(job.cell.model, classes=job.suite.classes, seed=job.cell.derive_seed("init"))
+    suite, seed = job.suite, job.cell.derive_seed("init")
+    model = build(job.cell.model, classes=suite.classes, seed=seed, frame=suite.frame)
     if job.start is not None:
         load_stored_(model.net, store.weights_path(job.start.cell))
     elif job.weights is not None:
-        load_weights_(model.net, job.weights, new_head=job.suite.new_head)
+        load_weights_(model.net, job.weights, new_head=suite.new_head)
     return model
 
 

@@ -57,9 +57,8 @@ def _check_model(suite: Suite, model: str, root: Path | None) -> None:
 
     from flatqat.models._base import build
 
-    net = build(model, classes=suite.classes, seed=0).eval()
-    view = cut(suite.frame_for(net.frame))
-    clean, shifted = (data.seen(view) for data in (suite.val(root), suite.shifts[-1].build(root)))
+    net = build(model, classes=suite.classes, seed=0, frame=suite.frame).eval()
+    clean, shifted = (data.seen(cut(net.frame)) for data in (suite.val(root), suite.shifts[-1].build(root)))
     for data in (clean, shifted):
         images, _ = data.batch(torch.arange(2))
         with torch.no_grad():

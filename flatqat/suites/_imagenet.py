@@ -52,6 +52,7 @@ def suite(**parts: Any) -> Suite:
         "train": _train,
         "val": _val,
         "budgets": BUDGETS,
+        "framed": True,
         "view": _view,
         "untrainable": _untrainable,
     }

@@ -76,7 +76,6 @@ def _natural(
         shifts=shifts,
         verify=partial(_verify, sets=sets),
         absent=partial(_absent, sets=dict(zip((s.name for s in shifts[1:]), sets, strict=False))),
-        framed=True,
         baseline=baseline,
     )
 

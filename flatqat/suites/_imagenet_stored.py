@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flatqat.data.imagenet.names import CorruptedSet
-from flatqat.spec import Finding, Suite
+from flatqat.spec import Finding, Frame, Suite
 from flatqat.suites import _imagenet
 from flatqat.suites._corruptions import EXTRA, shifts
 
@@ -35,6 +35,7 @@ def stored(wanted: CorruptedSet, *, name: str, about: str, **more: Any) -> Suite
         ),
         verify=partial(_verify, wanted=wanted),
         absent=partial(_absent, wanted=wanted),
+        frame=Frame(),
         **more,
     )
 

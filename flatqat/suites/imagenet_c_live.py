@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flatqat.spec import Finding
+from flatqat.spec import Finding, Frame
 from flatqat.suites import _imagenet
 from flatqat.suites._corruptions import live, shifts
 
@@ -32,4 +32,5 @@ SUITE = _imagenet.suite(
     layout=_imagenet.LAYOUT,
     shifts=shifts(_imagenet.clean, _corrupted, extra=True),
     verify=_verify,
+    frame=Frame(),
 )

@@ -60,7 +60,8 @@ def test_common_ground(name: str) -> None:
     assert (suite.name, suite.classes, suite.default_model) == (name, 1000, "torchvision:resnet50")
     assert list(suite.budgets) == ["default", "smoke", "eval"]
     assert (suite.budgets["eval"].pretrain_steps, suite.budgets["eval"].steps) == (0, 0)
-    assert suite.framed == (name in NATURAL)
+    assert suite.framed
+    assert suite.frame == (None if name in NATURAL else Frame())
     for words in ("50,000 validation images", "no mask", "without training images", "grids are calibrated"):
         assert words in suite.protocol
 
@@ -117,7 +118,7 @@ def test_published_figures_name_shifts_that_there_are() -> None:
         if figure.suite.startswith("imagenet") and figure.metric == "top1":
             names = {part for name in shifts(load(figure.suite)) for part in (name, name.partition("/")[0])}
             assert figure.shift in names
-            assert figure.shift != "id" or load(figure.suite).framed
+            assert figure.shift != "id" or load(figure.suite).frame is None
 
 
 def test_variants_of_v2() -> None:
@@ -163,13 +164,6 @@ def test_the_real_images_corrupted_live(shared: Path) -> None:
         images, _ = shifts(suite)[name].build(shared / "data").sample(2).batch(torch.arange(2))
         assert images.shape == clean.shape == (2, 3, 224, 224)
         assert 0.001 < (images - clean).abs().mean() < 0.5
-
-
-def test_frames() -> None:
-    """Only images that are nobody's choice are cut as a model asks."""
-    asked = Frame(resize=320, crop=288, interpolation="bicubic")
-    assert load("imagenet-r").frame_for(asked) == asked
-    assert load("imagenet-c").frame_for(asked) == load("imagenet-c-live").frame_for(asked) == Frame()
 
 
 def test_training_cuts_at_random() -> None:
