@@ -248,12 +248,11 @@ def _check_model(model: str, suite: Suite, weights: Path | None, *, new_head: bo
 
     Returns its preprocessing in words.
     """
-    from flatqat.models._base import build
-    from flatqat.models._weights import load_weights_
+    from flatqat.models._base import build, load_start_
 
     normalized = build(model, classes=suite.classes, seed=0)
     if weights is not None:
-        load_weights_(normalized.net, weights, new_head=new_head)
+        load_start_(normalized, model, weights, new_head=new_head)
     return normalized.preprocessing
 
 

@@ -14,5 +14,5 @@ def require(module: str, *, extra: str) -> Any:
         if error.name != module.partition(".")[0]:
             raise
         raise UsageError(
-            f"{module} is not installed; install it with: pip install 'flatqat[{extra}]'"
+            f"{error.name} is not installed; install it with: pip install 'flatqat[{extra}]'"
         ) from None
