@@ -57,7 +57,15 @@ def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
     ((images, _), *_) = flatness_batches(record.cell, suite.train(data_root), 256, "cpu", frame=model.frame)
     rows = audit(model.net, model.normalize(images))
     table = plain_table(
-        "layer", "tensor", "bits", "codes", "levels", "clipped", "", left=("layer", "tensor", "")
+        "layer",
+        "tensor",
+        "bits",
+        "codes",
+        "levels",
+        "clipped",
+        "",
+        left=("layer", "tensor", ""),
+        wrapped=("layer", ""),
     )
     for row in rows:
         if row.bits is None:

@@ -19,8 +19,7 @@ from flatqat.bench.select import Selection, snapshot
 from flatqat.bench.store import Store, write_atomically
 from flatqat.errors import TrainingFailed
 from flatqat.methods._base import Setup
-from flatqat.models._base import Normalized, build
-from flatqat.models._weights import load_weights_
+from flatqat.models._base import Normalized, build, load_start_
 from flatqat.quant._apply import quantize_
 from flatqat.quant._audit import audit, summary
 
@@ -68,8 +67,9 @@ def train(job: Job, request: Request, store: Store, device: torch.device, progre
     for name, tensor in last.items():
         if not tensor.isfinite().all():
             raise TrainingFailed(f"{name} is not finite after training")
-    if job.quant.act_bits is not None and audited["floating"]:
-        progress.say(f"{job.title}: left in floating point: {', '.join(audited['floating'])}")
+    asked = [what for what in audited["floating"] if job.quant.act_bits or not what.endswith(" input")]
+    if asked and not job.quant.is_fp:
+        progress.say(f"{job.title}: left in floating point: {', '.join(asked)}")
     seconds = round(perf_counter() - began, 2)
     log = {"steps": method.total_steps, "last_loss": loss, "seconds": seconds, "audit": audited}
     chosen = last
@@ -86,7 +86,7 @@ def starting_point(job: Job, store: Store) -> Normalized:
     if job.start is not None:
         load_stored_(model.net, store.weights_path(job.start.cell))
     elif job.weights is not None:
-        load_weights_(model.net, job.weights, new_head=suite.new_head)
+        load_start_(model, job.cell.model, job.weights, new_head=suite.new_head)
     return model
 
 
