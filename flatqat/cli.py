@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from flatqat import registry
-from flatqat.cli_bench import CellName, DataRoot, Device, Plugin, Results, Threads, add_plugins, bench
+from flatqat.cli_bench import (
+    DEFAULT_WORKERS,
+    CellName,
+    DataRoot,
+    Device,
+    Plugin,
+    Results,
+    Threads,
+    Workers,
+    add_plugins,
+    bench,
+    split,
+)
 from flatqat.errors import FlatqatError
 
 BUG = 70  # EX_SOFTWARE
@@ -80,6 +92,36 @@ def suites_verify(
         word = "ok   " if finding.ok else "part " if finding.partial else "WRONG"
         typer.echo(f"{word} {finding.what}{mend}")
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 2)
+
+
+@suites.command("generate")
+def suites_generate(
+    name: Annotated[str, typer.Argument(help="A suite of corruptions that is read from disk.")],
+    source: Annotated[Path, typer.Option("--from", metavar="DIR", help="Folder of the clean images.")],
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write; may be there in part.")],
+    corruption: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Corruptions.  [default: all 19]")
+    ] = None,
+    severity: Annotated[
+        list[int] | None, typer.Option(min=1, max=5, metavar="N", help="Severities.  [default: all 5]")
+    ] = None,
+    threads: Threads = 1,
+    workers: Workers = DEFAULT_WORKERS,
+) -> None:
+    """Make a suite's corrupted images from clean ones, once and on disk: JPEG files of quality 85.
+
+    Files that are there are kept, so the same command goes on after an interruption. Hashes of each folder
+    are written when it is complete.
+
+    \b
+    Examples:
+      flatqat suites generate imagenet-c --from imagenet/val --to imagenet-c
+      flatqat suites generate imagenet-c --from imagenet/val --to imagenet-c --corruption fog --severity 3
+    """
+    from flatqat.bench.generate import generate_suite
+
+    names = split(corruption)
+    typer.echo(generate_suite(name, source, to, names, tuple(severity or ()), threads, workers))
 
 
 @methods.command("list")

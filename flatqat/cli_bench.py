@@ -10,6 +10,7 @@ from flatqat import registry
 from flatqat.errors import UsageError
 
 DEFAULT_SUITES, DEFAULT_METHODS, DEFAULT_BITS = ("digits-c",), ("fp", "qat", "anchor"), ("4",)
+REFERENCE = "fp"
 DEFAULT_WORKERS = min(8, os.cpu_count() or 1)
 
 bench = typer.Typer(
@@ -95,10 +96,10 @@ def bench_run(
 
     add_plugins(plugin)
     request = Request(
-        suites=_split(suite) or DEFAULT_SUITES,
-        methods=_split(method) or DEFAULT_METHODS,
-        bits=_split(bits) or DEFAULT_BITS,
-        models=_split(model),
+        suites=split(suite) or DEFAULT_SUITES,
+        methods=split(method) or DEFAULT_METHODS,
+        bits=split(bits) or DEFAULT_BITS,
+        models=split(model),
         seeds=parse_seeds(seeds),
         budget=budget,
         settings=parse_settings(setting or []),
@@ -186,12 +187,66 @@ def bench_check(
     raise typer.Exit(gate(results, baseline, max_drop, p, two_sided))
 
 
+@bench.command("canary")
+def bench_canary(
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Models.  [default: all with figures]")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The public weights of the one model named.")
+    ] = None,
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="The model source's own weights; may download.")
+    ] = False,
+    data_root: DataRoot = None,
+    results: Results = Path("results/canary"),
+    device: Device = "auto",
+    threads: Threads = 1,
+    workers: Workers = DEFAULT_WORKERS,
+    limit: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="Score at most N images a shift.")
+    ] = None,
+) -> None:
+    """Check published figures of public weights on your data: a wrong crop, mask or class order shows here.
+
+    Each figure passes within the sampling interval of as many images. What data or weights do not allow is
+    listed with the reason. Exit codes: 0 all that could be checked are fine, 1 one is off, 2 usage, 3 nothing
+    could be checked.
+
+    \b
+    Examples:
+      flatqat bench canary --data-root data --pretrained
+      flatqat bench canary --data-root data --model torchvision:resnet50.IMAGENET1K_V1 --weights resnet50.pth
+    """
+    from flatqat.bench.plan import Request
+
+    models = split(model)
+    if weights and len(models) != 1:
+        raise UsageError("--weights: expected one --model that the file belongs to, got " + str(len(models)))
+    request = Request(
+        suites=(),
+        methods=(REFERENCE,),
+        bits=("fp",),
+        weights=weights,
+        pretrained=pretrained,
+        data_root=data_root,
+        results=results,
+        device=device,
+        threads=threads,
+        workers=workers,
+        limit=limit,
+    )
+    from flatqat.bench.session import check_figures
+
+    raise typer.Exit(check_figures(models, request))
+
+
 def add_plugins(files: list[Path] | None) -> None:
     for file in files or []:
         registry.add_plugin(file)
 
 
-def _split(values: list[str] | None) -> tuple[str, ...]:
+def split(values: list[str] | None) -> tuple[str, ...]:
     """The parts of repeated and comma-separated values; an option that was given must hold some."""
     if values and not any(value.strip(" ,") for value in values):
         raise UsageError("expected a name after an option that takes names, got an empty text")

@@ -84,7 +84,9 @@ class Frame:
 
     def __str__(self) -> str:
         size = f"{self.resize}x{self.resize}" if self.squash else f"short side {self.resize}"
-        return f"resized to {size} ({self.interpolation}, antialiased), centre crop {self.crop}"
+        resized = f"resized to {size} ({self.interpolation}, antialiased)"
+        whole = self.squash and self.resize == self.crop
+        return f"{resized}, no crop" if whole else f"{resized}, centre crop {self.crop}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,8 @@ class Budget:
     """How long and how a suite trains: optimisation steps, not epochs, so that cost is known beforehand.
 
     `select_every` steps the model is scored on `val`, and the best weights of those are kept besides the last
-    ones (0: the last ones alone). With `frozen_batchnorm` the start's BatchNorm statistics stay.
+    ones (0: the last ones alone). With `frozen_batchnorm` the start's BatchNorm statistics stay; training
+    from scratch, which makes the start, estimates them.
     """
 
     pretrain_steps: int
@@ -176,20 +179,29 @@ def _trainable(root: Path | None) -> str:
     return ""
 
 
+def _complete(root: Path | None) -> frozenset[str]:
+    return frozenset()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
     """An ID set and its shifts. `train` and `val` are ID only: nothing else may select anything.
 
-    Images that have no common size of their own (`framed`) are cut as the model's source asks for; in
-    training `view(frame, seed)` cuts them at random instead. `augment` acts on whole batches after that.
+    Images that have no common size of their own (`framed`) are cut as the model's source asks for, or by the
+    suite's own `frame` for all models alike; in training `view(frame, seed)` cuts them at random instead.
+    `augment` acts on whole batches after that.
     `untrainable(root)` says why nothing can be trained on what lies on disk; the budget `eval` is used then,
-    and `train` gives the ID images that grids are calibrated on.
+    and `train` gives the ID images that grids are calibrated on. `absent(root)` names shifts outside of the
+    headline that are not on disk: they are left out.
 
     With `new_head` models start from weights made for other classes, and their last layer is drawn anew.
 
-    A family of suites, one for each left-out domain, has `targets`; `member(target, seed)` is one of them.
-    `normalizer` and `baseline` name the constants of mCE and of effective robustness, see
-    `flatqat.metrics`.
+    A family of suites, one for each left-out domain, has `targets`; `member(target, seed)` is one of them,
+    called `family@target`, and a member knows the `targets` of its family too. Where the seed decides which
+    images train and which are scored, `split` says so: it is not empty, and differs from seed to seed.
+    `corruptible(folder)` gives the clean images of which `suites generate` makes the suite's corrupted ones,
+    and the names of their files. `normalizer` and `baseline` name the constants of mCE and of effective
+    robustness, see `flatqat.metrics`.
     """
 
     name: str
@@ -209,13 +221,16 @@ class Suite:
     augment: "Callable[[Tensor, Generator], Tensor] | None" = None
     new_head: bool = False
     framed: bool = False
+    frame: "Frame | None" = None
     view: "Callable[[Frame, int], View] | None" = None
     untrainable: Callable[[Path | None], str] = _trainable
+    absent: Callable[[Path | None], frozenset[str]] = _complete
     targets: tuple[str, ...] = ()
     member: "Callable[[str, int], Suite] | None" = None
     split: str = ""
     normalizer: str | None = None
     baseline: str | None = None
+    corruptible: "Callable[[Path], tuple[ImageData, list[str]]] | None" = None
 
     @property
     def scored(self) -> tuple[Shift, ...]:
@@ -226,6 +241,12 @@ class Suite:
     @property
     def default_budget(self) -> str:
         return next(iter(self.budgets))
+
+    def on_disk(self, root: Path | None) -> "Suite":
+        """The suite without the shifts that are `absent`; itself where there are none."""
+        gone = self.absent(root)
+        kept = tuple(shift for shift in self.shifts if shift.headline or shift.name not in gone)
+        return replace(self, shifts=kept) if len(kept) < len(self.shifts) else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -286,9 +286,10 @@ def test_lists_and_shows(flatqat):
 
 def test_verify(flatqat, tmp_path):
     assert flatqat("suites", "verify", "digits-c").code == 0
-    done = flatqat("suites", "verify", "cifar10-c", "--data-root", tmp_path)
-    assert done.code == 2
-    assert "WRONG" in done.out
+    for name in ("cifar10-c", "cifar100-c"):
+        done = flatqat("suites", "verify", name, "--data-root", tmp_path)
+        assert done.code == 2
+        assert "WRONG" in done.out
 
 
 def test_doctor(flatqat):

@@ -27,6 +27,8 @@ def describe_suite(suite: Suite) -> str:
     ]
     if aside:
         lines.append(f"          reported, but not in the mean: {', '.join(aside)}")
+    if suite.targets:
+        lines.append(f"targets   {suite.name}@TARGET alone, else all: {', '.join(suite.targets)}")
     for name, budget in suite.budgets.items():
         default = " (default)" if name == suite.default_budget else ""
         values = ", ".join(f"{key}={value}" for key, value in asdict(budget).items())

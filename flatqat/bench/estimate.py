@@ -40,11 +40,12 @@ def estimate(jobs: Sequence[Job], request: Request, device: torch.device) -> flo
 
 def _time(job: Job, request: Request, device: torch.device) -> tuple[float, float]:
     """Seconds of a training step, and of scoring one image."""
-    model = build(job.cell.model, classes=job.suite.classes, seed=0)
+    model = build(job.cell.model, classes=job.suite.classes, seed=0, frame=job.suite.frame)
     quantize_(model.net, job.quant)
     model.to(device)
     data = job.suite.train(request.data_root)
-    x, y = data.seen(cut(model.frame)).batch(torch.arange(min(job.budget.batch_size, len(data))), device)
+    seen = data.seen(cut(model.frame))
+    x, y = seen.batch(torch.arange(min(job.budget.batch_size, len(data))), device)
     method_type = registry.load(registry.METHODS, job.cell.method)
     method = method_type(
         Setup(model=model, loss=F.cross_entropy, budget=job.budget, amp=request.amp), job.config

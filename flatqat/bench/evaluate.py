@@ -39,11 +39,12 @@ def evaluate(
                 with rounded_once():
                     for shift in suite.scored:
                         if shift.weights == which:
-                            _score(shift, models, group, request, store, device)
+                            score(shift, models, group, request, store, device)
                             advance(1)
 
 
-def _score(
+@torch.inference_mode()
+def score(
     shift: Shift,
     models: Mapping[str, Normalized],
     jobs: list[Job],
@@ -51,6 +52,7 @@ def _score(
     store: Store,
     device: torch.device,
 ) -> None:
+    """Run the models, by cell id, of those jobs that have no scores on `shift` yet, and store the scores."""
     waiting = [job for job in jobs if not store.has_scores(job.cell, shift.name)]
     if not waiting:
         return
@@ -59,7 +61,8 @@ def _score(
     meters = {job.cell.id: meter(suite.task, suite.classes, shift.only) for job in waiting}
     alike: dict[Frame | None, list[str]] = {}
     for cell_id in meters:
-        alike.setdefault(models[cell_id].frame if data.through else None, []).append(cell_id)
+        frame = models[cell_id].frame if data.through else None
+        alike.setdefault(frame, []).append(cell_id)
     for frame, cell_ids in alike.items():
         seen = data.seen(cut(frame) if frame else None)
         for images, labels in seen.batches(_batch_size(seen, device), device, request.workers):

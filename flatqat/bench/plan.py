@@ -8,7 +8,8 @@ from typing import Any
 
 from flatqat import registry
 from flatqat.bench.settings import Settings, changed, configure
-from flatqat.errors import StoreError, UsageError, WeightsError, unknown
+from flatqat.bench.start import code_files, sha256, try_model, weights_file
+from flatqat.errors import StoreError, UsageError, unknown
 from flatqat.spec import Budget, Cell, QuantSpec, Suite
 
 
@@ -102,9 +103,11 @@ def make_plan(request: Request) -> Plan:
             f"results folder {request.results}: expected a folder, got a file; choose another with --results"
         )
     jobs: dict[str, Job] = {}
+    there: dict[int, tuple[Suite, Suite]] = {}  # the same suite for all seeds: each shift is read once
     for name in request.suites:
         for seed in request.seeds:
-            for suite in members(name, seed):
+            for whole in members(name, seed):
+                _, suite = there.setdefault(id(whole), (whole, whole.on_disk(request.data_root)))
                 for model in request.models or (suite.default_model,):
                     base, weights, lacking = _base(suite, model, seed, request)
                     for method, spec in _variants(request.methods, specs):
@@ -132,9 +135,9 @@ def _base(suite: Suite, model: str, seed: int, request: Request) -> tuple[Cell, 
     budget = EVAL if lacking else request.budget or suite.default_budget
     if budget not in suite.budgets:
         raise unknown(f"budget of {suite.name}", budget, suite.budgets)
-    weights = _weights_file(model, request)
-    weights_hash = _sha256(weights) if weights else None
-    preprocessing = _check_model(model, suite, weights, new_head=suite.new_head)
+    weights = weights_file(model, request.weights, pretrained=request.pretrained)
+    weights_hash = sha256(weights) if weights else None
+    preprocessing = try_model(model, suite, weights)
     cell = Cell(
         suite=suite.name,
         suite_version=suite.version,
@@ -214,10 +217,8 @@ def _plugins(suite: str, method: str, model: str, quantizer: str) -> str | None:
         (registry.MODELS, model.partition(":")[0]),
         (registry.QUANTIZERS, quantizer),
     )
-    from flatqat.models._base import source_of
-
     files = [file for kind, name in parts if (file := registry.plugin_file(kind, name))]
-    files += source_of(model)[0].files(model.partition(":")[2])
+    files += code_files(model)
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12] if files else None
 
 
@@ -229,36 +230,3 @@ def _check_settings(request: Request) -> None:
     for owner in request.settings:
         if owner not in owners:
             raise unknown("owner of a setting", owner, owners)
-
-
-def _weights_file(model: str, request: Request) -> Path | None:
-    """The file given by the user or, if asked for, the source's own."""
-    from flatqat.models._base import source_of
-
-    if request.weights and request.pretrained:
-        raise UsageError("--weights and --pretrained both name start weights; leave one of them out")
-    if not request.pretrained:
-        return request.weights
-    source, name = source_of(model)
-    return source.pretrained(name)
-
-
-def _check_model(model: str, suite: Suite, weights: Path | None, *, new_head: bool) -> str:
-    """Build the network once, and load the weights into it, so that a misfit shows before training.
-
-    Returns its preprocessing in words.
-    """
-    from flatqat.models._base import build, load_start_
-
-    normalized = build(model, classes=suite.classes, seed=0)
-    if weights is not None:
-        load_start_(normalized, model, weights, new_head=new_head)
-    return normalized.preprocessing
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"weights {path}: expected a readable file ({error.strerror})") from error

@@ -34,7 +34,7 @@ def restore(
             f"cell {cell.label}: expected its weights at {path}, found none; "
             "train it again with: flatqat bench run --rerun and the options of that cell"
         )
-    model = build(cell.model, classes=suite.classes, seed=0)
+    model = build(cell.model, classes=suite.classes, seed=0, frame=suite.frame)
     quantize_(model.net, QuantSpec.parse(cell.quant))
     load_stored_(model.net, path)
     return model.to(device).eval()

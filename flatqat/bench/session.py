@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flatqat.bench.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
 from flatqat.bench.env import choose_device, prepare
-from flatqat.bench.plan import Plan
+from flatqat.bench.plan import Plan, Request
 from flatqat.bench.progress import progress_for, seconds
 from flatqat.bench.report import FORMATS, load, render, show
 from flatqat.bench.store import Store, write_atomically
@@ -55,7 +55,7 @@ def dry(plan: Plan) -> int:
         console.print(f"{state:<10} {job.cell.label}{note}", markup=False, highlight=False)
     wrong = [
         f"suite {suite.name}: {finding.what}; {finding.mend}"
-        for suite in {job.suite.name: job.suite for job in todo}.values()
+        for suite in {job.suite.name.partition("@")[0]: job.suite for job in todo}.values()
         for finding in suite.verify(request.data_root)
         if finding.stops
     ]
@@ -82,6 +82,32 @@ def report(results: Path, suite: str | None, form: str, by: str, output: Path | 
         show(load(store, suite), store, view, console)
     else:
         console.file.write(render(store, suite, known, view))
+
+
+def check_figures(models: tuple[str, ...], request: Request) -> int:
+    """Print every published figure beside what comes out here; 0, 1 when one is off, 3 when none could be
+    checked."""
+    from flatqat.bench.canary import canary, figures
+
+    console, errors = terminal(), terminal(stderr=True)
+    device = choose_device(request.device)
+    prepare(device, request.threads)
+    checks = canary(figures(models), request, device, progress_for(errors))
+    columns = ("model", "figure", "published", "here", "±", "images", "verdict")
+    table = plain_table(*columns, left=("model", "figure", "verdict"))
+    for c in checks:
+        f = c.figure
+        what = f"{f.suite} {f.shift} {f.metric}"
+        here = ("-", "-", "-") if c.ours is None else (f"{c.ours:.2f}", f"{c.tolerance:.2f}", f"{c.n:,}")
+        table.add_row(f.model, what, f"{f.value:.2f}", *here, c.verdict)
+    console.print(table)
+    for reason in dict.fromkeys(c.reason for c in checks if c.reason):
+        console.print(f"not checked: {reason}", markup=False, highlight=False, soft_wrap=True)
+    verdicts = [c.verdict for c in checks]
+    console.print(
+        ", ".join(f"{verdicts.count(v)} {v}" for v in ("ok", "OFF", "not checked")), highlight=False
+    )
+    return REGRESSED if "OFF" in verdicts else OK if "ok" in verdicts else INCOMPLETE
 
 
 def gate(results: Path, baseline: Path, max_drop: float, p: float, two_sided: bool) -> int:

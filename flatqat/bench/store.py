@@ -112,8 +112,11 @@ class Store:
         return read_record(path) if path.exists() else None
 
     def records(self, suite: str | None = None) -> list[Record]:
-        """Every record, sorted by path. Raises StoreError on a damaged one."""
-        return [read_record(path) for path in sorted(self.root.glob(f"records/{suite or '*'}/*.json"))]
+        """Every record, or those of a suite or family, sorted by path. Raises StoreError on a damaged one."""
+        found = sorted(self.root.glob("records/*/*.json"))
+        if suite is not None:
+            found = [p for p in found if suite in (p.parent.name, p.parent.name.partition("@")[0])]
+        return [read_record(path) for path in found]
 
     def find(self, name: str) -> Record:
         """The one record whose id or label begins with `name`. Raises StoreError on none or several."""

@@ -4,6 +4,7 @@ A pure function of what is stored. Numbers of two protocols never share a table:
 version, model, budget, start weights, image limit and precision before anything is averaged.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from flatqat.bench.paired import correct, extra_gap_of, ood_shifts
+from flatqat.bench.robustness import robustness_columns
 from flatqat.bench.store import Store
 from flatqat.errors import StoreError
-from flatqat.metrics.gaps import extra_gap
 from flatqat.metrics.statistics import mean_over_seeds
 from flatqat.spec import Record
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 View = Literal["method", "shift", "family", "severity"]
 VIEWS: tuple[View, ...] = ("method", "shift", "family", "severity")
 SHARPNESS_RADIUS = "0.1"
+SHOWN = {"top1": "", "top1_unmasked": " (no mask)"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +56,24 @@ def sections(records: Iterable[Record]) -> list[Section]:
                 )
             row.append(record)
         problems = [r for r in members if r.status != "done"]
-        protocol = ""
-        if done:
-            seeds = ", ".join(map(str, sorted({r.cell.seed for r in done})))
-            protocol = f"{done[0].protocol['suite']}; data {done[0].protocol['data']}; seed {seeds}"
+        protocol = protocol_line(done) if done else ""
         found.append(Section(title=title, protocol=protocol, rows=rows, problems=problems))
     return found
+
+
+def protocol_line(records: list[Record]) -> str:
+    """How the numbers were made. Several fingerprints, of splits that go with the seed, become one."""
+    first = records[0].protocol
+    seeds = ", ".join(map(str, sorted({r.cell.seed for r in records})))
+    data, *more = sorted({str(r.protocol["data"]) for r in records})
+    if more:
+        data = hashlib.sha256(" ".join([data, *more]).encode()).hexdigest()[:8]
+    parts = [first["suite"], first.get("preprocessing"), f"data {data}", f"seed {seeds}"]
+    if name := first.get("normalizer"):
+        parts.append(f"mCE: errors in units of {name}'s, which are fixed")
+    if line := first.get("baseline"):
+        parts.append(f"eff. rob.: points of OOD above the line {line} of standard models")
+    return "; ".join(part for part in parts if part)
 
 
 def method_label(record: Record) -> str:
@@ -90,29 +105,14 @@ def by_shift(section: Section, view: View) -> "pd.DataFrame":
         groups: dict[object, list[float]] = {}
         for record in records:
             for shift, about in record.protocol["shifts"].items():
-                key = _group(shift, about, view)
-                value = record.scores[shift]["top1"].value
-                if key is not None and value is not None:
-                    groups.setdefault(key, []).append(value)
+                for metric, suffix in SHOWN.items():
+                    key = _group(shift, about, view)
+                    score = record.scores[shift].get(metric)
+                    if key is not None and score and score.value is not None:
+                        groups.setdefault(f"{key}{suffix}" if suffix else key, []).append(score.value)
         label = method if method == bits else f"{method} {bits}"
         columns[label] = {key: float(np.mean(values)) for key, values in groups.items()}
     return pd.DataFrame(columns).rename_axis(view).reset_index()
-
-
-def ood_shifts(record: Record) -> list[str]:
-    """The shifts that make up the headline mean."""
-    return [name for name, about in record.protocol["shifts"].items() if about["headline"] and name != "id"]
-
-
-def correct(record: Record, store: Store) -> dict[str, NDArray[np.bool_]]:
-    """Whether each image of each shift was right; empty where outcomes are not stored."""
-    arrays = store.outcomes(record.cell)
-    right = {name.removesuffix(":margin"): a > 0 for name, a in arrays.items() if name.endswith(":margin")}
-    expected = {shift: metrics["top1"].n for shift, metrics in record.scores.items()}
-    if right and {shift: len(images) for shift, images in right.items()} != expected:
-        path = store.outcomes_path(record.cell)
-        raise StoreError(f"{path}: expected as many images as its record; delete it and run the cell again")
-    return right
 
 
 def _method_row(records: list[Record], reference: list[Record], store: Store) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def _method_row(records: list[Record], reference: list[Record], store: Store) ->
             outcomes[0], shifts, {first.protocol["shifts"][s]["pool"] for s in shifts}
         )
     gap = None if id_top1 is None or ood_top1 is None else id_top1 - ood_top1
-    extra = _extra_gap(records, outcomes, reference, store)
+    extra = extra_gap_of(records, reference, store)
     quantized = [r.flatness.get("quantized", {}) for r in records]
     return {
         "method": method_label(first),
@@ -140,9 +140,9 @@ def _method_row(records: list[Record], reference: list[Record], store: Store) ->
         "ood_top1": ood_top1,
         "ood_top1_stderr": ood_stderr,
         "gap": gap,
-        "extra_gap": extra[0],
-        "extra_gap_low": extra[1],
-        "extra_gap_high": extra[2],
+        "extra_gap": extra and extra.value,
+        "extra_gap_low": extra and extra.low,
+        "extra_gap_high": extra and extra.high,
         "id_nll": _mean([r.scores["id"]["nll"].value for r in records])[0],
         "ood_nll": _mean([_mean_score(r, shifts, "nll") for r in records])[0],
         "id_ece": _mean([r.scores["id"]["ece"].value for r in records])[0],
@@ -154,26 +154,8 @@ def _method_row(records: list[Record], reference: list[Record], store: Store) ->
         ),
         "sharpness": _mean([f["sharpness_avg"][SHARPNESS_RADIUS]["value"] for f in quantized if f])[0],
         "sharpness_sam": _mean([f["sharpness_sam"]["value"] for f in quantized if f])[0],
+        **robustness_columns(records, outcomes, shifts),
     }
-
-
-def _extra_gap(
-    records: list[Record], outcomes: list[Any], reference: list[Record], store: Store
-) -> tuple[float | None, float | None, float | None]:
-    """Against the reference's records of the same seeds; nothing for the reference itself."""
-    by_seed = {r.cell.seed: r for r in reference}
-    pairs = [
-        (o, by_seed[r.cell.seed]) for r, o in zip(records, outcomes, strict=True) if r.cell.seed in by_seed
-    ]
-    if not pairs or records[0].protocol["reference"] or not all(o for o, _ in pairs):
-        return None, None, None
-    bases = [correct(base, store) for _, base in pairs]
-    if not all(bases):
-        return None, None, None
-    shifts = ["id", *ood_shifts(records[0])]
-    pools = {name: records[0].protocol["shifts"][name]["pool"] for name in shifts}
-    interval = extra_gap([o for o, _ in pairs], bases, pools)
-    return interval.value, interval.low, interval.high
 
 
 def _stderr_over_images(

@@ -81,11 +81,12 @@ def train(job: Job, request: Request, store: Store, device: torch.device, progre
 
 def starting_point(job: Job, store: Store) -> Normalized:
     """The full-precision network that a job starts from: a file, another cell's weights, or fresh ones."""
-    model = build(job.cell.model, classes=job.suite.classes, seed=job.cell.derive_seed("init"))
+    suite, seed = job.suite, job.cell.derive_seed("init")
+    model = build(job.cell.model, classes=suite.classes, seed=seed, frame=suite.frame)
     if job.start is not None:
         load_stored_(model.net, store.weights_path(job.start.cell))
     elif job.weights is not None:
-        load_start_(model, job.cell.model, job.weights, new_head=job.suite.new_head)
+        load_start_(model, job.cell.model, job.weights, new_head=suite.new_head)
     return model
 
 

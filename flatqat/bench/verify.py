@@ -43,7 +43,12 @@ def check_data(jobs: list[Job], request: Request, store: Store, progress: Progre
 def _fingerprint(suite: Suite, root: Path | None) -> str:
     """Eight hex digits of training, validation and every test set: all labels and a few images of each."""
     sets = [suite.train(root), *(shift.build(root) for shift in suite.scored)]
-    return hashlib.sha256("".join(data.fingerprint() for data in sets).encode()).hexdigest()[:8]
+    known: dict[tuple[int, int], str] = {}  # sets that differ in their transforms alone are decoded once
+    for data in sets:
+        key = (id(data.fetch), id(data.labels))
+        known[key] = known.get(key) or data.fingerprint()
+    digests = [known[id(data.fetch), id(data.labels)] for data in sets]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:8]
 
 
 def _check_model(suite: Suite, model: str, root: Path | None) -> None:
@@ -52,7 +57,7 @@ def _check_model(suite: Suite, model: str, root: Path | None) -> None:
 
     from flatqat.models._base import build
 
-    net = build(model, classes=suite.classes, seed=0).eval()
+    net = build(model, classes=suite.classes, seed=0, frame=suite.frame).eval()
     clean, shifted = (data.seen(cut(net.frame)) for data in (suite.val(root), suite.shifts[-1].build(root)))
     for data in (clean, shifted):
         images, _ = data.batch(torch.arange(2))

@@ -44,7 +44,9 @@ def _cut(frame: Frame, image: Image, _: int) -> Pixels:
         size = (int(frame.resize * width / height), frame.resize)
     if size != image.size:
         image = image.resize(size, _resampling(frame))
-    left, top = (round((side - frame.crop) / 2) for side in size)
+    left, top = (
+        round((side - frame.crop) / 2) if side >= frame.crop else -((frame.crop - side) // 2) for side in size
+    )
     if size != (frame.crop, frame.crop):
         image = image.crop((left, top, left + frame.crop, top + frame.crop))
     return np.asarray(image)

@@ -64,6 +64,7 @@ class Method:
         self.model = setup.model
         self.total_steps = self.steps(setup.budget)
         self.steps_done = 0
+        self.freezes_batchnorm = setup.budget.frozen_batchnorm and self.start is not None
         self.optimizer = _optimizer(self.model, setup.budget, self.learning_rate)
 
     @classmethod
@@ -91,7 +92,7 @@ class Method:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         self.model.train()
-        if self.setup.budget.frozen_batchnorm:
+        if self.freezes_batchnorm:
             freeze_batchnorm(self.model)
         self.optimizer.zero_grad()
         logs = self.gradient(x, y)
@@ -116,7 +117,7 @@ class Method:
 
         Changes nothing but the model's state, so that the engine can look at a model before its last step.
         """
-        if not self.setup.budget.frozen_batchnorm:
+        if not self.freezes_batchnorm:
             reestimate_batchnorm(self.model, [images for images, _ in batches])
 
 

@@ -24,5 +24,10 @@ class FullPrecision(Method):
     def begin(self, batches: Sequence[Batch]) -> None:
         """Nothing to calibrate."""
 
+    def end(self, batches: Sequence[Batch]) -> None:
+        """BatchNorm statistics of weights that did not move stay as they are."""
+        if self.total_steps:
+            super().end(batches)
+
 
 METHOD = FullPrecision

@@ -87,12 +87,17 @@ def source_of(model: str) -> tuple[Source, str]:
     return source, name
 
 
-def build(model: str, *, classes: int, seed: int) -> Normalized:
-    """Build `source:name` with freshly drawn weights from `seed`. Raises UsageError on unknown names."""
+def build(model: str, *, classes: int, seed: int, frame: Frame | None = None) -> Normalized:
+    """Build `source:name` with freshly drawn weights from `seed`. Raises UsageError on unknown names.
+
+    A `frame` takes the place of the source's own.
+    """
     source, name = source_of(model)
     with torch.random.fork_rng(devices=[]):  # initialisers of every library draw from the global generator
         torch.manual_seed(seed)
-        return source.build(name, classes)
+        built = source.build(name, classes)
+    built.frame = frame or built.frame
+    return built
 
 
 def load_start_(normalized: Normalized, model: str, path: Path, *, new_head: bool = False) -> None:

@@ -163,3 +163,20 @@ def test_the_tests_of_differences_need_neither_torch_nor_scipy_to_start() -> Non
         "sys.exit(bool({'torch', 'scipy', 'pandas'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_masked_classes_are_never_predicted_and_both_conventions_are_scored():
+    logits = torch.tensor([[0.0, 5.0, 1.0, 2.0], [3.0, 9.0, 1.0, 2.0], [0.0, 1.0, 4.0, 2.0]])
+    labels = torch.tensor([3, 2, 2])
+    meter = ClassificationMeter(4, only=(3, 2))
+    meter.add(logits[:2], labels[:2])
+    meter.add(logits[2:], labels[2:])
+    scores, outcomes = meter.result()
+    assert outcomes.pred.tolist() == [3, 3, 2]
+    assert scores["top1"].value == pytest.approx(200 / 3)
+    assert scores["top1_unmasked"].value == pytest.approx(100 / 3)
+    kept = torch.nn.functional.cross_entropy(logits[:, 2:], labels - 2)
+    assert scores["nll"].value == pytest.approx(float(kept), rel=1e-6)
+    plain = ClassificationMeter(4)
+    plain.add(logits, labels)
+    assert "top1_unmasked" not in plain.result()[0]

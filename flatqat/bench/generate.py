@@ -1,0 +1,51 @@
+"""Make the corrupted images of a suite that is read from disk."""
+
+from pathlib import Path
+
+from flatqat import registry
+from flatqat.bench.env import prepare
+from flatqat.bench.progress import progress_for
+from flatqat.bench.terminal import terminal
+from flatqat.data.corruptions.names import NAMES, SEVERITIES
+from flatqat.errors import UsageError, unknown
+from flatqat.spec import Suite
+
+
+def generate_suite(
+    name: str,
+    source: Path,
+    to: Path,
+    corruptions: tuple[str, ...],
+    severities: tuple[int, ...],
+    threads: int,
+    workers: int,
+) -> str:
+    """Write the images, with progress on stderr; returns what is there now, in words."""
+    import torch
+
+    from flatqat.data.corruptions.generate import generate
+
+    suite: Suite = registry.load(registry.SUITES, name)
+    if suite.corruptible is None:
+        able = [n for n in registry.names(registry.SUITES) if registry.load(registry.SUITES, n).corruptible]
+        raise UsageError(f"suite {name!r}: expected one that can be generated ({', '.join(able)})")
+    for corruption in corruptions:
+        if corruption not in NAMES:
+            raise unknown("corruption", corruption, NAMES)
+    prepare(torch.device("cpu"), threads)
+    data, names = suite.corruptible(source)
+    progress = progress_for(terminal(stderr=True))
+    folders = [(c, s) for c in corruptions or NAMES for s in severities or SEVERITIES]
+    with progress.task(f"{len(folders)} folders of {len(data)} images", len(folders) * len(data)) as advance:
+        for corruption, severity in folders:
+            generate(
+                data,
+                names,
+                to,
+                corruption=corruption,
+                severity=severity,
+                table="imagenet",
+                workers=workers,
+                advance=advance,
+            )
+    return f"{to}: {len(folders)} folders of {len(data)} images, with hashes"

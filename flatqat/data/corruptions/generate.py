@@ -1,0 +1,117 @@
+"""Write corrupted copies of images to disk, in the layout and with the JPEG quality of ImageNet-C.
+
+    TO/<corruption>/<severity>/<name>        JPEG, quality 85, one a source image, <name> as in the source
+    TO/<corruption>/<severity>.sha256        hash and name of each, written last: its existence is completion
+    TO/manifest.json                         what the folder was made from, written first
+
+Every file is renamed into place, so what is there is whole; the same call goes on after an interruption.
+`sha256sum -c ../<severity>.sha256`, called inside a severity's folder, checks it.
+Source: `make_imagenet_c.py` of hendrycks/robustness.
+"""
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from flatqat.data.corruptions.apply import corrupt
+from flatqat.data.corruptions.names import Table
+from flatqat.data.images import ImageData, read_ahead
+from flatqat.data.stored import Pixels
+from flatqat.errors import DataError
+
+QUALITY = 85
+BATCH_SIZE = 64
+Advance = Callable[[int], None]
+
+
+def generate(
+    data: ImageData,
+    names: Sequence[str],
+    to: Path,
+    *,
+    corruption: str,
+    severity: int,
+    table: Table,
+    workers: int = 1,
+    advance: Advance = lambda n: None,
+) -> None:
+    """Make one severity of one corruption of every image; what is there already is kept.
+
+    `names` are the images' paths below the severity's folder, `advance` is told how many images are done.
+    Raises DataError when the folder was made from other images, or cannot be written.
+    """
+    folder, hashes = to / corruption / str(severity), to / corruption / f"{severity}.sha256"
+    try:
+        _claim(to, data, names, table)
+        if hashes.exists():
+            advance(len(data))
+            return
+        todo = torch.tensor([at for at, name in enumerate(names) if not (folder / name).exists()])
+        advance(len(data) - len(todo))
+        for parent in sorted({(folder / name).parent for name in names}):
+            parent.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(max(1, workers)) as pool:
+            parts = [part for part in todo.split(BATCH_SIZE) if len(part)]
+            batches = read_ahead(((data, part) for part in parts), "cpu", workers)
+            for part, (images, _) in zip(parts, batches, strict=True):
+                pixels = (images * 255).round().byte()
+                corrupted = corrupt(pixels, data.ids[part], name=corruption, severity=severity, table=table)
+                arrays = corrupted.permute(0, 2, 3, 1).contiguous().numpy()
+                paths = [folder / names[at] for at in part.tolist()]
+                list(pool.map(_write_jpeg, arrays, paths))
+                advance(len(part))
+            digests = pool.map(_digest, [folder / name for name in names])
+            lines = [f"{digest}  {name}\n" for digest, name in zip(digests, names, strict=True)]
+        _write(hashes, "".join(lines).encode())
+    except OSError as error:
+        raise DataError(
+            f"{to}: expected a folder with room that can be written, got: {error.strerror or error}; "
+            "the same command goes on from here"
+        ) from error
+
+
+def _claim(to: Path, data: ImageData, names: Sequence[str], table: Table) -> None:
+    """Write what the folder is made from, or compare it with what is written there."""
+    path = to / "manifest.json"
+    listed = "\n".join(f"{name} {image_id}" for name, image_id in zip(names, data.ids.tolist(), strict=True))
+    made = {
+        "images": len(names),
+        "source": hashlib.sha256(listed.encode() + data.fingerprint().encode()).hexdigest(),
+        "severities": table,
+        "jpeg_quality": QUALITY,
+    }
+    if not path.exists():
+        _write(path, json.dumps(made, indent=2).encode() + b"\n")
+    elif (found := json.loads(path.read_text("utf-8"))) != made:
+        raise DataError(
+            f"{to}: expected a new folder or one made from these {len(names)} images, got one made from "
+            f"{found.get('images')} others; choose another --to"
+        )
+
+
+def _write_jpeg(pixels: Pixels, path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=QUALITY, optimize=True)
+    _write(path, buffer.getvalue())
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,78 @@
+"""Suites without training images: what needs no training is evaluated, the rest skipped with the reason."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from flatqat import registry
+from flatqat.bench.plan import Request, make_plan
+from flatqat.bench.progress import Progress
+from flatqat.bench.report import render
+from flatqat.bench.restore import restore
+from flatqat.bench.run import run
+from flatqat.bench.store import Store
+from flatqat.errors import UsageError
+from flatqat.models._base import build
+
+CPU = torch.device("cpu")
+REASON = "no training images: expected them in train/, got none"
+
+
+@pytest.fixture
+def suite(monkeypatch):
+    """The toy suite, with nothing to train on."""
+    toy = registry.load(registry.SUITES, "toy")
+    still = replace(toy.budgets["default"], pretrain_steps=0, steps=0)
+    frozen = replace(toy, untrainable=lambda root: REASON, budgets={**toy.budgets, "eval": still})
+    load = registry.load
+    monkeypatch.setattr(registry, "load", lambda kind, name: frozen if name == "toy" else load(kind, name))
+    return frozen
+
+
+@pytest.fixture
+def weights(tmp_path) -> Path:
+    """Weights with BatchNorm statistics of their own."""
+    model = build("tiny", classes=4, seed=5)
+    model.train()
+    model(torch.rand(64, 3, 16, 16, generator=torch.Generator().manual_seed(0)))
+    torch.save(model.net.state_dict(), tmp_path / "weights.pt")
+    return tmp_path / "weights.pt"
+
+
+def request(tmp_path: Path, **changes) -> Request:
+    return replace(
+        Request(suites=("toy",), methods=("fp", "ptq", "qat"), bits=("4",), results=tmp_path / "r"), **changes
+    )
+
+
+def test_fp_is_the_start_itself_and_qat_is_skipped(suite, weights, tmp_path):
+    records = run(make_plan(request(tmp_path, weights=weights)), CPU, Progress())
+    assert [r.status for r in records] == ["done", "done", "skipped"]
+    assert records[2].reason == REASON
+    assert {r.cell.budget for r in records} == {"eval"}
+    state, stored = (
+        torch.load(weights),
+        restore(records[0].cell, suite, Store(tmp_path / "r")).net.state_dict(),
+    )
+    assert all(torch.equal(state[name], stored[name]) for name in state)  # BatchNorm statistics too
+    assert REASON in render(Store(tmp_path / "r"), None, "md", "method")
+
+
+def test_quantized_only_rounds(suite, weights, tmp_path):
+    fp, ptq, _ = run(make_plan(request(tmp_path, weights=weights)), CPU, Progress())
+    assert ptq.train["steps"] == 0
+    assert ptq.scores["id"]["nll"] != fp.scores["id"]["nll"]
+
+
+def test_steps_cannot_be_asked_for(suite, tmp_path):
+    with pytest.raises(UsageError, match=r"budget\.steps: expected none, since no training images"):
+        make_plan(request(tmp_path, settings={"budget": {"steps": "10"}}))
+
+
+def test_a_start_that_cannot_run_blocks_what_starts_from_it(suite, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry.load(registry.METHODS, "fp"), "trains", True)
+    records = run(make_plan(request(tmp_path)), CPU, Progress())
+    assert [r.status for r in records] == ["skipped"] * 3
+    assert records[1].reason == f"its start {records[0].cell.label} skipped: {REASON}"
