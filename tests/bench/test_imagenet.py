@@ -121,7 +121,9 @@ def test_corrupted_images_are_never_cut_as_a_model_asks(tmp_path):
     scores = records["qat"].scores
     assert len(scores) == 2 + 75
     assert scores["id"]["top1"].n == scores["fog/3"]["top1"].n == 2
-    assert "preprocessing" not in records["qat"].protocol
+    assert (
+        "short side 256 (bilinear, antialiased), centre crop 224" in records["qat"].protocol["preprocessing"]
+    )
     assert records["qat"].protocol["normalizer"] == "alexnet"
 
 

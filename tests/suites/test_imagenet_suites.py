@@ -242,3 +242,12 @@ def test_generated_images_are_read_back_paired(tmp_path: Path) -> None:
     assert stored.ids.tolist() == live.ids.tolist() == [1, 970]
     assert stored.labels.tolist() == live.labels.tolist()
     assert (stored.load().fetch(torch.arange(2)) / 255 - live.batch(torch.arange(2))[0]).abs().max() < 3 / 255
+
+
+def test_the_doctor_tells_parts_of_a_set_from_none(root: Path) -> None:
+    from flatqat.bench.describe import diagnosis
+
+    lines = {line.split()[0]: line for line in diagnosis(root) if line.startswith("imagenet")}
+    assert "in part: ImageNet val: 12 of 50,000 images" in lines["imagenet-r"]
+    assert "no data: " in lines["imagenet-3dcc"]
+    assert "expected ImageNet-3DCC" in lines["imagenet-3dcc"]
