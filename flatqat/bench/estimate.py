@@ -17,7 +17,7 @@ PRODUCT_PER_STEP = 2.0  # a Hessian-vector product costs about two training step
 
 
 def estimate(jobs: Sequence[Job], request: Request, device: torch.device) -> float:
-    """Seconds for training, flatness and evaluation of `jobs`; decoding and corruptions are not counted."""
+    """Seconds for training, flatness and evaluation of `jobs`, without decoding, corruptions and looks at `val`."""
     timed: dict[tuple[str, str, str, str], tuple[float, float]] = {}
     total = 0.0
     for job in jobs:
