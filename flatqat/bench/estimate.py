@@ -17,7 +17,7 @@ PRODUCT_PER_STEP = 2.0  # a Hessian-vector product costs about two training step
 
 
 def estimate(jobs: Sequence[Job], request: Request, device: torch.device) -> float:
-    """Seconds for training, flatness and evaluation of `jobs`, without decoding, corruptions and looks at `val`."""
+    """Seconds for training, flatness and evaluation; decoding, corruptions and `val_loss` are not counted."""
     timed: dict[tuple[str, str, str, str], tuple[float, float]] = {}
     total = 0.0
     for job in jobs:
