@@ -251,7 +251,10 @@ class Suite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One thing to run. Its `id` is a hash of every field that is not at its default."""
+    """One thing to run. Its `id` is a hash of every field that is not at its default.
+
+    `stretch` is by how much the budget's steps are multiplied, so that rules are compared at equal compute.
+    """
 
     suite: str
     suite_version: int
@@ -269,6 +272,7 @@ class Cell:
     amp: bool = False
     plugins: str | None = None
     preprocessing: str | None = None
+    stretch: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that differ from their defaults, as plain JSON values."""

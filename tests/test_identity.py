@@ -13,10 +13,18 @@ from flatqat.spec import Budget, QuantSpec
 # were made with: raise the method's `version` or the suite's, and add a line; never edit one.
 KNOWN = {
     "anchor v1": "26d097d38740",
+    "asam v1": "fb34321e9a2a",
+    "ema v1": "c06e2c52c870",
     "fp v1": "44136fa355b3",
+    "gsam v1": "81d2c97955b8",
+    "lookahead v1": "4aa8873d844b",
     "pretrain v1": "44136fa355b3",
     "ptq v1": "bd46527f6313",
     "qat v1": "411b01edcca5",
+    "sagm v1": "3b6abd50d065",
+    "sam v1": "55c1e24526aa",
+    "saq v1": "59a5bc481024",
+    "swad v1": "6ca92926101d",
     "cifar10-c v1": "a48fc497785b",
     "cifar10-c-live v1": "5da06937383c",
     "cifar100-c v1": "859b63c3bc52",

@@ -4,13 +4,12 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 
 import torch
-from torch.nn import functional as F
 
 from flatqat import registry
 from flatqat.bench.measure import ITERATIONS, RADII
 from flatqat.bench.plan import Job, Request
+from flatqat.bench.train import training_rule
 from flatqat.data.frames import cut
-from flatqat.methods._base import Setup
 from flatqat.models._base import build
 from flatqat.quant._apply import quantize_
 
@@ -18,7 +17,7 @@ PRODUCT_PER_STEP = 2.0  # a Hessian-vector product costs about two training step
 
 
 def estimate(jobs: Sequence[Job], request: Request, device: torch.device) -> float:
-    """Seconds for training, flatness and evaluation of `jobs`; decoding and corruptions are not counted."""
+    """Seconds for training, flatness and evaluation; decoding, corruptions and `val_loss` are not counted."""
     timed: dict[tuple[str, str, str, str], tuple[float, float]] = {}
     total = 0.0
     for job in jobs:
@@ -46,10 +45,7 @@ def _time(job: Job, request: Request, device: torch.device) -> tuple[float, floa
     data = job.suite.train(request.data_root)
     seen = data.seen(cut(model.frame))
     x, y = seen.batch(torch.arange(min(job.budget.batch_size, len(data))), device)
-    method_type = registry.load(registry.METHODS, job.cell.method)
-    method = method_type(
-        Setup(model=model, loss=F.cross_entropy, budget=job.budget, amp=request.amp), job.config
-    )
+    method = training_rule(job, model, request, device)
     method.begin([(x, y)])
     step = _fastest(lambda: method.step(x, y)["loss"].item())
     model.eval()

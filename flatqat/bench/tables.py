@@ -77,11 +77,12 @@ def protocol_line(records: list[Record]) -> str:
 
 
 def method_label(record: Record) -> str:
-    """`anchor`, or `anchor(coupling=elastic)` where settings are not the defaults."""
+    """`anchor`, or `anchor(coupling=elastic)` where settings are not the defaults; `qat 2x steps`."""
     cell = record.cell
+    stretch = f" {cell.stretch}x steps" if cell.stretch > 1 else ""
     args = ", ".join(f"{key}={value}" for key, value in cell.method_args)
     version = f" v{cell.method_version}" if cell.method_version > 1 else ""
-    return cell.method + version + (f"({args})" if args else "")
+    return cell.method + version + (f"({args})" if args else "") + stretch
 
 
 def by_method(section: Section, store: Store) -> "pd.DataFrame":
@@ -197,10 +198,11 @@ def _title(record: Record) -> str:
 
 
 def _order(record: Record) -> tuple[object, ...]:
-    """The reference first, then by bits; within a width what trains less and has fewer settings first."""
+    """The reference, floating point, then by bits; within these what trains less and has fewer settings."""
     settings = len(record.protocol.get("method", {}))
     return (
         not record.protocol["reference"],
+        record.cell.quant != "fp",
         record.cell.quant,
         record.train.get("steps", 0),
         settings,
