@@ -68,6 +68,7 @@ def protocol(job: Job, request: Request, store: Store) -> dict[str, Any]:
         "budget": asdict(job.budget),
         "start": start,
         "data": store.data(job.suite),
+        **({"in_part": parts} if (parts := store.data_parts(job.suite)) else {}),
         "shifts": {
             shift.name: {
                 "family": shift.family,

@@ -92,8 +92,14 @@ class Store:
         path = self._data_path(suite)
         return str(read_json(path)["fingerprint"]) if path.exists() else None
 
-    def write_data(self, suite: Suite, fingerprint: str) -> None:
-        write_atomically(self._data_path(suite), to_json({"fingerprint": fingerprint}))
+    def data_parts(self, suite: Suite) -> list[str]:
+        """What of that data was there only in part, in words."""
+        path = self._data_path(suite)
+        return list(read_json(path).get("in_part", [])) if path.exists() else []
+
+    def write_data(self, suite: Suite, fingerprint: str, in_part: list[str]) -> None:
+        found = {"fingerprint": fingerprint, **({"in_part": in_part} if in_part else {})}
+        write_atomically(self._data_path(suite), to_json(found))
 
     def _data_path(self, suite: Suite) -> Path:
         return self.root / "data" / f"{suite.name}{suite.split}.json"
