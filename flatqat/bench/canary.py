@@ -24,7 +24,7 @@ from flatqat.bench.store import Store
 from flatqat.bench.train import train
 from flatqat.errors import FlatqatError, UsageError, unknown
 from flatqat.metrics.mce import mce, mce_weights
-from flatqat.spec import Shift
+from flatqat.suite import Shift
 
 Z = 1.96
 Verdict = Literal["ok", "OFF", "not checked"]

@@ -15,7 +15,8 @@ from flatqat.data.images import ImageData
 from flatqat.metrics import meter
 from flatqat.models._base import Normalized
 from flatqat.quant._apply import rounded_once
-from flatqat.spec import Frame, Shift, Suite
+from flatqat.spec import Frame
+from flatqat.suite import Shift, Suite
 
 BATCH_SIZE, SMALLEST_BATCH = 256, 16
 BATCH_VALUES = 2**23  # on a CPU larger batches only leave its cache: 55 images of 224 pixels

@@ -9,7 +9,8 @@ from flatqat.bench.progress import progress_for
 from flatqat.bench.store import Store
 from flatqat.bench.terminal import plain_table, terminal
 from flatqat.errors import StoreError, unknown
-from flatqat.spec import Record, Suite
+from flatqat.spec import Record
+from flatqat.suite import Suite
 
 
 def flatness_of_cell(

@@ -10,7 +10,8 @@ from flatqat import registry
 from flatqat.bench.settings import Settings, changed, configure
 from flatqat.bench.start import code_files, sha256, try_model, weights_file
 from flatqat.errors import StoreError, UsageError, unknown
-from flatqat.spec import Budget, Cell, QuantSpec, Suite
+from flatqat.spec import Budget, Cell, QuantSpec
+from flatqat.suite import Suite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from flatqat.errors import StoreError, WeightsError
 from flatqat.models._base import Normalized, build
 from flatqat.models._weights import load_weights_
 from flatqat.quant._apply import quantize_
-from flatqat.spec import Cell, QuantSpec, Suite
+from flatqat.spec import Cell, QuantSpec
+from flatqat.suite import Suite
 
 
 def restore(

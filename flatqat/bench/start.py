@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from flatqat.errors import UsageError, WeightsError
-from flatqat.spec import Suite
+from flatqat.suite import Suite
 
 
 def weights_file(model: str, given: Path | None, *, pretrained: bool) -> Path | None:

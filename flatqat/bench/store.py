@@ -25,7 +25,8 @@ import numpy as np
 
 from flatqat.bench.codec import read_json, read_record, record_to_dict, to_json
 from flatqat.errors import StoreError
-from flatqat.spec import Cell, Record, Score, Suite
+from flatqat.spec import Cell, Record, Score
+from flatqat.suite import Suite
 
 MOST_LISTED = 12
 Arrays = dict[str, np.ndarray[Any, Any]]

@@ -8,7 +8,7 @@ from flatqat.bench.progress import Progress
 from flatqat.bench.store import Store
 from flatqat.data.frames import cut
 from flatqat.errors import DataError, UsageError
-from flatqat.spec import Finding, Suite
+from flatqat.suite import Finding, Suite
 
 
 def check_data(jobs: list[Job], request: Request, store: Store, progress: Progress) -> None:

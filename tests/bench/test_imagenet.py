@@ -15,7 +15,7 @@ from flatqat.bench.tables import protocol_line
 from flatqat.bench.verify import _fingerprint
 from flatqat.data.imagenet.names import IMAGENET_C, IMAGENET_V2
 from flatqat.data.images import ImageData
-from flatqat.spec import Suite
+from flatqat.suite import Suite
 
 from ..data.imagenet import imagenet_files as files  # noqa: TID252
 

@@ -19,7 +19,8 @@ from flatqat.bench.tables import sections
 from flatqat.data.frames import cut
 from flatqat.errors import UsageError
 from flatqat.models._base import build
-from flatqat.spec import Frame, Suite
+from flatqat.spec import Frame
+from flatqat.suite import Suite
 from flatqat.testing import suites as suite_checks
 
 from ..data import domain_files  # noqa: TID252 (the same files in the layout of their originals)
