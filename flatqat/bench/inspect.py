@@ -9,7 +9,8 @@ from flatqat.bench.progress import progress_for
 from flatqat.bench.store import Store
 from flatqat.bench.terminal import plain_table, terminal
 from flatqat.errors import StoreError, unknown
-from flatqat.spec import Record, Suite
+from flatqat.spec import Record
+from flatqat.suite import Suite
 
 
 def flatness_of_cell(
@@ -57,7 +58,15 @@ def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
     ((images, _), *_) = flatness_batches(record.cell, suite.train(data_root), 256, "cpu", frame=model.frame)
     rows = audit(model.net, model.normalize(images))
     table = plain_table(
-        "layer", "tensor", "bits", "codes", "levels", "clipped", "", left=("layer", "tensor", "")
+        "layer",
+        "tensor",
+        "bits",
+        "codes",
+        "levels",
+        "clipped",
+        "",
+        left=("layer", "tensor", ""),
+        wrapped=("layer", ""),
     )
     for row in rows:
         if row.bits is None:

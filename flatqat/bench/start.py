@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from flatqat.errors import UsageError, WeightsError
-from flatqat.spec import QuantSpec, Suite
+from flatqat.spec import QuantSpec
+from flatqat.suite import Suite
 
 
 def weights_file(model: str, given: Path | None, *, pretrained: bool) -> Path | None:
@@ -26,13 +27,12 @@ def try_model(model: str, suite: Suite, weights: Path | None, specs: Iterable[Qu
 
     Returns its preprocessing in words.
     """
-    from flatqat.models._base import build
-    from flatqat.models._weights import load_weights_
+    from flatqat.models._base import build, load_start_
     from flatqat.quant._apply import by_layer, quantizable
 
-    built = build(model, classes=suite.classes, seed=0)
+    built = build(model, classes=suite.classes, seed=0, frame=suite.frame)
     if weights is not None:
-        load_weights_(built.net, weights, new_head=suite.new_head)
+        load_start_(built, model, weights, new_head=suite.new_head)
     if layers := list(quantizable(built.net)):
         for spec in specs:
             by_layer(layers, spec)
