@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from flatqat import registry
 from flatqat.bench.plan import Request, make_plan, members
 from flatqat.bench.progress import Progress
 from flatqat.bench.report import render
@@ -68,6 +69,26 @@ def test_a_cell_is_restored_from_its_record_alone(tmp_path):
     assert f"4@apot {own}" in render(store, None, "csv", "method")
     assert r"(keep none; stage1.\*=w2a5,linear=fp)" in render(store, None, "md", "method")
     assert r"qat 4 (keep none; stage1.\*=w2a5,linear=fp)" in render(store, None, "md", "family")
+
+
+def test_the_quantizer_of_held_layers_is_part_of_the_identity(tmp_path, monkeypatch):
+    """A plugin that names another plugin for them: editing that one changes the cell."""
+    monkeypatch.setattr(registry, "_plugin_files", dict(registry._plugin_files))
+    ids = []
+    for version in ("1", "2"):
+        folder = tmp_path / version
+        folder.mkdir()
+        (folder / "holder.py").write_text(
+            f"from flatqat.quant.minmax import MinMax\n\nQUANTIZER = MinMax  # {version}\n"
+        )
+        (folder / "held.py").write_text(
+            "from flatqat.quant.minmax import MinMax\n\n\nclass Held(MinMax):\n"
+            '    kept_with = "holder"\n\n\nQUANTIZER = Held\n'
+        )
+        for name in ("holder.py", "held.py"):
+            registry.add_plugin(folder / name)
+        ids.append([job.cell.id for job in plan(tmp_path / "results", bits=("3@held",)).jobs][-1])
+    assert ids[0] != ids[1]
 
 
 def test_the_command_line_takes_both_and_names_the_nearest_layer(flatqat, tmp_path):

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from flatqat import registry
 from flatqat.methods._base import Setup
 from flatqat.methods.anchor import Anchor, Config
+from flatqat.methods.ema import EMA
 from flatqat.methods.qat import QAT
 from flatqat.quant._apply import latent_weights, quantizers
 from flatqat.spec import Budget
@@ -111,9 +112,14 @@ def test_anchor_step_by_hand_in_the_scale_of_the_weights(quantizer, coupling):
 
 
 @pytest.mark.parametrize("quantizer", NORMALIZING)
-def test_a_deployed_anchor_has_the_scale_of_the_weights(quantizer):
+@pytest.mark.parametrize(
+    ("method", "config"),
+    [(Anchor, Config(beta=0.5)), (EMA, EMA.Config(decay=0.5, average="quantized"))],
+    ids=["anchor", "ema"],
+)
+def test_what_is_deployed_in_place_of_the_weights_has_their_scale(quantizer, method, config):
     """Else averages of levels in [−1, 1] would stand where weights of a tenth of that stood."""
-    made = rule(Anchor, f"3@{quantizer}", config=Config(beta=0.5))
+    made = rule(method, f"3@{quantizer}", config=config)
     start = middle(made.model)[0].detach().norm().item()
     for x, y in batches(4):
         made.step(x, y)

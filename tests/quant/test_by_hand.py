@@ -239,6 +239,19 @@ def test_n2uq_thresholds_and_slopes_by_hand():
     assert grad.tolist() == [0, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125, 0]
 
 
+def test_n2uq_segments_have_a_least_width():
+    """10⁻³ of half the output range, 0.75 · 10⁻³ here; a width below it has no gradient, as published."""
+    q = calibrated(N2UQ, 2, NEVER_NEGATIVE)
+    q.set_scale(torch.tensor(0.5))
+    q.widths.data.copy_(torch.tensor([1.0, -3.0, 1.0]))
+    x = torch.tensor([0.9999, 1.0 + 0.5 * 0.75e-3, 1.4, 1.6], requires_grad=True)
+    by_x, by_width = torch.autograd.grad(q(x).sum(), [x, q.widths])
+    assert by_x.tolist() == pytest.approx([0.5, 0.5 / 0.75e-3, 0.5, 0.5], rel=1e-4)
+    assert by_width[1] == 0
+    assert by_width[0] != 0
+    assert q(x).tolist()[2:] == [1, 1.5]
+
+
 def test_n2uq_starts_as_in_the_paper_or_from_the_data():
     q = calibrated(N2UQ, 2, NEVER_NEGATIVE)
     assert q.scale.item() == pytest.approx(2 / 3)
