@@ -73,6 +73,13 @@ def test_carried_back_is_as_near_to_the_weights_as_the_grid_is_fine(quantizer):
     assert ((q(w) - w).norm() / w.norm() > 1) == (quantizer in NORMALIZING)
 
 
+@pytest.mark.parametrize("quantizer", NORMALIZING)
+def test_a_quantizer_that_is_switched_off_carries_nothing_back(quantizer):
+    w, q = middle(rule(Anchor, f"3@{quantizer}").model)
+    q.enabled = False
+    assert torch.equal(q.carried_back(w), w)
+
+
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 @pytest.mark.parametrize("quantizer", ["dorefa", "pact"])
 def test_what_is_carried_back_has_the_codes_of_the_weights(quantizer, bits):

@@ -16,6 +16,7 @@ from flatqat.quant._observe import Observer
 from flatqat.quant.apot import APoT
 from flatqat.quant.dorefa import DoReFa
 from flatqat.quant.ewgs import EWGS
+from flatqat.quant.lsq import LSQ
 from flatqat.quant.lsqplus import LSQPlus
 from flatqat.quant.minmax import MinMax
 from flatqat.quant.n2uq import N2UQ
@@ -185,6 +186,17 @@ def test_ewgs_has_no_hessian_but_in_the_plain_rule():
     assert product(one, other) != pytest.approx(product(other, one), rel=1e-3)
     q.plain = True
     assert product(one, other) == pytest.approx(product(other, one), rel=1e-10)
+
+
+@pytest.mark.parametrize("quantizer", [LSQ, LSQPlus, N2UQ])
+def test_the_factor_of_training_is_off_in_the_plain_rule(quantizer):
+    q, v = example(quantizer, 3, "input", signed=True)
+    trained = torch.autograd.grad(q(v).exp().sum(), list(q.parameters()))
+    q.plain = True
+    plain = torch.autograd.grad(q(v).exp().sum(), list(q.parameters()))
+    assert 0 < q.grad_scale(v) < 0.5
+    for with_factor, without in zip(trained, plain, strict=True):
+        torch.testing.assert_close(with_factor, q.grad_scale(v) * without)
 
 
 @pytest.mark.parametrize("quantizer", [LSQPlus, EWGS, PACT, APoT, PoT, DoReFa, MinMax])
