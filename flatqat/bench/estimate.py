@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from flatqat import registry
-from flatqat.bench.measure import ITERATIONS, RADII
+from flatqat.bench.estimators import ITERATIONS, RADII
 from flatqat.bench.plan import Job, Request
 from flatqat.data.frames import cut
 from flatqat.methods._base import Setup

@@ -8,16 +8,18 @@ gradient in the loop. `scale`: the step sizes alone are moved. Input quantizers 
 BatchNorm in eval mode, float32, the same training images without augmentation for every method.
 """
 
-from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import asdict
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from statistics import fmean
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from flatqat.bench.batches import Batch
+from flatqat.bench.estimators import DEFAULT, ESTIMATORS, Found, Point, Space, work
 from flatqat.bench.plan import Job, Request
 from flatqat.bench.progress import Advance, Progress
 from flatqat.bench.restore import restore
@@ -25,18 +27,12 @@ from flatqat.bench.store import Store
 from flatqat.data.frames import cut
 from flatqat.data.images import ImageData
 from flatqat.errors import UsageError
+from flatqat.flatness._derivatives import loss_values
 from flatqat.flatness._params import Loss
-from flatqat.flatness.hessian import top_eigenvalue
-from flatqat.flatness.sharpness import average_case, worst_case
+from flatqat.flatness.landscape import Landscape, landscape
 from flatqat.quant._apply import latent_weights, plain_gradients, quantizers, switched_off
 from flatqat.spec import Cell, Frame
 
-Space = Literal["quantized", "latent", "scale"]
-SPACES: tuple[Space, ...] = ("quantized", "latent", "scale")
-
-ITERATIONS, TOLERANCE = 30, 1e-3
-RADII = (0.05, 0.1, 0.2)
-RHO_SAM, RHO_ASAM = 0.05, 0.5
 CHUNK = 256
 
 
@@ -49,9 +45,9 @@ def measure(job: Job, request: Request, store: Store, device: torch.device, prog
         job.cell, job.suite.train(request.data_root), job.budget.flatness_images, device, frame=model.frame
     )
     found: dict[str, Any]
-    with progress.task(f"flatness {job.title}", work(job.budget.flatness_draws)) as advance:
+    draws = job.budget.flatness_draws
+    with progress.task(f"flatness {job.title}", work(DEFAULT, draws)) as advance:
         try:
-            draws = job.budget.flatness_draws
             found = {"quantized": flatness_of(model, batches, job.cell, draws=draws, advance=advance)}
         except FloatingPointError as error:  # says nothing against the scores
             found = {"failed": str(error)}
@@ -59,79 +55,110 @@ def measure(job: Job, request: Request, store: Store, device: torch.device, prog
     store.write_flatness(job.cell, found)
 
 
-def work(draws: int) -> int:
-    """Steps of progress: one a Hessian-vector product, one a pair of draws."""
-    return ITERATIONS + len(RADII) * draws
-
-
 def flatness_of(
     model: nn.Module,
-    batches: Sequence[tuple[Tensor, Tensor]],
+    batches: Sequence[Batch],
     cell: Cell,
     *,
+    measures: Sequence[str] = DEFAULT,
     space: Space = "quantized",
     acts: bool = True,
     draws: int = 20,
     advance: Advance = lambda n: None,
 ) -> dict[str, Any]:
-    """Everything that is kept of one space, as plain JSON values.
+    """Everything that is kept of one space, as plain JSON values; `measures` are names of ESTIMATORS.
 
-    `lambda_max` with its residual; `sharpness_avg` per filter-normalised radius; `sharpness_sam` and
-    `sharpness_asam` of one ascent step; the norm of the weights, because the Hessian scales with it.
+    Beside them the loss itself, and the norm of the weights, because the Hessian scales with it. What cannot
+    be measured is null with a reason.
     """
-    seed = cell.derive_seed("flatness") % 2**31
-    model.eval()
-    params = moved_params(model, space)
-    off = [role for role, is_off in (("weight", space == "quantized"), ("input", not acts)) if is_off]
-    losses = [_loss(model, images, labels) for images, labels in batches]
-    with ExitStack() as stack:
-        stack.enter_context(switched_off(model, roles=tuple(off)))
-        stack.enter_context(plain_gradients(model))
-        lambda_max = _lambda_max(losses, params, seed, advance)
-        average = {}
-        if space != "scale":  # a step size has no filters to be normalised by
-            for radius in RADII:
-                average[str(radius)] = average_case(losses, params, radius=radius, draws=draws, seed=seed)
-                advance(draws)
-        sam = worst_case(losses, params, rho=RHO_SAM)
-        asam = worst_case(losses, params, rho=RHO_ASAM, adaptive=True)
-    return {
-        "space": space,
-        "acts": "on" if acts else "off",
-        "images": sum(len(labels) for _, labels in batches),
-        "seed": seed,
-        "loss": sam.loss,
-        "lambda_max": lambda_max,
-        "sharpness_avg": {
-            radius: {"value": s.value, "stderr": s.stderr, "draws": s.draws} for radius, s in average.items()
-        },
-        "sharpness_sam": {"value": sam.value, "rho": RHO_SAM},
-        "sharpness_asam": {"value": asam.value, "rho": RHO_ASAM},
-        "weight_norm": torch.stack([p.norm() for p in params.values()]).norm().item(),
-    }
+    with standing(model, batches, cell, space=space, acts=acts, draws=draws) as point:
+        found = {
+            "space": space,
+            "acts": "on" if acts else "off",
+            "images": sum(len(labels) for _, labels in batches),
+            "seed": point.seed,
+            "loss": fmean(loss_values(point.losses, point.params)),
+            "weight_norm": torch.stack([p.norm() for p in point.params.values()]).norm().item(),
+        }
+    for name in measures:
+        estimator, done = ESTIMATORS[name], 0
+
+        def count(n: int) -> None:
+            nonlocal done
+            done += n
+            advance(n)
+
+        own = estimator.own or space
+        with standing(
+            model, batches, cell, space=own, acts=acts, draws=draws, learned=not estimator.own
+        ) as point:
+            found |= _run(name, point, count)
+        advance(estimator.cost(draws) - done)
+    return found
 
 
-def _lambda_max(losses: list[Loss], params: dict[str, Tensor], seed: int, advance: Advance) -> dict[str, Any]:
-    """The top eigenvalue, or null with the reason where the network has no second derivative."""
-    done = 0
-
-    def progress(now: int, most: int) -> None:
-        nonlocal done
-        advance(now - done)
-        done = now
-
-    try:
-        eigenvalue = top_eigenvalue(
-            losses, params, iterations=ITERATIONS, tolerance=TOLERANCE, seed=seed, progress=progress
+def landscape_of(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    cell: Cell,
+    *,
+    points: int,
+    span: float,
+    space: Space,
+    acts: bool = True,
+    advance: Advance = lambda n: None,
+) -> Landscape:
+    """The loss on a plane through the weights; its directions are those of every cell of the same shapes."""
+    with standing(model, batches, cell, space=space, acts=acts) as at:
+        return landscape(
+            at.losses,
+            at.params,
+            points=points,
+            span=span,
+            seed=at.seed,
+            progress=lambda done, most: advance(1),
         )
+
+
+@contextmanager
+def standing(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    cell: Cell,
+    *,
+    space: Space,
+    acts: bool,
+    draws: int = 20,
+    learned: bool = True,
+) -> Iterator[Point]:
+    """The point of a space; within the context the network is in eval mode with its quantizers set for it.
+
+    In the space `scale` step sizes move, with `learned` those that training moves; see `moved_params`.
+    """
+    model.eval()
+    off = [role for role, is_off in (("weight", space == "quantized"), ("input", not acts)) if is_off]
+    params = moved_params(model, space) if learned else step_sizes(model)
+    lower, upper = neighbours(model) if space == "quantized" else ({}, {})
+    with switched_off(model, roles=tuple(off)), plain_gradients(model):
+        yield Point(
+            losses=[_loss(model, images, labels) for images, labels in batches],
+            params=params,
+            lower=lower,
+            upper=upper,
+            space=space,
+            draws=draws,
+            seed=cell.derive_seed("flatness") % 2**31,
+        )
+
+
+def _run(name: str, point: Point, advance: Advance) -> Found:
+    """Null with the reason where the network has no second derivative."""
+    try:
+        return ESTIMATORS[name].run(point, advance)
     except RuntimeError as error:
         if "not implemented" not in str(error):
             raise
-        found = {"value": None, "residual": None, "reason": str(error).partition("\n")[0]}
-    else:
-        found = asdict(eigenvalue)
-    advance(ITERATIONS - done)
-    return found
+        return {name: {"value": None, "residual": None, "reason": str(error).partition("\n")[0]}}
 
 
 def flatness_batches(
@@ -162,6 +189,31 @@ def moved_params(model: nn.Module, space: Space) -> dict[str, Tensor]:
                 name: quantizer(w_latent) for name, (w_latent, quantizer) in latent_weights(model).items()
             }
     return params
+
+
+@torch.no_grad()
+def neighbours(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Each quantized weight one code down and one code up, clipped at the ends of its grid.
+
+    A filter of zeros stays, as in every relative measure: BatchNorm behind it has seen no variance, and blows
+    up a single code to any size.
+    """
+    lower, upper = {}, {}
+    for name, (w_latent, quantizer) in latent_weights(model).items():
+        codes = quantizer.codes(w_latent)
+        w_quant = quantizer.dequantize(codes)
+        lives = (w_quant.flatten(1) != 0).any(1).view(-1, *[1] * (w_quant.ndim - 1))
+        down = quantizer.dequantize((codes - 1).clamp_min(quantizer.low))
+        up = quantizer.dequantize((codes + 1).clamp_max(quantizer.high))
+        lower[name], upper[name] = torch.where(lives, down, w_quant), torch.where(lives, up, w_quant)
+    return lower, upper
+
+
+def step_sizes(model: nn.Module) -> dict[str, Tensor]:
+    """Every step size by its name in the model, learned or not."""
+    scales = {id(quantizer.scale) for _, quantizer in quantizers(model)}
+    named = (*model.named_parameters(), *model.named_buffers())
+    return {name: tensor.detach() for name, tensor in named if id(tensor) in scales}
 
 
 def _loss(model: nn.Module, images: Tensor, labels: Tensor) -> Loss:

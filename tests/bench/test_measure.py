@@ -6,7 +6,8 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from flatqat.bench.measure import RADII, flatness_batches, flatness_of, moved_params
+from flatqat.bench.estimators import RADII
+from flatqat.bench.measure import flatness_batches, flatness_of, moved_params
 from flatqat.data.images import ImageData
 from flatqat.methods._base import Setup
 from flatqat.methods.qat import QAT
