@@ -6,11 +6,12 @@ about 4 of them, a Hessian-vector product about 10. They weigh the progress bar.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
+from flatqat.bench.point import Point, Space
 from flatqat.bench.progress import Advance
 from flatqat.errors import unknown
-from flatqat.flatness._params import Loss, Params, Progress
+from flatqat.flatness._params import Progress
 from flatqat.flatness._rise import Sharpness
 from flatqat.flatness.apgd import Ball, worst_in_ball
 from flatqat.flatness.density import spectral_density
@@ -20,8 +21,6 @@ from flatqat.flatness.rescaling import rescaling
 from flatqat.flatness.sharpness import average_case, worst_case
 from flatqat.flatness.trace import trace
 
-Space = Literal["quantized", "latent", "scale"]
-SPACES: tuple[Space, ...] = ("quantized", "latent", "scale")
 Found = dict[str, Any]
 
 PAIR, GRADIENT, PRODUCT = 2, 4, 10  # in forward passes
@@ -38,26 +37,13 @@ SIZES = (0.01, 0.05)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """Where it is measured: the losses, the tensors that move, and the grid neighbours of those with any."""
-
-    losses: Sequence[Loss]
-    params: Params
-    lower: Params
-    upper: Params
-    space: Space
-    draws: int
-    seed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimator:
-    """`run` measures at a point; `cost` is its forward passes by the number of draws.
+    """`run` measures at a point with so many draws of what is drawn; `cost` is its forward passes then.
 
     `own` is the space that it always measures in, whatever is asked for.
     """
 
-    run: Callable[[Point, Advance], Found]
+    run: Callable[[Point, int, Advance], Found]
     cost: Callable[[int], int]
     own: Space | None = None
 
@@ -75,7 +61,7 @@ def work(names: Sequence[str], draws: int) -> int:
     return sum(ESTIMATORS[name].cost(draws) for name in names)
 
 
-def _lambda_max(point: Point, advance: Advance) -> Found:
+def _lambda_max(point: Point, draws: int, advance: Advance) -> Found:
     found = top_eigenvalue(
         point.losses,
         point.params,
@@ -87,7 +73,7 @@ def _lambda_max(point: Point, advance: Advance) -> Found:
     return {"lambda_max": asdict(found)}
 
 
-def _trace(point: Point, advance: Advance) -> Found:
+def _trace(point: Point, draws: int, advance: Advance) -> Found:
     found = trace(
         point.losses,
         point.params,
@@ -99,7 +85,7 @@ def _trace(point: Point, advance: Advance) -> Found:
     return {"trace": asdict(found)}
 
 
-def _density(point: Point, advance: Advance) -> Found:
+def _density(point: Point, draws: int, advance: Advance) -> Found:
     found = spectral_density(
         point.losses,
         point.params,
@@ -111,14 +97,14 @@ def _density(point: Point, advance: Advance) -> Found:
     return {"density": asdict(found)}
 
 
-def _sharpness(point: Point, advance: Advance) -> Found:
+def _sharpness(point: Point, draws: int, advance: Advance) -> Found:
     average = {}
     for radius in RADII if point.space != "scale" else ():  # a step size has no filters to be normalised by
         rise = average_case(
             point.losses,
             point.params,
             radius=radius,
-            draws=point.draws,
+            draws=draws,
             seed=point.seed,
             progress=_ticks(advance, PAIR),
         )
@@ -132,7 +118,7 @@ def _sharpness(point: Point, advance: Advance) -> Found:
     }
 
 
-def _apgd(point: Point, advance: Advance) -> Found:
+def _apgd(point: Point, draws: int, advance: Advance) -> Found:
     found = {}
     for ball, rho in BALLS.items():
         if ball == "filter" and point.space == "scale":
@@ -150,7 +136,7 @@ def _apgd(point: Point, advance: Advance) -> Found:
     return {"apgd": found}
 
 
-def _flips(point: Point, advance: Advance) -> Found:
+def _flips(point: Point, draws: int, advance: Advance) -> Found:
     if not point.lower:
         return {"flips": _absent("expected quantized weights in the space 'quantized', got none")}
     zero = sum(int((point.params[name].flatten(1) == 0).all(1).sum()) for name in point.lower)
@@ -162,7 +148,7 @@ def _flips(point: Point, advance: Advance) -> Found:
             point.lower,
             point.upper,
             fraction=fraction,
-            draws=point.draws,
+            draws=draws,
             seed=point.seed,
             progress=_ticks(advance, PAIR),
         )
@@ -170,7 +156,7 @@ def _flips(point: Point, advance: Advance) -> Found:
     return {"flips": found}
 
 
-def _scale(point: Point, advance: Advance) -> Found:
+def _scale(point: Point, draws: int, advance: Advance) -> Found:
     if not point.params:
         return {"scale": _absent("expected step sizes, got none")}
     found: Found = {"space": point.space}
@@ -179,7 +165,7 @@ def _scale(point: Point, advance: Advance) -> Found:
             point.losses,
             point.params,
             size=size,
-            draws=point.draws,
+            draws=draws,
             seed=point.seed,
             progress=_ticks(advance, PAIR),
         )
@@ -196,8 +182,15 @@ def _absent(reason: str) -> Found:
 
 
 def _ticks(advance: Advance, weight: int) -> Progress:
-    """Report the calls (1, most), (2, most), ... as `weight` forward passes each."""
-    return lambda done, most: advance(weight)
+    """Count every step that an estimator reports as `weight` forward passes."""
+    last = 0
+
+    def report(done: int, most: int) -> None:
+        nonlocal last
+        advance(weight * (done - last))
+        last = done
+
+    return report
 
 
 ESTIMATORS: Mapping[str, Estimator] = {

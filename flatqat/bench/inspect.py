@@ -33,7 +33,8 @@ def flatness_of_cell(
     Raises UsageError on an unknown space or measure, StoreError when a loss is not finite.
     """
     from flatqat.bench import measure
-    from flatqat.bench.estimators import DEFAULT, SPACES, chosen, work
+    from flatqat.bench.estimators import DEFAULT, chosen, work
+    from flatqat.bench.point import SPACES, flatness_batches
     from flatqat.bench.restore import restore
 
     at = next((known for known in SPACES if known == space), None)
@@ -50,7 +51,7 @@ def flatness_of_cell(
     prepare(on, threads)
     model = restore(record.cell, suite, store, on)
     count = images or record.protocol["budget"]["flatness_images"]
-    batches = measure.flatness_batches(record.cell, suite.train(data_root), count, on, frame=model.frame)
+    batches = flatness_batches(record.cell, suite.train(data_root), count, on, frame=model.frame)
     passes = work(names, draws) + (picture.points**2 if picture else 0)
     try:
         with progress_for(terminal(stderr=True)).task(f"flatness {record.cell.label}", passes) as advance:
@@ -84,7 +85,7 @@ def flatness_of_cell(
 
 def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
     """Print the audit of a stored cell on one batch of training images."""
-    from flatqat.bench.measure import flatness_batches
+    from flatqat.bench.point import flatness_batches
     from flatqat.bench.restore import restore
     from flatqat.quant._audit import audit
 

@@ -22,7 +22,7 @@ W = {"w": torch.ones(4, 2).double()}
 LOWER, UPPER = {"w": W["w"] - 1}, {"w": W["w"] + 1}
 SPECTRUM = [9.0, 7, 5, 4, 3, 2, 1, 0.5]
 
-# Calls of every chunk's loss: with a graph for each gradient and each product of several chunks, else without.
+# Calls of every chunk's loss: with a graph, one a gradient or a product of several chunks, and without.
 COSTS: dict[str, tuple[Callable[[list[Loss]], object], int, int]] = {
     "average_case": (lambda losses: average_case(losses, W, radius=0.1, draws=3), 0, 7),
     "worst_case": (lambda losses: worst_case(losses, W, rho=0.1), 1, 2),

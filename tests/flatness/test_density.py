@@ -1,4 +1,4 @@
-"""Spectral densities: moments against dense Hessians, atoms against known spectra, and what smoothing adds."""
+"""Spectral densities: moments against dense Hessians, atoms against known spectra, what smoothing adds."""
 
 import math
 
@@ -89,7 +89,7 @@ def test_a_spectrum_of_one_point(value: float, width: float) -> None:
 
 
 def test_the_density_is_that_of_the_dense_spectrum(net64: SmallNet, dense: Tensor) -> None:
-    """The share of curvature above a threshold, between the bulk and the outliers, within its sampling error."""
+    """The share of eigenvalues above a threshold, within its sampling error."""
     spectrum = torch.linalg.eigvalsh(dense)
     threshold = 0.05 * float(spectrum[-1])
     expected = float((spectrum > threshold).double().mean())
