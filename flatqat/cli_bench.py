@@ -72,6 +72,10 @@ def bench_run(
     limit: Annotated[
         int | None, typer.Option(min=2, metavar="N", help="Score at most N images a shift.")
     ] = None,
+    compute_matched: Annotated[
+        bool,
+        typer.Option("--compute-matched", help="Rules of one pass a step get twice the steps; fp does not."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print cells, data and time; do nothing.")
     ] = False,
@@ -89,6 +93,7 @@ def bench_run(
       flatqat bench run
       flatqat bench run --bits 4,3 --seeds 3 --method fp,ptq,qat,anchor
       flatqat bench run --suite cifar10-c-live --data-root data --budget smoke --limit 500
+      flatqat bench run --method fp,qat,sam,saq --bits fp,4 --compute-matched
       flatqat bench run --set anchor.coupling=elastic --set budget.lr=0.005 --dry-run
     """
     from flatqat.bench.plan import Request, make_plan, parse_seeds
@@ -112,6 +117,7 @@ def bench_run(
         threads=threads,
         workers=workers,
         limit=limit,
+        compute_matched=compute_matched,
         flatness=flatness,
         rerun=rerun,
     )

@@ -64,7 +64,7 @@ def load(kind: Kind, name: str) -> Any:
     plugin fails to import or lacks its export.
     """
     if path := _plugin_files.get((kind, name)):
-        return _export(kind, _import_file(path), path)
+        return _export(kind, import_file(path), path)
     if path := _built_in(kind).get(name):
         return _export(kind, importlib.import_module(f"flatqat.{kind.folder}.{path.stem}"), path)
     if point := _entry_points(kind).get(name):
@@ -77,7 +77,7 @@ def load(kind: Kind, name: str) -> Any:
 
 def add_plugin(path: Path) -> list[tuple[Kind, str]]:
     """Register what a file exports under the file's name; returns the (kind, name) pairs."""
-    module = _import_file(path.resolve())
+    module = import_file(path.resolve())
     found = [(kind, _name(path)) for kind in KINDS if hasattr(module, kind.export)]
     if not found:
         exports = ", ".join(kind.export for kind in KINDS)
@@ -115,7 +115,8 @@ def _entry_points(kind: Kind) -> dict[str, EntryPoint]:
 
 
 @lru_cache
-def _import_file(path: Path) -> ModuleType:
+def import_file(path: Path) -> ModuleType:
+    """The module in a Python file, run once. Raises PluginError when it is absent or fails."""
     if not path.is_file():
         raise PluginError(f"plugin {path}: expected a Python file, found none")
     module_spec = importlib.util.spec_from_file_location(f"flatqat_plugin_{path.stem}", path)

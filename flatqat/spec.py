@@ -3,17 +3,14 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from flatqat.errors import UsageError
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
-
-    from flatqat.data.images import ImageData, View
+    pass
 
 SCHEMA = 1
 Args = tuple[tuple[str, object], ...]
@@ -84,7 +81,9 @@ class Frame:
 
     def __str__(self) -> str:
         size = f"{self.resize}x{self.resize}" if self.squash else f"short side {self.resize}"
-        return f"resized to {size} ({self.interpolation}, antialiased), centre crop {self.crop}"
+        resized = f"resized to {size} ({self.interpolation}, antialiased)"
+        whole = self.squash and self.resize == self.crop
+        return f"{resized}, no crop" if whole else f"{resized}, centre crop {self.crop}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +91,8 @@ class Budget:
     """How long and how a suite trains: optimisation steps, not epochs, so that cost is known beforehand.
 
     `select_every` steps the model is scored on `val`, and the best weights of those are kept besides the last
-    ones (0: the last ones alone). With `frozen_batchnorm` the start's BatchNorm statistics stay.
+    ones (0: the last ones alone). With `frozen_batchnorm` the start's BatchNorm statistics stay; training
+    from scratch, which makes the start, estimates them.
     """
 
     pretrain_steps: int
@@ -134,105 +134,11 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shift:
-    """One test set: the in-distribution one (`id`) or a shifted one (`gaussian_noise/3`).
-
-    `pool` names the images: shifts of one pool show the same images in the same order, so their
-    differences are paired image by image. A shift with `headline=False` is reported, but stays out of the
-    mean over shifts. `only` names the classes that a set of fewer classes has: logits of all others are
-    masked, and `top1_unmasked` is reported beside `top1`. `weights` says which of a training run's weights
-    are scored: those selected on `val`, or the last ones.
-    """
-
-    name: str
-    family: str
-    build: "Callable[[Path | None], ImageData]"
-    severity: int | None = None
-    pool: str = "id"
-    headline: bool = True
-    only: tuple[int, ...] | None = None
-    weights: Literal["selected", "last"] = "selected"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One line of `suites verify`: what was looked at, whether it is right, and how to mend it.
-
-    What is `partial` is usable and is told to the user: some images of a set are missing, or its training
-    images. What is neither `ok` nor `partial` stops a run.
-    """
-
-    ok: bool
-    what: str
-    mend: str = ""
-    partial: bool = False
-
-    @property
-    def stops(self) -> bool:
-        return not (self.ok or self.partial)
-
-
-def _trainable(root: Path | None) -> str:
-    return ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suite:
-    """An ID set and its shifts. `train` and `val` are ID only: nothing else may select anything.
-
-    Images that have no common size of their own (`framed`) are cut as the model's source asks for; in
-    training `view(frame, seed)` cuts them at random instead. `augment` acts on whole batches after that.
-    `untrainable(root)` says why nothing can be trained on what lies on disk; the budget `eval` is used then,
-    and `train` gives the ID images that grids are calibrated on.
-
-    With `new_head` models start from weights made for other classes, and their last layer is drawn anew.
-
-    A family of suites, one for each left-out domain, has `targets`; `member(target, seed)` is one of them.
-    `corruptible(folder)` gives the clean images of which `suites generate` makes the suite's corrupted ones,
-    and the names of their files. `normalizer` and `baseline` name the constants of mCE and of effective
-    robustness, see `flatqat.metrics`.
-    """
-
-    name: str
-    version: int
-    title: str
-    task: str
-    classes: int
-    metric: str
-    default_model: str
-    protocol: str
-    layout: str
-    train: "Callable[[Path | None], ImageData]"
-    val: "Callable[[Path | None], ImageData]"
-    shifts: tuple[Shift, ...]
-    budgets: Mapping[str, Budget]
-    verify: Callable[[Path | None], list[Finding]]
-    augment: "Callable[[Tensor, Generator], Tensor] | None" = None
-    new_head: bool = False
-    framed: bool = False
-    view: "Callable[[Frame, int], View] | None" = None
-    untrainable: Callable[[Path | None], str] = _trainable
-    targets: tuple[str, ...] = ()
-    member: "Callable[[str, int], Suite] | None" = None
-    split: str = ""
-    normalizer: str | None = None
-    baseline: str | None = None
-    corruptible: "Callable[[Path], tuple[ImageData, list[str]]] | None" = None
-
-    @property
-    def scored(self) -> tuple[Shift, ...]:
-        """What every model is scored on: `val`, which alone may select anything, then all shifts."""
-        val = Shift(name="val", family="val", build=self.val, pool="val", headline=False)
-        return (val, *self.shifts)
-
-    @property
-    def default_budget(self) -> str:
-        return next(iter(self.budgets))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One thing to run. Its `id` is a hash of every field that is not at its default."""
+    """One thing to run. Its `id` is a hash of every field that is not at its default.
+
+    `stretch` is by how much the budget's steps are multiplied, so that rules are compared at equal compute.
+    """
 
     suite: str
     suite_version: int
@@ -250,6 +156,7 @@ class Cell:
     amp: bool = False
     plugins: str | None = None
     preprocessing: str | None = None
+    stretch: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that differ from their defaults, as plain JSON values."""

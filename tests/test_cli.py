@@ -74,6 +74,17 @@ def test_dry_run_computes_nothing(flatqat, tmp_path):
     assert not (tmp_path / "r").exists()
 
 
+def test_compute_matched_plans_other_cells_for_rules_of_one_pass(flatqat, tmp_path):
+    planned = {}
+    for options in ((), ("--compute-matched",)):
+        done = flatqat(*TOY_RUN, "--results", tmp_path, "--method", "fp,qat,sam", "--dry-run", *options)
+        assert done.code == 0
+        labels = re.findall(r"to run +(tiny-\S+)", done.out)
+        planned[options] = {label.split("-")[1]: label for label in labels}
+    before, after = planned.values()
+    assert {method for method in before if before[method] != after[method]} == {"qat"}
+
+
 def test_dry_run_tells_what_is_missing_on_disk(flatqat, tmp_path):
     done = flatqat("bench", "run", "--suite", "cifar10-c", "--data-root", tmp_path, "--dry-run")
     assert done.code == 2
@@ -349,9 +360,10 @@ def test_lists_and_shows(flatqat):
 
 def test_verify(flatqat, tmp_path):
     assert flatqat("suites", "verify", "digits-c").code == 0
-    done = flatqat("suites", "verify", "cifar10-c", "--data-root", tmp_path)
-    assert done.code == 2
-    assert "WRONG" in done.out
+    for name in ("cifar10-c", "cifar100-c"):
+        done = flatqat("suites", "verify", name, "--data-root", tmp_path)
+        assert done.code == 2
+        assert "WRONG" in done.out
 
 
 def test_doctor(flatqat):
@@ -372,7 +384,7 @@ def test_plugin_check(flatqat, tmp_path):
         "    def step(self, x, y):\n        return super().step(x + torch.rand(()), y)\n\n\nMETHOD = Rule\n"
     )
     done = flatqat("test", good)
-    assert (done.code, done.out.count("passed")) == (0, 6)
+    assert (done.code, done.out.count("passed")) == (0, 9)
     done = flatqat("test", bad)
     assert done.code == 1
     assert re.search("FAILED method bad-rule: No random number is drawn", done.out)

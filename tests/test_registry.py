@@ -13,7 +13,9 @@ def test_the_folder_is_the_registry():
     assert {"fp", "ptq", "qat", "anchor", "pretrain"} <= set(registry.names(registry.METHODS))
     assert {"lsq", "minmax"} <= set(registry.names(registry.QUANTIZERS))
     assert {"tiny", "cifar", "timm", "torchvision"} <= set(registry.names(registry.MODELS))
-    assert {"digits-c", "cifar10-c", "cifar10-c-live"} <= set(registry.names(registry.SUITES))
+    assert {"digits-c", "cifar10-c", "cifar10-c-live", "cifar100-c", "cifar100-c-live"} <= set(
+        registry.names(registry.SUITES)
+    )
 
 
 @pytest.mark.parametrize("kind", registry.KINDS, ids=lambda kind: kind.word)
@@ -65,6 +67,7 @@ def test_an_absent_plugin_is_an_error(tmp_path):
         ["bench", "run", "--help"],
         ["suites", "list"],
         ["suites", "show", "cifar10-c"],
+        ["suites", "show", "cifar100-c"],
         ["methods", "list"],
         ["quantizers", "list"],
         ["models", "list"],

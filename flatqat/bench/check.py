@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.bench.codec import to_json
+from flatqat.bench.paired import correct
 from flatqat.bench.store import Store, write_atomically
-from flatqat.bench.tables import correct
 from flatqat.errors import StoreError
 from flatqat.metrics.pooled import pooled_difference
 from flatqat.metrics.statistics import holm, paired_difference

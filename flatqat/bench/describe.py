@@ -10,7 +10,7 @@ from pathlib import Path
 from flatqat import __version__, registry
 from flatqat.bench.env import OPTIONAL, REQUIRED, installed
 from flatqat.errors import UsageError
-from flatqat.spec import Suite
+from flatqat.suite import Finding, Suite
 
 
 def describe_suite(suite: Suite) -> str:
@@ -27,6 +27,8 @@ def describe_suite(suite: Suite) -> str:
     ]
     if aside:
         lines.append(f"          reported, but not in the mean: {', '.join(aside)}")
+    if suite.targets:
+        lines.append(f"targets   {suite.name}@TARGET alone, else all: {', '.join(suite.targets)}")
     for name, budget in suite.budgets.items():
         default = " (default)" if name == suite.default_budget else ""
         values = ", ".join(f"{key}={value}" for key, value in asdict(budget).items())
@@ -65,7 +67,11 @@ def diagnosis(data_root: Path | None) -> Iterator[str]:
     yield f"{'CUDA':<14}{', '.join(cuda) or 'no device; everything runs on the CPU'}"
     yield f"{'data root':<14}{data_root or 'not given: --data-root DIR or FLATQAT_DATA_ROOT'}"
     for name in registry.names(registry.SUITES):
-        wrong = [
-            finding for finding in registry.load(registry.SUITES, name).verify(data_root) if not finding.ok
-        ]
-        yield f"{name:<18}{'no data: ' + wrong[0].what if wrong else 'data ok'}"
+        yield f"{name:<18}{_state(registry.load(registry.SUITES, name).verify(data_root))}"
+
+
+def _state(findings: list[Finding]) -> str:
+    for word, told in (("no data", lambda f: f.stops), ("in part", lambda f: f.partial)):
+        if first := next(filter(told, findings), None):
+            return f"{word}: {first.what}"
+    return "data ok"

@@ -25,7 +25,7 @@ REQUIRED = (
     "typer",
     "rich",
 )
-OPTIONAL = {"torchvision": "zoo", "timm": "zoo"}
+OPTIONAL = {"torchvision": "zoo", "timm": "zoo", "robustbench": "robust"}
 
 
 def environment(device: "torch.device", threads: int) -> dict[str, Any]:

@@ -4,21 +4,20 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 
 import torch
-from torch.nn import functional as F
 
 from flatqat import registry
 from flatqat.bench.estimators import ITERATIONS, RADII
 from flatqat.bench.plan import Job, Request
+from flatqat.bench.train import training_rule
 from flatqat.data.frames import cut
-from flatqat.methods._base import Setup
 from flatqat.models._base import build
 from flatqat.quant._apply import quantize_
 
-PRODUCT_PER_STEP = 2.0  # a Hessian-vector product costs about two training steps on as many images
+PRODUCT_PER_PASS = 2.0  # a Hessian-vector product costs about two passes of training on as many images
 
 
 def estimate(jobs: Sequence[Job], request: Request, device: torch.device) -> float:
-    """Seconds for training, flatness and evaluation of `jobs`; decoding and corruptions are not counted."""
+    """Seconds for training, flatness and evaluation; decoding, corruptions and `val_loss` are not counted."""
     timed: dict[tuple[str, str, str, str], tuple[float, float]] = {}
     total = 0.0
     for job in jobs:
@@ -26,29 +25,28 @@ def estimate(jobs: Sequence[Job], request: Request, device: torch.device) -> flo
         if key not in timed:
             timed[key] = _time(job, request, device)
         step, forward = timed[key]
-        total += step * registry.load(registry.METHODS, job.cell.method).steps(job.budget)
+        rule = registry.load(registry.METHODS, job.cell.method)
+        total += step * rule.steps(job.budget)
         if job.scored:
             total += forward * sum(
                 len(shift.build(request.data_root).sample(request.limit)) for shift in job.suite.scored
             )
         if job.scored and request.flatness:
             share = job.budget.flatness_images / job.budget.batch_size
-            total += share * step * PRODUCT_PER_STEP * ITERATIONS
+            total += share * step / rule.passes * PRODUCT_PER_PASS * ITERATIONS
             total += forward * job.budget.flatness_images * 2 * job.budget.flatness_draws * len(RADII)
     return total
 
 
 def _time(job: Job, request: Request, device: torch.device) -> tuple[float, float]:
     """Seconds of a training step, and of scoring one image."""
-    model = build(job.cell.model, classes=job.suite.classes, seed=0)
+    model = build(job.cell.model, classes=job.suite.classes, seed=0, frame=job.suite.frame)
     quantize_(model.net, job.quant)
     model.to(device)
     data = job.suite.train(request.data_root)
-    x, y = data.seen(cut(model.frame)).batch(torch.arange(min(job.budget.batch_size, len(data))), device)
-    method_type = registry.load(registry.METHODS, job.cell.method)
-    method = method_type(
-        Setup(model=model, loss=F.cross_entropy, budget=job.budget, amp=request.amp), job.config
-    )
+    seen = data.seen(cut(model.frame))
+    x, y = seen.batch(torch.arange(min(job.budget.batch_size, len(data))), device)
+    method = training_rule(job, model, request, device)
     method.begin([(x, y)])
     step = _fastest(lambda: method.step(x, y)["loss"].item())
     model.eval()

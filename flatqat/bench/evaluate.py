@@ -15,7 +15,8 @@ from flatqat.data.images import ImageData
 from flatqat.metrics import meter
 from flatqat.models._base import Normalized
 from flatqat.quant._apply import rounded_once
-from flatqat.spec import Frame, Shift, Suite
+from flatqat.spec import Frame
+from flatqat.suite import Shift, Suite
 
 BATCH_SIZE, SMALLEST_BATCH = 256, 16
 BATCH_VALUES = 2**23  # on a CPU larger batches only leave its cache: 55 images of 224 pixels
@@ -61,7 +62,8 @@ def score(
     meters = {job.cell.id: meter(suite.task, suite.classes, shift.only) for job in waiting}
     alike: dict[Frame | None, list[str]] = {}
     for cell_id in meters:
-        alike.setdefault(models[cell_id].frame if data.through else None, []).append(cell_id)
+        frame = models[cell_id].frame if data.through else None
+        alike.setdefault(frame, []).append(cell_id)
     for frame, cell_ids in alike.items():
         seen = data.seen(cut(frame) if frame else None)
         for images, labels in seen.batches(_batch_size(seen, device), device, request.workers):

@@ -11,7 +11,8 @@ from flatqat.bench.store import Store
 from flatqat.bench.surface import Picture, write_surface
 from flatqat.bench.terminal import plain_table, terminal
 from flatqat.errors import StoreError, UsageError, unknown
-from flatqat.spec import Record, Suite
+from flatqat.spec import Record
+from flatqat.suite import Suite
 
 
 def flatness_of_cell(
@@ -95,7 +96,15 @@ def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
     ((images, _), *_) = flatness_batches(record.cell, suite.train(data_root), 256, "cpu", frame=model.frame)
     rows = audit(model.net, model.normalize(images))
     table = plain_table(
-        "layer", "tensor", "bits", "codes", "levels", "clipped", "", left=("layer", "tensor", "")
+        "layer",
+        "tensor",
+        "bits",
+        "codes",
+        "levels",
+        "clipped",
+        "",
+        left=("layer", "tensor", ""),
+        wrapped=("layer", ""),
     )
     for row in rows:
         if row.bits is None:

@@ -25,9 +25,8 @@ def measure(job: Job, request: Request, store: Store, device: torch.device, prog
     if not request.flatness or store.read_flatness(job.cell) is not None:
         return
     model = restore(job.cell, job.suite, store, device)
-    batches = flatness_batches(
-        job.cell, job.suite.train(request.data_root), job.budget.flatness_images, device, frame=model.frame
-    )
+    data, frame = job.suite.train(request.data_root), model.frame
+    batches = flatness_batches(job.cell, data, job.budget.flatness_images, device, frame=frame)
     found: dict[str, Any]
     draws = job.budget.flatness_draws
     with progress.task(f"flatness {job.title}", work(DEFAULT, draws)) as advance:

@@ -10,7 +10,8 @@ from flatqat import registry
 from flatqat.bench.settings import Settings, changed, configure
 from flatqat.bench.start import code_files, sha256, try_model, weights_file
 from flatqat.errors import StoreError, UsageError, unknown
-from flatqat.spec import Budget, Cell, QuantSpec, Suite
+from flatqat.spec import Budget, Cell, QuantSpec
+from flatqat.suite import Suite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class Request:
     threads: int = 1
     workers: int = 0
     limit: int | None = None
+    compute_matched: bool = False
     flatness: bool = True
     rerun: bool = False
 
@@ -57,9 +59,10 @@ class Job:
     @property
     def title(self) -> str:
         """For progress lines: `cifar:resnet20 qat 4 seed 0`."""
-        quant = "" if self.quant.is_fp else f" {self.quant}"
-        target = self.cell.suite.partition("@")[2]
-        what = f"{self.cell.model} {self.cell.method}{quant} seed {self.cell.seed}"
+        cell, target = self.cell, self.cell.suite.partition("@")[2]
+        quant = "" if cell.quant == cell.method else f" {cell.quant}"
+        stretch = f" {cell.stretch}x steps" if cell.stretch > 1 else ""
+        what = f"{cell.model} {cell.method}{quant}{stretch} seed {cell.seed}"
         return f"{target} {what}" if target else what
 
 
@@ -80,6 +83,7 @@ class Plan:
 
 
 MOST_SEEDS = 1000
+MATCHED_PASSES = 2  # forward and backward passes for each step of the budget, as SAM and its relatives take
 EVAL = "eval"  # the budget of suites without training images: no step is taken
 
 
@@ -103,13 +107,18 @@ def make_plan(request: Request) -> Plan:
             f"results folder {request.results}: expected a folder, got a file; choose another with --results"
         )
     jobs: dict[str, Job] = {}
+    there: dict[int, tuple[Suite, Suite]] = {}  # the same suite for all seeds: each shift is read once
+    most_passes = MATCHED_PASSES if request.compute_matched else 1
     for name in request.suites:
         for seed in request.seeds:
-            for suite in members(name, seed):
+            for whole in members(name, seed):
+                _, suite = there.setdefault(id(whole), (whole, whole.on_disk(request.data_root)))
                 for model in request.models or (suite.default_model,):
                     base, weights, lacking = _base(suite, model, seed, request)
                     for method, spec in _variants(request.methods, specs):
-                        job = _add(jobs, suite, base, method, spec, request.settings, weights, lacking)
+                        job = _add(
+                            jobs, suite, base, method, spec, request.settings, weights, lacking, most_passes
+                        )
                         jobs[job.cell.id] = replace(job, scored=True)
     return Plan(request=request, jobs=tuple(jobs.values()))
 
@@ -169,8 +178,12 @@ def _add(
     settings: Settings,
     weights: Path | None,
     lacking: str,
+    passes: int = 1,
 ) -> Job:
-    """The job for a method, added with the one it starts from, unless they are there already."""
+    """The job for a method, added with the one it starts from, unless they are there already.
+
+    A rule of fewer `passes` gets as many more steps; what it starts from does not.
+    """
     method = registry.load(registry.METHODS, name)
     if weights and method.start is None:
         raise UsageError(f"method {name!r} trains from scratch and takes no --weights; leave one of them out")
@@ -180,9 +193,11 @@ def _add(
     values = configure(method.Config, name, settings.get(name, {}))
     budget = suite.budgets[base.budget]
     budget_values = configure(Budget, "budget", settings.get("budget", {}))
+    stretch = _stretch(method, replace(budget, **budget_values), passes)
     cell = replace(
         base,
         method=name,
+        stretch=stretch,
         method_version=method.version,
         quant=str(spec),
         method_args=changed(method.Config(), values),
@@ -193,6 +208,7 @@ def _add(
     budget = replace(budget, **budget_values)
     if base.budget == EVAL and budget.steps:
         raise UsageError(f"--set budget.steps: expected none, since {lacking}; got {budget.steps}")
+    budget = replace(budget, steps=stretch * budget.steps)
     job = Job(
         cell=cell,
         suite=suite,
@@ -205,6 +221,18 @@ def _add(
         scored=False,
     )
     return jobs.setdefault(cell.id, job)
+
+
+def _stretch(method: Any, budget: Budget, passes: int) -> int:
+    """By how much a rule's steps are multiplied, so that it spends `passes` for each step of the budget.
+
+    The reference is not stretched, since every row is compared with it; nor is a rule whose steps are not
+    those of the budget.
+    """
+    longer = replace(budget, steps=passes * budget.steps)
+    if method.reference or method.steps(longer) == method.steps(budget):
+        return 1
+    return max(1, passes // int(method.passes))
 
 
 def _plugins(suite: str, method: str, model: str, quantizer: str) -> str | None:

@@ -60,18 +60,22 @@ def protocol(job: Job, request: Request, store: Store) -> dict[str, Any]:
         **({"preprocessing": job.cell.preprocessing} if job.cell.preprocessing else {}),
         **({"normalizer": job.suite.normalizer} if job.suite.normalizer else {}),
         **({"baseline": job.suite.baseline} if job.suite.baseline else {}),
+        **({"split": job.suite.split} if job.suite.split else {}),
+        **({"targets": list(job.suite.targets)} if job.suite.targets else {}),
         "quant": {**asdict(job.quant), "keep": list(job.quant.keep)},
         "method": asdict(job.config),
         "reference": registry.load(registry.METHODS, job.cell.method).reference,
         "budget": asdict(job.budget),
         "start": start,
         "data": store.data(job.suite),
+        **({"in_part": parts} if (parts := store.data_parts(job.suite)) else {}),
         "shifts": {
             shift.name: {
                 "family": shift.family,
                 "severity": shift.severity,
                 "pool": shift.pool,
                 "headline": shift.headline,
+                **({"weights": shift.weights} if shift.weights != "selected" else {}),
             }
             for shift in job.suite.scored
         },

@@ -3,6 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
+from flatqat.bench.families import Family, by_domain, merged
 from flatqat.bench.store import Store
 from flatqat.bench.tables import Section, View, by_method, by_shift, sections
 from flatqat.bench.terminal import plain_table
@@ -27,7 +28,8 @@ CAPTION = (
 
 def render(store: Store, suite: str | None, form: Format, view: View) -> str:
     """The report as text. Raises StoreError when nothing is stored."""
-    frames = [(section, frame(section, store, view)) for section in load(store, suite)]
+    found = _as_shown(load(store, suite), view)
+    frames = [(section, frame(section, store, view)) for section in found]
     if form == "json":
         return json.dumps([_json(section, table) for section, table in frames], indent=2) + "\n"
     if form == "csv":
@@ -55,7 +57,7 @@ def _latex(section: Section, table: "pd.DataFrame", view: View) -> str:
 
 def show(found: list[Section], store: Store, view: View, console: "Console") -> None:
     """The report on a terminal."""
-    for section in found:
+    for section in _as_shown(found, view):
         console.print(section.title, style="bold", markup=False, highlight=False, soft_wrap=True)
         for line in problems(section):
             console.print(line, style="bold red", markup=False, highlight=False)
@@ -64,7 +66,7 @@ def show(found: list[Section], store: Store, view: View, console: "Console") -> 
         shown = _display(frame(section, store, view), view)
         if console.width < WIDE:
             shown = shown.drop(columns=NARROW_DROPS, errors="ignore")
-        table = plain_table(*shown.columns, left=("method", "bits", view))
+        table = plain_table(*shown.columns, left=("method", "bits", "domain", view))
         for row in shown.itertuples(index=False):
             table.add_row(*map(str, row))
         console.print(table)
@@ -84,7 +86,14 @@ def load(store: Store, suite: str | None) -> list[Section]:
 
 def frame(section: Section, store: Store, view: View) -> "pd.DataFrame":
     """The numbers behind a view."""
+    if isinstance(section, Family):
+        return by_domain(section, store)
     return by_method(section, store) if view == "method" else by_shift(section, view)
+
+
+def _as_shown(found: list[Section], view: View) -> list[Section]:
+    """Families of suites in one table, but shift by shift each member has its own."""
+    return merged(found) if view == "method" else found
 
 
 def problems(section: Section) -> list[str]:
@@ -103,10 +112,12 @@ def _display(table: "pd.DataFrame", view: View) -> "pd.DataFrame":
         {
             "method": row["method"],
             "bits": row["bits"],
+            **({"domain": row["domain"]} if "domain" in row else {}),
             **{name: str(row[name]) for name in several},
             "ID": _with_error(row["id_top1"], row["id_top1_stderr"]),
             "OOD": _with_error(row["ood_top1"], row["ood_top1_stderr"]),
             "gap": _number(row["gap"], ".1f"),
+            **({"oracle": _number(row["oracle_top1"], ".1f")} if "oracle_top1" in row else {}),
             "extra gap [95%]": _interval(row),
             **_robustness(row),
             "NLL": _number(row["ood_nll"], ".2f"),

@@ -11,7 +11,8 @@ from flatqat.errors import StoreError, WeightsError
 from flatqat.models._base import Normalized, build
 from flatqat.models._weights import load_weights_
 from flatqat.quant._apply import quantize_
-from flatqat.spec import Cell, QuantSpec, Suite
+from flatqat.spec import Cell, QuantSpec
+from flatqat.suite import Suite
 
 
 def restore(
@@ -34,7 +35,7 @@ def restore(
             f"cell {cell.label}: expected its weights at {path}, found none; "
             "train it again with: flatqat bench run --rerun and the options of that cell"
         )
-    model = build(cell.model, classes=suite.classes, seed=0)
+    model = build(cell.model, classes=suite.classes, seed=0, frame=suite.frame)
     quantize_(model.net, QuantSpec.parse(cell.quant))
     load_stored_(model.net, path)
     return model.to(device).eval()

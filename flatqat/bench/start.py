@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from flatqat.errors import UsageError, WeightsError
-from flatqat.spec import Suite
+from flatqat.suite import Suite
 
 
 def weights_file(model: str, given: Path | None, *, pretrained: bool) -> Path | None:
@@ -24,12 +24,11 @@ def try_model(model: str, suite: Suite, weights: Path | None) -> str:
 
     Returns its preprocessing in words.
     """
-    from flatqat.models._base import build
-    from flatqat.models._weights import load_weights_
+    from flatqat.models._base import build, load_start_
 
-    built = build(model, classes=suite.classes, seed=0)
+    built = build(model, classes=suite.classes, seed=0, frame=suite.frame)
     if weights is not None:
-        load_weights_(built.net, weights, new_head=suite.new_head)
+        load_start_(built, model, weights, new_head=suite.new_head)
     return built.preprocessing
 
 

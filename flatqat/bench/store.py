@@ -25,7 +25,8 @@ import numpy as np
 
 from flatqat.bench.codec import read_json, read_record, record_to_dict, to_json
 from flatqat.errors import StoreError
-from flatqat.spec import Cell, Record, Score, Suite
+from flatqat.spec import Cell, Record, Score
+from flatqat.suite import Suite
 
 MOST_LISTED = 12
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -92,8 +93,14 @@ class Store:
         path = self._data_path(suite)
         return str(read_json(path)["fingerprint"]) if path.exists() else None
 
-    def write_data(self, suite: Suite, fingerprint: str) -> None:
-        write_atomically(self._data_path(suite), to_json({"fingerprint": fingerprint}))
+    def data_parts(self, suite: Suite) -> list[str]:
+        """What of that data was there only in part, in words."""
+        path = self._data_path(suite)
+        return list(read_json(path).get("in_part", [])) if path.exists() else []
+
+    def write_data(self, suite: Suite, fingerprint: str, in_part: list[str]) -> None:
+        found = {"fingerprint": fingerprint, **({"in_part": in_part} if in_part else {})}
+        write_atomically(self._data_path(suite), to_json(found))
 
     def _data_path(self, suite: Suite) -> Path:
         return self.root / "data" / f"{suite.name}{suite.split}.json"
@@ -112,8 +119,11 @@ class Store:
         return read_record(path) if path.exists() else None
 
     def records(self, suite: str | None = None) -> list[Record]:
-        """Every record, sorted by path. Raises StoreError on a damaged one."""
-        return [read_record(path) for path in sorted(self.root.glob(f"records/{suite or '*'}/*.json"))]
+        """Every record, or those of a suite or family, sorted by path. Raises StoreError on a damaged one."""
+        found = sorted(self.root.glob("records/*/*.json"))
+        if suite is not None:
+            found = [p for p in found if suite in (p.parent.name, p.parent.name.partition("@")[0])]
+        return [read_record(path) for path in found]
 
     def find(self, name: str) -> Record:
         """The one record whose id or label begins with `name`. Raises StoreError on none or several."""

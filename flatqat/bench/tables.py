@@ -4,6 +4,7 @@ A pure function of what is stored. Numbers of two protocols never share a table:
 version, model, budget, start weights, image limit and precision before anything is averaged.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from flatqat.bench.paired import correct, extra_gap_of, ood_shifts
 from flatqat.bench.robustness import robustness_columns
 from flatqat.bench.store import Store
 from flatqat.errors import StoreError
-from flatqat.metrics.gaps import extra_gap
 from flatqat.metrics.statistics import mean_over_seeds
 from flatqat.spec import Record
 
@@ -55,16 +56,20 @@ def sections(records: Iterable[Record]) -> list[Section]:
                 )
             row.append(record)
         problems = [r for r in members if r.status != "done"]
-        protocol = _protocol(done) if done else ""
+        protocol = protocol_line(done) if done else ""
         found.append(Section(title=title, protocol=protocol, rows=rows, problems=problems))
     return found
 
 
-def _protocol(records: list[Record]) -> str:
-    """How the numbers were made, in one line."""
+def protocol_line(records: list[Record]) -> str:
+    """How the numbers were made. Several fingerprints, of splits that go with the seed, become one."""
     first = records[0].protocol
     seeds = ", ".join(map(str, sorted({r.cell.seed for r in records})))
-    parts = [first["suite"], first.get("preprocessing"), f"data {first['data']}", f"seed {seeds}"]
+    data, *more = sorted({str(r.protocol["data"]) for r in records})
+    if more:
+        data = hashlib.sha256(" ".join([data, *more]).encode()).hexdigest()[:8]
+    parts = [first["suite"], first.get("preprocessing"), *first.get("in_part", [])]
+    parts += [f"data {data}", f"seed {seeds}"]
     if name := first.get("normalizer"):
         parts.append(f"mCE: errors in units of {name}'s, which are fixed")
     if line := first.get("baseline"):
@@ -73,11 +78,12 @@ def _protocol(records: list[Record]) -> str:
 
 
 def method_label(record: Record) -> str:
-    """`anchor`, or `anchor(coupling=elastic)` where settings are not the defaults."""
+    """`anchor`, or `anchor(coupling=elastic)` where settings are not the defaults; `qat 2x steps`."""
     cell = record.cell
+    stretch = f" {cell.stretch}x steps" if cell.stretch > 1 else ""
     args = ", ".join(f"{key}={value}" for key, value in cell.method_args)
     version = f" v{cell.method_version}" if cell.method_version > 1 else ""
-    return cell.method + version + (f"({args})" if args else "")
+    return cell.method + version + (f"({args})" if args else "") + stretch
 
 
 def by_method(section: Section, store: Store) -> "pd.DataFrame":
@@ -111,22 +117,6 @@ def by_shift(section: Section, view: View) -> "pd.DataFrame":
     return pd.DataFrame(columns).rename_axis(view).reset_index()
 
 
-def ood_shifts(record: Record) -> list[str]:
-    """The shifts that make up the headline mean."""
-    return [name for name, about in record.protocol["shifts"].items() if about["headline"] and name != "id"]
-
-
-def correct(record: Record, store: Store) -> dict[str, NDArray[np.bool_]]:
-    """Whether each image of each shift was right; empty where outcomes are not stored."""
-    arrays = store.outcomes(record.cell)
-    right = {name.removesuffix(":margin"): a > 0 for name, a in arrays.items() if name.endswith(":margin")}
-    expected = {shift: metrics["top1"].n for shift, metrics in record.scores.items()}
-    if right and {shift: len(images) for shift, images in right.items()} != expected:
-        path = store.outcomes_path(record.cell)
-        raise StoreError(f"{path}: expected as many images as its record; delete it and run the cell again")
-    return right
-
-
 def _method_row(records: list[Record], reference: list[Record], store: Store) -> dict[str, Any]:
     first = records[0]
     shifts = ood_shifts(first)
@@ -139,7 +129,7 @@ def _method_row(records: list[Record], reference: list[Record], store: Store) ->
             outcomes[0], shifts, {first.protocol["shifts"][s]["pool"] for s in shifts}
         )
     gap = None if id_top1 is None or ood_top1 is None else id_top1 - ood_top1
-    extra = _extra_gap(records, outcomes, reference, store)
+    extra = extra_gap_of(records, reference, store)
     quantized = [r.flatness.get("quantized", {}) for r in records]
     return {
         "method": method_label(first),
@@ -152,9 +142,9 @@ def _method_row(records: list[Record], reference: list[Record], store: Store) ->
         "ood_top1": ood_top1,
         "ood_top1_stderr": ood_stderr,
         "gap": gap,
-        "extra_gap": extra[0],
-        "extra_gap_low": extra[1],
-        "extra_gap_high": extra[2],
+        "extra_gap": extra and extra.value,
+        "extra_gap_low": extra and extra.low,
+        "extra_gap_high": extra and extra.high,
         "id_nll": _mean([r.scores["id"]["nll"].value for r in records])[0],
         "ood_nll": _mean([_mean_score(r, shifts, "nll") for r in records])[0],
         "id_ece": _mean([r.scores["id"]["ece"].value for r in records])[0],
@@ -168,25 +158,6 @@ def _method_row(records: list[Record], reference: list[Record], store: Store) ->
         "sharpness_sam": _mean([f["sharpness_sam"]["value"] for f in quantized if f])[0],
         **robustness_columns(records, outcomes, shifts),
     }
-
-
-def _extra_gap(
-    records: list[Record], outcomes: list[Any], reference: list[Record], store: Store
-) -> tuple[float | None, float | None, float | None]:
-    """Against the reference's records of the same seeds; nothing for the reference itself."""
-    by_seed = {r.cell.seed: r for r in reference}
-    pairs = [
-        (o, by_seed[r.cell.seed]) for r, o in zip(records, outcomes, strict=True) if r.cell.seed in by_seed
-    ]
-    if not pairs or records[0].protocol["reference"] or not all(o for o, _ in pairs):
-        return None, None, None
-    bases = [correct(base, store) for _, base in pairs]
-    if not all(bases):
-        return None, None, None
-    shifts = ["id", *ood_shifts(records[0])]
-    pools = {name: records[0].protocol["shifts"][name]["pool"] for name in shifts}
-    interval = extra_gap([o for o, _ in pairs], bases, pools)
-    return interval.value, interval.low, interval.high
 
 
 def _stderr_over_images(
@@ -228,10 +199,11 @@ def _title(record: Record) -> str:
 
 
 def _order(record: Record) -> tuple[object, ...]:
-    """The reference first, then by bits; within a width what trains less and has fewer settings first."""
+    """The reference, floating point, then by bits; within these what trains less and has fewer settings."""
     settings = len(record.protocol.get("method", {}))
     return (
         not record.protocol["reference"],
+        record.cell.quant != "fp",
         record.cell.quant,
         record.train.get("steps", 0),
         settings,

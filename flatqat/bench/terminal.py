@@ -17,12 +17,24 @@ def terminal(stderr: bool = False) -> "Console":
     return console if console.is_terminal else Console(stderr=stderr, width=PIPE_WIDTH)
 
 
-def plain_table(*columns: str, left: tuple[str, ...] = ("cell", "what", "verdict")) -> "Table":
-    """A terminal table without verticals: text columns to the left, numbers to the right."""
+def plain_table(
+    *columns: str,
+    left: tuple[str, ...] = ("cell", "what", "verdict"),
+    wrapped: tuple[str, ...] = ("method",),
+) -> "Table":
+    """A terminal table without verticals: text columns to the left, numbers to the right.
+
+    Where it is too wide, the columns `wrapped` go over several lines.
+    """
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
-        table.add_column(column, justify="left" if column in left else "right", no_wrap=column != "method")
+        table.add_column(
+            column,
+            justify="left" if column in left else "right",
+            no_wrap=column not in wrapped,
+            overflow="fold" if column in wrapped else "ellipsis",
+        )
     return table

@@ -1,7 +1,8 @@
 """Train one cell: the same start and the same batches for every method, the update left to the method."""
 
 import json
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from math import isfinite
 from time import perf_counter
 from typing import Any
@@ -17,14 +18,16 @@ from flatqat.bench.progress import Progress
 from flatqat.bench.restore import load_stored_
 from flatqat.bench.select import Selection, snapshot
 from flatqat.bench.store import Store, write_atomically
+from flatqat.data.frames import cut
+from flatqat.data.images import ImageData
 from flatqat.errors import TrainingFailed
-from flatqat.methods._base import Setup
-from flatqat.models._base import Normalized, build
-from flatqat.models._weights import load_weights_
+from flatqat.methods._base import Method, Setup
+from flatqat.models._base import Normalized, build, load_start_
 from flatqat.quant._apply import quantize_
 from flatqat.quant._audit import audit, summary
 
 LOG_EVERY = 10
+VAL_IMAGES, VAL_BATCH_SIZE = 1000, 64
 
 
 def train(job: Job, request: Request, store: Store, device: torch.device, progress: Progress) -> None:
@@ -39,9 +42,7 @@ def train(job: Job, request: Request, store: Store, device: torch.device, progre
     quantize_(model.net, job.quant)
     model.to(device)
     data, frame = job.suite.train(request.data_root), model.frame
-    method = registry.load(registry.METHODS, job.cell.method)(
-        Setup(model=model, loss=F.cross_entropy, budget=job.budget, amp=request.amp), job.config
-    )
+    method = training_rule(job, model, request, device)
     fixed = partial(fixed_batches, job, data, device=device, frame=frame)
     select = Selection(job, method, model, request, device)
     loss = None
@@ -68,10 +69,13 @@ def train(job: Job, request: Request, store: Store, device: torch.device, progre
     for name, tensor in last.items():
         if not tensor.isfinite().all():
             raise TrainingFailed(f"{name} is not finite after training")
-    if job.quant.act_bits is not None and audited["floating"]:
-        progress.say(f"{job.title}: left in floating point: {', '.join(audited['floating'])}")
+    asked = [what for what in audited["floating"] if job.quant.act_bits or not what.endswith(" input")]
+    if asked and not job.quant.is_fp:
+        progress.say(f"{job.title}: left in floating point: {', '.join(asked)}")
     seconds = round(perf_counter() - began, 2)
     log = {"steps": method.total_steps, "last_loss": loss, "seconds": seconds, "audit": audited}
+    if own := method.log():
+        log["method"] = own
     chosen = last
     if select.best is not None:
         chosen, log["selection"] = select.best, select.log()
@@ -79,13 +83,37 @@ def train(job: Job, request: Request, store: Store, device: torch.device, progre
     write_atomically(store.weights_path(job.cell), save(chosen, metadata={"train": json.dumps(log)}))
 
 
+def training_rule(job: Job, model: Normalized, request: Request, device: torch.device) -> Method:
+    """The job's rule, ready to train `model`; it may watch the loss on at most VAL_IMAGES images of `val`."""
+    rule: type[Method] = registry.load(registry.METHODS, job.cell.method)
+    held_out = cache(lambda: job.suite.val(request.data_root).sample(VAL_IMAGES).seen(cut(model.frame)))
+    val_loss = partial(_val_loss, held_out, model, request, device)
+    setup = Setup(model=model, loss=F.cross_entropy, budget=job.budget, amp=request.amp, val_loss=val_loss)
+    return rule(setup, job.config)
+
+
+@torch.no_grad()
+def _val_loss(
+    held_out: Callable[[], ImageData], model: Normalized, request: Request, device: torch.device
+) -> float:
+    """Mean cross-entropy of the model as it stands, in eval mode."""
+    model.eval()
+    total = 0.0
+    for x, y in held_out().batches(VAL_BATCH_SIZE, device, request.workers):
+        with torch.autocast(device.type, torch.bfloat16, enabled=request.amp):
+            logits = model(x)
+        total += F.cross_entropy(logits.float(), y, reduction="sum").item()
+    return total / len(held_out())
+
+
 def starting_point(job: Job, store: Store) -> Normalized:
     """The full-precision network that a job starts from: a file, another cell's weights, or fresh ones."""
-    model = build(job.cell.model, classes=job.suite.classes, seed=job.cell.derive_seed("init"))
+    suite, seed = job.suite, job.cell.derive_seed("init")
+    model = build(job.cell.model, classes=suite.classes, seed=seed, frame=suite.frame)
     if job.start is not None:
         load_stored_(model.net, store.weights_path(job.start.cell))
     elif job.weights is not None:
-        load_weights_(model.net, job.weights, new_head=job.suite.new_head)
+        load_start_(model, job.cell.model, job.weights, new_head=suite.new_head)
     return model
 
 

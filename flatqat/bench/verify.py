@@ -8,7 +8,7 @@ from flatqat.bench.progress import Progress
 from flatqat.bench.store import Store
 from flatqat.data.frames import cut
 from flatqat.errors import DataError, UsageError
-from flatqat.spec import Suite
+from flatqat.suite import Finding, Suite
 
 
 def check_data(jobs: list[Job], request: Request, store: Store, progress: Progress) -> None:
@@ -17,13 +17,11 @@ def check_data(jobs: list[Job], request: Request, store: Store, progress: Progre
     What is there in part is told and used.
     """
     suites = {id(job.suite): job.suite for job in jobs}.values()
-    for name in dict.fromkeys(suite.name.partition("@")[0] for suite in suites):
-        verify = next(suite.verify for suite in suites if suite.name.partition("@")[0] == name)
-        for finding in verify(request.data_root):
-            if finding.stops:
-                raise DataError(f"suite {name}: {finding.what}; {finding.mend}")
-            if finding.partial:
-                progress.say(f"{name}: {finding.what}")
+    verifiers = {suite.name.partition("@")[0]: suite.verify for suite in suites}
+    parts = {name: _parts(name, verify(request.data_root)) for name, verify in verifiers.items()}
+    for name, told in parts.items():
+        for text in told:
+            progress.say(f"{name}: {text}")
     for suite, model in {
         (job.suite.name, job.cell.model): (job.suite, job.cell.model) for job in jobs
     }.values():
@@ -32,7 +30,7 @@ def check_data(jobs: list[Job], request: Request, store: Store, progress: Progre
     for suite in suites:
         here, there = _fingerprint(suite, request.data_root), store.data(suite)
         if there is None:
-            store.write_data(suite, here)
+            store.write_data(suite, here, [_short(text) for text in parts[suite.name.partition("@")[0]]])
         elif there != here:
             raise DataError(
                 f"suite {suite.name}: expected the images that {store.root} was made from "
@@ -40,10 +38,28 @@ def check_data(jobs: list[Job], request: Request, store: Store, progress: Progre
             )
 
 
+def _parts(name: str, findings: list[Finding]) -> list[str]:
+    """What is there only in part."""
+    for finding in findings:
+        if finding.stops:
+            raise DataError(f"suite {name}: {finding.what}; {finding.mend}")
+    return [finding.what for finding in findings if finding.partial]
+
+
+def _short(text: str) -> str:
+    """Without the examples and the paths, for records."""
+    return text.partition(" (")[0].partition(": expected")[0]
+
+
 def _fingerprint(suite: Suite, root: Path | None) -> str:
     """Eight hex digits of training, validation and every test set: all labels and a few images of each."""
     sets = [suite.train(root), *(shift.build(root) for shift in suite.scored)]
-    return hashlib.sha256("".join(data.fingerprint() for data in sets).encode()).hexdigest()[:8]
+    known: dict[tuple[int, int], str] = {}  # sets that differ in their transforms alone are decoded once
+    for data in sets:
+        key = (id(data.fetch), id(data.labels))
+        known[key] = known.get(key) or data.fingerprint()
+    digests = [known[id(data.fetch), id(data.labels)] for data in sets]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:8]
 
 
 def _check_model(suite: Suite, model: str, root: Path | None) -> None:
@@ -52,7 +68,7 @@ def _check_model(suite: Suite, model: str, root: Path | None) -> None:
 
     from flatqat.models._base import build
 
-    net = build(model, classes=suite.classes, seed=0).eval()
+    net = build(model, classes=suite.classes, seed=0, frame=suite.frame).eval()
     clean, shifted = (data.seen(cut(net.frame)) for data in (suite.val(root), suite.shifts[-1].build(root)))
     for data in (clean, shifted):
         images, _ = data.batch(torch.arange(2))

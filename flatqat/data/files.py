@@ -50,6 +50,8 @@ def read(path: Path, view: View, image_id: int = 0) -> Pixels:
     try:
         with Pillow.open(path) as image:
             return view(image.convert("RGB"), image_id)
+    except DataError as error:  # the view refuses it
+        raise DataError(f"{path}: {error}") from error
     except Exception as error:  # Pillow raises a dozen types on damaged bytes
         reason = "no image" if type(error).__name__ == "UnidentifiedImageError" else error
         raise DataError(

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from flatqat.errors import DataError
-from flatqat.spec import Finding
+from flatqat.suite import Finding
 
 
-def look(check: Callable[[], str]) -> Finding:
-    """Run one check. The text that it returns is a good finding; a DataError (`cause; mend`) is a bad one."""
+def look(check: Callable[[], str | Finding]) -> Finding:
+    """Run one check. A text that it returns is a good finding; a DataError (`cause; mend`) is a bad one."""
     try:
-        return Finding(ok=True, what=check())
+        found = check()
+        return Finding(ok=True, what=found) if isinstance(found, str) else found
     except DataError as error:
         what, _, mend = str(error).partition("; ")
         return Finding(ok=False, what=what, mend=mend)

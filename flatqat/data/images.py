@@ -74,6 +74,22 @@ class ImageData:
         """The set seen through a view; itself without one, or where images have a size of their own."""
         return self.through(view) if self.through and view else self
 
+    def kept(self, most_bytes: int) -> "ImageData":
+        """The same images, of one size, which are decoded once and kept while there is room for more."""
+        images: dict[int, Tensor] = {}
+
+        def fetch(index: Tensor) -> Tensor:
+            wanted = index.tolist()
+            if lacking := [at for at in wanted if at not in images]:
+                fresh = dict(zip(lacking, self.fetch(torch.tensor(lacking)), strict=True))
+                each = next(iter(fresh.values())).numel()
+                if (len(images) + len(fresh)) * each > most_bytes:
+                    return torch.stack([fresh[at] if at in fresh else images[at] for at in wanted])
+                images.update(fresh)
+            return torch.stack([images[at] for at in wanted])
+
+        return replace(self, fetch=fetch, through=None)
+
     def sample(self, limit: int | None) -> "ImageData":
         """A fixed pseudo-random choice of `limit` images, in order: the same one for any set of this size."""
         if limit is None or limit >= len(self):

@@ -21,13 +21,15 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 class Setup:
     """What the engine hands to a rule: the model, already quantized, its task loss, and how to train.
 
-    `amp` runs the forward pass under bfloat16 autocast.
+    `amp` runs the forward pass under bfloat16 autocast. `val_loss()` is the mean task loss of the model as it
+    stands, in eval mode, on in-distribution images held out from training; most rules never ask.
     """
 
     model: nn.Module
     loss: Loss
     budget: Budget
     amp: bool = False
+    val_loss: Callable[[], float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +49,8 @@ class Method:
     A rule overrides `gradient` (what is written to `.grad`) or, if that is not enough, `step`. Class
     attributes say how the engine treats it: `start` names the method whose final weights it starts from,
     `quantizes` whether the model gets quantizers, `trains` whether it means nothing without a training step,
-    `reference` whether others are compared with it, and `version` goes up when the same input gives other
-    numbers.
+    `reference` whether others are compared with it, `passes` how many forward and backward passes a step
+    takes, and `version` goes up when the same input gives other numbers.
     """
 
     Config: ClassVar[type[Any]] = Calibration
@@ -56,6 +58,7 @@ class Method:
     quantizes: ClassVar[bool] = True
     trains: ClassVar[bool] = True
     reference: ClassVar[bool] = False
+    passes: ClassVar[int] = 1
     version: ClassVar[int] = 1
 
     def __init__(self, setup: Setup, config: Any = None) -> None:
@@ -64,6 +67,7 @@ class Method:
         self.model = setup.model
         self.total_steps = self.steps(setup.budget)
         self.steps_done = 0
+        self.freezes_batchnorm = setup.budget.frozen_batchnorm and self.start is not None
         self.optimizer = _optimizer(self.model, setup.budget, self.learning_rate)
 
     @classmethod
@@ -77,10 +81,14 @@ class Method:
 
     @property
     def learning_rate(self) -> float:
-        """Cosine decay from the peak to zero over the steps of this rule, or the peak throughout."""
+        return self.peak_learning_rate * self.schedule
+
+    @property
+    def schedule(self) -> float:
+        """The share of the peak: a cosine from one to zero over the steps of this rule, or one throughout."""
         if self.setup.budget.schedule == "constant":
-            return self.peak_learning_rate
-        return self.peak_learning_rate * 0.5 * (1 + cos(pi * self.steps_done / max(1, self.total_steps)))
+            return 1.0
+        return 0.5 * (1 + cos(pi * self.steps_done / max(1, self.total_steps)))
 
     def begin(self, batches: Sequence[Batch]) -> None:
         """Before the first step: set the grids from calibration batches."""
@@ -91,7 +99,7 @@ class Method:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         self.model.train()
-        if self.setup.budget.frozen_batchnorm:
+        if self.freezes_batchnorm:
             freeze_batchnorm(self.model)
         self.optimizer.zero_grad()
         logs = self.gradient(x, y)
@@ -111,12 +119,16 @@ class Method:
         loss.backward()
         return loss.detach()
 
+    def log(self) -> dict[str, Any]:
+        """What is worth keeping in the record besides the loss, as plain JSON values."""
+        return {}
+
     def end(self, batches: Sequence[Batch]) -> None:
         """After the last step: BatchNorm statistics of the final weights, the same way for every rule.
 
         Changes nothing but the model's state, so that the engine can look at a model before its last step.
         """
-        if not self.setup.budget.frozen_batchnorm:
+        if not self.freezes_batchnorm:
             reestimate_batchnorm(self.model, [images for images, _ in batches])
 
 

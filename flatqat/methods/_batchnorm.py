@@ -4,7 +4,8 @@ Running statistics lag behind weights that move, the more so on a coarse grid: a
 over fresh batches instead. Source: Nagel et al. 2022 (arXiv 2203.11086), section 4.1.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -37,3 +38,16 @@ def freeze_batchnorm(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, BatchNorm):
             module.eval()
+
+
+@contextmanager
+def kept_statistics(model: nn.Module) -> Iterator[None]:
+    """Let BatchNorm layers normalise as before, by batch or running statistics, and move none of them."""
+    layers = [m for m in model.modules() if isinstance(m, BatchNorm) and m.track_running_stats]
+    for layer in layers:
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.track_running_stats = True

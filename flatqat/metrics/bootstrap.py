@@ -1,4 +1,7 @@
-"""The crossed bootstrap over seeds and images: an interval for a mean that was taken over both."""
+"""Bootstraps over seeds and images: an interval for a mean that was taken over both.
+
+Crossed where every seed saw the same images, nested where each seed has images of its own.
+"""
 
 import math
 from collections.abc import Sequence
@@ -45,13 +48,7 @@ def paired_bootstrap(
     of the doubt about a fourth. Takes the memory of one extra row for each pool; the same `seed` gives the
     same draws.
     """
-    if draws < 2 or not 0 < level < 1:
-        raise ValueError(f"expected draws >= 2 and a level between 0 and 1, got {draws} and {level}")
-    pools = [np.ascontiguousarray(pool, dtype=np.float64) for pool in contributions]
-    if not pools or any(pool.ndim != 2 or pool.size == 0 for pool in pools):
-        raise ValueError(f"expected matrices (seeds, images), got shapes {[pool.shape for pool in pools]}")
-    if len({len(pool) for pool in pools}) > 1:
-        raise ValueError(f"expected the same seeds in every pool, got {[len(pool) for pool in pools]}")
+    pools = _checked(contributions, draws, level)
     seeds = len(pools[0])
     rng = np.random.Generator(np.random.PCG64(seed))
     resampled = np.empty(draws)
@@ -60,6 +57,51 @@ def paired_bootstrap(
         resampled[draw] = sum(
             seed_share @ (pool @ _counts(rng, pool.shape[1])) / pool.shape[1] for pool in pools
         )
+    return _interval(pools, resampled, level)
+
+
+def nested_bootstrap(
+    contributions: Sequence[NDArray[Any]], *, draws: int = 2000, level: float = 0.95, seed: int = 0
+) -> Interval:
+    """The percentile interval of T = sum_p mean_{s,i} d_p[s, i] where image i is another one for each seed s.
+
+    Matrices as in `paired_bootstrap`. A draw takes S seeds with replacement, s_1 .. s_S, and for each of them
+    the images of that seed with replacement, anew for every time that it was taken:
+
+        T* = 1/S sum_j sum_p 1/N_p sum_i w_jp[i] d_p[s_j, i]
+
+    Two-stage resampling (Davison & Hinkley 1997, section 3.8); with one seed over images alone. With m_s the
+    mean of seed s summed over pools and e_s^2 the squared error of that over images, Var T* is
+    (var_s m_s + mean_s e_s^2) / S, variances divided by their counts. So the variance of the seeds is
+    counted (S - 1)/S times, as in the crossed bootstrap, and that of the images 2 - 1/S times. Images that
+    several seeds share are drawn as if they were different ones.
+
+    How often each distinct value comes up in N draws is multinomial, so that images need not be drawn one by
+    one.
+    """
+    pools = _checked(contributions, draws, level)
+    seeds = len(pools[0])
+    rows = [[np.unique(pool[s], return_counts=True) for pool in pools] for s in range(seeds)]
+    rng = np.random.Generator(np.random.PCG64(seed))
+    resampled = np.empty(draws)
+    for draw in range(draws):
+        chosen = rng.integers(seeds, size=seeds)
+        resampled[draw] = sum(_resampled_mean(rng, *row) for s in chosen for row in rows[s]) / seeds
+    return _interval(pools, resampled, level)
+
+
+def _checked(contributions: Sequence[NDArray[Any]], draws: int, level: float) -> list[NDArray[np.float64]]:
+    if draws < 2 or not 0 < level < 1:
+        raise ValueError(f"expected draws >= 2 and a level between 0 and 1, got {draws} and {level}")
+    pools = [np.ascontiguousarray(pool, dtype=np.float64) for pool in contributions]
+    if not pools or any(pool.ndim != 2 or pool.size == 0 for pool in pools):
+        raise ValueError(f"expected matrices (seeds, images), got shapes {[pool.shape for pool in pools]}")
+    if len({len(pool) for pool in pools}) > 1:
+        raise ValueError(f"expected the same seeds in every pool, got {[len(pool) for pool in pools]}")
+    return pools
+
+
+def _interval(pools: list[NDArray[np.float64]], resampled: NDArray[np.float64], level: float) -> Interval:
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
     return Interval(
         value=math.fsum(float(pool.mean()) for pool in pools),
@@ -67,10 +109,18 @@ def paired_bootstrap(
         high=float(high),
         stderr=float(resampled.std(ddof=1)),
         level=level,
-        draws=draws,
-        seeds=seeds,
+        draws=len(resampled),
+        seeds=len(pools[0]),
         images=sum(pool.shape[1] for pool in pools),
     )
+
+
+def _resampled_mean(
+    rng: np.random.Generator, values: NDArray[np.float64], counts: NDArray[np.int64]
+) -> float:
+    """The mean of as many values drawn with replacement as there are."""
+    n = int(counts.sum())
+    return float(rng.multinomial(n, counts / n) @ values) / n
 
 
 def _counts(rng: np.random.Generator, n: int) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.metrics.bootstrap import Interval, paired_bootstrap
+from flatqat.metrics.bootstrap import Interval, nested_bootstrap, paired_bootstrap
 
 Corrects = Mapping[str, NDArray[Any]]
 """shift -> whether each image is right, shape (n,)"""
@@ -18,6 +18,7 @@ def extra_gap(
     pools: Mapping[str, str],
     *,
     id_shift: str = "id",
+    nested: bool = False,
     draws: int = 2000,
     level: float = 0.95,
     seed: int = 0,
@@ -26,14 +27,46 @@ def extra_gap(
 
     Difference in differences of a method m and the floating-point reference f, one entry of each for every
     training seed, in the same order. Above zero: m loses more than f does. `pools` names the pool of images
-    of every shift that takes part, `id_shift` among them; all others in the mappings are ignored.
+    of every shift that takes part, `id_shift` among them; all others in the mappings are ignored. `nested`
+    says that every seed has images of its own.
     """
+    return mean_extra_gap(
+        [(method, reference, pools)], id_shift=id_shift, nested=nested, draws=draws, level=level, seed=seed
+    )
+
+
+def mean_extra_gap(
+    members: Sequence[tuple[Sequence[Corrects], Sequence[Corrects], Mapping[str, str]]],
+    *,
+    id_shift: str = "id",
+    nested: bool = False,
+    draws: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """The mean of `extra_gap` over several (method, reference, pools), such as the domains left out in turn.
+
+    All have the same seeds, which are drawn once for all of them. Their images count as different ones, also
+    those that stand in the in-distribution sets of two members.
+    """
+    bootstrap = nested_bootstrap if nested else paired_bootstrap
+    matrices = [
+        matrix / len(members)
+        for method, reference, pools in members
+        for matrix in gap_contributions(method, reference, pools, id_shift)
+    ]
+    return bootstrap(matrices, draws=draws, level=level, seed=seed)
+
+
+def gap_contributions(
+    method: Sequence[Corrects], reference: Sequence[Corrects], pools: Mapping[str, str], id_shift: str = "id"
+) -> list[NDArray[np.float64]]:
+    """The `contributions` of the extra gap."""
     shifts = [name for name in pools if name != id_shift]
     if id_shift not in pools or not shifts:
         raise ValueError(f"expected {id_shift!r} and at least one shift, got {sorted(pools)}")
     weights = {id_shift: 1.0} | dict.fromkeys(shifts, -1 / len(shifts))
-    matrices = contributions(method, reference, pools, weights)
-    return paired_bootstrap(matrices, draws=draws, level=level, seed=seed)
+    return contributions(method, reference, pools, weights)
 
 
 def contributions(

@@ -1,1 +1,1 @@
-"""Model sources: `tiny`, `cifar:resnet20`, `torchvision:NAME`, `timm:NAME`. One file each."""
+"""Model sources, one file each: `tiny`, `cifar:resnet20`, `torchvision:resnet50`, `file:nets.py:make`."""

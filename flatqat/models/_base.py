@@ -1,7 +1,8 @@
 """A model source, the network it builds, and how that network expects its images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from flatqat import registry
 from flatqat.errors import UsageError, unknown
+from flatqat.models._weights import load_weights_
 from flatqat.spec import Frame
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -55,6 +57,10 @@ def _no_files(name: str) -> list[Path]:
     return []
 
 
+def _as_it_is(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return dict(state)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """`build(name, classes)` makes an untrained network; `names()` lists what it can build.
@@ -62,12 +68,15 @@ class Source:
     A source without names of its own (`tiny`) lists the empty name; one that builds from any name (`file`)
     lists none and refuses bad ones itself. `pretrained(name)` gives the file of the source's own weights,
     downloaded where it must be; `files(name)` the local files that a network's code comes from.
+    `adapt(net, state)` gives the tensors of a file the names that `net` has for them, and leaves out what
+    that network never runs.
     """
 
     names: Callable[[], Sequence[str]]
     build: Callable[[str, int], Normalized]
     pretrained: Callable[[str], Path] = _no_weights
     files: Callable[[str], list[Path]] = _no_files
+    adapt: Callable[[nn.Module, Mapping[str, Tensor]], dict[str, Tensor]] = _as_it_is
 
 
 def source_of(model: str) -> tuple[Source, str]:
@@ -78,12 +87,23 @@ def source_of(model: str) -> tuple[Source, str]:
     return source, name
 
 
-def build(model: str, *, classes: int, seed: int) -> Normalized:
-    """Build `source:name` with freshly drawn weights from `seed`. Raises UsageError on unknown names."""
+def build(model: str, *, classes: int, seed: int, frame: Frame | None = None) -> Normalized:
+    """Build `source:name` with freshly drawn weights from `seed`. Raises UsageError on unknown names.
+
+    A `frame` takes the place of the source's own.
+    """
     source, name = source_of(model)
     with torch.random.fork_rng(devices=[]):  # initialisers of every library draw from the global generator
         torch.manual_seed(seed)
-        return source.build(name, classes)
+        built = source.build(name, classes)
+    built.frame = frame or built.frame
+    return built
+
+
+def load_start_(normalized: Normalized, model: str, path: Path, *, new_head: bool = False) -> None:
+    """Load a file of weights into what `build(model)` made. Raises WeightsError as `load_weights_` does."""
+    adapt = partial(source_of(model)[0].adapt, normalized.net)
+    load_weights_(normalized.net, path, new_head=new_head, adapt=adapt)
 
 
 def _check_name(source: Source, source_name: str, name: str) -> None:
@@ -93,8 +113,6 @@ def _check_name(source: Source, source_name: str, name: str) -> None:
     if known == [""]:
         raise UsageError(f"model {source_name!r}: expected no name after it, got {name!r}")
     if not name:
-        raise UsageError(
-            f"model {source_name!r}: expected '{source_name}:NAME', got no name; "
-            f"see: flatqat models list '{source_name}:*'"
-        )
+        see = f"; see: flatqat models list '{source_name}:*'" if known else ""
+        raise UsageError(f"model {source_name!r}: expected '{source_name}:NAME', got no name{see}")
     raise unknown(f"{source_name} model", name, known)

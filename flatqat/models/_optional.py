@@ -2,17 +2,20 @@
 
 import importlib
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 from flatqat.errors import UsageError
 
 
 def require(module: str, *, extra: str) -> Any:
-    """Import `module`; raises UsageError with the install command when it is absent."""
+    """Import `module`, without its warnings; raises UsageError with the install command when it is absent."""
     try:
-        return importlib.import_module(module)
+        with catch_warnings():  # of old names that libraries use of each other: nobody here can mend them
+            simplefilter("ignore")
+            return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0]:
             raise
         raise UsageError(
-            f"{module} is not installed; install it with: pip install 'flatqat[{extra}]'"
+            f"{error.name} is not installed; install it with: pip install 'flatqat[{extra}]'"
         ) from None

@@ -1,7 +1,7 @@
 """Weights from a file, without executing code and without leaving anything out."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from flatqat.errors import WeightsError
 
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "last")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -42,13 +42,20 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def load_weights_(net: nn.Module, path: Path, *, new_head: bool = False) -> None:
+def load_weights_(
+    net: nn.Module,
+    path: Path,
+    *,
+    new_head: bool = False,
+    adapt: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict,
+) -> None:
     """Load a file into `net`: every tensor must fit, none may be missing or left over.
 
-    With `new_head` the last linear or convolution layer keeps the weights it was built with if the file has
-    them for another number of classes.
+    `adapt` comes first and gives tensors of other files the names of the network. With `new_head`
+    the last linear or convolution layer keeps the weights it was built with if the file has them for another
+    number of classes.
     """
-    state, expected = read_weights(path), net.state_dict()
+    state, expected = adapt(read_weights(path)), net.state_dict()
     if new_head:
         _keep_head_(state, expected, net)
     missing = sorted(expected.keys() - state.keys())
@@ -67,7 +74,8 @@ def load_weights_(net: nn.Module, path: Path, *, new_head: bool = False) -> None
             raise WeightsError(
                 f"weights {path}: expected finite numbers of the network's kind in {name}, got others"
             )
-    net.load_state_dict(state)
+    expected.update(state)  # keeps the layers' versions, without which some layers expect old names
+    net.load_state_dict(expected)
 
 
 def _keep_head_(state: dict[str, Tensor], expected: Mapping[str, Tensor], net: nn.Module) -> None:

@@ -1,16 +1,86 @@
-"""Every network of timm, untrained, behind its own mean and std: `timm:convnext_tiny`."""
+"""Every network of timm: `timm:convnext_tiny`, or with the tag of its weights `timm:resnet50.tv_in1k`.
 
+Without a tag timm's default one is meant. Mean, standard deviation, input size (that of training, not the
+larger one at which timm tests some), crop share, crop mode and interpolation are those of the weights.
+The network starts untrained all the same, unless `--pretrained` or `--weights FILE` gives it weights.
+"""
+
+import sys
+from collections.abc import Mapping
+from math import floor
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from flatqat.errors import UsageError
 from flatqat.models._base import Normalized, Source
+from flatqat.models._download import cached, unavailable
 from flatqat.models._optional import require
+from flatqat.spec import Frame
 
 
 def _names() -> list[str]:
-    return list(require("timm", extra="zoo").list_models())
+    """Without networks that other libraries add to timm's list: they are not there in every process."""
+    timm = _timm()
+    own = [name for name in timm.list_models() if timm.model_entrypoint(name).__module__.startswith("timm.")]
+    known = set(own)
+    return own + [name for name in timm.list_pretrained() if name.partition(".")[0] in known]
 
 
 def _build(name: str, classes: int) -> Normalized:
-    net = require("timm", extra="zoo").create_model(name, pretrained=False, num_classes=classes)
-    return Normalized(net, net.default_cfg["mean"], net.default_cfg["std"])
+    timm = _timm()
+    net = timm.create_model(name, pretrained=False, num_classes=classes)
+    config = timm.data.resolve_data_config({}, model=net)
+    return Normalized(net, config["mean"], config["std"], _frame(name, config))
 
 
-MODEL = Source(names=_names, build=_build)
+def _frame(name: str, config: Mapping[str, Any]) -> Frame:
+    """The short side (in mode `squash` both sides) to floor(size / share), the middle cropped to size."""
+    _, height, width = config["input_size"]
+    if height != width or config["crop_mode"] not in ("center", "squash"):
+        raise UsageError(
+            f"model timm:{name}: expected one that sees square crops, got one that sees images of "
+            f"{height}x{width} by the crop mode {config['crop_mode']!r}; choose another model"
+        )
+    return Frame(
+        resize=floor(height / config["crop_pct"]),
+        crop=height,
+        interpolation=config["interpolation"],
+        squash=config["crop_mode"] == "squash",
+    )
+
+
+def _pretrained(name: str) -> Path:
+    """The file on the Hugging Face hub, in its own cache, or at a URL."""
+    config = _timm().get_pretrained_cfg(name)
+    if config is None or not (config.hf_hub_id or config.url):
+        raise UsageError(f"model timm:{name}: expected weights of its own, got none; pass --weights FILE")
+    if not config.hf_hub_id:
+        return cached(config.url)
+    hub = require("huggingface_hub", extra="zoo")
+    repository, _, revision = config.hf_hub_id.partition("@")
+    file = config.hf_hub_filename or "model.safetensors"
+    try:
+        return Path(hub.hf_hub_download(repository, file, revision=revision or None))
+    except Exception as error:  # of the network, the hub or the disk, each with classes of its own
+        folder = Path(hub.constants.HF_HUB_CACHE)
+        raise unavailable(f"https://huggingface.co/{config.hf_hub_id}", file, folder, error) from error
+
+
+def _adapt(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What timm itself does to files with other names than the network's; else nothing is touched."""
+    convert = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", None)
+    if convert is None or state.keys() == net.state_dict().keys():
+        return dict(state)
+    try:
+        return dict(convert(dict(state), net))
+    except Exception:  # made for another network altogether: the strict loader says how it differs
+        return dict(state)
+
+
+def _timm() -> Any:
+    return require("timm", extra="zoo")
+
+
+MODEL = Source(names=_names, build=_build, pretrained=_pretrained, adapt=_adapt)

@@ -1,20 +1,79 @@
-"""Every classification network of torchvision, untrained: `torchvision:mobilenet_v3_small`."""
+"""Every classification network of torchvision: `torchvision:resnet50`, `torchvision:resnet50.IMAGENET1K_V2`.
 
-from flatqat.models._base import IMAGENET_MEAN, IMAGENET_STD, Normalized, Source
+A name may carry the tag of weights; without one the first that torchvision lists are meant, mostly
+IMAGENET1K_V1. Mean, standard deviation, resize, crop and interpolation are those of the weights. The network
+starts untrained all the same, unless `--pretrained` or `--weights FILE` gives it weights.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from flatqat.models._base import Normalized, Source
+from flatqat.models._download import cached
 from flatqat.models._optional import require
+from flatqat.spec import Frame
+
+WITH_HEADS = ("googlenet", "inception_v3")  # auxiliary heads, and a normalisation of their own
+HEADS = re.compile(r"(aux1|aux2|AuxLogits)\.")
+RENAMED = (  # torchvision's files are older than its names
+    (re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\."), r"\1\2."),
+    (re.compile(r"\.mlp\.linear_1\."), ".mlp.0."),
+    (re.compile(r"\.mlp\.linear_2\."), ".mlp.3."),
+)
 
 
 def _names() -> list[str]:
     models = require("torchvision.models", extra="zoo")
-    return list(models.list_models(module=models))
+    names = models.list_models(module=models)
+    return [full for name in names for full in (name, *(f"{name}.{tag}" for tag in _weights(name)))]
 
 
-def _build(name: str, classes: int) -> Normalized:
-    options = {"num_classes": classes}
-    if name in ("googlenet", "inception_v3"):  # their default returns tuples in training
-        options |= {"aux_logits": False, "init_weights": True}
+def _build(full: str, classes: int) -> Normalized:
+    name = full.partition(".")[0]
+    preset = _chosen(full).transforms()
+    frame = Frame(
+        resize=preset.resize_size[0], crop=preset.crop_size[0], interpolation=preset.interpolation.value
+    )
+    options: dict[str, Any] = {"num_classes": classes}
+    if name in WITH_HEADS:  # without the heads, since these networks return tuples in training with them
+        options |= {"aux_logits": False, "init_weights": True, "transform_input": True}
+    elif name.startswith("vit_"):
+        options["image_size"] = frame.crop
     net = require("torchvision.models", extra="zoo").get_model(name, weights=None, **options)
-    return Normalized(net, IMAGENET_MEAN, IMAGENET_STD)
+    return Normalized(net, preset.mean, preset.std, frame)
 
 
-MODEL = Source(names=_names, build=_build)
+def _pretrained(full: str) -> Path:
+    return cached(_chosen(full).url)
+
+
+def _adapt(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Today's names for those of old files; without the auxiliary heads, which inference never runs."""
+    if type(net).__name__ in ("GoogLeNet", "Inception3"):
+        state = {name: tensor for name, tensor in state.items() if not HEADS.match(name)}
+    return {_renamed(name): tensor for name, tensor in state.items()}
+
+
+def _renamed(name: str) -> str:
+    for old, new in RENAMED:
+        name = old.sub(new, name)
+    return name
+
+
+def _weights(name: str) -> dict[str, Any]:
+    """The weights of a network by their tags, without those that classify nothing."""
+    listed = require("torchvision.models", extra="zoo").get_model_weights(name)
+    return {weights.name: weights for weights in listed if weights.meta["categories"]}
+
+
+def _chosen(full: str) -> Any:
+    name, _, tag = full.partition(".")
+    weights = _weights(name)
+    return weights[tag or next(iter(weights))]
+
+
+MODEL = Source(names=_names, build=_build, pretrained=_pretrained, adapt=_adapt)

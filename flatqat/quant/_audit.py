@@ -59,7 +59,7 @@ def audit(model: nn.Module, images: Tensor) -> list[TensorAudit]:
             )
     layered = {id(p) for layer in quantizable(model).values() for p in layer.parameters()}
     others = [name for name, p in model.named_parameters() if p.ndim > 1 and id(p) not in layered]
-    note = "floating point: used outside of convolution and linear layers"
+    note = "floating point: no layer's weight"
     rows += [TensorAudit(layer=name, tensor="parameter", bits=None, note=note) for name in others]
     return rows
 

@@ -1,12 +1,12 @@
 """Shifts that are corruptions of one set of images at five severities."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flatqat.data.corruptions.names import NAMES, SEVERITIES
-from flatqat.spec import Shift
+from flatqat.data.corruptions.names import NAMES, SEVERITIES, Table
+from flatqat.suite import Shift
 
 if TYPE_CHECKING:
     from flatqat.data.images import ImageData
@@ -19,8 +19,9 @@ def shifts(
     corrupted: "Callable[..., ImageData]",
     *,
     extra: bool,
+    families: Mapping[str, str] = NAMES,
 ) -> tuple[Shift, ...]:
-    """`id`, then `<corruption>/<severity>` in the order of ImageNet-C, the extra four out of the headline.
+    """`id`, then `<corruption>/<severity>` in the order of `families`, extra ones out of the headline.
 
     `corrupted(root, corruption=..., severity=...)` shows the images of `clean(root)` in the same order.
     """
@@ -34,15 +35,15 @@ def shifts(
                 build=partial(corrupted, corruption=name, severity=severity),
                 headline=family != EXTRA,
             )
-            for name, family in NAMES.items()
+            for name, family in families.items()
             if extra or family != EXTRA
             for severity in SEVERITIES
         ),
     )
 
 
-def live(data: "ImageData", *, corruption: str, severity: int) -> "ImageData":
-    """`data` with CIFAR-10-C's constants of a corruption applied batch by batch, seeded by image id."""
+def live(data: "ImageData", *, corruption: str, severity: int, table: Table = "cifar") -> "ImageData":
+    """`data` with a table's constants of a corruption applied batch by batch, seeded by image id."""
     from flatqat.data.corruptions.apply import corrupt
 
-    return data.map(partial(corrupt, name=corruption, severity=severity, table="cifar"))
+    return data.map(partial(corrupt, name=corruption, severity=severity, table=table))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flatqat import registry
-from flatqat.methods._base import Method, Setup
+from flatqat.methods._base import Batch, Method, Setup
 from flatqat.quant._apply import quantize_
 from flatqat.spec import Budget, QuantSpec
 from flatqat.testing._toys import CLASSES, toy_images
@@ -57,13 +57,51 @@ def method_leaves_the_global_generator(method: type[Method]) -> None:
 
 
 def method_works_on_any_bits(method: type[Method]) -> None:
-    """It trains at w4a4, w2a32 and in floating point, with every quantizer."""
+    """It trains at w4a4 and w2a32, with every quantizer."""
     for quantizer in registry.names(registry.QUANTIZERS):
         for bits in (f"4@{quantizer}", f"w2a32@{quantizer}"):
             assert all(loss.isfinite() for loss in _train(method, bits)[1]), (
                 f"expected finite losses at {bits}"
             )
-    assert all(loss.isfinite() for loss in _train(method, "fp")[1]), "expected finite losses at fp"
+
+
+def method_works_in_floating_point(method: type[Method]) -> None:
+    """Without quantizers it trains too, from finite losses to other weights."""
+    model, losses = _train(method, "fp")
+    assert all(loss.isfinite() for loss in losses), f"expected finite losses, got {losses}"
+    before, _ = _train(method, "fp", steps=0)
+    changed = any(not torch.equal(a, b) for a, b in _pairs(model, before))
+    assert changed or method.steps(BUDGET) == 0, "expected weights that change, got the same ones"
+
+
+def method_puts_back_what_it_moves(method: type[Method]) -> None:
+    """When the optimizer steps, every parameter stands where the step found it, to the bit."""
+    net, rule, batch = _ready(method, "4")
+    before: dict[str, Tensor] = {}
+    moved: list[str] = []
+    rule.optimizer.register_step_pre_hook(
+        lambda *_: moved.extend(n for n, p in net.named_parameters() if not torch.equal(p, before[n]))
+    )
+    for _ in range(rule.total_steps):
+        before |= {name: p.detach().clone() for name, p in net.named_parameters()}
+        rule.step(*batch)
+    assert not moved, f"expected parameters in their places, got others in {moved[:3]}"
+
+
+def method_end_changes_the_model_alone(method: type[Method]) -> None:
+    """`end` in the middle changes nothing but the model's state: with that put back, training is the same."""
+    expected, _ = _train(method, "4")
+    net, rule, batch = _ready(method, "4")
+    for _ in range(rule.total_steps):
+        rule.step(*batch)
+        before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+        rule.end([batch])
+        net.load_state_dict(before)
+    rule.end([batch])
+    differing = [
+        name for name, a in net.state_dict().items() if not torch.equal(a, expected.state_dict()[name])
+    ]
+    assert not differing, f"expected the same weights, got others in {differing[:3]}"
 
 
 def method_keeps_the_state_dict(method: type[Method]) -> None:
@@ -79,6 +117,9 @@ CHECKS = [
     method_is_deterministic,
     method_leaves_the_global_generator,
     method_works_on_any_bits,
+    method_works_in_floating_point,
+    method_puts_back_what_it_moves,
+    method_end_changes_the_model_alone,
     method_keeps_the_state_dict,
 ]
 
@@ -101,13 +142,24 @@ def _net(spec: QuantSpec, method: type[Method]) -> nn.Module:
     return net
 
 
-def _train(method: type[Method], bits: str, steps: int | None = None) -> tuple[nn.Module, list[Tensor]]:
+def _ready(method: type[Method], bits: str) -> tuple[nn.Module, Method, Batch]:
+    """The network, the rule that has begun on it, and the batch to train on."""
     net = _net(QuantSpec.parse(bits), method)
-    rule = method(Setup(model=net, loss=F.cross_entropy, budget=BUDGET))
     x, y = toy_images(16), torch.arange(16) % CLASSES
+
+    def val_loss() -> float:
+        with torch.no_grad():
+            return F.cross_entropy(net.eval()(x.flip(3)), y).item()
+
+    rule = method(Setup(model=net, loss=F.cross_entropy, budget=BUDGET, val_loss=val_loss))
     rule.begin([(x, y)])
-    losses = [rule.step(x, y)["loss"] for _ in range(rule.total_steps if steps is None else steps)]
-    rule.end([(x, y)])
+    return net, rule, (x, y)
+
+
+def _train(method: type[Method], bits: str, steps: int | None = None) -> tuple[nn.Module, list[Tensor]]:
+    net, rule, batch = _ready(method, bits)
+    losses = [rule.step(*batch)["loss"] for _ in range(rule.total_steps if steps is None else steps)]
+    rule.end([batch])
     return net, losses
 
 

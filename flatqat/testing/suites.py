@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from flatqat.spec import Suite
+from flatqat.suite import Suite
 
 
 def suite_starts_with_id(suite: Suite) -> None:
@@ -32,4 +32,19 @@ def suite_data_is_consistent(suite: Suite) -> None:
         assert torch.equal(first, labels), f"{shift.name}: expected the labels of pool {shift.pool!r}"
 
 
-CHECKS = [suite_starts_with_id, suite_data_is_consistent]
+def suite_members_are_those_of_its_targets(suite: Suite) -> None:
+    """A family has a member a target, called `family@target`, and says where seeds split its data anew."""
+    assert bool(suite.targets) == (suite.member is not None), "expected targets and member together, got one"
+    if suite.member is None:
+        return
+    for target in suite.targets:
+        first, second = (suite.member(target, seed) for seed in (0, 1))
+        expected = f"{suite.name}@{target}"
+        assert first.name == expected, f"expected a member called {expected!r}, got {first.name!r}"
+        assert first.targets == suite.targets, f"{expected}: expected the targets of its family"
+        assert (first.split != second.split) == bool(first.split), (
+            f"{expected}: expected a split that differs from seed to seed or is empty, got {first.split!r}"
+        )
+
+
+CHECKS = [suite_starts_with_id, suite_data_is_consistent, suite_members_are_those_of_its_targets]

@@ -269,7 +269,7 @@ def test_a_plugin_that_was_edited_is_another_cell(tmp_path):
     ids = []
     for version in (1, 2):
         file.write_text(text.format(version))
-        registry._import_file.cache_clear()
+        registry.import_file.cache_clear()
         registry.add_plugin(file)
         ids.append(make_plan(request(tmp_path, methods=("edited-rule",))).scored()[0].cell.id)
     assert ids[0] != ids[1]

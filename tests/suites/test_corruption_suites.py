@@ -1,4 +1,4 @@
-"""The three corruption suites: what they name, what they load, and that importing them is free."""
+"""The corruption suites: what they name, what they load, and that importing them is free."""
 
 import pickle
 import subprocess
@@ -11,10 +11,11 @@ import torch
 from flatqat import registry
 from flatqat.data.corruptions.names import NAMES
 from flatqat.data.images import ImageData
-from flatqat.spec import Shift, Suite
+from flatqat.suite import Shift, Suite
 from flatqat.testing import suites as suite_checks
 
-ALL = ("cifar10-c", "cifar10-c-live", "digits-c")
+CIFAR = ("cifar10-c", "cifar10-c-live", "cifar100-c", "cifar100-c-live")
+ALL = (*CIFAR, "digits-c")
 EXTRA = {"speckle_noise", "gaussian_blur", "spatter", "saturate"}
 
 
@@ -61,11 +62,19 @@ def test_budgets_start_with_the_default(name: str) -> None:
     assert "smoke" in suite.budgets
 
 
+@pytest.mark.parametrize("name", CIFAR)
+def test_the_suites_of_cifar_differ_in_their_classes(name: str) -> None:
+    suite = load(name)
+    assert suite.classes == (100 if name.startswith("cifar100") else 10)
+    assert (suite.version, suite.metric, suite.default_model) == (1, "top1", "cifar:resnet20")
+    assert suite.budgets == load("cifar10-c").budgets
+
+
 def test_protocols_differ() -> None:
     assert len({load(name).protocol for name in ALL}) == len(ALL)
 
 
-@pytest.mark.parametrize("name", ["cifar10-c", "cifar10-c-live"])
+@pytest.mark.parametrize("name", CIFAR)
 def test_shifts_travel_to_other_processes(name: str) -> None:
     suite = load(name)
     again = pickle.loads(pickle.dumps(suite.shifts))

@@ -1,6 +1,7 @@
 """The layout of one folder a class: `<split>/<class>/<image>.png`."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from flatqat.data.stored import Stored
 from flatqat.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+SHOWN = 10
 
 
 def read(folder: Path, classes: tuple[str, ...]) -> Stored:
@@ -21,10 +23,11 @@ def read(folder: Path, classes: tuple[str, ...]) -> Stored:
     got = {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
     if got != set(classes):
         missing, other = sorted(set(classes) - got), sorted(got - set(classes))
+        known = not got.isdisjoint(classes)
+        mend = "rename or complete the folders" if known else "these classes are those of another set"
         raise DataError(
-            f"{folder}: expected a folder for each of {', '.join(classes)}, "
-            f"got {', '.join(other) or 'none'} besides and {', '.join(missing) or 'none'} missing; "
-            "rename or complete the folders"
+            f"{folder}: expected a folder for each of {_few(classes)}, "
+            f"got {_few(other)} besides and {_few(missing)} missing; {mend}"
         )
     found = [(label, path) for label, name in enumerate(classes) for path in _images(folder / name)]
     numbers = [re.match(r"\d+", path.name) for _, path in found]
@@ -37,6 +40,11 @@ def read(folder: Path, classes: tuple[str, ...]) -> Stored:
         content=lambda at: found[at][1].read_bytes(),
         name=lambda at: str(found[at][1]),
     )
+
+
+def _few(names: Sequence[str]) -> str:
+    more = [f"{len(names) - SHOWN} more"] if len(names) > SHOWN else []
+    return ", ".join([*names[:SHOWN], *more]) or "none"
 
 
 def _images(folder: Path) -> list[Path]:

@@ -1,0 +1,137 @@
+"""ImageNet's own images: the validation set, which is scored, and the training set where it is there.
+
+    imagenet/val/<wnid>/*.JPEG, or imagenet/val/*.JPEG with a file of labels
+    imagenet/train/<wnid>/*.JPEG
+
+The last tenth of a fixed permutation of the training images, 10,000 of them at most, is for selection.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flatqat.data.imagenet import classes, mapping
+from flatqat.data.imagenet.files import Images, folder_names, image_names, in_class_folders, in_order
+from flatqat.data.imagenet.places import find_split
+from flatqat.data.roots import contents, data_root
+from flatqat.errors import DataError
+
+if TYPE_CHECKING:
+    from flatqat.data.images import ImageData
+
+MOST_HELD_OUT, SHARE_HELD_OUT = 10_000, 0.1
+SPLIT_SEED = 0
+SELECTION_ALONE = 1_000  # validation images, where there are no training images
+
+# Labels of the first validation images: any other order of the classes shows in them.
+FIRST = {1: 65, 2: 970, 3: 230, 4: 809, 5: 516}
+
+
+def train(root: Path | None) -> "ImageData":
+    """Nine tenths of the training images; all validation images where there are none."""
+    return scored(root) if untrainable(root) else _part(root, held_out=False)
+
+
+def val(root: Path | None) -> "ImageData":
+    """The training images that are held out; 1,000 validation images where there are none."""
+    return scored(root).sample(SELECTION_ALONE) if untrainable(root) else _part(root, held_out=True)
+
+
+@lru_cache(maxsize=8)
+def scored(root: Path | None, only: tuple[int, ...] | None = None) -> "ImageData":
+    """All validation images, or those of some classes."""
+    return scored_images(root, only).load()
+
+
+@lru_cache(maxsize=8)
+def scored_images(root: Path | None, only: tuple[int, ...] | None = None) -> Images:
+    """As `scored`, not to be decoded yet. No torch.
+
+    Raises DataError when they are not there, or labelled by another order of the classes.
+    """
+    found = find_split(root, "val")
+    if found is None:
+        base = data_root(root, "ImageNet")
+        raise DataError(
+            f"{base}: expected the validation images of ImageNet as imagenet/val/<wnid>/*.JPEG, "
+            f"got {contents(base)}; point --data-root at the folder that holds imagenet"
+        )
+    folder, place = found
+    images = _listed(folder, place)
+    if only is None:
+        return images
+    chosen = images.of_classes(only)
+    if not len(chosen):
+        raise DataError(
+            f"{folder}: expected images of the {len(only)} classes of this set, got none; complete the copy"
+        )
+    return chosen
+
+
+def train_images(root: Path | None) -> Images | None:
+    """All training images, held out or not, or None without any. No torch."""
+    found = find_split(root, "train")
+    return in_class_folders(found[0]) if found else None
+
+
+def untrainable(root: Path | None) -> str:
+    """Why nothing can be trained: empty where there are training images."""
+    try:
+        if find_split(root, "train"):
+            return ""
+        val, base = find_split(root, "val"), data_root(root, "ImageNet")
+    except DataError as error:
+        return str(error)
+    home = val[0].parent if val else base / "imagenet"
+    got = contents(home) if home.is_dir() else "nothing there"
+    return f"no training images: expected {home}/train/<wnid>/*.JPEG, got {got}"
+
+
+def _part(root: Path | None, *, held_out: bool) -> "ImageData":
+    import torch
+
+    images = train_images(root)
+    assert images is not None
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
+    count = min(MOST_HELD_OUT, max(1, int(SHARE_HELD_OUT * len(images))))
+    return images.load().subset(order[-count:] if held_out else order[:-count])
+
+
+def corruptible(folder: Path) -> "tuple[ImageData, list[str]]":
+    """The images of a folder of validation images, and `<wnid>/<image>.JPEG` for each corrupted copy."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: expected a folder of ImageNet's validation images, got none")
+    images, wnids = _listed(folder.resolve(), folder.resolve().parent), classes.wnids()
+    stems = (name.rpartition("/")[2].rpartition(".")[0] for name in images.names)
+    names = [f"{wnids[label]}/{stem}.JPEG" for label, stem in zip(images.labels, stems, strict=True)]
+    return images.load(), names
+
+
+def _listed(folder: Path, place: Path) -> Images:
+    """Class folders, or a flat folder with labels in it or above it, up to `place`."""
+    images = in_class_folders(folder) if folder_names(folder) else _flat(folder, place)
+    _check_order(images)
+    return images
+
+
+def _flat(folder: Path, place: Path) -> Images:
+    names = image_names(folder)
+    if not names:
+        raise DataError(f"{folder}: expected class folders or images, got {contents(folder)}; complete it")
+    above = [one for one in folder.parents if one == place or place in one.parents]
+    return in_order(folder, names, mapping.read(folder, names, (folder, *above)))
+
+
+def _check_order(images: Images) -> None:
+    wnids = classes.wnids()
+    for number, label in FIRST.items():
+        for at in np.flatnonzero(images.ids == number):
+            if images.labels[at] != label:
+                raise DataError(
+                    f"{images.folder}/{images.names[at]}: expected class {label} ({wnids[label]}), got "
+                    f"{images.labels[at]} ({wnids[images.labels[at]]}), so the labels count the classes in "
+                    "another order than that of WordNet ids; sort the images by val.txt of caffe_ilsvrc12 or "
+                    "LOC_val_solution.csv"
+                )

@@ -1,0 +1,54 @@
+"""Where each set lies under the data root: any usual spelling of its folder, or the data root itself."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from flatqat.data.imagenet.names import IMAGENET, SETS, ImageSet, normal
+from flatqat.data.roots import contents, data_root
+from flatqat.errors import DataError
+
+_CLS_LOC = ("Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")  # as Kaggle packs it
+SPLITS = {"val": ("val", "validation", "ILSVRC2012_img_val"), "train": ("train", "ILSVRC2012_img_train")}
+
+
+def find_set(root: Path | None, wanted: ImageSet, looks_right: Callable[[Path], bool]) -> Path:
+    """The folder of a set: the first that looks right, else the first that is called so.
+
+    Raises DataError when there is neither.
+    """
+    base = data_root(root, wanted.title)
+    called = [
+        folder
+        for parent in (base, *_called(base, wanted.within))
+        for folder in _called(parent, wanted.folders)
+    ]
+    right = (folder for folder in (*called, base) if looks_right(folder))
+    if (found := next(right, called[0] if called else None)) is not None:
+        return found
+    raise DataError(
+        f"{base}: expected {wanted.title} as {wanted.layout}, got {contents(base)}; "
+        "unpack it there, or point --data-root at the folder that holds it"
+    )
+
+
+def find_split(root: Path | None, split: str) -> tuple[Path, Path] | None:
+    """The folder of ImageNet's `train` or `val`, and the root under which it was found; None without one.
+
+    Where the data root is another set's own folder, the folders beside it count.
+    """
+    base = data_root(root, "ImageNet")
+    beside = any(normal(base.name) in (*one.folders, *one.within) for one in SETS)
+    for place in (base, base.parent) if beside else (base,):
+        for home in (*_called(place, IMAGENET), place):
+            for folder in (home, *(home / part for part in _CLS_LOC)):
+                for name in SPLITS[split]:
+                    if (folder / name).is_dir():
+                        return folder / name, place
+    return None
+
+
+def _called(folder: Path, spellings: tuple[str, ...]) -> Iterator[Path]:
+    """Folders inside `folder` by the order of their spellings."""
+    if spellings:
+        inside = sorted(path for path in folder.iterdir() if normal(path.name) in spellings and path.is_dir())
+        yield from sorted(inside, key=lambda path: spellings.index(normal(path.name)))

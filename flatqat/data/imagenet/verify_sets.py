@@ -1,0 +1,83 @@
+"""Are the corrupted and the natural sets on disk whole and right? Seconds, no torch."""
+
+from functools import partial
+from pathlib import Path
+
+from flatqat.data.corruptions.names import SEVERITIES
+from flatqat.data.findings import look
+from flatqat.data.imagenet import classes, corrupted, natural, verify
+from flatqat.data.imagenet.names import SIDE, VAL, CorruptedSet, NaturalSet
+from flatqat.data.imagenet.whole import check_decode, check_whole
+from flatqat.suite import Finding
+
+WHOLE, DECODED = 64, 4  # images of every corruption at every severity
+
+
+def verify_corrupted(root: Path | None, wanted: CorruptedSet, optional: str = "") -> list[Finding]:
+    """ImageNet itself, then every corruption at every severity: folders, images, classes, pairs and sizes.
+
+    Corruptions of the family `optional` may be missing.
+    """
+    findings = verify.verify(root)
+    if any(finding.stops for finding in findings):
+        return findings
+    place = look(lambda: f"{wanted.title} in {corrupted.find(root, wanted)}")
+    if not place.ok:
+        return [*findings, place]
+    pairs = look(partial(_pairs, root, wanted))
+    findings = [*findings, place, pairs]
+    return findings if pairs.stops else [*findings, *_corruptions(root, wanted, optional)]
+
+
+def verify_natural(root: Path | None, *wanted: NaturalSet) -> list[Finding]:
+    """ImageNet itself, then every set: folder, classes, counts, files. All but the first may be missing."""
+    findings = verify.verify(root)
+    for one in wanted:
+        if one is not wanted[0] and natural.absent(root, one):
+            findings.append(_aside(f"{one.title} is not there: expected {one.layout}"))
+            continue
+        found = look(partial(_natural, root, one))
+        findings.append(found)
+        if found.ok:
+            images = natural.images(root, one)
+            among = one.only or tuple(range(classes.COUNT))
+            findings += [verify.counted(one.title, images, one.count, among), verify.files(one.title, images)]
+    return findings
+
+
+def _pairs(root: Path | None, wanted: CorruptedSet) -> Finding:
+    images = corrupted.shown(root, wanted)
+    what = f"{wanted.title}: {len(images):,} clean images have corrupted copies"
+    mend = f"fewer than {VAL:,} are scored, clean and corrupted alike; complete both copies"
+    return Finding(ok=len(images) == VAL, partial=len(images) < VAL, what=what, mend=mend)
+
+
+def _corruptions(root: Path | None, wanted: CorruptedSet, optional: str) -> list[Finding]:
+    """One line for all that are right, one for each that is not, and one for those that may be missing."""
+    gone = corrupted.absent(root, wanted, optional)
+    looked = [look(partial(_corruption, root, wanted, name)) for name in wanted.families if name not in gone]
+    bad = [finding for finding in looked if not finding.ok]
+    count = f"{len(looked) - len(bad)} of {len(looked)} corruptions"
+    right = f"{wanted.title}: {count}, each at {len(SEVERITIES)} severities, {SIDE}x{SIDE}"
+    findings = [Finding(ok=True, what=right), *bad] if len(bad) < len(looked) else bad
+    if gone:
+        findings.append(_aside(f"{wanted.title}: no {', '.join(sorted(gone))}"))
+    return findings
+
+
+def _corruption(root: Path | None, wanted: CorruptedSet, name: str) -> str:
+    for severity in SEVERITIES:
+        images = corrupted.images(root, wanted, name, severity)
+        check_whole(images, most=WHOLE)
+        check_decode(images, most=DECODED, side=SIDE)
+    return name
+
+
+def _natural(root: Path | None, wanted: NaturalSet) -> str:
+    return f"{wanted.title} in {natural.images(root, wanted).folder}"
+
+
+def _aside(what: str) -> Finding:
+    return Finding(
+        ok=False, partial=True, what=what, mend="reported beside the mean only, and left out so far"
+    )

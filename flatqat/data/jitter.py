@@ -1,0 +1,85 @@
+"""Colours of a whole batch changed at random, each image by factors and in an order of its own.
+
+With g = 0.2989 R + 0.587 G + 0.114 B (ITU-R BT.601) and a factor f, clipped to [0, 1]:
+
+    brightness    f x
+    contrast      f x + (1 - f) mean(g)
+    saturation    f x + (1 - f) g
+    hue           h + f modulo 1, in HSV
+
+The four of torchvision's `ColorJitter` on images in floating point, and its `RandomGrayscale`. On images of 8
+bits those round after each of the four; here nothing is rounded.
+"""
+
+import torch
+from torch import Generator, Tensor
+
+GRAY = (0.2989, 0.587, 0.114)
+
+
+def color_jitter(x: Tensor, generator: Generator, *, strength: float) -> Tensor:
+    """Images (B, 3, H, W) in [0, 1] to such images.
+
+    The first three factors are uniform on 1 - strength .. 1 + strength, that of hue on -strength .. strength,
+    all 24 orders equally likely. `generator` is of the CPU: it gives the same draws on every device.
+    """
+    factors = 1 + strength * (2 * torch.rand(len(x), 4, generator=generator) - 1)
+    factors[:, 3] -= 1
+    order = torch.rand(len(x), 4, generator=generator).argsort(1)
+    return jittered(x, factors, order)
+
+
+def jittered(x: Tensor, factors: Tensor, order: Tensor) -> Tensor:
+    """Every image changed by its four factors, (B, 4), in the order of its row of `order`, (B, 4).
+
+    Columns of `factors`, and numbers in `order`: 0 brightness, 1 contrast, 2 saturation, 3 hue.
+    """
+    x, factors = x.clone(), factors.to(x.device, x.dtype)[:, :, None, None, None]
+    for place in range(len(CHANGES)):
+        for number, change in enumerate(CHANGES):
+            rows = (order[:, place] == number).nonzero()[:, 0].to(x.device)
+            if len(rows):
+                x[rows] = change(x[rows], factors[rows, number])
+    return x
+
+
+def random_gray(x: Tensor, generator: Generator, *, share: float) -> Tensor:
+    """Images (B, 3, H, W), a `share` of them with their grey image in all three channels."""
+    chosen = torch.rand(len(x), 1, 1, 1, generator=generator) < share
+    return torch.where(chosen.to(x.device), _gray(x), x)
+
+
+def _gray(x: Tensor) -> Tensor:
+    """(B, 1, H, W)."""
+    return (x * x.new_tensor(GRAY).view(3, 1, 1)).sum(1, keepdim=True)
+
+
+def _brightness(x: Tensor, factor: Tensor) -> Tensor:
+    return (factor * x).clamp_(0, 1)
+
+
+def _contrast(x: Tensor, factor: Tensor) -> Tensor:
+    mean = _gray(x).mean((2, 3), keepdim=True)
+    return (factor * x + (1 - factor) * mean).clamp_(0, 1)
+
+
+def _saturation(x: Tensor, factor: Tensor) -> Tensor:
+    return (factor * x + (1 - factor) * _gray(x)).clamp_(0, 1)
+
+
+def _hue(x: Tensor, factor: Tensor) -> Tensor:
+    """RGB to HSV and back, with hue in sixths of the circle (Smith 1978).
+
+    Back by f(n) = V - (V - min) max(0, min(k, 4 - k, 1)), k = (n + h) mod 6, for n = 5, 3, 1.
+    """
+    red, green, blue = x.unbind(1)
+    value, low = x.amax(1), x.amin(1)
+    depth = value - low
+    unit = depth.where(depth > 0, 1)
+    hue = torch.where(value == green, 2 + (blue - red) / unit, 4 + (red - green) / unit)
+    hue = torch.where(value == red, (green - blue) / unit, hue) + 6 * factor[:, 0]
+    k = torch.stack([hue + n for n in (5, 3, 1)], 1).remainder_(6)
+    return value[:, None] - depth[:, None] * torch.minimum(k, 4 - k).clamp_(0, 1)
+
+
+CHANGES = (_brightness, _contrast, _saturation, _hue)

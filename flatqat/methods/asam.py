@@ -1,0 +1,45 @@
+"""ASAM, adaptive SAM: every weight is moved in proportion to its size, so that rescaling changes nothing.
+
+    T = |w| + η,   e = ρ · T² g / (‖T g‖ + 1e-12),   step at w with ∇L(w + e)
+
+T is 1 for biases and whatever else is no weight; BatchNorm's γ is one, as in the authors' code, which goes by
+names. In the space `quantized` T is |Q(W)| + η. The radius is relative: about ten times SAM's. Everything
+else as in `sam`.
+
+Source: Kwon et al. 2021 (arXiv 2102.11600), algorithm 1; ρ = 0.5 and η = 0.01 are its values
+for CIFAR-10.
+"""
+
+from dataclasses import dataclass
+
+from flatqat.methods import sam
+from flatqat.methods._perturb import EPS, Tensors, norm
+from flatqat.methods._settings import check_range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(sam.Config):
+    rho: float = 0.5
+    eta: float = 0.01
+
+    def __post_init__(self) -> None:
+        sam.Config.__post_init__(self)
+        check_range(self, "eta", 0)
+
+
+class ASAM(sam.SAM):
+    Config = Config
+
+    def ascent(self, slopes: Tensors) -> Tensors:
+        points, scales = self.perturbation.points(), self.perturbation.scale_names
+        sizes = {
+            name: points[name].abs() + self.config.eta
+            for name in slopes
+            if "weight" in name and name not in scales
+        }
+        sized = {name: slope * sizes.get(name, 1.0) for name, slope in slopes.items()}
+        factor = self.radius / (norm(sized) + EPS)
+        return {name: factor * slope * sizes.get(name, 1.0) for name, slope in sized.items()}
+
+
+METHOD = ASAM

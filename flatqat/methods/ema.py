@@ -1,0 +1,49 @@
+"""EMA of QAT: the exponential moving average of the weights is deployed; training is plain QAT.
+
+    m_0 = w_0,   m_t = d_t · m_{t−1} + (1 − d_t) · w_t,   d_t = min(d, (1 + t) / (10 + t))
+
+after each step t = 1, 2, ...: the warm-up lets short runs forget their start. Everything that trains is
+averaged: weights, biases, BatchNorm's γ and β, step sizes; BatchNorm statistics are estimated again for the
+average. `average` says which weight of a quantized layer it is: W, or Q(W), whose average is rounded again.
+
+Source: Polyak & Juditsky 1992 for averaging; the warm-up is that of TensorFlow's ExponentialMovingAverage.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from flatqat.methods._average import Average, Of
+from flatqat.methods._base import Batch, Calibration, Method
+from flatqat.methods._settings import check_range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(Calibration):
+    decay: float = 0.999
+    average: Of = "latent"
+
+    def __post_init__(self) -> None:
+        check_range(self, "decay", 0, 1)
+
+
+class EMA(Method):
+    Config = Config
+
+    def begin(self, batches: Sequence[Batch]) -> None:
+        super().begin(batches)
+        self.average = Average(self.model, self.config.average)
+
+    def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        logs = super().step(x, y)
+        t = self.steps_done
+        self.average.move_(1 - min(self.config.decay, (1 + t) / (10 + t)))
+        return logs
+
+    def end(self, batches: Sequence[Batch]) -> None:
+        self.average.deploy_()
+        super().end(batches)
+
+
+METHOD = EMA

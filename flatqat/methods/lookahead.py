@@ -1,0 +1,53 @@
+"""Lookahead: k steps forward, one step back to slow weights φ.
+
+    every k steps:   φ ← φ + α (θ − φ),   θ ← φ
+
+θ are the fast weights, stepped by the optimizer, whose momentum goes on. Everything that trains has a slow
+twin: weights (latent), biases, BatchNorm's γ and β, step sizes. The slow weights are deployed; a last round
+of fewer than k steps moves them too. It is EASGD with one worker and a hard reset, so a relative of `anchor`.
+
+Source: Zhang et al. 2019 (arXiv 1907.08610), algorithm 1. Its authors' code has α = 0.8 by default.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from flatqat.methods._average import Average
+from flatqat.methods._base import Batch, Calibration, Method
+from flatqat.methods._settings import check_range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(Calibration):
+    k: int = 5
+    alpha: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_range(self, "k", 1)
+        check_range(self, "alpha", 0, 1)
+
+
+class Lookahead(Method):
+    Config = Config
+
+    def begin(self, batches: Sequence[Batch]) -> None:
+        super().begin(batches)
+        self.slow = Average(self.model)
+
+    def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        logs = super().step(x, y)
+        if self.steps_done % self.config.k == 0:
+            self.slow.move_(self.config.alpha)
+            self.slow.deploy_()
+        return logs
+
+    def end(self, batches: Sequence[Batch]) -> None:
+        last = Average(self.model)
+        last.join_(self.slow, 1 - self.config.alpha)
+        last.deploy_()
+        super().end(batches)
+
+
+METHOD = Lookahead

@@ -1,0 +1,40 @@
+"""Weights from the network: only ever asked for by `--pretrained`."""
+
+from pathlib import Path
+from urllib.parse import urlparse
+
+import torch
+
+from flatqat.errors import WeightsError
+
+
+def cache() -> Path:
+    """The folder in which torch keeps downloaded weights: `$TORCH_HOME/hub/checkpoints`."""
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def cached(url: str) -> Path:
+    """The file of `url` in `cache()`, downloaded where it is absent.
+
+    What comes is checked against the hash that the file's name carries, and moved into place when it is
+    whole. Raises WeightsError when it cannot be had.
+    """
+    path = cache() / Path(urlparse(url).path).name
+    if path.is_file():
+        return path
+    named = torch.hub.HASH_REGEX.search(path.name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), named.group(1) if named else None)
+    except Exception as error:  # of the network, the disk or the hash
+        raise unavailable(url, path.name, path.parent, error) from error
+    return path
+
+
+def unavailable(origin: str, file: str, folder: Path, error: Exception) -> WeightsError:
+    """The error for a file that could not be downloaded."""
+    reason = str(error).partition("\n")[0] or type(error).__name__
+    return WeightsError(
+        f"--pretrained: expected {file} in {folder} or at {origin}, got neither ({reason}); "
+        f"download it where there is a network and pass it with --weights FILE"
+    )

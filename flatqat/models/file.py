@@ -1,0 +1,72 @@
+"""A network of your own, from a Python file: `file:nets.py:make` calls `make(classes)`.
+
+What comes back is an nn.Module, normalised by ImageNet's mean and standard deviation unless it has attributes
+`mean` and `std` (three numbers each), and cut for as its attribute `frame` says, if it has one; or a
+`Normalized`, which says all of that itself. The file's content is part of what a result is known by.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from flatqat import registry
+from flatqat.errors import PluginError, UsageError
+from flatqat.models._base import IMAGENET_MEAN, IMAGENET_STD, Normalized, Source
+from flatqat.spec import Frame
+
+
+def _build(name: str, classes: int) -> Normalized:
+    path, factory = _split(name)
+    make = getattr(registry.import_file(path.resolve()), factory, None)
+    if not callable(make):
+        raise PluginError(f"{path}: expected it to define a function {factory}(classes), got none")
+    try:
+        made = make(classes)
+    except (Exception, SystemExit) as error:
+        reason = str(error).partition("\n")[0]
+        raise PluginError(f"{path}: {factory}({classes}) failed: {type(error).__name__}: {reason}") from error
+    if isinstance(made, Normalized):
+        return made
+    if not isinstance(made, nn.Module):
+        raise PluginError(
+            f"{path}: expected {factory}({classes}) to return an nn.Module or a Normalized, "
+            f"got {type(made).__name__}"
+        )
+    return _normalized(made, f"{path}: the network of {factory}({classes})")
+
+
+def _normalized(net: nn.Module, who: str) -> Normalized:
+    mean, std = getattr(net, "mean", IMAGENET_MEAN), getattr(net, "std", IMAGENET_STD)
+    frame = getattr(net, "frame", None)
+    if hasattr(net, "mean") != hasattr(net, "std") or not (_three_numbers(mean) and _three_numbers(std)):
+        raise PluginError(
+            f"{who}: expected attributes mean and std of three numbers each, or neither, "
+            "got something else; a network that normalises its images itself is returned as "
+            "Normalized(net, mean=(0, 0, 0), std=(1, 1, 1))"
+        )
+    if not isinstance(frame, Frame | None):
+        raise PluginError(f"{who}: expected frame to be a flatqat.spec.Frame, got {type(frame).__name__}")
+    return Normalized(net, mean, std, frame)
+
+
+def _three_numbers(value: Any) -> bool:
+    numbers = isinstance(value, Sequence) and all(isinstance(v, int | float) for v in value)
+    return numbers and len(value) == 3
+
+
+def _split(name: str) -> tuple[Path, str]:
+    path, _, factory = name.rpartition(":")
+    if not path.endswith(".py") or not factory.isidentifier():
+        raise UsageError(f"model 'file:{name}': expected 'file:PATH.py:FUNCTION', such as file:nets.py:make")
+    if not Path(path).is_file():
+        raise UsageError(f"model 'file:{name}': expected a file {path}, found none")
+    return Path(path), factory
+
+
+def _files(name: str) -> list[Path]:
+    return [_split(name)[0]]
+
+
+MODEL = Source(names=list, build=_build, files=_files)

@@ -1,0 +1,141 @@
+"""The networks of RobustBench: `robustbench:cifar10/corruptions/Hendrycks2020AugMix_WRN`.
+
+DATASET/THREAT/NAME, as in its model zoo. The networks normalise images themselves. Refused with a reason are
+those whose constructor downloads, whose weights are several files, or whose images are not resized.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from warnings import catch_warnings, simplefilter
+
+from torch import Tensor, nn
+
+from flatqat.errors import UsageError
+from flatqat.models._base import Normalized, Source
+from flatqat.models._download import cache, unavailable
+from flatqat.models._optional import require
+from flatqat.spec import Frame
+
+CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet": 1000}
+FRAMES = {
+    None: Frame(resize=32, crop=32),  # the CIFARs
+    "Res256Crop224": Frame(),
+    "BicubicRes256Crop224": Frame(interpolation="bicubic"),
+    "Res224": Frame(resize=224, squash=True),
+}
+CONSTANTS = ("mu", "sigma", "mean", "std")  # of the normalisation; some files lack them
+
+
+def _names() -> list[str]:
+    return list(_zoo())
+
+
+def _build(name: str, classes: int) -> Normalized:
+    entry, data = _entry(name), name.partition("/")[0]
+    if classes != CLASSES[data]:
+        raise UsageError(
+            f"model robustbench:{name}: expected a suite of {CLASSES[data]} classes ({data}), got {classes}"
+        )
+    with _quietly():
+        net = entry["model"]()
+    return Normalized(net, mean=(0, 0, 0), std=(1, 1, 1), frame=FRAMES[entry.get("preprocessing")])
+
+
+def _pretrained(name: str) -> Path:
+    """Its file on Google Drive, kept beside torch's downloads."""
+    entry = _entry(name)
+    path = cache() / "robustbench" / f"{name}.pt"
+    if path.is_file():
+        return path
+    part = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _quietly():
+            require("robustbench.utils", extra="robust").download_gdrive_new(entry["gdrive_id"], part)
+        part.replace(path)
+    except Exception as error:  # of gdown, the network or the disk
+        origin = f"https://drive.google.com/uc?id={entry['gdrive_id']}"
+        raise unavailable(origin, path.name, path.parent, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def _adapt(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The zoo's files name the same network with and without a prefix, and some lack the normalisation."""
+    expected = net.state_dict()
+    found = {}
+    for name, tensor in state.items():
+        bare = name.removeprefix("module.").removeprefix("model.")
+        found[bare if bare in expected else f"model.{bare}"] = tensor
+    constants = {name: tensor for name, tensor in expected.items() if name.rpartition(".")[2] in CONSTANTS}
+    return constants | found
+
+
+def _entry(name: str) -> Mapping[str, Any]:
+    """The zoo's entry. Raises UsageError where flatqat cannot build or load it."""
+    entry = _zoo()[name]
+    weights, preprocessing = entry["gdrive_id"], entry.get("preprocessing")
+    reason = ""
+    if not weights:
+        reason = "its constructor downloads weights; the same network may be there as torchvision: or timm:"
+    elif not isinstance(weights, str):
+        reason = f"its weights are {len(weights)} files, and flatqat loads one"
+    elif preprocessing not in FRAMES:
+        reason = f"its images are cut as {preprocessing}, which flatqat cannot do"
+    if reason:
+        raise UsageError(
+            f"model robustbench:{name}: {reason}; choose another: flatqat models list robustbench:*"
+        )
+    return entry
+
+
+def _zoo() -> dict[str, Mapping[str, Any]]:
+    """Every entry of its model zoo, by DATASET/THREAT/NAME."""
+    with _quietly(), _importable():
+        dicts = require("robustbench.model_zoo", extra="robust").model_dicts
+    return {
+        f"{data.value}/{threat.value}/{name}": entry
+        for data, threats in dicts.items()
+        for threat, entries in threats.items()
+        for name, entry in entries.items()
+    }
+
+
+@contextmanager
+def _importable() -> Iterator[None]:
+    """Stand in for two modules that robustbench imports: one renamed since, one gone from setuptools."""
+    stands: dict[str, Any] = {}
+    if "robustbench" not in sys.modules and importlib.util.find_spec("robustbench") is not None:
+        if importlib.util.find_spec("autoattack") is None:
+            stands["autoattack"] = require("pyautoattack", extra="robust")
+            stands["autoattack.state"] = require("pyautoattack.state", extra="robust")
+        if importlib.util.find_spec("pkg_resources") is None:
+            stands["pkg_resources"] = SimpleNamespace(resource_filename=_beside)
+    sys.modules.update(stands)
+    try:
+        yield
+    finally:
+        for name in stands:
+            del sys.modules[name]
+
+
+def _beside(module: str, file: str) -> str:
+    """pkg_resources.resource_filename: the path of a file in a module's folder."""
+    return str(Path(sys.modules[module].__file__ or "").parent / file)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without warnings of old names, and with what is printed on stderr: stdout is for results."""
+    with catch_warnings(), redirect_stdout(sys.stderr):
+        simplefilter("ignore")
+        yield
+
+
+MODEL = Source(names=_names, build=_build, pretrained=_pretrained, adapt=_adapt)

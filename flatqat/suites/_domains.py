@@ -1,0 +1,149 @@
+"""Families of suites that leave one domain out, after DomainBed."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flatqat.data.layouts.domains import DomainSet, Part
+from flatqat.spec import Budget, Frame
+from flatqat.suite import Finding, Shift, Suite
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from flatqat.data.images import ImageData, View
+
+FRAME = Frame(resize=224, crop=224, squash=True)
+IMAGES_A_SOURCE = 32
+AREA, STRENGTH, GRAY = (0.7, 1.0), 0.3, 0.1
+
+
+def family(known: DomainSet, *, name: str, steps: int = 5001, select_every: int = 200) -> Suite:
+    """The suite `name`, which stands for one suite `name@domain` for every domain that is left out.
+
+    Its own data and shifts are those of its first target with seed 0.
+    """
+    sources = len(known.domains) - 1
+    budgets = {
+        "default": Budget(
+            pretrain_steps=steps,
+            steps=steps,
+            batch_size=IMAGES_A_SOURCE * sources,
+            pretrain_lr=1e-3,
+            lr=5e-5,
+            weight_decay=0.0,
+            bn_batches=5,
+            flatness_images=64,
+            optimizer="adam",
+            schedule="constant",
+            frozen_batchnorm=True,
+            select_every=select_every,
+        ),
+        "smoke": Budget(
+            pretrain_steps=20,
+            steps=20,
+            batch_size=4 * sources,
+            pretrain_lr=1e-3,
+            lr=5e-5,
+            weight_decay=0.0,
+            bn_batches=2,
+            calibration_batches=2,
+            flatness_images=8,
+            flatness_draws=2,
+            optimizer="adam",
+            schedule="constant",
+            frozen_batchnorm=True,
+            select_every=10,
+        ),
+    }
+    member = partial(_member, known=known, family=name, budgets=budgets)
+    return replace(member(known.targets[0], 0), name=name, title=known.title, split="", member=member)
+
+
+def _member(target: str, seed: int, *, known: DomainSet, family: str, budgets: dict[str, Budget]) -> Suite:
+    sources = tuple(name for name in known.targets if name != target)
+    of_sources = partial(_load, known=known, domains=sources, seed=seed)
+    of_target = partial(_load, known=known, domains=(target,), seed=seed)
+    seen, unseen = partial(of_target, part="in"), partial(of_target, part="out")
+    return Suite(
+        name=f"{family}@{target}",
+        version=1,
+        title=f"{known.title}, {target} left out",
+        task="classification",
+        classes=known.classes,
+        metric="top1",
+        default_model="torchvision:resnet50",
+        protocol=_protocol(known, budgets["default"]),
+        layout=_layout(known),
+        train=partial(of_sources, part="in"),
+        val=partial(of_sources, part="out"),
+        shifts=(
+            Shift(name="id", family="id", build=partial(of_sources, part="out")),
+            Shift(name=target, family="target", build=seen, pool="target"),
+            Shift(name="oracle", family="oracle", build=seen, pool="target", headline=False, weights="last"),
+            Shift(name=f"{target}_out", family="target_out", build=unseen, pool="target_out", headline=False),
+        ),
+        budgets=budgets,
+        verify=partial(_verify, known=known),
+        augment=_augment,
+        new_head=True,
+        framed=True,
+        frame=FRAME,
+        view=_view,
+        targets=known.targets,
+        split=f"-s{seed}",
+    )
+
+
+def _load(
+    root: Path | None, *, known: DomainSet, domains: tuple[str, ...], seed: int, part: Part
+) -> "ImageData":
+    from flatqat.data.domains import load
+
+    return load(root, known, domains=domains, part=part, seed=seed)
+
+
+def _view(frame: Frame, seed: int) -> "View":
+    from flatqat.data.frames import random_cut
+
+    return random_cut(frame, seed, area=AREA)
+
+
+def _augment(x: "Tensor", generator: "Generator") -> "Tensor":
+    from flatqat.data.jitter import color_jitter, random_gray
+
+    return random_gray(color_jitter(x, generator, strength=STRENGTH), generator, share=GRAY)
+
+
+def _verify(root: Path | None, *, known: DomainSet) -> list[Finding]:
+    from flatqat.data import domains_verify
+
+    return domains_verify.verify(root, known)
+
+
+def _protocol(known: DomainSet, budget: Budget) -> str:
+    parts = [
+        f"one of {len(known.domains)} domains left out, every domain split 80/20 by the seed as in DomainBed",
+        "trained on 80% of the sources",
+        "ID: their 20%, which also choose the step, by the mean top-1 over the sources",
+        "OOD: 80% of the left-out domain",
+        "oracle: the same images, weights of the last step",
+        "random windows of 70 to 100% and flips, colour jitter 0.3 in floating point, 10% grey",
+        f"budget default as in SWAD's fork of DomainBed: Adam, lr {budget.lr:g}, constant, no weight decay, "
+        f"{IMAGES_A_SOURCE} images a source, {budget.steps} steps, one in {budget.select_every} and the last "
+        "to choose from, BatchNorm frozen",
+        "published numbers start from the ImageNet weights IMAGENET1K_V1",
+    ]
+    if known.surplus:
+        parts.append(f"{known.surplus}, count as images where they are there")
+    return "; ".join(parts)
+
+
+def _layout(known: DomainSet) -> str:
+    folders = " or ".join(f"{name}/" for name in known.folders)
+    return (
+        f"{folders} in the data root, or the data root itself, with <domain>/<class>/<image>\n"
+        f"  domains   {', '.join(known.targets)}\n"
+        f"  classes   {', '.join(known.names) or f'{known.classes} folders, the same in every domain'}"
+    )

@@ -1,0 +1,91 @@
+"""What every suite of ImageNet's classes shares: its own images, its budgets, its way of training."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flatqat.data.imagenet.classes import COUNT
+from flatqat.spec import Budget, Frame
+from flatqat.suite import Suite
+
+if TYPE_CHECKING:
+    from flatqat.data.images import ImageData, View
+
+LAYOUT = """the clean images in the data root, in its folder imagenet, or as Kaggle packs them:
+  imagenet/val/<wnid>/*.JPEG      or imagenet/val/*.JPEG and one of LOC_val_solution.csv, val.txt of
+                                  caffe_ilsvrc12, imagenet_2012_validation_synset_labels.txt, or the devkit
+  imagenet/train/<wnid>/*.JPEG    where there are none, nothing is trained: fp and ptq are evaluated"""
+
+TRAINED = (
+    "normalised by the model; trained on 1,271,167 training images, random windows of 8% to 100% of the area "
+    "and flips; without training images nothing is trained, and grids are calibrated and flatness is "
+    "measured on validation images"
+)
+AS_ASKED = "images decoded by Pillow and cut as the model's source asks (see preprocessing)"
+AS_CORRUPTED = "short side resized to 256 (bilinear, antialiased, Pillow), centre crop 224, for every model"
+
+# `steps` are 10 epochs from --pretrained or --weights, at the learning rate and decay that LSQ fine-tunes
+# with (Esser et al. 2020, arXiv 1902.08153). Without start weights, `pretrain_steps` are the usual 90 epochs.
+BUDGETS = {
+    "default": Budget(pretrain_steps=450_000, steps=50_000, batch_size=256, pretrain_lr=0.1, lr=0.01),
+    "smoke": Budget(
+        pretrain_steps=200,
+        steps=100,
+        batch_size=64,
+        pretrain_lr=0.05,
+        lr=0.005,
+        flatness_images=64,
+        flatness_draws=5,
+    ),
+    "eval": Budget(
+        pretrain_steps=0, steps=0, batch_size=64, calibration_batches=8, flatness_images=128, flatness_draws=5
+    ),
+}
+
+
+def suite(**parts: Any) -> Suite:
+    """A suite of the 1,000 classes; `parts` are what is its own."""
+    shared: dict[str, Any] = {
+        "version": 1,
+        "task": "classification",
+        "classes": COUNT,
+        "metric": "top1",
+        "default_model": "torchvision:resnet50",
+        "train": _train,
+        "val": _val,
+        "budgets": BUDGETS,
+        "framed": True,
+        "view": _view,
+        "untrainable": _untrainable,
+    }
+    return Suite(**(shared | parts))
+
+
+def clean(root: Path | None, *, only: tuple[int, ...] | None = None) -> "ImageData":
+    """All validation images, or those of some classes."""
+    from flatqat.data.imagenet import clean
+
+    return clean.scored(root, only)
+
+
+def _train(root: Path | None) -> "ImageData":
+    from flatqat.data.imagenet import clean
+
+    return clean.train(root)
+
+
+def _val(root: Path | None) -> "ImageData":
+    from flatqat.data.imagenet import clean
+
+    return clean.val(root)
+
+
+def _untrainable(root: Path | None) -> str:
+    from flatqat.data.imagenet import clean
+
+    return clean.untrainable(root)
+
+
+def _view(frame: Frame, seed: int) -> "View":
+    from flatqat.data.frames import random_cut
+
+    return random_cut(frame, seed, area=(0.08, 1.0))

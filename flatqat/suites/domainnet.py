@@ -1,0 +1,24 @@
+"""DomainNet: six domains of 345 classes, one domain left out at a time as in DomainBed."""
+
+from flatqat.data.layouts.domains import DomainSet
+from flatqat.suites._domains import family
+
+SUITE = family(
+    DomainSet(
+        title="DomainNet",
+        folders=("domain_net",),
+        domains=(
+            ("clipart", 48_129),
+            ("infograph", 51_605),
+            ("painting", 72_266),
+            ("quickdraw", 172_500),
+            ("real", 172_947),
+            ("sketch", 69_128),
+        ),
+        classes=345,
+        surplus="duplicates, which DomainBed deletes by its list domain_net_duplicates.txt",
+    ),
+    name="domainnet",
+    steps=15_001,
+    select_every=1000,
+)

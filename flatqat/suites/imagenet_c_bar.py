@@ -1,0 +1,10 @@
+"""ImageNet and the 10 corruptions of ImageNet-C-bar, chosen to be unlike those of ImageNet-C."""
+
+from flatqat.data.imagenet.names import IMAGENET_C_BAR
+from flatqat.suites._imagenet_stored import stored
+
+SUITE = stored(
+    IMAGENET_C_BAR,
+    name="imagenet-c-bar",
+    about="10 corruptions at 5 severities from files, plain mean error, no normaliser",
+)

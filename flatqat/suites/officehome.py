@@ -1,0 +1,14 @@
+"""OfficeHome: art, clipart, product photos and photos, one domain left out at a time as in DomainBed."""
+
+from flatqat.data.layouts.domains import DomainSet
+from flatqat.suites._domains import family
+
+SUITE = family(
+    DomainSet(
+        title="OfficeHome",
+        folders=("office_home", "OfficeHomeDataset", "OfficeHomeDataset_10072016"),
+        domains=(("art", 2427), ("clipart", 4365), ("product", 4439), ("real_world", 4357)),
+        classes=65,
+    ),
+    name="officehome",
+)

@@ -1,0 +1,15 @@
+"""VLCS: Caltech101, LabelMe, SUN09 and VOC2007, one left out at a time as in DomainBed."""
+
+from flatqat.data.layouts.domains import DomainSet
+from flatqat.suites._domains import family
+
+SUITE = family(
+    DomainSet(
+        title="VLCS",
+        folders=("VLCS",),
+        domains=(("caltech101", 1415), ("labelme", 2656), ("sun09", 3282), ("voc2007", 3376)),
+        classes=5,
+        names=("bird", "car", "chair", "dog", "person"),
+    ),
+    name="vlcs",
+)

@@ -1,0 +1,54 @@
+"""Frozen BatchNorm keeps the statistics of the start, to the bit; only the start itself estimates them."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from flatqat import registry
+from flatqat.methods._base import Setup
+
+from .test_methods import BUDGET, batches, network
+
+
+def trained(name: str, *, frozen: bool) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Buffers and parameters of BatchNorm, before and after."""
+    method = registry.load(registry.METHODS, name)
+    net = network("4" if method.quantizes else "fp")
+    statistics(net.state_dict())["1.running_mean"].fill_(0.1)  # not those of a fresh layer
+    before = {key: tensor.clone() for key, tensor in net.state_dict().items()}
+    budget = replace(BUDGET, frozen_batchnorm=frozen)
+    rule = method(Setup(model=net, loss=F.cross_entropy, budget=budget))
+    rule.begin(batches(2))
+    for x, y in batches(rule.total_steps):
+        rule.step(x, y)
+    rule.end(batches(3))
+    return before, net.state_dict()
+
+
+def statistics(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    found = {key: tensor for key, tensor in state.items() if "running_" in key or "num_batches" in key}
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("name", ["fp", "ptq", "qat", "anchor"])
+def test_frozen_statistics_stay_as_they_are(name: str) -> None:
+    before, after = trained(name, frozen=True)
+    assert all(torch.equal(tensor, after[key]) for key, tensor in statistics(before).items())
+
+
+@pytest.mark.parametrize("name", ["fp", "qat"])
+def test_the_affine_part_learns_all_the_same(name: str) -> None:
+    before, after = trained(name, frozen=True)
+    scales = [key for key in before if key.removesuffix(".weight") + ".running_mean" in before]
+    assert scales
+    assert not any(torch.equal(before[key], after[key]) for key in scales)
+
+
+@pytest.mark.parametrize(("name", "frozen"), [("fp", False), ("qat", False), ("pretrain", True)])
+def test_otherwise_and_from_scratch_they_are_estimated(name: str, frozen: bool) -> None:
+    before, after = trained(name, frozen=frozen)
+    means = [key for key in before if key.endswith("running_mean")]
+    assert not any(torch.equal(before[key], after[key]) for key in means)

@@ -1,0 +1,184 @@
+"""The five families of left-out domains: what they name, what they load, and a whole run on a made PACS."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from flatqat import registry
+from flatqat.bench.families import by_domain, merged
+from flatqat.bench.plan import Request, make_plan, members
+from flatqat.bench.progress import Progress
+from flatqat.bench.run import run
+from flatqat.bench.store import Store
+from flatqat.bench.tables import sections
+from flatqat.data.frames import cut
+from flatqat.errors import UsageError
+from flatqat.models._base import build
+from flatqat.spec import Frame
+from flatqat.suite import Suite
+from flatqat.testing import suites as suite_checks
+
+from ..data import domain_files  # noqa: TID252 (the same files in the layout of their originals)
+
+FAMILIES = {"pacs": 4, "vlcs": 4, "officehome": 4, "terraincognita": 4, "domainnet": 6}
+CPU = torch.device("cpu")
+
+
+def load(name: str) -> Suite:
+    suite: Suite = registry.load(registry.SUITES, name)
+    return suite
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """PACS of 98 tiny images."""
+    folder = tmp_path_factory.mktemp("pacs")
+    domain_files.write(folder, "PACS")
+    return folder
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_stands_for_a_suite_a_domain(name: str) -> None:
+    family = load(name)
+    assert family.name == name
+    assert len(family.targets) == FAMILIES[name]
+    found = members(name, 1)
+    assert [suite.name for suite in found] == [f"{name}@{target}" for target in family.targets]
+    for suite, target in zip(found, family.targets, strict=True):
+        suite_checks.suite_starts_with_id(suite)
+        assert [shift.name for shift in suite.shifts] == ["id", target, "oracle", f"{target}_out"]
+        assert [shift.name for shift in suite.shifts if shift.headline] == ["id", target]
+        assert [shift.name for shift in suite.shifts if shift.weights == "last"] == ["oracle"]
+        assert suite.split == "-s1"
+        assert suite.targets == family.targets
+        assert suite.protocol == family.protocol
+    (only,) = members(f"{name}@{family.targets[-1]}", 0)
+    assert only.name == f"{name}@{family.targets[-1]}"
+    suite_checks.suite_members_are_those_of_its_targets(family)
+
+
+def test_an_unknown_target_lists_the_choices() -> None:
+    with pytest.raises(UsageError, match=r"unknown target of pacs 'sketches'.*did you mean 'sketch'"):
+        members("pacs@sketches", 0)
+    with pytest.raises(UsageError, match="expected no target"):
+        members("digits-c@sketch", 0)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_default_budget_is_that_of_swads_domainbed(name: str) -> None:
+    suite = load(name)
+    assert suite.default_budget == "default"
+    budget = suite.budgets["default"]
+    assert (budget.optimizer, budget.lr, budget.weight_decay) == ("adam", 5e-5, 0)
+    assert (budget.schedule, budget.frozen_batchnorm) == ("constant", True)
+    long = name == "domainnet"
+    assert (budget.steps, budget.select_every) == ((15_001, 1000) if long else (5001, 200))
+    assert budget.batch_size == 32 * (FAMILIES[name] - 1)
+    assert suite.default_model == "torchvision:resnet50"
+    assert suite.new_head
+    assert f"{budget.steps} steps" in suite.protocol
+
+
+def test_domainnet_tells_of_its_duplicates() -> None:
+    assert "duplicates" in load("domainnet").protocol
+    assert "duplicates" not in load("pacs").protocol
+
+
+def test_members_travel_to_other_processes() -> None:
+    suite = load("pacs").member("photo", 2)  # type: ignore[misc]
+    again = pickle.loads(pickle.dumps(suite))
+    assert again.shifts[1].build.keywords == suite.shifts[1].build.keywords
+
+
+def test_every_model_sees_whole_images_of_224_pixels(root: Path) -> None:
+    """Whatever its own frame: 10x8 pixels squashed to a square."""
+    suite = load("pacs").member("sketch", 0)  # type: ignore[misc]
+    model = build("tiny", classes=7, seed=0, frame=suite.frame)
+    assert model.preprocessing.startswith("resized to 224x224 (bilinear, antialiased), no crop")
+    images, _ = suite.val(root).seen(cut(model.frame)).batch(torch.arange(3))
+    assert images.shape == (3, 3, 224, 224)
+    assert build("tiny", classes=7, seed=0).frame.squash is False
+
+
+def test_training_images_are_windows_and_differ_from_epoch_to_epoch(root: Path) -> None:
+    suite = load("pacs").member("sketch", 0)  # type: ignore[misc]
+    assert suite.view is not None
+    assert suite.augment is not None
+    data = suite.train(root)
+    first, second = (data.seen(suite.view(suite.frame, seed)).batch(torch.arange(4))[0] for seed in (0, 1))
+    assert first.shape == second.shape == (4, 3, 224, 224)
+    assert not torch.equal(first, second)
+    changed = suite.augment(first, torch.Generator().manual_seed(0))
+    assert changed.shape == first.shape
+    assert ((changed - first).abs().amax((1, 2, 3)) > 0).all()
+    assert 0 <= changed.min() <= changed.max() <= 1
+
+
+def test_images_of_the_target_never_train_and_never_choose(root: Path) -> None:
+    for suite in members("pacs", 0):
+        seen = {*suite.train(root).ids.tolist(), *suite.val(root).ids.tolist()}
+        id_, target, oracle, out = (shift.build(root) for shift in suite.shifts)
+        assert torch.equal(id_.ids, suite.val(root).ids)
+        assert torch.equal(target.ids, oracle.ids)
+        assert not seen & {*target.ids.tolist(), *out.ids.tolist()}
+        assert len(seen) + len(target) + len(out) == 98
+
+
+def test_verifying_imports_no_torch(root: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from flatqat import registry\n"
+        f"found = registry.load(registry.SUITES, 'pacs').verify(Path({str(root)!r}))\n"
+        "sys.exit('torch' if 'torch' in sys.modules or len(found) < 5 else '')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
+
+
+def test_the_command_on_one_target(root: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "flatqat", "bench", "run", "--suite", "pacs@sketch", "--model", "tiny",
+        "--method", "fp,qat", "--bits", "4", "--budget", "smoke", "--no-flatness",
+        "--set", "budget.pretrain_steps=2",
+        "--data-root", root, "--results", tmp_path,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
+    assert done.returncode == 0, done.stderr
+    assert "pacs v1 · tiny · budget smoke · pretrain_steps=2" in done.stdout
+    assert "sketch" in done.stdout
+    assert "pacs: sketch: expected 3,929 images, got 28" in done.stderr
+    records = Store(tmp_path).records("pacs")
+    assert [record.status for record in records] == ["done", "done"]
+    for record in records:
+        assert record.train["selection"]["step"] in (10, 20)
+        assert record.protocol["preprocessing"].startswith("resized to 224x224")
+        assert "pretrain" in record.protocol["start"]
+        assert {shift: record.scores[shift]["top1"].n for shift in record.scores} == {
+            "val": 13, "id": 13, "sketch": 23, "oracle": 23, "sketch_out": 5,
+        }  # fmt: skip
+
+
+def test_the_whole_family_with_two_seeds(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every member trains, and each seed on a split of its own."""
+    monkeypatch.setattr("flatqat.suites._domains.FRAME", Frame(resize=48, crop=48, squash=True))
+    short = {"pretrain_steps": "2", "steps": "2", "select_every": "1", "batch_size": "6", "bn_batches": "1"}
+    request = Request(
+        suites=("pacs",), methods=("fp", "qat"), bits=("4",), models=("tiny",), seeds=(0, 1), budget="smoke",
+        settings={"budget": short}, data_root=root, results=tmp_path, flatness=False,
+    )  # fmt: skip
+    records = run(make_plan(request), CPU, Progress())
+    assert len(records) == 4 * 2 * 2
+    assert all(record.status == "done" for record in records)
+    assert len({record.protocol["data"] for record in records}) == 8
+    assert sorted(path.name for path in (tmp_path / "data").iterdir())[:2] == [
+        "pacs@art_painting-s0.json",
+        "pacs@art_painting-s1.json",
+    ]
+    (family,) = merged(sections(records))
+    table = by_domain(family, Store(tmp_path))
+    assert table["domain"].tolist() == 2 * [*load("pacs").targets, "mean"]
+    assert (table["seeds"] == 2).all()
