@@ -79,14 +79,16 @@ def flatness_batches(
 def moved_params(model: nn.Module, space: Space) -> Params:
     """The tensors that are moved, at the point of the space.
 
-    In the space `scale` every step size, learned or not, and none without quantizers; else all other
-    parameters.
+    In the space `scale` what the quantizers learn; where they learn nothing their step sizes, and without
+    quantizers nothing. Else all other parameters.
     """
-    scales = {id(quantizer.scale) for _, quantizer in quantizers(model)}
+    learned = {id(p) for _, quantizer in quantizers(model) for p in quantizer.parameters()}
     if space == "scale":
-        named = (*model.named_parameters(), *model.named_buffers())
-        return {name: tensor.detach() for name, tensor in named if id(tensor) in scales}
-    params = {name: p.detach() for name, p in model.named_parameters() if id(p) not in scales}
+        fixed = {id(quantizer.scale) for _, quantizer in quantizers(model)}
+        return {name: p.detach() for name, p in model.named_parameters() if id(p) in learned} or {
+            name: buffer.detach() for name, buffer in model.named_buffers() if id(buffer) in fixed
+        }
+    params = {name: p.detach() for name, p in model.named_parameters() if id(p) not in learned}
     if space == "quantized":
         params |= {name: quantizer(w_latent) for name, (w_latent, quantizer) in latent_weights(model).items()}
     return params
