@@ -62,25 +62,12 @@ def flatness_of_cell(
             found = {"cell": record.cell.label, **found}
             if picture:
                 surface = measure.landscape_of(
-                    model,
-                    batches,
-                    record.cell,
-                    points=picture.points,
-                    span=picture.span,
-                    space=at,
-                    acts=acts,
-                    advance=advance,
+                    model, batches, record.cell, picture, space=at, acts=acts, advance=advance
                 )
-                write_surface(surface, found, picture.file)
-                found["landscape"] = {
-                    "file": str(picture.file),
-                    "points": picture.points,
-                    "span": picture.span,
-                    "lowest": dict(zip(("loss", "d", "e"), surface.lowest, strict=True)),
-                    "highest": max(map(max, surface.losses)),
-                }
+                found |= write_surface(surface, found, picture)
     except FloatingPointError as error:
-        raise StoreError(f"cell {record.cell.label}: {error}; there is nothing to measure") from error
+        hint = "try a smaller --span" if picture else "there is nothing to measure"
+        raise StoreError(f"cell {record.cell.label}: {error}; {hint}") from error
     return readable(found)
 
 

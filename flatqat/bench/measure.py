@@ -14,6 +14,7 @@ from flatqat.bench.point import Point, Space, flatness_batches, standing
 from flatqat.bench.progress import Advance, Progress, part
 from flatqat.bench.restore import restore
 from flatqat.bench.store import Store
+from flatqat.bench.surface import Picture
 from flatqat.errors import UsageError
 from flatqat.flatness._derivatives import loss_values
 from flatqat.flatness.landscape import Landscape, landscape
@@ -81,9 +82,8 @@ def landscape_of(
     model: nn.Module,
     batches: Sequence[Batch],
     cell: Cell,
+    picture: Picture,
     *,
-    points: int,
-    span: float,
     space: Space = "quantized",
     acts: bool = True,
     advance: Advance = lambda n: None,
@@ -93,8 +93,8 @@ def landscape_of(
         return landscape(
             point.losses,
             point.params,
-            points=points,
-            span=span,
+            points=picture.points,
+            span=picture.span,
             seed=point.seed,
             progress=lambda done, most: advance(1),
         )

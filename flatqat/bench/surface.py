@@ -42,18 +42,28 @@ class Picture:
             raise UsageError(f"--span: expected a finite number above 0, got {self.span}")
 
 
-def write_surface(surface: "Landscape", about: Mapping[str, Any], file: Path) -> None:
-    """Write `surface` in the form of the file's ending. `about` says of what it is; see `flatness_of_cell`.
+def write_surface(surface: "Landscape", about: Mapping[str, Any], picture: Picture) -> dict[str, Any]:
+    """Write `surface` in the form of the file's ending, and return its summary as {"landscape": ...}.
 
-    The same surface gives the same bytes. Raises StoreError when the file cannot be written.
+    `about` is what was measured, see `flatness_of`, and the cell. The same surface gives the same bytes.
+    Raises StoreError when the file cannot be written.
     """
-    if file.suffix == ".json":
+    if picture.file.suffix == ".json":
         data = json.dumps({**about, "coordinates": surface.coordinates, "losses": surface.losses}) + "\n"
-        write_atomically(file, data.encode())
-    elif file.suffix == ".csv":
-        write_atomically(file, _rows(surface).encode())
+        write_atomically(picture.file, data.encode())
+    elif picture.file.suffix == ".csv":
+        write_atomically(picture.file, _rows(surface).encode())
     else:
-        write_atomically(file, _drawn(surface, about, file.suffix[1:]))
+        write_atomically(picture.file, _drawn(surface, about, picture.file.suffix[1:]))
+    return {
+        "landscape": {
+            "file": str(picture.file),
+            "points": picture.points,
+            "span": picture.span,
+            "lowest": dict(zip(("loss", "d", "e"), surface.lowest, strict=True)),
+            "highest": max(map(max, surface.losses)),
+        }
+    }
 
 
 def _rows(surface: "Landscape") -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from flatqat.bench.estimators import BALLS, ESTIMATORS, FRACTIONS, SIZES, chosen, work
 from flatqat.bench.measure import flatness_of, landscape_of
 from flatqat.bench.point import moved_params, neighbours, standing
+from flatqat.bench.surface import Picture
 from flatqat.errors import UsageError
 from flatqat.flatness._params import gaussian
 from flatqat.quant._apply import latent_weights, quantizers
@@ -201,13 +203,13 @@ def test_an_operation_without_second_derivative_costs_what_needs_it_alone(name, 
 
 
 def test_the_landscape_is_that_of_the_deployed_network():
-    net = trained("3")
-    surface = landscape_of(net, [(X, Y)], CELL, points=3, span=0.5, acts=False)
-    plain = landscape_of(deployed(net), [(X, Y)], CELL, points=3, span=0.5)
+    net, plane = trained("3"), Picture(file=Path("not-written.png"), points=3, span=0.5)
+    surface = landscape_of(net, [(X, Y)], CELL, plane, acts=False)
+    plain = landscape_of(deployed(net), [(X, Y)], CELL, plane)
     for row, other in zip(surface.losses, plain.losses, strict=True):
         assert row == pytest.approx(other, rel=1e-9)
     assert surface.centre == pytest.approx(loss_of(deployed(net), {}), rel=1e-9)
-    latent = landscape_of(net, [(X, Y)], CELL, points=3, span=0.5, space="latent", acts=False)
+    latent = landscape_of(net, [(X, Y)], CELL, plane, space="latent", acts=False)
     assert latent.centre == pytest.approx(surface.centre, rel=1e-9)
     assert latent.losses[0][0] != pytest.approx(surface.losses[0][0], rel=1e-3)  # rounding is in the loop
 
