@@ -31,7 +31,7 @@ DENSITY_STEPS, DENSITY_PROBES = 40, 5
 RADII = (0.05, 0.1, 0.2)
 RHO_SAM, RHO_ASAM = 0.05, 0.5
 APGD_STEPS = 20
-BALLS: Mapping[Ball, float] = {"plain": RHO_SAM, "elementwise": RHO_ASAM, "filter": 0.01}
+BALLS: Mapping[Ball, float] = {"plain": RHO_SAM, "elementwise": RHO_ASAM, "filter": 0.002}
 FRACTIONS = (0.01, 0.1)
 SIZES = (0.01, 0.05)
 
