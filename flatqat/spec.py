@@ -5,66 +5,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from flatqat.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
+from flatqat.quantspec import QuantSpec as QuantSpec
 
 SCHEMA = 1
 Args = tuple[tuple[str, object], ...]
 Status = Literal["done", "failed", "skipped"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
-
-_QUANT_TEXT = re.compile(r"(?:(?P<both>[0-9]+)|w(?P<w>[0-9]+)(?:a(?P<a>[0-9]+))?)(?:@(?P<quantizer>[\w-]+))?")
-BITS_RANGE = range(2, 9)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuantSpec:
-    """How many bits, on which grid. `None` bits mean floating point.
-
-    `keep` names the layers held at 8 bits: `first` and `last` in order of registration, or fnmatch
-    patterns of module names. Text forms: `fp`, `4` (weights and activations), `w4a8`, `w4` or `w4a32`
-    (weights alone), each with an optional `@quantizer`.
-    """
-
-    weight_bits: int | None = None
-    act_bits: int | None = None
-    quantizer: str = "lsq"
-    per_channel: bool = True
-    keep: tuple[str, ...] = ("first", "last")
-
-    @property
-    def is_fp(self) -> bool:
-        return self.weight_bits is None and self.act_bits is None
-
-    @classmethod
-    def parse(cls, text: str) -> "QuantSpec":
-        """Read a text form; `str` gives the canonical one back, so `parse(str(s)) == s`."""
-        if text == "fp":
-            return cls()
-        match = _QUANT_TEXT.fullmatch(text)
-        if match is None:
-            raise UsageError(f"bits: expected 'fp', '4', 'w4', 'w4a8' or 'w4a8@lsq', got {text!r}")
-        weight_bits = int(match["both"] or match["w"])
-        act_bits = weight_bits if match["both"] else int(match["a"] or 32)
-        for what, bits in (("weights", weight_bits), ("activations", act_bits)):
-            if bits not in BITS_RANGE and not (what == "activations" and bits == 32):
-                raise UsageError(f"bits: expected 2 to 8 bits for {what}, got {bits} in {text!r}")
-        return cls(
-            weight_bits=weight_bits,
-            act_bits=None if act_bits == 32 else act_bits,
-            quantizer=match["quantizer"] or "lsq",
-        )
-
-    def __str__(self) -> str:
-        if self.is_fp:
-            return "fp"
-        same = self.weight_bits == self.act_bits
-        bits = str(self.weight_bits) if same else f"w{self.weight_bits}a{self.act_bits or 32}"
-        return bits if self.quantizer == "lsq" else f"{bits}@{self.quantizer}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +106,8 @@ class Cell:
     plugins: str | None = None
     preprocessing: str | None = None
     stretch: int = 1
+    keep: str | None = None
+    layer_bits: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that differ from their defaults, as plain JSON values."""
@@ -184,6 +135,18 @@ class Cell:
     def training_id(self) -> str:
         """The id of the trained weights: how many images are scored does not change them."""
         return replace(self, limit=None).id
+
+    @property
+    def quant_spec(self) -> QuantSpec:
+        """Bits, grid and layers, read from the cell's texts."""
+        return QuantSpec.parse(self.quant, keep=self.keep, layer_bits=self.layer_bits)
+
+    @property
+    def bits(self) -> str:
+        """For tables: `4`, or `4 (keep none; layer1.*=8)` where layers are not the defaults."""
+        layers = [f"keep {self.keep}"] if self.keep else []
+        layers += [self.layer_bits] if self.layer_bits else []
+        return f"{self.quant} ({'; '.join(layers)})" if layers else self.quant
 
     @property
     def label(self) -> str:

@@ -63,6 +63,7 @@ def flatness_of(
         found = {
             "space": space,
             "acts": "on" if acts else "off",
+            **({"backward": "straight-through"} if point.swapped else {}),
             "images": sum(len(labels) for _, labels in batches),
             "seed": point.seed,
             "loss": fmean(loss_values(point.losses, point.params)),

@@ -16,11 +16,16 @@ from flatqat.suite import Suite
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What to run and how. No models and no budget stand for the suite's own defaults."""
+    """What to run and how. No models and no budget stand for the suite's own defaults.
+
+    `keep` and `layer_bits` are of every quantized cell; no `keep` stands for the first and the last layer.
+    """
 
     suites: tuple[str, ...]
     methods: tuple[str, ...]
     bits: tuple[str, ...]
+    keep: tuple[str, ...] | None = None
+    layer_bits: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
     budget: str | None = None
@@ -60,7 +65,7 @@ class Job:
     def title(self) -> str:
         """For progress lines: `cifar:resnet20 qat 4 seed 0`."""
         cell, target = self.cell, self.cell.suite.partition("@")[2]
-        quant = "" if cell.quant == cell.method else f" {cell.quant}"
+        quant = "" if cell.quant == cell.method else f" {cell.bits}"
         stretch = f" {cell.stretch}x steps" if cell.stretch > 1 else ""
         what = f"{cell.model} {cell.method}{quant}{stretch} seed {cell.seed}"
         return f"{target} {what}" if target else what
@@ -98,9 +103,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 def make_plan(request: Request) -> Plan:
     """Resolve every name and setting. Raises UsageError or WeightsError before any work is done."""
-    specs = [QuantSpec.parse(text) for text in request.bits]
-    for spec in specs:
-        registry.load(registry.QUANTIZERS, spec.quantizer)
+    specs = _specs(request)
     _check_settings(request)
     if request.results.exists() and not request.results.is_dir():
         raise StoreError(
@@ -114,7 +117,7 @@ def make_plan(request: Request) -> Plan:
             for whole in members(name, seed):
                 _, suite = there.setdefault(id(whole), (whole, whole.on_disk(request.data_root)))
                 for model in request.models or (suite.default_model,):
-                    base, weights, lacking = _base(suite, model, seed, request)
+                    base, weights, lacking = _base(suite, model, seed, request, specs)
                     for method, spec in _variants(request.methods, specs):
                         job = _add(
                             jobs, suite, base, method, spec, request.settings, weights, lacking, most_passes
@@ -136,7 +139,18 @@ def members(name: str, seed: int) -> list[Suite]:
     return [suite.member(one, seed) for one in ([target] if target else suite.targets)]
 
 
-def _base(suite: Suite, model: str, seed: int, request: Request) -> tuple[Cell, Path | None, str]:
+def _specs(request: Request) -> list[QuantSpec]:
+    keep = None if request.keep is None else ",".join(request.keep)
+    layer_bits = ",".join(request.layer_bits) or None
+    specs = [QuantSpec.parse(text, keep=keep, layer_bits=layer_bits) for text in request.bits]
+    for spec in specs:
+        registry.load(registry.QUANTIZERS, spec.quantizer)
+    return specs
+
+
+def _base(
+    suite: Suite, model: str, seed: int, request: Request, specs: list[QuantSpec]
+) -> tuple[Cell, Path | None, str]:
     """What all cells of a suite, a model and a seed share; their weights file; why they cannot train."""
     lacking = suite.untrainable(request.data_root)
     budget = EVAL if lacking else request.budget or suite.default_budget
@@ -144,7 +158,7 @@ def _base(suite: Suite, model: str, seed: int, request: Request) -> tuple[Cell, 
         raise unknown(f"budget of {suite.name}", budget, suite.budgets)
     weights = weights_file(model, request.weights, pretrained=request.pretrained)
     weights_hash = sha256(weights) if weights else None
-    preprocessing = try_model(model, suite, weights)
+    preprocessing = try_model(model, suite, weights, specs)
     cell = Cell(
         suite=suite.name,
         suite_version=suite.version,
@@ -200,6 +214,8 @@ def _add(
         stretch=stretch,
         method_version=method.version,
         quant=str(spec),
+        keep=spec.keep_text,
+        layer_bits=spec.layer_bits_text,
         method_args=changed(method.Config(), values),
         budget_args=changed(budget, budget_values),
         parent=start.cell.training_id if start else None,
@@ -242,8 +258,9 @@ def _plugins(suite: str, method: str, model: str, quantizer: str) -> str | None:
         (registry.METHODS, method),
         (registry.MODELS, model.partition(":")[0]),
         (registry.QUANTIZERS, quantizer),
+        (registry.QUANTIZERS, registry.load(registry.QUANTIZERS, quantizer).kept_with or quantizer),
     )
-    files = [file for kind, name in parts if (file := registry.plugin_file(kind, name))]
+    files = [file for kind, name in dict.fromkeys(parts) if (file := registry.plugin_file(kind, name))]
     files += code_files(model)
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12] if files else None
 

@@ -3,7 +3,8 @@
 The true loss of a quantized network is piecewise constant, so every finite curvature is of a surrogate. The
 space says which. `quantized`: the weights stand at Q(W), without rounding, and are moved there, the deployed
 point and comparable with full precision. `latent`: W is moved, with the rounding and its straight-through
-gradient in the loop. `scale`: the step sizes alone are moved. Input quantizers are on or off.
+gradient in the loop. `scale`: what the quantizers learn is moved alone: step sizes, offsets, thresholds.
+Input quantizers are on or off. A backward that is no gradient gives place to the straight-through rule.
 
 BatchNorm in eval mode, float32, the same training images without augmentation for every method.
 """
@@ -33,13 +34,17 @@ CHUNK = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """The losses, the tensors that move, and the grid neighbours of those that have any."""
+    """The losses, the tensors that move, and the grid neighbours of those that have any.
+
+    `swapped` says that a quantizer's own backward, being no gradient, was replaced by the plain one.
+    """
 
     losses: Sequence[Loss]
     params: Params
     lower: Params
     upper: Params
     space: Space
+    swapped: bool
     seed: int
 
 
@@ -59,6 +64,7 @@ def standing(
             lower=lower,
             upper=upper,
             space=space,
+            swapped=any(q.own_backward and q.role not in off for _, q in quantizers(model)),
             seed=cell.derive_seed("flatness") % 2**31,
         )
 

@@ -62,7 +62,11 @@ def protocol(job: Job, request: Request, store: Store) -> dict[str, Any]:
         **({"baseline": job.suite.baseline} if job.suite.baseline else {}),
         **({"split": job.suite.split} if job.suite.split else {}),
         **({"targets": list(job.suite.targets)} if job.suite.targets else {}),
-        "quant": {**asdict(job.quant), "keep": list(job.quant.keep)},
+        "quant": {
+            **asdict(job.quant),
+            "keep": list(job.quant.keep),
+            "layer_bits": dict(job.quant.layer_bits),
+        },
         "method": asdict(job.config),
         "reference": registry.load(registry.METHODS, job.cell.method).reference,
         "budget": asdict(job.budget),

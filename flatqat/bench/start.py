@@ -1,9 +1,11 @@
 """What a model starts from: its weights file, and whether the network takes it. torch loads inside."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from flatqat.errors import UsageError, WeightsError
+from flatqat.spec import QuantSpec
 from flatqat.suite import Suite
 
 
@@ -19,16 +21,21 @@ def weights_file(model: str, given: Path | None, *, pretrained: bool) -> Path | 
     return source.pretrained(name)
 
 
-def try_model(model: str, suite: Suite, weights: Path | None) -> str:
-    """Build the network once, and load the weights into it, so that a misfit shows before training.
+def try_model(model: str, suite: Suite, weights: Path | None, specs: Iterable[QuantSpec]) -> str:
+    """Build the network once, load the weights into it and look for the layers that `specs` name, so that a
+    misfit shows before training.
 
     Returns its preprocessing in words.
     """
     from flatqat.models._base import build, load_start_
+    from flatqat.quant._apply import by_layer, quantizable
 
     built = build(model, classes=suite.classes, seed=0, frame=suite.frame)
     if weights is not None:
         load_start_(built, model, weights, new_head=suite.new_head)
+    if layers := list(quantizable(built.net)):
+        for spec in specs:
+            by_layer(layers, spec)
     return built.preprocessing
 
 

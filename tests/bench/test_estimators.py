@@ -55,17 +55,20 @@ def test_trace_and_density_are_of_the_hessian_at_the_deployed_weights():
     assert max(map(max, density["nodes"])) == pytest.approx(top, rel=1e-6)
 
 
-def test_neighbours_are_one_code_away_on_the_grid_and_clipped_at_its_ends():
-    net = trained("3")
+@pytest.mark.parametrize("bits", ["3", "3@minmax", "3@apot", "3@n2uq", "3@dorefa"])
+def test_neighbours_are_the_next_levels_of_the_grid_and_clipped_at_its_ends(bits):
+    """Against a list of all levels, evenly spaced or not."""
+    net = trained(bits)
     ends = 0
     for name, (lower, w, upper) in triples(net).items():
         _, q = latent_weights(net)[name]
-        codes = [(v / q.step_size).round() for v in (lower, w, upper)]
-        for v, code in zip((lower, w, upper), codes, strict=True):
-            torch.testing.assert_close(v, code * q.step_size)
-        assert torch.equal(codes[0], (codes[1] - 1).clamp_min(q.low))
-        assert torch.equal(codes[2], (codes[1] + 1).clamp_max(q.high))
-        ends += int((codes[1] == q.low).sum() + (codes[1] == q.high).sum())
+        codes = torch.ones_like(w, dtype=torch.int32)
+        levels = torch.stack([q.dequantize(code * codes) for code in range(q.low, q.high + 1)])
+        below = torch.where(levels < w, levels, -torch.inf).amax(0)
+        above = torch.where(levels > w, levels, torch.inf).amin(0)
+        assert torch.equal(lower, torch.where(below.isinf(), w, below))
+        assert torch.equal(upper, torch.where(above.isinf(), w, above))
+        ends += int(below.isinf().sum() + above.isinf().sum())
     assert ends > 0, "the example must reach the ends"
 
 
@@ -229,5 +232,5 @@ def test_measuring_changes_nothing_and_repeats():
     first, second = (flatness_of(net, [(X, Y)], CELL, measures=names, draws=2) for _ in range(2))
     assert first == second
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
-    assert all(q.enabled and q.scales_gradients for _, q in quantizers(net))
+    assert all(q.enabled and not q.plain for _, q in quantizers(net))
     assert math.isfinite(first["trace"]["value"])
