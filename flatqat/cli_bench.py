@@ -104,7 +104,8 @@ def bench_run(
       flatqat bench run --method fp,qat,sam,saq --bits fp,4 --compute-matched
       flatqat bench run --set anchor.coupling=elastic --set budget.lr=0.005 --dry-run
     """
-    from flatqat.bench.plan import Request, make_plan, parse_seeds
+    from flatqat.bench.plan import make_plan
+    from flatqat.bench.request import Request, parse_seeds
     from flatqat.bench.settings import parse_settings
 
     add_plugins(plugin)
@@ -234,7 +235,7 @@ def bench_canary(
       flatqat bench canary --data-root data --pretrained
       flatqat bench canary --data-root data --model torchvision:resnet50.IMAGENET1K_V1 --weights resnet50.pth
     """
-    from flatqat.bench.plan import Request
+    from flatqat.bench.request import Request
 
     models = split(model)
     if weights and len(models) != 1:

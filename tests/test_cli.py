@@ -45,8 +45,9 @@ def assert_one_line_error(done: SimpleNamespace, pattern: str) -> None:
 def stored(tmp_path_factory) -> Path:
     """Results of a toy run at 4 bits."""
     from flatqat import registry
-    from flatqat.bench.plan import Request, make_plan
+    from flatqat.bench.plan import make_plan
     from flatqat.bench.progress import Progress
+    from flatqat.bench.request import Request
     from flatqat.bench.run import run
 
     registry.add_plugin(TOY)

@@ -17,9 +17,11 @@ import torch
 from numpy.typing import NDArray
 
 from flatqat.bench.evaluate import score
-from flatqat.bench.plan import EVAL, Job, Request, make_plan
+from flatqat.bench.plan import Job, make_plan
 from flatqat.bench.progress import Progress
+from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
+from flatqat.bench.start import EVAL
 from flatqat.bench.store import Store
 from flatqat.bench.train import train
 from flatqat.errors import FlatqatError, UsageError, unknown

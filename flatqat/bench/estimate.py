@@ -7,7 +7,8 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.estimators import ITERATIONS, RADII
-from flatqat.bench.plan import Job, Request
+from flatqat.bench.plan import Job
+from flatqat.bench.request import Request
 from flatqat.bench.train import training_rule
 from flatqat.data.frames import cut
 from flatqat.models._base import build

@@ -6,8 +6,9 @@ from dataclasses import asdict
 
 import torch
 
-from flatqat.bench.plan import Job, Request
+from flatqat.bench.plan import Job
 from flatqat.bench.progress import Progress
+from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
 from flatqat.bench.store import Store
 from flatqat.data.frames import cut

@@ -9,9 +9,10 @@ from torch import nn
 
 from flatqat.bench.batches import Batch
 from flatqat.bench.estimators import DEFAULT, ESTIMATORS, Found, work
-from flatqat.bench.plan import Job, Request
+from flatqat.bench.plan import Job
 from flatqat.bench.point import Point, Space, flatness_batches, standing
 from flatqat.bench.progress import Advance, Progress, part
+from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
 from flatqat.bench.store import Store
 from flatqat.bench.surface import Picture

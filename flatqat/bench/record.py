@@ -7,7 +7,8 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.env import environment
-from flatqat.bench.plan import Job, Request
+from flatqat.bench.plan import Job
+from flatqat.bench.request import Request
 from flatqat.bench.store import Arrays, Store
 from flatqat.bench.train import training_log
 from flatqat.spec import Record, Score

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from flatqat.bench.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
 from flatqat.bench.env import choose_device, prepare
-from flatqat.bench.plan import Plan, Request
+from flatqat.bench.plan import Plan
 from flatqat.bench.progress import progress_for, seconds
 from flatqat.bench.report import FORMATS, load, render, show
+from flatqat.bench.request import Request
 from flatqat.bench.store import Store, write_atomically
 from flatqat.bench.tables import VIEWS, sections
 from flatqat.bench.terminal import plain_table, terminal

@@ -3,8 +3,9 @@
 import hashlib
 from pathlib import Path
 
-from flatqat.bench.plan import Job, Request
+from flatqat.bench.plan import Job
 from flatqat.bench.progress import Progress
+from flatqat.bench.request import Request
 from flatqat.bench.store import Store
 from flatqat.data.frames import cut
 from flatqat.errors import DataError, UsageError

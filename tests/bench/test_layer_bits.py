@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from flatqat.bench.plan import Request, make_plan, members
+from flatqat.bench.plan import make_plan, members
 from flatqat.bench.progress import Progress
 from flatqat.bench.report import render
+from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
 from flatqat.bench.run import run
 from flatqat.bench.store import Store

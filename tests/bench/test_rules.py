@@ -8,8 +8,9 @@ import torch
 from torch.nn import functional as F
 
 from flatqat.bench import estimate, train
-from flatqat.bench.plan import Request, make_plan
+from flatqat.bench.plan import make_plan
 from flatqat.bench.progress import Progress
+from flatqat.bench.request import Request
 from flatqat.bench.run import run
 from flatqat.bench.store import Store
 from flatqat.bench.tables import by_method, sections
