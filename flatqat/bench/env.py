@@ -21,6 +21,7 @@ REQUIRED = (
     "safetensors",
     "scikit-learn",
     "pyarrow",
+    "matplotlib",
     "typer",
     "rich",
 )

@@ -6,7 +6,7 @@ from time import perf_counter
 import torch
 
 from flatqat import registry
-from flatqat.bench.measure import ITERATIONS, RADII
+from flatqat.bench.estimators import ITERATIONS, RADII
 from flatqat.bench.plan import Job
 from flatqat.bench.request import Request
 from flatqat.bench.train import training_rule

@@ -7,7 +7,9 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from flatqat import registry
-from flatqat.bench.measure import RADII, flatness_batches, flatness_of, moved_params
+from flatqat.bench.estimators import RADII
+from flatqat.bench.measure import flatness_of
+from flatqat.bench.point import flatness_batches, moved_params
 from flatqat.data.images import ImageData
 from flatqat.methods._base import Setup
 from flatqat.methods.qat import QAT

@@ -225,7 +225,7 @@ def test_an_operation_without_second_derivative_costs_lambda_max_alone(tmp_path,
     def fail(*args, **kwargs):
         raise RuntimeError("derivative for aten::hardsigmoid_backward is not implemented")
 
-    monkeypatch.setattr("flatqat.bench.measure.top_eigenvalue", fail)
+    monkeypatch.setattr("flatqat.bench.estimators.top_eigenvalue", fail)
     (record,) = go(tmp_path, methods=("fp",))
     measured = record.flatness["quantized"]
     assert measured["lambda_max"]["value"] is None
