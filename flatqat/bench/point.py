@@ -29,7 +29,8 @@ from flatqat.spec import Cell, Frame
 Space = Literal["quantized", "latent", "scale"]
 SPACES: tuple[Space, ...] = ("quantized", "latent", "scale")
 
-CHUNK = 256
+CHUNK, SMALLEST_CHUNK = 256, 8
+CHUNK_VALUES = 2**22  # second derivatives keep several times the activations of a forward pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +73,19 @@ def standing(
 def flatness_batches(
     cell: Cell, data: ImageData, images: int, device: torch.device | str, *, frame: Frame
 ) -> list[Batch]:
-    """The first `images` of a permutation that all methods share, in chunks of equal size."""
+    """The first `images` of a permutation that all methods share, in chunks of equal size.
+
+    Chunks are of CHUNK images, or of fewer where these are large: 16 of 224 pixels.
+    """
     generator = torch.Generator().manual_seed(cell.derive_seed("flatness"))
     index = torch.randperm(len(data), generator=generator)[:images]
-    if len(index) > CHUNK:
-        index = index[: len(index) // CHUNK * CHUNK]
-    seen = data.seen(cut(frame))
-    return [seen.batch(part, device) for part in index.split(CHUNK)]
+    seen, chunk = data.seen(cut(frame)), CHUNK
+    values = seen.fetch(index[:1]).numel()
+    while chunk * values > CHUNK_VALUES and chunk > SMALLEST_CHUNK:
+        chunk //= 2
+    if len(index) > chunk:
+        index = index[: len(index) // chunk * chunk]
+    return [seen.batch(part, device) for part in index.split(chunk)]
 
 
 @torch.no_grad()

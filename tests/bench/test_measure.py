@@ -212,3 +212,11 @@ def test_batches_are_the_same_for_every_method_and_of_equal_size():
     )
     assert [len(y) for _, y in first] == [256, 256]
     assert all(torch.equal(a, b) for (a, _), (b, _) in zip(first, second, strict=True))
+
+
+def test_large_images_come_in_smaller_chunks():
+    """A network of any depth keeps as many activations a value: 40 of 224 pixels as 2 chunks of 16."""
+    images = torch.zeros(40, 3, 224, 224, dtype=torch.uint8)
+    wrapped = ImageData.in_memory(images, torch.zeros(40, dtype=torch.long), classes=1, source="test")
+    found = flatness_batches(CELL, wrapped, 40, "cpu", frame=Frame())
+    assert [len(y) for _, y in found] == [16, 16]
