@@ -202,7 +202,7 @@ def test_glass_walk_equals_the_loop(reach: int) -> None:
     dy, dx = draw.integers("round", 2, 24 * 24, low=-reach, high=reach)[0].view(2, 24, 24).numpy()
     for row, column in product(range(24 - reach, reach, -1), repeat=2):
         held[row, column] = held[row + dy[row, column], column + dx[row, column]]
-    assert glass._walk(draw, "round", reach, 24, 24)[0].tolist() == held.flatten().tolist()
+    assert glass._walk(draw, "round", reach, 24, 24).tolist() == held.flatten().tolist()
 
 
 def test_distance_to_edges() -> None:
