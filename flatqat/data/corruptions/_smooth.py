@@ -50,17 +50,18 @@ def gaussian(sigma: float, radius: int) -> Tensor:
 def _taps(x: Tensor, weights: list[float], axis: int) -> Tensor:
     """A symmetric filter, `weights` from its middle on, along one axis of an image extended by its radius.
 
-    Products and sums are calls of their own: fused, they would round in one way in the middle of a batch and
-    in another at its end.
+    By Horner's scheme, from the outermost pair of taps to the middle. Products and sums are calls of their own:
+    fused, they would round in one way in the middle of a batch and in another at its end.
     """
     radius = len(weights) - 1
     size = x.shape[axis] - 2 * radius
-    total = x.narrow(axis, radius, size) * weights[0]
-    pair = torch.empty_like(total)
-    for i in range(1, radius + 1):
-        torch.add(x.narrow(axis, radius - i, size), x.narrow(axis, radius + i, size), out=pair)
-        total.add_(pair.mul_(weights[i]))
-    return total
+    if radius == 0:
+        return x
+    total = x.narrow(axis, 0, size) + x.narrow(axis, 2 * radius, size)
+    for i in range(radius - 1, 0, -1):
+        total.mul_(weights[i + 1] / weights[i])
+        total.add_(x.narrow(axis, radius - i, size)).add_(x.narrow(axis, radius + i, size))
+    return total.mul_(weights[1] / weights[0]).add_(x.narrow(axis, radius, size)).mul_(weights[0])
 
 
 def _extended(x: Tensor, radius: int, axis: int, border: Border) -> Tensor:
