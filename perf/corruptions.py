@@ -2,9 +2,9 @@
 
     python perf/corruptions.py [--seconds 1] [--sizes 32 224]
 
-flatqat takes the batches that an evaluation takes, the rival one image a call, which is all it takes. It knows
-one table of severities, made for 224 pixels, and uses it at 32 too. Every call is made once before it is timed:
-the rival compiles its glass_blur for seconds, and flatqat keeps small tables.
+flatqat takes batches, the rival one image a call, which is all it takes. It knows one table of severities,
+made for 224 pixels, and uses it at 32 too. Every call is made once before it is timed: the rival compiles its
+glass_blur for seconds, and flatqat keeps small tables.
 """
 
 import argparse
@@ -37,8 +37,8 @@ def pictures(count: int, size: int) -> Tensor:
 
 
 def seconds_of(calls: list[Callable[[], object]], seconds: float) -> list[float]:
-    """CPU seconds of each call, taken in turns; the best of all rounds, since what else runs on the machine can
-    only slow one down."""
+    """CPU seconds of each call, taken in turns; the best of all rounds, since what else runs on the machine
+    can only slow one down."""
     for call in calls:
         call()
     best = [inf] * len(calls)

@@ -1,6 +1,6 @@
 """Five procedural textures of ice, for `frost`.
 
-They stand in for photographs that flatqat does not ship, and take from them the colours, the contrast, the
+They stand in for the photographs of `photographs`, and take from them the colours, the contrast, the
 skewness and the power spectrum of three kinds of ice: crystals, a teal pane, white needles.
 """
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 # Rounding of the last bit must not take a whole grey level off a value that is whole.
-_NUDGE = 2.0**-10
+_NUDGE = 2.0**-13
 
 
 def floor_(levels: Tensor) -> Tensor:

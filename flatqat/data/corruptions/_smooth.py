@@ -1,6 +1,7 @@
 """Gaussian smoothing that no batch can change by a bit.
 
-Narrow Gaussians are sums over taps, value by value in one order. Wide ones are matrix products, image by image.
+Narrow Gaussians are sums over taps, value by value in one order. Wide ones are matrix products, image by
+image.
 """
 
 from functools import lru_cache
@@ -50,8 +51,8 @@ def gaussian(sigma: float, radius: int) -> Tensor:
 def _taps(x: Tensor, weights: list[float], axis: int) -> Tensor:
     """A symmetric filter, `weights` from its middle on, along one axis of an image extended by its radius.
 
-    By Horner's scheme, from the outermost pair of taps to the middle. Products and sums are calls of their own:
-    fused, they would round in one way in the middle of a batch and in another at its end.
+    By Horner's scheme, from the outermost pair of taps to the middle. Products and sums are calls of their
+    own: fused, they might round in one way in the middle of a batch and in another at its end.
     """
     radius = len(weights) - 1
     size = x.shape[axis] - 2 * radius

@@ -50,7 +50,7 @@ _OPERATORS: dict[str, Operator] = {
     "saturate": color.saturate,
 }
 
-# Values at once: as many as stay in a CPU's cache, and as many as fill a GPU.
+# Values at once: as many as stay in a CPU's last cache, and as many as fill a GPU.
 _CHUNK = {"cpu": 3 * 2**19}
 _CHUNK_ELSEWHERE = 2**25
 
@@ -68,20 +68,21 @@ def corrupt(images: Tensor, ids: Tensor, *, name: str, severity: int, table: Tab
         raise unknown("table of corruptions", table, CONSTANTS)
     if severity not in SEVERITIES:
         raise UsageError(f"severity of {name}: expected a whole number from 1 to 5, got {severity!r}")
+    if len(images) == 0:
+        return images.clone()
     _settle_memory()
     constants = CONSTANTS[table][name][severity - 1]
     operator = _OPERATORS[name]
-    size = (
-        max(1, _CHUNK.get(images.device.type, _CHUNK_ELSEWHERE) // images[:1].numel()) if len(images) else 1
-    )
+    size = max(1, _CHUNK.get(images.device.type, _CHUNK_ELSEWHERE) // images[0].numel())
     chunks = zip(images.contiguous().split(size), ids.to(images.device).split(size), strict=True)
     return torch.cat([to_uint8(operator(x, Draw.of(i, name, severity), constants)) for x, i in chunks])
 
 
-
 @cache
 def _settle_memory() -> None:
-    """Take one large block and free it. glibc then keeps what is freed (mallopt(3), M_MMAP_THRESHOLD); before,
-    it gives blocks of this size back to the system after every operation, and getting them anew takes
-    longer than most operations do."""
+    """Take one large block and free it. From then on glibc keeps freed memory (mallopt(3), M_MMAP_THRESHOLD).
+
+    Until then it gives larger blocks back to the system, and getting them anew for every operation takes
+    longer than most operations do.
+    """
     torch.empty(2**25 - 2**16, dtype=torch.uint8)

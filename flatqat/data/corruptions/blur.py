@@ -80,7 +80,7 @@ def _convolved(x: Tensor, constants: Constants) -> Tensor:
 
 def _fast_size(n: int) -> int:
     """The next 2^k or 3 * 2^k."""
-    power = 2 ** (n - 1).bit_length()
+    power: int = 1 << (n - 1).bit_length()
     return power * 3 // 4 if n <= power * 3 // 4 else power
 
 
@@ -91,4 +91,5 @@ def _disk_spectrum(constants: Constants, height: int, width: int) -> Tensor:
     reach = len(kernel) // 2
     spread = torch.zeros(height, width, dtype=torch.float64)
     spread[: len(kernel), : len(kernel)] = kernel
-    return torch.fft.rfft2(spread.roll((-reach, -reach), (0, 1))).real.float()
+    spectrum: Tensor = torch.fft.rfft2(spread.roll((-reach, -reach), (0, 1)))
+    return spectrum.real.float()

@@ -45,8 +45,8 @@ def jpeg_compression(images: Tensor, draw: Draw, constants: Constants) -> Tensor
 
 
 def _through_jpeg(planes: npt.NDArray[np.uint8], quality: int) -> Image.Image:
-    """Planes go in and out by Pillow's bands, and the decoder is called by itself: all less work than arrays of
-    pixels, and than opening a file."""
+    """Planes go in and out as Pillow's bands, and the decoder is called by itself: less work than arrays of
+    pixels and than opening a file."""
     size = (planes.shape[2], planes.shape[1])
     bands = [Image.frombuffer("L", size, plane, "raw", "L", 0, 1) for plane in planes]
     Image.merge("RGB", bands).save(buffer := io.BytesIO(), "JPEG", quality=quality)
@@ -54,7 +54,7 @@ def _through_jpeg(planes: npt.NDArray[np.uint8], quality: int) -> Image.Image:
 
 
 def _shrink(x: Tensor, size: int, axis: int) -> Tensor:
-    """Box-filter one axis of uint8 (B, C, H, W) to `size`: means of whole pixels, in Pillow's 22-bit fixed point."""
+    """Box-filter an axis of uint8 (B, C, H, W) to `size`: means of pixels, in Pillow's 22-bit fixed point."""
     first, counts = _boxes(x.shape[axis], size)
     along = (-1, *(1,) * (3 - axis))
     total = _taken(x, first, axis).short()

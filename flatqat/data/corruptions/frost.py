@@ -9,20 +9,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from flatqat.data.corruptions import photographs
 from flatqat.data.corruptions._draw import Draw
 from flatqat.data.corruptions._ice import textures
 from flatqat.data.corruptions.constants import Constants
-from flatqat.data.corruptions.ice import photographs
 
 
 def frost(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """a x + b t, with t a random crop of a random picture of ice. Constants: (a, b, one pixel of t in how many).
+    """a x + b t, t a random crop of a random picture of ice. Constants: (a, b, one pixel of t in how many).
 
     For 32-pixel images the original resizes its photographs by 0.2, which reads the middle one of every five
-    pixels. `ice` says where the pictures come from.
+    pixels. The pictures are its photographs where a user has them (see `photographs`), else those of `_ice`.
     """
     keep, amount, step = constants[0], constants[1], int(constants[2])
-    pictures = _pictures(photographs(), step, images.device)
+    pictures = _pictures(photographs.paths(), step, images.device)
     size = images.shape[2:]
     result = images.float().mul_(keep)
     which = draw.integers("picture", low=0, high=len(pictures)).tolist()
@@ -46,4 +46,5 @@ def _larger(picture: Tensor, size: torch.Size) -> Tensor:
 def _pictures(paths: tuple[Path, ...], step: int, device: torch.device) -> list[Tensor]:
     """uint8 (3, H, W) each."""
     found = [torch.from_numpy(np.array(Image.open(path).convert("RGB"))) for path in paths] or textures()
-    return [x.permute(2, 0, 1)[:, step // 2 :: step, step // 2 :: step].contiguous().to(device) for x in found]
+    middles = slice(step // 2, None, step)
+    return [x.permute(2, 0, 1)[:, middles, middles].contiguous().to(device) for x in found]

@@ -34,8 +34,8 @@ def streak(images: Tensor, degrees: Tensor, radius: float, sigma: float) -> Tens
     order = pattern_of.argsort().to(images.device)
     padded = F.pad(images[order].float(), (reach,) * 4, mode="replicate")
     blurred = torch.zeros(images.shape, device=images.device)
-    split = counts.tolist()
-    for pattern, source, total in zip(patterns.tolist(), padded.split(split), blurred.split(split), strict=True):
+    groups = (x.split(counts.tolist()) for x in (padded, blurred))
+    for pattern, source, total in zip(patterns.tolist(), *groups, strict=True):
         for weight, (dy, dx) in zip(weights, pattern, strict=True):
             # A slice, [..., reach + dy :, reach + dx :] cut to the image's size, in one call.
             start = source.storage_offset() + (reach + dy) * source.stride(2) + reach + dx
