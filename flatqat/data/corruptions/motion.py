@@ -32,7 +32,7 @@ def streak(images: Tensor, degrees: Tensor, radius: float, sigma: float) -> Tens
         dim=0, return_inverse=True, return_counts=True
     )
     order = pattern_of.argsort().to(images.device)
-    padded = F.pad(images[order].float(), (reach,) * 4, mode="replicate")
+    padded = F.pad(images[order].float().contiguous(), (reach,) * 4, mode="replicate")
     blurred = torch.zeros(images.shape, device=images.device)
     groups = (x.split(counts.tolist()) for x in (padded, blurred))
     for pattern, source, total in zip(patterns.tolist(), *groups, strict=True):
