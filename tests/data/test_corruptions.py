@@ -170,7 +170,7 @@ def test_codecs_equal_pillow(table: Table, severity: int, size: tuple[int, int])
 @pytest.mark.parametrize("size", [(32, 32), (64, 64)])
 @pytest.mark.parametrize(("table", "severity"), CASES)
 def test_linear_filters_equal_numpy_and_scipy(table: Table, severity: int, size: tuple[int, int]) -> None:
-    """To 0.01 levels beside the rounding down: weights are in steps of 2^-16 or finer, and wide Gaussians lack
+    """To 0.01 levels beside the rounding down: weights are in steps of 2^-16 or finer; wide Gaussians lack
     the singular values under 1/2000 of the largest."""
     x, constants = pictures(2, *size).double().numpy(), CONSTANTS[table]
     (sigma,), (factor,) = (constants[name][severity - 1] for name in ("gaussian_blur", "contrast"))
