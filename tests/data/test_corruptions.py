@@ -1,4 +1,4 @@
-"""Corruptions against closed forms, slower twins, and the reference code's output (all rounded down)."""
+"""Corruptions against closed forms and slower twins (all rounded down)."""
 
 import colorsys
 import io
@@ -6,19 +6,19 @@ import subprocess
 import sys
 from itertools import product
 from math import ceil, sqrt
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy import ndimage
+from scipy import ndimage, stats
 from torch import Tensor
 from torch.nn import functional as F
 
-from flatqat.data.corruptions import _drops, blur, glass
-from flatqat.data.corruptions._draw import Draw, _hash
+from flatqat.data.corruptions import _drops, blur, elastic, glass, noise
+from flatqat.data.corruptions._draw import Draw
+from flatqat.data.corruptions._smooth import smooth
 from flatqat.data.corruptions.apply import corrupt
 from flatqat.data.corruptions.constants import CONSTANTS
 from flatqat.data.corruptions.names import NAMES, SEVERITIES, Table
@@ -100,21 +100,6 @@ def test_bad_input() -> None:
     assert one(grey(0, 0), "fog", 1).shape == (0, 3, 32, 32)
 
 
-def test_random_numbers() -> None:
-    """Splitmix64's published first words from state 0; moments and correlations within five standard errors
-    of 2^20 numbers: 0.005 for means and products, 0.007 for variances."""
-    bits = Draw(torch.tensor([_hash("field")])).bits("field", 2)
-    assert [word % 2**64 for word in bits[0].tolist()] == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4]
-    draw = Draw.of(torch.arange(64), "x", 1)
-    normal, other = draw.normal("a", 2**14), draw.normal("b", 2**14)
-    assert (float(normal.mean()), float(normal.var())) == pytest.approx((0, 1), abs=0.007)
-    assert abs(float((normal**4).mean()) - 3) < 5 * sqrt(96 / 2**20)
-    for twin in (other, normal.roll(1, 0), normal.roll(1, 1), normal.roll(2**13, 1)):
-        assert abs(float((normal * twin).mean())) < 0.005
-    counts = draw.integers("c", 2**14, low=-2, high=2).add(2).flatten().bincount()
-    assert counts.tolist() == pytest.approx([2**18] * 4, rel=0.01)
-
-
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_noise_on_mid_grey(severity: int) -> None:
     """It hardly clips: std c, c / 2 for speckle, to 1% (five standard errors of 2e5 values)."""
@@ -139,6 +124,20 @@ def test_shot_noise_is_poisson(severity: int, level: int) -> None:
     assert float(counts.mean()) == pytest.approx(rate, abs=5 * sqrt(rate / counts.numel()))
     assert float(counts.var()) == pytest.approx(rate, rel=5 * sqrt((2 + 1 / rate) / counts.numel()))
     assert int(one(grey(0), "shot_noise", severity).max()) == 0
+
+
+@pytest.mark.parametrize("photons", [3, 60, 500])
+def test_shot_noise_by_all_its_draws(photons: int) -> None:
+    """Over all 2^16 draws, a count comes up as often as the Poisson distribution has it, to one draw: as much
+    as rounding its two thresholds makes."""
+    leaf_of, leaves = noise._poisson_tables(photons)
+    at = leaf_of.view(256, -1, 1) + torch.arange(2**16 // leaf_of.view(256, -1).shape[1])
+    for level in (1, 20, 128, 255):
+        drawn = leaves[at[level].flatten().long()].long().bincount(minlength=256).numpy()
+        share = stats.poisson.pmf(np.arange(photons), level / 255 * photons) * 2**16
+        expected = np.bincount((np.arange(photons) / photons * 255).astype(int), share, minlength=256)
+        per_level = np.bincount((np.arange(photons) / photons * 255).astype(int), minlength=256)
+        assert np.all(np.abs(drawn - expected)[:255] <= np.maximum(per_level, 1)[:255])
 
 
 @pytest.mark.parametrize(("table", "severity"), CASES)
@@ -171,7 +170,8 @@ def test_codecs_equal_pillow(table: Table, severity: int, size: tuple[int, int])
 @pytest.mark.parametrize("size", [(32, 32), (64, 64)])
 @pytest.mark.parametrize(("table", "severity"), CASES)
 def test_linear_filters_equal_numpy_and_scipy(table: Table, severity: int, size: tuple[int, int]) -> None:
-    """To 0.1 levels beside the rounding down: weights are in steps of 2^-15 or finer."""
+    """To 0.01 levels beside the rounding down: weights are in steps of 2^-16 or finer; wide Gaussians lack
+    the singular values under 1/2000 of the largest."""
     x, constants = pictures(2, *size).double().numpy(), CONSTANTS[table]
     (sigma,), (factor,) = (constants[name][severity - 1] for name in ("gaussian_blur", "contrast"))
     kernel = blur.disk(*constants["defocus_blur"][severity - 1]).numpy()
@@ -185,7 +185,7 @@ def test_linear_filters_equal_numpy_and_scipy(table: Table, severity: int, size:
     }
     for name, value in expected.items():
         got = one(pictures(2, *size), name, severity, table).double().numpy()
-        assert np.abs(got + 0.5 - value.clip(0, 255.5)).max() < 0.6, name
+        assert np.abs(got + 0.5 - value.clip(0, 255.5)).max() < 0.51, name
 
 
 def scipy_zoom(x: Any, factor: float) -> Any:
@@ -196,13 +196,36 @@ def scipy_zoom(x: Any, factor: float) -> Any:
     return large[..., trim : trim + size, trim : trim + size]
 
 
+@pytest.mark.parametrize("sigma", [170.8, 19.52, 2.44])
+def test_smoothed_noise_equals_scipy(sigma: float) -> None:
+    """The displacements of elastic_transform, to a twentieth of a pixel where they differ most: they lack the
+    singular values under 1/2000 of the largest."""
+    noise = Draw.of(torch.tensor([2]), "noise", 1).uniform("x", 1, 224, 224, low=-1)
+    exact = ndimage.gaussian_filter(noise[0, 0].double().numpy(), sigma, mode="reflect", truncate=3)
+    ours = smooth(noise, sigma, border="reflect", truncate=3.0)[0, 0].numpy()
+    assert np.abs(ours - exact).max() * 488 < 0.05
+
+
+def test_elastic_moves_three_points_to_where_they_were_drawn() -> None:
+    """The inverse map takes them back, to 1/32 of a pixel and the 3/1024 of its rounded parts."""
+    draw, shift = Draw.of(torch.arange(8), "elastic", 1), 20.0
+    moves = draw.uniform("corners", 3, 2, low=-shift, high=shift).double()
+    for i, (cx, cy) in enumerate(((186, 186), (186, 38), (38, 38))):
+        for draw_of_one, (dx, dy) in zip(draw.keys.split(1), moves[:, i].tolist(), strict=True):
+            # Of the map's 224 columns and rows, the ones nearest to the moved point, shifted onto it.
+            x = torch.arange(224.0, dtype=torch.float64) - 112 + cx + dx
+            y = torch.arange(224.0, dtype=torch.float64) - 112 + cy + dy
+            back = elastic._affine_source(Draw(draw_of_one), x, y, shift)
+            assert [float(b[0, 112, 112]) for b in back] == pytest.approx([cx, cy], abs=1 / 64 + 3 / 1024)
+
+
 @pytest.mark.parametrize("reach", [1, 4])
 def test_glass_walk_equals_the_loop(reach: int) -> None:
     draw, held = Draw.of(torch.tensor([5]), "walk", 1), np.arange(24 * 24).reshape(24, 24)
     dy, dx = draw.integers("round", 2, 24 * 24, low=-reach, high=reach)[0].view(2, 24, 24).numpy()
     for row, column in product(range(24 - reach, reach, -1), repeat=2):
         held[row, column] = held[row + dy[row, column], column + dx[row, column]]
-    assert glass._walk(draw, "round", reach, 24, 24)[0].tolist() == held.flatten().tolist()
+    assert glass._walk(draw, "round", reach, 24, 24).tolist() == held.flatten().tolist()
 
 
 def test_distance_to_edges() -> None:
@@ -219,42 +242,3 @@ def test_elastic_maps_a_ramp_to_a_ramp() -> None:
     at = torch.cartesian_prod(torch.ones(1), torch.arange(16.0), torch.arange(16.0)).double()
     planes = at @ torch.linalg.lstsq(at, moved.flatten(1).T).solution
     assert float((planes.T - moved.flatten(1)).abs().max()) < 1
-
-
-def reference(shared: Path, index: int, what: str) -> Tensor:
-    return tensor(Image.open(shared / "oracles" / "imagenet_c" / f"{index}_{what}.png"))
-
-
-@pytest.mark.parametrize("name", FIXED)
-def test_fixed_corruptions_equal_the_reference(name: str, shared: Path) -> None:
-    """To 0.2 levels on average: the reference's rounding errors take a level off some whole values."""
-    for index, severity in product((0, 1), SEVERITIES):
-        clean, expected = (reference(shared, index, what) for what in ("clean", f"{name}_{severity}"))
-        difference = (one(clean[None], name, severity, "imagenet")[0].double() - expected).abs()
-        assert float(difference.mean()) < (1e-9 if name in EXACT else 0.2)
-        assert float(difference.max()) <= 1
-
-
-def statistics(difference: Tensor) -> Tensor:
-    """(..., 6) of differences to the clean image (..., 3, H, W): mean, and logarithms of the standard
-    deviation and of the power in four octaves and more of frequency."""
-    grey = difference.mean(-3)
-    power = torch.fft.fft2(grey - grey.mean((-1, -2), keepdim=True)).abs() ** 2
-    frequency = torch.fft.fftfreq(grey.shape[-1])
-    radius = torch.hypot(frequency[:, None], frequency)
-    bands = [power[..., (radius >= low) & (radius < 2.5 * low)].mean(-1) for low in (0.02, 0.05, 0.125, 0.3)]
-    logs = torch.stack([difference.std((-1, -2, -3)), *bands], -1).log()
-    return torch.cat([difference.mean((-1, -2, -3))[..., None], logs], -1)
-
-
-@pytest.mark.parametrize("name", sorted({*NAMES} - {*FIXED}))
-def test_random_corruptions_are_distributed_as_the_reference(name: str, shared: Path) -> None:
-    """The reference's one draw among twelve of ours: within five of their standard deviations, and 3% (mean:
-    0.3 levels) where these vanish. Frost, whose textures are made up: 0.3 in a logarithm, 2 levels."""
-    slack = torch.tensor([2.0] + [0.3] * 5) if name == "frost" else torch.tensor([0.3] + [0.03] * 5)
-    for index, severity in ((0, 1), (1, 2), (0, 3), (1, 4), (0, 5)):
-        clean = reference(shared, index, "clean")
-        ours = statistics(one(clean.expand(12, -1, -1, -1), name, severity, "imagenet").float() - clean)
-        theirs = statistics(reference(shared, index, f"{name}_{severity}").float() - clean)
-        excess = (theirs - ours.mean(0)).abs() - 5 * ours.std(0) - slack
-        assert float(excess.max()) <= 0, (severity, excess.tolist())

@@ -2,15 +2,21 @@
 
 Nothing is carried from one number to the next, so an image gets the same ones in any batch, order, worker
 or device. The hash is the finaliser of splitmix64 (Steele, Lea & Flood 2014), applied to the key plus the
-element times the golden ratio, as that generator does with its own counter.
+element times the golden ratio, as that generator does with its own counter. Sixteen bits make a number: far
+below what 256 grey levels can show, and a fourth of the hashing that a word a number would take.
 """
 
 import hashlib
 from dataclasses import dataclass
-from math import prod, tau
+from functools import lru_cache
+from math import prod
 
+import numpy as np
 import torch
+from scipy.special import ndtri
 from torch import Tensor
+
+STEPS = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,30 +35,35 @@ class Draw:
         counter = torch.arange(1, size + 1, device=self.keys.device) * _GOLDEN
         return _mix((self.keys ^ _hash(field))[:, None] + counter)
 
-    def uniform(self, field: str, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """float32 (B, *shape), uniform on [low, high) in 2^24 steps; two from each word."""
+    def shorts(self, field: str, *shape: int) -> Tensor:
+        """int16 (B, *shape), uniform on all its values; four from each word."""
         size = prod(shape)
-        bits = self.bits(field, (size + 1) // 2)
-        steps = torch.cat([_high(bits), _low(bits)], 1)[:, :size]
-        return (steps.float().mul_((high - low) * 2.0**-24).add_(low)).view(-1, *shape)
+        return self.bits(field, -(-size // 4)).view(torch.int16)[:, :size].view(-1, *shape)
+
+    def uniform(self, field: str, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """float32 (B, *shape), uniform on the middles of 2^16 equal parts of [low, high]."""
+        step = (high - low) / STEPS
+        return self.shorts(field, *shape).float().mul_(step).add_((low + high + step) / 2)
 
     def normal(self, field: str, *shape: int) -> Tensor:
-        """float32 (B, *shape), standard normal by Box and Muller; two from each word."""
-        size = prod(shape)
-        bits = self.bits(field, (size + 1) // 2)
-        radius = (_high(bits) + 1).float().mul_(2.0**-24).log_().mul_(-2).sqrt_()
-        angle = _low(bits).float().mul_(tau * 2.0**-24)
-        return torch.cat([radius * angle.cos(), radius * angle.sin()], 1)[:, :size].view(-1, *shape)
+        """float32 (B, *shape), standard normal: the quantiles of the middles of 2^16 equal parts of [0, 1].
 
-    def words(self, field: str, *shape: int) -> Tensor:
-        """int64 (B, *shape), uniform on 0 .. 2^32 - 1."""
-        size = prod(shape)
-        bits = self.bits(field, (size + 1) // 2)
-        return torch.cat([_shift(bits, 32), bits & 0xFFFFFFFF], 1)[:, :size].view(-1, *shape)
+        The outermost are at 4.3 standard deviations; variance is 1.
+        """
+        at = self.shorts(field, *shape).int().add_(STEPS // 2)
+        return _quantiles().to(at.device).index_select(0, at.flatten()).view(at.shape)
 
     def integers(self, field: str, *shape: int, low: int, high: int) -> Tensor:
-        """int64 (B, *shape), uniform on low .. high - 1 < 2^31; the bias is below (high - low) / 2^32."""
-        return self.words(field, *shape).mul_(high - low).bitwise_right_shift_(32).add_(low)
+        """int32 (B, *shape), uniform on low .. high - 1 to (high - low) / 2^16, high - low < 2^15."""
+        at = self.shorts(field, *shape).int().add_(STEPS // 2)
+        return at.mul_(high - low).bitwise_right_shift_(16).add_(low)
+
+
+@lru_cache(maxsize=1)
+def _quantiles() -> Tensor:
+    """float32 (2^16,)."""
+    values = ndtri((np.arange(STEPS) + 0.5) / STEPS)
+    return torch.from_numpy((values / values.std()).astype(np.float32))
 
 
 def _hash(text: str) -> int:
@@ -68,19 +79,12 @@ _FACTORS = (_signed(0xBF58476D1CE4E5B9), _signed(0x94D049BB133111EB))
 
 
 def _mix(x: Tensor) -> Tensor:
-    x = (x ^ _shift(x, 30)) * _FACTORS[0]
-    x = (x ^ _shift(x, 27)).mul_(_FACTORS[1])
-    return x.bitwise_xor_(_shift(x, 31))
+    shifted = torch.empty_like(x)
+    x = x ^ _shift(x, 30, shifted)
+    x.mul_(_FACTORS[0]).bitwise_xor_(_shift(x, 27, shifted))
+    return x.mul_(_FACTORS[1]).bitwise_xor_(_shift(x, 31, shifted))
 
 
-def _shift(x: Tensor, by: int) -> Tensor:
+def _shift(x: Tensor, by: int, out: Tensor) -> Tensor:
     """Shift right and fill with zeros: int64 alone would copy the sign."""
-    return (x >> by).bitwise_and_((1 << (64 - by)) - 1)
-
-
-def _high(bits: Tensor) -> Tensor:
-    return _shift(bits, 40)
-
-
-def _low(bits: Tensor) -> Tensor:
-    return bits & 0xFFFFFF
+    return torch.bitwise_right_shift(x, by, out=out).bitwise_and_((1 << (64 - by)) - 1)

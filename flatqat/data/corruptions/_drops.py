@@ -41,7 +41,8 @@ def _edges(level: Tensor) -> Tensor:
     vertical = (strength > at(-1, 0)) & (strength >= at(1, 0))
     down = (strength > at(-1, -1)) & (strength > at(1, 1))
     up = (strength > at(-1, 1)) & (strength > at(1, -1))
-    peak = torch.where(flat, horizontal, torch.where(steep, vertical, torch.where(rising, up, down)))
+    slanted = ~(flat | steep)
+    peak = flat & horizontal | steep & vertical | slanted & (rising & up | ~rising & down)
     weak, edges = peak & (strength > 50), peak & (strength > 150)
     while True:
         grown = weak & _widened(edges)
@@ -64,7 +65,7 @@ def _distance(edges: Tensor) -> Tensor:
     of them in a row are made at a time.
     """
     height, width = edges.shape[2:]
-    distance = torch.where(edges, 0.0, _FAR)
+    distance = (~edges).float().mul_(_FAR)
     for dy, dx, length in _MOVES:
         times = 1
         while times * length < _FAR and abs(times * dy) < height and abs(times * dx) < width:

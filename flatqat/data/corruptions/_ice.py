@@ -1,18 +1,17 @@
 """Five procedural textures of ice, for `frost`.
 
-They stand in for photographs that flatqat does not ship, and take from them the colours, the contrast, the
+They stand in for the photographs of `photographs`, and take from them the colours, the contrast, the
 skewness and the power spectrum of three kinds of ice: crystals, a teal pane, white needles.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from flatqat.data.corruptions._draw import Draw
 
-SIZE = 512
+_SIZE = 512
 _DIRECTIONS = 8
 # Frequencies, in cycles per pixel, at which `Ice.power` is given.
 _FREQUENCIES = (0.007, 0.015, 0.03, 0.06, 0.11, 0.22, 0.4)
@@ -43,10 +42,9 @@ _KINDS = (
 )
 
 
-@lru_cache(maxsize=1)
-def textures() -> Tensor:
-    """uint8 (5, SIZE, SIZE, 3), periodic, the same in every run."""
-    return torch.stack([_texture(i, ice) for i, ice in enumerate(_KINDS)])
+def textures() -> list[Tensor]:
+    """Five of uint8 (_SIZE, _SIZE, 3), periodic, the same in every run."""
+    return [_texture(i, ice) for i, ice in enumerate(_KINDS)]
 
 
 def _texture(which: int, ice: Ice) -> Tensor:
@@ -60,11 +58,11 @@ def _texture(which: int, ice: Ice) -> Tensor:
 
 def _needles(draw: Draw, ice: Ice) -> Tensor:
     """Noise smeared along directions that a second, coarse noise picks."""
-    fy, fx = torch.fft.fftfreq(SIZE)[:, None], torch.fft.rfftfreq(SIZE)
-    noise = torch.fft.rfft2(draw.normal("needles", SIZE, SIZE)[0])
-    coarse = torch.fft.rfft2(draw.normal("patches", _DIRECTIONS, SIZE, SIZE)[0])
+    fy, fx = torch.fft.fftfreq(_SIZE)[:, None], torch.fft.rfftfreq(_SIZE)
+    noise = torch.fft.rfft2(draw.normal("needles", _SIZE, _SIZE)[0])
+    coarse = torch.fft.rfft2(draw.normal("patches", _DIRECTIONS, _SIZE, _SIZE)[0])
     direction = _real(coarse * _smear(fy, fx, ice.patch, ice.patch)).argmax(0)
-    field = torch.zeros(SIZE, SIZE)
+    field = torch.zeros(_SIZE, _SIZE)
     for i in range(_DIRECTIONS):
         angle = torch.tensor(torch.pi * i / _DIRECTIONS)
         along, across = fx * angle.cos() + fy * angle.sin(), fy * angle.cos() - fx * angle.sin()
@@ -76,8 +74,8 @@ def _with_power(field: Tensor, power: tuple[int, ...]) -> Tensor:
     """The same phases, with the radial power given at `_FREQUENCIES` and interpolated on logarithms between;
     standardised."""
     spectrum = torch.fft.rfft2(field)
-    radius = torch.hypot(torch.fft.fftfreq(SIZE)[:, None], torch.fft.rfftfreq(SIZE)).flatten()
-    ring = (radius * SIZE).round().long()
+    radius = torch.hypot(torch.fft.fftfreq(_SIZE)[:, None], torch.fft.rfftfreq(_SIZE)).flatten()
+    ring = (radius * _SIZE).round().long()
     total = torch.zeros(int(ring.max()) + 1).index_add_(0, ring, spectrum.abs().flatten() ** 2)
     present = (total / ring.bincount())[ring]
     knots, levels = torch.tensor(_FREQUENCIES).log(), torch.tensor(power).float().log()
@@ -95,5 +93,5 @@ def _smear(along: Tensor, across: Tensor, length: float, width: float) -> Tensor
 
 
 def _real(spectrum: Tensor) -> Tensor:
-    field: Tensor = torch.fft.irfft2(spectrum, s=(SIZE, SIZE))
+    field: Tensor = torch.fft.irfft2(spectrum, s=(_SIZE, _SIZE))
     return field

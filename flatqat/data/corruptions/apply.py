@@ -1,6 +1,7 @@
 """Corrupt a batch of images, each by random numbers of its own id."""
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from flatqat.data.corruptions import (
     spatter,
 )
 from flatqat.data.corruptions._draw import Draw
+from flatqat.data.corruptions._levels import to_uint8
 from flatqat.data.corruptions.constants import CONSTANTS, Constants
 from flatqat.data.corruptions.names import NAMES, SEVERITIES, Table
 from flatqat.errors import UsageError, unknown
@@ -48,12 +50,9 @@ _OPERATORS: dict[str, Operator] = {
     "saturate": color.saturate,
 }
 
-# Values at once: as many as stay in a CPU's cache, and as many as fill a GPU.
-_CHUNK = {"cpu": 2**19}
+# Values at once: as many as stay in a CPU's last cache, and as many as fill a GPU.
+_CHUNK = {"cpu": 3 * 2**19}
 _CHUNK_ELSEWHERE = 2**25
-
-# Rounding of the last bit must not take a whole grey level off a value that is whole.
-_NUDGE = 2.0**-10
 
 
 def corrupt(images: Tensor, ids: Tensor, *, name: str, severity: int, table: Table) -> Tensor:
@@ -69,16 +68,21 @@ def corrupt(images: Tensor, ids: Tensor, *, name: str, severity: int, table: Tab
         raise unknown("table of corruptions", table, CONSTANTS)
     if severity not in SEVERITIES:
         raise UsageError(f"severity of {name}: expected a whole number from 1 to 5, got {severity!r}")
+    if len(images) == 0:
+        return images.clone()
+    _settle_memory()
     constants = CONSTANTS[table][name][severity - 1]
     operator = _OPERATORS[name]
-    size = (
-        max(1, _CHUNK.get(images.device.type, _CHUNK_ELSEWHERE) // images[:1].numel()) if len(images) else 1
-    )
+    size = max(1, _CHUNK.get(images.device.type, _CHUNK_ELSEWHERE) // images[0].numel())
     chunks = zip(images.contiguous().split(size), ids.to(images.device).split(size), strict=True)
-    return torch.cat([_to_uint8(operator(x, Draw.of(i, name, severity), constants)) for x, i in chunks])
+    return torch.cat([to_uint8(operator(x, Draw.of(i, name, severity), constants)) for x, i in chunks])
 
 
-def _to_uint8(levels: Tensor) -> Tensor:
-    if levels.dtype == torch.uint8:
-        return levels
-    return levels.clamp_(0, 255).add_(_NUDGE).byte()
+@cache
+def _settle_memory() -> None:
+    """Take one large block and free it. From then on glibc keeps freed memory (mallopt(3), M_MMAP_THRESHOLD).
+
+    Until then it gives larger blocks back to the system, and getting them anew for every operation takes
+    longer than most operations do.
+    """
+    torch.empty(2**25 - 2**16, dtype=torch.uint8)

@@ -19,43 +19,50 @@ def elastic_transform(images: Tensor, draw: Draw, constants: Constants) -> Tenso
     """
     amplitude, sigma, shift = constants
     height, width = images.shape[2:]
-    y, x = torch.meshgrid(
-        torch.arange(height, dtype=torch.float64, device=images.device),
-        torch.arange(width, dtype=torch.float64, device=images.device),
-        indexing="ij",
-    )
+    y, x = (torch.arange(n, dtype=torch.float64, device=images.device) for n in (height, width))
     warped = _sample(images.float(), *_affine_source(draw, x, y, shift), mirror_pixels=True)
     if amplitude == 0:
         return warped
-    # 2^-15 steps: few enough bits for sums that are exact.
-    noise = draw.integers("displacement", 2, height, width, low=-(2**15), high=2**15 + 1)
-    dx, dy = (smooth(noise, sigma, border="reflect", truncate=3.0) * (amplitude * 2.0**-15)).unbind(1)
-    return _sample(warped, x + dx, y + dy, mirror_pixels=False)
+    noise = draw.uniform("displacement", 2, height, width, low=-1.0, high=1.0)
+    dx, dy = smooth(noise, sigma, border="reflect", truncate=3.0).mul_(amplitude).unbind(1)
+    return _sample(warped, dx + x.float(), dy + y.float()[:, None], mirror_pixels=False)
 
 
 def _affine_source(draw: Draw, x: Tensor, y: Tensor, shift: float) -> tuple[Tensor, Tensor]:
-    """Where each output pixel (x, y) is read, float64 (B, H, W): the inverse of the map that takes the
-    corners c + s, (c + s, c - s) and c - s of a square to their moved places."""
-    height, width = x.shape
+    """Where each output pixel (x, y) is read, float32 (B, H, W): the inverse of the map that takes the
+    corners c + s, (c + s, c - s) and c - s of a square to their moved places.
+
+    In whole 1/32 of a pixel, as sums of whole 1/1024: OpenCV's warpAffine, which the original calls, reads
+    images at these.
+    """
+    height, width = len(y), len(x)
     side = 2 * (min(height, width) // 3)
     corner = (height // 2 + side // 2, width // 2 - side // 2)
-    moves = draw.uniform("corners", 3, 2, low=-shift, high=shift).double()[..., None, None]
+    moves = draw.uniform("corners", 3, 2, low=-shift, high=shift).double()
     # The columns of the linear part: what a step to the right and a step down turn into.
     right = (moves[:, 1] - moves[:, 2]) / side
     down = (moves[:, 0] - moves[:, 1]) / side
-    a, c = right[:, 0] + 1, right[:, 1]
-    b, d = down[:, 0], down[:, 1] + 1
-    u = x - corner[0] - moves[:, 1, 0]
-    v = y - corner[1] - moves[:, 1, 1]
+    a, c = right[:, :1] + 1, right[:, 1:]
+    b, d = down[:, :1], down[:, 1:] + 1
+    u, v = (corner[i] + moves[:, 1, i, None] for i in (0, 1))
     det = a * d - b * c
-    return (d * u - b * v) / det + corner[0], (a * v - c * u) / det + corner[1]
+
+    def source(along_x: Tensor, along_y: Tensor, offset: int) -> Tensor:
+        start = offset - along_x * u - along_y * v
+        columns = (along_x * x * 1024).round().int()
+        rows = ((along_y * y + start) * 1024).round().int() + 16
+        return (columns[:, None] + rows[:, :, None]).bitwise_right_shift_(5).float().mul_(1 / 32)
+
+    return source(d / det, -b / det, corner[0]), source(-c / det, a / det, corner[1])
 
 
 def _sample(images: Tensor, x: Tensor, y: Tensor, *, mirror_pixels: bool) -> Tensor:
     """Bilinear values at pixel coordinates (B, H, W); borders mirror about the edge pixels or the edge."""
-    height, width = images.shape[2:]
-    if mirror_pixels:
-        grid = torch.stack([2 * x / max(width - 1, 1) - 1, 2 * y / max(height - 1, 1) - 1], -1)
-    else:
-        grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], -1)
-    return F.grid_sample(images, grid.float(), padding_mode="reflection", align_corners=mirror_pixels)
+    grid = x.new_empty(*x.shape, 2)
+    for axis, (at, size) in enumerate(((x, images.shape[3]), (y, images.shape[2]))):
+        edge = 0.0 if mirror_pixels else 0.5
+        span = max(size - 1 + 2 * edge, 1.0)
+        at = at + edge
+        at = at.sub_((at / (2 * span)).round_().mul_(2 * span)).abs_()  # in a mirror and back after 2 spans
+        grid[..., axis] = at.mul_(2 / span).sub_(1)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=mirror_pixels)

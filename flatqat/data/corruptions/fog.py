@@ -12,9 +12,9 @@ def fog(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     amount, decay = constants
     height, width = images.shape[2:]
     size = 1 << (max(height, width) - 1).bit_length()
-    haze = 255 * amount * plasma(draw, size, decay)[:, None, :height, :width]
+    haze = plasma(draw, size, decay)[:, None, :height, :width] * (255 * amount)
     peak = images.flatten(1).amax(1).float().view(-1, 1, 1, 1)
-    return (images.float() + haze) * (peak / (peak + 255 * amount))
+    return (haze + images).mul_(peak / (peak + 255 * amount))
 
 
 def plasma(draw: Draw, size: int, decay: float) -> Tensor:
@@ -23,24 +23,17 @@ def plasma(draw: Draw, size: int, decay: float) -> Tensor:
     Each step halves the grid and adds uniform noise of amplitude w^2, and w falls by `decay`: the original
     multiplies by w twice, and the benchmark's fog is made that way.
     """
-    heights = torch.zeros(len(draw.keys), size, size, device=draw.keys.device)
-    step, amplitude = size, 100.0
-
-    def mean(total: Tensor, field: str) -> Tensor:
-        noise = draw.uniform(f"{field} {step}", *total.shape[1:], low=-(amplitude**2), high=amplitude**2)
-        return noise.add_(total, alpha=0.25)
-
-    while step >= 2:
-        half = step // 2
-        corners = heights[:, ::step, ::step]
-        square = corners + corners.roll(-1, 1)
-        square = square + square.roll(-1, 2)
-        centres = mean(square, "centre")
-        heights[:, half::step, half::step] = centres
-        beside = centres + centres.roll(1, 1) + corners + corners.roll(-1, 2)
-        above = centres + centres.roll(1, 2) + corners + corners.roll(-1, 1)
-        heights[:, ::step, half::step] = mean(beside, "beside")
-        heights[:, half::step, ::step] = mean(above, "above")
-        step, amplitude = half, amplitude / decay
-    heights -= heights.amin((1, 2), keepdim=True)
-    return heights / heights.amax((1, 2), keepdim=True)
+    corners, amplitude = torch.zeros(len(draw.keys), 1, 1, device=draw.keys.device), 100.0
+    while (n := corners.shape[1]) < size:
+        noise = draw.uniform(f"grid {n}", 3, n, n, low=-(amplitude**2), high=amplitude**2)
+        centres, beside, above = noise.unbind(1)
+        down, right = corners + corners.roll(-1, 1), corners + corners.roll(-1, 2)
+        centres += (down + down.roll(-1, 2)) / 4
+        beside += (centres + centres.roll(1, 1) + right) / 4
+        above += (centres + centres.roll(1, 2) + down) / 4
+        heights = torch.empty(len(corners), 2 * n, 2 * n, device=corners.device)
+        heights[:, ::2, ::2], heights[:, 1::2, 1::2] = corners, centres
+        heights[:, ::2, 1::2], heights[:, 1::2, ::2] = beside, above
+        corners, amplitude = heights, amplitude / decay
+    corners -= corners.amin((1, 2), keepdim=True)
+    return corners / corners.amax((1, 2), keepdim=True)

@@ -1,27 +1,50 @@
-"""Frost: a crop of an icy texture laid over the image."""
+"""Frost: a crop of a picture of ice laid over the image."""
 
+from functools import lru_cache
+from math import ceil
+from pathlib import Path
+
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
+from flatqat.data.corruptions import photographs
 from flatqat.data.corruptions._draw import Draw
-from flatqat.data.corruptions._ice import SIZE, textures
+from flatqat.data.corruptions._ice import textures
 from flatqat.data.corruptions.constants import Constants
 
 
 def frost(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """a x + b t, with t a random crop of a random texture. Constants: (a, b, one pixel of t in how many).
+    """a x + b t, t a random crop of a random picture of ice. Constants: (a, b, one pixel of t in how many).
 
-    The original takes five photographs of ice, reduced five times for 32-pixel images by reading every fifth
-    pixel. flatqat ships no photograph: `_ice` makes five textures of like colour, contrast and spectrum.
+    For 32-pixel images the original resizes its photographs by 0.2, which reads the middle one of every five
+    pixels. The pictures are its photographs where a user has them (see `photographs`), else those of `_ice`.
     """
-    keep, amount, step = constants
-    ice = textures().to(images.device)
-    which = draw.integers("texture", low=0, high=len(ice))
-    corner = draw.integers("corner", 2, low=0, high=SIZE)
-    height, width = images.shape[2:]
-    rows, columns = (
-        (corner[:, axis, None] + torch.arange(size, device=images.device) * int(step)) % SIZE
-        for axis, size in ((0, height), (1, width))
-    )
-    crop = ice[which[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-    return images.float().mul_(keep).add_(crop, alpha=amount)
+    keep, amount, step = constants[0], constants[1], int(constants[2])
+    pictures = _pictures(photographs.paths(), step, images.device)
+    size = images.shape[2:]
+    result = images.float().mul_(keep)
+    which = draw.integers("picture", low=0, high=len(pictures)).tolist()
+    corners = draw.uniform("corner", 2).tolist()
+    for image, number, corner in zip(result, which, corners, strict=True):
+        picture = _larger(pictures[number], size)
+        room = (n - m for n, m in zip(picture.shape[1:], size, strict=True))
+        top, left = (int(at * n) for at, n in zip(corner, room, strict=True))
+        crop = picture[:, top : top + size[0], left : left + size[1]]
+        image.add_(crop.float().mul_(amount))
+    return result
+
+
+def _larger(picture: Tensor, size: torch.Size) -> Tensor:
+    """Repeated where it is not larger than the image."""
+    times = [ceil((m + 1) / n) for n, m in zip(picture.shape[1:], size, strict=True)]
+    return picture if times == [1, 1] else picture.repeat(1, *times)
+
+
+@lru_cache(maxsize=4)
+def _pictures(paths: tuple[Path, ...], step: int, device: torch.device) -> list[Tensor]:
+    """uint8 (3, H, W) each."""
+    found = [torch.from_numpy(np.array(Image.open(path).convert("RGB"))) for path in paths] or textures()
+    middles = slice(step // 2, None, step)
+    return [x.permute(2, 0, 1)[:, middles, middles].contiguous().to(device) for x in found]

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from flatqat.data.corruptions._draw import Draw
+from flatqat.data.corruptions._levels import floor_
 from flatqat.data.corruptions._smooth import smooth
 from flatqat.data.corruptions.constants import Constants
 
@@ -19,29 +20,36 @@ def glass_blur(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     """
     sigma, reach, rounds = constants[0], int(constants[1]), int(constants[2])
     count, channels, height, width = images.shape
-    source = torch.arange(height * width, device=images.device).repeat(count, 1)
+    first = torch.arange(count, device=images.device)[:, None] * (height * width)
+    source = torch.arange(images[:, 0].numel(), dtype=torch.int32, device=images.device)
     for i in range(rounds):
-        source = source.gather(1, _walk(draw, f"round {i}", reach, height, width))
-    pixels = smooth(images, sigma).floor_().flatten(2)
-    moved = pixels.gather(2, source[:, None].expand(-1, channels, -1))
+        source = source.index_select(0, _walk(draw, f"round {i}", reach, height, width))
+    pixels = floor_(smooth(images, sigma)).flatten(2)
+    near = source.view(count, -1) - first
+    moved = pixels.gather(2, near[:, None].expand(-1, channels, -1))
     return smooth(moved.view(images.shape), sigma)
 
 
 def _walk(draw: Draw, field: str, reach: int, height: int, width: int) -> Tensor:
-    """int64 (B, H W): the pixel whose colour each pixel holds after one round."""
+    """int32 (B H W,): the pixel of the batch whose colour each pixel holds after one round."""
     size, device = height * width, draw.keys.device
-    here = torch.arange(size, device=device)
+    pixels = len(draw.keys) * size
     dy, dx = draw.integers(field, 2, size, low=-reach, high=reach).unbind(1)
-    row, column = here // width, here % width
-    walked = _inside(row, reach, height) & _inside(column, reach, width)
-    there = torch.where(walked, here + dy * width + dx, here)
-    passed = (there > here) & walked[there]
-    # Pointers below `size` lead on; those from `size` up are answers, and point to themselves.
-    pointer = torch.where(passed, there, there + size)
-    while bool((pointer < size).any()):
-        pointer = torch.where(pointer < size, pointer.gather(1, pointer.clamp(max=size - 1)), pointer)
-    return pointer - size
+    walked = (_inside(height, reach, device)[:, None] * _inside(width, reach, device)).flatten()
+    step = (dy * width).add_(dx).mul_(walked)
+    there = step + torch.arange(size, dtype=torch.int32, device=device)
+    passed = step.clamp_(0, 1).mul_(walked.index_select(0, there.flatten()).view(step.shape))
+    # Pointers below `pixels` lead on; those from there up are answers, and point to themselves.
+    there += torch.arange(0, pixels, size, dtype=torch.int32, device=device)[:, None]
+    pointer = passed.mul_(-pixels).add_(there).add_(pixels).flatten()
+    table = torch.cat([pointer, torch.arange(pixels, 2 * pixels, dtype=torch.int32, device=device)])
+    while int(pointer.min()) < pixels:
+        pointer = table.index_select(0, pointer)
+        table[:pixels] = pointer
+    return pointer.sub_(pixels)
 
 
-def _inside(at: Tensor, reach: int, size: int) -> Tensor:
-    return (at > reach) & (at <= size - reach)
+def _inside(size: int, reach: int, device: torch.device) -> Tensor:
+    """int32 (size,): 1 where the walk comes by."""
+    at = torch.arange(size, device=device)
+    return ((at > reach) & (at <= size - reach)).int()

@@ -27,20 +27,20 @@ def streak(images: Tensor, degrees: Tensor, radius: float, sigma: float) -> Tens
     """
     weights = _half_gaussian(radius, sigma)
     reach = len(weights) - 1
-    padded = F.pad(images.float(), (reach,) * 4, mode="replicate")
-    blurred = torch.zeros(images.shape, device=images.device)
     # Angles that touch the same pixels go together; at 32 pixels that saves most of the calls.
-    patterns, pattern_of = _offsets(degrees, len(weights)).unique(dim=0, return_inverse=True)
-    for i, pattern in enumerate(patterns.tolist()):
-        members = (pattern_of == i).nonzero()[:, 0]
-        source = padded[members]
-        total = torch.zeros(len(members), *images.shape[1:], device=images.device)
+    patterns, pattern_of, counts = _offsets(degrees, len(weights)).unique(
+        dim=0, return_inverse=True, return_counts=True
+    )
+    order = pattern_of.argsort().to(images.device)
+    padded = F.pad(images[order].float().contiguous(), (reach,) * 4, mode="replicate")
+    blurred = torch.zeros(images.shape, device=images.device)
+    groups = (x.split(counts.tolist()) for x in (padded, blurred))
+    for pattern, source, total in zip(patterns.tolist(), *groups, strict=True):
         for weight, (dy, dx) in zip(weights, pattern, strict=True):
             # A slice, [..., reach + dy :, reach + dx :] cut to the image's size, in one call.
-            start = (reach + dy) * source.stride(2) + reach + dx
+            start = source.storage_offset() + (reach + dy) * source.stride(2) + reach + dx
             total.add_(source.as_strided(total.shape, source.stride(), start), alpha=weight)
-        blurred[members] = total
-    return blurred.floor_()
+    return blurred.floor_()[order.argsort()]
 
 
 def _offsets(degrees: Tensor, taps: int) -> Tensor:
@@ -54,4 +54,5 @@ def _offsets(degrees: Tensor, taps: int) -> Tensor:
 def _half_gaussian(radius: float, sigma: float) -> tuple[float, ...]:
     taps = 2 * ceil(radius) + 1
     half = gaussian(sigma, taps - 1)[taps - 1 :]
-    return tuple(snap(half / half.sum(), 16).tolist())
+    weights = snap(half / half.sum(), 16)
+    return tuple(weights[: int(weights.nonzero().max()) + 1].tolist())

@@ -7,67 +7,62 @@ import torch
 from scipy.special import pdtr
 from torch import Tensor
 
-from flatqat.data.corruptions._draw import Draw
+from flatqat.data.corruptions._draw import STEPS, Draw
 from flatqat.data.corruptions.constants import Constants
 
-_BUCKET_BITS = 12
+_LEAF_BITS = 6
+_LEAF = 2**_LEAF_BITS
 
 
 def gaussian_noise(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     """x + c n with n standard normal, drawn for each channel. Constants: (c,)."""
     (scale,) = constants
-    return images.float() + 255 * scale * draw.normal("noise", *images.shape[1:])
+    return draw.normal("noise", *images.shape[1:]).mul_(255 * scale).add_(images)
 
 
 def speckle_noise(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     """x + c x n with n standard normal. Constants: (c,)."""
     (scale,) = constants
-    return images.float() * (1 + scale * draw.normal("noise", *images.shape[1:]))
+    return draw.normal("noise", *images.shape[1:]).mul_(scale).add_(1).mul_(images)
 
 
 def impulse_noise(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """Each value of each channel is replaced with probability c, half by 0, half by 255. Constants: (c,)."""
+    """Each value of each channel is replaced with probability c, half by 0, half by 255. Constants: (c,).
+
+    The sign of a draw says which, its other 15 bits whether: masks of all bits, since comparing is slow.
+    """
     (amount,) = constants
-    u = draw.uniform("where", *images.shape[1:])
-    return images.masked_fill(u < amount, 255).masked_fill(u < amount / 2, 0)
+    u = draw.shorts("where", *images.shape[1:])
+    hit = (u & 0x7FFF).sub_(round(amount * 2**15)).bitwise_right_shift_(15)
+    x = images.short()
+    return x.bitwise_xor_(u.bitwise_right_shift(15).bitwise_xor_(x).bitwise_and_(hit)).byte()
 
 
 def shot_noise(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     """Poisson(c x) / c: c photons make full white. Constants: (c,).
 
-    An inverse distribution function, exact to 2^-32. Most uniforms lie in a bucket that holds a single
-    count, which a table knows; the others walk from their bucket's first count on.
+    An inverse distribution function of a draw of 16 bits. Written out, its table of 256 x 2^16 levels would
+    not fit in a cache; most of its leaves of 2^6 levels are alike, and are kept once.
     """
-    (photons,) = constants
-    thresholds, table = (t.to(images.device) for t in _poisson_tables(int(photons)))
-    grey = images.flatten().long()
-    u = draw.words("photons", *images.shape[1:]).flatten()
-    counts = table.flatten().index_select(0, (grey << _BUCKET_BITS) + (u >> (32 - _BUCKET_BITS)))
-    walking = (counts < 0).nonzero()[:, 0]
-    u, at = u[walking], thresholds.shape[1] * grey[walking] + ~counts[walking]
-    further = (u >= thresholds.take(at)).nonzero()[:, 0]
-    while len(further):
-        at[further] += 1
-        further = further[u[further] >= thresholds.take(at[further])]
-    counts[walking] = (at % thresholds.shape[1]).to(counts.dtype)
-    return counts.view(images.shape).float().mul_(255 / photons)
+    leaf_of, leaves = (t.to(images.device) for t in _poisson_tables(int(constants[0])))
+    u = draw.shorts("photons", *images.shape[1:]).int().add_(STEPS // 2)
+    at = images.int().bitwise_left_shift_(16 - _LEAF_BITS).bitwise_or_(u >> _LEAF_BITS)
+    leaf = leaf_of.index_select(0, at.flatten()).view(at.shape)
+    return leaves.index_select(0, leaf.add_(u.bitwise_and_(_LEAF - 1)).flatten()).view(at.shape)
 
 
-@lru_cache
+@lru_cache(maxsize=10)
 def _poisson_tables(photons: int) -> tuple[Tensor, Tensor]:
-    """Thresholds int64 (256, photons + 1), counts int16 (256, 2^12).
-
-    The count is the first k with u < thresholds[grey, k], u uniform on 0 .. 2^32 - 1. Counts over `photons`
-    are white anyway and fall together with it. Where a bucket of uniforms holds several counts, the table has
-    the first one's complement.
-    """
-    rates = np.arange(256)[:, None] * photons / 255
-    thresholds = np.ceil(pdtr(np.arange(photons + 1), rates) * 2**32).astype(np.int64)
-    thresholds[:, -1] = 2**32
-    thresholds[0] = 2**32  # black: scipy has no Poisson distribution of rate 0
-    width = 2**_BUCKET_BITS + 1
-    bucket = ((thresholds - 1) >> (32 - _BUCKET_BITS)) + 1 + np.arange(256)[:, None] * width
-    passed = np.bincount(bucket.flatten(), minlength=256 * width).reshape(256, width).cumsum(1)
-    first, last = passed[:, :-1], passed[:, 1:]
-    table = np.where(first == last, first, ~first)
-    return torch.from_numpy(thresholds), torch.from_numpy(table.astype(np.int16))
+    """Where the leaf of (grey, upper bits of a draw) begins, int32; and the leaves, uint8 grey levels."""
+    rates = np.arange(1, 256)[:, None] * photons / 255
+    thresholds = np.full((256, photons), STEPS)  # no photons from black
+    thresholds[1:] = np.rint(pdtr(np.arange(photons), rates) * STEPS)
+    # The count of draw u is that of the k with thresholds[grey, k] <= u; more than `photons` are white too.
+    passed = np.zeros((256, STEPS + 1), dtype=np.int16)
+    np.add.at(passed, (np.arange(256)[:, None], thresholds), 1)
+    counts = passed[:, :-1].cumsum(1, dtype=np.int16).reshape(-1, _LEAF)
+    # Leaves by a hash of their counts, a polynomial modulo 2^64.
+    hashes = counts.astype(np.int64) @ np.cumprod(np.full(_LEAF, 0x9E3779B97F4A7C15).astype(np.int64))
+    _, first, leaf = np.unique(hashes, return_index=True, return_inverse=True)
+    levels = (counts[first] / photons * 255).astype(np.uint8)
+    return torch.from_numpy((leaf * _LEAF).astype(np.int32)), torch.from_numpy(levels.flatten())

@@ -16,10 +16,11 @@ def snow(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     and takes the rest from the larger of itself and 1.5 grey + 0.5.
     """
     mean, std, factor, threshold, radius, sigma, keep = constants
-    flakes = zoom(draw.normal("flakes", 1, *images.shape[2:]) * std + mean, factor)
+    flakes = zoom(draw.normal("flakes", 1, *images.shape[2:]).mul_(std).add_(mean), factor)
     flakes = (flakes * (flakes >= threshold)).clamp_(0, 1).mul_(255).byte()
     layer = streak(flakes, draw.uniform("angle", low=-135.0, high=-45.0), radius, sigma)
     x = images.float()
-    red, green, blue = x.unbind(1)
-    white = (red * 0.299 + green * 0.587 + blue * 0.114)[:, None].mul_(1.5).add_(127.5)
-    return keep * x + (1 - keep) * x.maximum(white) + layer + layer.rot90(2, (2, 3))
+    red, green, blue = x.split(1, 1)
+    white = (red * 0.299).add_(green * 0.587).add_(blue * 0.114).mul_(1.5).add_(127.5)
+    whitened = x.maximum(white).mul_(1 - keep)
+    return whitened.add_(x.mul_(keep)).add_(layer.add_(layer.rot90(2, (2, 3))))

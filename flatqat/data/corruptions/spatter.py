@@ -20,19 +20,15 @@ def spatter(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     by zero there and blackens it).
     """
     mean, std, sigma, threshold, strength, mud = constants
-    # Steps of 2^-12 have few enough bits for sums that are exact.
-    noise = (draw.normal("liquid", 1, *images.shape[2:]) * 2.0**12).round_()
-    liquid = smooth(noise, sigma).mul_(std * 2.0**-12).add_(mean)
-    liquid = liquid * (liquid >= threshold)
-    x = images.float()
+    liquid = smooth(draw.normal("liquid", 1, *images.shape[2:]), sigma).mul_(std).add_(mean)
     if mud:
-        cover = smooth(liquid > threshold, strength).float()
-        cover = cover * (cover >= 0.8)
-        return x * (1 - cover) + cover * _color(_MUD, x)
-    level = (liquid * 255).floor_().remainder_(256)
-    shine = (level * rims(level)).float()
-    shine = shine / shine.amax((2, 3), keepdim=True).clamp_(min=1e-9)
-    return x + strength * shine * _color(_WATER, x)
+        cover = smooth((liquid > threshold).float(), strength)
+        cover.mul_(cover >= 0.8)
+        return (images * (1 - cover)).add_(cover * _color(_MUD, cover))
+    level = liquid.mul_(liquid >= threshold).mul_(255).int().bitwise_and_(255).float()
+    shine = level * rims(level)
+    shine /= shine.amax((2, 3), keepdim=True).clamp_(min=1e-9)
+    return (strength * shine * _color(_WATER, shine)).add_(images)
 
 
 def _color(rgb: tuple[int, int, int], like: Tensor) -> Tensor:

@@ -1,0 +1,49 @@
+"""Frost with photographs, and which pictures are in use."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from flatqat.data.corruptions import photographs
+from flatqat.data.corruptions.apply import corrupt
+from flatqat.data.corruptions.constants import CONSTANTS
+from flatqat.data.corruptions.names import Table
+from flatqat.errors import DataError
+
+
+@pytest.mark.parametrize(("table", "step"), [("cifar", 5), ("imagenet", 1)])
+def test_frost_of_photographs(
+    table: Table, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """b t on black, with t cut from a picture of the folder: every picture comes up, at many places, and for
+    32 pixels it is read at one pixel in five."""
+    monkeypatch.setenv(photographs.VARIABLE, str(tmp_path))
+    rows, columns = np.mgrid[:400, :500] // 2
+    for number, name in enumerate(photographs.NAMES):
+        picture = np.stack([rows, columns, np.full_like(rows, 50 * number)], -1).astype(np.uint8)
+        Image.fromarray(picture).save(tmp_path / name, "PNG")
+    assert photographs.in_use().startswith("photographs ")
+    images, (_, amount, _) = torch.zeros(64, 3, 32, 32, dtype=torch.uint8), CONSTANTS[table]["frost"][0]
+    result = corrupt(images, torch.arange(64), name="frost", severity=1, table=table).double() / amount
+    assert len((result[:, 2, 0, 0] / 50).ceil().unique()) == 5
+    for along in (result[:, 0, :, 0], result[:, 1, 0]):
+        assert len(along[:, 0].unique()) > 20
+        # Two readings, each rounded down by less than a level of the result, 31 pixels apart.
+        slopes = (along[:, -1] - along[:, 0]) / 31
+        assert float((slopes - step / 2).abs().max()) < (1 + 1 / amount) / 31
+
+
+def test_photographs_are_named_or_procedural(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(photographs.VARIABLE, raising=False)
+    assert photographs.in_use() == "procedural textures"
+    monkeypatch.setenv(photographs.VARIABLE, str(tmp_path))
+    (tmp_path / "frost1.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"got none of the name frost2\.png, .*; name ImageNet-C/create_c"):
+        photographs.in_use()
+    code = "import sys, flatqat.data.corruptions.photographs; assert not {'torch', 'PIL'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
