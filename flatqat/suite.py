@@ -56,6 +56,10 @@ def _trainable(root: Path | None) -> str:
     return ""
 
 
+def _data_alone() -> str:
+    return ""
+
+
 def _complete(root: Path | None) -> frozenset[str]:
     return frozenset()
 
@@ -70,6 +74,9 @@ class Suite:
     `untrainable(root)` says why nothing can be trained on what lies on disk; the budget `eval` is used then,
     and `train` gives the ID images that grids are calibrated on. `absent(root)` names shifts outside of the
     headline that are not on disk: they are left out.
+
+    `made_with()` names what the images come from besides the data on disk: it stands in every record, and in
+    the fingerprint that ties a results folder to its data.
 
     With `new_head` models start from weights made for other classes, and their last layer is drawn anew.
 
@@ -102,6 +109,7 @@ class Suite:
     view: "Callable[[Frame, int], View] | None" = None
     untrainable: Callable[[Path | None], str] = _trainable
     absent: Callable[[Path | None], frozenset[str]] = _complete
+    made_with: Callable[[], str] = _data_alone
     targets: tuple[str, ...] = ()
     member: "Callable[[str, int], Suite] | None" = None
     split: str = ""

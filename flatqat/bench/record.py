@@ -73,6 +73,7 @@ def protocol(job: Job, request: Request, store: Store) -> dict[str, Any]:
         "budget": asdict(job.budget),
         "start": start,
         "data": store.data(job.suite),
+        **({"made_with": made_with} if (made_with := job.suite.made_with()) else {}),
         **({"in_part": parts} if (parts := store.data_parts(job.suite)) else {}),
         "shifts": {
             shift.name: {

@@ -53,14 +53,15 @@ def _short(text: str) -> str:
 
 
 def _fingerprint(suite: Suite, root: Path | None) -> str:
-    """Eight hex digits of training, validation and every test set: all labels and a few images of each."""
+    """Eight hex digits of training, validation and every test set: all labels and a few images of each, and
+    of what else these are made with."""
     sets = [suite.train(root), *(shift.build(root) for shift in suite.scored)]
     known: dict[tuple[int, int], str] = {}  # sets that differ in their transforms alone are decoded once
     for data in sets:
         key = (id(data.fetch), id(data.labels))
         known[key] = known.get(key) or data.fingerprint()
     digests = [known[id(data.fetch), id(data.labels)] for data in sets]
-    return hashlib.sha256("".join(digests).encode()).hexdigest()[:8]
+    return hashlib.sha256("".join([*digests, suite.made_with()]).encode()).hexdigest()[:8]
 
 
 def _check_model(suite: Suite, model: str, root: Path | None) -> None:

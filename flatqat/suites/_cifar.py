@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flatqat.data.cifar_sets import Cifar
 from flatqat.spec import Budget
 from flatqat.suite import Finding, Suite
-from flatqat.suites._corruptions import live, shifts
+from flatqat.suites._corruptions import frost, live, shifts
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -22,11 +22,11 @@ PROTOCOL = (
 )
 
 
-def live_suite(cifar: Cifar, *, images: str = "10,000 test images") -> Suite:
+def live_suite(cifar: Cifar, *, version: int = 1, images: str = "10,000 test images") -> Suite:
     """The clean test images and 19 corruptions of them, made live; `images` stands in the protocol."""
     return Suite(
         name=f"{cifar.slug}-c-live",
-        version=1,
+        version=version,
         title=f"{cifar.name}, corrupted live",
         task="classification",
         classes=len(cifar.classes),
@@ -44,6 +44,7 @@ def live_suite(cifar: Cifar, *, images: str = "10,000 test images") -> Suite:
         },
         verify=partial(_verify_clean, cifar),
         augment=_augment,
+        made_with=frost,
     )
 
 
@@ -59,6 +60,7 @@ def official_suite(cifar: Cifar, *, images: str = "10,000 test images") -> Suite
         val=partial(_beside, cifar, "val"),
         shifts=shifts(partial(_beside, cifar, "test"), partial(_official, cifar), extra=True),
         verify=partial(_verify, cifar),
+        made_with=lambda: "",
     )
 
 

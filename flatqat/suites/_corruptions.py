@@ -42,6 +42,13 @@ def shifts(
     )
 
 
+def frost() -> str:
+    """Which pictures of ice live corruptions use, for a suite's `made_with`."""
+    from flatqat.data.corruptions.photographs import in_use
+
+    return f"frost from {in_use()}"
+
+
 def live(data: "ImageData", *, corruption: str, severity: int, table: Table = "cifar") -> "ImageData":
     """`data` with a table's constants of a corruption applied batch by batch, seeded by image id."""
     from flatqat.data.corruptions.apply import corrupt

@@ -3,4 +3,4 @@
 from flatqat.data.cifar_sets import CIFAR10
 from flatqat.suites._cifar import live_suite
 
-SUITE = live_suite(CIFAR10)
+SUITE = live_suite(CIFAR10, version=2)  # 2: random numbers of 16 bits

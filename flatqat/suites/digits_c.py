@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from flatqat.spec import Budget
 from flatqat.suite import Finding, Suite
-from flatqat.suites._corruptions import live, shifts
+from flatqat.suites._corruptions import frost, live, shifts
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -43,7 +43,7 @@ def _verify(root: Path | None) -> list[Finding]:
 
 SUITE = Suite(
     name="digits-c",
-    version=1,
+    version=2,  # 2: random numbers of 16 bits
     title="handwritten digits, corrupted live",
     task="classification",
     classes=10,
@@ -73,4 +73,5 @@ SUITE = Suite(
     },
     verify=_verify,
     augment=_augment,
+    made_with=frost,
 )

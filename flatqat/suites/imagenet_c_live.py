@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flatqat.spec import Frame
 from flatqat.suite import Finding
 from flatqat.suites import _imagenet
-from flatqat.suites._corruptions import live, shifts
+from flatqat.suites._corruptions import frost, live, shifts
 
 if TYPE_CHECKING:
     from flatqat.data.images import ImageData
@@ -46,4 +46,5 @@ SUITE = _imagenet.suite(
     shifts=shifts(_clean, _corrupted, extra=True),
     verify=_verify,
     frame=FRAME,
+    made_with=frost,
 )

@@ -66,7 +66,7 @@ def test_budgets_start_with_the_default(name: str) -> None:
 def test_the_suites_of_cifar_differ_in_their_classes(name: str) -> None:
     suite = load(name)
     assert suite.classes == (100 if name.startswith("cifar100") else 10)
-    assert (suite.version, suite.metric, suite.default_model) == (1, "top1", "cifar:resnet20")
+    assert (suite.metric, suite.default_model) == ("top1", "cifar:resnet20")
     assert suite.budgets == load("cifar10-c").budgets
 
 
@@ -168,3 +168,17 @@ def test_live_cifar(shared: Path) -> None:
             assert torch.equal(same, labels)
             assert images.shape == clean.shape
             assert 0.001 < (images - clean).abs().mean() < 0.4
+
+
+def test_results_are_tied_to_the_pictures_of_ice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Live corruptions with other pictures are other data; the official files are made with nothing."""
+    from flatqat.bench.verify import _fingerprint
+    from flatqat.data.corruptions import photographs
+
+    suite = load("digits-c")
+    assert suite.made_with() == "frost from procedural textures"
+    assert load("cifar10-c").made_with() == load("imagenet-c").made_with() == ""
+    before = _fingerprint(suite, None)
+    monkeypatch.setattr(photographs, "in_use", lambda: "photographs 12345678")
+    assert suite.made_with() == load("imagenet-c-live").made_with() == "frost from photographs 12345678"
+    assert _fingerprint(suite, None) != before

@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from flatqat.data.corruptions import photographs
 from flatqat.data.corruptions.apply import corrupt
 from flatqat.data.corruptions.names import Table
 from flatqat.data.images import ImageData, read_ahead
@@ -85,6 +86,7 @@ def _claim(to: Path, data: ImageData, names: Sequence[str], table: Table) -> Non
         "images": len(names),
         "source": hashlib.sha256(listed.encode() + data.fingerprint().encode()).hexdigest(),
         "severities": table,
+        "frost": photographs.in_use(),
         "jpeg_quality": QUALITY,
     }
     if not path.exists():
