@@ -14,8 +14,10 @@ from flatqat.spec import Budget, QuantSpec
 KNOWN = {
     "anchor v1": "26d097d38740",
     "asam v1": "fb34321e9a2a",
+    "dampen v1": "8abf819bd671",
     "ema v1": "c06e2c52c870",
     "fp v1": "44136fa355b3",
+    "freeze v1": "b0f31add18b7",
     "gsam v1": "81d2c97955b8",
     "lookahead v1": "4aa8873d844b",
     "pretrain v1": "44136fa355b3",
