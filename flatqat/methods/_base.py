@@ -22,7 +22,8 @@ class Setup:
     """What the engine hands to a rule: the model, already quantized, its task loss, and how to train.
 
     `amp` runs the forward pass under bfloat16 autocast. `val_loss()` is the mean task loss of the model as it
-    stands, in eval mode, on in-distribution images held out from training; most rules never ask.
+    stands, in eval mode, on in-distribution images held out from training; most rules never ask. `seed`
+    is for what a rule draws at random.
     """
 
     model: nn.Module
@@ -30,6 +31,7 @@ class Setup:
     budget: Budget
     amp: bool = False
     val_loss: Callable[[], float] | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
