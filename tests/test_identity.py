@@ -51,13 +51,19 @@ KNOWN = {
 }
 
 
-# Fields added to Budget later count only where they are not at their default, as in a cell's id.
+# Fields added to Budget and to Calibration later count only where they are not at their default, as in a
+# cell's id.
 LATER = ("optimizer", "schedule", "frozen_batchnorm", "select_every")
+LATER_SETTINGS = {"percentile": 99.9}
 
 
 def fields_of(budget: Budget) -> dict[str, object]:
     defaults = asdict(Budget(pretrain_steps=0, steps=0))
     return {k: v for k, v in asdict(budget).items() if k not in LATER or v != defaults[k]}
+
+
+def settings_of(config: object) -> dict[str, object]:
+    return {k: v for k, v in asdict(config).items() if k not in LATER_SETTINGS or v != LATER_SETTINGS[k]}
 
 
 def digest(value: object) -> str:
@@ -68,7 +74,7 @@ def current() -> dict[str, str]:
     found = {"bits": digest([asdict(QuantSpec.parse("4")), fields_of(Budget(pretrain_steps=0, steps=0))])}
     for name in registry.names(registry.METHODS):
         method = registry.load(registry.METHODS, name)
-        found[f"{name} v{method.version}"] = digest(asdict(method.Config()))
+        found[f"{name} v{method.version}"] = digest(settings_of(method.Config()))
     for name in registry.names(registry.SUITES):
         suite = registry.load(registry.SUITES, name)
         shifts = [(s.name, s.pool, s.headline) for s in suite.shifts]

@@ -34,6 +34,7 @@ class Config(Calibration):
     aggregation: Literal["sum", "kernel_mean"] = "sum"
 
     def __post_init__(self) -> None:
+        Calibration.__post_init__(self)
         check_range(self, "strength", 0)
         check_range(self, "start", 0, 1)
 

@@ -41,6 +41,7 @@ class Config(Calibration):
     max_bits: int = 4
 
     def __post_init__(self) -> None:
+        Calibration.__post_init__(self)
         check_range(self, "threshold", 0)
         check_range(self, "threshold_end", 0)
         check_range(self, "momentum", 0, 1)
