@@ -10,17 +10,15 @@ import typer
 from flatqat import registry
 from flatqat.cli_bench import (
     DEFAULT_WORKERS,
-    CellName,
     DataRoot,
-    Device,
     Plugin,
-    Results,
     Threads,
     Workers,
     add_plugins,
     bench,
     split,
 )
+from flatqat.cli_inspect import audit, flatness
 from flatqat.errors import FlatqatError
 
 BUG = 70  # EX_SOFTWARE
@@ -158,49 +156,8 @@ def models_list(
     return None
 
 
-@app.command("flatness")
-def flatness(
-    cell: CellName,
-    results: Results = Path("results"),
-    data_root: DataRoot = None,
-    space: Annotated[
-        str, typer.Option(metavar="NAME", help="Which weights move: quantized, latent or scale.")
-    ] = "quantized",
-    acts: Annotated[bool, typer.Option(help="Input quantizers on.")] = True,
-    images: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Training images.  [default: the budget's]")
-    ] = None,
-    draws: Annotated[int, typer.Option(min=2, metavar="N", help="Random directions a radius.")] = 20,
-    device: Device = "auto",
-    threads: Threads = 1,
-    plugin: Plugin = None,
-) -> None:
-    """Measure the flatness of a stored cell again, in any space. Prints JSON; the record stays as it is.
-
-    \b
-    Example:
-      flatqat flatness tiny-qat --space latent --no-acts
-    """
-    from flatqat.bench.inspect import flatness_of_cell
-
-    add_plugins(plugin)
-    typer.echo(flatness_of_cell(cell, results, data_root, space, acts, images, draws, device, threads))
-
-
-@app.command("audit")
-def audit(
-    cell: CellName, results: Results = Path("results"), data_root: DataRoot = None, plugin: Plugin = None
-) -> None:
-    """What a stored model really computes with: codes in use, clipped values, layers in floating point.
-
-    \b
-    Example:
-      flatqat audit tiny-qat
-    """
-    from flatqat.bench.inspect import audit_cell
-
-    add_plugins(plugin)
-    audit_cell(cell, results, data_root)
+app.command("flatness")(flatness)
+app.command("audit")(audit)
 
 
 @app.command("test")

@@ -49,6 +49,13 @@ def bench_run(
     bits: Annotated[
         list[str] | None, typer.Option(metavar="BITS", help="4, w4a8, w4a32@lsq or fp.  [default: 4]")
     ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LAYERS", help="Held at 8 bits: names, patterns, none.  [default: first,last]"),
+    ] = None,
+    layer_bits: Annotated[
+        list[str] | None, typer.Option(metavar="LAYERS=BITS", help="Bits of their own: layer4.*=w2a4")
+    ] = None,
     seeds: Annotated[str, typer.Option(metavar="SEEDS", help="How many (3), or which (0,1,2 or 7,).")] = "1",
     budget: Annotated[
         str | None, typer.Option(metavar="NAME", help="Length of training: see `suites show`.")
@@ -92,11 +99,13 @@ def bench_run(
     Examples:
       flatqat bench run
       flatqat bench run --bits 4,3 --seeds 3 --method fp,ptq,qat,anchor
+      flatqat bench run --bits 4@apot --keep first,linear --layer-bits 'stage3.*=w2a4'
       flatqat bench run --suite cifar10-c-live --data-root data --budget smoke --limit 500
       flatqat bench run --method fp,qat,sam,saq --bits fp,4 --compute-matched
       flatqat bench run --set anchor.coupling=elastic --set budget.lr=0.005 --dry-run
     """
-    from flatqat.bench.plan import Request, make_plan, parse_seeds
+    from flatqat.bench.plan import make_plan
+    from flatqat.bench.request import Request, parse_seeds
     from flatqat.bench.settings import parse_settings
 
     add_plugins(plugin)
@@ -104,6 +113,8 @@ def bench_run(
         suites=split(suite) or DEFAULT_SUITES,
         methods=split(method) or DEFAULT_METHODS,
         bits=split(bits) or DEFAULT_BITS,
+        keep=split(keep) or None,
+        layer_bits=split(layer_bits),
         models=split(model),
         seeds=parse_seeds(seeds),
         budget=budget,
@@ -224,7 +235,7 @@ def bench_canary(
       flatqat bench canary --data-root data --pretrained
       flatqat bench canary --data-root data --model torchvision:resnet50.IMAGENET1K_V1 --weights resnet50.pth
     """
-    from flatqat.bench.plan import Request
+    from flatqat.bench.request import Request
 
     models = split(model)
     if weights and len(models) != 1:

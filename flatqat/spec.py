@@ -3,71 +3,17 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from flatqat.errors import UsageError
-
-if TYPE_CHECKING:
-    from torch import Generator, Tensor
-
-    from flatqat.data.images import ImageData, View
+from flatqat.quantspec import QuantSpec as QuantSpec
 
 SCHEMA = 1
 Args = tuple[tuple[str, object], ...]
 Status = Literal["done", "failed", "skipped"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
-
-_QUANT_TEXT = re.compile(r"(?:(?P<both>[0-9]+)|w(?P<w>[0-9]+)(?:a(?P<a>[0-9]+))?)(?:@(?P<quantizer>[\w-]+))?")
-BITS_RANGE = range(2, 9)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuantSpec:
-    """How many bits, on which grid. `None` bits mean floating point.
-
-    `keep` names the layers held at 8 bits: `first` and `last` in order of registration, or fnmatch
-    patterns of module names. Text forms: `fp`, `4` (weights and activations), `w4a8`, `w4` or `w4a32`
-    (weights alone), each with an optional `@quantizer`.
-    """
-
-    weight_bits: int | None = None
-    act_bits: int | None = None
-    quantizer: str = "lsq"
-    per_channel: bool = True
-    keep: tuple[str, ...] = ("first", "last")
-
-    @property
-    def is_fp(self) -> bool:
-        return self.weight_bits is None and self.act_bits is None
-
-    @classmethod
-    def parse(cls, text: str) -> "QuantSpec":
-        """Read a text form; `str` gives the canonical one back, so `parse(str(s)) == s`."""
-        if text == "fp":
-            return cls()
-        match = _QUANT_TEXT.fullmatch(text)
-        if match is None:
-            raise UsageError(f"bits: expected 'fp', '4', 'w4', 'w4a8' or 'w4a8@lsq', got {text!r}")
-        weight_bits = int(match["both"] or match["w"])
-        act_bits = weight_bits if match["both"] else int(match["a"] or 32)
-        for what, bits in (("weights", weight_bits), ("activations", act_bits)):
-            if bits not in BITS_RANGE and not (what == "activations" and bits == 32):
-                raise UsageError(f"bits: expected 2 to 8 bits for {what}, got {bits} in {text!r}")
-        return cls(
-            weight_bits=weight_bits,
-            act_bits=None if act_bits == 32 else act_bits,
-            quantizer=match["quantizer"] or "lsq",
-        )
-
-    def __str__(self) -> str:
-        if self.is_fp:
-            return "fp"
-        same = self.weight_bits == self.act_bits
-        bits = str(self.weight_bits) if same else f"w{self.weight_bits}a{self.act_bits or 32}"
-        return bits if self.quantizer == "lsq" else f"{bits}@{self.quantizer}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,119 +83,6 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shift:
-    """One test set: the in-distribution one (`id`) or a shifted one (`gaussian_noise/3`).
-
-    `pool` names the images: shifts of one pool show the same images in the same order, so their
-    differences are paired image by image. A shift with `headline=False` is reported, but stays out of the
-    mean over shifts. `only` names the classes that a set of fewer classes has: logits of all others are
-    masked, and `top1_unmasked` is reported beside `top1`. `weights` says which of a training run's weights
-    are scored: those selected on `val`, or the last ones.
-    """
-
-    name: str
-    family: str
-    build: "Callable[[Path | None], ImageData]"
-    severity: int | None = None
-    pool: str = "id"
-    headline: bool = True
-    only: tuple[int, ...] | None = None
-    weights: Literal["selected", "last"] = "selected"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One line of `suites verify`: what was looked at, whether it is right, and how to mend it.
-
-    What is `partial` is usable and is told to the user: some images of a set are missing, or its training
-    images. What is neither `ok` nor `partial` stops a run.
-    """
-
-    ok: bool
-    what: str
-    mend: str = ""
-    partial: bool = False
-
-    @property
-    def stops(self) -> bool:
-        return not (self.ok or self.partial)
-
-
-def _trainable(root: Path | None) -> str:
-    return ""
-
-
-def _complete(root: Path | None) -> frozenset[str]:
-    return frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suite:
-    """An ID set and its shifts. `train` and `val` are ID only: nothing else may select anything.
-
-    Images that have no common size of their own (`framed`) are cut as the model's source asks for, or by the
-    suite's own `frame` for all models alike; in training `view(frame, seed)` cuts them at random instead.
-    `augment` acts on whole batches after that.
-    `untrainable(root)` says why nothing can be trained on what lies on disk; the budget `eval` is used then,
-    and `train` gives the ID images that grids are calibrated on. `absent(root)` names shifts outside of the
-    headline that are not on disk: they are left out.
-
-    With `new_head` models start from weights made for other classes, and their last layer is drawn anew.
-
-    A family of suites, one for each left-out domain, has `targets`; `member(target, seed)` is one of them,
-    called `family@target`, and a member knows the `targets` of its family too. Where the seed decides which
-    images train and which are scored, `split` says so: it is not empty, and differs from seed to seed.
-    `corruptible(folder)` gives the clean images of which `suites generate` makes the suite's corrupted ones,
-    and the names of their files. `normalizer` and `baseline` name the constants of mCE and of effective
-    robustness, see `flatqat.metrics`.
-    """
-
-    name: str
-    version: int
-    title: str
-    task: str
-    classes: int
-    metric: str
-    default_model: str
-    protocol: str
-    layout: str
-    train: "Callable[[Path | None], ImageData]"
-    val: "Callable[[Path | None], ImageData]"
-    shifts: tuple[Shift, ...]
-    budgets: Mapping[str, Budget]
-    verify: Callable[[Path | None], list[Finding]]
-    augment: "Callable[[Tensor, Generator], Tensor] | None" = None
-    new_head: bool = False
-    framed: bool = False
-    frame: "Frame | None" = None
-    view: "Callable[[Frame, int], View] | None" = None
-    untrainable: Callable[[Path | None], str] = _trainable
-    absent: Callable[[Path | None], frozenset[str]] = _complete
-    targets: tuple[str, ...] = ()
-    member: "Callable[[str, int], Suite] | None" = None
-    split: str = ""
-    normalizer: str | None = None
-    baseline: str | None = None
-    corruptible: "Callable[[Path], tuple[ImageData, list[str]]] | None" = None
-
-    @property
-    def scored(self) -> tuple[Shift, ...]:
-        """What every model is scored on: `val`, which alone may select anything, then all shifts."""
-        val = Shift(name="val", family="val", build=self.val, pool="val", headline=False)
-        return (val, *self.shifts)
-
-    @property
-    def default_budget(self) -> str:
-        return next(iter(self.budgets))
-
-    def on_disk(self, root: Path | None) -> "Suite":
-        """The suite without the shifts that are `absent`; itself where there are none."""
-        gone = self.absent(root)
-        kept = tuple(shift for shift in self.shifts if shift.headline or shift.name not in gone)
-        return replace(self, shifts=kept) if len(kept) < len(self.shifts) else self
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """One thing to run. Its `id` is a hash of every field that is not at its default.
 
@@ -273,6 +106,8 @@ class Cell:
     plugins: str | None = None
     preprocessing: str | None = None
     stretch: int = 1
+    keep: str | None = None
+    layer_bits: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that differ from their defaults, as plain JSON values."""
@@ -300,6 +135,18 @@ class Cell:
     def training_id(self) -> str:
         """The id of the trained weights: how many images are scored does not change them."""
         return replace(self, limit=None).id
+
+    @property
+    def quant_spec(self) -> QuantSpec:
+        """Bits, grid and layers, read from the cell's texts."""
+        return QuantSpec.parse(self.quant, keep=self.keep, layer_bits=self.layer_bits)
+
+    @property
+    def bits(self) -> str:
+        """For tables: `4`, or `4 (keep none; layer1.*=8)` where layers are not the defaults."""
+        layers = [f"keep {self.keep}"] if self.keep else []
+        layers += [self.layer_bits] if self.layer_bits else []
+        return f"{self.quant} ({'; '.join(layers)})" if layers else self.quant
 
     @property
     def label(self) -> str:

@@ -1,5 +1,5 @@
-"""What fake quantization costs: a rounding against torch's own, a QAT step and a forward pass against full
-precision.
+"""What fake quantization costs: a rounding against torch's own, every quantizer against LSQ, a QAT step and a
+forward pass against full precision.
 
     python perf/training.py
 
@@ -19,6 +19,8 @@ from flatqat import registry
 from flatqat.methods._base import Setup
 from flatqat.models._base import build
 from flatqat.quant._apply import calibrate, quantize_, rounded_once
+from flatqat.quant._base import Quantizer, Role
+from flatqat.quant._observe import Observer
 from flatqat.quant._ops import fake_quantize
 from flatqat.spec import Budget, QuantSpec
 
@@ -59,6 +61,28 @@ def rounding() -> dict[str, Callable[[], object]]:
     }
 
 
+def grids(role: Role) -> dict[str, Callable[[], object]]:
+    """Forward and backward of one tensor through every quantizer at 4 bits, LSQ first: an input that was
+    never negative, or the weights of a layer."""
+    shape = (64, 16, 32, 32) if role == "input" else (256, 256, 3, 3)
+    v = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    v = v.relu_() if role == "input" else v.mul_(0.05)
+    calls: dict[str, Callable[[], object]] = {}
+    for name in sorted(registry.names(registry.QUANTIZERS), key=lambda name: (name != "lsq", name)):
+        quantizer = registry.load(registry.QUANTIZERS, name)
+        q = quantizer(bits=4, role=role, scale_shape=(256, 1, 1, 1) if per_channel(quantizer, role) else ())
+        seen = Observer(tuple(q.scale.shape))
+        seen.add(v)
+        q.calibrate(seen, "minmax")
+        leaf = v.clone().requires_grad_()
+        calls[name] = lambda q=q, leaf=leaf: q(leaf).backward(torch.ones_like(leaf))
+    return calls
+
+
+def per_channel(quantizer: type[Quantizer], role: Role) -> bool:
+    return role == "weight" and quantizer.per_channel
+
+
 def inference() -> dict[str, Callable[[], object]]:
     """Scoring 64 images with ResNet-20, weights rounded once."""
     x = torch.rand(64, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -77,7 +101,8 @@ def steps() -> dict[str, Callable[[], object]]:
     generator = torch.Generator().manual_seed(0)
     x, y = torch.rand(64, 3, 32, 32, generator=generator), torch.randint(10, (64,), generator=generator)
     calls: dict[str, Callable[[], object]] = {}
-    for method, bits in (("fp", "fp"), ("qat", "4"), ("qat", "w4a32"), ("anchor", "4")):
+    others = [("qat", f"4@{name}") for name in registry.names(registry.QUANTIZERS) if name != "lsq"]
+    for method, bits in (("fp", "fp"), ("qat", "4"), ("qat", "w4a32"), ("anchor", "4"), *others):
         model = build("cifar:resnet20", classes=10, seed=0)
         quantize_(model.net, QuantSpec.parse(bits))
         setup = Setup(model=model, loss=F.cross_entropy, budget=BUDGET)
@@ -92,6 +117,8 @@ def main() -> None:
     torch.set_num_threads(1)
     tables = {
         "rounding, forward and backward": rounding(),
+        "4-bit input, forward and backward": grids("input"),
+        "4-bit weights, forward and backward": grids("weight"),
         "training step": steps(),
         "inference": inference(),
     }

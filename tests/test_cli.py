@@ -45,8 +45,9 @@ def assert_one_line_error(done: SimpleNamespace, pattern: str) -> None:
 def stored(tmp_path_factory) -> Path:
     """Results of a toy run at 4 bits."""
     from flatqat import registry
-    from flatqat.bench.plan import Request, make_plan
+    from flatqat.bench.plan import make_plan
     from flatqat.bench.progress import Progress
+    from flatqat.bench.request import Request
     from flatqat.bench.run import run
 
     registry.add_plugin(TOY)
@@ -271,6 +272,68 @@ def test_flatness_in_other_spaces(flatqat, stored, space):
     assert found["lambda_max"]["value"] != 0
 
 
+def test_flatness_measures_what_is_asked_for(flatqat, stored):
+    args = ("flatness", "tiny-qat", "--results", stored, "--draws", 2, "--images", 16)
+    done = flatqat(*args, "--measure", "flips,apgd", "--measure", "scale")
+    found = json.loads(done.out)
+    about = {"cell", "space", "acts", "images", "seed", "loss", "weight_norm"}
+    assert set(found) == about | {"apgd", "flips", "scale"}
+    assert found["images"] == 16
+    assert found["flips"]["0.1"]["draws"] == 2
+    assert "flatness tiny-qat" in done.err
+    assert_one_line_error(
+        flatqat(*args, "--measure", "hessian"),
+        "unknown measure 'hessian': expected one of apgd, density, flips, lambda_max, scale, sharpness",
+    )
+
+
+def test_the_help_of_flatness_names_every_measure(flatqat):
+    from flatqat.bench.estimators import DEFAULT, ESTIMATORS
+
+    text = " ".join(flatqat("flatness", "--help").out.split())
+    assert f"Any of {', '.join(ESTIMATORS)}." in text
+    assert f"[default: {','.join(DEFAULT)}" in text
+
+
+def test_a_landscape_of_a_stored_cell(flatqat, stored, tmp_path):
+    args = ("flatness", "tiny-qat", "--results", stored, "--grid", 3, "--span", 0.5)
+    found = json.loads(flatqat(*args, "--landscape", tmp_path / "l.json").out)
+    assert "lambda_max" not in found
+    data = json.loads((tmp_path / "l.json").read_text())
+    assert data["coordinates"] == [-0.5, 0.0, 0.5]
+    assert data["losses"][1][1] == found["loss"]
+    assert found["landscape"]["lowest"]["loss"] == min(map(min, data["losses"]))
+    assert found["landscape"]["highest"] == max(map(max, data["losses"]))
+    flatqat(*args, "--landscape", tmp_path / "l.csv", "--measure", "flips", "--draws", 2)
+    assert (tmp_path / "l.csv").read_text().count("\n") == 10
+    assert_one_line_error(flatqat(*args, "--landscape", tmp_path / "l.pdf"), "--landscape: expected a file")
+    assert_one_line_error(
+        flatqat(*args, "--landscape", "l.png", "--grid", 4), "--grid: expected an odd number"
+    )
+    assert_one_line_error(
+        flatqat(*args, "--landscape", "l.png", "--space", "scale"),
+        "--landscape: expected the space 'quantized' or 'latent', got 'scale'",
+    )
+
+
+def test_flatness_of_weights_that_are_not_finite(flatqat, stored, tmp_path):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    broken = tmp_path / "broken"
+    shutil.copytree(stored, broken)
+    (record,) = (broken / "records" / "toy").glob("tiny-qat-*.json")
+    file = broken / "weights" / f"{record.stem.rpartition('-')[2]}.safetensors"
+    weights = load_file(file)
+    weights["linear.bias"] = weights["linear.bias"] + 3e38
+    save_file(weights, file)
+    assert_one_line_error(
+        flatqat("flatness", "tiny-qat", "--results", broken),
+        "expected a finite loss.*there is nothing to measure",
+    )
+
+
 def test_wrong_cells_and_spaces(flatqat, stored):
     assert_one_line_error(
         flatqat("audit", "nothing", "--results", stored), "expected the beginning of one stored id"
@@ -279,7 +342,8 @@ def test_wrong_cells_and_spaces(flatqat, stored):
         flatqat("flatness", "tiny-qat", "--results", stored, "--space", "x"), "unknown space"
     )
     assert_one_line_error(
-        flatqat("flatness", "tiny-fp", "--results", stored, "--space", "scale"), "learned step sizes"
+        flatqat("flatness", "tiny-fp", "--results", stored, "--space", "scale"),
+        "expected a model with step sizes",
     )
 
 

@@ -52,15 +52,15 @@ KNOWN = {
 }
 
 
-# Fields added to Budget and to Calibration later count only where they are not at their default, as in a
-# cell's id.
-LATER = ("optimizer", "schedule", "frozen_batchnorm", "select_every")
+# Fields added later count only where they are not at their default, as in a cell's id.
+LATER = ("optimizer", "schedule", "frozen_batchnorm", "select_every", "layer_bits")
 LATER_SETTINGS = {"percentile": 99.9}
 
 
-def fields_of(budget: Budget) -> dict[str, object]:
-    defaults = asdict(Budget(pretrain_steps=0, steps=0))
-    return {k: v for k, v in asdict(budget).items() if k not in LATER or v != defaults[k]}
+def fields_of(value: Budget | QuantSpec) -> dict[str, object]:
+    default = Budget(pretrain_steps=0, steps=0) if isinstance(value, Budget) else QuantSpec()
+    defaults = asdict(default)
+    return {k: v for k, v in asdict(value).items() if k not in LATER or v != defaults[k]}
 
 
 def settings_of(config: object) -> dict[str, object]:
@@ -72,7 +72,7 @@ def digest(value: object) -> str:
 
 
 def current() -> dict[str, str]:
-    found = {"bits": digest([asdict(QuantSpec.parse("4")), fields_of(Budget(pretrain_steps=0, steps=0))])}
+    found = {"bits": digest([fields_of(QuantSpec.parse("4")), fields_of(Budget(pretrain_steps=0, steps=0))])}
     for name in registry.names(registry.METHODS):
         method = registry.load(registry.METHODS, name)
         found[f"{name} v{method.version}"] = digest(settings_of(method.Config()))

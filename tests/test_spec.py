@@ -44,6 +44,34 @@ def test_the_error_lists_the_forms():
     assert str(error.value) == "bits: expected 'fp', '4', 'w4', 'w4a8' or 'w4a8@lsq', got '4w'"
 
 
+@pytest.mark.parametrize(
+    ("keep", "layer_bits", "texts"),
+    [
+        (None, None, (None, None)),
+        ("last,first", None, (None, None)),  # the default, in another order
+        ("none", None, ("none", None)),
+        ("fc, conv*,fc", "conv*=w4a4,fc=w8", ("conv*,fc", "conv*=4,fc=w8a32")),
+    ],
+)
+def test_texts_of_layers_are_canonical_and_survive(keep, layer_bits, texts):
+    spec = QuantSpec.parse("3@apot", keep=keep, layer_bits=layer_bits)
+    assert (spec.keep_text, spec.layer_bits_text) == texts
+    assert QuantSpec.parse("3@apot", keep=texts[0], layer_bits=texts[1]) == spec
+    cell = dataclasses.replace(CELL, quant=str(spec), keep=texts[0], layer_bits=texts[1])
+    assert Cell.from_dict(cell.to_dict()).quant_spec == spec
+    assert (cell.id == dataclasses.replace(CELL, quant="3@apot").id) == (texts == (None, None))
+
+
+def test_floating_point_has_no_layers_that_differ():
+    assert QuantSpec.parse("fp", keep="none", layer_bits="fc=8") == QuantSpec()
+
+
+def test_tables_show_the_layers_that_differ():
+    assert CELL.bits == "4"
+    cell = dataclasses.replace(CELL, keep="fc", layer_bits="layer1.*=8")
+    assert cell.bits == "4 (keep fc; layer1.*=8)"
+
+
 def test_identity_leaves_out_defaults_and_is_stable():
     """Stored results depend on this very hash: a change of it orphans every record."""
     assert CELL.id == "7d00d12b2d7b"
@@ -55,7 +83,7 @@ def test_identity_leaves_out_defaults_and_is_stable():
     [
         {"suite_version": 2}, {"model": "x"}, {"method": "fp"}, {"quant": "3"}, {"seed": 1}, {"limit": 5},
         {"weights": "ab"}, {"parent": "cd"}, {"amp": True}, {"method_args": (("strength", 0.2),)},
-        {"budget_args": (("steps", 3),)}, {"method_version": 2},
+        {"budget_args": (("steps", 3),)}, {"method_version": 2}, {"keep": "none"}, {"layer_bits": "fc=8"},
     ],
     ids=str,
 )  # fmt: skip

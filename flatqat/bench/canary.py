@@ -17,14 +17,16 @@ import torch
 from numpy.typing import NDArray
 
 from flatqat.bench.evaluate import score
-from flatqat.bench.plan import EVAL, Job, Request, make_plan
+from flatqat.bench.plan import Job, make_plan
 from flatqat.bench.progress import Progress
+from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
+from flatqat.bench.start import EVAL
 from flatqat.bench.store import Store
 from flatqat.bench.train import train
 from flatqat.errors import FlatqatError, UsageError, unknown
 from flatqat.metrics.mce import mce, mce_weights
-from flatqat.spec import Shift
+from flatqat.suite import Shift
 
 Z = 1.96
 Verdict = Literal["ok", "OFF", "not checked"]
@@ -36,6 +38,7 @@ class Figure:
     mean it is; `metric` is top1 in percent or mce."""
 
     model: str
+    title: str
     suite: str
     shift: str
     metric: str
@@ -90,7 +93,7 @@ def canary(
 def _ready(request: Request, device: torch.device) -> tuple[Job, Store]:
     """The one job of a model as its weights are, which are stored as those of a cell."""
     if not (request.weights or request.pretrained):
-        raise UsageError(f"{request.models[0]}: no weights were given; pass --weights FILE or --pretrained")
+        raise UsageError("no weights were given; pass --weights FILE or --pretrained")
     request = replace(request, budget=EVAL, flatness=False)
     (job,) = make_plan(request).jobs
     store = Store(request.results)
@@ -105,7 +108,7 @@ def _check(
     models = {job.cell.id: restore(job.cell, job.suite, store, device)}
     right: dict[str, NDArray[np.bool_]] = {}
     try:
-        with progress.task(f"{figure.model} on {figure.suite} {figure.shift}", len(shifts)) as advance:
+        with progress.task(f"{figure.model} on {figure.title}", len(shifts)) as advance:
             for shift in shifts:
                 score(shift, models, [job], request, store, device)
                 right[shift.name] = store.read_scores(job.cell, shift.name)[1]["margin"] > 0

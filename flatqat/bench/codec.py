@@ -26,6 +26,14 @@ def to_json(value: Mapping[str, object]) -> bytes:
     return (lines(value, "", second) + "\n").encode()
 
 
+def readable(value: object, indent: str = "") -> str:
+    """JSON for people, in the order given: a line an entry, lists on one line. No NaN."""
+    if not isinstance(value, Mapping) or not value:
+        return json.dumps(value, allow_nan=False)
+    inner = (f"{indent}  {json.dumps(key)}: {readable(entry, indent + '  ')}" for key, entry in value.items())
+    return "{\n" + ",\n".join(inner) + f"\n{indent}}}"
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises StoreError."""
     try:

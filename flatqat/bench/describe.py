@@ -10,7 +10,7 @@ from pathlib import Path
 from flatqat import __version__, registry
 from flatqat.bench.env import OPTIONAL, REQUIRED, installed
 from flatqat.errors import UsageError
-from flatqat.spec import Finding, Suite
+from flatqat.suite import Finding, Suite
 
 
 def describe_suite(suite: Suite) -> str:

@@ -11,7 +11,7 @@ from flatqat.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
-RECORDED = ("torch", "numpy")
+RECORDED = ("torch", "numpy", "pillow", "torchvision", "timm")  # decoding and networks depend on them too
 REQUIRED = (
     "torch",
     "numpy",
@@ -21,6 +21,7 @@ REQUIRED = (
     "safetensors",
     "scikit-learn",
     "pyarrow",
+    "matplotlib",
     "typer",
     "rich",
 )

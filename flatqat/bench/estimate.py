@@ -6,14 +6,15 @@ from time import perf_counter
 import torch
 
 from flatqat import registry
-from flatqat.bench.measure import ITERATIONS, RADII
-from flatqat.bench.plan import Job, Request
+from flatqat.bench.estimators import ITERATIONS, RADII
+from flatqat.bench.plan import Job
+from flatqat.bench.request import Request
 from flatqat.bench.train import training_rule
 from flatqat.data.frames import cut
 from flatqat.models._base import build
 from flatqat.quant._apply import quantize_
 
-PRODUCT_PER_STEP = 2.0  # a Hessian-vector product costs about two training steps on as many images
+PRODUCT_PER_PASS = 2.0  # a Hessian-vector product costs about two passes of training on as many images
 
 
 def estimate(jobs: Sequence[Job], request: Request, device: torch.device) -> float:
@@ -25,14 +26,15 @@ def estimate(jobs: Sequence[Job], request: Request, device: torch.device) -> flo
         if key not in timed:
             timed[key] = _time(job, request, device)
         step, forward = timed[key]
-        total += step * registry.load(registry.METHODS, job.cell.method).steps(job.budget)
+        rule = registry.load(registry.METHODS, job.cell.method)
+        total += step * rule.steps(job.budget)
         if job.scored:
             total += forward * sum(
                 len(shift.build(request.data_root).sample(request.limit)) for shift in job.suite.scored
             )
         if job.scored and request.flatness:
             share = job.budget.flatness_images / job.budget.batch_size
-            total += share * step * PRODUCT_PER_STEP * ITERATIONS
+            total += share * step / rule.passes * PRODUCT_PER_PASS * ITERATIONS
             total += forward * job.budget.flatness_images * 2 * job.budget.flatness_draws * len(RADII)
     return total
 

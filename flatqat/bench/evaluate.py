@@ -6,8 +6,9 @@ from dataclasses import asdict
 
 import torch
 
-from flatqat.bench.plan import Job, Request
+from flatqat.bench.plan import Job
 from flatqat.bench.progress import Progress
+from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
 from flatqat.bench.store import Store
 from flatqat.data.frames import cut
@@ -15,7 +16,8 @@ from flatqat.data.images import ImageData
 from flatqat.metrics import meter
 from flatqat.models._base import Normalized
 from flatqat.quant._apply import rounded_once
-from flatqat.spec import Frame, Shift, Suite
+from flatqat.spec import Frame
+from flatqat.suite import Shift, Suite
 
 BATCH_SIZE, SMALLEST_BATCH = 256, 16
 BATCH_VALUES = 2**23  # on a CPU larger batches only leave its cache: 55 images of 224 pixels

@@ -8,7 +8,7 @@ from flatqat.bench.progress import progress_for
 from flatqat.bench.terminal import terminal
 from flatqat.data.corruptions.names import NAMES, SEVERITIES
 from flatqat.errors import UsageError, unknown
-from flatqat.spec import Suite
+from flatqat.suite import Suite
 
 
 def generate_suite(

@@ -1,21 +1,27 @@
 """Look again at a stored cell: its flatness in any space, and what its quantizers really do."""
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 
+from flatqat.bench.codec import readable
 from flatqat.bench.env import choose_device, prepare
 from flatqat.bench.plan import members
 from flatqat.bench.progress import progress_for
 from flatqat.bench.store import Store
+from flatqat.bench.surface import Picture, write_surface
 from flatqat.bench.terminal import plain_table, terminal
-from flatqat.errors import StoreError, unknown
-from flatqat.spec import Record, Suite
+from flatqat.errors import StoreError, UsageError, unknown
+from flatqat.spec import Record
+from flatqat.suite import Suite
 
 
 def flatness_of_cell(
     name: str,
     results: Path,
     data_root: Path | None,
+    *,
+    measures: Sequence[str],
+    picture: Picture | None,
     space: str,
     acts: bool,
     images: int | None,
@@ -23,31 +29,51 @@ def flatness_of_cell(
     device: str,
     threads: int,
 ) -> str:
-    """Measure a stored cell and return JSON. Raises UsageError on an unknown space."""
+    """Measure a stored cell and return JSON. No `measures` stand for the default, or for the picture alone.
+
+    Raises UsageError on an unknown space or measure, StoreError when a loss is not finite.
+    """
     from flatqat.bench import measure
+    from flatqat.bench.estimators import DEFAULT, chosen, work
+    from flatqat.bench.point import SPACES, flatness_batches
     from flatqat.bench.restore import restore
 
-    chosen = next((known for known in measure.SPACES if known == space), None)
-    if chosen is None:
-        raise unknown("space", space, measure.SPACES)
+    at = next((known for known in SPACES if known == space), None)
+    if at is None:
+        raise unknown("space", space, SPACES)
+    names = chosen(measures) or (() if picture else DEFAULT)
+    if picture and at == "scale":
+        raise UsageError(
+            "--landscape: expected the space 'quantized' or 'latent', got 'scale': no filters there"
+        )
     store = Store(results)
     record, suite = _find(store, name)
     on = choose_device(device)
     prepare(on, threads)
     model = restore(record.cell, suite, store, on)
     count = images or record.protocol["budget"]["flatness_images"]
-    batches = measure.flatness_batches(record.cell, suite.train(data_root), count, on, frame=model.frame)
-    progress = progress_for(terminal(stderr=True))
-    with progress.task(f"flatness {record.cell.label}", measure.work(draws)) as advance:
-        found = measure.flatness_of(
-            model, batches, record.cell, space=chosen, acts=acts, draws=draws, advance=advance
-        )
-    return json.dumps({"cell": record.cell.label, **found}, indent=2)
+    batches = flatness_batches(record.cell, suite.train(data_root), count, on, frame=model.frame)
+    passes = work(names, draws) + (picture.points**2 if picture else 0)
+    try:
+        with progress_for(terminal(stderr=True)).task(f"flatness {record.cell.label}", passes) as advance:
+            found = measure.flatness_of(
+                model, batches, record.cell, measures=names, space=at, acts=acts, draws=draws, advance=advance
+            )
+            found = {"cell": record.cell.label, **found}
+            if picture:
+                surface = measure.landscape_of(
+                    model, batches, record.cell, picture, space=at, acts=acts, advance=advance
+                )
+                found |= write_surface(surface, found, picture)
+    except FloatingPointError as error:
+        hint = "try a smaller --span" if picture else "there is nothing to measure"
+        raise StoreError(f"cell {record.cell.label}: {error}; {hint}") from error
+    return readable(found)
 
 
 def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
     """Print the audit of a stored cell on one batch of training images."""
-    from flatqat.bench.measure import flatness_batches
+    from flatqat.bench.point import flatness_batches
     from flatqat.bench.restore import restore
     from flatqat.quant._audit import audit
 

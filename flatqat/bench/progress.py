@@ -11,6 +11,20 @@ PLAIN_SECONDS = 15.0
 ROOM_FOR_THE_REST = 40
 
 
+@contextmanager
+def part(advance: Advance, steps: int) -> Iterator[Advance]:
+    """A part of a task that takes at most `steps`: what it leaves undone counts as done at its end."""
+    done = 0
+
+    def count(n: int) -> None:
+        nonlocal done
+        done += n
+        advance(n)
+
+    yield count
+    advance(steps - done)
+
+
 class Progress:
     """Silent; the base of the two that speak."""
 

@@ -7,7 +7,8 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.env import environment
-from flatqat.bench.plan import Job, Request
+from flatqat.bench.plan import Job
+from flatqat.bench.request import Request
 from flatqat.bench.store import Arrays, Store
 from flatqat.bench.train import training_log
 from flatqat.spec import Record, Score
@@ -62,12 +63,17 @@ def protocol(job: Job, request: Request, store: Store) -> dict[str, Any]:
         **({"baseline": job.suite.baseline} if job.suite.baseline else {}),
         **({"split": job.suite.split} if job.suite.split else {}),
         **({"targets": list(job.suite.targets)} if job.suite.targets else {}),
-        "quant": {**asdict(job.quant), "keep": list(job.quant.keep)},
+        "quant": {
+            **asdict(job.quant),
+            "keep": list(job.quant.keep),
+            "layer_bits": dict(job.quant.layer_bits),
+        },
         "method": asdict(job.config),
         "reference": registry.load(registry.METHODS, job.cell.method).reference,
         "budget": asdict(job.budget),
         "start": start,
         "data": store.data(job.suite),
+        **({"in_part": parts} if (parts := store.data_parts(job.suite)) else {}),
         "shifts": {
             shift.name: {
                 "family": shift.family,

@@ -42,7 +42,9 @@ def render(store: Store, suite: str | None, form: Format, view: View) -> str:
 def _markdown(section: Section, table: "pd.DataFrame", view: View) -> str:
     lines = [f"### {section.title}", "", *problems(section)]
     if section.rows:
-        text = _display(table, view).to_markdown(index=False, disable_numparse=True)
+        shown = _display(table, view).rename(columns=_literal)
+        shown = shown.assign(bits=shown["bits"].map(_literal)) if "bits" in shown else shown
+        text = shown.to_markdown(index=False, disable_numparse=True)
         lines += [text, "", f"{section.protocol}. {CAPTION if view == 'method' else ''}".rstrip()]
     return "\n".join(lines) + "\n"
 
@@ -179,6 +181,11 @@ def _csv(frames: "list[tuple[Section, pd.DataFrame]]") -> str:
     columns = ["section", *(name for name in whole.columns if name != "section")]
     text: str = whole[columns].to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return text
+
+
+def _literal(text: str) -> str:
+    """Patterns of layer names for Markdown, which takes two stars for emphasis."""
+    return text.replace("*", r"\*")
 
 
 def _escape(text: str) -> str:

@@ -11,7 +11,8 @@ from flatqat.errors import StoreError, WeightsError
 from flatqat.models._base import Normalized, build
 from flatqat.models._weights import load_weights_
 from flatqat.quant._apply import quantize_
-from flatqat.spec import Cell, QuantSpec, Suite
+from flatqat.spec import Cell
+from flatqat.suite import Suite
 
 
 def restore(
@@ -35,7 +36,7 @@ def restore(
             "train it again with: flatqat bench run --rerun and the options of that cell"
         )
     model = build(cell.model, classes=suite.classes, seed=0, frame=suite.frame)
-    quantize_(model.net, QuantSpec.parse(cell.quant))
+    quantize_(model.net, cell.quant_spec)
     load_stored_(model.net, path)
     return model.to(device).eval()
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from flatqat.bench.batches import Batch
-from flatqat.bench.plan import Job, Request
+from flatqat.bench.plan import Job
+from flatqat.bench.request import Request
 from flatqat.data.frames import cut
 from flatqat.methods._base import Method
 from flatqat.models._base import Normalized

@@ -1,18 +1,21 @@
 """What a command does between its options and its exit code: device, progress, printing."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from flatqat.bench.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
 from flatqat.bench.env import choose_device, prepare
-from flatqat.bench.plan import Plan, Request
+from flatqat.bench.plan import Plan
 from flatqat.bench.progress import progress_for, seconds
 from flatqat.bench.report import FORMATS, load, render, show
+from flatqat.bench.request import Request
 from flatqat.bench.store import Store, write_atomically
 from flatqat.bench.tables import VIEWS, sections
 from flatqat.bench.terminal import plain_table, terminal
 from flatqat.errors import unknown
 
 INTERRUPTED = 130
+FEW = 3
 MEANING = {
     OK: "fine: nothing dropped",
     REGRESSED: "REGRESSED",
@@ -96,18 +99,27 @@ def check_figures(models: tuple[str, ...], request: Request) -> int:
     columns = ("model", "figure", "published", "here", "±", "images", "verdict")
     table = plain_table(*columns, left=("model", "figure", "verdict"))
     for c in checks:
-        f = c.figure
-        what = f"{f.suite} {f.shift} {f.metric}"
-        here = ("-", "-", "-") if c.ours is None else (f"{c.ours:.2f}", f"{c.tolerance:.2f}", f"{c.n:,}")
-        table.add_row(f.model, what, f"{f.value:.2f}", *here, c.verdict)
-    console.print(table)
+        if c.ours is not None:
+            numbers = (f"{c.figure.value:.2f}", f"{c.ours:.2f}", f"{c.tolerance:.2f}", f"{c.n:,}")
+            table.add_row(c.figure.model, c.figure.title, *numbers, c.verdict)
+    if table.row_count:
+        console.print(table)
     for reason in dict.fromkeys(c.reason for c in checks if c.reason):
-        console.print(f"not checked: {reason}", markup=False, highlight=False, soft_wrap=True)
+        left = [c.figure for c in checks if c.reason == reason]
+        count = f"{len(left)} figure{'s' * (len(left) > 1)}"
+        text = f"{count} of {_some(f.model for f in left)} ({_some(f.title for f in left)})"
+        console.print(f"not checked: {text}: {reason}", markup=False, highlight=False, soft_wrap=True)
     verdicts = [c.verdict for c in checks]
     console.print(
         ", ".join(f"{verdicts.count(v)} {v}" for v in ("ok", "OFF", "not checked")), highlight=False
     )
     return REGRESSED if "OFF" in verdicts else OK if "ok" in verdicts else INCOMPLETE
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first few different ones."""
+    different = list(dict.fromkeys(names))
+    return ", ".join(different[:FEW]) + " ..." * (len(different) > FEW)
 
 
 def gate(results: Path, baseline: Path, max_drop: float, p: float, two_sided: bool) -> int:

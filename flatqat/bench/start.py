@@ -1,10 +1,52 @@
-"""What a model starts from: its weights file, and whether the network takes it. torch loads inside."""
+"""What all cells of one suite, one model and one seed share: budget, start weights. torch loads inside."""
 
 import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from flatqat.errors import UsageError, WeightsError
-from flatqat.spec import Suite
+from flatqat.bench.request import Request
+from flatqat.errors import UsageError, WeightsError, unknown
+from flatqat.spec import Cell, QuantSpec
+from flatqat.suite import Suite
+
+EVAL = "eval"  # the budget of suites without training images: no step is taken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """A cell without method and bits, its weights file, and `still`: why it cannot train, if it cannot."""
+
+    cell: Cell
+    suite: Suite
+    weights: Path | None
+    still: str
+
+
+def base_of(suite: Suite, model: str, seed: int, request: Request, specs: Sequence[QuantSpec]) -> Base:
+    """Raises UsageError or WeightsError where the budget, the model or its weights do not fit the suite."""
+    lacking = suite.untrainable(request.data_root)
+    budget = EVAL if lacking else request.budget or suite.default_budget
+    if budget not in suite.budgets:
+        raise unknown(f"budget of {suite.name}", budget, suite.budgets)
+    weights = weights_file(model, request.weights, pretrained=request.pretrained)
+    weights_hash = sha256(weights) if weights else None
+    preprocessing = try_model(model, suite, weights, specs)
+    cell = Cell(
+        suite=suite.name,
+        suite_version=suite.version,
+        model=model,
+        method="",
+        quant="fp",
+        budget=budget,
+        seed=seed,
+        weights=weights_hash,
+        limit=request.limit,
+        amp=request.amp,
+        preprocessing=preprocessing if suite.framed else None,
+    )
+    still = lacking or f"the budget {budget!r} trains nothing"
+    return Base(cell=cell, suite=suite, weights=weights, still=still)
 
 
 def weights_file(model: str, given: Path | None, *, pretrained: bool) -> Path | None:
@@ -19,16 +61,21 @@ def weights_file(model: str, given: Path | None, *, pretrained: bool) -> Path | 
     return source.pretrained(name)
 
 
-def try_model(model: str, suite: Suite, weights: Path | None) -> str:
-    """Build the network once, and load the weights into it, so that a misfit shows before training.
+def try_model(model: str, suite: Suite, weights: Path | None, specs: Iterable[QuantSpec]) -> str:
+    """Build the network once, load the weights into it and look for the layers that `specs` name, so that a
+    misfit shows before training.
 
     Returns its preprocessing in words.
     """
     from flatqat.models._base import build, load_start_
+    from flatqat.quant._apply import by_layer, quantizable
 
     built = build(model, classes=suite.classes, seed=0, frame=suite.frame)
     if weights is not None:
         load_start_(built, model, weights, new_head=suite.new_head)
+    if layers := list(quantizable(built.net)):
+        for spec in specs:
+            by_layer(layers, spec)
     return built.preprocessing
 
 

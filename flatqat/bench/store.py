@@ -25,7 +25,8 @@ import numpy as np
 
 from flatqat.bench.codec import read_json, read_record, record_to_dict, to_json
 from flatqat.errors import StoreError
-from flatqat.spec import Cell, Record, Score, Suite
+from flatqat.spec import Cell, Record, Score
+from flatqat.suite import Suite
 
 MOST_LISTED = 12
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -92,8 +93,14 @@ class Store:
         path = self._data_path(suite)
         return str(read_json(path)["fingerprint"]) if path.exists() else None
 
-    def write_data(self, suite: Suite, fingerprint: str) -> None:
-        write_atomically(self._data_path(suite), to_json({"fingerprint": fingerprint}))
+    def data_parts(self, suite: Suite) -> list[str]:
+        """What of that data was there only in part, in words."""
+        path = self._data_path(suite)
+        return list(read_json(path).get("in_part", [])) if path.exists() else []
+
+    def write_data(self, suite: Suite, fingerprint: str, in_part: list[str]) -> None:
+        found = {"fingerprint": fingerprint, **({"in_part": in_part} if in_part else {})}
+        write_atomically(self._data_path(suite), to_json(found))
 
     def _data_path(self, suite: Suite) -> Path:
         return self.root / "data" / f"{suite.name}{suite.split}.json"

@@ -48,7 +48,7 @@ def sections(records: Iterable[Record]) -> list[Section]:
         done = [r for r in members if r.status == "done"]
         rows: dict[tuple[str, str], list[Record]] = {}
         for record in sorted(done, key=lambda r: (_order(r), r.cell.seed)):
-            row = rows.setdefault((method_label(record), record.cell.quant), [])
+            row = rows.setdefault((method_label(record), record.cell.bits), [])
             if row and row[-1].cell.seed == record.cell.seed:
                 raise StoreError(
                     f"two records of one seed from other starts: {row[-1].cell.label}, {record.cell.label}; "
@@ -68,7 +68,8 @@ def protocol_line(records: list[Record]) -> str:
     data, *more = sorted({str(r.protocol["data"]) for r in records})
     if more:
         data = hashlib.sha256(" ".join([data, *more]).encode()).hexdigest()[:8]
-    parts = [first["suite"], first.get("preprocessing"), f"data {data}", f"seed {seeds}"]
+    parts = [first["suite"], first.get("preprocessing"), *first.get("in_part", [])]
+    parts += [f"data {data}", f"seed {seeds}"]
     if name := first.get("normalizer"):
         parts.append(f"mCE: errors in units of {name}'s, which are fixed")
     if line := first.get("baseline"):
@@ -132,7 +133,7 @@ def _method_row(records: list[Record], reference: list[Record], store: Store) ->
     quantized = [r.flatness.get("quantized", {}) for r in records]
     return {
         "method": method_label(first),
-        "bits": first.cell.quant,
+        "bits": first.cell.bits,
         "seeds": len(records),
         "images": first.scores["id"]["top1"].n,
         "val_top1": _mean([r.scores["val"]["top1"].value for r in records])[0],
@@ -203,7 +204,7 @@ def _order(record: Record) -> tuple[object, ...]:
     return (
         not record.protocol["reference"],
         record.cell.quant != "fp",
-        record.cell.quant,
+        record.cell.bits,
         record.train.get("steps", 0),
         settings,
         method_label(record),

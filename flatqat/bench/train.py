@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from flatqat import registry
 from flatqat.bench.batches import fixed_batches, training_batches
-from flatqat.bench.plan import Job, Request
+from flatqat.bench.plan import Job
 from flatqat.bench.progress import Progress
+from flatqat.bench.request import Request
 from flatqat.bench.restore import load_stored_
 from flatqat.bench.select import Selection, snapshot
 from flatqat.bench.store import Store, write_atomically

@@ -3,12 +3,13 @@
 import hashlib
 from pathlib import Path
 
-from flatqat.bench.plan import Job, Request
+from flatqat.bench.plan import Job
 from flatqat.bench.progress import Progress
+from flatqat.bench.request import Request
 from flatqat.bench.store import Store
 from flatqat.data.frames import cut
 from flatqat.errors import DataError, UsageError
-from flatqat.spec import Suite
+from flatqat.suite import Finding, Suite
 
 
 def check_data(jobs: list[Job], request: Request, store: Store, progress: Progress) -> None:
@@ -17,13 +18,11 @@ def check_data(jobs: list[Job], request: Request, store: Store, progress: Progre
     What is there in part is told and used.
     """
     suites = {id(job.suite): job.suite for job in jobs}.values()
-    for name in dict.fromkeys(suite.name.partition("@")[0] for suite in suites):
-        verify = next(suite.verify for suite in suites if suite.name.partition("@")[0] == name)
-        for finding in verify(request.data_root):
-            if finding.stops:
-                raise DataError(f"suite {name}: {finding.what}; {finding.mend}")
-            if finding.partial:
-                progress.say(f"{name}: {finding.what}")
+    verifiers = {suite.name.partition("@")[0]: suite.verify for suite in suites}
+    parts = {name: _parts(name, verify(request.data_root)) for name, verify in verifiers.items()}
+    for name, told in parts.items():
+        for text in told:
+            progress.say(f"{name}: {text}")
     for suite, model in {
         (job.suite.name, job.cell.model): (job.suite, job.cell.model) for job in jobs
     }.values():
@@ -32,12 +31,25 @@ def check_data(jobs: list[Job], request: Request, store: Store, progress: Progre
     for suite in suites:
         here, there = _fingerprint(suite, request.data_root), store.data(suite)
         if there is None:
-            store.write_data(suite, here)
+            store.write_data(suite, here, [_short(text) for text in parts[suite.name.partition("@")[0]]])
         elif there != here:
             raise DataError(
                 f"suite {suite.name}: expected the images that {store.root} was made from "
                 f"(fingerprint {there}), got others ({here}); use another --results"
             )
+
+
+def _parts(name: str, findings: list[Finding]) -> list[str]:
+    """What is there only in part."""
+    for finding in findings:
+        if finding.stops:
+            raise DataError(f"suite {name}: {finding.what}; {finding.mend}")
+    return [finding.what for finding in findings if finding.partial]
+
+
+def _short(text: str) -> str:
+    """Without the examples and the paths, for records."""
+    return text.partition(" (")[0].partition(": expected")[0]
 
 
 def _fingerprint(suite: Suite, root: Path | None) -> str:

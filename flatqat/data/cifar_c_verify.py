@@ -13,7 +13,7 @@ from flatqat.data.corruptions.names import NAMES, SEVERITIES
 from flatqat.data.findings import look
 from flatqat.data.roots import data_root
 from flatqat.errors import DataError
-from flatqat.spec import Finding
+from flatqat.suite import Finding
 
 
 def verify(cifar: Cifar, root: Path | None) -> list[Finding]:

@@ -11,7 +11,7 @@ from flatqat.data.findings import look
 from flatqat.data.roots import data_root
 from flatqat.data.stored import Stored
 from flatqat.errors import DataError
-from flatqat.spec import Finding
+from flatqat.suite import Finding
 
 OVERLAP = 0.01  # of the test images; CIFAR-100 has at most 39, CIFAR-10 none (Barz & Denzler 2020)
 

@@ -16,7 +16,7 @@ from flatqat.data.layouts.domains import (
 )
 from flatqat.data.roots import data_root
 from flatqat.errors import DataError
-from flatqat.spec import Finding
+from flatqat.suite import Finding
 
 MOST_OPENED = 30_000  # all of a set except DomainNet, of which every twentieth
 TAIL = 16

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from flatqat.errors import DataError
-from flatqat.spec import Finding
+from flatqat.suite import Finding
 
 
 def look(check: Callable[[], str | Finding]) -> Finding:

@@ -36,11 +36,27 @@ def mean_difference(values: Sequence[float], base: Sequence[float]) -> float:
 
 def gradient(losses: Sequence[Loss], params: Params) -> Params:
     """Gradient of the mean loss, in the shapes and dtypes of `params`."""
+    return values_and_gradient(losses, params)[1]
+
+
+def values_and_gradient(losses: Sequence[Loss], params: Params) -> tuple[list[float], Params]:
+    """Each chunk's loss and the gradient of their mean, of one forward pass.
+
+    Compare these values with each other: other kernels may run without a graph, as in `loss_values`. Raises
+    FloatingPointError when a value or the gradient is not finite.
+    """
+    if not losses:
+        raise ValueError("expected at least one loss, got none")
     leaves = _leaves(params)
     total = torch.zeros_like(flatten(params))
+    values = []
     for loss in losses:
-        total += flatten(_gradient(loss, leaves, create_graph=False))
-    return unflatten(total / len(losses), params)
+        value, grads = _gradient(loss, leaves, create_graph=False)
+        values.append(value)
+        total += flatten(grads)
+    if not all(map(math.isfinite, values)) or not bool(total.isfinite().all()):
+        raise FloatingPointError(f"expected a finite loss and gradient, got a loss of {values}")
+    return values, unflatten(total / len(losses), params)
 
 
 def hessian_product(losses: Sequence[Loss], params: Params) -> Product:
@@ -53,7 +69,7 @@ def hessian_product(losses: Sequence[Loss], params: Params) -> Product:
     if not losses:
         raise ValueError("expected at least one loss, got none")
     leaves = _leaves(params)
-    kept = _gradient(losses[0], leaves, create_graph=True) if len(losses) == 1 else None
+    kept = _gradient(losses[0], leaves, create_graph=True)[1] if len(losses) == 1 else None
 
     def product(vector: Tensor) -> Tensor:
         along = unflatten(vector, params)
@@ -61,7 +77,7 @@ def hessian_product(losses: Sequence[Loss], params: Params) -> Product:
         for loss in losses:
             # Not bound to a name: it would hold this chunk's graph while the next one's is built.
             total += _backward(
-                kept or _gradient(loss, leaves, create_graph=True), leaves, along, retain_graph=bool(kept)
+                kept or _gradient(loss, leaves, create_graph=True)[1], leaves, along, retain_graph=bool(kept)
             )
         return total / len(losses)
 
@@ -73,16 +89,16 @@ def _leaves(params: Params) -> Params:
     return {name: value.detach().requires_grad_() for name, value in params.items()}
 
 
-def _gradient(loss: Loss, leaves: Params, *, create_graph: bool) -> Params:
+def _gradient(loss: Loss, leaves: Params, *, create_graph: bool) -> tuple[float, Params]:
     # Fused attention has no double backward; only the plain one can be differentiated twice.
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
         value = loss(leaves)
         if not value.requires_grad:
-            return {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
+            return float(value), {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
         grads = torch.autograd.grad(
             value, list(leaves.values()), create_graph=create_graph, materialize_grads=True
         )
-    return dict(zip(leaves, grads, strict=True))
+    return float(value.detach()), dict(zip(leaves, grads, strict=True))
 
 
 def _backward(grads: Params, leaves: Params, along: Params, *, retain_graph: bool) -> Tensor:

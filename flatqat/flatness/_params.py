@@ -7,6 +7,7 @@ from torch import Tensor
 
 Params = dict[str, Tensor]
 Loss = Callable[[Params], Tensor]
+Progress = Callable[[int, int], None]  # (done, most)
 
 
 def flatten(params: Params) -> Tensor:

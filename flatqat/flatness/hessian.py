@@ -6,7 +6,7 @@ beside it and compare only networks of similar norms.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,9 +14,7 @@ from torch import Tensor
 
 from flatqat.flatness._derivatives import hessian_product
 from flatqat.flatness._lanczos import lanczos, rounding
-from flatqat.flatness._params import Loss, Params, flatten, gaussian
-
-Progress = Callable[[int, int], None]
+from flatqat.flatness._params import Loss, Params, Progress, flatten, gaussian
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,8 @@ Of = Literal["latent", "quantized"]
 class Average:
     """A copy of the weights, biases, BatchNorm's γ and β and step sizes, as a dict of tensors.
 
-    Of a quantized weight it holds the latent one, or with `of="quantized"` Q(W) from its first update on.
+    Of a quantized weight it holds the latent one, or with `of="quantized"` Q(W) from its first update on, in
+    the scale of W, since it is put in W's place.
     """
 
     def __init__(self, model: nn.Module, of: Of = "latent") -> None:
@@ -25,7 +26,7 @@ class Average:
     def move_(self, share: float) -> None:
         """m ← m + share · (w − m), where w is what the model holds now; a share of 1 copies it exactly."""
         for name, p in self.parameters.items():
-            target = self.rounded[name][1](p) if name in self.rounded else p
+            target = self.rounded[name][1].carried_back(p) if name in self.rounded else p
             self.values[name].lerp_(target, share)
 
     @torch.no_grad()

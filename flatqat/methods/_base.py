@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from flatqat.methods._batchnorm import freeze_batchnorm, reestimate_batchnorm
 from flatqat.methods._settings import check_range
-from flatqat.quant._apply import calibrate
+from flatqat.quant._apply import calibrate, quantizers
 from flatqat.quant._base import Rule
 from flatqat.spec import Budget
 
@@ -150,8 +150,10 @@ def _optimizer(model: nn.Module, budget: Budget, lr: float) -> torch.optim.Optim
 
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay acts on weights alone: not on biases, BatchNorm or step sizes."""
-    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    decayed = [p for name, p in named if p.ndim > 1 and not name.endswith(".scale")]
-    rest = [p for name, p in named if p.ndim <= 1 or name.endswith(".scale")]
+    """Weight decay acts on weights alone: not on biases and BatchNorm, nor on what quantizers learn unless
+    they say so (`Quantizer.decayed`)."""
+    learned = {id(p): name in q.decayed for _, q in quantizers(model) for name, p in q.named_parameters()}
+    params = [p for p in model.parameters() if p.requires_grad]
+    decayed = [p for p in params if learned.get(id(p), p.ndim > 1)]
+    rest = [p for p in params if not learned.get(id(p), p.ndim > 1)]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]

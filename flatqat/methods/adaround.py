@@ -93,7 +93,7 @@ class AdaRound(ptq.PTQ):
             better = (learned < before).view(-1, *[1] * (w.ndim - 1))
             chosen, after = torch.where(better, rounding.codes, nearest), torch.minimum(learned, before)
         with torch.no_grad():
-            w.copy_(quantizer.dequantize(chosen))
+            w.copy_(quantizer.denormalize(quantizer.dequantize(chosen), w))
             if not torch.equal(quantizer.codes(w), chosen):  # a grid that moves with its weights
                 w.copy_(kept)
                 chosen, after = nearest, before
@@ -135,13 +135,13 @@ class Rounding:
 
     def __init__(self, quantizer: Quantizer, w: Tensor) -> None:
         with torch.no_grad():
-            nearest = quantizer.codes(w)
-            below = nearest - (quantizer.dequantize(nearest) > w).int()
+            u, nearest = quantizer.normalize(w), quantizer.codes(w)
+            below = nearest - (quantizer.dequantize(nearest) > u).int()
             self.lower = below.clamp(quantizer.low, quantizer.high)
             self.upper = (below + 1).clamp(quantizer.low, quantizer.high)
             self.bottom = quantizer.dequantize(self.lower)
             self.width = quantizer.dequantize(self.upper) - self.bottom
-            share = torch.where(self.width > 0, (w - self.bottom) / self.width, 0.5).clamp(0, 1)
+            share = torch.where(self.width > 0, (u - self.bottom) / self.width, 0.5).clamp(0, 1)
         self.v = torch.logit((share - SHIFT) / STRETCH).requires_grad_()
 
     @property

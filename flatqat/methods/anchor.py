@@ -13,7 +13,8 @@ gradient and differ in what is pulled where (`coupling`):
 with g the task gradient and λ = `strength`. The anchor's step is the closed form of gradient descent on the
 regulariser, never the optimizer's; without `beta`, β = 2 · lr · λ. `requantize_every` k steps W := W_a (0:
 never). `deploy` says which of the two is quantized in the end: `anchor` or `latent`. Biases, BatchNorm and
-step sizes are trained as in QAT; only quantized weights have an anchor.
+step sizes are trained as in QAT; only quantized weights have an anchor. Q(W) and W_a stand in the scale of W:
+where a quantizer normalizes weights first (dorefa, apot), its levels are carried back to it.
 
 Relatives: EASGD (Zhang et al. 2015, arXiv 1412.6651), oscillation dampening (arXiv 2203.11086,
 whose pull, unlike `dampen`, stops at the range), SWA.
@@ -63,7 +64,7 @@ class Anchor(Method):
             for (w_latent, quantizer), anchor in zip(self.weights, self.anchors, strict=True):
                 if w_latent.grad is None:  # a layer that took no part
                     continue
-                w_quant = quantizer(w_latent)
+                w_quant = quantizer.carried_back(w_latent)
                 if self.config.coupling == "ema":
                     pull = (w_quant - anchor) * quantizer.inside(w_latent)
                 elif self.config.coupling == "elastic":
@@ -84,7 +85,8 @@ class Anchor(Method):
     @torch.no_grad()
     def _move_anchors(self, beta: float) -> None:
         for (w_latent, quantizer), anchor in zip(self.weights, self.anchors, strict=True):
-            anchor.lerp_(quantizer(w_latent) if self.config.coupling == "ema" else w_latent, beta)
+            target = quantizer.carried_back(w_latent) if self.config.coupling == "ema" else w_latent
+            anchor.lerp_(target, beta)
 
     @torch.no_grad()
     def _put_anchors_back(self) -> None:

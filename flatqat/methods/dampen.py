@@ -4,7 +4,8 @@
 
 with sg for no gradient: the latent weight alone feels it, not the step size, and a clipped weight not at all.
 A weight that jumps to and fro between two levels sits at the threshold between them; this draws it away. λ_t
-is zero for the first `start` of the training, then rises as a half cosine to `strength`.
+is zero for the first `start` of the training, then rises as a half cosine to `strength`. Where a quantizer
+normalizes weights first, Q(w) is carried back to the scale of w.
 
 `aggregation` is what Σ stands for. `sum` is the paper's equation, the Frobenius norm: the pull on a weight
 is that of its distance, whatever the layer. `kernel_mean`, the default of the authors' code, divides by the
@@ -61,7 +62,7 @@ class Dampen(Method):
             for w_latent, quantizer in self.weights:
                 if w_latent.grad is None:  # a layer that took no part
                     continue
-                pull = (w_latent - quantizer(w_latent)) * quantizer.inside(w_latent)
+                pull = (w_latent - quantizer.carried_back(w_latent)) * quantizer.inside(w_latent)
                 shared = w_latent[0].numel() if self.config.aggregation == "kernel_mean" else 1
                 w_latent.grad.add_(pull, alpha=2 * self.strength / shared)
         return logs

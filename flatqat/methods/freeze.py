@@ -86,7 +86,7 @@ class Freeze(Method):
         self.tracked: dict[str, Oscillation] = {}
         for name, (w_latent, quantizer) in self.weights.items():
             codes = quantizer.codes(w_latent.detach())
-            if not torch.equal(quantizer.codes(on_level(quantizer, codes)), codes):
+            if not torch.equal(quantizer.codes(on_level(quantizer, codes, w_latent)), codes):
                 raise UsageError(
                     f"freeze: expected a quantizer whose levels keep their codes, such as lsq, "
                     f"got {type(quantizer).__name__}"
@@ -120,7 +120,7 @@ class Freeze(Method):
                 codes = torch.where(seen.frozen, seen.codes, quantizer.codes(w_latent))
                 seen.add(codes)
                 seen.freeze(self.threshold)
-                w_latent.copy_(torch.where(seen.frozen, on_level(quantizer, seen.codes), w_latent))
+                w_latent.copy_(torch.where(seen.frozen, on_level(quantizer, seen.codes, w_latent), w_latent))
         return logs
 
     def log(self) -> dict[str, Any]:
@@ -131,9 +131,10 @@ class Freeze(Method):
         return {"tracked": count, "frozen": frozen / max(1, count), "oscillation": frequency / max(1, count)}
 
 
-def on_level(quantizer: Quantizer, codes: Tensor) -> Tensor:
+@torch.no_grad()
+def on_level(quantizer: Quantizer, codes: Tensor, w_latent: Tensor) -> Tensor:
     """Latent weights that lie on the levels of these codes."""
-    return quantizer.dequantize(codes).detach()
+    return quantizer.denormalize(quantizer.dequantize(codes), w_latent)
 
 
 METHOD = Freeze

@@ -4,8 +4,9 @@ Any model works and `isinstance(layer, nn.Conv2d)` still holds. Never deepcopy a
 shares the injected class): build a second one and load its state instead.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fnmatch import fnmatch
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from flatqat import registry
-from flatqat.errors import UsageError
+from flatqat.errors import UsageError, unknown
 from flatqat.quant._base import Quantizer, Rule
 from flatqat.quant._observe import Observer
 from flatqat.spec import QuantSpec
@@ -31,30 +32,59 @@ def quantizable(model: nn.Module) -> dict[str, nn.Module]:
 def quantize_(model: nn.Module, spec: QuantSpec) -> None:
     """Give every convolution and linear layer its quantizers, in place. The scales wait for `calibrate`.
 
-    Raises UsageError when a pattern of `spec.keep` matches no layer, or the model has no such layer.
+    Raises UsageError when a pattern of the spec matches no layer, or the model has no such layer.
     """
     if spec.is_fp:
         return
-    quantizer: type[Quantizer] = registry.load(registry.QUANTIZERS, spec.quantizer)
     layers = quantizable(model)
     if not layers:
         raise UsageError(
             f"{type(model).__name__}: expected convolution or linear layers to quantize, got none"
         )
-    kept = _kept(list(layers), spec.keep)
-    for name, layer in layers.items():
-        if spec.weight_bits is not None:
-            bits = max(KEPT_BITS, spec.weight_bits) if name in kept else spec.weight_bits
+    for name, chosen in by_layer(list(layers), spec).items():
+        layer = layers[name]
+        quantizer: type[Quantizer] = registry.load(registry.QUANTIZERS, chosen.quantizer)
+        if chosen.weight_bits is not None:
             weight = layer.weight
             assert isinstance(weight, Tensor)
-            shape = (len(weight), *[1] * (weight.ndim - 1)) if spec.per_channel else ()
-            on_weight = quantizer(bits=bits, role="weight", scale_shape=shape).to(weight.device)
-            parametrize.register_parametrization(layer, "weight", on_weight)
-        if spec.act_bits is not None:
-            bits = max(KEPT_BITS, spec.act_bits) if name in kept else spec.act_bits
-            on_input = quantizer(bits=bits, role="input").to(next(layer.parameters()).device)
+            per_channel = spec.per_channel and quantizer.per_channel
+            shape = (len(weight), *[1] * (weight.ndim - 1)) if per_channel else ()
+            on_weight = quantizer(bits=chosen.weight_bits, role="weight", scale_shape=shape)
+            parametrize.register_parametrization(layer, "weight", on_weight.to(weight.device))
+        if chosen.act_bits is not None:
+            on_input = quantizer(bits=chosen.act_bits, role="input").to(next(layer.parameters()).device)
             layer.add_module("input_quantizer", on_input)
             layer.register_forward_pre_hook(_quantize_input)
+
+
+def by_layer(names: Sequence[str], spec: QuantSpec) -> dict[str, QuantSpec]:
+    """The bits and the quantizer of every layer: those of the spec, 8 bits where it is kept, or its own.
+
+    `first` and `last` are the ends in order of registration, other patterns are fnmatch patterns of names.
+    A layer of `layer_bits` is not kept, and the last pattern that matches it counts. Raises UsageError.
+    """
+    quantizer = registry.load(registry.QUANTIZERS, spec.quantizer)
+    found = dict.fromkeys(names, spec)
+    kept = replace(
+        spec,
+        weight_bits=spec.weight_bits and max(KEPT_BITS, spec.weight_bits),
+        act_bits=spec.act_bits and max(KEPT_BITS, spec.act_bits),
+        quantizer=quantizer.kept_with or spec.quantizer,
+    )
+    for pattern in spec.keep:
+        found |= dict.fromkeys(_matching(names, pattern, "keep"), kept)
+    for pattern, bits in spec.layer_bits:
+        own = replace(QuantSpec.parse(bits), quantizer=spec.quantizer)
+        found |= dict.fromkeys(_matching(names, pattern, "layer-bits"), own)
+    return found
+
+
+def _matching(names: Sequence[str], pattern: str, option: str) -> list[str]:
+    ends = {"first": names[:1], "last": names[-1:]}
+    matched = list(ends.get(pattern, [name for name in names if fnmatch(name, pattern)]))
+    if not matched:
+        raise unknown(f"layer of --{option}", pattern, [*ends, *names])
+    return matched
 
 
 def quantizers(model: nn.Module) -> Iterator[tuple[str, Quantizer]]:
@@ -82,7 +112,7 @@ def calibrate(
     For the rules see `Quantizer.calibrate`. Without quantizers nothing is run.
     """
     for weight, quantizer in latent_weights(model).values():
-        seen = Observer(tuple(quantizer.scale.shape))
+        seen = Observer(tuple(quantizer.scale.shape), whole=True)
         seen.add(weight)
         quantizer.calibrate(seen, rule, percentile)
     inputs = [quantizer for _, quantizer in quantizers(model) if quantizer.role == "input"]
@@ -120,15 +150,19 @@ def switched_off(model: nn.Module, roles: tuple[str, ...] = ("weight", "input"))
 
 @contextmanager
 def plain_gradients(model: nn.Module) -> Iterator[None]:
-    """Take the factors off the gradients of step sizes: derivatives of the loss, not of a training rule."""
-    changed = [q for _, q in quantizers(model) if q.scales_gradients]
+    """Derivatives of the loss, not of a training rule: plain straight-through gradients in every quantizer.
+
+    Factors on the gradients of step sizes are taken off, and a backward that is no gradient (`own_backward`)
+    gives place to the straight-through rule, without which a Hessian would not be symmetric.
+    """
+    changed = [q for _, q in quantizers(model) if not q.plain]
     for quantizer in changed:
-        quantizer.scales_gradients = False
+        quantizer.plain = True
     try:
         yield
     finally:
         for quantizer in changed:
-            quantizer.scales_gradients = True
+            quantizer.plain = False
 
 
 def rounded_once() -> Any:
@@ -140,14 +174,3 @@ def _quantize_input(layer: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
     quantizer = layer.input_quantizer
     assert isinstance(quantizer, Quantizer)
     return (quantizer(args[0]), *args[1:])
-
-
-def _kept(names: list[str], patterns: tuple[str, ...]) -> set[str]:
-    ends = {"first": {names[0]}, "last": {names[-1]}}
-    kept: set[str] = set()
-    for pattern in patterns:
-        matched = ends.get(pattern) or {name for name in names if fnmatch(name, pattern)}
-        if not matched:
-            raise UsageError(f"keep: expected 'first', 'last' or a pattern of layer names, got {pattern!r}")
-        kept |= matched
-    return kept

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from flatqat.quant._observe import Observer
-from flatqat.quant._ops import fake_quantize, from_codes, to_codes
+from flatqat.quant._ops import fake_quantize, from_codes, full_precision, to_codes
 
 Role = Literal["weight", "input"]
 Rule = Literal["own", "minmax", "mse", "percentile"]
@@ -21,9 +21,22 @@ class Quantizer(nn.Module):
     `scale` has shape `scale_shape`: () for one scale per tensor, (C, 1, ...) for one per output channel.
     `low` and `high` are the integer bounds; calibration of an input may move them (unsigned, affine).
     Subclasses say how the scale starts (`initialise`) and whether it learns (`learns_scale`).
+
+    Q(v) = `project(normalize(v))`: a differentiable map that is the identity here, then the grid. Where the
+    map changes the scale of v, `denormalize` undoes it; `carried_back(v)` is Q(v) in the scale of v.
+
+    Class attributes tell the engine more: `per_channel` whether a weight gets one grid a channel where the
+    spec allows it; `kept_with` the quantizer of the layers held at 8 bits, by name, if not this one;
+    `decayed` the names of parameters that weight decay acts on; `own_backward` that the backward is not that
+    of the plain straight-through rule, which takes its place while `plain` is true (for measuring).
     """
 
     learns_scale: ClassVar[bool] = False
+    learning_roles: ClassVar[tuple[Role, ...]] = ("weight", "input")
+    per_channel: ClassVar[bool] = True
+    kept_with: ClassVar[str | None] = None
+    decayed: ClassVar[tuple[str, ...]] = ()
+    own_backward: bool = False
     scale: Tensor
     bounds: Tensor
 
@@ -32,10 +45,10 @@ class Quantizer(nn.Module):
         self.bits, self.role = bits, role
         self.low, self.high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
         self.enabled = True
-        self.scales_gradients = True
+        self.plain = False
         self.observer: Observer | None = None
         scale = torch.ones(scale_shape)
-        if self.learns_scale:
+        if self.learns_scale and role in self.learning_roles:
             self.scale = nn.Parameter(scale)
         else:
             self.register_buffer("scale", scale)
@@ -54,33 +67,57 @@ class Quantizer(nn.Module):
         return v
 
     def quantize(self, v: Tensor) -> Tensor:
-        factor = self.grad_scale(v) if self.scales_gradients else 1.0
-        return fake_quantize(v, self.step_size, self.low, self.high, factor)
+        return self.project(self.normalize(full_precision(v)))
+
+    def normalize(self, v: Tensor) -> Tensor:
+        """The map before the grid: differentiable, rising."""
+        return v
+
+    def denormalize(self, u: Tensor, v: Tensor) -> Tensor:
+        """The inverse of `normalize`, with the constants that it took from `v`."""
+        return u
+
+    def project(self, u: Tensor) -> Tensor:
+        """The level of each normalized value, with the gradient that training uses."""
+        return fake_quantize(u, self.step_size, self.low, self.high, self.grad_factor(u))
 
     def codes(self, v: Tensor) -> Tensor:
-        """Integer codes of `v`, int32, in low .. high."""
-        return to_codes(v, self.step_size, self.low, self.high)
+        """Integer codes of `v`, int32, in low .. high; a larger code is a larger level."""
+        return to_codes(self.normalize(full_precision(v)), self.step_size, self.low, self.high)
 
     def dequantize(self, codes: Tensor) -> Tensor:
         return from_codes(codes, self.step_size)
 
     def inside(self, v: Tensor) -> Tensor:
         """Where `v` lies in the range of the grid, bounds included, as bool."""
-        ratio = v / self.step_size
+        ratio = self.normalize(full_precision(v)) / self.step_size
         within: Tensor = (ratio >= self.low) & (ratio <= self.high)
         return within
 
+    def carried_back(self, v: Tensor) -> Tensor:
+        """Q(v) in the scale of `v`: what a method may compare with `v` or put in its place."""
+        return self.denormalize(self(v), v) if self.enabled else v
+
     @property
-    def step_size(self) -> Tensor:
-        """The distance of two levels: |scale|, at least SMALLEST_SCALE.
+    def size(self) -> Tensor:
+        """|scale|, at least SMALLEST_SCALE.
 
         The gradient passes at the floor too, so that a channel of zeros can come back to life.
         """
         size = self.scale.abs()
         return size + (SMALLEST_SCALE - size).clamp_min(0).detach()
 
+    @property
+    def step_size(self) -> Tensor:
+        """The distance of two levels (their mean distance on a grid that is not uniform)."""
+        return self.size
+
+    def grad_factor(self, v: Tensor) -> float:
+        """`grad_scale(v)`, or 1 while the plain rule is in force."""
+        return 1.0 if self.plain else self.grad_scale(v)
+
     def grad_scale(self, v: Tensor) -> float:
-        """The factor on the gradient of the scale."""
+        """The factor on the gradient of what is learned."""
         return 1.0
 
     def initialise(self, seen: Observer) -> None:
@@ -93,6 +130,13 @@ class Quantizer(nn.Module):
 
     def set_scale(self, scale: Tensor) -> None:
         self.scale.data.copy_(scale.clamp_min(SMALLEST_SCALE))
+
+    def set_signed(self, signed: bool) -> None:
+        """Choose the bounds of an input that calibration saw negative, or never."""
+        if signed:
+            self.set_bounds(-(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1)
+        else:
+            self.set_bounds(0, 2**self.bits - 1)
 
     def set_bounds(self, low: int, high: int) -> None:
         self.low, self.high = low, high
@@ -107,10 +151,7 @@ class Quantizer(nn.Module):
         leaves out 100 − `percentile` percent of the values at each end.
         """
         if self.role == "input":
-            if bool((seen.low >= 0).all()):
-                self.set_bounds(0, 2**self.bits - 1)
-            else:
-                self.set_bounds(-(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1)
+            self.set_signed(not bool((seen.low >= 0).all()))
         if rule == "own":
             self.initialise(seen)
         elif rule == "minmax":
@@ -139,4 +180,4 @@ class Quantizer(nn.Module):
 
 def _read_bounds(module: nn.Module, _: Any) -> None:
     assert isinstance(module, Quantizer)
-    module.low, module.high = (int(bound) for bound in module.bounds)
+    module.set_bounds(*(int(bound) for bound in module.bounds))

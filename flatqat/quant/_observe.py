@@ -11,12 +11,12 @@ VALUES_PER_BATCH = 2**16
 class Observer:
     """Smallest, largest and mean absolute value, each of the scale's shape, and a sample of the values.
 
-    With one scale per tensor (`scale_shape == ()`) the sample is drawn at random, flat; with one per output
-    channel it is the whole tensor, which is then observed once (a weight).
+    With one scale per tensor (`scale_shape == ()`) the sample is drawn at random, flat. With one per output
+    channel, or if asked for, it is the `whole` tensor, which is then observed once (a weight).
     """
 
-    def __init__(self, scale_shape: tuple[int, ...]) -> None:
-        self.scale_shape = scale_shape
+    def __init__(self, scale_shape: tuple[int, ...], *, whole: bool = False) -> None:
+        self.scale_shape, self.whole = scale_shape, whole or bool(scale_shape)
         self._low: list[Tensor] = []
         self._high: list[Tensor] = []
         self._mean_abs: list[Tensor] = []
@@ -28,7 +28,7 @@ class Observer:
         self._low.append(v.amin(axes).view(self.scale_shape))
         self._high.append(v.amax(axes).view(self.scale_shape))
         self._mean_abs.append(v.abs().mean(axes).view(self.scale_shape))
-        self._values.append(v if self.scale_shape else _sample(v.flatten()))
+        self._values.append(v if self.whole else _sample(v.flatten()))
 
     @property
     def seen_any(self) -> bool:
@@ -63,6 +63,10 @@ class Observer:
     def reduce(self, v: Tensor) -> Tensor:
         """Mean over all that shares a scale."""
         return v.mean(self._axes(v)).view(self.scale_shape)
+
+    def std(self) -> Tensor:
+        """Standard deviation of the values that share a scale."""
+        return self.values.std(self._axes(self.values), correction=0).view(self.scale_shape)
 
     def _axes(self, v: Tensor) -> tuple[int, ...]:
         return tuple(range(1 if self.scale_shape else 0, v.ndim))

@@ -1,5 +1,6 @@
-"""The one rounding operation of every uniform quantizer, with a backward of its own."""
+"""Rounding with a backward of its own: what all quantizers are made of."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,25 +9,67 @@ from torch import Tensor
 LOW_PRECISION = (torch.bfloat16, torch.float16)
 
 
-def fake_quantize(v: Tensor, scale: Tensor, low: int, high: int, grad_scale: float = 1.0) -> Tensor:
-    """v̂ = s · clip(round(v / s), low, high), with the straight-through gradient of LSQ.
+def full_precision(v: Tensor) -> Tensor:
+    """`v`, in float32 if it came in half precision: codes are decided there."""
+    return v.float() if v.dtype in LOW_PRECISION else v
 
-    ∂v̂/∂v = 1 where low ≤ v/s ≤ high (bounds included), else 0;
-    ∂v̂/∂s = round(v/s) − v/s inside, `low` or `high` outside, times `grad_scale`.
+
+def fake_quantize(
+    v: Tensor, scale: Tensor, low: int, high: int, grad_scale: float = 1.0, offset: Tensor | None = None
+) -> Tensor:
+    """v̂ = s · clip(round((v − β) / s), low, high) + β, with the straight-through gradient of LSQ and LSQ+.
+
+    With r = (v − β) / s: ∂v̂/∂v = 1 where low ≤ r ≤ high (bounds included), else 0;
+    ∂v̂/∂s = round(r) − r inside, `low` or `high` outside; ∂v̂/∂β = 0 inside, 1 outside. The last two are
+    multiplied by `grad_scale`. Without `offset` β = 0.
 
     The bound is part of the range by definition here, not by what `torch.clamp` happens to do: its
     subgradient there differs between torch releases, and every saturated code sits exactly on the bound.
-    The mask and the rounding residual are constants of the backward, so that second derivatives are those
-    of the surrogate v̂ = s · (clip(v/s) + r) with r fixed.
 
-    `v` has any shape, `scale` broadcasts against it; rounding is half to even. Half-precision input is
-    quantized in float32. Source: Esser et al. 2020 (LSQ), equations 1 to 3.
+    `v` has any shape, `scale` and `offset` broadcast against it; rounding is half to even. Half-precision
+    input is quantized in float32. Source: Esser et al. 2020 (LSQ), equations 1 to 3; Bhalgat et al. 2020
+    (LSQ+).
     """
-    if v.dtype in LOW_PRECISION:
-        v = v.float()
+    v = full_precision(v)
     if not torch.is_grad_enabled():  # nothing to keep for a backward: one tensor instead of four
-        return (v / scale).clamp_(low, high).round_().mul_(scale)
-    result: Tensor = _FakeQuantize.apply(v, scale, low, high, grad_scale)
+        ratio = v / scale if offset is None else (v - offset).div_(scale)
+        value = ratio.clamp_(low, high).round_().mul_(scale)
+        return value if offset is None else value.add_(offset)
+    with torch.no_grad():
+        ratio = v / scale if offset is None else (v - offset).div_(scale)
+        clipped = ratio.clamp(low, high)
+        inside = clipped == ratio
+        codes = clipped.round_()
+        learned = []
+        if scale.requires_grad:  # in place: memory traffic is what this costs
+            learned.append((scale, ratio.mul_(inside).neg_().add_(codes)))
+        if offset is not None and offset.requires_grad:
+            learned.append((offset, ~inside))
+        value = codes.mul_(scale) if offset is None else codes.mul_(scale).add_(offset)
+    return surrogate(value, v, inside, learned, grad_scale)
+
+
+def surrogate(
+    value: Tensor,
+    v: Tensor,
+    inside: Tensor | None,
+    learned: Sequence[tuple[Tensor, Tensor]] = (),
+    grad_scale: float = 1.0,
+) -> Tensor:
+    """`value`, with derivatives that are given: ∂/∂v = `inside` (None: 1), ∂/∂p = `grad_scale` · slope for
+    every pair (p, slope) of `learned`.
+
+    `inside` and the slopes are constants of the backward, which is linear in the upstream gradient: second
+    derivatives are those of a function that is linear in v and in every p.
+    """
+    slopes = [slope for _, slope in learned]
+    result: Tensor = _Surrogate.apply((value, inside, slopes, grad_scale), v, *(p for p, _ in learned))
+    return result
+
+
+def scale_gradient(p: Tensor, factor: float) -> Tensor:
+    """`p` itself, to the bit, with its gradient multiplied by `factor`."""
+    result: Tensor = _ScaleGradient.apply(p, factor)
     return result
 
 
@@ -40,23 +83,33 @@ def from_codes(codes: Tensor, scale: Tensor) -> Tensor:
     return codes.to(scale.dtype) * scale
 
 
-class _FakeQuantize(torch.autograd.Function):
+class _Surrogate(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, v: Tensor, scale: Tensor, low: int, high: int, grad_scale: float) -> Tensor:
-        ratio = v / scale
-        clipped = ratio.clamp(low, high)
-        inside = clipped == ratio
-        codes = clipped.round_()
-        slope = None
-        if ctx.needs_input_grad[1]:  # in place: memory traffic is what this costs
-            slope = ratio.mul_(inside).neg_().add_(codes)
-        ctx.save_for_backward(inside, slope)
-        ctx.scale_shape, ctx.grad_scale = scale.shape, grad_scale
-        return codes.mul_(scale)
+    def forward(ctx: Any, given: tuple[Any, ...], v: Tensor, *params: Tensor) -> Tensor:
+        value, inside, slopes, ctx.grad_scale = given
+        ctx.save_for_backward(inside, *slopes)
+        ctx.shapes = [p.shape for p in params]
+        result: Tensor = value
+        return result
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
-        inside, slope = ctx.saved_tensors
-        grad_scale = None if slope is None else (grad * slope).sum_to_size(ctx.scale_shape) * ctx.grad_scale
-        return grad * inside, grad_scale, None, None, None
+        inside, *slopes = ctx.saved_tensors
+        on_v = grad if inside is None else grad * inside
+        on_params = [
+            (grad * slope).sum_to_size(shape) * ctx.grad_scale
+            for slope, shape in zip(slopes, ctx.shapes, strict=True)
+        ]
+        return (None, on_v, *on_params)
+
+
+class _ScaleGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, p: Tensor, factor: float) -> Tensor:
+        ctx.factor = factor
+        return p.view_as(p)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return grads[0] * ctx.factor, None

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat.data.cifar_sets import Cifar
-from flatqat.spec import Budget, Finding, Suite
+from flatqat.spec import Budget
+from flatqat.suite import Finding, Suite
 from flatqat.suites._corruptions import live, shifts
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat.data.corruptions.names import NAMES, SEVERITIES, Table
-from flatqat.spec import Shift
+from flatqat.suite import Shift
 
 if TYPE_CHECKING:
     from flatqat.data.images import ImageData

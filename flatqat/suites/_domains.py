@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat.data.layouts.domains import DomainSet, Part
-from flatqat.spec import Budget, Finding, Frame, Shift, Suite
+from flatqat.spec import Budget, Frame
+from flatqat.suite import Finding, Shift, Suite
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flatqat.data.imagenet.classes import COUNT
-from flatqat.spec import Budget, Frame, Suite
+from flatqat.spec import Budget, Frame
+from flatqat.suite import Suite
 
 if TYPE_CHECKING:
     from flatqat.data.images import ImageData, View

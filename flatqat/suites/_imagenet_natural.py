@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat.data.imagenet.names import NaturalSet
-from flatqat.spec import Finding, Shift, Suite
+from flatqat.suite import Finding, Shift, Suite
 from flatqat.suites import _imagenet
 
 if TYPE_CHECKING:

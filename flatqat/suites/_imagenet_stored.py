@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flatqat.data.imagenet.names import CorruptedSet
-from flatqat.spec import Finding, Frame, Suite
+from flatqat.spec import Frame
+from flatqat.suite import Finding, Suite
 from flatqat.suites import _imagenet
 from flatqat.suites._corruptions import EXTRA, shifts
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flatqat.spec import Budget, Finding, Suite
+from flatqat.spec import Budget
+from flatqat.suite import Finding, Suite
 from flatqat.suites._corruptions import live, shifts
 
 if TYPE_CHECKING:

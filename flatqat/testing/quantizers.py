@@ -1,18 +1,21 @@
 """What every quantizer has to keep."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from functools import lru_cache
+from itertools import product
 
 import torch
 from torch import Tensor
 
-from flatqat.quant._base import Quantizer, Role
+from flatqat.quant._base import Quantizer, Role, Rule
 from flatqat.quant._observe import Observer
 
 
 def quantizer_is_idempotent(quantizer: type[Quantizer]) -> None:
-    """Quantizing twice is quantizing once."""
+    """What lies on the grid stays: q(q(v)) == q(v), after `normalize` if the quantizer has one."""
     for q, v in _calibrated(quantizer):
-        assert torch.equal(q(q(v)), q(v)), f"expected q(q(v)) == q(v), got another tensor for {q}"
+        assert torch.equal(q.project(q(v)), q(v)), f"expected levels that stay, got others for {q}"
 
 
 def quantizer_is_monotone(quantizer: type[Quantizer]) -> None:
@@ -32,20 +35,68 @@ def quantizer_has_few_levels(quantizer: type[Quantizer]) -> None:
 
 
 def quantizer_equals_real_quantization(quantizer: type[Quantizer]) -> None:
-    """Fake quantization equals dequantize(codes(v)), to the bit."""
+    """Fake quantization equals dequantize(codes(v)), to the bit, and codes lie in low .. high."""
     for q, v in _calibrated(quantizer):
-        assert torch.equal(q(v), q.dequantize(q.codes(v))), (
-            f"expected equal tensors, got a difference for {q}"
-        )
+        codes = q.codes(v)
+        assert torch.equal(q(v), q.dequantize(codes)), f"expected equal tensors, got a difference for {q}"
+        assert codes.dtype == torch.int32, f"expected int32 codes, got {codes.dtype} for {q}"
+        assert torch.equal(codes.clamp(q.low, q.high), codes), f"expected codes within bounds for {q}"
+
+
+def quantizer_takes_half_precision(quantizer: type[Quantizer]) -> None:
+    """Half-precision input is quantized in float32."""
+    for q, v in _calibrated(quantizer):
+        for low in (v.bfloat16(), v.half()):
+            assert q(low).dtype == torch.float32, f"expected float32, got {q(low).dtype} for {q}"
+            assert torch.equal(q(low), q(low.float())), f"expected the codes of float32, got others for {q}"
+            assert torch.equal(q(low), q.dequantize(q.codes(low))), (
+                f"expected equal tensors, got a difference for {low.dtype} and {q}"
+            )
+
+
+def quantizer_keeps_nan(quantizer: type[Quantizer]) -> None:
+    """What is not a number stays that: a network that diverged must not look healthy."""
+    for q, v in _calibrated(quantizer):
+        spoilt = v.index_fill(1, torch.tensor([3]), torch.nan)
+        assert q(spoilt)[:, 3].isnan().all(), f"expected NaN for NaN, got numbers for {q}"
+        with torch.no_grad():
+            assert q(spoilt)[:, 3].isnan().all(), f"expected NaN for NaN, got numbers for {q}"
 
 
 def quantizer_passes_gradients(quantizer: type[Quantizer]) -> None:
     """The gradient of the input is finite, and not zero within the range."""
     for q, v in _calibrated(quantizer):
-        leaf = v.clone().requires_grad_()
-        (grad,) = torch.autograd.grad(q(leaf).sum(), leaf)
+        leaf, upstream = v.clone().requires_grad_(), _like(v, seed=1)
+        (grad,) = torch.autograd.grad(q(leaf), leaf, upstream)
         assert grad.isfinite().all(), f"expected finite gradients, got others for {q}"
         assert (grad[q.inside(v)] != 0).all(), f"expected gradients within the range, got zeros for {q}"
+
+
+def quantizer_gives_the_same_values_with_gradients(quantizer: type[Quantizer]) -> None:
+    """Values are the same with and without gradients, and while flatness is measured."""
+    for q, v in _calibrated(quantizer):
+        leaf = v.clone().requires_grad_()
+        trained = q(leaf).detach()
+        q.plain = True
+        measured = q(leaf).detach()
+        with torch.no_grad():
+            assert torch.equal(trained, q(v)), f"expected the same values without gradients for {q}"
+        assert torch.equal(trained, measured), f"expected the same values in measuring for {q}"
+
+
+def quantizer_has_symmetric_curvature(quantizer: type[Quantizer]) -> None:
+    """Hessians through it are symmetric while flatness is measured."""
+    for q, v in _calibrated(quantizer):
+        q.double().plain = True
+        tensors = [v.double().requires_grad_(), *q.parameters()]
+        x = q(tensors[0])
+        loss = (_like(x, seed=1) * x.sin()).sum() + (_like(x, seed=2) * x).sum().square() / x.numel()
+        left, right = ([_like(t, seed=seed) for t in tensors] for seed in (3, 4))
+        gradients = torch.autograd.grad(loss, tensors, create_graph=True)
+        one, other = _second(gradients, tensors, left, right), _second(gradients, tensors, right, left)
+        assert abs(one - other) <= 1e-9 * max(1, abs(one)), (  # sums of a few hundred terms in float64
+            f"expected u'Hv == v'Hu, got {one} and {other} for {q}"
+        )
 
 
 def quantizer_state_is_complete(quantizer: type[Quantizer]) -> None:
@@ -54,6 +105,7 @@ def quantizer_state_is_complete(quantizer: type[Quantizer]) -> None:
         fresh = quantizer(bits=q.bits, role=q.role, scale_shape=tuple(q.scale.shape))
         fresh.load_state_dict(q.state_dict())
         assert torch.equal(q(v), fresh(v)), f"expected the same output after loading, got another for {q}"
+        assert (fresh.low, fresh.high) == (q.low, q.high), f"expected the bounds to be loaded for {q}"
 
 
 CHECKS = [
@@ -61,15 +113,27 @@ CHECKS = [
     quantizer_is_monotone,
     quantizer_has_few_levels,
     quantizer_equals_real_quantization,
+    quantizer_takes_half_precision,
+    quantizer_keeps_nan,
     quantizer_passes_gradients,
+    quantizer_gives_the_same_values_with_gradients,
+    quantizer_has_symmetric_curvature,
     quantizer_state_is_complete,
 ]
 
 
 def _calibrated(quantizer: type[Quantizer]) -> Iterator[tuple[Quantizer, Tensor]]:
-    """Quantizers of every width, for a weight per channel and per tensor, and for inputs of either sign."""
+    for q, values in _examples(quantizer):  # type: ignore[arg-type]  # classes are hashable
+        yield deepcopy(q), values
+
+
+@lru_cache
+def _examples(quantizer: type[Quantizer]) -> list[tuple[Quantizer, Tensor]]:
+    """Quantizers of every width, for a weight per channel and per tensor, and for inputs of either sign, each
+    calibrated by every rule."""
     generator = torch.Generator().manual_seed(0)
-    for bits in (2, 3, 4, 8):
+    found = []
+    for bits in (2, 3, 4, 5, 8):
         weight, signed = torch.randn(6, 40, generator=generator), torch.randn(6, 40, generator=generator)
         cases: list[tuple[Role, tuple[int, ...], Tensor]] = [
             ("weight", (6, 1), weight),
@@ -77,9 +141,24 @@ def _calibrated(quantizer: type[Quantizer]) -> Iterator[tuple[Quantizer, Tensor]
             ("input", (), signed),
             ("input", (), signed.relu()),
         ]
-        for role, scale_shape, values in cases:
+        rules: tuple[Rule, ...] = ("own", "minmax", "mse", "percentile")
+        for (role, scale_shape, values), rule in product(cases, rules):
             q = quantizer(bits=bits, role=role, scale_shape=scale_shape)
             seen = Observer(scale_shape)
             seen.add(values)
-            q.calibrate(seen)
-            yield q.eval(), values
+            q.calibrate(seen, rule)
+            found.append((q.eval(), values))
+    return found
+
+
+def _second(
+    gradients: Sequence[Tensor], tensors: Sequence[Tensor], u: Sequence[Tensor], v: Sequence[Tensor]
+) -> float:
+    """u'Hv, H being the derivative of the gradients."""
+    slope = torch.stack([(g * t).sum() for g, t in zip(gradients, v, strict=True)]).sum()
+    products = torch.autograd.grad(slope, tensors, retain_graph=True, allow_unused=True)
+    return sum(float((h * t).sum()) for h, t in zip(products, u, strict=True) if h is not None)
+
+
+def _like(v: Tensor, *, seed: int) -> Tensor:
+    return torch.randn(v.shape, dtype=v.dtype, generator=torch.Generator().manual_seed(seed))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from flatqat.spec import Suite
+from flatqat.suite import Suite
 
 
 def suite_starts_with_id(suite: Suite) -> None:

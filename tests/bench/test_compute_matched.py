@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from flatqat import registry
-from flatqat.bench.plan import Request, make_plan
+from flatqat.bench.plan import make_plan
 from flatqat.bench.progress import Progress
 from flatqat.bench.report import render
+from flatqat.bench.request import Request
 from flatqat.bench.run import run
 from flatqat.bench.store import Store
 from flatqat.bench.tables import by_method, by_shift, sections

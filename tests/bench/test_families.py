@@ -9,9 +9,10 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.families import by_domain, merged
-from flatqat.bench.plan import Request, make_plan
+from flatqat.bench.plan import make_plan
 from flatqat.bench.progress import Progress
 from flatqat.bench.report import load, render
+from flatqat.bench.request import Request
 from flatqat.bench.run import run
 from flatqat.bench.store import Store
 from flatqat.bench.tables import sections

@@ -8,13 +8,15 @@ import pytest
 import torch
 
 from flatqat import registry
-from flatqat.bench.plan import Request, make_plan
+from flatqat.bench.plan import make_plan
 from flatqat.bench.progress import Progress
+from flatqat.bench.request import Request
 from flatqat.bench.run import run
+from flatqat.bench.tables import protocol_line
 from flatqat.bench.verify import _fingerprint
 from flatqat.data.imagenet.names import IMAGENET_C, IMAGENET_V2
 from flatqat.data.images import ImageData
-from flatqat.spec import Suite
+from flatqat.suite import Suite
 
 from ..data.imagenet import imagenet_files as files  # noqa: TID252
 
@@ -107,6 +109,8 @@ def test_without_training_images_nothing_is_trained(tmp_path):
     assert records["ptq"].train["steps"] == 0
     assert records["qat"].reason.startswith("no training images: expected ")
     assert set(records["ptq"].scores) == {"val", "id", "matched-frequency", "top-images"}
+    assert "no training images" in records["ptq"].protocol["in_part"]
+    assert "; no training images; " in protocol_line([records["ptq"]])
 
 
 def test_corrupted_images_are_never_cut_as_a_model_asks(tmp_path):

@@ -6,11 +6,16 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from flatqat.bench.measure import RADII, flatness_batches, flatness_of, moved_params
+from flatqat import registry
+from flatqat.bench.estimators import RADII
+from flatqat.bench.measure import flatness_of
+from flatqat.bench.point import flatness_batches, moved_params
 from flatqat.data.images import ImageData
 from flatqat.methods._base import Setup
 from flatqat.methods.qat import QAT
-from flatqat.quant._apply import latent_weights, quantize_, quantizers
+from flatqat.quant._apply import calibrate, latent_weights, quantize_, quantizers
+from flatqat.quant.ewgs import EWGS
+from flatqat.quant.lsqplus import LSQPlus
 from flatqat.spec import Budget, Cell, Frame, QuantSpec
 
 CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="3", budget="b", seed=0)
@@ -77,7 +82,7 @@ def deployed(net: nn.Module) -> nn.Module:
     return plain
 
 
-@pytest.mark.parametrize("bits", ["fp", "3", "w4a32"])
+@pytest.mark.parametrize("bits", ["fp", "3", "w4a32", "3@dorefa", "3@apot", "3@n2uq"])
 def test_the_quantized_space_is_the_deployed_point(bits):
     """Inputs in floating point: exactly the Hessian of a plain network at Q(w), off by residual² alone."""
     net = trained(bits)
@@ -137,6 +142,52 @@ def test_the_scale_space_moves_step_sizes_alone():
     assert found["lambda_max"]["value"] != 0
 
 
+@pytest.mark.parametrize(
+    ("quantizer", "learned"), [("lsqplus", {"scale", "offset"}), ("n2uq", {"scale", "start", "widths"})]
+)
+def test_the_scale_space_moves_all_that_quantizers_learn(quantizer, learned):
+    net = trained(f"3@{quantizer}")
+    names = set(moved_params(net, "scale"))
+    assert {name.rpartition(".")[2] for name in names} == learned
+    assert not names & set(moved_params(net, "latent"))
+    assert len(names) + len(moved_params(net, "latent")) == len(list(net.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "space", "acts", "swapped"),
+    [
+        ("lsq", "latent", True, False),
+        ("ewgs", "latent", False, True),
+        ("ewgs", "quantized", True, True),
+        ("ewgs", "quantized", False, False),
+        ("n2uq", "quantized", True, False),
+        ("n2uq", "latent", True, True),
+    ],
+)
+def test_a_backward_that_is_no_gradient_is_swapped_and_the_record_says_so(quantizer, space, acts, swapped):
+    """EWGS everywhere, N2UQ for weights, as far as those quantizers are in the loop."""
+    found = flatness_of(trained(f"3@{quantizer}"), [data()], CELL, space=space, acts=acts, draws=2)
+    assert found.get("backward") == ("straight-through" if swapped else None)
+
+
+def test_curvature_of_ewgs_is_that_of_lsqplus():
+    """The same grids, so the same straight-through Hessian: EWGS's own backward takes no part."""
+    tops = []
+    for quantizer in (EWGS, LSQPlus):
+
+        class Affine(quantizer):
+            offset_roles, per_channel, delta = ("weight", "input"), False, 0.5
+
+        net = plain_network()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(registry, "load", lambda kind, name, q=Affine: q)
+            quantize_(net, QuantSpec.parse("3"))
+        calibrate(net.double(), [data()[0]], "minmax")
+        tops.append(flatness_of(net.eval(), [data()], CELL, space="latent", draws=2)["lambda_max"])
+    assert tops[0] == tops[1]
+    assert tops[0]["residual"] < 1e-3
+
+
 def test_three_radii_rise_with_the_radius():
     found = flatness_of(trained("3"), [data()], CELL, draws=4)
     values = [found["sharpness_avg"][str(radius)]["value"] for radius in RADII]
@@ -161,3 +212,11 @@ def test_batches_are_the_same_for_every_method_and_of_equal_size():
     )
     assert [len(y) for _, y in first] == [256, 256]
     assert all(torch.equal(a, b) for (a, _), (b, _) in zip(first, second, strict=True))
+
+
+def test_large_images_come_in_smaller_chunks():
+    """A network of any depth keeps as many activations a value: 40 of 224 pixels as 2 chunks of 16."""
+    images = torch.zeros(40, 3, 224, 224, dtype=torch.uint8)
+    wrapped = ImageData.in_memory(images, torch.zeros(40, dtype=torch.long), classes=1, source="test")
+    found = flatness_batches(CELL, wrapped, 40, "cpu", frame=Frame())
+    assert [len(y) for _, y in found] == [16, 16]

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from flatqat.bench.measure import RHO_ASAM, RHO_SAM, flatness_of
+from flatqat.bench.estimators import RHO_ASAM, RHO_SAM
+from flatqat.bench.measure import flatness_of
 from flatqat.quant._apply import latent_weights, quantizers
 
 from .test_measure import CELL, data, dense_top, deployed, trained

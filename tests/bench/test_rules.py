@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from flatqat.bench import train
-from flatqat.bench.plan import Request, make_plan
+from flatqat.bench import estimate, train
+from flatqat.bench.plan import make_plan
 from flatqat.bench.progress import Progress
+from flatqat.bench.request import Request
 from flatqat.bench.run import run
 from flatqat.bench.store import Store
 from flatqat.bench.tables import by_method, sections
@@ -60,3 +61,19 @@ def test_what_a_rule_logs_is_kept_in_the_record(tmp_path):
     assert len(swad.train["method"]["val_loss"]) == 3  # after 5, 10 and 12 steps
     assert swad.scores["noise/2"]["nll"] != qat.scores["noise/2"]["nll"]
     assert "method" not in qat.train
+
+
+def test_the_estimate_counts_a_hessian_product_as_two_passes_whatever_the_rule(tmp_path, monkeypatch):
+    """A step of two passes takes twice as long to train with, and as long to measure."""
+    seconds = {}
+    for name, step in (("qat", 1.0), ("sam", 2.0)):
+        monkeypatch.setattr(estimate, "_time", lambda *_, step=step: (step, 0.0))
+        jobs = plan(tmp_path, methods=(name,)).scored()
+        for flatness in (False, True):
+            request = Request(suites=("toy",), methods=(name,), bits=("3",), flatness=flatness)
+            seconds[name, flatness] = estimate.estimate(jobs, request, CPU)
+    assert seconds["qat", False] == 12
+    assert seconds["sam", False] == 24
+    images_in_batches = 32 / 32
+    products = images_in_batches * 2 * estimate.ITERATIONS
+    assert seconds["qat", True] - 12 == seconds["sam", True] - 24 == products

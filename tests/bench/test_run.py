@@ -14,9 +14,10 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.batches import training_batches
-from flatqat.bench.plan import Request, make_plan
+from flatqat.bench.plan import make_plan
 from flatqat.bench.progress import Progress
 from flatqat.bench.report import render
+from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
 from flatqat.bench.run import missing, run
 from flatqat.bench.store import Store
@@ -224,7 +225,7 @@ def test_an_operation_without_second_derivative_costs_lambda_max_alone(tmp_path,
     def fail(*args, **kwargs):
         raise RuntimeError("derivative for aten::hardsigmoid_backward is not implemented")
 
-    monkeypatch.setattr("flatqat.bench.measure.top_eigenvalue", fail)
+    monkeypatch.setattr("flatqat.bench.estimators.top_eigenvalue", fail)
     (record,) = go(tmp_path, methods=("fp",))
     measured = record.flatness["quantized"]
     assert measured["lambda_max"]["value"] is None

@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 
 from flatqat import registry
 from flatqat.bench.batches import training_batches
-from flatqat.bench.plan import Request, make_plan
+from flatqat.bench.plan import make_plan
 from flatqat.bench.progress import Progress
+from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
 from flatqat.bench.run import run
 from flatqat.bench.select import Selection

@@ -5,8 +5,9 @@ import importlib.util
 import pytest
 import torch
 
-from flatqat.bench.plan import Request, make_plan
+from flatqat.bench.plan import make_plan
 from flatqat.bench.progress import Progress
+from flatqat.bench.request import Request
 from flatqat.bench.run import run
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # timm warns of itself at import

@@ -1,6 +1,7 @@
 """A suite of a few hundred made-up images, small enough to run the whole benchmark in seconds."""
 
-from flatqat.spec import Budget, Finding, Shift, Suite
+from flatqat.spec import Budget
+from flatqat.suite import Finding, Shift, Suite
 
 CLASSES, TRAIN, TEST = 4, 256, 96
 

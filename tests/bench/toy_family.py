@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from flatqat.spec import Budget, Finding, Shift, Suite
+from flatqat.spec import Budget
+from flatqat.suite import Finding, Shift, Suite
 
 CLASSES, IMAGES = 4, 120
 SHADES = {"dark": -25, "plain": 0, "light": 25}

@@ -13,7 +13,7 @@ from flatqat.data.domains import load
 from flatqat.data.domains_verify import verify
 from flatqat.data.layouts.domains import DomainSet, read
 from flatqat.errors import DataError
-from flatqat.spec import Finding
+from flatqat.suite import Finding
 
 from . import domain_files
 

@@ -8,7 +8,7 @@ from flatqat.flatness._params import Loss, Params, flatten, unflatten
 
 
 class SmallNet:
-    """conv - BN - ReLU twice, then linear: 199 parameters, BatchNorm in eval mode, 12 fixed examples."""
+    """conv - BN - ReLU twice, then linear: 196 parameters, BatchNorm in eval mode, 12 fixed examples."""
 
     def __init__(self, dtype: torch.dtype = torch.float64) -> None:
         with torch.random.fork_rng(devices=[]):

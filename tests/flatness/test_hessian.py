@@ -75,7 +75,7 @@ def test_conv_net_against_the_dense_hessian(
     got = top_eigenvalue(toy.chunks(12), toy.params, iterations=60)
     assert got.value == pytest.approx(float(spectrum[-1]), rel=rel)
     assert got.converged
-    assert got.iterations <= 30  # and not all of the 199 dimensions
+    assert got.iterations <= 30  # and not all of the 196 dimensions
     assert got.smallest is not None
     assert got.smallest >= float(spectrum[0]) * (1 + rel)  # a bound from above of a negative number
     assert spectrum[0] < 0

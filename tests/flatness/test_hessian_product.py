@@ -16,7 +16,7 @@ def probe(params: Params, seed: int = 1) -> Tensor:
     return flatten(gaussian(params, torch.Generator().manual_seed(seed)))
 
 
-# float64: 199 terms of 1e-16 each; float32: the same at 1e-7, in a net with two BatchNorms.
+# float64: 196 terms of 1e-16 each; float32: the same at 1e-7, in a net with two BatchNorms.
 @pytest.mark.parametrize(("net", "tolerance"), [("net64", 1e-12), ("net32", 1e-4)])
 @pytest.mark.parametrize("size", [12, 4])
 def test_product_equals_the_dense_hessian(

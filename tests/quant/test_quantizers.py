@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from flatqat import registry, testing
+from flatqat.quant._apply import calibrate, quantize_, quantizers
 from flatqat.quant._observe import Observer
 from flatqat.quant.lsq import LSQ
 from flatqat.quant.minmax import MinMax
+from flatqat.spec import QuantSpec
 
 
 def observed(*tensors: torch.Tensor, scale_shape: tuple[int, ...] = ()) -> Observer:
@@ -82,6 +84,45 @@ def test_minmax_weights_are_symmetric_per_channel():
 
 def test_minmax_scale_does_not_learn():
     assert not list(MinMax(bits=4, role="weight").parameters())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("bits", [2, 4])
+@pytest.mark.parametrize("name", registry.names(registry.QUANTIZERS))
+@pytest.mark.parametrize(("role", "signed"), [("weight", True), ("input", True), ("input", False)])
+def test_every_grid_starts_from_the_range_asked_for(name, role, signed, bits):
+    """`minmax` reaches the largest value, `mse` is nowhere farther off than `minmax`, both in the normalized
+    scale where there is one. Weights of dorefa and pact have a range of their own: nothing to set."""
+    v = torch.randn(3000, generator=torch.Generator().manual_seed(bits)) ** 3
+    v = v if signed else v.abs()
+    errors = {}
+    for rule in ("minmax", "mse"):
+        q = registry.load(registry.QUANTIZERS, name)(bits=bits, role=role)
+        seen = Observer((), whole=True)
+        seen.add(v)
+        q.calibrate(seen, rule)
+        errors[rule] = (q(v) - q.normalize(v)).square().mean().item()
+        if rule == "minmax":
+            top = q.dequantize(q.codes(v)).abs().max().item()
+            assert top == pytest.approx(q.normalize(v).abs().max().item(), rel=0.6 / 2 ** (bits - 1))
+    if role == "weight" and name in ("dorefa", "pact"):
+        assert errors["mse"] == errors["minmax"]
+    elif name in ("apot", "pot") and bits > 2:  # levels as dense around zero as the values are
+        assert errors["mse"] <= errors["minmax"]
+    else:
+        assert errors["mse"] < 0.9 * errors["minmax"], "a heavy tail costs less clipped than covered"
+
+
+def test_normalized_weights_are_calibrated_on_all_of_them():
+    """More than a sample holds: the largest of 100,000 sets the range."""
+    w = torch.randn(100_000, generator=torch.Generator().manual_seed(0))
+    w[77_777] = 40.0
+    layer = torch.nn.Sequential(torch.nn.Linear(100, 1000, bias=False))
+    layer[0].weight.data.copy_(w.view(1000, 100))
+    quantize_(layer, QuantSpec.parse("w4@apot", keep="none"))
+    calibrate(layer, [], "minmax")
+    (q,) = (q for _, q in quantizers(layer))
+    assert q.scale.item() == pytest.approx(((40 - w.mean()) / w.std()).item(), rel=1e-4)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ import torch
 from flatqat import registry
 from flatqat.data.corruptions.names import NAMES
 from flatqat.data.images import ImageData
-from flatqat.spec import Shift, Suite
+from flatqat.suite import Shift, Suite
 from flatqat.testing import suites as suite_checks
 
 CIFAR = ("cifar10-c", "cifar10-c-live", "cifar100-c", "cifar100-c-live")

@@ -11,15 +11,17 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.families import by_domain, merged
-from flatqat.bench.plan import Request, make_plan, members
+from flatqat.bench.plan import make_plan, members
 from flatqat.bench.progress import Progress
+from flatqat.bench.request import Request
 from flatqat.bench.run import run
 from flatqat.bench.store import Store
 from flatqat.bench.tables import sections
 from flatqat.data.frames import cut
 from flatqat.errors import UsageError
 from flatqat.models._base import build
-from flatqat.spec import Frame, Suite
+from flatqat.spec import Frame
+from flatqat.suite import Suite
 from flatqat.testing import suites as suite_checks
 
 from ..data import domain_files  # noqa: TID252 (the same files in the layout of their originals)

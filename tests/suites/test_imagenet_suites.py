@@ -20,7 +20,8 @@ from flatqat.data.imagenet.names import (
 )
 from flatqat.metrics.effective import LINES
 from flatqat.metrics.mce import NORMALIZERS
-from flatqat.spec import Frame, Shift, Suite
+from flatqat.spec import Frame
+from flatqat.suite import Shift, Suite
 from flatqat.testing import suites as suite_checks
 
 from ..data.imagenet import imagenet_files as files  # noqa: TID252

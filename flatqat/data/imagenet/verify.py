@@ -12,7 +12,7 @@ from flatqat.data.imagenet.files import SHOWN, Images
 from flatqat.data.imagenet.names import EACH, TRAIN, VAL
 from flatqat.data.imagenet.whole import check_decode, check_whole
 from flatqat.data.roots import data_root
-from flatqat.spec import Finding
+from flatqat.suite import Finding
 
 MOST_WHOLE = 60_000  # files: every one of every set but the largest
 DECODED = 32

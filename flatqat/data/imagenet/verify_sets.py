@@ -8,7 +8,7 @@ from flatqat.data.findings import look
 from flatqat.data.imagenet import classes, corrupted, natural, verify
 from flatqat.data.imagenet.names import SIDE, VAL, CorruptedSet, NaturalSet
 from flatqat.data.imagenet.whole import check_decode, check_whole
-from flatqat.spec import Finding
+from flatqat.suite import Finding
 
 WHOLE, DECODED = 64, 4  # images of every corruption at every severity
 

@@ -11,7 +11,7 @@ from flatqat.data.imagenet import classes, names, verify
 from flatqat.data.imagenet.files import Images, in_class_folders
 from flatqat.data.imagenet.whole import check_whole, spread
 from flatqat.errors import DataError
-from flatqat.spec import Finding
+from flatqat.suite import Finding
 
 from . import imagenet_files as files
 

@@ -1,0 +1,89 @@
+"""`flatqat flatness` and `flatqat audit`: look again at a stored cell."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flatqat.cli_bench import CellName, DataRoot, Device, Plugin, Results, Threads, add_plugins, split
+
+
+def flatness(
+    cell: CellName,
+    results: Results = Path("results"),
+    data_root: DataRoot = None,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Any of lambda_max, trace, density, sharpness, apgd, flips, scale.  "
+            "[default: lambda_max,sharpness, as `bench run` stores; nothing else beside --landscape]",
+        ),
+    ] = None,
+    landscape: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Draw the loss on a plane through the weights: .png, .svg, .csv, .json."
+        ),
+    ] = None,
+    grid: Annotated[int, typer.Option(metavar="N", help="Points a side of the landscape, odd.")] = 21,
+    span: Annotated[
+        float, typer.Option(metavar="X", help="How far the landscape goes, in norms of each filter.")
+    ] = 1.0,
+    space: Annotated[
+        str, typer.Option(metavar="NAME", help="Which weights move: quantized, latent or scale.")
+    ] = "quantized",
+    acts: Annotated[bool, typer.Option(help="Input quantizers on.")] = True,
+    images: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Training images.  [default: the budget's]")
+    ] = None,
+    draws: Annotated[
+        int, typer.Option(min=2, metavar="N", help="Random moves of each size of sharpness, flips and scale.")
+    ] = 20,
+    device: Device = "auto",
+    threads: Threads = 1,
+    plugin: Plugin = None,
+) -> None:
+    """Measure the flatness of a stored cell again, in any space. Prints JSON; the record stays as it is.
+
+    \b
+    Examples:
+      flatqat flatness tiny-qat --space latent --no-acts
+      flatqat flatness tiny-qat --measure trace,apgd,flips
+      flatqat flatness tiny-qat --landscape tiny-qat.png
+    """
+    from flatqat.bench.inspect import flatness_of_cell
+    from flatqat.bench.surface import Picture
+
+    add_plugins(plugin)
+    picture = Picture(file=landscape, points=grid, span=span) if landscape else None
+    typer.echo(
+        flatness_of_cell(
+            cell,
+            results,
+            data_root,
+            measures=split(measure),
+            picture=picture,
+            space=space,
+            acts=acts,
+            images=images,
+            draws=draws,
+            device=device,
+            threads=threads,
+        )
+    )
+
+
+def audit(
+    cell: CellName, results: Results = Path("results"), data_root: DataRoot = None, plugin: Plugin = None
+) -> None:
+    """What a stored model really computes with: codes in use, clipped values, layers in floating point.
+
+    \b
+    Example:
+      flatqat audit tiny-qat
+    """
+    from flatqat.bench.inspect import audit_cell
+
+    add_plugins(plugin)
+    audit_cell(cell, results, data_root)

@@ -1,0 +1,79 @@
+"""EWGS: a learned affine range; the gradient of every element is scaled by where it lies between two levels.
+
+x_n = clip((x − l) / (u − l), 0, 1), x_q = round(n · x_n) / n with n = 2^b − 1, x̂ = l + (u − l) · x_q.
+Backward of the rounding: g_n = g_q · (1 + δ · sign(g_q) · (x_n − x_q)), so an element that a step would take
+back to its level is pushed harder, one that it takes away from it more softly. l and u get their gradients
+by the chain rule through the same backward; here they are held as l and the step s = (u − l) / n.
+
+δ = 10⁻³, the fixed value of the published code; setting it by the trace of the Hessian is left out. Starts
+of weights: u = −l = 3σ; of inputs that were never negative: l = 0, u = 3σ / sqrt(1 − 2/π), σ being the
+standard deviation of half a normal distribution; of other inputs: u = −l = 3σ. One range a layer.
+
+Source: Lee, Kim, Ham 2021, "Network Quantization with Element-wise Gradient Scaling" (arXiv 2104.00903).
+There the layer computes with 2 x_q − 1 for weights and x_q for inputs, and its output takes a learned scale;
+here the levels stay in [l, u], so that no scale is lost. There l and u have an Adam of their own with a
+learning rate of 10⁻⁵; here they are trained like the rest, with LSQ's factor 1 / sqrt(N · n) on their
+gradients.
+
+This backward is the gradient of no function, and its own derivative is not symmetric: curvature is measured
+with the plain straight-through rule in its place. For another δ, subclass it in a plugin file.
+"""
+
+from math import pi, sqrt
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from flatqat.quant._base import Role
+from flatqat.quant._observe import Observer
+from flatqat.quant.lsqplus import LSQPlus
+
+
+class EWGS(LSQPlus):
+    offset_roles: ClassVar[tuple[Role, ...]] = ("weight", "input")
+    per_channel = False
+    own_backward = True
+    delta: ClassVar[float] = 1e-3
+
+    def project(self, u: Tensor) -> Tensor:
+        if self.plain or not torch.is_grad_enabled():
+            return super().project(u)
+        result: Tensor = _EWGS.apply(
+            u, self.step_size, self.offset, self.high, self.delta, self.grad_factor(u)
+        )
+        return result
+
+    def initialise(self, seen: Observer) -> None:
+        deviation = 3 * seen.std()
+        if self.role == "input" and bool((seen.low >= 0).all()):
+            self.set_range(torch.zeros_like(deviation), deviation / sqrt(1 - 2 / pi))
+        else:
+            self.set_range(-deviation, deviation)
+
+
+class _EWGS(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, v: Tensor, scale: Tensor, offset: Tensor, high: int, delta: float, factor: float
+    ) -> Tensor:
+        ratio = (v - offset).div_(scale)
+        clipped = ratio.clamp(0, high)
+        inside = clipped == ratio
+        codes = clipped.round()
+        ctx.save_for_backward(inside, codes, clipped.sub_(codes))
+        ctx.shape, ctx.delta, ctx.factor = scale.shape, delta / high, factor
+        return (codes * scale).add_(offset)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (grad,) = grads
+        inside, codes, residual = ctx.saved_tensors
+        through = (residual * grad.sign()).mul_(ctx.delta).add_(1).mul_(grad).mul_(inside)
+        stopped = grad - through
+        on_scale = (stopped * codes).sub_(through * residual).sum_to_size(ctx.shape)
+        on_offset = stopped.sum_to_size(ctx.shape)
+        return through, on_scale * ctx.factor, on_offset * ctx.factor, None, None, None
+
+
+QUANTIZER = EWGS

@@ -1,0 +1,117 @@
+"""N2UQ: inputs have learned, uneven thresholds and even output levels; weights an even grid without zero.
+
+Inputs, n = 2^b − 1: segments of widths a_1 .. a_n follow on `start`; the threshold to code k is the middle of
+segment k, T_k = start + a_1 + ... + a_(k−1) + a_k / 2. That is even rounding of a curve f:
+
+    f(x) = k − 1 + (x − left_k) / a_k   on segment k,       x̂ = s · round(clip(f(x), 0, n)).
+
+The backward is that of s · clip(f(x), 0, n) with ∂x̂/∂s = the code (generalized straight-through estimator):
+slope s / a_k on segment k, so `start` and the widths are learned. A width is at least 10⁻³ of half the output
+range, as there.
+
+Weights: levels s · (k − n/2), k = 0 .. n, s = 2 γ mean|w| / n, γ = (2^b − 1) / 2^(b−1), per channel; the
+gradient passes everywhere, beyond the range too.
+
+Starts: even segments. The rule `own` takes the paper's range [0, 2] ([−1, 1] for inputs that calibration saw
+negative, which the paper has not), the others take it from the data.
+
+Source: Liu et al. 2022, "Nonuniform-to-Uniform Quantization" (arXiv 2111.14826), and the authors' code. There
+x is first multiplied by a learned scale, which (start, a) can express as well. The weights' s is taken anew
+from the weights at every step there, once at calibration here, since a grid is part of the stored state; and
+their gradient is divided by γ mean|w|, which Adam takes out again. (start, a, s) are trained by Adam at a
+tenth of the learning rate there; here they have LSQ's factor 1 / sqrt(N · n). First and last layers are in
+floating point there; layers held at 8 bits have the grid of LSQ here.
+"""
+
+from math import sqrt
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from flatqat.quant._base import Quantizer, Role
+from flatqat.quant._lookup import bucketize, lookup
+from flatqat.quant._observe import Observer
+from flatqat.quant._ops import fake_quantize, full_precision, scale_gradient, surrogate
+
+NARROWEST = 1e-3
+
+
+class N2UQ(Quantizer):
+    learns_scale = True
+    learning_roles: ClassVar[tuple[Role, ...]] = ("input",)
+    kept_with = "lsq"
+
+    def __init__(self, *, bits: int, role: Role, scale_shape: tuple[int, ...] = ()) -> None:
+        super().__init__(bits=bits, role=role, scale_shape=scale_shape)
+        self.segments = 2**bits - 1
+        self.set_bounds(0, self.segments)
+        self.own_backward = role == "weight"
+        if role == "input":
+            self.start = nn.Parameter(torch.zeros(()))
+            self.widths = nn.Parameter(torch.ones(self.segments))
+
+    def normalize(self, v: Tensor) -> Tensor:
+        """s · (f(v) + low) for inputs: a curve on which the thresholds are halfway between levels."""
+        if self.role == "weight":
+            return v
+        factor = self.grad_factor(v)
+        start, widths, step = (scale_gradient(p, factor) for p in (self.start, self.widths, self.step_size))
+        narrowest = step.detach() * (NARROWEST * self.segments / 2)
+        widths = torch.where(widths > narrowest, widths, narrowest)
+        left = start + widths.cumsum(0) - widths
+        slope = step / widths
+        at_left = step * torch.arange(self.low, self.high, device=v.device)
+        with torch.no_grad():
+            segment = bucketize(v, left[1:])
+        return torch.addcmul(lookup(at_left - slope * left, segment), v, lookup(slope, segment))
+
+    def project(self, u: Tensor) -> Tensor:
+        if self.role == "input":
+            return super().project(u)
+        value = fake_quantize(u.detach(), self.step_size, 0, self.high, offset=self._lowest)
+        return surrogate(value, u, self.inside(u) if self.plain else None)
+
+    def codes(self, v: Tensor) -> Tensor:
+        return super().codes(v if self.role == "input" else full_precision(v) - self._lowest)
+
+    def dequantize(self, codes: Tensor) -> Tensor:
+        levels = super().dequantize(codes)
+        return levels if self.role == "input" else levels + self._lowest
+
+    def inside(self, v: Tensor) -> Tensor:
+        return super().inside(v if self.role == "input" else full_precision(v) - self._lowest)
+
+    def grad_scale(self, v: Tensor) -> float:
+        return 1 / sqrt(v[0].numel() * self.segments) if self.role == "input" else 1.0
+
+    def set_signed(self, signed: bool) -> None:
+        """`set_range` chooses the bounds."""
+
+    def set_range(self, low: Tensor, high: Tensor) -> None:
+        if self.role == "weight":
+            self.set_scale(torch.maximum(-low, high) * 2 / self.segments)
+            return
+        self.set_scale((high - low) / self.segments)
+        below = int((-low / self.scale).round())
+        self.set_bounds(-below, self.segments - below)
+        self.start.data.copy_(-below * self.scale)
+        self.widths.data.copy_(self.scale.expand(self.segments))
+
+    def initialise(self, seen: Observer) -> None:
+        if self.role == "weight":
+            gamma = (2**self.bits - 1) / 2 ** (self.bits - 1)
+            reach = gamma * seen.reduce(seen.values.abs())
+            self.set_range(-reach, reach)
+        else:
+            one, signed = torch.ones_like(seen.low), bool((seen.low < 0).any())
+            self.set_range(-one if signed else 0 * one, one if signed else 2 * one)
+
+    @property
+    def _lowest(self) -> Tensor:
+        """The smallest level of a weight."""
+        half: float = self.segments / 2
+        return self.step_size * -half
+
+
+QUANTIZER = N2UQ

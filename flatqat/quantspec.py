@@ -1,0 +1,103 @@
+"""How many bits, on which grid, in which layers: a frozen value and its texts. Standard library only."""
+
+import re
+from dataclasses import dataclass, replace
+
+from flatqat.errors import UsageError
+
+_QUANT_TEXT = re.compile(r"(?:(?P<both>[0-9]+)|w(?P<w>[0-9]+)(?:a(?P<a>[0-9]+))?)(?:@(?P<quantizer>[\w-]+))?")
+BITS_RANGE = range(2, 9)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantSpec:
+    """`None` bits mean floating point.
+
+    `keep` names the layers held at 8 bits: `first` and `last` in order of registration, or fnmatch
+    patterns of module names. `layer_bits` gives layers bits of their own, as (pattern, bits) with the last
+    match counting; it goes before `keep`. Text forms: `fp`, `4` (weights and activations), `w4a8`, `w4` or
+    `w4a32` (weights alone), each with an optional `@quantizer`; `layer1.*,fc` or `none` for `keep`;
+    `layer1.*=8,layer4.*=w2a4` for `layer_bits`.
+    """
+
+    weight_bits: int | None = None
+    act_bits: int | None = None
+    quantizer: str = "lsq"
+    per_channel: bool = True
+    keep: tuple[str, ...] = ("first", "last")
+    layer_bits: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_fp(self) -> bool:
+        return self.weight_bits is None and self.act_bits is None
+
+    @classmethod
+    def parse(cls, text: str, *, keep: str | None = None, layer_bits: str | None = None) -> "QuantSpec":
+        """Read text forms; `str`, `keep_text` and `layer_bits_text` give the canonical ones back.
+
+        Floating point has no layers that could be held or differ.
+        """
+        spec = cls._parse_bits(text)
+        if spec.is_fp:
+            return spec
+        if keep is not None:
+            spec = replace(spec, keep=_parse_keep(keep))
+        if layer_bits is not None:
+            spec = replace(spec, layer_bits=_parse_layer_bits(layer_bits))
+        return spec
+
+    @classmethod
+    def _parse_bits(cls, text: str) -> "QuantSpec":
+        if text == "fp":
+            return cls()
+        match = _QUANT_TEXT.fullmatch(text)
+        if match is None:
+            raise UsageError(f"bits: expected 'fp', '4', 'w4', 'w4a8' or 'w4a8@lsq', got {text!r}")
+        weight_bits = int(match["both"] or match["w"])
+        act_bits = weight_bits if match["both"] else int(match["a"] or 32)
+        for what, bits in (("weights", weight_bits), ("activations", act_bits)):
+            if bits not in BITS_RANGE and not (what == "activations" and bits == 32):
+                raise UsageError(f"bits: expected 2 to 8 bits for {what}, got {bits} in {text!r}")
+        return cls(
+            weight_bits=weight_bits,
+            act_bits=None if act_bits == 32 else act_bits,
+            quantizer=match["quantizer"] or "lsq",
+        )
+
+    def __str__(self) -> str:
+        if self.is_fp:
+            return "fp"
+        same = self.weight_bits == self.act_bits
+        bits = str(self.weight_bits) if same else f"w{self.weight_bits}a{self.act_bits or 32}"
+        return bits if self.quantizer == "lsq" else f"{bits}@{self.quantizer}"
+
+    @property
+    def keep_text(self) -> str | None:
+        """The layers held at 8 bits; None for the first and the last."""
+        return None if self.keep == QuantSpec().keep else ",".join(self.keep) or "none"
+
+    @property
+    def layer_bits_text(self) -> str | None:
+        """The layers with bits of their own; None for none."""
+        return ",".join(f"{pattern}={bits}" for pattern, bits in self.layer_bits) or None
+
+
+def _parse_keep(text: str) -> tuple[str, ...]:
+    patterns = {part.strip() for part in text.split(",") if part.strip()}
+    if not patterns or ("none" in patterns and len(patterns) > 1):
+        raise UsageError(
+            f"--keep: expected patterns of layer names such as first,layer1.*, or none, got {text!r}"
+        )
+    return tuple(sorted(patterns - {"none"}))
+
+
+def _parse_layer_bits(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for part in text.split(","):
+        pattern, equals, bits = part.strip().rpartition("=")
+        if not (pattern and equals and bits) or "@" in bits:
+            raise UsageError(
+                f"--layer-bits: expected PATTERN=BITS such as layer1.*=w2a4, got {part.strip()!r}"
+            )
+        pairs.append((pattern, str(QuantSpec.parse(bits))))
+    return tuple(pairs)

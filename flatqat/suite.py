@@ -1,0 +1,126 @@
+"""What a suite is: an in-distribution set with its shifts, and what verifying finds. No imports of weight."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from flatqat.spec import Budget, Frame
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from flatqat.data.images import ImageData, View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """One test set: the in-distribution one (`id`) or a shifted one (`gaussian_noise/3`).
+
+    `pool` names the images: shifts of one pool show the same images in the same order, so their
+    differences are paired image by image. A shift with `headline=False` is reported, but stays out of the
+    mean over shifts. `only` names the classes that a set of fewer classes has: logits of all others are
+    masked, and `top1_unmasked` is reported beside `top1`. `weights` says which of a training run's weights
+    are scored: those selected on `val`, or the last ones.
+    """
+
+    name: str
+    family: str
+    build: "Callable[[Path | None], ImageData]"
+    severity: int | None = None
+    pool: str = "id"
+    headline: bool = True
+    only: tuple[int, ...] | None = None
+    weights: Literal["selected", "last"] = "selected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of `suites verify`: what was looked at, whether it is right, and how to mend it.
+
+    What is `partial` is usable and is told to the user: some images of a set are missing, or its training
+    images. What is neither `ok` nor `partial` stops a run.
+    """
+
+    ok: bool
+    what: str
+    mend: str = ""
+    partial: bool = False
+
+    @property
+    def stops(self) -> bool:
+        return not (self.ok or self.partial)
+
+
+def _trainable(root: Path | None) -> str:
+    return ""
+
+
+def _complete(root: Path | None) -> frozenset[str]:
+    return frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """An ID set and its shifts. `train` and `val` are ID only: nothing else may select anything.
+
+    Images that have no common size of their own (`framed`) are cut as the model's source asks for, or by the
+    suite's own `frame` for all models alike; in training `view(frame, seed)` cuts them at random instead.
+    `augment` acts on whole batches after that.
+    `untrainable(root)` says why nothing can be trained on what lies on disk; the budget `eval` is used then,
+    and `train` gives the ID images that grids are calibrated on. `absent(root)` names shifts outside of the
+    headline that are not on disk: they are left out.
+
+    With `new_head` models start from weights made for other classes, and their last layer is drawn anew.
+
+    A family of suites, one for each left-out domain, has `targets`; `member(target, seed)` is one of them,
+    called `family@target`, and a member knows the `targets` of its family too. Where the seed decides which
+    images train and which are scored, `split` says so: it is not empty, and differs from seed to seed.
+    `corruptible(folder)` gives the clean images of which `suites generate` makes the suite's corrupted ones,
+    and the names of their files. `normalizer` and `baseline` name the constants of mCE and of effective
+    robustness, see `flatqat.metrics`.
+    """
+
+    name: str
+    version: int
+    title: str
+    task: str
+    classes: int
+    metric: str
+    default_model: str
+    protocol: str
+    layout: str
+    train: "Callable[[Path | None], ImageData]"
+    val: "Callable[[Path | None], ImageData]"
+    shifts: tuple[Shift, ...]
+    budgets: Mapping[str, Budget]
+    verify: Callable[[Path | None], list[Finding]]
+    augment: "Callable[[Tensor, Generator], Tensor] | None" = None
+    new_head: bool = False
+    framed: bool = False
+    frame: "Frame | None" = None
+    view: "Callable[[Frame, int], View] | None" = None
+    untrainable: Callable[[Path | None], str] = _trainable
+    absent: Callable[[Path | None], frozenset[str]] = _complete
+    targets: tuple[str, ...] = ()
+    member: "Callable[[str, int], Suite] | None" = None
+    split: str = ""
+    normalizer: str | None = None
+    baseline: str | None = None
+    corruptible: "Callable[[Path], tuple[ImageData, list[str]]] | None" = None
+
+    @property
+    def scored(self) -> tuple[Shift, ...]:
+        """What every model is scored on: `val`, which alone may select anything, then all shifts."""
+        val = Shift(name="val", family="val", build=self.val, pool="val", headline=False)
+        return (val, *self.shifts)
+
+    @property
+    def default_budget(self) -> str:
+        return next(iter(self.budgets))
+
+    def on_disk(self, root: Path | None) -> "Suite":
+        """The suite without the shifts that are `absent`; itself where there are none."""
+        gone = self.absent(root)
+        kept = tuple(shift for shift in self.shifts if shift.headline or shift.name not in gone)
+        return replace(self, shifts=kept) if len(kept) < len(self.shifts) else self

@@ -1,0 +1,64 @@
+"""What each estimator costs, as documented: evaluations, gradients and products, and none of them twice."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from flatqat.flatness._params import Loss, Params
+from flatqat.flatness.apgd import worst_in_ball
+from flatqat.flatness.density import spectral_density
+from flatqat.flatness.flips import flips
+from flatqat.flatness.hessian import top_eigenvalue
+from flatqat.flatness.landscape import landscape
+from flatqat.flatness.rescaling import rescaling
+from flatqat.flatness.sharpness import average_case, worst_case
+from flatqat.flatness.trace import trace
+
+from .flatness_toys import quadratic, symmetric
+
+W = {"w": torch.ones(4, 2).double()}
+LOWER, UPPER = {"w": W["w"] - 1}, {"w": W["w"] + 1}
+SPECTRUM = [9.0, 7, 5, 4, 3, 2, 1, 0.5]
+
+# Calls of every chunk's loss: with a graph, one a gradient or a product of several chunks, and without.
+COSTS: dict[str, tuple[Callable[[list[Loss]], object], int, int]] = {
+    "average_case": (lambda losses: average_case(losses, W, radius=0.1, draws=3), 0, 7),
+    "worst_case": (lambda losses: worst_case(losses, W, rho=0.1), 1, 2),
+    "apgd": (lambda losses: worst_in_ball(losses, W, radius=0.1, iterations=6), 7, 2),
+    "flips": (lambda losses: flips(losses, W, LOWER, UPPER, fraction=0.5, draws=3), 0, 7),
+    "rescaling": (lambda losses: rescaling(losses, W, size=0.1, draws=3), 0, 7),
+    "landscape": (lambda losses: landscape(losses, W, points=3), 0, 9),
+    "lambda_max": (lambda losses: top_eigenvalue(losses, W, iterations=4, tolerance=0), 5, 0),
+    "trace": (lambda losses: trace(losses, W, steps=4, probes=3), 7, 0),
+    "density": (lambda losses: spectral_density(losses, W, steps=4, probes=3), 12, 0),
+}
+
+
+@pytest.mark.parametrize(("measure", "graphs", "plain"), COSTS.values(), ids=COSTS)
+def test_as_many_passes_as_documented(
+    measure: Callable[[list[Loss]], object], graphs: int, plain: int
+) -> None:
+    calls = {True: 0, False: 0}
+    inner = quadratic(symmetric(SPECTRUM))
+
+    def loss(params: Params) -> Tensor:
+        calls[torch.is_grad_enabled()] += 1
+        return inner(params)
+
+    measure([loss, loss])
+    assert calls == {True: 2 * graphs, False: 2 * plain}
+
+
+@pytest.mark.parametrize("name", ["lambda_max", "trace", "density"])
+def test_a_single_chunk_builds_its_graph_once(name: str) -> None:
+    calls = []
+    inner = quadratic(symmetric(SPECTRUM))
+
+    def loss(params: Params) -> Tensor:
+        calls.append(1)
+        return inner(params)
+
+    COSTS[name][0]([loss])
+    assert len(calls) == 1
