@@ -12,10 +12,15 @@ from flatqat.spec import Budget, QuantSpec
 # One line for every version ever released. A digest that changes means stored results no longer say what they
 # were made with: raise the method's `version` or the suite's, and add a line; never edit one.
 KNOWN = {
+    "adaround v1": "30e8f30fcd3a",
     "anchor v1": "26d097d38740",
     "asam v1": "fb34321e9a2a",
+    "dampen v1": "8abf819bd671",
     "ema v1": "c06e2c52c870",
     "fp v1": "44136fa355b3",
+    "fqat v1": "52703e4c8a15",
+    "freeze v1": "b0f31add18b7",
+    "gaqat v1": "7b188f409d04",
     "gsam v1": "81d2c97955b8",
     "lookahead v1": "4aa8873d844b",
     "pretrain v1": "44136fa355b3",
@@ -51,12 +56,17 @@ KNOWN = {
 
 # Fields added later count only where they are not at their default, as in a cell's id.
 LATER = ("optimizer", "schedule", "frozen_batchnorm", "select_every", "layer_bits")
+LATER_SETTINGS = {"percentile": 99.9}
 
 
 def fields_of(value: Budget | QuantSpec) -> dict[str, object]:
     default = Budget(pretrain_steps=0, steps=0) if isinstance(value, Budget) else QuantSpec()
     defaults = asdict(default)
     return {k: v for k, v in asdict(value).items() if k not in LATER or v != defaults[k]}
+
+
+def settings_of(config: object) -> dict[str, object]:
+    return {k: v for k, v in asdict(config).items() if k not in LATER_SETTINGS or v != LATER_SETTINGS[k]}
 
 
 def digest(value: object) -> str:
@@ -67,7 +77,7 @@ def current() -> dict[str, str]:
     found = {"bits": digest([fields_of(QuantSpec.parse("4")), fields_of(Budget(pretrain_steps=0, steps=0))])}
     for name in registry.names(registry.METHODS):
         method = registry.load(registry.METHODS, name)
-        found[f"{name} v{method.version}"] = digest(asdict(method.Config()))
+        found[f"{name} v{method.version}"] = digest(settings_of(method.Config()))
     for name in registry.names(registry.SUITES):
         suite = registry.load(registry.SUITES, name)
         shifts = [(s.name, s.pool, s.headline) for s in suite.shifts]

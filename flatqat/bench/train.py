@@ -89,7 +89,14 @@ def training_rule(job: Job, model: Normalized, request: Request, device: torch.d
     rule: type[Method] = registry.load(registry.METHODS, job.cell.method)
     held_out = cache(lambda: job.suite.val(request.data_root).sample(VAL_IMAGES).seen(cut(model.frame)))
     val_loss = partial(_val_loss, held_out, model, request, device)
-    setup = Setup(model=model, loss=F.cross_entropy, budget=job.budget, amp=request.amp, val_loss=val_loss)
+    setup = Setup(
+        model=model,
+        loss=F.cross_entropy,
+        budget=job.budget,
+        amp=request.amp,
+        val_loss=val_loss,
+        seed=job.cell.derive_seed("method"),
+    )
     return rule(setup, job.config)
 
 

@@ -41,6 +41,7 @@ class Config(Calibration):
     deploy: Literal["anchor", "latent"] = "anchor"
 
     def __post_init__(self) -> None:
+        Calibration.__post_init__(self)
         if self.strength < 0:
             raise UsageError(f"anchor.strength: expected at least 0, got {self.strength}")
         if self.beta is not None and not 0 <= self.beta <= 1:

@@ -25,6 +25,7 @@ class Config(Calibration):
     average: Of = "latent"
 
     def __post_init__(self) -> None:
+        Calibration.__post_init__(self)
         check_range(self, "decay", 0, 1)
 
 

@@ -25,6 +25,7 @@ class Config(Calibration):
     alpha: float = 0.5
 
     def __post_init__(self) -> None:
+        Calibration.__post_init__(self)
         check_range(self, "k", 1)
         check_range(self, "alpha", 0, 1)
 

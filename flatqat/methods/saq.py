@@ -25,6 +25,7 @@ class Config(Calibration):
     scales: bool = False
 
     def __post_init__(self) -> None:
+        Calibration.__post_init__(self)
         check_range(self, "rho", 0)
 
 

@@ -38,6 +38,7 @@ class Config(Calibration):
     every: int | None = None
 
     def __post_init__(self) -> None:
+        Calibration.__post_init__(self)
         check_range(self, "n_converge", 1)
         check_range(self, "n_tolerance", 1)
         check_range(self, "tolerance_ratio", 0)

@@ -104,7 +104,9 @@ def latent_weights(model: nn.Module) -> dict[str, tuple[Tensor, Quantizer]]:
 
 
 @torch.no_grad()
-def calibrate(model: nn.Module, batches: Iterable[Tensor], rule: Rule = "own") -> None:
+def calibrate(
+    model: nn.Module, batches: Iterable[Tensor], rule: Rule = "own", percentile: float = 99.9
+) -> None:
     """Set every grid: weights from themselves, inputs from a full-precision pass over `batches`.
 
     For the rules see `Quantizer.calibrate`. Without quantizers nothing is run.
@@ -112,7 +114,7 @@ def calibrate(model: nn.Module, batches: Iterable[Tensor], rule: Rule = "own") -
     for weight, quantizer in latent_weights(model).values():
         seen = Observer(tuple(quantizer.scale.shape), whole=True)
         seen.add(weight)
-        quantizer.calibrate(seen, rule)
+        quantizer.calibrate(seen, rule, percentile)
     inputs = [quantizer for _, quantizer in quantizers(model) if quantizer.role == "input"]
     if not inputs:
         return
@@ -126,7 +128,7 @@ def calibrate(model: nn.Module, batches: Iterable[Tensor], rule: Rule = "own") -
                 model(images)
         for quantizer in inputs:
             if quantizer.observer is not None and quantizer.observer.seen_any:
-                quantizer.calibrate(quantizer.observer, rule)
+                quantizer.calibrate(quantizer.observer, rule, percentile)
     finally:
         for quantizer in inputs:
             quantizer.observer = None

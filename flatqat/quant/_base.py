@@ -9,7 +9,7 @@ from flatqat.quant._observe import Observer
 from flatqat.quant._ops import fake_quantize, from_codes, full_precision, to_codes
 
 Role = Literal["weight", "input"]
-Rule = Literal["own", "minmax", "mse"]
+Rule = Literal["own", "minmax", "mse", "percentile"]
 
 MSE_FRACTIONS = [percent / 100 for percent in range(20, 101)]
 SMALLEST_SCALE = 1e-8
@@ -143,11 +143,12 @@ class Quantizer(nn.Module):
         self.bounds.copy_(torch.tensor([low, high]))
 
     @torch.no_grad()
-    def calibrate(self, seen: Observer, rule: Rule = "own") -> None:
+    def calibrate(self, seen: Observer, rule: Rule = "own", percentile: float = 99.9) -> None:
         """Set the grid from observed values.
 
         `own` is the quantizer's own rule, `minmax` covers the whole range, `mse` takes the fraction of that
-        range (0.20 to 1.00 in steps of 0.01) whose rounding error has the smallest mean square.
+        range (0.20 to 1.00 in steps of 0.01) whose rounding error has the smallest mean square, `percentile`
+        leaves out 100 − `percentile` percent of the values at each end.
         """
         if self.role == "input":
             self.set_signed(not bool((seen.low >= 0).all()))
@@ -155,6 +156,9 @@ class Quantizer(nn.Module):
             self.initialise(seen)
         elif rule == "minmax":
             self.set_range(seen.low, seen.high)
+        elif rule == "percentile":
+            low, high = seen.quantile(1 - percentile / 100), seen.quantile(percentile / 100)
+            self.set_range(low.clamp_max(0), high.clamp_min(0))
         else:
             self._search(seen)
 

@@ -1,5 +1,7 @@
 """Running statistics of a tensor, for calibration."""
 
+from math import ceil
+
 import torch
 from torch import Tensor
 
@@ -50,6 +52,13 @@ class Observer:
     @property
     def values(self) -> Tensor:
         return torch.cat(self._values)
+
+    def quantile(self, share: float) -> Tensor:
+        """The value below which that share of the sample lies, linear between its neighbours."""
+        ordered = self.values.flatten(1 if self.scale_shape else 0).sort(-1).values
+        position = share * (ordered.shape[-1] - 1)
+        lower, upper = ordered[..., int(position)], ordered[..., ceil(position)]
+        return torch.lerp(lower, upper, position % 1).view(self.scale_shape)
 
     def reduce(self, v: Tensor) -> Tensor:
         """Mean over all that shares a scale."""

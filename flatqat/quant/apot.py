@@ -125,12 +125,12 @@ class APoT(Quantizer):
         self.middles = (self.levels[1:] + self.levels[:-1]) / 2
 
     @torch.no_grad()
-    def calibrate(self, seen: Observer, rule: Rule = "own") -> None:
+    def calibrate(self, seen: Observer, rule: Rule = "own", percentile: float = 99.9) -> None:
         if self.role == "weight":
             normalized = Observer(seen.scale_shape, whole=True)
             normalized.add(self.normalize(seen.values))
             seen = normalized
-        super().calibrate(seen, rule)
+        super().calibrate(seen, rule, percentile)
 
     def set_range(self, low: Tensor, high: Tensor) -> None:
         self.set_scale(torch.maximum(-low, high))

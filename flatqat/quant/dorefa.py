@@ -66,9 +66,9 @@ class DoReFa(Quantizer):
     def inside(self, v: Tensor) -> Tensor:
         return super().inside(v) if self.role == "input" else torch.ones_like(v, dtype=torch.bool)
 
-    def calibrate(self, seen: Observer, rule: Rule = "own") -> None:
+    def calibrate(self, seen: Observer, rule: Rule = "own", percentile: float = 99.9) -> None:
         if self.role == "input":
-            super().calibrate(seen, rule)
+            super().calibrate(seen, rule, percentile)
 
     def initialise(self, seen: Observer) -> None:
         self.set_range(-torch.ones_like(seen.low), torch.ones_like(seen.high))

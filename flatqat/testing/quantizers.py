@@ -141,7 +141,7 @@ def _examples(quantizer: type[Quantizer]) -> list[tuple[Quantizer, Tensor]]:
             ("input", (), signed),
             ("input", (), signed.relu()),
         ]
-        rules: tuple[Rule, ...] = ("own", "minmax", "mse")
+        rules: tuple[Rule, ...] = ("own", "minmax", "mse", "percentile")
         for (role, scale_shape, values), rule in product(cases, rules):
             q = quantizer(bits=bits, role=role, scale_shape=scale_shape)
             seen = Observer(scale_shape)

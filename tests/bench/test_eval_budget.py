@@ -67,6 +67,17 @@ def test_quantized_only_rounds(suite, weights, tmp_path):
     assert ptq.scores["id"]["nll"] != fp.scores["id"]["nll"]
 
 
+def test_rounding_is_learned_without_training_images(suite, weights, tmp_path):
+    ptq, adaround = run(
+        make_plan(request(tmp_path, methods=("ptq", "adaround"), weights=weights)), CPU, Progress()
+    )
+    assert adaround.status == "done"
+    assert adaround.train["steps"] == 0
+    layers = adaround.train["method"].values()
+    assert any(layer["learned"] < layer["nearest"] for layer in layers)
+    assert adaround.scores["id"]["nll"] != ptq.scores["id"]["nll"]
+
+
 def test_steps_cannot_be_asked_for(suite, tmp_path):
     with pytest.raises(UsageError, match=r"budget\.steps: expected none, since no training images"):
         make_plan(request(tmp_path, settings={"budget": {"steps": "10"}}))

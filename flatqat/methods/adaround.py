@@ -1,0 +1,224 @@
+"""AdaRound: whether each weight is rounded up or down is learned, layer by layer, from images without labels.
+
+    W̃ = s · clip(⌊W/s⌋ + h(V), low, high),   h(V) = clip(1.2 σ(V) − 0.1, 0, 1)
+    min_V  E ‖W x − W̃ x̂‖² + λ Σ (1 − |2 h(V) − 1|^β)
+
+in the order in which the layers run: x is the layer's input in the full-precision network, x̂ that in the
+network whose earlier layers are rounded, inputs quantized. ‖·‖² is the sum over output channels, E the mean
+over images and positions. V starts where W̃ = W. The regulariser is off for the first 20% of the iterations,
+then β falls from 20 to 2 as a half cosine and draws every h to 0 or 1; in the end h ≥ ½ is up. Ranges stay as
+in `ptq`, and a channel whose error on all calibration images did not become smaller keeps the nearest
+rounding. The weights end on the grid, each on one of the two levels around it; clipped weights stay clipped.
+
+Source: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization" (arXiv 2004.10568),
+equations 21 to 25; λ, β, batches of 32 and Adam are its values. There 10,000 iterations at Adam's rate of
+0.001; here, without `iterations`, as many as show every calibration image 64 times (1,024 for 512 images), at
+ten times the rate, which is about the same length of way. There the activation function is part of the layer,
+which no network tells in general: here a layer is its convolution or product alone.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil, cos, pi
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from flatqat.methods import ptq
+from flatqat.methods._base import Batch
+from flatqat.methods._settings import check_range
+from flatqat.quant._apply import latent_weights, quantizers, switched_off
+from flatqat.quant._base import Quantizer
+
+BETA_FIRST, BETA_LAST = 20.0, 2.0
+STRETCH, SHIFT = 1.2, -0.1
+WARM_UP = 0.2
+LOOKS = 64
+
+Pairs = list[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(ptq.Config):
+    iterations: int | None = None
+    rate: float = 0.01
+    regularizer: float = 0.01
+    images: int = 32
+
+    def __post_init__(self) -> None:
+        ptq.Config.__post_init__(self)
+        if self.iterations is not None:
+            check_range(self, "iterations", 0)
+        check_range(self, "rate", 0)
+        check_range(self, "regularizer", 0)
+        check_range(self, "images", 1)
+
+
+class AdaRound(ptq.PTQ):
+    Config = Config
+
+    def begin(self, batches: Sequence[Batch]) -> None:
+        super().begin(batches)
+        images = [images for images, _ in batches]
+        self.iterations = self.config.iterations
+        if self.iterations is None:
+            self.iterations = ceil(LOOKS * sum(map(len, images)) / self.config.images)
+        self.generator = torch.Generator().manual_seed(self.setup.seed)
+        self.errors: dict[str, Any] = {}
+        originals = {name: w.detach().clone() for name, (w, _) in latent_weights(self.model).items()}
+        latent = {id(quantizer): w_latent for w_latent, quantizer in latent_weights(self.model).values()}
+        on_weight = {name: q for name, q in quantizers(self.model) if q.role == "weight"}
+        layers = {name: self.model.get_submodule(name) for name in on_weight}
+        training = self.model.training
+        self.model.eval()
+        for name in order_of_execution(self.model, layers, images[:1]):
+            layer, quantizer = layers[name], on_weight[name]
+            with torch.no_grad():
+                pairs = inputs_and_targets(self.model, originals, layer, images)
+            with switched_off(layer, roles=("input",)):  # their quantized values are at hand
+                self._round(name, layer, quantizer, latent[id(quantizer)], pairs)
+        self.model.train(training)
+
+    def _round(self, name: str, layer: nn.Module, quantizer: Quantizer, w: Tensor, pairs: Pairs) -> None:
+        nearest = quantizer.codes(w)
+        rounding = Rounding(quantizer, w.detach())
+        chosen, kept = nearest, w.detach().clone()
+        before = after = errors(layer, quantizer, quantizer.dequantize(nearest).detach(), pairs)
+        if self.iterations:
+            self._learn(layer, quantizer, rounding, pairs)
+            learned = errors(layer, quantizer, quantizer.dequantize(rounding.codes).detach(), pairs)
+            better = (learned < before).view(-1, *[1] * (w.ndim - 1))
+            chosen, after = torch.where(better, rounding.codes, nearest), torch.minimum(learned, before)
+        with torch.no_grad():
+            w.copy_(quantizer.denormalize(quantizer.dequantize(chosen), w))
+            if not torch.equal(quantizer.codes(w), chosen):  # a grid that moves with its weights
+                w.copy_(kept)
+                chosen, after = nearest, before
+        turned = (chosen != nearest).float().mean().item()
+        self.errors[name] = {
+            "nearest": before.sum().item(),
+            "learned": after.sum().item(),
+            "turned": round(turned, 4),
+        }
+
+    def _learn(self, layer: nn.Module, quantizer: Quantizer, rounding: "Rounding", pairs: Pairs) -> None:
+        optimizer = torch.optim.Adam([rounding.v], lr=self.config.rate)
+        first = WARM_UP * self.iterations
+        with replaced(quantizer, lambda: rounding.weight):
+            for iteration in range(self.iterations):
+                x, target = self._draw(pairs)
+                loss = by_channel(layer, layer(x) - target).square().mean(1).sum()
+                if iteration >= first:
+                    share = (iteration - first) / (self.iterations - first)
+                    beta = BETA_LAST + (BETA_FIRST - BETA_LAST) * 0.5 * (1 + cos(pi * share))
+                    loss = loss + self.config.regularizer * rounding.undecided(beta)
+                (rounding.v.grad,) = torch.autograd.grad(loss, rounding.v)
+                optimizer.step()
+
+    def _draw(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Some images of one batch."""
+        x, target = pairs[int(torch.randint(len(pairs), (), generator=self.generator))]
+        index = torch.randperm(len(x), generator=self.generator)[: self.config.images].to(x.device)
+        return x[index], target[index]
+
+    def log(self) -> dict[str, Any]:
+        """Of each layer the error on the calibration images, with the nearest rounding and in the end, and
+        the share of weights that are not rounded to the nearest level."""
+        return self.errors
+
+
+class Rounding:
+    """The two levels around every weight, and how far it goes from the lower to the upper one: h(V)."""
+
+    def __init__(self, quantizer: Quantizer, w: Tensor) -> None:
+        with torch.no_grad():
+            u, nearest = quantizer.normalize(w), quantizer.codes(w)
+            below = nearest - (quantizer.dequantize(nearest) > u).int()
+            self.lower = below.clamp(quantizer.low, quantizer.high)
+            self.upper = (below + 1).clamp(quantizer.low, quantizer.high)
+            self.bottom = quantizer.dequantize(self.lower)
+            self.width = quantizer.dequantize(self.upper) - self.bottom
+            share = torch.where(self.width > 0, (u - self.bottom) / self.width, 0.5).clamp(0, 1)
+        self.v = torch.logit((share - SHIFT) / STRETCH).requires_grad_()
+
+    @property
+    def h(self) -> Tensor:
+        return (STRETCH * self.v.sigmoid() + SHIFT).clamp(0, 1)
+
+    @property
+    def weight(self) -> Tensor:
+        return self.bottom + self.h * self.width
+
+    @property
+    def codes(self) -> Tensor:
+        return torch.where(self.h >= 0.5, self.upper, self.lower)
+
+    def undecided(self, beta: float) -> Tensor:
+        """Σ (1 − |2 h − 1|^β) over the weights that have a choice."""
+        return ((1 - (2 * self.h - 1).abs().pow(beta)) * (self.width > 0)).sum()
+
+
+def order_of_execution(model: nn.Module, layers: dict[str, nn.Module], images: Iterable[Tensor]) -> list[str]:
+    """The layers that run, by their first call."""
+    order: dict[str, None] = {}
+    handles = [
+        layer.register_forward_pre_hook(lambda *_, name=name: order.setdefault(name))
+        for name, layer in layers.items()
+    ]
+    with torch.no_grad(), removed_after(handles):
+        for batch in images:
+            model(batch)
+    return list(order)
+
+
+def inputs_and_targets(
+    model: nn.Module, originals: dict[str, Tensor], layer: nn.Module, images: Iterable[Tensor]
+) -> Pairs:
+    """For each call of a layer its quantized input x̂, and what it gives in the full-precision network, whose
+    weights are the originals."""
+    inputs: list[Tensor] = []
+    targets: list[Tensor] = []
+    for batch in images:
+        with (
+            switched_off(model),
+            removed_after([layer.register_forward_hook(lambda _, args, output: targets.append(output))]),
+        ):
+            functional_call(model, originals, (batch,))
+        with removed_after([layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))]):
+            model(batch)
+    return list(zip(inputs, targets, strict=True))
+
+
+@torch.no_grad()
+def errors(layer: nn.Module, quantizer: Quantizer, weight: Tensor, pairs: Pairs) -> Tensor:
+    """E (W x − W̃ x̂)² over all calibration images, of each output channel."""
+    with replaced(quantizer, lambda: weight):
+        sums = [by_channel(layer, (layer(x) - target).double().square()).sum(1) for x, target in pairs]
+    return torch.stack(sums).sum(0) / sum(by_channel(layer, target).shape[1] for _, target in pairs)
+
+
+def by_channel(layer: nn.Module, output: Tensor) -> Tensor:
+    """A layer's output as (channels, everything else)."""
+    return output.movedim(-1 if isinstance(layer, nn.Linear) else 1, 0).flatten(1)
+
+
+@contextmanager
+def replaced(quantizer: Quantizer, weight: Callable[[], Tensor]) -> Iterator[None]:
+    """Within, the layer computes with this weight."""
+    with removed_after([quantizer.register_forward_hook(lambda *_: weight())]):
+        yield
+
+
+@contextmanager
+def removed_after(handles: Sequence[Any]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+METHOD = AdaRound
