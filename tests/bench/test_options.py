@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from flatqat import registry
-from flatqat.bench.plan import Request, make_plan
+from flatqat.bench.plan import make_plan
 from flatqat.bench.progress import Progress
+from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
 from flatqat.bench.run import run
 from flatqat.bench.store import Store
