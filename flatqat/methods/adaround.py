@@ -10,11 +10,12 @@ then β falls from 20 to 2 as a half cosine and draws every h to 0 or 1; in the 
 in `ptq`, and a channel whose error on all calibration images did not become smaller keeps the nearest
 rounding. The weights end on the grid, each on one of the two levels around it; clipped weights stay clipped.
 
-Source: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization" (arXiv 2004.10568),
-equations 21 to 25; λ, β, batches of 32 and Adam are its values. There 10,000 iterations at Adam's rate of
-0.001; here, without `iterations`, as many as show every calibration image 64 times (1,024 for 512 images), at
-ten times the rate, which is about the same length of way. There the activation function is part of the layer,
-which no network tells in general: here a layer is its convolution or product alone.
+Source: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization" (arXiv
+2004.10568); λ, β, batches of 32 and Adam are its values. There 10,000 iterations at Adam's rate of 0.001;
+here, without `iterations`, as many as show every calibration image 64 times (1,024 for 512 images), at
+ten times the rate, which is about the same length of way. There the activation function is part of the
+layer, which no network tells in general: here a layer is its convolution or product alone. Quantizers
+that lose the magnitude of weights (dorefa, pact, apot, pot) are held against W x all the same.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -8,8 +8,10 @@ After each step, w_int being the integer code of a weight and Δ its change:
 
 f is the frequency of oscillation; its threshold f_th falls as a half cosine from `threshold` to
 `threshold_end`. A frozen weight stays at its code, not at its value: it lies on its level after every step,
-wherever the step size goes, and the step size learns from it as from a constant code. Tracked are weights of
-at most `max_bits` bits.
+wherever the step size goes, and the step size learns from it as from a constant code. (Where a quantizer
+normalizes weights first, its level is carried back through the normalization of the moment, and the code
+stays as far as freezing does not itself move mean and deviation.) Tracked are weights of at most `max_bits`
+bits.
 
 Source: Nagel et al. 2022, "Overcoming Oscillations in Quantization-Aware Training" (arXiv 2203.11086),
 section 4.3, algorithm 1; m, both thresholds (at 4 bits) and the 4 bits are those of the authors' code, for

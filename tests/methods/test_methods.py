@@ -226,7 +226,7 @@ def test_ptq_estimates_batchnorm_again_only_when_asked():
         assert torch.equal(net[1].running_mean, start["1.running_mean"]) != batchnorm
 
 
-@pytest.mark.parametrize("ranges", ["own", "minmax", "mse"])
+@pytest.mark.parametrize("ranges", ["own", "minmax", "mse", "percentile"])
 def test_the_grids_start_by_the_rule_asked_for(ranges):
     net, expected = network("3"), network("3")
     QAT(Setup(model=net, loss=F.cross_entropy, budget=BUDGET), QAT.Config(ranges=ranges)).begin(batches(2))

@@ -162,8 +162,9 @@ def test_a_weight_that_oscillates_is_frozen_at_its_mean_code():
     assert rule.log()["frozen"] >= 1 / rule.log()["tracked"]
 
 
-def test_frozen_weights_stay_at_their_codes_while_step_sizes_move():
-    net = network("3")
+@pytest.mark.parametrize("bits", ["3", "3@ewgs", "3@dorefa"])
+def test_frozen_weights_stay_at_their_codes_while_grids_move(bits):
+    net = network(bits)
     rule = Freeze(Setup(model=net, loss=F.cross_entropy, budget=FAST), EAGER)
     rule.begin(batches(1))
     before: dict[str, tuple[Tensor, Tensor]] = {}
@@ -176,7 +177,8 @@ def test_frozen_weights_stay_at_their_codes_while_step_sizes_move():
                 assert torch.equal(q.codes(w)[frozen], codes[frozen])
                 assert (rule.tracked[name].frozen | ~frozen).all()
             held = rule.tracked[name].frozen
-            assert torch.equal(w[held], q(w)[held])
+            if bits == "3":
+                assert torch.equal(w[held], q(w)[held])
             before[name] = held.clone(), q.codes(w)
             count = max(count, int(held.sum()))
     assert count > 20
