@@ -48,8 +48,9 @@ def _parts(name: str, findings: list[Finding]) -> list[str]:
 
 
 def _short(text: str) -> str:
-    """Without the examples and the paths, for records."""
-    return text.partition(" (")[0].partition(": expected")[0]
+    """Without examples, and without paths of this machine, for records."""
+    text = text.partition(" (")[0]
+    return text.partition(": expected")[0] if "/" in text else text
 
 
 def _fingerprint(suite: Suite, root: Path | None) -> str:

@@ -13,7 +13,7 @@ from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
 from flatqat.bench.run import run
 from flatqat.bench.tables import protocol_line
-from flatqat.bench.verify import _fingerprint
+from flatqat.bench.verify import _fingerprint, _short
 from flatqat.data.imagenet.names import IMAGENET_C, IMAGENET_V2
 from flatqat.data.images import ImageData
 from flatqat.suite import Suite
@@ -141,13 +141,27 @@ def test_every_seed_shares_the_suite(tmp_path):
 
 
 def test_sets_that_differ_in_transforms_alone_are_decoded_once(tmp_path, monkeypatch):
-    """The fingerprint stays that of every set in turn."""
+    """The fingerprint stays that of every set in turn, and of the pictures of ice."""
     suite: Suite = registry.load(registry.SUITES, "imagenet-c-live")
     root = files.val(tmp_path)
     sets = [suite.train(root), *(shift.build(root) for shift in suite.scored)]
-    expected = sha256("".join(data.fingerprint() for data in sets).encode()).hexdigest()[:8]
+    digests = [data.fingerprint() for data in sets] + [suite.made_with()]
+    expected = sha256("".join(digests).encode()).hexdigest()[:8]
     decoded = []
     original = ImageData.fingerprint
     monkeypatch.setattr(ImageData, "fingerprint", lambda data: decoded.append(data) or original(data))
     assert _fingerprint(suite, root) == expected
     assert len(decoded) < 5 < len(sets)
+
+
+def test_records_hold_no_path_and_no_examples():
+    told = [
+        "ImageNet val: 24 of 50,000 images, 24 of 1000 classes (no n01443537, n01491361 ...)",
+        "no training images: expected /data/imagenet/train/<wnid>/*.JPEG, got val/",
+        "sketch: expected 3,929 images, got 140",
+    ]
+    assert [_short(text) for text in told] == [
+        "ImageNet val: 24 of 50,000 images, 24 of 1000 classes",
+        "no training images",
+        "sketch: expected 3,929 images, got 140",
+    ]
