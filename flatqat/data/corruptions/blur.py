@@ -48,5 +48,5 @@ def disk(radius: float, alias_blur: float) -> Tensor:
     weights = gaussian(alias_blur, soft).numpy()
     for axis in (0, 1):
         kernel = correlate1d(kernel, weights, axis, mode="mirror")
-    used = np.flatnonzero(kernel.max(0) > 2**-20)
+    used = np.flatnonzero(kernel.max(0) > 2**-40)
     return torch.from_numpy(kernel[used[0] : used[-1] + 1, used[0] : used[-1] + 1])
