@@ -1,7 +1,6 @@
 """Gaussian smoothing that no batch can change by a bit.
 
-Narrow Gaussians are sums over taps, value by value in one order. Wide ones are matrix products, image by
-image.
+Narrow Gaussians are sums over taps. Wide ones are matrix products, image by image.
 """
 
 from functools import lru_cache
@@ -11,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from flatqat.data.corruptions._filter import apart, correlated, side_by_side
 
 Border = Literal["nearest", "reflect"]
 
@@ -26,10 +27,12 @@ def smooth(x: Tensor, sigma: float, *, border: Border = "nearest", truncate: flo
         (down, up), (left, right) = (_factors(n, sigma, border, radius) for n in x.shape[-2:])
         down, up, left, right = (m.to(x.device) for m in (down, up, left.T, right.T))
         return torch.stack([up @ (down @ image @ left) @ right for image in x.float()])
-    weights = gaussian(sigma, radius)[radius:].tolist()
-    for axis in (-1, -2):
-        x = _taps(_extended(x.float(), radius, axis, border), weights, axis)
-    return x
+    if radius == 0:
+        return x.float()
+    channels, weights = side_by_side(x), gaussian(sigma, radius)
+    for axis, kernel in ((-1, weights[None]), (-2, weights[:, None])):
+        channels = correlated(_extended(channels, radius, axis, border), kernel)
+    return apart(channels, x.shape)
 
 
 def snap(weights: Tensor, bits: int) -> Tensor:
@@ -46,23 +49,6 @@ def gaussian(sigma: float, radius: int) -> Tensor:
     offsets = torch.arange(-radius, radius + 1, dtype=torch.float64)
     weights = (-0.5 * (offsets / max(sigma, 1e-9)) ** 2).exp()
     return weights / weights.sum()
-
-
-def _taps(x: Tensor, weights: list[float], axis: int) -> Tensor:
-    """A symmetric filter, `weights` from its middle on, along one axis of an image extended by its radius.
-
-    By Horner's scheme, from the outermost pair of taps to the middle. Products and sums are calls of their
-    own: fused, they might round in one way in the middle of a batch and in another at its end.
-    """
-    radius = len(weights) - 1
-    size = x.shape[axis] - 2 * radius
-    if radius == 0:
-        return x
-    total = x.narrow(axis, 0, size) + x.narrow(axis, 2 * radius, size)
-    for i in range(radius - 1, 0, -1):
-        total.mul_(weights[i + 1] / weights[i])
-        total.add_(x.narrow(axis, radius - i, size)).add_(x.narrow(axis, radius + i, size))
-    return total.mul_(weights[1] / weights[0]).add_(x.narrow(axis, radius, size)).mul_(weights[0])
 
 
 def _extended(x: Tensor, radius: int, axis: int, border: Border) -> Tensor:

@@ -6,9 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Values that the widest vector units take at once.
-_LANES = 16
-
 
 def zoom(x: Tensor, factor: float) -> Tensor:
     """The middle of float32 images (B, C, H, W), enlarged bilinearly to fill them.
@@ -24,15 +21,3 @@ def zoom(x: Tensor, factor: float) -> Tensor:
     large = F.interpolate(middle, size=[round(c * factor) for c in crop], mode="bilinear", align_corners=True)
     top, left = ((n - size) // 2 for n, size in zip(large.shape[2:], x.shape[2:], strict=True))
     return large[:, :, top : top + x.shape[2], left : left + x.shape[3]]
-
-
-def side_by_side(images: Tensor) -> Tensor:
-    """All channels of all images as those of one, float32 (1, n, H, W), innermost in memory.
-
-    Interpolation then works on whole vectors. n is filled up to a multiple of their length: what is left over
-    would be computed by other instructions, which may round in another way.
-    """
-    x = images.flatten(0, 1)
-    missing = -len(x) % _LANES
-    x = F.pad(x.float(), (0, 0, 0, 0, 0, missing))
-    return x[None].contiguous(memory_format=torch.channels_last)

@@ -51,7 +51,7 @@ _OPERATORS: dict[str, Operator] = {
 }
 
 # Values at once: as many as stay in a CPU's last cache, and as many as fill a GPU.
-_CHUNK = {"cpu": 3 * 2**19}
+_CHUNK = {"cpu": 5 * 3 * 224**2}
 _CHUNK_ELSEWHERE = 2**25
 
 
