@@ -18,6 +18,7 @@ from flatqat.cli_bench import (
     bench,
     split,
 )
+from flatqat.cli_check import baseline, canary, check
 from flatqat.cli_inspect import audit, flatness
 from flatqat.errors import FlatqatError
 
@@ -156,6 +157,9 @@ def models_list(
     return None
 
 
+bench.command("baseline")(baseline)
+bench.command("check")(check)
+bench.command("canary")(canary)
 app.command("flatness")(flatness)
 app.command("audit")(audit)
 

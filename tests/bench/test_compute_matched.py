@@ -31,12 +31,12 @@ def test_rules_of_one_pass_get_the_steps_of_two_and_nothing_else_changes(tmp_pat
     spent = {}
     for before, after in zip(plain.jobs, matched.jobs, strict=True):
         rule = registry.load(registry.METHODS, before.cell.method)
-        stretched = not rule.reference and rule.passes == 1 and before.cell.method not in ("ptq", "pretrain")
+        stretched = rule.trains and rule.passes == 1
         assert after.cell.stretch == (2 if stretched else 1), before.cell.method
         assert replace(after.cell, stretch=1) == before.cell
         assert (after.cell.id == before.cell.id) != stretched
         assert after.budget == replace(before.budget, steps=12 * after.cell.stretch)
-        if not rule.reference and before.cell.method not in ("ptq", "pretrain"):
+        if rule.trains:
             spent[before.cell.method] = rule.passes * rule.steps(after.budget)
     assert {"qat", "anchor", "sam", "saq", "swad", "ema", "lookahead"} <= set(spent)
     assert set(spent.values()) == {24}
