@@ -19,3 +19,7 @@ readme:
 perf:
     python perf/training.py
     python perf/corruptions.py
+
+# Cost of many models in one pass; needs ImageNet's validation images.
+perf-one-pass data:
+    python perf/one_pass.py --data-root {{data}}
