@@ -48,7 +48,7 @@ def trace(
     outliers. Unbiased, since z is independent of Q, with an honest standard error over the probes.
 
     Plain Hutchinson spends its probes on a few large eigenvalues: on `tiny` at 4 bits (digits-c, 60 products
-    for each) its standard error was 27 times as large. What is gained depends on how far the outliers stand out.
+    for each) its standard error was 27 times as large. The gain depends on how far the outliers stand out.
 
     steps + probes products, `steps` copies of the weights. `progress(done, most)` is called after each.
     Raises FloatingPointError when a product is not finite.
