@@ -6,6 +6,7 @@ same surface covers the same samples on every machine.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import floor
 
 import numpy as np
@@ -15,7 +16,7 @@ from flatqat.data.scenes.camera import SKY_PLANE, Camera, Plane, Point
 from flatqat.data.scenes.classes import SKY
 from flatqat.data.scenes.paint import BLACK, Paint
 
-PARTS = 16  # of a sample
+PARTS, HALF = 16, 8  # of a sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Canvas:
     def __init__(self, camera: Camera) -> None:
         self.camera = camera
         self.surfaces = np.zeros((camera.height, camera.width), np.int16)
+        self._grid = np.arange(max(camera.width, camera.height), dtype=np.int64) * PARTS + HALF
         self.paints = [Paint(colour=BLACK, label=SKY, grain=0.0)]
         self.planes = [SKY_PLANE]
 
@@ -68,10 +70,13 @@ class Canvas:
         at = self.camera.at
         return self.polygon([at(x, y, z) for x, z in corners], self.camera.floor(y), paint)
 
-    def box(self, z: float, x: float, y: float, width: float, height: float, paint: Paint) -> Region:
+    def box(self, z: float, x: float, y: float, width: float, height: float, paint: Paint) -> None:
         """A rectangle that faces the camera: x is its middle, y its foot."""
-        low, high = x - width / 2, x + width / 2
-        return self.front(z, [(low, y), (high, y), (high, y + height), (low, y + height)], paint)
+        left, bottom = self.camera.at(x - width / 2, y, z)
+        right, top = self.camera.at(x + width / 2, y + height, z)
+        rows = slice(_first(top, self.camera.height), _first(bottom, self.camera.height))
+        columns = slice(_first(left, self.camera.width), _first(right, self.camera.width))
+        self.surfaces[rows, columns] = self._added(self.camera.front(z), paint)
 
     def disc(self, z: float, x: float, y: float, across: float, up: float, paint: Paint) -> Region:
         """An ellipse that faces the camera, with its two radii in metres."""
@@ -91,12 +96,14 @@ class Canvas:
         region = self._within(min(us), min(vs), max(us), max(vs))
         if region is NOWHERE:
             return region
-        u, v = (_middles(axis) for axis in region.window[::-1])
-        edges = list(zip(corners, corners[1:] + corners[:1], strict=True))
-        turn = sum(u0 * v1 - u1 * v0 for (u0, v0), (u1, v1) in edges)
-        inside = region.mask
-        for (u0, v0), (u1, v1) in edges if turn >= 0 else [(end, start) for start, end in edges]:
-            inside &= ((u1 - u0) * (v - v0))[:, None] >= (v1 - v0) * (u - u0)
+        u, v = self._middles(region)
+        turn = sum(u0 * v1 - u1 * v0 for (u0, v0), (u1, v1) in pairwise([*corners, corners[0]]))
+        around = corners if turn >= 0 else corners[::-1]
+        start = np.array(around)[:, :, None]
+        along = np.array([*around[1:], around[0]])[:, :, None] - start
+        down = along[:, 0] * (v - start[:, 1])
+        across = along[:, 1] * (u - start[:, 0])
+        (down[:, :, None] >= across[:, None]).all(axis=0, out=region.mask)
         return self.cover(region, region.mask, plane, paint)
 
     def ellipse(self, u: float, v: float, across: float, up: float, plane: Plane, paint: Paint) -> Region:
@@ -106,27 +113,37 @@ class Canvas:
         region = self._within(middle_u - a, middle_v - b, middle_u + a, middle_v + b)
         if region is NOWHERE:
             return region
-        columns, rows = (_middles(axis) for axis in region.window[::-1])
-        inside = ((rows - middle_v) * a)[:, None] ** 2 + ((columns - middle_u) * b) ** 2 <= (a * b) ** 2
-        region.mask[:] = inside
+        columns, rows = self._middles(region)
+        down, across = (rows - middle_v) * a, (columns - middle_u) * b
+        np.less_equal((down * down)[:, None] + across * across, (a * b) ** 2, out=region.mask)
         return self.cover(region, region.mask, plane, paint)
 
     def cover(self, region: Region, where: NDArray[np.bool_], plane: Plane, paint: Paint) -> Region:
         """Paint those samples of a region that are in `where`, of the shape of its mask."""
-        self.surfaces[region.window][where & region.mask] = len(self.paints)
-        self.paints.append(paint)
-        self.planes.append(plane)
+        shown = where if where is region.mask else where & region.mask
+        np.copyto(self.surfaces[region.window], self._added(plane, paint), where=shown)
         return region
 
+    def _added(self, plane: Plane, paint: Paint) -> np.int16:
+        self.paints.append(paint)
+        self.planes.append(plane)
+        return np.int16(len(self.paints) - 1)
+
     def _within(self, left: int, top: int, right: int, bottom: int) -> Region:
-        """The part of a bounding box, in 1/16, that lies on the canvas; all of it in the mask."""
-        low_u, low_v = max(left // PARTS, 0), max(top // PARTS, 0)
-        high_u = min(-(-right // PARTS), self.camera.width)
-        high_v = min(-(-bottom // PARTS), self.camera.height)
+        """The samples on the canvas whose middles lie in a box given in 1/16 of a sample."""
+        low_u, low_v = max((left + HALF - 1) // PARTS, 0), max((top + HALF - 1) // PARTS, 0)
+        high_u = min((right + HALF) // PARTS, self.camera.width)
+        high_v = min((bottom + HALF) // PARTS, self.camera.height)
         if low_u >= high_u or low_v >= high_v:
             return NOWHERE
-        return Region(low_v, low_u, np.ones((high_v - low_v, high_u - low_u), bool))
+        return Region(low_v, low_u, np.empty((high_v - low_v, high_u - low_u), bool))
+
+    def _middles(self, region: Region) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Of the columns and of the rows, in 1/16 of a sample."""
+        rows, columns = region.window
+        return self._grid[columns], self._grid[rows]
 
 
-def _middles(axis: slice) -> NDArray[np.int64]:
-    return np.arange(axis.start, axis.stop, dtype=np.int64) * PARTS + PARTS // 2
+def _first(at: float, most: int) -> int:
+    """The first sample whose middle lies at or behind `at`, rounded to 1/16 of a sample."""
+    return min(max((floor(at * PARTS + 0.5) + HALF - 1) // PARTS, 0), most)

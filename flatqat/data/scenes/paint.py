@@ -1,6 +1,6 @@
 """What a surface looks like, and what it is."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from flatqat.data.scenes.dice import Dice
 
@@ -23,11 +23,11 @@ class Paint:
     grain: float = 0.015
 
     def shaded(self, factor: float) -> "Paint":
-        return replace(self, colour=times(self.colour, factor))
+        return self.of(times(self.colour, factor), self.glow)
 
     def of(self, colour: Colour, glow: Colour = BLACK) -> "Paint":
         """Another colour of the same thing."""
-        return replace(self, colour=colour, glow=glow)
+        return Paint(colour=colour, label=self.label, glow=glow, up=self.up, grain=self.grain)
 
 
 def times(colour: Colour, factor: float) -> Colour:

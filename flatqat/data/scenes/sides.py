@@ -9,7 +9,7 @@ from flatqat.data.scenes.paint import Paint, varied
 from flatqat.data.scenes.plants import LEAVES, bush, tree
 from flatqat.data.scenes.street import FAR, Street
 
-BARRIERS = (wall, wall, fence, fence, hedge)
+BARRIERS = (wall, wall, fence, fence, fence, hedge)
 
 
 def skyline(canvas: Canvas, dice: Dice) -> None:
@@ -29,7 +29,7 @@ def skyline(canvas: Canvas, dice: Dice) -> None:
 def line(canvas: Canvas, street: Street, side: int, light: float, dice: Dice) -> None:
     """One side (0 left, 1 right), from far to near. A crossing street leaves a gap."""
     x, sign = street.edge[side], (-1, 1)[side]
-    built = dice.uniform(0.35, 0.85)
+    built = dice.uniform(0.15, 0.8)
     blocks, z = [], dice.uniform(1.3, 6)
     while z < FAR:
         length = dice.uniform(7, 20)
@@ -49,8 +49,7 @@ def line(canvas: Canvas, street: Street, side: int, light: float, dice: Dice) ->
 
 
 def _house(canvas: Canvas, x: float, z: float, length: float, light: float, dice: Dice) -> None:
-    height = dice.uniform(5, 20)
-    building(canvas, x, z, length, height, light, dice)
+    building(canvas, x, z, length, dice.uniform(5, 18), light, dice)
 
 
 def _garden(
@@ -63,6 +62,6 @@ def _garden(
     while depth > max(z, 4):
         away = sign * dice.uniform(1.5, 6)
         (tree if dice.chance(0.7) else bush)(canvas, x + away, depth, dice)
-        depth -= dice.uniform(3, 8)
+        depth -= dice.uniform(4, 10)
     if dice.chance(0.8):
         dice.pick(BARRIERS)(canvas, x, z, length, light, dice)

@@ -40,7 +40,7 @@ def plan(dice: Dice) -> Street:
     if dice.chance(0.25):
         lanes.append(Lane(right + LANE / 2, "drive", True))
         right += LANE
-    if dice.chance(0.55):
+    if dice.chance(0.4):
         lanes.append(Lane(right + PARKING / 2, "park", True))
         right += PARKING
     left = own - LANE / 2
@@ -50,11 +50,11 @@ def plan(dice: Dice) -> Street:
     for _ in range(dice.pick((1, 1, 1, 2))):
         lanes.append(Lane(left - LANE / 2, "drive", False))
         left -= LANE
-    if dice.chance(0.55):
+    if dice.chance(0.4):
         lanes.append(Lane(left - PARKING / 2, "park", False))
         left -= PARKING
-    walk = left - dice.uniform(1.5, 4.0), right + dice.uniform(1.5, 4.0)
-    green = [dice.uniform(1.0, 6.0) if dice.chance(0.4) else 0.0 for _ in range(2)]
+    walk = left - dice.uniform(2.0, 5.0), right + dice.uniform(2.0, 5.0)
+    green = [dice.uniform(1.5, 8.0) if dice.chance(0.5) else 0.0 for _ in range(2)]
     start = dice.uniform(14, 45)
     return Street(
         lanes=tuple(lanes),

@@ -11,6 +11,14 @@ from flatqat.data.scenes.plants import tree
 from flatqat.data.scenes.street import Lane, Street
 from flatqat.data.scenes.vehicles import bus, car, tram, truck
 
+LAST = 60.0
+Shares = dict[str, tuple[float, float]]
+"""Kind of vehicle: its share, and the room that it takes in metres; the rest is empty."""
+
+VEHICLES = {"car": car, "truck": truck, "bus": bus}
+PARKED: Shares = {"car": (0.62, 5.6), "truck": (0.06, 10.8)}
+DRIVEN: Shares = {"car": (0.4, 6), "truck": (0.14, 11), "bus": (0.14, 13), "rider": (0.27, 3)}
+
 Thing = tuple[float, Callable[[Canvas], object]]
 """Depth in metres, and what draws it."""
 
@@ -30,28 +38,29 @@ def _on_lane(lane: Lane, street: Street, dice: Dice) -> list[Thing]:
         return [(z, partial(tram, x=lane.x, z=z, away=lane.away, dice=dice))] if dice.chance(0.85) else []
     parked = lane.kind == "park"
     own = lane.kind == "drive" and abs(lane.x) < 1
-    z = dice.uniform(9, 40) if own else dice.uniform(3.5, 14)
-    while z < 75:
-        if street.crossing and parked and street.crossing[0] - 7 < z < street.crossing[1] + 1:
+    z = dice.uniform(9, 35) if own else dice.uniform(3.5, 14)
+    while z < LAST:
+        if street.crossing and parked and street.crossing[0] - 10 < z < street.crossing[1] + 2:
             z = street.crossing[1] + 2
-        x = lane.x + dice.uniform(-0.2, 0.2)
-        chance = dice.uniform()
-        if chance < (0.75 if parked else 0.45):
-            things.append((z, partial(car, x=x, z=z, away=lane.away, dice=dice)))
-        elif chance < (0.8 if parked else 0.57):
-            things.append((z, partial(truck, x=x, z=z, away=lane.away, dice=dice)))
-        elif not parked and chance < 0.7:
-            things.append((z, partial(bus, x=x, z=z, away=lane.away, dice=dice)))
-        elif not parked and chance < 0.95:
-            beside = x + (0.9 if lane.x > 0 else -0.9)
-            motor = dice.chance(0.5)
-            ride = partial(rider, x=beside, z=z, motor=motor, across=False, away=lane.away, dice=dice)
+        kind, room = _of(PARKED if parked else DRIVEN, dice)
+        if kind == "rider":
+            x, motor = lane.x + (0.9 if lane.x > 0 else -0.9), dice.chance(0.5)
+            ride = partial(rider, x=x, z=z, motor=motor, across=False, away=lane.away, dice=dice)
             things.append((z, ride))
-            z -= 7
-        z += (5.6 if parked else 13.0) + (dice.uniform(0, 1.5) if parked else dice.uniform(0, 16))
-        if chance > 0.45 and parked and chance < 0.8:
-            z += 4.5
+        elif kind:
+            x = lane.x + dice.uniform(-0.2, 0.2)
+            things.append((z, partial(VEHICLES[kind], x=x, z=z, away=lane.away, dice=dice)))
+        z += room + (dice.uniform(0, 1.5) if parked else dice.uniform(2, 18))
     return things
+
+
+def _of(shares: Shares, dice: Dice) -> tuple[str, float]:
+    at = dice.uniform()
+    for kind, (share, room) in shares.items():
+        at -= share
+        if at < 0:
+            return kind, room
+    return "", 6.0
 
 
 def _along_curbs(street: Street, dice: Dice) -> list[Thing]:
@@ -78,14 +87,16 @@ def _on_foot(street: Street, dice: Dice) -> list[Thing]:
         for number in range(dice.pick((1, 1, 2, 3))):
             x = dice.uniform(low + 0.5, high - 0.3)
             things.append((z + 0.4 * number, partial(person, x=x, z=z + 0.4 * number, dice=dice)))
-    for _ in range(dice.integer(0, 3)):
+    for _ in range(dice.integer(1, 4)):
         low, high = dice.pick(sidewalks)
-        x, z = dice.uniform(low + 0.6, high - 0.6), dice.uniform(5, 22)
-        if dice.chance(0.5):
-            things.append((z, partial(bicycle, x=x, z=z, across=dice.chance(0.75), dice=dice)))
-        else:
-            kind = partial(motorcycle, x=x, z=z, across=dice.chance(0.75), away=True, dice=dice)
-            things.append((z, kind))
+        x, z = dice.uniform(low + 0.6, high - 0.6), dice.uniform(4.5, 16)
+        across = dice.chance(0.75)
+        if dice.chance(0.35):
+            things.append((z, partial(motorcycle, x=x, z=z, across=across, away=True, dice=dice)))
+            continue
+        for at in range(dice.integer(1, 3)):
+            left = partial(bicycle, x=x + 0.5 * at, z=z + 0.6 * at, across=across, dice=dice)
+            things.append((z + 0.6 * at, left))
     return things
 
 

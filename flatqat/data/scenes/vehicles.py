@@ -58,8 +58,8 @@ class Hull:
 
     def face(self, left: float, foot: float, right: float, top: float, paint: Paint) -> None:
         """A rectangle of the face; left and right are shares of the width."""
-        low, high = self.low + left * self.width, self.low + right * self.width
-        self.canvas.front(self.z, [(low, foot), (high, foot), (high, top), (low, top)], paint)
+        middle, width = self.low + (left + right) / 2 * self.width, (right - left) * self.width
+        self.canvas.box(self.z, middle, foot, width, top - foot, paint)
 
     def lamps(self, y: float, size: float, away: bool, paint: Paint) -> None:
         """Red ones at the rear, white ones in front."""
