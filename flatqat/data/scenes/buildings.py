@@ -61,7 +61,7 @@ class _Windows:
         self.share = dice.uniform(0.35, 0.75)
         self.tall = dice.uniform(0.4, 0.65)
         self.glass = times(varied(dice, dice.pick(GLASSES)), 0.4 + 0.6 * light)
-        self.lit = dice.integer(2, 6)
+        self.lit = dice.integer(0, 4)
         self.salt = dice.integer(0, 6)
         self.shops = dice.chance(0.5)
 
@@ -97,6 +97,6 @@ class _Windows:
         glass &= y < top - 0.5
         if self.shops:
             glass = np.where(y < FLOOR, (y > 0.5) & (y < 2.6) & (np.abs(across - column - 0.5) < 0.42), glass)
-        lit = (column * 5 + storey * 3 + column * storey + self.salt) % 7 < 7 - self.lit
+        lit = (column * 5 + storey * 3 + column * storey + self.salt) % 7 < self.lit
         canvas.cover(region, glass & ~lit, plane, wall.of(self.glass))
-        canvas.cover(region, glass & lit, plane, wall.of(times(self.glass, 1.25), glow=times(LAMP, 0.75)))
+        canvas.cover(region, glass & lit, plane, wall.of(times(self.glass, 1.25), glow=times(LAMP, 0.55)))
