@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from flatqat.metrics.outcomes import Outcomes
     from flatqat.spec import Score
 
-METERS = {"classification": "flatqat.metrics.classification:ClassificationMeter"}
+METERS = {
+    "classification": "flatqat.metrics.classification:ClassificationMeter",
+    "segmentation": "flatqat.metrics.segmentation:SegmentationMeter",
+}
 
 
 class Meter(Protocol):
