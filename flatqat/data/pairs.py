@@ -1,7 +1,7 @@
 """Views of decoded pairs: an image of street size and its label map, cut alike.
 
 A pair is a Pillow image RGBA whose alpha band is the label map, train ids and 255 for what is not scored.
-Both views give uint8 (height, width, 4). Colours are resized bilinearly (antialiased where they shrink),
+All views give uint8 (height, width, 4). Colours are resized bilinearly (antialiased where they shrink),
 labels to the nearest; outside of the image colours are black and labels 255. Pillow weighs colours by alpha
 when it resizes RGBA, so the two are always taken apart first.
 """
@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL.Image import Image, Resampling
 
+from flatqat.data.label_maps import IGNORED
 from flatqat.data.stored import Pixels
 
-IGNORED = 255
 TRIES = 10
 
 Size = tuple[int, int]
@@ -32,6 +32,11 @@ def joined(colours: Image, labels: Image) -> Image:
 def parted(pair: Image) -> tuple[Image, Image]:
     """The RGB image and the label map of a pair."""
     return pair.convert("RGB"), pair.getchannel("A")
+
+
+def whole(pair: Image, _: int) -> Pixels:
+    """A pair as it is."""
+    return np.asarray(pair)
 
 
 def centre_crop(size: Size) -> Callable[[Image, int], Pixels]:
