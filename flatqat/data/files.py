@@ -1,22 +1,16 @@
 """Images that lie on disk as files of many sizes, decoded when they are asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
-from PIL import Image as Pillow
-from PIL.Image import Image
 from torch import Tensor
 
 from flatqat.data.frames import cut
 from flatqat.data.images import ImageData, View, check_labels
-from flatqat.data.stored import Pixels
-from flatqat.errors import DataError
+from flatqat.data.stored import Pixels, decoded
 from flatqat.spec import Frame
-
-T = TypeVar("T")
 
 
 def image_files(
@@ -52,18 +46,3 @@ def image_files(
 def read(path: Path, view: View, image_id: int = 0) -> Pixels:
     """Decode one file as RGB and look at it through `view`. Raises DataError, naming the file."""
     return decoded(path, lambda image: view(image.convert("RGB"), image_id))
-
-
-def decoded(path: Path, work: Callable[[Image], T]) -> T:
-    """What `work` makes of an opened image. Raises DataError, naming the file: damaged, or refused by it."""
-    try:
-        with Pillow.open(path) as image:
-            return work(image)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
-    except Exception as error:  # Pillow raises a dozen types on damaged bytes
-        reason = "no image" if type(error).__name__ == "UnidentifiedImageError" else error
-        raise DataError(
-            f"{path}: expected an image, got a file that does not decode ({reason}); "
-            "restore it from its source"
-        ) from error

@@ -11,11 +11,10 @@ from PIL import Image as Pillow
 from PIL.Image import Image
 from torch import Tensor
 
-from flatqat.data.files import decoded
 from flatqat.data.images import ImageData, View
 from flatqat.data.label_maps import check_values, label_map, translated, values_of
 from flatqat.data.pairs import joined, whole
-from flatqat.data.stored import Pixels
+from flatqat.data.stored import Pixels, decoded
 from flatqat.errors import DataError
 
 

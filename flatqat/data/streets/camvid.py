@@ -2,8 +2,8 @@
 
     train  0016E5    val  0006R0    ID  Seq05VD    dusk  0001TP
 
-Each sequence is in one part. Of 0016E5 the images a second apart are used: the copy's own `val` is seven
-seconds of the same drive, at 15 images a second. Sources: Brostow et al. 2009 (Pattern Recognition Letters
+Each sequence is in one part, images a second apart. Seven seconds of 0016E5 at 15 images a second, which are
+the copy's own `val`, are left out. Sources: Brostow et al. 2009 (Pattern Recognition Letters
 30), Badrinarayanan et al. 2017 (arXiv 1511.00561).
 """
 
@@ -28,7 +28,7 @@ SEQUENCES = {"train": "0016E5", "val": "0006R0", "id": "Seq05VD", "dusk": "0001T
 COUNTS = {"train": 204, "val": 101, "id": 171, "dusk": 124}
 SPLITS = ("train", "val", "test")
 VOID = 11
-SECOND = 30  # frames
+DENSE = range(7959, 8160)  # frames of the sequence that trains
 
 
 @lru_cache(maxsize=8)
@@ -45,7 +45,7 @@ def lut() -> NDArray[np.uint8]:
 
 
 def listed(root: Path | None, part: str) -> Listed:
-    """The images of a part that are a second apart. Raises DataError where its sequence is not there."""
+    """The images of a part. Raises DataError where its sequence is not there."""
     home, sequence = home_of(root), SEQUENCES[part]
     every = joined(f"CamVid {part}", *(_split(home, split) for split in SPLITS if (home / split).is_dir()))
     chosen = [at for at, name in enumerate(every.names) if _belongs(name, sequence)]
@@ -80,5 +80,6 @@ def _split(home: Path, split: str) -> Listed:
 
 
 def _belongs(name: str, sequence: str) -> bool:
-    number = re.search(r"(\d+)$", name)
-    return name.startswith(f"{sequence}_") and number is not None and int(number[1]) % SECOND == 0
+    number = re.fullmatch(rf"{sequence}_f?(\d+)", name)
+    dense = sequence == SEQUENCES["train"] and number is not None and int(number[1]) in DENSE
+    return number is not None and not dense

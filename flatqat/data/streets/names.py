@@ -30,7 +30,7 @@ class Place:
     shared: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StreetSet:
     """What is known of a set: spellings of its folder, the places of each part, and the published counts.
 

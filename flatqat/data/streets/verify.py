@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from flatqat.data.files import decoded
 from flatqat.data.findings import look
 from flatqat.data.imagenet.whole import spread
 from flatqat.data.label_maps import check_together, check_values, label_map, translated, values_of
+from flatqat.data.stored import decoded
 from flatqat.data.streets.listed import SHOWN, Listed
 from flatqat.errors import DataError
 from flatqat.suite import Finding
