@@ -123,7 +123,7 @@ def test_the_score_is_the_mean_over_groups_and_the_earliest_best_step_wins(
     x, y = data.batch(torch.arange(len(data)))
     with torch.no_grad():
         right = (model.eval()(x).argmax(1) == y).double()
-    assert looked._val_top1() == pytest.approx(50 * float(right[:5].mean() + right[5:].mean()))
+    assert looked._val_score() == pytest.approx(50 * float(right[:5].mean() + right[5:].mean()))
     looked.scores = {2: 50.0, 4: 60.0, 6: 60.0}
     assert looked.log()["step"] == 4
 
