@@ -15,7 +15,7 @@ HEDGES: tuple[Colour, ...] = ((0.17, 0.3, 0.14), (0.24, 0.36, 0.16), (0.2, 0.27,
 
 def wall(canvas: Canvas, x: float, z: float, length: float, light: float, dice: Dice) -> None:
     """Concrete or brick, with a coping and joints."""
-    height = dice.uniform(1.3, 2.8)
+    height = dice.uniform(1.8, 3.6)
     paint = Paint(colour=varied(dice, dice.pick(CONCRETES)), label=WALL, grain=0.035)
     _block(canvas, x, z, length, height, paint, light)
     joint, pitch = paint.shaded(light * 0.8), dice.uniform(2, 5)
@@ -37,7 +37,7 @@ def hedge(canvas: Canvas, x: float, z: float, length: float, light: float, dice:
 
 def fence(canvas: Canvas, x: float, z: float, length: float, light: float, dice: Dice) -> None:
     """Bars and rails; what shows between them belongs to the fence."""
-    height = dice.uniform(1.1, 2.2)
+    height = dice.uniform(1.4, 2.6)
     seen = Paint(colour=varied(dice, dice.pick(BEHIND)), label=FENCE, grain=0.05).shaded(light)
     bars = seen.of(varied(dice, dice.pick(METALS))).shaded(light)
     region = canvas.side(x, [(z, 0), (z + length, 0), (z + length, height), (z, height)], seen)

@@ -12,8 +12,8 @@ from flatqat.data.scenes.dice import Dice
 from flatqat.data.scenes.scene import VERSION, Map, Scene
 
 FOG = 1
-VISIBILITIES = (30.0, 100.0)  # metres
-AIRLIGHTS = (0.7, 0.85)
+VISIBILITIES = (50.0, 160.0)  # metres
+AIRLIGHTS = (0.68, 0.84)
 
 
 def fog(scene: Scene) -> Map:

@@ -20,7 +20,7 @@ def lamp(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
     height = dice.uniform(5, 8)
     metal = Paint(colour=varied(dice, dice.pick(METALS)), label=POLE)
     reach = -1.3 if x > 0 else 1.3
-    canvas.box(z, x, 0, dice.uniform(0.16, 0.26), height, metal)
+    canvas.box(z, x, 0, dice.uniform(0.2, 0.34), height, metal)
     canvas.box(z, x + reach / 2, height - 0.12, abs(reach), 0.14, metal)
     canvas.box(z, x + reach, height - 0.22, 0.6, 0.2, metal.of(times(LAMP, 0.8), glow=times(LAMP, 1.6)))
 
@@ -29,22 +29,23 @@ def post(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
     """A bare pole, or a low bollard."""
     metal = Paint(colour=varied(dice, dice.pick(METALS)), label=POLE)
     tall = dice.chance(0.6)
-    canvas.box(z, x, 0, 0.2, dice.uniform(3, 7) if tall else 1.0, metal)
+    canvas.box(z, x, 0, dice.uniform(0.2, 0.3), dice.uniform(3, 7) if tall else 1.0, metal)
 
 
 def traffic_light(canvas: Canvas, x: float, z: float, dice: Dice, *, facing: bool = True) -> None:
     """Three lamps in a dark housing, one of them on; from behind the housing alone."""
     foot = dice.uniform(2.2, 2.9)
     metal = Paint(colour=varied(dice, dice.pick(METALS)), label=POLE)
-    canvas.box(z, x, 0, 0.18, foot + 0.2, metal)
+    canvas.box(z, x, 0, 0.22, foot + 0.2, metal)
     housing = Paint(colour=varied(dice, HOUSING), label=LIGHT, grain=0.01)
-    canvas.box(z, x, foot, 0.48, 1.25, housing)
+    canvas.box(z, x, foot - 0.1, 0.85, 1.5, housing.of(dice.pick((WHITE, AMBER, HOUSING))))
+    canvas.box(z, x, foot - 0.02, 0.7, 1.34, housing)
     if not facing:
         return
     on = dice.integer(0, 2)
     for number, colour in enumerate((GREEN, AMBER, RED)):
         shown = housing.of(colour, glow=times(colour, 1.2)) if number == on else housing.of(times(colour, 0.22))
-        canvas.disc(z, x, foot + 0.25 + 0.38 * number, 0.16, 0.16, shown)
+        canvas.disc(z, x, foot + 0.25 + 0.38 * number, 0.19, 0.19, shown)
 
 
 def sign(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
@@ -52,7 +53,7 @@ def sign(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
     foot = dice.uniform(1.9, 2.6)
     metal = Paint(colour=varied(dice, dice.pick(METALS)), label=POLE)
     plate = Paint(colour=varied(dice, WHITE, 0.08), label=SIGN, grain=0.01)
-    canvas.box(z, x, 0, 0.12, foot + 0.4, metal)
+    canvas.box(z, x, 0, 0.16, foot + 0.4, metal)
     shape = dice.integer(0, 4)
     y = foot + 0.42
     if shape == 0:

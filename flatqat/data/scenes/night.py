@@ -20,7 +20,7 @@ REACH = 9.0  # metres at which the headlights' light is down to half
 
 def night(scene: Scene) -> Map:
     dice = Dice(VERSION, scene.number, NIGHT)
-    ambient, beam, lamps = dice.uniform(0.09, 0.2), dice.uniform(0.5, 1.0), dice.uniform(0.05, 0.2)
+    ambient, beam, lamps = dice.uniform(0.16, 0.34), dice.uniform(0.5, 1.0), dice.uniform(0.05, 0.2)
     row = np.arange(HEIGHT)[:, None] + 0.5 - scene.horizon
     column = (np.arange(WIDTH) + 0.5) / WIDTH - 0.5
     cone = np.clip(1.1 - 2.2 * column * column - np.abs(row - 16) / 60, 0, 1)

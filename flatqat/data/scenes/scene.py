@@ -53,7 +53,7 @@ def scene(number: int) -> Scene:
     camera = Camera(
         width=size,
         height=HEIGHT * SAMPLES,
-        focal=size * dice.uniform(0.75, 1.1),
+        focal=size * dice.uniform(0.85, 1.2),
         centre=size * dice.uniform(0.38, 0.62),
         horizon=HEIGHT * SAMPLES * dice.uniform(0.36, 0.5),
         above=dice.uniform(1.2, 1.6),

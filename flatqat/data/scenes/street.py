@@ -44,7 +44,7 @@ def plan(dice: Dice) -> Street:
         lanes.append(Lane(right + PARKING / 2, "park", True))
         right += PARKING
     left = own - LANE / 2
-    if dice.chance(0.3):
+    if dice.chance(0.35):
         lanes.append(Lane(left - TRACK / 2, "track", dice.chance(0.5)))
         left -= TRACK
     for _ in range(dice.pick((1, 1, 1, 2))):
@@ -55,7 +55,7 @@ def plan(dice: Dice) -> Street:
         left -= PARKING
     walk = left - dice.uniform(2.0, 5.0), right + dice.uniform(2.0, 5.0)
     green = [dice.uniform(1.5, 8.0) if dice.chance(0.5) else 0.0 for _ in range(2)]
-    start = dice.uniform(14, 45)
+    start = dice.uniform(13, 32)
     return Street(
         lanes=tuple(lanes),
         road=(left, right),

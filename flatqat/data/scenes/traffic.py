@@ -11,13 +11,13 @@ from flatqat.data.scenes.plants import tree
 from flatqat.data.scenes.street import Lane, Street
 from flatqat.data.scenes.vehicles import bus, car, tram, truck
 
-LAST = 60.0
+LAST = 45.0
 Shares = dict[str, tuple[float, float]]
 """Kind of vehicle: its share, and the room that it takes in metres; the rest is empty."""
 
 VEHICLES = {"car": car, "truck": truck, "bus": bus}
 PARKED: Shares = {"car": (0.62, 5.6), "truck": (0.06, 10.8)}
-DRIVEN: Shares = {"car": (0.4, 6), "truck": (0.14, 11), "bus": (0.14, 13), "rider": (0.27, 3)}
+DRIVEN: Shares = {"car": (0.38, 6), "truck": (0.13, 11), "bus": (0.13, 13), "rider": (0.33, 3)}
 
 Thing = tuple[float, Callable[[Canvas], object]]
 """Depth in metres, and what draws it."""
@@ -34,11 +34,11 @@ def fill(canvas: Canvas, street: Street, dice: Dice) -> None:
 def _on_lane(lane: Lane, street: Street, dice: Dice) -> list[Thing]:
     things: list[Thing] = []
     if lane.kind == "track":
-        z = dice.uniform(7, 30)
+        z = dice.uniform(6, 22)
         return [(z, partial(tram, x=lane.x, z=z, away=lane.away, dice=dice))] if dice.chance(0.85) else []
     parked = lane.kind == "park"
     own = lane.kind == "drive" and abs(lane.x) < 1
-    z = dice.uniform(9, 35) if own else dice.uniform(3.5, 14)
+    z = dice.uniform(9, 30) if own else dice.uniform(3.5, 12)
     while z < LAST:
         if street.crossing and parked and street.crossing[0] - 10 < z < street.crossing[1] + 2:
             z = street.crossing[1] + 2
@@ -67,11 +67,11 @@ def _along_curbs(street: Street, dice: Dice) -> list[Thing]:
     things: list[Thing] = []
     for edge, outward in ((street.road[0], -1), (street.road[1], 1)):
         x = edge + outward * 0.5
-        kinds = [lamp, lamp, post, sign, sign, sign]
+        kinds = [lamp, lamp, post, post, sign, sign]
         if dice.chance(0.3):
             kinds += [tree, tree, tree]
-        z = dice.uniform(4.5, 12)
-        while z < 70:
+        z = dice.uniform(4, 9)
+        while z < 50:
             things.append((z, partial(dice.pick(kinds), x=x, z=z, dice=dice)))
             z += dice.uniform(5, 14)
     return things
@@ -81,15 +81,15 @@ def _on_foot(street: Street, dice: Dice) -> list[Thing]:
     """People in ones and twos, and bicycles and motorcycles left on the sidewalk."""
     things: list[Thing] = []
     sidewalks = ((street.walk[0], street.road[0]), (street.road[1], street.walk[1]))
-    for _ in range(dice.integer(2, 7)):
+    for _ in range(dice.integer(2, 6)):
         low, high = dice.pick(sidewalks)
-        z = dice.uniform(5, 32)
+        z = dice.uniform(4.5, 20)
         for number in range(dice.pick((1, 1, 2, 3))):
             x = dice.uniform(low + 0.5, high - 0.3)
             things.append((z + 0.4 * number, partial(person, x=x, z=z + 0.4 * number, dice=dice)))
     for _ in range(dice.integer(1, 4)):
         low, high = dice.pick(sidewalks)
-        x, z = dice.uniform(low + 0.6, high - 0.6), dice.uniform(4.5, 16)
+        x, z = dice.uniform(low + 0.6, high - 0.6), dice.uniform(4.5, 12)
         across = dice.chance(0.75)
         if dice.chance(0.35):
             things.append((z, partial(motorcycle, x=x, z=z, across=across, away=True, dice=dice)))
@@ -103,8 +103,8 @@ def _on_foot(street: Street, dice: Dice) -> list[Thing]:
 def _at_crossing(street: Street, dice: Dice) -> list[Thing]:
     """Traffic lights at the crossing; people and riders that cross the road."""
     things: list[Thing] = []
-    z = street.crossing[0] - 4.6 if street.crossing else dice.uniform(10, 30)
-    if street.crossing or dice.chance(0.35):
+    z = street.crossing[0] - 4.6 if street.crossing else dice.uniform(7, 18)
+    if street.crossing or dice.chance(0.5):
         for x in (street.road[0] - 0.7, street.road[1] + 0.7):
             things.append((z, partial(traffic_light, x=x, z=z, dice=dice, facing=dice.chance(0.8))))
     for _ in range(dice.pick((0, 1, 1, 2))):
