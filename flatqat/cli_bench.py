@@ -159,7 +159,7 @@ def bench_report(
         Path | None, typer.Option(metavar="FILE", help="Write to this file, not to the terminal.")
     ] = None,
     by: Annotated[
-        str, typer.Option(metavar="NAME", help="Rows: method, shift, family or severity.")
+        str, typer.Option(metavar="NAME", help="Rows: method, shift, family, severity or class.")
     ] = "method",
 ) -> None:
     """Tables out of what is stored; the same store gives the same bytes.
