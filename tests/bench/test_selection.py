@@ -54,7 +54,7 @@ def go(results: Path, method: str = "fp", seeds: tuple[int, ...] = (0,), **budge
         seeds=seeds,
         settings={"budget": {name: str(value) for name, value in budget.items()}},
         results=results,
-        flatness=False,
+        spaces=(),
     )
     return run(make_plan(request), CPU, Progress())
 
