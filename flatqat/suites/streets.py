@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WEATHERS = ("fog", "night", "rain", "snow")
 CROP = (64, 128)
 SCALE = (0.75, 1.5)
-JITTER = 0.25
+JITTER, HUE = 0.35, 0.02
 
 
 def _part(root: Path | None, *, part: "Part", weather: str = "clear") -> "ImageData":
@@ -36,7 +36,7 @@ def _view(_: Frame, seed: int) -> "View":
 def _augment(x: "Tensor", generator: "Generator") -> "Tensor":
     from flatqat.data.jitter import color_jitter
 
-    return color_jitter(x, generator, strength=JITTER)
+    return color_jitter(x, generator, strength=JITTER, hue=HUE)
 
 
 def _verify(root: Path | None) -> list[Finding]:
