@@ -38,7 +38,7 @@ def traffic_light(canvas: Canvas, x: float, z: float, dice: Dice, *, facing: boo
     metal = Paint(colour=varied(dice, dice.pick(METALS)), label=POLE)
     canvas.box(z, x, 0, 0.22, foot + 0.2, metal)
     housing = Paint(colour=varied(dice, HOUSING), label=LIGHT, grain=0.01)
-    canvas.box(z, x, foot - 0.1, 0.85, 1.5, housing.of(dice.pick((WHITE, AMBER, HOUSING))))
+    canvas.box(z, x, foot - 0.1, 0.85, 1.5, housing.of(dice.pick((AMBER, AMBER, WHITE))))
     canvas.box(z, x, foot - 0.02, 0.7, 1.34, housing)
     if not facing:
         return
