@@ -1,6 +1,6 @@
 """Draw test scenes of the suite `streets`: one row a scene, one column a weather, and the label map.
 
-    python scripts/streets_sheet.py [--scenes 2000 2001 ...] [--output docs/streets.jpg]
+python scripts/streets_sheet.py [--scenes 2000 2001 ...] [--output docs/streets.jpg]
 """
 
 import argparse
@@ -16,8 +16,8 @@ GAP, HEADER = 4, 22
 SCENES = (2000, 2003, 2013, 2016, 2031, 2039, 2046)
 COLOURS = (
     (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153),
-    (250, 170, 30), (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0),
-    (0, 0, 142), (0, 0, 70), (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
+    (250, 170, 30), (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60),
+    (255, 0, 0), (0, 0, 142), (0, 0, 70), (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
 )  # fmt: skip
 """Those that Cityscapes shows its classes in; what is not scored is black."""
 

@@ -51,9 +51,7 @@ def line(canvas: Canvas, street: Street, side: int, light: float, dice: Dice) ->
             dice.pick(BARRIERS)(canvas, x, z, length, light, dice)
 
 
-def _garden(
-    canvas: Canvas, x: float, sign: int, z: float, length: float, light: float, dice: Dice
-) -> None:
+def _garden(canvas: Canvas, x: float, sign: int, z: float, length: float, light: float, dice: Dice) -> None:
     """Trees, perhaps a house behind, a barrier in front or none."""
     if dice.chance(0.3):
         building(canvas, x + 9.0 * sign, z + 1, length, dice.uniform(4, 10), light * 0.95, dice)
