@@ -74,8 +74,8 @@ SUITE = Suite(
     ),
     budgets={
         "default": Budget(
-            pretrain_steps=300,
-            steps=80,
+            pretrain_steps=800,
+            steps=120,
             batch_size=8,
             pretrain_lr=0.1,
             lr=0.02,

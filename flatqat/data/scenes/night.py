@@ -13,7 +13,7 @@ from flatqat.data.scenes.scene import HEIGHT, VERSION, WIDTH, Map, Scene
 from flatqat.data.scenes.smooth import blurred
 
 NIGHT = 2
-MOON = np.array([0.75, 0.9, 1.25])
+MOON = np.array([0.85, 0.95, 1.12])
 WARM = np.array([1.1, 0.95, 0.7])
 REACH = 9.0  # metres at which the headlights' light is down to half
 
