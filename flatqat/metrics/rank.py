@@ -1,4 +1,4 @@
-"""Rank correlation over a table of runs, a row a method and a column a seed: runs of one row are not independent.
+"""Rank correlation over a table of runs, a row a method and a column a seed, which are not independent.
 
 Spearman's rho over all runs, within a column, or with a third quantity held fixed; its standard error, and a
 test that counts methods, not runs.
@@ -100,9 +100,10 @@ def _left(tables: list[Table], within: bool) -> tuple[Table, Table]:
 def _centred(table: Table, within: bool) -> Table:
     if within:
         ranked = np.stack([ranks(column) for column in table.T], axis=1)
-        return ranked - ranked.mean(axis=0)
-    ranked = ranks(table.ravel()).reshape(table.shape)
-    return ranked - ranked.mean()
+    else:
+        ranked = ranks(table.ravel()).reshape(table.shape)
+    centred: Table = ranked - ranked.mean()
+    return centred
 
 
 def _correlation(x: Table, y: Table) -> float:
@@ -114,7 +115,7 @@ def _correlation(x: Table, y: Table) -> float:
 
 
 def _jackknife(statistic: Callable[[list[Table]], float], tables: list[Table], axis: int) -> float:
-    """The variance of a statistic, leaving out one row or one column at a time; undefined ones do not count."""
+    """The variance of a statistic, one row or column left out at a time; undefined values do not count."""
     count = tables[0].shape[axis]
     left_out = [statistic([np.delete(table, g, axis) for table in tables]) for g in range(count)]
     values = np.array([value for value in left_out if not math.isnan(value)])
