@@ -44,11 +44,11 @@ def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
     options += ["--amp"] * cell.amp + ["--compute-matched"] * (cell.stretch > 1)
     options += ["--plugin", "FILE"] if cell.plugins else []
     options += ["--threads", str(record.env["threads"])] if record.env.get("threads", 1) > 1 else []
-    spaces = [name for name, found in record.flatness.items() if isinstance(found, Mapping)]
+    spaces = sorted(name for name, found in record.flatness.items() if isinstance(found, Mapping))
     if not record.flatness:
         options.append("--no-flatness")
     elif spaces and spaces != ["quantized"]:
-        options += ["--space", ",".join(spaces)]
+        options += ["--space", ",".join(reversed(spaces))]
     return tuple(options)
 
 

@@ -22,6 +22,7 @@ MEASURES: dict[str, tuple[str, ...]] = {
 }
 """Name -> where it stands in the flatness of a space. Of all of them more is sharper."""
 
+SPACES = ("quantized", "latent")
 BESIDE = {"loss": ("loss",), "norm": ("weight_norm",)}
 
 
@@ -69,10 +70,11 @@ class Association:
 
 
 def spaces(study: Study) -> list[str]:
-    """Those in which any of the runs was measured, in the order of the records."""
+    """Those in which any of the runs was measured, the deployed point first."""
     records = [record for runs in study.methods for record in runs.records.values()]
     names = (name for record in records for name, found in record.flatness.items() if isinstance(found, dict))
-    return list(dict.fromkeys(names))
+    found = set(names)
+    return [name for name in SPACES if name in found] + sorted(found - set(SPACES))
 
 
 def associations(study: Study) -> list[Association]:

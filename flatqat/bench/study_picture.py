@@ -6,8 +6,10 @@ from typing import Any
 
 from flatqat.bench.study import OOD, Study
 from flatqat.bench.study_flat import MEASURES, spaces, value_of
+from flatqat.bench.study_says import bits_in_words
 
 SHOWN = "sharp 10%"
+WIDE = 20  # from here on a scale of logarithms
 MARKERS = "osD^vP*Xhp<>d"
 
 
@@ -45,8 +47,11 @@ def _panel(axes: Any, study: Study, space: str, methods: Sequence[str]) -> None:
         if points:
             x, y = zip(*points, strict=True)
             axes.plot(x, y, linestyle="none", **_style(methods, runs.method))
-    axes.set(xscale="log", xlabel="mean rise of the loss, every filter moved by 10%")
-    axes.set_title(f"{study.bits}: {space}", fontsize=9)
+    low, high = axes.dataLim.intervalx
+    if low > 0 and high > WIDE * low:
+        axes.set_xscale("log")
+    axes.set_xlabel("mean rise of the loss, every filter moved by 10%")
+    axes.set_title(f"{bits_in_words(study)}, space {space}", fontsize=9)
 
 
 def _style(methods: Sequence[str], name: str) -> dict[str, Any]:
