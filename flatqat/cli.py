@@ -19,7 +19,7 @@ from flatqat.cli_bench import (
     split,
 )
 from flatqat.cli_check import baseline, canary, check
-from flatqat.cli_inspect import audit, flatness
+from flatqat.cli_inspect import audit, flatness, gallery
 from flatqat.errors import FlatqatError
 
 BUG = 70  # EX_SOFTWARE
@@ -160,6 +160,7 @@ def models_list(
 bench.command("baseline")(baseline)
 bench.command("check")(check)
 bench.command("canary")(canary)
+bench.command("gallery")(gallery)
 app.command("flatness")(flatness)
 app.command("audit")(audit)
 

@@ -79,6 +79,13 @@ def bench_run(
     limit: Annotated[
         int | None, typer.Option(min=2, metavar="N", help="Score at most N images a shift.")
     ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Segment through a window, 512[:STRIDE], or whole.  [default: the model's]",
+        ),
+    ] = None,
     compute_matched: Annotated[
         bool,
         typer.Option("--compute-matched", help="Rules of one pass a step get twice the steps; fp does not."),
@@ -87,6 +94,10 @@ def bench_run(
         bool, typer.Option("--dry-run", help="Print cells, data and time; do nothing.")
     ] = False,
     flatness: Annotated[bool, typer.Option(help="Measure flatness too.")] = True,
+    space: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAMES", help="Of flatness: quantized, latent, scale.  [default: quantized]"),
+    ] = None,
     rerun: Annotated[bool, typer.Option("--rerun", help="Compute stored cells again.")] = False,
     plugin: Plugin = None,
 ) -> None:
@@ -105,7 +116,7 @@ def bench_run(
       flatqat bench run --set anchor.coupling=elastic --set budget.lr=0.005 --dry-run
     """
     from flatqat.bench.plan import make_plan
-    from flatqat.bench.request import Request, parse_seeds
+    from flatqat.bench.request import Request, parse_seeds, parse_spaces
     from flatqat.bench.settings import parse_settings
 
     add_plugins(plugin)
@@ -129,7 +140,8 @@ def bench_run(
         workers=workers,
         limit=limit,
         compute_matched=compute_matched,
-        flatness=flatness,
+        spaces=parse_spaces(split(space) or ("quantized",)) if flatness else (),
+        window=window,
         rerun=rerun,
     )
     from flatqat.bench.session import dry, execute
@@ -148,7 +160,7 @@ def bench_report(
         Path | None, typer.Option(metavar="FILE", help="Write to this file, not to the terminal.")
     ] = None,
     by: Annotated[
-        str, typer.Option(metavar="NAME", help="Rows: method, shift, family or severity.")
+        str, typer.Option(metavar="NAME", help="Rows: method, shift, family, severity or class.")
     ] = "method",
     against: Annotated[
         str, typer.Option(metavar="METHOD", help="What a study compares every method with.")

@@ -21,7 +21,7 @@ def baseline(
     Example:
       flatqat bench baseline --output results/baselines/main.json
     """
-    from flatqat.bench.check import write_baseline
+    from flatqat.bench.baseline import write_baseline
     from flatqat.bench.store import Store
 
     typer.echo(f"{output}: {write_baseline(Store(results), output)} cells")
@@ -30,7 +30,9 @@ def baseline(
 def check(
     baseline: Annotated[Path, typer.Option(metavar="FILE", help="A file made by `flatqat bench baseline`.")],
     results: Results = Path("results"),
-    max_drop: Annotated[float, typer.Option(min=0, metavar="POINTS", help="Tolerated drop of top-1.")] = 0.5,
+    max_drop: Annotated[
+        float, typer.Option(min=0, metavar="POINTS", help="Tolerated drop of the metric.")
+    ] = 0.5,
     p: Annotated[
         float, typer.Option(min=0, max=1, metavar="P", help="Significance level, after Holm.")
     ] = 0.01,

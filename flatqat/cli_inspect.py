@@ -1,4 +1,4 @@
-"""`flatqat flatness` and `flatqat audit`: look again at a stored cell."""
+"""`flatqat flatness`, `flatqat audit` and `flatqat bench gallery`: look again at stored cells."""
 
 from pathlib import Path
 from typing import Annotated
@@ -72,6 +72,44 @@ def flatness(
             threads=threads,
         )
     )
+
+
+def gallery(
+    cells: Annotated[list[str], typer.Argument(help="Beginnings of stored cells' ids or labels.")],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the page and its pictures.")],
+    results: Results = Path("results"),
+    data_root: DataRoot = None,
+    shift: Annotated[
+        list[str] | None, typer.Option(metavar="NAMES", help="Shifts to show.  [default: all, up to a dozen]")
+    ] = None,
+    images: Annotated[int, typer.Option(min=1, metavar="N", help="Images a shift.")] = 4,
+    device: Device = "auto",
+    threads: Threads = 1,
+    plugin: Plugin = None,
+) -> None:
+    """Images, ground truth and predictions of segmentation cells side by side, as HTML and PNG.
+
+    One cell brings along those to compare it with: its protocol's cells of the same bits and seed, and fp.
+
+    \b
+    Examples:
+      flatqat bench gallery tiny-seg-anchor --output gallery
+      flatqat bench gallery 3f2a91 77c0de --shift night,fog --images 8 --output gallery
+    """
+    from flatqat.bench.gallery import gallery
+
+    add_plugins(plugin)
+    page = gallery(
+        cells,
+        output,
+        results,
+        data_root,
+        shifts=split(shift),
+        images=images,
+        device=device,
+        threads=threads,
+    )
+    typer.echo(page)
 
 
 def audit(

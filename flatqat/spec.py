@@ -36,6 +36,43 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A window that slides over an image, and its steps, in pixels.
+
+    As text `512x1024:256x512`, or `512:256` where both sides are alike.
+    """
+
+    height: int
+    width: int
+    stride_height: int
+    stride_width: int
+
+    def __post_init__(self) -> None:
+        steps = ((self.stride_height, self.height), (self.stride_width, self.width))
+        if any(not 0 < stride <= size for stride, size in steps):
+            raise UsageError(f"window {self}: expected strides from 1 to the window's size")
+
+    def __str__(self) -> str:
+        sides = ((self.height, self.width), (self.stride_height, self.stride_width))
+        return ":".join(str(h) if h == w else f"{h}x{w}" for h, w in sides)
+
+    @classmethod
+    def parse(cls, text: str) -> "Window | None":
+        """The inverse of `str`; without strides these are two thirds of the window. `whole` is None."""
+        if text == "whole":
+            return None
+        found = re.fullmatch(r"(\d+)(?:x(\d+))?(?::(\d+)(?:x(\d+))?)?", text)
+        if found is None:
+            raise UsageError(
+                f"--window: expected whole, SIZE or SIZE:STRIDE such as 512x1024:256x512, got {text!r}"
+            )
+        height, width, down, right = found.groups()
+        sides = int(height), int(width or height)
+        strides = (int(down), int(right or down)) if down else tuple(max(1, 2 * side // 3) for side in sides)
+        return cls(height=sides[0], width=sides[1], stride_height=strides[0], stride_width=strides[1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
     """How long and how a suite trains: optimisation steps, not epochs, so that cost is known beforehand.
 
@@ -56,7 +93,7 @@ class Budget:
     flatness_images: int = 256
     flatness_draws: int = 20
     optimizer: Literal["sgd", "adam"] = "sgd"
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "poly"] = "cosine"
     frozen_batchnorm: bool = False
     select_every: int = 0
 
@@ -87,6 +124,7 @@ class Cell:
     """One thing to run. Its `id` is a hash of every field that is not at its default.
 
     `stretch` is by how much the budget's steps are multiplied, so that rules are compared at equal compute.
+    `window` is the sliding window of inference, where there is one.
     """
 
     suite: str
@@ -108,6 +146,7 @@ class Cell:
     stretch: int = 1
     keep: str | None = None
     layer_bits: str | None = None
+    window: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that differ from their defaults, as plain JSON values."""
@@ -133,8 +172,8 @@ class Cell:
 
     @property
     def training_id(self) -> str:
-        """The id of the trained weights: how many images are scored does not change them."""
-        return replace(self, limit=None).id
+        """The id of the trained weights: how many images are scored, through which window, is left out."""
+        return replace(self, limit=None, window=None).id
 
     @property
     def quant_spec(self) -> QuantSpec:

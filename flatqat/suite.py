@@ -70,7 +70,8 @@ class Suite:
 
     Images that have no common size of their own (`framed`) are cut as the model's source asks for, or by the
     suite's own `frame` for all models alike; in training `view(frame, seed)` cuts them at random instead.
-    `augment` acts on whole batches after that.
+    `augment` acts on whole batches after that. `still` is the view of training images where nothing may be
+    random (calibration, BatchNorm, flatness), if it is not the cut.
     `untrainable(root)` says why nothing can be trained on what lies on disk; the budget `eval` is used then,
     and `train` gives the ID images that grids are calibrated on. `absent(root)` names shifts outside of the
     headline that are not on disk: they are left out.
@@ -107,6 +108,8 @@ class Suite:
     framed: bool = False
     frame: "Frame | None" = None
     view: "Callable[[Frame, int], View] | None" = None
+    still: "View | None" = None
+    class_names: tuple[str, ...] = ()
     untrainable: Callable[[Path | None], str] = _trainable
     absent: Callable[[Path | None], frozenset[str]] = _complete
     made_with: Callable[[], str] = _data_alone

@@ -1,69 +1,87 @@
-"""Sweep anchor-QAT's settings beside plain QAT, several processes at a time; sort by the ID validation set.
+"""Sweep anchor-QAT's settings beside plain QAT, ranked on `val`, which is in-distribution.
 
-    python scripts/anchor_defaults.py RESULTS JOBS -- --suite cifar10-c-live --model cifar:resnet20 ...
+No test image is read.
 
-Everything after `--` goes to each `flatqat bench run`. Test sets and shifts are stored too, but only `val`
-may choose.
+    python scripts/anchor_defaults.py --suite cifar10-c-live --weights FILE --data-root DIR --bits 4,3 \
+        --budget smoke --results DIR --table FILE.csv
+
+Started again it goes on where it stopped, and several may share a results folder, each with bits of its own.
 """
 
-import itertools
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
+import argparse
 from pathlib import Path
+from typing import Any
 
-from flatqat.bench.report import frame, load
+import pandas as pd
+
+from flatqat.bench.env import choose_device, prepare
+from flatqat.bench.evaluate import score
+from flatqat.bench.plan import make_plan
+from flatqat.bench.progress import progress_for
+from flatqat.bench.request import Request, parse_seeds
+from flatqat.bench.restore import restore
 from flatqat.bench.store import Store
+from flatqat.bench.terminal import terminal
+from flatqat.bench.train import train
+
+STRENGTHS = {"ema": (0.01, 0.1, 1.0), "elastic": (0.01, 0.1, 1.0), "dampen": (0.001, 0.01, 0.1)}
 
 VARIANTS: list[dict[str, object]] = [
-    *(
-        {"coupling": "ema", "strength": strength, "beta": beta, "deploy": deploy}
-        for strength, beta, deploy in itertools.product((0.01, 0.1, 1.0), (0.005, 0.02), ("anchor", "latent"))
-    ),
-    *(
-        {"coupling": "elastic", "strength": strength, "beta": 0.02, "deploy": deploy}
-        for strength, deploy in itertools.product((0.01, 0.1, 1.0), ("anchor", "latent"))
-    ),
-    *({"coupling": "dampen", "strength": strength, "deploy": "latent"} for strength in (0.001, 0.01, 0.1)),
+    {"coupling": coupling, "strength": strength, "deploy": deploy}
+    for coupling, strengths in STRENGTHS.items()
+    for strength in strengths
+    for deploy in ("anchor", "latent")
 ]
 
 
-def main() -> int:
-    """Run every variant, then print the tables."""
-    results, jobs, _, *options = sys.argv[1:]
-    commands = [["--method", "fp,ptq,qat"]]
-    for variant in VARIANTS:
-        settings = [part for key, value in variant.items() for part in ("--set", f"anchor.{key}={value}")]
-        commands.append(["--method", "anchor", *settings])
-
-    def run(command: list[str]) -> int:
-        full = [sys.executable, "-m", "flatqat", "bench", "run", "--results", results, *options, *command]
-        done = subprocess.run(full, capture_output=True, text=True)
-        if done.returncode:
-            print(" ".join(command), done.stderr[-2000:], file=sys.stderr, flush=True)
-        return done.returncode
-
-    with ThreadPoolExecutor(int(jobs)) as pool:
-        codes = list(pool.map(run, commands))
-    store = Store(Path(results))
-    columns = [
-        "method",
-        "bits",
-        "seeds",
-        "val_top1",
-        "id_top1",
-        "ood_top1",
-        "ood_top1_stderr",
-        "lambda_max",
-        "sharpness",
-    ]
-    for section in load(store, None):
-        table = frame(section, store, "method")[columns].sort_values(
-            ["bits", "val_top1"], ascending=[True, False]
+def main() -> None:
+    """Train every variant, score it on all of `val`, and write the table, the best first."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    for name in ("suite", "bits", "budget", "seeds"):
+        parser.add_argument(f"--{name}", required=name != "seeds", default="1")
+    for name in ("weights", "data-root", "results", "table"):
+        parser.add_argument(f"--{name}", required=name in ("results", "table"), type=Path)
+    given = parser.parse_args()
+    rows = []
+    settings = [{key: str(value) for key, value in variant.items()} for variant in VARIANTS]
+    for method, chosen in (("qat", {}), *(("anchor", one) for one in settings)):
+        request = Request(
+            suites=(given.suite,),
+            methods=(method,),
+            bits=tuple(given.bits.split(",")),
+            seeds=parse_seeds(given.seeds),
+            budget=given.budget,
+            settings={method: chosen},
+            weights=given.weights,
+            data_root=given.data_root,
+            results=given.results,
         )
-        print(section.title, table.round(3).to_string(index=False), sep="\n")
-    return max(codes)
+        rows += measured(request)
+    found = pd.DataFrame(rows).sort_values(["bits", "top1"], ascending=[True, False])
+    found.to_csv(given.table, index=False, float_format="%.6g")
+    print(found.to_string(index=False))
+
+
+def measured(request: Request) -> list[dict[str, Any]]:
+    """A row a job: its settings, and its top-1 and NLL on `val`."""
+    plan, store = make_plan(request), Store(request.results)
+    device, progress = choose_device(request.device), progress_for(terminal(stderr=True))
+    prepare(device, request.threads)
+    rows = []
+    for job in plan.jobs:
+        train(job, request, store, device, progress)
+        if job.scored:
+            val = job.suite.scored[0]
+            model = restore(job.cell, job.suite, store, device)
+            score(val, {job.cell.id: model}, [job], request, store, device)
+            scores, _ = store.read_scores(job.cell, val.name)
+            found = {name: scores[name].value for name in ("top1", "nll")}
+            settings = request.settings.get(job.cell.method, {})
+            rows.append(
+                {"method": job.cell.method, "bits": job.cell.bits, "seed": job.cell.seed, **settings, **found}
+            )
+    return rows
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

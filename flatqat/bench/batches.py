@@ -7,10 +7,15 @@ from torch import Tensor
 
 from flatqat.bench.plan import Job
 from flatqat.data.frames import cut
-from flatqat.data.images import ImageData, read_ahead
+from flatqat.data.images import ImageData, View, read_ahead
 from flatqat.spec import Frame
+from flatqat.suite import Suite
 
 Batch = tuple[Tensor, Tensor]
+
+BATCH_SIZE, SMALLEST_BATCH = 256, 16
+BATCH_VALUES = 2**23  # on a CPU larger batches only leave its cache: 55 images of 224 pixels
+MASKED_VALUES = 2**25  # on a GPU: 4 images of 1024x2048, whose logits are 640 MB
 
 
 def training_batches(
@@ -38,8 +43,23 @@ def fixed_batches(
     size = min(job.budget.batch_size, len(data))
     whole = min(count, len(data) // size)  # a smaller last batch would weigh as much as the others
     index = torch.randperm(len(data), generator=generator)[: whole * size]
-    seen = data.seen(cut(frame))
+    seen = data.seen(still(job.suite, frame))
     return [seen.batch(part, device) for part in index.view(whole, size)]
+
+
+def scoring_batch_size(data: ImageData, device: torch.device) -> int:
+    """BATCH_SIZE, or fewer where images are large and the device is a CPU, or each pixel has logits."""
+    masked = data.labels is None
+    if device.type != "cpu" and not masked:
+        return BATCH_SIZE
+    values = data.fetch(torch.arange(1)).numel()
+    most = BATCH_VALUES if device.type == "cpu" else MASKED_VALUES
+    return max(1 if masked else SMALLEST_BATCH, min(BATCH_SIZE, most // values))
+
+
+def still(suite: Suite, frame: Frame) -> View:
+    """How training images are seen where nothing may be random."""
+    return suite.still or cut(frame)
 
 
 def _indices(data: ImageData, batch_size: int, steps: int, order: torch.Generator) -> Iterator[Tensor]:
@@ -62,5 +82,5 @@ def _seen_at_random(job: Job, data: ImageData, frame: Frame, draws: torch.Genera
     if data.through is None:
         return data
     if job.suite.view is None:
-        return data.seen(cut(frame))
+        return data.seen(still(job.suite, frame))
     return data.seen(job.suite.view(frame, int(torch.randint(2**62, (), generator=draws))))

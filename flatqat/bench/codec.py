@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from flatqat.errors import StoreError
+from flatqat.metrics.measures import MEASURES
 from flatqat.spec import SCHEMA, Cell, Record, Score, Status
 
 
@@ -88,8 +89,13 @@ def _check(record: Record, label: str) -> None:
         raise ValueError("scores that do not fit the shifts")
     for name in ("suite", "data", "reference"):
         record.protocol[name]
+    name, names = record.protocol.get("metric", "top1"), record.protocol.get("class_names", [])
+    if name not in MEASURES or not isinstance(names, list):
+        raise ValueError(f"metric {name!r} and class names {names!r}")
+    prefix = MEASURES[name].by_class
+    by_class = [f"{prefix}/{k}" for k in range(len(names))] if prefix else []
     for metrics in record.scores.values():
-        for metric in ("top1", "nll", "ece"):
+        for metric in (name, "nll", "ece", *by_class):
             if not isinstance(metrics[metric].value, int | float | None):
                 raise ValueError(f"{metric} {metrics[metric].value!r}")
     if measured := record.flatness.get("quantized"):

@@ -6,11 +6,11 @@ from time import perf_counter
 import torch
 
 from flatqat import registry
+from flatqat.bench.batches import still
 from flatqat.bench.estimators import ITERATIONS, RADII
 from flatqat.bench.plan import Job
-from flatqat.bench.request import Request
+from flatqat.bench.request import Request, lacking_spaces
 from flatqat.bench.train import training_rule
-from flatqat.data.frames import cut
 from flatqat.models._base import build
 from flatqat.quant._apply import quantize_
 
@@ -32,10 +32,12 @@ def estimate(jobs: Sequence[Job], request: Request, device: torch.device) -> flo
             total += forward * sum(
                 len(shift.build(request.data_root).sample(request.limit)) for shift in job.suite.scored
             )
-        if job.scored and request.flatness:
+        if job.scored:
+            spaces = len(lacking_spaces(job.cell, {}, request))
             share = job.budget.flatness_images / job.budget.batch_size
-            total += share * step / rule.passes * PRODUCT_PER_PASS * ITERATIONS
-            total += forward * job.budget.flatness_images * 2 * job.budget.flatness_draws * len(RADII)
+            total += spaces * share * step / rule.passes * PRODUCT_PER_PASS * ITERATIONS
+            moves = 2 * job.budget.flatness_draws * len(RADII)
+            total += spaces * forward * job.budget.flatness_images * moves
     return total
 
 
@@ -45,7 +47,7 @@ def _time(job: Job, request: Request, device: torch.device) -> tuple[float, floa
     quantize_(model.net, job.quant)
     model.to(device)
     data = job.suite.train(request.data_root)
-    seen = data.seen(cut(model.frame))
+    seen = data.seen(still(job.suite, model.frame))
     x, y = seen.batch(torch.arange(min(job.budget.batch_size, len(data))), device)
     method = training_rule(job, model, request, device)
     method.begin([(x, y)])

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from flatqat.bench.point import Point, Space
+from flatqat.bench.point import Point
 from flatqat.bench.progress import Advance
+from flatqat.bench.request import Space
 from flatqat.errors import unknown
 from flatqat.flatness._params import Progress
 from flatqat.flatness._rise import Sharpness

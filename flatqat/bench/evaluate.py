@@ -6,21 +6,19 @@ from dataclasses import asdict
 
 import torch
 
+from flatqat.bench.batches import scoring_batch_size
 from flatqat.bench.plan import Job
 from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
 from flatqat.bench.store import Store
 from flatqat.data.frames import cut
-from flatqat.data.images import ImageData
 from flatqat.metrics import meter
 from flatqat.models._base import Normalized
 from flatqat.quant._apply import rounded_once
 from flatqat.spec import Frame
 from flatqat.suite import Shift, Suite
 
-BATCH_SIZE, SMALLEST_BATCH = 256, 16
-BATCH_VALUES = 2**23  # on a CPU larger batches only leave its cache: 55 images of 224 pixels
 MEMORY_SHARE = 0.5
 UNKNOWN_MEMORY = 4 * 2**30
 
@@ -67,22 +65,14 @@ def score(
         alike.setdefault(frame, []).append(cell_id)
     for frame, cell_ids in alike.items():
         seen = data.seen(cut(frame) if frame else None)
-        for images, labels in seen.batches(_batch_size(seen, device), device, request.workers):
+        for images, labels in seen.batches(scoring_batch_size(seen, device), device, request.workers):
             for cell_id in cell_ids:
                 with torch.autocast(device.type, torch.bfloat16, enabled=request.amp):
-                    output = models[cell_id](images)
+                    output = models[cell_id].predict(images)
                 meters[cell_id].add(output, labels)
     for job in waiting:
         scores, outcomes = meters[job.cell.id].result()
         store.write_scores(job.cell, shift.name, scores, asdict(outcomes))
-
-
-def _batch_size(data: ImageData, device: torch.device) -> int:
-    """BATCH_SIZE, or fewer where images are large and the device is a CPU."""
-    if device.type != "cpu":
-        return BATCH_SIZE
-    values = data.fetch(torch.arange(1)).numel()
-    return max(SMALLEST_BATCH, min(BATCH_SIZE, BATCH_VALUES // values))
 
 
 def _groups_in_memory(jobs: list[Job], store: Store, device: torch.device) -> list[list[Job]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from flatqat.bench.paired import mean_extra_gap_of, ood_shifts
+from flatqat.bench.paired import mean_extra_gap_of, measure_of, ood_shifts
 from flatqat.bench.store import Store
 from flatqat.bench.tables import Section, by_method, protocol_line
 from flatqat.metrics.statistics import mean_over_seeds
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str]
 TEXTS = ("method", "bits", "domain")
-CAPTION = "mean: over the domains, ± over seeds. oracle: top-1 on the images of OOD, weights of the last step"
+CAPTION = "mean: over the domains, ± over seeds. oracle: {} on the images of OOD, weights of the last step"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ def merged(found: Sequence[Section]) -> list[Section]:
 
 
 def by_domain(family: Family, store: Store) -> "pd.DataFrame":
-    """The columns of `by_method` with `domain` and `oracle_top1`, for every domain and for their mean.
+    """The columns of `by_method` with `domain` and `oracle_<metric>`, for every domain and for their mean.
 
     A mean takes the seeds that all domains have. It is called `mean` over all the family's domains, else
     `mean of 2/4`. Its standard error is over seeds (sd with ddof=1 over sqrt(n)), and its extra gap the mean
@@ -71,15 +71,15 @@ def _mean_row(
     mean = {column: _mean([row[column] for row in rows]) for column in rows[0] if column not in TEXTS}
     references = {name: _reference(family.members[name]) for name in kept}
     gap = mean_extra_gap_of([(records, references[name]) for name, records in kept.items()], store)
-    whole = set(kept) == set(family.targets)
+    whole, name = set(kept) == set(family.targets), _metric(next(iter(kept.values())))
     return {
         **rows[0],
         **mean,
         "domain": "mean" if whole else f"mean of {len(kept)}/{len(family.targets)}",
         "seeds": len(seeds),
         "images": sum(row["images"] for row in rows),
-        "id_top1_stderr": _stderr(kept, ["id"]),
-        "ood_top1_stderr": _stderr(kept, None),
+        f"id_{name}_stderr": _stderr(kept, ["id"]),
+        f"ood_{name}_stderr": _stderr(kept, None),
         "extra_gap": gap and gap.value,
         "extra_gap_low": gap and gap.low,
         "extra_gap_high": gap and gap.high,
@@ -88,25 +88,34 @@ def _mean_row(
 
 
 def _with_domain(row: Mapping[Any, Any], domain: str, records: Sequence[Record]) -> dict[str, Any]:
-    """A row of `by_method` with the domain as its third column, and the top-1 with the last weights."""
-    lasts = [_last_top1(record) for record in records]
+    """A row of `by_method` with the domain as its third column, and the metric with the last weights."""
+    lasts = [_last(record) for record in records]
     oracle = _mean([value for value in lasts if value is not None])
-    return {**{text: row.get(text) for text in TEXTS}, **row, "domain": domain, "oracle_top1": oracle}
+    return {
+        **{text: row.get(text) for text in TEXTS},
+        **row,
+        "domain": domain,
+        f"oracle_{_metric(records)}": oracle,
+    }
 
 
-def _last_top1(record: Record) -> float | None:
+def _metric(records: Sequence[Record]) -> str:
+    return measure_of(records[0]).name
+
+
+def _last(record: Record) -> float | None:
     """In percent; None for a rule that takes no step, and so has no last one."""
     last = [name for name, about in record.protocol["shifts"].items() if about.get("weights") == "last"]
     if not last or not record.train.get("steps"):
         return None
-    return _mean([record.scores[name]["top1"].value for name in last])
+    return _mean([record.scores[name][measure_of(record).name].value for name in last])
 
 
 def _stderr(kept: Mapping[str, list[Record]], shifts: list[str] | None) -> float | None:
     """Over seeds, of the mean over domains; of the shifts of the headline where none are given."""
     by_seed = zip(*kept.values(), strict=True)  # every domain has the same seeds, in order
     means = [
-        _mean([_mean([r.scores[s]["top1"].value for s in shifts or ood_shifts(r)]) for r in records])
+        _mean([_mean([r.scores[s][_metric([r])].value for s in shifts or ood_shifts(r)]) for r in records])
         for records in by_seed
     ]
     known = [mean for mean in means if mean is not None]
@@ -142,7 +151,7 @@ def _family(title: str, group: list[Section]) -> Family:
     keys = dict.fromkeys(key for section in ordered.values() for key in section.rows)
     return Family(
         title=title,
-        protocol=f"{protocol_line(done)}. {CAPTION}" if done else "",
+        protocol=f"{protocol_line(done)}. {CAPTION.format(measure_of(done[0]).title)}" if done else "",
         rows={key: [r for s in ordered.values() for r in s.rows.get(key, [])] for key in keys},
         problems=[r for section in group for r in section.problems],
         members=ordered,

@@ -7,10 +7,11 @@ from flatqat.bench.codec import readable
 from flatqat.bench.env import choose_device, prepare
 from flatqat.bench.plan import members
 from flatqat.bench.progress import progress_for
+from flatqat.bench.request import parse_spaces
 from flatqat.bench.store import Store
 from flatqat.bench.surface import Picture, write_surface
 from flatqat.bench.terminal import plain_table, terminal
-from flatqat.errors import StoreError, UsageError, unknown
+from flatqat.errors import StoreError, UsageError
 from flatqat.spec import Record
 from flatqat.suite import Suite
 
@@ -34,13 +35,13 @@ def flatness_of_cell(
     Raises UsageError on an unknown space or measure, StoreError when a loss is not finite.
     """
     from flatqat.bench import measure
+    from flatqat.bench.batches import still
     from flatqat.bench.estimators import DEFAULT, chosen, work
-    from flatqat.bench.point import SPACES, flatness_batches
+    from flatqat.bench.point import flatness_batches
     from flatqat.bench.restore import restore
+    from flatqat.metrics.loss import LOSSES
 
-    at = next((known for known in SPACES if known == space), None)
-    if at is None:
-        raise unknown("space", space, SPACES)
+    (at,) = parse_spaces((space,))
     names = chosen(measures) or (() if picture else DEFAULT)
     if picture and at == "scale":
         raise UsageError(
@@ -52,17 +53,26 @@ def flatness_of_cell(
     prepare(on, threads)
     model = restore(record.cell, suite, store, on)
     count = images or record.protocol["budget"]["flatness_images"]
-    batches = flatness_batches(record.cell, suite.train(data_root), count, on, frame=model.frame)
+    view, loss = still(suite, model.frame), LOSSES[suite.task]
+    batches = flatness_batches(record.cell, suite.train(data_root), count, on, view=view)
     passes = work(names, draws) + (picture.points**2 if picture else 0)
     try:
         with progress_for(terminal(stderr=True)).task(f"flatness {record.cell.label}", passes) as advance:
             found = measure.flatness_of(
-                model, batches, record.cell, measures=names, space=at, acts=acts, draws=draws, advance=advance
+                model,
+                batches,
+                record.cell,
+                measures=names,
+                space=at,
+                acts=acts,
+                draws=draws,
+                loss=loss,
+                advance=advance,
             )
             found = {"cell": record.cell.label, **found}
             if picture:
                 surface = measure.landscape_of(
-                    model, batches, record.cell, picture, space=at, acts=acts, advance=advance
+                    model, batches, record.cell, picture, space=at, acts=acts, loss=loss, advance=advance
                 )
                 found |= write_surface(surface, found, picture)
     except FloatingPointError as error:
@@ -73,6 +83,7 @@ def flatness_of_cell(
 
 def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
     """Print the audit of a stored cell on one batch of training images."""
+    from flatqat.bench.batches import still
     from flatqat.bench.point import flatness_batches
     from flatqat.bench.restore import restore
     from flatqat.quant._audit import audit
@@ -80,7 +91,8 @@ def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
     store = Store(results)
     record, suite = _find(store, name)
     model = restore(record.cell, suite, store)
-    ((images, _), *_) = flatness_batches(record.cell, suite.train(data_root), 256, "cpu", frame=model.frame)
+    view = still(suite, model.frame)
+    ((images, _), *_) = flatness_batches(record.cell, suite.train(data_root), 256, "cpu", view=view)
     rows = audit(model.net, model.normalize(images))
     table = plain_table(
         "layer",

@@ -2,42 +2,46 @@
 
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Any
 
 import torch
 from torch import nn
 
-from flatqat.bench.batches import Batch
+from flatqat.bench.batches import Batch, still
 from flatqat.bench.estimators import DEFAULT, ESTIMATORS, Found, work
 from flatqat.bench.plan import Job
-from flatqat.bench.point import Point, Space, flatness_batches, standing
+from flatqat.bench.point import Point, flatness_batches, standing
 from flatqat.bench.progress import Advance, Progress, part
-from flatqat.bench.request import Request
+from flatqat.bench.request import Request, Space, lacking_spaces
 from flatqat.bench.restore import restore
 from flatqat.bench.store import Store
 from flatqat.bench.surface import Picture
 from flatqat.errors import UsageError
 from flatqat.flatness._derivatives import loss_values
 from flatqat.flatness.landscape import Landscape, landscape
+from flatqat.metrics.loss import LOSSES, Loss, cross_entropy
 from flatqat.spec import Cell
 
 
 def measure(job: Job, request: Request, store: Store, device: torch.device, progress: Progress) -> None:
-    """Measure a trained job in the `quantized` space and store it, unless that is done or not wanted."""
-    if not request.flatness or store.read_flatness(job.cell) is not None:
+    """Measure a trained job in the spaces that are wanted and not stored yet, and store what is found."""
+    known = store.flatness(job.cell, recorded=not request.rerun)
+    lacking = lacking_spaces(job.cell, known, request)
+    if not lacking:
         return
-    model = restore(job.cell, job.suite, store, device)
-    data, frame = job.suite.train(request.data_root), model.frame
-    batches = flatness_batches(job.cell, data, job.budget.flatness_images, device, frame=frame)
-    found: dict[str, Any]
+    model, loss = restore(job.cell, job.suite, store, device), LOSSES[job.suite.task]
+    data, view = job.suite.train(request.data_root), still(job.suite, model.frame)
+    batches = flatness_batches(job.cell, data, job.budget.flatness_images, device, view=view)
     draws = job.budget.flatness_draws
-    with progress.task(f"flatness {job.title}", work(DEFAULT, draws)) as advance:
+    with progress.task(f"flatness {job.title}", len(lacking) * work(DEFAULT, draws)) as advance:
         try:
-            found = {"quantized": flatness_of(model, batches, job.cell, draws=draws, advance=advance)}
+            for space in lacking:
+                known[space] = flatness_of(
+                    model, batches, job.cell, loss=loss, space=space, draws=draws, advance=advance
+                )
         except FloatingPointError as error:  # says nothing against the scores
-            found = {"failed": str(error)}
+            known["failed"] = str(error)
             progress.say(f"{job.title}: no flatness: {error}")
-    store.write_flatness(job.cell, found)
+    store.write_flatness(job.cell, known)
 
 
 def flatness_of(
@@ -49,6 +53,7 @@ def flatness_of(
     space: Space = "quantized",
     acts: bool = True,
     draws: int = 20,
+    loss: Loss = cross_entropy,
     advance: Advance = lambda n: None,
 ) -> Found:
     """What is kept of one space; `measures` are names of ESTIMATORS.
@@ -56,7 +61,7 @@ def flatness_of(
     Beside them the loss itself, and the norm of the weights, because the Hessian scales with it. What cannot
     be measured is null with a reason. Raises UsageError in the space `scale` without step sizes.
     """
-    with standing(model, batches, cell, space=space, acts=acts) as point:
+    with standing(model, batches, cell, space=space, acts=acts, loss=loss) as point:
         if not point.params:
             raise UsageError(
                 f"space {space!r}: expected a model with step sizes, got none; use another space"
@@ -73,7 +78,7 @@ def flatness_of(
     for name in measures:
         estimator = ESTIMATORS[name]
         with (
-            standing(model, batches, cell, space=estimator.own or space, acts=acts) as point,
+            standing(model, batches, cell, space=estimator.own or space, acts=acts, loss=loss) as point,
             part(advance, estimator.cost(draws)) as count,
         ):
             found |= _run(name, point, draws, count)
@@ -88,10 +93,11 @@ def landscape_of(
     *,
     space: Space = "quantized",
     acts: bool = True,
+    loss: Loss = cross_entropy,
     advance: Advance = lambda n: None,
 ) -> Landscape:
     """The loss on a plane through the weights, along directions that all cells of the same shapes share."""
-    with standing(model, batches, cell, space=space, acts=acts) as point:
+    with standing(model, batches, cell, space=space, acts=acts, loss=loss) as point:
         return landscape(
             point.losses,
             point.params,

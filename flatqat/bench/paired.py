@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from flatqat.bench.store import Store
+from flatqat.bench.store import Arrays, Store
 from flatqat.errors import StoreError
 from flatqat.metrics.bootstrap import Interval
-from flatqat.metrics.gaps import extra_gap, mean_extra_gap
+from flatqat.metrics.measures import MEASURES, Measure
 from flatqat.spec import Record
 
-Corrects = dict[str, NDArray[np.bool_]]
-Pairs = tuple[list[Corrects], list[Corrects], dict[str, str]]
+Pairs = tuple[list[Arrays], list[Arrays], dict[str, str]]
+
+
+def measure_of(record: Record) -> Measure:
+    """The metric of a record's suite."""
+    return MEASURES[record.protocol.get("metric", "top1")]
 
 
 def ood_shifts(record: Record) -> list[str]:
@@ -20,21 +21,28 @@ def ood_shifts(record: Record) -> list[str]:
     return [name for name, about in record.protocol["shifts"].items() if about["headline"] and name != "id"]
 
 
-def correct(record: Record, store: Store) -> Corrects:
-    """Whether each image of each shift was right; empty where outcomes are not stored."""
-    arrays = store.outcomes(record.cell)
-    right = {name.removesuffix(":margin"): a > 0 for name, a in arrays.items() if name.endswith(":margin")}
-    expected = {shift: metrics["top1"].n for shift, metrics in record.scores.items()}
-    if right and {shift: len(images) for shift, images in right.items()} != expected:
+def outcomes_of(record: Record, store: Store) -> Arrays:
+    """The outcome of each shift, as the metric's `Measure` has it; empty where none are stored."""
+    measure = measure_of(record)
+    by_shift: dict[str, Arrays] = {}
+    for key, array in store.outcomes(record.cell).items():
+        shift, _, name = key.rpartition(":")
+        by_shift.setdefault(shift, {})[name] = array
+    kept = {shift: arrays for shift, arrays in by_shift.items() if set(measure.needs) <= set(arrays)}
+    expected = {shift: metrics[measure.name].n for shift, metrics in record.scores.items()}
+    try:
+        outcomes = {shift: measure.outcome(arrays) for shift, arrays in kept.items()}
+        if outcomes and {shift: len(images) for shift, images in outcomes.items()} != expected:
+            raise ValueError("expected as many images as its record")
+    except ValueError as error:
         path = store.outcomes_path(record.cell)
-        raise StoreError(f"{path}: expected as many images as its record; delete it and run the cell again")
-    return right
+        raise StoreError(f"{path}: {error}; delete it and run the cell again") from error
+    return outcomes
 
 
 def extra_gap_of(records: Sequence[Record], reference: Sequence[Record], store: Store) -> Interval | None:
     """Against the reference's records of the same seeds; nothing for the reference itself."""
-    found = _pairs(records, reference, store)
-    return extra_gap(*found, nested=is_nested(records[0])) if found else None
+    return _extra_gap([_pairs(records, reference, store)], records[0])
 
 
 def mean_extra_gap_of(
@@ -47,15 +55,20 @@ def mean_extra_gap_of(
         for records, reference in members
         if seeds
     ]
-    whole = [pairs for pairs in found if pairs]
-    if len(whole) < len(members):
-        return None
-    return mean_extra_gap(whole, nested=is_nested(members[0][0][0]))
+    return _extra_gap(found, members[0][0][0]) if seeds else None
 
 
 def is_nested(record: Record) -> bool:
     """Whether every seed has images of its own."""
     return bool(record.protocol.get("split"))
+
+
+def _extra_gap(found: Sequence[Pairs | None], record: Record) -> Interval | None:
+    """Of a suite like that of `record`; nothing where a member is missing."""
+    whole = [pairs for pairs in found if pairs]
+    if len(whole) < len(found):
+        return None
+    return measure_of(record).mean_extra_gap(whole, nested=is_nested(record))
 
 
 def _pairs(records: Sequence[Record], reference: Sequence[Record], store: Store) -> Pairs | None:
@@ -64,9 +77,9 @@ def _pairs(records: Sequence[Record], reference: Sequence[Record], store: Store)
     shared = [(r, by_seed[r.cell.seed]) for r in records if r.cell.seed in by_seed]
     if not shared or records[0].protocol["reference"]:
         return None
-    outcomes = [(correct(r, store), correct(base, store)) for r, base in shared]
-    if not all(right and base for right, base in outcomes):
+    outcomes = [(outcomes_of(r, store), outcomes_of(base, store)) for r, base in shared]
+    if not all(own and base for own, base in outcomes):
         return None
     shifts = ["id", *ood_shifts(records[0])]
     pools = {name: str(records[0].protocol["shifts"][name]["pool"]) for name in shifts}
-    return [right for right, _ in outcomes], [base for _, base in outcomes], pools
+    return [own for own, _ in outcomes], [base for _, base in outcomes], pools

@@ -12,22 +12,19 @@ BatchNorm in eval mode, float32, the same training images without augmentation f
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn import functional as F
 
 from flatqat.bench.batches import Batch
-from flatqat.data.frames import cut
-from flatqat.data.images import ImageData
-from flatqat.flatness._params import Loss, Params
+from flatqat.bench.request import Space
+from flatqat.data.images import ImageData, View
+from flatqat.flatness._params import Loss as Surface
+from flatqat.flatness._params import Params
+from flatqat.metrics.loss import Loss, cross_entropy
 from flatqat.quant._apply import latent_weights, plain_gradients, quantizers, switched_off
-from flatqat.spec import Cell, Frame
-
-Space = Literal["quantized", "latent", "scale"]
-SPACES: tuple[Space, ...] = ("quantized", "latent", "scale")
+from flatqat.spec import Cell
 
 CHUNK, SMALLEST_CHUNK = 256, 8
 CHUNK_VALUES = 2**22  # second derivatives keep several times the activations of a forward pass
@@ -40,7 +37,7 @@ class Point:
     `swapped` says that a quantizer's own backward, being no gradient, was replaced by the plain one.
     """
 
-    losses: Sequence[Loss]
+    losses: Sequence[Surface]
     params: Params
     lower: Params
     upper: Params
@@ -51,16 +48,25 @@ class Point:
 
 @contextmanager
 def standing(
-    model: nn.Module, batches: Sequence[Batch], cell: Cell, *, space: Space, acts: bool
+    model: nn.Module,
+    batches: Sequence[Batch],
+    cell: Cell,
+    *,
+    space: Space,
+    acts: bool,
+    loss: Loss = cross_entropy,
 ) -> Iterator[Point]:
-    """The point of a space; within the context the network is in eval mode with its quantizers set for it."""
+    """The point of a space, of the task's loss.
+
+    Within the context the network is in eval mode with its quantizers set for it.
+    """
     model.eval()
     off = [role for role, is_off in (("weight", space == "quantized"), ("input", not acts)) if is_off]
     params = moved_params(model, space)
     lower, upper = neighbours(model) if space == "quantized" else ({}, {})
     with switched_off(model, roles=tuple(off)), plain_gradients(model):
         yield Point(
-            losses=[_loss(model, images, labels) for images, labels in batches],
+            losses=[_loss(model, loss, images, labels) for images, labels in batches],
             params=params,
             lower=lower,
             upper=upper,
@@ -71,7 +77,7 @@ def standing(
 
 
 def flatness_batches(
-    cell: Cell, data: ImageData, images: int, device: torch.device | str, *, frame: Frame
+    cell: Cell, data: ImageData, images: int, device: torch.device | str, *, view: View
 ) -> list[Batch]:
     """The first `images` of a permutation that all methods share, in chunks of equal size.
 
@@ -79,7 +85,7 @@ def flatness_batches(
     """
     generator = torch.Generator().manual_seed(cell.derive_seed("flatness"))
     index = torch.randperm(len(data), generator=generator)[:images]
-    seen, chunk = data.seen(cut(frame)), CHUNK
+    seen, chunk = data.seen(view), CHUNK
     values = seen.fetch(index[:1]).numel()
     while chunk * values > CHUNK_VALUES and chunk > SMALLEST_CHUNK:
         chunk //= 2
@@ -125,5 +131,5 @@ def neighbours(model: nn.Module) -> tuple[Params, Params]:
     return lower, upper
 
 
-def _loss(model: nn.Module, images: Tensor, labels: Tensor) -> Loss:
-    return lambda params: F.cross_entropy(functional_call(model, params, (images,)), labels)
+def _loss(model: nn.Module, loss: Loss, images: Tensor, labels: Tensor) -> Surface:
+    return lambda params: loss(functional_call(model, params, (images,)), labels)

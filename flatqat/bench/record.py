@@ -25,7 +25,7 @@ def assemble(job: Job, request: Request, store: Store, device: torch.device) -> 
         cell=job.cell,
         status="done",
         scores=scores,
-        flatness=store.read_flatness(job.cell) or {},
+        flatness=store.flatness(job.cell, recorded=False),
         train=training_log(store, job),
         protocol=protocol(job, request, store),
         env=environment(device, threads=request.threads),
@@ -37,7 +37,7 @@ def with_flatness(job: Job, store: Store) -> Record:
     """A finished record that only lacked flatness."""
     record = store.record(job.cell)
     assert record is not None
-    return replace(record, flatness=store.read_flatness(job.cell) or record.flatness)
+    return replace(record, flatness=store.flatness(job.cell))
 
 
 def failed(job: Job, reason: str) -> Record:
@@ -58,7 +58,10 @@ def protocol(job: Job, request: Request, store: Store) -> dict[str, Any]:
         start = job.weights.name
     return {
         "suite": job.suite.protocol,
+        **({"metric": job.suite.metric} if job.suite.metric != "top1" else {}),
+        **({"class_names": list(job.suite.class_names)} if job.suite.class_names else {}),
         **({"preprocessing": job.cell.preprocessing} if job.cell.preprocessing else {}),
+        **({"window": job.cell.window} if job.cell.window else {}),
         **({"normalizer": job.suite.normalizer} if job.suite.normalizer else {}),
         **({"baseline": job.suite.baseline} if job.suite.baseline else {}),
         **({"split": job.suite.split} if job.suite.split else {}),

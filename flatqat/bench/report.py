@@ -3,7 +3,10 @@
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
+from flatqat.bench.classes import CAPTION as CLASSES_CAPTION
+from flatqat.bench.classes import by_class, check_classes
 from flatqat.bench.families import Family, by_domain, merged
+from flatqat.bench.paired import measure_of
 from flatqat.bench.store import Store
 from flatqat.bench.study import studied
 from flatqat.bench.study_page import study_page
@@ -21,11 +24,16 @@ FORMATS: tuple[Format, ...] = ("table", "md", "csv", "json", "latex", "study")
 RESIDUAL_TOLERANCE = 1e-3
 WIDE, NARROW_DROPS = 96, ["NLL", "ECE"]
 CAPTION = (
-    "ID, OOD: top-1 in percent, OOD the mean over shifts. gap: ID - OOD. extra gap: by how much the gap "
+    "gap: ID - OOD. extra gap: by how much the gap "
     "exceeds that of full precision, with its 95% paired bootstrap interval over images (and seeds). NLL, "
     "ECE: means over shifts. λmax: top Hessian eigenvalue at the deployed weights (*: not converged). sharp: "
     "mean rise of the loss when every filter moves by 10% of its norm."
 )
+CAPTIONS = {
+    "top1": f"ID, OOD: top-1 in percent, OOD the mean over shifts. {CAPTION}",
+    "miou": "ID, OOD: mIoU in percent, each of the confusion matrix of a whole shift, OOD the mean of "
+    f"conditions. pooled: mIoU of the confusion matrix of all conditions together. {CAPTION}",
+}
 
 
 def render(store: Store, suite: str | None, form: Format, view: View, against: str = "") -> str:
@@ -46,30 +54,33 @@ def render(store: Store, suite: str | None, form: Format, view: View, against: s
 def _markdown(section: Section, table: "pd.DataFrame", view: View) -> str:
     lines = [f"### {section.title}", "", *problems(section)]
     if section.rows:
-        shown = _display(table, view).rename(columns=_literal)
+        shown = _display(section, table, view).rename(columns=_literal)
         shown = shown.assign(bits=shown["bits"].map(_literal)) if "bits" in shown else shown
         text = shown.to_markdown(index=False, disable_numparse=True)
-        lines += [text, "", f"{section.protocol}. {CAPTION if view == 'method' else ''}".rstrip()]
+        lines += [text, "", f"{section.protocol}. {_caption(section, view)}".rstrip()]
     return "\n".join(lines) + "\n"
 
 
 def _latex(section: Section, table: "pd.DataFrame", view: View) -> str:
     lines = [f"% {line}" for line in problems(section)]
     if section.rows:
-        text = _display(table, view).to_latex(index=False, escape=True, caption=_escape(section.title))
+        text = _display(section, table, view).to_latex(
+            index=False, escape=True, caption=_escape(section.title)
+        )
         lines.append(text.replace("λmax", r"$\lambda_{\max}$").replace("±", r"$\pm$"))
     return "\n".join(lines) + "\n"
 
 
 def show(found: list[Section], store: Store, view: View, console: "Console") -> None:
     """The report on a terminal."""
-    for section in _as_shown(found, view):
+    found = _as_shown(found, view)
+    for section in found:
         console.print(section.title, style="bold", markup=False, highlight=False, soft_wrap=True)
         for line in problems(section):
             console.print(line, style="bold red", markup=False, highlight=False)
         if not section.rows:
             continue
-        shown = _display(frame(section, store, view), view)
+        shown = _display(section, frame(section, store, view), view)
         if console.width < WIDE:
             shown = shown.drop(columns=NARROW_DROPS, errors="ignore")
         table = plain_table(*shown.columns, left=("method", "bits", "domain", view))
@@ -77,8 +88,9 @@ def show(found: list[Section], store: Store, view: View, console: "Console") -> 
             table.add_row(*map(str, row))
         console.print(table)
         console.print(f"{section.protocol}.\n", style="dim", markup=False, highlight=False)
-    if view == "method":
-        console.print(CAPTION, style="dim", markup=False, highlight=False)
+    for caption in dict.fromkeys(_caption(section, view) for section in found if section.rows):
+        if caption:
+            console.print(caption, style="dim", markup=False, highlight=False)
 
 
 def load(store: Store, suite: str | None) -> list[Section]:
@@ -94,12 +106,27 @@ def frame(section: Section, store: Store, view: View) -> "pd.DataFrame":
     """The numbers behind a view."""
     if isinstance(section, Family):
         return by_domain(section, store)
+    if view == "class":
+        return by_class(section)
     return by_method(section, store) if view == "method" else by_shift(section, view)
 
 
 def _as_shown(found: list[Section], view: View) -> list[Section]:
     """Families of suites in one table, but shift by shift each member has its own."""
+    if view == "class":
+        check_classes(found)
     return merged(found) if view == "method" else found
+
+
+def _metric(section: Section) -> str:
+    """Of a section with rows."""
+    return measure_of(next(iter(section.rows.values()))[0]).name
+
+
+def _caption(section: Section, view: View) -> str:
+    if view == "method":
+        return CAPTIONS[_metric(section)]
+    return CLASSES_CAPTION if view == "class" else ""
 
 
 def problems(section: Section) -> list[str]:
@@ -107,12 +134,13 @@ def problems(section: Section) -> list[str]:
     return [f"{r.status}: {r.cell.label}: {r.reason}" for r in section.problems]
 
 
-def _display(table: "pd.DataFrame", view: View) -> "pd.DataFrame":
+def _display(section: Section, table: "pd.DataFrame", view: View) -> "pd.DataFrame":
     """Numbers as short text."""
     import pandas as pd
 
     if view != "method":
         return table.map(lambda v: v if isinstance(v, str) else _number(v, ".1f")).astype(str)
+    metric = _metric(section)
     several = {"seeds"} if (table["seeds"] > 1).any() else set()
     rows = [
         {
@@ -120,10 +148,11 @@ def _display(table: "pd.DataFrame", view: View) -> "pd.DataFrame":
             "bits": row["bits"],
             **({"domain": row["domain"]} if "domain" in row else {}),
             **{name: str(row[name]) for name in several},
-            "ID": _with_error(row["id_top1"], row["id_top1_stderr"]),
-            "OOD": _with_error(row["ood_top1"], row["ood_top1_stderr"]),
+            "ID": _with_error(row[f"id_{metric}"], row[f"id_{metric}_stderr"]),
+            "OOD": _with_error(row[f"ood_{metric}"], row[f"ood_{metric}_stderr"]),
+            **({"pooled": _number(row[pooled], ".1f")} if (pooled := f"pooled_{metric}") in row else {}),
             "gap": _number(row["gap"], ".1f"),
-            **({"oracle": _number(row["oracle_top1"], ".1f")} if "oracle_top1" in row else {}),
+            **({"oracle": _number(row[oracle], ".1f")} if (oracle := f"oracle_{metric}") in row else {}),
             "extra gap [95%]": _interval(row),
             **_robustness(row),
             "NLL": _number(row["ood_nll"], ".2f"),

@@ -1,12 +1,18 @@
 """What a user asks for: the options of `bench run` as one value."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from flatqat.bench.settings import Settings
-from flatqat.errors import UsageError
+from flatqat.errors import UsageError, unknown
+from flatqat.spec import Cell
 
 MOST_SEEDS = 1000
+
+Space = Literal["quantized", "latent", "scale"]
+SPACES: tuple[Space, ...] = ("quantized", "latent", "scale")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +20,8 @@ class Request:
     """What to run and how. No models and no budget stand for the suite's own defaults.
 
     `keep` and `layer_bits` are of every quantized cell; no `keep` stands for the first and the last layer.
+    Flatness is measured in the `spaces`, in none if there are none. `window` is the text of a sliding window
+    of inference, or `whole`; without it the model's source decides.
     """
 
     suites: tuple[str, ...]
@@ -34,9 +42,29 @@ class Request:
     threads: int = 1
     workers: int = 0
     limit: int | None = None
+    window: str | None = None
     compute_matched: bool = False
-    flatness: bool = True
+    spaces: tuple[Space, ...] = ("quantized",)
     rerun: bool = False
+
+
+def parse_spaces(names: tuple[str, ...]) -> tuple[Space, ...]:
+    """Each once, in the order of SPACES. Raises UsageError on an unknown one."""
+    for name in names:
+        if name not in SPACES:
+            raise unknown("space", name, SPACES)
+    return tuple(space for space in SPACES if space in names)
+
+
+def lacking_spaces(cell: Cell, flatness: Mapping[str, object], request: Request) -> list[Space]:
+    """The spaces that are wanted of a cell and not in its `flatness`; none where measuring failed before.
+
+    Full precision has the space `quantized` alone: there is no rounding to stand before or behind.
+    """
+    if "failed" in flatness:
+        return []
+    floating = cell.quant_spec.is_fp
+    return [s for s in request.spaces if s not in flatness and (s == "quantized" or not floating)]
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

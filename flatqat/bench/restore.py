@@ -35,7 +35,8 @@ def restore(
             f"cell {cell.label}: expected its weights at {path}, found none; "
             "train it again with: flatqat bench run --rerun and the options of that cell"
         )
-    model = build(cell.model, classes=suite.classes, seed=0, frame=suite.frame)
+    window = cell.window or "whole"
+    model = build(cell.model, classes=suite.classes, seed=0, frame=suite.frame, window=window)
     quantize_(model.net, cell.quant_spec)
     load_stored_(model.net, path)
     return model.to(device).eval()

@@ -1,4 +1,4 @@
-"""Columns that only some suites have: mean corruption error, and effective robustness."""
+"""Columns that only some suites have, all of top-1: mean corruption error, and effective robustness."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -10,6 +10,7 @@ from flatqat.bench.measure import measure
 from flatqat.bench.plan import Job, Plan
 from flatqat.bench.progress import Progress
 from flatqat.bench.record import assemble, failed, skipped, with_flatness
+from flatqat.bench.request import lacking_spaces
 from flatqat.bench.store import Store
 from flatqat.bench.train import train
 from flatqat.bench.verify import check_data
@@ -45,14 +46,14 @@ def run(plan: Plan, device: torch.device, progress: Progress) -> list[Record]:
     for suite in plan.suites:
         jobs = [job for job in todo if job.suite is suite and is_missing(job, plan, store)]
         whole = [job for job in jobs if job.cell.id not in broken]
-        unscored = [job for job in whole if request.rerun or not store.is_complete(job.cell, flatness=False)]
+        unscored = [job for job in whole if request.rerun or not store.is_complete(job.cell)]
         evaluate(suite, unscored, request, store, device, progress)
         for job in jobs:
             if job in unscored:
                 store.write_record(*assemble(job, request, store, device))
             elif job in whole:
                 store.write_record(with_flatness(job, store))
-            elif request.rerun or not store.is_complete(job.cell, flatness=False):
+            elif request.rerun or not store.is_complete(job.cell):
                 store.write_record(broken[job.cell.id])
     return [record for job in plan.scored() if (record := store.record(job.cell))]
 
@@ -66,7 +67,10 @@ def blocked(job: Job, broken: Mapping[str, Record]) -> str:
 def is_missing(job: Job, plan: Plan, store: Store) -> bool:
     """Whether a job's record is still to be written."""
     request = plan.request
-    return job.scored and (request.rerun or not store.is_complete(job.cell, flatness=request.flatness))
+    if not job.scored or request.rerun or not store.is_complete(job.cell):
+        return job.scored
+    record = store.record(job.cell)
+    return record is not None and bool(lacking_spaces(job.cell, record.flatness, request))
 
 
 def missing(plan: Plan, store: Store) -> list[Job]:

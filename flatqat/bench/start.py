@@ -31,7 +31,7 @@ def base_of(suite: Suite, model: str, seed: int, request: Request, specs: Sequen
         raise unknown(f"budget of {suite.name}", budget, suite.budgets)
     weights = weights_file(model, request.weights, pretrained=request.pretrained)
     weights_hash = sha256(weights) if weights else None
-    preprocessing = try_model(model, suite, weights, specs)
+    preprocessing, window = try_model(model, suite, weights, specs, request.window)
     cell = Cell(
         suite=suite.name,
         suite_version=suite.version,
@@ -44,6 +44,7 @@ def base_of(suite: Suite, model: str, seed: int, request: Request, specs: Sequen
         limit=request.limit,
         amp=request.amp,
         preprocessing=preprocessing if suite.framed else None,
+        window=window,
     )
     still = lacking or f"the budget {budget!r} trains nothing"
     return Base(cell=cell, suite=suite, weights=weights, still=still)
@@ -61,22 +62,31 @@ def weights_file(model: str, given: Path | None, *, pretrained: bool) -> Path | 
     return source.pretrained(name)
 
 
-def try_model(model: str, suite: Suite, weights: Path | None, specs: Iterable[QuantSpec]) -> str:
+def try_model(
+    model: str, suite: Suite, weights: Path | None, specs: Iterable[QuantSpec], window: str | None = None
+) -> tuple[str, str | None]:
     """Build the network once, load the weights into it and look for the layers that `specs` name, so that a
     misfit shows before training.
 
-    Returns its preprocessing in words.
+    Returns its preprocessing in words, and its window.
     """
     from flatqat.models._base import build, load_start_
     from flatqat.quant._apply import by_layer, quantizable
 
-    built = build(model, classes=suite.classes, seed=0, frame=suite.frame)
+    if window is not None and suite.task != "segmentation":
+        raise UsageError(f"--window: expected a suite of segmentation, got {suite.name} ({suite.task})")
+    built = build(model, classes=suite.classes, seed=0, frame=suite.frame, window=window)
+    if built.task != suite.task:
+        raise UsageError(
+            f"model {model}: expected one for {suite.task}, which {suite.name} is, got one for {built.task}; "
+            f"the suite's own is {suite.default_model}"
+        )
     if weights is not None:
         load_start_(built, model, weights, new_head=suite.new_head)
     if layers := list(quantizable(built.net)):
         for spec in specs:
             by_layer(layers, spec)
-    return built.preprocessing
+    return built.preprocessing, str(built.window) if built.window else None
 
 
 def code_files(model: str) -> list[Path]:

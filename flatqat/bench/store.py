@@ -138,12 +138,10 @@ class Store:
             f"got {what}; there are: {', '.join(labels) or '(no records)'}"
         )
 
-    def is_complete(self, cell: Cell, *, flatness: bool) -> bool:
-        """Whether a finished record is there, with flatness if that is asked for."""
+    def is_complete(self, cell: Cell) -> bool:
+        """Whether a finished record is there with its outcomes."""
         record = self.record(cell)
-        if record is None or record.status != "done" or not self.outcomes_path(cell).exists():
-            return False
-        return bool(record.flatness or not flatness)
+        return record is not None and record.status == "done" and self.outcomes_path(cell).exists()
 
     def write_record(
         self, record: Record, outcomes: Mapping[str, np.ndarray[Any, Any]] | None = None
@@ -186,9 +184,11 @@ class Store:
     def write_flatness(self, cell: Cell, flatness: Mapping[str, Any]) -> None:
         write_atomically(self._work(cell) / "flatness.json", to_json(flatness))
 
-    def read_flatness(self, cell: Cell) -> dict[str, Any] | None:
-        path = self._work(cell) / "flatness.json"
-        return read_json(path) if path.exists() else None
+    def flatness(self, cell: Cell, *, recorded: bool = True) -> dict[str, Any]:
+        """What is known of a cell, by space: measured since, and in its record if that counts."""
+        path, record = self._work(cell) / "flatness.json", self.record(cell) if recorded else None
+        measured = read_json(path) if path.exists() else {}
+        return {**(record.flatness if record else {}), **measured}
 
     def forget_work(self, cell: Cell) -> None:
         """Drop weights and partial scores, so that the cell is computed anew; its record stays."""

@@ -10,22 +10,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from flatqat.bench.paired import correct, extra_gap_of, ood_shifts
+from flatqat.bench.paired import extra_gap_of, measure_of, ood_shifts, outcomes_of
 from flatqat.bench.robustness import robustness_columns
-from flatqat.bench.store import Store
+from flatqat.bench.store import Arrays, Store
 from flatqat.errors import StoreError
+from flatqat.metrics.measures import Measure
 from flatqat.metrics.statistics import mean_over_seeds
 from flatqat.spec import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-View = Literal["method", "shift", "family", "severity"]
-VIEWS: tuple[View, ...] = ("method", "shift", "family", "severity")
+View = Literal["method", "shift", "family", "severity", "class"]
+VIEWS: tuple[View, ...] = ("method", "shift", "family", "severity", "class")
 SHARPNESS_RADIUS = "0.1"
-SHOWN = {"top1": "", "top1_unmasked": " (no mask)"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +86,11 @@ def method_label(record: Record) -> str:
 
 
 def by_method(section: Section, store: Store) -> "pd.DataFrame":
-    """One row a (method, bits): accuracy ID and OOD in percent, their gap, the gap beyond floating point
-    with its 95% bootstrap interval, NLL and ECE on the shifts, and flatness. Means over seeds.
+    """One row a (method, bits): the suite's metric ID and OOD in percent, their gap, the gap beyond floating
+    point with its 95% bootstrap interval, NLL and ECE on the shifts, and flatness. Means over seeds.
 
-    A standard error is over seeds where there are several, else over images.
+    A standard error is over seeds where there are several, else over images. `pooled` is the metric of the
+    images of all shifts together, where that is not the mean over shifts.
     """
     import pandas as pd
 
@@ -99,48 +99,54 @@ def by_method(section: Section, store: Store) -> "pd.DataFrame":
 
 
 def by_shift(section: Section, view: View) -> "pd.DataFrame":
-    """Top-1 in percent, mean over seeds: a column a (method, bits), a row a shift, family or severity."""
+    """The metric in percent, mean over seeds: a column a (method, bits), a row a shift, family, severity."""
     import pandas as pd
 
     columns = {}
-    for (method, bits), records in section.rows.items():
+    for key_of_row, records in section.rows.items():
         groups: dict[object, list[float]] = {}
+        name = measure_of(records[0]).name
         for record in records:
             for shift, about in record.protocol["shifts"].items():
-                for metric, suffix in SHOWN.items():
+                for metric, suffix in ((name, ""), (f"{name}_unmasked", " (no mask)")):
                     key = _group(shift, about, view)
                     score = record.scores[shift].get(metric)
                     if key is not None and score and score.value is not None:
                         groups.setdefault(f"{key}{suffix}" if suffix else key, []).append(score.value)
-        label = method if method == bits else f"{method} {bits}"
-        columns[label] = {key: float(np.mean(values)) for key, values in groups.items()}
+        columns[row_label(key_of_row)] = {key: float(np.mean(values)) for key, values in groups.items()}
     return pd.DataFrame(columns).rename_axis(view).reset_index()
 
 
+def row_label(key: tuple[str, str]) -> str:
+    """`qat 4`, or `fp`, for a (method, bits) that heads a column."""
+    method, bits = key
+    return method if method == bits else f"{method} {bits}"
+
+
 def _method_row(records: list[Record], reference: list[Record], store: Store) -> dict[str, Any]:
-    first = records[0]
-    shifts = ood_shifts(first)
-    outcomes = [correct(record, store) for record in records]
-    id_top1, id_stderr = _mean([r.scores["id"]["top1"].value for r in records])
-    ood_top1, ood_stderr = _mean([_mean_score(r, shifts, "top1") for r in records])
+    first, shifts, measure = records[0], ood_shifts(records[0]), measure_of(records[0])
+    name = measure.name
+    outcomes = [outcomes_of(record, store) for record in records]
+    id_value, id_stderr = _mean([r.scores["id"][name].value for r in records])
+    ood_value, ood_stderr = _mean([_mean_score(r, shifts, name) for r in records])
     if len(records) == 1:
-        id_stderr = first.scores["id"]["top1"].stderr
-        ood_stderr = _stderr_over_images(
-            outcomes[0], shifts, {first.protocol["shifts"][s]["pool"] for s in shifts}
-        )
-    gap = None if id_top1 is None or ood_top1 is None else id_top1 - ood_top1
+        id_stderr = first.scores["id"][name].stderr
+        pools = {first.protocol["shifts"][s]["pool"] for s in shifts}
+        ood_stderr = _stderr_over_images(measure, outcomes[0], shifts, pools)
+    gap = None if id_value is None or ood_value is None else id_value - ood_value
     extra = extra_gap_of(records, reference, store)
     quantized = [r.flatness.get("quantized", {}) for r in records]
     return {
         "method": method_label(first),
         "bits": first.cell.bits,
         "seeds": len(records),
-        "images": first.scores["id"]["top1"].n,
-        "val_top1": _mean([r.scores["val"]["top1"].value for r in records])[0],
-        "id_top1": id_top1,
-        "id_top1_stderr": id_stderr,
-        "ood_top1": ood_top1,
-        "ood_top1_stderr": ood_stderr,
+        "images": first.scores["id"][name].n,
+        f"val_{name}": _mean([r.scores["val"][name].value for r in records])[0],
+        f"id_{name}": id_value,
+        f"id_{name}_stderr": id_stderr,
+        f"ood_{name}": ood_value,
+        f"ood_{name}_stderr": ood_stderr,
+        **({f"pooled_{name}": _pooled(measure, outcomes, shifts)} if measure.pooled else {}),
         "gap": gap,
         "extra_gap": extra and extra.value,
         "extra_gap_low": extra and extra.low,
@@ -160,13 +166,21 @@ def _method_row(records: list[Record], reference: list[Record], store: Store) ->
     }
 
 
+def _pooled(measure: Measure, outcomes: list[Arrays], shifts: list[str]) -> float | None:
+    """Percent, the mean over seeds; None where outcomes are not stored."""
+    assert measure.pooled is not None
+    if not all(outcomes):
+        return None
+    return _mean([100 * measure.pooled([outcome[s] for s in shifts]) for outcome in outcomes])[0]
+
+
 def _stderr_over_images(
-    outcomes: Mapping[str, NDArray[np.bool_]], shifts: list[str], pools: set[str]
+    measure: Measure, outcomes: Arrays, shifts: list[str], pools: set[str]
 ) -> float | None:
     """Of the mean over shifts of one pool, images being what is sampled; None over several pools."""
     if not outcomes or len(pools) != 1:
         return None
-    per_image = np.mean([outcomes[s] for s in shifts], axis=0)
+    per_image = np.mean([measure.values(outcomes[s]) for s in shifts], axis=0)
     return 100 * float(per_image.std(ddof=1)) / float(np.sqrt(len(per_image)))
 
 

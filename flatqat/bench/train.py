@@ -1,7 +1,8 @@
 """Train one cell: the same start and the same batches for every method, the update left to the method."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from math import isfinite
 from time import perf_counter
@@ -9,10 +10,9 @@ from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch.nn import functional as F
 
 from flatqat import registry
-from flatqat.bench.batches import fixed_batches, training_batches
+from flatqat.bench.batches import fixed_batches, scoring_batch_size, training_batches
 from flatqat.bench.plan import Job
 from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
@@ -23,6 +23,7 @@ from flatqat.data.frames import cut
 from flatqat.data.images import ImageData
 from flatqat.errors import TrainingFailed
 from flatqat.methods._base import Method, Setup
+from flatqat.metrics.loss import LOSSES, Loss, labelled
 from flatqat.models._base import Normalized, build, load_start_
 from flatqat.quant._apply import quantize_
 from flatqat.quant._audit import audit, summary
@@ -53,7 +54,10 @@ def train(job: Job, request: Request, store: Store, device: torch.device, progre
             job, data, method.total_steps, device, frame=frame, workers=request.workers
         )
         for_batchnorm = fixed("batchnorm", job.budget.bn_batches)
-        with progress.task(f"train {job.title}", method.total_steps) as advance:
+        with (
+            seeded(job.cell.derive_seed("dropout"), device),
+            progress.task(f"train {job.title}", method.total_steps) as advance,
+        ):
             for step, (x, y) in enumerate(batches, start=1):
                 logs = method.step(x, y)
                 if step % LOG_EVERY == 0 or step == method.total_steps:
@@ -84,14 +88,22 @@ def train(job: Job, request: Request, store: Store, device: torch.device, progre
     write_atomically(store.weights_path(job.cell), save(chosen, metadata={"train": json.dumps(log)}))
 
 
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Layers that draw while they train (dropout, stochastic depth) do so from torch's global generator."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
 def training_rule(job: Job, model: Normalized, request: Request, device: torch.device) -> Method:
     """The job's rule, ready to train `model`; it may watch the loss on at most VAL_IMAGES images of `val`."""
     rule: type[Method] = registry.load(registry.METHODS, job.cell.method)
     held_out = cache(lambda: job.suite.val(request.data_root).sample(VAL_IMAGES).seen(cut(model.frame)))
-    val_loss = partial(_val_loss, held_out, model, request, device)
+    val_loss = partial(_val_loss, held_out, model, LOSSES[job.suite.task], request, device)
     setup = Setup(
         model=model,
-        loss=F.cross_entropy,
+        loss=LOSSES[job.suite.task],
         budget=job.budget,
         amp=request.amp,
         val_loss=val_loss,
@@ -102,16 +114,19 @@ def training_rule(job: Job, model: Normalized, request: Request, device: torch.d
 
 @torch.no_grad()
 def _val_loss(
-    held_out: Callable[[], ImageData], model: Normalized, request: Request, device: torch.device
+    held_out: Callable[[], ImageData], model: Normalized, loss: Loss, request: Request, device: torch.device
 ) -> float:
-    """Mean cross-entropy of the model as it stands, in eval mode."""
+    """Mean loss over images, or labelled pixels, of the model as it stands, in eval mode."""
     model.eval()
-    total = 0.0
-    for x, y in held_out().batches(VAL_BATCH_SIZE, device, request.workers):
+    total, count = 0.0, 0
+    data = held_out()
+    size = VAL_BATCH_SIZE if data.labels is not None else scoring_batch_size(data, device)
+    for x, y in data.batches(size, device, request.workers):
         with torch.autocast(device.type, torch.bfloat16, enabled=request.amp):
             logits = model(x)
-        total += F.cross_entropy(logits.float(), y, reduction="sum").item()
-    return total / len(held_out())
+        total += loss(logits, y, reduction="sum").item()
+        count += labelled(y)
+    return total / count
 
 
 def starting_point(job: Job, store: Store) -> Normalized:

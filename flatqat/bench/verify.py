@@ -66,7 +66,10 @@ def _fingerprint(suite: Suite, root: Path | None) -> str:
 
 
 def _check_model(suite: Suite, model: str, root: Path | None) -> None:
-    """Forward passes of two images, clean and shifted: sizes that the network cannot take show now."""
+    """Forward passes of two images, clean and shifted: sizes that the network cannot take show now.
+
+    Of one, where each pixel is classified.
+    """
     import torch
 
     from flatqat.models._base import build
@@ -74,17 +77,16 @@ def _check_model(suite: Suite, model: str, root: Path | None) -> None:
     net = build(model, classes=suite.classes, seed=0, frame=suite.frame).eval()
     clean, shifted = (data.seen(cut(net.frame)) for data in (suite.val(root), suite.shifts[-1].build(root)))
     for data in (clean, shifted):
-        images, _ = data.batch(torch.arange(2))
+        images, labels = data.batch(torch.arange(1 if data.labels is None else 2))
+        expected = (len(images), suite.classes, *labels.shape[1:])
         with torch.no_grad():
             try:
-                output = net(images)
+                output = net.predict(images)
             except (RuntimeError, AssertionError, ValueError) as error:
                 cause = str(error).partition("\n")[0]
                 raise UsageError(
                     f"model {model}: expected it to accept images of {suite.name}, "
                     f"{tuple(images.shape[1:])}, got: {cause}; choose another model or suite"
                 ) from error
-        if output.shape != (2, suite.classes):
-            raise UsageError(
-                f"model {model}: expected logits (2, {suite.classes}), got {tuple(output.shape)}"
-            )
+        if output.shape != expected:
+            raise UsageError(f"model {model}: expected logits {expected}, got {tuple(output.shape)}")

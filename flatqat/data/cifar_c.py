@@ -42,6 +42,7 @@ def corrupted(cifar: Cifar, root: Path | None, *, corruption: str, severity: int
     folder = find(cifar, root)
     images, first = open_images(cifar, folder, corruption), EACH * (severity - 1)
     labels, clean = open_labels(cifar, folder), load(cifar, "test", clean_root(cifar, root))
+    assert clean.labels is not None
     check_order(cifar, folder, labels, clean.labels.numpy())
 
     def fetch(index: "Tensor") -> "Tensor":

@@ -13,6 +13,9 @@ from torch import Tensor
 from flatqat.data.stored import Pixels
 from flatqat.errors import DataError
 
+IGNORED = 255
+"""In a label map, a pixel without a label."""
+
 Fetch = Callable[[Tensor], Tensor]
 Transform = Callable[[Tensor, Tensor], Tensor]
 View = Callable[[Image, int], Pixels]
@@ -21,17 +24,21 @@ View = Callable[[Image, int], Pixels]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageData:
-    """N images with labels.
+    """N images with labels, or with label maps.
 
     `labels` and `ids` are int64 of shape (N,); an id names the image itself, whatever subset or order it
     stands in. `fetch(index)` decodes the images at `index` to uint8 of shape (B, 3, H, W). Each transform
     maps (uint8 images, their ids) to uint8 images, on whichever device the batch is.
 
+    Where each image has a label map, `labels` is None and `fetch` gives that as a fourth channel: a class a
+    pixel, IGNORED where there is none. A view of such a set maps RGBA images, with the labels in place of
+    alpha, to four channels. Transforms see the colours alone.
+
     `through(view)` is there where images have no common size: it gives the same set seen through another
     view. `groups`, int64 (N,), numbers the parts that training batches draw from alike (source domains).
     """
 
-    labels: Tensor
+    labels: Tensor | None
     ids: Tensor
     fetch: Fetch
     transforms: tuple[Transform, ...] = ()
@@ -46,8 +53,16 @@ class ImageData:
             raise DataError(f"{source}: expected a label an image, got {len(labels)} for {len(images)}")
         return cls(labels=labels, ids=torch.arange(len(labels)), fetch=images.__getitem__)
 
+    @classmethod
+    def masked(cls, pixels: Tensor, *, classes: int, source: str) -> "ImageData":
+        """Wrap uint8 images with their label maps as fourth channel (N, 4, H, W); labels are checked."""
+        if len(pixels) == 0:
+            raise DataError(f"{source}: expected images, got none")
+        check_map(pixels[:, 3], classes=classes, source=source)
+        return cls(labels=None, ids=torch.arange(len(pixels)), fetch=pixels.__getitem__)
+
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.ids)
 
     def map(self, transform: Transform) -> "ImageData":
         """The same images seen through one more transform."""
@@ -63,7 +78,7 @@ class ImageData:
         fetch, through = self.fetch, self.through
         return replace(
             self,
-            labels=self.labels[index],
+            labels=None if self.labels is None else self.labels[index],
             ids=self.ids[index],
             fetch=lambda at: fetch(index[at]),
             through=through and (lambda view: through(view).subset(index)),
@@ -100,11 +115,11 @@ class ImageData:
     def fingerprint(self) -> str:
         """Eight hex digits of all labels and of sixteen images spread over the set: which copy this is."""
         spread = torch.linspace(0, len(self) - 1, min(16, len(self))).long()
-        parts = (self.labels, self.fetch(spread))
+        parts = (*(() if self.labels is None else (self.labels,)), self.fetch(spread))
         return hashlib.sha256(b"".join(part.contiguous().numpy().tobytes() for part in parts)).hexdigest()[:8]
 
     def batch(self, index: Tensor, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-        """Images at `index` in [0, 1] as float32 (B, 3, H, W), and their labels (B,), on `device`."""
+        """Images at `index` in [0, 1] as float32 (B, 3, H, W), and their labels (B,) or maps (B, H, W)."""
         return self._finish(self.fetch(index), index, device)
 
     def batches(
@@ -114,10 +129,12 @@ class ImageData:
         return read_ahead(((self, index) for index in torch.arange(len(self)).split(size)), device, workers)
 
     def _finish(self, images: Tensor, index: Tensor, device: torch.device | str) -> tuple[Tensor, Tensor]:
-        images, ids = images.to(device), self.ids[index].to(device)
+        pixels, ids = images.to(device), self.ids[index].to(device)
+        images = pixels[:, :3].contiguous()
         for transform in self.transforms:
             images = transform(images, ids)
-        return images.float() / 255, self.labels[index].to(device)
+        labels = pixels[:, 3].long() if self.labels is None else self.labels[index].to(device)
+        return images.float() / 255, labels
 
 
 def read_ahead(
@@ -147,6 +164,16 @@ def _arrived(
     data: ImageData, index: Tensor, parts: list[Future[Tensor]], device: torch.device | str
 ) -> tuple[Tensor, Tensor]:
     return data._finish(torch.cat([part.result() for part in parts]), index, device)
+
+
+def check_map(labels: Tensor, *, classes: int, source: str) -> None:
+    """Refuse label maps with values other than 0 .. classes - 1 and IGNORED."""
+    outside = (labels >= classes) & (labels != IGNORED)
+    if outside.any():
+        raise DataError(
+            f"{source}: expected labels from 0 to {classes - 1}, or {IGNORED} where there is none, "
+            f"got {int(labels[outside].max())}"
+        )
 
 
 def check_labels(labels: Tensor, *, classes: int, source: str) -> None:

@@ -15,7 +15,10 @@ from flatqat.quant._base import Rule
 from flatqat.spec import Budget
 
 Batch = tuple[Tensor, Tensor]
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[[Any, Tensor], Tensor]
+"""Of what the model gives, in whatever float type, and the labels."""
+
+POLY_POWER = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +97,16 @@ class Method:
 
     @property
     def schedule(self) -> float:
-        """The share of the peak: a cosine from one to zero over the steps of this rule, or one throughout."""
+        """The share of the peak, from one to zero over the steps of this rule, or one throughout.
+
+        A cosine, or `poly`, (1 - t)^0.9, as in segmentation (Chen et al. 2017, arXiv 1606.00915, section 4).
+        """
         if self.setup.budget.schedule == "constant":
             return 1.0
-        return 0.5 * (1 + cos(pi * self.steps_done / max(1, self.total_steps)))
+        done = self.steps_done / max(1, self.total_steps)
+        if self.setup.budget.schedule == "poly":
+            return float((1 - done) ** POLY_POWER)
+        return 0.5 * (1 + cos(pi * done))
 
     def begin(self, batches: Sequence[Batch]) -> None:
         """Before the first step: set the grids from calibration batches."""
@@ -105,7 +114,10 @@ class Method:
         calibrate(self.model, images, self.config.ranges, self.config.percentile)
 
     def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """One update from images (B, 3, H, W) and labels; returns scalars to log, with the key `loss`."""
+        """One update from images (B, 3, H, W) and labels, (B,) or label maps (B, H, W).
+
+        Returns scalars to log, with the key `loss`.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         self.model.train()
@@ -125,7 +137,7 @@ class Method:
         """Add the gradient of the task loss to `.grad`; returns the loss, detached."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.setup.amp):
             output = self.model(x)
-        loss = self.setup.loss(output.float(), y)
+        loss = self.setup.loss(output, y)
         loss.backward()
         return loss.detach()
 

@@ -12,10 +12,14 @@ from flatqat.errors import unknown
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from flatqat.metrics.confusion import Confusions
     from flatqat.metrics.outcomes import Outcomes
     from flatqat.spec import Score
 
-METERS = {"classification": "flatqat.metrics.classification:ClassificationMeter"}
+METERS = {
+    "classification": "flatqat.metrics.classification:ClassificationMeter",
+    "segmentation": "flatqat.metrics.segmentation:SegmentationMeter",
+}
 
 
 class Meter(Protocol):
@@ -24,7 +28,7 @@ class Meter(Protocol):
     def add(self, logits: "Tensor", labels: "Tensor") -> None:
         """Take one batch."""
 
-    def result(self) -> "tuple[dict[str, Score], Outcomes]":
+    def result(self) -> "tuple[dict[str, Score], Outcomes | Confusions]":
         """The scores over all images added, by name of the metric, and the outcome of each image."""
 
 

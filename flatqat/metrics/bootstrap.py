@@ -53,9 +53,9 @@ def paired_bootstrap(
     rng = np.random.Generator(np.random.PCG64(seed))
     resampled = np.empty(draws)
     for draw in range(draws):
-        seed_share = _counts(rng, seeds) / seeds
+        seed_share = times_drawn(rng, seeds) / seeds
         resampled[draw] = sum(
-            seed_share @ (pool @ _counts(rng, pool.shape[1])) / pool.shape[1] for pool in pools
+            seed_share @ (pool @ times_drawn(rng, pool.shape[1])) / pool.shape[1] for pool in pools
         )
     return _interval(pools, resampled, level)
 
@@ -86,13 +86,46 @@ def nested_bootstrap(
     resampled = np.empty(draws)
     for draw in range(draws):
         chosen = rng.integers(seeds, size=seeds)
-        resampled[draw] = sum(_resampled_mean(rng, *row) for s in chosen for row in rows[s]) / seeds
+        resampled[draw] = sum(resampled_mean(rng, *row) for s in chosen for row in rows[s]) / seeds
     return _interval(pools, resampled, level)
 
 
-def _checked(contributions: Sequence[NDArray[Any]], draws: int, level: float) -> list[NDArray[np.float64]]:
+def checked_draws(draws: int, level: float) -> None:
+    """Raise ValueError unless an interval can be made of so many draws."""
     if draws < 2 or not 0 < level < 1:
         raise ValueError(f"expected draws >= 2 and a level between 0 and 1, got {draws} and {level}")
+
+
+def interval(
+    value: float, resampled: NDArray[np.float64], level: float, *, seeds: int, images: int
+) -> Interval:
+    """The percentile interval of the draws around a value."""
+    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(
+        value=value,
+        low=float(low),
+        high=float(high),
+        stderr=float(resampled.std(ddof=1)),
+        level=level,
+        draws=len(resampled),
+        seeds=seeds,
+        images=images,
+    )
+
+
+def resampled_mean(rng: np.random.Generator, values: NDArray[np.float64], counts: NDArray[np.int64]) -> Any:
+    """The mean of as many values, or rows of values, drawn with replacement as there are."""
+    n = int(counts.sum())
+    return rng.multinomial(n, counts / n) @ values / n
+
+
+def times_drawn(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """How often each of n things comes up in n draws with replacement."""
+    return np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
+
+
+def _checked(contributions: Sequence[NDArray[Any]], draws: int, level: float) -> list[NDArray[np.float64]]:
+    checked_draws(draws, level)
     pools = [np.ascontiguousarray(pool, dtype=np.float64) for pool in contributions]
     if not pools or any(pool.ndim != 2 or pool.size == 0 for pool in pools):
         raise ValueError(f"expected matrices (seeds, images), got shapes {[pool.shape for pool in pools]}")
@@ -102,27 +135,5 @@ def _checked(contributions: Sequence[NDArray[Any]], draws: int, level: float) ->
 
 
 def _interval(pools: list[NDArray[np.float64]], resampled: NDArray[np.float64], level: float) -> Interval:
-    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(
-        value=math.fsum(float(pool.mean()) for pool in pools),
-        low=float(low),
-        high=float(high),
-        stderr=float(resampled.std(ddof=1)),
-        level=level,
-        draws=len(resampled),
-        seeds=len(pools[0]),
-        images=sum(pool.shape[1] for pool in pools),
-    )
-
-
-def _resampled_mean(
-    rng: np.random.Generator, values: NDArray[np.float64], counts: NDArray[np.int64]
-) -> float:
-    """The mean of as many values drawn with replacement as there are."""
-    n = int(counts.sum())
-    return float(rng.multinomial(n, counts / n) @ values) / n
-
-
-def _counts(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
-    """How often each of n things comes up in n draws with replacement."""
-    return np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
+    value = math.fsum(float(pool.mean()) for pool in pools)
+    return interval(value, resampled, level, seeds=len(pools[0]), images=sum(p.shape[1] for p in pools))

@@ -62,11 +62,15 @@ def gap_contributions(
     method: Sequence[Corrects], reference: Sequence[Corrects], pools: Mapping[str, str], id_shift: str = "id"
 ) -> list[NDArray[np.float64]]:
     """The `contributions` of the extra gap."""
+    return contributions(method, reference, pools, gap_weights(pools, id_shift))
+
+
+def gap_weights(pools: Mapping[str, str], id_shift: str = "id") -> dict[str, float]:
+    """The weight of each shift in ID - OOD."""
     shifts = [name for name in pools if name != id_shift]
     if id_shift not in pools or not shifts:
         raise ValueError(f"expected {id_shift!r} and at least one shift, got {sorted(pools)}")
-    weights = {id_shift: 1.0} | dict.fromkeys(shifts, -1 / len(shifts))
-    return contributions(method, reference, pools, weights)
+    return {id_shift: 1.0} | dict.fromkeys(shifts, -1 / len(shifts))
 
 
 def contributions(

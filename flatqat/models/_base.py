@@ -4,14 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from flatqat import registry
 from flatqat.errors import UsageError, unknown
+from flatqat.models._sliding import slide
 from flatqat.models._weights import load_weights_
-from flatqat.spec import Frame
+from flatqat.spec import Frame, Window
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -19,34 +21,52 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Normalized(nn.Module):
     """A network behind its own normalisation: images in [0, 1] of shape (B, 3, H, W) to its output.
 
-    `frame` says how images that have no size of their own are cut for it.
+    `frame` says how images that have no size of their own are cut for it. Networks for `segmentation` see
+    images whole, or where the source asks for it through a `window` that slides.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, net: nn.Module, mean: Sequence[float], std: Sequence[float], frame: Frame | None = None
+        self,
+        net: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+        frame: Frame | None = None,
+        *,
+        task: str = "classification",
+        window: Window | None = None,
     ) -> None:
         super().__init__()
         self.net = net
         self.frame = frame or Frame()
+        self.task, self.window = task, window
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     @property
     def preprocessing(self) -> str:
-        """Frame, mean and standard deviation, for the protocol."""
+        """Frame or window, mean and standard deviation, for the protocol."""
         mean, std = (" ".join(f"{v:.3f}" for v in t.flatten().tolist()) for t in (self.mean, self.std))
-        return f"{self.frame}; mean {mean}, std {std}"
+        seen = str(self.frame)
+        if self.task == "segmentation":
+            seen = f"window {self.window}, logits averaged" if self.window else "whole images, not resized"
+        return f"{seen}; mean {mean}, std {std}"
 
     def normalize(self, images: Tensor) -> Tensor:
         """What the network itself sees."""
         return (images - self.mean) / self.std
 
-    def forward(self, images: Tensor) -> Tensor:
-        output: Tensor = self.net(self.normalize(images))
-        return output
+    def forward(self, images: Tensor) -> Any:
+        """Logits, (B, classes) or (B, classes, H, W); of networks with auxiliary heads in training pairs of a
+        weight and logits, that of inference first."""
+        return self.net(self.normalize(images))
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits as they are scored: through the window, if there is one."""
+        logits: Tensor = slide(self, images, self.window) if self.window else self(images)
+        return logits
 
 
 def _no_weights(name: str) -> Path:
@@ -87,16 +107,20 @@ def source_of(model: str) -> tuple[Source, str]:
     return source, name
 
 
-def build(model: str, *, classes: int, seed: int, frame: Frame | None = None) -> Normalized:
+def build(
+    model: str, *, classes: int, seed: int, frame: Frame | None = None, window: str | None = None
+) -> Normalized:
     """Build `source:name` with freshly drawn weights from `seed`. Raises UsageError on unknown names.
 
-    A `frame` takes the place of the source's own.
+    A `frame` takes the place of the source's own, and so does the text of a `window`.
     """
     source, name = source_of(model)
     with torch.random.fork_rng(devices=[]):  # initialisers of every library draw from the global generator
         torch.manual_seed(seed)
         built = source.build(name, classes)
     built.frame = frame or built.frame
+    if window is not None:
+        built.window = Window.parse(window)
     return built
 
 

@@ -5,10 +5,10 @@ from dataclasses import fields, is_dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from flatqat import registry
 from flatqat.methods._base import Batch, Method, Setup
+from flatqat.metrics.loss import IGNORED, Loss, cross_entropy, pixel_cross_entropy
 from flatqat.quant._apply import quantize_
 from flatqat.spec import Budget, QuantSpec
 from flatqat.testing._toys import CLASSES, toy_images
@@ -65,6 +65,21 @@ def method_works_on_any_bits(method: type[Method]) -> None:
             )
 
 
+def method_works_on_label_maps(method: type[Method]) -> None:
+    """It trains networks that classify every pixel and have an auxiliary head, with every quantizer."""
+    masks = (toy_images(8)[:, 0] * CLASSES).long()
+    masks[:, 0] = IGNORED
+    for quantizer in registry.names(registry.QUANTIZERS):
+        net = _Pixelwise()
+        quantize_(net, QuantSpec.parse(f"4@{quantizer}") if method.quantizes else QuantSpec())
+        rule = _begun(method, net, pixel_cross_entropy, (toy_images(8), masks))
+        losses = [rule.step(toy_images(8), masks)["loss"] for _ in range(rule.total_steps)]
+        rule.end([(toy_images(8), masks)])
+        assert all(loss.isfinite() for loss in losses), f"expected finite losses with {quantizer}"
+        expected, got = (8, CLASSES, *masks.shape[1:]), tuple(net.eval()(toy_images(8)).shape)
+        assert got == expected, f"expected logits {expected} at the end, got {got}"
+
+
 def method_works_in_floating_point(method: type[Method]) -> None:
     """Without quantizers it trains too, from finite losses to other weights."""
     model, losses = _train(method, "fp")
@@ -117,6 +132,7 @@ CHECKS = [
     method_is_deterministic,
     method_leaves_the_global_generator,
     method_works_on_any_bits,
+    method_works_on_label_maps,
     method_works_in_floating_point,
     method_puts_back_what_it_moves,
     method_end_changes_the_model_alone,
@@ -142,18 +158,40 @@ def _net(spec: QuantSpec, method: type[Method]) -> nn.Module:
     return net
 
 
+class _Pixelwise(nn.Module):
+    """Logits a pixel; in training those of an auxiliary head too, with its weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.stem = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
+            self.body = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
+            self.auxiliary, self.head = nn.Conv2d(4, CLASSES, 1), nn.Conv2d(8, CLASSES, 1)
+
+    def forward(self, x: Tensor) -> Tensor | tuple[tuple[float, Tensor], ...]:
+        early = self.stem(x)
+        logits: Tensor = self.head(self.body(early))
+        return ((1.0, logits), (0.4, self.auxiliary(early))) if self.training else logits
+
+
 def _ready(method: type[Method], bits: str) -> tuple[nn.Module, Method, Batch]:
     """The network, the rule that has begun on it, and the batch to train on."""
     net = _net(QuantSpec.parse(bits), method)
-    x, y = toy_images(16), torch.arange(16) % CLASSES
+    batch = toy_images(16), torch.arange(16) % CLASSES
+    return net, _begun(method, net, cross_entropy, batch), batch
+
+
+def _begun(method: type[Method], net: nn.Module, loss: Loss, batch: Batch) -> Method:
+    x, y = batch
 
     def val_loss() -> float:
         with torch.no_grad():
-            return F.cross_entropy(net.eval()(x.flip(3)), y).item()
+            return loss(net.eval()(x.flip(3)), y).item()
 
-    rule = method(Setup(model=net, loss=F.cross_entropy, budget=BUDGET, val_loss=val_loss))
-    rule.begin([(x, y)])
-    return net, rule, (x, y)
+    rule = method(Setup(model=net, loss=loss, budget=BUDGET, val_loss=val_loss))
+    rule.begin([batch])
+    return rule
 
 
 def _train(method: type[Method], bits: str, steps: int | None = None) -> tuple[nn.Module, list[Tensor]]:

@@ -3,15 +3,17 @@
 import torch
 from torch import Tensor
 
+from flatqat.metrics.measures import MEASURES
 from flatqat.suite import Suite
 
 
 def suite_starts_with_id(suite: Suite) -> None:
-    """The first shift is `id`, names are unique, and there is a budget."""
+    """The first shift is `id`, names are unique, there is a budget, and the metric is one of flatqat's."""
     names = [shift.name for shift in suite.shifts]
     assert names[0] == "id", f"expected 'id' first, got {names[0]!r}"
     assert len(set(names)) == len(names), "expected unique names of shifts, got some twice"
     assert suite.budgets, "expected at least one budget, got none"
+    assert suite.metric in MEASURES, f"expected a metric among {sorted(MEASURES)}, got {suite.metric!r}"
 
 
 def suite_data_is_consistent(suite: Suite) -> None:

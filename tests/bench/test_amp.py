@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 def go(folder: Path, **changes):
-    request = Request(suites=("toy",), methods=("fp", "qat"), bits=("3",), results=folder, flatness=False)
+    request = Request(suites=("toy",), methods=("fp", "qat"), bits=("3",), results=folder, spaces=())
     return run(make_plan(replace(request, **changes)), CPU, Progress())
 
 

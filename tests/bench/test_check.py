@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from flatqat.bench.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check, write_baseline
+from flatqat.bench.baseline import write_baseline
+from flatqat.bench.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
 from flatqat.bench.store import Store
 from flatqat.errors import StoreError
 from flatqat.spec import Cell, Record, Score

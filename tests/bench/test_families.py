@@ -214,7 +214,7 @@ def test_a_whole_family_runs_and_reports(tmp_path: Path) -> None:
     registry.add_plugin(Path(__file__).with_name("toy_family.py"))
     request = Request(
         suites=("toy-family",), methods=("fp", "ptq"), bits=("4",), seeds=(0, 1), results=tmp_path,
-        flatness=False,
+        spaces=(),
     )  # fmt: skip
     records = run(make_plan(request), torch.device("cpu"), Progress())
     assert len(records) == 3 * 2 * 2

@@ -63,7 +63,7 @@ def request(root: Path, suite: str, side: int, **changes: object) -> Request:
             models=(f"picky:{side}",),
             data_root=root / "data",
             results=root / "results",
-            flatness=False,
+            spaces=(),
         ),
         **changes,
     )
@@ -85,7 +85,7 @@ def natural(root: Path) -> Path:
 def test_with_training_images_every_method_runs(tmp_path):
     """Cut as the model asks, in training, calibration and on every set."""
     files.train(natural(tmp_path / "data"))
-    records = go(request(tmp_path, "imagenet-r", 48, settings=STEPS, flatness=True))
+    records = go(request(tmp_path, "imagenet-r", 48, settings=STEPS, spaces=("quantized",)))
     assert {method: record.status for method, record in records.items()} == dict.fromkeys(records, "done")
     assert set(records) == {"fp", "ptq", "qat"}
     record = records["qat"]

@@ -22,7 +22,7 @@ TOY = Path(__file__).with_name("toy.py")
 
 
 def plan(results, **changes):
-    return make_plan(Request(suites=("toy",), methods=("qat",), results=results, flatness=False, **changes))
+    return make_plan(Request(suites=("toy",), methods=("qat",), results=results, spaces=(), **changes))
 
 
 def test_cells_of_other_layers_are_others_and_the_defaults_are_none(tmp_path):

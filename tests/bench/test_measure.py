@@ -10,6 +10,7 @@ from flatqat import registry
 from flatqat.bench.estimators import RADII
 from flatqat.bench.measure import flatness_of
 from flatqat.bench.point import flatness_batches, moved_params
+from flatqat.data.frames import cut
 from flatqat.data.images import ImageData
 from flatqat.methods._base import Setup
 from flatqat.methods.qat import QAT
@@ -206,9 +207,9 @@ def test_measuring_changes_nothing_and_repeats():
 def test_batches_are_the_same_for_every_method_and_of_equal_size():
     images = torch.randint(256, (600, 3, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     wrapped = ImageData.in_memory(images, torch.zeros(600, dtype=torch.long), classes=1, source="test")
-    first = flatness_batches(CELL, wrapped, 520, "cpu", frame=Frame())
+    first = flatness_batches(CELL, wrapped, 520, "cpu", view=cut(Frame()))
     second = flatness_batches(
-        Cell(**{**CELL.to_dict(), "method": "anchor", "quant": "2"}), wrapped, 520, "cpu", frame=Frame()
+        Cell(**{**CELL.to_dict(), "method": "anchor", "quant": "2"}), wrapped, 520, "cpu", view=cut(Frame())
     )
     assert [len(y) for _, y in first] == [256, 256]
     assert all(torch.equal(a, b) for (a, _), (b, _) in zip(first, second, strict=True))
@@ -218,5 +219,5 @@ def test_large_images_come_in_smaller_chunks():
     """A network of any depth keeps as many activations a value: 40 of 224 pixels as 2 chunks of 16."""
     images = torch.zeros(40, 3, 224, 224, dtype=torch.uint8)
     wrapped = ImageData.in_memory(images, torch.zeros(40, dtype=torch.long), classes=1, source="test")
-    found = flatness_batches(CELL, wrapped, 40, "cpu", frame=Frame())
+    found = flatness_batches(CELL, wrapped, 40, "cpu", view=cut(Frame()))
     assert [len(y) for _, y in found] == [16, 16]

@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 def state(folder, method: str, **settings: dict[str, str]) -> dict[str, torch.Tensor]:
     request = Request(
-        suites=("toy",), methods=(method,), bits=("3",), settings=settings, results=folder, flatness=False
+        suites=("toy",), methods=(method,), bits=("3",), settings=settings, results=folder, spaces=()
     )
     (record,) = run(make_plan(request), CPU, Progress())
     suite = registry.load(registry.SUITES, "toy")

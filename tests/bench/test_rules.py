@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 
 def plan(folder: Path, **changes):
-    request = Request(suites=("toy",), methods=("fp",), bits=("3",), results=folder, flatness=False)
+    request = Request(suites=("toy",), methods=("fp",), bits=("3",), results=folder, spaces=())
     return make_plan(replace(request, **changes))
 
 
@@ -69,9 +69,9 @@ def test_the_estimate_counts_a_hessian_product_as_two_passes_whatever_the_rule(t
     for name, step in (("qat", 1.0), ("sam", 2.0)):
         monkeypatch.setattr(estimate, "_time", lambda *_, step=step: (step, 0.0))
         jobs = plan(tmp_path, methods=(name,)).scored()
-        for flatness in (False, True):
-            request = Request(suites=("toy",), methods=(name,), bits=("3",), flatness=flatness)
-            seconds[name, flatness] = estimate.estimate(jobs, request, CPU)
+        for spaces in ((), ("quantized",)):
+            request = Request(suites=("toy",), methods=(name,), bits=("3",), spaces=spaces)
+            seconds[name, bool(spaces)] = estimate.estimate(jobs, request, CPU)
     assert seconds["qat", False] == 12
     assert seconds["sam", False] == 24
     images_in_batches = 32 / 32

@@ -130,7 +130,7 @@ def test_methods_see_the_same_batches(tmp_path, monkeypatch):
         return original(self, x, y)
 
     monkeypatch.setattr(Method, "gradient", spy)
-    go(tmp_path, methods=("fp", "qat", "anchor"), flatness=False)
+    go(tmp_path, methods=("fp", "qat", "anchor"), spaces=())
     assert len(seen.pop("Pretrain")) == 30
     first, second, third = seen.values()
     assert first == second == third
@@ -138,14 +138,14 @@ def test_methods_see_the_same_batches(tmp_path, monkeypatch):
 
 
 def test_seeds_give_other_starts_and_batches(tmp_path):
-    records = go(tmp_path, methods=("fp",), seeds=(0, 1), flatness=False)
+    records = go(tmp_path, methods=("fp",), seeds=(0, 1), spaces=())
     a, b = (record.scores["noise/2"]["nll"].value for record in records)
     assert a != b
 
 
 def test_another_limit_reuses_the_weights(results, monkeypatch):
     monkeypatch.setattr("flatqat.bench.train.starting_point", lambda *args: pytest.fail("trained again"))
-    records = go(results, methods=("fp",), limit=10, flatness=False)
+    records = go(results, methods=("fp",), limit=10, spaces=())
     assert records[0].scores["noise/1"]["top1"].n == 10
     for record in records:  # other tests share the folder
         Store(results).record_path(record.cell).unlink()
@@ -153,7 +153,7 @@ def test_another_limit_reuses_the_weights(results, monkeypatch):
 
 
 def test_flatness_is_added_to_a_record_without_scoring_again(tmp_path, monkeypatch):
-    (plain,) = go(tmp_path, methods=("fp",), flatness=False)
+    (plain,) = go(tmp_path, methods=("fp",), spaces=())
     assert plain.flatness == {}
     monkeypatch.setattr("flatqat.bench.evaluate.meter", lambda *args: pytest.fail("scored again"))
     (measured,) = go(tmp_path, methods=("fp",))
@@ -162,10 +162,10 @@ def test_flatness_is_added_to_a_record_without_scoring_again(tmp_path, monkeypat
 
 
 def test_rerun_computes_again_and_keeps_the_numbers(tmp_path):
-    (first,) = go(tmp_path, methods=("fp",), flatness=False)
+    (first,) = go(tmp_path, methods=("fp",), spaces=())
     weights = Store(tmp_path).weights_path(first.cell)
     stamp = weights.stat().st_mtime_ns
-    (second,) = go(tmp_path, methods=("fp",), flatness=False, rerun=True)
+    (second,) = go(tmp_path, methods=("fp",), spaces=(), rerun=True)
     assert weights.stat().st_mtime_ns > stamp
     assert second.scores == first.scores
 
@@ -192,11 +192,11 @@ def test_failed_cells_are_tried_again(tmp_path):
 
 def test_other_images_than_those_of_the_folder_are_refused(tmp_path, monkeypatch):
     """Whatever cells are asked for: what is stored was made from other data. A finished plan needs none."""
-    go(tmp_path, methods=("fp",), flatness=False)
+    go(tmp_path, methods=("fp",), spaces=())
     monkeypatch.setattr("flatqat.data.images.ImageData.fingerprint", lambda self: "00000000")
-    go(tmp_path, methods=("fp",), flatness=False)
+    go(tmp_path, methods=("fp",), spaces=())
     with pytest.raises(DataError, match="got others"):
-        go(tmp_path, methods=("qat",), flatness=False)
+        go(tmp_path, methods=("qat",), spaces=())
 
 
 def test_a_finished_record_is_never_rewritten_because_another_cell_needs_its_weights(tmp_path):
@@ -204,12 +204,12 @@ def test_a_finished_record_is_never_rewritten_because_another_cell_needs_its_wei
     path = Store(tmp_path).record_path(before.cell)
     kept = path.read_bytes()
     shutil.rmtree(tmp_path / "weights")
-    go(tmp_path, methods=("fp", "ptq"), flatness=False)
+    go(tmp_path, methods=("fp", "ptq"), spaces=())
     assert path.read_bytes() == kept
 
 
 def test_flatness_that_fails_does_not_destroy_the_scores(tmp_path, monkeypatch):
-    (before,) = go(tmp_path, methods=("fp",), flatness=False)
+    (before,) = go(tmp_path, methods=("fp",), spaces=())
 
     def fail(*args, **kwargs):
         raise FloatingPointError("inf")
@@ -239,25 +239,25 @@ def test_a_bug_in_one_rule_does_not_cost_the_others(tmp_path, monkeypatch):
         raise ZeroDivisionError("of the rule's own")
 
     monkeypatch.setattr(registry.load(registry.METHODS, "anchor"), "gradient", crash)
-    records = {r.cell.method: r for r in go(tmp_path, methods=("anchor", "qat"), flatness=False)}
+    records = {r.cell.method: r for r in go(tmp_path, methods=("anchor", "qat"), spaces=())}
     assert records["anchor"].status == "failed"
     assert "ZeroDivisionError" in records["anchor"].reason
     assert records["qat"].status == "done"
 
 
 def test_damaged_outcomes_are_computed_again_once_deleted(tmp_path):
-    (record,) = go(tmp_path, methods=("fp",), flatness=False)
+    (record,) = go(tmp_path, methods=("fp",), spaces=())
     store = Store(tmp_path)
     kept = store.outcomes(record.cell)
     store.outcomes_path(record.cell).unlink()
-    go(tmp_path, methods=("fp",), flatness=False)
+    go(tmp_path, methods=("fp",), spaces=())
     assert all((array == kept[name]).all() for name, array in store.outcomes(record.cell).items())
 
 
 def test_versions_of_a_method_are_not_averaged_as_seeds(tmp_path, monkeypatch):
-    go(tmp_path, methods=("qat",), flatness=False)
+    go(tmp_path, methods=("qat",), spaces=())
     monkeypatch.setattr("flatqat.methods.qat.QAT.version", 2)
-    go(tmp_path, methods=("qat",), flatness=False)
+    go(tmp_path, methods=("qat",), spaces=())
     store = Store(tmp_path)
     (section,) = sections(store.records())
     rows = by_method(section, store).to_dict("records")
@@ -308,7 +308,7 @@ def test_fingerprints_tell_images_and_labels_apart():
 
 
 def test_restoring_without_weights_says_what_to_do(tmp_path):
-    (record,) = go(tmp_path, methods=("fp",), flatness=False)
+    (record,) = go(tmp_path, methods=("fp",), spaces=())
     store = Store(tmp_path)
     store.weights_path(record.cell).unlink()
     with pytest.raises(StoreError, match="expected its weights"):

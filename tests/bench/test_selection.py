@@ -1,11 +1,13 @@
 """Which step is kept: the best on `val`, without disturbing training. Batches draw from all groups."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from sklearn.metrics import jaccard_score
 
 from flatqat import registry
 from flatqat.bench.batches import training_batches
@@ -52,7 +54,7 @@ def go(results: Path, method: str = "fp", seeds: tuple[int, ...] = (0,), **budge
         seeds=seeds,
         settings={"budget": {name: str(value) for name, value in budget.items()}},
         results=results,
-        flatness=False,
+        spaces=(),
     )
     return run(make_plan(request), CPU, Progress())
 
@@ -123,9 +125,58 @@ def test_the_score_is_the_mean_over_groups_and_the_earliest_best_step_wins(
     x, y = data.batch(torch.arange(len(data)))
     with torch.no_grad():
         right = (model.eval()(x).argmax(1) == y).double()
-    assert looked._val_top1() == pytest.approx(50 * float(right[:5].mean() + right[5:].mean()))
+    assert looked._val_score() == pytest.approx(50 * float(right[:5].mean() + right[5:].mean()))
     looked.scores = {2: 50.0, 4: 60.0, 6: 60.0}
     assert looked.log()["step"] == 4
+
+
+class Masked:
+    """Images with masks as `Selection` takes them: pixels (N, 3, 2, 2), classes by their red value."""
+
+    def __init__(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.images = torch.rand(9, 3, 2, 2, generator=generator)
+        self.masks = torch.randint(2, (9, 2, 2), generator=generator)
+        self.groups = torch.tensor([0, 3, 3, 0, 3, 3, 3, 3, 3])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def seen(self, view: object) -> "Masked":
+        return self
+
+    def fetch(self, index: torch.Tensor) -> torch.Tensor:
+        return self.images[index]
+
+    def batches(self, size: int, device: object, workers: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        yield from zip(self.images.split(size), self.masks.split(size), strict=True)
+
+
+class RedOrNot(torch.nn.Module):
+    frame = Frame()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.stack([torch.full_like(images[:, 0], 0.5), images[:, 0]], dim=1)
+
+
+@pytest.mark.parametrize("values", [2**25, 5 * 12])
+def test_the_score_is_the_metric_of_the_suite(
+    tmp_path: Path, values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """mIoU of the pooled confusion of each group, in one batch or in two."""
+    monkeypatch.setattr("flatqat.bench.select.BATCH_VALUES", values)
+    request = Request(suites=("toy-family@plain",), methods=("fp",), bits=("4",), results=tmp_path)
+    job, data = make_plan(request).scored()[0], Masked()
+    suite = replace(job.suite, task="segmentation", classes=2, metric="miou", val=lambda root: data)  # type: ignore[arg-type, return-value]
+    looked = Selection(replace(job, suite=suite), None, RedOrNot(), request, CPU)  # type: ignore[arg-type]
+    pred = (data.images[:, 0] > 0.5).long()
+    each = [
+        jaccard_score(data.masks[of].flatten(), pred[of].flatten(), average="macro")
+        for of in (data.groups == 0, data.groups == 3)
+    ]
+    assert looked._val_score() == pytest.approx(50 * sum(each))
+    looked.scores = {2: 50.0}
+    assert looked.log() == {"step": 2, "val_miou": {"2": 50.0}}
 
 
 @pytest.mark.parametrize("batch_size", [30, 31])

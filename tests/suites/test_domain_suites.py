@@ -169,7 +169,7 @@ def test_the_whole_family_with_two_seeds(root: Path, tmp_path: Path, monkeypatch
     short = {"pretrain_steps": "2", "steps": "2", "select_every": "1", "batch_size": "6", "bn_batches": "1"}
     request = Request(
         suites=("pacs",), methods=("fp", "qat"), bits=("4",), models=("tiny",), seeds=(0, 1), budget="smoke",
-        settings={"budget": short}, data_root=root, results=tmp_path, flatness=False,
+        settings={"budget": short}, data_root=root, results=tmp_path, spaces=(),
     )  # fmt: skip
     records = run(make_plan(request), CPU, Progress())
     assert len(records) == 4 * 2 * 2

@@ -1,0 +1,114 @@
+"""mIoU, pixel accuracy, negative log-likelihood and calibration error of one model on one shift."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flatqat.metrics.classification import ECE_BINS
+from flatqat.metrics.confusion import Confusions
+from flatqat.metrics.miou import pseudo_values
+from flatqat.metrics.ratios import ratio, standard_error
+from flatqat.spec import Score
+
+IGNORED = 255
+PIXELS = 2**18  # of one image at a time: float32 logits of 19 classes take 20 MB then
+
+
+class SegmentationMeter:
+    """Counts pixels image by image on the model's device, in pieces, and keeps no pixel.
+
+    So neither the batches into which the images were split matter, nor their size to the memory. Pixels
+    labelled 255 take no part. A pixel with a NaN among its logits counts as wrong: a miss of its true class,
+    and no prediction of any other.
+
+    `miou` and `iou/<class>`, in percent, are those of the confusion matrix summed over all images, see
+    `flatqat.metrics.miou`; None where a class is neither there nor predicted. `pixel_accuracy` in percent and
+    `nll` in nats are means over labelled pixels, so large images weigh more. Standard errors are over
+    images, by the infinitesimal jackknife. `ece` in percent, of labelled pixels in 15 bins, has none. `nll`
+    and `ece` are None where logits that are not finite leave them undefined. `n` is the number of images.
+    """
+
+    def __init__(self, classes: int, only: tuple[int, ...] | None = None) -> None:
+        if only is not None:
+            raise ValueError(f"expected a segmentation shift with all {classes} classes, got only={only}")
+        self.classes = classes
+        self._images: list[tuple[Tensor, Tensor]] = []
+
+    def add(self, logits: Tensor, masks: Tensor) -> None:
+        """Take logits (B, classes, H, W) of any float type, computed on as float32, and int64 masks.
+
+        Masks are (B, H, W). Raises ValueError on other shapes, and on labels that are not below `classes`
+        and not 255.
+        """
+        if masks.ndim != 3 or logits.shape != (len(masks), self.classes, *masks.shape[1:]):
+            raise ValueError(
+                f"expected logits (B, {self.classes}, H, W) and masks (B, H, W), "
+                f"got {tuple(logits.shape)} and {tuple(masks.shape)}"
+            )
+        masks = masks.to(logits.device)
+        for image, mask in zip(logits.detach(), masks, strict=True):
+            rows = max(1, PIXELS // mask.shape[1])
+            pieces = zip(image.split(rows, 1), mask.split(rows), strict=True)
+            counts, sums = zip(*(self._piece(*piece) for piece in pieces), strict=True)
+            self._images.append((torch.stack(counts).sum(0), torch.stack(sums).sum(0)))
+
+    def _piece(self, logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels by (true, predicted or no) class; and in float64 the sum of the NLL, then by bin of
+        confidence that of (right - confidence)."""
+        labelled = truth != IGNORED
+        logits, truth = logits[:, labelled].float(), truth[labelled]
+        columns = self.classes + 1
+        pred = logits.argmax(0).masked_fill(logits.isnan().any(0), self.classes)
+        counts = torch.bincount(truth * columns + pred, minlength=self.classes * columns)
+        if len(counts) > self.classes * columns:
+            raise ValueError(
+                f"expected labels below {self.classes}, or {IGNORED} for none, got {int(truth.max())}"
+            )
+        log_p = logits.log_softmax(0)
+        nll = -log_p.gather(0, truth[None]).double().sum()
+        confidence = log_p.amax(0).exp().double()
+        inner_edges = torch.arange(1, ECE_BINS, device=logits.device, dtype=torch.float64) / ECE_BINS
+        gaps = torch.bincount(
+            torch.bucketize(confidence, inner_edges),
+            weights=(pred == truth).double() - confidence,
+            minlength=ECE_BINS,
+        )
+        return counts, torch.cat([nll[None], gaps])
+
+    def result(self) -> tuple[dict[str, Score], Confusions]:
+        """The scores over all images, and the confusion matrix of each in the order of adding."""
+        if not self._images:
+            raise ValueError("expected images, got none")
+        counts, sums = (torch.stack(part).cpu().numpy() for part in zip(*self._images, strict=True))
+        outcomes = Confusions.pack(counts.reshape(-1, self.classes, self.classes + 1))
+        n, labelled, unions = len(outcomes), outcomes.labelled_by_class.sum(axis=1), outcomes.counts
+        values = pseudo_values(unions)
+        calibration = float(np.abs(sums[:, 1:].sum(axis=0)).sum()) / max(int(labelled.sum()), 1)
+        scores = {
+            "miou": _score(100 * float(values.mean()), 100 * values),
+            "pixel_accuracy": _ratio(100 * unions[:, 0].sum(axis=1), labelled),
+            "nll": _ratio(sums[:, 0], labelled),
+            "ece": Score(value=_finite(100 * calibration) if labelled.any() else None, n=n),
+        }
+        for k in range(self.classes):
+            scores[f"iou/{k}"] = _ratio(100 * unions[:, 0, k], unions[:, 1, k])
+        return scores, outcomes
+
+
+def _ratio(numerators: NDArray[Any], denominators: NDArray[Any]) -> Score:
+    if not np.isfinite(numerators).all():
+        return Score(value=None, n=len(numerators))
+    value, influence = ratio(numerators, denominators)
+    return _score(float(value), influence)
+
+
+def _score(value: float, influence: NDArray[np.float64]) -> Score:
+    return Score(value=_finite(value), n=len(influence), stderr=standard_error(influence))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

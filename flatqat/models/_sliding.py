@@ -1,0 +1,38 @@
+"""Inference through a sliding window: logits of overlapping windows, averaged where they overlap.
+
+Windows start every stride; the last one of a row or column ends at the image's edge. So an image of the
+window's size is seen once, and whole. A window larger than the image is cut to it. Source: the `slide` mode
+of mmsegmentation, whose windows are the same.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from flatqat.spec import Window
+
+
+def slide(net: Callable[[Tensor], Tensor], images: Tensor, window: Window) -> Tensor:
+    """Images (B, 3, H, W) to logits (B, classes, H, W); `net` gives logits of the size of what it sees."""
+    height, width = images.shape[-2:]
+    rows = spans(height, window.height, window.stride_height)
+    columns = spans(width, window.width, window.stride_width)
+    total: Tensor | None = None
+    count = torch.zeros(height, width, dtype=images.dtype, device=images.device)
+    for row in rows:
+        for column in columns:
+            logits = net(images[..., row, column])
+            if total is None:
+                total = logits.new_zeros(*logits.shape[:2], height, width)
+            total[..., row, column] += logits
+            count[row, column] += 1
+    assert total is not None
+    return total / count
+
+
+def spans(length: int, size: int, stride: int) -> list[slice]:
+    """Where windows lie along one side of the image."""
+    last = max(0, length - size)
+    starts = [*range(0, last, stride), last]
+    return [slice(start, min(start + size, length)) for start in starts]
