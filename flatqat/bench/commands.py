@@ -36,6 +36,8 @@ def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
         options += ["--weights", _weights_name(cell.weights, records)]
     if cell.limit:
         options += ["--limit", str(cell.limit)]
+    if cell.window:
+        options += ["--window", cell.window]
     if cell.keep:
         options += ["--keep", cell.keep]
     if cell.layer_bits:

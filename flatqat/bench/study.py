@@ -1,65 +1,19 @@
-"""The numbers of a study, out of what is stored: who wins where, and whether flat goes with OOD.
+"""A study: at some bits a baseline and other methods, who wins where, out of what is stored.
 
-A study is a section of records that has, at some bits, a baseline and other methods. Everything is asked for
-each bit-width apart. Of suites that are scored by top-1.
+Everything is asked for each bit-width apart. Of suites that are scored by top-1.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from flatqat.bench.paired import Corrects, correct, is_nested, ood_shifts
+from flatqat.bench.paired import measure_of, outcomes_of
 from flatqat.bench.store import Store
+from flatqat.bench.study_compare import MAIN, Comparison, Runs, Weights, comparisons, intervals_of, quantities
 from flatqat.bench.tables import Section
 from flatqat.errors import StoreError
-from flatqat.metrics.blocks import Contrast, contrasts
-from flatqat.metrics.bootstrap import Interval, nested_bootstrap, paired_bootstrap
-from flatqat.metrics.gaps import contributions
-from flatqat.metrics.statistics import holm
 from flatqat.spec import Record
 
-ID, OOD, GAP = "ID", "OOD", "gap"
-MAIN = (ID, OOD, GAP)
-Weights = Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Runs:
-    """The runs of one method at one bit-width, by seed, and which of their images were right."""
-
-    method: str
-    records: Mapping[int, Record]
-    right: Mapping[int, Corrects]
-
-    def value(self, seed: int, weights: Weights) -> float:
-        """sum_k weights[k] accuracy_k of one run, in points."""
-        right = self.right[seed]
-        return 100 * sum(weight * float(right[shift].mean()) for shift, weight in weights.items())
-
-    def mean(self, weights: Weights) -> float:
-        return float(np.mean([self.value(seed, weights) for seed in self.records]))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """A method less the baseline in one quantity, over the seeds that both have.
-
-    `p` is Holm's over all comparisons of its table; none for a method that lacks a seed of the baseline's,
-    and for the reference, whose runs may scatter otherwise.
-    """
-
-    method: str
-    what: str
-    interval: Interval
-    contrast: Contrast | None
-    p: float | None
-
-    def is_sure(self, level: float = 0.05) -> bool:
-        return self.p is not None and self.p < level
+METRIC = "top1"  # a difference of others is no mean over images of differences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,28 +80,15 @@ def studies(section: Section, store: Store, against: str) -> list[Study]:
     return found
 
 
-def quantities(record: Record) -> dict[str, Weights]:
-    """ID, OOD, their gap, and the mean of every family, each as weights of the accuracies of the shifts."""
-    shifts = ood_shifts(record)
-    families: dict[str, list[str]] = {}
-    for shift in shifts:
-        families.setdefault(record.protocol["shifts"][shift]["family"], []).append(shift)
-    share = {shift: 1 / len(shifts) for shift in shifts}
-    return {
-        ID: {"id": 1.0},
-        OOD: share,
-        GAP: {"id": 1.0} | {shift: -weight for shift, weight in share.items()},
-        **{name: dict.fromkeys(members, 1 / len(members)) for name, members in families.items()},
-    }
-
-
 def _runs(method: str, records: Sequence[Record], store: Store) -> Runs:
     right = {}
     for record in records:
-        if "top1" not in record.scores["id"]:
-            scores = ", ".join(record.scores["id"])
-            raise StoreError(f"{record.cell.label}: a study expects a suite scored by top1, got {scores}")
-        right[record.cell.seed] = correct(record, store)
+        if (measure := measure_of(record)).name != METRIC:
+            raise StoreError(
+                f"{record.cell.label}: a study expects a suite scored by {METRIC}, got {measure.name}; "
+                "leave it out with --suite, or use --format md"
+            )
+        right[record.cell.seed] = outcomes_of(record, store)
         if not right[record.cell.seed]:
             path = store.outcomes_path(record.cell)
             raise StoreError(f"{path}: a study expects the outcome of every image, got none; run it again")
@@ -158,6 +99,7 @@ def _study(bits: str, methods: list[Runs], reference: Runs | None) -> Study:
     baseline = methods[0]
     weights = quantities(next(iter(baseline.records.values())))
     others = [*methods[1:], *([reference] if reference else [])]
+    intervals = intervals_of(baseline, others, weights)
     families = [name for name in weights if name not in MAIN]
     return Study(
         bits=bits,
@@ -165,57 +107,6 @@ def _study(bits: str, methods: list[Runs], reference: Runs | None) -> Study:
         methods=methods,
         reference=reference,
         quantities=weights,
-        main=_comparisons(methods, others, {name: weights[name] for name in MAIN}),
-        families=_comparisons(methods, others, {name: weights[name] for name in families}),
-    )
-
-
-def _comparisons(methods: list[Runs], others: list[Runs], weights: Mapping[str, Weights]) -> list[Comparison]:
-    """Each of `others` with the first of `methods`; Holm's correction over all of them together."""
-    baseline = methods[0]
-    whole = [runs for runs in methods if runs.records.keys() >= baseline.records.keys()]
-    found: list[tuple[str, str, Interval, Contrast | None]] = []
-    for what, weight in weights.items():
-        matrices = {runs.method: _matrices(runs, baseline, weight) for runs in others}
-        tested = _contrasts(whole, weight)
-        for runs in others:
-            if matrix := matrices[runs.method]:
-                nested = is_nested(next(iter(runs.records.values())))
-                interval = (nested_bootstrap if nested else paired_bootstrap)(matrix)
-                found.append((runs.method, what, interval, tested.get(runs.method)))
-    adjusted = iter(holm([contrast.p for *_, contrast in found if contrast]))
-    return [
-        Comparison(method=method, what=what, interval=i, contrast=c, p=next(adjusted) if c else None)
-        for method, what, i, c in found
-    ]
-
-
-def _contrasts(whole: list[Runs], weights: Weights) -> dict[str, Contrast]:
-    """By method, of those that have all seeds of the first."""
-    seeds = list(whole[0].records)
-    if len(whole) < 2:
-        return {}
-    table = np.array([[runs.value(seed, weights) for seed in seeds] for runs in whole])
-    variances = [_image_variance(_matrices(runs, whole[0], weights), runs) for runs in whole]
-    tested = contrasts(table, 0, variances)
-    return {runs.method: contrast for runs, contrast in zip(whole[1:], tested[1:], strict=True)}
-
-
-def _image_variance(matrices: list[NDArray[np.float64]], runs: Runs) -> float:
-    """Of the mean over seeds, images being what is sampled, pool by pool; where every seed has images of its
-    own these are part of the scatter of the seeds, and nothing comes on top."""
-    if len(runs.records) > 1 and is_nested(next(iter(runs.records.values()))):
-        return 0.0
-    return math.fsum(float(m.mean(axis=0).var(ddof=1)) / m.shape[1] for m in matrices)
-
-
-def _matrices(runs: Runs, baseline: Runs, weights: Weights) -> list[NDArray[Any]]:
-    """The contributions of a difference over the seeds that both have; empty where there are none."""
-    seeds = [seed for seed in baseline.records if seed in runs.records]
-    if not seeds:
-        return []
-    first = baseline.records[seeds[0]]
-    pools = {shift: str(first.protocol["shifts"][shift]["pool"]) for shift in weights}
-    return contributions(
-        [runs.right[seed] for seed in seeds], [baseline.right[seed] for seed in seeds], pools, weights
+        main=comparisons(methods, {name: weights[name] for name in MAIN}, intervals),
+        families=comparisons(methods, {name: weights[name] for name in families}, intervals),
     )

@@ -4,7 +4,8 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from flatqat.bench.study import OOD, Study
+from flatqat.bench.study import Study
+from flatqat.bench.study_compare import OOD
 from flatqat.bench.study_flat import MEASURES, spaces, value_of
 from flatqat.bench.study_says import bits_in_words
 

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from flatqat.bench.study import GAP, ID, MAIN, OOD, Comparison, Study
+from flatqat.bench.study import Study
+from flatqat.bench.study_compare import GAP, ID, MAIN, OOD, Comparison
 from flatqat.bench.study_flat import Association, Question
 
 LEVEL = 0.05

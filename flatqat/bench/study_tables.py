@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from flatqat.bench.study import GAP, ID, OOD, Comparison, Runs, Study
+from flatqat.bench.study import Study
+from flatqat.bench.study_compare import GAP, ID, OOD, Comparison, Runs
 from flatqat.bench.study_flat import BESIDE, MEASURES, QUESTIONS, Association, mean_of, spaces, value_of
 from flatqat.bench.study_says import difference
 
