@@ -385,7 +385,7 @@ def test_plugin_check(flatqat, tmp_path):
         "    def step(self, x, y):\n        return super().step(x + torch.rand(()), y)\n\n\nMETHOD = Rule\n"
     )
     done = flatqat("test", good)
-    assert (done.code, done.out.count("passed")) == (0, 9)
+    assert (done.code, done.out.count("passed")) == (0, 10)
     done = flatqat("test", bad)
     assert done.code == 1
     assert re.search("FAILED method bad-rule: No random number is drawn", done.out)

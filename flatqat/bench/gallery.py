@@ -77,7 +77,7 @@ def gallery(
 
 
 def chosen(names: Sequence[str], store: Store) -> list[Record]:
-    """The named cells, all of one suite; with a single one those to compare it with. In the report's order."""
+    """The named cells, of one suite; with a single one those to compare it with. In the order of reports."""
     found = [store.find(name) for name in names]
     suites = list(dict.fromkeys(record.cell.suite for record in found))
     if len(suites) > 1:

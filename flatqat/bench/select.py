@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flatqat.bench.batches import Batch
+from flatqat.bench.batches import Batch, scoring_batch_size
 from flatqat.bench.plan import Job
 from flatqat.bench.request import Request
 from flatqat.data.frames import cut
@@ -16,7 +16,6 @@ from flatqat.metrics import meter
 from flatqat.models._base import Normalized
 
 BATCH_SIZE = 64
-BATCH_VALUES = 2**25  # fewer where images are large: three street scenes of 1024 x 2048 pixels
 
 
 class Selection:
@@ -61,10 +60,10 @@ class Selection:
         seen = data.seen(cut(model.frame))
         groups = torch.zeros(len(data), dtype=torch.long) if data.groups is None else data.groups
         meters = {int(g): meter(suite.task, suite.classes) for g in groups.unique()}
-        size = max(1, min(BATCH_SIZE, BATCH_VALUES // seen.fetch(torch.arange(1)).numel()))
+        size = BATCH_SIZE if data.labels is not None else scoring_batch_size(data, self.device)
         batches = seen.batches(size, self.device, self.request.workers)
         for (x, y), of in zip(batches, groups.split(size), strict=True):
-            output = model(x)
+            output = model.predict(x)
             for g in of.unique().tolist():
                 mine = (of == g).to(self.device)
                 meters[g].add(output[mine], y[mine])

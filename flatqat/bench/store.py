@@ -1,7 +1,7 @@
 """The results folder: one small JSON record a cell, its per-image outcomes, and work in progress.
 
     RESULTS/records/<suite>/<label>.json   the record; its existence is the cell's completion
-    RESULTS/records/<suite>/<label>.npz    predicted class and margin of every image of every shift
+    RESULTS/records/<suite>/<label>.npz    of every image of every shift: class and margin, or confusion
     RESULTS/data/<suite>.json              fingerprint of the data that all of this was made from
     RESULTS/weights/<id>.safetensors       trained weights by training id, the training log in their metadata
     RESULTS/weights/<id>.last.safetensors  the weights of the last step, where those of another were selected
@@ -155,7 +155,7 @@ class Store:
             (self.root / ".work").rmdir()
 
     def outcomes(self, cell: Cell) -> Arrays:
-        """`<shift>:pred` and `<shift>:margin` for every shift; empty where none are stored."""
+        """`<shift>:<name>` for every shift and what its task keeps; empty where none are stored."""
         path = self.outcomes_path(cell)
         return read_arrays(path) if path.exists() else {}
 

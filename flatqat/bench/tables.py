@@ -1,7 +1,7 @@
 """Stored records as pandas tables: one row a method, or one column a method and a row a shift.
 
 A pure function of what is stored. Numbers of two protocols never share a table: records are split by suite
-version, model, budget, start weights, image limit and precision before anything is averaged.
+version, model, budget, start weights, image limit, window and precision before anything is averaged.
 """
 
 import hashlib
@@ -208,6 +208,7 @@ def _title(record: Record) -> str:
     parts += [f"{key}={value}" for key, value in cell.budget_args]
     parts += [f"weights {cell.weights[:8]}"] if cell.weights else []
     parts += [f"{cell.limit} images a shift"] if cell.limit else []
+    parts += [f"window {cell.window}"] if cell.window else []
     parts += ["bfloat16"] if cell.amp else []
     return " · ".join(parts)
 

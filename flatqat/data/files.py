@@ -5,13 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image as Pillow
 from torch import Tensor
 
 from flatqat.data.frames import cut
 from flatqat.data.images import ImageData, View, check_labels
-from flatqat.data.stored import Pixels
-from flatqat.errors import DataError
+from flatqat.data.stored import Pixels, decoded
 from flatqat.spec import Frame
 
 
@@ -47,14 +45,4 @@ def image_files(
 
 def read(path: Path, view: View, image_id: int = 0) -> Pixels:
     """Decode one file as RGB and look at it through `view`. Raises DataError, naming the file."""
-    try:
-        with Pillow.open(path) as image:
-            return view(image.convert("RGB"), image_id)
-    except DataError as error:  # the view refuses it
-        raise DataError(f"{path}: {error}") from error
-    except Exception as error:  # Pillow raises a dozen types on damaged bytes
-        reason = "no image" if type(error).__name__ == "UnidentifiedImageError" else error
-        raise DataError(
-            f"{path}: expected an image, got a file that does not decode ({reason}); "
-            "restore it from its source"
-        ) from error
+    return decoded(path, lambda image: view(image.convert("RGB"), image_id))

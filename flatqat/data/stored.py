@@ -3,13 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.errors import DataError
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 Pixels = NDArray[np.uint8]
+T = TypeVar("T")
 
 
 def decode_image(content: bytes, name: str) -> Pixels:
@@ -24,6 +30,23 @@ def decode_image(content: bytes, name: str) -> Pixels:
         raise DataError(
             f"{name}: expected a PNG or JPEG image, got {len(content)} bytes that do not decode ({reason}); "
             "restore the file from its source"
+        ) from error
+
+
+def decoded(path: Path, work: "Callable[[Image], T]") -> T:
+    """What `work` makes of an opened image. Raises DataError, naming the file: damaged, or refused by it."""
+    from PIL import Image as Pillow
+
+    try:
+        with Pillow.open(path) as image:
+            return work(image)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    except Exception as error:  # Pillow raises a dozen types on damaged bytes
+        reason = "no image" if type(error).__name__ == "UnidentifiedImageError" else error
+        raise DataError(
+            f"{path}: expected an image, got a file that does not decode ({reason}); "
+            "restore it from its source"
         ) from error
 
 

@@ -51,13 +51,12 @@ def load_weights_(
 ) -> None:
     """Load a file into `net`: every tensor must fit, none may be missing or left over.
 
-    `adapt` comes first and gives tensors of other files the names of the network. With `new_head`
-    the last linear or convolution layer keeps the weights it was built with if the file has them for another
-    number of classes.
+    `adapt` comes first and gives tensors of other files the names of the network. With `new_head` layers that
+    the file has for another number of classes keep the weights they were built with, see `_keep_heads_`.
     """
     state, expected = adapt(read_weights(path)), net.state_dict()
     if new_head:
-        _keep_head_(state, expected, net)
+        _keep_heads_(state, expected, net)
     missing = sorted(expected.keys() - state.keys())
     surplus = sorted(state.keys() - expected.keys())
     misfits = [k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape]
@@ -78,9 +77,21 @@ def load_weights_(
     net.load_state_dict(expected)
 
 
-def _keep_head_(state: dict[str, Tensor], expected: Mapping[str, Tensor], net: nn.Module) -> None:
-    """Put the network's own last layer in the place of one for another number of classes."""
-    layers = [name for name, module in net.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
-    own = {f"{layers[-1]}.{part}" for part in ("weight", "bias")} & expected.keys() if layers else set()
-    if own and all(name in state and state[name].shape[1:] == expected[name].shape[1:] for name in own):
-        state |= {name: expected[name] for name in own if state[name].shape != expected[name].shape}
+def _keep_heads_(state: dict[str, Tensor], expected: Mapping[str, Tensor], net: nn.Module) -> None:
+    """Put the network's own classifiers in the place of those for another number of classes.
+
+    Classifiers are the linear and convolution layers that have another number of outputs in the file, all
+    by the same two numbers, and are alike otherwise. A layer inside the network is none: what follows it
+    would not fit either.
+    """
+    found: dict[tuple[int, int], list[str]] = {}
+    for name, module in net.named_modules():
+        own = {f"{name}.{part}" for part in ("weight", "bias")} & expected.keys() & state.keys()
+        if not isinstance(module, nn.Linear | nn.Conv2d) or f"{name}.weight" not in own:
+            continue
+        theirs, ours = ([tensors[key].shape for key in sorted(own)] for tensors in (state, expected))
+        if [shape[1:] for shape in theirs] == [shape[1:] for shape in ours]:
+            found.setdefault((theirs[-1][0], ours[-1][0]), []).extend(own)
+    others = [counts for counts in found if counts[0] != counts[1]]
+    if len(others) == 1:
+        state |= {name: expected[name] for name in found[others[0]]}

@@ -1,8 +1,9 @@
-"""Every classification network of torchvision: `torchvision:resnet50`, `torchvision:resnet50.IMAGENET1K_V2`.
+"""torchvision's networks that classify images or pixels: `torchvision:resnet50`, `torchvision:fcn_resnet50`.
 
-A name may carry the tag of weights; without one the first that torchvision lists are meant, mostly
-IMAGENET1K_V1. Mean, standard deviation, resize, crop and interpolation are those of the weights. The network
-starts untrained all the same, unless `--pretrained` or `--weights FILE` gives it weights.
+A name may carry the tag of weights, `resnet50.IMAGENET1K_V2`; without one the first that torchvision lists
+are meant, mostly IMAGENET1K_V1. Mean, standard deviation, resize, crop and interpolation are those of the
+weights; networks for segmentation see images at their own size. The network starts untrained all the same,
+unless `--pretrained` or `--weights FILE` gives it weights.
 """
 
 import re
@@ -12,6 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from flatqat.models import _torchvision_seg as segmentation
 from flatqat.models._base import Normalized, Source
 from flatqat.models._download import cached
 from flatqat.models._optional import require
@@ -28,13 +30,15 @@ RENAMED = (  # torchvision's files are older than its names
 
 def _names() -> list[str]:
     models = require("torchvision.models", extra="zoo")
-    names = models.list_models(module=models)
+    names = [*models.list_models(module=models), *segmentation.names()]
     return [full for name in names for full in (name, *(f"{name}.{tag}" for tag in _weights(name)))]
 
 
 def _build(full: str, classes: int) -> Normalized:
     name = full.partition(".")[0]
     preset = _chosen(full).transforms()
+    if name in segmentation.names():
+        return segmentation.build(name, classes, preset)
     frame = Frame(
         resize=preset.resize_size[0], crop=preset.crop_size[0], interpolation=preset.interpolation.value
     )

@@ -24,13 +24,26 @@ LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 KEPT_BITS = 8
 
 
+def in_inference(model: nn.Module) -> dict[str, nn.Module]:
+    """All modules by name, in order of registration, but for heads that are marked `training_only`."""
+    found, skipped = {}, []
+    for name, module in model.named_modules():
+        if getattr(module, "training_only", False):
+            skipped.append(f"{name}.")
+        elif not name.startswith(tuple(skipped)):
+            found[name] = module
+    return found
+
+
 def quantizable(model: nn.Module) -> dict[str, nn.Module]:
-    """The layers that get quantizers, by name, in order of registration."""
-    return {name: layer for name, layer in model.named_modules() if isinstance(layer, LAYERS)}
+    """The layers that get quantizers, by name, in order of registration: those that inference runs."""
+    return {name: layer for name, layer in in_inference(model).items() if isinstance(layer, LAYERS)}
 
 
 def quantize_(model: nn.Module, spec: QuantSpec) -> None:
     """Give every convolution and linear layer its quantizers, in place. The scales wait for `calibrate`.
+
+    Heads that only training runs stay in floating point: they are no part of what is deployed.
 
     Raises UsageError when a pattern of the spec matches no layer, or the model has no such layer.
     """

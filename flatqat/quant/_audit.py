@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flatqat.quant._apply import quantizable, quantizers
+from flatqat.quant._apply import in_inference, quantizable, quantizers
 from flatqat.quant._base import Quantizer
 
 
@@ -35,7 +35,8 @@ def audit(model: nn.Module, images: Tensor) -> list[TensorAudit]:
     """Run `images`, as the network expects them, and report on the weight and input of every layer.
 
     Functional calls (attention products, residual additions) carry no quantizer at all; layers whose
-    quantizer never ran because the model calls their weight directly are marked.
+    quantizer never ran because the model calls their weight directly are marked. Heads that only training
+    runs are left out.
     """
     found: dict[tuple[str, str], TensorAudit] = {}
     handles = []
@@ -58,7 +59,12 @@ def audit(model: nn.Module, images: Tensor) -> list[TensorAudit]:
                 found.get((name, tensor)) or TensorAudit(layer=name, tensor=tensor, bits=None, note=note)
             )
     layered = {id(p) for layer in quantizable(model).values() for p in layer.parameters()}
-    others = [name for name, p in model.named_parameters() if p.ndim > 1 and id(p) not in layered]
+    running = in_inference(model)
+    others = [
+        name
+        for name, p in model.named_parameters()
+        if p.ndim > 1 and id(p) not in layered and name.rpartition(".")[0] in running
+    ]
     note = "floating point: no layer's weight"
     rows += [TensorAudit(layer=name, tensor="parameter", bits=None, note=note) for name in others]
     return rows

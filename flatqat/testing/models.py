@@ -1,17 +1,58 @@
 """What every model source has to keep."""
 
-from flatqat.models._base import Source
+from typing import Any
+
+import torch
+
+from flatqat.models._base import Normalized, Source
+from flatqat.quant._apply import quantizable
 from flatqat.testing._toys import CLASSES, toy_images
 
+SIZES = {"classification": (64, 64), "segmentation": (64, 81)}
 
-def model_builds_classifiers(source: Source) -> None:
+
+def model_gives_logits(source: Source) -> None:
     """The first name builds a network that gives finite logits, and gradients to every weight."""
     model = source.build(source.names()[0], CLASSES)
-    logits = model(toy_images(2, size=64))
-    assert logits.shape == (2, CLASSES), f"expected logits (2, {CLASSES}), got {tuple(logits.shape)}"
-    logits.sum().backward()
+    images = toy_images(2, size=96)[:, :, : SIZES[model.task][0], : SIZES[model.task][1]]
+    heads = _heads(model, images)
+    for _, logits in heads:
+        _check_logits(logits, _expected(model, images))
+    sum((weight * logits.sum() for weight, logits in heads), torch.zeros(())).backward()
     bare = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert not bare, f"expected gradients everywhere, got none for {bare[:3]}"
+    with torch.no_grad():
+        _check_logits(model.eval()(images), _expected(model, images))
 
 
-CHECKS = [model_builds_classifiers]
+def last_layer_classifies_pixels(source: Source) -> None:
+    """Where pixels are classified, the last layer registered is the last one that inference runs."""
+    model = source.build(source.names()[0], CLASSES).eval()
+    if model.task != "segmentation":
+        return
+    run: list[str] = []
+    layers = quantizable(model.net)
+    for name, layer in layers.items():
+        layer.register_forward_pre_hook(lambda *_, name=name: run.append(name))
+    with torch.no_grad():
+        model(toy_images(1, size=64))
+    last = list(layers)[-1]
+    assert run[-1] == last, f"expected the last layer registered to run last, got {run[-1]} after {last}"
+
+
+def _heads(model: Normalized, images: torch.Tensor) -> Any:
+    output = model(images)
+    return ((1.0, output),) if isinstance(output, torch.Tensor) else output
+
+
+def _expected(model: Normalized, images: torch.Tensor) -> tuple[int, ...]:
+    pixels = images.shape[2:] if model.task == "segmentation" else ()
+    return (len(images), CLASSES, *pixels)
+
+
+def _check_logits(logits: torch.Tensor, expected: tuple[int, ...]) -> None:
+    assert logits.shape == expected, f"expected logits {expected}, got {tuple(logits.shape)}"
+    assert logits.isfinite().all(), "expected finite logits, got others"
+
+
+CHECKS = [model_gives_logits, last_layer_classifies_pixels]

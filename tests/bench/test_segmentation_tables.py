@@ -1,17 +1,20 @@
 """Tables of segmentation records against mIoU computed by hand from the stored confusion matrices."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from io import StringIO
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from flatqat.bench.paired import outcomes_of
 from flatqat.bench.report import CAPTIONS, render
 from flatqat.bench.store import Store
 from flatqat.bench.tables import by_method, by_shift, sections
 from flatqat.errors import StoreError, UsageError
+from flatqat.metrics import meter
 from flatqat.metrics.measures import MEASURES
 from flatqat.spec import Cell, Record, Score
 
@@ -117,6 +120,26 @@ def test_without_outcomes_what_needs_them_is_missing(tmp_path):
     assert row["ood_miou"] > 0
     assert pd.isna(row["pooled_miou"])
     assert pd.isna(row["extra_gap"])
+
+
+def test_what_a_meter_gives_survives_the_store(tmp_path):
+    store, shift = Store(tmp_path), {"id": SHIFTS["id"]}
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, 3, 20, 20, generator=generator)
+    masks = torch.randint(3, (4, 20, 20), generator=generator)
+    logits[0, 0, 0, 0] = torch.nan
+    measured = meter("segmentation", 3)
+    measured.add(logits, masks)
+    scores, outcomes = measured.result()
+    store.write_scores(FP, "id", scores, asdict(outcomes))
+    again, arrays = store.read_scores(FP, "id")
+    assert again == scores
+    protocol = {"suite": "p", "data": "d", "shifts": shift, "reference": True, "metric": "miou"}
+    record = Record(cell=FP, status="done", scores={"id": again}, protocol=protocol)
+    store.write_record(record, {f"id:{name}": array for name, array in arrays.items()})
+    read = outcomes_of(store.record(FP), store)["id"]
+    np.testing.assert_array_equal(read, outcomes.counts)
+    assert 100 * MEASURES["miou"].values(read).mean() == pytest.approx(scores["miou"].value, rel=1e-12)
 
 
 def test_damaged_outcomes_are_named(tmp_path):

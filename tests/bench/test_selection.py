@@ -1,6 +1,5 @@
 """Which step is kept: the best on `val`, without disturbing training. Batches draw from all groups."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,8 @@ from flatqat.bench.restore import restore
 from flatqat.bench.run import run
 from flatqat.bench.select import Selection
 from flatqat.bench.store import Store
-from flatqat.models._base import build
+from flatqat.data.images import ImageData
+from flatqat.models._base import Normalized, build
 from flatqat.spec import Frame, Record
 
 CPU = torch.device("cpu")
@@ -130,49 +130,30 @@ def test_the_score_is_the_mean_over_groups_and_the_earliest_best_step_wins(
     assert looked.log()["step"] == 4
 
 
-class Masked:
-    """Images with masks as `Selection` takes them: pixels (N, 3, 2, 2), classes by their red value."""
-
-    def __init__(self) -> None:
-        generator = torch.Generator().manual_seed(0)
-        self.images = torch.rand(9, 3, 2, 2, generator=generator)
-        self.masks = torch.randint(2, (9, 2, 2), generator=generator)
-        self.groups = torch.tensor([0, 3, 3, 0, 3, 3, 3, 3, 3])
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def seen(self, view: object) -> "Masked":
-        return self
-
-    def fetch(self, index: torch.Tensor) -> torch.Tensor:
-        return self.images[index]
-
-    def batches(self, size: int, device: object, workers: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        yield from zip(self.images.split(size), self.masks.split(size), strict=True)
-
-
 class RedOrNot(torch.nn.Module):
-    frame = Frame()
-
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return torch.stack([torch.full_like(images[:, 0], 0.5), images[:, 0]], dim=1)
 
 
-@pytest.mark.parametrize("values", [2**25, 5 * 12])
+@pytest.mark.parametrize("size", [64, 5])
 def test_the_score_is_the_metric_of_the_suite(
-    tmp_path: Path, values: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """mIoU of the pooled confusion of each group, in one batch or in two."""
-    monkeypatch.setattr("flatqat.bench.select.BATCH_VALUES", values)
+    monkeypatch.setattr("flatqat.bench.select.scoring_batch_size", lambda data, device: size)
     request = Request(suites=("toy-family@plain",), methods=("fp",), bits=("4",), results=tmp_path)
-    job, data = make_plan(request).scored()[0], Masked()
-    suite = replace(job.suite, task="segmentation", classes=2, metric="miou", val=lambda root: data)  # type: ignore[arg-type, return-value]
-    looked = Selection(replace(job, suite=suite), None, RedOrNot(), request, CPU)  # type: ignore[arg-type]
-    pred = (data.images[:, 0] > 0.5).long()
+    pixels = torch.randint(256, (9, 4, 3, 2), generator=torch.Generator().manual_seed(0)).byte()
+    pixels[:, 3] %= 2
+    groups = torch.tensor([0, 3, 3, 0, 3, 3, 3, 3, 3])
+    data = replace(ImageData.masked(pixels, classes=2, source="made up"), groups=groups)
+    job = make_plan(request).scored()[0]
+    suite = replace(job.suite, task="segmentation", classes=2, metric="miou", val=lambda root: data)
+    model = Normalized(RedOrNot(), (0, 0, 0), (1, 1, 1), task="segmentation")
+    looked = Selection(replace(job, suite=suite), None, model, request, CPU)  # type: ignore[arg-type]
+    truth, pred = pixels[:, 3], pixels[:, 0] > 127
     each = [
-        jaccard_score(data.masks[of].flatten(), pred[of].flatten(), average="macro")
-        for of in (data.groups == 0, data.groups == 3)
+        jaccard_score(truth[groups == g].flatten(), pred[groups == g].flatten(), average="macro")
+        for g in (0, 3)
     ]
     assert looked._val_score() == pytest.approx(50 * sum(each))
     looked.scores = {2: 50.0}

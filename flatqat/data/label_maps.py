@@ -1,0 +1,83 @@
+"""Label maps as they lie on disk, and what their values say of the wrong ones. No torch.
+
+A map holds train ids, 0 to classes - 1, and 255 where nothing is scored.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+from flatqat.data.stored import Pixels
+from flatqat.errors import DataError
+
+IGNORED = 255
+CITYSCAPES_CLASSES, CITYSCAPES_IDS = 19, 33
+ENOUGH = 4  # maps, so that a class that all streets have is missing for a reason
+
+
+def label_map(image: Image) -> Pixels:
+    """The values of a grey or palette image, uint8 (H, W). Raises DataError on colours, other depths."""
+    if image.mode not in ("L", "P"):
+        if image.mode in ("RGB", "RGBA"):
+            raise DataError(
+                "expected a label map of one 8-bit channel, got colours: a map made to be looked at; use the "
+                "one with train ids"
+            )
+        raise DataError(
+            f"expected a label map of one 8-bit channel, got mode {image.mode}, as maps of instances have; "
+            "use the one with train ids"
+        )
+    return np.asarray(image)
+
+
+def translated(labels: Pixels, lut: NDArray[np.uint8] | None) -> Pixels:
+    """Every value v as lut[v]."""
+    return labels if lut is None else lut[labels]
+
+
+def values_of(labels: Pixels) -> list[int]:
+    """The different values, sorted."""
+    return np.flatnonzero(np.bincount(labels.ravel(), minlength=IGNORED + 1)).tolist()
+
+
+def check_values(values: Iterable[int], *, classes: int, name: str) -> None:
+    """Raise DataError, with the cause, on values that are neither train ids nor 255; `name` is the file's."""
+    found = [value for value in values if value != IGNORED]
+    wrong = [value for value in found if value >= classes]
+    if not wrong:
+        return
+    expected = f"expected train ids 0 to {classes - 1}, and {IGNORED} for what is not scored"
+    got = ", ".join(map(str, wrong[:4])) + " and more" * (len(wrong) > 4)
+    raise DataError(f"{expected}, got {got}{_cause(found, wrong, classes, name)}")
+
+
+def check_together(values: Iterable[int], *, maps: int, classes: int) -> None:
+    """Raise DataError where several maps hold labels, all in range, but never a 0: they start at 1.
+
+    Class 0 fills much of every street scene: road in Cityscapes.
+    """
+    found = [value for value in values if value != IGNORED]
+    if maps >= ENOUGH and found and found[0] > 0:
+        raise DataError(
+            f"expected class 0 in some of {maps} label maps, got none (values {found[0]} to {found[-1]}): "
+            f"labels that start at 1, off by one; use the original train ids, 0 to {classes - 1}"
+        )
+
+
+def _cause(found: list[int], wrong: list[int], classes: int, name: str) -> str:
+    of_cityscapes = classes == CITYSCAPES_CLASSES and wrong[-1] <= CITYSCAPES_IDS
+    if name.endswith("labelIds.png") or (of_cityscapes and wrong[-1] > classes):
+        return (
+            f": these are labelIds, 0 to {CITYSCAPES_IDS}, where labelTrainIds are needed; make them with "
+            "csCreateTrainIdLabelImgs of cityscapesscripts"
+        )
+    if wrong == [classes] and found[0] > 0:
+        return f": labels that start at 1, off by one; use the original train ids, 0 to {classes - 1}"
+    if wrong == [IGNORED - 1]:
+        return (
+            f": labels that were lowered by one, so that {IGNORED} became {IGNORED - 1} and 0 became "
+            f"{IGNORED}; use the original train ids"
+        )
+    return "; these labels belong to another set of classes"

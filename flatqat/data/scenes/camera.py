@@ -1,0 +1,51 @@
+"""A pinhole camera above a flat street: metres to samples of the image, and the planes that scenes are made of.
+
+With x to the right, y up from the ground and z ahead of the camera, a point falls on
+
+    column  u = centre + focal x / z
+    row     v = horizon + focal (above - y) / z
+
+so 1 / z is affine in (u, v) on every plane that does not hold the camera.
+"""
+
+from dataclasses import dataclass
+
+Point = tuple[float, float]
+Plane = tuple[float, float, float]
+"""(a, b, c): the inverse depth a u + b v + c, in 1 / metre."""
+
+SKY_PLANE: Plane = (0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Camera:
+    """Lengths in samples, `above` (the ground) in metres."""
+
+    width: int
+    height: int
+    focal: float
+    centre: float
+    horizon: float
+    above: float
+
+    def column(self, x: float, z: float) -> float:
+        return self.centre + self.focal * x / z
+
+    def row(self, y: float, z: float) -> float:
+        return self.horizon + self.focal * (self.above - y) / z
+
+    def at(self, x: float, y: float, z: float) -> Point:
+        return self.column(x, z), self.row(y, z)
+
+    def front(self, z: float) -> Plane:
+        """The plane that faces the camera at depth z."""
+        return 0.0, 0.0, 1 / z
+
+    def side(self, x: float) -> Plane:
+        """The upright plane along the street at x, which is not 0."""
+        return 1 / (self.focal * x), 0.0, -self.centre / (self.focal * x)
+
+    def floor(self, y: float) -> Plane:
+        """The level plane at height y, which is not that of the camera."""
+        drop = self.focal * (self.above - y)
+        return 0.0, 1 / drop, -self.horizon / drop

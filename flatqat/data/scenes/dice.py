@@ -1,0 +1,43 @@
+"""Random numbers from the raw words of PCG64, whose stream NumPy never changes, unlike that of `Generator`."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+
+class Dice:
+    """Draws that depend on the integers of `key` and on their order alone."""
+
+    def __init__(self, *key: int) -> None:
+        self._bits = np.random.PCG64(list(key))
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
+        return low + (high - low) * ((int(self._bits.random_raw()) >> 11) * 2.0**-53)
+
+    def integer(self, low: int, high: int) -> int:
+        """One of low .. high, both included."""
+        return low + int(self._bits.random_raw()) % (high - low + 1)
+
+    def chance(self, share: float) -> bool:
+        return self.uniform() < share
+
+    def pick(self, choices: Sequence[T]) -> T:
+        return choices[self.integer(0, len(choices) - 1)]
+
+    def uniforms(self, *shape: int) -> NDArray[np.float64]:
+        """Middles of 2^16 equal parts of [0, 1], four from each word."""
+        return (self._shorts(shape) + 0.5) * 2.0**-16
+
+    def normals(self, *shape: int) -> NDArray[np.float64]:
+        """Mean 0, variance 1, nearly normal: sums of four uniform numbers, which end at 3.46."""
+        total = self._shorts((*shape, 4)).sum(axis=-1, dtype=np.int64)
+        return (total - 2.0 * 65535) * (3.0**0.5 / 65536)
+
+    def _shorts(self, shape: tuple[int, ...]) -> NDArray[np.uint16]:
+        size = int(np.prod(shape))
+        words = self._bits.random_raw(-(-size // 4))
+        return words.astype("<u8").view("<u2")[:size].reshape(shape)

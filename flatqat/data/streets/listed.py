@@ -1,0 +1,189 @@
+"""Images and the label maps that belong to them, found by their names. Opens no file; no torch."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flatqat.data.roots import contents, data_root
+from flatqat.data.streets.names import CLASSES, Place, StreetSet
+from flatqat.errors import DataError
+
+if TYPE_CHECKING:
+    from flatqat.data.images import ImageData
+
+SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """N images and their label maps in the order of their names; `unlabelled` are images without one.
+
+    A name is a file's own up to its ending: `aachen_000000_000019`.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    images: tuple[str, ...]
+    masks: tuple[str, ...]
+    unlabelled: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, chosen: "list[int]") -> "Listed":
+        """Those at the places `chosen`, in this order."""
+        return Listed(
+            title=self.title,
+            names=tuple(self.names[at] for at in chosen),
+            images=tuple(self.images[at] for at in chosen),
+            masks=tuple(self.masks[at] for at in chosen),
+        )
+
+    def load(self, *, classes: int, lut: NDArray[np.uint8] | None = None, waits: bool = False) -> "ImageData":
+        """To be decoded when asked for: as they are, or, where it `waits`, through the view of training."""
+        import torch
+
+        from flatqat.data.masked import masked_files
+        from flatqat.data.pairs import whole
+
+        return masked_files(
+            self.images,
+            self.masks,
+            torch.tensor([image_id(name) for name in self.names]),
+            classes=classes,
+            source=self.title,
+            lut=lut,
+            view=None if waits else whole,
+        )
+
+
+def image_id(name: str) -> int:
+    """63 bits of a hash of the name: the same one in any part of the set and under any root."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest()) >> 1
+
+
+def joined(title: str, *parts: Listed) -> Listed:
+    """Several parts as one, one after the other."""
+    return Listed(
+        title=title,
+        names=tuple(name for part in parts for name in part.names),
+        images=tuple(path for part in parts for path in part.images),
+        masks=tuple(path for part in parts for path in part.masks),
+        unlabelled=tuple(name for part in parts for name in part.unlabelled),
+    )
+
+
+def listed(root: Path | None, known: StreetSet, part: str) -> Listed:
+    """A part of a set. Raises DataError where it is not there or has no label maps of train ids."""
+    images, masks, place = folders_of(root, known, part)
+    found = pair_up(f"{known.title} {part}", images, masks, place, known.mend)
+    return replace(found, unlabelled=()) if place.shared else found
+
+
+@lru_cache(maxsize=8)
+def load(root: Path | None, known: StreetSet, part: str) -> "ImageData":
+    """A part of a set of the 19 classes, seen whole."""
+    return listed(root, known, part).load(classes=len(CLASSES))
+
+
+def folders_of(root: Path | None, known: StreetSet, part: str) -> tuple[Path, Path, Place]:
+    """The folders of images and of label maps, the latter perhaps not there. Raises DataError without images.
+
+    The two may have been unpacked side by side: `leftImg8bit_trainvaltest/leftImg8bit` and
+    `gtFine_trainvaltest/gtFine`.
+    """
+    base = data_root(root, known.title)
+    homes = list(_homes(base, known))
+    nearest = None
+    for place in known.places[part]:
+        images = next((home / place.images for home in homes if (home / place.images).is_dir()), None)
+        masks = next((home / place.masks for home in homes if (home / place.masks).is_dir()), None)
+        if images and masks:
+            return images, masks, place
+        if images and nearest is None:
+            nearest = images, images.parents[place.images.count("/")] / place.masks, place
+    if nearest:
+        return nearest
+    place, home = known.places[part][0], homes[0]
+    got = contents(home) if home == base else f"{contents(home)} in {home.name}"
+    raise DataError(
+        f"{base}: expected {known.title} with {known.folders[0]}/{place.images}, got {got}; unpack it there, "
+        "or point --data-root at the folder that holds it"
+    )
+
+
+def pair_up(title: str, images: Path, masks: Path, place: Place, mend: str) -> Listed:
+    """Images and label maps of two folders, at any depth, that have the same name."""
+    of_images = files_by_name(images, place.image_end)
+    if not of_images:
+        raise DataError(f"{images}: expected images *{place.image_end}, got {_found(images)}; unpack them")
+    of_masks = files_by_name(masks, place.mask_end) if masks.is_dir() else {}
+    both = sorted(of_images.keys() & of_masks.keys())
+    if not both:
+        raise DataError(f"{masks}: expected label maps *{place.mask_end}, {_instead(masks, mend)}")
+    return Listed(
+        title=title,
+        names=tuple(both),
+        images=tuple(of_images[name] for name in both),
+        masks=tuple(of_masks[name] for name in both),
+        unlabelled=tuple(sorted(of_images.keys() - of_masks.keys())),
+    )
+
+
+def files_by_name(folder: Path, ending: str) -> dict[str, str]:
+    """The paths of files with an ending, at any depth, by their names. Raises DataError on a name twice."""
+    found: dict[str, str] = {}
+    for place, _, files in os.walk(folder):
+        for file in files:
+            if file.endswith(ending) and not file.startswith("."):
+                path, name = os.path.join(place, file), file.removesuffix(ending)
+                if name in found:
+                    raise DataError(
+                        f"{folder}: expected each file once, got {found[name]} and {path}; remove one"
+                    )
+                found[name] = path
+    return found
+
+
+def _homes(base: Path, known: StreetSet) -> Iterator[Path]:
+    """Folders called like the set, those within them, then the data root itself."""
+    for home in _folders(base):
+        if re.sub(r"[\W_]", "", home.name).lower() in known.folders:
+            yield home
+            yield from _folders(home)
+    yield base
+    yield from (base / one for one in ("seg", "val") if (base / one).is_dir())
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _found(folder: Path) -> str:
+    """The endings of what lies in a folder, at any depth, or what its top holds."""
+    names = sorted(file for _, _, files in os.walk(folder) for file in files)
+    return ", ".join(names[:SHOWN]) if names else "no file"
+
+
+def _instead(masks: Path, mend: str) -> str:
+    """What is there instead of label maps of train ids, and how to get those."""
+    if not masks.is_dir():
+        return f"got no such folder; {mend}"
+    names = sorted(file for _, _, files in os.walk(masks) for file in files)
+    for ending, cause in (
+        ("labelIds.png", "labelIds, 0 to 33, of which many are not scored"),
+        ("color.png", "colours, made to be looked at"),
+        ("labelColor.png", "colours, made to be looked at"),
+        ("instanceIds.png", "instances"),
+    ):
+        if has := next((name for name in names if name.endswith(ending)), ""):
+            return f"got {has} and the like: {cause}; {mend}"
+    return f"got {', '.join(names[:SHOWN]) or 'no file'}; {mend}"

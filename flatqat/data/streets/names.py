@@ -1,0 +1,164 @@
+"""The sets of street scenes: the folders they lie in, how their files end, how many there are.
+
+All share the 19 classes that Cityscapes scores. Sources: Cordts et al. 2016 (arXiv 1604.01685), Sakaridis et
+al. 2021 (ACDC, arXiv 2104.13395), Sakaridis et al. 2019 (Dark Zurich, arXiv 1901.05946), Dai & Van Gool 2018
+(Nighttime Driving, arXiv 1810.02575), Yu et al. 2020 (BDD100K, arXiv 1805.04687).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+CLASSES = (
+    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation",
+    "terrain", "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+)  # fmt: skip
+
+MAKE = "make them with csCreateTrainIdLabelImgs of cityscapesscripts (CITYSCAPES_DATASET names the folder)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Folders of images and of their label maps below a set's folder, and how the names of both end.
+
+    The folder of images is `shared` where other parts of the set lie in it too.
+    """
+
+    images: str
+    masks: str
+    image_end: str
+    mask_end: str
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StreetSet:
+    """What is known of a set: spellings of its folder, the places of each part, and the published counts.
+
+    `mend` says how to get label maps of train ids where there are others.
+    """
+
+    title: str
+    folders: tuple[str, ...]
+    places: Mapping[str, tuple[Place, ...]]
+    counts: Mapping[str, int]
+    layout: str
+    mend: str = MAKE
+
+
+def _cityscapes(split: str) -> tuple[Place, ...]:
+    return (
+        Place(
+            images=f"leftImg8bit/{split}",
+            masks=f"gtFine/{split}",
+            image_end="_leftImg8bit.png",
+            mask_end="_gtFine_labelTrainIds.png",
+        ),
+    )
+
+
+def _acdc(images: str, masks: str, *, ref: str = "", shared: bool = False) -> Place:
+    return Place(
+        images=f"rgb_anon/{images}",
+        masks=f"gt/{masks}",
+        image_end=f"_rgb{ref}_anon.png",
+        mask_end=f"_gt{ref}_labelTrainIds.png",
+        shared=shared,
+    )
+
+
+def _condition(name: str) -> tuple[Place, ...]:
+    """As published, or one of the two trees without conditions, as `rsync rgb_anon/*/val/*/*` makes it."""
+    by_condition, flat = f"{name}/val", "val"
+    return (
+        _acdc(by_condition, by_condition),
+        _acdc(by_condition, flat),
+        _acdc(flat, by_condition, shared=True),
+    )
+
+
+CITYSCAPES = StreetSet(
+    title="Cityscapes",
+    folders=("cityscapes",),
+    places={split: _cityscapes(split) for split in ("train", "val")},
+    counts={"train": 2975, "val": 500},
+    layout="""cityscapes/leftImg8bit/{train,val}/<city>/*_leftImg8bit.png
+  cityscapes/gtFine/{train,val}/<city>/*_gtFine_labelTrainIds.png""",
+)
+
+CONDITIONS = {"fog": 100, "night": 106, "rain": 100, "snow": 100}
+FLAT = "flat"
+
+ACDC = StreetSet(
+    title="ACDC",
+    folders=("acdc",),
+    places={name: _condition(name) for name in CONDITIONS}
+    | {f"{name}_ref": (_acdc(f"{name}/val_ref", f"{name}/val_ref", ref="_ref"),) for name in CONDITIONS}
+    | {FLAT: (_acdc("val", "val"),)},
+    counts=CONDITIONS | {FLAT: sum(CONDITIONS.values())},
+    layout="""acdc/rgb_anon/<condition>/val/<sequence>/*_rgb_anon.png
+  acdc/gt/<condition>/val/<sequence>/*_gt_labelTrainIds.png""",
+    mend="unpack gt_trainval.zip of ACDC, which has *_gt_labelTrainIds.png",
+)
+
+DARK_ZURICH = StreetSet(
+    title="Dark Zurich",
+    folders=("darkzurich", "darkzurichvalanon", "darkzurichval"),
+    places={
+        "night": (
+            Place(
+                images="rgb_anon/val/night",
+                masks="gt/val/night",
+                image_end="_rgb_anon.png",
+                mask_end="_gt_labelTrainIds.png",
+            ),
+        )
+    },
+    counts={"night": 50},
+    layout="""dark_zurich/rgb_anon/val/night/GOPR0356/*_rgb_anon.png
+  dark_zurich/gt/val/night/GOPR0356/*_gt_labelTrainIds.png""",
+    mend="unpack Dark_Zurich_val_anon.zip, which has *_gt_labelTrainIds.png",
+)
+
+NIGHTTIME_DRIVING = StreetSet(
+    title="Nighttime Driving",
+    folders=("nighttimedrivingtest", "nighttimedriving"),
+    places={
+        "night": (
+            Place(
+                images="leftImg8bit/test/night",
+                masks="gtCoarse_daytime_trainvaltest/test/night",
+                image_end="_leftImg8bit.png",
+                mask_end="_gtCoarse_labelTrainIds.png",
+            ),
+        )
+    },
+    counts={"night": 50},
+    layout="""NighttimeDrivingTest/leftImg8bit/test/night/*_leftImg8bit.png
+  NighttimeDrivingTest/gtCoarse_daytime_trainvaltest/test/night/*_gtCoarse_labelTrainIds.png""",
+    mend="unpack NighttimeDrivingTest.zip, which has *_gtCoarse_labelTrainIds.png",
+)
+
+BDD100K = StreetSet(
+    title="BDD100K",
+    folders=("bdd100k", "bdd100kseg", "bdd"),
+    places={
+        "val": (
+            Place(
+                images="images/10k/val", masks="labels/sem_seg/masks/val", image_end=".jpg", mask_end=".png"
+            ),
+            Place(images="images/val", masks="labels/val", image_end=".jpg", mask_end="_train_id.png"),
+        )
+    },
+    counts={"val": 1000},
+    layout="""bdd100k/images/10k/val/*.jpg, bdd100k/labels/sem_seg/masks/val/*.png
+  or as it was before 2020: bdd100k/seg/images/val/*.jpg, bdd100k/seg/labels/val/*_train_id.png""",
+    mend="use the masks of train ids, not the color_labels or polygons beside them",
+)
+
+CAMVID_CLASSES = (
+    "sky", "building", "pole", "road", "pavement", "tree", "sign symbol", "fence", "car", "pedestrian",
+    "bicyclist",
+)  # fmt: skip
+CAMVID_LAYOUT = """camvid in the data root, or the data root itself, as SegNet's tutorial has it:
+  camvid/{train,val,test}/*.png (or .jpg)        480x360
+  camvid/{train,val,test}annot/*.png             labels 0 to 10, 11 for void"""

@@ -1,0 +1,125 @@
+"""Are street scenes with label maps on disk whole and right? Seconds; no torch.
+
+Counts and counterparts of all files; that they are whole and of one size, by their headers, of `MOST_OPENED`
+spread over the set; and the values of a few label maps.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from flatqat.data.findings import look
+from flatqat.data.imagenet.whole import spread
+from flatqat.data.label_maps import check_together, check_values, label_map, translated, values_of
+from flatqat.data.stored import decoded
+from flatqat.data.streets.listed import SHOWN, Listed
+from flatqat.errors import DataError
+from flatqat.suite import Finding
+
+MOST_OPENED, MAPS = 600, 8
+TAIL = 16
+ENDINGS = (b"IEND\xaeB`\x82", b"\xff\xd9")  # of PNG and JPEG files
+
+
+def verify_part(
+    listing: Callable[[], Listed],
+    *,
+    count: int | None,
+    classes: int,
+    lut: NDArray[np.uint8] | None = None,
+) -> list[Finding]:
+    """Whether one part of a set is there, whole and labelled with train ids; `count` is the published one."""
+    found = look(lambda: f"{(part := listing()).title}: {len(part):,} images with label maps")
+    if not found.ok:
+        return [found]
+    part = listing()
+    return [
+        counted(part, count),
+        look(partial(_files, part)),
+        look(partial(_labels, part, classes, lut)),
+    ]
+
+
+def counted(part: Listed, count: int | None) -> Finding:
+    """Partial where images or label maps are missing, wrong where there are more than were published."""
+    what = f"{part.title}: {len(part):,}{f' of {count:,}' if count else ''} images with label maps"
+    if part.unlabelled:
+        lacking = ", ".join(part.unlabelled[:SHOWN]) + ", ..." * (len(part.unlabelled) > SHOWN)
+        what += f", {len(part.unlabelled):,} images without one are left out ({lacking})"
+    if count and len(part) > count:
+        return Finding(ok=False, what=what, mend="remove what is not of the original")
+    if part.unlabelled or (count and len(part) < count):
+        mend = "complete the copy before its numbers stand beside those of others"
+        return Finding(ok=False, partial=True, what=what, mend=mend)
+    return Finding(ok=True, what=what)
+
+
+def optional(findings: list[Finding], mend: str) -> list[Finding]:
+    """What stops a run elsewhere is only told here: the part is not needed."""
+    return [
+        Finding(ok=False, partial=True, what=one.what, mend=mend) if one.stops else one for one in findings
+    ]
+
+
+def _files(part: Listed) -> str:
+    """Raise DataError on a damaged file, a map of another size than its image, and images of other sizes."""
+    places = spread(len(part), MOST_OPENED)
+    sizes: dict[tuple[int, int], str] = {}
+    for at in places:
+        image, mask = part.images[at], part.masks[at]
+        size, of_mask = _size(Path(image)), _size(Path(mask))
+        if size != of_mask:
+            raise DataError(
+                f"{image}: expected a label map of its size, {_by(size)}, got {_by(of_mask)} in {mask}; keep "
+                "both as they were published"
+            )
+        sizes.setdefault(size, image)
+        if len(sizes) > 1:
+            (one, first), (other, second) = sizes.items()
+            raise DataError(
+                f"{part.title}: expected images of one size, got {_by(one)} in {first} and {_by(other)} in "
+                f"{second}; keep the images as they were published"
+            )
+    return f"{part.title}: {len(places):,} pairs opened, all whole, {_by(next(iter(sizes)))}"
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Width and height; files that do not end as images do are decoded to see."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, 2) - TAIL))
+        tail = file.read()
+    whole = any(ending in tail for ending in ENDINGS)
+    return decoded(path, lambda image: image.size if whole else _loaded(image))
+
+
+def _loaded(image: Pillow.Image) -> tuple[int, int]:
+    image.load()
+    return image.size
+
+
+def _labels(part: Listed, classes: int, lut: NDArray[np.uint8] | None) -> str:
+    """Raise DataError on values that are no train ids, with the cause."""
+    places, seen = spread(len(part), MAPS), set[int]()
+    for at in places:
+        path = Path(part.masks[at])
+
+        def values(image: Pillow.Image, name: str = path.name) -> list[int]:
+            found = values_of(translated(label_map(image), lut))
+            check_values(found, classes=classes, name=name)
+            return found
+
+        seen.update(decoded(path, values))
+    try:
+        check_together(sorted(seen), maps=len(places), classes=classes)
+    except DataError as error:
+        raise DataError(f"{part.title}: {error}") from error
+    labels = sorted(seen - {255})
+    return f"{part.title}: {len(places)} label maps hold {len(labels)} of {classes} classes, train ids"
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

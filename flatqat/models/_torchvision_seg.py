@@ -1,0 +1,52 @@
+"""torchvision's segmentation networks, with their auxiliary head in training.
+
+The head's loss weighs 0.4, as in PSPNet (Zhao et al. 2017, section 3.3) and in most work since.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from flatqat.models._base import Normalized
+from flatqat.models._optional import require
+from flatqat.models._segmentation import Heads, resized, training_only
+
+AUXILIARY_WEIGHT = 0.4
+
+
+class Segmentation(nn.Module):
+    """Normalised images (B, 3, H, W) to logits (B, classes, H, W), in training with those of its second head.
+
+    Takes a network of torchvision apart, under its names. LRASPP has no second head.
+    """
+
+    def __init__(self, whole: Any) -> None:
+        super().__init__()
+        self.backbone = whole.backbone
+        self.two_headed = getattr(whole, "aux_classifier", None) is not None
+        if self.two_headed:
+            self.aux_classifier = training_only(whole.aux_classifier)
+        self.classifier = whole.classifier  # after the other: the last layer is the classifier
+
+    def forward(self, images: Tensor) -> Tensor | Heads:
+        features = self.backbone(images)
+        logits = resized(self.classifier(features.get("out", features)), images)
+        if not (self.training and self.two_headed):
+            return logits
+        return (1.0, logits), (AUXILIARY_WEIGHT, resized(self.aux_classifier(features["aux"]), images))
+
+
+def names() -> list[str]:
+    """As torchvision lists them, without tags of weights."""
+    models = require("torchvision.models", extra="zoo")
+    listed: list[str] = models.list_models(module=models.segmentation)
+    return listed
+
+
+def build(name: str, classes: int, preset: Any) -> Normalized:
+    """An untrained one that sees images as the preset of its weights has them."""
+    heads = {} if name.startswith("lraspp") else {"aux_loss": True}
+    whole = require("torchvision.models", extra="zoo").get_model(
+        name, weights=None, weights_backbone=None, num_classes=classes, **heads
+    )
+    return Normalized(Segmentation(whole), preset.mean, preset.std, task="segmentation")

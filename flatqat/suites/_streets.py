@@ -1,0 +1,170 @@
+"""What suites of street scenes share: views in training, budgets, and Cityscapes as the ID set."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flatqat.data.streets.names import CITYSCAPES, CLASSES, StreetSet
+from flatqat.spec import Budget, Frame
+from flatqat.suite import Finding, Shift, Suite
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from flatqat.data.images import ImageData, View
+    from flatqat.data.stored import Pixels
+
+CROP = (512, 1024)
+
+ID = (
+    "ID: the 500 validation images of Cityscapes; val, which selects: training images of krefeld, "
+    "monchengladbach and ulm, 288, left out of training (public weights have seen them)"
+)
+SCORED = (
+    "scored whole at native resolution, no resize, no flip; 19 classes, pixels labelled 255 left out; mIoU "
+    "from the confusion matrix pooled over a shift, classes without a pixel in truth and prediction left out"
+)
+TRAINED = (
+    "trained on 2,687 training images: scale 0.5 to 2, windows of 512x1024 in which no class fills more than "
+    "75%, flips, no change of colours; calibration and flatness on middle crops of that size; without "
+    "training images nothing is trained, and grids are calibrated on validation images"
+)
+LAYOUT = f"  {CITYSCAPES.layout}\n  (without train, fp and ptq are evaluated)"
+
+# Training from the source's weights is the usual schedule on Cityscapes: 40,000 steps of 8 windows, SGD at
+# 0.01 with momentum 0.9, decay 5e-4, polynomial of 0.9 (Chen et al. 2018, arXiv 1802.02611). Fine-tuning is a
+# quarter of it at a tenth of its learning rate.
+BUDGETS = {
+    "default": Budget(
+        pretrain_steps=40_000,
+        steps=10_000,
+        batch_size=8,
+        pretrain_lr=0.01,
+        lr=0.001,
+        weight_decay=5e-4,
+        schedule="poly",
+        flatness_images=32,
+    ),
+    "smoke": Budget(
+        pretrain_steps=4,
+        steps=4,
+        batch_size=2,
+        pretrain_lr=0.01,
+        lr=0.001,
+        weight_decay=5e-4,
+        schedule="poly",
+        bn_batches=2,
+        calibration_batches=1,
+        flatness_images=2,
+        flatness_draws=2,
+    ),
+    "eval": Budget(
+        pretrain_steps=0, steps=0, batch_size=4, calibration_batches=8, flatness_images=16, flatness_draws=5
+    ),
+}
+
+
+def suite(**parts: Any) -> Suite:
+    """A suite of the 19 classes with Cityscapes as its ID set; `parts` are what is its own."""
+    shared: dict[str, Any] = {
+        "version": 1,
+        "task": "segmentation",
+        "classes": len(CLASSES),
+        "class_names": CLASSES,
+        "metric": "miou",
+        "default_model": "mmseg:deeplabv3plus_r18-d8_4xb2-80k_cityscapes-512x1024",
+        "train": _train,
+        "val": _val,
+        "budgets": BUDGETS,
+        "view": partial(view, CROP),
+        "still": partial(still, CROP),
+        "untrainable": _untrainable,
+    }
+    return Suite(**(shared | parts))
+
+
+def of_one_set(known: StreetSet, part: str, *, name: str, shift: str, about: str) -> Suite:
+    """Cityscapes and one part of another set, under the name `shift`."""
+    return suite(
+        name=name,
+        title=f"Cityscapes and {known.title}",
+        protocol=f"{ID}; {about}; {SCORED}; {TRAINED}",
+        layout=f"in the data root, or the data root itself:\n{LAYOUT}\n  {known.layout}",
+        shifts=(
+            Shift(name="id", family="id", build=scored),
+            Shift(name=shift, family=shift, build=partial(_load, known=known, part=part), pool=shift),
+        ),
+        verify=partial(_verify, known=known, part=part),
+    )
+
+
+def view(size: tuple[int, int], _: Frame, seed: int) -> "View":
+    """The random window of training, whatever frame a model asks for: height and width in pixels."""
+    from flatqat.data.pairs import jitter_crop
+
+    return jitter_crop(size, seed)
+
+
+def still(size: tuple[int, int], pair: "Image", image_id: int) -> "Pixels":
+    """The middle of a training image."""
+    from flatqat.data.pairs import centre_crop
+
+    return centre_crop(size)(pair, image_id)
+
+
+def scored(root: Path | None) -> "ImageData":
+    """Cityscapes' validation images, the ID set."""
+    from flatqat.data.streets import cityscapes
+
+    return cityscapes.scored(root)
+
+
+def verify_id(root: Path | None) -> list[Finding]:
+    """Cityscapes' validation images, which must be there, and its training images, which may."""
+    from flatqat.data.streets import listed, verify
+
+    def part(split: str) -> list[Finding]:
+        return verify.verify_part(
+            partial(listed.listed, root, CITYSCAPES, split),
+            count=CITYSCAPES.counts[split],
+            classes=len(CLASSES),
+        )
+
+    train = part("train")
+    if lacking := _untrainable(root):
+        mend = "without them nothing is trained: methods that train are skipped"
+        train = [Finding(ok=False, partial=True, what=f"no training: {lacking}", mend=mend)]
+    return [*part("val"), *train]
+
+
+def _train(root: Path | None) -> "ImageData":
+    from flatqat.data.streets import cityscapes
+
+    return cityscapes.train(root)
+
+
+def _val(root: Path | None) -> "ImageData":
+    from flatqat.data.streets import cityscapes
+
+    return cityscapes.val(root)
+
+
+def _untrainable(root: Path | None) -> str:
+    from flatqat.data.streets import cityscapes
+
+    return cityscapes.untrainable(root)
+
+
+def _load(root: Path | None, *, known: StreetSet, part: str) -> "ImageData":
+    from flatqat.data.streets import listed
+
+    return listed.load(root, known, part)
+
+
+def _verify(root: Path | None, *, known: StreetSet, part: str) -> list[Finding]:
+    from flatqat.data.streets import listed, verify
+
+    shifted = verify.verify_part(
+        partial(listed.listed, root, known, part), count=known.counts[part], classes=len(CLASSES)
+    )
+    return [*verify_id(root), *shifted]

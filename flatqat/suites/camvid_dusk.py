@@ -1,0 +1,91 @@
+"""CamVid: three drives by day, one at dusk."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flatqat.data.streets.names import CAMVID_CLASSES, CAMVID_LAYOUT
+from flatqat.spec import Budget
+from flatqat.suite import Finding, Shift, Suite
+from flatqat.suites._streets import still, view
+
+if TYPE_CHECKING:
+    from flatqat.data.images import ImageData
+
+CROP = (240, 320)
+
+
+def _load(root: Path | None, *, part: str) -> "ImageData":
+    from flatqat.data.streets import camvid
+
+    return camvid.load(root, part)
+
+
+def _verify(root: Path | None) -> list[Finding]:
+    from flatqat.data.streets import camvid, verify
+
+    return [
+        finding
+        for part, count in camvid.COUNTS.items()
+        for finding in verify.verify_part(
+            partial(camvid.listed, root, part),
+            count=count,
+            classes=len(CAMVID_CLASSES),
+            lut=camvid.lut(),
+        )
+    ]
+
+
+# From scratch, at a batch and a learning rate for small networks; smoke is minutes on two CPU cores.
+SUITE = Suite(
+    name="camvid-dusk",
+    version=1,
+    title="CamVid by day and at dusk",
+    task="segmentation",
+    classes=len(CAMVID_CLASSES),
+    class_names=CAMVID_CLASSES,
+    metric="miou",
+    default_model="tiny-seg",
+    protocol=(
+        "SegNet's copy of CamVid, 480x360, images a second apart, whole drives: trained on 0016E5 (204), "
+        "val 0006R0 (101), ID Seq05VD (171), all by day, dusk 0001TP (124, or the 62 that are there); scored "
+        "whole at native resolution; 11 classes, void left out; mIoU from the confusion matrix pooled over a "
+        "shift, classes without a pixel in truth and prediction left out; trained with scale 0.5 to 2, "
+        "windows of 240x320 in which no class fills more than 75%, flips, no change of colours"
+    ),
+    layout=CAMVID_LAYOUT,
+    train=partial(_load, part="train"),
+    val=partial(_load, part="val"),
+    shifts=(
+        Shift(name="id", family="id", build=partial(_load, part="id")),
+        Shift(name="dusk", family="dusk", build=partial(_load, part="dusk"), pool="dusk"),
+    ),
+    budgets={
+        "default": Budget(
+            pretrain_steps=6000,
+            steps=2000,
+            batch_size=8,
+            pretrain_lr=0.05,
+            lr=0.005,
+            weight_decay=5e-4,
+            schedule="poly",
+            flatness_images=32,
+        ),
+        "smoke": Budget(
+            pretrain_steps=150,
+            steps=50,
+            batch_size=4,
+            pretrain_lr=0.05,
+            lr=0.01,
+            weight_decay=5e-4,
+            schedule="poly",
+            bn_batches=4,
+            calibration_batches=2,
+            flatness_images=8,
+            flatness_draws=2,
+        ),
+    },
+    verify=_verify,
+    view=partial(view, CROP),
+    still=partial(still, CROP),
+)

@@ -1,0 +1,152 @@
+"""A segmentation suite through the whole benchmark: train, measure, evaluate, record, and the gallery."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from flatqat import registry
+from flatqat.bench import batches
+from flatqat.bench.gallery import gallery
+from flatqat.bench.palette import COLOURS, painted, palette
+from flatqat.bench.plan import make_plan
+from flatqat.bench.progress import Progress
+from flatqat.bench.report import render
+from flatqat.bench.request import Request
+from flatqat.bench.restore import restore
+from flatqat.bench.run import run
+from flatqat.bench.store import Store
+from flatqat.errors import UsageError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def toy_map():
+    registry.add_plugin(Path(__file__).with_name("toy_map.py"))
+
+
+def go(results: Path, **changes):
+    request = Request(
+        suites=("toy-map",), methods=("fp", "ptq", "qat", "anchor"), bits=("3",), results=results
+    )
+    return run(make_plan(replace(request, **changes)), CPU, Progress())
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("maps")
+    go(folder)
+    return folder
+
+
+def miou(record, shift="id"):
+    return record.scores[shift]["miou"].value
+
+
+def test_records_of_label_maps(results):
+    records = {r.cell.method: r for r in Store(results).records()}
+    assert {r.status for r in records.values()} == {"done"}
+    assert miou(records["fp"]) > 80
+    assert miou(records["fp"]) > miou(records["fp"], "dark")
+    assert miou(records["qat"]) > miou(records["ptq"])
+    assert records["qat"].protocol["class_names"] == ["ground", "red", "blue"]
+    assert records["qat"].flatness["quantized"]["lambda_max"]["value"] > 0
+
+
+def test_scores_are_those_of_a_count_by_hand(results):
+    """Predict again, count pixel by pixel."""
+    store = Store(results)
+    record = next(r for r in store.records() if r.cell.method == "qat")
+    suite = registry.load(registry.SUITES, "toy-map")
+    model = restore(record.cell, suite, store)
+    confusion = np.zeros((3, 3), int)
+    with torch.inference_mode():
+        for image, mask in suite.shifts[0].build(None).batches(1):
+            labels = model.predict(image).argmax(1)
+            for truth, label in zip(mask.flatten().tolist(), labels.flatten().tolist(), strict=True):
+                if truth != 255:
+                    confusion[truth, label] += 1
+    hits = np.diag(confusion)
+    iou = hits / (confusion.sum(0) + confusion.sum(1) - hits)
+    assert miou(record) == pytest.approx(100 * iou.mean(), rel=1e-12)
+    assert store.outcomes(record.cell)["id:confusion"].sum(0).tolist() == confusion.tolist()
+
+
+def test_numbers_do_not_depend_on_the_batch_size(results, tmp_path, monkeypatch):
+    monkeypatch.setattr(batches, "BATCH_VALUES", 1)  # one image at a time
+    (alone,) = go(tmp_path, methods=("fp",), spaces=())
+    together = next(r for r in Store(results).records() if r.cell.method == "fp")
+    assert alone.cell.id == together.cell.id
+    for shift in ("id", "dark"):
+        a, b = (Store(folder).outcomes(alone.cell)[f"{shift}:confusion"] for folder in (tmp_path, results))
+        assert np.array_equal(a, b)
+
+
+def test_a_window_is_part_of_what_a_cell_is(results, tmp_path):
+    """At the image's size it changes no number; smaller, it does, from the same weights."""
+    whole = next(r for r in Store(results).records() if r.cell.method == "fp")
+    (same,) = go(tmp_path, methods=("fp",), spaces=(), window="24x32")
+    (small,) = go(tmp_path, methods=("fp",), spaces=(), window="16:8")
+    assert same.protocol["window"] == "24x32:16x21"
+    assert len({whole.cell.id, same.cell.id, small.cell.id}) == 3
+    assert len({r.cell.training_id for r in (whole, same, small)}) == 1
+    assert miou(same, "dark") == miou(whole, "dark")
+    assert miou(small, "dark") != miou(whole, "dark")
+    titles = [line for line in render(Store(tmp_path), None, "md", "method").splitlines() if "###" in line]
+    assert len(titles) == 2  # never in one table
+
+
+def test_models_and_suites_of_different_tasks_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="expected one for segmentation, which toy-map is"):
+        go(tmp_path, models=("tiny",))
+    with pytest.raises(UsageError, match="--window: expected a suite of segmentation"):
+        go(tmp_path, suites=("digits-c",), window="16")
+
+
+def test_the_gallery_shows_what_the_models_predict(results, tmp_path):
+    """Every picture of a prediction is the palette at the labels that the model gives."""
+    page = gallery(["tiny-seg-qat"], tmp_path, results, None, shifts=(), images=2, device="cpu", threads=1)
+    text = page.read_text()
+    for part in ("squares", "ground truth", "fp seed 0", "qat 3 seed 0", "anchor 3 seed 0", "ptq 3 seed 0"):
+        assert part in text
+    assert {p.name for p in tmp_path.glob("*.png")} == {"id.png", "dark.png"}
+    assert len(list((tmp_path / "dark").glob("*.png"))) == 2 * 6
+    store, suite = Store(results), registry.load(registry.SUITES, "toy-map")
+    model = restore(store.find("tiny-seg-qat").cell, suite, store)
+    image, mask = suite.shifts[1].build(None).sample(2).batch(torch.tensor([0]))
+    with torch.inference_mode():
+        labels = model.predict(image)[0].argmax(0).numpy()
+    colours = palette(suite.class_names)
+    shown = np.asarray(Image.open(tmp_path / "dark" / "1-qat-3-seed-0.png"))
+    assert np.array_equal(shown, painted(labels, colours))
+    truth = np.asarray(Image.open(tmp_path / "dark" / "1-ground-truth.png"))
+    assert np.array_equal(truth, painted(mask[0].numpy(), colours))
+    assert not truth[:, :2].any()  # not labelled
+    accuracy = 100 * float((labels == mask[0].numpy())[mask[0] != 255].mean())
+    assert f"{accuracy:.1f}% of pixels" in text
+
+
+def test_the_gallery_refuses_what_it_cannot_show(results, tmp_path):
+    options = {"images": 1, "device": "cpu", "threads": 1}
+    with pytest.raises(UsageError, match="did you mean 'dark'"):
+        gallery(["tiny-seg-qat"], tmp_path / "x", results, None, shifts=("drak",), **options)
+    run(
+        make_plan(Request(suites=("toy",), methods=("ptq",), bits=("3",), results=tmp_path, spaces=())),
+        CPU,
+        Progress(),
+    )
+    with pytest.raises(UsageError, match="expected cells of a segmentation suite"):
+        gallery(["tiny-ptq"], tmp_path / "x", tmp_path, None, shifts=(), **options)
+    assert not (tmp_path / "x").exists()
+
+
+def test_classes_have_colours_of_their_own():
+    names = ("road", "Tree", "a thing nobody knows", "another")
+    found = palette(names)
+    assert found[0] == COLOURS["road"]
+    assert found[1] == COLOURS["vegetation"]
+    assert len(set(found)) == 4

@@ -1,0 +1,265 @@
+"""MMSegmentation's networks: the same numbers as its own, its checkpoints, what is refused and why."""
+
+import importlib.util
+import sys
+from urllib.error import URLError
+
+import pytest
+import torch
+from torch import nn
+
+from flatqat import registry
+from flatqat.errors import UsageError, WeightsError
+from flatqat.models._base import build, load_start_
+from flatqat.models._mmseg_config import _read, recipe
+from flatqat.quant._apply import calibrate, quantizable, quantize_
+from flatqat.quant._audit import audit, summary
+from flatqat.spec import QuantSpec
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # mmseg, mmcv and mmengine warn of themselves
+    pytest.mark.skipif(
+        not importlib.util.find_spec("mmseg"), reason="mmseg is not installed: pip install 'flatqat[seg]'"
+    ),
+]
+SEGFORMER = "segformer_mit-b0_8xb1-160k_cityscapes-1024x1024"
+DEEPLAB = "deeplabv3plus_r18-d8_4xb2-80k_cityscapes-512x1024"
+OCRNET = "ocrnet_hr18s_4xb2-40k_cityscapes-512x1024"
+PIDNET = "pidnet-s_2xb6-120k_1024x1024-cityscapes"
+DDRNET = "ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024"
+STDC = "stdc1_4xb12-80k_cityscapes-512x1024"
+IMAGES = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+MASKS = torch.randint(19, (2, 64, 96), generator=torch.Generator().manual_seed(0))
+
+
+def source():
+    return registry.load(registry.MODELS, "mmseg")
+
+
+def path_of(name):
+    return sys.modules["flatqat.models.mmseg"]._configs()[name]
+
+
+def ours(name, classes=19):
+    return still(build(f"mmseg:{name}", classes=classes, seed=0))
+
+
+def theirs(name):
+    """What MMSegmentation itself builds of a config, but for downloads and statistics of many GPUs."""
+    import mmseg.models  # noqa: F401  # fills its registry
+    from mmengine.config import Config
+    from mmengine.model import revert_sync_batchnorm
+    from mmseg.registry import MODELS
+
+    model = Config.fromfile(path_of(name), import_custom_modules=False).model
+    model.pretrained = None
+    model.backbone.pop("init_cfg", None)
+    sees = model.pop("data_preprocessor")
+    torch.manual_seed(1)
+    segmentor = still(revert_sync_batchnorm(MODELS.build(model)))
+    segmentor.data_preprocessor = MODELS.build({**sees, "size": None})
+    return segmentor
+
+
+def still(model):
+    for module in model.modules():
+        if isinstance(module, nn.Dropout | nn.Dropout2d):
+            module.p = 0.0
+        if type(module).__name__ == "DropPath":
+            module.drop_prob = 0.0
+    return model
+
+
+def checkpoint(segmentor, path):
+    """As the package writes them."""
+    state = {"data_preprocessor.mean": torch.zeros(3, 1, 1), **segmentor.state_dict()}
+    torch.save({"meta": {"classes": ("road", "sidewalk"), "iter": 160000}, "state_dict": state}, path)
+    return path
+
+
+@pytest.mark.parametrize("name", [SEGFORMER, DEEPLAB, OCRNET, PIDNET, DDRNET, STDC])
+def test_a_checkpoint_gives_the_logits_of_the_package(name, tmp_path):
+    segmentor, model = theirs(name).eval(), ours(name).eval()
+    load_start_(model, f"mmseg:{name}", checkpoint(segmentor, tmp_path / "w.pth"))
+    seen = model.normalize(IMAGES)
+    theirs_seen = segmentor.data_preprocessor({"inputs": list(255 * IMAGES.flip(1)), "data_samples": None})
+    torch.testing.assert_close(seen, theirs_seen["inputs"], atol=1e-5, rtol=0)  # 255 x, and rounded means
+    with torch.no_grad():
+        expected = segmentor.encode_decode(seen, [{"img_shape": IMAGES.shape[2:]}] * 2)
+        assert torch.equal(model(IMAGES), expected)
+
+
+@pytest.mark.parametrize(("name", "weights"), [(DEEPLAB, [1.0, 0.4]), (OCRNET, [1.0, 0.4])])
+def test_the_loss_of_training_is_that_of_the_package(name, weights, tmp_path):
+    """Where that is plain cross-entropy: the weighted sum over heads, and its gradient."""
+    segmentor, model = theirs(name).train(), ours(name).train()
+    load_start_(model, f"mmseg:{name}", checkpoint(segmentor, tmp_path / "w.pth"))
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=mask[None]), metainfo={}) for mask in MASKS]
+    found = segmentor.loss(model.normalize(IMAGES), samples)
+    expected = sum(value for key, value in found.items() if "loss" in key)
+    output = model(IMAGES)
+    assert [weight for weight, _ in output] == weights
+    loss = sum(weight * nn.functional.cross_entropy(logits, MASKS) for weight, logits in output)
+    torch.testing.assert_close(loss, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "left_out"),
+    [
+        (PIDNET, [1.0, 0.4], ["decode_head.d_head.", "decode_head.d_cls_seg."]),
+        (DDRNET, [1.0, 0.4], []),
+        (STDC, [1.0, 1.0, 1.0], ["auxiliary_head.2."]),
+    ],
+)
+def test_heads_of_training(name, weights, left_out):
+    model = ours(name, classes=4)
+    heads = model.train()(IMAGES)
+    assert [weight for weight, _ in heads] == weights
+    assert {tuple(logits.shape) for _, logits in heads} == {(2, 4, 64, 96)}
+    assert model.net.left_out == ["data_preprocessor.", *left_out]
+    sum(weight * logits.mean() for weight, logits in heads).backward()
+    assert not [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert isinstance(model.eval()(IMAGES), torch.Tensor)
+
+
+def test_normalisation_and_window_are_those_of_the_config():
+    model = ours(SEGFORMER)
+    assert (model.task, str(model.window)) == ("segmentation", "1024:768")
+    assert model.mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406], abs=1e-4)
+    assert model.std.flatten().tolist() == pytest.approx([0.229, 0.224, 0.225], abs=1e-4)
+    assert ours(PIDNET).window is None
+
+
+@pytest.mark.parametrize("name", [PIDNET, DDRNET, SEGFORMER])
+def test_sides_that_the_strides_do_not_divide(name):
+    """Padded by zeros behind the image: what does not see the padding is as it was."""
+    model = ours(name, classes=4).eval()
+    with torch.no_grad():
+        assert model(IMAGES[:, :, :61, :83]).shape == (2, 4, 61, 83)
+
+
+def test_a_new_head_means_all_of_them(tmp_path):
+    model, fresh = ours(PIDNET, classes=4), ours(PIDNET, classes=4)
+    segmentor = theirs(PIDNET)
+    path = checkpoint(segmentor, tmp_path / "w.pth")
+    load_start_(model, f"mmseg:{PIDNET}", path, new_head=True)
+    kept = {f"decode_head.{head}.{part}" for head in ("conv_seg", "p_cls_seg") for part in ("weight", "bias")}
+    for name, tensor in model.net.state_dict().items():
+        expected = fresh.net.state_dict() if name in kept else segmentor.state_dict()
+        assert torch.equal(tensor, expected[name]), name
+    with pytest.raises(WeightsError, match="4 of another shape"):
+        load_start_(fresh, f"mmseg:{PIDNET}", path)
+
+
+def test_only_what_the_network_lacks_is_left_out(tmp_path):
+    segmentor = theirs(DEEPLAB)
+    segmentor.decode_head.d_head = nn.Conv2d(1, 1, 1)
+    path = checkpoint(segmentor, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"2 not in the network \(first: decode_head\.d_head\.bias\)"):
+        load_start_(ours(DEEPLAB), f"mmseg:{DEEPLAB}", path)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "floating"),
+    [
+        (SEGFORMER, "backbone.layers.0.0.projection", "in_proj_weight parameter"),
+        (PIDNET, "backbone.stem.0.conv", None),
+    ],
+)
+def test_what_inference_runs_is_quantized(name, first, floating):
+    net = ours(name, classes=4).net
+    layers = list(quantizable(net))
+    assert (layers[0], layers[-1]) == (first, "decode_head.conv_seg")
+    quantize_(net, QuantSpec.parse("4"))
+    calibrate(net, [IMAGES])
+    rows = audit(net, IMAGES)
+    bits = {row.layer: row.bits for row in rows if row.tensor == "weight"}
+    assert list(bits) == layers
+    assert [bits[name] for name in layers] == [8, *[4] * (len(layers) - 2), 8]
+    left = summary(rows)["floating"]
+    kinds = {what.rpartition(".")[2] for what in left}
+    assert kinds == ({floating, "out_proj input"} if floating else set())
+
+
+def test_names_are_listed_without_importing_the_package():
+    names = source().names()
+    assert {SEGFORMER, PIDNET, "ccnet_r50-d8_4xb2-40k_cityscapes-512x1024"} <= set(names)
+    assert not [name for name in names if name.startswith("_") or "schedule" in name]
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("ccnet_r50-d8_4xb2-40k_cityscapes-512x1024", "CrissCrossAttention of mmcv.ops"),
+        ("psanet_r50-d8_4xb2-40k_cityscapes-512x1024", "PSAMask of mmcv.ops"),
+        ("pointrend_r50_4xb2-80k_cityscapes-512x1024", "point_sample of mmcv.ops"),
+        ("mask2former_r50_8xb2-90k_cityscapes-512x1024", "the package mmdet"),
+        ("convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512", "the package mmpretrain"),
+        ("vpd_sd_4xb8-25k_nyu-512x512", "classifies no pixels"),
+    ],
+)
+def test_what_it_cannot_build_is_refused_before_anything_else(name, needed, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mmseg.models", None)  # importing it would fail
+    with pytest.raises(UsageError, match=needed):
+        build(f"mmseg:{name}", classes=4, seed=0)
+
+
+def test_images_that_are_not_rgb_are_refused():
+    with pytest.raises(UsageError, match="expected one of RGB images, got one of"):
+        build("mmseg:unet-s5-d16_fcn_4xb4-160k_hsidrive-192x384", classes=4, seed=0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        SEGFORMER,
+        DEEPLAB,
+        PIDNET,
+        "icnet_r18-d8-in1k-pre_4xb2-80k_cityscapes-832x832",
+        "setr_vit-l_pup_8xb1-80k_cityscapes-768x768",
+    ],
+)
+def test_nothing_names_a_file_that_could_be_fetched(name):
+    words = ("://", ".pth", "Pretrained", "SyncBN")
+    before, after = str(_read(path_of(name))), str(recipe(path_of(name), 4).model)
+    assert [word for word in words if word in before]
+    assert not [word for word in words if word in after]
+
+
+def test_building_prints_nothing_and_asks_for_nothing(monkeypatch, capfd):
+    def fail(*args, **_):
+        raise URLError("no network")
+
+    for place in ("torch.hub.load_state_dict_from_url", "torch.hub.download_url_to_file"):
+        monkeypatch.setattr(place, fail)
+    source().build(DEEPLAB, 3)
+    from mmengine.runner import checkpoint as loader
+
+    monkeypatch.setattr(loader, "_load_checkpoint", fail)
+    monkeypatch.setattr(loader.CheckpointLoader, "load_checkpoint", fail)
+    capfd.readouterr()
+    source().build("icnet_r18-d8-in1k-pre_4xb2-80k_cityscapes-832x832", 3)
+    captured = capfd.readouterr()
+    assert captured.out + captured.err == ""
+
+
+def test_weights_come_from_the_metafile(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    file = (
+        tmp_path
+        / "hub"
+        / "checkpoints"
+        / "segformer_mit-b0_8x1_1024x1024_160k_cityscapes_20211208_101857-e7f88502.pth"
+    )
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert source().pretrained(SEGFORMER) == file
+    for name, got in (
+        ("pspnet_r50-d32_4xb2-80k_cityscapes-512x1024", "got none"),
+        ("pspnet_r50b-d32_4xb2-80k_cityscapes-512x1024", "pspnet_r50-d32_.* and .*pspnet_r50b-d32"),
+    ):
+        with pytest.raises(UsageError, match=f"expected one file of weights of its own, .*{got}"):
+            source().pretrained(name)
