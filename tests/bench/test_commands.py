@@ -26,7 +26,7 @@ MATRICES = {
         ["--method", "qat", "--bits", "4", "--seeds", "1,"],
     ],
     "layers": [
-        ["--method", "qat", "--keep", "first,conv2", "--layer-bits", "conv3=w2a4"],
+        ["--method", "qat", "--keep", "first,stage2.0", "--layer-bits", "stage3.*=w2a4"],
         ["--keep", "none"],
     ],
     "budget": [["--budget", "smoke", "--set", "budget.lr=0.003", "--limit", "50", "--amp"]],

@@ -32,7 +32,12 @@ def person(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
     hip = 0.5 * tall
     for sign in (-1, 1):
         foot = x + sign * stride
-        corners = [(foot - 0.08, 0), (foot + 0.1, 0), (x + sign * 0.06 + 0.1, hip), (x + sign * 0.06 - 0.1, hip)]
+        corners = [
+            (foot - 0.08, 0),
+            (foot + 0.1, 0),
+            (x + sign * 0.06 + 0.1, hip),
+            (x + sign * 0.06 - 0.1, hip),
+        ]
         canvas.front(z, corners, legs if sign < 0 else legs.shaded(0.8))
     _upper(canvas, x, z, hip - 0.05, tall, coat, coat.of(varied(dice, dice.pick(HAIRS))), dice)
 
@@ -63,7 +68,11 @@ def motorcycle(canvas: Canvas, x: float, z: float, across: bool, away: bool, dic
     body = Paint(colour=varied(dice, dice.pick(FRAMES), 0.3), label=MOTORCYCLE, grain=0.02)
     tyre = body.of(TYRE)
     if not across:
-        lit = body.of((0.7, 0.1, 0.08), (0.8, 0.1, 0.08)) if away else body.of((0.9, 0.9, 0.8), times(LAMP, 1.5))
+        lit = (
+            body.of((0.7, 0.1, 0.08), (0.8, 0.1, 0.08))
+            if away
+            else body.of((0.9, 0.9, 0.8), times(LAMP, 1.5))
+        )
         canvas.box(z, x, 0, 0.24, 0.65, tyre)
         canvas.front(z, [(x - 0.3, 0.4), (x + 0.3, 0.4), (x + 0.22, 1.0), (x - 0.22, 1.0)], body)
         canvas.box(z, x, 1.0, 0.8, 0.1, tyre)
@@ -77,9 +86,7 @@ def motorcycle(canvas: Canvas, x: float, z: float, across: bool, away: bool, dic
     canvas.front(z, [(x + 0.4, 1.1), (x + 0.52, 1.1), (x + 0.76, 0.35), (x + 0.64, 0.35)], tyre.shaded(3))
 
 
-def rider(
-    canvas: Canvas, x: float, z: float, motor: bool, across: bool, away: bool, dice: Dice
-) -> None:
+def rider(canvas: Canvas, x: float, z: float, motor: bool, across: bool, away: bool, dice: Dice) -> None:
     """Somebody on a bicycle or, with a helmet, on a motorcycle."""
     (motorcycle(canvas, x, z, across, away, dice) if motor else bicycle(canvas, x, z, across, dice))
     seat = 0.82 if motor else 0.92
@@ -92,7 +99,12 @@ def rider(
         for sign in (-1, 1):
             canvas.front(
                 z,
-                [(x + sign * 0.06, seat), (x + sign * 0.2, seat), (x + sign * 0.24, 0.32), (x + sign * 0.1, 0.3)],
+                [
+                    (x + sign * 0.06, seat),
+                    (x + sign * 0.2, seat),
+                    (x + sign * 0.24, 0.32),
+                    (x + sign * 0.1, 0.3),
+                ],
                 legs,
             )
     bare = not motor and dice.chance(0.5)
@@ -110,7 +122,9 @@ def _upper(
     for sign in (-1, 1):
         corners = [(x + sign * (broad - 0.04), neck), (x + sign * (broad + 0.09), neck - 0.1)]
         canvas.front(z, [*corners, (x + sign * (broad + 0.1), hip), (x + sign * (broad - 0.02), hip)], sleeve)
-    canvas.front(z, [(x - 0.19, hip), (x + 0.19, hip), (x + broad, neck - 0.04), (x - broad, neck - 0.04)], coat)
+    canvas.front(
+        z, [(x - 0.19, hip), (x + 0.19, hip), (x + broad, neck - 0.04), (x - broad, neck - 0.04)], coat
+    )
     canvas.box(z, x, neck - 0.06, 0.16, 0.12, coat.of(dice.pick(SKINS)))
     canvas.disc(z, x, top - 0.13, 0.12, 0.14, coat.of(varied(dice, dice.pick(SKINS), 0.1)))
     canvas.disc(z, x, top - 0.07, 0.13, 0.1, head)

@@ -52,9 +52,7 @@ def _house(canvas: Canvas, x: float, z: float, length: float, light: float, dice
     building(canvas, x, z, length, dice.uniform(5, 18), light, dice)
 
 
-def _garden(
-    canvas: Canvas, x: float, sign: int, z: float, length: float, light: float, dice: Dice
-) -> None:
+def _garden(canvas: Canvas, x: float, sign: int, z: float, length: float, light: float, dice: Dice) -> None:
     """Trees, perhaps a house behind, a barrier in front or none."""
     if dice.chance(0.3):
         building(canvas, x + 9.0 * sign, z + 1, length, dice.uniform(4, 10), light * 0.95, dice)
