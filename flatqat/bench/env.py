@@ -11,7 +11,14 @@ from flatqat.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
-RECORDED = ("torch", "numpy", "pillow", "torchvision", "timm")  # decoding and networks depend on them too
+RECORDED = (  # decoding and networks depend on them too
+    "torch",
+    "numpy",
+    "pillow",
+    "torchvision",
+    "timm",
+    "onedl-mmsegmentation",
+)
 REQUIRED = (
     "torch",
     "numpy",
@@ -25,7 +32,7 @@ REQUIRED = (
     "typer",
     "rich",
 )
-OPTIONAL = {"torchvision": "zoo", "timm": "zoo", "robustbench": "robust"}
+OPTIONAL = {"torchvision": "zoo", "timm": "zoo", "robustbench": "robust", "onedl-mmsegmentation": "seg"}
 
 
 def environment(device: "torch.device", threads: int) -> dict[str, Any]:

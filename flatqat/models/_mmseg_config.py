@@ -23,6 +23,8 @@ NEEDS = {  # by what the config's types start with
     "Mask2FormerHead": "the package mmdet, and a loss over masks in place of pixels",
     "mmpretrain.": "the package mmpretrain",
     "DepthEstimator": "a suite of depth: it classifies no pixels",
+    "BEiT": "crops of one size alone, for its positions are not resized",
+    "MAE": "crops of one size alone, for its positions are not resized",
 }
 
 

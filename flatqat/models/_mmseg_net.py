@@ -14,7 +14,7 @@ IN_TRAINING = {
     "DDRHead": ("aux_head", "aux_cls_seg"),
     "DAHead": ("pam_conv_seg", "cam_conv_seg"),
 }
-DIVISORS = {"PIDNet": 8, "DDRNet": 8}
+DIVISORS = {"PIDNet": 8, "DDRNet": 8, "UNet": 16}
 
 
 class EncoderDecoder(nn.Module):

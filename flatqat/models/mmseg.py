@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 from warnings import catch_warnings, simplefilter
 
 from torch import Tensor, nn
@@ -35,7 +34,9 @@ def _build(name: str, classes: int) -> Normalized:
     read = recipe(_configs()[name], classes)
     with _quietly():
         require("mmseg.models", extra="seg")  # fills the registry
-        segmentor: Any = require("mmseg.registry", extra="seg").MODELS.build(read.model)
+        registries = require("mmengine.registry", extra="seg")
+        with registries.DefaultScope.overwrite_default_scope("mmseg"):
+            segmentor = registries.MODELS.build(read.model)
         segmentor.init_weights()
     net = EncoderDecoder(segmentor, read)
     return Normalized(net, read.mean, read.std, task="segmentation", window=read.window)

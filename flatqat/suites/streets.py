@@ -10,12 +10,15 @@ from flatqat.suite import Finding, Shift, Suite
 from flatqat.suites._streets import still
 
 if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
     from flatqat.data.images import ImageData, View
     from flatqat.data.scenes.load import Part
 
 WEATHERS = ("fog", "night", "rain", "snow")
 CROP = (64, 128)
 SCALE = (0.75, 1.5)
+JITTER = 0.25
 
 
 def _part(root: Path | None, *, part: "Part", weather: str = "clear") -> "ImageData":
@@ -28,6 +31,12 @@ def _view(_: Frame, seed: int) -> "View":
     from flatqat.data.pairs import jitter_crop
 
     return jitter_crop(CROP, seed, scale=SCALE)
+
+
+def _augment(x: "Tensor", generator: "Generator") -> "Tensor":
+    from flatqat.data.jitter import color_jitter
+
+    return color_jitter(x, generator, strength=JITTER)
 
 
 def _verify(root: Path | None) -> list[Finding]:
@@ -88,6 +97,7 @@ SUITE = Suite(
         ),
     },
     verify=_verify,
+    augment=_augment,
     view=_view,
     still=partial(still, CROP),
 )

@@ -12,6 +12,7 @@ from flatqat import registry
 from flatqat.errors import UsageError, WeightsError
 from flatqat.models._base import build, load_start_
 from flatqat.models._mmseg_config import _read, recipe
+from flatqat.models.mmseg import _configs
 from flatqat.quant._apply import calibrate, quantizable, quantize_
 from flatqat.quant._audit import audit, summary
 from flatqat.spec import QuantSpec
@@ -37,7 +38,7 @@ def source():
 
 
 def path_of(name):
-    return sys.modules["flatqat.models.mmseg"]._configs()[name]
+    return _configs()[name]
 
 
 def ours(name, classes=19):
@@ -198,6 +199,7 @@ def test_names_are_listed_without_importing_the_package():
         ("pointrend_r50_4xb2-80k_cityscapes-512x1024", "point_sample of mmcv.ops"),
         ("mask2former_r50_8xb2-90k_cityscapes-512x1024", "the package mmdet"),
         ("convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512", "the package mmpretrain"),
+        ("beit-base_upernet_8xb2-160k_ade20k-640x640", "crops of one size"),
         ("vpd_sd_4xb8-25k_nyu-512x512", "classifies no pixels"),
     ],
 )
@@ -208,7 +210,7 @@ def test_what_it_cannot_build_is_refused_before_anything_else(name, needed, monk
 
 
 def test_images_that_are_not_rgb_are_refused():
-    with pytest.raises(UsageError, match="expected one of RGB images, got one of"):
+    with pytest.raises(UsageError, match="expected one of RGB images, got one whose mean has 0"):
         build("mmseg:unet-s5-d16_fcn_4xb4-160k_hsidrive-192x384", classes=4, seed=0)
 
 

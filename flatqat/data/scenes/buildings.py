@@ -44,7 +44,9 @@ def building(
     windows = _Windows(dice, light)
     front = canvas.front(z, [(x, 0), (outer, 0), (outer, height), (x, height)], wall.shaded(0.82))
     windows.front(canvas, front, z, wall, height)
-    facade = canvas.side(x, [(z, 0), (z + length, 0), (z + length, height), (z, height)], wall.shaded(light))
+    facade = canvas.side(
+        x, [(z, 0), (z + length, 0), (z + length, height), (z, height)], wall.shaded(light)
+    )
     windows.side(canvas, facade, x, z, wall, height)
     if dice.chance(0.35):
         fabric = wall.of(times(varied(dice, dice.pick(AWNINGS)), light))

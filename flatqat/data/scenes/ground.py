@@ -81,7 +81,9 @@ def _markings(canvas: Canvas, street: Street, white: Paint) -> None:
             _strip(canvas, inner - 0.05, inner + 0.05, white.shaded(0.9), far=60)
 
 
-def _cross(canvas: Canvas, street: Street, depths: tuple[float, float], road: Paint, paving: Paint) -> None:
+def _cross(
+    canvas: Canvas, street: Street, depths: tuple[float, float], road: Paint, paving: Paint
+) -> None:
     """The crossing street between its own sidewalks, with a zebra before it."""
     start, end = depths
     wide = 60.0

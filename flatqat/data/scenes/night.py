@@ -28,11 +28,7 @@ def night(scene: Scene) -> Map:
     street = lamps * np.exp(-scene.depth / 60)
     light = ambient * MOON + own[..., None] + street[..., None] * WARM
     dark = scene.colours * light
-    sky = (
-        dice.uniform(0.01, 0.05)
-        * np.array([0.9, 0.9, 1.15])
-        * (1 + np.clip(row / HEIGHT + 0.3, 0, 1))[..., None]
-    )
+    sky = dice.uniform(0.01, 0.05) * np.array([0.9, 0.9, 1.15]) * (1 + np.clip(row / HEIGHT + 0.3, 0, 1))[..., None]
     dark = np.where((scene.labels == SKY)[..., None], sky, dark)
     shining = dark + scene.glow + 0.55 * blurred(scene.glow, 2) + 0.45 * blurred(scene.glow, 7)
     shining = shining / (1 + 0.25 * shining)  # highlights are compressed

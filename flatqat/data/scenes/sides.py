@@ -9,7 +9,7 @@ from flatqat.data.scenes.paint import Paint, varied
 from flatqat.data.scenes.plants import LEAVES, bush, tree
 from flatqat.data.scenes.street import FAR, Street
 
-BARRIERS = (wall, wall, fence, fence, fence, hedge)
+BARRIERS = (wall, wall, wall, fence, fence, fence, hedge)
 
 
 def skyline(canvas: Canvas, dice: Dice) -> None:
@@ -29,7 +29,8 @@ def skyline(canvas: Canvas, dice: Dice) -> None:
 def line(canvas: Canvas, street: Street, side: int, light: float, dice: Dice) -> None:
     """One side (0 left, 1 right), from far to near. A crossing street leaves a gap."""
     x, sign = street.edge[side], (-1, 1)[side]
-    built = dice.uniform(0.15, 0.8)
+    built, barred = dice.uniform(0.2, 0.85), dice.chance(0.55)
+    setback = dice.uniform(2, 6) if barred else 0.0
     blocks, z = [], dice.uniform(1.3, 6)
     while z < FAR:
         length = dice.uniform(7, 20)
@@ -43,16 +44,16 @@ def line(canvas: Canvas, street: Street, side: int, light: float, dice: Dice) ->
         z += length
     for z, length in reversed(blocks):
         if dice.chance(built):
-            _house(canvas, x, z, length, light, dice)
+            building(canvas, x + sign * setback, z, length, dice.uniform(5, 18), light, dice)
         else:
             _garden(canvas, x, sign, z, length, light, dice)
+        if barred and dice.chance(0.85):
+            dice.pick(BARRIERS)(canvas, x, z, length, light, dice)
 
 
-def _house(canvas: Canvas, x: float, z: float, length: float, light: float, dice: Dice) -> None:
-    building(canvas, x, z, length, dice.uniform(5, 18), light, dice)
-
-
-def _garden(canvas: Canvas, x: float, sign: int, z: float, length: float, light: float, dice: Dice) -> None:
+def _garden(
+    canvas: Canvas, x: float, sign: int, z: float, length: float, light: float, dice: Dice
+) -> None:
     """Trees, perhaps a house behind, a barrier in front or none."""
     if dice.chance(0.3):
         building(canvas, x + 9.0 * sign, z + 1, length, dice.uniform(4, 10), light * 0.95, dice)
@@ -61,5 +62,3 @@ def _garden(canvas: Canvas, x: float, sign: int, z: float, length: float, light:
         away = sign * dice.uniform(1.5, 6)
         (tree if dice.chance(0.7) else bush)(canvas, x + away, depth, dice)
         depth -= dice.uniform(4, 10)
-    if dice.chance(0.8):
-        dice.pick(BARRIERS)(canvas, x, z, length, light, dice)

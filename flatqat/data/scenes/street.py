@@ -55,11 +55,11 @@ def plan(dice: Dice) -> Street:
         left -= PARKING
     walk = left - dice.uniform(2.0, 5.0), right + dice.uniform(2.0, 5.0)
     green = [dice.uniform(1.5, 8.0) if dice.chance(0.5) else 0.0 for _ in range(2)]
-    start = dice.uniform(13, 32)
+    start = dice.uniform(11, 24)
     return Street(
         lanes=tuple(lanes),
         road=(left, right),
         walk=walk,
         edge=(walk[0] - green[0], walk[1] + green[1]),
-        crossing=(start, start + dice.uniform(7, 12)) if dice.chance(0.5) else None,
+        crossing=(start, start + dice.uniform(7, 12)) if dice.chance(0.6) else None,
     )

@@ -17,7 +17,7 @@ Shares = dict[str, tuple[float, float]]
 
 VEHICLES = {"car": car, "truck": truck, "bus": bus}
 PARKED: Shares = {"car": (0.62, 5.6), "truck": (0.06, 10.8)}
-DRIVEN: Shares = {"car": (0.38, 6), "truck": (0.13, 11), "bus": (0.13, 13), "rider": (0.33, 3)}
+DRIVEN: Shares = {"car": (0.34, 6), "truck": (0.13, 11), "bus": (0.13, 13), "rider": (0.4, 2)}
 
 Thing = tuple[float, Callable[[Canvas], object]]
 """Depth in metres, and what draws it."""
@@ -83,19 +83,17 @@ def _on_foot(street: Street, dice: Dice) -> list[Thing]:
     sidewalks = ((street.walk[0], street.road[0]), (street.road[1], street.walk[1]))
     for _ in range(dice.integer(2, 6)):
         low, high = dice.pick(sidewalks)
-        z = dice.uniform(4.5, 20)
+        z = dice.uniform(4.5, 14)
         for number in range(dice.pick((1, 1, 2, 3))):
             x = dice.uniform(low + 0.5, high - 0.3)
             things.append((z + 0.4 * number, partial(person, x=x, z=z + 0.4 * number, dice=dice)))
     for _ in range(dice.integer(1, 4)):
         low, high = dice.pick(sidewalks)
-        x, z = dice.uniform(low + 0.6, high - 0.6), dice.uniform(4.5, 12)
+        x, z = dice.uniform(low + 0.6, high - 0.6), dice.uniform(4.5, 11)
         across = dice.chance(0.75)
-        if dice.chance(0.35):
-            things.append((z, partial(motorcycle, x=x, z=z, across=across, away=True, dice=dice)))
-            continue
+        kind = dice.pick((bicycle, motorcycle))
         for at in range(dice.integer(1, 3)):
-            left = partial(bicycle, x=x + 0.5 * at, z=z + 0.6 * at, across=across, dice=dice)
+            left = partial(kind, x=x + 0.5 * at, z=z + 0.6 * at, across=across, dice=dice)
             things.append((z + 0.6 * at, left))
     return things
 
@@ -103,11 +101,11 @@ def _on_foot(street: Street, dice: Dice) -> list[Thing]:
 def _at_crossing(street: Street, dice: Dice) -> list[Thing]:
     """Traffic lights at the crossing; people and riders that cross the road."""
     things: list[Thing] = []
-    z = street.crossing[0] - 4.6 if street.crossing else dice.uniform(7, 18)
+    z = street.crossing[0] - 4.6 if street.crossing else dice.uniform(6, 14)
     if street.crossing or dice.chance(0.5):
         for x in (street.road[0] - 0.7, street.road[1] + 0.7):
             things.append((z, partial(traffic_light, x=x, z=z, dice=dice, facing=dice.chance(0.8))))
-    for _ in range(dice.pick((0, 1, 1, 2))):
+    for _ in range(dice.pick((1, 1, 2, 3))):
         x, at = dice.uniform(street.road[0], street.road[1]), z + dice.uniform(1, 3)
         if dice.chance(0.5):
             things.append((at, partial(person, x=x, z=at, dice=dice)))
