@@ -17,9 +17,7 @@ PINNED = {}
 @pytest.mark.parametrize("number", PINNED)
 def test_pixels_stay_as_they_are(number: int) -> None:
     """Others would be another version of the suite."""
-    got = {
-        weather: hashlib.sha256(shown.tobytes()).hexdigest()[:12] for weather, shown in pixels(number).items()
-    }
+    got = {weather: hashlib.sha256(shown.tobytes()).hexdigest()[:12] for weather, shown in pixels(number).items()}
     assert got == PINNED[number]
 
 

@@ -59,11 +59,7 @@ def test_the_veil_of_single_pixels() -> None:
 
 def test_a_clear_sky_is_the_brightest_class_and_at_night_it_is_nearly_black() -> None:
     def mean_of(images: list[Map], label: int) -> float:
-        return float(
-            np.concatenate(
-                [grey(im)[one.labels == label] for im, one in zip(images, SOME, strict=True)]
-            ).mean()
-        )
+        return float(np.concatenate([grey(im)[one.labels == label] for im, one in zip(images, SOME, strict=True)]).mean())
 
     days = [one.colours for one in SOME]
     sky = mean_of(days, SKY)
@@ -88,12 +84,8 @@ def test_rain_takes_contrast_and_colour_and_the_road_mirrors() -> None:
         assert grey(wet).std() < grey(one.colours).std()
         assert np.ptp(wet, axis=-1).mean() < np.ptp(one.colours, axis=-1).mean()
     roads = [(one.labels == ROAD) for one in SOME]
-    rough = [
-        np.abs(np.diff(blurred_road(rain(one), road))).mean() for one, road in zip(SOME, roads, strict=True)
-    ]
-    dry = [
-        np.abs(np.diff(blurred_road(one.colours, road))).mean() for one, road in zip(SOME, roads, strict=True)
-    ]
+    rough = [np.abs(np.diff(blurred_road(rain(one), road))).mean() for one, road in zip(SOME, roads, strict=True)]
+    dry = [np.abs(np.diff(blurred_road(one.colours, road))).mean() for one, road in zip(SOME, roads, strict=True)]
     assert np.mean(rough) != np.mean(dry)
 
 
@@ -116,7 +108,5 @@ def test_blurring_keeps_means_and_is_the_box_mean_twice() -> None:
     padded = np.pad(image, 4, mode="edge")
     once = np.array([[padded[r + 2 : r + 7, c + 2 : c + 7].mean() for c in range(30)] for r in range(20)])
     inner = smooth.blurred(image, 2)[4:-4, 4:-4]
-    twice = np.array(
-        [[once[r - 2 : r + 3, c - 2 : c + 3].mean() for c in range(4, 26)] for r in range(4, 16)]
-    )
+    twice = np.array([[once[r - 2 : r + 3, c - 2 : c + 3].mean() for c in range(4, 26)] for r in range(4, 16)])
     assert np.allclose(inner, twice, rtol=0, atol=1e-12)
