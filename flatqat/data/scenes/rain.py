@@ -28,7 +28,7 @@ def _wet(scene: Scene, colours: Map, dice: Dice) -> Map:
     ground = (scene.labels == ROAD) | (scene.labels == SIDEWALK)
     mirror = np.clip(np.floor(2 * scene.horizon - np.arange(HEIGHT)).astype(int), 0, HEIGHT - 1)
     seen = blurred(colours, 1)[mirror]
-    water = np.clip(0.45 + 0.3 * blotches(dice, HEIGHT, WIDTH, 12), 0.1, 0.85) * dice.uniform(0.6, 1.0)
+    water = np.clip(0.45 + 0.3 * blotches(dice, HEIGHT, WIDTH, 12), 0.05, 0.7) * dice.uniform(0.5, 0.9)
     share = np.where(ground, water, 0.0)[..., None]
     wet: Map = colours * (1 - 0.35 * ground)[..., None] * (1 - share) + seen * share
     return wet
