@@ -8,8 +8,8 @@ from flatqat.data.scenes.dice import Dice
 from flatqat.data.scenes.paint import Colour, Paint, varied
 
 CONCRETES: tuple[Colour, ...] = ((0.7, 0.7, 0.69), (0.62, 0.63, 0.64), (0.74, 0.7, 0.6), (0.66, 0.66, 0.7))
-METALS: tuple[Colour, ...] = ((0.14, 0.32, 0.26), (0.5, 0.3, 0.14), (0.2, 0.22, 0.3), (0.85, 0.85, 0.82))
-BEHIND: tuple[Colour, ...] = ((0.26, 0.4, 0.26), (0.36, 0.38, 0.3), (0.3, 0.32, 0.28))
+METALS: tuple[Colour, ...] = ((0.1, 0.3, 0.26), (0.55, 0.33, 0.14), (0.14, 0.16, 0.24), (0.85, 0.85, 0.82))
+BEHIND: tuple[Colour, ...] = ((0.2, 0.46, 0.36), (0.26, 0.44, 0.34))
 HEDGES: tuple[Colour, ...] = ((0.17, 0.3, 0.14), (0.24, 0.36, 0.16), (0.2, 0.27, 0.15))
 
 

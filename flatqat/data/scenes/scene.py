@@ -128,6 +128,6 @@ def _chosen(
 
 
 def _mean(table: Map, samples: NDArray[np.int16]) -> Map:
-    first, second, third, fourth = (table[part] for part in samples)
+    first, second, third, fourth = (table.take(part, axis=0) for part in samples)
     mean: Map = (first + second + third + fourth) / len(samples)
     return mean

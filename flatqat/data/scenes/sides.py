@@ -9,7 +9,7 @@ from flatqat.data.scenes.paint import Paint, varied
 from flatqat.data.scenes.plants import LEAVES, bush, tree
 from flatqat.data.scenes.street import FAR, Street
 
-BARRIERS = (wall, wall, wall, fence, fence, fence, hedge)
+BARRIERS = (wall, wall, wall, fence, fence, fence, fence, hedge)
 
 
 def skyline(canvas: Canvas, dice: Dice) -> None:
@@ -29,7 +29,7 @@ def skyline(canvas: Canvas, dice: Dice) -> None:
 def line(canvas: Canvas, street: Street, side: int, light: float, dice: Dice) -> None:
     """One side (0 left, 1 right), from far to near. A crossing street leaves a gap."""
     x, sign = street.edge[side], (-1, 1)[side]
-    built, barred = dice.uniform(0.2, 0.85), dice.chance(0.65)
+    built, barred = dice.uniform(0.2, 0.85), dice.chance(0.75)
     setback = dice.uniform(2, 6) if barred else 0.0
     blocks, z = [], dice.uniform(1.3, 6)
     while z < FAR:

@@ -81,7 +81,7 @@ def _on_foot(street: Street, dice: Dice) -> list[Thing]:
     """People in ones and twos, and bicycles and motorcycles left on the sidewalk."""
     things: list[Thing] = []
     sidewalks = ((street.walk[0], street.road[0]), (street.road[1], street.walk[1]))
-    for _ in range(dice.integer(2, 6)):
+    for _ in range(dice.integer(3, 6)):
         low, high = dice.pick(sidewalks)
         z = dice.uniform(4.5, 14)
         for number in range(dice.pick((1, 1, 2, 3))):

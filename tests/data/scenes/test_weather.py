@@ -77,9 +77,9 @@ def test_nights_are_dark_noisy_and_lit_by_lamps() -> None:
     for one in SOME:
         dark, clear = grey(night(one)), grey(one.colours)
         unlit = (one.glow.sum(axis=-1) == 0) & (one.labels != IGNORED)
-        assert dark[unlit].mean() < 0.5 * clear[unlit].mean()
+        assert dark[unlit].mean() < 0.65 * clear[unlit].mean()
         bright = one.glow.sum(axis=-1) > 1
-        assert not bright.any() or dark[bright].mean() > 3 * dark[unlit].mean()
+        assert not bright.any() or dark[bright].mean() > 2 * dark[unlit].mean()
         if (one.labels == SKY).sum() > 50:
             assert dark[one.labels == SKY].std() > 0.005
 
@@ -108,7 +108,7 @@ def test_snow_whitens_the_ground_and_leaves_walls() -> None:
         return float(np.concatenate(both).mean())
 
     for flat in (SIDEWALK, TERRAIN):
-        assert brighter(flat) > brighter(BUILDING) + 0.1
+        assert brighter(flat) > brighter(BUILDING) + 0.05
     assert brighter(ROAD) > 0.05
 
 
