@@ -4,6 +4,10 @@
 test *args:
     python -m pytest {{args}}
 
+# Hours: a cell of each folder of results is computed anew.
+slow:
+    python -m pytest -m slow -s
+
 # Style, types, floors.
 lint:
     ruff check

@@ -10,6 +10,7 @@ from flatqat import registry
 from flatqat.errors import UsageError
 
 DEFAULT_SUITES, DEFAULT_METHODS, DEFAULT_BITS = ("digits-c",), ("fp", "qat", "anchor"), ("4",)
+DEFAULT_AGAINST = "qat"
 DEFAULT_WORKERS = min(8, os.cpu_count() or 1)
 
 bench = typer.Typer(
@@ -153,7 +154,7 @@ def bench_report(
     results: Results = Path("results"),
     suite: SuiteFilter = None,
     form: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="table, md, csv, json or latex.")
+        str, typer.Option("--format", metavar="NAME", help="table, md, csv, json, latex or study.")
     ] = "table",
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write to this file, not to the terminal.")
@@ -161,17 +162,24 @@ def bench_report(
     by: Annotated[
         str, typer.Option(metavar="NAME", help="Rows: method, shift, family, severity or class.")
     ] = "method",
+    against: Annotated[
+        str, typer.Option(metavar="METHOD", help="What a study compares every method with.")
+    ] = DEFAULT_AGAINST,
 ) -> None:
     """Tables out of what is stored; the same store gives the same bytes.
+
+    A study is a page in Markdown, with a picture beside it: who wins where against one method of the same
+    bits, and whether flat goes with OOD.
 
     \b
     Examples:
       flatqat bench report
       flatqat bench report --by family --format md --output table.md
+      flatqat bench report --format study --output study.md
     """
     from flatqat.bench.session import report
 
-    report(results, suite, form, by, output)
+    report(results, suite, form, by, output, against)
 
 
 def add_plugins(files: list[Path] | None) -> None:

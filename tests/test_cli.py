@@ -211,6 +211,23 @@ def test_report_numbers_are_those_stored(flatqat, stored):
     assert by_method["fp"]["extra_gap"] is None
 
 
+def test_a_study_to_a_file_has_its_picture_beside_it(flatqat, stored, tmp_path):
+    args = ("bench", "report", "--results", stored, "--format", "study")
+    done = flatqat(*args, "--output", tmp_path / "page.md")
+    assert done.code == 0
+    text = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert text.startswith("# Who wins under shift, and does flat go with it? toy v1")
+    assert "beside `qat`" in text
+    assert "](page.svg)" in text
+    assert b"<svg" in (tmp_path / "page.svg").read_bytes()
+    assert "beside `anchor`" in flatqat(*args, "--against", "anchor").out
+
+
+def test_a_study_against_what_is_not_there(flatqat, stored):
+    done = flatqat("bench", "report", "--results", stored, "--format", "study", "--against", "sam")
+    assert_one_line_error(done, r"expected the method 'sam' .*got fp fp, qat 4, anchor 4; .*--against")
+
+
 def test_report_to_a_file(flatqat, stored, tmp_path):
     done = flatqat("bench", "report", "--results", stored, "--format", "csv", "--output", tmp_path / "t.csv")
     assert (done.code, done.out) == (0, "")

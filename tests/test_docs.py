@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from flatqat.bench.report import load
+from flatqat.bench.store import Store
+from flatqat.bench.study_page import write_study
 from flatqat.testing import check_plugin
 
 ROOT = Path(__file__).parent.parent
@@ -79,6 +82,31 @@ def readme_commands() -> list[list[str]]:
 def test_the_table_of_the_readme_is_the_stored_one():
     done = subprocess.run([sys.executable, ROOT / "scripts" / "readme.py", "--check"], timeout=120)
     assert done.returncode == 0, "out of date: run python scripts/readme.py"
+
+
+STUDY = re.compile(r"^    flatqat bench report --format study --against (\S+) --results (\S+) ", re.MULTILINE)
+
+
+def studies() -> list[tuple[Path, str, Path]]:
+    """Every page of a study with its baseline and its results."""
+    found = []
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        if match := STUDY.search(page.read_text(encoding="utf-8")):
+            found.append((page, match[1], ROOT / match[2]))
+    return found
+
+
+def test_the_pages_of_studies_are_those_of_their_records(tmp_path):
+    """To the byte. The picture beside a page hangs on the version of matplotlib and has only to be there."""
+    if not studies():
+        pytest.skip("there is no page of a study")
+    for page, against, results in studies():
+        store = Store(results)
+        write_study(load(store, None), store, against, tmp_path / page.name)
+        name = page.relative_to(ROOT)
+        again = f"flatqat bench report --format study --results {results.relative_to(ROOT)} --output {name}"
+        assert page.read_bytes() == (tmp_path / page.name).read_bytes(), f"out of date: run {again}"
+        assert page.with_suffix(".svg").exists() == (tmp_path / page.name).with_suffix(".svg").exists()
 
 
 def test_ci_runs_the_readmes_test_command():

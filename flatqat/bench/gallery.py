@@ -18,7 +18,7 @@ from flatqat.bench.restore import restore
 from flatqat.bench.store import Store
 from flatqat.bench.tables import sections
 from flatqat.bench.terminal import terminal
-from flatqat.data.images import IGNORED
+from flatqat.data.label_maps import IGNORED
 from flatqat.errors import StoreError, UsageError, unknown
 from flatqat.models._base import Normalized
 from flatqat.quant._apply import rounded_once

@@ -8,6 +8,8 @@ from flatqat.bench.classes import by_class, check_classes
 from flatqat.bench.families import Family, by_domain, merged
 from flatqat.bench.paired import measure_of
 from flatqat.bench.store import Store
+from flatqat.bench.study import studied
+from flatqat.bench.study_page import study_page
 from flatqat.bench.tables import Section, View, by_method, by_shift, sections
 from flatqat.bench.terminal import plain_table
 from flatqat.errors import StoreError
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-Format = Literal["table", "md", "csv", "json", "latex"]
-FORMATS: tuple[Format, ...] = ("table", "md", "csv", "json", "latex")
+Format = Literal["table", "md", "csv", "json", "latex", "study"]
+FORMATS: tuple[Format, ...] = ("table", "md", "csv", "json", "latex", "study")
 
 RESIDUAL_TOLERANCE = 1e-3
 WIDE, NARROW_DROPS = 96, ["NLL", "ECE"]
@@ -34,8 +36,10 @@ CAPTIONS = {
 }
 
 
-def render(store: Store, suite: str | None, form: Format, view: View) -> str:
-    """The report as text. Raises StoreError when nothing is stored."""
+def render(store: Store, suite: str | None, form: Format, view: View, against: str = "") -> str:
+    """The report as text; a study compares with `against`. Raises StoreError when nothing is stored."""
+    if form == "study":
+        return study_page(studied(load(store, suite), store, against), store)
     found = _as_shown(load(store, suite), view)
     frames = [(section, frame(section, store, view)) for section in found]
     if form == "json":

@@ -10,6 +10,7 @@ from flatqat.bench.progress import progress_for, seconds
 from flatqat.bench.report import FORMATS, load, render, show
 from flatqat.bench.request import Request
 from flatqat.bench.store import Store, write_atomically
+from flatqat.bench.study_page import write_study
 from flatqat.bench.tables import VIEWS, sections
 from flatqat.bench.terminal import plain_table, terminal
 from flatqat.errors import unknown
@@ -70,7 +71,7 @@ def dry(plan: Plan) -> int:
     return 2 if wrong else 0
 
 
-def report(results: Path, suite: str | None, form: str, by: str, output: Path | None) -> None:
+def report(results: Path, suite: str | None, form: str, by: str, output: Path | None, against: str) -> None:
     """Print or write the report. Raises UsageError on an unknown format or view."""
     view = next((view for view in VIEWS if view == by), None)
     if view is None:
@@ -79,12 +80,14 @@ def report(results: Path, suite: str | None, form: str, by: str, output: Path | 
     if known is None:
         raise unknown("format", form, FORMATS)
     store, console = Store(results), terminal()
-    if output is not None:
+    if output is not None and known == "study":
+        write_study(load(store, suite), store, against, output)
+    elif output is not None:
         write_atomically(output, render(store, suite, "md" if known == "table" else known, view).encode())
     elif known == "table":
         show(load(store, suite), store, view, console)
     else:
-        console.file.write(render(store, suite, known, view))
+        console.file.write(render(store, suite, known, view, against))
 
 
 def check_figures(models: tuple[str, ...], request: Request) -> int:

@@ -10,11 +10,9 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
+from flatqat.data.label_maps import IGNORED
 from flatqat.data.stored import Pixels
 from flatqat.errors import DataError
-
-IGNORED = 255
-"""In a label map, a pixel without a label."""
 
 Fetch = Callable[[Tensor], Tensor]
 Transform = Callable[[Tensor, Tensor], Tensor]

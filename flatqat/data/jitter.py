@@ -17,14 +17,17 @@ from torch import Generator, Tensor
 GRAY = (0.2989, 0.587, 0.114)
 
 
-def color_jitter(x: Tensor, generator: Generator, *, strength: float) -> Tensor:
+def color_jitter(x: Tensor, generator: Generator, *, strength: float, hue: float | None = None) -> Tensor:
     """Images (B, 3, H, W) in [0, 1] to such images.
 
-    The first three factors are uniform on 1 - strength .. 1 + strength, that of hue on -strength .. strength,
-    all 24 orders equally likely. `generator` is of the CPU: it gives the same draws on every device.
+    The first three factors are uniform on 1 - strength .. 1 + strength, that of hue on -hue .. hue (without
+    it -strength .. strength), all 24 orders equally likely. `generator` is of the CPU: it gives the same
+    draws on every device.
     """
     factors = 1 + strength * (2 * torch.rand(len(x), 4, generator=generator) - 1)
     factors[:, 3] -= 1
+    if hue is not None:
+        factors[:, 3] *= hue / strength
     order = torch.rand(len(x), 4, generator=generator).argsort(1)
     return jittered(x, factors, order)
 

@@ -12,7 +12,7 @@ from PIL.Image import Image
 from flatqat.data.stored import Pixels
 from flatqat.errors import DataError
 
-IGNORED = 255
+IGNORED = 255  # a pixel without a label
 CITYSCAPES_CLASSES, CITYSCAPES_IDS = 19, 33
 ENOUGH = 4  # maps, so that a class that all streets have is missing for a reason
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+BLOCK = 32  # draws at once: one product of matrices for all of them
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
@@ -45,19 +47,33 @@ def paired_bootstrap(
     bootstrap", Ann. Appl. Stat. 1(2)). Errs to the wide side by the part of the variance that belongs to
     (seed, image) pairs, which is counted up to three times, and to the narrow side by the part of the
     seeds, whose variance is counted (S - 1)/S times: with three seeds read the interval as a lower bound
-    of the doubt about a fourth. Takes the memory of one extra row for each pool; the same `seed` gives the
+    of the doubt about a fourth. Takes the memory of 32 extra rows for each pool; the same `seed` gives the
     same draws.
     """
-    pools = _checked(contributions, draws, level)
-    seeds = len(pools[0])
+    return paired_bootstraps([contributions], draws=draws, level=level, seed=seed)[0]
+
+
+def paired_bootstraps(
+    statistics: Sequence[Sequence[NDArray[Any]]], *, draws: int = 2000, level: float = 0.95, seed: int = 0
+) -> list[Interval]:
+    """`paired_bootstrap` of several statistics of the same seeds and pools, from the same draws."""
+    checked = [_checked(contributions, draws, level) for contributions in statistics]
+    shapes = [[pool.shape for pool in pools] for pools in checked]
+    if any(shape != shapes[0] for shape in shapes):
+        raise ValueError(f"expected the same seeds and images in every statistic, got {shapes}")
+    seeds, sizes = shapes[0][0][0], [images for _, images in shapes[0]]
+    stacked = [np.concatenate(pools) for pools in zip(*checked, strict=True)]  # (statistics * seeds, images)
     rng = np.random.Generator(np.random.PCG64(seed))
-    resampled = np.empty(draws)
-    for draw in range(draws):
-        seed_share = times_drawn(rng, seeds) / seeds
-        resampled[draw] = sum(
-            seed_share @ (pool @ times_drawn(rng, pool.shape[1])) / pool.shape[1] for pool in pools
-        )
-    return _interval(pools, resampled, level)
+    resampled = np.zeros((draws, len(checked)))
+    for first in range(0, draws, BLOCK):
+        block = resampled[first : first + BLOCK]  # a view
+        drawn = [(times_drawn(rng, seeds), [times_drawn(rng, images) for images in sizes]) for _ in block]
+        shares = np.stack([counts for counts, _ in drawn]) / seeds
+        for place, (pool, images) in enumerate(zip(stacked, sizes, strict=True)):
+            weights = np.stack([counts[place] for _, counts in drawn]) / images
+            by_seed = (weights @ pool.T).reshape(len(block), len(checked), seeds)
+            block += np.einsum("dks,ds->dk", by_seed, shares)
+    return [_interval(pools, resampled[:, place], level) for place, pools in enumerate(checked)]
 
 
 def nested_bootstrap(

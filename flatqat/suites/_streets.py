@@ -21,8 +21,9 @@ ID = (
     "monchengladbach and ulm, 288, left out of training (public weights have seen them)"
 )
 SCORED = (
-    "scored whole at native resolution, no resize, no flip; 19 classes, pixels labelled 255 left out; mIoU "
-    "from the confusion matrix pooled over a shift, classes without a pixel in truth and prediction left out"
+    "scored at native resolution, no resize, no flip, whole or through a window that slides (see "
+    "preprocessing); 19 classes, pixels labelled 255 left out; mIoU from the confusion matrix pooled over a "
+    "shift, classes without a pixel in truth and prediction left out"
 )
 TRAINED = (
     "trained on 2,687 training images: scale 0.5 to 2, windows of 512x1024 in which no class fills more than "
@@ -132,8 +133,9 @@ def verify_id(root: Path | None) -> list[Finding]:
 
     train = part("train")
     if lacking := _untrainable(root):
+        what = f"Cityscapes train: no images with label maps ({lacking})"
         mend = "without them nothing is trained: methods that train are skipped"
-        train = [Finding(ok=False, partial=True, what=f"no training: {lacking}", mend=mend)]
+        train = [Finding(ok=False, partial=True, what=what, mend=mend)]
     return [*part("val"), *train]
 
 

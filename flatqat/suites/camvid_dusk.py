@@ -72,8 +72,8 @@ SUITE = Suite(
             flatness_images=32,
         ),
         "smoke": Budget(
-            pretrain_steps=150,
-            steps=50,
+            pretrain_steps=400,
+            steps=100,
             batch_size=4,
             pretrain_lr=0.05,
             lr=0.01,

@@ -2,11 +2,12 @@
 
 import itertools
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from flatqat.metrics.bootstrap import Interval, paired_bootstrap
+from flatqat.metrics.bootstrap import Interval, paired_bootstrap, paired_bootstraps
 
 
 def crossed(
@@ -106,6 +107,19 @@ def test_a_seed_fixes_the_draws() -> None:
     d = [crossed(np.random.default_rng(5), 3, 40)]
     assert paired_bootstrap(d, draws=100) == paired_bootstrap(d, draws=100)
     assert paired_bootstrap(d, draws=100, seed=1) != paired_bootstrap(d, draws=100)
+
+
+def test_several_statistics_at_once_are_those_one_by_one() -> None:
+    rng = np.random.default_rng(5)
+    several = [[rng.normal(size=(3, 40)), rng.normal(size=(3, 7))] for _ in range(4)]
+    for at_once, contributions in zip(paired_bootstraps(several, draws=50), several, strict=True):
+        alone = paired_bootstrap(contributions, draws=50)
+        assert asdict(at_once) == pytest.approx(asdict(alone), rel=1e-12)  # products in another order
+
+
+def test_several_statistics_need_the_same_seeds_and_images() -> None:
+    with pytest.raises(ValueError, match="same seeds and images"):
+        paired_bootstraps([[np.zeros((3, 4))], [np.zeros((3, 5))]])
 
 
 def test_a_wider_level_holds_the_narrower() -> None:

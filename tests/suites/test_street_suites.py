@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,17 @@ import torch
 from PIL import Image
 
 from flatqat import registry
+from flatqat.bench.plan import make_plan
+from flatqat.bench.progress import Progress
+from flatqat.bench.request import Request
+from flatqat.bench.run import run
+from flatqat.bench.store import Store
 from flatqat.data.streets import camvid
 from flatqat.data.streets.listed import image_id, listed
 from flatqat.data.streets.names import CITYSCAPES
 from flatqat.spec import Frame
 from flatqat.suite import Finding, Suite
+from flatqat.suites import _streets
 from flatqat.testing import suites as suite_checks
 
 from ..data import street_files  # noqa: TID252 (the same files in the layout of their originals)
@@ -78,6 +86,47 @@ def test_common_ground(name: str) -> None:
 
 def test_protocols_differ() -> None:
     assert len({load(name).protocol for name in SUITES}) == len(SUITES)
+
+
+def test_a_whole_run_on_acdc(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train, quantize, score every condition; each score is that of the stored matrices, pooled."""
+    size = (48, 64)
+    small = replace(
+        load("cityscapes-acdc"), view=partial(_streets.view, size), still=partial(_streets.still, size)
+    )
+    monkeypatch.setattr("flatqat.suites.cityscapes_acdc.SUITE", small)
+    request = Request(
+        suites=("cityscapes-acdc",), methods=("fp", "qat"), bits=("4",), models=("tiny-seg",),
+        budget="smoke", settings={"budget": {"pretrain_steps": "30", "steps": "2"}},
+        data_root=made, results=tmp_path, spaces=(),
+    )  # fmt: skip
+    records = run(make_plan(request), torch.device("cpu"), Progress())
+    assert [record.status for record in records] == ["done", "done"]
+    images = {"id": 4, "fog": 3, "night": 4, "rain": 3, "snow": 3, "reference": 13, "val": 4}
+    for record in records:
+        assert {shift: scores["miou"].n for shift, scores in record.scores.items()} == images
+        assert record.protocol["class_names"] == list(small.class_names)
+        assert "Cityscapes val: 4 of 500 images with label maps" in record.protocol["in_part"]
+        outcomes = Store(tmp_path).outcomes(record.cell)
+        for shift in small.shifts:
+            pooled = outcomes[f"{shift.name}:confusion"].sum(0, dtype=np.int64)
+            masks = shift.build(made).fetch(torch.arange(images[shift.name]))[:, 3]
+            truth = torch.bincount(masks[masks != 255].long(), minlength=19)
+            assert pooled.sum(1).tolist() == truth.tolist()
+            union = pooled.sum(0) + pooled.sum(1) - pooled.diagonal()
+            expected = 100 * np.mean(pooled.diagonal()[union > 0] / union[union > 0])
+            # the same few divisions in another order
+            assert record.scores[shift.name]["miou"].value == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["cityscapes-acdc", "bdd100k"])
+def test_the_contract_of_suites_holds(name: str, made: Path) -> None:
+    """With the made copy in place of the data root that the checks do not give."""
+    suite = load(name).on_disk(made)
+    shifts = tuple(replace(shift, build=lambda _, shift=shift: shift.build(made)) for shift in suite.shifts)
+    rooted = replace(suite, shifts=shifts, verify=lambda _: [Finding(ok=True, what="made")])
+    suite_checks.suite_data_is_consistent(rooted)
+    suite_checks.suite_members_are_those_of_its_targets(rooted)
 
 
 @pytest.mark.parametrize("name", OF_CITYSCAPES)

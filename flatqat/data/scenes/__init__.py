@@ -1,1 +1,1 @@
-"""Drawn street scenes with exact labels and depth, in clear weather and in fog, at night, in rain and snow."""
+"""Drawn street scenes with exact labels and depth, in clear weather, fog, night, rain and snow."""

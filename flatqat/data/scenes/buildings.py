@@ -44,9 +44,7 @@ def building(
     windows = _Windows(dice, light)
     front = canvas.front(z, [(x, 0), (outer, 0), (outer, height), (x, height)], wall.shaded(0.82))
     windows.front(canvas, front, z, wall, height)
-    facade = canvas.side(
-        x, [(z, 0), (z + length, 0), (z + length, height), (z, height)], wall.shaded(light)
-    )
+    facade = canvas.side(x, [(z, 0), (z + length, 0), (z + length, height), (z, height)], wall.shaded(light))
     windows.side(canvas, facade, x, z, wall, height)
     if dice.chance(0.35):
         fabric = wall.of(times(varied(dice, dice.pick(AWNINGS)), light))
@@ -54,7 +52,7 @@ def building(
 
 
 class _Windows:
-    """One house's grid of windows: pitch and share of glass in both directions, and which are lit at night."""
+    """One house's grid of windows: pitch and share of glass both ways, and which are lit at night."""
 
     def __init__(self, dice: Dice, light: float) -> None:
         self.pitch = dice.uniform(2.0, 4.2)

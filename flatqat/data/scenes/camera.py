@@ -1,4 +1,4 @@
-"""A pinhole camera above a flat street: metres to samples of the image, and the planes that scenes are made of.
+"""A pinhole camera above a flat street: metres to samples, and the planes that scenes are made of.
 
 With x to the right, y up from the ground and z ahead of the camera, a point falls on
 

@@ -76,7 +76,8 @@ class Canvas:
         right, top = self.camera.at(x + width / 2, y + height, z)
         rows = slice(_first(top, self.camera.height), _first(bottom, self.camera.height))
         columns = slice(_first(left, self.camera.width), _first(right, self.camera.width))
-        self.surfaces[rows, columns] = self._added(self.camera.front(z), paint)
+        if rows.start < rows.stop and columns.start < columns.stop:
+            self.surfaces[rows, columns] = self._added(self.camera.front(z), paint)
 
     def disc(self, z: float, x: float, y: float, across: float, up: float, paint: Paint) -> Region:
         """An ellipse that faces the camera, with its two radii in metres."""
@@ -99,8 +100,8 @@ class Canvas:
         u, v = self._middles(region)
         turn = sum(u0 * v1 - u1 * v0 for (u0, v0), (u1, v1) in pairwise([*corners, corners[0]]))
         around = corners if turn >= 0 else corners[::-1]
-        start = np.array(around)[:, :, None]
-        along = np.array([*around[1:], around[0]])[:, :, None] - start
+        start = np.array(around, np.int64)[:, :, None]
+        along = np.array([*around[1:], around[0]], np.int64)[:, :, None] - start
         down = along[:, 0] * (v - start[:, 1])
         across = along[:, 1] * (u - start[:, 0])
         (down[:, :, None] >= across[:, None]).all(axis=0, out=region.mask)
@@ -114,8 +115,8 @@ class Canvas:
         if region is NOWHERE:
             return region
         columns, rows = self._middles(region)
-        down, across = (rows - middle_v) * a, (columns - middle_u) * b
-        np.less_equal((down * down)[:, None] + across * across, (a * b) ** 2, out=region.mask)
+        below, beside = (rows - middle_v) * a, (columns - middle_u) * b
+        np.less_equal((below * below)[:, None] + beside * beside, (a * b) ** 2, out=region.mask)
         return self.cover(region, region.mask, plane, paint)
 
     def cover(self, region: Region, where: NDArray[np.bool_], plane: Plane, paint: Paint) -> Region:

@@ -1,4 +1,4 @@
-"""Random numbers from the raw words of PCG64, whose stream NumPy never changes, unlike that of `Generator`."""
+"""Random numbers from raw words of PCG64, whose stream NumPy never changes, unlike `Generator`'s."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -30,12 +30,14 @@ class Dice:
 
     def uniforms(self, *shape: int) -> NDArray[np.float64]:
         """Middles of 2^16 equal parts of [0, 1], four from each word."""
-        return (self._shorts(shape) + 0.5) * 2.0**-16
+        parts: NDArray[np.float64] = (self._shorts(shape).astype(np.float64) + 0.5) * 2.0**-16
+        return parts
 
     def normals(self, *shape: int) -> NDArray[np.float64]:
         """Mean 0, variance 1, nearly normal: sums of four uniform numbers, which end at 3.46."""
         total = self._shorts((*shape, 4)).sum(axis=-1, dtype=np.int64)
-        return (total - 2.0 * 65535) * (3.0**0.5 / 65536)
+        normal: NDArray[np.float64] = (total - 2.0 * 65535) * (3.0**0.5 / 65536)
+        return normal
 
     def _shorts(self, shape: tuple[int, ...]) -> NDArray[np.uint16]:
         size = int(np.prod(shape))

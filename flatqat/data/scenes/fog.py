@@ -12,7 +12,7 @@ from flatqat.data.scenes.dice import Dice
 from flatqat.data.scenes.scene import VERSION, Map, Scene
 
 FOG = 1
-VISIBILITIES = (50.0, 160.0)  # metres
+VISIBILITIES = (60.0, 200.0)  # metres
 AIRLIGHTS = (0.68, 0.84)
 
 

@@ -44,7 +44,9 @@ def traffic_light(canvas: Canvas, x: float, z: float, dice: Dice, *, facing: boo
         return
     on = dice.integer(0, 2)
     for number, colour in enumerate((GREEN, AMBER, RED)):
-        shown = housing.of(colour, glow=times(colour, 1.2)) if number == on else housing.of(times(colour, 0.22))
+        shown = (
+            housing.of(colour, glow=times(colour, 1.2)) if number == on else housing.of(times(colour, 0.22))
+        )
         canvas.disc(z, x, foot + 0.25 + 0.38 * number, 0.19, 0.19, shown)
 
 
@@ -64,7 +66,11 @@ def sign(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
         canvas.box(z, x, y - 0.24, 0.12, 0.48, plate)
     elif shape == 2:
         for size, paint in ((1.0, plate.of(varied(dice, RED))), (0.58, plate)):
-            corners = [(x - 0.5 * size, y - 0.35 * size), (x + 0.5 * size, y - 0.35 * size), (x, y + 0.5 * size)]
+            corners = [
+                (x - 0.5 * size, y - 0.35 * size),
+                (x + 0.5 * size, y - 0.35 * size),
+                (x, y + 0.5 * size),
+            ]
             canvas.front(z, corners, paint)
     elif shape == 3:
         canvas.box(z, x, foot, 0.78, 0.78, plate.of(varied(dice, BLUE)))

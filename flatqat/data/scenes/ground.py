@@ -1,5 +1,7 @@
 """Road with its markings, sidewalks, open ground, and the street that crosses."""
 
+from itertools import pairwise
+
 from flatqat.data.scenes.canvas import Canvas
 from flatqat.data.scenes.classes import ROAD, SIDEWALK, TERRAIN
 from flatqat.data.scenes.dice import Dice
@@ -7,13 +9,18 @@ from flatqat.data.scenes.paint import Colour, Paint, varied
 from flatqat.data.scenes.street import CURB, FAR, LANE, NEAR, TRACK, Street
 
 HORIZON = 2000.0  # metres
-ASPHALTS: tuple[Colour, ...] = ((0.33, 0.33, 0.35), (0.4, 0.39, 0.39), (0.28, 0.29, 0.32), (0.42, 0.42, 0.45))
+ASPHALTS: tuple[Colour, ...] = (
+    (0.31, 0.31, 0.34),
+    (0.36, 0.36, 0.38),
+    (0.27, 0.28, 0.31),
+    (0.38, 0.38, 0.42),
+)
 PAVINGS: tuple[Colour, ...] = (
-    (0.56, 0.54, 0.52),
-    (0.6, 0.52, 0.47),
-    (0.5, 0.51, 0.53),
-    (0.62, 0.6, 0.55),
-    (0.55, 0.46, 0.43),
+    (0.64, 0.57, 0.5),
+    (0.68, 0.54, 0.47),
+    (0.62, 0.59, 0.52),
+    (0.7, 0.65, 0.56),
+    (0.6, 0.46, 0.4),
 )
 GRASSES: tuple[Colour, ...] = ((0.38, 0.47, 0.2), (0.46, 0.48, 0.25), (0.5, 0.44, 0.29), (0.33, 0.45, 0.2))
 WHITE: Colour = (0.86, 0.86, 0.84)
@@ -65,7 +72,7 @@ def _patches(canvas: Canvas, street: Street, road: Paint, dice: Dice) -> None:
 def _markings(canvas: Canvas, street: Street, white: Paint) -> None:
     """Dashes between lanes of one direction, a line between directions, rails on the track."""
     drives = sorted((lane for lane in street.lanes if lane.kind == "drive"), key=lambda lane: lane.x)
-    for first, second in zip(drives, drives[1:], strict=False):
+    for first, second in pairwise(drives):
         x = (first.x + second.x) / 2
         if first.away == second.away:
             for start in range(3, 60, 6):
@@ -81,9 +88,7 @@ def _markings(canvas: Canvas, street: Street, white: Paint) -> None:
             _strip(canvas, inner - 0.05, inner + 0.05, white.shaded(0.9), far=60)
 
 
-def _cross(
-    canvas: Canvas, street: Street, depths: tuple[float, float], road: Paint, paving: Paint
-) -> None:
+def _cross(canvas: Canvas, street: Street, depths: tuple[float, float], road: Paint, paving: Paint) -> None:
     """The crossing street between its own sidewalks, with a zebra before it."""
     start, end = depths
     wide = 60.0
@@ -105,5 +110,5 @@ def _shadow(canvas: Canvas, street: Street, road: Paint, paving: Paint, dice: Di
     outer = street.walk[0] if left else street.walk[1]
     inner = edge + depth if left else edge - depth
     end = street.crossing[0] - 2.5 if street.crossing else FAR
-    _strip(canvas, *sorted((edge, inner)), road.shaded(0.72), far=end)
-    _strip(canvas, *sorted((edge, outer)), paving.shaded(0.7), far=end)
+    _strip(canvas, min(edge, inner), max(edge, inner), road.shaded(0.72), far=end)
+    _strip(canvas, min(edge, outer), max(edge, outer), paving.shaded(0.7), far=end)

@@ -61,7 +61,7 @@ def load(part: Part, weather: str = "clear") -> "ImageData":
 
 @lru_cache(maxsize=1024)
 def pixels(number: int) -> dict[str, Pixels]:
-    """A scene as uint8 (4, HEIGHT, WIDTH), colours and label map: in all weathers where it is a test scene."""
+    """A scene as uint8 (4, HEIGHT, WIDTH), colours and label map: a test scene in all weathers."""
     drawn = scene(number)
     shown = WEATHERS if number in PARTS["test"] else ("clear",)
     return {weather: rounded(WEATHERS[weather](drawn), drawn.labels) for weather in shown}

@@ -35,7 +35,12 @@ def person(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
     hip = 0.5 * tall
     for sign in (-1, 1):
         foot = x + sign * stride
-        corners = [(foot - 0.08, 0), (foot + 0.1, 0), (x + sign * 0.06 + 0.1, hip), (x + sign * 0.06 - 0.1, hip)]
+        corners = [
+            (foot - 0.08, 0),
+            (foot + 0.1, 0),
+            (x + sign * 0.06 + 0.1, hip),
+            (x + sign * 0.06 - 0.1, hip),
+        ]
         canvas.front(z, corners, legs if sign < 0 else legs.shaded(0.8))
     _upper(canvas, x, z, hip - 0.05, tall, coat, coat.of(varied(dice, dice.pick(HAIRS))), dice)
 
@@ -62,13 +67,15 @@ def bicycle(canvas: Canvas, x: float, z: float, across: bool, dice: Dice) -> Non
     canvas.box(z, x - 0.17, 0.92, 0.3, 0.08, tyre)
 
 
-def motorcycle(
-    canvas: Canvas, x: float, z: float, across: bool, dice: Dice, away: bool = True
-) -> None:
+def motorcycle(canvas: Canvas, x: float, z: float, across: bool, dice: Dice, away: bool = True) -> None:
     body = Paint(colour=varied(dice, dice.pick(FAIRINGS)), label=MOTORCYCLE, grain=0.02)
     tyre = body.of(TYRE)
     if not across:
-        lit = body.of((0.7, 0.1, 0.08), (0.8, 0.1, 0.08)) if away else body.of((0.9, 0.9, 0.8), times(LAMP, 1.5))
+        lit = (
+            body.of((0.7, 0.1, 0.08), (0.8, 0.1, 0.08))
+            if away
+            else body.of((0.9, 0.9, 0.8), times(LAMP, 1.5))
+        )
         canvas.box(z, x, 0, 0.28, 0.65, tyre)
         canvas.front(z, [(x - 0.36, 0.35), (x + 0.36, 0.35), (x + 0.28, 1.05), (x - 0.28, 1.05)], body)
         canvas.box(z, x, 1.0, 0.8, 0.1, tyre)
@@ -78,13 +85,13 @@ def motorcycle(
         canvas.disc(z, x + at, 0.32, 0.34, 0.34, tyre)
         canvas.disc(z, x + at, 0.32, 0.16, 0.16, tyre.of((0.45, 0.45, 0.46)))
     canvas.front(z, [(x - 0.8, 0.6), (x - 0.75, 0.85), (x - 0.05, 0.8), (x + 0.05, 0.5)], tyre.shaded(1.6))
-    canvas.front(z, [(x - 0.4, 0.25), (x - 0.4, 0.75), (x + 0.3, 1.0), (x + 0.6, 0.85), (x + 0.4, 0.25)], body)
+    canvas.front(
+        z, [(x - 0.4, 0.25), (x - 0.4, 0.75), (x + 0.3, 1.0), (x + 0.6, 0.85), (x + 0.4, 0.25)], body
+    )
     canvas.front(z, [(x + 0.4, 1.1), (x + 0.52, 1.1), (x + 0.76, 0.35), (x + 0.64, 0.35)], tyre.shaded(3))
 
 
-def rider(
-    canvas: Canvas, x: float, z: float, motor: bool, across: bool, away: bool, dice: Dice
-) -> None:
+def rider(canvas: Canvas, x: float, z: float, motor: bool, across: bool, away: bool, dice: Dice) -> None:
     """Somebody on a bicycle or, with a helmet, on a motorcycle."""
     (motorcycle(canvas, x, z, across, dice, away) if motor else bicycle(canvas, x, z, across, dice))
     seat = 0.82 if motor else 0.92
@@ -97,7 +104,12 @@ def rider(
         for sign in (-1, 1):
             canvas.front(
                 z,
-                [(x + sign * 0.06, seat), (x + sign * 0.2, seat), (x + sign * 0.24, 0.32), (x + sign * 0.1, 0.3)],
+                [
+                    (x + sign * 0.06, seat),
+                    (x + sign * 0.2, seat),
+                    (x + sign * 0.24, 0.32),
+                    (x + sign * 0.1, 0.3),
+                ],
                 legs,
             )
     bare = not motor and dice.chance(0.5)
@@ -115,7 +127,9 @@ def _upper(
     for sign in (-1, 1):
         corners = [(x + sign * (broad - 0.04), neck), (x + sign * (broad + 0.09), neck - 0.1)]
         canvas.front(z, [*corners, (x + sign * (broad + 0.1), hip), (x + sign * (broad - 0.02), hip)], sleeve)
-    canvas.front(z, [(x - 0.19, hip), (x + 0.19, hip), (x + broad, neck - 0.04), (x - broad, neck - 0.04)], coat)
+    canvas.front(
+        z, [(x - 0.19, hip), (x + 0.19, hip), (x + broad, neck - 0.04), (x - broad, neck - 0.04)], coat
+    )
     canvas.box(z, x, neck - 0.06, 0.16, 0.12, coat.of(dice.pick(SKINS)))
     canvas.disc(z, x, top - 0.13, 0.12, 0.14, coat.of(varied(dice, dice.pick(SKINS), 0.1)))
     canvas.disc(z, x, top - 0.07, 0.13, 0.1, head)

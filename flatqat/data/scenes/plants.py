@@ -12,6 +12,7 @@ LEAVES: tuple[Colour, ...] = (
     (0.36, 0.4, 0.17),
     (0.42, 0.34, 0.15),
 )
+DETAILED = 30.0  # metres up to which crowns have all their discs
 BARK: Colour = (0.28, 0.22, 0.17)
 
 
@@ -23,7 +24,7 @@ def tree(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
     canvas.box(z, x, 0, width, height * 0.5, trunk)
     spread = height * dice.uniform(0.22, 0.34)
     for layer in range(3):
-        for _ in range(4 - layer):
+        for _ in range(4 - layer if z < DETAILED else 1 + (layer == 0)):
             y = height * (0.5 + 0.16 * layer) + dice.uniform(-0.3, 0.5)
             away = dice.uniform(-0.75, 0.75) * spread * (1 - 0.2 * layer)
             radius = spread * dice.uniform(0.42, 0.62)

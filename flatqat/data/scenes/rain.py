@@ -14,11 +14,11 @@ GREY = np.array([0.299, 0.587, 0.114])
 
 def rain(scene: Scene) -> Map:
     dice = Dice(VERSION, scene.number, RAIN)
-    colours = scene.colours + 0.45 * ((scene.colours @ GREY)[..., None] - scene.colours)
+    colours = scene.colours + 0.3 * ((scene.colours @ GREY)[..., None] - scene.colours)
     colours = colours * dice.uniform(0.65, 0.85)
     colours = _wet(scene, colours, dice)
-    tone = dice.uniform(0.55, 0.72) * np.array([0.97, 1.0, 1.05])
-    colours = veiled(colours, scene.depth, 3 / dice.uniform(90, 250), tone)
+    tone = dice.uniform(0.55, 0.72) * np.array([0.98, 1.0, 1.03])
+    colours = veiled(colours, scene.depth, 3 / dice.uniform(120, 300), tone)
     colours = _streaks(colours, dice)
     return _drops(colours, dice)
 
@@ -28,8 +28,8 @@ def _wet(scene: Scene, colours: Map, dice: Dice) -> Map:
     ground = (scene.labels == ROAD) | (scene.labels == SIDEWALK)
     mirror = np.clip(np.floor(2 * scene.horizon - np.arange(HEIGHT)).astype(int), 0, HEIGHT - 1)
     seen = blurred(colours, 1)[mirror]
-    water = np.clip(0.45 + 0.3 * blotches(dice, HEIGHT, WIDTH, 12), 0.1, 0.85) * dice.uniform(0.6, 1.0)
-    share = np.where(ground, water, 0.0)[..., None]
+    water = np.clip(0.45 + 0.3 * blotches(dice, HEIGHT, WIDTH, 12), 0.05, 0.7) * dice.uniform(0.5, 0.9)
+    share = (water * np.where(scene.labels == ROAD, 1.0, 0.5 * ground))[..., None]
     wet: Map = colours * (1 - 0.35 * ground)[..., None] * (1 - share) + seen * share
     return wet
 

@@ -29,7 +29,7 @@ def skyline(canvas: Canvas, dice: Dice) -> None:
 def line(canvas: Canvas, street: Street, side: int, light: float, dice: Dice) -> None:
     """One side (0 left, 1 right), from far to near. A crossing street leaves a gap."""
     x, sign = street.edge[side], (-1, 1)[side]
-    built, barred = dice.uniform(0.2, 0.85), dice.chance(0.55)
+    built, barred = dice.uniform(0.2, 0.85), dice.chance(0.65)
     setback = dice.uniform(2, 6) if barred else 0.0
     blocks, z = [], dice.uniform(1.3, 6)
     while z < FAR:
@@ -51,9 +51,7 @@ def line(canvas: Canvas, street: Street, side: int, light: float, dice: Dice) ->
             dice.pick(BARRIERS)(canvas, x, z, length, light, dice)
 
 
-def _garden(
-    canvas: Canvas, x: float, sign: int, z: float, length: float, light: float, dice: Dice
-) -> None:
+def _garden(canvas: Canvas, x: float, sign: int, z: float, length: float, light: float, dice: Dice) -> None:
     """Trees, perhaps a house behind, a barrier in front or none."""
     if dice.chance(0.3):
         building(canvas, x + 9.0 * sign, z + 1, length, dice.uniform(4, 10), light * 0.95, dice)

@@ -22,7 +22,9 @@ def gradient(
     low, high = (np.array(colour) for colour in dice.pick(PALETTES))
     rise = np.clip((horizon - np.arange(height)[:, None] - 0.5) / horizon, 0, 1)
     cover = dice.uniform(-1.5, 1.0)
-    clouds = np.clip((blotches(dice, height, width, 24) + 0.5 * blotches(dice, height, width, 8) + cover) * 0.6, 0, 1)
+    clouds = np.clip(
+        (blotches(dice, height, width, 24) + 0.5 * blotches(dice, height, width, 8) + cover) * 0.6, 0, 1
+    )
     sky = low + (high - low) * rise[..., None]
     sky = sky + (0.95 - sky) * (clouds * (0.3 + 0.7 * rise))[..., None] * 0.8
     return sky, low

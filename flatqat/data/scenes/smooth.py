@@ -34,4 +34,5 @@ def _between(field: Map, size: int, pitch: int) -> Map:
     at = np.arange(size) / pitch
     low = at.astype(int)
     share = (at - low)[:, None]
-    return field[low] * (1 - share) + field[low + 1] * share
+    mixed: Map = field[low] * (1 - share) + field[low + 1] * share
+    return mixed

@@ -44,7 +44,7 @@ def plan(dice: Dice) -> Street:
         lanes.append(Lane(right + PARKING / 2, "park", True))
         right += PARKING
     left = own - LANE / 2
-    if dice.chance(0.35):
+    if dice.chance(0.3):
         lanes.append(Lane(left - TRACK / 2, "track", dice.chance(0.5)))
         left -= TRACK
     for _ in range(dice.pick((1, 1, 1, 2))):

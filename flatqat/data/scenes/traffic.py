@@ -17,7 +17,7 @@ Shares = dict[str, tuple[float, float]]
 
 VEHICLES = {"car": car, "truck": truck, "bus": bus}
 PARKED: Shares = {"car": (0.62, 5.6), "truck": (0.06, 10.8)}
-DRIVEN: Shares = {"car": (0.34, 6), "truck": (0.13, 11), "bus": (0.13, 13), "rider": (0.4, 2)}
+DRIVEN: Shares = {"car": (0.4, 7), "truck": (0.1, 12), "bus": (0.1, 14), "rider": (0.35, 3)}
 
 Thing = tuple[float, Callable[[Canvas], object]]
 """Depth in metres, and what draws it."""
@@ -50,7 +50,7 @@ def _on_lane(lane: Lane, street: Street, dice: Dice) -> list[Thing]:
         elif kind:
             x = lane.x + dice.uniform(-0.2, 0.2)
             things.append((z, partial(VEHICLES[kind], x=x, z=z, away=lane.away, dice=dice)))
-        z += room + (dice.uniform(0, 1.5) if parked else dice.uniform(2, 18))
+        z += room + (dice.uniform(0, 1.5) if parked else dice.uniform(3, 20))
     return things
 
 

@@ -21,9 +21,9 @@ BODIES: tuple[Colour, ...] = (
     (0.66, 0.56, 0.42),
     (0.75, 0.55, 0.1),
 )
-CARGO: tuple[Colour, ...] = ((0.86, 0.86, 0.84), (0.3, 0.42, 0.6), (0.7, 0.68, 0.6), (0.55, 0.2, 0.16), (0.3, 0.45, 0.3))
-BUSES: tuple[Colour, ...] = ((0.85, 0.68, 0.12), (0.72, 0.14, 0.13), (0.88, 0.87, 0.83), (0.2, 0.5, 0.55))
-TRAMS: tuple[Colour, ...] = ((0.8, 0.8, 0.76), (0.3, 0.55, 0.3), (0.85, 0.5, 0.15), (0.25, 0.35, 0.62))
+CARGO: tuple[Colour, ...] = ((0.86, 0.86, 0.84), (0.7, 0.72, 0.75), (0.72, 0.68, 0.58), (0.35, 0.45, 0.62))
+BUSES: tuple[Colour, ...] = ((0.88, 0.7, 0.1), (0.85, 0.75, 0.25), (0.78, 0.15, 0.13))
+TRAMS: tuple[Colour, ...] = ((0.86, 0.86, 0.8), (0.8, 0.84, 0.86), (0.85, 0.8, 0.65))
 GLASS: Colour = (0.13, 0.16, 0.2)
 TYRE: Colour = (0.07, 0.07, 0.08)
 TAIL: Colour = (0.7, 0.07, 0.06)
@@ -54,7 +54,9 @@ class Hull:
         if self.flank is not None:
             for share in shares:
                 self.canvas.wheel(self.flank, self.z + share * self.length, radius, paint)
-                self.canvas.wheel(self.flank, self.z + share * self.length, radius * 0.5, paint.of((0.4, 0.4, 0.42)))
+                self.canvas.wheel(
+                    self.flank, self.z + share * self.length, radius * 0.5, paint.of((0.4, 0.4, 0.42))
+                )
 
     def face(self, left: float, foot: float, right: float, top: float, paint: Paint) -> None:
         """A rectangle of the face; left and right are shares of the width."""
@@ -83,7 +85,8 @@ def car(canvas: Canvas, x: float, z: float, away: bool, dice: Dice) -> float:
     hull.outline([(0, 0.3), (1, 0.3), (1, belt * 0.9), (0.97, belt), (0.03, belt), (0, belt * 0.9)], flank)
     hull.outline([(back, belt), (back + 0.1, roof), (1 - front - 0.12, roof), (1 - front, belt)], flank)
     hull.outline(
-        [(back + 0.06, belt), (back + 0.13, roof - 0.12), (0.84 - front, roof - 0.12), (0.93 - front, belt)], glass
+        [(back + 0.06, belt), (back + 0.13, roof - 0.12), (0.84 - front, roof - 0.12), (0.93 - front, belt)],
+        glass,
     )
     hull.panel(0.47, belt, 0.5, roof - 0.1, flank)
     hull.wheels((0.19, 0.8), 0.33, dark)
@@ -96,7 +99,9 @@ def car(canvas: Canvas, x: float, z: float, away: bool, dice: Dice) -> float:
     canvas.front(z + deep, cabin, body)
     pane = [(low + 0.16, belt + 0.04), (high - 0.16, belt + 0.04), (high - inset - 0.06, roof - 0.13)]
     canvas.front(z + deep, [*pane, (low + inset + 0.06, roof - 0.13)], glass)
-    canvas.front(z + deep, [(low + inset, roof - 0.08), (high - inset, roof - 0.08), cabin[2], cabin[3]], white)
+    canvas.front(
+        z + deep, [(low + inset, roof - 0.08), (high - inset, roof - 0.08), cabin[2], cabin[3]], white
+    )
     hull.face(0, 0.28, 1, belt, body)
     hull.face(0.02, belt - 0.08, 0.98, belt + 0.02, white)
     hull.face(0.02, 0.22, 0.98, 0.42, body.shaded(0.45))
@@ -161,7 +166,7 @@ def tram(canvas: Canvas, x: float, z: float, away: bool, dice: Dice) -> float:
     length, top = dice.uniform(18, 30), dice.uniform(3.2, 3.5)
     hull = Hull(canvas, x, z, 2.4, length)
     upper = Paint(colour=varied(dice, dice.pick(TRAMS), 0.1), label=TRAIN, grain=0.012)
-    lower = upper.of(varied(dice, dice.pick(((0.7, 0.12, 0.12), (0.2, 0.25, 0.32), (0.85, 0.8, 0.3))), 0.1))
+    lower = upper.of(varied(dice, dice.pick(((0.15, 0.5, 0.3), (0.1, 0.35, 0.6), (0.2, 0.55, 0.6))), 0.1))
     glass = upper.of(varied(dice, GLASS, 0.3), glow=times(LAMP, 0.45))
     hull.panel(0, 0.15, 1, 1.15, lower.shaded(0.85))
     hull.panel(0, 1.15, 1, top, upper.shaded(0.85))

@@ -1,24 +1,28 @@
-"""Scenes: the same pixels everywhere, all classes, depth that fits the geometry, labels that fit the depth."""
-
-import hashlib
+"""Scenes: the same pixels everywhere, all classes, depth that fits geometry and labels."""
 
 import numpy as np
 import pytest
 
 from flatqat.data.scenes.classes import IGNORED, ROAD, SKY, TERRAIN
-from flatqat.data.scenes.load import PARTS, pixels
+from flatqat.data.scenes.load import PARTS
+from flatqat.data.scenes.pinned import PINNED, check, digest
 from flatqat.data.scenes.scene import HEIGHT, WIDTH, scene
+from flatqat.errors import DataError
 
 SOME = [scene(number) for number in range(40)]
-
-PINNED = {}
 
 
 @pytest.mark.parametrize("number", PINNED)
 def test_pixels_stay_as_they_are(number: int) -> None:
     """Others would be another version of the suite."""
-    got = {weather: hashlib.sha256(shown.tobytes()).hexdigest()[:12] for weather, shown in pixels(number).items()}
-    assert got == PINNED[number]
+    assert digest(number) == PINNED[number]
+
+
+def test_other_pixels_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check().startswith("560 street scenes")
+    monkeypatch.setitem(PINNED, 1000, "0" * 12)
+    with pytest.raises(DataError, match="scene 1000: expected pixels that hash to 000000000000"):
+        check()
 
 
 def test_a_scene_depends_on_its_number_alone() -> None:

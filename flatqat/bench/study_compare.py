@@ -1,0 +1,147 @@
+"""Methods against a baseline: differences in accuracy over seeds and images, their intervals and p-values."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flatqat.bench.paired import is_nested, ood_shifts
+from flatqat.bench.store import Arrays
+from flatqat.metrics.blocks import Contrast, contrasts
+from flatqat.metrics.bootstrap import Interval, nested_bootstrap, paired_bootstraps
+from flatqat.metrics.gaps import contributions
+from flatqat.metrics.statistics import holm
+from flatqat.spec import Record
+
+ID, OOD, GAP = "ID", "OOD", "gap"
+MAIN = (ID, OOD, GAP)
+Weights = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runs:
+    """The runs of one method at one bit-width, by seed, and which of their images were right."""
+
+    method: str
+    records: Mapping[int, Record]
+    right: Mapping[int, Arrays]
+
+    def value(self, seed: int, weights: Weights) -> float:
+        """sum_k weights[k] accuracy_k of one run, in points."""
+        right = self.right[seed]
+        points = 100 * math.fsum(weight * right[shift].mean() for shift, weight in weights.items())
+        return round(points, 9)  # or equal accuracies would differ by rounding, and have different ranks
+
+    def mean(self, weights: Weights) -> float:
+        return float(np.mean([self.value(seed, weights) for seed in self.records]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A method less the baseline in one quantity, over the seeds that both have.
+
+    `p` is Holm's over all comparisons of its table; none for a method that lacks a seed of the baseline's,
+    and for the reference, whose runs may scatter otherwise.
+    """
+
+    method: str
+    what: str
+    interval: Interval
+    contrast: Contrast | None
+    p: float | None
+
+    def is_sure(self, level: float = 0.05) -> bool:
+        return self.p is not None and self.p < level
+
+
+def quantities(record: Record) -> dict[str, Weights]:
+    """ID, OOD, their gap, and the mean of every family, each as weights of the accuracies of the shifts."""
+    shifts = ood_shifts(record)
+    families: dict[str, list[str]] = {}
+    for shift in shifts:
+        families.setdefault(record.protocol["shifts"][shift]["family"], []).append(shift)
+    share = {shift: 1 / len(shifts) for shift in shifts}
+    return {
+        ID: {"id": 1.0},
+        OOD: share,
+        GAP: {"id": 1.0} | {shift: -weight for shift, weight in share.items()},
+        **{name: dict.fromkeys(members, 1 / len(members)) for name, members in families.items()},
+    }
+
+
+def comparisons(
+    methods: list[Runs], weights: Mapping[str, Weights], intervals: Mapping[tuple[str, str], Interval]
+) -> list[Comparison]:
+    """Those of the quantities in `weights`, with Holm's correction over all of them together."""
+    baseline = methods[0]
+    whole = [runs for runs in methods if runs.records.keys() >= baseline.records.keys()]
+    tested = {
+        (method, what): contrast
+        for what, weight in weights.items()
+        for method, contrast in _contrasts(whole, weight).items()
+    }
+    adjusted = dict(zip(tested, holm([contrast.p for contrast in tested.values()]), strict=True))
+    return [
+        Comparison(
+            method=method,
+            what=what,
+            interval=interval,
+            contrast=tested.get((method, what)),
+            p=adjusted.get((method, what)),
+        )
+        for (method, what), interval in intervals.items()
+        if what in weights
+    ]
+
+
+def intervals_of(
+    baseline: Runs, others: Sequence[Runs], weights: Mapping[str, Weights]
+) -> dict[tuple[str, str], Interval]:
+    """Of each of `others` less the baseline in each quantity; none without a seed that both have."""
+    groups: dict[object, dict[tuple[str, str], list[NDArray[Any]]]] = {}
+    for runs in others:
+        for what, weight in weights.items():
+            if matrices := _matrices(runs, baseline, weight):
+                alike = tuple(matrix.shape for matrix in matrices)  # these share their draws
+                groups.setdefault(alike, {})[runs.method, what] = matrices
+    nested = is_nested(next(iter(baseline.records.values())))
+    found: dict[tuple[str, str], Interval] = {}
+    for group in groups.values():
+        statistics = list(group.values())
+        several = [nested_bootstrap(s) for s in statistics] if nested else paired_bootstraps(statistics)
+        found |= dict(zip(group, several, strict=True))
+    return found
+
+
+def _contrasts(whole: list[Runs], weights: Weights) -> dict[str, Contrast]:
+    """By method, of those that have all seeds of the first."""
+    seeds = list(whole[0].records)
+    if len(whole) < 2:
+        return {}
+    table = np.array([[runs.value(seed, weights) for seed in seeds] for runs in whole])
+    variances = [_image_variance(_matrices(runs, whole[0], weights), runs) for runs in whole]
+    tested = contrasts(table, 0, variances)
+    return {runs.method: contrast for runs, contrast in zip(whole[1:], tested[1:], strict=True)}
+
+
+def _image_variance(matrices: list[NDArray[np.float64]], runs: Runs) -> float:
+    """Of the mean over seeds, images being what is sampled, pool by pool; where every seed has images of its
+    own these are part of the scatter of the seeds, and nothing comes on top."""
+    if len(runs.records) > 1 and is_nested(next(iter(runs.records.values()))):
+        return 0.0
+    return math.fsum(float(m.mean(axis=0).var(ddof=1)) / m.shape[1] for m in matrices)
+
+
+def _matrices(runs: Runs, baseline: Runs, weights: Weights) -> list[NDArray[Any]]:
+    """The contributions of a difference over the seeds that both have; empty where there are none."""
+    seeds = [seed for seed in baseline.records if seed in runs.records]
+    if not seeds:
+        return []
+    first = baseline.records[seeds[0]]
+    pools = {shift: str(first.protocol["shifts"][shift]["pool"]) for shift in weights}
+    return contributions(
+        [runs.right[seed] for seed in seeds], [baseline.right[seed] for seed in seeds], pools, weights
+    )

@@ -1,0 +1,132 @@
+"""The tables of a study's page, each as lines of Markdown with its caption."""
+
+from collections.abc import Sequence
+
+from flatqat.bench.study import Study
+from flatqat.bench.study_compare import GAP, ID, OOD, Comparison, Runs
+from flatqat.bench.study_flat import BESIDE, MEASURES, QUESTIONS, Association, mean_of, spaces, value_of
+from flatqat.bench.study_says import difference
+
+CAPTION = (
+    "Δ: points of top-1 above `{baseline}` with the 95% interval of a paired bootstrap over {sampled}. "
+    "Bold: p below 0.05 after Holm's correction over the {count} comparisons of this table. p: two-sided "
+    "t, the scatter over seeds taken from all methods together, that over images on top. The reference is "
+    "shown, not tested."
+)
+RHO_CAPTION = (
+    "Spearman's ρ ± its standard error. Of all measures more is sharper: flatter is better where ρ with "
+    "OOD is negative and ρ with the gap positive. Bold: p below 0.05, from permutations of whole methods, "
+    "with Holm's correction over the {count} measures of a column. The standard error is a jackknife over "
+    "methods and one over seeds, variances added: runs of one method or of one seed are not independent, "
+    "so the sample is as large as the number of methods. *within seeds*: ranks among the runs of one "
+    "seed. *at equal ID*: partial, the ranks of ID top-1 regressed out of both; its p is approximate, and "
+    "by chance below 0.05 up to twice as often as it should be."
+)
+FLAT_CAPTION = (
+    r"Means over seeds. λmax: top Hessian eigenvalue (\*: one or more did not converge). sharp: mean rise "
+    "of the loss when every filter moves by so much of its norm. SAM, ASAM: rise along one step of each. "
+    "loss: on the images flatness is measured on. norm: of all weights, since λmax depends on their "
+    "scale. [measures.md](measures.md) defines them."
+)
+
+
+def main_table(study: Study) -> list[str]:
+    """ID, OOD and gap of every method, and how far each is from the baseline."""
+    head = ["method", "seeds", "ID", "Δ ID", "OOD", "Δ OOD", "p", "gap", "Δ gap", "p"]
+    rows = []
+    for runs in study.shown:
+        ood, gap = study.find(runs.method, OOD), study.find(runs.method, GAP)
+        levels = {what: f"{runs.mean(study.quantities[what]):.2f}" for what in (ID, OOD, GAP)}
+        rows.append(
+            [
+                f"`{runs.method}`",
+                str(len(runs.records)),
+                levels[ID],
+                _marked(study.find(runs.method, ID)),
+                levels[OOD],
+                _marked(ood),
+                _p(ood),
+                levels[GAP],
+                _marked(gap),
+                _p(gap),
+            ]
+        )
+    count = sum(c.p is not None for c in study.main)
+    return [*_table(head, rows), "", _caption(study, count)]
+
+
+def family_table(study: Study) -> list[str]:
+    """How far every method is from the baseline on the mean of each family."""
+    names = study.family_names
+    rows = [
+        [f"`{runs.method}`", *(_marked(study.find(runs.method, name)) for name in names)]
+        for runs in study.shown
+        if runs is not study.baseline
+    ]
+    count = sum(c.p is not None for c in study.families)
+    caption = f"Mean top-1 over the shifts of a family. {_caption(study, count)}"
+    return [*_table(["method", *names], rows), "", caption]
+
+
+def rho_table(study: Study, flat: Sequence[Association]) -> list[str]:
+    """Every measure in every space, a column a question."""
+    rows = []
+    for space in spaces(study):
+        for measure in MEASURES:
+            here = [a for a in flat if (a.space, a.measure) == (space, measure)]
+            sizes = {f"{a.found.rows} × {a.found.columns}" for a in here if a.found}
+            rows.append([space, measure, *map(_rho, here), ", ".join(sorted(sizes)) or "-"])
+    head = ["space", "measure", *(question.title for question in QUESTIONS), "methods × seeds"]
+    count = max((sum(a.p is not None for a in flat if a.question == q) for q in QUESTIONS), default=0)
+    return [*_table(head, rows), "", RHO_CAPTION.format(count=count)]
+
+
+def flat_table(study: Study) -> list[str]:
+    """Every measure of every method in every space, means over seeds."""
+    columns = {**MEASURES, **BESIDE}
+    rows = []
+    for space in spaces(study):
+        for runs in study.shown:
+            values = (mean_of(runs, space, place) for place in columns.values())
+            texts = ["-" if value is None else f"{value:.3g}" for value in values]
+            texts[0] += r"\*" if _unconverged(runs, space) else ""
+            rows.append([space, f"`{runs.method}`", *texts])
+    return [*_table(["space", "method", *columns], rows), "", FLAT_CAPTION]
+
+
+def _marked(c: Comparison | None) -> str:
+    if c is None:
+        return "-"
+    return f"**{difference(c)}**" if c.is_sure() else difference(c)
+
+
+def _p(c: Comparison | None) -> str:
+    if c is None or c.p is None:
+        return "-"
+    return "<0.001" if c.p < 0.001 else f"{c.p:.3f}"
+
+
+def _rho(a: Association) -> str:
+    if a.found is None:
+        return "-"
+    text = f"{a.found.rho:+.2f} ± {a.found.stderr:.2f}"
+    return f"**{text}**" if a.verdict else text
+
+
+def _unconverged(runs: Runs, space: str) -> bool:
+    flags = [value_of(record, space, ("lambda_max", "converged")) for record in runs.records.values()]
+    return any(flag == 0 for flag in flags)
+
+
+def _caption(study: Study, count: int) -> str:
+    nested = any(record.protocol.get("split") for record in study.baseline.records.values())
+    sampled = "seeds, and in each its images" if nested else "seeds and images, crossed"
+    return CAPTION.format(baseline=study.baseline.method, sampled=sampled, count=count)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table of Markdown, columns padded to one width."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    lines = [" | ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)) for row in (head, *rows)]
+    rule = "|".join(":" + "-" * (w + 1) for w in widths)
+    return [f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])]

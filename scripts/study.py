@@ -1,0 +1,47 @@
+"""Run the study of docs/study.md: who wins under shift, and does flat go with it?
+
+    python scripts/study.py DATA WEIGHTS RESULTS [-- OPTIONS]
+
+ResNet-20 with LSQ at 4 and 3 bits on CIFAR-10, three paired seeds: qat, ema, lookahead, sam, six variants of
+anchor-QAT, and full precision, each evaluated on 19 corruptions made live and measured in two spaces. DATA
+holds CIFAR-10, WEIGHTS is a file of start weights; OPTIONS go to every `flatqat bench run`, such as
+`--device cuda` or `--dry-run`. What is stored in RESULTS is not run again. Then the page is written:
+
+    flatqat bench report --format study --results RESULTS --output docs/study.md
+"""
+
+import itertools
+import subprocess
+import sys
+
+COMMON = ["--suite", "cifar10-c-live", "--model", "cifar:resnet20", "--bits", "4,3", "--seeds", "3"]
+SPACES = ["--space", "quantized,latent"]
+COUPLINGS, DEPLOYS = ("ema", "elastic", "dampen"), ("anchor", "latent")
+
+
+def runs() -> list[list[str]]:
+    """The options that differ between the commands."""
+    variants = [
+        ["--method", "anchor", "--set", f"anchor.coupling={coupling}", "--set", f"anchor.deploy={deploy}"]
+        for coupling, deploy in itertools.product(COUPLINGS, DEPLOYS)
+    ]
+    return [["--method", "fp,qat,ema,lookahead,sam"], *variants]
+
+
+def main() -> int:
+    """Run every command; the highest of their exit codes."""
+    if len(sys.argv) < 4 or sys.argv[4:5] not in ([], ["--"]):
+        print(__doc__, file=sys.stderr)
+        return 2
+    data, weights, results = sys.argv[1:4]
+    paths = ["--data-root", data, "--weights", weights, "--results", results]
+    codes = []
+    for options in runs():
+        command = [sys.executable, "-m", "flatqat", "bench", "run"]
+        command += [*COMMON, *SPACES, *options, *paths, *sys.argv[5:]]
+        codes.append(subprocess.run(command).returncode)
+    return max(codes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""The suite of drawn streets: its parts, its views, and that nothing is drawn before it is asked for."""
+
+import pytest
+import torch
+from PIL import Image
+
+from flatqat import registry
+from flatqat.data.scenes import load as drawn
+from flatqat.data.streets.names import CLASSES
+from flatqat.spec import Frame
+from flatqat.suite import Suite
+from flatqat.suites.streets import CROP
+from flatqat.testing import suites as suite_checks
+
+
+@pytest.fixture
+def suite() -> Suite:
+    found: Suite = registry.load(registry.SUITES, "streets")
+    return found
+
+
+def test_it_meets_the_contract_of_suites(suite: Suite) -> None:
+    for check in suite_checks.CHECKS:
+        check(suite)
+
+
+def test_weathers_show_the_scenes_of_the_id_set(suite: Suite) -> None:
+    assert [shift.name for shift in suite.shifts] == ["id", "fog", "night", "rain", "snow"]
+    assert {shift.pool for shift in suite.shifts} == {"id"}
+    sets = [shift.build(None) for shift in suite.shifts]
+    assert all(torch.equal(data.ids, sets[0].ids) for data in sets)
+    clear, *others = (data.fetch(torch.tensor([0, 7])) for data in sets)
+    for other in others:
+        assert torch.equal(other[:, 3], clear[:, 3])
+        assert ((other[:, :3].float() - clear[:, :3]).abs().mean(dim=(1, 2, 3)) > 5).all()
+
+
+def test_sizes_and_names(suite: Suite) -> None:
+    assert [len(build(None)) for build in (suite.train, suite.val)] == [400, 60]
+    assert len(suite.shifts[0].build(None)) == 100
+    assert suite.class_names == CLASSES
+    assert [finding.ok for finding in suite.verify(None)] == [True]
+
+
+def test_nothing_is_drawn_before_it_is_asked_for(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(number: int) -> None:
+        raise AssertionError(f"scene {number} was drawn")
+
+    monkeypatch.setattr(drawn, "pixels", refuse)
+    sets = [suite.train(None), suite.val(None), *(shift.build(None) for shift in suite.shifts)]
+    with pytest.raises(AssertionError, match="scene 1000"):
+        sets[1].fetch(torch.arange(1))
+
+
+def test_training_sees_random_windows_and_the_middle_where_nothing_may_be_random(suite: Suite) -> None:
+    assert suite.view is not None
+    assert suite.still is not None
+    data, index = suite.train(None), torch.tensor([5, 2])
+    whole = data.fetch(index)
+    top, left = ((have - want) // 2 for have, want in zip(whole.shape[2:], CROP, strict=True))
+    middle = whole[:, :, top : top + CROP[0], left : left + CROP[1]]
+    assert torch.equal(data.seen(suite.still).fetch(index), middle)
+    first, again, other = (data.seen(suite.view(Frame(), seed)).fetch(index) for seed in (1, 1, 2))
+    assert first.shape == (2, 4, *CROP)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_labels_survive_the_alpha_channel(suite: Suite) -> None:
+    """A view gets the label map as alpha, untouched, and the colours of the picture."""
+    data, seen = suite.train(None), []
+
+    def look(pair: Image.Image, number: int) -> object:
+        seen.append((pair.mode, number))
+        return torch.tensor(list(pair.tobytes()), dtype=torch.uint8).view(96, 192, 4).numpy()
+
+    assert torch.equal(data.seen(look).fetch(torch.tensor([3])), data.fetch(torch.tensor([3])))
+    assert seen == [("RGBA", 3)]
+
+
+def test_colours_are_jittered_and_hues_barely(suite: Suite) -> None:
+    assert suite.augment is not None
+    grey = torch.full((32, 3, 4, 4), 0.5)
+    got = suite.augment(grey, torch.Generator().manual_seed(0))
+    assert got.shape == grey.shape
+    assert (got.amax(1) - got.amin(1)).max() < 1e-6  # grey has no hue to turn
+    assert got.mean((1, 2, 3)).std() > 0.05
+    red = torch.tensor([0.8, 0.2, 0.2]).view(1, 3, 1, 1).expand(32, 3, 4, 4)
+    assert (suite.augment(red, torch.Generator().manual_seed(0)).argmax(1) == 0).all()
