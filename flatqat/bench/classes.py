@@ -38,6 +38,7 @@ def by_class(section: Section) -> "pd.DataFrame":
 
     first = next(iter(section.rows.values()))[0]
     scores = [key for key in first.scores["id"] if key.startswith(f"{measure_of(first).by_class}/")]
+    scores.sort(key=lambda key: int(key.partition("/")[2]))  # stored records sort them as text
     names = first.protocol.get("class_names") or [key.partition("/")[2] for key in scores]
     columns: dict[str, list[Any]] = {"class": list(names)}
     for key, records in section.rows.items():

@@ -23,7 +23,7 @@ from flatqat.data.images import ImageData, View
 from flatqat.flatness._params import Loss as Surface
 from flatqat.flatness._params import Params
 from flatqat.metrics.loss import Loss, cross_entropy
-from flatqat.quant._apply import latent_weights, plain_gradients, quantizers, switched_off
+from flatqat.quant._apply import in_inference, latent_weights, plain_gradients, quantizers, switched_off
 from flatqat.spec import Cell
 
 CHUNK, SMALLEST_CHUNK = 256, 8
@@ -99,7 +99,7 @@ def moved_params(model: nn.Module, space: Space) -> Params:
     """The tensors that are moved, at the point of the space.
 
     In the space `scale` what the quantizers learn; where they learn nothing their step sizes, and without
-    quantizers nothing. Else all other parameters.
+    quantizers nothing. Else all other parameters, without those of heads that only training runs.
     """
     learned = {id(p) for _, quantizer in quantizers(model) for p in quantizer.parameters()}
     if space == "scale":
@@ -107,7 +107,8 @@ def moved_params(model: nn.Module, space: Space) -> Params:
         return {name: p.detach() for name, p in model.named_parameters() if id(p) in learned} or {
             name: buffer.detach() for name, buffer in model.named_buffers() if id(buffer) in fixed
         }
-    params = {name: p.detach() for name, p in model.named_parameters() if id(p) not in learned}
+    runs = {id(p) for module in in_inference(model).values() for p in module.parameters(recurse=False)}
+    params = {name: p.detach() for name, p in model.named_parameters() if id(p) in runs - learned}
     if space == "quantized":
         params |= {name: quantizer(w_latent) for name, (w_latent, quantizer) in latent_weights(model).items()}
     return params

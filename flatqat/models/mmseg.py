@@ -5,7 +5,8 @@ sliding window are the config's, BatchNorm is that of one process. The network s
 `--pretrained` or `--weights FILE` gives it weights. In training every head that gives a class map has its
 cross-entropy, weighted as in the config. Left out are heads that give none: edges (PIDNet), details (STDC),
 which classes an image shows (EncNet); and what a config adds to the cross-entropy of a head: hard-pixel
-mining, class weights, Dice, sigmoids. Refused with a reason are networks that need more than the package has.
+mining, class weights, Dice, sigmoids. Refused with a reason are networks that need more than the package has;
+LRASPP pools over 49 positions, and its images need sides of 385 pixels or more.
 """
 
 import logging

@@ -221,3 +221,16 @@ def test_large_images_come_in_smaller_chunks():
     wrapped = ImageData.in_memory(images, torch.zeros(40, dtype=torch.long), classes=1, source="test")
     found = flatness_batches(CELL, wrapped, 40, "cpu", view=cut(Frame()))
     assert [len(y) for _, y in found] == [16, 16]
+
+
+def test_heads_that_only_training_runs_are_not_moved():
+    """They change no loss, and would only add to the norm of the weights."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(nn.Conv2d(4, 2, 1)), nn.Conv2d(4, 3, 1))
+    assert set(moved_params(net, "quantized")) == {
+        f"{at}.{part}" for at in ("0", "1.0", "2") for part in ("weight", "bias")
+    }
+    net[1].training_only = True
+    assert set(moved_params(net, "quantized")) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+    quantize_(net, QuantSpec.parse("4"))
+    assert "1.0.weight" not in moved_params(net, "latent")
+    assert "0.parametrizations.weight.original" in moved_params(net, "latent")

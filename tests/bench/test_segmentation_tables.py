@@ -234,3 +234,23 @@ def test_a_folder_of_both_tasks_reports_both(tmp_path):
     assert list(table.columns)[: len(columns)] == columns
     titles = [section["title"].split()[0] for section in json.loads(render(store, None, "json", "method"))]
     assert titles == ["pictures", "streets"]
+
+
+def test_more_than_ten_classes_keep_their_names(tmp_path):
+    """Stored records sort their scores as text, where 10 comes before 2."""
+    store, names = Store(tmp_path), [f"class {k}" for k in range(12)]
+    scores = {"miou": Score(value=50.0, n=2), "nll": Score(value=1.0, n=2), "ece": Score(value=2.0, n=2)}
+    scores |= {f"iou/{k}": Score(value=float(k), n=2) for k in range(12)}
+    about = {"family": "id", "severity": None, "pool": "id", "headline": True}
+    protocol = {"suite": "p", "data": "d", "reference": True, "metric": "miou", "class_names": names}
+    shifts = {"id": about, "val": about | {"headline": False}, "fog": about}
+    store.write_record(
+        Record(
+            cell=FP,
+            status="done",
+            scores=dict.fromkeys(shifts, scores),
+            protocol=protocol | {"shifts": shifts},
+        )
+    )
+    table = pd.read_csv(StringIO(render(store, None, "csv", "class")))
+    assert dict(zip(table["class"], table["fp ID"], strict=True)) == {f"class {k}": k for k in range(12)}

@@ -5,12 +5,29 @@ import torch
 from torch.nn import functional as F
 
 from flatqat import registry, testing
-from flatqat.models._base import build
+from flatqat.models._base import Normalized, Source, build
+from flatqat.models.tiny_seg import TinySeg
+from flatqat.testing.models import last_layer_classifies_pixels
 
 
 def test_contract():
     for check in testing.CHECKS[registry.MODELS]:
         check(registry.load(registry.MODELS, "tiny-seg"))
+
+
+def test_a_classifier_registered_before_other_layers_fails_the_contract():
+    class Early(TinySeg):
+        def __init__(self, classes):
+            super().__init__(classes)
+            stem = self.stem
+            del self.stem
+            self.stem = stem
+
+    def early(_, classes):
+        return Normalized(Early(classes), (0, 0, 0), (1, 1, 1), task="segmentation")
+
+    with pytest.raises(AssertionError, match=r"to run last, got classify after stem\.0"):
+        last_layer_classifies_pixels(Source(names=lambda: [""], build=early))
 
 
 def test_size_and_task():

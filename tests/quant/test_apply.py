@@ -161,3 +161,22 @@ def test_audit_shows_a_quantizer_that_never_ran():
     rows = {(row.layer, row.tensor): row for row in audit(net, images())}
     assert rows["bypassed", "input"].note == "quantizer never ran"
     assert rows["bypassed", "weight"].bits == 8
+
+
+def test_heads_that_training_alone_runs_stay_in_floating_point():
+    class TwoHeads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1)
+            self.second = nn.Sequential(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 2, 1))
+            self.second.training_only = True
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.body(x))
+
+    net = TwoHeads()
+    assert list(quantizable(net)) == ["body", "head"]
+    quantize_(net, QuantSpec.parse("4", keep="last"))
+    assert {name: q.bits for name, q in quantizers(net)} == {"body": 4, "head": 8}
+    calibrate(net, [images()])
+    assert {row.layer for row in audit(net, images())} == {"body", "head"}
