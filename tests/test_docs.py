@@ -10,7 +10,7 @@ import pytest
 
 from flatqat.bench.report import load
 from flatqat.bench.store import Store
-from flatqat.bench.study_page import write_study
+from flatqat.bench.study.page import write_study
 from flatqat.testing import check_plugin
 
 ROOT = Path(__file__).parent.parent

@@ -8,8 +8,8 @@ from flatqat.bench.classes import by_class, check_classes
 from flatqat.bench.families import Family, by_domain, merged
 from flatqat.bench.paired import measure_of
 from flatqat.bench.store import Store
-from flatqat.bench.study import studied
-from flatqat.bench.study_page import study_page
+from flatqat.bench.study.page import study_page
+from flatqat.bench.study.study import studied
 from flatqat.bench.tables import Section, View, by_method, by_shift, sections
 from flatqat.bench.terminal import plain_table
 from flatqat.errors import StoreError

@@ -10,7 +10,7 @@ from flatqat.bench.progress import progress_for, seconds
 from flatqat.bench.report import FORMATS, load, render, show
 from flatqat.bench.request import Request
 from flatqat.bench.store import Store, write_atomically
-from flatqat.bench.study_page import write_study
+from flatqat.bench.study.page import write_study
 from flatqat.bench.tables import VIEWS, sections
 from flatqat.bench.terminal import plain_table, terminal
 from flatqat.errors import unknown

@@ -9,11 +9,11 @@ from scipy import stats
 
 from flatqat.bench.report import render
 from flatqat.bench.store import Store
-from flatqat.bench.study import studied
-from flatqat.bench.study_compare import GAP, OOD
-from flatqat.bench.study_flat import QUESTIONS, associations
-from flatqat.bench.study_page import write_study
-from flatqat.bench.study_says import by_family, does_flat_help, id_and_gap, who_wins
+from flatqat.bench.study.compare import GAP, OOD
+from flatqat.bench.study.flat import QUESTIONS, associations
+from flatqat.bench.study.page import write_study
+from flatqat.bench.study.says import by_family, does_flat_help, id_and_gap, who_wins
+from flatqat.bench.study.study import studied
 from flatqat.bench.tables import sections
 from flatqat.errors import StoreError
 from flatqat.metrics.bootstrap import paired_bootstrap

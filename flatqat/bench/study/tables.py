@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from flatqat.bench.study import Study
-from flatqat.bench.study_compare import GAP, ID, OOD, Comparison, Runs
-from flatqat.bench.study_flat import BESIDE, MEASURES, QUESTIONS, Association, mean_of, spaces, value_of
-from flatqat.bench.study_says import difference
+from flatqat.bench.study.compare import GAP, ID, OOD, Comparison, Runs
+from flatqat.bench.study.flat import BESIDE, MEASURES, QUESTIONS, Association, mean_of, spaces, value_of
+from flatqat.bench.study.says import difference
+from flatqat.bench.study.study import Study
 
 CAPTION = (
     "Δ: points of top-1 above `{baseline}` with the 95% interval of a paired bootstrap over {sampled}. "

@@ -4,10 +4,10 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from flatqat.bench.study import Study
-from flatqat.bench.study_compare import OOD
-from flatqat.bench.study_flat import MEASURES, spaces, value_of
-from flatqat.bench.study_says import bits_in_words
+from flatqat.bench.study.compare import OOD
+from flatqat.bench.study.flat import MEASURES, spaces, value_of
+from flatqat.bench.study.says import bits_in_words
+from flatqat.bench.study.study import Study
 
 SHOWN = "sharp 10%"
 WIDE = 20  # from here on a scale of logarithms

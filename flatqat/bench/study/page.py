@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flatqat.bench.store import Store, write_atomically
-from flatqat.bench.study import Study, studied
-from flatqat.bench.study_flat import QUESTIONS, Association, Question, associations, spaces
-from flatqat.bench.study_made import how_it_was_made
-from flatqat.bench.study_picture import scatter
-from flatqat.bench.study_says import bits_in_words, by_family, cost, does_flat_help, id_and_gap, who_wins
-from flatqat.bench.study_tables import family_table, flat_table, main_table, rho_table
+from flatqat.bench.study.flat import QUESTIONS, Association, Question, associations, spaces
+from flatqat.bench.study.made import how_it_was_made
+from flatqat.bench.study.picture import scatter
+from flatqat.bench.study.says import bits_in_words, by_family, cost, does_flat_help, id_and_gap, who_wins
+from flatqat.bench.study.study import Study, studied
+from flatqat.bench.study.tables import family_table, flat_table, main_table, rho_table
 from flatqat.bench.tables import Section
 
 HEADLINE = (QUESTIONS[0], QUESTIONS[2])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from flatqat.bench.paired import measure_of, outcomes_of
 from flatqat.bench.store import Store
-from flatqat.bench.study_compare import MAIN, Comparison, Runs, Weights, comparisons, intervals_of, quantities
+from flatqat.bench.study.compare import MAIN, Comparison, Runs, Weights, comparisons, intervals_of, quantities
 from flatqat.bench.tables import Section
 from flatqat.errors import StoreError
 from flatqat.spec import Record

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.bench.study import Study
-from flatqat.bench.study_compare import GAP, ID, OOD, Runs
+from flatqat.bench.study.compare import GAP, ID, OOD, Runs
+from flatqat.bench.study.study import Study
 from flatqat.metrics.rank import FEWEST_ROWS, RankCorrelation, rank_correlation
 from flatqat.metrics.statistics import holm
 from flatqat.spec import Record

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from flatqat.bench.study import Study
-from flatqat.bench.study_compare import GAP, ID, MAIN, OOD, Comparison
-from flatqat.bench.study_flat import Association, Question
+from flatqat.bench.study.compare import GAP, ID, MAIN, OOD, Comparison
+from flatqat.bench.study.flat import Association, Question
+from flatqat.bench.study.study import Study
 
 LEVEL = 0.05
 SPACE = {

@@ -5,9 +5,9 @@ from typing import Any
 
 from flatqat.bench.commands import commands
 from flatqat.bench.store import Store
-from flatqat.bench.study import Study
-from flatqat.bench.study_compare import Runs
-from flatqat.bench.study_says import bits_in_words, detectable, half_widths
+from flatqat.bench.study.compare import Runs
+from flatqat.bench.study.says import bits_in_words, detectable, half_widths
+from flatqat.bench.study.study import Study
 from flatqat.bench.tables import Section
 from flatqat.spec import Record
 
