@@ -5,7 +5,13 @@
 ResNet-20 with LSQ at 4 and 3 bits on CIFAR-10, three paired seeds: qat, ema, lookahead, sam, six variants of
 anchor-QAT, and full precision, each evaluated on 19 corruptions made live and measured in two spaces. DATA
 holds CIFAR-10, WEIGHTS is a file of start weights; OPTIONS go to every `flatqat bench run`, such as
-`--device cuda` or `--dry-run`. What is stored in RESULTS is not run again. Then the page is written:
+`--device cuda` or `--dry-run`. What is stored in RESULTS is not run again. The committed study was run with
+
+    -- --budget smoke --limit 200 --set budget.steps=100 --set budget.flatness_images=64
+
+The strength of each coupling was chosen on `val` (scripts/anchor_defaults.py, at 150 steps; its table is
+results/first-study/anchor-settings.csv): the best mean over both bit-widths and both ways to deploy. Then the
+page is written:
 
     flatqat bench report --format study --results RESULTS --output docs/study.md
 """
@@ -16,15 +22,16 @@ import sys
 
 COMMON = ["--suite", "cifar10-c-live", "--model", "cifar:resnet20", "--bits", "4,3", "--seeds", "3"]
 SPACES = ["--space", "quantized,latent"]
-COUPLINGS, DEPLOYS = ("ema", "elastic", "dampen"), ("anchor", "latent")
+STRENGTHS, DEPLOYS = {"ema": "0.1", "elastic": "0.1", "dampen": "0.001"}, ("anchor", "latent")
 
 
 def runs() -> list[list[str]]:
     """The options that differ between the commands."""
-    variants = [
-        ["--method", "anchor", "--set", f"anchor.coupling={coupling}", "--set", f"anchor.deploy={deploy}"]
-        for coupling, deploy in itertools.product(COUPLINGS, DEPLOYS)
-    ]
+    variants = []
+    for (coupling, strength), deploy in itertools.product(STRENGTHS.items(), DEPLOYS):
+        settings = {"coupling": coupling, "strength": strength, "deploy": deploy}
+        texts = [text for key, value in settings.items() for text in ("--set", f"anchor.{key}={value}")]
+        variants.append(["--method", "anchor", *texts])
     return [["--method", "fp,qat,ema,lookahead,sam"], *variants]
 
 
