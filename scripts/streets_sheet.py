@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, nargs="+", default=SCENES)
     parser.add_argument("--output", type=Path, default=Path("docs/streets.jpg"))
     args = parser.parse_args()
-    sheet(args.scenes).save(args.output, quality=72)
+    sheet(args.scenes).save(args.output, quality=70)
 
 
 def sheet(scenes: list[int]) -> Image.Image:

@@ -58,9 +58,9 @@ SUITE = Suite(
     protocol=(
         "drawn scenes of 96x192, 19 classes, the own bonnet left out; trained on 400 clear ones: scale 0.8 "
         "to 1.4, windows of 64x128 in which no class fills more than 75%, flips, colour jitter of 0.3 with "
-        "hues turned by 2% at most; calibration, BatchNorm and flatness on whole scenes; ID 100 clear scenes, "
-        "shifts the same scenes in other weathers, scored whole; mIoU from the confusion matrix pooled over a "
-        "shift, classes without a pixel in truth and prediction left out"
+        "hues turned by 2% at most; calibration, BatchNorm and flatness on whole scenes; ID 100 clear "
+        "scenes, shifts the same scenes in other weathers, scored whole; mIoU from the confusion matrix "
+        "pooled over a shift, classes without a pixel in truth and prediction left out"
     ),
     layout="nothing on disk: the scenes are drawn",
     train=partial(_part, part="train"),
@@ -78,7 +78,7 @@ SUITE = Suite(
             steps=200,
             batch_size=8,
             pretrain_lr=0.1,
-            lr=0.03,
+            lr=0.015,
             weight_decay=5e-4,
             schedule="poly",
             bn_batches=8,

@@ -9,12 +9,13 @@ from flatqat.data.scenes.scene import HEIGHT, VERSION, WIDTH, Map, Scene
 from flatqat.data.scenes.smooth import blotches, blurred
 
 RAIN = 3
-GREY = np.array([0.299, 0.587, 0.114])
 
 
 def rain(scene: Scene) -> Map:
     dice = Dice(VERSION, scene.number, RAIN)
-    colours = scene.colours + 0.3 * ((scene.colours @ GREY)[..., None] - scene.colours)
+    red, green, blue = np.moveaxis(scene.colours, -1, 0)
+    grey = (0.299 * red + 0.587 * green + 0.114 * blue)[..., None]
+    colours = scene.colours + 0.3 * (grey - scene.colours)
     colours = colours * dice.uniform(0.65, 0.85)
     colours = _wet(scene, colours, dice)
     tone = dice.uniform(0.55, 0.72) * np.array([0.98, 1.0, 1.03])

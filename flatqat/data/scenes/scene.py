@@ -1,7 +1,7 @@
 """One street scene in clear weather: colours, labels, depth, and what its weathers need to know.
 
 Everything is drawn at twice the size. Colours are the mean of four samples. Label and depth are those of one
-of the four: of the surface that most of them show, the one in front where two show equally often.
+of the four: of the label that most of them show, of what was drawn last where two show equally often.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ Map = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Arrays of (HEIGHT, WIDTH), those of colours with three more channels, linear in [0, 1].
+    """Arrays of (HEIGHT, WIDTH), those of colours with three channels more, in [0, 1].
 
     `depth` is in metres along the camera's axis, infinite for the sky. `glow` is the light that a surface
     emits by itself at night, `up` by how much it faces the sky. `horizon` is a row of the image.

@@ -92,14 +92,13 @@ def test_rain_takes_contrast_and_colour_and_the_road_mirrors() -> None:
 
 
 def test_a_wet_road_mirrors_what_stands_above_it() -> None:
-    """Turning the scene's upper half red turns the road redder in rain, and not the dry one."""
+    """Where the scene's upper half is black, the road is darker in rain, a plain copy of it would not be."""
     for one in SOME[:5]:
-        above = (np.arange(len(one.colours)) < one.horizon)[:, None, None]
-        red = replace(one, colours=np.where(above, np.array([1.0, 0.0, 0.0]), one.colours))
-        road = one.labels == ROAD
-        change = (rain(red) - rain(one))[road]
-        assert change[:, 0].mean() > 0.01
-        assert change[:, 2].mean() < -0.01
+        above = (np.arange(len(one.colours)) < one.horizon - 2)[:, None, None]
+        black = replace(one, colours=np.where(above, 0.0, one.colours))
+        change = (rain(black) - rain(one))[one.labels == ROAD]
+        assert change.max() < 1e-9  # sums over whole columns leave a few roundings
+        assert (change.mean(axis=0) < -0.02).all()
 
 
 def test_snow_whitens_the_ground_and_leaves_walls() -> None:
