@@ -55,6 +55,7 @@ KNOWN = {
     "domainnet v1": "2c6f800e7dc9",
     "officehome v1": "a17011e9dd4c",
     "pacs v1": "4df526d2d2cf",
+    "streets v1": "0f14505512d6",
     "terraincognita v1": "adc840d10e4b",
     "vlcs v1": "373e42203b8f",
     "bits": "d05474a7b017",

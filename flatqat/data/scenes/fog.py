@@ -8,6 +8,7 @@ Cityscapes (Sakaridis et al., IJCV 2018). Visibility, where t is 5%, is 3 / beta
 
 import numpy as np
 
+from flatqat.data.scenes.decay import decay
 from flatqat.data.scenes.dice import Dice
 from flatqat.data.scenes.scene import VERSION, Map, Scene
 
@@ -26,6 +27,6 @@ def fog(scene: Scene) -> Map:
 
 def veiled(clear: Map, depth: Map, beta: float, airlight: Map) -> Map:
     """Colours (H, W, 3) behind fog: `depth` (H, W) in metres, `beta` in 1 / metre."""
-    transmission = np.exp(-beta * depth)[..., None]
+    transmission = decay(beta * depth)[..., None]
     fogged: Map = clear * transmission + airlight * (1 - transmission)
     return fogged

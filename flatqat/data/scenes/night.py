@@ -8,6 +8,7 @@ sensor adds noise of variance gain x + read^2, the Poisson-Gaussian model (Foi e
 import numpy as np
 
 from flatqat.data.scenes.classes import SKY
+from flatqat.data.scenes.decay import decay
 from flatqat.data.scenes.dice import Dice
 from flatqat.data.scenes.scene import HEIGHT, VERSION, WIDTH, Map, Scene
 from flatqat.data.scenes.smooth import blurred
@@ -25,7 +26,7 @@ def night(scene: Scene) -> Map:
     column = (np.arange(WIDTH) + 0.5) / WIDTH - 0.5
     cone = np.clip(1.1 - 2.2 * column * column - np.abs(row - 16) / 60, 0, 1)
     own = beam * cone / (1 + (scene.depth / REACH) ** 2)
-    street = lamps * np.exp(-scene.depth / 60)
+    street = lamps * decay(scene.depth / 60)
     light = ambient * MOON + own[..., None] + street[..., None] * WARM
     dark = scene.colours * light
     sky = (

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from flatqat.data.scenes.camera import Camera
 from flatqat.data.scenes.canvas import Canvas
 from flatqat.data.scenes.classes import IGNORED
+from flatqat.data.scenes.decay import decay
 from flatqat.data.scenes.dice import Dice
 from flatqat.data.scenes.ground import lay
 from flatqat.data.scenes.paint import Paint, times
@@ -93,7 +94,7 @@ def _developed(canvas: Canvas, number: int, dice: Dice) -> Scene:
     horizon = canvas.camera.horizon / SAMPLES
     sky, far = gradient(horizon, dice)
     clear += share[..., None] * sky
-    clear = far + (clear - far) * np.exp(-np.minimum(depth, 150.0) / HAZE)[..., None]
+    clear = far + (clear - far) * decay(np.minimum(depth, 150.0) / HAZE)[..., None]
     grain = np.array([paint.grain for paint in paints])[shown]
     texture = 0.7 * dice.normals(HEIGHT, WIDTH) + 0.8 * blotches(dice, HEIGHT, WIDTH, 4)
     clear += (grain * texture)[..., None]

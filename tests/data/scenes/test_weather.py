@@ -7,6 +7,7 @@ import pytest
 
 from flatqat.data.scenes import smooth
 from flatqat.data.scenes.classes import BUILDING, IGNORED, ROAD, SIDEWALK, SKY, TERRAIN
+from flatqat.data.scenes.decay import decay
 from flatqat.data.scenes.dice import Dice
 from flatqat.data.scenes.fog import VISIBILITIES, fog, veiled
 from flatqat.data.scenes.load import WEATHERS, pixels
@@ -56,7 +57,7 @@ def test_the_veil_of_single_pixels() -> None:
     clear, air = np.array([[[0.2, 0.5, 1.0]] * 3]), np.array([0.8, 0.8, 0.8])
     got = veiled(clear, np.array([[0.0, 10.0, np.inf]]), np.log(2) / 10, air)
     expected = [[[0.2, 0.5, 1.0], [0.5, 0.65, 0.9], [0.8, 0.8, 0.8]]]
-    assert np.allclose(got, expected, rtol=0, atol=1e-15)
+    assert np.allclose(got, expected, rtol=0, atol=1e-12)  # decay is exp to that
 
 
 def test_a_clear_sky_is_the_brightest_class_and_at_night_it_is_nearly_black() -> None:
@@ -120,3 +121,10 @@ def test_blurring_keeps_means_and_is_the_box_mean_twice() -> None:
         [[once[r - 2 : r + 3, c - 2 : c + 3].mean() for c in range(4, 26)] for r in range(4, 16)]
     )
     assert np.allclose(inner, twice, rtol=0, atol=1e-12)
+
+
+def test_decay_is_the_exponential():
+    """1e-12: the rounding of eight squarings, each of which doubles a relative error of 1e-16 or so."""
+    x = np.concatenate([np.linspace(0, 50, 5001), [1e-300, 1e-9]])
+    assert np.allclose(decay(x), np.exp(-x), rtol=1e-12, atol=0)
+    assert decay(np.array([1e4, np.inf])).tolist() == [decay(np.array(50.0))] * 2
