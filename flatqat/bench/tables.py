@@ -131,8 +131,8 @@ def _method_row(records: list[Record], reference: list[Record], store: Store) ->
     ood_value, ood_stderr = _mean([_mean_score(r, shifts, name) for r in records])
     if len(records) == 1:
         id_stderr = first.scores["id"][name].stderr
-        pools = {first.protocol["shifts"][s]["pool"] for s in shifts}
-        ood_stderr = _stderr_over_images(measure, outcomes[0], shifts, pools)
+        pools = {s: str(first.protocol["shifts"][s]["pool"]) for s in shifts}
+        ood_stderr = _stderr_over_images(measure, outcomes[0], pools)
     gap = None if id_value is None or ood_value is None else id_value - ood_value
     extra = extra_gap_of(records, reference, store)
     quantized = [r.flatness.get("quantized", {}) for r in records]
@@ -174,14 +174,16 @@ def _pooled(measure: Measure, outcomes: list[Arrays], shifts: list[str]) -> floa
     return _mean([100 * measure.pooled([outcome[s] for s in shifts]) for outcome in outcomes])[0]
 
 
-def _stderr_over_images(
-    measure: Measure, outcomes: Arrays, shifts: list[str], pools: set[str]
-) -> float | None:
-    """Of the mean over shifts of one pool, images being what is sampled; None over several pools."""
-    if not outcomes or len(pools) != 1:
+def _stderr_over_images(measure: Measure, outcomes: Arrays, pools: Mapping[str, str]) -> float | None:
+    """Of the mean over the shifts in `pools`, images being what is sampled; pools are independent."""
+    if not outcomes or not pools:
         return None
-    per_image = np.mean([measure.values(outcomes[s]) for s in shifts], axis=0)
-    return 100 * float(per_image.std(ddof=1)) / float(np.sqrt(len(per_image)))
+    shares: dict[str, Any] = {}
+    for shift, pool in pools.items():
+        shares[pool] = shares.get(pool, 0.0) + measure.values(outcomes[shift]) / len(pools)
+    if any(len(share) < 2 for share in shares.values()):
+        return None
+    return 100 * float(np.sqrt(sum(share.var(ddof=1) / len(share) for share in shares.values())))
 
 
 def _mean_score(record: Record, shifts: list[str], metric: str) -> float | None:
