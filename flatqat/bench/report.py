@@ -10,7 +10,7 @@ from flatqat.bench.paired import measure_of
 from flatqat.bench.store import Store
 from flatqat.bench.study.page import study_page
 from flatqat.bench.study.study import studied
-from flatqat.bench.tables import Section, View, by_method, by_shift, sections
+from flatqat.bench.tables import Section, View, by_method, by_shift, problems, sections
 from flatqat.bench.terminal import plain_table
 from flatqat.errors import StoreError
 
@@ -127,11 +127,6 @@ def _caption(section: Section, view: View) -> str:
     if view == "method":
         return CAPTIONS[_metric(section)]
     return CLASSES_CAPTION if view == "class" else ""
-
-
-def problems(section: Section) -> list[str]:
-    """A line for every cell that failed or was skipped, with its reason."""
-    return [f"{r.status}: {r.cell.label}: {r.reason}" for r in section.problems]
 
 
 def _display(section: Section, table: "pd.DataFrame", view: View) -> "pd.DataFrame":

@@ -76,6 +76,11 @@ def protocol_line(records: list[Record]) -> str:
     return "; ".join(part for part in parts if part)
 
 
+def problems(section: Section) -> list[str]:
+    """A line for every cell that failed or was skipped, with its reason."""
+    return [f"{r.status}: {r.cell.label}: {r.reason}" for r in section.problems]
+
+
 def method_label(record: Record) -> str:
     """`anchor`, or `anchor(coupling=elastic)` where settings are not the defaults; `qat 2x steps`."""
     cell = record.cell

@@ -8,7 +8,7 @@ from flatqat.bench.store import Store
 from flatqat.bench.study.compare import Runs
 from flatqat.bench.study.says import bits_in_words, detectable, half_widths
 from flatqat.bench.study.study import Study
-from flatqat.bench.tables import Section
+from flatqat.bench.tables import Section, problems
 from flatqat.spec import Record
 
 
@@ -28,7 +28,7 @@ def how_it_was_made(section: Section, members: Sequence[Study], store: Store) ->
         *(f"- {bits_in_words(study)}: {_settings(_quant(study))}." for study in members),
         *(f"- `{name}`: {_settings(found)}." for name, found in _methods(members) if found),
         f"- Computed with {_settings(_environment(records))}.",
-        *(f"- Not in the tables: {line}." for line in _problems(section)),
+        *(f"- Not in the tables: {line}." for line in problems(section)),
         "",
         "What limits it:",
         "",
@@ -96,7 +96,3 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         return _settings(value) or "none"
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
-
-
-def _problems(section: Section) -> list[str]:
-    return [f"{r.status}: {r.cell.label}: {r.reason}" for r in section.problems]
