@@ -11,6 +11,8 @@ from flatqat.errors import UsageError
 from flatqat.quantspec import QuantSpec as QuantSpec
 
 SCHEMA = 1
+IGNORED = 255
+"""In a label map, a pixel without a label."""
 Args = tuple[tuple[str, object], ...]
 Status = Literal["done", "failed", "skipped"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]

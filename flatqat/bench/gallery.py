@@ -18,11 +18,10 @@ from flatqat.bench.restore import restore
 from flatqat.bench.store import Store
 from flatqat.bench.tables import sections
 from flatqat.bench.terminal import terminal
-from flatqat.data.label_maps import IGNORED
 from flatqat.errors import StoreError, UsageError, unknown
 from flatqat.models._base import Normalized
 from flatqat.quant._apply import rounded_once
-from flatqat.spec import Record
+from flatqat.spec import IGNORED, Record
 from flatqat.suite import Shift, Suite
 
 MOST_SHIFTS = 12

@@ -26,7 +26,7 @@ from flatqat.metrics.loss import Loss, cross_entropy
 from flatqat.quant._apply import in_inference, latent_weights, plain_gradients, quantizers, switched_off
 from flatqat.spec import Cell
 
-CHUNK, SMALLEST_CHUNK = 256, 8
+CHUNK, SMALLEST_CHUNK = 256, 8  # of images with a label each; label maps come one by one if they must
 CHUNK_VALUES = 2**22  # second derivatives keep several times the activations of a forward pass
 
 
@@ -86,8 +86,8 @@ def flatness_batches(
     generator = torch.Generator().manual_seed(cell.derive_seed("flatness"))
     index = torch.randperm(len(data), generator=generator)[:images]
     seen, chunk = data.seen(view), CHUNK
-    values = seen.fetch(index[:1]).numel()
-    while chunk * values > CHUNK_VALUES and chunk > SMALLEST_CHUNK:
+    values, smallest = seen.fetch(index[:1]).numel(), 1 if data.labels is None else SMALLEST_CHUNK
+    while chunk * values > CHUNK_VALUES and chunk > smallest:
         chunk //= 2
     if len(index) > chunk:
         index = index[: len(index) // chunk * chunk]

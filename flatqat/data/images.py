@@ -10,9 +10,9 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from flatqat.data.label_maps import IGNORED
 from flatqat.data.stored import Pixels
 from flatqat.errors import DataError
+from flatqat.spec import IGNORED
 
 Fetch = Callable[[Tensor], Tensor]
 Transform = Callable[[Tensor, Tensor], Tensor]

@@ -11,8 +11,8 @@ from PIL.Image import Image
 
 from flatqat.data.stored import Pixels
 from flatqat.errors import DataError
+from flatqat.spec import IGNORED
 
-IGNORED = 255  # a pixel without a label
 CITYSCAPES_CLASSES, CITYSCAPES_IDS = 19, 33
 ENOUGH = 4  # maps, so that a class that all streets have is missing for a reason
 

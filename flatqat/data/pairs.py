@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL.Image import Image, Resampling
 
-from flatqat.data.label_maps import IGNORED
 from flatqat.data.stored import Pixels
+from flatqat.spec import IGNORED
 
 TRIES = 10
 

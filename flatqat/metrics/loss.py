@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 from torch import Tensor
 from torch.nn import functional as F
 
-IGNORED = 255  # a pixel without a label, as in the data
+from flatqat.spec import IGNORED
 
 Reduction = Literal["mean", "sum"]
 
@@ -36,7 +36,7 @@ def pixel_cross_entropy(
         for weight, logits in heads
     ]
     total: Tensor = sum(losses[1:], losses[0])
-    return total if reduction == "sum" else total / max(1, labelled(masks))
+    return total if reduction == "sum" else total / (masks != IGNORED).sum().clamp_min(1)
 
 
 def labelled(y: Tensor) -> int:

@@ -19,12 +19,13 @@ def slide(net: Callable[[Tensor], Tensor], images: Tensor, window: Window) -> Te
     rows = spans(height, window.height, window.stride_height)
     columns = spans(width, window.width, window.stride_width)
     total: Tensor | None = None
-    count = torch.zeros(height, width, dtype=images.dtype, device=images.device)
+    count = torch.zeros(height, width, device=images.device)
     for row in rows:
         for column in columns:
             logits = net(images[..., row, column])
-            if total is None:
-                total = logits.new_zeros(*logits.shape[:2], height, width)
+            if total is None:  # in float32 what autocast left in bfloat16
+                dtype = torch.promote_types(logits.dtype, torch.float32)
+                total = logits.new_zeros(*logits.shape[:2], height, width, dtype=dtype)
             total[..., row, column] += logits
             count[row, column] += 1
     assert total is not None

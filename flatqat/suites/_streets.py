@@ -60,7 +60,7 @@ BUDGETS = {
         flatness_draws=2,
     ),
     "eval": Budget(
-        pretrain_steps=0, steps=0, batch_size=4, calibration_batches=8, flatness_images=16, flatness_draws=5
+        pretrain_steps=0, steps=0, batch_size=4, calibration_batches=8, flatness_images=4, flatness_draws=5
     ),
 }
 

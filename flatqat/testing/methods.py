@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from flatqat import registry
 from flatqat.methods._base import Batch, Method, Setup
-from flatqat.metrics.loss import IGNORED, Loss, cross_entropy, pixel_cross_entropy
+from flatqat.metrics.loss import Loss, cross_entropy, pixel_cross_entropy
+from flatqat.models._segmentation import training_only
 from flatqat.quant._apply import quantize_
-from flatqat.spec import Budget, QuantSpec
+from flatqat.spec import IGNORED, Budget, QuantSpec
 from flatqat.testing._toys import CLASSES, toy_images
 
 BUDGET = Budget(pretrain_steps=3, steps=3, batch_size=16)
@@ -167,7 +168,8 @@ class _Pixelwise(nn.Module):
             torch.manual_seed(0)
             self.stem = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
             self.body = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
-            self.auxiliary, self.head = nn.Conv2d(4, CLASSES, 1), nn.Conv2d(8, CLASSES, 1)
+            self.auxiliary = training_only(nn.Conv2d(4, CLASSES, 1))
+            self.head = nn.Conv2d(8, CLASSES, 1)
 
     def forward(self, x: Tensor) -> Tensor | tuple[tuple[float, Tensor], ...]:
         early = self.stem(x)

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from flatqat.data.label_maps import IGNORED
 from flatqat.metrics.measures import MEASURES
+from flatqat.spec import IGNORED
 from flatqat.suite import Suite
 
 

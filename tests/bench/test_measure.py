@@ -234,3 +234,11 @@ def test_heads_that_only_training_runs_are_not_moved():
     quantize_(net, QuantSpec.parse("4"))
     assert "1.0.weight" not in moved_params(net, "latent")
     assert "0.parametrizations.weight.original" in moved_params(net, "latent")
+
+
+def test_large_label_maps_come_one_by_one():
+    """Two of 512x1024 pixels are the most that fits."""
+    pixels = torch.zeros(5, 4, 512, 1024, dtype=torch.uint8)
+    data = ImageData.masked(pixels, classes=3, source="test")
+    found = flatness_batches(CELL, data, 5, "cpu", view=cut(Frame()))
+    assert [len(y) for _, y in found] == [2, 2]

@@ -75,3 +75,13 @@ def test_windows_as_text():
     for wrong in ("", "x", "512:", "0", "512:600", "8x"):
         with pytest.raises(UsageError, match="window"):
             Window.parse(wrong)
+
+
+def test_windows_in_half_precision_are_summed_in_single():
+    """Forty windows a pixel: bfloat16 sums would be off by percents, single ones by the inputs' rounding."""
+    value = torch.tensor(1.01).bfloat16()
+    images = torch.zeros(1, 3, 40, 4)
+    found = slide(lambda seen: value.expand(1, 1, *seen.shape[2:]), images, window("40x4:1x1"))
+    assert found.dtype == torch.float32
+    several = slide(lambda seen: value.expand(1, 1, *seen.shape[2:]), images, window("20x4:1x4"))
+    assert torch.equal(several, value.float().expand(1, 1, 40, 4))

@@ -1,5 +1,4 @@
-"""Train ids of Cityscapes' classes, and the value of what is not scored."""
+"""Train ids of Cityscapes' classes, in the order of `streets.names.CLASSES`."""
 
 ROAD, SIDEWALK, BUILDING, WALL, FENCE, POLE, LIGHT, SIGN, VEGETATION, TERRAIN = range(10)
 SKY, PERSON, RIDER, CAR, TRUCK, BUS, TRAIN, MOTORCYCLE, BICYCLE = range(10, 19)
-IGNORED = 255

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from flatqat.data.scenes.camera import Camera
 from flatqat.data.scenes.canvas import Canvas
-from flatqat.data.scenes.classes import IGNORED
 from flatqat.data.scenes.decay import decay
 from flatqat.data.scenes.dice import Dice
 from flatqat.data.scenes.ground import lay
@@ -22,6 +21,7 @@ from flatqat.data.scenes.smooth import blotches
 from flatqat.data.scenes.street import plan
 from flatqat.data.scenes.traffic import fill
 from flatqat.data.scenes.vehicles import BODIES
+from flatqat.spec import IGNORED
 
 VERSION = 1
 HEIGHT, WIDTH, SAMPLES = 96, 192, 2

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.data.label_maps import IGNORED
 from flatqat.data.roots import contents, data_root
 from flatqat.data.streets.listed import Listed, files_by_name, joined, pair_up
 from flatqat.data.streets.names import CAMVID_CLASSES, Place
 from flatqat.errors import DataError
+from flatqat.spec import IGNORED
 
 if TYPE_CHECKING:
     from flatqat.data.images import ImageData

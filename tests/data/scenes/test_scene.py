@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from flatqat.data.scenes.classes import IGNORED, ROAD, SKY, TERRAIN
+from flatqat.data.scenes.classes import ROAD, SKY, TERRAIN
 from flatqat.data.scenes.load import PARTS
 from flatqat.data.scenes.pinned import PINNED, check, digest
 from flatqat.data.scenes.scene import HEIGHT, WIDTH, scene
 from flatqat.errors import DataError
+from flatqat.spec import IGNORED
 
 SOME = [scene(number) for number in range(40)]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flatqat.data.scenes import smooth
-from flatqat.data.scenes.classes import BUILDING, IGNORED, ROAD, SIDEWALK, SKY, TERRAIN
+from flatqat.data.scenes.classes import BUILDING, ROAD, SIDEWALK, SKY, TERRAIN
 from flatqat.data.scenes.decay import decay
 from flatqat.data.scenes.dice import Dice
 from flatqat.data.scenes.fog import VISIBILITIES, fog, veiled
@@ -15,6 +15,7 @@ from flatqat.data.scenes.night import night
 from flatqat.data.scenes.rain import rain
 from flatqat.data.scenes.scene import Map, scene
 from flatqat.data.scenes.snow import snow
+from flatqat.spec import IGNORED
 
 NUMBERS = range(2000, 2020)
 SOME = [scene(number) for number in NUMBERS]
