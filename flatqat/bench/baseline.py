@@ -63,7 +63,7 @@ def read_baseline(path: Path) -> dict[str, Any]:
 
 def _packed(measure: Measure, outcomes: Arrays) -> dict[str, Any]:
     """The entries of a cell that hold its outcomes."""
-    if measure.name == "top1":
+    if all(images.dtype == np.bool_ for images in outcomes.values()):
         return {"correct": {s: _text(np.packbits(right)) for s, right in outcomes.items()}}
     counts = {s: _text(images.astype("<u4")) for s, images in outcomes.items()}
     return {"metric": measure.name, "counts": counts}
@@ -71,11 +71,9 @@ def _packed(measure: Measure, outcomes: Arrays) -> dict[str, Any]:
 
 def _unpacked(cell: dict[str, Any]) -> dict[str, Any]:
     """A cell with its `metric`, and its `outcomes` as arrays. Raises what damaged entries raise."""
-    name = cell.get("metric", "top1")
-    unpack = _bits if name == "top1" else _counts
-    packed = cell["correct" if name == "top1" else "counts"]
+    unpack, packed = (_bits, cell["correct"]) if "correct" in cell else (_counts, cell["counts"])
     outcomes = {s: unpack(_bytes(text), cell["images"][s]) for s, text in packed.items()}
-    return {**cell, "metric": MEASURES[name].name, "outcomes": outcomes}
+    return {**cell, "metric": MEASURES[cell.get("metric", "top1")].name, "outcomes": outcomes}
 
 
 def _text(array: NDArray[Any]) -> str:

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from flatqat.bench.request import SPACES
 from flatqat.spec import Args, Record
 
 
@@ -46,11 +47,11 @@ def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
     options += ["--amp"] * cell.amp + ["--compute-matched"] * (cell.stretch > 1)
     options += ["--plugin", "FILE"] if cell.plugins else []
     options += ["--threads", str(record.env["threads"])] if record.env.get("threads", 1) > 1 else []
-    spaces = sorted(name for name, found in record.flatness.items() if isinstance(found, Mapping))
+    spaces = [space for space in SPACES if isinstance(record.flatness.get(space), Mapping)]
     if not record.flatness:
         options.append("--no-flatness")
     elif spaces and spaces != ["quantized"]:
-        options += ["--space", ",".join(reversed(spaces))]
+        options += ["--space", ",".join(spaces)]
     return tuple(options)
 
 

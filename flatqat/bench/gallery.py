@@ -16,7 +16,7 @@ from flatqat.bench.plan import members
 from flatqat.bench.progress import progress_for
 from flatqat.bench.restore import restore
 from flatqat.bench.store import Store
-from flatqat.bench.tables import sections
+from flatqat.bench.tables import method_label, row_label, sections
 from flatqat.bench.terminal import terminal
 from flatqat.errors import StoreError, UsageError, unknown
 from flatqat.models._base import Normalized
@@ -62,7 +62,8 @@ def gallery(
     shown = chosen_shifts(suite, shifts)
     on = choose_device(device)
     prepare(on, threads)
-    models = {_title(record): restore(record.cell, suite, store, on) for record in records}
+    titles = _titles(records)
+    models = {titles[r.cell.id]: restore(r.cell, suite, store, on) for r in records}
     errors = terminal(stderr=True)
     found: dict[str, list[list[Column]]] = {}
     with progress_for(errors).task(f"gallery of {suite.name}", len(shown)) as advance:
@@ -70,7 +71,8 @@ def gallery(
             found[shift.name] = rows(shift, suite, models, data_root, images, on)
             advance(1)
     scores = {
-        shift.name: {_title(r): r.scores[shift.name][suite.metric].value for r in records} for shift in shown
+        shift.name: {titles[r.cell.id]: r.scores[shift.name][suite.metric].value for r in records}
+        for shift in shown
     }
     return write_page(output, suite, found, scores, colours=palette(suite.class_names))
 
@@ -157,12 +159,11 @@ def _fellows(record: Record, store: Store) -> set[str]:
     return set()
 
 
-def _title(record: Record) -> str:
-    from flatqat.bench.tables import method_label
-
-    cell, label = record.cell, method_label(record)
-    bits = "" if cell.quant_spec.is_fp else f" {cell.bits}"
-    return f"{label}{bits} seed {cell.seed}"
+def _titles(records: Sequence[Record]) -> dict[str, str]:
+    """By cell id; cells that method, bits and seed do not tell apart show their ids."""
+    found = {r.cell.id: f"{row_label((method_label(r), r.cell.bits))} seed {r.cell.seed}" for r in records}
+    titles = list(found.values())
+    return {key: f"{title} ({key})" if titles.count(title) > 1 else title for key, title in found.items()}
 
 
 def _pixels(image: torch.Tensor) -> NDArray[Any]:

@@ -44,7 +44,7 @@ ALIKE = {
 
 
 def palette(names: Sequence[str]) -> list[Colour]:
-    """A colour a class; classes that no table knows get colours of evenly spaced hues."""
+    """A colour a class; classes that no table knows get colours of `tab20`."""
     from matplotlib import colormaps
 
     spare = [tuple(int(255 * part) for part in rgb) for rgb in colormaps["tab20"].colors]  # type: ignore[attr-defined]

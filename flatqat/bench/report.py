@@ -10,7 +10,7 @@ from flatqat.bench.paired import measure_of
 from flatqat.bench.store import Store
 from flatqat.bench.study.page import study_page
 from flatqat.bench.study.study import studied
-from flatqat.bench.tables import Section, View, by_method, by_shift, problems, sections
+from flatqat.bench.tables import RESIDUAL_TOLERANCE, Section, View, by_method, by_shift, problems, sections
 from flatqat.bench.terminal import plain_table
 from flatqat.errors import StoreError
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 Format = Literal["table", "md", "csv", "json", "latex", "study"]
 FORMATS: tuple[Format, ...] = ("table", "md", "csv", "json", "latex", "study")
 
-RESIDUAL_TOLERANCE = 1e-3
 WIDE, NARROW_DROPS = 96, ["NLL", "ECE"]
 CAPTION = (
     "gap: ID - OOD. extra gap: by how much the gap "

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 View = Literal["method", "shift", "family", "severity", "class"]
 VIEWS: tuple[View, ...] = ("method", "shift", "family", "severity", "class")
 SHARPNESS_RADIUS = "0.1"
+RESIDUAL_TOLERANCE = 1e-3  # of an eigenvalue; above it reports star it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

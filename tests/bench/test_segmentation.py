@@ -130,6 +130,16 @@ def test_the_gallery_shows_what_the_models_predict(results, tmp_path):
     assert f"{accuracy:.1f}% of pixels" in text
 
 
+def test_cells_of_one_name_have_columns_of_their_own(tmp_path):
+    """Two full-precision cells that differ in the window alone."""
+    records = [go(tmp_path, methods=("fp",), spaces=(), window=size)[0] for size in ("24x32", "8:8")]
+    names, options = [r.cell.id for r in records], {"shifts": ("id",), "images": 1}
+    text = gallery(names, tmp_path / "g", tmp_path, None, **options, device="cpu", threads=1).read_text()
+    for record in records:
+        assert f"fp seed 0 ({record.cell.id})" in text
+        assert f"mIoU {miou(record):.1f}" in text
+
+
 def test_the_gallery_refuses_what_it_cannot_show(results, tmp_path):
     options = {"images": 1, "device": "cpu", "threads": 1}
     with pytest.raises(UsageError, match="did you mean 'dark'"):

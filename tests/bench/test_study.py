@@ -1,5 +1,6 @@
 """The page of a study: planted differences and correlations are found, sentences follow the numbers."""
 
+import re
 from dataclasses import asdict, replace
 from functools import cache
 
@@ -12,7 +13,7 @@ from flatqat.bench.store import Store
 from flatqat.bench.study.compare import GAP, OOD
 from flatqat.bench.study.flat import QUESTIONS, associations
 from flatqat.bench.study.page import write_study
-from flatqat.bench.study.says import by_family, does_flat_help, id_and_gap, who_wins
+from flatqat.bench.study.says import by_family, cost, does_flat_help, id_and_gap, who_wins
 from flatqat.bench.study.study import studied
 from flatqat.bench.tables import sections
 from flatqat.errors import StoreError
@@ -238,3 +239,50 @@ def test_how_it_was_made_is_told(something):
                  "500 images a shift, 3 seeds", "start.safetensors", "--space quantized,latent",
                  "flatqat bench report --format study --against qat"):  # fmt: skip
         assert part in made
+
+
+def test_the_cost_is_what_the_baseline_loses_to_full_precision(tmp_path):
+    """Baseline less reference, with the ends of the interval in order."""
+    store, fp = Store(tmp_path), replace(CELL, method="fp", quant="fp")
+    ours = put(store, CELL, right_of(0, 0.05, {"weather": -0.1}, [1]))
+    theirs = put(store, fp, right_of(0, 0.05, {}, [2]))
+    put(store, replace(CELL, method="sam"), right_of(0, 0.05, {}, [3]))
+    shifts = ("fog/1", "snow/1", "blur/1")
+    lost = np.mean([ours.scores[s]["top1"].value - theirs.scores[s]["top1"].value for s in shifts])
+    text = cost(study_of(store))
+    value, low, high = re.search(r"([-+.\d]+) \[([-+.\d]+), ([-+.\d]+)\] in OOD", text).groups()
+    assert float(value) == pytest.approx(lost, abs=0.005)  # printed to 0.01
+    assert float(low) < float(value) < float(high) < 0
+
+
+def test_with_one_seed_the_page_says_so_and_tells_no_scatter_of_seeds(tmp_path):
+    store = Store(tmp_path)
+    for place, method in enumerate(("qat", "sam", "ema")):
+        put(store, replace(CELL, method=method), right_of(0, 0.05, {}, [place]))
+    limits = page(store).partition("What limits it:")[2]
+    assert "With one seed every number speaks of these training runs alone" in limits
+    assert "scatter over seeds" not in limits
+
+
+@pytest.mark.parametrize(("residual", "starred"), [(2e-3, True), (5e-4, False)])
+def test_an_eigenvalue_is_starred_where_the_report_stars_it(tmp_path, residual, starred):
+    store = Store(tmp_path)
+    for place, method in enumerate(("qat", "sam", "ema")):
+        measured = flatness(3.0, 2.0)
+        measured["quantized"]["lambda_max"]["residual"] = residual
+        put(store, replace(CELL, method=method), right_of(0, 0.05, {}, [place]), measured)
+    rows = [line for line in page(store).splitlines() if line.startswith("| quantized | `sam`")]
+    assert [r"3\*" in line for line in rows] == [starred]
+    assert ("3*" in render(store, None, "md", "method")) == starred
+
+
+def test_methods_too_few_for_all_spaces_together_are_said_to_be_too_few(tmp_path):
+    """Five can decide 4 measures of one space (4/120), not the 8 of two, which Holm corrects together."""
+    store = Store(tmp_path)
+    for place, method in enumerate(("qat", "sam", "ema", "swad", "gsam")):
+        measured = flatness(place + 1.0, 9.0 - place)
+        for space in measured.values():
+            space["sharpness_sam"] = space["sharpness_asam"] = {"value": None}
+        put(store, replace(CELL, method=method), right_of(0, 0.1, {}, [place]), measured)
+    flat = associations(study_of(store))
+    assert "for which 5 methods are too few" in does_flat_help(flat, "quantized", PLAIN)

@@ -30,9 +30,10 @@ class Runs:
     right: Mapping[int, Arrays]
 
     def value(self, seed: int, weights: Weights) -> float:
-        """sum_k weights[k] accuracy_k of one run, in points."""
-        right = self.right[seed]
-        points = 100 * math.fsum(weight * right[shift].mean() for shift, weight in weights.items())
+        """sum_k weights[k] top1_k of one run, in points."""
+        scores = self.records[seed].scores
+        values = {shift: scores[shift]["top1"].value or 0.0 for shift in weights}
+        points = math.fsum(weight * values[shift] for shift, weight in weights.items())
         return round(points, 9)  # or equal accuracies would differ by rounding, and have different ranks
 
     def mean(self, weights: Weights) -> float:

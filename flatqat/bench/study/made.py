@@ -11,13 +11,20 @@ from flatqat.bench.study.study import Study
 from flatqat.bench.tables import Section, problems
 from flatqat.spec import Record
 
+ONE_SEED = "With one seed every number speaks of these training runs alone, not of the methods."
+SEVERAL_SEEDS = (
+    "A few seeds say little about the next: read an interval as a lower bound of the doubt. The p-values "
+    "take the scatter over seeds from all methods together, and so take for granted that all scatter alike."
+)
+
 
 def how_it_was_made(section: Section, members: Sequence[Study], store: Store) -> list[str]:
     """The last part of the page, as lines."""
     records = [record for rows in section.rows.values() for record in rows]
     first = members[0].baseline
     record = next(iter(first.records.values()))
-    folder = f"results/{store.root.name}"
+    root = store.root.absolute()
+    folder = f"results/{root.name}" if root.parent.name == "results" else root.name
     return [
         "## How it was made",
         "",
@@ -33,9 +40,7 @@ def how_it_was_made(section: Section, members: Sequence[Study], store: Store) ->
         "What limits it:",
         "",
         *(f"- {bits_in_words(study)}: {_limits(study)}" for study in members),
-        "- With two or three seeds an interval says little about a fourth: read it as a lower bound of the "
-        "doubt. The p-values take the scatter over seeds from all methods together, and so take for granted "
-        "that all scatter alike.",
+        f"- {SEVERAL_SEEDS if len(first.records) > 1 else ONE_SEED}",
         "- One suite, one model and one budget: nothing here says that it holds for others.",
         "",
         "The records are made by these commands, and this page by the last one:",
@@ -57,7 +62,7 @@ def _limits(study: Study) -> str:
     return (
         f"{steps:,} steps, {record.scores['id']['top1'].n:,} images a shift, {len(study.baseline.records)} "
         f"seeds. The intervals of Δ OOD reach {middle:.2f} points to each side ({low:.2f} to {high:.2f}); "
-        f"after the correction a difference has to be about {detectable(study):.2f} points to be sure."
+        f"after the correction a difference of about {detectable(study):.2f} points would have been sure."
     )
 
 

@@ -31,7 +31,7 @@ def who_wins(study: Study) -> str:
     )
     if open_:
         ends = f"{open_[-1].interval.value:+.2f} to {open_[0].interval.value:+.2f}"
-        says += f" (from {ends} points; below about {detectable(study):.2f} a difference cannot show)"
+        says += f" (from {ends} points; one of about {detectable(study):.2f} would have been sure)"
     return f"{says}."
 
 
@@ -81,7 +81,8 @@ def does_flat_help(found: Sequence[Association], space: str, question: Question)
     assert strongest.found
     most = f"{strongest.measure}, ρ = {strongest.found.rho:+.2f} ± {strongest.found.stderr:.2f}"
     if not flatter and not sharper:
-        few = "" if can_decide(known) else f", for which {strongest.found.rows} methods are too few"
+        asked = [a for a in found if a.question == question and a.found]
+        few = "" if can_decide(asked) else f", for which {strongest.found.rows} methods are too few"
         return f"{_where(space)}: undecided for all {len(known)} measures{few} (furthest from zero: {most})."
     says = [
         f"flatter goes with better for {_names(flatter)}" if flatter else "",
@@ -92,7 +93,7 @@ def does_flat_help(found: Sequence[Association], space: str, question: Question)
 
 
 def can_decide(known: Sequence[Association]) -> bool:
-    """Whether the smallest p that permutations can give would stand the correction over `known`."""
+    """Whether the smallest p that permutations can give would stand the correction over all of `known`."""
     return any(len(known) / math.factorial(a.found.rows) < LEVEL for a in known if a.found)
 
 

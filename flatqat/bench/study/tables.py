@@ -6,6 +6,7 @@ from flatqat.bench.study.compare import GAP, ID, OOD, Comparison, Runs
 from flatqat.bench.study.flat import BESIDE, MEASURES, QUESTIONS, Association, mean_of, spaces, value_of
 from flatqat.bench.study.says import difference
 from flatqat.bench.study.study import Study
+from flatqat.bench.tables import RESIDUAL_TOLERANCE
 
 CAPTION = (
     "Δ: points of top-1 above `{baseline}` with the 95% interval of a paired bootstrap over {sampled}. "
@@ -114,8 +115,8 @@ def _rho(a: Association) -> str:
 
 
 def _unconverged(runs: Runs, space: str) -> bool:
-    flags = [value_of(record, space, ("lambda_max", "converged")) for record in runs.records.values()]
-    return any(flag == 0 for flag in flags)
+    residuals = [value_of(record, space, ("lambda_max", "residual")) for record in runs.records.values()]
+    return any(residual is not None and residual > RESIDUAL_TOLERANCE for residual in residuals)
 
 
 def _caption(study: Study, count: int) -> str:
