@@ -112,6 +112,7 @@ def bench_run(
       flatqat bench run --bits 4,3 --seeds 3 --method fp,ptq,qat,anchor
       flatqat bench run --bits 4@apot --keep first,linear --layer-bits 'stage3.*=w2a4'
       flatqat bench run --suite cifar10-c-live --data-root data --budget smoke --limit 500
+      flatqat bench run --suite streets --bits 4
       flatqat bench run --method fp,qat,sam,saq --bits fp,4 --compute-matched
       flatqat bench run --set anchor.coupling=elastic --set budget.lr=0.005 --dry-run
     """

@@ -12,5 +12,10 @@ def look(check: Callable[[], str | Finding]) -> Finding:
         found = check()
         return Finding(ok=True, what=found) if isinstance(found, str) else found
     except DataError as error:
-        what, _, mend = str(error).partition("; ")
-        return Finding(ok=False, what=what, mend=mend)
+        return refused(error)
+
+
+def refused(error: DataError) -> Finding:
+    """The bad finding that an error (`cause; mend`) tells."""
+    what, _, mend = str(error).partition("; ")
+    return Finding(ok=False, what=what, mend=mend)

@@ -10,9 +10,9 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
+from flatqat.data.label_maps import check_values, values_of
 from flatqat.data.stored import Pixels
 from flatqat.errors import DataError
-from flatqat.spec import IGNORED
 
 Fetch = Callable[[Tensor], Tensor]
 Transform = Callable[[Tensor, Tensor], Tensor]
@@ -56,7 +56,7 @@ class ImageData:
         """Wrap uint8 images with their label maps as fourth channel (N, 4, H, W); labels are checked."""
         if len(pixels) == 0:
             raise DataError(f"{source}: expected images, got none")
-        check_map(pixels[:, 3], classes=classes, source=source)
+        check_values(values_of(pixels[:, 3].numpy()), classes=classes, name=source)
         return cls(labels=None, ids=torch.arange(len(pixels)), fetch=pixels.__getitem__)
 
     def __len__(self) -> int:
@@ -162,16 +162,6 @@ def _arrived(
     data: ImageData, index: Tensor, parts: list[Future[Tensor]], device: torch.device | str
 ) -> tuple[Tensor, Tensor]:
     return data._finish(torch.cat([part.result() for part in parts]), index, device)
-
-
-def check_map(labels: Tensor, *, classes: int, source: str) -> None:
-    """Refuse label maps with values other than 0 .. classes - 1 and IGNORED."""
-    outside = (labels >= classes) & (labels != IGNORED)
-    if outside.any():
-        raise DataError(
-            f"{source}: expected labels from 0 to {classes - 1}, or {IGNORED} where there is none, "
-            f"got {int(labels[outside].max())}"
-        )
 
 
 def check_labels(labels: Tensor, *, classes: int, source: str) -> None:

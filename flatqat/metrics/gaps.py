@@ -12,29 +12,6 @@ Corrects = Mapping[str, NDArray[Any]]
 """shift -> whether each image is right, shape (n,)"""
 
 
-def extra_gap(
-    method: Sequence[Corrects],
-    reference: Sequence[Corrects],
-    pools: Mapping[str, str],
-    *,
-    id_shift: str = "id",
-    nested: bool = False,
-    draws: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """(ID_m - OOD_m) - (ID_f - OOD_f) in points of top-1, OOD the plain mean over the shifts.
-
-    Difference in differences of a method m and the floating-point reference f, one entry of each for every
-    training seed, in the same order. Above zero: m loses more than f does. `pools` names the pool of images
-    of every shift that takes part, `id_shift` among them; all others in the mappings are ignored. `nested`
-    says that every seed has images of its own.
-    """
-    return mean_extra_gap(
-        [(method, reference, pools)], id_shift=id_shift, nested=nested, draws=draws, level=level, seed=seed
-    )
-
-
 def mean_extra_gap(
     members: Sequence[tuple[Sequence[Corrects], Sequence[Corrects], Mapping[str, str]]],
     *,
@@ -44,25 +21,22 @@ def mean_extra_gap(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """The mean of `extra_gap` over several (method, reference, pools), such as the domains left out in turn.
+    """(ID_m - OOD_m) - (ID_f - OOD_f) in points of top-1, OOD the plain mean over the shifts.
 
-    All have the same seeds, which are drawn once for all of them. Their images count as different ones, also
-    those that stand in the in-distribution sets of two members.
+    Difference in differences of a method m and the floating-point reference f, above zero: m loses more than
+    f does. The mean over several members (method, reference, pools), such as the domains left out in turn:
+    one entry of method and reference for each training seed, in the same order; `pools` names the pool of
+    images of every shift that takes part, `id_shift` among them. All members have the same seeds, which are
+    drawn once for all of them. Their images count as different ones, also those that stand in the
+    in-distribution sets of two members. `nested` says that every seed has images of its own.
     """
     bootstrap = nested_bootstrap if nested else paired_bootstrap
     matrices = [
         matrix / len(members)
         for method, reference, pools in members
-        for matrix in gap_contributions(method, reference, pools, id_shift)
+        for matrix in contributions(method, reference, pools, gap_weights(pools, id_shift))
     ]
     return bootstrap(matrices, draws=draws, level=level, seed=seed)
-
-
-def gap_contributions(
-    method: Sequence[Corrects], reference: Sequence[Corrects], pools: Mapping[str, str], id_shift: str = "id"
-) -> list[NDArray[np.float64]]:
-    """The `contributions` of the extra gap."""
-    return contributions(method, reference, pools, gap_weights(pools, id_shift))
 
 
 def gap_weights(pools: Mapping[str, str], id_shift: str = "id") -> dict[str, float]:

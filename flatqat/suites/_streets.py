@@ -26,9 +26,10 @@ SCORED = (
     "shift, classes without a pixel in truth and prediction left out"
 )
 TRAINED = (
-    "trained on 2,687 training images: scale 0.5 to 2, windows of 512x1024 in which no class fills more than "
-    "75%, flips, no change of colours; calibration and flatness on middle crops of that size; without "
-    "training images nothing is trained, and grids are calibrated on validation images"
+    "trained on 2,687 training images: scale 0.5 to 2, windows of 512x1024 drawn again, up to ten times, "
+    "while one class fills more than 75%, flips, no change of colours; calibration and flatness on middle "
+    "crops of that size; without training images nothing is trained, and grids are calibrated on validation "
+    "images"
 )
 LAYOUT = f"  {CITYSCAPES.layout}\n  (without train, fp and ptq are evaluated)"
 

@@ -18,7 +18,7 @@ from flatqat.bench.study.study import studied
 from flatqat.bench.tables import sections
 from flatqat.errors import StoreError
 from flatqat.metrics.bootstrap import paired_bootstrap
-from flatqat.metrics.gaps import extra_gap
+from flatqat.metrics.gaps import mean_extra_gap
 
 from .study_store import CELL, METHODS, SHIFTS, flatness, planted, put, right_of
 
@@ -66,7 +66,7 @@ def test_differences_are_those_of_the_outcomes(something):
         for method, runs in outcomes.items()
     }
     pools = dict.fromkeys(("id", "fog/1", "snow/1", "blur/1"), "id")
-    expected = extra_gap(right["sam"], right["qat"], pools)
+    expected = mean_extra_gap([(right["sam"], right["qat"], pools)])
     assert asdict(study.find("sam", GAP).interval) == pytest.approx(asdict(expected))
     weather = 50 * sum(
         np.array([run[s] for run in right["sam"]], float) - np.array([run[s] for run in right["qat"]], float)

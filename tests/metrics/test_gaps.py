@@ -3,12 +3,17 @@
 import numpy as np
 import pytest
 
-from flatqat.metrics.gaps import contributions, extra_gap
+from flatqat.metrics.gaps import contributions, mean_extra_gap
 
 CORRUPTIONS = {"id": "id", "fog/1": "id", "fog/5": "id", "night": "night", "snow": "snow"}
 SIZES = {"id": 400, "night": 150, "snow": 90}
 
 Runs = list[dict[str, np.ndarray]]
+
+
+def extra_gap(method, reference, pools, **options):
+    """Of one member."""
+    return mean_extra_gap([(method, reference, pools)], **options)
 
 
 def runs(seeds: int, accuracy: float, seed: int = 0, pools: dict[str, str] = CORRUPTIONS) -> Runs:

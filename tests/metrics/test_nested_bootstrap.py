@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from flatqat.metrics.bootstrap import nested_bootstrap, paired_bootstrap
-from flatqat.metrics.gaps import extra_gap, mean_extra_gap
+from flatqat.metrics.gaps import mean_extra_gap
+
+
+def extra_gap(method, reference, pools, **options):
+    """Of one member."""
+    return mean_extra_gap([(method, reference, pools)], **options)
 
 
 def nested(rng: np.random.Generator, seeds: int, images: int, seed_sd: float = 1) -> np.ndarray:

@@ -27,7 +27,7 @@ TYRE: Colour = (0.08, 0.08, 0.09)
 
 
 def person(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
-    """Standing or walking; `stride` opens the legs."""
+    """Standing or walking."""
     tall = dice.uniform(1.5, 1.9)
     stride = dice.uniform(0.02, 0.26)
     coat = Paint(colour=varied(dice, dice.pick(CLOTHES)), label=PERSON, grain=0.02)

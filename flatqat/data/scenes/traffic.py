@@ -78,7 +78,7 @@ def _along_curbs(street: Street, dice: Dice) -> list[Thing]:
 
 
 def _on_foot(street: Street, dice: Dice) -> list[Thing]:
-    """People in ones and twos, and bicycles and motorcycles left on the sidewalk."""
+    """People alone or in small groups, and bicycles and motorcycles left on the sidewalk."""
     things: list[Thing] = []
     sidewalks = ((street.walk[0], street.road[0]), (street.road[1], street.walk[1]))
     for _ in range(dice.integer(3, 6)):

@@ -168,7 +168,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _found(folder: Path) -> str:
-    """The endings of what lies in a folder, at any depth, or what its top holds."""
+    """The first few names of what lies in a folder, at any depth."""
     names = sorted(file for _, _, files in os.walk(folder) for file in files)
     return ", ".join(names[:SHOWN]) if names else "no file"
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from flatqat.data.findings import look
+from flatqat.data.findings import look, refused
 from flatqat.data.imagenet.whole import spread
 from flatqat.data.label_maps import check_together, check_values, label_map, translated, values_of
 from flatqat.data.stored import decoded
@@ -33,10 +33,10 @@ def verify_part(
     lut: NDArray[np.uint8] | None = None,
 ) -> list[Finding]:
     """Whether one part of a set is there, whole and labelled with train ids; `count` is the published one."""
-    found = look(lambda: f"{(part := listing()).title}: {len(part):,} images with label maps")
-    if not found.ok:
-        return [found]
-    part = listing()
+    try:
+        part = listing()
+    except DataError as error:
+        return [refused(error)]
     return [
         counted(part, count),
         look(partial(_files, part)),
@@ -56,13 +56,6 @@ def counted(part: Listed, count: int | None) -> Finding:
         mend = "complete the copy before its numbers stand beside those of others"
         return Finding(ok=False, partial=True, what=what, mend=mend)
     return Finding(ok=True, what=what)
-
-
-def optional(findings: list[Finding], mend: str) -> list[Finding]:
-    """What stops a run elsewhere is only told here: the part is not needed."""
-    return [
-        Finding(ok=False, partial=True, what=one.what, mend=mend) if one.stops else one for one in findings
-    ]
 
 
 def _files(part: Listed) -> str:

@@ -86,7 +86,7 @@ def test_nights_are_dark_noisy_and_lit_by_lamps() -> None:
             assert dark[one.labels == SKY].std() > 0.005
 
 
-def test_rain_takes_contrast_and_colour_and_the_road_mirrors() -> None:
+def test_rain_takes_contrast_and_colour() -> None:
     for one in SOME:
         wet = rain(one)
         assert grey(wet).std() < grey(one.colours).std()
