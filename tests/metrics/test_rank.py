@@ -119,8 +119,8 @@ def test_many_rows_are_drawn_and_agree_with_scipys_permutation_test(rng):
 
 @pytest.mark.parametrize(("given", "most"), [(False, 0.09), (True, 0.14)])
 def test_independent_methods_are_called_related_as_rarely_as_promised(rng, given, most):
-    """Runs share their method and their seed. At 5% 400 tables give 0.05 ± 0.011; bounds are 3.5 of these up,
-    for the partial correlation from the 0.11 that its docstring's approximation costs at worst."""
+    """Runs share their method and their seed. At 5% 400 tables give 0.05 ± 0.011: 3.5 of these up and down.
+    The partial correlation may be at 0.11, ± 0.016 (docs/measures.md); 0.14 is two of these up."""
 
     def runs():
         seeds, methods = rng.normal(size=(1, COLUMNS)), 0.3 * rng.normal(size=(ROWS, 1))
@@ -131,7 +131,7 @@ def test_independent_methods_are_called_related_as_rarely_as_promised(rng, given
         z = runs() if given else None
         x, y = (runs() if z is None else runs() + z for _ in range(2))
         hits += rank_correlation(x, y, z, draws=199).p <= 0.05
-    assert hits / 400 < most
+    assert 0.01 < hits / 400 < most
 
 
 def test_a_constant_has_no_correlation(rng):

@@ -220,4 +220,5 @@ def test_cuda_agrees_with_cpu() -> None:
     logits, masks = sample(size=(60, 50))
     here, there = measure(logits, masks), measure(logits.cuda(), masks)
     np.testing.assert_array_equal(here[1].confusion, there[1].confusion)
-    assert here[0]["ece"].value == pytest.approx(there[0]["ece"].value, rel=1e-5)
+    for name in ("miou", "nll", "ece"):  # float32 softmax differs in its last digits between devices
+        assert here[0][name].value == pytest.approx(there[0][name].value, rel=1e-5)
