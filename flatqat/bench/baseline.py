@@ -73,7 +73,11 @@ def _unpacked(cell: dict[str, Any]) -> dict[str, Any]:
     """A cell with its `metric`, and its `outcomes` as arrays. Raises what damaged entries raise."""
     unpack, packed = (_bits, cell["correct"]) if "correct" in cell else (_counts, cell["counts"])
     outcomes = {s: unpack(_bytes(text), cell["images"][s]) for s, text in packed.items()}
-    return {**cell, "metric": MEASURES[cell.get("metric", "top1")].name, "outcomes": outcomes}
+    measure = MEASURES[cell.get("metric", "top1")]
+    for shift, images in outcomes.items():
+        if measure.values(images).shape != (len(images),):
+            raise ValueError(f"outcomes of {shift} that are not those of {measure.name}")
+    return {**cell, "metric": measure.name, "outcomes": outcomes}
 
 
 def _text(array: NDArray[Any]) -> str:
