@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from flatqat import registry
 from flatqat.errors import UsageError, unknown
+from flatqat.models._attention import split_attention_, split_state
 from flatqat.models._sliding import slide
 from flatqat.models._weights import load_weights_
 from flatqat.spec import Frame, Window
@@ -112,12 +112,14 @@ def build(
 ) -> Normalized:
     """Build `source:name` with freshly drawn weights from `seed`. Raises UsageError on unknown names.
 
-    A `frame` takes the place of the source's own, and so does the text of a `window`.
+    A `frame` takes the place of the source's own, and so does the text of a `window`. Attention of torch's
+    own is taken apart into layers.
     """
     source, name = source_of(model)
     with torch.random.fork_rng(devices=[]):  # initialisers of every library draw from the global generator
         torch.manual_seed(seed)
         built = source.build(name, classes)
+        split_attention_(built)
     built.frame = frame or built.frame
     if window is not None:
         built.window = Window.parse(window)
@@ -126,8 +128,10 @@ def build(
 
 def load_start_(normalized: Normalized, model: str, path: Path, *, new_head: bool = False) -> None:
     """Load a file of weights into what `build(model)` made. Raises WeightsError as `load_weights_` does."""
-    adapt = partial(source_of(model)[0].adapt, normalized.net)
-    load_weights_(normalized.net, path, new_head=new_head, adapt=adapt)
+    net, source = normalized.net, source_of(model)[0]
+    load_weights_(
+        net, path, new_head=new_head, adapt=lambda state: split_state(net, source.adapt(net, state))
+    )
 
 
 def _check_name(source: Source, source_name: str, name: str) -> None:

@@ -88,7 +88,11 @@ def test_a_checkpoint_gives_the_logits_of_the_package(name, tmp_path):
     torch.testing.assert_close(seen, theirs_seen["inputs"], atol=1e-5, rtol=0)  # 255 x, and rounded means
     with torch.no_grad():
         expected = segmentor.encode_decode(seen, [{"img_shape": IMAGES.shape[2:]}] * 2)
-        assert torch.equal(model(IMAGES), expected)
+        got = model(IMAGES)
+    if name == SEGFORMER:  # attention sums in another order than torch's kernel for inference
+        torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
+    else:
+        assert torch.equal(got, expected)
 
 
 @pytest.mark.parametrize(("name", "weights"), [(DEEPLAB, [1.0, 0.4]), (OCRNET, [1.0, 0.4])])
@@ -168,13 +172,10 @@ def test_only_what_the_network_lacks_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "first", "floating"),
-    [
-        (SEGFORMER, "backbone.layers.0.0.projection", "in_proj_weight parameter"),
-        (PIDNET, "backbone.stem.0.conv", None),
-    ],
+    ("name", "first"),
+    [(SEGFORMER, "backbone.layers.0.0.projection"), (PIDNET, "backbone.stem.0.conv")],
 )
-def test_what_inference_runs_is_quantized(name, first, floating):
+def test_all_that_inference_runs_is_quantized(name, first):
     net = ours(name, classes=4).net
     layers = list(quantizable(net))
     assert (layers[0], layers[-1]) == (first, "decode_head.conv_seg")
@@ -184,9 +185,7 @@ def test_what_inference_runs_is_quantized(name, first, floating):
     bits = {row.layer: row.bits for row in rows if row.tensor == "weight"}
     assert list(bits) == layers
     assert [bits[name] for name in layers] == [8, *[4] * (len(layers) - 2), 8]
-    left = summary(rows)["floating"]
-    kinds = {what.rpartition(".")[2] for what in left}
-    assert kinds == ({floating, "out_proj input"} if floating else set())
+    assert not summary(rows)["floating"]
 
 
 def test_names_are_listed_without_importing_the_package():

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from flatqat.models._attention import split_attention_
 from flatqat.quant._apply import calibrate, latent_weights, quantize_
 from flatqat.quant._audit import audit, summary
 from flatqat.spec import QuantSpec
@@ -62,6 +63,14 @@ class EncoderLayer(nn.Module):
 
 BLOCK = "encoder.layers.encoder_layer_{}.self_attention"
 STAGE = "features.{}.{}.attn.{}"
+
+
+def torchvision_vit_split():
+    net = torchvision_vit()
+    split_attention_(net)
+    return net
+
+
 FLOATING = {
     timm_vit: {"cls_token parameter", "pos_embed parameter"},
     timm_swin: {
@@ -70,6 +79,7 @@ FLOATING = {
     torchvision_vit: {"class_token parameter", "encoder.pos_embedding parameter"}
     | {f"{BLOCK.format(i)}.in_proj_weight parameter" for i in (0, 1)}
     | {f"{BLOCK.format(i)}.out_proj input" for i in (0, 1)},
+    torchvision_vit_split: {"class_token parameter", "encoder.pos_embedding parameter"},
     torchvision_swin: {
         f"{STAGE.format(i, j, what)}"
         for i in (1, 3)
@@ -83,7 +93,7 @@ FLOATING = {
 def quantized(make, bits):
     torch.manual_seed(0)
     net = make()
-    if make is torchvision_vit:  # starts with zeros
+    if make in (torchvision_vit, torchvision_vit_split):  # starts with zeros
         nn.init.normal_(net.heads.head.weight)
     quantize_(net, QuantSpec.parse(bits))
     calibrate(net, [IMAGES])

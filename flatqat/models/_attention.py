@@ -1,0 +1,135 @@
+"""torch's own attention taken apart into layers, so that quantizers reach all of it.
+
+`nn.MultiheadAttention` keeps the projections of queries, keys and values in one parameter and takes the
+weight of its output projection without calling that layer: three quarters of its weights and every input
+would stay in floating point.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+PROJECTIONS = ("q_proj", "k_proj", "v_proj")
+
+
+class Attention(nn.Module):
+    """What an `nn.MultiheadAttention` computes, each of its four projections a layer that is called.
+
+    softmax(q k^T / sqrt(d) + mask) v per head (Vaswani et al. 2017, equation 1), with q, k, v of shape (B,
+    length, E), or (length, B, E) without `batch_first`. Masks are those of torch: boolean ones are True where
+    nothing may be looked at, others are added. Returns the output and, where asked for, the weights.
+    """
+
+    in_proj_bias = None  # with it torch's encoder layers would take the weights past the layers
+    _qkv_same_embed_dim = False
+
+    def __init__(self, of: nn.MultiheadAttention) -> None:
+        super().__init__()
+        self.num_heads, self.dropout, self.batch_first = of.num_heads, of.dropout, of.batch_first
+        biases = [None] * 3 if of.in_proj_bias is None else of.in_proj_bias.chunk(3)
+        if of._qkv_same_embed_dim:
+            weights = of.in_proj_weight.chunk(3)
+        else:
+            weights = (of.q_proj_weight, of.k_proj_weight, of.v_proj_weight)
+        self.q_proj, self.k_proj, self.v_proj = map(_linear, weights, biases)
+        self.out_proj = of.out_proj
+        self.train(of.training)
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Tensor | None = None,
+        need_weights: bool = True,
+        attn_mask: Tensor | None = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        if query.dim() == 2:  # one sequence alone
+            batch_at = 0 if self.batch_first else 1
+            padding = None if key_padding_mask is None else key_padding_mask[None]
+            one = (tokens.unsqueeze(batch_at) for tokens in (query, key, value))
+            out, weights = self(*one, padding, need_weights, attn_mask, average_attn_weights, is_causal)
+            return out.squeeze(batch_at), None if weights is None else weights.squeeze(0)
+        q, k, v = (
+            self._heads(self.q_proj(query)),
+            self._heads(self.k_proj(key)),
+            self._heads(self.v_proj(value)),
+        )
+        mask = self._mask(q, attn_mask, key_padding_mask)
+        dropout = self.dropout if self.training else 0.0
+        weights = None
+        if need_weights:
+            scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+            weights = F.dropout((scores if mask is None else scores + mask).softmax(-1), dropout)
+            heads = weights @ v
+            weights = weights.mean(1) if average_attn_weights else weights
+        else:
+            heads = F.scaled_dot_product_attention(q, k, v, mask, dropout)
+        out = heads.transpose(1, 2).flatten(2)
+        return self.out_proj(out if self.batch_first else out.transpose(0, 1)), weights
+
+    def _heads(self, tokens: Tensor) -> Tensor:
+        """(B, heads, length, d)"""
+        tokens = tokens if self.batch_first else tokens.transpose(0, 1)
+        heads: Tensor = tokens.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+        return heads
+
+    def _mask(self, q: Tensor, attn_mask: Tensor | None, padding: Tensor | None) -> Tensor | None:
+        """The sum of both masks as it is added to scores (B, heads, L, S)."""
+        if attn_mask is not None and attn_mask.dim() == 3:
+            attn_mask = attn_mask.unflatten(0, (-1, self.num_heads))
+        masks = [attn_mask, None if padding is None else padding[:, None, None]]
+        total = None
+        for mask in masks:
+            if mask is not None:
+                total = _added(mask, q) if total is None else total + _added(mask, q)
+        return total
+
+
+def split_attention_(net: nn.Module) -> None:
+    """Put an `Attention` of the same weights in the place of every `nn.MultiheadAttention`, in place.
+
+    Subclasses, which may compute something else, and those with a bias or zeros beside the keys stay.
+    """
+    made: dict[nn.Module, Attention] = {}
+    for module in list(net.modules()):
+        for name, child in module.named_children():
+            if type(child) is nn.MultiheadAttention and child.bias_k is None and not child.add_zero_attn:
+                setattr(module, name, made.setdefault(child, Attention(child)))
+        if isinstance(module, nn.TransformerEncoder):
+            module.use_nested_tensor = False  # which would ask for the weights
+
+
+def split_state(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict of the network as it was before `split_attention_` with the names it has since."""
+    found = dict(state)
+    for name, module in net.named_modules():
+        if not isinstance(module, Attention):
+            continue
+        prefix = f"{name}." if name else ""
+        for kind in ("weight", "bias"):
+            joint = found.pop(f"{prefix}in_proj_{kind}", None)
+            parts = [] if joint is None else joint.chunk(3)
+            found |= {f"{prefix}{one}.{kind}": part for one, part in zip(PROJECTIONS, parts, strict=False)}
+        for one in PROJECTIONS:
+            if f"{prefix}{one}_weight" in found:
+                found[f"{prefix}{one}.weight"] = found.pop(f"{prefix}{one}_weight")
+    return found
+
+
+def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    layer.weight = nn.Parameter(weight.detach().clone())
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.detach().clone())
+    return layer
+
+
+def _added(mask: Tensor, q: Tensor) -> Tensor:
+    if mask.dtype != torch.bool:
+        return mask.to(q.dtype)
+    return torch.zeros_like(mask, dtype=q.dtype).masked_fill(mask, -torch.inf)
