@@ -10,14 +10,15 @@ from scipy import stats
 
 from flatqat.bench.report import render
 from flatqat.bench.store import Store
-from flatqat.bench.study.compare import GAP, OOD
+from flatqat.bench.study.compare import GAP, ID, OOD
 from flatqat.bench.study.flat import QUESTIONS, associations
 from flatqat.bench.study.page import write_study
 from flatqat.bench.study.says import by_family, cost, does_flat_help, id_and_gap, who_wins
 from flatqat.bench.study.study import studied
 from flatqat.bench.tables import sections
 from flatqat.errors import StoreError
-from flatqat.metrics.bootstrap import paired_bootstrap
+from flatqat.metrics.blocks import contrasts
+from flatqat.metrics.bootstrap import nested_bootstrap, paired_bootstrap
 from flatqat.metrics.gaps import mean_extra_gap
 
 from .study_store import CELL, METHODS, SHIFTS, flatness, planted, put, right_of
@@ -201,6 +202,25 @@ def test_a_measure_that_is_missing_takes_its_method_out(tmp_path):
     assert rows["SAM"] == 1 + len(METHODS)
 
 
+def test_seeds_with_images_of_their_own_are_bootstrapped_by_seed(something, tmp_path):
+    """No variance of images on top: it is part of the scatter of the seeds."""
+    store = Store(tmp_path)
+    for record in something.records():
+        arrays = something.outcomes(record.cell)
+        store.write_record(replace(record, protocol={**record.protocol, "split": "by seed"}), arrays)
+    study, crossed = study_of(store), whole(something)
+    right = {m: [store.outcomes(replace(CELL, method=m, seed=s)) for s in (0, 1, 2)] for m in ("qat", "sam")}
+    gained = [np.array([run["id:margin"] > 0 for run in right[m]], float) for m in ("sam", "qat")]
+    found, before = study.find("sam", ID), crossed.find("sam", ID)
+    assert asdict(found.interval) == pytest.approx(asdict(nested_bootstrap([100 * (gained[0] - gained[1])])))
+    assert found.interval.stderr != pytest.approx(before.interval.stderr, rel=0.01)
+    values = [[runs.value(seed, {"id": 1.0}) for seed in (0, 1, 2)] for runs in study.methods]
+    place = [runs.method for runs in study.methods].index("sam")
+    expected = contrasts(np.array(values), 0, [0.0] * len(values))[place]
+    assert asdict(found.contrast) == pytest.approx(asdict(expected))
+    assert found.contrast.stderr < before.contrast.stderr
+
+
 def test_few_methods_are_said_to_be_too_few(tmp_path):
     store = Store(tmp_path)
     for place, method in enumerate(("qat", "sam", "ema", "swad")):
@@ -239,6 +259,18 @@ def test_how_it_was_made_is_told(something):
                  "500 images a shift, 3 seeds", "start.safetensors", "--space quantized,latent",
                  "flatqat bench report --format study --against qat"):  # fmt: skip
         assert part in made
+    assert "--suite" not in made.splitlines()[-1]
+
+
+def test_beside_other_suites_the_last_command_names_its_own(something, tmp_path):
+    store = Store(tmp_path)
+    for record in something.records():
+        for suite in ("s", "other"):
+            store.write_record(
+                replace(record, cell=replace(record.cell, suite=suite)), something.outcomes(record.cell)
+            )
+    written = render(store, "s", "study", "method", "qat")
+    assert written.splitlines()[-1].endswith(f"--suite s --results {tmp_path.name} --output PAGE")
 
 
 def test_the_cost_is_what_the_baseline_loses_to_full_precision(tmp_path):

@@ -25,6 +25,8 @@ def how_it_was_made(section: Section, members: Sequence[Study], store: Store) ->
     record = next(iter(first.records.values()))
     root = store.root.absolute()
     folder = f"results/{root.name}" if root.parent.name == "results" else root.name
+    alone = all(other.cell.suite == record.cell.suite for other in store.records())
+    options = f"--against {first.method}{'' if alone else f' --suite {record.cell.suite}'} --results {folder}"
     return [
         "## How it was made",
         "",
@@ -46,7 +48,7 @@ def how_it_was_made(section: Section, members: Sequence[Study], store: Store) ->
         "The records are made by these commands, and this page by the last one:",
         "",
         *(f"    {line}" for line in commands(records, folder)),
-        f"    flatqat bench report --format study --against {first.method} --results {folder} --output PAGE",
+        f"    flatqat bench report --format study {options} --output PAGE",
     ]
 
 
