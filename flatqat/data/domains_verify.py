@@ -15,12 +15,11 @@ from flatqat.data.layouts.domains import (
     read_domain,
 )
 from flatqat.data.roots import data_root
+from flatqat.data.whole import is_damaged
 from flatqat.errors import DataError
 from flatqat.suite import Finding
 
 MOST_OPENED = 30_000  # all of a set except DomainNet, of which every twentieth
-TAIL = 16
-ENDINGS = (b"\xff\xd9", b"IEND\xaeB`\x82")  # of JPEG and PNG files
 SHOWN = 3
 
 
@@ -85,7 +84,7 @@ def _open(domains: list[Domain]) -> str:
     """Raise DataError where a file is empty, cut off or no image."""
     paths = [path for domain in domains for path, _ in domain.files()]
     step = -(-len(paths) // MOST_OPENED)
-    damaged = list(islice((path for path in paths[::step] if _is_damaged(Path(path))), SHOWN + 1))
+    damaged = list(islice((path for path in paths[::step] if is_damaged(path)), SHOWN + 1))
     if damaged:
         more = " and more" if len(damaged) > SHOWN else ""
         raise DataError(
@@ -93,23 +92,6 @@ def _open(domains: list[Domain]) -> str:
             "restore them from their source"
         )
     return f"{len(paths[::step]):,} of {len(paths):,} files opened, all whole"
-
-
-def _is_damaged(path: Path) -> bool:
-    """A file that ends as images do is whole; others are decoded to see."""
-    from PIL import Image
-
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - TAIL))
-        if any(ending in file.read(TAIL) for ending in ENDINGS):
-            return False
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except Exception:  # Pillow raises a dozen types on damaged bytes
-        return True
-    return False
 
 
 def _label_files(domains: list[Domain], known: DomainSet) -> Iterator[Finding]:

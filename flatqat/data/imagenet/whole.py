@@ -1,15 +1,12 @@
-"""Are image files whole? Cheap marks for all of them, decoding where those are in doubt. No torch."""
+"""Are the files of a set whole, and do some of them decode? No torch."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-from PIL import Image as Pillow
-
 from flatqat.data.imagenet.files import SHOWN, Images
+from flatqat.data.whole import decoded_size, is_damaged, spread
 from flatqat.errors import DataError
 
-END_OF_JPEG = b"\xff\xd9"
 THREADS, CHUNK = 8, 512
 
 
@@ -40,7 +37,7 @@ def check_decode(images: Images, *, most: int, side: int | None = None) -> int:
     index = spread(len(images), most)
     for at in index:
         path = images.paths[at]
-        size = _decoded_size(path)
+        size = decoded_size(path)
         if size is None:
             raise DataError(f"{path}: expected an image, got a file that does not decode; restore it")
         if side and size != (side, side):
@@ -51,28 +48,5 @@ def check_decode(images: Images, *, most: int, side: int | None = None) -> int:
     return len(index)
 
 
-def spread(count: int, most: int) -> list[int]:
-    """At most `most` places, evenly over `count`, the first and the last among them."""
-    return sorted({int(at) for at in np.linspace(0, count - 1, min(count, most))})
-
-
 def _damaged(paths: Sequence[str]) -> list[str]:
-    return [path for path in paths if not _ends_well(path) and _decoded_size(path) is None]
-
-
-def _ends_well(path: str) -> bool:
-    with open(path, "rb") as file:
-        if file.seek(0, 2) < len(END_OF_JPEG):
-            return False
-        file.seek(-len(END_OF_JPEG), 2)
-        return file.read() == END_OF_JPEG
-
-
-def _decoded_size(path: str) -> tuple[int, int] | None:
-    """Width and height; None for what does not decode."""
-    try:
-        with Pillow.open(path) as image:
-            image.load()
-            return image.size
-    except Exception:  # Pillow raises a dozen types on damaged bytes
-        return None
+    return [path for path in paths if is_damaged(path)]

@@ -13,16 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from flatqat.data.findings import look, refused
-from flatqat.data.imagenet.whole import spread
 from flatqat.data.label_maps import check_together, check_values, label_map, translated, values_of
 from flatqat.data.stored import decoded
 from flatqat.data.streets.listed import SHOWN, Listed
+from flatqat.data.whole import ends_well, spread
 from flatqat.errors import DataError
 from flatqat.suite import Finding
 
 MOST_OPENED, MAPS = 600, 8
-TAIL = 16
-ENDINGS = (b"IEND\xaeB`\x82", b"\xff\xd9")  # of PNG and JPEG files
 
 
 def verify_part(
@@ -82,10 +80,7 @@ def _files(part: Listed) -> str:
 
 def _size(path: Path) -> tuple[int, int]:
     """Width and height; files that do not end as images do are decoded to see."""
-    with path.open("rb") as file:
-        file.seek(max(0, file.seek(0, 2) - TAIL))
-        tail = file.read()
-    whole = any(ending in tail for ending in ENDINGS)
+    whole = ends_well(path)
     return decoded(path, lambda image: image.size if whole else _loaded(image))
 
 

@@ -9,7 +9,8 @@ import pytest
 from flatqat import registry
 from flatqat.data.imagenet import classes, names, verify
 from flatqat.data.imagenet.files import Images, in_class_folders
-from flatqat.data.imagenet.whole import check_whole, spread
+from flatqat.data.imagenet.whole import check_whole
+from flatqat.data.whole import spread
 from flatqat.errors import DataError
 from flatqat.suite import Finding
 
