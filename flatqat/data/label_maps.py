@@ -4,6 +4,7 @@ A map holds train ids, 0 to classes - 1, and 255 where nothing is scored.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from flatqat.errors import DataError
 from flatqat.spec import IGNORED
 
 CITYSCAPES_CLASSES, CITYSCAPES_IDS = 19, 33
+Size = tuple[int, ...]
+
 ENOUGH = 4  # maps, so that a class that all streets have is missing for a reason
 
 
@@ -64,6 +67,29 @@ def check_together(values: Iterable[int], *, maps: int, classes: int) -> None:
             f"expected class 0 in some of {maps} label maps, got none (values {found[0]} to {found[-1]}): "
             f"labels that start at 1, off by one; use the original train ids, 0 to {classes - 1}"
         )
+
+
+def check_fits(image: Path | str, size: Size, mask: Path | str, of_mask: Size) -> None:
+    """Raise DataError where a label map has another size, width and height, than its image."""
+    if size != of_mask:
+        raise DataError(
+            f"{image}: expected a label map of its size, {by(size)}, got {by(of_mask)} in {mask}; keep "
+            "both as they were published"
+        )
+
+
+def check_one_size(title: str, first: Path | str, size: Size, other: Path | str, of_other: Size) -> None:
+    """Raise DataError where two images of a set differ in size."""
+    if size != of_other:
+        raise DataError(
+            f"{title}: expected images of one size, got {by(size)} in {first} and {by(of_other)} in {other}; "
+            "keep the images as they were published"
+        )
+
+
+def by(size: Size) -> str:
+    """`2048x1024`: width and height."""
+    return "x".join(map(str, size))
 
 
 def _cause(found: list[int], wrong: list[int], classes: int, name: str) -> str:

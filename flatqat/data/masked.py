@@ -12,7 +12,14 @@ from PIL.Image import Image
 from torch import Tensor
 
 from flatqat.data.images import ImageData, View
-from flatqat.data.label_maps import check_values, label_map, translated, values_of
+from flatqat.data.label_maps import (
+    check_fits,
+    check_one_size,
+    check_values,
+    label_map,
+    translated,
+    values_of,
+)
 from flatqat.data.pairs import joined, whole
 from flatqat.data.stored import Pixels, decoded
 from flatqat.errors import DataError
@@ -52,11 +59,8 @@ def masked_files(
 
     def pixels(at: int, image_id: int) -> Pixels:
         pair = read_pair(Path(images[at]), Path(masks[at]), classes=classes, lut=lut)
-        if seen is whole and pair.size != first_size():
-            raise DataError(
-                f"{source}: expected images of one size, got {_by(first_size())} in {images[0]} and "
-                f"{_by(pair.size)} in {images[at]}; keep the images as they were published"
-            )
+        if seen is whole:
+            check_one_size(source, images[0], first_size(), images[at], pair.size)
         return seen(pair, image_id)
 
     def fetch(index: Tensor) -> Tensor:
@@ -75,13 +79,5 @@ def read_pair(image: Path, mask: Path, *, classes: int, lut: NDArray[np.uint8] |
         return labels
 
     colours, labels = decoded(image, lambda opened: opened.convert("RGB")), decoded(mask, checked)
-    if labels.shape[::-1] != colours.size:
-        raise DataError(
-            f"{image}: expected a label map of its size, {_by(colours.size)}, got {_by(labels.shape[::-1])} "
-            f"in {mask}; keep both as they were published"
-        )
+    check_fits(image, colours.size, mask, labels.shape[::-1])
     return joined(colours, Pillow.fromarray(labels))
-
-
-def _by(size: tuple[int, ...]) -> str:
-    return f"{size[0]}x{size[1]}"

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from flatqat.data.findings import look, refused
-from flatqat.data.label_maps import check_together, check_values, label_map, translated, values_of
+from flatqat.data.label_maps import (
+    by,
+    check_fits,
+    check_one_size,
+    check_together,
+    check_values,
+    label_map,
+    translated,
+    values_of,
+)
 from flatqat.data.stored import decoded
 from flatqat.data.streets.listed import SHOWN, Listed
 from flatqat.data.whole import ends_well, spread
@@ -59,23 +68,14 @@ def counted(part: Listed, count: int | None) -> Finding:
 def _files(part: Listed) -> str:
     """Raise DataError on a damaged file, a map of another size than its image, and images of other sizes."""
     places = spread(len(part), MOST_OPENED)
-    sizes: dict[tuple[int, int], str] = {}
+    first = part.images[places[0]]
+    size = _size(Path(first))
     for at in places:
         image, mask = part.images[at], part.masks[at]
-        size, of_mask = _size(Path(image)), _size(Path(mask))
-        if size != of_mask:
-            raise DataError(
-                f"{image}: expected a label map of its size, {_by(size)}, got {_by(of_mask)} in {mask}; keep "
-                "both as they were published"
-            )
-        sizes.setdefault(size, image)
-        if len(sizes) > 1:
-            (one, first), (other, second) = sizes.items()
-            raise DataError(
-                f"{part.title}: expected images of one size, got {_by(one)} in {first} and {_by(other)} in "
-                f"{second}; keep the images as they were published"
-            )
-    return f"{part.title}: {len(places):,} pairs opened, all whole, {_by(next(iter(sizes)))}"
+        here = _size(Path(image))
+        check_fits(image, here, mask, _size(Path(mask)))
+        check_one_size(part.title, first, size, image, here)
+    return f"{part.title}: {len(places):,} pairs opened, all whole, {by(size)}"
 
 
 def _size(path: Path) -> tuple[int, int]:
@@ -107,7 +107,3 @@ def _labels(part: Listed, classes: int, lut: NDArray[np.uint8] | None) -> str:
         raise DataError(f"{part.title}: {error}") from error
     labels = sorted(seen - {255})
     return f"{part.title}: {len(places)} label maps hold {len(labels)} of {classes} classes, train ids"
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
