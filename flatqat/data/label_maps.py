@@ -15,9 +15,10 @@ from flatqat.errors import DataError
 from flatqat.spec import IGNORED
 
 CITYSCAPES_CLASSES, CITYSCAPES_IDS = 19, 33
-Size = tuple[int, ...]
-
 ENOUGH = 4  # maps, so that a class that all streets have is missing for a reason
+
+Size = tuple[int, ...]
+"""Width and height"""
 
 
 def label_map(image: Image) -> Pixels:
@@ -73,8 +74,8 @@ def check_fits(image: Path | str, size: Size, mask: Path | str, of_mask: Size) -
     """Raise DataError where a label map has another size, width and height, than its image."""
     if size != of_mask:
         raise DataError(
-            f"{image}: expected a label map of its size, {by(size)}, got {by(of_mask)} in {mask}; keep "
-            "both as they were published"
+            f"{image}: expected a label map of its size, {size_text(size)}, got {size_text(of_mask)} in "
+            f"{mask}; keep both as they were published"
         )
 
 
@@ -82,12 +83,12 @@ def check_one_size(title: str, first: Path | str, size: Size, other: Path | str,
     """Raise DataError where two images of a set differ in size."""
     if size != of_other:
         raise DataError(
-            f"{title}: expected images of one size, got {by(size)} in {first} and {by(of_other)} in {other}; "
-            "keep the images as they were published"
+            f"{title}: expected images of one size, got {size_text(size)} in {first} and "
+            f"{size_text(of_other)} in {other}; keep the images as they were published"
         )
 
 
-def by(size: Size) -> str:
+def size_text(size: Size) -> str:
     """`2048x1024`: width and height."""
     return "x".join(map(str, size))
 

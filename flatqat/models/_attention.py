@@ -23,7 +23,6 @@ class Attention(nn.Module):
     """
 
     in_proj_bias = None  # with it torch's encoder layers would take the weights past the layers
-    _qkv_same_embed_dim = False
 
     def __init__(self, of: nn.MultiheadAttention) -> None:
         super().__init__()
@@ -99,7 +98,8 @@ def split_attention_(net: nn.Module) -> None:
     for module in list(net.modules()):
         for name, child in module.named_children():
             if type(child) is nn.MultiheadAttention and child.bias_k is None and not child.add_zero_attn:
-                setattr(module, name, made.setdefault(child, Attention(child)))
+                made[child] = made.get(child) or Attention(child)
+                setattr(module, name, made[child])
         if isinstance(module, nn.TransformerEncoder):
             module.use_nested_tensor = False  # which would ask for the weights
 

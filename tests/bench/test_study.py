@@ -257,20 +257,8 @@ def test_how_it_was_made_is_told(something):
     made = page(something).partition("## How it was made")[2]
     for part in ("made up; data d; seed 0, 1, 2", "lr 0.01, steps 5", "keep first/last", "torch 2.0",
                  "500 images a shift, 3 seeds", "start.safetensors", "--space quantized,latent",
-                 "flatqat bench report --format study --against qat"):  # fmt: skip
+                 "flatqat bench report --format study --against qat --suite s"):  # fmt: skip
         assert part in made
-    assert "--suite" not in made.splitlines()[-1]
-
-
-def test_beside_other_suites_the_last_command_names_its_own(something, tmp_path):
-    store = Store(tmp_path)
-    for record in something.records():
-        for suite in ("s", "other"):
-            store.write_record(
-                replace(record, cell=replace(record.cell, suite=suite)), something.outcomes(record.cell)
-            )
-    written = render(store, "s", "study", "method", "qat")
-    assert written.splitlines()[-1].endswith(f"--suite s --results {tmp_path.name} --output PAGE")
 
 
 def test_the_cost_is_what_the_baseline_loses_to_full_precision(tmp_path):

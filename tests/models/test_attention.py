@@ -112,19 +112,24 @@ def test_gradients_are_those_of_torch():
     for net in (theirs, ours):
         net(tokens, tokens, tokens)[0].pow(2).sum().backward()
     got = torch.cat([getattr(ours, f"{name}_proj").weight.grad for name in "qkv"])
-    torch.testing.assert_close(got, theirs.in_proj_weight.grad, atol=1e-10, rtol=1e-10)
+    # sums over tokens of products as large as 100 times the outputs
+    torch.testing.assert_close(got, theirs.in_proj_weight.grad, atol=100 * EPS, rtol=0)
 
 
 @pytest.mark.parametrize("need_weights", [False, True])
-def test_dropout_acts_in_training_alone(need_weights):
-    _, ours = pair(batch_first=True, dropout=0.5)
+def test_dropout_is_that_of_torch_in_training_alone(need_weights):
+    """From the same state of the generator both drop the same weights."""
+    theirs, ours = pair(batch_first=True, dropout=0.5)
     tokens = drawn(2, 64, 12)
-    torch.manual_seed(0)
-    some, other = (ours(tokens, tokens, tokens, need_weights=need_weights)[0] for _ in range(2))
-    assert not torch.equal(some, other)
+
+    def out(net: nn.Module, seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return net(tokens, tokens, tokens, need_weights=need_weights)[0]
+
+    torch.testing.assert_close(out(ours, 0), out(theirs, 0), atol=EPS, rtol=0)
+    assert not torch.equal(out(ours, 0), out(ours, 1))
     ours.eval()
-    some, other = (ours(tokens, tokens, tokens, need_weights=need_weights)[0] for _ in range(2))
-    assert torch.equal(some, other)
+    assert torch.equal(out(ours, 0), out(ours, 1))
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")  # torch's, not ours

@@ -25,8 +25,7 @@ def how_it_was_made(section: Section, members: Sequence[Study], store: Store) ->
     record = next(iter(first.records.values()))
     root = store.root.absolute()
     folder = f"results/{root.name}" if root.parent.name == "results" else root.name
-    alone = all(other.cell.suite == record.cell.suite for other in store.records())
-    options = f"--against {first.method}{'' if alone else f' --suite {record.cell.suite}'} --results {folder}"
+    options = f"--against {first.method} --suite {record.cell.suite} --results {folder}"
     return [
         "## How it was made",
         "",

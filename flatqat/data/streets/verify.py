@@ -14,12 +14,12 @@ from PIL import Image as Pillow
 
 from flatqat.data.findings import look, refused
 from flatqat.data.label_maps import (
-    by,
     check_fits,
     check_one_size,
     check_together,
     check_values,
     label_map,
+    size_text,
     translated,
     values_of,
 )
@@ -75,7 +75,7 @@ def _files(part: Listed) -> str:
         here = _size(Path(image))
         check_fits(image, here, mask, _size(Path(mask)))
         check_one_size(part.title, first, size, image, here)
-    return f"{part.title}: {len(places):,} pairs opened, all whole, {by(size)}"
+    return f"{part.title}: {len(places):,} pairs opened, all whole, {size_text(size)}"
 
 
 def _size(path: Path) -> tuple[int, int]:
