@@ -84,26 +84,29 @@ def test_the_table_of_the_readme_is_the_stored_one():
     assert done.returncode == 0, "out of date: run python scripts/readme.py"
 
 
-STUDY = re.compile(r"^    flatqat bench report --format study --against (\S+) --results (\S+) ", re.MULTILINE)
+STUDY = re.compile(
+    r"^    flatqat bench report --format study --against (\S+) --suite (\S+) --results (\S+) ", re.MULTILINE
+)
 
 
-def studies() -> list[tuple[Path, str, Path]]:
-    """Every page of a study with its baseline and its results."""
+def studies() -> list[tuple[Path, str, str, Path]]:
+    """Every page of a study with its baseline, its suite and its results."""
     found = []
     for page in sorted((ROOT / "docs").glob("*.md")):
         if match := STUDY.search(page.read_text(encoding="utf-8")):
-            found.append((page, match[1], ROOT / match[2]))
+            found.append((page, match[1], match[2], ROOT / match[3]))
     return found
 
 
 def test_the_pages_of_studies_are_those_of_their_records(tmp_path):
     """To the byte. The picture beside a page hangs on the version of matplotlib and has only to be there."""
-    assert ROOT / "docs" / "study.md" in [page for page, _, _ in studies()]
-    for page, against, results in studies():
+    assert ROOT / "docs" / "study.md" in [page for page, *_ in studies()]
+    for page, against, suite, results in studies():
         store = Store(results)
-        write_study(load(store, None), store, against, tmp_path / page.name)
+        write_study(load(store, suite), store, against, tmp_path / page.name)
         name = page.relative_to(ROOT)
-        again = f"flatqat bench report --format study --against {against} --results {results} --output {name}"
+        options = f"--against {against} --suite {suite} --results {results}"
+        again = f"flatqat bench report --format study {options} --output {name}"
         assert page.read_bytes() == (tmp_path / page.name).read_bytes(), f"out of date: run {again}"
         assert page.with_suffix(".svg").exists() == (tmp_path / page.name).with_suffix(".svg").exists()
 
