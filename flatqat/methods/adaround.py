@@ -18,8 +18,9 @@ layer, which no network tells in general: here a layer is its convolution or pro
 that lose the magnitude of weights (dorefa, pact, apot, pot) are held against W x all the same.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import ceil, cos, pi
 from typing import Any
@@ -60,6 +61,7 @@ class Config(ptq.Config):
 
 class AdaRound(ptq.PTQ):
     Config = Config
+    version = 2  # 1 took for a layer's output what an activation in place had made of it
 
     def begin(self, batches: Sequence[Batch]) -> None:
         super().begin(batches)
@@ -75,10 +77,10 @@ class AdaRound(ptq.PTQ):
         layers = {name: self.model.get_submodule(name) for name in on_weight}
         training = self.model.training
         self.model.eval()
-        for name in order_of_execution(self.model, layers, images[:1]):
+        for name, calls in calls_in_order(self.model, layers, images[0]).items():
             layer, quantizer = layers[name], on_weight[name]
             with torch.no_grad():
-                pairs = inputs_and_targets(self.model, originals, layer, images)
+                pairs = inputs_and_targets(self.model, originals, layer, calls, images)
             with switched_off(layer, roles=("input",)):  # their quantized values are at hand
                 self._round(name, layer, quantizer, latent[id(quantizer)], pairs)
         self.model.train(training)
@@ -162,35 +164,49 @@ class Rounding:
         return ((1 - (2 * self.h - 1).abs().pow(beta)) * (self.width > 0)).sum()
 
 
-def order_of_execution(model: nn.Module, layers: dict[str, nn.Module], images: Iterable[Tensor]) -> list[str]:
-    """The layers that run, by their first call."""
-    order: dict[str, None] = {}
+def calls_in_order(model: nn.Module, layers: dict[str, nn.Module], images: Tensor) -> Counter[str]:
+    """How often one forward pass calls each layer that runs, by their first call."""
+    calls: Counter[str] = Counter()
     handles = [
-        layer.register_forward_pre_hook(lambda *_, name=name: order.setdefault(name))
+        layer.register_forward_pre_hook(lambda *_, name=name: calls.update([name]))
         for name, layer in layers.items()
     ]
     with torch.no_grad(), removed_after(handles):
-        for batch in images:
-            model(batch)
-    return list(order)
+        model(images)
+    return calls
 
 
 def inputs_and_targets(
-    model: nn.Module, originals: dict[str, Tensor], layer: nn.Module, images: Iterable[Tensor]
+    model: nn.Module, originals: dict[str, Tensor], layer: nn.Module, calls: int, images: Iterable[Tensor]
 ) -> Pairs:
-    """For each call of a layer its quantized input x̂, and what it gives in the full-precision network, whose
-    weights are the originals."""
-    inputs: list[Tensor] = []
-    targets: list[Tensor] = []
+    """For each of the first so many calls of a layer its quantized input x̂, and what it gives in the
+    full-precision network, whose weights are the originals."""
+    pairs: Pairs = []
     for batch in images:
-        with (
-            switched_off(model),
-            removed_after([layer.register_forward_hook(lambda _, args, output: targets.append(output))]),
-        ):
+        with switched_off(model), seen(layer.register_forward_hook, calls) as targets:
             functional_call(model, originals, (batch,))
-        with removed_after([layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))]):
+        with seen(layer.register_forward_pre_hook, calls) as inputs:
             model(batch)
-    return list(zip(inputs, targets, strict=True))
+        pairs += zip(inputs, targets, strict=True)
+    return pairs
+
+
+class Reached(Exception):
+    """The rest of a forward pass is not needed."""
+
+
+@contextmanager
+def seen(register: Callable[[Any], Any], calls: int) -> Iterator[list[Tensor]]:
+    """Within, the first so many inputs, or outputs, that a layer's hook is given; the last ends the block."""
+    found: list[Tensor] = []
+
+    def hook(_: nn.Module, args: tuple[Tensor, ...], *output: Tensor) -> None:
+        found.append((output[0] if output else args[0]).clone())  # what follows may work in place
+        if len(found) == calls:
+            raise Reached
+
+    with removed_after([register(hook)]), suppress(Reached):
+        yield found
 
 
 @torch.no_grad()
