@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import cos, pi
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from flatqat.methods._batchnorm import freeze_batchnorm, reestimate_batchnorm
+from flatqat.methods._schedule import half_cosine
 from flatqat.methods._settings import check_range
 from flatqat.quant._apply import calibrate, quantizers
 from flatqat.quant._base import Rule
@@ -106,7 +106,7 @@ class Method:
         done = self.steps_done / max(1, self.total_steps)
         if self.setup.budget.schedule == "poly":
             return float((1 - done) ** POLY_POWER)
-        return 0.5 * (1 + cos(pi * done))
+        return half_cosine(done)
 
     def begin(self, batches: Sequence[Batch]) -> None:
         """Before the first step: set the grids from calibration batches."""

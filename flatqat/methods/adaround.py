@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from math import ceil, cos, pi
+from math import ceil
 from typing import Any
 
 import torch
@@ -31,6 +31,7 @@ from torch.func import functional_call
 
 from flatqat.methods import ptq
 from flatqat.methods._base import Batch
+from flatqat.methods._schedule import half_cosine
 from flatqat.methods._settings import check_range
 from flatqat.quant._apply import latent_weights, quantizers, switched_off
 from flatqat.quant._base import Quantizer
@@ -116,7 +117,7 @@ class AdaRound(ptq.PTQ):
                 loss = by_channel(layer, layer(x) - target).square().mean(1).sum()
                 if iteration >= first:
                     share = (iteration - first) / (self.iterations - first)
-                    beta = BETA_LAST + (BETA_FIRST - BETA_LAST) * 0.5 * (1 + cos(pi * share))
+                    beta = half_cosine(share, BETA_FIRST, BETA_LAST)
                     loss = loss + self.config.regularizer * rounding.undecided(beta)
                 (rounding.v.grad,) = torch.autograd.grad(loss, rounding.v)
                 optimizer.step()

@@ -17,13 +17,13 @@ section 4.2; λ from 0 to 0.1, from 25% of training on, as in the authors' code.
 """
 
 from dataclasses import dataclass
-from math import cos, pi
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from flatqat.methods._base import Calibration, Method, Setup
+from flatqat.methods._schedule import half_cosine
 from flatqat.methods._settings import check_range
 from flatqat.quant._apply import latent_weights
 
@@ -53,8 +53,7 @@ class Dampen(Method):
         first = self.config.start * self.total_steps
         if self.steps_done <= first:
             return 0.0
-        rise = 0.5 * (1 - cos(pi * (self.steps_done - first) / (self.total_steps - first)))
-        return rise * self.config.strength  # type: ignore[no-any-return]
+        return half_cosine((self.steps_done - first) / (self.total_steps - first), 0, self.config.strength)
 
     def gradient(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         logs = super().gradient(x, y)

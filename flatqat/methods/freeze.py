@@ -21,7 +21,6 @@ are looked at after each step here, in each training forward pass there: the sam
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, pi
 from typing import Any
 
 import torch
@@ -30,6 +29,7 @@ from torch import Tensor
 from flatqat.errors import UsageError
 from flatqat.methods._base import Batch, Calibration, Method
 from flatqat.methods._perturb import Perturbation
+from flatqat.methods._schedule import half_cosine
 from flatqat.methods._settings import check_range
 from flatqat.quant._apply import latent_weights
 from flatqat.quant._base import Quantizer
@@ -99,9 +99,8 @@ class Freeze(Method):
     @property
     def threshold(self) -> float:
         """f_th after the steps done."""
-        share = 0.5 * (1 + cos(pi * self.steps_done / max(1, self.total_steps)))
-        first, last = self.config.threshold, self.config.threshold_end
-        return last + (first - last) * share  # type: ignore[no-any-return]
+        share = self.steps_done / max(1, self.total_steps)
+        return half_cosine(share, self.config.threshold, self.config.threshold_end)
 
     def gradient(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         with self.behind.watched() as shifts:
