@@ -32,8 +32,8 @@ class Eigenvalue:
     residual: float
     iterations: int
     converged: bool
-    smallest: float | None = None
-    smallest_residual: float | None = None
+    smallest: float
+    smallest_residual: float
 
 
 def top_eigenvalue(
@@ -77,26 +77,6 @@ def top_eigenvalue(
         smallest=smallest,
         smallest_residual=_relative(space.bound(0), smallest, space.ritz, start.dtype),
     )
-
-
-def power_iteration(
-    losses: Sequence[Loss], params: Params, *, iterations: int = 100, tolerance: float = 1e-3, seed: int = 0
-) -> Eigenvalue:
-    """The eigenvalue of largest magnitude, with its sign: v <- Hv / ||Hv|| until the residual is small.
-
-    An independent check of `top_eigenvalue`, which it equals where the largest magnitude is positive.
-    Slower, and never converges where two eigenvalues differ in sign alone. Raises as above.
-    """
-    image = _start(params, iterations, seed)
-    product = hessian_product(losses, params)
-    done, converged = 0, False
-    while done < iterations and not converged:
-        vector = image / torch.linalg.vector_norm(image)
-        image, done = product(vector), done + 1
-        value, distance = _rayleigh(vector, image)
-        converged = distance <= tolerance * abs(value)
-    residual = _relative(distance, value, torch.linalg.vector_norm(image), image.dtype)
-    return Eigenvalue(value=value, residual=residual, iterations=done, converged=converged)
 
 
 def _start(params: Params, iterations: int, seed: int) -> Tensor:

@@ -36,28 +36,6 @@ def paired_difference(a: NDArray[Any], b: NDArray[Any]) -> Difference:
     return Difference(points=100 * mean, stderr=100 * stderr, p=p, test="McNemar" if binary else "paired t")
 
 
-def unpaired_difference(value_a: float, n_a: int, value_b: float, n_b: int) -> Difference:
-    """Compare two accuracies in percent, of n_a and n_b images, where per-image outcomes are missing.
-
-    Two-proportion z-test: z = (p_a - p_b) / sqrt(p (1 - p) (1/n_a + 1/n_b)) with the pooled p. The standard
-    error is the unpooled sqrt(p_a (1 - p_a) / n_a + p_b (1 - p_b) / n_b). Wider than a paired test wherever
-    the two runs saw the same images.
-    """
-    from scipy.special import ndtr
-
-    if min(n_a, n_b) < 1 or not all(0 <= value <= 100 for value in (value_a, value_b)):
-        raise ValueError(f"expected percentages of images, got {value_a} of {n_a} and {value_b} of {n_b}")
-    a, b = value_a / 100, value_b / 100
-    pooled = (a * n_a + b * n_b) / (n_a + n_b)
-    spread = math.sqrt(max(0.0, pooled * (1 - pooled)) * (1 / n_a + 1 / n_b))
-    return Difference(
-        points=value_a - value_b,
-        stderr=100 * math.sqrt(a * (1 - a) / n_a + b * (1 - b) / n_b),
-        p=2 * float(ndtr(-abs(a - b) / spread)) if spread else 1.0,
-        test="two-proportion z",
-    )
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p-values, in the order given: reject where they are below the level of the family.
 
