@@ -6,12 +6,15 @@ Crossed where every seed saw the same images, nested where each seed has images 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 32  # draws at once: one product of matrices for all of them
+from flatqat.metrics.resampling import checked_pools, crossed_draws, nested_draws
+
+MATRICES = ("seeds", "images")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,22 +60,17 @@ def paired_bootstraps(
     statistics: Sequence[Sequence[NDArray[Any]]], *, draws: int = 2000, level: float = 0.95, seed: int = 0
 ) -> list[Interval]:
     """`paired_bootstrap` of several statistics of the same seeds and pools, from the same draws."""
-    checked = [_checked(contributions, draws, level) for contributions in statistics]
+    checked = [checked_pools(pools, MATRICES, draws, level) for pools in statistics]
     shapes = [[pool.shape for pool in pools] for pools in checked]
     if any(shape != shapes[0] for shape in shapes):
         raise ValueError(f"expected the same seeds and images in every statistic, got {shapes}")
-    seeds, sizes = shapes[0][0][0], [images for _, images in shapes[0]]
     stacked = [np.concatenate(pools) for pools in zip(*checked, strict=True)]  # (statistics * seeds, images)
-    rng = np.random.Generator(np.random.PCG64(seed))
+    seeds = len(checked[0][0])
     resampled = np.zeros((draws, len(checked)))
-    for first in range(0, draws, BLOCK):
-        block = resampled[first : first + BLOCK]  # a view
-        drawn = [(times_drawn(rng, seeds), [times_drawn(rng, images) for images in sizes]) for _ in block]
-        shares = np.stack([counts for counts, _ in drawn]) / seeds
-        for place, (pool, images) in enumerate(zip(stacked, sizes, strict=True)):
-            weights = np.stack([counts[place] for _, counts in drawn]) / images
-            by_seed = (weights @ pool.T).reshape(len(block), len(checked), seeds)
-            block += np.einsum("dks,ds->dk", by_seed, shares)
+    for block, shares, weights in crossed_draws(checked[0], draws, seed):
+        for pool, weight in zip(stacked, weights, strict=True):
+            by_seed = (weight / pool.shape[1] @ pool.T).reshape(len(weight), len(checked), seeds)
+            resampled[block] += np.einsum("dks,ds->dk", by_seed, shares)
     return [_interval(pools, resampled[:, place], level) for place, pools in enumerate(checked)]
 
 
@@ -95,25 +93,14 @@ def nested_bootstrap(
     How often each distinct value comes up in N draws is multinomial, so that images need not be drawn one by
     one.
     """
-    pools = _checked(contributions, draws, level)
-    seeds = len(pools[0])
-    rows = [[np.unique(pool[s], return_counts=True) for pool in pools] for s in range(seeds)]
-    rng = np.random.Generator(np.random.PCG64(seed))
-    resampled = np.empty(draws)
-    for draw in range(draws):
-        chosen = rng.integers(seeds, size=seeds)
-        resampled[draw] = sum(resampled_mean(rng, *row) for s in chosen for row in rows[s]) / seeds
-    return _interval(pools, resampled, level)
-
-
-def checked_draws(draws: int, level: float) -> None:
-    """Raise ValueError unless an interval can be made of so many draws."""
-    if draws < 2 or not 0 < level < 1:
-        raise ValueError(f"expected draws >= 2 and a level between 0 and 1, got {draws} and {level}")
+    pools = checked_pools(contributions, MATRICES, draws, level)
+    distinct = [[np.unique(pool[s], return_counts=True) for pool in pools] for s in range(len(pools[0]))]
+    resampled = [sum(chain(*means)) / len(means) for means in nested_draws(distinct, draws, seed)]
+    return _interval(pools, np.array(resampled), level)
 
 
 def interval(
-    value: float, resampled: NDArray[np.float64], level: float, *, seeds: int, images: int
+    value: float, resampled: NDArray[np.float64], level: float, pools: Sequence[NDArray[Any]]
 ) -> Interval:
     """The percentile interval of the draws around a value."""
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
@@ -124,32 +111,10 @@ def interval(
         stderr=float(resampled.std(ddof=1)),
         level=level,
         draws=len(resampled),
-        seeds=seeds,
-        images=images,
+        seeds=len(pools[0]),
+        images=sum(pool.shape[1] for pool in pools),
     )
 
 
-def resampled_mean(rng: np.random.Generator, values: NDArray[np.float64], counts: NDArray[np.int64]) -> Any:
-    """The mean of as many values, or rows of values, drawn with replacement as there are."""
-    n = int(counts.sum())
-    return rng.multinomial(n, counts / n) @ values / n
-
-
-def times_drawn(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
-    """How often each of n things comes up in n draws with replacement."""
-    return np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
-
-
-def _checked(contributions: Sequence[NDArray[Any]], draws: int, level: float) -> list[NDArray[np.float64]]:
-    checked_draws(draws, level)
-    pools = [np.ascontiguousarray(pool, dtype=np.float64) for pool in contributions]
-    if not pools or any(pool.ndim != 2 or pool.size == 0 for pool in pools):
-        raise ValueError(f"expected matrices (seeds, images), got shapes {[pool.shape for pool in pools]}")
-    if len({len(pool) for pool in pools}) > 1:
-        raise ValueError(f"expected the same seeds in every pool, got {[len(pool) for pool in pools]}")
-    return pools
-
-
 def _interval(pools: list[NDArray[np.float64]], resampled: NDArray[np.float64], level: float) -> Interval:
-    value = math.fsum(float(pool.mean()) for pool in pools)
-    return interval(value, resampled, level, seeds=len(pools[0]), images=sum(p.shape[1] for p in pools))
+    return interval(math.fsum(float(pool.mean()) for pool in pools), resampled, level, pools)

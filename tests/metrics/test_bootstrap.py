@@ -161,9 +161,9 @@ def test_three_seeds_of_ten_thousand_images_take_less_than_a_second() -> None:
 @pytest.mark.parametrize(
     ("pools", "options", "message"),
     [
-        ([], {}, "expected matrices"),
-        ([np.zeros(5)], {}, "expected matrices"),
-        ([np.zeros((2, 0))], {}, "expected matrices"),
+        ([], {}, "expected pools"),
+        ([np.zeros(5)], {}, "expected pools"),
+        ([np.zeros((2, 0))], {}, "expected pools"),
         ([np.zeros((2, 5)), np.zeros((3, 5))], {}, "same seeds"),
         ([np.zeros((2, 5))], {"draws": 1}, "draws >= 2"),
         ([np.zeros((2, 5))], {"level": 95}, "level between 0 and 1"),
