@@ -6,13 +6,13 @@ about 4 of them, a Hessian-vector product about 10. They weigh the progress bar.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from flatqat.bench.point import Point
 from flatqat.bench.progress import Advance
 from flatqat.bench.request import Space
 from flatqat.errors import unknown
-from flatqat.flatness._params import Progress
+from flatqat.flatness._params import Loss, Params, Progress
 from flatqat.flatness._rise import Sharpness
 from flatqat.flatness.apgd import Ball, worst_in_ball
 from flatqat.flatness.density import spectral_density
@@ -63,52 +63,24 @@ def work(names: Sequence[str], draws: int) -> int:
 
 
 def _lambda_max(point: Point, draws: int, advance: Advance) -> Found:
-    found = top_eigenvalue(
-        point.losses,
-        point.params,
-        iterations=ITERATIONS,
-        tolerance=TOLERANCE,
-        seed=point.seed,
-        progress=_ticks(advance, PRODUCT),
-    )
+    found = top_eigenvalue(iterations=ITERATIONS, tolerance=TOLERANCE, **_given(point, advance, PRODUCT))
     return {"lambda_max": asdict(found)}
 
 
 def _trace(point: Point, draws: int, advance: Advance) -> Found:
-    found = trace(
-        point.losses,
-        point.params,
-        steps=TRACE_STEPS,
-        probes=TRACE_PROBES,
-        seed=point.seed,
-        progress=_ticks(advance, PRODUCT),
-    )
+    found = trace(steps=TRACE_STEPS, probes=TRACE_PROBES, **_given(point, advance, PRODUCT))
     return {"trace": asdict(found)}
 
 
 def _density(point: Point, draws: int, advance: Advance) -> Found:
-    found = spectral_density(
-        point.losses,
-        point.params,
-        steps=DENSITY_STEPS,
-        probes=DENSITY_PROBES,
-        seed=point.seed,
-        progress=_ticks(advance, PRODUCT),
-    )
+    found = spectral_density(steps=DENSITY_STEPS, probes=DENSITY_PROBES, **_given(point, advance, PRODUCT))
     return {"density": asdict(found)}
 
 
 def _sharpness(point: Point, draws: int, advance: Advance) -> Found:
     average = {}
     for radius in RADII if point.space != "scale" else ():  # a step size has no filters to be normalised by
-        rise = average_case(
-            point.losses,
-            point.params,
-            radius=radius,
-            draws=draws,
-            seed=point.seed,
-            progress=_ticks(advance, PAIR),
-        )
+        rise = average_case(radius=radius, draws=draws, **_given(point, advance, PAIR))
         average[str(radius)] = _drawn(rise)
     sam = worst_case(point.losses, point.params, rho=RHO_SAM)
     asam = worst_case(point.losses, point.params, rho=RHO_ASAM, adaptive=True)
@@ -125,13 +97,7 @@ def _apgd(point: Point, draws: int, advance: Advance) -> Found:
         if ball == "filter" and point.space == "scale":
             continue
         worst = worst_in_ball(
-            point.losses,
-            point.params,
-            radius=rho,
-            ball=ball,
-            iterations=APGD_STEPS,
-            seed=point.seed,
-            progress=_ticks(advance, GRADIENT),
+            radius=rho, ball=ball, iterations=APGD_STEPS, **_given(point, advance, GRADIENT)
         )
         found[ball] = {"value": worst.value, "rho": rho, "steps": APGD_STEPS}
     return {"apgd": found}
@@ -144,14 +110,11 @@ def _flips(point: Point, draws: int, advance: Advance) -> Found:
     found: Found = {"zero_filters": zero}
     for fraction in FRACTIONS:
         rise = flips(
-            point.losses,
-            point.params,
-            point.lower,
-            point.upper,
+            lower=point.lower,
+            upper=point.upper,
             fraction=fraction,
             draws=draws,
-            seed=point.seed,
-            progress=_ticks(advance, PAIR),
+            **_given(point, advance, PAIR),
         )
         found[str(fraction)] = _drawn(rise)
     return {"flips": found}
@@ -162,16 +125,23 @@ def _scale(point: Point, draws: int, advance: Advance) -> Found:
         return {"scale": _absent("expected step sizes, got none")}
     found: Found = {"space": point.space}
     for size in SIZES:
-        rise = rescaling(
-            point.losses,
-            point.params,
-            size=size,
-            draws=draws,
-            seed=point.seed,
-            progress=_ticks(advance, PAIR),
-        )
+        rise = rescaling(size=size, draws=draws, **_given(point, advance, PAIR))
         found[str(size)] = _drawn(rise)
     return {"scale": found}
+
+
+class Given(TypedDict):
+    """What every estimator takes, by the names that all of them have for it."""
+
+    losses: Sequence[Loss]
+    params: Params
+    seed: int
+    progress: Progress
+
+
+def _given(point: Point, advance: Advance, weight: int) -> Given:
+    """For an estimator that reports steps of `weight` forward passes."""
+    return Given(losses=point.losses, params=point.params, seed=point.seed, progress=_ticks(advance, weight))
 
 
 def _drawn(rise: Sharpness) -> Found:
