@@ -27,8 +27,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from flatqat.errors import UsageError
 from flatqat.methods._base import Batch, Calibration, Method, Setup
+from flatqat.methods._settings import check_range
 from flatqat.quant._apply import latent_weights
 
 
@@ -42,12 +42,10 @@ class Config(Calibration):
 
     def __post_init__(self) -> None:
         Calibration.__post_init__(self)
-        if self.strength < 0:
-            raise UsageError(f"anchor.strength: expected at least 0, got {self.strength}")
-        if self.beta is not None and not 0 <= self.beta <= 1:
-            raise UsageError(f"anchor.beta: expected 0 to 1 or none, got {self.beta}")
-        if self.requantize_every < 0:
-            raise UsageError(f"anchor.requantize_every: expected at least 0, got {self.requantize_every}")
+        check_range(self, "strength", 0)
+        if self.beta is not None:
+            check_range(self, "beta", 0, 1)
+        check_range(self, "requantize_every", 0)
 
 
 class Anchor(Method):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flatqat.metrics.outcomes import Outcomes
+from flatqat.metrics.ratios import standard_error
 from flatqat.spec import Score
 
 ECE_BINS = 15
@@ -92,9 +93,7 @@ def _mean(values: NDArray[np.float64]) -> Score:
     n = len(values)
     if not np.isfinite(values).all():
         return Score(value=None, n=n)
-    return Score(
-        value=float(values.mean()), n=n, stderr=float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else None
-    )
+    return Score(value=float(values.mean()), n=n, stderr=standard_error(values))
 
 
 def _percent(fraction: float) -> float | None:

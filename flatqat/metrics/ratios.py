@@ -27,8 +27,8 @@ def ratio(
     return r, (a - r * b) / (below / len(b))
 
 
-def standard_error(influence: NDArray[np.float64]) -> float | None:
-    """sd(influence) / sqrt(n), ddof=1, over the images sampled; None for one image, or without a value."""
-    n = len(influence)
-    spread = float(influence.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+def standard_error(values: NDArray[np.float64]) -> float | None:
+    """sd / sqrt(n), ddof=1, of the values, or influences, of the images sampled; None for one, or a NaN."""
+    n = len(values)
+    spread = float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
     return spread if math.isfinite(spread) else None
