@@ -62,14 +62,15 @@ class Config(ptq.Config):
 
 class AdaRound(ptq.PTQ):
     Config = Config
-    version = 2  # 1 took for a layer's output what an activation in place had made of it
+    version = 2  # 1: outputs as activations in place left them, small batches shown fewer times
 
     def begin(self, batches: Sequence[Batch]) -> None:
         super().begin(batches)
         images = [images for images, _ in batches]
         self.iterations = self.config.iterations
         if self.iterations is None:
-            self.iterations = ceil(LOOKS * sum(map(len, images)) / self.config.images)
+            at_once = min(self.config.images, len(images[0]))
+            self.iterations = ceil(LOOKS * sum(map(len, images)) / at_once)
         self.generator = torch.Generator().manual_seed(self.setup.seed)
         self.errors: dict[str, Any] = {}
         originals = {name: w.detach().clone() for name, (w, _) in latent_weights(self.model).items()}

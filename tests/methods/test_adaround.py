@@ -180,8 +180,21 @@ def test_every_setting_changes_something(changes):
     assert any(not torch.equal(a, b) for a, b in zip(quantized(plain), quantized(other), strict=True))
 
 
-def test_iterations_follow_the_number_of_images():
-    assert rounded(network("fp"), batches(2)).iterations == 64  # 64 looks at 32 images, 32 at a time
+@pytest.mark.parametrize(("images", "iterations"), [(4, 512), (16, 128), (32, 128)])
+def test_every_image_is_shown_64_times(images, iterations, monkeypatch):
+    """32 images in two batches of 16: no more than those are there at a time."""
+    shown = []
+    draw = AdaRound._draw
+
+    def counted(self, pairs):
+        x, target = draw(self, pairs)
+        shown.append(len(x))
+        return x, target
+
+    monkeypatch.setattr(AdaRound, "_draw", counted)
+    rule = rounded(one_layer(0)[0], [(x, None) for x in torch.rand(2, 16, 8)], Config(images=images))
+    assert rule.iterations == len(shown) == iterations
+    assert sum(shown) == 64 * 32
 
 
 class Odd(nn.Module):
