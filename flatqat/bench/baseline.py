@@ -41,20 +41,20 @@ def write_baseline(store: Store, output: Path) -> int:
 
 
 def read_baseline(path: Path) -> dict[str, Any]:
-    """The cells of a baseline, their outcomes unpacked. Raises StoreError."""
+    """The cells of a baseline, each with its `metric` and the `values` of its images. Raises StoreError."""
     try:
         data = json.loads(path.read_bytes())
         if data["schema"] > BASELINE_SCHEMA:
             raise StoreError(f"baseline {path}: expected schema {BASELINE_SCHEMA} or older; update flatqat")
         cells = {cell_id: _unpacked(cell) for cell_id, cell in data["cells"].items()}
         for cell in cells.values():
-            there = set(cell["outcomes"])
+            there = set(cell["values"])
             if not cell["label"] or "id" not in there or set(cell["shifts"]) != there:
                 raise ValueError("shifts that do not fit the outcomes")
             for about in cell["shifts"].values():
                 about["headline"], about["family"], about["pool"]
         return cells
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, zlib.error) as error:
         cause = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise StoreError(
             f"baseline {path}: expected a file made by 'flatqat bench baseline', got a damaged one ({cause})"
@@ -70,14 +70,16 @@ def _packed(measure: Measure, outcomes: Arrays) -> dict[str, Any]:
 
 
 def _unpacked(cell: dict[str, Any]) -> dict[str, Any]:
-    """A cell with its `metric`, and its `outcomes` as arrays. Raises what damaged entries raise."""
+    """A cell with the per-image values of its metric, shift by shift. Raises what damaged entries raise."""
     unpack, packed = (_bits, cell["correct"]) if "correct" in cell else (_counts, cell["counts"])
-    outcomes = {s: unpack(_bytes(text), cell["images"][s]) for s, text in packed.items()}
     measure = MEASURES[cell.get("metric", "top1")]
-    for shift, images in outcomes.items():
-        if measure.values(images).shape != (len(images),):
+    values = {}
+    for shift, text in packed.items():
+        outcome = unpack(_bytes(text), cell["images"][shift])
+        values[shift] = measure.values(outcome)
+        if values[shift].shape != (len(outcome),):
             raise ValueError(f"outcomes of {shift} that are not those of {measure.name}")
-    return {**cell, "metric": measure.name, "outcomes": outcomes}
+    return {**cell, "metric": measure.name, "values": values}
 
 
 def _text(array: NDArray[Any]) -> str:

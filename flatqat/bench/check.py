@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from flatqat.bench.baseline import read_baseline
 from flatqat.bench.paired import outcomes_of
 from flatqat.bench.store import Arrays, Store
-from flatqat.metrics.measures import MEASURES, Measure
+from flatqat.metrics.measures import MEASURES
 from flatqat.metrics.pooled import pooled_difference
 from flatqat.metrics.statistics import holm, paired_difference
 
@@ -55,7 +55,8 @@ def check(
                 Verdict(cell=old["label"], what=what, before=np.nan, now=np.nan, p=np.nan, verdict="missing")
             )
             continue
-        rows = _compare(MEASURES[old["metric"]], old["shifts"], old["outcomes"], now)
+        values = MEASURES[old["metric"]].values
+        rows = _compare(old["shifts"], old["values"], {s: values(images) for s, images in now.items()})
         compared += [(old["label"], *row) for row in rows]
     for row, adjusted in zip(compared, holm([row[-1] for row in compared]) if compared else [], strict=True):
         label, what, old_value, new_value, _ = row
@@ -77,11 +78,8 @@ def check(
     return (IMPROVED if two_sided and "improved" in said else OK), verdicts
 
 
-def _compare(
-    measure: Measure, shifts: dict[str, Any], before: Arrays, now: Arrays
-) -> list[tuple[str, float, float, float]]:
-    """(what, metric before, metric now, p) for ID, the headline mean, and each family."""
-    old, new = ({s: measure.values(images) for s, images in side.items()} for side in (before, now))
+def _compare(shifts: dict[str, Any], old: Arrays, new: Arrays) -> list[tuple[str, float, float, float]]:
+    """(what, metric before, metric now, p) for ID, the headline mean, and each family, of per-image values."""
     rows = [("id", _mean(old, ["id"]), _mean(new, ["id"]), paired_difference(new["id"], old["id"]).p)]
     headline = [s for s, about in shifts.items() if about["headline"] and s != "id"]
     families: dict[str, list[str]] = {"ood": headline}

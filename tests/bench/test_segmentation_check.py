@@ -10,6 +10,7 @@ from flatqat.bench.baseline import read_baseline, write_baseline
 from flatqat.bench.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
 from flatqat.bench.store import Store
 from flatqat.errors import StoreError
+from flatqat.metrics.measures import MEASURES
 from flatqat.metrics.miou import pseudo_values
 from flatqat.metrics.statistics import paired_difference
 
@@ -45,11 +46,23 @@ def gate(folder, baseline, now: Matrices, **options):
     return check(store, baseline, **{"max_drop": 0.5, "p": 0.01, "two_sided": False, **options})
 
 
-def test_the_baseline_gives_the_counts_back(baseline):
+def test_the_baseline_gives_the_pseudo_values_of_the_counts(baseline):
     (cell,) = read_baseline(baseline).values()
     assert cell["metric"] == "miou"
     for shift, each in matrices().items():
-        np.testing.assert_array_equal(cell["outcomes"][shift], counts(each))
+        np.testing.assert_array_equal(cell["values"][shift], pseudo_values(counts(each)))
+
+
+def test_values_are_computed_once_before_and_once_now(tmp_path, baseline, monkeypatch):
+    seen = []
+
+    def counted(outcome):
+        seen.append(outcome)
+        return pseudo_values(outcome)
+
+    monkeypatch.setitem(MEASURES, "miou", replace(MEASURES["miou"], values=counted))
+    assert gate(tmp_path / "new", baseline, matrices())[0] == OK
+    assert len(seen) == 2 * len(SHIFTS)
 
 
 def test_the_same_results_pass_with_the_miou_of_the_whole_shift(tmp_path, baseline):
@@ -123,7 +136,13 @@ def test_cells_of_both_tasks_stand_in_one_baseline(tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"metric": "foo"}, {"metric": "top1"}, {"counts": {"id": "AA=="}}, {"images": dict.fromkeys(SHIFTS, 7)}],
+    [
+        {"metric": "foo"},
+        {"metric": "top1"},
+        {"counts": {"id": "AA=="}},
+        {"images": dict.fromkeys(SHIFTS, 7)},
+        {"images": dict.fromkeys(SHIFTS, 8), "correct": dict.fromkeys(SHIFTS, "eNr7DwABAAEA")},
+    ],
     ids=str,
 )
 def test_a_damaged_baseline_is_refused(tmp_path, baseline, change):
