@@ -79,7 +79,7 @@ def check(
 
 
 def _compare(shifts: dict[str, Any], old: Arrays, new: Arrays) -> list[tuple[str, float, float, float]]:
-    """(what, metric before, metric now, p) for ID, the headline mean, and each family, of per-image values."""
+    """(what, metric before, metric now, p) of per-image values: ID, the headline mean, and each family."""
     rows = [("id", _mean(old, ["id"]), _mean(new, ["id"]), paired_difference(new["id"], old["id"]).p)]
     headline = [s for s, about in shifts.items() if about["headline"] and s != "id"]
     families: dict[str, list[str]] = {"ood": headline}

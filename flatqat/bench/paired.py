@@ -9,6 +9,8 @@ from flatqat.metrics.measures import MEASURES, Measure
 from flatqat.spec import Record
 
 Pairs = tuple[list[Arrays], list[Arrays], dict[str, str]]
+BySeed = Mapping[int, Arrays]
+"""The outcomes of one method's runs."""
 
 
 def measure_of(record: Record) -> Measure:
@@ -25,7 +27,7 @@ def outcomes_of(record: Record, store: Store) -> Arrays:
     """The outcome of each shift, as the metric's `Measure` has it; empty where none are stored."""
     measure = measure_of(record)
     by_shift: dict[str, Arrays] = {}
-    for key, array in store.outcomes(record.cell).items():
+    for key, array in store.outcomes(record.cell, measure.needs).items():
         shift, _, name = key.rpartition(":")
         by_shift.setdefault(shift, {})[name] = array
     kept = {shift: arrays for shift, arrays in by_shift.items() if set(measure.needs) <= set(arrays)}
@@ -40,9 +42,17 @@ def outcomes_of(record: Record, store: Store) -> Arrays:
     return outcomes
 
 
-def extra_gap_of(records: Sequence[Record], reference: Sequence[Record], store: Store) -> Interval | None:
-    """Against the reference's records of the same seeds; nothing for the reference itself."""
-    return _extra_gap([_pairs(records, reference, store)], records[0])
+def outcomes_by_seed(records: Sequence[Record], store: Store) -> BySeed:
+    """Of records that differ in the seed alone."""
+    return {record.cell.seed: outcomes_of(record, store) for record in records}
+
+
+def extra_gap_of(record: Record, outcomes: BySeed, reference: BySeed) -> Interval | None:
+    """Of the runs of a method, `record` one of them, against the reference's runs of the same seeds.
+
+    Nothing for the reference itself.
+    """
+    return _extra_gap([_pairs(record, outcomes, reference)], record)
 
 
 def mean_extra_gap_of(
@@ -50,12 +60,14 @@ def mean_extra_gap_of(
 ) -> Interval | None:
     """The mean over several (records, reference), with the seeds that all of these have."""
     seeds = set.intersection(*({r.cell.seed for r in part} for member in members for part in member))
-    found = [
-        _pairs([r for r in records if r.cell.seed in seeds], reference, store)
-        for records, reference in members
-        if seeds
-    ]
-    return _extra_gap(found, members[0][0][0]) if seeds else None
+    first = members[0][0][0]
+    if not seeds or first.protocol["reference"]:
+        return None
+    found = []
+    for member in members:
+        own, base = (outcomes_by_seed([r for r in part if r.cell.seed in seeds], store) for part in member)
+        found.append(_pairs(member[0][0], own, base))
+    return _extra_gap(found, first)
 
 
 def is_nested(record: Record) -> bool:
@@ -71,15 +83,11 @@ def _extra_gap(found: Sequence[Pairs | None], record: Record) -> Interval | None
     return measure_of(record).mean_extra_gap(whole, nested=is_nested(record))
 
 
-def _pairs(records: Sequence[Record], reference: Sequence[Record], store: Store) -> Pairs | None:
+def _pairs(record: Record, outcomes: BySeed, reference: BySeed) -> Pairs | None:
     """The outcomes of a method and of the reference, seed by seed, and the pools of the shifts compared."""
-    by_seed: Mapping[int, Record] = {r.cell.seed: r for r in reference}
-    shared = [(r, by_seed[r.cell.seed]) for r in records if r.cell.seed in by_seed]
-    if not shared or records[0].protocol["reference"]:
+    both = [(own, reference[seed]) for seed, own in outcomes.items() if seed in reference]
+    if record.protocol["reference"] or not both or not all(own and base for own, base in both):
         return None
-    outcomes = [(outcomes_of(r, store), outcomes_of(base, store)) for r, base in shared]
-    if not all(own and base for own, base in outcomes):
-        return None
-    shifts = ["id", *ood_shifts(records[0])]
-    pools = {name: str(records[0].protocol["shifts"][name]["pool"]) for name in shifts}
-    return [own for own, _ in outcomes], [base for _, base in outcomes], pools
+    shifts = ["id", *ood_shifts(record)]
+    pools = {name: str(record.protocol["shifts"][name]["pool"]) for name in shifts}
+    return [own for own, _ in both], [base for _, base in both], pools

@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -59,11 +59,13 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None
     write_atomically(path, buffer.getvalue())
 
 
-def read_arrays(path: Path) -> Arrays:
-    """Every array of an npz file; never executes pickles. Raises StoreError."""
+def read_arrays(path: Path, names: Collection[str] | None = None) -> Arrays:
+    """The arrays of an npz file, or those alone that are called `names` behind their colon; never executes
+    pickles. Raises StoreError."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+            wanted = (key for key in arrays.files if names is None or key.rpartition(":")[2] in names)
+            return {key: arrays[key] for key in wanted}
     except Exception as error:  # whatever zip, zlib or numpy make of damaged bytes
         raise StoreError(
             f"{path}: expected stored arrays, got a damaged file ({type(error).__name__}); "
@@ -154,10 +156,11 @@ class Store:
         with suppress(OSError):  # other cells may still be at work
             (self.root / ".work").rmdir()
 
-    def outcomes(self, cell: Cell) -> Arrays:
-        """`<shift>:<name>` for every shift and what its task keeps; empty where none are stored."""
+    def outcomes(self, cell: Cell, names: Collection[str] | None = None) -> Arrays:
+        """`<shift>:<name>` for every shift and what its task keeps, or those of `names` alone; empty where
+        none are stored."""
         path = self.outcomes_path(cell)
-        return read_arrays(path) if path.exists() else {}
+        return read_arrays(path, names) if path.exists() else {}
 
     # Work in progress
 

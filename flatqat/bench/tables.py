@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from flatqat.bench.paired import extra_gap_of, measure_of, ood_shifts, outcomes_of
+from flatqat.bench.paired import BySeed, extra_gap_of, measure_of, ood_shifts, outcomes_by_seed
 from flatqat.bench.robustness import robustness_columns
 from flatqat.bench.store import Arrays, Store
 from flatqat.errors import StoreError
@@ -101,7 +101,8 @@ def by_method(section: Section, store: Store) -> "pd.DataFrame":
     import pandas as pd
 
     reference = next((rows for rows in section.rows.values() if rows[0].protocol["reference"]), [])
-    return pd.DataFrame([_method_row(records, reference, store) for records in section.rows.values()])
+    base = outcomes_by_seed(reference, store)
+    return pd.DataFrame([_method_row(records, base, store) for records in section.rows.values()])
 
 
 def by_shift(section: Section, view: View) -> "pd.DataFrame":
@@ -129,10 +130,11 @@ def row_label(key: tuple[str, str]) -> str:
     return method if method == bits else f"{method} {bits}"
 
 
-def _method_row(records: list[Record], reference: list[Record], store: Store) -> dict[str, Any]:
+def _method_row(records: list[Record], reference: BySeed, store: Store) -> dict[str, Any]:
     first, shifts, measure = records[0], ood_shifts(records[0]), measure_of(records[0])
     name = measure.name
-    outcomes = [outcomes_of(record, store) for record in records]
+    by_seed = outcomes_by_seed(records, store)
+    outcomes = list(by_seed.values())
     id_value, id_stderr = _mean([r.scores["id"][name].value for r in records])
     ood_value, ood_stderr = _mean([_mean_score(r, shifts, name) for r in records])
     if len(records) == 1:
@@ -140,7 +142,7 @@ def _method_row(records: list[Record], reference: list[Record], store: Store) ->
         pools = {s: str(first.protocol["shifts"][s]["pool"]) for s in shifts}
         ood_stderr = _stderr_over_images(measure, outcomes[0], pools)
     gap = None if id_value is None or ood_value is None else id_value - ood_value
-    extra = extra_gap_of(records, reference, store)
+    extra = extra_gap_of(first, by_seed, reference)
     quantized = [r.flatness.get("quantized", {}) for r in records]
     return {
         "method": method_label(first),

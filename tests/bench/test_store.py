@@ -31,6 +31,13 @@ def test_records_survive_the_round_trip(tmp_path):
     assert store.outcomes(CELL)["id:pred"].tolist() == [0, 1, 2, 3]
 
 
+def test_outcomes_can_be_read_by_their_names_alone(tmp_path):
+    store, stored = Store(tmp_path), ("id:pred", "id:margin", "fog/1:margin", "fog/1:pred")
+    store.write_record(RECORD, {key: np.arange(4) for key in stored})
+    assert set(store.outcomes(CELL)) == set(stored)
+    assert set(store.outcomes(CELL, ("margin",))) == {"id:margin", "fog/1:margin"}
+
+
 @pytest.mark.parametrize("broken", ["write", "fsync", "replace"])
 def test_a_failing_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, broken):
     path = tmp_path / "file"
