@@ -19,7 +19,7 @@ from flatqat.bench.request import Request
 from flatqat.bench.run import run
 from flatqat.bench.store import Store
 from flatqat.data.streets import camvid
-from flatqat.data.streets.listed import image_id, listed
+from flatqat.data.streets.listed import Listed, image_id, listed
 from flatqat.data.streets.names import CITYSCAPES
 from flatqat.spec import Frame
 from flatqat.suite import Finding, Suite
@@ -310,6 +310,21 @@ def test_without_training_images_nothing_is_trained(root: Path) -> None:
     assert any("methods that train are skipped" in finding.mend for finding in suite.verify(root))
     assert suite.train(root).ids.tolist() == suite.shifts[0].build(root).ids.tolist()
     assert suite.train(root).through is not None
+
+
+def test_training_images_are_listed_once_to_train_and_once_to_select(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def counted(*args: object) -> Listed:
+        read.append(args[-1])
+        return listed(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("flatqat.data.streets.cityscapes.listed", counted)
+    suite = load("dark-zurich")
+    assert (len(suite.train(root)), len(suite.val(root))) == (4, 4)
+    assert read == ["train", "train"]
 
 
 @pytest.mark.parametrize("name", SUITES)

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 @lru_cache(maxsize=8)
 def load(root: Path | None, part: str) -> "ImageData":
     """A condition, `adverse`: all four, or `reference`: clear weather."""
-    return PARTS.get(part, condition)(root, part).load(classes=len(CLASSES))
+    if part == "adverse":
+        found = adverse(root)
+    elif part == "reference":
+        found = reference(root)
+    else:
+        found = condition(root, part)
+    return found.load(classes=len(CLASSES))
 
 
 def condition(root: Path | None, name: str) -> Listed:
@@ -37,14 +43,14 @@ def condition(root: Path | None, name: str) -> Listed:
     )
 
 
-def adverse(root: Path | None, _: str = "") -> Listed:
+def adverse(root: Path | None) -> Listed:
     """Validation images of all conditions, from either layout."""
     if _is_flat(root):
         return listed(root, ACDC, FLAT)
     return joined("ACDC", *(condition(root, name) for name in CONDITIONS))
 
 
-def reference(root: Path | None, _: str = "") -> Listed:
+def reference(root: Path | None) -> Listed:
     """The same places in clear weather, as far as they are labelled. Raises DataError without any."""
     return joined("ACDC reference", *(listed(root, ACDC, f"{name}_ref") for name in CONDITIONS))
 
@@ -63,6 +69,3 @@ def _is_flat(root: Path | None) -> bool:
     except DataError:
         return False
     return images.is_dir() and masks.is_dir()
-
-
-PARTS = {"adverse": adverse, "reference": reference}

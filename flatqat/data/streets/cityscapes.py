@@ -22,16 +22,21 @@ SELECTION_ALONE = 100  # validation images, where there are no training images
 @lru_cache(maxsize=2)
 def train(root: Path | None) -> "ImageData":
     """Training images of all other cities; all validation images where there are none."""
-    part = listed(root, CITYSCAPES, "val") if untrainable(root) else cities(root, held_out=False)
+    try:
+        part = cities(root, held_out=False)
+    except DataError:
+        part = listed(root, CITYSCAPES, "val")
     return part.load(classes=len(CLASSES), waits=True)
 
 
 @lru_cache(maxsize=2)
 def val(root: Path | None) -> "ImageData":
     """Training images of the cities held out; 100 validation images where there are none."""
-    if untrainable(root):
+    try:
+        part = cities(root, held_out=True)
+    except DataError:
         return scored(root).sample(SELECTION_ALONE)
-    return cities(root, held_out=True).load(classes=len(CLASSES))
+    return part.load(classes=len(CLASSES))
 
 
 @lru_cache(maxsize=2)
