@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from flatqat.bench.palette import painted, palette
 from flatqat.data.scenes.load import WEATHERS, pixels
-from flatqat.data.scenes.scene import HEIGHT, WIDTH
+from flatqat.data.scenes.size import HEIGHT, WIDTH
 from flatqat.data.streets.names import CLASSES
 
 GAP, HEADER = 4, 22

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 
 from flatqat.data.stored import Pixels
+from flatqat.data.streets.names import CLASSES
 from flatqat.errors import DataError
 from flatqat.spec import IGNORED
 
-CITYSCAPES_CLASSES, CITYSCAPES_IDS = 19, 33
+CITYSCAPES_IDS = 33  # the last labelId
 ENOUGH = 4  # maps, so that a class that all streets have is missing for a reason
 
 Size = tuple[int, ...]
@@ -94,7 +95,7 @@ def size_text(size: Size) -> str:
 
 
 def _cause(found: list[int], wrong: list[int], classes: int, name: str) -> str:
-    of_cityscapes = classes == CITYSCAPES_CLASSES and wrong[-1] <= CITYSCAPES_IDS
+    of_cityscapes = classes == len(CLASSES) and wrong[-1] <= CITYSCAPES_IDS
     if name.endswith("labelIds.png") or (of_cityscapes and wrong[-1] > classes):
         return (
             f": these are labelIds, 0 to {CITYSCAPES_IDS}, where labelTrainIds are needed; make them with "

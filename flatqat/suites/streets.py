@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flatqat.data.scenes.size import HEIGHT, WIDTH
 from flatqat.data.streets.names import CLASSES
 from flatqat.spec import Budget, Frame
 from flatqat.suite import Finding, Shift, Suite
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from flatqat.data.scenes.load import Part
 
 WEATHERS = ("fog", "night", "rain", "snow")
-SIZE, CROP = (96, 192), (64, 128)
+CROP = (64, 128)
 SCALE = (0.8, 1.4)
 JITTER, HUE = 0.3, 0.02
 
@@ -104,5 +105,5 @@ SUITE = Suite(
     verify=_verify,
     augment=_augment,
     view=_view,
-    still=partial(still, SIZE),
+    still=partial(still, (HEIGHT, WIDTH)),
 )

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from flatqat.data.cifar_sets import SIDE
 from flatqat.data.layouts.closed_pickle import load
 from flatqat.data.stored import Pixels, Stored
 from flatqat.errors import DataError
-
-SIDE = 32
 
 
 def read(files: list[Path], *, label: str) -> Stored:

@@ -43,13 +43,12 @@ def fence(canvas: Canvas, x: float, z: float, length: float, light: float, dice:
     region = canvas.side(x, [(z, 0), (z + length, 0), (z + length, height), (z, height)], seen)
     if region is NOWHERE:
         return
-    camera = canvas.camera
-    depth = camera.focal * x / (region.columns - camera.centre)
-    y = camera.above - (region.rows - camera.horizon) * depth / camera.focal
+    depth = canvas.camera.depth(x, region.columns)
+    y = canvas.camera.over_ground(region.rows, depth)
     across = (depth - z) / dice.uniform(0.35, 0.9)
     share = dice.uniform(0.3, 0.5)
     pattern = (across - np.floor(across) < share) | (y > height - 0.16) | (np.abs(y - 0.25) < 0.09)
-    canvas.cover(region, pattern, camera.side(x), bars)
+    canvas.cover(region, pattern, canvas.camera.side(x), bars)
 
 
 def _block(

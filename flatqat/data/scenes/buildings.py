@@ -67,17 +67,16 @@ class _Windows:
         if region is NOWHERE:
             return
         camera = canvas.camera
-        z = camera.focal * x / (region.columns - camera.centre)
-        y = camera.above - (region.rows - camera.horizon) * z / camera.focal
-        self._draw(canvas, region, z - z0, y, camera.side(x), wall, top)
+        z = camera.depth(x, region.columns)
+        self._draw(canvas, region, z - z0, camera.over_ground(region.rows, z), camera.side(x), wall, top)
 
     def front(self, canvas: Canvas, region: Region, z: float, wall: Paint, top: float) -> None:
         if region is NOWHERE:
             return
         camera = canvas.camera
         x = (region.columns - camera.centre) * z / camera.focal
-        y = camera.above - (region.rows - camera.horizon) * z / camera.focal
-        self._draw(canvas, region, x + 1000 * self.pitch, y, camera.front(z), wall, top)
+        along, y = x + 1000 * self.pitch, camera.over_ground(region.rows, z)
+        self._draw(canvas, region, along, y, camera.front(z), wall, top)
 
     def _draw(
         self,

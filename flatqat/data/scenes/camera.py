@@ -10,6 +10,9 @@ so 1 / z is affine in (u, v) on every plane that does not hold the camera.
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 Point = tuple[float, float]
 Plane = tuple[float, float, float]
 """(a, b, c): the inverse depth a u + b v + c, in 1 / metre."""
@@ -36,6 +39,14 @@ class Camera:
 
     def at(self, x: float, y: float, z: float) -> Point:
         return self.column(x, z), self.row(y, z)
+
+    def depth(self, x: float, columns: NDArray[np.float64]) -> NDArray[np.float64]:
+        """z of the samples in `columns` that show the upright plane along the street at x."""
+        return self.focal * x / (columns - self.centre)
+
+    def over_ground(self, rows: NDArray[np.float64], z: "float | NDArray[np.float64]") -> NDArray[np.float64]:
+        """y of the samples in `rows` that show something at depth z."""
+        return self.above - (rows - self.horizon) * z / self.focal
 
     def front(self, z: float) -> Plane:
         """The plane that faces the camera at depth z."""

@@ -6,7 +6,7 @@ from flatqat.data.scenes.canvas import Canvas
 from flatqat.data.scenes.classes import ROAD, SIDEWALK, TERRAIN
 from flatqat.data.scenes.dice import Dice
 from flatqat.data.scenes.paint import Colour, Paint, varied
-from flatqat.data.scenes.street import CURB, FAR, LANE, NEAR, TRACK, Street
+from flatqat.data.scenes.street import ASIDE, CURB, FAR, LANE, NEAR, TRACK, Street
 
 HORIZON = 2000.0  # metres
 ASPHALTS: tuple[Colour, ...] = (
@@ -93,7 +93,7 @@ def _cross(canvas: Canvas, street: Street, depths: tuple[float, float], road: Pa
     start, end = depths
     wide = 60.0
     for low, high in ((-wide, street.road[0] - CURB), (street.road[1] + CURB, wide)):
-        _strip(canvas, low, high, paving, start - 2.5, end + 2.5)
+        _strip(canvas, low, high, paving, start - ASIDE, end + ASIDE)
     _strip(canvas, -wide, wide, road, start, end)
     x = street.road[0] + 0.3
     while x < street.road[1] - 0.5:
@@ -109,6 +109,6 @@ def _shadow(canvas: Canvas, street: Street, road: Paint, paving: Paint, dice: Di
     edge = street.road[0] if left else street.road[1]
     outer = street.walk[0] if left else street.walk[1]
     inner = edge + depth if left else edge - depth
-    end = street.crossing[0] - 2.5 if street.crossing else FAR
+    end = street.crossing[0] - ASIDE if street.crossing else FAR
     _strip(canvas, min(edge, inner), max(edge, inner), road.shaded(0.72), far=end)
     _strip(canvas, min(edge, outer), max(edge, outer), paving.shaded(0.7), far=end)

@@ -10,7 +10,8 @@ import numpy as np
 from flatqat.data.scenes.classes import SKY
 from flatqat.data.scenes.decay import decay
 from flatqat.data.scenes.dice import Dice
-from flatqat.data.scenes.scene import HEIGHT, VERSION, WIDTH, Map, Scene
+from flatqat.data.scenes.scene import VERSION, Map, Scene
+from flatqat.data.scenes.size import HEIGHT, WIDTH
 from flatqat.data.scenes.smooth import blurred
 
 NIGHT = 2

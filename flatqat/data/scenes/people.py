@@ -24,6 +24,8 @@ HELMETS: tuple[Colour, ...] = ((0.85, 0.85, 0.85), (0.1, 0.1, 0.12), (0.75, 0.2,
 FRAMES: tuple[Colour, ...] = ((0.1, 0.1, 0.12), (0.6, 0.12, 0.12), (0.15, 0.3, 0.5), (0.6, 0.62, 0.62))
 FAIRINGS: tuple[Colour, ...] = ((0.75, 0.1, 0.12), (0.1, 0.2, 0.6), (0.2, 0.55, 0.2), (0.7, 0.2, 0.5))
 TYRE: Colour = (0.08, 0.08, 0.09)
+REAR: Colour = (0.7, 0.1, 0.08)
+"""Reflectors and tail lamps."""
 
 
 def person(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
@@ -53,7 +55,7 @@ def bicycle(canvas: Canvas, x: float, z: float, across: bool, dice: Dice) -> Non
         canvas.box(z, x, 0, 0.12, 0.72, tyre)
         canvas.box(z, x, 0.6, 0.1, 0.4, frame)
         canvas.box(z, x, 0.95, 0.56, 0.1, frame.shaded(0.7))
-        canvas.box(z, x, 0.72, 0.1, 0.1, frame.of((0.7, 0.1, 0.08), glow=(0.7, 0.1, 0.08)))
+        canvas.box(z, x, 0.72, 0.1, 0.1, frame.of(REAR, glow=REAR))
         return
     for away in (-0.55, 0.55):
         canvas.disc(z, x + away, 0.35, 0.36, 0.36, tyre)
@@ -71,11 +73,7 @@ def motorcycle(canvas: Canvas, x: float, z: float, across: bool, dice: Dice, awa
     body = Paint(colour=varied(dice, dice.pick(FAIRINGS)), label=MOTORCYCLE, grain=0.02)
     tyre = body.of(TYRE)
     if not across:
-        lit = (
-            body.of((0.7, 0.1, 0.08), (0.8, 0.1, 0.08))
-            if away
-            else body.of((0.9, 0.9, 0.8), times(LAMP, 1.5))
-        )
+        lit = body.of(REAR, (0.8, 0.1, 0.08)) if away else body.of((0.9, 0.9, 0.8), times(LAMP, 1.5))
         canvas.box(z, x, 0, 0.28, 0.65, tyre)
         canvas.front(z, [(x - 0.36, 0.35), (x + 0.36, 0.35), (x + 0.28, 1.05), (x - 0.28, 1.05)], body)
         canvas.box(z, x, 1.0, 0.8, 0.1, tyre)

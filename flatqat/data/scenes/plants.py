@@ -16,9 +16,13 @@ DETAILED = 30.0  # metres up to which crowns have all their discs
 BARK: Colour = (0.28, 0.22, 0.17)
 
 
+def _leaves(dice: Dice) -> Paint:
+    return Paint(colour=varied(dice, dice.pick(LEAVES)), label=VEGETATION, up=0.35, grain=0.075)
+
+
 def tree(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
     height = dice.uniform(4.5, 10)
-    leaves = Paint(colour=varied(dice, dice.pick(LEAVES)), label=VEGETATION, up=0.35, grain=0.075)
+    leaves = _leaves(dice)
     trunk = Paint(colour=varied(dice, BARK), label=VEGETATION, grain=0.03)
     width = dice.uniform(0.25, 0.5)
     canvas.box(z, x, 0, width, height * 0.5, trunk)
@@ -35,6 +39,6 @@ def tree(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
 
 def bush(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
     size = dice.uniform(0.5, 1.4)
-    leaves = Paint(colour=varied(dice, dice.pick(LEAVES)), label=VEGETATION, up=0.35, grain=0.075)
+    leaves = _leaves(dice)
     for tone, away, y in ((0.8, -0.5, 0.5), (0.85, 0.5, 0.55), (1.05, 0.0, 0.8)):
         canvas.disc(z, x + away * size, y * size, 0.75 * size, 0.6 * size, leaves.shaded(tone))

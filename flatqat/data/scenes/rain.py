@@ -5,7 +5,8 @@ import numpy as np
 from flatqat.data.scenes.classes import ROAD, SIDEWALK
 from flatqat.data.scenes.dice import Dice
 from flatqat.data.scenes.fog import veiled
-from flatqat.data.scenes.scene import HEIGHT, VERSION, WIDTH, Map, Scene
+from flatqat.data.scenes.scene import VERSION, Map, Scene
+from flatqat.data.scenes.size import HEIGHT, WIDTH
 from flatqat.data.scenes.smooth import blotches, blurred
 
 RAIN = 3

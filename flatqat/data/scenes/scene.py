@@ -16,6 +16,7 @@ from flatqat.data.scenes.dice import Dice
 from flatqat.data.scenes.ground import lay
 from flatqat.data.scenes.paint import Paint, times
 from flatqat.data.scenes.sides import line, skyline
+from flatqat.data.scenes.size import HEIGHT, WIDTH
 from flatqat.data.scenes.sky import gradient
 from flatqat.data.scenes.smooth import blotches
 from flatqat.data.scenes.street import plan
@@ -24,7 +25,7 @@ from flatqat.data.scenes.vehicles import BODIES
 from flatqat.spec import IGNORED
 
 VERSION = 1
-HEIGHT, WIDTH, SAMPLES = 96, 192, 2
+SAMPLES = 2  # along each side of a pixel
 HAZE = 500.0  # metres at which clear air has taken 63% of a colour
 
 Map = NDArray[np.float64]

@@ -7,7 +7,7 @@ from flatqat.data.scenes.classes import BUILDING, VEGETATION
 from flatqat.data.scenes.dice import Dice
 from flatqat.data.scenes.paint import Paint, varied
 from flatqat.data.scenes.plants import LEAVES, bush, tree
-from flatqat.data.scenes.street import FAR, Street
+from flatqat.data.scenes.street import ASIDE, FAR, Street
 
 BARRIERS = (wall, wall, wall, fence, fence, fence, fence, hedge)
 
@@ -34,11 +34,11 @@ def line(canvas: Canvas, street: Street, side: int, light: float, dice: Dice) ->
     blocks, z = [], dice.uniform(1.3, 6)
     while z < FAR:
         length = dice.uniform(7, 20)
-        if street.crossing and z < street.crossing[1] + 2.5 and z + length > street.crossing[0] - 2.5:
-            length = street.crossing[0] - 2.5 - z
+        if street.crossing and z < street.crossing[1] + ASIDE and z + length > street.crossing[0] - ASIDE:
+            length = street.crossing[0] - ASIDE - z
             if length > 4:
                 blocks.append((z, length))
-            z = street.crossing[1] + 2.5
+            z = street.crossing[1] + ASIDE
             continue
         blocks.append((z, length))
         z += length

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.data.scenes.dice import Dice
+from flatqat.data.scenes.size import HEIGHT, WIDTH
 from flatqat.data.scenes.smooth import blotches
 
 PALETTES = (
@@ -15,15 +16,13 @@ PALETTES = (
 """Colours at the horizon and at the zenith."""
 
 
-def gradient(
-    horizon: float, dice: Dice, height: int = 96, width: int = 192
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The sky, (height, width, 3), and its colour at the horizon, which distant things fade to."""
+def gradient(horizon: float, dice: Dice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The sky, (HEIGHT, WIDTH, 3), and its colour at the horizon, which distant things fade to."""
     low, high = (np.array(colour) for colour in dice.pick(PALETTES))
-    rise = np.clip((horizon - np.arange(height)[:, None] - 0.5) / horizon, 0, 1)
+    rise = np.clip((horizon - np.arange(HEIGHT)[:, None] - 0.5) / horizon, 0, 1)
     cover = dice.uniform(-1.5, 1.0)
     clouds = np.clip(
-        (blotches(dice, height, width, 24) + 0.5 * blotches(dice, height, width, 8) + cover) * 0.6, 0, 1
+        (blotches(dice, HEIGHT, WIDTH, 24) + 0.5 * blotches(dice, HEIGHT, WIDTH, 8) + cover) * 0.6, 0, 1
     )
     sky = low + (high - low) * rise[..., None]
     sky = sky + (0.95 - sky) * (clouds * (0.3 + 0.7 * rise))[..., None] * 0.8

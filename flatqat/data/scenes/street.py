@@ -7,6 +7,7 @@ from flatqat.data.scenes.dice import Dice
 
 LANE, PARKING, TRACK, CURB = 3.2, 2.1, 3.0, 0.14
 NEAR, FAR = 1.2, 140.0
+ASIDE = 2.5  # sidewalks of the street that crosses
 
 Kind = Literal["drive", "park", "track"]
 

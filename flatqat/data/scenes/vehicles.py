@@ -28,6 +28,8 @@ GLASS: Colour = (0.13, 0.16, 0.2)
 TYRE: Colour = (0.07, 0.07, 0.08)
 TAIL: Colour = (0.7, 0.07, 0.06)
 HEAD: Colour = (0.95, 0.94, 0.88)
+BOARD: Colour = (0.16, 0.13, 0.08)
+"""Behind a lit destination."""
 
 
 class Hull:
@@ -155,7 +157,7 @@ def bus(canvas: Canvas, x: float, z: float, away: bool, dice: Dice) -> float:
     hull.face(0.78, 0, 0.94, 0.4, dark)
     hull.face(0, 0.3, 1, top, body)
     hull.face(0.06, 1.2, 0.94, 2.35, glass)
-    hull.face(0.2, 2.48, 0.8, 2.78, body.of((0.16, 0.13, 0.08), glow=(0.95, 0.6, 0.1)))
+    hull.face(0.2, 2.48, 0.8, 2.78, body.of(BOARD, glow=(0.95, 0.6, 0.1)))
     hull.face(0, top - 0.1, 1, top, Paint(colour=times(body.colour, 1.1), label=BUS, up=1.0))
     hull.lamps(0.6, 0.16, away, body)
     return length
@@ -177,7 +179,7 @@ def tram(canvas: Canvas, x: float, z: float, away: bool, dice: Dice) -> float:
     canvas.front(z, [(low, 0.15), (high, 0.15), (high, 1.3), (low, 1.3)], lower)
     canvas.front(z, [(low, 1.25), (high, 1.25), (high - 0.35, top), (low + 0.35, top)], upper)
     canvas.front(z, [(low + 0.12, 1.35), (high - 0.12, 1.35), (high - 0.4, 2.7), (low + 0.4, 2.7)], glass)
-    hull.face(0.3, 2.8, 0.7, 3.02, upper.of((0.16, 0.13, 0.08), glow=(0.95, 0.7, 0.2)))
+    hull.face(0.3, 2.8, 0.7, 3.02, upper.of(BOARD, glow=(0.95, 0.7, 0.2)))
     canvas.front(
         z,
         [(low + 0.35, top - 0.1), (high - 0.35, top - 0.1), (high - 0.4, top), (low + 0.4, top)],

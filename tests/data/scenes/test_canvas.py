@@ -79,6 +79,16 @@ def test_planes_give_the_depth_of_their_points() -> None:
             assert a * u + b * v + c == pytest.approx(1 / z, rel=1e-12)  # a few roundings
 
 
+def test_a_sample_of_an_upright_plane_gives_its_point_back() -> None:
+    """At 1e-12: a handful of roundings of numbers near 1."""
+    for x, y, z in ((2.0, 0.5, 5.0), (-1.5, 3.0, 12.0), (4.0, 1.0, 30.0)):
+        u, v = CAMERA.at(x, y, z)
+        depth = CAMERA.depth(x, np.array([u]))
+        assert depth == pytest.approx([z], rel=1e-12)
+        assert CAMERA.over_ground(np.array([v]), depth) == pytest.approx([y], rel=1e-12)
+        assert CAMERA.over_ground(np.array([v]), z) == pytest.approx([y], rel=1e-12)
+
+
 def test_what_is_drawn_later_is_in_front() -> None:
     canvas = Canvas(CAMERA)
     canvas.box(9, 0, 0, 3, 3, PAINT)

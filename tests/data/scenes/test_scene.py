@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from flatqat.data.scenes import classes
 from flatqat.data.scenes.classes import ROAD, SKY, TERRAIN
 from flatqat.data.scenes.load import PARTS
 from flatqat.data.scenes.pinned import PINNED, check, digest
-from flatqat.data.scenes.scene import HEIGHT, WIDTH, scene
+from flatqat.data.scenes.scene import scene
+from flatqat.data.scenes.size import HEIGHT, WIDTH
+from flatqat.data.streets.names import CLASSES
 from flatqat.errors import DataError
 from flatqat.spec import IGNORED
 
@@ -69,6 +72,13 @@ def test_the_ground_is_a_plane(label: int) -> None:
         if flat.any():
             low, high = (product - slack).max(), (product + slack).min()
             assert low <= high * (1 + 1e-9)
+
+
+def test_classes_have_the_train_ids_of_their_names() -> None:
+    spelled = {"LIGHT": "traffic light", "SIGN": "traffic sign"}
+    numbers = {name: number for name, number in vars(classes).items() if name.isupper()}
+    assert len(numbers) == len(CLASSES) == 19
+    assert all(CLASSES[at] == spelled.get(name, name.lower()) for name, at in numbers.items())
 
 
 def test_parts_have_no_scene_in_common() -> None:
