@@ -41,7 +41,7 @@ def check(
     """Compare a results folder with a baseline; returns the exit code and every comparison.
 
     0 fine, 1 regressed (a drop above `max_drop` points with an adjusted p under `p`), 3 a cell of the
-    baseline is missing, failed or has other images, 4 improved beyond the tolerance (`two_sided`).
+    baseline is missing, failed, or has other images or a single one, 4 improved beyond the tolerance (`two_sided`).
     """
     cells = read_baseline(baseline)
     done = {r.cell.id: r for r in store.records() if r.status == "done"}
@@ -49,8 +49,7 @@ def check(
     verdicts: list[Verdict] = []
     for cell_id, old in sorted(cells.items(), key=lambda item: str(item[1]["label"])):
         now = outcomes_of(done[cell_id], store) if cell_id in done else {}
-        if {s: len(v) for s, v in now.items()} != old["images"]:
-            what = "other images" if now else "not measured"
+        if what := _lacking(old, now):
             verdicts.append(
                 Verdict(cell=old["label"], what=what, before=np.nan, now=np.nan, p=np.nan, verdict="missing")
             )
@@ -82,7 +81,7 @@ def _compare(shifts: dict[str, Any], old: Arrays, new: Arrays) -> list[tuple[str
     """(what, metric before, metric now, p) of per-image values: ID, the headline mean, and each family."""
     rows = [("id", _mean(old, ["id"]), _mean(new, ["id"]), paired_difference(new["id"], old["id"]).p)]
     headline = [s for s, about in shifts.items() if about["headline"] and s != "id"]
-    families: dict[str, list[str]] = {"ood": headline}
+    families = {"ood": headline} if headline else {}
     for shift in headline:
         families.setdefault(shifts[shift]["family"], []).append(shift)
     for what, members in families.items():
@@ -93,6 +92,14 @@ def _compare(shifts: dict[str, Any], old: Arrays, new: Arrays) -> list[tuple[str
         p = pooled_difference(list(pools.values())).p
         rows.append((what, _mean(old, members), _mean(new, members), p))
     return rows
+
+
+def _lacking(old: dict[str, Any], now: Arrays) -> str:
+    """Why a cell of the baseline cannot be compared, if so."""
+    if {s: len(v) for s, v in now.items()} != old["images"]:
+        return "other images" if now else "not measured"
+    compared = [n for s, n in old["images"].items() if s == "id" or old["shifts"][s]["headline"]]
+    return "a single image" if min(compared) < 2 else ""
 
 
 def _judge(change: float, p: float, max_drop: float, level: float) -> str:

@@ -36,6 +36,8 @@ def by_class(section: Section) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    if not section.rows:
+        return pd.DataFrame()
     first = next(iter(section.rows.values()))[0]
     scores = [key for key in first.scores["id"] if key.startswith(f"{measure_of(first).by_class}/")]
     scores.sort(key=lambda key: int(key.partition("/")[2]))  # stored records sort them as text

@@ -20,6 +20,7 @@ PRODUCT_PER_PASS = 2.0  # a Hessian-vector product costs about two passes of tra
 def estimate(jobs: Sequence[Job], request: Request, device: torch.device) -> float:
     """Seconds for training, flatness and evaluation; decoding, corruptions and `val_loss` are not counted."""
     timed: dict[tuple[str, str, str, str], tuple[float, float]] = {}
+    images: dict[str, int] = {}
     total = 0.0
     for job in jobs:
         key = (job.suite.name, job.cell.model, job.cell.method, job.cell.quant)
@@ -29,16 +30,20 @@ def estimate(jobs: Sequence[Job], request: Request, device: torch.device) -> flo
         rule = registry.load(registry.METHODS, job.cell.method)
         total += step * rule.steps(job.budget)
         if job.scored:
-            total += forward * sum(
-                len(shift.build(request.data_root).sample(request.limit)) for shift in job.suite.scored
-            )
-        if job.scored:
+            name = job.suite.name
+            images[name] = images.get(name) or _scored(job, request)
+            total += forward * images[name]
             spaces = len(lacking_spaces(job.cell, {}, request))
             share = job.budget.flatness_images / job.budget.batch_size
             total += spaces * share * step / rule.passes * PRODUCT_PER_PASS * ITERATIONS
             moves = 2 * job.budget.flatness_draws * len(RADII)
             total += spaces * forward * job.budget.flatness_images * moves
     return total
+
+
+def _scored(job: Job, request: Request) -> int:
+    """Images of all shifts together."""
+    return sum(len(shift.build(request.data_root).sample(request.limit)) for shift in job.suite.scored)
 
 
 def _time(job: Job, request: Request, device: torch.device) -> tuple[float, float]:

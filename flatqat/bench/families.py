@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.paired import mean_extra_gap_of, measure_of, ood_shifts
 from flatqat.bench.store import Store
-from flatqat.bench.tables import Section, by_method, protocol_line
+from flatqat.bench.tables import Section, by_method, protocol_line, reference_of
 from flatqat.metrics.statistics import mean_over_seeds
 from flatqat.spec import Record
 
@@ -69,7 +69,7 @@ def _mean_row(
         (row,) = by_method(replace(family.members[name], rows={key: records}), store).to_dict("records")
         rows.append(_with_domain(row, name, records))
     mean = {column: _mean([row[column] for row in rows]) for column in rows[0] if column not in TEXTS}
-    references = {name: _reference(family.members[name]) for name in kept}
+    references = {name: reference_of(family.members[name]) for name in kept}
     gap = mean_extra_gap_of([(records, references[name]) for name, records in kept.items()], store)
     whole, name = set(kept) == set(family.targets), _metric(next(iter(kept.values())))
     return {
@@ -131,10 +131,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _or_zero(value: float | None) -> float:
     """A residual that may be absent, as a number to compare by."""
     return value if value is not None and value == value else 0.0
-
-
-def _reference(section: Section) -> list[Record]:
-    return next((rows for rows in section.rows.values() if rows[0].protocol["reference"]), [])
 
 
 def _target(section: Section) -> str:

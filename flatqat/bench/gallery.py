@@ -18,7 +18,7 @@ from flatqat.bench.restore import restore
 from flatqat.bench.store import Store
 from flatqat.bench.tables import method_label, row_label, sections
 from flatqat.bench.terminal import terminal
-from flatqat.errors import StoreError, UsageError, unknown
+from flatqat.errors import UsageError, unknown
 from flatqat.models._base import Normalized
 from flatqat.quant._apply import rounded_once
 from flatqat.spec import IGNORED, Record
@@ -84,10 +84,6 @@ def chosen(names: Sequence[str], store: Store) -> list[Record]:
     if len(suites) > 1:
         raise UsageError(f"gallery: expected cells of one suite, got some of {', '.join(suites)}")
     for record in found:
-        if record.status != "done":
-            raise StoreError(
-                f"cell {record.cell.label}: expected a finished one, got {record.status}: {record.reason}"
-            )
         if not record.protocol.get("class_names"):
             raise UsageError(
                 f"gallery: expected cells of a segmentation suite, got {record.cell.label} of {suites[0]}"

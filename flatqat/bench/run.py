@@ -46,14 +46,14 @@ def run(plan: Plan, device: torch.device, progress: Progress) -> list[Record]:
     for suite in plan.suites:
         jobs = [job for job in todo if job.suite is suite and is_missing(job, plan, store)]
         whole = [job for job in jobs if job.cell.id not in broken]
-        unscored = [job for job in whole if request.rerun or not store.is_complete(job.cell)]
+        unscored = [job for job in whole if request.rerun or not store.finished(job.cell)]
         evaluate(suite, unscored, request, store, device, progress)
         for job in jobs:
             if job in unscored:
                 store.write_record(*assemble(job, request, store, device))
             elif job in whole:
                 store.write_record(with_flatness(job, store))
-            elif request.rerun or not store.is_complete(job.cell):
+            elif request.rerun or not store.finished(job.cell):
                 store.write_record(broken[job.cell.id])
     return [record for job in plan.scored() if (record := store.record(job.cell))]
 
@@ -67,10 +67,10 @@ def blocked(job: Job, broken: Mapping[str, Record]) -> str:
 def is_missing(job: Job, plan: Plan, store: Store) -> bool:
     """Whether a job's record is still to be written."""
     request = plan.request
-    if not job.scored or request.rerun or not store.is_complete(job.cell):
+    if not job.scored or request.rerun:
         return job.scored
-    record = store.record(job.cell)
-    return record is not None and bool(lacking_spaces(job.cell, record.flatness, request))
+    record = store.finished(job.cell)
+    return record is None or bool(lacking_spaces(job.cell, record.flatness, request))
 
 
 def missing(plan: Plan, store: Store) -> list[Job]:

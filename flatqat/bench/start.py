@@ -103,4 +103,6 @@ def sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise WeightsError(f"weights {path}: expected a readable file ({error.strerror})") from error
+        raise WeightsError(
+            f"weights {path}: expected a readable file, got: {error.strerror}; check --weights"
+        ) from error

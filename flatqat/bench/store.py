@@ -128,10 +128,17 @@ class Store:
         return [read_record(path) for path in found]
 
     def find(self, name: str) -> Record:
-        """The one record whose id or label begins with `name`. Raises StoreError on none or several."""
+        """The one record whose id or label begins with `name`. Raises StoreError on none, on several, and
+        where the one is not finished."""
         found = [r for r in self.records() if r.cell.id.startswith(name) or r.cell.label.startswith(name)]
         if len(found) == 1:
-            return found[0]
+            (record,) = found
+            if record.status != "done":
+                raise StoreError(
+                    f"cell {record.cell.label}: expected a finished one, got {record.status}: "
+                    f"{record.reason}; name another, or run it again"
+                )
+            return record
         what = f"{len(found)} of them" if found else "none"
         labels = [r.cell.label for r in found or self.records()]
         labels = labels[:MOST_LISTED] + ["..."] * (len(labels) > MOST_LISTED)
@@ -140,10 +147,11 @@ class Store:
             f"got {what}; there are: {', '.join(labels) or '(no records)'}"
         )
 
-    def is_complete(self, cell: Cell) -> bool:
-        """Whether a finished record is there with its outcomes."""
+    def finished(self, cell: Cell) -> Record | None:
+        """The record of a cell where it is done and its outcomes are there, else None."""
         record = self.record(cell)
-        return record is not None and record.status == "done" and self.outcomes_path(cell).exists()
+        whole = record is not None and record.status == "done" and self.outcomes_path(cell).exists()
+        return record if whole else None
 
     def write_record(
         self, record: Record, outcomes: Mapping[str, np.ndarray[Any, Any]] | None = None

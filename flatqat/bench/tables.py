@@ -100,8 +100,7 @@ def by_method(section: Section, store: Store) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    reference = next((rows for rows in section.rows.values() if rows[0].protocol["reference"]), [])
-    base = outcomes_by_seed(reference, store)
+    base = outcomes_by_seed(reference_of(section), store)
     return pd.DataFrame([_method_row(records, base, store) for records in section.rows.values()])
 
 
@@ -122,6 +121,11 @@ def by_shift(section: Section, view: View) -> "pd.DataFrame":
                         groups.setdefault(f"{key}{suffix}" if suffix else key, []).append(score.value)
         columns[row_label(key_of_row)] = {key: float(np.mean(values)) for key, values in groups.items()}
     return pd.DataFrame(columns).rename_axis(view).reset_index()
+
+
+def reference_of(section: Section) -> list[Record]:
+    """What the other rows are compared with; empty where it is not stored."""
+    return next((rows for rows in section.rows.values() if rows[0].protocol["reference"]), [])
 
 
 def row_label(key: tuple[str, str]) -> str:

@@ -89,4 +89,6 @@ def _check_model(suite: Suite, model: str, root: Path | None) -> None:
                     f"{tuple(images.shape[1:])}, got: {cause}; choose another model or suite"
                 ) from error
         if output.shape != expected:
-            raise UsageError(f"model {model}: expected logits {expected}, got {tuple(output.shape)}")
+            raise UsageError(
+                f"model {model}: expected logits {expected}, got {tuple(output.shape)}; choose another model"
+            )

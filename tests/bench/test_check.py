@@ -155,6 +155,34 @@ def test_a_baseline_of_nothing_is_refused(tmp_path):
         write_baseline(Store(tmp_path), tmp_path / "b.json")
 
 
+def test_a_single_image_has_no_error_to_test_with(tmp_path):
+    """Outside of the headline it does not matter."""
+    now, path = outcomes(), tmp_path / "b.json"
+    now["spatter/1"] = now["spatter/1"][:1]
+    write_baseline(store_with(tmp_path / "aside", now), path)
+    assert gate(tmp_path / "aside", path, now)[0] == OK
+    now["fog/1"] = now["fog/1"][:1]
+    write_baseline(store_with(tmp_path / "one", now), path)
+    code, verdicts = gate(tmp_path / "one", path, now)
+    assert (code, [v.what for v in verdicts]) == (INCOMPLETE, ["a single image"])
+
+
+def test_without_a_headline_id_alone_is_compared(tmp_path, monkeypatch):
+    aside = {s: {**about, "headline": s == "id"} for s, about in SHIFTS.items()}
+    monkeypatch.setitem(globals(), "SHIFTS", aside)
+    path = tmp_path / "b.json"
+    write_baseline(store_with(tmp_path / "old", outcomes()), path)
+    code, verdicts = gate(tmp_path / "new", path, outcomes())
+    assert (code, [v.what for v in verdicts]) == (OK, ["id"])
+
+
+def test_a_baseline_from_the_future_says_what_it_is(tmp_path):
+    path = tmp_path / "b.json"
+    path.write_text('{"schema": 9, "cells": {}}')
+    with pytest.raises(StoreError, match="schema 1 or older, got 9; update flatqat"):
+        check(Store(tmp_path), path, 0.5, 0.01, False)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -183,6 +183,15 @@ def test_a_failing_cell_is_marked_and_the_rest_goes_on(tmp_path):
     assert healthy[0].status == "done"
 
 
+def test_what_is_missing_is_told_from_one_look_at_each_record(tmp_path, monkeypatch):
+    go(tmp_path, methods=("fp", "qat"))
+    plan, read = make_plan(request(tmp_path, methods=("fp", "qat"))), []
+    record = Store.record
+    monkeypatch.setattr(Store, "record", lambda store, cell: read.append(cell.method) or record(store, cell))
+    assert missing(plan, Store(tmp_path)) == []
+    assert sorted(read) == ["fp", "qat"]
+
+
 def test_failed_cells_are_tried_again(tmp_path):
     settings = {"budget": {"lr": "1e30"}}
     plan = make_plan(request(tmp_path, settings=settings, methods=("fp",)))

@@ -214,6 +214,13 @@ def test_by_class_is_refused_for_classification(tmp_path):
     assert "road" in render(store, "streets", "md", "class")
 
 
+@pytest.mark.parametrize("form", ["md", "csv", "json", "latex"])
+def test_by_class_tells_of_cells_that_all_failed(tmp_path, form):
+    store = Store(tmp_path)
+    store.write_record(Record(cell=FP, status="failed", reason="the loss is nan"))
+    assert ("the loss is nan" in render(store, None, form, "class")) == (form != "csv")
+
+
 def test_a_folder_of_both_tasks_reports_both(tmp_path):
     store, alone = Store(tmp_path / "both"), Store(tmp_path / "alone")
     fill(store)

@@ -132,3 +132,17 @@ def test_cells_are_found_by_the_beginning_of_id_or_label(tmp_path):
         store.find("cifar_x-qat")
     with pytest.raises(StoreError, match=r"got none; there are: cifar_x-qat-4-s0"):
         store.find("nothing")
+    store.write_record(Record(cell=replace(CELL, seed=2), status="failed", reason="the loss is nan"))
+    with pytest.raises(StoreError, match=r"s2.*: expected a finished one, got failed: the loss is nan; name"):
+        store.find("cifar_x-qat-4-s2")
+
+
+def test_finished_is_done_and_has_its_outcomes(tmp_path):
+    store = Store(tmp_path)
+    assert store.finished(CELL) is None
+    store.write_record(RECORD)
+    assert store.finished(CELL) is None
+    store.write_record(RECORD, {"id:pred": np.arange(4)})
+    assert store.finished(CELL) == RECORD
+    store.write_record(Record(cell=CELL, status="failed", reason="the loss is nan"))
+    assert store.finished(CELL) is None

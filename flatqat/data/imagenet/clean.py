@@ -102,7 +102,10 @@ def _part(root: Path | None, *, held_out: bool) -> "ImageData":
 def corruptible(folder: Path) -> "tuple[ImageData, list[str]]":
     """The images of a folder of validation images, and `<wnid>/<image>.JPEG` for each corrupted copy."""
     if not folder.is_dir():
-        raise DataError(f"{folder}: expected a folder of ImageNet's validation images, got none")
+        got = "a file" if folder.exists() else "nothing there"
+        raise DataError(
+            f"{folder}: expected a folder of ImageNet's validation images, got {got}; check --from"
+        )
     images, wnids = _listed(folder.resolve(), folder.resolve().parent), classes.wnids()
     stems = (name.rpartition("/")[2].rpartition(".")[0] for name in images.names)
     names = [f"{wnids[label]}/{stem}.JPEG" for label, stem in zip(images.labels, stems, strict=True)]

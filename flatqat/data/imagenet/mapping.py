@@ -51,8 +51,11 @@ def _solution(file: Path) -> dict[str, int]:
 
 def _listed(file: Path) -> dict[str, int]:
     rows = [line.split() for line in _lines(file)]
-    if any(len(row) != 2 for row in rows):
-        raise DataError(f"{file}: expected lines of an image and its label; use val.txt of caffe_ilsvrc12")
+    if wrong := next((row for row in rows if len(row) != 2), None):
+        raise DataError(
+            f"{file}: expected lines of an image and its label, got {' '.join(wrong)!r}; use val.txt of "
+            "caffe_ilsvrc12"
+        )
     return {_stem(image): _label(file, text) for image, text in rows}
 
 

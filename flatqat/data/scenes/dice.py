@@ -28,13 +28,8 @@ class Dice:
     def pick(self, choices: Sequence[T]) -> T:
         return choices[self.integer(0, len(choices) - 1)]
 
-    def uniforms(self, *shape: int) -> NDArray[np.float64]:
-        """Middles of 2^16 equal parts of [0, 1], four from each word."""
-        parts: NDArray[np.float64] = (self._shorts(shape).astype(np.float64) + 0.5) * 2.0**-16
-        return parts
-
     def normals(self, *shape: int) -> NDArray[np.float64]:
-        """Mean 0, variance 1, nearly normal: sums of four uniform numbers, which end at 3.46."""
+        """Mean 0, variance 1, nearly normal: sums of four uniform numbers of a word, which end at 3.46."""
         total = self._shorts((*shape, 4)).sum(axis=-1, dtype=np.int64)
         normal: NDArray[np.float64] = (total - 2.0 * 65535) * (3.0**0.5 / 65536)
         return normal

@@ -92,6 +92,11 @@ WRONG_MAPPINGS = {
     "devkit without meta": (ground_truth_alone, "numbers 1 to 1000 in an order of their own", "put meta.mat"),
     "damaged meta": (damaged_meta, "expected meta.mat of the devkit", "restore it"),
     "of other images": (few, r"none of .* \(10 of 12\)", "belongs to these images"),
+    "images alone": (
+        lambda root: (root / "imagenet" / "val.txt").write_text("ILSVRC2012_val_00000001.JPEG\n"),
+        "an image and its label, got 'ILSVRC2012_val_00000001.JPEG'",
+        "use val.txt of caffe_ilsvrc12",
+    ),
     "words": (
         lambda root: files.listed(root / "imagenet" / "val.txt", dict.fromkeys(files.NUMBERS, "tench")),
         "a label from 0 to 999, got 'tench'",

@@ -114,7 +114,7 @@ def test_snow_whitens_the_ground_and_leaves_walls() -> None:
 
 
 def test_blurring_keeps_means_and_is_the_box_mean_twice() -> None:
-    image = Dice(1).uniforms(20, 30)
+    image = np.random.default_rng(1).random((20, 30))
     padded = np.pad(image, 4, mode="edge")
     once = np.array([[padded[r + 2 : r + 7, c + 2 : c + 7].mean() for c in range(30)] for r in range(20)])
     inner = smooth.blurred(image, 2)[4:-4, 4:-4]
