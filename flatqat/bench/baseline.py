@@ -46,7 +46,8 @@ def read_baseline(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_bytes())
         if data["schema"] > BASELINE_SCHEMA:
             raise StoreError(
-                f"baseline {path}: expected schema {BASELINE_SCHEMA} or older, got {data['schema']}; update flatqat"
+                f"baseline {path}: expected schema {BASELINE_SCHEMA} or older, got {data['schema']}; "
+                "update flatqat"
             )
         cells = {cell_id: _unpacked(cell) for cell_id, cell in data["cells"].items()}
         for cell in cells.values():

@@ -41,7 +41,8 @@ def check(
     """Compare a results folder with a baseline; returns the exit code and every comparison.
 
     0 fine, 1 regressed (a drop above `max_drop` points with an adjusted p under `p`), 3 a cell of the
-    baseline is missing, failed, or has other images or a single one, 4 improved beyond the tolerance (`two_sided`).
+    baseline is missing, failed, or has other images or a single one, 4 improved beyond the tolerance
+    (`two_sided`).
     """
     cells = read_baseline(baseline)
     done = {r.cell.id: r for r in store.records() if r.status == "done"}

@@ -57,17 +57,19 @@ def diagnosis(data_root: Path | None) -> Iterator[str]:
     """Lines for `flatqat doctor`."""
     import torch
 
+    suites = registry.names(registry.SUITES)
+    width = 2 + max(map(len, (*REQUIRED, *OPTIONAL, *suites)))
     yield f"flatqat {__version__}, python {platform.python_version()}, {platform.platform()}"
     for package in REQUIRED:
-        yield f"{package:<14}{installed(package) or 'MISSING: reinstall flatqat'}"
+        yield f"{package:<{width}}{installed(package) or 'MISSING: reinstall flatqat'}"
     for package, extra in OPTIONAL.items():
         absent = f"absent (optional): pip install 'flatqat[{extra}]'"
-        yield f"{package:<14}{installed(package) or absent}"
+        yield f"{package:<{width}}{installed(package) or absent}"
     cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    yield f"{'CUDA':<14}{', '.join(cuda) or 'no device; everything runs on the CPU'}"
-    yield f"{'data root':<14}{data_root or 'not given: --data-root DIR or FLATQAT_DATA_ROOT'}"
-    for name in registry.names(registry.SUITES):
-        yield f"{name:<18}{_state(registry.load(registry.SUITES, name).verify(data_root))}"
+    yield f"{'CUDA':<{width}}{', '.join(cuda) or 'no device; everything runs on the CPU'}"
+    yield f"{'data root':<{width}}{data_root or 'not given: --data-root DIR or FLATQAT_DATA_ROOT'}"
+    for name in suites:
+        yield f"{name:<{width}}{_state(registry.load(registry.SUITES, name).verify(data_root))}"
 
 
 def _state(findings: list[Finding]) -> str:

@@ -1,6 +1,6 @@
 """What suites of street scenes share: views in training, budgets, and Cityscapes as the ID set."""
 
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +123,11 @@ def scored(root: Path | None) -> "ImageData":
 
 def verify_id(root: Path | None) -> list[Finding]:
     """Cityscapes' validation images, which must be there, and its training images, which may."""
+    return list(_verify_id(root))
+
+
+@lru_cache(maxsize=4)  # many suites share these images
+def _verify_id(root: Path | None) -> tuple[Finding, ...]:
     from flatqat.data.streets import listed, verify
 
     def part(split: str) -> list[Finding]:
@@ -137,7 +142,7 @@ def verify_id(root: Path | None) -> list[Finding]:
         what = f"Cityscapes train: no images with label maps ({lacking})"
         mend = "without them nothing is trained: methods that train are skipped"
         train = [Finding(ok=False, partial=True, what=what, mend=mend)]
-    return [*part("val"), *train]
+    return (*part("val"), *train)
 
 
 def _train(root: Path | None) -> "ImageData":

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from flatqat import registry
-from flatqat.data.imagenet import classes
+from flatqat.data.imagenet import classes, clean
 from flatqat.data.imagenet.names import (
     IMAGENET_A,
     IMAGENET_C,
@@ -18,6 +18,7 @@ from flatqat.data.imagenet.names import (
     IMAGENET_V2,
     NaturalSet,
 )
+from flatqat.errors import DataError
 from flatqat.metrics.effective import LINES
 from flatqat.metrics.mce import NORMALIZERS
 from flatqat.spec import Frame
@@ -243,6 +244,14 @@ def test_generated_images_are_read_back_paired(tmp_path: Path) -> None:
     assert stored.ids.tolist() == live.ids.tolist() == [1, 970]
     assert stored.labels.tolist() == live.labels.tolist()
     assert (stored.load().fetch(torch.arange(2)) / 255 - live.batch(torch.arange(2))[0]).abs().max() < 3 / 255
+
+
+def test_images_to_generate_from_must_be_there(tmp_path: Path) -> None:
+    file = tmp_path / "val.tar"
+    file.touch()
+    for source, got in ((tmp_path / "val", "nothing there"), (file, "a file")):
+        with pytest.raises(DataError, match=f"expected a folder of .* images, got {got}; check --from"):
+            clean.corruptible(source)
 
 
 def test_the_doctor_tells_parts_of_a_set_from_none(root: Path) -> None:

@@ -327,6 +327,19 @@ def test_training_images_are_listed_once_to_train_and_once_to_select(
     assert read == ["train", "train"]
 
 
+def test_images_that_suites_share_are_verified_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    def counted(part: Listed) -> str:
+        opened.append(part.title)
+        return part.title
+
+    monkeypatch.setattr("flatqat.data.streets.verify._files", counted)
+    for name in OF_CITYSCAPES:
+        load(name).verify(root)
+    assert opened.count("Cityscapes val") == opened.count("Cityscapes train") == 1
+
+
 @pytest.mark.parametrize("name", SUITES)
 def test_an_empty_root_says_what_is_expected(name: str, tmp_path: Path) -> None:
     (found, *_) = stops(name, tmp_path)

@@ -8,7 +8,6 @@ import pytest
 from flatqat.data.scenes import smooth
 from flatqat.data.scenes.classes import BUILDING, ROAD, SIDEWALK, SKY, TERRAIN
 from flatqat.data.scenes.decay import decay
-from flatqat.data.scenes.dice import Dice
 from flatqat.data.scenes.fog import VISIBILITIES, fog, veiled
 from flatqat.data.scenes.load import WEATHERS, pixels
 from flatqat.data.scenes.night import night
