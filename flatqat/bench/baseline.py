@@ -42,6 +42,7 @@ def write_baseline(store: Store, output: Path) -> int:
 
 def read_baseline(path: Path) -> dict[str, Any]:
     """The cells of a baseline, each with its `metric` and the `values` of its images. Raises StoreError."""
+    expected = f"baseline {path}: expected a file made by 'flatqat bench baseline'"
     try:
         data = json.loads(path.read_bytes())
         if data["schema"] > BASELINE_SCHEMA:
@@ -57,11 +58,11 @@ def read_baseline(path: Path) -> dict[str, Any]:
             for about in cell["shifts"].values():
                 about["headline"], about["family"], about["pool"]
         return cells
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, zlib.error) as error:
+    except OSError as error:
+        raise StoreError(f"{expected}, got: {error.strerror}; make one, or check --baseline") from error
+    except (ValueError, LookupError, TypeError, AttributeError, zlib.error) as error:
         cause = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise StoreError(
-            f"baseline {path}: expected a file made by 'flatqat bench baseline', got a damaged one ({cause})"
-        ) from error
+        raise StoreError(f"{expected}, got a damaged one ({cause}); restore it, or make it anew") from error
 
 
 def _packed(measure: Measure, outcomes: Arrays) -> dict[str, Any]:

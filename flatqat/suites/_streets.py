@@ -1,5 +1,6 @@
 """What suites of street scenes share: views in training, budgets, and Cityscapes as the ID set."""
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,10 @@ BUDGETS = {
 
 
 def suite(**parts: Any) -> Suite:
-    """A suite of the 19 classes with Cityscapes as its ID set; `parts` are what is its own."""
+    """A suite of the 19 classes with Cityscapes as its ID set; `parts` are what is its own.
+
+    Its `verify` is asked only where there is a data root.
+    """
     shared: dict[str, Any] = {
         "version": 1,
         "task": "segmentation",
@@ -82,7 +86,7 @@ def suite(**parts: Any) -> Suite:
         "still": partial(still, CROP),
         "untrainable": _untrainable,
     }
-    return Suite(**(shared | parts))
+    return Suite(**(shared | parts | {"verify": partial(rooted, "Cityscapes", parts["verify"])}))
 
 
 def of_one_set(known: StreetSet, part: str, *, name: str, shift: str, about: str) -> Suite:
@@ -112,6 +116,15 @@ def still(size: tuple[int, int], pair: "Image", image_id: int) -> "Pixels":
     from flatqat.data.pairs import centre_crop
 
     return centre_crop(size)(pair, image_id)
+
+
+def rooted(needs: str, verify: Callable[[Path | None], list[Finding]], root: Path | None) -> list[Finding]:
+    """What `verify` finds; without a data root that alone, once for all sets."""
+    from flatqat.data.findings import look
+    from flatqat.data.roots import data_root
+
+    place = look(lambda: f"data root {data_root(root, needs)}")
+    return verify(root) if place.ok else [place]
 
 
 def scored(root: Path | None) -> "ImageData":

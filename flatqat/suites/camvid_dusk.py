@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flatqat.data.streets.names import CAMVID_CLASSES, CAMVID_LAYOUT
 from flatqat.spec import Budget
 from flatqat.suite import Finding, Shift, Suite
-from flatqat.suites._streets import still, view
+from flatqat.suites._streets import rooted, still, view
 
 if TYPE_CHECKING:
     from flatqat.data.images import ImageData
@@ -86,7 +86,7 @@ SUITE = Suite(
             flatness_draws=2,
         ),
     },
-    verify=_verify,
+    verify=partial(rooted, "CamVid", _verify),
     view=partial(view, CROP),
     still=partial(still, CROP),
 )

@@ -176,6 +176,11 @@ def test_without_a_headline_id_alone_is_compared(tmp_path, monkeypatch):
     assert (code, [v.what for v in verdicts]) == (OK, ["id"])
 
 
+def test_a_baseline_that_is_not_there_says_so(tmp_path):
+    with pytest.raises(StoreError, match=r"nowhere.json: .* got: No such file or directory; make one"):
+        check(Store(tmp_path), tmp_path / "nowhere.json", 0.5, 0.01, False)
+
+
 def test_a_baseline_from_the_future_says_what_it_is(tmp_path):
     path = tmp_path / "b.json"
     path.write_text('{"schema": 9, "cells": {}}')

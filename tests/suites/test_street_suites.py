@@ -341,6 +341,15 @@ def test_images_that_suites_share_are_verified_once(root: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("name", SUITES)
+def test_no_data_root_is_told_once(name: str, tmp_path: Path) -> None:
+    (found,) = load(name).verify(None)
+    assert found.stops
+    assert found.mend == "pass --data-root FOLDER"
+    (found,) = load(name).verify(tmp_path / "nowhere")
+    assert (found.stops, found.mend) == (True, "check the path")
+
+
+@pytest.mark.parametrize("name", SUITES)
 def test_an_empty_root_says_what_is_expected(name: str, tmp_path: Path) -> None:
     (found, *_) = stops(name, tmp_path)
     assert "got an empty folder" in found.what
