@@ -144,7 +144,7 @@ def _display(section: Section, table: "pd.DataFrame", view: View) -> "pd.DataFra
             **{name: str(row[name]) for name in several},
             "ID": _with_error(row[f"id_{metric}"], row[f"id_{metric}_stderr"]),
             "OOD": _with_error(row[f"ood_{metric}"], row[f"ood_{metric}_stderr"]),
-            **({"pooled": _number(row[pooled], ".1f")} if (pooled := f"pooled_{metric}") in row else {}),
+            **_pooled(row, metric),
             "gap": _number(row["gap"], ".1f"),
             **({"oracle": _number(row[oracle], ".1f")} if (oracle := f"oracle_{metric}") in row else {}),
             "extra gap [95%]": _interval(row),
@@ -157,6 +157,12 @@ def _display(section: Section, table: "pd.DataFrame", view: View) -> "pd.DataFra
         for row in table.to_dict("records")
     ]
     return pd.DataFrame(rows)
+
+
+def _pooled(row: dict[Any, Any], metric: str) -> dict[str, str]:
+    """The column of the metric of all shifts together, where the metric has that."""
+    name = f"pooled_{metric}"
+    return {"pooled": _with_error(row[name], row[f"{name}_stderr"])} if name in row else {}
 
 
 def _robustness(row: dict[Any, Any]) -> dict[str, str]:

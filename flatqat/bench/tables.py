@@ -5,7 +5,7 @@ version, model, budget, start weights, image limit, window and precision before 
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -141,10 +141,10 @@ def _method_row(records: list[Record], reference: BySeed, store: Store) -> dict[
     outcomes = list(by_seed.values())
     id_value, id_stderr = _mean([r.scores["id"][name].value for r in records])
     ood_value, ood_stderr = _mean([_mean_score(r, shifts, name) for r in records])
+    pools = {s: str(first.protocol["shifts"][s]["pool"]) for s in shifts}
     if len(records) == 1:
         id_stderr = first.scores["id"][name].stderr
-        pools = {s: str(first.protocol["shifts"][s]["pool"]) for s in shifts}
-        ood_stderr = _stderr_over_images(measure, outcomes[0], pools)
+        ood_stderr = _stderr_over_images(_mean_shares(measure, outcomes[0], pools))
     gap = None if id_value is None or ood_value is None else id_value - ood_value
     extra = extra_gap_of(first, by_seed, reference)
     quantized = [r.flatness.get("quantized", {}) for r in records]
@@ -158,7 +158,7 @@ def _method_row(records: list[Record], reference: BySeed, store: Store) -> dict[
         f"id_{name}_stderr": id_stderr,
         f"ood_{name}": ood_value,
         f"ood_{name}_stderr": ood_stderr,
-        **({f"pooled_{name}": _pooled(measure, outcomes, shifts)} if measure.pooled else {}),
+        **_pooled(measure, outcomes, pools),
         "gap": gap,
         "extra_gap": extra and extra.value,
         "extra_gap_low": extra and extra.low,
@@ -178,24 +178,36 @@ def _method_row(records: list[Record], reference: BySeed, store: Store) -> dict[
     }
 
 
-def _pooled(measure: Measure, outcomes: list[Arrays], shifts: list[str]) -> float | None:
-    """Percent, the mean over seeds; None where outcomes are not stored."""
-    assert measure.pooled is not None
-    if not all(outcomes):
-        return None
-    return _mean([100 * measure.pooled([outcome[s] for s in shifts]) for outcome in outcomes])[0]
+def _pooled(measure: Measure, outcomes: list[Arrays], pools: Mapping[str, str]) -> dict[str, float | None]:
+    """Percent, the mean over seeds and its error; None where outcomes are not stored."""
+    if not measure.pooled_shares:
+        return {}
+    value = stderr = None
+    if all(outcomes) and pools:
+        shifts_of = {pool: [s for s in pools if pools[s] == pool] for pool in pools.values()}
+        runs = [
+            measure.pooled_shares([[outcome[s] for s in shifts] for shifts in shifts_of.values()])
+            for outcome in outcomes
+        ]
+        value, stderr = _mean([100 * sum(float(share.mean()) for share in shares) for shares in runs])
+        if len(runs) == 1:
+            stderr = _stderr_over_images(runs[0])
+    return {f"pooled_{measure.name}": value, f"pooled_{measure.name}_stderr": stderr}
 
 
-def _stderr_over_images(measure: Measure, outcomes: Arrays, pools: Mapping[str, str]) -> float | None:
-    """Of the mean over the shifts in `pools`, images being what is sampled; pools are independent."""
-    if not outcomes or not pools:
-        return None
+def _mean_shares(measure: Measure, outcomes: Arrays, pools: Mapping[str, str]) -> list[Any]:
+    """What each image of a pool gives to the mean over the shifts in `pools`."""
     shares: dict[str, Any] = {}
-    for shift, pool in pools.items():
+    for shift, pool in pools.items() if outcomes else ():
         shares[pool] = shares.get(pool, 0.0) + measure.values(outcomes[shift]) / len(pools)
-    if any(len(share) < 2 for share in shares.values()):
+    return list(shares.values())
+
+
+def _stderr_over_images(shares: Sequence[Any]) -> float | None:
+    """Percent; of the sum of the means of pools, images being what is sampled; pools are independent."""
+    if not shares or any(len(share) < 2 for share in shares):
         return None
-    return 100 * float(np.sqrt(sum(share.var(ddof=1) / len(share) for share in shares.values())))
+    return 100 * float(np.sqrt(sum(share.var(ddof=1) / len(share) for share in shares)))
 
 
 def _mean_score(record: Record, shifts: list[str], metric: str) -> float | None:

@@ -23,9 +23,9 @@ class Measure:
     """`outcome` makes an outcome of the arrays called `needs` that are stored of a shift.
 
     `values(outcome)`, shape (n,), has the metric as its mean, a fraction, and the sampling error of its mean
-    is that of the metric. `mean_extra_gap` is that of `flatqat.metrics.gaps`. `pooled` is the metric, a
-    fraction, of the images of several shifts together, where that is not the mean over shifts. Where there is
-    a metric for every class, scores called `<by_class>/<index>` have it.
+    is that of the metric. `mean_extra_gap` is that of `flatqat.metrics.gaps`. `pooled_shares` is there where
+    the metric of all images of several shifts together is not the mean over shifts; see `miou`. Where there
+    is a metric for every class, scores called `<by_class>/<index>` have it.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Measure:
     outcome: Callable[[Mapping[str, Any]], Outcome]
     values: Callable[[Outcome], NDArray[Any]]
     mean_extra_gap: Callable[..., Interval]
-    pooled: Callable[[Sequence[Outcome]], float] | None = None
+    pooled_shares: Callable[[Sequence[Sequence[Outcome]]], list[NDArray[Any]]] | None = None
     by_class: str | None = None
 
 
@@ -65,7 +65,7 @@ MEASURES = {
             outcome=_counts,
             values=miou.pseudo_values,
             mean_extra_gap=miou.mean_extra_gap,
-            pooled=miou.pooled_miou,
+            pooled_shares=miou.pooled_shares,
             by_class="iou",
         ),
     )

@@ -32,11 +32,6 @@ def miou(counts: NDArray[Any]) -> NDArray[np.float64]:
     return mean
 
 
-def pooled_miou(shifts: Sequence[NDArray[Any]]) -> float:
-    """The mIoU, a fraction, of the counts of all images of several shifts together, each (n, 2, C)."""
-    return float(miou(np.sum([counts.sum(axis=0) for counts in shifts], axis=0)))
-
-
 def pseudo_values(counts: NDArray[Any]) -> NDArray[np.float64]:
     """mIoU + n d mIoU / d w_i for each image i: their mean is the mIoU, their spread that of images.
 
@@ -51,6 +46,21 @@ def pseudo_values(counts: NDArray[Any]) -> NDArray[np.float64]:
     iou, influence = ratio(counts[:, 0, there], counts[:, 1, there])
     values: NDArray[np.float64] = float(iou.mean()) + influence.mean(axis=1)
     return values
+
+
+def pooled_shares(pools: Sequence[Sequence[NDArray[Any]]]) -> list[NDArray[np.float64]]:
+    """What each image of a pool, shape (n_p,), gives to the mIoU of the counts of several shifts together.
+
+    The shifts of one pool, each (n_p, 2, C), show the same images. The means of the pools sum up to the mIoU,
+    a fraction, and the variance of that sum, pools being independent, is that of the mIoU to first order:
+
+        share_pi = n_p / n (mIoU + n d mIoU / d w_pi),    n = sum_p n_p
+    """
+    counts = [np.sum(shifts, axis=0) for shifts in pools]
+    values = pseudo_values(np.concatenate(counts))
+    sizes = [len(of_pool) for of_pool in counts]
+    parts = np.split(values, np.cumsum(sizes)[:-1])
+    return [part * size / len(values) for part, size in zip(parts, sizes, strict=True)]
 
 
 def mean_extra_gap(

@@ -87,7 +87,9 @@ def test_means_over_seeds_and_the_extra_gap(tmp_path):
     means = [mean_of_conditions(found["qat", seed]) for seed in seeds]
     assert row["ood_miou"] == pytest.approx(np.mean(means))
     assert row["ood_miou_stderr"] == pytest.approx(np.std(means, ddof=1) / 3**0.5)
-    assert row["pooled_miou"] == pytest.approx(np.mean([pooled(found["qat", seed]) for seed in seeds]))
+    together = [pooled(found["qat", seed]) for seed in seeds]
+    assert row["pooled_miou"] == pytest.approx(np.mean(together))
+    assert row["pooled_miou_stderr"] == pytest.approx(np.std(together, ddof=1) / 3**0.5)
 
     def gap(of: Matrices) -> float:
         return miou(of["id"].sum(axis=0)) - mean_of_conditions(of)
@@ -116,6 +118,25 @@ def test_the_error_over_images_is_that_of_the_pseudo_values(tmp_path):
     shifts = {**SHIFTS, "night": {**SHIFTS["night"], "headline": False}}
     store.write_record(replace(record, protocol={**record.protocol, "shifts": shifts}))
     assert rows(store)["fp"]["ood_miou_stderr"] == pytest.approx(spread_of(of["fog"]))
+
+
+def test_the_error_of_pooled_over_images(tmp_path):
+    """Of one condition that of its mIoU; of two that show the same images that of the summed counts."""
+    store, of = Store(tmp_path), matrices()
+    of["night"] = of["fog"] + of["night"][:20]
+    put(store, FP, of)
+    record = store.record(FP)
+    for night, each in (
+        ({"pool": "fog", "headline": True}, of["fog"] + of["night"]),
+        ({"headline": False}, of["fog"]),
+    ):
+        shifts = {**SHIFTS, "night": {**SHIFTS["night"], **night}}
+        store.write_record(replace(record, protocol={**record.protocol, "shifts": shifts}))
+        row = rows(store)["fp"]
+        assert row["pooled_miou"] == pytest.approx(miou(each.sum(axis=0)))
+        assert row["pooled_miou_stderr"] == pytest.approx(spread_of(each))
+    shown = render(store, None, "md", "method")
+    assert f"{row['pooled_miou']:.1f} ±{row['pooled_miou_stderr']:.1f}" in shown
 
 
 def test_without_outcomes_what_needs_them_is_missing(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from flatqat.metrics.bootstrap import Interval, nested_bootstrap, paired_bootstrap
 from flatqat.metrics.count_bootstrap import nested_bootstrap_of, paired_bootstrap_of
-from flatqat.metrics.miou import mean_extra_gap, miou, pooled_miou, pseudo_values
+from flatqat.metrics.miou import mean_extra_gap, miou, pooled_shares, pseudo_values
 from flatqat.metrics.ratios import ratio
 from flatqat.metrics.statistics import paired_difference
 
@@ -54,9 +54,28 @@ def test_miou_of_sums_and_of_means_leaves_absent_classes_out() -> None:
 
 
 def test_pooled_is_of_all_images_together() -> None:
-    parts = [counts(30, 0.8), counts(10, 0.4, common=7)]
-    assert pooled_miou(parts) == pytest.approx(by_hand(np.concatenate(parts)), rel=1e-12)
-    assert abs(pooled_miou(parts) - np.mean([by_hand(part) for part in parts])) > 0.01
+    fog, rain, night = counts(30, 0.8), counts(30, 0.6, seed=1), counts(10, 0.4, common=7)
+    pooled = sum(float(share.mean()) for share in pooled_shares([[fog, rain], [night]]))
+    assert pooled == pytest.approx(by_hand(np.concatenate([fog, rain, night])), rel=1e-12)
+    assert abs(pooled - np.mean([by_hand(part) for part in (fog, rain, night)])) > 0.01
+
+
+def test_the_spread_of_pooled_is_that_of_drawing_the_images_of_each_pool() -> None:
+    """An image is drawn with its counts under every shift of its pool."""
+    fog, rain, night = counts(60, 0.8), counts(60, 0.6, seed=1), counts(30, 0.4, common=7)
+    rng = np.random.default_rng(0)
+    drawn = []
+    for _ in range(4000):
+        day, dark = rng.integers(60, size=60), rng.integers(30, size=30)
+        drawn.append(by_hand(np.concatenate([fog[day], rain[day], night[dark]])))
+
+    def stderr(shares: list[np.ndarray]) -> float:
+        return float(np.sqrt(sum(share.var() / len(share) for share in shares)))
+
+    expected = float(np.std(drawn))
+    # 1% from 4,000 draws, and terms of second order: a few percent at 60 and 30 images
+    assert stderr(pooled_shares([[fog, rain], [night]])) == pytest.approx(expected, rel=0.06)
+    assert stderr(pooled_shares([[fog], [rain], [night]])) != pytest.approx(expected, rel=0.12)
 
 
 def test_influence_is_the_derivative_by_the_weight_of_an_image() -> None:
