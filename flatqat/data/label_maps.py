@@ -49,25 +49,39 @@ def values_of(labels: Pixels) -> list[int]:
 
 def check_values(values: Iterable[int], *, classes: int, name: str) -> None:
     """Raise DataError, with the cause, on values that are neither train ids nor 255; `name` is the file's."""
-    found = [value for value in values if value != IGNORED]
-    wrong = [value for value in found if value >= classes]
+    there = list(values)
+    wrong = [value for value in there if value >= classes and value != IGNORED]
     if not wrong:
         return
     expected = f"expected train ids 0 to {classes - 1}, and {IGNORED} for what is not scored"
     got = ", ".join(map(str, wrong[:4])) + " and more" * (len(wrong) > 4)
-    raise DataError(f"{expected}, got {got}{_cause(found, wrong, classes, name)}")
+    raise DataError(f"{expected}, got {got}{_cause(there, wrong, classes, name)}")
 
 
 def check_together(values: Iterable[int], *, maps: int, classes: int) -> None:
-    """Raise DataError where several maps hold labels, all in range, but never a 0: they start at 1.
+    """Raise DataError where several maps are in range, but no pixel of them is labelled, 0, or 255.
 
-    Class 0 fills much of every street scene: road in Cityscapes.
+    Class 0 fills much of every street scene: road in Cityscapes. Some of every scene is not scored: the own
+    car, what no class fits.
     """
-    found = [value for value in values if value != IGNORED]
-    if maps >= ENOUGH and found and found[0] > 0:
+    there = set(values)
+    found = sorted(there - {IGNORED})
+    if maps < ENOUGH or not there:
+        return
+    if not found:
+        raise DataError(
+            f"expected labels in some of {maps} label maps, got {IGNORED} alone: no pixel would be scored; use "
+            "a split whose labels are public"
+        )
+    if found[0] > 0:
         raise DataError(
             f"expected class 0 in some of {maps} label maps, got none (values {found[0]} to {found[-1]}): "
             f"labels that start at 1, off by one; use the original train ids, 0 to {classes - 1}"
+        )
+    if IGNORED not in there:
+        raise DataError(
+            f"expected {IGNORED} in some of {maps} label maps, for what is not scored, got none: labels that "
+            f"start at 1, off by one, with 0 in its place; use the original train ids, 0 to {classes - 1}"
         )
 
 
@@ -94,15 +108,20 @@ def size_text(size: Size) -> str:
     return "x".join(map(str, size))
 
 
-def _cause(found: list[int], wrong: list[int], classes: int, name: str) -> str:
+def _cause(there: list[int], wrong: list[int], classes: int, name: str) -> str:
     of_cityscapes = classes == len(CLASSES) and wrong[-1] <= CITYSCAPES_IDS
     if name.endswith("labelIds.png") or (of_cityscapes and wrong[-1] > classes):
         return (
             f": these are labelIds, 0 to {CITYSCAPES_IDS}, where labelTrainIds are needed; make them with "
             "csCreateTrainIdLabelImgs of cityscapesscripts"
         )
-    if wrong == [classes] and found[0] > 0:
+    if wrong == [classes] and there[0] > 0:
         return f": labels that start at 1, off by one; use the original train ids, 0 to {classes - 1}"
+    if wrong == [classes] and IGNORED not in there:
+        return (
+            f": no pixel is {IGNORED}, so labels start at 1, off by one, with 0 for what is not scored, or "
+            f"{classes} stands for it; use the original train ids, 0 to {classes - 1}"
+        )
     if wrong == [IGNORED - 1]:
         return (
             f": labels that were lowered by one, so that {IGNORED} became {IGNORED - 1} and 0 became "

@@ -123,12 +123,14 @@ def test_images_of_two_sizes_are_refused_whole_and_cropped_alike(folder):
     [
         (lambda labels: street_files.LABEL_IDS[labels], "labelIds, 0 to 33.*csCreateTrainIdLabelImgs"),
         (lambda labels: np.where(labels == 255, 255, labels + 1), "start at 1, off by one"),
+        (lambda labels: labels + np.uint8(1), "no pixel is 255, so labels start at 1, off by one, with 0"),
+        (lambda labels: np.where(labels == 255, 19, labels), "no pixel is 255, .*or 19 stands for it"),
         (lambda labels: labels - np.uint8(1), "lowered by one, so that 255 became 254"),
         (lambda labels: np.where(labels == 13, 77, labels), "got 77; these labels belong to another set"),
         (lambda labels: np.dstack([labels] * 3), "got colours: a map made to be looked at"),
         (lambda labels: labels.astype(np.uint16) * 1000, "as maps of instances have"),
     ],
-    ids=["labelIds", "from 1", "reduced", "other", "colours", "instances"],
+    ids=["labelIds", "from 1", "from 1 and 0", "19", "reduced", "other", "colours", "instances"],
 )
 def test_wrong_maps_are_refused_with_the_cause(folder, change, cause):
     labels = np.full((48, 96), 0, np.uint8)
@@ -147,9 +149,18 @@ def test_the_name_of_a_file_is_a_cause_too():
 def test_several_maps_without_the_first_class_start_at_one():
     with pytest.raises(DataError, match="off by one"):
         check_together([1, 2, 18, 255], maps=8, classes=19)
-    check_together([0, 18], maps=8, classes=19)
+    check_together([0, 18, 255], maps=8, classes=19)
     check_together([1, 2], maps=2, classes=19)
-    check_together([255], maps=8, classes=19)
+
+
+def test_several_maps_with_255_alone_or_without_it_are_refused():
+    """Hidden labels; and labels that start at 1 with 0 for void, whose last class no map shows."""
+    with pytest.raises(DataError, match="got 255 alone: no pixel would be scored"):
+        check_together([255], maps=8, classes=19)
+    with pytest.raises(DataError, match="expected 255 in some of 8.*off by one, with 0 in its place"):
+        check_together([0, 1, 18], maps=8, classes=19)
+    check_together([255], maps=2, classes=19)
+    check_together([0, 1], maps=2, classes=19)
 
 
 def test_lists_of_other_lengths_are_refused():
