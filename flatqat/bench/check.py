@@ -41,8 +41,8 @@ def check(
     """Compare a results folder with a baseline; returns the exit code and every comparison.
 
     0 fine, 1 regressed (a drop above `max_drop` points with an adjusted p under `p`), 3 a cell of the
-    baseline is missing, failed, or has other images or a single one, 4 improved beyond the tolerance
-    (`two_sided`).
+    baseline is missing, failed, has other images or a single one, or its metric is undefined (no pixel of a
+    shift is labelled), 4 improved beyond the tolerance (`two_sided`).
     """
     cells = read_baseline(baseline)
     done = {r.cell.id: r for r in store.records() if r.status == "done"}
@@ -51,13 +51,15 @@ def check(
     for cell_id, old in sorted(cells.items(), key=lambda item: str(item[1]["label"])):
         now = outcomes_of(done[cell_id], store) if cell_id in done else {}
         if what := _lacking(old, now):
-            verdicts.append(
-                Verdict(cell=old["label"], what=what, before=np.nan, now=np.nan, p=np.nan, verdict="missing")
-            )
+            verdicts.append(_missing(old["label"], what))
             continue
         values = MEASURES[old["metric"]].values
-        rows = _compare(old["shifts"], old["values"], {s: values(images) for s, images in now.items()})
-        compared += [(old["label"], *row) for row in rows]
+        new = {s: values(images) for s, images in now.items()}
+        for what, *numbers in _compare(old["shifts"], old["values"], new):
+            if np.isfinite(numbers).all():
+                compared.append((old["label"], what, *numbers))
+            else:
+                verdicts.append(_missing(old["label"], f"{what}: undefined"))
     for row, adjusted in zip(compared, holm([row[-1] for row in compared]) if compared else [], strict=True):
         label, what, old_value, new_value, _ = row
         verdicts.append(
@@ -101,6 +103,10 @@ def _lacking(old: dict[str, Any], now: Arrays) -> str:
         return "other images" if now else "not measured"
     compared = [n for s, n in old["images"].items() if s == "id" or old["shifts"][s]["headline"]]
     return "a single image" if min(compared) < 2 else ""
+
+
+def _missing(cell: str, what: str) -> Verdict:
+    return Verdict(cell=cell, what=what, before=np.nan, now=np.nan, p=np.nan, verdict="missing")
 
 
 def _judge(change: float, p: float, max_drop: float, level: float) -> str:

@@ -1,7 +1,7 @@
 """Pictures of a segmentation suite: images, ground truth and what stored cells make of them, side by side."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def gallery(
     records = chosen(names, store)
     (suite,) = members(records[0].cell.suite, records[0].cell.seed)
     suite = suite.on_disk(data_root)
-    shown = chosen_shifts(suite, shifts)
+    shown = chosen_shifts(_scored(suite, records), shifts)
     on = choose_device(device)
     prepare(on, threads)
     titles = _titles(records)
@@ -98,6 +98,12 @@ def chosen(names: Sequence[str], store: Store) -> list[Record]:
         for record in row
         if record.cell.id in ids
     ]
+
+
+def _scored(suite: Suite, records: Sequence[Record]) -> Suite:
+    """The suite with those shifts alone that all records have scores of: the data may have grown since."""
+    known = set.intersection(*(set(record.scores) for record in records))
+    return replace(suite, shifts=tuple(shift for shift in suite.shifts if shift.name in known))
 
 
 def chosen_shifts(suite: Suite, names: Sequence[str]) -> list[Shift]:

@@ -20,7 +20,7 @@ FEW = 3
 MEANING = {
     OK: "fine: nothing dropped",
     REGRESSED: "REGRESSED",
-    INCOMPLETE: "INCOMPLETE: nothing was measured, or cells or images of the baseline are missing",
+    INCOMPLETE: "INCOMPLETE: nothing was measured, or cells, images or scores of the baseline are missing",
     IMPROVED: "IMPROVED: make a new baseline if this is meant",
 }
 

@@ -140,6 +140,18 @@ def test_cells_of_one_name_have_columns_of_their_own(tmp_path):
         assert f"mIoU {miou(record):.1f}" in text
 
 
+def test_the_gallery_leaves_out_what_the_cells_were_not_scored_on(results, tmp_path, monkeypatch):
+    """As after clear-weather images were added to a data root."""
+    suite = registry.load(registry.SUITES, "toy-map")
+    more = replace(suite, shifts=(*suite.shifts, replace(suite.shifts[1], name="clear", headline=False)))
+    monkeypatch.setattr("flatqat.bench.gallery.members", lambda *_: [more])
+    options = {"images": 1, "device": "cpu", "threads": 1}
+    gallery(["tiny-seg-qat"], tmp_path / "g", results, None, shifts=(), **options)
+    assert {path.name for path in (tmp_path / "g").glob("*.png")} == {"id.png", "dark.png"}
+    with pytest.raises(UsageError, match="unknown shift of toy-map 'clear': expected one of dark, id"):
+        gallery(["tiny-seg-qat"], tmp_path / "g", results, None, shifts=("clear",), **options)
+
+
 def test_the_gallery_refuses_what_it_cannot_show(results, tmp_path):
     options = {"images": 1, "device": "cpu", "threads": 1}
     with pytest.raises(UsageError, match="did you mean 'dark'"):

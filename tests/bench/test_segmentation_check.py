@@ -122,6 +122,24 @@ def test_other_images_are_incomplete(tmp_path, baseline):
     assert (code, [v.what for v in verdicts]) == (INCOMPLETE, ["other images"])
 
 
+def test_a_shift_without_a_labelled_pixel_is_incomplete(tmp_path):
+    """0/0 on both sides is neither fine nor an improvement, and the other shifts are compared all the same."""
+    of = {**matrices(), "night": np.zeros_like(matrices()["night"])}
+    store, path = Store(tmp_path / "old"), tmp_path / "b.json"
+    put(store, FP, {**of, "night": matrices()["night"]})
+    arrays = store.outcomes(FP) | {"night:confusion": of["night"]}
+    store.write_record(store.record(FP), arrays)
+    assert write_baseline(store, path) == 1
+    code, verdicts = check(store, path, 0.5, 0.01, True)
+    assert code == INCOMPLETE
+    assert {v.what: v.verdict for v in verdicts} == {
+        "id": "ok",
+        "fog": "ok",
+        "night: undefined": "missing",
+        "ood: undefined": "missing",
+    }
+
+
 def test_cells_of_both_tasks_stand_in_one_baseline(tmp_path):
     from .test_check import outcomes, store_with
 
