@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MARGIN, HEADER, CAPTION = 6, 22, 14  # pixels
 LEAST_WIDTH = 240  # smaller pictures are enlarged, pixel by pixel
+LONGEST = 60  # characters of a title in the name of a file
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -69,7 +70,7 @@ def write_page(
         sheet = f"{stem}.png"
         write_atomically(output / sheet, _sheet(rows, scores[name], suite.metric))
         cells = [
-            [_cell(output, f"{stem}/{at}-{_stem(column.title)}.png", column) for column in row]
+            [_cell(output, f"{stem}/{at}-{x}-{_stem(c.title)}.png", c) for x, c in enumerate(row, start=1)]
             for at, row in enumerate(rows, start=1)
         ]
         titles = [{"title": c.title, "score": _score(scores[name], c.title, suite.metric)} for c in heads]
@@ -141,4 +142,5 @@ def _score(scores: Mapping[str, float | None], title: str, metric: str) -> str:
 
 
 def _stem(text: str) -> str:
-    return re.sub(r"[^\w.=-]+", "-", text).strip("-")
+    """For names of files: titles that differ in other signs alone, or behind what fits, have the same one."""
+    return re.sub(r"[^\w.=-]+", "-", text)[:LONGEST].strip("-")

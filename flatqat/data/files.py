@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flatqat.data.frames import cut
 from flatqat.data.images import ImageData, View, check_labels
-from flatqat.data.stored import Pixels, decoded
+from flatqat.data.stored import Pixels, decoded, in_rgb
 from flatqat.spec import Frame
 
 
@@ -45,4 +45,4 @@ def image_files(
 
 def read(path: Path, view: View, image_id: int = 0) -> Pixels:
     """Decode one file as RGB and look at it through `view`. Raises DataError, naming the file."""
-    return decoded(path, lambda image: view(image.convert("RGB"), image_id))
+    return decoded(path, lambda image: view(in_rgb(image), image_id))

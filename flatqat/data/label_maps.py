@@ -70,8 +70,8 @@ def check_together(values: Iterable[int], *, maps: int, classes: int) -> None:
         return
     if not found:
         raise DataError(
-            f"expected labels in some of {maps} label maps, got {IGNORED} alone: no pixel would be scored; use "
-            "a split whose labels are public"
+            f"expected labels in some of {maps} label maps, got {IGNORED} alone: no pixel would be scored; "
+            "use a split whose labels are public"
         )
     if found[0] > 0:
         raise DataError(

@@ -21,7 +21,7 @@ from flatqat.data.label_maps import (
     values_of,
 )
 from flatqat.data.pairs import joined, whole
-from flatqat.data.stored import Pixels, decoded
+from flatqat.data.stored import Pixels, decoded, in_rgb
 from flatqat.errors import DataError
 
 
@@ -78,6 +78,6 @@ def read_pair(image: Path, mask: Path, *, classes: int, lut: NDArray[np.uint8] |
         check_values(values_of(labels), classes=classes, name=mask.name)
         return labels
 
-    colours, labels = decoded(image, lambda opened: opened.convert("RGB")), decoded(mask, checked)
+    colours, labels = decoded(image, in_rgb), decoded(mask, checked)
     check_fits(image, colours.size, mask, labels.shape[::-1])
     return joined(colours, Pillow.fromarray(labels))

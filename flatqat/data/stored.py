@@ -50,6 +50,15 @@ def decoded(path: Path, work: "Callable[[Image], T]") -> T:
         ) from error
 
 
+def in_rgb(image: "Image") -> "Image":
+    """An opened image in RGB. Raises DataError on grey levels of more than 8 bits, which would be clipped."""
+    if image.mode.startswith(("I", "F")):
+        raise DataError(
+            f"expected an image of 8 bits a channel, got mode {image.mode}; use the image as it was published"
+        )
+    return image.convert("RGB")
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """N labelled images in a fixed order.

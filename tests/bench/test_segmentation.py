@@ -1,5 +1,6 @@
 """A segmentation suite through the whole benchmark: train, measure, evaluate, record, and the gallery."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from PIL import Image
 
 from flatqat import registry
 from flatqat.bench import batches
-from flatqat.bench.gallery import gallery
+from flatqat.bench.gallery import Column, gallery
+from flatqat.bench.gallery_page import write_page
 from flatqat.bench.palette import COLOURS, painted, palette
 from flatqat.bench.plan import make_plan
 from flatqat.bench.progress import Progress
@@ -121,9 +123,9 @@ def test_the_gallery_shows_what_the_models_predict(results, tmp_path):
     with torch.inference_mode():
         labels = model.predict(image)[0].argmax(0).numpy()
     colours = palette(suite.class_names)
-    shown = np.asarray(Image.open(tmp_path / "dark" / "1-qat-3-seed-0.png"))
+    shown = np.asarray(Image.open(*(tmp_path / "dark").glob("1-*-qat-3-seed-0.png")))
     assert np.array_equal(shown, painted(labels, colours))
-    truth = np.asarray(Image.open(tmp_path / "dark" / "1-ground-truth.png"))
+    truth = np.asarray(Image.open(tmp_path / "dark" / "1-2-ground-truth.png"))
     assert np.array_equal(truth, painted(mask[0].numpy(), colours))
     assert not truth[:, :2].any()  # not labelled
     accuracy = 100 * float((labels == mask[0].numpy())[mask[0] != 255].mean())
@@ -150,6 +152,25 @@ def test_the_gallery_leaves_out_what_the_cells_were_not_scored_on(results, tmp_p
     assert {path.name for path in (tmp_path / "g").glob("*.png")} == {"id.png", "dark.png"}
     with pytest.raises(UsageError, match="unknown shift of toy-map 'clear': expected one of dark, id"):
         gallery(["tiny-seg-qat"], tmp_path / "g", results, None, shifts=("clear",), **options)
+
+
+def test_titles_that_are_hard_on_files_and_pages(tmp_path):
+    """Every column keeps its own picture, whatever its title; a page is text, whatever the names say."""
+    suite = replace(
+        registry.load(registry.SUITES, "toy-map"), class_names=("a<b>", "c & d", 'e"f'), title="<script>"
+    )
+    titles = ["qat 4 (keep a)", "qat 4 (keep a*)", "qat 4 (keep " + "layer.*.b, " * 40 + ")"]
+    pictures = [np.full((4, 6, 3), 60 * at, np.uint8) for at in range(3)]
+    row = [Column(title=title, picture=one) for title, one in zip(titles, pictures, strict=True)]
+    colours = palette(suite.class_names)
+    text = write_page(tmp_path, suite, {"a/1": [row]}, {"a/1": {}}, colours=colours).read_text()
+    files = re.findall(r'img src="([^"]+)"', text)
+    assert len(set(files)) == 3
+    for file, one in zip(files, pictures, strict=True):
+        assert np.array_equal(np.asarray(Image.open(tmp_path / file)), one)
+    for raw, shown in (("a<b>", "a&lt;b&gt;"), ("c & d", "c &amp; d"), ("<script>", "&lt;script&gt;")):
+        assert raw not in text
+        assert shown in text
 
 
 def test_the_gallery_refuses_what_it_cannot_show(results, tmp_path):

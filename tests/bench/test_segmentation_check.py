@@ -123,7 +123,7 @@ def test_other_images_are_incomplete(tmp_path, baseline):
 
 
 def test_a_shift_without_a_labelled_pixel_is_incomplete(tmp_path):
-    """0/0 on both sides is neither fine nor an improvement, and the other shifts are compared all the same."""
+    """0/0 on both sides is neither fine nor an improvement; the other shifts are compared all the same."""
     of = {**matrices(), "night": np.zeros_like(matrices()["night"])}
     store, path = Store(tmp_path / "old"), tmp_path / "b.json"
     put(store, FP, {**of, "night": matrices()["night"]})

@@ -109,6 +109,18 @@ def test_a_map_of_another_size_names_both_files(folder):
         load(folder).fetch(torch.tensor([1]))
 
 
+def test_images_of_other_kinds_are_read_as_rgb_and_those_of_16_bits_refused(folder):
+    """Pillow would clip 16 bits to 8: an image all white."""
+    grey = street_files.drawn(1)[0].convert("L")
+    for mode in ("L", "P", "RGBA"):
+        grey.convert(mode).save(folder / "1.png")
+        colours = load(folder).fetch(torch.tensor([1]))[0, :3]
+        assert (colours.numpy() == np.asarray(grey)).all()
+    Image.fromarray(np.asarray(grey).astype(np.uint16) * 257).save(folder / "1.png")
+    with pytest.raises(DataError, match=r"1\.png: expected an image of 8 bits a channel, got mode I;16; "):
+        load(folder).fetch(torch.tensor([1]))
+
+
 def test_images_of_two_sizes_are_refused_whole_and_cropped_alike(folder):
     image, labels = street_files.drawn(2, (80, 40))
     image.save(folder / "2.png")
@@ -157,7 +169,7 @@ def test_several_maps_with_255_alone_or_without_it_are_refused():
     """Hidden labels; and labels that start at 1 with 0 for void, whose last class no map shows."""
     with pytest.raises(DataError, match="got 255 alone: no pixel would be scored"):
         check_together([255], maps=8, classes=19)
-    with pytest.raises(DataError, match="expected 255 in some of 8.*off by one, with 0 in its place"):
+    with pytest.raises(DataError, match=r"expected 255 in some of 8.*off by one, with 0 in its place"):
         check_together([0, 1, 18], maps=8, classes=19)
     check_together([255], maps=2, classes=19)
     check_together([0, 1], maps=2, classes=19)
