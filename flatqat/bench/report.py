@@ -133,7 +133,7 @@ def _display(section: Section, table: "pd.DataFrame", view: View) -> "pd.DataFra
     import pandas as pd
 
     if view != "method":
-        return table.map(lambda v: v if isinstance(v, str) else _number(v, ".1f")).astype(str)
+        return table.map(lambda v: str(v) if isinstance(v, str | int) else _number(v, ".1f")).astype(str)
     metric = _metric(section)
     several = {"seeds"} if (table["seeds"] > 1).any() else set()
     rows = [

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from flatqat.bench.report import render
 from flatqat.bench.store import Store
 from flatqat.bench.tables import by_method, by_shift, sections
 from flatqat.spec import Cell, Record, Score
@@ -141,3 +142,10 @@ def test_what_was_made_otherwise_stands_in_a_table_of_its_own(tmp_path, change):
     put(store, CELL)
     put(store, replace(CELL, **change))
     assert len(sections(store.records())) == 2
+
+
+def test_severities_are_shown_as_the_whole_numbers_they_are(tmp_path):
+    store = Store(tmp_path)
+    put(store, CELL)
+    rows = [line.split("|")[1].strip() for line in render(store, None, "md", "severity").splitlines()[4:8]]
+    assert rows == ["1", "2", "id", "val"]

@@ -119,6 +119,19 @@ def test_batches_do_not_change_a_bit(dtype: torch.dtype) -> None:
     assert measure(logits.to(memory_format=torch.channels_last), masks)[0] == scores
 
 
+def test_bins_of_low_confidence_are_those_of_images() -> None:
+    """With many classes the first bins fill: below 1/15 always right here, above always wrong."""
+    logits = 0.5 * torch.randn(2, 40, 8, 8, generator=torch.Generator().manual_seed(0))
+    confidence, masks = logits.softmax(1).max(1)
+    low = confidence < 1 / 15
+    assert 20 < int(low.sum()) < 108
+    masks = torch.where(low, masks, (masks + 1) % 40)
+    scores, _ = measure(logits, masks)
+    images = ClassificationMeter(40)
+    images.add(logits.permute(0, 2, 3, 1).reshape(-1, 40), masks.flatten())
+    assert scores["ece"].value == pytest.approx(images.result()[0]["ece"].value, rel=1e-6)
+
+
 def test_pieces_of_an_image_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     logits, masks = sample(size=(40, 30))
     whole, outcomes = measure(logits, masks)
