@@ -68,7 +68,10 @@ def protocol_line(records: list[Record]) -> str:
     data, *more = sorted({str(r.protocol["data"]) for r in records})
     if more:
         data = hashlib.sha256(" ".join([data, *more]).encode()).hexdigest()[:8]
-    parts = [first["suite"], first.get("preprocessing"), first.get("made_with"), *first.get("in_part", [])]
+    parts = [first["suite"], first.get("preprocessing")]
+    if window := first.get("window"):
+        parts.append(f"seen through a window of {window} (size:stride) that slides, logits averaged")
+    parts += [first.get("made_with"), *first.get("in_part", [])]
     parts += [f"data {data}", f"seed {seeds}"]
     if name := first.get("normalizer"):
         parts.append(f"mCE: errors in units of {name}'s, which are fixed")

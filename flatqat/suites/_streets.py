@@ -22,9 +22,9 @@ ID = (
     "monchengladbach and ulm, 288, left out of training (public weights have seen them)"
 )
 SCORED = (
-    "scored at native resolution, no resize, no flip, whole or through a window that slides (see "
-    "preprocessing); 19 classes, pixels labelled 255 left out; mIoU from the confusion matrix pooled over a "
-    "shift, classes without a pixel in truth and prediction left out"
+    "scored at native resolution, no resize, no flip, whole unless a window is named; 19 classes, pixels "
+    "labelled 255 left out; mIoU from the confusion matrix pooled over a shift, classes without a pixel in "
+    "truth and prediction left out"
 )
 TRAINED = (
     "trained on 2,687 training images: scale 0.5 to 2, windows of 512x1024 drawn again, up to ten times, "

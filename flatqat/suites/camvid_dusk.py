@@ -49,10 +49,10 @@ SUITE = Suite(
     protocol=(
         "SegNet's copy of CamVid, 480x360, images a second apart, whole drives: trained on 0016E5 (204), "
         "val 0006R0 (101), ID Seq05VD (171), all by day, dusk 0001TP (124, or the 62 that are there); scored "
-        "whole at native resolution; 11 classes, void left out; mIoU from the confusion matrix pooled over a "
-        "shift, classes without a pixel in truth and prediction left out; trained with scale 0.5 to 2, "
-        "windows of 240x320 drawn again, up to ten times, while one class fills more than 75%, flips, no "
-        "change of colours"
+        "at native resolution, whole unless a window is named; 11 classes, void left out; mIoU from the "
+        "confusion matrix pooled over a shift, classes without a pixel in truth and prediction left out; "
+        "trained with scale 0.5 to 2, windows of 240x320 drawn again, up to ten times, while one class fills "
+        "more than 75%, flips, no change of colours"
     ),
     layout=CAMVID_LAYOUT,
     train=partial(_load, part="train"),

@@ -59,10 +59,10 @@ SUITE = Suite(
     protocol=(
         "drawn scenes of 96x192, 19 classes, the own bonnet left out; trained on 400 clear ones: scale 0.8 "
         "to 1.4, windows of 64x128 drawn again, up to ten times, while one class fills more than 75%, flips, "
-        "colour jitter of 0.3 with "
-        "hues turned by 2% at most; calibration, BatchNorm and flatness on whole scenes; ID 100 clear "
-        "scenes, shifts the same scenes in other weathers, scored whole; mIoU from the confusion matrix "
-        "pooled over a shift, classes without a pixel in truth and prediction left out"
+        "colour jitter of 0.3 with hues turned by 2% at most; calibration, BatchNorm and flatness on whole "
+        "scenes; ID 100 clear scenes, shifts the same scenes in other weathers, scored whole unless a window "
+        "is named; mIoU from the confusion matrix pooled over a shift, classes without a pixel in truth and "
+        "prediction left out"
     ),
     layout="nothing on disk: the scenes are drawn",
     train=partial(_part, part="train"),

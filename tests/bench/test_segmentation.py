@@ -98,8 +98,10 @@ def test_a_window_is_part_of_what_a_cell_is(results, tmp_path):
     assert len({r.cell.training_id for r in (whole, same, small)}) == 1
     assert miou(same, "dark") == miou(whole, "dark")
     assert miou(small, "dark") != miou(whole, "dark")
-    titles = [line for line in render(Store(tmp_path), None, "md", "method").splitlines() if "###" in line]
-    assert len(titles) == 2  # never in one table
+    text = render(Store(tmp_path), None, "md", "method")
+    assert sum("###" in line for line in text.splitlines()) == 2  # never in one table
+    assert "seen through a window of 24x32:16x21 (size:stride) that slides" in text
+    assert "that slides" not in render(Store(results), None, "md", "method")
 
 
 def test_models_and_suites_of_different_tasks_are_refused(tmp_path):

@@ -105,6 +105,17 @@ def test_factors_are_uniform_and_orders_even(monkeypatch: pytest.MonkeyPatch) ->
     assert (counts - n / 24).abs().max() < 160  # 1,000 each, standard deviation 31: five of them
 
 
+def test_hue_may_have_a_range_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Tensor] = []
+    monkeypatch.setattr("flatqat.data.jitter.jittered", lambda x, f, order: seen.append(f) or x)
+    for options in ({}, {"hue": 0.02}):
+        color_jitter(torch.zeros(2000, 3, 1, 1), seeded(), strength=0.3, **options)
+    alike, own = seen
+    assert torch.equal(own[:, :3], alike[:, :3])
+    torch.testing.assert_close(own[:, 3], alike[:, 3] * 0.02 / 0.3)
+    assert 0.0195 < own[:, 3].max() <= 0.02
+
+
 def test_a_tenth_turns_grey_as_in_torchvision() -> None:
     n = 20_000
     x = torch.rand(n, 3, 2, 2, generator=seeded())

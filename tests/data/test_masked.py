@@ -74,6 +74,8 @@ def test_a_table_translates_and_palettes_are_read_as_numbers(folder):
     lut[13] = 255
     plain, changed = load(folder, view=whole), load(folder, view=whole, lut=lut)
     first, second = plain.fetch(torch.arange(N))[:, 3], changed.fetch(torch.arange(N))[:, 3]
+    waiting = load(folder, lut=lut).seen(whole).fetch(torch.arange(N))[:, 3]
+    assert (second == waiting).all()
     assert (first == 13).any()
     assert (second == torch.where(first == 13, 255, first)).all()
     assert (first[0].numpy() == np.asarray(street_files.drawn(0)[1])).all()

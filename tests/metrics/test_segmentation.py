@@ -119,6 +119,15 @@ def test_batches_do_not_change_a_bit(dtype: torch.dtype) -> None:
     assert measure(logits.to(memory_format=torch.channels_last), masks)[0] == scores
 
 
+def test_the_error_of_a_mean_of_equal_images_is_the_usual_one() -> None:
+    """sd / sqrt(n) with n - 1, where every image has as many labelled pixels."""
+    logits, masks = sample(n=5)
+    masks[masks == 255] = 0
+    right = (logits.argmax(1) == masks).float().mean((1, 2))
+    stderr = measure(logits, masks)[0]["pixel_accuracy"].stderr
+    assert stderr == pytest.approx(100 * float(right.std(correction=1)) / 5**0.5, rel=1e-5)
+
+
 def test_bins_of_low_confidence_are_those_of_images() -> None:
     """With many classes the first bins fill: below 1/15 always right here, above always wrong."""
     logits = 0.5 * torch.randn(2, 40, 8, 8, generator=torch.Generator().manual_seed(0))
