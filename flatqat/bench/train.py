@@ -123,7 +123,7 @@ def _val_loss(
     size = VAL_BATCH_SIZE if data.labels is not None else scoring_batch_size(data, device)
     for x, y in data.batches(size, device, request.workers):
         with torch.autocast(device.type, torch.bfloat16, enabled=request.amp):
-            logits = model(x)
+            logits = model.predict(x)
         total += loss(logits, y, reduction="sum").item()
         count += labelled(y)
     return total / count

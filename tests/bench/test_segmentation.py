@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
 from flatqat import registry
 from flatqat.bench import batches
@@ -21,7 +22,9 @@ from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
 from flatqat.bench.run import run
 from flatqat.bench.store import Store
+from flatqat.bench.train import training_rule
 from flatqat.errors import UsageError
+from flatqat.models._base import build
 
 CPU = torch.device("cpu")
 
@@ -102,6 +105,22 @@ def test_a_window_is_part_of_what_a_cell_is(results, tmp_path):
     assert sum("###" in line for line in text.splitlines()) == 2  # never in one table
     assert "seen through a window of 24x32:16x21 (size:stride) that slides" in text
     assert "that slides" not in render(Store(results), None, "md", "method")
+
+
+def test_the_loss_that_a_rule_watches_is_that_of_labelled_pixels_through_the_models_window(tmp_path):
+    """Networks that see windows alone may not have the memory, or the positions, for a whole image."""
+    request = Request(suites=("toy-map",), methods=("swad",), bits=("3",), results=tmp_path)
+    job = next(job for job in make_plan(request).scored() if job.cell.method == "swad")
+    model = build("tiny-seg", classes=3, seed=0, window="12:10")
+    model.train()
+    found = training_rule(job, model, request, CPU).setup.val_loss()
+    images, masks = job.suite.val(None).batch(torch.arange(8))
+    with torch.no_grad():
+        expected, whole = (
+            F.cross_entropy(see(images), masks, ignore_index=255) for see in (model.predict, model)
+        )
+    assert found == pytest.approx(expected.item(), rel=1e-6)  # batches are summed in another order
+    assert found != pytest.approx(whole.item(), rel=1e-4)
 
 
 def test_models_and_suites_of_different_tasks_are_refused(tmp_path):

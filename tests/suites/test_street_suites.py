@@ -21,6 +21,7 @@ from flatqat.bench.store import Store
 from flatqat.data.streets import camvid
 from flatqat.data.streets.listed import Listed, image_id, listed
 from flatqat.data.streets.names import CITYSCAPES
+from flatqat.data.streets.verify import counted
 from flatqat.spec import Frame
 from flatqat.suite import Finding, Suite
 from flatqat.suites import _streets
@@ -302,6 +303,18 @@ def test_missing_counterparts_are_left_out_and_told(root: Path) -> None:
         "(lindau_000000_000019)"
     )
     assert len(load("cityscapes-acdc").shifts[0].build(root)) == 3
+
+
+def test_more_than_was_published_is_wrong_and_a_pair_too_few_is_told() -> None:
+    names = ("a", "b")
+    part = Listed(title="Set", names=names, images=names, masks=names)
+    assert counted(part, 2).ok
+    assert counted(part, None).ok
+    assert counted(part, 1).stops
+    assert counted(part, 3).partial
+    lacking = counted(replace(part, unlabelled=("c",)), 2)
+    assert lacking.partial
+    assert "1 images without one are left out (c)" in lacking.what
 
 
 def test_without_training_images_nothing_is_trained(root: Path) -> None:
