@@ -1,5 +1,7 @@
 """Every rule: contract checks, identities to the bit, and what each one changes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -180,6 +182,16 @@ def test_learning_rate_follows_a_cosine_to_zero():
     assert rates[3] == pytest.approx(BUDGET.lr / 2)
     assert rule.learning_rate == pytest.approx(0, abs=1e-12)
     assert rates == sorted(rates, reverse=True)
+
+
+def test_learning_rate_of_segmentation_falls_by_the_power_of_nine_tenths():
+    """lr (1 - t/T)^0.9: Chen et al. 2017, section 4."""
+    rule = QAT(Setup(model=network("4"), loss=F.cross_entropy, budget=replace(BUDGET, schedule="poly")))
+    rule.begin(batches(1))
+    for step, (x, y) in enumerate(batches(6)):
+        assert rule.learning_rate == pytest.approx(BUDGET.lr * ((6 - step) / 6) ** 0.9, rel=1e-12)
+        rule.step(x, y)
+    assert rule.learning_rate == 0
 
 
 def test_step_sizes_and_batchnorm_are_not_decayed():

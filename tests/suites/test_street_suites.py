@@ -426,6 +426,39 @@ def test_dusk_is_darker_than_day(shared: Path) -> None:
     assert dusk < day
 
 
+def test_a_copy_of_camvid(tmp_path: Path) -> None:
+    """In the layout of SegNet's: drives spread over its folders, seconds at full rate left out, void as 11."""
+    home = tmp_path / "CamVid"
+    files = {
+        "train": ["0016E5_07959", "0016E5_08159", "0016E5_00390", "0006R0_f00930", "0001TP_006690"],
+        "val": ["0016E5_07961", "0016E5_08160"],
+        "test": ["Seq05VD_f00000", "Seq05VD_f00030", "0001TP_008550"],
+    }
+    for at, (split, names) in enumerate(files.items()):
+        (home / split).mkdir(parents=True)
+        (home / f"{split}annot").mkdir()
+        for name in names:
+            image, labels = street_files.drawn(at)
+            values = np.asarray(labels)
+            image.save(home / split / f"{name}.png")
+            stored = np.where(values == 255, 11, values % 11).astype(np.uint8)
+            Image.fromarray(stored).save(home / f"{split}annot" / f"{name}.png")
+    parts = {part: camvid.listed(tmp_path, part).names for part in camvid.SEQUENCES}
+    assert parts == {
+        "train": ("0016E5_00390", "0016E5_08160"),
+        "val": ("0006R0_f00930",),
+        "id": ("Seq05VD_f00000", "Seq05VD_f00030"),
+        "dusk": ("0001TP_006690", "0001TP_008550"),
+    }
+    assert not stops("camvid-dusk", tmp_path)
+    suite = load("camvid-dusk")
+    _, masks = suite.shifts[0].build(tmp_path).batch(torch.arange(1))
+    values = torch.from_numpy(np.array(street_files.drawn(2)[1])).long()
+    assert torch.equal(masks[0], torch.where(values == 255, 255, values % 11))
+    assert suite.still is not None
+    assert int(suite.train(tmp_path).seen(suite.still).fetch(torch.arange(2))[:, 3].max()) == 255
+
+
 def test_camvid_with_colours_as_labels_is_refused(tmp_path: Path) -> None:
     home = tmp_path / "camvid"
     for split, sequence in (("train", "0016E5"), ("val", "0006R0"), ("test", "Seq05VD"), ("test", "0001TP")):
