@@ -427,7 +427,7 @@ def test_dusk_is_darker_than_day(shared: Path) -> None:
 
 
 def test_a_copy_of_camvid(tmp_path: Path) -> None:
-    """In the layout of SegNet's: drives spread over its folders, seconds at full rate left out, void as 11."""
+    """In the layout of SegNet's: drives spread over its folders, seconds of full rate left out, void 11."""
     home = tmp_path / "CamVid"
     files = {
         "train": ["0016E5_07959", "0016E5_08159", "0016E5_00390", "0006R0_f00930", "0001TP_006690"],
