@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from flatqat import registry
 from flatqat.bench import batches
-from flatqat.bench.gallery import Column, gallery
+from flatqat.bench.gallery import Column, chosen, chosen_shifts, gallery
 from flatqat.bench.gallery_page import write_page
 from flatqat.bench.palette import COLOURS, painted, palette
 from flatqat.bench.plan import make_plan
@@ -25,6 +25,8 @@ from flatqat.bench.store import Store
 from flatqat.bench.train import training_rule
 from flatqat.errors import UsageError
 from flatqat.models._base import build
+
+from .street_scenes import FP, matrices, put
 
 CPU = torch.device("cpu")
 
@@ -161,6 +163,35 @@ def test_cells_of_one_name_have_columns_of_their_own(tmp_path):
     for record in records:
         assert f"fp seed 0 ({record.cell.id})" in text
         assert f"mIoU {miou(record):.1f}" in text
+        (file,) = (tmp_path / "g" / "id").glob(f"*{record.cell.id}.png")
+        suite = registry.load(registry.SUITES, "toy-map")
+        (image, _), *_ = suite.shifts[0].build(None).sample(1).batches(1)
+        with torch.inference_mode():
+            labels = restore(record.cell, suite, Store(tmp_path)).predict(image)[0].argmax(0).numpy()
+        assert np.array_equal(np.asarray(Image.open(file)), painted(labels, palette(suite.class_names)))
+
+
+def test_one_cell_brings_those_of_its_bits_and_seed(tmp_path):
+    store = Store(tmp_path)
+    cells = [replace(FP, seed=seed) for seed in (0, 1)]
+    cells += [
+        replace(FP, method=method, quant=bits, seed=seed)
+        for method, bits, seed in (("qat", "4", 0), ("qat", "4", 1), ("qat", "3", 0), ("sam", "4", 0))
+    ]
+    for cell in cells:
+        put(store, cell, matrices())
+    shown = [(r.cell.method, r.cell.quant, r.cell.seed) for r in chosen([cells[2].id], store)]
+    assert sorted(shown) == [("fp", "fp", 0), ("qat", "4", 0), ("sam", "4", 0)]
+    assert len(chosen([cells[2].id, cells[4].id], store)) == 2
+
+
+def test_of_many_shifts_those_of_the_middle_severity_are_shown():
+    suite = registry.load(registry.SUITES, "cityscapes-c-live")
+    names = [shift.name for shift in chosen_shifts(suite, ())]
+    assert names[0] == "id"
+    assert len(names) == 16
+    assert all(name.endswith("/3") for name in names[1:])
+    assert [shift.name for shift in chosen_shifts(suite, ("fog/5", "id", "fog/5"))] == ["fog/5", "id"]
 
 
 def test_the_gallery_leaves_out_what_the_cells_were_not_scored_on(results, tmp_path, monkeypatch):

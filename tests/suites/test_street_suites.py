@@ -22,6 +22,7 @@ from flatqat.data.streets import camvid
 from flatqat.data.streets.listed import Listed, image_id, listed
 from flatqat.data.streets.names import CITYSCAPES
 from flatqat.data.streets.verify import counted
+from flatqat.errors import DataError
 from flatqat.spec import Frame
 from flatqat.suite import Finding, Suite
 from flatqat.suites import _streets
@@ -196,6 +197,7 @@ def test_one_flattened_tree_gets_its_conditions_from_the_other(tree: str, made: 
     ending = "_rgb_anon.png" if tree == "rgb_anon" else "_labelTrainIds.png"
     street_files.flatten(root / "acdc" / tree, ending)
     assert not stops("cityscapes-acdc", root)
+    assert not [one.what for one in load("cityscapes-acdc").verify(root) if "without one" in one.what]
     for name in ("fog", "night", "rain", "snow"):
         suite = load("cityscapes-acdc")
         (one,) = (shift for shift in suite.shifts if shift.name == name)
@@ -315,6 +317,18 @@ def test_more_than_was_published_is_wrong_and_a_pair_too_few_is_told() -> None:
     lacking = counted(replace(part, unlabelled=("c",)), 2)
     assert lacking.partial
     assert "1 images without one are left out (c)" in lacking.what
+
+
+def test_hidden_files_are_no_images_and_a_name_twice_is_refused(root: Path) -> None:
+    """Other systems leave `._NAME` beside NAME."""
+    images = root / "cityscapes/leftImg8bit/val"
+    (name,) = images.glob("lindau/*_000000_*")
+    name.with_name(f"._{name.name}").write_bytes(b"not an image")
+    assert len(listed(root, CITYSCAPES, "val")) == 4
+    assert not listed(root, CITYSCAPES, "val").unlabelled
+    shutil.copy(name, images / "frankfurt" / name.name)
+    with pytest.raises(DataError, match=r"expected each file once, got .*; remove one"):
+        listed(root, CITYSCAPES, "val")
 
 
 def test_without_training_images_nothing_is_trained(root: Path) -> None:
