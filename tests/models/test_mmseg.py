@@ -30,6 +30,7 @@ OCRNET = "ocrnet_hr18s_4xb2-40k_cityscapes-512x1024"
 PIDNET = "pidnet-s_2xb6-120k_1024x1024-cityscapes"
 DDRNET = "ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024"
 STDC = "stdc1_4xb12-80k_cityscapes-512x1024"
+ENCNET = "encnet_r50-d8_4xb2-40k_cityscapes-512x1024"
 IMAGES = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 MASKS = torch.randint(19, (2, 64, 96), generator=torch.Generator().manual_seed(0))
 
@@ -118,6 +119,7 @@ def test_the_loss_of_training_is_that_of_the_package(name, weights, tmp_path):
         (PIDNET, [1.0, 0.4], ["decode_head.d_head.", "decode_head.d_cls_seg."]),
         (DDRNET, [1.0, 0.4], []),
         (STDC, [1.0, 1.0, 1.0], ["auxiliary_head.2."]),
+        (ENCNET, [1.0, 0.4], ["decode_head.se_layer."]),
     ],
 )
 def test_heads_of_training(name, weights, left_out):
