@@ -3,8 +3,9 @@
     g = ∇L(w),   e = ρ · g / (‖g‖ + 1e-12),   step at w with ∇L(w + e)
 
 with one norm over everything that is moved: weights, biases, and BatchNorm's γ and β, as in the paper; step
-sizes stay where they are unless `scales`. BatchNorm's running statistics move in the first pass only. The
-weights of quantized layers are moved before the rounding (`space=latent`) or behind it (`quantized`).
+sizes stay where they are unless `scales`. BatchNorm's running statistics move in the first pass only, and
+what layers draw at random (dropout, stochastic depth) is the same in both, since both are of one function.
+The weights of quantized layers are moved before the rounding (`space=latent`) or behind it (`quantized`).
 
 Source: Foret et al. 2021 (arXiv 2010.01412), algorithm 1; ρ = 0.05 is its value for CIFAR-10.
 """
@@ -12,6 +13,7 @@ Source: Foret et al. 2021 (arXiv 2010.01412), algorithm 1; ρ = 0.05 is its valu
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from flatqat.methods._base import Calibration, Method, Setup
@@ -50,7 +52,8 @@ class SAM(Method):
         return self.config.rho  # type: ignore[no-any-return]
 
     def gradient(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        with self.perturbation.watched() as shifts:
+        devices = [x.device] if x.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), self.perturbation.watched() as shifts:  # drawn again below
             loss = self.task_gradient(x, y)
         slopes, first = self.perturbation.slopes(shifts), take_gradients(self.model)
         with self.perturbation.moved(self.ascent(slopes)), kept_statistics(self.model):

@@ -70,6 +70,24 @@ def test_every_rule_and_option_changes_something(method, config):
     assert any(not torch.equal(value, plain[name]) for name, value in got.items())
 
 
+@pytest.mark.parametrize("case", AT_REST, ids=at_rest)
+def test_both_passes_draw_the_same_dropout(case):
+    """So without a radius every rule is QAT with dropout too, and draws no more than QAT does."""
+    found = []
+    for method, config in (case, (QAT, None)):
+        net = network("3")
+        net.insert(5, nn.Dropout(0.5))
+        rule = method(Setup(model=net, loss=F.cross_entropy, budget=BUDGET), config)
+        rule.begin(batches(1))
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            for x, y in batches(3):
+                rule.step(x, y)
+            found.append((net, torch.rand(())))
+    assert_equal(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1]
+
+
 @pytest.mark.parametrize("name", TWO_PASSES)
 @pytest.mark.parametrize("space", SPACES)
 def test_batchnorm_statistics_move_in_the_first_pass_only(name, space):
