@@ -39,10 +39,10 @@ def fake_quantize(
         ratio = v / scale if offset is None else (v - offset).div_(scale)
         clipped = ratio.clamp(low, high)
         inside = clipped == ratio
-        codes = clipped.round_()
+        codes = torch.round(clipped, out=ratio)
         learned = []
         if scale.requires_grad:  # in place: memory traffic is what this costs
-            learned.append((scale, ratio.mul_(inside).neg_().add_(codes)))
+            learned.append((scale, clipped.mul_(inside).neg_().add_(codes)))
         if offset is not None and offset.requires_grad:
             learned.append((offset, ~inside))
         value = codes.mul_(scale) if offset is None else codes.mul_(scale).add_(offset)

@@ -94,7 +94,7 @@ class APoT(Quantizer):
             level = lookup(self.levels, bucketize(clipped, self.middles))
             level = torch.where(clipped.isnan(), clipped, level)
             inside = clipped == ratio
-            slope = level - ratio.mul_(inside)
+            slope = level - clipped.mul_(inside)
             value = level.mul_(alpha)
         passing = None if self.own_backward and not self.plain else inside
         return surrogate(value, u, passing, [(alpha, slope)])

@@ -35,6 +35,7 @@ from flatqat.quant._observe import Observer
 from flatqat.quant._ops import fake_quantize, full_precision, scale_gradient, surrogate
 
 NARROWEST = 1e-3
+LARGEST = 1e30
 
 
 class N2UQ(Quantizer):
@@ -64,7 +65,9 @@ class N2UQ(Quantizer):
         at_left = step * torch.arange(self.low, self.high, device=v.device)
         with torch.no_grad():
             segment = bucketize(v, left[1:])
-        return torch.addcmul(lookup(at_left - slope * left, segment), v, lookup(slope, segment))
+        return torch.addcmul(
+            lookup(at_left - slope * left, segment), v.clamp(-LARGEST, LARGEST), lookup(slope, segment)
+        )
 
     def project(self, u: Tensor) -> Tensor:
         if self.role == "input":

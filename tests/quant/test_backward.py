@@ -235,3 +235,19 @@ def test_the_gradient_at_saturation(quantizer, signed):
     on_bound = [1.0 if quantizer is not PACT or not signed else 0.0, 0.0 if quantizer is PACT else 1.0]
     assert grad.tolist() == pytest.approx([*on_bound, 0, 0], abs=2e-4)  # EWGS: 1 within δ/2n
     assert q.inside(v).tolist() == [bool(g) for g in (*on_bound, 0, 0)]
+
+
+@pytest.mark.parametrize("quantizer", [LSQ, LSQPlus, EWGS, APoT, PoT, DoReFa, MinMax, PACT, N2UQ])
+def test_infinity_is_clipped_like_any_large_value(quantizer):
+    """Its level and all gradients are those of 10³⁰: a single one must not spoil what the layer learns."""
+    q = quantizer(bits=3, role="input")
+    seen = Observer(())
+    seen.add(torch.tensor([-4.0, 4.0]))
+    q.calibrate(seen, "minmax")
+    found = []
+    for large in (torch.inf, 1e30):
+        v = torch.tensor([[-large, 0.3, large]], requires_grad=True)
+        value = q(v)
+        found.append([value.detach(), *torch.autograd.grad(value.exp().sum(), [v, *q.parameters()])])
+    for a, b in zip(*found, strict=True):
+        assert torch.equal(a, b)
