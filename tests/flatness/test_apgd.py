@@ -145,6 +145,66 @@ def test_steps_are_halved_until_a_narrow_peak_is_met() -> None:
     assert got.value == pytest.approx(0.4, rel=1e-3)  # 4 ||peak||^2, from 0.6 up to 1
 
 
+def published(loss: Loss, radius: float, iterations: int, size: int) -> tuple[list[float], set[str]]:
+    """Algorithm 1 of Croce & Hein 2020 in its own notation, on a ball around zero: the losses of all points,
+    and which of its two conditions ever held alone."""
+
+    def projected(x: Tensor) -> Tensor:
+        return x if x.norm() <= radius else x * radius / x.norm()
+
+    def ascended(x: Tensor) -> Tensor:
+        leaf = x.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(loss({"w": leaf}), leaf)
+        return projected(x + eta * slope / slope.norm())
+
+    x, eta, alone = [torch.zeros(size).double()], 2 * radius, set()
+    f = [float(loss({"w": x[0]}))]
+    x_max, f_max, visited = x[0], f[0], list(f)
+    w, eta_at, f_max_at = [0, *checkpoints(iterations)], {0: eta}, {0: f_max}
+    for k in range(iterations):
+        z = ascended(x[k])
+        x.append(projected(x[k] + 0.75 * (z - x[k]) + 0.25 * (x[k] - x[k - 1])) if k else z)
+        f.append(float(loss({"w": x[k + 1]})))
+        visited.append(f[k + 1])
+        if f[k + 1] > f_max:
+            x_max, f_max = x[k + 1], f[k + 1]
+        if k + 1 in w:
+            last = w[w.index(k + 1) - 1]
+            eta_at[k + 1], f_max_at[k + 1] = eta, f_max
+            first = sum(f[i + 1] > f[i] for i in range(last, k + 1)) < 0.75 * (k + 1 - last)
+            second = eta_at[last] == eta and f_max_at[last] == f_max
+            alone |= {
+                name for name, one, other in (("1", first, second), ("2", second, first)) if one > other
+            }
+            if first or second:
+                eta, x[k + 1], f[k + 1] = eta / 2, x_max, f_max
+    return visited, alone
+
+
+def test_every_point_is_that_of_the_published_algorithm() -> None:
+    """On surfaces with waves across the ball; either condition for a smaller step comes up by itself."""
+    conditions: set[str] = set()
+    for seed in range(12):
+        generator = torch.Generator().manual_seed(seed)
+        waves = torch.randn(6, 3, generator=generator, dtype=torch.float64) * 2
+        phases = torch.rand(6, generator=generator, dtype=torch.float64) * 6
+        seen: list[float] = []
+
+        def loss(params: Params, waves: Tensor = waves, phases: Tensor = phases) -> Tensor:
+            return (waves @ params["w"] + phases).sin().sum()
+
+        def watched(params: Params, loss: Loss = loss, seen: list[float] = seen) -> Tensor:
+            value = loss(params)
+            seen.append(float(value.detach()))
+            return value
+
+        expected, alone = published(loss, 1.0, 60, 3)
+        worst_in_ball([watched], {"w": torch.zeros(3).double()}, radius=1.0, iterations=60)
+        assert seen[: len(expected)] == pytest.approx(expected, abs=1e-9)  # float64, ascending 60 times
+        conditions |= alone
+    assert conditions == {"1", "2"}, "the surfaces must show both"
+
+
 def test_the_result_is_the_best_point_and_never_below_the_centre() -> None:
     falls = lambda p: -(p["w"].square().sum())  # noqa: E731
     assert worst_in_ball([falls], {"w": torch.zeros(3)}, radius=1.0).value == 0
