@@ -125,6 +125,17 @@ def test_a_path_of_codes_by_hand():
     assert seen.codes.tolist() == [1, 3, 2]
 
 
+def test_the_code_of_a_frozen_weight_is_the_mean_not_the_last_one():
+    """Codes 0 3 3 0 at m = 1/4: a = 0, 0.75, 1.3125, 0.984, so 1; o = 1 at the third step alone."""
+    path = torch.tensor([[0], [3], [3], [0]], dtype=torch.int32)
+    seen = Oscillation(path[0], momentum=0.25)
+    for codes in path[1:]:
+        seen.add(codes)
+    seen.freeze(0.2)
+    assert seen.frozen.all()
+    assert seen.codes.tolist() == [1]
+
+
 def scripted(path: list[list[float]], config: freeze.Config) -> tuple[Freeze, list[Tensor]]:
     """A rule whose first weights are put on a path of multiples of the step size by each optimizer step."""
     net = network("w3a32")
@@ -198,6 +209,12 @@ def test_the_step_size_learns_from_frozen_weights_as_from_constant_codes():
     name = "3.parametrizations.weight.original"
     (w, q), seen = rule.weights[name], rule.tracked[name]
     assert 0 < seen.frozen.sum() < seen.frozen.numel()
+    with torch.no_grad():  # some that rounding has put beyond the last level count once
+        beyond = seen.frozen & (torch.arange(seen.frozen.numel()).view_as(w) % 2 == 0)
+        seen.codes[beyond] = q.high
+        w.copy_(torch.where(beyond, (q.high + 0.1) * q.step_size, w))
+    assert beyond.any()
+    assert not q.inside(w)[beyond].any()
     rule.optimizer.zero_grad()
     rule.model.train()
     with rule.behind.watched() as shifts:

@@ -152,3 +152,49 @@ def test_a_channel_of_zeros_stays_zero():
     q.calibrate(observed(weight, scale_shape=(2, 1)))
     assert q(weight)[0].tolist() == [0, 0]
     assert q(weight).isfinite().all()
+
+
+def test_the_mse_search_reaches_from_a_fifth_of_the_range_to_all_of_it():
+    """Values on the grid of the whole range; and very many on that of a fifth, beside a single far one."""
+    for values, top in (
+        (torch.arange(-8.0, 8.0), 7.0),
+        (torch.cat([torch.arange(-8.0, 8.0).repeat(200), torch.tensor([35.0])]), 7.0),
+    ):
+        q = LSQ(bits=4, role="weight")
+        q.calibrate(observed(values), "mse")
+        assert 7 * q.scale.item() == pytest.approx(top, rel=1e-6)
+
+
+def test_a_step_size_at_its_floor_still_learns():
+    """A channel of zeros can come back to life: ∂v̂/∂s = 7 for a clipped value, times 1 / sqrt(1 · 7)."""
+    zeros, below = LSQ(bits=4, role="weight"), LSQ(bits=4, role="weight")
+    zeros.calibrate(observed(torch.zeros(4)))
+    below.scale.data.fill_(1e-12)
+    for q in (zeros, below):
+        (grad,) = torch.autograd.grad(q(torch.ones(1)), q.scale)
+        assert q.step_size.item() == pytest.approx(1e-8)
+        assert grad.item() == pytest.approx(7 / sqrt(7), rel=1e-6)
+
+
+def test_a_step_size_that_crosses_zero_is_its_magnitude():
+    v = torch.linspace(-3, 3, 20)
+    values, gradients = [], []
+    for sign in (1, -1):
+        q = LSQ(bits=3, role="weight")
+        q.scale.data.fill_(sign * 0.5)
+        values.append(q(v).detach())
+        gradients.append(torch.autograd.grad(q(v).exp().sum(), q.scale)[0])
+    assert torch.equal(*values)
+    assert gradients[0] == -gradients[1] != 0
+
+
+@pytest.mark.parametrize(
+    ("batches", "low", "high"),
+    [([[5.0, 6.0]], 0, 6), ([[-6.0, -5.0]], -6, 0), ([[1.0], [3.0], [2.0]], 0, 3), ([[-1.0], [-3.0]], -3, 0)],
+)
+@pytest.mark.parametrize("rule", ["minmax", "percentile"])
+def test_ranges_hold_zero_and_all_batches(batches, low, high, rule):
+    q = MinMax(bits=2, role="input")
+    q.calibrate(observed(*map(torch.tensor, batches)), rule, 100)
+    assert 3 * q.scale.item() == pytest.approx(high - low)
+    assert q.dequantize(torch.tensor([q.low, q.high])).tolist() == pytest.approx([low, high])
