@@ -87,6 +87,14 @@ def test_what_is_carried_back_has_the_codes_of_the_weights(quantizer, bits):
     assert torch.equal(q.codes(q.carried_back(w)), q.codes(w))
 
 
+def test_a_weight_so_large_that_its_tanh_is_one_is_carried_back_finite():
+    q = registry.load(registry.QUANTIZERS, "dorefa")(bits=3, role="weight")
+    w = torch.tensor([0.1, -0.4, 20.0, -30.0])
+    assert w[2:].tanh().abs().tolist() == [1, 1]
+    assert q.carried_back(w).isfinite().all()
+    assert torch.equal(q.codes(q.carried_back(w)), q.codes(w))
+
+
 @pytest.mark.parametrize("coupling", ["ema", "elastic", "dampen"])
 @pytest.mark.parametrize("quantizer", ["dorefa", "apot"])
 def test_anchor_step_by_hand_in_the_scale_of_the_weights(quantizer, coupling):

@@ -97,6 +97,21 @@ def test_switched_off_is_full_precision_and_comes_back():
     assert not torch.equal(before, plain(images()))
 
 
+def test_what_was_off_before_stays_off():
+    net = quantized("2")
+    with switched_off(net, roles=("weight",)):
+        with switched_off(net):
+            pass
+        assert {(q.role, q.enabled) for _, q in quantizers(net)} == {("weight", False), ("input", True)}
+    assert all(q.enabled for _, q in quantizers(net))
+
+
+def test_a_grid_for_the_whole_layer_if_asked_for():
+    net = build("tiny", classes=10, seed=0).net
+    quantize_(net, QuantSpec(weight_bits=4, per_channel=False))
+    assert {q.scale.shape for _, q in quantizers(net)} == {()}
+
+
 def test_rounded_once_gives_the_same_output_and_rounds_each_weight_once():
     net = quantized("4")
     calls = []

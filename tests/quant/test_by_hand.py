@@ -96,6 +96,10 @@ def test_ewgs_gradient_by_hand():
         assert grad.item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_ewgs_scales_gradients_by_a_thousandth_as_published():
+    assert EWGS.delta == 1e-3
+
+
 def test_ewgs_starts():
     values = torch.tensor([0.0, 1.0, 2.0, 5.0])
     deviation = values.std(correction=0).item()
@@ -140,6 +144,29 @@ def test_lsqplus_inputs_start_lower_in_error_than_the_search_with_one_fraction()
         q = calibrated(LSQPlus, 2, values, rule)
         errors[rule] = (q(values) - values).square().mean().item()
     assert errors["own"] < 0.99 * errors["mse"] < errors["minmax"]
+
+
+def test_lsqplus_moves_the_upper_and_then_the_lower_end():
+    """Against the same search in plain arithmetic; here it moves both ends."""
+    v = torch.randn(4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    values = torch.where(v > 0, v, -v.square())  # a light tail and a heavy one
+
+    def error(ends: tuple[float, float]) -> float:
+        step = (ends[1] - ends[0]) / 3
+        codes = ((values - ends[0]) / step).round().clamp(0, 3)
+        return (codes * step + ends[0] - values).square().mean().item()
+
+    least, most = values.min().item(), values.max().item()
+    fractions = [percent / 100 for percent in range(20, 101)]
+    low, high = both = min(((f * least, f * most) for f in fractions), key=error)
+    low, high = min([both, *((low, f * most) for f in fractions)], key=error)
+    upper = high
+    low, high = min([(low, high), *((f * least, high) for f in fractions)], key=error)
+    assert upper != both[1]
+    assert low != both[0]
+    q = calibrated(LSQPlus, 2, values.float())
+    assert q.offset.item() == pytest.approx(low, rel=1e-5)
+    assert q.offset.item() + 3 * q.scale.item() == pytest.approx(high, rel=1e-5)
 
 
 def test_apot_levels_of_four_bits():
@@ -249,6 +276,10 @@ def test_n2uq_segments_have_a_least_width():
     assert by_x.tolist() == pytest.approx([0.5, 0.5 / 0.75e-3, 0.5, 0.5], rel=1e-4)
     assert by_width[1] == 0
     assert by_width[0] != 0
+    (by_scale,) = torch.autograd.grad(q(x).sum() / q.grad_scale(x), q.scale)
+    assert by_scale.item() == pytest.approx(
+        q.codes(x).sum().item(), rel=1e-5
+    )  # the least width is a constant
     assert q(x).tolist()[2:] == [1, 1.5]
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from flatqat import registry
 from flatqat.errors import UsageError
 from flatqat.models._base import build
 from flatqat.quant._apply import by_layer, quantizable, quantize_, quantizers
@@ -71,6 +72,14 @@ def test_layers_held_at_eight_bits_keep_their_grid_unless_the_quantizer_says_ano
     assert {c.quantizer for c in by_layer(LAYERS, QuantSpec.parse("4@minmax")).values()} == {"minmax"}
     kept = {name: c.quantizer for name, c in by_layer(LAYERS, QuantSpec.parse("4@dorefa")).items()}
     assert kept == dict.fromkeys(LAYERS, "dorefa") | {"conv1": "lsq", "linear": "lsq"}
+
+
+@pytest.mark.parametrize("name", registry.names(registry.QUANTIZERS))
+def test_layers_held_at_eight_bits_have_lsq_where_the_paper_leaves_them_out(name):
+    without = {"dorefa", "pact", "apot", "pot", "n2uq"}
+    assert by_layer(LAYERS, QuantSpec.parse(f"4@{name}"))["conv1"].quantizer == (
+        "lsq" if name in without else name
+    )
 
 
 def test_one_grid_a_channel_only_where_the_quantizer_has_it():

@@ -9,6 +9,7 @@ from flatqat import registry, testing
 from flatqat.quant._apply import calibrate, quantize_, quantizers
 from flatqat.quant._observe import Observer
 from flatqat.quant.lsq import LSQ
+from flatqat.quant.lsqplus import LSQPlus
 from flatqat.quant.minmax import MinMax
 from flatqat.spec import QuantSpec
 
@@ -48,6 +49,15 @@ def test_lsq_starts_inputs_from_the_first_batch():
 )
 def test_lsq_gradient_scale_counts_what_shares_a_step(role, scale_shape, shape, expected):
     assert LSQ(bits=2, role=role, scale_shape=scale_shape).grad_scale(torch.zeros(shape)) == expected
+    if role == "weight":
+        assert LSQPlus(bits=2, role=role, scale_shape=scale_shape).grad_scale(torch.zeros(shape)) == expected
+
+
+@pytest.mark.parametrize(("signed", "top"), [(True, 7), (False, 15)])
+def test_lsq_gradient_scale_has_the_top_level(signed, top):
+    q = LSQ(bits=4, role="input")
+    q.set_signed(signed)
+    assert q.grad_scale(torch.zeros(16, 3, 4, 4)) == 1 / sqrt(48 * top)
 
 
 def test_lsq_multiplies_the_scale_gradient_by_its_factor():
