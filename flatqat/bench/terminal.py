@@ -20,7 +20,7 @@ def terminal(stderr: bool = False) -> "Console":
 def plain_table(
     *columns: str,
     left: tuple[str, ...] = ("cell", "what", "verdict"),
-    wrapped: tuple[str, ...] = ("method",),
+    wrapped: tuple[str, ...] = ("method", "bits"),
 ) -> "Table":
     """A terminal table without verticals: text columns to the left, numbers to the right.
 
