@@ -204,6 +204,14 @@ def test_measuring_changes_nothing_and_repeats():
     assert all(p.grad is None or not p.grad.isnan().any() for p in net.parameters())
 
 
+def test_batchnorm_is_in_eval_mode_whatever_the_mode_was():
+    net = trained("3")
+    expected = flatness_of(net, [data()], CELL, draws=2)
+    state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    assert flatness_of(net.train(), [data()], CELL, draws=2) == expected
+    assert all(torch.equal(tensor, state[name]) for name, tensor in net.state_dict().items())
+
+
 def test_batches_are_the_same_for_every_method_and_of_equal_size():
     images = torch.randint(256, (600, 3, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     wrapped = ImageData.in_memory(images, torch.zeros(600, dtype=torch.long), classes=1, source="test")

@@ -131,6 +131,7 @@ def test_the_code_of_a_frozen_weight_is_the_mean_not_the_last_one():
     seen = Oscillation(path[0], momentum=0.25)
     for codes in path[1:]:
         seen.add(codes)
+    assert seen.frequency.tolist() == [0.25]
     seen.freeze(0.2)
     assert seen.frozen.all()
     assert seen.codes.tolist() == [1]
