@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from flatqat import registry
-from flatqat.errors import UsageError, unknown
+from flatqat.errors import TrainingFailed, UsageError, unknown
 from flatqat.quant._base import Quantizer, Rule
 from flatqat.quant._observe import Observer
 from flatqat.spec import QuantSpec
@@ -122,13 +122,16 @@ def calibrate(
 ) -> None:
     """Set every grid: weights from themselves, inputs from a full-precision pass over `batches`.
 
-    For the rules see `Quantizer.calibrate`. Without quantizers nothing is run.
+    For the rules see `Quantizer.calibrate`. Without quantizers nothing is run. Raises TrainingFailed when a
+    tensor has no finite range.
     """
-    for weight, quantizer in latent_weights(model).values():
+    for name, (weight, quantizer) in latent_weights(model).items():
         seen = Observer(tuple(quantizer.scale.shape), whole=True)
         seen.add(weight)
+        _check_finite(seen, name)
         quantizer.calibrate(seen, rule, percentile)
-    inputs = [quantizer for _, quantizer in quantizers(model) if quantizer.role == "input"]
+    named = {name: quantizer for name, quantizer in quantizers(model) if quantizer.role == "input"}
+    inputs = list(named.values())
     if not inputs:
         return
     training = model.training
@@ -139,13 +142,22 @@ def calibrate(
         with switched_off(model, roles=("weight",)):
             for images in batches:
                 model(images)
-        for quantizer in inputs:
+        for name, quantizer in named.items():
             if quantizer.observer is not None and quantizer.observer.seen_any:
+                _check_finite(quantizer.observer, f"the input of {name}")
                 quantizer.calibrate(quantizer.observer, rule, percentile)
     finally:
         for quantizer in inputs:
             quantizer.observer = None
         model.train(training)
+
+
+def _check_finite(seen: Observer, what: str) -> None:
+    if not bool((seen.low.isfinite() & seen.high.isfinite()).all()):
+        raise TrainingFailed(
+            f"{what}: expected finite values to calibrate on, got NaN or infinity; "
+            "check the weights that it starts from"
+        )
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from flatqat.errors import UsageError
+from flatqat.errors import TrainingFailed, UsageError
 from flatqat.models._base import build
 from flatqat.quant._apply import (
     calibrate,
@@ -86,6 +86,22 @@ def test_calibration_sees_full_precision_and_leaves_the_mode_alone():
     plain(images())
     expected = 2 * inputs[0].abs().mean() / 3**0.5
     torch.testing.assert_close(net.stage1[0].input_quantizer.scale.detach(), expected)
+
+
+@pytest.mark.parametrize("quantizer", ["lsq", "minmax", "n2uq", "apot"])
+@pytest.mark.parametrize("spoilt", [torch.nan, torch.inf])
+def test_calibration_names_the_layer_whose_values_are_not_finite(quantizer, spoilt):
+    net = build("tiny", classes=10, seed=0).net
+    quantize_(net, QuantSpec.parse(f"4@{quantizer}"))
+    pictures = images()
+    pictures[3, 0, 5, 5] = spoilt
+    with pytest.raises(TrainingFailed, match="the input of conv1: expected finite values to calibrate on"):
+        calibrate(net, [images(), pictures])
+    assert all(q.observer is None for _, q in quantizers(net))
+    with torch.no_grad():
+        net.stage1[0].parametrizations.weight.original[0, 0, 0, 0] = spoilt
+    with pytest.raises(TrainingFailed, match=r"stage1\.0\..*weight.*: expected finite values"):
+        calibrate(net, [images()])
 
 
 def test_switched_off_is_full_precision_and_comes_back():
