@@ -128,9 +128,10 @@ def _add(
     if method.start and not (weights and registry.load(registry.METHODS, method.start).start is None):
         start = _add(jobs, base, method.start, QuantSpec(), settings)
     values = configure(method.Config, name, settings.get(name, {}))
-    budget = suite.budgets[base.cell.budget]
+    plain = suite.budgets[base.cell.budget]
     budget_values = configure(Budget, "budget", settings.get("budget", {}))
-    stretch = _stretch(method, replace(budget, **budget_values), passes)
+    budget = replace(plain, **budget_values)
+    stretch = _stretch(method, budget, passes)
     cell = replace(
         base.cell,
         method=name,
@@ -140,11 +141,10 @@ def _add(
         keep=spec.keep_text,
         layer_bits=spec.layer_bits_text,
         method_args=changed(method.Config(), values),
-        budget_args=changed(budget, budget_values),
+        budget_args=changed(plain, budget_values),
         parent=start.cell.training_id if start else None,
         plugins=_plugins(suite.name, name, base.cell.model, spec.quantizer),
     )
-    budget = replace(budget, **budget_values)
     if base.cell.budget == EVAL and budget.steps:
         raise UsageError(f"--set budget.steps: expected none, since {base.still}; got {budget.steps}")
     budget = replace(budget, steps=stretch * budget.steps)

@@ -10,7 +10,7 @@ from flatqat.bench.measure import measure
 from flatqat.bench.plan import Job, Plan
 from flatqat.bench.progress import Progress
 from flatqat.bench.record import assemble, failed, skipped, with_flatness
-from flatqat.bench.request import lacking_spaces
+from flatqat.bench.request import Request, lacking_spaces
 from flatqat.bench.store import Store
 from flatqat.bench.train import train
 from flatqat.bench.verify import check_data
@@ -33,7 +33,7 @@ def run(plan: Plan, device: torch.device, progress: Progress) -> list[Record]:
             continue
         try:
             train(job, request, store, device, progress)
-            if is_missing(job, plan, store):
+            if is_missing(job, request, store):
                 measure(job, request, store, device, progress)
         except TrainingFailed as failure:
             progress.say(f"failed: {job.title}: {failure}")
@@ -44,17 +44,17 @@ def run(plan: Plan, device: torch.device, progress: Progress) -> list[Record]:
             progress.say(f"crashed: {job.title}\n{traceback.format_exc()}")
             broken[job.cell.id] = failed(job, f"crashed: {bug!r}")
     for suite in plan.suites:
-        jobs = [job for job in todo if job.suite is suite and is_missing(job, plan, store)]
-        whole = [job for job in jobs if job.cell.id not in broken]
-        unscored = [job for job in whole if request.rerun or not store.finished(job.cell)]
-        evaluate(suite, unscored, request, store, device, progress)
+        jobs = [job for job in todo if job.suite is suite and is_missing(job, request, store)]
+        unscored = [job for job in jobs if request.rerun or not store.finished(job.cell)]
+        whole = [job for job in unscored if job.cell.id not in broken]
+        evaluate(suite, whole, request, store, device, progress)
         for job in jobs:
-            if job in unscored:
+            if job in whole:
                 store.write_record(*assemble(job, request, store, device))
-            elif job in whole:
-                store.write_record(with_flatness(job, store))
-            elif request.rerun or not store.finished(job.cell):
+            elif job in unscored:
                 store.write_record(broken[job.cell.id])
+            elif job.cell.id not in broken:
+                store.write_record(with_flatness(job, store))
     return [record for job in plan.scored() if (record := store.record(job.cell))]
 
 
@@ -64,9 +64,8 @@ def blocked(job: Job, broken: Mapping[str, Record]) -> str:
     return f"its start {start.cell.label} {start.status}: {start.reason}" if start else ""
 
 
-def is_missing(job: Job, plan: Plan, store: Store) -> bool:
+def is_missing(job: Job, request: Request, store: Store) -> bool:
     """Whether a job's record is still to be written."""
-    request = plan.request
     if not job.scored or request.rerun:
         return job.scored
     record = store.finished(job.cell)
@@ -75,7 +74,7 @@ def is_missing(job: Job, plan: Plan, store: Store) -> bool:
 
 def missing(plan: Plan, store: Store) -> list[Job]:
     """The scored jobs that are not complete, and the starts that they need, in the plan's order."""
-    needed = {job.cell.id for job in plan.jobs if is_missing(job, plan, store)}
+    needed = {job.cell.id for job in plan.jobs if is_missing(job, plan.request, store)}
 
     def untrained(job: Job) -> bool:
         return not store.has_weights(job.cell) and bool(job.start and not store.has_weights(job.start.cell))
