@@ -14,6 +14,7 @@ from flatqat.suite import Suite
 Batch = tuple[Tensor, Tensor]
 
 BATCH_SIZE, SMALLEST_BATCH = 256, 16
+VAL_BATCH_SIZE = 64
 BATCH_VALUES = 2**23  # on a CPU larger batches only leave its cache: 55 images of 224 pixels
 MASKED_VALUES = 2**25  # on a GPU: 4 images of 1024x2048, whose logits are 640 MB
 
@@ -55,6 +56,11 @@ def scoring_batch_size(data: ImageData, device: torch.device) -> int:
     values = data.fetch(torch.arange(1)).numel()
     most = BATCH_VALUES if device.type == "cpu" else MASKED_VALUES
     return max(1 if masked else SMALLEST_BATCH, min(BATCH_SIZE, most // values))
+
+
+def val_batch_size(data: ImageData, device: torch.device) -> int:
+    """For looks at `val` during training: VAL_BATCH_SIZE, or as in scoring where each pixel has logits."""
+    return VAL_BATCH_SIZE if data.labels is not None else scoring_batch_size(data, device)
 
 
 def still(suite: Suite, frame: Frame) -> View:

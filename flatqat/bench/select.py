@@ -7,15 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flatqat.bench.batches import Batch, scoring_batch_size
+from flatqat.bench.batches import Batch, val_batch_size
 from flatqat.bench.plan import Job
 from flatqat.bench.request import Request
 from flatqat.data.frames import cut
 from flatqat.methods._base import Method
 from flatqat.metrics import meter
 from flatqat.models._base import Normalized
-
-BATCH_SIZE = 64
 
 
 class Selection:
@@ -60,7 +58,7 @@ class Selection:
         seen = data.seen(cut(model.frame))
         groups = torch.zeros(len(data), dtype=torch.long) if data.groups is None else data.groups
         meters = {int(g): meter(suite.task, suite.classes) for g in groups.unique()}
-        size = BATCH_SIZE if data.labels is not None else scoring_batch_size(data, self.device)
+        size = val_batch_size(seen, self.device)
         batches = seen.batches(size, self.device, self.request.workers)
         for (x, y), of in zip(batches, groups.split(size), strict=True):
             output = model.predict(x)

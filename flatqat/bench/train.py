@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save
 
 from flatqat import registry
-from flatqat.bench.batches import fixed_batches, scoring_batch_size, training_batches
+from flatqat.bench.batches import fixed_batches, training_batches, val_batch_size
 from flatqat.bench.plan import Job
 from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
@@ -29,7 +29,7 @@ from flatqat.quant._apply import quantize_
 from flatqat.quant._audit import audit, summary
 
 LOG_EVERY = 10
-VAL_IMAGES, VAL_BATCH_SIZE = 1000, 64
+VAL_IMAGES = 1000
 
 
 def train(job: Job, request: Request, store: Store, device: torch.device, progress: Progress) -> None:
@@ -120,8 +120,7 @@ def _val_loss(
     model.eval()
     total, count = 0.0, 0
     data = held_out()
-    size = VAL_BATCH_SIZE if data.labels is not None else scoring_batch_size(data, device)
-    for x, y in data.batches(size, device, request.workers):
+    for x, y in data.batches(val_batch_size(data, device), device, request.workers):
         with torch.autocast(device.type, torch.bfloat16, enabled=request.amp):
             logits = model.predict(x)
         total += loss(logits, y, reduction="sum").item()

@@ -140,7 +140,7 @@ def test_the_score_is_the_metric_of_the_suite(
     tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """mIoU of the pooled confusion of each group, in one batch or in two."""
-    monkeypatch.setattr("flatqat.bench.select.scoring_batch_size", lambda data, device: size)
+    monkeypatch.setattr("flatqat.bench.select.val_batch_size", lambda data, device: size)
     request = Request(suites=("toy-family@plain",), methods=("fp",), bits=("4",), results=tmp_path)
     pixels = torch.randint(256, (9, 4, 3, 2), generator=torch.Generator().manual_seed(0)).byte()
     pixels[:, 3] %= 2
