@@ -15,18 +15,15 @@ Corrects = Mapping[str, NDArray[Any]]
 def mean_extra_gap(
     members: Sequence[tuple[Sequence[Corrects], Sequence[Corrects], Mapping[str, str]]],
     *,
-    id_shift: str = "id",
     nested: bool = False,
     draws: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
 ) -> Interval:
     """(ID_m - OOD_m) - (ID_f - OOD_f) in points of top-1, OOD the plain mean over the shifts.
 
     Difference in differences of a method m and the floating-point reference f, above zero: m loses more than
     f does. The mean over several members (method, reference, pools), such as the domains left out in turn:
     one entry of method and reference for each training seed, in the same order; `pools` names the pool of
-    images of every shift that takes part, `id_shift` among them. All members have the same seeds, which are
+    images of every shift that takes part, `id` among them. All members have the same seeds, which are
     drawn once for all of them. Their images count as different ones, also those that stand in the
     in-distribution sets of two members. `nested` says that every seed has images of its own.
     """
@@ -34,17 +31,17 @@ def mean_extra_gap(
     matrices = [
         matrix / len(members)
         for method, reference, pools in members
-        for matrix in contributions(method, reference, pools, gap_weights(pools, id_shift))
+        for matrix in contributions(method, reference, pools, gap_weights(pools))
     ]
-    return bootstrap(matrices, draws=draws, level=level, seed=seed)
+    return bootstrap(matrices, draws=draws)
 
 
-def gap_weights(pools: Mapping[str, str], id_shift: str = "id") -> dict[str, float]:
+def gap_weights(pools: Mapping[str, str]) -> dict[str, float]:
     """The weight of each shift in ID - OOD."""
-    shifts = [name for name in pools if name != id_shift]
-    if id_shift not in pools or not shifts:
-        raise ValueError(f"expected {id_shift!r} and at least one shift, got {sorted(pools)}")
-    return {id_shift: 1.0} | dict.fromkeys(shifts, -1 / len(shifts))
+    shifts = [name for name in pools if name != "id"]
+    if "id" not in pools or not shifts:
+        raise ValueError(f"expected 'id' and at least one shift, got {sorted(pools)}")
+    return {"id": 1.0} | dict.fromkeys(shifts, -1 / len(shifts))
 
 
 def contributions(

@@ -66,11 +66,8 @@ def pooled_shares(pools: Sequence[Sequence[NDArray[Any]]]) -> list[NDArray[np.fl
 def mean_extra_gap(
     members: Sequence[tuple[Sequence[Counts], Sequence[Counts], Mapping[str, str]]],
     *,
-    id_shift: str = "id",
     nested: bool = False,
     draws: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
 ) -> Interval:
     """As `gaps.mean_extra_gap`, in points of mIoU: the mIoU of every shift is computed anew in each draw.
 
@@ -82,7 +79,7 @@ def mean_extra_gap(
     pools: list[NDArray[np.float64]] = []
     layouts: list[tuple[tuple[int, ...], NDArray[np.float64]]] = []
     for method, reference, pool_of in members:
-        weights = gap_weights(pool_of, id_shift)
+        weights = gap_weights(pool_of)
         if not method or len(method) != len(reference):
             raise ValueError(f"expected one reference for each seed, got {len(method)} and {len(reference)}")
         for pool in dict.fromkeys(pool_of[shift] for shift in weights):
@@ -99,7 +96,7 @@ def mean_extra_gap(
         return total
 
     bootstrap = nested_bootstrap_of if nested else paired_bootstrap_of
-    return bootstrap(points, pools, draws=draws, level=level, seed=seed)
+    return bootstrap(points, pools, draws=draws)
 
 
 def _stack(

@@ -91,14 +91,6 @@ def test_shifts_of_the_same_images_are_held_together() -> None:
     assert apart.stderr == pytest.approx(100 * np.sqrt(2 * lost.mean() * (1 - lost.mean()) / 400), rel=0.06)
 
 
-def test_another_id_shift_and_shifts_outside_the_statistic() -> None:
-    method, reference = runs(2, 0.6), runs(2, 0.8, seed=1)
-    pools = {"fog/1": "id", "snow": "snow"}
-    result = extra_gap(method, reference, pools, id_shift="fog/1", draws=10)
-    expected = [mean_accuracy(of, "fog/1") - mean_accuracy(of, "snow") for of in (method, reference)]
-    assert result.value == pytest.approx(expected[0] - expected[1], abs=1e-11)
-
-
 def test_what_makes_no_sense_is_refused() -> None:
     method, reference = runs(2, 0.6), runs(2, 0.8)
     with pytest.raises(ValueError, match="one reference for each seed, got 2 and 1"):
