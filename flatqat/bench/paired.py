@@ -1,6 +1,6 @@
 """What a method loses under shift beyond the reference, from the outcomes stored of both, image by image."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from flatqat.bench.store import Arrays, Store
 from flatqat.errors import StoreError
@@ -21,6 +21,11 @@ def measure_of(record: Record) -> Measure:
 def ood_shifts(record: Record) -> list[str]:
     """The shifts that make up the headline mean."""
     return [name for name, about in record.protocol["shifts"].items() if about["headline"] and name != "id"]
+
+
+def pools_of(record: Record, shifts: Iterable[str]) -> dict[str, str]:
+    """The pool of images of each of these shifts."""
+    return {shift: str(record.protocol["shifts"][shift]["pool"]) for shift in shifts}
 
 
 def outcomes_of(record: Record, store: Store) -> Arrays:
@@ -88,6 +93,5 @@ def _pairs(record: Record, outcomes: BySeed, reference: BySeed) -> Pairs | None:
     both = [(own, reference[seed]) for seed, own in outcomes.items() if seed in reference]
     if record.protocol["reference"] or not both or not all(own and base for own, base in both):
         return None
-    shifts = ["id", *ood_shifts(record)]
-    pools = {name: str(record.protocol["shifts"][name]["pool"]) for name in shifts}
+    pools = pools_of(record, ["id", *ood_shifts(record)])
     return [own for own, _ in both], [base for _, base in both], pools

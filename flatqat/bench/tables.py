@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from flatqat.bench.paired import BySeed, extra_gap_of, measure_of, ood_shifts, outcomes_by_seed
+from flatqat.bench.paired import BySeed, extra_gap_of, measure_of, ood_shifts, outcomes_by_seed, pools_of
 from flatqat.bench.robustness import robustness_columns
 from flatqat.bench.store import Arrays, Store
 from flatqat.errors import StoreError
@@ -103,8 +103,14 @@ def by_method(section: Section, store: Store) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    base = outcomes_by_seed(reference_of(section), store)
-    return pd.DataFrame([_method_row(records, base, store) for records in section.rows.values()])
+    reference = reference_of(section)
+    base = outcomes_by_seed(reference, store)
+    return pd.DataFrame(
+        [
+            _method_row(records, base if records is reference else outcomes_by_seed(records, store), base)
+            for records in section.rows.values()
+        ]
+    )
 
 
 def by_shift(section: Section, view: View) -> "pd.DataFrame":
@@ -137,14 +143,13 @@ def row_label(key: tuple[str, str]) -> str:
     return method if method == bits else f"{method} {bits}"
 
 
-def _method_row(records: list[Record], reference: BySeed, store: Store) -> dict[str, Any]:
+def _method_row(records: list[Record], by_seed: BySeed, reference: BySeed) -> dict[str, Any]:
     first, shifts, measure = records[0], ood_shifts(records[0]), measure_of(records[0])
     name = measure.name
-    by_seed = outcomes_by_seed(records, store)
     outcomes = list(by_seed.values())
     id_value, id_stderr = _mean([r.scores["id"][name].value for r in records])
     ood_value, ood_stderr = _mean([_mean_score(r, shifts, name) for r in records])
-    pools = {s: str(first.protocol["shifts"][s]["pool"]) for s in shifts}
+    pools = pools_of(first, shifts)
     if len(records) == 1:
         id_stderr = first.scores["id"][name].stderr
         ood_stderr = _stderr_over_images(_mean_shares(measure, outcomes[0], pools))

@@ -1,6 +1,5 @@
 """Tables against the same numbers computed by hand from outcomes: means, errors, pairing, separation."""
 
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -86,7 +85,7 @@ def test_several_seeds_have_errors_over_seeds_and_pair_with_the_reference_of_the
     assert rows["qat"]["extra_gap_low"] < expected < rows["qat"]["extra_gap_high"]
 
 
-def test_outcomes_are_read_once_a_run_and_those_of_the_reference_once_more(tmp_path, monkeypatch):
+def test_outcomes_are_read_once_a_run(tmp_path, monkeypatch):
     variants = (("fp", "fp"), ("qat", "4"), ("sam", "4"))
     cells = [replace(CELL, method=m, quant=q, seed=s) for m, q in variants for s in (0, 1)]
     store, read = Store(tmp_path), []
@@ -102,8 +101,7 @@ def test_outcomes_are_read_once_a_run_and_those_of_the_reference_once_more(tmp_p
     (section,) = sections(store.records())
     by_method(section, store)
     assert all(names == ("margin",) for _, names in read)
-    times = Counter(label for label, _ in read)
-    assert times == {cell.label: 2 if cell.method == "fp" else 1 for cell in cells}
+    assert sorted(label for label, _ in read) == sorted(cell.label for cell in cells)
 
 
 @pytest.mark.parametrize(

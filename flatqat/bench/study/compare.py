@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.bench.paired import is_nested, ood_shifts
+from flatqat.bench.paired import is_nested, ood_shifts, pools_of
 from flatqat.bench.store import Arrays
 from flatqat.metrics.blocks import Contrast, contrasts
 from flatqat.metrics.bootstrap import Interval, nested_bootstrap, paired_bootstraps
@@ -18,6 +18,7 @@ from flatqat.spec import Record
 
 ID, OOD, GAP = "ID", "OOD", "gap"
 MAIN = (ID, OOD, GAP)
+LEVEL = 0.05  # of p after Holm's correction, below which something is decided
 Weights = Mapping[str, float]
 
 
@@ -54,8 +55,8 @@ class Comparison:
     contrast: Contrast | None
     p: float | None
 
-    def is_sure(self, level: float = 0.05) -> bool:
-        return self.p is not None and self.p < level
+    def is_sure(self) -> bool:
+        return self.p is not None and self.p < LEVEL
 
 
 def quantities(record: Record) -> dict[str, Weights]:
@@ -141,8 +142,7 @@ def _matrices(runs: Runs, baseline: Runs, weights: Weights) -> list[NDArray[Any]
     seeds = [seed for seed in baseline.records if seed in runs.records]
     if not seeds:
         return []
-    first = baseline.records[seeds[0]]
-    pools = {shift: str(first.protocol["shifts"][shift]["pool"]) for shift in weights}
+    pools = pools_of(baseline.records[seeds[0]], weights)
     return contributions(
         [runs.right[seed] for seed in seeds], [baseline.right[seed] for seed in seeds], pools, weights
     )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.bench.study.compare import GAP, ID, OOD, Runs
+from flatqat.bench.study.compare import GAP, ID, LEVEL, OOD, Runs
 from flatqat.bench.study.study import Study
 from flatqat.metrics.rank import FEWEST_ROWS, RankCorrelation, rank_correlation
 from flatqat.metrics.statistics import holm
@@ -65,7 +65,7 @@ class Association:
     @property
     def verdict(self) -> int:
         """1: flatter is better; -1: flatter is worse; 0: undecided."""
-        if self.found is None or self.p is None or self.p >= 0.05:
+        if self.found is None or self.p is None or self.p >= LEVEL:
             return 0
         return self.question.flatter_is_better * (1 if self.found.rho > 0 else -1)
 

@@ -4,11 +4,10 @@ import math
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from flatqat.bench.study.compare import GAP, ID, MAIN, OOD, Comparison
+from flatqat.bench.study.compare import GAP, ID, LEVEL, MAIN, OOD, Comparison
 from flatqat.bench.study.flat import Association, Question
 from flatqat.bench.study.study import Study
 
-LEVEL = 0.05
 SPACE = {
     "quantized": "at the deployed weights (space `quantized`)",
     "latent": "at the latent weights (space `latent`)",
