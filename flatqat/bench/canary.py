@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from flatqat.bench.start import EVAL
 from flatqat.bench.store import Store
 from flatqat.bench.train import train
 from flatqat.errors import FlatqatError, UsageError, unknown
-from flatqat.metrics.mce import mce, mce_weights
+from flatqat.metrics.mce import ALEXNET, mce, mce_stderr
 from flatqat.suite import Shift
 
 Z = 1.96
@@ -126,10 +126,9 @@ def _check(
 
 
 def _shifts(figure: Figure, job: Job) -> Iterator[Shift]:
-    weights = mce_weights()
     for shift in job.suite.shifts:
         corruption = shift.name.partition("/")[0]
-        if figure.shift in (shift.name, corruption) or (figure.metric == "mce" and corruption in weights):
+        if figure.shift in (shift.name, corruption) or (figure.metric == "mce" and corruption in ALEXNET):
             yield shift
 
 
@@ -140,11 +139,8 @@ def _top1(right: Mapping[str, NDArray[np.bool_]], figure: Figure) -> tuple[float
 
 
 def _mce(right: Mapping[str, NDArray[np.bool_]]) -> tuple[float, float]:
-    """Percent, and 1.96 standard errors over images, each with its share of the mean."""
-    weights = mce_weights()
+    """Percent, and 1.96 standard errors over images."""
     wrong: dict[str, list[float]] = {}
     for name, images in right.items():
         wrong.setdefault(name.partition("/")[0], []).append(100 * (1 - float(images.mean())))
-    shares: Any = sum(100 * weights[name.partition("/")[0]] * ~images for name, images in right.items())
-    stderr = float(shares.std(ddof=1)) / sqrt(len(shares))
-    return mce({name: float(np.mean(errors)) for name, errors in wrong.items()}), Z * stderr
+    return mce({name: float(np.mean(errors)) for name, errors in wrong.items()}), Z * mce_stderr(right)

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flatqat.bench.paired import pools_of
 from flatqat.metrics.effective import effective_robustness
-from flatqat.metrics.mce import NORMALIZERS, mce, mce_weights, relative_mce
+from flatqat.metrics.mce import NORMALIZERS, mce, mce_stderr, relative_mce
 from flatqat.metrics.statistics import mean_over_seeds
 from flatqat.spec import Record
 
@@ -56,16 +57,13 @@ def _mces(record: Record, normalizer: str) -> tuple[float | None, float | None]:
 
 
 def _stderr_over_images(record: Record, outcomes: Corrects, normalizer: str) -> float | None:
-    """mCE is linear in the errors, so each image of the common pool has its share; images are the sample."""
-    weights = mce_weights(normalizer)
-    shifts = [s for s in record.protocol["shifts"] if s.partition("/")[0] in weights]
+    """None unless the outcomes of all corruptions are stored, and are of one pool of images."""
+    shifts = [s for s in record.protocol["shifts"] if s.partition("/")[0] in NORMALIZERS[normalizer][0]]
     if not shifts or any(s not in outcomes for s in shifts):
         return None
-    if len({record.protocol["shifts"][s]["pool"] for s in shifts}) > 1:
+    if len(set(pools_of(record, shifts).values())) > 1:
         return None
-    shares = sum(100 * weights[s.partition("/")[0]] * ~outcomes[s] for s in shifts)
-    assert isinstance(shares, np.ndarray)
-    return float(shares.std(ddof=1) / np.sqrt(len(shares)))
+    return mce_stderr({s: outcomes[s] for s in shifts}, normalizer)
 
 
 def _effective(record: Record, shifts: Sequence[str], line: str) -> float | None:

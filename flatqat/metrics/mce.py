@@ -8,7 +8,10 @@ protocol is right. Source: Hendrycks & Dietterich 2019 (arXiv 1903.12261), secti
 """
 
 from collections.abc import Mapping
-from math import fsum
+from math import fsum, sqrt
+from typing import Any
+
+from numpy.typing import NDArray
 
 # Top-1 error in percent, mean over the five severities: the values that google-research/augmix and
 # bethgelab/game-of-noise both use, to four digits.
@@ -30,6 +33,7 @@ ALEXNET = {
     "jpeg_compression": 60.6500,
 }
 ALEXNET_CLEAN = 43.5
+SEVERITIES = 5
 
 #: name in a suite's `normalizer` -> (mean error of each corruption, clean error), percent
 NORMALIZERS: dict[str, tuple[Mapping[str, float], float]] = {"alexnet": (ALEXNET, ALEXNET_CLEAN)}
@@ -52,10 +56,20 @@ def relative_mce(errors: Mapping[str, float], clean: float, normalizer: str = "a
     return 100 * fsum((errors[name] - clean) / (base[name] - base_clean) for name in base) / len(base)
 
 
-def mce_weights(normalizer: str = "alexnet", severities: int = 5) -> dict[str, float]:
+def mce_weights(normalizer: str = "alexnet") -> dict[str, float]:
     """d mCE / d error of one severity of each corruption: mCE is linear in the errors."""
     base, _ = NORMALIZERS[normalizer]
-    return {name: 100 / (len(base) * severities * base[name]) for name in base}
+    return {name: 100 / (len(base) * SEVERITIES * base[name]) for name in base}
+
+
+def mce_stderr(right: Mapping[str, NDArray[Any]], normalizer: str = "alexnet") -> float:
+    """Standard error of mCE over images, percent: each image has its share, sum_cs weight_c wrong_cs.
+
+    `right` tells of every shift `<corruption>/<severity>` which of the same images are right, shape (n,).
+    """
+    weights = mce_weights(normalizer)
+    shares: Any = sum(100 * weights[name.partition("/")[0]] * ~images for name, images in right.items())
+    return float(shares.std(ddof=1)) / sqrt(len(shares))
 
 
 def _check(errors: Mapping[str, float], base: Mapping[str, float]) -> None:
