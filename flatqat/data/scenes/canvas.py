@@ -65,10 +65,10 @@ class Canvas:
         at = self.camera.at
         return self.polygon([at(x, y, z) for z, y in corners], self.camera.side(x), paint)
 
-    def floor(self, corners: Sequence[Point], paint: Paint, y: float = 0.0) -> Region:
-        """A convex polygon of corners (x, z) on the ground, or level at height y."""
+    def floor(self, corners: Sequence[Point], paint: Paint) -> Region:
+        """A convex polygon of corners (x, z) on the ground."""
         at = self.camera.at
-        return self.polygon([at(x, y, z) for x, z in corners], self.camera.floor(y), paint)
+        return self.polygon([at(x, 0, z) for x, z in corners], self.camera.floor(0), paint)
 
     def box(self, z: float, x: float, y: float, width: float, height: float, paint: Paint) -> None:
         """A rectangle that faces the camera: x is its middle, y its foot."""
