@@ -35,7 +35,7 @@ from flatqat.quant._observe import Observer
 from flatqat.quant._ops import fake_quantize, full_precision, scale_gradient, surrogate
 
 NARROWEST = 1e-3
-LARGEST = 1e30
+LARGEST = 1e30  # the gradient of a clipped value is 0, which times infinity would be NaN
 
 
 class N2UQ(Quantizer):
