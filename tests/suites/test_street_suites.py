@@ -1,8 +1,6 @@
-"""Suites of street scenes: what they name, what they load, which copies they accept, what they refuse."""
+"""Suites of street scenes: what they name, what they load, which copies they accept."""
 
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,66 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from flatqat import registry
 from flatqat.bench.plan import make_plan
 from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
 from flatqat.bench.run import run
 from flatqat.bench.store import Store
-from flatqat.data.streets import camvid
 from flatqat.data.streets.listed import Listed, image_id, listed
 from flatqat.data.streets.names import CITYSCAPES
-from flatqat.data.streets.verify import counted
-from flatqat.errors import DataError
 from flatqat.spec import Frame
 from flatqat.suite import Finding, Suite
 from flatqat.suites import _streets
 from flatqat.testing import suites as suite_checks
 
 from ..data import street_files  # noqa: TID252 (the same files in the layout of their originals)
-
-OF_CITYSCAPES = (
-    "cityscapes-acdc", "cityscapes-acdc-pooled", "cityscapes-c-live", "dark-zurich", "nighttime-driving",
-    "bdd100k",
-)  # fmt: skip
-SUITES = (*OF_CITYSCAPES, "camvid-dusk")
-LABELS = "_gtFine_labelTrainIds.png"
-
-
-def load(name: str) -> Suite:
-    suite: Suite = registry.load(registry.SUITES, name)
-    return suite
-
-
-def stops(name: str, root: Path) -> list[Finding]:
-    return [finding for finding in load(name).verify(root) if finding.stops]
-
-
-@pytest.fixture(scope="session")
-def scene() -> street_files.Scene:
-    """CamVid's images where they are, else drawn ones."""
-    folder = Path(__file__).resolve().parents[3] / "shared/data/camvid"
-    return street_files.of_camvid(folder) if folder.is_dir() else street_files.drawn
-
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory, scene: street_files.Scene) -> Path:
-    """All sets, a few images each. Not to be changed."""
-    root = tmp_path_factory.mktemp("streets")
-    street_files.cityscapes(root, scene=scene)
-    street_files.acdc(root, scene=scene)
-    street_files.dark_zurich(root)
-    street_files.nighttime_driving(root)
-    street_files.bdd100k(root)
-    return root
-
-
-@pytest.fixture
-def root(made: Path, tmp_path: Path) -> Path:
-    """A copy to be changed."""
-    return Path(shutil.copytree(made, tmp_path / "copy"))
+from .loading import load, stops
+from .street_names import OF_CITYSCAPES, SUITES
 
 
 @pytest.mark.parametrize("name", SUITES)
@@ -243,94 +197,6 @@ def test_the_old_layout_of_bdd100k(made: Path, tmp_path: Path) -> None:
     assert torch.equal(shift.build(tmp_path).fetch(index), shift.build(made).fetch(index))
 
 
-def test_a_tree_of_label_ids_is_refused(root: Path) -> None:
-    """As published, without running csCreateTrainIdLabelImgs."""
-    for path in root.glob(f"cityscapes/gtFine/val/*/*{LABELS}"):
-        path.unlink()
-    (found,) = stops("cityscapes-acdc", root)
-    assert "_gtFine_labelIds.png and the like: labelIds, 0 to 33" in found.what
-    assert "csCreateTrainIdLabelImgs" in found.mend
-
-
-@pytest.mark.parametrize(
-    ("change", "cause"),
-    [
-        (lambda labels: street_files.LABEL_IDS[labels], "labelIds, 0 to 33, where labelTrainIds are needed"),
-        (lambda labels: np.where(labels == 255, 255, labels + 1), "off by one"),
-        (lambda labels: labels + np.uint8(1), "off by one, with 0 for what is not scored"),
-        (lambda labels: labels - np.uint8(1), "lowered by one"),
-        (lambda labels: np.full_like(labels, 255), "got 255 alone: no pixel would be scored"),
-        (lambda labels: np.dstack([labels] * 3), "colours: a map made to be looked at"),
-        (lambda labels: labels[::2, ::2], "expected a label map of its size, 96x48, got 48x24"),
-    ],
-    ids=["labelIds", "from 1", "from 1 and 0", "reduced", "none", "colours", "size"],
-)
-@pytest.mark.parametrize("tree", ["cityscapes/gtFine/val", "acdc/gt/night/val"])
-def test_wrong_label_maps_are_found(change, cause: str, tree: str, root: Path) -> None:
-    street_files.relabel(root / tree, "_labelTrainIds.png", change)
-    found = stops("cityscapes-acdc", root)
-    assert len(found) >= 1
-    assert any(cause in finding.what for finding in found)
-    assert all(finding.mend for finding in found)
-
-
-def test_labels_in_range_that_start_at_one_are_found(root: Path) -> None:
-    street_files.relabel(
-        root / "acdc/gt/night/val", "_labelTrainIds.png", lambda labels: np.where(labels > 8, 9, labels + 1)
-    )
-    (found,) = stops("cityscapes-acdc", root)
-    assert "expected class 0 in some of 4 label maps, got none (values 1 to 9)" in found.what
-
-
-def test_a_size_of_its_own_and_a_damaged_file_are_found(root: Path) -> None:
-    image, labels = street_files.drawn(7, (80, 40))
-    image.save(root / "acdc/rgb_anon/fog/val/GOPR0175/GOPR0175_frame_000001_rgb_anon.png")
-    labels.save(root / "acdc/gt/fog/val/GOPR0175/GOPR0175_frame_000001_gt_labelTrainIds.png")
-    (path,) = root.glob("acdc/rgb_anon/snow/val/*/*_000002_rgb_anon.png")
-    path.write_bytes(path.read_bytes()[:-60])
-    sizes, damaged = stops("cityscapes-acdc", root)
-    assert "got 96x48 in" in sizes.what
-    assert "and 80x40 in" in sizes.what
-    assert str(path) in damaged.what
-
-
-def test_missing_counterparts_are_left_out_and_told(root: Path) -> None:
-    (path,) = root.glob(f"cityscapes/gtFine/val/lindau/*_000000_*{LABELS}")
-    path.unlink()
-    assert not stops("cityscapes-acdc", root)
-    told = load("cityscapes-acdc").verify(root)[0]
-    assert told.partial
-    assert told.what == (
-        "Cityscapes val: 3 of 500 images with label maps, 1 images without one are left out "
-        "(lindau_000000_000019)"
-    )
-    assert len(load("cityscapes-acdc").shifts[0].build(root)) == 3
-
-
-def test_more_than_was_published_is_wrong_and_a_pair_too_few_is_told() -> None:
-    names = ("a", "b")
-    part = Listed(title="Set", names=names, images=names, masks=names)
-    assert counted(part, 2).ok
-    assert counted(part, None).ok
-    assert counted(part, 1).stops
-    assert counted(part, 3).partial
-    lacking = counted(replace(part, unlabelled=("c",)), 2)
-    assert lacking.partial
-    assert "1 images without one are left out (c)" in lacking.what
-
-
-def test_hidden_files_are_no_images_and_a_name_twice_is_refused(root: Path) -> None:
-    """Other systems leave `._NAME` beside NAME."""
-    images = root / "cityscapes/leftImg8bit/val"
-    (name,) = images.glob("lindau/*_000000_*")
-    name.with_name(f"._{name.name}").write_bytes(b"not an image")
-    assert len(listed(root, CITYSCAPES, "val")) == 4
-    assert not listed(root, CITYSCAPES, "val").unlabelled
-    shutil.copy(name, images / "frankfurt" / name.name)
-    with pytest.raises(DataError, match=r"expected each file once, got .*; remove one"):
-        listed(root, CITYSCAPES, "val")
-
-
 def test_without_training_images_nothing_is_trained(root: Path) -> None:
     shutil.rmtree(root / "cityscapes/leftImg8bit/train")
     suite = load("dark-zurich")
@@ -356,35 +222,6 @@ def test_training_images_are_listed_once_to_train_and_once_to_select(
     assert read == ["train", "train"]
 
 
-def test_images_that_suites_share_are_verified_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = []
-
-    def counted(part: Listed) -> str:
-        opened.append(part.title)
-        return part.title
-
-    monkeypatch.setattr("flatqat.data.streets.verify._files", counted)
-    for name in OF_CITYSCAPES:
-        load(name).verify(root)
-    assert opened.count("Cityscapes val") == opened.count("Cityscapes train") == 1
-
-
-@pytest.mark.parametrize("name", SUITES)
-def test_no_data_root_is_told_once(name: str, tmp_path: Path) -> None:
-    (found,) = load(name).verify(None)
-    assert found.stops
-    assert found.mend == "pass --data-root FOLDER"
-    (found,) = load(name).verify(tmp_path / "nowhere")
-    assert (found.stops, found.mend) == (True, "check the path")
-
-
-@pytest.mark.parametrize("name", SUITES)
-def test_an_empty_root_says_what_is_expected(name: str, tmp_path: Path) -> None:
-    (found, *_) = stops(name, tmp_path)
-    assert "got an empty folder" in found.what
-    assert "CamVid" in found.what or "cityscapes/leftImg8bit/val" in found.what
-
-
 def test_live_corruptions_leave_label_maps_alone(made: Path) -> None:
     suite = load("cityscapes-c-live")
     outside = {shift.name.split("/")[0] for shift in suite.shifts if not shift.headline}
@@ -405,80 +242,3 @@ def test_shifts_travel_to_other_processes(name: str) -> None:
     suite = load(name)
     again = pickle.loads(pickle.dumps((suite.shifts, suite.still, suite.view)))
     assert [shift.name for shift in again[0]] == [shift.name for shift in suite.shifts]
-
-
-def test_verifying_imports_no_torch(made: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from flatqat import registry\n"
-        f"suite = registry.load(registry.SUITES, 'cityscapes-acdc'); suite.verify(Path({str(made)!r}))\n"
-        "sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_camvid_is_cut_by_drives(shared: Path) -> None:
-    suite = load("camvid-dusk")
-    assert not stops("camvid-dusk", shared / "data")
-    parts = {part: camvid.listed(shared / "data", part).names for part in camvid.SEQUENCES}
-    assert {part: {name.split("_")[0] for name in names} for part, names in parts.items()} == {
-        part: {sequence} for part, sequence in camvid.SEQUENCES.items()
-    }
-    assert [len(parts[part]) for part in ("train", "val", "id")] == [204, 101, 171]
-    assert len(parts["dusk"]) in (62, 124)
-    images, masks = suite.shifts[1].build(shared / "data").batch(torch.arange(2))
-    assert images.shape == (2, 3, 360, 480)
-    with Image.open(shared / f"data/camvid/trainannot/{parts['dusk'][0]}.png") as image:
-        stored = torch.from_numpy(np.array(image)).long()
-    assert torch.equal(masks[0], torch.where(stored == 11, 255, stored))
-
-
-def test_dusk_is_darker_than_day(shared: Path) -> None:
-    day, dusk = (
-        shift.build(shared / "data").sample(12).batch(torch.arange(12))[0].mean()
-        for shift in load("camvid-dusk").shifts
-    )
-    assert dusk < day
-
-
-def test_a_copy_of_camvid(tmp_path: Path) -> None:
-    """In the layout of SegNet's: drives spread over its folders, seconds of full rate left out, void 11."""
-    home = tmp_path / "CamVid"
-    files = {
-        "train": ["0016E5_07959", "0016E5_08159", "0016E5_00390", "0006R0_f00930", "0001TP_006690"],
-        "val": ["0016E5_07961", "0016E5_08160"],
-        "test": ["Seq05VD_f00000", "Seq05VD_f00030", "0001TP_008550"],
-    }
-    for at, (split, names) in enumerate(files.items()):
-        (home / split).mkdir(parents=True)
-        (home / f"{split}annot").mkdir()
-        for name in names:
-            image, labels = street_files.drawn(at)
-            values = np.asarray(labels)
-            image.save(home / split / f"{name}.png")
-            stored = np.where(values == 255, 11, values % 11).astype(np.uint8)
-            Image.fromarray(stored).save(home / f"{split}annot" / f"{name}.png")
-    parts = {part: camvid.listed(tmp_path, part).names for part in camvid.SEQUENCES}
-    assert parts == {
-        "train": ("0016E5_00390", "0016E5_08160"),
-        "val": ("0006R0_f00930",),
-        "id": ("Seq05VD_f00000", "Seq05VD_f00030"),
-        "dusk": ("0001TP_006690", "0001TP_008550"),
-    }
-    assert not stops("camvid-dusk", tmp_path)
-    suite = load("camvid-dusk")
-    _, masks = suite.shifts[0].build(tmp_path).batch(torch.arange(1))
-    values = torch.from_numpy(np.array(street_files.drawn(2)[1])).long()
-    assert torch.equal(masks[0], torch.where(values == 255, 255, values % 11))
-    assert suite.still is not None
-    assert int(suite.train(tmp_path).seen(suite.still).fetch(torch.arange(2))[:, 3].max()) == 255
-
-
-def test_camvid_with_colours_as_labels_is_refused(tmp_path: Path) -> None:
-    home = tmp_path / "camvid"
-    for split, sequence in (("train", "0016E5"), ("val", "0006R0"), ("test", "Seq05VD"), ("test", "0001TP")):
-        for folder in (home / split, home / f"{split}annot"):
-            folder.mkdir(parents=True, exist_ok=True)
-            street_files.drawn(0)[0].save(folder / f"{sequence}_00030.png")
-    found = stops("camvid-dusk", tmp_path)
-    assert len(found) == 4
-    assert all("got colours" in finding.what for finding in found)
