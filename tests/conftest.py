@@ -1,12 +1,15 @@
-"""Shared by all tests: one thread, and the folder of real data, skipped with a reason where it is absent."""
+"""Shared by all tests: one thread, the command line, and real data, skipped with a reason where absent."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from flatqat import registry
+from flatqat.cli import main
 
 torch.set_num_threads(1)  # two OpenMP threads beside another busy process are far slower than one
 
@@ -28,3 +31,21 @@ def own_plugins() -> Iterator[None]:
     yield
     registry._plugin_files.clear()
     registry._plugin_files.update(before)
+
+
+@pytest.fixture
+def flatqat(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., SimpleNamespace]:
+    """Run a command in this process; gives `code`, `out`, `err`."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*args: object) -> SimpleNamespace:
+        monkeypatch.setattr(sys, "argv", ["flatqat", *map(str, args)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return SimpleNamespace(code=stop.value.code or 0, out=captured.out, err=captured.err)
+
+    return run

@@ -97,11 +97,11 @@ def test_the_command_line_takes_both_and_names_the_nearest_layer(flatqat, tmp_pa
     command += ["--results", tmp_path, "--dry-run"]
     given = ["--keep", "first,linear", "--layer-bits", "stage1.*=8", "--layer-bits", "linear=fp"]
     plain, other = flatqat(*command), flatqat(*command, *given)
-    assert plain.returncode == other.returncode == 0, other.stderr
-    ids = [re.findall(r"tiny-qat-4-s0-(\w+)", done.stdout) for done in (plain, other)]
+    assert plain.code == other.code == 0, other.err
+    ids = [re.findall(r"tiny-qat-4-s0-(\w+)", done.out) for done in (plain, other)]
     assert len(ids[0]) == len(ids[1]) == 1
     assert ids[0] != ids[1]
     wrong = flatqat(*command, "--keep", "stage9.*")
-    assert wrong.returncode == 2
-    assert wrong.stderr.startswith("error: unknown layer of --keep 'stage9.*': expected one of conv1, first,")
-    assert "did you mean 'stage" in wrong.stderr
+    assert wrong.code == 2
+    assert wrong.err.startswith("error: unknown layer of --keep 'stage9.*': expected one of conv1, first,")
+    assert "did you mean 'stage" in wrong.err

@@ -1,10 +1,9 @@
 """The five families of left-out domains: what they name, what they load, and a whole run on a made PACS."""
 
-import os
 import pickle
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -27,6 +26,7 @@ from .loading import imported_by_verifying, load
 
 FAMILIES = {"pacs": 4, "vlcs": 4, "officehome": 4, "terraincognita": 4, "domainnet": 6}
 CPU = torch.device("cpu")
+Command = Callable[..., SimpleNamespace]
 
 
 @pytest.fixture(scope="session")
@@ -129,22 +129,21 @@ def test_verifying_imports_no_torch(root: Path) -> None:
     assert "torch" not in imported_by_verifying(["pacs"], root)
 
 
-def test_the_command_on_one_target(root: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable, "-m", "flatqat", "bench", "run", "--suite", "pacs@sketch", "--model", "tiny",
-        "--method", "fp,qat", "--bits", "4", "--budget", "smoke", "--no-flatness",
-        "--set", "budget.pretrain_steps=2",
-        "--data-root", root, "--results", tmp_path,
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
-    assert done.returncode == 0, done.stderr
-    assert "pacs v1 · tiny · budget smoke · pretrain_steps=2" in done.stdout
-    assert "sketch" in done.stdout
-    assert "pacs: sketch: expected 3,929 images, got 28" in done.stderr
+def test_the_command_on_one_target(flatqat: Command, root: Path, tmp_path: Path) -> None:
+    budget = ("bn_batches=1", "pretrain_steps=2", "select_every=2", "steps=4")
+    done = flatqat(
+        "bench", "run", "--suite", "pacs@sketch", "--model", "tiny", "--method", "fp,qat", "--bits", "4",
+        "--budget", "smoke", *(part for setting in budget for part in ("--set", f"budget.{setting}")),
+        "--no-flatness", "--data-root", root, "--results", tmp_path,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert f"pacs v1 · tiny · budget smoke · {' · '.join(budget)}" in done.out
+    assert "sketch" in done.out
+    assert "pacs: sketch: expected 3,929 images, got 28" in done.err
     records = Store(tmp_path).records("pacs")
     assert [record.status for record in records] == ["done", "done"]
     for record in records:
-        assert record.train["selection"]["step"] in (10, 20)
+        assert record.train["selection"]["step"] in (2, 4)
         assert record.protocol["preprocessing"].startswith("resized to 224x224")
         assert "pretrain" in record.protocol["start"]
         assert {shift: record.scores[shift]["top1"].n for shift in record.scores} == {

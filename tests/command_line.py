@@ -1,0 +1,14 @@
+"""What tests of the command line share."""
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+TOY = Path(__file__).parent / "bench" / "toy.py"
+
+
+def assert_one_line_error(done: SimpleNamespace, pattern: str) -> None:
+    assert done.code == 2
+    assert re.search(pattern, done.err), done.err
+    assert done.err.count("\n") == 1
+    assert "Traceback" not in done.err

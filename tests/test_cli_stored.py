@@ -1,0 +1,209 @@
+"""Commands on stored results: reports, the gate, a second look at cells."""
+
+import base64
+import json
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from flatqat import registry
+from flatqat.bench.plan import make_plan
+from flatqat.bench.progress import Progress
+from flatqat.bench.request import Request
+from flatqat.bench.run import run
+
+from .command_line import TOY, assert_one_line_error
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory) -> Path:
+    """Results of a toy run at 4 bits."""
+    registry.add_plugin(TOY)
+    folder = tmp_path_factory.mktemp("stored")
+    request = Request(suites=("toy",), methods=("fp", "qat", "anchor"), bits=("4",), results=folder)
+    run(make_plan(request), torch.device("cpu"), Progress())
+    return folder
+
+
+@pytest.mark.parametrize("form", ["md", "csv", "json", "latex"])
+@pytest.mark.parametrize("by", ["method", "shift", "family", "severity"])
+def test_reports_are_the_same_to_the_byte(flatqat, stored, form, by):
+    args = ("bench", "report", "--results", stored, "--format", form, "--by", by)
+    first, second = flatqat(*args), flatqat(*args)
+    assert first.code == 0
+    assert first.out == second.out
+    assert "nan" not in first.out.lower().replace("nan_", "")
+    if form == "json":
+        (section,) = json.loads(first.out)
+        assert len(section["rows"]) == {"method": 3, "shift": 4, "family": 3, "severity": 4}[by]
+
+
+def test_report_numbers_are_those_stored(flatqat, stored):
+    (section,) = json.loads(flatqat("bench", "report", "--results", stored, "--format", "json").out)
+    for row in section["rows"]:
+        (path,) = (stored / "records" / "toy").glob(f"tiny-{row['method']}-*.json")
+        scores = json.loads(path.read_text())["scores"]
+        ood = np.mean([scores[s]["top1"]["value"] for s in ("noise/1", "noise/2")])
+        assert row["id_top1"] == pytest.approx(scores["id"]["top1"]["value"], abs=1e-8)
+        assert row["ood_top1"] == pytest.approx(ood, abs=1e-8)
+        assert row["gap"] == pytest.approx(scores["id"]["top1"]["value"] - ood, abs=1e-8)
+    by_method = {row["method"]: row for row in section["rows"]}
+    for method in ("qat", "anchor"):
+        assert by_method[method]["extra_gap"] == pytest.approx(
+            by_method[method]["gap"] - by_method["fp"]["gap"]
+        )
+    assert by_method["fp"]["extra_gap"] is None
+
+
+def test_a_study_to_a_file_has_its_picture_beside_it(flatqat, stored, tmp_path):
+    args = ("bench", "report", "--results", stored, "--format", "study")
+    done = flatqat(*args, "--output", tmp_path / "page.md")
+    assert done.code == 0
+    text = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert text.startswith("# Who wins under shift, and does flat go with it? toy v1")
+    assert "beside `qat`" in text
+    assert "](page.svg)" in text
+    assert b"<svg" in (tmp_path / "page.svg").read_bytes()
+    assert "beside `anchor`" in flatqat(*args, "--against", "anchor").out
+
+
+def test_a_study_against_what_is_not_there(flatqat, stored):
+    done = flatqat("bench", "report", "--results", stored, "--format", "study", "--against", "sam")
+    assert_one_line_error(done, r"expected the method 'sam' .*got fp fp, qat 4, anchor 4; .*--against")
+
+
+def test_report_to_a_file(flatqat, stored, tmp_path):
+    done = flatqat("bench", "report", "--results", stored, "--format", "csv", "--output", tmp_path / "t.csv")
+    assert (done.code, done.out) == (0, "")
+    assert (tmp_path / "t.csv").read_text().startswith("section,method,bits")
+
+
+@pytest.mark.parametrize(
+    ("args", "pattern"),
+    [
+        (["--format", "xml"], "unknown format 'xml'"),
+        (["--by", "color"], "unknown view"),
+        (["--suite", "nothing"], "expected records in .* for suite nothing, got none"),
+    ],
+)
+def test_wrong_report_options(flatqat, stored, args, pattern):
+    assert_one_line_error(flatqat("bench", "report", "--results", stored, *args), pattern)
+
+
+def test_gate_from_the_command_line(flatqat, stored, tmp_path):
+    file = tmp_path / "baseline.json"
+    assert flatqat("bench", "baseline", "--results", stored, "--output", file).code == 0
+    done = flatqat("bench", "check", "--results", stored, "--baseline", file)
+    assert done.code == 0
+    assert "fine" in done.out
+    assert flatqat("bench", "check", "--results", tmp_path, "--baseline", file).code == 3
+    assert_one_line_error(flatqat("bench", "check", "--baseline", tmp_path / "none.json"), "none.json")
+    data = json.loads(file.read_text())
+    for cell in data["cells"].values():  # a baseline that got everything right
+        cell["correct"]["noise/2"] = base64.b64encode(zlib.compress(b"\xff" * 12)).decode()
+    file.write_text(json.dumps(data))
+    assert flatqat("bench", "check", "--results", stored, "--baseline", file).code == 1
+
+
+def test_audit_of_a_stored_cell(flatqat, stored):
+    done = flatqat("audit", "tiny-qat", "--results", stored)
+    assert done.code == 0
+    assert re.search(r"stage1\.0 +weight +4 +\d+ +16 ", done.out), done.out
+    assert re.search(r"conv1 +weight +8 ", done.out)
+    assert "0 in floating point" in done.out
+    assert "10 in floating point" in flatqat("audit", "tiny-fp", "--results", stored).out
+
+
+def test_flatness_of_a_stored_cell_repeats_the_stored_numbers(flatqat, stored):
+    done = flatqat("flatness", "tiny-qat", "--results", stored, "--draws", 3)
+    assert done.code == 0
+    (path,) = (stored / "records" / "toy").glob("tiny-qat-*.json")
+    kept = json.loads(path.read_text())["flatness"]["quantized"]
+    assert json.loads(done.out) == {"cell": path.stem, **kept}
+
+
+@pytest.mark.parametrize("space", ["latent", "scale"])
+def test_flatness_in_other_spaces(flatqat, stored, space):
+    done = flatqat("flatness", "tiny-qat", "--results", stored, "--space", space, "--no-acts", "--draws", 2)
+    found = json.loads(done.out)
+    assert (found["space"], found["acts"]) == (space, "off")
+    assert found["lambda_max"]["value"] != 0
+
+
+def test_flatness_measures_what_is_asked_for(flatqat, stored):
+    args = ("flatness", "tiny-qat", "--results", stored, "--draws", 2, "--images", 16)
+    done = flatqat(*args, "--measure", "flips,apgd", "--measure", "scale")
+    found = json.loads(done.out)
+    about = {"cell", "space", "acts", "images", "seed", "loss", "weight_norm"}
+    assert set(found) == about | {"apgd", "flips", "scale"}
+    assert found["images"] == 16
+    assert found["flips"]["0.1"]["draws"] == 2
+    assert "flatness tiny-qat" in done.err
+    assert_one_line_error(
+        flatqat(*args, "--measure", "hessian"),
+        "unknown measure 'hessian': expected one of apgd, density, flips, lambda_max, scale, sharpness",
+    )
+
+
+def test_the_help_of_flatness_names_every_measure(flatqat):
+    from flatqat.bench.estimators import DEFAULT, ESTIMATORS
+
+    text = " ".join(flatqat("flatness", "--help").out.split())
+    assert f"Any of {', '.join(ESTIMATORS)}." in text
+    assert f"[default: {','.join(DEFAULT)}" in text
+
+
+def test_a_landscape_of_a_stored_cell(flatqat, stored, tmp_path):
+    args = ("flatness", "tiny-qat", "--results", stored, "--grid", 3, "--span", 0.5)
+    found = json.loads(flatqat(*args, "--landscape", tmp_path / "l.json").out)
+    assert "lambda_max" not in found
+    data = json.loads((tmp_path / "l.json").read_text())
+    assert data["coordinates"] == [-0.5, 0.0, 0.5]
+    assert data["losses"][1][1] == found["loss"]
+    assert found["landscape"]["lowest"]["loss"] == min(map(min, data["losses"]))
+    assert found["landscape"]["highest"] == max(map(max, data["losses"]))
+    flatqat(*args, "--landscape", tmp_path / "l.csv", "--measure", "flips", "--draws", 2)
+    assert (tmp_path / "l.csv").read_text().count("\n") == 10
+    assert_one_line_error(flatqat(*args, "--landscape", tmp_path / "l.pdf"), "--landscape: expected a file")
+    assert_one_line_error(
+        flatqat(*args, "--landscape", "l.png", "--grid", 4), "--grid: expected an odd number"
+    )
+    assert_one_line_error(
+        flatqat(*args, "--landscape", "l.png", "--space", "scale"),
+        "--landscape: expected the space 'quantized' or 'latent', got 'scale'",
+    )
+
+
+def test_flatness_of_weights_that_are_not_finite(flatqat, stored, tmp_path):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    broken = tmp_path / "broken"
+    shutil.copytree(stored, broken)
+    (record,) = (broken / "records" / "toy").glob("tiny-qat-*.json")
+    file = broken / "weights" / f"{record.stem.rpartition('-')[2]}.safetensors"
+    weights = load_file(file)
+    weights["linear.bias"] = weights["linear.bias"] + 3e38
+    save_file(weights, file)
+    assert_one_line_error(
+        flatqat("flatness", "tiny-qat", "--results", broken),
+        "expected a finite loss.*there is nothing to measure",
+    )
+
+
+def test_wrong_cells_and_spaces(flatqat, stored):
+    assert_one_line_error(
+        flatqat("audit", "nothing", "--results", stored), "expected the beginning of one stored id"
+    )
+    assert_one_line_error(
+        flatqat("flatness", "tiny-qat", "--results", stored, "--space", "x"), "unknown space"
+    )
+    assert_one_line_error(
+        flatqat("flatness", "tiny-fp", "--results", stored, "--space", "scale"),
+        "expected a model with step sizes",
+    )
