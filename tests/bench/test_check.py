@@ -22,13 +22,13 @@ SHIFTS = {
 N = 2000
 
 
-def store_with(folder, right: dict[str, np.ndarray], cell: Cell = CELL) -> Store:
+def store_with(folder, right: dict[str, np.ndarray], cell: Cell = CELL, shifts=SHIFTS) -> Store:
     unused = Score(value=None, n=0)
     scores = {
         s: {"top1": Score(value=100 * float(r.mean()), n=len(r)), "nll": unused, "ece": unused}
         for s, r in right.items()
     }
-    protocol = {"shifts": SHIFTS, "reference": False, "suite": "made up", "data": "0"}
+    protocol = {"shifts": shifts, "reference": False, "suite": "made up", "data": "0"}
     record = Record(cell=cell, status="done", scores=scores, protocol=protocol)
     store = Store(folder)
     store.write_record(
@@ -168,12 +168,11 @@ def test_a_single_image_has_no_error_to_test_with(tmp_path):
     assert (code, [v.what for v in verdicts]) == (INCOMPLETE, ["a single image"])
 
 
-def test_without_a_headline_id_alone_is_compared(tmp_path, monkeypatch):
+def test_without_a_headline_id_alone_is_compared(tmp_path):
     aside = {s: {**about, "headline": s == "id"} for s, about in SHIFTS.items()}
-    monkeypatch.setitem(globals(), "SHIFTS", aside)
-    path = tmp_path / "b.json"
-    write_baseline(store_with(tmp_path / "old", outcomes()), path)
-    code, verdicts = gate(tmp_path / "new", path, outcomes())
+    store, path = store_with(tmp_path / "s", outcomes(), shifts=aside), tmp_path / "b.json"
+    write_baseline(store, path)
+    code, verdicts = check(store, path, 0.5, 0.01, False)
     assert (code, [v.what for v in verdicts]) == (OK, ["id"])
 
 

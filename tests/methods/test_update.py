@@ -2,7 +2,6 @@
 
 from math import cos, pi
 
-import pytest
 import torch
 from torch.nn import functional as F
 
@@ -36,14 +35,3 @@ def test_updates_are_sgd_with_momentum_and_decay_on_weights_alone():
         rule.step(x, y)
         for name, p in net.named_parameters():
             torch.testing.assert_close(p.detach(), expected[name], msg=lambda m, n=name: f"{n}: {m}")
-
-
-def test_poly_falls_as_a_power_of_what_is_left():
-    """lr_t = lr (1 − t / T)^0.9; the anchors are 0.1, 0.1 · 0.5^0.9 and 0."""
-    budget = Budget(pretrain_steps=0, steps=4, batch_size=16, lr=0.1, schedule="poly")
-    rule = QAT(Setup(model=network("3"), loss=F.cross_entropy, budget=budget))
-    rates = []
-    for done in (0, 2, 4):
-        rule.steps_done = done
-        rates.append(rule.learning_rate)
-    assert rates == pytest.approx([0.1, 0.0535887, 0], rel=1e-6)
