@@ -27,6 +27,7 @@ from flatqat.data.stored import decoded
 from flatqat.data.streets.listed import SHOWN, Listed
 from flatqat.data.whole import ends_well, spread
 from flatqat.errors import DataError
+from flatqat.spec import IGNORED
 from flatqat.suite import Finding
 
 MOST_OPENED, MAPS = 600, 8
@@ -102,8 +103,8 @@ def _labels(part: Listed, classes: int, lut: NDArray[np.uint8] | None) -> str:
 
         seen.update(decoded(path, values))
     try:
-        check_together(sorted(seen), maps=len(places), classes=classes)
+        check_together(seen, maps=len(places), classes=classes)
     except DataError as error:
         raise DataError(f"{part.title}: {error}") from error
-    labels = sorted(seen - {255})
-    return f"{part.title}: {len(places)} label maps hold {len(labels)} of {classes} classes, train ids"
+    labels = len(seen - {IGNORED})
+    return f"{part.title}: {len(places)} label maps hold {labels} of {classes} classes, train ids"
