@@ -165,8 +165,7 @@ def test_doctor(flatqat):
     assert re.search(r"torch +2\.", done.out)
     assert re.search(r"digits-c +data ok", done.out)
     assert re.search(r"cifar10-c +no data", done.out)
-    labels = [re.match(r"(data root|\S+)  +", line) for line in done.out.splitlines()[1:]]
-    assert len({label and label.end() for label in labels}) == 1
+    assert len({re.match(r"(data root|\S+)  +", line).end() for line in done.out.splitlines()[1:]}) == 1
 
 
 def test_plugin_check(flatqat, tmp_path):

@@ -74,5 +74,6 @@ def _effective(record: Record, shifts: Sequence[str], line: str) -> float | None
 
 
 def _mean(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """And its error over seeds; None where one is missing."""
     known = [v for v in values if v is not None]
     return mean_over_seeds(known) if len(known) == len(values) else (None, None)

@@ -147,21 +147,21 @@ def _method_row(records: list[Record], by_seed: BySeed, reference: BySeed) -> di
     first, shifts, measure = records[0], ood_shifts(records[0]), measure_of(records[0])
     name = measure.name
     outcomes = list(by_seed.values())
-    id_value, id_stderr = _mean([r.scores["id"][name].value for r in records])
-    ood_value, ood_stderr = _mean([_mean_score(r, shifts, name) for r in records])
+    id_value, id_stderr = _known_mean([r.scores["id"][name].value for r in records])
+    ood_value, ood_stderr = _known_mean([_mean_score(r, shifts, name) for r in records])
     pools = pools_of(first, shifts)
     if len(records) == 1:
         id_stderr = first.scores["id"][name].stderr
         ood_stderr = _stderr_over_images(_mean_shares(measure, outcomes[0], pools))
     gap = None if id_value is None or ood_value is None else id_value - ood_value
     extra = extra_gap_of(first, by_seed, reference)
-    quantized = [r.flatness.get("quantized", {}) for r in records]
+    measured = [f for r in records if (f := r.flatness.get("quantized"))]
     return {
         "method": method_label(first),
         "bits": first.cell.bits,
         "seeds": len(records),
         "images": first.scores["id"][name].n,
-        f"val_{name}": _mean([r.scores["val"][name].value for r in records])[0],
+        f"val_{name}": _known_mean([r.scores["val"][name].value for r in records])[0],
         f"id_{name}": id_value,
         f"id_{name}_stderr": id_stderr,
         f"ood_{name}": ood_value,
@@ -171,17 +171,17 @@ def _method_row(records: list[Record], by_seed: BySeed, reference: BySeed) -> di
         "extra_gap": extra and extra.value,
         "extra_gap_low": extra and extra.low,
         "extra_gap_high": extra and extra.high,
-        "id_nll": _mean([r.scores["id"]["nll"].value for r in records])[0],
-        "ood_nll": _mean([_mean_score(r, shifts, "nll") for r in records])[0],
-        "id_ece": _mean([r.scores["id"]["ece"].value for r in records])[0],
-        "ood_ece": _mean([_mean_score(r, shifts, "ece") for r in records])[0],
-        "lambda_max": _mean([f["lambda_max"]["value"] for f in quantized if f])[0],
+        "id_nll": _known_mean([r.scores["id"]["nll"].value for r in records])[0],
+        "ood_nll": _known_mean([_mean_score(r, shifts, "nll") for r in records])[0],
+        "id_ece": _known_mean([r.scores["id"]["ece"].value for r in records])[0],
+        "ood_ece": _known_mean([_mean_score(r, shifts, "ece") for r in records])[0],
+        "lambda_max": _known_mean([f["lambda_max"]["value"] for f in measured])[0],
         "lambda_max_residual": max(
-            (f["lambda_max"]["residual"] for f in quantized if f and f["lambda_max"]["value"] is not None),
+            (f["lambda_max"]["residual"] for f in measured if f["lambda_max"]["value"] is not None),
             default=None,
         ),
-        "sharpness": _mean([f["sharpness_avg"][SHARPNESS_RADIUS]["value"] for f in quantized if f])[0],
-        "sharpness_sam": _mean([f["sharpness_sam"]["value"] for f in quantized if f])[0],
+        "sharpness": _known_mean([f["sharpness_avg"][SHARPNESS_RADIUS]["value"] for f in measured])[0],
+        "sharpness_sam": _known_mean([f["sharpness_sam"]["value"] for f in measured])[0],
         **robustness_columns(records, outcomes, shifts),
     }
 
@@ -197,7 +197,7 @@ def _pooled(measure: Measure, outcomes: list[Arrays], pools: Mapping[str, str]) 
             measure.pooled_shares([[outcome[s] for s in shifts] for shifts in shifts_of.values()])
             for outcome in outcomes
         ]
-        value, stderr = _mean([100 * sum(float(share.mean()) for share in shares) for shares in runs])
+        value, stderr = _known_mean([100 * sum(float(share.mean()) for share in shares) for shares in runs])
         if len(runs) == 1:
             stderr = _stderr_over_images(runs[0])
     return {f"pooled_{measure.name}": value, f"pooled_{measure.name}_stderr": stderr}
@@ -223,7 +223,8 @@ def _mean_score(record: Record, shifts: list[str], metric: str) -> float | None:
     return None if None in values else float(np.mean([v for v in values if v is not None]))
 
 
-def _mean(values: list[float | None]) -> tuple[float | None, float | None]:
+def _known_mean(values: list[float | None]) -> tuple[float | None, float | None]:
+    """And its error over seeds; what is missing is left out."""
     known = [v for v in values if v is not None]
     return mean_over_seeds(known) if known else (None, None)
 
