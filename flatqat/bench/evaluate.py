@@ -67,9 +67,7 @@ def score(
         seen = data.seen(cut(frame) if frame else None)
         for images, labels in seen.batches(scoring_batch_size(seen, device), device, request.workers):
             for cell_id in cell_ids:
-                with torch.autocast(device.type, torch.bfloat16, enabled=request.amp):
-                    output = models[cell_id].predict(images)
-                meters[cell_id].add(output, labels)
+                meters[cell_id].add(models[cell_id].predict(images), labels)
     for job in waiting:
         scores, outcomes = meters[job.cell.id].result()
         store.write_scores(job.cell, shift.name, scores, asdict(outcomes))

@@ -35,11 +35,18 @@ def restore(
             f"cell {cell.label}: expected its weights at {path}, found none; "
             "train it again with: flatqat bench run --rerun and the options of that cell"
         )
-    window = cell.window or "whole"
-    model = build(cell.model, classes=suite.classes, seed=0, frame=suite.frame, window=window)
+    model = blank(cell, suite)
     quantize_(model.net, cell.quant_spec)
     load_stored_(model.net, path)
     return model.to(device).eval()
+
+
+def blank(cell: Cell, suite: Suite, seed: int = 0) -> Normalized:
+    """A cell's full-precision network with fresh weights, which predicts as the cell is scored."""
+    window = cell.window or "whole"
+    model = build(cell.model, classes=suite.classes, seed=seed, frame=suite.frame, window=window)
+    model.amp = cell.amp
+    return model
 
 
 def load_stored_(net: nn.Module, path: Path) -> None:

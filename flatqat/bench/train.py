@@ -16,7 +16,7 @@ from flatqat.bench.batches import fixed_batches, training_batches, val_batch_siz
 from flatqat.bench.plan import Job
 from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
-from flatqat.bench.restore import load_stored_
+from flatqat.bench.restore import blank, load_stored_
 from flatqat.bench.select import Selection, snapshot
 from flatqat.bench.store import Store, write_atomically
 from flatqat.data.frames import cut
@@ -24,7 +24,7 @@ from flatqat.data.images import ImageData
 from flatqat.errors import TrainingFailed
 from flatqat.methods._base import Method, Setup
 from flatqat.metrics.loss import LOSSES, Loss, labelled
-from flatqat.models._base import Normalized, build, load_start_
+from flatqat.models._base import Normalized, load_start_
 from flatqat.quant._apply import quantize_
 from flatqat.quant._audit import audit, summary
 
@@ -121,9 +121,7 @@ def _val_loss(
     total, count = 0.0, 0
     data = held_out()
     for x, y in data.batches(val_batch_size(data, device), device, request.workers):
-        with torch.autocast(device.type, torch.bfloat16, enabled=request.amp):
-            logits = model.predict(x)
-        total += loss(logits, y, reduction="sum").item()
+        total += loss(model.predict(x), y, reduction="sum").item()
         count += labelled(y)
     return total / count
 
@@ -131,7 +129,7 @@ def _val_loss(
 def starting_point(job: Job, store: Store) -> Normalized:
     """The full-precision network that a job starts from: a file, another cell's weights, or fresh ones."""
     suite, seed = job.suite, job.cell.derive_seed("init")
-    model = build(job.cell.model, classes=suite.classes, seed=seed, frame=suite.frame)
+    model = blank(job.cell, suite, seed)
     if job.start is not None:
         load_stored_(model.net, store.weights_path(job.start.cell))
     elif job.weights is not None:

@@ -22,7 +22,8 @@ class Normalized(nn.Module):
     """A network behind its own normalisation: images in [0, 1] of shape (B, 3, H, W) to its output.
 
     `frame` says how images that have no size of their own are cut for it. Networks for `segmentation` see
-    images whole, or where the source asks for it through a `window` that slides.
+    images whole, or where the source asks for it through a `window` that slides. With `amp` predictions are
+    made under bfloat16 autocast.
     """
 
     mean: Tensor
@@ -41,7 +42,7 @@ class Normalized(nn.Module):
         super().__init__()
         self.net = net
         self.frame = frame or Frame()
-        self.task, self.window = task, window
+        self.task, self.window, self.amp = task, window, False
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
@@ -65,7 +66,8 @@ class Normalized(nn.Module):
 
     def predict(self, images: Tensor) -> Tensor:
         """Logits as they are scored: through the window, if there is one."""
-        logits: Tensor = slide(self, images, self.window) if self.window else self(images)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.amp):
+            logits: Tensor = slide(self, images, self.window) if self.window else self(images)
         return logits
 
 
@@ -102,7 +104,14 @@ class Source:
 def source_of(model: str) -> tuple[Source, str]:
     """The source of `source:name`, and the name. Raises UsageError when it does not build that name."""
     source_name, _, name = model.partition(":")
-    source: Source = registry.load(registry.MODELS, source_name)
+    try:
+        source: Source = registry.load(registry.MODELS, source_name)
+    except UsageError as error:
+        if ":" in model:
+            raise
+        raise UsageError(
+            f"{error}; other networks are SOURCE:NAME, see: flatqat models list '*:{model}'"
+        ) from error
     _check_name(source, source_name, name)
     return source, name
 

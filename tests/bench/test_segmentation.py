@@ -22,7 +22,7 @@ from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
 from flatqat.bench.run import run
 from flatqat.bench.store import Store
-from flatqat.bench.train import training_rule
+from flatqat.bench.train import starting_point, training_rule
 from flatqat.errors import UsageError
 from flatqat.models._base import build
 
@@ -109,12 +109,15 @@ def test_a_window_is_part_of_what_a_cell_is(results, tmp_path):
     assert "that slides" not in render(Store(results), None, "md", "method")
 
 
-def test_the_loss_that_a_rule_watches_is_that_of_labelled_pixels_through_the_models_window(tmp_path):
+def test_the_loss_that_a_rule_watches_is_that_of_labelled_pixels_through_the_window(tmp_path):
     """Networks that see windows alone may not have the memory, or the positions, for a whole image."""
-    request = Request(suites=("toy-map",), methods=("swad",), bits=("3",), results=tmp_path)
+    weights = tmp_path / "start.pt"
+    torch.save(build("tiny-seg", classes=3, seed=0).net.state_dict(), weights)
+    request = Request(
+        suites=("toy-map",), methods=("swad",), bits=("3",), window="12:10", weights=weights, results=tmp_path
+    )
     job = next(job for job in make_plan(request).scored() if job.cell.method == "swad")
-    model = build("tiny-seg", classes=3, seed=0, window="12:10")
-    model.train()
+    model = starting_point(job, Store(tmp_path)).train()
     found = training_rule(job, model, request, CPU).setup.val_loss()
     images, masks = job.suite.val(None).batch(torch.arange(8))
     with torch.no_grad():
