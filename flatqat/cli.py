@@ -1,5 +1,6 @@
 """The command line. Each command parses, calls one function and prints; torch and pandas load inside."""
 
+import io
 import sys
 import traceback
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flatqat import registry
+from flatqat import __version__, registry
 from flatqat.cli_bench import (
     DEFAULT_WORKERS,
     DataRoot,
@@ -21,6 +22,7 @@ from flatqat.cli_bench import (
 from flatqat.cli_check import baseline, canary, check
 from flatqat.cli_inspect import audit, flatness, gallery
 from flatqat.errors import FlatqatError
+from flatqat.suite import Suite
 
 BUG = 70  # EX_SOFTWARE
 
@@ -32,6 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 suites, methods, quantizers, models = (
     typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=text)
@@ -52,6 +55,12 @@ for name, group in {
     app.add_typer(group, name=name)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"flatqat {__version__}")
+        raise typer.Exit
+
+
 @suites.command("list")
 def suites_list() -> None:
     """Every suite with one line about it."""
@@ -69,7 +78,7 @@ def suites_show(name: Annotated[str, typer.Argument(help="A suite.")], plugin: P
     from flatqat.bench.describe import describe_suite
 
     add_plugins(plugin)
-    typer.echo(describe_suite(registry.load(registry.SUITES, name)))
+    typer.echo(describe_suite(_suite(name)))
 
 
 @suites.command("verify")
@@ -85,7 +94,7 @@ def suites_verify(
       flatqat suites verify cifar10-c --data-root data
     """
     add_plugins(plugin)
-    findings = registry.load(registry.SUITES, name).verify(data_root)
+    findings = _suite(name).verify(data_root)
     for finding in findings:
         mend = f"\n      {finding.mend}" if finding.mend and not finding.ok else ""
         word = "ok   " if finding.ok else "part " if finding.partial else "WRONG"
@@ -195,8 +204,20 @@ def doctor(data_root: DataRoot = None) -> None:
         typer.echo(line)
 
 
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of flatqat itself."""
+
+
 def main() -> None:
     """Run the app; a user's mistake is one line on stderr and exit code 2, a bug a traceback and 70."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a locale without λ and ± shows them as ?
+            stream.reconfigure(errors="replace")
     try:
         app()
     except FlatqatError as error:
@@ -205,6 +226,13 @@ def main() -> None:
     except Exception:  # a bug: not to be taken for the gate's exit code 1
         traceback.print_exc()
         sys.exit(BUG)
+
+
+def _suite(name: str) -> Suite:
+    """A suite, a family, or one member of it: `pacs@sketch`."""
+    from flatqat.bench.plan import members
+
+    return members(name, 0)[0] if "@" in name else registry.load(registry.SUITES, name)
 
 
 def _list(kind: registry.Kind) -> None:

@@ -1,17 +1,22 @@
 """The command line as a user meets it: exit codes, one-line errors, nothing half-written."""
 
 import json
+import os
 import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from flatqat import __version__
 from flatqat.models._base import build
 
 from .command_line import TOY, assert_one_line_error
 
+FIRST_LOOK = Path(__file__).parent.parent / "results" / "first-look"
 TOY_RUN = ("bench", "run", "--plugin", TOY, "--suite", "toy")
 
 
@@ -23,6 +28,7 @@ def test_run_ends_with_the_table(flatqat, tmp_path):
     assert "extra gap" in done.out
     assert "\x1b" not in done.out + done.err
     assert "train tiny qat 4 seed 0" in done.err
+    assert f"next: flatqat bench report --results {tmp_path} --by family" in done.err
 
 
 def test_dry_run_computes_nothing(flatqat, tmp_path):
@@ -55,6 +61,7 @@ def test_dry_run_tells_what_is_missing_on_disk(flatqat, tmp_path):
     [
         (["--suite", "digit-c"], "unknown suite 'digit-c'.*did you mean 'digits-c'"),
         (["--method", "qta"], "unknown method"),
+        (["--model", "resnet18"], r"flatqat models list '\*:resnet18'"),
         (["--bits", "4w"], "expected 'fp', '4', 'w4', 'w4a8' or 'w4a8@lsq', got '4w'"),
         (["--seeds", "x"], "--seeds: expected"),
         (["--set", "anchor.strength"], "--set: expected"),
@@ -149,6 +156,33 @@ def test_lists_and_shows(flatqat):
     ]  # fmt: skip
     assert_one_line_error(flatqat("models", "list", "nothing:*"), "no model matches")
     assert_one_line_error(flatqat("suites", "show", "nothing"), "unknown suite")
+
+
+def test_a_member_of_a_family_is_shown_and_verified(flatqat, tmp_path):
+    shown = flatqat("suites", "show", "pacs@sketch")
+    assert shown.code == 0
+    assert "pacs@TARGET" in shown.out
+    assert flatqat("suites", "verify", "pacs@sketch", "--data-root", tmp_path).code == 2
+    assert_one_line_error(flatqat("suites", "show", "pacs@skech"), "sketch")
+
+
+def test_shifts_that_stay_aside_are_named_once(flatqat):
+    aside = re.search(r"not in the mean: (.*)", flatqat("suites", "show", "imagenet-c").out)[1]
+    assert "speckle_noise (5)" in aside
+    assert "/" not in aside
+
+
+def test_version_and_short_help(flatqat):
+    assert flatqat("--version").out == f"flatqat {__version__}\n"
+    assert flatqat("bench", "run", "-h").out == flatqat("bench", "run", "--help").out != ""
+
+
+def test_a_locale_without_the_signs_prints_what_it_can():
+    command = [sys.executable, "-m", "flatqat", "bench", "report", "--results", FIRST_LOOK]
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=ascii_only, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "98.6 ?0.5" in done.stdout
 
 
 def test_verify(flatqat, tmp_path):

@@ -100,7 +100,9 @@ def test_gate_from_the_command_line(flatqat, stored, tmp_path):
     done = flatqat("bench", "check", "--results", stored, "--baseline", file)
     assert done.code == 0
     assert "fine" in done.out
-    assert flatqat("bench", "check", "--results", tmp_path, "--baseline", file).code == 3
+    absent = flatqat("bench", "check", "--results", tmp_path, "--baseline", file)
+    assert absent.code == 3
+    assert re.search(r"not measured +- +- +- +- +missing", absent.out)
     assert_one_line_error(flatqat("bench", "check", "--baseline", tmp_path / "none.json"), "none.json")
     data = json.loads(file.read_text())
     for cell in data["cells"].values():  # a baseline that got everything right

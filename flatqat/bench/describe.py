@@ -16,7 +16,8 @@ from flatqat.suite import Finding, Suite
 def describe_suite(suite: Suite) -> str:
     """Protocol, layout, shifts by family, budgets."""
     families = Counter(shift.family for shift in suite.shifts if shift.name != "id")
-    aside = [shift.name for shift in suite.shifts if not shift.headline]
+    severities = Counter(shift.name.partition("/")[0] for shift in suite.shifts if not shift.headline)
+    aside = [f"{name} ({count})" if count > 1 else name for name, count in severities.items()]
     lines = [
         f"{suite.name} version {suite.version}: {suite.title}",
         f"task      {suite.task}, {suite.classes} classes, {suite.metric}",
@@ -28,7 +29,8 @@ def describe_suite(suite: Suite) -> str:
     if aside:
         lines.append(f"          reported, but not in the mean: {', '.join(aside)}")
     if suite.targets:
-        lines.append(f"targets   {suite.name}@TARGET alone, else all: {', '.join(suite.targets)}")
+        family = suite.name.partition("@")[0]
+        lines.append(f"targets   {family}@TARGET alone, else all: {', '.join(suite.targets)}")
     for name, budget in suite.budgets.items():
         default = " (default)" if name == suite.default_budget else ""
         values = ", ".join(f"{key}={value}" for key, value in asdict(budget).items())

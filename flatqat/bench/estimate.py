@@ -9,6 +9,7 @@ from flatqat import registry
 from flatqat.bench.batches import still
 from flatqat.bench.estimators import ITERATIONS, RADII
 from flatqat.bench.plan import Job
+from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request, lacking_spaces
 from flatqat.bench.train import training_rule
 from flatqat.models._base import build
@@ -17,16 +18,18 @@ from flatqat.quant._apply import quantize_
 PRODUCT_PER_PASS = 2.0  # a Hessian-vector product costs about two passes of training on as many images
 
 
-def estimate(jobs: Sequence[Job], request: Request, device: torch.device) -> float:
+def estimate(jobs: Sequence[Job], request: Request, device: torch.device, progress: Progress) -> float:
     """Seconds for training, flatness and evaluation; decoding, corruptions and `val_loss` are not counted."""
+    alike = {_key(job): job for job in jobs}
     timed: dict[tuple[str, str, str, str], tuple[float, float]] = {}
+    with progress.task("time a few steps", len(alike)) as advance:
+        for key, job in alike.items():
+            timed[key] = _time(job, request, device)
+            advance(1)
     images: dict[str, int] = {}
     total = 0.0
     for job in jobs:
-        key = (job.suite.name, job.cell.model, job.cell.method, job.cell.quant)
-        if key not in timed:
-            timed[key] = _time(job, request, device)
-        step, forward = timed[key]
+        step, forward = timed[_key(job)]
         rule = registry.load(registry.METHODS, job.cell.method)
         total += step * rule.steps(job.budget)
         if job.scored:
@@ -39,6 +42,11 @@ def estimate(jobs: Sequence[Job], request: Request, device: torch.device) -> flo
             moves = 2 * job.budget.flatness_draws * len(RADII)
             total += spaces * forward * job.budget.flatness_images * moves
     return total
+
+
+def _key(job: Job) -> tuple[str, str, str, str]:
+    """Jobs that have this in common take alike long a step."""
+    return job.suite.name, job.cell.model, job.cell.method, job.cell.quant
 
 
 def _scored(job: Job, request: Request) -> int:

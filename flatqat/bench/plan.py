@@ -195,4 +195,9 @@ def _check_settings(request: Request) -> None:
             owners.add(name)
     for owner in request.settings:
         if owner not in owners:
+            if owner in registry.names(registry.METHODS):
+                raise UsageError(
+                    f"--set {owner}.{next(iter(request.settings[owner]))}: expected the settings of a method "
+                    f"that is run, {', '.join(sorted(owners - {'budget'}))}; add {owner} to --method"
+                )
             raise unknown("owner of a setting", owner, owners)

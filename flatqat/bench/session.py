@@ -1,6 +1,8 @@
 """What a command does between its options and its exit code: device, progress, printing."""
 
+import shlex
 from collections.abc import Iterable
+from math import isnan
 from pathlib import Path
 
 from flatqat.bench.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
@@ -38,7 +40,14 @@ def execute(plan: Plan) -> int:
         errors.print("interrupted; the same command goes on from here")
         return INTERRUPTED
     show(sections(records), Store(request.results), "method", terminal())
-    errors.print(f"stored in {request.results}; next: flatqat bench report --by family", style="dim")
+    where = "" if request.results == Path("results") else f" --results {shlex.quote(str(request.results))}"
+    errors.print(
+        f"stored in {request.results}; next: flatqat bench report{where} --by family",
+        style="dim",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
     return 0 if all(record.status == "done" for record in records) else INCOMPLETE
 
 
@@ -46,6 +55,7 @@ def dry(plan: Plan) -> int:
     """Print cells, data and an estimate of time; 0, or 2 when data is missing."""
     from flatqat.bench.estimate import estimate
     from flatqat.bench.run import missing
+    from flatqat.bench.verify import check_starts
 
     request, console = plan.request, terminal()
     device = choose_device(request.device)
@@ -67,7 +77,9 @@ def dry(plan: Plan) -> int:
         console.print(f"missing    {line}", markup=False, highlight=False, soft_wrap=True)
     if todo and not wrong:
         runnable = [job for job in todo if not job.skip]
-        console.print(f"about {seconds(estimate(runnable, request, device))} on {device}", highlight=False)
+        check_starts(runnable)
+        took = estimate(runnable, request, device, progress_for(terminal(stderr=True)))
+        console.print(f"about {seconds(took)} on {device}", highlight=False)
     return 2 if wrong else 0
 
 
@@ -130,8 +142,9 @@ def gate(results: Path, baseline: Path, max_drop: float, p: float, two_sided: bo
     code, verdicts = check(Store(results), baseline, max_drop, p, two_sided)
     console, table = terminal(), plain_table("cell", "what", "before", "now", "change", "p", "verdict")
     for v in verdicts:
-        change = format(v.now - v.before, "+.2f")
-        table.add_row(v.cell, v.what, f"{v.before:.2f}", f"{v.now:.2f}", change, f"{v.p:.3g}", v.verdict)
+        numbers = ((v.before, ".2f"), (v.now, ".2f"), (v.now - v.before, "+.2f"), (v.p, ".3g"))
+        shown = ["-" if isnan(number) else format(number, form) for number, form in numbers]
+        table.add_row(v.cell, v.what, *shown, v.verdict)
     console.print(table)
     console.print(f"{MEANING[code]} (tolerance {max_drop} points, p < {p})", highlight=False)
     return code

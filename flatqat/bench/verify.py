@@ -1,11 +1,13 @@
 """Is the data there, is it what this results folder was made from, and do the models accept it?"""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from flatqat.bench.plan import Job
 from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
+from flatqat.bench.start import code_files
 from flatqat.bench.store import Store
 from flatqat.data.frames import cut
 from flatqat.errors import DataError, UsageError
@@ -23,6 +25,7 @@ def check_data(jobs: list[Job], request: Request, store: Store, progress: Progre
     for name, told in parts.items():
         for text in told:
             progress.say(f"{name}: {text}")
+    check_starts(jobs)
     for suite, model in {
         (job.suite.name, job.cell.model): (job.suite, job.cell.model) for job in jobs
     }.values():
@@ -36,6 +39,23 @@ def check_data(jobs: list[Job], request: Request, store: Store, progress: Progre
             raise DataError(
                 f"suite {suite.name}: expected the images that {store.root} was made from "
                 f"(fingerprint {there}), got others ({here}); use another --results"
+            )
+
+
+def check_starts(jobs: Iterable[Job]) -> None:
+    """Raise UsageError where untrained weights would be scored: no file to start from, and no step to take.
+
+    A network from a file of the user's own may bring its weights along.
+    """
+    for job in jobs:
+        root = job
+        while root.start:
+            root = root.start
+        steps = root.budget.pretrain_steps + job.budget.steps
+        if not (root.weights or steps or code_files(job.cell.model)):
+            raise UsageError(
+                f"model {job.cell.model} on {job.suite.name}: expected weights to start from, since the "
+                f"budget {job.cell.budget!r} trains nothing, got none; pass --weights FILE or --pretrained"
             )
 
 

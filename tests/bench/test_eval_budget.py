@@ -13,6 +13,7 @@ from flatqat.bench.report import render
 from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
 from flatqat.bench.run import run
+from flatqat.bench.session import dry
 from flatqat.bench.store import Store
 from flatqat.errors import UsageError
 from flatqat.models._base import build
@@ -83,8 +84,26 @@ def test_steps_cannot_be_asked_for(suite, tmp_path):
         make_plan(request(tmp_path, settings={"budget": {"steps": "10"}}))
 
 
-def test_a_start_that_cannot_run_blocks_what_starts_from_it(suite, tmp_path, monkeypatch):
+def test_untrained_weights_are_not_scored(suite, tmp_path):
+    plan = make_plan(request(tmp_path))
+    with pytest.raises(UsageError, match=r"tiny on toy: expected weights to start from.*--weights FILE"):
+        run(plan, CPU, Progress())
+    with pytest.raises(UsageError, match="expected weights to start from"):
+        dry(plan)
+
+
+def test_a_network_from_a_file_may_bring_its_weights(suite, tmp_path):
+    net = tmp_path / "net.py"
+    net.write_text(
+        "from torch import nn\n\n\ndef make(classes):\n"
+        "    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, classes))\n"
+    )
+    fp, *_ = run(make_plan(request(tmp_path, models=(f"file:{net}:make",))), CPU, Progress())
+    assert fp.status == "done"
+
+
+def test_a_start_that_cannot_run_blocks_what_starts_from_it(suite, weights, tmp_path, monkeypatch):
     monkeypatch.setattr(registry.load(registry.METHODS, "fp"), "trains", True)
-    records = run(make_plan(request(tmp_path)), CPU, Progress())
+    records = run(make_plan(request(tmp_path, weights=weights)), CPU, Progress())
     assert [r.status for r in records] == ["skipped"] * 3
     assert records[1].reason == f"its start {records[0].cell.label} skipped: {REASON}"

@@ -14,6 +14,7 @@ from flatqat.bench.request import Request
 from flatqat.bench.run import run
 from flatqat.bench.store import Store
 from flatqat.bench.tables import by_method, sections
+from flatqat.models._base import build
 
 CPU = torch.device("cpu")
 
@@ -42,11 +43,14 @@ def test_quantizing_rules_run_in_floating_point_beside_few_bits(tmp_path):
 
 def test_the_loss_that_a_rule_watches_is_that_of_val(tmp_path, monkeypatch):
     monkeypatch.setattr(train, "VAL_IMAGES", 50)
-    found, model = {}, train.build("tiny", classes=4, seed=0)
+    found, weights = {}, tmp_path / "start.pt"
+    torch.save(build("tiny", classes=4, seed=0).net.state_dict(), weights)
     for amp in (False, True):
-        request = Request(suites=("toy",), methods=("qat",), bits=("3",), amp=amp, results=tmp_path)
+        request = Request(
+            suites=("toy",), methods=("qat",), bits=("3",), amp=amp, weights=weights, results=tmp_path
+        )
         (job,) = make_plan(request).scored()
-        model.train()
+        model = train.starting_point(job, Store(tmp_path)).train()
         found[amp] = train.training_rule(job, model, request, CPU).setup.val_loss()
         x, y = job.suite.val(None).sample(50).batch(torch.arange(50))
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=amp):
@@ -71,7 +75,7 @@ def test_the_estimate_counts_a_hessian_product_as_two_passes_whatever_the_rule(t
         jobs = plan(tmp_path, methods=(name,)).scored()
         for spaces in ((), ("quantized",)):
             request = Request(suites=("toy",), methods=(name,), bits=("3",), spaces=spaces)
-            seconds[name, bool(spaces)] = estimate.estimate(jobs, request, CPU)
+            seconds[name, bool(spaces)] = estimate.estimate(jobs, request, CPU, Progress())
     assert seconds["qat", False] == 12
     assert seconds["sam", False] == 24
     images_in_batches = 32 / 32

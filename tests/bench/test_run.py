@@ -335,7 +335,8 @@ def test_restoring_without_weights_says_what_to_do(tmp_path):
         ({"bits": ("44",)}, "2 to 8 bits"),
         ({"budget": "huge"}, "unknown budget of toy 'huge'"),
         ({"settings": {"anchor": {"strenght": "1"}}}, "did you mean 'strength'"),
-        ({"settings": {"sam": {"rho": "1"}}}, "unknown owner of a setting 'sam'"),
+        ({"settings": {"sam": {"rho": "1"}}}, r"--set sam\.rho: .*method that is run.*add sam to --method"),
+        ({"settings": {"san": {"rho": "1"}}}, "unknown owner of a setting 'san'"),
     ],
     ids=str,
 )
