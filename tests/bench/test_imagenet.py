@@ -16,6 +16,7 @@ from flatqat.bench.tables import protocol_line
 from flatqat.bench.verify import _fingerprint, _short
 from flatqat.data.imagenet.names import IMAGENET_C, IMAGENET_V2
 from flatqat.data.images import ImageData
+from flatqat.models._base import build
 from flatqat.suite import Suite
 
 from ..data.imagenet import imagenet_files as files  # noqa: TID252
@@ -101,7 +102,9 @@ def test_with_training_images_every_method_runs(tmp_path):
 
 def test_without_training_images_nothing_is_trained(tmp_path):
     natural(tmp_path / "data")
-    records = go(request(tmp_path, "imagenet-v2", 48))
+    weights = tmp_path / "weights.pt"
+    torch.save(build("picky:48", classes=1000, seed=0).net.state_dict(), weights)
+    records = go(request(tmp_path, "imagenet-v2", 48, weights=weights))
     assert {method: record.status for method, record in records.items()} == {
         "fp": "done", "ptq": "done", "qat": "skipped",
     }  # fmt: skip
