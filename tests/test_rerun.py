@@ -21,8 +21,8 @@ import pytest
 
 from flatqat.bench.commands import commands
 from flatqat.bench.paired import ood_shifts
+from flatqat.bench.sections import sections
 from flatqat.bench.store import Store
-from flatqat.bench.tables import sections
 from flatqat.spec import Record
 
 FOLDERS = sorted(path.parent for path in (Path(__file__).parent.parent / "results").glob("*/records"))

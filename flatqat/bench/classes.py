@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.paired import measure_of, ood_shifts
-from flatqat.bench.tables import Section, row_label
+from flatqat.bench.sections import Section, row_label
 from flatqat.errors import UsageError
 from flatqat.metrics.statistics import mean_over_seeds
 from flatqat.spec import Record

@@ -11,8 +11,8 @@ from flatqat.bench.estimators import ITERATIONS, RADII
 from flatqat.bench.plan import Job
 from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request, lacking_spaces
+from flatqat.bench.restore import blank
 from flatqat.bench.train import training_rule
-from flatqat.models._base import build
 from flatqat.quant._apply import quantize_
 
 PRODUCT_PER_PASS = 2.0  # a Hessian-vector product costs about two passes of training on as many images
@@ -26,16 +26,15 @@ def estimate(jobs: Sequence[Job], request: Request, device: torch.device, progre
         for key, job in alike.items():
             timed[key] = _time(job, request, device)
             advance(1)
-    images: dict[str, int] = {}
+    scored = {job.suite.name: job for job in jobs if job.scored}
+    images = {name: _images(job, request) for name, job in scored.items()}
     total = 0.0
     for job in jobs:
         step, forward = timed[_key(job)]
         rule = registry.load(registry.METHODS, job.cell.method)
         total += step * rule.steps(job.budget)
         if job.scored:
-            name = job.suite.name
-            images[name] = images.get(name) or _scored(job, request)
-            total += forward * images[name]
+            total += forward * images[job.suite.name]
             spaces = len(lacking_spaces(job.cell, {}, request))
             share = job.budget.flatness_images / job.budget.batch_size
             total += spaces * share * step / rule.passes * PRODUCT_PER_PASS * ITERATIONS
@@ -49,14 +48,14 @@ def _key(job: Job) -> tuple[str, str, str, str]:
     return job.suite.name, job.cell.model, job.cell.method, job.cell.quant
 
 
-def _scored(job: Job, request: Request) -> int:
+def _images(job: Job, request: Request) -> int:
     """Images of all shifts together."""
     return sum(len(shift.build(request.data_root).sample(request.limit)) for shift in job.suite.scored)
 
 
 def _time(job: Job, request: Request, device: torch.device) -> tuple[float, float]:
     """Seconds of a training step, and of scoring one image."""
-    model = build(job.cell.model, classes=job.suite.classes, seed=0, frame=job.suite.frame)
+    model = blank(job.cell, job.suite)
     quantize_(model.net, job.quant)
     model.to(device)
     data = job.suite.train(request.data_root)
@@ -67,7 +66,7 @@ def _time(job: Job, request: Request, device: torch.device) -> tuple[float, floa
     step = _fastest(lambda: method.step(x, y)["loss"].item())
     model.eval()
     with torch.inference_mode():
-        forward = _fastest(lambda: model(x).sum().item())
+        forward = _fastest(lambda: model.predict(x).sum().item())
     return step, forward / len(x)
 
 

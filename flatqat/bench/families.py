@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.paired import mean_extra_gap_of, measure_of, ood_shifts
+from flatqat.bench.sections import Section, protocol_line, reference_of
 from flatqat.bench.store import Store
-from flatqat.bench.tables import Section, by_method, protocol_line, reference_of
+from flatqat.bench.tables import by_method
 from flatqat.metrics.statistics import mean_over_seeds
 from flatqat.spec import Record
 

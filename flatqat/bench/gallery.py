@@ -15,8 +15,8 @@ from flatqat.bench.palette import painted, palette
 from flatqat.bench.plan import members
 from flatqat.bench.progress import progress_for
 from flatqat.bench.restore import restore
+from flatqat.bench.sections import method_label, row_label, sections
 from flatqat.bench.store import Store
-from flatqat.bench.tables import method_label, row_label, sections
 from flatqat.bench.terminal import terminal
 from flatqat.errors import UsageError, unknown
 from flatqat.models._base import Normalized

@@ -7,10 +7,11 @@ from flatqat.bench.classes import CAPTION as CLASSES_CAPTION
 from flatqat.bench.classes import by_class, check_classes
 from flatqat.bench.families import Family, by_domain, merged
 from flatqat.bench.paired import measure_of
+from flatqat.bench.sections import Section, problems, sections
 from flatqat.bench.store import Store
 from flatqat.bench.study.page import study_page
 from flatqat.bench.study.study import studied
-from flatqat.bench.tables import RESIDUAL_TOLERANCE, Section, View, by_method, by_shift, problems, sections
+from flatqat.bench.tables import RESIDUAL_TOLERANCE, View, by_method, by_shift
 from flatqat.bench.terminal import plain_table
 from flatqat.errors import StoreError
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 Format = Literal["table", "md", "csv", "json", "latex", "study"]
 FORMATS: tuple[Format, ...] = ("table", "md", "csv", "json", "latex", "study")
 
-WIDE, NARROW_DROPS = 96, ["NLL", "ECE"]
+DISPENSABLE = (("NLL", "ECE"), ("λmax", "sharp"), ("pooled", "gap"), ("seeds",))
+"""What a narrow terminal goes without, the first first"""
+NAME_WIDTH = 16  # characters that names of methods and bits get before they go over lines
 CAPTION = (
     "gap: ID - OOD. extra gap: by how much the gap "
     "exceeds that of full precision, with its 95% paired bootstrap interval over images (and seeds). NLL, "
@@ -80,8 +83,8 @@ def show(found: list[Section], store: Store, view: View, console: "Console") -> 
         if not section.rows:
             continue
         shown = _display(section, frame(section, store, view), view)
-        if console.width < WIDE:
-            shown = shown.drop(columns=NARROW_DROPS, errors="ignore")
+        if view == "method":
+            shown = _fitting(shown, console.width)
         table = plain_table(*shown.columns, left=("method", "bits", "domain", view))
         for row in shown.itertuples(index=False):
             table.add_row(*map(str, row))
@@ -90,6 +93,19 @@ def show(found: list[Section], store: Store, view: View, console: "Console") -> 
     for caption in dict.fromkeys(_caption(section, view) for section in found if section.rows):
         if caption:
             console.print(caption, style="dim", markup=False, highlight=False)
+
+
+def _fitting(shown: "pd.DataFrame", width: int) -> "pd.DataFrame":
+    """As many columns as a terminal has room for."""
+
+    def needed() -> int:
+        widths = {c: max(map(len, (c, *shown[c]))) for c in map(str, shown)}
+        return sum(2 + (min(w, NAME_WIDTH) if c in ("method", "bits") else w) for c, w in widths.items())
+
+    for names in DISPENSABLE:
+        if needed() > width:
+            shown = shown.drop(columns=list(names), errors="ignore")
+    return shown
 
 
 def load(store: Store, suite: str | None) -> list[Section]:

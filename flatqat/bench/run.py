@@ -50,7 +50,8 @@ def run(plan: Plan, device: torch.device, progress: Progress) -> list[Record]:
         evaluate(suite, whole, request, store, device, progress)
         for job in jobs:
             if job in whole:
-                store.write_record(*assemble(job, request, store, device))
+                if request.rerun or not store.finished(job.cell):  # by another run in the same folder
+                    store.write_record(*assemble(job, request, store, device))
             elif job in unscored:
                 store.write_record(broken[job.cell.id])
             elif job.cell.id not in broken:

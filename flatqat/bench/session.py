@@ -11,9 +11,10 @@ from flatqat.bench.plan import Plan
 from flatqat.bench.progress import progress_for, seconds
 from flatqat.bench.report import FORMATS, load, render, show
 from flatqat.bench.request import Request
+from flatqat.bench.sections import sections
 from flatqat.bench.store import Store, write_atomically
 from flatqat.bench.study.page import write_study
-from flatqat.bench.tables import VIEWS, sections
+from flatqat.bench.tables import VIEWS
 from flatqat.bench.terminal import plain_table, terminal
 from flatqat.errors import unknown
 

@@ -130,24 +130,23 @@ def calibrate(
         seen.add(weight)
         _check_finite(seen, name)
         quantizer.calibrate(seen, rule, percentile)
-    named = {name: quantizer for name, quantizer in quantizers(model) if quantizer.role == "input"}
-    inputs = list(named.values())
+    inputs = {name: quantizer for name, quantizer in quantizers(model) if quantizer.role == "input"}
     if not inputs:
         return
     training = model.training
     model.eval()
-    for quantizer in inputs:
+    for quantizer in inputs.values():
         quantizer.observer = Observer(tuple(quantizer.scale.shape))
     try:
         with switched_off(model, roles=("weight",)):
             for images in batches:
                 model(images)
-        for name, quantizer in named.items():
+        for name, quantizer in inputs.items():
             if quantizer.observer is not None and quantizer.observer.seen_any:
                 _check_finite(quantizer.observer, f"the input of {name}")
                 quantizer.calibrate(quantizer.observer, rule, percentile)
     finally:
-        for quantizer in inputs:
+        for quantizer in inputs.values():
             quantizer.observer = None
         model.train(training)
 

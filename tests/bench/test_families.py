@@ -14,8 +14,8 @@ from flatqat.bench.progress import Progress
 from flatqat.bench.report import load, render
 from flatqat.bench.request import Request
 from flatqat.bench.run import run
+from flatqat.bench.sections import sections
 from flatqat.bench.store import Store
-from flatqat.bench.tables import sections
 from flatqat.metrics.bootstrap import nested_bootstrap
 from flatqat.spec import Cell, Record, Score
 

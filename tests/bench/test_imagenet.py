@@ -12,7 +12,7 @@ from flatqat.bench.plan import make_plan
 from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
 from flatqat.bench.run import run
-from flatqat.bench.tables import protocol_line
+from flatqat.bench.sections import protocol_line
 from flatqat.bench.verify import _fingerprint, _short
 from flatqat.data.imagenet.names import IMAGENET_C, IMAGENET_V2
 from flatqat.data.images import ImageData

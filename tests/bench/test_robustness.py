@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from flatqat.bench.report import render
+from flatqat.bench.sections import sections
 from flatqat.bench.store import Store
-from flatqat.bench.tables import by_method, by_shift, sections
+from flatqat.bench.tables import by_method, by_shift
 from flatqat.metrics.mce import ALEXNET
 from flatqat.spec import Cell, Record, Score
 

@@ -1,5 +1,6 @@
 """The engine: pairing, resuming, failing cells, one pass for many models."""
 
+import importlib
 import shutil
 import signal
 import subprocess
@@ -20,8 +21,9 @@ from flatqat.bench.report import render
 from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
 from flatqat.bench.run import missing, run
+from flatqat.bench.sections import sections
 from flatqat.bench.store import Store
-from flatqat.bench.tables import by_method, sections
+from flatqat.bench.tables import by_method
 from flatqat.errors import DataError, StoreError, UsageError
 from flatqat.methods._base import Method
 from flatqat.metrics import meter
@@ -344,6 +346,25 @@ def test_the_whole_matrix_is_checked_before_anything_is_computed(tmp_path, chang
     with pytest.raises(UsageError, match=problem):
         make_plan(request(tmp_path / "results", **changes))
     assert not (tmp_path / "results").exists()
+
+
+def test_another_run_in_the_folder_may_finish_first(results, tmp_path, monkeypatch):
+    """Between the scores of this one and its records; what the other wrote stays."""
+    module = importlib.import_module("flatqat.bench.run")
+    evaluate = module.evaluate
+    stamps = {}
+
+    def scored(*args):
+        monkeypatch.undo()
+        evaluate(*args)
+        go(tmp_path)
+        stamps.update({p: p.stat().st_mtime_ns for p in tmp_path.glob("records/toy/*.json")})
+
+    monkeypatch.setattr(module, "evaluate", scored)
+    records = go(tmp_path)
+    assert [record.status for record in records] == ["done"] * len(records)
+    assert table(tmp_path) == table(results)
+    assert stamps == {p: p.stat().st_mtime_ns for p in tmp_path.glob("records/toy/*.json")} != {}
 
 
 KILLED_AFTER = (0.1, 0.25, 0.45, 0.7)  # seconds

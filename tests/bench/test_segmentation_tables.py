@@ -12,8 +12,9 @@ import torch
 
 from flatqat.bench.paired import outcomes_of
 from flatqat.bench.report import CAPTIONS, render
+from flatqat.bench.sections import sections
 from flatqat.bench.store import Store
-from flatqat.bench.tables import by_method, by_shift, sections
+from flatqat.bench.tables import by_method, by_shift
 from flatqat.errors import StoreError, UsageError
 from flatqat.metrics import meter
 from flatqat.metrics.measures import MEASURES

@@ -9,13 +9,13 @@ import pytest
 from scipy import stats
 
 from flatqat.bench.report import render
+from flatqat.bench.sections import sections
 from flatqat.bench.store import Store
 from flatqat.bench.study.compare import GAP, ID, OOD
 from flatqat.bench.study.flat import QUESTIONS, associations
 from flatqat.bench.study.page import write_study
 from flatqat.bench.study.says import by_family, cost, does_flat_help, id_and_gap, who_wins
 from flatqat.bench.study.study import studied
-from flatqat.bench.tables import sections
 from flatqat.errors import StoreError
 from flatqat.metrics.blocks import contrasts
 from flatqat.metrics.bootstrap import nested_bootstrap, paired_bootstrap

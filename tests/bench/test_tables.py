@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from flatqat.bench.report import render
+from flatqat.bench.sections import sections
 from flatqat.bench.store import Store
-from flatqat.bench.tables import by_method, by_shift, sections
+from flatqat.bench.tables import by_method, by_shift
 from flatqat.spec import Cell, Record, Score
 
 CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", budget="b", seed=0)

@@ -13,8 +13,8 @@ from flatqat.bench.plan import make_plan, members
 from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
 from flatqat.bench.run import run
+from flatqat.bench.sections import sections
 from flatqat.bench.store import Store
-from flatqat.bench.tables import sections
 from flatqat.data.frames import cut
 from flatqat.errors import UsageError
 from flatqat.models._base import build

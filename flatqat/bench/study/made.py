@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flatqat.bench.commands import commands
+from flatqat.bench.sections import Section, problems
 from flatqat.bench.store import Store
 from flatqat.bench.study.compare import Runs
 from flatqat.bench.study.says import bits_in_words, detectable, half_widths
 from flatqat.bench.study.study import Study
-from flatqat.bench.tables import Section, problems
 from flatqat.spec import Record
 
 ONE_SEED = "With one seed every number speaks of these training runs alone, not of the methods."

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flatqat.bench.paired import measure_of, outcomes_of
+from flatqat.bench.sections import Section
 from flatqat.bench.store import Store
 from flatqat.bench.study.compare import MAIN, Comparison, Runs, Weights, comparisons, intervals_of, quantities
-from flatqat.bench.tables import Section
 from flatqat.errors import StoreError
 from flatqat.spec import Record
 
