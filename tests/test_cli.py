@@ -14,7 +14,7 @@ import torch
 from flatqat import __version__
 from flatqat.models._base import build
 
-from .command_line import TOY, assert_one_line_error
+from tests.command_line import TOY, assert_one_line_error
 
 FIRST_LOOK = Path(__file__).parent.parent / "results" / "first-look"
 TOY_RUN = ("bench", "run", "--plugin", TOY, "--suite", "toy")

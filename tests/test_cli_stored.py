@@ -16,7 +16,7 @@ from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
 from flatqat.bench.run import run
 
-from .command_line import TOY, assert_one_line_error
+from tests.command_line import TOY, assert_one_line_error
 
 
 @pytest.fixture(scope="module")

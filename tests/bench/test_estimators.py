@@ -18,7 +18,7 @@ from flatqat.errors import UsageError
 from flatqat.flatness._params import gaussian
 from flatqat.quant._apply import latent_weights, quantizers
 
-from .test_measure import CELL, data, deployed, plain_network, trained
+from tests.bench.test_measure import CELL, data, deployed, plain_network, trained
 
 X, Y = data()
 

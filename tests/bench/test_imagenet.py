@@ -19,7 +19,7 @@ from flatqat.data.images import ImageData
 from flatqat.models._base import build
 from flatqat.suite import Suite
 
-from ..data.imagenet import imagenet_files as files  # noqa: TID252
+from tests.data.imagenet import imagenet_files as files
 
 # A network that asks for images of 48 pixels and refuses all of another size than its name says.
 PICKY = """

@@ -12,7 +12,7 @@ from flatqat.bench.estimators import RHO_ASAM, RHO_SAM
 from flatqat.bench.measure import flatness_of
 from flatqat.quant._apply import latent_weights, quantizers
 
-from .test_measure import CELL, data, dense_top, deployed, trained
+from tests.bench.test_measure import CELL, data, dense_top, deployed, trained
 
 
 def straight_through(x: Tensor, s: Tensor, low: int, high: int) -> Tensor:

@@ -26,7 +26,7 @@ from flatqat.bench.train import starting_point, training_rule
 from flatqat.errors import UsageError
 from flatqat.models._base import build
 
-from .street_scenes import FP, matrices, put
+from tests.bench.street_scenes import FP, matrices, put
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ from flatqat.metrics.measures import MEASURES
 from flatqat.metrics.miou import pseudo_values
 from flatqat.metrics.statistics import paired_difference
 
-from .street_scenes import FP, SHIFTS, Matrices, matrices, miou, put
+from tests.bench.street_scenes import FP, SHIFTS, Matrices, matrices, miou, put
 
 
 def counts(of: np.ndarray) -> np.ndarray:
@@ -141,7 +141,7 @@ def test_a_shift_without_a_labelled_pixel_is_incomplete(tmp_path):
 
 
 def test_cells_of_both_tasks_stand_in_one_baseline(tmp_path):
-    from .test_check import outcomes, store_with
+    from tests.bench.test_check import outcomes, store_with
 
     old, path = store_with(tmp_path / "old", outcomes()), tmp_path / "b.json"
     put(old, FP, matrices())

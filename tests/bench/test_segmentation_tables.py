@@ -20,7 +20,7 @@ from flatqat.metrics import meter
 from flatqat.metrics.measures import MEASURES
 from flatqat.spec import Cell, Record, Score
 
-from .street_scenes import FP, NAMES, SHIFTS, Matrices, iou, matrices, miou, put
+from tests.bench.street_scenes import FP, NAMES, SHIFTS, Matrices, iou, matrices, miou, put
 
 QAT = replace(FP, method="qat", quant="4")
 CONDITIONS = ("fog", "night")

@@ -21,7 +21,7 @@ from flatqat.metrics.blocks import contrasts
 from flatqat.metrics.bootstrap import nested_bootstrap, paired_bootstrap
 from flatqat.metrics.gaps import mean_extra_gap
 
-from .study_store import CELL, METHODS, SHIFTS, flatness, planted, put, right_of
+from tests.bench.study_store import CELL, METHODS, SHIFTS, flatness, planted, put, right_of
 
 PLAIN, WITHIN, PARTIAL, OF_GAP = QUESTIONS
 

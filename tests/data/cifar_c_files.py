@@ -7,7 +7,7 @@ import numpy as np
 from flatqat.data.cifar_sets import CIFAR10, CIFAR100, Cifar
 from flatqat.data.corruptions.names import NAMES
 
-from . import cifar_files as files
+from tests.data import cifar_files as files
 
 COUNTS = {"train": 200, "test": 10_000}
 FOLDERS = {CIFAR10: "CIFAR-10-C", CIFAR100: "CIFAR-100-C"}

@@ -16,8 +16,8 @@ from flatqat.data.cifar_sets import CIFAR10, CIFAR100, Cifar
 from flatqat.data.cifar_verify import verify
 from flatqat.errors import DataError
 
-from . import cifar_files as files
-from .cifar_files import SMALL
+from tests.data import cifar_files as files
+from tests.data.cifar_files import SMALL
 
 Fault = Callable[[Path], Any]
 

@@ -15,9 +15,9 @@ from flatqat.data.cifar_sets import CIFAR10, CIFAR100, Cifar
 from flatqat.data.corruptions.names import NAMES
 from flatqat.errors import DataError
 
-from . import cifar_c_files
-from . import cifar_files as files
-from .cifar_c_files import ENDS, FOLDERS, sparse
+from tests.data import cifar_c_files
+from tests.data import cifar_files as files
+from tests.data.cifar_c_files import ENDS, FOLDERS, sparse
 
 pytestmark = pytest.mark.usefixtures("few_training_images")
 

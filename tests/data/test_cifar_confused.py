@@ -11,9 +11,9 @@ import pytest
 
 from flatqat.data.cifar_sets import CIFAR10, CIFAR100, Cifar
 
-from . import cifar_files as files
-from .cifar_faults import HUNDRED, TEN, Fault, assert_told, whole
-from .cifar_files import SMALL
+from tests.data import cifar_files as files
+from tests.data.cifar_faults import HUNDRED, TEN, Fault, assert_told, whole
+from tests.data.cifar_files import SMALL
 
 pytestmark = pytest.mark.usefixtures("small_counts")
 

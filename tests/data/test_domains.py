@@ -15,7 +15,7 @@ from flatqat.data.layouts.domains import DomainSet, find
 from flatqat.data.layouts.domains import read as read_set
 from flatqat.spec import Frame
 
-from . import domain_files
+from tests.data import domain_files
 
 SETS = {
     "pacs": "PACS",

@@ -13,7 +13,7 @@ from flatqat.data.masked import masked_files
 from flatqat.data.pairs import centre_crop, whole
 from flatqat.errors import DataError
 
-from . import street_files
+from tests.data import street_files
 
 N = 5
 

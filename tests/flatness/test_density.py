@@ -8,7 +8,7 @@ from torch import Tensor
 
 from flatqat.flatness.density import quadrature, smoothed, spectral_density
 
-from .flatness_toys import SmallNet, quadratic, symmetric
+from tests.flatness.flatness_toys import SmallNet, quadratic, symmetric
 
 
 def moments(matrix: Tensor, most: int) -> list[float]:

@@ -9,7 +9,7 @@ from flatqat.flatness._derivatives import gradient, hessian_product
 from flatqat.flatness._lanczos import lanczos
 from flatqat.flatness._params import Params, flatten, gaussian, unflatten
 
-from .flatness_toys import SmallNet, quadratic, symmetric
+from tests.flatness.flatness_toys import SmallNet, quadratic, symmetric
 
 
 def probe(params: Params, seed: int = 1) -> Tensor:

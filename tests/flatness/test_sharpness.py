@@ -10,7 +10,7 @@ from torch import Tensor
 from flatqat.flatness._params import Params
 from flatqat.flatness.sharpness import average_case, worst_case
 
-from .flatness_toys import SmallNet, quadratic, symmetric
+from tests.flatness.flatness_toys import SmallNet, quadratic, symmetric
 
 RADIUS = 0.1
 

@@ -18,7 +18,7 @@ from flatqat.quant._apply import latent_weights, quantize_, quantizers, switched
 from flatqat.quant.lsq import LSQ
 from flatqat.spec import QuantSpec
 
-from .test_methods import BUDGET, batches, network
+from tests.methods.test_methods import BUDGET, batches, network
 
 QUICK = Config(iterations=150, rate=0.03)
 

@@ -7,7 +7,7 @@ from flatqat.methods._base import Setup
 from flatqat.methods._batchnorm import reestimate_batchnorm
 from flatqat.methods.anchor import Anchor, Config
 
-from .test_methods import BUDGET, assert_equal, batches, network
+from tests.methods.test_methods import BUDGET, assert_equal, batches, network
 
 
 def test_requantize_puts_the_anchor_back_every_k_steps():

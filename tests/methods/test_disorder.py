@@ -14,8 +14,8 @@ from flatqat.methods._disorder import MOST_LOGGED, Disorder, find_units
 from flatqat.methods.qat import QAT
 from flatqat.spec import Budget
 
-from .test_methods import BUDGET, assert_equal, batches, network, trained
-from .test_oscillation import differ
+from tests.methods.test_methods import BUDGET, assert_equal, batches, network, trained
+from tests.methods.test_oscillation import differ
 
 RULES = [fqat, gaqat]
 FAST = {"window": 2, "every": 1}

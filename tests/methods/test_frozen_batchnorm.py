@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from flatqat import registry
 from flatqat.methods._base import Setup
 
-from .test_methods import BUDGET, batches, network
+from tests.methods.test_methods import BUDGET, batches, network
 
 
 def trained(name: str, *, frozen: bool) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:

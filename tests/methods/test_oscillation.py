@@ -17,7 +17,7 @@ from flatqat.quant._apply import latent_weights
 from flatqat.quant.lsq import LSQ
 from flatqat.spec import Budget
 
-from .test_methods import BUDGET, assert_equal, batches, network, trained
+from tests.methods.test_methods import BUDGET, assert_equal, batches, network, trained
 
 EAGER = freeze.Config(threshold=0.2, threshold_end=0.2, momentum=0.5)
 FAST = Budget(pretrain_steps=0, steps=40, batch_size=16, lr=0.3, schedule="constant")

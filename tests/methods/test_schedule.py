@@ -10,7 +10,7 @@ from flatqat.methods._base import Setup
 from flatqat.methods._schedule import half_cosine
 from flatqat.methods.adaround import AdaRound, Config, Rounding
 
-from .test_methods import BUDGET, batches, network
+from tests.methods.test_methods import BUDGET, batches, network
 
 
 @pytest.mark.parametrize(("first", "last"), [(1.0, 0.0), (0.1, 0.01), (0.0, 0.4), (20.0, 2.0)])

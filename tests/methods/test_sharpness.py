@@ -14,7 +14,7 @@ from flatqat.methods.qat import QAT
 from flatqat.quant._apply import quantize_, quantizers
 from flatqat.spec import Budget, QuantSpec
 
-from .test_methods import BUDGET, assert_equal, batches, network, trained
+from tests.methods.test_methods import BUDGET, assert_equal, batches, network, trained
 
 SPACES = ("latent", "quantized")
 AT_REST = [

@@ -13,7 +13,7 @@ from flatqat.methods._base import Setup
 from flatqat.quant._apply import quantize_, quantizers
 from flatqat.spec import Budget, QuantSpec
 
-from .test_methods import batches, network
+from tests.methods.test_methods import batches, network
 
 LR = 0.1
 PLAIN = Budget(

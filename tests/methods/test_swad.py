@@ -13,8 +13,8 @@ from flatqat.methods._batchnorm import reestimate_batchnorm
 from flatqat.methods.qat import QAT
 from flatqat.spec import Budget
 
-from .test_averages import qat_path, values
-from .test_methods import assert_equal, batches, network, trained
+from tests.methods.test_averages import qat_path, values
+from tests.methods.test_methods import assert_equal, batches, network, trained
 
 
 def written_out(losses: list[float], ns: int, ne: int, r: float) -> tuple[int | None, int]:

@@ -9,7 +9,7 @@ from flatqat.methods._base import Setup
 from flatqat.methods.qat import QAT
 from flatqat.spec import Budget
 
-from .test_methods import batches, network
+from tests.methods.test_methods import batches, network
 
 
 def test_updates_are_sgd_with_momentum_and_decay_on_weights_alone():

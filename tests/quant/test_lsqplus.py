@@ -7,7 +7,7 @@ import torch
 
 from flatqat.quant.lsqplus import LSQPlus
 
-from .test_by_hand import calibrated, observed
+from tests.quant.test_by_hand import calibrated, observed
 
 
 def test_lsqplus_inputs_by_hand():

@@ -9,7 +9,7 @@ from flatqat.quant.lsq import LSQ
 from flatqat.quant.minmax import MinMax
 from flatqat.spec import QuantSpec
 
-from .test_quantizers import observed
+from tests.quant.test_quantizers import observed
 
 VALUES = torch.randn(4, 999, generator=torch.Generator().manual_seed(0)) ** 3
 

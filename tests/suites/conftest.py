@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ..data import street_files  # noqa: TID252 (the same files in the layout of their originals)
+from tests.data import street_files
 
 
 @pytest.fixture(scope="session")

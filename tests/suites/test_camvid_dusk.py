@@ -8,8 +8,8 @@ from PIL import Image
 
 from flatqat.data.streets import camvid
 
-from ..data import street_files  # noqa: TID252 (the same files in the layout of their originals)
-from .loading import load, stops
+from tests.data import street_files
+from tests.suites.loading import load, stops
 
 
 def test_camvid_is_cut_by_drives(shared: Path) -> None:

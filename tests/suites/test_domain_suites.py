@@ -21,8 +21,8 @@ from flatqat.models._base import build
 from flatqat.spec import Frame
 from flatqat.testing import suites as suite_checks
 
-from ..data import domain_files  # noqa: TID252 (the same files in the layout of their originals)
-from .loading import imported_by_verifying, load
+from tests.data import domain_files
+from tests.suites.loading import imported_by_verifying, load
 
 FAMILIES = {"pacs": 4, "vlcs": 4, "officehome": 4, "terraincognita": 4, "domainnet": 6}
 CPU = torch.device("cpu")

@@ -22,8 +22,8 @@ from flatqat.spec import Frame
 from flatqat.suite import Shift, Suite
 from flatqat.testing import suites as suite_checks
 
-from ..data.imagenet import imagenet_files as files  # noqa: TID252
-from .loading import imported_by_verifying, load
+from tests.data.imagenet import imagenet_files as files
+from tests.suites.loading import imported_by_verifying, load
 
 CORRUPTED = {"imagenet-c": 75, "imagenet-c-live": 75, "imagenet-c-bar": 50, "imagenet-3dcc": 60}
 NATURAL = ("imagenet-r", "imagenet-a", "imagenet-sketch", "imagenet-v2")

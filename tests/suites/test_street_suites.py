@@ -21,9 +21,9 @@ from flatqat.suite import Finding, Suite
 from flatqat.suites import _streets
 from flatqat.testing import suites as suite_checks
 
-from ..data import street_files  # noqa: TID252 (the same files in the layout of their originals)
-from .loading import load, stops
-from .street_names import OF_CITYSCAPES, SUITES
+from tests.data import street_files
+from tests.suites.loading import load, stops
+from tests.suites.street_names import OF_CITYSCAPES, SUITES
 
 
 @pytest.mark.parametrize("name", SUITES)

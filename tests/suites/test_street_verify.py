@@ -12,9 +12,9 @@ from flatqat.data.streets.names import CITYSCAPES
 from flatqat.data.streets.verify import counted
 from flatqat.errors import DataError
 
-from ..data import street_files  # noqa: TID252 (the same files in the layout of their originals)
-from .loading import imported_by_verifying, load, stops
-from .street_names import OF_CITYSCAPES, SUITES
+from tests.data import street_files
+from tests.suites.loading import imported_by_verifying, load, stops
+from tests.suites.street_names import OF_CITYSCAPES, SUITES
 
 LABELS = "_gtFine_labelTrainIds.png"
 

@@ -14,7 +14,7 @@ from flatqat.data.whole import spread
 from flatqat.errors import DataError
 from flatqat.suite import Finding
 
-from . import imagenet_files as files
+from tests.data.imagenet import imagenet_files as files
 
 C = names.IMAGENET_C
 TWO = {1: 65, 2: 970}
