@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flatqat import __version__, registry
-from flatqat.cli_bench import (
+from flatqat.commands.bench import (
     DEFAULT_WORKERS,
     DataRoot,
     Plugin,
@@ -19,8 +19,8 @@ from flatqat.cli_bench import (
     bench,
     split,
 )
-from flatqat.cli_check import baseline, canary, check
-from flatqat.cli_inspect import audit, flatness, gallery
+from flatqat.commands.gate import baseline, canary, check
+from flatqat.commands.inspect import audit, flatness, gallery
 from flatqat.errors import FlatqatError
 from flatqat.suite import Suite
 
@@ -75,7 +75,7 @@ def suites_show(name: Annotated[str, typer.Argument(help="A suite.")], plugin: P
     Example:
       flatqat suites show cifar10-c
     """
-    from flatqat.bench.describe import describe_suite
+    from flatqat.commands.describe import describe_suite
 
     add_plugins(plugin)
     typer.echo(describe_suite(_suite(name)))
@@ -126,7 +126,7 @@ def suites_generate(
       flatqat suites generate imagenet-c --from imagenet/val --to imagenet-c
       flatqat suites generate imagenet-c --from imagenet/val --to imagenet-c --corruption fog --severity 3
     """
-    from flatqat.bench.generate import generate_suite
+    from flatqat.commands.generate import generate_suite
 
     names = split(corruption)
     typer.echo(generate_suite(name, source, to, names, tuple(severity or ()), threads, workers))
@@ -159,7 +159,7 @@ def models_list(
     """
     if pattern is None:
         return _list(registry.MODELS)
-    from flatqat.bench.describe import matching_models
+    from flatqat.commands.describe import matching_models
 
     for name in matching_models(pattern):
         typer.echo(name)
@@ -198,7 +198,7 @@ def doctor(data_root: DataRoot = None) -> None:
     Example:
       flatqat doctor --data-root data
     """
-    from flatqat.bench.describe import diagnosis
+    from flatqat.commands.describe import diagnosis
 
     for line in diagnosis(data_root):
         typer.echo(line)

@@ -17,12 +17,12 @@ import pandas as pd
 from flatqat.bench.env import choose_device, prepare
 from flatqat.bench.evaluate import score
 from flatqat.bench.plan import make_plan
-from flatqat.bench.progress import progress_for
 from flatqat.bench.request import Request, parse_seeds
 from flatqat.bench.restore import restore
 from flatqat.bench.store import Store
-from flatqat.bench.terminal import terminal
 from flatqat.bench.train import train
+from flatqat.console.progress import progress_for
+from flatqat.console.terminal import terminal
 
 STRENGTHS = {"ema": (0.01, 0.1, 1.0), "elastic": (0.01, 0.1, 1.0), "dampen": (0.001, 0.01, 0.1)}
 

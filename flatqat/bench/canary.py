@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from flatqat.bench.evaluate import score
 from flatqat.bench.plan import Job, make_plan
-from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
 from flatqat.bench.start import EVAL
 from flatqat.bench.store import Store
 from flatqat.bench.train import train
+from flatqat.console.progress import Progress
 from flatqat.errors import FlatqatError, UsageError, unknown
 from flatqat.metrics.mce import ALEXNET, mce, mce_stderr
 from flatqat.suite import Shift

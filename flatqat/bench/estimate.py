@@ -9,10 +9,10 @@ from flatqat import registry
 from flatqat.bench.batches import still
 from flatqat.bench.estimators import ITERATIONS, RADII
 from flatqat.bench.plan import Job
-from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request, lacking_spaces
 from flatqat.bench.restore import blank
 from flatqat.bench.train import training_rule
+from flatqat.console.progress import Progress
 from flatqat.quant._apply import quantize_
 
 PRODUCT_PER_PASS = 2.0  # a Hessian-vector product costs about two passes of training on as many images

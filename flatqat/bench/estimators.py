@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypedDict
 
 from flatqat.bench.point import Point
-from flatqat.bench.progress import Advance
 from flatqat.bench.request import Space
+from flatqat.console.progress import Advance
 from flatqat.errors import unknown
 from flatqat.flatness._params import Loss, Params, Progress
 from flatqat.flatness._rise import Sharpness

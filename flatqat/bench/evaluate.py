@@ -8,10 +8,10 @@ import torch
 
 from flatqat.bench.batches import scoring_batch_size
 from flatqat.bench.plan import Job
-from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
 from flatqat.bench.store import Store
+from flatqat.console.progress import Progress
 from flatqat.data.frames import cut
 from flatqat.metrics import meter
 from flatqat.models._base import Normalized

@@ -13,11 +13,11 @@ from flatqat.bench.env import choose_device, prepare
 from flatqat.bench.gallery_page import write_page
 from flatqat.bench.palette import painted, palette
 from flatqat.bench.plan import members
-from flatqat.bench.progress import progress_for
 from flatqat.bench.restore import restore
 from flatqat.bench.sections import method_label, row_label, sections
 from flatqat.bench.store import Store
-from flatqat.bench.terminal import terminal
+from flatqat.console.progress import progress_for
+from flatqat.console.terminal import terminal
 from flatqat.errors import UsageError, unknown
 from flatqat.models._base import Normalized
 from flatqat.quant._apply import rounded_once

@@ -10,11 +10,11 @@ from flatqat.bench.batches import Batch, still
 from flatqat.bench.estimators import DEFAULT, ESTIMATORS, Found, work
 from flatqat.bench.plan import Job
 from flatqat.bench.point import Point, flatness_batches, standing
-from flatqat.bench.progress import Advance, Progress, part
 from flatqat.bench.request import Request, Space, lacking_spaces
 from flatqat.bench.restore import restore
 from flatqat.bench.store import Store
 from flatqat.bench.surface import Picture
+from flatqat.console.progress import Advance, Progress, part
 from flatqat.errors import UsageError
 from flatqat.flatness._derivatives import loss_values
 from flatqat.flatness.landscape import Landscape, landscape

@@ -12,7 +12,7 @@ from flatqat.bench.store import Store
 from flatqat.bench.study.page import study_page
 from flatqat.bench.study.study import studied
 from flatqat.bench.tables import RESIDUAL_TOLERANCE, View, by_method, by_shift
-from flatqat.bench.terminal import plain_table
+from flatqat.console.terminal import plain_table
 from flatqat.errors import StoreError
 
 if TYPE_CHECKING:

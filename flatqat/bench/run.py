@@ -8,12 +8,12 @@ import torch
 from flatqat.bench.evaluate import evaluate
 from flatqat.bench.measure import measure
 from flatqat.bench.plan import Job, Plan
-from flatqat.bench.progress import Progress
 from flatqat.bench.record import assemble, failed, skipped, with_flatness
 from flatqat.bench.request import Request, lacking_spaces
 from flatqat.bench.store import Store
 from flatqat.bench.train import train
 from flatqat.bench.verify import check_data
+from flatqat.console.progress import Progress
 from flatqat.errors import FlatqatError, TrainingFailed
 from flatqat.spec import Record
 

@@ -14,11 +14,11 @@ from safetensors.torch import save
 from flatqat import registry
 from flatqat.bench.batches import fixed_batches, training_batches, val_batch_size
 from flatqat.bench.plan import Job
-from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
 from flatqat.bench.restore import blank, load_stored_
 from flatqat.bench.select import Selection, snapshot
 from flatqat.bench.store import Store, write_atomically
+from flatqat.console.progress import Progress
 from flatqat.data.frames import cut
 from flatqat.data.images import ImageData
 from flatqat.errors import TrainingFailed

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from flatqat.bench.plan import Job
-from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
 from flatqat.bench.start import code_files
 from flatqat.bench.store import Store
+from flatqat.console.progress import Progress
 from flatqat.data.frames import cut
 from flatqat.errors import DataError, UsageError
 from flatqat.suite import Finding, Suite

@@ -8,12 +8,12 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.plan import make_plan
-from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
 from flatqat.bench.run import run
 from flatqat.bench.sections import sections
 from flatqat.bench.store import Store
+from flatqat.console.progress import Progress
 from flatqat.metrics import meter
 
 CPU = torch.device("cpu")

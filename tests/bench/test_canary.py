@@ -9,8 +9,8 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.canary import Figure, canary, figures
-from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
+from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
 from flatqat.metrics.mce import ALEXNET
 from flatqat.models._base import build

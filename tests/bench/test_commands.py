@@ -6,9 +6,9 @@ import pytest
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from flatqat.bench import session
 from flatqat.bench.commands import commands
 from flatqat.cli import app
+from flatqat.commands import execute as session
 from flatqat.models._base import build
 from flatqat.spec import Record
 

@@ -8,13 +8,13 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.plan import make_plan
-from flatqat.bench.progress import Progress
 from flatqat.bench.report import render
 from flatqat.bench.request import Request
 from flatqat.bench.run import run
 from flatqat.bench.sections import sections
 from flatqat.bench.store import Store
 from flatqat.bench.tables import by_method, by_shift
+from flatqat.console.progress import Progress
 from flatqat.methods._base import Method
 from flatqat.spec import Cell
 

@@ -17,7 +17,6 @@ from flatqat.bench.surface import Picture
 from flatqat.errors import UsageError
 from flatqat.flatness._params import gaussian
 from flatqat.quant._apply import latent_weights, quantizers
-
 from tests.bench.test_measure import CELL, data, deployed, plain_network, trained
 
 X, Y = data()

@@ -8,13 +8,13 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.plan import make_plan
-from flatqat.bench.progress import Progress
 from flatqat.bench.report import render
 from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
 from flatqat.bench.run import run
-from flatqat.bench.session import dry
 from flatqat.bench.store import Store
+from flatqat.commands.execute import dry
+from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
 from flatqat.models._base import build
 

@@ -10,12 +10,12 @@ import torch
 from flatqat import registry
 from flatqat.bench.families import by_domain, merged
 from flatqat.bench.plan import make_plan
-from flatqat.bench.progress import Progress
 from flatqat.bench.report import load, render
 from flatqat.bench.request import Request
 from flatqat.bench.run import run
 from flatqat.bench.sections import sections
 from flatqat.bench.store import Store
+from flatqat.console.progress import Progress
 from flatqat.metrics.bootstrap import nested_bootstrap
 from flatqat.spec import Cell, Record, Score
 

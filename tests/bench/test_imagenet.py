@@ -9,16 +9,15 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.plan import make_plan
-from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
 from flatqat.bench.run import run
 from flatqat.bench.sections import protocol_line
 from flatqat.bench.verify import _fingerprint, _short
+from flatqat.console.progress import Progress
 from flatqat.data.imagenet.names import IMAGENET_C, IMAGENET_V2
 from flatqat.data.images import ImageData
 from flatqat.models._base import build
 from flatqat.suite import Suite
-
 from tests.data.imagenet import imagenet_files as files
 
 # A network that asks for images of 48 pixels and refuses all of another size than its name says.

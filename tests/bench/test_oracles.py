@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from flatqat.bench.estimators import RHO_ASAM, RHO_SAM
 from flatqat.bench.measure import flatness_of
 from flatqat.quant._apply import latent_weights, quantizers
-
 from tests.bench.test_measure import CELL, data, dense_top, deployed, trained
 
 

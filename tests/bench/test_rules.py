@@ -9,12 +9,12 @@ from torch.nn import functional as F
 
 from flatqat.bench import estimate, train
 from flatqat.bench.plan import make_plan
-from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
 from flatqat.bench.run import run
 from flatqat.bench.sections import sections
 from flatqat.bench.store import Store
 from flatqat.bench.tables import by_method
+from flatqat.console.progress import Progress
 from flatqat.models._base import build
 
 CPU = torch.device("cpu")

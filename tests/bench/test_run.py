@@ -16,7 +16,6 @@ import torch
 from flatqat import registry
 from flatqat.bench.batches import training_batches
 from flatqat.bench.plan import make_plan
-from flatqat.bench.progress import Progress
 from flatqat.bench.report import render
 from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
@@ -24,6 +23,7 @@ from flatqat.bench.run import missing, run
 from flatqat.bench.sections import sections
 from flatqat.bench.store import Store
 from flatqat.bench.tables import by_method
+from flatqat.console.progress import Progress
 from flatqat.errors import DataError, StoreError, UsageError
 from flatqat.methods._base import Method
 from flatqat.metrics import meter

@@ -16,16 +16,15 @@ from flatqat.bench.gallery import Column, chosen, chosen_shifts, gallery
 from flatqat.bench.gallery_page import write_page
 from flatqat.bench.palette import COLOURS, painted, palette
 from flatqat.bench.plan import make_plan
-from flatqat.bench.progress import Progress
 from flatqat.bench.report import render
 from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
 from flatqat.bench.run import run
 from flatqat.bench.store import Store
 from flatqat.bench.train import starting_point, training_rule
+from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
 from flatqat.models._base import build
-
 from tests.bench.street_scenes import FP, matrices, put
 
 CPU = torch.device("cpu")

@@ -13,7 +13,6 @@ from flatqat.errors import StoreError
 from flatqat.metrics.measures import MEASURES
 from flatqat.metrics.miou import pseudo_values
 from flatqat.metrics.statistics import paired_difference
-
 from tests.bench.street_scenes import FP, SHIFTS, Matrices, matrices, miou, put
 
 

@@ -19,7 +19,6 @@ from flatqat.errors import StoreError, UsageError
 from flatqat.metrics import meter
 from flatqat.metrics.measures import MEASURES
 from flatqat.spec import Cell, Record, Score
-
 from tests.bench.street_scenes import FP, NAMES, SHIFTS, Matrices, iou, matrices, miou, put
 
 QAT = replace(FP, method="qat", quant="4")

@@ -11,12 +11,12 @@ from sklearn.metrics import jaccard_score
 from flatqat import registry
 from flatqat.bench.batches import training_batches
 from flatqat.bench.plan import make_plan
-from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
 from flatqat.bench.restore import restore
 from flatqat.bench.run import run
 from flatqat.bench.select import Selection
 from flatqat.bench.store import Store
+from flatqat.console.progress import Progress
 from flatqat.data.images import ImageData
 from flatqat.models._base import Normalized, build
 from flatqat.spec import Frame, Record

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from flatqat.bench.plan import make_plan
-from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request, lacking_spaces, parse_spaces
 from flatqat.bench.run import run
 from flatqat.bench.train import seeded
+from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
 
 CPU = torch.device("cpu")

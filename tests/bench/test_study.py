@@ -20,7 +20,6 @@ from flatqat.errors import StoreError
 from flatqat.metrics.blocks import contrasts
 from flatqat.metrics.bootstrap import nested_bootstrap, paired_bootstrap
 from flatqat.metrics.gaps import mean_extra_gap
-
 from tests.bench.study_store import CELL, METHODS, SHIFTS, flatness, planted, put, right_of
 
 PLAIN, WITHIN, PARTIAL, OF_GAP = QUESTIONS

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from flatqat.bench.plan import make_plan
-from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
 from flatqat.bench.run import run
+from flatqat.console.progress import Progress
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # timm warns of itself at import
 NETS = """

@@ -6,7 +6,6 @@ import numpy as np
 
 from flatqat.data.cifar_sets import CIFAR10, CIFAR100, Cifar
 from flatqat.data.corruptions.names import NAMES
-
 from tests.data import cifar_files as files
 
 COUNTS = {"train": 200, "test": 10_000}

@@ -15,7 +15,6 @@ from flatqat.data.cifar import load
 from flatqat.data.cifar_sets import CIFAR10, CIFAR100, Cifar
 from flatqat.data.cifar_verify import verify
 from flatqat.errors import DataError
-
 from tests.data import cifar_files as files
 from tests.data.cifar_files import SMALL
 

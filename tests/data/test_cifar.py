@@ -14,7 +14,6 @@ from flatqat.data.cifar import load, open_split
 from flatqat.data.cifar_sets import CIFAR10, CIFAR100, Cifar
 from flatqat.data.cifar_verify import verify
 from flatqat.data.corruptions.apply import corrupt
-
 from tests.data import cifar_files as files
 from tests.data.cifar_files import SMALL
 

@@ -14,7 +14,6 @@ from flatqat.data.cifar_c_verify import verify
 from flatqat.data.cifar_sets import CIFAR10, CIFAR100, Cifar
 from flatqat.data.corruptions.names import NAMES
 from flatqat.errors import DataError
-
 from tests.data import cifar_c_files
 from tests.data import cifar_files as files
 from tests.data.cifar_c_files import ENDS, FOLDERS, sparse

@@ -15,7 +15,6 @@ from flatqat.flatness.landscape import landscape
 from flatqat.flatness.rescaling import rescaling
 from flatqat.flatness.sharpness import average_case, worst_case
 from flatqat.flatness.trace import trace
-
 from tests.flatness.flatness_toys import quadratic, symmetric
 
 W = {"w": torch.ones(4, 2).double()}

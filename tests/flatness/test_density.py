@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from flatqat.flatness.density import quadrature, smoothed, spectral_density
-
 from tests.flatness.flatness_toys import SmallNet, quadratic, symmetric
 
 

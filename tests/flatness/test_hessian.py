@@ -8,7 +8,6 @@ from torch import Tensor
 
 from flatqat.flatness._params import Params, flatten
 from flatqat.flatness.hessian import top_eigenvalue
-
 from tests.flatness.flatness_toys import SmallNet, quadratic, symmetric
 
 SPECTRA = {

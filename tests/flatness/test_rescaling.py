@@ -5,7 +5,6 @@ import torch
 
 from flatqat.flatness._params import gaussian
 from flatqat.flatness.rescaling import rescaling
-
 from tests.flatness.flatness_toys import quadratic, symmetric
 
 

@@ -17,7 +17,6 @@ from flatqat.methods.ptq import PTQ
 from flatqat.quant._apply import latent_weights, quantize_, quantizers, switched_off
 from flatqat.quant.lsq import LSQ
 from flatqat.spec import QuantSpec
-
 from tests.methods.test_methods import BUDGET, batches, network
 
 QUICK = Config(iterations=150, rate=0.03)

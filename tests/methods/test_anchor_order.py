@@ -6,7 +6,6 @@ from torch.nn import functional as F
 from flatqat.methods._base import Setup
 from flatqat.methods._batchnorm import reestimate_batchnorm
 from flatqat.methods.anchor import Anchor, Config
-
 from tests.methods.test_methods import BUDGET, assert_equal, batches, network
 
 

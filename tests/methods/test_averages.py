@@ -15,7 +15,6 @@ from flatqat.methods.fp import FullPrecision
 from flatqat.methods.qat import QAT
 from flatqat.quant._apply import latent_weights
 from flatqat.spec import Budget
-
 from tests.methods.test_methods import BUDGET, assert_equal, batches, network, trained
 
 LONG = Budget(pretrain_steps=0, steps=8, batch_size=16, lr=0.05)

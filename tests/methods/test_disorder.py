@@ -13,7 +13,6 @@ from flatqat.methods._base import Setup
 from flatqat.methods._disorder import MOST_LOGGED, Disorder, find_units
 from flatqat.methods.qat import QAT
 from flatqat.spec import Budget
-
 from tests.methods.test_methods import BUDGET, assert_equal, batches, network, trained
 from tests.methods.test_oscillation import differ
 

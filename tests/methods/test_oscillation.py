@@ -16,7 +16,6 @@ from flatqat.methods.qat import QAT
 from flatqat.quant._apply import latent_weights
 from flatqat.quant.lsq import LSQ
 from flatqat.spec import Budget
-
 from tests.methods.test_methods import BUDGET, assert_equal, batches, network, trained
 
 EAGER = freeze.Config(threshold=0.2, threshold_end=0.2, momentum=0.5)

@@ -11,7 +11,6 @@ from flatqat.methods.ema import EMA
 from flatqat.methods.qat import QAT
 from flatqat.quant._apply import latent_weights, quantizers
 from flatqat.spec import Budget
-
 from tests.methods.test_methods import batches, network
 
 PLAIN = Budget(pretrain_steps=0, steps=4, batch_size=16, lr=0.05, momentum=0.0, weight_decay=0.0)

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 from flatqat.methods._base import Setup
 from flatqat.methods._schedule import half_cosine
 from flatqat.methods.adaround import AdaRound, Config, Rounding
-
 from tests.methods.test_methods import BUDGET, batches, network
 
 

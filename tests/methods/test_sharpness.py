@@ -13,7 +13,6 @@ from flatqat.methods.fp import FullPrecision
 from flatqat.methods.qat import QAT
 from flatqat.quant._apply import quantize_, quantizers
 from flatqat.spec import Budget, QuantSpec
-
 from tests.methods.test_methods import BUDGET, assert_equal, batches, network, trained
 
 SPACES = ("latent", "quantized")

@@ -12,7 +12,6 @@ from flatqat.methods import asam, gsam, sagm, sam, saq
 from flatqat.methods._base import Setup
 from flatqat.quant._apply import quantize_, quantizers
 from flatqat.spec import Budget, QuantSpec
-
 from tests.methods.test_methods import batches, network
 
 LR = 0.1

@@ -12,7 +12,6 @@ from flatqat.methods._base import Setup
 from flatqat.methods._batchnorm import reestimate_batchnorm
 from flatqat.methods.qat import QAT
 from flatqat.spec import Budget
-
 from tests.methods.test_averages import qat_path, values
 from tests.methods.test_methods import assert_equal, batches, network, trained
 

@@ -8,7 +8,6 @@ from torch.nn import functional as F
 from flatqat.methods._base import Setup
 from flatqat.methods.qat import QAT
 from flatqat.spec import Budget
-
 from tests.methods.test_methods import batches, network
 
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from flatqat.quant.lsqplus import LSQPlus
-
 from tests.quant.test_by_hand import calibrated, observed
 
 

@@ -8,7 +8,6 @@ from flatqat.quant._apply import calibrate, quantize_
 from flatqat.quant.lsq import LSQ
 from flatqat.quant.minmax import MinMax
 from flatqat.spec import QuantSpec
-
 from tests.quant.test_quantizers import observed
 
 VALUES = torch.randn(4, 999, generator=torch.Generator().manual_seed(0)) ** 3

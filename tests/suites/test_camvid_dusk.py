@@ -7,7 +7,6 @@ import torch
 from PIL import Image
 
 from flatqat.data.streets import camvid
-
 from tests.data import street_files
 from tests.suites.loading import load, stops
 

@@ -12,7 +12,6 @@ from flatqat.data.corruptions.names import NAMES
 from flatqat.data.images import ImageData
 from flatqat.suite import Shift, Suite
 from flatqat.testing import suites as suite_checks
-
 from tests.suites.loading import imported_by_verifying, load
 
 CIFAR = ("cifar10-c", "cifar10-c-live", "cifar100-c", "cifar100-c-live")

@@ -10,17 +10,16 @@ import torch
 
 from flatqat.bench.families import by_domain, merged
 from flatqat.bench.plan import make_plan, members
-from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
 from flatqat.bench.run import run
 from flatqat.bench.sections import sections
 from flatqat.bench.store import Store
+from flatqat.console.progress import Progress
 from flatqat.data.frames import cut
 from flatqat.errors import UsageError
 from flatqat.models._base import build
 from flatqat.spec import Frame
 from flatqat.testing import suites as suite_checks
-
 from tests.data import domain_files
 from tests.suites.loading import imported_by_verifying, load
 

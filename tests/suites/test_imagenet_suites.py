@@ -21,7 +21,6 @@ from flatqat.metrics.mce import NORMALIZERS
 from flatqat.spec import Frame
 from flatqat.suite import Shift, Suite
 from flatqat.testing import suites as suite_checks
-
 from tests.data.imagenet import imagenet_files as files
 from tests.suites.loading import imported_by_verifying, load
 
@@ -214,7 +213,7 @@ def test_a_table_of_classes_ships_with_the_package() -> None:
 
 def test_generated_images_are_read_back_paired(tmp_path: Path) -> None:
     """Made of a flat folder with labels beside it, read as official ones are, equal up to the JPEG codec."""
-    from flatqat.bench.generate import generate_suite
+    from flatqat.commands.generate import generate_suite
     from flatqat.data.imagenet.files import in_class_folders
 
     two = {1: 65, 970: 0}
@@ -240,7 +239,7 @@ def test_images_to_generate_from_must_be_there(tmp_path: Path) -> None:
 
 
 def test_the_doctor_tells_parts_of_a_set_from_none(root: Path) -> None:
-    from flatqat.bench.describe import diagnosis
+    from flatqat.commands.describe import diagnosis
 
     lines = {line.split()[0]: line for line in diagnosis(root) if line.startswith("imagenet")}
     assert "in part: ImageNet val: 12 of 50,000 images" in lines["imagenet-r"]

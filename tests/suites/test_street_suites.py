@@ -10,17 +10,16 @@ import pytest
 import torch
 
 from flatqat.bench.plan import make_plan
-from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
 from flatqat.bench.run import run
 from flatqat.bench.store import Store
+from flatqat.console.progress import Progress
 from flatqat.data.streets.listed import Listed, image_id, listed
 from flatqat.data.streets.names import CITYSCAPES
 from flatqat.spec import Frame
 from flatqat.suite import Finding, Suite
 from flatqat.suites import _streets
 from flatqat.testing import suites as suite_checks
-
 from tests.data import street_files
 from tests.suites.loading import load, stops
 from tests.suites.street_names import OF_CITYSCAPES, SUITES

@@ -11,7 +11,6 @@ from flatqat.data.streets.listed import Listed, listed
 from flatqat.data.streets.names import CITYSCAPES
 from flatqat.data.streets.verify import counted
 from flatqat.errors import DataError
-
 from tests.data import street_files
 from tests.suites.loading import imported_by_verifying, load, stops
 from tests.suites.street_names import OF_CITYSCAPES, SUITES

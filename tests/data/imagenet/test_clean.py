@@ -10,7 +10,6 @@ from flatqat.data.frames import cut
 from flatqat.data.imagenet import clean
 from flatqat.errors import DataError
 from flatqat.spec import Frame
-
 from tests.data.imagenet import imagenet_files as files
 
 

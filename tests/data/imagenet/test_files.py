@@ -8,7 +8,6 @@ import pytest
 from flatqat.data.imagenet import classes
 from flatqat.data.imagenet.files import image_id, in_class_folders
 from flatqat.errors import DataError
-
 from tests.data.imagenet import imagenet_files as files
 
 

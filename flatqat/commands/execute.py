@@ -8,14 +8,14 @@ from pathlib import Path
 from flatqat.bench.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
 from flatqat.bench.env import choose_device, prepare
 from flatqat.bench.plan import Plan
-from flatqat.bench.progress import progress_for, seconds
 from flatqat.bench.report import FORMATS, load, render, show
 from flatqat.bench.request import Request
 from flatqat.bench.sections import sections
 from flatqat.bench.store import Store, write_atomically
 from flatqat.bench.study.page import write_study
 from flatqat.bench.tables import VIEWS
-from flatqat.bench.terminal import plain_table, terminal
+from flatqat.console.progress import progress_for, seconds
+from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import unknown
 
 INTERRUPTED = 130

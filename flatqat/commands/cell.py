@@ -6,11 +6,11 @@ from pathlib import Path
 from flatqat.bench.codec import readable
 from flatqat.bench.env import choose_device, prepare
 from flatqat.bench.plan import members
-from flatqat.bench.progress import progress_for
 from flatqat.bench.request import parse_spaces
 from flatqat.bench.store import Store
 from flatqat.bench.surface import Picture, write_surface
-from flatqat.bench.terminal import plain_table, terminal
+from flatqat.console.progress import progress_for
+from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import StoreError, UsageError
 from flatqat.spec import Record
 from flatqat.suite import Suite

@@ -12,10 +12,9 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.plan import make_plan
-from flatqat.bench.progress import Progress
 from flatqat.bench.request import Request
 from flatqat.bench.run import run
-
+from flatqat.console.progress import Progress
 from tests.command_line import TOY, assert_one_line_error
 
 

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from flatqat.bench.report import load, show
 from flatqat.bench.store import Store
-from flatqat.bench.terminal import plain_table
+from flatqat.console.terminal import plain_table
 
 RESULTS = Path(__file__).parents[2] / "results"
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from flatqat import registry
 from flatqat.bench.env import prepare
-from flatqat.bench.progress import progress_for
-from flatqat.bench.terminal import terminal
+from flatqat.console.progress import progress_for
+from flatqat.console.terminal import terminal
 from flatqat.data.corruptions.names import NAMES, SEVERITIES
 from flatqat.errors import UsageError, unknown
 from flatqat.suite import Suite

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flatqat.cli_bench import DEFAULT_WORKERS, DataRoot, Device, Results, Threads, Workers, split
+from flatqat.commands.bench import DEFAULT_WORKERS, DataRoot, Device, Results, Threads, Workers, split
 from flatqat.errors import UsageError
 
 REFERENCE = "fp"
@@ -47,7 +47,7 @@ def check(
     Example:
       flatqat bench check --baseline results/baselines/main.json
     """
-    from flatqat.bench.session import gate
+    from flatqat.commands.execute import gate
 
     raise typer.Exit(gate(results, baseline, max_drop, p, two_sided))
 
@@ -100,6 +100,6 @@ def canary(
         workers=workers,
         limit=limit,
     )
-    from flatqat.bench.session import check_figures
+    from flatqat.commands.execute import check_figures
 
     raise typer.Exit(check_figures(models, request))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flatqat.cli_bench import CellName, DataRoot, Device, Plugin, Results, Threads, add_plugins, split
+from flatqat.commands.bench import CellName, DataRoot, Device, Plugin, Results, Threads, add_plugins, split
 
 
 def flatness(
@@ -52,8 +52,8 @@ def flatness(
       flatqat flatness tiny-qat --measure trace,apgd,flips
       flatqat flatness tiny-qat --landscape tiny-qat.png
     """
-    from flatqat.bench.inspect import flatness_of_cell
     from flatqat.bench.surface import Picture
+    from flatqat.commands.cell import flatness_of_cell
 
     add_plugins(plugin)
     picture = Picture(file=landscape, points=grid, span=span) if landscape else None
@@ -121,7 +121,7 @@ def audit(
     Example:
       flatqat audit tiny-qat
     """
-    from flatqat.bench.inspect import audit_cell
+    from flatqat.commands.cell import audit_cell
 
     add_plugins(plugin)
     audit_cell(cell, results, data_root)

@@ -13,7 +13,6 @@ import torch
 
 from flatqat import __version__
 from flatqat.models._base import build
-
 from tests.command_line import TOY, assert_one_line_error
 
 FIRST_LOOK = Path(__file__).parent.parent / "results" / "first-look"

@@ -145,7 +145,7 @@ def bench_run(
         window=window,
         rerun=rerun,
     )
-    from flatqat.bench.session import dry, execute
+    from flatqat.commands.execute import dry, execute
 
     raise typer.Exit((dry if dry_run else execute)(make_plan(request)))
 
@@ -178,7 +178,7 @@ def bench_report(
       flatqat bench report --by family --format md --output table.md
       flatqat bench report --format study --output study.md
     """
-    from flatqat.bench.session import report
+    from flatqat.commands.execute import report
 
     report(results, suite, form, by, output, against)
 

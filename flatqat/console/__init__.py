@@ -1,0 +1,1 @@
+"""What the terminal shows: tables at its width, and progress with an ETA."""
