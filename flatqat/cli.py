@@ -230,7 +230,7 @@ def main() -> None:
 
 def _suite(name: str) -> Suite:
     """A suite, a family, or one member of it: `pacs@sketch`."""
-    from flatqat.bench.plan import members
+    from flatqat.bench.plan.jobs import members
 
     return members(name, 0)[0] if "@" in name else registry.load(registry.SUITES, name)
 

@@ -24,7 +24,7 @@ from flatqat.data.corruptions.apply import corrupt
 from flatqat.data.corruptions.names import NAMES, SEVERITIES, Table
 
 TABLES: dict[int, Table] = {32: "cifar", 224: "imagenet"}
-BATCH = 256  # as in flatqat.bench.evaluate
+BATCH = 256  # as in flatqat.bench.engine.evaluate
 THEIRS = 8  # images of the rival in a turn: enough for it to run with warm caches
 
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import pandas as pd
 
-from flatqat.bench.env import choose_device, prepare
-from flatqat.bench.evaluate import score
-from flatqat.bench.plan import make_plan
-from flatqat.bench.request import Request, parse_seeds
-from flatqat.bench.restore import restore
-from flatqat.bench.store import Store
-from flatqat.bench.train import train
+from flatqat.bench.cell.environment import choose_device, prepare
+from flatqat.bench.cell.restore import restore
+from flatqat.bench.engine.evaluate import score
+from flatqat.bench.engine.train import train
+from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.request import Request, parse_seeds
+from flatqat.bench.records.store import Store
 from flatqat.console.progress import progress_for
 from flatqat.console.terminal import terminal
 

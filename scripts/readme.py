@@ -7,8 +7,8 @@ import re
 import sys
 from pathlib import Path
 
-from flatqat.bench.report import render
-from flatqat.bench.store import Store
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.render import render
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from flatqat.bench.palette import painted, palette
+from flatqat.bench.gallery.palette import painted, palette
 from flatqat.data.scenes.load import WEATHERS, pixels
 from flatqat.data.scenes.size import HEIGHT, WIDTH
 from flatqat.data.streets.names import CLASSES

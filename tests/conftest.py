@@ -10,10 +10,9 @@ import torch
 
 from flatqat import registry
 from flatqat.cli import main
+from tests.helpers import SHARED
 
 torch.set_num_threads(1)  # two OpenMP threads beside another busy process are far slower than one
-
-SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 @pytest.fixture(scope="session")

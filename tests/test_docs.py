@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from flatqat.bench.report import load
-from flatqat.bench.store import Store
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.render import load
 from flatqat.bench.study.page import write_study
 from flatqat.testing import check_plugin
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parent.parent
 GUIDES = sorted((ROOT / "docs").glob("adding-a-*.md"))
 COMMAND = re.compile(r"^    (flatqat .*?)(?:  #.*)?$", re.MULTILINE)
 

@@ -19,13 +19,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flatqat.bench.commands import commands
-from flatqat.bench.paired import ood_shifts
-from flatqat.bench.sections import sections
-from flatqat.bench.store import Store
+from flatqat.bench.plan.command_lines import commands
+from flatqat.bench.records.paired import ood_shifts
+from flatqat.bench.records.sections import sections
+from flatqat.bench.records.store import Store
 from flatqat.spec import Record
+from tests.helpers import RESULTS
 
-FOLDERS = sorted(path.parent for path in (Path(__file__).parent.parent / "results").glob("*/records"))
+FOLDERS = sorted(path.parent for path in RESULTS.glob("*/records"))
 LIMIT = 6 * 3600
 
 

@@ -116,9 +116,9 @@ def bench_run(
       flatqat bench run --method fp,qat,sam,saq --bits fp,4 --compute-matched
       flatqat bench run --set anchor.coupling=elastic --set budget.lr=0.005 --dry-run
     """
-    from flatqat.bench.plan import make_plan
-    from flatqat.bench.request import Request, parse_seeds, parse_spaces
-    from flatqat.bench.settings import parse_settings
+    from flatqat.bench.plan.jobs import make_plan
+    from flatqat.bench.plan.request import Request, parse_seeds, parse_spaces
+    from flatqat.bench.plan.settings import parse_settings
 
     add_plugins(plugin)
     request = Request(

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from flatqat.bench.codec import readable
-from flatqat.bench.env import choose_device, prepare
-from flatqat.bench.plan import members
-from flatqat.bench.request import parse_spaces
-from flatqat.bench.store import Store
-from flatqat.bench.surface import Picture, write_surface
+from flatqat.bench.cell.environment import choose_device, prepare
+from flatqat.bench.flatness.landscape_file import Picture, write_surface
+from flatqat.bench.plan.jobs import members
+from flatqat.bench.plan.request import parse_spaces
+from flatqat.bench.records.record_json import readable
+from flatqat.bench.records.store import Store
 from flatqat.console.progress import progress_for
 from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import StoreError, UsageError
@@ -34,11 +34,11 @@ def flatness_of_cell(
 
     Raises UsageError on an unknown space or measure, StoreError when a loss is not finite.
     """
-    from flatqat.bench import measure
-    from flatqat.bench.batches import still
-    from flatqat.bench.estimators import DEFAULT, chosen, work
-    from flatqat.bench.point import flatness_batches
-    from flatqat.bench.restore import restore
+    from flatqat.bench.cell.batches import still
+    from flatqat.bench.cell.restore import restore
+    from flatqat.bench.flatness import measure
+    from flatqat.bench.flatness.estimators import DEFAULT, chosen, work
+    from flatqat.bench.flatness.flatness_point import flatness_batches
     from flatqat.metrics.loss import LOSSES
 
     (at,) = parse_spaces((space,))
@@ -83,9 +83,9 @@ def flatness_of_cell(
 
 def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
     """Print the audit of a stored cell on one batch of training images."""
-    from flatqat.bench.batches import still
-    from flatqat.bench.point import flatness_batches
-    from flatqat.bench.restore import restore
+    from flatqat.bench.cell.batches import still
+    from flatqat.bench.cell.restore import restore
+    from flatqat.bench.flatness.flatness_point import flatness_batches
     from flatqat.quant._audit import audit
 
     store = Store(results)

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from flatqat import __version__, registry
-from flatqat.bench.env import OPTIONAL, REQUIRED, installed
+from flatqat.bench.cell.environment import OPTIONAL, REQUIRED, installed
 from flatqat.errors import UsageError
 from flatqat.suite import Finding, Suite
 

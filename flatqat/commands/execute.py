@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from math import isnan
 from pathlib import Path
 
-from flatqat.bench.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
-from flatqat.bench.env import choose_device, prepare
-from flatqat.bench.plan import Plan
-from flatqat.bench.report import FORMATS, load, render, show
-from flatqat.bench.request import Request
-from flatqat.bench.sections import sections
-from flatqat.bench.store import Store, write_atomically
+from flatqat.bench.cell.environment import choose_device, prepare
+from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
+from flatqat.bench.plan.jobs import Plan
+from flatqat.bench.plan.request import Request
+from flatqat.bench.records.sections import sections
+from flatqat.bench.records.store import Store, write_atomically
+from flatqat.bench.report.by_method import VIEWS
+from flatqat.bench.report.render import FORMATS, load, render, show
 from flatqat.bench.study.page import write_study
-from flatqat.bench.tables import VIEWS
 from flatqat.console.progress import progress_for, seconds
 from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import unknown
@@ -30,7 +30,7 @@ MEANING = {
 
 def execute(plan: Plan) -> int:
     """Run a plan and print its table; 0, or 3 when a cell failed or was skipped."""
-    from flatqat.bench.run import run
+    from flatqat.bench.engine.run import run
 
     request, errors = plan.request, terminal(stderr=True)
     device = choose_device(request.device)
@@ -54,9 +54,9 @@ def execute(plan: Plan) -> int:
 
 def dry(plan: Plan) -> int:
     """Print cells, data and an estimate of time; 0, or 2 when data is missing."""
-    from flatqat.bench.estimate import estimate
-    from flatqat.bench.run import missing
-    from flatqat.bench.verify import check_starts
+    from flatqat.bench.engine.estimate import estimate
+    from flatqat.bench.engine.preflight import check_starts
+    from flatqat.bench.engine.run import missing
 
     request, console = plan.request, terminal()
     device = choose_device(request.device)
@@ -106,7 +106,7 @@ def report(results: Path, suite: str | None, form: str, by: str, output: Path | 
 def check_figures(models: tuple[str, ...], request: Request) -> int:
     """Print every published figure beside what comes out here; 0, 1 when one is off, 3 when none could be
     checked."""
-    from flatqat.bench.canary import canary, figures
+    from flatqat.bench.engine.canary import canary, figures
 
     console, errors = terminal(), terminal(stderr=True)
     device = choose_device(request.device)

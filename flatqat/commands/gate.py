@@ -21,8 +21,8 @@ def baseline(
     Example:
       flatqat bench baseline --output results/baselines/main.json
     """
-    from flatqat.bench.baseline import write_baseline
-    from flatqat.bench.store import Store
+    from flatqat.bench.gate.baseline import write_baseline
+    from flatqat.bench.records.store import Store
 
     typer.echo(f"{output}: {write_baseline(Store(results), output)} cells")
 
@@ -82,7 +82,7 @@ def canary(
       flatqat bench canary --data-root data --pretrained
       flatqat bench canary --data-root data --model torchvision:resnet50.IMAGENET1K_V1 --weights resnet50.pth
     """
-    from flatqat.bench.request import Request
+    from flatqat.bench.plan.request import Request
 
     models = split(model)
     if weights and len(models) != 1:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from flatqat import registry
-from flatqat.bench.env import prepare
+from flatqat.bench.cell.environment import prepare
 from flatqat.console.progress import progress_for
 from flatqat.console.terminal import terminal
 from flatqat.data.corruptions.names import NAMES, SEVERITIES

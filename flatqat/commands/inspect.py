@@ -52,7 +52,7 @@ def flatness(
       flatqat flatness tiny-qat --measure trace,apgd,flips
       flatqat flatness tiny-qat --landscape tiny-qat.png
     """
-    from flatqat.bench.surface import Picture
+    from flatqat.bench.flatness.landscape_file import Picture
     from flatqat.commands.cell import flatness_of_cell
 
     add_plugins(plugin)
@@ -96,7 +96,7 @@ def gallery(
       flatqat bench gallery tiny-seg-anchor --output gallery
       flatqat bench gallery 3f2a91 77c0de --shift night,fog --images 8 --output gallery
     """
-    from flatqat.bench.gallery import gallery
+    from flatqat.bench.gallery.predictions import gallery
 
     add_plugins(plugin)
     page = gallery(

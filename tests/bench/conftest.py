@@ -1,12 +1,9 @@
 """The whole benchmark on the toy suite."""
 
-from pathlib import Path
-
 import pytest
 
 from flatqat import registry
-
-TOY = Path(__file__).parent / "toy.py"
+from tests.helpers import TOY
 
 
 @pytest.fixture(scope="session", autouse=True)

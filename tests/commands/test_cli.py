@@ -13,9 +13,10 @@ import torch
 
 from flatqat import __version__
 from flatqat.models._base import build
-from tests.command_line import TOY, assert_one_line_error
+from tests.helpers import RESULTS, TOY
+from tests.helpers.command_line import assert_one_line_error
 
-FIRST_LOOK = Path(__file__).parent.parent / "results" / "first-look"
+FIRST_LOOK = RESULTS / "first-look"
 TOY_RUN = ("bench", "run", "--plugin", TOY, "--suite", "toy")
 
 

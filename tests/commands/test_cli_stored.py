@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from flatqat import registry
-from flatqat.bench.plan import make_plan
-from flatqat.bench.request import Request
-from flatqat.bench.run import run
+from flatqat.bench.engine.run import run
+from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.request import Request
 from flatqat.console.progress import Progress
-from tests.command_line import TOY, assert_one_line_error
+from tests.helpers import TOY
+from tests.helpers.command_line import assert_one_line_error
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +152,7 @@ def test_flatness_measures_what_is_asked_for(flatqat, stored):
 
 
 def test_the_help_of_flatness_names_every_measure(flatqat):
-    from flatqat.bench.estimators import DEFAULT, ESTIMATORS
+    from flatqat.bench.flatness.estimators import DEFAULT, ESTIMATORS
 
     text = " ".join(flatqat("flatness", "--help").out.split())
     assert f"Any of {', '.join(ESTIMATORS)}." in text

@@ -1,15 +1,12 @@
 """What is printed stays readable where it is wide."""
 
-from pathlib import Path
-
 import pytest
 from rich.console import Console
 
-from flatqat.bench.report import load, show
-from flatqat.bench.store import Store
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.render import load, show
 from flatqat.console.terminal import plain_table
-
-RESULTS = Path(__file__).parents[2] / "results"
+from tests.helpers import RESULTS
 
 
 def test_long_names_go_over_lines_and_leave_the_numbers_whole():

@@ -9,7 +9,7 @@ import pytest
 
 from flatqat.data import cifar_sets
 from flatqat.data.cifar_sets import CIFAR10, CIFAR100, Cifar
-from tests.data import cifar_c_files, cifar_files
+from tests.helpers import cifar_c_files, cifar_files
 
 
 @pytest.fixture

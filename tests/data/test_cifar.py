@@ -14,8 +14,8 @@ from flatqat.data.cifar import load, open_split
 from flatqat.data.cifar_sets import CIFAR10, CIFAR100, Cifar
 from flatqat.data.cifar_verify import verify
 from flatqat.data.corruptions.apply import corrupt
-from tests.data import cifar_files as files
-from tests.data.cifar_files import SMALL
+from tests.helpers import cifar_files as files
+from tests.helpers.cifar_files import SMALL
 
 pytestmark = pytest.mark.usefixtures("small_counts")
 

@@ -13,8 +13,8 @@ from flatqat.data.cifar_c_verify import verify
 from flatqat.data.cifar_sets import CIFAR10, Cifar
 from flatqat.data.corruptions.names import NAMES
 from flatqat.errors import DataError
-from tests.data import cifar_files as files
-from tests.data.cifar_c_files import FOLDERS, noise
+from tests.helpers import cifar_files as files
+from tests.helpers.cifar_c_files import FOLDERS, noise
 
 pytestmark = pytest.mark.usefixtures("few_training_images")
 

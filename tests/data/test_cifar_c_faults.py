@@ -14,9 +14,9 @@ from flatqat.data.cifar_c_verify import verify
 from flatqat.data.cifar_sets import CIFAR10, CIFAR100, Cifar
 from flatqat.data.corruptions.names import NAMES
 from flatqat.errors import DataError
-from tests.data import cifar_c_files
-from tests.data import cifar_files as files
-from tests.data.cifar_c_files import ENDS, FOLDERS, sparse
+from tests.helpers import cifar_c_files
+from tests.helpers import cifar_files as files
+from tests.helpers.cifar_c_files import ENDS, FOLDERS, sparse
 
 pytestmark = pytest.mark.usefixtures("few_training_images")
 

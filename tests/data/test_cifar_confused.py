@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from flatqat.data.cifar_sets import CIFAR10, CIFAR100, Cifar
-from tests.data import cifar_files as files
-from tests.data.cifar_faults import HUNDRED, TEN, Fault, assert_told, whole
-from tests.data.cifar_files import SMALL
+from tests.helpers import cifar_files as files
+from tests.helpers.cifar_faults import HUNDRED, TEN, Fault, assert_told, whole
+from tests.helpers.cifar_files import SMALL
 
 pytestmark = pytest.mark.usefixtures("small_counts")
 

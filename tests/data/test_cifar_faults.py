@@ -9,9 +9,9 @@ from flatqat.data.cifar import load
 from flatqat.data.cifar_sets import CIFAR10, CIFAR100, Cifar
 from flatqat.data.cifar_verify import verify
 from flatqat.errors import DataError
-from tests.data import cifar_files as files
-from tests.data.cifar_faults import HUNDRED, NOISE, TEN, Faults, assert_told, whole, without
-from tests.data.cifar_files import SMALL
+from tests.helpers import cifar_files as files
+from tests.helpers.cifar_faults import HUNDRED, NOISE, TEN, Faults, assert_told, whole, without
+from tests.helpers.cifar_files import SMALL
 
 pytestmark = pytest.mark.usefixtures("small_counts")
 

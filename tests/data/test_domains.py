@@ -14,7 +14,7 @@ from flatqat.data.frames import cut
 from flatqat.data.layouts.domains import DomainSet, find
 from flatqat.data.layouts.domains import read as read_set
 from flatqat.spec import Frame
-from tests.data import domain_files
+from tests.helpers import domain_files
 
 SETS = {
     "pacs": "PACS",

@@ -14,7 +14,7 @@ from flatqat.data.domains_verify import verify
 from flatqat.data.layouts.domains import DomainSet, read
 from flatqat.errors import DataError
 from flatqat.suite import Finding
-from tests.data import domain_files
+from tests.helpers import domain_files
 
 PACS: DomainSet = registry.load(registry.SUITES, "pacs").member.keywords["known"]
 OFFICE: DomainSet = registry.load(registry.SUITES, "officehome").member.keywords["known"]

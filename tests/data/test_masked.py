@@ -12,7 +12,7 @@ from flatqat.data.label_maps import check_together, check_values
 from flatqat.data.masked import masked_files
 from flatqat.data.pairs import centre_crop, whole
 from flatqat.errors import DataError
-from tests.data import street_files
+from tests.helpers import street_files
 
 N = 5
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.flatness.flatness_toys import SmallNet
+from tests.helpers.flatness_toys import SmallNet
 
 
 @pytest.fixture(scope="session")

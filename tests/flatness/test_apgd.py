@@ -7,7 +7,7 @@ from torch import Tensor
 from flatqat.flatness._params import Loss, Params, flatten
 from flatqat.flatness.apgd import Ball, checkpoints, worst_in_ball
 from flatqat.flatness.sharpness import worst_case
-from tests.flatness.flatness_toys import SmallNet, quadratic, symmetric
+from tests.helpers.flatness_toys import SmallNet, quadratic, symmetric
 
 BALLS: tuple[Ball, ...] = ("plain", "elementwise", "filter")
 

@@ -15,7 +15,7 @@ from flatqat.flatness.landscape import landscape
 from flatqat.flatness.rescaling import rescaling
 from flatqat.flatness.sharpness import average_case, worst_case
 from flatqat.flatness.trace import trace
-from tests.flatness.flatness_toys import quadratic, symmetric
+from tests.helpers.flatness_toys import quadratic, symmetric
 
 W = {"w": torch.ones(4, 2).double()}
 LOWER, UPPER = {"w": W["w"] - 1}, {"w": W["w"] + 1}

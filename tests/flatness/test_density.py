@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flatqat.flatness.density import quadrature, smoothed, spectral_density
-from tests.flatness.flatness_toys import SmallNet, quadratic, symmetric
+from tests.helpers.flatness_toys import SmallNet, quadratic, symmetric
 
 
 def moments(matrix: Tensor, most: int) -> list[float]:

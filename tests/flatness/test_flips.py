@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flatqat.flatness._params import Params
 from flatqat.flatness.flips import flips
-from tests.flatness.flatness_toys import quadratic, symmetric
+from tests.helpers.flatness_toys import quadratic, symmetric
 
 GRID = torch.tensor([-1.0, -0.4, 0.0, 0.3, 1.0], dtype=torch.float64)  # not uniform
 CODES = torch.tensor([[0, 2], [3, 4]])  # two of them at ends

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from flatqat.flatness._params import Params, flatten
 from flatqat.flatness.hessian import top_eigenvalue
-from tests.flatness.flatness_toys import SmallNet, quadratic, symmetric
+from tests.helpers.flatness_toys import SmallNet, quadratic, symmetric
 
 SPECTRA = {
     "positive": [5.0, 4.0, 3.0, 2.0, 1.0, 0.5],

@@ -8,7 +8,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from flatqat.flatness._derivatives import gradient, hessian_product
 from flatqat.flatness._lanczos import lanczos
 from flatqat.flatness._params import Params, flatten, gaussian, unflatten
-from tests.flatness.flatness_toys import SmallNet, quadratic, symmetric
+from tests.helpers.flatness_toys import SmallNet, quadratic, symmetric
 
 
 def probe(params: Params, seed: int = 1) -> Tensor:

@@ -5,7 +5,7 @@ import torch
 
 from flatqat.flatness._params import gaussian
 from flatqat.flatness.rescaling import rescaling
-from tests.flatness.flatness_toys import quadratic, symmetric
+from tests.helpers.flatness_toys import quadratic, symmetric
 
 
 def test_on_a_quadratic_it_is_its_closed_form() -> None:

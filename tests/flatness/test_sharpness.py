@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flatqat.flatness._params import Params
 from flatqat.flatness.sharpness import average_case, worst_case
-from tests.flatness.flatness_toys import SmallNet, quadratic, symmetric
+from tests.helpers.flatness_toys import SmallNet, quadratic, symmetric
 
 RADIUS = 0.1
 

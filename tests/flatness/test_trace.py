@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from flatqat.flatness.trace import trace
-from tests.flatness.flatness_toys import SmallNet, quadratic, symmetric
+from tests.helpers.flatness_toys import SmallNet, quadratic, symmetric
 
 SPECTRUM = [50.0, 30.0, 20.0, -10.0, *torch.linspace(-0.5, 1.5, 56).tolist()]
 

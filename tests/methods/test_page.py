@@ -2,14 +2,14 @@
 
 import re
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
 from flatqat import registry
+from tests.helpers import ROOT
 
 SHARED = ("ranges", "percentile")  # below the table
-PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
+PAGE = ROOT / "docs" / "methods.md"
 
 
 def rows() -> dict[str, list[str]]:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from flatqat.bench.plan import make_plan
-from flatqat.bench.request import Request
+from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.request import Request
 from flatqat.cli import app
 from flatqat.errors import FlatqatError, PluginError, UsageError
 from flatqat.models._base import build

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from flatqat import registry
-from flatqat.bench.plan import make_plan
-from flatqat.bench.request import Request
+from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.request import Request
 from flatqat.errors import UsageError, WeightsError
 from flatqat.models._base import build
 from flatqat.models._download import cached

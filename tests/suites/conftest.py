@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.data import street_files
+from tests.helpers import SHARED, street_files
 
 
 @pytest.fixture(scope="session")
 def scene() -> street_files.Scene:
     """CamVid's images where they are, else drawn ones."""
-    folder = Path(__file__).resolve().parents[3] / "shared/data/camvid"
+    folder = SHARED / "data/camvid"
     return street_files.of_camvid(folder) if folder.is_dir() else street_files.drawn
 
 

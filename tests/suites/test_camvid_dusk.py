@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from flatqat.data.streets import camvid
-from tests.data import street_files
-from tests.suites.loading import load, stops
+from tests.helpers import street_files
+from tests.helpers.loading import load, stops
 
 
 def test_camvid_is_cut_by_drives(shared: Path) -> None:

@@ -12,7 +12,7 @@ from flatqat.data.corruptions.names import NAMES
 from flatqat.data.images import ImageData
 from flatqat.suite import Shift, Suite
 from flatqat.testing import suites as suite_checks
-from tests.suites.loading import imported_by_verifying, load
+from tests.helpers.loading import imported_by_verifying, load
 
 CIFAR = ("cifar10-c", "cifar10-c-live", "cifar100-c", "cifar100-c-live")
 ALL = (*CIFAR, "digits-c")
@@ -161,7 +161,7 @@ def test_live_cifar(shared: Path) -> None:
 
 def test_results_are_tied_to_the_pictures_of_ice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Live corruptions with other pictures are other data; the official files are made with nothing."""
-    from flatqat.bench.verify import _fingerprint
+    from flatqat.bench.engine.preflight import _fingerprint
     from flatqat.data.corruptions import photographs
 
     suite = load("digits-c")

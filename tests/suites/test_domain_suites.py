@@ -8,20 +8,20 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from flatqat.bench.families import by_domain, merged
-from flatqat.bench.plan import make_plan, members
-from flatqat.bench.request import Request
-from flatqat.bench.run import run
-from flatqat.bench.sections import sections
-from flatqat.bench.store import Store
+from flatqat.bench.engine.run import run
+from flatqat.bench.plan.jobs import make_plan, members
+from flatqat.bench.plan.request import Request
+from flatqat.bench.records.sections import sections
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.families import by_domain, merged
 from flatqat.console.progress import Progress
 from flatqat.data.frames import cut
 from flatqat.errors import UsageError
 from flatqat.models._base import build
 from flatqat.spec import Frame
 from flatqat.testing import suites as suite_checks
-from tests.data import domain_files
-from tests.suites.loading import imported_by_verifying, load
+from tests.helpers import domain_files
+from tests.helpers.loading import imported_by_verifying, load
 
 FAMILIES = {"pacs": 4, "vlcs": 4, "officehome": 4, "terraincognita": 4, "domainnet": 6}
 CPU = torch.device("cpu")

@@ -21,8 +21,8 @@ from flatqat.metrics.mce import NORMALIZERS
 from flatqat.spec import Frame
 from flatqat.suite import Shift, Suite
 from flatqat.testing import suites as suite_checks
-from tests.data.imagenet import imagenet_files as files
-from tests.suites.loading import imported_by_verifying, load
+from tests.helpers import imagenet_files as files
+from tests.helpers.loading import imported_by_verifying, load
 
 CORRUPTED = {"imagenet-c": 75, "imagenet-c-live": 75, "imagenet-c-bar": 50, "imagenet-3dcc": 60}
 NATURAL = ("imagenet-r", "imagenet-a", "imagenet-sketch", "imagenet-v2")
@@ -106,7 +106,7 @@ def test_sets_of_200_classes_are_masked_like_their_id_set(
 
 def test_published_figures_name_shifts_that_there_are() -> None:
     """And ImageNet's own are of a suite whose images are cut as each model asks."""
-    from flatqat.bench.canary import figures
+    from flatqat.bench.engine.canary import figures
 
     for figure in figures():
         if figure.suite.startswith("imagenet") and figure.metric == "top1":

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from flatqat.bench.plan import make_plan
-from flatqat.bench.request import Request
-from flatqat.bench.run import run
-from flatqat.bench.store import Store
+from flatqat.bench.engine.run import run
+from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.request import Request
+from flatqat.bench.records.store import Store
 from flatqat.console.progress import Progress
 from flatqat.data.streets.listed import Listed, image_id, listed
 from flatqat.data.streets.names import CITYSCAPES
@@ -20,9 +20,9 @@ from flatqat.spec import Frame
 from flatqat.suite import Finding, Suite
 from flatqat.suites import _streets
 from flatqat.testing import suites as suite_checks
-from tests.data import street_files
-from tests.suites.loading import load, stops
-from tests.suites.street_names import OF_CITYSCAPES, SUITES
+from tests.helpers import street_files
+from tests.helpers.loading import load, stops
+from tests.helpers.street_names import OF_CITYSCAPES, SUITES
 
 
 @pytest.mark.parametrize("name", SUITES)

@@ -11,9 +11,9 @@ from flatqat.data.streets.listed import Listed, listed
 from flatqat.data.streets.names import CITYSCAPES
 from flatqat.data.streets.verify import counted
 from flatqat.errors import DataError
-from tests.data import street_files
-from tests.suites.loading import imported_by_verifying, load, stops
-from tests.suites.street_names import OF_CITYSCAPES, SUITES
+from tests.helpers import street_files
+from tests.helpers.loading import imported_by_verifying, load, stops
+from tests.helpers.street_names import OF_CITYSCAPES, SUITES
 
 LABELS = "_gtFine_labelTrainIds.png"
 

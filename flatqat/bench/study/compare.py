@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.bench.paired import is_nested, ood_shifts, pools_of
-from flatqat.bench.store import Arrays
+from flatqat.bench.records.paired import is_nested, ood_shifts, pools_of
+from flatqat.bench.records.store import Arrays
 from flatqat.metrics.blocks import Contrast, contrasts
 from flatqat.metrics.bootstrap import Interval, nested_bootstrap, paired_bootstraps
 from flatqat.metrics.gaps import contributions

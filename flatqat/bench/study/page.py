@@ -6,12 +6,12 @@ A pure function of the records and their outcomes; the same store gives the same
 from collections.abc import Sequence
 from pathlib import Path
 
-from flatqat.bench.sections import Section
-from flatqat.bench.store import Store, write_atomically
-from flatqat.bench.study.flat import QUESTIONS, Association, Question, associations, spaces
-from flatqat.bench.study.made import how_it_was_made
-from flatqat.bench.study.picture import scatter
-from flatqat.bench.study.says import bits_in_words, by_family, cost, does_flat_help, id_and_gap, who_wins
+from flatqat.bench.records.sections import Section
+from flatqat.bench.records.store import Store, write_atomically
+from flatqat.bench.study.correlations import QUESTIONS, Association, Question, associations, spaces
+from flatqat.bench.study.provenance import how_it_was_made
+from flatqat.bench.study.scatter import scatter
+from flatqat.bench.study.sentences import bits_in_words, by_family, cost, does_flat_help, id_and_gap, who_wins
 from flatqat.bench.study.study import Study, studied
 from flatqat.bench.study.tables import family_table, flat_table, main_table, rho_table
 

@@ -6,9 +6,9 @@ Everything is asked for each bit-width apart. Of suites that are scored by top-1
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flatqat.bench.paired import measure_of, outcomes_of
-from flatqat.bench.sections import Section
-from flatqat.bench.store import Store
+from flatqat.bench.records.paired import measure_of, outcomes_of
+from flatqat.bench.records.sections import Section
+from flatqat.bench.records.store import Store
 from flatqat.bench.study.compare import MAIN, Comparison, Runs, Weights, comparisons, intervals_of, quantities
 from flatqat.errors import StoreError
 from flatqat.spec import Record

@@ -2,11 +2,19 @@
 
 from collections.abc import Sequence
 
+from flatqat.bench.report.by_method import RESIDUAL_TOLERANCE
 from flatqat.bench.study.compare import GAP, ID, OOD, Comparison, Runs
-from flatqat.bench.study.flat import BESIDE, MEASURES, QUESTIONS, Association, mean_of, spaces, value_of
-from flatqat.bench.study.says import difference
+from flatqat.bench.study.correlations import (
+    BESIDE,
+    MEASURES,
+    QUESTIONS,
+    Association,
+    mean_of,
+    spaces,
+    value_of,
+)
+from flatqat.bench.study.sentences import difference
 from flatqat.bench.study.study import Study
-from flatqat.bench.tables import RESIDUAL_TOLERANCE
 
 CAPTION = (
     "Δ: points of top-1 above `{baseline}` with the 95% interval of a paired bootstrap over {sampled}. "

@@ -10,7 +10,7 @@ from flatqat.data.frames import cut
 from flatqat.data.imagenet import clean
 from flatqat.errors import DataError
 from flatqat.spec import Frame
-from tests.data.imagenet import imagenet_files as files
+from tests.helpers import imagenet_files as files
 
 
 def labels_by_number(root: Path) -> dict[int, int]:

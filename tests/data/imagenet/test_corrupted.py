@@ -11,7 +11,7 @@ from flatqat.data.corruptions.names import SEVERITIES
 from flatqat.data.imagenet import classes, clean, corrupted
 from flatqat.data.imagenet.names import IMAGENET_3DCC, IMAGENET_C, IMAGENET_C_BAR
 from flatqat.errors import DataError
-from tests.data.imagenet import imagenet_files as files
+from tests.helpers import imagenet_files as files
 
 FLOATS = ("10.00", "2.35", "3.20", "4.90", "9.15")  # as text 10.00 comes first
 

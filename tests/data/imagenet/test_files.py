@@ -8,7 +8,7 @@ import pytest
 from flatqat.data.imagenet import classes
 from flatqat.data.imagenet.files import image_id, in_class_folders
 from flatqat.errors import DataError
-from tests.data.imagenet import imagenet_files as files
+from tests.helpers import imagenet_files as files
 
 
 def test_missing_folders_shift_no_label(tmp_path):

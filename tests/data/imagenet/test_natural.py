@@ -6,7 +6,7 @@ import torch
 from flatqat.data.imagenet import natural
 from flatqat.data.imagenet.names import IMAGENET_A, IMAGENET_R, IMAGENET_SKETCH, IMAGENET_V2
 from flatqat.errors import DataError
-from tests.data.imagenet import imagenet_files as files
+from tests.helpers import imagenet_files as files
 
 MATCHED = IMAGENET_V2["matched-frequency"]
 

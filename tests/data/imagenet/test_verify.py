@@ -13,7 +13,7 @@ from flatqat.data.imagenet.whole import check_whole
 from flatqat.data.whole import spread
 from flatqat.errors import DataError
 from flatqat.suite import Finding
-from tests.data.imagenet import imagenet_files as files
+from tests.helpers import imagenet_files as files
 
 C = names.IMAGENET_C
 TWO = {1: 65, 2: 970}

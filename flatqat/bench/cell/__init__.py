@@ -1,0 +1,1 @@
+"""One cell: the images it sees, its stored model, and the machine that computes it."""

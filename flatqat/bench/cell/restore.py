@@ -1,0 +1,59 @@
+"""A stored cell's model, as it was at the end of training."""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from flatqat.bench.records.store import Store
+from flatqat.errors import StoreError, WeightsError
+from flatqat.models._base import Normalized, build
+from flatqat.models._weights import load_weights_
+from flatqat.quant._apply import quantize_
+from flatqat.spec import Cell
+from flatqat.suite import Suite
+
+
+def restore(
+    cell: Cell,
+    suite: Suite,
+    store: Store,
+    device: torch.device | str = "cpu",
+    *,
+    which: Literal["selected", "last"] = "selected",
+) -> Normalized:
+    """Build, quantize and load a cell's model, in eval mode. Raises StoreError when its weights are gone.
+
+    The last weights are the selected ones where nothing was selected.
+    """
+    path = store.weights_path(cell)
+    if which == "last" and store.weights_path(cell, which).exists():
+        path = store.weights_path(cell, which)
+    if not store.has_weights(cell):
+        raise StoreError(
+            f"cell {cell.label}: expected its weights at {path}, found none; "
+            "train it again with: flatqat bench run --rerun and the options of that cell"
+        )
+    model = blank(cell, suite)
+    quantize_(model.net, cell.quant_spec)
+    load_stored_(model.net, path)
+    return model.to(device).eval()
+
+
+def blank(cell: Cell, suite: Suite, seed: int = 0) -> Normalized:
+    """A cell's full-precision network with fresh weights, which predicts as the cell is scored."""
+    window = cell.window or "whole"
+    model = build(cell.model, classes=suite.classes, seed=seed, frame=suite.frame, window=window)
+    model.amp = cell.amp
+    return model
+
+
+def load_stored_(net: nn.Module, path: Path) -> None:
+    """Load weights that flatqat stored itself. Raises StoreError when they are damaged."""
+    try:
+        load_weights_(net, path)
+    except WeightsError as error:
+        raise StoreError(
+            f"{path}: expected stored weights, got a damaged file; delete it and run again"
+        ) from error

@@ -1,0 +1,1 @@
+"""The benchmark itself: `run` trains, measures, evaluates and records every cell of a plan."""

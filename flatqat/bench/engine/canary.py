@@ -1,0 +1,146 @@
+"""Do published figures come out? A wrong crop, mask or class order shows before anything is trusted.
+
+The figures are those of `published.csv`: of one model with its public weights, on one shift, with the number
+of images behind it. Each is checked that the user's data and weights allow; it passes within the sampling
+interval of as many images, 1.96 standard errors to each side.
+"""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flatqat.bench.cell.restore import restore
+from flatqat.bench.engine.evaluate import score
+from flatqat.bench.engine.train import train
+from flatqat.bench.plan.base_cell import EVAL
+from flatqat.bench.plan.jobs import Job, make_plan
+from flatqat.bench.plan.request import Request
+from flatqat.bench.records.store import Store
+from flatqat.console.progress import Progress
+from flatqat.errors import FlatqatError, UsageError, unknown
+from flatqat.metrics.mce import ALEXNET, mce, mce_stderr
+from flatqat.suite import Shift
+
+Z = 1.96
+Verdict = Literal["ok", "OFF", "not checked"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A published number. `shift` is one of the suite's, or the first part of the name of several, whose
+    mean it is; `metric` is top1 in percent or mce."""
+
+    model: str
+    title: str
+    suite: str
+    shift: str
+    metric: str
+    value: float
+    images: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A figure beside what came out here, on `n` images, and how far the two may lie apart."""
+
+    figure: Figure
+    verdict: Verdict
+    ours: float | None = None
+    n: int = 0
+    tolerance: float | None = None
+    reason: str = ""
+
+
+def figures(models: Sequence[str] = ()) -> list[Figure]:
+    """The published figures, or those of some models. Raises UsageError where a model has none."""
+    with Path(__file__).with_name("published.csv").open(encoding="utf-8", newline="") as file:
+        rows = [
+            Figure(**{**row, "value": float(row["value"]), "images": int(row["images"])})  # type: ignore[arg-type]
+            for row in csv.DictReader(file)
+        ]
+    known = {figure.model for figure in rows}
+    for model in models:
+        if model not in known:
+            raise unknown("model with published figures", model, known)
+    return [figure for figure in rows if not models or figure.model in models]
+
+
+def canary(
+    wanted: Sequence[Figure], request: Request, device: torch.device, progress: Progress
+) -> list[Check]:
+    """Check every figure that can be; `request` names methods, bits, weights, data and results."""
+    checks: list[Check] = []
+    for model in dict.fromkeys(figure.model for figure in wanted):
+        for suite in dict.fromkeys(figure.suite for figure in wanted if figure.model == model):
+            these = [figure for figure in wanted if (figure.model, figure.suite) == (model, suite)]
+            try:
+                job, store = _ready(replace(request, suites=(suite,), models=(model,)), device)
+            except FlatqatError as error:
+                checks += [Check(figure=f, verdict="not checked", reason=str(error)) for f in these]
+                continue
+            checks += [_check(figure, job, request, store, device, progress) for figure in these]
+    return checks
+
+
+def _ready(request: Request, device: torch.device) -> tuple[Job, Store]:
+    """The one job of a model as its weights are, which are stored as those of a cell."""
+    if not (request.weights or request.pretrained):
+        raise UsageError("no weights were given; pass --weights FILE or --pretrained")
+    request = replace(request, budget=EVAL, spaces=())
+    (job,) = make_plan(request).jobs
+    store = Store(request.results)
+    train(job, request, store, device, Progress())
+    return job, store
+
+
+def _check(
+    figure: Figure, job: Job, request: Request, store: Store, device: torch.device, progress: Progress
+) -> Check:
+    shifts = list(_shifts(figure, job))
+    models = {job.cell.id: restore(job.cell, job.suite, store, device)}
+    right: dict[str, NDArray[np.bool_]] = {}
+    try:
+        with progress.task(f"{figure.model} on {figure.title}", len(shifts)) as advance:
+            for shift in shifts:
+                score(shift, models, [job], request, store, device)
+                right[shift.name] = store.read_scores(job.cell, shift.name)[1]["margin"] > 0
+                advance(1)
+    except FlatqatError as error:
+        return Check(figure=figure, verdict="not checked", reason=str(error))
+    ours, tolerance = _mce(right) if figure.metric == "mce" else _top1(right, figure)
+    return Check(
+        figure=figure,
+        verdict="ok" if abs(ours - figure.value) <= tolerance else "OFF",
+        ours=ours,
+        n=min(len(images) for images in right.values()),
+        tolerance=tolerance,
+    )
+
+
+def _shifts(figure: Figure, job: Job) -> Iterator[Shift]:
+    for shift in job.suite.shifts:
+        corruption = shift.name.partition("/")[0]
+        if figure.shift in (shift.name, corruption) or (figure.metric == "mce" and corruption in ALEXNET):
+            yield shift
+
+
+def _top1(right: Mapping[str, NDArray[np.bool_]], figure: Figure) -> tuple[float, float]:
+    """Percent, and 1.96 binomial standard errors at the published value; severities share their images."""
+    p, n = figure.value / 100, min(figure.images, *(len(images) for images in right.values()))
+    return 100 * float(np.mean([r.mean() for r in right.values()])), 100 * Z * sqrt(p * (1 - p) / n)
+
+
+def _mce(right: Mapping[str, NDArray[np.bool_]]) -> tuple[float, float]:
+    """Percent, and 1.96 standard errors over images."""
+    wrong: dict[str, list[float]] = {}
+    for name, images in right.items():
+        wrong.setdefault(name.partition("/")[0], []).append(100 * (1 - float(images.mean())))
+    return mce({name: float(np.mean(errors)) for name, errors in wrong.items()}), Z * mce_stderr(right)

@@ -1,0 +1,98 @@
+"""Evaluate many models in one pass: each shift is read once, every waiting model runs on each batch."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import torch
+
+from flatqat.bench.cell.batches import scoring_batch_size
+from flatqat.bench.cell.restore import restore
+from flatqat.bench.plan.jobs import Job
+from flatqat.bench.plan.request import Request
+from flatqat.bench.records.store import Store
+from flatqat.console.progress import Progress
+from flatqat.data.frames import cut
+from flatqat.metrics import meter
+from flatqat.models._base import Normalized
+from flatqat.quant._apply import rounded_once
+from flatqat.spec import Frame
+from flatqat.suite import Shift, Suite
+
+MEMORY_SHARE = 0.5
+UNKNOWN_MEMORY = 4 * 2**30
+
+
+@torch.inference_mode()
+def evaluate(
+    suite: Suite, jobs: list[Job], request: Request, store: Store, device: torch.device, progress: Progress
+) -> None:
+    """Score every job on every shift of the suite; what is stored already is not computed again.
+
+    Images are decoded once for all models that want them cut alike.
+    """
+    for group in _groups_in_memory(jobs, store, device):
+        title = f"evaluate {len(group)} model{'s' * (len(group) > 1)} on {suite.name}"
+        with progress.task(title, len(suite.scored)) as advance:
+            for which in dict.fromkeys(shift.weights for shift in suite.scored):
+                models = {job.cell.id: restore(job.cell, suite, store, device, which=which) for job in group}
+                with rounded_once():
+                    for shift in suite.scored:
+                        if shift.weights == which:
+                            score(shift, models, group, request, store, device)
+                            advance(1)
+
+
+@torch.inference_mode()
+def score(
+    shift: Shift,
+    models: Mapping[str, Normalized],
+    jobs: list[Job],
+    request: Request,
+    store: Store,
+    device: torch.device,
+) -> None:
+    """Run the models, by cell id, of those jobs that have no scores on `shift` yet, and store the scores."""
+    waiting = [job for job in jobs if not store.has_scores(job.cell, shift.name)]
+    if not waiting:
+        return
+    data = shift.build(request.data_root).sample(request.limit)
+    suite = waiting[0].suite
+    meters = {job.cell.id: meter(suite.task, suite.classes, shift.only) for job in waiting}
+    alike: dict[Frame | None, list[str]] = {}
+    for cell_id in meters:
+        frame = models[cell_id].frame if data.through else None
+        alike.setdefault(frame, []).append(cell_id)
+    for frame, cell_ids in alike.items():
+        seen = data.seen(cut(frame) if frame else None)
+        for images, labels in seen.batches(scoring_batch_size(seen, device), device, request.workers):
+            for cell_id in cell_ids:
+                meters[cell_id].add(models[cell_id].predict(images), labels)
+    for job in waiting:
+        scores, outcomes = meters[job.cell.id].result()
+        store.write_scores(job.cell, shift.name, scores, asdict(outcomes))
+
+
+def _groups_in_memory(jobs: list[Job], store: Store, device: torch.device) -> list[list[Job]]:
+    """Split jobs so that the weights of each group take at most half of the memory that is free."""
+    budget = MEMORY_SHARE * _free_memory(device)
+    groups: list[list[Job]] = []
+    used = 0
+    for job in jobs:
+        size = 2 * store.weights_path(job.cell).stat().st_size  # the latent and the rounded weights
+        if not groups or used + size > budget:
+            groups.append([])
+            used = 0
+        groups[-1].append(job)
+        used += size
+    return groups
+
+
+def _free_memory(device: torch.device) -> int:
+    """Bytes."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError):  # systems that do not tell
+        return UNKNOWN_MEMORY

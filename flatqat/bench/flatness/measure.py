@@ -1,0 +1,118 @@
+"""Flatness of a cell's minimum: every estimator asked for, at the point of a space, as plain JSON values."""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+import torch
+from torch import nn
+
+from flatqat.bench.cell.batches import Batch, still
+from flatqat.bench.cell.restore import restore
+from flatqat.bench.flatness.estimators import DEFAULT, ESTIMATORS, Found, work
+from flatqat.bench.flatness.flatness_point import Point, flatness_batches, standing
+from flatqat.bench.flatness.landscape_file import Picture
+from flatqat.bench.plan.jobs import Job
+from flatqat.bench.plan.request import Request, Space, lacking_spaces
+from flatqat.bench.records.store import Store
+from flatqat.console.progress import Advance, Progress, part
+from flatqat.errors import UsageError
+from flatqat.flatness._derivatives import loss_values
+from flatqat.flatness.landscape import Landscape, landscape
+from flatqat.metrics.loss import LOSSES, Loss, cross_entropy
+from flatqat.spec import Cell
+
+
+def measure(job: Job, request: Request, store: Store, device: torch.device, progress: Progress) -> None:
+    """Measure a trained job in the spaces that are wanted and not stored yet, and store what is found."""
+    known = store.flatness(job.cell, recorded=not request.rerun)
+    lacking = lacking_spaces(job.cell, known, request)
+    if not lacking:
+        return
+    model, loss = restore(job.cell, job.suite, store, device), LOSSES[job.suite.task]
+    data, view = job.suite.train(request.data_root), still(job.suite, model.frame)
+    batches = flatness_batches(job.cell, data, job.budget.flatness_images, device, view=view)
+    draws = job.budget.flatness_draws
+    with progress.task(f"flatness {job.title}", len(lacking) * work(DEFAULT, draws)) as advance:
+        try:
+            for space in lacking:
+                known[space] = flatness_of(
+                    model, batches, job.cell, loss=loss, space=space, draws=draws, advance=advance
+                )
+        except FloatingPointError as error:  # says nothing against the scores
+            known["failed"] = str(error)
+            progress.say(f"{job.title}: no flatness: {error}")
+    store.write_flatness(job.cell, known)
+
+
+def flatness_of(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    cell: Cell,
+    *,
+    measures: Sequence[str] = DEFAULT,
+    space: Space = "quantized",
+    acts: bool = True,
+    draws: int = 20,
+    loss: Loss = cross_entropy,
+    advance: Advance = lambda n: None,
+) -> Found:
+    """What is kept of one space; `measures` are names of ESTIMATORS.
+
+    Beside them the loss itself, and the norm of the weights, because the Hessian scales with it. What cannot
+    be measured is null with a reason. Raises UsageError in the space `scale` without step sizes.
+    """
+    with standing(model, batches, cell, space=space, acts=acts, loss=loss) as point:
+        if not point.params:
+            raise UsageError(
+                f"space {space!r}: expected a model with step sizes, got none; use another space"
+            )
+        found = {
+            "space": space,
+            "acts": "on" if acts else "off",
+            **({"backward": "straight-through"} if point.swapped else {}),
+            "images": sum(len(labels) for _, labels in batches),
+            "seed": point.seed,
+            "loss": fmean(loss_values(point.losses, point.params)),
+            "weight_norm": torch.stack([p.norm() for p in point.params.values()]).norm().item(),
+        }
+    for name in measures:
+        estimator = ESTIMATORS[name]
+        with (
+            standing(model, batches, cell, space=estimator.own or space, acts=acts, loss=loss) as point,
+            part(advance, estimator.cost(draws)) as count,
+        ):
+            found |= _run(name, point, draws, count)
+    return found
+
+
+def landscape_of(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    cell: Cell,
+    picture: Picture,
+    *,
+    space: Space = "quantized",
+    acts: bool = True,
+    loss: Loss = cross_entropy,
+    advance: Advance = lambda n: None,
+) -> Landscape:
+    """The loss on a plane through the weights, along directions that all cells of the same shapes share."""
+    with standing(model, batches, cell, space=space, acts=acts, loss=loss) as point:
+        return landscape(
+            point.losses,
+            point.params,
+            points=picture.points,
+            span=picture.span,
+            seed=point.seed,
+            progress=lambda done, most: advance(1),
+        )
+
+
+def _run(name: str, point: Point, draws: int, advance: Advance) -> Found:
+    """Null with the reason where the network has no second derivative."""
+    try:
+        return ESTIMATORS[name].run(point, draws, advance)
+    except RuntimeError as error:
+        if "not implemented" not in str(error):
+            raise
+        return {name: {"value": None, "residual": None, "reason": str(error).partition("\n")[0]}}

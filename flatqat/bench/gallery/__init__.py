@@ -1,0 +1,1 @@
+"""Pictures of segmentation cells: images, ground truth and predictions side by side."""

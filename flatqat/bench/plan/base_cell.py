@@ -1,0 +1,108 @@
+"""What all cells of one suite, one model and one seed share: budget, start weights. torch loads inside."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flatqat.bench.plan.request import Request
+from flatqat.errors import UsageError, WeightsError, unknown
+from flatqat.spec import Cell, QuantSpec
+from flatqat.suite import Suite
+
+EVAL = "eval"  # the budget of suites without training images: no step is taken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """A cell without method and bits, its weights file, and `still`: why it cannot train, if it cannot."""
+
+    cell: Cell
+    suite: Suite
+    weights: Path | None
+    still: str
+
+
+def base_of(suite: Suite, model: str, seed: int, request: Request, specs: Sequence[QuantSpec]) -> Base:
+    """Raises UsageError or WeightsError where the budget, the model or its weights do not fit the suite."""
+    lacking = suite.untrainable(request.data_root)
+    budget = EVAL if lacking else request.budget or suite.default_budget
+    if budget not in suite.budgets:
+        raise unknown(f"budget of {suite.name}", budget, suite.budgets)
+    weights = weights_file(model, request.weights, pretrained=request.pretrained)
+    weights_hash = sha256(weights) if weights else None
+    preprocessing, window = try_model(model, suite, weights, specs, request.window)
+    cell = Cell(
+        suite=suite.name,
+        suite_version=suite.version,
+        model=model,
+        method="",
+        quant="fp",
+        budget=budget,
+        seed=seed,
+        weights=weights_hash,
+        limit=request.limit,
+        amp=request.amp,
+        preprocessing=preprocessing if suite.framed else None,
+        window=window,
+    )
+    still = lacking or f"the budget {budget!r} trains nothing"
+    return Base(cell=cell, suite=suite, weights=weights, still=still)
+
+
+def weights_file(model: str, given: Path | None, *, pretrained: bool) -> Path | None:
+    """The file given by the user or, if asked for, the source's own, which may be downloaded for that."""
+    if not pretrained:
+        return given
+    if given:
+        raise UsageError("--weights and --pretrained both name start weights; leave one of them out")
+    from flatqat.models._base import source_of
+
+    source, name = source_of(model)
+    return source.pretrained(name)
+
+
+def try_model(
+    model: str, suite: Suite, weights: Path | None, specs: Iterable[QuantSpec], window: str | None = None
+) -> tuple[str, str | None]:
+    """Build the network once, load the weights into it and look for the layers that `specs` name, so that a
+    misfit shows before training.
+
+    Returns its preprocessing in words, and its window.
+    """
+    from flatqat.models._base import build, load_start_
+    from flatqat.quant._apply import by_layer, quantizable
+
+    if window is not None and suite.task != "segmentation":
+        raise UsageError(f"--window: expected a suite of segmentation, got {suite.name} ({suite.task})")
+    built = build(model, classes=suite.classes, seed=0, frame=suite.frame, window=window)
+    if built.task != suite.task:
+        raise UsageError(
+            f"model {model}: expected one for {suite.task}, which {suite.name} is, got one for {built.task}; "
+            f"the suite's own is {suite.default_model}"
+        )
+    if weights is not None:
+        load_start_(built, model, weights, new_head=suite.new_head)
+    if layers := list(quantizable(built.net)):
+        for spec in specs:
+            by_layer(layers, spec)
+    return built.preprocessing, str(built.window) if built.window else None
+
+
+def code_files(model: str) -> list[Path]:
+    """The local files that the network's code comes from."""
+    from flatqat.models._base import source_of
+
+    source, name = source_of(model)
+    return source.files(name)
+
+
+def sha256(path: Path) -> str:
+    """Of a weights file, in hex."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(
+            f"weights {path}: expected a readable file, got: {error.strerror}; check --weights"
+        ) from error

@@ -1,0 +1,99 @@
+"""From stored cells back to the commands that make them."""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from flatqat.bench.plan.request import SPACES
+from flatqat.spec import Args, Record
+
+
+def commands(records: Sequence[Record], results: str) -> list[str]:
+    """`flatqat bench run ...` lines that plan exactly these cells, one for each set of settings.
+
+    The data root stands as DATA and a file of start weights by its name; plugin files are not in a record, so
+    FILE stands for them.
+    """
+    groups: dict[tuple[str, ...], dict[str, set[tuple[str, int]]]] = {}
+    for record in records:
+        cell = record.cell
+        methods = groups.setdefault(_options(record, records), {})
+        methods.setdefault(cell.method, set()).add((cell.quant, cell.seed))
+    lines = []
+    for options, methods in groups.items():
+        for members, runs in _same(methods):
+            bits = list(dict.fromkeys(quant for quant, _ in runs))
+            for quants, seeds in _products(bits, runs):
+                parts = ["--method", ",".join(members), "--bits", ",".join(quants), "--seeds", _seeds(seeds)]
+                lines.append(_line([*parts, *options, "--results", results]))
+    return lines
+
+
+def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
+    """Everything that is not method, bits or seed."""
+    cell = record.cell
+    options = ["--suite", cell.suite, "--model", cell.model, "--budget", cell.budget, "--data-root", "DATA"]
+    if cell.weights:
+        options += ["--weights", _weights_name(cell.weights, records)]
+    if cell.limit:
+        options += ["--limit", str(cell.limit)]
+    if cell.window:
+        options += ["--window", cell.window]
+    if cell.keep:
+        options += ["--keep", cell.keep]
+    if cell.layer_bits:
+        options += ["--layer-bits", cell.layer_bits]
+    options += _settings(cell.method, cell.method_args) + _settings("budget", cell.budget_args)
+    options += ["--amp"] * cell.amp + ["--compute-matched"] * (cell.stretch > 1)
+    options += ["--plugin", "FILE"] if cell.plugins else []
+    options += ["--threads", str(record.env["threads"])] if record.env.get("threads", 1) > 1 else []
+    spaces = [space for space in SPACES if isinstance(record.flatness.get(space), Mapping)]
+    if not record.flatness:
+        options.append("--no-flatness")
+    elif spaces and spaces != ["quantized"]:
+        options += ["--space", ",".join(spaces)]
+    return tuple(options)
+
+
+def _weights_name(digest: str, records: Iterable[Record]) -> str:
+    """What the record of a cell without parent says that it starts from."""
+    names = (r.protocol.get("start") for r in records if r.cell.weights == digest and not r.cell.parent)
+    return str(next((name for name in names if name), "WEIGHTS"))
+
+
+def _settings(owner: str, args: Args) -> list[str]:
+    return [part for key, value in args for part in ("--set", f"{owner}.{key}={_text(value)}")]
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def _same(
+    methods: Mapping[str, set[tuple[str, int]]],
+) -> list[tuple[list[str], list[tuple[str, int]]]]:
+    """Methods that have the same bits and seeds, together."""
+    found: dict[tuple[tuple[str, int], ...], list[str]] = {}
+    for method, runs in methods.items():
+        found.setdefault(tuple(sorted(runs)), []).append(method)
+    return [(members, list(runs)) for runs, members in found.items()]
+
+
+def _products(bits: Sequence[str], runs: Sequence[tuple[str, int]]) -> list[tuple[list[str], list[int]]]:
+    """Bits that have the same seeds, together, so that every pair of a product is one that was run."""
+    found: dict[tuple[int, ...], list[str]] = {}
+    for quant in bits:
+        seeds = tuple(sorted(seed for other, seed in runs if other == quant))
+        found.setdefault(seeds, []).append(quant)
+    return [(quants, list(seeds)) for seeds, quants in found.items()]
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    """`3` for 0, 1, 2; else which: `0,2` or `7,`."""
+    if list(seeds) == list(range(len(seeds))):
+        return str(len(seeds))
+    return ",".join(map(str, seeds)) + "," * (len(seeds) == 1)
+
+
+def _line(parts: Iterable[str]) -> str:
+    return "flatqat bench run " + " ".join(shlex.quote(part) for part in parts)

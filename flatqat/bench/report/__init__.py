@@ -1,0 +1,1 @@
+"""Stored records as tables: text, Markdown, CSV, JSON and LaTeX."""

@@ -1,0 +1,241 @@
+"""Tables for people, papers and programs, out of what is stored. The same store gives the same bytes."""
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from flatqat.bench.records.paired import measure_of
+from flatqat.bench.records.sections import Section, problems, sections
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.by_class import CAPTION as CLASSES_CAPTION
+from flatqat.bench.report.by_class import by_class, check_classes
+from flatqat.bench.report.by_method import RESIDUAL_TOLERANCE, View, by_method, by_shift
+from flatqat.bench.report.families import Family, by_domain, merged
+from flatqat.bench.study.page import study_page
+from flatqat.bench.study.study import studied
+from flatqat.console.terminal import plain_table
+from flatqat.errors import StoreError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+Format = Literal["table", "md", "csv", "json", "latex", "study"]
+FORMATS: tuple[Format, ...] = ("table", "md", "csv", "json", "latex", "study")
+
+DISPENSABLE = (("NLL", "ECE"), ("λmax", "sharp"), ("pooled", "gap"), ("seeds",))
+"""What a narrow terminal goes without, the first first"""
+NAME_WIDTH = 16  # characters that names of methods and bits get before they go over lines
+CAPTION = (
+    "gap: ID - OOD. extra gap: by how much the gap "
+    "exceeds that of full precision, with its 95% paired bootstrap interval over images (and seeds). NLL, "
+    "ECE: means over shifts. λmax: top Hessian eigenvalue at the deployed weights (*: not converged). sharp: "
+    "mean rise of the loss when every filter moves by 10% of its norm."
+)
+CAPTIONS = {
+    "top1": f"ID, OOD: top-1 in percent, OOD the mean over shifts. {CAPTION}",
+    "miou": "ID, OOD: mIoU in percent, each of the confusion matrix of a whole shift, OOD the mean of "
+    f"conditions. pooled: mIoU of the confusion matrix of all conditions together. {CAPTION}",
+}
+
+
+def render(store: Store, suite: str | None, form: Format, view: View, against: str = "") -> str:
+    """The report as text; a study compares with `against`. Raises StoreError when nothing is stored."""
+    if form == "study":
+        return study_page(studied(load(store, suite), store, against), store)
+    found = _as_shown(load(store, suite), view)
+    frames = [(section, frame(section, store, view)) for section in found]
+    if form == "json":
+        return json.dumps([_json(section, table) for section, table in frames], indent=2) + "\n"
+    if form == "csv":
+        return _csv(frames)
+    return "\n".join(
+        (_markdown if form == "md" else _latex)(section, table, view) for section, table in frames
+    )
+
+
+def _markdown(section: Section, table: "pd.DataFrame", view: View) -> str:
+    lines = [f"### {section.title}", "", *problems(section)]
+    if section.rows:
+        shown = _display(section, table, view).rename(columns=_literal)
+        shown = shown.assign(bits=shown["bits"].map(_literal)) if "bits" in shown else shown
+        text = shown.to_markdown(index=False, disable_numparse=True)
+        lines += [text, "", f"{section.protocol}. {_caption(section, view)}".rstrip()]
+    return "\n".join(lines) + "\n"
+
+
+def _latex(section: Section, table: "pd.DataFrame", view: View) -> str:
+    lines = [f"% {line}" for line in problems(section)]
+    if section.rows:
+        text = _display(section, table, view).to_latex(
+            index=False, escape=True, caption=_escape(section.title)
+        )
+        lines.append(text.replace("λmax", r"$\lambda_{\max}$").replace("±", r"$\pm$"))
+    return "\n".join(lines) + "\n"
+
+
+def show(found: list[Section], store: Store, view: View, console: "Console") -> None:
+    """The report on a terminal."""
+    found = _as_shown(found, view)
+    for section in found:
+        console.print(section.title, style="bold", markup=False, highlight=False, soft_wrap=True)
+        for line in problems(section):
+            console.print(line, style="bold red", markup=False, highlight=False)
+        if not section.rows:
+            continue
+        shown = _display(section, frame(section, store, view), view)
+        if view == "method":
+            shown = _fitting(shown, console.width)
+        table = plain_table(*shown.columns, left=("method", "bits", "domain", view))
+        for row in shown.itertuples(index=False):
+            table.add_row(*map(str, row))
+        console.print(table)
+        console.print(f"{section.protocol}.\n", style="dim", markup=False, highlight=False)
+    for caption in dict.fromkeys(_caption(section, view) for section in found if section.rows):
+        if caption:
+            console.print(caption, style="dim", markup=False, highlight=False)
+
+
+def _fitting(shown: "pd.DataFrame", width: int) -> "pd.DataFrame":
+    """As many columns as a terminal has room for."""
+
+    def needed() -> int:
+        widths = {c: max(map(len, (c, *shown[c]))) for c in map(str, shown)}
+        return sum(2 + (min(w, NAME_WIDTH) if c in ("method", "bits") else w) for c, w in widths.items())
+
+    for names in DISPENSABLE:
+        if needed() > width:
+            shown = shown.drop(columns=list(names), errors="ignore")
+    return shown
+
+
+def load(store: Store, suite: str | None) -> list[Section]:
+    """The sections of what is stored. Raises StoreError when that is nothing."""
+    found = sections(store.records(suite))
+    if not found:
+        where = f"{store.root} for suite {suite}" if suite else str(store.root)
+        raise StoreError(f"expected records in {where}, got none; make some with: flatqat bench run")
+    return found
+
+
+def frame(section: Section, store: Store, view: View) -> "pd.DataFrame":
+    """The numbers behind a view."""
+    if isinstance(section, Family):
+        return by_domain(section, store)
+    if view == "class":
+        return by_class(section)
+    return by_method(section, store) if view == "method" else by_shift(section, view)
+
+
+def _as_shown(found: list[Section], view: View) -> list[Section]:
+    """Families of suites in one table, but shift by shift each member has its own."""
+    if view == "class":
+        check_classes(found)
+    return merged(found) if view == "method" else found
+
+
+def _metric(section: Section) -> str:
+    """Of a section with rows."""
+    return measure_of(next(iter(section.rows.values()))[0]).name
+
+
+def _caption(section: Section, view: View) -> str:
+    if view == "method":
+        return CAPTIONS[_metric(section)]
+    return CLASSES_CAPTION if view == "class" else ""
+
+
+def _display(section: Section, table: "pd.DataFrame", view: View) -> "pd.DataFrame":
+    """Numbers as short text."""
+    import pandas as pd
+
+    if view != "method":
+        return table.map(lambda v: str(v) if isinstance(v, str | int) else _number(v, ".1f")).astype(str)
+    metric = _metric(section)
+    several = {"seeds"} if (table["seeds"] > 1).any() else set()
+    rows = [
+        {
+            "method": row["method"],
+            "bits": row["bits"],
+            **({"domain": row["domain"]} if "domain" in row else {}),
+            **{name: str(row[name]) for name in several},
+            "ID": _with_error(row[f"id_{metric}"], row[f"id_{metric}_stderr"]),
+            "OOD": _with_error(row[f"ood_{metric}"], row[f"ood_{metric}_stderr"]),
+            **_pooled(row, metric),
+            "gap": _number(row["gap"], ".1f"),
+            **({"oracle": _number(row[oracle], ".1f")} if (oracle := f"oracle_{metric}") in row else {}),
+            "extra gap [95%]": _interval(row),
+            **_robustness(row),
+            "NLL": _number(row["ood_nll"], ".2f"),
+            "ECE": _number(row["ood_ece"], ".1f"),
+            "λmax": _number(row["lambda_max"], ".3g") + _flag(row),
+            "sharp": _number(row["sharpness"], ".2g"),
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def _pooled(row: dict[Any, Any], metric: str) -> dict[str, str]:
+    """The column of the metric of all shifts together, where the metric has that."""
+    name = f"pooled_{metric}"
+    return {"pooled": _with_error(row[name], row[f"{name}_stderr"])} if name in row else {}
+
+
+def _robustness(row: dict[Any, Any]) -> dict[str, str]:
+    """The columns of `robustness_columns`, where the suite has them."""
+    shown = {}
+    if "mce" in row:
+        shown["mCE"] = _with_error(row["mce"], row["mce_stderr"])
+        shown["rel. mCE"] = _number(row["relative_mce"], ".1f")
+    if "effective_robustness" in row:
+        shown["eff. rob."] = _number(row["effective_robustness"], "+.1f")
+    return shown
+
+
+def _number(value: Any, form: str) -> str:
+    return "-" if value is None or value != value else format(value, form)
+
+
+def _with_error(value: Any, stderr: Any) -> str:
+    error = _number(stderr, ".1f")
+    return _number(value, ".1f") + ("" if error == "-" else f" ±{error}")
+
+
+def _interval(row: dict[Any, Any]) -> str:
+    if _number(row["extra_gap"], ".1f") == "-":
+        return "-"
+    return f"{row['extra_gap']:+.1f} [{row['extra_gap_low']:+.1f}, {row['extra_gap_high']:+.1f}]"
+
+
+def _flag(row: dict[Any, Any]) -> str:
+    """A star where the eigenvalue did not converge to the tolerance."""
+    residual = row["lambda_max_residual"]
+    return "*" if residual is not None and residual > RESIDUAL_TOLERANCE else ""
+
+
+def _json(section: Section, table: "pd.DataFrame") -> dict[str, Any]:
+    rows = json.loads(table.to_json(orient="records", double_precision=10))
+    failed = [{"cell": r.cell.label, "status": r.status, "reason": r.reason} for r in section.problems]
+    return {"title": section.title, "protocol": section.protocol, "rows": rows, "problems": failed}
+
+
+def _csv(frames: "list[tuple[Section, pd.DataFrame]]") -> str:
+    """One header for all sections, each row led by its section's title."""
+    import pandas as pd
+
+    titled = [table.assign(section=section.title) for section, table in frames if section.rows]
+    if not titled:
+        return "section\n"
+    whole = pd.concat(titled)
+    columns = ["section", *(name for name in whole.columns if name != "section")]
+    text: str = whole[columns].to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return text
+
+
+def _literal(text: str) -> str:
+    """Patterns of layer names for Markdown, which takes two stars for emphasis."""
+    return text.replace("*", r"\*")
+
+
+def _escape(text: str) -> str:
+    return text.replace("_", r"\_").replace("·", r"\textperiodcentered{}")

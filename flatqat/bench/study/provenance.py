@@ -1,0 +1,104 @@
+"""How a study was made: protocol, settings, what limits it, and the commands that make it again."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from flatqat.bench.plan.command_lines import commands
+from flatqat.bench.records.sections import Section, problems
+from flatqat.bench.records.store import Store
+from flatqat.bench.study.compare import Runs
+from flatqat.bench.study.sentences import bits_in_words, detectable, half_widths
+from flatqat.bench.study.study import Study
+from flatqat.spec import Record
+
+ONE_SEED = "With one seed every number speaks of these training runs alone, not of the methods."
+SEVERAL_SEEDS = (
+    "A few seeds say little about the next: read an interval as a lower bound of the doubt. The p-values "
+    "take the scatter over seeds from all methods together, and so take for granted that all scatter alike."
+)
+
+
+def how_it_was_made(section: Section, members: Sequence[Study], store: Store) -> list[str]:
+    """The last part of the page, as lines."""
+    records = [record for rows in section.rows.values() for record in rows]
+    first = members[0].baseline
+    record = next(iter(first.records.values()))
+    root = store.root.absolute()
+    folder = f"results/{root.name}" if root.parent.name == "results" else root.name
+    options = f"--against {first.method} --suite {record.cell.suite} --results {folder}"
+    return [
+        "## How it was made",
+        "",
+        f"{section.protocol}.",
+        "",
+        f"- Start: {_each(r.protocol['start'] for r in _first(records))}.",
+        f"- Budget `{record.cell.budget}`: {_settings(record.protocol['budget'])}.",
+        *(f"- {bits_in_words(study)}: {_settings(_quant(study))}." for study in members),
+        *(f"- `{name}`: {_settings(found)}." for name, found in _methods(members) if found),
+        f"- Computed with {_settings(_environment(records))}.",
+        *(f"- Not in the tables: {line}." for line in problems(section)),
+        "",
+        "What limits it:",
+        "",
+        *(f"- {bits_in_words(study)}: {_limits(study)}" for study in members),
+        f"- {SEVERAL_SEEDS if len(first.records) > 1 else ONE_SEED}",
+        "- One suite, one model and one budget: nothing here says that it holds for others.",
+        "",
+        "The records are made by these commands, and this page by the last one:",
+        "",
+        *(f"    {line}" for line in commands(records, folder)),
+        f"    flatqat bench report --format study {options} --output PAGE",
+    ]
+
+
+def _first(records: Sequence[Record]) -> Sequence[Record]:
+    """Those that start from a file; where none does, all."""
+    return [record for record in records if not record.cell.parent] or records
+
+
+def _limits(study: Study) -> str:
+    record = next(iter(study.baseline.records.values()))
+    low, middle, high = half_widths(study)
+    steps = record.protocol["budget"]["steps"]
+    return (
+        f"{steps:,} steps, {record.scores['id']['top1'].n:,} images a shift, {len(study.baseline.records)} "
+        f"seeds. The intervals of Δ OOD reach {middle:.2f} points to each side ({low:.2f} to {high:.2f}); "
+        f"after the correction a difference of about {detectable(study):.2f} points would have been sure."
+    )
+
+
+def _quant(study: Study) -> Mapping[str, Any]:
+    record = next(iter(study.baseline.records.values()))
+    return dict(record.protocol["quant"])
+
+
+def _methods(members: Sequence[Study]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The whole settings of every method, once."""
+    shown: dict[str, Runs] = {}
+    for study in members:
+        for runs in study.shown:
+            shown.setdefault(runs.method, runs)
+    return [(name, next(iter(runs.records.values())).protocol["method"]) for name, runs in shown.items()]
+
+
+def _environment(records: Sequence[Record]) -> dict[str, str]:
+    """Versions, device and threads; several where cells differ."""
+    keys = dict.fromkeys(key for record in records for key in record.env)
+    return {key: _each(record.env.get(key) for record in records) for key in keys}
+
+
+def _each(values: Iterable[Any]) -> str:
+    """The different ones, sorted."""
+    return " or ".join(sorted({str(value) for value in values if value is not None})) or "-"
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {_text(value)}" for key, value in values.items())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return "/".join(map(str, value)) or "none"
+    if isinstance(value, dict):
+        return _settings(value) or "none"
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

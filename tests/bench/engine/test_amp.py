@@ -1,0 +1,74 @@
+"""Mixed precision from end to end, and what else of a request must reach the numbers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from flatqat import registry
+from flatqat.bench.cell.restore import restore
+from flatqat.bench.engine.run import run
+from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.request import Request
+from flatqat.bench.records.sections import sections
+from flatqat.bench.records.store import Store
+from flatqat.console.progress import Progress
+from flatqat.metrics import meter
+
+CPU = torch.device("cpu")
+
+
+def go(folder: Path, **changes):
+    request = Request(suites=("toy",), methods=("fp", "qat"), bits=("3",), results=folder, spaces=())
+    return run(make_plan(replace(request, **changes)), CPU, Progress())
+
+
+def test_amp_scores_are_those_of_the_model_under_autocast(tmp_path):
+    """Stored NLL against the restored model called by hand in bfloat16; float32 gives another number."""
+    suite = registry.load(registry.SUITES, "toy")
+    for record in go(tmp_path, amp=True):
+        assert record.cell.amp
+        model = restore(record.cell, suite, Store(tmp_path))
+        nll = {}
+        for amp in (True, False):
+            one = meter("classification", 4)
+            for x, y in suite.shifts[1].build(None).batches(256):
+                with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=amp):
+                    one.add(model(x), y)
+            nll[amp] = one.result()[0]["nll"].value
+        assert record.scores["noise/1"]["nll"].value == nll[True] != nll[False]
+
+
+def test_amp_trains_other_weights_and_never_shares_a_table_with_float32(tmp_path):
+    mixed, plain = go(tmp_path, amp=True)[1], go(tmp_path)[1]
+    store = Store(tmp_path)
+    assert store.weights_path(mixed.cell).read_bytes() != store.weights_path(plain.cell).read_bytes()
+    assert mixed.scores["noise/2"]["top1"].value == pytest.approx(
+        plain.scores["noise/2"]["top1"].value, abs=15
+    )  # both learn
+    assert len(sections(store.records())) == 2
+
+
+def test_two_limits_never_share_a_table(tmp_path):
+    go(tmp_path, methods=("fp",), limit=10)
+    go(tmp_path, methods=("fp",))
+    assert len(sections(Store(tmp_path).records())) == 2
+
+
+def test_evaluation_rounds_each_weight_once(tmp_path, monkeypatch):
+    from flatqat.quant._base import Quantizer
+
+    go(tmp_path, methods=("qat",))
+    calls = []
+    original = Quantizer.quantize
+
+    def spy(self, v):
+        calls.append(self.role)
+        return original(self, v)
+
+    monkeypatch.setattr(Quantizer, "quantize", spy)
+    go(tmp_path, methods=("qat",), limit=50)  # scores again, trains nothing
+    shifts, layers = 4, 5
+    assert calls.count("input") == shifts * layers
+    assert calls.count("weight") == 2 * layers  # once when the parametrization is registered, once to score

@@ -1,0 +1,133 @@
+"""Published figures beside what comes out: in the sampling interval, off, or not to be checked and why."""
+
+from dataclasses import replace
+from math import sqrt
+
+import numpy as np
+import pytest
+import torch
+
+from flatqat import registry
+from flatqat.bench.engine.canary import Figure, canary, figures
+from flatqat.bench.plan.request import Request
+from flatqat.console.progress import Progress
+from flatqat.errors import UsageError
+from flatqat.metrics.mce import ALEXNET
+from flatqat.models._base import build
+from flatqat.spec import Budget
+
+CPU = torch.device("cpu")
+N = 60
+
+
+@pytest.fixture
+def suite(monkeypatch):
+    """The digits, never trained on."""
+    digits = registry.load(registry.SUITES, "digits-c")
+    frozen = replace(digits, budgets={"eval": Budget(pretrain_steps=0, steps=0)})
+    load = registry.load
+    monkeypatch.setattr(
+        registry, "load", lambda kind, name: frozen if name == "digits-c" else load(kind, name)
+    )
+    return frozen
+
+
+@pytest.fixture
+def request_(tmp_path):
+    torch.save(build("tiny", classes=10, seed=3).net.state_dict(), tmp_path / "weights.pt")
+    return Request(
+        suites=(),
+        methods=("fp",),
+        bits=("fp",),
+        weights=tmp_path / "weights.pt",
+        results=tmp_path / "r",
+        limit=N,
+    )
+
+
+def figure(shift: str, value: float, metric: str = "top1", **changes) -> Figure:
+    known = Figure(
+        model="tiny",
+        title="t",
+        suite="digits-c",
+        shift=shift,
+        metric=metric,
+        value=value,
+        images=497,
+        source="s",
+    )
+    return replace(known, **changes)
+
+
+@torch.no_grad()
+def right(suite, weights) -> dict[str, np.ndarray]:
+    """By hand."""
+    model = build("tiny", classes=10, seed=0)
+    model.net.load_state_dict(torch.load(weights))
+    model.eval()
+    found = {}
+    for shift in suite.shifts:
+        x, y = shift.build(None).sample(N).batch(torch.arange(N))
+        found[shift.name] = (model(x).argmax(1) == y).numpy()
+    return found
+
+
+def test_figures_are_checked_within_their_sampling_interval(suite, request_):
+    truth = right(suite, request_.weights)
+    clean = 100 * truth["id"].mean()
+    fog = 100 * np.mean([truth[f"fog/{s}"].mean() for s in range(1, 6)])
+    near, far = clean + 2, min(99.0, clean + 40)
+    checks = canary([figure("id", near), figure("id", far), figure("fog", fog)], request_, CPU, Progress())
+    assert [c.verdict for c in checks] == ["ok", "OFF", "ok"]
+    assert [c.ours for c in checks] == pytest.approx([clean, clean, fog])
+    for check, value in zip(checks, (near, far, fog), strict=True):
+        assert check.n == N
+        p = value / 100
+        assert check.tolerance == pytest.approx(196 * sqrt(p * (1 - p) / N))
+
+
+def test_fewer_published_images_widen_the_interval(suite, request_):
+    (check,) = canary([figure("id", 50.0, images=10)], request_, CPU, Progress())
+    assert check.tolerance == pytest.approx(196 * sqrt(0.25 / 10))
+
+
+def test_mce_is_that_of_its_definition(suite, request_):
+    truth = right(suite, request_.weights)
+    errors = {c: 100 - 100 * np.mean([truth[f"{c}/{s}"].mean() for s in range(1, 6)]) for c in ALEXNET}
+    expected = np.mean([100 * errors[c] / ALEXNET[c] for c in ALEXNET])
+    (check,) = canary([figure("headline", 100.0, "mce")], request_, CPU, Progress())
+    assert check.ours == pytest.approx(expected)
+    shares = np.mean(
+        [1e4 / ALEXNET[c] * np.mean([~truth[f"{c}/{s}"] for s in range(1, 6)], axis=0) for c in ALEXNET],
+        axis=0,
+    )
+    assert check.tolerance == pytest.approx(1.96 * shares.std(ddof=1) / sqrt(N))
+
+
+def test_what_cannot_be_checked_says_why(suite, request_, tmp_path):
+    absent = replace(request_, weights=None)
+    (check,) = canary([figure("id", 50.0)], absent, CPU, Progress())
+    assert (check.verdict, check.ours) == ("not checked", None)
+    assert "pass --weights FILE or --pretrained" in check.reason
+    other = figure("id", 50.0, suite="imagenet-v2", model="torchvision:alexnet")
+    checks = canary([other, figure("id", 50.0)], replace(request_, data_root=tmp_path), CPU, Progress())
+    assert checks[0].verdict == "not checked"
+    assert checks[1].ours is not None
+
+
+def test_a_second_call_scores_nothing_again(suite, request_, monkeypatch):
+    first = canary([figure("id", 50.0)], request_, CPU, Progress())
+    monkeypatch.setattr("flatqat.bench.engine.evaluate.meter", lambda *args: pytest.fail("scored again"))
+    assert canary([figure("id", 50.0)], request_, CPU, Progress()) == first
+
+
+def test_the_published_figures_are_read():
+    found = figures()
+    assert len(found) > 80
+    by_title = {(f.model, f.title): f.value for f in found}
+    assert by_title["torchvision:resnet50.IMAGENET1K_V1", "ImageNet val"] == 76.13
+    assert by_title["torchvision:resnet50.IMAGENET1K_V1", "ImageNet-C mCE"] == 76.7
+    assert by_title["torchvision:alexnet.IMAGENET1K_V1", "ImageNet-C mCE"] == 100
+    assert {f.model for f in figures(["timm:resnet18.tv_in1k"])} == {"timm:resnet18.tv_in1k"}
+    with pytest.raises(UsageError, match="unknown model with published figures 'resnet18'"):
+        figures(["resnet18"])

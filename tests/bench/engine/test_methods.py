@@ -1,0 +1,84 @@
+"""Rules in the engine: floating point beside few bits, and the validation loss that a rule may watch."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from flatqat.bench.engine import estimate, train
+from flatqat.bench.engine.run import run
+from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.request import Request
+from flatqat.bench.records.sections import sections
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.by_method import by_method
+from flatqat.console.progress import Progress
+from flatqat.models._base import build
+
+CPU = torch.device("cpu")
+
+
+def plan(folder: Path, **changes):
+    request = Request(suites=("toy",), methods=("fp",), bits=("3",), results=folder, spaces=())
+    return make_plan(replace(request, **changes))
+
+
+def test_quantizing_rules_run_in_floating_point_beside_few_bits(tmp_path):
+    """`--bits fp,3`: one row a rule and width, and `qat` at `fp` is `fp` to the last digit."""
+    records = run(plan(tmp_path, methods=("fp", "qat", "sam"), bits=("fp", "3")), CPU, Progress())
+    store = Store(tmp_path)
+    (section,) = sections(store.records())
+    table = by_method(section, store)
+    names = list(zip(table["method"], table["bits"], strict=True))
+    assert names == [("fp", "fp"), ("qat", "fp"), ("sam", "fp"), ("qat", "3"), ("sam", "3")]
+    scores = {(r.cell.method, r.cell.quant): r.scores for r in records}
+    assert scores["qat", "fp"] == scores["fp", "fp"] != scores["sam", "fp"]
+    audits = {(r.cell.method, r.cell.quant): r.train["audit"]["quantized"] for r in records}
+    assert audits["sam", "fp"] == 0 < audits["sam", "3"]
+    extra = dict(zip(names, table["extra_gap"], strict=True))
+    assert extra["qat", "fp"] == 0
+    assert extra["fp", "fp"] is None or extra["fp", "fp"] != extra["fp", "fp"]
+
+
+def test_the_loss_that_a_rule_watches_is_that_of_val(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "VAL_IMAGES", 50)
+    found, weights = {}, tmp_path / "start.pt"
+    torch.save(build("tiny", classes=4, seed=0).net.state_dict(), weights)
+    for amp in (False, True):
+        request = Request(
+            suites=("toy",), methods=("qat",), bits=("3",), amp=amp, weights=weights, results=tmp_path
+        )
+        (job,) = make_plan(request).scored()
+        model = train.starting_point(job, Store(tmp_path)).train()
+        found[amp] = train.training_rule(job, model, request, CPU).setup.val_loss()
+        x, y = job.suite.val(None).sample(50).batch(torch.arange(50))
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=amp):
+            assert found[amp] == pytest.approx(F.cross_entropy(model.eval()(x).float(), y).item(), rel=1e-6)
+    assert found[True] != found[False]
+
+
+def test_what_a_rule_logs_is_kept_in_the_record(tmp_path):
+    settings = {"swad": {"every": "5", "n_converge": "1"}}
+    swad, qat = run(plan(tmp_path, methods=("swad", "qat"), settings=settings), CPU, Progress())
+    assert swad.train["method"]["averaged"][0] == 1
+    assert len(swad.train["method"]["val_loss"]) == 3  # after 5, 10 and 12 steps
+    assert swad.scores["noise/2"]["nll"] != qat.scores["noise/2"]["nll"]
+    assert "method" not in qat.train
+
+
+def test_the_estimate_counts_a_hessian_product_as_two_passes_whatever_the_rule(tmp_path, monkeypatch):
+    """A step of two passes takes twice as long to train with, and as long to measure."""
+    seconds = {}
+    for name, step in (("qat", 1.0), ("sam", 2.0)):
+        monkeypatch.setattr(estimate, "_time", lambda *_, step=step: (step, 0.0))
+        jobs = plan(tmp_path, methods=(name,)).scored()
+        for spaces in ((), ("quantized",)):
+            request = Request(suites=("toy",), methods=(name,), bits=("3",), spaces=spaces)
+            seconds[name, bool(spaces)] = estimate.estimate(jobs, request, CPU, Progress())
+    assert seconds["qat", False] == 12
+    assert seconds["sam", False] == 24
+    images_in_batches = 32 / 32
+    products = images_in_batches * 2 * estimate.ITERATIONS
+    assert seconds["qat", True] - 12 == seconds["sam", True] - 24 == products

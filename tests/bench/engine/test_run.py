@@ -1,0 +1,398 @@
+"""The engine: pairing, resuming, failing cells, one pass for many models."""
+
+import importlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import ANY
+
+import pytest
+import torch
+
+from flatqat import registry
+from flatqat.bench.cell.batches import training_batches
+from flatqat.bench.cell.restore import restore
+from flatqat.bench.engine.run import missing, run
+from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.request import Request
+from flatqat.bench.records.sections import sections
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.by_method import by_method
+from flatqat.bench.report.render import render
+from flatqat.console.progress import Progress
+from flatqat.errors import DataError, StoreError, UsageError
+from flatqat.methods._base import Method
+from flatqat.metrics import meter
+from flatqat.spec import Frame
+from tests.helpers import TOY
+
+CPU = torch.device("cpu")
+
+
+def request(results: Path, **changes) -> Request:
+    return replace(
+        Request(suites=("toy",), methods=("fp", "ptq", "qat", "anchor"), bits=("3",), results=results),
+        **changes,
+    )
+
+
+def go(results: Path, **changes):
+    return run(make_plan(request(results, **changes)), CPU, Progress())
+
+
+def table(results: Path) -> str:
+    return "".join(
+        render(Store(results), None, form, view) for form, view in (("csv", "method"), ("csv", "shift"))
+    )
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """One undisturbed run."""
+    folder = tmp_path_factory.mktemp("results")
+    go(folder)
+    return folder
+
+
+def test_records_hold_everything(results):
+    records = {r.cell.method: r for r in Store(results).records()}
+    assert set(records) == {"fp", "ptq", "qat", "anchor"}
+    for record in records.values():
+        assert record.status == "done"
+        assert set(record.scores) == {"val", "id", "noise/1", "noise/2"}
+        assert {"top1", "nll", "ece"} == set(record.scores["id"])
+        assert record.scores["id"]["top1"].n == 96
+        assert record.flatness["quantized"]["lambda_max"]["residual"] < 1e-2
+        assert set(record.flatness["quantized"]["sharpness_avg"]) == {"0.05", "0.1", "0.2"}
+        assert (
+            record.env["torch"] == torch.__version__.partition("+")[0]
+            or record.env["torch"] == torch.__version__
+        )
+    assert records["ptq"].train["steps"] == 0
+    assert records["qat"].train["audit"] == {"quantized": 10, "floating": [], "most_codes": ANY}
+    assert records["qat"].train["audit"]["most_codes"]["3"] == 8
+    assert len(records["fp"].train["audit"]["floating"]) == 10
+    assert records["ptq"].cell.parent == records["fp"].cell.training_id
+    assert records["qat"].cell.parent == records["fp"].cell.parent == records["anchor"].cell.parent
+
+
+def test_training_learns(results):
+    """Four classes: chance is 25%."""
+    for record in Store(results).records():
+        assert record.scores["id"]["top1"].value > 80, record.cell.label
+
+
+def test_a_second_run_computes_nothing_and_gives_the_same_bytes(results, monkeypatch):
+    before = {p: p.read_bytes() for p in results.rglob("*") if p.is_file()}
+    monkeypatch.setattr("flatqat.bench.engine.run.train", lambda *args: pytest.fail("trained again"))
+    monkeypatch.setattr("flatqat.bench.engine.run.measure", lambda *args: pytest.fail("measured again"))
+    go(results)
+    assert {p: p.read_bytes() for p in results.rglob("*") if p.is_file()} == before
+
+
+def test_two_undisturbed_runs_agree_to_the_byte(results, tmp_path):
+    go(tmp_path)
+    assert table(tmp_path) == table(results)
+
+
+def test_one_pass_for_many_models_equals_separate_runs(results, tmp_path):
+    for method in ("fp", "ptq", "qat", "anchor"):
+        go(tmp_path, methods=(method,))
+    assert table(tmp_path) == table(results)
+
+
+def test_scores_equal_a_plain_evaluation(results):
+    """The stored top-1 and NLL against the model called by hand."""
+    store = Store(results)
+    suite = registry.load(registry.SUITES, "toy")
+    for record in store.records():
+        model = restore(record.cell, suite, store)
+        for shift in suite.scored:
+            data = shift.build(None)
+            plain = meter("classification", 4)
+            with torch.no_grad():
+                x, y = data.batch(torch.arange(len(data)))
+                plain.add(model(x), y)
+            scores, outcomes = plain.result()
+            assert scores["top1"] == record.scores[shift.name]["top1"]
+            assert scores["nll"] == record.scores[shift.name]["nll"]
+            assert (outcomes.pred == store.outcomes(record.cell)[f"{shift.name}:pred"]).all()
+
+
+def test_methods_see_the_same_batches(tmp_path, monkeypatch):
+    seen: dict[str, list[float]] = {}
+    original = Method.gradient
+
+    def spy(self, x, y):
+        seen.setdefault(type(self).__name__, []).append(x.sum().item() + 1000 * y.sum().item())
+        return original(self, x, y)
+
+    monkeypatch.setattr(Method, "gradient", spy)
+    go(tmp_path, methods=("fp", "qat", "anchor"), spaces=())
+    assert len(seen.pop("Pretrain")) == 30
+    first, second, third = seen.values()
+    assert first == second == third
+    assert len(set(first)) == len(first) == 12
+
+
+def test_seeds_give_other_starts_and_batches(tmp_path):
+    records = go(tmp_path, methods=("fp",), seeds=(0, 1), spaces=())
+    a, b = (record.scores["noise/2"]["nll"].value for record in records)
+    assert a != b
+
+
+def test_another_limit_reuses_the_weights(results, monkeypatch):
+    monkeypatch.setattr(
+        "flatqat.bench.engine.train.starting_point", lambda *args: pytest.fail("trained again")
+    )
+    records = go(results, methods=("fp",), limit=10, spaces=())
+    assert records[0].scores["noise/1"]["top1"].n == 10
+    for record in records:  # other tests share the folder
+        Store(results).record_path(record.cell).unlink()
+        Store(results).outcomes_path(record.cell).unlink()
+
+
+def test_flatness_is_added_to_a_record_without_scoring_again(tmp_path, monkeypatch):
+    (plain,) = go(tmp_path, methods=("fp",), spaces=())
+    assert plain.flatness == {}
+    monkeypatch.setattr("flatqat.bench.engine.evaluate.meter", lambda *args: pytest.fail("scored again"))
+    (measured,) = go(tmp_path, methods=("fp",))
+    assert measured.flatness["quantized"]["lambda_max"]["value"] > 0
+    assert measured.scores == plain.scores
+
+
+def test_rerun_computes_again_and_keeps_the_numbers(tmp_path):
+    (first,) = go(tmp_path, methods=("fp",), spaces=())
+    weights = Store(tmp_path).weights_path(first.cell)
+    stamp = weights.stat().st_mtime_ns
+    (second,) = go(tmp_path, methods=("fp",), spaces=(), rerun=True)
+    assert weights.stat().st_mtime_ns > stamp
+    assert second.scores == first.scores
+
+
+def test_a_failing_cell_is_marked_and_the_rest_goes_on(tmp_path):
+    """A learning rate that overflows: the cell fails with its reason, what starts from it is skipped."""
+    settings = {"budget": {"lr": "1e30"}}
+    records = {r.cell.method: r for r in go(tmp_path, settings=settings, methods=("fp", "ptq", "qat"))}
+    assert records["fp"].status == records["qat"].status == "failed"
+    assert "the loss is" in records["fp"].reason
+    assert records["ptq"].status == "skipped"
+    assert "its start" in records["ptq"].reason
+    assert "failed" in render(Store(tmp_path), None, "md", "method")
+    healthy = go(tmp_path, methods=("fp",))
+    assert healthy[0].status == "done"
+
+
+def test_what_is_missing_is_told_from_one_look_at_each_record(tmp_path, monkeypatch):
+    go(tmp_path, methods=("fp", "qat"))
+    plan, read = make_plan(request(tmp_path, methods=("fp", "qat"))), []
+    record = Store.record
+    monkeypatch.setattr(Store, "record", lambda store, cell: read.append(cell.method) or record(store, cell))
+    assert missing(plan, Store(tmp_path)) == []
+    assert sorted(read) == ["fp", "qat"]
+
+
+def test_failed_cells_are_tried_again(tmp_path):
+    settings = {"budget": {"lr": "1e30"}}
+    plan = make_plan(request(tmp_path, settings=settings, methods=("fp",)))
+    run(plan, CPU, Progress())
+    assert [job.cell.method for job in missing(plan, Store(tmp_path))] == ["fp"]
+
+
+def test_other_images_than_those_of_the_folder_are_refused(tmp_path, monkeypatch):
+    """Whatever cells are asked for: what is stored was made from other data. A finished plan needs none."""
+    go(tmp_path, methods=("fp",), spaces=())
+    monkeypatch.setattr("flatqat.data.images.ImageData.fingerprint", lambda self: "00000000")
+    go(tmp_path, methods=("fp",), spaces=())
+    with pytest.raises(DataError, match="got others"):
+        go(tmp_path, methods=("qat",), spaces=())
+
+
+def test_a_finished_record_is_never_rewritten_because_another_cell_needs_its_weights(tmp_path):
+    (before,) = go(tmp_path, methods=("fp",))
+    path = Store(tmp_path).record_path(before.cell)
+    kept = path.read_bytes()
+    shutil.rmtree(tmp_path / "weights")
+    go(tmp_path, methods=("fp", "ptq"), spaces=())
+    assert path.read_bytes() == kept
+
+
+def test_flatness_that_fails_does_not_destroy_the_scores(tmp_path, monkeypatch):
+    (before,) = go(tmp_path, methods=("fp",), spaces=())
+
+    def fail(*args, **kwargs):
+        raise FloatingPointError("inf")
+
+    monkeypatch.setattr("flatqat.bench.flatness.measure.flatness_of", fail)
+    (after,) = go(tmp_path, methods=("fp",))
+    assert after.scores == before.scores
+    assert after.flatness == {"failed": "inf"}
+    assert "fp" in render(Store(tmp_path), None, "md", "method")
+
+
+def test_an_operation_without_second_derivative_costs_lambda_max_alone(tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError("derivative for aten::hardsigmoid_backward is not implemented")
+
+    monkeypatch.setattr("flatqat.bench.flatness.estimators.top_eigenvalue", fail)
+    (record,) = go(tmp_path, methods=("fp",))
+    measured = record.flatness["quantized"]
+    assert measured["lambda_max"]["value"] is None
+    assert "hardsigmoid" in measured["lambda_max"]["reason"]
+    assert measured["sharpness_sam"]["value"] > 0
+    assert "| -" in render(Store(tmp_path), None, "md", "method")
+
+
+def test_a_bug_in_one_rule_does_not_cost_the_others(tmp_path, monkeypatch):
+    def crash(self, x, y):
+        raise ZeroDivisionError("of the rule's own")
+
+    monkeypatch.setattr(registry.load(registry.METHODS, "anchor"), "gradient", crash)
+    records = {r.cell.method: r for r in go(tmp_path, methods=("anchor", "qat"), spaces=())}
+    assert records["anchor"].status == "failed"
+    assert "ZeroDivisionError" in records["anchor"].reason
+    assert records["qat"].status == "done"
+
+
+def test_damaged_outcomes_are_computed_again_once_deleted(tmp_path):
+    (record,) = go(tmp_path, methods=("fp",), spaces=())
+    store = Store(tmp_path)
+    kept = store.outcomes(record.cell)
+    store.outcomes_path(record.cell).unlink()
+    go(tmp_path, methods=("fp",), spaces=())
+    assert all((array == kept[name]).all() for name, array in store.outcomes(record.cell).items())
+
+
+def test_versions_of_a_method_are_not_averaged_as_seeds(tmp_path, monkeypatch):
+    go(tmp_path, methods=("qat",), spaces=())
+    monkeypatch.setattr("flatqat.methods.qat.QAT.version", 2)
+    go(tmp_path, methods=("qat",), spaces=())
+    store = Store(tmp_path)
+    (section,) = sections(store.records())
+    rows = by_method(section, store).to_dict("records")
+    assert [(row["method"], row["seeds"]) for row in rows] == [("qat", 1), ("qat v2", 1)]
+
+
+def test_a_plugin_that_was_edited_is_another_cell(tmp_path):
+    file = tmp_path / "edited_rule.py"
+    text = "from flatqat.methods.qat import QAT\n\n\nclass Rule(QAT):\n    x = {}\n\n\nMETHOD = Rule\n"
+    ids = []
+    for version in (1, 2):
+        file.write_text(text.format(version))
+        registry.import_file.cache_clear()
+        registry.add_plugin(file)
+        ids.append(make_plan(request(tmp_path, methods=("edited-rule",))).scored()[0].cell.id)
+    assert ids[0] != ids[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["flatness_draws=1", "batch_size=0", "calibration_batches=0", "flatness_images=0", "bn_batches=-1",
+     "steps=-1", "lr=nan", "momentum=-1", "momentum=1", "weight_decay=inf"],
+)  # fmt: skip
+def test_settings_out_of_range_are_refused_before_anything_is_computed(tmp_path, text):
+    key, _, value = text.partition("=")
+    with pytest.raises(UsageError, match=key):
+        go(tmp_path, settings={"budget": {key: value}})
+    assert not list(tmp_path.iterdir())
+
+
+def test_training_batches_go_through_the_augmentation_of_the_suite(tmp_path):
+    (job, *_) = make_plan(request(tmp_path)).jobs
+    plain = list(training_batches(job, job.suite.train(None), 3, CPU, frame=Frame()))
+    mirrored = replace(job, suite=replace(job.suite, augment=lambda x, generator: x.flip(3)))
+    for (x, y), (x2, y2) in zip(
+        plain, training_batches(mirrored, job.suite.train(None), 3, CPU, frame=Frame()), strict=True
+    ):
+        assert torch.equal(x2, x.flip(3))
+        assert torch.equal(y2, y)
+
+
+def test_fingerprints_tell_images_and_labels_apart():
+    suite = registry.load(registry.SUITES, "toy")
+    data = suite.shifts[0].build(None)
+    assert data.fingerprint() == suite.shifts[0].build(None).fingerprint()
+    assert data.fingerprint() != suite.shifts[1].build(None).fingerprint()
+    assert data.fingerprint() != replace(data, labels=data.labels.roll(1)).fingerprint()
+
+
+def test_restoring_without_weights_says_what_to_do(tmp_path):
+    (record,) = go(tmp_path, methods=("fp",), spaces=())
+    store = Store(tmp_path)
+    store.weights_path(record.cell).unlink()
+    with pytest.raises(StoreError, match="expected its weights"):
+        restore(record.cell, registry.load(registry.SUITES, "toy"), store)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"suites": ("tow",)}, "unknown suite 'tow'.*did you mean 'toy'"),
+        ({"methods": ("qta",)}, "unknown method 'qta'"),
+        ({"models": ("tinny",)}, "unknown model 'tinny'"),
+        ({"models": ("cifar:resnet21",)}, "unknown cifar model"),
+        ({"bits": ("4@lsqq",)}, "unknown quantizer 'lsqq'"),
+        ({"bits": ("44",)}, "2 to 8 bits"),
+        ({"budget": "huge"}, "unknown budget of toy 'huge'"),
+        ({"settings": {"anchor": {"strenght": "1"}}}, "did you mean 'strength'"),
+        ({"settings": {"sam": {"rho": "1"}}}, r"--set sam\.rho: .*method that is run.*add sam to --method"),
+        ({"settings": {"san": {"rho": "1"}}}, "unknown owner of a setting 'san'"),
+    ],
+    ids=str,
+)
+def test_the_whole_matrix_is_checked_before_anything_is_computed(tmp_path, changes, problem):
+    with pytest.raises(UsageError, match=problem):
+        make_plan(request(tmp_path / "results", **changes))
+    assert not (tmp_path / "results").exists()
+
+
+def test_another_run_in_the_folder_may_finish_first(results, tmp_path, monkeypatch):
+    """Between the scores of this one and its records; what the other wrote stays."""
+    module = importlib.import_module("flatqat.bench.engine.run")
+    evaluate = module.evaluate
+    stamps = {}
+
+    def scored(*args):
+        monkeypatch.undo()
+        evaluate(*args)
+        go(tmp_path)
+        stamps.update({p: p.stat().st_mtime_ns for p in tmp_path.glob("records/toy/*.json")})
+
+    monkeypatch.setattr(module, "evaluate", scored)
+    records = go(tmp_path)
+    assert [record.status for record in records] == ["done"] * len(records)
+    assert table(tmp_path) == table(results)
+    assert stamps == {p: p.stat().st_mtime_ns for p in tmp_path.glob("records/toy/*.json")} != {}
+
+
+KILLED_AFTER = (0.1, 0.25, 0.45, 0.7)  # seconds
+
+
+def test_killed_at_any_moment_the_same_command_ends_with_the_same_table(results, tmp_path):
+    """SIGKILL again and again, each time a little later after start-up; then let it finish."""
+    command = [sys.executable, "-m", "flatqat", "bench", "run", "--plugin", TOY, "--suite", "toy"]
+    command += ["--bits", "3", "--method", "fp,ptq,qat,anchor", "--results", tmp_path]
+    killed = 0
+    for delay in KILLED_AFTER:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        process.stderr.readline()  # the first finished piece of work
+        time.sleep(delay)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+        process.wait()
+        process.stderr.close()
+        Store(tmp_path).records()  # whatever is there is whole
+    assert killed > 0
+    done = {p: p.stat().st_mtime_ns for p in tmp_path.glob("records/toy/*.json")}
+    weights = {p: p.stat().st_mtime_ns for p in (tmp_path / "weights").glob("*.safetensors")}
+    subprocess.run(command, check=True, capture_output=True)
+    assert table(tmp_path) == table(results)
+    assert all(p.stat().st_mtime_ns == stamp for p, stamp in {**done, **weights}.items()), (
+        "a finished cell ran again"
+    )

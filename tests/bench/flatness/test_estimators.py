@@ -1,0 +1,235 @@
+"""Every estimator on a quantized network, against plain networks, dense Hessians and the grid itself."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from flatqat.bench.flatness.estimators import BALLS, ESTIMATORS, FRACTIONS, SIZES, chosen, work
+from flatqat.bench.flatness.flatness_point import moved_params, neighbours, standing
+from flatqat.bench.flatness.landscape_file import Picture
+from flatqat.bench.flatness.measure import flatness_of, landscape_of
+from flatqat.errors import UsageError
+from flatqat.flatness._params import gaussian
+from flatqat.quant._apply import latent_weights, quantizers
+from tests.bench.flatness.test_measure import CELL, data, deployed, plain_network, trained
+
+X, Y = data()
+
+
+def loss_of(net: nn.Module, tensors: dict[str, torch.Tensor]) -> float:
+    with torch.no_grad():
+        return float(F.cross_entropy(functional_call(net, tensors, (X,)), Y))
+
+
+def dense_hessian(plain: nn.Module) -> torch.Tensor:
+    shapes = {name: p.shape for name, p in plain.named_parameters()}
+
+    def loss(vector):
+        parts = vector.split([shape.numel() for shape in shapes.values()])
+        given = {n: part.view(s) for (n, s), part in zip(shapes.items(), parts, strict=True)}
+        return F.cross_entropy(functional_call(plain, given, (X,)), Y)
+
+    at = torch.cat([p.detach().flatten() for p in plain.parameters()])
+    return torch.autograd.functional.hessian(loss, at)
+
+
+def test_trace_and_density_are_of_the_hessian_at_the_deployed_weights():
+    net = trained("3")
+    found = flatness_of(net, [(X, Y)], CELL, acts=False, measures=("trace", "density"))
+    hessian = dense_hessian(deployed(net))
+    trace, density = found["trace"], found["density"]
+    assert abs(trace["value"] - float(hessian.trace())) < 4 * trace["stderr"]
+    assert trace["stderr"] < 0.1 * trace["value"]
+    assert (
+        abs(density["mean"] * len(hessian) - float(hessian.trace()))
+        < 4 * len(hessian) * density["mean_stderr"]
+    )
+    top = float(torch.linalg.eigvalsh(hessian)[-1])  # 40 steps converge to it from any start
+    assert max(map(max, density["nodes"])) == pytest.approx(top, rel=1e-6)
+
+
+@pytest.mark.parametrize("bits", ["3", "3@minmax", "3@apot", "3@n2uq", "3@dorefa"])
+def test_neighbours_are_the_next_levels_of_the_grid_and_clipped_at_its_ends(bits):
+    """Against a list of all levels, evenly spaced or not."""
+    net = trained(bits)
+    ends = 0
+    for name, (lower, w, upper) in triples(net).items():
+        _, q = latent_weights(net)[name]
+        codes = torch.ones_like(w, dtype=torch.int32)
+        levels = torch.stack([q.dequantize(code * codes) for code in range(q.low, q.high + 1)])
+        below = torch.where(levels < w, levels, -torch.inf).amax(0)
+        above = torch.where(levels > w, levels, torch.inf).amin(0)
+        assert torch.equal(lower, torch.where(below.isinf(), w, below))
+        assert torch.equal(upper, torch.where(above.isinf(), w, above))
+        ends += int(below.isinf().sum() + above.isinf().sum())
+    assert ends > 0, "the example must reach the ends"
+
+
+def triples(net):
+    lower, upper = neighbours(net)
+    params = moved_params(net, "quantized")
+    return {name: (lower[name], params[name], upper[name]) for name in lower}
+
+
+def test_a_filter_of_zeros_stays():
+    net = trained("3")
+    name, (w, _) = next(iter(latent_weights(net).items()))
+    w.data[1] = 0
+    lower, w_quant, upper = triples(net)[name]
+    assert not lower[1].any()
+    assert not upper[1].any()
+    assert (lower[0] < w_quant[0]).any()
+    assert flatness_of(net, [(X, Y)], CELL, draws=2, measures=("flips",))["flips"]["zero_filters"] == 1
+
+
+@pytest.mark.parametrize("acts", [True, False])
+def test_flips_move_the_deployed_codes(acts):
+    """The same draws written out, on a plain network where inputs are in floating point."""
+    net = trained("3")
+    found = flatness_of(net, [(X, Y)], CELL, acts=acts, draws=2, measures=("flips",))
+    with standing(net, [(X, Y)], CELL, space="quantized", acts=acts) as point:
+        for fraction in FRACTIONS:
+            generator, rises = torch.Generator().manual_seed(point.seed), []
+            for _ in range(2):
+                drawn = {
+                    name: torch.rand(w.shape, generator=generator) for name, w in sorted(point.lower.items())
+                }
+                for sign in (1, -1):
+                    tensors = dict(point.params)
+                    for name, u in drawn.items():
+                        code = sign * (
+                            (u < fraction / 2).int() - ((u >= fraction / 2) & (u < fraction)).int()
+                        )
+                        w = tensors[name]
+                        tensors[name] = torch.where(code > 0, point.upper[name], w)
+                        tensors[name] = torch.where(code < 0, point.lower[name], tensors[name])
+                    value = float(point.losses[0](tensors).detach())
+                    rises.append(value - found["loss"])
+            kept = found["flips"][str(fraction)]
+            assert kept["value"] == pytest.approx(sum(rises) / 4, rel=1e-9, abs=1e-12)
+            assert any(rises)
+
+
+@pytest.mark.parametrize("bits", ["3", "3@minmax", "w4a32"])
+def test_scale_moves_the_step_sizes_of_the_rounded_network(bits):
+    """Against the network itself with its step sizes set: learned or not, of weights and of inputs."""
+    net = trained(bits)
+    found = flatness_of(net, [(X, Y)], CELL, draws=3, measures=("scale",))
+    kept = {id(q.scale): q.scale.detach().clone() for _, q in quantizers(net)}
+    params = moved_params(net, "scale")
+    assert len(params) == len(kept)
+    before = F.cross_entropy(net(X), Y).item()
+    for size in SIZES:
+        generator, rises = torch.Generator().manual_seed(found["seed"]), []
+        for _ in range(3):
+            noise = gaussian(params, generator)
+            for sign in (1, -1):
+                for name, scale in params.items():
+                    scale.copy_(kept[id_of(net, scale)] * (1 + sign * size * noise[name]))
+                with torch.no_grad():
+                    rises.append(F.cross_entropy(net(X), Y).item() - before)
+        for _, q in quantizers(net):
+            q.scale.data.copy_(kept[id(q.scale)])
+        assert found["scale"][str(size)]["value"] == pytest.approx(sum(rises) / 6, rel=1e-6, abs=1e-9)
+        assert found["scale"][str(size)]["stderr"] > 0
+    assert found["scale"]["space"] == "scale"
+
+
+def id_of(net, scale):
+    """The id of the quantizer's own tensor that shares its storage."""
+    return next(id(q.scale) for _, q in quantizers(net) if q.scale.data_ptr() == scale.data_ptr())
+
+
+def test_the_worst_case_is_no_less_than_one_step_and_its_radii_stand_beside_it():
+    found = flatness_of(trained("3"), [(X, Y)], CELL, measures=("sharpness", "apgd"), draws=2)
+    assert {ball: entry["rho"] for ball, entry in found["apgd"].items()} == BALLS
+    assert found["apgd"]["plain"]["rho"] == found["sharpness_sam"]["rho"]
+    assert found["apgd"]["elementwise"]["rho"] == found["sharpness_asam"]["rho"]
+    assert found["apgd"]["plain"]["value"] >= found["sharpness_sam"]["value"]
+    assert found["apgd"]["elementwise"]["value"] > found["sharpness_asam"]["value"]
+    assert found["apgd"]["filter"]["value"] > 0
+
+
+def test_all_of_it_is_plain_json_and_progress_ends_where_it_should():
+    total = 0
+
+    def advance(n):
+        nonlocal total
+        assert n >= 0
+        total += n
+
+    found = flatness_of(trained("3"), [(X, Y)], CELL, measures=tuple(ESTIMATORS), draws=2, advance=advance)
+    assert json.loads(json.dumps(found, allow_nan=False)) == json.loads(json.dumps(found))
+    assert total == work(tuple(ESTIMATORS), 2)
+    for name in ESTIMATORS:
+        assert name in found or (name == "sharpness" and "sharpness_avg" in found)
+
+
+@pytest.mark.parametrize("space", ["latent", "scale"])
+def test_in_other_spaces_what_cannot_be_says_so(space):
+    found = flatness_of(
+        trained("3"), [(X, Y)], CELL, space=space, measures=("apgd", "flips", "scale"), draws=2
+    )
+    assert found["flips"] == {"value": None, "reason": found["flips"]["reason"]}
+    assert "expected quantized weights in the space 'quantized'" in found["flips"]["reason"]
+    assert ("filter" in found["apgd"]) == (space == "latent")
+    assert found["scale"]["space"] == "scale"
+
+
+def test_without_quantizers_there_is_nothing_to_flip_or_to_rescale():
+    net = plain_network().eval()
+    found = flatness_of(net, [(X, Y)], CELL, measures=("trace", "flips", "scale"), draws=2)
+    assert found["flips"]["value"] is None
+    assert found["scale"] == {"value": None, "reason": "expected step sizes, got none"}
+    assert found["trace"]["value"] is not None
+    with pytest.raises(UsageError, match="space 'scale': expected a model with step sizes"):
+        flatness_of(net, [(X, Y)], CELL, space="scale")
+
+
+@pytest.mark.parametrize("name", ["lambda_max", "trace", "density"])
+def test_an_operation_without_second_derivative_costs_what_needs_it_alone(name, monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError("derivative for aten::hardsigmoid_backward is not implemented\nmore")
+
+    monkeypatch.setattr("flatqat.flatness._derivatives._backward", fail)
+    found = flatness_of(trained("3"), [(X, Y)], CELL, measures=(name, "flips"), draws=2)
+    assert found[name]["value"] is None
+    assert found[name]["reason"] == "derivative for aten::hardsigmoid_backward is not implemented"
+    assert found["flips"]["0.1"]["value"] is not None
+
+
+def test_the_landscape_is_that_of_the_deployed_network():
+    net, plane = trained("3"), Picture(file=Path("not-written.png"), points=3, span=0.5)
+    surface = landscape_of(net, [(X, Y)], CELL, plane, acts=False)
+    plain = landscape_of(deployed(net), [(X, Y)], CELL, plane)
+    for row, other in zip(surface.losses, plain.losses, strict=True):
+        assert row == pytest.approx(other, rel=1e-9)
+    assert surface.centre == pytest.approx(loss_of(deployed(net), {}), rel=1e-9)
+    latent = landscape_of(net, [(X, Y)], CELL, plane, space="latent", acts=False)
+    assert latent.centre == pytest.approx(surface.centre, rel=1e-9)
+    assert latent.losses[0][0] != pytest.approx(surface.losses[0][0], rel=1e-3)  # rounding is in the loop
+
+
+def test_names_are_put_in_order_and_checked():
+    assert chosen(("flips", "lambda_max", "flips")) == ("lambda_max", "flips")
+    with pytest.raises(
+        UsageError, match=r"unknown measure 'flip'.*apgd, density, flips.*did you mean 'flips'"
+    ):
+        chosen(("flip",))
+
+
+def test_measuring_changes_nothing_and_repeats():
+    net = trained("3")
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    names = ("trace", "apgd", "flips", "scale")
+    first, second = (flatness_of(net, [(X, Y)], CELL, measures=names, draws=2) for _ in range(2))
+    assert first == second
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    assert all(q.enabled and not q.plain for _, q in quantizers(net))
+    assert math.isfinite(first["trace"]["value"])

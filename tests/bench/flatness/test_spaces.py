@@ -1,0 +1,69 @@
+"""Flatness in several spaces, asked for at once or later."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from flatqat.bench.engine.run import run
+from flatqat.bench.engine.train import seeded
+from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.request import Request, lacking_spaces, parse_spaces
+from flatqat.console.progress import Progress
+from flatqat.errors import UsageError
+
+CPU = torch.device("cpu")
+
+
+def go(results: Path, **changes):
+    request = Request(suites=("toy",), methods=("fp", "qat"), bits=("3",), results=results)
+    return run(make_plan(replace(request, **changes)), CPU, Progress())
+
+
+def test_spaces_asked_for_later_are_added_and_those_measured_stay(tmp_path, monkeypatch):
+    first = {r.cell.method: r for r in go(tmp_path)}
+    assert set(first["qat"].flatness) == {"quantized"}
+    later = {r.cell.method: r for r in go(tmp_path, spaces=("quantized", "latent"))}
+    assert later["qat"].flatness["quantized"] == first["qat"].flatness["quantized"]
+    assert later["qat"].flatness["latent"]["space"] == "latent"
+    assert later["qat"].scores == first["qat"].scores
+    assert set(later["fp"].flatness) == {"quantized"}  # no rounding to stand behind
+    monkeypatch.setattr("flatqat.bench.engine.run.measure", lambda *args: pytest.fail("measured again"))
+    assert go(tmp_path, spaces=("latent",))
+
+
+def test_spaces_are_those_of_one_run_each(tmp_path):
+    """What is measured together is what is measured apart; a rerun measures anew."""
+    (_, together) = go(tmp_path / "a", spaces=("quantized", "latent", "scale"))
+    (_, apart) = go(tmp_path / "b", spaces=("latent",))
+    assert together.flatness["latent"] == apart.flatness["latent"]
+    assert together.flatness["scale"]["space"] == "scale"
+    (_, again) = go(tmp_path / "a", spaces=("latent",), rerun=True)
+    assert again.flatness == apart.flatness
+
+
+def test_what_could_not_be_measured_is_not_tried_again(tmp_path):
+    (job,) = make_plan(
+        Request(suites=("toy",), methods=("qat",), bits=("3",), results=tmp_path, spaces=("latent",))
+    ).scored()
+    request = Request(suites=("toy",), methods=("qat",), bits=("3",), spaces=("quantized", "latent"))
+    assert lacking_spaces(job.cell, {}, request) == ["quantized", "latent"]
+    assert lacking_spaces(job.cell, {"latent": {}}, request) == ["quantized"]
+    assert lacking_spaces(job.cell, {"failed": "the loss is inf"}, request) == []
+
+
+def test_names_of_spaces():
+    assert parse_spaces(("scale", "latent", "scale")) == ("latent", "scale")
+    with pytest.raises(UsageError, match="did you mean 'latent'"):
+        parse_spaces(("latnet",))
+
+
+def test_layers_that_draw_while_they_train_are_seeded():
+    before = torch.get_rng_state()
+    draws = []
+    for _ in range(2):
+        with seeded(7, CPU):
+            draws.append(torch.nn.functional.dropout(torch.ones(100)))
+    assert torch.equal(*draws)
+    assert torch.equal(before, torch.get_rng_state())

@@ -1,0 +1,148 @@
+"""Atomic writes, and clear errors for damaged files."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from flatqat.bench.records.store import Store, read_arrays, read_record, to_json, write_atomically
+from flatqat.errors import StoreError
+from flatqat.spec import Cell, Record, Score
+
+CELL = Cell(
+    suite="s", suite_version=1, model="cifar:x", method="qat", quant="4", budget="b", seed=0, limit=9
+)  # fmt: skip
+SCORE = Score(value=50.0, n=4, stderr=None)
+SHIFT = {"family": "id", "severity": None, "pool": "id", "headline": True}
+RECORD = Record(
+    cell=CELL,
+    status="done",
+    scores={"id": {"top1": SCORE, "nll": SCORE, "ece": SCORE}},
+    protocol={"shifts": {"id": SHIFT}, "suite": "made up", "data": "0", "reference": False},
+)
+
+
+def test_records_survive_the_round_trip(tmp_path):
+    store = Store(tmp_path)
+    store.write_record(RECORD, {"id:pred": np.arange(4, dtype=np.uint8)})
+    assert store.record(CELL) == RECORD
+    assert store.records() == [RECORD]
+    assert store.outcomes(CELL)["id:pred"].tolist() == [0, 1, 2, 3]
+
+
+def test_outcomes_can_be_read_by_their_names_alone(tmp_path):
+    store, stored = Store(tmp_path), ("id:pred", "id:margin", "fog/1:margin", "fog/1:pred")
+    store.write_record(RECORD, {key: np.arange(4) for key in stored})
+    assert set(store.outcomes(CELL)) == set(stored)
+    assert set(store.outcomes(CELL, ("margin",))) == {"id:margin", "fog/1:margin"}
+
+
+@pytest.mark.parametrize("broken", ["write", "fsync", "replace"])
+def test_a_failing_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, broken):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    if broken == "write":
+        monkeypatch.setattr(os, "fdopen", fail)
+    else:
+        monkeypatch.setattr(os, broken, fail)
+    with pytest.raises(StoreError, match="No space left on device"):
+        write_atomically(path, b"new")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_unwritable_folder_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="expected a folder that can be written"):
+        Store(tmp_path / "file" / "results").check_writable()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"schema": 1}',
+        b'{"schema": 1, "cell": {}, "scores": {}, "status": "done"}',
+        b"\xff",
+    ],
+)
+def test_a_damaged_record_names_its_file(tmp_path, text):
+    path = tmp_path / "records" / "s" / "x.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(text)
+    with pytest.raises(StoreError, match=r"x\.json.*(damaged|schema)"):
+        Store(tmp_path).records()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"status": "done"', '"status": "finished"'),
+        ('"reference": false', '"other": false'),
+        ('"value": 50.0', '"value": "x"'),
+        ('"seed": 0', '"seed": 1'),
+        ('"seed": 0', '"seed": "0"'),
+        ('"top1"', '"top2"'),
+        ('"flatness": {}', '"flatness": {"quantized": {"x": 1}}'),
+    ],
+)
+def test_a_record_that_reports_could_not_read_is_damaged(tmp_path, old, new):
+    store = Store(tmp_path)
+    store.write_record(RECORD)
+    path = store.record_path(CELL)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(StoreError, match=r"\.json.*damaged"):
+        store.records()
+
+
+def test_a_record_from_the_future_is_refused(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_bytes(to_json({"schema": 99}))
+    with pytest.raises(StoreError, match=r"schema 1 or older, got 99"):
+        read_record(path)
+
+
+def test_damaged_and_pickled_arrays_are_refused(tmp_path):
+    path = tmp_path / "x.npz"
+    path.write_bytes(b"PK\x03\x04 nonsense")
+    with pytest.raises(StoreError, match="damaged"):
+        read_arrays(path)
+    np.savez(path, x=np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(StoreError, match="damaged"):
+        read_arrays(path)
+
+
+def test_cells_are_found_by_the_beginning_of_id_or_label(tmp_path):
+    store = Store(tmp_path)
+    store.write_record(RECORD)
+    store.write_record(replace(RECORD, cell=replace(CELL, seed=1)))
+    assert store.find(CELL.id[:6]) == RECORD
+    assert store.find("cifar_x-qat-4-s1").cell.seed == 1
+    with pytest.raises(StoreError, match="2 of them"):
+        store.find("cifar_x-qat")
+    with pytest.raises(StoreError, match=r"got none; there are: cifar_x-qat-4-s0"):
+        store.find("nothing")
+    store.write_record(Record(cell=replace(CELL, seed=2), status="failed", reason="the loss is nan"))
+    with pytest.raises(StoreError, match=r"s2.*: expected a finished one, got failed: the loss is nan; name"):
+        store.find("cifar_x-qat-4-s2")
+
+
+def test_finished_is_done_and_has_its_outcomes(tmp_path):
+    store = Store(tmp_path)
+    assert store.finished(CELL) is None
+    store.write_record(RECORD)
+    assert store.finished(CELL) is None
+    store.write_record(RECORD, {"id:pred": np.arange(4)})
+    assert store.finished(CELL) == RECORD
+    store.write_record(Record(cell=CELL, status="failed", reason="the loss is nan"))
+    assert store.finished(CELL) is None

@@ -1,0 +1,150 @@
+"""Tables against the same numbers computed by hand from outcomes: means, errors, pairing, separation."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from flatqat.bench.records.sections import sections
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.by_method import by_method, by_shift
+from flatqat.bench.report.render import render
+from flatqat.spec import Cell, Record, Score
+
+CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", budget="b", seed=0)
+SHIFTS = {
+    "val": {"family": "val", "severity": None, "pool": "val", "headline": False},
+    "id": {"family": "id", "severity": None, "pool": "id", "headline": True},
+    "fog/1": {"family": "weather", "severity": 1, "pool": "id", "headline": True},
+    "fog/2": {"family": "weather", "severity": 2, "pool": "id", "headline": True},
+    "spatter/1": {"family": "extra", "severity": 1, "pool": "id", "headline": False},
+}
+N = 300
+
+
+def right(cell: Cell) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng([cell.seed, *cell.method.encode(), *cell.quant.encode()])
+    share = {"id": 0.9, "fog/1": 0.8, "fog/2": 0.6, "spatter/1": 0.1, "val": 0.9}
+    return {shift: rng.random(N) < share[shift] for shift in SHIFTS}
+
+
+def put(store: Store, cell: Cell) -> dict[str, np.ndarray]:
+    outcomes = right(cell)
+    scores = {
+        s: {
+            "top1": Score(value=100 * float(r.mean()), n=N, stderr=1.5),
+            "nll": Score(value=1.0, n=N),
+            "ece": Score(value=2.0, n=N),
+        }
+        for s, r in outcomes.items()
+    }
+    protocol = {"suite": "p", "data": "d", "shifts": SHIFTS, "reference": cell.method == "fp"}
+    store.write_record(
+        Record(cell=cell, status="done", scores=scores, protocol=protocol),
+        {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in outcomes.items()},
+    )
+    return outcomes
+
+
+def ood(outcomes: dict[str, np.ndarray]) -> np.ndarray:
+    """Each image's share of right answers over the headline's shifts."""
+    return np.mean([outcomes["fog/1"], outcomes["fog/2"]], axis=0)
+
+
+def test_one_seed_has_errors_over_images(tmp_path):
+    store = Store(tmp_path)
+    outcomes = put(store, CELL)
+    (section,) = sections(store.records())
+    (row,) = by_method(section, store).to_dict("records")
+    per_image = 100 * ood(outcomes)
+    assert row["seeds"] == 1
+    assert row["id_top1"] == pytest.approx(100 * outcomes["id"].mean())
+    assert row["id_top1_stderr"] == 1.5
+    assert row["ood_top1"] == pytest.approx(per_image.mean())
+    assert row["ood_top1_stderr"] == pytest.approx(np.std(per_image, ddof=1) / N**0.5)
+
+
+def test_several_seeds_have_errors_over_seeds_and_pair_with_the_reference_of_their_seed(tmp_path):
+    store = Store(tmp_path)
+    runs = {
+        (method, seed): put(store, replace(CELL, method=method, quant=quant, seed=seed))
+        for method, quant in (("fp", "fp"), ("qat", "4"))
+        for seed in (0, 1, 2)
+        if (method, seed) != ("fp", 1)  # no reference for seed 1: it takes no part in the extra gap
+    }
+    (section,) = sections(store.records())
+    rows = {row["method"]: row for row in by_method(section, store).to_dict("records")}
+    means = [100 * ood(runs["qat", seed]).mean() for seed in (0, 1, 2)]
+    assert rows["qat"]["ood_top1"] == pytest.approx(np.mean(means))
+    assert rows["qat"]["ood_top1_stderr"] == pytest.approx(np.std(means, ddof=1) / 3**0.5)
+
+    def gap(outcomes: dict[str, np.ndarray]) -> float:
+        return 100 * (outcomes["id"].mean() - ood(outcomes).mean())
+
+    expected = np.mean([gap(runs["qat", seed]) - gap(runs["fp", seed]) for seed in (0, 2)])
+    assert rows["qat"]["extra_gap"] == pytest.approx(expected)
+    assert rows["qat"]["extra_gap_low"] < expected < rows["qat"]["extra_gap_high"]
+
+
+def test_outcomes_are_read_once_a_run(tmp_path, monkeypatch):
+    variants = (("fp", "fp"), ("qat", "4"), ("sam", "4"))
+    cells = [replace(CELL, method=m, quant=q, seed=s) for m, q in variants for s in (0, 1)]
+    store, read = Store(tmp_path), []
+    for cell in cells:
+        put(store, cell)
+    outcomes = Store.outcomes
+
+    def counted(store, cell, names=None):
+        read.append((cell.label, names))
+        return outcomes(store, cell, names)
+
+    monkeypatch.setattr(Store, "outcomes", counted)
+    (section,) = sections(store.records())
+    by_method(section, store)
+    assert all(names == ("margin",) for _, names in read)
+    assert sorted(label for label, _ in read) == sorted(cell.label for cell in cells)
+
+
+@pytest.mark.parametrize(
+    ("view", "groups"),
+    [
+        ("shift", {shift: [shift] for shift in SHIFTS}),
+        ("family", {"weather": ["fog/1", "fog/2"], "extra": ["spatter/1"], "id": ["id"], "val": ["val"]}),
+        ("severity", {1: ["fog/1"], 2: ["fog/2"], "id": ["id"], "val": ["val"]}),
+    ],
+)
+def test_views_are_means_over_seeds_and_shifts(tmp_path, view, groups):
+    store = Store(tmp_path)
+    runs = [put(store, replace(CELL, seed=seed)) for seed in (0, 1)]
+    (section,) = sections(store.records())
+    table = by_shift(section, view).set_index(view)["qat 4"]
+    assert set(table.index) == set(groups)
+    for key, members in groups.items():
+        assert table[key] == pytest.approx(100 * np.mean([run[s].mean() for run in runs for s in members]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"suite_version": 2},
+        {"model": "x"},
+        {"budget": "x"},
+        {"budget_args": (("steps", 3),)},
+        {"weights": "ab" * 32},
+        {"limit": 5},
+        {"amp": True},
+    ],
+    ids=str,
+)
+def test_what_was_made_otherwise_stands_in_a_table_of_its_own(tmp_path, change):
+    store = Store(tmp_path)
+    put(store, CELL)
+    put(store, replace(CELL, **change))
+    assert len(sections(store.records())) == 2
+
+
+def test_severities_are_shown_as_the_whole_numbers_they_are(tmp_path):
+    store = Store(tmp_path)
+    put(store, CELL)
+    rows = [line.split("|")[1].strip() for line in render(store, None, "md", "severity").splitlines()[4:8]]
+    assert rows == ["1", "2", "id", "val"]

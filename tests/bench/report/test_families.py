@@ -1,0 +1,230 @@
+"""Families in one table: rows and means against the same numbers computed by hand from outcomes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from flatqat import registry
+from flatqat.bench.engine.run import run
+from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.request import Request
+from flatqat.bench.records.sections import sections
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.families import by_domain, merged
+from flatqat.bench.report.render import load, render
+from flatqat.console.progress import Progress
+from flatqat.metrics.bootstrap import nested_bootstrap
+from flatqat.spec import Cell, Record, Score
+from tests.helpers import HELPERS
+
+TARGETS = ("art", "photo", "sketch")
+FP = Cell(suite="f@art", suite_version=1, model="m", method="fp", quant="fp", budget="b", seed=0)
+QAT = replace(FP, method="qat", quant="4")
+N = {"val": 60, "id": 60, "target": 90, "oracle": 90}
+
+Runs = dict[tuple[str, str, int], dict[str, np.ndarray]]
+
+
+def put(store: Store, cell: Cell, *, steps: int = 5) -> dict[str, np.ndarray]:
+    """A record of made-up outcomes, which differ from seed to seed in their images too."""
+    target = cell.suite.partition("@")[2]
+    rng = np.random.default_rng([cell.seed, *cell.method.encode(), *target.encode()])
+    share = {"val": 0.9, "id": 0.9, target: 0.7, "oracle": 0.6}
+    right = {shift: rng.random(N.get(shift, N["target"])) < share[shift] for shift in share}
+    about = {
+        shift: {
+            "family": shift,
+            "severity": None,
+            "pool": {"oracle": "target", target: "target"}.get(shift, shift),
+            "headline": shift in ("id", target),
+            **({"weights": "last"} if shift == "oracle" else {}),
+        }
+        for shift in share
+    }
+    scores = {
+        shift: {
+            "top1": Score(value=100 * float(r.mean()), n=len(r), stderr=1.5),
+            "nll": Score(value=1.0, n=len(r)),
+            "ece": Score(value=2.0, n=len(r)),
+        }
+        for shift, r in right.items()
+    }
+    protocol = {
+        "suite": "p",
+        "data": f"{target}{cell.seed}",
+        "split": f"-s{cell.seed}",
+        "targets": list(TARGETS),
+        "shifts": about,
+        "reference": cell.method == "fp",
+    }
+    store.write_record(
+        Record(cell=cell, status="done", scores=scores, protocol=protocol, train={"steps": steps}),
+        {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()},
+    )
+    return right
+
+
+def fill(store: Store, seeds: tuple[int, ...] = (0, 1, 2), targets: tuple[str, ...] = TARGETS) -> Runs:
+    return {
+        (target, cell.method, seed): put(store, replace(cell, suite=f"f@{target}", seed=seed))
+        for target in targets
+        for cell in (FP, QAT)
+        for seed in seeds
+    }
+
+
+def rows(store: Store) -> dict[tuple[str, str], dict]:
+    (family,) = merged(sections(store.records()))
+    found = by_domain(family, store).to_dict("records")
+    return {(row["method"], row["domain"]): row for row in found}
+
+
+def test_every_method_has_a_row_a_domain_and_their_mean(tmp_path: Path) -> None:
+    fill(Store(tmp_path))
+    assert list(rows(Store(tmp_path))) == [
+        (method, domain) for method in ("fp", "qat") for domain in (*TARGETS, "mean")
+    ]
+
+
+def test_a_domain_has_the_numbers_of_its_own_table(tmp_path: Path) -> None:
+    runs = fill(Store(tmp_path))
+    row = rows(Store(tmp_path))["qat", "photo"]
+    right = [runs["photo", "qat", seed] for seed in range(3)]
+    assert row["seeds"] == 3
+    assert row["id_top1"] == pytest.approx(100 * np.mean([r["id"].mean() for r in right]))
+    assert row["ood_top1"] == pytest.approx(100 * np.mean([r["photo"].mean() for r in right]))
+    assert row["oracle_top1"] == pytest.approx(100 * np.mean([r["oracle"].mean() for r in right]))
+    spread = np.std([100 * r["photo"].mean() for r in right], ddof=1) / 3**0.5
+    assert row["ood_top1_stderr"] == pytest.approx(spread)
+
+
+def test_the_mean_is_over_domains_and_its_error_over_seeds(tmp_path: Path) -> None:
+    runs = fill(Store(tmp_path))
+    row = rows(Store(tmp_path))["qat", "mean"]
+    for column, name in (("id_top1", "id"), ("ood_top1", None), ("oracle_top1", "oracle")):
+        by_seed = [
+            100 * np.mean([runs[t, "qat", seed][name or t].mean() for t in TARGETS]) for seed in range(3)
+        ]
+        assert row[column] == pytest.approx(np.mean(by_seed))
+        if column != "oracle_top1":
+            assert row[f"{column}_stderr"] == pytest.approx(np.std(by_seed, ddof=1) / 3**0.5)
+    assert row["gap"] == pytest.approx(row["id_top1"] - row["ood_top1"])
+    assert row["images"] == 3 * N["id"]
+
+
+def test_the_extra_gap_of_a_mean_is_nested_over_all_domains(tmp_path: Path) -> None:
+    runs = fill(Store(tmp_path))
+    table = rows(Store(tmp_path))
+
+    def matrices(target: str) -> list[np.ndarray]:
+        return [
+            100
+            * sign
+            * np.stack([runs[target, "qat", s][shift] * 1.0 - runs[target, "fp", s][shift] for s in range(3)])
+            for shift, sign in (("id", 1), (target, -1))
+        ]
+
+    alone = nested_bootstrap(matrices("art"))
+    assert [table["qat", "art"][f"extra_gap{end}"] for end in ("", "_low", "_high")] == pytest.approx(
+        [alone.value, alone.low, alone.high]
+    )
+    together = nested_bootstrap([m / 3 for target in TARGETS for m in matrices(target)])
+    got = [table["qat", "mean"][f"extra_gap{end}"] for end in ("", "_low", "_high")]
+    assert got == pytest.approx([together.value, together.low, together.high])
+    assert got[0] == pytest.approx(np.mean([table["qat", target]["extra_gap"] for target in TARGETS]))
+    assert table["fp", "mean"]["extra_gap"] is None or np.isnan(table["fp", "mean"]["extra_gap"])
+
+
+def test_a_mean_takes_the_seeds_that_all_domains_have(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    runs = fill(store)
+    (lost,) = [r for r in store.records("f@art") if r.cell.method == "qat" and r.cell.seed == 1]
+    store.record_path(lost.cell).unlink()
+    row = rows(store)["qat", "mean"]
+    assert row["seeds"] == 2
+    by_seed = [100 * np.mean([runs[t, "qat", seed][t].mean() for t in TARGETS]) for seed in (0, 2)]
+    assert row["ood_top1"] == pytest.approx(np.mean(by_seed))
+    assert row["ood_top1_stderr"] == pytest.approx(np.std(by_seed, ddof=1) / 2**0.5)
+    assert rows(store)["qat", "photo"]["seeds"] == 3
+
+
+def test_a_mean_over_some_domains_says_so(tmp_path: Path) -> None:
+    fill(Store(tmp_path), targets=("art", "sketch"))
+    assert ("qat", "mean of 2/3") in rows(Store(tmp_path))
+    fill(Store(tmp_path / "one"), targets=("art",))
+    assert [domain for _, domain in rows(Store(tmp_path / "one"))] == ["art", "art"]
+
+
+def test_a_rule_without_steps_has_no_last_one(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for target in TARGETS:
+        put(store, replace(FP, suite=f"f@{target}"))
+        put(store, replace(QAT, method="ptq", suite=f"f@{target}"), steps=0)
+    table = rows(store)
+    for domain in (*TARGETS, "mean"):
+        value = table["ptq", domain]["oracle_top1"]
+        assert value is None or np.isnan(value)
+        assert table["fp", domain]["oracle_top1"] > 0
+
+
+def test_the_report_shows_a_family_once_and_its_members_shift_by_shift(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    fill(store)
+    put(store, replace(FP, suite="other", seed=0))
+    broken = Record(cell=replace(QAT, suite="f@photo", quant="2"), status="failed", reason="no memory")
+    store.write_record(broken)
+    text = render(store, None, "md", "method")
+    assert text.count("### ") == 2
+    assert "### f v1 · m · budget b\n" in text
+    assert "failed" in text
+    assert "no memory" in text
+    header, _, *lines = [line for line in text.splitlines() if line.startswith("|")][:10]
+    assert [cell.strip() for cell in header.split("|")[1:-1]][:8] == [
+        "method", "bits", "domain", "seeds", "ID", "OOD", "gap", "oracle",
+    ]  # fmt: skip
+    assert len([line for line in lines if "| mean" in line]) == 2
+    assert "mean: over the domains" in text
+    assert render(store, None, "md", "shift").count("### ") == 4
+    assert "f@photo" in render(store, None, "md", "shift")
+    for form in ("csv", "json", "latex"):
+        assert "sketch" in render(store, None, form, "method")  # type: ignore[arg-type]
+
+
+def test_a_family_is_reported_by_its_name_and_a_member_by_its_own(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    fill(store, seeds=(0,))
+    put(store, replace(FP, suite="other"))
+    assert {r.cell.suite for r in store.records("f")} == {f"f@{target}" for target in TARGETS}
+    assert {r.cell.suite for r in store.records("f@art")} == {"f@art"}
+    assert {r.cell.suite for r in store.records("other")} == {"other"}
+    assert len(load(store, "f")) == 3
+
+
+def test_records_of_other_protocols_are_other_families(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    fill(store, seeds=(0,))
+    for target in TARGETS:
+        put(store, replace(FP, suite=f"f@{target}", weights="ab" * 32))
+    assert len(merged(sections(store.records()))) == 2
+
+
+def test_a_whole_family_runs_and_reports(tmp_path: Path) -> None:
+    registry.add_plugin(HELPERS / "toy_family.py")
+    request = Request(
+        suites=("toy-family",), methods=("fp", "ptq"), bits=("4",), seeds=(0, 1), results=tmp_path,
+        spaces=(),
+    )  # fmt: skip
+    records = run(make_plan(request), torch.device("cpu"), Progress())
+    assert len(records) == 3 * 2 * 2
+    assert all(record.status == "done" for record in records)
+    (family,) = merged(sections(records))
+    table = by_domain(family, Store(tmp_path)).set_index(["method", "domain"])
+    assert list(table.loc["fp"].index) == ["dark", "plain", "light", "mean"]
+    assert table.loc[("fp", "mean"), "seeds"] == 2
+    assert table.loc[("fp", "mean"), "id_top1"] > 60  # chance is 25%
+    assert table["extra_gap"].notna().sum() == 4
+    again = run(make_plan(request), torch.device("cpu"), Progress())
+    assert [r.scores for r in again] == [r.scores for r in records]

@@ -1,0 +1,123 @@
+"""mCE and effective robustness out of stored records, against the definitions written out."""
+
+import numpy as np
+import pytest
+
+from flatqat.bench.records.sections import sections
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.by_method import by_method, by_shift
+from flatqat.bench.report.render import render
+from flatqat.metrics.mce import ALEXNET
+from flatqat.spec import Cell, Record, Score
+
+CELL = Cell(suite="s", suite_version=1, model="m", method="fp", quant="fp", budget="b", seed=0)
+N = 400
+CORRUPTIONS = [f"{name}/{severity}" for name in ALEXNET for severity in range(1, 6)]
+
+
+def put(store: Store, cell: Cell, **protocol) -> dict[str, np.ndarray]:
+    """A record whose images are harder in common, so that shifts of one image go together."""
+    rng = np.random.default_rng(cell.seed)
+    hard = rng.random(N)
+    shares = {"val": 0.8, "id": 0.75, **{s: 0.7 - 0.1 * int(s[-1]) for s in CORRUPTIONS}}
+    right = {s: hard + 0.3 * rng.standard_normal(N) < share for s, share in shares.items()}
+    about = {"family": "f", "pool": "id", "headline": True}
+    shifts = {s: {**about, "severity": int(s[-1]) if "/" in s else None} for s in right}
+    shifts["val"] = {"family": "val", "severity": None, "pool": "val", "headline": False}
+    store.write_record(
+        Record(
+            cell=cell,
+            status="done",
+            scores={
+                s: {
+                    "top1": Score(value=100 * float(r.mean()), n=N, stderr=1.0),
+                    "top1_unmasked": Score(value=50 * float(r.mean()), n=N),
+                    "nll": Score(value=1.0, n=N),
+                    "ece": Score(value=1.0, n=N),
+                }
+                for s, r in right.items()
+            },
+            protocol={"suite": "p", "data": "d", "reference": True, "shifts": shifts, **protocol},
+        ),
+        {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()},
+    )
+    return right
+
+
+def row_of(store: Store) -> dict:
+    (section,) = sections(store.records())
+    (row,) = by_method(section, store).to_dict("records")
+    return row
+
+
+def test_mce_and_its_error_over_images(tmp_path):
+    store = Store(tmp_path)
+    right = put(store, CELL, normalizer="alexnet")
+    row = row_of(store)
+    wrong = {name: np.mean([~right[f"{name}/{s}"] for s in range(1, 6)]) for name in ALEXNET}
+    expected = np.mean([100 * 100 * wrong[name] / ALEXNET[name] for name in ALEXNET])
+    assert row["mce"] == pytest.approx(expected)
+    clean = 100 * (1 - right["id"].mean())
+    relative = np.mean([100 * (100 * wrong[n] - clean) / (ALEXNET[n] - 43.5) for n in ALEXNET])
+    assert row["relative_mce"] == pytest.approx(relative)
+    rng = np.random.default_rng(0)
+    draws = []
+    for _ in range(400):
+        i = rng.integers(N, size=N)
+        draws.append(
+            np.mean(
+                [1e4 * np.mean([~right[f"{n}/{s}"][i] for s in range(1, 6)]) / ALEXNET[n] for n in ALEXNET]
+            )
+        )
+    # The standard deviation of 400 draws is known to 1 in sqrt(800), 3.5%; three of those.
+    assert row["mce_stderr"] == pytest.approx(np.std(draws), rel=0.11)
+
+
+def test_seeds_give_the_error_of_mce(tmp_path):
+    store = Store(tmp_path)
+    values = []
+    for seed in (0, 1, 2):
+        alone = Store(tmp_path / str(seed))
+        cell = Cell(**{**CELL.to_dict(), "seed": seed})
+        put(store, cell, normalizer="alexnet")
+        put(alone, cell, normalizer="alexnet")
+        values.append(row_of(alone)["mce"])
+    row = row_of(store)
+    assert row["mce"] == pytest.approx(np.mean(values))
+    assert row["mce_stderr"] == pytest.approx(np.std(values, ddof=1) / np.sqrt(3))
+
+
+def test_effective_robustness_is_the_distance_to_the_line(tmp_path):
+    store = Store(tmp_path)
+    put(store, CELL, baseline="imagenet-v2@1")
+    row = row_of(store)
+    p = row["id_top1"] / 100
+    line = 100 / (1 + np.exp(-(0.9232 * np.log(p / (1 - p)) - 0.4977)))
+    assert row["effective_robustness"] == pytest.approx(row["ood_top1"] - line)
+
+
+def test_other_suites_have_no_such_columns(tmp_path):
+    store = Store(tmp_path)
+    put(store, CELL)
+    assert not {"mce", "relative_mce", "effective_robustness"} & row_of(store).keys()
+    assert "mCE" not in render(store, None, "md", "method")
+
+
+def test_columns_and_protocol_are_shown(tmp_path):
+    store = Store(tmp_path)
+    put(store, CELL, normalizer="alexnet", baseline="imagenet-v2@1", preprocessing="cut thus")
+    text = render(store, None, "md", "method")
+    row = row_of(store)
+    assert f"{row['mce']:.1f} ±{row['mce_stderr']:.1f}" in text
+    assert f"{row['effective_robustness']:+.1f}" in text
+    assert "p; cut thus; data d; seed 0; mCE: errors in units of alexnet's" in text
+    assert "line imagenet-v2@1" in text
+
+
+def test_both_conventions_of_a_masked_set_are_rows(tmp_path):
+    store = Store(tmp_path)
+    right = put(store, CELL)
+    (section,) = sections(store.records())
+    shown = by_shift(section, "shift").set_index("shift")["fp"]
+    assert shown["fog/1"] == pytest.approx(100 * right["fog/1"].mean())
+    assert shown["fog/1 (no mask)"] == pytest.approx(50 * right["fog/1"].mean())

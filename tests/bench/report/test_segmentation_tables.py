@@ -1,0 +1,290 @@
+"""Tables of segmentation records against mIoU computed by hand from the stored confusion matrices."""
+
+import json
+import math
+from dataclasses import asdict, replace
+from io import StringIO
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from flatqat.bench.records.paired import outcomes_of
+from flatqat.bench.records.sections import sections
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.by_method import by_method, by_shift
+from flatqat.bench.report.render import CAPTIONS, render
+from flatqat.errors import StoreError, UsageError
+from flatqat.metrics import meter
+from flatqat.metrics.measures import MEASURES
+from flatqat.spec import Cell, Record, Score
+from tests.helpers.street_records import FP, NAMES, SHIFTS, Matrices, iou, matrices, miou, put
+
+QAT = replace(FP, method="qat", quant="4")
+CONDITIONS = ("fog", "night")
+
+
+def fill(store: Store, seeds: tuple[int, ...] = (0,)) -> dict[tuple[str, int], Matrices]:
+    found = {}
+    for cell, loss in ((FP, 0.0), (QAT, 0.1)):
+        for seed in seeds:
+            found[cell.method, seed] = matrices(seed=7 * seed + len(cell.method), loss=loss)
+            put(store, replace(cell, seed=seed), found[cell.method, seed])
+    return found
+
+
+def put_classification(store: Store) -> None:
+    """A record of a suite with top-1 in the same folder."""
+    right = {shift: np.random.default_rng(0).random(50) < 0.6 for shift in SHIFTS}
+    unused = Score(value=1.0, n=50)
+    scores = {
+        s: {"top1": Score(value=100 * float(r.mean()), n=50), "nll": unused, "ece": unused}
+        for s, r in right.items()
+    }
+    protocol = {"suite": "p", "data": "d", "shifts": SHIFTS, "reference": True}
+    cell = Cell(suite="pictures", suite_version=1, model="m", method="fp", quant="fp", budget="b", seed=0)
+    store.write_record(
+        Record(cell=cell, status="done", scores=scores, protocol=protocol),
+        {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()},
+    )
+
+
+def rows(store: Store) -> dict[str, dict]:
+    (section,) = sections(store.records())
+    return {row["method"]: row for row in by_method(section, store).to_dict("records")}
+
+
+def mean_of_conditions(of: Matrices) -> float:
+    return float(np.mean([miou(of[shift].sum(axis=0)) for shift in CONDITIONS]))
+
+
+def pooled(of: Matrices) -> float:
+    return miou(sum(of[shift].sum(axis=0) for shift in CONDITIONS))
+
+
+def test_the_three_names(tmp_path):
+    """By condition, pooled over them, and the mean of them."""
+    store = Store(tmp_path)
+    found = fill(store)
+    (section,) = sections(store.records())
+    row, of = rows(store)["qat"], found["qat", 0]
+    assert row["id_miou"] == pytest.approx(miou(of["id"].sum(axis=0)))
+    assert (row["id_miou_stderr"], row["images"]) == (1.25, 30)
+    assert row["ood_miou"] == pytest.approx(mean_of_conditions(of))
+    assert row["pooled_miou"] == pytest.approx(pooled(of))
+    assert abs(row["pooled_miou"] - row["ood_miou"]) > 1
+    assert row["gap"] == pytest.approx(row["id_miou"] - row["ood_miou"])
+    shown = by_shift(section, "shift").set_index("shift")["qat 4"]
+    assert dict(shown) == pytest.approx({shift: miou(each.sum(axis=0)) for shift, each in of.items()})
+    assert not [name for name in row if "top1" in name]
+
+
+def test_means_over_seeds_and_the_extra_gap(tmp_path):
+    store, seeds = Store(tmp_path), (0, 1, 2)
+    found = fill(store, seeds)
+    row = rows(store)["qat"]
+    means = [mean_of_conditions(found["qat", seed]) for seed in seeds]
+    assert row["ood_miou"] == pytest.approx(np.mean(means))
+    assert row["ood_miou_stderr"] == pytest.approx(np.std(means, ddof=1) / 3**0.5)
+    together = [pooled(found["qat", seed]) for seed in seeds]
+    assert row["pooled_miou"] == pytest.approx(np.mean(together))
+    assert row["pooled_miou_stderr"] == pytest.approx(np.std(together, ddof=1) / 3**0.5)
+
+    def gap(of: Matrices) -> float:
+        return miou(of["id"].sum(axis=0)) - mean_of_conditions(of)
+
+    expected = np.mean([gap(found["qat", seed]) - gap(found["fp", seed]) for seed in seeds])
+    assert row["extra_gap"] == pytest.approx(expected)
+    assert row["extra_gap_low"] < expected < row["extra_gap_high"]
+    assert pd.isna(rows(store)["fp"]["extra_gap"])
+
+
+def spread_of(each: np.ndarray) -> float:
+    """The standard error of one shift's mIoU, in points."""
+    hits = each.diagonal(axis1=1, axis2=2)
+    counts = np.stack([hits, each.sum(axis=1) + each.sum(axis=2) - hits], axis=1)
+    return 100 * float(MEASURES["miou"].values(counts).std(ddof=1)) / len(each) ** 0.5
+
+
+def test_the_error_over_images_is_that_of_the_pseudo_values(tmp_path):
+    """Of two conditions with images of their own: half the root of the sum of squares."""
+    store = Store(tmp_path)
+    of = matrices()
+    put(store, FP, of)
+    both = math.hypot(spread_of(of["fog"]), spread_of(of["night"])) / 2
+    assert rows(store)["fp"]["ood_miou_stderr"] == pytest.approx(both)
+    record = store.record(FP)
+    shifts = {**SHIFTS, "night": {**SHIFTS["night"], "headline": False}}
+    store.write_record(replace(record, protocol={**record.protocol, "shifts": shifts}))
+    assert rows(store)["fp"]["ood_miou_stderr"] == pytest.approx(spread_of(of["fog"]))
+
+
+def test_the_error_of_pooled_over_images(tmp_path):
+    """Of one condition that of its mIoU; of two that show the same images that of the summed counts."""
+    store, of = Store(tmp_path), matrices()
+    of["night"] = of["fog"] + of["night"][:20]
+    put(store, FP, of)
+    record = store.record(FP)
+    for night, each in (
+        ({"pool": "fog", "headline": True}, of["fog"] + of["night"]),
+        ({"headline": False}, of["fog"]),
+    ):
+        shifts = {**SHIFTS, "night": {**SHIFTS["night"], **night}}
+        store.write_record(replace(record, protocol={**record.protocol, "shifts": shifts}))
+        row = rows(store)["fp"]
+        assert row["pooled_miou"] == pytest.approx(miou(each.sum(axis=0)))
+        assert row["pooled_miou_stderr"] == pytest.approx(spread_of(each))
+    shown = render(store, None, "md", "method")
+    assert f"{row['pooled_miou']:.1f} ±{row['pooled_miou_stderr']:.1f}" in shown
+
+
+def test_without_outcomes_what_needs_them_is_missing(tmp_path):
+    store = Store(tmp_path)
+    fill(store)
+    store.outcomes_path(QAT).unlink()
+    row = rows(store)["qat"]
+    assert row["ood_miou"] > 0
+    assert pd.isna(row["pooled_miou"])
+    assert pd.isna(row["extra_gap"])
+
+
+def test_what_a_meter_gives_survives_the_store(tmp_path):
+    store, shift = Store(tmp_path), {"id": SHIFTS["id"]}
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, 3, 20, 20, generator=generator)
+    masks = torch.randint(3, (4, 20, 20), generator=generator)
+    logits[0, 0, 0, 0] = torch.nan
+    measured = meter("segmentation", 3)
+    measured.add(logits, masks)
+    scores, outcomes = measured.result()
+    store.write_scores(FP, "id", scores, asdict(outcomes))
+    again, arrays = store.read_scores(FP, "id")
+    assert again == scores
+    protocol = {"suite": "p", "data": "d", "shifts": shift, "reference": True, "metric": "miou"}
+    record = Record(cell=FP, status="done", scores={"id": again}, protocol=protocol)
+    store.write_record(record, {f"id:{name}": array for name, array in arrays.items()})
+    read = outcomes_of(store.record(FP), store)["id"]
+    np.testing.assert_array_equal(read, outcomes.counts)
+    assert 100 * MEASURES["miou"].values(read).mean() == pytest.approx(scores["miou"].value, rel=1e-12)
+
+
+def test_damaged_outcomes_are_named(tmp_path):
+    store = Store(tmp_path)
+    fill(store)
+    other = {f"{s}:{name}": np.zeros(shape, np.uint8) for s in SHIFTS
+             for name, shape in (("confusion", (4, 3, 3)), ("unpredicted", (4, 2)))}  # fmt: skip
+    store.write_record(store.record(QAT), other)
+    with pytest.raises(StoreError, match=r"qat.*npz: expected confusion \(n, C, C\)"):
+        rows(store)
+    fine = {name: array[..., :2] if "unpred" not in name else array for name, array in other.items()}
+    store.write_record(store.record(QAT), {name: array[:, :2] for name, array in fine.items()})
+    with pytest.raises(StoreError, match="as many images as its record"):
+        rows(store)
+
+
+@pytest.mark.parametrize(
+    "change", [{"metric": "foo"}, {"class_names": "road"}, {"class_names": [*NAMES, "x"]}]
+)
+def test_records_that_lack_what_reports_need_are_damaged(tmp_path, change):
+    store = Store(tmp_path)
+    put(store, FP, matrices())
+    record = store.record(FP)
+    store.write_record(replace(record, protocol={**record.protocol, **change}))
+    with pytest.raises(StoreError, match="damaged"):
+        store.records()
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_by_class(tmp_path, seeds):
+    store = Store(tmp_path)
+    found = fill(store, seeds)
+    table = pd.read_csv(StringIO(render(store, None, "csv", "class")))
+    assert list(table.columns) == ["section", "class", "fp ID", "fp OOD", "qat 4 ID", "qat 4 OOD"]
+    assert list(table["class"]) == NAMES
+    for label, method in (("fp", "fp"), ("qat 4", "qat")):
+        for k in range(len(NAMES)):
+            conditions = CONDITIONS if k < 2 else ("night",)  # no train in the fog
+            for which, shifts in (("ID", ("id",)), ("OOD", conditions)):
+                each = [iou(found[method, s][shift].sum(axis=0))[k] for s in seeds for shift in shifts]
+                assert table[f"{label} {which}"][k] == pytest.approx(np.mean(each), rel=1e-5)  # six digits
+    text = render(store, None, "md", "class")
+    assert "| train " in text
+    assert "IoU in percent" in text
+
+
+def test_a_class_that_no_shift_has_is_a_dash_and_classes_without_names_are_numbered(tmp_path):
+    store = Store(tmp_path)
+    of = matrices()
+    for each in of.values():
+        each[:, 2] = 0
+    put(store, FP, of)
+    record = store.record(FP)
+    protocol = {name: value for name, value in record.protocol.items() if name != "class_names"}
+    store.write_record(replace(record, protocol=protocol))
+    last = render(store, None, "md", "class").splitlines()[6]
+    assert [cell.strip() for cell in last.split("|")[1:-1]] == ["2", "-", "-"]
+
+
+def test_by_class_is_refused_for_classification(tmp_path):
+    store = Store(tmp_path)
+    fill(store)
+    put_classification(store)
+    with pytest.raises(UsageError, match=r"expected segmentation suites, got pictures; .* --suite"):
+        render(store, None, "md", "class")
+    assert "road" in render(store, "streets", "md", "class")
+
+
+@pytest.mark.parametrize("form", ["md", "csv", "json", "latex"])
+def test_by_class_tells_of_cells_that_all_failed(tmp_path, form):
+    store = Store(tmp_path)
+    store.write_record(Record(cell=FP, status="failed", reason="the loss is nan"))
+    assert ("the loss is nan" in render(store, None, form, "class")) == (form != "csv")
+
+
+def test_a_folder_of_both_tasks_reports_both(tmp_path):
+    store, alone = Store(tmp_path / "both"), Store(tmp_path / "alone")
+    fill(store)
+    for each in (store, alone):
+        put_classification(each)
+    text, pictures = (render(each, None, "md", "method") for each in (store, alone))
+    assert text.startswith(pictures)
+    head, streets = pictures, text.removeprefix(pictures)
+    assert CAPTIONS["top1"] in head
+    assert CAPTIONS["miou"] in streets
+    assert "top-1" not in streets
+    header = next(line for line in streets.splitlines() if line.startswith("|"))
+    assert [cell.strip() for cell in header.split("|")[1:-1]][:6] == [
+        "method", "bits", "ID", "OOD", "pooled", "gap",
+    ]  # fmt: skip
+    for view in ("method", "shift", "family", "severity"):
+        for form in ("csv", "json", "latex"):
+            render(store, None, form, view)
+    table = pd.read_csv(StringIO(render(store, None, "csv", "method")))
+    assert table["id_top1"].notna().tolist() == [True, False, False]
+    assert table["id_miou"].notna().tolist() == [False, True, True]
+    assert table["pooled_miou"].notna().tolist() == [False, True, True]
+    columns = render(alone, None, "csv", "method").splitlines()[0].split(",")
+    assert list(table.columns)[: len(columns)] == columns
+    titles = [section["title"].split()[0] for section in json.loads(render(store, None, "json", "method"))]
+    assert titles == ["pictures", "streets"]
+
+
+def test_more_than_ten_classes_keep_their_names(tmp_path):
+    """Stored records sort their scores as text, where 10 comes before 2."""
+    store, names = Store(tmp_path), [f"class {k}" for k in range(12)]
+    scores = {"miou": Score(value=50.0, n=2), "nll": Score(value=1.0, n=2), "ece": Score(value=2.0, n=2)}
+    scores |= {f"iou/{k}": Score(value=float(k), n=2) for k in range(12)}
+    about = {"family": "id", "severity": None, "pool": "id", "headline": True}
+    protocol = {"suite": "p", "data": "d", "reference": True, "metric": "miou", "class_names": names}
+    shifts = {"id": about, "val": about | {"headline": False}, "fog": about}
+    store.write_record(
+        Record(
+            cell=FP,
+            status="done",
+            scores=dict.fromkeys(shifts, scores),
+            protocol=protocol | {"shifts": shifts},
+        )
+    )
+    table = pd.read_csv(StringIO(render(store, None, "csv", "class")))
+    assert dict(zip(table["class"], table["fp ID"], strict=True)) == {f"class {k}": k for k in range(12)}

@@ -1,0 +1,307 @@
+"""The page of a study: planted differences and correlations are found, sentences follow the numbers."""
+
+import re
+from dataclasses import asdict, replace
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from flatqat.bench.records.sections import sections
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.render import render
+from flatqat.bench.study.compare import GAP, ID, OOD
+from flatqat.bench.study.correlations import QUESTIONS, associations
+from flatqat.bench.study.page import write_study
+from flatqat.bench.study.sentences import by_family, cost, does_flat_help, id_and_gap, who_wins
+from flatqat.bench.study.study import studied
+from flatqat.errors import StoreError
+from flatqat.metrics.blocks import contrasts
+from flatqat.metrics.bootstrap import nested_bootstrap, paired_bootstrap
+from flatqat.metrics.gaps import mean_extra_gap
+from tests.helpers.study_records import CELL, METHODS, SHIFTS, flatness, planted, put, right_of
+
+PLAIN, WITHIN, PARTIAL, OF_GAP = QUESTIONS
+
+
+def study_of(store, against="qat"):
+    ((_, members),) = studied(sections(store.records()), store, against)
+    return members[0]
+
+
+@cache
+def whole(store):
+    """Of stores that stay as they are."""
+    return study_of(store)
+
+
+def page(store, against="qat"):
+    return render(store, None, "study", "method", against)
+
+
+@pytest.fixture(scope="module")
+def nothing(tmp_path_factory):
+    return planted(tmp_path_factory.mktemp("nothing"))
+
+
+@pytest.fixture(scope="module")
+def winner(tmp_path_factory):
+    return planted(tmp_path_factory.mktemp("winner"), better=0.08)
+
+
+@pytest.fixture(scope="module")
+def something(tmp_path_factory):
+    return planted(tmp_path_factory.mktemp("something"), slope=0.2)
+
+
+def test_differences_are_those_of_the_outcomes(something):
+    study = whole(something)
+    outcomes = {
+        method: [something.outcomes(replace(CELL, method=method, seed=seed)) for seed in (0, 1, 2)]
+        for method in ("qat", "sam")
+    }
+    right = {
+        method: [{s: arrays[f"{s}:margin"] > 0 for s in SHIFTS} for arrays in runs]
+        for method, runs in outcomes.items()
+    }
+    pools = dict.fromkeys(("id", "fog/1", "snow/1", "blur/1"), "id")
+    expected = mean_extra_gap([(right["sam"], right["qat"], pools)])
+    assert asdict(study.find("sam", GAP).interval) == pytest.approx(asdict(expected))
+    weather = 50 * sum(
+        np.array([run[s] for run in right["sam"]], float) - np.array([run[s] for run in right["qat"]], float)
+        for s in ("fog/1", "snow/1")
+    )
+    found = study.find("sam", "weather")
+    assert asdict(found.interval) == pytest.approx(asdict(paired_bootstrap([weather])))
+    assert found.contrast.value == pytest.approx(weather.mean())
+    assert study.find("qat", OOD) is None
+
+
+def test_a_planted_winner_is_found_where_it_wins(winner):
+    """`sam` is 8 points better on weather, two of the three shifts, and nowhere else."""
+    study = whole(winner)
+    sure = {(c.method, c.what) for c in (*study.main, *study.families) if c.is_sure()}
+    assert sure == {("sam", OOD), ("sam", GAP), ("sam", "weather")}
+    weather = study.find("sam", "weather").interval
+    assert weather.low < 8 < weather.high
+    says = who_wins(study)
+    assert "better under shift: `sam` +" in says
+    assert "worse: none; undecided: 6" in says
+    assert by_family(study).startswith("blur: nothing decided; weather: `sam` +")
+    assert "The gap (less is better): `sam` -" in id_and_gap(study)
+    assert "ID top-1: nothing decided." in id_and_gap(study)
+
+
+def test_what_falls_behind_is_said_to(something):
+    """Each method is sharper and worse than the one before."""
+    says = who_wins(whole(something))
+    assert "better under shift: none" in says
+    assert "`gsam` -" in says.partition("worse: ")[2].partition("; undecided")[0]
+
+
+def test_where_nothing_is_planted_nothing_is_sure(nothing):
+    study = whole(nothing)
+    assert not [c for c in (*study.main, *study.families) if c.is_sure()]
+    assert "better under shift: none; worse: none; undecided: 7" in who_wins(study)
+    for space in ("quantized", "latent"):
+        assert "undecided for all 6 measures (furthest" in does_flat_help(associations(study), space, PLAIN)
+
+
+def test_flatness_is_correlated_with_each_quantity_over_all_runs(something):
+    study, scores = whole(something), {}
+    records = [r for r in something.records() if r.cell.method != "fp"]
+    for record in records:
+        top1 = {s: record.scores[s]["top1"].value for s in SHIFTS}
+        ood = np.mean([top1[s] for s in ("fog/1", "snow/1", "blur/1")])
+        sharp = record.flatness["quantized"]["lambda_max"]["value"]
+        # Rounded, or equal accuracies would have different ranks by the order of the sums.
+        scores[record.cell.id] = (sharp, top1["id"], round(ood, 9), round(top1["id"] - ood, 9))
+    sharp, top1, ood, gap = np.array(list(scores.values())).T
+    found = {a.question: a for a in associations(study) if (a.space, a.measure) == ("quantized", "λmax")}
+    assert found[PLAIN].found.rho == pytest.approx(stats.spearmanr(sharp, ood).statistic)
+    assert found[OF_GAP].found.rho == pytest.approx(stats.spearmanr(sharp, gap).statistic)
+    xy, xz, yz = (stats.spearmanr(a, b).statistic for a, b in ((sharp, ood), (sharp, top1), (ood, top1)))
+    partial = (xy - xz * yz) / np.sqrt((1 - xz**2) * (1 - yz**2))
+    assert found[PARTIAL].found.rho == pytest.approx(partial)
+
+
+def test_a_planted_correlation_has_its_sign_in_each_space(something):
+    """Sharper is worse at the deployed weights; the latent order is turned round: there flatter is worse."""
+    study = whole(something)
+    flat = associations(study)
+    for question in QUESTIONS:
+        verdicts = {space: {a.verdict for a in flat if (a.space, a.question) == (space, question)}
+                    for space in ("quantized", "latent")}  # fmt: skip
+        assert verdicts == {"quantized": {1}, "latent": {-1}}, question.title
+    assert "flatter goes with better for λmax (-" in does_flat_help(flat, "quantized", PLAIN)
+    assert "flatter goes with worse for λmax (+" in does_flat_help(flat, "latent", PLAIN)
+
+
+def test_the_answers_stand_in_the_first_ten_lines(winner):
+    first = page(winner).splitlines()[:10]
+    text = "\n".join(first)
+    for part in ("4 bits, who wins", "go with OOD?", "go with OOD at equal ID?", "better under shift: `sam`"):
+        assert part in text
+
+
+def test_another_baseline_turns_the_differences_round(something):
+    forward, back = whole(something).find("sam", OOD), study_of(something, "sam").find("qat", OOD)
+    assert back.interval.value == pytest.approx(-forward.interval.value)
+    assert back.contrast.p == pytest.approx(forward.contrast.p)
+
+
+def test_the_reference_is_shown_and_not_tested(something):
+    study = whole(something)
+    assert study.find("fp", OOD).p is None
+    assert sum(c.p is not None for c in study.main) == 3 * len(METHODS)
+    assert f"the {3 * len(METHODS)} comparisons" in page(something)
+    assert all(a.found.rows == 1 + len(METHODS) for a in associations(study))
+
+
+def test_the_same_store_gives_the_same_bytes(something, tmp_path):
+    for name in ("a", "b"):
+        write_study(sections(something.records()), something, "qat", tmp_path / name / "study.md")
+    for name in ("study.md", "study.svg"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert "](study.svg)" in (tmp_path / "a" / "study.md").read_text(encoding="utf-8")
+    picture = (tmp_path / "a" / "study.svg").read_text(encoding="utf-8")
+    assert all(f">{method}<" in picture for method in ("qat", *METHODS, "fp"))
+
+
+def test_without_flatness_there_is_no_picture_and_the_page_says_so(tmp_path):
+    store = Store(tmp_path / "results")
+    for method in ("qat", "sam"):
+        put(store, replace(CELL, method=method), right_of(0, 0.1, {}, [len(method)]))
+    write_study(sections(store.records()), store, "qat", tmp_path / "study.md")
+    text = (tmp_path / "study.md").read_text(encoding="utf-8")
+    assert "Flatness was not measured." in text
+    assert "svg" not in text
+    assert not (tmp_path / "study.svg").exists()
+
+
+def test_a_method_without_all_seeds_is_compared_and_not_tested(tmp_path):
+    store = planted(tmp_path)
+    lone = replace(CELL, method="asam", seed=1)
+    put(store, lone, right_of(1, 0.02, {}, [99]), flatness(3.0, 3.0))
+    study = study_of(store)
+    assert study.find("asam", OOD).interval.seeds == 1
+    assert study.find("asam", OOD).p is None
+    assert all(a.found.rows == 1 + len(METHODS) for a in associations(study))
+
+
+def test_a_measure_that_is_missing_takes_its_method_out(tmp_path):
+    store = planted(tmp_path)
+    record = store.record(replace(CELL, method="sam", seed=1))
+    measured = {space: {**found, "lambda_max": {"value": None, "residual": None}}
+                for space, found in record.flatness.items()}  # fmt: skip
+    store.write_record(replace(record, flatness=measured))
+    rows = {a.measure: a.found.rows for a in associations(study_of(store))}
+    assert rows["λmax"] == len(METHODS)
+    assert rows["SAM"] == 1 + len(METHODS)
+
+
+def test_seeds_with_images_of_their_own_are_bootstrapped_by_seed(something, tmp_path):
+    """No variance of images on top: it is part of the scatter of the seeds."""
+    store = Store(tmp_path)
+    for record in something.records():
+        arrays = something.outcomes(record.cell)
+        store.write_record(replace(record, protocol={**record.protocol, "split": "by seed"}), arrays)
+    study, crossed = study_of(store), whole(something)
+    right = {m: [store.outcomes(replace(CELL, method=m, seed=s)) for s in (0, 1, 2)] for m in ("qat", "sam")}
+    gained = [np.array([run["id:margin"] > 0 for run in right[m]], float) for m in ("sam", "qat")]
+    found, before = study.find("sam", ID), crossed.find("sam", ID)
+    assert asdict(found.interval) == pytest.approx(asdict(nested_bootstrap([100 * (gained[0] - gained[1])])))
+    assert found.interval.stderr != pytest.approx(before.interval.stderr, rel=0.01)
+    values = [[runs.value(seed, {"id": 1.0}) for seed in (0, 1, 2)] for runs in study.methods]
+    place = [runs.method for runs in study.methods].index("sam")
+    expected = contrasts(np.array(values), 0, [0.0] * len(values))[place]
+    assert asdict(found.contrast) == pytest.approx(asdict(expected))
+    assert found.contrast.stderr < before.contrast.stderr
+
+
+def test_few_methods_are_said_to_be_too_few(tmp_path):
+    store = Store(tmp_path)
+    for place, method in enumerate(("qat", "sam", "ema", "swad")):
+        cell = replace(CELL, method=method)
+        put(store, cell, right_of(0, 0.1, {}, [place]), flatness(place + 1.0, 1.0))
+    flat = associations(study_of(store))
+    assert "for which 4 methods are too few" in does_flat_help(flat, "quantized", PLAIN)
+    assert "too few methods to say" in does_flat_help(flat, "latent", PLAIN)  # constant there
+
+
+@pytest.mark.parametrize("against", ["swad", "qat(x=1)"])
+def test_a_baseline_that_is_not_there_is_named_with_what_is(tmp_path, against):
+    store = Store(tmp_path)
+    put(store, CELL, right_of(0, 0.1, {}, [1]))
+    put(store, replace(CELL, method="sam"), right_of(0, 0.1, {}, [2]))
+    with pytest.raises(StoreError, match=r"expected the method .* got qat 4, sam 4; .* --against"):
+        page(store, against)
+
+
+def test_another_metric_and_missing_outcomes_are_refused(tmp_path):
+    store = Store(tmp_path)
+    record = put(store, CELL, right_of(0, 0.1, {}, [1]))
+    miou = {shift: {**found, "miou": found["top1"]} for shift, found in record.scores.items()}
+    store.write_record(replace(record, protocol={**record.protocol, "metric": "miou"}, scores=miou))
+    with pytest.raises(StoreError, match="expects a suite scored by top1, got miou"):
+        page(store)
+    store.write_record(record)
+    store.outcomes_path(CELL).unlink()
+    with pytest.raises(StoreError, match="outcome of every image, got none"):
+        page(store)
+
+
+def test_how_it_was_made_is_told(something):
+    made = page(something).partition("## How it was made")[2]
+    for part in ("made up; data d; seed 0, 1, 2", "lr 0.01, steps 5", "keep first/last", "torch 2.0",
+                 "500 images a shift, 3 seeds", "start.safetensors", "--space quantized,latent",
+                 "flatqat bench report --format study --against qat --suite s"):  # fmt: skip
+        assert part in made
+
+
+def test_the_cost_is_what_the_baseline_loses_to_full_precision(tmp_path):
+    """Baseline less reference, with the ends of the interval in order."""
+    store, fp = Store(tmp_path), replace(CELL, method="fp", quant="fp")
+    ours = put(store, CELL, right_of(0, 0.05, {"weather": -0.1}, [1]))
+    theirs = put(store, fp, right_of(0, 0.05, {}, [2]))
+    put(store, replace(CELL, method="sam"), right_of(0, 0.05, {}, [3]))
+    shifts = ("fog/1", "snow/1", "blur/1")
+    lost = np.mean([ours.scores[s]["top1"].value - theirs.scores[s]["top1"].value for s in shifts])
+    text = cost(study_of(store))
+    value, low, high = re.search(r"([-+.\d]+) \[([-+.\d]+), ([-+.\d]+)\] in OOD", text).groups()
+    assert float(value) == pytest.approx(lost, abs=0.005)  # printed to 0.01
+    assert float(low) < float(value) < float(high) < 0
+
+
+def test_with_one_seed_the_page_says_so_and_tells_no_scatter_of_seeds(tmp_path):
+    store = Store(tmp_path)
+    for place, method in enumerate(("qat", "sam", "ema")):
+        put(store, replace(CELL, method=method), right_of(0, 0.05, {}, [place]))
+    limits = page(store).partition("What limits it:")[2]
+    assert "With one seed every number speaks of these training runs alone" in limits
+    assert "scatter over seeds" not in limits
+
+
+@pytest.mark.parametrize(("residual", "starred"), [(2e-3, True), (5e-4, False)])
+def test_an_eigenvalue_is_starred_where_the_report_stars_it(tmp_path, residual, starred):
+    store = Store(tmp_path)
+    for place, method in enumerate(("qat", "sam", "ema")):
+        measured = flatness(3.0, 2.0)
+        measured["quantized"]["lambda_max"]["residual"] = residual
+        put(store, replace(CELL, method=method), right_of(0, 0.05, {}, [place]), measured)
+    rows = [line for line in page(store).splitlines() if line.startswith("| quantized | `sam`")]
+    assert [r"3\*" in line for line in rows] == [starred]
+    assert ("3*" in render(store, None, "md", "method")) == starred
+
+
+def test_methods_too_few_for_all_spaces_together_are_said_to_be_too_few(tmp_path):
+    """Five can decide 4 measures of one space (4/120), not the 8 of two, which Holm corrects together."""
+    store = Store(tmp_path)
+    for place, method in enumerate(("qat", "sam", "ema", "swad", "gsam")):
+        measured = flatness(place + 1.0, 9.0 - place)
+        for space in measured.values():
+            space["sharpness_sam"] = space["sharpness_asam"] = {"value": None}
+        put(store, replace(CELL, method=method), right_of(0, 0.1, {}, [place]), measured)
+    flat = associations(study_of(store))
+    assert "for which 5 methods are too few" in does_flat_help(flat, "quantized", PLAIN)

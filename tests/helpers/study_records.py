@@ -1,0 +1,101 @@
+"""A store with made-up runs of known differences and known flatness."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from flatqat.bench.records.store import Store
+from flatqat.spec import Cell, Record, Score
+
+CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", budget="b", seed=0)
+SHIFTS = {
+    "val": {"family": "val", "severity": None, "pool": "val", "headline": False},
+    "id": {"family": "id", "severity": None, "pool": "id", "headline": True},
+    "fog/1": {"family": "weather", "severity": 1, "pool": "id", "headline": True},
+    "snow/1": {"family": "weather", "severity": 1, "pool": "id", "headline": True},
+    "blur/1": {"family": "blur", "severity": 1, "pool": "id", "headline": True},
+    "spatter/1": {"family": "extra", "severity": 1, "pool": "id", "headline": False},
+}
+SHARE = {"val": 0.9, "id": 0.9, "fog/1": 0.8, "snow/1": 0.7, "blur/1": 0.6, "spatter/1": 0.3}
+N, SEEDS = 500, (0, 1, 2)
+METHODS = ("ema", "sam", "swad", "freeze", "dampen", "lookahead", "gsam")
+
+
+def right_of(seed: int, scatter: float, gain: dict[str, float], key: list[int]) -> dict[str, np.ndarray]:
+    """Images have a difficulty that all runs share; `gain` is in fractions, by family."""
+    difficulty = np.random.default_rng(0).random(N)
+    rng = np.random.default_rng([seed, *key])
+    found = {}
+    for shift, share in SHARE.items():
+        noise = scatter * rng.standard_normal(N)
+        found[shift] = difficulty + noise < share + gain.get(str(SHIFTS[shift]["family"]), 0.0)
+    return found
+
+
+def flatness(sharpness: float, latent: float) -> dict[str, object]:
+    def space(value: float) -> dict[str, object]:
+        return {
+            "lambda_max": {"value": value, "residual": 1e-4, "converged": True},
+            "sharpness_avg": {r: {"value": value * float(r)} for r in ("0.05", "0.1", "0.2")},
+            "sharpness_sam": {"value": 2 * value},
+            "sharpness_asam": {"value": value**2},
+            "loss": 0.5,
+            "weight_norm": 10.0,
+        }
+
+    return {"latent": space(latent), "quantized": space(sharpness)}
+
+
+def put(
+    store: Store, cell: Cell, right: dict[str, np.ndarray], measured: dict[str, object] | None = None
+) -> Record:
+    scores = {
+        shift: {
+            "top1": Score(value=100 * float(images.mean()), n=len(images), stderr=1.0),
+            "nll": Score(value=1.0, n=len(images)),
+            "ece": Score(value=2.0, n=len(images)),
+        }
+        for shift, images in right.items()
+    }
+    record = Record(
+        cell=cell,
+        status="done",
+        scores=scores,
+        flatness=measured or {},
+        train={"steps": 5},
+        protocol={
+            "suite": "made up",
+            "data": "d",
+            "start": "start.safetensors",
+            "shifts": SHIFTS,
+            "reference": cell.method == "fp",
+            "budget": {"steps": 5, "lr": 0.01},
+            "quant": {"weight_bits": 4, "keep": ["first", "last"], "layer_bits": {}},
+            "method": dict(cell.method_args),
+        },
+        env={"torch": "2.0", "threads": 1},
+    )
+    store.write_record(
+        record, {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()}
+    )
+    return record
+
+
+def planted(root: Path, *, slope: float = 0.0, better: float = 0.0, seeds: tuple[int, ...] = SEEDS) -> Store:
+    """`qat`, seven others and `fp` at 4 bits.
+
+    A method's OOD share falls by `slope` from the flattest to the sharpest; `sam` is `better` on weather.
+    The latent space is measured with the order of the methods turned round.
+    """
+    store = Store(root)
+    methods = ("fp", "qat", *METHODS)
+    for place, method in enumerate(methods):
+        for seed in seeds:
+            gain = dict.fromkeys(("weather", "blur"), -slope * place / len(methods))
+            gain["weather"] += better * (method == "sam")
+            right = right_of(seed, 0.02, gain, [place])
+            cell = replace(CELL, method=method, quant="fp" if method == "fp" else "4", seed=seed)
+            wobble = 0.01 * seed
+            put(store, cell, right, flatness(1 + place + wobble, 20 - place + wobble))
+    return store
