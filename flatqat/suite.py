@@ -10,7 +10,7 @@ from flatqat.spec import Budget, Frame
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from flatqat.data.images import ImageData, View
+    from flatqat.data.images.image_data import ImageData, View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

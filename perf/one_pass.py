@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 from flatqat import registry
-from flatqat.data.frames import cut
-from flatqat.data.images import ImageData
+from flatqat.data.images.image_data import ImageData
+from flatqat.data.images.views import cut
 from flatqat.metrics import meter
 from flatqat.models._base import Normalized, build
 from flatqat.quant._apply import calibrate, quantize_, rounded_once

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from flatqat.bench.gallery.palette import painted, palette
-from flatqat.data.scenes.load import WEATHERS, pixels
-from flatqat.data.scenes.size import HEIGHT, WIDTH
 from flatqat.data.streets.names import CLASSES
+from flatqat.scenes.load import WEATHERS, pixels
+from flatqat.scenes.size import HEIGHT, WIDTH
 
 GAP, HEADER = 4, 22
 SCENES = (2000, 2003, 2011, 2013, 2016, 2039)

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flatqat.data.cifar_sets import Cifar
+from flatqat.data.cifar.sets import Cifar
 from flatqat.spec import Budget
 from flatqat.suite import Finding, Suite
 from flatqat.suites._corruptions import frost, live, shifts
@@ -13,8 +13,8 @@ from flatqat.suites._corruptions import frost, live, shifts
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from flatqat.data.cifar import Part
-    from flatqat.data.images import ImageData
+    from flatqat.data.cifar.load import Part
+    from flatqat.data.images.image_data import ImageData
 
 PROTOCOL = (
     "32x32 RGB as stored, no resize, no crop; {images}; corruptions {corruptions}; normalised by the model; "
@@ -65,13 +65,13 @@ def official_suite(cifar: Cifar, *, images: str = "10,000 test images") -> Suite
 
 
 def _clean(cifar: Cifar, part: "Part", root: Path | None) -> "ImageData":
-    from flatqat.data.cifar import load
+    from flatqat.data.cifar.load import load
 
     return load(cifar, part, root)
 
 
 def _beside(cifar: Cifar, part: "Part", root: Path | None) -> "ImageData":
-    from flatqat.data.cifar_c import clean_root
+    from flatqat.data.cifar.corrupted import clean_root
 
     return _clean(cifar, part, clean_root(cifar, root))
 
@@ -81,25 +81,25 @@ def _live(cifar: Cifar, root: Path | None, *, corruption: str, severity: int) ->
 
 
 def _official(cifar: Cifar, root: Path | None, *, corruption: str, severity: int) -> "ImageData":
-    from flatqat.data.cifar_c import corrupted
+    from flatqat.data.cifar.corrupted import corrupted
 
     return corrupted(cifar, root, corruption=corruption, severity=severity)
 
 
 def _verify_clean(cifar: Cifar, root: Path | None) -> list[Finding]:
-    from flatqat.data.cifar_verify import verify
+    from flatqat.data.cifar.verify import verify
 
     return verify(cifar, root)
 
 
 def _verify(cifar: Cifar, root: Path | None) -> list[Finding]:
-    from flatqat.data.cifar_c_verify import verify
+    from flatqat.data.cifar.verify_corrupted import verify_corrupted
 
-    return verify(cifar, root)
+    return verify_corrupted(cifar, root)
 
 
 def _augment(x: "Tensor", generator: "Generator") -> "Tensor":
-    from flatqat.data.augment import crop
+    from flatqat.data.images.crop import crop
 
     return crop(x, generator, padding=4, flip=True)
 

@@ -9,7 +9,7 @@ from flatqat.data.corruptions.names import NAMES, SEVERITIES, Table
 from flatqat.suite import Shift
 
 if TYPE_CHECKING:
-    from flatqat.data.images import ImageData
+    from flatqat.data.images.image_data import ImageData
 
 EXTRA = "extra"
 

@@ -5,14 +5,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flatqat.data.layouts.domains import DomainSet, Part
+from flatqat.data.domains.sets import DomainSet, Part
 from flatqat.spec import Budget, Frame
 from flatqat.suite import Finding, Shift, Suite
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from flatqat.data.images import ImageData, View
+    from flatqat.data.images.image_data import ImageData, View
 
 FRAME = Frame(resize=224, crop=224, squash=True)
 IMAGES_A_SOURCE = 32
@@ -99,27 +99,27 @@ def _member(target: str, seed: int, *, known: DomainSet, family: str, budgets: d
 def _load(
     root: Path | None, *, known: DomainSet, domains: tuple[str, ...], seed: int, part: Part
 ) -> "ImageData":
-    from flatqat.data.domains import load
+    from flatqat.data.domains.load import load
 
     return load(root, known, domains=domains, part=part, seed=seed)
 
 
 def _view(frame: Frame, seed: int) -> "View":
-    from flatqat.data.frames import random_cut
+    from flatqat.data.images.views import random_cut
 
     return random_cut(frame, seed, area=AREA)
 
 
 def _augment(x: "Tensor", generator: "Generator") -> "Tensor":
-    from flatqat.data.jitter import color_jitter, random_gray
+    from flatqat.data.images.color_jitter import color_jitter, random_gray
 
     return random_gray(color_jitter(x, generator, strength=STRENGTH), generator, share=GRAY)
 
 
 def _verify(root: Path | None, *, known: DomainSet) -> list[Finding]:
-    from flatqat.data import domains_verify
+    from flatqat.data.domains import verify
 
-    return domains_verify.verify(root, known)
+    return verify.verify(root, known)
 
 
 def _protocol(known: DomainSet, budget: Budget) -> str:

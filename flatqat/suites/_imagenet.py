@@ -8,7 +8,7 @@ from flatqat.spec import Budget, Frame
 from flatqat.suite import Suite
 
 if TYPE_CHECKING:
-    from flatqat.data.images import ImageData, View
+    from flatqat.data.images.image_data import ImageData, View
 
 LAYOUT = """the clean images in the data root, in its folder imagenet, or as Kaggle packs them:
   imagenet/val/<wnid>/*.JPEG      or imagenet/val/*.JPEG and one of LOC_val_solution.csv, val.txt of
@@ -86,6 +86,6 @@ def _untrainable(root: Path | None) -> str:
 
 
 def _view(frame: Frame, seed: int) -> "View":
-    from flatqat.data.frames import random_cut
+    from flatqat.data.images.views import random_cut
 
     return random_cut(frame, seed, area=(0.08, 1.0))

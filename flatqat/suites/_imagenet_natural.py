@@ -9,7 +9,7 @@ from flatqat.suite import Finding, Shift, Suite
 from flatqat.suites import _imagenet
 
 if TYPE_CHECKING:
-    from flatqat.data.images import ImageData
+    from flatqat.data.images.image_data import ImageData
 
 
 def of_all_classes(*sets: tuple[str, NaturalSet], name: str, title: str, about: str, baseline: str) -> Suite:

@@ -11,7 +11,7 @@ from flatqat.suites import _imagenet
 from flatqat.suites._corruptions import EXTRA, shifts
 
 if TYPE_CHECKING:
-    from flatqat.data.images import ImageData
+    from flatqat.data.images.image_data import ImageData
 
 
 def stored(wanted: CorruptedSet, *, name: str, about: str, **more: Any) -> Suite:

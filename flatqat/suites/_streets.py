@@ -12,8 +12,8 @@ from flatqat.suite import Finding, Shift, Suite
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from flatqat.data.images import ImageData, View
-    from flatqat.data.stored import Pixels
+    from flatqat.data.images.encoded import Pixels
+    from flatqat.data.images.image_data import ImageData, View
 
 CROP = (512, 1024)
 
@@ -106,22 +106,22 @@ def of_one_set(known: StreetSet, part: str, *, name: str, shift: str, about: str
 
 def view(size: tuple[int, int], _: Frame, seed: int) -> "View":
     """The random window of training, whatever frame a model asks for: height and width in pixels."""
-    from flatqat.data.pairs import jitter_crop
+    from flatqat.data.images.segmentation_views import jitter_crop
 
     return jitter_crop(size, seed)
 
 
 def still(size: tuple[int, int], pair: "Image", image_id: int) -> "Pixels":
     """The middle of a training image."""
-    from flatqat.data.pairs import centre_crop
+    from flatqat.data.images.segmentation_views import centre_crop
 
     return centre_crop(size)(pair, image_id)
 
 
 def rooted(needs: str, verify: Callable[[Path | None], list[Finding]], root: Path | None) -> list[Finding]:
     """What `verify` finds; without a data root that alone, once for all sets."""
-    from flatqat.data.findings import look
-    from flatqat.data.roots import data_root
+    from flatqat.data.images.checks import look
+    from flatqat.data.images.data_root import data_root
 
     place = look(lambda: f"data root {data_root(root, needs)}")
     return verify(root) if place.ok else [place]

@@ -10,7 +10,7 @@ from flatqat.suite import Finding, Shift, Suite
 from flatqat.suites._streets import rooted, still, view
 
 if TYPE_CHECKING:
-    from flatqat.data.images import ImageData
+    from flatqat.data.images.image_data import ImageData
 
 CROP = (240, 320)
 

@@ -1,6 +1,6 @@
 """CIFAR-100 under 19 corruptions made live: needs the clean images only."""
 
-from flatqat.data.cifar_sets import CIFAR100
+from flatqat.data.cifar.sets import CIFAR100
 from flatqat.suites._cifar import live_suite
 
 SUITE = live_suite(CIFAR100, images="10,000 test images of 100 fine classes")

@@ -1,6 +1,6 @@
 """CIFAR-10 under 19 corruptions made live: needs the clean images only."""
 
-from flatqat.data.cifar_sets import CIFAR10
+from flatqat.data.cifar.sets import CIFAR10
 from flatqat.suites._cifar import live_suite
 
 SUITE = live_suite(CIFAR10, version=2)  # 2: random numbers of 16 bits

@@ -9,7 +9,7 @@ from flatqat.suite import Finding, Shift
 from flatqat.suites import _streets
 
 if TYPE_CHECKING:
-    from flatqat.data.images import ImageData
+    from flatqat.data.images.image_data import ImageData
 
 REFERENCE = "reference"
 

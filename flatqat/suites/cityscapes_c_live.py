@@ -8,7 +8,7 @@ from flatqat.suites import _streets
 from flatqat.suites._corruptions import frost, live, shifts
 
 if TYPE_CHECKING:
-    from flatqat.data.images import ImageData
+    from flatqat.data.images.image_data import ImageData
 
 MOVES = "elastic_transform"
 

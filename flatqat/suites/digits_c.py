@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
     from flatqat.data.digits import Part
-    from flatqat.data.images import ImageData
+    from flatqat.data.images.image_data import ImageData
 
 
 def _part(part: "Part") -> "ImageData":
@@ -29,14 +29,14 @@ def _corrupted(root: Path | None, *, corruption: str, severity: int) -> "ImageDa
 
 
 def _augment(x: "Tensor", generator: "Generator") -> "Tensor":
-    from flatqat.data.augment import crop
+    from flatqat.data.images.crop import crop
 
     return crop(x, generator, padding=2, flip=False)
 
 
 def _verify(root: Path | None) -> list[Finding]:
     from flatqat.data.digits import describe
-    from flatqat.data.findings import look
+    from flatqat.data.images.checks import look
 
     return [look(describe)]
 

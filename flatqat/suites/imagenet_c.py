@@ -7,7 +7,7 @@ from flatqat.data.imagenet.names import IMAGENET_C
 from flatqat.suites._imagenet_stored import stored
 
 if TYPE_CHECKING:
-    from flatqat.data.images import ImageData
+    from flatqat.data.images.image_data import ImageData
 
 
 def _corruptible(folder: Path) -> "tuple[ImageData, list[str]]":

@@ -10,7 +10,7 @@ from flatqat.suites import _imagenet
 from flatqat.suites._corruptions import frost, live, shifts
 
 if TYPE_CHECKING:
-    from flatqat.data.images import ImageData
+    from flatqat.data.images.image_data import ImageData
 
 
 FRAME = Frame()
@@ -19,7 +19,7 @@ MOST_KEPT = 2**30  # bytes of decoded images, 7,000 of them: all 95 corruptions 
 
 @lru_cache(maxsize=1)
 def _clean(root: Path | None) -> "ImageData":
-    from flatqat.data.frames import cut
+    from flatqat.data.images.views import cut
 
     return _imagenet.clean(root).seen(cut(FRAME)).kept(MOST_KEPT)
 

@@ -4,8 +4,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flatqat.data.scenes.size import HEIGHT, WIDTH
 from flatqat.data.streets.names import CLASSES
+from flatqat.scenes.size import HEIGHT, WIDTH
 from flatqat.spec import Budget, Frame
 from flatqat.suite import Finding, Shift, Suite
 from flatqat.suites._streets import still
@@ -13,8 +13,8 @@ from flatqat.suites._streets import still
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from flatqat.data.images import ImageData, View
-    from flatqat.data.scenes.load import Part
+    from flatqat.data.images.image_data import ImageData, View
+    from flatqat.scenes.load import Part
 
 WEATHERS = ("fog", "night", "rain", "snow")
 CROP = (64, 128)
@@ -23,26 +23,26 @@ JITTER, HUE = 0.3, 0.02
 
 
 def _part(root: Path | None, *, part: "Part", weather: str = "clear") -> "ImageData":
-    from flatqat.data.scenes.load import load
+    from flatqat.scenes.load import load
 
     return load(part, weather)
 
 
 def _view(_: Frame, seed: int) -> "View":
-    from flatqat.data.pairs import jitter_crop
+    from flatqat.data.images.segmentation_views import jitter_crop
 
     return jitter_crop(CROP, seed, scale=SCALE)
 
 
 def _augment(x: "Tensor", generator: "Generator") -> "Tensor":
-    from flatqat.data.jitter import color_jitter
+    from flatqat.data.images.color_jitter import color_jitter
 
     return color_jitter(x, generator, strength=JITTER, hue=HUE)
 
 
 def _verify(root: Path | None) -> list[Finding]:
-    from flatqat.data.findings import look
-    from flatqat.data.scenes.pinned import check
+    from flatqat.data.images.checks import look
+    from flatqat.scenes.pinned import check
 
     return [look(check)]
 

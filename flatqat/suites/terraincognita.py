@@ -1,6 +1,6 @@
 """TerraIncognita: four camera traps, one location left out at a time as in DomainBed."""
 
-from flatqat.data.layouts.domains import DomainSet
+from flatqat.data.domains.sets import DomainSet
 from flatqat.suites._domains import family
 
 SUITE = family(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flatqat.data import cifar_sets
-from flatqat.data.cifar_sets import CIFAR10, CIFAR100, Cifar
+from flatqat.data.cifar import sets
+from flatqat.data.cifar.sets import CIFAR10, CIFAR100, Cifar
 from tests.helpers import cifar_c_files, cifar_files
 
 
@@ -17,14 +17,14 @@ def small_counts(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
     """Files of 200 images are whole, except beside the real data."""
     if "shared" not in request.fixturenames:
         for split, count in cifar_files.SMALL.items():
-            monkeypatch.setitem(cifar_sets.COUNTS, split, count)
+            monkeypatch.setitem(sets.COUNTS, split, count)
 
 
 @pytest.fixture
 def few_training_images(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """200 training images are whole, except beside the real data; test images are as many as they are."""
     if "shared" not in request.fixturenames:
-        monkeypatch.setitem(cifar_sets.COUNTS, "train", cifar_c_files.COUNTS["train"])
+        monkeypatch.setitem(sets.COUNTS, "train", cifar_c_files.COUNTS["train"])
 
 
 @pytest.fixture(params=[CIFAR10, CIFAR100], ids=lambda cifar: cifar.name)

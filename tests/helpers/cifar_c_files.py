@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flatqat.data.cifar_sets import CIFAR10, CIFAR100, Cifar
+from flatqat.data.cifar.sets import CIFAR10, CIFAR100, Cifar
 from flatqat.data.corruptions.names import NAMES
 from tests.helpers import cifar_files as files
 

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from flatqat.data.cifar import load
-from flatqat.data.cifar_sets import CIFAR10, CIFAR100, Cifar
-from flatqat.data.cifar_verify import verify
+from flatqat.data.cifar.load import load
+from flatqat.data.cifar.sets import CIFAR10, CIFAR100, Cifar
+from flatqat.data.cifar.verify import verify
 from flatqat.errors import DataError
 from tests.helpers import cifar_files as files
 from tests.helpers.cifar_files import SMALL

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from flatqat.data.cifar_sets import CIFAR10, CIFAR100, Cifar
+from flatqat.data.cifar.sets import CIFAR10, CIFAR100, Cifar
 
 SMALL = {"train": 200, "test": 200}
 

@@ -25,7 +25,7 @@ BUDGET = Budget(
 def _domains(names, part, seed):
     import torch
 
-    from flatqat.data.images import ImageData
+    from flatqat.data.images.image_data import ImageData
 
     labels = torch.arange(IMAGES) % CLASSES
     parts = []

@@ -4,7 +4,7 @@ from functools import partial
 
 import torch
 
-from flatqat.data.images import ImageData
+from flatqat.data.images.image_data import ImageData
 from flatqat.spec import Budget
 from flatqat.suite import Finding, Shift, Suite
 

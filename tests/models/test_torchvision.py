@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from flatqat import registry
-from flatqat.data.frames import cut
+from flatqat.data.images.views import cut
 from flatqat.errors import UsageError, WeightsError
 from flatqat.models._base import Normalized, build, load_start_
 from flatqat.models._weights import load_weights_

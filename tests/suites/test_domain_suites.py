@@ -15,7 +15,7 @@ from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.families import by_domain, merged
 from flatqat.console.progress import Progress
-from flatqat.data.frames import cut
+from flatqat.data.images.views import cut
 from flatqat.errors import UsageError
 from flatqat.models._base import build
 from flatqat.spec import Frame

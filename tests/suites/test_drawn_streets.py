@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from flatqat import registry
-from flatqat.data.scenes import load as drawn
 from flatqat.data.streets.names import CLASSES
+from flatqat.scenes import load as drawn
 from flatqat.spec import Frame
 from flatqat.suite import Suite
 from flatqat.suites.streets import CROP

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from flatqat.bench.plan.jobs import Job
-from flatqat.data.frames import cut
-from flatqat.data.images import ImageData, View, read_ahead
+from flatqat.data.images.image_data import ImageData, View, read_ahead
+from flatqat.data.images.views import cut
 from flatqat.spec import Frame
 from flatqat.suite import Suite
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from flatqat.bench.cell.batches import Batch, val_batch_size
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import Request
-from flatqat.data.frames import cut
+from flatqat.data.images.views import cut
 from flatqat.methods._base import Method
 from flatqat.metrics import meter
 from flatqat.models._base import Normalized

@@ -12,7 +12,7 @@ from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.console.progress import Progress
-from flatqat.data.frames import cut
+from flatqat.data.images.views import cut
 from flatqat.metrics import meter
 from flatqat.models._base import Normalized
 from flatqat.quant._apply import rounded_once

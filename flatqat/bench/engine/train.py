@@ -19,8 +19,8 @@ from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store, write_atomically
 from flatqat.console.progress import Progress
-from flatqat.data.frames import cut
-from flatqat.data.images import ImageData
+from flatqat.data.images.image_data import ImageData
+from flatqat.data.images.views import cut
 from flatqat.errors import TrainingFailed
 from flatqat.methods._base import Method, Setup
 from flatqat.metrics.loss import LOSSES, Loss, labelled

@@ -19,7 +19,7 @@ from torch.func import functional_call
 
 from flatqat.bench.cell.batches import Batch
 from flatqat.bench.plan.request import Space
-from flatqat.data.images import ImageData, View
+from flatqat.data.images.image_data import ImageData, View
 from flatqat.flatness._params import Loss as Surface
 from flatqat.flatness._params import Params
 from flatqat.metrics.loss import Loss, cross_entropy

@@ -15,11 +15,11 @@ import numpy as np
 from flatqat.data.imagenet import classes, mapping
 from flatqat.data.imagenet.files import Images, folder_names, image_names, in_class_folders, in_order
 from flatqat.data.imagenet.places import find_split
-from flatqat.data.roots import contents, data_root
+from flatqat.data.images.data_root import contents, data_root
 from flatqat.errors import DataError
 
 if TYPE_CHECKING:
-    from flatqat.data.images import ImageData
+    from flatqat.data.images.image_data import ImageData
 
 MOST_HELD_OUT, SHARE_HELD_OUT = 10_000, 0.1
 SPLIT_SEED = 0

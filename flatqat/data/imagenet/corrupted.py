@@ -21,14 +21,14 @@ from flatqat.data.imagenet import clean
 from flatqat.data.imagenet.files import SHOWN, Images, folder_names, in_class_folders
 from flatqat.data.imagenet.names import SIDE, CorruptedSet
 from flatqat.data.imagenet.places import find_set
-from flatqat.data.roots import contents
+from flatqat.data.images.data_root import contents
 from flatqat.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from flatqat.data.images import ImageData
-    from flatqat.data.stored import Pixels
+    from flatqat.data.images.encoded import Pixels
+    from flatqat.data.images.image_data import ImageData
 
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 

@@ -21,7 +21,7 @@ from flatqat.data.imagenet import classes
 from flatqat.errors import DataError
 
 if TYPE_CHECKING:
-    from flatqat.data.images import ImageData, View
+    from flatqat.data.images.image_data import ImageData, View
 
 Naming = Literal["wnid", "integer"]
 Labels = NDArray[np.int64]
@@ -73,7 +73,7 @@ class Images:
         """To be decoded when asked for; see `image_files` for `view`."""
         import torch
 
-        from flatqat.data.files import image_files
+        from flatqat.data.images.image_files import image_files
 
         labels, ids = torch.from_numpy(self.labels), torch.from_numpy(self.ids)
         return image_files(self.paths, labels, ids, classes=classes.COUNT, source=str(self.folder), view=view)

@@ -13,7 +13,7 @@ from flatqat.data.imagenet.places import find_set
 from flatqat.errors import DataError
 
 if TYPE_CHECKING:
-    from flatqat.data.images import ImageData
+    from flatqat.data.images.image_data import ImageData
 
 
 def shifted(root: Path | None, wanted: NaturalSet) -> "ImageData":

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from flatqat.data.imagenet.names import IMAGENET, SETS, ImageSet, normal
-from flatqat.data.roots import contents, data_root
+from flatqat.data.images.data_root import contents, data_root
 from flatqat.errors import DataError
 
 _CLS_LOC = ("Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")  # as Kaggle packs it

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from flatqat.data.findings import look
 from flatqat.data.imagenet import classes
 from flatqat.data.imagenet.clean import scored_images, train_images, untrainable
 from flatqat.data.imagenet.files import SHOWN, Images
 from flatqat.data.imagenet.names import EACH, TRAIN, VAL
 from flatqat.data.imagenet.whole import check_decode, check_whole
-from flatqat.data.roots import data_root
+from flatqat.data.images.checks import look
+from flatqat.data.images.data_root import data_root
 from flatqat.suite import Finding
 
 MOST_WHOLE = 60_000  # files: every one of every set but the largest

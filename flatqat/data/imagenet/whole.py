@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from flatqat.data.imagenet.files import SHOWN, Images
-from flatqat.data.whole import decoded_size, is_damaged, spread
+from flatqat.data.images.integrity import decoded_size, is_damaged, spread
 from flatqat.errors import DataError
 
 THREADS, CHUNK = 8, 512

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.data.roots import contents, data_root
+from flatqat.data.images.data_root import contents, data_root
 from flatqat.data.streets.listed import Listed, files_by_name, joined, pair_up
 from flatqat.data.streets.names import CAMVID_CLASSES, Place
 from flatqat.errors import DataError
 from flatqat.spec import IGNORED
 
 if TYPE_CHECKING:
-    from flatqat.data.images import ImageData
+    from flatqat.data.images.image_data import ImageData
 
 SEQUENCES = {"train": "0016E5", "val": "0006R0", "id": "Seq05VD", "dusk": "0001TP"}
 COUNTS = {"train": 204, "val": 101, "id": 171, "dusk": 124}

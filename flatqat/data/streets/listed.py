@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.data.roots import contents, data_root
+from flatqat.data.images.data_root import contents, data_root
 from flatqat.data.streets.names import CLASSES, Place, StreetSet
 from flatqat.errors import DataError
 
 if TYPE_CHECKING:
-    from flatqat.data.images import ImageData
+    from flatqat.data.images.image_data import ImageData
 
 SHOWN = 3
 
@@ -51,8 +51,8 @@ class Listed:
         """To be decoded when asked for: as they are, or, where it `waits`, through the view of training."""
         import torch
 
-        from flatqat.data.masked import masked_files
-        from flatqat.data.pairs import whole
+        from flatqat.data.images.segmentation_files import masked_files
+        from flatqat.data.images.segmentation_views import whole
 
         return masked_files(
             self.images,

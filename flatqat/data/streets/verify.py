@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from flatqat.data.findings import look, refused
-from flatqat.data.label_maps import (
+from flatqat.data.images.checks import look, refused
+from flatqat.data.images.encoded import decoded
+from flatqat.data.images.integrity import ends_well, spread
+from flatqat.data.images.label_maps import (
     check_fits,
     check_one_size,
     check_together,
@@ -23,9 +25,7 @@ from flatqat.data.label_maps import (
     translated,
     values_of,
 )
-from flatqat.data.stored import decoded
 from flatqat.data.streets.listed import SHOWN, Listed
-from flatqat.data.whole import ends_well, spread
 from flatqat.errors import DataError
 from flatqat.spec import IGNORED
 from flatqat.suite import Finding

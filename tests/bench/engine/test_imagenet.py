@@ -15,7 +15,7 @@ from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import protocol_line
 from flatqat.console.progress import Progress
 from flatqat.data.imagenet.names import IMAGENET_C, IMAGENET_V2
-from flatqat.data.images import ImageData
+from flatqat.data.images.image_data import ImageData
 from flatqat.models._base import build
 from flatqat.suite import Suite
 from tests.helpers import imagenet_files as files

@@ -10,8 +10,8 @@ from flatqat import registry
 from flatqat.bench.flatness.estimators import RADII
 from flatqat.bench.flatness.flatness_point import flatness_batches, moved_params
 from flatqat.bench.flatness.measure import flatness_of
-from flatqat.data.frames import cut
-from flatqat.data.images import ImageData
+from flatqat.data.images.image_data import ImageData
+from flatqat.data.images.views import cut
 from flatqat.methods._base import Setup
 from flatqat.methods.qat import QAT
 from flatqat.quant._apply import calibrate, latent_weights, quantize_, quantizers

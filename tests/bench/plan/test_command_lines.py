@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from flatqat.bench.plan.command_lines import commands
 from flatqat.cli import app
-from flatqat.commands import execute as session
+from flatqat.commands import execute
 from flatqat.models._base import build
 from flatqat.spec import Record
 
@@ -43,7 +43,7 @@ def planned(monkeypatch, tmp_path):
 
     def plan_of(options):
         plans = []
-        monkeypatch.setattr(session, "execute", lambda plan: plans.append(plan) or 0)
+        monkeypatch.setattr(execute, "execute", lambda plan: plans.append(plan) or 0)
         done = CliRunner().invoke(app, ["bench", "run", *options])
         assert done.exit_code == 0, (options, done.output, done.exception)
         return {job.cell: job for job in plans[0].scored()}

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from flatqat.data.frames import cut
 from flatqat.data.imagenet import clean
+from flatqat.data.images.views import cut
 from flatqat.errors import DataError
 from flatqat.spec import Frame
 from tests.helpers import imagenet_files as files

@@ -10,7 +10,7 @@ from flatqat import registry
 from flatqat.data.imagenet import classes, names, verify
 from flatqat.data.imagenet.files import Images, in_class_folders
 from flatqat.data.imagenet.whole import check_whole
-from flatqat.data.whole import spread
+from flatqat.data.images.integrity import spread
 from flatqat.errors import DataError
 from flatqat.suite import Finding
 from tests.helpers import imagenet_files as files

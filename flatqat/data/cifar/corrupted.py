@@ -1,0 +1,130 @@
+"""CIFAR-10-C and CIFAR-100-C from their official files: the clean test images, corrupted once and stored.
+
+    CIFAR-10-C/<corruption>.npy    uint8 (50000, 32, 32, 3): severity s in rows 10000(s - 1) to 10000s
+    CIFAR-10-C/labels.npy          integers (50000,): the labels of the test set, five times
+
+CIFAR-100-C is the same with the fine labels. Source: Hendrycks & Dietterich 2019, zenodo.org/records/2535967
+and 3555552.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flatqat.data.cifar.load import check_classes, load
+from flatqat.data.cifar.sets import COUNTS, SIDE, Cifar
+from flatqat.data.corruptions.names import NAMES, SEVERITIES
+from flatqat.data.images.data_root import contents, data_root
+from flatqat.data.images.encoded import Pixels
+from flatqat.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flatqat.data.images.image_data import ImageData
+
+EACH = COUNTS["test"]
+SHAPE = (EACH * len(SEVERITIES), SIDE, SIDE, 3)
+
+
+def corrupted(cifar: Cifar, root: Path | None, *, corruption: str, severity: int) -> "ImageData":
+    """The 10,000 test images at one severity, read from disk batch by batch, in the order of the test set.
+
+    Raises DataError when the file is missing or of another shape, and when its labels are not those of the
+    clean test images in the same order.
+    """
+    import torch
+
+    from flatqat.data.images.image_data import ImageData
+
+    folder = find(cifar, root)
+    images, first = open_images(cifar, folder, corruption), EACH * (severity - 1)
+    labels, clean = open_labels(cifar, folder), load(cifar, "test", clean_root(cifar, root))
+    assert clean.labels is not None
+    check_order(cifar, folder, labels, clean.labels.numpy())
+
+    def fetch(index: "Tensor") -> "Tensor":
+        rows = images[first + index.numpy()]
+        return torch.from_numpy(rows).permute(0, 3, 1, 2).contiguous()
+
+    return ImageData(labels=clean.labels, ids=clean.ids, fetch=fetch)
+
+
+def find(cifar: Cifar, root: Path | None) -> Path:
+    """The folder with the .npy files. Raises DataError when there is none."""
+    name = cifar.corrupted
+    base = data_root(root, name)
+    for folder in (base / name, base / name.lower(), base / f"{cifar.slug}-c", base):
+        if any((folder / f"{stem}.npy").is_file() for stem in (*NAMES, "labels")):
+            return folder
+    archive = next(base.glob(f"{name}.tar*"), None)
+    mend = f"unpack {archive}" if archive else f"unpack {name}.tar of {cifar.record} there"
+    raise DataError(
+        f"{base}: expected a folder {name} with <corruption>.npy and labels.npy, got {contents(base)}; {mend}"
+    )
+
+
+def clean_root(cifar: Cifar, root: Path | None) -> Path | None:
+    """Where to look for the clean images: the data root, or its parent where it is that of the .npy files."""
+    folder = find(cifar, root)
+    return folder.parent if folder == data_root(root, cifar.corrupted) else root
+
+
+def open_images(cifar: Cifar, folder: Path, corruption: str) -> Pixels:
+    """One file, mapped and not read. Raises DataError when it is missing, damaged or of another shape."""
+    images: Pixels = _open(cifar, folder / f"{corruption}.npy")
+    if images.shape != SHAPE or images.dtype != np.uint8:
+        raise DataError(
+            f"{folder / corruption}.npy: expected uint8 of shape {SHAPE}, {EACH} rows a severity, "
+            f"got {images.dtype} of shape {images.shape}; use the whole official file"
+        )
+    return images
+
+
+def open_labels(cifar: Cifar, folder: Path) -> NDArray[np.int64]:
+    """The labels of one severity (10000,).
+
+    Raises DataError when the severities have different ones, and when they are those of another set.
+    """
+    file = folder / "labels.npy"
+    labels = _open(cifar, file)
+    if labels.shape != SHAPE[:1] or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{file}: expected integers of shape {SHAPE[:1]}, got {labels.dtype} of shape {labels.shape}; "
+            "use the official file"
+        )
+    blocks = np.asarray(labels, np.int64).reshape(len(SEVERITIES), EACH)
+    if (blocks != blocks[0]).any():
+        raise DataError(
+            f"{file}: expected the same labels for each severity, got others; use the official file"
+        )
+    if blocks.min() < 0 or blocks.max() > cifar.last:
+        raise DataError(
+            f"{file}: expected labels from 0 to {cifar.last}, got {blocks.min()} to {blocks.max()}; "
+            f"{cifar.out_of_range('-C')}"
+        )
+    first: NDArray[np.int64] = blocks[0]
+    check_classes(cifar, first, file)
+    return first
+
+
+def check_order(cifar: Cifar, folder: Path, labels: NDArray[np.int64], clean: NDArray[np.int64]) -> None:
+    """Refuse labels that differ from those of the clean test images: image i would not be image i."""
+    if (labels != clean).any():
+        row = int((labels != clean).argmax())
+        raise DataError(
+            f"{folder / 'labels.npy'}: expected the labels of the clean test images in the same order, got "
+            f"{labels[row]} for {clean[row]} in row {row}; use a copy of {cifar.name} in its original order "
+            f"({cifar.unpacked}, or the parquet files of the Hub)"
+        )
+
+
+def _open(cifar: Cifar, file: Path) -> Any:
+    if not file.is_file():
+        raise DataError(f"{file}: expected this file, got none; unpack the whole of {cifar.corrupted}.tar")
+    try:
+        return np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{file}: expected a whole .npy file, got {error}; download it again") from error

@@ -1,0 +1,67 @@
+"""Is CIFAR-10 or CIFAR-100 on disk whole and right? Seconds, no torch."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from flatqat.data.cifar.load import open_split
+from flatqat.data.cifar.sets import COUNTS, SIDE, Cifar, Split
+from flatqat.data.images.checks import look
+from flatqat.data.images.data_root import data_root
+from flatqat.data.images.encoded import Stored
+from flatqat.errors import DataError
+from flatqat.suite import Finding
+
+OVERLAP = 0.01  # of the test images; CIFAR-100 has at most 39, CIFAR-10 none (Barz & Denzler 2020)
+
+
+def verify(cifar: Cifar, root: Path | None) -> list[Finding]:
+    """Counts, labels, balance, first and last image of both files, and images that stand in both."""
+    place = look(lambda: f"data root {data_root(root, cifar.name)}")
+    if not place.ok:
+        return [place]
+    findings: list[Finding] = []
+    opened: dict[Split, Stored] = {}
+    for split in COUNTS:
+        findings.append(look(partial(_open, cifar, root, split, opened)))
+        if split in opened:
+            findings.append(look(partial(_balance, cifar, split, opened[split])))
+            findings.append(look(partial(_ends, cifar, split, opened[split])))
+    if len(opened) == len(COUNTS):
+        findings.append(look(partial(_overlap, cifar, opened["train"], opened["test"])))
+    return findings
+
+
+def _open(cifar: Cifar, root: Path | None, split: Split, opened: dict[Split, Stored]) -> str:
+    stored = opened[split] = open_split(cifar, root, split)
+    return f"{cifar.name} {split}: {len(stored):,} images, labels 0 to {cifar.last}, in {stored.where}"
+
+
+def _balance(cifar: Cifar, split: Split, stored: Stored) -> str:
+    each = len(stored) // len(cifar.classes)
+    counts = np.bincount(stored.labels, minlength=len(cifar.classes))
+    if (counts != each).any():
+        wrong = int((counts != each).argmax())
+        raise DataError(
+            f"{stored.where}: expected {each} {split} images of each class, got {counts[wrong]} of class "
+            f"{wrong} ({cifar.classes[wrong]}); use a copy with the original labels"
+        )
+    return f"{cifar.name} {split}: {each:,} images of each class"
+
+
+def _ends(cifar: Cifar, split: Split, stored: Stored) -> str:
+    for at in (0, len(stored) - 1):
+        stored.image(at, SIDE)
+    return f"{cifar.name} {split}: the first and the last image decode to {SIDE}x{SIDE}"
+
+
+def _overlap(cifar: Cifar, train: Stored, test: Stored) -> str:
+    known = {hash(train.content(at)) for at in range(len(train))}
+    shared = sum(hash(test.content(at)) in known for at in range(len(test)))
+    if shared > OVERLAP * len(test):
+        raise DataError(
+            f"{test.where}: expected test images that are not in {train.where}, got {shared} that are; "
+            "use the original split"
+        )
+    return f"{cifar.name}: {shared} test images are also training images, byte by byte"

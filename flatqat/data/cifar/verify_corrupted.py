@@ -1,0 +1,68 @@
+"""Is CIFAR-10-C or CIFAR-100-C on disk whole and right, and of the clean images? Seconds, no torch."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from flatqat.data.cifar.corrupted import EACH, check_order, clean_root, find, open_images, open_labels
+from flatqat.data.cifar.load import open_split
+from flatqat.data.cifar.sets import Cifar
+from flatqat.data.cifar.verify import verify
+from flatqat.data.corruptions.names import NAMES, SEVERITIES
+from flatqat.data.images.checks import look
+from flatqat.data.images.data_root import data_root
+from flatqat.errors import DataError
+from flatqat.suite import Finding
+
+
+def verify_corrupted(cifar: Cifar, root: Path | None) -> list[Finding]:
+    """The clean images, the labels and their order, and the 19 files with their severities."""
+    place = look(lambda: f"data root {data_root(root, cifar.corrupted)}")
+    if not place.ok:
+        return [place]
+    folder = look(lambda: f"{cifar.corrupted} in {find(cifar, root)}")
+    if not folder.ok:
+        return [*verify(cifar, root), folder]
+    return [*_clean_and_labels(cifar, root), folder, *_files(cifar, find(cifar, root))]
+
+
+def _clean_and_labels(cifar: Cifar, root: Path | None) -> list[Finding]:
+    clean = verify(cifar, clean_root(cifar, root))
+    findings = [*clean, look(partial(_labels, cifar, find(cifar, root)))]
+    if all(finding.ok for finding in findings):
+        findings.append(look(partial(_order, cifar, root)))
+    return findings
+
+
+def _labels(cifar: Cifar, folder: Path) -> str:
+    open_labels(cifar, folder)
+    return f"{cifar.corrupted} labels: {EACH:,} for each of {len(SEVERITIES)} severities, 0 to {cifar.last}"
+
+
+def _order(cifar: Cifar, root: Path | None) -> str:
+    folder = find(cifar, root)
+    clean = open_split(cifar, clean_root(cifar, root), "test")
+    check_order(cifar, folder, open_labels(cifar, folder), clean.labels)
+    return f"{cifar.corrupted} labels: those of the clean test images, in the same order"
+
+
+def _files(cifar: Cifar, folder: Path) -> list[Finding]:
+    """One line for all files that are right, and one for each that is not."""
+    files = [look(partial(_file, cifar, folder, name)) for name in NAMES]
+    bad = [finding for finding in files if not finding.ok]
+    whole = f"{len(files) - len(bad)} of {len(files)} corruptions"
+    right = f"{cifar.corrupted}: {whole}, {EACH:,} images a severity"
+    return [Finding(ok=True, what=right), *bad] if len(bad) < len(files) else bad
+
+
+def _file(cifar: Cifar, folder: Path, name: str) -> str:
+    images = open_images(cifar, folder, name)
+    for severity in SEVERITIES:
+        for row in (EACH * (severity - 1), EACH * severity - 1):
+            if not np.any(images[row]):
+                raise DataError(
+                    f"{folder / name}.npy: expected images at severity {severity}, got zeros in row {row}; "
+                    "the copy was cut off, download it again"
+                )
+    return name

@@ -1,0 +1,69 @@
+"""Domain generalization sets as images, split as DomainBed splits them.
+
+Each domain's images, in the order of ImageFolder, are shuffled by numpy's RandomState(h(seed, number)) and
+cut: the first int(0.2 n) are its out-split, the rest its in-split. `number` counts the sorted domains from 0,
+the seed is that of the trial, and h the MD5 sum of the arguments' text modulo 2^31. Source: Gulrajani &
+Lopez-Paz 2021 (arXiv 2007.01434) and their code, `scripts/train.py` and `lib/misc.py`.
+"""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flatqat.data.domains.sets import DomainSet, Part, read
+from flatqat.data.images.image_data import ImageData
+from flatqat.data.images.image_files import image_files
+
+HOLDOUT = 0.2
+
+
+def load(
+    root: Path | None, known: DomainSet, *, domains: tuple[str, ...], part: Part, seed: int
+) -> ImageData:
+    """The in- or out-splits of some domains, one after the other, grouped by domain.
+
+    Labels are the numbers of the sorted classes, groups those of the sorted domains, and ids count the images
+    of the whole set. A listing of files is kept for as long as the process lives.
+    """
+    paths: list[str] = []
+    labels, ids, groups = [], [], []
+    first = 0
+    for number, (name, files) in enumerate(_listing(root, known)):
+        if name in domains:
+            index = split(len(files), seed, number)[part]
+            paths += [files[at][0] for at in index.tolist()]
+            labels += [files[at][1] for at in index.tolist()]
+            ids.append(first + index)
+            groups.append(np.full(len(index), number))
+        first += len(files)
+    return image_files(
+        paths,
+        torch.tensor(labels),
+        torch.from_numpy(np.concatenate(ids)),
+        classes=known.classes,
+        source=known.title,
+        groups=torch.from_numpy(np.concatenate(groups)),
+    )
+
+
+def split(n: int, seed: int, number: int) -> dict[Part, NDArray[np.int64]]:
+    """Positions of the in- and out-split of the domain `number` with n images, in DomainBed's order."""
+    order = np.arange(n)
+    np.random.RandomState(seed_hash(seed, number)).shuffle(order)
+    held_out = int(n * HOLDOUT)
+    return {"in": order[held_out:], "out": order[:held_out]}
+
+
+def seed_hash(*args: int) -> int:
+    """A seed of 31 bits out of numbers: MD5 of their tuple as Python writes it."""
+    return int(hashlib.md5(str(args).encode()).hexdigest(), 16) % 2**31
+
+
+@lru_cache(maxsize=2)
+def _listing(root: Path | None, known: DomainSet) -> list[tuple[str, list[tuple[str, int]]]]:
+    """Name and files of every domain: up to half a million files, which every shift asks for."""
+    return [(domain.name, domain.files()) for domain in read(root, known)]

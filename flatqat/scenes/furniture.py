@@ -1,0 +1,82 @@
+"""Poles with lamps, traffic lights and traffic signs."""
+
+from flatqat.scenes.canvas import Canvas
+from flatqat.scenes.classes import LIGHT, POLE, SIGN
+from flatqat.scenes.dice import Dice
+from flatqat.scenes.paint import LAMP, Colour, Paint, times, varied
+
+METALS: tuple[Colour, ...] = ((0.45, 0.47, 0.48), (0.3, 0.31, 0.32), (0.24, 0.3, 0.27), (0.6, 0.6, 0.58))
+RED: Colour = (0.85, 0.12, 0.1)
+AMBER: Colour = (0.95, 0.65, 0.1)
+GREEN: Colour = (0.1, 0.8, 0.45)
+BLUE: Colour = (0.1, 0.25, 0.7)
+WHITE: Colour = (0.92, 0.92, 0.9)
+YELLOW: Colour = (0.92, 0.78, 0.15)
+HOUSING: Colour = (0.1, 0.1, 0.11)
+
+
+def lamp(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
+    """A street lamp that reaches over the road."""
+    height = dice.uniform(5, 8)
+    metal = Paint(colour=varied(dice, dice.pick(METALS)), label=POLE)
+    reach = -1.3 if x > 0 else 1.3
+    canvas.box(z, x, 0, dice.uniform(0.2, 0.34), height, metal)
+    canvas.box(z, x + reach / 2, height - 0.12, abs(reach), 0.14, metal)
+    canvas.box(z, x + reach, height - 0.22, 0.6, 0.2, metal.of(times(LAMP, 0.8), glow=times(LAMP, 1.6)))
+
+
+def post(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
+    """A bare pole, or a low bollard."""
+    metal = Paint(colour=varied(dice, dice.pick(METALS)), label=POLE)
+    tall = dice.chance(0.6)
+    canvas.box(z, x, 0, dice.uniform(0.2, 0.3), dice.uniform(3, 7) if tall else 1.0, metal)
+
+
+def traffic_light(canvas: Canvas, x: float, z: float, dice: Dice, *, facing: bool = True) -> None:
+    """Three lamps in a dark housing, one of them on; from behind the housing alone."""
+    foot = dice.uniform(2.2, 2.9)
+    metal = Paint(colour=varied(dice, dice.pick(METALS)), label=POLE)
+    canvas.box(z, x, 0, 0.22, foot + 0.2, metal)
+    housing = Paint(colour=varied(dice, HOUSING), label=LIGHT, grain=0.01)
+    canvas.box(z, x, foot - 0.1, 0.85, 1.5, housing.of(dice.pick((AMBER, AMBER, WHITE))))
+    canvas.box(z, x, foot - 0.02, 0.7, 1.34, housing)
+    if not facing:
+        return
+    on = dice.integer(0, 2)
+    for number, colour in enumerate((GREEN, AMBER, RED)):
+        shown = (
+            housing.of(colour, glow=times(colour, 1.2)) if number == on else housing.of(times(colour, 0.22))
+        )
+        canvas.disc(z, x, foot + 0.25 + 0.38 * number, 0.19, 0.19, shown)
+
+
+def sign(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
+    """Round, triangular, square or a board of directions, on a thin pole."""
+    foot = dice.uniform(1.9, 2.6)
+    metal = Paint(colour=varied(dice, dice.pick(METALS)), label=POLE)
+    plate = Paint(colour=varied(dice, WHITE, 0.08), label=SIGN, grain=0.01)
+    canvas.box(z, x, 0, 0.16, foot + 0.4, metal)
+    shape = dice.integer(0, 4)
+    y = foot + 0.42
+    if shape == 0:
+        canvas.disc(z, x, y, 0.42, 0.42, plate.of(varied(dice, RED)))
+        canvas.disc(z, x, y, 0.28, 0.28, plate)
+    elif shape == 1:
+        canvas.disc(z, x, y, 0.42, 0.42, plate.of(varied(dice, BLUE)))
+        canvas.box(z, x, y - 0.24, 0.12, 0.48, plate)
+    elif shape == 2:
+        for size, paint in ((1.0, plate.of(varied(dice, RED))), (0.58, plate)):
+            corners = [
+                (x - 0.5 * size, y - 0.35 * size),
+                (x + 0.5 * size, y - 0.35 * size),
+                (x, y + 0.5 * size),
+            ]
+            canvas.front(z, corners, paint)
+    elif shape == 3:
+        canvas.box(z, x, foot, 0.78, 0.78, plate.of(varied(dice, BLUE)))
+        canvas.box(z, x, foot + 0.2, 0.38, 0.38, plate)
+    else:
+        board = plate.of(varied(dice, dice.pick((YELLOW, BLUE, GREEN))))
+        canvas.box(z, x, foot, 1.6, 0.9, board)
+        canvas.box(z, x, foot + 0.5, 1.2, 0.14, plate)
+        canvas.box(z, x, foot + 0.2, 0.9, 0.14, plate)

@@ -1,0 +1,77 @@
+"""The parts of the drawn set, as images with label maps; what is drawn is kept in memory."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from PIL.Image import Image, fromarray
+
+from flatqat.data.images.encoded import Pixels
+from flatqat.scenes.fog import fog
+from flatqat.scenes.night import night
+from flatqat.scenes.rain import rain
+from flatqat.scenes.scene import Map, Scene, scene
+from flatqat.scenes.snow import snow
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flatqat.data.images.image_data import ImageData, View
+
+Part = Literal["train", "val", "test"]
+
+PARTS: dict[Part, range] = {"train": range(400), "val": range(1000, 1060), "test": range(2000, 2100)}
+"""Numbers of scenes."""
+
+
+def clear(scene: Scene) -> Map:
+    return scene.colours
+
+
+WEATHERS: dict[str, Callable[[Scene], Map]] = {
+    "clear": clear,
+    "fog": fog,
+    "night": night,
+    "rain": rain,
+    "snow": snow,
+}
+
+
+def load(part: Part, weather: str = "clear") -> "ImageData":
+    """A part in one weather; that of training waits for a view. An image's id is the number of its scene."""
+    import torch
+
+    from flatqat.data.images.image_data import ImageData
+
+    ids = torch.tensor(PARTS[part])
+
+    def fetch(index: "Tensor") -> "Tensor":
+        return torch.stack([torch.from_numpy(pixels(at)[weather]) for at in ids[index].tolist()])
+
+    def through(view: "View") -> "ImageData":
+        def seen(index: "Tensor") -> "Tensor":
+            views = [view(_pair(pixels(at)[weather]), at) for at in ids[index].tolist()]
+            return torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).contiguous()
+
+        return ImageData(labels=None, ids=ids, fetch=seen)
+
+    return ImageData(labels=None, ids=ids, fetch=fetch, through=through if part == "train" else None)
+
+
+@lru_cache(maxsize=1024)
+def pixels(number: int) -> dict[str, Pixels]:
+    """A scene as uint8 (4, HEIGHT, WIDTH), colours and label map: a test scene in all weathers."""
+    drawn = scene(number)
+    shown = WEATHERS if number in PARTS["test"] else ("clear",)
+    return {weather: rounded(WEATHERS[weather](drawn), drawn.labels) for weather in shown}
+
+
+def rounded(colours: Map, labels: Pixels) -> Pixels:
+    """Colours in [0, 1] to 256 levels, half up, with the label map behind them."""
+    levels = np.floor(np.clip(colours, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return np.concatenate([levels, labels[..., None]], axis=-1).transpose(2, 0, 1).copy()
+
+
+def _pair(picture: Pixels) -> Image:
+    return fromarray(picture.transpose(1, 2, 0).copy())
