@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from flatqat.finding import Finding
 from flatqat.spec import Budget, Frame
 
 if TYPE_CHECKING:
@@ -32,24 +33,6 @@ class Shift:
     headline: bool = True
     only: tuple[int, ...] | None = None
     weights: Literal["selected", "last"] = "selected"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One line of `suites verify`: what was looked at, whether it is right, and how to mend it.
-
-    What is `partial` is usable and is told to the user: some images of a set are missing, or its training
-    images. What is neither `ok` nor `partial` stops a run.
-    """
-
-    ok: bool
-    what: str
-    mend: str = ""
-    partial: bool = False
-
-    @property
-    def stops(self) -> bool:
-        return not (self.ok or self.partial)
 
 
 def _trainable(root: Path | None) -> str:

@@ -18,8 +18,8 @@ from flatqat import registry
 from flatqat.data.images.image_data import ImageData
 from flatqat.data.images.views import cut
 from flatqat.metrics import meter
-from flatqat.models._base import Normalized, build
-from flatqat.quant._apply import calibrate, quantize_, rounded_once
+from flatqat.models.base import Normalized, build
+from flatqat.quant.apply import calibrate, quantize_, rounded_once
 from flatqat.spec import QuantSpec
 
 BITS = ("fp", "8", "6", "5", "4", "3", "w8", "w6", "w4", "w4a8", "w3a8", "w2a8")

@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from flatqat import registry
-from flatqat.methods._base import Setup
-from flatqat.models._base import build
-from flatqat.quant._apply import calibrate, quantize_, rounded_once
-from flatqat.quant._base import Quantizer, Role
-from flatqat.quant._observe import Observer
-from flatqat.quant._ops import fake_quantize
+from flatqat.methods.base import Setup
+from flatqat.models.base import build
+from flatqat.quant.apply import calibrate, quantize_, rounded_once
+from flatqat.quant.base import Quantizer, Role
+from flatqat.quant.observe import Observer
+from flatqat.quant.ops import fake_quantize
 from flatqat.spec import Budget, QuantSpec
 
 ROUNDS = 9

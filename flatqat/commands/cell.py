@@ -86,7 +86,7 @@ def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
     from flatqat.bench.cell.batches import still
     from flatqat.bench.cell.restore import restore
     from flatqat.bench.flatness.flatness_point import flatness_batches
-    from flatqat.quant._audit import audit
+    from flatqat.quant.audit import audit
 
     store = Store(results)
     record, suite = _find(store, name)

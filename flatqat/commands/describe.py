@@ -10,7 +10,8 @@ from pathlib import Path
 from flatqat import __version__, registry
 from flatqat.bench.cell.environment import OPTIONAL, REQUIRED, installed
 from flatqat.errors import UsageError
-from flatqat.suite import Finding, Suite
+from flatqat.finding import Finding
+from flatqat.suite import Suite
 
 
 def describe_suite(suite: Suite) -> str:

@@ -7,10 +7,10 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
-from flatqat.flatness._derivatives import loss_values, mean_difference, values_and_gradient
-from flatqat.flatness._filters import filter_norms, with_filters
-from flatqat.flatness._params import Loss, Params, Progress, flatten, unflatten
-from flatqat.flatness._rise import Sharpness
+from flatqat.flatness.derivatives import loss_values, mean_difference, values_and_gradient
+from flatqat.flatness.filters import filter_norms, with_filters
+from flatqat.flatness.params import Loss, Params, Progress, flatten, unflatten
+from flatqat.flatness.rise import Sharpness
 
 Ball = Literal["plain", "elementwise", "filter"]
 Lengths = Callable[[Tensor], Tensor]

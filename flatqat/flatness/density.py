@@ -8,10 +8,10 @@ from statistics import fmean, stdev
 import torch
 from torch import Tensor
 
-from flatqat.flatness._derivatives import hessian_product
-from flatqat.flatness._lanczos import lanczos
-from flatqat.flatness._params import Loss, Params, Progress, flatten
-from flatqat.flatness._probes import rademacher
+from flatqat.flatness.derivatives import hessian_product
+from flatqat.flatness.lanczos import lanczos
+from flatqat.flatness.params import Loss, Params, Progress, flatten
+from flatqat.flatness.probes import rademacher
 
 TAIL = 5  # widths beyond the outermost node: 3e-7 of a Gaussian lies outside
 POINTS_PER_WIDTH = 4  # the trapezoid rule on Gaussians is then exact to rounding

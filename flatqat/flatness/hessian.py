@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flatqat.flatness._derivatives import hessian_product
-from flatqat.flatness._lanczos import lanczos, rounding
-from flatqat.flatness._params import Loss, Params, Progress, flatten, gaussian
+from flatqat.flatness.derivatives import hessian_product
+from flatqat.flatness.lanczos import lanczos, rounding
+from flatqat.flatness.params import Loss, Params, Progress, flatten, gaussian
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,9 @@ from statistics import fmean
 
 import torch
 
-from flatqat.flatness._derivatives import loss_values
-from flatqat.flatness._filters import filter_direction, with_filters
-from flatqat.flatness._params import Loss, Params, Progress, moved
+from flatqat.flatness.derivatives import loss_values
+from flatqat.flatness.filters import filter_direction, with_filters
+from flatqat.flatness.params import Loss, Params, Progress, moved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

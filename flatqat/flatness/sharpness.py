@@ -5,10 +5,10 @@ from statistics import fmean
 
 import torch
 
-from flatqat.flatness._derivatives import gradient, loss_values, mean_difference
-from flatqat.flatness._filters import filter_direction, with_filters
-from flatqat.flatness._params import Loss, Params, Progress, moved, norm
-from flatqat.flatness._rise import Sharpness, mean_rise
+from flatqat.flatness.derivatives import gradient, loss_values, mean_difference
+from flatqat.flatness.filters import filter_direction, with_filters
+from flatqat.flatness.params import Loss, Params, Progress, moved, norm
+from flatqat.flatness.rise import Sharpness, mean_rise
 
 
 def average_case(

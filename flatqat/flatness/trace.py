@@ -10,10 +10,10 @@ from statistics import fmean, stdev
 
 import torch
 
-from flatqat.flatness._derivatives import hessian_product
-from flatqat.flatness._lanczos import lanczos
-from flatqat.flatness._params import Loss, Params, Progress, flatten, gaussian
-from flatqat.flatness._probes import rademacher
+from flatqat.flatness.derivatives import hessian_product
+from flatqat.flatness.lanczos import lanczos
+from flatqat.flatness.params import Loss, Params, Progress, flatten, gaussian
+from flatqat.flatness.probes import rademacher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,11 +30,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from flatqat.methods import ptq
-from flatqat.methods._base import Batch
-from flatqat.methods._schedule import half_cosine
-from flatqat.methods._settings import check_range
-from flatqat.quant._apply import latent_weights, quantizers, switched_off
-from flatqat.quant._base import Quantizer
+from flatqat.methods.base import Batch
+from flatqat.methods.schedule import half_cosine
+from flatqat.methods.settings import check_range
+from flatqat.quant.apply import latent_weights, quantizers, switched_off
+from flatqat.quant.base import Quantizer
 
 BETA_FIRST, BETA_LAST = 20.0, 2.0
 STRETCH, SHIFT = 1.2, -0.1

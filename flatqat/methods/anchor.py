@@ -27,9 +27,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from flatqat.methods._base import Batch, Calibration, Method, Setup
-from flatqat.methods._settings import check_range
-from flatqat.quant._apply import latent_weights
+from flatqat.methods.base import Batch, Calibration, Method, Setup
+from flatqat.methods.settings import check_range
+from flatqat.quant.apply import latent_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

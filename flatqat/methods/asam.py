@@ -13,8 +13,8 @@ for CIFAR-10.
 from dataclasses import dataclass
 
 from flatqat.methods import sam
-from flatqat.methods._perturb import EPS, Tensors, norm
-from flatqat.methods._settings import check_range
+from flatqat.methods.perturb import EPS, Tensors, norm
+from flatqat.methods.settings import check_range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

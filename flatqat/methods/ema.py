@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from flatqat.methods._average import Average, Of
-from flatqat.methods._base import Batch, Calibration, Method
-from flatqat.methods._settings import check_range
+from flatqat.methods.average import Average, Of
+from flatqat.methods.base import Batch, Calibration, Method
+from flatqat.methods.settings import check_range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ step to take it is the start itself.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flatqat.methods._base import Batch, Method
+from flatqat.methods.base import Batch, Method
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,22 +7,22 @@ A reconstruction after the abstract and what is public: neither the body of the 
 was available, and none of the hyper-parameters are theirs. The abstract has layer-wise freezing, guided by a
 metric of gradient disorder that finds unstable layers at each step; that unstable means much disorder
 (`freeze_when=high`), that SAGM is the flatness objective, and that frozen means standing still is the reading
-here. For the other ones see the options, for what they mean and for the controls `_disorder.py`.
+here. For the other ones see the options, for what they mean and for the controls `disorder.py`.
 
 Idea: Jiang et al. 2025, "FQAT" (arXiv 2509.00859), abstract.
 """
 
 from dataclasses import dataclass
 
-from flatqat.methods import _disorder
+from flatqat.methods import disorder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config(_disorder.Config):
+class Config(disorder.Config):
     pass
 
 
-class FQAT(_disorder.DisorderFreezing):
+class FQAT(disorder.DisorderFreezing):
     Config = Config
 
 

@@ -27,12 +27,12 @@ import torch
 from torch import Tensor
 
 from flatqat.errors import UsageError
-from flatqat.methods._base import Batch, Calibration, Method
-from flatqat.methods._perturb import Perturbation
-from flatqat.methods._schedule import half_cosine
-from flatqat.methods._settings import check_range
-from flatqat.quant._apply import latent_weights
-from flatqat.quant._base import Quantizer
+from flatqat.methods.base import Batch, Calibration, Method
+from flatqat.methods.perturb import Perturbation
+from flatqat.methods.schedule import half_cosine
+from flatqat.methods.settings import check_range
+from flatqat.quant.apply import latent_weights
+from flatqat.quant.base import Quantizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

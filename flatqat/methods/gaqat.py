@@ -7,25 +7,25 @@ A reconstruction after the abstract and the public reviews of its submission: ne
 nor its authors' code was available, and none of the hyper-parameters are theirs. The reviews have LSQ, SAGM,
 the number of sign flips over n steps, a check every K steps against a threshold, and task gradients frozen
 where the disorder is low; one of them has the other gradient paused. For the options and the controls see
-`_disorder.py`; r is one that freezes some step sizes and not others on `digits-c`.
+`disorder.py`; r is one that freezes some step sizes and not others on `digits-c`.
 
 Idea: Jiang et al. 2024, "GAQAT" (arXiv 2412.05551), abstract.
 """
 
 from dataclasses import dataclass
 
-from flatqat.methods import _disorder
-from flatqat.methods._disorder import Target
+from flatqat.methods import disorder
+from flatqat.methods.disorder import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config(_disorder.Config):
+class Config(disorder.Config):
     freeze_target: Target = "scale_task_grad"
-    freeze_when: _disorder.When = "low"
+    freeze_when: disorder.When = "low"
     threshold: float = 0.4
 
 
-class GAQAT(_disorder.DisorderFreezing):
+class GAQAT(disorder.DisorderFreezing):
     Config = Config
 
 

@@ -10,7 +10,7 @@ al. 2021 (arXiv 2106.08295), section 3.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flatqat.methods._base import Batch, Calibration, Method
+from flatqat.methods.base import Batch, Calibration, Method
 from flatqat.spec import Budget
 
 

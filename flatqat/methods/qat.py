@@ -3,7 +3,7 @@
 With the `lsq` quantizer this is LSQ (Esser et al. 2020, arXiv 1902.08153); unquantized it is `fp`.
 """
 
-from flatqat.methods._base import Method
+from flatqat.methods.base import Method
 
 
 class QAT(Method):

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 
 from flatqat.methods import sam
-from flatqat.methods._perturb import EPS, Tensors, norm
-from flatqat.methods._settings import check_range
+from flatqat.methods.perturb import EPS, Tensors, norm
+from flatqat.methods.settings import check_range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from flatqat.methods._base import Calibration, Method, Setup
-from flatqat.methods._batchnorm import kept_statistics
-from flatqat.methods._perturb import EPS, Perturbation, Space, Tensors, norm, take_gradients
-from flatqat.methods._settings import check_range
+from flatqat.methods.base import Calibration, Method, Setup
+from flatqat.methods.batchnorm import kept_statistics
+from flatqat.methods.perturb import EPS, Perturbation, Space, Tensors, norm, take_gradients
+from flatqat.methods.settings import check_range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,10 @@ Source: Liu et al. 2021 (arXiv 2111.12273); ρ = 0.3 is the value of its authors
 
 from dataclasses import dataclass
 
-from flatqat.methods._base import Calibration
-from flatqat.methods._perturb import Space
-from flatqat.methods._settings import check_range
+from flatqat.methods.base import Calibration
+from flatqat.methods.perturb import Space
 from flatqat.methods.sam import SAM
+from flatqat.methods.settings import check_range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

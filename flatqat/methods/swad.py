@@ -23,9 +23,9 @@ from typing import Any
 
 from torch import Tensor
 
-from flatqat.methods._average import Average
-from flatqat.methods._base import Batch, Calibration, Method
-from flatqat.methods._settings import check_range
+from flatqat.methods.average import Average
+from flatqat.methods.base import Batch, Calibration, Method
+from flatqat.methods.settings import check_range
 
 LOOKS = 50
 

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flatqat.metrics.influence import standard_error
 from flatqat.metrics.outcomes import Outcomes
-from flatqat.metrics.ratios import standard_error
 from flatqat.spec import Score
 
 ECE_BINS = 15

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.metrics import gaps, miou
+from flatqat.metrics import extra_gap, miou
 from flatqat.metrics.bootstrap import Interval
 from flatqat.metrics.confusion import Confusions
 
@@ -23,7 +23,7 @@ class Measure:
     """`outcome` makes an outcome of the arrays called `needs` that are stored of a shift.
 
     `values(outcome)`, shape (n,), has the metric as its mean, a fraction, and the sampling error of its mean
-    is that of the metric. `mean_extra_gap` is that of `flatqat.metrics.gaps`. `pooled_shares` is there where
+    is that of the metric. `mean_extra_gap` is that of the module `extra_gap`. `pooled_shares` is there where
     the metric of all images of several shifts together is not the mean over shifts; see `miou`. Where there
     is a metric for every class, scores called `<by_class>/<index>` have it.
     """
@@ -56,7 +56,7 @@ MEASURES = {
             needs=("margin",),
             outcome=_right,
             values=np.asarray,
-            mean_extra_gap=gaps.mean_extra_gap,
+            mean_extra_gap=extra_gap.mean_extra_gap,
         ),
         Measure(
             name="miou",

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from flatqat.metrics.bootstrap import Interval
 from flatqat.metrics.count_bootstrap import nested_bootstrap_of, paired_bootstrap_of
-from flatqat.metrics.gaps import gap_weights
-from flatqat.metrics.ratios import ratio
+from flatqat.metrics.extra_gap import gap_weights
+from flatqat.metrics.influence import ratio
 
 Counts = Mapping[str, NDArray[Any]]
 """shift -> intersections and unions of each image, shape (n, 2, C)"""

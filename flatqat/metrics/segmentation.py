@@ -10,8 +10,8 @@ from torch import Tensor
 
 from flatqat.metrics.classification import ECE_BINS
 from flatqat.metrics.confusion import Confusions
+from flatqat.metrics.influence import ratio, standard_error
 from flatqat.metrics.miou import pseudo_values
-from flatqat.metrics.ratios import ratio, standard_error
 from flatqat.spec import IGNORED, Score
 
 PIXELS = 2**18  # of one image at a time: float32 logits of 19 classes take 20 MB then

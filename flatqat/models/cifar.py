@@ -8,7 +8,7 @@ Inputs are normalised with ImageNet's mean and standard deviation. Source: He et
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flatqat.models._base import IMAGENET_MEAN, IMAGENET_STD, Normalized, Source
+from flatqat.models.base import IMAGENET_MEAN, IMAGENET_STD, Normalized, Source
 
 BLOCKS = {"resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9}
 

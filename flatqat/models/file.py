@@ -13,7 +13,7 @@ from torch import nn
 
 from flatqat import registry
 from flatqat.errors import PluginError, UsageError
-from flatqat.models._base import IMAGENET_MEAN, IMAGENET_STD, Normalized, Source
+from flatqat.models.base import IMAGENET_MEAN, IMAGENET_STD, Normalized, Source
 from flatqat.spec import Frame
 
 

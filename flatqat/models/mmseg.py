@@ -20,11 +20,11 @@ from warnings import catch_warnings, simplefilter
 from torch import Tensor, nn
 
 from flatqat.errors import UsageError
-from flatqat.models._base import Normalized, Source
-from flatqat.models._download import cached
-from flatqat.models._mmseg_config import recipe
-from flatqat.models._mmseg_net import EncoderDecoder
-from flatqat.models._optional import require
+from flatqat.models.base import Normalized, Source
+from flatqat.models.download import cached
+from flatqat.models.mmseg_config import recipe
+from flatqat.models.mmseg_net import EncoderDecoder
+from flatqat.models.optional import require
 
 
 def _names() -> list[str]:

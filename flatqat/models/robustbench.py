@@ -16,9 +16,9 @@ from warnings import catch_warnings, simplefilter
 from torch import Tensor, nn
 
 from flatqat.errors import UsageError
-from flatqat.models._base import Normalized, Source
-from flatqat.models._download import cache, unavailable
-from flatqat.models._optional import require
+from flatqat.models.base import Normalized, Source
+from flatqat.models.download import cache, unavailable
+from flatqat.models.optional import require
 from flatqat.spec import Frame
 
 CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet": 1000}

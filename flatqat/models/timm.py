@@ -14,9 +14,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from flatqat.errors import UsageError
-from flatqat.models._base import Normalized, Source
-from flatqat.models._download import cached, unavailable
-from flatqat.models._optional import require
+from flatqat.models.base import Normalized, Source
+from flatqat.models.download import cached, unavailable
+from flatqat.models.optional import require
 from flatqat.spec import Frame
 
 

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flatqat.models._base import Normalized, Source
+from flatqat.models.base import Normalized, Source
 
 
 class Tiny(nn.Module):

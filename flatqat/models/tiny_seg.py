@@ -8,8 +8,8 @@ where pixels are classified.
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flatqat.models._base import Normalized, Source
-from flatqat.models._segmentation import resized
+from flatqat.models.base import Normalized, Source
+from flatqat.models.segmentation import resized
 
 WIDTHS = (16, 32, 40)  # at 1/2, 1/4 and 1/8
 DILATIONS = (1, 2, 4)

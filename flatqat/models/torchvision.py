@@ -13,10 +13,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from flatqat.models import _torchvision_seg as segmentation
-from flatqat.models._base import Normalized, Source
-from flatqat.models._download import cached
-from flatqat.models._optional import require
+from flatqat.models import torchvision_seg as segmentation
+from flatqat.models.base import Normalized, Source
+from flatqat.models.download import cached
+from flatqat.models.optional import require
 from flatqat.spec import Frame
 
 WITH_HEADS = ("googlenet", "inception_v3")  # auxiliary heads, and a normalisation of their own

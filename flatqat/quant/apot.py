@@ -26,10 +26,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from flatqat.quant._base import SMALLEST_SCALE, Quantizer, Role, Rule
-from flatqat.quant._lookup import bucketize, lookup
-from flatqat.quant._observe import Observer
-from flatqat.quant._ops import full_precision, surrogate
+from flatqat.quant.base import SMALLEST_SCALE, Quantizer, Role, Rule
+from flatqat.quant.lookup import bucketize, lookup
+from flatqat.quant.observe import Observer
+from flatqat.quant.ops import full_precision, surrogate
 
 
 @lru_cache

@@ -21,9 +21,9 @@ affine grid with an observer instead.
 import torch
 from torch import Tensor
 
-from flatqat.quant._base import SMALLEST_SCALE, Quantizer, Role, Rule
-from flatqat.quant._observe import Observer
-from flatqat.quant._ops import fake_quantize, full_precision
+from flatqat.quant.base import SMALLEST_SCALE, Quantizer, Role, Rule
+from flatqat.quant.observe import Observer
+from flatqat.quant.ops import fake_quantize, full_precision
 
 
 class DoReFa(Quantizer):

@@ -25,9 +25,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from flatqat.quant._base import Role
-from flatqat.quant._observe import Observer
+from flatqat.quant.base import Role
 from flatqat.quant.lsqplus import LSQPlus
+from flatqat.quant.observe import Observer
 
 
 class EWGS(LSQPlus):

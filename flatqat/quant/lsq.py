@@ -14,8 +14,8 @@ from math import sqrt
 
 from torch import Tensor
 
-from flatqat.quant._base import Quantizer
-from flatqat.quant._observe import Observer
+from flatqat.quant.base import Quantizer
+from flatqat.quant.observe import Observer
 
 
 class LSQ(Quantizer):

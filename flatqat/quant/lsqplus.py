@@ -20,9 +20,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from flatqat.quant._base import MSE_FRACTIONS, Quantizer, Role
-from flatqat.quant._observe import Observer
-from flatqat.quant._ops import fake_quantize, from_codes, full_precision, to_codes
+from flatqat.quant.base import MSE_FRACTIONS, Quantizer, Role
+from flatqat.quant.observe import Observer
+from flatqat.quant.ops import fake_quantize, from_codes, full_precision, to_codes
 
 
 class LSQPlus(Quantizer):

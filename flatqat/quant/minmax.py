@@ -8,7 +8,7 @@ inside the range. Source: Jacob et al. 2018, equations 1 to 3; Krishnamoorthi 20
 import torch
 from torch import Tensor
 
-from flatqat.quant._base import SMALLEST_SCALE, Quantizer
+from flatqat.quant.base import SMALLEST_SCALE, Quantizer
 
 
 class MinMax(Quantizer):

@@ -29,10 +29,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from flatqat.quant._base import Quantizer, Role
-from flatqat.quant._lookup import bucketize, lookup
-from flatqat.quant._observe import Observer
-from flatqat.quant._ops import fake_quantize, full_precision, scale_gradient, surrogate
+from flatqat.quant.base import Quantizer, Role
+from flatqat.quant.lookup import bucketize, lookup
+from flatqat.quant.observe import Observer
+from flatqat.quant.ops import fake_quantize, full_precision, scale_gradient, surrogate
 
 NARROWEST = 1e-3
 LARGEST = 1e30  # the gradient of a clipped value is 0, which times infinity would be NaN

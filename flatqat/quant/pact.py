@@ -20,10 +20,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from flatqat.quant._base import Role
-from flatqat.quant._observe import Observer
-from flatqat.quant._ops import full_precision, surrogate
+from flatqat.quant.base import Role
 from flatqat.quant.dorefa import DoReFa
+from flatqat.quant.observe import Observer
+from flatqat.quant.ops import full_precision, surrogate
 
 
 class PACT(DoReFa):

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat.data.cifar.sets import Cifar
+from flatqat.finding import Finding
 from flatqat.spec import Budget
-from flatqat.suite import Finding, Suite
+from flatqat.suite import Suite
 from flatqat.suites._corruptions import frost, live, shifts
 
 if TYPE_CHECKING:

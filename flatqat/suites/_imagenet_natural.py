@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat.data.imagenet.names import NaturalSet
-from flatqat.suite import Finding, Shift, Suite
+from flatqat.finding import Finding
+from flatqat.suite import Shift, Suite
 from flatqat.suites import _imagenet
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flatqat.data.imagenet.names import CorruptedSet
+from flatqat.finding import Finding
 from flatqat.spec import Frame
-from flatqat.suite import Finding, Suite
+from flatqat.suite import Suite
 from flatqat.suites import _imagenet
 from flatqat.suites._corruptions import EXTRA, shifts
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flatqat.data.streets.names import CITYSCAPES, CLASSES, StreetSet
+from flatqat.finding import Finding
 from flatqat.spec import Budget, Frame
-from flatqat.suite import Finding, Shift, Suite
+from flatqat.suite import Shift, Suite
 
 if TYPE_CHECKING:
     from PIL.Image import Image

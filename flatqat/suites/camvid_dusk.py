@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat.data.streets.names import CAMVID_CLASSES, CAMVID_LAYOUT
+from flatqat.finding import Finding
 from flatqat.spec import Budget
-from flatqat.suite import Finding, Shift, Suite
+from flatqat.suite import Shift, Suite
 from flatqat.suites._streets import rooted, still, view
 
 if TYPE_CHECKING:

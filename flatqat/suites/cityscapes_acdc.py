@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat.data.streets.names import ACDC, CLASSES, CONDITIONS
-from flatqat.suite import Finding, Shift
+from flatqat.finding import Finding
+from flatqat.suite import Shift
 from flatqat.suites import _streets
 
 if TYPE_CHECKING:

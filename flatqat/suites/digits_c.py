@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flatqat.finding import Finding
 from flatqat.spec import Budget
-from flatqat.suite import Finding, Suite
+from flatqat.suite import Suite
 from flatqat.suites._corruptions import frost, live, shifts
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flatqat.finding import Finding
 from flatqat.spec import Frame
-from flatqat.suite import Finding
 from flatqat.suites import _imagenet
 from flatqat.suites._corruptions import frost, live, shifts
 

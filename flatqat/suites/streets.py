@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat.data.streets.names import CLASSES
+from flatqat.finding import Finding
 from flatqat.scenes.size import HEIGHT, WIDTH
 from flatqat.spec import Budget, Frame
-from flatqat.suite import Finding, Shift, Suite
+from flatqat.suite import Shift, Suite
 from flatqat.suites._streets import still
 
 if TYPE_CHECKING:

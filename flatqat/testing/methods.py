@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from flatqat import registry
-from flatqat.methods._base import Batch, Method, Setup
+from flatqat.methods.base import Batch, Method, Setup
 from flatqat.metrics.loss import Loss, cross_entropy, pixel_cross_entropy
-from flatqat.models._segmentation import training_only
-from flatqat.quant._apply import quantize_
+from flatqat.models.segmentation import training_only
+from flatqat.quant.apply import quantize_
 from flatqat.spec import IGNORED, Budget, QuantSpec
 from flatqat.testing._toys import CLASSES, toy_images
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 
-from flatqat.models._base import Normalized, Source
-from flatqat.quant._apply import quantizable
+from flatqat.models.base import Normalized, Source
+from flatqat.quant.apply import quantizable
 from flatqat.testing._toys import CLASSES, toy_images
 
 SIZES = {"classification": (64, 64), "segmentation": (64, 81)}

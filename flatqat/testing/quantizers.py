@@ -8,8 +8,8 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from flatqat.quant._base import Quantizer, Role, Rule
-from flatqat.quant._observe import Observer
+from flatqat.quant.base import Quantizer, Role, Rule
+from flatqat.quant.observe import Observer
 
 
 def quantizer_is_idempotent(quantizer: type[Quantizer]) -> None:

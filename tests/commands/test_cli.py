@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from flatqat import __version__
-from flatqat.models._base import build
+from flatqat.models.base import build
 from tests.helpers import RESULTS, TOY
 from tests.helpers.command_line import assert_one_line_error
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from flatqat.flatness._params import Loss, Params, flatten
 from flatqat.flatness.apgd import Ball, checkpoints, worst_in_ball
+from flatqat.flatness.params import Loss, Params, flatten
 from flatqat.flatness.sharpness import worst_case
 from tests.helpers.flatness_toys import SmallNet, quadratic, symmetric
 

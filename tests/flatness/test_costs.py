@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from flatqat.flatness._params import Loss, Params
 from flatqat.flatness.apgd import worst_in_ball
+from flatqat.flatness.code_flips import flips
 from flatqat.flatness.density import spectral_density
-from flatqat.flatness.flips import flips
 from flatqat.flatness.hessian import top_eigenvalue
 from flatqat.flatness.landscape import landscape
-from flatqat.flatness.rescaling import rescaling
+from flatqat.flatness.params import Loss, Params
 from flatqat.flatness.sharpness import average_case, worst_case
+from flatqat.flatness.step_size_noise import rescaling
 from flatqat.flatness.trace import trace
 from tests.helpers.flatness_toys import quadratic, symmetric
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from flatqat.flatness._params import Params, flatten
 from flatqat.flatness.hessian import top_eigenvalue
+from flatqat.flatness.params import Params, flatten
 from tests.helpers.flatness_toys import SmallNet, quadratic, symmetric
 
 SPECTRA = {

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from flatqat.flatness._derivatives import gradient, hessian_product
-from flatqat.flatness._lanczos import lanczos
-from flatqat.flatness._params import Params, flatten, gaussian, unflatten
+from flatqat.flatness.derivatives import gradient, hessian_product
+from flatqat.flatness.lanczos import lanczos
+from flatqat.flatness.params import Params, flatten, gaussian, unflatten
 from tests.helpers.flatness_toys import SmallNet, quadratic, symmetric
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from flatqat.flatness._params import Params, flatten
 from flatqat.flatness.landscape import Landscape, landscape
+from flatqat.flatness.params import Params, flatten
 from tests.helpers.flatness_toys import SmallNet, quadratic, symmetric
 
 MATRIX = symmetric([9.0, 7, 5, 4, 3, 2, 1, 0.5, 0, -0.5, -1])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from flatqat.flatness._params import Params
+from flatqat.flatness.params import Params
 from flatqat.flatness.sharpness import average_case, worst_case
 from tests.helpers.flatness_toys import SmallNet, quadratic, symmetric
 

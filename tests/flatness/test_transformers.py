@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from flatqat.flatness._derivatives import gradient, hessian_product
-from flatqat.flatness._params import Loss, Params, flatten, gaussian, moved, unflatten
+from flatqat.flatness.derivatives import gradient, hessian_product
 from flatqat.flatness.hessian import top_eigenvalue
+from flatqat.flatness.params import Loss, Params, flatten, gaussian, moved, unflatten
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torchvision and timm warn of themselves at import
 STEP = 1e-5  # errs by h^2 = 1e-10 of truncation and eps / h = 1e-11 of rounding, times large derivatives

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from flatqat.flatness._params import Loss, Params, flatten, unflatten
+from flatqat.flatness.params import Loss, Params, flatten, unflatten
 
 
 class SmallNet:

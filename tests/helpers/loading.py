@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from flatqat import registry
-from flatqat.suite import Finding, Suite
+from flatqat.finding import Finding
+from flatqat.suite import Suite
 
 
 def load(name: str) -> Suite:

@@ -1,7 +1,8 @@
 """A suite of a few hundred made-up images, small enough to run the whole benchmark in seconds."""
 
+from flatqat.finding import Finding
 from flatqat.spec import Budget
-from flatqat.suite import Finding, Shift, Suite
+from flatqat.suite import Shift, Suite
 
 CLASSES, TRAIN, TEST = 4, 256, 96
 

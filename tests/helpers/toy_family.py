@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from flatqat.finding import Finding
 from flatqat.spec import Budget
-from flatqat.suite import Finding, Shift, Suite
+from flatqat.suite import Shift, Suite
 
 CLASSES, IMAGES = 4, 120
 SHADES = {"dark": -25, "plain": 0, "light": 25}

@@ -5,8 +5,9 @@ from functools import partial
 import torch
 
 from flatqat.data.images.image_data import ImageData
+from flatqat.finding import Finding
 from flatqat.spec import Budget
-from flatqat.suite import Finding, Shift, Suite
+from flatqat.suite import Shift, Suite
 
 NAMES = ("ground", "red", "blue")
 COLOURS = torch.tensor([[90, 120, 90], [200, 40, 40], [40, 40, 200]], dtype=torch.uint8)

@@ -11,10 +11,10 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from flatqat.errors import UsageError
-from flatqat.methods._base import Setup
 from flatqat.methods.adaround import AdaRound, Config, Rounding, calls_in_order, inputs_and_targets
+from flatqat.methods.base import Setup
 from flatqat.methods.ptq import PTQ
-from flatqat.quant._apply import latent_weights, quantize_, quantizers, switched_off
+from flatqat.quant.apply import latent_weights, quantize_, quantizers, switched_off
 from flatqat.quant.lsq import LSQ
 from flatqat.spec import QuantSpec
 from tests.methods.test_methods import BUDGET, batches, network

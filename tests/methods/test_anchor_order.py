@@ -3,9 +3,9 @@
 import torch
 from torch.nn import functional as F
 
-from flatqat.methods._base import Setup
-from flatqat.methods._batchnorm import reestimate_batchnorm
 from flatqat.methods.anchor import Anchor, Config
+from flatqat.methods.base import Setup
+from flatqat.methods.batchnorm import reestimate_batchnorm
 from tests.methods.test_methods import BUDGET, assert_equal, batches, network
 
 

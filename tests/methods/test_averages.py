@@ -9,11 +9,11 @@ from torch.nn import functional as F
 
 from flatqat.errors import UsageError
 from flatqat.methods import ema, lookahead, swad
-from flatqat.methods._base import Setup
-from flatqat.methods._batchnorm import reestimate_batchnorm
+from flatqat.methods.base import Setup
+from flatqat.methods.batchnorm import reestimate_batchnorm
 from flatqat.methods.fp import FullPrecision
 from flatqat.methods.qat import QAT
-from flatqat.quant._apply import latent_weights
+from flatqat.quant.apply import latent_weights
 from flatqat.spec import Budget
 from tests.methods.test_methods import BUDGET, assert_equal, batches, network, trained
 

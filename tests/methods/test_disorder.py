@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from flatqat import registry, testing
 from flatqat.errors import UsageError
 from flatqat.methods import fqat, freeze, gaqat, sagm
-from flatqat.methods._base import Setup
-from flatqat.methods._disorder import MOST_LOGGED, Disorder, find_units
+from flatqat.methods.base import Setup
+from flatqat.methods.disorder import MOST_LOGGED, Disorder, find_units
 from flatqat.methods.qat import QAT
 from flatqat.spec import Budget
 from tests.methods.test_methods import BUDGET, assert_equal, batches, network, trained

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from flatqat import registry
-from flatqat.methods._base import Setup
+from flatqat.methods.base import Setup
 from tests.methods.test_methods import BUDGET, batches, network
 
 

@@ -8,13 +8,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from flatqat import registry, testing
-from flatqat.methods._base import Setup
-from flatqat.methods._batchnorm import reestimate_batchnorm
 from flatqat.methods.anchor import Anchor, Config
+from flatqat.methods.base import Setup
+from flatqat.methods.batchnorm import reestimate_batchnorm
 from flatqat.methods.fp import FullPrecision
 from flatqat.methods.ptq import PTQ
 from flatqat.methods.qat import QAT
-from flatqat.quant._apply import calibrate, latent_weights, quantize_
+from flatqat.quant.apply import calibrate, latent_weights, quantize_
 from flatqat.spec import Budget, QuantSpec
 
 BUDGET = Budget(pretrain_steps=4, steps=6, batch_size=16, lr=0.05)

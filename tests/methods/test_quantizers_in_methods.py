@@ -5,11 +5,11 @@ import torch
 from torch.nn import functional as F
 
 from flatqat import registry
-from flatqat.methods._base import Setup
 from flatqat.methods.anchor import Anchor, Config
+from flatqat.methods.base import Setup
 from flatqat.methods.ema import EMA
 from flatqat.methods.qat import QAT
-from flatqat.quant._apply import latent_weights, quantizers
+from flatqat.quant.apply import latent_weights, quantizers
 from flatqat.spec import Budget
 from tests.methods.test_methods import batches, network
 

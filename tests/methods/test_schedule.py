@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from flatqat.methods._base import Setup
-from flatqat.methods._schedule import half_cosine
 from flatqat.methods.adaround import AdaRound, Config, Rounding
+from flatqat.methods.base import Setup
+from flatqat.methods.schedule import half_cosine
 from tests.methods.test_methods import BUDGET, batches, network
 
 

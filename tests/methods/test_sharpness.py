@@ -8,10 +8,10 @@ from torch.nn import functional as F
 from flatqat import registry
 from flatqat.errors import UsageError
 from flatqat.methods import asam, gsam, sagm, sam, saq
-from flatqat.methods._base import Setup
+from flatqat.methods.base import Setup
 from flatqat.methods.fp import FullPrecision
 from flatqat.methods.qat import QAT
-from flatqat.quant._apply import quantize_, quantizers
+from flatqat.quant.apply import quantize_, quantizers
 from flatqat.spec import Budget, QuantSpec
 from tests.methods.test_methods import BUDGET, assert_equal, batches, network, trained
 

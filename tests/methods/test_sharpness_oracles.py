@@ -9,8 +9,8 @@ from torch.func import grad
 from torch.nn import functional as F
 
 from flatqat.methods import asam, gsam, sagm, sam, saq
-from flatqat.methods._base import Setup
-from flatqat.quant._apply import quantize_, quantizers
+from flatqat.methods.base import Setup
+from flatqat.quant.apply import quantize_, quantizers
 from flatqat.spec import Budget, QuantSpec
 from tests.methods.test_methods import batches, network
 

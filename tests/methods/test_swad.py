@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from flatqat.errors import UsageError
 from flatqat.methods import swad
-from flatqat.methods._base import Setup
-from flatqat.methods._batchnorm import reestimate_batchnorm
+from flatqat.methods.base import Setup
+from flatqat.methods.batchnorm import reestimate_batchnorm
 from flatqat.methods.qat import QAT
 from flatqat.spec import Budget
 from tests.methods.test_averages import qat_path, values

@@ -5,7 +5,7 @@ from math import cos, pi
 import torch
 from torch.nn import functional as F
 
-from flatqat.methods._base import Setup
+from flatqat.methods.base import Setup
 from flatqat.methods.qat import QAT
 from flatqat.spec import Budget
 from tests.methods.test_methods import batches, network

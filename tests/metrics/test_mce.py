@@ -3,7 +3,7 @@
 import pytest
 
 from flatqat.data.corruptions.names import NAMES
-from flatqat.metrics.effective import LINES, effective_robustness, predicted
+from flatqat.metrics.effective_robustness import LINES, effective_robustness, predicted
 from flatqat.metrics.mce import ALEXNET, ALEXNET_CLEAN, mce, mce_weights, relative_mce
 
 # ResNet-50 of torchvision, error in percent on 5,000 images, rounded to 0.1 as published by RobustBench.

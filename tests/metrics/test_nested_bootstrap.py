@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flatqat.metrics.bootstrap import nested_bootstrap, paired_bootstrap
-from flatqat.metrics.gaps import mean_extra_gap
+from flatqat.metrics.extra_gap import mean_extra_gap
 
 
 def extra_gap(method, reference, pools, **options):

@@ -9,10 +9,10 @@ from torch import nn
 
 from flatqat import registry
 from flatqat.errors import WeightsError
-from flatqat.models._attention import Attention, split_attention_, split_state
-from flatqat.models._base import build, load_start_
-from flatqat.quant._apply import calibrate, quantize_
-from flatqat.quant._audit import audit, summary
+from flatqat.models.attention import Attention, split_attention_, split_state
+from flatqat.models.base import build, load_start_
+from flatqat.quant.apply import calibrate, quantize_
+from flatqat.quant.audit import audit, summary
 from flatqat.spec import QuantSpec
 
 EPS = 1e-12  # float64: sums in another order

@@ -8,11 +8,11 @@ from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.cli import app
 from flatqat.errors import FlatqatError, PluginError, UsageError
-from flatqat.models._base import build
+from flatqat.models.base import build
 
 NETS = """
 from torch import nn
-from flatqat.models._base import Normalized
+from flatqat.models.base import Normalized
 from flatqat.spec import Frame
 
 def plain(classes):

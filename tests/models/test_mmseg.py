@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from flatqat import registry
 from flatqat.errors import UsageError, WeightsError
-from flatqat.models._base import build, load_start_
-from flatqat.models._mmseg_config import _read, recipe
+from flatqat.models.base import build, load_start_
 from flatqat.models.mmseg import _configs
-from flatqat.quant._apply import calibrate, quantizable, quantize_
-from flatqat.quant._audit import audit, summary
+from flatqat.models.mmseg_config import _read, recipe
+from flatqat.quant.apply import calibrate, quantizable, quantize_
+from flatqat.quant.audit import audit, summary
 from flatqat.spec import QuantSpec
 
 pytestmark = [

@@ -6,8 +6,8 @@ from safetensors.torch import save_file
 
 from flatqat import registry, testing
 from flatqat.errors import UsageError, WeightsError
-from flatqat.models._base import build
-from flatqat.models._weights import load_weights_, read_weights
+from flatqat.models.base import build
+from flatqat.models.weights import load_weights_, read_weights
 
 
 @pytest.mark.parametrize("name", ["tiny", "cifar"])

@@ -13,8 +13,8 @@ from flatqat import registry
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.errors import UsageError, WeightsError
-from flatqat.models._base import build
-from flatqat.models._download import cached
+from flatqat.models.base import build
+from flatqat.models.download import cached
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torchvision and timm warn of themselves at import
 

@@ -12,7 +12,7 @@ from PIL import Image
 from flatqat import registry
 from flatqat.data.images.views import cut
 from flatqat.errors import UsageError, WeightsError
-from flatqat.models._base import build, load_start_
+from flatqat.models.base import build, load_start_
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # robustbench uses old names of timm's
 AUGMIX = "cifar10/corruptions/Hendrycks2020AugMix_WRN"

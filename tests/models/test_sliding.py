@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from flatqat.errors import UsageError
-from flatqat.models._base import Normalized
-from flatqat.models._sliding import slide, spans
+from flatqat.models.base import Normalized
+from flatqat.models.sliding import slide, spans
 from flatqat.spec import Window
 
 

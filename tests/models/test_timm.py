@@ -11,7 +11,7 @@ from PIL import Image
 from flatqat import registry
 from flatqat.data.images.views import cut
 from flatqat.errors import UsageError, WeightsError
-from flatqat.models._base import Normalized, build, load_start_
+from flatqat.models.base import Normalized, build, load_start_
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # timm warns of itself at import
 timm = pytest.importorskip("timm", reason="timm is not installed", exc_type=ImportError)

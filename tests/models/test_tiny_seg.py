@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from flatqat import registry, testing
-from flatqat.models._base import Normalized, Source, build
+from flatqat.models.base import Normalized, Source, build
 from flatqat.models.tiny_seg import TinySeg
 from flatqat.testing.models import last_layer_classifies_pixels
 

@@ -10,8 +10,8 @@ from PIL import Image
 from flatqat import registry
 from flatqat.data.images.views import cut
 from flatqat.errors import UsageError, WeightsError
-from flatqat.models._base import Normalized, build, load_start_
-from flatqat.models._weights import load_weights_
+from flatqat.models.base import Normalized, build, load_start_
+from flatqat.models.weights import load_weights_
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torchvision warns of itself at import
 models = pytest.importorskip(

@@ -5,8 +5,8 @@ import torch
 
 from flatqat import registry
 from flatqat.errors import WeightsError
-from flatqat.models._base import build, load_start_
-from flatqat.quant._apply import quantizable, quantize_, quantizers
+from flatqat.models.base import build, load_start_
+from flatqat.quant.apply import quantizable, quantize_, quantizers
 from flatqat.spec import QuantSpec
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torchvision warns of itself at import

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from flatqat.errors import TrainingFailed, UsageError
-from flatqat.models._base import build
-from flatqat.quant._apply import (
+from flatqat.models.base import build
+from flatqat.quant.apply import (
     calibrate,
     latent_weights,
     quantizable,
@@ -15,7 +15,7 @@ from flatqat.quant._apply import (
     rounded_once,
     switched_off,
 )
-from flatqat.quant._audit import audit
+from flatqat.quant.audit import audit
 from flatqat.spec import QuantSpec
 
 

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from flatqat.models._attention import split_attention_
-from flatqat.quant._apply import calibrate, latent_weights, quantize_
-from flatqat.quant._audit import audit, summary
+from flatqat.models.attention import split_attention_
+from flatqat.quant.apply import calibrate, latent_weights, quantize_
+from flatqat.quant.audit import audit, summary
 from flatqat.spec import QuantSpec
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torchvision and timm warn of themselves at import

@@ -11,15 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from flatqat.quant._base import Quantizer
-from flatqat.quant._observe import Observer
 from flatqat.quant.apot import APoT
+from flatqat.quant.base import Quantizer
 from flatqat.quant.dorefa import DoReFa
 from flatqat.quant.ewgs import EWGS
 from flatqat.quant.lsq import LSQ
 from flatqat.quant.lsqplus import LSQPlus
 from flatqat.quant.minmax import MinMax
 from flatqat.quant.n2uq import N2UQ
+from flatqat.quant.observe import Observer
 from flatqat.quant.pact import PACT
 from flatqat.quant.pot import PoT
 

@@ -5,12 +5,12 @@ from math import pi, sqrt
 import pytest
 import torch
 
-from flatqat.quant._base import Quantizer
-from flatqat.quant._observe import Observer
 from flatqat.quant.apot import APoT, additive_levels
+from flatqat.quant.base import Quantizer
 from flatqat.quant.dorefa import DoReFa
 from flatqat.quant.ewgs import EWGS
 from flatqat.quant.n2uq import N2UQ
+from flatqat.quant.observe import Observer
 from flatqat.quant.pact import PACT
 from flatqat.quant.pot import PoT
 

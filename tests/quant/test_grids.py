@@ -3,8 +3,8 @@ from math import sqrt
 import pytest
 import torch
 
-from flatqat.quant._observe import VALUES_PER_BATCH, Observer
 from flatqat.quant.lsq import LSQ
+from flatqat.quant.observe import VALUES_PER_BATCH, Observer
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import pytest
 
 from flatqat import registry
 from flatqat.errors import UsageError
-from flatqat.models._base import build
-from flatqat.quant._apply import by_layer, quantizable, quantize_, quantizers
+from flatqat.models.base import build
 from flatqat.quant.apot import APoT
+from flatqat.quant.apply import by_layer, quantizable, quantize_, quantizers
 from flatqat.quant.lsq import LSQ
 from flatqat.spec import QuantSpec
 

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flatqat.quant import _lookup
-from flatqat.quant._lookup import bucketize, lookup
+from flatqat.quant import lookup as module
+from flatqat.quant.lookup import bucketize, lookup
 
 
 @given(
@@ -19,7 +19,7 @@ def test_the_table_finds_what_the_search_finds(boundaries, values):
     near = torch.cat([b, b.nextafter(torch.tensor(torch.inf)), b.nextafter(torch.tensor(-torch.inf))])
     v = torch.cat([torch.tensor(values), near, torch.tensor([torch.inf, -torch.inf])])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_lookup, "WORTH", 1)
+        patch.setattr(module, "WORTH", 1)
         assert torch.equal(bucketize(v, b), torch.bucketize(v, b, out_int32=True))
 
 

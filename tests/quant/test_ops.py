@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flatqat.quant._ops import fake_quantize, from_codes, to_codes
+from flatqat.quant.ops import fake_quantize, from_codes, to_codes
 
 
 def test_lsq_forward_and_gradients_by_hand():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from flatqat.quant._apply import calibrate, quantize_
+from flatqat.quant.apply import calibrate, quantize_
 from flatqat.quant.lsq import LSQ
 from flatqat.quant.minmax import MinMax
 from flatqat.spec import QuantSpec

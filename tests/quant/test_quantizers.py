@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from flatqat import registry, testing
-from flatqat.quant._apply import calibrate, quantize_, quantizers
-from flatqat.quant._observe import Observer
+from flatqat.quant.apply import calibrate, quantize_, quantizers
 from flatqat.quant.lsq import LSQ
 from flatqat.quant.lsqplus import LSQPlus
 from flatqat.quant.minmax import MinMax
+from flatqat.quant.observe import Observer
 from flatqat.spec import QuantSpec
 
 

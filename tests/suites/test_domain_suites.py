@@ -17,7 +17,7 @@ from flatqat.bench.report.families import by_domain, merged
 from flatqat.console.progress import Progress
 from flatqat.data.images.views import cut
 from flatqat.errors import UsageError
-from flatqat.models._base import build
+from flatqat.models.base import build
 from flatqat.spec import Frame
 from flatqat.testing import suites as suite_checks
 from tests.helpers import domain_files

@@ -16,7 +16,7 @@ from flatqat.data.imagenet.names import (
     NaturalSet,
 )
 from flatqat.errors import DataError
-from flatqat.metrics.effective import LINES
+from flatqat.metrics.effective_robustness import LINES
 from flatqat.metrics.mce import NORMALIZERS
 from flatqat.spec import Frame
 from flatqat.suite import Shift, Suite

@@ -16,8 +16,9 @@ from flatqat.bench.records.store import Store
 from flatqat.console.progress import Progress
 from flatqat.data.streets.listed import Listed, image_id, listed
 from flatqat.data.streets.names import CITYSCAPES
+from flatqat.finding import Finding
 from flatqat.spec import Frame
-from flatqat.suite import Finding, Suite
+from flatqat.suite import Suite
 from flatqat.suites import _streets
 from flatqat.testing import suites as suite_checks
 from tests.helpers import street_files

@@ -8,9 +8,9 @@ from torch import nn
 
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError, WeightsError
-from flatqat.models._base import Normalized, build
-from flatqat.models._weights import load_weights_
-from flatqat.quant._apply import quantize_
+from flatqat.models.base import Normalized, build
+from flatqat.models.weights import load_weights_
+from flatqat.quant.apply import quantize_
 from flatqat.spec import Cell
 from flatqat.suite import Suite
 

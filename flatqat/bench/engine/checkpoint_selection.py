@@ -11,9 +11,9 @@ from flatqat.bench.cell.batches import Batch, val_batch_size
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import Request
 from flatqat.data.images.views import cut
-from flatqat.methods._base import Method
+from flatqat.methods.base import Method
 from flatqat.metrics import meter
-from flatqat.models._base import Normalized
+from flatqat.models.base import Normalized
 
 
 class Selection:

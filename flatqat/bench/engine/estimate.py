@@ -13,7 +13,7 @@ from flatqat.bench.flatness.estimators import ITERATIONS, RADII
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.console.progress import Progress
-from flatqat.quant._apply import quantize_
+from flatqat.quant.apply import quantize_
 
 PRODUCT_PER_PASS = 2.0  # a Hessian-vector product costs about two passes of training on as many images
 

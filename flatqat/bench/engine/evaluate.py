@@ -14,8 +14,8 @@ from flatqat.bench.records.store import Store
 from flatqat.console.progress import Progress
 from flatqat.data.images.views import cut
 from flatqat.metrics import meter
-from flatqat.models._base import Normalized
-from flatqat.quant._apply import rounded_once
+from flatqat.models.base import Normalized
+from flatqat.quant.apply import rounded_once
 from flatqat.spec import Frame
 from flatqat.suite import Shift, Suite
 

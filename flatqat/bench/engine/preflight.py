@@ -11,7 +11,8 @@ from flatqat.bench.records.store import Store
 from flatqat.console.progress import Progress
 from flatqat.data.images.views import cut
 from flatqat.errors import DataError, UsageError
-from flatqat.suite import Finding, Suite
+from flatqat.finding import Finding
+from flatqat.suite import Suite
 
 
 def check_data(jobs: list[Job], request: Request, store: Store, progress: Progress) -> None:
@@ -92,7 +93,7 @@ def _check_model(suite: Suite, model: str, root: Path | None) -> None:
     """
     import torch
 
-    from flatqat.models._base import build
+    from flatqat.models.base import build
 
     net = build(model, classes=suite.classes, seed=0, frame=suite.frame).eval()
     clean, shifted = (data.seen(cut(net.frame)) for data in (suite.val(root), suite.shifts[-1].build(root)))

@@ -22,11 +22,11 @@ from flatqat.console.progress import Progress
 from flatqat.data.images.image_data import ImageData
 from flatqat.data.images.views import cut
 from flatqat.errors import TrainingFailed
-from flatqat.methods._base import Method, Setup
+from flatqat.methods.base import Method, Setup
 from flatqat.metrics.loss import LOSSES, Loss, labelled
-from flatqat.models._base import Normalized, load_start_
-from flatqat.quant._apply import quantize_
-from flatqat.quant._audit import audit, summary
+from flatqat.models.base import Normalized, load_start_
+from flatqat.quant.apply import quantize_
+from flatqat.quant.audit import audit, summary
 
 LOG_EVERY = 10
 VAL_IMAGES = 1000

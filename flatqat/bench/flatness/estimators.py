@@ -12,14 +12,14 @@ from flatqat.bench.flatness.flatness_point import Point
 from flatqat.bench.plan.request import Space
 from flatqat.console.progress import Advance
 from flatqat.errors import unknown
-from flatqat.flatness._params import Loss, Params, Progress
-from flatqat.flatness._rise import Sharpness
 from flatqat.flatness.apgd import Ball, worst_in_ball
+from flatqat.flatness.code_flips import flips
 from flatqat.flatness.density import spectral_density
-from flatqat.flatness.flips import flips
 from flatqat.flatness.hessian import top_eigenvalue
-from flatqat.flatness.rescaling import rescaling
+from flatqat.flatness.params import Loss, Params, Progress
+from flatqat.flatness.rise import Sharpness
 from flatqat.flatness.sharpness import average_case, worst_case
+from flatqat.flatness.step_size_noise import rescaling
 from flatqat.flatness.trace import trace
 
 Found = dict[str, Any]

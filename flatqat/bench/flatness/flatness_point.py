@@ -20,10 +20,10 @@ from torch.func import functional_call
 from flatqat.bench.cell.batches import Batch
 from flatqat.bench.plan.request import Space
 from flatqat.data.images.image_data import ImageData, View
-from flatqat.flatness._params import Loss as Surface
-from flatqat.flatness._params import Params
+from flatqat.flatness.params import Loss as Surface
+from flatqat.flatness.params import Params
 from flatqat.metrics.loss import Loss, cross_entropy
-from flatqat.quant._apply import in_inference, latent_weights, plain_gradients, quantizers, switched_off
+from flatqat.quant.apply import in_inference, latent_weights, plain_gradients, quantizers, switched_off
 from flatqat.spec import Cell
 
 CHUNK, SMALLEST_CHUNK = 256, 8  # of images with a label each; label maps come one by one if they must

@@ -16,7 +16,7 @@ from flatqat.bench.plan.request import Request, Space, lacking_spaces
 from flatqat.bench.records.store import Store
 from flatqat.console.progress import Advance, Progress, part
 from flatqat.errors import UsageError
-from flatqat.flatness._derivatives import loss_values
+from flatqat.flatness.derivatives import loss_values
 from flatqat.flatness.landscape import Landscape, landscape
 from flatqat.metrics.loss import LOSSES, Loss, cross_entropy
 from flatqat.spec import Cell

@@ -19,8 +19,8 @@ from flatqat.bench.records.store import Store
 from flatqat.console.progress import progress_for
 from flatqat.console.terminal import terminal
 from flatqat.errors import UsageError, unknown
-from flatqat.models._base import Normalized
-from flatqat.quant._apply import rounded_once
+from flatqat.models.base import Normalized
+from flatqat.quant.apply import rounded_once
 from flatqat.spec import IGNORED, Record
 from flatqat.suite import Shift, Suite
 

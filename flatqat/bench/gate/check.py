@@ -17,8 +17,8 @@ from flatqat.bench.gate.baseline import read_baseline
 from flatqat.bench.records.paired import outcomes_of
 from flatqat.bench.records.store import Arrays, Store
 from flatqat.metrics.measures import MEASURES
-from flatqat.metrics.pooled import pooled_difference
-from flatqat.metrics.statistics import holm, paired_difference
+from flatqat.metrics.pooled_z_test import pooled_difference
+from flatqat.metrics.significance import holm, paired_difference
 
 OK, REGRESSED, INCOMPLETE, IMPROVED = 0, 1, 3, 4
 

@@ -56,7 +56,7 @@ def weights_file(model: str, given: Path | None, *, pretrained: bool) -> Path | 
         return given
     if given:
         raise UsageError("--weights and --pretrained both name start weights; leave one of them out")
-    from flatqat.models._base import source_of
+    from flatqat.models.base import source_of
 
     source, name = source_of(model)
     return source.pretrained(name)
@@ -70,8 +70,8 @@ def try_model(
 
     Returns its preprocessing in words, and its window.
     """
-    from flatqat.models._base import build, load_start_
-    from flatqat.quant._apply import by_layer, quantizable
+    from flatqat.models.base import build, load_start_
+    from flatqat.quant.apply import by_layer, quantizable
 
     if window is not None and suite.task != "segmentation":
         raise UsageError(f"--window: expected a suite of segmentation, got {suite.name} ({suite.task})")
@@ -91,7 +91,7 @@ def try_model(
 
 def code_files(model: str) -> list[Path]:
     """The local files that the network's code comes from."""
-    from flatqat.models._base import source_of
+    from flatqat.models.base import source_of
 
     source, name = source_of(model)
     return source.files(name)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from flatqat.errors import StoreError
 from flatqat.spec import Record
 
+RESIDUAL_TOLERANCE = 1e-3  # of an eigenvalue; above it reports star it
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from flatqat.bench.records.paired import measure_of, ood_shifts
 from flatqat.bench.records.sections import Section, row_label
 from flatqat.errors import UsageError
-from flatqat.metrics.statistics import mean_over_seeds
+from flatqat.metrics.significance import mean_over_seeds
 from flatqat.spec import Record
 
 if TYPE_CHECKING:

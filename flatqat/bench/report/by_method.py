@@ -20,7 +20,7 @@ from flatqat.bench.records.sections import Section, method_label, reference_of, 
 from flatqat.bench.records.store import Arrays, Store
 from flatqat.bench.report.robustness import robustness_columns
 from flatqat.metrics.measures import Measure
-from flatqat.metrics.statistics import mean_over_seeds
+from flatqat.metrics.significance import mean_over_seeds
 from flatqat.spec import Record
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 View = Literal["method", "shift", "family", "severity", "class"]
 VIEWS: tuple[View, ...] = ("method", "shift", "family", "severity", "class")
 SHARPNESS_RADIUS = "0.1"
-RESIDUAL_TOLERANCE = 1e-3  # of an eigenvalue; above it reports star it
 
 
 def by_method(section: Section, store: Store) -> "pd.DataFrame":

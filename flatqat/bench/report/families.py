@@ -8,7 +8,7 @@ from flatqat.bench.records.paired import mean_extra_gap_of, measure_of, ood_shif
 from flatqat.bench.records.sections import Section, protocol_line, reference_of
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method
-from flatqat.metrics.statistics import mean_over_seeds
+from flatqat.metrics.significance import mean_over_seeds
 from flatqat.spec import Record
 
 if TYPE_CHECKING:

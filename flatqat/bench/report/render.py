@@ -4,11 +4,11 @@ import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from flatqat.bench.records.paired import measure_of
-from flatqat.bench.records.sections import Section, problems, sections
+from flatqat.bench.records.sections import RESIDUAL_TOLERANCE, Section, problems, sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_class import CAPTION as CLASSES_CAPTION
 from flatqat.bench.report.by_class import by_class, check_classes
-from flatqat.bench.report.by_method import RESIDUAL_TOLERANCE, View, by_method, by_shift
+from flatqat.bench.report.by_method import View, by_method, by_shift
 from flatqat.bench.report.families import Family, by_domain, merged
 from flatqat.bench.study.page import study_page
 from flatqat.bench.study.study import studied

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.bench.records.paired import pools_of
-from flatqat.metrics.effective import effective_robustness
+from flatqat.metrics.effective_robustness import effective_robustness
 from flatqat.metrics.mce import NORMALIZERS, mce, mce_stderr, relative_mce
-from flatqat.metrics.statistics import mean_over_seeds
+from flatqat.metrics.significance import mean_over_seeds
 from flatqat.spec import Record
 
 Corrects = Mapping[str, NDArray[np.bool_]]

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from flatqat.bench.records.paired import is_nested, ood_shifts, pools_of
 from flatqat.bench.records.store import Arrays
-from flatqat.metrics.blocks import Contrast, contrasts
 from flatqat.metrics.bootstrap import Interval, nested_bootstrap, paired_bootstraps
-from flatqat.metrics.gaps import contributions
-from flatqat.metrics.statistics import holm
+from flatqat.metrics.extra_gap import contributions
+from flatqat.metrics.randomized_blocks import Contrast, contrasts
+from flatqat.metrics.significance import holm
 from flatqat.spec import Record
 
 ID, OOD, GAP = "ID", "OOD", "gap"

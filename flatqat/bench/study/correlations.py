@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from flatqat.bench.study.compare import GAP, ID, LEVEL, OOD, Runs
 from flatqat.bench.study.study import Study
 from flatqat.metrics.rank import FEWEST_ROWS, RankCorrelation, rank_correlation
-from flatqat.metrics.statistics import holm
+from flatqat.metrics.significance import holm
 from flatqat.spec import Record
 
 MEASURES: dict[str, tuple[str, ...]] = {

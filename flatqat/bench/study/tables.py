@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flatqat.bench.report.by_method import RESIDUAL_TOLERANCE
+from flatqat.bench.records.sections import RESIDUAL_TOLERANCE
 from flatqat.bench.study.compare import GAP, ID, OOD, Comparison, Runs
 from flatqat.bench.study.correlations import (
     BESIDE,

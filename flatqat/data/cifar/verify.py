@@ -11,7 +11,7 @@ from flatqat.data.images.checks import look
 from flatqat.data.images.data_root import data_root
 from flatqat.data.images.encoded import Stored
 from flatqat.errors import DataError
-from flatqat.suite import Finding
+from flatqat.finding import Finding
 
 OVERLAP = 0.01  # of the test images; CIFAR-100 has at most 39, CIFAR-10 none (Barz & Denzler 2020)
 

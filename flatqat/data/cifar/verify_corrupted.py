@@ -13,7 +13,7 @@ from flatqat.data.corruptions.names import NAMES, SEVERITIES
 from flatqat.data.images.checks import look
 from flatqat.data.images.data_root import data_root
 from flatqat.errors import DataError
-from flatqat.suite import Finding
+from flatqat.finding import Finding
 
 
 def verify_corrupted(cifar: Cifar, root: Path | None) -> list[Finding]:

@@ -17,7 +17,7 @@ from flatqat.data.images.checks import look
 from flatqat.data.images.data_root import data_root
 from flatqat.data.images.integrity import is_damaged
 from flatqat.errors import DataError
-from flatqat.suite import Finding
+from flatqat.finding import Finding
 
 MOST_OPENED = 30_000  # all of a set except DomainNet, of which every twentieth
 SHOWN = 3

@@ -12,7 +12,7 @@ from flatqat.data.imagenet.names import EACH, TRAIN, VAL
 from flatqat.data.imagenet.whole import check_decode, check_whole
 from flatqat.data.images.checks import look
 from flatqat.data.images.data_root import data_root
-from flatqat.suite import Finding
+from flatqat.finding import Finding
 
 MOST_WHOLE = 60_000  # files: every one of every set but the largest
 DECODED = 32

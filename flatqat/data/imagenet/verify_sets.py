@@ -8,7 +8,7 @@ from flatqat.data.imagenet import classes, corrupted, natural, verify
 from flatqat.data.imagenet.names import SIDE, VAL, CorruptedSet, NaturalSet
 from flatqat.data.imagenet.whole import check_decode, check_whole
 from flatqat.data.images.checks import look
-from flatqat.suite import Finding
+from flatqat.finding import Finding
 
 WHOLE, DECODED = 64, 4  # images of every corruption at every severity
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from flatqat.errors import DataError
-from flatqat.suite import Finding
+from flatqat.finding import Finding
 
 
 def look(check: Callable[[], str | Finding]) -> Finding:

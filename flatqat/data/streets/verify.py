@@ -27,8 +27,8 @@ from flatqat.data.images.label_maps import (
 )
 from flatqat.data.streets.listed import SHOWN, Listed
 from flatqat.errors import DataError
+from flatqat.finding import Finding
 from flatqat.spec import IGNORED
-from flatqat.suite import Finding
 
 MOST_OPENED, MAPS = 600, 8
 

@@ -57,7 +57,7 @@ def test_two_limits_never_share_a_table(tmp_path):
 
 
 def test_evaluation_rounds_each_weight_once(tmp_path, monkeypatch):
-    from flatqat.quant._base import Quantizer
+    from flatqat.quant.base import Quantizer
 
     go(tmp_path, methods=("qat",))
     calls = []

@@ -13,7 +13,7 @@ from flatqat.bench.plan.request import Request
 from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
 from flatqat.metrics.mce import ALEXNET
-from flatqat.models._base import build
+from flatqat.models.base import build
 from flatqat.spec import Budget
 
 CPU = torch.device("cpu")

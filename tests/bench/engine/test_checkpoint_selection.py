@@ -18,7 +18,7 @@ from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.console.progress import Progress
 from flatqat.data.images.image_data import ImageData
-from flatqat.models._base import Normalized, build
+from flatqat.models.base import Normalized, build
 from flatqat.spec import Frame, Record
 from tests.helpers import HELPERS
 

@@ -16,7 +16,7 @@ from flatqat.bench.report.render import render
 from flatqat.commands.execute import dry
 from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
-from flatqat.models._base import build
+from flatqat.models.base import build
 
 CPU = torch.device("cpu")
 REASON = "no training images: expected them in train/, got none"

@@ -16,14 +16,14 @@ from flatqat.bench.records.sections import protocol_line
 from flatqat.console.progress import Progress
 from flatqat.data.imagenet.names import IMAGENET_C, IMAGENET_V2
 from flatqat.data.images.image_data import ImageData
-from flatqat.models._base import build
+from flatqat.models.base import build
 from flatqat.suite import Suite
 from tests.helpers import imagenet_files as files
 
 # A network that asks for images of 48 pixels and refuses all of another size than its name says.
 PICKY = """
 import torch
-from flatqat.models._base import Normalized, Source
+from flatqat.models.base import Normalized, Source
 from flatqat.spec import Frame
 
 class Net(torch.nn.Module):

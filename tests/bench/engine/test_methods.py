@@ -15,7 +15,7 @@ from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method
 from flatqat.console.progress import Progress
-from flatqat.models._base import build
+from flatqat.models.base import build
 
 CPU = torch.device("cpu")
 

@@ -25,7 +25,7 @@ from flatqat.bench.report.by_method import by_method
 from flatqat.bench.report.render import render
 from flatqat.console.progress import Progress
 from flatqat.errors import DataError, StoreError, UsageError
-from flatqat.methods._base import Method
+from flatqat.methods.base import Method
 from flatqat.metrics import meter
 from flatqat.spec import Frame
 from tests.helpers import TOY

@@ -24,7 +24,7 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
 from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
-from flatqat.models._base import build
+from flatqat.models.base import build
 from tests.helpers import HELPERS
 from tests.helpers.street_records import FP, matrices, put
 

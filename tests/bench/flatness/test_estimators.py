@@ -15,8 +15,8 @@ from flatqat.bench.flatness.flatness_point import moved_params, neighbours, stan
 from flatqat.bench.flatness.landscape_file import Picture
 from flatqat.bench.flatness.measure import flatness_of, landscape_of
 from flatqat.errors import UsageError
-from flatqat.flatness._params import gaussian
-from flatqat.quant._apply import latent_weights, quantizers
+from flatqat.flatness.params import gaussian
+from flatqat.quant.apply import latent_weights, quantizers
 from tests.bench.flatness.test_measure import CELL, data, deployed, plain_network, trained
 
 X, Y = data()
@@ -197,7 +197,7 @@ def test_an_operation_without_second_derivative_costs_what_needs_it_alone(name, 
     def fail(*args, **kwargs):
         raise RuntimeError("derivative for aten::hardsigmoid_backward is not implemented\nmore")
 
-    monkeypatch.setattr("flatqat.flatness._derivatives._backward", fail)
+    monkeypatch.setattr("flatqat.flatness.derivatives._backward", fail)
     found = flatness_of(trained("3"), [(X, Y)], CELL, measures=(name, "flips"), draws=2)
     assert found[name]["value"] is None
     assert found[name]["reason"] == "derivative for aten::hardsigmoid_backward is not implemented"

@@ -12,9 +12,9 @@ from flatqat.bench.flatness.flatness_point import flatness_batches, moved_params
 from flatqat.bench.flatness.measure import flatness_of
 from flatqat.data.images.image_data import ImageData
 from flatqat.data.images.views import cut
-from flatqat.methods._base import Setup
+from flatqat.methods.base import Setup
 from flatqat.methods.qat import QAT
-from flatqat.quant._apply import calibrate, latent_weights, quantize_, quantizers
+from flatqat.quant.apply import calibrate, latent_weights, quantize_, quantizers
 from flatqat.quant.ewgs import EWGS
 from flatqat.quant.lsqplus import LSQPlus
 from flatqat.spec import Budget, Cell, Frame, QuantSpec

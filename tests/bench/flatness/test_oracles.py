@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from flatqat.bench.flatness.estimators import RHO_ASAM, RHO_SAM
 from flatqat.bench.flatness.measure import flatness_of
-from flatqat.quant._apply import latent_weights, quantizers
+from flatqat.quant.apply import latent_weights, quantizers
 from tests.bench.flatness.test_measure import CELL, data, dense_top, deployed, trained
 
 

@@ -12,7 +12,7 @@ from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
 from flatqat.metrics.measures import MEASURES
 from flatqat.metrics.miou import pseudo_values
-from flatqat.metrics.statistics import paired_difference
+from flatqat.metrics.significance import paired_difference
 from tests.helpers.street_records import FP, SHIFTS, Matrices, matrices, miou, put
 
 

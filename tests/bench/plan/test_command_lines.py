@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from flatqat.bench.plan.command_lines import commands
 from flatqat.cli import app
 from flatqat.commands import execute
-from flatqat.models._base import build
+from flatqat.models.base import build
 from flatqat.spec import Record
 
 MATRICES = {

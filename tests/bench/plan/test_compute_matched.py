@@ -15,7 +15,7 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method, by_shift
 from flatqat.bench.report.render import render
 from flatqat.console.progress import Progress
-from flatqat.methods._base import Method
+from flatqat.methods.base import Method
 from flatqat.spec import Cell
 
 CPU = torch.device("cpu")

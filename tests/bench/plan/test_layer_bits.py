@@ -14,7 +14,7 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
 from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
-from flatqat.quant._apply import quantizers
+from flatqat.quant.apply import quantizers
 from tests.helpers import TOY
 
 CPU = torch.device("cpu")

@@ -30,11 +30,11 @@ def state(folder, method: str, **settings: dict[str, str]) -> dict[str, torch.Te
 def test_without_batches_no_rule_estimates_batchnorm_again(method, tmp_path, monkeypatch):
     """The pretraining shares the budget, so it is stopped from it too and has the running averages."""
     calls = []
-    from flatqat.methods import _base
+    from flatqat.methods import base
 
-    original = _base.reestimate_batchnorm
+    original = base.reestimate_batchnorm
     monkeypatch.setattr(
-        _base,
+        base,
         "reestimate_batchnorm",
         lambda model, batches: (calls.append(len(batches)), original(model, batches)),
     )

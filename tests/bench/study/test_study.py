@@ -17,9 +17,9 @@ from flatqat.bench.study.page import write_study
 from flatqat.bench.study.sentences import by_family, cost, does_flat_help, id_and_gap, who_wins
 from flatqat.bench.study.study import studied
 from flatqat.errors import StoreError
-from flatqat.metrics.blocks import contrasts
 from flatqat.metrics.bootstrap import nested_bootstrap, paired_bootstrap
-from flatqat.metrics.gaps import mean_extra_gap
+from flatqat.metrics.extra_gap import mean_extra_gap
+from flatqat.metrics.randomized_blocks import contrasts
 from tests.helpers.study_records import CELL, METHODS, SHIFTS, flatness, planted, put, right_of
 
 PLAIN, WITHIN, PARTIAL, OF_GAP = QUESTIONS

@@ -13,7 +13,7 @@ from flatqat.data.domains.load import load
 from flatqat.data.domains.sets import DomainSet, read
 from flatqat.data.domains.verify import verify
 from flatqat.errors import DataError
-from flatqat.suite import Finding
+from flatqat.finding import Finding
 from tests.helpers import domain_files
 
 PACS: DomainSet = registry.load(registry.SUITES, "pacs").member.keywords["known"]

@@ -12,7 +12,7 @@ from flatqat.data.imagenet.files import Images, in_class_folders
 from flatqat.data.imagenet.whole import check_whole
 from flatqat.data.images.integrity import spread
 from flatqat.errors import DataError
-from flatqat.suite import Finding
+from flatqat.finding import Finding
 from tests.helpers import imagenet_files as files
 
 C = names.IMAGENET_C

@@ -16,8 +16,8 @@ from torch.nn.utils import parametrize
 
 from flatqat import registry
 from flatqat.errors import TrainingFailed, UsageError, unknown
-from flatqat.quant._base import Quantizer, Rule
-from flatqat.quant._observe import Observer
+from flatqat.quant.base import Quantizer, Rule
+from flatqat.quant.observe import Observer
 from flatqat.spec import QuantSpec
 
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)

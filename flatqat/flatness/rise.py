@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from flatqat.flatness._derivatives import loss_values, mean_difference
-from flatqat.flatness._params import Loss, Params, Progress
+from flatqat.flatness.derivatives import loss_values, mean_difference
+from flatqat.flatness.params import Loss, Params, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,10 +27,10 @@ import torch
 from torch import Tensor, nn
 
 from flatqat.methods import sagm
-from flatqat.methods._base import Batch
-from flatqat.methods._perturb import Tensors
-from flatqat.methods._settings import check_range
-from flatqat.quant._apply import quantizable, quantizers
+from flatqat.methods.base import Batch
+from flatqat.methods.perturb import Tensors
+from flatqat.methods.settings import check_range
+from flatqat.quant.apply import quantizable, quantizers
 
 Kind = Literal["task", "smooth", "conflict"]
 Target = Literal["layer_all", "scale_all", "scale_task_grad"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from flatqat.flatness._params import Loss, Params, flatten, unflatten
+from flatqat.flatness.params import Loss, Params, flatten, unflatten
 
 Product = Callable[[Tensor], Tensor]
 

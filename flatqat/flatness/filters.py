@@ -7,7 +7,7 @@ arXiv 1712.09913). What is scaled by these norms does not change when w_f -> c w
 import torch
 from torch import Generator, Tensor
 
-from flatqat.flatness._params import Params, gaussian
+from flatqat.flatness.params import Params, gaussian
 
 
 def with_filters(params: Params) -> Params:

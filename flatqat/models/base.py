@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from flatqat import registry
 from flatqat.errors import UsageError, unknown
-from flatqat.models._attention import split_attention_, split_state
-from flatqat.models._sliding import slide
-from flatqat.models._weights import load_weights_
+from flatqat.models.attention import split_attention_, split_state
+from flatqat.models.sliding import slide
+from flatqat.models.weights import load_weights_
 from flatqat.spec import Frame, Window
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from flatqat.flatness._params import Loss, Params, Progress, gaussian, moved
-from flatqat.flatness._rise import Sharpness, mean_rise
+from flatqat.flatness.params import Loss, Params, Progress, gaussian, moved
+from flatqat.flatness.rise import Sharpness, mean_rise
 
 
 def rescaling(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flatqat.metrics.gaps import contributions, mean_extra_gap
+from flatqat.metrics.extra_gap import contributions, mean_extra_gap
 
 CORRUPTIONS = {"id": "id", "fog/1": "id", "fog/5": "id", "night": "night", "snow": "snow"}
 SIZES = {"id": 400, "night": 150, "snow": 90}

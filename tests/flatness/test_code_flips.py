@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from flatqat.flatness._params import Params
-from flatqat.flatness.flips import flips
+from flatqat.flatness.code_flips import flips
+from flatqat.flatness.params import Params
 from tests.helpers.flatness_toys import quadratic, symmetric
 
 GRID = torch.tensor([-1.0, -0.4, 0.0, 0.3, 1.0], dtype=torch.float64)  # not uniform

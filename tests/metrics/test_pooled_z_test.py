@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from flatqat.metrics.pooled import pooled_difference
-from flatqat.metrics.statistics import paired_difference
+from flatqat.metrics.pooled_z_test import pooled_difference
+from flatqat.metrics.significance import paired_difference
 
 
 def test_equals_the_paired_t_test_on_one_large_pool():

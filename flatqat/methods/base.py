@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from flatqat.methods._batchnorm import freeze_batchnorm, reestimate_batchnorm
-from flatqat.methods._schedule import half_cosine
-from flatqat.methods._settings import check_range
-from flatqat.quant._apply import calibrate, quantizers
-from flatqat.quant._base import Rule
+from flatqat.methods.batchnorm import freeze_batchnorm, reestimate_batchnorm
+from flatqat.methods.schedule import half_cosine
+from flatqat.methods.settings import check_range
+from flatqat.quant.apply import calibrate, quantizers
+from flatqat.quant.base import Rule
 from flatqat.spec import Budget
 
 Batch = tuple[Tensor, Tensor]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, ttest_rel
 
-from flatqat.metrics.statistics import holm, mean_over_seeds, paired_difference
+from flatqat.metrics.significance import holm, mean_over_seeds, paired_difference
 
 
 def disagreeing(only_a: int, only_b: int, both: int = 30, neither: int = 10) -> tuple[np.ndarray, np.ndarray]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from flatqat.models._base import Normalized
-from flatqat.models._optional import require
-from flatqat.models._segmentation import Heads, resized, training_only
+from flatqat.models.base import Normalized
+from flatqat.models.optional import require
+from flatqat.models.segmentation import Heads, resized, training_only
 
 AUXILIARY_WEIGHT = 0.4
 

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from flatqat.quant._apply import latent_weights
+from flatqat.quant.apply import latent_weights
 
 Of = Literal["latent", "quantized"]
 

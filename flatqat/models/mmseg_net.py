@@ -5,8 +5,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flatqat.models._mmseg_config import Recipe
-from flatqat.models._segmentation import Heads, registered_last_, resized, training_only
+from flatqat.models.mmseg_config import Recipe
+from flatqat.models.segmentation import Heads, registered_last_, resized, training_only
 
 NO_CLASS_MAP = {"PIDHead": ("d_head", "d_cls_seg"), "EncHead": ("se_layer",)}  # edges; what the image shows
 IN_TRAINING = {

@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from flatqat.metrics.statistics import Difference
+from flatqat.metrics.significance import Difference
 
 
 def pooled_difference(pools: Sequence[NDArray[Any]]) -> Difference:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from flatqat.flatness._params import Loss, Params, Progress
-from flatqat.flatness._rise import Sharpness, mean_rise
+from flatqat.flatness.params import Loss, Params, Progress
+from flatqat.flatness.rise import Sharpness, mean_rise
 
 
 def flips(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from flatqat.metrics.blocks import contrasts
+from flatqat.metrics.randomized_blocks import contrasts
 
 TINY = 1e-12  # the same sums in another order
 

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from flatqat.quant._apply import latent_weights, quantizers
-from flatqat.quant._base import Quantizer
+from flatqat.quant.apply import latent_weights, quantizers
+from flatqat.quant.base import Quantizer
 
 Space = Literal["latent", "quantized"]
 Tensors = dict[str, Tensor]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flatqat.errors import UsageError
-from flatqat.models._optional import require
+from flatqat.models.optional import require
 from flatqat.spec import Window
 
 CROSS_ENTROPY = ("CrossEntropyLoss", "OhemCrossEntropy")

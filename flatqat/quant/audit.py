@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flatqat.quant._apply import in_inference, quantizable, quantizers
-from flatqat.quant._base import Quantizer
+from flatqat.quant.apply import in_inference, quantizable, quantizers
+from flatqat.quant.base import Quantizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from flatqat.flatness._params import gaussian
-from flatqat.flatness.rescaling import rescaling
+from flatqat.flatness.params import gaussian
+from flatqat.flatness.step_size_noise import rescaling
 from tests.helpers.flatness_toys import quadratic, symmetric
 
 

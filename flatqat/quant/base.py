@@ -5,8 +5,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from flatqat.quant._observe import Observer
-from flatqat.quant._ops import fake_quantize, from_codes, full_precision, to_codes
+from flatqat.quant.observe import Observer
+from flatqat.quant.ops import fake_quantize, from_codes, full_precision, to_codes
 
 Role = Literal["weight", "input"]
 Rule = Literal["own", "minmax", "mse", "percentile"]
