@@ -69,7 +69,7 @@ def suites_list() -> None:
 
 @suites.command("show")
 def suites_show(name: Annotated[str, typer.Argument(help="A suite.")], plugin: Plugin = None) -> None:
-    """Protocol, layout on disk, shifts and budgets of a suite.
+    """Protocol, layout on disk, shifts and recipes of a suite.
 
     \b
     Example:
@@ -96,7 +96,7 @@ def suites_verify(
     add_plugins(plugin)
     findings = _suite(name).verify(data_root)
     for finding in findings:
-        mend = f"\n      {finding.mend}" if finding.mend and not finding.ok else ""
+        mend = f"\n      {finding.fix}" if finding.fix and not finding.ok else ""
         word = "ok   " if finding.ok else "part " if finding.partial else "WRONG"
         typer.echo(f"{word} {finding.what}{mend}")
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 2)

@@ -13,9 +13,9 @@ class Finding:
 
     ok: bool
     what: str
-    mend: str = ""
+    fix: str = ""
     partial: bool = False
 
     @property
-    def stops(self) -> bool:
+    def is_fatal(self) -> bool:
         return not (self.ok or self.partial)

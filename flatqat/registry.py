@@ -34,8 +34,8 @@ class Kind:
         return self.export.lower()
 
 
-SUITES = Kind("suites", "SUITE", ("name", "shifts", "train", "val", "budgets", "verify"))
-METHODS = Kind("methods", "METHOD", ("Config", "start", "quantizes", "steps", "step"))
+SUITES = Kind("suites", "SUITE", ("name", "shifts", "train", "val", "recipes", "verify"))
+METHODS = Kind("methods", "METHOD", ("Config", "parent", "quantizes", "steps", "step"))
 QUANTIZERS = Kind("quant", "QUANTIZER", ("calibrate", "quantize", "codes", "dequantize"))
 MODELS = Kind("models", "MODEL", ("names", "build"))
 KINDS = (SUITES, METHODS, QUANTIZERS, MODELS)

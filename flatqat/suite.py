@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from flatqat.finding import Finding
-from flatqat.spec import Budget, Frame
+from flatqat.spec import EvalTransform, Recipe
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from flatqat.data.images.image_data import ImageData, View
+    from flatqat.data.images.image_data import ImageData, Transform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +29,9 @@ class Shift:
     family: str
     build: "Callable[[Path | None], ImageData]"
     severity: int | None = None
-    pool: str = "id"
-    headline: bool = True
-    only: tuple[int, ...] | None = None
+    image_set: str = "id"
+    in_mean: bool = True
+    class_subset: tuple[int, ...] | None = None
     weights: Literal["selected", "last"] = "selected"
 
 
@@ -55,7 +55,7 @@ class Suite:
     suite's own `frame` for all models alike; in training `view(frame, seed)` cuts them at random instead.
     `augment` acts on whole batches after that. `still` is the view of training images where nothing may be
     random (calibration, BatchNorm, flatness), if it is not the cut.
-    `untrainable(root)` says why nothing can be trained on what lies on disk; the budget `eval` is used then,
+    `untrainable(root)` says why nothing can be trained on what lies on disk; the recipe `eval` is used then,
     and `train` gives the ID images that grids are calibrated on. `absent(root)` names shifts outside of the
     headline that are not on disk: they are left out.
 
@@ -84,17 +84,17 @@ class Suite:
     train: "Callable[[Path | None], ImageData]"
     val: "Callable[[Path | None], ImageData]"
     shifts: tuple[Shift, ...]
-    budgets: Mapping[str, Budget]
+    recipes: Mapping[str, Recipe]
     verify: Callable[[Path | None], list[Finding]]
     augment: "Callable[[Tensor, Generator], Tensor] | None" = None
     new_head: bool = False
-    framed: bool = False
-    frame: "Frame | None" = None
-    view: "Callable[[Frame, int], View] | None" = None
-    still: "View | None" = None
+    sizes_vary: bool = False
+    eval_transform: "EvalTransform | None" = None
+    train_transform: "Callable[[EvalTransform, int], Transform] | None" = None
+    fixed_transform: "Transform | None" = None
     class_names: tuple[str, ...] = ()
-    untrainable: Callable[[Path | None], str] = _trainable
-    absent: Callable[[Path | None], frozenset[str]] = _complete
+    untrainable_reason: Callable[[Path | None], str] = _trainable
+    missing_shifts: Callable[[Path | None], frozenset[str]] = _complete
     made_with: Callable[[], str] = _data_alone
     targets: tuple[str, ...] = ()
     member: "Callable[[str, int], Suite] | None" = None
@@ -106,15 +106,15 @@ class Suite:
     @property
     def scored(self) -> tuple[Shift, ...]:
         """What every model is scored on: `val`, which alone may select anything, then all shifts."""
-        val = Shift(name="val", family="val", build=self.val, pool="val", headline=False)
+        val = Shift(name="val", family="val", build=self.val, image_set="val", in_mean=False)
         return (val, *self.shifts)
 
     @property
-    def default_budget(self) -> str:
-        return next(iter(self.budgets))
+    def default_recipe(self) -> str:
+        return next(iter(self.recipes))
 
     def on_disk(self, root: Path | None) -> "Suite":
         """The suite without the shifts that are `absent`; itself where there are none."""
-        gone = self.absent(root)
-        kept = tuple(shift for shift in self.shifts if shift.headline or shift.name not in gone)
+        gone = self.missing_shifts(root)
+        kept = tuple(shift for shift in self.shifts if shift.in_mean or shift.name not in gone)
         return replace(self, shifts=kept) if len(kept) < len(self.shifts) else self

@@ -16,10 +16,10 @@ import torch
 
 from flatqat import registry
 from flatqat.data.images.image_data import ImageData
-from flatqat.data.images.views import cut
+from flatqat.data.images.views import eval_crop
 from flatqat.metrics import meter
 from flatqat.models.base import Normalized, build
-from flatqat.quant.apply import calibrate, quantize_, rounded_once
+from flatqat.quant.apply import cached_weights, calibrate, quantize_
 from flatqat.spec import QuantSpec
 
 BITS = ("fp", "8", "6", "5", "4", "3", "w8", "w6", "w4", "w4a8", "w3a8", "w2a8")
@@ -69,9 +69,9 @@ def main() -> None:
     torch.set_num_threads(1)
     suite = registry.load(registry.SUITES, "imagenet-v2")
     data = suite.shifts[0].build(args.data_root).sample(args.images)
-    data = data.seen(cut(build(args.source, classes=1000, seed=0).frame))
+    data = data.seen(eval_crop(build(args.source, classes=1000, seed=0).eval_transform))
     models = variants(args.source, args.models, data)
-    with rounded_once():
+    with cached_weights():
         ready = list(data.batches(BATCH_SIZE))
         decode, _ = timed(lambda: list(data.batches(BATCH_SIZE)), args.rounds)
         forward = sum(timed(lambda m=m: [m(x) for x, _ in ready], args.rounds)[0] for m in models)

@@ -18,14 +18,14 @@ from torch.nn import functional as F
 from flatqat import registry
 from flatqat.methods.base import Setup
 from flatqat.models.base import build
-from flatqat.quant.apply import calibrate, quantize_, rounded_once
+from flatqat.quant.apply import cached_weights, calibrate, quantize_
 from flatqat.quant.base import Quantizer, Role
 from flatqat.quant.observe import Observer
 from flatqat.quant.ops import fake_quantize
-from flatqat.spec import Budget, QuantSpec
+from flatqat.spec import QuantSpec, Recipe
 
 ROUNDS = 9
-BUDGET = Budget(pretrain_steps=0, steps=1000, batch_size=64)
+RECIPE = Recipe(pretrain_steps=0, steps=1000, batch_size=64)
 
 
 def medians(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
@@ -105,7 +105,7 @@ def steps() -> dict[str, Callable[[], object]]:
     for method, bits in (("fp", "fp"), ("qat", "4"), ("qat", "w4a32"), ("anchor", "4"), *others):
         model = build("cifar:resnet20", classes=10, seed=0)
         quantize_(model.net, QuantSpec.parse(bits))
-        setup = Setup(model=model, loss=F.cross_entropy, budget=BUDGET)
+        setup = Setup(model=model, loss=F.cross_entropy, recipe=RECIPE)
         rule = registry.load(registry.METHODS, method)(setup)
         rule.begin([(x, y)])
         calls[f"{method} {bits}"] = lambda rule=rule: rule.step(x, y)
@@ -123,7 +123,7 @@ def main() -> None:
         "inference": inference(),
     }
     for title, calls in tables.items():
-        with rounded_once() if title == "inference" else nullcontext():
+        with cached_weights() if title == "inference" else nullcontext():
             found = medians(calls)
         unit = next(iter(found.values()))
         print(f"{title} (unit {1000 * unit:.1f} ms)")

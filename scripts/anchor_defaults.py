@@ -3,7 +3,7 @@
 No test image is read.
 
     python scripts/anchor_defaults.py --suite cifar10-c-live --weights FILE --data-root DIR --bits 4,3 \
-        --budget smoke --results DIR --table FILE.csv
+        --recipe smoke --results DIR --table FILE.csv
 
 Started again it goes on where it stopped, and several may share a results folder, each with bits of its own.
 """
@@ -37,7 +37,7 @@ VARIANTS: list[dict[str, object]] = [
 def main() -> None:
     """Train every variant, score it on all of `val`, and write the table, the best first."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    for name in ("suite", "bits", "budget", "seeds"):
+    for name in ("suite", "bits", "recipe", "seeds"):
         parser.add_argument(f"--{name}", required=name != "seeds", default="1")
     for name in ("weights", "data-root", "results", "table"):
         parser.add_argument(f"--{name}", required=name in ("results", "table"), type=Path)
@@ -50,7 +50,7 @@ def main() -> None:
             methods=(method,),
             bits=tuple(given.bits.split(",")),
             seeds=parse_seeds(given.seeds),
-            budget=given.budget,
+            recipe=given.recipe,
             settings={method: chosen},
             weights=given.weights,
             data_root=given.data_root,

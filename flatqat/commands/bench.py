@@ -57,12 +57,12 @@ def bench_run(
         list[str] | None, typer.Option(metavar="LAYERS=BITS", help="Bits of their own: layer4.*=w2a4")
     ] = None,
     seeds: Annotated[str, typer.Option(metavar="SEEDS", help="How many (3), or which (0,1,2 or 7,).")] = "1",
-    budget: Annotated[
+    recipe: Annotated[
         str | None, typer.Option(metavar="NAME", help="Length of training: see `suites show`.")
     ] = None,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting: anchor.strength=0.1, budget.lr=0.01"),
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting: anchor.strength=0.1, recipe.lr=0.01"),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Start from this file, not from pretraining.")
@@ -96,7 +96,9 @@ def bench_run(
     flatness: Annotated[bool, typer.Option(help="Measure flatness too.")] = True,
     space: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAMES", help="Of flatness: quantized, latent, scale.  [default: quantized]"),
+        typer.Option(
+            metavar="NAMES", help="Of flatness: quantized, latent, step_size.  [default: quantized]"
+        ),
     ] = None,
     rerun: Annotated[bool, typer.Option("--rerun", help="Compute stored cells again.")] = False,
     plugin: Plugin = None,
@@ -111,10 +113,10 @@ def bench_run(
       flatqat bench run
       flatqat bench run --bits 4,3 --seeds 3 --method fp,ptq,qat,anchor
       flatqat bench run --bits 4@apot --keep first,linear --layer-bits 'stage3.*=w2a4'
-      flatqat bench run --suite cifar10-c-live --data-root data --budget smoke --limit 500
+      flatqat bench run --suite cifar10-c-live --data-root data --recipe smoke --limit 500
       flatqat bench run --suite streets --bits 4
       flatqat bench run --method fp,qat,sam,saq --bits fp,4 --compute-matched
-      flatqat bench run --set anchor.coupling=elastic --set budget.lr=0.005 --dry-run
+      flatqat bench run --set anchor.coupling=elastic --set recipe.lr=0.005 --dry-run
     """
     from flatqat.bench.plan.jobs import make_plan
     from flatqat.bench.plan.request import Request, parse_seeds, parse_spaces
@@ -129,7 +131,7 @@ def bench_run(
         layer_bits=split(layer_bits),
         models=split(model),
         seeds=parse_seeds(seeds),
-        budget=budget,
+        recipe=recipe,
         settings=parse_settings(setting or []),
         weights=weights,
         pretrained=pretrained,

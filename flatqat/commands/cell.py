@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flatqat.bench.cell.environment import choose_device, prepare
-from flatqat.bench.flatness.landscape_file import Picture, write_surface
+from flatqat.bench.flatness.landscape_file import LandscapeOptions, write_landscape
 from flatqat.bench.plan.jobs import members
 from flatqat.bench.plan.request import parse_spaces
 from flatqat.bench.records.record_json import readable
@@ -22,7 +22,7 @@ def flatness_of_cell(
     data_root: Path | None,
     *,
     measures: Sequence[str],
-    picture: Picture | None,
+    picture: LandscapeOptions | None,
     space: str,
     acts: bool,
     images: int | None,
@@ -34,7 +34,7 @@ def flatness_of_cell(
 
     Raises UsageError on an unknown space or measure, StoreError when a loss is not finite.
     """
-    from flatqat.bench.cell.batches import still
+    from flatqat.bench.cell.batches import fixed_transform
     from flatqat.bench.cell.restore import restore
     from flatqat.bench.flatness import measure
     from flatqat.bench.flatness.estimators import DEFAULT, chosen, work
@@ -43,17 +43,17 @@ def flatness_of_cell(
 
     (at,) = parse_spaces((space,))
     names = chosen(measures) or (() if picture else DEFAULT)
-    if picture and at == "scale":
+    if picture and at == "step_size":
         raise UsageError(
-            "--landscape: expected the space 'quantized' or 'latent', got 'scale': no filters there"
+            "--landscape: expected the space 'quantized' or 'latent', got 'step_size': no filters there"
         )
     store = Store(results)
     record, suite = _find(store, name)
     on = choose_device(device)
     prepare(on, threads)
     model = restore(record.cell, suite, store, on)
-    count = images or record.protocol["budget"]["flatness_images"]
-    view, loss = still(suite, model.frame), LOSSES[suite.task]
+    count = images or record.protocol["recipe"]["flatness_images"]
+    view, loss = fixed_transform(suite, model.eval_transform), LOSSES[suite.task]
     batches = flatness_batches(record.cell, suite.train(data_root), count, on, view=view)
     passes = work(names, draws) + (picture.points**2 if picture else 0)
     try:
@@ -74,7 +74,7 @@ def flatness_of_cell(
                 surface = measure.landscape_of(
                     model, batches, record.cell, picture, space=at, acts=acts, loss=loss, advance=advance
                 )
-                found |= write_surface(surface, found, picture)
+                found |= write_landscape(surface, found, picture)
     except FloatingPointError as error:
         hint = "try a smaller --span" if picture else "there is nothing to measure"
         raise StoreError(f"cell {record.cell.label}: {error}; {hint}") from error
@@ -83,7 +83,7 @@ def flatness_of_cell(
 
 def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
     """Print the audit of a stored cell on one batch of training images."""
-    from flatqat.bench.cell.batches import still
+    from flatqat.bench.cell.batches import fixed_transform
     from flatqat.bench.cell.restore import restore
     from flatqat.bench.flatness.flatness_point import flatness_batches
     from flatqat.quant.audit import audit
@@ -91,7 +91,7 @@ def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
     store = Store(results)
     record, suite = _find(store, name)
     model = restore(record.cell, suite, store)
-    view = still(suite, model.frame)
+    view = fixed_transform(suite, model.eval_transform)
     ((images, _), *_) = flatness_batches(record.cell, suite.train(data_root), 256, "cpu", view=view)
     rows = audit(model.net, model.normalize(images))
     table = plain_table(
@@ -109,7 +109,7 @@ def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
         if row.bits is None:
             table.add_row(row.layer, row.tensor, "-", "-", "-", "-", row.note)
         else:
-            counts = (str(row.bits), str(row.codes), str(row.levels), f"{row.saturated:.2f}%")
+            counts = (str(row.bits), str(row.codes), str(row.levels), f"{row.clipped:.2f}%")
             table.add_row(row.layer, row.tensor, *counts, "")
     console = terminal()
     console.print(record.cell.label, style="bold", highlight=False)

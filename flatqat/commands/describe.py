@@ -15,9 +15,9 @@ from flatqat.suite import Suite
 
 
 def describe_suite(suite: Suite) -> str:
-    """Protocol, layout, shifts by family, budgets."""
+    """Protocol, layout, shifts by family, recipes."""
     families = Counter(shift.family for shift in suite.shifts if shift.name != "id")
-    severities = Counter(shift.name.partition("/")[0] for shift in suite.shifts if not shift.headline)
+    severities = Counter(shift.name.partition("/")[0] for shift in suite.shifts if not shift.in_mean)
     aside = [f"{name} ({count})" if count > 1 else name for name, count in severities.items()]
     lines = [
         f"{suite.name} version {suite.version}: {suite.title}",
@@ -32,10 +32,10 @@ def describe_suite(suite: Suite) -> str:
     if suite.targets:
         family = suite.name.partition("@")[0]
         lines.append(f"targets   {family}@TARGET alone, else all: {', '.join(suite.targets)}")
-    for name, budget in suite.budgets.items():
-        default = " (default)" if name == suite.default_budget else ""
-        values = ", ".join(f"{key}={value}" for key, value in asdict(budget).items())
-        lines.append(f"budget    {name}{default}: {values}")
+    for name, recipe in suite.recipes.items():
+        default = " (default)" if name == suite.default_recipe else ""
+        values = ", ".join(f"{key}={value}" for key, value in asdict(recipe).items())
+        lines.append(f"recipe    {name}{default}: {values}")
     return "\n".join(lines)
 
 

@@ -69,10 +69,10 @@ def dry(plan: Plan) -> int:
         note += "" if job.scored else "  (start of others: trained, not scored)"
         console.print(f"{state:<10} {job.cell.label}{note}", markup=False, highlight=False)
     wrong = [
-        f"suite {suite.name}: {finding.what}; {finding.mend}"
+        f"suite {suite.name}: {finding.what}; {finding.fix}"
         for suite in {job.suite.name.partition("@")[0]: job.suite for job in todo}.values()
         for finding in suite.verify(request.data_root)
-        if finding.stops
+        if finding.is_fatal
     ]
     for line in wrong:
         console.print(f"missing    {line}", markup=False, highlight=False, soft_wrap=True)

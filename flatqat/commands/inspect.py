@@ -16,7 +16,7 @@ def flatness(
         list[str] | None,
         typer.Option(
             metavar="NAMES",
-            help="Any of lambda_max, trace, density, sharpness, apgd, flips, scale.  "
+            help="Any of lambda_max, trace, density, sharpness, apgd, code_flips, step_size_noise.  "
             "[default: lambda_max,sharpness, as `bench run` stores; nothing else beside --landscape]",
         ),
     ] = None,
@@ -31,14 +31,17 @@ def flatness(
         float, typer.Option(metavar="X", help="How far the landscape goes, in norms of each filter.")
     ] = 1.0,
     space: Annotated[
-        str, typer.Option(metavar="NAME", help="Which weights move: quantized, latent or scale.")
+        str, typer.Option(metavar="NAME", help="Which weights move: quantized, latent or step_size.")
     ] = "quantized",
     acts: Annotated[bool, typer.Option(help="Input quantizers on.")] = True,
     images: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Training images.  [default: the budget's]")
+        int | None, typer.Option(min=1, metavar="N", help="Training images.  [default: the recipe's]")
     ] = None,
     draws: Annotated[
-        int, typer.Option(min=2, metavar="N", help="Random moves of each size of sharpness, flips and scale.")
+        int,
+        typer.Option(
+            min=2, metavar="N", help="Random moves of each size of sharpness, code flips and step sizes."
+        ),
     ] = 20,
     device: Device = "auto",
     threads: Threads = 1,
@@ -49,14 +52,14 @@ def flatness(
     \b
     Examples:
       flatqat flatness tiny-qat --space latent --no-acts
-      flatqat flatness tiny-qat --measure trace,apgd,flips
+      flatqat flatness tiny-qat --measure trace,apgd,code_flips
       flatqat flatness tiny-qat --landscape tiny-qat.png
     """
-    from flatqat.bench.flatness.landscape_file import Picture
+    from flatqat.bench.flatness.landscape_file import LandscapeOptions
     from flatqat.commands.cell import flatness_of_cell
 
     add_plugins(plugin)
-    picture = Picture(file=landscape, points=grid, span=span) if landscape else None
+    picture = LandscapeOptions(file=landscape, points=grid, span=span) if landscape else None
     typer.echo(
         flatness_of_cell(
             cell,

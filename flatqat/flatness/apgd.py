@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from flatqat.flatness.derivatives import loss_values, mean_difference, values_and_gradient
 from flatqat.flatness.filters import filter_norms, with_filters
-from flatqat.flatness.params import Loss, Params, Progress, flatten, unflatten
+from flatqat.flatness.params import LossFn, Params, Progress, flatten, unflatten
 from flatqat.flatness.rise import Sharpness
 
 Ball = Literal["plain", "elementwise", "filter"]
@@ -20,7 +20,7 @@ RISING = 0.75  # the share of steps that must have risen, or the step is halved
 
 
 def worst_in_ball(
-    losses: Sequence[Loss],
+    losses: Sequence[LossFn],
     params: Params,
     *,
     radius: float,

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from flatqat.flatness.params import Loss, Params, Progress
+from flatqat.flatness.params import LossFn, Params, Progress
 from flatqat.flatness.rise import Sharpness, mean_rise
 
 
-def flips(
-    losses: Sequence[Loss],
+def code_flips(
+    losses: Sequence[LossFn],
     params: Params,
     lower: Params,
     upper: Params,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from flatqat.flatness.derivatives import hessian_product
 from flatqat.flatness.lanczos import lanczos
-from flatqat.flatness.params import Loss, Params, Progress, flatten
+from flatqat.flatness.params import LossFn, Params, Progress, flatten
 from flatqat.flatness.probes import rademacher
 
 TAIL = 5  # widths beyond the outermost node: 3e-7 of a Gaussian lies outside
@@ -39,7 +39,7 @@ class Density:
 
 
 def spectral_density(
-    losses: Sequence[Loss],
+    losses: Sequence[LossFn],
     params: Params,
     *,
     steps: int = 40,

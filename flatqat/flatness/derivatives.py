@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from flatqat.flatness.params import Loss, Params, flatten, unflatten
+from flatqat.flatness.params import LossFn, Params, flatten, unflatten
 
 Product = Callable[[Tensor], Tensor]
 
 
-def loss_values(losses: Sequence[Loss], params: Params) -> list[float]:
+def loss_values(losses: Sequence[LossFn], params: Params) -> list[float]:
     """Each chunk's loss at `params`, without a graph; Python floats, so sums and differences are float64.
 
     Raises FloatingPointError when one is not finite.
@@ -34,12 +34,12 @@ def mean_difference(values: Sequence[float], base: Sequence[float]) -> float:
     return sum(value - start for value, start in zip(values, base, strict=True)) / len(base)
 
 
-def gradient(losses: Sequence[Loss], params: Params) -> Params:
+def gradient(losses: Sequence[LossFn], params: Params) -> Params:
     """Gradient of the mean loss, in the shapes and dtypes of `params`."""
     return values_and_gradient(losses, params)[1]
 
 
-def values_and_gradient(losses: Sequence[Loss], params: Params) -> tuple[list[float], Params]:
+def values_and_gradient(losses: Sequence[LossFn], params: Params) -> tuple[list[float], Params]:
     """Each chunk's loss and the gradient of their mean, of one forward pass.
 
     Compare these values with each other: other kernels may run without a graph, as in `loss_values`. Raises
@@ -59,7 +59,7 @@ def values_and_gradient(losses: Sequence[Loss], params: Params) -> tuple[list[fl
     return values, unflatten(total / len(losses), params)
 
 
-def hessian_product(losses: Sequence[Loss], params: Params) -> Product:
+def hessian_product(losses: Sequence[LossFn], params: Params) -> Product:
     """The map v -> H v of the mean loss at `params`, for vectors (n,) in the order of `flatten`.
 
     Double backward, H v = d(g(w) . v)/dw (Pearlmutter 1994), exact up to rounding. A single chunk keeps the
@@ -89,7 +89,7 @@ def _leaves(params: Params) -> Params:
     return {name: value.detach().requires_grad_() for name, value in params.items()}
 
 
-def _gradient(loss: Loss, leaves: Params, *, create_graph: bool) -> tuple[float, Params]:
+def _gradient(loss: LossFn, leaves: Params, *, create_graph: bool) -> tuple[float, Params]:
     # Fused attention has no double backward; only the plain one can be differentiated twice.
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
         value = loss(leaves)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from flatqat.flatness.derivatives import hessian_product
 from flatqat.flatness.lanczos import lanczos, rounding
-from flatqat.flatness.params import Loss, Params, Progress, flatten, gaussian
+from flatqat.flatness.params import LossFn, Params, Progress, flatten, gaussian
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Eigenvalue:
 
 
 def top_eigenvalue(
-    losses: Sequence[Loss],
+    losses: Sequence[LossFn],
     params: Params,
     *,
     iterations: int = 30,

@@ -9,7 +9,7 @@ import torch
 
 from flatqat.flatness.derivatives import loss_values
 from flatqat.flatness.filters import filter_direction, with_filters
-from flatqat.flatness.params import Loss, Params, Progress, moved
+from flatqat.flatness.params import LossFn, Params, Progress, moved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Landscape:
 
 
 def landscape(
-    losses: Sequence[Loss],
+    losses: Sequence[LossFn],
     params: Params,
     *,
     points: int = 21,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 Params = dict[str, Tensor]
-Loss = Callable[[Params], Tensor]
+LossFn = Callable[[Params], Tensor]
 Progress = Callable[[int, int], None]  # (done, most)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from flatqat.flatness.derivatives import loss_values, mean_difference
-from flatqat.flatness.params import Loss, Params, Progress
+from flatqat.flatness.params import LossFn, Params, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Sharpness:
 
 
 def mean_rise(
-    losses: Sequence[Loss],
+    losses: Sequence[LossFn],
     params: Params,
     moves: Iterator[tuple[Params, Params]],
     *,

@@ -7,12 +7,12 @@ import torch
 
 from flatqat.flatness.derivatives import gradient, loss_values, mean_difference
 from flatqat.flatness.filters import filter_direction, with_filters
-from flatqat.flatness.params import Loss, Params, Progress, moved, norm
+from flatqat.flatness.params import LossFn, Params, Progress, moved, norm
 from flatqat.flatness.rise import Sharpness, mean_rise
 
 
 def average_case(
-    losses: Sequence[Loss],
+    losses: Sequence[LossFn],
     params: Params,
     *,
     radius: float,
@@ -43,7 +43,7 @@ def average_case(
     return mean_rise(losses, params, moves(), radius=radius, draws=draws, progress=progress)
 
 
-def worst_case(losses: Sequence[Loss], params: Params, *, rho: float, adaptive: bool = False) -> Sharpness:
+def worst_case(losses: Sequence[LossFn], params: Params, *, rho: float, adaptive: bool = False) -> Sharpness:
     """L(w + e) - L(w) for one ascent step e of all tensors in `params`; zero where the gradient is zero.
 
     SAM: e = rho g / ||g||, a Euclidean radius in units of weight (Foret et al. 2021, arXiv 2010.01412).

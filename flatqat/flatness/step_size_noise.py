@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from flatqat.flatness.params import Loss, Params, Progress, gaussian, moved
+from flatqat.flatness.params import LossFn, Params, Progress, gaussian, moved
 from flatqat.flatness.rise import Sharpness, mean_rise
 
 
-def rescaling(
-    losses: Sequence[Loss],
+def step_size_noise(
+    losses: Sequence[LossFn],
     params: Params,
     *,
     size: float,

@@ -12,7 +12,7 @@ import torch
 
 from flatqat.flatness.derivatives import hessian_product
 from flatqat.flatness.lanczos import lanczos
-from flatqat.flatness.params import Loss, Params, Progress, flatten, gaussian
+from flatqat.flatness.params import LossFn, Params, Progress, flatten, gaussian
 from flatqat.flatness.probes import rademacher
 
 
@@ -32,7 +32,7 @@ class Trace:
 
 
 def trace(
-    losses: Sequence[Loss],
+    losses: Sequence[LossFn],
     params: Params,
     *,
     steps: int = 30,

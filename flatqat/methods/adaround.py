@@ -33,7 +33,7 @@ from flatqat.methods import ptq
 from flatqat.methods.base import Batch
 from flatqat.methods.schedule import half_cosine
 from flatqat.methods.settings import check_range
-from flatqat.quant.apply import latent_weights, quantizers, switched_off
+from flatqat.quant.apply import disabled, latent_weights, quantizers
 from flatqat.quant.base import Quantizer
 
 BETA_FIRST, BETA_LAST = 20.0, 2.0
@@ -83,7 +83,7 @@ class AdaRound(ptq.PTQ):
             layer, quantizer = layers[name], on_weight[name]
             with torch.no_grad():
                 pairs = inputs_and_targets(self.model, originals, layer, calls, images)
-            with switched_off(layer, roles=("input",)):  # their quantized values are at hand
+            with disabled(layer, roles=("input",)):  # their quantized values are at hand
                 self._round(name, layer, quantizer, latent[id(quantizer)], pairs)
         self.model.train(training)
 
@@ -142,8 +142,8 @@ class Rounding:
         with torch.no_grad():
             u, nearest = quantizer.normalize(w), quantizer.codes(w)
             below = nearest - (quantizer.dequantize(nearest) > u).int()
-            self.lower = below.clamp(quantizer.low, quantizer.high)
-            self.upper = (below + 1).clamp(quantizer.low, quantizer.high)
+            self.lower = below.clamp(quantizer.qmin, quantizer.qmax)
+            self.upper = (below + 1).clamp(quantizer.qmin, quantizer.qmax)
             self.bottom = quantizer.dequantize(self.lower)
             self.width = quantizer.dequantize(self.upper) - self.bottom
             share = torch.where(self.width > 0, (u - self.bottom) / self.width, 0.5).clamp(0, 1)
@@ -185,7 +185,7 @@ def inputs_and_targets(
     full-precision network, whose weights are the originals."""
     pairs: Pairs = []
     for batch in images:
-        with switched_off(model), seen(layer.register_forward_hook, calls) as targets:
+        with disabled(model), seen(layer.register_forward_hook, calls) as targets:
             functional_call(model, originals, (batch,))
         with seen(layer.register_forward_pre_hook, calls) as inputs:
             model(batch)

@@ -62,9 +62,9 @@ class Anchor(Method):
             for (w_latent, quantizer), anchor in zip(self.weights, self.anchors, strict=True):
                 if w_latent.grad is None:  # a layer that took no part
                     continue
-                w_quant = quantizer.carried_back(w_latent)
+                w_quant = quantizer.in_weight_scale(w_latent)
                 if self.config.coupling == "ema":
-                    pull = (w_quant - anchor) * quantizer.inside(w_latent)
+                    pull = (w_quant - anchor) * quantizer.in_range(w_latent)
                 elif self.config.coupling == "elastic":
                     pull = w_latent - anchor
                 else:
@@ -83,7 +83,7 @@ class Anchor(Method):
     @torch.no_grad()
     def _move_anchors(self, beta: float) -> None:
         for (w_latent, quantizer), anchor in zip(self.weights, self.anchors, strict=True):
-            target = quantizer.carried_back(w_latent) if self.config.coupling == "ema" else w_latent
+            target = quantizer.in_weight_scale(w_latent) if self.config.coupling == "ema" else w_latent
             anchor.lerp_(target, beta)
 
     @torch.no_grad()

@@ -26,7 +26,7 @@ class Average:
     def move_(self, share: float) -> None:
         """m ← m + share · (w − m), where w is what the model holds now; a share of 1 copies it exactly."""
         for name, p in self.parameters.items():
-            target = self.rounded[name][1].carried_back(p) if name in self.rounded else p
+            target = self.rounded[name][1].in_weight_scale(p) if name in self.rounded else p
             self.values[name].lerp_(target, share)
 
     @torch.no_grad()

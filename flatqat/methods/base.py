@@ -11,8 +11,8 @@ from flatqat.methods.batchnorm import freeze_batchnorm, reestimate_batchnorm
 from flatqat.methods.schedule import half_cosine
 from flatqat.methods.settings import check_range
 from flatqat.quant.apply import calibrate, quantizers
-from flatqat.quant.base import Rule
-from flatqat.spec import Budget
+from flatqat.quant.base import RangeInit
+from flatqat.spec import Recipe
 
 Batch = tuple[Tensor, Tensor]
 Loss = Callable[[Any, Tensor], Tensor]
@@ -32,7 +32,7 @@ class Setup:
 
     model: nn.Module
     loss: Loss
-    budget: Budget
+    recipe: Recipe
     amp: bool = False
     val_loss: Callable[[], float] | None = None
     seed: int = 0
@@ -48,7 +48,7 @@ class Calibration:
     77.4% of 1,000 validation images (ResNet-20, CIFAR-10, 3 bits, 150 steps).
     """
 
-    ranges: Rule = "mse"
+    ranges: RangeInit = "mse"
     percentile: float = 99.9
 
     def __post_init__(self) -> None:
@@ -56,17 +56,17 @@ class Calibration:
 
 
 class Method:
-    """Plain training with the optimizer and the schedule of the budget; the base of every rule.
+    """Plain training with the optimizer and the schedule of the recipe; the base of every rule.
 
     A rule overrides `gradient` (what is written to `.grad`) or, if that is not enough, `step`. Class
-    attributes say how the engine treats it: `start` names the method whose final weights it starts from,
+    attributes say how the engine treats it: `parent` names the method whose final weights it starts from,
     `quantizes` whether the model gets quantizers, `trains` whether it means nothing without a training step,
     `reference` whether others are compared with it, `passes` how many forward and backward passes a step
     takes, and `version` goes up when the same input gives other numbers.
     """
 
     Config: ClassVar[type[Any]] = Calibration
-    start: ClassVar[str | None] = "pretrain"
+    parent: ClassVar[str | None] = "pretrain"
     quantizes: ClassVar[bool] = True
     trains: ClassVar[bool] = True
     reference: ClassVar[bool] = False
@@ -77,19 +77,19 @@ class Method:
         self.setup = setup
         self.config = self.Config() if config is None else config
         self.model = setup.model
-        self.total_steps = self.steps(setup.budget)
+        self.total_steps = self.steps(setup.recipe)
         self.steps_done = 0
-        self.freezes_batchnorm = setup.budget.frozen_batchnorm and self.start is not None
-        self.optimizer = _optimizer(self.model, setup.budget, self.learning_rate)
+        self.freezes_batchnorm = setup.recipe.frozen_batchnorm and self.parent is not None
+        self.optimizer = _optimizer(self.model, setup.recipe, self.learning_rate)
 
     @classmethod
-    def steps(cls, budget: Budget) -> int:
-        """How many steps the rule takes in a budget."""
-        return budget.steps
+    def steps(cls, recipe: Recipe) -> int:
+        """How many steps the rule takes in a recipe."""
+        return recipe.steps
 
     @property
     def peak_learning_rate(self) -> float:
-        return self.setup.budget.lr
+        return self.setup.recipe.lr
 
     @property
     def learning_rate(self) -> float:
@@ -101,10 +101,10 @@ class Method:
 
         A cosine, or `poly`, (1 - t)^0.9, as in segmentation (Chen et al. 2017, arXiv 1606.00915, section 4).
         """
-        if self.setup.budget.schedule == "constant":
+        if self.setup.recipe.schedule == "constant":
             return 1.0
         done = self.steps_done / max(1, self.total_steps)
-        if self.setup.budget.schedule == "poly":
+        if self.setup.recipe.schedule == "poly":
             return float((1 - done) ** POLY_POWER)
         return half_cosine(done)
 
@@ -154,17 +154,19 @@ class Method:
             reestimate_batchnorm(self.model, [images for images, _ in batches])
 
 
-def _optimizer(model: nn.Module, budget: Budget, lr: float) -> torch.optim.Optimizer:
-    groups = _parameter_groups(model, budget.weight_decay)
-    if budget.optimizer == "adam":
+def _optimizer(model: nn.Module, recipe: Recipe, lr: float) -> torch.optim.Optimizer:
+    groups = _parameter_groups(model, recipe.weight_decay)
+    if recipe.optimizer == "adam":
         return torch.optim.Adam(groups, lr=lr)
-    return torch.optim.SGD(groups, lr=lr, momentum=budget.momentum)
+    return torch.optim.SGD(groups, lr=lr, momentum=recipe.momentum)
 
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Weight decay acts on weights alone: not on biases and BatchNorm, nor on what quantizers learn unless
     they say so (`Quantizer.decayed`)."""
-    learned = {id(p): name in q.decayed for _, q in quantizers(model) for name, p in q.named_parameters()}
+    learned = {
+        id(p): name in q.weight_decayed for _, q in quantizers(model) for name, p in q.named_parameters()
+    }
     params = [p for p in model.parameters() if p.requires_grad]
     decayed = [p for p in params if learned.get(id(p), p.ndim > 1)]
     rest = [p for p in params if not learned.get(id(p), p.ndim > 1)]

@@ -61,7 +61,7 @@ class Dampen(Method):
             for w_latent, quantizer in self.weights:
                 if w_latent.grad is None:  # a layer that took no part
                     continue
-                pull = (w_latent - quantizer.carried_back(w_latent)) * quantizer.inside(w_latent)
+                pull = (w_latent - quantizer.in_weight_scale(w_latent)) * quantizer.in_range(w_latent)
                 shared = w_latent[0].numel() if self.config.aggregation == "kernel_mean" else 1
                 w_latent.grad.add_(pull, alpha=2 * self.strength / shared)
         return logs

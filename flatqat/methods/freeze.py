@@ -108,7 +108,9 @@ class Freeze(Method):
         for name, (w_latent, quantizer) in self.weights.items():
             frozen, slope = self.tracked[name].frozen, shifts[name].grad
             if slope is not None and quantizer.scale.requires_grad and bool(frozen.any()):
-                constant = frozen & quantizer.inside(w_latent)  # beyond the range the code is constant anyway
+                constant = frozen & quantizer.in_range(
+                    w_latent
+                )  # beyond the range the code is constant anyway
                 level = quantizer.dequantize(self.tracked[name].codes)
                 (quantizer.grad_scale(w_latent) * level * slope * constant).sum().backward()
         return logs

@@ -4,20 +4,20 @@ Runs by itself where no weights are given; its cell is trained, not scored, unle
 """
 
 from flatqat.methods.fp import FullPrecision
-from flatqat.spec import Budget
+from flatqat.spec import Recipe
 
 
 class Pretrain(FullPrecision):
-    start = None
+    parent = None
     reference = False
 
     @classmethod
-    def steps(cls, budget: Budget) -> int:
-        return budget.pretrain_steps
+    def steps(cls, recipe: Recipe) -> int:
+        return recipe.pretrain_steps
 
     @property
     def peak_learning_rate(self) -> float:
-        return self.setup.budget.pretrain_lr
+        return self.setup.recipe.pretrain_lr
 
 
 METHOD = Pretrain

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flatqat.methods.base import Batch, Calibration, Method
-from flatqat.spec import Budget
+from flatqat.spec import Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,11 +21,11 @@ class Config(Calibration):
 
 class PTQ(Method):
     Config = Config
-    start = "fp"
+    parent = "fp"
     trains = False
 
     @classmethod
-    def steps(cls, budget: Budget) -> int:
+    def steps(cls, recipe: Recipe) -> int:
         return 0
 
     def end(self, batches: Sequence[Batch]) -> None:

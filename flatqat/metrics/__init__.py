@@ -32,7 +32,7 @@ class Meter(Protocol):
         """The scores over all images added, by name of the metric, and the outcome of each image."""
 
 
-def meter(task: str, classes: int, only: tuple[int, ...] | None = None) -> Meter:
+def meter(task: str, classes: int, class_subset: tuple[int, ...] | None = None) -> Meter:
     """A fresh meter for a suite's task; raises UsageError on an unknown task, listing the choices.
 
     `only` are the classes of a set that has fewer than the model.
@@ -40,5 +40,5 @@ def meter(task: str, classes: int, only: tuple[int, ...] | None = None) -> Meter
     if task not in METERS:
         raise unknown("task", task, METERS)
     module, _, name = METERS[task].partition(":")
-    built: Meter = getattr(import_module(module), name)(classes, only)
+    built: Meter = getattr(import_module(module), name)(classes, class_subset)
     return built

@@ -27,8 +27,8 @@ class ClassificationMeter:
     wrong.
     """
 
-    def __init__(self, classes: int, only: tuple[int, ...] | None = None) -> None:
-        self.classes, self.only = classes, only
+    def __init__(self, classes: int, class_subset: tuple[int, ...] | None = None) -> None:
+        self.classes, self.only = classes, class_subset
         self._columns: list[tuple[Tensor, ...]] = []
 
     def add(self, logits: Tensor, labels: Tensor) -> None:

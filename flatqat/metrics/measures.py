@@ -19,7 +19,7 @@ Outcome = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
+class Metric:
     """`outcome` makes an outcome of the arrays called `needs` that are stored of a shift.
 
     `values(outcome)`, shape (n,), has the metric as its mean, a fraction, and the sampling error of its mean
@@ -47,10 +47,10 @@ def _counts(arrays: Mapping[str, Any]) -> Outcome:
     return Confusions(confusion=arrays["confusion"], unpredicted=arrays["unpredicted"]).counts
 
 
-MEASURES = {
+METRICS = {
     measure.name: measure
     for measure in (
-        Measure(
+        Metric(
             name="top1",
             title="top-1",
             needs=("margin",),
@@ -58,7 +58,7 @@ MEASURES = {
             values=np.asarray,
             mean_extra_gap=extra_gap.mean_extra_gap,
         ),
-        Measure(
+        Metric(
             name="miou",
             title="mIoU",
             needs=("confusion", "unpredicted"),

@@ -31,9 +31,9 @@ class SegmentationMeter:
     and `ece` are None where logits that are not finite leave them undefined. `n` is the number of images.
     """
 
-    def __init__(self, classes: int, only: tuple[int, ...] | None = None) -> None:
-        if only is not None:
-            raise ValueError(f"expected a segmentation shift with all {classes} classes, got only={only}")
+    def __init__(self, classes: int, class_subset: tuple[int, ...] | None = None) -> None:
+        if class_subset is not None:
+            raise ValueError(f"expected a segmentation shift with all {classes} classes, got {class_subset}")
         self.classes = classes
         self._images: list[tuple[Tensor, Tensor]] = []
 

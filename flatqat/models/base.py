@@ -13,7 +13,7 @@ from flatqat.errors import UsageError, unknown
 from flatqat.models.attention import split_attention_, split_state
 from flatqat.models.sliding import slide
 from flatqat.models.weights import load_weights_
-from flatqat.spec import Frame, Window
+from flatqat.spec import EvalTransform, Window
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -34,14 +34,14 @@ class Normalized(nn.Module):
         net: nn.Module,
         mean: Sequence[float],
         std: Sequence[float],
-        frame: Frame | None = None,
+        eval_transform: EvalTransform | None = None,
         *,
         task: str = "classification",
         window: Window | None = None,
     ) -> None:
         super().__init__()
         self.net = net
-        self.frame = frame or Frame()
+        self.eval_transform = eval_transform or EvalTransform()
         self.task, self.window, self.amp = task, window, False
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
@@ -50,7 +50,7 @@ class Normalized(nn.Module):
     def preprocessing(self) -> str:
         """Frame or window, mean and standard deviation, for the protocol."""
         mean, std = (" ".join(f"{v:.3f}" for v in t.flatten().tolist()) for t in (self.mean, self.std))
-        seen = str(self.frame)
+        seen = str(self.eval_transform)
         if self.task == "segmentation":
             seen = f"window {self.window}, logits averaged" if self.window else "whole images, not resized"
         return f"{seen}; mean {mean}, std {std}"
@@ -84,7 +84,7 @@ def _as_it_is(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class ModelSource:
     """`build(name, classes)` makes an untrained network; `names()` lists what it can build.
 
     A source without names of its own (`tiny`) lists the empty name; one that builds from any name (`file`)
@@ -101,11 +101,11 @@ class Source:
     adapt: Callable[[nn.Module, Mapping[str, Tensor]], dict[str, Tensor]] = _as_it_is
 
 
-def source_of(model: str) -> tuple[Source, str]:
+def source_of(model: str) -> tuple[ModelSource, str]:
     """The source of `source:name`, and the name. Raises UsageError when it does not build that name."""
     source_name, _, name = model.partition(":")
     try:
-        source: Source = registry.load(registry.MODELS, source_name)
+        source: ModelSource = registry.load(registry.MODELS, source_name)
     except UsageError as error:
         if ":" in model:
             raise
@@ -117,7 +117,12 @@ def source_of(model: str) -> tuple[Source, str]:
 
 
 def build(
-    model: str, *, classes: int, seed: int, frame: Frame | None = None, window: str | None = None
+    model: str,
+    *,
+    classes: int,
+    seed: int,
+    eval_transform: EvalTransform | None = None,
+    window: str | None = None,
 ) -> Normalized:
     """Build `source:name` with freshly drawn weights from `seed`. Raises UsageError on unknown names.
 
@@ -125,17 +130,17 @@ def build(
     own is taken apart into layers.
     """
     source, name = source_of(model)
-    with torch.random.fork_rng(devices=[]):  # initialisers of every library draw from the global generator
+    with torch.random.fork_rng(devices=[]):  # initializers of every library draw from the global generator
         torch.manual_seed(seed)
         built = source.build(name, classes)
         split_attention_(built)
-    built.frame = frame or built.frame
+    built.eval_transform = eval_transform or built.eval_transform
     if window is not None:
         built.window = Window.parse(window)
     return built
 
 
-def load_start_(normalized: Normalized, model: str, path: Path, *, new_head: bool = False) -> None:
+def load_initial_(normalized: Normalized, model: str, path: Path, *, new_head: bool = False) -> None:
     """Load a file of weights into what `build(model)` made. Raises WeightsError as `load_weights_` does."""
     net, source = normalized.net, source_of(model)[0]
     load_weights_(
@@ -143,7 +148,7 @@ def load_start_(normalized: Normalized, model: str, path: Path, *, new_head: boo
     )
 
 
-def _check_name(source: Source, source_name: str, name: str) -> None:
+def _check_name(source: ModelSource, source_name: str, name: str) -> None:
     known = source.names()
     if name in known or (name and not known):
         return

@@ -8,7 +8,7 @@ Inputs are normalised with ImageNet's mean and standard deviation. Source: He et
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flatqat.models.base import IMAGENET_MEAN, IMAGENET_STD, Normalized, Source
+from flatqat.models.base import IMAGENET_MEAN, IMAGENET_STD, ModelSource, Normalized
 
 BLOCKS = {"resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9}
 
@@ -63,4 +63,4 @@ def _build(name: str, classes: int) -> Normalized:
     return Normalized(CifarResNet(BLOCKS[name], classes), IMAGENET_MEAN, IMAGENET_STD)
 
 
-MODEL = Source(names=lambda: list(BLOCKS), build=_build)
+MODEL = ModelSource(names=lambda: list(BLOCKS), build=_build)

@@ -1,7 +1,7 @@
 """A network of your own, from a Python file: `file:nets.py:make` calls `make(classes)`.
 
 What comes back is an nn.Module, normalised by ImageNet's mean and standard deviation unless it has attributes
-`mean` and `std` (three numbers each), and cut for as its attribute `frame` says, if it has one; or a
+`mean` and `std` (three numbers each), and cut for as its attribute `eval_transform` says, if it has one; or a
 `Normalized`, which says all of that itself. The file's content is part of what a result is known by.
 """
 
@@ -13,8 +13,8 @@ from torch import nn
 
 from flatqat import registry
 from flatqat.errors import PluginError, UsageError
-from flatqat.models.base import IMAGENET_MEAN, IMAGENET_STD, Normalized, Source
-from flatqat.spec import Frame
+from flatqat.models.base import IMAGENET_MEAN, IMAGENET_STD, ModelSource, Normalized
+from flatqat.spec import EvalTransform
 
 
 def _build(name: str, classes: int) -> Normalized:
@@ -39,16 +39,17 @@ def _build(name: str, classes: int) -> Normalized:
 
 def _normalized(net: nn.Module, who: str) -> Normalized:
     mean, std = getattr(net, "mean", IMAGENET_MEAN), getattr(net, "std", IMAGENET_STD)
-    frame = getattr(net, "frame", None)
+    eval_transform = getattr(net, "eval_transform", None)
     if hasattr(net, "mean") != hasattr(net, "std") or not (_three_numbers(mean) and _three_numbers(std)):
         raise PluginError(
             f"{who}: expected attributes mean and std of three numbers each, or neither, "
             "got something else; a network that normalises its images itself is returned as "
             "Normalized(net, mean=(0, 0, 0), std=(1, 1, 1))"
         )
-    if not isinstance(frame, Frame | None):
-        raise PluginError(f"{who}: expected frame to be a flatqat.spec.Frame, got {type(frame).__name__}")
-    return Normalized(net, mean, std, frame)
+    if not isinstance(eval_transform, EvalTransform | None):
+        got = type(eval_transform).__name__
+        raise PluginError(f"{who}: expected eval_transform to be a flatqat.EvalTransform, got {got}")
+    return Normalized(net, mean, std, eval_transform)
 
 
 def _three_numbers(value: Any) -> bool:
@@ -69,4 +70,4 @@ def _files(name: str) -> list[Path]:
     return [_split(name)[0]]
 
 
-MODEL = Source(names=list, build=_build, files=_files)
+MODEL = ModelSource(names=list, build=_build, files=_files)

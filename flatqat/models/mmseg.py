@@ -20,7 +20,7 @@ from warnings import catch_warnings, simplefilter
 from torch import Tensor, nn
 
 from flatqat.errors import UsageError
-from flatqat.models.base import Normalized, Source
+from flatqat.models.base import ModelSource, Normalized
 from flatqat.models.download import cached
 from flatqat.models.mmseg_config import recipe
 from flatqat.models.mmseg_net import EncoderDecoder
@@ -78,7 +78,7 @@ def _configs() -> dict[str, Path]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without warnings, logs of every initialised weight, and prints on stdout, which is for results."""
+    """Without warnings, logs of every initialized weight, and prints on stdout, which is for results."""
     before = logging.root.manager.disable
     with catch_warnings(), redirect_stdout(sys.stderr):
         simplefilter("ignore")
@@ -89,4 +89,4 @@ def _quietly() -> Iterator[None]:
             logging.disable(before)
 
 
-MODEL = Source(names=_names, build=_build, pretrained=_pretrained, adapt=_adapt)
+MODEL = ModelSource(names=_names, build=_build, pretrained=_pretrained, adapt=_adapt)

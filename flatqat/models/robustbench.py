@@ -16,17 +16,17 @@ from warnings import catch_warnings, simplefilter
 from torch import Tensor, nn
 
 from flatqat.errors import UsageError
-from flatqat.models.base import Normalized, Source
+from flatqat.models.base import ModelSource, Normalized
 from flatqat.models.download import cache, unavailable
 from flatqat.models.optional import require
-from flatqat.spec import Frame
+from flatqat.spec import EvalTransform
 
 CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet": 1000}
 FRAMES = {
-    None: Frame(resize=32, crop=32),  # the CIFARs
-    "Res256Crop224": Frame(),
-    "BicubicRes256Crop224": Frame(interpolation="bicubic"),
-    "Res224": Frame(resize=224, squash=True),
+    None: EvalTransform(resize=32, crop=32),  # the CIFARs
+    "Res256Crop224": EvalTransform(),
+    "BicubicRes256Crop224": EvalTransform(interpolation="bicubic"),
+    "Res224": EvalTransform(resize=224, squash=True),
 }
 CONSTANTS = ("mu", "sigma", "mean", "std")  # of the normalisation; some files lack them
 
@@ -43,7 +43,7 @@ def _build(name: str, classes: int) -> Normalized:
         )
     with _quietly():
         net = entry["model"]()
-    return Normalized(net, mean=(0, 0, 0), std=(1, 1, 1), frame=FRAMES[entry.get("preprocessing")])
+    return Normalized(net, mean=(0, 0, 0), std=(1, 1, 1), eval_transform=FRAMES[entry.get("preprocessing")])
 
 
 def _pretrained(name: str) -> Path:
@@ -138,4 +138,4 @@ def _quietly() -> Iterator[None]:
         yield
 
 
-MODEL = Source(names=_names, build=_build, pretrained=_pretrained, adapt=_adapt)
+MODEL = ModelSource(names=_names, build=_build, pretrained=_pretrained, adapt=_adapt)

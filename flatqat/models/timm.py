@@ -14,10 +14,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from flatqat.errors import UsageError
-from flatqat.models.base import Normalized, Source
+from flatqat.models.base import ModelSource, Normalized
 from flatqat.models.download import cached, unavailable
 from flatqat.models.optional import require
-from flatqat.spec import Frame
+from flatqat.spec import EvalTransform
 
 
 def _names() -> list[str]:
@@ -32,10 +32,10 @@ def _build(name: str, classes: int) -> Normalized:
     timm = _timm()
     net = timm.create_model(name, pretrained=False, num_classes=classes)
     config = timm.data.resolve_data_config({}, model=net)
-    return Normalized(net, config["mean"], config["std"], _frame(name, config))
+    return Normalized(net, config["mean"], config["std"], _eval_transform(name, config))
 
 
-def _frame(name: str, config: Mapping[str, Any]) -> Frame:
+def _eval_transform(name: str, config: Mapping[str, Any]) -> EvalTransform:
     """The short side (in mode `squash` both sides) to floor(size / share), the middle cropped to size."""
     _, height, width = config["input_size"]
     if height != width or config["crop_mode"] not in ("center", "squash"):
@@ -43,7 +43,7 @@ def _frame(name: str, config: Mapping[str, Any]) -> Frame:
             f"model timm:{name}: expected one that sees square crops, got one that sees images of "
             f"{height}x{width} by the crop mode {config['crop_mode']!r}; choose another model"
         )
-    return Frame(
+    return EvalTransform(
         resize=floor(height / config["crop_pct"]),
         crop=height,
         interpolation=config["interpolation"],
@@ -83,4 +83,4 @@ def _timm() -> Any:
     return require("timm", extra="zoo")
 
 
-MODEL = Source(names=_names, build=_build, pretrained=_pretrained, adapt=_adapt)
+MODEL = ModelSource(names=_names, build=_build, pretrained=_pretrained, adapt=_adapt)

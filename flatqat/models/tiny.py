@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flatqat.models.base import Normalized, Source
+from flatqat.models.base import ModelSource, Normalized
 
 
 class Tiny(nn.Module):
@@ -37,4 +37,4 @@ def _build(_: str, classes: int) -> Normalized:
     return Normalized(Tiny(classes), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
-MODEL = Source(names=lambda: [""], build=_build)
+MODEL = ModelSource(names=lambda: [""], build=_build)

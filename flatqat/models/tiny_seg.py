@@ -8,7 +8,7 @@ where pixels are classified.
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flatqat.models.base import Normalized, Source
+from flatqat.models.base import ModelSource, Normalized
 from flatqat.models.segmentation import resized
 
 WIDTHS = (16, 32, 40)  # at 1/2, 1/4 and 1/8
@@ -59,4 +59,4 @@ def _build(_: str, classes: int) -> Normalized:
     return Normalized(net, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), task="segmentation")
 
 
-MODEL = Source(names=lambda: [""], build=_build)
+MODEL = ModelSource(names=lambda: [""], build=_build)

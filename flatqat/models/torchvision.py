@@ -14,10 +14,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from flatqat.models import torchvision_seg as segmentation
-from flatqat.models.base import Normalized, Source
+from flatqat.models.base import ModelSource, Normalized
 from flatqat.models.download import cached
 from flatqat.models.optional import require
-from flatqat.spec import Frame
+from flatqat.spec import EvalTransform
 
 WITH_HEADS = ("googlenet", "inception_v3")  # auxiliary heads, and a normalisation of their own
 HEADS = re.compile(r"(aux1|aux2|AuxLogits)\.")
@@ -39,16 +39,16 @@ def _build(full: str, classes: int) -> Normalized:
     preset = _chosen(full).transforms()
     if name in segmentation.names():
         return segmentation.build(name, classes, preset)
-    frame = Frame(
+    eval_transform = EvalTransform(
         resize=preset.resize_size[0], crop=preset.crop_size[0], interpolation=preset.interpolation.value
     )
     options: dict[str, Any] = {"num_classes": classes}
     if name in WITH_HEADS:  # without the heads, since these networks return tuples in training with them
         options |= {"aux_logits": False, "init_weights": True, "transform_input": True}
     elif name.startswith("vit_"):
-        options["image_size"] = frame.crop
+        options["image_size"] = eval_transform.crop
     net = require("torchvision.models", extra="zoo").get_model(name, weights=None, **options)
-    return Normalized(net, preset.mean, preset.std, frame)
+    return Normalized(net, preset.mean, preset.std, eval_transform)
 
 
 def _pretrained(full: str) -> Path:
@@ -80,4 +80,4 @@ def _chosen(full: str) -> Any:
     return weights[tag or next(iter(weights))]
 
 
-MODEL = Source(names=_names, build=_build, pretrained=_pretrained, adapt=_adapt)
+MODEL = ModelSource(names=_names, build=_build, pretrained=_pretrained, adapt=_adapt)

@@ -7,7 +7,7 @@ B = b − 1 and a sign for weights and for inputs that calibration saw negative.
 
 Weights are normalized first: w̃ = (w − mean) / std over the layer, differentiated. The layer computes with
 Q(w̃), so magnitude and mean are lost and BatchNorm has to take them up, as with DoReFa. Q(w) is no
-projection, since mean and deviation of Q(w) are others; the grid is. `carried_back` is mean + std · Q(w).
+projection, since mean and deviation of Q(w) are others; the grid is. `in_weight_scale` is mean + std · Q(w).
 
 ∂v̂/∂v = 1 inside the range, else 0; ∂v̂/∂α = Π(v/α) − v/α inside, the sign outside. With weights of 2 bits,
 whose levels are −1, 0, 1, the gradient passes outside too ("calibrated gradients"). α is decayed like the
@@ -26,7 +26,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from flatqat.quant.base import SMALLEST_SCALE, Quantizer, Role, Rule
+from flatqat.quant.base import SMALLEST_SCALE, Quantizer, RangeInit, Role
 from flatqat.quant.lookup import bucketize, lookup
 from flatqat.quant.observe import Observer
 from flatqat.quant.ops import full_precision, surrogate
@@ -51,15 +51,15 @@ def additive_levels(bits: int) -> tuple[float, ...]:
 class APoT(Quantizer):
     learns_scale = True
     per_channel = False
-    kept_with = "lsq"
-    decayed = ("scale",)
+    edge_quantizer = "lsq"
+    weight_decayed = ("scale",)
     starts: ClassVar[dict[Role, float]] = {"weight": 3.0, "input": 6.0}
     levels: Tensor
     middles: Tensor
 
     def __init__(self, *, bits: int, role: Role, scale_shape: tuple[int, ...] = ()) -> None:
         super().__init__(bits=bits, role=role, scale_shape=scale_shape)
-        self.own_backward = role == "weight" and bits == 2
+        self.custom_backward = role == "weight" and bits == 2
         self.register_buffer("levels", torch.zeros(0), persistent=False)
         self.register_buffer("middles", torch.zeros(0), persistent=False)
         self.set_signed(True)
@@ -71,8 +71,8 @@ class APoT(Quantizer):
 
     @property
     def step_size(self) -> Tensor:
-        mean_distance: float = (1 - self.lowest) / self.high
-        return self.size * mean_distance
+        mean_distance: float = (1 - self.lowest) / self.qmax
+        return self.safe_scale * mean_distance
 
     def normalize(self, v: Tensor) -> Tensor:
         if self.role == "input":
@@ -87,7 +87,7 @@ class APoT(Quantizer):
         return u * deviation + mean
 
     def project(self, u: Tensor) -> Tensor:
-        alpha = self.size
+        alpha = self.safe_scale
         with torch.no_grad():
             ratio = u / alpha
             clipped = ratio.clamp(self.lowest, 1)
@@ -96,17 +96,17 @@ class APoT(Quantizer):
             inside = clipped == ratio
             slope = level - clipped.mul_(inside)
             value = level.mul_(alpha)
-        passing = None if self.own_backward and not self.plain else inside
+        passing = None if self.custom_backward and not self.ste_only else inside
         return surrogate(value, u, passing, [(alpha, slope)])
 
     def codes(self, v: Tensor) -> Tensor:
-        return bucketize(self.normalize(full_precision(v)) / self.size, self.middles)
+        return bucketize(self.normalize(full_precision(v)) / self.safe_scale, self.middles)
 
     def dequantize(self, codes: Tensor) -> Tensor:
-        return lookup(self.levels, codes) * self.size
+        return lookup(self.levels, codes) * self.safe_scale
 
     def inside(self, v: Tensor) -> Tensor:
-        ratio = self.normalize(full_precision(v)) / self.size
+        ratio = self.normalize(full_precision(v)) / self.safe_scale
         within: Tensor = (ratio >= self.lowest) & (ratio <= 1)
         return within
 
@@ -125,7 +125,7 @@ class APoT(Quantizer):
         self.middles = (self.levels[1:] + self.levels[:-1]) / 2
 
     @torch.no_grad()
-    def calibrate(self, seen: Observer, rule: Rule = "own", percentile: float = 99.9) -> None:
+    def calibrate(self, seen: Observer, rule: RangeInit = "own", percentile: float = 99.9) -> None:
         if self.role == "weight":
             normalized = Observer(seen.scale_shape, whole=True)
             normalized.add(self.normalize(seen.values))
@@ -135,7 +135,7 @@ class APoT(Quantizer):
     def set_range(self, low: Tensor, high: Tensor) -> None:
         self.set_scale(torch.maximum(-low, high))
 
-    def initialise(self, seen: Observer) -> None:
+    def initialize(self, seen: Observer) -> None:
         self.set_scale(torch.full_like(seen.high, self.starts[self.role]))
 
     def _moments(self, v: Tensor) -> tuple[Tensor, Tensor]:

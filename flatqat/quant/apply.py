@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 
 from flatqat import registry
 from flatqat.errors import TrainingFailed, UsageError, unknown
-from flatqat.quant.base import Quantizer, Rule
+from flatqat.quant.base import Quantizer, RangeInit
 from flatqat.quant.observe import Observer
 from flatqat.spec import QuantSpec
 
@@ -82,7 +82,7 @@ def by_layer(names: Sequence[str], spec: QuantSpec) -> dict[str, QuantSpec]:
         spec,
         weight_bits=spec.weight_bits and max(KEPT_BITS, spec.weight_bits),
         act_bits=spec.act_bits and max(KEPT_BITS, spec.act_bits),
-        quantizer=quantizer.kept_with or spec.quantizer,
+        quantizer=quantizer.edge_quantizer or spec.quantizer,
     )
     for pattern in spec.keep:
         found |= dict.fromkeys(_matching(names, pattern, "keep"), kept)
@@ -118,7 +118,7 @@ def latent_weights(model: nn.Module) -> dict[str, tuple[Tensor, Quantizer]]:
 
 @torch.no_grad()
 def calibrate(
-    model: nn.Module, batches: Iterable[Tensor], rule: Rule = "own", percentile: float = 99.9
+    model: nn.Module, batches: Iterable[Tensor], rule: RangeInit = "own", percentile: float = 99.9
 ) -> None:
     """Set every grid: weights from themselves, inputs from a full-precision pass over `batches`.
 
@@ -138,7 +138,7 @@ def calibrate(
     for quantizer in inputs.values():
         quantizer.observer = Observer(tuple(quantizer.scale.shape))
     try:
-        with switched_off(model, roles=("weight",)):
+        with disabled(model, roles=("weight",)):
             for images in batches:
                 model(images)
         for name, quantizer in inputs.items():
@@ -160,7 +160,7 @@ def _check_finite(seen: Observer, what: str) -> None:
 
 
 @contextmanager
-def switched_off(model: nn.Module, roles: tuple[str, ...] = ("weight", "input")) -> Iterator[None]:
+def disabled(model: nn.Module, roles: tuple[str, ...] = ("weight", "input")) -> Iterator[None]:
     """Let the quantizers of these roles pass their tensors through, for the time of the context."""
     changed = [q for _, q in quantizers(model) if q.role in roles and q.enabled]
     for quantizer in changed:
@@ -173,23 +173,23 @@ def switched_off(model: nn.Module, roles: tuple[str, ...] = ("weight", "input"))
 
 
 @contextmanager
-def plain_gradients(model: nn.Module) -> Iterator[None]:
-    """Derivatives of the loss, not of a training rule: plain straight-through gradients in every quantizer.
+def ste_gradients(model: nn.Module) -> Iterator[None]:
+    """Use plain straight-through gradients in every quantizer, so that derivatives are those of the loss.
 
-    Factors on the gradients of step sizes are taken off, and a backward that is no gradient (`own_backward`)
-    gives place to the straight-through rule, without which a Hessian would not be symmetric.
+    Factors on the gradients of step sizes are dropped, and a backward that is not a gradient
+    (`custom_backward`) is replaced by the straight-through rule: a Hessian must be symmetric.
     """
-    changed = [q for _, q in quantizers(model) if not q.plain]
+    changed = [q for _, q in quantizers(model) if not q.ste_only]
     for quantizer in changed:
-        quantizer.plain = True
+        quantizer.ste_only = True
     try:
         yield
     finally:
         for quantizer in changed:
-            quantizer.plain = False
+            quantizer.ste_only = False
 
 
-def rounded_once() -> Any:
+def cached_weights() -> Any:
     """A context in which each weight is quantized at its first use and kept: for inference only."""
     return parametrize.cached()
 

@@ -26,7 +26,7 @@ class TensorAudit:
     bits: int | None
     codes: int = 0
     levels: int = 0
-    saturated: float = nan
+    clipped: float = nan
     note: str = ""
 
 
@@ -92,8 +92,8 @@ def _watch(name: str, found: dict[tuple[str, str], TensorAudit]) -> Callable[[An
             tensor=quantizer.role,
             bits=quantizer.bits,
             codes=distinct,
-            levels=quantizer.high - quantizer.low + 1,
-            saturated=100 * (~quantizer.inside(args[0])).float().mean().item(),
+            levels=quantizer.qmax - quantizer.qmin + 1,
+            clipped=100 * (~quantizer.in_range(args[0])).float().mean().item(),
         )
 
     return hook

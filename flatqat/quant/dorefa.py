@@ -10,7 +10,7 @@ inputs that calibration saw negative get the signed grid. For weights there is n
 
 Weights lose their magnitude by design, and BatchNorm has to take it up: without it, or without new statistics
 (`ptq` with `batchnorm=false`), the layer's output is too large by 1 / max|tanh(w)|. The levels ±1, ±1/3, ...
-do not hold zero. Q(w) is no projection, since tanh is applied anew; the grid is. `carried_back` is
+do not hold zero. Q(w) is no projection, since tanh is applied anew; the grid is. `in_weight_scale` is
 atanh(max|tanh(w)| · w_q), which has the codes of w.
 
 Source: Zhou et al. 2016, "DoReFa-Net" (arXiv 1606.06160), sections 2.3 and 2.4. First and last layers are not
@@ -21,14 +21,14 @@ affine grid with an observer instead.
 import torch
 from torch import Tensor
 
-from flatqat.quant.base import SMALLEST_SCALE, Quantizer, Role, Rule
+from flatqat.quant.base import SMALLEST_SCALE, Quantizer, RangeInit, Role
 from flatqat.quant.observe import Observer
 from flatqat.quant.ops import fake_quantize, full_precision
 
 
 class DoReFa(Quantizer):
     per_channel = False
-    kept_with = "lsq"
+    edge_quantizer = "lsq"
     one: Tensor
 
     def __init__(self, *, bits: int, role: Role, scale_shape: tuple[int, ...] = ()) -> None:
@@ -36,7 +36,7 @@ class DoReFa(Quantizer):
         self.register_buffer("one", torch.tensor(1.0), persistent=False)
         if role == "weight":
             self.set_bounds(0, 2**bits - 1)
-            self.scale.fill_(2 / self.high)
+            self.scale.fill_(2 / self.qmax)
 
     def normalize(self, v: Tensor) -> Tensor:
         if self.role == "input":
@@ -53,7 +53,7 @@ class DoReFa(Quantizer):
     def project(self, u: Tensor) -> Tensor:
         if self.role == "input":
             return super().project(u)
-        return self._level(fake_quantize(self._position(u), self.one, 0, self.high))
+        return self._level(fake_quantize(self._position(u), self.one, 0, self.qmax))
 
     def codes(self, v: Tensor) -> Tensor:
         if self.role == "input":
@@ -64,13 +64,13 @@ class DoReFa(Quantizer):
         return super().dequantize(codes) if self.role == "input" else self._level(codes.to(self.scale.dtype))
 
     def inside(self, v: Tensor) -> Tensor:
-        return super().inside(v) if self.role == "input" else torch.ones_like(v, dtype=torch.bool)
+        return super().in_range(v) if self.role == "input" else torch.ones_like(v, dtype=torch.bool)
 
-    def calibrate(self, seen: Observer, rule: Rule = "own", percentile: float = 99.9) -> None:
+    def calibrate(self, seen: Observer, rule: RangeInit = "own", percentile: float = 99.9) -> None:
         if self.role == "input":
             super().calibrate(seen, rule, percentile)
 
-    def initialise(self, seen: Observer) -> None:
+    def initialize(self, seen: Observer) -> None:
         self.set_range(-torch.ones_like(seen.low), torch.ones_like(seen.high))
 
     def _largest(self, v: Tensor) -> Tensor:
@@ -80,11 +80,11 @@ class DoReFa(Quantizer):
         return largest.clamp_min(SMALLEST_SCALE)
 
     def _position(self, u: Tensor) -> Tensor:
-        position: Tensor = (u * 0.5 + 0.5) * self.high
+        position: Tensor = (u * 0.5 + 0.5) * self.qmax
         return position
 
     def _level(self, codes: Tensor) -> Tensor:
-        level: Tensor = codes * 2 / self.high - 1
+        level: Tensor = codes * 2 / self.qmax - 1
         return level
 
 

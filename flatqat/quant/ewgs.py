@@ -33,18 +33,18 @@ from flatqat.quant.observe import Observer
 class EWGS(LSQPlus):
     offset_roles: ClassVar[tuple[Role, ...]] = ("weight", "input")
     per_channel = False
-    own_backward = True
+    custom_backward = True
     delta: ClassVar[float] = 1e-3
 
     def project(self, u: Tensor) -> Tensor:
-        if self.plain or not torch.is_grad_enabled():
+        if self.ste_only or not torch.is_grad_enabled():
             return super().project(u)
         result: Tensor = _EWGS.apply(
-            u, self.step_size, self.offset, self.high, self.delta, self.grad_factor(u)
+            u, self.step_size, self.offset, self.qmax, self.delta, self.grad_factor(u)
         )
         return result
 
-    def initialise(self, seen: Observer) -> None:
+    def initialize(self, seen: Observer) -> None:
         deviation = 3 * seen.std()
         if self.role == "input" and bool((seen.low >= 0).all()):
             self.set_range(torch.zeros_like(deviation), deviation / sqrt(1 - 2 / pi))

@@ -23,10 +23,10 @@ class LSQ(Quantizer):
 
     def grad_scale(self, v: Tensor) -> float:
         shared = v.numel() / self.scale.numel() if self.role == "weight" else v[0].numel()
-        return 1 / sqrt(shared * self.high)
+        return 1 / sqrt(shared * self.qmax)
 
-    def initialise(self, seen: Observer) -> None:
-        self.set_scale(2 * seen.first_mean_abs / sqrt(self.high))
+    def initialize(self, seen: Observer) -> None:
+        self.set_scale(2 * seen.first_mean_abs / sqrt(self.qmax))
 
 
 QUANTIZER = LSQ

@@ -37,22 +37,22 @@ class LSQPlus(Quantizer):
             self.set_bounds(0, 2**bits - 1)
 
     def project(self, u: Tensor) -> Tensor:
-        return fake_quantize(u, self.step_size, self.low, self.high, self.grad_factor(u), self.offset)
+        return fake_quantize(u, self.step_size, self.qmin, self.qmax, self.grad_factor(u), self.offset)
 
     def codes(self, v: Tensor) -> Tensor:
         v = full_precision(v)
-        return to_codes(v if self.offset is None else v - self.offset, self.step_size, self.low, self.high)
+        return to_codes(v if self.offset is None else v - self.offset, self.step_size, self.qmin, self.qmax)
 
     def dequantize(self, codes: Tensor) -> Tensor:
         levels = from_codes(codes, self.step_size)
         return levels if self.offset is None else levels + self.offset
 
     def inside(self, v: Tensor) -> Tensor:
-        return super().inside(v if self.offset is None else full_precision(v) - self.offset)
+        return super().in_range(v if self.offset is None else full_precision(v) - self.offset)
 
     def grad_scale(self, v: Tensor) -> float:
         shared = v.numel() / self.scale.numel() if self.role == "weight" else v[0].numel()
-        return 1 / sqrt(shared * self.high)
+        return 1 / sqrt(shared * self.qmax)
 
     def set_signed(self, signed: bool) -> None:
         """The offset takes the sign's place."""
@@ -60,14 +60,14 @@ class LSQPlus(Quantizer):
     def set_range(self, low: Tensor, high: Tensor) -> None:
         if self.offset is None:
             return super().set_range(low, high)
-        self.set_scale((high - low) / (self.high - self.low))
+        self.set_scale((high - low) / (self.qmax - self.qmin))
         self.offset.data.copy_(low)
         return None
 
-    def initialise(self, seen: Observer) -> None:
+    def initialize(self, seen: Observer) -> None:
         if self.offset is None:
             mean, deviation = seen.reduce(seen.values), 3 * seen.std()
-            self.set_scale(torch.maximum((mean - deviation).abs(), (mean + deviation).abs()) / -self.low)
+            self.set_scale(torch.maximum((mean - deviation).abs(), (mean + deviation).abs()) / -self.qmin)
         else:
             self._search(seen)
             if bool((seen.low < 0).any()):
@@ -78,7 +78,7 @@ class LSQPlus(Quantizer):
         assert self.offset is not None
         for upper in (True, False):
             low = self.offset.detach().clone()
-            high = low + self.step_size.detach() * self.high
+            high = low + self.step_size.detach() * self.qmax
             tried = [
                 (low, seen.high * fraction) if upper else (seen.low * fraction, high)
                 for fraction in MSE_FRACTIONS

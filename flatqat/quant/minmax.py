@@ -14,7 +14,7 @@ from flatqat.quant.base import SMALLEST_SCALE, Quantizer
 class MinMax(Quantizer):
     def set_range(self, low: Tensor, high: Tensor) -> None:
         if self.role == "weight":
-            self.set_scale(torch.maximum(-low, high) / self.high)
+            self.set_scale(torch.maximum(-low, high) / self.qmax)
             return
         levels = 2**self.bits - 1
         scale = ((high - low) / levels).clamp_min(SMALLEST_SCALE)

@@ -41,13 +41,13 @@ LARGEST = 1e30  # the gradient of a clipped value is 0, which times infinity wou
 class N2UQ(Quantizer):
     learns_scale = True
     learning_roles: ClassVar[tuple[Role, ...]] = ("input",)
-    kept_with = "lsq"
+    edge_quantizer = "lsq"
 
     def __init__(self, *, bits: int, role: Role, scale_shape: tuple[int, ...] = ()) -> None:
         super().__init__(bits=bits, role=role, scale_shape=scale_shape)
         self.segments = 2**bits - 1
         self.set_bounds(0, self.segments)
-        self.own_backward = role == "weight"
+        self.custom_backward = role == "weight"
         if role == "input":
             self.start = nn.Parameter(torch.zeros(()))
             self.widths = nn.Parameter(torch.ones(self.segments))
@@ -62,7 +62,7 @@ class N2UQ(Quantizer):
         widths = torch.where(widths > narrowest, widths, narrowest)
         left = start + widths.cumsum(0) - widths
         slope = step / widths
-        at_left = step * torch.arange(self.low, self.high, device=v.device)
+        at_left = step * torch.arange(self.qmin, self.qmax, device=v.device)
         with torch.no_grad():
             segment = bucketize(v, left[1:])
         return torch.addcmul(
@@ -72,8 +72,8 @@ class N2UQ(Quantizer):
     def project(self, u: Tensor) -> Tensor:
         if self.role == "input":
             return super().project(u)
-        value = fake_quantize(u.detach(), self.step_size, 0, self.high, offset=self._lowest)
-        return surrogate(value, u, self.inside(u) if self.plain else None)
+        value = fake_quantize(u.detach(), self.step_size, 0, self.qmax, offset=self._lowest)
+        return surrogate(value, u, self.inside(u) if self.ste_only else None)
 
     def codes(self, v: Tensor) -> Tensor:
         return super().codes(v if self.role == "input" else full_precision(v) - self._lowest)
@@ -83,7 +83,7 @@ class N2UQ(Quantizer):
         return levels if self.role == "input" else levels + self._lowest
 
     def inside(self, v: Tensor) -> Tensor:
-        return super().inside(v if self.role == "input" else full_precision(v) - self._lowest)
+        return super().in_range(v if self.role == "input" else full_precision(v) - self._lowest)
 
     def grad_scale(self, v: Tensor) -> float:
         return 1 / sqrt(v[0].numel() * self.segments) if self.role == "input" else 1.0
@@ -101,7 +101,7 @@ class N2UQ(Quantizer):
         self.start.data.copy_(-below * self.scale)
         self.widths.data.copy_(self.scale.expand(self.segments))
 
-    def initialise(self, seen: Observer) -> None:
+    def initialize(self, seen: Observer) -> None:
         if self.role == "weight":
             gamma = (2**self.bits - 1) / 2 ** (self.bits - 1)
             reach = gamma * seen.reduce(seen.values.abs())

@@ -15,7 +15,7 @@ def full_precision(v: Tensor) -> Tensor:
 
 
 def fake_quantize(
-    v: Tensor, scale: Tensor, low: int, high: int, grad_scale: float = 1.0, offset: Tensor | None = None
+    v: Tensor, scale: Tensor, qmin: int, qmax: int, grad_scale: float = 1.0, offset: Tensor | None = None
 ) -> Tensor:
     """v̂ = s · clip(round((v − β) / s), low, high) + β, with the straight-through gradient of LSQ and LSQ+.
 
@@ -33,11 +33,11 @@ def fake_quantize(
     v = full_precision(v)
     if not torch.is_grad_enabled():  # nothing to keep for a backward: one tensor instead of four
         ratio = v / scale if offset is None else (v - offset).div_(scale)
-        value = ratio.clamp_(low, high).round_().mul_(scale)
+        value = ratio.clamp_(qmin, qmax).round_().mul_(scale)
         return value if offset is None else value.add_(offset)
     with torch.no_grad():
         ratio = v / scale if offset is None else (v - offset).div_(scale)
-        clipped = ratio.clamp(low, high)
+        clipped = ratio.clamp(qmin, qmax)
         inside = clipped == ratio
         codes = torch.round(clipped, out=ratio)
         learned = []
@@ -73,9 +73,9 @@ def scale_gradient(p: Tensor, factor: float) -> Tensor:
     return result
 
 
-def to_codes(v: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
+def to_codes(v: Tensor, scale: Tensor, qmin: int, qmax: int) -> Tensor:
     """The integer codes clip(round(v / s), low, high), as int32."""
-    return (v / scale).round().clamp(low, high).to(torch.int32)
+    return (v / scale).round().clamp(qmin, qmax).to(torch.int32)
 
 
 def from_codes(codes: Tensor, scale: Tensor) -> Tensor:

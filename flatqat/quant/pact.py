@@ -29,22 +29,22 @@ from flatqat.quant.ops import full_precision, surrogate
 class PACT(DoReFa):
     learns_scale = True
     learning_roles: ClassVar[tuple[Role, ...]] = ("input",)
-    decayed = ("scale",)
+    weight_decayed = ("scale",)
     start: ClassVar[float] = 10.0
 
     @property
     def step_size(self) -> Tensor:
-        return self.size / self.high if self.role == "input" else self.size
+        return self.safe_scale / self.qmax if self.role == "input" else self.safe_scale
 
     def project(self, u: Tensor) -> Tensor:
         if self.role == "weight":
             return super().project(u)
-        alpha = self.size
+        alpha = self.safe_scale
         with torch.no_grad():
-            step = alpha / self.high
-            value = (u / step).clamp_(self.low, self.high).round_().mul_(step)
+            step = alpha / self.qmax
+            value = (u / step).clamp_(self.qmin, self.qmax).round_().mul_(step)
             clipped = (u >= alpha).to(value.dtype)
-            if self.low < 0:
+            if self.qmin < 0:
                 clipped -= (u <= -alpha).to(value.dtype)
         return surrogate(value, u, self.inside(u), [(alpha, clipped)])
 
@@ -53,7 +53,7 @@ class PACT(DoReFa):
         if self.role == "weight":
             return super().inside(v)
         v = full_precision(v)
-        within: Tensor = (v < self.size) & (v > -self.size if self.low < 0 else v >= 0)
+        within: Tensor = (v < self.safe_scale) & (v > -self.safe_scale if self.qmin < 0 else v >= 0)
         return within
 
     def set_signed(self, signed: bool) -> None:
@@ -63,7 +63,7 @@ class PACT(DoReFa):
     def set_range(self, low: Tensor, high: Tensor) -> None:
         self.set_scale(torch.maximum(-low, high))
 
-    def initialise(self, seen: Observer) -> None:
+    def initialize(self, seen: Observer) -> None:
         self.set_scale(torch.full_like(seen.high, self.start))
 
 

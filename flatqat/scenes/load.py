@@ -17,7 +17,7 @@ from flatqat.scenes.snow import snow
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flatqat.data.images.image_data import ImageData, View
+    from flatqat.data.images.image_data import ImageData, Transform
 
 Part = Literal["train", "val", "test"]
 
@@ -49,14 +49,16 @@ def load(part: Part, weather: str = "clear") -> "ImageData":
     def fetch(index: "Tensor") -> "Tensor":
         return torch.stack([torch.from_numpy(pixels(at)[weather]) for at in ids[index].tolist()])
 
-    def through(view: "View") -> "ImageData":
+    def through(view: "Transform") -> "ImageData":
         def seen(index: "Tensor") -> "Tensor":
             views = [view(_pair(pixels(at)[weather]), at) for at in ids[index].tolist()]
             return torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).contiguous()
 
         return ImageData(labels=None, ids=ids, fetch=seen)
 
-    return ImageData(labels=None, ids=ids, fetch=fetch, through=through if part == "train" else None)
+    return ImageData(
+        labels=None, ids=ids, fetch=fetch, through_transform=through if part == "train" else None
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -11,12 +11,16 @@ from flatqat.spec.quant import QuantSpec
 
 Args = tuple[tuple[str, object], ...]
 
+FIRST_NAMES = {"recipe": "budget", "recipe_args": "budget_args", "step_multiplier": "stretch"}
+"""Names of fields in what ids and seeds are hashed from: a field may get a better name, and every stored
+cell keeps its id, every run its random numbers."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """One thing to run. Its `id` is a hash of every field that is not at its default.
 
-    `stretch` is by how much the budget's steps are multiplied, so that rules are compared at equal compute.
+    `step_multiplier` multiplies the recipe's steps, so that methods are compared at equal compute.
     `window` is the sliding window of inference, where there is one.
     """
 
@@ -25,18 +29,18 @@ class Cell:
     model: str
     method: str
     quant: str
-    budget: str
+    recipe: str
     seed: int
     method_args: Args = ()
     method_version: int = 1
-    budget_args: Args = ()
+    recipe_args: Args = ()
     parent: str | None = None
     weights: str | None = None
     limit: int | None = None
     amp: bool = False
     plugins: str | None = None
     preprocessing: str | None = None
-    stretch: int = 1
+    step_multiplier: int = 1
     keep: str | None = None
     layer_bits: str | None = None
     window: str | None = None
@@ -54,14 +58,14 @@ class Cell:
     def from_dict(cls, data: Mapping[str, Any]) -> "Cell":
         """The inverse of `to_dict`; raises TypeError or ValueError on data of another shape."""
         args = {
-            name: tuple(sorted(dict(data.get(name, {})).items())) for name in ("method_args", "budget_args")
+            name: tuple(sorted(dict(data.get(name, {})).items())) for name in ("method_args", "recipe_args")
         }
         return cls(**{**data, **args})
 
     @property
     def id(self) -> str:
-        """Twelve hex digits of the SHA-256 of the canonical JSON."""
-        return _digest(self.to_dict())[:12]
+        """Twelve hex digits of the SHA-256 of the canonical JSON, under the names that fields had first."""
+        return _digest({FIRST_NAMES.get(name, name): value for name, value in self.to_dict().items()})[:12]
 
     @property
     def training_id(self) -> str:
@@ -92,7 +96,7 @@ class Cell:
             "suite": self.suite,
             "suite_version": self.suite_version,
             "model": self.model,
-            "budget": self.budget,
+            FIRST_NAMES["recipe"]: self.recipe,
             "seed": self.seed,
             "purpose": purpose,
         }

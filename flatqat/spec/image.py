@@ -12,7 +12,7 @@ Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class EvalTransform:
     """How a network wants its images cut, in pixels: the short side resized to `resize`, the middle cropped.
 
     With `squash` both sides are resized to `resize`, whatever the shape. Resizing is antialiased.

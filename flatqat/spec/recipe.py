@@ -7,7 +7,7 @@ from flatqat.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class Recipe:
     """How long and how a suite trains: optimisation steps, not epochs, so that cost is known beforehand.
 
     `select_every` steps the model is scored on `val`, and the best weights of those are kept besides the last
@@ -48,6 +48,6 @@ class Budget:
         }
         for name, low in at_least.items():
             if getattr(self, name) < low:
-                raise UsageError(f"budget.{name}: expected at least {low}, got {getattr(self, name)}")
+                raise UsageError(f"recipe.{name}: expected at least {low}, got {getattr(self, name)}")
         if self.momentum >= 1:
-            raise UsageError(f"budget.momentum: expected less than 1, got {self.momentum}")
+            raise UsageError(f"recipe.momentum: expected less than 1, got {self.momentum}")

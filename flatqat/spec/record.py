@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from flatqat.spec.cell import Cell
 
-SCHEMA = 1
+SCHEMA = 2
 Status = Literal["done", "failed", "skipped"]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flatqat.data.cifar.sets import Cifar
 from flatqat.finding import Finding
-from flatqat.spec import Budget
+from flatqat.spec import Recipe
 from flatqat.suite import Suite
 from flatqat.suites._corruptions import frost, live, shifts
 
@@ -38,10 +38,10 @@ def live_suite(cifar: Cifar, *, version: int = 1, images: str = "10,000 test ima
         train=partial(_clean, cifar, "train"),
         val=partial(_clean, cifar, "val"),
         shifts=shifts(partial(_clean, cifar, "test"), partial(_live, cifar), extra=True),
-        budgets={
-            "default": Budget(pretrain_steps=20_000, steps=4_000),
-            "smoke": Budget(pretrain_steps=300, steps=150, flatness_images=128),
-            "long": Budget(pretrain_steps=64_000, steps=20_000),
+        recipes={
+            "default": Recipe(pretrain_steps=20_000, steps=4_000),
+            "smoke": Recipe(pretrain_steps=300, steps=150, flatness_images=128),
+            "long": Recipe(pretrain_steps=64_000, steps=20_000),
         },
         verify=partial(_verify_clean, cifar),
         augment=_augment,

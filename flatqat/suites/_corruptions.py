@@ -33,7 +33,7 @@ def shifts(
                 family=family,
                 severity=severity,
                 build=partial(corrupted, corruption=name, severity=severity),
-                headline=family != EXTRA,
+                in_mean=family != EXTRA,
             )
             for name, family in families.items()
             if extra or family != EXTRA

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from flatqat.data.domains.sets import DomainSet, Part
 from flatqat.finding import Finding
-from flatqat.spec import Budget, Frame
+from flatqat.spec import EvalTransform, Recipe
 from flatqat.suite import Shift, Suite
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from flatqat.data.images.image_data import ImageData, View
+    from flatqat.data.images.image_data import ImageData, Transform
 
-FRAME = Frame(resize=224, crop=224, squash=True)
+FRAME = EvalTransform(resize=224, crop=224, squash=True)
 IMAGES_A_SOURCE = 32
 AREA, STRENGTH, GRAY = (0.7, 1.0), 0.3, 0.1
 
@@ -26,8 +26,8 @@ def family(known: DomainSet, *, name: str, steps: int = 5001, select_every: int 
     Its own data and shifts are those of its first target with seed 0.
     """
     sources = len(known.domains) - 1
-    budgets = {
-        "default": Budget(
+    recipes = {
+        "default": Recipe(
             pretrain_steps=steps,
             steps=steps,
             batch_size=IMAGES_A_SOURCE * sources,
@@ -41,7 +41,7 @@ def family(known: DomainSet, *, name: str, steps: int = 5001, select_every: int 
             frozen_batchnorm=True,
             select_every=select_every,
         ),
-        "smoke": Budget(
+        "smoke": Recipe(
             pretrain_steps=20,
             steps=20,
             batch_size=4 * sources,
@@ -58,11 +58,11 @@ def family(known: DomainSet, *, name: str, steps: int = 5001, select_every: int 
             select_every=10,
         ),
     }
-    member = partial(_member, known=known, family=name, budgets=budgets)
+    member = partial(_member, known=known, family=name, recipes=recipes)
     return replace(member(known.targets[0], 0), name=name, title=known.title, split="", member=member)
 
 
-def _member(target: str, seed: int, *, known: DomainSet, family: str, budgets: dict[str, Budget]) -> Suite:
+def _member(target: str, seed: int, *, known: DomainSet, family: str, recipes: dict[str, Recipe]) -> Suite:
     sources = tuple(name for name in known.targets if name != target)
     of_sources = partial(_load, known=known, domains=sources, seed=seed)
     of_target = partial(_load, known=known, domains=(target,), seed=seed)
@@ -75,23 +75,27 @@ def _member(target: str, seed: int, *, known: DomainSet, family: str, budgets: d
         classes=known.classes,
         metric="top1",
         default_model="torchvision:resnet50",
-        protocol=_protocol(known, budgets["default"]),
+        protocol=_protocol(known, recipes["default"]),
         layout=_layout(known),
         train=partial(of_sources, part="in"),
         val=partial(of_sources, part="out"),
         shifts=(
             Shift(name="id", family="id", build=partial(of_sources, part="out")),
-            Shift(name=target, family="target", build=seen, pool="target"),
-            Shift(name="oracle", family="oracle", build=seen, pool="target", headline=False, weights="last"),
-            Shift(name=f"{target}_out", family="target_out", build=unseen, pool="target_out", headline=False),
+            Shift(name=target, family="target", build=seen, image_set="target"),
+            Shift(
+                name="oracle", family="oracle", build=seen, image_set="target", in_mean=False, weights="last"
+            ),
+            Shift(
+                name=f"{target}_out", family="target_out", build=unseen, image_set="target_out", in_mean=False
+            ),
         ),
-        budgets=budgets,
+        recipes=recipes,
         verify=partial(_verify, known=known),
         augment=_augment,
         new_head=True,
-        framed=True,
-        frame=FRAME,
-        view=_view,
+        sizes_vary=True,
+        eval_transform=FRAME,
+        train_transform=_view,
         targets=known.targets,
         split=f"-s{seed}",
     )
@@ -105,10 +109,10 @@ def _load(
     return load(root, known, domains=domains, part=part, seed=seed)
 
 
-def _view(frame: Frame, seed: int) -> "View":
-    from flatqat.data.images.views import random_cut
+def _view(frame: EvalTransform, seed: int) -> "Transform":
+    from flatqat.data.images.views import random_resized_crop
 
-    return random_cut(frame, seed, area=AREA)
+    return random_resized_crop(frame, seed, area=AREA)
 
 
 def _augment(x: "Tensor", generator: "Generator") -> "Tensor":
@@ -123,7 +127,7 @@ def _verify(root: Path | None, *, known: DomainSet) -> list[Finding]:
     return verify.verify(root, known)
 
 
-def _protocol(known: DomainSet, budget: Budget) -> str:
+def _protocol(known: DomainSet, recipe: Recipe) -> str:
     parts = [
         f"one of {len(known.domains)} domains left out, every domain split 80/20 by the seed as in DomainBed",
         "trained on 80% of the sources",
@@ -131,8 +135,8 @@ def _protocol(known: DomainSet, budget: Budget) -> str:
         "OOD: 80% of the left-out domain",
         "oracle: the same images, weights of the last step",
         "random windows of 70 to 100% and flips, colour jitter 0.3 in floating point, 10% grey",
-        f"budget default as in SWAD's fork of DomainBed: Adam, lr {budget.lr:g}, constant, no weight decay, "
-        f"{IMAGES_A_SOURCE} images a source, {budget.steps} steps, one in {budget.select_every} and the last "
+        f"recipe default as in SWAD's fork of DomainBed: Adam, lr {recipe.lr:g}, constant, no weight decay, "
+        f"{IMAGES_A_SOURCE} images a source, {recipe.steps} steps, one in {recipe.select_every} and the last "
         "to choose from, BatchNorm frozen",
         "published numbers start from the ImageNet weights IMAGENET1K_V1",
     ]

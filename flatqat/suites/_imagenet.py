@@ -1,14 +1,14 @@
-"""What every suite of ImageNet's classes shares: its own images, its budgets, its way of training."""
+"""What every suite of ImageNet's classes shares: its own images, its recipes, its way of training."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flatqat.data.imagenet.classes import COUNT
-from flatqat.spec import Budget, Frame
+from flatqat.spec import EvalTransform, Recipe
 from flatqat.suite import Suite
 
 if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData, View
+    from flatqat.data.images.image_data import ImageData, Transform
 
 LAYOUT = """the clean images in the data root, in its folder imagenet, or as Kaggle packs them:
   imagenet/val/<wnid>/*.JPEG      or imagenet/val/*.JPEG and one of LOC_val_solution.csv, val.txt of
@@ -25,9 +25,9 @@ AS_CORRUPTED = "short side resized to 256 (bilinear, antialiased, Pillow), centr
 
 # `steps` are 10 epochs from --pretrained or --weights, at the learning rate and decay that LSQ fine-tunes
 # with (Esser et al. 2020, arXiv 1902.08153). Without start weights, `pretrain_steps` are the usual 90 epochs.
-BUDGETS = {
-    "default": Budget(pretrain_steps=450_000, steps=50_000, batch_size=256, pretrain_lr=0.1, lr=0.01),
-    "smoke": Budget(
+RECIPES = {
+    "default": Recipe(pretrain_steps=450_000, steps=50_000, batch_size=256, pretrain_lr=0.1, lr=0.01),
+    "smoke": Recipe(
         pretrain_steps=200,
         steps=100,
         batch_size=64,
@@ -36,7 +36,7 @@ BUDGETS = {
         flatness_images=64,
         flatness_draws=5,
     ),
-    "eval": Budget(
+    "eval": Recipe(
         pretrain_steps=0, steps=0, batch_size=64, calibration_batches=8, flatness_images=128, flatness_draws=5
     ),
 }
@@ -52,10 +52,10 @@ def suite(**parts: Any) -> Suite:
         "default_model": "torchvision:resnet50",
         "train": _train,
         "val": _val,
-        "budgets": BUDGETS,
-        "framed": True,
-        "view": _view,
-        "untrainable": _untrainable,
+        "recipes": RECIPES,
+        "sizes_vary": True,
+        "train_transform": _train_transform,
+        "untrainable_reason": _untrainable_reason,
     }
     return Suite(**(shared | parts))
 
@@ -79,13 +79,13 @@ def _val(root: Path | None) -> "ImageData":
     return clean.val(root)
 
 
-def _untrainable(root: Path | None) -> str:
+def _untrainable_reason(root: Path | None) -> str:
     from flatqat.data.imagenet import clean
 
-    return clean.untrainable(root)
+    return clean.untrainable_reason(root)
 
 
-def _view(frame: Frame, seed: int) -> "View":
-    from flatqat.data.images.views import random_cut
+def _train_transform(frame: EvalTransform, seed: int) -> "Transform":
+    from flatqat.data.images.views import random_resized_crop
 
-    return random_cut(frame, seed, area=(0.08, 1.0))
+    return random_resized_crop(frame, seed, area=(0.08, 1.0))

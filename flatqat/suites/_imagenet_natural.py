@@ -20,8 +20,8 @@ def of_all_classes(*sets: tuple[str, NaturalSet], name: str, title: str, about: 
             name=shift,
             family=shift,
             build=partial(_shifted, wanted=wanted),
-            pool=shift,
-            headline=wanted is sets[0][1],
+            image_set=shift,
+            in_mean=wanted is sets[0][1],
         )
         for shift, wanted in sets
     )
@@ -39,7 +39,7 @@ def of_200_classes(
     shift: str, wanted: NaturalSet, *, name: str, about: str, baseline: str | None = None
 ) -> Suite:
     """`id` and the set, both with the logits of all but its classes masked; `id_1000` aside, unmasked."""
-    only = wanted.only
+    only = wanted.class_subset
     assert only is not None
     return _natural(
         (wanted,),
@@ -51,9 +51,17 @@ def of_200_classes(
             "50,000 validation images, 1,000 classes, no mask"
         ),
         shifts=(
-            Shift(name="id", family="id", build=partial(_imagenet.clean, only=only), only=only),
-            Shift(name=shift, family=shift, build=partial(_shifted, wanted=wanted), pool=shift, only=only),
-            Shift(name="id_1000", family="id_1000", build=_imagenet.clean, pool="id_1000", headline=False),
+            Shift(name="id", family="id", build=partial(_imagenet.clean, only=only), class_subset=only),
+            Shift(
+                name=shift,
+                family=shift,
+                build=partial(_shifted, wanted=wanted),
+                image_set=shift,
+                class_subset=only,
+            ),
+            Shift(
+                name="id_1000", family="id_1000", build=_imagenet.clean, image_set="id_1000", in_mean=False
+            ),
         ),
         baseline=baseline,
     )
@@ -76,7 +84,9 @@ def _natural(
         layout=f"the set in the data root, or the data root itself:\n{folders}\nand {_imagenet.LAYOUT}",
         shifts=shifts,
         verify=partial(_verify, sets=sets),
-        absent=partial(_absent, sets=dict(zip((s.name for s in shifts[1:]), sets, strict=False))),
+        missing_shifts=partial(
+            _missing_shifts, sets=dict(zip((s.name for s in shifts[1:]), sets, strict=False))
+        ),
         baseline=baseline,
     )
 
@@ -87,10 +97,10 @@ def _shifted(root: Path | None, *, wanted: NaturalSet) -> "ImageData":
     return natural.shifted(root, wanted)
 
 
-def _absent(root: Path | None, *, sets: dict[str, NaturalSet]) -> frozenset[str]:
+def _missing_shifts(root: Path | None, *, sets: dict[str, NaturalSet]) -> frozenset[str]:
     from flatqat.data.imagenet import natural
 
-    return frozenset(shift for shift, wanted in sets.items() if natural.absent(root, wanted))
+    return frozenset(shift for shift, wanted in sets.items() if natural.missing_shifts(root, wanted))
 
 
 def _verify(root: Path | None, *, sets: tuple[NaturalSet, ...]) -> list[Finding]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flatqat.data.imagenet.names import CorruptedSet
 from flatqat.finding import Finding
-from flatqat.spec import Frame
+from flatqat.spec import EvalTransform
 from flatqat.suite import Suite
 from flatqat.suites import _imagenet
 from flatqat.suites._corruptions import EXTRA, shifts
@@ -36,8 +36,8 @@ def stored(wanted: CorruptedSet, *, name: str, about: str, **more: Any) -> Suite
             families=wanted.families,
         ),
         verify=partial(_verify, wanted=wanted),
-        absent=partial(_absent, wanted=wanted),
-        frame=Frame(),
+        missing_shifts=partial(_missing_shifts, wanted=wanted),
+        eval_transform=EvalTransform(),
         **more,
     )
 
@@ -54,11 +54,11 @@ def _corrupted(root: Path | None, *, wanted: CorruptedSet, corruption: str, seve
     return corrupted.corrupted(root, wanted, corruption=corruption, severity=severity)
 
 
-def _absent(root: Path | None, *, wanted: CorruptedSet) -> frozenset[str]:
+def _missing_shifts(root: Path | None, *, wanted: CorruptedSet) -> frozenset[str]:
     from flatqat.data.corruptions.names import SEVERITIES
     from flatqat.data.imagenet import corrupted
 
-    gone = corrupted.absent(root, wanted, EXTRA)
+    gone = corrupted.missing_shifts(root, wanted, EXTRA)
     return frozenset(f"{name}/{severity}" for name in gone for severity in SEVERITIES)
 
 

@@ -1,4 +1,4 @@
-"""What suites of street scenes share: views in training, budgets, and Cityscapes as the ID set."""
+"""What suites of street scenes share: views in training, recipes, and Cityscapes as the ID set."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from flatqat.data.streets.names import CITYSCAPES, CLASSES, StreetSet
 from flatqat.finding import Finding
-from flatqat.spec import Budget, Frame
+from flatqat.spec import EvalTransform, Recipe
 from flatqat.suite import Shift, Suite
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from flatqat.data.images.encoded import Pixels
-    from flatqat.data.images.image_data import ImageData, View
+    from flatqat.data.images.image_data import ImageData, Transform
 
 CROP = (512, 1024)
 
@@ -38,8 +38,8 @@ LAYOUT = f"  {CITYSCAPES.layout}\n  (without train, fp and ptq are evaluated)"
 # Training from the source's weights is the usual schedule on Cityscapes: 40,000 steps of 8 windows, SGD at
 # 0.01 with momentum 0.9, decay 5e-4, polynomial of 0.9 (Chen et al. 2018, arXiv 1802.02611). Fine-tuning is a
 # quarter of it at a tenth of its learning rate.
-BUDGETS = {
-    "default": Budget(
+RECIPES = {
+    "default": Recipe(
         pretrain_steps=40_000,
         steps=10_000,
         batch_size=8,
@@ -49,7 +49,7 @@ BUDGETS = {
         schedule="poly",
         flatness_images=32,
     ),
-    "smoke": Budget(
+    "smoke": Recipe(
         pretrain_steps=4,
         steps=4,
         batch_size=2,
@@ -62,7 +62,7 @@ BUDGETS = {
         flatness_images=2,
         flatness_draws=2,
     ),
-    "eval": Budget(
+    "eval": Recipe(
         pretrain_steps=0, steps=0, batch_size=4, calibration_batches=8, flatness_images=4, flatness_draws=5
     ),
 }
@@ -82,10 +82,10 @@ def suite(**parts: Any) -> Suite:
         "default_model": "mmseg:deeplabv3plus_r18-d8_4xb2-80k_cityscapes-512x1024",
         "train": _train,
         "val": _val,
-        "budgets": BUDGETS,
-        "view": partial(view, CROP),
-        "still": partial(still, CROP),
-        "untrainable": _untrainable,
+        "recipes": RECIPES,
+        "train_transform": partial(train_transform, CROP),
+        "fixed_transform": partial(fixed_transform, CROP),
+        "untrainable_reason": _untrainable_reason,
     }
     return Suite(**(shared | parts | {"verify": partial(rooted, "Cityscapes", parts["verify"])}))
 
@@ -99,20 +99,20 @@ def of_one_set(known: StreetSet, part: str, *, name: str, shift: str, about: str
         layout=f"in the data root, or the data root itself:\n{LAYOUT}\n  {known.layout}",
         shifts=(
             Shift(name="id", family="id", build=scored),
-            Shift(name=shift, family=shift, build=partial(_load, known=known, part=part), pool=shift),
+            Shift(name=shift, family=shift, build=partial(_load, known=known, part=part), image_set=shift),
         ),
         verify=partial(_verify, known=known, part=part),
     )
 
 
-def view(size: tuple[int, int], _: Frame, seed: int) -> "View":
+def train_transform(size: tuple[int, int], _: EvalTransform, seed: int) -> "Transform":
     """The random window of training, whatever frame a model asks for: height and width in pixels."""
     from flatqat.data.images.segmentation_views import jitter_crop
 
     return jitter_crop(size, seed)
 
 
-def still(size: tuple[int, int], pair: "Image", image_id: int) -> "Pixels":
+def fixed_transform(size: tuple[int, int], pair: "Image", image_id: int) -> "Pixels":
     """The middle of a training image."""
     from flatqat.data.images.segmentation_views import centre_crop
 
@@ -152,10 +152,10 @@ def _verify_id(root: Path | None) -> tuple[Finding, ...]:
         )
 
     train = part("train")
-    if lacking := _untrainable(root):
+    if lacking := _untrainable_reason(root):
         what = f"Cityscapes train: no images with label maps ({lacking})"
         mend = "without them nothing is trained: methods that train are skipped"
-        train = [Finding(ok=False, partial=True, what=what, mend=mend)]
+        train = [Finding(ok=False, partial=True, what=what, fix=mend)]
     return (*part("val"), *train)
 
 
@@ -171,7 +171,7 @@ def _val(root: Path | None) -> "ImageData":
     return cityscapes.val(root)
 
 
-def _untrainable(root: Path | None) -> str:
+def _untrainable_reason(root: Path | None) -> str:
     from flatqat.data.streets import cityscapes
 
     return cityscapes.untrainable(root)

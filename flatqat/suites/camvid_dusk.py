@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from flatqat.data.streets.names import CAMVID_CLASSES, CAMVID_LAYOUT
 from flatqat.finding import Finding
-from flatqat.spec import Budget
+from flatqat.spec import Recipe
 from flatqat.suite import Shift, Suite
-from flatqat.suites._streets import rooted, still, view
+from flatqat.suites._streets import fixed_transform, rooted, train_transform
 
 if TYPE_CHECKING:
     from flatqat.data.images.image_data import ImageData
@@ -60,10 +60,10 @@ SUITE = Suite(
     val=partial(_load, part="val"),
     shifts=(
         Shift(name="id", family="id", build=partial(_load, part="id")),
-        Shift(name="dusk", family="dusk", build=partial(_load, part="dusk"), pool="dusk"),
+        Shift(name="dusk", family="dusk", build=partial(_load, part="dusk"), image_set="dusk"),
     ),
-    budgets={
-        "default": Budget(
+    recipes={
+        "default": Recipe(
             pretrain_steps=6000,
             steps=2000,
             batch_size=8,
@@ -73,7 +73,7 @@ SUITE = Suite(
             schedule="poly",
             flatness_images=32,
         ),
-        "smoke": Budget(
+        "smoke": Recipe(
             pretrain_steps=400,
             steps=100,
             batch_size=4,
@@ -88,6 +88,6 @@ SUITE = Suite(
         ),
     },
     verify=partial(rooted, "CamVid", _verify),
-    view=partial(view, CROP),
-    still=partial(still, CROP),
+    train_transform=partial(train_transform, CROP),
+    fixed_transform=partial(fixed_transform, CROP),
 )

@@ -21,7 +21,7 @@ def _load(root: Path | None, *, part: str) -> "ImageData":
     return acdc.load(root, part)
 
 
-def _absent(root: Path | None) -> frozenset[str]:
+def _missing_shifts(root: Path | None) -> frozenset[str]:
     from flatqat.data.streets import acdc
 
     return frozenset({REFERENCE}) if acdc.lacks_reference(root) else frozenset()
@@ -38,10 +38,10 @@ def _verify(root: Path | None) -> list[Finding]:
         )
     ]
     reference = verify.verify_part(partial(acdc.reference, root), count=None, classes=len(CLASSES))
-    if _absent(root):
+    if _missing_shifts(root):
         what = "ACDC: no labelled images in clear weather"
         mend = "without them there is no shift 'reference'"
-        reference = [Finding(ok=False, partial=True, what=what, mend=mend)]
+        reference = [Finding(ok=False, partial=True, what=what, fix=mend)]
     return [*_streets.verify_id(root), *conditions, *reference]
 
 
@@ -60,15 +60,18 @@ SUITE = _streets.suite(
     ),
     shifts=(
         Shift(name="id", family="id", build=_streets.scored),
-        *(Shift(name=name, family=name, build=partial(_load, part=name), pool=name) for name in CONDITIONS),
+        *(
+            Shift(name=name, family=name, build=partial(_load, part=name), image_set=name)
+            for name in CONDITIONS
+        ),
         Shift(
             name=REFERENCE,
             family=REFERENCE,
             build=partial(_load, part=REFERENCE),
-            pool=REFERENCE,
-            headline=False,
+            image_set=REFERENCE,
+            in_mean=False,
         ),
     ),
     verify=_verify,
-    absent=_absent,
+    missing_shifts=_missing_shifts,
 )

@@ -43,7 +43,7 @@ SUITE = _streets.suite(
     ),
     shifts=(
         Shift(name="id", family="id", build=_streets.scored),
-        Shift(name=ADVERSE, family=ADVERSE, build=_load, pool=ADVERSE),
+        Shift(name=ADVERSE, family=ADVERSE, build=_load, image_set=ADVERSE),
     ),
     verify=_verify,
 )

@@ -28,7 +28,7 @@ SUITE = _streets.suite(
     ),
     layout=f"in the data root, or the data root itself:\n{_streets.LAYOUT}",
     shifts=tuple(
-        replace(shift, headline=not shift.name.startswith(MOVES))
+        replace(shift, in_mean=not shift.name.startswith(MOVES))
         for shift in shifts(_streets.scored, _corrupted, extra=False)
     ),
     verify=_streets.verify_id,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat.finding import Finding
-from flatqat.spec import Budget
+from flatqat.spec import Recipe
 from flatqat.suite import Suite
 from flatqat.suites._corruptions import frost, live, shifts
 
@@ -59,9 +59,9 @@ SUITE = Suite(
     train=lambda root: _part("train"),
     val=lambda root: _part("val"),
     shifts=shifts(_test, _corrupted, extra=False),
-    budgets={
-        "default": Budget(pretrain_steps=300, steps=150, batch_size=64, pretrain_lr=0.1, lr=0.02),
-        "smoke": Budget(
+    recipes={
+        "default": Recipe(pretrain_steps=300, steps=150, batch_size=64, pretrain_lr=0.1, lr=0.02),
+        "smoke": Recipe(
             pretrain_steps=60,
             steps=30,
             batch_size=64,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat.finding import Finding
-from flatqat.spec import Frame
+from flatqat.spec import EvalTransform
 from flatqat.suites import _imagenet
 from flatqat.suites._corruptions import frost, live, shifts
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from flatqat.data.images.image_data import ImageData
 
 
-FRAME = Frame()
+FRAME = EvalTransform()
 MOST_KEPT = 2**30  # bytes of decoded images, 7,000 of them: all 95 corruptions show the same ones
 
 
 @lru_cache(maxsize=1)
 def _clean(root: Path | None) -> "ImageData":
-    from flatqat.data.images.views import cut
+    from flatqat.data.images.views import eval_crop
 
-    return _imagenet.clean(root).seen(cut(FRAME)).kept(MOST_KEPT)
+    return _imagenet.clean(root).transformed(eval_crop(FRAME)).kept(MOST_KEPT)
 
 
 def _corrupted(root: Path | None, *, corruption: str, severity: int) -> "ImageData":
@@ -45,6 +45,6 @@ SUITE = _imagenet.suite(
     layout=_imagenet.LAYOUT,
     shifts=shifts(_clean, _corrupted, extra=True),
     verify=_verify,
-    frame=FRAME,
+    eval_transform=FRAME,
     made_with=frost,
 )

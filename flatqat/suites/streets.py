@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from flatqat.data.streets.names import CLASSES
 from flatqat.finding import Finding
 from flatqat.scenes.size import HEIGHT, WIDTH
-from flatqat.spec import Budget, Frame
+from flatqat.spec import EvalTransform, Recipe
 from flatqat.suite import Shift, Suite
-from flatqat.suites._streets import still
+from flatqat.suites._streets import fixed_transform
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from flatqat.data.images.image_data import ImageData, View
+    from flatqat.data.images.image_data import ImageData, Transform
     from flatqat.scenes.load import Part
 
 WEATHERS = ("fog", "night", "rain", "snow")
@@ -29,7 +29,7 @@ def _part(root: Path | None, *, part: "Part", weather: str = "clear") -> "ImageD
     return load(part, weather)
 
 
-def _view(_: Frame, seed: int) -> "View":
+def _view(_: EvalTransform, seed: int) -> "Transform":
     from flatqat.data.images.segmentation_views import jitter_crop
 
     return jitter_crop(CROP, seed, scale=SCALE)
@@ -75,8 +75,8 @@ SUITE = Suite(
             for name in WEATHERS
         ),
     ),
-    budgets={
-        "default": Budget(
+    recipes={
+        "default": Recipe(
             pretrain_steps=1000,
             steps=200,
             batch_size=8,
@@ -89,7 +89,7 @@ SUITE = Suite(
             flatness_images=8,
             flatness_draws=5,
         ),
-        "smoke": Budget(
+        "smoke": Recipe(
             pretrain_steps=20,
             steps=10,
             batch_size=4,
@@ -105,6 +105,6 @@ SUITE = Suite(
     },
     verify=_verify,
     augment=_augment,
-    view=_view,
-    still=partial(still, (HEIGHT, WIDTH)),
+    train_transform=_view,
+    fixed_transform=partial(fixed_transform, (HEIGHT, WIDTH)),
 )

@@ -11,10 +11,10 @@ from flatqat.methods.base import Batch, Method, Setup
 from flatqat.metrics.loss import Loss, cross_entropy, pixel_cross_entropy
 from flatqat.models.segmentation import training_only
 from flatqat.quant.apply import quantize_
-from flatqat.spec import IGNORED, Budget, QuantSpec
+from flatqat.spec import IGNORED, QuantSpec, Recipe
 from flatqat.testing._toys import CLASSES, toy_images
 
-BUDGET = Budget(pretrain_steps=3, steps=3, batch_size=16)
+RECIPE = Recipe(pretrain_steps=3, steps=3, batch_size=16)
 
 
 def method_config_is_frozen_with_defaults(method: type[Method]) -> None:
@@ -36,7 +36,7 @@ def method_trains_finitely(method: type[Method]) -> None:
     assert all(loss.isfinite() for loss in losses), f"expected finite losses, got {losses}"
     before, _ = _train(method, "4", steps=0)
     changed = any(not torch.equal(a, b) for a, b in _pairs(model, before))
-    assert changed or method.steps(BUDGET) == 0, "expected weights that change, got the same ones"
+    assert changed or method.steps(RECIPE) == 0, "expected weights that change, got the same ones"
 
 
 def method_is_deterministic(method: type[Method]) -> None:
@@ -87,7 +87,7 @@ def method_works_in_floating_point(method: type[Method]) -> None:
     assert all(loss.isfinite() for loss in losses), f"expected finite losses, got {losses}"
     before, _ = _train(method, "fp", steps=0)
     changed = any(not torch.equal(a, b) for a, b in _pairs(model, before))
-    assert changed or method.steps(BUDGET) == 0, "expected weights that change, got the same ones"
+    assert changed or method.steps(RECIPE) == 0, "expected weights that change, got the same ones"
 
 
 def method_puts_back_what_it_moves(method: type[Method]) -> None:
@@ -191,7 +191,7 @@ def _begun(method: type[Method], net: nn.Module, loss: Loss, batch: Batch) -> Me
         with torch.no_grad():
             return loss(net.eval()(x.flip(3)), y).item()
 
-    rule = method(Setup(model=net, loss=loss, budget=BUDGET, val_loss=val_loss))
+    rule = method(Setup(model=net, loss=loss, recipe=RECIPE, val_loss=val_loss))
     rule.begin([batch])
     return rule
 

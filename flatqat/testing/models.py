@@ -4,14 +4,14 @@ from typing import Any
 
 import torch
 
-from flatqat.models.base import Normalized, Source
+from flatqat.models.base import ModelSource, Normalized
 from flatqat.quant.apply import quantizable
 from flatqat.testing._toys import CLASSES, toy_images
 
 SIZES = {"classification": (64, 64), "segmentation": (64, 81)}
 
 
-def model_gives_logits(source: Source) -> None:
+def model_gives_logits(source: ModelSource) -> None:
     """The first name builds a network that gives finite logits, and gradients to every weight."""
     model = source.build(source.names()[0], CLASSES)
     images = toy_images(2, size=96)[:, :, : SIZES[model.task][0], : SIZES[model.task][1]]
@@ -25,7 +25,7 @@ def model_gives_logits(source: Source) -> None:
         _check_logits(model.eval()(images), _expected(model, images))
 
 
-def last_layer_classifies_pixels(source: Source) -> None:
+def last_layer_classifies_pixels(source: ModelSource) -> None:
     """Where pixels are classified, the last layer registered is the last one that inference runs."""
     model = source.build(source.names()[0], CLASSES).eval()
     if model.task != "segmentation":

@@ -8,7 +8,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from flatqat.quant.base import Quantizer, Role, Rule
+from flatqat.quant.base import Quantizer, RangeInit, Role
 from flatqat.quant.observe import Observer
 
 
@@ -40,7 +40,7 @@ def quantizer_equals_real_quantization(quantizer: type[Quantizer]) -> None:
         codes = q.codes(v)
         assert torch.equal(q(v), q.dequantize(codes)), f"expected equal tensors, got a difference for {q}"
         assert codes.dtype == torch.int32, f"expected int32 codes, got {codes.dtype} for {q}"
-        assert torch.equal(codes.clamp(q.low, q.high), codes), f"expected codes within bounds for {q}"
+        assert torch.equal(codes.clamp(q.qmin, q.qmax), codes), f"expected codes within bounds for {q}"
 
 
 def quantizer_takes_half_precision(quantizer: type[Quantizer]) -> None:
@@ -69,7 +69,7 @@ def quantizer_passes_gradients(quantizer: type[Quantizer]) -> None:
         leaf, upstream = v.clone().requires_grad_(), _like(v, seed=1)
         (grad,) = torch.autograd.grad(q(leaf), leaf, upstream)
         assert grad.isfinite().all(), f"expected finite gradients, got others for {q}"
-        assert (grad[q.inside(v)] != 0).all(), f"expected gradients within the range, got zeros for {q}"
+        assert (grad[q.in_range(v)] != 0).all(), f"expected gradients within the range, got zeros for {q}"
 
 
 def quantizer_gives_the_same_values_with_gradients(quantizer: type[Quantizer]) -> None:
@@ -77,7 +77,7 @@ def quantizer_gives_the_same_values_with_gradients(quantizer: type[Quantizer]) -
     for q, v in _calibrated(quantizer):
         leaf = v.clone().requires_grad_()
         trained = q(leaf).detach()
-        q.plain = True
+        q.ste_only = True
         measured = q(leaf).detach()
         with torch.no_grad():
             assert torch.equal(trained, q(v)), f"expected the same values without gradients for {q}"
@@ -87,7 +87,7 @@ def quantizer_gives_the_same_values_with_gradients(quantizer: type[Quantizer]) -
 def quantizer_has_symmetric_curvature(quantizer: type[Quantizer]) -> None:
     """Hessians through it are symmetric while flatness is measured."""
     for q, v in _calibrated(quantizer):
-        q.double().plain = True
+        q.double().ste_only = True
         tensors = [v.double().requires_grad_(), *q.parameters()]
         x = q(tensors[0])
         loss = (_like(x, seed=1) * x.sin()).sum() + (_like(x, seed=2) * x).sum().square() / x.numel()
@@ -105,7 +105,7 @@ def quantizer_state_is_complete(quantizer: type[Quantizer]) -> None:
         fresh = quantizer(bits=q.bits, role=q.role, scale_shape=tuple(q.scale.shape))
         fresh.load_state_dict(q.state_dict())
         assert torch.equal(q(v), fresh(v)), f"expected the same output after loading, got another for {q}"
-        assert (fresh.low, fresh.high) == (q.low, q.high), f"expected the bounds to be loaded for {q}"
+        assert (fresh.qmin, fresh.qmax) == (q.qmin, q.qmax), f"expected the bounds to be loaded for {q}"
 
 
 CHECKS = [
@@ -141,7 +141,7 @@ def _examples(quantizer: type[Quantizer]) -> list[tuple[Quantizer, Tensor]]:
             ("input", (), signed),
             ("input", (), signed.relu()),
         ]
-        rules: tuple[Rule, ...] = ("own", "minmax", "mse", "percentile")
+        rules: tuple[RangeInit, ...] = ("own", "minmax", "mse", "percentile")
         for (role, scale_shape, values), rule in product(cases, rules):
             q = quantizer(bits=bits, role=role, scale_shape=scale_shape)
             seen = Observer(scale_shape)

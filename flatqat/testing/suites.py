@@ -3,18 +3,18 @@
 import torch
 from torch import Tensor
 
-from flatqat.metrics.measures import MEASURES
+from flatqat.metrics.measures import METRICS
 from flatqat.spec import IGNORED
 from flatqat.suite import Suite
 
 
 def suite_starts_with_id(suite: Suite) -> None:
-    """The first shift is `id`, names are unique, there is a budget, and the metric is one of flatqat's."""
+    """The first shift is `id`, names are unique, there is a recipe, and the metric is one of flatqat's."""
     names = [shift.name for shift in suite.shifts]
     assert names[0] == "id", f"expected 'id' first, got {names[0]!r}"
     assert len(set(names)) == len(names), "expected unique names of shifts, got some twice"
-    assert suite.budgets, "expected at least one budget, got none"
-    assert suite.metric in MEASURES, f"expected a metric among {sorted(MEASURES)}, got {suite.metric!r}"
+    assert suite.recipes, "expected at least one recipe, got none"
+    assert suite.metric in METRICS, f"expected a metric among {sorted(METRICS)}, got {suite.metric!r}"
 
 
 def suite_data_is_consistent(suite: Suite) -> None:
@@ -30,8 +30,8 @@ def suite_data_is_consistent(suite: Suite) -> None:
         )
         known = labels if data.labels is not None else labels[labels != IGNORED]
         assert 0 <= int(known.min()) <= int(known.max()) < suite.classes, f"{shift.name}: labels out of range"
-        first = pools.setdefault(shift.pool, labels)
-        assert torch.equal(first, labels), f"{shift.name}: expected the labels of pool {shift.pool!r}"
+        first = pools.setdefault(shift.image_set, labels)
+        assert torch.equal(first, labels), f"{shift.name}: expected the labels of pool {shift.image_set!r}"
 
 
 def suite_members_are_those_of_its_targets(suite: Suite) -> None:

@@ -122,7 +122,7 @@ def test_weights_start_every_method(flatqat, tmp_path):
     assert done.code == 0
     assert "pretrain" not in done.err
     (record, *_) = (json.loads(p.read_text()) for p in (tmp_path / "r" / "records" / "toy").glob("*.json"))
-    assert record["protocol"]["start"] == "weights.pt"
+    assert record["protocol"]["parent"] == "weights.pt"
     assert len(record["cell"]["weights"]) == 64
 
 
@@ -139,7 +139,7 @@ def test_unwritable_results(flatqat, tmp_path):
 
 
 def test_a_failing_cell_makes_the_exit_code_three(flatqat, tmp_path):
-    done = flatqat(*TOY_RUN, "--results", tmp_path, "--set", "budget.lr=1e30", "--method", "fp,ptq")
+    done = flatqat(*TOY_RUN, "--results", tmp_path, "--set", "recipe.lr=1e30", "--method", "fp,ptq")
     assert done.code == 3
     assert "failed: tiny-fp" in done.out
     assert "skipped: tiny-ptq" in done.out
@@ -149,7 +149,7 @@ def test_a_failing_cell_makes_the_exit_code_three(flatqat, tmp_path):
 def test_lists_and_shows(flatqat):
     assert "cifar10-c-live" in flatqat("suites", "list").out
     shown = flatqat("suites", "show", "cifar10-c").out
-    assert "budget" in shown
+    assert "recipe" in shown
     assert "protocol" in shown
     assert flatqat("models", "list", "cifar:*").out.split() == [
         "cifar:resnet20", "cifar:resnet32", "cifar:resnet44", "cifar:resnet56",

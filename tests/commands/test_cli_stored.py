@@ -128,7 +128,7 @@ def test_flatness_of_a_stored_cell_repeats_the_stored_numbers(flatqat, stored):
     assert json.loads(done.out) == {"cell": path.stem, **kept}
 
 
-@pytest.mark.parametrize("space", ["latent", "scale"])
+@pytest.mark.parametrize("space", ["latent", "step_size"])
 def test_flatness_in_other_spaces(flatqat, stored, space):
     done = flatqat("flatness", "tiny-qat", "--results", stored, "--space", space, "--no-acts", "--draws", 2)
     found = json.loads(done.out)
@@ -138,16 +138,17 @@ def test_flatness_in_other_spaces(flatqat, stored, space):
 
 def test_flatness_measures_what_is_asked_for(flatqat, stored):
     args = ("flatness", "tiny-qat", "--results", stored, "--draws", 2, "--images", 16)
-    done = flatqat(*args, "--measure", "flips,apgd", "--measure", "scale")
+    done = flatqat(*args, "--measure", "code_flips,apgd", "--measure", "step_size_noise")
     found = json.loads(done.out)
     about = {"cell", "space", "acts", "images", "seed", "loss", "weight_norm"}
-    assert set(found) == about | {"apgd", "flips", "scale"}
+    assert set(found) == about | {"apgd", "code_flips", "step_size_noise"}
     assert found["images"] == 16
-    assert found["flips"]["0.1"]["draws"] == 2
+    assert found["code_flips"]["0.1"]["draws"] == 2
     assert "flatness tiny-qat" in done.err
     assert_one_line_error(
         flatqat(*args, "--measure", "hessian"),
-        "unknown measure 'hessian': expected one of apgd, density, flips, lambda_max, scale, sharpness",
+        "unknown measure 'hessian': expected one of apgd, code_flips, density, lambda_max, sharpness, "
+        "step_size_noise",
     )
 
 
@@ -168,15 +169,15 @@ def test_a_landscape_of_a_stored_cell(flatqat, stored, tmp_path):
     assert data["losses"][1][1] == found["loss"]
     assert found["landscape"]["lowest"]["loss"] == min(map(min, data["losses"]))
     assert found["landscape"]["highest"] == max(map(max, data["losses"]))
-    flatqat(*args, "--landscape", tmp_path / "l.csv", "--measure", "flips", "--draws", 2)
+    flatqat(*args, "--landscape", tmp_path / "l.csv", "--measure", "code_flips", "--draws", 2)
     assert (tmp_path / "l.csv").read_text().count("\n") == 10
     assert_one_line_error(flatqat(*args, "--landscape", tmp_path / "l.pdf"), "--landscape: expected a file")
     assert_one_line_error(
         flatqat(*args, "--landscape", "l.png", "--grid", 4), "--grid: expected an odd number"
     )
     assert_one_line_error(
-        flatqat(*args, "--landscape", "l.png", "--space", "scale"),
-        "--landscape: expected the space 'quantized' or 'latent', got 'scale'",
+        flatqat(*args, "--landscape", "l.png", "--space", "step_size"),
+        "--landscape: expected the space 'quantized' or 'latent', got 'step_size'",
     )
 
 
@@ -206,6 +207,6 @@ def test_wrong_cells_and_spaces(flatqat, stored):
         flatqat("flatness", "tiny-qat", "--results", stored, "--space", "x"), "unknown space"
     )
     assert_one_line_error(
-        flatqat("flatness", "tiny-fp", "--results", stored, "--space", "scale"),
+        flatqat("flatness", "tiny-fp", "--results", stored, "--space", "step_size"),
         "expected a model with step sizes",
     )

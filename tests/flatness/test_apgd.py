@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from flatqat.flatness.apgd import Ball, checkpoints, worst_in_ball
-from flatqat.flatness.params import Loss, Params, flatten
+from flatqat.flatness.params import LossFn, Params, flatten
 from flatqat.flatness.sharpness import worst_case
 from tests.helpers.flatness_toys import SmallNet, quadratic, symmetric
 
@@ -28,7 +28,7 @@ def maximum(matrix: Tensor, slope: Tensor, radius: float) -> float:
     return float(slope @ step + 0.5 * step @ matrix @ step)
 
 
-def sloped(matrix: Tensor, slope: Tensor) -> Loss:
+def sloped(matrix: Tensor, slope: Tensor) -> LossFn:
     """L(w) = g.(w - 1) + (w - 1).A (w - 1) / 2 around w = 1."""
 
     def loss(params: Params) -> Tensor:
@@ -144,7 +144,7 @@ def test_steps_are_halved_until_a_narrow_peak_is_met() -> None:
     assert got.value == pytest.approx(0.4, rel=1e-3)  # 4 ||peak||^2, from 0.6 up to 1
 
 
-def published(loss: Loss, radius: float, iterations: int, size: int) -> tuple[list[float], set[str]]:
+def published(loss: LossFn, radius: float, iterations: int, size: int) -> tuple[list[float], set[str]]:
     """Algorithm 1 of Croce & Hein 2020 in its own notation, on a ball around zero: the losses of all points,
     and which of its two conditions ever held alone."""
 
@@ -192,7 +192,7 @@ def test_every_point_is_that_of_the_published_algorithm() -> None:
         def loss(params: Params, waves: Tensor = waves, phases: Tensor = phases) -> Tensor:
             return (waves @ params["w"] + phases).sin().sum()
 
-        def watched(params: Params, loss: Loss = loss, seen: list[float] = seen) -> Tensor:
+        def watched(params: Params, loss: LossFn = loss, seen: list[float] = seen) -> Tensor:
             value = loss(params)
             seen.append(float(value.detach()))
             return value

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from flatqat.flatness.code_flips import flips
+from flatqat.flatness.code_flips import code_flips
 from flatqat.flatness.params import Params
 from tests.helpers.flatness_toys import quadratic, symmetric
 
@@ -41,7 +41,7 @@ def expected(fraction: float) -> float:
 
 @pytest.mark.parametrize("fraction", [0.1, 0.7, 1.0])
 def test_against_the_enumeration_of_all_outcomes(fraction: float) -> None:
-    got = flips([loss], *tiny(), fraction=fraction, draws=3000)
+    got = code_flips([loss], *tiny(), fraction=fraction, draws=3000)
     assert got.stderr is not None
     assert abs(got.value - expected(fraction)) < 4 * got.stderr  # 4 standard errors: 1 seed in 16,000
     assert got.stderr < 0.1 * abs(expected(fraction))
@@ -54,7 +54,7 @@ def test_away_from_the_ends_it_is_half_the_fraction_times_the_curvature() -> Non
     step = torch.linspace(0.1, 0.4, 8, dtype=torch.float64)
     w = torch.linspace(-1, 1, 8, dtype=torch.float64)
     slope = 1e3 * torch.ones(8).double()
-    got = flips(
+    got = code_flips(
         [lambda p: quadratic(matrix)(p) + slope @ p["w"]],
         {"w": w},
         {"w": w - step},
@@ -78,7 +78,7 @@ def test_points_are_on_the_grid_in_opposite_pairs() -> None:
         seen.append(p)
         return p["w"].sum()
 
-    flips([watched], params, lower, upper, fraction=0.2, draws=5)
+    code_flips([watched], params, lower, upper, fraction=0.2, draws=5)
     assert len(seen) == 11
     moved = 0
     for plus, minus in zip(seen[1::2], seen[2::2], strict=True):
@@ -98,20 +98,20 @@ def test_points_are_on_the_grid_in_opposite_pairs() -> None:
 
 def test_seed_decides_and_nothing_else() -> None:
     state = torch.get_rng_state()
-    first = flips([loss], *tiny(), fraction=0.5, draws=3)
+    first = code_flips([loss], *tiny(), fraction=0.5, draws=3)
     assert torch.equal(state, torch.get_rng_state())
-    assert flips([loss], *tiny(), fraction=0.5, draws=3) == first
-    assert flips([loss], *tiny(), fraction=0.5, draws=3, seed=2) != first
+    assert code_flips([loss], *tiny(), fraction=0.5, draws=3) == first
+    assert code_flips([loss], *tiny(), fraction=0.5, draws=3, seed=2) != first
 
 
 def test_refuses_what_it_cannot_do() -> None:
     params, lower, upper = tiny()
     for fraction in (0.0, 1.1):
         with pytest.raises(ValueError, match="fraction above 0 and up to 1"):
-            flips([loss], params, lower, upper, fraction=fraction)
+            code_flips([loss], params, lower, upper, fraction=fraction)
     with pytest.raises(ValueError, match="draws >= 2"):
-        flips([loss], params, lower, upper, fraction=0.1, draws=1)
+        code_flips([loss], params, lower, upper, fraction=0.1, draws=1)
     with pytest.raises(ValueError, match="neighbours of the same tensors"):
-        flips([loss], params, {}, {}, fraction=0.1)
+        code_flips([loss], params, {}, {}, fraction=0.1)
     with pytest.raises(ValueError, match="lower <= weight <= upper"):
-        flips([loss], params, upper, lower, fraction=0.1)
+        code_flips([loss], params, upper, lower, fraction=0.1)

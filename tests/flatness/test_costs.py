@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from flatqat.flatness.apgd import worst_in_ball
-from flatqat.flatness.code_flips import flips
+from flatqat.flatness.code_flips import code_flips
 from flatqat.flatness.density import spectral_density
 from flatqat.flatness.hessian import top_eigenvalue
 from flatqat.flatness.landscape import landscape
-from flatqat.flatness.params import Loss, Params
+from flatqat.flatness.params import LossFn, Params
 from flatqat.flatness.sharpness import average_case, worst_case
-from flatqat.flatness.step_size_noise import rescaling
+from flatqat.flatness.step_size_noise import step_size_noise
 from flatqat.flatness.trace import trace
 from tests.helpers.flatness_toys import quadratic, symmetric
 
@@ -22,12 +22,12 @@ LOWER, UPPER = {"w": W["w"] - 1}, {"w": W["w"] + 1}
 SPECTRUM = [9.0, 7, 5, 4, 3, 2, 1, 0.5]
 
 # Calls of every chunk's loss: with a graph, one a gradient or a product of several chunks, and without.
-COSTS: dict[str, tuple[Callable[[list[Loss]], object], int, int]] = {
+COSTS: dict[str, tuple[Callable[[list[LossFn]], object], int, int]] = {
     "average_case": (lambda losses: average_case(losses, W, radius=0.1, draws=3), 0, 7),
     "worst_case": (lambda losses: worst_case(losses, W, rho=0.1), 1, 2),
     "apgd": (lambda losses: worst_in_ball(losses, W, radius=0.1, iterations=6), 7, 2),
-    "flips": (lambda losses: flips(losses, W, LOWER, UPPER, fraction=0.5, draws=3), 0, 7),
-    "rescaling": (lambda losses: rescaling(losses, W, size=0.1, draws=3), 0, 7),
+    "flips": (lambda losses: code_flips(losses, W, LOWER, UPPER, fraction=0.5, draws=3), 0, 7),
+    "rescaling": (lambda losses: step_size_noise(losses, W, size=0.1, draws=3), 0, 7),
     "landscape": (lambda losses: landscape(losses, W, points=3), 0, 9),
     "lambda_max": (lambda losses: top_eigenvalue(losses, W, iterations=4, tolerance=0), 5, 0),
     "trace": (lambda losses: trace(losses, W, steps=4, probes=3), 7, 0),
@@ -37,7 +37,7 @@ COSTS: dict[str, tuple[Callable[[list[Loss]], object], int, int]] = {
 
 @pytest.mark.parametrize(("measure", "graphs", "plain"), COSTS.values(), ids=COSTS)
 def test_as_many_passes_as_documented(
-    measure: Callable[[list[Loss]], object], graphs: int, plain: int
+    measure: Callable[[list[LossFn]], object], graphs: int, plain: int
 ) -> None:
     calls = {True: 0, False: 0}
     inner = quadratic(symmetric(SPECTRUM))

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from flatqat.flatness.derivatives import gradient, hessian_product
 from flatqat.flatness.hessian import top_eigenvalue
-from flatqat.flatness.params import Loss, Params, flatten, gaussian, moved, unflatten
+from flatqat.flatness.params import LossFn, Params, flatten, gaussian, moved, unflatten
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torchvision and timm warn of themselves at import
 STEP = 1e-5  # errs by h^2 = 1e-10 of truncation and eps / h = 1e-11 of rounding, times large derivatives
@@ -41,7 +41,7 @@ def torchvision_vit() -> nn.Module:
     return net
 
 
-def loss_of(make: Callable[[], nn.Module]) -> tuple[Loss, Params]:
+def loss_of(make: Callable[[], nn.Module]) -> tuple[LossFn, Params]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = make().double().eval()
@@ -52,7 +52,7 @@ def loss_of(make: Callable[[], nn.Module]) -> tuple[Loss, Params]:
     return lambda p: F.cross_entropy(functional_call(net, p, (images.double(),)), labels), params
 
 
-def by_differences(loss: Loss, params: Params, vector: Tensor) -> Tensor:
+def by_differences(loss: LossFn, params: Params, vector: Tensor) -> Tensor:
     along = unflatten(vector, params)
     ahead, behind = (flatten(gradient([loss], moved(params, along, sign * STEP))) for sign in (1, -1))
     return (ahead - behind) / (2 * STEP)

@@ -30,8 +30,8 @@ def assert_told(cifar: Cifar, root: Path, message: str, *, times: int = 1) -> No
         load(cifar, "test", root)
     bad = [finding for finding in verify(cifar, root) if not finding.ok]
     assert len(bad) == times
-    assert all(finding.mend for finding in bad)
-    assert re.search(message, f"{bad[-1].what}; {bad[-1].mend}")
+    assert all(finding.fix for finding in bad)
+    assert re.search(message, f"{bad[-1].what}; {bad[-1].fix}")
 
 
 def whole(cifar: Cifar, layout: str) -> Fault:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from flatqat.flatness.params import Loss, Params, flatten, unflatten
+from flatqat.flatness.params import LossFn, Params, flatten, unflatten
 
 
 class SmallNet:
@@ -36,7 +36,7 @@ class SmallNet:
         logits = torch.func.functional_call(self.net, params, (self.images[part],))
         return cross_entropy(logits, self.labels[part])
 
-    def chunks(self, size: int) -> list[Loss]:
+    def chunks(self, size: int) -> list[LossFn]:
         return [lambda params, at=at: self.loss(params, slice(at, at + size)) for at in range(0, 12, size)]
 
     def dense_hessian(self) -> Tensor:
@@ -46,7 +46,7 @@ class SmallNet:
         return torch.autograd.functional.hessian(lambda w: net.loss(unflatten(w, like)), flatten(like))
 
 
-def quadratic(matrix: Tensor) -> Loss:
+def quadratic(matrix: Tensor) -> LossFn:
     """0.5 w^T A w over the flattened params: the Hessian is the symmetric A, the gradient A w."""
 
     def loss(params: Params) -> Tensor:

@@ -6,10 +6,10 @@ from flatqat.bench.records.store import Store
 from flatqat.metrics.confusion import Confusions
 from flatqat.spec import Cell, Record, Score
 
-FP = Cell(suite="streets", suite_version=1, model="m", method="fp", quant="fp", budget="b", seed=0)
+FP = Cell(suite="streets", suite_version=1, model="m", method="fp", quant="fp", recipe="b", seed=0)
 NAMES = ["road", "car", "train"]
 SHIFTS = {
-    shift: {"family": shift, "severity": None, "pool": shift, "headline": headline}
+    shift: {"family": shift, "severity": None, "image_set": shift, "in_mean": headline}
     for shift, headline in (("val", False), ("id", True), ("fog", True), ("night", True), ("aside", False))
 }
 QUALITY = {"val": 0.8, "id": 0.8, "fog": 0.7, "night": 0.4, "aside": 0.1}

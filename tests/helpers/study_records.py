@@ -8,14 +8,14 @@ import numpy as np
 from flatqat.bench.records.store import Store
 from flatqat.spec import Cell, Record, Score
 
-CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", budget="b", seed=0)
+CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", recipe="b", seed=0)
 SHIFTS = {
-    "val": {"family": "val", "severity": None, "pool": "val", "headline": False},
-    "id": {"family": "id", "severity": None, "pool": "id", "headline": True},
-    "fog/1": {"family": "weather", "severity": 1, "pool": "id", "headline": True},
-    "snow/1": {"family": "weather", "severity": 1, "pool": "id", "headline": True},
-    "blur/1": {"family": "blur", "severity": 1, "pool": "id", "headline": True},
-    "spatter/1": {"family": "extra", "severity": 1, "pool": "id", "headline": False},
+    "val": {"family": "val", "severity": None, "image_set": "val", "in_mean": False},
+    "id": {"family": "id", "severity": None, "image_set": "id", "in_mean": True},
+    "fog/1": {"family": "weather", "severity": 1, "image_set": "id", "in_mean": True},
+    "snow/1": {"family": "weather", "severity": 1, "image_set": "id", "in_mean": True},
+    "blur/1": {"family": "blur", "severity": 1, "image_set": "id", "in_mean": True},
+    "spatter/1": {"family": "extra", "severity": 1, "image_set": "id", "in_mean": False},
 }
 SHARE = {"val": 0.9, "id": 0.9, "fog/1": 0.8, "snow/1": 0.7, "blur/1": 0.6, "spatter/1": 0.3}
 N, SEEDS = 500, (0, 1, 2)
@@ -67,10 +67,10 @@ def put(
         protocol={
             "suite": "made up",
             "data": "d",
-            "start": "start.safetensors",
+            "parent": "start.safetensors",
             "shifts": SHIFTS,
             "reference": cell.method == "fp",
-            "budget": {"steps": 5, "lr": 0.01},
+            "recipe": {"steps": 5, "lr": 0.01},
             "quant": {"weight_bits": 4, "keep": ["first", "last"], "layer_bits": {}},
             "method": dict(cell.method_args),
         },

@@ -1,7 +1,7 @@
 """A suite of a few hundred made-up images, small enough to run the whole benchmark in seconds."""
 
 from flatqat.finding import Finding
-from flatqat.spec import Budget
+from flatqat.spec import Recipe
 from flatqat.suite import Shift, Suite
 
 CLASSES, TRAIN, TEST = 4, 256, 96
@@ -41,8 +41,8 @@ SUITE = Suite(
             name="noise/2", family="noise", severity=2, build=lambda root: _images(TEST, seed=2, noise=120)
         ),
     ),
-    budgets={
-        "default": Budget(
+    recipes={
+        "default": Recipe(
             pretrain_steps=30,
             steps=12,
             batch_size=32,

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from flatqat.finding import Finding
-from flatqat.spec import Budget
+from flatqat.spec import Recipe
 from flatqat.suite import Shift, Suite
 
 CLASSES, IMAGES = 4, 120
 SHADES = {"dark": -25, "plain": 0, "light": 25}
-BUDGET = Budget(
+RECIPE = Recipe(
     pretrain_steps=20,
     steps=8,
     batch_size=30,
@@ -63,18 +63,21 @@ def member(target, seed):
         shifts=(
             Shift(name="id", family="id", build=lambda root: _domains(sources, "out", seed)),
             Shift(
-                name=target, family="target", build=lambda root: _domains([target], "in", seed), pool="target"
+                name=target,
+                family="target",
+                build=lambda root: _domains([target], "in", seed),
+                image_set="target",
             ),
             Shift(
                 name="oracle",
                 family="oracle",
                 build=lambda root: _domains([target], "in", seed),
-                pool="target",
-                headline=False,
+                image_set="target",
+                in_mean=False,
                 weights="last",
             ),
         ),
-        budgets={"default": BUDGET},
+        recipes={"default": RECIPE},
         verify=lambda root: [Finding(ok=True, what="nothing to look at")],
         targets=tuple(SHADES),
         split=f"-s{seed}",

@@ -6,7 +6,7 @@ import torch
 
 from flatqat.data.images.image_data import ImageData
 from flatqat.finding import Finding
-from flatqat.spec import Budget
+from flatqat.spec import Recipe
 from flatqat.suite import Shift, Suite
 
 NAMES = ("ground", "red", "blue")
@@ -27,7 +27,7 @@ def _draw(first: int, count: int) -> ImageData:
         pixels[at, :3] = (COLOURS[labels] + noise).clamp(0, 255).byte().permute(2, 0, 1)
         labels[:, :2] = 255
         pixels[at, 3] = labels.byte()
-    return ImageData.masked(pixels, classes=len(NAMES), source="toy-map")
+    return ImageData.with_label_maps(pixels, classes=len(NAMES), source="toy-map")
 
 
 def _part(root, *, first: int, count: int) -> ImageData:
@@ -38,7 +38,7 @@ def _dark(root) -> ImageData:
     return _draw(1000, 16).map(lambda images, ids: images // 2)
 
 
-BUDGET = Budget(
+RECIPE = Recipe(
     pretrain_steps=60,
     steps=12,
     batch_size=8,
@@ -68,6 +68,6 @@ SUITE = Suite(
         Shift(name="id", family="id", build=partial(_part, first=1000, count=16)),
         Shift(name="dark", family="dark", build=_dark),
     ),
-    budgets={"default": BUDGET},
+    recipes={"default": RECIPE},
     verify=lambda root: [Finding(ok=True, what="drawn")],
 )

@@ -14,16 +14,16 @@ from flatqat.errors import UsageError
 from flatqat.methods.adaround import AdaRound, Config, Rounding, calls_in_order, inputs_and_targets
 from flatqat.methods.base import Setup
 from flatqat.methods.ptq import PTQ
-from flatqat.quant.apply import latent_weights, quantize_, quantizers, switched_off
+from flatqat.quant.apply import disabled, latent_weights, quantize_, quantizers
 from flatqat.quant.lsq import LSQ
 from flatqat.spec import QuantSpec
-from tests.methods.test_methods import BUDGET, batches, network
+from tests.methods.test_methods import RECIPE, batches, network
 
 QUICK = Config(iterations=150, rate=0.03)
 
 
 def rounded(net: nn.Module, data, config: Config | None = None, method=AdaRound, seed: int = 0):
-    rule = method(Setup(model=net, loss=F.cross_entropy, budget=BUDGET, seed=seed), config)
+    rule = method(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE, seed=seed), config)
     rule.begin(data)
     rule.end(data)
     return rule
@@ -53,10 +53,10 @@ def test_every_weight_ends_on_one_of_the_two_levels_around_it(bits):
     for (w, q), (before, _) in zip(latent_weights(net).values(), latent_weights(start).values(), strict=True):
         ratio = before / q.step_size
         code = q.codes(w)
-        floor, ceil = (end(ratio).clamp(q.low, q.high).int() for end in (torch.floor, torch.ceil))
+        floor, ceil = (end(ratio).clamp(q.qmin, q.qmax).int() for end in (torch.floor, torch.ceil))
         assert ((code == floor) | (code == ceil)).all()
         assert torch.equal(w, q.dequantize(code))
-        turned += int((code != ratio.round().clamp(q.low, q.high)).sum())
+        turned += int((code != ratio.round().clamp(q.qmin, q.qmax)).sum())
     assert turned > 5
 
 
@@ -80,7 +80,7 @@ def test_no_layer_is_further_from_full_precision_than_with_the_nearest_rounding(
             handle.remove()
             full = network(bits).eval()
             full.get_submodule(layer_name).register_forward_hook(lambda *a, seen=seen: seen.update(y=a[2]))
-            with switched_off(full):
+            with disabled(full):
                 full(images)
             w.copy_(learned)
         after, before = ((out - seen["y"]).square().sum(1).mean().item() for out in errors)
@@ -111,7 +111,7 @@ def best_and_nearest(net: nn.Module, x: Tensor) -> tuple[float, float]:
     choices = torch.tensor(list(product((0.0, 1.0), repeat=8)))
     best = 0.0
     for row, step in zip(ratio, q.step_size.detach().flatten(), strict=True):
-        codes = (row.floor() + choices).clamp(q.low, q.high)
+        codes = (row.floor() + choices).clamp(q.qmin, q.qmax)
         best += float(((codes * step - row * step) @ x.T).square().mean(1).min())
     nearest = float(((q(w) - w).detach() @ x.T).square().mean(1).sum())
     return best, nearest
@@ -138,7 +138,7 @@ def test_the_regulariser_decides_every_weight():
     for strength in (0.01, 0.0):
         net, x = one_layer(0)
         rule = AdaRound(
-            Setup(model=net, loss=F.cross_entropy, budget=BUDGET), Config(rate=0.03, regularizer=strength)
+            Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), Config(rate=0.03, regularizer=strength)
         )
         rule.iterations, rule.generator = 400, torch.Generator().manual_seed(0)
         PTQ.begin(rule, [(x, torch.zeros(64))])
@@ -156,7 +156,7 @@ def test_h_starts_at_the_weights_themselves():
     rounded(net, [(torch.ones(4, 8), None)], method=PTQ)
     ((w, q),) = latent_weights(net).values()
     rounding = Rounding(q, w.detach())
-    clipped = w.clamp(q.step_size * q.low, q.step_size * q.high)
+    clipped = w.clamp(q.step_size * q.qmin, q.step_size * q.qmax)
     torch.testing.assert_close(rounding.weight, clipped)
 
 
@@ -259,7 +259,7 @@ def test_a_layer_is_given_what_whole_passes_give_it_and_nothing_behind_it_runs()
     whole = watched(twin)
     for batch in images:
         twin(batch)
-    with switched_off(twin):
+    with disabled(twin):
         for batch in images:
             functional_call(twin, originals, (batch,))
     calls = calls_in_order(net, dict(net.named_children()), images[0])

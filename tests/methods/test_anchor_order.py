@@ -6,11 +6,11 @@ from torch.nn import functional as F
 from flatqat.methods.anchor import Anchor, Config
 from flatqat.methods.base import Setup
 from flatqat.methods.batchnorm import reestimate_batchnorm
-from tests.methods.test_methods import BUDGET, assert_equal, batches, network
+from tests.methods.test_methods import RECIPE, assert_equal, batches, network
 
 
 def test_requantize_puts_the_anchor_back_every_k_steps():
-    rule = Anchor(Setup(model=network("3"), loss=F.cross_entropy, budget=BUDGET), Config(requantize_every=2))
+    rule = Anchor(Setup(model=network("3"), loss=F.cross_entropy, recipe=RECIPE), Config(requantize_every=2))
     rule.begin(batches(1))
     for step, (x, y) in enumerate(batches(6), start=1):
         rule.step(x, y)
@@ -20,7 +20,7 @@ def test_requantize_puts_the_anchor_back_every_k_steps():
 
 def test_batchnorm_is_estimated_with_the_deployed_anchor():
     net = network("3")
-    rule = Anchor(Setup(model=net, loss=F.cross_entropy, budget=BUDGET), Config(deploy="anchor"))
+    rule = Anchor(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), Config(deploy="anchor"))
     rule.begin(batches(1))
     for x, y in batches(6):
         rule.step(x, y)
@@ -36,7 +36,7 @@ def test_batchnorm_is_estimated_with_the_deployed_anchor():
 def test_beta_follows_the_learning_rate_of_each_step():
     """β_t = 2 · lr_t · λ with the rate of step t, not the peak."""
     config = Config(beta=None, strength=0.2)
-    rule = Anchor(Setup(model=network("3"), loss=F.cross_entropy, budget=BUDGET), config)
+    rule = Anchor(Setup(model=network("3"), loss=F.cross_entropy, recipe=RECIPE), config)
     rule.begin(batches(1))
     for x, y in batches(4):
         start, rate = [anchor.clone() for anchor in rule.anchors], rule.learning_rate
@@ -44,4 +44,4 @@ def test_beta_follows_the_learning_rate_of_each_step():
         for anchor, before, (w, q) in zip(rule.anchors, start, rule.weights, strict=True):
             expected = before + 2 * rate * 0.2 * (q(w).detach() - before)
             torch.testing.assert_close(anchor, expected, rtol=0, atol=1e-7)
-    assert rate < 0.6 * BUDGET.lr
+    assert rate < 0.6 * RECIPE.lr

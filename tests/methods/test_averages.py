@@ -14,26 +14,26 @@ from flatqat.methods.batchnorm import reestimate_batchnorm
 from flatqat.methods.fp import FullPrecision
 from flatqat.methods.qat import QAT
 from flatqat.quant.apply import latent_weights
-from flatqat.spec import Budget
-from tests.methods.test_methods import BUDGET, assert_equal, batches, network, trained
+from flatqat.spec import Recipe
+from tests.methods.test_methods import RECIPE, assert_equal, batches, network, trained
 
-LONG = Budget(pretrain_steps=0, steps=8, batch_size=16, lr=0.05)
+LONG = Recipe(pretrain_steps=0, steps=8, batch_size=16, lr=0.05)
 
 
 def values(net: nn.Module) -> dict[str, Tensor]:
     return {name: p.detach().clone() for name, p in net.named_parameters()}
 
 
-def begun(method, config=None, *, bits: str = "3", budget: Budget = BUDGET):
+def begun(method, config=None, *, bits: str = "3", recipe: Recipe = RECIPE):
     net = network(bits)
-    rule = method(Setup(model=net, loss=F.cross_entropy, budget=budget), config)
+    rule = method(Setup(model=net, loss=F.cross_entropy, recipe=recipe), config)
     rule.begin(batches(2))
     return net, rule
 
 
-def qat_path(steps: int, point=values, budget: Budget = BUDGET) -> list[dict[str, Tensor]]:
+def qat_path(steps: int, point=values, recipe: Recipe = RECIPE) -> list[dict[str, Tensor]]:
     """What `point` says of plain QAT before the first step and after each."""
-    net, rule = begun(QAT, budget=budget)
+    net, rule = begun(QAT, recipe=recipe)
     path = [point(net)]
     for x, y in batches(steps):
         rule.step(x, y)
@@ -81,8 +81,8 @@ def test_ema_is_the_weighted_sum_of_the_path_of_qat(average, decay):
 
 
 def test_ema_of_constant_weights_is_these_weights():
-    still = Budget(pretrain_steps=0, steps=6, batch_size=16, lr=0.0)
-    net, rule = begun(ema.EMA, budget=still)
+    still = Recipe(pretrain_steps=0, steps=6, batch_size=16, lr=0.0)
+    net, rule = begun(ema.EMA, recipe=still)
     start = values(net)
     for x, y in batches(6):
         rule.step(x, y)
@@ -140,7 +140,7 @@ def test_deploying_in_the_middle_changes_nothing_later(method):
         net = network("3")
         losses = iter([3.0, 1.0, 2.0, 2.0, 2.0, 9.0, 9.0, 9.0])
         config = swad.Config(n_tolerance=2) if method is swad.SWAD else None
-        setup = Setup(model=net, loss=F.cross_entropy, budget=LONG, val_loss=lambda i=losses: next(i))
+        setup = Setup(model=net, loss=F.cross_entropy, recipe=LONG, val_loss=lambda i=losses: next(i))
         rule = method(setup, config)
         rule.begin(batches(2))
         for x, y in batches(LONG.steps):

@@ -12,8 +12,8 @@ from flatqat.methods import fqat, freeze, gaqat, sagm
 from flatqat.methods.base import Setup
 from flatqat.methods.disorder import MOST_LOGGED, Disorder, find_units
 from flatqat.methods.qat import QAT
-from flatqat.spec import Budget
-from tests.methods.test_methods import BUDGET, assert_equal, batches, network, trained
+from flatqat.spec import Recipe
+from tests.methods.test_methods import RECIPE, assert_equal, batches, network, trained
 from tests.methods.test_oscillation import differ
 
 RULES = [fqat, gaqat]
@@ -98,9 +98,9 @@ def test_units_are_step_sizes_or_layers():
             assert all("weight" in unit.watched[0] for unit in units)
 
 
-def begun(module, bits: str = "3", budget: Budget = BUDGET, seed: int = 0, **settings):
+def begun(module, bits: str = "3", recipe: Recipe = RECIPE, seed: int = 0, **settings):
     method = module.METHOD
-    setup = Setup(model=network(bits), loss=F.cross_entropy, budget=budget, seed=seed)
+    setup = Setup(model=network(bits), loss=F.cross_entropy, recipe=recipe, seed=seed)
     rule = method(setup, module.Config(**settings))
     rule.begin(batches(2))
     return rule
@@ -134,7 +134,7 @@ def test_a_frozen_step_size_loses_its_task_gradient_alone():
 
 
 def QAT_like():
-    rule = QAT(Setup(model=network("3"), loss=F.cross_entropy, budget=BUDGET))
+    rule = QAT(Setup(model=network("3"), loss=F.cross_entropy, recipe=RECIPE))
     rule.begin(batches(2))
     return rule
 
@@ -142,8 +142,8 @@ def QAT_like():
 @pytest.mark.parametrize("target", ["layer_all", "scale_all"])
 def test_what_is_frozen_stands_still_and_the_rest_moves(target):
     """Off and on every two steps; momentum and weight decay would move a weight of no gradient."""
-    budget = Budget(pretrain_steps=0, steps=6, batch_size=16, lr=0.05, schedule="constant")
-    rule = begun(fqat, budget=budget, control="alternate", every=2, freeze_target=target)
+    recipe = Recipe(pretrain_steps=0, steps=6, batch_size=16, lr=0.05, schedule="constant")
+    rule = begun(fqat, recipe=recipe, control="alternate", every=2, freeze_target=target)
     held = {name for unit in rule.units for name in unit.parameters}
     assert len(held) == (12 if target == "layer_all" else 6)
     for step, (x, y) in enumerate(batches(6)):
@@ -164,8 +164,8 @@ def test_what_is_frozen_stands_still_and_the_rest_moves(target):
 def test_units_are_frozen_by_their_own_disorder(kind, when, target):
     """Decisions against signs of gradients written down by a hook and counted one by one."""
     settings = {"window": 4, "every": 3, "threshold": 0.4, "disorder": kind, "freeze_when": when}
-    budget = Budget(pretrain_steps=0, steps=12, batch_size=16, lr=0.05)
-    rule = begun(fqat, budget=budget, freeze_target=target, **settings)
+    recipe = Recipe(pretrain_steps=0, steps=12, batch_size=16, lr=0.05)
+    rule = begun(fqat, recipe=recipe, freeze_target=target, **settings)
     told: list[tuple[dict[str, float], dict[str, float]]] = []
     combine = rule.combine
 
@@ -225,8 +225,8 @@ def test_every_option_changes_something(rule):
 
 
 def test_the_log_is_compact():
-    budget = Budget(pretrain_steps=0, steps=120, batch_size=16)
-    rule = begun(gaqat, "w2a32", budget=budget, window=2, every=1)
+    recipe = Recipe(pretrain_steps=0, steps=120, batch_size=16)
+    rule = begun(gaqat, "w2a32", recipe=recipe, window=2, every=1)
     (x, y), *_ = batches(1)
     for _ in range(120):
         rule.step(x[:2], y[:2])

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from flatqat import registry
 from flatqat.methods.base import Setup
-from tests.methods.test_methods import BUDGET, batches, network
+from tests.methods.test_methods import RECIPE, batches, network
 
 
 def trained(name: str, *, frozen: bool) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
@@ -17,8 +17,8 @@ def trained(name: str, *, frozen: bool) -> tuple[dict[str, torch.Tensor], dict[s
     net = network("4" if method.quantizes else "fp")
     statistics(net.state_dict())["1.running_mean"].fill_(0.1)  # not those of a fresh layer
     before = {key: tensor.clone() for key, tensor in net.state_dict().items()}
-    budget = replace(BUDGET, frozen_batchnorm=frozen)
-    rule = method(Setup(model=net, loss=F.cross_entropy, budget=budget))
+    recipe = replace(RECIPE, frozen_batchnorm=frozen)
+    rule = method(Setup(model=net, loss=F.cross_entropy, recipe=recipe))
     rule.begin(batches(2))
     for x, y in batches(rule.total_steps):
         rule.step(x, y)

@@ -15,9 +15,9 @@ from flatqat.methods.fp import FullPrecision
 from flatqat.methods.ptq import PTQ
 from flatqat.methods.qat import QAT
 from flatqat.quant.apply import calibrate, latent_weights, quantize_
-from flatqat.spec import Budget, QuantSpec
+from flatqat.spec import QuantSpec, Recipe
 
-BUDGET = Budget(pretrain_steps=4, steps=6, batch_size=16, lr=0.05)
+RECIPE = Recipe(pretrain_steps=4, steps=6, batch_size=16, lr=0.05)
 
 
 @pytest.mark.parametrize("name", registry.names(registry.METHODS))
@@ -47,7 +47,7 @@ def batches(count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
 
 def trained(method, bits: str, config=None, steps: int = 6) -> nn.Module:
     net = network(bits)
-    rule = method(Setup(model=net, loss=F.cross_entropy, budget=BUDGET), config)
+    rule = method(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), config)
     rule.begin(batches(2))
     for x, y in batches(steps):
         rule.step(x, y)
@@ -91,15 +91,15 @@ def test_every_option_of_anchor_changes_something(config):
 def test_anchor_step_by_hand(coupling):
     """One step of plain SGD against the formulas, written out a second time."""
     strength, beta = 0.3, 0.25
-    budget = Budget(pretrain_steps=0, steps=4, batch_size=16, lr=0.05, momentum=0.0, weight_decay=0.0)
+    recipe = Recipe(pretrain_steps=0, steps=4, batch_size=16, lr=0.05, momentum=0.0, weight_decay=0.0)
     net = network("3")
     rule = Anchor(
-        Setup(model=net, loss=F.cross_entropy, budget=budget),
+        Setup(model=net, loss=F.cross_entropy, recipe=recipe),
         Config(coupling=coupling, strength=strength, beta=beta, deploy="latent"),
     )
     rule.begin(batches(1))
     for x, y in batches(2):  # the first step moves W away from the anchor
-        before = [(w.detach().clone(), q, q(w).detach(), q.inside(w)) for w, q in rule.weights]
+        before = [(w.detach().clone(), q, q(w).detach(), q.in_range(w)) for w, q in rule.weights]
         anchors = [a.clone() for a in rule.anchors]
         twin = network("3")
         twin.load_state_dict(net.state_dict())
@@ -120,7 +120,7 @@ def test_anchor_step_by_hand(coupling):
 
 def test_anchor_beta_defaults_to_the_gradient_step_of_the_regulariser():
     rule = Anchor(
-        Setup(model=network("3"), loss=F.cross_entropy, budget=BUDGET), Config(beta=None, strength=0.2)
+        Setup(model=network("3"), loss=F.cross_entropy, recipe=RECIPE), Config(beta=None, strength=0.2)
     )
     rule.begin(batches(1))
     start = [anchor.clone() for anchor in rule.anchors]
@@ -144,7 +144,7 @@ def test_the_literal_reading_of_anchor_qat_learns_nothing(seed):
     """
     net = network("3")
     testing_batches = batches(1)
-    QAT(Setup(model=net, loss=F.cross_entropy, budget=BUDGET)).begin(testing_batches)
+    QAT(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE)).begin(testing_batches)
     rate, strength, steps = 0.01, 5.0, 200
     for w, q in latent_weights(net).values():
         anchor = w.detach().clone() + seed * 0.01
@@ -161,7 +161,7 @@ def test_ptq_trains_nothing_and_calibrates_by_the_rule_asked_for():
     by_rule = {}
     for ranges in ("mse", "minmax"):
         net = network("3")
-        rule = PTQ(Setup(model=net, loss=F.cross_entropy, budget=BUDGET), PTQ.Config(ranges=ranges))
+        rule = PTQ(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), PTQ.Config(ranges=ranges))
         assert rule.total_steps == 0
         rule.begin(batches(2))
         for name, (w, _) in latent_weights(net).items():
@@ -172,30 +172,30 @@ def test_ptq_trains_nothing_and_calibrates_by_the_rule_asked_for():
 
 
 def test_learning_rate_follows_a_cosine_to_zero():
-    rule = QAT(Setup(model=network("4"), loss=F.cross_entropy, budget=BUDGET))
+    rule = QAT(Setup(model=network("4"), loss=F.cross_entropy, recipe=RECIPE))
     rule.begin(batches(1))
     rates = []
     for x, y in batches(6):
         rates.append(rule.learning_rate)
         rule.step(x, y)
-    assert rates[0] == BUDGET.lr
-    assert rates[3] == pytest.approx(BUDGET.lr / 2)
+    assert rates[0] == RECIPE.lr
+    assert rates[3] == pytest.approx(RECIPE.lr / 2)
     assert rule.learning_rate == pytest.approx(0, abs=1e-12)
     assert rates == sorted(rates, reverse=True)
 
 
 def test_learning_rate_of_segmentation_falls_by_the_power_of_nine_tenths():
     """lr (1 - t/T)^0.9: Chen et al. 2017, section 4."""
-    rule = QAT(Setup(model=network("4"), loss=F.cross_entropy, budget=replace(BUDGET, schedule="poly")))
+    rule = QAT(Setup(model=network("4"), loss=F.cross_entropy, recipe=replace(RECIPE, schedule="poly")))
     rule.begin(batches(1))
     for step, (x, y) in enumerate(batches(6)):
-        assert rule.learning_rate == pytest.approx(BUDGET.lr * ((6 - step) / 6) ** 0.9, rel=1e-12)
+        assert rule.learning_rate == pytest.approx(RECIPE.lr * ((6 - step) / 6) ** 0.9, rel=1e-12)
         rule.step(x, y)
     assert rule.learning_rate == 0
 
 
 def test_step_sizes_and_batchnorm_are_not_decayed():
-    rule = QAT(Setup(model=network("4"), loss=F.cross_entropy, budget=BUDGET))
+    rule = QAT(Setup(model=network("4"), loss=F.cross_entropy, recipe=RECIPE))
     decayed, rest = rule.optimizer.param_groups
     names = {id(p): name for name, p in rule.model.named_parameters()}
     assert {names[id(p)].rpartition(".")[2] for p in decayed["params"]} == {"original"}
@@ -217,7 +217,7 @@ def test_amp_trains_in_bfloat16_and_differs_from_float32():
     nets = []
     for amp in (False, True):
         net = network("4")
-        rule = QAT(Setup(model=net, loss=F.cross_entropy, budget=BUDGET, amp=amp))
+        rule = QAT(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE, amp=amp))
         rule.begin(batches(1))
         rule.step(*batches(1)[0])
         nets.append(net)
@@ -232,7 +232,7 @@ def test_ptq_estimates_batchnorm_again_only_when_asked():
     start = network("3").state_dict()
     for batchnorm in (False, True):
         net = network("3")
-        rule = PTQ(Setup(model=net, loss=F.cross_entropy, budget=BUDGET), PTQ.Config(batchnorm=batchnorm))
+        rule = PTQ(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), PTQ.Config(batchnorm=batchnorm))
         rule.begin(batches(2))
         rule.end(batches(2))
         assert torch.equal(net[1].running_mean, start["1.running_mean"]) != batchnorm
@@ -241,7 +241,7 @@ def test_ptq_estimates_batchnorm_again_only_when_asked():
 @pytest.mark.parametrize("ranges", ["own", "minmax", "mse", "percentile"])
 def test_the_grids_start_by_the_rule_asked_for(ranges):
     net, expected = network("3"), network("3")
-    QAT(Setup(model=net, loss=F.cross_entropy, budget=BUDGET), QAT.Config(ranges=ranges)).begin(batches(2))
+    QAT(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), QAT.Config(ranges=ranges)).begin(batches(2))
     calibrate(expected, [x for x, _ in batches(2)], ranges)
     assert_equal(net, expected)
     assert not torch.equal(net[0].parametrizations.weight[0].scale, torch.ones(6, 1, 1, 1))

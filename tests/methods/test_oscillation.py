@@ -15,11 +15,11 @@ from flatqat.methods.freeze import Freeze, Oscillation
 from flatqat.methods.qat import QAT
 from flatqat.quant.apply import latent_weights
 from flatqat.quant.lsq import LSQ
-from flatqat.spec import Budget
-from tests.methods.test_methods import BUDGET, assert_equal, batches, network, trained
+from flatqat.spec import Recipe
+from tests.methods.test_methods import RECIPE, assert_equal, batches, network, trained
 
 EAGER = freeze.Config(threshold=0.2, threshold_end=0.2, momentum=0.5)
-FAST = Budget(pretrain_steps=0, steps=40, batch_size=16, lr=0.3, schedule="constant")
+FAST = Recipe(pretrain_steps=0, steps=40, batch_size=16, lr=0.3, schedule="constant")
 
 
 def differ(a: nn.Module, b: nn.Module) -> bool:
@@ -50,9 +50,9 @@ def test_every_option_of_dampen_changes_something(config):
 
 
 def test_the_strength_rises_as_a_half_cosine_from_a_quarter_of_the_training_on():
-    budget = Budget(pretrain_steps=0, steps=8, batch_size=16)
+    recipe = Recipe(pretrain_steps=0, steps=8, batch_size=16)
     rule = dampen.Dampen(
-        Setup(model=network("3"), loss=F.cross_entropy, budget=budget), dampen.Config(strength=0.4)
+        Setup(model=network("3"), loss=F.cross_entropy, recipe=recipe), dampen.Config(strength=0.4)
     )
     strengths = []
     for x, y in batches(8):
@@ -68,7 +68,7 @@ def test_dampen_adds_the_gradient_of_its_regulariser(aggregation):
     """Against automatic differentiation of λ · ‖sg(Q(w)) − clip(w, s·low, s·high)‖², clipped weights too."""
     net = network("3")
     config = dampen.Config(strength=0.7, start=0.0, aggregation=aggregation)
-    rule = dampen.Dampen(Setup(model=net, loss=F.cross_entropy, budget=BUDGET), config)
+    rule = dampen.Dampen(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), config)
     rule.begin(batches(1))
     rule.step(*batches(1)[0])
     rule.optimizer.zero_grad()
@@ -88,21 +88,21 @@ def test_dampen_adds_the_gradient_of_its_regulariser(aggregation):
         w = q.detach().clone().requires_grad_()
         s = quantizer.step_size.detach()
         distance = quantizer(w).detach() - torch.minimum(
-            torch.maximum(w, s * quantizer.low), s * quantizer.high
+            torch.maximum(w, s * quantizer.qmin), s * quantizer.qmax
         )
         squares = distance.square()
         total = squares.sum() if aggregation == "sum" else squares.sum(0).mean()
         (slope,) = torch.autograd.grad(rule.strength * total, w)
         torch.testing.assert_close(p.grad, q.grad + slope)
         assert (slope != 0).any()
-        clipped += int((~quantizer.inside(w)).sum())
+        clipped += int((~quantizer.in_range(w)).sum())
     assert clipped
 
 
 def test_dampen_draws_weights_to_their_levels():
     def distance(net: nn.Module) -> float:
         pairs = latent_weights(net).values()
-        apart = [((w - q(w)) / q.step_size)[q.inside(w)].detach() for w, q in pairs if q.bits == 3]
+        apart = [((w - q(w)) / q.step_size)[q.in_range(w)].detach() for w, q in pairs if q.bits == 3]
         return torch.cat(apart).square().mean().item()
 
     pulled = trained(dampen.Dampen, "3", dampen.Config(strength=2.0, start=0.0))
@@ -139,8 +139,8 @@ def test_the_code_of_a_frozen_weight_is_the_mean_not_the_last_one():
 def scripted(path: list[list[float]], config: freeze.Config) -> tuple[Freeze, list[Tensor]]:
     """A rule whose first weights are put on a path of multiples of the step size by each optimizer step."""
     net = network("w3a32")
-    budget = Budget(pretrain_steps=0, steps=len(path), batch_size=16)
-    rule = Freeze(Setup(model=net, loss=F.cross_entropy, budget=budget), config)
+    recipe = Recipe(pretrain_steps=0, steps=len(path), batch_size=16)
+    rule = Freeze(Setup(model=net, loss=F.cross_entropy, recipe=recipe), config)
     rule.begin(batches(1))
     name = "3.parametrizations.weight.original"
     w, q = rule.weights[name]
@@ -176,7 +176,7 @@ def test_a_weight_that_oscillates_is_frozen_at_its_mean_code():
 @pytest.mark.parametrize("bits", ["3", "3@ewgs", "3@dorefa"])
 def test_frozen_weights_stay_at_their_codes_while_grids_move(bits):
     net = network(bits)
-    rule = Freeze(Setup(model=net, loss=F.cross_entropy, budget=FAST), EAGER)
+    rule = Freeze(Setup(model=net, loss=F.cross_entropy, recipe=FAST), EAGER)
     rule.begin(batches(1))
     before: dict[str, tuple[Tensor, Tensor]] = {}
     count = 0
@@ -201,7 +201,7 @@ def test_frozen_weights_stay_at_their_codes_while_grids_move(bits):
 def test_the_step_size_learns_from_frozen_weights_as_from_constant_codes():
     """∂(s·c)/∂s = c for a frozen weight, LSQ's slope for the others, both times LSQ's factor."""
     net = network("w3a32")
-    rule = Freeze(Setup(model=net, loss=F.cross_entropy, budget=FAST), EAGER)
+    rule = Freeze(Setup(model=net, loss=F.cross_entropy, recipe=FAST), EAGER)
     rule.begin(batches(1))
     data = batches(20)
     for x, y in data[:-1]:
@@ -211,17 +211,17 @@ def test_the_step_size_learns_from_frozen_weights_as_from_constant_codes():
     assert 0 < seen.frozen.sum() < seen.frozen.numel()
     with torch.no_grad():  # some that rounding has put beyond the last level count once
         beyond = seen.frozen & (torch.arange(seen.frozen.numel()).view_as(w) % 2 == 0)
-        seen.codes[beyond] = q.high
-        w.copy_(torch.where(beyond, (q.high + 0.1) * q.step_size, w))
+        seen.codes[beyond] = q.qmax
+        w.copy_(torch.where(beyond, (q.qmax + 0.1) * q.step_size, w))
     assert beyond.any()
-    assert not q.inside(w)[beyond].any()
+    assert not q.in_range(w)[beyond].any()
     rule.optimizer.zero_grad()
     rule.model.train()
     with rule.behind.watched() as shifts:
         F.cross_entropy(rule.model(data[-1][0]), data[-1][1]).backward()
     upstream = shifts[name].grad
     ratio = (w / q.step_size).detach()
-    slope = torch.where(q.inside(w), ratio.round() - ratio, ratio.clamp(q.low, q.high))
+    slope = torch.where(q.in_range(w), ratio.round() - ratio, ratio.clamp(q.qmin, q.qmax))
     slope = torch.where(seen.frozen, q.codes(w).float(), slope)
     expected = (upstream * slope).sum((1, 2, 3), keepdim=True) * q.grad_scale(w) * q.scale.sign()
     rule.optimizer.zero_grad()
@@ -237,7 +237,7 @@ def test_only_weights_of_few_bits_are_tracked():
 
 
 def Freeze_on(bits: str, config: freeze.Config | None = None) -> Freeze:
-    rule = Freeze(Setup(model=network(bits), loss=F.cross_entropy, budget=BUDGET), config)
+    rule = Freeze(Setup(model=network(bits), loss=F.cross_entropy, recipe=RECIPE), config)
     rule.begin(batches(1))
     return rule
 

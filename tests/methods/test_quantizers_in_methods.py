@@ -10,15 +10,15 @@ from flatqat.methods.base import Setup
 from flatqat.methods.ema import EMA
 from flatqat.methods.qat import QAT
 from flatqat.quant.apply import latent_weights, quantizers
-from flatqat.spec import Budget
+from flatqat.spec import Recipe
 from tests.methods.test_methods import batches, network
 
-PLAIN = Budget(pretrain_steps=0, steps=4, batch_size=16, lr=0.05, momentum=0.0, weight_decay=0.0)
+PLAIN = Recipe(pretrain_steps=0, steps=4, batch_size=16, lr=0.05, momentum=0.0, weight_decay=0.0)
 NORMALIZING = ["dorefa", "pact", "apot", "pot"]
 
 
-def rule(method, bits: str, budget: Budget = PLAIN, config=None):
-    made = method(Setup(model=network(bits), loss=F.cross_entropy, budget=budget), config)
+def rule(method, bits: str, recipe: Recipe = PLAIN, config=None):
+    made = method(Setup(model=network(bits), loss=F.cross_entropy, recipe=recipe), config)
     made.begin(batches(1))
     return made
 
@@ -39,9 +39,11 @@ def test_what_quantizers_learn_is_decayed_only_if_they_say_so(quantizer, decayed
 
 def test_weight_decay_draws_alpha_of_pact_down():
     """Nothing is clipped at α = 10, so its only gradient is that of λ α² / 2: α ← α (1 − lr λ)."""
-    budget = Budget(pretrain_steps=0, steps=4, lr=0.1, momentum=0.0, weight_decay=0.5, schedule="constant")
-    made = rule(QAT, "3@pact", budget, QAT.Config(ranges="own"))
-    (alpha,) = (q.scale for _, q in quantizers(made.model) if q.role == "input" and "scale" in q.decayed)
+    recipe = Recipe(pretrain_steps=0, steps=4, lr=0.1, momentum=0.0, weight_decay=0.5, schedule="constant")
+    made = rule(QAT, "3@pact", recipe, QAT.Config(ranges="own"))
+    (alpha,) = (
+        q.scale for _, q in quantizers(made.model) if q.role == "input" and "scale" in q.weight_decayed
+    )
     for x, y in batches(3):
         made.step(x, y)
     assert alpha.item() == pytest.approx(10 * (1 - 0.1 * 0.5) ** 3, rel=1e-6)
@@ -49,7 +51,7 @@ def test_weight_decay_draws_alpha_of_pact_down():
 
 @pytest.mark.parametrize("quantizer", registry.names(registry.QUANTIZERS))
 def test_every_quantizer_trains_in_bfloat16(quantizer):
-    made = QAT(Setup(model=network(f"3@{quantizer}"), loss=F.cross_entropy, budget=PLAIN, amp=True))
+    made = QAT(Setup(model=network(f"3@{quantizer}"), loss=F.cross_entropy, recipe=PLAIN, amp=True))
     made.begin(batches(1))
     assert all(made.step(x, y)["loss"].isfinite() for x, y in batches(3))
     assert all(p.dtype == torch.float32 and p.isfinite().all() for p in made.model.parameters())
@@ -61,37 +63,37 @@ def middle(model) -> tuple[torch.Tensor, torch.nn.Module]:
 
 
 @pytest.mark.parametrize("quantizer", registry.names(registry.QUANTIZERS))
-def test_carried_back_is_as_near_to_the_weights_as_the_grid_is_fine(quantizer):
+def test_in_weight_scale_is_as_near_to_the_weights_as_the_grid_is_fine(quantizer):
     """Where weights are normalized Q(W) itself is not: it is several times as large.
 
     A power of two is off by a third at most, 16% in the mean of squares; sums of them have gaps near α.
     """
     w, q = middle(rule(Anchor, f"8@{quantizer}").model)
-    error = (q.carried_back(w) - w).norm() / w.norm()
+    error = (q.in_weight_scale(w) - w).norm() / w.norm()
     assert error < {"pot": 0.2, "apot": 0.04}.get(quantizer, 0.02)
     assert ((q(w) - w).norm() / w.norm() > 1) == (quantizer in NORMALIZING)
 
 
 @pytest.mark.parametrize("quantizer", NORMALIZING)
-def test_a_quantizer_that_is_switched_off_carries_nothing_back(quantizer):
+def test_a_quantizer_that_is_disabled_carries_nothing_back(quantizer):
     w, q = middle(rule(Anchor, f"3@{quantizer}").model)
     q.enabled = False
-    assert torch.equal(q.carried_back(w), w)
+    assert torch.equal(q.in_weight_scale(w), w)
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 @pytest.mark.parametrize("quantizer", ["dorefa", "pact"])
-def test_what_is_carried_back_has_the_codes_of_the_weights(quantizer, bits):
+def test_what_is_in_weight_scale_has_the_codes_of_the_weights(quantizer, bits):
     w, q = middle(rule(Anchor, f"{bits}@{quantizer}").model)
-    assert torch.equal(q.codes(q.carried_back(w)), q.codes(w))
+    assert torch.equal(q.codes(q.in_weight_scale(w)), q.codes(w))
 
 
-def test_a_weight_so_large_that_its_tanh_is_one_is_carried_back_finite():
+def test_a_weight_so_large_that_its_tanh_is_one_is_in_weight_scale_finite():
     q = registry.load(registry.QUANTIZERS, "dorefa")(bits=3, role="weight")
     w = torch.tensor([0.1, -0.4, 20.0, -30.0])
     assert w[2:].tanh().abs().tolist() == [1, 1]
-    assert q.carried_back(w).isfinite().all()
-    assert torch.equal(q.codes(q.carried_back(w)), q.codes(w))
+    assert q.in_weight_scale(w).isfinite().all()
+    assert torch.equal(q.codes(q.in_weight_scale(w)), q.codes(w))
 
 
 @pytest.mark.parametrize("coupling", ["ema", "elastic", "dampen"])
@@ -110,7 +112,7 @@ def test_anchor_step_by_hand_in_the_scale_of_the_weights(quantizer, coupling):
     for x, y in batches(2):
         w, q = made.weights[index]
         before, anchor = w.detach().clone(), made.anchors[index].clone()
-        inside, w_quant = q.inside(w), carried(w, q).detach()
+        inside, w_quant = q.in_range(w), carried(w, q).detach()
         twin = network(f"3@{quantizer}")
         twin.load_state_dict(made.model.state_dict())
         twin.train()

@@ -12,8 +12,8 @@ from flatqat.methods.base import Setup
 from flatqat.methods.fp import FullPrecision
 from flatqat.methods.qat import QAT
 from flatqat.quant.apply import quantize_, quantizers
-from flatqat.spec import Budget, QuantSpec
-from tests.methods.test_methods import BUDGET, assert_equal, batches, network, trained
+from flatqat.spec import QuantSpec, Recipe
+from tests.methods.test_methods import RECIPE, assert_equal, batches, network, trained
 
 SPACES = ("latent", "quantized")
 AT_REST = [
@@ -76,7 +76,7 @@ def test_both_passes_draw_the_same_dropout(case):
     for method, config in (case, (QAT, None)):
         net = network("3")
         net.insert(5, nn.Dropout(0.5))
-        rule = method(Setup(model=net, loss=F.cross_entropy, budget=BUDGET), config)
+        rule = method(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), config)
         rule.begin(batches(1))
         with torch.random.fork_rng():
             torch.manual_seed(0)
@@ -94,7 +94,7 @@ def test_batchnorm_statistics_move_in_the_first_pass_only(name, space):
     config = method.Config() if name == "saq" else method.Config(space=space)
     for rule_type, settings in ((method, config), (QAT, None)):
         net = network("3")
-        rule = rule_type(Setup(model=net, loss=F.cross_entropy, budget=BUDGET), settings)
+        rule = rule_type(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), settings)
         rule.begin(batches(1))
         rule.step(*batches(1)[0])
         assert net[1].track_running_stats
@@ -105,9 +105,9 @@ def test_batchnorm_statistics_move_in_the_first_pass_only(name, space):
 
 @pytest.mark.parametrize("name", TWO_PASSES)
 def test_frozen_batchnorm_stays_frozen_in_both_passes(name):
-    budget = Budget(pretrain_steps=0, steps=2, batch_size=16, frozen_batchnorm=True)
+    recipe = Recipe(pretrain_steps=0, steps=2, batch_size=16, frozen_batchnorm=True)
     net = network("3")
-    rule = registry.load(registry.METHODS, name)(Setup(model=net, loss=F.cross_entropy, budget=budget))
+    rule = registry.load(registry.METHODS, name)(Setup(model=net, loss=F.cross_entropy, recipe=recipe))
     rule.begin(batches(1))
     modes = []
     net[1].register_forward_hook(lambda layer, args, out: modes.append(layer.training))
@@ -119,7 +119,7 @@ def test_frozen_batchnorm_stays_frozen_in_both_passes(name):
 @pytest.mark.parametrize("space", SPACES)
 def test_nothing_is_left_on_the_quantizers_even_after_an_error(space):
     net = network("3")
-    rule = sam.SAM(Setup(model=net, loss=F.cross_entropy, budget=BUDGET), sam.Config(rho=1.0, space=space))
+    rule = sam.SAM(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), sam.Config(rho=1.0, space=space))
     rule.begin(batches(1))
     before = {name: p.detach().clone() for name, p in net.named_parameters()}
     calls = []
@@ -158,7 +158,7 @@ def test_a_small_latent_perturbation_is_rounded_away_and_a_quantized_one_is_not(
         ("quantized", sam.SAM, sam.Config(rho=0.2, space="quantized")),
     ):
         net = on_the_grid()
-        rule = method(Setup(model=net, loss=F.cross_entropy, budget=BUDGET), config)
+        rule = method(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), config)
         rule.step(torch.eye(3), torch.tensor([0, 1, 0]))
         weights[name] = net[0].parametrizations.weight.original.detach()
     assert torch.equal(weights["latent"], weights["qat"])
@@ -169,7 +169,7 @@ def test_both_passes_run_under_the_autocast_of_qat():
     nets = []
     for method, config in ((QAT, None), (saq.SAQ, saq.Config(rho=0.0))):
         net = network("3")
-        rule = method(Setup(model=net, loss=F.cross_entropy, budget=BUDGET, amp=True), config)
+        rule = method(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE, amp=True), config)
         rule.begin(batches(1))
         modes = []
         net.register_forward_hook(lambda *_, modes=modes: modes.append(torch.is_autocast_enabled("cpu")))

@@ -11,11 +11,11 @@ from torch.nn import functional as F
 from flatqat.methods import asam, gsam, sagm, sam, saq
 from flatqat.methods.base import Setup
 from flatqat.quant.apply import quantize_, quantizers
-from flatqat.spec import Budget, QuantSpec
+from flatqat.spec import QuantSpec, Recipe
 from tests.methods.test_methods import batches, network
 
 LR = 0.1
-PLAIN = Budget(
+PLAIN = Recipe(
     pretrain_steps=0, steps=4, batch_size=16, lr=LR, momentum=0.0, weight_decay=0.0, schedule="constant"
 )
 
@@ -34,7 +34,7 @@ class Point(nn.Module):
 def step_on_quadratic(method, config, w: Tensor, a: Tensor) -> Tensor:
     """The direction of one step on L = ½ Σ a w²."""
     net = Point(w)
-    rule = method(Setup(model=net, loss=lambda z, y: 0.5 * (a * z * z).sum(), budget=PLAIN), config)
+    rule = method(Setup(model=net, loss=lambda z, y: 0.5 * (a * z * z).sum(), recipe=PLAIN), config)
     rule.step(torch.zeros(1), torch.zeros(1))
     return (w - net.weight.detach()) / LR
 
@@ -83,8 +83,8 @@ def test_sagm_in_one_dimension():
 
 def test_gsam_radius_follows_the_learning_rate():
     """ρ_t = ρ_min + (ρ − ρ_min) · lr_t / lr_0 on the cosine: the peak, halfway, and the end."""
-    budget = Budget(pretrain_steps=0, steps=4, batch_size=16)
-    rule = gsam.GSAM(Setup(model=network("3"), loss=F.cross_entropy, budget=budget))
+    recipe = Recipe(pretrain_steps=0, steps=4, batch_size=16)
+    rule = gsam.GSAM(Setup(model=network("3"), loss=F.cross_entropy, recipe=recipe))
     radii = []
     for x, y in batches(4):
         radii.append(rule.radius)
@@ -104,7 +104,7 @@ def test_saq_on_a_quantized_quadratic():
     with torch.no_grad():
         latent.copy_(w)
         quantizer.scale.fill_(0.5)
-    setup = Setup(model=net, loss=lambda z, y: 0.5 * (a.T * z * z).sum(), budget=PLAIN)
+    setup = Setup(model=net, loss=lambda z, y: 0.5 * (a.T * z * z).sum(), recipe=PLAIN)
     rule = saq.SAQ(setup, saq.Config(rho=0.7))
     rule.step(torch.eye(3), torch.zeros(3))
     q = torch.tensor([[0.5, -1.0, 1.5], [1.5, 1.0, -0.5]])
@@ -129,7 +129,7 @@ def twin_loss(net: nn.Module):
     """The loss of `network` as a function of its parameters and of shifts behind the rounding."""
     grids = {}
     for name, q in quantizers(net):
-        grids[name, q.role] = (q.low, q.high)
+        grids[name, q.role] = (q.qmin, q.qmax)
 
     def layer(name: str, x: Tensor, p: dict[str, Tensor], shifts: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         weight = f"{name}.parametrizations.weight.original"
@@ -201,7 +201,7 @@ def twin_step(name: str, config, net: nn.Module, x: Tensor, y: Tensor, radius: f
 
 def bounds(net: nn.Module, weight: str) -> tuple[int, int]:
     quantizer = net.get_submodule(weight.replace("original", "0"))
-    return quantizer.low, quantizer.high
+    return quantizer.qmin, quantizer.qmax
 
 
 CASES = [
@@ -218,7 +218,7 @@ CASES = [
 @pytest.mark.parametrize(("name", "method", "config"), CASES, ids=[f"{c[0]}-{c[2]}" for c in CASES])
 def test_two_steps_against_a_slow_twin(name, method, config):
     net = network("3")
-    rule = method(Setup(model=net, loss=F.cross_entropy, budget=PLAIN), config)
+    rule = method(Setup(model=net, loss=F.cross_entropy, recipe=PLAIN), config)
     rule.begin(batches(1))
     for x, y in batches(2):
         expected = twin_step(name, config, net, x, y, rule.radius)

@@ -11,7 +11,7 @@ from flatqat.methods import swad
 from flatqat.methods.base import Setup
 from flatqat.methods.batchnorm import reestimate_batchnorm
 from flatqat.methods.qat import QAT
-from flatqat.spec import Budget
+from flatqat.spec import Recipe
 from tests.methods.test_averages import qat_path, values
 from tests.methods.test_methods import assert_equal, batches, network, trained
 
@@ -75,14 +75,14 @@ def test_valleys_are_those_of_the_papers_pseudo_code():
 
 
 STEPS = 12
-LONG = Budget(pretrain_steps=0, steps=STEPS, batch_size=16, lr=0.05)
+LONG = Recipe(pretrain_steps=0, steps=STEPS, batch_size=16, lr=0.05)
 
 
 def run(losses: list[float], config: swad.Config):
     """The rule after all steps, with these losses at its looks, and its network."""
     net = network("3")
     left = list(losses)
-    setup = Setup(model=net, loss=F.cross_entropy, budget=LONG, val_loss=lambda: left.pop(0))
+    setup = Setup(model=net, loss=F.cross_entropy, recipe=LONG, val_loss=lambda: left.pop(0))
     rule = swad.SWAD(setup, config)
     rule.begin(batches(2))
     for x, y in batches(STEPS):
@@ -94,7 +94,7 @@ def run(losses: list[float], config: swad.Config):
 @pytest.fixture(scope="module")
 def path():
     """The weights of plain QAT after each step, from 1 on."""
-    return qat_path(STEPS, budget=LONG)
+    return qat_path(STEPS, recipe=LONG)
 
 
 @pytest.mark.parametrize(
@@ -136,9 +136,9 @@ def test_without_a_valley_the_last_weights_are_deployed(path):
 
 
 def test_looks_are_fifty_unless_asked_otherwise():
-    budget = Budget(pretrain_steps=0, steps=200, batch_size=16)
+    recipe = Recipe(pretrain_steps=0, steps=200, batch_size=16)
     for config, every in ((None, 4), (swad.Config(every=7), 7)):
-        setup = Setup(model=network("fp"), loss=F.cross_entropy, budget=budget, val_loss=lambda: 1.0)
+        setup = Setup(model=network("fp"), loss=F.cross_entropy, recipe=recipe, val_loss=lambda: 1.0)
         rule = swad.SWAD(setup, config)
         rule.begin([])
         assert rule.every == every

@@ -168,7 +168,7 @@ def test_the_tests_of_differences_need_neither_torch_nor_scipy_to_start() -> Non
 def test_masked_classes_are_never_predicted_and_both_conventions_are_scored():
     logits = torch.tensor([[0.0, 5.0, 1.0, 2.0], [3.0, 9.0, 1.0, 2.0], [0.0, 1.0, 4.0, 2.0]])
     labels = torch.tensor([3, 2, 2])
-    meter = ClassificationMeter(4, only=(3, 2))
+    meter = ClassificationMeter(4, class_subset=(3, 2))
     meter.add(logits[:2], labels[:2])
     meter.add(logits[2:], labels[2:])
     scores, outcomes = meter.result()

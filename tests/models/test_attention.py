@@ -10,7 +10,7 @@ from torch import nn
 from flatqat import registry
 from flatqat.errors import WeightsError
 from flatqat.models.attention import Attention, split_attention_, split_state
-from flatqat.models.base import build, load_start_
+from flatqat.models.base import build, load_initial_
 from flatqat.quant.apply import calibrate, quantize_
 from flatqat.quant.audit import audit, summary
 from flatqat.spec import QuantSpec
@@ -203,11 +203,11 @@ def test_weights_of_the_old_names_load_and_misfits_are_named(tmp_path):
     plain = registry.import_file(path).make(4)
     save_file(plain.state_dict(), weights)
     made = build(f"file:{path}:make", classes=4, seed=0)
-    load_start_(made, f"file:{path}:make", weights)
+    load_initial_(made, f"file:{path}:make", weights)
     images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     # single precision, sums in another order
     torch.testing.assert_close(made(images), plain(made.normalize(images)), atol=1e-6, rtol=1e-5)
     state = plain.state_dict()
     save_file({**state, "attention.in_proj_weight": torch.ones(5, 8)}, weights)
     with pytest.raises(WeightsError, match=r"attention\.\w_proj\.weight"):
-        load_start_(made, f"file:{path}:make", weights)
+        load_initial_(made, f"file:{path}:make", weights)

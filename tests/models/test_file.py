@@ -13,14 +13,15 @@ from flatqat.models.base import build
 NETS = """
 from torch import nn
 from flatqat.models.base import Normalized
-from flatqat.spec import Frame
+from flatqat.spec import EvalTransform
 
 def plain(classes):
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))
 
 def described(classes):
     net = plain(classes)
-    net.mean, net.std, net.frame = (0.1, 0.2, 0.3), (0.5, 0.5, 0.5), Frame(resize=36, crop=32)
+    net.mean, net.std = (0.1, 0.2, 0.3), (0.5, 0.5, 0.5)
+    net.eval_transform = EvalTransform(resize=36, crop=32)
     return net
 
 def normalized(classes):
@@ -45,7 +46,7 @@ def tensors(classes):
 
 def framed(classes):
     net = plain(classes)
-    net.frame = 224
+    net.eval_transform = 224
     return net
 
 constant = 3
@@ -73,7 +74,7 @@ def test_what_a_factory_may_return(nets, factory, mean, std, crop):
     expected = model.net((images - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1))
     torch.testing.assert_close(model(images), expected)
     assert expected.shape == (2, 5)
-    assert model.frame.crop == crop
+    assert model.eval_transform.crop == crop
 
 
 def test_the_seed_makes_the_weights(nets):

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from flatqat import registry
 from flatqat.errors import UsageError, WeightsError
-from flatqat.models.base import build, load_start_
+from flatqat.models.base import build, load_initial_
 from flatqat.models.mmseg import _configs
 from flatqat.models.mmseg_config import _read, recipe
 from flatqat.quant.apply import calibrate, quantizable, quantize_
@@ -83,7 +83,7 @@ def checkpoint(segmentor, path):
 @pytest.mark.parametrize("name", [SEGFORMER, DEEPLAB, OCRNET, PIDNET, DDRNET, STDC])
 def test_a_checkpoint_gives_the_logits_of_the_package(name, tmp_path):
     segmentor, model = theirs(name).eval(), ours(name).eval()
-    load_start_(model, f"mmseg:{name}", checkpoint(segmentor, tmp_path / "w.pth"))
+    load_initial_(model, f"mmseg:{name}", checkpoint(segmentor, tmp_path / "w.pth"))
     seen = model.normalize(IMAGES)
     theirs_seen = segmentor.data_preprocessor({"inputs": list(255 * IMAGES.flip(1)), "data_samples": None})
     torch.testing.assert_close(seen, theirs_seen["inputs"], atol=1e-5, rtol=0)  # 255 x, and rounded means
@@ -100,7 +100,7 @@ def test_a_checkpoint_gives_the_logits_of_the_package(name, tmp_path):
 def test_the_loss_of_training_is_that_of_the_package(name, weights, tmp_path):
     """Where that is plain cross-entropy: the weighted sum over heads, and its gradient."""
     segmentor, model = theirs(name).train(), ours(name).train()
-    load_start_(model, f"mmseg:{name}", checkpoint(segmentor, tmp_path / "w.pth"))
+    load_initial_(model, f"mmseg:{name}", checkpoint(segmentor, tmp_path / "w.pth"))
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample
 
@@ -156,13 +156,13 @@ def test_a_new_head_means_all_of_them(tmp_path):
     model, fresh = ours(PIDNET, classes=4), ours(PIDNET, classes=4)
     segmentor = theirs(PIDNET)
     path = checkpoint(segmentor, tmp_path / "w.pth")
-    load_start_(model, f"mmseg:{PIDNET}", path, new_head=True)
+    load_initial_(model, f"mmseg:{PIDNET}", path, new_head=True)
     kept = {f"decode_head.{head}.{part}" for head in ("conv_seg", "p_cls_seg") for part in ("weight", "bias")}
     for name, tensor in model.net.state_dict().items():
         expected = fresh.net.state_dict() if name in kept else segmentor.state_dict()
         assert torch.equal(tensor, expected[name]), name
     with pytest.raises(WeightsError, match="4 of another shape"):
-        load_start_(fresh, f"mmseg:{PIDNET}", path)
+        load_initial_(fresh, f"mmseg:{PIDNET}", path)
 
 
 def test_only_what_the_network_lacks_is_left_out(tmp_path):
@@ -170,7 +170,7 @@ def test_only_what_the_network_lacks_is_left_out(tmp_path):
     segmentor.decode_head.d_head = nn.Conv2d(1, 1, 1)
     path = checkpoint(segmentor, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match=r"2 not in the network \(first: decode_head\.d_head\.bias\)"):
-        load_start_(ours(DEEPLAB), f"mmseg:{DEEPLAB}", path)
+        load_initial_(ours(DEEPLAB), f"mmseg:{DEEPLAB}", path)
 
 
 @pytest.mark.parametrize(

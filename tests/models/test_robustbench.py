@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from flatqat import registry
-from flatqat.data.images.views import cut
+from flatqat.data.images.views import eval_crop
 from flatqat.errors import UsageError, WeightsError
-from flatqat.models.base import build, load_start_
+from flatqat.models.base import build, load_initial_
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # robustbench uses old names of timm's
 AUGMIX = "cifar10/corruptions/Hendrycks2020AugMix_WRN"
@@ -55,7 +55,7 @@ def test_it_is_the_network_of_the_zoo_which_normalises_itself(zoo):
         assert torch.equal(model(images), model.net(images))
         inner = super(type(model.net), model.net).forward  # that of a WideResNet without normalisation
         assert torch.equal(model(images), inner((images - 0.5) / 0.5))
-    assert str(model.frame) == "resized to short side 32 (bilinear, antialiased), centre crop 32"
+    assert str(model.eval_transform) == "resized to short side 32 (bilinear, antialiased), centre crop 32"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_files_load_as_by_its_own_loader(zoo, name, classes, written, tmp_path):
     torch.save(written(state), path)
     theirs = load_model(short, model_dir=tmp_path, dataset=data, threat_model=threat)
     ours = build(f"robustbench:{name}", classes=classes, seed=0)
-    load_start_(ours, f"robustbench:{name}", path)
+    load_initial_(ours, f"robustbench:{name}", path)
     expected = theirs.state_dict()
     assert all(torch.equal(v, expected[k]) for k, v in ours.net.state_dict().items())
     assert not all((v == 0).all() for v in expected.values())
@@ -101,7 +101,7 @@ def test_files_load_as_by_its_own_loader(zoo, name, classes, written, tmp_path):
 def test_a_file_of_another_network_is_refused(zoo, tmp_path):
     torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "w.pt")
     with pytest.raises(WeightsError, match="missing"):
-        load_start_(
+        load_initial_(
             build(f"robustbench:{AUGMIX}", classes=10, seed=0), f"robustbench:{AUGMIX}", tmp_path / "w.pt"
         )
 
@@ -131,7 +131,7 @@ def test_images_are_cut_as_by_its_own_transforms(zoo, preprocessing):
 
     noise = np.random.default_rng(0).integers(0, 256, (300, 401, 3), dtype=np.uint8)
     image = Image.fromarray(noise)
-    ours = torch.tensor(cut(FRAMES[preprocessing])(image, 0)).permute(2, 0, 1) / 255
+    ours = torch.tensor(eval_crop(FRAMES[preprocessing])(image, 0)).permute(2, 0, 1) / 255
     assert torch.equal(ours, PREPROCESSINGS[preprocessing](image))
 
 

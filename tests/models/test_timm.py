@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from flatqat import registry
-from flatqat.data.images.views import cut
+from flatqat.data.images.views import eval_crop
 from flatqat.errors import UsageError, WeightsError
-from flatqat.models.base import Normalized, build, load_start_
+from flatqat.models.base import Normalized, build, load_initial_
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # timm warns of itself at import
 timm = pytest.importorskip("timm", reason="timm is not installed", exc_type=ImportError)
@@ -36,7 +36,7 @@ def test_images_arrive_as_timm_transforms_them(name):
     config = timm.data.resolve_data_config({}, pretrained_cfg=timm.get_pretrained_cfg(name).to_dict())
     model = Normalized(torch.nn.Identity(), config["mean"], config["std"], frame_of(name, config))
     image = Image.fromarray(NOISE)
-    pixels = torch.tensor(cut(model.frame)(image, 0)).permute(2, 0, 1)
+    pixels = torch.tensor(eval_crop(model.eval_transform)(image, 0)).permute(2, 0, 1)
     expected = timm.data.create_transform(**config)(image)
     torch.testing.assert_close(model.normalize(pixels / 255), expected, atol=1e-6, rtol=0)
 
@@ -49,8 +49,8 @@ def frame_of(name, config):
 
 def test_the_frame_comes_with_the_network():
     model = build("timm:resnet50.tv_in1k", classes=5, seed=0)
-    assert str(model.frame) == "resized to short side 256 (bilinear, antialiased), centre crop 224"
-    assert build("timm:resnet10t", classes=5, seed=0).frame.crop == 176
+    assert str(model.eval_transform) == "resized to short side 256 (bilinear, antialiased), centre crop 224"
+    assert build("timm:resnet10t", classes=5, seed=0).eval_transform.crop == 176
 
 
 def test_crops_that_are_not_square_are_refused():
@@ -101,7 +101,7 @@ def test_files_with_other_names_load_as_in_timm(tmp_path):
     old["layers.0.blocks.0.attn.relative_position_index"] = torch.zeros(16, 16, dtype=torch.long)
     torch.save(old, tmp_path / "w.pth")
     theirs.load_state_dict(sys.modules[type(theirs).__module__].checkpoint_filter_fn(dict(old), theirs))
-    load_start_(
+    load_initial_(
         Normalized(ours, (0, 0, 0), (1, 1, 1)), "timm:swin_tiny_patch4_window7_224", tmp_path / "w.pth"
     )
     assert all(torch.equal(v, theirs.state_dict()[k]) for k, v in ours.state_dict().items())
@@ -110,7 +110,7 @@ def test_files_with_other_names_load_as_in_timm(tmp_path):
 def test_files_of_other_networks_are_refused(tmp_path):
     torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match=r"not in the network \(first: conv1.weight\)"):
-        load_start_(Normalized(swin(), (0, 0, 0), (1, 1, 1)), "timm:resnet18", tmp_path / "w.pth")
+        load_initial_(Normalized(swin(), (0, 0, 0), (1, 1, 1)), "timm:resnet18", tmp_path / "w.pth")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from flatqat import registry, testing
-from flatqat.models.base import Normalized, Source, build
+from flatqat.models.base import ModelSource, Normalized, build
 from flatqat.models.tiny_seg import TinySeg
 from flatqat.testing.models import last_layer_classifies_pixels
 
@@ -27,7 +27,7 @@ def test_a_classifier_registered_before_other_layers_fails_the_contract():
         return Normalized(Early(classes), (0, 0, 0), (1, 1, 1), task="segmentation")
 
     with pytest.raises(AssertionError, match=r"to run last, got classify after stem\.0"):
-        last_layer_classifies_pixels(Source(names=lambda: [""], build=early))
+        last_layer_classifies_pixels(ModelSource(names=lambda: [""], build=early))
 
 
 def test_size_and_task():

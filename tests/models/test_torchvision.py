@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from flatqat import registry
-from flatqat.data.images.views import cut
+from flatqat.data.images.views import eval_crop
 from flatqat.errors import UsageError, WeightsError
-from flatqat.models.base import Normalized, build, load_start_
+from flatqat.models.base import Normalized, build, load_initial_
 from flatqat.models.weights import load_weights_
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torchvision warns of itself at import
@@ -25,7 +25,7 @@ def source():
 
 
 def seen_by(model, image):
-    pixels = torch.tensor(cut(model.frame)(image, 0)).permute(2, 0, 1)
+    pixels = torch.tensor(eval_crop(model.eval_transform)(image, 0)).permute(2, 0, 1)
     return model.normalize(pixels / 255)
 
 
@@ -63,7 +63,7 @@ def test_vision_transformers_have_the_size_of_their_weights():
     with torch.device("meta"):  # 86 million weights that nobody needs here
         model = source().build("vit_b_16.IMAGENET1K_SWAG_E2E_V1", 10)
     assert model.net.encoder.pos_embedding.shape[1] == 24 * 24 + 1
-    assert model.frame.crop == 384
+    assert model.eval_transform.crop == 384
 
 
 def official_file(path, name, weights, monkeypatch):
@@ -85,7 +85,7 @@ def official_file(path, name, weights, monkeypatch):
 def test_networks_with_auxiliary_heads_load_as_in_torchvision(name, weights, size, tmp_path, monkeypatch):
     theirs = official_file(tmp_path / "w.pth", name, getattr(models, weights), monkeypatch)
     model = build(f"torchvision:{name}", classes=1000, seed=0)
-    load_start_(model, f"torchvision:{name}", tmp_path / "w.pth")
+    load_initial_(model, f"torchvision:{name}", tmp_path / "w.pth")
     images = torch.rand(2, 3, size, size)
     with torch.no_grad():
         expected = theirs(model.normalize(images))
@@ -97,7 +97,7 @@ def test_auxiliary_heads_are_left_out_of_no_other_network(tmp_path):
     model = build("torchvision:resnet18", classes=10, seed=0)
     torch.save(model.net.state_dict() | {"aux1.fc.weight": torch.zeros(1)}, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match=r"1 not in the network \(first: aux1.fc.weight\)"):
-        load_start_(model, "torchvision:resnet18", tmp_path / "w.pth")
+        load_initial_(model, "torchvision:resnet18", tmp_path / "w.pth")
 
 
 def test_old_densenet_files_load_as_in_torchvision(tmp_path):
@@ -115,7 +115,7 @@ def test_old_densenet_files_load_as_in_torchvision(tmp_path):
     assert "features.denseblock2.denselayer2.norm.1.weight" in old
     torch.save(old, tmp_path / "w.pth")
     densenet._load_state_dict(theirs, SimpleNamespace(get_state_dict=lambda **_: dict(old)), progress=False)
-    load_start_(Normalized(ours, (0, 0, 0), (1, 1, 1)), "torchvision:densenet121", tmp_path / "w.pth")
+    load_initial_(Normalized(ours, (0, 0, 0), (1, 1, 1)), "torchvision:densenet121", tmp_path / "w.pth")
     assert all(torch.equal(v, theirs.state_dict()[k]) for k, v in ours.state_dict().items())
 
 
@@ -135,7 +135,7 @@ def test_old_vision_transformer_files_load_as_in_torchvision(tmp_path):
     }
     torch.save(old, tmp_path / "w.pth")
     theirs.load_state_dict(dict(old))  # without a version, as of old, torchvision renames by itself
-    load_start_(Normalized(ours, (0, 0, 0), (1, 1, 1)), "torchvision:vit_b_16", tmp_path / "w.pth")
+    load_initial_(Normalized(ours, (0, 0, 0), (1, 1, 1)), "torchvision:vit_b_16", tmp_path / "w.pth")
     assert all(torch.equal(v, theirs.state_dict()[k]) for k, v in ours.state_dict().items())
 
 

@@ -5,7 +5,7 @@ import torch
 
 from flatqat import registry
 from flatqat.errors import WeightsError
-from flatqat.models.base import build, load_start_
+from flatqat.models.base import build, load_initial_
 from flatqat.quant.apply import quantizable, quantize_, quantizers
 from flatqat.spec import QuantSpec
 
@@ -38,7 +38,7 @@ def test_it_computes_what_torchvisions_own_does(name, two, tmp_path):
     theirs = whole(name, num_classes=21, **({"aux_loss": True} if two else {}))
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
     ours = build(f"torchvision:{name}", classes=21, seed=1)
-    load_start_(ours, f"torchvision:{name}", tmp_path / "w.pth")
+    load_initial_(ours, f"torchvision:{name}", tmp_path / "w.pth")
     seen = (IMAGES - torch.tensor((0.485, 0.456, 0.406)).view(3, 1, 1)) / torch.tensor(
         (0.229, 0.224, 0.225)
     ).view(3, 1, 1)
@@ -61,12 +61,12 @@ def test_a_new_head_means_both_heads(tmp_path):
         torch.load(tmp_path / "w.pth"),
         *(build(f"torchvision:{DEEPLAB}", classes=4, seed=1) for _ in range(2)),
     )
-    load_start_(ours, f"torchvision:{DEEPLAB}", tmp_path / "w.pth", new_head=True)
+    load_initial_(ours, f"torchvision:{DEEPLAB}", tmp_path / "w.pth", new_head=True)
     heads = {f"{head}.4.{part}" for head in ("classifier", "aux_classifier") for part in ("weight", "bias")}
     for name, tensor in ours.net.state_dict().items():
         assert torch.equal(tensor, fresh.net.state_dict()[name] if name in heads else source[name]), name
     with pytest.raises(WeightsError, match=r"4 of another shape \(first: aux_classifier\.4\.bias"):
-        load_start_(fresh, f"torchvision:{DEEPLAB}", tmp_path / "w.pth")
+        load_initial_(fresh, f"torchvision:{DEEPLAB}", tmp_path / "w.pth")
 
 
 def test_a_layer_inside_is_no_head(tmp_path):
@@ -76,7 +76,7 @@ def test_a_layer_inside_is_no_head(tmp_path):
         state[name] = state[name][:-1]
     torch.save(state, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match="of another shape"):
-        load_start_(
+        load_initial_(
             build(f"torchvision:{LRASPP}", classes=4, seed=1),
             f"torchvision:{LRASPP}",
             tmp_path / "w.pth",

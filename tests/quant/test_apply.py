@@ -7,13 +7,13 @@ from torch import nn
 from flatqat.errors import TrainingFailed, UsageError
 from flatqat.models.base import build
 from flatqat.quant.apply import (
+    cached_weights,
     calibrate,
+    disabled,
     latent_weights,
     quantizable,
     quantize_,
     quantizers,
-    rounded_once,
-    switched_off,
 )
 from flatqat.quant.audit import audit
 from flatqat.spec import QuantSpec
@@ -104,10 +104,10 @@ def test_calibration_names_the_layer_whose_values_are_not_finite(quantizer, spoi
         calibrate(net, [images()])
 
 
-def test_switched_off_is_full_precision_and_comes_back():
+def test_disabled_is_full_precision_and_comes_back():
     net, plain = quantized("2"), build("tiny", classes=10, seed=0).net.eval()
     before = net(images())
-    with switched_off(net):
+    with disabled(net):
         assert torch.equal(net(images()), plain(images()))
     assert torch.equal(net(images()), before)
     assert not torch.equal(before, plain(images()))
@@ -115,8 +115,8 @@ def test_switched_off_is_full_precision_and_comes_back():
 
 def test_what_was_off_before_stays_off():
     net = quantized("2")
-    with switched_off(net, roles=("weight",)):
-        with switched_off(net):
+    with disabled(net, roles=("weight",)):
+        with disabled(net):
             pass
         assert {(q.role, q.enabled) for _, q in quantizers(net)} == {("weight", False), ("input", True)}
     assert all(q.enabled for _, q in quantizers(net))
@@ -128,7 +128,7 @@ def test_a_grid_for_the_whole_layer_if_asked_for():
     assert {q.scale.shape for _, q in quantizers(net)} == {()}
 
 
-def test_rounded_once_gives_the_same_output_and_rounds_each_weight_once():
+def test_cached_weights_gives_the_same_output_and_rounds_each_weight_once():
     net = quantized("4")
     calls = []
     for _, q in quantizers(net):
@@ -137,7 +137,7 @@ def test_rounded_once_gives_the_same_output_and_rounds_each_weight_once():
     with torch.no_grad():
         expected = net(images())
         calls.clear()
-        with rounded_once():
+        with cached_weights():
             assert torch.equal(net(images()), expected)
             assert torch.equal(net(images()), expected)
     assert len(calls) == len(latent_weights(net))
@@ -168,7 +168,7 @@ def test_audit_counts_clipped_values():
     latent = net.stage1[0].parametrizations.weight.original
     q.set_scale(torch.full_like(q.scale, 1e-6))
     rows = {(row.layer, row.tensor): row for row in audit(net, images())}
-    assert rows["stage1.0", "weight"].saturated == pytest.approx(100 * (latent != 0).float().mean().item())
+    assert rows["stage1.0", "weight"].clipped == pytest.approx(100 * (latent != 0).float().mean().item())
 
 
 def test_audit_shows_layers_in_floating_point():

@@ -39,23 +39,23 @@ def scaled(p: Tensor, factor: float) -> Tensor:
 
 
 def lsqplus(q: Quantizer, x: Tensor) -> Tensor:
-    g = 1.0 if q.plain else 1 / sqrt(x[0].numel() * q.high)
+    g = 1.0 if q.ste_only else 1 / sqrt(x[0].numel() * q.qmax)
     s, beta = scaled(q.scale, g), scaled(q.offset, g)
-    return s * rounded(clipped((x - beta) / s, 0, q.high)) + beta
+    return s * rounded(clipped((x - beta) / s, 0, q.qmax)) + beta
 
 
 def dorefa_weight(q: Quantizer, w: Tensor) -> Tensor:
     t = w.tanh()
-    return 2 * rounded(q.high * (t / (2 * t.abs().max()) + 0.5)) / q.high - 1
+    return 2 * rounded(q.qmax * (t / (2 * t.abs().max()) + 0.5)) / q.qmax - 1
 
 
 def pact(q: Quantizer, x: Tensor) -> Tensor:
     """0.5 (|x| − |x − α| + α) has a kink at α; the paper counts x = α as clipped."""
     alpha = q.scale
-    low = -alpha if q.low < 0 else torch.zeros_like(alpha)
-    below = (x <= low) if q.low < 0 else (x < low)
+    low = -alpha if q.qmin < 0 else torch.zeros_like(alpha)
+    below = (x <= low) if q.qmin < 0 else (x < low)
     y = torch.where(x >= alpha, alpha, torch.where(below, low, x))
-    step = (alpha / q.high).detach()
+    step = (alpha / q.qmax).detach()
     return y + ((y / step).round() * step - y).detach()
 
 
@@ -69,13 +69,13 @@ def apot(q: Quantizer, v: Tensor) -> Tensor:
 
 def n2uq(q: Quantizer, x: Tensor) -> Tensor:
     """The curve as a sum of ramps, one a segment."""
-    g = 1.0 if q.plain else 1 / sqrt(x[0].numel() * q.segments)
+    g = 1.0 if q.ste_only else 1 / sqrt(x[0].numel() * q.segments)
     s, left = scaled(q.scale, g), scaled(q.start, g)
     curve = torch.zeros_like(x)
     for width in scaled(q.widths, g):
         curve = curve + clipped((x - left) / width, 0, 1)
         left = left + width
-    return s * (rounded(curve) + q.low)
+    return s * (rounded(curve) + q.qmin)
 
 
 TWINS: list[tuple[type[Quantizer], str, bool, Twin]] = [
@@ -128,9 +128,9 @@ def test_derivatives_are_those_of_the_twin(quantizer, role, signed, twin, bits):
     q, v = example(quantizer, bits, role, signed)
     tensors = [v, *q.parameters()]
     if quantizer in (APoT, PoT) and role == "weight" and bits == 2:
-        q.plain = True  # with its own backward no function's gradient: see test_by_hand
+        q.ste_only = True  # with its own backward no function's gradient: see test_by_hand
     torch.testing.assert_close(q(v), twin(q, v), rtol=0, atol=1e-12)
-    assert role == "weight" or not q.inside(v).all(), "the example must clip something"
+    assert role == "weight" or not q.in_range(v).all(), "the example must clip something"
     for ours, theirs in zip(derivatives(q(v), tensors), derivatives(twin(q, v), tensors), strict=True):
         for a, b in zip(ours, theirs, strict=True):
             torch.testing.assert_close(a, b.expand_as(a), rtol=1e-9, atol=1e-9)
@@ -147,7 +147,7 @@ def test_ewgs_backward_is_the_chain_rule_through_l_and_u(role, bits):
         delta = 0.3
 
     q, v = example(Strong, bits, role, signed=True)
-    n, low = q.high, q.offset.item()
+    n, low = q.qmax, q.offset.item()
     high = low + n * q.scale.item()
     upstream = torch.linspace(-1, 1, v.numel(), dtype=torch.float64).view_as(v)
     on_v, on_low, on_high = torch.zeros_like(v), 0.0, 0.0
@@ -166,7 +166,7 @@ def test_ewgs_backward_is_the_chain_rule_through_l_and_u(role, bits):
     torch.testing.assert_close(ours[0], on_v, rtol=0, atol=1e-12)
     assert ours[1].item() == pytest.approx(factor * n * on_high, rel=1e-9)
     assert ours[2].item() == pytest.approx(factor * (on_low + on_high), rel=1e-9)
-    assert not torch.equal(on_v, upstream * q.inside(v)), "the example must differ from straight-through"
+    assert not torch.equal(on_v, upstream * q.in_range(v)), "the example must differ from straight-through"
 
 
 def test_ewgs_has_no_hessian_but_in_the_plain_rule():
@@ -184,7 +184,7 @@ def test_ewgs_has_no_hessian_but_in_the_plain_rule():
         return float((h * left).sum())
 
     assert product(one, other) != pytest.approx(product(other, one), rel=1e-3)
-    q.plain = True
+    q.ste_only = True
     assert product(one, other) == pytest.approx(product(other, one), rel=1e-10)
 
 
@@ -192,7 +192,7 @@ def test_ewgs_has_no_hessian_but_in_the_plain_rule():
 def test_the_factor_of_training_is_off_in_the_plain_rule(quantizer):
     q, v = example(quantizer, 3, "input", signed=True)
     trained = torch.autograd.grad(q(v).exp().sum(), list(q.parameters()))
-    q.plain = True
+    q.ste_only = True
     plain = torch.autograd.grad(q(v).exp().sum(), list(q.parameters()))
     assert 0 < q.grad_scale(v) < 0.5
     for with_factor, without in zip(trained, plain, strict=True):
@@ -203,14 +203,14 @@ def test_the_factor_of_training_is_off_in_the_plain_rule(quantizer):
 def test_the_hessian_through_a_quantizer_is_masked_and_no_more(quantizer):
     """L = x'Ax/2 at x = Q(v): Hu = M A M u in the plain rule, whatever the rounding; M is `inside`."""
     q, v = example(quantizer, 3, "input", signed=True)
-    q.plain = True
+    q.ste_only = True
     if not list(q.parameters()):
         q.scale.mul_(0.5)
     v = v.detach().flatten().requires_grad_()
     generator = torch.Generator().manual_seed(0)
     a = torch.randn(v.numel(), v.numel(), generator=generator, dtype=torch.float64)
     a, u = a + a.T, torch.randn(v.numel(), generator=generator, dtype=torch.float64)
-    mask = q.inside(v).double()
+    mask = q.in_range(v).double()
     assert 0 < mask.sum() < v.numel()
     x = q(v)
     (grad,) = torch.autograd.grad(0.5 * x @ a @ x, v, create_graph=True)
@@ -226,7 +226,7 @@ def test_the_gradient_at_saturation(quantizer, signed):
     seen = Observer(())
     seen.add(torch.tensor([-4.0 if signed else 0.0, 4.0]))
     q.calibrate(seen, "minmax")
-    bounds = q.dequantize(torch.tensor([q.low, q.high], dtype=torch.int32)).detach()
+    bounds = q.dequantize(torch.tensor([q.qmin, q.qmax], dtype=torch.int32)).detach()
     if quantizer is N2UQ:
         bounds = bounds * (1 - 1e-6)  # its upper end is a sum of widths, and those round
     beyond = bounds + torch.tensor([-1e-3, 1e-3])
@@ -234,7 +234,7 @@ def test_the_gradient_at_saturation(quantizer, signed):
     (grad,) = torch.autograd.grad(q(v).sum(), v)
     on_bound = [1.0 if quantizer is not PACT or not signed else 0.0, 0.0 if quantizer is PACT else 1.0]
     assert grad.tolist() == pytest.approx([*on_bound, 0, 0], abs=2e-4)  # EWGS: 1 within δ/2n
-    assert q.inside(v).tolist() == [bool(g) for g in (*on_bound, 0, 0)]
+    assert q.in_range(v).tolist() == [bool(g) for g in (*on_bound, 0, 0)]
 
 
 @pytest.mark.parametrize("quantizer", [LSQ, LSQPlus, EWGS, APoT, PoT, DoReFa, MinMax, PACT, N2UQ])

@@ -144,7 +144,7 @@ def test_levels_fill_their_bits(bits):
         q = calibrated(APoT, bits, values)
         assert len(q.levels.unique()) == (2**bits - 1 if signed else 2**bits)
         q = calibrated(PoT, bits, values)
-        assert len(q.levels.unique()) == q.high + 1 <= 2**bits
+        assert len(q.levels.unique()) == q.qmax + 1 <= 2**bits
         assert 0 in q.levels
         assert q.levels.max() == 1
 
@@ -179,7 +179,7 @@ def test_two_bit_weights_of_apot_are_ternary_and_pass_the_gradient_outside():
     u = q.normalize(w).requires_grad_()
     (grad,) = torch.autograd.grad(q.project(u).sum(), u)
     assert grad.tolist() == [1] * 5
-    q.plain = True
+    q.ste_only = True
     (grad,) = torch.autograd.grad(q.project(u).sum(), u)
     assert grad.tolist() == [0, 1, 1, 1, 0]
 
@@ -228,9 +228,9 @@ def test_n2uq_starts_as_in_the_paper_or_from_the_data():
     q = calibrated(N2UQ, 2, NEVER_NEGATIVE)
     assert q.scale.item() == pytest.approx(2 / 3)
     assert q.widths.tolist() == pytest.approx([2 / 3] * 3)
-    assert (q.low, q.high, q.start.item()) == (0, 3, 0)
+    assert (q.qmin, q.qmax, q.start.item()) == (0, 3, 0)
     q = calibrated(N2UQ, 2, torch.tensor([-1.0, 2.0]), "minmax")
-    assert (q.low, q.high, q.start.item(), q.scale.item()) == (-1, 2, -1, 1)
+    assert (q.qmin, q.qmax, q.start.item(), q.scale.item()) == (-1, 2, -1, 1)
     assert q(torch.tensor([-5.0, -0.4, 0.6, 9.0])).tolist() == [-1, 0, 1, 2]
 
 
@@ -240,9 +240,9 @@ def test_n2uq_weights_by_hand():
     w = torch.tensor([-1.2, -0.3, 0.5], requires_grad=True)
     q.calibrate(observed(w.detach()))
     torch.testing.assert_close(q(w).detach(), torch.tensor([-1.0, -1 / 3, 1 / 3]))
-    assert q.inside(w).tolist() == [False, True, True]
+    assert q.in_range(w).tolist() == [False, True, True]
     (grad,) = torch.autograd.grad(q(w).sum(), w)
     assert grad.tolist() == [1, 1, 1]
-    q.plain = True
+    q.ste_only = True
     (grad,) = torch.autograd.grad(q(w).sum(), w)
     assert grad.tolist() == [0, 1, 1]

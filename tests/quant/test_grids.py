@@ -30,7 +30,7 @@ def test_weights_that_are_never_negative_stay_on_the_signed_grid():
     seen = Observer(())
     seen.add(torch.rand(20))
     q.calibrate(seen)
-    assert (q.low, q.high) == (-4, 3)
+    assert (q.qmin, q.qmax) == (-4, 3)
 
 
 @pytest.mark.parametrize("shape", [(128, 16, 32, 32), (128, 32, 16, 16), (128, 64, 8, 8), (64, 64, 56, 56)])

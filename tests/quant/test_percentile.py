@@ -30,13 +30,13 @@ def test_affine_inputs_cover_both_percentiles_over_all_batches(shift):
     low, high = np.percentile((VALUES + shift).numpy(), [1, 99])
     low, high = min(low, 0), max(high, 0)
     assert q.scale.item() == pytest.approx((high - low) / 255, rel=1e-5)
-    assert q.low == -round(-low / q.scale.item())
+    assert q.qmin == -round(-low / q.scale.item())
 
 
 def test_inputs_that_were_never_negative_stay_unsigned():
     q = LSQ(bits=4, role="input")
     q.calibrate(observed(VALUES.relu()), "percentile", 99.0)
-    assert (q.low, q.high) == (0, 15)
+    assert (q.qmin, q.qmax) == (0, 15)
     assert q.scale.item() == pytest.approx(np.percentile(VALUES.relu().numpy(), 99) / 15, rel=1e-5)
 
 

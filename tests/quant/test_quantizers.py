@@ -72,17 +72,17 @@ def test_lsq_multiplies_the_scale_gradient_by_its_factor():
 def test_inputs_that_are_never_negative_get_an_unsigned_grid_and_keep_it_in_the_state():
     q = LSQ(bits=3, role="input")
     q.calibrate(observed(torch.rand(8, 3)))
-    assert (q.low, q.high) == (0, 7)
+    assert (q.qmin, q.qmax) == (0, 7)
     fresh = LSQ(bits=3, role="input")
     fresh.load_state_dict(q.state_dict())
-    assert (fresh.low, fresh.high) == (0, 7)
+    assert (fresh.qmin, fresh.qmax) == (0, 7)
 
 
 def test_minmax_input_grid_by_hand():
     """[-1, 2] at 2 bits: s = 3 / 3 = 1, zero point 1, levels -1, 0, 1, 2."""
     q = MinMax(bits=2, role="input")
     q.calibrate(observed(torch.tensor([[-1.0, 2.0]])))
-    assert (q.scale.item(), q.low, q.high) == (1.0, -1, 2)
+    assert (q.scale.item(), q.qmin, q.qmax) == (1.0, -1, 2)
     assert q(torch.tensor([-5.0, -0.4, 0.6, 9.0])).tolist() == [-1, 0, 1, 2]
 
 
@@ -207,4 +207,4 @@ def test_ranges_hold_zero_and_all_batches(batches, low, high, rule):
     q = MinMax(bits=2, role="input")
     q.calibrate(observed(*map(torch.tensor, batches)), rule, 100)
     assert 3 * q.scale.item() == pytest.approx(high - low)
-    assert q.dequantize(torch.tensor([q.low, q.high])).tolist() == pytest.approx([low, high])
+    assert q.dequantize(torch.tensor([q.qmin, q.qmax])).tolist() == pytest.approx([low, high])

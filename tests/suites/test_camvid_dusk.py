@@ -64,8 +64,11 @@ def test_a_copy_of_camvid(tmp_path: Path) -> None:
     _, masks = suite.shifts[0].build(tmp_path).batch(torch.arange(1))
     values = torch.from_numpy(np.array(street_files.drawn(2)[1])).long()
     assert torch.equal(masks[0], torch.where(values == 255, 255, values % 11))
-    assert suite.still is not None
-    assert int(suite.train(tmp_path).seen(suite.still).fetch(torch.arange(2))[:, 3].max()) == 255
+    assert suite.fixed_transform is not None
+    assert (
+        int(suite.train(tmp_path).transformed(suite.fixed_transform).fetch(torch.arange(2))[:, 3].max())
+        == 255
+    )
 
 
 def test_camvid_with_colours_as_labels_is_refused(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_shifts_are_named_after_corruption_and_severity(name: str) -> None:
     assert [shift.name for shift in suite.shifts[1:]] == [
         f"{corruption}/{severity}" for corruption in corruptions for severity in range(1, 6)
     ]
-    assert {shift.pool for shift in suite.shifts} == {"id"}
+    assert {shift.image_set for shift in suite.shifts} == {"id"}
     for shift in suite.shifts[1:]:
         corruption, severity = shift.name.split("/")
         assert (shift.family, shift.severity) == (NAMES[corruption], int(severity))
@@ -46,15 +46,15 @@ def test_shifts_are_named_after_corruption_and_severity(name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_the_headline_is_the_fifteen(name: str) -> None:
     shifts = load(name).shifts[1:]
-    assert len([shift for shift in shifts if shift.headline]) == 75
-    assert {shift.name.split("/")[0] for shift in shifts if not shift.headline} <= EXTRA
+    assert len([shift for shift in shifts if shift.in_mean]) == 75
+    assert {shift.name.split("/")[0] for shift in shifts if not shift.in_mean} <= EXTRA
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_budgets_start_with_the_default(name: str) -> None:
+def test_recipes_start_with_the_default(name: str) -> None:
     suite = load(name)
-    assert suite.default_budget == "default"
-    assert "smoke" in suite.budgets
+    assert suite.default_recipe == "default"
+    assert "smoke" in suite.recipes
 
 
 @pytest.mark.parametrize("name", CIFAR)
@@ -62,7 +62,7 @@ def test_the_suites_of_cifar_differ_in_their_classes(name: str) -> None:
     suite = load(name)
     assert suite.classes == (100 if name.startswith("cifar100") else 10)
     assert (suite.metric, suite.default_model) == ("top1", "cifar:resnet20")
-    assert suite.budgets == load("cifar10-c").budgets
+    assert suite.recipes == load("cifar10-c").recipes
 
 
 def test_protocols_differ() -> None:

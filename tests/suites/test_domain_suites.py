@@ -15,10 +15,10 @@ from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.families import by_domain, merged
 from flatqat.console.progress import Progress
-from flatqat.data.images.views import cut
+from flatqat.data.images.views import eval_crop
 from flatqat.errors import UsageError
 from flatqat.models.base import build
-from flatqat.spec import Frame
+from flatqat.spec import EvalTransform
 from flatqat.testing import suites as suite_checks
 from tests.helpers import domain_files
 from tests.helpers.loading import imported_by_verifying, load
@@ -46,7 +46,7 @@ def test_a_family_stands_for_a_suite_a_domain(name: str) -> None:
     for suite, target in zip(found, family.targets, strict=True):
         suite_checks.suite_starts_with_id(suite)
         assert [shift.name for shift in suite.shifts] == ["id", target, "oracle", f"{target}_out"]
-        assert [shift.name for shift in suite.shifts if shift.headline] == ["id", target]
+        assert [shift.name for shift in suite.shifts if shift.in_mean] == ["id", target]
         assert [shift.name for shift in suite.shifts if shift.weights == "last"] == ["oracle"]
         assert suite.split == "-s1"
         assert suite.targets == family.targets
@@ -64,18 +64,18 @@ def test_an_unknown_target_lists_the_choices() -> None:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_the_default_budget_is_that_of_swads_domainbed(name: str) -> None:
+def test_the_default_recipe_is_that_of_swads_domainbed(name: str) -> None:
     suite = load(name)
-    assert suite.default_budget == "default"
-    budget = suite.budgets["default"]
-    assert (budget.optimizer, budget.lr, budget.weight_decay) == ("adam", 5e-5, 0)
-    assert (budget.schedule, budget.frozen_batchnorm) == ("constant", True)
+    assert suite.default_recipe == "default"
+    recipe = suite.recipes["default"]
+    assert (recipe.optimizer, recipe.lr, recipe.weight_decay) == ("adam", 5e-5, 0)
+    assert (recipe.schedule, recipe.frozen_batchnorm) == ("constant", True)
     long = name == "domainnet"
-    assert (budget.steps, budget.select_every) == ((15_001, 1000) if long else (5001, 200))
-    assert budget.batch_size == 32 * (FAMILIES[name] - 1)
+    assert (recipe.steps, recipe.select_every) == ((15_001, 1000) if long else (5001, 200))
+    assert recipe.batch_size == 32 * (FAMILIES[name] - 1)
     assert suite.default_model == "torchvision:resnet50"
     assert suite.new_head
-    assert f"{budget.steps} steps" in suite.protocol
+    assert f"{recipe.steps} steps" in suite.protocol
 
 
 def test_domainnet_tells_of_its_duplicates() -> None:
@@ -92,19 +92,22 @@ def test_members_travel_to_other_processes() -> None:
 def test_every_model_sees_whole_images_of_224_pixels(root: Path) -> None:
     """Whatever its own frame: 10x8 pixels squashed to a square."""
     suite = load("pacs").member("sketch", 0)  # type: ignore[misc]
-    model = build("tiny", classes=7, seed=0, frame=suite.frame)
+    model = build("tiny", classes=7, seed=0, eval_transform=suite.eval_transform)
     assert model.preprocessing.startswith("resized to 224x224 (bilinear, antialiased), no crop")
-    images, _ = suite.val(root).seen(cut(model.frame)).batch(torch.arange(3))
+    images, _ = suite.val(root).transformed(eval_crop(model.eval_transform)).batch(torch.arange(3))
     assert images.shape == (3, 3, 224, 224)
-    assert build("tiny", classes=7, seed=0).frame.squash is False
+    assert build("tiny", classes=7, seed=0).eval_transform.squash is False
 
 
 def test_training_images_are_windows_and_differ_from_epoch_to_epoch(root: Path) -> None:
     suite = load("pacs").member("sketch", 0)  # type: ignore[misc]
-    assert suite.view is not None
+    assert suite.train_transform is not None
     assert suite.augment is not None
     data = suite.train(root)
-    first, second = (data.seen(suite.view(suite.frame, seed)).batch(torch.arange(4))[0] for seed in (0, 1))
+    first, second = (
+        data.transformed(suite.train_transform(suite.eval_transform, seed)).batch(torch.arange(4))[0]
+        for seed in (0, 1)
+    )
     assert first.shape == second.shape == (4, 3, 224, 224)
     assert not torch.equal(first, second)
     changed = suite.augment(first, torch.Generator().manual_seed(0))
@@ -129,14 +132,14 @@ def test_verifying_imports_no_torch(root: Path) -> None:
 
 
 def test_the_command_on_one_target(flatqat: Command, root: Path, tmp_path: Path) -> None:
-    budget = ("bn_batches=1", "pretrain_steps=2", "select_every=2", "steps=4")
+    recipe = ("bn_batches=1", "pretrain_steps=2", "select_every=2", "steps=4")
     done = flatqat(
         "bench", "run", "--suite", "pacs@sketch", "--model", "tiny", "--method", "fp,qat", "--bits", "4",
-        "--budget", "smoke", *(part for setting in budget for part in ("--set", f"budget.{setting}")),
+        "--recipe", "smoke", *(part for setting in recipe for part in ("--set", f"recipe.{setting}")),
         "--no-flatness", "--data-root", root, "--results", tmp_path,
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert f"pacs v1 · tiny · budget smoke · {' · '.join(budget)}" in done.out
+    assert f"pacs v1 · tiny · recipe smoke · {' · '.join(recipe)}" in done.out
     assert "sketch" in done.out
     assert "pacs: sketch: expected 3,929 images, got 28" in done.err
     records = Store(tmp_path).records("pacs")
@@ -144,7 +147,7 @@ def test_the_command_on_one_target(flatqat: Command, root: Path, tmp_path: Path)
     for record in records:
         assert record.train["selection"]["step"] in (2, 4)
         assert record.protocol["preprocessing"].startswith("resized to 224x224")
-        assert "pretrain" in record.protocol["start"]
+        assert "pretrain" in record.protocol["parent"]
         assert {shift: record.scores[shift]["top1"].n for shift in record.scores} == {
             "val": 13, "id": 13, "sketch": 23, "oracle": 23, "sketch_out": 5,
         }  # fmt: skip
@@ -152,11 +155,11 @@ def test_the_command_on_one_target(flatqat: Command, root: Path, tmp_path: Path)
 
 def test_the_whole_family_with_two_seeds(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every member trains, and each seed on a split of its own."""
-    monkeypatch.setattr("flatqat.suites._domains.FRAME", Frame(resize=48, crop=48, squash=True))
+    monkeypatch.setattr("flatqat.suites._domains.FRAME", EvalTransform(resize=48, crop=48, squash=True))
     short = {"pretrain_steps": "2", "steps": "2", "select_every": "1", "batch_size": "6", "bn_batches": "1"}
     request = Request(
-        suites=("pacs",), methods=("fp", "qat"), bits=("4",), models=("tiny",), seeds=(0, 1), budget="smoke",
-        settings={"budget": short}, data_root=root, results=tmp_path, spaces=(),
+        suites=("pacs",), methods=("fp", "qat"), bits=("4",), models=("tiny",), seeds=(0, 1), recipe="smoke",
+        settings={"recipe": short}, data_root=root, results=tmp_path, spaces=(),
     )  # fmt: skip
     records = run(make_plan(request), CPU, Progress())
     assert len(records) == 4 * 2 * 2

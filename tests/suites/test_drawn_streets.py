@@ -9,7 +9,7 @@ from PIL import Image
 from flatqat import registry
 from flatqat.data.streets.names import CLASSES
 from flatqat.scenes import load as drawn
-from flatqat.spec import Frame
+from flatqat.spec import EvalTransform
 from flatqat.suite import Suite
 from flatqat.suites.streets import CROP
 from flatqat.testing import suites as suite_checks
@@ -28,7 +28,7 @@ def test_it_meets_the_contract_of_suites(suite: Suite) -> None:
 
 def test_weathers_show_the_scenes_of_the_id_set(suite: Suite) -> None:
     assert [shift.name for shift in suite.shifts] == ["id", "fog", "night", "rain", "snow"]
-    assert {shift.pool for shift in suite.shifts} == {"id"}
+    assert {shift.image_set for shift in suite.shifts} == {"id"}
     sets = [shift.build(None) for shift in suite.shifts]
     assert all(torch.equal(data.ids, sets[0].ids) for data in sets)
     clear, *others = (data.fetch(torch.tensor([0, 7])) for data in sets)
@@ -55,11 +55,13 @@ def test_nothing_is_drawn_before_it_is_asked_for(suite: Suite, monkeypatch: pyte
 
 
 def test_training_sees_random_windows_and_whole_scenes_where_nothing_may_be_random(suite: Suite) -> None:
-    assert suite.view is not None
-    assert suite.still is not None
+    assert suite.train_transform is not None
+    assert suite.fixed_transform is not None
     data, index = suite.train(None), torch.tensor([5, 2])
-    assert torch.equal(data.seen(suite.still).fetch(index), data.fetch(index))
-    first, again, other = (data.seen(suite.view(Frame(), seed)).fetch(index) for seed in (1, 1, 2))
+    assert torch.equal(data.transformed(suite.fixed_transform).fetch(index), data.fetch(index))
+    first, again, other = (
+        data.transformed(suite.train_transform(EvalTransform(), seed)).fetch(index) for seed in (1, 1, 2)
+    )
     assert first.shape == (2, 4, *CROP)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -73,7 +75,7 @@ def test_labels_survive_the_alpha_channel(suite: Suite) -> None:
         seen.append((pair.mode, number))
         return torch.tensor(list(pair.tobytes()), dtype=torch.uint8).view(96, 192, 4).numpy()
 
-    assert torch.equal(data.seen(look).fetch(torch.tensor([3])), data.fetch(torch.tensor([3])))
+    assert torch.equal(data.transformed(look).fetch(torch.tensor([3])), data.fetch(torch.tensor([3])))
     assert seen == [("RGBA", 3)]
 
 

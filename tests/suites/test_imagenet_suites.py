@@ -1,4 +1,4 @@
-"""The suites of ImageNet's classes: shifts, masks, pools, budgets, and what they cost to load."""
+"""The suites of ImageNet's classes: shifts, masks, pools, recipes, and what they cost to load."""
 
 import pickle
 from pathlib import Path
@@ -18,7 +18,7 @@ from flatqat.data.imagenet.names import (
 from flatqat.errors import DataError
 from flatqat.metrics.effective_robustness import LINES
 from flatqat.metrics.mce import NORMALIZERS
-from flatqat.spec import Frame
+from flatqat.spec import EvalTransform
 from flatqat.suite import Shift, Suite
 from flatqat.testing import suites as suite_checks
 from tests.helpers import imagenet_files as files
@@ -52,10 +52,10 @@ def test_common_ground(name: str) -> None:
     suite = load(name)
     suite_checks.suite_starts_with_id(suite)
     assert (suite.name, suite.classes, suite.default_model) == (name, 1000, "torchvision:resnet50")
-    assert list(suite.budgets) == ["default", "smoke", "eval"]
-    assert (suite.budgets["eval"].pretrain_steps, suite.budgets["eval"].steps) == (0, 0)
-    assert suite.framed
-    assert suite.frame == (None if name in NATURAL else Frame())
+    assert list(suite.recipes) == ["default", "smoke", "eval"]
+    assert (suite.recipes["eval"].pretrain_steps, suite.recipes["eval"].steps) == (0, 0)
+    assert suite.sizes_vary
+    assert suite.eval_transform == (None if name in NATURAL else EvalTransform())
     for words in ("50,000 validation images", "no mask", "without training images", "grids are calibrated"):
         assert words in suite.protocol
 
@@ -67,8 +67,8 @@ def test_protocols_differ() -> None:
 @pytest.mark.parametrize(("name", "count"), CORRUPTED.items())
 def test_the_headline_of_corrupted_sets(name: str, count: int) -> None:
     suite = load(name)
-    assert len([shift for shift in suite.shifts[1:] if shift.headline]) == count
-    assert {shift.pool for shift in suite.shifts} == {"id"}
+    assert len([shift for shift in suite.shifts[1:] if shift.in_mean]) == count
+    assert {shift.image_set for shift in suite.shifts} == {"id"}
     assert {shift.severity for shift in suite.shifts[1:]} == {1, 2, 3, 4, 5}
 
 
@@ -77,7 +77,7 @@ def test_normalizers_and_baselines() -> None:
     given = {name: load(name).normalizer for name in ALL if load(name).normalizer}
     assert given == {"imagenet-c": "alexnet"}
     errors, _ = NORMALIZERS["alexnet"]
-    headline = {s.name.partition("/")[0] for s in load("imagenet-c").shifts[1:] if s.headline}
+    headline = {s.name.partition("/")[0] for s in load("imagenet-c").shifts[1:] if s.in_mean}
     assert headline == set(errors)
     lines = {name: load(name).baseline for name in ALL if load(name).baseline}
     assert lines == {name: f"{name}@1" for name in ("imagenet-r", "imagenet-sketch", "imagenet-v2")}
@@ -91,13 +91,13 @@ def test_sets_of_200_classes_are_masked_like_their_id_set(
     name: str, shift: str, wanted: NaturalSet, root: Path
 ) -> None:
     found = shifts(load(name))
-    only = found[shift].only
-    assert only == found["id"].only == wanted.only
+    only = found[shift].class_subset
+    assert only == found["id"].class_subset == wanted.class_subset
     assert only == tuple(sorted(set(only)))
     assert len(only) == 200
-    assert [s.name for s in found.values() if s.headline] == ["id", shift]
-    assert (found["id_1000"].only, found["id_1000"].headline) == (None, False)
-    assert len({s.pool for s in found.values()}) == 3
+    assert [s.name for s in found.values() if s.in_mean] == ["id", shift]
+    assert (found["id_1000"].class_subset, found["id_1000"].in_mean) == (None, False)
+    assert len({s.image_set for s in found.values()}) == 3
     masked, whole = found["id"].build(root), found["id_1000"].build(root)
     assert set(masked.labels.tolist()) == set(files.NUMBERS.values()) & set(only)
     assert len(whole) == len(files.NUMBERS) > len(masked)
@@ -112,29 +112,29 @@ def test_published_figures_name_shifts_that_there_are() -> None:
         if figure.suite.startswith("imagenet") and figure.metric == "top1":
             names = {part for name in shifts(load(figure.suite)) for part in (name, name.partition("/")[0])}
             assert figure.shift in names
-            assert figure.shift != "id" or load(figure.suite).frame is None
+            assert figure.shift != "id" or load(figure.suite).eval_transform is None
 
 
 def test_variants_of_v2() -> None:
     found = shifts(load("imagenet-v2"))
     assert list(found) == ["id", "matched-frequency", "threshold0.7", "top-images"]
-    assert [name for name, shift in found.items() if shift.headline] == ["id", "matched-frequency"]
-    assert len({shift.pool for shift in found.values()}) == 4
+    assert [name for name, shift in found.items() if shift.in_mean] == ["id", "matched-frequency"]
+    assert len({shift.image_set for shift in found.values()}) == 4
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name != "imagenet-3dcc"])
 def test_one_pool_shows_the_same_images(name: str, root: Path) -> None:
     """As the contract of suites asks: labels in range, one pool in one order, two builds alike."""
     suite = load(name)
-    assert not any(finding.stops for finding in suite.verify(root))
+    assert not any(finding.is_fatal for finding in suite.verify(root))
     ids: dict[str, torch.Tensor] = {}
     for shift in suite.shifts:
         data = shift.build(root)
-        assert torch.equal(data.ids, ids.setdefault(shift.pool, data.ids))
+        assert torch.equal(data.ids, ids.setdefault(shift.image_set, data.ids))
         assert torch.equal(data.labels, shift.build(root).labels)
         assert 0 <= int(data.labels.min()) <= int(data.labels.max()) < suite.classes
         stored = name in ("imagenet-c", "imagenet-c-bar") and shift.name != "id"
-        assert (data.through is None) == (stored or name == "imagenet-c-live")
+        assert (data.through_transform is None) == (stored or name == "imagenet-c-live")
 
 
 def test_live_corruptions_are_those_of_imagenet_c(root: Path) -> None:
@@ -166,10 +166,10 @@ def test_training_cuts_at_random() -> None:
     from PIL import Image
 
     suite = load("imagenet-c")
-    assert suite.view is not None
+    assert suite.train_transform is not None
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 256, (150, 200, 3), np.uint8))
-    views = [suite.view(Frame(crop=32), seed)(image, 5) for seed in (1, 1, 2)]
+    views = [suite.train_transform(EvalTransform(crop=32), seed)(image, 5) for seed in (1, 1, 2)]
     assert all(view.shape == (32, 32, 3) for view in views)
     assert (views[0] == views[1]).all()
     assert (views[0] != views[2]).any()
@@ -188,7 +188,7 @@ def test_what_is_not_on_disk_is_left_out(tmp_path: Path, root: Path) -> None:
     (tmp_path / "imagenet").rename(left / "imagenet")
     folder.rename(left / "imagenet-c")
     assert len(suite.on_disk(left).shifts) == 1 + 75
-    assert all(shift.headline for shift in suite.on_disk(left).shifts)
+    assert all(shift.in_mean for shift in suite.on_disk(left).shifts)
 
 
 def test_a_headline_is_never_left_out(tmp_path: Path) -> None:

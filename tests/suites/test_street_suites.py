@@ -17,7 +17,7 @@ from flatqat.console.progress import Progress
 from flatqat.data.streets.listed import Listed, image_id, listed
 from flatqat.data.streets.names import CITYSCAPES
 from flatqat.finding import Finding
-from flatqat.spec import Frame
+from flatqat.spec import EvalTransform
 from flatqat.suite import Suite
 from flatqat.suites import _streets
 from flatqat.testing import suites as suite_checks
@@ -34,9 +34,9 @@ def test_common_ground(name: str) -> None:
     assert (suite.task, suite.metric) == ("segmentation", "miou")
     assert len(suite.class_names) == suite.classes == (11 if name == "camvid-dusk" else 19)
     assert len(set(suite.class_names)) == suite.classes
-    assert {"default", "smoke"} <= set(suite.budgets)
-    assert ("eval" in suite.budgets) == (name in OF_CITYSCAPES)
-    pools = {shift.pool for shift in suite.shifts}
+    assert {"default", "smoke"} <= set(suite.recipes)
+    assert ("eval" in suite.recipes) == (name in OF_CITYSCAPES)
+    pools = {shift.image_set for shift in suite.shifts}
     assert len(pools) == (1 if name == "cityscapes-c-live" else len(suite.shifts))
 
 
@@ -48,12 +48,14 @@ def test_a_whole_run_on_acdc(made: Path, tmp_path: Path, monkeypatch: pytest.Mon
     """Train, quantize, score every condition; each score is that of the stored matrices, pooled."""
     size = (48, 64)
     small = replace(
-        load("cityscapes-acdc"), view=partial(_streets.view, size), still=partial(_streets.still, size)
+        load("cityscapes-acdc"),
+        train_transform=partial(_streets.train_transform, size),
+        fixed_transform=partial(_streets.fixed_transform, size),
     )
     monkeypatch.setattr("flatqat.suites.cityscapes_acdc.SUITE", small)
     request = Request(
         suites=("cityscapes-acdc",), methods=("fp", "qat"), bits=("4",), models=("tiny-seg",),
-        budget="smoke", settings={"budget": {"pretrain_steps": "30", "steps": "2"}},
+        recipe="smoke", settings={"recipe": {"pretrain_steps": "30", "steps": "2"}},
         data_root=made, results=tmp_path, spaces=(),
     )  # fmt: skip
     records = run(make_plan(request), torch.device("cpu"), Progress())
@@ -90,21 +92,21 @@ def test_made_copies_verify_and_load(name: str, made: Path) -> None:
     """Nothing stops; every pair is there with the labels of its file, whole; training waits for a view."""
     suite = load(name)
     found = suite.verify(made)
-    assert [finding.what for finding in found if finding.stops] == []
+    assert [finding.what for finding in found if finding.is_fatal] == []
     assert all(" of " in one.what for one in found if one.partial)  # of so many that were published
     for shift in suite.on_disk(made).scored:
         data = shift.build(made)
-        assert data.through is None
+        assert data.through_transform is None
         images, masks = data.batch(torch.arange(2))
         assert images.shape == (2, 3, 48, 96)
         known = masks[masks != 255]
         assert 0 <= int(known.min()) <= int(known.max()) < 19
     train = suite.train(made)
-    assert train.through is not None
-    assert suite.view is not None
-    assert suite.still is not None
-    for view in (suite.still, suite.view(Frame(), 3)):
-        assert train.seen(view).fetch(torch.tensor([0])).shape == (1, 4, 512, 1024)
+    assert train.through_transform is not None
+    assert suite.train_transform is not None
+    assert suite.fixed_transform is not None
+    for view in (suite.fixed_transform, suite.train_transform(EvalTransform(), 3)):
+        assert train.transformed(view).fetch(torch.tensor([0])).shape == (1, 4, 512, 1024)
 
 
 def test_id_val_and_training_images_are_apart(made: Path) -> None:
@@ -123,7 +125,7 @@ def test_shifts_of_acdc_are_its_conditions(made: Path) -> None:
     suite = load("cityscapes-acdc").on_disk(made)
     counts = {shift.name: len(shift.build(made)) for shift in suite.shifts}
     assert counts == {"id": 4, "fog": 3, "night": 4, "rain": 3, "snow": 3, "reference": 13}
-    assert [shift.name for shift in suite.shifts if not shift.headline] == ["reference"]
+    assert [shift.name for shift in suite.shifts if not shift.in_mean] == ["reference"]
     means = {shift.name: shift.build(made).batch(torch.arange(3))[0].mean() for shift in suite.shifts}
     assert means["fog"] < 0.8 * means["reference"]  # made darker, as the reference is not
     (adverse,) = load("cityscapes-acdc-pooled").shifts[1:]
@@ -166,7 +168,7 @@ def test_a_flattened_copy_is_scored_together(made: Path, root: Path) -> None:
     found = stops("cityscapes-acdc", root)
     assert len(found) == 4
     assert "flattened copy, in which nothing tells fog from snow" in found[0].what
-    assert "--suite cityscapes-acdc-pooled" in found[0].mend
+    assert "--suite cityscapes-acdc-pooled" in found[0].fix
     assert not stops("cityscapes-acdc-pooled", root)
     (shift,) = load("cityscapes-acdc-pooled").shifts[1:]
     here, there = shift.build(root), shift.build(made)
@@ -200,11 +202,11 @@ def test_the_old_layout_of_bdd100k(made: Path, tmp_path: Path) -> None:
 def test_without_training_images_nothing_is_trained(root: Path) -> None:
     shutil.rmtree(root / "cityscapes/leftImg8bit/train")
     suite = load("dark-zurich")
-    assert "leftImg8bit/train" in suite.untrainable(root)
+    assert "leftImg8bit/train" in suite.untrainable_reason(root)
     assert not stops("dark-zurich", root)
-    assert any("methods that train are skipped" in finding.mend for finding in suite.verify(root))
+    assert any("methods that train are skipped" in finding.fix for finding in suite.verify(root))
     assert suite.train(root).ids.tolist() == suite.shifts[0].build(root).ids.tolist()
-    assert suite.train(root).through is not None
+    assert suite.train(root).through_transform is not None
 
 
 def test_training_images_are_listed_once_to_train_and_once_to_select(
@@ -224,7 +226,7 @@ def test_training_images_are_listed_once_to_train_and_once_to_select(
 
 def test_live_corruptions_leave_label_maps_alone(made: Path) -> None:
     suite = load("cityscapes-c-live")
-    outside = {shift.name.split("/")[0] for shift in suite.shifts if not shift.headline}
+    outside = {shift.name.split("/")[0] for shift in suite.shifts if not shift.in_mean}
     assert outside == {"elastic_transform"}
     assert len(suite.shifts) == 76
     clean, masks = suite.shifts[0].build(made).batch(torch.arange(2))
@@ -240,5 +242,5 @@ def test_shifts_travel_to_other_processes(name: str) -> None:
     import pickle
 
     suite = load(name)
-    again = pickle.loads(pickle.dumps((suite.shifts, suite.still, suite.view)))
+    again = pickle.loads(pickle.dumps((suite.shifts, suite.fixed_transform, suite.train_transform)))
     assert [shift.name for shift in again[0]] == [shift.name for shift in suite.shifts]

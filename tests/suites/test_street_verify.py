@@ -24,7 +24,7 @@ def test_a_tree_of_label_ids_is_refused(root: Path) -> None:
         path.unlink()
     (found,) = stops("cityscapes-acdc", root)
     assert "_gtFine_labelIds.png and the like: labelIds, 0 to 33" in found.what
-    assert "csCreateTrainIdLabelImgs" in found.mend
+    assert "csCreateTrainIdLabelImgs" in found.fix
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_wrong_label_maps_are_found(change, cause: str, tree: str, root: Path) -
     found = stops("cityscapes-acdc", root)
     assert len(found) >= 1
     assert any(cause in finding.what for finding in found)
-    assert all(finding.mend for finding in found)
+    assert all(finding.fix for finding in found)
 
 
 def test_labels_in_range_that_start_at_one_are_found(root: Path) -> None:
@@ -87,7 +87,7 @@ def test_more_than_was_published_is_wrong_and_a_pair_too_few_is_told() -> None:
     part = Listed(title="Set", names=names, images=names, masks=names)
     assert counted(part, 2).ok
     assert counted(part, None).ok
-    assert counted(part, 1).stops
+    assert counted(part, 1).is_fatal
     assert counted(part, 3).partial
     lacking = counted(replace(part, unlabelled=("c",)), 2)
     assert lacking.partial
@@ -122,10 +122,10 @@ def test_images_that_suites_share_are_verified_once(root: Path, monkeypatch: pyt
 @pytest.mark.parametrize("name", SUITES)
 def test_no_data_root_is_told_once(name: str, tmp_path: Path) -> None:
     (found,) = load(name).verify(None)
-    assert found.stops
-    assert found.mend == "pass --data-root FOLDER"
+    assert found.is_fatal
+    assert found.fix == "pass --data-root FOLDER"
     (found,) = load(name).verify(tmp_path / "nowhere")
-    assert (found.stops, found.mend) == (True, "check the path")
+    assert (found.is_fatal, found.fix) == (True, "check the path")
 
 
 @pytest.mark.parametrize("name", SUITES)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from flatqat.bench.plan.jobs import Job
-from flatqat.data.images.image_data import ImageData, View, read_ahead
-from flatqat.data.images.views import cut
-from flatqat.spec import Frame
+from flatqat.data.images.image_data import ImageData, Transform, read_ahead
+from flatqat.data.images.views import eval_crop
+from flatqat.spec import EvalTransform
 from flatqat.suite import Suite
 
 Batch = tuple[Tensor, Tensor]
@@ -20,7 +20,7 @@ MASKED_VALUES = 2**25  # on a GPU: 4 images of 1024x2048, whose logits are 640 M
 
 
 def training_batches(
-    job: Job, data: ImageData, steps: int, device: torch.device, *, frame: Frame, workers: int = 0
+    job: Job, data: ImageData, steps: int, device: torch.device, *, frame: EvalTransform, workers: int = 0
 ) -> Iterator[Batch]:
     """Augmented training batches, epoch after epoch, drawn from the cell's seed whatever the method.
 
@@ -30,21 +30,21 @@ def training_batches(
     draws = torch.Generator().manual_seed(job.cell.derive_seed("augment"))
     wanted = (
         (_seen_at_random(job, data, frame, draws), index)
-        for index in _indices(data, job.budget.batch_size, steps, order)
+        for index in _indices(data, job.recipe.batch_size, steps, order)
     )
     for images, labels in read_ahead(wanted, device, workers):
         yield job.suite.augment(images, draws) if job.suite.augment else images, labels
 
 
 def fixed_batches(
-    job: Job, data: ImageData, purpose: str, count: int, device: torch.device, *, frame: Frame
+    job: Job, data: ImageData, purpose: str, count: int, device: torch.device, *, frame: EvalTransform
 ) -> list[Batch]:
     """Training images as they are, without augmentation, the same for every method."""
     generator = torch.Generator().manual_seed(job.cell.derive_seed(purpose))
-    size = min(job.budget.batch_size, len(data))
+    size = min(job.recipe.batch_size, len(data))
     whole = min(count, len(data) // size)  # a smaller last batch would weigh as much as the others
     index = torch.randperm(len(data), generator=generator)[: whole * size]
-    seen = data.seen(still(job.suite, frame))
+    seen = data.transformed(fixed_transform(job.suite, frame))
     return [seen.batch(part, device) for part in index.view(whole, size)]
 
 
@@ -63,9 +63,9 @@ def val_batch_size(data: ImageData, device: torch.device) -> int:
     return VAL_BATCH_SIZE if data.labels is not None else scoring_batch_size(data, device)
 
 
-def still(suite: Suite, frame: Frame) -> View:
+def fixed_transform(suite: Suite, frame: EvalTransform) -> Transform:
     """How training images are seen where nothing may be random."""
-    return suite.still or cut(frame)
+    return suite.fixed_transform or eval_crop(frame)
 
 
 def _indices(data: ImageData, batch_size: int, steps: int, order: torch.Generator) -> Iterator[Tensor]:
@@ -84,9 +84,9 @@ def _indices(data: ImageData, batch_size: int, steps: int, order: torch.Generato
         yield torch.cat(parts)
 
 
-def _seen_at_random(job: Job, data: ImageData, frame: Frame, draws: torch.Generator) -> ImageData:
-    if data.through is None:
+def _seen_at_random(job: Job, data: ImageData, frame: EvalTransform, draws: torch.Generator) -> ImageData:
+    if data.through_transform is None:
         return data
-    if job.suite.view is None:
-        return data.seen(still(job.suite, frame))
-    return data.seen(job.suite.view(frame, int(torch.randint(2**62, (), generator=draws))))
+    if job.suite.train_transform is None:
+        return data.transformed(fixed_transform(job.suite, frame))
+    return data.transformed(job.suite.train_transform(frame, int(torch.randint(2**62, (), generator=draws))))

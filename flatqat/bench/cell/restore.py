@@ -44,7 +44,9 @@ def restore(
 def blank(cell: Cell, suite: Suite, seed: int = 0) -> Normalized:
     """A cell's full-precision network with fresh weights, which predicts as the cell is scored."""
     window = cell.window or "whole"
-    model = build(cell.model, classes=suite.classes, seed=seed, frame=suite.frame, window=window)
+    model = build(
+        cell.model, classes=suite.classes, seed=seed, eval_transform=suite.eval_transform, window=window
+    )
     model.amp = cell.amp
     return model
 

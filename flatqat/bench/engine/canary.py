@@ -94,7 +94,7 @@ def _ready(request: Request, device: torch.device) -> tuple[Job, Store]:
     """The one job of a model as its weights are, which are stored as those of a cell."""
     if not (request.weights or request.pretrained):
         raise UsageError("no weights were given; pass --weights FILE or --pretrained")
-    request = replace(request, budget=EVAL, spaces=())
+    request = replace(request, recipe=EVAL, spaces=())
     (job,) = make_plan(request).jobs
     store = Store(request.results)
     train(job, request, store, device, Progress())

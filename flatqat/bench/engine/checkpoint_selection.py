@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from flatqat.bench.cell.batches import Batch, val_batch_size
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import Request
-from flatqat.data.images.views import cut
+from flatqat.data.images.views import eval_crop
 from flatqat.methods.base import Method
 from flatqat.metrics import meter
 from flatqat.models.base import Normalized
 
 
 class Selection:
-    """Looks at the model every `budget.select_every` steps; with 0 it never does, and `best` stays None.
+    """Looks at the model every `recipe.select_every` steps; with 0 it never does, and `best` stays None.
 
     The score is the mean over the groups of `val` (source domains) of the suite's metric; the earliest best
     step wins.
@@ -32,7 +32,7 @@ class Selection:
         self.scores: dict[int, float] = {}
 
     def is_due(self, step: int) -> bool:
-        every = self.job.budget.select_every
+        every = self.job.recipe.select_every
         return bool(every) and (step % every == 0 or step == self.method.total_steps)
 
     def look(self, step: int, for_batchnorm: Sequence[Batch]) -> None:
@@ -55,7 +55,7 @@ class Selection:
         """Percent."""
         model, suite = self.model.eval(), self.job.suite
         data = suite.val(self.request.data_root)
-        seen = data.seen(cut(model.frame))
+        seen = data.transformed(eval_crop(model.eval_transform))
         groups = torch.zeros(len(data), dtype=torch.long) if data.groups is None else data.groups
         meters = {int(g): meter(suite.task, suite.classes) for g in groups.unique()}
         size = val_batch_size(seen, self.device)

@@ -6,7 +6,7 @@ from time import perf_counter
 import torch
 
 from flatqat import registry
-from flatqat.bench.cell.batches import still
+from flatqat.bench.cell.batches import fixed_transform
 from flatqat.bench.cell.restore import blank
 from flatqat.bench.engine.train import training_rule
 from flatqat.bench.flatness.estimators import ITERATIONS, RADII
@@ -32,14 +32,14 @@ def estimate(jobs: Sequence[Job], request: Request, device: torch.device, progre
     for job in jobs:
         step, forward = timed[_key(job)]
         rule = registry.load(registry.METHODS, job.cell.method)
-        total += step * rule.steps(job.budget)
+        total += step * rule.steps(job.recipe)
         if job.scored:
             total += forward * images[job.suite.name]
             spaces = len(lacking_spaces(job.cell, {}, request))
-            share = job.budget.flatness_images / job.budget.batch_size
+            share = job.recipe.flatness_images / job.recipe.batch_size
             total += spaces * share * step / rule.passes * PRODUCT_PER_PASS * ITERATIONS
-            moves = 2 * job.budget.flatness_draws * len(RADII)
-            total += spaces * forward * job.budget.flatness_images * moves
+            moves = 2 * job.recipe.flatness_draws * len(RADII)
+            total += spaces * forward * job.recipe.flatness_images * moves
     return total
 
 
@@ -59,8 +59,8 @@ def _time(job: Job, request: Request, device: torch.device) -> tuple[float, floa
     quantize_(model.net, job.quant)
     model.to(device)
     data = job.suite.train(request.data_root)
-    seen = data.seen(still(job.suite, model.frame))
-    x, y = seen.batch(torch.arange(min(job.budget.batch_size, len(data))), device)
+    seen = data.transformed(fixed_transform(job.suite, model.eval_transform))
+    x, y = seen.batch(torch.arange(min(job.recipe.batch_size, len(data))), device)
     method = training_rule(job, model, request, device)
     method.begin([(x, y)])
     step = _fastest(lambda: method.step(x, y)["loss"].item())

@@ -12,11 +12,11 @@ from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.console.progress import Progress
-from flatqat.data.images.views import cut
+from flatqat.data.images.views import eval_crop
 from flatqat.metrics import meter
 from flatqat.models.base import Normalized
-from flatqat.quant.apply import rounded_once
-from flatqat.spec import Frame
+from flatqat.quant.apply import cached_weights
+from flatqat.spec import EvalTransform
 from flatqat.suite import Shift, Suite
 
 MEMORY_SHARE = 0.5
@@ -36,7 +36,7 @@ def evaluate(
         with progress.task(title, len(suite.scored)) as advance:
             for which in dict.fromkeys(shift.weights for shift in suite.scored):
                 models = {job.cell.id: restore(job.cell, suite, store, device, which=which) for job in group}
-                with rounded_once():
+                with cached_weights():
                     for shift in suite.scored:
                         if shift.weights == which:
                             score(shift, models, group, request, store, device)
@@ -58,13 +58,13 @@ def score(
         return
     data = shift.build(request.data_root).sample(request.limit)
     suite = waiting[0].suite
-    meters = {job.cell.id: meter(suite.task, suite.classes, shift.only) for job in waiting}
-    alike: dict[Frame | None, list[str]] = {}
+    meters = {job.cell.id: meter(suite.task, suite.classes, shift.class_subset) for job in waiting}
+    alike: dict[EvalTransform | None, list[str]] = {}
     for cell_id in meters:
-        frame = models[cell_id].frame if data.through else None
+        frame = models[cell_id].eval_transform if data.through_transform else None
         alike.setdefault(frame, []).append(cell_id)
     for frame, cell_ids in alike.items():
-        seen = data.seen(cut(frame) if frame else None)
+        seen = data.transformed(eval_crop(frame) if frame else None)
         for images, labels in seen.batches(scoring_batch_size(seen, device), device, request.workers):
             for cell_id in cell_ids:
                 meters[cell_id].add(models[cell_id].predict(images), labels)
@@ -75,12 +75,12 @@ def score(
 
 def _groups_in_memory(jobs: list[Job], store: Store, device: torch.device) -> list[list[Job]]:
     """Split jobs so that the weights of each group take at most half of the memory that is free."""
-    budget = MEMORY_SHARE * _free_memory(device)
+    room = MEMORY_SHARE * _free_memory(device)
     groups: list[list[Job]] = []
     used = 0
     for job in jobs:
         size = 2 * store.weights_path(job.cell).stat().st_size  # the latent and the rounded weights
-        if not groups or used + size > budget:
+        if not groups or used + size > room:
             groups.append([])
             used = 0
         groups[-1].append(job)

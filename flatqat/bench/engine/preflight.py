@@ -9,7 +9,7 @@ from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.console.progress import Progress
-from flatqat.data.images.views import cut
+from flatqat.data.images.views import eval_crop
 from flatqat.errors import DataError, UsageError
 from flatqat.finding import Finding
 from flatqat.suite import Suite
@@ -50,21 +50,21 @@ def check_starts(jobs: Iterable[Job]) -> None:
     """
     for job in jobs:
         root = job
-        while root.start:
-            root = root.start
-        steps = root.budget.pretrain_steps + job.budget.steps
+        while root.parent:
+            root = root.parent
+        steps = root.recipe.pretrain_steps + job.recipe.steps
         if not (root.weights or steps or code_files(job.cell.model)):
             raise UsageError(
                 f"model {job.cell.model} on {job.suite.name}: expected weights to start from, since the "
-                f"budget {job.cell.budget!r} trains nothing, got none; pass --weights FILE or --pretrained"
+                f"recipe {job.cell.recipe!r} trains nothing, got none; pass --weights FILE or --pretrained"
             )
 
 
 def _parts(name: str, findings: list[Finding]) -> list[str]:
     """What is there only in part."""
     for finding in findings:
-        if finding.stops:
-            raise DataError(f"suite {name}: {finding.what}; {finding.mend}")
+        if finding.is_fatal:
+            raise DataError(f"suite {name}: {finding.what}; {finding.fix}")
     return [finding.what for finding in findings if finding.partial]
 
 
@@ -95,8 +95,11 @@ def _check_model(suite: Suite, model: str, root: Path | None) -> None:
 
     from flatqat.models.base import build
 
-    net = build(model, classes=suite.classes, seed=0, frame=suite.frame).eval()
-    clean, shifted = (data.seen(cut(net.frame)) for data in (suite.val(root), suite.shifts[-1].build(root)))
+    net = build(model, classes=suite.classes, seed=0, eval_transform=suite.eval_transform).eval()
+    clean, shifted = (
+        data.transformed(eval_crop(net.eval_transform))
+        for data in (suite.val(root), suite.shifts[-1].build(root))
+    )
     for data in (clean, shifted):
         images, labels = data.batch(torch.arange(1 if data.labels is None else 2))
         expected = (len(images), suite.classes, *labels.shape[1:])

@@ -51,11 +51,11 @@ def skipped(job: Job, reason: str) -> Record:
 
 def protocol(job: Job, request: Request, store: Store) -> dict[str, Any]:
     """Everything about how the numbers were made that is not in the cell's own names."""
-    start = "random weights"
-    if job.start is not None:
-        start = job.start.cell.label
+    parent = "random weights"
+    if job.parent is not None:
+        parent = job.parent.cell.label
     elif job.weights is not None:
-        start = job.weights.name
+        parent = job.weights.name
     return {
         "suite": job.suite.protocol,
         **({"metric": job.suite.metric} if job.suite.metric != "top1" else {}),
@@ -73,8 +73,8 @@ def protocol(job: Job, request: Request, store: Store) -> dict[str, Any]:
         },
         "method": asdict(job.config),
         "reference": registry.load(registry.METHODS, job.cell.method).reference,
-        "budget": asdict(job.budget),
-        "start": start,
+        "recipe": asdict(job.recipe),
+        "parent": parent,
         "data": store.data(job.suite),
         **({"made_with": made_with} if (made_with := job.suite.made_with()) else {}),
         **({"in_part": parts} if (parts := store.data_parts(job.suite)) else {}),
@@ -82,8 +82,8 @@ def protocol(job: Job, request: Request, store: Store) -> dict[str, Any]:
             shift.name: {
                 "family": shift.family,
                 "severity": shift.severity,
-                "pool": shift.pool,
-                "headline": shift.headline,
+                "image_set": shift.image_set,
+                "in_mean": shift.in_mean,
                 **({"weights": shift.weights} if shift.weights != "selected" else {}),
             }
             for shift in job.suite.scored

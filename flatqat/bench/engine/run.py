@@ -61,7 +61,7 @@ def run(plan: Plan, device: torch.device, progress: Progress) -> list[Record]:
 
 def blocked(job: Job, broken: Mapping[str, Record]) -> str:
     """Why a job's start cannot be had, if so."""
-    start = job.start and broken.get(job.start.cell.id)
+    start = job.parent and broken.get(job.parent.cell.id)
     return f"its start {start.cell.label} {start.status}: {start.reason}" if start else ""
 
 
@@ -78,9 +78,9 @@ def missing(plan: Plan, store: Store) -> list[Job]:
     needed = {job.cell.id for job in plan.jobs if is_missing(job, plan.request, store)}
 
     def untrained(job: Job) -> bool:
-        return not store.has_weights(job.cell) and bool(job.start and not store.has_weights(job.start.cell))
+        return not store.has_weights(job.cell) and bool(job.parent and not store.has_weights(job.parent.cell))
 
     for job in reversed(plan.jobs):
-        if job.cell.id in needed and job.start and (plan.request.rerun or untrained(job)):
-            needed.add(job.start.cell.id)
+        if job.cell.id in needed and job.parent and (plan.request.rerun or untrained(job)):
+            needed.add(job.parent.cell.id)
     return [job for job in plan.jobs if job.cell.id in needed]

@@ -20,11 +20,11 @@ from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store, write_atomically
 from flatqat.console.progress import Progress
 from flatqat.data.images.image_data import ImageData
-from flatqat.data.images.views import cut
+from flatqat.data.images.views import eval_crop
 from flatqat.errors import TrainingFailed
 from flatqat.methods.base import Method, Setup
 from flatqat.metrics.loss import LOSSES, Loss, labelled
-from flatqat.models.base import Normalized, load_start_
+from flatqat.models.base import Normalized, load_initial_
 from flatqat.quant.apply import quantize_
 from flatqat.quant.audit import audit, summary
 
@@ -43,17 +43,17 @@ def train(job: Job, request: Request, store: Store, device: torch.device, progre
     model = starting_point(job, store)
     quantize_(model.net, job.quant)
     model.to(device)
-    data, frame = job.suite.train(request.data_root), model.frame
+    data, frame = job.suite.train(request.data_root), model.eval_transform
     method = training_rule(job, model, request, device)
     fixed = partial(fixed_batches, job, data, device=device, frame=frame)
     select = Selection(job, method, model, request, device)
     loss = None
     try:
-        method.begin(fixed("calibration", job.budget.calibration_batches))
+        method.begin(fixed("calibration", job.recipe.calibration_batches))
         batches = training_batches(
             job, data, method.total_steps, device, frame=frame, workers=request.workers
         )
-        for_batchnorm = fixed("batchnorm", job.budget.bn_batches)
+        for_batchnorm = fixed("batchnorm", job.recipe.bn_batches)
         with (
             seeded(job.cell.derive_seed("dropout"), device),
             progress.task(f"train {job.title}", method.total_steps) as advance,
@@ -99,12 +99,16 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 def training_rule(job: Job, model: Normalized, request: Request, device: torch.device) -> Method:
     """The job's rule, ready to train `model`; it may watch the loss on at most VAL_IMAGES images of `val`."""
     rule: type[Method] = registry.load(registry.METHODS, job.cell.method)
-    held_out = cache(lambda: job.suite.val(request.data_root).sample(VAL_IMAGES).seen(cut(model.frame)))
+    held_out = cache(
+        lambda: (
+            job.suite.val(request.data_root).sample(VAL_IMAGES).transformed(eval_crop(model.eval_transform))
+        )
+    )
     val_loss = partial(_val_loss, held_out, model, LOSSES[job.suite.task], request, device)
     setup = Setup(
         model=model,
         loss=LOSSES[job.suite.task],
-        budget=job.budget,
+        recipe=job.recipe,
         amp=request.amp,
         val_loss=val_loss,
         seed=job.cell.derive_seed("method"),
@@ -130,17 +134,17 @@ def starting_point(job: Job, store: Store) -> Normalized:
     """The full-precision network that a job starts from: a file, another cell's weights, or fresh ones."""
     suite, seed = job.suite, job.cell.derive_seed("init")
     model = blank(job.cell, suite, seed)
-    if job.start is not None:
-        load_stored_(model.net, store.weights_path(job.start.cell))
+    if job.parent is not None:
+        load_stored_(model.net, store.weights_path(job.parent.cell))
     elif job.weights is not None:
-        load_start_(model, job.cell.model, job.weights, new_head=suite.new_head)
+        load_initial_(model, job.cell.model, job.weights, new_head=suite.new_head)
     return model
 
 
 def _finite(loss: float, step: int) -> float:
     if not isfinite(loss):
         raise TrainingFailed(
-            f"the loss is {loss} at step {step}; try a smaller --set budget.lr or budget.pretrain_lr"
+            f"the loss is {loss} at step {step}; try a smaller --set recipe.lr or recipe.pretrain_lr"
         )
     return loss
 

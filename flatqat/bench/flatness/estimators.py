@@ -8,18 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypedDict
 
-from flatqat.bench.flatness.flatness_point import Point
+from flatqat.bench.flatness.flatness_point import FlatnessPoint
 from flatqat.bench.plan.request import Space
 from flatqat.console.progress import Advance
 from flatqat.errors import unknown
 from flatqat.flatness.apgd import Ball, worst_in_ball
-from flatqat.flatness.code_flips import flips
+from flatqat.flatness.code_flips import code_flips
 from flatqat.flatness.density import spectral_density
 from flatqat.flatness.hessian import top_eigenvalue
-from flatqat.flatness.params import Loss, Params, Progress
+from flatqat.flatness.params import LossFn, Params, Progress
 from flatqat.flatness.rise import Sharpness
 from flatqat.flatness.sharpness import average_case, worst_case
-from flatqat.flatness.step_size_noise import rescaling
+from flatqat.flatness.step_size_noise import step_size_noise
 from flatqat.flatness.trace import trace
 
 Found = dict[str, Any]
@@ -44,7 +44,7 @@ class Estimator:
     `own` is the space that it always measures in, whatever is asked for.
     """
 
-    run: Callable[[Point, int, Advance], Found]
+    run: Callable[[FlatnessPoint, int, Advance], Found]
     cost: Callable[[int], int]
     own: Space | None = None
 
@@ -62,24 +62,26 @@ def work(names: Sequence[str], draws: int) -> int:
     return sum(ESTIMATORS[name].cost(draws) for name in names)
 
 
-def _lambda_max(point: Point, draws: int, advance: Advance) -> Found:
+def _lambda_max(point: FlatnessPoint, draws: int, advance: Advance) -> Found:
     found = top_eigenvalue(iterations=ITERATIONS, tolerance=TOLERANCE, **_given(point, advance, PRODUCT))
     return {"lambda_max": asdict(found)}
 
 
-def _trace(point: Point, draws: int, advance: Advance) -> Found:
+def _trace(point: FlatnessPoint, draws: int, advance: Advance) -> Found:
     found = trace(steps=TRACE_STEPS, probes=TRACE_PROBES, **_given(point, advance, PRODUCT))
     return {"trace": asdict(found)}
 
 
-def _density(point: Point, draws: int, advance: Advance) -> Found:
+def _density(point: FlatnessPoint, draws: int, advance: Advance) -> Found:
     found = spectral_density(steps=DENSITY_STEPS, probes=DENSITY_PROBES, **_given(point, advance, PRODUCT))
     return {"density": asdict(found)}
 
 
-def _sharpness(point: Point, draws: int, advance: Advance) -> Found:
+def _sharpness(point: FlatnessPoint, draws: int, advance: Advance) -> Found:
     average = {}
-    for radius in RADII if point.space != "scale" else ():  # a step size has no filters to be normalised by
+    for radius in (
+        RADII if point.space != "step_size" else ()
+    ):  # a step size has no filters to be normalised by
         rise = average_case(radius=radius, draws=draws, **_given(point, advance, PAIR))
         average[str(radius)] = _drawn(rise)
     sam = worst_case(point.losses, point.params, rho=RHO_SAM)
@@ -91,10 +93,10 @@ def _sharpness(point: Point, draws: int, advance: Advance) -> Found:
     }
 
 
-def _apgd(point: Point, draws: int, advance: Advance) -> Found:
+def _apgd(point: FlatnessPoint, draws: int, advance: Advance) -> Found:
     found = {}
     for ball, rho in BALLS.items():
-        if ball == "filter" and point.space == "scale":
+        if ball == "filter" and point.space == "step_size":
             continue
         worst = worst_in_ball(
             radius=rho, ball=ball, iterations=APGD_STEPS, **_given(point, advance, GRADIENT)
@@ -103,13 +105,13 @@ def _apgd(point: Point, draws: int, advance: Advance) -> Found:
     return {"apgd": found}
 
 
-def _flips(point: Point, draws: int, advance: Advance) -> Found:
+def _code_flips(point: FlatnessPoint, draws: int, advance: Advance) -> Found:
     if not point.lower:
-        return {"flips": _absent("expected quantized weights in the space 'quantized', got none")}
+        return {"code_flips": _absent("expected quantized weights in the space 'quantized', got none")}
     zero = sum(int((point.params[name].flatten(1) == 0).all(1).sum()) for name in point.lower)
     found: Found = {"zero_filters": zero}
     for fraction in FRACTIONS:
-        rise = flips(
+        rise = code_flips(
             lower=point.lower,
             upper=point.upper,
             fraction=fraction,
@@ -117,29 +119,29 @@ def _flips(point: Point, draws: int, advance: Advance) -> Found:
             **_given(point, advance, PAIR),
         )
         found[str(fraction)] = _drawn(rise)
-    return {"flips": found}
+    return {"code_flips": found}
 
 
-def _scale(point: Point, draws: int, advance: Advance) -> Found:
+def _step_size_noise(point: FlatnessPoint, draws: int, advance: Advance) -> Found:
     if not point.params:
-        return {"scale": _absent("expected step sizes, got none")}
+        return {"step_size_noise": _absent("expected step sizes, got none")}
     found: Found = {"space": point.space}
     for size in SIZES:
-        rise = rescaling(size=size, draws=draws, **_given(point, advance, PAIR))
+        rise = step_size_noise(size=size, draws=draws, **_given(point, advance, PAIR))
         found[str(size)] = _drawn(rise)
-    return {"scale": found}
+    return {"step_size_noise": found}
 
 
 class Given(TypedDict):
     """What every estimator takes, by the names that all of them have for it."""
 
-    losses: Sequence[Loss]
+    losses: Sequence[LossFn]
     params: Params
     seed: int
     progress: Progress
 
 
-def _given(point: Point, advance: Advance, weight: int) -> Given:
+def _given(point: FlatnessPoint, advance: Advance, weight: int) -> Given:
     """For an estimator that reports steps of `weight` forward passes."""
     return Given(losses=point.losses, params=point.params, seed=point.seed, progress=_ticks(advance, weight))
 
@@ -170,7 +172,9 @@ ESTIMATORS: Mapping[str, Estimator] = {
     "density": Estimator(run=_density, cost=lambda draws: PRODUCT * DENSITY_STEPS * DENSITY_PROBES),
     "sharpness": Estimator(run=_sharpness, cost=lambda draws: PAIR * draws * len(RADII) + 2 * GRADIENT),
     "apgd": Estimator(run=_apgd, cost=lambda draws: GRADIENT * APGD_STEPS * len(BALLS)),
-    "flips": Estimator(run=_flips, cost=lambda draws: PAIR * draws * len(FRACTIONS)),
-    "scale": Estimator(run=_scale, cost=lambda draws: PAIR * draws * len(SIZES), own="scale"),
+    "code_flips": Estimator(run=_code_flips, cost=lambda draws: PAIR * draws * len(FRACTIONS)),
+    "step_size_noise": Estimator(
+        run=_step_size_noise, cost=lambda draws: PAIR * draws * len(SIZES), own="step_size"
+    ),
 }
 DEFAULT = ("lambda_max", "sharpness")

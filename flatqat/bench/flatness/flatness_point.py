@@ -3,7 +3,7 @@
 The true loss of a quantized network is piecewise constant, so every finite curvature is of a surrogate. The
 space says which. `quantized`: the weights stand at Q(W), without rounding, and are moved there, the deployed
 point and comparable with full precision. `latent`: W is moved, with the rounding and its straight-through
-gradient in the loop. `scale`: what the quantizers learn is moved alone: step sizes, offsets, thresholds.
+gradient in the loop. `step_size`: what the quantizers learn is moved alone: step sizes, offsets, thresholds.
 Input quantizers are on or off. A backward that is no gradient gives place to the straight-through rule.
 
 BatchNorm in eval mode, float32, the same training images without augmentation for every method.
@@ -19,11 +19,11 @@ from torch.func import functional_call
 
 from flatqat.bench.cell.batches import Batch
 from flatqat.bench.plan.request import Space
-from flatqat.data.images.image_data import ImageData, View
-from flatqat.flatness.params import Loss as Surface
+from flatqat.data.images.image_data import ImageData, Transform
+from flatqat.flatness.params import LossFn as Surface
 from flatqat.flatness.params import Params
 from flatqat.metrics.loss import Loss, cross_entropy
-from flatqat.quant.apply import in_inference, latent_weights, plain_gradients, quantizers, switched_off
+from flatqat.quant.apply import disabled, in_inference, latent_weights, quantizers, ste_gradients
 from flatqat.spec import Cell
 
 CHUNK, SMALLEST_CHUNK = 256, 8  # of images with a label each; label maps come one by one if they must
@@ -31,7 +31,7 @@ CHUNK_VALUES = 2**22  # second derivatives keep several times the activations of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class FlatnessPoint:
     """The losses, the tensors that move, and the grid neighbours of those that have any.
 
     `swapped` says that a quantizer's own backward, being no gradient, was replaced by the plain one.
@@ -47,7 +47,7 @@ class Point:
 
 
 @contextmanager
-def standing(
+def evaluated_at(
     model: nn.Module,
     batches: Sequence[Batch],
     cell: Cell,
@@ -55,7 +55,7 @@ def standing(
     space: Space,
     acts: bool,
     loss: Loss = cross_entropy,
-) -> Iterator[Point]:
+) -> Iterator[FlatnessPoint]:
     """The point of a space, of the task's loss.
 
     Within the context the network is in eval mode with its quantizers set for it.
@@ -64,20 +64,20 @@ def standing(
     off = [role for role, is_off in (("weight", space == "quantized"), ("input", not acts)) if is_off]
     params = moved_params(model, space)
     lower, upper = neighbours(model) if space == "quantized" else ({}, {})
-    with switched_off(model, roles=tuple(off)), plain_gradients(model):
-        yield Point(
+    with disabled(model, roles=tuple(off)), ste_gradients(model):
+        yield FlatnessPoint(
             losses=[_loss(model, loss, images, labels) for images, labels in batches],
             params=params,
             lower=lower,
             upper=upper,
             space=space,
-            swapped=any(q.own_backward and q.role not in off for _, q in quantizers(model)),
+            swapped=any(q.custom_backward and q.role not in off for _, q in quantizers(model)),
             seed=cell.derive_seed("flatness") % 2**31,
         )
 
 
 def flatness_batches(
-    cell: Cell, data: ImageData, images: int, device: torch.device | str, *, view: View
+    cell: Cell, data: ImageData, images: int, device: torch.device | str, *, view: Transform
 ) -> list[Batch]:
     """The first `images` of a permutation that all methods share, in chunks of equal size.
 
@@ -85,7 +85,7 @@ def flatness_batches(
     """
     generator = torch.Generator().manual_seed(cell.derive_seed("flatness"))
     index = torch.randperm(len(data), generator=generator)[:images]
-    seen, chunk = data.seen(view), CHUNK
+    seen, chunk = data.transformed(view), CHUNK
     values, smallest = seen.fetch(index[:1]).numel(), 1 if data.labels is None else SMALLEST_CHUNK
     while chunk * values > CHUNK_VALUES and chunk > smallest:
         chunk //= 2
@@ -98,11 +98,11 @@ def flatness_batches(
 def moved_params(model: nn.Module, space: Space) -> Params:
     """The tensors that are moved, at the point of the space.
 
-    In the space `scale` what the quantizers learn; where they learn nothing their step sizes, and without
+    In the space `step_size` what the quantizers learn; where they learn nothing their step sizes, and without
     quantizers nothing. Else all other parameters, without those of heads that only training runs.
     """
     learned = {id(p) for _, quantizer in quantizers(model) for p in quantizer.parameters()}
-    if space == "scale":
+    if space == "step_size":
         fixed = {id(quantizer.scale) for _, quantizer in quantizers(model)}
         return {name: p.detach() for name, p in model.named_parameters() if id(p) in learned} or {
             name: buffer.detach() for name, buffer in model.named_buffers() if id(buffer) in fixed
@@ -126,8 +126,8 @@ def neighbours(model: nn.Module) -> tuple[Params, Params]:
         codes = quantizer.codes(w_latent)
         w_quant = quantizer.dequantize(codes)
         lives = (w_quant.flatten(1) != 0).any(1).view(-1, *[1] * (w_quant.ndim - 1))
-        down = quantizer.dequantize((codes - 1).clamp_min(quantizer.low))
-        up = quantizer.dequantize((codes + 1).clamp_max(quantizer.high))
+        down = quantizer.dequantize((codes - 1).clamp_min(quantizer.qmin))
+        up = quantizer.dequantize((codes + 1).clamp_max(quantizer.qmax))
         lower[name], upper[name] = torch.where(lives, down, w_quant), torch.where(lives, up, w_quant)
     return lower, upper
 

@@ -21,7 +21,7 @@ FEWEST_LEVELS, MOST_LEVELS = 5, 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class LandscapeOptions:
     """What to make: the file, how many points a side, and how far to go, in units of each filter's norm."""
 
     file: Path
@@ -42,7 +42,9 @@ class Picture:
             raise UsageError(f"--span: expected a finite number above 0, got {self.span}")
 
 
-def write_surface(surface: "Landscape", about: Mapping[str, Any], picture: Picture) -> dict[str, Any]:
+def write_landscape(
+    surface: "Landscape", about: Mapping[str, Any], picture: LandscapeOptions
+) -> dict[str, Any]:
     """Write `surface` in the form of the file's ending, and return its summary as {"landscape": ...}.
 
     `about` is what was measured, see `flatness_of`, and the cell. The same surface gives the same bytes.

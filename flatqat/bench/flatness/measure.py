@@ -6,11 +6,11 @@ from statistics import fmean
 import torch
 from torch import nn
 
-from flatqat.bench.cell.batches import Batch, still
+from flatqat.bench.cell.batches import Batch, fixed_transform
 from flatqat.bench.cell.restore import restore
 from flatqat.bench.flatness.estimators import DEFAULT, ESTIMATORS, Found, work
-from flatqat.bench.flatness.flatness_point import Point, flatness_batches, standing
-from flatqat.bench.flatness.landscape_file import Picture
+from flatqat.bench.flatness.flatness_point import FlatnessPoint, evaluated_at, flatness_batches
+from flatqat.bench.flatness.landscape_file import LandscapeOptions
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import Request, Space, lacking_spaces
 from flatqat.bench.records.store import Store
@@ -29,9 +29,9 @@ def measure(job: Job, request: Request, store: Store, device: torch.device, prog
     if not lacking:
         return
     model, loss = restore(job.cell, job.suite, store, device), LOSSES[job.suite.task]
-    data, view = job.suite.train(request.data_root), still(job.suite, model.frame)
-    batches = flatness_batches(job.cell, data, job.budget.flatness_images, device, view=view)
-    draws = job.budget.flatness_draws
+    data, view = job.suite.train(request.data_root), fixed_transform(job.suite, model.eval_transform)
+    batches = flatness_batches(job.cell, data, job.recipe.flatness_images, device, view=view)
+    draws = job.recipe.flatness_draws
     with progress.task(f"flatness {job.title}", len(lacking) * work(DEFAULT, draws)) as advance:
         try:
             for space in lacking:
@@ -59,9 +59,9 @@ def flatness_of(
     """What is kept of one space; `measures` are names of ESTIMATORS.
 
     Beside them the loss itself, and the norm of the weights, because the Hessian scales with it. What cannot
-    be measured is null with a reason. Raises UsageError in the space `scale` without step sizes.
+    be measured is null with a reason. Raises UsageError in the space `step_size` without step sizes.
     """
-    with standing(model, batches, cell, space=space, acts=acts, loss=loss) as point:
+    with evaluated_at(model, batches, cell, space=space, acts=acts, loss=loss) as point:
         if not point.params:
             raise UsageError(
                 f"space {space!r}: expected a model with step sizes, got none; use another space"
@@ -78,7 +78,7 @@ def flatness_of(
     for name in measures:
         estimator = ESTIMATORS[name]
         with (
-            standing(model, batches, cell, space=estimator.own or space, acts=acts, loss=loss) as point,
+            evaluated_at(model, batches, cell, space=estimator.own or space, acts=acts, loss=loss) as point,
             part(advance, estimator.cost(draws)) as count,
         ):
             found |= _run(name, point, draws, count)
@@ -89,7 +89,7 @@ def landscape_of(
     model: nn.Module,
     batches: Sequence[Batch],
     cell: Cell,
-    picture: Picture,
+    picture: LandscapeOptions,
     *,
     space: Space = "quantized",
     acts: bool = True,
@@ -97,7 +97,7 @@ def landscape_of(
     advance: Advance = lambda n: None,
 ) -> Landscape:
     """The loss on a plane through the weights, along directions that all cells of the same shapes share."""
-    with standing(model, batches, cell, space=space, acts=acts, loss=loss) as point:
+    with evaluated_at(model, batches, cell, space=space, acts=acts, loss=loss) as point:
         return landscape(
             point.losses,
             point.params,
@@ -108,7 +108,7 @@ def landscape_of(
         )
 
 
-def _run(name: str, point: Point, draws: int, advance: Advance) -> Found:
+def _run(name: str, point: FlatnessPoint, draws: int, advance: Advance) -> Found:
     """Null with the reason where the network has no second derivative."""
     try:
         return ESTIMATORS[name].run(point, draws, advance)

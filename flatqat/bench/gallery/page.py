@@ -11,7 +11,7 @@ from flatqat.bench.records.store import write_atomically
 from flatqat.suite import Suite
 
 if TYPE_CHECKING:
-    from flatqat.bench.gallery.predictions import Column, Picture
+    from flatqat.bench.gallery.predictions import Column, Pixels
 
 MARGIN, HEADER, CAPTION = 6, 22, 14  # pixels
 LEAST_WIDTH = 240  # smaller pictures are enlarged, pixel by pixel
@@ -124,7 +124,7 @@ def _fitted(text: str, width: int, font: object) -> str:
     return text
 
 
-def _png(picture: "Picture") -> bytes:
+def _png(picture: "Pixels") -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()

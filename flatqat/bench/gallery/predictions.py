@@ -20,14 +20,14 @@ from flatqat.console.progress import progress_for
 from flatqat.console.terminal import terminal
 from flatqat.errors import UsageError, unknown
 from flatqat.models.base import Normalized
-from flatqat.quant.apply import rounded_once
+from flatqat.quant.apply import cached_weights
 from flatqat.spec import IGNORED, Record
 from flatqat.suite import Shift, Suite
 
 MOST_SHIFTS = 12
 MIDDLE_SEVERITY = 3
 
-Picture = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Column:
     """One picture of a row, RGB (H, W, 3), and how many labelled pixels it gets right, in percent."""
 
     title: str
-    picture: Picture
+    picture: Pixels
     accuracy: float | None = None
 
 
@@ -131,7 +131,7 @@ def rows(
     """A row an image: the image, its ground truth, the prediction of each model."""
     data, colours = shift.build(data_root).sample(count), palette(suite.class_names)
     found = []
-    with rounded_once():
+    with cached_weights():
         for image, mask in data.batches(1, device):
             truth = mask[0].cpu().numpy()
             row = [

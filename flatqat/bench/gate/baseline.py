@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.bench.records.paired import measure_of, outcomes_of
+from flatqat.bench.records.paired import metric_of, outcomes_of
 from flatqat.bench.records.record_json import to_json
+from flatqat.bench.records.schema_1 import upgrade_shifts
 from flatqat.bench.records.store import Arrays, Store, write_atomically
 from flatqat.errors import StoreError
-from flatqat.metrics.measures import MEASURES, Measure
+from flatqat.metrics.measures import METRICS, Metric
 
-BASELINE_SCHEMA = 1
+BASELINE_SCHEMA = 2
 
 
 def write_baseline(store: Store, output: Path) -> int:
@@ -32,7 +33,7 @@ def write_baseline(store: Store, output: Path) -> int:
                 "label": record.cell.label,
                 "shifts": record.protocol["shifts"],
                 "images": {shift: len(images) for shift, images in outcomes.items()},
-                **_packed(measure_of(record), outcomes),
+                **_packed(metric_of(record), outcomes),
             }
     if not cells:
         raise StoreError(f"expected finished cells with outcomes in {store.root}, got none; make some first")
@@ -52,11 +53,13 @@ def read_baseline(path: Path) -> dict[str, Any]:
             )
         cells = {cell_id: _unpacked(cell) for cell_id, cell in data["cells"].items()}
         for cell in cells.values():
+            if data["schema"] == 1:
+                cell["shifts"] = upgrade_shifts(cell["shifts"])
             there = set(cell["values"])
             if not cell["label"] or "id" not in there or set(cell["shifts"]) != there:
                 raise ValueError("shifts that do not fit the outcomes")
             for about in cell["shifts"].values():
-                about["headline"], about["family"], about["pool"]
+                about["in_mean"], about["family"], about["image_set"]
         return cells
     except OSError as error:
         raise StoreError(f"{expected}, got: {error.strerror}; make one, or check --baseline") from error
@@ -65,7 +68,7 @@ def read_baseline(path: Path) -> dict[str, Any]:
         raise StoreError(f"{expected}, got a damaged one ({cause}); restore it, or make it anew") from error
 
 
-def _packed(measure: Measure, outcomes: Arrays) -> dict[str, Any]:
+def _packed(measure: Metric, outcomes: Arrays) -> dict[str, Any]:
     """The entries of a cell that hold its outcomes."""
     if all(images.dtype == np.bool_ for images in outcomes.values()):
         return {"correct": {s: _text(np.packbits(right)) for s, right in outcomes.items()}}
@@ -76,7 +79,7 @@ def _packed(measure: Measure, outcomes: Arrays) -> dict[str, Any]:
 def _unpacked(cell: dict[str, Any]) -> dict[str, Any]:
     """A cell with the per-image values of its metric, shift by shift. Raises what damaged entries raise."""
     unpack, packed = (_bits, cell["correct"]) if "correct" in cell else (_counts, cell["counts"])
-    measure = MEASURES[cell.get("metric", "top1")]
+    measure = METRICS[cell.get("metric", "top1")]
     values = {}
     for shift, text in packed.items():
         outcome = unpack(_bytes(text), cell["images"][shift])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from flatqat.bench.gate.baseline import read_baseline
 from flatqat.bench.records.paired import outcomes_of
 from flatqat.bench.records.store import Arrays, Store
-from flatqat.metrics.measures import MEASURES
+from flatqat.metrics.measures import METRICS
 from flatqat.metrics.pooled_z_test import pooled_difference
 from flatqat.metrics.significance import holm, paired_difference
 
@@ -53,7 +53,7 @@ def check(
         if what := _lacking(old, now):
             verdicts.append(_missing(old["label"], what))
             continue
-        values = MEASURES[old["metric"]].values
+        values = METRICS[old["metric"]].values
         new = {s: values(images) for s, images in now.items()}
         for what, *numbers in _compare(old["shifts"], old["values"], new):
             if np.isfinite(numbers).all():
@@ -83,7 +83,7 @@ def check(
 def _compare(shifts: dict[str, Any], old: Arrays, new: Arrays) -> list[tuple[str, float, float, float]]:
     """(what, metric before, metric now, p) of per-image values: ID, the headline mean, and each family."""
     rows = [("id", _mean(old, ["id"]), _mean(new, ["id"]), paired_difference(new["id"], old["id"]).p)]
-    headline = [s for s, about in shifts.items() if about["headline"] and s != "id"]
+    headline = [s for s, about in shifts.items() if about["in_mean"] and s != "id"]
     families = {"ood": headline} if headline else {}
     for shift in headline:
         families.setdefault(shifts[shift]["family"], []).append(shift)
@@ -91,7 +91,7 @@ def _compare(shifts: dict[str, Any], old: Arrays, new: Arrays) -> list[tuple[str
         pools: dict[str, NDArray[np.float64]] = {}
         for s in members:
             share = (new[s].astype(float) - old[s]) / len(members)
-            pools[shifts[s]["pool"]] = pools.get(shifts[s]["pool"], 0.0) + share
+            pools[shifts[s]["image_set"]] = pools.get(shifts[s]["image_set"], 0.0) + share
         p = pooled_difference(list(pools.values())).p
         rows.append((what, _mean(old, members), _mean(new, members), p))
     return rows
@@ -101,7 +101,7 @@ def _lacking(old: dict[str, Any], now: Arrays) -> str:
     """Why a cell of the baseline cannot be compared, if so."""
     if {s: len(v) for s, v in now.items()} != old["images"]:
         return "other images" if now else "not measured"
-    compared = [n for s, n in old["images"].items() if s == "id" or old["shifts"][s]["headline"]]
+    compared = [n for s, n in old["images"].items() if s == "id" or old["shifts"][s]["in_mean"]]
     return "a single image" if min(compared) < 2 else ""
 
 

@@ -1,4 +1,4 @@
-"""What all cells of one suite, one model and one seed share: budget, start weights. torch loads inside."""
+"""What all cells of one suite, one model and one seed share: recipe, start weights. torch loads inside."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -10,25 +10,27 @@ from flatqat.errors import UsageError, WeightsError, unknown
 from flatqat.spec import Cell, QuantSpec
 from flatqat.suite import Suite
 
-EVAL = "eval"  # the budget of suites without training images: no step is taken
+EVAL = "eval"  # the recipe of suites without training images: no step is taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
+class BaseCell:
     """A cell without method and bits, its weights file, and `still`: why it cannot train, if it cannot."""
 
     cell: Cell
     suite: Suite
     weights: Path | None
-    still: str
+    untrainable_reason: str
 
 
-def base_of(suite: Suite, model: str, seed: int, request: Request, specs: Sequence[QuantSpec]) -> Base:
-    """Raises UsageError or WeightsError where the budget, the model or its weights do not fit the suite."""
-    lacking = suite.untrainable(request.data_root)
-    budget = EVAL if lacking else request.budget or suite.default_budget
-    if budget not in suite.budgets:
-        raise unknown(f"budget of {suite.name}", budget, suite.budgets)
+def base_cell_of(
+    suite: Suite, model: str, seed: int, request: Request, specs: Sequence[QuantSpec]
+) -> BaseCell:
+    """Raises UsageError or WeightsError where the recipe, the model or its weights do not fit the suite."""
+    lacking = suite.untrainable_reason(request.data_root)
+    recipe = EVAL if lacking else request.recipe or suite.default_recipe
+    if recipe not in suite.recipes:
+        raise unknown(f"recipe of {suite.name}", recipe, suite.recipes)
     weights = weights_file(model, request.weights, pretrained=request.pretrained)
     weights_hash = sha256(weights) if weights else None
     preprocessing, window = try_model(model, suite, weights, specs, request.window)
@@ -38,16 +40,16 @@ def base_of(suite: Suite, model: str, seed: int, request: Request, specs: Sequen
         model=model,
         method="",
         quant="fp",
-        budget=budget,
+        recipe=recipe,
         seed=seed,
         weights=weights_hash,
         limit=request.limit,
         amp=request.amp,
-        preprocessing=preprocessing if suite.framed else None,
+        preprocessing=preprocessing if suite.sizes_vary else None,
         window=window,
     )
-    still = lacking or f"the budget {budget!r} trains nothing"
-    return Base(cell=cell, suite=suite, weights=weights, still=still)
+    still = lacking or f"the recipe {recipe!r} trains nothing"
+    return BaseCell(cell=cell, suite=suite, weights=weights, untrainable_reason=still)
 
 
 def weights_file(model: str, given: Path | None, *, pretrained: bool) -> Path | None:
@@ -70,19 +72,19 @@ def try_model(
 
     Returns its preprocessing in words, and its window.
     """
-    from flatqat.models.base import build, load_start_
+    from flatqat.models.base import build, load_initial_
     from flatqat.quant.apply import by_layer, quantizable
 
     if window is not None and suite.task != "segmentation":
         raise UsageError(f"--window: expected a suite of segmentation, got {suite.name} ({suite.task})")
-    built = build(model, classes=suite.classes, seed=0, frame=suite.frame, window=window)
+    built = build(model, classes=suite.classes, seed=0, eval_transform=suite.eval_transform, window=window)
     if built.task != suite.task:
         raise UsageError(
             f"model {model}: expected one for {suite.task}, which {suite.name} is, got one for {built.task}; "
             f"the suite's own is {suite.default_model}"
         )
     if weights is not None:
-        load_start_(built, model, weights, new_head=suite.new_head)
+        load_initial_(built, model, weights, new_head=suite.new_head)
     if layers := list(quantizable(built.net)):
         for spec in specs:
             by_layer(layers, spec)

@@ -32,7 +32,7 @@ def commands(records: Sequence[Record], results: str) -> list[str]:
 def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
     """Everything that is not method, bits or seed."""
     cell = record.cell
-    options = ["--suite", cell.suite, "--model", cell.model, "--budget", cell.budget, "--data-root", "DATA"]
+    options = ["--suite", cell.suite, "--model", cell.model, "--recipe", cell.recipe, "--data-root", "DATA"]
     if cell.weights:
         options += ["--weights", _weights_name(cell.weights, records)]
     if cell.limit:
@@ -43,8 +43,8 @@ def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
         options += ["--keep", cell.keep]
     if cell.layer_bits:
         options += ["--layer-bits", cell.layer_bits]
-    options += _settings(cell.method, cell.method_args) + _settings("budget", cell.budget_args)
-    options += ["--amp"] * cell.amp + ["--compute-matched"] * (cell.stretch > 1)
+    options += _settings(cell.method, cell.method_args) + _settings("recipe", cell.recipe_args)
+    options += ["--amp"] * cell.amp + ["--compute-matched"] * (cell.step_multiplier > 1)
     options += ["--plugin", "FILE"] if cell.plugins else []
     options += ["--threads", str(record.env["threads"])] if record.env.get("threads", 1) > 1 else []
     spaces = [space for space in SPACES if isinstance(record.flatness.get(space), Mapping)]
@@ -57,7 +57,7 @@ def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
 
 def _weights_name(digest: str, records: Iterable[Record]) -> str:
     """What the record of a cell without parent says that it starts from."""
-    names = (r.protocol.get("start") for r in records if r.cell.weights == digest and not r.cell.parent)
+    names = (r.protocol.get("parent") for r in records if r.cell.weights == digest and not r.cell.parent)
     return str(next((name for name in names if name), "WEIGHTS"))
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from flatqat import registry
-from flatqat.bench.plan.base_cell import EVAL, Base, base_of, code_files
+from flatqat.bench.plan.base_cell import EVAL, BaseCell, base_cell_of, code_files
 from flatqat.bench.plan.request import Request
 from flatqat.bench.plan.settings import Settings, changed, configure
 from flatqat.errors import StoreError, UsageError, unknown
-from flatqat.spec import Budget, Cell, QuantSpec
+from flatqat.spec import Cell, QuantSpec, Recipe
 from flatqat.suite import Suite
 
 
@@ -25,9 +25,9 @@ class Job:
     cell: Cell
     suite: Suite
     quant: QuantSpec
-    budget: Budget
+    recipe: Recipe
     config: Any
-    start: "Job | None"
+    parent: "Job | None"
     weights: Path | None = None
     skip: str = ""
     scored: bool = True
@@ -37,8 +37,8 @@ class Job:
         """For progress lines: `cifar:resnet20 qat 4 seed 0`."""
         cell, target = self.cell, self.cell.suite.partition("@")[2]
         quant = "" if cell.quant == cell.method else f" {cell.bits}"
-        stretch = f" {cell.stretch}x steps" if cell.stretch > 1 else ""
-        what = f"{cell.model} {cell.method}{quant}{stretch} seed {cell.seed}"
+        step_multiplier = f" {cell.step_multiplier}x steps" if cell.step_multiplier > 1 else ""
+        what = f"{cell.model} {cell.method}{quant}{step_multiplier} seed {cell.seed}"
         return f"{target} {what}" if target else what
 
 
@@ -58,7 +58,7 @@ class Plan:
         return [job for job in self.jobs if job.scored]
 
 
-MATCHED_PASSES = 2  # forward and backward passes for each step of the budget, as SAM and its relatives take
+MATCHED_PASSES = 2  # forward and backward passes for each step of the recipe, as SAM and its relatives take
 
 
 def make_plan(request: Request) -> Plan:
@@ -77,7 +77,7 @@ def make_plan(request: Request) -> Plan:
             for whole in members(name, seed):
                 _, suite = there.setdefault(id(whole), (whole, whole.on_disk(request.data_root)))
                 for model in request.models or (suite.default_model,):
-                    base = base_of(suite, model, seed, request, specs)
+                    base = base_cell_of(suite, model, seed, request, specs)
                     for method, spec in _variants(request.methods, specs):
                         job = _add(jobs, base, method, spec, request.settings, most_passes)
                         jobs[job.cell.id] = replace(job, scored=True)
@@ -115,61 +115,63 @@ def _variants(methods: tuple[str, ...], specs: list[QuantSpec]) -> Iterator[tupl
 
 
 def _add(
-    jobs: dict[str, Job], base: Base, name: str, spec: QuantSpec, settings: Settings, passes: int = 1
+    jobs: dict[str, Job], base: BaseCell, name: str, spec: QuantSpec, settings: Settings, passes: int = 1
 ) -> Job:
     """The job for a method, added with the one it starts from, unless they are there already.
 
     A rule of fewer `passes` gets as many more steps; what it starts from does not.
     """
     method, suite, weights = registry.load(registry.METHODS, name), base.suite, base.weights
-    if weights and method.start is None:
+    if weights and method.parent is None:
         raise UsageError(f"method {name!r} trains from scratch and takes no --weights; leave one of them out")
-    start = None
-    if method.start and not (weights and registry.load(registry.METHODS, method.start).start is None):
-        start = _add(jobs, base, method.start, QuantSpec(), settings)
+    parent = None
+    if method.parent and not (weights and registry.load(registry.METHODS, method.parent).parent is None):
+        parent = _add(jobs, base, method.parent, QuantSpec(), settings)
     values = configure(method.Config, name, settings.get(name, {}))
-    plain = suite.budgets[base.cell.budget]
-    budget_values = configure(Budget, "budget", settings.get("budget", {}))
-    budget = replace(plain, **budget_values)
-    stretch = _stretch(method, budget, passes)
+    plain = suite.recipes[base.cell.recipe]
+    recipe_values = configure(Recipe, "recipe", settings.get("recipe", {}))
+    recipe = replace(plain, **recipe_values)
+    step_multiplier = _step_multiplier(method, recipe, passes)
     cell = replace(
         base.cell,
         method=name,
-        stretch=stretch,
+        step_multiplier=step_multiplier,
         method_version=method.version,
         quant=str(spec),
         keep=spec.keep_text,
         layer_bits=spec.layer_bits_text,
         method_args=changed(method.Config(), values),
-        budget_args=changed(plain, budget_values),
-        parent=start.cell.training_id if start else None,
+        recipe_args=changed(plain, recipe_values),
+        parent=parent.cell.training_id if parent else None,
         plugins=_plugins(suite.name, name, base.cell.model, spec.quantizer),
     )
-    if base.cell.budget == EVAL and budget.steps:
-        raise UsageError(f"--set budget.steps: expected none, since {base.still}; got {budget.steps}")
-    budget = replace(budget, steps=stretch * budget.steps)
+    if base.cell.recipe == EVAL and recipe.steps:
+        raise UsageError(
+            f"--set recipe.steps: expected none, since {base.untrainable_reason}; got {recipe.steps}"
+        )
+    recipe = replace(recipe, steps=step_multiplier * recipe.steps)
     job = Job(
         cell=cell,
         suite=suite,
         quant=spec,
-        budget=budget,
+        recipe=recipe,
         config=method.Config(**values),
-        start=start,
-        weights=None if start else weights,
-        skip=base.still if method.trains and not budget.steps else "",
+        parent=parent,
+        weights=None if parent else weights,
+        skip=base.untrainable_reason if method.trains and not recipe.steps else "",
         scored=False,
     )
     return jobs.setdefault(cell.id, job)
 
 
-def _stretch(method: Any, budget: Budget, passes: int) -> int:
-    """By how much a rule's steps are multiplied, so that it spends `passes` for each step of the budget.
+def _step_multiplier(method: Any, recipe: Recipe, passes: int) -> int:
+    """By how much a rule's steps are multiplied, so that it spends `passes` for each step of the recipe.
 
     The reference is not stretched, since every row is compared with it; nor is a rule whose steps are not
-    those of the budget.
+    those of the recipe.
     """
-    longer = replace(budget, steps=passes * budget.steps)
-    if method.reference or method.steps(longer) == method.steps(budget):
+    longer = replace(recipe, steps=passes * recipe.steps)
+    if method.reference or method.steps(longer) == method.steps(recipe):
         return 1
     return max(1, passes // int(method.passes))
 
@@ -181,7 +183,7 @@ def _plugins(suite: str, method: str, model: str, quantizer: str) -> str | None:
         (registry.METHODS, method),
         (registry.MODELS, model.partition(":")[0]),
         (registry.QUANTIZERS, quantizer),
-        (registry.QUANTIZERS, registry.load(registry.QUANTIZERS, quantizer).kept_with or quantizer),
+        (registry.QUANTIZERS, registry.load(registry.QUANTIZERS, quantizer).edge_quantizer or quantizer),
     )
     files = [file for kind, name in dict.fromkeys(parts) if (file := registry.plugin_file(kind, name))]
     files += code_files(model)
@@ -189,15 +191,15 @@ def _plugins(suite: str, method: str, model: str, quantizer: str) -> str | None:
 
 
 def _check_settings(request: Request) -> None:
-    owners = {"budget", *request.methods}
+    owners = {"recipe", *request.methods}
     for name in request.methods:
-        while (name := registry.load(registry.METHODS, name).start) is not None:
+        while (name := registry.load(registry.METHODS, name).parent) is not None:
             owners.add(name)
     for owner in request.settings:
         if owner not in owners:
             if owner in registry.names(registry.METHODS):
                 raise UsageError(
                     f"--set {owner}.{next(iter(request.settings[owner]))}: expected the settings of a method "
-                    f"that is run, {', '.join(sorted(owners - {'budget'}))}; add {owner} to --method"
+                    f"that is run, {', '.join(sorted(owners - {'recipe'}))}; add {owner} to --method"
                 )
             raise unknown("owner of a setting", owner, owners)

@@ -11,13 +11,13 @@ from flatqat.spec import Cell
 
 MOST_SEEDS = 1000
 
-Space = Literal["quantized", "latent", "scale"]
-SPACES: tuple[Space, ...] = ("quantized", "latent", "scale")
+Space = Literal["quantized", "latent", "step_size"]
+SPACES: tuple[Space, ...] = ("quantized", "latent", "step_size")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What to run and how. No models and no budget stand for the suite's own defaults.
+    """What to run and how. No models and no recipe stand for the suite's own defaults.
 
     `keep` and `layer_bits` are of every quantized cell; no `keep` stands for the first and the last layer.
     Flatness is measured in the `spaces`, in none if there are none. `window` is the text of a sliding window
@@ -31,7 +31,7 @@ class Request:
     layer_bits: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
-    budget: str | None = None
+    recipe: str | None = None
     settings: Settings = field(default_factory=dict)
     weights: Path | None = None
     pretrained: bool = False

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from flatqat.bench.records.store import Arrays, Store
 from flatqat.errors import StoreError
 from flatqat.metrics.bootstrap import Interval
-from flatqat.metrics.measures import MEASURES, Measure
+from flatqat.metrics.measures import METRICS, Metric
 from flatqat.spec import Record
 
 Pairs = tuple[list[Arrays], list[Arrays], dict[str, str]]
@@ -13,24 +13,24 @@ BySeed = Mapping[int, Arrays]
 """The outcomes of one method's runs."""
 
 
-def measure_of(record: Record) -> Measure:
+def metric_of(record: Record) -> Metric:
     """The metric of a record's suite."""
-    return MEASURES[record.protocol.get("metric", "top1")]
+    return METRICS[record.protocol.get("metric", "top1")]
 
 
 def ood_shifts(record: Record) -> list[str]:
     """The shifts that make up the headline mean."""
-    return [name for name, about in record.protocol["shifts"].items() if about["headline"] and name != "id"]
+    return [name for name, about in record.protocol["shifts"].items() if about["in_mean"] and name != "id"]
 
 
 def pools_of(record: Record, shifts: Iterable[str]) -> dict[str, str]:
     """The pool of images of each of these shifts."""
-    return {shift: str(record.protocol["shifts"][shift]["pool"]) for shift in shifts}
+    return {shift: str(record.protocol["shifts"][shift]["image_set"]) for shift in shifts}
 
 
 def outcomes_of(record: Record, store: Store) -> Arrays:
     """The outcome of each shift, as the metric's `Measure` has it; empty where none are stored."""
-    measure = measure_of(record)
+    measure = metric_of(record)
     by_shift: dict[str, Arrays] = {}
     for key, array in store.outcomes(record.cell, measure.needs).items():
         shift, _, name = key.rpartition(":")
@@ -85,7 +85,7 @@ def _extra_gap(found: Sequence[Pairs | None], record: Record) -> Interval | None
     whole = [pairs for pairs in found if pairs]
     if len(whole) < len(found):
         return None
-    return measure_of(record).mean_extra_gap(whole, nested=is_nested(record))
+    return metric_of(record).mean_extra_gap(whole, nested=is_nested(record))
 
 
 def _pairs(record: Record, outcomes: BySeed, reference: BySeed) -> Pairs | None:

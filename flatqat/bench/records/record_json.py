@@ -6,8 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
+from flatqat.bench.records.schema_1 import upgrade
 from flatqat.errors import StoreError
-from flatqat.metrics.measures import MEASURES
+from flatqat.metrics.measures import METRICS
 from flatqat.spec import SCHEMA, Cell, Record, Score, Status
 
 
@@ -55,6 +56,8 @@ def read_record(path: Path) -> Record:
             f"{path}: expected a record of schema {SCHEMA} or older, got {schema}; update flatqat"
         )
     try:
+        if schema == 1:
+            data = upgrade(data)
         scores = {
             shift: {metric: Score(**score) for metric, score in metrics.items()}
             for shift, metrics in data.pop("scores").items()
@@ -90,9 +93,9 @@ def _check(record: Record, label: str) -> None:
     for name in ("suite", "data", "reference"):
         record.protocol[name]
     name, names = record.protocol.get("metric", "top1"), record.protocol.get("class_names", [])
-    if name not in MEASURES or not isinstance(names, list):
+    if name not in METRICS or not isinstance(names, list):
         raise ValueError(f"metric {name!r} and class names {names!r}")
-    prefix = MEASURES[name].by_class
+    prefix = METRICS[name].by_class
     by_class = [f"{prefix}/{k}" for k in range(len(names))] if prefix else []
     for metrics in record.scores.values():
         for metric in (name, "nll", "ece", *by_class):

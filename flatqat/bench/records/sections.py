@@ -1,6 +1,6 @@
 """Stored records in sections: what was made alike, and may share a table.
 
-Numbers of two protocols never share a table: records are split by suite version, model, budget, start
+Numbers of two protocols never share a table: records are split by suite version, model, recipe, start
 weights, image limit, window and precision before anything is averaged.
 """
 
@@ -74,10 +74,10 @@ def problems(section: Section) -> list[str]:
 def method_label(record: Record) -> str:
     """`anchor`, or `anchor(coupling=elastic)` where settings are not the defaults; `qat 2x steps`."""
     cell = record.cell
-    stretch = f" {cell.stretch}x steps" if cell.stretch > 1 else ""
+    step_multiplier = f" {cell.step_multiplier}x steps" if cell.step_multiplier > 1 else ""
     args = ", ".join(f"{key}={value}" for key, value in cell.method_args)
     version = f" v{cell.method_version}" if cell.method_version > 1 else ""
-    return cell.method + version + (f"({args})" if args else "") + stretch
+    return cell.method + version + (f"({args})" if args else "") + step_multiplier
 
 
 def reference_of(section: Section) -> list[Record]:
@@ -93,8 +93,8 @@ def row_label(key: tuple[str, str]) -> str:
 
 def _title(record: Record) -> str:
     cell = record.cell
-    parts = [f"{cell.suite} v{cell.suite_version}", cell.model, f"budget {cell.budget}"]
-    parts += [f"{key}={value}" for key, value in cell.budget_args]
+    parts = [f"{cell.suite} v{cell.suite_version}", cell.model, f"recipe {cell.recipe}"]
+    parts += [f"{key}={value}" for key, value in cell.recipe_args]
     parts += [f"weights {cell.weights[:8]}"] if cell.weights else []
     parts += [f"{cell.limit} images a shift"] if cell.limit else []
     parts += [f"window {cell.window}"] if cell.window else []

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from flatqat.bench.records.paired import measure_of, ood_shifts
+from flatqat.bench.records.paired import metric_of, ood_shifts
 from flatqat.bench.records.sections import Section, row_label
 from flatqat.errors import UsageError
 from flatqat.metrics.significance import mean_over_seeds
@@ -21,7 +21,7 @@ CAPTION = (
 def check_classes(found: Sequence[Section]) -> None:
     """Raise UsageError unless all suites have a metric for each class."""
     first = [rows[0] for section in found for rows in list(section.rows.values())[:1]]
-    if without := sorted({r.cell.suite for r in first if not measure_of(r).by_class}):
+    if without := sorted({r.cell.suite for r in first if not metric_of(r).by_class}):
         raise UsageError(
             f"--by class: expected segmentation suites, got {', '.join(without)}; use --by shift there, "
             "or name one suite with --suite"
@@ -39,7 +39,7 @@ def by_class(section: Section) -> "pd.DataFrame":
     if not section.rows:
         return pd.DataFrame()
     first = next(iter(section.rows.values()))[0]
-    scores = [key for key in first.scores["id"] if key.startswith(f"{measure_of(first).by_class}/")]
+    scores = [key for key in first.scores["id"] if key.startswith(f"{metric_of(first).by_class}/")]
     scores.sort(key=lambda key: int(key.partition("/")[2]))  # stored records sort them as text
     names = first.protocol.get("class_names") or [key.partition("/")[2] for key in scores]
     columns: dict[str, list[Any]] = {"class": list(names)}

@@ -11,7 +11,7 @@ import numpy as np
 from flatqat.bench.records.paired import (
     BySeed,
     extra_gap_of,
-    measure_of,
+    metric_of,
     ood_shifts,
     outcomes_by_seed,
     pools_of,
@@ -19,7 +19,7 @@ from flatqat.bench.records.paired import (
 from flatqat.bench.records.sections import Section, method_label, reference_of, row_label
 from flatqat.bench.records.store import Arrays, Store
 from flatqat.bench.report.robustness import robustness_columns
-from flatqat.metrics.measures import Measure
+from flatqat.metrics.measures import Metric
 from flatqat.metrics.significance import mean_over_seeds
 from flatqat.spec import Record
 
@@ -57,7 +57,7 @@ def by_shift(section: Section, view: View) -> "pd.DataFrame":
     columns = {}
     for key_of_row, records in section.rows.items():
         groups: dict[object, list[float]] = {}
-        name = measure_of(records[0]).name
+        name = metric_of(records[0]).name
         for record in records:
             for shift, about in record.protocol["shifts"].items():
                 for metric, suffix in ((name, ""), (f"{name}_unmasked", " (no mask)")):
@@ -70,7 +70,7 @@ def by_shift(section: Section, view: View) -> "pd.DataFrame":
 
 
 def _method_row(records: list[Record], by_seed: BySeed, reference: BySeed) -> dict[str, Any]:
-    first, shifts, measure = records[0], ood_shifts(records[0]), measure_of(records[0])
+    first, shifts, measure = records[0], ood_shifts(records[0]), metric_of(records[0])
     name = measure.name
     outcomes = list(by_seed.values())
     id_value, id_stderr = _known_mean([r.scores["id"][name].value for r in records])
@@ -112,7 +112,7 @@ def _method_row(records: list[Record], by_seed: BySeed, reference: BySeed) -> di
     }
 
 
-def _pooled(measure: Measure, outcomes: list[Arrays], pools: Mapping[str, str]) -> dict[str, float | None]:
+def _pooled(measure: Metric, outcomes: list[Arrays], pools: Mapping[str, str]) -> dict[str, float | None]:
     """Percent, the mean over seeds and its error; None where outcomes are not stored."""
     if not measure.pooled_shares:
         return {}
@@ -129,7 +129,7 @@ def _pooled(measure: Measure, outcomes: list[Arrays], pools: Mapping[str, str]) 
     return {f"pooled_{measure.name}": value, f"pooled_{measure.name}_stderr": stderr}
 
 
-def _mean_shares(measure: Measure, outcomes: Arrays, pools: Mapping[str, str]) -> list[Any]:
+def _mean_shares(measure: Metric, outcomes: Arrays, pools: Mapping[str, str]) -> list[Any]:
     """What each image of a pool gives to the mean over the shifts in `pools`."""
     if not outcomes:
         return []
@@ -160,6 +160,6 @@ def _known_mean(values: list[float | None]) -> tuple[float | None, float | None]
 def _group(shift: str, about: Mapping[str, Any], view: View) -> object:
     if view == "shift" or shift in ("id", "val"):
         return shift
-    if not about["headline"] and view == "severity":
+    if not about["in_mean"] and view == "severity":
         return None
     return about["family"] if view == "family" else about["severity"]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from flatqat.bench.records.paired import mean_extra_gap_of, measure_of, ood_shifts
+from flatqat.bench.records.paired import mean_extra_gap_of, metric_of, ood_shifts
 from flatqat.bench.records.sections import Section, protocol_line, reference_of
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method
@@ -101,7 +101,7 @@ def _with_domain(row: Mapping[Any, Any], domain: str, records: Sequence[Record])
 
 
 def _metric(records: Sequence[Record]) -> str:
-    return measure_of(records[0]).name
+    return metric_of(records[0]).name
 
 
 def _last(record: Record) -> float | None:
@@ -109,7 +109,7 @@ def _last(record: Record) -> float | None:
     last = [name for name, about in record.protocol["shifts"].items() if about.get("weights") == "last"]
     if not last or not record.train.get("steps"):
         return None
-    return _mean([record.scores[name][measure_of(record).name].value for name in last])
+    return _mean([record.scores[name][metric_of(record).name].value for name in last])
 
 
 def _stderr(kept: Mapping[str, list[Record]], shifts: list[str] | None) -> float | None:
@@ -148,7 +148,7 @@ def _family(title: str, group: list[Section]) -> Family:
     keys = dict.fromkeys(key for section in ordered.values() for key in section.rows)
     return Family(
         title=title,
-        protocol=f"{protocol_line(done)}. {CAPTION.format(measure_of(done[0]).title)}" if done else "",
+        protocol=f"{protocol_line(done)}. {CAPTION.format(metric_of(done[0]).title)}" if done else "",
         rows={key: [r for s in ordered.values() for r in s.rows.get(key, [])] for key in keys},
         problems=[r for section in group for r in section.problems],
         members=ordered,

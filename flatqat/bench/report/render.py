@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
-from flatqat.bench.records.paired import measure_of
+from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.sections import RESIDUAL_TOLERANCE, Section, problems, sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_class import CAPTION as CLASSES_CAPTION
@@ -135,7 +135,7 @@ def _as_shown(found: list[Section], view: View) -> list[Section]:
 
 def _metric(section: Section) -> str:
     """Of a section with rows."""
-    return measure_of(next(iter(section.rows.values()))[0]).name
+    return metric_of(next(iter(section.rows.values()))[0]).name
 
 
 def _caption(section: Section, view: View) -> str:

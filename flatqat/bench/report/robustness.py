@@ -39,7 +39,7 @@ def corruption_errors(record: Record) -> dict[str, float]:
     """Top-1 error in percent of each corruption of the headline, the mean over severities; those complete."""
     errors: dict[str, list[float | None]] = {}
     for shift, about in record.protocol["shifts"].items():
-        if about["headline"] and about["severity"] is not None:
+        if about["in_mean"] and about["severity"] is not None:
             top1 = record.scores[shift]["top1"].value
             errors.setdefault(shift.partition("/")[0], []).append(None if top1 is None else 100 - top1)
     return {

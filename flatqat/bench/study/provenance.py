@@ -31,8 +31,8 @@ def how_it_was_made(section: Section, members: Sequence[Study], store: Store) ->
         "",
         f"{section.protocol}.",
         "",
-        f"- Start: {_each(r.protocol['start'] for r in _first(records))}.",
-        f"- Budget `{record.cell.budget}`: {_settings(record.protocol['budget'])}.",
+        f"- Start: {_each(r.protocol['parent'] for r in _first(records))}.",
+        f"- Recipe `{record.cell.recipe}`: {_settings(record.protocol['recipe'])}.",
         *(f"- {bits_in_words(study)}: {_settings(_quant(study))}." for study in members),
         *(f"- `{name}`: {_settings(found)}." for name, found in _methods(members) if found),
         f"- Computed with {_settings(_environment(records))}.",
@@ -42,7 +42,7 @@ def how_it_was_made(section: Section, members: Sequence[Study], store: Store) ->
         "",
         *(f"- {bits_in_words(study)}: {_limits(study)}" for study in members),
         f"- {SEVERAL_SEEDS if len(first.records) > 1 else ONE_SEED}",
-        "- One suite, one model and one budget: nothing here says that it holds for others.",
+        "- One suite, one model and one recipe: nothing here says that it holds for others.",
         "",
         "The records are made by these commands, and this page by the last one:",
         "",
@@ -59,7 +59,7 @@ def _first(records: Sequence[Record]) -> Sequence[Record]:
 def _limits(study: Study) -> str:
     record = next(iter(study.baseline.records.values()))
     low, middle, high = half_widths(study)
-    steps = record.protocol["budget"]["steps"]
+    steps = record.protocol["recipe"]["steps"]
     return (
         f"{steps:,} steps, {record.scores['id']['top1'].n:,} images a shift, {len(study.baseline.records)} "
         f"seeds. The intervals of Δ OOD reach {middle:.2f} points to each side ({low:.2f} to {high:.2f}); "

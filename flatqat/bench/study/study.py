@@ -6,7 +6,7 @@ Everything is asked for each bit-width apart. Of suites that are scored by top-1
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flatqat.bench.records.paired import measure_of, outcomes_of
+from flatqat.bench.records.paired import metric_of, outcomes_of
 from flatqat.bench.records.sections import Section
 from flatqat.bench.records.store import Store
 from flatqat.bench.study.compare import MAIN, Comparison, Runs, Weights, comparisons, intervals_of, quantities
@@ -83,7 +83,7 @@ def studies(section: Section, store: Store, against: str) -> list[Study]:
 def _runs(method: str, records: Sequence[Record], store: Store) -> Runs:
     right = {}
     for record in records:
-        if (measure := measure_of(record)).name != METRIC:
+        if (measure := metric_of(record)).name != METRIC:
             raise StoreError(
                 f"{record.cell.label}: a study expects a suite scored by {METRIC}, got {measure.name}; "
                 "leave it out with --suite, or use --format md"

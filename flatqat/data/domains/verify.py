@@ -76,7 +76,7 @@ def _counts(domains: list[Domain], known: DomainSet) -> Iterator[Finding]:
             ok=False,
             partial=True,
             what=f"{domain.name}: expected {count:,} images, got {len(domain):,}{cause}",
-            mend="splits differ from DomainBed's; compare with numbers of your own copy alone",
+            fix="splits differ from DomainBed's; compare with numbers of your own copy alone",
         )
 
 

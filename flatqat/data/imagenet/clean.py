@@ -31,12 +31,12 @@ FIRST = {1: 65, 2: 970, 3: 230, 4: 809, 5: 516}
 
 def train(root: Path | None) -> "ImageData":
     """Nine tenths of the training images; all validation images where there are none."""
-    return scored(root) if untrainable(root) else _part(root, held_out=False)
+    return scored(root) if untrainable_reason(root) else _part(root, held_out=False)
 
 
 def val(root: Path | None) -> "ImageData":
     """The training images that are held out; 1,000 validation images where there are none."""
-    return scored(root).sample(SELECTION_ALONE) if untrainable(root) else _part(root, held_out=True)
+    return scored(root).sample(SELECTION_ALONE) if untrainable_reason(root) else _part(root, held_out=True)
 
 
 @lru_cache(maxsize=8)
@@ -76,7 +76,7 @@ def train_images(root: Path | None) -> Images | None:
     return in_class_folders(found[0]) if found else None
 
 
-def untrainable(root: Path | None) -> str:
+def untrainable_reason(root: Path | None) -> str:
     """Why nothing can be trained: empty where there are training images."""
     try:
         if find_split(root, "train"):

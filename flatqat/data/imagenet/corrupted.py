@@ -92,7 +92,7 @@ def find(root: Path | None, wanted: CorruptedSet) -> Path:
     return find_set(root, wanted, lambda folder: any(_places(folder, wanted)))
 
 
-def absent(root: Path | None, wanted: CorruptedSet, family: str) -> frozenset[str]:
+def missing_shifts(root: Path | None, wanted: CorruptedSet, family: str) -> frozenset[str]:
     """The corruptions of a family that are not on disk at all."""
     try:
         folder = find(root, wanted)

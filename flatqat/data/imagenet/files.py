@@ -21,7 +21,7 @@ from flatqat.data.imagenet import classes
 from flatqat.errors import DataError
 
 if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData, View
+    from flatqat.data.images.image_data import ImageData, Transform
 
 Naming = Literal["wnid", "integer"]
 Labels = NDArray[np.int64]
@@ -69,7 +69,7 @@ class Images:
         """The images of some classes."""
         return self.take(np.flatnonzero(np.isin(self.labels, only)))
 
-    def load(self, view: "View | None" = None) -> "ImageData":
+    def load(self, view: "Transform | None" = None) -> "ImageData":
         """To be decoded when asked for; see `image_files` for `view`."""
         import torch
 

@@ -48,7 +48,7 @@ class NaturalSet(ImageSet):
     """
 
     count: int
-    only: tuple[int, ...] | None = None
+    class_subset: tuple[int, ...] | None = None
     integers: bool = False
 
 
@@ -107,14 +107,14 @@ IMAGENET_R = NaturalSet(
     folders=("imagenetr",),
     layout="imagenet-r/<wnid>/*.jpg",
     count=30_000,
-    only=classes.subset("r"),
+    class_subset=classes.subset("r"),
 )
 IMAGENET_A = NaturalSet(
     title="ImageNet-A",
     folders=("imageneta",),
     layout="imagenet-a/<wnid>/*.jpg",
     count=7_500,
-    only=classes.subset("a"),
+    class_subset=classes.subset("a"),
 )
 IMAGENET_SKETCH = NaturalSet(
     title="ImageNet-Sketch",

@@ -27,11 +27,11 @@ def images(root: Path | None, wanted: NaturalSet) -> Images:
     Raises DataError when the set is not there, and when a folder is none of its classes.
     """
     found = in_class_folders(find(root, wanted), _naming(wanted))
-    if wanted.only and len(other := np.setdiff1d(found.labels, wanted.only)):
+    if wanted.class_subset and len(other := np.setdiff1d(found.labels, wanted.class_subset)):
         names = [classes.wnids()[label] for label in other[:4]]
         raise DataError(
-            f"{found.folder}: expected the {len(wanted.only)} classes of {wanted.title}, got {len(other)} "
-            f"others ({', '.join(names)}); use the original folder"
+            f"{found.folder}: expected the {len(wanted.class_subset)} classes of {wanted.title}, got "
+            f"{len(other)} others ({', '.join(names)}); use the original folder"
         )
     return found
 
@@ -42,7 +42,7 @@ def find(root: Path | None, wanted: NaturalSet) -> Path:
     return find_set(root, wanted, lambda folder: _looks_right(folder, wanted))
 
 
-def absent(root: Path | None, wanted: NaturalSet) -> bool:
+def missing_shifts(root: Path | None, wanted: NaturalSet) -> bool:
     """Whether the set is not on disk at all."""
     try:
         return not find(root, wanted)

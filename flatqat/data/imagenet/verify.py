@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from flatqat.data.imagenet import classes
-from flatqat.data.imagenet.clean import scored_images, train_images, untrainable
+from flatqat.data.imagenet.clean import scored_images, train_images, untrainable_reason
 from flatqat.data.imagenet.files import SHOWN, Images
 from flatqat.data.imagenet.names import EACH, TRAIN, VAL
 from flatqat.data.imagenet.whole import check_decode, check_whole
@@ -54,13 +54,13 @@ def counted(
             ok=False,
             what=f"{images.folder}: expected {each} images of each class, got {counts[fullest]} of "
             f"{wnids[fullest]}",
-            mend=f"keep those of {title} alone",
+            fix=f"keep those of {title} alone",
         )
     if len(images) > total:
         return Finding(
             ok=False,
             what=f"{images.folder}: expected {total:,} images of {title}, got {len(images):,}",
-            mend="remove what is not of the original",
+            fix="remove what is not of the original",
         )
     missing = [wnids[label] for label in among if not counts[label]]
     what = (
@@ -73,7 +73,7 @@ def counted(
         ok=False,
         partial=True,
         what=what + lacks,
-        mend="complete the copy before its numbers stand beside those of others",
+        fix="complete the copy before its numbers stand beside those of others",
     )
 
 
@@ -88,9 +88,9 @@ def files(title: str, images: Images) -> Finding:
 
 
 def _train(root: Path | None) -> list[Finding]:
-    if lacking := untrainable(root):
+    if lacking := untrainable_reason(root):
         mend = "without them nothing is trained: methods that train are skipped"
-        return [Finding(ok=False, partial=True, what=lacking, mend=mend)]
+        return [Finding(ok=False, partial=True, what=lacking, fix=mend)]
     found = look(partial(_train_place, root))
     images = train_images(root) if found.ok else None
     if images is None:

@@ -19,28 +19,28 @@ def verify_corrupted(root: Path | None, wanted: CorruptedSet, optional: str = ""
     Corruptions of the family `optional` may be missing.
     """
     findings = verify.verify(root)
-    if any(finding.stops for finding in findings):
+    if any(finding.is_fatal for finding in findings):
         return findings
     place = look(lambda: f"{wanted.title} in {corrupted.find(root, wanted)}")
     if not place.ok:
         return [*findings, place]
     pairs = look(partial(_pairs, root, wanted))
     findings = [*findings, place, pairs]
-    return findings if pairs.stops else [*findings, *_corruptions(root, wanted, optional)]
+    return findings if pairs.is_fatal else [*findings, *_corruptions(root, wanted, optional)]
 
 
 def verify_natural(root: Path | None, *wanted: NaturalSet) -> list[Finding]:
     """ImageNet itself, then every set: folder, classes, counts, files. All but the first may be missing."""
     findings = verify.verify(root)
     for one in wanted:
-        if one is not wanted[0] and natural.absent(root, one):
+        if one is not wanted[0] and natural.missing_shifts(root, one):
             findings.append(_aside(f"{one.title} is not there: expected {one.layout}"))
             continue
         found = look(partial(_natural, root, one))
         findings.append(found)
         if found.ok:
             images = natural.images(root, one)
-            among = one.only or tuple(range(classes.COUNT))
+            among = one.class_subset or tuple(range(classes.COUNT))
             findings += [verify.counted(one.title, images, one.count, among), verify.files(one.title, images)]
     return findings
 
@@ -49,12 +49,12 @@ def _pairs(root: Path | None, wanted: CorruptedSet) -> Finding:
     images = corrupted.shown(root, wanted)
     what = f"{wanted.title}: {len(images):,} clean images have corrupted copies"
     mend = f"fewer than {VAL:,} are scored, clean and corrupted alike; complete both copies"
-    return Finding(ok=len(images) == VAL, partial=len(images) < VAL, what=what, mend=mend)
+    return Finding(ok=len(images) == VAL, partial=len(images) < VAL, what=what, fix=mend)
 
 
 def _corruptions(root: Path | None, wanted: CorruptedSet, optional: str) -> list[Finding]:
     """One line for all that are right, one for each that is not, and one for those that may be missing."""
-    gone = corrupted.absent(root, wanted, optional)
+    gone = corrupted.missing_shifts(root, wanted, optional)
     looked = [look(partial(_corruption, root, wanted, name)) for name in wanted.families if name not in gone]
     bad = [finding for finding in looked if not finding.ok]
     count = f"{len(looked) - len(bad)} of {len(looked)} corruptions"
@@ -79,5 +79,5 @@ def _natural(root: Path | None, wanted: NaturalSet) -> str:
 
 def _aside(what: str) -> Finding:
     return Finding(
-        ok=False, partial=True, what=what, mend="reported beside the mean only, and left out so far"
+        ok=False, partial=True, what=what, fix="reported beside the mean only, and left out so far"
     )

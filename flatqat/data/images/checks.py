@@ -18,4 +18,4 @@ def look(check: Callable[[], str | Finding]) -> Finding:
 def refused(error: DataError) -> Finding:
     """The bad finding that an error (`cause; mend`) tells."""
     what, _, mend = str(error).partition("; ")
-    return Finding(ok=False, what=what, mend=mend)
+    return Finding(ok=False, what=what, fix=mend)

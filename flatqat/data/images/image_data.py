@@ -15,8 +15,8 @@ from flatqat.data.images.label_maps import check_values, values_of
 from flatqat.errors import DataError
 
 Fetch = Callable[[Tensor], Tensor]
-Transform = Callable[[Tensor, Tensor], Tensor]
-View = Callable[[Image, int], Pixels]
+BatchTransform = Callable[[Tensor, Tensor], Tensor]
+Transform = Callable[[Image, int], Pixels]
 """An RGB image as it was decoded, and its id, to uint8 pixels (H, W, 3) of a size that the view decides."""
 
 
@@ -39,8 +39,8 @@ class ImageData:
     labels: Tensor | None
     ids: Tensor
     fetch: Fetch
-    transforms: tuple[Transform, ...] = ()
-    through: "Callable[[View], ImageData] | None" = None
+    batch_transforms: tuple[BatchTransform, ...] = ()
+    through_transform: "Callable[[Transform], ImageData] | None" = None
     groups: Tensor | None = None
 
     @classmethod
@@ -52,7 +52,7 @@ class ImageData:
         return cls(labels=labels, ids=torch.arange(len(labels)), fetch=images.__getitem__)
 
     @classmethod
-    def masked(cls, pixels: Tensor, *, classes: int, source: str) -> "ImageData":
+    def with_label_maps(cls, pixels: Tensor, *, classes: int, source: str) -> "ImageData":
         """Wrap uint8 images with their label maps as fourth channel (N, 4, H, W); labels are checked."""
         if len(pixels) == 0:
             raise DataError(f"{source}: expected images, got none")
@@ -62,30 +62,30 @@ class ImageData:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def map(self, transform: Transform) -> "ImageData":
+    def map(self, transform: BatchTransform) -> "ImageData":
         """The same images seen through one more transform."""
-        through = self.through
+        through = self.through_transform
         return replace(
             self,
-            transforms=(*self.transforms, transform),
-            through=through and (lambda view: through(view).map(transform)),
+            batch_transforms=(*self.batch_transforms, transform),
+            through_transform=through and (lambda view: through(view).map(transform)),
         )
 
     def subset(self, index: Tensor) -> "ImageData":
         """The images at `index`, which keep their ids."""
-        fetch, through = self.fetch, self.through
+        fetch, through = self.fetch, self.through_transform
         return replace(
             self,
             labels=None if self.labels is None else self.labels[index],
             ids=self.ids[index],
             fetch=lambda at: fetch(index[at]),
-            through=through and (lambda view: through(view).subset(index)),
+            through_transform=through and (lambda view: through(view).subset(index)),
             groups=None if self.groups is None else self.groups[index],
         )
 
-    def seen(self, view: "View | None") -> "ImageData":
+    def transformed(self, view: "Transform | None") -> "ImageData":
         """The set seen through a view; itself without one, or where images have a size of their own."""
-        return self.through(view) if self.through and view else self
+        return self.through_transform(view) if self.through_transform and view else self
 
     def kept(self, most_bytes: int) -> "ImageData":
         """The same images, of one size, which are decoded once and kept while there is room for more."""
@@ -101,7 +101,7 @@ class ImageData:
                 images.update(fresh)
             return torch.stack([images[at] for at in wanted])
 
-        return replace(self, fetch=fetch, through=None)
+        return replace(self, fetch=fetch, through_transform=None)
 
     def sample(self, limit: int | None) -> "ImageData":
         """A fixed pseudo-random choice of `limit` images, in order: the same one for any set of this size."""
@@ -129,7 +129,7 @@ class ImageData:
     def _finish(self, images: Tensor, index: Tensor, device: torch.device | str) -> tuple[Tensor, Tensor]:
         pixels, ids = images.to(device), self.ids[index].to(device)
         images = pixels[:, :3].contiguous()
-        for transform in self.transforms:
+        for transform in self.batch_transforms:
             images = transform(images, ids)
         labels = pixels[:, 3].long() if self.labels is None else self.labels[index].to(device)
         return images.float() / 255, labels

@@ -12,7 +12,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from flatqat.data.images.encoded import Pixels, decoded, in_rgb
-from flatqat.data.images.image_data import ImageData, View
+from flatqat.data.images.image_data import ImageData, Transform
 from flatqat.data.images.label_maps import (
     check_fits,
     check_one_size,
@@ -25,7 +25,7 @@ from flatqat.data.images.segmentation_views import joined, whole
 from flatqat.errors import DataError
 
 
-def masked_files(
+def segmentation_files(
     images: Sequence[str],
     masks: Sequence[str],
     ids: Tensor,
@@ -33,7 +33,7 @@ def masked_files(
     classes: int,
     source: str,
     lut: NDArray[np.uint8] | None = None,
-    view: View | None = None,
+    view: Transform | None = None,
 ) -> ImageData:
     """N images, their label maps (8-bit, grey or palette) and ids, int64 (N,); `source` names them in errors.
 
@@ -48,8 +48,8 @@ def masked_files(
     if not len(images):
         raise DataError(f"{source}: expected images, got none")
 
-    def through(chosen: View) -> ImageData:
-        return masked_files(images, masks, ids, classes=classes, source=source, lut=lut, view=chosen)
+    def through(chosen: Transform) -> ImageData:
+        return segmentation_files(images, masks, ids, classes=classes, source=source, lut=lut, view=chosen)
 
     seen = view or whole
 
@@ -67,7 +67,7 @@ def masked_files(
         rows = zip(index.tolist(), ids[index].tolist(), strict=True)
         return torch.from_numpy(np.stack([pixels(*row) for row in rows])).permute(0, 3, 1, 2).contiguous()
 
-    return ImageData(labels=None, ids=ids, fetch=fetch, through=None if view else through)
+    return ImageData(labels=None, ids=ids, fetch=fetch, through_transform=None if view else through)
 
 
 def read_pair(image: Path, mask: Path, *, classes: int, lut: NDArray[np.uint8] | None) -> Image:

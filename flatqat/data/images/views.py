@@ -12,18 +12,18 @@ import numpy as np
 from PIL.Image import Image, Resampling
 
 from flatqat.data.images.encoded import Pixels
-from flatqat.spec import Frame
+from flatqat.spec import EvalTransform
 
 TRIES = 10
 
 
-def cut(frame: Frame) -> Callable[[Image, int], Pixels]:
+def eval_crop(frame: EvalTransform) -> Callable[[Image, int], Pixels]:
     """The view that a frame describes; an image smaller than the crop gets a black border."""
     return partial(_cut, frame)
 
 
-def random_cut(
-    frame: Frame, seed: int, *, area: tuple[float, float], flip: bool = True
+def random_resized_crop(
+    frame: EvalTransform, seed: int, *, area: tuple[float, float], flip: bool = True
 ) -> Callable[[Image, int], Pixels]:
     """A random window, resized to the frame's crop, mirrored in half of the cases.
 
@@ -34,7 +34,7 @@ def random_cut(
     return partial(_random_cut, frame, seed, area, flip)
 
 
-def _cut(frame: Frame, image: Image, _: int) -> Pixels:
+def _cut(frame: EvalTransform, image: Image, _: int) -> Pixels:
     width, height = image.size
     if frame.squash:
         size = (frame.resize, frame.resize)
@@ -53,7 +53,7 @@ def _cut(frame: Frame, image: Image, _: int) -> Pixels:
 
 
 def _random_cut(
-    frame: Frame, seed: int, area: tuple[float, float], flip: bool, image: Image, image_id: int
+    frame: EvalTransform, seed: int, area: tuple[float, float], flip: bool, image: Image, image_id: int
 ) -> Pixels:
     rng = np.random.Generator(np.random.PCG64([seed, image_id]))
     left, top, width, height = _window(image.size, area, rng)
@@ -79,5 +79,5 @@ def _window(
     return (whole_width - width) // 2, (whole_height - height) // 2, width, height
 
 
-def _resampling(frame: Frame) -> Resampling:
+def _resampling(frame: EvalTransform) -> Resampling:
     return Resampling[frame.interpolation.upper()]

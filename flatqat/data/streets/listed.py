@@ -51,10 +51,10 @@ class Listed:
         """To be decoded when asked for: as they are, or, where it `waits`, through the view of training."""
         import torch
 
-        from flatqat.data.images.segmentation_files import masked_files
+        from flatqat.data.images.segmentation_files import segmentation_files
         from flatqat.data.images.segmentation_views import whole
 
-        return masked_files(
+        return segmentation_files(
             self.images,
             self.masks,
             torch.tensor([image_id(name) for name in self.names]),
@@ -84,7 +84,7 @@ def joined(title: str, *parts: Listed) -> Listed:
 def listed(root: Path | None, known: StreetSet, part: str) -> Listed:
     """A part of a set. Raises DataError where it is not there or has no label maps of train ids."""
     images, masks, place = folders_of(root, known, part)
-    found = pair_up(f"{known.title} {part}", images, masks, place, known.mend)
+    found = pair_up(f"{known.title} {part}", images, masks, place, known.fix)
     return replace(found, unlabelled=()) if place.shared else found
 
 

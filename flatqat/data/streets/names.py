@@ -42,7 +42,7 @@ class StreetSet:
     places: Mapping[str, tuple[Place, ...]]
     counts: Mapping[str, int]
     layout: str
-    mend: str = MAKE
+    fix: str = MAKE
 
 
 def _cityscapes(split: str) -> tuple[Place, ...]:
@@ -97,7 +97,7 @@ ACDC = StreetSet(
     counts=CONDITIONS | {FLAT: sum(CONDITIONS.values())},
     layout="""acdc/rgb_anon/<condition>/val/<sequence>/*_rgb_anon.png
   acdc/gt/<condition>/val/<sequence>/*_gt_labelTrainIds.png""",
-    mend="unpack gt_trainval.zip of ACDC, which has *_gt_labelTrainIds.png",
+    fix="unpack gt_trainval.zip of ACDC, which has *_gt_labelTrainIds.png",
 )
 
 DARK_ZURICH = StreetSet(
@@ -116,7 +116,7 @@ DARK_ZURICH = StreetSet(
     counts={"night": 50},
     layout="""dark_zurich/rgb_anon/val/night/GOPR0356/*_rgb_anon.png
   dark_zurich/gt/val/night/GOPR0356/*_gt_labelTrainIds.png""",
-    mend="unpack Dark_Zurich_val_anon.zip, which has *_gt_labelTrainIds.png",
+    fix="unpack Dark_Zurich_val_anon.zip, which has *_gt_labelTrainIds.png",
 )
 
 NIGHTTIME_DRIVING = StreetSet(
@@ -135,7 +135,7 @@ NIGHTTIME_DRIVING = StreetSet(
     counts={"night": 50},
     layout="""NighttimeDrivingTest/leftImg8bit/test/night/*_leftImg8bit.png
   NighttimeDrivingTest/gtCoarse_daytime_trainvaltest/test/night/*_gtCoarse_labelTrainIds.png""",
-    mend="unpack NighttimeDrivingTest.zip, which has *_gtCoarse_labelTrainIds.png",
+    fix="unpack NighttimeDrivingTest.zip, which has *_gtCoarse_labelTrainIds.png",
 )
 
 BDD100K = StreetSet(
@@ -152,7 +152,7 @@ BDD100K = StreetSet(
     counts={"val": 1000},
     layout="""bdd100k/images/10k/val/*.jpg, bdd100k/labels/sem_seg/masks/val/*.png
   or as it was before 2020: bdd100k/seg/images/val/*.jpg, bdd100k/seg/labels/val/*_train_id.png""",
-    mend="use the masks of train ids, not the color_labels or polygons beside them",
+    fix="use the masks of train ids, not the color_labels or polygons beside them",
 )
 
 CAMVID_CLASSES = (

@@ -59,10 +59,10 @@ def counted(part: Listed, count: int | None) -> Finding:
         lacking = ", ".join(part.unlabelled[:SHOWN]) + ", ..." * (len(part.unlabelled) > SHOWN)
         what += f", {len(part.unlabelled):,} images without one are left out ({lacking})"
     if count and len(part) > count:
-        return Finding(ok=False, what=what, mend="remove what is not of the original")
+        return Finding(ok=False, what=what, fix="remove what is not of the original")
     if part.unlabelled or (count and len(part) < count):
         mend = "complete the copy before its numbers stand beside those of others"
-        return Finding(ok=False, partial=True, what=what, mend=mend)
+        return Finding(ok=False, partial=True, what=what, fix=mend)
     return Finding(ok=True, what=what)
 
 

@@ -14,7 +14,7 @@ from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
 from flatqat.metrics.mce import ALEXNET
 from flatqat.models.base import build
-from flatqat.spec import Budget
+from flatqat.spec import Recipe
 
 CPU = torch.device("cpu")
 N = 60
@@ -24,7 +24,7 @@ N = 60
 def suite(monkeypatch):
     """The digits, never trained on."""
     digits = registry.load(registry.SUITES, "digits-c")
-    frozen = replace(digits, budgets={"eval": Budget(pretrain_steps=0, steps=0)})
+    frozen = replace(digits, recipes={"eval": Recipe(pretrain_steps=0, steps=0)})
     load = registry.load
     monkeypatch.setattr(
         registry, "load", lambda kind, name: frozen if name == "digits-c" else load(kind, name)

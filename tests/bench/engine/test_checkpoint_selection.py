@@ -19,7 +19,7 @@ from flatqat.bench.records.store import Store
 from flatqat.console.progress import Progress
 from flatqat.data.images.image_data import ImageData
 from flatqat.models.base import Normalized, build
-from flatqat.spec import Frame, Record
+from flatqat.spec import EvalTransform, Record
 from tests.helpers import HELPERS
 
 CPU = torch.device("cpu")
@@ -47,13 +47,13 @@ def family(toy: None) -> None:
     registry.add_plugin(HELPERS / "toy_family.py")
 
 
-def go(results: Path, method: str = "fp", seeds: tuple[int, ...] = (0,), **budget: object) -> list[Record]:
+def go(results: Path, method: str = "fp", seeds: tuple[int, ...] = (0,), **recipe: object) -> list[Record]:
     request = Request(
         suites=("toy-family@plain",),
         methods=(method,),
         bits=("4",),
         seeds=seeds,
-        settings={"budget": {name: str(value) for name, value in budget.items()}},
+        settings={"recipe": {name: str(value) for name, value in recipe.items()}},
         results=results,
         spaces=(),
     )
@@ -146,7 +146,7 @@ def test_the_score_is_the_metric_of_the_suite(
     pixels = torch.randint(256, (9, 4, 3, 2), generator=torch.Generator().manual_seed(0)).byte()
     pixels[:, 3] %= 2
     groups = torch.tensor([0, 3, 3, 0, 3, 3, 3, 3, 3])
-    data = replace(ImageData.masked(pixels, classes=2, source="made up"), groups=groups)
+    data = replace(ImageData.with_label_maps(pixels, classes=2, source="made up"), groups=groups)
     job = make_plan(request).scored()[0]
     suite = replace(job.suite, task="segmentation", classes=2, metric="miou", val=lambda root: data)
     model = Normalized(RedOrNot(), (0, 0, 0), (1, 1, 1), task="segmentation")
@@ -168,7 +168,7 @@ def test_batches_draw_from_every_group_alike(tmp_path: Path, batch_size: int) ->
         suites=("toy-family@plain",),
         methods=("fp",),
         bits=("4",),
-        settings={"budget": {"batch_size": str(batch_size)}},
+        settings={"recipe": {"batch_size": str(batch_size)}},
         results=tmp_path,
     )
     job = make_plan(request).scored()[0]
@@ -181,7 +181,7 @@ def test_batches_draw_from_every_group_alike(tmp_path: Path, batch_size: int) ->
         tuple(image.flatten().tolist()): at for at, image in enumerate(data.fetch(torch.arange(len(data))))
     }
     seen: dict[int, list[int]] = {0: [], 2: []}
-    for images, _ in training_batches(job, data, 12, CPU, frame=Frame()):
+    for images, _ in training_batches(job, data, 12, CPU, frame=EvalTransform()):
         at = [where[tuple((255 * image).round().byte().flatten().tolist())] for image in images]
         assert len(at) == 30
         for group in seen:

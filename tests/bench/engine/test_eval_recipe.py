@@ -26,8 +26,8 @@ REASON = "no training images: expected them in train/, got none"
 def suite(monkeypatch):
     """The toy suite, with nothing to train on."""
     toy = registry.load(registry.SUITES, "toy")
-    still = replace(toy.budgets["default"], pretrain_steps=0, steps=0)
-    frozen = replace(toy, untrainable=lambda root: REASON, budgets={**toy.budgets, "eval": still})
+    still = replace(toy.recipes["default"], pretrain_steps=0, steps=0)
+    frozen = replace(toy, untrainable_reason=lambda root: REASON, recipes={**toy.recipes, "eval": still})
     load = registry.load
     monkeypatch.setattr(registry, "load", lambda kind, name: frozen if name == "toy" else load(kind, name))
     return frozen
@@ -53,7 +53,7 @@ def test_fp_is_the_start_itself_and_qat_is_skipped(suite, weights, tmp_path):
     records = run(make_plan(request(tmp_path, weights=weights)), CPU, Progress())
     assert [r.status for r in records] == ["done", "done", "skipped"]
     assert records[2].reason == REASON
-    assert {r.cell.budget for r in records} == {"eval"}
+    assert {r.cell.recipe for r in records} == {"eval"}
     state, stored = (
         torch.load(weights),
         restore(records[0].cell, suite, Store(tmp_path / "r")).net.state_dict(),
@@ -80,8 +80,8 @@ def test_rounding_is_learned_without_training_images(suite, weights, tmp_path):
 
 
 def test_steps_cannot_be_asked_for(suite, tmp_path):
-    with pytest.raises(UsageError, match=r"budget\.steps: expected none, since no training images"):
-        make_plan(request(tmp_path, settings={"budget": {"steps": "10"}}))
+    with pytest.raises(UsageError, match=r"recipe\.steps: expected none, since no training images"):
+        make_plan(request(tmp_path, settings={"recipe": {"steps": "10"}}))
 
 
 def test_untrained_weights_are_not_scored(suite, tmp_path):

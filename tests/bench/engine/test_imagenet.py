@@ -24,7 +24,7 @@ from tests.helpers import imagenet_files as files
 PICKY = """
 import torch
 from flatqat.models.base import Normalized, Source
-from flatqat.spec import Frame
+from flatqat.spec import EvalTransform
 
 class Net(torch.nn.Module):
     def __init__(self, side, classes):
@@ -39,11 +39,11 @@ class Net(torch.nn.Module):
         return self.head(self.hidden(self.conv(x).relu().mean((2, 3))).relu())
 
 def build(name, classes):
-    return Normalized(Net(int(name), classes), (0.5,) * 3, (0.2,) * 3, Frame(resize=56, crop=48))
+    return Normalized(Net(int(name), classes), (0.5,) * 3, (0.2,) * 3, EvalTransform(resize=56, crop=48))
 
 MODEL = Source(names=lambda: ["48", "224"], build=build)
 """
-STEPS = {"budget": {"pretrain_steps": "2", "steps": "2", "batch_size": "6", "bn_batches": "1",
+STEPS = {"recipe": {"pretrain_steps": "2", "steps": "2", "batch_size": "6", "bn_batches": "1",
                     "calibration_batches": "1", "flatness_images": "4", "flatness_draws": "2"}}  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def test_with_training_images_every_method_runs(tmp_path):
     assert {method: record.status for method, record in records.items()} == dict.fromkeys(records, "done")
     assert set(records) == {"fp", "ptq", "qat"}
     record = records["qat"]
-    assert record.cell.budget == "default"
+    assert record.cell.recipe == "default"
     assert record.train["steps"] == 2
     assert {shift: scores["top1"].n for shift, scores in record.scores.items()} == {
         "val": 3, "id": 3, "imagenet-r": 8, "id_1000": 12,
@@ -107,7 +107,7 @@ def test_without_training_images_nothing_is_trained(tmp_path):
     assert {method: record.status for method, record in records.items()} == {
         "fp": "done", "ptq": "done", "qat": "skipped",
     }  # fmt: skip
-    assert records["ptq"].cell.budget == "eval"
+    assert records["ptq"].cell.recipe == "eval"
     assert records["ptq"].train["steps"] == 0
     assert records["qat"].reason.startswith("no training images: expected ")
     assert set(records["ptq"].scores) == {"val", "id", "matched-frequency", "top-images"}

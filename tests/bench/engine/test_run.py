@@ -27,7 +27,7 @@ from flatqat.console.progress import Progress
 from flatqat.errors import DataError, StoreError, UsageError
 from flatqat.methods.base import Method
 from flatqat.metrics import meter
-from flatqat.spec import Frame
+from flatqat.spec import EvalTransform
 from tests.helpers import TOY
 
 CPU = torch.device("cpu")
@@ -176,7 +176,7 @@ def test_rerun_computes_again_and_keeps_the_numbers(tmp_path):
 
 def test_a_failing_cell_is_marked_and_the_rest_goes_on(tmp_path):
     """A learning rate that overflows: the cell fails with its reason, what starts from it is skipped."""
-    settings = {"budget": {"lr": "1e30"}}
+    settings = {"recipe": {"lr": "1e30"}}
     records = {r.cell.method: r for r in go(tmp_path, settings=settings, methods=("fp", "ptq", "qat"))}
     assert records["fp"].status == records["qat"].status == "failed"
     assert "the loss is" in records["fp"].reason
@@ -197,7 +197,7 @@ def test_what_is_missing_is_told_from_one_look_at_each_record(tmp_path, monkeypa
 
 
 def test_failed_cells_are_tried_again(tmp_path):
-    settings = {"budget": {"lr": "1e30"}}
+    settings = {"recipe": {"lr": "1e30"}}
     plan = make_plan(request(tmp_path, settings=settings, methods=("fp",)))
     run(plan, CPU, Progress())
     assert [job.cell.method for job in missing(plan, Store(tmp_path))] == ["fp"]
@@ -297,16 +297,16 @@ def test_a_plugin_that_was_edited_is_another_cell(tmp_path):
 def test_settings_out_of_range_are_refused_before_anything_is_computed(tmp_path, text):
     key, _, value = text.partition("=")
     with pytest.raises(UsageError, match=key):
-        go(tmp_path, settings={"budget": {key: value}})
+        go(tmp_path, settings={"recipe": {key: value}})
     assert not list(tmp_path.iterdir())
 
 
 def test_training_batches_go_through_the_augmentation_of_the_suite(tmp_path):
     (job, *_) = make_plan(request(tmp_path)).jobs
-    plain = list(training_batches(job, job.suite.train(None), 3, CPU, frame=Frame()))
+    plain = list(training_batches(job, job.suite.train(None), 3, CPU, frame=EvalTransform()))
     mirrored = replace(job, suite=replace(job.suite, augment=lambda x, generator: x.flip(3)))
     for (x, y), (x2, y2) in zip(
-        plain, training_batches(mirrored, job.suite.train(None), 3, CPU, frame=Frame()), strict=True
+        plain, training_batches(mirrored, job.suite.train(None), 3, CPU, frame=EvalTransform()), strict=True
     ):
         assert torch.equal(x2, x.flip(3))
         assert torch.equal(y2, y)
@@ -337,7 +337,7 @@ def test_restoring_without_weights_says_what_to_do(tmp_path):
         ({"models": ("cifar:resnet21",)}, "unknown cifar model"),
         ({"bits": ("4@lsqq",)}, "unknown quantizer 'lsqq'"),
         ({"bits": ("44",)}, "2 to 8 bits"),
-        ({"budget": "huge"}, "unknown budget of toy 'huge'"),
+        ({"recipe": "huge"}, "unknown recipe of toy 'huge'"),
         ({"settings": {"anchor": {"strenght": "1"}}}, "did you mean 'strength'"),
         ({"settings": {"sam": {"rho": "1"}}}, r"--set sam\.rho: .*method that is run.*add sam to --method"),
         ({"settings": {"san": {"rho": "1"}}}, "unknown owner of a setting 'san'"),

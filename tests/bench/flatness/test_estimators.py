@@ -11,8 +11,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from flatqat.bench.flatness.estimators import BALLS, ESTIMATORS, FRACTIONS, SIZES, chosen, work
-from flatqat.bench.flatness.flatness_point import moved_params, neighbours, standing
-from flatqat.bench.flatness.landscape_file import Picture
+from flatqat.bench.flatness.flatness_point import evaluated_at, moved_params, neighbours
+from flatqat.bench.flatness.landscape_file import LandscapeOptions
 from flatqat.bench.flatness.measure import flatness_of, landscape_of
 from flatqat.errors import UsageError
 from flatqat.flatness.params import gaussian
@@ -62,7 +62,7 @@ def test_neighbours_are_the_next_levels_of_the_grid_and_clipped_at_its_ends(bits
     for name, (lower, w, upper) in triples(net).items():
         _, q = latent_weights(net)[name]
         codes = torch.ones_like(w, dtype=torch.int32)
-        levels = torch.stack([q.dequantize(code * codes) for code in range(q.low, q.high + 1)])
+        levels = torch.stack([q.dequantize(code * codes) for code in range(q.qmin, q.qmax + 1)])
         below = torch.where(levels < w, levels, -torch.inf).amax(0)
         above = torch.where(levels > w, levels, torch.inf).amin(0)
         assert torch.equal(lower, torch.where(below.isinf(), w, below))
@@ -85,15 +85,17 @@ def test_a_filter_of_zeros_stays():
     assert not lower[1].any()
     assert not upper[1].any()
     assert (lower[0] < w_quant[0]).any()
-    assert flatness_of(net, [(X, Y)], CELL, draws=2, measures=("flips",))["flips"]["zero_filters"] == 1
+    assert (
+        flatness_of(net, [(X, Y)], CELL, draws=2, measures=("code_flips",))["code_flips"]["zero_filters"] == 1
+    )
 
 
 @pytest.mark.parametrize("acts", [True, False])
 def test_flips_move_the_deployed_codes(acts):
     """The same draws written out, on a plain network where inputs are in floating point."""
     net = trained("3")
-    found = flatness_of(net, [(X, Y)], CELL, acts=acts, draws=2, measures=("flips",))
-    with standing(net, [(X, Y)], CELL, space="quantized", acts=acts) as point:
+    found = flatness_of(net, [(X, Y)], CELL, acts=acts, draws=2, measures=("code_flips",))
+    with evaluated_at(net, [(X, Y)], CELL, space="quantized", acts=acts) as point:
         for fraction in FRACTIONS:
             generator, rises = torch.Generator().manual_seed(point.seed), []
             for _ in range(2):
@@ -111,7 +113,7 @@ def test_flips_move_the_deployed_codes(acts):
                         tensors[name] = torch.where(code < 0, point.lower[name], tensors[name])
                     value = float(point.losses[0](tensors).detach())
                     rises.append(value - found["loss"])
-            kept = found["flips"][str(fraction)]
+            kept = found["code_flips"][str(fraction)]
             assert kept["value"] == pytest.approx(sum(rises) / 4, rel=1e-9, abs=1e-12)
             assert any(rises)
 
@@ -120,9 +122,9 @@ def test_flips_move_the_deployed_codes(acts):
 def test_scale_moves_the_step_sizes_of_the_rounded_network(bits):
     """Against the network itself with its step sizes set: learned or not, of weights and of inputs."""
     net = trained(bits)
-    found = flatness_of(net, [(X, Y)], CELL, draws=3, measures=("scale",))
+    found = flatness_of(net, [(X, Y)], CELL, draws=3, measures=("step_size_noise",))
     kept = {id(q.scale): q.scale.detach().clone() for _, q in quantizers(net)}
-    params = moved_params(net, "scale")
+    params = moved_params(net, "step_size")
     assert len(params) == len(kept)
     before = F.cross_entropy(net(X), Y).item()
     for size in SIZES:
@@ -136,9 +138,11 @@ def test_scale_moves_the_step_sizes_of_the_rounded_network(bits):
                     rises.append(F.cross_entropy(net(X), Y).item() - before)
         for _, q in quantizers(net):
             q.scale.data.copy_(kept[id(q.scale)])
-        assert found["scale"][str(size)]["value"] == pytest.approx(sum(rises) / 6, rel=1e-6, abs=1e-9)
-        assert found["scale"][str(size)]["stderr"] > 0
-    assert found["scale"]["space"] == "scale"
+        assert found["step_size_noise"][str(size)]["value"] == pytest.approx(
+            sum(rises) / 6, rel=1e-6, abs=1e-9
+        )
+        assert found["step_size_noise"][str(size)]["stderr"] > 0
+    assert found["step_size_noise"]["space"] == "step_size"
 
 
 def id_of(net, scale):
@@ -171,25 +175,25 @@ def test_all_of_it_is_plain_json_and_progress_ends_where_it_should():
         assert name in found or (name == "sharpness" and "sharpness_avg" in found)
 
 
-@pytest.mark.parametrize("space", ["latent", "scale"])
+@pytest.mark.parametrize("space", ["latent", "step_size"])
 def test_in_other_spaces_what_cannot_be_says_so(space):
     found = flatness_of(
-        trained("3"), [(X, Y)], CELL, space=space, measures=("apgd", "flips", "scale"), draws=2
+        trained("3"), [(X, Y)], CELL, space=space, measures=("apgd", "code_flips", "step_size_noise"), draws=2
     )
-    assert found["flips"] == {"value": None, "reason": found["flips"]["reason"]}
-    assert "expected quantized weights in the space 'quantized'" in found["flips"]["reason"]
+    assert found["code_flips"] == {"value": None, "reason": found["code_flips"]["reason"]}
+    assert "expected quantized weights in the space 'quantized'" in found["code_flips"]["reason"]
     assert ("filter" in found["apgd"]) == (space == "latent")
-    assert found["scale"]["space"] == "scale"
+    assert found["step_size_noise"]["space"] == "step_size"
 
 
 def test_without_quantizers_there_is_nothing_to_flip_or_to_rescale():
     net = plain_network().eval()
-    found = flatness_of(net, [(X, Y)], CELL, measures=("trace", "flips", "scale"), draws=2)
-    assert found["flips"]["value"] is None
-    assert found["scale"] == {"value": None, "reason": "expected step sizes, got none"}
+    found = flatness_of(net, [(X, Y)], CELL, measures=("trace", "code_flips", "step_size_noise"), draws=2)
+    assert found["code_flips"]["value"] is None
+    assert found["step_size_noise"] == {"value": None, "reason": "expected step sizes, got none"}
     assert found["trace"]["value"] is not None
-    with pytest.raises(UsageError, match="space 'scale': expected a model with step sizes"):
-        flatness_of(net, [(X, Y)], CELL, space="scale")
+    with pytest.raises(UsageError, match="space 'step_size': expected a model with step sizes"):
+        flatness_of(net, [(X, Y)], CELL, space="step_size")
 
 
 @pytest.mark.parametrize("name", ["lambda_max", "trace", "density"])
@@ -198,14 +202,14 @@ def test_an_operation_without_second_derivative_costs_what_needs_it_alone(name, 
         raise RuntimeError("derivative for aten::hardsigmoid_backward is not implemented\nmore")
 
     monkeypatch.setattr("flatqat.flatness.derivatives._backward", fail)
-    found = flatness_of(trained("3"), [(X, Y)], CELL, measures=(name, "flips"), draws=2)
+    found = flatness_of(trained("3"), [(X, Y)], CELL, measures=(name, "code_flips"), draws=2)
     assert found[name]["value"] is None
     assert found[name]["reason"] == "derivative for aten::hardsigmoid_backward is not implemented"
-    assert found["flips"]["0.1"]["value"] is not None
+    assert found["code_flips"]["0.1"]["value"] is not None
 
 
 def test_the_landscape_is_that_of_the_deployed_network():
-    net, plane = trained("3"), Picture(file=Path("not-written.png"), points=3, span=0.5)
+    net, plane = trained("3"), LandscapeOptions(file=Path("not-written.png"), points=3, span=0.5)
     surface = landscape_of(net, [(X, Y)], CELL, plane, acts=False)
     plain = landscape_of(deployed(net), [(X, Y)], CELL, plane)
     for row, other in zip(surface.losses, plain.losses, strict=True):
@@ -217,19 +221,17 @@ def test_the_landscape_is_that_of_the_deployed_network():
 
 
 def test_names_are_put_in_order_and_checked():
-    assert chosen(("flips", "lambda_max", "flips")) == ("lambda_max", "flips")
-    with pytest.raises(
-        UsageError, match=r"unknown measure 'flip'.*apgd, density, flips.*did you mean 'flips'"
-    ):
+    assert chosen(("code_flips", "lambda_max", "code_flips")) == ("lambda_max", "code_flips")
+    with pytest.raises(UsageError, match=r"unknown measure 'flip'.*apgd, code_flips, density"):
         chosen(("flip",))
 
 
 def test_measuring_changes_nothing_and_repeats():
     net = trained("3")
     before = {k: v.clone() for k, v in net.state_dict().items()}
-    names = ("trace", "apgd", "flips", "scale")
+    names = ("trace", "apgd", "code_flips", "step_size_noise")
     first, second = (flatness_of(net, [(X, Y)], CELL, measures=names, draws=2) for _ in range(2))
     assert first == second
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
-    assert all(q.enabled and not q.plain for _, q in quantizers(net))
+    assert all(q.enabled and not q.ste_only for _, q in quantizers(net))
     assert math.isfinite(first["trace"]["value"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flatqat.bench.flatness.landscape_file import Picture, contour_levels, write_surface
+from flatqat.bench.flatness.landscape_file import LandscapeOptions, contour_levels, write_landscape
 from flatqat.errors import UsageError
 from flatqat.flatness.landscape import Landscape
 
@@ -25,13 +25,13 @@ BOWL = surface(lambda d, e: 0.02 + 3 * (d - 0.5) ** 2 + e**4)
 
 
 def test_csv_and_json_hold_every_number(tmp_path):
-    write_surface(BOWL, ABOUT, Picture(file=tmp_path / "s.csv"))
+    write_landscape(BOWL, ABOUT, LandscapeOptions(file=tmp_path / "s.csv"))
     rows = list(csv.DictReader((tmp_path / "s.csv").read_text().splitlines()))
     assert len(rows) == 25
     for row in rows:
         i, j = (BOWL.coordinates.index(float(row[axis])) for axis in ("d", "e"))
         assert float(row["loss"]) == BOWL.losses[i][j]
-    write_surface(BOWL, ABOUT, Picture(file=tmp_path / "s.json"))
+    write_landscape(BOWL, ABOUT, LandscapeOptions(file=tmp_path / "s.json"))
     data = json.loads((tmp_path / "s.json").read_text())
     assert data["cell"] == "tiny-qat-4"
     assert tuple(map(tuple, data["losses"])) == BOWL.losses
@@ -42,7 +42,7 @@ def test_csv_and_json_hold_every_number(tmp_path):
 def test_pictures_are_the_same_to_the_byte(tmp_path, suffix):
     first, second = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
     for file in (first, second):
-        write_surface(BOWL, ABOUT, Picture(file=file))
+        write_landscape(BOWL, ABOUT, LandscapeOptions(file=file))
     assert first.read_bytes() == second.read_bytes()
     assert first.read_bytes().startswith(b"\x89PNG" if suffix == ".png" else b"<?xml")
     assert len(first.read_bytes()) > 10_000
@@ -55,7 +55,7 @@ def test_a_picture_has_the_first_direction_across_and_marks_both_points(tmp_path
         seen["figure"] = figure
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", look)
-    write_surface(BOWL, ABOUT, Picture(file=tmp_path / "s.png"))
+    write_landscape(BOWL, ABOUT, LandscapeOptions(file=tmp_path / "s.png"))
     axes, bar = seen["figure"].axes
     centre, lowest = axes.lines
     assert (centre.get_xdata()[0], centre.get_ydata()[0]) == (0, 0)
@@ -73,7 +73,7 @@ def test_a_picture_has_the_first_direction_across_and_marks_both_points(tmp_path
 )
 def test_odd_surfaces_can_be_drawn(tmp_path, loss):
     """Constant, zero, negative, and over fifteen decades; a warning of matplotlib's is an error here."""
-    write_surface(surface(loss), ABOUT, Picture(file=tmp_path / "s.png"))
+    write_landscape(surface(loss), ABOUT, LandscapeOptions(file=tmp_path / "s.png"))
     assert (tmp_path / "s.png").exists()
 
 
@@ -101,4 +101,4 @@ def test_contours_are_at_round_numbers():
 )
 def test_wrong_pictures_are_refused(args, pattern):
     with pytest.raises(UsageError, match=pattern):
-        Picture(**args)
+        LandscapeOptions(**args)

@@ -11,15 +11,15 @@ from flatqat.bench.flatness.estimators import RADII
 from flatqat.bench.flatness.flatness_point import flatness_batches, moved_params
 from flatqat.bench.flatness.measure import flatness_of
 from flatqat.data.images.image_data import ImageData
-from flatqat.data.images.views import cut
+from flatqat.data.images.views import eval_crop
 from flatqat.methods.base import Setup
 from flatqat.methods.qat import QAT
 from flatqat.quant.apply import calibrate, latent_weights, quantize_, quantizers
 from flatqat.quant.ewgs import EWGS
 from flatqat.quant.lsqplus import LSQPlus
-from flatqat.spec import Budget, Cell, Frame, QuantSpec
+from flatqat.spec import Cell, EvalTransform, QuantSpec, Recipe
 
-CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="3", budget="b", seed=0)
+CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="3", recipe="b", seed=0)
 
 
 def plain_network() -> nn.Module:
@@ -45,8 +45,8 @@ def trained(bits: str) -> nn.Module:
     net = plain_network()
     quantize_(net, QuantSpec.parse(bits))
     net.double()
-    budget = Budget(pretrain_steps=0, steps=8, batch_size=40, lr=0.2)
-    rule = QAT(Setup(model=net, loss=lambda z, y: F.cross_entropy(z.double(), y), budget=budget))
+    recipe = Recipe(pretrain_steps=0, steps=8, batch_size=40, lr=0.2)
+    rule = QAT(Setup(model=net, loss=lambda z, y: F.cross_entropy(z.double(), y), recipe=recipe))
     x, y = data()
     rule.begin([(x, y)])
     for _ in range(8):
@@ -114,7 +114,7 @@ def test_the_latent_space_masks_what_is_clipped():
     names = list(dict(plain.named_parameters()))
     masks = {name: torch.ones_like(p) for name, p in plain.named_parameters()}
     for name, (w, q) in latent_weights(net).items():
-        masks[name.replace("parametrizations.weight.original", "weight")] = q.inside(w).double()
+        masks[name.replace("parametrizations.weight.original", "weight")] = q.in_range(w).double()
     clipped = sum(int((m == 0).sum()) for m in masks.values())
     assert clipped > 0, "the example must clip something"
 
@@ -133,12 +133,12 @@ def test_the_latent_space_masks_what_is_clipped():
 
 def test_the_scale_space_moves_step_sizes_alone():
     net = trained("3")
-    params = moved_params(net, "scale")
+    params = moved_params(net, "step_size")
     assert len(params) == 6
     assert {id(q.scale) for _, q in quantizers(net)} == {
         id(p) for n, p in net.named_parameters() if n in params
     }
-    found = flatness_of(net, [data()], CELL, space="scale")
+    found = flatness_of(net, [data()], CELL, space="step_size")
     assert found["sharpness_avg"] == {}
     assert found["lambda_max"]["value"] != 0
 
@@ -148,7 +148,7 @@ def test_the_scale_space_moves_step_sizes_alone():
 )
 def test_the_scale_space_moves_all_that_quantizers_learn(quantizer, learned):
     net = trained(f"3@{quantizer}")
-    names = set(moved_params(net, "scale"))
+    names = set(moved_params(net, "step_size"))
     assert {name.rpartition(".")[2] for name in names} == learned
     assert not names & set(moved_params(net, "latent"))
     assert len(names) + len(moved_params(net, "latent")) == len(list(net.parameters()))
@@ -215,9 +215,13 @@ def test_batchnorm_is_in_eval_mode_whatever_the_mode_was():
 def test_batches_are_the_same_for_every_method_and_of_equal_size():
     images = torch.randint(256, (600, 3, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     wrapped = ImageData.in_memory(images, torch.zeros(600, dtype=torch.long), classes=1, source="test")
-    first = flatness_batches(CELL, wrapped, 520, "cpu", view=cut(Frame()))
+    first = flatness_batches(CELL, wrapped, 520, "cpu", view=eval_crop(EvalTransform()))
     second = flatness_batches(
-        Cell(**{**CELL.to_dict(), "method": "anchor", "quant": "2"}), wrapped, 520, "cpu", view=cut(Frame())
+        Cell(**{**CELL.to_dict(), "method": "anchor", "quant": "2"}),
+        wrapped,
+        520,
+        "cpu",
+        view=eval_crop(EvalTransform()),
     )
     assert [len(y) for _, y in first] == [256, 256]
     assert all(torch.equal(a, b) for (a, _), (b, _) in zip(first, second, strict=True))
@@ -227,7 +231,7 @@ def test_large_images_come_in_smaller_chunks():
     """A network of any depth keeps as many activations a value: 40 of 224 pixels as 2 chunks of 16."""
     images = torch.zeros(40, 3, 224, 224, dtype=torch.uint8)
     wrapped = ImageData.in_memory(images, torch.zeros(40, dtype=torch.long), classes=1, source="test")
-    found = flatness_batches(CELL, wrapped, 40, "cpu", view=cut(Frame()))
+    found = flatness_batches(CELL, wrapped, 40, "cpu", view=eval_crop(EvalTransform()))
     assert [len(y) for _, y in found] == [16, 16]
 
 
@@ -247,6 +251,6 @@ def test_heads_that_only_training_runs_are_not_moved():
 def test_large_label_maps_come_one_by_one():
     """Two of 512x1024 pixels are the most that fits."""
     pixels = torch.zeros(5, 4, 512, 1024, dtype=torch.uint8)
-    data = ImageData.masked(pixels, classes=3, source="test")
-    found = flatness_batches(CELL, data, 5, "cpu", view=cut(Frame()))
+    data = ImageData.with_label_maps(pixels, classes=3, source="test")
+    found = flatness_batches(CELL, data, 5, "cpu", view=eval_crop(EvalTransform()))
     assert [len(y) for _, y in found] == [2, 2]

@@ -26,7 +26,7 @@ def with_input_grids(plain: nn.Module, net: nn.Module) -> nn.Module:
     """`plain` with the input grids of `net`, their step sizes constant."""
     for name, q in quantizers(net):
         if q.role == "input":
-            s, low, high = q.scale.detach(), q.low, q.high
+            s, low, high = q.scale.detach(), q.qmin, q.qmax
             plain.get_submodule(name).register_forward_pre_hook(
                 lambda layer, args, s=s, low=low, high=high: (straight_through(args[0], s, low, high),)
             )
@@ -93,11 +93,11 @@ def test_the_scale_space_measures_without_the_gradient_factor():
         weights = {}
         for name, (w, q) in named.items():
             layer = name.split(".parametrizations.")[0]
-            weights[f"{layer}.weight"] = straight_through(w, scales[layer, "weight"], q.low, q.high)
+            weights[f"{layer}.weight"] = straight_through(w, scales[layer, "weight"], q.qmin, q.qmax)
         handles = [
             plain.get_submodule(layer).register_forward_pre_hook(
                 lambda m, args, s=scales[layer, role], q=by[layer, role]: (
-                    straight_through(args[0], s, q.low, q.high),
+                    straight_through(args[0], s, q.qmin, q.qmax),
                 )
             )
             for layer, role in order
@@ -111,5 +111,5 @@ def test_the_scale_space_measures_without_the_gradient_factor():
 
     at = torch.cat([by[key].scale.detach().flatten() for key in order])
     expected = float(torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, at))[-1])
-    found = flatness_of(net, [data()], CELL, space="scale")
+    found = flatness_of(net, [data()], CELL, space="step_size")
     assert found["lambda_max"]["value"] == pytest.approx(expected, rel=1e-3)

@@ -35,10 +35,10 @@ def test_spaces_asked_for_later_are_added_and_those_measured_stay(tmp_path, monk
 
 def test_spaces_are_those_of_one_run_each(tmp_path):
     """What is measured together is what is measured apart; a rerun measures anew."""
-    (_, together) = go(tmp_path / "a", spaces=("quantized", "latent", "scale"))
+    (_, together) = go(tmp_path / "a", spaces=("quantized", "latent", "step_size"))
     (_, apart) = go(tmp_path / "b", spaces=("latent",))
     assert together.flatness["latent"] == apart.flatness["latent"]
-    assert together.flatness["scale"]["space"] == "scale"
+    assert together.flatness["step_size"]["space"] == "step_size"
     (_, again) = go(tmp_path / "a", spaces=("latent",), rerun=True)
     assert again.flatness == apart.flatness
 
@@ -54,7 +54,7 @@ def test_what_could_not_be_measured_is_not_tried_again(tmp_path):
 
 
 def test_names_of_spaces():
-    assert parse_spaces(("scale", "latent", "scale")) == ("latent", "scale")
+    assert parse_spaces(("step_size", "latent", "step_size")) == ("latent", "step_size")
     with pytest.raises(UsageError, match="did you mean 'latent'"):
         parse_spaces(("latnet",))
 

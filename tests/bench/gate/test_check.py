@@ -12,12 +12,12 @@ from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
 from flatqat.spec import Cell, Record, Score
 
-CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", budget="b", seed=0)
+CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", recipe="b", seed=0)
 SHIFTS = {
-    "id": {"family": "id", "severity": None, "pool": "id", "headline": True},
-    "fog/1": {"family": "weather", "severity": 1, "pool": "id", "headline": True},
-    "blur/1": {"family": "blur", "severity": 1, "pool": "id", "headline": True},
-    "spatter/1": {"family": "extra", "severity": 1, "pool": "id", "headline": False},
+    "id": {"family": "id", "severity": None, "image_set": "id", "in_mean": True},
+    "fog/1": {"family": "weather", "severity": 1, "image_set": "id", "in_mean": True},
+    "blur/1": {"family": "blur", "severity": 1, "image_set": "id", "in_mean": True},
+    "spatter/1": {"family": "extra", "severity": 1, "image_set": "id", "in_mean": False},
 }
 N = 2000
 
@@ -169,7 +169,7 @@ def test_a_single_image_has_no_error_to_test_with(tmp_path):
 
 
 def test_without_a_headline_id_alone_is_compared(tmp_path):
-    aside = {s: {**about, "headline": s == "id"} for s, about in SHIFTS.items()}
+    aside = {s: {**about, "in_mean": s == "id"} for s, about in SHIFTS.items()}
     store, path = store_with(tmp_path / "s", outcomes(), shifts=aside), tmp_path / "b.json"
     write_baseline(store, path)
     code, verdicts = check(store, path, 0.5, 0.01, False)

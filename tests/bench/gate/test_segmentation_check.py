@@ -10,7 +10,7 @@ from flatqat.bench.gate.baseline import read_baseline, write_baseline
 from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
-from flatqat.metrics.measures import MEASURES
+from flatqat.metrics.measures import METRICS
 from flatqat.metrics.miou import pseudo_values
 from flatqat.metrics.significance import paired_difference
 from tests.helpers.street_records import FP, SHIFTS, Matrices, matrices, miou, put
@@ -59,7 +59,7 @@ def test_values_are_computed_once_before_and_once_now(tmp_path, baseline, monkey
         seen.append(outcome)
         return pseudo_values(outcome)
 
-    monkeypatch.setitem(MEASURES, "miou", replace(MEASURES["miou"], values=counted))
+    monkeypatch.setitem(METRICS, "miou", replace(METRICS["miou"], values=counted))
     assert gate(tmp_path / "new", baseline, matrices())[0] == OK
     assert len(seen) == 2 * len(SHIFTS)
 

@@ -29,7 +29,7 @@ MATRICES = {
         ["--method", "qat", "--keep", "first,stage2.0", "--layer-bits", "stage3.*=w2a4"],
         ["--keep", "none"],
     ],
-    "budget": [["--budget", "smoke", "--set", "budget.lr=0.003", "--limit", "50", "--amp"]],
+    "recipe": [["--recipe", "smoke", "--set", "recipe.lr=0.003", "--limit", "50", "--amp"]],
     "equal compute": [["--method", "fp,qat,sam", "--compute-matched"]],
     "weights": [["--weights", "start here.safetensors", "--method", "fp,ptq,qat", "--bits", "4,3"]],
 }
@@ -52,12 +52,12 @@ def planned(monkeypatch, tmp_path):
 
 
 def record_of(job) -> Record:
-    start = job.start.cell.label if job.start else job.weights.name if job.weights else "random weights"
+    start = job.parent.cell.label if job.parent else job.weights.name if job.weights else "random weights"
     return Record(
         cell=job.cell,
         status="done",
         flatness={"quantized": {"loss": 1.0}},
-        protocol={"start": start},
+        protocol={"parent": start},
         env={"threads": 1},
     )
 
@@ -94,7 +94,7 @@ def test_methods_of_one_matrix_share_a_line(planned):
 def test_what_was_measured_is_asked_for_again(planned, flatness, option):
     (job,) = planned(["--method", "qat"]).values()
     record = Record(
-        cell=job.cell, status="done", flatness=flatness, protocol={"start": "x"}, env={"threads": 2}
+        cell=job.cell, status="done", flatness=flatness, protocol={"parent": "x"}, env={"threads": 2}
     )
     (line,) = commands([record], "r")
     assert option in line

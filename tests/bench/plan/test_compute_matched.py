@@ -33,20 +33,20 @@ def test_rules_of_one_pass_get_the_steps_of_two_and_nothing_else_changes(tmp_pat
     for before, after in zip(plain.jobs, matched.jobs, strict=True):
         rule = registry.load(registry.METHODS, before.cell.method)
         stretched = rule.trains and rule.passes == 1
-        assert after.cell.stretch == (2 if stretched else 1), before.cell.method
-        assert replace(after.cell, stretch=1) == before.cell
+        assert after.cell.step_multiplier == (2 if stretched else 1), before.cell.method
+        assert replace(after.cell, step_multiplier=1) == before.cell
         assert (after.cell.id == before.cell.id) != stretched
-        assert after.budget == replace(before.budget, steps=12 * after.cell.stretch)
+        assert after.recipe == replace(before.recipe, steps=12 * after.cell.step_multiplier)
         if rule.trains:
-            spent[before.cell.method] = rule.passes * rule.steps(after.budget)
+            spent[before.cell.method] = rule.passes * rule.steps(after.recipe)
     assert {"qat", "anchor", "sam", "saq", "swad", "ema", "lookahead"} <= set(spent)
     assert set(spent.values()) == {24}
 
 
 def test_cells_without_stretch_keep_their_identity():
-    cell = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", budget="b", seed=0)
-    assert "stretch" not in cell.to_dict()
-    longer = replace(cell, stretch=2)
+    cell = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", recipe="b", seed=0)
+    assert "step_multiplier" not in cell.to_dict()
+    longer = replace(cell, step_multiplier=2)
     assert longer.id != cell.id
     assert Cell.from_dict(longer.to_dict()) == longer
     assert longer.derive_seed("batches") == cell.derive_seed("batches")
@@ -54,9 +54,9 @@ def test_cells_without_stretch_keep_their_identity():
 
 def test_what_others_start_from_is_not_stretched(tmp_path, monkeypatch):
     """A rule of two passes that starts from a finished `qat`, beside a `qat` of its own."""
-    monkeypatch.setattr("flatqat.methods.sam.SAM.start", "qat")
+    monkeypatch.setattr("flatqat.methods.sam.SAM.parent", "qat")
     jobs = plan(tmp_path, methods=("qat", "sam"), compute_matched=True).jobs
-    found = [(job.cell.method, job.cell.stretch, job.scored) for job in jobs]
+    found = [(job.cell.method, job.cell.step_multiplier, job.scored) for job in jobs]
     assert found == [("pretrain", 1, False), ("qat", 2, True), ("qat", 1, False), ("sam", 1, True)]
 
 
@@ -96,7 +96,7 @@ def test_the_table_holds_both_and_names_the_longer_one(matched):
     assert rows["qat 2x steps", "3"]["extra_gap"] is not None
     assert "qat 2x steps" in render(store, None, "md", "method")
     assert "qat 2x steps 3" in by_shift(section, "shift").columns
-    steps = {r.cell.stretch: r.train["steps"] for r in store.records() if r.cell.method == "qat"}
+    steps = {r.cell.step_multiplier: r.train["steps"] for r in store.records() if r.cell.method == "qat"}
     assert steps == {1: 12, 2: 24}
 
 

@@ -83,7 +83,7 @@ def test_the_quantizer_of_held_layers_is_part_of_the_identity(tmp_path, monkeypa
         )
         (folder / "held.py").write_text(
             "from flatqat.quant.minmax import MinMax\n\n\nclass Held(MinMax):\n"
-            '    kept_with = "holder"\n\n\nQUANTIZER = Held\n'
+            '    edge_quantizer = "holder"\n\n\nQUANTIZER = Held\n'
         )
         for name in ("holder.py", "held.py"):
             registry.add_plugin(folder / name)

@@ -28,7 +28,7 @@ def state(folder, method: str, **settings: dict[str, str]) -> dict[str, torch.Te
 
 @pytest.mark.parametrize("method", ["qat", "freeze"])
 def test_without_batches_no_rule_estimates_batchnorm_again(method, tmp_path, monkeypatch):
-    """The pretraining shares the budget, so it is stopped from it too and has the running averages."""
+    """The pretraining shares the recipe, so it is stopped from it too and has the running averages."""
     calls = []
     from flatqat.methods import base
 
@@ -38,7 +38,7 @@ def test_without_batches_no_rule_estimates_batchnorm_again(method, tmp_path, mon
         "reestimate_batchnorm",
         lambda model, batches: (calls.append(len(batches)), original(model, batches)),
     )
-    off = state(tmp_path, method, budget={"bn_batches": "0"})
+    off = state(tmp_path, method, recipe={"bn_batches": "0"})
     assert calls == [0, 0]
     tracked = [value for name, value in off.items() if name.endswith("num_batches_tracked")]
     assert tracked

@@ -11,10 +11,10 @@ from flatqat.errors import StoreError
 from flatqat.spec import Cell, Record, Score
 
 CELL = Cell(
-    suite="s", suite_version=1, model="cifar:x", method="qat", quant="4", budget="b", seed=0, limit=9
+    suite="s", suite_version=1, model="cifar:x", method="qat", quant="4", recipe="b", seed=0, limit=9
 )  # fmt: skip
 SCORE = Score(value=50.0, n=4, stderr=None)
-SHIFT = {"family": "id", "severity": None, "pool": "id", "headline": True}
+SHIFT = {"family": "id", "severity": None, "image_set": "id", "in_mean": True}
 RECORD = Record(
     cell=CELL,
     status="done",

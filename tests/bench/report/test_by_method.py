@@ -11,13 +11,13 @@ from flatqat.bench.report.by_method import by_method, by_shift
 from flatqat.bench.report.render import render
 from flatqat.spec import Cell, Record, Score
 
-CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", budget="b", seed=0)
+CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", recipe="b", seed=0)
 SHIFTS = {
-    "val": {"family": "val", "severity": None, "pool": "val", "headline": False},
-    "id": {"family": "id", "severity": None, "pool": "id", "headline": True},
-    "fog/1": {"family": "weather", "severity": 1, "pool": "id", "headline": True},
-    "fog/2": {"family": "weather", "severity": 2, "pool": "id", "headline": True},
-    "spatter/1": {"family": "extra", "severity": 1, "pool": "id", "headline": False},
+    "val": {"family": "val", "severity": None, "image_set": "val", "in_mean": False},
+    "id": {"family": "id", "severity": None, "image_set": "id", "in_mean": True},
+    "fog/1": {"family": "weather", "severity": 1, "image_set": "id", "in_mean": True},
+    "fog/2": {"family": "weather", "severity": 2, "image_set": "id", "in_mean": True},
+    "spatter/1": {"family": "extra", "severity": 1, "image_set": "id", "in_mean": False},
 }
 N = 300
 
@@ -128,8 +128,8 @@ def test_views_are_means_over_seeds_and_shifts(tmp_path, view, groups):
     [
         {"suite_version": 2},
         {"model": "x"},
-        {"budget": "x"},
-        {"budget_args": (("steps", 3),)},
+        {"recipe": "x"},
+        {"recipe_args": (("steps", 3),)},
         {"weights": "ab" * 32},
         {"limit": 5},
         {"amp": True},

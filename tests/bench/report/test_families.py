@@ -21,7 +21,7 @@ from flatqat.spec import Cell, Record, Score
 from tests.helpers import HELPERS
 
 TARGETS = ("art", "photo", "sketch")
-FP = Cell(suite="f@art", suite_version=1, model="m", method="fp", quant="fp", budget="b", seed=0)
+FP = Cell(suite="f@art", suite_version=1, model="m", method="fp", quant="fp", recipe="b", seed=0)
 QAT = replace(FP, method="qat", quant="4")
 N = {"val": 60, "id": 60, "target": 90, "oracle": 90}
 
@@ -38,8 +38,8 @@ def put(store: Store, cell: Cell, *, steps: int = 5) -> dict[str, np.ndarray]:
         shift: {
             "family": shift,
             "severity": None,
-            "pool": {"oracle": "target", target: "target"}.get(shift, shift),
-            "headline": shift in ("id", target),
+            "image_set": {"oracle": "target", target: "target"}.get(shift, shift),
+            "in_mean": shift in ("id", target),
             **({"weights": "last"} if shift == "oracle" else {}),
         }
         for shift in share
@@ -178,7 +178,7 @@ def test_the_report_shows_a_family_once_and_its_members_shift_by_shift(tmp_path:
     store.write_record(broken)
     text = render(store, None, "md", "method")
     assert text.count("### ") == 2
-    assert "### f v1 · m · budget b\n" in text
+    assert "### f v1 · m · recipe b\n" in text
     assert "failed" in text
     assert "no memory" in text
     header, _, *lines = [line for line in text.splitlines() if line.startswith("|")][:10]

@@ -10,7 +10,7 @@ from flatqat.bench.report.render import render
 from flatqat.metrics.mce import ALEXNET
 from flatqat.spec import Cell, Record, Score
 
-CELL = Cell(suite="s", suite_version=1, model="m", method="fp", quant="fp", budget="b", seed=0)
+CELL = Cell(suite="s", suite_version=1, model="m", method="fp", quant="fp", recipe="b", seed=0)
 N = 400
 CORRUPTIONS = [f"{name}/{severity}" for name in ALEXNET for severity in range(1, 6)]
 
@@ -21,9 +21,9 @@ def put(store: Store, cell: Cell, **protocol) -> dict[str, np.ndarray]:
     hard = rng.random(N)
     shares = {"val": 0.8, "id": 0.75, **{s: 0.7 - 0.1 * int(s[-1]) for s in CORRUPTIONS}}
     right = {s: hard + 0.3 * rng.standard_normal(N) < share for s, share in shares.items()}
-    about = {"family": "f", "pool": "id", "headline": True}
+    about = {"family": "f", "image_set": "id", "in_mean": True}
     shifts = {s: {**about, "severity": int(s[-1]) if "/" in s else None} for s in right}
-    shifts["val"] = {"family": "val", "severity": None, "pool": "val", "headline": False}
+    shifts["val"] = {"family": "val", "severity": None, "image_set": "val", "in_mean": False}
     store.write_record(
         Record(
             cell=cell,

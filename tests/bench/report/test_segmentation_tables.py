@@ -17,7 +17,7 @@ from flatqat.bench.report.by_method import by_method, by_shift
 from flatqat.bench.report.render import CAPTIONS, render
 from flatqat.errors import StoreError, UsageError
 from flatqat.metrics import meter
-from flatqat.metrics.measures import MEASURES
+from flatqat.metrics.measures import METRICS
 from flatqat.spec import Cell, Record, Score
 from tests.helpers.street_records import FP, NAMES, SHIFTS, Matrices, iou, matrices, miou, put
 
@@ -43,7 +43,7 @@ def put_classification(store: Store) -> None:
         for s, r in right.items()
     }
     protocol = {"suite": "p", "data": "d", "shifts": SHIFTS, "reference": True}
-    cell = Cell(suite="pictures", suite_version=1, model="m", method="fp", quant="fp", budget="b", seed=0)
+    cell = Cell(suite="pictures", suite_version=1, model="m", method="fp", quant="fp", recipe="b", seed=0)
     store.write_record(
         Record(cell=cell, status="done", scores=scores, protocol=protocol),
         {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()},
@@ -104,7 +104,7 @@ def spread_of(each: np.ndarray) -> float:
     """The standard error of one shift's mIoU, in points."""
     hits = each.diagonal(axis1=1, axis2=2)
     counts = np.stack([hits, each.sum(axis=1) + each.sum(axis=2) - hits], axis=1)
-    return 100 * float(MEASURES["miou"].values(counts).std(ddof=1)) / len(each) ** 0.5
+    return 100 * float(METRICS["miou"].values(counts).std(ddof=1)) / len(each) ** 0.5
 
 
 def test_the_error_over_images_is_that_of_the_pseudo_values(tmp_path):
@@ -115,7 +115,7 @@ def test_the_error_over_images_is_that_of_the_pseudo_values(tmp_path):
     both = math.hypot(spread_of(of["fog"]), spread_of(of["night"])) / 2
     assert rows(store)["fp"]["ood_miou_stderr"] == pytest.approx(both)
     record = store.record(FP)
-    shifts = {**SHIFTS, "night": {**SHIFTS["night"], "headline": False}}
+    shifts = {**SHIFTS, "night": {**SHIFTS["night"], "in_mean": False}}
     store.write_record(replace(record, protocol={**record.protocol, "shifts": shifts}))
     assert rows(store)["fp"]["ood_miou_stderr"] == pytest.approx(spread_of(of["fog"]))
 
@@ -127,8 +127,8 @@ def test_the_error_of_pooled_over_images(tmp_path):
     put(store, FP, of)
     record = store.record(FP)
     for night, each in (
-        ({"pool": "fog", "headline": True}, of["fog"] + of["night"]),
-        ({"headline": False}, of["fog"]),
+        ({"image_set": "fog", "in_mean": True}, of["fog"] + of["night"]),
+        ({"in_mean": False}, of["fog"]),
     ):
         shifts = {**SHIFTS, "night": {**SHIFTS["night"], **night}}
         store.write_record(replace(record, protocol={**record.protocol, "shifts": shifts}))
@@ -166,7 +166,7 @@ def test_what_a_meter_gives_survives_the_store(tmp_path):
     store.write_record(record, {f"id:{name}": array for name, array in arrays.items()})
     read = outcomes_of(store.record(FP), store)["id"]
     np.testing.assert_array_equal(read, outcomes.counts)
-    assert 100 * MEASURES["miou"].values(read).mean() == pytest.approx(scores["miou"].value, rel=1e-12)
+    assert 100 * METRICS["miou"].values(read).mean() == pytest.approx(scores["miou"].value, rel=1e-12)
 
 
 def test_damaged_outcomes_are_named(tmp_path):
@@ -275,9 +275,9 @@ def test_more_than_ten_classes_keep_their_names(tmp_path):
     store, names = Store(tmp_path), [f"class {k}" for k in range(12)]
     scores = {"miou": Score(value=50.0, n=2), "nll": Score(value=1.0, n=2), "ece": Score(value=2.0, n=2)}
     scores |= {f"iou/{k}": Score(value=float(k), n=2) for k in range(12)}
-    about = {"family": "id", "severity": None, "pool": "id", "headline": True}
+    about = {"family": "id", "severity": None, "image_set": "id", "in_mean": True}
     protocol = {"suite": "p", "data": "d", "reference": True, "metric": "miou", "class_names": names}
-    shifts = {"id": about, "val": about | {"headline": False}, "fog": about}
+    shifts = {"id": about, "val": about | {"in_mean": False}, "fog": about}
     store.write_record(
         Record(
             cell=FP,

@@ -131,8 +131,8 @@ def assert_told(cifar: Cifar, root: Path, message: str) -> None:
     with pytest.raises(DataError, match=message):
         corrupted.corrupted(cifar, root, corruption="fog", severity=1)
     (bad,) = [finding for finding in verify_corrupted(cifar, root) if not finding.ok]
-    assert bad.mend
-    assert re.search(message, f"{bad.what}; {bad.mend}")
+    assert bad.fix
+    assert re.search(message, f"{bad.what}; {bad.fix}")
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -197,7 +197,7 @@ def test_without_the_clean_images(cifar: Cifar, root: Path) -> None:
 def test_without_a_data_root(cifar: Cifar, root: Path | None) -> None:
     (finding,) = verify_corrupted(cifar, root)
     assert not finding.ok
-    assert finding.mend
+    assert finding.fix
     with pytest.raises(DataError, match="data-root"):
         corrupted.corrupted(cifar, root, corruption="fog", severity=1)
 

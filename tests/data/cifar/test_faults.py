@@ -45,7 +45,7 @@ def test_without_a_data_root(cifar: Cifar, root: Path | None, message: str) -> N
         load(cifar, "train", root)
     (finding,) = verify(cifar, root)
     assert not finding.ok
-    assert finding.mend
+    assert finding.fix
 
 
 @pytest.mark.parametrize(

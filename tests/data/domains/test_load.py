@@ -12,8 +12,8 @@ from flatqat.data.domains.load import load, seed_hash, split
 from flatqat.data.domains.sets import DomainSet, find
 from flatqat.data.domains.sets import read as read_set
 from flatqat.data.images.image_files import read
-from flatqat.data.images.views import cut
-from flatqat.spec import Frame
+from flatqat.data.images.views import eval_crop
+from flatqat.spec import EvalTransform
 from tests.helpers import domain_files
 
 SETS = {
@@ -95,9 +95,9 @@ def test_parts_of_domains_are_put_together(root: Path, seed: int) -> None:
     for at in (0, 20, 56):
         path, label = whole[data.ids[at]]
         assert label == data.labels[at]
-        frame = Frame(resize=16, crop=16, squash=True)
-        pixels = torch.from_numpy(read(Path(path), cut(frame)).copy()).permute(2, 0, 1)
-        assert torch.equal(data.seen(cut(frame)).fetch(torch.tensor([at]))[0], pixels)
+        frame = EvalTransform(resize=16, crop=16, squash=True)
+        pixels = torch.from_numpy(read(Path(path), eval_crop(frame)).copy()).permute(2, 0, 1)
+        assert torch.equal(data.transformed(eval_crop(frame)).fetch(torch.tensor([at]))[0], pixels)
 
 
 def test_seeds_split_anew(root: Path) -> None:

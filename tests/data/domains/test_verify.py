@@ -119,8 +119,8 @@ def test_a_wrong_layout_is_told_with_its_cause_and_never_loaded(root: Path, faul
     spoil(root)
     found = wrong(verify(root, SMALL))
     assert found
-    assert found[0].stops
-    assert found[0].mend
+    assert found[0].is_fatal
+    assert found[0].fix
     assert_cause(found[0], cause)
     with pytest.raises(DataError, match=cause):
         read(root, SMALL)
@@ -133,14 +133,14 @@ def assert_cause(finding: Finding, cause: str) -> None:
 def test_labels_off_by_one_are_named_as_the_consequence(root: Path) -> None:
     one_class_more(root)
     (finding,) = wrong(verify(root, SMALL))
-    assert "off by one" in finding.mend
+    assert "off by one" in finding.fix
 
 
 def test_a_class_that_one_domain_lacks_is_named_without_a_list_of_them(clean: Path, tmp_path: Path) -> None:
     shutil.copytree(clean / "office_home", tmp_path / "office_home")
     shutil.rmtree(tmp_path / "office_home/Product/Thing_7")
     (finding,) = wrong(verify(tmp_path, OFFICE))
-    assert finding.stops
+    assert finding.is_fatal
     assert "Product" in finding.what
     assert "Thing_7 missing" in finding.what
 
@@ -150,7 +150,7 @@ def test_too_few_classes_in_all_domains_are_counted(clean: Path, tmp_path: Path)
     for domain in (tmp_path / "office_home").iterdir():
         shutil.rmtree(domain / "Thing_7")
     (finding,) = wrong(verify(tmp_path, OFFICE))
-    assert finding.stops
+    assert finding.is_fatal
     assert "expected 65 class folders in every domain, got 64" in finding.what
 
 
@@ -159,7 +159,7 @@ def test_files_that_are_no_images_are_named(root: Path, content: bytes) -> None:
     path = root / "PACS/sketch/person/pic_001.jpg"
     path.write_bytes(content)
     (finding,) = wrong(verify(root, SMALL))
-    assert finding.stops
+    assert finding.is_fatal
     assert str(path) in finding.what
 
 
@@ -224,7 +224,7 @@ def test_label_files_that_contradict_the_folders_are_wrong(root: Path, line: str
     file = kfold(root) / "photo_train_kfold.txt"
     file.write_text(file.read_text() + line + "\n")
     (finding,) = wrong(verify(root, SMALL))
-    assert finding.stops
+    assert finding.is_fatal
     assert_cause(finding, cause)
     assert "photo_train_kfold.txt" in finding.what
 

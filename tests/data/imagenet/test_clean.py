@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from flatqat.data.imagenet import clean
-from flatqat.data.images.views import cut
+from flatqat.data.images.views import eval_crop
 from flatqat.errors import DataError
-from flatqat.spec import Frame
+from flatqat.spec import EvalTransform
 from tests.helpers import imagenet_files as files
 
 
@@ -165,7 +165,7 @@ def test_training_images_are_split_once_and_for_all(tmp_path):
     assert set(train.labels.tolist()) == {0, 5, 999}
     assert torch.equal(clean.val(roots[1]).ids, val.ids)
     assert torch.equal(clean.train(roots[1]).ids, train.ids)
-    assert clean.untrainable(roots[0]) == ""
+    assert clean.untrainable_reason(roots[0]) == ""
 
 
 def test_at_most_10000_are_held_out(tmp_path, monkeypatch):
@@ -177,7 +177,7 @@ def test_at_most_10000_are_held_out(tmp_path, monkeypatch):
 def test_without_training_images_the_validation_images_calibrate(tmp_path, monkeypatch):
     monkeypatch.setattr(clean, "SELECTION_ALONE", 5)
     root = files.val(tmp_path)
-    assert clean.untrainable(root) == (
+    assert clean.untrainable_reason(root) == (
         f"no training images: expected {root}/imagenet/train/<wnid>/*.JPEG, got val/"
     )
     assert torch.equal(clean.train(root).ids, clean.scored(root).ids)
@@ -186,11 +186,16 @@ def test_without_training_images_the_validation_images_calibrate(tmp_path, monke
 
 
 def test_why_nothing_can_be_trained_without_any_folder(tmp_path):
-    assert "imagenet/train/<wnid>/*.JPEG, got nothing there" in clean.untrainable(tmp_path)
-    assert "pass --data-root" in clean.untrainable(None)
+    assert "imagenet/train/<wnid>/*.JPEG, got nothing there" in clean.untrainable_reason(tmp_path)
+    assert "pass --data-root" in clean.untrainable_reason(None)
 
 
 def test_images_wait_for_the_frame_of_a_model(tmp_path):
     data = clean.scored(files.val(tmp_path))
-    assert data.seen(cut(Frame(resize=64, crop=48))).fetch(torch.arange(2)).shape == (2, 3, 48, 48)
+    assert data.transformed(eval_crop(EvalTransform(resize=64, crop=48))).fetch(torch.arange(2)).shape == (
+        2,
+        3,
+        48,
+        48,
+    )
     assert data.fetch(torch.arange(1)).shape == (1, 3, 224, 224)

@@ -42,7 +42,7 @@ def test_corrupted_and_clean_images_are_paired(root):
 def test_stored_images_are_shown_as_they_are(root):
     """To the value: neither resized nor cut, whatever the model's frame."""
     data = load(root)
-    assert data.through is None
+    assert data.through_transform is None
     wnid = classes.wnids()[65]
     with Image.open(root / "ImageNet-C" / "fog" / "3" / wnid / files.name(1)) as image:
         pixels = np.array(image).transpose(2, 0, 1)
@@ -171,8 +171,8 @@ def test_other_names_are_refused(tmp_path):
 
 
 def test_what_may_be_absent(root, tmp_path):
-    assert corrupted.absent(root, IMAGENET_C, "extra") == frozenset()
+    assert corrupted.missing_shifts(root, IMAGENET_C, "extra") == frozenset()
     folder = shutil.copytree(root / "ImageNet-C", tmp_path / "ImageNet-C", symlinks=True)
     shutil.rmtree(folder / "saturate")
-    assert corrupted.absent(tmp_path, IMAGENET_C, "extra") == {"saturate"}
-    assert corrupted.absent(tmp_path / "fog", IMAGENET_C, "extra") == frozenset()
+    assert corrupted.missing_shifts(tmp_path, IMAGENET_C, "extra") == {"saturate"}
+    assert corrupted.missing_shifts(tmp_path / "fog", IMAGENET_C, "extra") == frozenset()

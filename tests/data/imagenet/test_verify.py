@@ -160,10 +160,10 @@ WRONG = {
 def test_faults_stop_a_run_with_cause_and_mend(fault, tmp_path):
     suite, plant, cause, mend = WRONG[fault]
     plant(tmp_path)
-    stops = [finding for finding in found(suite, tmp_path) if finding.stops]
+    stops = [finding for finding in found(suite, tmp_path) if finding.is_fatal]
     assert len(stops) == 1
     assert cause in stops[0].what
-    assert mend in stops[0].mend
+    assert mend in stops[0].fix
 
 
 def some_extra(root: Path) -> None:
@@ -199,10 +199,10 @@ def test_what_is_only_incomplete_is_usable_and_told(lack, tmp_path):
     suite, plant, what = PARTIAL[lack]
     plant(tmp_path)
     findings = found(suite, tmp_path)
-    assert not any(finding.stops for finding in findings)
+    assert not any(finding.is_fatal for finding in findings)
     told = [finding for finding in findings if what in finding.what]
     assert [finding.partial for finding in told] == [True]
-    assert told[0].mend
+    assert told[0].fix
 
 
 def made_up(labels: list[int]) -> Images:
@@ -229,11 +229,11 @@ EVERY = tuple(range(1000))
 )
 def test_counts(labels, ok, stops):
     finding = verify.counted("ImageNet val", made_up(labels), names.VAL, EVERY, each=names.EACH)
-    assert (finding.ok, finding.stops) == (ok, stops)
+    assert (finding.ok, finding.is_fatal) == (ok, stops)
 
 
 def test_too_many_of_a_set_without_a_count_for_each_class():
-    assert verify.counted("a set", made_up([1, 1, 2]), 2, (1, 2)).stops
+    assert verify.counted("a set", made_up([1, 1, 2]), 2, (1, 2)).is_fatal
     assert verify.counted("a set", made_up([1, 1, 2]), 3, (1, 2)).ok
 
 

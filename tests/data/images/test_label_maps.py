@@ -11,7 +11,7 @@ PIXELS[2, 3, 0] = 255
 
 
 def data() -> ImageData:
-    return ImageData.masked(PIXELS, classes=4, source="toy")
+    return ImageData.with_label_maps(PIXELS, classes=4, source="toy")
 
 
 def test_a_batch_holds_colours_and_label_maps():
@@ -40,11 +40,11 @@ def test_samples_and_workers_keep_pairs_together():
 def test_labels_are_part_of_the_fingerprint():
     other = PIXELS.clone()
     other[0, 3, 0, 0] = (other[0, 3, 0, 0] + 1) % 4
-    assert data().fingerprint() != ImageData.masked(other, classes=4, source="toy").fingerprint()
+    assert data().fingerprint() != ImageData.with_label_maps(other, classes=4, source="toy").fingerprint()
 
 
 def test_labels_out_of_range_are_refused():
     with pytest.raises(DataError, match="expected train ids 0 to 2, and 255 for what is not scored, got 3"):
-        ImageData.masked(PIXELS, classes=3, source="toy")
+        ImageData.with_label_maps(PIXELS, classes=3, source="toy")
     with pytest.raises(DataError, match="got none"):
-        ImageData.masked(PIXELS[:0], classes=3, source="toy")
+        ImageData.with_label_maps(PIXELS[:0], classes=3, source="toy")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from flatqat.data.images.image_data import read_ahead
 from flatqat.data.images.label_maps import check_together, check_values
-from flatqat.data.images.segmentation_files import masked_files
+from flatqat.data.images.segmentation_files import segmentation_files
 from flatqat.data.images.segmentation_views import centre_crop, whole
 from flatqat.errors import DataError
 from tests.helpers import street_files
@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 def load(folder: Path, **more):
     images = [str(folder / f"{at}.png") for at in range(N)]
     masks = [str(folder / f"{at}_mask.png") for at in range(N)]
-    return masked_files(images, masks, torch.arange(N) + 100, classes=19, source="test", **more)
+    return segmentation_files(images, masks, torch.arange(N) + 100, classes=19, source="test", **more)
 
 
 def test_images_and_maps_are_those_of_the_files(folder):
@@ -48,7 +48,10 @@ def test_subset_transform_and_view_commute(folder):
     """And transforms leave the labels alone."""
     index, view = torch.tensor([4, 1]), centre_crop((20, 30))
     darker = load(folder).subset(index).map(lambda x, ids: x // 2)
-    for data in (darker.seen(view), load(folder).map(lambda x, ids: x // 2).seen(view).subset(index)):
+    for data in (
+        darker.transformed(view),
+        load(folder).map(lambda x, ids: x // 2).transformed(view).subset(index),
+    ):
         images, masks = data.batch(torch.arange(2))
         for row, at in enumerate(index.tolist()):
             expected = view(pair_of(at), 0)
@@ -73,7 +76,7 @@ def test_a_table_translates_and_palettes_are_read_as_numbers(folder):
     lut[13] = 255
     plain, changed = load(folder, view=whole), load(folder, view=whole, lut=lut)
     first, second = plain.fetch(torch.arange(N))[:, 3], changed.fetch(torch.arange(N))[:, 3]
-    waiting = load(folder, lut=lut).seen(whole).fetch(torch.arange(N))[:, 3]
+    waiting = load(folder, lut=lut).transformed(whole).fetch(torch.arange(N))[:, 3]
     assert (second == waiting).all()
     assert (first == 13).any()
     assert (second == torch.where(first == 13, 255, first)).all()
@@ -84,7 +87,7 @@ def test_nothing_is_decoded_before_it_is_asked_for(folder):
     data = load(folder)
     (folder / "3.png").write_bytes(b"damaged")
     (folder / "4_mask.png").write_bytes(b"damaged")
-    data.seen(whole).batch(torch.tensor([0]))
+    data.transformed(whole).batch(torch.tensor([0]))
     with pytest.raises(DataError, match=r"3\.png: expected an image.*restore it"):
         data.fetch(torch.tensor([3]))
     with pytest.raises(DataError, match=r"4_mask\.png: expected an image.*restore it"):
@@ -178,6 +181,6 @@ def test_several_maps_with_255_alone_or_without_it_are_refused():
 
 def test_lists_of_other_lengths_are_refused():
     with pytest.raises(DataError, match="test: expected a label map and an id an image, got 1 and 2 for 2"):
-        masked_files(["a", "b"], ["c"], torch.arange(2), classes=19, source="test")
+        segmentation_files(["a", "b"], ["c"], torch.arange(2), classes=19, source="test")
     with pytest.raises(DataError, match="test: expected images, got none"):
-        masked_files([], [], torch.arange(0), classes=19, source="test")
+        segmentation_files([], [], torch.arange(0), classes=19, source="test")

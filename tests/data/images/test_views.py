@@ -10,17 +10,17 @@ from PIL import Image
 
 from flatqat.data.images.image_data import read_ahead
 from flatqat.data.images.image_files import image_files
-from flatqat.data.images.views import _window, cut, random_cut
+from flatqat.data.images.views import _window, eval_crop, random_resized_crop
 from flatqat.errors import DataError
-from flatqat.spec import Frame
+from flatqat.spec import EvalTransform
 
 SIZES = [(500, 375), (375, 500), (256, 256), (257, 300), (90, 640), (224, 224)]
 FRAMES = [
-    Frame(),
-    Frame(resize=232, crop=224),
-    Frame(resize=248, crop=224, interpolation="bicubic"),
-    Frame(resize=224, crop=224, squash=True),
-    Frame(resize=64, crop=64),
+    EvalTransform(),
+    EvalTransform(resize=232, crop=224),
+    EvalTransform(resize=248, crop=224, interpolation="bicubic"),
+    EvalTransform(resize=224, crop=224, squash=True),
+    EvalTransform(resize=64, crop=64),
 ]
 
 
@@ -42,15 +42,15 @@ def test_cuts_are_torchvisions(frame, size):
         ]
     )
     image = picture(size)
-    assert (cut(frame)(image, 0) == np.asarray(theirs(image))).all()
+    assert (eval_crop(frame)(image, 0) == np.asarray(theirs(image))).all()
 
 
 def test_a_crop_larger_than_the_image_is_padded_with_black():
     transforms = pytest.importorskip("torchvision.transforms")
-    frame = Frame(resize=100, crop=131)
+    frame = EvalTransform(resize=100, crop=131)
     theirs = transforms.Compose([transforms.Resize(100), transforms.CenterCrop(131)])
     for size in ((100, 100), (130, 200), (333, 101)):
-        assert (cut(frame)(picture(size), 0) == np.asarray(theirs(picture(size)))).all()
+        assert (eval_crop(frame)(picture(size), 0) == np.asarray(theirs(picture(size)))).all()
 
 
 def test_random_windows_follow_their_law():
@@ -78,20 +78,20 @@ def test_an_image_that_no_window_fits_is_cut_in_the_middle():
 
 def test_random_cuts_depend_on_seed_and_id_alone():
     image = picture((300, 200))
-    view = random_cut(Frame(crop=64), seed=1, area=(0.1, 1.0))
+    view = random_resized_crop(EvalTransform(crop=64), seed=1, area=(0.1, 1.0))
     first = view(image, 5)
     assert first.shape == (64, 64, 3)
     assert (view(image, 5) == first).all()
     assert not (view(image, 6) == first).all()
-    assert not (random_cut(Frame(crop=64), seed=2, area=(0.1, 1.0))(image, 5) == first).all()
+    assert not (random_resized_crop(EvalTransform(crop=64), seed=2, area=(0.1, 1.0))(image, 5) == first).all()
 
 
 def test_half_of_the_images_are_mirrored():
     ramp = Image.fromarray(np.tile(np.arange(256, dtype=np.uint8)[None, :, None], (256, 1, 3)))
-    view = random_cut(Frame(crop=16), seed=0, area=(0.5, 1.0))
+    view = random_resized_crop(EvalTransform(crop=16), seed=0, area=(0.5, 1.0))
     mirrored = sum(int(view(ramp, i)[0, 0, 0]) > int(view(ramp, i)[0, -1, 0]) for i in range(400))
     assert 150 < mirrored < 250  # five standard deviations of a fair coin
-    still = random_cut(Frame(crop=16), seed=0, area=(0.5, 1.0), flip=False)
+    still = random_resized_crop(EvalTransform(crop=16), seed=0, area=(0.5, 1.0), flip=False)
     assert all(int(still(ramp, i)[0, 0, 0]) < int(still(ramp, i)[0, -1, 0]) for i in range(50))
 
 
@@ -107,25 +107,25 @@ def files(tmp_path: Path):
 
 def test_files_are_seen_through_views_in_any_order_of_operations(files):
     """Subset, transform and view commute."""
-    index, view = torch.tensor([4, 0, 2]), cut(Frame(resize=40, crop=32))
+    index, view = torch.tensor([4, 0, 2]), eval_crop(EvalTransform(resize=40, crop=32))
     expected = np.stack([view(picture(SIZES[at], at), 0) for at in index.tolist()])
     darker = files.subset(index).map(lambda x, ids: x // 2)
     orders = [
-        darker.seen(view),
-        files.seen(view).subset(index).map(lambda x, ids: x // 2),
-        files.map(lambda x, ids: x // 2).seen(view).subset(index),
+        darker.transformed(view),
+        files.transformed(view).subset(index).map(lambda x, ids: x // 2),
+        files.map(lambda x, ids: x // 2).transformed(view).subset(index),
     ]
     for data in orders:
         images, labels = data.batch(torch.arange(3))
         assert (images == torch.from_numpy(expected // 2).permute(0, 3, 1, 2).float() / 255).all()
         assert labels.tolist() == [1, 0, 2]
         assert data.ids.tolist() == [104, 100, 102]
-        assert data.seen(cut(Frame())) is data or data.through is not None
+        assert data.transformed(eval_crop(EvalTransform())) is data or data.through_transform is not None
 
 
 def test_a_view_knows_the_id_of_each_image(files):
     seen = []
-    data = files.subset(torch.tensor([3, 1])).seen(
+    data = files.subset(torch.tensor([3, 1])).transformed(
         lambda image, image_id: seen.append(image_id) or np.zeros((2, 2, 3), np.uint8)
     )
     data.batch(torch.arange(2))
@@ -139,7 +139,7 @@ def test_kept_images_are_decoded_once_while_there_is_room(files):
         asked.append(image_id)
         return np.full((4, 4, 3), image_id, np.uint8)
 
-    plain, data = files.seen(view), files.seen(view).kept(3 * 4 * 4 * 3)
+    plain, data = files.transformed(view), files.transformed(view).kept(3 * 4 * 4 * 3)
     expected = [plain.fetch(index) for index in (torch.tensor([5, 0]), torch.tensor([0, 1, 5]))]
     asked.clear()
     assert torch.equal(data.fetch(torch.tensor([5, 0])), expected[0])
@@ -152,7 +152,7 @@ def test_kept_images_are_decoded_once_while_there_is_room(files):
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_reading_ahead_changes_nothing(files, workers):
-    data = files.seen(cut(Frame(resize=40, crop=32)))
+    data = files.transformed(eval_crop(EvalTransform(resize=40, crop=32)))
     plain = [data.batch(index) for index in torch.arange(6).split(4)]
     for (x, y), (x2, y2) in zip(plain, data.batches(4, workers=workers), strict=True):
         assert torch.equal(x, x2)
@@ -164,12 +164,12 @@ def test_a_damaged_file_names_itself(files, tmp_path, workers):
     content = (tmp_path / "2.png").read_bytes()
     (tmp_path / "2.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=r"2\.png: expected an image.*restore it"):
-        list(files.seen(cut(Frame())).batches(2, workers=workers))
+        list(files.transformed(eval_crop(EvalTransform())).batches(2, workers=workers))
 
 
 def test_reading_ahead_decodes_one_batch_ahead(files):
     asked = []
-    data = files.seen(lambda image, image_id: asked.append(image_id) or np.zeros((2, 2, 3), np.uint8))
+    data = files.transformed(lambda image, image_id: asked.append(image_id) or np.zeros((2, 2, 3), np.uint8))
     batches = read_ahead(((data, torch.tensor([at])) for at in range(6)), "cpu", 1)
     next(batches)
     assert 1 <= len(asked) <= 2
