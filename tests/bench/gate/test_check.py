@@ -184,7 +184,7 @@ def test_a_baseline_that_is_not_there_says_so(tmp_path):
 def test_a_baseline_from_the_future_says_what_it_is(tmp_path):
     path = tmp_path / "b.json"
     path.write_text('{"schema": 9, "cells": {}}')
-    with pytest.raises(StoreError, match="schema 1 or older, got 9; update flatqat"):
+    with pytest.raises(StoreError, match="schema 2 or older, got 9; update flatqat"):
         check(Store(tmp_path), path, 0.5, 0.01, False)
 
 
