@@ -16,7 +16,11 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent
 PAGES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
-LINK = re.compile(r"""(?P<before>\]\(|\b(?:src|href)=")(?P<target>[^)"#\s:]+)(?=[)"#\s])""")
+LINK = re.compile(
+    r"""(?P<before>\]\(|\b(?:src|srcset|href)="|^\[[^\]]+\]:[ ])  # inline, HTML, or a definition
+        (?P<target>[^)"#\s:]+)(?=[)"#\s]|$)                      # without a scheme: relative""",
+    re.MULTILINE | re.VERBOSE,
+)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -30,7 +34,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Return the page with every relative link rewritten."""
-    sources = {page: source for source, page in PAGES.items()}
+    sources = {name: source for source, name in PAGES.items()}
     source = sources.get(page.file.src_uri, f"docs/{page.file.src_uri}")
 
     def rewrite(link: re.Match[str]) -> str:
