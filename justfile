@@ -15,6 +15,10 @@ lint:
     mypy
     lint-imports
 
+# The documentation site, into site/; `mkdocs serve` shows it while you write.
+docs:
+    mkdocs build --strict
+
 # The README's tables, from committed results.
 readme:
     python scripts/readme.py
