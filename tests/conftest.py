@@ -1,5 +1,10 @@
-"""Shared by all tests: one thread, the command line, and real data, skipped with a reason where absent."""
+"""Shared by all tests: one thread, the command line, and real data, skipped with a reason where absent.
 
+The suite is green with any number of threads and on any CPU. FLATQAT_TEST_THREADS sets the threads of
+PyTorch (1 where it is not set), and PyTorch's own ATEN_CPU_CAPABILITY ("default", "avx2") its vector code.
+"""
+
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +16,8 @@ import torch
 from flatqat import registry
 from flatqat.cli import main
 
-torch.set_num_threads(1)  # two OpenMP threads beside another busy process are far slower than one
+# two OpenMP threads beside another busy process are far slower than one
+torch.set_num_threads(int(os.environ.get("FLATQAT_TEST_THREADS", "1")))
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
