@@ -1,7 +1,8 @@
 """Shared by all tests: one thread, the command line, and real data, skipped with a reason where absent.
 
-The suite is green with any number of threads and on any CPU. FLATQAT_TEST_THREADS sets the threads of
-PyTorch (1 where it is not set), and PyTorch's own ATEN_CPU_CAPABILITY ("default", "avx2") its vector code.
+All tests pass with any number of threads and on any CPU. FLATQAT_TEST_THREADS sets PyTorch's number of
+threads, 1 by default; ATEN_CPU_CAPABILITY, a variable of PyTorch's own, limits its vector code to that of an
+older CPU ("default" or "avx2").
 """
 
 import os
