@@ -44,11 +44,13 @@ class Session:
 
         Each record is read once. A parent is needed where the weights of a job and its own are both missing.
         """
+        jobs = {job.cell.id: job for job in plan.jobs}
         lacks = {job.cell.id: lack for job in plan.scored() if (lack := self._lack_of(job))}
         for job in reversed(plan.jobs):
-            if job.cell.id in lacks and job.parent and self._needs_training(job):
-                lacks.setdefault(job.parent.cell.id, Lack(job=job.parent))
-        return [lacks[job.cell.id] for job in plan.jobs if job.cell.id in lacks]
+            if job.cell.id in lacks and job.parent and self._needs(job.parent, job):
+                parent_id = job.parent.cell.id
+                lacks.setdefault(parent_id, Lack(job=jobs[parent_id]))
+        return [lacks[cell_id] for cell_id in jobs if cell_id in lacks]
 
     def forget(self, lacks: list[Lack]) -> None:
         """Drop the weights and the partial scores of jobs, so that they are computed again."""
@@ -62,6 +64,5 @@ class Session:
             return None
         return Lack(job=job, scores=record is None, spaces=tuple(spaces))
 
-    def _needs_training(self, job: Job) -> bool:
-        assert job.parent is not None
-        return self.request.rerun or not any(map(self.store.has_weights, (job.cell, job.parent.cell)))
+    def _needs(self, parent: Job, job: Job) -> bool:
+        return self.request.rerun or not any(map(self.store.has_weights, (job.cell, parent.cell)))

@@ -46,7 +46,7 @@ def train(job: Job, session: Session) -> None:
     quantize_(model.net, job.quant)
     model.to(session.device)
     data = job.suite.train(session.request.data_root)
-    fixed = partial(fixed_batches, job, data, device=session.device, frame=model.eval_transform)
+    fixed = partial(fixed_batches, job, data, device=session.device, eval_transform=model.eval_transform)
     method = training_method(job, model, session)
     selection = Selection(job, method, model, session)
     try:
@@ -124,7 +124,7 @@ def _take_steps(
         data,
         method.total_steps,
         device,
-        frame=selection.model.eval_transform,
+        eval_transform=selection.model.eval_transform,
         workers=session.request.workers,
     )
     with (

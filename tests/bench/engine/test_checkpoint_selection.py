@@ -180,7 +180,7 @@ def test_batches_draw_from_every_group_alike(tmp_path: Path, batch_size: int) ->
         tuple(image.flatten().tolist()): at for at, image in enumerate(data.fetch(torch.arange(len(data))))
     }
     seen: dict[int, list[int]] = {0: [], 2: []}
-    for images, _ in training_batches(job, data, 12, CPU, frame=EvalTransform()):
+    for images, _ in training_batches(job, data, 12, CPU, eval_transform=EvalTransform()):
         at = [where[tuple((255 * image).round().byte().flatten().tolist())] for image in images]
         assert len(at) == 30
         for group in seen:

@@ -302,10 +302,12 @@ def test_settings_out_of_range_are_refused_before_anything_is_computed(tmp_path,
 
 def test_training_batches_go_through_the_augmentation_of_the_suite(tmp_path):
     (job, *_) = make_plan(request(tmp_path)).jobs
-    plain = list(training_batches(job, job.suite.train(None), 3, CPU, frame=EvalTransform()))
+    plain = list(training_batches(job, job.suite.train(None), 3, CPU, eval_transform=EvalTransform()))
     mirrored = replace(job, suite=replace(job.suite, augment=lambda x, generator: x.flip(3)))
     for (x, y), (x2, y2) in zip(
-        plain, training_batches(mirrored, job.suite.train(None), 3, CPU, frame=EvalTransform()), strict=True
+        plain,
+        training_batches(mirrored, job.suite.train(None), 3, CPU, eval_transform=EvalTransform()),
+        strict=True,
     ):
         assert torch.equal(x2, x.flip(3))
         assert torch.equal(y2, y)
