@@ -1,6 +1,5 @@
 """The task losses: what is trained, and what flatness is measured of. Computed in float32 at least."""
 
-from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 from torch import Tensor
@@ -42,9 +41,6 @@ def pixel_cross_entropy(
 def labelled(y: Tensor) -> int:
     """How many images of labels (B,), or pixels of label maps (B, H, W), a mean is taken over."""
     return len(y) if y.ndim == 1 else int((y != IGNORED).sum())
-
-
-LOSSES: Mapping[str, Loss] = {"classification": cross_entropy, "segmentation": pixel_cross_entropy}
 
 
 def _single(logits: Tensor) -> Tensor:

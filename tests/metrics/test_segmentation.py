@@ -9,10 +9,11 @@ import torch
 from sklearn.metrics import confusion_matrix, jaccard_score
 from torch import Tensor
 
-from flatqat.metrics import meter, segmentation
+from flatqat.metrics import segmentation
 from flatqat.metrics.classification import ClassificationMeter
 from flatqat.metrics.confusion import Confusions
 from flatqat.metrics.segmentation import SegmentationMeter
+from flatqat.metrics.task import task_of
 from flatqat.spec import Score
 
 CLASSES = 5
@@ -232,7 +233,7 @@ def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="got none"):
         SegmentationMeter(2).result()
     with pytest.raises(ValueError, match="all 2 classes"):
-        meter("segmentation", 2, (0,))
+        task_of("segmentation").meter(2, (0,))
     with pytest.raises(ValueError, match="unpredicted"):
         Confusions(confusion=np.zeros((1, 2, 2), np.uint8), unpredicted=np.zeros((1, 3), np.uint8))
 

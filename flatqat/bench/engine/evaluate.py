@@ -13,7 +13,7 @@ from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.console.progress import Progress
 from flatqat.data.images.views import eval_crop
-from flatqat.metrics import meter
+from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized
 from flatqat.quant.apply import cached_weights
 from flatqat.spec import EvalTransform
@@ -58,7 +58,8 @@ def score(
         return
     data = shift.build(request.data_root).sample(request.limit)
     suite = waiting[0].suite
-    meters = {job.cell.id: meter(suite.task, suite.classes, shift.class_subset) for job in waiting}
+    task = task_of(suite.task)
+    meters = {job.cell.id: task.meter(suite.classes, shift.class_subset) for job in waiting}
     alike: dict[EvalTransform | None, list[str]] = {}
     for cell_id in meters:
         frame = models[cell_id].eval_transform if data.through_transform else None

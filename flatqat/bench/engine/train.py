@@ -23,7 +23,8 @@ from flatqat.data.images.image_data import ImageData
 from flatqat.data.images.views import eval_crop
 from flatqat.errors import TrainingFailed
 from flatqat.methods.base import Method, Setup
-from flatqat.metrics.loss import LOSSES, Loss, labelled
+from flatqat.metrics.loss import Loss, labelled
+from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized, load_initial_
 from flatqat.quant.apply import quantize_
 from flatqat.quant.audit import audit, summary
@@ -104,10 +105,10 @@ def training_rule(job: Job, model: Normalized, request: Request, device: torch.d
             job.suite.val(request.data_root).sample(VAL_IMAGES).transformed(eval_crop(model.eval_transform))
         )
     )
-    val_loss = partial(_val_loss, held_out, model, LOSSES[job.suite.task], request, device)
+    val_loss = partial(_val_loss, held_out, model, task_of(job.suite.task).loss, request, device)
     setup = Setup(
         model=model,
-        loss=LOSSES[job.suite.task],
+        loss=task_of(job.suite.task).loss,
         recipe=job.recipe,
         amp=request.amp,
         val_loss=val_loss,

@@ -18,7 +18,8 @@ from flatqat.console.progress import Advance, Progress, part
 from flatqat.errors import UsageError
 from flatqat.flatness.derivatives import loss_values
 from flatqat.flatness.landscape import Landscape, landscape
-from flatqat.metrics.loss import LOSSES, Loss, cross_entropy
+from flatqat.metrics.loss import Loss, cross_entropy
+from flatqat.metrics.task import task_of
 from flatqat.spec import Cell
 
 
@@ -28,7 +29,7 @@ def measure(job: Job, request: Request, store: Store, device: torch.device, prog
     lacking = lacking_spaces(job.cell, known, request)
     if not lacking:
         return
-    model, loss = restore(job.cell, job.suite, store, device), LOSSES[job.suite.task]
+    model, loss = restore(job.cell, job.suite, store, device), task_of(job.suite.task).loss
     data, view = job.suite.train(request.data_root), fixed_transform(job.suite, model.eval_transform)
     batches = flatness_batches(job.cell, data, job.recipe.flatness_images, device, view=view)
     draws = job.recipe.flatness_draws

@@ -26,7 +26,7 @@ from flatqat.bench.report.render import render
 from flatqat.console.progress import Progress
 from flatqat.errors import DataError, StoreError, UsageError
 from flatqat.methods.base import Method
-from flatqat.metrics import meter
+from flatqat.metrics.task import task_of
 from flatqat.spec import EvalTransform
 from tests.helpers import TOY
 
@@ -113,7 +113,7 @@ def test_scores_equal_a_plain_evaluation(results):
         model = restore(record.cell, suite, store)
         for shift in suite.scored:
             data = shift.build(None)
-            plain = meter("classification", 4)
+            plain = task_of("classification").meter(4)
             with torch.no_grad():
                 x, y = data.batch(torch.arange(len(data)))
                 plain.add(model(x), y)
