@@ -9,8 +9,8 @@ from torch import Generator, Tensor
 
 from flatqat.flatness.derivatives import loss_values, mean_difference, values_and_gradient
 from flatqat.flatness.filters import filter_norms, with_filters
+from flatqat.flatness.loss_increase import LossIncrease
 from flatqat.flatness.params import LossFn, Params, Progress, flatten, unflatten
-from flatqat.flatness.rise import Sharpness
 
 Ball = Literal["plain", "elementwise", "filter"]
 Lengths = Callable[[Tensor], Tensor]
@@ -19,7 +19,7 @@ MOMENTUM = 0.75
 RISING = 0.75  # the share of steps that must have risen, or the step is halved
 
 
-def worst_in_ball(
+def worst_case_sharpness(
     losses: Sequence[LossFn],
     params: Params,
     *,
@@ -28,11 +28,11 @@ def worst_in_ball(
     iterations: int = 20,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Sharpness:
+) -> LossIncrease:
     """max L(w + d) - L(w) over a ball of d, by projected ascent along the unit gradient.
 
     `plain`: ||d|| <= radius in units of weight, as SAM's. `elementwise`: ||d / |w||| <= radius, as ASAM's;
-    zero weights stay. `filter`: ||d_f|| <= radius ||w_f|| for every filter, where `average_case` draws
+    zero weights stay. `filter`: ||d_f|| <= radius ||w_f|| for every filter, where `average_case_sharpness` draws
     ||d_f|| = radius ||w_f||; zero filters and tensors without filters stay. With x = d / c, c being 1, |w| or
     ||w_f||, these are Euclidean balls, one for all or one for each filter, and u is the gradient in x at
     unit length in each.
@@ -87,7 +87,7 @@ def worst_in_ball(
             progress(done, iterations)
     # Both without a graph, so that what rounds differently with one cancels.
     base, top = loss_values(losses, params), loss_values(losses, unflatten(centre + scale * best, params))
-    return Sharpness(value=mean_difference(top, base), loss=fmean(base), radius=radius)
+    return LossIncrease(value=mean_difference(top, base), loss=fmean(base), radius=radius)
 
 
 def checkpoints(iterations: int) -> list[int]:

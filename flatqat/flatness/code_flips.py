@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from flatqat.flatness.loss_increase import LossIncrease, mean_loss_increase
 from flatqat.flatness.params import LossFn, Params, Progress
-from flatqat.flatness.rise import Sharpness, mean_rise
 
 
 def code_flips(
@@ -21,12 +21,12 @@ def code_flips(
     draws: int = 20,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Sharpness:
+) -> LossIncrease:
     """E[L(w + d) - L(w)], d moving each weight with probability `fraction` to its neighbour on the grid.
 
     `lower` and `upper` are the neighbours of the tensors that move, elementwise: w itself at an end of the
     grid, where the move is clipped. Up and down are as likely; every draw is taken with both signs, see
-    `mean_rise`. With steps of size s and no ends the expectation on a quadratic is
+    `mean_loss_increase`. With steps of size s and no ends the expectation on a quadratic is
     0.5 fraction sum_i H_ii s_i^2. Raises FloatingPointError when a loss is not finite.
     """
     if not 0 < fraction <= 1:
@@ -49,4 +49,4 @@ def code_flips(
                 down[name] = torch.where(rises, lower[name], torch.where(falls, upper[name], w))
             yield up, down
 
-    return mean_rise(losses, params, moves(), radius=fraction, draws=draws, progress=progress)
+    return mean_loss_increase(losses, params, moves(), radius=fraction, draws=draws, progress=progress)

@@ -7,11 +7,11 @@ import torch
 
 from flatqat.flatness.derivatives import gradient, loss_values, mean_difference
 from flatqat.flatness.filters import filter_direction, with_filters
+from flatqat.flatness.loss_increase import LossIncrease, mean_loss_increase
 from flatqat.flatness.params import LossFn, Params, Progress, moved, norm
-from flatqat.flatness.rise import Sharpness, mean_rise
 
 
-def average_case(
+def average_case_sharpness(
     losses: Sequence[LossFn],
     params: Params,
     *,
@@ -19,7 +19,7 @@ def average_case(
     draws: int = 20,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Sharpness:
+) -> LossIncrease:
     """E[L(w + d) - L(w)] over filter-normalised Gaussian d; `radius` relative to each filter's norm.
 
     Each filter w_f, an index of the first axis of a tensor with two or more axes, is moved by
@@ -27,7 +27,7 @@ def average_case(
     axis or none (biases, BatchNorm) stay. So w_f -> c w_f in front of BatchNorm changes nothing. On a
     quadratic with Hessian H the expectation is 0.5 sum_f radius^2 ||w_f||^2 tr(H_ff) / dim f.
 
-    Each of `draws` directions is taken with both signs, see `mean_rise`. A seed gives every network of the
+    Each of `draws` directions is taken with both signs, see `mean_loss_increase`. A seed gives every network of the
     same shapes the same directions, at every radius. Raises FloatingPointError when a loss is not finite.
     """
     if radius < 0:
@@ -40,10 +40,12 @@ def average_case(
             direction = filter_direction(filters, generator)
             yield moved(params, direction, radius), moved(params, direction, -radius)
 
-    return mean_rise(losses, params, moves(), radius=radius, draws=draws, progress=progress)
+    return mean_loss_increase(losses, params, moves(), radius=radius, draws=draws, progress=progress)
 
 
-def worst_case(losses: Sequence[LossFn], params: Params, *, rho: float, adaptive: bool = False) -> Sharpness:
+def one_step_sharpness(
+    losses: Sequence[LossFn], params: Params, *, rho: float, adaptive: bool = False
+) -> LossIncrease:
     """L(w + e) - L(w) for one ascent step e of all tensors in `params`; zero where the gradient is zero.
 
     SAM: e = rho g / ||g||, a Euclidean radius in units of weight (Foret et al. 2021, arXiv 2010.01412).
@@ -60,7 +62,7 @@ def worst_case(losses: Sequence[LossFn], params: Params, *, rho: float, adaptive
     ascent = {name: slope * scales.get(name, 1.0) for name, slope in ascent.items()}
     length = norm(ascent)
     if length == 0:
-        return Sharpness(value=0.0, loss=fmean(base), radius=rho)
+        return LossIncrease(value=0.0, loss=fmean(base), radius=rho)
     step = {name: slope / length * scales.get(name, 1.0) for name, slope in ascent.items()}
     value = mean_difference(loss_values(losses, moved(params, step, rho)), base)
-    return Sharpness(value=value, loss=fmean(base), radius=rho)
+    return LossIncrease(value=value, loss=fmean(base), radius=rho)

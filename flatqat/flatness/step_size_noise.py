@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from flatqat.flatness.loss_increase import LossIncrease, mean_loss_increase
 from flatqat.flatness.params import LossFn, Params, Progress, gaussian, moved
-from flatqat.flatness.rise import Sharpness, mean_rise
 
 
 def step_size_noise(
@@ -16,11 +16,11 @@ def step_size_noise(
     draws: int = 20,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Sharpness:
+) -> LossIncrease:
     """E[L(s (1 + d)) - L(s)] with d ~ N(0, size^2) for every entry of `params`, each on its own.
 
     Meant for step sizes: a relative error of a step size moves all weights, or inputs, of its grid together.
-    Every draw is taken with both signs, see `mean_rise`. On a quadratic with Hessian H the expectation is
+    Every draw is taken with both signs, see `mean_loss_increase`. On a quadratic with Hessian H the expectation is
     0.5 size^2 sum_i H_ii s_i^2. Raises FloatingPointError when a loss is not finite.
     """
     if size < 0:
@@ -33,4 +33,4 @@ def step_size_noise(
             step = {name: noise[name] * value.detach() for name, value in params.items()}
             yield moved(params, step, size), moved(params, step, -size)
 
-    return mean_rise(losses, params, moves(), radius=size, draws=draws, progress=progress)
+    return mean_loss_increase(losses, params, moves(), radius=size, draws=draws, progress=progress)

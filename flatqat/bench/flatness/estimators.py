@@ -12,13 +12,13 @@ from flatqat.bench.flatness.flatness_point import FlatnessPoint
 from flatqat.bench.plan.request import Space
 from flatqat.console.progress import Advance
 from flatqat.errors import unknown
-from flatqat.flatness.apgd import Ball, worst_in_ball
+from flatqat.flatness.apgd import Ball, worst_case_sharpness
 from flatqat.flatness.code_flips import code_flips
 from flatqat.flatness.density import spectral_density
 from flatqat.flatness.hessian import top_eigenvalue
+from flatqat.flatness.loss_increase import LossIncrease
 from flatqat.flatness.params import LossFn, Params, Progress
-from flatqat.flatness.rise import Sharpness
-from flatqat.flatness.sharpness import average_case, worst_case
+from flatqat.flatness.sharpness import average_case_sharpness, one_step_sharpness
 from flatqat.flatness.step_size_noise import step_size_noise
 from flatqat.flatness.trace import trace
 
@@ -82,10 +82,10 @@ def _sharpness(point: FlatnessPoint, draws: int, advance: Advance) -> Found:
     for radius in (
         RADII if point.space != "step_size" else ()
     ):  # a step size has no filters to be normalised by
-        rise = average_case(radius=radius, draws=draws, **_given(point, advance, PAIR))
+        rise = average_case_sharpness(radius=radius, draws=draws, **_given(point, advance, PAIR))
         average[str(radius)] = _drawn(rise)
-    sam = worst_case(point.losses, point.params, rho=RHO_SAM)
-    asam = worst_case(point.losses, point.params, rho=RHO_ASAM, adaptive=True)
+    sam = one_step_sharpness(point.losses, point.params, rho=RHO_SAM)
+    asam = one_step_sharpness(point.losses, point.params, rho=RHO_ASAM, adaptive=True)
     return {
         "sharpness_avg": average,
         "sharpness_sam": {"value": sam.value, "rho": RHO_SAM},
@@ -98,7 +98,7 @@ def _apgd(point: FlatnessPoint, draws: int, advance: Advance) -> Found:
     for ball, rho in BALLS.items():
         if ball == "filter" and point.space == "step_size":
             continue
-        worst = worst_in_ball(
+        worst = worst_case_sharpness(
             radius=rho, ball=ball, iterations=APGD_STEPS, **_given(point, advance, GRADIENT)
         )
         found[ball] = {"value": worst.value, "rho": rho, "steps": APGD_STEPS}
@@ -146,7 +146,7 @@ def _given(point: FlatnessPoint, advance: Advance, weight: int) -> Given:
     return Given(losses=point.losses, params=point.params, seed=point.seed, progress=_ticks(advance, weight))
 
 
-def _drawn(rise: Sharpness) -> Found:
+def _drawn(rise: LossIncrease) -> Found:
     return {"value": rise.value, "stderr": rise.stderr, "draws": rise.draws}
 
 

@@ -10,7 +10,7 @@ from flatqat.flatness.params import LossFn, Params, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sharpness:
+class LossIncrease:
     """A rise of the loss, in units of loss.
 
     `loss` is L(w) itself: an under-trained network looks flat. `radius` is the size of the perturbation, in
@@ -24,7 +24,7 @@ class Sharpness:
     stderr: float | None = None
 
 
-def mean_rise(
+def mean_loss_increase(
     losses: Sequence[LossFn],
     params: Params,
     moves: Iterator[tuple[Params, Params]],
@@ -32,7 +32,7 @@ def mean_rise(
     radius: float,
     draws: int,
     progress: Progress | None,
-) -> Sharpness:
+) -> LossIncrease:
     """Mean of L - L(params) over `draws` pairs of points, a move and its opposite: 2 draws + 1 evaluations.
 
     In a pair the slope g.d cancels, which is of first order in the size of the move, while the curvature
@@ -48,7 +48,7 @@ def mean_rise(
         rises.append(fmean(pair))
         if progress is not None:
             progress(done, draws)
-    return Sharpness(
+    return LossIncrease(
         value=fmean(rises),
         loss=fmean(base),
         radius=radius,
