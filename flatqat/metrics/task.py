@@ -46,12 +46,7 @@ class Task:
         return loss
 
     def meter(self, classes: int, class_subset: tuple[int, ...] | None = None) -> Meter:
-        """Return a new meter for a model with `classes` classes.
-
-        Args:
-            classes: Number of classes of the model.
-            class_subset: The classes that the shift has, where these are fewer.
-        """
+        """Return a new meter for a model, and for a shift that may have only a subset of its classes."""
         meter: Meter = resolve_name(self.meter_path)(classes, class_subset)
         return meter
 

@@ -164,7 +164,7 @@ def test_a_pixel_with_a_nan_is_a_miss_and_no_prediction() -> None:
     assert outcomes.unpredicted[0].tolist() == [0, 1, 1, 0, 0]
     assert not outcomes.unpredicted[1:].any()
     truth, predicted = before.sum(axis=2), outcomes.confusion.sum(axis=1)
-    np.testing.assert_array_equal(outcomes.labelled_by_class, truth)
+    np.testing.assert_array_equal(outcomes.labeled_by_class, truth)
     hits = outcomes.confusion.diagonal(axis1=1, axis2=2)
     np.testing.assert_array_equal(outcomes.counts, np.stack([hits, truth + predicted - hits], axis=1))
     iou = [100 * hits[:, k].sum() / outcomes.counts[:, 1, k].sum() for k in range(CLASSES)]

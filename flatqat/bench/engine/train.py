@@ -23,7 +23,7 @@ from flatqat.data.images.image_data import ImageData
 from flatqat.data.images.views import eval_crop
 from flatqat.errors import TrainingFailed
 from flatqat.methods.base import Method, Setup
-from flatqat.metrics.loss import Loss, labelled
+from flatqat.metrics.loss import Loss, label_count
 from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized, load_initial_
 from flatqat.quant.apply import quantize_
@@ -127,7 +127,7 @@ def _val_loss(
     data = held_out()
     for x, y in data.batches(val_batch_size(data, device), device, request.workers):
         total += loss(model.predict(x), y, reduction="sum").item()
-        count += labelled(y)
+        count += label_count(y)
     return total / count
 
 
