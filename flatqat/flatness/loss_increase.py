@@ -1,4 +1,4 @@
-"""The mean rise of a loss over random moves, each taken with both signs."""
+"""The mean increase of a loss under random perturbations, each used with both signs."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -11,10 +11,11 @@ from flatqat.flatness.params import LossFn, Params, Progress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossIncrease:
-    """A rise of the loss, in units of loss.
+    """An increase of the loss under perturbation, in units of the loss.
 
-    `loss` is L(w) itself: an under-trained network looks flat. `radius` is the size of the perturbation, in
-    the estimator's own unit. `stderr` is the standard error over `draws`, None where nothing is drawn.
+    `loss` is L(w) itself, because an undertrained network looks flat. `radius` is the size of the
+    perturbation, in a unit that depends on the estimator. `stderr` is the standard error over `draws`, None
+    if nothing is random.
     """
 
     value: float
@@ -27,31 +28,31 @@ class LossIncrease:
 def mean_loss_increase(
     losses: Sequence[LossFn],
     params: Params,
-    moves: Iterator[tuple[Params, Params]],
+    pairs: Iterator[tuple[Params, Params]],
     *,
     radius: float,
     draws: int,
     progress: Progress | None,
 ) -> LossIncrease:
-    """Mean of L - L(params) over `draws` pairs of points, a move and its opposite: 2 draws + 1 evaluations.
+    """Return the mean of L - L(params) over `draws` antithetic pairs of points, w + d and w - d.
 
-    In a pair the slope g.d cancels, which is of first order in the size of the move, while the curvature
-    wanted is of second, and would drown in it away from a minimum. A pair is one sample of the standard
-    error. Raises FloatingPointError when a loss is not finite.
+    In a pair the slope g.d cancels. It is of first order in d, and away from a minimum would hide the
+    curvature, which is of second order. A pair is one sample of the standard error. Cost: 2 draws + 1
+    evaluations. Raises FloatingPointError if a loss is not finite, and ValueError if `draws` < 2.
     """
     if draws < 2:
         raise ValueError(f"expected draws >= 2, got {draws}")
     base = loss_values(losses, params)
-    rises = []
+    increases = []
     for done in range(1, draws + 1):
-        pair = [mean_difference(loss_values(losses, point), base) for point in next(moves)]
-        rises.append(fmean(pair))
+        pair = [mean_difference(loss_values(losses, point), base) for point in next(pairs)]
+        increases.append(fmean(pair))
         if progress is not None:
             progress(done, draws)
     return LossIncrease(
-        value=fmean(rises),
+        value=fmean(increases),
         loss=fmean(base),
         radius=radius,
         draws=draws,
-        stderr=stdev(rises) / math.sqrt(draws),
+        stderr=stdev(increases) / math.sqrt(draws),
     )

@@ -5,10 +5,9 @@ from torch import Generator, Tensor
 
 
 def rademacher(like: Tensor, generator: Generator) -> Tensor:
-    """Entries -1 or 1 in the shape, dtype and on the device of `like`; drawn on the CPU.
+    """Return entries of -1 or 1 in the shape, dtype and on the device of `like`, drawn on the CPU.
 
-    Among all probes with E[z z^T] = I these have the smallest variance of z.Hz: that of the off-diagonal
-    entries alone.
+    Of all probes with E[z z^T] = I these give z.Hz the smallest variance, that of the off-diagonal entries.
     """
     bits = torch.randint(0, 2, like.shape, generator=generator, dtype=torch.int8)
     return (2 * bits - 1).to(like)

@@ -61,7 +61,7 @@ def paired_bootstrap(
 def paired_bootstraps(
     statistics: Sequence[Sequence[NDArray[Any]]], *, draws: int = 2000, level: float = 0.95, seed: int = 0
 ) -> list[Interval]:
-    """Return the `paired_bootstrap` of several statistics of the same seeds and pools, from the same draws."""
+    """Return `paired_bootstrap` of several statistics of the same seeds and pools, from the same draws."""
     checked = [checked_pools(pools, MATRICES, draws, level) for pools in statistics]
     shapes = [[pool.shape for pool in pools] for pools in checked]
     if any(shape != shapes[0] for shape in shapes):
