@@ -8,7 +8,7 @@ from torch import nn
 
 from flatqat.bench.cell.batches import Batch, fixed_transform
 from flatqat.bench.cell.restore import restore
-from flatqat.bench.flatness.estimators import DEFAULT, ESTIMATORS, Found, work
+from flatqat.bench.flatness.estimators import DEFAULT, ESTIMATORS, JsonDict, work
 from flatqat.bench.flatness.flatness_point import FlatnessPoint, evaluated_at, flatness_batches
 from flatqat.bench.flatness.landscape_file import LandscapeOptions
 from flatqat.bench.plan.jobs import Job
@@ -56,7 +56,7 @@ def flatness_of(
     draws: int = 20,
     loss: Loss = cross_entropy,
     advance: Advance = lambda n: None,
-) -> Found:
+) -> JsonDict:
     """What is kept of one space; `measures` are names of ESTIMATORS.
 
     Beside them the loss itself, and the norm of the weights, because the Hessian scales with it. What cannot
@@ -70,7 +70,7 @@ def flatness_of(
         found = {
             "space": space,
             "acts": "on" if acts else "off",
-            **({"backward": "straight-through"} if point.swapped else {}),
+            **({"backward": "straight-through"} if point.backward_replaced else {}),
             "images": sum(len(labels) for _, labels in batches),
             "seed": point.seed,
             "loss": fmean(loss_values(point.losses, point.params)),
@@ -78,8 +78,9 @@ def flatness_of(
         }
     for name in measures:
         estimator = ESTIMATORS[name]
+        own_space = estimator.own_space or space
         with (
-            evaluated_at(model, batches, cell, space=estimator.own or space, acts=acts, loss=loss) as point,
+            evaluated_at(model, batches, cell, space=own_space, acts=acts, loss=loss) as point,
             part(advance, estimator.cost(draws)) as count,
         ):
             found |= _run(name, point, draws, count)
@@ -109,7 +110,7 @@ def landscape_of(
         )
 
 
-def _run(name: str, point: FlatnessPoint, draws: int, advance: Advance) -> Found:
+def _run(name: str, point: FlatnessPoint, draws: int, advance: Advance) -> JsonDict:
     """Null with the reason where the network has no second derivative."""
     try:
         return ESTIMATORS[name].run(point, draws, advance)
