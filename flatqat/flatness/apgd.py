@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from flatqat.flatness.derivatives import loss_values, mean_difference, values_and_gradient
 from flatqat.flatness.filters import filter_norms, with_filters
 from flatqat.flatness.loss_increase import LossIncrease
-from flatqat.flatness.params import LossFn, Params, Progress, flatten, unflatten
+from flatqat.flatness.params import LossFn, Params, Progress, flatten, no_progress, unflatten
 
 Ball = Literal["plain", "elementwise", "filter"]
 Norms = Callable[[Tensor], Tensor]
@@ -27,7 +27,7 @@ def worst_case_sharpness(
     ball: Ball = "plain",
     iterations: int = 20,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> LossIncrease:
     """Return the maximum of L(w + d) - L(w) over a ball of d, by projected ascent along the unit gradient.
 
@@ -88,8 +88,7 @@ def worst_case_sharpness(
                 step /= 2
                 x, value, slope = best, best_value, best_slope
             checkpoint, ascending = done, 0
-        if progress is not None:
-            progress(done, iterations)
+        progress(done, iterations)
     # Both without a graph: values with and without one may round differently.
     base, top = loss_values(losses, params), loss_values(losses, unflatten(center + scale * best, params))
     return LossIncrease(value=mean_difference(top, base), loss=fmean(base), radius=radius)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from flatqat.flatness.loss_increase import LossIncrease, mean_loss_increase
-from flatqat.flatness.params import LossFn, Params, Progress
+from flatqat.flatness.params import LossFn, Params, Progress, no_progress
 
 
 def code_flips(
@@ -20,7 +20,7 @@ def code_flips(
     fraction: float,
     draws: int = 20,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> LossIncrease:
     """Return E[L(w + d) - L(w)], where d moves each weight to a grid neighbor with probability `fraction`.
 

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from flatqat.flatness.derivatives import hessian_product
 from flatqat.flatness.lanczos import lanczos
-from flatqat.flatness.params import LossFn, Params, Progress, flatten
-from flatqat.flatness.probes import rademacher
+from flatqat.flatness.params import LossFn, Params, Progress, flatten, no_progress, rademacher
 
 TAIL = 5  # widths beyond the outermost node, which leave out 3e-7 of a Gaussian
 POINTS_PER_WIDTH = 4  # makes the trapezoid rule on Gaussians exact up to rounding
@@ -46,7 +45,7 @@ def spectral_density(
     probes: int = 5,
     width: float = 0.01,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Density:
     """Return phi(t) = mean_i sum_k w_ik N(t; theta_ik, sigma^2), by stochastic Lanczos quadrature.
 
@@ -66,10 +65,9 @@ def spectral_density(
     generator = torch.Generator().manual_seed(seed)
     total, rules = steps * probes, []
     for probe in range(probes):
-        tick = None if progress is None else _tick(progress, probe * steps, total)
+        tick = _tick(progress, probe * steps, total)
         rules.append(quadrature(product, rademacher(like, generator), steps=steps, tick=tick))
-        if progress is not None:
-            progress((probe + 1) * steps, total)
+        progress((probe + 1) * steps, total)
     return smoothed(rules, width=width)
 
 
@@ -78,7 +76,7 @@ def quadrature(
     start: Tensor,
     *,
     steps: int,
-    tick: Callable[[int], None] | None = None,
+    tick: Callable[[int], None] = lambda done: None,
 ) -> tuple[Tensor, Tensor]:
     """Return nodes theta and weights w, float64 (k,), with sum_k w_k f(theta_k) = z.f(H)z / z.z, z = `start`.
 
@@ -87,8 +85,7 @@ def quadrature(
     space is exact. `tick(steps_done)` is called after every product.
     """
     for space in lanczos(product, start, steps=min(steps, start.numel())):
-        if tick is not None:
-            tick(len(space.ritz))
+        tick(len(space.ritz))
     return space.ritz, space.vectors[0].square()
 
 

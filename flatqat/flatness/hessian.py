@@ -14,7 +14,7 @@ from torch import Tensor
 
 from flatqat.flatness.derivatives import hessian_product
 from flatqat.flatness.lanczos import lanczos, rounding
-from flatqat.flatness.params import LossFn, Params, Progress, flatten, gaussian
+from flatqat.flatness.params import LossFn, Params, Progress, flatten, gaussian, no_progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ def top_eigenvalue(
     iterations: int = 30,
     tolerance: float = 1e-3,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Eigenvalue:
     """Return the algebraically largest eigenvalue (not the largest in magnitude), by Lanczos.
 
@@ -61,8 +61,7 @@ def top_eigenvalue(
     total = min(iterations, start.numel())
     for space in lanczos(product, start, steps=total):
         done = len(space.ritz)
-        if progress is not None:
-            progress(done, total)
+        progress(done, total)
         # Slightly below the tolerance, because rounding makes the final residual larger than its bound.
         if space.bound(-1) <= 0.9 * tolerance * abs(float(space.ritz[-1])):
             break

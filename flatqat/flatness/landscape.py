@@ -9,7 +9,7 @@ import torch
 
 from flatqat.flatness.derivatives import loss_values
 from flatqat.flatness.filters import filter_direction, with_filters
-from flatqat.flatness.params import LossFn, Params, Progress, moved
+from flatqat.flatness.params import LossFn, Params, Progress, moved, no_progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ def landscape(
     points: int = 21,
     span: float = 1.0,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Landscape:
     """Return the loss on a grid of points x points over [-span, span]^2.
 
@@ -73,7 +73,6 @@ def landscape(
         row = []
         for b in coordinates:
             row.append(fmean(loss_values(losses, moved(row_start, e, b))))
-            if progress is not None:
-                progress(len(rows) * points + len(row), points**2)
+            progress(len(rows) * points + len(row), points**2)
         rows.append(tuple(row))
     return Landscape(coordinates=coordinates, losses=tuple(rows))

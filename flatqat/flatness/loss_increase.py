@@ -32,7 +32,7 @@ def mean_loss_increase(
     *,
     radius: float,
     draws: int,
-    progress: Progress | None,
+    progress: Progress,
 ) -> LossIncrease:
     """Return the mean of L - L(params) over `draws` antithetic pairs of points, w + d and w - d.
 
@@ -47,8 +47,7 @@ def mean_loss_increase(
     for done in range(1, draws + 1):
         pair = [mean_difference(loss_values(losses, point), base) for point in next(pairs)]
         increases.append(fmean(pair))
-        if progress is not None:
-            progress(done, draws)
+        progress(done, draws)
     return LossIncrease(
         value=fmean(increases),
         loss=fmean(base),

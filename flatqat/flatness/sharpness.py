@@ -8,7 +8,7 @@ import torch
 from flatqat.flatness.derivatives import gradient, loss_values, mean_difference
 from flatqat.flatness.filters import filter_direction, with_filters
 from flatqat.flatness.loss_increase import LossIncrease, mean_loss_increase
-from flatqat.flatness.params import LossFn, Params, Progress, moved, norm
+from flatqat.flatness.params import LossFn, Params, Progress, moved, no_progress, norm
 
 
 def average_case_sharpness(
@@ -18,7 +18,7 @@ def average_case_sharpness(
     radius: float,
     draws: int = 20,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> LossIncrease:
     """Return E[L(w + d) - L(w)] for filter-normalized Gaussian d, with `radius` relative to filter norms.
 

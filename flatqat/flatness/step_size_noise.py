@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from flatqat.flatness.loss_increase import LossIncrease, mean_loss_increase
-from flatqat.flatness.params import LossFn, Params, Progress, gaussian, moved
+from flatqat.flatness.params import LossFn, Params, Progress, gaussian, moved, no_progress
 
 
 def step_size_noise(
@@ -15,7 +15,7 @@ def step_size_noise(
     size: float,
     draws: int = 20,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> LossIncrease:
     """Return E[L(s (1 + d)) - L(s)] with independent d ~ N(0, size^2) for every entry of `params`.
 

@@ -12,8 +12,7 @@ import torch
 
 from flatqat.flatness.derivatives import hessian_product
 from flatqat.flatness.lanczos import lanczos
-from flatqat.flatness.params import LossFn, Params, Progress, flatten, gaussian
-from flatqat.flatness.probes import rademacher
+from flatqat.flatness.params import LossFn, Params, Progress, flatten, gaussian, no_progress, rademacher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +38,7 @@ def trace(
     steps: int = 30,
     probes: int = 30,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Trace:
     """Return tr H = tr(Q^T H Q) + E[z^T P H P z] with P = I - Q Q^T: outliers exactly, the rest by probes.
 
@@ -66,15 +65,13 @@ def trace(
     product = hessian_product(losses, params)
     total = steps + probes
     for space in lanczos(product, start, steps=min(steps, start.numel())):
-        if progress is not None:
-            progress(len(space.ritz), total)
+        progress(len(space.ritz), total)
     captured, rest = float(space.ritz.sum()), []
     for done in range(1, probes + 1):
         probe = rademacher(start, generator)
         probe -= (space.basis @ probe) @ space.basis
         rest.append(float(probe @ product(probe)))
-        if progress is not None:
-            progress(steps + done, total)
+        progress(steps + done, total)
     value = captured + fmean(rest)
     if not math.isfinite(value):
         raise FloatingPointError("expected a finite Hessian-vector product, got NaN or infinity")

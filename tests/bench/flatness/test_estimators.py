@@ -162,14 +162,14 @@ def test_an_operation_without_second_derivative_costs_what_needs_it_alone(name, 
 
 def test_the_landscape_is_that_of_the_deployed_network():
     net, plane = trained("3"), LandscapeOptions(file=Path("not-written.png"), points=3, span=0.5)
-    surface = landscape_of(net, [(X, Y)], CELL, plane, acts=False)
+    landscape = landscape_of(net, [(X, Y)], CELL, plane, acts=False)
     plain = landscape_of(deployed(net), [(X, Y)], CELL, plane)
-    for row, other in zip(surface.losses, plain.losses, strict=True):
+    for row, other in zip(landscape.losses, plain.losses, strict=True):
         assert row == pytest.approx(other, rel=1e-9)
-    assert surface.center == pytest.approx(loss_of(deployed(net), {}), rel=1e-9)
+    assert landscape.center == pytest.approx(loss_of(deployed(net), {}), rel=1e-9)
     latent = landscape_of(net, [(X, Y)], CELL, plane, space="latent", acts=False)
-    assert latent.center == pytest.approx(surface.center, rel=1e-9)
-    assert latent.losses[0][0] != pytest.approx(surface.losses[0][0], rel=1e-3)  # rounding is in the loop
+    assert latent.center == pytest.approx(landscape.center, rel=1e-9)
+    assert latent.losses[0][0] != pytest.approx(landscape.losses[0][0], rel=1e-3)  # rounding is in the loop
 
 
 def test_names_are_put_in_order_and_checked():
