@@ -3,18 +3,19 @@
 import torch
 from torch import Tensor
 
-from flatqat.metrics.measures import METRICS
+from flatqat.metrics.task import task_of
 from flatqat.spec import IGNORED
 from flatqat.suite import Suite
 
 
 def suite_starts_with_id(suite: Suite) -> None:
-    """The first shift is `id`, names are unique, there is a recipe, and the metric is one of flatqat's."""
+    """The first shift is `id`, names are unique, there is a recipe, and the metric is that of the task."""
     names = [shift.name for shift in suite.shifts]
     assert names[0] == "id", f"expected 'id' first, got {names[0]!r}"
     assert len(set(names)) == len(names), "expected unique names of shifts, got some twice"
     assert suite.recipes, "expected at least one recipe, got none"
-    assert suite.metric in METRICS, f"expected a metric among {sorted(METRICS)}, got {suite.metric!r}"
+    metric = task_of(suite.task).metric.name
+    assert suite.metric == metric, f"expected metric {metric!r} for {suite.task}, got {suite.metric!r}"
 
 
 def suite_data_is_consistent(suite: Suite) -> None:

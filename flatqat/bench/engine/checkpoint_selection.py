@@ -12,7 +12,7 @@ from flatqat.bench.cell.session import Session
 from flatqat.bench.plan.jobs import Job
 from flatqat.data.images.views import eval_crop
 from flatqat.methods.base import Method
-from flatqat.metrics import meter
+from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized
 
 
@@ -57,7 +57,7 @@ class Selection:
         data = suite.val(self.session.request.data_root)
         cropped = data.transformed(eval_crop(model.eval_transform))
         groups = torch.zeros(len(data), dtype=torch.long) if data.groups is None else data.groups
-        meters = {int(g): meter(suite.task, suite.classes) for g in groups.unique()}
+        meters = {int(g): task_of(suite.task).meter(suite.classes) for g in groups.unique()}
         size = val_batch_size(cropped, device)
         batches = cropped.batches(size, device, self.session.request.workers)
         for (x, y), group in zip(batches, groups.split(size), strict=True):

@@ -11,7 +11,7 @@ from flatqat.bench.cell.restore import restore
 from flatqat.bench.cell.session import Session
 from flatqat.bench.plan.jobs import Job
 from flatqat.data.images.views import eval_crop
-from flatqat.metrics import meter
+from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized
 from flatqat.quant.apply import cached_weights
 from flatqat.spec import EvalTransform
@@ -51,7 +51,8 @@ def score(shift: Shift, models: Mapping[str, Normalized], jobs: list[Job], sessi
         return
     data = shift.build(request.data_root).sample(request.limit)
     suite = waiting[0].suite
-    meters = {job.cell.id: meter(suite.task, suite.classes, shift.class_subset) for job in waiting}
+    task = task_of(suite.task)
+    meters = {job.cell.id: task.meter(suite.classes, shift.class_subset) for job in waiting}
     by_transform: dict[EvalTransform | None, list[str]] = {}
     for cell_id in meters:
         transform = models[cell_id].eval_transform if data.through_transform else None

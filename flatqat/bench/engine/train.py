@@ -23,7 +23,8 @@ from flatqat.data.images.image_data import ImageData
 from flatqat.data.images.views import eval_crop
 from flatqat.errors import TrainingFailed
 from flatqat.methods.base import Method, Setup
-from flatqat.metrics.loss import LOSSES, Loss, labelled
+from flatqat.metrics.loss import Loss, label_count
+from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized, load_initial_
 from flatqat.quant.apply import quantize_
 from flatqat.quant.audit import audit, summary
@@ -71,7 +72,7 @@ def training_method(job: Job, model: Normalized, session: Session) -> Method:
 
     It may ask for the loss on at most VAL_IMAGES images of `val`.
     """
-    loss = LOSSES[job.suite.task]
+    loss = task_of(job.suite.task).loss
 
     @cache
     def held_out() -> ImageData:
@@ -157,7 +158,7 @@ def _val_loss(held_out: Callable[[], ImageData], model: Normalized, loss: Loss, 
     data, device = held_out(), session.device
     for x, y in data.batches(val_batch_size(data, device), device, session.request.workers):
         total += loss(model.predict(x), y, reduction="sum").item()
-        count += labelled(y)
+        count += label_count(y)
     return total / count
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from flatqat.bench.cell.batches import Batch, fixed_transform
 from flatqat.bench.cell.restore import restore
 from flatqat.bench.cell.session import Lack, Session
-from flatqat.bench.flatness.estimators import DEFAULT, ESTIMATORS, Found, work
+from flatqat.bench.flatness.estimators import DEFAULT, ESTIMATORS, JsonDict, work
 from flatqat.bench.flatness.flatness_point import FlatnessPoint, evaluated_at, flatness_batches
 from flatqat.bench.flatness.landscape_file import LandscapeOptions
 from flatqat.bench.plan.request import Space, lacking_spaces
@@ -17,7 +17,8 @@ from flatqat.console.progress import Advance, part
 from flatqat.errors import UsageError
 from flatqat.flatness.derivatives import loss_values
 from flatqat.flatness.landscape import Landscape, landscape
-from flatqat.metrics.loss import LOSSES, Loss, cross_entropy
+from flatqat.metrics.loss import Loss, cross_entropy
+from flatqat.metrics.task import task_of
 from flatqat.spec import Cell
 
 
@@ -30,7 +31,7 @@ def measure(lack: Lack, session: Session) -> None:
     lacking = lacking_spaces(job.cell, known, request)  # an interrupted run may have measured some
     if not lacking:
         return
-    model, loss = restore(job.cell, job.suite, store, device), LOSSES[job.suite.task]
+    model, loss = restore(job.cell, job.suite, store, device), task_of(job.suite.task).loss
     data, view = job.suite.train(request.data_root), fixed_transform(job.suite, model.eval_transform)
     batches = flatness_batches(job.cell, data, job.recipe.flatness_images, device, view=view)
     draws = job.recipe.flatness_draws
@@ -57,7 +58,7 @@ def flatness_of(
     draws: int = 20,
     loss: Loss = cross_entropy,
     advance: Advance = lambda n: None,
-) -> Found:
+) -> JsonDict:
     """What is kept of one space; `measures` are names of ESTIMATORS.
 
     Beside them the loss itself, and the norm of the weights, because the Hessian scales with it. What cannot
@@ -71,7 +72,7 @@ def flatness_of(
         found = {
             "space": space,
             "acts": "on" if acts else "off",
-            **({"backward": "straight-through"} if point.swapped else {}),
+            **({"backward": "straight-through"} if point.backward_replaced else {}),
             "images": sum(len(labels) for _, labels in batches),
             "seed": point.seed,
             "loss": fmean(loss_values(point.losses, point.params)),
@@ -79,8 +80,9 @@ def flatness_of(
         }
     for name in measures:
         estimator = ESTIMATORS[name]
+        own_space = estimator.own_space or space
         with (
-            evaluated_at(model, batches, cell, space=estimator.own or space, acts=acts, loss=loss) as point,
+            evaluated_at(model, batches, cell, space=own_space, acts=acts, loss=loss) as point,
             part(advance, estimator.cost(draws)) as count,
         ):
             found |= _run(name, point, draws, count)
@@ -110,7 +112,7 @@ def landscape_of(
         )
 
 
-def _run(name: str, point: FlatnessPoint, draws: int, advance: Advance) -> Found:
+def _run(name: str, point: FlatnessPoint, draws: int, advance: Advance) -> JsonDict:
     """Null with the reason where the network has no second derivative."""
     try:
         return ESTIMATORS[name].run(point, draws, advance)

@@ -18,7 +18,7 @@ from flatqat.bench.records.record_json import to_json
 from flatqat.bench.records.schema_1 import upgrade_shifts
 from flatqat.bench.records.store import Arrays, Store, write_atomically
 from flatqat.errors import StoreError
-from flatqat.metrics.measures import METRICS, Metric
+from flatqat.metrics.metric import METRICS, Metric
 
 BASELINE_SCHEMA = 2
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from flatqat.bench.gate.baseline import read_baseline
 from flatqat.bench.records.paired import outcomes_of
 from flatqat.bench.records.store import Arrays, Store
-from flatqat.metrics.measures import METRICS
+from flatqat.metrics.metric import METRICS
 from flatqat.metrics.pooled_z_test import pooled_difference
 from flatqat.metrics.significance import holm, paired_difference
 

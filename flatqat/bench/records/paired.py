@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from flatqat.bench.records.store import Arrays, Store
 from flatqat.errors import StoreError
 from flatqat.metrics.bootstrap import Interval
-from flatqat.metrics.measures import METRICS, Metric
+from flatqat.metrics.metric import METRICS, Metric
 from flatqat.spec import Record
 
 Pairs = tuple[list[Arrays], list[Arrays], dict[str, str]]

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from flatqat.bench.records.schema_1 import upgrade
 from flatqat.errors import StoreError
-from flatqat.metrics.measures import METRICS
+from flatqat.metrics.metric import METRICS
 from flatqat.spec import SCHEMA, Cell, Record, Score, Status
 
 

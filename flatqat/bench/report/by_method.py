@@ -19,7 +19,7 @@ from flatqat.bench.records.paired import (
 from flatqat.bench.records.sections import Section, method_label, reference_of, row_label
 from flatqat.bench.records.store import Arrays, Store
 from flatqat.bench.report.robustness import robustness_columns
-from flatqat.metrics.measures import Metric
+from flatqat.metrics.metric import Metric
 from flatqat.metrics.significance import mean_over_seeds
 from flatqat.spec import Record
 

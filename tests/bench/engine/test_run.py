@@ -24,7 +24,7 @@ from flatqat.bench.report.by_method import by_method
 from flatqat.bench.report.render import render
 from flatqat.errors import DataError, StoreError, UsageError
 from flatqat.methods.base import Method
-from flatqat.metrics import meter
+from flatqat.metrics.task import task_of
 from flatqat.spec import EvalTransform
 from tests.helpers import TOY
 from tests.helpers.running import run_plan, session_of
@@ -112,7 +112,7 @@ def test_scores_equal_a_plain_evaluation(results):
         model = restore(record.cell, suite, store)
         for shift in suite.scored:
             data = shift.build(None)
-            plain = meter("classification", 4)
+            plain = task_of("classification").meter(4)
             with torch.no_grad():
                 x, y = data.batch(torch.arange(len(data)))
                 plain.add(model(x), y)
@@ -158,7 +158,7 @@ def test_another_limit_reuses_the_weights(results, monkeypatch):
 def test_flatness_is_added_to_a_record_without_scoring_again(tmp_path, monkeypatch):
     (plain,) = go(tmp_path, methods=("fp",), spaces=())
     assert plain.flatness == {}
-    monkeypatch.setattr("flatqat.bench.engine.evaluate.meter", lambda *args: pytest.fail("scored again"))
+    monkeypatch.setattr("flatqat.bench.engine.evaluate.task_of", lambda *args: pytest.fail("scored again"))
     (measured,) = go(tmp_path, methods=("fp",))
     assert measured.flatness["quantized"]["lambda_max"]["value"] > 0
     assert measured.scores == plain.scores

@@ -10,7 +10,7 @@ from flatqat.bench.gate.baseline import read_baseline, write_baseline
 from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
-from flatqat.metrics.measures import METRICS
+from flatqat.metrics.metric import METRICS
 from flatqat.metrics.miou import pseudo_values
 from flatqat.metrics.significance import paired_difference
 from tests.helpers.street_records import FP, SHIFTS, Matrices, matrices, miou, put

@@ -16,8 +16,8 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method, by_shift
 from flatqat.bench.report.render import CAPTIONS, render
 from flatqat.errors import StoreError, UsageError
-from flatqat.metrics import meter
-from flatqat.metrics.measures import METRICS
+from flatqat.metrics.metric import METRICS
+from flatqat.metrics.task import task_of
 from flatqat.spec import Cell, Record, Score
 from tests.helpers.street_records import FP, NAMES, SHIFTS, Matrices, iou, matrices, miou, put
 
@@ -155,7 +155,7 @@ def test_what_a_meter_gives_survives_the_store(tmp_path):
     logits = torch.randn(4, 3, 20, 20, generator=generator)
     masks = torch.randint(3, (4, 20, 20), generator=generator)
     logits[0, 0, 0, 0] = torch.nan
-    measured = meter("segmentation", 3)
+    measured = task_of("segmentation").meter(3)
     measured.add(logits, masks)
     scores, outcomes = measured.result()
     store.write_scores(FP, "id", scores, asdict(outcomes))
