@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ from torch.func import functional_call
 from flatqat.methods import ptq
 from flatqat.methods.base import Batch
 from flatqat.methods.schedule import half_cosine
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast
 from flatqat.quant.apply import disabled, latent_weights, quantizers
 from flatqat.quant.base import Quantizer
 
@@ -46,18 +46,10 @@ Pairs = list[tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(ptq.Config):
-    iterations: int | None = None
-    rate: float = 0.01
-    regularizer: float = 0.01
-    images: int = 32
-
-    def __post_init__(self) -> None:
-        ptq.Config.__post_init__(self)
-        if self.iterations is not None:
-            check_range(self, "iterations", 0)
-        check_range(self, "rate", 0)
-        check_range(self, "regularizer", 0)
-        check_range(self, "images", 1)
+    iterations: Annotated[int | None, AtLeast(0)] = None
+    rate: Annotated[float, AtLeast(0)] = 0.01
+    regularizer: Annotated[float, AtLeast(0)] = 0.01
+    images: Annotated[int, AtLeast(1)] = 32
 
 
 class AdaRound(ptq.PTQ):

@@ -22,30 +22,23 @@ whose pull, unlike `dampen`, stops at the range), SWA.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
 
 from flatqat.methods.base import Batch, Calibration, Method, Setup
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast, Between
 from flatqat.quant.apply import latent_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(Calibration):
     coupling: Literal["ema", "elastic", "dampen"] = "ema"
-    strength: float = 0.1
-    beta: float | None = 0.02
-    requantize_every: int = 0
+    strength: Annotated[float, AtLeast(0)] = 0.1
+    beta: Annotated[float | None, Between(0, 1)] = 0.02
+    requantize_every: Annotated[int, AtLeast(0)] = 0
     deploy: Literal["anchor", "latent"] = "anchor"
-
-    def __post_init__(self) -> None:
-        Calibration.__post_init__(self)
-        check_range(self, "strength", 0)
-        if self.beta is not None:
-            check_range(self, "beta", 0, 1)
-        check_range(self, "requantize_every", 0)
 
 
 class Anchor(Method):

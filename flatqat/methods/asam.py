@@ -11,20 +11,17 @@ for CIFAR-10.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from flatqat.methods import sam
 from flatqat.methods.perturb import EPS, Tensors, norm
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(sam.Config):
     rho: float = 0.5
-    eta: float = 0.01
-
-    def __post_init__(self) -> None:
-        sam.Config.__post_init__(self)
-        check_range(self, "eta", 0)
+    eta: Annotated[float, AtLeast(0)] = 0.01
 
 
 class ASAM(sam.SAM):

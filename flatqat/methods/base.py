@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from flatqat.methods.batchnorm import freeze_batchnorm, reestimate_batchnorm
 from flatqat.methods.schedule import half_cosine
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import Between, CheckedConfig
 from flatqat.quant.apply import calibrate, quantizers
 from flatqat.quant.base import RangeInit
 from flatqat.spec import Recipe
@@ -39,7 +39,7 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
+class Calibration(CheckedConfig):
     """How the grids start: `mse`, `minmax` and `percentile` from the data, `own` by the quantizer's rule.
 
     `percentile` lets the range end there, at both ends, for inputs and for each channel of a weight.
@@ -49,10 +49,7 @@ class Calibration:
     """
 
     ranges: RangeInit = "mse"
-    percentile: float = 99.9
-
-    def __post_init__(self) -> None:
-        check_range(self, "percentile", 50, 100)
+    percentile: Annotated[float, Between(50, 100)] = 99.9
 
 
 class Method:

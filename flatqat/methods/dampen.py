@@ -17,27 +17,22 @@ section 4.2; λ from 0 to 0.1, from 25% of training on, as in the authors' code.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
 
 from flatqat.methods.base import Calibration, Method, Setup
 from flatqat.methods.schedule import half_cosine
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast, Between
 from flatqat.quant.apply import latent_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(Calibration):
-    strength: float = 0.1
-    start: float = 0.25
+    strength: Annotated[float, AtLeast(0)] = 0.1
+    start: Annotated[float, Between(0, 1)] = 0.25
     aggregation: Literal["sum", "kernel_mean"] = "sum"
-
-    def __post_init__(self) -> None:
-        Calibration.__post_init__(self)
-        check_range(self, "strength", 0)
-        check_range(self, "start", 0, 1)
 
 
 class Dampen(Method):

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from flatqat.methods import sagm
 from flatqat.methods.base import Batch
 from flatqat.methods.perturb import Tensors
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast, Between
 from flatqat.quant.apply import quantizable, quantizers
 
 Kind = Literal["task", "smooth", "conflict"]
@@ -42,17 +42,11 @@ MOST_LOGGED = 50
 class Config(sagm.Config):
     freeze_target: Target = "layer_all"
     freeze_when: When = "high"
-    window: int = 50
-    every: int = 50
-    threshold: float = 0.5
+    window: Annotated[int, AtLeast(2)] = 50
+    every: Annotated[int, AtLeast(1)] = 50
+    threshold: Annotated[float, Between(0, 1)] = 0.5
     disorder: Kind = "task"
     control: Literal["none", "random", "always", "never", "alternate"] = "none"
-
-    def __post_init__(self) -> None:
-        sagm.Config.__post_init__(self)
-        check_range(self, "window", 2)
-        check_range(self, "every", 1)
-        check_range(self, "threshold", 0, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,22 +11,19 @@ Source: Polyak & Juditsky 1992 for averaging; the warm-up is that of TensorFlow'
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from torch import Tensor
 
 from flatqat.methods.average import Average, Of
 from flatqat.methods.base import Batch, Calibration, Method
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import Between
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(Calibration):
-    decay: float = 0.999
+    decay: Annotated[float, Between(0, 1)] = 0.999
     average: Of = "latent"
-
-    def __post_init__(self) -> None:
-        Calibration.__post_init__(self)
-        check_range(self, "decay", 0, 1)
 
 
 class EMA(Method):

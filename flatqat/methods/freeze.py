@@ -21,7 +21,7 @@ are looked at after each step here, in each training forward pass there: the sam
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -30,24 +30,17 @@ from flatqat.errors import UsageError
 from flatqat.methods.base import Batch, Calibration, Method
 from flatqat.methods.perturb import Perturbation
 from flatqat.methods.schedule import half_cosine
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast, Between
 from flatqat.quant.apply import latent_weights
 from flatqat.quant.base import Quantizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(Calibration):
-    threshold: float = 0.1
-    threshold_end: float = 0.01
-    momentum: float = 0.001
-    max_bits: int = 4
-
-    def __post_init__(self) -> None:
-        Calibration.__post_init__(self)
-        check_range(self, "threshold", 0)
-        check_range(self, "threshold_end", 0)
-        check_range(self, "momentum", 0, 1)
-        check_range(self, "max_bits", 1)
+    threshold: Annotated[float, AtLeast(0)] = 0.1
+    threshold_end: Annotated[float, AtLeast(0)] = 0.01
+    momentum: Annotated[float, Between(0, 1)] = 0.001
+    max_bits: Annotated[int, AtLeast(1)] = 4
 
 
 class Oscillation:

@@ -10,24 +10,20 @@ Source: Zhuang et al. 2022 (ICLR, arXiv 2203.08065), algorithm 1; the defaults a
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 
 from flatqat.methods import sam
 from flatqat.methods.perturb import EPS, Tensors, norm
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast, Between
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(sam.Config):
     rho: float = 0.04
-    rho_min: float = 0.02
-    alpha: float = 0.01
-
-    def __post_init__(self) -> None:
-        sam.Config.__post_init__(self)
-        check_range(self, "rho_min", 0, self.rho)
-        check_range(self, "alpha", 0)
+    rho_min: Annotated[float, Between(0, "rho")] = 0.02
+    alpha: Annotated[float, AtLeast(0)] = 0.01
 
 
 class GSAM(sam.SAM):

@@ -11,23 +11,19 @@ Source: Zhang et al. 2019 (arXiv 1907.08610), algorithm 1. Its authors' code has
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from torch import Tensor
 
 from flatqat.methods.average import Average
 from flatqat.methods.base import Batch, Calibration, Method
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast, Between
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(Calibration):
-    k: int = 5
-    alpha: float = 0.5
-
-    def __post_init__(self) -> None:
-        Calibration.__post_init__(self)
-        check_range(self, "k", 1)
-        check_range(self, "alpha", 0, 1)
+    k: Annotated[int, AtLeast(1)] = 5
+    alpha: Annotated[float, Between(0, 1)] = 0.5
 
 
 class Lookahead(Method):

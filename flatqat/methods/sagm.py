@@ -11,21 +11,18 @@ TerraIncognita.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 
 from flatqat.methods import sam
 from flatqat.methods.perturb import EPS, Tensors, norm
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(sam.Config):
-    alpha: float = 0.001
-
-    def __post_init__(self) -> None:
-        sam.Config.__post_init__(self)
-        check_range(self, "alpha", 0)
+    alpha: Annotated[float, AtLeast(0)] = 0.001
 
 
 class SAGM(sam.SAM):

@@ -11,7 +11,7 @@ Source: Foret et al. 2021 (arXiv 2010.01412), algorithm 1; ρ = 0.05 is its valu
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,18 +19,14 @@ from torch import Tensor
 from flatqat.methods.base import Calibration, Method, Setup
 from flatqat.methods.batchnorm import kept_statistics
 from flatqat.methods.perturb import EPS, Perturbation, Space, Tensors, norm, take_gradients
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(Calibration):
-    rho: float = 0.05
+    rho: Annotated[float, AtLeast(0)] = 0.05
     space: Space = "latent"
     scales: bool = False
-
-    def __post_init__(self) -> None:
-        Calibration.__post_init__(self)
-        check_range(self, "rho", 0)
 
 
 class SAM(Method):

@@ -12,21 +12,18 @@ Source: Liu et al. 2021 (arXiv 2111.12273); ρ = 0.3 is the value of its authors
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from flatqat.methods.base import Calibration
 from flatqat.methods.perturb import Space
 from flatqat.methods.sam import SAM
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(Calibration):
-    rho: float = 0.3
+    rho: Annotated[float, AtLeast(0)] = 0.3
     scales: bool = False
-
-    def __post_init__(self) -> None:
-        Calibration.__post_init__(self)
-        check_range(self, "rho", 0)
 
 
 class SAQ(SAM):

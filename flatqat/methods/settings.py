@@ -1,14 +1,72 @@
-"""Checks of a rule's settings."""
+"""Hyper-parameter ranges, written in a configuration's annotations and checked when it is made."""
 
-from typing import Any
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from flatqat.errors import UsageError
 
 
-def check_range(config: Any, name: str, low: float, high: float | None = None) -> None:
-    """Raise UsageError, naming the rule after its file, unless the setting lies in [low, high]."""
-    value = getattr(config, name)
-    if value < low or (high is not None and value > high):
-        rule = type(config).__module__.rpartition(".")[2]
-        wanted = f"at least {low}" if high is None else f"{low} to {high}"
-        raise UsageError(f"{rule}.{name}: expected {wanted}, got {value}")
+@dataclass(frozen=True, slots=True)
+class Between:
+    """The closed range [low, high] of a setting: `beta: Annotated[float, Between(0, 1)] = 0.02`.
+
+    `high` may be the name of another setting of the same configuration. None is always accepted, so that
+    `Annotated[float | None, Between(0, 1)]` is an optional setting.
+    """
+
+    low: float
+    high: float | str
+
+    def upper(self, config: Any) -> float | None:
+        """The upper end of the range for one configuration; None for no upper end."""
+        return getattr(config, self.high) if isinstance(self.high, str) else self.high
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """The range from `low` upwards of a setting: `strength: Annotated[float, AtLeast(0)] = 0.1`."""
+
+    low: float
+
+    def upper(self, config: Any) -> None:
+        """None: there is no upper end."""
+
+
+class CheckedConfig:
+    """The base of configurations: reads the ranges of their annotated fields and checks every value.
+
+    Subclasses are frozen dataclasses; they need no `__post_init__`.
+    """
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        """Raise UsageError, naming the method after its file, for a setting outside its range."""
+        for name, allowed in _ranges(type(self)).items():  # type: ignore[arg-type]  # classes are hashable
+            value, upper = getattr(self, name), allowed.upper(self)
+            if value is not None and (value < allowed.low or (upper is not None and value > upper)):
+                method = type(self).__module__.rpartition(".")[2]
+                expected = f"at least {allowed.low}" if upper is None else f"{allowed.low} to {upper}"
+                raise UsageError(f"{method}.{name}: expected {expected}, got {value}")
+
+
+@lru_cache
+def _ranges(config_type: type[Any]) -> dict[str, AtLeast | Between]:
+    """The ranges of a configuration's fields by name, inherited fields first.
+
+    A subclass that only gives a field another default keeps its range.
+    """
+    ranges: dict[str, AtLeast | Between] = {}
+    for owner in reversed(config_type.__mro__):
+        for name, hint in get_type_hints(owner, include_extras=True).items():
+            if allowed := _range_in(hint):
+                ranges[name] = allowed
+    return ranges
+
+
+def _range_in(hint: Any) -> AtLeast | Between | None:
+    """The range in a type hint, also where it annotates one member of a union."""
+    if get_origin(hint) is Annotated:
+        return next((extra for extra in hint.__metadata__ if isinstance(extra, AtLeast | Between)), None)
+    return next((allowed for part in get_args(hint) if (allowed := _range_in(part))), None)

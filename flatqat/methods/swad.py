@@ -19,31 +19,23 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
+from typing import Annotated, Any
 
 from torch import Tensor
 
 from flatqat.methods.average import Average
 from flatqat.methods.base import Batch, Calibration, Method
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast
 
 LOOKS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(Calibration):
-    n_converge: int = 3
-    n_tolerance: int = 6
-    tolerance_ratio: float = 0.3
-    every: int | None = None
-
-    def __post_init__(self) -> None:
-        Calibration.__post_init__(self)
-        check_range(self, "n_converge", 1)
-        check_range(self, "n_tolerance", 1)
-        check_range(self, "tolerance_ratio", 0)
-        if self.every is not None:
-            check_range(self, "every", 1)
+    n_converge: Annotated[int, AtLeast(1)] = 3
+    n_tolerance: Annotated[int, AtLeast(1)] = 6
+    tolerance_ratio: Annotated[float, AtLeast(0)] = 0.3
+    every: Annotated[int | None, AtLeast(1)] = None
 
 
 @dataclass(slots=True, kw_only=True)
