@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from flatqat import registry
 from flatqat.cli import main
 from tests.helpers import SHARED
+from tests.helpers.registered import plugins_removed
 
 torch.set_num_threads(1)  # two OpenMP threads beside another busy process are far slower than one
 
@@ -26,10 +26,8 @@ def shared() -> Path:
 @pytest.fixture(autouse=True)
 def own_plugins() -> Iterator[None]:
     """Plugins that a test registers are gone after it."""
-    before = dict(registry._plugin_files)
-    yield
-    registry._plugin_files.clear()
-    registry._plugin_files.update(before)
+    with plugins_removed():
+        yield
 
 
 @pytest.fixture

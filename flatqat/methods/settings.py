@@ -43,7 +43,7 @@ class CheckedConfig:
 
     def __post_init__(self) -> None:
         """Raise UsageError, naming the method after its file, for a setting outside its range."""
-        for name, allowed in _ranges(type(self)).items():  # type: ignore[arg-type]  # classes are hashable
+        for name, allowed in ranges(type(self)).items():  # type: ignore[arg-type]  # classes are hashable
             value, upper = getattr(self, name), allowed.upper(self)
             if value is not None and (value < allowed.low or (upper is not None and value > upper)):
                 method = type(self).__module__.rpartition(".")[2]
@@ -52,21 +52,21 @@ class CheckedConfig:
 
 
 @lru_cache
-def _ranges(config_type: type[Any]) -> dict[str, AtLeast | Between]:
-    """The ranges of a configuration's fields by name, inherited fields first.
+def ranges(config_type: type[Any]) -> dict[str, AtLeast | Between]:
+    """Return the ranges of a configuration's fields by name, inherited fields first.
 
     A subclass that only gives a field another default keeps its range.
     """
-    ranges: dict[str, AtLeast | Between] = {}
+    by_name: dict[str, AtLeast | Between] = {}
     for owner in reversed(config_type.__mro__):
         for name, hint in get_type_hints(owner, include_extras=True).items():
             if allowed := _range_in(hint):
-                ranges[name] = allowed
-    return ranges
+                by_name[name] = allowed
+    return by_name
 
 
 def _range_in(hint: Any) -> AtLeast | Between | None:
-    """The range in a type hint, also where it annotates one member of a union."""
+    """Return the range in a type hint, also if it annotates one member of a union."""
     if get_origin(hint) is Annotated:
         return next((extra for extra in hint.__metadata__ if isinstance(extra, AtLeast | Between)), None)
     return next((allowed for part in get_args(hint) if (allowed := _range_in(part))), None)
