@@ -83,7 +83,7 @@ def test_anchor_step_by_hand(coupling):
             torch.testing.assert_close(anchor_new, (1 - beta) * anchor + beta * target)
 
 
-def test_anchor_beta_defaults_to_the_gradient_step_of_the_regulariser():
+def test_anchor_beta_defaults_to_the_gradient_step_of_the_regularizer():
     method = Anchor(
         Setup(model=network("3"), loss=F.cross_entropy, recipe=RECIPE), Config(beta=None, strength=0.2)
     )
@@ -102,7 +102,7 @@ def test_anchor_is_thrown_away_unless_it_is_deployed():
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_literal_reading_of_anchor_qat_learns_nothing(seed):
-    """The documented null. W_q := Q(W_a) at every step and W_a moved by the regulariser alone.
+    """The documented null. W_q := Q(W_a) at every step and W_a moved by the regularizer alone.
 
     W_a - lr · 2λ(W_a - Q(W_a)) shrinks the distance to the nearest grid point by 1 - 2·lr·λ a step, whatever
     the data: after k steps the residual is (1 - 2·lr·λ)^k of the first, and the loss never enters.
