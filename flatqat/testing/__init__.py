@@ -25,7 +25,7 @@ def check_plugin(path: Path) -> Iterator[tuple[str, str]]:
     """Run every check on everything that a file exports.
 
     Yields:
-        (check, problem): what is checked, and what is wrong with the file and line; an empty text if it passes.
+        (check, problem): what is checked, and what is wrong at which line; an empty text if it passes.
     """
     for kind, name in registry.add_plugin(path):
         thing = registry.load(kind, name)

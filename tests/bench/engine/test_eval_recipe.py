@@ -17,20 +17,20 @@ from flatqat.commands.execute import dry
 from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
 from flatqat.models.base import build
+from tests.helpers.registered import registered
 
 CPU = torch.device("cpu")
 REASON = "no training images: expected them in train/, got none"
 
 
 @pytest.fixture
-def suite(monkeypatch):
+def suite():
     """The toy suite, with nothing to train on."""
     toy = registry.load(registry.SUITES, "toy")
     still = replace(toy.recipes["default"], pretrain_steps=0, steps=0)
     frozen = replace(toy, untrainable_reason=lambda root: REASON, recipes={**toy.recipes, "eval": still})
-    load = registry.load
-    monkeypatch.setattr(registry, "load", lambda kind, name: frozen if name == "toy" else load(kind, name))
-    return frozen
+    with registered(registry.SUITES, "toy", frozen):
+        yield frozen
 
 
 @pytest.fixture
