@@ -10,7 +10,7 @@ import torch
 
 from flatqat.cli import main
 from tests.helpers import SHARED
-from tests.helpers.registered import plugins_removed
+from tests.helpers.plugins import plugins_removed
 
 torch.set_num_threads(1)  # two OpenMP threads beside another busy process are far slower than one
 

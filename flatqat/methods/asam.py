@@ -1,4 +1,4 @@
-"""ASAM, adaptive SAM: weights are perturbed in proportion to their size, which makes it scale-invariant.
+"""ASAM, adaptive SAM: perturbations scale with the weights, so that rescaling layers changes nothing.
 
     T = |w| + η,   e = ρ · T² g / (‖T g‖ + 1e-12),   step at w with ∇L(w + e)
 

@@ -1,4 +1,4 @@
-"""GSAM, surrogate gap guided SAM: SAM's step, corrected to reduce the surrogate gap L(w + e) − L(w) too.
+"""GSAM, surrogate gap guided SAM: the step of SAM, corrected to also reduce L(w + e) − L(w).
 
     g' = ∇L(w + e) with SAM's e;   g⊥ = g − (g · g' / ‖g'‖²) g';   step at w with g' − α · g⊥
 

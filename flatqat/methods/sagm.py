@@ -1,4 +1,4 @@
-"""SAGM, sharpness-aware gradient matching: SAM that aligns the gradients at w and at the perturbed point.
+"""SAGM, sharpness-aware gradient matching: SAM that aligns the gradients at w and w + e.
 
     e = (ρ / (‖g‖ + 1e-12) − α) · g,   step at w with ½ (g + ∇L(w + e))
 

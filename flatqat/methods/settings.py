@@ -16,25 +16,18 @@ class Between:
     """
 
     low: float
-    high: float | str
-
-    def upper(self, config: Any) -> float | None:
-        """The upper end of the range for one configuration; None for no upper end."""
-        return getattr(config, self.high) if isinstance(self.high, str) else self.high
+    high: float | str | None
 
 
-@dataclass(frozen=True, slots=True)
-class AtLeast:
+class AtLeast(Between):
     """The range from `low` upwards of a setting: `strength: Annotated[float, AtLeast(0)] = 0.1`."""
 
-    low: float
-
-    def upper(self, config: Any) -> None:
-        """None: there is no upper end."""
+    def __init__(self, low: float) -> None:
+        super().__init__(low, None)
 
 
 class CheckedConfig:
-    """The base of configurations: reads the ranges of their annotated fields and checks every value.
+    """The base class of configurations: it checks every field against the range in its annotation.
 
     Subclasses are frozen dataclasses; they need no `__post_init__`.
     """
@@ -44,20 +37,21 @@ class CheckedConfig:
     def __post_init__(self) -> None:
         """Raise UsageError, naming the method after its file, for a setting outside its range."""
         for name, allowed in ranges(type(self)).items():  # type: ignore[arg-type]  # classes are hashable
-            value, upper = getattr(self, name), allowed.upper(self)
-            if value is not None and (value < allowed.low or (upper is not None and value > upper)):
+            value = getattr(self, name)
+            high = getattr(self, allowed.high) if isinstance(allowed.high, str) else allowed.high
+            if value is not None and (value < allowed.low or (high is not None and value > high)):
                 method = type(self).__module__.rpartition(".")[2]
-                expected = f"at least {allowed.low}" if upper is None else f"{allowed.low} to {upper}"
+                expected = f"at least {allowed.low}" if high is None else f"{allowed.low} to {high}"
                 raise UsageError(f"{method}.{name}: expected {expected}, got {value}")
 
 
 @lru_cache
-def ranges(config_type: type[Any]) -> dict[str, AtLeast | Between]:
+def ranges(config_type: type[Any]) -> dict[str, Between]:
     """Return the ranges of a configuration's fields by name, inherited fields first.
 
     A subclass that only gives a field another default keeps its range.
     """
-    by_name: dict[str, AtLeast | Between] = {}
+    by_name: dict[str, Between] = {}
     for owner in reversed(config_type.__mro__):
         for name, hint in get_type_hints(owner, include_extras=True).items():
             if allowed := _range_in(hint):
@@ -65,8 +59,8 @@ def ranges(config_type: type[Any]) -> dict[str, AtLeast | Between]:
     return by_name
 
 
-def _range_in(hint: Any) -> AtLeast | Between | None:
+def _range_in(hint: Any) -> Between | None:
     """Return the range in a type hint, also if it annotates one member of a union."""
     if get_origin(hint) is Annotated:
-        return next((extra for extra in hint.__metadata__ if isinstance(extra, AtLeast | Between)), None)
+        return next((extra for extra in hint.__metadata__ if isinstance(extra, Between)), None)
     return next((allowed for part in get_args(hint) if (allowed := _range_in(part))), None)

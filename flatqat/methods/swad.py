@@ -1,4 +1,4 @@
-"""SWAD: the weights are averaged densely over the valley of the validation loss; training is plain QAT.
+"""SWAD: the weights are averaged over the valley of the validation loss; training is plain QAT.
 
 The loss E_i on held-out in-distribution images is evaluated every `every` steps. The valley
 

@@ -14,21 +14,20 @@ size (it divides by 2^b); some use signed codes for inputs, which is the same se
 Since β is a real number, zero need not be a level.
 """
 
-from math import sqrt
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from flatqat.quant.base import MSE_FRACTIONS, Quantizer, Role
+from flatqat.quant.base import MSE_FRACTIONS, Role
+from flatqat.quant.lsq import LSQ
 from flatqat.quant.observe import Observer
 from flatqat.quant.ops import fake_quantize, from_codes, full_precision, to_codes
 
 
-class LSQPlus(Quantizer):
+class LSQPlus(LSQ):
     """LSQ+ (Bhalgat et al. 2020): LSQ for weights, a learned step size and offset for inputs."""
 
-    learns_scale = True
     offset_roles: ClassVar[tuple[Role, ...]] = ("input",)
 
     def __init__(self, *, bits: int, role: Role, scale_shape: tuple[int, ...] = ()) -> None:
@@ -55,11 +54,6 @@ class LSQPlus(Quantizer):
     def in_range(self, v: Tensor) -> Tensor:
         """Return whether each value is within the range of the shifted grid."""
         return super().in_range(v if self.offset is None else full_precision(v) - self.offset)
-
-    def grad_scale(self, v: Tensor) -> float:
-        """Return 1 / sqrt(N · qmax) for the N values that share a step size."""
-        shared = v.numel() / self.scale.numel() if self.role == "weight" else v[0].numel()
-        return 1 / sqrt(shared * self.qmax)
 
     def set_signed(self, signed: bool) -> None:
         """Do nothing: the offset makes a signed grid unnecessary."""

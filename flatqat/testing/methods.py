@@ -40,13 +40,7 @@ def method_config_is_frozen_with_defaults(method_class: type[Method]) -> None:
 
 def method_trains_finitely(method_class: type[Method]) -> None:
     """Every step returns a finite loss, and training changes the weights."""
-    model, losses = _train(method_class, "4")
-    assert all(loss.isfinite() for loss in losses), f"expected finite losses, got {losses}"
-    before, _ = _train(method_class, "4", steps=0)
-    changed = any(not torch.equal(a, b) for a, b in _pairs(model, before))
-    assert changed or method_class.steps(RECIPE) == 0, (
-        "expected training to change the weights, but they are the same"
-    )
+    _check_training(method_class, "4")
 
 
 def method_is_deterministic(method_class: type[Method]) -> None:
@@ -93,13 +87,7 @@ def method_works_on_label_maps(method_class: type[Method]) -> None:
 
 def method_works_in_floating_point(method_class: type[Method]) -> None:
     """Training works in floating point, with finite losses and weights that change."""
-    model, losses = _train(method_class, "fp")
-    assert all(loss.isfinite() for loss in losses), f"expected finite losses, got {losses}"
-    before, _ = _train(method_class, "fp", steps=0)
-    changed = any(not torch.equal(a, b) for a, b in _pairs(model, before))
-    assert changed or method_class.steps(RECIPE) == 0, (
-        "expected training to change the weights, but they are the same"
-    )
+    _check_training(method_class, "fp")
 
 
 def method_puts_back_what_it_moves(method_class: type[Method]) -> None:
@@ -151,6 +139,16 @@ CHECKS = [
     method_end_changes_the_model_alone,
     method_keeps_the_state_dict,
 ]
+
+
+def _check_training(method_class: type[Method], bits: str) -> None:
+    model, losses = _train(method_class, bits)
+    assert all(loss.isfinite() for loss in losses), f"expected finite losses, got {losses}"
+    before, _ = _train(method_class, bits, steps=0)
+    changed = any(not torch.equal(a, b) for a, b in _pairs(model, before))
+    assert changed or method_class.steps(RECIPE) == 0, (
+        "expected training to change the weights, but they are the same"
+    )
 
 
 def _net(spec: QuantSpec, method_class: type[Method]) -> nn.Module:

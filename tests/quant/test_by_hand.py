@@ -11,7 +11,7 @@ from flatqat.quant.ewgs import EWGS
 from flatqat.quant.n2uq import N2UQ
 from flatqat.quant.pact import PACT
 from flatqat.quant.pot import PoT
-from tests.helpers.observed import calibrated, observed
+from tests.helpers.observers import calibrated, observed
 
 NEVER_NEGATIVE, SIGNED = torch.tensor([0.0, 1.0]), torch.tensor([-1.0, 1.0])
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from flatqat.quant.lsqplus import LSQPlus
-from tests.helpers.observed import calibrated, observed
+from tests.helpers.observers import calibrated, observed
 
 
 def test_lsqplus_inputs_by_hand():

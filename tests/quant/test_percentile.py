@@ -8,7 +8,7 @@ from flatqat.quant.apply import calibrate, quantize_
 from flatqat.quant.lsq import LSQ
 from flatqat.quant.minmax import MinMax
 from flatqat.spec import QuantSpec
-from tests.helpers.observed import observed
+from tests.helpers.observers import observed
 
 VALUES = torch.randn(4, 999, generator=torch.Generator().manual_seed(0)) ** 3
 

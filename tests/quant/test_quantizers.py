@@ -12,7 +12,7 @@ from flatqat.quant.lsqplus import LSQPlus
 from flatqat.quant.minmax import MinMax
 from flatqat.quant.observe import Observer
 from flatqat.spec import QuantSpec
-from tests.helpers.observed import observed
+from tests.helpers.observers import observed
 
 
 @pytest.mark.parametrize("name", registry.names(registry.QUANTIZERS))

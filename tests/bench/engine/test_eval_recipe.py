@@ -17,7 +17,7 @@ from flatqat.commands.execute import dry
 from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
 from flatqat.models.base import build
-from tests.helpers.registered import registered
+from tests.helpers.plugins import registered
 
 CPU = torch.device("cpu")
 REASON = "no training images: expected them in train/, got none"

@@ -17,7 +17,7 @@ from flatqat.quant.ewgs import EWGS
 from flatqat.quant.lsqplus import LSQPlus
 from flatqat.spec import Cell, EvalTransform, QuantSpec
 from tests.helpers.flatness_networks import CELL, data, dense_top, deployed, plain_network, trained
-from tests.helpers.registered import registered
+from tests.helpers.plugins import registered
 
 
 @pytest.mark.parametrize("bits", ["fp", "3", "w4a32", "3@dorefa", "3@apot", "3@n2uq"])
