@@ -76,7 +76,7 @@ def diagnosis(data_root: Path | None) -> Iterator[str]:
 
 
 def _state(findings: list[Finding]) -> str:
-    for word, told in (("no data", lambda f: f.stops), ("in part", lambda f: f.partial)):
+    for word, told in (("no data", lambda f: f.is_fatal), ("in part", lambda f: f.partial)):
         if first := next(filter(told, findings), None):
             return f"{word}: {first.what}"
     return "data ok"
