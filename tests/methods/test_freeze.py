@@ -122,8 +122,6 @@ def test_frozen_weights_stay_at_their_codes_while_grids_move(bits):
     assert any(0.1 < share < 0.9 for share in shares)  # in the end all may be frozen: rounding decides
     frozen = sum(int(f.sum()) for f, _ in before.values())
     assert shares[-1] == pytest.approx(frozen / method.log()["tracked"])
-        sum(int(f.sum()) for f, _ in before.values()) / method.log()["tracked"]
-    )
 
 
 def test_the_step_size_learns_from_frozen_weights_as_from_constant_codes():
