@@ -17,7 +17,7 @@ from flatqat.bench.flatness.measure import flatness_of, landscape_of
 from flatqat.errors import UsageError
 from flatqat.flatness.params import gaussian
 from flatqat.quant.apply import latent_weights, quantizers
-from tests.helpers.flatness_networks import CELL, data, deployed, plain_network, trained
+from tests.bench.flatness.test_measure import CELL, data, deployed, plain_network, trained
 
 X, Y = data()
 

@@ -12,12 +12,75 @@ from flatqat.bench.flatness.flatness_point import flatness_batches, moved_params
 from flatqat.bench.flatness.measure import flatness_of
 from flatqat.data.images.image_data import ImageData
 from flatqat.data.images.views import eval_crop
+from flatqat.methods.base import Setup
+from flatqat.methods.qat import QAT
 from flatqat.quant.apply import calibrate, latent_weights, quantize_, quantizers
 from flatqat.quant.ewgs import EWGS
 from flatqat.quant.lsqplus import LSQPlus
-from flatqat.spec import Cell, EvalTransform, QuantSpec
-from tests.helpers.flatness_networks import CELL, data, dense_top, deployed, plain_network, trained
-from tests.helpers.plugins import registered
+from flatqat.spec import Cell, EvalTransform, QuantSpec, Recipe
+
+CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="3", recipe="b", seed=0)
+
+
+def plain_network() -> nn.Module:
+    """About 150 parameters, BatchNorm among them."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return nn.Sequential(
+            nn.Conv2d(3, 3, 3, stride=2),
+            nn.BatchNorm2d(3),
+            nn.Softplus(),
+            nn.Conv2d(3, 2, 2),
+            nn.Flatten(),
+            nn.Linear(8, 3),
+        ).double()
+
+
+def data() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    return torch.rand(40, 3, 8, 8, dtype=torch.float64, generator=generator), torch.arange(40) % 3
+
+
+def trained(bits: str) -> nn.Module:
+    net = plain_network()
+    quantize_(net, QuantSpec.parse(bits))
+    net.double()
+    recipe = Recipe(pretrain_steps=0, steps=8, batch_size=40, lr=0.2)
+    rule = QAT(Setup(model=net, loss=lambda z, y: F.cross_entropy(z.double(), y), recipe=recipe))
+    x, y = data()
+    rule.begin([(x, y)])
+    for _ in range(8):
+        rule.step(x, y)
+    rule.end([(x, y)])
+    return net.eval()
+
+
+def dense_top(net: nn.Module, params: dict[str, torch.Tensor]) -> float:
+    """Largest eigenvalue of the dense float64 Hessian in `params` of a plain network."""
+    x, y = data()
+    names = list(params)
+    shapes = [params[n].shape for n in names]
+
+    def loss(vector: torch.Tensor) -> torch.Tensor:
+        parts = vector.split([shape.numel() for shape in shapes])
+        given = {n: part.view(shape) for n, part, shape in zip(names, parts, shapes, strict=True)}
+        return F.cross_entropy(functional_call(net, given, (x,)), y)
+
+    vector = torch.cat([params[n].detach().flatten() for n in names])
+    return float(torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, vector))[-1])
+
+
+def deployed(net: nn.Module) -> nn.Module:
+    """A plain network with the rounded weights of `net` in it."""
+    plain = plain_network().eval()
+    state = {}
+    for name, tensor in net.state_dict().items():
+        if "quantizer" not in name and ".weight.0." not in name:
+            state[name.replace("parametrizations.weight.original", "weight")] = tensor
+    for name, (w, q) in latent_weights(net).items():
+        state[name.replace("parametrizations.weight.original", "weight")] = q(w).detach()
+    plain.load_state_dict(state)
+    return plain
 
 
 @pytest.mark.parametrize("bits", ["fp", "3", "w4a32", "3@dorefa", "3@apot", "3@n2uq"])
@@ -117,7 +180,8 @@ def test_curvature_of_ewgs_is_that_of_lsqplus():
             offset_roles, per_channel, delta = ("weight", "input"), False, 0.5
 
         net = plain_network()
-        with registered(registry.QUANTIZERS, "lsq", Affine):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(registry, "load", lambda kind, name, q=Affine: q)
             quantize_(net, QuantSpec.parse("3"))
         calibrate(net.double(), [data()[0]], "minmax")
         tops.append(flatness_of(net.eval(), [data()], CELL, space="latent", draws=2)["lambda_max"])

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from flatqat.bench.flatness.estimators import RHO_ASAM, RHO_SAM
 from flatqat.bench.flatness.measure import flatness_of
 from flatqat.quant.apply import latent_weights, quantizers
-from tests.helpers.flatness_networks import CELL, data, dense_top, deployed, trained
+from tests.bench.flatness.test_measure import CELL, data, dense_top, deployed, trained
 
 
 def straight_through(x: Tensor, s: Tensor, low: int, high: int) -> Tensor:
