@@ -10,8 +10,36 @@ from flatqat.bench.gate.baseline import write_baseline
 from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
-from flatqat.spec import Record
-from tests.helpers.gate_records import CELL, SHIFTS, N, outcomes, store_with
+from flatqat.spec import Cell, Record, Score
+
+CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", recipe="b", seed=0)
+SHIFTS = {
+    "id": {"family": "id", "severity": None, "image_set": "id", "in_mean": True},
+    "fog/1": {"family": "weather", "severity": 1, "image_set": "id", "in_mean": True},
+    "blur/1": {"family": "blur", "severity": 1, "image_set": "id", "in_mean": True},
+    "spatter/1": {"family": "extra", "severity": 1, "image_set": "id", "in_mean": False},
+}
+N = 2000
+
+
+def store_with(folder, right: dict[str, np.ndarray], cell: Cell = CELL, shifts=SHIFTS) -> Store:
+    unused = Score(value=None, n=0)
+    scores = {
+        s: {"top1": Score(value=100 * float(r.mean()), n=len(r)), "nll": unused, "ece": unused}
+        for s, r in right.items()
+    }
+    protocol = {"shifts": shifts, "reference": False, "suite": "made up", "data": "0"}
+    record = Record(cell=cell, status="done", scores=scores, protocol=protocol)
+    store = Store(folder)
+    store.write_record(
+        record, {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()}
+    )
+    return store
+
+
+def outcomes(seed: int = 0, n: int = N) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {shift: rng.random(n) < 0.8 for shift in SHIFTS}
 
 
 def flipped(right: np.ndarray, lost: int = 0, won: int = 0) -> np.ndarray:

@@ -13,7 +13,6 @@ from flatqat.errors import StoreError
 from flatqat.metrics.measures import METRICS
 from flatqat.metrics.miou import pseudo_values
 from flatqat.metrics.significance import paired_difference
-from tests.helpers.gate_records import outcomes, store_with
 from tests.helpers.street_records import FP, SHIFTS, Matrices, matrices, miou, put
 
 
@@ -141,6 +140,8 @@ def test_a_shift_without_a_labelled_pixel_is_incomplete(tmp_path):
 
 
 def test_cells_of_both_tasks_stand_in_one_baseline(tmp_path):
+    from tests.bench.gate.test_check import outcomes, store_with
+
     old, path = store_with(tmp_path / "old", outcomes()), tmp_path / "b.json"
     put(old, FP, matrices())
     assert write_baseline(old, path) == 2
