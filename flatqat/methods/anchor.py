@@ -11,10 +11,11 @@ the straight-through gradient and differ in what is pulled where (`coupling`):
     dampen   W: g + 2λ (W − Q(W));                       W_a ← (1 − β) W_a + β W      (Nagel et al. 2022)
 
 with g the task gradient and λ = `strength`. The anchor's step is the closed form of gradient descent on the
-regularizer, not a step of the optimizer; with `beta=none`, β = 2 · lr · λ. Every `requantize_every` steps W
-:= W_a (0: never). `deploy` selects what is quantized at the end, the `anchor` or the `latent` weights.
-Biases, BatchNorm and step sizes are trained as in QAT; only quantized weights have an anchor. Q(W) and W_a
-are in the scale of W: if a quantizer normalizes weights first (dorefa, apot), its levels are mapped back.
+regularizer, not a step of the optimizer; with `beta=none`, β = 2 · lr · λ. W := W_a after every
+`requantize_every` steps (0: never). `deploy` selects what is quantized at the end, the `anchor` or the
+`latent` weights. Biases, BatchNorm and step sizes are trained as in QAT; only quantized weights have an
+anchor. Q(W) and W_a are in the scale of W: if a quantizer normalizes weights first (dorefa, apot), its levels
+are mapped back.
 
 Relatives: EASGD (Zhang et al. 2015, arXiv 1412.6651), oscillation dampening (arXiv 2203.11086,
 whose pull, unlike that of `dampen` here, ends at the range), SWA.
