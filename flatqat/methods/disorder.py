@@ -13,8 +13,8 @@ step size, a unit is a layer whatever the target, by the gradient of its weight,
 Freezing means: `scale_task_grad` removes the task gradient, so that the unit steps along ½ g′; with
 `scale_all` and `layer_all` the unit does not change at all, momentum and weight decay included.
 
-Controls: `never` (equal to `sagm`), `always`, `alternate` (all units, on and off every K steps, starting with off),
-and `random`: as many units as the disorder would freeze, chosen at random each time.
+Controls: `never` (equal to `sagm`), `always`, `alternate` (all units, on and off every K steps, starting with
+off), and `random`: as many units as the disorder would freeze, chosen at random each time.
 """
 
 from collections import deque
