@@ -15,6 +15,7 @@ from flatqat.bench.report.render import render
 from flatqat.commands.execute import dry
 from flatqat.errors import UsageError
 from flatqat.models.base import build
+from tests.helpers.plugins import registered
 from tests.helpers.running import run_plan
 
 CPU = torch.device("cpu")
@@ -22,14 +23,13 @@ REASON = "no training images: expected them in train/, got none"
 
 
 @pytest.fixture
-def suite(monkeypatch):
+def suite():
     """The toy suite, with nothing to train on."""
     toy = registry.load(registry.SUITES, "toy")
     still = replace(toy.recipes["default"], pretrain_steps=0, steps=0)
     frozen = replace(toy, untrainable_reason=lambda root: REASON, recipes={**toy.recipes, "eval": still})
-    load = registry.load
-    monkeypatch.setattr(registry, "load", lambda kind, name: frozen if name == "toy" else load(kind, name))
-    return frozen
+    with registered(registry.SUITES, "toy", frozen):
+        yield frozen
 
 
 @pytest.fixture
