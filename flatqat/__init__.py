@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what type checkers and editors read; `_MODULES` says the same to the interpreter
-    from flatqat.bench.engine.session import run_request as run
+    from flatqat.bench.engine.run import run_request as run
     from flatqat.bench.plan.request import Request
     from flatqat.bench.report.tidy import load_results
     from flatqat.data.images.image_data import ImageData
@@ -72,7 +72,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "flatqat.bench.engine.session": "run=run_request",
+    "flatqat.bench.engine.run": "run=run_request",
     "flatqat.bench.plan.request": "Request",
     "flatqat.bench.report.tidy": "load_results",
     "flatqat.data.images.image_data": "ImageData",

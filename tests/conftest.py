@@ -1,5 +1,11 @@
-"""Shared by all tests: one thread, the command line, and real data, skipped with a reason where absent."""
+"""Shared by all tests: one thread, the command line, and real data, skipped with a reason where absent.
 
+All tests pass with any number of threads and on any CPU. FLATQAT_TEST_THREADS sets PyTorch's number of
+threads, 1 by default; ATEN_CPU_CAPABILITY, a variable of PyTorch's own, limits its vector code to that of an
+older CPU ("default" or "avx2").
+"""
+
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +18,8 @@ from flatqat import registry
 from flatqat.cli import main
 from tests.helpers import SHARED
 
-torch.set_num_threads(1)  # two OpenMP threads beside another busy process are far slower than one
+# two OpenMP threads beside another busy process are far slower than one
+torch.set_num_threads(int(os.environ.get("FLATQAT_TEST_THREADS", "1")))
 
 
 @pytest.fixture(scope="session")

@@ -105,7 +105,7 @@ class APoT(Quantizer):
     def dequantize(self, codes: Tensor) -> Tensor:
         return lookup(self.levels, codes) * self.safe_scale
 
-    def inside(self, v: Tensor) -> Tensor:
+    def in_range(self, v: Tensor) -> Tensor:
         ratio = self.normalize(full_precision(v)) / self.safe_scale
         within: Tensor = (ratio >= self.lowest) & (ratio <= 1)
         return within

@@ -63,7 +63,7 @@ class DoReFa(Quantizer):
     def dequantize(self, codes: Tensor) -> Tensor:
         return super().dequantize(codes) if self.role == "input" else self._level(codes.to(self.scale.dtype))
 
-    def inside(self, v: Tensor) -> Tensor:
+    def in_range(self, v: Tensor) -> Tensor:
         return super().in_range(v) if self.role == "input" else torch.ones_like(v, dtype=torch.bool)
 
     def calibrate(self, seen: Observer, rule: RangeInit = "own", percentile: float = 99.9) -> None:

@@ -47,7 +47,7 @@ class LSQPlus(Quantizer):
         levels = from_codes(codes, self.step_size)
         return levels if self.offset is None else levels + self.offset
 
-    def inside(self, v: Tensor) -> Tensor:
+    def in_range(self, v: Tensor) -> Tensor:
         return super().in_range(v if self.offset is None else full_precision(v) - self.offset)
 
     def grad_scale(self, v: Tensor) -> float:

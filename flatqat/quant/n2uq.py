@@ -73,7 +73,7 @@ class N2UQ(Quantizer):
         if self.role == "input":
             return super().project(u)
         value = fake_quantize(u.detach(), self.step_size, 0, self.qmax, offset=self._lowest)
-        return surrogate(value, u, self.inside(u) if self.ste_only else None)
+        return surrogate(value, u, self.in_range(u) if self.ste_only else None)
 
     def codes(self, v: Tensor) -> Tensor:
         return super().codes(v if self.role == "input" else full_precision(v) - self._lowest)
@@ -82,7 +82,7 @@ class N2UQ(Quantizer):
         levels = super().dequantize(codes)
         return levels if self.role == "input" else levels + self._lowest
 
-    def inside(self, v: Tensor) -> Tensor:
+    def in_range(self, v: Tensor) -> Tensor:
         return super().in_range(v if self.role == "input" else full_precision(v) - self._lowest)
 
     def grad_scale(self, v: Tensor) -> float:

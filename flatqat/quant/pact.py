@@ -46,12 +46,12 @@ class PACT(DoReFa):
             clipped = (u >= alpha).to(value.dtype)
             if self.qmin < 0:
                 clipped -= (u <= -alpha).to(value.dtype)
-        return surrogate(value, u, self.inside(u), [(alpha, clipped)])
+        return surrogate(value, u, self.in_range(u), [(alpha, clipped)])
 
-    def inside(self, v: Tensor) -> Tensor:
+    def in_range(self, v: Tensor) -> Tensor:
         """Where the gradient passes: the bound α itself is clipped."""
         if self.role == "weight":
-            return super().inside(v)
+            return super().in_range(v)
         v = full_precision(v)
         within: Tensor = (v < self.safe_scale) & (v > -self.safe_scale if self.qmin < 0 else v >= 0)
         return within

@@ -179,9 +179,10 @@ def test_frozen_weights_stay_at_their_codes_while_grids_move(bits):
     rule = Freeze(Setup(model=net, loss=F.cross_entropy, recipe=FAST), EAGER)
     rule.begin(batches(1))
     before: dict[str, tuple[Tensor, Tensor]] = {}
-    count = 0
+    count, shares = 0, []
     for x, y in batches(40):
         rule.step(x, y)
+        shares.append(rule.log()["frozen"])
         for name, (w, q) in rule.weights.items():
             if name in before:
                 frozen, codes = before[name]
@@ -193,9 +194,8 @@ def test_frozen_weights_stay_at_their_codes_while_grids_move(bits):
             before[name] = held.clone(), q.codes(w)
             count = max(count, int(held.sum()))
     assert count > 20
-    share = rule.log()["frozen"]
-    assert 0 < share < 1
-    assert share == pytest.approx(sum(int(f.sum()) for f, _ in before.values()) / rule.log()["tracked"])
+    assert any(0.1 < share < 0.9 for share in shares)  # in the end all may be frozen: rounding decides
+    assert shares[-1] == pytest.approx(sum(int(f.sum()) for f, _ in before.values()) / rule.log()["tracked"])
 
 
 def test_the_step_size_learns_from_frozen_weights_as_from_constant_codes():

@@ -8,13 +8,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from flatqat.bench.engine.run import run
 from flatqat.bench.plan.jobs import make_plan, members
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.families import by_domain, merged
-from flatqat.console.progress import Progress
 from flatqat.data.images.views import eval_crop
 from flatqat.errors import UsageError
 from flatqat.models.base import build
@@ -22,6 +20,7 @@ from flatqat.spec import EvalTransform
 from flatqat.testing import suites as suite_checks
 from tests.helpers import domain_files
 from tests.helpers.loading import imported_by_verifying, load
+from tests.helpers.running import run_plan
 
 FAMILIES = {"pacs": 4, "vlcs": 4, "officehome": 4, "terraincognita": 4, "domainnet": 6}
 CPU = torch.device("cpu")
@@ -161,7 +160,7 @@ def test_the_whole_family_with_two_seeds(root: Path, tmp_path: Path, monkeypatch
         suites=("pacs",), methods=("fp", "qat"), bits=("4",), models=("tiny",), seeds=(0, 1), recipe="smoke",
         settings={"recipe": short}, data_root=root, results=tmp_path, spaces=(),
     )  # fmt: skip
-    records = run(make_plan(request), CPU, Progress())
+    records = run_plan(make_plan(request))
     assert len(records) == 4 * 2 * 2
     assert all(record.status == "done" for record in records)
     assert len({record.protocol["data"] for record in records}) == 8

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from flatqat.bench.cell.batches import Batch, val_batch_size
+from flatqat.bench.cell.session import Session
 from flatqat.bench.plan.jobs import Job
-from flatqat.bench.plan.request import Request
 from flatqat.data.images.views import eval_crop
 from flatqat.methods.base import Method
 from flatqat.metrics import meter
@@ -24,10 +24,8 @@ class Selection:
     Source: Gulrajani & Lopez-Paz 2021 (arXiv 2007.01434), section 3, training-domain validation.
     """
 
-    def __init__(
-        self, job: Job, method: Method, model: Normalized, request: Request, device: torch.device
-    ) -> None:
-        self.job, self.method, self.model, self.request, self.device = job, method, model, request, device
+    def __init__(self, job: Job, method: Method, model: Normalized, session: Session) -> None:
+        self.job, self.method, self.model, self.session = job, method, model, session
         self.best: dict[str, Tensor] | None = None
         self.scores: dict[int, float] = {}
 
@@ -53,17 +51,17 @@ class Selection:
     @torch.no_grad()
     def _val_score(self) -> float:
         """Percent."""
-        model, suite = self.model.eval(), self.job.suite
-        data = suite.val(self.request.data_root)
+        model, suite, device = self.model.eval(), self.job.suite, self.session.device
+        data = suite.val(self.session.request.data_root)
         seen = data.transformed(eval_crop(model.eval_transform))
         groups = torch.zeros(len(data), dtype=torch.long) if data.groups is None else data.groups
         meters = {int(g): meter(suite.task, suite.classes) for g in groups.unique()}
-        size = val_batch_size(seen, self.device)
-        batches = seen.batches(size, self.device, self.request.workers)
+        size = val_batch_size(seen, device)
+        batches = seen.batches(size, device, self.session.request.workers)
         for (x, y), of in zip(batches, groups.split(size), strict=True):
             output = model.predict(x)
             for g in of.unique().tolist():
-                mine = (of == g).to(self.device)
+                mine = (of == g).to(device)
                 meters[g].add(output[mine], y[mine])
         scores = [each.result()[0][suite.metric].value for each in meters.values()]
         return fmean(score if score is not None else 0.0 for score in scores)

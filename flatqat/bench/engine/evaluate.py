@@ -8,10 +8,8 @@ import torch
 
 from flatqat.bench.cell.batches import scoring_batch_size
 from flatqat.bench.cell.restore import restore
+from flatqat.bench.cell.session import Session
 from flatqat.bench.plan.jobs import Job
-from flatqat.bench.plan.request import Request
-from flatqat.bench.records.store import Store
-from flatqat.console.progress import Progress
 from flatqat.data.images.views import eval_crop
 from flatqat.metrics import meter
 from flatqat.models.base import Normalized
@@ -24,35 +22,30 @@ UNKNOWN_MEMORY = 4 * 2**30
 
 
 @torch.inference_mode()
-def evaluate(
-    suite: Suite, jobs: list[Job], request: Request, store: Store, device: torch.device, progress: Progress
-) -> None:
+def evaluate(suite: Suite, jobs: list[Job], session: Session) -> None:
     """Score every job on every shift of the suite; what is stored already is not computed again.
 
     Images are decoded once for all models that want them cut alike.
     """
-    for group in _groups_in_memory(jobs, store, device):
+    for group in _groups_in_memory(jobs, session):
         title = f"evaluate {len(group)} model{'s' * (len(group) > 1)} on {suite.name}"
-        with progress.task(title, len(suite.scored)) as advance:
+        with session.progress.task(title, len(suite.scored)) as advance:
             for which in dict.fromkeys(shift.weights for shift in suite.scored):
-                models = {job.cell.id: restore(job.cell, suite, store, device, which=which) for job in group}
+                models = {
+                    job.cell.id: restore(job.cell, suite, session.store, session.device, which=which)
+                    for job in group
+                }
                 with cached_weights():
                     for shift in suite.scored:
                         if shift.weights == which:
-                            score(shift, models, group, request, store, device)
+                            score(shift, models, group, session)
                             advance(1)
 
 
 @torch.inference_mode()
-def score(
-    shift: Shift,
-    models: Mapping[str, Normalized],
-    jobs: list[Job],
-    request: Request,
-    store: Store,
-    device: torch.device,
-) -> None:
+def score(shift: Shift, models: Mapping[str, Normalized], jobs: list[Job], session: Session) -> None:
     """Run the models, by cell id, of those jobs that have no scores on `shift` yet, and store the scores."""
+    request, store, device = session.request, session.store, session.device
     waiting = [job for job in jobs if not store.has_scores(job.cell, shift.name)]
     if not waiting:
         return
@@ -73,13 +66,13 @@ def score(
         store.write_scores(job.cell, shift.name, scores, asdict(outcomes))
 
 
-def _groups_in_memory(jobs: list[Job], store: Store, device: torch.device) -> list[list[Job]]:
+def _groups_in_memory(jobs: list[Job], session: Session) -> list[list[Job]]:
     """Split jobs so that the weights of each group take at most half of the memory that is free."""
-    room = MEMORY_SHARE * _free_memory(device)
+    room = MEMORY_SHARE * _free_memory(session.device)
     groups: list[list[Job]] = []
     used = 0
     for job in jobs:
-        size = 2 * store.weights_path(job.cell).stat().st_size  # the latent and the rounded weights
+        size = 2 * session.store.weights_path(job.cell).stat().st_size  # the latent and the rounded weights
         if not groups or used + size > room:
             groups.append([])
             used = 0

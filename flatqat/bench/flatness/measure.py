@@ -8,13 +8,12 @@ from torch import nn
 
 from flatqat.bench.cell.batches import Batch, fixed_transform
 from flatqat.bench.cell.restore import restore
+from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.flatness.estimators import DEFAULT, ESTIMATORS, Found, work
 from flatqat.bench.flatness.flatness_point import FlatnessPoint, evaluated_at, flatness_batches
 from flatqat.bench.flatness.landscape_file import LandscapeOptions
-from flatqat.bench.plan.jobs import Job
-from flatqat.bench.plan.request import Request, Space, lacking_spaces
-from flatqat.bench.records.store import Store
-from flatqat.console.progress import Advance, Progress, part
+from flatqat.bench.plan.request import Space, lacking_spaces
+from flatqat.console.progress import Advance, part
 from flatqat.errors import UsageError
 from flatqat.flatness.derivatives import loss_values
 from flatqat.flatness.landscape import Landscape, landscape
@@ -22,17 +21,20 @@ from flatqat.metrics.loss import LOSSES, Loss, cross_entropy
 from flatqat.spec import Cell
 
 
-def measure(job: Job, request: Request, store: Store, device: torch.device, progress: Progress) -> None:
-    """Measure a trained job in the spaces that are wanted and not stored yet, and store what is found."""
+def measure(lack: Lack, session: Session) -> None:
+    """Measure a trained job in the spaces that it lacks, and keep the numbers for its record."""
+    if not lack.spaces:
+        return
+    job, request, store, device = lack.job, session.request, session.store, session.device
     known = store.flatness(job.cell, recorded=not request.rerun)
-    lacking = lacking_spaces(job.cell, known, request)
+    lacking = lacking_spaces(job.cell, known, request)  # an interrupted run may have measured some
     if not lacking:
         return
     model, loss = restore(job.cell, job.suite, store, device), LOSSES[job.suite.task]
     data, view = job.suite.train(request.data_root), fixed_transform(job.suite, model.eval_transform)
     batches = flatness_batches(job.cell, data, job.recipe.flatness_images, device, view=view)
     draws = job.recipe.flatness_draws
-    with progress.task(f"flatness {job.title}", len(lacking) * work(DEFAULT, draws)) as advance:
+    with session.progress.task(f"flatness {job.title}", len(lacking) * work(DEFAULT, draws)) as advance:
         try:
             for space in lacking:
                 known[space] = flatness_of(
@@ -40,7 +42,7 @@ def measure(job: Job, request: Request, store: Store, device: torch.device, prog
                 )
         except FloatingPointError as error:  # says nothing against the scores
             known["failed"] = str(error)
-            progress.say(f"{job.title}: no flatness: {error}")
+            session.progress.say(f"{job.title}: no flatness: {error}")
     store.write_flatness(job.cell, known)
 
 

@@ -110,7 +110,7 @@ def _missing(cell: str, what: str) -> Verdict:
 
 
 def _judge(change: float, p: float, max_drop: float, level: float) -> str:
-    if p >= level or abs(change) <= max_drop:
+    if p >= level or abs(round(change, 9)) <= max_drop:  # two percentages carry noise in their last digits
         return "ok"
     return "regressed" if change < 0 else "improved"
 

@@ -105,7 +105,7 @@ class Store:
         write_atomically(self._data_path(suite), to_json(found))
 
     def _data_path(self, suite: Suite) -> Path:
-        return self.root / "data" / f"{suite.name}{suite.split}.json"
+        return self.root / "data" / f"{suite.key}.json"
 
     # Records
 

@@ -8,20 +8,19 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.cell.restore import restore
-from flatqat.bench.engine.run import run
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
-from flatqat.console.progress import Progress
 from flatqat.metrics import meter
+from tests.helpers.running import run_plan
 
 CPU = torch.device("cpu")
 
 
 def go(folder: Path, **changes):
     request = Request(suites=("toy",), methods=("fp", "qat"), bits=("3",), results=folder, spaces=())
-    return run(make_plan(replace(request, **changes)), CPU, Progress())
+    return run_plan(make_plan(replace(request, **changes)))
 
 
 def test_amp_scores_are_those_of_the_model_under_autocast(tmp_path):

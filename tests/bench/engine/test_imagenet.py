@@ -9,21 +9,20 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.engine.preflight import _fingerprint, _short
-from flatqat.bench.engine.run import run
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import protocol_line
-from flatqat.console.progress import Progress
 from flatqat.data.imagenet.names import IMAGENET_C, IMAGENET_V2
 from flatqat.data.images.image_data import ImageData
 from flatqat.models.base import build
 from flatqat.suite import Suite
 from tests.helpers import imagenet_files as files
+from tests.helpers.running import run_plan
 
 # A network that asks for images of 48 pixels and refuses all of another size than its name says.
 PICKY = """
 import torch
-from flatqat.models.base import Normalized, Source
+from flatqat.models.base import ModelSource, Normalized
 from flatqat.spec import EvalTransform
 
 class Net(torch.nn.Module):
@@ -41,7 +40,7 @@ class Net(torch.nn.Module):
 def build(name, classes):
     return Normalized(Net(int(name), classes), (0.5,) * 3, (0.2,) * 3, EvalTransform(resize=56, crop=48))
 
-MODEL = Source(names=lambda: ["48", "224"], build=build)
+MODEL = ModelSource(names=lambda: ["48", "224"], build=build)
 """
 STEPS = {"recipe": {"pretrain_steps": "2", "steps": "2", "batch_size": "6", "bn_batches": "1",
                     "calibration_batches": "1", "flatness_images": "4", "flatness_draws": "2"}}  # fmt: skip
@@ -70,7 +69,7 @@ def request(root: Path, suite: str, side: int, **changes: object) -> Request:
 
 
 def go(wanted: Request) -> dict:
-    records = run(make_plan(wanted), torch.device("cpu"), Progress())
+    records = run_plan(make_plan(wanted))
     return {record.cell.method: record for record in records}
 
 

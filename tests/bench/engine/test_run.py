@@ -16,19 +16,18 @@ import torch
 from flatqat import registry
 from flatqat.bench.cell.batches import training_batches
 from flatqat.bench.cell.restore import restore
-from flatqat.bench.engine.run import missing, run
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method
 from flatqat.bench.report.render import render
-from flatqat.console.progress import Progress
 from flatqat.errors import DataError, StoreError, UsageError
 from flatqat.methods.base import Method
 from flatqat.metrics import meter
 from flatqat.spec import EvalTransform
 from tests.helpers import TOY
+from tests.helpers.running import run_plan, session_of
 
 CPU = torch.device("cpu")
 
@@ -41,7 +40,7 @@ def request(results: Path, **changes) -> Request:
 
 
 def go(results: Path, **changes):
-    return run(make_plan(request(results, **changes)), CPU, Progress())
+    return run_plan(make_plan(request(results, **changes)))
 
 
 def table(results: Path) -> str:
@@ -181,7 +180,7 @@ def test_a_failing_cell_is_marked_and_the_rest_goes_on(tmp_path):
     assert records["fp"].status == records["qat"].status == "failed"
     assert "the loss is" in records["fp"].reason
     assert records["ptq"].status == "skipped"
-    assert "its start" in records["ptq"].reason
+    assert "its parent" in records["ptq"].reason
     assert "failed" in render(Store(tmp_path), None, "md", "method")
     healthy = go(tmp_path, methods=("fp",))
     assert healthy[0].status == "done"
@@ -192,15 +191,15 @@ def test_what_is_missing_is_told_from_one_look_at_each_record(tmp_path, monkeypa
     plan, read = make_plan(request(tmp_path, methods=("fp", "qat"))), []
     record = Store.record
     monkeypatch.setattr(Store, "record", lambda store, cell: read.append(cell.method) or record(store, cell))
-    assert missing(plan, Store(tmp_path)) == []
+    assert [lack.job for lack in session_of(plan.request).lacking(plan)] == []
     assert sorted(read) == ["fp", "qat"]
 
 
 def test_failed_cells_are_tried_again(tmp_path):
     settings = {"recipe": {"lr": "1e30"}}
     plan = make_plan(request(tmp_path, settings=settings, methods=("fp",)))
-    run(plan, CPU, Progress())
-    assert [job.cell.method for job in missing(plan, Store(tmp_path))] == ["fp"]
+    run_plan(plan)
+    assert [lack.job.cell.method for lack in session_of(plan.request).lacking(plan)] == ["fp"]
 
 
 def test_other_images_than_those_of_the_folder_are_refused(tmp_path, monkeypatch):

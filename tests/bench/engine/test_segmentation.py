@@ -13,8 +13,7 @@ from torch.nn import functional as F
 from flatqat import registry
 from flatqat.bench.cell import batches
 from flatqat.bench.cell.restore import restore
-from flatqat.bench.engine.run import run
-from flatqat.bench.engine.train import starting_point, training_rule
+from flatqat.bench.engine.train import starting_point, training_method
 from flatqat.bench.gallery.page import write_page
 from flatqat.bench.gallery.palette import COLOURS, painted, palette
 from flatqat.bench.gallery.predictions import Column, chosen, chosen_shifts, gallery
@@ -22,10 +21,10 @@ from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
-from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
 from flatqat.models.base import build
 from tests.helpers import HELPERS
+from tests.helpers.running import run_plan, session_of
 from tests.helpers.street_records import FP, matrices, put
 
 CPU = torch.device("cpu")
@@ -40,7 +39,7 @@ def go(results: Path, **changes):
     request = Request(
         suites=("toy-map",), methods=("fp", "ptq", "qat", "anchor"), bits=("3",), results=results
     )
-    return run(make_plan(replace(request, **changes)), CPU, Progress())
+    return run_plan(make_plan(replace(request, **changes)))
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +117,7 @@ def test_the_loss_that_a_rule_watches_is_that_of_labelled_pixels_through_the_win
     )
     job = next(job for job in make_plan(request).scored() if job.cell.method == "swad")
     model = starting_point(job, Store(tmp_path)).train()
-    found = training_rule(job, model, request, CPU).setup.val_loss()
+    found = training_method(job, model, session_of(request)).setup.val_loss()
     images, masks = job.suite.val(None).batch(torch.arange(8))
     with torch.no_grad():
         expected, whole = (
@@ -131,7 +130,7 @@ def test_the_loss_that_a_rule_watches_is_that_of_labelled_pixels_through_the_win
 def test_models_and_suites_of_different_tasks_are_refused(tmp_path):
     with pytest.raises(UsageError, match="expected one for segmentation, which toy-map is"):
         go(tmp_path, models=("tiny",))
-    with pytest.raises(UsageError, match="--window: expected a suite of segmentation"):
+    with pytest.raises(UsageError, match="--window: expected a segmentation suite"):
         go(tmp_path, suites=("digits-c",), window="16")
 
 
@@ -232,11 +231,7 @@ def test_the_gallery_refuses_what_it_cannot_show(results, tmp_path):
     options = {"images": 1, "device": "cpu", "threads": 1}
     with pytest.raises(UsageError, match="did you mean 'dark'"):
         gallery(["tiny-seg-qat"], tmp_path / "x", results, None, shifts=("drak",), **options)
-    run(
-        make_plan(Request(suites=("toy",), methods=("ptq",), bits=("3",), results=tmp_path, spaces=())),
-        CPU,
-        Progress(),
-    )
+    run_plan(make_plan(Request(suites=("toy",), methods=("ptq",), bits=("3",), results=tmp_path, spaces=())))
     with pytest.raises(UsageError, match="expected cells of a segmentation suite"):
         gallery(["tiny-ptq"], tmp_path / "x", tmp_path, None, shifts=(), **options)
     assert not (tmp_path / "x").exists()

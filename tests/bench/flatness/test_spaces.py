@@ -6,19 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from flatqat.bench.engine.run import run
 from flatqat.bench.engine.train import seeded
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request, lacking_spaces, parse_spaces
-from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
+from tests.helpers.running import run_plan
 
 CPU = torch.device("cpu")
 
 
 def go(results: Path, **changes):
     request = Request(suites=("toy",), methods=("fp", "qat"), bits=("3",), results=results)
-    return run(make_plan(replace(request, **changes)), CPU, Progress())
+    return run_plan(make_plan(replace(request, **changes)))
 
 
 def test_spaces_asked_for_later_are_added_and_those_measured_stay(tmp_path, monkeypatch):

@@ -94,6 +94,19 @@ def test_a_significant_drop_within_the_tolerance_passes(tmp_path, baseline):
     assert gate(tmp_path / "new", baseline, now, max_drop=1.0)[0] == REGRESSED
 
 
+@pytest.mark.parametrize("right", [1600, 1664])
+def test_a_drop_of_just_the_tolerance_passes_whatever_its_last_digit(tmp_path, right):
+    """10 of 2,000 images are 0.5 points; the two percentages of 1,664 and 1,654 differ by a little more."""
+    old = dict.fromkeys(SHIFTS, np.arange(N) < right)
+    path = tmp_path / "baseline.json"
+    write_baseline(store_with(tmp_path / "old", old), path)
+    code, verdicts = gate(tmp_path / "new", path, old | {"id": np.arange(N) < right - 10})
+    (row,) = (v for v in verdicts if v.what == "id")
+    assert (row.before - row.now > 0.5) is (right == 1664)
+    assert row.p < 0.01
+    assert code == OK
+
+
 def test_a_large_drop_that_may_be_chance_passes(tmp_path, baseline):
     """2.5 points down, but 400 of 2,000 images changed sides: McNemar's p is 0.014, times four of Holm."""
     right = outcomes()["id"]
@@ -184,7 +197,7 @@ def test_a_baseline_that_is_not_there_says_so(tmp_path):
 def test_a_baseline_from_the_future_says_what_it_is(tmp_path):
     path = tmp_path / "b.json"
     path.write_text('{"schema": 9, "cells": {}}')
-    with pytest.raises(StoreError, match="schema 1 or older, got 9; update flatqat"):
+    with pytest.raises(StoreError, match="schema 2 or older, got 9; update flatqat"):
         check(Store(tmp_path), path, 0.5, 0.01, False)
 
 

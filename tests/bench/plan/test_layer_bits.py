@@ -7,15 +7,14 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.cell.restore import restore
-from flatqat.bench.engine.run import run
 from flatqat.bench.plan.jobs import make_plan, members
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
-from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
 from flatqat.quant.apply import quantizers
 from tests.helpers import TOY
+from tests.helpers.running import run_plan
 
 CPU = torch.device("cpu")
 
@@ -43,12 +42,8 @@ def test_layers_that_do_not_exist_are_refused_before_anything_is_computed(tmp_pa
 
 
 def test_a_cell_is_restored_from_its_record_alone(tmp_path):
-    run(
-        plan(tmp_path, bits=("4@apot", "4"), keep=("none",), layer_bits=("stage1.*=w2a5", "linear=fp")),
-        CPU,
-        Progress(),
-    )
-    run(plan(tmp_path, bits=("4@apot",)), CPU, Progress())
+    run_plan(plan(tmp_path, bits=("4@apot", "4"), keep=("none",), layer_bits=("stage1.*=w2a5", "linear=fp")))
+    run_plan(plan(tmp_path, bits=("4@apot",)))
     store = Store(tmp_path)
     records = {record.cell.bits: record for record in store.records()}
     own = "(keep none; stage1.*=w2a5,linear=fp)"

@@ -108,7 +108,7 @@ def test_a_record_that_reports_could_not_read_is_damaged(tmp_path, old, new):
 def test_a_record_from_the_future_is_refused(tmp_path):
     path = tmp_path / "x.json"
     path.write_bytes(to_json({"schema": 99}))
-    with pytest.raises(StoreError, match=r"schema 1 or older, got 99"):
+    with pytest.raises(StoreError, match=r"schema 2 or older, got 99"):
         read_record(path)
 
 

@@ -5,20 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from flatqat import registry
-from flatqat.bench.engine.run import run
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.families import by_domain, merged
 from flatqat.bench.report.render import load, render
-from flatqat.console.progress import Progress
 from flatqat.metrics.bootstrap import nested_bootstrap
 from flatqat.spec import Cell, Record, Score
 from tests.helpers import HELPERS
+from tests.helpers.running import run_plan
 
 TARGETS = ("art", "photo", "sketch")
 FP = Cell(suite="f@art", suite_version=1, model="m", method="fp", quant="fp", recipe="b", seed=0)
@@ -217,7 +215,7 @@ def test_a_whole_family_runs_and_reports(tmp_path: Path) -> None:
         suites=("toy-family",), methods=("fp", "ptq"), bits=("4",), seeds=(0, 1), results=tmp_path,
         spaces=(),
     )  # fmt: skip
-    records = run(make_plan(request), torch.device("cpu"), Progress())
+    records = run_plan(make_plan(request))
     assert len(records) == 3 * 2 * 2
     assert all(record.status == "done" for record in records)
     (family,) = merged(sections(records))
@@ -226,5 +224,5 @@ def test_a_whole_family_runs_and_reports(tmp_path: Path) -> None:
     assert table.loc[("fp", "mean"), "seeds"] == 2
     assert table.loc[("fp", "mean"), "id_top1"] > 60  # chance is 25%
     assert table["extra_gap"].notna().sum() == 4
-    again = run(make_plan(request), torch.device("cpu"), Progress())
+    again = run_plan(make_plan(request))
     assert [r.scores for r in again] == [r.scores for r in records]
