@@ -4,9 +4,14 @@ import re
 from types import SimpleNamespace
 from typing import Any
 
+import typer
 from typer.main import get_command
 
 from flatqat.cli import app
+
+MissingParameter: Any = next(  # click's, wherever this typer has its click
+    error for error in typer.BadParameter.__subclasses__() if error.__name__ == "MissingParameter"
+)
 
 
 def assert_one_line_error(done: SimpleNamespace, pattern: str) -> None:
