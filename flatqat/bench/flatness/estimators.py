@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypedDict
 
 from flatqat.bench.flatness.flatness_point import FlatnessPoint
-from flatqat.bench.plan.request import Space
 from flatqat.console.progress import Advance
 from flatqat.errors import unknown
 from flatqat.flatness.apgd import Ball, worst_in_ball
@@ -21,6 +20,7 @@ from flatqat.flatness.rise import Sharpness
 from flatqat.flatness.sharpness import average_case, worst_case
 from flatqat.flatness.step_size_noise import step_size_noise
 from flatqat.flatness.trace import trace
+from flatqat.spec import Space
 
 Found = dict[str, Any]
 

@@ -18,13 +18,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from flatqat.bench.cell.batches import Batch
-from flatqat.bench.plan.request import Space
 from flatqat.data.images.image_data import ImageData, Transform
 from flatqat.flatness.params import LossFn as Surface
 from flatqat.flatness.params import Params
 from flatqat.metrics.loss import Loss, cross_entropy
 from flatqat.quant.apply import disabled, in_inference, latent_weights, quantizers, ste_gradients
-from flatqat.spec import Cell
+from flatqat.spec import Cell, Space
 
 CHUNK, SMALLEST_CHUNK = 256, 8  # of images with a label each; label maps come one by one if they must
 CHUNK_VALUES = 2**22  # second derivatives keep several times the activations of a forward pass

@@ -64,7 +64,7 @@ def test_fp_is_the_start_itself_and_qat_is_skipped(suite, weights, tmp_path):
 
 def test_quantized_only_rounds(suite, weights, tmp_path):
     fp, ptq, _ = run(make_plan(request(tmp_path, weights=weights)), CPU, Progress())
-    assert ptq.train["steps"] == 0
+    assert ptq.train.steps == 0
     assert ptq.scores["id"]["nll"] != fp.scores["id"]["nll"]
 
 
@@ -73,8 +73,8 @@ def test_rounding_is_learned_without_training_images(suite, weights, tmp_path):
         make_plan(request(tmp_path, methods=("ptq", "adaround"), weights=weights)), CPU, Progress()
     )
     assert adaround.status == "done"
-    assert adaround.train["steps"] == 0
-    layers = adaround.train["method"].values()
+    assert adaround.train.steps == 0
+    layers = adaround.train.method.values()
     assert any(layer["learned"] < layer["nearest"] for layer in layers)
     assert adaround.scores["id"]["nll"] != ptq.scores["id"]["nll"]
 

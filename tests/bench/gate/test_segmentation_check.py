@@ -47,9 +47,9 @@ def gate(folder, baseline, now: Matrices, **options):
 
 def test_the_baseline_gives_the_pseudo_values_of_the_counts(baseline):
     (cell,) = read_baseline(baseline).values()
-    assert cell["metric"] == "miou"
+    assert cell.metric.name == "miou"
     for shift, each in matrices().items():
-        np.testing.assert_array_equal(cell["values"][shift], pseudo_values(counts(each)))
+        np.testing.assert_array_equal(cell.values[shift], pseudo_values(counts(each)))
 
 
 def test_values_are_computed_once_before_and_once_now(tmp_path, baseline, monkeypatch):
