@@ -21,6 +21,7 @@ from flatqat.commands.bench import (
 )
 from flatqat.commands.gate import baseline, canary, check
 from flatqat.commands.inspect import audit, flatness, gallery
+from flatqat.commands.results import results
 from flatqat.errors import FlatqatError
 from flatqat.suite import Suite
 
@@ -47,6 +48,7 @@ suites, methods, quantizers, models = (
 )
 for name, group in {
     "bench": bench,
+    "results": results,
     "suites": suites,
     "methods": methods,
     "quantizers": quantizers,

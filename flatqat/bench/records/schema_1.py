@@ -16,6 +16,8 @@ ENVIRONMENT = ("device", "flatqat", "python", "threads")
 
 def upgrade(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the JSON of a record of schema 1 as schema 2 has it."""
+    if data.get("status") in ("failed", "skipped"):  # these had every field, without content
+        data = {name: value for name, value in data.items() if value != {}}
     cell = _renamed(data.get("cell"), CELL)
     parts = {
         "cell": cell,
@@ -23,10 +25,7 @@ def upgrade(data: Mapping[str, Any]) -> dict[str, Any]:
         "flatness": _renamed(data.get("flatness"), SPACES, _space),
         "env": _environment(data.get("env")),
     }
-    upgraded = {**data, **{name: part for name, part in parts.items() if name in data}}
-    if data.get("status") in ("failed", "skipped"):  # these had every field, without content
-        return {name: part for name, part in upgraded.items() if part != {}}
-    return upgraded
+    return {**data, **{name: part for name, part in parts.items() if name in data}}
 
 
 def upgrade_shifts(shifts: Any) -> Any:
