@@ -33,7 +33,7 @@ def sections(records: Iterable[Record]) -> list[Section]:
     """Split records by protocol, and within it by (method, bits). Raises StoreError on two of one seed."""
     groups: dict[str, list[Record]] = {}
     for record in records:
-        groups.setdefault(_title(record), []).append(record)
+        groups.setdefault(section_title(record), []).append(record)
     split = []
     for title, members in sorted(groups.items()):
         done = [r for r in members if r.status == "done"]
@@ -96,7 +96,8 @@ def row_label(key: tuple[str, str]) -> str:
     return method if method == bits else f"{method} {bits}"
 
 
-def _title(record: Record) -> str:
+def section_title(record: Record) -> str:
+    """Return the title of the section of a record: what its rows have in common."""
     cell = record.cell
     parts = [f"{cell.suite} v{cell.suite_version}", cell.model, f"recipe {cell.recipe}"]
     parts += [f"{key}={value}" for key, value in cell.recipe_args]

@@ -155,6 +155,14 @@ class Store:
             paths = [p for p in paths if suite in (p.parent.name, p.parent.name.partition("@")[0])]
         return [read_record(path) for path in paths]
 
+    def some_records(self, suite: str | None = None) -> list[Record]:
+        """Return what `records` does. Raises StoreError also if there are none."""
+        records = self.records(suite)
+        if not records:
+            where = f"{self.root} for suite {suite}" if suite else str(self.root)
+            raise StoreError(f"expected records in {where}, got none; make some with: flatqat bench run")
+        return records
+
     def record_paths(self) -> list[Path]:
         """Return where all records are, sorted."""
         return sorted(self.root.glob("records/*/*.json"))
