@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from flatqat.bench.records.store import Arrays, Store
 from flatqat.errors import StoreError
 from flatqat.metrics.bootstrap import Interval
-from flatqat.metrics.measures import METRICS, Metric
+from flatqat.metrics.measures import METRICS, Metric, Outcome
 from flatqat.spec import Record
 
 Pairs = tuple[list[Arrays], list[Arrays], dict[str, str]]
+TOLERANCE = 1e-6  # percent, between a score and the same score of its outcomes
 BySeed = Mapping[int, Arrays]
 """The outcomes of one method's runs."""
 
@@ -29,7 +30,10 @@ def pools_of(record: Record, shifts: Iterable[str]) -> dict[str, str]:
 
 
 def outcomes_of(record: Record, store: Store) -> Arrays:
-    """Return the outcome of each shift, see `Metric.outcome`; empty if none are stored. Raises StoreError."""
+    """Return the outcome of each shift, see `Metric.outcome`; empty if none are stored.
+
+    Raises StoreError if the file is damaged, or if the scores of the record are not those of its images.
+    """
     metric = metric_of(record)
     by_shift: dict[str, Arrays] = {}
     for key, array in store.outcomes(record.cell, metric.needs).items():
@@ -41,6 +45,12 @@ def outcomes_of(record: Record, store: Store) -> Arrays:
         outcomes = {shift: metric.outcome(arrays) for shift, arrays in usable.items()}
         if outcomes and {shift: len(images) for shift, images in outcomes.items()} != expected:
             raise ValueError("expected as many images as its record")
+        for shift, images in outcomes.items():
+            value, score = _value(images), record.scores[shift][metric.name].value
+            if value != score and (value is None or score is None or abs(value - score) > TOLERANCE):
+                raise ValueError(
+                    f"expected the outcomes of its record, which has {score} on {shift}, got {value}"
+                )
     except ValueError as error:
         path = store.outcomes_path(record.cell)
         raise StoreError(f"{path}: {error}; delete it and run the cell again") from error
@@ -78,6 +88,15 @@ def mean_extra_gap_of(
 def is_nested(record: Record) -> bool:
     """Whether every seed has images of its own."""
     return bool(record.protocol.split)
+
+
+def _value(outcome: Outcome) -> float | None:
+    """Return the metric of an outcome in percent, or None if it is undefined."""
+    if outcome.ndim == 1:
+        return 100 * float(outcome.mean())
+    intersections, unions = outcome.sum(axis=0)
+    present = unions > 0
+    return 100 * float((intersections[present] / unions[present]).mean()) if present.any() else None
 
 
 def _extra_gap(members: Sequence[Pairs | None], record: Record) -> Interval | None:

@@ -241,9 +241,9 @@ def test_an_operation_without_second_derivative_costs_lambda_max_alone(tmp_path,
     monkeypatch.setattr("flatqat.bench.flatness.estimators.top_eigenvalue", fail)
     (record,) = go(tmp_path, methods=("fp",))
     measured = record.flatness.quantized
-    assert measured["lambda_max"]["value"] is None
-    assert "hardsigmoid" in measured["lambda_max"]["reason"]
-    assert measured["sharpness_sam"]["value"] > 0
+    assert measured.lambda_max.value is None
+    assert "hardsigmoid" in measured.lambda_max.reason
+    assert measured.sharpness_sam.value > 0
     assert "| -" in render(Store(tmp_path), None, "md", "method")
 
 

@@ -13,6 +13,7 @@ from flatqat.errors import StoreError
 from flatqat.metrics.measures import METRICS
 from flatqat.metrics.miou import pseudo_values
 from flatqat.metrics.significance import paired_difference
+from flatqat.spec import Score
 from tests.helpers.street_records import FP, SHIFTS, Matrices, matrices, miou, put
 
 
@@ -127,7 +128,9 @@ def test_a_shift_without_a_labelled_pixel_is_incomplete(tmp_path):
     store, path = Store(tmp_path / "old"), tmp_path / "b.json"
     put(store, FP, {**of, "night": matrices()["night"]})
     arrays = store.outcomes(FP) | {"night:confusion": of["night"]}
-    store.write_record(store.record(FP), arrays)
+    record = store.record(FP)
+    night = {**record.scores["night"], "miou": Score(value=None, n=len(of["night"]))}
+    store.write_record(replace(record, scores={**record.scores, "night": night}), arrays)
     assert write_baseline(store, path) == 1
     code, verdicts = check(store, path, 0.5, 0.01, True)
     assert code == INCOMPLETE
