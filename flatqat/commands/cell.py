@@ -52,7 +52,7 @@ def flatness_of_cell(
     on = choose_device(device)
     prepare(on, threads)
     model = restore(record.cell, suite, store, on)
-    count = images or record.protocol["recipe"]["flatness_images"]
+    count = images or record.protocol.recipe.flatness_images
     view, loss = fixed_transform(suite, model.eval_transform), task_of(suite.task).loss
     batches = flatness_batches(record.cell, suite.train(data_root), count, on, view=view)
     passes = work(names, draws) + (picture.points**2 if picture else 0)

@@ -6,9 +6,10 @@ import torch
 
 from flatqat.bench.cell.environment import choose_device, prepare
 from flatqat.bench.plan.jobs import Job, Plan
-from flatqat.bench.plan.request import Request, Space, lacking_spaces
+from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.bench.records.store import Store
 from flatqat.console.progress import Progress
+from flatqat.spec import Flatness, Space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ class Session:
 
     def _lack_of(self, job: Job) -> Lack | None:
         record = None if self.request.rerun else self.store.finished(job.cell)
-        spaces = lacking_spaces(job.cell, record.flatness if record else {}, self.request)
+        spaces = lacking_spaces(job.cell, record.flatness if record else Flatness(), self.request)
         if record and not spaces:
             return None
         return Lack(job=job, scores=record is None, spaces=tuple(spaces))

@@ -14,6 +14,7 @@ from flatqat.bench.flatness.estimators import ITERATIONS, RADII
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.quant.apply import quantize_
+from flatqat.spec import Flatness
 
 PRODUCT_PER_PASS = 2.0  # a Hessian-vector product costs about two passes of training on as many images
 
@@ -35,7 +36,7 @@ def estimate(jobs: Sequence[Job], session: Session) -> float:
         total += step * method.steps(job.recipe)
         if job.scored:
             total += forward * images[job.suite.name]
-            spaces = len(lacking_spaces(job.cell, {}, session.request))
+            spaces = len(lacking_spaces(job.cell, Flatness(), session.request))
             share = job.recipe.flatness_images / job.recipe.batch_size
             total += spaces * share * step / method.passes * PRODUCT_PER_PASS * ITERATIONS
             moves = 2 * job.recipe.flatness_draws * len(RADII)

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from flatqat.bench.flatness.flatness_point import FlatnessPoint
-from flatqat.bench.plan.request import Space
 from flatqat.console.progress import Advance
 from flatqat.errors import unknown
 from flatqat.flatness.apgd import Ball, worst_case_sharpness
@@ -21,6 +20,7 @@ from flatqat.flatness.params import Progress
 from flatqat.flatness.sharpness import average_case_sharpness, one_step_sharpness
 from flatqat.flatness.step_size_noise import step_size_noise
 from flatqat.flatness.trace import trace
+from flatqat.spec import Space
 
 T = TypeVar("T")
 JsonDict = dict[str, Any]

@@ -22,12 +22,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from flatqat.bench.cell.batches import Batch
-from flatqat.bench.plan.request import Space
 from flatqat.data.images.image_data import ImageData, Transform
 from flatqat.flatness.params import LossFn, Params
 from flatqat.metrics.loss import Loss, cross_entropy
 from flatqat.quant.apply import disabled, in_inference, latent_weights, quantizers, ste_gradients
-from flatqat.spec import Cell
+from flatqat.spec import Cell, Space
 
 CHUNK, SMALLEST_CHUNK = 256, 8  # images per chunk; with label maps, a chunk may be a single image
 CHUNK_VALUES = 2**22  # second derivatives need several times the activations of a forward pass

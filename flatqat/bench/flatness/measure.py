@@ -1,6 +1,7 @@
 """Flatness of a cell's minimum: every estimator asked for, at the point of a space, as plain JSON values."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 
 import torch
@@ -12,14 +13,14 @@ from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.flatness.estimators import DEFAULT, ESTIMATORS, JsonDict, work
 from flatqat.bench.flatness.flatness_point import FlatnessPoint, evaluated_at, flatness_batches
 from flatqat.bench.flatness.landscape_file import LandscapeOptions
-from flatqat.bench.plan.request import Space, lacking_spaces
+from flatqat.bench.plan.request import lacking_spaces
 from flatqat.console.progress import Advance, part
 from flatqat.errors import UsageError
 from flatqat.flatness.derivatives import loss_values
 from flatqat.flatness.landscape import Landscape, landscape
 from flatqat.metrics.loss import Loss, cross_entropy
 from flatqat.metrics.task import task_of
-from flatqat.spec import Cell
+from flatqat.spec import Cell, Flatness, Space
 
 
 def measure(lack: Lack, session: Session) -> None:
@@ -38,11 +39,13 @@ def measure(lack: Lack, session: Session) -> None:
     with session.progress.task(f"flatness {job.title}", len(lacking) * work(DEFAULT, draws)) as advance:
         try:
             for space in lacking:
-                known[space] = flatness_of(
+                measured = flatness_of(
                     model, batches, job.cell, loss=loss, space=space, draws=draws, advance=advance
                 )
+                measured["lambda_max"].pop("converged", None)  # the residual, which is kept, says the same
+                known = known.updated(Flatness.from_dict({space: measured}))
         except FloatingPointError as error:  # says nothing against the scores
-            known["failed"] = str(error)
+            known = replace(known, failed=str(error) or repr(error))
             session.progress.say(f"{job.title}: no flatness: {error}")
     store.write_flatness(job.cell, known)
 

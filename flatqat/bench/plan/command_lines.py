@@ -4,8 +4,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from flatqat.bench.plan.request import SPACES
-from flatqat.spec import Args, Record
+from flatqat.spec import Args, Flatness, Record
 
 
 def commands(records: Sequence[Record], results: str) -> list[str]:
@@ -46,9 +45,9 @@ def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
     options += _settings(cell.method, cell.method_args) + _settings("recipe", cell.recipe_args)
     options += ["--amp"] * cell.amp + ["--compute-matched"] * (cell.step_multiplier > 1)
     options += ["--plugin", "FILE"] if cell.plugins else []
-    options += ["--threads", str(record.env["threads"])] if record.env.get("threads", 1) > 1 else []
-    spaces = [space for space in SPACES if isinstance(record.flatness.get(space), Mapping)]
-    if not record.flatness:
+    options += ["--threads", str(record.env.threads)] if record.env.threads > 1 else []
+    spaces = list(record.flatness.spaces)
+    if record.flatness == Flatness():
         options.append("--no-flatness")
     elif spaces and spaces != ["quantized"]:
         options += ["--space", ",".join(spaces)]
@@ -57,7 +56,7 @@ def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
 
 def _weights_name(digest: str, records: Iterable[Record]) -> str:
     """Return the name of a weights file, from the record of a cell that starts from it."""
-    names = (r.protocol.get("parent") for r in records if r.cell.weights == digest and not r.cell.parent)
+    names = (r.protocol.parent for r in records if r.cell.weights == digest and not r.cell.parent)
     return str(next((name for name in names if name), "WEIGHTS"))
 
 

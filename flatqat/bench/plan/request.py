@@ -1,18 +1,13 @@
 """What the user requests: the options of `bench run` as one value."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from flatqat.bench.plan.settings import Settings
 from flatqat.errors import UsageError, unknown
-from flatqat.spec import Cell
+from flatqat.spec import SPACES, Cell, Flatness, Space
 
 MOST_SEEDS = 1000
-
-Space = Literal["quantized", "latent", "step_size"]
-SPACES: tuple[Space, ...] = ("quantized", "latent", "step_size")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,15 +71,15 @@ def parse_spaces(names: tuple[str, ...]) -> tuple[Space, ...]:
     return tuple(space for space in SPACES if space in names)
 
 
-def lacking_spaces(cell: Cell, flatness: Mapping[str, object], request: Request) -> list[Space]:
+def lacking_spaces(cell: Cell, flatness: Flatness, request: Request) -> list[Space]:
     """Return the requested spaces that a cell's `flatness` lacks; none where measuring failed before.
 
     Full precision has the space `quantized` alone, since it rounds nothing.
     """
-    if "failed" in flatness:
+    if flatness.failed:
         return []
     floating = cell.quant_spec.is_fp
-    return [s for s in request.spaces if s not in flatness and (s == "quantized" or not floating)]
+    return [s for s in request.spaces if flatness.space(s) is None and (s == "quantized" or not floating)]
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -63,15 +63,15 @@ def test_fp_is_the_start_itself_and_qat_is_skipped(suite, weights, tmp_path):
 
 def test_quantized_only_rounds(suite, weights, tmp_path):
     fp, ptq, _ = run_plan(make_plan(request(tmp_path, weights=weights)))
-    assert ptq.train["steps"] == 0
+    assert ptq.train.steps == 0
     assert ptq.scores["id"]["nll"] != fp.scores["id"]["nll"]
 
 
 def test_rounding_is_learned_without_training_images(suite, weights, tmp_path):
     ptq, adaround = run_plan(make_plan(request(tmp_path, methods=("ptq", "adaround"), weights=weights)))
     assert adaround.status == "done"
-    assert adaround.train["steps"] == 0
-    layers = adaround.train["method"].values()
+    assert adaround.train.steps == 0
+    layers = adaround.train.method.values()
     assert any(layer["learned"] < layer["nearest"] for layer in layers)
     assert adaround.scores["id"]["nll"] != ptq.scores["id"]["nll"]
 

@@ -49,8 +49,8 @@ def test_a_cell_is_restored_from_its_record_alone(tmp_path):
     own = "(keep none; stage1.*=w2a5,linear=fp)"
     assert set(records) == {"4@apot", f"4@apot {own}", f"4 {own}"}
     record = records[f"4@apot {own}"]
-    assert record.protocol["quant"]["keep"] == []
-    assert record.protocol["quant"]["layer_bits"] == {"stage1.*": "w2a5", "linear": "fp"}
+    assert record.protocol.quant.keep == ()
+    assert record.protocol.quant.layer_bits == (("stage1.*", "w2a5"), ("linear", "fp"))
     (suite,) = members("toy", 0)
     model = restore(record.cell, suite, store)
     widths = {(name, q.role): q.bits for name, q in quantizers(model.net)}
