@@ -91,15 +91,12 @@ def quadrature(
 
 
 def smoothed(rules: Sequence[tuple[Tensor, Tensor]], *, width: float) -> Density:
-    """The density of the mean of `rules`, on a grid whose length follows from `width` alone.
-
-    A spectrum of one point is given a range of its own magnitude.
-    """
+    """The density of the mean of `rules`. A spectrum of one point is given a range of its own magnitude."""
     nodes, shares = (torch.cat(parts) for parts in zip(*rules, strict=True))
     low, high = float(nodes.min()), float(nodes.max())
     sigma = width * (max(high - low, 1e-3 * max(abs(low), abs(high))) or 1.0)
     low, high = low - TAIL * sigma, high + TAIL * sigma
-    points = math.ceil(POINTS_PER_WIDTH * (1 / width + 2 * TAIL)) + 1  # not from nodes, which are rounded
+    points = math.ceil(POINTS_PER_WIDTH * (1 / width + 2 * TAIL)) + 1  # whatever rounding does to nodes
     grid = torch.linspace(low, high, points, dtype=torch.float64)
     bells = torch.exp(-0.5 * ((grid[:, None] - nodes) / sigma).square()) / (sigma * math.sqrt(2 * math.pi))
     means, squares = ([float(share @ node**power) for node, share in rules] for power in (1, 2))
