@@ -25,6 +25,7 @@ from flatqat.commands.bench import (
 )
 from flatqat.commands.gate import baseline, canary, check
 from flatqat.commands.inspect import audit, flatness, gallery
+from flatqat.commands.results import results
 from flatqat.errors import FlatqatError
 from flatqat.suite import Suite
 
@@ -52,6 +53,7 @@ suites, methods, quantizers, models = (
 )
 for name, group in {
     "bench": bench,
+    "results": results,
     "suites": suites,
     "methods": methods,
     "quantizers": quantizers,

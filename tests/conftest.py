@@ -14,9 +14,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from flatqat import registry
 from flatqat.cli import main
 from tests.helpers import SHARED
+from tests.helpers.plugins import plugins_removed
 
 # two OpenMP threads beside another busy process are far slower than one
 torch.set_num_threads(int(os.environ.get("FLATQAT_TEST_THREADS", "1")))
@@ -33,10 +33,8 @@ def shared() -> Path:
 @pytest.fixture(autouse=True)
 def own_plugins() -> Iterator[None]:
     """Plugins that a test registers are gone after it."""
-    before = dict(registry._plugin_files)
-    yield
-    registry._plugin_files.clear()
-    registry._plugin_files.update(before)
+    with plugins_removed():
+        yield
 
 
 @pytest.fixture

@@ -144,9 +144,9 @@ def test_the_command_on_one_target(flatqat: Command, root: Path, tmp_path: Path)
     records = Store(tmp_path).records("pacs")
     assert [record.status for record in records] == ["done", "done"]
     for record in records:
-        assert record.train["selection"]["step"] in (2, 4)
-        assert record.protocol["preprocessing"].startswith("resized to 224x224")
-        assert "pretrain" in record.protocol["parent"]
+        assert record.train.selection["step"] in (2, 4)
+        assert record.protocol.preprocessing.startswith("resized to 224x224")
+        assert "pretrain" in record.protocol.parent
         assert {shift: record.scores[shift]["top1"].n for shift in record.scores} == {
             "val": 13, "id": 13, "sketch": 23, "oracle": 23, "sketch_out": 5,
         }  # fmt: skip
@@ -163,7 +163,7 @@ def test_the_whole_family_with_two_seeds(root: Path, tmp_path: Path, monkeypatch
     records = run_plan(make_plan(request))
     assert len(records) == 4 * 2 * 2
     assert all(record.status == "done" for record in records)
-    assert len({record.protocol["data"] for record in records}) == 8
+    assert len({record.protocol.data for record in records}) == 8
     assert sorted(path.name for path in (tmp_path / "data").iterdir())[:2] == [
         "pacs@art_painting-s0.json",
         "pacs@art_painting-s1.json",

@@ -62,8 +62,8 @@ def test_a_whole_run_on_acdc(made: Path, tmp_path: Path, monkeypatch: pytest.Mon
     images = {"id": 4, "fog": 3, "night": 4, "rain": 3, "snow": 3, "reference": 13, "val": 4}
     for record in records:
         assert {shift: scores["miou"].n for shift, scores in record.scores.items()} == images
-        assert record.protocol["class_names"] == list(small.class_names)
-        assert "Cityscapes val: 4 of 500 images with label maps" in record.protocol["in_part"]
+        assert record.protocol.class_names == small.class_names
+        assert "Cityscapes val: 4 of 500 images with label maps" in record.protocol.in_part
         outcomes = Store(tmp_path).outcomes(record.cell)
         for shift in small.shifts:
             pooled = outcomes[f"{shift.name}:confusion"].sum(0, dtype=np.int64)

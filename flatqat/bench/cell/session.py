@@ -6,9 +6,10 @@ import torch
 
 from flatqat.bench.cell.environment import choose_device, prepare
 from flatqat.bench.plan.jobs import Job, Plan
-from flatqat.bench.plan.request import Request, Space, lacking_spaces
+from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.bench.records.store import Store
 from flatqat.console.progress import Progress
+from flatqat.spec import Flatness, Space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +45,13 @@ class Session:
 
         Each record is read once. A parent is needed where the weights of a job and its own are both missing.
         """
+        jobs = {job.cell.id: job for job in plan.jobs}
         lacks = {job.cell.id: lack for job in plan.scored() if (lack := self._lack_of(job))}
         for job in reversed(plan.jobs):
-            if job.cell.id in lacks and job.parent and self._needs_training(job):
-                lacks.setdefault(job.parent.cell.id, Lack(job=job.parent))
-        return [lacks[job.cell.id] for job in plan.jobs if job.cell.id in lacks]
+            if job.cell.id in lacks and job.parent and self._needs(job.parent, job):
+                parent_id = job.parent.cell.id
+                lacks.setdefault(parent_id, Lack(job=jobs[parent_id]))
+        return [lacks[cell_id] for cell_id in jobs if cell_id in lacks]
 
     def forget(self, lacks: list[Lack]) -> None:
         """Drop the weights and the partial scores of jobs, so that they are computed again."""
@@ -57,11 +60,10 @@ class Session:
 
     def _lack_of(self, job: Job) -> Lack | None:
         record = None if self.request.rerun else self.store.finished(job.cell)
-        spaces = lacking_spaces(job.cell, record.flatness if record else {}, self.request)
+        spaces = lacking_spaces(job.cell, record.flatness if record else Flatness(), self.request)
         if record and not spaces:
             return None
         return Lack(job=job, scores=record is None, spaces=tuple(spaces))
 
-    def _needs_training(self, job: Job) -> bool:
-        assert job.parent is not None
-        return self.request.rerun or not any(map(self.store.has_weights, (job.cell, job.parent.cell)))
+    def _needs(self, parent: Job, job: Job) -> bool:
+        return self.request.rerun or not any(map(self.store.has_weights, (job.cell, parent.cell)))

@@ -1,4 +1,4 @@
-"""Do published figures come out? A wrong crop, mask or class order shows before anything is trusted.
+"""Published figures, reproduced on the user's data: a wrong crop, mask or class order shows here.
 
 The figures are those of `published.csv`: of one model with its public weights, on one shift, with the number
 of images behind it. Each is checked that the user's data and weights allow; it passes within the sampling
@@ -50,7 +50,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A figure beside what came out here, on `n` images, and how far the two may lie apart."""
+    """A published figure, the value measured here on `n` images, and how far the two may be apart."""
 
     figure: Figure
     verdict: Verdict
@@ -61,7 +61,7 @@ class Check:
 
 
 def figures(models: Sequence[str] = ()) -> list[Figure]:
-    """The published figures, or those of some models. Raises UsageError where a model has none."""
+    """Return the published figures, or those of some models; raises UsageError if a model has none."""
     with Path(__file__).with_name("published.csv").open(encoding="utf-8", newline="") as file:
         rows = [
             Figure(**{**row, "value": float(row["value"]), "images": int(row["images"])})  # type: ignore[arg-type]
@@ -129,13 +129,13 @@ def _shifts(figure: Figure, job: Job) -> Iterator[Shift]:
 
 
 def _top1(right: Mapping[str, NDArray[np.bool_]], figure: Figure) -> tuple[float, float]:
-    """Percent, and 1.96 binomial standard errors at the published value; severities share their images."""
+    """Return percent and 1.96 binomial standard errors at the published value; severities share images."""
     p, n = figure.value / 100, min(figure.images, *(len(images) for images in right.values()))
     return 100 * float(np.mean([r.mean() for r in right.values()])), 100 * Z * sqrt(p * (1 - p) / n)
 
 
 def _mce(right: Mapping[str, NDArray[np.bool_]]) -> tuple[float, float]:
-    """Percent, and 1.96 standard errors over images."""
+    """Return percent and 1.96 standard errors over images."""
     wrong: dict[str, list[float]] = {}
     for name, images in right.items():
         wrong.setdefault(name.partition("/")[0], []).append(100 * (1 - float(images.mean())))

@@ -1,4 +1,4 @@
-"""How long a plan will take: a few steps timed here and now, times how many are to come."""
+"""How long a plan will take: the time of a few steps, multiplied by their number."""
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -14,16 +14,17 @@ from flatqat.bench.flatness.estimators import ITERATIONS, RADII
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.quant.apply import quantize_
+from flatqat.spec import Flatness
 
 PRODUCT_PER_PASS = 2.0  # a Hessian-vector product costs about two passes of training on as many images
 
 
 def estimate(jobs: Sequence[Job], session: Session) -> float:
-    """Seconds for training, flatness and evaluation; decoding, corruptions and `val_loss` are not counted."""
-    alike = {_key(job): job for job in jobs}
+    """Return the seconds of training, flatness and evaluation, without decoding, corruptions, `val_loss`."""
+    distinct = {_key(job): job for job in jobs}
     timed: dict[tuple[str, str, str, str], tuple[float, float]] = {}
-    with session.progress.task("time a few steps", len(alike)) as advance:
-        for key, job in alike.items():
+    with session.progress.task("time a few steps", len(distinct)) as advance:
+        for key, job in distinct.items():
             timed[key] = _time(job, session)
             advance(1)
     scored = {job.suite.name: job for job in jobs if job.scored}
@@ -35,7 +36,7 @@ def estimate(jobs: Sequence[Job], session: Session) -> float:
         total += step * method.steps(job.recipe)
         if job.scored:
             total += forward * images[job.suite.name]
-            spaces = len(lacking_spaces(job.cell, {}, session.request))
+            spaces = len(lacking_spaces(job.cell, Flatness(), session.request))
             share = job.recipe.flatness_images / job.recipe.batch_size
             total += spaces * share * step / method.passes * PRODUCT_PER_PASS * ITERATIONS
             moves = 2 * job.recipe.flatness_draws * len(RADII)
@@ -44,23 +45,23 @@ def estimate(jobs: Sequence[Job], session: Session) -> float:
 
 
 def _key(job: Job) -> tuple[str, str, str, str]:
-    """Jobs that have this in common take alike long a step."""
+    """Return what decides the time of a step: jobs that share it are timed once."""
     return job.suite.name, job.cell.model, job.cell.method, job.cell.quant
 
 
 def _images(job: Job, request: Request) -> int:
-    """Images of all shifts together."""
+    """Return the number of images of all shifts together."""
     return sum(len(shift.build(request.data_root).sample(request.limit)) for shift in job.suite.scored)
 
 
 def _time(job: Job, session: Session) -> tuple[float, float]:
-    """Seconds of a training step, and of scoring one image."""
+    """Return the seconds of a training step, and of scoring one image."""
     model = blank(job.cell, job.suite)
     quantize_(model.net, job.quant)
     model.to(session.device)
     data = job.suite.train(session.request.data_root)
-    seen = data.transformed(fixed_transform(job.suite, model.eval_transform))
-    x, y = seen.batch(torch.arange(min(job.recipe.batch_size, len(data))), session.device)
+    data = data.transformed(fixed_transform(job.suite, model.eval_transform))
+    x, y = data.batch(torch.arange(min(job.recipe.batch_size, len(data))), session.device)
     method = training_method(job, model, session)
     method.begin([(x, y)])
     step = _fastest(lambda: method.step(x, y)["loss"].item())
@@ -71,7 +72,7 @@ def _time(job: Job, session: Session) -> tuple[float, float]:
 
 
 def _fastest(call: Callable[[], float]) -> float:
-    """The faster of two timed calls, after one that warms up."""
+    """Return the faster of two timed calls, after one that warms up."""
     call()
     times = []
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Evaluate many models in one pass: each shift is read once, every waiting model runs on each batch."""
+"""Evaluate many models in one pass: each shift is read once, and every model runs on each batch."""
 
 import os
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from flatqat.bench.cell.restore import restore
 from flatqat.bench.cell.session import Session
 from flatqat.bench.plan.jobs import Job
 from flatqat.data.images.views import eval_crop
-from flatqat.metrics import meter
+from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized
 from flatqat.quant.apply import cached_weights
 from flatqat.spec import EvalTransform
@@ -23,9 +23,9 @@ UNKNOWN_MEMORY = 4 * 2**30
 
 @torch.inference_mode()
 def evaluate(suite: Suite, jobs: list[Job], session: Session) -> None:
-    """Score every job on every shift of the suite; what is stored already is not computed again.
+    """Score every job on every shift of the suite, unless its scores are stored already.
 
-    Images are decoded once for all models that want them cut alike.
+    Images are decoded once for all models that need the same crop.
     """
     for group in _groups_in_memory(jobs, session):
         title = f"evaluate {len(group)} model{'s' * (len(group) > 1)} on {suite.name}"
@@ -44,21 +44,22 @@ def evaluate(suite: Suite, jobs: list[Job], session: Session) -> None:
 
 @torch.inference_mode()
 def score(shift: Shift, models: Mapping[str, Normalized], jobs: list[Job], session: Session) -> None:
-    """Run the models, by cell id, of those jobs that have no scores on `shift` yet, and store the scores."""
+    """Run the jobs' models, given by cell id, on a shift, and store the scores that are not stored yet."""
     request, store, device = session.request, session.store, session.device
     waiting = [job for job in jobs if not store.has_scores(job.cell, shift.name)]
     if not waiting:
         return
     data = shift.build(request.data_root).sample(request.limit)
     suite = waiting[0].suite
-    meters = {job.cell.id: meter(suite.task, suite.classes, shift.class_subset) for job in waiting}
-    alike: dict[EvalTransform | None, list[str]] = {}
+    task = task_of(suite.task)
+    meters = {job.cell.id: task.meter(suite.classes, shift.class_subset) for job in waiting}
+    by_transform: dict[EvalTransform | None, list[str]] = {}
     for cell_id in meters:
-        frame = models[cell_id].eval_transform if data.through_transform else None
-        alike.setdefault(frame, []).append(cell_id)
-    for frame, cell_ids in alike.items():
-        seen = data.transformed(eval_crop(frame) if frame else None)
-        for images, labels in seen.batches(scoring_batch_size(seen, device), device, request.workers):
+        transform = models[cell_id].eval_transform if data.through_transform else None
+        by_transform.setdefault(transform, []).append(cell_id)
+    for transform, cell_ids in by_transform.items():
+        cropped = data.transformed(eval_crop(transform) if transform else None)
+        for images, labels in cropped.batches(scoring_batch_size(cropped, device), device, request.workers):
             for cell_id in cell_ids:
                 meters[cell_id].add(models[cell_id].predict(images), labels)
     for job in waiting:
@@ -67,7 +68,7 @@ def score(shift: Shift, models: Mapping[str, Normalized], jobs: list[Job], sessi
 
 
 def _groups_in_memory(jobs: list[Job], session: Session) -> list[list[Job]]:
-    """Split jobs so that the weights of each group take at most half of the memory that is free."""
+    """Split jobs into groups whose weights take at most half of the free memory."""
     room = MEMORY_SHARE * _free_memory(session.device)
     groups: list[list[Job]] = []
     used = 0
@@ -82,10 +83,10 @@ def _groups_in_memory(jobs: list[Job], session: Session) -> list[list[Job]]:
 
 
 def _free_memory(device: torch.device) -> int:
-    """Bytes."""
+    """Return the free memory in bytes."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError):  # systems that do not tell
+    except (AttributeError, ValueError):  # not every system reports it
         return UNKNOWN_MEMORY

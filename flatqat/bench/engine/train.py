@@ -23,7 +23,8 @@ from flatqat.data.images.image_data import ImageData
 from flatqat.data.images.views import eval_crop
 from flatqat.errors import TrainingFailed
 from flatqat.methods.base import Method, Setup
-from flatqat.metrics.loss import LOSSES, Loss, labelled
+from flatqat.metrics.loss import Loss, label_count
+from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized, load_initial_
 from flatqat.quant.apply import quantize_
 from flatqat.quant.audit import audit, summary
@@ -46,7 +47,7 @@ def train(job: Job, session: Session) -> None:
     quantize_(model.net, job.quant)
     model.to(session.device)
     data = job.suite.train(session.request.data_root)
-    fixed = partial(fixed_batches, job, data, device=session.device, frame=model.eval_transform)
+    fixed = partial(fixed_batches, job, data, device=session.device, eval_transform=model.eval_transform)
     method = training_method(job, model, session)
     selection = Selection(job, method, model, session)
     try:
@@ -71,7 +72,7 @@ def training_method(job: Job, model: Normalized, session: Session) -> Method:
 
     It may ask for the loss on at most VAL_IMAGES images of `val`.
     """
-    loss = LOSSES[job.suite.task]
+    loss = task_of(job.suite.task).loss
 
     @cache
     def held_out() -> ImageData:
@@ -124,7 +125,7 @@ def _take_steps(
         data,
         method.total_steps,
         device,
-        frame=selection.model.eval_transform,
+        eval_transform=selection.model.eval_transform,
         workers=session.request.workers,
     )
     with (
@@ -157,7 +158,7 @@ def _val_loss(held_out: Callable[[], ImageData], model: Normalized, loss: Loss, 
     data, device = held_out(), session.device
     for x, y in data.batches(val_batch_size(data, device), device, session.request.workers):
         total += loss(model.predict(x), y, reduction="sum").item()
-        count += labelled(y)
+        count += label_count(y)
     return total / count
 
 

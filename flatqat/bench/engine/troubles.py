@@ -20,8 +20,7 @@ class Troubles:
         self._records: dict[str, Record] = {}
 
     def runnable(self, lacks: Iterable[Lack]) -> Iterator[Lack]:
-        """Yield the jobs that can run, in order; a job whose parent has no weights is skipped, like any that
-        the plan skips."""
+        """Yield the jobs that can run, in order; those of a failed parent or of no use are skipped."""
         for lack in lacks:
             if reason := lack.job.skip or self._blocked(lack.job):
                 self._records[lack.job.cell.id] = skipped(lack.job, reason)

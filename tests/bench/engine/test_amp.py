@@ -12,7 +12,7 @@ from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
-from flatqat.metrics import meter
+from flatqat.metrics.task import task_of
 from tests.helpers.running import run_plan
 
 CPU = torch.device("cpu")
@@ -31,7 +31,7 @@ def test_amp_scores_are_those_of_the_model_under_autocast(tmp_path):
         model = restore(record.cell, suite, Store(tmp_path))
         nll = {}
         for amp in (True, False):
-            one = meter("classification", 4)
+            one = task_of("classification").meter(4)
             for x, y in suite.shifts[1].build(None).batches(256):
                 with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=amp):
                     one.add(model(x), y)

@@ -117,7 +117,7 @@ def test_what_cannot_be_checked_says_why(suite, request_, tmp_path):
 
 def test_a_second_call_scores_nothing_again(suite, request_, monkeypatch):
     first = canary([figure("id", 50.0)], session_of(request_))
-    monkeypatch.setattr("flatqat.bench.engine.evaluate.meter", lambda *args: pytest.fail("scored again"))
+    monkeypatch.setattr("flatqat.bench.engine.evaluate.task_of", lambda *args: pytest.fail("scored again"))
     assert canary([figure("id", 50.0)], session_of(request_)) == first
 
 

@@ -78,7 +78,7 @@ def peaked(tmp_path: Path) -> str:
 def test_the_best_step_in_the_middle_is_kept(tmp_path: Path, peaked: str) -> None:
     """Its weights are those of a training that ends there, and the last ones are kept too."""
     (record,) = go(tmp_path, peaked, steps=12, select_every=3)
-    chosen = record.train["selection"]
+    chosen = record.train.selection
     val = {int(step): score for step, score in chosen["val_top1"].items()}
     assert sorted(val) == [3, 6, 9, 12]
     assert chosen["step"] == max(val, key=lambda step: val[step]) in (3, 6)
@@ -180,7 +180,7 @@ def test_batches_draw_from_every_group_alike(tmp_path: Path, batch_size: int) ->
         tuple(image.flatten().tolist()): at for at, image in enumerate(data.fetch(torch.arange(len(data))))
     }
     seen: dict[int, list[int]] = {0: [], 2: []}
-    for images, _ in training_batches(job, data, 12, CPU, frame=EvalTransform()):
+    for images, _ in training_batches(job, data, 12, CPU, eval_transform=EvalTransform()):
         at = [where[tuple((255 * image).round().byte().flatten().tolist())] for image in images]
         assert len(at) == 30
         for group in seen:
@@ -195,9 +195,9 @@ def test_batches_draw_from_every_group_alike(tmp_path: Path, batch_size: int) ->
 
 def test_seeds_split_the_data_and_the_records_say_so(tmp_path: Path) -> None:
     first, second = go(tmp_path, seeds=(0, 1))
-    assert first.protocol["split"] == "-s0"
-    assert second.protocol["split"] == "-s1"
-    assert first.protocol["data"] != second.protocol["data"]
-    assert first.protocol["targets"] == ["dark", "plain", "light"]
-    assert first.protocol["shifts"]["oracle"]["weights"] == "last"
-    assert "weights" not in first.protocol["shifts"]["plain"]
+    assert first.protocol.split == "-s0"
+    assert second.protocol.split == "-s1"
+    assert first.protocol.data != second.protocol.data
+    assert first.protocol.targets == ("dark", "plain", "light")
+    assert first.protocol.shifts["oracle"].weights == "last"
+    assert first.protocol.shifts["plain"].weights == "selected"

@@ -15,6 +15,7 @@ from flatqat.bench.report.render import render
 from flatqat.commands.execute import dry
 from flatqat.errors import UsageError
 from flatqat.models.base import build
+from tests.helpers.plugins import registered
 from tests.helpers.running import run_plan
 
 CPU = torch.device("cpu")
@@ -22,14 +23,13 @@ REASON = "no training images: expected them in train/, got none"
 
 
 @pytest.fixture
-def suite(monkeypatch):
+def suite():
     """The toy suite, with nothing to train on."""
     toy = registry.load(registry.SUITES, "toy")
     still = replace(toy.recipes["default"], pretrain_steps=0, steps=0)
     frozen = replace(toy, untrainable_reason=lambda root: REASON, recipes={**toy.recipes, "eval": still})
-    load = registry.load
-    monkeypatch.setattr(registry, "load", lambda kind, name: frozen if name == "toy" else load(kind, name))
-    return frozen
+    with registered(registry.SUITES, "toy", frozen):
+        yield frozen
 
 
 @pytest.fixture
@@ -63,15 +63,15 @@ def test_fp_is_the_start_itself_and_qat_is_skipped(suite, weights, tmp_path):
 
 def test_quantized_only_rounds(suite, weights, tmp_path):
     fp, ptq, _ = run_plan(make_plan(request(tmp_path, weights=weights)))
-    assert ptq.train["steps"] == 0
+    assert ptq.train.steps == 0
     assert ptq.scores["id"]["nll"] != fp.scores["id"]["nll"]
 
 
 def test_rounding_is_learned_without_training_images(suite, weights, tmp_path):
     ptq, adaround = run_plan(make_plan(request(tmp_path, methods=("ptq", "adaround"), weights=weights)))
     assert adaround.status == "done"
-    assert adaround.train["steps"] == 0
-    layers = adaround.train["method"].values()
+    assert adaround.train.steps == 0
+    layers = adaround.train.method.values()
     assert any(layer["learned"] < layer["nearest"] for layer in layers)
     assert adaround.scores["id"]["nll"] != ptq.scores["id"]["nll"]
 

@@ -89,13 +89,13 @@ def test_with_training_images_every_method_runs(tmp_path):
     assert set(records) == {"fp", "ptq", "qat"}
     record = records["qat"]
     assert record.cell.recipe == "default"
-    assert record.train["steps"] == 2
+    assert record.train.steps == 2
     assert {shift: scores["top1"].n for shift, scores in record.scores.items()} == {
         "val": 3, "id": 3, "imagenet-r": 8, "id_1000": 12,
     }  # fmt: skip
-    assert "short side 56" in record.protocol["preprocessing"]
+    assert "short side 56" in record.protocol.preprocessing
     assert set(record.scores["imagenet-r"]) == {"top1", "nll", "ece", "top1_unmasked"}
-    assert record.flatness["quantized"]["images"] == 4
+    assert record.flatness.quantized.images == 4
 
 
 def test_without_training_images_nothing_is_trained(tmp_path):
@@ -107,10 +107,10 @@ def test_without_training_images_nothing_is_trained(tmp_path):
         "fp": "done", "ptq": "done", "qat": "skipped",
     }  # fmt: skip
     assert records["ptq"].cell.recipe == "eval"
-    assert records["ptq"].train["steps"] == 0
+    assert records["ptq"].train.steps == 0
     assert records["qat"].reason.startswith("no training images: expected ")
     assert set(records["ptq"].scores) == {"val", "id", "matched-frequency", "top-images"}
-    assert "no training images" in records["ptq"].protocol["in_part"]
+    assert "no training images" in records["ptq"].protocol.in_part
     assert "; no training images; " in protocol_line([records["ptq"]])
 
 
@@ -126,10 +126,8 @@ def test_corrupted_images_are_never_cut_as_a_model_asks(tmp_path):
     scores = records["qat"].scores
     assert len(scores) == 2 + 75
     assert scores["id"]["top1"].n == scores["fog/3"]["top1"].n == 2
-    assert (
-        "short side 256 (bilinear, antialiased), centre crop 224" in records["qat"].protocol["preprocessing"]
-    )
-    assert records["qat"].protocol["normalizer"] == "alexnet"
+    assert "short side 256 (bilinear, antialiased), centre crop 224" in records["qat"].protocol.preprocessing
+    assert records["qat"].protocol.normalizer == "alexnet"
 
 
 def test_every_seed_shares_the_suite(tmp_path):

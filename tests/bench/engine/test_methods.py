@@ -34,7 +34,7 @@ def test_quantizing_rules_run_in_floating_point_beside_few_bits(tmp_path):
     assert names == [("fp", "fp"), ("qat", "fp"), ("sam", "fp"), ("qat", "3"), ("sam", "3")]
     scores = {(r.cell.method, r.cell.quant): r.scores for r in records}
     assert scores["qat", "fp"] == scores["fp", "fp"] != scores["sam", "fp"]
-    audits = {(r.cell.method, r.cell.quant): r.train["audit"]["quantized"] for r in records}
+    audits = {(r.cell.method, r.cell.quant): r.train.audit["quantized"] for r in records}
     assert audits["sam", "fp"] == 0 < audits["sam", "3"]
     extra = dict(zip(names, table["extra_gap"], strict=True))
     assert extra["qat", "fp"] == 0
@@ -61,10 +61,10 @@ def test_the_loss_that_a_rule_watches_is_that_of_val(tmp_path, monkeypatch):
 def test_what_a_rule_logs_is_kept_in_the_record(tmp_path):
     settings = {"swad": {"every": "5", "n_converge": "1"}}
     swad, qat = run_plan(plan(tmp_path, methods=("swad", "qat"), settings=settings))
-    assert swad.train["method"]["averaged"][0] == 1
-    assert len(swad.train["method"]["val_loss"]) == 3  # after 5, 10 and 12 steps
+    assert swad.train.method["averaged"][0] == 1
+    assert len(swad.train.method["val_loss"]) == 3  # after 5, 10 and 12 steps
     assert swad.scores["noise/2"]["nll"] != qat.scores["noise/2"]["nll"]
-    assert "method" not in qat.train
+    assert qat.train.method == {}
 
 
 def test_the_estimate_counts_a_hessian_product_as_two_passes_whatever_the_rule(tmp_path, monkeypatch):

@@ -24,8 +24,8 @@ from flatqat.bench.report.by_method import by_method
 from flatqat.bench.report.render import render
 from flatqat.errors import DataError, StoreError, UsageError
 from flatqat.methods.base import Method
-from flatqat.metrics import meter
-from flatqat.spec import EvalTransform
+from flatqat.metrics.task import task_of
+from flatqat.spec import EvalTransform, Flatness
 from tests.helpers import TOY
 from tests.helpers.running import run_plan, session_of
 
@@ -65,16 +65,16 @@ def test_records_hold_everything(results):
         assert set(record.scores) == {"val", "id", "noise/1", "noise/2"}
         assert {"top1", "nll", "ece"} == set(record.scores["id"])
         assert record.scores["id"]["top1"].n == 96
-        assert record.flatness["quantized"]["lambda_max"]["residual"] < 1e-2
-        assert set(record.flatness["quantized"]["sharpness_avg"]) == {"0.05", "0.1", "0.2"}
+        assert record.flatness.quantized.lambda_max.residual < 1e-2
+        assert set(record.flatness.quantized.sharpness_avg) == {"0.05", "0.1", "0.2"}
         assert (
-            record.env["torch"] == torch.__version__.partition("+")[0]
-            or record.env["torch"] == torch.__version__
+            record.env.packages["torch"] == torch.__version__.partition("+")[0]
+            or record.env.packages["torch"] == torch.__version__
         )
-    assert records["ptq"].train["steps"] == 0
-    assert records["qat"].train["audit"] == {"quantized": 10, "floating": [], "most_codes": ANY}
-    assert records["qat"].train["audit"]["most_codes"]["3"] == 8
-    assert len(records["fp"].train["audit"]["floating"]) == 10
+    assert records["ptq"].train.steps == 0
+    assert records["qat"].train.audit == {"quantized": 10, "floating": [], "most_codes": ANY}
+    assert records["qat"].train.audit["most_codes"]["3"] == 8
+    assert len(records["fp"].train.audit["floating"]) == 10
     assert records["ptq"].cell.parent == records["fp"].cell.training_id
     assert records["qat"].cell.parent == records["fp"].cell.parent == records["anchor"].cell.parent
 
@@ -112,7 +112,7 @@ def test_scores_equal_a_plain_evaluation(results):
         model = restore(record.cell, suite, store)
         for shift in suite.scored:
             data = shift.build(None)
-            plain = meter("classification", 4)
+            plain = task_of("classification").meter(4)
             with torch.no_grad():
                 x, y = data.batch(torch.arange(len(data)))
                 plain.add(model(x), y)
@@ -157,10 +157,10 @@ def test_another_limit_reuses_the_weights(results, monkeypatch):
 
 def test_flatness_is_added_to_a_record_without_scoring_again(tmp_path, monkeypatch):
     (plain,) = go(tmp_path, methods=("fp",), spaces=())
-    assert plain.flatness == {}
-    monkeypatch.setattr("flatqat.bench.engine.evaluate.meter", lambda *args: pytest.fail("scored again"))
+    assert plain.flatness == Flatness()
+    monkeypatch.setattr("flatqat.bench.engine.evaluate.task_of", lambda *args: pytest.fail("scored again"))
     (measured,) = go(tmp_path, methods=("fp",))
-    assert measured.flatness["quantized"]["lambda_max"]["value"] > 0
+    assert measured.flatness.quantized.lambda_max.value > 0
     assert measured.scores == plain.scores
 
 
@@ -229,7 +229,7 @@ def test_flatness_that_fails_does_not_destroy_the_scores(tmp_path, monkeypatch):
     monkeypatch.setattr("flatqat.bench.flatness.measure.flatness_of", fail)
     (after,) = go(tmp_path, methods=("fp",))
     assert after.scores == before.scores
-    assert after.flatness == {"failed": "inf"}
+    assert after.flatness == Flatness(failed="inf")
     assert "fp" in render(Store(tmp_path), None, "md", "method")
 
 
@@ -239,10 +239,10 @@ def test_an_operation_without_second_derivative_costs_lambda_max_alone(tmp_path,
 
     monkeypatch.setattr("flatqat.bench.flatness.estimators.top_eigenvalue", fail)
     (record,) = go(tmp_path, methods=("fp",))
-    measured = record.flatness["quantized"]
-    assert measured["lambda_max"]["value"] is None
-    assert "hardsigmoid" in measured["lambda_max"]["reason"]
-    assert measured["sharpness_sam"]["value"] > 0
+    measured = record.flatness.quantized
+    assert measured.lambda_max.value is None
+    assert "hardsigmoid" in measured.lambda_max.reason
+    assert measured.sharpness_sam.value > 0
     assert "| -" in render(Store(tmp_path), None, "md", "method")
 
 
@@ -302,10 +302,12 @@ def test_settings_out_of_range_are_refused_before_anything_is_computed(tmp_path,
 
 def test_training_batches_go_through_the_augmentation_of_the_suite(tmp_path):
     (job, *_) = make_plan(request(tmp_path)).jobs
-    plain = list(training_batches(job, job.suite.train(None), 3, CPU, frame=EvalTransform()))
+    plain = list(training_batches(job, job.suite.train(None), 3, CPU, eval_transform=EvalTransform()))
     mirrored = replace(job, suite=replace(job.suite, augment=lambda x, generator: x.flip(3)))
     for (x, y), (x2, y2) in zip(
-        plain, training_batches(mirrored, job.suite.train(None), 3, CPU, frame=EvalTransform()), strict=True
+        plain,
+        training_batches(mirrored, job.suite.train(None), 3, CPU, eval_transform=EvalTransform()),
+        strict=True,
     ):
         assert torch.equal(x2, x.flip(3))
         assert torch.equal(y2, y)

@@ -44,6 +44,6 @@ def test_a_transformer_runs_from_a_file(tmp_path):
     told = [line for line in heard.lines if line.endswith(left)]
     assert len(told) == 2  # at both widths; the inputs that w4 leaves alone are not told
     for record in records.values():
-        assert record.flatness["quantized"]["lambda_max"]["value"] > 0
-    assert records["4"].train["audit"]["quantized"] == 12  # weight and input of six layers
-    assert records["w4a32"].train["audit"]["quantized"] == 6
+        assert record.flatness.quantized.lambda_max.value > 0
+    assert records["4"].train.audit["quantized"] == 12  # weight and input of six layers
+    assert records["w4a32"].train.audit["quantized"] == 6

@@ -95,7 +95,7 @@ def test_the_table_holds_both_and_names_the_longer_one(matched):
     assert rows["qat 2x steps", "3"]["extra_gap"] is not None
     assert "qat 2x steps" in render(store, None, "md", "method")
     assert "qat 2x steps 3" in by_shift(section, "shift").columns
-    steps = {r.cell.step_multiplier: r.train["steps"] for r in store.records() if r.cell.method == "qat"}
+    steps = {r.cell.step_multiplier: r.train.steps for r in store.records() if r.cell.method == "qat"}
     assert steps == {1: 12, 2: 24}
 
 

@@ -49,8 +49,8 @@ def test_a_cell_is_restored_from_its_record_alone(tmp_path):
     own = "(keep none; stage1.*=w2a5,linear=fp)"
     assert set(records) == {"4@apot", f"4@apot {own}", f"4 {own}"}
     record = records[f"4@apot {own}"]
-    assert record.protocol["quant"]["keep"] == []
-    assert record.protocol["quant"]["layer_bits"] == {"stage1.*": "w2a5", "linear": "fp"}
+    assert record.protocol.quant.keep == ()
+    assert record.protocol.quant.layer_bits == (("stage1.*", "w2a5"), ("linear", "fp"))
     (suite,) = members("toy", 0)
     model = restore(record.cell, suite, store)
     widths = {(name, q.role): q.bits for name, q in quantizers(model.net)}
@@ -66,9 +66,8 @@ def test_a_cell_is_restored_from_its_record_alone(tmp_path):
     assert r"qat 4 (keep none; stage1.\*=w2a5,linear=fp)" in render(store, None, "md", "family")
 
 
-def test_the_quantizer_of_held_layers_is_part_of_the_identity(tmp_path, monkeypatch):
+def test_the_quantizer_of_held_layers_is_part_of_the_identity(tmp_path):
     """A plugin that names another plugin for them: editing that one changes the cell."""
-    monkeypatch.setattr(registry, "_plugin_files", dict(registry._plugin_files))
     ids = []
     for version in ("1", "2"):
         folder = tmp_path / version

@@ -14,8 +14,9 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.families import by_domain, merged
 from flatqat.bench.report.render import load, render
 from flatqat.metrics.bootstrap import nested_bootstrap
-from flatqat.spec import Cell, Record, Score
+from flatqat.spec import Cell, Record, Score, ShiftInfo
 from tests.helpers import HELPERS
+from tests.helpers.records import protocol, train_log
 from tests.helpers.running import run_plan
 
 TARGETS = ("art", "photo", "sketch")
@@ -32,14 +33,14 @@ def put(store: Store, cell: Cell, *, steps: int = 5) -> dict[str, np.ndarray]:
     rng = np.random.default_rng([cell.seed, *cell.method.encode(), *target.encode()])
     share = {"val": 0.9, "id": 0.9, target: 0.7, "oracle": 0.6}
     right = {shift: rng.random(N.get(shift, N["target"])) < share[shift] for shift in share}
-    about = {
-        shift: {
-            "family": shift,
-            "severity": None,
-            "image_set": {"oracle": "target", target: "target"}.get(shift, shift),
-            "in_mean": shift in ("id", target),
-            **({"weights": "last"} if shift == "oracle" else {}),
-        }
+    shifts = {
+        shift: ShiftInfo(
+            family=shift,
+            severity=None,
+            image_set={"oracle": "target", target: "target"}.get(shift, shift),
+            in_mean=shift in ("id", target),
+            weights="last" if shift == "oracle" else "selected",
+        )
         for shift in share
     }
     scores = {
@@ -50,16 +51,16 @@ def put(store: Store, cell: Cell, *, steps: int = 5) -> dict[str, np.ndarray]:
         }
         for shift, r in right.items()
     }
-    protocol = {
-        "suite": "p",
-        "data": f"{target}{cell.seed}",
-        "split": f"-s{cell.seed}",
-        "targets": list(TARGETS),
-        "shifts": about,
-        "reference": cell.method == "fp",
-    }
+    how = protocol(
+        shifts,
+        suite="p",
+        data=f"{target}{cell.seed}",
+        split=f"-s{cell.seed}",
+        targets=TARGETS,
+        reference=cell.method == "fp",
+    )
     store.write_record(
-        Record(cell=cell, status="done", scores=scores, protocol=protocol, train={"steps": steps}),
+        Record(cell=cell, status="done", scores=scores, protocol=how, train=train_log(steps)),
         {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()},
     )
     return right
