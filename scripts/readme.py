@@ -16,7 +16,7 @@ BLOCK = re.compile(r"(<!-- table: (?P<folder>\S+) -->\n).*?(<!-- end of table --
 
 
 def with_tables(text: str) -> str:
-    """The README with every table rendered anew."""
+    """Return the README with every table rendered again."""
 
     def table(match: re.Match[str]) -> str:
         return f"{match[1]}\n{render(Store(ROOT / match['folder']), None, 'md', 'method')}\n{match[3]}"

@@ -23,7 +23,7 @@ LABELS, PANEL, GAP, ROW, TOP, BOTTOM = 178, 300, 32, 24, 62, 76  # pixels
 REACH = 3.5  # points of top-1 to each side
 REFERENCE_COLOR, DECIDED_COLOR, UNDECIDED_COLOR = "#111111", "#0b6bcb", "#8a8f98"
 AXIS = "points of top-1 more than QAT at the same bits (mean of {shifts} corruptions, 95% interval)"
-LEGEND = "black: full precision, for reference; blue: decided after Holm's correction; gray: undecided"
+LEGEND = "black: full precision, for reference; {decided}gray: undecided after Holm's correction"
 STYLE = "font-family='Helvetica, Arial, sans-serif' font-size='13'"
 
 
@@ -47,10 +47,10 @@ def figure(results: Path) -> str:
         parts += panel(study, methods, left=LABELS + column * (PANEL + GAP))
     middle = LABELS + (len(studies) * (PANEL + GAP) - GAP) / 2
     corruptions = {shift.partition("/")[0] for shift in studies[0].quantities[OOD]}
-    parts += [
-        text(middle, height - 36, AXIS.format(shifts=len(corruptions))),
-        text(middle, height - 12, LEGEND),
-    ]
+    decided = any(study.find(method, OOD).is_sure() for study in studies for method in methods)
+    legend = LEGEND.format(decided="blue: decided; " if decided else "")
+    parts.append(text(middle, height - 36, AXIS.format(shifts=len(corruptions))))
+    parts.append(text(middle, height - 12, legend))
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 

@@ -148,6 +148,18 @@ def test_links_lead_somewhere(page):
             assert heading in anchors, target
 
 
+def test_the_drawing_of_the_rooms_is_complete():
+    """The page on the design names every file and folder of the package, and every room of the benchmark."""
+    lines = (ROOT / "docs" / "design.md").read_text(encoding="utf-8").partition("flatqat/\n")[2].splitlines()
+    drawn = [line for line in lines[: lines.index("")] if line.startswith("      ")]
+    for indent, folder in ((6, ROOT / "flatqat"), (8, ROOT / "flatqat" / "bench")):
+        named = {line.split()[0].rstrip("/") for line in drawn if len(line) - len(line.lstrip()) == indent}
+        there = {
+            path.name for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+        }
+        assert named == there - ({"__main__.py"} if indent == 6 else {"__init__.py"})
+
+
 def test_the_figure_of_the_readme_is_the_stored_one():
     done = subprocess.run([sys.executable, ROOT / "scripts" / "readme_figure.py", "--check"], timeout=120)
     assert done.returncode == 0, "out of date: run python scripts/readme_figure.py"
