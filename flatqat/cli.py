@@ -12,19 +12,10 @@ from typing import Annotated
 import typer
 
 from flatqat import __version__, registry
-from flatqat.commands.bench import (
-    DEFAULT_WORKERS,
-    DataRoot,
-    Plugin,
-    SuiteName,
-    Threads,
-    Workers,
-    add_plugins,
-    bench,
-    split,
-)
+from flatqat.commands.bench import DataRoot, Plugin, SuiteName, Threads, Workers, bench
 from flatqat.commands.gate import baseline, canary, check
 from flatqat.commands.inspect import audit, flatness, gallery
+from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, option, split
 from flatqat.commands.results import results
 from flatqat.errors import FlatqatError
 from flatqat.suite import Suite
@@ -51,14 +42,9 @@ suites, methods, quantizers, models = (
         "List models.",
     )
 )
-for name, group in {
-    "bench": bench,
-    "results": results,
-    "suites": suites,
-    "methods": methods,
-    "quantizers": quantizers,
-    "models": models,
-}.items():
+groups = {"bench": bench, "results": results, "suites": suites}
+groups |= {"methods": methods, "quantizers": quantizers, "models": models}
+for name, group in groups.items():
     app.add_typer(group, name=name)
 
 
@@ -114,14 +100,11 @@ def suites_generate(
         str,
         typer.Argument(metavar="NAME", help="A suite whose corrupted images are files, such as imagenet-c."),
     ],
-    source: Annotated[Path, typer.Option("--from", metavar="DIR", help="Folder of clean images.")],
-    to: Annotated[Path, typer.Option(metavar="DIR", help="Output folder; an interrupted run is resumed.")],
-    corruption: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Corruptions to apply.  [default: all 19]")
-    ] = None,
+    source: Annotated[Path, option("DIR", "Folder of clean images.", "--from")],
+    to: Annotated[Path, option("DIR", "Output folder; an interrupted run is resumed.")],
+    corruption: Annotated[Names, option("NAME", "Corruptions to apply.  [default: all 19]")] = None,
     severity: Annotated[
-        list[int] | None,
-        typer.Option(min=1, max=5, metavar="N", help="Severities; may be repeated.  [default: all 5]"),
+        list[int] | None, option("N", "Severities; may be repeated.  [default: all 5]", min=1, max=5)
     ] = None,
     threads: Threads = 1,
     workers: Workers = DEFAULT_WORKERS,

@@ -1,17 +1,13 @@
 """`flatqat bench run` and `bench report`, and the options that several commands share."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flatqat import registry
-from flatqat.errors import UsageError
+from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, flag, option, split
 
 DEFAULT_SUITES, DEFAULT_METHODS, DEFAULT_BITS = ("digits-c",), ("fp", "qat", "anchor"), ("4",)
-DEFAULT_AGAINST = "qat"
-DEFAULT_WORKERS = min(8, os.cpu_count() or 1)
 
 bench = typer.Typer(
     no_args_is_help=True,
@@ -19,22 +15,15 @@ bench = typer.Typer(
     help="Run the benchmark, report its results, gate CI on them.",
 )
 
-Results = Annotated[Path, typer.Option(metavar="DIR", help="Folder of records, predictions and weights.")]
-DataRoot = Annotated[
-    Path | None, typer.Option(metavar="DIR", envvar="FLATQAT_DATA_ROOT", help="Folder of the datasets.")
-]
-Device = Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda or cuda:INDEX.")]
-Threads = Annotated[
-    int, typer.Option(min=1, metavar="N", help="CPU threads; more than 1 helps only on an idle machine.")
-]
-Workers = Annotated[
-    int, typer.Option(min=0, metavar="N", help="Image-decoding threads; 0 decodes in the main thread.")
-]
-Plugin = Annotated[
-    list[Path] | None,
-    typer.Option(metavar="FILE", help="Python file that exports a plugin; may be repeated."),
-]
-SuiteFilter = Annotated[str | None, typer.Option("--suite", metavar="NAME", help="Report only this suite.")]
+
+Results = Annotated[Path, option("DIR", "Folder of records, predictions and weights.")]
+DataRoot = Annotated[Path | None, option("DIR", "Folder of the datasets.", envvar="FLATQAT_DATA_ROOT")]
+Device = Annotated[str, option("NAME", "Device: auto, cpu, cuda or cuda:INDEX.")]
+Threads = Annotated[int, option("N", "CPU threads; more than 1 helps only on an idle machine.", min=1)]
+Workers = Annotated[int, option("N", "Image-decoding threads; 0 decodes in the main thread.", min=0)]
+Limit = Annotated[int | None, option("N", "Score at most N images per shift.", min=2)]
+Plugin = Annotated[list[Path] | None, option("FILE", "Python file that exports a plugin; may be repeated.")]
+SuiteFilter = Annotated[str | None, option("NAME", "Report only this suite.", "--suite")]
 SuiteName = Annotated[str, typer.Argument(metavar="NAME", help="Name of a suite: see `flatqat suites list`.")]
 CellName = Annotated[
     str, typer.Argument(metavar="CELL", help="How a stored cell's id or label begins, such as tiny-qat.")
@@ -43,95 +32,62 @@ CellName = Annotated[
 
 @bench.command("run")
 def bench_run(
-    suite: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Suites: see `suites list`.  [default: digits-c]")
-    ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Models: see `models list`.  [default: the suite's]"),
-    ] = None,
-    method: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Methods: see `methods list`.  [default: fp,qat,anchor]"),
-    ] = None,
-    bits: Annotated[
-        list[str] | None,
-        typer.Option(metavar="BITS", help="Bit widths: 4, w4a8, w4a32@lsq or fp.  [default: 4]"),
-    ] = None,
+    suite: Annotated[Names, option("NAME", "Suites: see `suites list`.  [default: digits-c]")] = None,
+    model: Annotated[Names, option("NAME", "Models: see `models list`.  [default: the suite's]")] = None,
+    method: Annotated[Names, option("NAME", "Methods: see `methods list`.  [default: fp,qat,anchor]")] = None,
+    bits: Annotated[Names, option("BITS", "Bit widths: 4, w4a8, w4a32@lsq or fp.  [default: 4]")] = None,
     keep: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="LAYERS",
-            help="Layers kept at 8 bits: name patterns, or none.  [default: first,last]",
-        ),
+        Names, option("LAYERS", "Layers kept at 8 bits: name patterns, or none.  [default: first,last]")
     ] = None,
     layer_bits: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LAYERS=BITS", help="Per-layer bit widths, such as 'layer4.*=w2a4'."),
+        Names, option("LAYERS=BITS", "Per-layer bit widths, such as 'layer4.*=w2a4'.")
     ] = None,
-    seeds: Annotated[
-        str, typer.Option(metavar="SEEDS", help="How many seeds (3), or which (0,1,2 or 7,).")
-    ] = "1",
+    seeds: Annotated[str, option("SEEDS", "How many seeds (3), or which (0,1,2 or 7,).")] = "1",
     recipe: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME",
-            help="How to train: steps, optimizer, learning rates; see `suites show`.  [default: the suite's]",
+        option(
+            "NAME",
+            "How to train: steps, optimizer, learning rates; see `suites show`.  [default: the suite's]",
         ),
     ] = None,
     setting: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a setting, such as anchor.strength=0.1 or recipe.lr=0.01.",
-        ),
+        Names,
+        option("KEY=VALUE", "Change a setting, such as anchor.strength=0.1 or recipe.lr=0.01.", "--set"),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Start from these weights instead of pretraining.")
+        Path | None, option("FILE", "Start from these weights instead of pretraining.")
     ] = None,
     pretrained: Annotated[
         bool,
-        typer.Option(
-            "--pretrained", help="Start from the model source's public weights; downloads them if needed."
-        ),
+        flag("--pretrained", "Start from the model source's public weights; downloads them if needed."),
     ] = False,
     data_root: DataRoot = None,
     results: Results = Path("results"),
     device: Device = "auto",
-    amp: Annotated[bool, typer.Option("--amp", help="Run forward passes in bfloat16 (autocast).")] = False,
+    amp: Annotated[bool, flag("--amp", "Run forward passes in bfloat16 (autocast).")] = False,
     threads: Threads = 1,
     workers: Workers = DEFAULT_WORKERS,
-    limit: Annotated[
-        int | None, typer.Option(min=2, metavar="N", help="Score at most N images per shift.")
-    ] = None,
+    limit: Limit = None,
     window: Annotated[
         str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="Sliding window for segmentation, 512[:STRIDE], or whole.  [default: the model's]",
-        ),
+        option("SIZE", "Sliding window for segmentation, 512[:STRIDE], or whole.  [default: the model's]"),
     ] = None,
     compute_matched: Annotated[
         bool,
-        typer.Option(
+        flag(
             "--compute-matched",
-            help="Give single-pass methods except fp twice the steps, so that all methods cost the same.",
+            "Give single-pass methods except fp twice the steps, so that all methods cost the same.",
         ),
     ] = False,
     dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Print the cells, missing data and the estimated time, then stop."),
+        bool, flag("--dry-run", "Print the cells, missing data and the estimated time, then stop.")
     ] = False,
     flatness: Annotated[bool, typer.Option(help="Measure flatness, too.")] = True,
     space: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAMES",
-            help="Spaces to measure flatness in: quantized, latent, step_size.  [default: quantized]",
-        ),
+        Names,
+        option("NAMES", "Spaces to measure flatness in: quantized, latent, step_size.  [default: quantized]"),
     ] = None,
-    rerun: Annotated[bool, typer.Option("--rerun", help="Compute stored cells again.")] = False,
+    rerun: Annotated[bool, flag("--rerun", "Compute stored cells again.")] = False,
     plugin: Plugin = None,
 ) -> None:
     """Train, evaluate and measure models, and print a table.
@@ -189,17 +145,11 @@ def bench_report(
     results: Results = Path("results"),
     suite: SuiteFilter = None,
     form: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="Format: table, md, csv, json, latex or study.")
+        str, option("NAME", "Format: table, md, csv, json, latex or study.", "--format")
     ] = "table",
-    output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write to this file instead of the terminal.")
-    ] = None,
-    by: Annotated[
-        str, typer.Option(metavar="NAME", help="One row per method, shift, family, severity or class.")
-    ] = "method",
-    against: Annotated[
-        str, typer.Option(metavar="METHOD", help="The method that a study compares all others with.")
-    ] = DEFAULT_AGAINST,
+    output: Annotated[Path | None, option("FILE", "Write to this file instead of the terminal.")] = None,
+    by: Annotated[str, option("NAME", "One row per method, shift, family, severity or class.")] = "method",
+    against: Annotated[str, option("METHOD", "The method that a study compares all others with.")] = "qat",
 ) -> None:
     """Print tables of stored results, or write a study.
 
@@ -215,19 +165,3 @@ def bench_report(
     from flatqat.commands.execute import report
 
     report(results, suite, form, by, output, against)
-
-
-def add_plugins(files: list[Path] | None) -> None:
-    """Register the plugins in `files`. Raises PluginError for a file that is not one."""
-    for file in files or []:
-        registry.add_plugin(file)
-
-
-def split(values: list[str] | None) -> tuple[str, ...]:
-    """Return the names in repeated and comma-separated values, () without any values.
-
-    Raises UsageError if an option was given without a name.
-    """
-    if values and not any(value.strip(" ,") for value in values):
-        raise UsageError("expected a name, got an empty option; leave the option out to use its default")
-    return tuple(part.strip() for value in values or [] for part in value.split(",") if part.strip())

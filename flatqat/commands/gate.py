@@ -5,14 +5,15 @@ from typing import Annotated
 
 import typer
 
-from flatqat.commands.bench import DEFAULT_WORKERS, DataRoot, Device, Results, Threads, Workers, split
+from flatqat.commands.bench import DataRoot, Device, Limit, Results, Threads, Workers
+from flatqat.commands.options import DEFAULT_WORKERS, Names, flag, option, split
 from flatqat.errors import UsageError
 
 REFERENCE = "fp"
 
 
 def baseline(
-    output: Annotated[Path, typer.Option(metavar="FILE", help="Baseline file to write.")],
+    output: Annotated[Path, option("FILE", "Baseline file to write.")],
     results: Results = Path("results"),
 ) -> None:
     """Write a baseline: the file that `bench check` compares with.
@@ -30,17 +31,11 @@ def baseline(
 
 
 def check(
-    baseline: Annotated[Path, typer.Option(metavar="FILE", help="File written by `flatqat bench baseline`.")],
+    baseline: Annotated[Path, option("FILE", "File written by `flatqat bench baseline`.")],
     results: Results = Path("results"),
-    max_drop: Annotated[
-        float, typer.Option(min=0, metavar="POINTS", help="Tolerated drop, in points of top-1 or mIoU.")
-    ] = 0.5,
-    p: Annotated[
-        float, typer.Option(min=0, max=1, metavar="P", help="Significance level, after Holm's correction.")
-    ] = 0.01,
-    two_sided: Annotated[
-        bool, typer.Option("--two-sided", help="Trip the gate on improvements, too.")
-    ] = False,
+    max_drop: Annotated[float, option("POINTS", "Tolerated drop, in points of top-1 or mIoU.", min=0)] = 0.5,
+    p: Annotated[float, option("P", "Significance level, after Holm's correction.", min=0, max=1)] = 0.01,
+    two_sided: Annotated[bool, flag("--two-sided", "Trip the gate on improvements, too.")] = False,
 ) -> None:
     """Compare stored results with a baseline, image by image.
 
@@ -62,25 +57,17 @@ def check(
 
 
 def canary(
-    model: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Models to check.  [default: all with published figures]"),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File of public weights, for a single --model.")
-    ] = None,
+    model: Annotated[Names, option("NAME", "Models to check.  [default: all with published figures]")] = None,
+    weights: Annotated[Path | None, option("FILE", "File of public weights, for a single --model.")] = None,
     pretrained: Annotated[
-        bool,
-        typer.Option("--pretrained", help="Use the model source's public weights; downloads them if needed."),
+        bool, flag("--pretrained", "Use the model source's public weights; downloads them if needed.")
     ] = False,
     data_root: DataRoot = None,
     results: Results = Path("results/canary"),
     device: Device = "auto",
     threads: Threads = 1,
     workers: Workers = DEFAULT_WORKERS,
-    limit: Annotated[
-        int | None, typer.Option(min=2, metavar="N", help="Score at most N images per shift.")
-    ] = None,
+    limit: Limit = None,
 ) -> None:
     """Check your data against published accuracies of public weights.
 

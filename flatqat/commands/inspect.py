@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from flatqat.commands.bench import CellName, DataRoot, Device, Plugin, Results, Threads, add_plugins, split
+from flatqat.commands.bench import CellName, DataRoot, Device, Plugin, Results, Threads
+from flatqat.commands.options import Names, add_plugins, option, split
 
 
 def flatness(
@@ -13,43 +14,31 @@ def flatness(
     results: Results = Path("results"),
     data_root: DataRoot = None,
     measure: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAMES",
-            help="Any of lambda_max, trace, density, sharpness, apgd, code_flips, step_size_noise.  "
+        Names,
+        option(
+            "NAMES",
+            "Any of lambda_max, trace, density, sharpness, apgd, code_flips, step_size_noise.  "
             "[default: lambda_max,sharpness, as in `bench run`; none with --landscape]",
         ),
     ] = None,
     landscape: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Plot the loss on a plane through the weights, to a .png, .svg, .csv or .json file.",
-        ),
+        option("FILE", "Plot the loss on a plane through the weights, to a .png, .svg, .csv or .json file."),
     ] = None,
-    grid: Annotated[int, typer.Option(metavar="N", help="Landscape points per side; odd.")] = 21,
+    grid: Annotated[int, option("N", "Landscape points per side; odd.")] = 21,
     span: Annotated[
-        float,
-        typer.Option(metavar="X", help="How far the landscape extends, in units of each filter's norm."),
+        float, option("X", "How far the landscape extends, in units of each filter's norm.")
     ] = 1.0,
     space: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="What to perturb: quantized (weights), latent (weights) or step_size."
-        ),
+        str, option("NAME", "What to perturb: quantized (weights), latent (weights) or step_size.")
     ] = "quantized",
     acts: Annotated[bool, typer.Option(help="Quantize activations.")] = True,
     images: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Training images to measure on.  [default: the recipe's]"),
+        int | None, option("N", "Training images to measure on.  [default: the recipe's]", min=1)
     ] = None,
     draws: Annotated[
         int,
-        typer.Option(
-            min=2,
-            metavar="N",
-            help="Random perturbations per radius, for sharpness, code_flips and step_size_noise.",
-        ),
+        option("N", "Random perturbations per radius, for sharpness, code_flips and step_size_noise.", min=2),
     ] = 20,
     device: Device = "auto",
     threads: Threads = 1,
@@ -91,13 +80,11 @@ def gallery(
     cells: Annotated[
         list[str], typer.Argument(metavar="CELL", help="How stored cells' ids or labels begin.")
     ],
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Output folder for the page and its images.")],
+    output: Annotated[Path, option("DIR", "Output folder for the page and its images.")],
     results: Results = Path("results"),
     data_root: DataRoot = None,
-    shift: Annotated[
-        list[str] | None, typer.Option(metavar="NAMES", help="Shifts to show.  [default: all, up to 12]")
-    ] = None,
-    images: Annotated[int, typer.Option(min=1, metavar="N", help="Images per shift.")] = 4,
+    shift: Annotated[Names, option("NAMES", "Shifts to show.  [default: all, up to 12]")] = None,
+    images: Annotated[int, option("N", "Images per shift.", min=1)] = 4,
     device: Device = "auto",
     threads: Threads = 1,
     plugin: Plugin = None,
@@ -116,14 +103,7 @@ def gallery(
 
     add_plugins(plugin)
     page = gallery(
-        cells,
-        output,
-        results,
-        data_root,
-        shifts=split(shift),
-        images=images,
-        device=device,
-        threads=threads,
+        cells, output, results, data_root, shifts=split(shift), images=images, device=device, threads=threads
     )
     typer.echo(page)
 

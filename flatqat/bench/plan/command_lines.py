@@ -68,9 +68,7 @@ def _text(value: Any) -> str:
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
-def _same(
-    methods: Mapping[str, set[tuple[str, int]]],
-) -> list[tuple[list[str], list[tuple[str, int]]]]:
+def _same(methods: Mapping[str, set[tuple[str, int]]]) -> list[tuple[list[str], list[tuple[str, int]]]]:
     """Group the methods that have the same bits and seeds."""
     found: dict[tuple[tuple[str, int], ...], list[str]] = {}
     for method, runs in methods.items():

@@ -1,0 +1,40 @@
+"""How the options of commands are declared, and how their values are read."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from flatqat import registry
+from flatqat.errors import UsageError
+
+DEFAULT_WORKERS = min(8, os.cpu_count() or 1)
+
+Names = list[str] | None  # given repeatedly or separated by commas; see `split`
+
+
+def option(metavar: str, text: str, *names: str, **settings: Any) -> Any:
+    """Return an option that takes a value, with its help; without `names` its parameter names it."""
+    return typer.Option(*names, metavar=metavar, help=text, **settings)
+
+
+def flag(name: str, text: str) -> Any:
+    """Return an option that takes no value and has no `--no-` form, with its help."""
+    return typer.Option(name, help=text)
+
+
+def add_plugins(files: list[Path] | None) -> None:
+    """Register the plugins in `files`. Raises PluginError for a file that is not one."""
+    for file in files or []:
+        registry.add_plugin(file)
+
+
+def split(values: Names) -> tuple[str, ...]:
+    """Return the names in repeated and comma-separated values, () without any values.
+
+    Raises UsageError if an option was given without a name.
+    """
+    if values and not any(value.strip(" ,") for value in values):
+        raise UsageError("expected a name, got an empty option; leave the option out to use its default")
+    return tuple(part.strip() for value in values or [] for part in value.split(",") if part.strip())
