@@ -11,8 +11,12 @@
 Any other exception is a bug in flatqat and shows its traceback.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from typing import TypeVar
+
+Name = TypeVar("Name", bound=str)
+MOST_LISTED = 30
 
 
 class FlatqatError(Exception):
@@ -43,17 +47,21 @@ class TrainingFailed(Exception):
     """Training of one cell failed, for the reason in the message: a loss that is not finite, no memory."""
 
 
-MOST_LISTED = 30
-
-
 def unknown(kind: str, got: str, choices: Iterable[str]) -> UsageError:
     """Return the error for a name that is not among `choices`, with all of them and the closest match."""
     names = sorted(choices)
+    if len(names) > MOST_LISTED:
+        close = ", ".join(get_close_matches(got, names, n=5, cutoff=0.3))
+        return UsageError(f"unknown {kind} {got!r}: expected one of {len(names)} names, such as {close}")
     nearest = get_close_matches(got, names, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    if len(names) > MOST_LISTED:
-        close = get_close_matches(got, names, n=5, cutoff=0.3)
-        return UsageError(
-            f"unknown {kind} {got!r}: expected one of {len(names)} names, such as {', '.join(close)}"
-        )
     return UsageError(f"unknown {kind} {got!r}: expected one of {', '.join(names) or '(none)'}{hint}")
+
+
+def among(kind: str, names: Collection[str], choices: Iterable[Name]) -> tuple[Name, ...]:
+    """Return those of `choices` that are in `names`, in their order; raises UsageError on any other name."""
+    known = tuple(choices)
+    for name in names:
+        if name not in known:
+            raise unknown(kind, name, known)
+    return tuple(choice for choice in known if choice in names)

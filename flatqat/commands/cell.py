@@ -1,7 +1,8 @@
 """Look again at a stored cell: its flatness in any space, and what its quantizers really do."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flatqat.bench.cell.environment import choose_device, prepare
 from flatqat.bench.flatness.landscape_file import LandscapeOptions, write_landscape
@@ -12,99 +13,95 @@ from flatqat.bench.records.store import Store
 from flatqat.console.progress import progress_for
 from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import StoreError, UsageError
-from flatqat.spec import Record
-from flatqat.suite import Suite
+from flatqat.spec import Cell
+
+if TYPE_CHECKING:
+    import torch
+
+    from flatqat.bench.cell.batches import Batch
+    from flatqat.models.base import Normalized
+
+AUDIT_IMAGES = 256
 
 
-def flatness_of_cell(
-    name: str,
-    results: Path,
-    data_root: Path | None,
-    *,
-    measures: Sequence[str],
-    picture: LandscapeOptions | None,
-    space: str,
-    acts: bool,
-    images: int | None,
-    draws: int,
-    device: str,
-    threads: int,
-) -> str:
-    """Measure a stored cell and return JSON. No `measures` stand for the default, or for the picture alone.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlatnessOptions:
+    """How a stored cell is measured.
+
+    Attributes:
+        measures: Names of estimators; none stand for the default, or for the picture alone.
+        picture: The loss landscape to write, if any.
+        space: What is perturbed: `quantized`, `latent` or `step_size`.
+        acts: Whether activations are quantized.
+        images: How many training images are measured on; by default as many as the cell's recipe says.
+        draws: Random perturbations per radius.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        threads: CPU threads of PyTorch.
+    """
+
+    measures: tuple[str, ...]
+    picture: LandscapeOptions | None
+    space: str
+    acts: bool
+    images: int | None
+    draws: int
+    device: str
+    threads: int
+
+
+def flatness_of_cell(name: str, results: Path, data_root: Path | None, options: FlatnessOptions) -> str:
+    """Measure a stored cell and return JSON.
 
     Raises UsageError on an unknown space or measure, StoreError when a loss is not finite.
     """
-    from flatqat.bench.cell.batches import fixed_transform
-    from flatqat.bench.cell.restore import restore
-    from flatqat.bench.flatness import measure
     from flatqat.bench.flatness.estimators import DEFAULT, chosen, work
-    from flatqat.bench.flatness.flatness_point import flatness_batches
+    from flatqat.bench.flatness.measure import flatness_of, landscape_of
     from flatqat.metrics.task import task_of
 
-    (at,) = parse_spaces((space,))
-    names = chosen(measures) or (() if picture else DEFAULT)
-    if picture and at == "step_size":
+    picture, acts, draws = options.picture, options.acts, options.draws
+    (space,) = parse_spaces((options.space,))
+    names = chosen(options.measures) or (() if picture else DEFAULT)
+    if picture and space == "step_size":
         raise UsageError(
             "--landscape: expected the space 'quantized' or 'latent', got 'step_size': no filters there"
         )
-    store = Store(results)
-    record, suite = _find(store, name)
-    on = choose_device(device)
-    prepare(on, threads)
-    model = restore(record.cell, suite, store, on)
-    count = images or record.protocol.recipe.flatness_images
-    view, loss = fixed_transform(suite, model.eval_transform), task_of(suite.task).loss
-    batches = flatness_batches(record.cell, suite.train(data_root), count, on, view=view)
+    device = choose_device(options.device)
+    prepare(device, options.threads)
+    cell, model, batches = _restored(name, results, data_root, options.images, device)
+    loss = task_of(model.task).loss
     passes = work(names, draws) + (picture.points**2 if picture else 0)
     try:
-        with progress_for(terminal(stderr=True)).task(f"flatness {record.cell.label}", passes) as advance:
-            found = measure.flatness_of(
+        with progress_for(terminal(stderr=True)).task(f"flatness {cell.label}", passes) as advance:
+            found = {"cell": cell.label} | flatness_of(
                 model,
                 batches,
-                record.cell,
+                cell,
                 measures=names,
-                space=at,
-                acts=acts,
                 draws=draws,
+                space=space,
+                acts=acts,
                 loss=loss,
                 advance=advance,
             )
-            found = {"cell": record.cell.label, **found}
             if picture:
-                surface = measure.landscape_of(
-                    model, batches, record.cell, picture, space=at, acts=acts, loss=loss, advance=advance
+                surface = landscape_of(
+                    model, batches, cell, picture, space=space, acts=acts, loss=loss, advance=advance
                 )
                 found |= write_landscape(surface, found, picture)
     except FloatingPointError as error:
         hint = "try a smaller --span" if picture else "there is nothing to measure"
-        raise StoreError(f"cell {record.cell.label}: {error}; {hint}") from error
+        raise StoreError(f"cell {cell.label}: {error}; {hint}") from error
     return readable(found)
 
 
 def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
     """Print the audit of a stored cell on one batch of training images."""
-    from flatqat.bench.cell.batches import fixed_transform
-    from flatqat.bench.cell.restore import restore
-    from flatqat.bench.flatness.flatness_point import flatness_batches
     from flatqat.quant.audit import audit
 
-    store = Store(results)
-    record, suite = _find(store, name)
-    model = restore(record.cell, suite, store)
-    view = fixed_transform(suite, model.eval_transform)
-    ((images, _), *_) = flatness_batches(record.cell, suite.train(data_root), 256, "cpu", view=view)
+    cell, model, ((images, _), *_) = _restored(name, results, data_root, AUDIT_IMAGES, "cpu")
     rows = audit(model.net, model.normalize(images))
-    table = plain_table(
-        "layer",
-        "tensor",
-        "bits",
-        "codes",
-        "levels",
-        "clipped",
-        "",
-        left=("layer", "tensor", ""),
-        wrapped=("layer", ""),
-    )
+    columns = ("layer", "tensor", "bits", "codes", "levels", "clipped", "")
+    table = plain_table(*columns, left=("layer", "tensor", ""), wrapped=("layer", ""))
     for row in rows:
         if row.bits is None:
             table.add_row(row.layer, row.tensor, "-", "-", "-", "-", row.note)
@@ -112,7 +109,7 @@ def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
             counts = (str(row.bits), str(row.codes), str(row.levels), f"{row.clipped:.2f}%")
             table.add_row(row.layer, row.tensor, *counts, "")
     console = terminal()
-    console.print(record.cell.label, style="bold", highlight=False)
+    console.print(cell.label, style="bold", highlight=False)
     console.print(table)
     floating = sum(row.bits is None for row in rows)
     console.print(
@@ -124,7 +121,18 @@ def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
     )
 
 
-def _find(store: Store, name: str) -> tuple[Record, Suite]:
+def _restored(
+    name: str, results: Path, data_root: Path | None, images: int | None, device: "torch.device | str"
+) -> tuple[Cell, "Normalized", list["Batch"]]:
+    """Return a stored cell, its model, and `images` training images, or as many as its recipe says."""
+    from flatqat.bench.cell.batches import fixed_transform
+    from flatqat.bench.cell.restore import restore
+    from flatqat.bench.flatness.flatness_point import flatness_batches
+
+    store = Store(results)
     record = store.find(name)
-    (suite,) = members(record.cell.suite, record.cell.seed)
-    return record, suite
+    cell, count = record.cell, images or record.protocol.recipe.flatness_images
+    (suite,) = members(cell.suite, cell.seed)
+    model = restore(cell, suite, store, device)
+    view = fixed_transform(suite, model.eval_transform)
+    return cell, model, flatness_batches(cell, suite.train(data_root), count, device, view=view)

@@ -15,7 +15,7 @@ from flatqat.bench.report.render import FORMATS, load, render, show
 from flatqat.bench.study.page import write_study
 from flatqat.console.progress import progress_for, seconds
 from flatqat.console.terminal import plain_table, terminal
-from flatqat.errors import unknown
+from flatqat.errors import among
 
 INTERRUPTED = 130
 FEW = 3
@@ -41,13 +41,8 @@ def execute(plan: Plan) -> int:
         return INTERRUPTED
     show(sections(records), session.store, "method", terminal())
     where = "" if request.results == Path("results") else f" --results {shlex.quote(str(request.results))}"
-    errors.print(
-        f"stored in {request.results}; next: flatqat bench report{where} --by family",
-        style="dim",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    stored = f"stored in {request.results}; next: flatqat bench report{where} --by family"
+    errors.print(stored, style="dim", markup=False, highlight=False, soft_wrap=True)
     return 0 if all(record.status == "done" for record in records) else INCOMPLETE
 
 
@@ -80,20 +75,15 @@ def dry(plan: Plan) -> int:
 def _state(job: Job, todo: Sequence[Job]) -> str:
     """Return a line about a job: whether it is to run, and why not."""
     state = "to run" if job in todo else "stored" if job.scored else "not needed"
-    state = "skipped" if job.skip else state
-    note = f"  ({job.skip})" if job.skip else ""
-    note += "" if job.scored else "  (parent of others: trained, not scored)"
+    note = "" if job.scored else "  (parent of others: trained, not scored)"
+    if job.skip:
+        state, note = "skipped", f"  ({job.skip}){note}"
     return f"{state:<10} {job.cell.label}{note}"
 
 
 def report(results: Path, suite: str | None, form: str, by: str, output: Path | None, against: str) -> None:
     """Print or write the report. Raises UsageError on an unknown format or view."""
-    view = next((view for view in VIEWS if view == by), None)
-    if view is None:
-        raise unknown("view", by, VIEWS)
-    known = next((known for known in FORMATS if known == form), None)
-    if known is None:
-        raise unknown("format", form, FORMATS)
+    (view,), (known,) = among("view", [by], VIEWS), among("format", [form], FORMATS)
     store, console = Store(results), terminal()
     if output is not None and known == "study":
         write_study(load(store, suite), store, against, output)
@@ -106,8 +96,7 @@ def report(results: Path, suite: str | None, form: str, by: str, output: Path | 
 
 
 def check_figures(models: tuple[str, ...], request: Request) -> int:
-    """Print every published figure beside what comes out here; 0, 1 when one is off, 3 when none could be
-    checked."""
+    """Print published figures beside those found here; 0, 1 when one is off, 3 when none could be checked."""
     from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.canary import canary, figures
 
@@ -127,9 +116,8 @@ def check_figures(models: tuple[str, ...], request: Request) -> int:
         text = f"{count} of {_some(f.model for f in left)} ({_some(f.title for f in left)})"
         console.print(f"not checked: {text}: {reason}", markup=False, highlight=False, soft_wrap=True)
     verdicts = [c.verdict for c in checks]
-    console.print(
-        ", ".join(f"{verdicts.count(v)} {v}" for v in ("ok", "OFF", "not checked")), highlight=False
-    )
+    counts = (f"{verdicts.count(v)} {v}" for v in ("ok", "OFF", "not checked"))
+    console.print(", ".join(counts), highlight=False)
     return REGRESSED if "OFF" in verdicts else OK if "ok" in verdicts else INCOMPLETE
 
 

@@ -1,5 +1,7 @@
 """Write the corrupted images of a suite that reads them from disk."""
 
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 from flatqat import registry
@@ -7,7 +9,7 @@ from flatqat.bench.cell.environment import prepare
 from flatqat.console.progress import progress_for
 from flatqat.console.terminal import terminal
 from flatqat.data.corruptions.names import NAMES, SEVERITIES
-from flatqat.errors import UsageError, unknown
+from flatqat.errors import UsageError, among
 from flatqat.suite import Suite
 
 
@@ -32,23 +34,13 @@ def generate_suite(
     if suite.corruptible is None:
         able = [n for n in registry.names(registry.SUITES) if registry.load(registry.SUITES, n).corruptible]
         raise UsageError(f"suite {name!r} cannot be generated: expected one of {', '.join(able)}")
-    for corruption in corruptions:
-        if corruption not in NAMES:
-            raise unknown("corruption", corruption, NAMES)
+    among("corruption", corruptions, NAMES)
     prepare(torch.device("cpu"), threads)
     data, names = suite.corruptible(source)
-    progress = progress_for(terminal(stderr=True))
-    folders = [(c, s) for c in corruptions or NAMES for s in severities or SEVERITIES]
-    with progress.task(f"{len(folders)} folders of {len(data)} images", len(folders) * len(data)) as advance:
+    folders = list(product(corruptions or NAMES, severities or SEVERITIES))
+    title, images = f"{len(folders)} folders of {len(data)} images", len(folders) * len(data)
+    with progress_for(terminal(stderr=True)).task(title, images) as advance:
+        write = partial(generate, data, names, to, table="imagenet", workers=workers, advance=advance)
         for corruption, severity in folders:
-            generate(
-                data,
-                names,
-                to,
-                corruption=corruption,
-                severity=severity,
-                table="imagenet",
-                workers=workers,
-                advance=advance,
-            )
-    return f"{to}: {len(folders)} folders of {len(data)} images each, with their hashes"
+            write(corruption=corruption, severity=severity)
+    return f"{to}: {title} each, with their hashes"

@@ -55,25 +55,20 @@ def flatness(
       flatqat flatness tiny-qat --landscape tiny-qat.png
     """
     from flatqat.bench.flatness.landscape_file import LandscapeOptions
-    from flatqat.commands.cell import flatness_of_cell
+    from flatqat.commands.cell import FlatnessOptions, flatness_of_cell
 
     add_plugins(plugin)
-    picture = LandscapeOptions(file=landscape, points=grid, span=span) if landscape else None
-    typer.echo(
-        flatness_of_cell(
-            cell,
-            results,
-            data_root,
-            measures=split(measure),
-            picture=picture,
-            space=space,
-            acts=acts,
-            images=images,
-            draws=draws,
-            device=device,
-            threads=threads,
-        )
+    options = FlatnessOptions(
+        measures=split(measure),
+        picture=LandscapeOptions(file=landscape, points=grid, span=span) if landscape else None,
+        space=space,
+        acts=acts,
+        images=images,
+        draws=draws,
+        device=device,
+        threads=threads,
     )
+    typer.echo(flatness_of_cell(cell, results, data_root, options))
 
 
 def gallery(

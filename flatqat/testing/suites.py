@@ -24,19 +24,15 @@ def suite_data_is_consistent(suite: Suite) -> None:
     assert not problems, f"expected data without --data-root, or set FLATQAT_DATA_ROOT; {problems[0]}"
     labels_of: dict[str, Tensor] = {}
     for shift in suite.shifts:
-        data, again = shift.build(None).sample(8), shift.build(None).sample(8)
+        name, data, again = shift.name, shift.build(None).sample(8), shift.build(None).sample(8)
         images, labels = data.batch(torch.arange(len(data)))
-        assert torch.equal(images, again.batch(torch.arange(len(again)))[0]), (
-            f"{shift.name}: expected equal data when built twice, got a difference"
-        )
+        equal = torch.equal(images, again.batch(torch.arange(len(again)))[0])
+        assert equal, f"{name}: expected equal data when built twice, got a difference"
         valid = labels if data.labels is not None else labels[labels != IGNORED]
-        assert 0 <= int(valid.min()) <= int(valid.max()) < suite.classes, (
-            f"{shift.name}: expected labels from 0 to {suite.classes - 1}, got others"
-        )
+        in_range = 0 <= int(valid.min()) <= int(valid.max()) < suite.classes
+        assert in_range, f"{name}: expected labels from 0 to {suite.classes - 1}, got others"
         first = labels_of.setdefault(shift.image_set, labels)
-        assert torch.equal(first, labels), (
-            f"{shift.name}: expected the labels of image set {shift.image_set!r}"
-        )
+        assert torch.equal(first, labels), f"{name}: expected the labels of image set {shift.image_set!r}"
 
 
 def suite_members_are_those_of_its_targets(suite: Suite) -> None:

@@ -22,7 +22,7 @@ from flatqat.bench.engine.train import train
 from flatqat.bench.plan.base_cell import EVAL
 from flatqat.bench.plan.jobs import Job, make_plan
 from flatqat.console.progress import Progress
-from flatqat.errors import FlatqatError, UsageError, unknown
+from flatqat.errors import FlatqatError, UsageError, among
 from flatqat.metrics.mce import ALEXNET, mce, mce_stderr
 from flatqat.suite import Shift
 
@@ -67,10 +67,7 @@ def figures(models: Sequence[str] = ()) -> list[Figure]:
             Figure(**{**row, "value": float(row["value"]), "images": int(row["images"])})  # type: ignore[arg-type]
             for row in csv.DictReader(file)
         ]
-    known = {figure.model for figure in rows}
-    for model in models:
-        if model not in known:
-            raise unknown("model with published figures", model, known)
+    among("model with published figures", models, {figure.model for figure in rows})
     return [figure for figure in rows if not models or figure.model in models]
 
 
@@ -112,13 +109,9 @@ def _check(figure: Figure, job: Job, session: Session) -> Check:
     except FlatqatError as error:
         return Check(figure=figure, verdict="not checked", reason=str(error))
     ours, tolerance = _mce(right) if figure.metric == "mce" else _top1(right, figure)
-    return Check(
-        figure=figure,
-        verdict="ok" if abs(ours - figure.value) <= tolerance else "OFF",
-        ours=ours,
-        n=min(len(images) for images in right.values()),
-        tolerance=tolerance,
-    )
+    verdict: Verdict = "ok" if abs(ours - figure.value) <= tolerance else "OFF"
+    n = min(map(len, right.values()))
+    return Check(figure=figure, verdict=verdict, ours=ours, n=n, tolerance=tolerance)
 
 
 def _shifts(figure: Figure, job: Job) -> Iterator[Shift]:

@@ -1,6 +1,6 @@
 """The record of a cell, assembled from what training, measuring and evaluating left in the store."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import torch
 
@@ -13,6 +13,7 @@ from flatqat.bench.records.record_json import read_as
 from flatqat.bench.records.store import Arrays, Store
 from flatqat.spec import Protocol, Record, Score, ShiftInfo, TrainLog
 from flatqat.spec.reading import to_plain
+from flatqat.suite import Shift
 
 
 def assemble(job: Job, request: Request, store: Store, device: torch.device) -> tuple[Record, Arrays]:
@@ -41,16 +42,6 @@ def with_flatness(job: Job, store: Store) -> Record:
     return replace(record, flatness=store.flatness(job.cell))
 
 
-def failed(job: Job, reason: str) -> Record:
-    """Return the record of a job that could not be finished."""
-    return Record(cell=job.cell, status="failed", reason=reason)
-
-
-def skipped(job: Job, reason: str) -> Record:
-    """Return the record of a job that cannot run."""
-    return Record(cell=job.cell, status="skipped", reason=reason)
-
-
 def protocol(job: Job, request: Request, store: Store) -> Protocol:
     """Return how the numbers of a job were made."""
     suite, parent = job.suite, "random weights"
@@ -66,16 +57,7 @@ def protocol(job: Job, request: Request, store: Store) -> Protocol:
         recipe=job.recipe,
         quant=job.quant,
         method=to_plain(job.config),
-        shifts={
-            shift.name: ShiftInfo(
-                family=shift.family,
-                severity=shift.severity,
-                image_set=shift.image_set,
-                in_mean=shift.in_mean,
-                weights=shift.weights,
-            )
-            for shift in suite.scored
-        },
+        shifts={shift.name: _info(shift) for shift in suite.scored},
         metric=suite.metric,
         class_names=suite.class_names,
         preprocessing=job.cell.preprocessing or "",
@@ -87,3 +69,7 @@ def protocol(job: Job, request: Request, store: Store) -> Protocol:
         made_with=suite.made_with(),
         in_part=store.data_parts(suite),
     )
+
+
+def _info(shift: Shift) -> ShiftInfo:
+    return ShiftInfo(**{field.name: getattr(shift, field.name) for field in fields(ShiftInfo)})

@@ -3,9 +3,9 @@
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from flatqat.bench.cell.session import Lack
-from flatqat.bench.engine.record import failed, skipped
 from flatqat.bench.plan.jobs import Job
 from flatqat.console.progress import Progress
 from flatqat.errors import FlatqatError, TrainingFailed
@@ -23,7 +23,7 @@ class Troubles:
         """Yield the jobs that can run, in order; those of a failed parent or of no use are skipped."""
         for lack in lacks:
             if reason := lack.job.skip or self._blocked(lack.job):
-                self._records[lack.job.cell.id] = skipped(lack.job, reason)
+                self._keep(lack.job, "skipped", reason)
             else:
                 yield lack
 
@@ -34,16 +34,19 @@ class Troubles:
             yield
         except TrainingFailed as failure:
             self._progress.say(f"failed: {job.title}: {failure}")
-            self._records[job.cell.id] = failed(job, str(failure))
+            self._keep(job, "failed", str(failure))
         except FlatqatError:
             raise
         except Exception as bug:  # a bug of one method must not cost the others their results
             self._progress.say(f"crashed: {job.title}\n{traceback.format_exc()}")
-            self._records[job.cell.id] = failed(job, f"crashed: {bug!r}")
+            self._keep(job, "failed", f"crashed: {bug!r}")
 
     def get(self, job: Job) -> Record | None:
         """Return the record that says what went wrong with a job, or None."""
         return self._records.get(job.cell.id)
+
+    def _keep(self, job: Job, status: Literal["failed", "skipped"], reason: str) -> None:
+        self._records[job.cell.id] = Record(cell=job.cell, status=status, reason=reason)
 
     def _blocked(self, job: Job) -> str:
         trouble = job.parent and self.get(job.parent)
