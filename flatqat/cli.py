@@ -54,10 +54,9 @@ def _version(requested: bool) -> None:
         raise typer.Exit
 
 
-@suites.command("list")
-def suites_list() -> None:
-    """List all suites, one line each."""
-    _list(registry.SUITES)
+suites.command("list", help="List all suites, one line each.")(lambda: _list(registry.SUITES))
+methods.command("list", help="List all methods, one line each.")(lambda: _list(registry.METHODS))
+quantizers.command("list", help="List all quantizers, one line each.")(lambda: _list(registry.QUANTIZERS))
 
 
 @suites.command("show")
@@ -125,18 +124,6 @@ def suites_generate(
     typer.echo(generate_suite(name, source, to, names, tuple(severity or ()), threads, workers))
 
 
-@methods.command("list")
-def methods_list() -> None:
-    """List all methods, one line each."""
-    _list(registry.METHODS)
-
-
-@quantizers.command("list")
-def quantizers_list() -> None:
-    """List all quantizers, one line each."""
-    _list(registry.QUANTIZERS)
-
-
 @models.command("list")
 def models_list(
     pattern: Annotated[
@@ -151,12 +138,11 @@ def models_list(
       flatqat models list 'torchvision:mobilenet*'
     """
     if pattern is None:
-        return _list(registry.MODELS)
-    from flatqat.commands.describe import matching_models
+        _list(registry.MODELS)
+    else:
+        from flatqat.commands.describe import matching_models
 
-    for name in matching_models(pattern):
-        typer.echo(name)
-    return None
+        typer.echo("\n".join(matching_models(pattern)))
 
 
 bench.command("baseline")(baseline)

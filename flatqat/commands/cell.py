@@ -26,17 +26,9 @@ AUDIT_IMAGES = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlatnessOptions:
-    """How a stored cell is measured.
+    """The options of `flatqat flatness`: how a stored cell is measured.
 
-    Attributes:
-        measures: Names of estimators; none stand for the default, or for the picture alone.
-        picture: The loss landscape to write, if any.
-        space: What is perturbed: `quantized`, `latent` or `step_size`.
-        acts: Whether activations are quantized.
-        images: How many training images are measured on; by default as many as the cell's recipe says.
-        draws: Random perturbations per radius.
-        device: `auto`, `cpu`, `cuda` or `cuda:1`.
-        threads: CPU threads of PyTorch.
+    No `measures` stand for the default ones, or for the picture alone, and no `images` for the recipe's.
     """
 
     measures: tuple[str, ...]
@@ -55,6 +47,7 @@ def flatness_of_cell(name: str, results: Path, data_root: Path | None, options: 
     Raises UsageError on an unknown space or measure, StoreError when a loss is not finite.
     """
     from flatqat.bench.flatness.estimators import DEFAULT, chosen, work
+    from flatqat.bench.flatness.flatness_point import evaluated_at
     from flatqat.bench.flatness.measure import flatness_of, landscape_of
     from flatqat.metrics.task import task_of
 
@@ -84,9 +77,8 @@ def flatness_of_cell(name: str, results: Path, data_root: Path | None, options: 
                 advance=advance,
             )
             if picture:
-                surface = landscape_of(
-                    model, batches, cell, picture, space=space, acts=acts, loss=loss, advance=advance
-                )
+                with evaluated_at(model, batches, cell, space=space, acts=acts, loss=loss) as point:
+                    surface = landscape_of(point, picture, advance)
                 found |= write_landscape(surface, found, picture)
     except FloatingPointError as error:
         hint = "try a smaller --span" if picture else "there is nothing to measure"
@@ -103,11 +95,8 @@ def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
     columns = ("layer", "tensor", "bits", "codes", "levels", "clipped", "")
     table = plain_table(*columns, left=("layer", "tensor", ""), wrapped=("layer", ""))
     for row in rows:
-        if row.bits is None:
-            table.add_row(row.layer, row.tensor, "-", "-", "-", "-", row.note)
-        else:
-            counts = (str(row.bits), str(row.codes), str(row.levels), f"{row.clipped:.2f}%")
-            table.add_row(row.layer, row.tensor, *counts, "")
+        counts = (str(row.bits), str(row.codes), str(row.levels), f"{row.clipped:.2f}%")
+        table.add_row(row.layer, row.tensor, *(("-",) * 4 if row.bits is None else counts), row.note)
     console = terminal()
     console.print(cell.label, style="bold", highlight=False)
     console.print(table)

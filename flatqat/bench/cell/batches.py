@@ -43,13 +43,7 @@ def training_batches(
 
 
 def fixed_batches(
-    job: Job,
-    data: ImageData,
-    purpose: str,
-    count: int,
-    device: torch.device,
-    *,
-    eval_transform: EvalTransform,
+    job: Job, data: ImageData, purpose: str, count: int, device: torch.device, eval_transform: EvalTransform
 ) -> list[Batch]:
     """Return `count` batches of training images without augmentation, the same for every method."""
     generator = torch.Generator().manual_seed(job.cell.derive_seed(purpose))
@@ -103,6 +97,5 @@ def _randomly_transformed(
         return data
     if job.suite.train_transform is None:
         return data.transformed(fixed_transform(job.suite, eval_transform))
-    return data.transformed(
-        job.suite.train_transform(eval_transform, int(torch.randint(2**62, (), generator=draws)))
-    )
+    seed = int(torch.randint(2**62, (), generator=draws))
+    return data.transformed(job.suite.train_transform(eval_transform, seed))

@@ -12,27 +12,10 @@ from flatqat.spec import Environment
 if TYPE_CHECKING:
     import torch
 
-RECORDED = (  # decoding and networks depend on them too
-    "torch",
-    "numpy",
-    "pillow",
-    "torchvision",
-    "timm",
-    "onedl-mmsegmentation",
-)
-REQUIRED = (
-    "torch",
-    "numpy",
-    "scipy",
-    "pandas",
-    "pillow",
-    "safetensors",
-    "scikit-learn",
-    "pyarrow",
-    "matplotlib",
-    "typer",
-    "rich",
-)
+# Decoding and networks depend on the recorded packages, too.
+RECORDED = ("torch", "numpy", "pillow", "torchvision", "timm", "onedl-mmsegmentation")
+COMPUTING = ("torch", "numpy", "scipy", "pandas", "pillow", "safetensors", "scikit-learn", "pyarrow")
+REQUIRED = (*COMPUTING, "matplotlib", "typer", "rich")
 OPTIONAL = {"torchvision": "zoo", "timm": "zoo", "robustbench": "robust", "onedl-mmsegmentation": "seg"}
 
 

@@ -1,7 +1,7 @@
 """How long a plan will take: the time of a few steps, multiplied by their number."""
 
 from collections.abc import Callable, Sequence
-from time import perf_counter
+from timeit import repeat
 
 import torch
 
@@ -72,11 +72,5 @@ def _time(job: Job, session: Session) -> tuple[float, float]:
 
 
 def _fastest(call: Callable[[], float]) -> float:
-    """Return the faster of two timed calls, after one that warms up."""
-    call()
-    times = []
-    for _ in range(2):
-        began = perf_counter()
-        call()
-        times.append(perf_counter() - began)
-    return min(times)
+    """Return the seconds of the faster of two calls, after one that warms up."""
+    return min(repeat(call, number=1, repeat=3)[1:])

@@ -29,9 +29,7 @@ def preflight(todo: Sequence[Lack], plan: Plan, session: Session) -> None:
     suites = {job.suite.key: job.suite for job in jobs}.values()
     incomplete = _verify(suites, session)
     check_initial_weights(jobs)
-    for suite, model in {
-        (job.suite.name, job.cell.model): (job.suite, job.cell.model) for job in jobs
-    }.values():
+    for (_, model), suite in {(job.suite.name, job.cell.model): job.suite for job in jobs}.items():
         _check_model(suite, model, plan.networks.get(suite, model).model, session.request.data_root)
     plan.networks.clear()
     session.store.check_writable()

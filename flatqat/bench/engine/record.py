@@ -1,6 +1,6 @@
 """The record of a cell, assembled from what training, measuring and evaluating left in the store."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import torch
 
@@ -71,5 +71,7 @@ def protocol(job: Job, request: Request, store: Store) -> Protocol:
     )
 
 
-def _info(shift: Shift) -> ShiftInfo:
-    return ShiftInfo(**{field.name: getattr(shift, field.name) for field in fields(ShiftInfo)})
+def _info(s: Shift) -> ShiftInfo:
+    return ShiftInfo(
+        family=s.family, severity=s.severity, image_set=s.image_set, in_mean=s.in_mean, weights=s.weights
+    )

@@ -55,13 +55,11 @@ def _keep(lack: Lack, trouble: Record | None, session: Session) -> Record | None
 
     A finished record is never replaced by a failure, nor is one that another run wrote meanwhile.
     """
-    store, job = session.store, lack.job
+    store, job, request = session.store, lack.job, session.request
     if lack.scores:
-        if store.finished(job.cell) and (trouble or not session.request.rerun):
-            return trouble if session.request.rerun else None
-        record, outcomes = (
-            (trouble, None) if trouble else assemble(job, session.request, store, session.device)
-        )
+        if store.finished(job.cell) and (trouble or not request.rerun):
+            return trouble if request.rerun else None
+        record, outcomes = (trouble, None) if trouble else assemble(job, request, store, session.device)
         store.write_record(record, outcomes)
         return record
     if lack.spaces and not trouble:

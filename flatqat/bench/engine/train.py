@@ -36,8 +36,7 @@ VAL_IMAGES = 1000
 def train(job: Job, session: Session) -> None:
     """Train `job` and store its weights, unless they are stored already.
 
-    Raises:
-        TrainingFailed: If the loss or a weight stops being finite, or memory runs out.
+    Raises TrainingFailed if the loss or a weight stops being finite, or memory runs out.
     """
     store = session.store
     if store.has_weights(job.cell):
@@ -53,7 +52,7 @@ def train(job: Job, session: Session) -> None:
     try:
         method.begin(fixed("calibration", job.recipe.calibration_batches))
         for_batchnorm = fixed("batchnorm", job.recipe.bn_batches)
-        last_loss = _take_steps(job, data, method, selection, for_batchnorm, session)
+        last_loss = _take_steps(data, selection, for_batchnorm)
         method.end(for_batchnorm)
         ((images, _),) = fixed("audit", 1)
         audited = summary(audit(model.net, model.normalize(images)))
@@ -64,14 +63,11 @@ def train(job: Job, session: Session) -> None:
     log = {"steps": method.total_steps, "last_loss": last_loss, "seconds": seconds, "audit": audited}
     if method_log := method.log():
         log["method"] = method_log
-    _store_weights(job, snapshot(model.net, "cpu"), selection, log, store)
+    _store_weights(snapshot(model.net, "cpu"), selection, log)
 
 
 def training_method(job: Job, model: Normalized, session: Session) -> Method:
-    """Return the job's method, ready to train `model`.
-
-    It may ask for the loss on at most VAL_IMAGES images of `val`.
-    """
+    """Return the job's method, ready to train `model`; it may use the loss on VAL_IMAGES images of `val`."""
     loss = task_of(job.suite.task).loss
 
     @cache
@@ -79,13 +75,9 @@ def training_method(job: Job, model: Normalized, session: Session) -> Method:
         val = job.suite.val(session.request.data_root).sample(VAL_IMAGES)
         return val.transformed(eval_crop(model.eval_transform))
 
+    val_loss, seed = partial(_val_loss, held_out, model, loss, session), job.cell.derive_seed("method")
     setup = Setup(
-        model=model,
-        loss=loss,
-        recipe=job.recipe,
-        amp=session.request.amp,
-        val_loss=partial(_val_loss, held_out, model, loss, session),
-        seed=job.cell.derive_seed("method"),
+        model=model, loss=loss, recipe=job.recipe, amp=session.request.amp, val_loss=val_loss, seed=seed
     )
     method: type[Method] = registry.load(registry.METHODS, job.cell.method)
     return method(setup, job.config)
@@ -110,31 +102,17 @@ def training_log(store: Store, job: Job) -> dict[str, Any]:
     return log
 
 
-def _take_steps(
-    job: Job,
-    data: ImageData,
-    method: Method,
-    selection: Selection,
-    for_batchnorm: Sequence[Batch],
-    session: Session,
-) -> float | None:
+def _take_steps(data: ImageData, selection: Selection, for_batchnorm: Sequence[Batch]) -> float | None:
     """Take all steps of the method; returns the last loss that was looked at."""
-    device, last_loss = session.device, None
-    batches = training_batches(
-        job,
-        data,
-        method.total_steps,
-        device,
-        eval_transform=selection.model.eval_transform,
-        workers=session.request.workers,
-    )
-    with (
-        seeded(job.cell.derive_seed("dropout"), device),
-        session.progress.task(f"train {job.title}", method.total_steps) as advance,
-    ):
+    job, method, session = selection.job, selection.method, selection.session
+    steps, device, last_loss = method.total_steps, session.device, None
+    eval_transform, workers = selection.model.eval_transform, session.request.workers
+    batches = training_batches(job, data, steps, device, eval_transform=eval_transform, workers=workers)
+    task = session.progress.task(f"train {job.title}", steps)
+    with seeded(job.cell.derive_seed("dropout"), device), task as advance:
         for step, (x, y) in enumerate(batches, start=1):
             logs = method.step(x, y)
-            if step % LOG_EVERY == 0 or step == method.total_steps:
+            if step % LOG_EVERY == 0 or step == steps:
                 last_loss = _finite(logs["loss"].item(), step)
             if selection.is_due(step):
                 selection.look(step, for_batchnorm)
@@ -177,15 +155,14 @@ def _report_floating(job: Job, floating: Sequence[str], session: Session) -> Non
         session.progress.say(f"{job.title}: left in floating point: {', '.join(covered)}")
 
 
-def _store_weights(
-    job: Job, last: dict[str, Tensor], selection: Selection, log: dict[str, Any], store: Store
-) -> None:
+def _store_weights(last: dict[str, Tensor], selection: Selection, log: dict[str, Any]) -> None:
     """Store the selected weights, or the last ones where nothing was selected, with the log as metadata."""
+    cell, store = selection.job.cell, selection.session.store
     for name, tensor in last.items():
         if not tensor.isfinite().all():
             raise TrainingFailed(f"{name} is not finite after training")
     chosen = last
     if selection.best is not None:
         chosen, log["selection"] = selection.best, selection.log()
-        write_atomically(store.weights_path(job.cell, "last"), save(last))
-    write_atomically(store.weights_path(job.cell), save(chosen, metadata={"train": json.dumps(log)}))
+        write_atomically(store.weights_path(cell, "last"), save(last))
+    write_atomically(store.weights_path(cell), save(chosen, metadata={"train": json.dumps(log)}))

@@ -6,6 +6,7 @@ on a CPU: a gradient takes about as long as 4 of them, a Hessian-vector product 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from flatqat.bench.flatness.flatness_point import FlatnessPoint
@@ -16,7 +17,6 @@ from flatqat.flatness.code_flips import code_flips
 from flatqat.flatness.density import spectral_density
 from flatqat.flatness.hessian import top_eigenvalue
 from flatqat.flatness.loss_increase import LossIncrease
-from flatqat.flatness.params import Progress
 from flatqat.flatness.sharpness import average_case_sharpness, one_step_sharpness
 from flatqat.flatness.step_size_noise import step_size_noise
 from flatqat.flatness.trace import trace
@@ -48,8 +48,13 @@ class Measurement:
 
     def estimate(self, estimator: Callable[..., T], *, step_cost: int, **settings: Any) -> T:
         """Call an estimator of `flatqat.flatness` that reports steps of `step_cost` forward passes."""
-        point = self.point
-        progress = _progress(self.advance, step_cost)
+        point, last = self.point, 0
+
+        def progress(done: int, total: int) -> None:
+            nonlocal last
+            self.advance(step_cost * (done - last))
+            last = done
+
         return estimator(point.losses, point.params, seed=point.seed, progress=progress, **settings)
 
     def mean_increase(self, estimator: Callable[..., LossIncrease], **settings: Any) -> JsonDict:
@@ -118,15 +123,14 @@ def _sharpness(run: Measurement) -> JsonDict:
 
 
 def _apgd(run: Measurement) -> JsonDict:
-    results = {}
-    for ball, rho in BALLS.items():
-        if ball == "filter" and run.point.space == "step_size":
-            continue
-        worst = run.estimate(
-            worst_case_sharpness, step_cost=GRADIENT, radius=rho, ball=ball, iterations=APGD_STEPS
-        )
-        results[ball] = {"value": worst.value, "rho": rho, "steps": APGD_STEPS}
-    return {"apgd": results}
+    worst = partial(run.estimate, worst_case_sharpness, step_cost=GRADIENT, iterations=APGD_STEPS)
+    return {
+        "apgd": {
+            ball: {"value": worst(radius=rho, ball=ball).value, "rho": rho, "steps": APGD_STEPS}
+            for ball, rho in BALLS.items()
+            if ball != "filter" or run.point.space != "step_size"
+        }
+    }
 
 
 def _code_flips(run: Measurement) -> JsonDict:
@@ -134,10 +138,8 @@ def _code_flips(run: Measurement) -> JsonDict:
     if not point.lower:
         return {"code_flips": _missing("expected quantized weights in the space 'quantized', got none")}
     zero_filters = sum(int((point.params[name].flatten(1) == 0).all(1).sum()) for name in point.lower)
-    by_fraction = {
-        str(fraction): run.mean_increase(code_flips, lower=point.lower, upper=point.upper, fraction=fraction)
-        for fraction in FRACTIONS
-    }
+    increase = partial(run.mean_increase, code_flips, lower=point.lower, upper=point.upper)
+    by_fraction = {str(fraction): increase(fraction=fraction) for fraction in FRACTIONS}
     return {"code_flips": {"zero_filters": zero_filters, **by_fraction}}
 
 
@@ -150,18 +152,6 @@ def _step_size_noise(run: Measurement) -> JsonDict:
 
 def _missing(reason: str) -> JsonDict:
     return {"value": None, "reason": reason}
-
-
-def _progress(advance: Advance, step_cost: int) -> Progress:
-    """Return the callback for an estimator whose steps cost `step_cost` forward passes each."""
-    last = 0
-
-    def report(done: int, total: int) -> None:
-        nonlocal last
-        advance(step_cost * (done - last))
-        last = done
-
-    return report
 
 
 ESTIMATORS: Mapping[str, Estimator] = {

@@ -1,6 +1,5 @@
 """Loss landscapes as files: a plot (PNG, SVG) or numbers (CSV, JSON), depending on the file's suffix."""
 
-import csv
 import io
 import json
 import math
@@ -74,12 +73,10 @@ def write_landscape(
 
 
 def _csv_of(landscape: "Landscape") -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("d", "e", "loss"))
+    lines = ["d,e,loss"]
     for d, row in zip(landscape.coordinates, landscape.losses, strict=True):
-        writer.writerows((d, e, loss) for e, loss in zip(landscape.coordinates, row, strict=True))
-    return text.getvalue()
+        lines += [f"{d},{e},{loss}" for e, loss in zip(landscape.coordinates, row, strict=True)]
+    return "\n".join(lines) + "\n"
 
 
 def _rendered(landscape: "Landscape", measured: Mapping[str, Any], image_format: str) -> bytes:
@@ -106,11 +103,8 @@ def _rendered(landscape: "Landscape", measured: Mapping[str, Any], image_format:
         axes.plot(d, e, "o", color="tab:red", fillstyle="none", markersize=9, label=lowest_label)
         axes.lines[0].set_path_effects([withStroke(linewidth=4, foreground="white")])
         axes.set(xlabel="d, in norms of each filter", ylabel="e, in norms of each filter", aspect="equal")
-        axes.set_title(
-            f"space {measured['space']}, input quantizers {measured['acts']}, "
-            f"{measured['images']} training images",
-            fontsize=9,
-        )
+        where = f"space {measured['space']}, input quantizers {measured['acts']}"
+        axes.set_title(f"{where}, {measured['images']} training images", fontsize=9)
         figure.suptitle(measured["cell"], fontsize=11)
         figure.colorbar(fill, label="loss", format="%g", ticks=levels, shrink=0.9).minorticks_off()
         figure.legend(loc="outside lower center", ncols=2, frameon=False)

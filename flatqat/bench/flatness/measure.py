@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from statistics import fmean
 
 import torch
@@ -62,12 +63,13 @@ def flatness_of(
     loss: Loss = cross_entropy,
     advance: Advance = lambda n: None,
 ) -> JsonDict:
-    """What is kept of one space; `measures` are names of ESTIMATORS.
+    """Return what is kept of one space; `measures` are names of ESTIMATORS.
 
-    Beside them the loss itself, and the norm of the weights, because the Hessian scales with it. What cannot
-    be measured is null with a reason. Raises UsageError in the space `step_size` without step sizes.
+    Beside them it is the loss itself, and the norm of the weights, because the Hessian scales with it. What
+    cannot be measured is null with a reason. Raises UsageError in the space `step_size` without step sizes.
     """
-    with evaluated_at(model, batches, cell, space=space, acts=acts, loss=loss) as point:
+    at = partial(evaluated_at, model, batches, cell, acts=acts, loss=loss)
+    with at(space=space) as point:
         if not point.params:
             raise UsageError(
                 f"space {space!r}: expected a model with step sizes, got none; use another space"
@@ -83,40 +85,20 @@ def flatness_of(
         }
     for name in measures:
         estimator = ESTIMATORS[name]
-        own_space = estimator.own_space or space
-        with (
-            evaluated_at(model, batches, cell, space=own_space, acts=acts, loss=loss) as point,
-            part(advance, estimator.cost(draws)) as count,
-        ):
+        steps = part(advance, estimator.cost(draws))
+        with at(space=estimator.own_space or space) as point, steps as count:
             found |= _run(name, point, draws, count)
     return found
 
 
-def landscape_of(
-    model: nn.Module,
-    batches: Sequence[Batch],
-    cell: Cell,
-    picture: LandscapeOptions,
-    *,
-    space: Space = "quantized",
-    acts: bool = True,
-    loss: Loss = cross_entropy,
-    advance: Advance = lambda n: None,
-) -> Landscape:
-    """The loss on a plane through the weights, along directions that all cells of the same shapes share."""
-    with evaluated_at(model, batches, cell, space=space, acts=acts, loss=loss) as point:
-        return landscape(
-            point.losses,
-            point.params,
-            points=picture.points,
-            span=picture.span,
-            seed=point.seed,
-            progress=lambda done, most: advance(1),
-        )
+def landscape_of(point: FlatnessPoint, picture: LandscapeOptions, advance: Advance) -> Landscape:
+    """Return the loss on a plane through the weights, whose directions all cells of the same shapes share."""
+    grid = partial(landscape, points=picture.points, span=picture.span, seed=point.seed)
+    return grid(point.losses, point.params, progress=lambda done, most: advance(1))
 
 
 def _run(name: str, point: FlatnessPoint, draws: int, advance: Advance) -> JsonDict:
-    """Null with the reason where the network has no second derivative."""
+    """Return an estimator's results, null with the reason where the network has no second derivative."""
     try:
         return ESTIMATORS[name].run(point, draws, advance)
     except RuntimeError as error:

@@ -2,9 +2,11 @@
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from flatqat.spec import Args, Flatness, Record
+
+V = TypeVar("V")
 
 
 def commands(records: Sequence[Record], results: str) -> list[str]:
@@ -20,11 +22,11 @@ def commands(records: Sequence[Record], results: str) -> list[str]:
         methods.setdefault(cell.method, set()).add((cell.quant, cell.seed))
     lines = []
     for options, methods in groups.items():
-        for members, runs in _same(methods):
-            bits = list(dict.fromkeys(quant for quant, _ in runs))
-            for quants, seeds in _products(bits, runs):
-                parts = ["--method", ",".join(members), "--bits", ",".join(quants), "--seeds", _seeds(seeds)]
-                lines.append(_line([*parts, *options, "--results", results]))
+        for runs, members in _inverted({name: tuple(sorted(found)) for name, found in methods.items()}):
+            seeds_of = {bits: tuple(seed for other, seed in runs if other == bits) for bits, _ in runs}
+            for seeds, bits in _inverted(seeds_of):  # so that each line plans only pairs that were run
+                parts = ["--method", ",".join(members), "--bits", ",".join(bits), "--seeds", _seeds(seeds)]
+                lines.append(shlex.join(["flatqat", "bench", "run", *parts, *options, "--results", results]))
     return lines
 
 
@@ -32,16 +34,11 @@ def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
     """Return all options but method, bits and seeds."""
     cell = record.cell
     options = ["--suite", cell.suite, "--model", cell.model, "--recipe", cell.recipe, "--data-root", "DATA"]
-    if cell.weights:
-        options += ["--weights", _weights_name(cell.weights, records)]
-    if cell.limit:
-        options += ["--limit", str(cell.limit)]
-    if cell.window:
-        options += ["--window", cell.window]
-    if cell.keep:
-        options += ["--keep", cell.keep]
-    if cell.layer_bits:
-        options += ["--layer-bits", cell.layer_bits]
+    options += ["--weights", _weights_name(cell.weights, records)] if cell.weights else []
+    options += ["--limit", str(cell.limit)] if cell.limit else []
+    options += ["--window", cell.window] if cell.window else []
+    options += ["--keep", cell.keep] if cell.keep else []
+    options += ["--layer-bits", cell.layer_bits] if cell.layer_bits else []
     options += _settings(cell.method, cell.method_args) + _settings("recipe", cell.recipe_args)
     options += ["--amp"] * cell.amp + ["--compute-matched"] * (cell.step_multiplier > 1)
     options += ["--plugin", "FILE"] if cell.plugins else []
@@ -68,21 +65,12 @@ def _text(value: Any) -> str:
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
-def _same(methods: Mapping[str, set[tuple[str, int]]]) -> list[tuple[list[str], list[tuple[str, int]]]]:
-    """Group the methods that have the same bits and seeds."""
-    found: dict[tuple[tuple[str, int], ...], list[str]] = {}
-    for method, runs in methods.items():
-        found.setdefault(tuple(sorted(runs)), []).append(method)
-    return [(members, list(runs)) for runs, members in found.items()]
-
-
-def _products(bits: Sequence[str], runs: Sequence[tuple[str, int]]) -> list[tuple[list[str], list[int]]]:
-    """Group the bits that have the same seeds, so that each product contains only pairs that were run."""
-    found: dict[tuple[int, ...], list[str]] = {}
-    for quant in bits:
-        seeds = tuple(sorted(seed for other, seed in runs if other == quant))
-        found.setdefault(seeds, []).append(quant)
-    return [(quants, list(seeds)) for seeds, quants in found.items()]
+def _inverted(mapping: Mapping[str, V]) -> Iterable[tuple[V, list[str]]]:
+    """Return each value with all keys that have it."""
+    keys: dict[V, list[str]] = {}
+    for key, value in mapping.items():
+        keys.setdefault(value, []).append(key)
+    return keys.items()
 
 
 def _seeds(seeds: Sequence[int]) -> str:
@@ -90,7 +78,3 @@ def _seeds(seeds: Sequence[int]) -> str:
     if list(seeds) == list(range(len(seeds))):
         return str(len(seeds))
     return ",".join(map(str, seeds)) + "," * (len(seeds) == 1)
-
-
-def _line(parts: Iterable[str]) -> str:
-    return "flatqat bench run " + " ".join(shlex.quote(part) for part in parts)

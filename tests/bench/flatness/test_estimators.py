@@ -160,14 +160,19 @@ def test_an_operation_without_second_derivative_costs_what_needs_it_alone(name, 
     assert found["code_flips"]["0.1"]["value"] is not None
 
 
+def sampled(net, plane, space="quantized", acts=True):
+    with evaluated_at(net, [(X, Y)], CELL, space=space, acts=acts) as point:
+        return landscape_of(point, plane, lambda n: None)
+
+
 def test_the_landscape_is_that_of_the_deployed_network():
     net, plane = trained("3"), LandscapeOptions(file=Path("not-written.png"), points=3, span=0.5)
-    landscape = landscape_of(net, [(X, Y)], CELL, plane, acts=False)
-    plain = landscape_of(deployed(net), [(X, Y)], CELL, plane)
+    landscape = sampled(net, plane, acts=False)
+    plain = sampled(deployed(net), plane)
     for row, other in zip(landscape.losses, plain.losses, strict=True):
         assert row == pytest.approx(other, rel=1e-9)
     assert landscape.center == pytest.approx(loss_of(deployed(net), {}), rel=1e-9)
-    latent = landscape_of(net, [(X, Y)], CELL, plane, space="latent", acts=False)
+    latent = sampled(net, plane, space="latent", acts=False)
     assert latent.center == pytest.approx(landscape.center, rel=1e-9)
     assert latent.losses[0][0] != pytest.approx(landscape.losses[0][0], rel=1e-3)  # rounding is in the loop
 
