@@ -31,45 +31,12 @@ if TYPE_CHECKING:  # what type checkers and editors read; `_MODULES` says the sa
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "AtLeast",
-    "Average",
-    "Between",
-    "Calibration",
-    "Cell",
-    "EvalTransform",
-    "Finding",
-    "FlatqatError",
-    "ImageData",
-    "Method",
-    "ModelSource",
-    "Normalized",
-    "Observer",
-    "Perturbation",
-    "QuantSpec",
-    "Quantizer",
-    "Recipe",
-    "Record",
-    "Request",
-    "Score",
-    "Setup",
-    "Shift",
-    "Suite",
-    "Window",
-    "__version__",
-    "build",
-    "check_plugin",
-    "fake_quantize",
-    "full_precision",
-    "image_files",
-    "latent_weights",
-    "load_results",
-    "quantize_",
-    "quantizers",
-    "run",
-    "segmentation_files",
-    "surrogate",
-]
+__all__ = ["AtLeast", "Average", "Between", "Calibration", "Cell", "EvalTransform", "Finding", "FlatqatError"]
+__all__ += ["ImageData", "Method", "ModelSource", "Normalized", "Observer", "Perturbation", "QuantSpec"]
+__all__ += ["Quantizer", "Recipe", "Record", "Request", "Score", "Setup", "Shift", "Suite", "Window"]
+__all__ += ["__version__", "build", "check_plugin", "fake_quantize", "full_precision", "image_files"]
+__all__ += ["latent_weights", "load_results", "quantize_", "quantizers", "run", "segmentation_files"]
+__all__ += ["surrogate"]
 
 _MODULES = {
     "flatqat.bench.engine.run": "run=run_request",

@@ -15,7 +15,7 @@ from flatqat import __version__, registry
 from flatqat.commands.bench import DataRoot, Plugin, SuiteName, Threads, Workers, bench
 from flatqat.commands.gate import baseline, canary, check
 from flatqat.commands.inspect import audit, flatness, gallery
-from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, option, split
+from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, group, option, split
 from flatqat.commands.results import results
 from flatqat.errors import FlatqatError
 from flatqat.suite import Suite
@@ -33,19 +33,14 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-suites, methods, quantizers, models = (
-    typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=text)
-    for text in (
-        "List, describe and verify suites (test sets and their shifts).",
-        "List training methods.",
-        "List quantizers.",
-        "List models.",
-    )
-)
+suites = group("List, describe and verify suites (test sets and their shifts).")
+methods = group("List training methods.")
+quantizers = group("List quantizers.")
+models = group("List models.")
 groups = {"bench": bench, "results": results, "suites": suites}
 groups |= {"methods": methods, "quantizers": quantizers, "models": models}
-for name, group in groups.items():
-    app.add_typer(group, name=name)
+for name, commands in groups.items():
+    app.add_typer(commands, name=name)
 
 
 def _version(requested: bool) -> None:

@@ -1,14 +1,7 @@
-"""All errors that a user can cause, in one tree.
+"""All errors that a user can cause.
 
-    FlatqatError            exit code 2, one line, no traceback
-    ├── UsageError          an unknown name, a malformed option, an impossible matrix
-    ├── DataError           a missing folder, a wrong layout, an unreadable image, labels out of range
-    ├── WeightsError        a checkpoint that is missing, unsafe, damaged or of another network
-    ├── StoreError          a results folder that cannot be written, a record that cannot be read
-    └── PluginError         a plugin file that fails to import or exports nothing
-    TrainingFailed          one cell failed; its record holds the reason, and all other cells still run
-
-Any other exception is a bug in flatqat and shows its traceback.
+A FlatqatError ends the command with exit code 2 and one line, without a traceback. TrainingFailed becomes the
+record of one cell, and all others still run. Any other exception is a bug in flatqat and shows its traceback.
 """
 
 from collections.abc import Collection, Iterable
@@ -28,15 +21,15 @@ class UsageError(FlatqatError):
 
 
 class DataError(FlatqatError):
-    """Data on disk that is missing, damaged or in the wrong layout."""
+    """Data on disk that is missing, damaged or in the wrong layout, or labels out of range."""
 
 
 class WeightsError(FlatqatError):
-    """A checkpoint that cannot be loaded safely and completely."""
+    """A checkpoint that is missing, unsafe, damaged or of another network."""
 
 
 class StoreError(FlatqatError):
-    """A results folder or a record that cannot be used."""
+    """A results folder that cannot be written, or a record that cannot be read."""
 
 
 class PluginError(FlatqatError):

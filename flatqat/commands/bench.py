@@ -5,15 +5,11 @@ from typing import Annotated
 
 import typer
 
-from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, flag, option, split
+from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, flag, group, option, split
 
 DEFAULT_SUITES, DEFAULT_METHODS, DEFAULT_BITS = ("digits-c",), ("fp", "qat", "anchor"), ("4",)
 
-bench = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Run the benchmark, report its results, gate CI on them.",
-)
+bench = group("Run the benchmark, report its results, gate CI on them.")
 
 
 Results = Annotated[Path, option("DIR", "Folder of records, predictions and weights.")]

@@ -14,6 +14,11 @@ DEFAULT_WORKERS = min(8, os.cpu_count() or 1)
 Names = list[str] | None  # given repeatedly or separated by commas; see `split`
 
 
+def group(text: str) -> typer.Typer:
+    """Return a group of commands, which shows its help if none of them is given."""
+    return typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=text)
+
+
 def option(metavar: str, text: str, *names: str, **settings: Any) -> Any:
     """Return an option that takes a value, with its help; without `names` its parameter names it."""
     return typer.Option(*names, metavar=metavar, help=text, **settings)

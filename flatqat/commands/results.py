@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-results = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Maintain results folders.")
+from flatqat.commands.options import group
+
+results = group("Maintain results folders.")
 
 
 @results.callback()

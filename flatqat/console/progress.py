@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
@@ -37,12 +38,11 @@ class Progress:
         """Print one line for the user."""
 
 
+@dataclass
 class PlainProgress(Progress):
-    """Progress as text: a line at the end of each task, and every fifteen seconds within it."""
+    """Progress as text with `write`: a line at the end of each task, and every fifteen seconds within it."""
 
-    def __init__(self, write: Callable[[str], None]) -> None:
-        """Print lines with `write`."""
-        self.write = write
+    write: Callable[[str], None]
 
     @contextmanager
     def task(self, description: str, total: int) -> Iterator[Advance]:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -45,15 +46,13 @@ def choose_device(name: str) -> "torch.device":
     """Return the device named `auto`, `cpu`, `cuda` or `cuda:1`. Raises UsageError if it is not available."""
     import torch
 
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cpu":
-        return torch.device("cpu")
-    kind, _, index = name.partition(":")
-    if kind != "cuda" or (index and not (index.isascii() and index.isdecimal())):
+    if name in ("auto", "cpu"):
+        return torch.device("cuda" if name == "auto" and torch.cuda.is_available() else "cpu")
+    match = re.fullmatch("cuda(:([0-9]+))?", name)
+    if match is None:
         raise UsageError(f"--device: expected auto, cpu, cuda or cuda:INDEX, got {name!r}")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if int(index or 0) >= count:
+    if int(match[2] or 0) >= count:
         raise UsageError(f"--device {name}: this machine has {count} CUDA devices; use --device cpu")
     return torch.device(name)
 

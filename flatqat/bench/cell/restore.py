@@ -14,26 +14,16 @@ from flatqat.quant.apply import quantize_
 from flatqat.spec import Cell
 from flatqat.suite import Suite
 
+Which = Literal["selected", "last"]
+
 
 def restore(
-    cell: Cell,
-    suite: Suite,
-    store: Store,
-    device: torch.device | str = "cpu",
-    *,
-    which: Literal["selected", "last"] = "selected",
+    cell: Cell, suite: Suite, store: Store, device: torch.device | str = "cpu", *, which: Which = "selected"
 ) -> Normalized:
-    """Build, quantize and load a cell's model, in eval mode.
+    """Return a cell's model as the store has it, quantized and in eval mode.
 
-    Args:
-        cell: The cell to restore.
-        suite: The cell's suite.
-        store: The results folder that has the weights.
-        device: Where the model goes.
-        which: The weights that were selected on `val`, or those of the last step; the same without selection.
-
-    Raises:
-        StoreError: If the weights are gone or damaged.
+    `which` says whether its weights are those selected on `val` or those of the last step; without selection
+    they are the same. Raises StoreError if the weights are gone or damaged.
     """
     path = store.weights_path(cell)
     if which == "last" and store.weights_path(cell, which).exists():

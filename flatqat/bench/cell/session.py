@@ -53,11 +53,6 @@ class Session:
                 lacks.setdefault(parent_id, Lack(job=jobs[parent_id]))
         return [lacks[cell_id] for cell_id in jobs if cell_id in lacks]
 
-    def forget(self, lacks: list[Lack]) -> None:
-        """Drop the weights and the partial scores of jobs, so that they are computed again."""
-        for lack in lacks:
-            self.store.forget_work(lack.job.cell)
-
     def _lack_of(self, job: Job) -> Lack | None:
         record = None if self.request.rerun else self.store.finished(job.cell)
         spaces = lacking_spaces(job.cell, record.flatness if record else Flatness(), self.request)

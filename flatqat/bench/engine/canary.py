@@ -74,14 +74,13 @@ def figures(models: Sequence[str] = ()) -> list[Figure]:
 def canary(wanted: Sequence[Figure], session: Session) -> list[Check]:
     """Check every figure that can be checked; the session's request names weights, data and results."""
     checks: list[Check] = []
-    for model in dict.fromkeys(figure.model for figure in wanted):
-        for suite in dict.fromkeys(figure.suite for figure in wanted if figure.model == model):
-            these = [figure for figure in wanted if (figure.model, figure.suite) == (model, suite)]
-            try:
-                job = _ready(suite, model, session)
-            except FlatqatError as error:
-                checks += [Check(figure=f, verdict="not checked", reason=str(error)) for f in these]
-                continue
+    for model, suite in dict.fromkeys((figure.model, figure.suite) for figure in wanted):
+        these = [figure for figure in wanted if (figure.model, figure.suite) == (model, suite)]
+        try:
+            job = _ready(suite, model, session)
+        except FlatqatError as error:
+            checks += [Check(figure=f, verdict="not checked", reason=str(error)) for f in these]
+        else:
             checks += [_check(figure, job, session) for figure in these]
     return checks
 

@@ -23,10 +23,7 @@ UNKNOWN_MEMORY = 4 * 2**30
 
 @torch.inference_mode()
 def evaluate(suite: Suite, jobs: list[Job], session: Session) -> None:
-    """Score every job on every shift of the suite, unless its scores are stored already.
-
-    Images are decoded once for all models that need the same crop.
-    """
+    """Score jobs on every shift whose scores are not stored; models with the same crop share its images."""
     for group in _groups_in_memory(jobs, session):
         title = f"evaluate {len(group)} model{'s' * (len(group) > 1)} on {suite.name}"
         with session.progress.task(title, len(suite.scored)) as advance:

@@ -18,12 +18,9 @@ from flatqat.suite import Suite
 def preflight(todo: Sequence[Lack], plan: Plan, session: Session) -> None:
     """Check data, models and results folder of all that is to do, and tie the folder to its data.
 
-    An incomplete dataset is used as far as it goes, and the user is told.
-
-    Raises:
-        DataError: If data is missing or wrong, or the results folder was made from other data.
-        UsageError: If a model does not accept a suite's images, or has no weights to start from.
-        StoreError: If the results folder cannot be written.
+    An incomplete dataset is used as far as it goes, and the user is told. Raises DataError if data is wrong,
+    missing or not that of the results folder, UsageError if a model does not accept a suite's images or has
+    no weights to start from, and StoreError if the folder cannot be written.
     """
     jobs = [lack.job for lack in todo]
     suites = {job.suite.key: job.suite for job in jobs}.values()

@@ -19,7 +19,8 @@ def run(plan: Plan, session: Session) -> list[Record]:
     todo = session.lacking(plan)
     preflight(todo, plan, session)
     if session.request.rerun:
-        session.forget(todo)
+        for lack in todo:
+            session.store.forget_work(lack.job.cell)
     troubles = Troubles(session.progress)
     for lack in troubles.runnable(todo):
         with troubles.catch(lack.job):

@@ -1,7 +1,7 @@
 """Train one cell: every method gets the same start and the same batches, and makes the update itself."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from math import isfinite
@@ -23,7 +23,7 @@ from flatqat.data.images.image_data import ImageData
 from flatqat.data.images.views import eval_crop
 from flatqat.errors import TrainingFailed
 from flatqat.methods.base import Method, Setup
-from flatqat.metrics.loss import Loss, label_count
+from flatqat.metrics.loss import label_count
 from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized, load_initial_
 from flatqat.quant.apply import quantize_
@@ -68,17 +68,25 @@ def train(job: Job, session: Session) -> None:
 
 def training_method(job: Job, model: Normalized, session: Session) -> Method:
     """Return the job's method, ready to train `model`; it may use the loss on VAL_IMAGES images of `val`."""
-    loss = task_of(job.suite.task).loss
+    loss, request, device = task_of(job.suite.task).loss, session.request, session.device
 
     @cache
     def held_out() -> ImageData:
-        val = job.suite.val(session.request.data_root).sample(VAL_IMAGES)
+        val = job.suite.val(request.data_root).sample(VAL_IMAGES)
         return val.transformed(eval_crop(model.eval_transform))
 
-    val_loss, seed = partial(_val_loss, held_out, model, loss, session), job.cell.derive_seed("method")
-    setup = Setup(
-        model=model, loss=loss, recipe=job.recipe, amp=session.request.amp, val_loss=val_loss, seed=seed
-    )
+    @torch.no_grad()
+    def val_loss() -> float:
+        """Return the mean loss over images, or labelled pixels, of the model in eval mode."""
+        model.eval()
+        total, count, data = 0.0, 0, held_out()
+        for x, y in data.batches(val_batch_size(data, device), device, request.workers):
+            total += loss(model.predict(x), y, reduction="sum").item()
+            count += label_count(y)
+        return total / count
+
+    seed = job.cell.derive_seed("method")
+    setup = Setup(model=model, loss=loss, recipe=job.recipe, amp=request.amp, val_loss=val_loss, seed=seed)
     method: type[Method] = registry.load(registry.METHODS, job.cell.method)
     return method(setup, job.config)
 
@@ -126,18 +134,6 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
-
-
-@torch.no_grad()
-def _val_loss(held_out: Callable[[], ImageData], model: Normalized, loss: Loss, session: Session) -> float:
-    """Return the mean loss over images, or labelled pixels, of the model in eval mode."""
-    model.eval()
-    total, count = 0.0, 0
-    data, device = held_out(), session.device
-    for x, y in data.batches(val_batch_size(data, device), device, session.request.workers):
-        total += loss(model.predict(x), y, reduction="sum").item()
-        count += label_count(y)
-    return total / count
 
 
 def _finite(loss: float, step: int) -> float:

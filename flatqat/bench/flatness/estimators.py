@@ -67,8 +67,9 @@ class Measurement:
 class Estimator:
     """An entry of ESTIMATORS.
 
-    `measure` returns the results by name. It costs `passes` forward passes and `passes_per_draw` for each
-    random perturbation. `own_space` is the space in which it always measures, or None for the chosen one.
+    `measure` returns the results by name, as JSON values, and raises FloatingPointError if one is not finite.
+    It costs `passes` forward passes and `passes_per_draw` for each random perturbation. `own_space` is the
+    space in which it always measures, or None for the chosen one.
     """
 
     measure: Callable[[Measurement], JsonDict]
@@ -76,12 +77,8 @@ class Estimator:
     passes_per_draw: int = 0
     own_space: Space | None = None
 
-    def run(self, point: FlatnessPoint, draws: int, advance: Advance) -> JsonDict:
-        """Return the results at `point`, as JSON values. Raises FloatingPointError if one is not finite."""
-        return self.measure(Measurement(point, draws, advance))
-
     def cost(self, draws: int) -> int:
-        """Return the number of forward passes that `run` reports to `advance`."""
+        """Return the number of forward passes that `measure` reports to `advance`."""
         return self.passes + self.passes_per_draw * draws
 
 

@@ -21,10 +21,7 @@ MIN_LEVELS, MAX_LEVELS = 5, 14
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LandscapeOptions:
-    """The output file, the number of grid points per side, and the span in units of each filter's norm.
-
-    Raises UsageError if one of them is invalid.
-    """
+    """The file, grid points per side and span in norms of each filter; raises UsageError if one is wrong."""
 
     file: Path
     points: int = 21
@@ -61,15 +58,9 @@ def write_landscape(
     else:
         content = _rendered(landscape, measured, options.file.suffix[1:])
     write_atomically(options.file, content)
-    return {
-        "landscape": {
-            "file": str(options.file),
-            "points": options.points,
-            "span": options.span,
-            "lowest": dict(zip(("loss", "d", "e"), landscape.lowest, strict=True)),
-            "highest": max(map(max, landscape.losses)),
-        }
-    }
+    summary = {"file": str(options.file), "points": options.points, "span": options.span}
+    lowest = dict(zip(("loss", "d", "e"), landscape.lowest, strict=True))
+    return {"landscape": {**summary, "lowest": lowest, "highest": max(map(max, landscape.losses))}}
 
 
 def _csv_of(landscape: "Landscape") -> str:

@@ -11,7 +11,7 @@ from torch import nn
 from flatqat.bench.cell.batches import Batch, fixed_transform
 from flatqat.bench.cell.restore import restore
 from flatqat.bench.cell.session import Lack, Session
-from flatqat.bench.flatness.estimators import DEFAULT, ESTIMATORS, JsonDict, work
+from flatqat.bench.flatness.estimators import DEFAULT, ESTIMATORS, JsonDict, Measurement, work
 from flatqat.bench.flatness.flatness_point import FlatnessPoint, evaluated_at, flatness_batches
 from flatqat.bench.flatness.landscape_file import LandscapeOptions
 from flatqat.bench.plan.request import lacking_spaces
@@ -100,7 +100,7 @@ def landscape_of(point: FlatnessPoint, picture: LandscapeOptions, advance: Advan
 def _run(name: str, point: FlatnessPoint, draws: int, advance: Advance) -> JsonDict:
     """Return an estimator's results, null with the reason where the network has no second derivative."""
     try:
-        return ESTIMATORS[name].run(point, draws, advance)
+        return ESTIMATORS[name].measure(Measurement(point, draws, advance))
     except RuntimeError as error:
         if "not implemented" not in str(error):
             raise

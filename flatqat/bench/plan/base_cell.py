@@ -23,12 +23,7 @@ class BaseCell:
 
 
 def base_cell_of(suite: Suite, model: str, seed: int, request: Request, networks: Networks) -> BaseCell:
-    """Return the base of the cells of a seed.
-
-    Raises:
-        UsageError: If the suite has no such recipe, or the model does not fit it.
-        WeightsError: If the weights do not fit the model.
-    """
+    """Return the base of a seed's cells. Raises UsageError or WeightsError where recipe, model or file misfit."""
     lacking = suite.untrainable_reason(request.data_root)
     recipe = EVAL if lacking else request.recipe or suite.default_recipe
     if recipe not in suite.recipes:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from flatqat.bench.plan.base_cell import EVAL, BaseCell, base_cell_of
 from flatqat.bench.plan.networks import Networks, code_files
 from flatqat.bench.plan.request import Request
 from flatqat.bench.plan.settings import Settings, changed, configure
-from flatqat.errors import StoreError, UsageError, unknown
+from flatqat.errors import StoreError, UsageError, among
 from flatqat.spec import Cell, QuantSpec, Recipe
 from flatqat.suite import Suite
 
@@ -71,10 +72,8 @@ MATCHED_PASSES = 2  # forward and backward passes for each step of the recipe, a
 def make_plan(request: Request) -> Plan:
     """Resolve every name and setting of a request.
 
-    Raises:
-        UsageError: If a name, a setting or a combination does not exist.
-        WeightsError: If the weights do not fit a model.
-        StoreError: If the results folder is a file.
+    Raises UsageError if a name, a setting or a combination does not exist, WeightsError if the weights do not
+    fit a model, and StoreError if the results folder is a file.
     """
     specs = _specs(request)
     _check_settings(request)
@@ -86,17 +85,16 @@ def make_plan(request: Request) -> Plan:
     suites: dict[str, Suite] = {}  # the same object for all seeds, so that each shift is read once
     networks = Networks(request, specs)
     most_passes = MATCHED_PASSES if request.compute_matched else 1
-    for name in request.suites:
-        for seed in request.seeds:
-            for member in members(name, seed):
-                if member.key not in suites:
-                    suites[member.key] = member.on_disk(request.data_root)
-                suite = suites[member.key]
-                for model in request.models or (suite.default_model,):
-                    base = base_cell_of(suite, model, seed, request, networks)
-                    for method, spec in _variants(request.methods, specs):
-                        job = _add(jobs, base, method, spec, request.settings, most_passes)
-                        jobs[job.cell.id] = replace(job, scored=True)
+    for name, seed in product(request.suites, request.seeds):
+        for member in members(name, seed):
+            if member.key not in suites:
+                suites[member.key] = member.on_disk(request.data_root)
+            suite = suites[member.key]
+            for model in request.models or (suite.default_model,):
+                base = base_cell_of(suite, model, seed, request, networks)
+                for method, spec in _variants(request.methods, specs):
+                    job = _add(jobs, base, method, spec, request.settings, most_passes)
+                    jobs[job.cell.id] = replace(job, scored=True)
     return Plan(request=request, jobs=tuple(jobs.values()), networks=networks)
 
 
@@ -106,11 +104,10 @@ def members(name: str, seed: int) -> list[Suite]:
     suite: Suite = registry.load(registry.SUITES, family_name)
     if suite.member is None and target:
         raise UsageError(f"suite {family_name!r}: expected no target after it, got {target!r}")
-    if target and target not in suite.targets:
-        raise unknown(f"target of {family_name}", target, suite.targets)
     if suite.member is None:
         return [suite]
-    return [suite.member(one, seed) for one in ([target] if target else suite.targets)]
+    targets = among(f"target of {family_name}", [target], suite.targets) if target else suite.targets
+    return [suite.member(one, seed) for one in targets]
 
 
 def _specs(request: Request) -> list[QuantSpec]:
@@ -210,11 +207,10 @@ def _check_settings(request: Request) -> None:
     for name in request.methods:
         while (name := registry.load(registry.METHODS, name).parent) is not None:
             owners.add(name)
-    for owner in request.settings:
-        if owner not in owners:
-            if owner in registry.names(registry.METHODS):
-                raise UsageError(
-                    f"--set {owner}.{next(iter(request.settings[owner]))}: expected the settings of a method "
-                    f"that is run, {', '.join(sorted(owners - {'recipe'}))}; add {owner} to --method"
-                )
-            raise unknown("owner of a setting", owner, owners)
+    for owner, values in request.settings.items():
+        if owner not in owners and owner in registry.names(registry.METHODS):
+            raise UsageError(
+                f"--set {owner}.{next(iter(values))}: expected the settings of a method that is run, "
+                f"{', '.join(sorted(owners - {'recipe'}))}; add {owner} to --method"
+            )
+    among("owner of a setting", request.settings, owners)

@@ -37,9 +37,8 @@ class Networks:
     def get(self, suite: Suite, model: str) -> Network:
         """Return the network, its weights loaded and the layers that the bit-widths name found in it.
 
-        Raises:
-            UsageError: If the model does not suit the task, or a pattern of layers matches none.
-            WeightsError: If the file of weights cannot be read or was made for another network.
+        Raises UsageError if the model does not suit the task or a pattern of layers matches none, and
+        WeightsError if the file of weights cannot be read or was made for another network.
         """
         key = suite.name, model
         if key not in self._built:
