@@ -6,7 +6,7 @@ interval of as many images, 1.96 standard errors to each side.
 """
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
@@ -19,12 +19,11 @@ from flatqat.bench.cell.restore import restore
 from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.evaluate import score
 from flatqat.bench.engine.train import train
-from flatqat.bench.plan.base_cell import EVAL
 from flatqat.bench.plan.jobs import Job, make_plan
+from flatqat.bench.plan.networks import EVAL
 from flatqat.console.progress import Progress
 from flatqat.errors import FlatqatError, UsageError, among
 from flatqat.metrics.mce import ALEXNET, mce, mce_stderr
-from flatqat.suite import Shift
 
 Z = 1.96
 Verdict = Literal["ok", "OFF", "not checked"]
@@ -96,7 +95,8 @@ def _ready(suite: str, model: str, session: Session) -> Job:
 
 
 def _check(figure: Figure, job: Job, session: Session) -> Check:
-    shifts = list(_shifts(figure, job))
+    names = {figure.shift, *(ALEXNET if figure.metric == "mce" else ())}
+    shifts = [shift for shift in job.suite.shifts if names & {shift.name, shift.name.partition("/")[0]}]
     models = {job.cell.id: restore(job.cell, job.suite, session.store, session.device)}
     right: dict[str, NDArray[np.bool_]] = {}
     try:
@@ -111,13 +111,6 @@ def _check(figure: Figure, job: Job, session: Session) -> Check:
     verdict: Verdict = "ok" if abs(ours - figure.value) <= tolerance else "OFF"
     n = min(map(len, right.values()))
     return Check(figure=figure, verdict=verdict, ours=ours, n=n, tolerance=tolerance)
-
-
-def _shifts(figure: Figure, job: Job) -> Iterator[Shift]:
-    for shift in job.suite.shifts:
-        corruption = shift.name.partition("/")[0]
-        if figure.shift in (shift.name, corruption) or (figure.metric == "mce" and corruption in ALEXNET):
-            yield shift
 
 
 def _top1(right: Mapping[str, NDArray[np.bool_]], figure: Figure) -> tuple[float, float]:

@@ -58,7 +58,9 @@ def train(job: Job, session: Session) -> None:
         audited = summary(audit(model.net, model.normalize(images)))
     except torch.OutOfMemoryError as error:
         raise TrainingFailed(f"out of memory: {error}".partition("\n")[0]) from error
-    _report_floating(job, audited["floating"], session)
+    covered = [name for name in audited["floating"] if job.quant.act_bits or not name.endswith(" input")]
+    if covered and not job.quant.is_fp:  # although the bits of the cell cover them
+        session.progress.say(f"{job.title}: left in floating point: {', '.join(covered)}")
     seconds = round(perf_counter() - began, 2)
     log = {"steps": method.total_steps, "last_loss": last_loss, "seconds": seconds, "audit": audited}
     if method_log := method.log():
@@ -142,13 +144,6 @@ def _finite(loss: float, step: int) -> float:
             f"the loss is {loss} at step {step}; try a smaller --set recipe.lr or recipe.pretrain_lr"
         )
     return loss
-
-
-def _report_floating(job: Job, floating: Sequence[str], session: Session) -> None:
-    """Tell the user which tensors stay in floating point although the bits of the cell cover them."""
-    covered = [name for name in floating if job.quant.act_bits or not name.endswith(" input")]
-    if covered and not job.quant.is_fp:
-        session.progress.say(f"{job.title}: left in floating point: {', '.join(covered)}")
 
 
 def _store_weights(last: dict[str, Tensor], selection: Selection, log: dict[str, Any]) -> None:

@@ -91,8 +91,7 @@ def flatness_batches(
     values, smallest = transformed.fetch(index[:1]).numel(), 1 if data.labels is None else SMALLEST_CHUNK
     while chunk * values > CHUNK_VALUES and chunk > smallest:
         chunk //= 2
-    if len(index) > chunk:
-        index = index[: len(index) // chunk * chunk]
+    index = index[: max(chunk, len(index) // chunk * chunk)]
     return [transformed.batch(part, device) for part in index.split(chunk)]
 
 

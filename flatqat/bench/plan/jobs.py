@@ -1,15 +1,13 @@
 """From the request to the list of cells, all of it checked before anything is computed."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from flatqat import registry
-from flatqat.bench.plan.base_cell import EVAL, BaseCell, base_cell_of
-from flatqat.bench.plan.networks import Networks, code_files
+from flatqat.bench.plan.networks import EVAL, BaseCell, Networks, base_cell_of, code_files
 from flatqat.bench.plan.request import Request
 from flatqat.bench.plan.settings import Settings, changed, configure
 from flatqat.errors import StoreError, UsageError, among
@@ -92,9 +90,11 @@ def make_plan(request: Request) -> Plan:
             suite = suites[member.key]
             for model in request.models or (suite.default_model,):
                 base = base_cell_of(suite, model, seed, request, networks)
-                for method, spec in _variants(request.methods, specs):
-                    job = _add(jobs, base, method, spec, request.settings, most_passes)
-                    jobs[job.cell.id] = replace(job, scored=True)
+                for method in request.methods:
+                    quantizes = registry.load(registry.METHODS, method).quantizes
+                    for spec in specs if quantizes else [QuantSpec()]:
+                        job = _add(jobs, base, method, spec, request.settings, most_passes)
+                        jobs[job.cell.id] = replace(job, scored=True)
     return Plan(request=request, jobs=tuple(jobs.values()), networks=networks)
 
 
@@ -117,14 +117,6 @@ def _specs(request: Request) -> list[QuantSpec]:
     for spec in specs:
         registry.load(registry.QUANTIZERS, spec.quantizer)
     return specs
-
-
-def _variants(methods: tuple[str, ...], specs: list[QuantSpec]) -> Iterator[tuple[str, QuantSpec]]:
-    """Every method at every bit-width; a method that never quantizes once, in floating point."""
-    for method in methods:
-        quantizes = registry.load(registry.METHODS, method).quantizes
-        for spec in specs if quantizes else [QuantSpec()]:
-            yield method, spec
 
 
 def _add(

@@ -1,5 +1,6 @@
-"""The networks of a plan: each is built once before anything trains, so that a misfit shows at once.
+"""The networks of a plan, and what all cells of one suite, one model and one seed share.
 
+Each network is built once before anything trains, so that a misfit shows at once.
 torch loads inside the functions, because plans are imported by commands that never compute.
 """
 
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat.bench.plan.request import Request
-from flatqat.errors import UsageError, WeightsError
-from flatqat.spec import QuantSpec
+from flatqat.errors import UsageError, WeightsError, unknown
+from flatqat.spec import Cell, QuantSpec
 from flatqat.suite import Suite
 
 if TYPE_CHECKING:
     from flatqat.models.base import Normalized
+
+EVAL = "eval"  # the recipe of suites without training images: it takes no step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,42 @@ def code_files(model: str) -> list[Path]:
 
     source, name = source_of(model)
     return source.files(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseCell:
+    """A cell without method and bits, its file of weights, and why it cannot be trained, if it cannot."""
+
+    cell: Cell
+    suite: Suite
+    weights: Path | None
+    untrainable_reason: str
+
+
+def base_cell_of(suite: Suite, model: str, seed: int, request: Request, networks: Networks) -> BaseCell:
+    """Return the base of a seed's cells. Raises UsageError or WeightsError where one of its parts misfits."""
+    lacking = suite.untrainable_reason(request.data_root)
+    recipe = EVAL if lacking else request.recipe or suite.default_recipe
+    if recipe not in suite.recipes:
+        raise unknown(f"recipe of {suite.name}", recipe, suite.recipes)
+    network = networks.get(suite, model)
+    window = network.model.window
+    cell = Cell(
+        suite=suite.name,
+        suite_version=suite.version,
+        model=model,
+        method="",
+        quant="fp",
+        recipe=recipe,
+        seed=seed,
+        weights=network.weights_hash,
+        limit=request.limit,
+        amp=request.amp,
+        preprocessing=network.model.preprocessing if suite.sizes_vary else None,
+        window=str(window) if window else None,
+    )
+    reason = lacking or f"the recipe {recipe!r} trains nothing"
+    return BaseCell(cell=cell, suite=suite, weights=network.weights, untrainable_reason=reason)
 
 
 def _sha256(path: Path) -> str:
