@@ -15,7 +15,7 @@ from flatqat import __version__, registry
 from flatqat.commands.bench import DataRoot, Plugin, SuiteName, Threads, Workers, bench
 from flatqat.commands.gate import baseline, canary, check
 from flatqat.commands.inspect import audit, flatness, gallery
-from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, group, option, split
+from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, argument, group, option, split
 from flatqat.commands.results import results
 from flatqat.errors import FlatqatError
 from flatqat.suite import Suite
@@ -90,10 +90,7 @@ def suites_verify(name: SuiteName, data_root: DataRoot = None, plugin: Plugin = 
 
 @suites.command("generate")
 def suites_generate(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="NAME", help="A suite whose corrupted images are files, such as imagenet-c."),
-    ],
+    name: Annotated[str, argument("NAME", "A suite whose corrupted images are files, such as imagenet-c.")],
     source: Annotated[Path, option("DIR", "Folder of clean images.", "--from")],
     to: Annotated[Path, option("DIR", "Output folder; an interrupted run is resumed.")],
     corruption: Annotated[Names, option("NAME", "Corruptions to apply.  [default: all 19]")] = None,
@@ -115,14 +112,14 @@ def suites_generate(
     """
     from flatqat.commands.generate import generate_suite
 
-    names = split(corruption)
-    typer.echo(generate_suite(name, source, to, names, tuple(severity or ()), threads, workers))
+    names = list(split(corruption))
+    typer.echo(generate_suite(name, source, to, names, severity or [], threads, workers))
 
 
 @models.command("list")
 def models_list(
     pattern: Annotated[
-        str | None, typer.Argument(metavar="PATTERN", help="Pattern of full names, such as 'timm:resnet*'.")
+        str | None, argument("PATTERN", "Pattern of full names, such as 'timm:resnet*'.")
     ] = None,
 ) -> None:
     """List model sources, or the models that match a pattern.
@@ -149,9 +146,7 @@ app.command("audit")(audit)
 
 
 @app.command("test")
-def test(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Python file that exports a plugin.")],
-) -> None:
+def test(file: Annotated[Path, argument("FILE", "Python file that exports a plugin.")]) -> None:
     """Check that a plugin file fulfills its contract.
 
     Runs the checks that all built-in suites, methods, quantizers and models pass. Exits 1 if one fails.

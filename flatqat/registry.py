@@ -91,9 +91,8 @@ def add_plugin(path: Path) -> list[tuple[Kind, str]]:
         raise PluginError(f"{path}: expected the file to export one of {exports}, got none of them")
     for kind, name in found:
         if name in _built_in(kind):
-            raise PluginError(
-                f"{path}: expected a new name, got that of the built-in {kind.word} {name!r}; rename the file"
-            )
+            taken = f"the built-in {kind.word} {name!r}"
+            raise PluginError(f"{path}: expected a new name, got that of {taken}; rename the file")
         _export(kind, module, path)
     _plugin_files.update({key: path.resolve() for key in found})
     return found
@@ -142,8 +141,8 @@ def _export(kind: Kind, module: ModuleType, path: Path) -> Any:
     if not hasattr(module, kind.export):
         raise PluginError(f"{path}: expected the file to export {kind.export}, got none")
     thing = getattr(module, kind.export)
-    if lacking := [name for name in kind.needs if not hasattr(thing, name)]:
+    if lacking := ", ".join(name for name in kind.needs if not hasattr(thing, name)):
         raise PluginError(
-            f"{path}: expected {kind.export} to have {', '.join(kind.needs)}; missing: {', '.join(lacking)}"
+            f"{path}: expected {kind.export} to have {', '.join(kind.needs)}; missing: {lacking}"
         )
     return thing

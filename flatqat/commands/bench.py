@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, flag, group, option, split
+from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, argument, flag, group, option, split
 
 DEFAULT_SUITES, DEFAULT_METHODS, DEFAULT_BITS = ("digits-c",), ("fp", "qat", "anchor"), ("4",)
 
@@ -19,11 +19,8 @@ Threads = Annotated[int, option("N", "CPU threads; more than 1 helps only on an 
 Workers = Annotated[int, option("N", "Image-decoding threads; 0 decodes in the main thread.", min=0)]
 Limit = Annotated[int | None, option("N", "Score at most N images per shift.", min=2)]
 Plugin = Annotated[list[Path] | None, option("FILE", "Python file that exports a plugin; may be repeated.")]
-SuiteFilter = Annotated[str | None, option("NAME", "Report only this suite.", "--suite")]
-SuiteName = Annotated[str, typer.Argument(metavar="NAME", help="Name of a suite: see `flatqat suites list`.")]
-CellName = Annotated[
-    str, typer.Argument(metavar="CELL", help="How a stored cell's id or label begins, such as tiny-qat.")
-]
+SuiteName = Annotated[str, argument("NAME", "Name of a suite: see `flatqat suites list`.")]
+CellName = Annotated[str, argument("CELL", "How a stored cell's id or label begins, such as tiny-qat.")]
 
 
 @bench.command("run")
@@ -139,7 +136,7 @@ def bench_run(
 @bench.command("report")
 def bench_report(
     results: Results = Path("results"),
-    suite: SuiteFilter = None,
+    suite: Annotated[str | None, option("NAME", "Report only this suite.")] = None,
     form: Annotated[
         str, option("NAME", "Format: table, md, csv, json, latex or study.", "--format")
     ] = "table",

@@ -55,9 +55,8 @@ def flatness_of_cell(name: str, results: Path, data_root: Path | None, options: 
     (space,) = parse_spaces((options.space,))
     names = chosen(options.measures) or (() if picture else DEFAULT)
     if picture and space == "step_size":
-        raise UsageError(
-            "--landscape: expected the space 'quantized' or 'latent', got 'step_size': no filters there"
-        )
+        expected = "--landscape: expected the space 'quantized' or 'latent'"
+        raise UsageError(f"{expected}, got 'step_size': no filters there")
     device = choose_device(options.device)
     prepare(device, options.threads)
     cell, model, batches = _restored(name, results, data_root, options.images, device)

@@ -9,8 +9,6 @@ from flatqat.commands.bench import DataRoot, Device, Limit, Results, Threads, Wo
 from flatqat.commands.options import DEFAULT_WORKERS, Names, flag, option, split
 from flatqat.errors import UsageError
 
-REFERENCE = "fp"
-
 
 def baseline(
     output: Annotated[Path, option("FILE", "Baseline file to write.")],
@@ -93,7 +91,7 @@ def canary(
         raise UsageError(f"--weights: expected one --model that the weights belong to, got {len(models)}")
     request = Request(
         suites=(),
-        methods=(REFERENCE,),
+        methods=("fp",),
         bits=("fp",),
         weights=weights,
         pretrained=pretrained,

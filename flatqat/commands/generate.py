@@ -17,8 +17,8 @@ def generate_suite(
     name: str,
     source: Path,
     to: Path,
-    corruptions: tuple[str, ...],
-    severities: tuple[int, ...],
+    corruptions: list[str],
+    severities: list[int],
     threads: int,
     workers: int,
 ) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flatqat.commands.bench import CellName, DataRoot, Device, Plugin, Results, Threads
-from flatqat.commands.options import Names, add_plugins, option, split
+from flatqat.commands.options import Names, add_plugins, argument, option, split
 
 
 def flatness(
@@ -72,9 +72,7 @@ def flatness(
 
 
 def gallery(
-    cells: Annotated[
-        list[str], typer.Argument(metavar="CELL", help="How stored cells' ids or labels begin.")
-    ],
+    cells: Annotated[list[str], argument("CELL", "How stored cells' ids or labels begin.")],
     output: Annotated[Path, option("DIR", "Output folder for the page and its images.")],
     results: Results = Path("results"),
     data_root: DataRoot = None,

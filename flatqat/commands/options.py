@@ -24,6 +24,11 @@ def option(metavar: str, text: str, *names: str, **settings: Any) -> Any:
     return typer.Option(*names, metavar=metavar, help=text, **settings)
 
 
+def argument(metavar: str, text: str) -> Any:
+    """Return an argument, with its help."""
+    return typer.Argument(metavar=metavar, help=text)
+
+
 def flag(name: str, text: str) -> Any:
     """Return an option that takes no value and has no `--no-` form, with its help."""
     return typer.Option(name, help=text)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flatqat.commands.options import group
+from flatqat.commands.options import argument, group
 
 results = group("Maintain results folders.")
 
@@ -16,7 +16,7 @@ def options() -> None:
 
 
 @results.command("migrate")
-def migrate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")]) -> None:
+def migrate(folder: Annotated[Path, argument("DIR", "A results folder.")]) -> None:
     """Rewrite the records of older versions of flatqat in today's format.
 
     Older records can be read as they are; this makes all files of a folder alike. Every file is replaced in

@@ -54,6 +54,5 @@ def load_stored_(net: nn.Module, path: Path) -> None:
     try:
         load_weights_(net, path)
     except WeightsError as error:
-        raise StoreError(
-            f"{path}: expected stored weights, got a damaged file; delete it and run again"
-        ) from error
+        problem = f"{path}: expected stored weights, got a damaged file; delete it and run again"
+        raise StoreError(problem) from error

@@ -114,7 +114,5 @@ def _check_model(suite: Suite, model: str, net: Normalized, root: Path | None) -
                 f"model {model}: expected it to accept images of {suite.name}, "
                 f"{tuple(images.shape[1:])}, got: {cause}; choose another model or suite"
             ) from error
-        if output.shape != expected:
-            raise UsageError(
-                f"model {model}: expected logits {expected}, got {tuple(output.shape)}; choose another model"
-            )
+        if (got := tuple(output.shape)) != expected:
+            raise UsageError(f"model {model}: expected logits {expected}, got {got}; choose another model")

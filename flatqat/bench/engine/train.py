@@ -140,9 +140,8 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 def _finite(loss: float, step: int) -> float:
     if not isfinite(loss):
-        raise TrainingFailed(
-            f"the loss is {loss} at step {step}; try a smaller --set recipe.lr or recipe.pretrain_lr"
-        )
+        hint = "try a smaller --set recipe.lr or recipe.pretrain_lr"
+        raise TrainingFailed(f"the loss is {loss} at step {step}; {hint}")
     return loss
 
 

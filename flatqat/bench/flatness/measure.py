@@ -71,9 +71,7 @@ def flatness_of(
     at = partial(evaluated_at, model, batches, cell, acts=acts, loss=loss)
     with at(space=space) as point:
         if not point.params:
-            raise UsageError(
-                f"space {space!r}: expected a model with step sizes, got none; use another space"
-            )
+            raise UsageError(f"space {space!r}: expected a model with step sizes, got none; use another")
         found = {
             "space": space,
             "acts": "on" if acts else "off",

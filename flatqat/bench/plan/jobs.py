@@ -76,9 +76,8 @@ def make_plan(request: Request) -> Plan:
     specs = _specs(request)
     _check_settings(request)
     if request.results.exists() and not request.results.is_dir():
-        raise StoreError(
-            f"results folder {request.results}: expected a folder, got a file; choose another with --results"
-        )
+        problem = f"results folder {request.results}: expected a folder, got a file"
+        raise StoreError(f"{problem}; choose another with --results")
     jobs: dict[str, Job] = {}
     suites: dict[str, Suite] = {}  # the same object for all seeds, so that each shift is read once
     networks = Networks(request, specs)

@@ -61,20 +61,18 @@ class Networks:
             raise UsageError(f"--window: expected a segmentation suite, got {suite.name} ({suite.task})")
         weights = self._weights(model)
         weights_hash = _sha256(weights) if weights else None
-        built = build(
-            model, classes=suite.classes, seed=0, eval_transform=suite.eval_transform, window=window
-        )
-        if built.task != suite.task:
+        made = build(model, classes=suite.classes, seed=0, eval_transform=suite.eval_transform, window=window)
+        if made.task != suite.task:
             raise UsageError(
                 f"model {model}: expected one for {suite.task}, which {suite.name} is, got one for "
-                f"{built.task}; the suite's default is {suite.default_model}"
+                f"{made.task}; the suite's default is {suite.default_model}"
             )
         if weights is not None:
-            load_initial_(built, model, weights, new_head=suite.new_head)
-        if layers := list(quantizable(built.net)):
+            load_initial_(made, model, weights, new_head=suite.new_head)
+        if layers := list(quantizable(made.net)):
             for spec in self._specs:
                 by_layer(layers, spec)
-        return Network(model=built, weights=weights, weights_hash=weights_hash)
+        return Network(model=made, weights=weights, weights_hash=weights_hash)
 
     def _weights(self, model: str) -> Path | None:
         """Return the user's file or, with --pretrained, the source's own, which may be downloaded."""
@@ -138,6 +136,5 @@ def _sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise WeightsError(
-            f"weights {path}: expected a readable file, got: {error.strerror}; check --weights"
-        ) from error
+        problem = f"weights {path}: expected a readable file, got: {error.strerror}; check --weights"
+        raise WeightsError(problem) from error
