@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat.data.corruptions.names import NAMES, SEVERITIES, Table
+from flatqat.data.corruptions.photographs import in_use
 from flatqat.suite import Shift
 
 if TYPE_CHECKING:
@@ -21,9 +22,14 @@ def shifts(
     extra: bool,
     families: Mapping[str, str] = NAMES,
 ) -> tuple[Shift, ...]:
-    """`id`, then `<corruption>/<severity>` in the order of `families`, extra ones out of the headline.
+    """Return the shift `id`, then `<corruption>/<severity>` in the order of `families`.
 
-    `corrupted(root, corruption=..., severity=...)` shows the images of `clean(root)` in the same order.
+    Args:
+        clean: Loads the clean images from a data root.
+        corrupted: Called with `(root, corruption=..., severity=...)`; loads the images of `clean(root)`,
+            corrupted and in the same order.
+        extra: Whether to include corruptions of the family `extra`. They never count in the mean.
+        families: Maps each corruption to its family.
     """
     return (
         Shift(name="id", family="id", build=clean),
@@ -43,14 +49,12 @@ def shifts(
 
 
 def frost() -> str:
-    """Which pictures of ice live corruptions use, for a suite's `made_with`."""
-    from flatqat.data.corruptions.photographs import in_use
-
+    """Return which pictures of ice the corruption `frost` uses, for a suite's `made_with`."""
     return f"frost from {in_use()}"
 
 
-def live(data: "ImageData", *, corruption: str, severity: int, table: Table = "cifar") -> "ImageData":
-    """`data` with a table's constants of a corruption applied batch by batch, seeded by image id."""
-    from flatqat.data.corruptions.apply import corrupt
+def on_the_fly(data: "ImageData", *, corruption: str, severity: int, table: Table = "cifar") -> "ImageData":
+    """Return `data` with a corruption applied batch by batch, seeded by image id."""
+    from flatqat.data.corruptions.apply import corrupt  # brings torch, which listings do without
 
     return data.map(partial(corrupt, name=corruption, severity=severity, table=table))

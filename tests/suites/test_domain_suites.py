@@ -155,7 +155,9 @@ def test_the_command_on_one_target(flatqat: Command, root: Path, tmp_path: Path)
 
 def test_the_whole_family_with_two_seeds(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every member trains, and each seed on a split of its own."""
-    monkeypatch.setattr("flatqat.suites._domains.FRAME", EvalTransform(resize=48, crop=48, squash=True))
+    monkeypatch.setattr(
+        "flatqat.suites._domains.EVAL_TRANSFORM", EvalTransform(resize=48, crop=48, squash=True)
+    )
     short = {"pretrain_steps": "2", "steps": "2", "select_every": "1", "batch_size": "6", "bn_batches": "1"}
     request = Request(
         suites=("pacs",), methods=("fp", "qat"), bits=("4",), models=("tiny",), seeds=(0, 1), recipe="smoke",

@@ -9,30 +9,35 @@ Lopez-Paz 2021 (arXiv 2007.01434) and their code, `scripts/train.py` and `lib/mi
 import hashlib
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from flatqat.data.domains.sets import DomainSet, Part, read
-from flatqat.data.images.image_data import ImageData
-from flatqat.data.images.image_files import image_files
+
+if TYPE_CHECKING:
+    from flatqat.data.images.image_data import ImageData
 
 HOLDOUT = 0.2
 
 
 def load(
-    root: Path | None, known: DomainSet, *, domains: tuple[str, ...], part: Part, seed: int
-) -> ImageData:
+    root: Path | None, dataset: DomainSet, *, domains: tuple[str, ...], part: Part, seed: int
+) -> "ImageData":
     """The in- or out-splits of some domains, one after the other, grouped by domain.
 
     Labels are the numbers of the sorted classes, groups those of the sorted domains, and ids count the images
     of the whole set. A listing of files is kept for as long as the process lives.
     """
+    import torch
+
+    from flatqat.data.images.image_files import image_files
+
     paths: list[str] = []
     labels, ids, groups = [], [], []
     first = 0
-    for number, (name, files) in enumerate(_listing(root, known)):
+    for number, (name, files) in enumerate(_listing(root, dataset)):
         if name in domains:
             index = split(len(files), seed, number)[part]
             paths += [files[at][0] for at in index.tolist()]
@@ -44,8 +49,8 @@ def load(
         paths,
         torch.tensor(labels),
         torch.from_numpy(np.concatenate(ids)),
-        classes=known.classes,
-        source=known.title,
+        classes=dataset.classes,
+        source=dataset.title,
         groups=torch.from_numpy(np.concatenate(groups)),
     )
 
@@ -64,6 +69,6 @@ def seed_hash(*args: int) -> int:
 
 
 @lru_cache(maxsize=2)
-def _listing(root: Path | None, known: DomainSet) -> list[tuple[str, list[tuple[str, int]]]]:
+def _listing(root: Path | None, dataset: DomainSet) -> list[tuple[str, list[tuple[str, int]]]]:
     """Name and files of every domain: up to half a million files, which every shift asks for."""
-    return [(domain.name, domain.files()) for domain in read(root, known)]
+    return [(domain.name, domain.files()) for domain in read(root, dataset)]

@@ -21,12 +21,17 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainSet:
-    """What is known of a set: the usual `folders`, its domains in DomainBed's order, and its classes.
+    """A dataset of several domains: its folders, domains and classes.
 
-    `domains` are pairs of a name and the number of images published for it; `totals` lists what other copies
-    in circulation hold, and `surplus` says why there may be more. `names` are the classes, in order; without
-    them their number and their being the same in all domains are checked. `label_files` is a pattern of
-    lists `<domain>/<class>/<image> <label>` that are delivered with the images.
+    Attributes:
+        title: The dataset's name.
+        folders: The usual names of its folder; the first one is shown to users.
+        domains: Pairs of a domain and its published number of images, in DomainBed's order.
+        classes: The number of classes.
+        names: The classes in order. If empty, only their number is checked and that all domains share them.
+        totals: Total numbers of images in other copies in circulation.
+        surplus: Why a copy may hold more images than were published.
+        label_files: A glob pattern of lists of `<domain>/<class>/<image> <label>` that come with the images.
     """
 
     title: str
@@ -64,25 +69,25 @@ class Domain:
         ]
 
 
-def read(root: Path | None, known: DomainSet) -> list[Domain]:
+def read(root: Path | None, dataset: DomainSet) -> list[Domain]:
     """Every domain of the set, in DomainBed's order. Raises DataError with cause and mend."""
-    folder = find(root, known)
-    domains = [read_domain(folder, name, known) for name in known.targets]
-    check_same_classes(domains, known)
+    folder = find(root, dataset)
+    domains = [read_domain(folder, name, dataset) for name in dataset.targets]
+    check_same_classes(domains, dataset)
     return domains
 
 
-def find(root: Path | None, known: DomainSet) -> Path:
+def find(root: Path | None, dataset: DomainSet) -> Path:
     """The folder that holds most of the domains: the root, a folder of the set's name, or one within it."""
-    base = data_root(root, known.title)
-    usual = {plain(name) for name in known.folders}
+    base = data_root(root, dataset.title)
+    usual = {plain(name) for name in dataset.folders}
     places = [base]
     for named in (path for path in _folders(base) if plain(path.name) in usual):
         places += [named, *_folders(named)]
-    found = max(places, key=lambda place: len(domain_folders(place, known)))
-    if domain_folders(found, known):
+    found = max(places, key=lambda place: len(domain_folders(place, dataset)))
+    if domain_folders(found, dataset):
         return found
-    expected = f"expected a folder {known.folders[0]} with {', '.join(known.targets)}"
+    expected = f"expected a folder {dataset.folders[0]} with {', '.join(dataset.targets)}"
     if len(places) == 1:
         raise DataError(f"{base}: {expected}, got {contents(base)}; check --data-root")
     raise DataError(
@@ -91,9 +96,9 @@ def find(root: Path | None, known: DomainSet) -> Path:
     )
 
 
-def domain_folders(folder: Path, known: DomainSet) -> dict[str, list[Path]]:
+def domain_folders(folder: Path, dataset: DomainSet) -> dict[str, list[Path]]:
     """The folders of those domains that are there; case, spaces, hyphens and underscores do not matter."""
-    names = {plain(name): name for name in known.targets}
+    names = {plain(name): name for name in dataset.targets}
     found: dict[str, list[Path]] = {}
     for path in _folders(folder):
         if (key := plain(path.name)) in names:
@@ -101,9 +106,9 @@ def domain_folders(folder: Path, known: DomainSet) -> dict[str, list[Path]]:
     return found
 
 
-def read_domain(folder: Path, name: str, known: DomainSet) -> Domain:
+def read_domain(folder: Path, name: str, dataset: DomainSet) -> Domain:
     """One domain. Raises DataError where it is missing, or its classes are not those of the set."""
-    places = domain_folders(folder, known).get(name, [])
+    places = domain_folders(folder, dataset).get(name, [])
     if not places:
         raise DataError(f"{folder}: expected the domain {name}, got {contents(folder)}; complete the folder")
     if len(places) > 1:
@@ -111,12 +116,12 @@ def read_domain(folder: Path, name: str, known: DomainSet) -> Domain:
         raise DataError(f"{folder}: expected one folder of the domain {name}, got {got}; remove one")
     (place,) = places
     classes = tuple(path.name for path in _folders(place))
-    _check_classes(place, classes, known)
+    _check_classes(place, classes, dataset)
     images = tuple(_images(place / one) for one in classes)
     return Domain(name=name, folder=place, classes=classes, images=images)
 
 
-def check_same_classes(domains: list[Domain], known: DomainSet) -> None:
+def check_same_classes(domains: list[Domain], dataset: DomainSet) -> None:
     """Raise DataError where a domain has other classes than most of them, or all have too few or too many."""
     having = Counter(name for domain in domains for name in domain.classes)
     most = {name for name, count in having.items() if 2 * count > len(domains)}
@@ -128,9 +133,9 @@ def check_same_classes(domains: list[Domain], known: DomainSet) -> None:
                 f"{', '.join(other[:3]) or 'none'} besides and {', '.join(missing[:3]) or 'none'} missing; "
                 f"{SHIFTED}"
             )
-    if len(most) != known.classes:
+    if len(most) != dataset.classes:
         raise DataError(
-            f"{domains[0].folder.parent}: expected {known.classes} class folders in every domain, "
+            f"{domains[0].folder.parent}: expected {dataset.classes} class folders in every domain, "
             f"got {len(most)}; complete the folders"
         )
 
@@ -140,26 +145,26 @@ def plain(name: str) -> str:
     return re.sub(r"[\W_]", "", name).lower()
 
 
-def _check_classes(place: Path, classes: tuple[str, ...], known: DomainSet) -> None:
-    expected = f"{place}: expected {known.classes} class folders"
+def _check_classes(place: Path, classes: tuple[str, ...], dataset: DomainSet) -> None:
+    expected = f"{place}: expected {dataset.classes} class folders"
     if not classes:
         raise DataError(f"{expected}, got images without any; sort them into one folder a class")
     if len(classes) == 1 and _folders(place / classes[0]):
         raise DataError(
             f"{expected}, got {classes[0]} alone with folders in it, a level too many; move them up"
         )
-    if known.names and all(name.isdecimal() for name in classes):
+    if dataset.names and all(name.isdecimal() for name in classes):
         low, high = min(map(int, classes)), max(map(int, classes))
         raise DataError(
             f"{expected} with the names of the classes, got numbers {low} to {high}"
             + (", labels that start at 1" if low == 1 else "")
-            + f"; name them {', '.join(known.names)}"
+            + f"; name them {', '.join(dataset.names)}"
         )
-    if known.names and set(classes) != set(known.names):
-        missing = [name for name in known.names if name not in classes]
-        other = [name for name in classes if name not in known.names]
+    if dataset.names and set(classes) != set(dataset.names):
+        missing = [name for name in dataset.names if name not in classes]
+        other = [name for name in classes if name not in dataset.names]
         raise DataError(
-            f"{expected}, {', '.join(known.names)}, got {', '.join(other) or 'none'} besides and "
+            f"{expected}, {', '.join(dataset.names)}, got {', '.join(other) or 'none'} besides and "
             f"{', '.join(missing) or 'none'} missing; {SHIFTED}"
         )
 

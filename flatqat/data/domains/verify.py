@@ -23,55 +23,55 @@ MOST_OPENED = 30_000  # all of a set except DomainNet, of which every twentieth
 SHOWN = 3
 
 
-def verify(root: Path | None, known: DomainSet) -> list[Finding]:
+def verify(root: Path | None, dataset: DomainSet) -> list[Finding]:
     """The folder, its domains, their classes, the published numbers of images, and every file's end."""
-    place = look(lambda: f"data root {data_root(root, known.title)}")
+    place = look(lambda: f"data root {data_root(root, dataset.title)}")
     if not place.ok:
         return [place]
-    found = look(lambda: f"{known.title} in {find(root, known)}")
+    found = look(lambda: f"{dataset.title} in {find(root, dataset)}")
     if not found.ok:
         return [found]
-    folder = find(root, known)
+    folder = find(root, dataset)
     whole: list[Domain] = []
     bad = [
         finding
-        for name in known.targets
-        if not (finding := look(partial(_domain, folder, name, known, whole))).ok
+        for name in dataset.targets
+        if not (finding := look(partial(_domain, folder, name, dataset, whole))).ok
     ]
     if bad:
         return [found, *bad]
-    same = look(partial(_classes, whole, known))
+    same = look(partial(_classes, whole, dataset))
     if not same.ok:
         return [found, same]
-    return [found, same, *_counts(whole, known), look(partial(_open, whole)), *_label_files(whole, known)]
+    return [found, same, *_counts(whole, dataset), look(partial(_open, whole)), *_label_files(whole, dataset)]
 
 
-def _domain(folder: Path, name: str, known: DomainSet, whole: list[Domain]) -> str:
-    whole.append(read_domain(folder, name, known))
+def _domain(folder: Path, name: str, dataset: DomainSet, whole: list[Domain]) -> str:
+    whole.append(read_domain(folder, name, dataset))
     return name
 
 
-def _classes(domains: list[Domain], known: DomainSet) -> str:
-    check_same_classes(domains, known)
-    return f"{known.classes} classes in each of {len(domains)} domains: {', '.join(known.targets)}"
+def _classes(domains: list[Domain], dataset: DomainSet) -> str:
+    check_same_classes(domains, dataset)
+    return f"{dataset.classes} classes in each of {len(domains)} domains: {', '.join(dataset.targets)}"
 
 
-def _counts(domains: list[Domain], known: DomainSet) -> Iterator[Finding]:
+def _counts(domains: list[Domain], dataset: DomainSet) -> Iterator[Finding]:
     """Against the published numbers. Other numbers are usable, and give other splits than DomainBed's."""
     total = sum(map(len, domains))
-    published = sum(count for _, count in known.domains)
-    if total in known.totals:
+    published = sum(count for _, count in dataset.domains)
+    if total in dataset.totals:
         yield Finding(ok=True, what=f"{total:,} images, as other copies have ({published:,} are common)")
         return
     off = [
         (domain, count)
-        for domain, (_, count) in zip(domains, known.domains, strict=True)
+        for domain, (_, count) in zip(domains, dataset.domains, strict=True)
         if len(domain) != count
     ]
     if not off:
         yield Finding(ok=True, what=f"{total:,} images, the published numbers in every domain")
     for domain, count in off:
-        cause = f": {known.surplus}" if known.surplus and len(domain) > count else ""
+        cause = f": {dataset.surplus}" if dataset.surplus and len(domain) > count else ""
         yield Finding(
             ok=False,
             partial=True,
@@ -94,15 +94,15 @@ def _open(domains: list[Domain]) -> str:
     return f"{len(paths[::step]):,} of {len(paths):,} files opened, all whole"
 
 
-def _label_files(domains: list[Domain], known: DomainSet) -> Iterator[Finding]:
+def _label_files(domains: list[Domain], dataset: DomainSet) -> Iterator[Finding]:
     """Lists of labels beside the images, which are not used: labels come from the folders."""
-    if not known.label_files:
+    if not dataset.label_files:
         return
     top = domains[0].folder.parent
-    if plain(top.name) not in map(plain, known.folders):
+    if plain(top.name) not in map(plain, dataset.folders):
         top = top.parent
-    paths = sorted([*top.glob(known.label_files), *top.glob(f"*/{known.label_files}")])
-    findings = [look(partial(_labels, path, domains, known)) for path in paths]
+    paths = sorted([*top.glob(dataset.label_files), *top.glob(f"*/{dataset.label_files}")])
+    findings = [look(partial(_labels, path, domains, dataset)) for path in paths]
     for what in sorted({finding.what for finding in findings if finding.ok}):
         yield Finding(
             ok=True, what=f"{sum(finding.what == what for finding in findings)} label files: {what}"
@@ -110,7 +110,7 @@ def _label_files(domains: list[Domain], known: DomainSet) -> Iterator[Finding]:
     yield from (finding for finding in findings if not finding.ok)
 
 
-def _labels(path: Path, domains: list[Domain], known: DomainSet) -> str:
+def _labels(path: Path, domains: list[Domain], dataset: DomainSet) -> str:
     """Raise DataError where a label is not the number of its class, from 0 or from 1."""
     expected = {plain(domain.name): domain.classes for domain in domains}
     offsets = set()
@@ -126,7 +126,7 @@ def _labels(path: Path, domains: list[Domain], known: DomainSet) -> str:
                 f"{path}, line {number}: expected domain/class/image and a label, got {line!r}; "
                 "restore the file, or remove it: labels are taken from the folders"
             ) from error
-    last = known.classes - 1
+    last = dataset.classes - 1
     if offsets == {0}:
         return f"labels 0 to {last}, those of the folders"
     if offsets == {1}:

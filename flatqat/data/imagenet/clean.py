@@ -40,13 +40,13 @@ def val(root: Path | None) -> "ImageData":
 
 
 @lru_cache(maxsize=8)
-def scored(root: Path | None, only: tuple[int, ...] | None = None) -> "ImageData":
+def scored(root: Path | None, class_subset: tuple[int, ...] | None = None) -> "ImageData":
     """All validation images, or those of some classes."""
-    return scored_images(root, only).load()
+    return scored_images(root, class_subset).load()
 
 
 @lru_cache(maxsize=8)
-def scored_images(root: Path | None, only: tuple[int, ...] | None = None) -> Images:
+def scored_images(root: Path | None, class_subset: tuple[int, ...] | None = None) -> Images:
     """As `scored`, not to be decoded yet. No torch.
 
     Raises DataError when they are not there, or labelled by another order of the classes.
@@ -60,12 +60,13 @@ def scored_images(root: Path | None, only: tuple[int, ...] | None = None) -> Ima
         )
     folder, place = found
     images = _listed(folder, place)
-    if only is None:
+    if class_subset is None:
         return images
-    chosen = images.of_classes(only)
+    chosen = images.of_classes(class_subset)
     if not len(chosen):
         raise DataError(
-            f"{folder}: expected images of the {len(only)} classes of this set, got none; complete the copy"
+            f"{folder}: expected images of the {len(class_subset)} classes of this set, got none; "
+            "complete the copy"
         )
     return chosen
 

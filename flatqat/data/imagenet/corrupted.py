@@ -33,24 +33,24 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
-def uncorrupted(root: Path | None, wanted: CorruptedSet) -> "ImageData":
+def uncorrupted(root: Path | None, dataset: CorruptedSet) -> "ImageData":
     """The clean images of which there are corrupted ones."""
-    return shown(root, wanted).load()
+    return shown(root, dataset).load()
 
 
-def corrupted(root: Path | None, wanted: CorruptedSet, *, corruption: str, severity: int) -> "ImageData":
+def corrupted(root: Path | None, dataset: CorruptedSet, *, corruption: str, severity: int) -> "ImageData":
     """The images of `uncorrupted` in the same order, corrupted, as they are stored.
 
     Raises DataError when the folder or one of the images is missing.
     """
-    return images(root, wanted, corruption, severity).load(_as_stored)
+    return images(root, dataset, corruption, severity).load(_as_stored)
 
 
 @lru_cache(maxsize=8)
-def shown(root: Path | None, wanted: CorruptedSet) -> Images:
+def shown(root: Path | None, dataset: CorruptedSet) -> Images:
     """As `uncorrupted`, not to be decoded yet. No torch."""
     whole = clean.scored_images(root)
-    first = in_class_folders(severity_folder(find(root, wanted), wanted, next(iter(wanted.families)), 1))
+    first = in_class_folders(severity_folder(find(root, dataset), dataset, next(iter(dataset.families)), 1))
     if np.array_equal(whole.ids, first.ids):
         return whole
     both = whole.take(np.flatnonzero(np.isin(whole.ids, first.ids)))
@@ -62,10 +62,10 @@ def shown(root: Path | None, wanted: CorruptedSet) -> Images:
     return both
 
 
-def images(root: Path | None, wanted: CorruptedSet, corruption: str, severity: int) -> Images:
+def images(root: Path | None, dataset: CorruptedSet, corruption: str, severity: int) -> Images:
     """One corruption at one severity. No torch."""
-    found = in_class_folders(severity_folder(find(root, wanted), wanted, corruption, severity))
-    pair = shown(root, wanted)
+    found = in_class_folders(severity_folder(find(root, dataset), dataset, corruption, severity))
+    pair = shown(root, dataset)
     if not np.array_equal(found.ids, pair.ids):
         order = np.argsort(found.ids)
         at = np.minimum(np.searchsorted(found.ids, pair.ids, sorter=order), len(order) - 1)
@@ -74,7 +74,7 @@ def images(root: Path | None, wanted: CorruptedSet, corruption: str, severity: i
         if len(lacking):
             raise DataError(
                 f"{found.folder}: expected the {len(pair):,} images of {pair.folder} that "
-                f"{next(iter(wanted.families))}/1 has, lacks {len(lacking):,} "
+                f"{next(iter(dataset.families))}/1 has, lacks {len(lacking):,} "
                 f"({', '.join(pair.names[one] for one in lacking[:SHOWN])}); complete the copy"
             )
         found = found.take(index)
@@ -87,27 +87,27 @@ def images(root: Path | None, wanted: CorruptedSet, corruption: str, severity: i
 
 
 @lru_cache(maxsize=8)
-def find(root: Path | None, wanted: CorruptedSet) -> Path:
+def find(root: Path | None, dataset: CorruptedSet) -> Path:
     """The folder of the set. Raises DataError when there is none."""
-    return find_set(root, wanted, lambda folder: any(_places(folder, wanted)))
+    return find_set(root, dataset, lambda folder: any(_places(folder, dataset)))
 
 
-def missing_shifts(root: Path | None, wanted: CorruptedSet, family: str) -> frozenset[str]:
+def missing_corruptions(root: Path | None, dataset: CorruptedSet, family: str) -> frozenset[str]:
     """The corruptions of a family that are not on disk at all."""
     try:
-        folder = find(root, wanted)
+        folder = find(root, dataset)
     except DataError:
         return frozenset()
-    there = {place.name for place in _places(folder, wanted)}
-    return frozenset(name for name, of in wanted.families.items() if of == family and name not in there)
+    there = {place.name for place in _places(folder, dataset)}
+    return frozenset(name for name, of in dataset.families.items() if of == family and name not in there)
 
 
-def severity_folder(folder: Path, wanted: CorruptedSet, corruption: str, severity: int) -> Path:
+def severity_folder(folder: Path, dataset: CorruptedSet, corruption: str, severity: int) -> Path:
     """Raises DataError when the corruption or one of its five severities is missing."""
-    place = next((one for one in _places(folder, wanted) if one.name == corruption), None)
+    place = next((one for one in _places(folder, dataset) if one.name == corruption), None)
     if place is None:
-        above = [f"{group}/" for group in wanted.groups if wanted.families[corruption] == group]
-        archive = next((path for group in wanted.groups for path in folder.glob(f"{group}.tar*")), None)
+        above = [f"{group}/" for group in dataset.groups if dataset.families[corruption] == group]
+        archive = next((path for group in dataset.groups for path in folder.glob(f"{group}.tar*")), None)
         mend = f"unpack {archive}" if archive else "unpack all of the set's archives"
         raise DataError(
             f"{folder}: expected a folder {''.join(above)}{corruption}/ or {corruption}/, "
@@ -128,11 +128,11 @@ def _severities(place: Path) -> dict[int, str]:
     return dict(zip(SEVERITIES, names, strict=True))
 
 
-def _places(folder: Path, wanted: CorruptedSet) -> list[Path]:
+def _places(folder: Path, dataset: CorruptedSet) -> list[Path]:
     """The corruptions' folders that are there, directly or in a group."""
-    above = (folder, *(folder / group for group in wanted.groups))
+    above = (folder, *(folder / group for group in dataset.groups))
     inside = [(one, set(os.listdir(one))) for one in above if one.is_dir()]
-    return [one / name for one, names in inside for name in wanted.families if name in names]
+    return [one / name for one, names in inside for name in dataset.families if name in names]
 
 
 def _as_stored(image: "Image", _: int) -> "Pixels":

@@ -11,22 +11,22 @@ _CLS_LOC = ("Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")  # as Kaggle packs it
 SPLITS = {"val": ("val", "validation", "ILSVRC2012_img_val"), "train": ("train", "ILSVRC2012_img_train")}
 
 
-def find_set(root: Path | None, wanted: ImageSet, looks_right: Callable[[Path], bool]) -> Path:
+def find_set(root: Path | None, dataset: ImageSet, looks_right: Callable[[Path], bool]) -> Path:
     """The folder of a set: the first that looks right, else the first that is called so.
 
     Raises DataError when there is neither.
     """
-    base = data_root(root, wanted.title)
+    base = data_root(root, dataset.title)
     called = [
         folder
-        for parent in (base, *_called(base, wanted.within))
-        for folder in _called(parent, wanted.folders)
+        for parent in (base, *_called(base, dataset.within))
+        for folder in _called(parent, dataset.folders)
     ]
     right = (folder for folder in (*called, base) if looks_right(folder))
     if (found := next(right, called[0] if called else None)) is not None:
         return found
     raise DataError(
-        f"{base}: expected {wanted.title} as {wanted.layout}, got {contents(base)}; "
+        f"{base}: expected {dataset.title} as {dataset.layout}, got {contents(base)}; "
         "unpack it there, or point --data-root at the folder that holds it"
     )
 

@@ -13,7 +13,7 @@ from flatqat.finding import Finding
 WHOLE, DECODED = 64, 4  # images of every corruption at every severity
 
 
-def verify_corrupted(root: Path | None, wanted: CorruptedSet, optional: str = "") -> list[Finding]:
+def verify_corrupted(root: Path | None, dataset: CorruptedSet, optional: str = "") -> list[Finding]:
     """ImageNet itself, then every corruption at every severity: folders, images, classes, pairs and sizes.
 
     Corruptions of the family `optional` may be missing.
@@ -21,20 +21,20 @@ def verify_corrupted(root: Path | None, wanted: CorruptedSet, optional: str = ""
     findings = verify.verify(root)
     if any(finding.is_fatal for finding in findings):
         return findings
-    place = look(lambda: f"{wanted.title} in {corrupted.find(root, wanted)}")
+    place = look(lambda: f"{dataset.title} in {corrupted.find(root, dataset)}")
     if not place.ok:
         return [*findings, place]
-    pairs = look(partial(_pairs, root, wanted))
+    pairs = look(partial(_pairs, root, dataset))
     findings = [*findings, place, pairs]
-    return findings if pairs.is_fatal else [*findings, *_corruptions(root, wanted, optional)]
+    return findings if pairs.is_fatal else [*findings, *_corruptions(root, dataset, optional)]
 
 
-def verify_natural(root: Path | None, *wanted: NaturalSet) -> list[Finding]:
+def verify_natural(root: Path | None, *dataset: NaturalSet) -> list[Finding]:
     """ImageNet itself, then every set: folder, classes, counts, files. All but the first may be missing."""
     findings = verify.verify(root)
-    for one in wanted:
-        if one is not wanted[0] and natural.missing_shifts(root, one):
-            findings.append(_aside(f"{one.title} is not there: expected {one.layout}"))
+    for one in dataset:
+        if one is not dataset[0] and natural.is_missing(root, one):
+            findings.append(_optional(f"{one.title} is not there: expected {one.layout}"))
             continue
         found = look(partial(_natural, root, one))
         findings.append(found)
@@ -45,39 +45,40 @@ def verify_natural(root: Path | None, *wanted: NaturalSet) -> list[Finding]:
     return findings
 
 
-def _pairs(root: Path | None, wanted: CorruptedSet) -> Finding:
-    images = corrupted.shown(root, wanted)
-    what = f"{wanted.title}: {len(images):,} clean images have corrupted copies"
+def _pairs(root: Path | None, dataset: CorruptedSet) -> Finding:
+    images = corrupted.shown(root, dataset)
+    what = f"{dataset.title}: {len(images):,} clean images have corrupted copies"
     mend = f"fewer than {VAL:,} are scored, clean and corrupted alike; complete both copies"
     return Finding(ok=len(images) == VAL, partial=len(images) < VAL, what=what, fix=mend)
 
 
-def _corruptions(root: Path | None, wanted: CorruptedSet, optional: str) -> list[Finding]:
+def _corruptions(root: Path | None, dataset: CorruptedSet, optional: str) -> list[Finding]:
     """One line for all that are right, one for each that is not, and one for those that may be missing."""
-    gone = corrupted.missing_shifts(root, wanted, optional)
-    looked = [look(partial(_corruption, root, wanted, name)) for name in wanted.families if name not in gone]
-    bad = [finding for finding in looked if not finding.ok]
-    count = f"{len(looked) - len(bad)} of {len(looked)} corruptions"
-    right = f"{wanted.title}: {count}, each at {len(SEVERITIES)} severities, {SIDE}x{SIDE}"
-    findings = [Finding(ok=True, what=right), *bad] if len(bad) < len(looked) else bad
-    if gone:
-        findings.append(_aside(f"{wanted.title}: no {', '.join(sorted(gone))}"))
-    return findings
+    missing = corrupted.missing_corruptions(root, dataset, optional)
+    present = [name for name in dataset.families if name not in missing]
+    findings = [look(partial(_corruption, root, dataset, name)) for name in present]
+    bad = [finding for finding in findings if not finding.ok]
+    count = f"{len(present) - len(bad)} of {len(present)} corruptions"
+    good = f"{dataset.title}: {count}, each at {len(SEVERITIES)} severities, {SIDE}x{SIDE}"
+    summary = [Finding(ok=True, what=good), *bad] if len(bad) < len(present) else bad
+    if missing:
+        summary.append(_optional(f"{dataset.title}: no {', '.join(sorted(missing))}"))
+    return summary
 
 
-def _corruption(root: Path | None, wanted: CorruptedSet, name: str) -> str:
+def _corruption(root: Path | None, dataset: CorruptedSet, name: str) -> str:
     for severity in SEVERITIES:
-        images = corrupted.images(root, wanted, name, severity)
+        images = corrupted.images(root, dataset, name, severity)
         check_whole(images, most=WHOLE)
         check_decode(images, most=DECODED, side=SIDE)
     return name
 
 
-def _natural(root: Path | None, wanted: NaturalSet) -> str:
-    return f"{wanted.title} in {natural.images(root, wanted).folder}"
+def _natural(root: Path | None, dataset: NaturalSet) -> str:
+    return f"{dataset.title} in {natural.images(root, dataset).folder}"
 
 
-def _aside(what: str) -> Finding:
+def _optional(what: str) -> Finding:
     return Finding(
         ok=False, partial=True, what=what, fix="reported beside the mean only, and left out so far"
     )

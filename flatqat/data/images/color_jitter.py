@@ -11,19 +11,25 @@ The four of torchvision's `ColorJitter` on images in floating point, and its `Ra
 bits those round after each of the four; here nothing is rounded.
 """
 
-import torch
-from torch import Generator, Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
 
 GRAY = (0.2989, 0.587, 0.114)
 
 
-def color_jitter(x: Tensor, generator: Generator, *, strength: float, hue: float | None = None) -> Tensor:
+def color_jitter(
+    x: "Tensor", generator: "Generator", *, strength: float, hue: float | None = None
+) -> "Tensor":
     """Images (B, 3, H, W) in [0, 1] to such images.
 
     The first three factors are uniform on 1 - strength .. 1 + strength, that of hue on -hue .. hue (without
     it -strength .. strength), all 24 orders equally likely. `generator` is of the CPU: it gives the same
     draws on every device.
     """
+    import torch
+
     factors = 1 + strength * (2 * torch.rand(len(x), 4, generator=generator) - 1)
     factors[:, 3] -= 1
     if hue is not None:
@@ -32,7 +38,7 @@ def color_jitter(x: Tensor, generator: Generator, *, strength: float, hue: float
     return jittered(x, factors, order)
 
 
-def jittered(x: Tensor, factors: Tensor, order: Tensor) -> Tensor:
+def jittered(x: "Tensor", factors: "Tensor", order: "Tensor") -> "Tensor":
     """Every image changed by its four factors, (B, 4), in the order of its row of `order`, (B, 4).
 
     Columns of `factors`, and numbers in `order`: 0 brightness, 1 contrast, 2 saturation, 3 hue.
@@ -46,35 +52,39 @@ def jittered(x: Tensor, factors: Tensor, order: Tensor) -> Tensor:
     return x
 
 
-def random_gray(x: Tensor, generator: Generator, *, share: float) -> Tensor:
+def random_gray(x: "Tensor", generator: "Generator", *, share: float) -> "Tensor":
     """Images (B, 3, H, W), a `share` of them with their grey image in all three channels."""
+    import torch
+
     chosen = torch.rand(len(x), 1, 1, 1, generator=generator) < share
     return torch.where(chosen.to(x.device), _gray(x), x)
 
 
-def _gray(x: Tensor) -> Tensor:
+def _gray(x: "Tensor") -> "Tensor":
     """(B, 1, H, W)."""
     return (x * x.new_tensor(GRAY).view(3, 1, 1)).sum(1, keepdim=True)
 
 
-def _brightness(x: Tensor, factor: Tensor) -> Tensor:
+def _brightness(x: "Tensor", factor: "Tensor") -> "Tensor":
     return (factor * x).clamp_(0, 1)
 
 
-def _contrast(x: Tensor, factor: Tensor) -> Tensor:
+def _contrast(x: "Tensor", factor: "Tensor") -> "Tensor":
     mean = _gray(x).mean((2, 3), keepdim=True)
     return (factor * x + (1 - factor) * mean).clamp_(0, 1)
 
 
-def _saturation(x: Tensor, factor: Tensor) -> Tensor:
+def _saturation(x: "Tensor", factor: "Tensor") -> "Tensor":
     return (factor * x + (1 - factor) * _gray(x)).clamp_(0, 1)
 
 
-def _hue(x: Tensor, factor: Tensor) -> Tensor:
+def _hue(x: "Tensor", factor: "Tensor") -> "Tensor":
     """RGB to HSV and back, with hue in sixths of the circle (Smith 1978).
 
     Back by f(n) = V - (V - min) max(0, min(k, 4 - k, 1)), k = (n + h) mod 6, for n = 5, 3, 1.
     """
+    import torch
+
     red, green, blue = x.unbind(1)
     value, low = x.amax(1), x.amin(1)
     depth = value - low

@@ -58,7 +58,7 @@ def cities(root: Path | None, *, held_out: bool) -> Listed:
     return part.take(chosen)
 
 
-def untrainable(root: Path | None) -> str:
+def untrainable_reason(root: Path | None) -> str:
     """Why nothing can be trained: empty where there are training images with label maps."""
     try:
         cities(root, held_out=False)

@@ -81,29 +81,29 @@ def joined(title: str, *parts: Listed) -> Listed:
     )
 
 
-def listed(root: Path | None, known: StreetSet, part: str) -> Listed:
+def listed(root: Path | None, dataset: StreetSet, part: str) -> Listed:
     """A part of a set. Raises DataError where it is not there or has no label maps of train ids."""
-    images, masks, place = folders_of(root, known, part)
-    found = pair_up(f"{known.title} {part}", images, masks, place, known.fix)
+    images, masks, place = folders_of(root, dataset, part)
+    found = pair_up(f"{dataset.title} {part}", images, masks, place, dataset.fix)
     return replace(found, unlabelled=()) if place.shared else found
 
 
 @lru_cache(maxsize=8)
-def load(root: Path | None, known: StreetSet, part: str) -> "ImageData":
+def load(root: Path | None, dataset: StreetSet, part: str) -> "ImageData":
     """A part of a set of the 19 classes, seen whole."""
-    return listed(root, known, part).load(classes=len(CLASSES))
+    return listed(root, dataset, part).load(classes=len(CLASSES))
 
 
-def folders_of(root: Path | None, known: StreetSet, part: str) -> tuple[Path, Path, Place]:
+def folders_of(root: Path | None, dataset: StreetSet, part: str) -> tuple[Path, Path, Place]:
     """The folders of images and of label maps, the latter perhaps not there. Raises DataError without images.
 
     The two may have been unpacked side by side: `leftImg8bit_trainvaltest/leftImg8bit` and
     `gtFine_trainvaltest/gtFine`.
     """
-    base = data_root(root, known.title)
-    homes = list(_homes(base, known))
+    base = data_root(root, dataset.title)
+    homes = list(_homes(base, dataset))
     nearest = None
-    for place in known.places[part]:
+    for place in dataset.places[part]:
         images = next((home / place.images for home in homes if (home / place.images).is_dir()), None)
         masks = next((home / place.masks for home in homes if (home / place.masks).is_dir()), None)
         if images and masks:
@@ -112,11 +112,11 @@ def folders_of(root: Path | None, known: StreetSet, part: str) -> tuple[Path, Pa
             nearest = images, images.parents[place.images.count("/")] / place.masks, place
     if nearest:
         return nearest
-    place, home = known.places[part][0], homes[0]
+    place, home = dataset.places[part][0], homes[0]
     got = contents(home) if home == base else f"{contents(home)} in {home.name}"
     raise DataError(
-        f"{base}: expected {known.title} with {known.folders[0]}/{place.images}, got {got}; unpack it there, "
-        "or point --data-root at the folder that holds it"
+        f"{base}: expected {dataset.title} with {dataset.folders[0]}/{place.images}, got {got}; unpack it "
+        "there, or point --data-root at the folder that holds it"
     )
 
 
@@ -153,10 +153,10 @@ def files_by_name(folder: Path, ending: str) -> dict[str, str]:
     return found
 
 
-def _homes(base: Path, known: StreetSet) -> Iterator[Path]:
+def _homes(base: Path, dataset: StreetSet) -> Iterator[Path]:
     """Folders called like the set, those within them, then the data root itself."""
     for home in _folders(base):
-        if re.sub(r"[\W_]", "", home.name).lower() in known.folders:
+        if re.sub(r"[\W_]", "", home.name).lower() in dataset.folders:
             yield home
             yield from _folders(home)
     yield base

@@ -32,9 +32,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StreetSet:
-    """What is known of a set: spellings of its folder, the places of each part, and the published counts.
+    """A dataset of street scenes: its folders and published counts.
 
-    `mend` says how to get label maps of train ids where there are others.
+    Attributes:
+        title: The dataset's name.
+        folders: Spellings of its folder, lower case and without punctuation; the first one is shown to users.
+        places: For each part, where its files may lie, the usual place first.
+        counts: The published number of images of each part.
+        layout: The folders of a complete copy, for users.
+        fix: How to get label maps of train ids if a copy holds others.
     """
 
     title: str

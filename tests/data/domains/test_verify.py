@@ -16,8 +16,8 @@ from flatqat.errors import DataError
 from flatqat.finding import Finding
 from tests.helpers import domain_files
 
-PACS: DomainSet = registry.load(registry.SUITES, "pacs").member.keywords["known"]
-OFFICE: DomainSet = registry.load(registry.SUITES, "officehome").member.keywords["known"]
+PACS: DomainSet = registry.load(registry.SUITES, "pacs").member.keywords["dataset"]
+OFFICE: DomainSet = registry.load(registry.SUITES, "officehome").member.keywords["dataset"]
 COUNTS = (("art_painting", 21), ("cartoon", 28), ("photo", 21), ("sketch", 28))
 SMALL = replace(PACS, domains=COUNTS)
 

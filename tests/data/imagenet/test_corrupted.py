@@ -171,8 +171,8 @@ def test_other_names_are_refused(tmp_path):
 
 
 def test_what_may_be_absent(root, tmp_path):
-    assert corrupted.missing_shifts(root, IMAGENET_C, "extra") == frozenset()
+    assert corrupted.missing_corruptions(root, IMAGENET_C, "extra") == frozenset()
     folder = shutil.copytree(root / "ImageNet-C", tmp_path / "ImageNet-C", symlinks=True)
     shutil.rmtree(folder / "saturate")
-    assert corrupted.missing_shifts(tmp_path, IMAGENET_C, "extra") == {"saturate"}
-    assert corrupted.missing_shifts(tmp_path / "fog", IMAGENET_C, "extra") == frozenset()
+    assert corrupted.missing_corruptions(tmp_path, IMAGENET_C, "extra") == {"saturate"}
+    assert corrupted.missing_corruptions(tmp_path / "fog", IMAGENET_C, "extra") == frozenset()

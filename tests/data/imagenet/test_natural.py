@@ -87,5 +87,5 @@ def test_other_folders_are_refused_with_the_cause(wanted, folder, labels, cause,
 
 def test_absent(tmp_path):
     files.natural(tmp_path / "imagenetv2-top-images-format-val", ("2",))
-    gone = {variant for variant, wanted in IMAGENET_V2.items() if natural.missing_shifts(tmp_path, wanted)}
+    gone = {variant for variant, wanted in IMAGENET_V2.items() if natural.is_missing(tmp_path, wanted)}
     assert gone == {"matched-frequency", "threshold0.7"}
