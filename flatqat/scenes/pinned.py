@@ -1,4 +1,4 @@
-"""What some scenes hash to, in all weathers: whether this machine draws the pixels of this version."""
+"""The hashes of some scenes in all weathers: does this machine render the pixels of this version?"""
 
 import hashlib
 
@@ -9,7 +9,7 @@ PINNED = {0: "852ebbc6591b", 1000: "57bf228f6327", 2000: "51960348b052", 2050: "
 
 
 def check() -> str:
-    """What is there, in words. Raises DataError where a scene differs."""
+    """Describe the scenes in words. Raises DataError if a scene has other pixels."""
     for number, expected in PINNED.items():
         if (got := digest(number)) != expected:
             raise DataError(
@@ -20,6 +20,6 @@ def check() -> str:
 
 
 def digest(number: int) -> str:
-    """Twelve hex digits of the SHA-256 of a scene's pixels in its weathers."""
+    """Return twelve hex digits of the SHA-256 of a scene's pixels in its weathers."""
     shown = pixels(number)
     return hashlib.sha256(b"".join(shown[weather].tobytes() for weather in sorted(shown))).hexdigest()[:12]
