@@ -1,8 +1,8 @@
-"""torch's own attention taken apart into layers, so that quantizers reach all of it.
+"""Split torch's multi-head attention into layers, so that quantizers reach all of it.
 
-`nn.MultiheadAttention` keeps the projections of queries, keys and values in one parameter and takes the
-weight of its output projection without calling that layer: three quarters of its weights and every input
-would stay in floating point.
+`nn.MultiheadAttention` keeps the projections of queries, keys and values in one parameter and uses the weight
+of its output projection without calling that layer: three quarters of its weights and every input would stay
+in floating point.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,10 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 
 
 class Attention(nn.Module):
-    """What an `nn.MultiheadAttention` computes, each of its four projections a layer that is called.
+    """The computation of an `nn.MultiheadAttention`, with its four projections as layers that are called.
 
-    softmax(q k^T / sqrt(d) + mask) v per head (Vaswani et al. 2017, equation 1), with q, k, v of shape (B,
-    length, E), or (length, B, E) without `batch_first`. Masks are those of torch: boolean ones are True where
-    nothing may be looked at, others are added. Returns the output and, where asked for, the weights.
+    It is softmax(q k^T / sqrt(d) + mask) v per head (Vaswani et al. 2017, equation 1), with q, k, v of shape
+    (B, length, E), or (length, B, E) without `batch_first`.
     """
 
     in_proj_bias = None  # with it torch's encoder layers would take the weights past the layers
@@ -47,6 +46,10 @@ class Attention(nn.Module):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
+        """Return the output and, if `need_weights`, the attention weights.
+
+        Masks are those of torch: boolean ones are True where attention is not allowed, others are added.
+        """
         if query.dim() == 2:  # one sequence alone
             batch_at = 0 if self.batch_first else 1
             padding = None if key_padding_mask is None else key_padding_mask[None]
@@ -72,13 +75,13 @@ class Attention(nn.Module):
         return self.out_proj(out if self.batch_first else out.transpose(0, 1)), weights
 
     def _heads(self, tokens: Tensor) -> Tensor:
-        """(B, heads, length, d)"""
+        """Return tokens as (B, heads, length, d)."""
         tokens = tokens if self.batch_first else tokens.transpose(0, 1)
         heads: Tensor = tokens.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
         return heads
 
     def _mask(self, q: Tensor, attn_mask: Tensor | None, padding: Tensor | None) -> Tensor | None:
-        """The sum of both masks as it is added to scores (B, heads, L, S)."""
+        """Return the sum of both masks, as added to scores (B, heads, L, S)."""
         if attn_mask is not None and attn_mask.dim() == 3:
             attn_mask = attn_mask.unflatten(0, (-1, self.num_heads))
         masks = [attn_mask, None if padding is None else padding[:, None, None]]
@@ -90,7 +93,7 @@ class Attention(nn.Module):
 
 
 def split_attention_(net: nn.Module) -> None:
-    """Put an `Attention` of the same weights in the place of every `nn.MultiheadAttention`, in place.
+    """Replace every `nn.MultiheadAttention` by an `Attention` with the same weights, in place.
 
     Subclasses, which may compute something else, and those with a bias or zeros beside the keys stay.
     """
@@ -105,7 +108,7 @@ def split_attention_(net: nn.Module) -> None:
 
 
 def split_state(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of the network as it was before `split_attention_` with the names it has since."""
+    """Rename a network's tensors from their names before `split_attention_` to those afterwards."""
     found = dict(state)
     for name, module in net.named_modules():
         if not isinstance(module, Attention):

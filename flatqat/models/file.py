@@ -1,8 +1,8 @@
 """A network of your own, from a Python file: `file:nets.py:make` calls `make(classes)`.
 
-What comes back is an nn.Module, normalised by ImageNet's mean and standard deviation unless it has attributes
-`mean` and `std` (three numbers each), and cut for as its attribute `eval_transform` says, if it has one; or a
-`Normalized`, which says all of that itself. The file's content is part of what a result is known by.
+The function returns a `Normalized`, or an nn.Module. The latter is normalized with ImageNet's mean and
+standard deviation, unless it has attributes `mean` and `std` (three numbers each), and its images are cropped
+by its attribute `eval_transform`, if it has one. The file's content is part of a result's identity.
 """
 
 from collections.abc import Sequence

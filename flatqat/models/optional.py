@@ -1,4 +1,4 @@
-"""Import a library that comes with an extra, or say which one."""
+"""Import a library that comes with an extra."""
 
 import importlib
 from typing import Any
@@ -8,7 +8,7 @@ from flatqat.errors import UsageError
 
 
 def require(module: str, *, extra: str) -> Any:
-    """Import `module`, without its warnings; raises UsageError with the install command when it is absent."""
+    """Import `module` without its warnings. Raises UsageError with the install command if it is missing."""
     try:
         with catch_warnings():  # of old names that libraries use of each other: nobody here can mend them
             simplefilter("ignore")

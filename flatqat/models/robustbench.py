@@ -1,7 +1,8 @@
-"""The networks of RobustBench: `robustbench:cifar10/corruptions/Hendrycks2020AugMix_WRN`.
+"""RobustBench's networks: `robustbench:cifar10/corruptions/Hendrycks2020AugMix_WRN`.
 
-DATASET/THREAT/NAME, as in its model zoo. The networks normalise images themselves. Refused with a reason are
-those whose constructor downloads, whose weights are several files, or whose images are not resized.
+Names are DATASET/THREAT/NAME, as in its model zoo. The networks normalize images themselves. Networks whose
+constructor downloads, whose weights are several files, or whose images are not resized are refused with a
+reason.
 """
 
 import importlib.util
@@ -47,7 +48,7 @@ def _build(name: str, classes: int) -> Normalized:
 
 
 def _pretrained(name: str) -> Path:
-    """Its file on Google Drive, kept beside torch's downloads."""
+    """Return its file on Google Drive, which is kept beside torch's downloads."""
     entry = _entry(name)
     path = cache() / "robustbench" / f"{name}.pt"
     if path.is_file():
@@ -67,7 +68,7 @@ def _pretrained(name: str) -> Path:
 
 
 def _adapt(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The zoo's files name the same network with and without a prefix, and some lack the normalisation."""
+    """Rename tensors of the zoo's files, which have various prefixes, and add missing constants."""
     expected = net.state_dict()
     found = {}
     for name, tensor in state.items():
@@ -78,7 +79,7 @@ def _adapt(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _entry(name: str) -> Mapping[str, Any]:
-    """The zoo's entry. Raises UsageError where flatqat cannot build or load it."""
+    """Return the zoo's entry. Raises UsageError if flatqat cannot build or load it."""
     entry = _zoo()[name]
     weights, preprocessing = entry["gdrive_id"], entry.get("preprocessing")
     reason = ""
@@ -96,7 +97,7 @@ def _entry(name: str) -> Mapping[str, Any]:
 
 
 def _zoo() -> dict[str, Mapping[str, Any]]:
-    """Every entry of its model zoo, by DATASET/THREAT/NAME."""
+    """Return every entry of its model zoo, by DATASET/THREAT/NAME."""
     with _quietly(), _importable():
         dicts = require("robustbench.model_zoo", extra="robust").model_dicts
     return {
@@ -109,7 +110,7 @@ def _zoo() -> dict[str, Mapping[str, Any]]:
 
 @contextmanager
 def _importable() -> Iterator[None]:
-    """Stand in for two modules that robustbench imports: one renamed since, one gone from setuptools."""
+    """Replace two modules that robustbench imports: one was renamed, the other removed from setuptools."""
     stands: dict[str, Any] = {}
     if "robustbench" not in sys.modules and importlib.util.find_spec("robustbench") is not None:
         if importlib.util.find_spec("autoattack") is None:
@@ -126,13 +127,13 @@ def _importable() -> Iterator[None]:
 
 
 def _beside(module: str, file: str) -> str:
-    """pkg_resources.resource_filename: the path of a file in a module's folder."""
+    """Return the path of a file in a module's folder, as pkg_resources.resource_filename does."""
     return str(Path(sys.modules[module].__file__ or "").parent / file)
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without warnings of old names, and with what is printed on stderr: stdout is for results."""
+    """Suppress warnings of old names, and print on stderr, as stdout is for results."""
     with catch_warnings(), redirect_stdout(sys.stderr):
         simplefilter("ignore")
         yield

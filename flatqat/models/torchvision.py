@@ -1,9 +1,9 @@
-"""torchvision's networks that classify images or pixels: `torchvision:resnet50`, `torchvision:fcn_resnet50`.
+"""torchvision's networks for classification and segmentation: `torchvision:resnet50`.
 
-A name may carry the tag of weights, `resnet50.IMAGENET1K_V2`; without one the first that torchvision lists
-are meant, mostly IMAGENET1K_V1. Mean, standard deviation, resize, crop and interpolation are those of the
-weights; networks for segmentation see images at their own size. The network starts untrained all the same,
-unless `--pretrained` or `--weights FILE` gives it weights.
+A name may have the tag of weights, `resnet50.IMAGENET1K_V2`; without one, the first weights that torchvision
+lists are used, mostly IMAGENET1K_V1. Mean, standard deviation, resize, crop and interpolation are those of
+the weights; networks for segmentation see images at their own size. The network starts untrained
+nevertheless, unless `--pretrained` or `--weights FILE` provides weights.
 """
 
 import re
@@ -56,7 +56,7 @@ def _pretrained(full: str) -> Path:
 
 
 def _adapt(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Today's names for those of old files; without the auxiliary heads, which inference never runs."""
+    """Rename tensors of old files, and drop the auxiliary heads, which inference never runs."""
     if type(net).__name__ in ("GoogLeNet", "Inception3"):
         state = {name: tensor for name, tensor in state.items() if not HEADS.match(name)}
     return {_renamed(name): tensor for name, tensor in state.items()}
@@ -69,7 +69,7 @@ def _renamed(name: str) -> str:
 
 
 def _weights(name: str) -> dict[str, Any]:
-    """The weights of a network by their tags, without those that classify nothing."""
+    """Return the weights of a network by tag, without those that classify nothing."""
     listed = require("torchvision.models", extra="zoo").get_model_weights(name)
     return {weights.name: weights for weights in listed if weights.meta["categories"]}
 

@@ -1,4 +1,4 @@
-"""Weights from a file, without executing code and without leaving anything out."""
+"""Load weights from a file, without executing code and without ignoring any tensor."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -14,10 +14,13 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "last")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict in a safetensors or torch file.
+    """Return the state dict in a safetensors or torch file.
 
-    A torch file is read with `weights_only=True`; a dict that holds the state under one of `WRAPPERS` is
-    unwrapped, and the prefix `module.` of data-parallel training removed. Raises WeightsError.
+    A torch file is read with `weights_only=True`. A dict that holds the state under one of `WRAPPERS` is
+    unwrapped, and the prefix `module.` of data-parallel training is removed.
+
+    Raises:
+        WeightsError: If the file is missing, damaged or holds anything but tensors.
     """
     if not path.is_file():
         raise WeightsError(f"weights {path}: expected a safetensors or torch file, found none")
@@ -51,8 +54,14 @@ def load_weights_(
 ) -> None:
     """Load a file into `net`: every tensor must fit, none may be missing or left over.
 
-    `adapt` comes first and gives tensors of other files the names of the network. With `new_head` layers that
-    the file has for another number of classes keep the weights they were built with, see `_keep_heads_`.
+    Args:
+        net: The network.
+        path: The file.
+        new_head: Whether layers that the file has for another number of classes keep their initial weights.
+        adapt: Renames the tensors of the file to the names of the network.
+
+    Raises:
+        WeightsError: If the file cannot be read, or its tensors are not those of the network.
     """
     state, expected = adapt(read_weights(path)), net.state_dict()
     if new_head:
@@ -78,10 +87,10 @@ def load_weights_(
 
 
 def _keep_heads_(state: dict[str, Tensor], expected: Mapping[str, Tensor], net: nn.Module) -> None:
-    """Put the network's own classifiers in the place of those for another number of classes.
+    """Replace classifiers for another number of classes by the network's own.
 
-    Classifiers are the linear and convolution layers that have another number of outputs in the file, all
-    by the same two numbers, and are alike otherwise. A layer inside the network is none: what follows it
+    Classifiers are the linear and convolution layers with another number of outputs in the file, all of them
+    with the same two numbers, and otherwise the same. A layer inside the network is none, as what follows it
     would not fit either.
     """
     found: dict[tuple[int, int], list[str]] = {}

@@ -13,7 +13,7 @@ from flatqat import registry
 from flatqat.errors import UsageError, WeightsError
 from flatqat.models.base import build, load_initial_
 from flatqat.models.mmseg import _configs
-from flatqat.models.mmseg_config import _read, recipe
+from flatqat.models.mmseg_config import _read, read_config
 from flatqat.quant.apply import calibrate, quantizable, quantize_
 from flatqat.quant.audit import audit, summary
 from flatqat.spec import QuantSpec
@@ -231,7 +231,7 @@ def test_images_that_are_not_rgb_are_refused():
 )
 def test_nothing_names_a_file_that_could_be_fetched(name):
     words = ("://", ".pth", "Pretrained", "SyncBN")
-    before, after = str(_read(path_of(name))), str(recipe(path_of(name), 4).model)
+    before, after = str(_read(path_of(name))), str(read_config(path_of(name), 4).model)
     assert [word for word in words if word in before]
     assert not [word for word in words if word in after]
 
