@@ -60,6 +60,8 @@ def choose(kind: str, name: Name, choices: Collection[str]) -> Name:
     if name not in choices:
         raise unknown(kind, name, choices)
     return name
+
+
 def unknown(kind: str, got: str, choices: Iterable[str]) -> UsageError:
     """The error for a name that is not among `choices`: lists them, the nearest first."""
     names = sorted(choices)

@@ -30,7 +30,7 @@ def describe_suite(suite: Suite) -> str:
     if aside:
         lines.append(f"          reported, but not in the mean: {', '.join(aside)}")
     if suite.targets:
-        family = suite.name.partition("@")[0]
+        family = suite.family
         lines.append(f"targets   {family}@TARGET alone, else all: {', '.join(suite.targets)}")
     for name, recipe in suite.recipes.items():
         default = " (default)" if name == suite.default_recipe else ""
@@ -76,7 +76,7 @@ def diagnosis(data_root: Path | None) -> Iterator[str]:
 
 
 def _state(findings: list[Finding]) -> str:
-    for word, told in (("no data", lambda f: f.stops), ("in part", lambda f: f.partial)):
+    for word, told in (("no data", lambda f: f.is_fatal), ("in part", lambda f: f.partial)):
         if first := next(filter(told, findings), None):
             return f"{word}: {first.what}"
     return "data ok"

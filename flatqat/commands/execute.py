@@ -70,7 +70,7 @@ def dry(plan: Plan) -> int:
         console.print(f"{state:<10} {job.cell.label}{note}", markup=False, highlight=False)
     wrong = [
         f"suite {suite.name}: {finding.what}; {finding.fix}"
-        for suite in {job.suite.name.partition("@")[0]: job.suite for job in todo}.values()
+        for suite in {job.suite.family: job.suite for job in todo}.values()
         for finding in suite.verify(request.data_root)
         if finding.is_fatal
     ]

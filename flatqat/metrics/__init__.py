@@ -7,7 +7,7 @@ tests of `statistics`, `bootstrap` and `gaps` need those outcomes alone: numpy, 
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from flatqat.errors import unknown
+from flatqat.errors import choose
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,8 +37,6 @@ def meter(task: str, classes: int, class_subset: tuple[int, ...] | None = None) 
 
     `only` are the classes of a set that has fewer than the model.
     """
-    if task not in METERS:
-        raise unknown("task", task, METERS)
-    module, _, name = METERS[task].partition(":")
+    module, _, name = METERS[choose("task", task, METERS)].partition(":")
     built: Meter = getattr(import_module(module), name)(classes, class_subset)
     return built

@@ -28,7 +28,7 @@ def suite_data_is_consistent(suite: Suite) -> None:
         assert torch.equal(images, again.batch(torch.arange(len(again)))[0]), (
             f"{shift.name}: two builds differ"
         )
-        known = labels if data.labels is not None else labels[labels != IGNORED]
+        known = labels[labels != IGNORED] if data.per_pixel else labels
         assert 0 <= int(known.min()) <= int(known.max()) < suite.classes, f"{shift.name}: labels out of range"
         first = pools.setdefault(shift.image_set, labels)
         assert torch.equal(first, labels), f"{shift.name}: expected the labels of pool {shift.image_set!r}"

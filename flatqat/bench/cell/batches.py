@@ -50,17 +50,17 @@ def fixed_batches(
 
 def scoring_batch_size(data: ImageData, device: torch.device) -> int:
     """BATCH_SIZE, or fewer where images are large and the device is a CPU, or each pixel has logits."""
-    masked = data.labels is None
-    if device.type != "cpu" and not masked:
+    per_pixel = data.per_pixel
+    if device.type != "cpu" and not per_pixel:
         return BATCH_SIZE
     values = data.fetch(torch.arange(1)).numel()
     most = BATCH_VALUES if device.type == "cpu" else MASKED_VALUES
-    return max(1 if masked else SMALLEST_BATCH, min(BATCH_SIZE, most // values))
+    return max(1 if per_pixel else SMALLEST_BATCH, min(BATCH_SIZE, most // values))
 
 
 def val_batch_size(data: ImageData, device: torch.device) -> int:
     """For looks at `val` during training: VAL_BATCH_SIZE, or as in scoring where each pixel has logits."""
-    return VAL_BATCH_SIZE if data.labels is not None else scoring_batch_size(data, device)
+    return scoring_batch_size(data, device) if data.per_pixel else VAL_BATCH_SIZE
 
 
 def fixed_transform(suite: Suite, frame: EvalTransform) -> Transform:

@@ -21,7 +21,7 @@ def check_data(jobs: list[Job], request: Request, store: Store, progress: Progre
     What is there in part is told and used.
     """
     suites = {id(job.suite): job.suite for job in jobs}.values()
-    verifiers = {suite.name.partition("@")[0]: suite.verify for suite in suites}
+    verifiers = {suite.family: suite.verify for suite in suites}
     parts = {name: _parts(name, verify(request.data_root)) for name, verify in verifiers.items()}
     for name, told in parts.items():
         for text in told:
@@ -35,7 +35,7 @@ def check_data(jobs: list[Job], request: Request, store: Store, progress: Progre
     for suite in suites:
         here, there = _fingerprint(suite, request.data_root), store.data(suite)
         if there is None:
-            store.write_data(suite, here, [_short(text) for text in parts[suite.name.partition("@")[0]]])
+            store.write_data(suite, here, [_short(text) for text in parts[suite.family]])
         elif there != here:
             raise DataError(
                 f"suite {suite.name}: expected the images that {store.root} was made from "
@@ -101,7 +101,7 @@ def _check_model(suite: Suite, model: str, root: Path | None) -> None:
         for data in (suite.val(root), suite.shifts[-1].build(root))
     )
     for data in (clean, shifted):
-        images, labels = data.batch(torch.arange(1 if data.labels is None else 2))
+        images, labels = data.batch(torch.arange(1 if data.per_pixel else 2))
         expected = (len(images), suite.classes, *labels.shape[1:])
         with torch.no_grad():
             try:

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 from flatqat.bench.flatness.flatness_point import FlatnessPoint
 from flatqat.bench.plan.request import Space
 from flatqat.console.progress import Advance
-from flatqat.errors import unknown
+from flatqat.errors import choose
 from flatqat.flatness.apgd import Ball, worst_in_ball
 from flatqat.flatness.code_flips import code_flips
 from flatqat.flatness.density import spectral_density
@@ -51,10 +51,8 @@ class Estimator:
 
 def chosen(names: Sequence[str]) -> tuple[str, ...]:
     """`names`, each once, in the order of ESTIMATORS. Raises UsageError on an unknown one."""
-    for name in names:
-        if name not in ESTIMATORS:
-            raise unknown("measure", name, ESTIMATORS)
-    return tuple(name for name in ESTIMATORS if name in names)
+    wanted = {choose("measure", name, ESTIMATORS) for name in names}
+    return tuple(name for name in ESTIMATORS if name in wanted)
 
 
 def work(names: Sequence[str], draws: int) -> int:

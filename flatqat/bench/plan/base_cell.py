@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flatqat.bench.plan.request import Request
-from flatqat.errors import UsageError, WeightsError, unknown
+from flatqat.errors import UsageError, WeightsError, choose
 from flatqat.spec import Cell, QuantSpec
 from flatqat.suite import Suite
 
@@ -29,8 +29,7 @@ def base_cell_of(
     """Raises UsageError or WeightsError where the recipe, the model or its weights do not fit the suite."""
     lacking = suite.untrainable_reason(request.data_root)
     recipe = EVAL if lacking else request.recipe or suite.default_recipe
-    if recipe not in suite.recipes:
-        raise unknown(f"recipe of {suite.name}", recipe, suite.recipes)
+    choose(f"recipe of {suite.name}", recipe, suite.recipes)
     weights = weights_file(model, request.weights, pretrained=request.pretrained)
     weights_hash = sha256(weights) if weights else None
     preprocessing, window = try_model(model, suite, weights, specs, request.window)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from flatqat.bench.plan.settings import Settings
-from flatqat.errors import UsageError, unknown
+from flatqat.errors import UsageError, choose
 from flatqat.spec import Cell
 
 MOST_SEEDS = 1000
@@ -51,8 +51,7 @@ class Request:
 def parse_spaces(names: tuple[str, ...]) -> tuple[Space, ...]:
     """Each once, in the order of SPACES. Raises UsageError on an unknown one."""
     for name in names:
-        if name not in SPACES:
-            raise unknown("space", name, SPACES)
+        choose("space", name, SPACES)
     return tuple(space for space in SPACES if space in names)
 
 
