@@ -1,8 +1,8 @@
-"""The 1,797 handwritten digits that ship with scikit-learn, shown as colour images.
+"""The 1,797 handwritten digits that ship with scikit-learn, as color images.
 
 Digits are 8x8 with values 0 to 16. They are enlarged four times by bilinear interpolation (half-pixel
-centres, edges repeated), multiplied by 255/16, rounded half to even, and repeated in red, green and blue.
-All of it is exact in float32. Source: Alpaydin & Kaynak 1998, the test part of optdigits.
+centers, edges repeated), multiplied by 255/16, rounded half to even, and repeated in red, green and blue. All
+of it is exact in float32. Source: Alpaydin & Kaynak 1998, the test part of optdigits.
 """
 
 from functools import lru_cache
@@ -26,7 +26,7 @@ SCALE = 4
 
 
 def load(part: Part) -> "ImageData":
-    """One part of a fixed permutation; ids are positions in scikit-learn's order."""
+    """Load one part of a fixed permutation; ids are positions in scikit-learn's order."""
     import torch
 
     data = _all()
@@ -35,15 +35,16 @@ def load(part: Part) -> "ImageData":
 
 
 def describe() -> str:
-    """What is there, in words. Raises DataError as `read` does."""
+    """Describe the digits in words. Raises DataError as `read` does."""
     images, _ = read()
     return f"scikit-learn's digits: {len(images):,} images of 8x8"
 
 
 def read() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Images (1797, 8, 8) with values 0 to 16, and labels (1797,).
+    """Return images (1797, 8, 8) with values 0 to 16, and labels (1797,).
 
-    Raises DataError when scikit-learn is damaged or brings other digits.
+    Raises:
+        DataError: If scikit-learn is damaged or ships other digits.
     """
     from sklearn.datasets import load_digits
 

@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flatqat.data.corruptions import photographs
 from flatqat.data.corruptions.names import NAMES, SEVERITIES, Table
-from flatqat.data.corruptions.photographs import in_use
 from flatqat.suite import Shift
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def shifts(
 
 def frost() -> str:
     """Return which pictures of ice the corruption `frost` uses, for a suite's `made_with`."""
-    return f"frost from {in_use()}"
+    return f"frost from {photographs.in_use()}"
 
 
 def on_the_fly(data: "ImageData", *, corruption: str, severity: int, table: Table = "cifar") -> "ImageData":

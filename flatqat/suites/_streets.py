@@ -5,11 +5,11 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flatqat.data.images.checks import look
+from flatqat.data.images.checks import run_check
 from flatqat.data.images.data_root import data_root
-from flatqat.data.images.segmentation_views import centre_crop, jitter_crop
+from flatqat.data.images.segmentation_views import center_crop, jitter_crop
 from flatqat.data.streets import cityscapes
-from flatqat.data.streets.listed import listed, load
+from flatqat.data.streets.listing import list_part, load
 from flatqat.data.streets.names import CITYSCAPES, CLASSES, StreetSet
 from flatqat.data.streets.verify import verify_part
 from flatqat.finding import Finding
@@ -88,7 +88,7 @@ def suite(**fields: Any) -> Suite:
         "val": cityscapes.val,
         "recipes": RECIPES,
         "train_transform": partial(train_transform, CROP),
-        "fixed_transform": centre_crop(CROP),
+        "fixed_transform": center_crop(CROP),
         "untrainable_reason": cityscapes.untrainable_reason,
     }
     return Suite(**(shared | fields | {"verify": partial(with_data_root, "Cityscapes", fields["verify"])}))
@@ -124,7 +124,7 @@ def with_data_root(
     needs: str, verify: Callable[[Path | None], list[Finding]], root: Path | None
 ) -> list[Finding]:
     """Return the findings of `verify`; without a data root only that finding, once for all datasets."""
-    place = look(lambda: f"data root {data_root(root, needs)}")
+    place = run_check(lambda: f"data root {data_root(root, needs)}")
     return verify(root) if place.ok else [place]
 
 
@@ -137,7 +137,7 @@ def verify_id(root: Path | None) -> list[Finding]:
 def _verify_id(root: Path | None) -> tuple[Finding, ...]:
     def part(split: str) -> list[Finding]:
         return verify_part(
-            partial(listed, root, CITYSCAPES, split),
+            partial(list_part, root, CITYSCAPES, split),
             count=CITYSCAPES.counts[split],
             classes=len(CLASSES),
         )
@@ -152,6 +152,6 @@ def _verify_id(root: Path | None) -> tuple[Finding, ...]:
 
 def _verify(root: Path | None, *, dataset: StreetSet, part: str) -> list[Finding]:
     shifted = verify_part(
-        partial(listed, root, dataset, part), count=dataset.counts[part], classes=len(CLASSES)
+        partial(list_part, root, dataset, part), count=dataset.counts[part], classes=len(CLASSES)
     )
     return [*verify_id(root), *shifted]

@@ -1,9 +1,9 @@
-"""CamVid: three drives by day, one at dusk."""
+"""CamVid: three drives by day and one at dusk."""
 
 from functools import partial
 from pathlib import Path
 
-from flatqat.data.images.segmentation_views import centre_crop
+from flatqat.data.images.segmentation_views import center_crop
 from flatqat.data.streets import camvid
 from flatqat.data.streets.names import CAMVID_CLASSES, CAMVID_LAYOUT
 from flatqat.data.streets.verify import verify_part
@@ -20,7 +20,7 @@ def _verify(root: Path | None) -> list[Finding]:
         finding
         for part, count in camvid.COUNTS.items()
         for finding in verify_part(
-            partial(camvid.listed, root, part),
+            partial(camvid.list_part, root, part),
             count=count,
             classes=len(CAMVID_CLASSES),
             lut=camvid.lut(),
@@ -80,5 +80,5 @@ SUITE = Suite(
     },
     verify=partial(with_data_root, "CamVid", _verify),
     train_transform=partial(train_transform, CROP),
-    fixed_transform=centre_crop(CROP),
+    fixed_transform=center_crop(CROP),
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat.data import digits
-from flatqat.data.images.checks import look
+from flatqat.data.images.checks import run_check
 from flatqat.data.images.crop import crop
 from flatqat.finding import Finding
 from flatqat.spec import Recipe
@@ -25,7 +25,7 @@ def _corrupted(root: Path | None, *, corruption: str, severity: int) -> "ImageDa
 
 
 def _verify(root: Path | None) -> list[Finding]:
-    return [look(digits.describe)]
+    return [run_check(digits.describe)]
 
 
 SUITE = Suite(

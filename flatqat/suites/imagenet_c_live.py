@@ -20,7 +20,7 @@ MOST_KEPT = 2**30  # bytes of decoded images, about 7,000, which all 95 corrupti
 
 @lru_cache(maxsize=1)
 def _clean(root: Path | None) -> "ImageData":
-    return scored(root).transformed(eval_crop(EVAL_TRANSFORM)).kept(MOST_KEPT)
+    return scored(root).transformed(eval_crop(EVAL_TRANSFORM)).cached(MOST_KEPT)
 
 
 def _corrupted(root: Path | None, *, corruption: str, severity: int) -> "ImageData":

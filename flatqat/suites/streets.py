@@ -4,9 +4,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flatqat.data.images.checks import look
+from flatqat.data.images.checks import run_check
 from flatqat.data.images.color_jitter import color_jitter
-from flatqat.data.images.segmentation_views import centre_crop, jitter_crop
+from flatqat.data.images.segmentation_views import center_crop, jitter_crop
 from flatqat.data.streets.names import CLASSES
 from flatqat.finding import Finding
 from flatqat.scenes.load import Part, load
@@ -33,7 +33,7 @@ def _train_transform(_: EvalTransform, seed: int) -> "Transform":
 
 
 def _verify(root: Path | None) -> list[Finding]:
-    return [look(check)]
+    return [run_check(check)]
 
 
 SUITE = Suite(
@@ -94,5 +94,5 @@ SUITE = Suite(
     verify=_verify,
     augment=partial(color_jitter, strength=JITTER, hue=HUE),
     train_transform=_train_transform,
-    fixed_transform=centre_crop((HEIGHT, WIDTH)),
+    fixed_transform=center_crop((HEIGHT, WIDTH)),
 )

@@ -71,11 +71,11 @@ def test_labels_survive_the_alpha_channel(suite: Suite) -> None:
     """A view gets the label map as alpha, untouched, and the colours of the picture."""
     data, seen = suite.train(None), []
 
-    def look(pair: Image.Image, number: int) -> object:
+    def record(pair: Image.Image, number: int) -> object:
         seen.append((pair.mode, number))
         return torch.tensor(list(pair.tobytes()), dtype=torch.uint8).view(96, 192, 4).numpy()
 
-    assert torch.equal(data.transformed(look).fetch(torch.tensor([3])), data.fetch(torch.tensor([3])))
+    assert torch.equal(data.transformed(record).fetch(torch.tensor([3])), data.fetch(torch.tensor([3])))
     assert seen == [("RGBA", 3)]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flatqat.data.streets.listed import Listed, listed
+from flatqat.data.streets.listing import Listing, list_part
 from flatqat.data.streets.names import CITYSCAPES
 from flatqat.data.streets.verify import counted
 from flatqat.errors import DataError
@@ -84,7 +84,7 @@ def test_missing_counterparts_are_left_out_and_told(root: Path) -> None:
 
 def test_more_than_was_published_is_wrong_and_a_pair_too_few_is_told() -> None:
     names = ("a", "b")
-    part = Listed(title="Set", names=names, images=names, masks=names)
+    part = Listing(title="Set", names=names, images=names, masks=names)
     assert counted(part, 2).ok
     assert counted(part, None).ok
     assert counted(part, 1).is_fatal
@@ -99,17 +99,17 @@ def test_hidden_files_are_no_images_and_a_name_twice_is_refused(root: Path) -> N
     images = root / "cityscapes/leftImg8bit/val"
     (name,) = images.glob("lindau/*_000000_*")
     name.with_name(f"._{name.name}").write_bytes(b"not an image")
-    assert len(listed(root, CITYSCAPES, "val")) == 4
-    assert not listed(root, CITYSCAPES, "val").unlabelled
+    assert len(list_part(root, CITYSCAPES, "val")) == 4
+    assert not list_part(root, CITYSCAPES, "val").unlabelled
     shutil.copy(name, images / "frankfurt" / name.name)
     with pytest.raises(DataError, match=r"expected each file once, got .*; remove one"):
-        listed(root, CITYSCAPES, "val")
+        list_part(root, CITYSCAPES, "val")
 
 
 def test_images_that_suites_share_are_verified_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
 
-    def counted(part: Listed) -> str:
+    def counted(part: Listing) -> str:
         opened.append(part.title)
         return part.title
 

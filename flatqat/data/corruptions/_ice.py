@@ -1,7 +1,7 @@
 """Five procedural textures of ice, for `frost`.
 
-They stand in for the photographs of `photographs`, and take from them the colours, the contrast, the
-skewness and the power spectrum of three kinds of ice: crystals, a teal pane, white needles.
+They replace the photographs of `photographs` and have the colors, contrast, skewness and power spectrum of
+three kinds of ice in them: crystals, a teal pane, and white needles.
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,16 @@ _FREQUENCIES = (0.007, 0.015, 0.03, 0.06, 0.11, 0.22, 0.4)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ice:
-    """Mean and standard deviation of each channel in grey levels, skewness, radial power in grey levels
-    squared, and needles: length and width, and the size of patches of one direction, in pixels."""
+    """The statistics of one kind of ice.
+
+    Attributes:
+        mean: Of each channel, in gray levels.
+        std: Of each channel, in gray levels.
+        skew: The skewness.
+        power: Radial power in gray levels squared, at `_FREQUENCIES`.
+        needle: Length and width of needles, in pixels.
+        patch: Size of patches with one direction of needles, in pixels.
+    """
 
     mean: tuple[int, int, int]
     std: tuple[int, int, int]
@@ -43,7 +51,7 @@ _KINDS = (
 
 
 def textures() -> list[Tensor]:
-    """Five of uint8 (_SIZE, _SIZE, 3), periodic, the same in every run."""
+    """Return five textures, uint8 (_SIZE, _SIZE, 3), periodic and the same in every run."""
     return [_texture(i, ice) for i, ice in enumerate(_KINDS)]
 
 
@@ -57,7 +65,7 @@ def _texture(which: int, ice: Ice) -> Tensor:
 
 
 def _needles(draw: Draw, ice: Ice) -> Tensor:
-    """Noise smeared along directions that a second, coarse noise picks."""
+    """Return noise smeared along directions that a second, coarse noise selects."""
     fy, fx = torch.fft.fftfreq(_SIZE)[:, None], torch.fft.rfftfreq(_SIZE)
     noise = torch.fft.rfft2(draw.normal("needles", _SIZE, _SIZE)[0])
     coarse = torch.fft.rfft2(draw.normal("patches", _DIRECTIONS, _SIZE, _SIZE)[0])
@@ -71,8 +79,10 @@ def _needles(draw: Draw, ice: Ice) -> Tensor:
 
 
 def _with_power(field: Tensor, power: tuple[int, ...]) -> Tensor:
-    """The same phases, with the radial power given at `_FREQUENCIES` and interpolated on logarithms between;
-    standardised."""
+    """Return a standardized field with the same phases and another radial power.
+
+    The power is given at `_FREQUENCIES` and interpolated on logarithms between them.
+    """
     spectrum = torch.fft.rfft2(field)
     radius = torch.hypot(torch.fft.fftfreq(_SIZE)[:, None], torch.fft.rfftfreq(_SIZE)).flatten()
     ring = (radius * _SIZE).round().long()

@@ -1,12 +1,12 @@
 """Write corrupted copies of images to disk, in the layout and with the JPEG quality of ImageNet-C.
 
-    TO/<corruption>/<severity>/<name>        JPEG, quality 85, one a source image, <name> as in the source
-    TO/<corruption>/<severity>.sha256        hash and name of each, written last: its existence is completion
+    TO/<corruption>/<severity>/<name>        JPEG, quality 85, one for each source image
+    TO/<corruption>/<severity>.sha256        hash and name of each, written last: marks the severity complete
     TO/manifest.json                         what the folder was made from, written first
 
-Every file is renamed into place, so what is there is whole; the same call goes on after an interruption.
-`sha256sum -c ../<severity>.sha256`, called inside a severity's folder, checks it.
-Source: `make_imagenet_c.py` of hendrycks/robustness.
+Every file is renamed into place, so every existing file is complete, and the same call resumes an interrupted
+one. `sha256sum -c ../<severity>.sha256`, run inside a severity's folder, checks it. Source:
+`make_imagenet_c.py` of hendrycks/robustness.
 """
 
 import hashlib
@@ -43,10 +43,20 @@ def generate(
     workers: int = 1,
     advance: Advance = lambda n: None,
 ) -> None:
-    """Make one severity of one corruption of every image; what is there already is kept.
+    """Write one severity of one corruption of every image; existing files are kept.
 
-    `names` are the images' paths below the severity's folder, `advance` is told how many images are done.
-    Raises DataError when the folder was made from other images, or cannot be written.
+    Args:
+        data: The clean images.
+        names: The paths of the images below the severity's folder.
+        to: The folder to write.
+        corruption: The corruption's name.
+        severity: 1 to 5.
+        table: The constants of severities.
+        workers: Threads that decode and write.
+        advance: Called with the number of images that are newly done.
+
+    Raises:
+        DataError: If the folder was made from other images, or cannot be written.
     """
     folder, hashes = to / corruption / str(severity), to / corruption / f"{severity}.sha256"
     try:
@@ -73,13 +83,13 @@ def generate(
         _write(hashes, "".join(lines).encode())
     except OSError as error:
         raise DataError(
-            f"{to}: expected a folder with room that can be written, got: {error.strerror or error}; "
-            "the same command goes on from here"
+            f"{to}: expected a writable folder with free space, got: {error.strerror or error}; "
+            "fix that and run the same command, which resumes"
         ) from error
 
 
 def _claim(to: Path, data: ImageData, names: Sequence[str], table: Table) -> None:
-    """Write what the folder is made from, or compare it with what is written there."""
+    """Write what the folder is made from, or compare it with what an earlier call wrote."""
     path = to / "manifest.json"
     listed = "\n".join(f"{name} {image_id}" for name, image_id in zip(names, data.ids.tolist(), strict=True))
     made = {

@@ -1,9 +1,9 @@
-"""ImageNet's own images: the validation set, which is scored, and the training set where it is there.
+"""ImageNet's own images: the validation set, which is scored, and the training set if it is on disk.
 
     imagenet/val/<wnid>/*.JPEG, or imagenet/val/*.JPEG with a file of labels
     imagenet/train/<wnid>/*.JPEG
 
-The last tenth of a fixed permutation of the training images, 10,000 of them at most, is for selection.
+The last tenth of a fixed permutation of the training images, at most 10,000, is for selection.
 """
 
 from functools import lru_cache
@@ -14,7 +14,7 @@ import numpy as np
 
 from flatqat.data.imagenet import classes, mapping
 from flatqat.data.imagenet.files import Images, folder_names, image_names, in_class_folders, in_order
-from flatqat.data.imagenet.places import find_split
+from flatqat.data.imagenet.locate import find_split
 from flatqat.data.images.data_root import contents, data_root
 from flatqat.errors import DataError
 
@@ -30,26 +30,27 @@ FIRST = {1: 65, 2: 970, 3: 230, 4: 809, 5: 516}
 
 
 def train(root: Path | None) -> "ImageData":
-    """Nine tenths of the training images; all validation images where there are none."""
+    """Load nine tenths of the training images, or all validation images if there are none."""
     return scored(root) if untrainable_reason(root) else _part(root, held_out=False)
 
 
 def val(root: Path | None) -> "ImageData":
-    """The training images that are held out; 1,000 validation images where there are none."""
+    """Load the held-out training images, or 1,000 validation images if there are none."""
     return scored(root).sample(SELECTION_ALONE) if untrainable_reason(root) else _part(root, held_out=True)
 
 
 @lru_cache(maxsize=8)
 def scored(root: Path | None, class_subset: tuple[int, ...] | None = None) -> "ImageData":
-    """All validation images, or those of some classes."""
+    """Load all validation images, or those of some classes."""
     return scored_images(root, class_subset).load()
 
 
 @lru_cache(maxsize=8)
 def scored_images(root: Path | None, class_subset: tuple[int, ...] | None = None) -> Images:
-    """As `scored`, not to be decoded yet. No torch.
+    """List the images of `scored` without loading them. Imports no torch.
 
-    Raises DataError when they are not there, or labelled by another order of the classes.
+    Raises:
+        DataError: If they are missing, or labelled in another order of the classes.
     """
     found = find_split(root, "val")
     if found is None:
@@ -72,13 +73,13 @@ def scored_images(root: Path | None, class_subset: tuple[int, ...] | None = None
 
 
 def train_images(root: Path | None) -> Images | None:
-    """All training images, held out or not, or None without any. No torch."""
+    """List all training images, held out or not; None if there are none. Imports no torch."""
     found = find_split(root, "train")
     return in_class_folders(found[0]) if found else None
 
 
 def untrainable_reason(root: Path | None) -> str:
-    """Why nothing can be trained: empty where there are training images."""
+    """Return why nothing can be trained; empty if there are training images."""
     try:
         if find_split(root, "train"):
             return ""
@@ -86,7 +87,7 @@ def untrainable_reason(root: Path | None) -> str:
     except DataError as error:
         return str(error)
     home = val[0].parent if val else base / "imagenet"
-    got = contents(home) if home.is_dir() else "nothing there"
+    got = contents(home) if home.is_dir() else "no such folder"
     return f"no training images: expected {home}/train/<wnid>/*.JPEG, got {got}"
 
 
@@ -101,9 +102,9 @@ def _part(root: Path | None, *, held_out: bool) -> "ImageData":
 
 
 def corruptible(folder: Path) -> "tuple[ImageData, list[str]]":
-    """The images of a folder of validation images, and `<wnid>/<image>.JPEG` for each corrupted copy."""
+    """Load a folder of validation images, and return the name `<wnid>/<image>.JPEG` of each copy."""
     if not folder.is_dir():
-        got = "a file" if folder.exists() else "nothing there"
+        got = "a file" if folder.exists() else "no such folder"
         raise DataError(
             f"{folder}: expected a folder of ImageNet's validation images, got {got}; check --from"
         )
@@ -114,7 +115,7 @@ def corruptible(folder: Path) -> "tuple[ImageData, list[str]]":
 
 
 def _listed(folder: Path, place: Path) -> Images:
-    """Class folders, or a flat folder with labels in it or above it, up to `place`."""
+    """List class folders, or a flat folder with labels in it or above it, up to `place`."""
     images = in_class_folders(folder) if folder_names(folder) else _flat(folder, place)
     _check_order(images)
     return images

@@ -1,42 +1,45 @@
-"""Are the corrupted and the natural sets on disk whole and right? Seconds, no torch."""
+"""Are the corrupted and the natural datasets on disk complete and correct? Imports no torch."""
 
 from functools import partial
 from pathlib import Path
 
 from flatqat.data.corruptions.names import SEVERITIES
 from flatqat.data.imagenet import classes, corrupted, natural, verify
+from flatqat.data.imagenet.file_checks import check_complete, check_decodable
 from flatqat.data.imagenet.names import SIDE, VAL, CorruptedSet, NaturalSet
-from flatqat.data.imagenet.whole import check_decode, check_whole
-from flatqat.data.images.checks import look
+from flatqat.data.images.checks import run_check
 from flatqat.finding import Finding
 
 WHOLE, DECODED = 64, 4  # images of every corruption at every severity
 
 
 def verify_corrupted(root: Path | None, dataset: CorruptedSet, optional: str = "") -> list[Finding]:
-    """ImageNet itself, then every corruption at every severity: folders, images, classes, pairs and sizes.
+    """Check ImageNet itself, then every corruption at every severity: folders, images, classes, pairs, sizes.
 
     Corruptions of the family `optional` may be missing.
     """
     findings = verify.verify(root)
     if any(finding.is_fatal for finding in findings):
         return findings
-    place = look(lambda: f"{dataset.title} in {corrupted.find(root, dataset)}")
+    place = run_check(lambda: f"{dataset.title} in {corrupted.find(root, dataset)}")
     if not place.ok:
         return [*findings, place]
-    pairs = look(partial(_pairs, root, dataset))
+    pairs = run_check(partial(_pairs, root, dataset))
     findings = [*findings, place, pairs]
     return findings if pairs.is_fatal else [*findings, *_corruptions(root, dataset, optional)]
 
 
 def verify_natural(root: Path | None, *dataset: NaturalSet) -> list[Finding]:
-    """ImageNet itself, then every set: folder, classes, counts, files. All but the first may be missing."""
+    """Check ImageNet itself, then every dataset: folder, classes, counts, files.
+
+    Only the first is required.
+    """
     findings = verify.verify(root)
     for one in dataset:
         if one is not dataset[0] and natural.is_missing(root, one):
             findings.append(_optional(f"{one.title} is not there: expected {one.layout}"))
             continue
-        found = look(partial(_natural, root, one))
+        found = run_check(partial(_natural, root, one))
         findings.append(found)
         if found.ok:
             images = natural.images(root, one)
@@ -46,17 +49,17 @@ def verify_natural(root: Path | None, *dataset: NaturalSet) -> list[Finding]:
 
 
 def _pairs(root: Path | None, dataset: CorruptedSet) -> Finding:
-    images = corrupted.shown(root, dataset)
+    images = corrupted.clean_images(root, dataset)
     what = f"{dataset.title}: {len(images):,} clean images have corrupted copies"
-    mend = f"fewer than {VAL:,} are scored, clean and corrupted alike; complete both copies"
-    return Finding(ok=len(images) == VAL, partial=len(images) < VAL, what=what, fix=mend)
+    fix = f"fewer than {VAL:,} are scored, clean and corrupted alike; complete both copies"
+    return Finding(ok=len(images) == VAL, partial=len(images) < VAL, what=what, fix=fix)
 
 
 def _corruptions(root: Path | None, dataset: CorruptedSet, optional: str) -> list[Finding]:
     """One line for all that are right, one for each that is not, and one for those that may be missing."""
     missing = corrupted.missing_corruptions(root, dataset, optional)
     present = [name for name in dataset.families if name not in missing]
-    findings = [look(partial(_corruption, root, dataset, name)) for name in present]
+    findings = [run_check(partial(_corruption, root, dataset, name)) for name in present]
     bad = [finding for finding in findings if not finding.ok]
     count = f"{len(present) - len(bad)} of {len(present)} corruptions"
     good = f"{dataset.title}: {count}, each at {len(SEVERITIES)} severities, {SIDE}x{SIDE}"
@@ -69,8 +72,8 @@ def _corruptions(root: Path | None, dataset: CorruptedSet, optional: str) -> lis
 def _corruption(root: Path | None, dataset: CorruptedSet, name: str) -> str:
     for severity in SEVERITIES:
         images = corrupted.images(root, dataset, name, severity)
-        check_whole(images, most=WHOLE)
-        check_decode(images, most=DECODED, side=SIDE)
+        check_complete(images, most=WHOLE)
+        check_decodable(images, most=DECODED, side=SIDE)
     return name
 
 

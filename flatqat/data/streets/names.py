@@ -1,8 +1,8 @@
-"""The sets of street scenes: the folders they lie in, how their files end, how many there are.
+"""The datasets of street scenes: their folders, file endings and numbers of images.
 
-All share the 19 classes that Cityscapes scores. Sources: Cordts et al. 2016 (arXiv 1604.01685), Sakaridis et
-al. 2021 (ACDC, arXiv 2104.13395), Sakaridis et al. 2019 (Dark Zurich, arXiv 1901.05946), Dai & Van Gool 2018
-(Nighttime Driving, arXiv 1810.02575), Yu et al. 2020 (BDD100K, arXiv 1805.04687).
+All but CamVid share the 19 classes that Cityscapes scores. Sources: Cordts et al. 2016 (arXiv 1604.01685),
+Sakaridis et al. 2021 (ACDC, arXiv 2104.13395), Sakaridis et al. 2019 (Dark Zurich, arXiv 1901.05946), Dai &
+Van Gool 2018 (Nighttime Driving, arXiv 1810.02575), Yu et al. 2020 (BDD100K, arXiv 1805.04687).
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,14 @@ MAKE = "make them with csCreateTrainIdLabelImgs of cityscapesscripts (CITYSCAPES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Folders of images and of their label maps below a set's folder, and how the names of both end.
+    """Folders of images and of their label maps below a dataset's folder.
 
-    The folder of images is `shared` where other parts of the set lie in it too.
+    Attributes:
+        images: The folder of images.
+        masks: The folder of label maps.
+        image_end: How the names of images end.
+        mask_end: How the names of label maps end.
+        shared: Whether the folder of images also holds other parts of the dataset.
     """
 
     images: str
@@ -73,7 +78,7 @@ def _acdc(images: str, masks: str, *, ref: str = "", shared: bool = False) -> Pl
 
 
 def _condition(name: str) -> tuple[Place, ...]:
-    """As published, or one of the two trees without conditions, as `rsync rgb_anon/*/val/*/*` makes it."""
+    """Return the published place, and those in which `rsync rgb_anon/*/val/*/*` flattened one tree."""
     by_condition, flat = f"{name}/val", "val"
     return (
         _acdc(by_condition, by_condition),

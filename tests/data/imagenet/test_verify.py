@@ -1,4 +1,4 @@
-"""Planted faults: `verify` finds each, with its cause and its mend; what is only incomplete is partial."""
+"""Planted faults: `verify` finds each, with its cause and its fix; what is only incomplete is partial."""
 
 import shutil
 from pathlib import Path
@@ -8,9 +8,9 @@ import pytest
 
 from flatqat import registry
 from flatqat.data.imagenet import classes, names, verify
+from flatqat.data.imagenet.file_checks import check_complete
 from flatqat.data.imagenet.files import Images, in_class_folders
-from flatqat.data.imagenet.whole import check_whole
-from flatqat.data.images.integrity import spread
+from flatqat.data.images.integrity import spread_indices
 from flatqat.errors import DataError
 from flatqat.finding import Finding
 from tests.helpers import imagenet_files as files
@@ -158,12 +158,12 @@ WRONG = {
 
 @pytest.mark.parametrize("fault", WRONG)
 def test_faults_stop_a_run_with_cause_and_mend(fault, tmp_path):
-    suite, plant, cause, mend = WRONG[fault]
+    suite, plant, cause, fix = WRONG[fault]
     plant(tmp_path)
     stops = [finding for finding in found(suite, tmp_path) if finding.is_fatal]
     assert len(stops) == 1
     assert cause in stops[0].what
-    assert mend in stops[0].fix
+    assert fix in stops[0].fix
 
 
 def some_extra(root: Path) -> None:
@@ -243,15 +243,15 @@ def test_every_file_is_looked_at(tmp_path):
     images = in_class_folders(folder)
     with val_file(tmp_path, 13).open("ab") as file:
         file.write(b"\0\0trailing")
-    assert check_whole(images, most=100) == len(images)
+    assert check_complete(images, most=100) == len(images)
     cut_off(val_file(tmp_path, 14))
     with pytest.raises(DataError, match=r"got 1 that .*ILSVRC2012_val_00000014.JPEG\)"):
-        check_whole(images, most=100)
+        check_complete(images, most=100)
 
 
 @pytest.mark.parametrize(("count", "most"), [(1, 4), (3, 4), (50_000, 64), (64, 64)])
 def test_a_spread_sample_has_both_ends(count, most):
-    at = spread(count, most)
+    at = spread_indices(count, most)
     assert len(at) == min(count, most)
     assert (at[0], at[-1]) == (0, count - 1)
 

@@ -10,7 +10,7 @@ from PIL import Image
 from flatqat.data.images.image_data import read_ahead
 from flatqat.data.images.label_maps import check_together, check_values
 from flatqat.data.images.segmentation_files import segmentation_files
-from flatqat.data.images.segmentation_views import centre_crop, whole
+from flatqat.data.images.segmentation_views import center_crop, uncropped
 from flatqat.errors import DataError
 from tests.helpers import street_files
 
@@ -33,7 +33,7 @@ def load(folder: Path, **more):
 
 
 def test_images_and_maps_are_those_of_the_files(folder):
-    images, masks = load(folder, view=whole).batch(torch.tensor([3, 0]))
+    images, masks = load(folder, view=uncropped).batch(torch.tensor([3, 0]))
     assert images.shape == (2, 3, 48, 96)
     assert images.dtype == torch.float32
     assert masks.shape == (2, 48, 96)
@@ -46,7 +46,7 @@ def test_images_and_maps_are_those_of_the_files(folder):
 
 def test_subset_transform_and_view_commute(folder):
     """And transforms leave the labels alone."""
-    index, view = torch.tensor([4, 1]), centre_crop((20, 30))
+    index, view = torch.tensor([4, 1]), center_crop((20, 30))
     darker = load(folder).subset(index).map(lambda x, ids: x // 2)
     for data in (
         darker.transformed(view),
@@ -74,9 +74,9 @@ def test_a_table_translates_and_palettes_are_read_as_numbers(folder):
         paletted.save(folder / f"{at}_mask.png")
     lut = np.arange(256, dtype=np.uint8)
     lut[13] = 255
-    plain, changed = load(folder, view=whole), load(folder, view=whole, lut=lut)
+    plain, changed = load(folder, view=uncropped), load(folder, view=uncropped, lut=lut)
     first, second = plain.fetch(torch.arange(N))[:, 3], changed.fetch(torch.arange(N))[:, 3]
-    waiting = load(folder, lut=lut).transformed(whole).fetch(torch.arange(N))[:, 3]
+    waiting = load(folder, lut=lut).transformed(uncropped).fetch(torch.arange(N))[:, 3]
     assert (second == waiting).all()
     assert (first == 13).any()
     assert (second == torch.where(first == 13, 255, first)).all()
@@ -87,7 +87,7 @@ def test_nothing_is_decoded_before_it_is_asked_for(folder):
     data = load(folder)
     (folder / "3.png").write_bytes(b"damaged")
     (folder / "4_mask.png").write_bytes(b"damaged")
-    data.transformed(whole).batch(torch.tensor([0]))
+    data.transformed(uncropped).batch(torch.tensor([0]))
     with pytest.raises(DataError, match=r"3\.png: expected an image.*restore it"):
         data.fetch(torch.tensor([3]))
     with pytest.raises(DataError, match=r"4_mask\.png: expected an image.*restore it"):
@@ -96,7 +96,7 @@ def test_nothing_is_decoded_before_it_is_asked_for(folder):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_workers_change_nothing(folder, workers):
-    data = load(folder, view=whole)
+    data = load(folder, view=uncropped)
     parts = [(data, index) for index in torch.arange(N).split(2)]
     ahead = list(read_ahead(parts, "cpu", workers))
     assert all(
@@ -130,8 +130,8 @@ def test_images_of_two_sizes_are_refused_whole_and_cropped_alike(folder):
     image.save(folder / "2.png")
     labels.save(folder / "2_mask.png")
     with pytest.raises(DataError, match=r"96x48 in .*0\.png and 80x40 in .*2\.png"):
-        load(folder, view=whole).fetch(torch.tensor([2]))
-    assert load(folder, view=centre_crop((30, 30))).fetch(torch.arange(N)).shape == (N, 4, 30, 30)
+        load(folder, view=uncropped).fetch(torch.tensor([2]))
+    assert load(folder, view=center_crop((30, 30))).fetch(torch.arange(N)).shape == (N, 4, 30, 30)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Images and the label maps that belong to them, found by their names. Opens no file; no torch."""
+"""Images and their label maps, paired by name. Opens no file and imports no torch."""
 
 import os
 import re
@@ -14,19 +14,22 @@ from numpy.typing import NDArray
 
 from flatqat.data.images.data_root import contents, data_root
 from flatqat.data.streets.names import CLASSES, Place, StreetSet
-from flatqat.errors import DataError
+from flatqat.errors import DataError, listed
 
 if TYPE_CHECKING:
     from flatqat.data.images.image_data import ImageData
 
-SHOWN = 3
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """N images and their label maps in the order of their names; `unlabelled` are images without one.
+class Listing:
+    """N images and their label maps, in the order of their names.
 
-    A name is a file's own up to its ending: `aachen_000000_000019`.
+    Attributes:
+        title: What errors call the part.
+        names: File names without their ending, such as `aachen_000000_000019`.
+        images: The paths of the images.
+        masks: The paths of the label maps.
+        unlabelled: The names of images without a label map.
     """
 
     title: str
@@ -38,9 +41,9 @@ class Listed:
     def __len__(self) -> int:
         return len(self.names)
 
-    def take(self, chosen: "list[int]") -> "Listed":
-        """Those at the places `chosen`, in this order."""
-        return Listed(
+    def take(self, chosen: "list[int]") -> "Listing":
+        """Return the pairs at the indices `chosen`, in that order."""
+        return Listing(
             title=self.title,
             names=tuple(self.names[at] for at in chosen),
             images=tuple(self.images[at] for at in chosen),
@@ -48,11 +51,17 @@ class Listed:
         )
 
     def load(self, *, classes: int, lut: NDArray[np.uint8] | None = None, waits: bool = False) -> "ImageData":
-        """To be decoded when asked for: as they are, or, where it `waits`, through the view of training."""
+        """Return a dataset that decodes the files on demand.
+
+        Args:
+            classes: The number of classes.
+            lut: Translates stored labels to train ids.
+            waits: Whether the dataset takes the transform of training; otherwise images are not cropped.
+        """
         import torch
 
         from flatqat.data.images.segmentation_files import segmentation_files
-        from flatqat.data.images.segmentation_views import whole
+        from flatqat.data.images.segmentation_views import uncropped
 
         return segmentation_files(
             self.images,
@@ -61,18 +70,18 @@ class Listed:
             classes=classes,
             source=self.title,
             lut=lut,
-            view=None if waits else whole,
+            view=None if waits else uncropped,
         )
 
 
 def image_id(name: str) -> int:
-    """63 bits of a hash of the name: the same one in any part of the set and under any root."""
+    """Return 63 bits of a hash of the name: the same in any part of the dataset and under any root."""
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest()) >> 1
 
 
-def joined(title: str, *parts: Listed) -> Listed:
-    """Several parts as one, one after the other."""
-    return Listed(
+def join_listings(title: str, *parts: Listing) -> Listing:
+    """Return several parts as one, one after the other."""
+    return Listing(
         title=title,
         names=tuple(name for part in parts for name in part.names),
         images=tuple(path for part in parts for path in part.images),
@@ -81,8 +90,8 @@ def joined(title: str, *parts: Listed) -> Listed:
     )
 
 
-def listed(root: Path | None, dataset: StreetSet, part: str) -> Listed:
-    """A part of a set. Raises DataError where it is not there or has no label maps of train ids."""
+def list_part(root: Path | None, dataset: StreetSet, part: str) -> Listing:
+    """List a part of a dataset. Raises DataError if it is missing or has no label maps of train ids."""
     images, masks, place = folders_of(root, dataset, part)
     found = pair_up(f"{dataset.title} {part}", images, masks, place, dataset.fix)
     return replace(found, unlabelled=()) if place.shared else found
@@ -90,15 +99,18 @@ def listed(root: Path | None, dataset: StreetSet, part: str) -> Listed:
 
 @lru_cache(maxsize=8)
 def load(root: Path | None, dataset: StreetSet, part: str) -> "ImageData":
-    """A part of a set of the 19 classes, seen whole."""
-    return listed(root, dataset, part).load(classes=len(CLASSES))
+    """Load a part of a dataset of the 19 classes, uncropped."""
+    return list_part(root, dataset, part).load(classes=len(CLASSES))
 
 
 def folders_of(root: Path | None, dataset: StreetSet, part: str) -> tuple[Path, Path, Place]:
-    """The folders of images and of label maps, the latter perhaps not there. Raises DataError without images.
+    """Return the folders of images and of label maps, and their place; the latter folder may not exist.
 
     The two may have been unpacked side by side: `leftImg8bit_trainvaltest/leftImg8bit` and
     `gtFine_trainvaltest/gtFine`.
+
+    Raises:
+        DataError: If there is no folder of images.
     """
     base = data_root(root, dataset.title)
     homes = list(_homes(base, dataset))
@@ -120,16 +132,16 @@ def folders_of(root: Path | None, dataset: StreetSet, part: str) -> tuple[Path, 
     )
 
 
-def pair_up(title: str, images: Path, masks: Path, place: Place, mend: str) -> Listed:
-    """Images and label maps of two folders, at any depth, that have the same name."""
+def pair_up(title: str, images: Path, masks: Path, place: Place, fix: str) -> Listing:
+    """Pair images and label maps of two folders, at any depth, that have the same name."""
     of_images = files_by_name(images, place.image_end)
     if not of_images:
         raise DataError(f"{images}: expected images *{place.image_end}, got {_found(images)}; unpack them")
     of_masks = files_by_name(masks, place.mask_end) if masks.is_dir() else {}
     both = sorted(of_images.keys() & of_masks.keys())
     if not both:
-        raise DataError(f"{masks}: expected label maps *{place.mask_end}, {_instead(masks, mend)}")
-    return Listed(
+        raise DataError(f"{masks}: expected label maps *{place.mask_end}, {_instead(masks, fix)}")
+    return Listing(
         title=title,
         names=tuple(both),
         images=tuple(of_images[name] for name in both),
@@ -139,7 +151,10 @@ def pair_up(title: str, images: Path, masks: Path, place: Place, mend: str) -> L
 
 
 def files_by_name(folder: Path, ending: str) -> dict[str, str]:
-    """The paths of files with an ending, at any depth, by their names. Raises DataError on a name twice."""
+    """Map names to the paths of files with an ending, at any depth.
+
+    Raises DataError if a name appears twice.
+    """
     found: dict[str, str] = {}
     for place, _, files in os.walk(folder):
         for file in files:
@@ -154,7 +169,7 @@ def files_by_name(folder: Path, ending: str) -> dict[str, str]:
 
 
 def _homes(base: Path, dataset: StreetSet) -> Iterator[Path]:
-    """Folders called like the set, those within them, then the data root itself."""
+    """Yield folders with the dataset's name, the folders in them, then the data root itself."""
     for home in _folders(base):
         if re.sub(r"[\W_]", "", home.name).lower() in dataset.folders:
             yield home
@@ -168,15 +183,15 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _found(folder: Path) -> str:
-    """The first few names of what lies in a folder, at any depth."""
+    """Return the first few names of files in a folder, at any depth."""
     names = sorted(file for _, _, files in os.walk(folder) for file in files)
-    return ", ".join(names[:SHOWN]) if names else "no file"
+    return listed(names, 3, empty="no file")
 
 
-def _instead(masks: Path, mend: str) -> str:
-    """What is there instead of label maps of train ids, and how to get those."""
+def _instead(masks: Path, fix: str) -> str:
+    """Return what there is instead of label maps of train ids, and how to get those."""
     if not masks.is_dir():
-        return f"got no such folder; {mend}"
+        return f"got no such folder; {fix}"
     names = sorted(file for _, _, files in os.walk(masks) for file in files)
     for ending, cause in (
         ("labelIds.png", "labelIds, 0 to 33, of which many are not scored"),
@@ -185,5 +200,5 @@ def _instead(masks: Path, mend: str) -> str:
         ("instanceIds.png", "instances"),
     ):
         if has := next((name for name in names if name.endswith(ending)), ""):
-            return f"got {has} and the like: {cause}; {mend}"
-    return f"got {', '.join(names[:SHOWN]) or 'no file'}; {mend}"
+            return f"got {has} and the like: {cause}; {fix}"
+    return f"got {listed(names, 3, empty='no file')}; {fix}"

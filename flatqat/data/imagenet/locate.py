@@ -1,4 +1,4 @@
-"""Where each set lies under the data root: any usual spelling of its folder, or the data root itself."""
+"""Where each dataset is below the data root: any usual spelling of its folder, or the data root itself."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,9 +12,10 @@ SPLITS = {"val": ("val", "validation", "ILSVRC2012_img_val"), "train": ("train",
 
 
 def find_set(root: Path | None, dataset: ImageSet, looks_right: Callable[[Path], bool]) -> Path:
-    """The folder of a set: the first that looks right, else the first that is called so.
+    """Return a dataset's folder: the first that looks right, or else the first with its name.
 
-    Raises DataError when there is neither.
+    Raises:
+        DataError: If there is neither.
     """
     base = data_root(root, dataset.title)
     called = [
@@ -32,9 +33,9 @@ def find_set(root: Path | None, dataset: ImageSet, looks_right: Callable[[Path],
 
 
 def find_split(root: Path | None, split: str) -> tuple[Path, Path] | None:
-    """The folder of ImageNet's `train` or `val`, and the root under which it was found; None without one.
+    """Return the folder of ImageNet's `train` or `val` and the root it was found in; None if missing.
 
-    Where the data root is another set's own folder, the folders beside it count.
+    If the data root is the folder of another dataset, the folders beside it are searched too.
     """
     base = data_root(root, "ImageNet")
     beside = any(normal(base.name) in (*one.folders, *one.within) for one in SETS)
@@ -48,7 +49,7 @@ def find_split(root: Path | None, split: str) -> tuple[Path, Path] | None:
 
 
 def _called(folder: Path, spellings: tuple[str, ...]) -> Iterator[Path]:
-    """Folders inside `folder` by the order of their spellings."""
+    """Yield folders inside `folder` in the order of their spellings."""
     if spellings:
         inside = sorted(path for path in folder.iterdir() if normal(path.name) in spellings and path.is_dir())
         yield from sorted(inside, key=lambda path: spellings.index(normal(path.name)))
