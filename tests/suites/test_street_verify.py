@@ -32,10 +32,10 @@ def test_a_tree_of_label_ids_is_refused(root: Path) -> None:
     [
         (lambda labels: street_files.LABEL_IDS[labels], "labelIds, 0 to 33, where labelTrainIds are needed"),
         (lambda labels: np.where(labels == 255, 255, labels + 1), "off by one"),
-        (lambda labels: labels + np.uint8(1), "off by one, with 0 for what is not scored"),
-        (lambda labels: labels - np.uint8(1), "lowered by one"),
+        (lambda labels: labels + np.uint8(1), "off by one, and 0 marks pixels"),
+        (lambda labels: labels - np.uint8(1), "one was subtracted"),
         (lambda labels: np.full_like(labels, 255), "got 255 alone: no pixel would be scored"),
-        (lambda labels: np.dstack([labels] * 3), "colours: a map made to be looked at"),
+        (lambda labels: np.dstack([labels] * 3), "colors: a map for display"),
         (lambda labels: labels[::2, ::2], "expected a label map of its size, 96x48, got 48x24"),
     ],
     ids=["labelIds", "from 1", "from 1 and 0", "reduced", "none", "colours", "size"],

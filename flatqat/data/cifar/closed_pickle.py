@@ -69,7 +69,7 @@ _KNOWN = {
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _KNOWN:
-            raise pickle.UnpicklingError(f"{module}.{name}, which is finding_of because it could run code")
+            raise pickle.UnpicklingError(f"{module}.{name}, which is refused because it could run code")
         return _KNOWN[module, name]
 
 

@@ -84,7 +84,7 @@ def open_images(cifar: Cifar, folder: Path, corruption: str) -> Pixels:
     if images.shape != SHAPE or images.dtype != np.uint8:
         raise DataError(
             f"{folder / corruption}.npy: expected uint8 of shape {SHAPE}, {EACH} rows a severity, "
-            f"got {images.dtype} of shape {images.shape}; use the whole official file"
+            f"got {images.dtype} of shape {images.shape}; use the complete official file"
         )
     return images
 
@@ -134,4 +134,4 @@ def _open(cifar: Cifar, file: Path) -> Any:
     try:
         return np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{file}: expected a whole .npy file, got {error}; download it again") from error
+        raise DataError(f"{file}: expected a complete .npy file, got {error}; download it again") from error

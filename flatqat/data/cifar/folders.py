@@ -30,7 +30,7 @@ def read(folder: Path, classes: tuple[str, ...]) -> EncodedImages:
         )
         raise DataError(
             f"{folder}: expected a folder for each of {listed(classes, 10)}, "
-            f"got {listed(other, 10)} besides and {listed(missing, 10)} missing; {fix}"
+            f"got extra: {listed(other, 10)}, missing: {listed(missing, 10)}; {fix}"
         )
     files = [(label, path) for label, name in enumerate(classes) for path in _images(folder / name)]
     numbers = [re.match(r"\d+", path.name) for _, path in files]

@@ -39,7 +39,7 @@ def _columns(file: Path, image: str, label: str) -> tuple[list[bytes], Any]:
         if not {image, label} <= set(schema.names):
             raise DataError(
                 f"{file}: expected the columns {image!r} and {label!r}, got {', '.join(schema.names)}; "
-                "this is another data set"
+                "this is another dataset"
             )
         table = pq.read_table(file, columns=[image, label])
         images = pc.struct_field(table[image], "bytes")

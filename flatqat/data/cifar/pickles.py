@@ -47,7 +47,7 @@ def _batch(file: Path, label: str) -> tuple[Pixels, NDArray[np.int64]]:
     if label not in batch:
         got = ", ".join(sorted(str(key) for key in batch))
         raise DataError(
-            f"{file}: expected {label!r} with {len(data)} integers, got {got}; this is another data set"
+            f"{file}: expected {label!r} with {len(data)} integers, got {got}; this is another dataset"
         )
     if not isinstance(labels, list) or len(labels) != len(data) or not all(type(at) is int for at in labels):
         raise DataError(f"{file}: expected {label!r} with {len(data)} integers, got others; unpack it again")

@@ -138,7 +138,7 @@ def check_same_classes(domains: list[Domain], dataset: DomainSet) -> None:
         if missing or other:
             raise DataError(
                 f"{domain.folder}: expected the classes of the other domains, got "
-                f"{listed(other, 3)} besides and {listed(missing, 3)} missing; "
+                f"extra: {listed(other, 3)}, missing: {listed(missing, 3)}; "
                 f"{SHIFTED}"
             )
     if len(most) != dataset.classes:
@@ -172,8 +172,8 @@ def _check_classes(place: Path, classes: tuple[str, ...], dataset: DomainSet) ->
         missing = [name for name in dataset.names if name not in classes]
         other = [name for name in classes if name not in dataset.names]
         raise DataError(
-            f"{expected}, {', '.join(dataset.names)}, got {listed(other)} besides and {listed(missing)} "
-            f"missing; {SHIFTED}"
+            f"{expected}, {', '.join(dataset.names)}, got extra: {listed(other)}, missing: "
+            f"{listed(missing)}; {SHIFTED}"
         )
 
 

@@ -173,7 +173,7 @@ def _cause(wrong: list[str], naming: Naming) -> str:
             "not say in which order the classes were counted; rename them to WordNet ids"
         )
     if all(re.fullmatch(r"n\d{8}", name) for name in wrong):
-        return f"expected the 1,000 classes of ImageNet, got {got} besides; move the other classes away"
+        return f"expected the 1,000 classes of ImageNet, got {got} as well; move the other classes away"
     return (
         f"expected class folders named by WordNet ids such as n01440764, got {got}; rename them (names in "
         "words are ambiguous: two classes are called crane, and two maillot), and move other folders away"

@@ -29,7 +29,7 @@ def label_map(image: Image) -> Pixels:
     if image.mode not in ("L", "P"):
         if image.mode in ("RGB", "RGBA"):
             raise DataError(
-                "expected a label map of one 8-bit channel, got colours: a map for display; use the one with "
+                "expected a label map of one 8-bit channel, got colors: a map for display; use the one with "
                 "train ids"
             )
         raise DataError(
@@ -136,4 +136,4 @@ def _cause(values: list[int], wrong: list[int], classes: int, name: str) -> str:
             f": one was subtracted from all labels, so that {IGNORED} became {IGNORED - 1} and 0 became "
             f"{IGNORED}; use the original train ids"
         )
-    return "; these labels belong to another set of classes"
+    return "; these labels belong to another dataset"

@@ -195,8 +195,8 @@ def _instead(masks: Path, fix: str) -> str:
     names = sorted(file for _, _, files in os.walk(masks) for file in files)
     for ending, cause in (
         ("labelIds.png", "labelIds, 0 to 33, of which many are not scored"),
-        ("color.png", "colours, made to be looked at"),
-        ("labelColor.png", "colours, made to be looked at"),
+        ("color.png", "colors, made for display"),
+        ("labelColor.png", "colors, made for display"),
         ("instanceIds.png", "instances"),
     ):
         if has := next((name for name in names if name.endswith(ending)), ""):

@@ -82,7 +82,7 @@ def _files(part: Listing) -> str:
         here = _size(Path(image))
         check_fits(image, here, mask, _size(Path(mask)))
         check_one_size(part.title, first, size, image, here)
-    return f"{part.title}: {len(places):,} pairs opened, all whole, {size_text(size)}"
+    return f"{part.title}: {len(places):,} pairs opened, all complete, {size_text(size)}"
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -70,7 +70,7 @@ def test_a_folder_without_the_set_tells_what_is_there(
 ) -> None:
     for name in "abcdefghij":
         (tmp_path / name).mkdir()
-    with pytest.raises(DataError, match=rf"expected the {places}, got a/, b/, .*, h/, 2 more; point"):
+    with pytest.raises(DataError, match=rf"expected the {places}, got a/, b/, .*, h/ and 2 more; point"):
         load(cifar, "test", tmp_path)
     (tmp_path / archive).write_bytes(b"")
     with pytest.raises(DataError, match=f"; unpack .*{archive}$"):
