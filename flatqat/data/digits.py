@@ -70,6 +70,6 @@ def _all() -> "ImageData":
     images, labels = read()
     small = torch.from_numpy(images).float()[:, None]
     large = F.interpolate(small, scale_factor=SCALE, mode="bilinear", align_corners=False)
-    shown = (large * 255 / 16).round().to(torch.uint8).expand(-1, 3, -1, -1)
+    rgb = (large * 255 / 16).round().to(torch.uint8).expand(-1, 3, -1, -1)
     source = "scikit-learn's digits"
-    return ImageData.in_memory(shown, torch.from_numpy(labels), classes=CLASSES, source=source)
+    return ImageData.in_memory(rgb, torch.from_numpy(labels), classes=CLASSES, source=source)

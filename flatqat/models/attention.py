@@ -23,17 +23,21 @@ class Attention(nn.Module):
 
     in_proj_bias = None  # with it torch's encoder layers would take the weights past the layers
 
-    def __init__(self, of: nn.MultiheadAttention) -> None:
+    def __init__(self, attention: nn.MultiheadAttention) -> None:
         super().__init__()
-        self.num_heads, self.dropout, self.batch_first = of.num_heads, of.dropout, of.batch_first
-        biases = [None] * 3 if of.in_proj_bias is None else of.in_proj_bias.chunk(3)
-        if of._qkv_same_embed_dim:
-            weights = of.in_proj_weight.chunk(3)
+        self.num_heads, self.dropout, self.batch_first = (
+            attention.num_heads,
+            attention.dropout,
+            attention.batch_first,
+        )
+        biases = [None] * 3 if attention.in_proj_bias is None else attention.in_proj_bias.chunk(3)
+        if attention._qkv_same_embed_dim:
+            weights = attention.in_proj_weight.chunk(3)
         else:
-            weights = (of.q_proj_weight, of.k_proj_weight, of.v_proj_weight)
+            weights = (attention.q_proj_weight, attention.k_proj_weight, attention.v_proj_weight)
         self.q_proj, self.k_proj, self.v_proj = map(_linear, weights, biases)
-        self.out_proj = of.out_proj
-        self.train(of.training)
+        self.out_proj = attention.out_proj
+        self.train(attention.training)
 
     def forward(
         self,
@@ -53,8 +57,8 @@ class Attention(nn.Module):
         if query.dim() == 2:  # one sequence alone
             batch_at = 0 if self.batch_first else 1
             padding = None if key_padding_mask is None else key_padding_mask[None]
-            one = (tokens.unsqueeze(batch_at) for tokens in (query, key, value))
-            out, weights = self(*one, padding, need_weights, attn_mask, average_attn_weights, is_causal)
+            batched = (tokens.unsqueeze(batch_at) for tokens in (query, key, value))
+            out, weights = self(*batched, padding, need_weights, attn_mask, average_attn_weights, is_causal)
             return out.squeeze(batch_at), None if weights is None else weights.squeeze(0)
         q, k, v = (
             self._heads(self.q_proj(query)),
@@ -97,31 +101,34 @@ def split_attention_(net: nn.Module) -> None:
 
     Subclasses, which may compute something else, and those with a bias or zeros beside the keys stay.
     """
-    made: dict[nn.Module, Attention] = {}
+    replacements: dict[nn.Module, Attention] = {}
     for module in list(net.modules()):
         for name, child in module.named_children():
             if type(child) is nn.MultiheadAttention and child.bias_k is None and not child.add_zero_attn:
-                made[child] = made.get(child) or Attention(child)
-                setattr(module, name, made[child])
+                replacements[child] = replacements.get(child) or Attention(child)
+                setattr(module, name, replacements[child])
         if isinstance(module, nn.TransformerEncoder):
             module.use_nested_tensor = False  # which would ask for the weights
 
 
 def split_state(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename a network's tensors from their names before `split_attention_` to those afterwards."""
-    found = dict(state)
+    renamed = dict(state)
     for name, module in net.named_modules():
         if not isinstance(module, Attention):
             continue
         prefix = f"{name}." if name else ""
         for kind in ("weight", "bias"):
-            joint = found.pop(f"{prefix}in_proj_{kind}", None)
+            joint = renamed.pop(f"{prefix}in_proj_{kind}", None)
             parts = [] if joint is None else joint.chunk(3)
-            found |= {f"{prefix}{one}.{kind}": part for one, part in zip(PROJECTIONS, parts, strict=False)}
-        for one in PROJECTIONS:
-            if f"{prefix}{one}_weight" in found:
-                found[f"{prefix}{one}.weight"] = found.pop(f"{prefix}{one}_weight")
-    return found
+            renamed |= {
+                f"{prefix}{projection}.{kind}": part
+                for projection, part in zip(PROJECTIONS, parts, strict=False)
+            }
+        for projection in PROJECTIONS:
+            if f"{prefix}{projection}_weight" in renamed:
+                renamed[f"{prefix}{projection}.weight"] = renamed.pop(f"{prefix}{projection}_weight")
+    return renamed
 
 
 def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:

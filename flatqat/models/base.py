@@ -55,10 +55,10 @@ class Normalized(nn.Module):
     def preprocessing(self) -> str:
         """The transform or window, mean and standard deviation, as the protocol states them."""
         mean, std = (" ".join(f"{v:.3f}" for v in t.flatten().tolist()) for t in (self.mean, self.std))
-        seen = str(self.eval_transform)
+        sees = str(self.eval_transform)
         if self.task == "segmentation":
-            seen = f"window {self.window}, logits averaged" if self.window else "whole images, not resized"
-        return f"{seen}; mean {mean}, std {std}"
+            sees = f"window {self.window}, logits averaged" if self.window else "whole images, not resized"
+        return f"{sees}; mean {mean}, std {std}"
 
     def normalize(self, images: Tensor) -> Tensor:
         """Return what the network itself sees."""
@@ -171,12 +171,12 @@ def load_initial_(normalized: Normalized, model: str, path: Path, *, new_head: b
 
 
 def _check_name(source: ModelSource, source_name: str, name: str) -> None:
-    known = source.names()
-    if name in known or (name and not known):
+    names = source.names()
+    if name in names or (name and not names):
         return
-    if known == [""]:
+    if names == [""]:
         raise UsageError(f"model {source_name!r}: expected no name after it, got {name!r}")
     if not name:
-        see = f"; see: flatqat models list '{source_name}:*'" if known else ""
+        see = f"; see: flatqat models list '{source_name}:*'" if names else ""
         raise UsageError(f"model {source_name!r}: expected '{source_name}:NAME', got no name{see}")
-    raise unknown(f"{source_name} model", name, known)
+    raise unknown(f"{source_name} model", name, names)

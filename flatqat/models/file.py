@@ -23,18 +23,18 @@ def _build(name: str, classes: int) -> Normalized:
     if not callable(make):
         raise PluginError(f"{path}: expected it to define a function {factory}(classes), got none")
     try:
-        made = make(classes)
+        net = make(classes)
     except (Exception, SystemExit) as error:
         reason = str(error).partition("\n")[0]
         raise PluginError(f"{path}: {factory}({classes}) failed: {type(error).__name__}: {reason}") from error
-    if isinstance(made, Normalized):
-        return made
-    if not isinstance(made, nn.Module):
+    if isinstance(net, Normalized):
+        return net
+    if not isinstance(net, nn.Module):
         raise PluginError(
             f"{path}: expected {factory}({classes}) to return an nn.Module or a Normalized, "
-            f"got {type(made).__name__}"
+            f"got {type(net).__name__}"
         )
-    return _normalized(made, f"{path}: the network of {factory}({classes})")
+    return _normalized(net, f"{path}: the network of {factory}({classes})")
 
 
 def _normalized(net: nn.Module, who: str) -> Normalized:

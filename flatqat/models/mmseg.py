@@ -59,8 +59,8 @@ def _urls(config: Path) -> list[str]:
     if not metafile.is_file():
         return []
     listed = require("yaml", extra="seg").safe_load(metafile.read_text("utf-8"))["Models"]
-    own = (entry for entry in listed if Path(entry["Config"]).stem == config.stem)
-    return sorted({entry["Weights"] for entry in own if entry.get("Weights")})
+    entries = (entry for entry in listed if Path(entry["Config"]).stem == config.stem)
+    return sorted({entry["Weights"] for entry in entries if entry.get("Weights")})
 
 
 def _adapt(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -74,15 +74,15 @@ def read_config(path: Path, classes: int) -> SegmentorConfig:
 def _read(path: Path) -> dict[str, Any]:
     config = require("mmengine.config", extra="seg").Config
     with redirect_stdout(sys.stderr):
-        read = config.fromfile(path, import_custom_modules=False)
-    model: dict[str, Any] = read.to_dict()["model"]
+        loaded = config.fromfile(path, import_custom_modules=False)
+    model: dict[str, Any] = loaded.to_dict()["model"]
     return model
 
 
 def _check(name: str, model: Mapping[str, Any]) -> None:
     types = [part["type"] for part in _dicts(model) if isinstance(part.get("type"), str)]
     for start, needed in NEEDS.items():
-        if any(of.startswith(start) for of in types):
+        if any(kind.startswith(start) for kind in types):
             raise UsageError(
                 f"model mmseg:{name}: it needs {needed}; choose another: flatqat models list mmseg:*"
             )

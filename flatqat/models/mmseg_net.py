@@ -46,18 +46,18 @@ class EncoderDecoder(nn.Module):
         features = self.backbone(images)
         if self.neck is not None:
             features = self.neck(features)
-        found: list[tuple[float, Tensor, bool]] = []
+        outputs: list[tuple[float, Tensor, bool]] = []
         before: tuple[Tensor, ...] = ()
         for head, weights in zip(_each(self.decode_head), self.decode_weights, strict=True):
             maps = _maps(head, features, before)
-            found = [*_weighted(head, weights, maps), *found]
+            outputs = [*_weighted(head, weights, maps), *outputs]
             before = maps[:1]
         if self.training and self.auxiliary_weights:
             for head, weights in zip(_each(self.auxiliary_head), self.auxiliary_weights, strict=True):
-                found += _weighted(head, weights, _maps(head, features, ()))
+                outputs += _weighted(head, weights, _maps(head, features, ()))
         heads = tuple(
             (weight, resized(logits, images, align_corners=corners)[:, :, :height, :width])
-            for weight, logits, corners in (found if self.training else found[:1])
+            for weight, logits, corners in (outputs if self.training else outputs[:1])
         )
         return heads if len(heads) > 1 else heads[0][1]
 
@@ -65,13 +65,13 @@ class EncoderDecoder(nn.Module):
         """Drop the heads of a list that have no class map; the others keep their numbers."""
         if not isinstance(heads, nn.ModuleList):
             return heads
-        kept = {}
+        with_map = {}
         for number, (head, weights) in enumerate(zip(heads, config.auxiliary, strict=True)):
             if weights is None:
                 self.left_out.append(f"auxiliary_head.{number}.")
             else:
-                kept[str(number)] = head
-        return nn.ModuleDict(kept)
+                with_map[str(number)] = head
+        return nn.ModuleDict(with_map)
 
     def _trim_(self, name: str, head: Any) -> None:
         """Remove what gives no class map, mark what only training runs, and register the classifier last."""

@@ -70,12 +70,12 @@ def _pretrained(name: str) -> Path:
 def _adapt(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename tensors of the zoo's files, which have various prefixes, and add missing constants."""
     expected = net.state_dict()
-    found = {}
+    renamed = {}
     for name, tensor in state.items():
         bare = name.removeprefix("module.").removeprefix("model.")
-        found[bare if bare in expected else f"model.{bare}"] = tensor
+        renamed[bare if bare in expected else f"model.{bare}"] = tensor
     constants = {name: tensor for name, tensor in expected.items() if name.rpartition(".")[2] in CONSTANTS}
-    return constants | found
+    return constants | renamed
 
 
 def _entry(name: str) -> Mapping[str, Any]:

@@ -24,8 +24,8 @@ def _names() -> list[str]:
     """List timm's own networks, without those that other libraries add to its list in some processes."""
     timm = _timm()
     own = [name for name in timm.list_models() if timm.model_entrypoint(name).__module__.startswith("timm.")]
-    known = set(own)
-    return own + [name for name in timm.list_pretrained() if name.partition(".")[0] in known]
+    own_names = set(own)
+    return own + [name for name in timm.list_pretrained() if name.partition(".")[0] in own_names]
 
 
 def _build(name: str, classes: int) -> Normalized:

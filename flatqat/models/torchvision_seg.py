@@ -20,13 +20,13 @@ class Segmentation(nn.Module):
     It takes a network of torchvision apart and keeps its names. LRASPP has no second head.
     """
 
-    def __init__(self, whole: Any) -> None:
+    def __init__(self, net: Any) -> None:
         super().__init__()
-        self.backbone = whole.backbone
-        self.two_headed = getattr(whole, "aux_classifier", None) is not None
+        self.backbone = net.backbone
+        self.two_headed = getattr(net, "aux_classifier", None) is not None
         if self.two_headed:
-            self.aux_classifier = training_only(whole.aux_classifier)
-        self.classifier = whole.classifier  # after the other: the last layer is the classifier
+            self.aux_classifier = training_only(net.aux_classifier)
+        self.classifier = net.classifier  # after the other: the last layer is the classifier
 
     def forward(self, images: Tensor) -> Tensor | Heads:
         """Return logits; in training with two heads, pairs of a weight and logits."""
@@ -47,7 +47,7 @@ def names() -> list[str]:
 def build(name: str, classes: int, preset: Any) -> Normalized:
     """Build an untrained network whose images are normalized by the preset of its weights."""
     heads = {} if name.startswith("lraspp") else {"aux_loss": True}
-    whole = require("torchvision.models", extra="zoo").get_model(
+    net = require("torchvision.models", extra="zoo").get_model(
         name, weights=None, weights_backbone=None, num_classes=classes, **heads
     )
-    return Normalized(Segmentation(whole), preset.mean, preset.std, task="segmentation")
+    return Normalized(Segmentation(net), preset.mean, preset.std, task="segmentation")

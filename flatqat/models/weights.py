@@ -74,8 +74,8 @@ def load_weights_(
         missing = []
     if missing or surplus or misfits:
         shapes = [f"{k} {tuple(state[k].shape)} for {tuple(expected[k].shape)}" for k in sorted(misfits)]
-        found = (("missing", missing), ("not in the network", surplus), ("of another shape", shapes))
-        parts = "; ".join(f"{len(keys)} {what} (first: {keys[0]})" for what, keys in found if keys)
+        differences = (("missing", missing), ("not in the network", surplus), ("of another shape", shapes))
+        parts = "; ".join(f"{len(keys)} {what} (first: {keys[0]})" for what, keys in differences if keys)
         raise WeightsError(f"weights {path}: expected the tensors of {type(net).__name__}, got {parts}")
     for name, tensor in state.items():
         if tensor.is_floating_point() != expected[name].is_floating_point() or not tensor.isfinite().all():
@@ -93,14 +93,14 @@ def _keep_heads_(state: dict[str, Tensor], expected: Mapping[str, Tensor], net: 
     with the same two numbers, and otherwise the same. A layer inside the network is none, as what follows it
     would not fit either.
     """
-    found: dict[tuple[int, int], list[str]] = {}
+    layers: dict[tuple[int, int], list[str]] = {}
     for name, module in net.named_modules():
-        own = {f"{name}.{part}" for part in ("weight", "bias")} & expected.keys() & state.keys()
-        if not isinstance(module, nn.Linear | nn.Conv2d) or f"{name}.weight" not in own:
+        names = {f"{name}.{part}" for part in ("weight", "bias")} & expected.keys() & state.keys()
+        if not isinstance(module, nn.Linear | nn.Conv2d) or f"{name}.weight" not in names:
             continue
-        theirs, ours = ([tensors[key].shape for key in sorted(own)] for tensors in (state, expected))
+        theirs, ours = ([tensors[key].shape for key in sorted(names)] for tensors in (state, expected))
         if [shape[1:] for shape in theirs] == [shape[1:] for shape in ours]:
-            found.setdefault((theirs[-1][0], ours[-1][0]), []).extend(own)
-    others = [counts for counts in found if counts[0] != counts[1]]
+            layers.setdefault((theirs[-1][0], ours[-1][0]), []).extend(names)
+    others = [counts for counts in layers if counts[0] != counts[1]]
     if len(others) == 1:
-        state |= {name: expected[name] for name in found[others[0]]}
+        state |= {name: expected[name] for name in layers[others[0]]}

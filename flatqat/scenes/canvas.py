@@ -132,8 +132,8 @@ class Canvas:
 
     def cover(self, region: Region, where: NDArray[np.bool_], plane: Plane, paint: Paint) -> None:
         """Paint those samples of a region that are in `where`, which has the shape of its mask."""
-        shown = where if where is region.mask else where & region.mask
-        np.copyto(self.surfaces[region.window], self._added(plane, paint), where=shown)
+        covered = where if where is region.mask else where & region.mask
+        np.copyto(self.surfaces[region.window], self._added(plane, paint), where=covered)
 
     def _added(self, plane: Plane, paint: Paint) -> np.int16:
         self.paints.append(paint)
@@ -155,6 +155,6 @@ class Canvas:
         return self._grid[columns], self._grid[rows]
 
 
-def _first(at: float, most: int) -> int:
+def _first(position: float, most: int) -> int:
     """Return the first sample whose center is at or behind `at`, rounded to 1/16 of a sample."""
-    return min(max((floor(at * PARTS + 0.5) + HALF - 1) // PARTS, 0), most)
+    return min(max((floor(position * PARTS + 0.5) + HALF - 1) // PARTS, 0), most)

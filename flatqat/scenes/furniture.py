@@ -42,10 +42,12 @@ def traffic_light(canvas: Canvas, x: float, z: float, dice: Dice, *, facing: boo
     canvas.box(z, x, foot - 0.02, 0.7, 1.34, housing)
     if not facing:
         return
-    on = dice.integer(0, 2)
+    lit = dice.integer(0, 2)
     for number, color in enumerate((GREEN, AMBER, RED)):
-        shown = housing.of(color, glow=times(color, 1.2)) if number == on else housing.of(times(color, 0.22))
-        canvas.disc(z, x, foot + 0.25 + 0.38 * number, 0.19, 0.19, shown)
+        lamp_paint = (
+            housing.of(color, glow=times(color, 1.2)) if number == lit else housing.of(times(color, 0.22))
+        )
+        canvas.disc(z, x, foot + 0.25 + 0.38 * number, 0.19, 0.19, lamp_paint)
 
 
 def sign(canvas: Canvas, x: float, z: float, dice: Dice) -> None:

@@ -51,11 +51,11 @@ def load(part: Part, weather: str = "clear") -> "ImageData":
     ids = torch.tensor(PARTS[part])
 
     def fetch(index: "Tensor") -> "Tensor":
-        return torch.stack([torch.from_numpy(pixels(at)[weather]) for at in ids[index].tolist()])
+        return torch.stack([torch.from_numpy(pixels(number)[weather]) for number in ids[index].tolist()])
 
     def through(view: "Transform") -> "ImageData":
         def seen(index: "Tensor") -> "Tensor":
-            views = [view(_pair(pixels(at)[weather]), at) for at in ids[index].tolist()]
+            views = [view(_pair(pixels(number)[weather]), number) for number in ids[index].tolist()]
             return torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).contiguous()
 
         return ImageData(labels=None, ids=ids, fetch=seen)
@@ -68,9 +68,9 @@ def load(part: Part, weather: str = "clear") -> "ImageData":
 @lru_cache(maxsize=1024)
 def pixels(number: int) -> dict[str, Pixels]:
     """Render a scene as uint8 (4, HEIGHT, WIDTH), colors and label map; a test scene in all weathers."""
-    drawn = scene(number)
-    shown = WEATHERS if number in PARTS["test"] else ("clear",)
-    return {weather: rounded(WEATHERS[weather](drawn), drawn.labels) for weather in shown}
+    rendered = scene(number)
+    weathers = WEATHERS if number in PARTS["test"] else ("clear",)
+    return {weather: rounded(WEATHERS[weather](rendered), rendered.labels) for weather in weathers}
 
 
 def rounded(colors: Map, labels: Pixels) -> Pixels:

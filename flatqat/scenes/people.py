@@ -80,9 +80,9 @@ def motorcycle(canvas: Canvas, x: float, z: float, across: bool, dice: Dice, awa
         canvas.box(z, x, 1.0, 0.8, 0.1, tire)
         canvas.disc(z, x, 0.8, 0.12, 0.1, lit)
         return
-    for at in (-0.7, 0.7):
-        canvas.disc(z, x + at, 0.32, 0.34, 0.34, tire)
-        canvas.disc(z, x + at, 0.32, 0.16, 0.16, tire.of((0.45, 0.45, 0.46)))
+    for offset in (-0.7, 0.7):
+        canvas.disc(z, x + offset, 0.32, 0.34, 0.34, tire)
+        canvas.disc(z, x + offset, 0.32, 0.16, 0.16, tire.of((0.45, 0.45, 0.46)))
     canvas.front(z, [(x - 0.8, 0.6), (x - 0.75, 0.85), (x - 0.05, 0.8), (x + 0.05, 0.5)], tire.shaded(1.6))
     canvas.front(
         z, [(x - 0.4, 0.25), (x - 0.4, 0.75), (x + 0.3, 1.0), (x + 0.6, 0.85), (x + 0.4, 0.25)], body

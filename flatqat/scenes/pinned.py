@@ -21,5 +21,5 @@ def check() -> str:
 
 def digest(number: int) -> str:
     """Return twelve hex digits of the SHA-256 of a scene's pixels in its weathers."""
-    shown = pixels(number)
-    return hashlib.sha256(b"".join(shown[weather].tobytes() for weather in sorted(shown))).hexdigest()[:12]
+    images = pixels(number)
+    return hashlib.sha256(b"".join(images[weather].tobytes() for weather in sorted(images))).hexdigest()[:12]

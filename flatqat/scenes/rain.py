@@ -30,10 +30,10 @@ def _wet(scene: Scene, colors: Map, dice: Dice) -> Map:
     """Darken the ground; it mirrors what is beyond it at the horizon, most of all in puddles."""
     ground = (scene.labels == ROAD) | (scene.labels == SIDEWALK)
     mirror = np.clip(np.floor(2 * scene.horizon - np.arange(HEIGHT)).astype(int), 0, HEIGHT - 1)
-    seen = blurred(colors, 1)[mirror]
+    mirrored = blurred(colors, 1)[mirror]
     water = np.clip(0.45 + 0.3 * blotches(dice, HEIGHT, WIDTH, 12), 0.05, 0.7) * dice.uniform(0.5, 0.9)
     share = (water * np.where(scene.labels == ROAD, 1.0, 0.5 * ground))[..., None]
-    wet: Map = colors * (1 - 0.35 * ground)[..., None] * (1 - share) + seen * share
+    wet: Map = colors * (1 - 0.35 * ground)[..., None] * (1 - share) + mirrored * share
     return wet
 
 

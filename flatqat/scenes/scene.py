@@ -95,14 +95,14 @@ def _hood(canvas: Canvas, dice: Dice) -> None:
 def _developed(canvas: Canvas, number: int, dice: Dice) -> Scene:
     samples = np.stack([canvas.surfaces[i::SAMPLES, j::SAMPLES] for i in (0, 1) for j in (0, 1)])
     paints = canvas.paints
-    shown, depth = _chosen(canvas, samples, np.array([paint.label for paint in paints], np.uint8))
+    surface, depth = _chosen(canvas, samples, np.array([paint.label for paint in paints], np.uint8))
     clear = _mean(np.array([paint.color for paint in paints]), samples)
     share = (samples == 0).sum(axis=0) / len(samples)  # of sky
     horizon = canvas.camera.horizon / SAMPLES
     sky, far = gradient(horizon, dice)
     clear += share[..., None] * sky
     clear = far + (clear - far) * decay(np.minimum(depth, 150.0) / HAZE)[..., None]
-    grain = np.array([paint.grain for paint in paints])[shown]
+    grain = np.array([paint.grain for paint in paints])[surface]
     texture = 0.7 * dice.normals(HEIGHT, WIDTH) + 0.8 * blotches(dice, HEIGHT, WIDTH, 4)
     clear += (grain * texture)[..., None]
     exposure = dice.uniform(0.9, 1.12)
@@ -111,10 +111,10 @@ def _developed(canvas: Canvas, number: int, dice: Dice) -> Scene:
     return Scene(
         number=number,
         colors=np.clip(clear, 0, 1),
-        labels=np.array([paint.label for paint in paints], np.uint8)[shown],
+        labels=np.array([paint.label for paint in paints], np.uint8)[surface],
         depth=depth,
         glow=_mean(np.array([paint.glow for paint in paints]), samples),
-        up=np.array([paint.up for paint in paints])[shown],
+        up=np.array([paint.up for paint in paints])[surface],
         horizon=horizon,
     )
 
@@ -123,16 +123,16 @@ def _chosen(
     canvas: Canvas, samples: NDArray[np.int16], labels: NDArray[np.uint8]
 ) -> tuple[NDArray[np.int16], Map]:
     """Return the surface that stands for each pixel, and its depth."""
-    seen = labels[samples]
-    votes = (seen[:, None] == seen[None]).sum(axis=1)
+    sample_labels = labels[samples]
+    votes = (sample_labels[:, None] == sample_labels[None]).sum(axis=1)
     best = (votes * (len(labels) + 1) + samples).argmax(axis=0)
-    shown = np.take_along_axis(samples, best[None], axis=0)[0]
-    a, b, c = np.array(canvas.planes).T[:, shown]
+    surface = np.take_along_axis(samples, best[None], axis=0)[0]
+    a, b, c = np.array(canvas.planes).T[:, surface]
     row, column = np.arange(HEIGHT)[:, None] * SAMPLES, np.arange(WIDTH) * SAMPLES
     inverse = a * (column + best % SAMPLES + 0.5) + b * (row + best // SAMPLES + 0.5) + c
-    depth = np.full(shown.shape, np.inf)
-    np.divide(1.0, inverse, out=depth, where=shown > 0)
-    return shown, depth
+    depth = np.full(surface.shape, np.inf)
+    np.divide(1.0, inverse, out=depth, where=surface > 0)
+    return surface, depth
 
 
 def _mean(table: Map, samples: NDArray[np.int16]) -> Map:

@@ -31,8 +31,8 @@ def _box(image: Map, radius: int, axis: int) -> Map:
 
 
 def _between(field: Map, size: int, pitch: int) -> Map:
-    at = np.arange(size) / pitch
-    low = at.astype(int)
-    share = (at - low)[:, None]
+    position = np.arange(size) / pitch
+    low = position.astype(int)
+    share = (position - low)[:, None]
     mixed: Map = field[low] * (1 - share) + field[low + 1] * share
     return mixed

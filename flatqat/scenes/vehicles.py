@@ -50,7 +50,7 @@ class Hull:
     def outline(self, corners: list[tuple[float, float]], paint: Paint) -> None:
         """Draw a polygon of the flank, with corners (share of the length, height)."""
         if self.flank is not None:
-            self.canvas.side(self.flank, [(self.z + at * self.length, y) for at, y in corners], paint)
+            self.canvas.side(self.flank, [(self.z + share * self.length, y) for share, y in corners], paint)
 
     def wheels(self, shares: tuple[float, ...], radius: float, paint: Paint) -> None:
         """Draw wheels at shares of the length."""
@@ -148,8 +148,8 @@ def bus(canvas: Canvas, x: float, z: float, away: bool, dice: Dice) -> None:
     dark, glass = body.of(TIRE), body.of(varied(dice, GLASS, 0.3), glow=times(LAMP, 0.35))
     hull.panel(0, 0.3, 1, top, body.shaded(0.85))
     hull.panel(0.03, 1.2, 0.97, 2.4, glass)
-    for at in (0.2, 0.4, 0.6, 0.8):
-        hull.panel(at, 1.2, at + 0.012, 2.4, body.shaded(0.7))
+    for share in (0.2, 0.4, 0.6, 0.8):
+        hull.panel(share, 1.2, share + 0.012, 2.4, body.shaded(0.7))
     hull.panel(0.45, 0.4, 0.53, 2.4, glass.shaded(1.4))
     hull.wheels((0.2, 0.78), 0.46, dark)
     hull.face(0.06, 0, 0.22, 0.4, dark)
@@ -171,8 +171,8 @@ def tram(canvas: Canvas, x: float, z: float, away: bool, dice: Dice) -> None:
     hull.panel(0, 0.15, 1, 1.15, lower.shaded(0.85))
     hull.panel(0, 1.15, 1, top, upper.shaded(0.85))
     hull.panel(0.02, 1.35, 0.98, 2.5, glass)
-    for at in (0.16, 0.33, 0.5, 0.67, 0.84):
-        hull.panel(at, 0.3, at + 0.03, 2.6, upper.shaded(0.65))
+    for share in (0.16, 0.33, 0.5, 0.67, 0.84):
+        hull.panel(share, 0.3, share + 0.03, 2.6, upper.shaded(0.65))
     low, high = hull.low, hull.high
     canvas.front(z, [(low, 0.15), (high, 0.15), (high, 1.3), (low, 1.3)], lower)
     canvas.front(z, [(low, 1.25), (high, 1.25), (high - 0.35, top), (low + 0.35, top)], upper)

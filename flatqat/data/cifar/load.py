@@ -58,9 +58,9 @@ def open_split(cifar: Cifar, root: Path | None, split: Split) -> EncodedImages:
         )
     outside = (stored.labels < 0) | (stored.labels > cifar.last)
     if outside.any():
-        at = int(outside.argmax())
+        index = int(outside.argmax())
         raise DataError(
-            f"{stored.name(at)}: expected labels from 0 to {cifar.last}, got {stored.labels[at]}; "
+            f"{stored.name(index)}: expected labels from 0 to {cifar.last}, got {stored.labels[index]}; "
             f"{cifar.out_of_range()}"
         )
     check_classes(cifar, stored.labels, stored.source)
@@ -120,7 +120,7 @@ def _pickles(cifar: Cifar, base: Path, split: Split) -> EncodedImages | None:
 
 def _folders(cifar: Cifar, base: Path, split: Split) -> EncodedImages | None:
     """Accept any folders if `base` has the dataset's name, otherwise only those named after its classes."""
-    found = {path.name for path in (base / split).glob("*/")}
-    if found and (base.name in cifar.folders or not found.isdisjoint(cifar.classes)):
+    names = {path.name for path in (base / split).glob("*/")}
+    if names and (base.name in cifar.folders or not names.isdisjoint(cifar.classes)):
         return folders.read(base / split, cifar.classes)
     return None

@@ -25,7 +25,7 @@ def read(files: list[Path], *, image: str, label: str) -> EncodedImages:
         source=", ".join(str(file) for file, _, _ in shards),
         labels=np.concatenate([labels for _, _, labels in shards]),
         content=content.__getitem__,
-        name=lambda at: f"{rows[at][0]}, row {rows[at][1]}",
+        name=lambda index: f"{rows[index][0]}, row {rows[index][1]}",
     )
 
 

@@ -29,8 +29,8 @@ def read(files: list[Path], *, label: str) -> EncodedImages:
     return EncodedImages(
         source=f"{files[0].parent}/{', '.join(file.name for file in files)}",
         labels=np.concatenate([labels for _, labels in batches]),
-        content=lambda at: pixels[at].tobytes(),
-        name=lambda at: f"{rows[at][0]}, row {rows[at][1]}",
+        content=lambda index: pixels[index].tobytes(),
+        name=lambda index: f"{rows[index][0]}, row {rows[index][1]}",
         decode=_planes,
     )
 
@@ -49,7 +49,11 @@ def _batch(file: Path, label: str) -> tuple[Pixels, NDArray[np.int64]]:
         raise DataError(
             f"{file}: expected {label!r} with {len(data)} integers, got {got}; this is another dataset"
         )
-    if not isinstance(labels, list) or len(labels) != len(data) or not all(type(at) is int for at in labels):
+    if (
+        not isinstance(labels, list)
+        or len(labels) != len(data)
+        or not all(type(value) is int for value in labels)
+    ):
         raise DataError(f"{file}: expected {label!r} with {len(data)} integers, got others; unpack it again")
     return data, np.array(labels, np.int64)
 

@@ -51,14 +51,14 @@ def _balance(cifar: Cifar, split: Split, stored: EncodedImages) -> str:
 
 
 def _ends(cifar: Cifar, split: Split, stored: EncodedImages) -> str:
-    for at in (0, len(stored) - 1):
-        stored.image(at, SIDE)
+    for index in (0, len(stored) - 1):
+        stored.image(index, SIDE)
     return f"{cifar.name} {split}: the first and the last image decode to {SIDE}x{SIDE}"
 
 
 def _overlap(cifar: Cifar, train: EncodedImages, test: EncodedImages) -> str:
-    known = {hash(train.content(at)) for at in range(len(train))}
-    shared = sum(hash(test.content(at)) in known for at in range(len(test)))
+    hashes = {hash(train.content(index)) for index in range(len(train))}
+    shared = sum(hash(test.content(index)) in hashes for index in range(len(test)))
     if shared > OVERLAP * len(test):
         raise DataError(
             f"{test.source}: expected test images that are not in {train.source}, got {shared} that are; "

@@ -51,9 +51,9 @@ def _files(cifar: Cifar, folder: Path) -> list[Finding]:
     """Return one finding for all good files, and one for each bad file."""
     files = [run_check(partial(_file, cifar, folder, name)) for name in NAMES]
     bad = [finding for finding in files if not finding.ok]
-    whole = f"{len(files) - len(bad)} of {len(files)} corruptions"
-    right = f"{cifar.corrupted}: {whole}, {EACH:,} images a severity"
-    return [Finding(ok=True, what=right), *bad] if len(bad) < len(files) else bad
+    count = f"{len(files) - len(bad)} of {len(files)} corruptions"
+    good = f"{cifar.corrupted}: {count}, {EACH:,} images a severity"
+    return [Finding(ok=True, what=good), *bad] if len(bad) < len(files) else bad
 
 
 def _file(cifar: Cifar, folder: Path, name: str) -> str:

@@ -54,16 +54,16 @@ class Draw:
         They are the quantiles of the midpoints of 2^16 equal parts of [0, 1]. The largest is 4.3 standard
         deviations; the variance is 1.
         """
-        at = self.shorts(field, *shape).int().add_(STEPS // 2)
-        return _quantiles().to(at.device).index_select(0, at.flatten()).view(at.shape)
+        index = self.shorts(field, *shape).int().add_(STEPS // 2)
+        return _quantiles().to(index.device).index_select(0, index.flatten()).view(index.shape)
 
     def integers(self, field: str, *shape: int, low: int, high: int) -> Tensor:
         """Return int32 (B, *shape), uniform on low ..
 
         high - 1 up to (high - low) / 2^16, for high - low < 2^15.
         """
-        at = self.shorts(field, *shape).int().add_(STEPS // 2)
-        return at.mul_(high - low).bitwise_right_shift_(16).add_(low)
+        numbers = self.shorts(field, *shape).int().add_(STEPS // 2)
+        return numbers.mul_(high - low).bitwise_right_shift_(16).add_(low)
 
 
 @lru_cache(maxsize=1)

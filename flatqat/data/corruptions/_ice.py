@@ -89,11 +89,11 @@ def _with_power(field: Tensor, power: tuple[int, ...]) -> Tensor:
     total = torch.zeros(int(ring.max()) + 1).index_add_(0, ring, spectrum.abs().flatten() ** 2)
     present = (total / ring.bincount())[ring]
     knots, levels = torch.tensor(_FREQUENCIES).log(), torch.tensor(power).float().log()
-    at = radius.clamp(_FREQUENCIES[0], _FREQUENCIES[-1]).log()
-    low = (torch.bucketize(at, knots) - 1).clamp_(0, len(knots) - 2)
-    share = (at - knots[low]) / (knots[low + 1] - knots[low])
-    wanted = (levels[low] + share * (levels[low + 1] - levels[low])).exp()
-    gain = (wanted / present).sqrt() * (radius > 0)
+    position = radius.clamp(_FREQUENCIES[0], _FREQUENCIES[-1]).log()
+    low = (torch.bucketize(position, knots) - 1).clamp_(0, len(knots) - 2)
+    share = (position - knots[low]) / (knots[low + 1] - knots[low])
+    target = (levels[low] + share * (levels[low + 1] - levels[low])).exp()
+    gain = (target / present).sqrt() * (radius > 0)
     shaped = _real(spectrum * gain.view(spectrum.shape))
     return shaped / shaped.std()
 

@@ -74,5 +74,5 @@ def _factors(size: int, sigma: float, border: Border, radius: int) -> tuple[Tens
     matrix = torch.zeros(size, size, dtype=torch.float64)
     matrix.scatter_add_(1, torch.from_numpy(source), gaussian(sigma, radius).expand(size, -1))
     u, values, vh = torch.linalg.svd(matrix)
-    kept = values > values[0] / 2000
-    return vh[kept].float(), (u[:, kept] * values[kept]).float()
+    large = values > values[0] / 2000
+    return vh[large].float(), (u[:, large] * values[large]).float()

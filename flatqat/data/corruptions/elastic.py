@@ -62,10 +62,12 @@ def _sample(images: Tensor, x: Tensor, y: Tensor, *, mirror_pixels: bool) -> Ten
     Borders mirror about the edge pixels, or about the image's edge.
     """
     grid = x.new_empty(*x.shape, 2)
-    for axis, (at, size) in enumerate(((x, images.shape[3]), (y, images.shape[2]))):
+    for axis, (position, size) in enumerate(((x, images.shape[3]), (y, images.shape[2]))):
         edge = 0.0 if mirror_pixels else 0.5
         span = max(size - 1 + 2 * edge, 1.0)
-        at = at + edge
-        at = at.sub_((at / (2 * span)).round_().mul_(2 * span)).abs_()  # in a mirror and back after 2 spans
-        grid[..., axis] = at.mul_(2 / span).sub_(1)
+        position = position + edge
+        position = position.sub_(
+            (position / (2 * span)).round_().mul_(2 * span)
+        ).abs_()  # in a mirror and back after 2 spans
+        grid[..., axis] = position.mul_(2 / span).sub_(1)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=mirror_pixels)

@@ -31,7 +31,7 @@ def frost(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     for image, number, corner in zip(result, which, corners, strict=True):
         picture = _larger(pictures[number], size)
         room = (n - m for n, m in zip(picture.shape[1:], size, strict=True))
-        top, left = (int(at * n) for at, n in zip(corner, room, strict=True))
+        top, left = (int(share * n) for share, n in zip(corner, room, strict=True))
         crop = picture[:, top : top + size[0], left : left + size[1]]
         image.add_(crop.float().mul_(amount))
     return result
@@ -46,6 +46,6 @@ def _larger(picture: Tensor, size: torch.Size) -> Tensor:
 @lru_cache(maxsize=4)
 def _pictures(paths: tuple[Path, ...], step: int, device: torch.device) -> list[Tensor]:
     """Return the pictures of ice, uint8 (3, H, W) each."""
-    found = [torch.from_numpy(np.array(Image.open(path).convert("RGB"))) for path in paths] or textures()
+    pictures = [torch.from_numpy(np.array(Image.open(path).convert("RGB"))) for path in paths] or textures()
     middles = slice(step // 2, None, step)
-    return [x.permute(2, 0, 1)[:, middles, middles].contiguous().to(device) for x in found]
+    return [x.permute(2, 0, 1)[:, middles, middles].contiguous().to(device) for x in pictures]

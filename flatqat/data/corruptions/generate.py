@@ -64,7 +64,7 @@ def generate(
         if hashes.exists():
             advance(len(data))
             return
-        todo = torch.tensor([at for at, name in enumerate(names) if not (folder / name).exists()])
+        todo = torch.tensor([index for index, name in enumerate(names) if not (folder / name).exists()])
         advance(len(data) - len(todo))
         for parent in sorted({(folder / name).parent for name in names}):
             parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def generate(
                 pixels = (images * 255).round().byte()
                 corrupted = corrupt(pixels, data.ids[part], name=corruption, severity=severity, table=table)
                 arrays = corrupted.permute(0, 2, 3, 1).contiguous().numpy()
-                paths = [folder / names[at] for at in part.tolist()]
+                paths = [folder / names[index] for index in part.tolist()]
                 list(pool.map(_write_jpeg, arrays, paths))
                 advance(len(part))
             digests = pool.map(_digest, [folder / name for name in names])
@@ -92,7 +92,7 @@ def _claim(to: Path, data: ImageData, names: Sequence[str], table: Table) -> Non
     """Write what the folder is made from, or compare it with what an earlier call wrote."""
     path = to / "manifest.json"
     listed = "\n".join(f"{name} {image_id}" for name, image_id in zip(names, data.ids.tolist(), strict=True))
-    made = {
+    manifest = {
         "images": len(names),
         "source": hashlib.sha256(listed.encode() + data.fingerprint().encode()).hexdigest(),
         "severities": table,
@@ -100,11 +100,11 @@ def _claim(to: Path, data: ImageData, names: Sequence[str], table: Table) -> Non
         "jpeg_quality": QUALITY,
     }
     if not path.exists():
-        _write(path, json.dumps(made, indent=2).encode() + b"\n")
-    elif (found := json.loads(path.read_text("utf-8"))) != made:
+        _write(path, json.dumps(manifest, indent=2).encode() + b"\n")
+    elif (written := json.loads(path.read_text("utf-8"))) != manifest:
         raise DataError(
             f"{to}: expected a new folder or one made from these {len(names)} images, got one made from "
-            f"{found.get('images')} others; choose another --to"
+            f"{written.get('images')} others; choose another --to"
         )
 
 

@@ -37,11 +37,11 @@ def _walk(draw: Draw, field: str, reach: int, height: int, width: int) -> Tensor
     dy, dx = draw.integers(field, 2, size, low=-reach, high=reach).unbind(1)
     walked = (_inside(height, reach, device)[:, None] * _inside(width, reach, device)).flatten()
     step = (dy * width).add_(dx).mul_(walked)
-    there = step + torch.arange(size, dtype=torch.int32, device=device)
-    passed = step.clamp_(0, 1).mul_(walked.index_select(0, there.flatten()).view(step.shape))
+    target = step + torch.arange(size, dtype=torch.int32, device=device)
+    passed = step.clamp_(0, 1).mul_(walked.index_select(0, target.flatten()).view(step.shape))
     # Pointers below `pixels` lead on; those from there up are answers, and point to themselves.
-    there += torch.arange(0, pixels, size, dtype=torch.int32, device=device)[:, None]
-    pointer = passed.mul_(-pixels).add_(there).add_(pixels).flatten()
+    target += torch.arange(0, pixels, size, dtype=torch.int32, device=device)[:, None]
+    pointer = passed.mul_(-pixels).add_(target).add_(pixels).flatten()
     table = torch.cat([pointer, torch.arange(pixels, 2 * pixels, dtype=torch.int32, device=device)])
     while int(pointer.min()) < pixels:
         pointer = table.index_select(0, pointer)
@@ -51,5 +51,5 @@ def _walk(draw: Draw, field: str, reach: int, height: int, width: int) -> Tensor
 
 def _inside(size: int, reach: int, device: torch.device) -> Tensor:
     """Return 1 where the walk passes, int32 (size,)."""
-    at = torch.arange(size, device=device)
-    return ((at > reach) & (at <= size - reach)).int()
+    position = torch.arange(size, device=device)
+    return ((position > reach) & (position <= size - reach)).int()

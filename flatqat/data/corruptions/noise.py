@@ -47,9 +47,9 @@ def shot_noise(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     """
     leaf_of, leaves = (t.to(images.device) for t in _poisson_tables(int(constants[0])))
     u = draw.shorts("photons", *images.shape[1:]).int().add_(STEPS // 2)
-    at = images.int().bitwise_left_shift_(16 - _LEAF_BITS).bitwise_or_(u >> _LEAF_BITS)
-    leaf = leaf_of.index_select(0, at.flatten()).view(at.shape)
-    return leaves.index_select(0, leaf.add_(u.bitwise_and_(_LEAF - 1)).flatten()).view(at.shape)
+    index = images.int().bitwise_left_shift_(16 - _LEAF_BITS).bitwise_or_(u >> _LEAF_BITS)
+    leaf = leaf_of.index_select(0, index.flatten()).view(index.shape)
+    return leaves.index_select(0, leaf.add_(u.bitwise_and_(_LEAF - 1)).flatten()).view(index.shape)
 
 
 @lru_cache(maxsize=10)

@@ -23,22 +23,22 @@ def paths() -> tuple[Path, ...]:
 
 def in_use() -> str:
     """Return `procedural textures`, or `photographs` and eight hex digits of their hash, for the protocol."""
-    found = paths()
-    return f"photographs {_digest(found)}" if found else "procedural textures"
+    files = paths()
+    return f"photographs {_digest(files)}" if files else "procedural textures"
 
 
 @cache
 def _found(folder: Path) -> tuple[Path, ...]:
-    found = tuple(folder / name for name in NAMES)
-    missing = [path.name for path in found if not path.is_file()]
+    files = tuple(folder / name for name in NAMES)
+    missing = [path.name for path in files if not path.is_file()]
     if missing:
         raise DataError(
             f"{VARIABLE}={folder}: expected a folder with {', '.join(NAMES)}, got no {', '.join(missing)}; "
             "name ImageNet-C/create_c of hendrycks/robustness, or unset the variable"
         )
-    return found
+    return files
 
 
 @cache
-def _digest(found: tuple[Path, ...]) -> str:
-    return hashlib.sha256(b"".join(path.read_bytes() for path in found)).hexdigest()[:8]
+def _digest(files: tuple[Path, ...]) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]

@@ -40,8 +40,8 @@ def load(
     for number, (name, files) in enumerate(_listing(root, dataset)):
         if name in domains:
             index = split(len(files), seed, number)[part]
-            paths += [files[at][0] for at in index.tolist()]
-            labels += [files[at][1] for at in index.tolist()]
+            paths += [files[index][0] for index in index.tolist()]
+            labels += [files[index][1] for index in index.tolist()]
             ids.append(first + index)
             groups.append(np.full(len(index), number))
         first += len(files)

@@ -52,14 +52,14 @@ def scored_images(root: Path | None, class_subset: tuple[int, ...] | None = None
     Raises:
         DataError: If they are missing, or labelled in another order of the classes.
     """
-    found = find_split(root, "val")
-    if found is None:
+    location = find_split(root, "val")
+    if location is None:
         base = data_root(root, "ImageNet")
         raise DataError(
             f"{base}: expected the validation images of ImageNet as imagenet/val/<wnid>/*.JPEG, "
             f"got {contents(base)}; point --data-root at the folder that holds imagenet"
         )
-    folder, place = found
+    folder, place = location
     images = _listed(folder, place)
     if class_subset is None:
         return images
@@ -74,8 +74,8 @@ def scored_images(root: Path | None, class_subset: tuple[int, ...] | None = None
 
 def train_images(root: Path | None) -> Images | None:
     """List all training images, held out or not; None if there are none. Imports no torch."""
-    found = find_split(root, "train")
-    return in_class_folders(found[0]) if found else None
+    location = find_split(root, "train")
+    return in_class_folders(location[0]) if location else None
 
 
 def untrainable_reason(root: Path | None) -> str:
@@ -125,18 +125,18 @@ def _flat(folder: Path, place: Path) -> Images:
     names = image_names(folder)
     if not names:
         raise DataError(f"{folder}: expected class folders or images, got {contents(folder)}; complete it")
-    above = [one for one in folder.parents if one == place or place in one.parents]
+    above = [parent for parent in folder.parents if parent == place or place in parent.parents]
     return in_order(folder, names, mapping.read(folder, names, (folder, *above)))
 
 
 def _check_order(images: Images) -> None:
     wnids = classes.wnids()
     for number, label in FIRST.items():
-        for at in np.flatnonzero(images.ids == number):
-            if images.labels[at] != label:
+        for index in np.flatnonzero(images.ids == number):
+            if images.labels[index] != label:
                 raise DataError(
-                    f"{images.folder}/{images.names[at]}: expected class {label} ({wnids[label]}), got "
-                    f"{images.labels[at]} ({wnids[images.labels[at]]}), so the labels count the classes in "
-                    "another order than that of WordNet ids; sort the images by val.txt of caffe_ilsvrc12 or "
-                    "LOC_val_solution.csv"
+                    f"{images.folder}/{images.names[index]}: expected class {label} ({wnids[label]}), got "
+                    f"{images.labels[index]} ({wnids[images.labels[index]]}), so the labels count the classes "
+                    "in another order than that of WordNet ids; sort the images by val.txt of caffe_ilsvrc12 "
+                    "or LOC_val_solution.csv"
                 )

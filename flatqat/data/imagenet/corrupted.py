@@ -109,7 +109,7 @@ def severity_folder(folder: Path, dataset: CorruptedSet, corruption: str, severi
 
     Raises DataError if the corruption or one of its five severities is missing.
     """
-    place = next((one for one in _places(folder, dataset) if one.name == corruption), None)
+    place = next((candidate for candidate in _places(folder, dataset) if candidate.name == corruption), None)
     if place is None:
         above = [f"{group}/" for group in dataset.groups if dataset.families[corruption] == group]
         archive = next((path for group in dataset.groups for path in folder.glob(f"{group}.tar*")), None)
@@ -136,8 +136,8 @@ def _severities(place: Path) -> dict[int, str]:
 def _places(folder: Path, dataset: CorruptedSet) -> list[Path]:
     """Return the folders of the corruptions that exist, directly or in a group."""
     above = (folder, *(folder / group for group in dataset.groups))
-    inside = [(one, set(os.listdir(one))) for one in above if one.is_dir()]
-    return [one / name for one, names in inside for name in dataset.families if name in names]
+    inside = [(folder, set(os.listdir(folder))) for folder in above if folder.is_dir()]
+    return [folder / name for folder, names in inside for name in dataset.families if name in names]
 
 
 def _as_stored(image: "Image", _: int) -> "Pixels":

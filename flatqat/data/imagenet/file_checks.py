@@ -18,7 +18,7 @@ def check_complete(images: Images, *, most: int) -> int:
     Raises:
         DataError: If files are empty or cut off; its message lists the first few.
     """
-    paths = [images.paths[at] for at in spread_indices(len(images), most)]
+    paths = [images.paths[index] for index in spread_indices(len(images), most)]
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
     with ThreadPoolExecutor(THREADS) as pool:
         damaged = [path for in_chunk in pool.map(_damaged, chunks) for path in in_chunk]
@@ -36,9 +36,9 @@ def check_decodable(images: Images, *, most: int, side: int | None = None) -> in
     Raises:
         DataError: If a file does not decode or, with `side`, has another size.
     """
-    index = spread_indices(len(images), most)
-    for at in index:
-        path = images.paths[at]
+    indices = spread_indices(len(images), most)
+    for index in indices:
+        path = images.paths[index]
         size = decoded_size(path)
         if size is None:
             raise DataError(f"{path}: expected an image, got a file that does not decode; restore it")
@@ -47,7 +47,7 @@ def check_decodable(images: Images, *, most: int, side: int | None = None) -> in
                 f"{path}: expected an image of {side}x{side}, got {size[0]}x{size[1]}; "
                 "use the original files, not resized ones"
             )
-    return len(index)
+    return len(indices)
 
 
 def _damaged(paths: Sequence[str]) -> list[str]:

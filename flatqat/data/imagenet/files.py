@@ -39,8 +39,8 @@ class Paths(Sequence[str]):
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, at: Any) -> Any:
-        return os.path.join(self.folder, self.names[at])
+    def __getitem__(self, index: Any) -> Any:
+        return os.path.join(self.folder, self.names[index])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,7 +62,7 @@ class Images:
 
     def take(self, index: NDArray[np.intp]) -> "Images":
         """Return the images at `index`, in that order."""
-        names = tuple(self.names[at] for at in index)
+        names = tuple(self.names[position] for position in index)
         return Images(folder=self.folder, names=names, labels=self.labels[index], ids=self.ids[index])
 
     def of_classes(self, only: tuple[int, ...]) -> "Images":

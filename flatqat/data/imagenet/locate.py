@@ -24,8 +24,8 @@ def find_set(root: Path | None, dataset: ImageSet, looks_right: Callable[[Path],
         for folder in _called(parent, dataset.folders)
     ]
     right = (folder for folder in (*called, base) if looks_right(folder))
-    if (found := next(right, called[0] if called else None)) is not None:
-        return found
+    if (match := next(right, called[0] if called else None)) is not None:
+        return match
     raise DataError(
         f"{base}: expected {dataset.title} as {dataset.layout}, got {contents(base)}; "
         "unpack it there, or point --data-root at the folder that holds it"
@@ -38,7 +38,7 @@ def find_split(root: Path | None, split: str) -> tuple[Path, Path] | None:
     If the data root is the folder of another dataset, the folders beside it are searched too.
     """
     base = data_root(root, "ImageNet")
-    beside = any(normal(base.name) in (*one.folders, *one.within) for one in SETS)
+    beside = any(normal(base.name) in (*image_set.folders, *image_set.within) for image_set in SETS)
     for place in (base, base.parent) if beside else (base,):
         for home in (*_called(place, IMAGENET), place):
             for folder in (home, *(home / part for part in _CLS_LOC)):

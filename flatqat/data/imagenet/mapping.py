@@ -35,10 +35,10 @@ def read(folder: Path, names: Iterable[str], places: Iterable[Path]) -> list[int
 
 def _pick(file: Path, labels: Mapping[str, int], names: Iterable[str]) -> list[int]:
     stems = [name.rpartition(".")[0] for name in names]
-    if lacking := [stem for stem in stems if stem not in labels]:
+    if missing := [stem for stem in stems if stem not in labels]:
         raise DataError(
-            f"{file}: expected the class of every image, got none for {len(lacking):,} of {len(stems):,}: "
-            f"{listed(lacking)}; use the file that belongs to these images"
+            f"{file}: expected the class of every image, got none for {len(missing):,} of {len(stems):,}: "
+            f"{listed(missing)}; use the file that belongs to these images"
         )
     return [labels[stem] for stem in stems]
 

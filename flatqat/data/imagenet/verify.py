@@ -82,22 +82,22 @@ def files(title: str, images: Images) -> Finding:
     """Check whether files are complete, and a few of them decode."""
 
     def check() -> str:
-        looked, decoded = check_complete(images, most=MOST_WHOLE), check_decodable(images, most=DECODED)
-        return f"{title}: {looked:,} files end as images do, {decoded} of them decode"
+        checked, decoded = check_complete(images, most=MOST_WHOLE), check_decodable(images, most=DECODED)
+        return f"{title}: {checked:,} files end as images do, {decoded} of them decode"
 
     return run_check(check)
 
 
 def _train(root: Path | None) -> list[Finding]:
-    if lacking := untrainable_reason(root):
+    if reason := untrainable_reason(root):
         fix = "without them nothing is trained: methods that train are skipped"
-        return [Finding(ok=False, partial=True, what=lacking, fix=fix)]
-    found = run_check(partial(_train_place, root))
-    images = train_images(root) if found.ok else None
+        return [Finding(ok=False, partial=True, what=reason, fix=fix)]
+    place = run_check(partial(_train_place, root))
+    images = train_images(root) if place.ok else None
     if images is None:
-        return [found]
+        return [place]
     every = tuple(range(classes.COUNT))
-    return [found, counted("ImageNet train", images, TRAIN, every), run_check(partial(_decode, images))]
+    return [place, counted("ImageNet train", images, TRAIN, every), run_check(partial(_decode, images))]
 
 
 def _train_place(root: Path | None) -> str:

@@ -35,16 +35,19 @@ def verify_natural(root: Path | None, *dataset: NaturalSet) -> list[Finding]:
     Only the first is required.
     """
     findings = verify.verify(root)
-    for one in dataset:
-        if one is not dataset[0] and natural.is_missing(root, one):
-            findings.append(_optional(f"{one.title} is not there: expected {one.layout}"))
+    for image_set in dataset:
+        if image_set is not dataset[0] and natural.is_missing(root, image_set):
+            findings.append(_optional(f"{image_set.title} is not there: expected {image_set.layout}"))
             continue
-        found = run_check(partial(_natural, root, one))
-        findings.append(found)
-        if found.ok:
-            images = natural.images(root, one)
-            among = one.class_subset or tuple(range(classes.COUNT))
-            findings += [verify.counted(one.title, images, one.count, among), verify.files(one.title, images)]
+        place = run_check(partial(_natural, root, image_set))
+        findings.append(place)
+        if place.ok:
+            images = natural.images(root, image_set)
+            among = image_set.class_subset or tuple(range(classes.COUNT))
+            findings += [
+                verify.counted(image_set.title, images, image_set.count, among),
+                verify.files(image_set.title, images),
+            ]
     return findings
 
 

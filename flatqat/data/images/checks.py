@@ -13,8 +13,8 @@ def run_check(check: Callable[[], str | Finding]) -> Finding:
         check: Returns the text of a good finding, or a finding. A DataError that it raises becomes a bad one.
     """
     try:
-        found = check()
-        return Finding(ok=True, what=found) if isinstance(found, str) else found
+        result = check()
+        return Finding(ok=True, what=result) if isinstance(result, str) else result
     except DataError as error:
         return finding_of(error)
 

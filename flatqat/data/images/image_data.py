@@ -93,7 +93,7 @@ class ImageData:
             self,
             labels=None if self.labels is None else self.labels[index],
             ids=self.ids[index],
-            fetch=lambda at: fetch(index[at]),
+            fetch=lambda position: fetch(index[position]),
             through_transform=through and (lambda view: through(view).subset(index)),
             groups=None if self.groups is None else self.groups[index],
         )
@@ -110,14 +110,16 @@ class ImageData:
         images: dict[int, Tensor] = {}
 
         def fetch(index: Tensor) -> Tensor:
-            wanted = index.tolist()
-            if lacking := [at for at in wanted if at not in images]:
-                fresh = dict(zip(lacking, self.fetch(torch.tensor(lacking)), strict=True))
+            positions = index.tolist()
+            if missing := [position for position in positions if position not in images]:
+                fresh = dict(zip(missing, self.fetch(torch.tensor(missing)), strict=True))
                 each = next(iter(fresh.values())).numel()
                 if (len(images) + len(fresh)) * each > most_bytes:
-                    return torch.stack([fresh[at] if at in fresh else images[at] for at in wanted])
+                    return torch.stack(
+                        [fresh[position] if position in fresh else images[position] for position in positions]
+                    )
                 images.update(fresh)
-            return torch.stack([images[at] for at in wanted])
+            return torch.stack([images[position] for position in positions])
 
         return replace(self, fetch=fetch, through_transform=None)
 
@@ -161,7 +163,7 @@ class ImageData:
 
 
 def read_ahead(
-    wanted: Iterable[tuple[ImageData, Tensor]], device: torch.device | str, workers: int
+    requests: Iterable[tuple[ImageData, Tensor]], device: torch.device | str, workers: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield a batch for each (data, index), in order, while `workers` threads decode the next one.
 
@@ -169,12 +171,12 @@ def read_ahead(
     The number of workers changes no pixel.
     """
     if not workers:
-        for data, index in wanted:
+        for data, index in requests:
             yield data.batch(index, device)
         return
     with ThreadPoolExecutor(workers) as pool:
         ahead: deque[tuple[ImageData, Tensor, list[Future[Tensor]]]] = deque()
-        for data, index in wanted:
+        for data, index in requests:
             parts = [part for part in index.tensor_split(workers) if len(part)]
             ahead.append((data, index, [pool.submit(data.fetch, part) for part in parts]))
             if len(ahead) > 1:

@@ -43,11 +43,11 @@ def image_files(
     def through(chosen: Transform) -> ImageData:
         return image_files(paths, labels, ids, classes=classes, source=source, view=chosen, groups=groups)
 
-    seen = view or eval_crop(EvalTransform())
+    transform = view or eval_crop(EvalTransform())
 
     def fetch(index: Tensor) -> Tensor:
         rows = zip(index.tolist(), ids[index].tolist(), strict=True)
-        pixels = [read(Path(paths[at]), seen, image_id) for at, image_id in rows]
+        pixels = [read(Path(paths[position]), transform, image_id) for position, image_id in rows]
         return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
 
     return ImageData(

@@ -38,4 +38,4 @@ def is_damaged(path: Path | str) -> bool:
 
 def spread_indices(count: int, most: int) -> list[int]:
     """Return at most `most` indices, spread evenly over `count`, including the first and the last."""
-    return sorted({int(at) for at in np.linspace(0, count - 1, min(count, most))})
+    return sorted({int(index) for index in np.linspace(0, count - 1, min(count, most))})

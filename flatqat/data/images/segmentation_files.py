@@ -62,17 +62,17 @@ def segmentation_files(
     def through(chosen: Transform) -> ImageData:
         return segmentation_files(images, masks, ids, classes=classes, source=source, lut=lut, view=chosen)
 
-    seen = view or uncropped
+    transform = view or uncropped
 
     @cache
     def first_size() -> tuple[int, int]:
         return decode_file(Path(images[0]), lambda image: image.size)
 
-    def pixels(at: int, image_id: int) -> Pixels:
-        pair = read_pair(Path(images[at]), Path(masks[at]), classes=classes, lut=lut)
-        if seen is uncropped:
-            check_one_size(source, images[0], first_size(), images[at], pair.size)
-        return seen(pair, image_id)
+    def pixels(position: int, image_id: int) -> Pixels:
+        pair = read_pair(Path(images[position]), Path(masks[position]), classes=classes, lut=lut)
+        if transform is uncropped:
+            check_one_size(source, images[0], first_size(), images[position], pair.size)
+        return transform(pair, image_id)
 
     def fetch(index: Tensor) -> Tensor:
         rows = zip(index.tolist(), ids[index].tolist(), strict=True)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 def load(root: Path | None, part: str) -> "ImageData":
     """Load a condition, `adverse` (all four of them) or `reference` (clear weather)."""
     if part == "adverse":
-        found = adverse(root)
+        listing = adverse(root)
     elif part == "reference":
-        found = reference(root)
+        listing = reference(root)
     else:
-        found = condition(root, part)
-    return found.load(classes=len(CLASSES))
+        listing = condition(root, part)
+    return listing.load(classes=len(CLASSES))
 
 
 def condition(root: Path | None, name: str) -> Listing:

@@ -51,7 +51,7 @@ def cities(root: Path | None, *, held_out: bool) -> Listing:
     Raises DataError if there are none.
     """
     part = list_part(root, CITYSCAPES, "train")
-    chosen = [at for at, name in enumerate(part.names) if (name.split("_")[0] in HELD_OUT) == held_out]
+    chosen = [index for index, name in enumerate(part.names) if (name.split("_")[0] in HELD_OUT) == held_out]
     if not chosen or len(chosen) == len(part):
         raise DataError(
             f"Cityscapes train: expected images of {', '.join(HELD_OUT)}, held out for selection, and of "

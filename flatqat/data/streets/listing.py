@@ -45,9 +45,9 @@ class Listing:
         """Return the pairs at the indices `chosen`, in that order."""
         return Listing(
             title=self.title,
-            names=tuple(self.names[at] for at in chosen),
-            images=tuple(self.images[at] for at in chosen),
-            masks=tuple(self.masks[at] for at in chosen),
+            names=tuple(self.names[index] for index in chosen),
+            images=tuple(self.images[index] for index in chosen),
+            masks=tuple(self.masks[index] for index in chosen),
         )
 
     def load(self, *, classes: int, lut: NDArray[np.uint8] | None = None, waits: bool = False) -> "ImageData":
@@ -93,8 +93,8 @@ def join_listings(title: str, *parts: Listing) -> Listing:
 def list_part(root: Path | None, dataset: StreetSet, part: str) -> Listing:
     """List a part of a dataset. Raises DataError if it is missing or has no label maps of train ids."""
     images, masks, place = folders_of(root, dataset, part)
-    found = pair_up(f"{dataset.title} {part}", images, masks, place, dataset.fix)
-    return replace(found, unlabelled=()) if place.shared else found
+    listing = pair_up(f"{dataset.title} {part}", images, masks, place, dataset.fix)
+    return replace(listing, unlabelled=()) if place.shared else listing
 
 
 @lru_cache(maxsize=8)
@@ -155,17 +155,17 @@ def files_by_name(folder: Path, ending: str) -> dict[str, str]:
 
     Raises DataError if a name appears twice.
     """
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for place, _, files in os.walk(folder):
         for file in files:
             if file.endswith(ending) and not file.startswith("."):
                 path, name = os.path.join(place, file), file.removesuffix(ending)
-                if name in found:
+                if name in paths:
                     raise DataError(
-                        f"{folder}: expected each file once, got {found[name]} and {path}; remove one"
+                        f"{folder}: expected each file once, got {paths[name]} and {path}; remove one"
                     )
-                found[name] = path
-    return found
+                paths[name] = path
+    return paths
 
 
 def _homes(base: Path, dataset: StreetSet) -> Iterator[Path]:
@@ -175,7 +175,7 @@ def _homes(base: Path, dataset: StreetSet) -> Iterator[Path]:
             yield home
             yield from _folders(home)
     yield base
-    yield from (base / one for one in ("seg", "val") if (base / one).is_dir())
+    yield from (base / folder for folder in ("seg", "val") if (base / folder).is_dir())
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -77,18 +77,18 @@ def _files(part: Listing) -> str:
     places = spread_indices(len(part), MOST_OPENED)
     first = part.images[places[0]]
     size = _size(Path(first))
-    for at in places:
-        image, mask = part.images[at], part.masks[at]
-        here = _size(Path(image))
-        check_fits(image, here, mask, _size(Path(mask)))
-        check_one_size(part.title, first, size, image, here)
+    for index in places:
+        image, mask = part.images[index], part.masks[index]
+        image_size = _size(Path(image))
+        check_fits(image, image_size, mask, _size(Path(mask)))
+        check_one_size(part.title, first, size, image, image_size)
     return f"{part.title}: {len(places):,} pairs opened, all complete, {size_text(size)}"
 
 
 def _size(path: Path) -> tuple[int, int]:
     """Return width and height; a file that does not end as images do is decoded to be sure."""
-    whole = has_image_ending(path)
-    return decode_file(path, lambda image: image.size if whole else _loaded(image))
+    complete = has_image_ending(path)
+    return decode_file(path, lambda image: image.size if complete else _loaded(image))
 
 
 def _loaded(image: Pillow.Image) -> tuple[int, int]:
@@ -98,19 +98,19 @@ def _loaded(image: Pillow.Image) -> tuple[int, int]:
 
 def _labels(part: Listing, classes: int, lut: NDArray[np.uint8] | None) -> str:
     """Raise DataError, with the cause, if values are not train ids."""
-    places, seen = spread_indices(len(part), MAPS), set[int]()
-    for at in places:
-        path = Path(part.masks[at])
+    places, distinct = spread_indices(len(part), MAPS), set[int]()
+    for index in places:
+        path = Path(part.masks[index])
 
         def values(image: Pillow.Image, name: str = path.name) -> list[int]:
-            found = values_of(translated(label_map(image), lut))
-            check_values(found, classes=classes, name=name)
-            return found
+            values_found = values_of(translated(label_map(image), lut))
+            check_values(values_found, classes=classes, name=name)
+            return values_found
 
-        seen.update(decode_file(path, values))
+        distinct.update(decode_file(path, values))
     try:
-        check_together(seen, maps=len(places), classes=classes)
+        check_together(distinct, maps=len(places), classes=classes)
     except DataError as error:
         raise DataError(f"{part.title}: {error}") from error
-    labels = len(seen - {IGNORED})
+    labels = len(distinct - {IGNORED})
     return f"{part.title}: {len(places)} label maps hold {labels} of {classes} classes, train ids"
