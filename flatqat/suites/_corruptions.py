@@ -24,12 +24,8 @@ def shifts(
 ) -> tuple[Shift, ...]:
     """Return the shift `id`, then `<corruption>/<severity>` in the order of `families`.
 
-    Args:
-        clean: Loads the clean images from a data root.
-        corrupted: Called with `(root, corruption=..., severity=...)`; loads the images of `clean(root)`,
-            corrupted and in the same order.
-        extra: Whether to include corruptions of the family `extra`. They never count in the mean.
-        families: Maps each corruption to its family.
+    `corrupted(root, corruption=..., severity=...)` loads the images of `clean(root)`, corrupted, in the same
+    order. Corruptions of the family `extra` are only included with `extra`, and never count in the mean.
     """
     return (
         Shift(name="id", family="id", build=clean),

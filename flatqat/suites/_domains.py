@@ -23,13 +23,8 @@ AREA, STRENGTH, GRAY = (0.7, 1.0), 0.3, 0.1
 def family(dataset: DomainSet, *, name: str, steps: int = 5001, select_every: int = 200) -> Suite:
     """Return the suite `name`, which stands for one member `name@domain` for each domain left out.
 
-    The data and shifts of the family itself are those of its first target with seed 0.
-
-    Args:
-        dataset: The dataset and its domains.
-        name: The family's name.
-        steps: Training steps of the default recipe.
-        select_every: Steps between two checkpoints among which the default recipe selects.
+    The data and shifts of the family itself are those of its first target with seed 0. The default recipe
+    selects among checkpoints that are `select_every` steps apart.
     """
     sources = len(dataset.domains) - 1
     recipes = {

@@ -17,11 +17,7 @@ from flatqat.suites._corruptions import EXTRA, shifts
 def stored(dataset: CorruptedSet, *, name: str, about: str, **fields: Any) -> Suite:
     """Return a suite of `id` and every corruption at five severities, all of the same images.
 
-    Args:
-        dataset: The published set.
-        name: The suite's name.
-        about: How the protocol describes the corruptions.
-        fields: Further fields of `Suite`.
+    The protocol describes the corruptions as `about`; `fields` are further fields of `Suite`.
     """
     return _imagenet.suite(
         name=name,

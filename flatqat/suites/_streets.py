@@ -74,8 +74,7 @@ RECIPES = {
 def suite(**fields: Any) -> Suite:
     """Return a suite of the 19 classes with Cityscapes as its ID set.
 
-    Args:
-        fields: Fields of `Suite` that are its own or differ. Its `verify` is only called with a data root.
+    `fields` are those of `Suite` that are its own or differ. Its `verify` is only called with a data root.
     """
     shared: dict[str, Any] = {
         "version": 1,
@@ -110,13 +109,7 @@ def of_one_set(dataset: StreetSet, part: str, *, name: str, shift: str, about: s
 
 
 def train_transform(size: tuple[int, int], _: EvalTransform, seed: int) -> "Transform":
-    """Return the random crop of training, whatever evaluation transform the model has.
-
-    Args:
-        size: Height and width of the crop in pixels.
-        _: The evaluation transform, ignored.
-        seed: Seeds the crop together with the image's id.
-    """
+    """Return the random crop of training, `size` pixels high and wide, whatever the evaluation transform."""
     return jitter_crop(size, seed)
 
 

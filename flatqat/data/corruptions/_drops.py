@@ -17,14 +17,7 @@ _EMBOSS = ((-2, -1, 0), (-1, 1, 1), (0, 1, 2))
 
 
 def rims(level: Tensor) -> Tensor:
-    """Return the brightness of drops.
-
-    Args:
-        level: The thickness of drops (B, 1, H, W), whole numbers 0 .. 255.
-
-    Returns:
-        Whole numbers 0 .. 255 of the same shape.
-    """
+    """Return the brightness of drops (B, 1, H, W), whole numbers 0 .. 255, as is their thickness `level`."""
     distance = _mean(_distance(_edges(level))).floor_()
     embossed = _shifted_sum(_equalized(distance), _EMBOSS).clamp_(0, 255)
     return (_mean(embossed) + 0.5).floor_()

@@ -19,15 +19,11 @@ _FREQUENCIES = (0.007, 0.015, 0.03, 0.06, 0.11, 0.22, 0.4)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ice:
-    """The statistics of one kind of ice.
+    """The statistics of one kind of ice, in gray levels and pixels.
 
-    Attributes:
-        mean: Of each channel, in gray levels.
-        std: Of each channel, in gray levels.
-        skew: The skewness.
-        power: Radial power in gray levels squared, at `_FREQUENCIES`.
-        needle: Length and width of needles, in pixels.
-        patch: Size of patches with one direction of needles, in pixels.
+    `mean` and `std` are those of each channel, `power` the radial power at `_FREQUENCIES` in gray levels
+    squared. `needle` is length and width of needles, and `patch` the size of patches with one direction of
+    needles.
     """
 
     mean: tuple[int, int, int]

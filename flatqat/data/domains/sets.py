@@ -5,13 +5,12 @@ code points. Imports the standard library only.
 """
 
 import os
-import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from flatqat.data.images.data_root import contents, data_root
+from flatqat.data.images.data_root import contents, data_root, plain, visible_folders
 from flatqat.errors import DataError, listed
 
 Part = Literal["in", "out"]
@@ -90,8 +89,8 @@ def find(root: Path | None, dataset: DomainSet) -> Path:
     base = data_root(root, dataset.title)
     usual = {plain(name) for name in dataset.folders}
     places = [base]
-    for named in (path for path in _folders(base) if plain(path.name) in usual):
-        places += [named, *_folders(named)]
+    for named in (path for path in visible_folders(base) if plain(path.name) in usual):
+        places += [named, *visible_folders(named)]
     fullest = max(places, key=lambda place: len(domain_folders(place, dataset)))
     if domain_folders(fullest, dataset):
         return fullest
@@ -108,7 +107,7 @@ def domain_folders(folder: Path, dataset: DomainSet) -> dict[str, list[Path]]:
     """Return the folders of each domain that exists; case, spaces, hyphens and underscores do not matter."""
     names = {plain(name): name for name in dataset.targets}
     folders: dict[str, list[Path]] = {}
-    for path in _folders(folder):
+    for path in visible_folders(folder):
         if (key := plain(path.name)) in names:
             folders.setdefault(names[key], []).append(path)
     return folders
@@ -123,7 +122,7 @@ def read_domain(folder: Path, name: str, dataset: DomainSet) -> Domain:
         got = ", ".join(place.name for place in places)
         raise DataError(f"{folder}: expected one folder of the domain {name}, got {got}; remove one")
     (place,) = places
-    classes = tuple(path.name for path in _folders(place))
+    classes = tuple(path.name for path in visible_folders(place))
     _check_classes(place, classes, dataset)
     images = tuple(_images(place / one) for one in classes)
     return Domain(name=name, folder=place, classes=classes, images=images)
@@ -148,16 +147,11 @@ def check_same_classes(domains: list[Domain], dataset: DomainSet) -> None:
         )
 
 
-def plain(name: str) -> str:
-    """Return a name in lower case and without punctuation: `Real World` and `real_world` are the same."""
-    return re.sub(r"[\W_]", "", name).lower()
-
-
 def _check_classes(place: Path, classes: tuple[str, ...], dataset: DomainSet) -> None:
     expected = f"{place}: expected {dataset.classes} class folders"
     if not classes:
         raise DataError(f"{expected}, got images without any; sort them into a folder for each class")
-    if len(classes) == 1 and _folders(place / classes[0]):
+    if len(classes) == 1 and visible_folders(place / classes[0]):
         raise DataError(
             f"{expected}, got only {classes[0]} with folders in it, one level too many; move them up"
         )
@@ -177,17 +171,12 @@ def _check_classes(place: Path, classes: tuple[str, ...], dataset: DomainSet) ->
         )
 
 
-def _folders(folder: Path) -> list[Path]:
-    folders = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return sorted(folders, key=lambda path: path.name)
-
-
 def _images(folder: Path) -> tuple[str, ...]:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if not entry.name.startswith(".")]
     if images := sorted(name for name in names if os.path.splitext(name)[1].lower() in SUFFIXES):
         return tuple(images)
-    if inner := _folders(folder):
+    if inner := visible_folders(folder):
         raise DataError(
             f"{folder}: expected images in it, got the folders {listed([path.name for path in inner], 3)}, "
             "one level too many; move the images up"

@@ -9,11 +9,10 @@ from flatqat.data.domains.sets import (
     DomainSet,
     check_same_classes,
     find,
-    plain,
     read_domain,
 )
 from flatqat.data.images.checks import run_check
-from flatqat.data.images.data_root import data_root
+from flatqat.data.images.data_root import data_root, plain
 from flatqat.data.images.integrity import is_damaged
 from flatqat.errors import DataError, listed
 from flatqat.finding import Finding

@@ -136,7 +136,7 @@ def _check_order(images: Images) -> None:
             if images.labels[index] != label:
                 raise DataError(
                     f"{images.folder}/{images.names[index]}: expected class {label} ({wnids[label]}), got "
-                    f"{images.labels[index]} ({wnids[images.labels[index]]}), so the labels count the classes "
+                    f"{images.labels[index]} ({wnids[images.labels[index]]}), so labels count the classes "
                     "in another order than that of WordNet ids; sort the images by val.txt of caffe_ilsvrc12 "
                     "or LOC_val_solution.csv"
                 )

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from flatqat.data.imagenet.names import IMAGENET, SETS, ImageSet, normal
-from flatqat.data.images.data_root import contents, data_root
+from flatqat.data.imagenet.names import IMAGENET, SETS, ImageSet
+from flatqat.data.images.data_root import contents, data_root, plain
 from flatqat.errors import DataError
 
 _CLS_LOC = ("Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")  # as Kaggle packs it
@@ -38,7 +38,7 @@ def find_split(root: Path | None, split: str) -> tuple[Path, Path] | None:
     If the data root is the folder of another dataset, the folders beside it are searched too.
     """
     base = data_root(root, "ImageNet")
-    beside = any(normal(base.name) in (*image_set.folders, *image_set.within) for image_set in SETS)
+    beside = any(plain(base.name) in (*image_set.folders, *image_set.within) for image_set in SETS)
     for place in (base, base.parent) if beside else (base,):
         for home in (*_called(place, IMAGENET), place):
             for folder in (home, *(home / part for part in _CLS_LOC)):
@@ -51,5 +51,5 @@ def find_split(root: Path | None, split: str) -> tuple[Path, Path] | None:
 def _called(folder: Path, spellings: tuple[str, ...]) -> Iterator[Path]:
     """Yield folders inside `folder` in the order of their spellings."""
     if spellings:
-        inside = sorted(path for path in folder.iterdir() if normal(path.name) in spellings and path.is_dir())
-        yield from sorted(inside, key=lambda path: spellings.index(normal(path.name)))
+        inside = sorted(path for path in folder.iterdir() if plain(path.name) in spellings and path.is_dir())
+        yield from sorted(inside, key=lambda path: spellings.index(plain(path.name)))

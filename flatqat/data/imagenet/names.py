@@ -3,20 +3,15 @@
 Imports the standard library only.
 """
 
-import re
 from dataclasses import dataclass, field
 
 from flatqat.data.corruptions.names import NAMES
 from flatqat.data.imagenet import classes
+from flatqat.data.images.data_root import plain
 
 VAL, EACH = 50_000, 50  # validation images, and those of each class
 TRAIN = 1_281_167
 SIDE = 224  # pixels of every corrupted image on disk
-
-
-def normal(name: str) -> str:
-    """Return a folder's name in lower case and without punctuation: `ImageNet-C` is `imagenetc`."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +20,9 @@ class ImageSet:
 
     Attributes:
         title: Its name.
-        folders: Names of its folder, as `normal` spells them.
+        folders: Names of its folder, as `plain` spells them.
         layout: Its usual layout, for users.
-        within: Names of a folder that may contain its folder, as `normal` spells them.
+        within: Names of a folder that may contain its folder, as `plain` spells them.
     """
 
     title: str
@@ -40,9 +35,7 @@ class ImageSet:
 class CorruptedSet(ImageSet):
     """Validation images, corrupted and stored at five severities.
 
-    Attributes:
-        families: Maps each corruption to its family.
-        groups: Folders that may contain the corruptions.
+    `families` maps each corruption to its family; folders `groups` may contain the corruptions.
     """
 
     families: dict[str, str] = field(hash=False)
@@ -138,8 +131,8 @@ IMAGENET_SKETCH = NaturalSet(
 
 
 def _v2(variant: str) -> NaturalSet:
-    plain = normal(variant)
-    spellings = (f"imagenetv2{plain}formatval", f"imagenetv2{plain}", f"{plain}formatval", plain)
+    name = plain(variant)
+    spellings = (f"imagenetv2{name}formatval", f"imagenetv2{name}", f"{name}formatval", name)
     return NaturalSet(
         title=f"ImageNetV2 {variant}",
         folders=spellings,

@@ -59,7 +59,7 @@ def _pairs(root: Path | None, dataset: CorruptedSet) -> Finding:
 
 
 def _corruptions(root: Path | None, dataset: CorruptedSet, optional: str) -> list[Finding]:
-    """One line for all that are right, one for each that is not, and one for those that may be missing."""
+    """Return one finding for all good corruptions, one for each bad one, and one for missing optional ones."""
     missing = corrupted.missing_corruptions(root, dataset, optional)
     present = [name for name in dataset.families if name not in missing]
     findings = [run_check(partial(_corruption, root, dataset, name)) for name in present]

@@ -7,11 +7,7 @@ from flatqat.finding import Finding
 
 
 def run_check(check: Callable[[], str | Finding]) -> Finding:
-    """Run a check and return its finding.
-
-    Args:
-        check: Returns the text of a good finding, or a finding. A DataError that it raises becomes a bad one.
-    """
+    """Run a check and return its finding; a text that it returns is a good one, a DataError a bad one."""
     try:
         result = check()
         return Finding(ok=True, what=result) if isinstance(result, str) else result

@@ -1,5 +1,6 @@
 """The folder that `--data-root` names, and what a folder contains."""
 
+import re
 from pathlib import Path
 
 from flatqat.errors import DataError, listed
@@ -23,3 +24,14 @@ def contents(folder: Path) -> str:
     """Describe what a folder contains, such as `cifar10/, notes.txt`."""
     names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
     return listed(names, 8, empty="an empty folder")
+
+
+def visible_folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder, sorted by name, without hidden ones."""
+    folders = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(folders, key=lambda path: path.name)
+
+
+def plain(name: str) -> str:
+    """Return a name in lower case and without punctuation: `Real World` and `real_world` are the same."""
+    return re.sub(r"[\W_]", "", name).lower()

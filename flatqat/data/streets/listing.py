@@ -1,7 +1,6 @@
 """Images and their label maps, paired by name. Opens no file and imports no torch."""
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.data.images.data_root import contents, data_root
+from flatqat.data.images.data_root import contents, data_root, plain, visible_folders
 from flatqat.data.streets.names import CLASSES, Place, StreetSet
 from flatqat.errors import DataError, listed
 
@@ -170,16 +169,12 @@ def files_by_name(folder: Path, ending: str) -> dict[str, str]:
 
 def _homes(base: Path, dataset: StreetSet) -> Iterator[Path]:
     """Yield folders with the dataset's name, the folders in them, then the data root itself."""
-    for home in _folders(base):
-        if re.sub(r"[\W_]", "", home.name).lower() in dataset.folders:
+    for home in visible_folders(base):
+        if plain(home.name) in dataset.folders:
             yield home
-            yield from _folders(home)
+            yield from visible_folders(home)
     yield base
     yield from (base / folder for folder in ("seg", "val") if (base / folder).is_dir())
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _found(folder: Path) -> str:
