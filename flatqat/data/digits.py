@@ -51,11 +51,11 @@ def read() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     try:
         images, labels = load_digits(return_X_y=True)
     except (OSError, ValueError) as error:
-        raise DataError(f"scikit-learn's digits do not load ({error}); install scikit-learn again") from error
+        raise DataError(f"scikit-learn's digits do not load ({error}); reinstall scikit-learn") from error
     if images.shape != (COUNT, 64) or (images.min(), images.max()) != (0, 16):
         raise DataError(
             f"scikit-learn's digits: expected {COUNT} rows of 64 values from 0 to 16, got shape "
-            f"{images.shape} from {images.min():g} to {images.max():g}; install scikit-learn again"
+            f"{images.shape} from {images.min():g} to {images.max():g}; reinstall scikit-learn"
         )
     return images.reshape(COUNT, 8, 8), labels
 

@@ -38,5 +38,5 @@ def unavailable(origin: str, file: str, folder: Path, error: Exception) -> Weigh
     reason = str(error).partition("\n")[0] or type(error).__name__
     return WeightsError(
         f"--pretrained: expected {file} in {folder} or at {origin}, got neither ({reason}); "
-        f"download it where there is a network and pass it with --weights FILE"
+        f"download it on a machine with network access and pass it with --weights FILE"
     )

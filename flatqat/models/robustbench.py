@@ -84,11 +84,13 @@ def _entry(name: str) -> Mapping[str, Any]:
     weights, preprocessing = entry["gdrive_id"], entry.get("preprocessing")
     reason = ""
     if not weights:
-        reason = "its constructor downloads weights; the same network may be there as torchvision: or timm:"
+        reason = (
+            "its constructor downloads weights; the same network may be available as torchvision: or timm:"
+        )
     elif not isinstance(weights, str):
         reason = f"its weights are {len(weights)} files, and flatqat loads one"
     elif preprocessing not in FRAMES:
-        reason = f"its images are cut as {preprocessing}, which flatqat cannot do"
+        reason = f"its images are cut as {preprocessing}, which flatqat does not support"
     if reason:
         raise UsageError(
             f"model robustbench:{name}: {reason}; choose another: flatqat models list robustbench:*"

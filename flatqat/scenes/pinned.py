@@ -13,10 +13,10 @@ def check() -> str:
     for number, expected in PINNED.items():
         if (got := digest(number)) != expected:
             raise DataError(
-                f"scene {number}: expected pixels that hash to {expected}, got {got}; install flatqat and "
-                "NumPy again, and do not compare results of this machine with those of others"
+                f"scene {number}: expected pixels that hash to {expected}, got {got}; reinstall flatqat and "
+                "NumPy, and do not compare results of this machine with those of others"
             )
-    return f"{sum(len(part) for part in PARTS.values())} street scenes, drawn when they are asked for"
+    return f"{sum(len(part) for part in PARTS.values())} street scenes, rendered on demand"
 
 
 def digest(number: int) -> str:

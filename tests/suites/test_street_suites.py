@@ -168,7 +168,7 @@ def test_a_flattened_copy_is_scored_together(made: Path, root: Path) -> None:
     street_files.flatten(root / "acdc/gt", "_labelTrainIds.png")
     found = stops("cityscapes-acdc", root)
     assert len(found) == 4
-    assert "flattened copy, in which nothing tells fog from snow" in found[0].what
+    assert "flattened copy, in which nothing distinguishes fog from snow" in found[0].what
     assert "--suite cityscapes-acdc-pooled" in found[0].fix
     assert not stops("cityscapes-acdc-pooled", root)
     (shift,) = load("cityscapes-acdc-pooled").shifts[1:]

@@ -83,7 +83,7 @@ def open_images(cifar: Cifar, folder: Path, corruption: str) -> Pixels:
     images: Pixels = _open(cifar, folder / f"{corruption}.npy")
     if images.shape != SHAPE or images.dtype != np.uint8:
         raise DataError(
-            f"{folder / corruption}.npy: expected uint8 of shape {SHAPE}, {EACH} rows a severity, "
+            f"{folder / corruption}.npy: expected uint8 of shape {SHAPE}, {EACH} rows for each severity, "
             f"got {images.dtype} of shape {images.shape}; use the complete official file"
         )
     return images

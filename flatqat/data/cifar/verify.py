@@ -64,4 +64,4 @@ def _overlap(cifar: Cifar, train: EncodedImages, test: EncodedImages) -> str:
             f"{test.source}: expected test images that are not in {train.source}, got {shared} that are; "
             "use the original split"
         )
-    return f"{cifar.name}: {shared} test images are also training images, byte by byte"
+    return f"{cifar.name}: {shared} test images are also training images, byte for byte"

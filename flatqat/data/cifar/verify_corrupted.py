@@ -52,7 +52,7 @@ def _files(cifar: Cifar, folder: Path) -> list[Finding]:
     files = [run_check(partial(_file, cifar, folder, name)) for name in NAMES]
     bad = [finding for finding in files if not finding.ok]
     count = f"{len(files) - len(bad)} of {len(files)} corruptions"
-    good = f"{cifar.corrupted}: {count}, {EACH:,} images a severity"
+    good = f"{cifar.corrupted}: {count}, {EACH:,} images for each severity"
     return [Finding(ok=True, what=good), *bad] if len(bad) < len(files) else bad
 
 

@@ -14,7 +14,7 @@ from flatqat.data.images.data_root import contents, data_root, plain, visible_fo
 from flatqat.errors import DataError, listed
 
 Part = Literal["in", "out"]
-SHIFTED = "labels are the numbers of sorted class folders, so that every later label would be off by one"
+SHIFTED = "labels are the numbers of sorted class folders, so every later label would be off by one"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"})
 
 

@@ -77,7 +77,7 @@ def _counts(domains: list[Domain], dataset: DomainSet) -> Iterator[Finding]:
             ok=False,
             partial=True,
             what=f"{domain.name}: expected {count:,} images, got {len(domain):,}{cause}",
-            fix="splits differ from DomainBed's; compare with numbers of your own copy alone",
+            fix="splits differ from DomainBed's; only compare numbers of this copy with each other",
         )
 
 

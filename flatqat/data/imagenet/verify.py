@@ -55,13 +55,13 @@ def counted(
             ok=False,
             what=f"{images.folder}: expected {each} images of each class, got {counts[fullest]} of "
             f"{wnids[fullest]}",
-            fix=f"keep those of {title} alone",
+            fix=f"keep only those of {title}",
         )
     if len(images) > total:
         return Finding(
             ok=False,
             what=f"{images.folder}: expected {total:,} images of {title}, got {len(images):,}",
-            fix="remove what is not of the original",
+            fix="remove the files that are not in the original",
         )
     missing = [wnids[label] for label in among if not counts[label]]
     what = (
@@ -74,7 +74,7 @@ def counted(
         ok=False,
         partial=True,
         what=what + lacks,
-        fix="complete the copy before its numbers stand beside those of others",
+        fix="complete the copy before comparing its numbers with others",
     )
 
 

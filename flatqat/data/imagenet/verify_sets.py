@@ -37,7 +37,7 @@ def verify_natural(root: Path | None, *dataset: NaturalSet) -> list[Finding]:
     findings = verify.verify(root)
     for image_set in dataset:
         if image_set is not dataset[0] and natural.is_missing(root, image_set):
-            findings.append(_optional(f"{image_set.title} is not there: expected {image_set.layout}"))
+            findings.append(_optional(f"{image_set.title} is missing: expected {image_set.layout}"))
             continue
         place = run_check(partial(_natural, root, image_set))
         findings.append(place)
@@ -54,12 +54,12 @@ def verify_natural(root: Path | None, *dataset: NaturalSet) -> list[Finding]:
 def _pairs(root: Path | None, dataset: CorruptedSet) -> Finding:
     images = corrupted.clean_images(root, dataset)
     what = f"{dataset.title}: {len(images):,} clean images have corrupted copies"
-    fix = f"fewer than {VAL:,} are scored, clean and corrupted alike; complete both copies"
+    fix = f"fewer than {VAL:,} are scored, both clean and corrupted; complete both copies"
     return Finding(ok=len(images) == VAL, partial=len(images) < VAL, what=what, fix=fix)
 
 
 def _corruptions(root: Path | None, dataset: CorruptedSet, optional: str) -> list[Finding]:
-    """Return one finding for all good corruptions, one for each bad one, and one for missing optional ones."""
+    """Return a finding for all good corruptions, one for each bad one and one for missing optional ones."""
     missing = corrupted.missing_corruptions(root, dataset, optional)
     present = [name for name in dataset.families if name not in missing]
     findings = [run_check(partial(_corruption, root, dataset, name)) for name in present]
@@ -86,5 +86,8 @@ def _natural(root: Path | None, dataset: NaturalSet) -> str:
 
 def _optional(what: str) -> Finding:
     return Finding(
-        ok=False, partial=True, what=what, fix="reported beside the mean only, and left out so far"
+        ok=False,
+        partial=True,
+        what=what,
+        fix="it does not count in the mean, and is left out while it is missing",
     )

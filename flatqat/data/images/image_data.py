@@ -54,7 +54,7 @@ class ImageData:
         """
         check_labels(labels, classes=classes, source=source)
         if len(images) != len(labels):
-            raise DataError(f"{source}: expected a label an image, got {len(labels)} for {len(images)}")
+            raise DataError(f"{source}: expected a label for each image, got {len(labels)} for {len(images)}")
         return cls(labels=labels, ids=torch.arange(len(labels)), fetch=images.__getitem__)
 
     @classmethod

@@ -55,7 +55,7 @@ def segmentation_files(
     """
     if not len(images) == len(masks) == len(ids):
         counts = f"{len(masks)} and {len(ids)} for {len(images)}"
-        raise DataError(f"{source}: expected a label map and an id an image, got {counts}")
+        raise DataError(f"{source}: expected a label map and an id for each image, got {counts}")
     if not len(images):
         raise DataError(f"{source}: expected images, got none")
 

@@ -41,8 +41,8 @@ def condition(root: Path | None, name: str) -> Listing:
     images, masks, _ = folders_of(root, ACDC, FLAT)
     raise DataError(
         f"{images}: expected images or label maps in folders of their condition, {name} among them, got a "
-        "flattened copy, in which nothing tells fog from snow; unpack gt_trainval.zip beside it, so that "
-        f"there is {masks.parent}/{name}/val, or use --suite cityscapes-acdc-pooled"
+        "flattened copy, in which nothing distinguishes fog from snow; unpack gt_trainval.zip beside it, so "
+        f"that there is {masks.parent}/{name}/val, or use --suite cityscapes-acdc-pooled"
     )
 
 

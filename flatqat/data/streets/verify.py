@@ -65,9 +65,9 @@ def counted(part: Listing, count: int | None) -> Finding:
     if part.unlabelled:
         what += f", {len(part.unlabelled):,} images without one are left out ({listed(part.unlabelled, 3)})"
     if count and len(part) > count:
-        return Finding(ok=False, what=what, fix="remove what is not of the original")
+        return Finding(ok=False, what=what, fix="remove the files that are not in the original")
     if part.unlabelled or (count and len(part) < count):
-        fix = "complete the copy before its numbers stand beside those of others"
+        fix = "complete the copy before comparing its numbers with others"
         return Finding(ok=False, partial=True, what=what, fix=fix)
     return Finding(ok=True, what=what)
 

@@ -120,7 +120,7 @@ WRONG = {
         "imagenet-c-live",
         too_many,
         "50 images of each class, got 51 of n01496331",
-        "keep those of",
+        "keep only those of",
     ),
     "flat train": (
         "imagenet-c-live",
@@ -185,7 +185,7 @@ PARTIAL = {
         lambda root: files.natural(files.val(root) / "imagenet-r", (1, 2)),
         "ImageNet-R: 4 of 30,000 images, 2 of 200 classes (no n01494475",
     ),
-    "variants": ("imagenet-v2", only_matched, "ImageNetV2 top-images is not there"),
+    "variants": ("imagenet-v2", only_matched, "ImageNetV2 top-images is missing"),
 }
 
 

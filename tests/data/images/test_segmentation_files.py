@@ -183,7 +183,9 @@ def test_several_maps_with_255_alone_or_without_it_are_refused():
 
 
 def test_lists_of_other_lengths_are_refused():
-    with pytest.raises(DataError, match="test: expected a label map and an id an image, got 1 and 2 for 2"):
+    with pytest.raises(
+        DataError, match="test: expected a label map and an id for each image, got 1 and 2 for 2"
+    ):
         segmentation_files(["a", "b"], ["c"], torch.arange(2), classes=19, source="test")
     with pytest.raises(DataError, match="test: expected images, got none"):
         segmentation_files([], [], torch.arange(0), classes=19, source="test")
