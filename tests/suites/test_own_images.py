@@ -32,6 +32,7 @@ def test_a_folder_for_each_class(tmp_path):
 def test_arrays_in_memory():
     pixels = np.arange(2 * 3 * 4 * 4, dtype=np.uint8).reshape(2, 3, 4, 4)
     data = functions_of_the_guide()["from_arrays"](pixels, np.array([3, 9]))
+    assert not data.per_pixel
     images, labels = data.batch(torch.tensor([1]))
     assert labels.tolist() == [9]
     assert np.array_equal((images[0] * 255).round().byte().numpy(), pixels[1])
