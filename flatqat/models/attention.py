@@ -21,7 +21,7 @@ class Attention(nn.Module):
     (B, length, E), or (length, B, E) without `batch_first`.
     """
 
-    in_proj_bias = None  # with it torch's encoder layers would take the weights past the layers
+    in_proj_bias = None  # otherwise torch's encoder layers would bypass these layers
 
     def __init__(self, attention: nn.MultiheadAttention) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Attention(nn.Module):
 
         Masks are those of torch: boolean ones are True where attention is not allowed, others are added.
         """
-        if query.dim() == 2:  # one sequence alone
+        if query.dim() == 2:  # a single sequence
             batch_at = 0 if self.batch_first else 1
             padding = None if key_padding_mask is None else key_padding_mask[None]
             batched = (tokens.unsqueeze(batch_at) for tokens in (query, key, value))
@@ -108,7 +108,7 @@ def split_attention_(net: nn.Module) -> None:
                 replacements[child] = replacements.get(child) or Attention(child)
                 setattr(module, name, replacements[child])
         if isinstance(module, nn.TransformerEncoder):
-            module.use_nested_tensor = False  # which would ask for the weights
+            module.use_nested_tensor = False  # which would need the joint weights
 
 
 def split_state(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from flatqat.spec import Window
 CROSS_ENTROPY = ("CrossEntropyLoss", "OhemCrossEntropy")
 NO_CLASS_MAP = ("STDCHead",)  # an edge map
 COMPILED = "{} of mmcv.ops, which onedl-mmcv does not have compiled"
-NEEDS = {  # by what the config's types start with
+NEEDS = {  # by the beginning of types in the config
     "CCHead": COMPILED.format("CrissCrossAttention"),
     "PSAHead": COMPILED.format("PSAMask"),
     "PointHead": COMPILED.format("point_sample"),

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from flatqat.models.mmseg_config import SegmentorConfig
 from flatqat.models.segmentation import Heads, registered_last_, resized, training_only
 
-NO_CLASS_MAP = {"PIDHead": ("d_head", "d_cls_seg"), "EncHead": ("se_layer",)}  # edges; what the image shows
+NO_CLASS_MAP = {"PIDHead": ("d_head", "d_cls_seg"), "EncHead": ("se_layer",)}  # edges; classes in the image
 IN_TRAINING = {
     "PIDHead": ("p_head", "p_cls_seg"),
     "DDRHead": ("aux_head", "aux_cls_seg"),
@@ -33,7 +33,7 @@ class EncoderDecoder(nn.Module):
         self.neck = segmentor.neck if segmentor.with_neck else None
         if segmentor.with_auxiliary_head:
             self.auxiliary_head = training_only(self._with_class_maps(segmentor.auxiliary_head, config))
-        self.decode_head = segmentor.decode_head  # after the others: the last layer is the classifier
+        self.decode_head = segmentor.decode_head  # registered last, as the last layer is the classifier
         self.decode_weights = config.decode
         self.auxiliary_weights = [weights for weights in config.auxiliary if weights is not None]
         for name, head in self.named_modules():
@@ -111,7 +111,7 @@ def _weighted(
 ) -> list[tuple[float, Tensor, bool]]:
     """Return each map with the weight of its loss and how it is resized."""
     kind = type(head).__name__
-    if kind == "PIDHead":  # whose config begins with the spatial branch
+    if kind == "PIDHead":  # its config lists the spatial branch first
         weights = (weights[1], weights[0])
     elif kind != "DDRHead":  # one loss for all maps
         weights = weights[:1] * len(maps)

@@ -10,7 +10,7 @@ from flatqat.errors import UsageError
 def require(module: str, *, extra: str) -> Any:
     """Import `module` without its warnings. Raises UsageError with the install command if it is missing."""
     try:
-        with catch_warnings():  # of old names that libraries use of each other: nobody here can mend them
+        with catch_warnings():  # about deprecated names between libraries, which users cannot fix
             simplefilter("ignore")
             return importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -29,7 +29,7 @@ FRAMES = {
     "BicubicRes256Crop224": EvalTransform(interpolation="bicubic"),
     "Res224": EvalTransform(resize=224, squash=True),
 }
-CONSTANTS = ("mu", "sigma", "mean", "std")  # of the normalisation; some files lack them
+CONSTANTS = ("mu", "sigma", "mean", "std")  # of the normalization; some files lack them
 
 
 def _names() -> list[str]:

@@ -23,7 +23,7 @@ def slide(net: Callable[[Tensor], Tensor], images: Tensor, window: Window) -> Te
     for row in rows:
         for column in columns:
             logits = net(images[..., row, column])
-            if total is None:  # in float32 what autocast left in bfloat16
+            if total is None:  # float32 even if autocast returned bfloat16
                 dtype = torch.promote_types(logits.dtype, torch.float32)
                 total = logits.new_zeros(*logits.shape[:2], height, width, dtype=dtype)
             total[..., row, column] += logits

@@ -63,7 +63,7 @@ def _pretrained(name: str) -> Path:
     file = config.hf_hub_filename or "model.safetensors"
     try:
         return Path(hub.hf_hub_download(repository, file, revision=revision or None))
-    except Exception as error:  # of the network, the hub or the disk, each with classes of its own
+    except Exception as error:  # of the network, the hub or the disk, which have their own classes
         folder = Path(hub.constants.HF_HUB_CACHE)
         raise unavailable(f"https://huggingface.co/{config.hf_hub_id}", file, folder, error) from error
 
@@ -75,7 +75,7 @@ def _adapt(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return dict(state)
     try:
         return dict(convert(dict(state), net))
-    except Exception:  # made for another network altogether: the strict loader says how it differs
+    except Exception:  # made for another network: the strict loader reports how it differs
         return dict(state)
 
 

@@ -19,9 +19,9 @@ from flatqat.models.download import cached
 from flatqat.models.optional import require
 from flatqat.spec import EvalTransform
 
-WITH_HEADS = ("googlenet", "inception_v3")  # auxiliary heads, and a normalisation of their own
+WITH_HEADS = ("googlenet", "inception_v3")  # with auxiliary heads and their own normalization
 HEADS = re.compile(r"(aux1|aux2|AuxLogits)\.")
-RENAMED = (  # torchvision's files are older than its names
+RENAMED = (  # some of torchvision's files are older than its names
     (re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\."), r"\1\2."),
     (re.compile(r"\.mlp\.linear_1\."), ".mlp.0."),
     (re.compile(r"\.mlp\.linear_2\."), ".mlp.3."),
@@ -43,7 +43,7 @@ def _build(full: str, classes: int) -> Normalized:
         resize=preset.resize_size[0], crop=preset.crop_size[0], interpolation=preset.interpolation.value
     )
     options: dict[str, Any] = {"num_classes": classes}
-    if name in WITH_HEADS:  # without the heads, since these networks return tuples in training with them
+    if name in WITH_HEADS:  # without heads, with which they return tuples in training
         options |= {"aux_logits": False, "init_weights": True, "transform_input": True}
     elif name.startswith("vit_"):
         options["image_size"] = eval_transform.crop

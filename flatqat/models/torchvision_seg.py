@@ -26,7 +26,7 @@ class Segmentation(nn.Module):
         self.two_headed = getattr(net, "aux_classifier", None) is not None
         if self.two_headed:
             self.aux_classifier = training_only(net.aux_classifier)
-        self.classifier = net.classifier  # after the other: the last layer is the classifier
+        self.classifier = net.classifier  # registered last, as the last layer is the classifier
 
     def forward(self, images: Tensor) -> Tensor | Heads:
         """Return logits; in training with two heads, pairs of a weight and logits."""

@@ -27,10 +27,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with warnings.catch_warnings():  # on odd pickle protocols, right before the error that counts
+        with warnings.catch_warnings():  # about odd pickle protocols, before the error that matters
             warnings.simplefilter("ignore")
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever the readers make of bytes that are not theirs
+    except Exception as error:  # readers raise many types on other bytes
         raise WeightsError(
             f"weights {path}: expected tensors alone (safetensors, or a torch state dict), got a file that "
             "holds other objects or is damaged; save the state dict with safetensors.torch.save_file"

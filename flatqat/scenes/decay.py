@@ -6,7 +6,7 @@ The last digit of NumPy's exp depends on the processor.
 import numpy as np
 from numpy.typing import NDArray
 
-MOST = 50.0  # exp(-50) is far below the darkest step of a picture
+MOST = 50.0  # exp(-50) is far below the darkest level of an image
 HALVINGS, DEGREE = 8, 10
 
 

@@ -17,7 +17,7 @@ from flatqat.scenes.smooth import blurred
 NIGHT = 2
 MOON = np.array([0.85, 0.95, 1.12])
 WARM = np.array([1.1, 0.95, 0.7])
-REACH = 9.0  # metres at which the headlights' light is down to half
+REACH = 9.0  # metres at which the headlights' light has fallen to half
 
 
 def night(scene: Scene) -> Map:

@@ -7,7 +7,7 @@ from flatqat.scenes.dice import Dice
 
 LANE, PARKING, TRACK, CURB = 3.2, 2.1, 3.0, 0.14
 NEAR, FAR = 1.2, 140.0
-ASIDE = 2.5  # sidewalks of the street that crosses
+ASIDE = 2.5  # metres, width of the crossing street's sidewalks
 
 Kind = Literal["drive", "park", "track"]
 

@@ -51,6 +51,6 @@ def frost() -> str:
 
 def on_the_fly(data: "ImageData", *, corruption: str, severity: int, table: Table = "cifar") -> "ImageData":
     """Return `data` with a corruption applied batch by batch, seeded by image id."""
-    from flatqat.data.corruptions.apply import corrupt  # brings torch, which listings do without
+    from flatqat.data.corruptions.apply import corrupt  # imports torch, which listings must not
 
     return data.map(partial(corrupt, name=corruption, severity=severity, table=table))

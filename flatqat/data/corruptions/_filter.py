@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Values that the widest vector units take at once.
+# Values that the widest vector units process at once.
 _LANES = 16
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-# Rounding of the last bit must not take a whole grey level off a value that is whole.
+# Rounding of the last bit must not reduce a whole gray level to the next lower one.
 _NUDGE = 2.0**-13
 
 

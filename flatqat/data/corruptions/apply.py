@@ -26,7 +26,7 @@ from flatqat.errors import UsageError, choose
 
 Operator = Callable[[Tensor, Draw, Constants], Tensor]
 
-# uint8 images (B, 3, H, W) -> grey levels of any range, still to be clipped and rounded down.
+# uint8 images (B, 3, H, W) -> gray levels of any range, not yet clipped and rounded down.
 _OPERATORS: dict[str, Operator] = {
     "gaussian_noise": noise.gaussian_noise,
     "shot_noise": noise.shot_noise,
@@ -49,7 +49,7 @@ _OPERATORS: dict[str, Operator] = {
     "saturate": color.saturate,
 }
 
-# Values at once: as many as stay in a CPU's last cache, and as many as fill a GPU.
+# Values processed at once: as many as fit in a CPU's last cache, and as many as fill a GPU.
 _CHUNK = {"cpu": 5 * 3 * 224**2}
 _CHUNK_ELSEWHERE = 2**25
 

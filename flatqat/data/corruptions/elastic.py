@@ -39,7 +39,7 @@ def _affine_source(draw: Draw, x: Tensor, y: Tensor, shift: float) -> tuple[Tens
     side = 2 * (min(height, width) // 3)
     corner = (height // 2 + side // 2, width // 2 - side // 2)
     moves = draw.uniform("corners", 3, 2, low=-shift, high=shift).double()
-    # The columns of the linear part: what a step to the right and a step down turn into.
+    # The columns of the linear part: the images of a step to the right and of a step down.
     right = (moves[:, 1] - moves[:, 2]) / side
     down = (moves[:, 0] - moves[:, 1]) / side
     a, c = right[:, :1] + 1, right[:, 1:]
@@ -68,6 +68,6 @@ def _sample(images: Tensor, x: Tensor, y: Tensor, *, mirror_pixels: bool) -> Ten
         position = position + edge
         position = position.sub_(
             (position / (2 * span)).round_().mul_(2 * span)
-        ).abs_()  # in a mirror and back after 2 spans
+        ).abs_()  # mirrored, with a period of 2 spans
         grid[..., axis] = position.mul_(2 / span).sub_(1)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=mirror_pixels)

@@ -39,7 +39,7 @@ def _walk(draw: Draw, field: str, reach: int, height: int, width: int) -> Tensor
     step = (dy * width).add_(dx).mul_(walked)
     target = step + torch.arange(size, dtype=torch.int32, device=device)
     passed = step.clamp_(0, 1).mul_(walked.index_select(0, target.flatten()).view(step.shape))
-    # Pointers below `pixels` lead on; those from there up are answers, and point to themselves.
+    # Pointers below `pixels` lead to others; larger ones are results and point to themselves.
     target += torch.arange(0, pixels, size, dtype=torch.int32, device=device)[:, None]
     pointer = passed.mul_(-pixels).add_(target).add_(pixels).flatten()
     table = torch.cat([pointer, torch.arange(pixels, 2 * pixels, dtype=torch.int32, device=device)])

@@ -12,7 +12,7 @@ from torch import Tensor
 from flatqat.data.corruptions._draw import Draw
 from flatqat.data.corruptions.constants import Constants
 
-# Values handled at once: what stays in the cache of a core.
+# Values processed at once: as many as fit in the cache of a core.
 _PART = 2**19
 
 

@@ -27,7 +27,7 @@ def streak(images: Tensor, degrees: Tensor, radius: float, sigma: float) -> Tens
     """
     weights = _half_gaussian(radius, sigma)
     reach = len(weights) - 1
-    # Angles that touch the same pixels go together; at 32 pixels that saves most of the calls.
+    # Angles that read the same pixels are processed together, which saves most calls at 32 pixels.
     patterns, pattern_of, counts = _offsets(degrees, len(weights)).unique(
         dim=0, return_inverse=True, return_counts=True
     )

@@ -58,11 +58,11 @@ def _poisson_tables(photons: int) -> tuple[Tensor, Tensor]:
     rates = np.arange(1, 256)[:, None] * photons / 255
     thresholds = np.full((256, photons), STEPS)  # no photons from black
     thresholds[1:] = np.rint(pdtr(np.arange(photons), rates) * STEPS)
-    # The count of draw u is that of the k with thresholds[grey, k] <= u; more than `photons` are white too.
+    # The count of number u is that of the k with thresholds[gray, k] <= u; more than `photons` is white too.
     passed = np.zeros((256, STEPS + 1), dtype=np.int16)
     np.add.at(passed, (np.arange(256)[:, None], thresholds), 1)
     counts = passed[:, :-1].cumsum(1, dtype=np.int16).reshape(-1, _LEAF)
-    # Leaves by a hash of their counts, a polynomial modulo 2^64.
+    # Leaves are identified by a hash of their counts, a polynomial modulo 2^64.
     hashes = counts.astype(np.int64) @ np.cumprod(np.full(_LEAF, 0x9E3779B97F4A7C15).astype(np.int64))
     _, first, leaf = np.unique(hashes, return_index=True, return_inverse=True)
     levels = (counts[first] / photons * 255).astype(np.uint8)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 MOST_HELD_OUT, SHARE_HELD_OUT = 10_000, 0.1
 SPLIT_SEED = 0
-SELECTION_ALONE = 1_000  # validation images, where there are no training images
+SELECTION_ALONE = 1_000  # validation images, if there are no training images
 
-# Labels of the first validation images: any other order of the classes shows in them.
+# Labels of the first validation images, which reveal any other order of the classes.
 FIRST = {1: 65, 2: 970, 3: 230, 4: 809, 5: 516}
 
 

@@ -7,7 +7,7 @@ from flatqat.data.imagenet.names import IMAGENET, SETS, ImageSet
 from flatqat.data.images.data_root import contents, data_root, plain
 from flatqat.errors import DataError
 
-_CLS_LOC = ("Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")  # as Kaggle packs it
+_CLS_LOC = ("Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")  # the layout of Kaggle's archive
 SPLITS = {"val": ("val", "validation", "ILSVRC2012_img_val"), "train": ("train", "ILSVRC2012_img_train")}
 
 

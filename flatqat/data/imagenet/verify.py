@@ -15,7 +15,7 @@ from flatqat.data.images.data_root import data_root
 from flatqat.errors import listed
 from flatqat.finding import Finding
 
-MOST_WHOLE = 60_000  # files: every one of every set but the largest
+MOST_FILES = 60_000  # files, which is all of every dataset but the largest
 DECODED = 32
 
 
@@ -82,7 +82,7 @@ def files(title: str, images: Images) -> Finding:
     """Check whether files are complete, and a few of them decode."""
 
     def check() -> str:
-        checked, decoded = check_complete(images, most=MOST_WHOLE), check_decodable(images, most=DECODED)
+        checked, decoded = check_complete(images, most=MOST_FILES), check_decodable(images, most=DECODED)
         return f"{title}: {checked:,} files end as images do, {decoded} of them decode"
 
     return run_check(check)

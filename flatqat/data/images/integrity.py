@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-TAIL = 16  # bytes: there are good files with a few others at their end
+TAIL = 16  # bytes: some good files have a few others at the end
 ENDINGS = (b"\xff\xd9", b"IEND\xaeB`\x82")  # of JPEG and PNG files
 
 

@@ -28,7 +28,7 @@ SEQUENCES = {"train": "0016E5", "val": "0006R0", "id": "Seq05VD", "dusk": "0001T
 COUNTS = {"train": 204, "val": 101, "id": 171, "dusk": 124}
 SPLITS = ("train", "val", "test")
 VOID = 11
-DENSE = range(7959, 8160)  # frames of the sequence that trains
+DENSE = range(7959, 8160)  # frames of the training sequence that are 15 per second
 
 
 @lru_cache(maxsize=8)

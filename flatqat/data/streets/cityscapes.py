@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flatqat.data.images.image_data import ImageData
 
 HELD_OUT = ("krefeld", "monchengladbach", "ulm")
-SELECTION_ALONE = 100  # validation images, where there are no training images
+SELECTION_ALONE = 100  # validation images, if there are no training images
 
 
 @lru_cache(maxsize=2)
