@@ -9,13 +9,9 @@ mining, class weights, Dice, sigmoids. Networks that need more than the package 
 LRASPP pools over 49 positions, and needs images with sides of at least 385 pixels.
 """
 
-import logging
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from warnings import catch_warnings, simplefilter
 
 from torch import Tensor, nn
 
@@ -24,7 +20,7 @@ from flatqat.models.base import ModelSource, Normalized
 from flatqat.models.download import cached
 from flatqat.models.mmseg_config import read_config
 from flatqat.models.mmseg_net import EncoderDecoder
-from flatqat.models.optional import require
+from flatqat.models.optional import quietly, require
 
 
 def _names() -> list[str]:
@@ -33,7 +29,7 @@ def _names() -> list[str]:
 
 def _build(name: str, classes: int) -> Normalized:
     config = read_config(_configs()[name], classes)
-    with _quietly():
+    with quietly():
         require("mmseg.models", extra="seg")  # fills the registry
         registries = require("mmengine.registry", extra="seg")
         with registries.DefaultScope.overwrite_default_scope("mmseg"):
@@ -74,19 +70,6 @@ def _configs() -> dict[str, Path]:
     """Return the configs in the package by name, without importing it."""
     folder = Path(require("mmseg", extra="seg").__file__).parent / ".mim" / "configs"
     return {path.stem: path for path in sorted(folder.glob("[a-z]*/*.py"))}
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Suppress warnings, logs of every initialized weight, and prints on stdout, which is for results."""
-    before = logging.root.manager.disable
-    with catch_warnings(), redirect_stdout(sys.stderr):
-        simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        try:
-            yield
-        finally:
-            logging.disable(before)
 
 
 MODEL = ModelSource(names=_names, build=_build, pretrained=_pretrained, adapt=_adapt)

@@ -8,18 +8,17 @@ reason.
 import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from warnings import catch_warnings, simplefilter
 
 from torch import Tensor, nn
 
 from flatqat.errors import UsageError
 from flatqat.models.base import ModelSource, Normalized
 from flatqat.models.download import cache, unavailable
-from flatqat.models.optional import require
+from flatqat.models.optional import quietly, require
 from flatqat.spec import EvalTransform
 
 CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet": 1000}
@@ -42,7 +41,7 @@ def _build(name: str, classes: int) -> Normalized:
         raise UsageError(
             f"model robustbench:{name}: expected a suite of {CLASSES[data]} classes ({data}), got {classes}"
         )
-    with _quietly():
+    with quietly():
         net = entry["model"]()
     return Normalized(net, mean=(0, 0, 0), std=(1, 1, 1), eval_transform=FRAMES[entry.get("preprocessing")])
 
@@ -56,7 +55,7 @@ def _pretrained(name: str) -> Path:
     part = path.with_suffix(".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _quietly():
+        with quietly():
             require("robustbench.utils", extra="robust").download_gdrive_new(entry["gdrive_id"], part)
         part.replace(path)
     except Exception as error:  # of gdown, the network or the disk
@@ -100,7 +99,7 @@ def _entry(name: str) -> Mapping[str, Any]:
 
 def _zoo() -> dict[str, Mapping[str, Any]]:
     """Return every entry of its model zoo, by DATASET/THREAT/NAME."""
-    with _quietly(), _importable():
+    with quietly(), _importable():
         dicts = require("robustbench.model_zoo", extra="robust").model_dicts
     return {
         f"{data.value}/{threat.value}/{name}": entry
@@ -131,14 +130,6 @@ def _importable() -> Iterator[None]:
 def _beside(module: str, file: str) -> str:
     """Return the path of a file in a module's folder, as pkg_resources.resource_filename does."""
     return str(Path(sys.modules[module].__file__ or "").parent / file)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Suppress warnings of old names, and print on stderr, as stdout is for results."""
-    with catch_warnings(), redirect_stdout(sys.stderr):
-        simplefilter("ignore")
-        yield
 
 
 MODEL = ModelSource(names=_names, build=_build, pretrained=_pretrained, adapt=_adapt)

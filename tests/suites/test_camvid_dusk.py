@@ -79,4 +79,4 @@ def test_camvid_with_colours_as_labels_is_refused(tmp_path: Path) -> None:
             street_files.drawn(0)[0].save(folder / f"{sequence}_00030.png")
     found = stops("camvid-dusk", tmp_path)
     assert len(found) == 4
-    assert all("got colours" in finding.what for finding in found)
+    assert all("got colors" in finding.what for finding in found)
