@@ -1,4 +1,7 @@
-"""The command line. Each command parses, calls one function and prints; torch and pandas load inside."""
+"""The command line: each command parses its options, calls one function and prints.
+
+PyTorch and pandas are imported inside the commands, so that `--help` and the listings are instant.
+"""
 
 import io
 import sys
@@ -13,6 +16,7 @@ from flatqat.commands.bench import (
     DEFAULT_WORKERS,
     DataRoot,
     Plugin,
+    SuiteName,
     Threads,
     Workers,
     add_plugins,
@@ -21,6 +25,7 @@ from flatqat.commands.bench import (
 )
 from flatqat.commands.gate import baseline, canary, check
 from flatqat.commands.inspect import audit, flatness, gallery
+from flatqat.commands.results import results
 from flatqat.errors import FlatqatError
 from flatqat.suite import Suite
 
@@ -28,8 +33,9 @@ BUG = 70  # EX_SOFTWARE
 
 app = typer.Typer(
     name="flatqat",
-    help="What low-bit quantization costs a vision model away from its training distribution, "
-    "and whether a flatter minimum buys it back.",
+    help="Measure what low-bit quantization costs a vision model under distribution shift, and whether "
+    "flatter minima buy it back.",
+    epilog="Start with `flatqat bench run`: it needs no data and takes about a minute.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -39,14 +45,15 @@ app = typer.Typer(
 suites, methods, quantizers, models = (
     typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=text)
     for text in (
-        "Test sets: an in-distribution set and its shifts.",
-        "Training rules.",
-        "Quantization grids.",
-        "Networks.",
+        "List, describe and verify suites (test sets and their shifts).",
+        "List training methods.",
+        "List quantizers.",
+        "List models.",
     )
 )
 for name, group in {
     "bench": bench,
+    "results": results,
     "suites": suites,
     "methods": methods,
     "quantizers": quantizers,
@@ -55,25 +62,26 @@ for name, group in {
     app.add_typer(group, name=name)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(f"flatqat {__version__}")
         raise typer.Exit
 
 
 @suites.command("list")
 def suites_list() -> None:
-    """Every suite with one line about it."""
+    """List all suites, one line each."""
     _list(registry.SUITES)
 
 
 @suites.command("show")
-def suites_show(name: Annotated[str, typer.Argument(help="A suite.")], plugin: Plugin = None) -> None:
-    """Protocol, layout on disk, shifts and recipes of a suite.
+def suites_show(name: SuiteName, plugin: Plugin = None) -> None:
+    """Describe a suite: protocol, files, shifts and recipes.
 
     \b
-    Example:
+    Examples:
       flatqat suites show cifar10-c
+      flatqat suites show pacs@sketch
     """
     from flatqat.commands.describe import describe_suite
 
@@ -82,12 +90,10 @@ def suites_show(name: Annotated[str, typer.Argument(help="A suite.")], plugin: P
 
 
 @suites.command("verify")
-def suites_verify(
-    name: Annotated[str, typer.Argument(help="A suite.")], data_root: DataRoot = None, plugin: Plugin = None
-) -> None:
-    """Look at the data on disk: what is there, what is missing or wrong, and how to mend it.
+def suites_verify(name: SuiteName, data_root: DataRoot = None, plugin: Plugin = None) -> None:
+    """Check a suite's data on disk, and explain how to fix it.
 
-    Exit code 2 when something is wrong, or there only in part.
+    Exits 2 if data is wrong or incomplete. A run can use incomplete data (`part`), but not wrong data.
 
     \b
     Example:
@@ -96,35 +102,39 @@ def suites_verify(
     add_plugins(plugin)
     findings = _suite(name).verify(data_root)
     for finding in findings:
-        mend = f"\n      {finding.fix}" if finding.fix and not finding.ok else ""
+        fix = f"\n      {finding.fix}" if finding.fix and not finding.ok else ""
         word = "ok   " if finding.ok else "part " if finding.partial else "WRONG"
-        typer.echo(f"{word} {finding.what}{mend}")
+        typer.echo(f"{word} {finding.what}{fix}")
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 2)
 
 
 @suites.command("generate")
 def suites_generate(
-    name: Annotated[str, typer.Argument(help="A suite of corruptions that is read from disk.")],
-    source: Annotated[Path, typer.Option("--from", metavar="DIR", help="Folder of the clean images.")],
-    to: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write; may be there in part.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A suite whose corrupted images are files, such as imagenet-c."),
+    ],
+    source: Annotated[Path, typer.Option("--from", metavar="DIR", help="Folder of clean images.")],
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Output folder; an interrupted run is resumed.")],
     corruption: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Corruptions.  [default: all 19]")
+        list[str] | None, typer.Option(metavar="NAME", help="Corruptions to apply.  [default: all 19]")
     ] = None,
     severity: Annotated[
-        list[int] | None, typer.Option(min=1, max=5, metavar="N", help="Severities.  [default: all 5]")
+        list[int] | None,
+        typer.Option(min=1, max=5, metavar="N", help="Severities; may be repeated.  [default: all 5]"),
     ] = None,
     threads: Threads = 1,
     workers: Workers = DEFAULT_WORKERS,
 ) -> None:
-    """Make a suite's corrupted images from clean ones, once and on disk: JPEG files of quality 85.
+    """Write a suite's corrupted images to disk, from clean ones.
 
-    Files that are there are kept, so the same command goes on after an interruption. Hashes of each folder
-    are written when it is complete.
+    Images are stored as JPEG files of quality 85. Existing files are kept, so the same command resumes an
+    interrupted run. A folder gets a file of hashes when it is complete.
 
     \b
     Examples:
       flatqat suites generate imagenet-c --from imagenet/val --to imagenet-c
-      flatqat suites generate imagenet-c --from imagenet/val --to imagenet-c --corruption fog --severity 3
+      flatqat suites generate imagenet-c --from val --to out --corruption fog
     """
     from flatqat.commands.generate import generate_suite
 
@@ -134,23 +144,23 @@ def suites_generate(
 
 @methods.command("list")
 def methods_list() -> None:
-    """Every training rule with one line about it."""
+    """List all methods, one line each."""
     _list(registry.METHODS)
 
 
 @quantizers.command("list")
 def quantizers_list() -> None:
-    """Every quantizer with one line about it."""
+    """List all quantizers, one line each."""
     _list(registry.QUANTIZERS)
 
 
 @models.command("list")
 def models_list(
     pattern: Annotated[
-        str | None, typer.Argument(help="A pattern of full names, such as 'timm:resnet*'.")
+        str | None, typer.Argument(metavar="PATTERN", help="Pattern of full names, such as 'timm:resnet*'.")
     ] = None,
 ) -> None:
-    """Sources of models or, with a pattern, the names that match it.
+    """List model sources, or the models that match a pattern.
 
     \b
     Examples:
@@ -175,8 +185,12 @@ app.command("audit")(audit)
 
 
 @app.command("test")
-def test(file: Annotated[Path, typer.Argument(help="A plugin file.")]) -> None:
-    """Run on your plugin the contract checks that the built-in ones pass. Exit code 1 when one fails.
+def test(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Python file that exports a plugin.")],
+) -> None:
+    """Check that a plugin file fulfills its contract.
+
+    Runs the checks that all built-in suites, methods, quantizers and models pass. Exits 1 if one fails.
 
     \b
     Example:
@@ -192,7 +206,7 @@ def test(file: Annotated[Path, typer.Argument(help="A plugin file.")]) -> None:
 
 @app.command("doctor")
 def doctor(data_root: DataRoot = None) -> None:
-    """Versions, devices, what is optional and absent, and which suites have their data.
+    """Show versions, devices, optional packages and datasets.
 
     \b
     Example:
@@ -210,11 +224,14 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Options of flatqat itself."""
+    """Hold the options that come before any command."""
 
 
 def main() -> None:
-    """Run the app; a user's mistake is one line on stderr and exit code 2, a bug a traceback and 70."""
+    """Run the command line.
+
+    A user's mistake is one line on stderr and exit code 2; a bug shows its traceback and exits with 70.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a locale without λ and ± shows them as ?
             stream.reconfigure(errors="replace")
@@ -223,13 +240,13 @@ def main() -> None:
     except FlatqatError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
-    except Exception:  # a bug: not to be taken for the gate's exit code 1
+    except Exception:  # a bug, which must not look like the gate's exit code 1
         traceback.print_exc()
         sys.exit(BUG)
 
 
 def _suite(name: str) -> Suite:
-    """A suite, a family, or one member of it: `pacs@sketch`."""
+    """Return a suite or family by its name, or one member of a family (`pacs@sketch`)."""
     from flatqat.bench.plan.jobs import members
 
     return members(name, 0)[0] if "@" in name else registry.load(registry.SUITES, name)

@@ -1,14 +1,14 @@
-"""Every error that a user can cause, in one tree.
+"""All errors that a user can cause, in one tree.
 
     FlatqatError            exit code 2, one line, no traceback
     ├── UsageError          an unknown name, a malformed option, an impossible matrix
     ├── DataError           a missing folder, a wrong layout, an unreadable image, labels out of range
-    ├── WeightsError        a checkpoint that is absent, unsafe, damaged or made for another network
+    ├── WeightsError        a checkpoint that is missing, unsafe, damaged or of another network
     ├── StoreError          a results folder that cannot be written, a record that cannot be read
     └── PluginError         a plugin file that fails to import or exports nothing
-    TrainingFailed          marks one cell as failed with its reason; the rest of the matrix goes on
+    TrainingFailed          one cell failed; its record holds the reason, and all other cells still run
 
-Anything else that escapes is a bug of flatqat's and shows its traceback.
+Any other exception is a bug in flatqat and shows its traceback.
 """
 
 from collections.abc import Collection, Iterable
@@ -19,15 +19,15 @@ Name = TypeVar("Name", bound=str)
 
 
 class FlatqatError(Exception):
-    """A mistake that the user can mend; the message says what was expected, what came, and what to do."""
+    """A mistake that the user can fix; the message says what was expected, what was found and what to do."""
 
 
 class UsageError(FlatqatError):
-    """A name, an option or a combination that does not exist."""
+    """An unknown name, a malformed option or an impossible combination."""
 
 
 class DataError(FlatqatError):
-    """Data on disk that is missing, laid out wrongly or damaged."""
+    """Data on disk that is missing, damaged or in the wrong layout."""
 
 
 class WeightsError(FlatqatError):
@@ -39,11 +39,11 @@ class StoreError(FlatqatError):
 
 
 class PluginError(FlatqatError):
-    """A plugin that fails to import or does not export what its kind asks for."""
+    """A plugin that fails to import or does not export what its kind requires."""
 
 
 class TrainingFailed(Exception):
-    """Training of one cell went wrong (a loss that is not finite, no memory); carries the reason."""
+    """Training of one cell failed, for the reason in the message: a loss that is not finite, no memory."""
 
 
 MOST_LISTED = 30
@@ -63,7 +63,7 @@ def choose(kind: str, name: Name, choices: Collection[str]) -> Name:
 
 
 def unknown(kind: str, got: str, choices: Iterable[str]) -> UsageError:
-    """The error for a name that is not among `choices`: lists them, the nearest first."""
+    """Return the error for a name that is not among `choices`, with all of them and the closest match."""
     names = sorted(choices)
     nearest = get_close_matches(got, names, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""

@@ -1,8 +1,8 @@
-"""Names to objects: the folder is the registry, entry points and plugin files add to it.
+"""Find plugins by name. The folder is the registry; entry points and plugin files add to it.
 
-A built-in `flatqat/suites/imagenet_c.py` is the suite `imagenet-c` and exports `SUITE`. Outside the
-repository an entry point in the group `flatqat.suites`, or a file given with `--plugin`, does the same.
-Listing reads docstrings without importing anything.
+The built-in file `flatqat/suites/imagenet_c.py` exports `SUITE` and is the suite `imagenet-c`. Outside the
+repository, an entry point in the group `flatqat.suites` or a file given with `--plugin` does the same.
+Listing reads docstrings and imports nothing.
 """
 
 import ast
@@ -23,7 +23,7 @@ from flatqat.errors import PluginError, unknown
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of plugin: its folder under `flatqat`, the name a file exports, and what that must have."""
+    """A kind of plugin: its folder in `flatqat`, the name that files export, and the attributes it needs."""
 
     folder: str
     export: str
@@ -31,6 +31,7 @@ class Kind:
 
     @property
     def word(self) -> str:
+        """The kind in messages: `suite`, `method`, `quantizer` or `model`."""
         return self.export.lower()
 
 
@@ -44,13 +45,16 @@ _plugin_files: dict[tuple[Kind, str], Path] = {}
 
 
 def names(kind: Kind) -> list[str]:
-    """Every known name of a kind, sorted. Imports nothing."""
+    """Return all names of a kind, sorted, without importing anything."""
     plugins = (name for of, name in _plugin_files if of == kind)
     return sorted({*_built_in(kind), *_entry_points(kind), *plugins})
 
 
 def summaries(kind: Kind) -> Iterator[tuple[str, str]]:
-    """(name, first line of the docstring), without importing; empty text for entry points."""
+    """Yield each name with the first line of its docstring, without importing anything.
+
+    The line is empty for entry points, whose files are not known.
+    """
     for name in names(kind):
         path = _plugin_files.get((kind, name)) or _built_in(kind).get(name)
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) if path else None
@@ -58,10 +62,10 @@ def summaries(kind: Kind) -> Iterator[tuple[str, str]]:
 
 
 def load(kind: Kind, name: str) -> Any:
-    """The object called `name`.
+    """Return the object called `name`.
 
-    Raises UsageError on an unknown name, listing the choices, and PluginError, naming the file, when the
-    plugin fails to import or lacks its export.
+    Raises UsageError for an unknown name, with the known ones, and PluginError, with the file, if the plugin
+    fails to import or does not export what its kind needs.
     """
     if path := _plugin_files.get((kind, name)):
         return _export(kind, import_file(path), path)
@@ -76,7 +80,10 @@ def load(kind: Kind, name: str) -> Any:
 
 
 def add_plugin(path: Path) -> list[tuple[Kind, str]]:
-    """Register what a file exports under the file's name; returns the (kind, name) pairs."""
+    """Register what a file exports, under the name of the file, and return the (kind, name) pairs.
+
+    Raises PluginError if the file fails to import, exports nothing or has the name of a built-in plugin.
+    """
     module = import_file(path.resolve())
     found = [(kind, _name(path)) for kind in KINDS if hasattr(module, kind.export)]
     if not found:
@@ -85,7 +92,7 @@ def add_plugin(path: Path) -> list[tuple[Kind, str]]:
     for kind, name in found:
         if name in _built_in(kind):
             raise PluginError(
-                f"{path}: expected a name of its own, got that of the built-in {kind.word} {name!r}"
+                f"{path}: expected a new name, got that of the built-in {kind.word} {name!r}; rename the file"
             )
         _export(kind, module, path)
     _plugin_files.update({key: path.resolve() for key in found})
@@ -93,7 +100,7 @@ def add_plugin(path: Path) -> list[tuple[Kind, str]]:
 
 
 def plugin_file(kind: Kind, name: str) -> Path | None:
-    """The file that a plugin came from; None for what is built in or installed."""
+    """Return the file that a plugin came from, or None for a built-in or installed one."""
     return _plugin_files.get((kind, name))
 
 
@@ -103,7 +110,7 @@ def _name(path: Path) -> str:
 
 @lru_cache
 def _built_in(kind: Kind) -> dict[str, Path]:
-    """Files of the kind's folder that assign its export at the top level."""
+    """Return the files in the kind's folder that assign its export at the top level, by name."""
     folder = Path(__file__).parent / kind.folder
     assigned = re.compile(rf"^{kind.export}\b\s*[:=]", re.MULTILINE)
     return {_name(p): p for p in sorted(folder.glob("[a-z]*.py")) if assigned.search(p.read_text("utf-8"))}
@@ -116,7 +123,7 @@ def _entry_points(kind: Kind) -> dict[str, EntryPoint]:
 
 @lru_cache
 def import_file(path: Path) -> ModuleType:
-    """The module in a Python file, run once. Raises PluginError when it is absent or fails."""
+    """Return the module in a Python file, which runs once. Raises PluginError if it is missing or fails."""
     if not path.is_file():
         raise PluginError(f"plugin {path}: expected a Python file, found none")
     module_spec = importlib.util.spec_from_file_location(f"flatqat_plugin_{path.stem}", path)
@@ -133,10 +140,10 @@ def import_file(path: Path) -> ModuleType:
 
 def _export(kind: Kind, module: ModuleType, path: Path) -> Any:
     if not hasattr(module, kind.export):
-        raise PluginError(f"{path}: expected it to export {kind.export}, got none")
+        raise PluginError(f"{path}: expected the file to export {kind.export}, got none")
     thing = getattr(module, kind.export)
     if lacking := [name for name in kind.needs if not hasattr(thing, name)]:
         raise PluginError(
-            f"{path}: expected {kind.export} to have {', '.join(kind.needs)}, got none of {lacking}"
+            f"{path}: expected {kind.export} to have {', '.join(kind.needs)}; missing: {', '.join(lacking)}"
         )
     return thing

@@ -126,15 +126,20 @@ class Suite:
     corruptible: "Callable[[Path], tuple[ImageData, list[str]]] | None" = None
 
     @property
+    def family(self) -> str:
+        """The suite's name without the target: `pacs` for `pacs@sketch`."""
+        return self.name.partition("@")[0]
+
+    @property
+    def key(self) -> str:
+        """The name of the suite's data: members whose split depends on the seed differ."""
+        return f"{self.name}{self.split}"
+
+    @property
     def scored(self) -> tuple[Shift, ...]:
         """What every model is scored on: `val`, then all shifts."""
         val = Shift(name="val", family="val", build=self.val, image_set="val", in_mean=False)
         return (val, *self.shifts)
-
-    @property
-    def family(self) -> str:
-        """The suite's name without the target: `pacs` for `pacs@sketch`."""
-        return self.name.partition("@")[0]
 
     @property
     def target(self) -> str:

@@ -17,7 +17,7 @@ import torch
 from flatqat import registry
 from flatqat.data.images.image_data import ImageData
 from flatqat.data.images.views import eval_crop
-from flatqat.metrics import meter
+from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized, build
 from flatqat.quant.apply import cached_weights, calibrate, quantize_
 from flatqat.spec import QuantSpec
@@ -40,7 +40,7 @@ def variants(source: str, count: int, data: ImageData) -> list[Normalized]:
 
 def nll(models: list[Normalized], data: ImageData) -> list[float]:
     """Mean negative log-likelihood of every model, in one pass."""
-    meters = [meter("classification", 1000) for _ in models]
+    meters = [task_of("classification").meter(1000) for _ in models]
     for images, labels in data.batches(BATCH_SIZE):
         for model, one in zip(models, meters, strict=True):
             one.add(model(images), labels)

@@ -14,13 +14,12 @@ from typing import Any
 
 import pandas as pd
 
-from flatqat.bench.cell.environment import choose_device, prepare
 from flatqat.bench.cell.restore import restore
+from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.evaluate import score
 from flatqat.bench.engine.train import train
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request, parse_seeds
-from flatqat.bench.records.store import Store
 from flatqat.console.progress import progress_for
 from flatqat.console.terminal import terminal
 
@@ -64,17 +63,15 @@ def main() -> None:
 
 def measured(request: Request) -> list[dict[str, Any]]:
     """A row a job: its settings, and its top-1 and NLL on `val`."""
-    plan, store = make_plan(request), Store(request.results)
-    device, progress = choose_device(request.device), progress_for(terminal(stderr=True))
-    prepare(device, request.threads)
+    plan, session = make_plan(request), Session.open(request, progress_for(terminal(stderr=True)))
     rows = []
     for job in plan.jobs:
-        train(job, request, store, device, progress)
+        train(job, session)
         if job.scored:
             val = job.suite.scored[0]
-            model = restore(job.cell, job.suite, store, device)
-            score(val, {job.cell.id: model}, [job], request, store, device)
-            scores, _ = store.read_scores(job.cell, val.name)
+            model = restore(job.cell, job.suite, session.store, session.device)
+            score(val, {job.cell.id: model}, [job], session)
+            scores, _ = session.store.read_scores(job.cell, val.name)
             found = {name: scores[name].value for name in ("top1", "nll")}
             settings = request.settings.get(job.cell.method, {})
             rows.append(

@@ -1,5 +1,11 @@
-"""Shared by all tests: one thread, the command line, and real data, skipped with a reason where absent."""
+"""Shared by all tests: one thread, the command line, and real data, skipped with a reason where absent.
 
+All tests pass with any number of threads and on any CPU. FLATQAT_TEST_THREADS sets PyTorch's number of
+threads, 1 by default; ATEN_CPU_CAPABILITY, a variable of PyTorch's own, limits its vector code to that of an
+older CPU ("default" or "avx2").
+"""
+
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,11 +14,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from flatqat import registry
 from flatqat.cli import main
 from tests.helpers import SHARED
+from tests.helpers.plugins import plugins_removed
 
-torch.set_num_threads(1)  # two OpenMP threads beside another busy process are far slower than one
+# two OpenMP threads beside another busy process are far slower than one
+torch.set_num_threads(int(os.environ.get("FLATQAT_TEST_THREADS", "1")))
 
 
 @pytest.fixture(scope="session")
@@ -26,10 +33,8 @@ def shared() -> Path:
 @pytest.fixture(autouse=True)
 def own_plugins() -> Iterator[None]:
     """Plugins that a test registers are gone after it."""
-    before = dict(registry._plugin_files)
-    yield
-    registry._plugin_files.clear()
-    registry._plugin_files.update(before)
+    with plugins_removed():
+        yield
 
 
 @pytest.fixture

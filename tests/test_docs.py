@@ -1,21 +1,32 @@
-"""What is written is true: the docs' plugins pass their checks, the README's table is the stored one."""
+"""What is written is true: commands exist, code runs, links lead somewhere, tables are the stored ones."""
 
 import re
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from flatqat.bench.gate.baseline import read_baseline
+from flatqat.bench.gate.check import OK, check
+from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import load
 from flatqat.bench.study.page import write_study
+from flatqat.commands.bench import DEFAULT_BITS, DEFAULT_METHODS, DEFAULT_SUITES
 from flatqat.testing import check_plugin
 from tests.helpers import ROOT
+from tests.helpers.command_line import MissingParameter, parse
 
+README = ROOT / "README.md"
 GUIDES = sorted((ROOT / "docs").glob("adding-a-*.md"))
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "results" / "README.md"])
 COMMAND = re.compile(r"^    (flatqat .*?)(?:  #.*)?$", re.MULTILINE)
+FENCED = re.compile(r"```(?P<language>\w*)\n(?P<text>.*?)```", re.DOTALL)
 
 
 def plugin_of(guide: Path, folder: Path) -> Path:
@@ -58,25 +69,118 @@ def test_the_commands_of_a_guide_run(guide, tmp_path):
         assert done.returncode == 0, done.stderr
 
 
-def test_the_commands_of_the_readme_exist():
-    """Every command line of the README parses: its options are those of `--help`."""
-    commands = {
-        " ".join(words[1:3] if words[1] in GROUPS else words[1:2]): set() for words in readme_commands()
-    }
-    for words in readme_commands():
-        name = " ".join(words[1:3] if words[1] in GROUPS else words[1:2])
-        commands[name] |= {word for word in words if word.startswith("--")}
-    for name, options in commands.items():
-        text = run(["flatqat", *name.split(), "--help"], ROOT).stdout
-        for option in options:
-            assert option in text, f"{name} has no {option}"
+def command_lines(page: Path) -> list[str]:
+    """The flatqat commands of a page that a reader copies: in indented lines and in shell blocks."""
+    text = page.read_text(encoding="utf-8")
+    shell = "\n".join(m["text"] for m in FENCED.finditer(text) if m["language"] == "sh").replace("\\\n", " ")
+    in_shell = re.findall(r"(?:^|&& )(?:\S*/)?(flatqat .*?)(?:  #.*)?$", shell, re.MULTILINE)
+    return COMMAND.findall(text) + in_shell
 
 
-GROUPS = ("bench", "suites", "methods", "quantizers", "models")
+def mentions(page: Path) -> list[str]:
+    """The flatqat commands in the sentences of a page; they may leave out what is required."""
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    return re.findall(r"`(flatqat [a-z][^`]* [^`]*)`", text.replace("\n", " "))
 
 
-def readme_commands() -> list[list[str]]:
-    return [shlex.split(text) for text in COMMAND.findall((ROOT / "README.md").read_text(encoding="utf-8"))]
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
+def test_the_commands_of_a_page_exist(page):
+    for line in command_lines(page):
+        parse(shlex.split(line))
+    for line in mentions(page):
+        with suppress(MissingParameter):
+            parse(shlex.split(line))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "    flatqat bench rum\n",
+        "    flatqat bench baseline\n",
+        "```sh\nflatqat bench run \\\n  --budget 3\n```\n",
+        "```sh\ncd x && .venv/bin/flatqat bench run --oops\n```\n",
+        "Say `flatqat bench\nrum`.",
+    ],
+)
+def test_a_command_that_does_not_exist_is_found(tmp_path, text):
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with pytest.raises(Exception, match=r"No such|Missing"):
+        test_the_commands_of_a_page_exist(page)
+
+
+def test_the_readme_starts_with_its_two_commands():
+    """The one that runs the benchmark, whose whole output is the table, and the one that runs the tests."""
+    blocks = [m["text"] for m in FENCED.finditer(README.read_text(encoding="utf-8")) if m["language"] == "sh"]
+    assert blocks == [
+        "python3 -m venv .venv && .venv/bin/pip install -q '.[all]' && .venv/bin/flatqat bench run\n",
+        "python3 -m venv .venv && .venv/bin/pip install -q -e '.[all,dev]' && .venv/bin/python -m pytest\n",
+    ]
+
+
+@pytest.mark.parametrize("page", [README, ROOT / "docs" / "results.md"], ids=lambda page: page.stem)
+def test_the_first_lines_in_a_notebook_run(page):
+    """The last line of the block is what a notebook shows: several numbers, none missing."""
+    if not find_spec("flatqat.bench.report.tidy"):
+        pytest.skip("not written yet: load_results")
+    blocks = FENCED.finditer(page.read_text(encoding="utf-8"))
+    block = next(m["text"] for m in blocks if m["language"] == "python" and "load_results" in m["text"])
+    *lines, last = block.strip().splitlines()
+    code = "\n".join([*lines, f"shown = {last}", "print(len(shown), shown.notna().all())"])
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    count, known = done.stdout.split()
+    assert int(count) > 2
+    assert known == "True"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
+def test_links_lead_somewhere(page):
+    """To files of the repository, and to headings of its pages."""
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\(([^)#\s:]*(?:#[^)\s]*)?)\)", text):
+        name, _, heading = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), target
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = [re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles]
+            assert heading in anchors, target
+
+
+def test_the_figure_of_the_readme_is_the_stored_one():
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "readme_figure.py", "--check"], timeout=120)
+    assert done.returncode == 0, "out of date: run python scripts/readme_figure.py"
+
+
+def test_the_numbers_of_the_first_result_are_those_of_the_study():
+    """Every interval that the README quotes stands in the generated page."""
+    section = README.read_text(encoding="utf-8").partition("## A first result")[2].partition("\n## ")[0]
+    quoted = re.findall(r"[+-]\d\.\d\d \[[^]]*\]", section.replace("\n", " "))
+    assert len(quoted) == 3
+    study = (ROOT / "docs" / "study.md").read_text(encoding="utf-8")
+    for bits, numbers in (("3", quoted[:1] + quoted[2:]), ("4", quoted[1:2])):
+        (cost,) = re.findall(
+            rf"## {bits} bits\n.*?(`qat` beside `fp`, points of top-1:.*?)\n", study, re.DOTALL
+        )
+        assert all(number in cost for number in numbers)
+
+
+def test_the_baseline_of_ci_is_of_the_default_run():
+    """Its cells are those that `flatqat bench run` has today; another machine's run passes, as in CI."""
+    baseline = ROOT / "results" / "baselines" / "digits-c.json"
+    plan = make_plan(Request(suites=DEFAULT_SUITES, methods=DEFAULT_METHODS, bits=DEFAULT_BITS))
+    scored = [job.cell.id for job in plan.jobs if job.scored]
+    assert sorted(read_baseline(baseline)) == sorted(scored), "out of date: see results/README.md"
+    (options,) = re.findall(
+        r"^    flatqat bench check --baseline results/baselines/digits-c.json --max-drop (\d+)$",
+        (ROOT / "results" / "README.md").read_text(encoding="utf-8"), re.MULTILINE,
+    )  # fmt: skip
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert f"flatqat bench check --baseline results/baselines/digits-c.json --max-drop {options}" in workflow
+    code, verdicts = check(Store(ROOT / "results" / "first-look"), baseline, float(options), 0.01, False)
+    assert code == OK
+    assert len(verdicts) == 18
 
 
 def test_the_table_of_the_readme_is_the_stored_one():

@@ -39,7 +39,7 @@ def flatness_of_cell(
     from flatqat.bench.flatness import measure
     from flatqat.bench.flatness.estimators import DEFAULT, chosen, work
     from flatqat.bench.flatness.flatness_point import flatness_batches
-    from flatqat.metrics.loss import LOSSES
+    from flatqat.metrics.task import task_of
 
     (at,) = parse_spaces((space,))
     names = chosen(measures) or (() if picture else DEFAULT)
@@ -52,8 +52,8 @@ def flatness_of_cell(
     on = choose_device(device)
     prepare(on, threads)
     model = restore(record.cell, suite, store, on)
-    count = images or record.protocol["recipe"]["flatness_images"]
-    view, loss = fixed_transform(suite, model.eval_transform), LOSSES[suite.task]
+    count = images or record.protocol.recipe.flatness_images
+    view, loss = fixed_transform(suite, model.eval_transform), task_of(suite.task).loss
     batches = flatness_batches(record.cell, suite.train(data_root), count, on, view=view)
     passes = work(names, draws) + (picture.points**2 if picture else 0)
     try:

@@ -1,4 +1,4 @@
-"""What flatqat says of its suites, its models and the machine it runs on, as lines of text."""
+"""Descriptions of suites, models and the machine, as lines of text."""
 
 import platform
 from collections import Counter
@@ -15,7 +15,7 @@ from flatqat.suite import Suite
 
 
 def describe_suite(suite: Suite) -> str:
-    """Protocol, layout, shifts by family, recipes."""
+    """Return the lines of `flatqat suites show`: protocol, layout, shifts by family, recipes."""
     families = Counter(shift.family for shift in suite.shifts if shift.name != "id")
     severities = Counter(shift.name.partition("/")[0] for shift in suite.shifts if not shift.in_mean)
     aside = [f"{name} ({count})" if count > 1 else name for name, count in severities.items()]
@@ -31,7 +31,7 @@ def describe_suite(suite: Suite) -> str:
         lines.append(f"          reported, but not in the mean: {', '.join(aside)}")
     if suite.targets:
         family = suite.family
-        lines.append(f"targets   {family}@TARGET alone, else all: {', '.join(suite.targets)}")
+        lines.append(f"targets   {', '.join(suite.targets)}; {family}@TARGET is one of them, {family} all")
     for name, recipe in suite.recipes.items():
         default = " (default)" if name == suite.default_recipe else ""
         values = ", ".join(f"{key}={value}" for key, value in asdict(recipe).items())
@@ -40,7 +40,7 @@ def describe_suite(suite: Suite) -> str:
 
 
 def matching_models(pattern: str) -> list[str]:
-    """Full names `source:name` that match. Raises UsageError when none does."""
+    """Return the full names, `source:name`, that match `pattern`. Raises UsageError if none does."""
     pattern = pattern if ":" in pattern else f"{pattern}*"
     source_pattern = pattern.partition(":")[0]
     found = []
@@ -57,7 +57,7 @@ def matching_models(pattern: str) -> list[str]:
 
 
 def diagnosis(data_root: Path | None) -> Iterator[str]:
-    """Lines for `flatqat doctor`."""
+    """Yield the lines of `flatqat doctor`."""
     import torch
 
     suites = registry.names(registry.SUITES)
@@ -66,17 +66,17 @@ def diagnosis(data_root: Path | None) -> Iterator[str]:
     for package in REQUIRED:
         yield f"{package:<{width}}{installed(package) or 'MISSING: reinstall flatqat'}"
     for package, extra in OPTIONAL.items():
-        absent = f"absent (optional): pip install 'flatqat[{extra}]'"
+        absent = f"not installed (optional): pip install 'flatqat[{extra}]'"
         yield f"{package:<{width}}{installed(package) or absent}"
     cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    yield f"{'CUDA':<{width}}{', '.join(cuda) or 'no device; everything runs on the CPU'}"
-    yield f"{'data root':<{width}}{data_root or 'not given: --data-root DIR or FLATQAT_DATA_ROOT'}"
+    yield f"{'CUDA':<{width}}{', '.join(cuda) or 'no device, everything runs on the CPU'}"
+    yield f"{'data root':<{width}}{data_root or 'not set: use --data-root DIR or FLATQAT_DATA_ROOT'}"
     for name in suites:
         yield f"{name:<{width}}{_state(registry.load(registry.SUITES, name).verify(data_root))}"
 
 
 def _state(findings: list[Finding]) -> str:
-    for word, told in (("no data", lambda f: f.is_fatal), ("in part", lambda f: f.partial)):
-        if first := next(filter(told, findings), None):
-            return f"{word}: {first.what}"
-    return "data ok"
+    """Return whether a suite's data can be used, with the first reason why not."""
+    fatal = [f"no data: {finding.what}" for finding in findings if finding.is_fatal]
+    partial = [f"in part: {finding.what}" for finding in findings if finding.partial]
+    return next(iter(fatal + partial), "data ok")

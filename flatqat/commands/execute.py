@@ -1,13 +1,12 @@
 """What a command does between its options and its exit code: device, progress, printing."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import isnan
 from pathlib import Path
 
-from flatqat.bench.cell.environment import choose_device, prepare
 from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
-from flatqat.bench.plan.jobs import Plan
+from flatqat.bench.plan.jobs import Job, Plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store, write_atomically
@@ -30,17 +29,17 @@ MEANING = {
 
 def execute(plan: Plan) -> int:
     """Run a plan and print its table; 0, or 3 when a cell failed or was skipped."""
+    from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.run import run
 
     request, errors = plan.request, terminal(stderr=True)
-    device = choose_device(request.device)
-    prepare(device, request.threads)
+    session = Session.open(request, progress_for(errors))
     try:
-        records = run(plan, device, progress_for(errors))
+        records = run(plan, session)
     except KeyboardInterrupt:
         errors.print("interrupted; the same command goes on from here")
         return INTERRUPTED
-    show(sections(records), Store(request.results), "method", terminal())
+    show(sections(records), session.store, "method", terminal())
     where = "" if request.results == Path("results") else f" --results {shlex.quote(str(request.results))}"
     errors.print(
         f"stored in {request.results}; next: flatqat bench report{where} --by family",
@@ -53,35 +52,38 @@ def execute(plan: Plan) -> int:
 
 
 def dry(plan: Plan) -> int:
-    """Print cells, data and an estimate of time; 0, or 2 when data is missing."""
+    """Print the cells, the state of the data and an estimate of the time; 0, or 2 when data is missing."""
+    from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.estimate import estimate
-    from flatqat.bench.engine.preflight import check_starts
-    from flatqat.bench.engine.run import missing
+    from flatqat.bench.engine.preflight import check_initial_weights
 
-    request, console = plan.request, terminal()
-    device = choose_device(request.device)
-    prepare(device, request.threads)
-    todo = missing(plan, Store(request.results))
+    console = terminal()
+    session = Session.open(plan.request, progress_for(terminal(stderr=True)))
+    todo = [lack.job for lack in session.lacking(plan)]
     for job in plan.jobs:
-        state = "to run" if job in todo else "stored" if job.scored else "not needed"
-        state = "skipped" if job.skip else state
-        note = f"  ({job.skip})" if job.skip else ""
-        note += "" if job.scored else "  (start of others: trained, not scored)"
-        console.print(f"{state:<10} {job.cell.label}{note}", markup=False, highlight=False)
-    wrong = [
+        console.print(_state(job, todo), markup=False, highlight=False)
+    missing = [
         f"suite {suite.name}: {finding.what}; {finding.fix}"
         for suite in {job.suite.family: job.suite for job in todo}.values()
-        for finding in suite.verify(request.data_root)
+        for finding in suite.verify(plan.request.data_root)
         if finding.is_fatal
     ]
-    for line in wrong:
+    for line in missing:
         console.print(f"missing    {line}", markup=False, highlight=False, soft_wrap=True)
-    if todo and not wrong:
+    if todo and not missing:
         runnable = [job for job in todo if not job.skip]
-        check_starts(runnable)
-        took = estimate(runnable, request, device, progress_for(terminal(stderr=True)))
-        console.print(f"about {seconds(took)} on {device}", highlight=False)
-    return 2 if wrong else 0
+        check_initial_weights(runnable)
+        console.print(f"about {seconds(estimate(runnable, session))} on {session.device}", highlight=False)
+    return 2 if missing else 0
+
+
+def _state(job: Job, todo: Sequence[Job]) -> str:
+    """Return a line about a job: whether it is to run, and why not."""
+    state = "to run" if job in todo else "stored" if job.scored else "not needed"
+    state = "skipped" if job.skip else state
+    note = f"  ({job.skip})" if job.skip else ""
+    note += "" if job.scored else "  (parent of others: trained, not scored)"
+    return f"{state:<10} {job.cell.label}{note}"
 
 
 def report(results: Path, suite: str | None, form: str, by: str, output: Path | None, against: str) -> None:
@@ -106,12 +108,11 @@ def report(results: Path, suite: str | None, form: str, by: str, output: Path | 
 def check_figures(models: tuple[str, ...], request: Request) -> int:
     """Print every published figure beside what comes out here; 0, 1 when one is off, 3 when none could be
     checked."""
+    from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.canary import canary, figures
 
-    console, errors = terminal(), terminal(stderr=True)
-    device = choose_device(request.device)
-    prepare(device, request.threads)
-    checks = canary(figures(models), request, device, progress_for(errors))
+    console = terminal()
+    checks = canary(figures(models), Session.open(request, progress_for(terminal(stderr=True))))
     columns = ("model", "figure", "published", "here", "±", "images", "verdict")
     table = plain_table(*columns, left=("model", "figure", "verdict"))
     for c in checks:

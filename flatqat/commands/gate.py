@@ -1,4 +1,4 @@
-"""`flatqat bench baseline`, `check` and `canary`: results against stored ones, and against published ones."""
+"""`flatqat bench baseline`, `check` and `canary`: compare results with stored ones and published ones."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +12,12 @@ REFERENCE = "fp"
 
 
 def baseline(
-    output: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")],
+    output: Annotated[Path, typer.Option(metavar="FILE", help="Baseline file to write.")],
     results: Results = Path("results"),
 ) -> None:
-    """Store what `bench check` compares with: every finished cell, image by image.
+    """Write a baseline: the file that `bench check` compares with.
+
+    It holds the outcome of every image in every finished cell of the results folder.
 
     \b
     Example:
@@ -28,20 +30,27 @@ def baseline(
 
 
 def check(
-    baseline: Annotated[Path, typer.Option(metavar="FILE", help="A file made by `flatqat bench baseline`.")],
+    baseline: Annotated[Path, typer.Option(metavar="FILE", help="File written by `flatqat bench baseline`.")],
     results: Results = Path("results"),
     max_drop: Annotated[
-        float, typer.Option(min=0, metavar="POINTS", help="Tolerated drop of the metric.")
+        float, typer.Option(min=0, metavar="POINTS", help="Tolerated drop, in points of top-1 or mIoU.")
     ] = 0.5,
     p: Annotated[
-        float, typer.Option(min=0, max=1, metavar="P", help="Significance level, after Holm.")
+        float, typer.Option(min=0, max=1, metavar="P", help="Significance level, after Holm's correction.")
     ] = 0.01,
-    two_sided: Annotated[bool, typer.Option("--two-sided", help="Improvements trip the gate too.")] = False,
+    two_sided: Annotated[
+        bool, typer.Option("--two-sided", help="Trip the gate on improvements, too.")
+    ] = False,
 ) -> None:
     """Compare stored results with a baseline, image by image.
 
-    Exit codes: 0 fine; 1 a drop that is both larger than --max-drop and significant; 2 usage;
-    3 incomplete or nothing measured; 4 improved beyond tolerance (only with --two-sided).
+    \b
+    Exit codes:
+      0  nothing dropped
+      1  a drop larger than --max-drop, with a p-value below --p
+      2  wrong usage, such as a baseline that does not exist
+      3  a cell of the baseline is missing, failed or has other images
+      4  an improvement beyond the tolerance (only with --two-sided)
 
     \b
     Example:
@@ -54,13 +63,15 @@ def check(
 
 def canary(
     model: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Models.  [default: all with figures]")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Models to check.  [default: all with published figures]"),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The public weights of the one model named.")
+        Path | None, typer.Option(metavar="FILE", help="File of public weights, for a single --model.")
     ] = None,
     pretrained: Annotated[
-        bool, typer.Option("--pretrained", help="The model source's own weights; may download.")
+        bool,
+        typer.Option("--pretrained", help="Use the model source's public weights; downloads them if needed."),
     ] = False,
     data_root: DataRoot = None,
     results: Results = Path("results/canary"),
@@ -68,25 +79,31 @@ def canary(
     threads: Threads = 1,
     workers: Workers = DEFAULT_WORKERS,
     limit: Annotated[
-        int | None, typer.Option(min=2, metavar="N", help="Score at most N images a shift.")
+        int | None, typer.Option(min=2, metavar="N", help="Score at most N images per shift.")
     ] = None,
 ) -> None:
-    """Check published figures of public weights on your data: a wrong crop, mask or class order shows here.
+    """Check your data against published accuracies of public weights.
 
-    Each figure passes within the sampling interval of as many images. What data or weights do not allow is
-    listed with the reason. Exit codes: 0 all that could be checked are fine, 1 one is off, 2 usage, 3 nothing
-    could be checked.
+    A wrong crop, class mask or class order shows as a difference. A figure passes if it lies within the
+    sampling interval of as many images; what cannot be checked is listed with the reason.
+
+    \b
+    Exit codes:
+      0  all figures that could be checked are right
+      1  a figure is off
+      2  wrong usage
+      3  no figure could be checked
 
     \b
     Examples:
       flatqat bench canary --data-root data --pretrained
-      flatqat bench canary --data-root data --model torchvision:resnet50.IMAGENET1K_V1 --weights resnet50.pth
+      flatqat bench canary --model timm:resnet50.tv_in1k --weights resnet50.pth
     """
     from flatqat.bench.plan.request import Request
 
     models = split(model)
     if weights and len(models) != 1:
-        raise UsageError("--weights: expected one --model that the file belongs to, got " + str(len(models)))
+        raise UsageError(f"--weights: expected one --model that the weights belong to, got {len(models)}")
     request = Request(
         suites=(),
         methods=(REFERENCE,),

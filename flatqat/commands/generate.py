@@ -1,4 +1,4 @@
-"""Make the corrupted images of a suite that is read from disk."""
+"""Write the corrupted images of a suite that reads them from disk."""
 
 from pathlib import Path
 
@@ -20,7 +20,10 @@ def generate_suite(
     threads: int,
     workers: int,
 ) -> str:
-    """Write the images, with progress on stderr; returns what is there now, in words."""
+    """Write the images, with progress on stderr, and return a line that says what the folder holds.
+
+    Raises UsageError if the suite cannot be generated or a corruption is unknown.
+    """
     import torch
 
     from flatqat.data.corruptions.generate import generate
@@ -28,7 +31,7 @@ def generate_suite(
     suite: Suite = registry.load(registry.SUITES, name)
     if suite.corruptible is None:
         able = [n for n in registry.names(registry.SUITES) if registry.load(registry.SUITES, n).corruptible]
-        raise UsageError(f"suite {name!r}: expected one that can be generated ({', '.join(able)})")
+        raise UsageError(f"suite {name!r} cannot be generated: expected one of {', '.join(able)}")
     for corruption in corruptions:
         if corruption not in NAMES:
             raise unknown("corruption", corruption, NAMES)
@@ -48,4 +51,4 @@ def generate_suite(
                 workers=workers,
                 advance=advance,
             )
-    return f"{to}: {len(folders)} folders of {len(data)} images, with hashes"
+    return f"{to}: {len(folders)} folders of {len(data)} images each, with their hashes"

@@ -1,4 +1,4 @@
-"""`flatqat flatness`, `flatqat audit` and `flatqat bench gallery`: look again at stored cells."""
+"""`flatqat flatness`, `flatqat audit` and `flatqat bench gallery`: a closer look at stored cells."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,37 +17,47 @@ def flatness(
         typer.Option(
             metavar="NAMES",
             help="Any of lambda_max, trace, density, sharpness, apgd, code_flips, step_size_noise.  "
-            "[default: lambda_max,sharpness, as `bench run` stores; nothing else beside --landscape]",
+            "[default: lambda_max,sharpness, as in `bench run`; none with --landscape]",
         ),
     ] = None,
     landscape: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Draw the loss on a plane through the weights: .png, .svg, .csv, .json."
+            metavar="FILE",
+            help="Plot the loss on a plane through the weights, to a .png, .svg, .csv or .json file.",
         ),
     ] = None,
-    grid: Annotated[int, typer.Option(metavar="N", help="Points a side of the landscape, odd.")] = 21,
+    grid: Annotated[int, typer.Option(metavar="N", help="Landscape points per side; odd.")] = 21,
     span: Annotated[
-        float, typer.Option(metavar="X", help="How far the landscape goes, in norms of each filter.")
+        float,
+        typer.Option(metavar="X", help="How far the landscape extends, in units of each filter's norm."),
     ] = 1.0,
     space: Annotated[
-        str, typer.Option(metavar="NAME", help="Which weights move: quantized, latent or step_size.")
+        str,
+        typer.Option(
+            metavar="NAME", help="What to perturb: quantized (weights), latent (weights) or step_size."
+        ),
     ] = "quantized",
-    acts: Annotated[bool, typer.Option(help="Input quantizers on.")] = True,
+    acts: Annotated[bool, typer.Option(help="Quantize activations.")] = True,
     images: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Training images.  [default: the recipe's]")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Training images to measure on.  [default: the recipe's]"),
     ] = None,
     draws: Annotated[
         int,
         typer.Option(
-            min=2, metavar="N", help="Random moves of each size of sharpness, code flips and step sizes."
+            min=2,
+            metavar="N",
+            help="Random perturbations per radius, for sharpness, code_flips and step_size_noise.",
         ),
     ] = 20,
     device: Device = "auto",
     threads: Threads = 1,
     plugin: Plugin = None,
 ) -> None:
-    """Measure the flatness of a stored cell again, in any space. Prints JSON; the record stays as it is.
+    """Measure the flatness of a stored cell, in any space.
+
+    Prints JSON and leaves the record as it is.
 
     \b
     Examples:
@@ -78,26 +88,29 @@ def flatness(
 
 
 def gallery(
-    cells: Annotated[list[str], typer.Argument(help="Beginnings of stored cells' ids or labels.")],
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the page and its pictures.")],
+    cells: Annotated[
+        list[str], typer.Argument(metavar="CELL", help="How stored cells' ids or labels begin.")
+    ],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Output folder for the page and its images.")],
     results: Results = Path("results"),
     data_root: DataRoot = None,
     shift: Annotated[
-        list[str] | None, typer.Option(metavar="NAMES", help="Shifts to show.  [default: all, up to a dozen]")
+        list[str] | None, typer.Option(metavar="NAMES", help="Shifts to show.  [default: all, up to 12]")
     ] = None,
-    images: Annotated[int, typer.Option(min=1, metavar="N", help="Images a shift.")] = 4,
+    images: Annotated[int, typer.Option(min=1, metavar="N", help="Images per shift.")] = 4,
     device: Device = "auto",
     threads: Threads = 1,
     plugin: Plugin = None,
 ) -> None:
-    """Images, ground truth and predictions of segmentation cells side by side, as HTML and PNG.
+    """Show predictions of segmentation cells side by side.
 
-    One cell brings along those to compare it with: its protocol's cells of the same bits and seed, and fp.
+    Writes an HTML page and PNG images with the input, the ground truth and each cell's prediction. For a
+    single cell, comparable ones are added: those of its protocol, bits and seed, and fp.
 
     \b
     Examples:
       flatqat bench gallery tiny-seg-anchor --output gallery
-      flatqat bench gallery 3f2a91 77c0de --shift night,fog --images 8 --output gallery
+      flatqat bench gallery 3f2a91 77c0de --shift night,fog --output gallery
     """
     from flatqat.bench.gallery.predictions import gallery
 
@@ -118,7 +131,9 @@ def gallery(
 def audit(
     cell: CellName, results: Results = Path("results"), data_root: DataRoot = None, plugin: Plugin = None
 ) -> None:
-    """What a stored model really computes with: codes in use, clipped values, layers in floating point.
+    """Show what a stored model really computes with.
+
+    Lists for each tensor the bits, the codes in use and the clipped values, and what is not quantized.
 
     \b
     Example:

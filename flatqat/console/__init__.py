@@ -1,1 +1,1 @@
-"""What the terminal shows: tables at its width, and progress with an ETA."""
+"""Output to the terminal: tables that fit its width, and progress with an ETA."""

@@ -1,4 +1,4 @@
-"""Progress with an ETA: a live bar on a terminal, a plain line now and then elsewhere. On stderr, always."""
+"""Progress with an ETA, on stderr: live bars on a terminal, an occasional plain line elsewhere."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,12 +8,12 @@ from typing import Any
 Advance = Callable[[int], None]
 
 PLAIN_SECONDS = 15.0
-ROOM_FOR_THE_REST = 40
+WIDTH_OF_BAR = 40  # of everything beside the description
 
 
 @contextmanager
 def part(advance: Advance, steps: int) -> Iterator[Advance]:
-    """A part of a task that takes at most `steps`: what it leaves undone counts as done at its end."""
+    """Count a part of a task that takes at most `steps`; at its end the rest of them counts as done."""
     done = 0
 
     def count(n: int) -> None:
@@ -26,25 +26,27 @@ def part(advance: Advance, steps: int) -> Iterator[Advance]:
 
 
 class Progress:
-    """Silent; the base of the two that speak."""
+    """Progress that shows nothing: the base class, and what tests use."""
 
     @contextmanager
     def task(self, description: str, total: int) -> Iterator[Advance]:
-        """Count up to `total` steps of one piece of work: `advance(n)` after each part."""
+        """Yield `advance`, to be called with the number of steps that were done, up to `total` in all."""
         yield lambda n: None
 
     def say(self, text: str) -> None:
-        """One line for the user."""
+        """Print one line for the user."""
 
 
 class PlainProgress(Progress):
-    """A line at the end of each task, and every fifteen seconds within it."""
+    """Progress as text: a line at the end of each task, and every fifteen seconds within it."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
+        """Print lines with `write`."""
         self.write = write
 
     @contextmanager
     def task(self, description: str, total: int) -> Iterator[Advance]:
+        """Print the time left now and then, and the time that it took at the end."""
         start = last = monotonic()
         done = 0
 
@@ -61,18 +63,20 @@ class PlainProgress(Progress):
         self.write(f"{description}: {seconds(monotonic() - start)}")
 
     def say(self, text: str) -> None:
+        """Print one line."""
         self.write(text)
 
 
 class LiveProgress(Progress):
-    """Rich's progress bars."""
+    """Progress as bars of Rich on a terminal."""
 
     def __init__(self, console: Any) -> None:
+        """Draw on `console`, a Rich console."""
         from rich import progress
         from rich.table import Column
 
         self.console = console
-        text = Column(no_wrap=True, overflow="ellipsis", max_width=max(20, console.width - ROOM_FOR_THE_REST))
+        text = Column(no_wrap=True, overflow="ellipsis", max_width=max(20, console.width - WIDTH_OF_BAR))
         self.bars = progress.Progress(
             progress.TextColumn("{task.description}", table_column=text),
             progress.BarColumn(bar_width=12),
@@ -85,6 +89,7 @@ class LiveProgress(Progress):
 
     @contextmanager
     def task(self, description: str, total: int) -> Iterator[Advance]:
+        """Show a bar, and in its place the time that it took at the end."""
         from rich.markup import escape
 
         start = monotonic()
@@ -95,18 +100,19 @@ class LiveProgress(Progress):
         self.say(f"{description}: {seconds(monotonic() - start)}")
 
     def say(self, text: str) -> None:
+        """Print one line above the bars."""
         self.console.print(text, style="dim", markup=False, highlight=False)
 
 
 def progress_for(console: Any) -> Progress:
-    """Live bars if the console is a terminal, plain lines if not."""
+    """Return live bars if the console is a terminal, plain lines if not."""
     if console.is_terminal:
         return LiveProgress(console)
     return PlainProgress(lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True))
 
 
 def seconds(value: float) -> str:
-    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    """Return a duration in words: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
     if value < 10:
         return f"{value:.1f} s"
     whole = round(value)

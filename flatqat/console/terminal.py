@@ -1,4 +1,4 @@
-"""How flatqat prints: Rich on a terminal, plain and wide elsewhere."""
+"""Printing: Rich on a terminal, plain text at a fixed width elsewhere."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ PIPE_WIDTH = 120
 
 
 def terminal(stderr: bool = False) -> "Console":
-    """A console that honours NO_COLOR, and is plain where the output is not a terminal."""
+    """Return a console that respects NO_COLOR, and prints plain text if the output is not a terminal."""
     from rich.console import Console
 
     console = Console(stderr=stderr)
@@ -22,9 +22,9 @@ def plain_table(
     left: tuple[str, ...] = ("cell", "what", "verdict"),
     wrapped: tuple[str, ...] = ("method", "bits"),
 ) -> "Table":
-    """A terminal table without verticals: text columns to the left, numbers to the right.
+    """Return an empty table with `columns`; those in `left` are aligned left, all others right.
 
-    Where it is too wide, the columns `wrapped` go over several lines.
+    On a narrow terminal only the columns in `wrapped` wrap; the others keep their numbers whole.
     """
     from rich import box
     from rich.table import Table

@@ -1,8 +1,9 @@
-"""Flatness of a loss around its weights: one estimator a file, each for plain functions of a dict of tensors.
+"""Estimators of the flatness of a loss around given weights, one per file.
 
-A loss is `Loss = Callable[[Params], Tensor]` with `Params = dict[str, Tensor]`, and every estimator takes
-`losses: Sequence[Loss]`, chunks of equal weight whose mean is the loss measured: big data is split so that
-one chunk's graph fits in memory. Whoever builds the loss chooses the point (quantized or latent weights),
-fixes the examples, puts BatchNorm in eval mode, and switches TF32 off on CUDA (its errors of 1e-3 are as
-large as the tolerances here).
+They know nothing of models or data. `Params = dict[str, Tensor]` are named tensors, and
+`LossFn = Callable[[Params], Tensor]` maps them to a scalar loss. Every estimator takes
+`losses: Sequence[LossFn]`, one per chunk of the data with equal weight: the loss that is measured is their
+mean, and only one chunk's graph has to fit in memory. The caller decides at which weights to measure
+(quantized or latent) and on which examples, puts BatchNorm in eval mode, and disables TF32 on CUDA, whose
+errors of 1e-3 are as large as the tolerances here.
 """

@@ -1,4 +1,4 @@
-"""Worst case by auto-PGD: the largest rise of the loss that ascent finds in a ball around the weights."""
+"""Worst-case sharpness by auto-PGD: the largest loss increase that ascent finds in a ball of weights."""
 
 from collections.abc import Callable, Sequence
 from statistics import fmean
@@ -9,17 +9,17 @@ from torch import Generator, Tensor
 
 from flatqat.flatness.derivatives import loss_values, mean_difference, values_and_gradient
 from flatqat.flatness.filters import filter_norms, with_filters
-from flatqat.flatness.params import LossFn, Params, Progress, flatten, unflatten
-from flatqat.flatness.rise import Sharpness
+from flatqat.flatness.loss_increase import LossIncrease
+from flatqat.flatness.params import LossFn, Params, Progress, flatten, no_progress, unflatten
 
 Ball = Literal["plain", "elementwise", "filter"]
-Lengths = Callable[[Tensor], Tensor]
+Norms = Callable[[Tensor], Tensor]
 
 MOMENTUM = 0.75
-RISING = 0.75  # the share of steps that must have risen, or the step is halved
+MIN_ASCENDING = 0.75  # with a smaller share of ascending steps, the step size is halved
 
 
-def worst_in_ball(
+def worst_case_sharpness(
     losses: Sequence[LossFn],
     params: Params,
     *,
@@ -27,77 +27,84 @@ def worst_in_ball(
     ball: Ball = "plain",
     iterations: int = 20,
     seed: int = 0,
-    progress: Progress | None = None,
-) -> Sharpness:
-    """max L(w + d) - L(w) over a ball of d, by projected ascent along the unit gradient.
+    progress: Progress = no_progress,
+) -> LossIncrease:
+    """Return the maximum of L(w + d) - L(w) over a ball of d, by projected ascent along the unit gradient.
 
-    `plain`: ||d|| <= radius in units of weight, as SAM's. `elementwise`: ||d / |w||| <= radius, as ASAM's;
-    zero weights stay. `filter`: ||d_f|| <= radius ||w_f|| for every filter, where `average_case` draws
-    ||d_f|| = radius ||w_f||; zero filters and tensors without filters stay. With x = d / c, c being 1, |w| or
-    ||w_f||, these are Euclidean balls, one for all or one for each filter, and u is the gradient in x at
-    unit length in each.
+    The ball is one of:
 
-    Auto-PGD: z = P(x + step u), x' = P(x + 0.75 (z - x) + 0.25 (x - x_before)), with step = 2 radius at
-    first. At every checkpoint at which fewer than three steps of four have risen, or neither the step nor
-    the maximum has changed since the one before, the step is halved and the ascent goes on from the best
-    point. It starts from the centre: the first point is that of one SAM or ASAM step, and the result never
-    below it. Where the gradient is exactly zero a direction is drawn.
+    - `plain`: ||d|| <= radius in units of weight, as in SAM.
+    - `elementwise`: ||d / |w||| <= radius, as in ASAM. Zero weights stay fixed.
+    - `filter`: ||d_f|| <= radius ||w_f|| for every filter, where `average_case_sharpness` has
+      ||d_f|| = radius ||w_f||. Zero filters and tensors without filters stay fixed.
 
-    A lower bound of the true maximum, at least 0. One d for all examples: a mean over batches of their own
-    maxima is larger. Costs `iterations` + 1 gradients and two evaluations; `progress(done, most)` is called
-    after each step. Raises FloatingPointError when a loss or a gradient is not finite.
+    With x = d / c, where c is 1, |w| or ||w_f||, these are Euclidean balls, one for all weights or one per
+    filter, and u is the gradient in x, scaled to unit length in each ball.
+
+    Auto-PGD iterates z = P(x + step u), x' = P(x + 0.75 (z - x) + 0.25 (x - x_previous)), with step =
+    2 radius at first. If at a checkpoint fewer than three of four steps have increased the loss, or neither
+    the step nor the maximum has changed since the previous checkpoint, the step is halved and the ascent
+    continues from the best point. It starts at the center, so the first point is that of one SAM or ASAM
+    step, and the result is never below it. If the gradient is exactly zero, a random direction is used.
+
+    The value is a lower bound of the true maximum and at least 0. There is one d for all examples; a mean of
+    separate maxima per batch is larger. Cost: `iterations` + 1 gradients and two evaluations.
+    `progress(done, total)` is called after each step. Raises FloatingPointError if a loss or gradient is not
+    finite, and ValueError if the radius is negative, `iterations` < 1 or a ball of filters has no filter.
 
     Source: Croce & Hein 2020 (arXiv 2003.01690), algorithm 1; over weights Andriushchenko et al. 2023
     (arXiv 2302.07011).
     """
     if radius < 0 or iterations < 1:
         raise ValueError(f"expected radius >= 0 and iterations >= 1, got {radius} and {iterations}")
-    centre, scale = flatten(params), flatten(_scales(params, ball))
+    center, scale = flatten(params), flatten(_scales(params, ball))
     generator = torch.Generator().manual_seed(seed)
-    lengths = _filter_lengths(params) if ball == "filter" else _length
+    norms = _filter_norms_like(params) if ball == "filter" else _norm
 
-    def climb(x: Tensor) -> tuple[float, Tensor]:
-        values, slope = values_and_gradient(losses, unflatten(centre + scale * x, params))
+    def loss_and_slope(x: Tensor) -> tuple[float, Tensor]:
+        values, slope = values_and_gradient(losses, unflatten(center + scale * x, params))
         return fmean(values), flatten(slope) * scale
 
-    x = before = best = torch.zeros_like(centre)
-    value, slope = climb(x)
+    x = previous = best = torch.zeros_like(center)
+    value, slope = loss_and_slope(x)
     best_value, best_slope = value, slope
-    step = step_at_mark = 2 * radius
-    best_at_mark, mark, rises = value, 0, 0
-    marks = checkpoints(iterations)
+    step = checkpoint_step = 2 * radius
+    checkpoint_best, checkpoint, ascending = value, 0, 0
+    all_checkpoints = checkpoints(iterations)
     for done in range(1, iterations + 1):
-        target = _into_ball(x + step * _unit(slope, scale, lengths, generator), lengths, radius)
+        target = _project(x + step * _unit(slope, scale, norms, generator), norms, radius)
         share = MOMENTUM if done > 1 else 1.0
-        onward = x + share * (target - x) + (1 - share) * (x - before)
-        x, before = _into_ball(onward, lengths, radius), x
-        last = value
-        value, slope = climb(x)
-        rises += value > last
+        proposal = x + share * (target - x) + (1 - share) * (x - previous)
+        x, previous = _project(proposal, norms, radius), x
+        previous_value = value
+        value, slope = loss_and_slope(x)
+        ascending += value > previous_value
         if value > best_value:
             best, best_value, best_slope = x, value, slope
-        if done in marks:
-            stuck = step == step_at_mark and best_value == best_at_mark
-            step_at_mark, best_at_mark = step, best_value
-            if stuck or rises < RISING * (done - mark):
+        if done in all_checkpoints:
+            stuck = step == checkpoint_step and best_value == checkpoint_best
+            checkpoint_step, checkpoint_best = step, best_value
+            if stuck or ascending < MIN_ASCENDING * (done - checkpoint):
                 step /= 2
                 x, value, slope = best, best_value, best_slope
-            mark, rises = done, 0
-        if progress is not None:
-            progress(done, iterations)
-    # Both without a graph, so that what rounds differently with one cancels.
-    base, top = loss_values(losses, params), loss_values(losses, unflatten(centre + scale * best, params))
-    return Sharpness(value=mean_difference(top, base), loss=fmean(base), radius=radius)
+            checkpoint, ascending = done, 0
+        progress(done, iterations)
+    # Both without a graph: values with and without one may round differently.
+    base, top = loss_values(losses, params), loss_values(losses, unflatten(center + scale * best, params))
+    return LossIncrease(value=mean_difference(top, base), loss=fmean(base), radius=radius)
 
 
 def checkpoints(iterations: int) -> list[int]:
-    """ceil(p_j iterations): p_0 = 0, p_1 = 0.22, p_j+1 = p_j + max(p_j - p_j-1 - 0.03, 0.06), up to 1."""
-    percent, gap, found = 22, 22, []
+    """Return the iterations at which the step size may be halved.
+
+    They are ceil(p_j iterations) with p_0 = 0, p_1 = 0.22, p_j+1 = p_j + max(p_j - p_j-1 - 0.03, 0.06) <= 1.
+    """
+    percent, gap, steps = 22, 22, []
     while percent <= 100:
-        found.append(-(-percent * iterations // 100))
+        steps.append(-(-percent * iterations // 100))
         gap = max(gap - 3, 6)
         percent += gap
-    return found
+    return steps
 
 
 def _scales(params: Params, ball: Ball) -> Params:
@@ -106,20 +113,20 @@ def _scales(params: Params, ball: Ball) -> Params:
     if ball == "elementwise":
         return {name: value.detach().abs() for name, value in params.items()}
     filters = with_filters(params)
-    still = {name: torch.zeros_like(value) for name, value in params.items() if name not in filters}
-    return {name: filter_norms(weight).expand_as(weight) for name, weight in filters.items()} | still
+    fixed = {name: torch.zeros_like(value) for name, value in params.items() if name not in filters}
+    return {name: filter_norms(weight).expand_as(weight) for name, weight in filters.items()} | fixed
 
 
-def _length(x: Tensor) -> Tensor:
-    """||x|| in float64, where squares of small float32 gradients do not underflow."""
-    length: Tensor = torch.linalg.vector_norm(x, dtype=torch.float64)
-    return length
+def _norm(x: Tensor) -> Tensor:
+    """Return ||x|| in float64, where squares of small float32 gradients do not underflow."""
+    norm: Tensor = torch.linalg.vector_norm(x, dtype=torch.float64)
+    return norm
 
 
-def _filter_lengths(like: Params) -> Lengths:
-    """For each entry the norm of its filter; 0 where there is none."""
+def _filter_norms_like(like: Params) -> Norms:
+    """Return a function that maps each entry to the norm of its filter, or to 0 if it has none."""
 
-    def lengths(x: Tensor) -> Tensor:
+    def norms(x: Tensor) -> Tensor:
         parts = {name: part.double() for name, part in unflatten(x, like).items()}
         return flatten(
             {
@@ -128,20 +135,20 @@ def _filter_lengths(like: Params) -> Lengths:
             }
         )
 
-    return lengths
+    return norms
 
 
-def _unit(slope: Tensor, scale: Tensor, lengths: Lengths, generator: Generator) -> Tensor:
-    """`slope` at length 1 in each ball; where it is zero a drawn direction of what can move there."""
-    length = lengths(slope)
-    lost = (length == 0) & (scale > 0)
-    if bool(lost.any()):
-        drawn = torch.randn(slope.shape, generator=generator, dtype=torch.float32).to(slope)
-        slope = torch.where(lost, drawn, slope)
-        length = lengths(slope)
-    return (slope / length.clamp_min(torch.finfo(slope.dtype).tiny)).to(slope)
+def _unit(slope: Tensor, scale: Tensor, norms: Norms, generator: Generator) -> Tensor:
+    """Return `slope` at length 1 in each ball, or a random direction where it is zero and can move."""
+    norm = norms(slope)
+    undirected = (norm == 0) & (scale > 0)
+    if bool(undirected.any()):
+        random = torch.randn(slope.shape, generator=generator, dtype=torch.float32).to(slope)
+        slope = torch.where(undirected, random, slope)
+        norm = norms(slope)
+    return (slope / norm.clamp_min(torch.finfo(slope.dtype).tiny)).to(slope)
 
 
-def _into_ball(x: Tensor, lengths: Lengths, radius: float) -> Tensor:
-    length = lengths(x)
-    return torch.where(length > radius, x * (radius / length), x).to(x)
+def _project(x: Tensor, norms: Norms, radius: float) -> Tensor:
+    norm = norms(x)
+    return torch.where(norm > radius, x * (radius / norm), x).to(x)

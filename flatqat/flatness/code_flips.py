@@ -1,14 +1,14 @@
-"""Flips: the rise of the loss when some weights move by one code, staying on the grid.
+"""Code flips: the increase of the loss if some weights move by one code and stay on the grid.
 
-Unlike every other measure here it never leaves what can be deployed, and needs no surrogate.
+Unlike all other measures here, this one needs no surrogate: every perturbed network can be deployed.
 """
 
 from collections.abc import Iterator, Sequence
 
 import torch
 
-from flatqat.flatness.params import LossFn, Params, Progress
-from flatqat.flatness.rise import Sharpness, mean_rise
+from flatqat.flatness.loss_increase import LossIncrease, mean_loss_increase
+from flatqat.flatness.params import LossFn, Params, Progress, no_progress
 
 
 def code_flips(
@@ -20,33 +20,34 @@ def code_flips(
     fraction: float,
     draws: int = 20,
     seed: int = 0,
-    progress: Progress | None = None,
-) -> Sharpness:
-    """E[L(w + d) - L(w)], d moving each weight with probability `fraction` to its neighbour on the grid.
+    progress: Progress = no_progress,
+) -> LossIncrease:
+    """Return E[L(w + d) - L(w)], where d moves each weight to a grid neighbor with probability `fraction`.
 
-    `lower` and `upper` are the neighbours of the tensors that move, elementwise: w itself at an end of the
-    grid, where the move is clipped. Up and down are as likely; every draw is taken with both signs, see
-    `mean_rise`. With steps of size s and no ends the expectation on a quadratic is
-    0.5 fraction sum_i H_ii s_i^2. Raises FloatingPointError when a loss is not finite.
+    `lower` and `upper` are the elementwise neighbors of the tensors that move, and w itself at an end of the
+    grid, where the move is clipped. Both directions are equally likely, and every perturbation is used with
+    both signs, see `mean_loss_increase`. On a quadratic, with steps of size s and without ends, the
+    expectation is 0.5 fraction sum_i H_ii s_i^2. Raises FloatingPointError if a loss is not finite, and
+    ValueError if the arguments do not fit together.
     """
     if not 0 < fraction <= 1:
         raise ValueError(f"expected a fraction above 0 and up to 1, got {fraction}")
     if not lower or lower.keys() != upper.keys():
-        raise ValueError(f"expected neighbours of the same tensors, got {sorted(lower)} and {sorted(upper)}")
+        raise ValueError(f"expected neighbors of the same tensors, got {sorted(lower)} and {sorted(upper)}")
     for name in lower:
         if not bool(((lower[name] <= params[name]) & (params[name] <= upper[name])).all()):
-            raise ValueError(f"{name}: expected lower <= weight <= upper, got neighbours on one side")
+            raise ValueError(f"{name}: expected lower <= weight <= upper, got neighbors on one side")
     generator = torch.Generator().manual_seed(seed)
 
-    def moves() -> Iterator[tuple[Params, Params]]:
+    def flipped() -> Iterator[tuple[Params, Params]]:
         while True:
-            up, down = dict(params), dict(params)
+            plus, minus = dict(params), dict(params)
             for name in sorted(lower):
                 w = params[name].detach()
-                drawn = torch.rand(w.shape, generator=generator).to(w.device)
-                rises, falls = drawn < fraction / 2, (drawn >= fraction / 2) & (drawn < fraction)
-                up[name] = torch.where(rises, upper[name], torch.where(falls, lower[name], w))
-                down[name] = torch.where(rises, lower[name], torch.where(falls, upper[name], w))
-            yield up, down
+                uniform = torch.rand(w.shape, generator=generator).to(w.device)
+                up, down = uniform < fraction / 2, (uniform >= fraction / 2) & (uniform < fraction)
+                plus[name] = torch.where(up, upper[name], torch.where(down, lower[name], w))
+                minus[name] = torch.where(up, lower[name], torch.where(down, upper[name], w))
+            yield plus, minus
 
-    return mean_rise(losses, params, moves(), radius=fraction, draws=draws, progress=progress)
+    return mean_loss_increase(losses, params, flipped(), radius=fraction, draws=draws, progress=progress)

@@ -1,4 +1,4 @@
-"""Spectral density of the loss Hessian: which share of all directions has which curvature."""
+"""Spectral density of the loss Hessian: the distribution of its eigenvalues."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,21 +10,20 @@ from torch import Tensor
 
 from flatqat.flatness.derivatives import hessian_product
 from flatqat.flatness.lanczos import lanczos
-from flatqat.flatness.params import LossFn, Params, Progress, flatten
-from flatqat.flatness.probes import rademacher
+from flatqat.flatness.params import LossFn, Params, Progress, flatten, no_progress, rademacher
 
-TAIL = 5  # widths beyond the outermost node: 3e-7 of a Gaussian lies outside
-POINTS_PER_WIDTH = 4  # the trapezoid rule on Gaussians is then exact to rounding
+TAIL = 5  # widths beyond the outermost node, which leave out 3e-7 of a Gaussian
+POINTS_PER_WIDTH = 4  # makes the trapezoid rule on Gaussians exact up to rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Density:
-    """phi(t) on an even `grid`, normalised to 1, and the quadrature rules behind it, one a probe.
+    """The density phi(t) on an even `grid`, with integral 1, and the quadrature rule of every probe.
 
-    `nodes[i]` are the Ritz values of probe i, `weights[i]` their shares, which sum to 1. `width` is the
-    standard deviation of the Gaussians that smooth phi, in the units of the grid (loss per squared unit
-    of weight). `mean` estimates tr H / n and `mean_square` tr H^2 / n, without smoothing, each with the
-    standard error over the probes.
+    `nodes[i]` are the Ritz values of probe i, and `weights[i]` their weights, which sum to 1. `width` is the
+    standard deviation of the Gaussians that smooth phi. It and the grid are in loss per squared unit of
+    weight. `mean` estimates tr H / n and `mean_square` tr H^2 / n, without smoothing, each with its standard
+    error over the probes.
     """
 
     grid: tuple[float, ...]
@@ -46,14 +45,15 @@ def spectral_density(
     probes: int = 5,
     width: float = 0.01,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Density:
-    """phi(t) = mean_i sum_k w_ik N(t; theta_ik, sigma^2), by stochastic Lanczos quadrature.
+    """Return phi(t) = mean_i sum_k w_ik N(t; theta_ik, sigma^2), by stochastic Lanczos quadrature.
 
-    `probes` times `steps` products, and `steps` copies of the weights; `width` is sigma relative to the range
-    of all nodes. Each probe's rule is exact for polynomials of degree 2 steps - 1 in z.f(H)z, so what is
-    uncertain is the choice of probes: read it where phi is far above 1 / (n sigma). Raises FloatingPointError
-    when a product is not finite.
+    The rule of each probe z is exact for polynomials f of degree 2 steps - 1 in z.f(H)z, so the error is that
+    of the choice of probes: phi is reliable where it is far above 1 / (n sigma). `width` is sigma relative to
+    the range of all nodes. Cost: `probes` times `steps` products, and the memory of `steps` copies of the
+    weights. `progress(done, total)` is called after each product. Raises FloatingPointError if a product is
+    not finite, and ValueError unless `steps` >= 1, `probes` >= 2 and `width` > 0.
 
     Source: Golub & Welsch 1969; Lin, Saad & Yang 2016 (arXiv 1308.5467); for networks Ghorbani et al. 2019
     (arXiv 1901.10159).
@@ -63,12 +63,11 @@ def spectral_density(
     product = hessian_product(losses, params)
     like = flatten(params)
     generator = torch.Generator().manual_seed(seed)
-    most, rules = steps * probes, []
+    total, rules = steps * probes, []
     for probe in range(probes):
-        tick = None if progress is None else _tick(progress, probe * steps, most)
+        tick = _tick(progress, probe * steps, total)
         rules.append(quadrature(product, rademacher(like, generator), steps=steps, tick=tick))
-        if progress is not None:
-            progress((probe + 1) * steps, most)
+        progress((probe + 1) * steps, total)
     return smoothed(rules, width=width)
 
 
@@ -77,35 +76,38 @@ def quadrature(
     start: Tensor,
     *,
     steps: int,
-    tick: Callable[[int], None] | None = None,
+    tick: Callable[[int], None] = lambda done: None,
 ) -> tuple[Tensor, Tensor]:
-    """Nodes theta and weights w, float64, with sum_k w_k f(theta_k) = z.f(H)z / z.z for z = `start`.
+    """Return nodes theta and weights w, float64 (k,), with sum_k w_k f(theta_k) = z.f(H)z / z.z, z = `start`.
 
     theta are the eigenvalues of the Lanczos matrix T, and w the squared first entries of its unit
-    eigenvectors. Exact for polynomials f of degree 2 steps - 1, and for every f once the space is.
+    eigenvectors. The rule is exact for polynomials f of degree 2 steps - 1, and for every f once the Krylov
+    space is exact. `tick(steps_done)` is called after every product.
     """
     for space in lanczos(product, start, steps=min(steps, start.numel())):
-        if tick is not None:
-            tick(len(space.ritz))
+        tick(len(space.ritz))
     return space.ritz, space.vectors[0].square()
 
 
 def smoothed(rules: Sequence[tuple[Tensor, Tensor]], *, width: float) -> Density:
-    """The density of the mean of `rules`. A spectrum of one point is given a range of its own magnitude."""
-    nodes, shares = (torch.cat(parts) for parts in zip(*rules, strict=True))
+    """Return the density of the mean of `rules`, pairs of nodes and weights.
+
+    The number of grid points depends on `width` alone. If all nodes are equal, their range is taken from
+    their magnitude.
+    """
+    nodes, weights = (torch.cat(parts) for parts in zip(*rules, strict=True))
     low, high = float(nodes.min()), float(nodes.max())
     sigma = width * (max(high - low, 1e-3 * max(abs(low), abs(high))) or 1.0)
     low, high = low - TAIL * sigma, high + TAIL * sigma
-    grid = torch.linspace(
-        low, high, math.ceil((high - low) / sigma * POINTS_PER_WIDTH) + 1, dtype=torch.float64
-    )
+    points = math.ceil(POINTS_PER_WIDTH * (1 / width + 2 * TAIL)) + 1  # not from nodes, which are rounded
+    grid = torch.linspace(low, high, points, dtype=torch.float64)
     bells = torch.exp(-0.5 * ((grid[:, None] - nodes) / sigma).square()) / (sigma * math.sqrt(2 * math.pi))
-    means, squares = ([float(share @ node**power) for node, share in rules] for power in (1, 2))
+    means, squares = ([float(weight @ node**power) for node, weight in rules] for power in (1, 2))
     return Density(
         grid=tuple(grid.tolist()),
-        density=tuple((bells @ shares / len(rules)).tolist()),
+        density=tuple((bells @ weights / len(rules)).tolist()),
         nodes=tuple(tuple(node.tolist()) for node, _ in rules),
-        weights=tuple(tuple(share.tolist()) for _, share in rules),
+        weights=tuple(tuple(weight.tolist()) for _, weight in rules),
         width=sigma,
         mean=fmean(means),
         mean_stderr=_stderr(means),
@@ -118,5 +120,5 @@ def _stderr(values: list[float]) -> float:
     return stdev(values) / math.sqrt(len(values))
 
 
-def _tick(progress: Progress, before: int, most: int) -> Callable[[int], None]:
-    return lambda done: progress(before + done, most)
+def _tick(progress: Progress, before: int, total: int) -> Callable[[int], None]:
+    return lambda done: progress(before + done, total)

@@ -1,6 +1,7 @@
-"""Value, gradient and Hessian-vector products of a loss that is the mean of chunks.
+"""Value, gradient and Hessian-vector products of a loss that is the mean over chunks.
 
-One chunk's graph is alive at a time. Tensors that a chunk does not use have zero derivatives.
+Only one chunk's graph is in memory at a time. Tensors that a chunk does not use have zero derivatives.
+Functions raise ValueError without losses.
 """
 
 import math
@@ -16,9 +17,10 @@ Product = Callable[[Tensor], Tensor]
 
 
 def loss_values(losses: Sequence[LossFn], params: Params) -> list[float]:
-    """Each chunk's loss at `params`, without a graph; Python floats, so sums and differences are float64.
+    """Return each chunk's loss at `params`, computed without a graph.
 
-    Raises FloatingPointError when one is not finite.
+    They are Python floats, so sums and differences are float64. Raises FloatingPointError if one is not
+    finite.
     """
     if not losses:
         raise ValueError("expected at least one loss, got none")
@@ -30,20 +32,20 @@ def loss_values(losses: Sequence[LossFn], params: Params) -> list[float]:
 
 
 def mean_difference(values: Sequence[float], base: Sequence[float]) -> float:
-    """Mean of values - base, chunk by chunk: equal digits cancel before anything is summed."""
-    return sum(value - start for value, start in zip(values, base, strict=True)) / len(base)
+    """Return the mean of values - base by chunk, so that equal digits cancel before anything is summed."""
+    return sum(value - base_value for value, base_value in zip(values, base, strict=True)) / len(base)
 
 
 def gradient(losses: Sequence[LossFn], params: Params) -> Params:
-    """Gradient of the mean loss, in the shapes and dtypes of `params`."""
+    """Return the gradient of the mean loss, in the shapes and dtypes of `params`."""
     return values_and_gradient(losses, params)[1]
 
 
 def values_and_gradient(losses: Sequence[LossFn], params: Params) -> tuple[list[float], Params]:
-    """Each chunk's loss and the gradient of their mean, of one forward pass.
+    """Return each chunk's loss and the gradient of their mean, from one forward pass.
 
-    Compare these values with each other: other kernels may run without a graph, as in `loss_values`. Raises
-    FloatingPointError when a value or the gradient is not finite.
+    Compare these values only with each other, because `loss_values` may use other kernels, without a graph.
+    Raises FloatingPointError if a value or the gradient is not finite.
     """
     if not losses:
         raise ValueError("expected at least one loss, got none")
@@ -60,24 +62,27 @@ def values_and_gradient(losses: Sequence[LossFn], params: Params) -> tuple[list[
 
 
 def hessian_product(losses: Sequence[LossFn], params: Params) -> Product:
-    """The map v -> H v of the mean loss at `params`, for vectors (n,) in the order of `flatten`.
+    """Return the map v -> H v of the mean loss at `params`, for vectors (n,) in the order of `flatten`.
 
-    Double backward, H v = d(g(w) . v)/dw (Pearlmutter 1994), exact up to rounding. A single chunk keeps the
-    graph of its gradient from one product to the next, which spares the forward and first backward pass;
-    several chunks rebuild theirs each time, which spares memory.
+    It uses double backward, H v = d(g(w) . v)/dw (Pearlmutter 1994), which is exact up to rounding. With a
+    single chunk, the graph of the gradient is reused by all products, which saves the forward and the first
+    backward pass. Several chunks rebuild their graphs each time, which saves memory.
     """
     if not losses:
         raise ValueError("expected at least one loss, got none")
     leaves = _leaves(params)
-    kept = _gradient(losses[0], leaves, create_graph=True)[1] if len(losses) == 1 else None
+    reused = _gradient(losses[0], leaves, create_graph=True)[1] if len(losses) == 1 else None
 
     def product(vector: Tensor) -> Tensor:
-        along = unflatten(vector, params)
+        direction = unflatten(vector, params)
         total = torch.zeros_like(vector)
         for loss in losses:
-            # Not bound to a name: it would hold this chunk's graph while the next one's is built.
+            # Not bound to a name, which would keep this chunk's graph while the next one is built.
             total += _backward(
-                kept or _gradient(loss, leaves, create_graph=True)[1], leaves, along, retain_graph=bool(kept)
+                reused or _gradient(loss, leaves, create_graph=True)[1],
+                leaves,
+                direction,
+                retain_graph=bool(reused),
             )
         return total / len(losses)
 
@@ -85,12 +90,12 @@ def hessian_product(losses: Sequence[LossFn], params: Params) -> Product:
 
 
 def _leaves(params: Params) -> Params:
-    """The same storage as new leaves, so that the tensors given keep their flags and their `.grad`."""
+    """Return new leaves with the same storage, so that the given tensors keep their flags and `.grad`."""
     return {name: value.detach().requires_grad_() for name, value in params.items()}
 
 
 def _gradient(loss: LossFn, leaves: Params, *, create_graph: bool) -> tuple[float, Params]:
-    # Fused attention has no double backward; only the plain one can be differentiated twice.
+    # Fused attention has no double backward; only the plain implementation does.
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
         value = loss(leaves)
         if not value.requires_grad:
@@ -101,15 +106,15 @@ def _gradient(loss: LossFn, leaves: Params, *, create_graph: bool) -> tuple[floa
     return float(value.detach()), dict(zip(leaves, grads, strict=True))
 
 
-def _backward(grads: Params, leaves: Params, along: Params, *, retain_graph: bool) -> Tensor:
-    """d(grads . along)/d(leaves) as one vector; gradients without a graph are constant and add nothing."""
+def _backward(grads: Params, leaves: Params, direction: Params, *, retain_graph: bool) -> Tensor:
+    """Return d(grads . direction)/d(leaves) as one vector; gradients without a graph are constant."""
     names = [name for name, grad in grads.items() if grad.requires_grad]
     if not names:
         return torch.zeros_like(flatten(leaves))
     second = torch.autograd.grad(
         [grads[name] for name in names],
         list(leaves.values()),
-        grad_outputs=[along[name] for name in names],
+        grad_outputs=[direction[name] for name in names],
         retain_graph=retain_graph,
         materialize_grads=True,
     )

@@ -1,7 +1,8 @@
-"""Filters: the index of the first axis of every tensor with two or more axes, each with its own norm.
+"""Filters w_f: the slices along the first axis of every tensor with two or more axes.
 
-Tensors of one axis or none (biases, BatchNorm) have no filters and are not moved (Li et al. 2018,
-arXiv 1712.09913). What is scaled by these norms does not change when w_f -> c w_f in front of BatchNorm.
+Tensors with fewer axes (biases, BatchNorm) have no filters and are not moved. A perturbation that is scaled
+by the norms of the filters is invariant to w_f -> c w_f in front of BatchNorm. Source: Li et al. 2018
+(arXiv 1712.09913).
 """
 
 import torch
@@ -11,22 +12,22 @@ from flatqat.flatness.params import Params, gaussian
 
 
 def with_filters(params: Params) -> Params:
-    """The tensors that have filters, detached. Raises ValueError where there are none."""
-    found = {name: value.detach() for name, value in params.items() if value.dim() >= 2}
-    if not found:
+    """Return the tensors that have filters, detached. Raises ValueError if there are none."""
+    filters = {name: value.detach() for name, value in params.items() if value.dim() >= 2}
+    if not filters:
         raise ValueError(f"expected a tensor with two or more axes, got {sorted(params)} with fewer")
-    return found
+    return filters
 
 
 def filter_norms(weight: Tensor) -> Tensor:
-    """||w_f|| of every filter, in a shape that broadcasts against `weight`."""
+    """Return ||w_f|| of every filter, in a shape that broadcasts to that of `weight`."""
     axes = tuple(range(1, weight.dim()))
     norms: Tensor = torch.linalg.vector_norm(weight, dim=axes, keepdim=True)
     return norms
 
 
 def filter_direction(filters: Params, generator: Generator) -> Params:
-    """d_f = ||w_f|| g_f / ||g_f|| with g_f ~ N(0, I): a random direction as long as each filter itself."""
+    """Return a random direction with the norms of the filters: d_f = ||w_f|| g_f / ||g_f||, g_f ~ N(0, I)."""
     noise = gaussian(filters, generator)
     tiny = {name: torch.finfo(weight.dtype).tiny for name, weight in filters.items()}
     return {

@@ -1,8 +1,8 @@
 """Largest eigenvalue of the loss Hessian, with its residual.
 
-Large values mean that some direction is sharp. Not invariant to scale: for a layer in front of BatchNorm,
-w -> c w leaves the function as it is and divides the layer's block by c^2, so give the norms of the weights
-beside it and compare only networks of similar norms.
+A large value means that some direction is sharp. It is not invariant to scale: for a layer in front of
+BatchNorm, w -> c w does not change the function but divides the layer's block by c^2. So report the norm of
+the weights with it, and compare only networks with similar norms.
 """
 
 import math
@@ -14,18 +14,18 @@ from torch import Tensor
 
 from flatqat.flatness.derivatives import hessian_product
 from flatqat.flatness.lanczos import lanczos, rounding
-from flatqat.flatness.params import LossFn, Params, Progress, flatten, gaussian
+from flatqat.flatness.params import LossFn, Params, Progress, flatten, gaussian, no_progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Eigenvalue:
     """An eigenvalue of the Hessian, in units of loss per squared unit of weight.
 
-    `value` is the Rayleigh quotient v.Hv of a unit vector v, and `residual` is ||Hv - value v|| / |value|:
-    some eigenvalue lies within residual * |value| of `value`. (Relative to the spectral radius where
-    `value` is itself rounding noise.) `converged`: the residual is under the tolerance, or is rounding
-    noise. `smallest` bounds the smallest eigenvalue from above, to within its own `smallest_residual`.
-    `iterations` counts Hessian-vector products, less the one of the final check.
+    `value` is the Rayleigh quotient v.Hv of a unit vector v, and `residual` is ||Hv - value v|| / |value|, so
+    some eigenvalue is within residual * |value| of `value`. If `value` itself is rounding noise, the residual
+    is relative to the spectral radius. `converged` says that the residual is below the tolerance or is
+    rounding noise. `smallest` is an upper bound of the smallest eigenvalue, with its `smallest_residual`.
+    `iterations` counts Hessian-vector products, without that of the final check.
     """
 
     value: float
@@ -43,27 +43,26 @@ def top_eigenvalue(
     iterations: int = 30,
     tolerance: float = 1e-3,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Eigenvalue:
-    """The algebraically largest eigenvalue (not the largest in magnitude), by Lanczos.
+    """Return the algebraically largest eigenvalue (not the largest in magnitude), by Lanczos.
 
-    At most `iterations` + 1 products, fewer once the Ritz residual |beta s_k| / |theta| is under
-    `tolerance`; the residual given is then computed anew, by one product. A value converged to `tolerance`
-    is off by about tolerance^2 where it stands apart from its neighbours. `smallest` stops with the top
-    one. `progress(done, most)` is called after every product. Memory: `iterations` copies of the weights.
-    Raises FloatingPointError when a product is not finite.
+    It stops once the Ritz residual |beta s_k| / |theta| is below `tolerance`; one more product then gives the
+    residual that is returned. A value converged to `tolerance` is off by about tolerance^2 if it is separated
+    from the next eigenvalue. `smallest` has whatever accuracy it has by then. Cost: up to `iterations` + 1
+    products and the memory of `iterations` copies of the weights. `progress(done, total)` is called after
+    each product. Raises FloatingPointError if a product is not finite, and ValueError if `iterations` < 1.
 
     Source: Lanczos 1950; Parlett, The Symmetric Eigenvalue Problem, chapter 13; for networks Ghorbani et
     al. 2019 (arXiv 1901.10159).
     """
     start = _start(params, iterations, seed)
     product = hessian_product(losses, params)
-    most = min(iterations, start.numel())
-    for space in lanczos(product, start, steps=most):
+    total = min(iterations, start.numel())
+    for space in lanczos(product, start, steps=total):
         done = len(space.ritz)
-        if progress is not None:
-            progress(done, most)
-        # A little under the tolerance: rounding lifts the residual computed anew over the bound.
+        progress(done, total)
+        # Slightly below the tolerance, because rounding makes the final residual larger than its bound.
         if space.bound(-1) <= 0.9 * tolerance * abs(float(space.ritz[-1])):
             break
     top, noise = space.vector(-1), rounding(space.ritz, start.dtype)
@@ -86,7 +85,7 @@ def _start(params: Params, iterations: int, seed: int) -> Tensor:
 
 
 def _rayleigh(vector: Tensor, image: Tensor) -> tuple[float, float]:
-    """v.Hv and ||Hv - (v.Hv) v|| of a unit vector v and its image Hv."""
+    """Return v.Hv and ||Hv - (v.Hv) v|| of a unit vector v and its image Hv."""
     value = float(vector @ image)
     if not math.isfinite(value):
         raise FloatingPointError("expected a finite Hessian-vector product, got NaN or infinity")
@@ -94,6 +93,6 @@ def _rayleigh(vector: Tensor, image: Tensor) -> tuple[float, float]:
 
 
 def _relative(distance: float, value: float, spectrum: Tensor, dtype: torch.dtype) -> float:
-    """distance / |value|, or / the spectral radius where the value is rounding noise; 0 / 0 is 0."""
+    """Return distance / |value|, or / the spectral radius if the value is rounding noise; 0 / 0 is 0."""
     scale = abs(value) if abs(value) > rounding(spectrum, dtype) else float(spectrum.abs().max())
     return distance / scale if scale > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Loss landscape: the loss on a plane through the weights, along two filter-normalised directions."""
+"""Loss landscape: the loss on a plane through the weights, along two filter-normalized directions."""
 
 import math
 from collections.abc import Sequence
@@ -9,28 +9,28 @@ import torch
 
 from flatqat.flatness.derivatives import loss_values
 from flatqat.flatness.filters import filter_direction, with_filters
-from flatqat.flatness.params import LossFn, Params, Progress, moved
+from flatqat.flatness.params import LossFn, Params, Progress, moved, no_progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Landscape:
-    """losses[i][j] = L(w + coordinates[i] d + coordinates[j] e); the coordinate in the middle is 0.
+    """The values losses[i][j] = L(w + coordinates[i] d + coordinates[j] e).
 
-    `coordinates` are in units of each filter's norm.
+    `coordinates` are in units of each filter's norm, and the one in the middle is 0.
     """
 
     coordinates: tuple[float, ...]
     losses: tuple[tuple[float, ...], ...]
 
     @property
-    def centre(self) -> float:
-        """L(w)."""
+    def center(self) -> float:
+        """The loss at the weights, L(w)."""
         middle = len(self.coordinates) // 2
         return self.losses[middle][middle]
 
     @property
     def lowest(self) -> tuple[float, float, float]:
-        """The smallest loss on the grid with its two coordinates: (loss, along d, along e)."""
+        """The smallest loss on the grid with its two coordinates: (loss, a along d, b along e)."""
         return min(
             (loss, a, b)
             for a, row in zip(self.coordinates, self.losses, strict=True)
@@ -45,15 +45,16 @@ def landscape(
     points: int = 21,
     span: float = 1.0,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Landscape:
-    """The loss on a grid of points x points over [-span, span]^2, one evaluation each.
+    """Return the loss on a grid of points x points over [-span, span]^2.
 
-    d and e are independent Gaussian directions in which every filter is as long as the filter it moves;
-    tensors of one axis or none (biases, BatchNorm) stay. Networks of the same shapes get the same Gaussians,
-    and since the norms are their own, surfaces can be compared between them. Two random directions of many
-    see the mean curvature of the plane they span, not the sharpest. `points` is odd, so that the centre is
-    on the grid. Raises FloatingPointError when a loss is not finite.
+    d and e are independent Gaussian directions, scaled so that every filter has the norm of the filter that
+    it moves; tensors with at most one axis (biases, BatchNorm) stay fixed. A seed gives networks of the same
+    shapes the same Gaussians, with norms of their own, so their landscapes can be compared. Two of many
+    random directions show mean curvature, not the largest. `points` is odd, so that w is on the grid. Cost:
+    points^2 evaluations; `progress(done, total)` is called after each. Raises FloatingPointError if a loss is
+    not finite, and ValueError if `points` or `span` is out of range or there are no filters.
 
     Source: Li et al. 2018 (arXiv 1712.09913), section 4.
     """
@@ -72,7 +73,6 @@ def landscape(
         row = []
         for b in coordinates:
             row.append(fmean(loss_values(losses, moved(row_start, e, b))))
-            if progress is not None:
-                progress(len(rows) * points + len(row), points**2)
+            progress(len(rows) * points + len(row), points**2)
         rows.append(tuple(row))
     return Landscape(coordinates=coordinates, losses=tuple(rows))

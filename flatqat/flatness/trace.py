@@ -1,6 +1,6 @@
-"""Trace of the loss Hessian: the sum of all curvatures, with its standard error.
+"""Trace of the loss Hessian, the sum of its eigenvalues, with its standard error.
 
-Like every plain curvature it is not invariant to the scale of weights in front of BatchNorm.
+Like the largest eigenvalue, it is not invariant to the scale of weights in front of BatchNorm.
 """
 
 import math
@@ -12,15 +12,15 @@ import torch
 
 from flatqat.flatness.derivatives import hessian_product
 from flatqat.flatness.lanczos import lanczos
-from flatqat.flatness.params import LossFn, Params, Progress, flatten, gaussian
-from flatqat.flatness.probes import rademacher
+from flatqat.flatness.params import LossFn, Params, Progress, flatten, gaussian, no_progress, rademacher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """tr H in units of loss per squared unit of weight; `stderr` is that of the part that is estimated.
+    """The trace tr H, in units of loss per squared unit of weight.
 
-    `captured` of `value` is the exact part, tr(Q^T H Q). `mean` = value / n over the n weights.
+    `captured` is the part of `value` that is exact, tr(Q^T H Q), and `stderr` the standard error of the rest.
+    `mean` is value / n for n weights.
     """
 
     value: float
@@ -38,20 +38,22 @@ def trace(
     steps: int = 30,
     probes: int = 30,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Trace:
-    """tr H = tr(Q^T H Q) + E[z^T P H P z] with P = I - Q Q^T: the outliers exactly, the rest by probes.
+    """Return tr H = tr(Q^T H Q) + E[z^T P H P z] with P = I - Q Q^T: outliers exactly, the rest by probes.
 
-    Q is an orthonormal basis of the Krylov space of a random vector after `steps` products, so the first
-    term is the sum of its Ritz values and costs no further product. The second is Hutchinson's estimate with
-    a fixed number of Rademacher z, whose variance, twice the squared off-diagonal of P H P, has lost the
-    outliers. Unbiased, since z is independent of Q, with an honest standard error over the probes.
+    Q is an orthonormal basis of the Krylov space of a random vector after `steps` products, so the first term
+    is the sum of its Ritz values and costs no further product. The second is Hutchinson's estimate with a
+    fixed number of Rademacher z. Its variance is twice the squared off-diagonal of P H P, which no longer
+    contains the outliers. z is independent of Q, so the estimate is unbiased, and its standard error over the
+    probes is valid.
 
     Plain Hutchinson spends its probes on a few large eigenvalues: on `tiny` at 4 bits (digits-c, 60 products
-    for each) its standard error was 27 times as large. The gain depends on how far the outliers stand out.
+    for each) its standard error was 27 times as large. The gain depends on how large the outliers are.
 
-    steps + probes products, `steps` copies of the weights. `progress(done, most)` is called after each.
-    Raises FloatingPointError when a product is not finite.
+    Cost: steps + probes products and the memory of `steps` copies of the weights. `progress(done, total)` is
+    called after each product. Raises FloatingPointError if a product is not finite, and ValueError unless
+    `steps` >= 1 and `probes` >= 2.
 
     Source: Hutchinson 1990; deflated by a subspace, Meyer et al. 2021 (arXiv 2010.09649); by a Krylov space,
     Chen & Hallman 2023 (arXiv 2205.01736).
@@ -61,17 +63,15 @@ def trace(
     generator = torch.Generator().manual_seed(seed)
     start = flatten(gaussian(params, generator))
     product = hessian_product(losses, params)
-    most = steps + probes
+    total = steps + probes
     for space in lanczos(product, start, steps=min(steps, start.numel())):
-        if progress is not None:
-            progress(len(space.ritz), most)
+        progress(len(space.ritz), total)
     captured, rest = float(space.ritz.sum()), []
     for done in range(1, probes + 1):
         probe = rademacher(start, generator)
         probe -= (space.basis @ probe) @ space.basis
         rest.append(float(probe @ product(probe)))
-        if progress is not None:
-            progress(steps + done, most)
+        progress(steps + done, total)
     value = captured + fmean(rest)
     if not math.isfinite(value):
         raise FloatingPointError("expected a finite Hessian-vector product, got NaN or infinity")

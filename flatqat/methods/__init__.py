@@ -1,1 +1,1 @@
-"""Training rules: one a file. A rule trains and never rounds; the quantizer rounds and never trains."""
+"""Methods, one per file. A method trains and never rounds; the quantizer rounds and never trains."""

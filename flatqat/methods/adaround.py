@@ -1,21 +1,22 @@
-"""AdaRound: whether each weight is rounded up or down is learned, layer by layer, from images without labels.
+"""AdaRound: learn layer by layer, from unlabeled images, whether each weight is rounded up or down.
 
-    W̃ = s · clip(⌊W/s⌋ + h(V), low, high),   h(V) = clip(1.2 σ(V) − 0.1, 0, 1)
+    W̃ = s · clip(⌊W/s⌋ + h(V), qmin, qmax),   h(V) = clip(1.2 σ(V) − 0.1, 0, 1)
     min_V  E ‖W x − W̃ x̂‖² + λ Σ (1 − |2 h(V) − 1|^β)
 
 in the order in which the layers run: x is the layer's input in the full-precision network, x̂ that in the
-network whose earlier layers are rounded, inputs quantized. ‖·‖² is the sum over output channels, E the mean
-over images and positions. V starts where W̃ = W. The regulariser is off for the first 20% of the iterations,
-then β falls from 20 to 2 as a half cosine and draws every h to 0 or 1; in the end h ≥ ½ is up. Ranges stay as
-in `ptq`, and a channel whose error on all calibration images did not become smaller keeps the nearest
-rounding. The weights end on the grid, each on one of the two levels around it; clipped weights stay clipped.
+network whose earlier layers are rounded and whose inputs are quantized. ‖·‖² is the sum over output channels,
+E the mean over images and positions. Initially W̃ = W. The regularizer is off for the first 20% of the
+iterations, then β falls from 20 to 2 as a half cosine and drives every h to 0 or 1; at the end h ≥ ½ rounds
+up. Ranges are those of `ptq`, and a channel whose error over all calibration images did not decrease keeps
+the nearest rounding. The final weights lie on the grid, each on one of the two levels around it; clipped
+weights stay clipped.
 
-Source: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization" (arXiv
-2004.10568); λ, β, batches of 32 and Adam are its values. There 10,000 iterations at Adam's rate of 0.001;
-here, without `iterations`, as many as show every calibration image 64 times (1,024 for 512 images), at
-ten times the rate, which is about the same length of way. There the activation function is part of the
-layer, which no network tells in general: here a layer is its convolution or product alone. Quantizers
-that lose the magnitude of weights (dorefa, pact, apot, pot) are held against W x all the same.
+Source: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization" (arXiv 2004.10568);
+λ, β, batches of 32 and Adam are its values. It takes 10,000 iterations with Adam's learning rate of 0.001;
+here, without `iterations`, there are 64 epochs over the calibration images (1,024 iterations for 512 images)
+at ten times the rate, which allows V to move about as far. In the paper the activation function is part of
+the layer; it cannot be identified in a general network, so here a layer is its convolution or product alone.
+Quantizers that lose the magnitude of weights (dorefa, pact, apot, pot) are compared with W x all the same.
 """
 
 from collections import Counter
@@ -23,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -32,45 +33,42 @@ from torch.func import functional_call
 from flatqat.methods import ptq
 from flatqat.methods.base import Batch
 from flatqat.methods.schedule import half_cosine
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast
 from flatqat.quant.apply import disabled, latent_weights, quantizers
 from flatqat.quant.base import Quantizer
 
 BETA_FIRST, BETA_LAST = 20.0, 2.0
 STRETCH, SHIFT = 1.2, -0.1
 WARM_UP = 0.2
-LOOKS = 64
+EPOCHS = 64
 
 Pairs = list[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(ptq.Config):
-    iterations: int | None = None
-    rate: float = 0.01
-    regularizer: float = 0.01
-    images: int = 32
+    """The settings of `adaround`; `images` is the batch size, `iterations` are per layer."""
 
-    def __post_init__(self) -> None:
-        ptq.Config.__post_init__(self)
-        if self.iterations is not None:
-            check_range(self, "iterations", 0)
-        check_range(self, "rate", 0)
-        check_range(self, "regularizer", 0)
-        check_range(self, "images", 1)
+    iterations: Annotated[int | None, AtLeast(0)] = None
+    rate: Annotated[float, AtLeast(0)] = 0.01
+    regularizer: Annotated[float, AtLeast(0)] = 0.01
+    images: Annotated[int, AtLeast(1)] = 32
 
 
 class AdaRound(ptq.PTQ):
+    """Adaptive rounding (Nagel et al. 2020): post-training quantization with learned rounding directions."""
+
     Config = Config
     version = 2  # 1: outputs as activations in place left them, small batches shown fewer times
 
     def begin(self, batches: Sequence[Batch]) -> None:
+        """Calibrate the grids, then learn the rounding of one layer after the other."""
         super().begin(batches)
         images = [images for images, _ in batches]
         self.iterations = self.config.iterations
         if self.iterations is None:
-            at_once = min(self.config.images, len(images[0]))
-            self.iterations = ceil(LOOKS * sum(map(len, images)) / at_once)
+            batch_size = min(self.config.images, len(images[0]))
+            self.iterations = ceil(EPOCHS * sum(map(len, images)) / batch_size)
         self.generator = torch.Generator().manual_seed(self.setup.seed)
         self.errors: dict[str, Any] = {}
         originals = {name: w.detach().clone() for name, (w, _) in latent_weights(self.model).items()}
@@ -83,14 +81,14 @@ class AdaRound(ptq.PTQ):
             layer, quantizer = layers[name], on_weight[name]
             with torch.no_grad():
                 pairs = inputs_and_targets(self.model, originals, layer, calls, images)
-            with disabled(layer, roles=("input",)):  # their quantized values are at hand
+            with disabled(layer, roles=("input",)):  # `pairs` holds the quantized inputs
                 self._round(name, layer, quantizer, latent[id(quantizer)], pairs)
         self.model.train(training)
 
     def _round(self, name: str, layer: nn.Module, quantizer: Quantizer, w: Tensor, pairs: Pairs) -> None:
         nearest = quantizer.codes(w)
         rounding = Rounding(quantizer, w.detach())
-        chosen, kept = nearest, w.detach().clone()
+        chosen, original = nearest, w.detach().clone()
         before = after = errors(layer, quantizer, quantizer.dequantize(nearest).detach(), pairs)
         if self.iterations:
             self._learn(layer, quantizer, rounding, pairs)
@@ -99,8 +97,8 @@ class AdaRound(ptq.PTQ):
             chosen, after = torch.where(better, rounding.codes, nearest), torch.minimum(learned, before)
         with torch.no_grad():
             w.copy_(quantizer.denormalize(quantizer.dequantize(chosen), w))
-            if not torch.equal(quantizer.codes(w), chosen):  # a grid that moves with its weights
-                w.copy_(kept)
+            if not torch.equal(quantizer.codes(w), chosen):  # the grid depends on the weights
+                w.copy_(original)
                 chosen, after = nearest, before
         turned = (chosen != nearest).float().mean().item()
         self.errors[name] = {
@@ -112,31 +110,34 @@ class AdaRound(ptq.PTQ):
     def _learn(self, layer: nn.Module, quantizer: Quantizer, rounding: "Rounding", pairs: Pairs) -> None:
         optimizer = torch.optim.Adam([rounding.v], lr=self.config.rate)
         first = WARM_UP * self.iterations
-        with replaced(quantizer, lambda: rounding.weight):
+        with with_weight(quantizer, lambda: rounding.weight):
             for iteration in range(self.iterations):
-                x, target = self._draw(pairs)
+                x, target = self._sample(pairs)
                 loss = by_channel(layer, layer(x) - target).square().mean(1).sum()
                 if iteration >= first:
-                    share = (iteration - first) / (self.iterations - first)
-                    beta = half_cosine(share, BETA_FIRST, BETA_LAST)
+                    progress = (iteration - first) / (self.iterations - first)
+                    beta = half_cosine(progress, BETA_FIRST, BETA_LAST)
                     loss = loss + self.config.regularizer * rounding.undecided(beta)
                 (rounding.v.grad,) = torch.autograd.grad(loss, rounding.v)
                 optimizer.step()
 
-    def _draw(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
-        """Some images of one batch."""
+    def _sample(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Return random images of one batch, and their targets."""
         x, target = pairs[int(torch.randint(len(pairs), (), generator=self.generator))]
         index = torch.randperm(len(x), generator=self.generator)[: self.config.images].to(x.device)
         return x[index], target[index]
 
     def log(self) -> dict[str, Any]:
-        """Of each layer the error on the calibration images, with the nearest rounding and in the end, and
-        the share of weights that are not rounded to the nearest level."""
+        """Return the rounding errors of each layer.
+
+        `nearest` and `learned` are its errors on the calibration images with nearest and with learned
+        rounding; `turned` is the fraction of weights that are not rounded to the nearest level.
+        """
         return self.errors
 
 
 class Rounding:
-    """The two levels around every weight, and how far it goes from the lower to the upper one: h(V)."""
+    """The two levels around every weight, and its learned position h(V) between them."""
 
     def __init__(self, quantizer: Quantizer, w: Tensor) -> None:
         with torch.no_grad():
@@ -146,28 +147,31 @@ class Rounding:
             self.upper = (below + 1).clamp(quantizer.qmin, quantizer.qmax)
             self.bottom = quantizer.dequantize(self.lower)
             self.width = quantizer.dequantize(self.upper) - self.bottom
-            share = torch.where(self.width > 0, (u - self.bottom) / self.width, 0.5).clamp(0, 1)
-        self.v = torch.logit((share - SHIFT) / STRETCH).requires_grad_()
+            position = torch.where(self.width > 0, (u - self.bottom) / self.width, 0.5).clamp(0, 1)
+        self.v = torch.logit((position - SHIFT) / STRETCH).requires_grad_()
 
     @property
     def h(self) -> Tensor:
+        """The position of each weight between its two levels, from 0 to 1."""
         return (STRETCH * self.v.sigmoid() + SHIFT).clamp(0, 1)
 
     @property
     def weight(self) -> Tensor:
+        """The normalized weights at that position."""
         return self.bottom + self.h * self.width
 
     @property
     def codes(self) -> Tensor:
+        """The codes of the levels that are nearer, the upper ones at h = ½."""
         return torch.where(self.h >= 0.5, self.upper, self.lower)
 
     def undecided(self, beta: float) -> Tensor:
-        """Σ (1 − |2 h − 1|^β) over the weights that have a choice."""
+        """Return Σ (1 − |2 h − 1|^β) over the weights that lie between two levels."""
         return ((1 - (2 * self.h - 1).abs().pow(beta)) * (self.width > 0)).sum()
 
 
 def calls_in_order(model: nn.Module, layers: dict[str, nn.Module], images: Tensor) -> Counter[str]:
-    """How often one forward pass calls each layer that runs, by their first call."""
+    """Return how often one forward pass calls each layer, in the order of their first calls."""
     calls: Counter[str] = Counter()
     handles = [
         layer.register_forward_pre_hook(lambda *_, name=name: calls.update([name]))
@@ -181,58 +185,62 @@ def calls_in_order(model: nn.Module, layers: dict[str, nn.Module], images: Tenso
 def inputs_and_targets(
     model: nn.Module, originals: dict[str, Tensor], layer: nn.Module, calls: int, images: Iterable[Tensor]
 ) -> Pairs:
-    """For each of the first so many calls of a layer its quantized input x̂, and what it gives in the
-    full-precision network, whose weights are the originals."""
+    """Return (x̂, W x) for each batch and each of the first `calls` calls of a layer.
+
+    x̂ is the layer's quantized input; W x is its output in the full-precision network with weights
+    `originals`.
+    """
     pairs: Pairs = []
     for batch in images:
-        with disabled(model), seen(layer.register_forward_hook, calls) as targets:
+        with disabled(model), recorded(layer.register_forward_hook, calls) as targets:
             functional_call(model, originals, (batch,))
-        with seen(layer.register_forward_pre_hook, calls) as inputs:
+        with recorded(layer.register_forward_pre_hook, calls) as inputs:
             model(batch)
         pairs += zip(inputs, targets, strict=True)
     return pairs
 
 
-class Reached(Exception):
-    """The rest of a forward pass is not needed."""
+class _Recorded(Exception):
+    """Ends a forward pass whose remainder is not needed."""
 
 
 @contextmanager
-def seen(register: Callable[[Any], Any], calls: int) -> Iterator[list[Tensor]]:
-    """Within, the first so many inputs, or outputs, that a layer's hook is given; the last ends the block."""
-    found: list[Tensor] = []
+def recorded(register: Callable[[Any], Any], calls: int) -> Iterator[list[Tensor]]:
+    """Record a layer's first `calls` inputs or outputs by a hook; the last one ends the context."""
+    tensors: list[Tensor] = []
 
     def hook(_: nn.Module, args: tuple[Tensor, ...], *output: Tensor) -> None:
-        found.append((output[0] if output else args[0]).clone())  # what follows may work in place
-        if len(found) == calls:
-            raise Reached
+        tensors.append((output[0] if output else args[0]).clone())  # later layers may work in place
+        if len(tensors) == calls:
+            raise _Recorded
 
-    with removed_after([register(hook)]), suppress(Reached):
-        yield found
+    with removed_after([register(hook)]), suppress(_Recorded):
+        yield tensors
 
 
 @torch.no_grad()
 def errors(layer: nn.Module, quantizer: Quantizer, weight: Tensor, pairs: Pairs) -> Tensor:
-    """E (W x − W̃ x̂)² over all calibration images, of each output channel."""
-    with replaced(quantizer, lambda: weight):
+    """Return E (W x − W̃ x̂)² over all calibration images, for each output channel."""
+    with with_weight(quantizer, lambda: weight):
         sums = [by_channel(layer, (layer(x) - target).double().square()).sum(1) for x, target in pairs]
     return torch.stack(sums).sum(0) / sum(by_channel(layer, target).shape[1] for _, target in pairs)
 
 
 def by_channel(layer: nn.Module, output: Tensor) -> Tensor:
-    """A layer's output as (channels, everything else)."""
+    """Return a layer's output as (channels, everything else)."""
     return output.movedim(-1 if isinstance(layer, nn.Linear) else 1, 0).flatten(1)
 
 
 @contextmanager
-def replaced(quantizer: Quantizer, weight: Callable[[], Tensor]) -> Iterator[None]:
-    """Within, the layer computes with this weight."""
+def with_weight(quantizer: Quantizer, weight: Callable[[], Tensor]) -> Iterator[None]:
+    """Make the layer compute with this weight within the context."""
     with removed_after([quantizer.register_forward_hook(lambda *_: weight())]):
         yield
 
 
 @contextmanager
 def removed_after(handles: Sequence[Any]) -> Iterator[None]:
+    """Remove hooks at the end of the context."""
     try:
         yield
     finally:

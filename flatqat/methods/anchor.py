@@ -1,54 +1,52 @@
-"""anchor-QAT: a full-precision anchor W_a beside the quantized weights, pulling on them by its distance.
+"""anchor-QAT: full-precision anchor weights W_a pull on the quantized weights.
 
-    L_task(Q(W)) + λ · ‖W_a − W_q‖²,   W_a moved by the regulariser alone and thrown away at inference.
+    L_task(Q(W)) + λ · ‖W_a − W_q‖²,   W_a moved by the regularizer alone and discarded at inference.
 
-Taken to the letter (W_q := Q(W_a) at every step, only the regulariser moves W_a) no stored weight ever feels
-the task loss and nothing is learned. The readings that train keep a latent W with the straight-through
-gradient and differ in what is pulled where (`coupling`):
+Taken literally (W_q := Q(W_a) at every step, and only the regularizer moves W_a), no stored weight ever
+receives the gradient of the task loss, and nothing is learned. The variants that train keep a latent W with
+the straight-through gradient and differ in what is pulled where (`coupling`):
 
     ema      W: g + 2λ (Q(W) − W_a) inside the range;   W_a ← (1 − β) W_a + β Q(W)
     elastic  W: g + 2λ (W − W_a);                        W_a ← (1 − β) W_a + β W      (EASGD, one worker)
     dampen   W: g + 2λ (W − Q(W));                       W_a ← (1 − β) W_a + β W      (Nagel et al. 2022)
 
 with g the task gradient and λ = `strength`. The anchor's step is the closed form of gradient descent on the
-regulariser, never the optimizer's; without `beta`, β = 2 · lr · λ. `requantize_every` k steps W := W_a (0:
-never). `deploy` says which of the two is quantized in the end: `anchor` or `latent`. Biases, BatchNorm and
-step sizes are trained as in QAT; only quantized weights have an anchor. Q(W) and W_a stand in the scale of W:
-where a quantizer normalizes weights first (dorefa, apot), its levels are carried back to it.
+regularizer, not a step of the optimizer; with `beta=none`, β = 2 · lr · λ. W := W_a after every
+`requantize_every` steps (0: never). `deploy` selects what is quantized at the end, the `anchor` or the
+`latent` weights. Biases, BatchNorm and step sizes are trained as in QAT; only quantized weights have an
+anchor. Q(W) and W_a are in the scale of W: if a quantizer normalizes weights first (dorefa, apot), its levels
+are mapped back.
 
 Relatives: EASGD (Zhang et al. 2015, arXiv 1412.6651), oscillation dampening (arXiv 2203.11086,
-whose pull, unlike `dampen`, stops at the range), SWA.
+whose pull, unlike that of `dampen` here, ends at the range), SWA.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
 
 from flatqat.methods.base import Batch, Calibration, Method, Setup
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast, Between
 from flatqat.quant.apply import latent_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(Calibration):
-    coupling: Literal["ema", "elastic", "dampen"] = "ema"
-    strength: float = 0.1
-    beta: float | None = 0.02
-    requantize_every: int = 0
-    deploy: Literal["anchor", "latent"] = "anchor"
+    """The settings of `anchor`, explained in the module docstring."""
 
-    def __post_init__(self) -> None:
-        Calibration.__post_init__(self)
-        check_range(self, "strength", 0)
-        if self.beta is not None:
-            check_range(self, "beta", 0, 1)
-        check_range(self, "requantize_every", 0)
+    coupling: Literal["ema", "elastic", "dampen"] = "ema"
+    strength: Annotated[float, AtLeast(0)] = 0.1
+    beta: Annotated[float | None, Between(0, 1)] = 0.02
+    requantize_every: Annotated[int, AtLeast(0)] = 0
+    deploy: Literal["anchor", "latent"] = "anchor"
 
 
 class Anchor(Method):
+    """Quantization-aware training with full-precision anchor weights that pull on the quantized ones."""
+
     Config = Config
 
     def __init__(self, setup: Setup, config: Any = None) -> None:
@@ -57,10 +55,11 @@ class Anchor(Method):
         self.anchors = [w_latent.detach().clone() for w_latent, _ in self.weights]
 
     def gradient(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Add the pull of the anchors to the task gradient."""
         logs = super().gradient(x, y)
         with torch.no_grad():
             for (w_latent, quantizer), anchor in zip(self.weights, self.anchors, strict=True):
-                if w_latent.grad is None:  # a layer that took no part
+                if w_latent.grad is None:  # a layer that was not used
                     continue
                 w_quant = quantizer.in_weight_scale(w_latent)
                 if self.config.coupling == "ema":
@@ -73,11 +72,12 @@ class Anchor(Method):
         return logs
 
     def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Take a QAT step, then move the anchors."""
         rate = self.learning_rate
         logs = super().step(x, y)
         self._move_anchors(2 * rate * self.config.strength if self.config.beta is None else self.config.beta)
         if self.config.requantize_every and self.steps_done % self.config.requantize_every == 0:
-            self._put_anchors_back()
+            self._reset_to_anchors()
         return logs
 
     @torch.no_grad()
@@ -87,13 +87,14 @@ class Anchor(Method):
             anchor.lerp_(target, beta)
 
     @torch.no_grad()
-    def _put_anchors_back(self) -> None:
+    def _reset_to_anchors(self) -> None:
         for (w_latent, _), anchor in zip(self.weights, self.anchors, strict=True):
             w_latent.copy_(anchor)
 
     def end(self, batches: Sequence[Batch]) -> None:
+        """Deploy the anchors, unless `deploy` is `latent`."""
         if self.config.deploy == "anchor":
-            self._put_anchors_back()
+            self._reset_to_anchors()
         super().end(batches)
 
 

@@ -1,39 +1,41 @@
-"""ASAM, adaptive SAM: every weight is moved in proportion to its size, so that rescaling changes nothing.
+"""ASAM, adaptive SAM: perturbations scale with the weights, so that rescaling layers changes nothing.
 
     T = |w| + η,   e = ρ · T² g / (‖T g‖ + 1e-12),   step at w with ∇L(w + e)
 
-T is 1 for biases and whatever else is no weight; BatchNorm's γ is one, as in the authors' code, which goes by
-names. In the space `quantized` T is |Q(W)| + η. The radius is relative: about ten times SAM's. Everything
-else as in `sam`.
+T is 1 for biases and all other parameters that are not weights; BatchNorm's γ counts as a weight, as in the
+authors' code, which goes by names. In the space `quantized`, T = |Q(W)| + η. The radius is relative: about
+ten times that of SAM. Everything else is as in `sam`.
 
 Source: Kwon et al. 2021 (arXiv 2102.11600), algorithm 1; ρ = 0.5 and η = 0.01 are its values
 for CIFAR-10.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from flatqat.methods import sam
 from flatqat.methods.perturb import EPS, Tensors, norm
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(sam.Config):
-    rho: float = 0.5
-    eta: float = 0.01
+    """The settings of `asam`."""
 
-    def __post_init__(self) -> None:
-        sam.Config.__post_init__(self)
-        check_range(self, "eta", 0)
+    rho: float = 0.5
+    eta: Annotated[float, AtLeast(0)] = 0.01
 
 
 class ASAM(sam.SAM):
+    """Adaptive sharpness-aware minimization (Kwon et al. 2021)."""
+
     Config = Config
 
     def ascent(self, slopes: Tensors) -> Tensors:
-        points, scales = self.perturbation.points(), self.perturbation.scale_names
+        """Return e = ρ · T² g / ‖T g‖."""
+        values, scales = self.perturbation.values(), self.perturbation.scale_names
         sizes = {
-            name: points[name].abs() + self.config.eta
+            name: values[name].abs() + self.config.eta
             for name in slopes
             if "weight" in name and name not in scales
         }

@@ -1,4 +1,4 @@
-"""A running average of everything that trains, beside the model."""
+"""A running average of everything that is trained."""
 
 from typing import Literal
 
@@ -7,36 +7,36 @@ from torch import nn
 
 from flatqat.quant.apply import latent_weights
 
-Of = Literal["latent", "quantized"]
+AveragedWeight = Literal["latent", "quantized"]
 
 
 class Average:
-    """A copy of the weights, biases, BatchNorm's γ and β and step sizes, as a dict of tensors.
+    """A copy of all trained parameters: weights, biases, BatchNorm's γ and β, and step sizes.
 
-    Of a quantized weight it holds the latent one, or with `of="quantized"` Q(W) from its first update on, in
-    the scale of W, since it is put in W's place.
+    Of a quantized weight W it averages W itself or, with `weight="quantized"`, Q(W) in the scale of W, since
+    `deploy_` puts the average in W's place.
     """
 
-    def __init__(self, model: nn.Module, of: Of = "latent") -> None:
+    def __init__(self, model: nn.Module, weight: AveragedWeight = "latent") -> None:
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        self.rounded = latent_weights(model) if of == "quantized" else {}
+        self.quantized = latent_weights(model) if weight == "quantized" else {}
         self.values = {name: p.detach().clone() for name, p in self.parameters.items()}
 
     @torch.no_grad()
-    def move_(self, share: float) -> None:
-        """m ← m + share · (w − m), where w is what the model holds now; a share of 1 copies it exactly."""
+    def move_(self, fraction: float) -> None:
+        """Set m ← m + fraction · (w − m), with w the current value; a fraction of 1 copies it exactly."""
         for name, p in self.parameters.items():
-            target = self.rounded[name][1].in_weight_scale(p) if name in self.rounded else p
-            self.values[name].lerp_(target, share)
+            target = self.quantized[name][1].in_weight_scale(p) if name in self.quantized else p
+            self.values[name].lerp_(target, fraction)
 
     @torch.no_grad()
-    def join_(self, other: "Average", share: float) -> None:
-        """m ← m + share · (other − m)."""
+    def join_(self, other: "Average", fraction: float) -> None:
+        """Set m ← m + fraction · (other − m)."""
         for name, value in self.values.items():
-            value.lerp_(other.values[name], share)
+            value.lerp_(other.values[name], fraction)
 
     @torch.no_grad()
     def deploy_(self) -> None:
-        """Put the average into the model."""
+        """Copy the average into the model."""
         for name, value in self.values.items():
             self.parameters[name].copy_(value)

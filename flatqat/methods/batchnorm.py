@@ -1,7 +1,7 @@
-"""BatchNorm statistics estimated again for the weights at hand.
+"""Re-estimation and freezing of BatchNorm statistics.
 
-Running statistics lag behind weights that move, the more so on a coarse grid: average the batch statistics
-over fresh batches instead. Source: Nagel et al. 2022 (arXiv 2203.11086), section 4.1.
+Running statistics lag behind weights that change, the more so on a coarse grid; the average of the batch
+statistics over fresh batches does not. Source: Nagel et al. 2022 (arXiv 2203.11086), section 4.1.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ BatchNorm = nn.modules.batchnorm._BatchNorm
 
 @torch.no_grad()
 def reestimate_batchnorm(model: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Set running mean and variance to the plain average over `batches`; nothing happens without batches."""
+    """Set running means and variances to the plain average over `batches`; without batches do nothing."""
     layers = [m for m in model.modules() if isinstance(m, BatchNorm) and m.track_running_stats]
     batches = list(batches)
     if not layers or not batches:
@@ -34,15 +34,15 @@ def reestimate_batchnorm(model: nn.Module, batches: Iterable[Tensor]) -> None:
 
 
 def freeze_batchnorm(model: nn.Module) -> None:
-    """Let every BatchNorm layer use its running statistics, and leave them as they are."""
+    """Make every BatchNorm layer use its running statistics without updating them."""
     for module in model.modules():
         if isinstance(module, BatchNorm):
             module.eval()
 
 
 @contextmanager
-def kept_statistics(model: nn.Module) -> Iterator[None]:
-    """Let BatchNorm layers normalise as before, by batch or running statistics, and move none of them."""
+def preserved_statistics(model: nn.Module) -> Iterator[None]:
+    """Leave running statistics as they are within the context; layers normalize as before."""
     layers = [m for m in model.modules() if isinstance(m, BatchNorm) and m.track_running_stats]
     for layer in layers:
         layer.track_running_stats = False

@@ -2,47 +2,52 @@
 
     m_0 = w_0,   m_t = d_t · m_{t−1} + (1 − d_t) · w_t,   d_t = min(d, (1 + t) / (10 + t))
 
-after each step t = 1, 2, ...: the warm-up lets short runs forget their start. Everything that trains is
-averaged: weights, biases, BatchNorm's γ and β, step sizes; BatchNorm statistics are estimated again for the
-average. `average` says which weight of a quantized layer it is: W, or Q(W), whose average is rounded again.
+after each step t = 1, 2, ...: thanks to this warm-up, short runs forget their initial weights. Everything
+that is trained is averaged: weights, biases, BatchNorm's γ and β, step sizes; BatchNorm statistics are
+estimated again for the average. `average` selects which weight of a quantized layer is averaged: W, or Q(W),
+whose average is rounded again.
 
 Source: Polyak & Juditsky 1992 for averaging; the warm-up is that of TensorFlow's ExponentialMovingAverage.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from torch import Tensor
 
-from flatqat.methods.average import Average, Of
+from flatqat.methods.average import Average, AveragedWeight
 from flatqat.methods.base import Batch, Calibration, Method
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import Between
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(Calibration):
-    decay: float = 0.999
-    average: Of = "latent"
+    """The settings of `ema`."""
 
-    def __post_init__(self) -> None:
-        Calibration.__post_init__(self)
-        check_range(self, "decay", 0, 1)
+    decay: Annotated[float, Between(0, 1)] = 0.999
+    average: AveragedWeight = "latent"
 
 
 class EMA(Method):
+    """Quantization-aware training that deploys the exponential moving average of the weights."""
+
     Config = Config
 
     def begin(self, batches: Sequence[Batch]) -> None:
+        """Calibrate the grids and start the average."""
         super().begin(batches)
         self.average = Average(self.model, self.config.average)
 
     def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Take a QAT step, then update the average."""
         logs = super().step(x, y)
         t = self.steps_done
         self.average.move_(1 - min(self.config.decay, (1 + t) / (10 + t)))
         return logs
 
     def end(self, batches: Sequence[Batch]) -> None:
+        """Deploy the average."""
         self.average.deploy_()
         super().end(batches)
 

@@ -1,7 +1,7 @@
-"""Full precision, fine-tuned from the common start for as many steps on the same batches as every QAT rule.
+"""Full precision, fine-tuned from the common parent for the same steps and batches as every QAT method.
 
-The reference of every comparison: what a quantized row loses against it is due to quantization alone. With no
-step to take it is the start itself.
+The reference of every comparison: the difference between a quantized row and this one is due to quantization
+alone. With 0 steps it is the parent itself.
 """
 
 from collections.abc import Sequence
@@ -12,20 +12,22 @@ from flatqat.methods.base import Batch, Method
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Nothing to set."""
+    """`fp` has no settings."""
 
 
 class FullPrecision(Method):
+    """Full-precision fine-tuning, the reference of every comparison."""
+
     Config = Config
     quantizes = False
     trains = False
     reference = True
 
     def begin(self, batches: Sequence[Batch]) -> None:
-        """Nothing to calibrate."""
+        """Do nothing: there are no grids to calibrate."""
 
     def end(self, batches: Sequence[Batch]) -> None:
-        """BatchNorm statistics of weights that did not move stay as they are."""
+        """Re-estimate BatchNorm statistics only if the weights were trained."""
         if self.total_steps:
             super().end(batches)
 

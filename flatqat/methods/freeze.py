@@ -1,27 +1,26 @@
-"""Iterative freezing: a weight whose code oscillates too often is fixed at its mean code for ever.
+"""Iterative freezing: a weight whose code oscillates too often is fixed permanently at its mean code.
 
 After each step, w_int being the integer code of a weight and Δ its change:
 
     o_t = 1 if Δ_t ≠ 0 and sign(Δ_t) = −sign(last Δ ≠ 0), else 0
     f_t = m o_t + (1 − m) f_{t−1},   a_t = m w_int + (1 − m) a_{t−1},   f_0 = 0, a_0 = w_int
-    f_t > f_th:   w_int := round(a_t), for ever
+    f_t > f_th:   w_int := round(a_t), permanently
 
 f is the frequency of oscillation; its threshold f_th falls as a half cosine from `threshold` to
-`threshold_end`. A frozen weight stays at its code, not at its value: it lies on its level after every step,
-wherever the step size goes, and the step size learns from it as from a constant code. (Where a quantizer
-normalizes weights first, its level is carried back through the normalization of the moment, and the code
-stays as far as freezing does not itself move mean and deviation.) Tracked are weights of at most `max_bits`
-bits.
+`threshold_end`. A frozen weight keeps its code, not its value: it lies on its level after every step, even if
+the step size changes, and the step size gets the gradient for a constant code. (If a quantizer normalizes
+weights first, the level is mapped back through the current normalization, and the code is constant as far as
+freezing does not itself change mean and deviation.) Only weights of at most `max_bits` bits are tracked.
 
 Source: Nagel et al. 2022, "Overcoming Oscillations in Quantization-Aware Training" (arXiv 2203.11086),
 section 4.3, algorithm 1; m, both thresholds (at 4 bits) and the 4 bits are those of the authors' code, for
-ImageNet: m = 0.001 remembers a thousand steps, so that trainings of a few hundred need a larger one. Codes
-are looked at after each step here, in each training forward pass there: the same codes.
+ImageNet: m = 0.001 remembers a thousand steps, so that trainings of a few hundred steps need a larger one.
+Here codes are read after each step, there in each training forward pass; the codes are the same.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -30,28 +29,23 @@ from flatqat.errors import UsageError
 from flatqat.methods.base import Batch, Calibration, Method
 from flatqat.methods.perturb import Perturbation
 from flatqat.methods.schedule import half_cosine
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast, Between
 from flatqat.quant.apply import latent_weights
 from flatqat.quant.base import Quantizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(Calibration):
-    threshold: float = 0.1
-    threshold_end: float = 0.01
-    momentum: float = 0.001
-    max_bits: int = 4
+    """The settings of `freeze`, explained in the module docstring."""
 
-    def __post_init__(self) -> None:
-        Calibration.__post_init__(self)
-        check_range(self, "threshold", 0)
-        check_range(self, "threshold_end", 0)
-        check_range(self, "momentum", 0, 1)
-        check_range(self, "max_bits", 1)
+    threshold: Annotated[float, AtLeast(0)] = 0.1
+    threshold_end: Annotated[float, AtLeast(0)] = 0.01
+    momentum: Annotated[float, Between(0, 1)] = 0.001
+    max_bits: Annotated[int, AtLeast(1)] = 4
 
 
 class Oscillation:
-    """The frequency f and the mean code a of every weight of a tensor, and which are frozen at which code."""
+    """The oscillation frequency f, mean code a and frozen state of every weight in a tensor."""
 
     def __init__(self, codes: Tensor, momentum: float) -> None:
         self.momentum = momentum
@@ -62,29 +56,36 @@ class Oscillation:
         self.frozen = torch.zeros_like(codes, dtype=torch.bool)
 
     def add(self, codes: Tensor) -> Tensor:
-        """Take in the codes after one step; returns o, which weights have turned."""
+        """Add the codes after one step and return o, the weights whose direction has reversed."""
         sign = (codes - self.codes).sign()
-        turned = sign * self.last_sign < 0
+        reversals = sign * self.last_sign < 0
         self.last_sign = torch.where(sign != 0, sign, self.last_sign)
         self.codes = codes.clone()
-        self.frequency.lerp_(turned.float(), self.momentum)
+        self.frequency.lerp_(reversals.float(), self.momentum)
         self.mean.lerp_(codes.float(), self.momentum)
-        return turned
+        return reversals
 
     def freeze(self, threshold: float) -> None:
-        """Fix the code of every weight above the threshold that is not fixed yet."""
-        fresh = (self.frequency > threshold) & ~self.frozen
-        self.codes = torch.where(fresh, self.mean.round().to(self.codes.dtype), self.codes)
-        self.frozen |= fresh
+        """Freeze every weight whose frequency is above the threshold."""
+        newly_frozen = (self.frequency > threshold) & ~self.frozen
+        self.codes = torch.where(newly_frozen, self.mean.round().to(self.codes.dtype), self.codes)
+        self.frozen |= newly_frozen
 
 
 class Freeze(Method):
+    """Quantization-aware training with iterative weight freezing (Nagel et al. 2022)."""
+
     Config = Config
 
     def begin(self, batches: Sequence[Batch]) -> None:
+        """Calibrate the grids and start tracking the codes.
+
+        Raises:
+            UsageError: The quantizer's levels do not keep their codes.
+        """
         super().begin(batches)
-        found = latent_weights(self.model)
-        self.weights = {name: pair for name, pair in found.items() if pair[1].bits <= self.config.max_bits}
+        weights = latent_weights(self.model)
+        self.weights = {name: pair for name, pair in weights.items() if pair[1].bits <= self.config.max_bits}
         self.tracked: dict[str, Oscillation] = {}
         for name, (w_latent, quantizer) in self.weights.items():
             codes = quantizer.codes(w_latent.detach())
@@ -94,49 +95,51 @@ class Freeze(Method):
                     f"got {type(quantizer).__name__}"
                 )
             self.tracked[name] = Oscillation(codes, self.config.momentum)
-        self.behind = Perturbation(self.model, space="quantized")
+        self.perturbation = Perturbation(self.model, space="quantized")
 
     @property
     def threshold(self) -> float:
-        """f_th after the steps done."""
-        share = self.steps_done / max(1, self.total_steps)
-        return half_cosine(share, self.config.threshold, self.config.threshold_end)
+        """f_th after the steps taken so far."""
+        progress = self.steps_done / max(1, self.total_steps)
+        return half_cosine(progress, self.config.threshold, self.config.threshold_end)
 
     def gradient(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        with self.behind.watched() as shifts:
+        """Correct the gradients of step sizes for frozen weights, whose codes are constant."""
+        with self.perturbation.recorded() as shifts:
             logs = super().gradient(x, y)
         for name, (w_latent, quantizer) in self.weights.items():
             frozen, slope = self.tracked[name].frozen, shifts[name].grad
             if slope is not None and quantizer.scale.requires_grad and bool(frozen.any()):
-                constant = frozen & quantizer.in_range(
-                    w_latent
-                )  # beyond the range the code is constant anyway
+                constant = frozen & quantizer.in_range(w_latent)  # clipped codes are constant anyway
                 level = quantizer.dequantize(self.tracked[name].codes)
                 (quantizer.grad_scale(w_latent) * level * slope * constant).sum().backward()
         return logs
 
     def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Take a QAT step, then freeze oscillating weights and put frozen ones on their levels."""
         logs = super().step(x, y)
         with torch.no_grad():
             for name, (w_latent, quantizer) in self.weights.items():
-                seen = self.tracked[name]
-                codes = torch.where(seen.frozen, seen.codes, quantizer.codes(w_latent))
-                seen.add(codes)
-                seen.freeze(self.threshold)
-                w_latent.copy_(torch.where(seen.frozen, on_level(quantizer, seen.codes, w_latent), w_latent))
+                state = self.tracked[name]
+                codes = torch.where(state.frozen, state.codes, quantizer.codes(w_latent))
+                state.add(codes)
+                state.freeze(self.threshold)
+                w_latent.copy_(
+                    torch.where(state.frozen, on_level(quantizer, state.codes, w_latent), w_latent)
+                )
         return logs
 
     def log(self) -> dict[str, Any]:
-        """The share of tracked weights that are frozen, and the mean frequency of oscillation of all."""
-        count = sum(seen.frozen.numel() for seen in self.tracked.values())
-        frozen = sum(int(seen.frozen.sum()) for seen in self.tracked.values())
-        frequency = sum(float(seen.frequency.sum()) for seen in self.tracked.values())
+        """Return the number of tracked weights, the fraction frozen and the mean oscillation frequency."""
+        count = sum(oscillation.frozen.numel() for oscillation in self.tracked.values())
+        frozen = sum(int(oscillation.frozen.sum()) for oscillation in self.tracked.values())
+        frequency = sum(float(oscillation.frequency.sum()) for oscillation in self.tracked.values())
         return {"tracked": count, "frozen": frozen / max(1, count), "oscillation": frequency / max(1, count)}
 
 
 @torch.no_grad()
 def on_level(quantizer: Quantizer, codes: Tensor, w_latent: Tensor) -> Tensor:
-    """Latent weights that lie on the levels of these codes."""
+    """Return latent weights that lie on the levels of these codes."""
     return quantizer.denormalize(quantizer.dequantize(codes), w_latent)
 
 

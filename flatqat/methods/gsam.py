@@ -1,50 +1,52 @@
-"""GSAM, surrogate gap guided SAM: SAM's step, less a part of the gradient that is of no use to it.
+"""GSAM, surrogate gap guided SAM: the step of SAM, corrected to also reduce L(w + e) − L(w).
 
     g' = ∇L(w + e) with SAM's e;   g⊥ = g − (g · g' / ‖g'‖²) g';   step at w with g' − α · g⊥
 
-which lowers L(w + e) as SAM does, and the surrogate gap L(w + e) − L(w) without raising it. The radius
-follows the learning rate from `rho` at its peak to `rho_min` at zero. The split is made over everything that
-trains, step sizes included, as one vector. Everything else as in `sam`.
+This lowers L(w + e) as SAM does, and the surrogate gap without raising L(w + e). The radius follows the
+learning rate, from `rho` at its peak to `rho_min` at zero. The decomposition treats all trained parameters,
+step sizes included, as one vector. Everything else is as in `sam`.
 
 Source: Zhuang et al. 2022 (ICLR, arXiv 2203.08065), algorithm 1; the defaults are its values for ResNet-50.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 
 from flatqat.methods import sam
 from flatqat.methods.perturb import EPS, Tensors, norm
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast, Between
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(sam.Config):
-    rho: float = 0.04
-    rho_min: float = 0.02
-    alpha: float = 0.01
+    """The settings of `gsam`."""
 
-    def __post_init__(self) -> None:
-        sam.Config.__post_init__(self)
-        check_range(self, "rho_min", 0, self.rho)
-        check_range(self, "alpha", 0)
+    rho: float = 0.04
+    rho_min: Annotated[float, Between(0, "rho")] = 0.02
+    alpha: Annotated[float, AtLeast(0)] = 0.01
 
 
 class GSAM(sam.SAM):
+    """Surrogate gap guided sharpness-aware minimization (Zhuang et al. 2022)."""
+
     Config = Config
 
     @property
     def radius(self) -> float:
+        """The radius of the next step, between `rho_min` and `rho`."""
         low, high = self.config.rho_min, self.config.rho
         return float(low + (high - low) * self.schedule)
 
     @torch.no_grad()
     def combine(self, first: Tensors) -> None:
+        """Write g' − α · g⊥ to `.grad`."""
         second = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
         dot = torch.stack([(first[name] * slope).sum() for name, slope in second.items()]).sum()
-        share = dot / (norm(second) + EPS).square()
+        ratio = dot / (norm(second) + EPS).square()
         for name, slope in second.items():
-            slope.sub_(self.config.alpha * (first[name] - share * slope))
+            slope.sub_(self.config.alpha * (first[name] - ratio * slope))
 
 
 METHOD = GSAM

@@ -1,10 +1,10 @@
-"""Move the weights for one pass and put them back: what rules that look beyond the minimum share.
+"""Perturb the weights for one pass and restore them: shared by SAM, its relatives and `freeze`.
 
-Where the weights of quantized layers move is a `space`. `latent` moves W: the network runs at Q(W + e), and
-what of e stays below the next rounding threshold has no effect. `quantized` moves behind the rounding, at
-Q(W) + e, and has the gradient there, clipped weights included, which the straight-through estimator cuts
-off from W. Liu et al. 2021 (arXiv 2111.12273) call the first trouble diminishment. Without weight
-quantizers the two are the same.
+The `space` says where the weights of quantized layers are perturbed. `latent` perturbs W: the network runs at
+Q(W + e), and any part of e that does not reach the next rounding threshold has no effect. `quantized`
+perturbs after the rounding, at Q(W) + e, with the gradient at Q(W), which includes clipped weights; the
+straight-through estimator would give those no gradient. Liu et al. 2021 (arXiv 2111.12273) call the first
+problem diminishment. Without weight quantizers the two spaces are the same.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,79 +23,79 @@ EPS = 1e-12
 
 
 class Perturbation:
-    """The tensors of a model that are moved, by name: weights, biases, and BatchNorm's γ and β.
+    """The tensors of a model that are perturbed: weights, biases, and BatchNorm's γ and β.
 
-    What belongs to quantizers (step sizes) stays unless `scales`. Everything is by the parameter's name, in
-    the space `quantized` by the name of the latent weight.
+    Parameters of quantizers (step sizes) are perturbed only with `scales`. All dicts of tensors are keyed by
+    parameter name, in the space `quantized` by the name of the latent weight.
     """
 
     def __init__(self, model: nn.Module, *, space: Space = "latent", scales: bool = False) -> None:
-        behind = latent_weights(model) if space == "quantized" else {}
-        self.rounded = {name: pair for name, pair in behind.items() if pair[0].requires_grad}
+        weights = latent_weights(model) if space == "quantized" else {}
+        self.quantized = {name: pair for name, pair in weights.items() if pair[0].requires_grad}
         own = {id(p) for _, quantizer in quantizers(model) for p in quantizer.parameters()}
         trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.scale_names = {name for name, p in trained.items() if id(p) in own}
         self.direct = {
             name: p
             for name, p in trained.items()
-            if name not in self.rounded and (scales or name not in self.scale_names)
+            if name not in self.quantized and (scales or name not in self.scale_names)
         }
 
     @torch.no_grad()
-    def points(self) -> Tensors:
-        """Where everything stands: parameters, or Q(W)."""
-        rounded = {name: quantizer(w_latent) for name, (w_latent, quantizer) in self.rounded.items()}
-        return {name: p.detach() for name, p in self.direct.items()} | rounded
+    def values(self) -> Tensors:
+        """Return the current value of everything that is perturbed: parameters, or Q(W)."""
+        quantized = {name: quantizer(w_latent) for name, (w_latent, quantizer) in self.quantized.items()}
+        return {name: p.detach() for name, p in self.direct.items()} | quantized
 
     @contextmanager
-    def watched(self) -> Iterator[Tensors]:
-        """Within, gradients at Q(W) are kept too; gives what `slopes` reads them from after the backward."""
-        shifts = {name: torch.zeros_like(w).requires_grad_() for name, (w, _) in self.rounded.items()}
+    def recorded(self) -> Iterator[Tensors]:
+        """Also record the gradients at Q(W) within the context, in tensors for `slopes` to read."""
+        shifts = {name: torch.zeros_like(w).requires_grad_() for name, (w, _) in self.quantized.items()}
         with self._shifted(shifts):
             yield shifts
 
     def slopes(self, shifts: Tensors) -> Tensors:
-        """The gradient of all that moves and took part in the backward."""
+        """Return the gradients of everything that is perturbed and took part in the backward pass."""
         tensors = {**self.direct, **shifts}
         return {name: t.grad for name, t in tensors.items() if t.grad is not None}
 
     @contextmanager
-    def moved(self, by: Tensors) -> Iterator[None]:
-        """Within, everything stands at its point plus `by`; afterwards where it was, to the bit."""
-        kept = {name: p.detach().clone() for name, p in self.direct.items() if name in by}
+    def moved(self, offsets: Tensors) -> Iterator[None]:
+        """Add `offsets` within the context; afterwards every value is restored bit for bit."""
+        originals = {name: p.detach().clone() for name, p in self.direct.items() if name in offsets}
         with torch.no_grad():
-            for name in kept:
-                self.direct[name].add_(by[name])
+            for name in originals:
+                self.direct[name].add_(offsets[name])
         try:
-            with self._shifted({name: by[name] for name in self.rounded if name in by}):
+            with self._shifted({name: offsets[name] for name in self.quantized if name in offsets}):
                 yield
         finally:
             with torch.no_grad():
-                for name, value in kept.items():
+                for name, value in originals.items():
                     self.direct[name].copy_(value)
 
     @contextmanager
     def _shifted(self, shifts: Tensors) -> Iterator[None]:
         with ExitStack() as stack:
             for name, shift in shifts.items():
-                handle = self.rounded[name][1].register_forward_hook(_adds(shift))
+                handle = self.quantized[name][1].register_forward_hook(_adds(shift))
                 stack.callback(handle.remove)
             yield
 
 
 def take_gradients(model: nn.Module) -> Tensors:
-    """Every parameter's gradient by name; the parameters have none afterwards."""
-    taken = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    """Return every parameter's gradient by name and clear `.grad`."""
+    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     for p in model.parameters():
         p.grad = None
-    return taken
+    return gradients
 
 
 def norm(tensors: Mapping[str, Tensor]) -> Tensor:
-    """The Euclidean norm over all tensors together."""
+    """Return the Euclidean norm of all tensors together."""
     norms = torch.stack([torch.linalg.vector_norm(tensor) for tensor in tensors.values()])
-    whole: Tensor = torch.linalg.vector_norm(norms)
-    return whole
+    total: Tensor = torch.linalg.vector_norm(norms)
+    return total
 
 
 def _adds(shift: Tensor) -> Any:

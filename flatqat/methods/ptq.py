@@ -1,10 +1,10 @@
-"""Post-training quantization: the full-precision model put on the grid, without a training step.
+"""Post-training quantization: the full-precision model rounded to the grid, without a training step.
 
-Starts from the finished `fp` cell. Ranges come from calibration batches: `mse` minimises the mean squared
-rounding error of each tensor, `minmax` covers its whole range, `percentile` all but its ends. With
-`batchnorm`, BatchNorm statistics are estimated again for the rounded weights, which needs images but no
-labels and wins back much of what 3 bits lose; off by default, as in common deployment tools. Source: Nagel et
-al. 2021 (arXiv 2106.08295), section 3.
+It starts from the finished `fp` cell. Ranges come from calibration batches: `mse` minimizes the mean squared
+rounding error of each tensor, `minmax` covers its whole range, `percentile` leaves out its extremes. With
+`batchnorm`, BatchNorm statistics are estimated again for the rounded weights; this needs images but no labels
+and recovers much of the accuracy that 3 bits lose. It is off by default, as in common deployment tools.
+Source: Nagel et al. 2021 (arXiv 2106.08295), section 3.
 """
 
 from collections.abc import Sequence
@@ -16,19 +16,25 @@ from flatqat.spec import Recipe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(Calibration):
+    """The settings of `ptq`; `batchnorm` re-estimates BatchNorm statistics."""
+
     batchnorm: bool = False
 
 
 class PTQ(Method):
+    """Post-training quantization (Nagel et al. 2021)."""
+
     Config = Config
     parent = "fp"
     trains = False
 
     @classmethod
     def steps(cls, recipe: Recipe) -> int:
+        """Return 0."""
         return 0
 
     def end(self, batches: Sequence[Batch]) -> None:
+        """Re-estimate BatchNorm statistics if `batchnorm` is set."""
         if self.config.batchnorm:
             super().end(batches)
 

@@ -1,4 +1,4 @@
-"""Standard quantization-aware training: minimise L(Q(W)), straight through the rounding.
+"""Standard quantization-aware training: minimize L(Q(W)) with the straight-through estimator.
 
 With the `lsq` quantizer this is LSQ (Esser et al. 2020, arXiv 1902.08153); unquantized it is `fp`.
 """
@@ -7,7 +7,7 @@ from flatqat.methods.base import Method
 
 
 class QAT(Method):
-    pass
+    """Standard quantization-aware training."""
 
 
 METHOD = QAT

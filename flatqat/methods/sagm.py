@@ -1,42 +1,45 @@
-"""SAGM, sharpness-aware gradient matching: the gradients at w and beyond it, drawn to one direction.
+"""SAGM, sharpness-aware gradient matching: SAM that aligns the gradients at w and w + e.
 
     e = (ρ / (‖g‖ + 1e-12) − α) · g,   step at w with ½ (g + ∇L(w + e))
 
 which descends on L(w) + L(w + ρ g/‖g‖ − α g): the loss, the perturbed loss, and the angle between their
-gradients. Everything that trains steps with the mean of its two gradients, step sizes too; what is moved is
-as in `sam`.
+gradients. Every trained parameter, step sizes included, steps with the mean of its two gradients; what is
+perturbed is as in `sam`.
 
 Source: Wang et al. 2023 (CVPR, arXiv 2303.10353); ρ = 0.05 and α = 0.001 are its values for PACS, VLCS and
 TerraIncognita.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 
 from flatqat.methods import sam
 from flatqat.methods.perturb import EPS, Tensors, norm
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(sam.Config):
-    alpha: float = 0.001
+    """The settings of `sagm`."""
 
-    def __post_init__(self) -> None:
-        sam.Config.__post_init__(self)
-        check_range(self, "alpha", 0)
+    alpha: Annotated[float, AtLeast(0)] = 0.001
 
 
 class SAGM(sam.SAM):
+    """Sharpness-aware gradient matching (Wang et al. 2023)."""
+
     Config = Config
 
     def ascent(self, slopes: Tensors) -> Tensors:
+        """Return e = (ρ / ‖g‖ − α) · g."""
         factor = self.radius / (norm(slopes) + EPS) - self.config.alpha
         return {name: factor * slope for name, slope in slopes.items()}
 
     @torch.no_grad()
     def combine(self, first: Tensors) -> None:
+        """Write the mean of both gradients to `.grad`."""
         for name, p in self.model.named_parameters():
             if p.grad is not None:
                 p.grad.add_(first[name]).mul_(0.5)

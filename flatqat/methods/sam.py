@@ -1,40 +1,42 @@
-"""SAM, sharpness-aware minimisation: step with the gradient found a radius ρ up the slope.
+"""SAM, sharpness-aware minimization: step with the gradient found at a distance ρ uphill.
 
     g = ∇L(w),   e = ρ · g / (‖g‖ + 1e-12),   step at w with ∇L(w + e)
 
-with one norm over everything that is moved: weights, biases, and BatchNorm's γ and β, as in the paper; step
-sizes stay where they are unless `scales`. BatchNorm's running statistics move in the first pass only, and
-what layers draw at random (dropout, stochastic depth) is the same in both, since both are of one function.
-The weights of quantized layers are moved before the rounding (`space=latent`) or behind it (`quantized`).
+with one norm over everything that is perturbed: weights, biases, and BatchNorm's γ and β, as in the paper;
+step sizes are perturbed only with `scales`. BatchNorm's running statistics are updated in the first pass
+only, and random layers (dropout, stochastic depth) draw the same numbers in both passes, so that both
+evaluate one function. The weights of quantized layers are perturbed before the rounding (`space=latent`) or
+after it (`quantized`).
 
 Source: Foret et al. 2021 (arXiv 2010.01412), algorithm 1; ρ = 0.05 is its value for CIFAR-10.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from flatqat.methods.base import Calibration, Method, Setup
-from flatqat.methods.batchnorm import kept_statistics
+from flatqat.methods.batchnorm import preserved_statistics
 from flatqat.methods.perturb import EPS, Perturbation, Space, Tensors, norm, take_gradients
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(Calibration):
-    rho: float = 0.05
+    """The settings of `sam`: the radius, the space of the weights, and whether step sizes are perturbed."""
+
+    rho: Annotated[float, AtLeast(0)] = 0.05
     space: Space = "latent"
     scales: bool = False
 
-    def __post_init__(self) -> None:
-        Calibration.__post_init__(self)
-        check_range(self, "rho", 0)
-
 
 class SAM(Method):
-    """Two passes a step; a relative says where the second one is (`ascent`) and how they `combine`."""
+    """Sharpness-aware minimization (Foret et al. 2021).
+
+    Variants override `ascent`, where the second pass is, and `combine`, the step's gradient from both passes.
+    """
 
     Config: ClassVar[type[Any]] = Config
     passes = 2
@@ -45,29 +47,32 @@ class SAM(Method):
 
     @property
     def space(self) -> Space:
+        """Where the weights of quantized layers are perturbed."""
         return self.config.space  # type: ignore[no-any-return]
 
     @property
     def radius(self) -> float:
+        """The radius ρ of the next step."""
         return self.config.rho  # type: ignore[no-any-return]
 
     def gradient(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Write the gradient at the perturbed point to `.grad`, combined with the first."""
         devices = [x.device] if x.device.type == "cuda" else []
-        with torch.random.fork_rng(devices), self.perturbation.watched() as shifts:  # drawn again below
+        with torch.random.fork_rng(devices), self.perturbation.recorded() as shifts:  # drawn again below
             loss = self.task_gradient(x, y)
         slopes, first = self.perturbation.slopes(shifts), take_gradients(self.model)
-        with self.perturbation.moved(self.ascent(slopes)), kept_statistics(self.model):
+        with self.perturbation.moved(self.ascent(slopes)), preserved_statistics(self.model):
             loss_moved = self.task_gradient(x, y)
         self.combine(first)
         return {"loss": loss, "loss_moved": loss_moved}
 
     def ascent(self, slopes: Tensors) -> Tensors:
-        """How far everything is moved for the second pass."""
+        """Return the perturbation e for the second pass, from the gradients of the first."""
         factor = self.radius / (norm(slopes) + EPS)
         return {name: factor * slope for name, slope in slopes.items()}
 
     def combine(self, first: Tensors) -> None:
-        """Make the step's gradient of the first pass's and of the second's, which stands in `.grad`."""
+        """Combine the gradients of both passes in `.grad`, which holds those of the second."""
 
 
 METHOD = SAM

@@ -1,14 +1,66 @@
-"""Checks of a rule's settings."""
+"""Hyper-parameter ranges, written in a configuration's annotations and checked when it is made."""
 
-from typing import Any
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from flatqat.errors import UsageError
 
 
-def check_range(config: Any, name: str, low: float, high: float | None = None) -> None:
-    """Raise UsageError, naming the rule after its file, unless the setting lies in [low, high]."""
-    value = getattr(config, name)
-    if value < low or (high is not None and value > high):
-        rule = type(config).__module__.rpartition(".")[2]
-        wanted = f"at least {low}" if high is None else f"{low} to {high}"
-        raise UsageError(f"{rule}.{name}: expected {wanted}, got {value}")
+@dataclass(frozen=True, slots=True)
+class Between:
+    """The closed range [low, high] of a setting: `beta: Annotated[float, Between(0, 1)] = 0.02`.
+
+    `high` may be the name of another setting of the same configuration. None is always accepted, so that
+    `Annotated[float | None, Between(0, 1)]` is an optional setting.
+    """
+
+    low: float
+    high: float | str | None
+
+
+class AtLeast(Between):
+    """The range from `low` upwards of a setting: `strength: Annotated[float, AtLeast(0)] = 0.1`."""
+
+    def __init__(self, low: float) -> None:
+        super().__init__(low, None)
+
+
+class CheckedConfig:
+    """The base class of configurations: it checks every field against the range in its annotation.
+
+    Subclasses are frozen dataclasses; they need no `__post_init__`.
+    """
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        """Raise UsageError, naming the method after its file, for a setting outside its range."""
+        for name, allowed in ranges(type(self)).items():  # type: ignore[arg-type]  # classes are hashable
+            value = getattr(self, name)
+            high = getattr(self, allowed.high) if isinstance(allowed.high, str) else allowed.high
+            if value is not None and (value < allowed.low or (high is not None and value > high)):
+                method = type(self).__module__.rpartition(".")[2]
+                expected = f"at least {allowed.low}" if high is None else f"{allowed.low} to {high}"
+                raise UsageError(f"{method}.{name}: expected {expected}, got {value}")
+
+
+@lru_cache
+def ranges(config_type: type[Any]) -> dict[str, Between]:
+    """Return the ranges of a configuration's fields by name, inherited fields first.
+
+    A subclass that only gives a field another default keeps its range.
+    """
+    by_name: dict[str, Between] = {}
+    for owner in reversed(config_type.__mro__):
+        for name, hint in get_type_hints(owner, include_extras=True).items():
+            if allowed := _range_in(hint):
+                by_name[name] = allowed
+    return by_name
+
+
+def _range_in(hint: Any) -> Between | None:
+    """Return the range in a type hint, also if it annotates one member of a union."""
+    if get_origin(hint) is Annotated:
+        return next((extra for extra in hint.__metadata__ if isinstance(extra, Between)), None)
+    return next((allowed for part in get_args(hint) if (allowed := _range_in(part))), None)

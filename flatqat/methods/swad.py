@@ -1,56 +1,52 @@
-"""SWAD: the dense average of the weights over the valley of the validation loss; training is plain QAT.
+"""SWAD: the weights are averaged over the valley of the validation loss; training is plain QAT.
 
-The loss E_i on held-out in-distribution images is looked at every `every` steps. The valley
+The loss E_i on held-out in-distribution images is evaluated every `every` steps. The valley
 
     starts at the first s with E_s = min(E_s .. E_{s+Ns−1}),   threshold = (1 + r) · mean(E_s .. E_{s+Ns−1})
     ends   at i − Ne for the first later i with min(E_{i−Ne+1} .. E_i) > threshold, or with the training
 
-and the weights after every single step of it are averaged, from the step behind the look before s on. Without
-a valley the last weights are deployed. Averaged are weights (latent), biases, BatchNorm's γ and β and step
-sizes; BatchNorm statistics are estimated again for the average. By default `every` is a fiftieth of the
-steps, as in the paper (100 of 5,000).
+and the weights after every single step in it are averaged, from the step after the evaluation before s on.
+Without a valley the last weights are deployed. The average includes weights (latent), biases, BatchNorm's γ
+and β and step sizes; BatchNorm statistics are estimated again for it. By default there are 50 evaluations, as
+in the paper (every 100 of 5,000 steps).
 
 Source: Cha et al. 2021 (NeurIPS, arXiv 2102.08604), with its Ns = 3 (`n_converge`), Ne = 6 (`n_tolerance`)
-and r = 0.3 (`tolerance_ratio`). The authors' code, unlike the paper, also takes in looks before s while they
-are under the threshold, and without a valley deploys the average since the last look.
+and r = 0.3 (`tolerance_ratio`). The authors' code, unlike the paper, also includes evaluations before s that
+are below the threshold, and without a valley deploys the average since the last evaluation.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
+from typing import Annotated, Any
 
 from torch import Tensor
 
 from flatqat.methods.average import Average
 from flatqat.methods.base import Batch, Calibration, Method
-from flatqat.methods.settings import check_range
+from flatqat.methods.settings import AtLeast
 
-LOOKS = 50
+EVALUATIONS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(Calibration):
-    n_converge: int = 3
-    n_tolerance: int = 6
-    tolerance_ratio: float = 0.3
-    every: int | None = None
+    """The settings of `swad`; `every` is in steps, by default a fiftieth of the training."""
 
-    def __post_init__(self) -> None:
-        Calibration.__post_init__(self)
-        check_range(self, "n_converge", 1)
-        check_range(self, "n_tolerance", 1)
-        check_range(self, "tolerance_ratio", 0)
-        if self.every is not None:
-            check_range(self, "every", 1)
+    n_converge: Annotated[int, AtLeast(1)] = 3
+    n_tolerance: Annotated[int, AtLeast(1)] = 6
+    tolerance_ratio: Annotated[float, AtLeast(0)] = 0.3
+    every: Annotated[int | None, AtLeast(1)] = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Valley:
-    """Which looks at the validation loss, counted from 0, lie in the valley: `start` to `end`, inclusive.
+    """The evaluations of the validation loss, counted from 0, that lie in the valley.
 
-    `start` is None before it is known, `end` while the valley goes on.
+    Attributes:
+        start: The first of them; None until the valley has started.
+        end: The last of them; None until the valley has ended.
     """
 
     n_converge: int
@@ -62,6 +58,7 @@ class Valley:
     threshold: float = 0.0
 
     def add(self, loss: float) -> None:
+        """Add the next evaluation."""
         self.losses.append(loss)
         if self.start is None:
             latest = self.losses[-self.n_converge :]
@@ -73,68 +70,79 @@ class Valley:
 
 
 class Segment:
-    """The plain mean of the weights after each of so many steps."""
+    """The mean of the weights after each of `steps` steps."""
 
     def __init__(self, average: Average) -> None:
         self.average, self.steps = average, 0
 
     def add_step(self) -> None:
+        """Add the model's current weights."""
         self.steps += 1
         self.average.move_(1 / self.steps)
 
     def add_segment(self, other: "Segment") -> None:
+        """Add all steps of another segment."""
         self.steps += other.steps
         self.average.join_(other.average, other.steps / self.steps)
 
 
 class SWAD(Method):
+    """Quantization-aware training with stochastic weight averaging, densely (Cha et al. 2021)."""
+
     Config = Config
 
     def begin(self, batches: Sequence[Batch]) -> None:
+        """Calibrate the grids and start the averages."""
         super().begin(batches)
         if self.setup.val_loss is None:
             raise ValueError("swad: expected a Setup with val_loss, got none")
-        self.every = self.config.every or max(1, self.total_steps // LOOKS)
+        self.every = self.config.every or max(1, self.total_steps // EVALUATIONS)
         self.valley = Valley(
             n_converge=self.config.n_converge,
             n_tolerance=self.config.n_tolerance,
             tolerance_ratio=self.config.tolerance_ratio,
         )
-        self.inside, self.since_look = self._nothing(), self._nothing()
+        self.averaged, self.latest_segment = self._empty(), self._empty()
         self.undecided: deque[Segment] = deque()
 
     def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Take a QAT step and add it to the current segment; evaluate when it is due."""
         logs = super().step(x, y)
-        self.since_look.add_step()
+        self.latest_segment.add_step()
         if self.steps_done % self.every == 0 or self.steps_done == self.total_steps:
-            self._look()
+            self._evaluate()
         return logs
 
-    def _look(self) -> None:
-        """A segment is in the valley once nothing that the next looks show can put it outside."""
+    def _evaluate(self) -> None:
+        """Evaluate the loss, and average the segments that are certain to be in the valley.
+
+        A segment is the steps between two evaluations; the next evaluations may still exclude the latest
+        ones.
+        """
         assert self.setup.val_loss is not None
         self.valley.add(self.setup.val_loss())
-        self.undecided.append(self.since_look)
-        self.since_look = self._nothing()
-        found = self.valley.start is not None
-        while len(self.undecided) > (self.config.n_tolerance if found else self.config.n_converge - 1):
+        self.undecided.append(self.latest_segment)
+        self.latest_segment = self._empty()
+        started = self.valley.start is not None
+        while len(self.undecided) > (self.config.n_tolerance if started else self.config.n_converge - 1):
             decided = self.undecided.popleft()
-            if found:
-                self.inside.add_segment(decided)
+            if started:
+                self.averaged.add_segment(decided)
         if self.valley.end is not None:
             self.undecided.clear()
 
     def end(self, batches: Sequence[Batch]) -> None:
+        """Deploy the average over the valley, if there is one."""
         if self.valley.start is not None:
-            whole = self._nothing()
-            for segment in (self.inside, *self.undecided):
+            total = self._empty()
+            for segment in (self.averaged, *self.undecided):
                 if segment.steps:
-                    whole.add_segment(segment)
-            whole.average.deploy_()
+                    total.add_segment(segment)
+            total.average.deploy_()
         super().end(batches)
 
     def log(self) -> dict[str, Any]:
-        """The first and the last step that were averaged, and the validation loss every so many steps."""
+        """Return the first and last step that were averaged, and the validation loss every `every` steps."""
         valley, averaged = self.valley, None
         if valley.start is not None:
             last = len(valley.losses) - 1 if valley.end is None else valley.end
@@ -142,7 +150,7 @@ class SWAD(Method):
         losses = [round(loss, 6) for loss in valley.losses]
         return {"averaged": averaged, "every": self.every, "val_loss": losses}
 
-    def _nothing(self) -> Segment:
+    def _empty(self) -> Segment:
         return Segment(Average(self.model))
 
 

@@ -1,6 +1,7 @@
-"""Bootstraps over seeds and images: an interval for a mean that was taken over both.
+"""Bootstrap confidence intervals for means over training seeds and images.
 
-Crossed where every seed saw the same images, nested where each seed has images of its own.
+Use the crossed bootstrap if all seeds were scored on the same images, and the nested one if every seed has
+its own images.
 """
 
 import math
@@ -21,8 +22,8 @@ MATRICES = ("seeds", "images")
 class Interval:
     """A statistic and its bootstrap interval, in the unit of the contributions.
 
-    `stderr` is the standard deviation of the draws. With `seeds=1` only images were resampled: the interval
-    speaks of this one training run.
+    `stderr` is the standard deviation of the draws. With `seeds=1` only images are resampled, so the interval
+    is about this one training run.
     """
 
     value: float
@@ -38,20 +39,21 @@ class Interval:
 def paired_bootstrap(
     contributions: Sequence[NDArray[Any]], *, draws: int = 2000, level: float = 0.95, seed: int = 0
 ) -> Interval:
-    """The percentile interval of T = sum_p mean_{s,i} d_p[s, i].
+    """Return the percentile interval of T = sum_p mean_{s,i} d_p[s, i].
 
-    Each pool p of images gives one matrix d_p of shape (S, N_p): a row for each training seed, a column for
-    each image. The pools are independent groups of images and share the seeds. A draw resamples the S seeds
-    once for all pools, and the N_p images of each pool, with replacement:
+    Each pool p of images has a matrix d_p in `contributions`, of shape (S, N_p), with one row per training
+    seed and one column per image. Pools are independent groups of images and share the seeds. Each draw
+    resamples the S seeds once for all pools, and the N_p images of each pool, with replacement:
 
         T* = sum_p 1/(S N_p) sum_s c_s sum_i w_p[i] d_p[s, i],    c, w_p: how often each was drawn
 
-    So everything measured on one image, or by one seed, stays together (Owen 2007, "The pigeonhole
-    bootstrap", Ann. Appl. Stat. 1(2)). Errs to the wide side by the part of the variance that belongs to
-    (seed, image) pairs, which is counted up to three times, and to the narrow side by the part of the
-    seeds, whose variance is counted (S - 1)/S times: with three seeds read the interval as a lower bound
-    of the doubt about a fourth. Takes the memory of 32 extra rows for each pool; the same `seed` gives the
-    same draws.
+    So all values of one image, and all values of one seed, are resampled together. The interval is too wide
+    by the variance that belongs to (seed, image) pairs, which is counted up to three times. It is too narrow
+    by that of the seeds, which is counted (S - 1)/S times: with three seeds, it is a lower bound of the
+    uncertainty about a fourth seed. Memory: 32 extra rows per pool. Raises ValueError if the shapes do not
+    fit together, or unless `draws` >= 2 and 0 < `level` < 1.
+
+    Source: Owen 2007, "The pigeonhole bootstrap", Ann. Appl. Stat. 1(2).
     """
     return paired_bootstraps([contributions], draws=draws, level=level, seed=seed)[0]
 
@@ -59,7 +61,7 @@ def paired_bootstrap(
 def paired_bootstraps(
     statistics: Sequence[Sequence[NDArray[Any]]], *, draws: int = 2000, level: float = 0.95, seed: int = 0
 ) -> list[Interval]:
-    """`paired_bootstrap` of several statistics of the same seeds and pools, from the same draws."""
+    """Return `paired_bootstrap` of several statistics of the same seeds and pools, from the same draws."""
     checked = [checked_pools(pools, MATRICES, draws, level) for pools in statistics]
     shapes = [[pool.shape for pool in pools] for pools in checked]
     if any(shape != shapes[0] for shape in shapes):
@@ -77,21 +79,22 @@ def paired_bootstraps(
 def nested_bootstrap(
     contributions: Sequence[NDArray[Any]], *, draws: int = 2000, level: float = 0.95, seed: int = 0
 ) -> Interval:
-    """The percentile interval of T = sum_p mean_{s,i} d_p[s, i] where image i is another one for each seed s.
+    """Return the percentile interval of T = sum_p mean_{s,i} d_p[s, i] if every seed has its own images.
 
-    Matrices as in `paired_bootstrap`. A draw takes S seeds with replacement, s_1 .. s_S, and for each of them
-    the images of that seed with replacement, anew for every time that it was taken:
+    Arguments and errors are those of `paired_bootstrap`, but column i is a different image in every row. Each
+    draw resamples S seeds with replacement, s_1 .. s_S, and then, again for every s_j, the images of that
+    seed with replacement:
 
         T* = 1/S sum_j sum_p 1/N_p sum_i w_jp[i] d_p[s_j, i]
 
-    Two-stage resampling (Davison & Hinkley 1997, section 3.8); with one seed over images alone. With m_s the
-    mean of seed s summed over pools and e_s^2 the squared error of that over images, Var T* is
-    (var_s m_s + mean_s e_s^2) / S, variances divided by their counts. So the variance of the seeds is
-    counted (S - 1)/S times, as in the crossed bootstrap, and that of the images 2 - 1/S times. Images that
-    several seeds share are drawn as if they were different ones.
+    With one seed, only images are resampled. Let m_s be the mean of seed s summed over pools, and e_s^2 its
+    squared standard error over images. Then Var T* = (var_s m_s + mean_s e_s^2) / S, with variances divided
+    by their counts. So the variance of the seeds is counted (S - 1)/S times, as in the crossed bootstrap, and
+    that of the images 2 - 1/S times. Images that several seeds share are treated as different images.
 
-    How often each distinct value comes up in N draws is multinomial, so that images need not be drawn one by
-    one.
+    The counts of the distinct values among N draws are multinomial, so images are not drawn one by one.
+
+    Source: Davison & Hinkley 1997, section 3.8 (two-stage resampling).
     """
     pools = checked_pools(contributions, MATRICES, draws, level)
     distinct = [[np.unique(pool[s], return_counts=True) for pool in pools] for s in range(len(pools[0]))]
@@ -102,7 +105,7 @@ def nested_bootstrap(
 def interval(
     value: float, resampled: NDArray[np.float64], level: float, pools: Sequence[NDArray[Any]]
 ) -> Interval:
-    """The percentile interval of the draws around a value."""
+    """Return `value` with the percentile interval of its `resampled` draws, shape (draws,)."""
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
     return Interval(
         value=value,

@@ -1,4 +1,4 @@
-"""What is kept of every image of one shift of a segmentation suite: its confusion matrix."""
+"""The stored outcome of every image of one shift of a segmentation suite: its confusion matrix."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Confusions:
-    """Labelled pixels of n images by their true and their predicted class, in the order of the shift.
+    """Labeled pixels of n images by true and predicted class, in the order of the shift.
 
-    `confusion[i, t, p]`, shape (n, C, C): pixels of class t that were taken for p. `unpredicted[i, t]`, shape
-    (n, C): pixels of class t whose logits held a NaN, to which no class was given: they are misses of t, and
-    nobody's false alarm. Both in the smallest unsigned type that holds their largest count.
+    `confusion[i, t, p]`, shape (n, C, C), counts pixels of class t that were predicted as p.
+    `unpredicted[i, t]`, shape (n, C), counts pixels of class t with a NaN among their logits. They have no
+    prediction: they are false negatives of t and false positives of no class. Both arrays have the smallest
+    unsigned type that holds their largest count. Raises ValueError on other shapes.
     """
 
     confusion: NDArray[np.unsignedinteger[Any]]
@@ -29,7 +30,7 @@ class Confusions:
 
     @classmethod
     def pack(cls, counts: NDArray[Any]) -> "Confusions":
-        """Counts (n, C, C + 1), the last column for no prediction, in the compact types."""
+        """Return counts of shape (n, C, C + 1), whose last column is for no prediction, in compact types."""
         parts = {"confusion": counts[:, :, :-1], "unpredicted": counts[:, :, -1]}
         return cls(**{name: part.astype(np.min_scalar_type(part.max())) for name, part in parts.items()})
 
@@ -38,19 +39,17 @@ class Confusions:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Intersection and union of truth and prediction by class, pixels, shape (n, 2, C).
+        """Intersection and union of truth and prediction by class in pixels, shape (n, 2, C).
 
-            intersection_c = TP_c,    union_c = TP_c + FP_c + FN_c
-
-        What IoU needs, and no more.
+        intersection_c = TP_c,    union_c = TP_c + FP_c + FN_c
         """
-        hits = self.confusion.diagonal(axis1=1, axis2=2).astype(np.int64)
-        truth = self.labelled_by_class
+        intersection = self.confusion.diagonal(axis1=1, axis2=2).astype(np.int64)
+        truth = self.labeled_by_class
         predicted = self.confusion.sum(axis=1, dtype=np.int64)
-        return np.stack([hits, truth + predicted - hits], axis=1)
+        return np.stack([intersection, truth + predicted - intersection], axis=1)
 
     @property
-    def labelled_by_class(self) -> NDArray[np.int64]:
-        """Pixels of each true class, shape (n, C)."""
+    def labeled_by_class(self) -> NDArray[np.int64]:
+        """Number of pixels of each true class, shape (n, C)."""
         predicted: NDArray[np.int64] = self.confusion.sum(axis=2, dtype=np.int64)
         return predicted + self.unpredicted.astype(np.int64)

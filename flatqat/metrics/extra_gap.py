@@ -1,4 +1,4 @@
-"""What a method loses away from its training distribution beyond what floating point loses there."""
+"""Extra gap: what a method loses under shift beyond what full precision loses."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from flatqat.metrics.bootstrap import Interval, nested_bootstrap, paired_bootstrap
 
 Corrects = Mapping[str, NDArray[Any]]
-"""shift -> whether each image is right, shape (n,)"""
+"""Maps the name of each shift to whether each image is classified correctly, shape (n,)."""
 
 
 def mean_extra_gap(
@@ -18,14 +18,16 @@ def mean_extra_gap(
     nested: bool = False,
     draws: int = 2000,
 ) -> Interval:
-    """(ID_m - OOD_m) - (ID_f - OOD_f) in points of top-1, OOD the plain mean over the shifts.
+    """Return (ID_m - OOD_m) - (ID_f - OOD_f) in points of top-1 with its bootstrap interval.
 
-    Difference in differences of a method m and the floating-point reference f, above zero: m loses more than
-    f does. The mean over several members (method, reference, pools), such as the domains left out in turn:
-    one entry of method and reference for each training seed, in the same order; `pools` names the pool of
-    images of every shift that takes part, `id` among them. All members have the same seeds, which are
-    drawn once for all of them. Their images count as different ones, also those that stand in the
-    in-distribution sets of two members. `nested` says that every seed has images of its own.
+    OOD is the unweighted mean over the shifts. This is a difference in differences of a method m and its
+    full-precision reference f; above zero, m loses more than f. With several members, such as the domains
+    left out in turn, it is the mean over the members. All members share the training seeds, which are drawn
+    once for all of them. Images of different members count as different images, even if they are the same.
+
+    A member is a tuple (method, reference, pools). Method and reference have one entry per training seed, in
+    the same order, and `pools` maps `id` and each shift that is included to its pool of images. `nested` says
+    that every seed has its own images. Raises ValueError as `gap_weights` and `contributions` do.
     """
     bootstrap = nested_bootstrap if nested else paired_bootstrap
     matrices = [
@@ -37,7 +39,7 @@ def mean_extra_gap(
 
 
 def gap_weights(pools: Mapping[str, str]) -> dict[str, float]:
-    """The weight of each shift in ID - OOD."""
+    """Return the weight of each shift in ID - OOD. Raises ValueError without `id` or without other shifts."""
     shifts = [name for name in pools if name != "id"]
     if "id" not in pools or not shifts:
         raise ValueError(f"expected 'id' and at least one shift, got {sorted(pools)}")
@@ -50,27 +52,28 @@ def contributions(
     pools: Mapping[str, str],
     weights: Mapping[str, float],
 ) -> list[NDArray[np.float64]]:
-    """The matrices of `paired_bootstrap` for sum_k weights[k] (accuracy_m,k - accuracy_f,k), in points.
+    """Return the matrices of `paired_bootstrap` for sum_k weights[k] (accuracy_m,k - accuracy_f,k).
 
         d_p[s, i] = 100 sum_{k in pool p} weights[k] (correct_m[s][k][i] - correct_f[s][k][i])
 
-    An image shown under several shifts of its pool is one column, so what those shifts have in common stays
-    together; a shift with a pool of its own gives a matrix of its own.
+    in percentage points, one matrix (seeds, images) per pool. An image that several shifts of a pool show is
+    one column, so all that was measured on it is resampled together. Raises ValueError unless there is one
+    reference per seed and all shifts of a pool have the same shape.
     """
     if not method or len(method) != len(reference):
         raise ValueError(f"expected one reference for each seed, got {len(method)} and {len(reference)}")
     matrices: dict[str, NDArray[np.float64]] = {}
     for shift, weight in weights.items():
         pool = pools[shift]
-        right, base = (_stack(runs, shift) for runs in (method, reference))
-        matrix = matrices.setdefault(pool, np.zeros(right.shape))
-        if not right.shape == base.shape == matrix.shape:
-            shapes = f"{matrix.shape}, {right.shape} and {base.shape}"
+        correct, base = (_stack(runs, shift) for runs in (method, reference))
+        matrix = matrices.setdefault(pool, np.zeros(correct.shape))
+        if not correct.shape == base.shape == matrix.shape:
+            shapes = f"{matrix.shape}, {correct.shape} and {base.shape}"
             raise ValueError(f"{shift}: expected the same images throughout pool {pool!r}, got {shapes}")
-        matrix += 100 * weight * (right - base)
+        matrix += 100 * weight * (correct - base)
     return list(matrices.values())
 
 
 def _stack(runs: Sequence[Corrects], shift: str) -> NDArray[np.float64]:
-    """(seeds, images) of one shift."""
+    """Return one shift of all runs, shape (seeds, images)."""
     return np.stack([run[shift] for run in runs]).astype(np.float64)

@@ -1,6 +1,5 @@
-"""The task losses: what is trained, and what flatness is measured of. Computed in float32 at least."""
+"""The losses of the tasks, which are minimized and whose flatness is measured; float32 or better."""
 
-from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 from torch import Tensor
@@ -12,41 +11,40 @@ Reduction = Literal["mean", "sum"]
 
 
 class Loss(Protocol):
-    """Of what a model gives and the labels, a mean or a sum."""
+    """Maps the output of a model and the labels to a scalar loss; the output may be in half precision."""
 
-    def __call__(self, output: Any, labels: Tensor, /, reduction: Reduction = "mean") -> Tensor: ...
+    def __call__(self, output: Any, labels: Tensor, /, reduction: Reduction = "mean") -> Tensor:
+        """Return the mean, or the sum, over images or labeled pixels."""
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, reduction: Reduction = "mean") -> Tensor:
-    """Over images, −log softmax(logits)_label: logits (B, classes), labels (B,)."""
-    return F.cross_entropy(_single(logits), labels, reduction=reduction)
+    """Return −log softmax(logits)_label over images, for logits (B, classes) and labels (B,)."""
+    return F.cross_entropy(_at_least_float32(logits), labels, reduction=reduction)
 
 
 def pixel_cross_entropy(
     output: Tensor | tuple[tuple[float, Tensor], ...], masks: Tensor, reduction: Reduction = "mean"
 ) -> Tensor:
-    """Over labelled pixels: logits (B, classes, H, W), label maps (B, H, W), 255 where there is no label.
+    """Return −log softmax(logits)_label over labeled pixels; 0 if no pixel is labeled.
 
-    Of several heads, pairs of a weight and logits, the weighted sum (Zhao et al. 2017, arXiv 1612.01105,
-    section 3.3). Zero where no pixel is labelled.
+    The output is logits (B, classes, H, W), or a pair (weight, logits) for each head, whose losses are summed
+    with these weights (Zhao et al. 2017, arXiv 1612.01105, section 3.3). Masks are (B, H, W), 255 where there
+    is no label.
     """
     heads = ((1.0, output),) if isinstance(output, Tensor) else output
     losses = [
-        weight * F.cross_entropy(_single(logits), masks, ignore_index=IGNORED, reduction="sum")
+        weight * F.cross_entropy(_at_least_float32(logits), masks, ignore_index=IGNORED, reduction="sum")
         for weight, logits in heads
     ]
     total: Tensor = sum(losses[1:], losses[0])
     return total if reduction == "sum" else total / (masks != IGNORED).sum().clamp_min(1)
 
 
-def labelled(y: Tensor) -> int:
-    """How many images of labels (B,), or pixels of label maps (B, H, W), a mean is taken over."""
+def label_count(y: Tensor) -> int:
+    """Return the number of images of labels (B,), or of labeled pixels of label maps (B, H, W)."""
     return len(y) if y.ndim == 1 else int((y != IGNORED).sum())
 
 
-LOSSES: Mapping[str, Loss] = {"classification": cross_entropy, "segmentation": pixel_cross_entropy}
-
-
-def _single(logits: Tensor) -> Tensor:
-    """In float32 what autocast left in bfloat16."""
+def _at_least_float32(logits: Tensor) -> Tensor:
+    """Convert what autocast left in half precision."""
     return logits.float() if logits.dtype.itemsize < 4 else logits

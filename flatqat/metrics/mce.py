@@ -1,10 +1,10 @@
-"""Mean corruption error: errors on ImageNet-C in units of AlexNet's, with constants that never change.
+"""Mean corruption error: errors on ImageNet-C relative to those of AlexNet, which are fixed constants.
 
     CE_c = sum_s E_{s,c} / sum_s E^AlexNet_{s,c},    relative CE_c = the same of E_{s,c} - E_clean
 
-and mCE, relative mCE are their means over the 15 corruptions, in percent. AlexNet measured anew would hide a
-wrong crop, which acts on both sides of the ratio; with fixed constants AlexNet itself gives 100 only if the
-protocol is right. Source: Hendrycks & Dietterich 2019 (arXiv 1903.12261), section 4.1.
+mCE and relative mCE are their means over the 15 corruptions, in percent. If AlexNet were measured again, a
+wrong crop would cancel in the ratio; with fixed constants, AlexNet itself has 100 only if the protocol is
+right. Source: Hendrycks & Dietterich 2019 (arXiv 1903.12261), section 4.1.
 """
 
 from collections.abc import Mapping
@@ -35,14 +35,14 @@ ALEXNET = {
 ALEXNET_CLEAN = 43.5
 SEVERITIES = 5
 
-#: name in a suite's `normalizer` -> (mean error of each corruption, clean error), percent
 NORMALIZERS: dict[str, tuple[Mapping[str, float], float]] = {"alexnet": (ALEXNET, ALEXNET_CLEAN)}
+"""Maps the `normalizer` of a suite to (mean error of each corruption, clean error), in percent."""
 
 
 def mce(errors: Mapping[str, float], normalizer: str = "alexnet") -> float:
-    """Percent, from each corruption's top-1 error in percent, the mean over its five severities.
+    """Return mCE in percent from the top-1 error of each corruption in percent, the mean of five severities.
 
-    Raises ValueError unless `errors` has just the corruptions of the normalizer.
+    Raises ValueError if the corruptions are not exactly those of the normalizer.
     """
     base, _ = NORMALIZERS[normalizer]
     _check(errors, base)
@@ -50,25 +50,26 @@ def mce(errors: Mapping[str, float], normalizer: str = "alexnet") -> float:
 
 
 def relative_mce(errors: Mapping[str, float], clean: float, normalizer: str = "alexnet") -> float:
-    """As `mce`, of what each corruption adds to the `clean` error in percent."""
+    """Return relative mCE in percent: as `mce`, for the increase over the `clean` error, in percent."""
     base, base_clean = NORMALIZERS[normalizer]
     _check(errors, base)
     return 100 * fsum((errors[name] - clean) / (base[name] - base_clean) for name in base) / len(base)
 
 
 def mce_weights(normalizer: str = "alexnet") -> dict[str, float]:
-    """d mCE / d error of one severity of each corruption: mCE is linear in the errors."""
+    """Return d mCE / d error of a single severity, by corruption: mCE is linear in the errors."""
     base, _ = NORMALIZERS[normalizer]
     return {name: 100 / (len(base) * SEVERITIES * base[name]) for name in base}
 
 
-def mce_stderr(right: Mapping[str, NDArray[Any]], normalizer: str = "alexnet") -> float:
-    """Standard error of mCE over images, percent: each image has its share, sum_cs weight_c wrong_cs.
+def mce_stderr(correct: Mapping[str, NDArray[Any]], normalizer: str = "alexnet") -> float:
+    """Return the standard error of mCE over images in percent.
 
-    `right` tells of every shift `<corruption>/<severity>` which of the same images are right, shape (n,).
+    It is that of the mean of each image's share, sum_cs weight_c wrong_cs. `correct` maps every shift
+    `<corruption>/<severity>` to whether each of the same n images is classified correctly, bool (n,).
     """
     weights = mce_weights(normalizer)
-    shares: Any = sum(100 * weights[name.partition("/")[0]] * ~images for name, images in right.items())
+    shares: Any = sum(100 * weights[name.partition("/")[0]] * ~images for name, images in correct.items())
     return float(shares.std(ddof=1)) / sqrt(len(shares))
 
 

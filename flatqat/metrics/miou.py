@@ -1,9 +1,9 @@
-"""Mean intersection over union: no mean over images, but a function of counts summed over them.
+"""Mean intersection over union, a function of pixel counts summed over images.
 
     IoU_c = TP_c / (TP_c + FP_c + FN_c),    mIoU = mean of IoU_c over the classes with a union above 0
 
 of the confusion matrix summed over all images of a shift (Everingham et al. 2015, section 4; Cityscapes:
-Cordts et al. 2016, section 4.2). A class that is neither there nor predicted has 0/0 and is left out, as in
+Cordts et al. 2016, section 4.2). A class that neither occurs nor is predicted has 0/0 and is left out, as in
 cityscapesScripts. Counts are those of `Confusions.counts`: intersections and unions, shape (..., 2, C).
 """
 
@@ -19,46 +19,51 @@ from flatqat.metrics.extra_gap import gap_weights
 from flatqat.metrics.influence import ratio
 
 Counts = Mapping[str, NDArray[Any]]
-"""shift -> intersections and unions of each image, shape (n, 2, C)"""
+"""Maps the name of each shift to the intersections and unions of each image, shape (n, 2, C)."""
 
 
 def miou(counts: NDArray[Any]) -> NDArray[np.float64]:
-    """A fraction, shape (...), from sums or means of counts (..., 2, C); NaN where no class has a union."""
+    """Return mIoU, a fraction, shape (...), from sums or means of counts (..., 2, C).
+
+    It is NaN where no class has a union.
+    """
     intersection, union = counts[..., 0, :].astype(np.float64), counts[..., 1, :]
-    there = union > 0
-    total = np.divide(intersection, union, out=np.zeros_like(intersection), where=there).sum(axis=-1)
-    classes = there.sum(axis=-1)
+    occurs = union > 0
+    total = np.divide(intersection, union, out=np.zeros_like(intersection), where=occurs).sum(axis=-1)
+    classes = occurs.sum(axis=-1)
     mean: NDArray[np.float64] = np.where(classes > 0, total / np.maximum(classes, 1), np.nan)
     return mean
 
 
 def pseudo_values(counts: NDArray[Any]) -> NDArray[np.float64]:
-    """mIoU + n d mIoU / d w_i for each image i: their mean is the mIoU, their spread that of images.
+    """Return mIoU + n d mIoU / d w_i for each image i, fractions (n,), from counts (n, 2, C).
 
         n d mIoU / d w_i = mean_c (I_ic - IoU_c U_ic) / mean_i(U_ic)
 
-    over the classes with a union, I and U the intersections and unions; see `ratio`. So the tests for means
-    of per-image values hold for mIoU, to first order in 1/n. A fraction, shape (n,), from counts (n, 2, C).
+    over the classes with a union, where I and U are the intersections and unions; see `ratio`. The mean of
+    the pseudo-values is the mIoU and their spread is that of images, so tests for means of per-image values
+    are valid for mIoU to first order in 1/n. All values are NaN if no class has a union.
     """
-    there = counts[:, 1].sum(axis=0) > 0
-    if not there.any():
+    occurs = counts[:, 1].sum(axis=0) > 0
+    if not occurs.any():
         return np.full(len(counts), np.nan)
-    iou, influence = ratio(counts[:, 0, there], counts[:, 1, there])
+    iou, influence = ratio(counts[:, 0, occurs], counts[:, 1, occurs])
     values: NDArray[np.float64] = float(iou.mean()) + influence.mean(axis=1)
     return values
 
 
 def pooled_shares(pools: Sequence[Sequence[NDArray[Any]]]) -> list[NDArray[np.float64]]:
-    """What each image of a pool, shape (n_p,), gives to the mIoU of the counts of several shifts together.
-
-    The shifts of one pool, each (n_p, 2, C), show the same images. The means of the pools sum up to the mIoU,
-    a fraction, and the variance of that sum, pools being independent, is that of the mIoU to first order:
+    """Return what each image contributes to the mIoU of the counts of several shifts together.
 
         share_pi = n_p / n (mIoU + n d mIoU / d w_pi),    n = sum_p n_p
+
+    Every pool is a sequence of shifts with counts (n_p, 2, C) of the same n_p images; the result has an array
+    (n_p,) per pool. The means of the pools sum to the mIoU, a fraction. Pools are independent, so to first
+    order the variance of this sum is that of the mIoU.
     """
     counts = [np.sum(shifts, axis=0) for shifts in pools]
     values = pseudo_values(np.concatenate(counts))
-    sizes = [len(of_pool) for of_pool in counts]
+    sizes = [len(pool) for pool in counts]
     parts = np.split(values, np.cumsum(sizes)[:-1])
     return [part * size / len(values) for part, size in zip(parts, sizes, strict=True)]
 
@@ -69,12 +74,12 @@ def mean_extra_gap(
     nested: bool = False,
     draws: int = 2000,
 ) -> Interval:
-    """As `gaps.mean_extra_gap`, in points of mIoU: the mIoU of every shift is computed anew in each draw.
+    """Return what `extra_gap.mean_extra_gap` does, in points of mIoU.
 
         T = sum_k weight_k (mIoU_method,k - mIoU_reference,k),    mean over seeds
 
-    Images are drawn, with their counts under every shift of their pool and by both models. A class that a
-    draw leaves without a pixel is left out of that draw.
+    Each draw resamples images together with their counts under every shift of their pool and by both models,
+    and computes every mIoU from the sums. A class without a pixel in a draw is left out of that draw.
     """
     pools: list[NDArray[np.float64]] = []
     layouts: list[tuple[tuple[int, ...], NDArray[np.float64]]] = []
@@ -102,7 +107,7 @@ def mean_extra_gap(
 def _stack(
     method: Sequence[Counts], reference: Sequence[Counts], shifts: Sequence[str], pool: str
 ) -> NDArray[np.float64]:
-    """(seeds, images, 2 models, shifts, 2, C) of one pool."""
+    """Return the counts of one pool, shape (seeds, images, 2 models, shifts, 2, C)."""
     shapes = {run[shift].shape for runs in (method, reference) for run in runs for shift in shifts}
     if len(shapes) > 1:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What is kept of every image of one shift, so that any later test needs no GPU: 3 or 4 bytes an image."""
+"""The stored outcome of every image of one shift: 3 or 4 bytes, from which tests need no GPU."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +14,10 @@ _SMALLEST = np.finfo(np.float16).smallest_subnormal
 class Outcomes:
     """The predicted class and the margin of n images, in the order of the shift.
 
-    `pred` is uint8 below 256 classes and uint16 from there on, shape (n,); the value `classes`, which is no
-    class, says that the logits held a NaN and nothing was predicted. `margin` is float16, shape (n,): the
-    logit of the true class minus the best other one, always finite. Its sign is exact, whatever its size:
-    an image is right if and only if its margin is above zero.
+    `pred`, shape (n,), is uint8 below 256 classes and uint16 otherwise. Its value is the number of classes,
+    which is not a class, if a logit was NaN and nothing was predicted. `margin`, float16 of shape (n,), is
+    the logit of the true class minus the largest other logit, and always finite. Its sign is exact: an image
+    is classified correctly if and only if its margin is above zero. Raises ValueError on other shapes.
     """
 
     pred: NDArray[np.unsignedinteger[Any]]
@@ -33,12 +33,13 @@ class Outcomes:
     def pack(
         cls, pred: NDArray[Any], margin: NDArray[Any], labels: NDArray[Any], *, classes: int
     ) -> "Outcomes":
-        """Round to the compact types; `pred == labels` decides what is right, and the margin follows it.
+        """Return the outcomes in compact types, from arrays (n,).
 
-        A tie goes to the class that `pred` names, so a right image may have margin 0: it is stored as
-        2^-24, the smallest float16. So is a positive margin that rounds to 0. Margins beyond +-65504 are
-        clipped. A margin that is NaN (no prediction, or two logits at the same infinity) becomes 2^-24 for
-        a right image and -65504 for a wrong one.
+        An image is correct if `pred == labels`, and the sign of the stored margin agrees with that. On a tie
+        `pred` decides, so a correct image may have margin 0. It is stored as 2^-24, the smallest float16, and
+        so is a positive margin that rounds to 0. Margins beyond +-65504 are clipped. A margin of NaN (no
+        prediction, or two logits at the same infinity) becomes 2^-24 for a correct image and -65504 for a
+        wrong one.
         """
         correct = pred == labels
         finite = np.nan_to_num(margin, nan=-np.inf).clip(-_LARGEST, _LARGEST).astype(np.float16)
@@ -50,5 +51,5 @@ class Outcomes:
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """Whether each image is right, shape (n,)."""
+        """Whether each image is classified correctly, shape (n,)."""
         return self.margin > 0

@@ -1,4 +1,4 @@
-"""Is a difference of means over shifts more than chance, the images being what was sampled?"""
+"""A z-test for a difference of means over shifts, with images as the sample."""
 
 import math
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from flatqat.metrics.significance import Difference
 
 
 def pooled_difference(pools: Sequence[NDArray[Any]]) -> Difference:
-    """z-test of D = sum_p mean_i d_p[i] against zero, for independent pools of images.
+    """Return the z-test of D = sum_p mean_i d_p[i] against zero, for independent pools of images.
 
-    d_p, shape (N_p,), is each image's share of the difference: sum over the pool's shifts of weight ×
-    (right now − right before), as a fraction. Var D = sum_p var(d_p, ddof=1) / N_p, so shifts of one image,
-    which are not independent, count as one observation. Points are percentage points. Each pool needs two
-    images or more.
+    d_p, shape (N_p,), is the share of each image in the difference: the sum over the shifts of the pool of
+    weight × (correct now − correct before), as a fraction. Var D = sum_p var(d_p, ddof=1) / N_p, so the
+    shifts of one image, which are not independent, count as one observation. Raises ValueError if there are
+    no pools, or a pool has fewer than two images.
     """
     from scipy.special import ndtr
 

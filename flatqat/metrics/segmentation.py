@@ -14,21 +14,24 @@ from flatqat.metrics.influence import ratio, standard_error
 from flatqat.metrics.miou import pseudo_values
 from flatqat.spec import IGNORED, Score
 
-PIXELS = 2**18  # of one image at a time: float32 logits of 19 classes take 20 MB then
+PIXELS = 2**18  # of one image at a time: float32 logits of 19 classes then take 20 MB
 
 
 class SegmentationMeter:
-    """Counts pixels image by image on the model's device, in pieces, and keeps no pixel.
+    """Counts pixels image by image on the model's device, a part of an image at a time.
 
-    So neither the batches into which the images were split matter, nor their size to the memory. Pixels
-    labelled 255 take no part. A pixel with a NaN among its logits counts as wrong: a miss of its true class,
-    and no prediction of any other.
+    So the scores do not depend on the batch size, and memory does not grow with the images. Pixels labeled
+    255 are ignored. A pixel with a NaN among its logits is wrong: a false negative of its class and a false
+    positive of no class. The scores are:
 
-    `miou` and `iou/<class>`, in percent, are those of the confusion matrix summed over all images, see
-    `flatqat.metrics.miou`; None where a class is neither there nor predicted. `pixel_accuracy` in percent and
-    `nll` in nats are means over labelled pixels, so large images weigh more. Standard errors are over
-    images, by the infinitesimal jackknife. `ece` in percent, of labelled pixels in 15 bins, has none. `nll`
-    and `ece` are None where logits that are not finite leave them undefined. `n` is the number of images.
+    - `miou` and `iou/<class>`, in percent, of the confusion matrix summed over all images, see
+      `flatqat.metrics.miou`. None for a class that neither occurs nor is predicted.
+    - `pixel_accuracy`, in percent, and `nll`, the negative log-likelihood in nats: means over labeled pixels,
+      so large images weigh more.
+    - `ece`, the expected calibration error of labeled pixels in percent, with 15 bins.
+
+    Standard errors are over images, by the infinitesimal jackknife; `ece` has none. `nll` and `ece` are None
+    if logits that are not finite leave them undefined. `n` is the number of images.
     """
 
     def __init__(self, classes: int, class_subset: tuple[int, ...] | None = None) -> None:
@@ -38,10 +41,10 @@ class SegmentationMeter:
         self._images: list[tuple[Tensor, Tensor]] = []
 
     def add(self, logits: Tensor, masks: Tensor) -> None:
-        """Take logits (B, classes, H, W) of any float type, computed on as float32, and int64 masks.
+        """Add a batch of logits (B, classes, H, W) and int64 masks (B, H, W).
 
-        Masks are (B, H, W). Raises ValueError on other shapes, and on labels that are not below `classes`
-        and not 255.
+        Logits of any float type are converted to float32. Raises ValueError on other shapes, and on labels
+        that are neither below `classes` nor 255.
         """
         if masks.ndim != 3 or logits.shape != (len(masks), self.classes, *masks.shape[1:]):
             raise ValueError(
@@ -56,10 +59,14 @@ class SegmentationMeter:
             self._images.append((torch.stack(counts).sum(0), torch.stack(sums).sum(0)))
 
     def _piece(self, logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-        """Pixels by (true, predicted or no) class; and in float64 the sum of the NLL, then by bin of
-        confidence that of (right - confidence)."""
-        labelled = truth != IGNORED
-        logits, truth = logits[:, labelled].float(), truth[labelled]
+        """Return two flat tensors with what the scores need from some rows of an image.
+
+        The first has the number of pixels by true and predicted class, where the last predicted class means
+        none. The second has, in float64, the sum of the NLL, and then for each bin of confidence the sum of
+        (correct - confidence).
+        """
+        labeled = truth != IGNORED
+        logits, truth = logits[:, labeled].float(), truth[labeled]
         columns = self.classes + 1
         pred = logits.argmax(0).masked_fill(logits.isnan().any(0), self.classes)
         counts = torch.bincount(truth * columns + pred, minlength=self.classes * columns)
@@ -79,22 +86,26 @@ class SegmentationMeter:
         return counts, torch.cat([nll[None], gaps])
 
     def result(self) -> tuple[dict[str, Score], Confusions]:
-        """The scores over all images, and the confusion matrix of each in the order of adding."""
+        """Return the scores over all images, and the confusion matrix of each image in the order of `add`.
+
+        Raises ValueError if no images were added.
+        """
         if not self._images:
             raise ValueError("expected images, got none")
         counts, sums = (torch.stack(part).cpu().numpy() for part in zip(*self._images, strict=True))
         outcomes = Confusions.pack(counts.reshape(-1, self.classes, self.classes + 1))
-        n, labelled, unions = len(outcomes), outcomes.labelled_by_class.sum(axis=1), outcomes.counts
-        values = pseudo_values(unions)
-        calibration = float(np.abs(sums[:, 1:].sum(axis=0)).sum()) / max(int(labelled.sum()), 1)
+        n, labeled = len(outcomes), outcomes.labeled_by_class.sum(axis=1)
+        intersection, union = outcomes.counts[:, 0], outcomes.counts[:, 1]
+        values = pseudo_values(outcomes.counts)
+        calibration = float(np.abs(sums[:, 1:].sum(axis=0)).sum()) / max(int(labeled.sum()), 1)
         scores = {
             "miou": _score(100 * float(values.mean()), 100 * values),
-            "pixel_accuracy": _ratio(100 * unions[:, 0].sum(axis=1), labelled),
-            "nll": _ratio(sums[:, 0], labelled),
-            "ece": Score(value=_finite(100 * calibration) if labelled.any() else None, n=n),
+            "pixel_accuracy": _ratio(100 * intersection.sum(axis=1), labeled),
+            "nll": _ratio(sums[:, 0], labeled),
+            "ece": Score(value=_finite(100 * calibration) if labeled.any() else None, n=n),
         }
         for k in range(self.classes):
-            scores[f"iou/{k}"] = _ratio(100 * unions[:, 0, k], unions[:, 1, k])
+            scores[f"iou/{k}"] = _ratio(100 * intersection[:, k], union[:, k])
         return scores, outcomes
 
 

@@ -1,4 +1,4 @@
-"""Is the difference of two runs more than chance? Tests in percentage points, with their p-values."""
+"""Significance tests for the difference between two runs, in percentage points."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """a - b in percentage points, its standard error, and the two-sided p-value of `test` against none."""
+    """The difference a - b.
+
+    `points` and `stderr` are in percentage points; `p` is the two-sided p-value of `test` against zero.
+    """
 
     points: float
     stderr: float
@@ -20,12 +23,13 @@ class Difference:
 
 
 def paired_difference(a: NDArray[Any], b: NDArray[Any]) -> Difference:
-    """Compare two runs on the same n >= 2 images, in the same order.
+    """Return the difference between two runs on the same n >= 2 images, in the same order.
 
-    Boolean arrays (right or wrong): exact McNemar. Of the images on which the two disagree, those that only
-    a gets right are Binomial(n_a + n_b, 1/2) if there is no difference; p doubles the smaller tail (McNemar
-    1947). Real arrays (each image's accuracy, 0 to 1, averaged over shifts): paired t-test with n - 1
-    degrees of freedom. The standard error is sd(a - b) / sqrt(n), ddof=1, for both.
+    Boolean arrays (correct or not) are compared by the exact McNemar test. Without a difference, the number
+    of images that only a classifies correctly is Binomial(n_a + n_b, 1/2) among those on which the two
+    disagree; p is twice the smaller tail (McNemar 1947). Real arrays (the accuracy of each image, 0 to 1,
+    averaged over shifts) are compared by a paired t-test with n - 1 degrees of freedom. In both cases the
+    standard error is sd(a - b) / sqrt(n), ddof=1. Raises ValueError if the arrays differ in shape.
     """
     if a.shape != b.shape or a.ndim != 1 or len(a) < 2:
         raise ValueError(f"expected two arrays of one length of at least 2, got {a.shape} and {b.shape}")
@@ -37,7 +41,7 @@ def paired_difference(a: NDArray[Any], b: NDArray[Any]) -> Difference:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values, in the order given: reject where they are below the level of the family.
+    """Return Holm's adjusted p-values, in the given order, to compare with the level of the whole family.
 
     With p_(1) <= ... <= p_(m): adjusted_(k) = max_{j <= k} min(1, (m - j + 1) p_(j)) (Holm 1979).
     """
@@ -50,7 +54,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def mean_over_seeds(values: Sequence[float]) -> tuple[float, float | None]:
-    """(mean, standard error of the mean, sd with ddof=1 over sqrt(n)); no standard error for one seed."""
+    """Return the mean and its standard error, sd / sqrt(n) with ddof=1, which is None for a single seed."""
     n = len(values)
     mean = math.fsum(values) / n
     return mean, float(np.std(values, ddof=1)) / math.sqrt(n) if n > 1 else None

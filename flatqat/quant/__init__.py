@@ -1,1 +1,1 @@
-"""Quantizers: a grid for each weight and each layer input. They map to a grid and never train."""
+"""Quantizers: each maps a weight or a layer input to a grid, and none of them trains."""

@@ -1,21 +1,22 @@
-"""APoT: levels that are sums of powers of two, under a learned clipping bound α.
+"""APoT: the levels are sums of powers of two, up to a learned clipping bound α.
 
 v̂ = α · Π(clip(v / α)), Π the nearest level (the lower of two that are equally near). A magnitude of B bits
 is a sum of ⌊B/2⌋ terms with four values and, if B is odd, one with two: zero or one of the term's powers of
-two. No power is in two terms, and the largest sum is scaled to 1. B = b for inputs that were never negative;
-B = b − 1 and a sign for weights and for inputs that calibration saw negative.
+two. No power is in two terms, and the largest sum is scaled to 1. B = b for inputs that are never negative
+during calibration; B = b − 1 and a sign bit for weights and other inputs.
 
-Weights are normalized first: w̃ = (w − mean) / std over the layer, differentiated. The layer computes with
-Q(w̃), so magnitude and mean are lost and BatchNorm has to take them up, as with DoReFa. Q(w) is no
-projection, since mean and deviation of Q(w) are others; the grid is. `in_weight_scale` is mean + std · Q(w).
+Weights are normalized first: w̃ = (w − mean) / std over the layer, with gradients through mean and std. The
+layer computes with Q(w̃), so magnitude and mean are lost and BatchNorm has to restore them, as with DoReFa.
+Q(w) is not idempotent, since Q(w) has another mean and deviation; the grid is. `in_weight_scale` is
+mean + std · Q(w).
 
 ∂v̂/∂v = 1 inside the range, else 0; ∂v̂/∂α = Π(v/α) − v/α inside, the sign outside. With weights of 2 bits,
-whose levels are −1, 0, 1, the gradient passes outside too ("calibrated gradients"). α is decayed like the
-weights and has no gradient factor. Starts (`own`): α = 3 for weights, 6 for inputs; the other rules take it
-from the data, for weights from normalized ones.
+whose levels are −1, 0, 1, the gradient also passes outside ("calibrated gradients"). Weight decay applies to
+α as to the weights, and its gradient has no factor. With `ranges=own`, α starts at 3 for weights and 6 for
+inputs; the other range initializations derive it from the data, for weights from the normalized ones.
 
 Source: Li, Dong, Wang 2020, "Additive Powers-of-Two Quantization" (arXiv 1909.13144), and the authors' code
-for ImageNet, whose way with odd B this is, carried on to 8 bits. Their code for CIFAR-10 takes mean and
+for ImageNet, whose treatment of odd B is extended to 8 bits here. Their code for CIFAR-10 treats mean and
 deviation as constants, passes the gradient of every weight and starts inputs at 8. First and last layers
 have a uniform 8-bit grid there; here it is LSQ's.
 """
@@ -34,21 +35,23 @@ from flatqat.quant.ops import full_precision, surrogate
 
 @lru_cache
 def additive_levels(bits: int) -> tuple[float, ...]:
-    """The 2^bits sums in [0, 1], rising: 0, 1/48, 1/24, ... for 4 bits."""
+    """Return the 2^bits sums in [0, 1] in increasing order: 0, 1/48, 1/24, ... for 4 bits."""
     terms: list[list[int]] = [[] for _ in range(bits // 2)]
-    lone: list[int] = []
+    last: list[int] = []
     power = 0
-    for turn in range(3):
-        for term in ([lone] if turn == 2 and bits % 2 else []) + terms:
+    for round_ in range(3):
+        for term in ([last] if round_ == 2 and bits % 2 else []) + terms:
             power += 1
             term.append(power)
     sums = [0.0]
-    for term in [*terms, lone] if lone else terms:
+    for term in [*terms, last] if last else terms:
         sums = [total + part for total in sums for part in (0.0, *(2.0**-p for p in term))]
     return tuple(sorted(total / max(sums) for total in sums))
 
 
 class APoT(Quantizer):
+    """Additive powers-of-two quantization (Li, Dong, Wang 2020), with a learned clipping bound."""
+
     learns_scale = True
     per_channel = False
     edge_quantizer = "lsq"
@@ -66,27 +69,31 @@ class APoT(Quantizer):
 
     @staticmethod
     def magnitudes(bits: int) -> tuple[float, ...]:
-        """The levels from 0 to 1, rising."""
+        """Return the levels from 0 to 1, in increasing order."""
         return additive_levels(bits)
 
     @property
     def step_size(self) -> Tensor:
+        """The mean distance between adjacent levels."""
         mean_distance: float = (1 - self.lowest) / self.qmax
         return self.safe_scale * mean_distance
 
     def normalize(self, v: Tensor) -> Tensor:
+        """Subtract the mean and divide by the deviation (weights only)."""
         if self.role == "input":
             return v
         mean, deviation = self._moments(v)
         return (v - mean) / deviation
 
     def denormalize(self, u: Tensor, v: Tensor) -> Tensor:
+        """Multiply by the deviation of `v` and add its mean (weights only)."""
         if self.role == "input":
             return u
         mean, deviation = self._moments(v)
         return u * deviation + mean
 
     def project(self, u: Tensor) -> Tensor:
+        """Return the nearest level times α."""
         alpha = self.safe_scale
         with torch.no_grad():
             ratio = u / alpha
@@ -100,46 +107,53 @@ class APoT(Quantizer):
         return surrogate(value, u, passing, [(alpha, slope)])
 
     def codes(self, v: Tensor) -> Tensor:
+        """Return the indices of the nearest levels, from 0."""
         return bucketize(self.normalize(full_precision(v)) / self.safe_scale, self.middles)
 
     def dequantize(self, codes: Tensor) -> Tensor:
+        """Return the level of each code times α."""
         return lookup(self.levels, codes) * self.safe_scale
 
-    def inside(self, v: Tensor) -> Tensor:
+    def in_range(self, v: Tensor) -> Tensor:
+        """Return whether each normalized value is within the clipping bound."""
         ratio = self.normalize(full_precision(v)) / self.safe_scale
         within: Tensor = (ratio >= self.lowest) & (ratio <= 1)
         return within
 
     def set_signed(self, signed: bool) -> None:
+        """Use levels of both signs, or non-negative levels only."""
         count = len(self.magnitudes(self.bits - signed))
         self.set_bounds(0, 2 * count - 2 if signed else count - 1)
 
     def set_bounds(self, low: int, high: int) -> None:
-        """The codes 0 .. high number the levels; an odd count of them has a sign."""
+        """Number the levels 0 .. high; an odd number of levels is a signed grid."""
         super().set_bounds(low, high)
         signed = high % 2 == 0
         self.lowest = -1.0 if signed else 0.0
-        rising = self.magnitudes(self.bits - signed)
-        below = [-level for level in reversed(rising[1:])] if signed else []
-        self.levels = torch.tensor([*below, *rising]).to(self.scale)
+        magnitudes = self.magnitudes(self.bits - signed)
+        negative = [-level for level in reversed(magnitudes[1:])] if signed else []
+        self.levels = torch.tensor([*negative, *magnitudes]).to(self.scale)
         self.middles = (self.levels[1:] + self.levels[:-1]) / 2
 
     @torch.no_grad()
-    def calibrate(self, seen: Observer, rule: RangeInit = "own", percentile: float = 99.9) -> None:
+    def calibrate(self, observed: Observer, range_init: RangeInit = "own", percentile: float = 99.9) -> None:
+        """Calibrate weights on their normalized values."""
         if self.role == "weight":
-            normalized = Observer(seen.scale_shape, whole=True)
-            normalized.add(self.normalize(seen.values))
-            seen = normalized
-        super().calibrate(seen, rule, percentile)
+            normalized = Observer(observed.scale_shape, keep_all=True)
+            normalized.add(self.normalize(observed.values))
+            observed = normalized
+        super().calibrate(observed, range_init, percentile)
 
     def set_range(self, low: Tensor, high: Tensor) -> None:
+        """Set α to the largest magnitude."""
         self.set_scale(torch.maximum(-low, high))
 
-    def initialize(self, seen: Observer) -> None:
-        self.set_scale(torch.full_like(seen.high, self.starts[self.role]))
+    def initialize(self, observed: Observer) -> None:
+        """Set α to its constant initial value."""
+        self.set_scale(torch.full_like(observed.high, self.starts[self.role]))
 
     def _moments(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of what shares a grid."""
+        """Return the mean and standard deviation of the values that share a grid."""
         axes = tuple(range(1 if self.scale.ndim else 0, v.ndim))
         deviation, mean = torch.std_mean(v, axes, correction=0, keepdim=bool(self.scale.ndim))
         return mean, deviation.clamp_min(SMALLEST_SCALE)

@@ -1,7 +1,7 @@
-"""Put quantizers on a model: weights by parametrization, inputs by a forward pre-hook.
+"""Put quantizers on a model: on weights as parametrizations, on inputs as forward pre-hooks.
 
-Any model works and `isinstance(layer, nn.Conv2d)` still holds. Never deepcopy a quantized model (the copy
-shares the injected class): build a second one and load its state instead.
+This works for any model, and `isinstance(layer, nn.Conv2d)` remains true. Never deepcopy a quantized model
+(the copy shares the parametrized class): build a second one and load the state instead.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,27 +25,28 @@ KEPT_BITS = 8
 
 
 def in_inference(model: nn.Module) -> dict[str, nn.Module]:
-    """All modules by name, in order of registration, but for heads that are marked `training_only`."""
-    found, skipped = {}, []
+    """Return all modules by name, in order of registration, except heads marked `training_only`."""
+    modules, skipped = {}, []
     for name, module in model.named_modules():
         if getattr(module, "training_only", False):
             skipped.append(f"{name}.")
         elif not name.startswith(tuple(skipped)):
-            found[name] = module
-    return found
+            modules[name] = module
+    return modules
 
 
 def quantizable(model: nn.Module) -> dict[str, nn.Module]:
-    """The layers that get quantizers, by name, in order of registration: those that inference runs."""
+    """Return the layers that get quantizers by name, in order of registration: those used in inference."""
     return {name: layer for name, layer in in_inference(model).items() if isinstance(layer, LAYERS)}
 
 
 def quantize_(model: nn.Module, spec: QuantSpec) -> None:
-    """Give every convolution and linear layer its quantizers, in place. The scales wait for `calibrate`.
+    """Put quantizers on every convolution and linear layer, in place; `calibrate` sets their scales.
 
-    Heads that only training runs stay in floating point: they are no part of what is deployed.
+    Heads that are used only in training stay in floating point, since they are not deployed.
 
-    Raises UsageError when a pattern of the spec matches no layer, or the model has no such layer.
+    Raises:
+        UsageError: A pattern of the spec matches no layer, or the model has no such layers.
     """
     if spec.is_fp:
         return
@@ -71,13 +72,17 @@ def quantize_(model: nn.Module, spec: QuantSpec) -> None:
 
 
 def by_layer(names: Sequence[str], spec: QuantSpec) -> dict[str, QuantSpec]:
-    """The bits and the quantizer of every layer: those of the spec, 8 bits where it is kept, or its own.
+    """Return the bit widths and quantizer of each layer: those of the spec, of kept layers, or its own.
 
-    `first` and `last` are the ends in order of registration, other patterns are fnmatch patterns of names.
-    A layer of `layer_bits` is not kept, and the last pattern that matches it counts. Raises UsageError.
+    `first` and `last` are the first and last layer in order of registration; other patterns are fnmatch
+    patterns of names. Layers that match `spec.keep` have 8 bits, unless `spec.layer_bits` gives them their
+    own; there the last matching pattern decides.
+
+    Raises:
+        UsageError: A pattern matches no layer.
     """
     quantizer = registry.load(registry.QUANTIZERS, spec.quantizer)
-    found = dict.fromkeys(names, spec)
+    specs = dict.fromkeys(names, spec)
     kept = replace(
         spec,
         weight_bits=spec.weight_bits and max(KEPT_BITS, spec.weight_bits),
@@ -85,11 +90,11 @@ def by_layer(names: Sequence[str], spec: QuantSpec) -> dict[str, QuantSpec]:
         quantizer=quantizer.edge_quantizer or spec.quantizer,
     )
     for pattern in spec.keep:
-        found |= dict.fromkeys(_matching(names, pattern, "keep"), kept)
+        specs |= dict.fromkeys(_matching(names, pattern, "keep"), kept)
     for pattern, bits in spec.layer_bits:
         own = replace(QuantSpec.parse(bits), quantizer=spec.quantizer)
-        found |= dict.fromkeys(_matching(names, pattern, "layer-bits"), own)
-    return found
+        specs |= dict.fromkeys(_matching(names, pattern, "layer-bits"), own)
+    return specs
 
 
 def _matching(names: Sequence[str], pattern: str, option: str) -> list[str]:
@@ -101,35 +106,37 @@ def _matching(names: Sequence[str], pattern: str, option: str) -> list[str]:
 
 
 def quantizers(model: nn.Module) -> Iterator[tuple[str, Quantizer]]:
-    """(name of the layer, quantizer) for every quantizer, weights and inputs alike."""
+    """Yield (layer name, quantizer) for every quantizer, of weights and of inputs."""
     for name, module in model.named_modules():
         if isinstance(module, Quantizer):
             yield name.split(".parametrizations.")[0].removesuffix(".input_quantizer"), module
 
 
 def latent_weights(model: nn.Module) -> dict[str, tuple[Tensor, Quantizer]]:
-    """Each quantized weight's latent parameter and quantizer, by the parameter's name in the model."""
-    found = {}
+    """Return the latent parameter and the quantizer of each quantized weight, by the parameter's name."""
+    weights = {}
     for name, module in model.named_modules():
         if isinstance(module, parametrize.ParametrizationList) and isinstance(module[0], Quantizer):
-            found[f"{name}.original"] = (module.original, module[0])
-    return found
+            weights[f"{name}.original"] = (module.original, module[0])
+    return weights
 
 
 @torch.no_grad()
 def calibrate(
-    model: nn.Module, batches: Iterable[Tensor], rule: RangeInit = "own", percentile: float = 99.9
+    model: nn.Module, batches: Iterable[Tensor], range_init: RangeInit = "own", percentile: float = 99.9
 ) -> None:
-    """Set every grid: weights from themselves, inputs from a full-precision pass over `batches`.
+    """Set every grid: of weights from the weights, of inputs from a full-precision pass over `batches`.
 
-    For the rules see `Quantizer.calibrate`. Without quantizers nothing is run. Raises TrainingFailed when a
-    tensor has no finite range.
+    `Quantizer.calibrate` explains the range initializations. A model without quantizers is not run.
+
+    Raises:
+        TrainingFailed: A weight or an input has no finite range.
     """
     for name, (weight, quantizer) in latent_weights(model).items():
-        seen = Observer(tuple(quantizer.scale.shape), whole=True)
-        seen.add(weight)
-        _check_finite(seen, name)
-        quantizer.calibrate(seen, rule, percentile)
+        observed = Observer(tuple(quantizer.scale.shape), keep_all=True)
+        observed.add(weight)
+        _check_finite(observed, name)
+        quantizer.calibrate(observed, range_init, percentile)
     inputs = {name: quantizer for name, quantizer in quantizers(model) if quantizer.role == "input"}
     if not inputs:
         return
@@ -142,26 +149,26 @@ def calibrate(
             for images in batches:
                 model(images)
         for name, quantizer in inputs.items():
-            if quantizer.observer is not None and quantizer.observer.seen_any:
+            if quantizer.observer is not None and quantizer.observer.has_values:
                 _check_finite(quantizer.observer, f"the input of {name}")
-                quantizer.calibrate(quantizer.observer, rule, percentile)
+                quantizer.calibrate(quantizer.observer, range_init, percentile)
     finally:
         for quantizer in inputs.values():
             quantizer.observer = None
         model.train(training)
 
 
-def _check_finite(seen: Observer, what: str) -> None:
-    if not bool((seen.low.isfinite() & seen.high.isfinite()).all()):
+def _check_finite(observed: Observer, tensor_name: str) -> None:
+    if not bool((observed.low.isfinite() & observed.high.isfinite()).all()):
         raise TrainingFailed(
-            f"{what}: expected finite values to calibrate on, got NaN or infinity; "
+            f"{tensor_name}: expected finite values to calibrate on, got NaN or infinity; "
             "check the weights that it starts from"
         )
 
 
 @contextmanager
 def disabled(model: nn.Module, roles: tuple[str, ...] = ("weight", "input")) -> Iterator[None]:
-    """Let the quantizers of these roles pass their tensors through, for the time of the context."""
+    """Disable the quantizers of these roles within the context: they return their tensors unchanged."""
     changed = [q for _, q in quantizers(model) if q.role in roles and q.enabled]
     for quantizer in changed:
         quantizer.enabled = False
@@ -174,10 +181,10 @@ def disabled(model: nn.Module, roles: tuple[str, ...] = ("weight", "input")) -> 
 
 @contextmanager
 def ste_gradients(model: nn.Module) -> Iterator[None]:
-    """Use plain straight-through gradients in every quantizer, so that derivatives are those of the loss.
+    """Use the straight-through estimator in every quantizer within the context, to measure curvature.
 
-    Factors on the gradients of step sizes are dropped, and a backward that is not a gradient
-    (`custom_backward`) is replaced by the straight-through rule: a Hessian must be symmetric.
+    Factors on the gradients of step sizes become 1, and a backward pass that is not the gradient of a
+    function (`custom_backward`) is replaced: a Hessian must be symmetric.
     """
     changed = [q for _, q in quantizers(model) if not q.ste_only]
     for quantizer in changed:
@@ -190,7 +197,7 @@ def ste_gradients(model: nn.Module) -> Iterator[None]:
 
 
 def cached_weights() -> Any:
-    """A context in which each weight is quantized at its first use and kept: for inference only."""
+    """Return a context in which each weight is quantized once, at its first use; for inference only."""
     return parametrize.cached()
 
 

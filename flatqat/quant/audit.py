@@ -1,4 +1,4 @@
-"""What a quantized model really computes with: realised codes, saturation, layers left in floating point."""
+"""Report what a quantized model computes with: codes in use, clipped values, layers in floating point."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,16 @@ from flatqat.quant.base import Quantizer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorAudit:
-    """One tensor of one layer.
+    """What the grid of one layer's weight or input is used for.
 
-    `codes` is the number of distinct codes that occur (for per-channel weights the most in any channel),
-    `levels` how many the grid has, `saturated` the percentage of values outside its range, which are clipped.
-    A tensor in floating point has no bits; `note` says why.
+    Attributes:
+        layer: Name of the layer.
+        tensor: `weight`, `input`, or `parameter` for one that belongs to no quantizable layer.
+        bits: Bit width; None in floating point.
+        codes: Number of distinct codes in use; for per-channel weights, the most in any channel.
+        levels: Number of levels of the grid.
+        clipped: Percentage of values outside the range of the grid.
+        note: Why the tensor is in floating point.
     """
 
     layer: str
@@ -32,16 +37,16 @@ class TensorAudit:
 
 @torch.no_grad()
 def audit(model: nn.Module, images: Tensor) -> list[TensorAudit]:
-    """Run `images`, as the network expects them, and report on the weight and input of every layer.
+    """Run the model on `images`, normalized as it expects, and return the audit of each weight and input.
 
-    Functional calls (attention products, residual additions) carry no quantizer at all; layers whose
-    quantizer never ran because the model calls their weight directly are marked. Heads that only training
-    runs are left out.
+    Functional calls (attention products, residual additions) have no quantizer at all. Layers whose quantizer
+    never ran because the model uses their weight directly are marked. Heads used only in training are left
+    out.
     """
-    found: dict[tuple[str, str], TensorAudit] = {}
+    audits: dict[tuple[str, str], TensorAudit] = {}
     handles = []
     for name, quantizer in quantizers(model):
-        handles.append(quantizer.register_forward_hook(_watch(name, found)))
+        handles.append(quantizer.register_forward_hook(_recorder(name, audits)))
     training = model.training
     model.eval()
     try:
@@ -50,13 +55,13 @@ def audit(model: nn.Module, images: Tensor) -> list[TensorAudit]:
         model.train(training)
         for handle in handles:
             handle.remove()
-    on = {(name, quantizer.role) for name, quantizer in quantizers(model)}
+    with_quantizer = {(name, quantizer.role) for name, quantizer in quantizers(model)}
     rows = []
     for name in quantizable(model):
         for tensor in ("weight", "input"):
-            note = "quantizer never ran" if (name, tensor) in on else "floating point"
+            note = "quantizer never ran" if (name, tensor) in with_quantizer else "floating point"
             rows.append(
-                found.get((name, tensor)) or TensorAudit(layer=name, tensor=tensor, bits=None, note=note)
+                audits.get((name, tensor)) or TensorAudit(layer=name, tensor=tensor, bits=None, note=note)
             )
     layered = {id(p) for layer in quantizable(model).values() for p in layer.parameters()}
     running = in_inference(model)
@@ -71,7 +76,7 @@ def audit(model: nn.Module, images: Tensor) -> list[TensorAudit]:
 
 
 def summary(rows: Sequence[TensorAudit]) -> dict[str, Any]:
-    """How many tensors are quantized, which are not, and the most codes that occur at each width."""
+    """Return how many tensors are quantized, which are not, and the most codes in use at each bit width."""
     quantized = [row for row in rows if row.bits is not None]
     widths = sorted({row.bits for row in quantized if row.bits is not None})
     return {
@@ -81,13 +86,13 @@ def summary(rows: Sequence[TensorAudit]) -> dict[str, Any]:
     }
 
 
-def _watch(name: str, found: dict[tuple[str, str], TensorAudit]) -> Callable[[Any, Any, Tensor], None]:
+def _recorder(name: str, audits: dict[tuple[str, str], TensorAudit]) -> Callable[[Any, Any, Tensor], None]:
     def hook(quantizer: Quantizer, args: tuple[Tensor], _: Tensor) -> None:
         codes = quantizer.codes(args[0])
         rows = codes.flatten(1) if quantizer.scale.ndim else codes.flatten()[None]
         ordered = rows.sort(dim=1).values
         distinct = 1 + int((ordered[:, 1:] != ordered[:, :-1]).sum(1).max())
-        found[name, quantizer.role] = TensorAudit(
+        audits[name, quantizer.role] = TensorAudit(
             layer=name,
             tensor=quantizer.role,
             bits=quantizer.bits,

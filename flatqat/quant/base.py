@@ -1,4 +1,4 @@
-"""What every quantizer is: a module that maps one tensor to a grid of at most 2^bits levels."""
+"""The base class of quantizers: modules that map one tensor to a grid of at most 2^bits levels."""
 
 from typing import Any, ClassVar, Literal
 
@@ -16,19 +16,24 @@ SMALLEST_SCALE = 1e-8
 
 
 class Quantizer(nn.Module):
-    """A uniform grid s · {low, ..., high} for the weight or the input of one layer.
+    """A uniform grid s · {qmin, ..., qmax} for the weight or the input of one layer.
 
-    `scale` has shape `scale_shape`: () for one scale per tensor, (C, 1, ...) for one per output channel.
-    `low` and `high` are the integer bounds; calibration of an input may move them (unsigned, affine).
-    Subclasses say how the scale starts (`initialize`) and whether it learns (`learns_scale`).
+    Subclasses define how the scale is initialized (`initialize`) and whether it is learned (`learns_scale`).
+    Q(v) = `project(normalize(v))`: a differentiable map, the identity by default, followed by the grid. If
+    the map changes the scale of v, `denormalize` inverts it; `in_weight_scale(v)` is Q(v) in the scale of v.
 
-    Q(v) = `project(normalize(v))`: a differentiable map that is the identity here, then the grid. Where the
-    map changes the scale of v, `denormalize` undoes it; `in_weight_scale(v)` is Q(v) in the scale of v.
-
-    Class attributes tell the engine more: `per_channel`, whether a weight gets one grid per channel where the
-    spec allows it; `edge_quantizer`, the name of the quantizer of layers held at 8 bits, if not this one;
-    `weight_decayed`, the names of parameters that weight decay acts on; `custom_backward`, that the backward
-    differs from the straight-through rule, which replaces it while `ste_only` is true (to measure flatness).
+    Attributes:
+        scale: Step size s of shape `scale_shape`: () for one per tensor, (C, 1, ...) for one per output
+            channel.
+        qmin: Smallest integer code; calibration of an input may change it (unsigned or affine grids).
+        qmax: Largest integer code.
+        learns_scale: Whether `scale` is a parameter (else a buffer), for the roles in `learning_roles`.
+        per_channel: Whether a weight gets one grid per output channel where the `QuantSpec` allows it.
+        edge_quantizer: Name of the quantizer for layers kept at 8 bits; None for this quantizer itself.
+        weight_decayed: Names of the quantizer's parameters that weight decay applies to.
+        custom_backward: Whether the backward pass differs from the straight-through estimator.
+        ste_only: While true, the straight-through estimator replaces a custom backward pass and gradient
+            factors are 1, so that curvature can be measured.
     """
 
     learns_scale: ClassVar[bool] = False
@@ -41,6 +46,13 @@ class Quantizer(nn.Module):
     bounds: Tensor
 
     def __init__(self, *, bits: int, role: Role, scale_shape: tuple[int, ...] = ()) -> None:
+        """Create a quantizer with scale 1, to be set by `calibrate`.
+
+        Args:
+            bits: Bit width, 2 to 8.
+            role: What it quantizes, the `weight` or the `input` of a layer.
+            scale_shape: Shape of the scale, () or (C, 1, ...).
+        """
         super().__init__()
         self.bits, self.role = bits, role
         self.qmin, self.qmax = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
@@ -56,125 +68,133 @@ class Quantizer(nn.Module):
         self.register_load_state_dict_post_hook(_read_bounds)
 
     def forward(self, v: Tensor) -> Tensor:
-        """The fake-quantized tensor; `v` itself while switched off or observing."""
+        """Return Q(v) in at least float32, or `v` itself while the quantizer is disabled or observing."""
         if self.observer is not None:
             self.observer.add(v.detach())
             return v
         return self.quantize(v) if self.enabled else v
 
     def right_inverse(self, v: Tensor) -> Tensor:
-        """The identity: assigning a weight assigns the latent weight."""
+        """Return `v`: assigning to a quantized weight sets the latent weight."""
         return v
 
     def quantize(self, v: Tensor) -> Tensor:
+        """Return Q(v), computed in at least float32."""
         return self.project(self.normalize(full_precision(v)))
 
     def normalize(self, v: Tensor) -> Tensor:
-        """The map before the grid: differentiable, rising."""
+        """Map `v` before it is put on the grid; must be differentiable and increasing."""
         return v
 
     def denormalize(self, u: Tensor, v: Tensor) -> Tensor:
-        """The inverse of `normalize`, with the constants that it took from `v`."""
+        """Invert `normalize` on `u`, with the constants that `normalize` derives from `v`."""
         return u
 
     def project(self, u: Tensor) -> Tensor:
-        """The level of each normalized value, with the gradient that training uses."""
+        """Return the level of each normalized value, with the gradient used in training."""
         return fake_quantize(u, self.step_size, self.qmin, self.qmax, self.grad_factor(u))
 
     def codes(self, v: Tensor) -> Tensor:
-        """Integer codes of `v`, int32, in low .. high; a larger code is a larger level."""
+        """Return the int32 codes of `v`, from qmin to qmax; a larger code means a larger level."""
         return to_codes(self.normalize(full_precision(v)), self.step_size, self.qmin, self.qmax)
 
     def dequantize(self, codes: Tensor) -> Tensor:
+        """Return the level of each code."""
         return from_codes(codes, self.step_size)
 
     def in_range(self, v: Tensor) -> Tensor:
-        """Where `v` lies in the range of the grid, bounds included, as bool."""
+        """Return a boolean tensor: whether each value is within the range of the grid, bounds included."""
         ratio = self.normalize(full_precision(v)) / self.step_size
         within: Tensor = (ratio >= self.qmin) & (ratio <= self.qmax)
         return within
 
     def in_weight_scale(self, v: Tensor) -> Tensor:
-        """Q(v) in the scale of `v`: what a method may compare with `v` or put in its place."""
+        """Return Q(v) in the scale of `v`, which can be compared with `v` or replace it."""
         return self.denormalize(self(v), v) if self.enabled else v
 
     @property
     def safe_scale(self) -> Tensor:
         """|scale|, at least SMALLEST_SCALE.
 
-        The gradient passes at the floor too, so that a channel of zeros can come back to life.
+        The gradient also passes at this floor, so that the scale of an all-zero channel can still grow.
         """
         size = self.scale.abs()
         return size + (SMALLEST_SCALE - size).clamp_min(0).detach()
 
     @property
     def step_size(self) -> Tensor:
-        """The distance of two levels (their mean distance on a grid that is not uniform)."""
+        """The distance between adjacent levels (the mean distance on a non-uniform grid)."""
         return self.safe_scale
 
     def grad_factor(self, v: Tensor) -> float:
-        """`grad_scale(v)`, or 1 while the plain rule is in force."""
+        """Return `grad_scale(v)`, or 1 while `ste_only` is true."""
         return 1.0 if self.ste_only else self.grad_scale(v)
 
     def grad_scale(self, v: Tensor) -> float:
-        """The factor on the gradient of what is learned."""
+        """Return the factor by which the gradients of learned parameters are multiplied."""
         return 1.0
 
-    def initialize(self, seen: Observer) -> None:
-        """The quantizer's own starting point, from what was observed."""
-        self.set_range(seen.low, seen.high)
+    def initialize(self, observed: Observer) -> None:
+        """Set the grid from observed values by the quantizer's own initialization (`ranges=own`)."""
+        self.set_range(observed.low, observed.high)
 
     def set_range(self, low: Tensor, high: Tensor) -> None:
-        """Let the grid cover [low, high], both of the scale's shape. Symmetric around zero by default."""
+        """Make the grid cover [low, high], tensors of the scale's shape; symmetric around zero by default."""
         self.set_scale(torch.maximum(-low / -self.qmin if self.qmin else low * 0, high / self.qmax))
 
     def set_scale(self, scale: Tensor) -> None:
+        """Set the scale, of at least SMALLEST_SCALE, in place."""
         self.scale.data.copy_(scale.clamp_min(SMALLEST_SCALE))
 
     def set_signed(self, signed: bool) -> None:
-        """Choose the bounds of an input that calibration saw negative, or never."""
+        """Use the signed or the unsigned grid; calibration of an input calls this."""
         if signed:
             self.set_bounds(-(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1)
         else:
             self.set_bounds(0, 2**self.bits - 1)
 
     def set_bounds(self, low: int, high: int) -> None:
+        """Set `qmin` and `qmax`, which are stored in the state dict."""
         self.qmin, self.qmax = low, high
         self.bounds.copy_(torch.tensor([low, high]))
 
     @torch.no_grad()
-    def calibrate(self, seen: Observer, rule: RangeInit = "own", percentile: float = 99.9) -> None:
+    def calibrate(self, observed: Observer, range_init: RangeInit = "own", percentile: float = 99.9) -> None:
         """Set the grid from observed values.
 
-        `own` is the quantizer's own rule, `minmax` covers the whole range, `mse` takes the fraction of that
-        range (0.20 to 1.00 in steps of 0.01) whose rounding error has the smallest mean square, `percentile`
-        leaves out 100 − `percentile` percent of the values at each end.
+        Args:
+            observed: Statistics of the tensor to be quantized.
+            range_init: `own` calls `initialize`. `minmax` covers the whole range. `mse` takes the fraction of
+                that range, from 0.20 to 1.00 in steps of 0.01, with the smallest mean squared rounding error.
+                `percentile` leaves out 100 − `percentile` percent of the values at each end.
+            percentile: Used by the range initialization of that name.
         """
         if self.role == "input":
-            self.set_signed(not bool((seen.low >= 0).all()))
-        if rule == "own":
-            self.initialize(seen)
-        elif rule == "minmax":
-            self.set_range(seen.low, seen.high)
-        elif rule == "percentile":
-            low, high = seen.quantile(1 - percentile / 100), seen.quantile(percentile / 100)
+            self.set_signed(not bool((observed.low >= 0).all()))
+        if range_init == "own":
+            self.initialize(observed)
+        elif range_init == "minmax":
+            self.set_range(observed.low, observed.high)
+        elif range_init == "percentile":
+            low, high = observed.quantile(1 - percentile / 100), observed.quantile(percentile / 100)
             self.set_range(low.clamp_max(0), high.clamp_min(0))
         else:
-            self._search(seen)
+            self._search(observed)
 
-    def _search(self, seen: Observer) -> None:
-        values = seen.values
-        best_error = torch.full_like(seen.low, torch.inf)
-        best_fraction = torch.ones_like(seen.low)
+    def _search(self, observed: Observer) -> None:
+        values = observed.values
+        best_error = torch.full_like(observed.low, torch.inf)
+        best_fraction = torch.ones_like(observed.low)
         for fraction in MSE_FRACTIONS:
-            self.set_range(seen.low * fraction, seen.high * fraction)
-            error = seen.reduce((self.quantize(values) - values).square())
+            self.set_range(observed.low * fraction, observed.high * fraction)
+            error = observed.reduce((self.quantize(values) - values).square())
             better = error < best_error
             best_error = torch.where(better, error, best_error)
             best_fraction = torch.where(better, fraction, best_fraction)
-        self.set_range(seen.low * best_fraction, seen.high * best_fraction)
+        self.set_range(observed.low * best_fraction, observed.high * best_fraction)
 
     def extra_repr(self) -> str:
+        """Return role, bit width and bounds for `repr`."""
         return f"{self.role}, bits={self.bits}, levels {self.qmin}..{self.qmax}"
 
 

@@ -1,22 +1,23 @@
-"""EWGS: a learned affine range; the gradient of every element is scaled by where it lies between two levels.
+"""EWGS: a learned affine range; each element's gradient is scaled by its distance to its level.
 
 x_n = clip((x − l) / (u − l), 0, 1), x_q = round(n · x_n) / n with n = 2^b − 1, x̂ = l + (u − l) · x_q.
-Backward of the rounding: g_n = g_q · (1 + δ · sign(g_q) · (x_n − x_q)), so an element that a step would take
-back to its level is pushed harder, one that it takes away from it more softly. l and u get their gradients
-by the chain rule through the same backward; here they are held as l and the step s = (u − l) / n.
+Backward of the rounding: g_n = g_q · (1 + δ · sign(g_q) · (x_n − x_q)), so the gradient is larger for an
+element that a step moves towards its level and smaller for one that it moves away. l and u get their
+gradients by the chain rule through the same backward; here they are stored as l and the step size s =
+(u − l) / n.
 
-δ = 10⁻³, the fixed value of the published code; setting it by the trace of the Hessian is left out. Starts
-of weights: u = −l = 3σ; of inputs that were never negative: l = 0, u = 3σ / sqrt(1 − 2/π), σ being the
-standard deviation of half a normal distribution; of other inputs: u = −l = 3σ. One range a layer.
+δ = 10⁻³, the fixed value of the published code; setting it by the trace of the Hessian is left out. Initial
+values for weights: u = −l = 3σ; for inputs that are never negative: l = 0, u = 3σ / sqrt(1 − 2/π), σ being
+the standard deviation of half a normal distribution; for other inputs: u = −l = 3σ. One range per layer.
 
 Source: Lee, Kim, Ham 2021, "Network Quantization with Element-wise Gradient Scaling" (arXiv 2104.00903).
-There the layer computes with 2 x_q − 1 for weights and x_q for inputs, and its output takes a learned scale;
-here the levels stay in [l, u], so that no scale is lost. There l and u have an Adam of their own with a
-learning rate of 10⁻⁵; here they are trained like the rest, with LSQ's factor 1 / sqrt(N · n) on their
-gradients.
+There the layer computes with 2 x_q − 1 for weights and x_q for inputs, and its output is multiplied by a
+learned scale; here the levels stay in [l, u], so that no scale is lost. There l and u have their own Adam
+optimizer with a learning rate of 10⁻⁵; here they are trained like the other parameters, with LSQ's factor
+1 / sqrt(N · n) on their gradients.
 
-This backward is the gradient of no function, and its own derivative is not symmetric: curvature is measured
-with the plain straight-through rule in its place. For another δ, subclass it in a plugin file.
+This backward is not the gradient of any function, and its own derivative is not symmetric: curvature is
+measured with the straight-through estimator instead. For another δ, subclass EWGS in a plugin file.
 """
 
 from math import pi, sqrt
@@ -31,12 +32,15 @@ from flatqat.quant.observe import Observer
 
 
 class EWGS(LSQPlus):
+    """Element-wise gradient scaling (Lee, Kim, Ham 2021) with a learned affine range."""
+
     offset_roles: ClassVar[tuple[Role, ...]] = ("weight", "input")
     per_channel = False
     custom_backward = True
     delta: ClassVar[float] = 1e-3
 
     def project(self, u: Tensor) -> Tensor:
+        """Round on the affine grid, with scaled gradients in training."""
         if self.ste_only or not torch.is_grad_enabled():
             return super().project(u)
         result: Tensor = _EWGS.apply(
@@ -44,9 +48,10 @@ class EWGS(LSQPlus):
         )
         return result
 
-    def initialize(self, seen: Observer) -> None:
-        deviation = 3 * seen.std()
-        if self.role == "input" and bool((seen.low >= 0).all()):
+    def initialize(self, observed: Observer) -> None:
+        """Set the range to three standard deviations."""
+        deviation = 3 * observed.std()
+        if self.role == "input" and bool((observed.low >= 0).all()):
             self.set_range(torch.zeros_like(deviation), deviation / sqrt(1 - 2 / pi))
         else:
             self.set_range(-deviation, deviation)

@@ -1,26 +1,26 @@
-"""N2UQ: inputs have learned, uneven thresholds and even output levels; weights an even grid without zero.
+"""N2UQ: inputs have learned non-uniform thresholds and uniform levels; weights a uniform grid without zero.
 
-Inputs, n = 2^b − 1: segments of widths a_1 .. a_n follow on `start`; the threshold to code k is the middle of
-segment k, T_k = start + a_1 + ... + a_(k−1) + a_k / 2. That is even rounding of a curve f:
+Inputs, n = 2^b − 1: segments of widths a_1 .. a_n follow each other from `start`; the threshold to code k is
+the middle of segment k, T_k = start + a_1 + ... + a_(k−1) + a_k / 2. That is uniform rounding of a curve f:
 
     f(x) = k − 1 + (x − left_k) / a_k   on segment k,       x̂ = s · round(clip(f(x), 0, n)).
 
 The backward is that of s · clip(f(x), 0, n) with ∂x̂/∂s = the code (generalized straight-through estimator):
-slope s / a_k on segment k, so `start` and the widths are learned. A width is at least 10⁻³ of half the output
-range, as there.
+slope s / a_k on segment k, so `start` and the widths are learned. As in the authors' code, a width is at
+least 10⁻³ of half the output range.
 
 Weights: levels s · (k − n/2), k = 0 .. n, s = 2 γ mean|w| / n, γ = (2^b − 1) / 2^(b−1), per channel; the
-gradient passes everywhere, beyond the range too.
+gradient passes everywhere, also outside the range.
 
-Starts: even segments. The rule `own` takes the paper's range [0, 2] ([−1, 1] for inputs that calibration saw
-negative, which the paper has not), the others take it from the data.
+Segments start with equal widths. With `ranges=own` they cover the paper's range [0, 2] (here also [−1, 1] for
+inputs that are negative during calibration); the other range initializations derive it from the data.
 
 Source: Liu et al. 2022, "Nonuniform-to-Uniform Quantization" (arXiv 2111.14826), and the authors' code. There
-x is first multiplied by a learned scale, which (start, a) can express as well. The weights' s is taken anew
-from the weights at every step there, once at calibration here, since a grid is part of the stored state; and
-their gradient is divided by γ mean|w|, which Adam takes out again. (start, a, s) are trained by Adam at a
-tenth of the learning rate there; here they have LSQ's factor 1 / sqrt(N · n). First and last layers are in
-floating point there; layers held at 8 bits have the grid of LSQ here.
+x is first multiplied by a learned scale, which (start, a) can express as well. There the weights' s is
+computed from the weights at every step, here once at calibration, since a grid is part of the stored state;
+and their gradient is divided by γ mean|w|, which Adam cancels. (start, a, s) are trained by Adam at a tenth
+of the learning rate there; here they have LSQ's factor 1 / sqrt(N · n). First and last layers are in floating
+point there; here layers kept at 8 bits have the grid of LSQ.
 """
 
 from math import sqrt
@@ -35,10 +35,12 @@ from flatqat.quant.observe import Observer
 from flatqat.quant.ops import fake_quantize, full_precision, scale_gradient, surrogate
 
 NARROWEST = 1e-3
-LARGEST = 1e30  # the gradient of a clipped value is 0, which times infinity would be NaN
+LARGEST = 1e30  # a clipped value has gradient 0, which times infinity would be NaN
 
 
 class N2UQ(Quantizer):
+    """Nonuniform-to-uniform quantization (Liu et al. 2022): learned input thresholds, uniform levels."""
+
     learns_scale = True
     learning_roles: ClassVar[tuple[Role, ...]] = ("input",)
     edge_quantizer = "lsq"
@@ -53,7 +55,7 @@ class N2UQ(Quantizer):
             self.widths = nn.Parameter(torch.ones(self.segments))
 
     def normalize(self, v: Tensor) -> Tensor:
-        """s · (f(v) + low) for inputs: a curve on which the thresholds are halfway between levels."""
+        """Return s · (f(v) + qmin) for inputs: on this curve the thresholds are halfway between levels."""
         if self.role == "weight":
             return v
         factor = self.grad_factor(v)
@@ -70,28 +72,34 @@ class N2UQ(Quantizer):
         )
 
     def project(self, u: Tensor) -> Tensor:
+        """Round on the uniform grid; the gradient of weights passes everywhere."""
         if self.role == "input":
             return super().project(u)
         value = fake_quantize(u.detach(), self.step_size, 0, self.qmax, offset=self._lowest)
-        return surrogate(value, u, self.inside(u) if self.ste_only else None)
+        return surrogate(value, u, self.in_range(u) if self.ste_only else None)
 
     def codes(self, v: Tensor) -> Tensor:
+        """Return the codes of `v`, from 0 for weights."""
         return super().codes(v if self.role == "input" else full_precision(v) - self._lowest)
 
     def dequantize(self, codes: Tensor) -> Tensor:
+        """Return the level of each code."""
         levels = super().dequantize(codes)
         return levels if self.role == "input" else levels + self._lowest
 
-    def inside(self, v: Tensor) -> Tensor:
+    def in_range(self, v: Tensor) -> Tensor:
+        """Return whether each value is between the outermost levels."""
         return super().in_range(v if self.role == "input" else full_precision(v) - self._lowest)
 
     def grad_scale(self, v: Tensor) -> float:
+        """Return 1 / sqrt(N · n) for inputs with N features."""
         return 1 / sqrt(v[0].numel() * self.segments) if self.role == "input" else 1.0
 
     def set_signed(self, signed: bool) -> None:
-        """`set_range` chooses the bounds."""
+        """Do nothing: `set_range` chooses the bounds."""
 
     def set_range(self, low: Tensor, high: Tensor) -> None:
+        """Cover [low, high]: with segments of equal width for inputs, symmetrically for weights."""
         if self.role == "weight":
             self.set_scale(torch.maximum(-low, high) * 2 / self.segments)
             return
@@ -101,13 +109,14 @@ class N2UQ(Quantizer):
         self.start.data.copy_(-below * self.scale)
         self.widths.data.copy_(self.scale.expand(self.segments))
 
-    def initialize(self, seen: Observer) -> None:
+    def initialize(self, observed: Observer) -> None:
+        """Use γ mean|w| for weights, and the range of the paper for inputs."""
         if self.role == "weight":
             gamma = (2**self.bits - 1) / 2 ** (self.bits - 1)
-            reach = gamma * seen.reduce(seen.values.abs())
+            reach = gamma * observed.reduce(observed.values.abs())
             self.set_range(-reach, reach)
         else:
-            one, signed = torch.ones_like(seen.low), bool((seen.low < 0).any())
+            one, signed = torch.ones_like(observed.low), bool((observed.low < 0).any())
             self.set_range(-one if signed else 0 * one, one if signed else 2 * one)
 
     @property

@@ -1,4 +1,4 @@
-"""Rounding with a backward of its own: what all quantizers are made of."""
+"""Rounding with explicit gradients: the operations that all quantizers are built from."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,28 +10,28 @@ LOW_PRECISION = (torch.bfloat16, torch.float16)
 
 
 def full_precision(v: Tensor) -> Tensor:
-    """`v`, in float32 if it came in half precision: codes are decided there."""
+    """Return `v`, in float32 if it has half precision: codes are computed in float32."""
     return v.float() if v.dtype in LOW_PRECISION else v
 
 
 def fake_quantize(
     v: Tensor, scale: Tensor, qmin: int, qmax: int, grad_scale: float = 1.0, offset: Tensor | None = None
 ) -> Tensor:
-    """v̂ = s · clip(round((v − β) / s), low, high) + β, with the straight-through gradient of LSQ and LSQ+.
+    """v̂ = s · clip(round((v − β) / s), qmin, qmax) + β, with the straight-through gradient of LSQ and LSQ+.
 
-    With r = (v − β) / s: ∂v̂/∂v = 1 where low ≤ r ≤ high (bounds included), else 0;
-    ∂v̂/∂s = round(r) − r inside, `low` or `high` outside; ∂v̂/∂β = 0 inside, 1 outside. The last two are
-    multiplied by `grad_scale`. Without `offset` β = 0.
+    With r = (v − β) / s: ∂v̂/∂v = 1 where qmin ≤ r ≤ qmax (bounds included), else 0;
+    ∂v̂/∂s = round(r) − r inside, `qmin` or `qmax` outside; ∂v̂/∂β = 0 inside, 1 outside. The last two are
+    multiplied by `grad_scale`. Without `offset`, β = 0.
 
-    The bound is part of the range by definition here, not by what `torch.clamp` happens to do: its
-    subgradient there differs between torch releases, and every saturated code sits exactly on the bound.
+    The bounds belong to the range by definition, not because of what `torch.clamp` does: its subgradient
+    there differs between torch releases, and every clipped value lies exactly on a bound.
 
-    `v` has any shape, `scale` and `offset` broadcast against it; rounding is half to even. Half-precision
+    `v` has any shape; `scale` and `offset` broadcast against it. Rounding is half to even. Half-precision
     input is quantized in float32. Source: Esser et al. 2020 (LSQ), equations 1 to 3; Bhalgat et al. 2020
     (LSQ+).
     """
     v = full_precision(v)
-    if not torch.is_grad_enabled():  # nothing to keep for a backward: one tensor instead of four
+    if not torch.is_grad_enabled():  # nothing to save for the backward pass: one tensor instead of four
         ratio = v / scale if offset is None else (v - offset).div_(scale)
         value = ratio.clamp_(qmin, qmax).round_().mul_(scale)
         return value if offset is None else value.add_(offset)
@@ -41,7 +41,7 @@ def fake_quantize(
         inside = clipped == ratio
         codes = torch.round(clipped, out=ratio)
         learned = []
-        if scale.requires_grad:  # in place: memory traffic is what this costs
+        if scale.requires_grad:  # in place: memory traffic dominates the cost
             learned.append((scale, clipped.mul_(inside).neg_().add_(codes)))
         if offset is not None and offset.requires_grad:
             learned.append((offset, ~inside))
@@ -56,11 +56,12 @@ def surrogate(
     learned: Sequence[tuple[Tensor, Tensor]] = (),
     grad_scale: float = 1.0,
 ) -> Tensor:
-    """`value`, with derivatives that are given: ∂/∂v = `inside` (None: 1), ∂/∂p = `grad_scale` · slope for
-    every pair (p, slope) of `learned`.
+    """Return `value`, with the given derivatives with respect to `v` and to learned parameters.
 
-    `inside` and the slopes are constants of the backward, which is linear in the upstream gradient: second
-    derivatives are those of a function that is linear in v and in every p.
+    ∂/∂v is `inside` (None: 1), and ∂/∂p is `grad_scale` · slope for every pair (p, slope) in `learned`.
+
+    `inside` and the slopes are constants of the backward pass, which is linear in the upstream gradient:
+    second derivatives are those of a function that is linear in v and in every p.
     """
     slopes = [slope for _, slope in learned]
     result: Tensor = _Surrogate.apply((value, inside, slopes, grad_scale), v, *(p for p, _ in learned))
@@ -68,18 +69,18 @@ def surrogate(
 
 
 def scale_gradient(p: Tensor, factor: float) -> Tensor:
-    """`p` itself, to the bit, with its gradient multiplied by `factor`."""
+    """Return `p` bit for bit, with its gradient multiplied by `factor`."""
     result: Tensor = _ScaleGradient.apply(p, factor)
     return result
 
 
 def to_codes(v: Tensor, scale: Tensor, qmin: int, qmax: int) -> Tensor:
-    """The integer codes clip(round(v / s), low, high), as int32."""
+    """Return the integer codes clip(round(v / s), qmin, qmax), as int32."""
     return (v / scale).round().clamp(qmin, qmax).to(torch.int32)
 
 
 def from_codes(codes: Tensor, scale: Tensor) -> Tensor:
-    """The real dequantization s · code."""
+    """Return the dequantized values s · code."""
     return codes.to(scale.dtype) * scale
 
 

@@ -1,22 +1,48 @@
 """The frozen values that everything else passes around. Standard library only."""
 
-from flatqat.spec.cell import Args, Cell
+from flatqat.spec.cell import Cell
+from flatqat.spec.flatness import (
+    RESIDUAL_TOLERANCE,
+    SPACES,
+    Eigenvalue,
+    Flatness,
+    MeanRise,
+    Space,
+    SpaceFlatness,
+    WorstRise,
+)
 from flatqat.spec.image import IGNORED, EvalTransform, Interpolation, Window
+from flatqat.spec.protocol import Environment, Protocol, ShiftInfo, TrainLog
 from flatqat.spec.quant import QuantSpec
+from flatqat.spec.reading import Args, FieldError, Stored
 from flatqat.spec.recipe import Recipe
 from flatqat.spec.record import SCHEMA, Record, Score, Status
 
 __all__ = [
     "IGNORED",
+    "RESIDUAL_TOLERANCE",
     "SCHEMA",
+    "SPACES",
     "Args",
     "Cell",
+    "Eigenvalue",
+    "Environment",
     "EvalTransform",
+    "FieldError",
+    "Flatness",
     "Interpolation",
+    "MeanRise",
+    "Protocol",
     "QuantSpec",
     "Recipe",
     "Record",
     "Score",
+    "ShiftInfo",
+    "Space",
+    "SpaceFlatness",
     "Status",
+    "Stored",
+    "TrainLog",
     "Window",
+    "WorstRise",
 ]

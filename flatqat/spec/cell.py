@@ -3,25 +3,41 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from flatqat.spec.quant import QuantSpec
-
-Args = tuple[tuple[str, object], ...]
+from flatqat.spec.reading import Args, Stored
 
 FIRST_NAMES = {"recipe": "budget", "recipe_args": "budget_args", "step_multiplier": "stretch"}
-"""Names of fields in what ids and seeds are hashed from: a field may get a better name, and every stored
-cell keeps its id, every run its random numbers."""
+"""The first names of fields that were renamed. Ids and seeds are hashed from these, so that stored cells keep
+their ids and runs their random numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Cell(Stored):
     """One thing to run. Its `id` is a hash of every field that is not at its default.
 
-    `step_multiplier` multiplies the recipe's steps, so that methods are compared at equal compute.
-    `window` is the sliding window of inference, where there is one.
+    Attributes:
+        suite: The suite's name; `family@target` for a member of a family.
+        suite_version: The suite's version, which grows when its numbers change.
+        model: `source:name`, or the name of a model of flatqat's own.
+        method: The method's name.
+        quant: The bits as text, such as `4` or `w4a8@apot`; `fp` for floating point.
+        recipe: The name of the suite's recipe.
+        seed: The seed of everything that is random.
+        method_args: The method's settings that are not at their defaults.
+        method_version: The method's version, which grows when its numbers change.
+        recipe_args: The recipe's settings that are not those of the suite.
+        parent: The training id of the cell that it starts from, if any.
+        weights: The SHA-256 of the file that it starts from, if any.
+        limit: The largest number of images that are scored of each shift, if limited.
+        amp: Whether forward passes are in bfloat16.
+        plugins: A hash of the plugin files that it is made of, if any.
+        preprocessing: How the model's source cuts images, where the suite leaves that to it.
+        step_multiplier: By how much the recipe's steps are multiplied, to compare at equal compute.
+        keep: The layers kept at 8 bits as text; None for the first and the last.
+        layer_bits: The layers with bits of their own as text, if any.
+        window: The sliding window of inference as text, if any.
     """
 
     suite: str
@@ -45,41 +61,24 @@ class Cell:
     layer_bits: str | None = None
     window: str | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields that differ from their defaults, as plain JSON values."""
-        values = ((f, getattr(self, f.name)) for f in fields(self))
-        return {
-            f.name: dict(value) if f.name.endswith("_args") else value
-            for f, value in values
-            if f.default is MISSING or value != f.default
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Cell":
-        """The inverse of `to_dict`; raises TypeError or ValueError on data of another shape."""
-        args = {
-            name: tuple(sorted(dict(data.get(name, {})).items())) for name in ("method_args", "recipe_args")
-        }
-        return cls(**{**data, **args})
-
     @property
     def id(self) -> str:
-        """Twelve hex digits of the SHA-256 of the canonical JSON, under the names that fields had first."""
+        """The first twelve hex digits of the SHA-256 of its JSON, with the names that fields had first."""
         return _digest({FIRST_NAMES.get(name, name): value for name, value in self.to_dict().items()})[:12]
 
     @property
     def training_id(self) -> str:
-        """The id of the trained weights: how many images are scored, through which window, is left out."""
+        """The id of the trained weights, which ignores the number of scored images and the window."""
         return replace(self, limit=None, window=None).id
 
     @property
     def quant_spec(self) -> QuantSpec:
-        """Bits, grid and layers, read from the cell's texts."""
+        """Bits, grid and layers, parsed from the cell's texts."""
         return QuantSpec.parse(self.quant, keep=self.keep, layer_bits=self.layer_bits)
 
     @property
     def bits(self) -> str:
-        """For tables: `4`, or `4 (keep none; layer1.*=8)` where layers are not the defaults."""
+        """The bits for tables: `4`, or `4 (keep none; layer1.*=8)` where layers are not the defaults."""
         layers = [f"keep {self.keep}"] if self.keep else []
         layers += [self.layer_bits] if self.layer_bits else []
         return f"{self.quant} ({'; '.join(layers)})" if layers else self.quant
@@ -91,7 +90,7 @@ class Cell:
         return re.sub(r"[^\w.@-]", "_", f"{self.model}-{self.method}{quant}-s{self.seed}-{self.id}")
 
     def derive_seed(self, purpose: str) -> int:
-        """A seed that ignores the method and the bits, so that all methods see the same start and batches."""
+        """Return a seed that ignores the method and the bits: all methods get the same start and batches."""
         shared = {
             "suite": self.suite,
             "suite_version": self.suite_version,

@@ -1,4 +1,4 @@
-"""How images are cut and scanned: values of the protocol. Standard library only."""
+"""How images are cropped and scanned: frozen values. Standard library only."""
 
 import re
 from dataclasses import dataclass
@@ -7,15 +7,19 @@ from typing import Literal
 from flatqat.errors import UsageError
 
 IGNORED = 255
-"""In a label map, a pixel without a label."""
+"""The value of a pixel without a label in a label map."""
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalTransform:
-    """How a network wants its images cut, in pixels: the short side resized to `resize`, the middle cropped.
+    """How images are prepared for a network: the short side is resized, then the center is cropped.
 
-    With `squash` both sides are resized to `resize`, whatever the shape. Resizing is antialiased.
+    Attributes:
+        resize: The length of the short side, in pixels.
+        crop: The side of the square crop, in pixels.
+        interpolation: The filter of the resizing, which is antialiased.
+        squash: Whether both sides are resized to `resize`, whatever the shape of the image.
     """
 
     resize: int = 256
@@ -26,15 +30,19 @@ class EvalTransform:
     def __str__(self) -> str:
         size = f"{self.resize}x{self.resize}" if self.squash else f"short side {self.resize}"
         resized = f"resized to {size} ({self.interpolation}, antialiased)"
-        whole = self.squash and self.resize == self.crop
-        return f"{resized}, no crop" if whole else f"{resized}, centre crop {self.crop}"
+        uncropped = self.squash and self.resize == self.crop
+        return f"{resized}, no crop" if uncropped else f"{resized}, centre crop {self.crop}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A window that slides over an image, and its steps, in pixels.
+    """A window that slides over an image. Its text form is `512x1024:256x512`, or `512:256` if square.
 
-    As text `512x1024:256x512`, or `512:256` where both sides are alike.
+    Attributes:
+        height: Of the window, in pixels.
+        width: Of the window, in pixels.
+        stride_height: The step down, in pixels.
+        stride_width: The step to the right, in pixels.
     """
 
     height: int
@@ -53,15 +61,18 @@ class Window:
 
     @classmethod
     def parse(cls, text: str) -> "Window | None":
-        """The inverse of `str`; without strides these are two thirds of the window. `whole` is None."""
+        """Return the window of a text form, None for `whole`. Raises UsageError.
+
+        Strides that are not given are two thirds of the window.
+        """
         if text == "whole":
             return None
-        found = re.fullmatch(r"(\d+)(?:x(\d+))?(?::(\d+)(?:x(\d+))?)?", text)
-        if found is None:
+        match = re.fullmatch(r"(\d+)(?:x(\d+))?(?::(\d+)(?:x(\d+))?)?", text)
+        if match is None:
             raise UsageError(
                 f"--window: expected whole, SIZE or SIZE:STRIDE such as 512x1024:256x512, got {text!r}"
             )
-        height, width, down, right = found.groups()
+        height, width, down, right = match.groups()
         sides = int(height), int(width or height)
         strides = (int(down), int(right or down)) if down else tuple(max(1, 2 * side // 3) for side in sides)
         return cls(height=sides[0], width=sides[1], stride_height=strides[0], stride_width=strides[1])

@@ -1,4 +1,4 @@
-"""How many bits, on which grid, in which layers: a frozen value and its texts. Standard library only."""
+"""How many bits, on which grid, in which layers: a frozen value and its text forms. Standard library only."""
 
 import re
 from dataclasses import dataclass, replace
@@ -11,13 +11,20 @@ BITS_RANGE = range(2, 9)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantSpec:
-    """`None` bits mean floating point.
+    """How a network is quantized: bits, grid and layers.
 
-    `keep` names the layers held at 8 bits: `first` and `last` in order of registration, or fnmatch
-    patterns of module names. `layer_bits` gives layers bits of their own, as (pattern, bits) with the last
-    match counting; it goes before `keep`. Text forms: `fp`, `4` (weights and activations), `w4a8`, `w4` or
-    `w4a32` (weights alone), each with an optional `@quantizer`; `layer1.*,fc` or `none` for `keep`;
-    `layer1.*=8,layer4.*=w2a4` for `layer_bits`.
+    Its text forms are `fp`, `4` (weights and activations), `w4a8`, `w4` or `w4a32` (weights only), each with
+    an optional `@quantizer`; for `keep` `layer1.*,fc` or `none`; for `layer_bits` `layer1.*=8,layer4.*=w2a4`.
+
+    Attributes:
+        weight_bits: Bits of the weights, 2 to 8; None for floating point.
+        act_bits: Bits of the activations, 2 to 8; None for floating point.
+        quantizer: The name of the quantizer.
+        per_channel: Whether every output channel of a weight has a grid of its own.
+        keep: Layers kept at 8 bits: `first` and `last` in order of registration, or fnmatch patterns of
+            module names.
+        layer_bits: Layers with bits of their own as (pattern, bits), which override `keep`; the last
+            pattern that matches counts.
     """
 
     weight_bits: int | None = None
@@ -29,13 +36,14 @@ class QuantSpec:
 
     @property
     def is_fp(self) -> bool:
+        """Whether weights and activations are both in floating point."""
         return self.weight_bits is None and self.act_bits is None
 
     @classmethod
     def parse(cls, text: str, *, keep: str | None = None, layer_bits: str | None = None) -> "QuantSpec":
-        """Read text forms; `str`, `keep_text` and `layer_bits_text` give the canonical ones back.
+        """Return the value of text forms, whose layers are ignored for `fp`. Raises UsageError.
 
-        Floating point has no layers that could be held or differ.
+        `str`, `keep_text` and `layer_bits_text` return the canonical forms.
         """
         spec = cls._parse_bits(text)
         if spec.is_fp:
@@ -73,12 +81,12 @@ class QuantSpec:
 
     @property
     def keep_text(self) -> str | None:
-        """The layers held at 8 bits; None for the first and the last."""
+        """The layers kept at 8 bits as text; None for the first and the last."""
         return None if self.keep == QuantSpec().keep else ",".join(self.keep) or "none"
 
     @property
     def layer_bits_text(self) -> str | None:
-        """The layers with bits of their own; None for none."""
+        """The layers with bits of their own as text, or None."""
         return ",".join(f"{pattern}={bits}" for pattern, bits in self.layer_bits) or None
 
 

@@ -8,11 +8,25 @@ from flatqat.errors import UsageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How long and how a suite trains: optimisation steps, not epochs, so that cost is known beforehand.
+    """How long and how a suite trains, in optimization steps: the cost of epochs would depend on the data.
 
-    `select_every` steps the model is scored on `val`, and the best weights of those are kept besides the last
-    ones (0: the last ones alone). With `frozen_batchnorm` the start's BatchNorm statistics stay; training
-    from scratch, which makes the start, estimates them.
+    Attributes:
+        pretrain_steps: Training steps of the full-precision parent.
+        steps: Training steps of a method.
+        batch_size: Images a step.
+        pretrain_lr: The peak learning rate of the parent.
+        lr: The peak learning rate of a method.
+        weight_decay: The weight decay.
+        momentum: The momentum of SGD.
+        bn_batches: Batches that BatchNorm statistics are re-estimated on after training.
+        calibration_batches: Batches that quantization ranges are initialized on.
+        flatness_images: Training images that flatness is measured on.
+        flatness_draws: Random perturbations for each radius of the mean sharpness.
+        optimizer: The optimizer.
+        schedule: How the learning rate falls.
+        frozen_batchnorm: Whether the parent's BatchNorm statistics stay; the parent estimates them.
+        select_every: Steps between two scores on `val`, of which the best step's weights are deployed; with
+            0 those of the last step are.
     """
 
     pretrain_steps: int

@@ -1,18 +1,42 @@
 """What is kept of a cell. Standard library only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from flatqat.spec.cell import Cell
+from flatqat.spec.flatness import Flatness
+from flatqat.spec.protocol import Environment, Protocol, TrainLog
+from flatqat.spec.quant import QuantSpec
+from flatqat.spec.reading import FieldError, Stored, from_plain, to_plain
+from flatqat.spec.recipe import Recipe
 
 SCHEMA = 2
 Status = Literal["done", "failed", "skipped"]
 
+NO_PROTOCOL = Protocol(
+    suite="",
+    data="",
+    reference=False,
+    parent="",
+    recipe=Recipe(pretrain_steps=0, steps=0),
+    quant=QuantSpec(),
+    method={},
+    shifts={},
+)
+NOT_TRAINED = TrainLog(steps=0, last_loss=None, seconds=0.0)
+NOWHERE = Environment(device="", threads=1, flatqat="", python="", packages={})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """One measured number: its value, the number of images behind it, and its standard error if known."""
+    """One measured number.
+
+    Attributes:
+        value: The number, in percent where it is a share; None where it is not defined.
+        n: The number of images behind it.
+        stderr: Its standard error over images, or None if unknown.
+    """
 
     value: float | None
     n: int
@@ -20,15 +44,42 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What is kept of a cell: `scores[shift][metric]`, flatness, training, protocol and environment."""
+class Record(Stored):
+    """What is kept of a cell. One that failed or was skipped has a reason, and none of the fields below it.
+
+    Attributes:
+        cell: The cell.
+        status: Whether it is done, failed, or was skipped.
+        reason: Why it is not done; empty where it is.
+        scores: `scores[shift][metric]`.
+        flatness: The flatness of the loss around its weights.
+        train: What happened in training.
+        protocol: How the numbers were made.
+        env: Where they were computed.
+    """
 
     cell: Cell
     status: Status
     reason: str = ""
     scores: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
-    flatness: Mapping[str, Any] = field(default_factory=dict)
-    train: Mapping[str, Any] = field(default_factory=dict)
-    protocol: Mapping[str, Any] = field(default_factory=dict)
-    env: Mapping[str, Any] = field(default_factory=dict)
-    schema: int = SCHEMA
+    flatness: Flatness = field(default_factory=Flatness)
+    train: TrainLog = NOT_TRAINED
+    protocol: Protocol = NO_PROTOCOL
+    env: Environment = NOWHERE
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as plain JSON values: every field of one that is done, else the first three."""
+        names = (
+            [each.name for each in fields(self)] if self.status == "done" else ["cell", "status", "reason"]
+        )
+        return {name: to_plain(getattr(self, name)) for name in names}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Record":
+        """Return the inverse of `to_dict`. Raises FieldError on data of another shape."""
+        if data.get("status") == "done":
+            for each in fields(cls):
+                if each.name not in data:
+                    raise FieldError("expected a value, got none", (each.name,))
+        record: Record = from_plain(cls, dict(data))
+        return record

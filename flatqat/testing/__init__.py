@@ -1,10 +1,11 @@
-"""Contract checks for plugins: `flatqat test my_method.py` runs what the built-ins have to pass.
+"""Checks for plugins: `flatqat test my_method.py` runs the checks that the built-in plugins pass.
 
-Each check is a function that raises AssertionError with what was expected and what came.
+Each check is a function that raises AssertionError with what was expected and what it got.
 """
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 from flatqat import registry
@@ -21,18 +22,31 @@ CHECKS: dict[registry.Kind, list[Any]] = {
 
 
 def check_plugin(path: Path) -> Iterator[tuple[str, str]]:
-    """(check, problem) for every check of everything that the file exports; no problem is an empty text."""
+    """Run every check on everything that a file exports.
+
+    Yields:
+        (check, problem): what is checked, and what is wrong at which line; an empty text if it passes.
+    """
     for kind, name in registry.add_plugin(path):
         thing = registry.load(kind, name)
         for check in CHECKS[kind]:
-            yield f"{kind.word} {name}: {(check.__doc__ or '').strip().rstrip('.')}", _problem(check, thing)
+            summary = (check.__doc__ or "").strip().rstrip(".")
+            yield f"{kind.word} {name}: {summary}", _problem(check, thing, path)
 
 
-def _problem(check: Check, thing: Any) -> str:
+def _problem(check: Check, thing: Any, path: Path) -> str:
     try:
         check(thing)
-    except AssertionError as error:
-        return str(error) or "the check does not hold"
     except (Exception, SystemExit) as error:
-        return f"raised {error!r}"
+        said = str(error) if isinstance(error, AssertionError) else f"raised {error!r}"
+        return f"{said or 'the check failed'} ({_location(error, path)})"
     return ""
+
+
+def _location(error: BaseException, path: Path) -> str:
+    """Return `file:line in function`: the last line of the plugin that was running, else of the check."""
+    frames = extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename) == path.resolve()]
+    frame = (own or frames)[-1]
+    file = path if own else Path(frame.filename)
+    return f"{file}:{frame.lineno} in {frame.name}"

@@ -1,4 +1,4 @@
-"""What every model source has to keep."""
+"""Checks that every model source has to pass."""
 
 from typing import Any
 
@@ -12,32 +12,34 @@ SIZES = {"classification": (64, 64), "segmentation": (64, 81)}
 
 
 def model_gives_logits(source: ModelSource) -> None:
-    """The first name builds a network that gives finite logits, and gradients to every weight."""
+    """The first model returns finite logits of the expected shape, with gradients for every weight."""
     model = source.build(source.names()[0], CLASSES)
     images = toy_images(2, size=96)[:, :, : SIZES[model.task][0], : SIZES[model.task][1]]
     heads = _heads(model, images)
     for _, logits in heads:
         _check_logits(logits, _expected(model, images))
     sum((weight * logits.sum() for weight, logits in heads), torch.zeros(())).backward()
-    bare = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
-    assert not bare, f"expected gradients everywhere, got none for {bare[:3]}"
+    without = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert not without, f"expected gradients everywhere, got none for {without[:3]}"
     with torch.no_grad():
         _check_logits(model.eval()(images), _expected(model, images))
 
 
 def last_layer_classifies_pixels(source: ModelSource) -> None:
-    """Where pixels are classified, the last layer registered is the last one that inference runs."""
+    """For per-pixel models, the layer registered last is the last one that runs in inference."""
     model = source.build(source.names()[0], CLASSES).eval()
     if model.task != "segmentation":
         return
-    run: list[str] = []
+    executed: list[str] = []
     layers = quantizable(model.net)
     for name, layer in layers.items():
-        layer.register_forward_pre_hook(lambda *_, name=name: run.append(name))
+        layer.register_forward_pre_hook(lambda *_, name=name: executed.append(name))
     with torch.no_grad():
         model(toy_images(1, size=64))
     last = list(layers)[-1]
-    assert run[-1] == last, f"expected the last layer registered to run last, got {run[-1]} after {last}"
+    assert executed[-1] == last, (
+        f"expected the layer registered last to run last, got {executed[-1]} after {last}"
+    )
 
 
 def _heads(model: Normalized, images: torch.Tensor) -> Any:
@@ -52,7 +54,7 @@ def _expected(model: Normalized, images: torch.Tensor) -> tuple[int, ...]:
 
 def _check_logits(logits: torch.Tensor, expected: tuple[int, ...]) -> None:
     assert logits.shape == expected, f"expected logits {expected}, got {tuple(logits.shape)}"
-    assert logits.isfinite().all(), "expected finite logits, got others"
+    assert logits.isfinite().all(), "expected finite logits, got NaN or infinity"
 
 
 CHECKS = [model_gives_logits, last_layer_classifies_pixels]

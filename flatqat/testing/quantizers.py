@@ -1,4 +1,4 @@
-"""What every quantizer has to keep."""
+"""Checks that every quantizer has to pass."""
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
@@ -13,9 +13,9 @@ from flatqat.quant.observe import Observer
 
 
 def quantizer_is_idempotent(quantizer: type[Quantizer]) -> None:
-    """What lies on the grid stays: q(q(v)) == q(v), after `normalize` if the quantizer has one."""
+    """Levels are fixed points: q(q(v)) == q(v), after `normalize` if the quantizer has one."""
     for q, v in _calibrated(quantizer):
-        assert torch.equal(q.project(q(v)), q(v)), f"expected levels that stay, got others for {q}"
+        assert torch.equal(q.project(q(v)), q(v)), f"expected levels to be fixed points, got others for {q}"
 
 
 def quantizer_is_monotone(quantizer: type[Quantizer]) -> None:
@@ -23,11 +23,13 @@ def quantizer_is_monotone(quantizer: type[Quantizer]) -> None:
     for q, v in _calibrated(quantizer):
         if q.scale.ndim == 0:
             levels = q(v.flatten().sort().values)
-            assert (levels.diff() >= 0).all(), f"expected levels that rise, got some that fall for {q}"
+            assert (levels.diff() >= 0).all(), (
+                f"expected nondecreasing levels, got some that decrease for {q}"
+            )
 
 
 def quantizer_has_few_levels(quantizer: type[Quantizer]) -> None:
-    """At most 2^bits levels a scale."""
+    """There are at most 2^bits levels per scale."""
     for q, v in _calibrated(quantizer):
         for row in q(v).flatten(1) if q.scale.ndim else [q(v)]:
             count = len(row.unique())
@@ -35,7 +37,7 @@ def quantizer_has_few_levels(quantizer: type[Quantizer]) -> None:
 
 
 def quantizer_equals_real_quantization(quantizer: type[Quantizer]) -> None:
-    """Fake quantization equals dequantize(codes(v)), to the bit, and codes lie in low .. high."""
+    """Fake quantization equals dequantize(codes(v)) bit for bit, and codes are between qmin and qmax."""
     for q, v in _calibrated(quantizer):
         codes = q.codes(v)
         assert torch.equal(q(v), q.dequantize(codes)), f"expected equal tensors, got a difference for {q}"
@@ -55,16 +57,16 @@ def quantizer_takes_half_precision(quantizer: type[Quantizer]) -> None:
 
 
 def quantizer_keeps_nan(quantizer: type[Quantizer]) -> None:
-    """What is not a number stays that: a network that diverged must not look healthy."""
+    """NaN remains NaN, so that a diverged network does not look healthy."""
     for q, v in _calibrated(quantizer):
-        spoilt = v.index_fill(1, torch.tensor([3]), torch.nan)
-        assert q(spoilt)[:, 3].isnan().all(), f"expected NaN for NaN, got numbers for {q}"
+        with_nan = v.index_fill(1, torch.tensor([3]), torch.nan)
+        assert q(with_nan)[:, 3].isnan().all(), f"expected NaN for NaN, got numbers for {q}"
         with torch.no_grad():
-            assert q(spoilt)[:, 3].isnan().all(), f"expected NaN for NaN, got numbers for {q}"
+            assert q(with_nan)[:, 3].isnan().all(), f"expected NaN for NaN, got numbers for {q}"
 
 
 def quantizer_passes_gradients(quantizer: type[Quantizer]) -> None:
-    """The gradient of the input is finite, and not zero within the range."""
+    """Gradients are finite, and not zero within the range."""
     for q, v in _calibrated(quantizer):
         leaf, upstream = v.clone().requires_grad_(), _like(v, seed=1)
         (grad,) = torch.autograd.grad(q(leaf), leaf, upstream)
@@ -73,7 +75,7 @@ def quantizer_passes_gradients(quantizer: type[Quantizer]) -> None:
 
 
 def quantizer_gives_the_same_values_with_gradients(quantizer: type[Quantizer]) -> None:
-    """Values are the same with and without gradients, and while flatness is measured."""
+    """Values are the same with gradients, without them, and while flatness is measured."""
     for q, v in _calibrated(quantizer):
         leaf = v.clone().requires_grad_()
         trained = q(leaf).detach()
@@ -81,11 +83,11 @@ def quantizer_gives_the_same_values_with_gradients(quantizer: type[Quantizer]) -
         measured = q(leaf).detach()
         with torch.no_grad():
             assert torch.equal(trained, q(v)), f"expected the same values without gradients for {q}"
-        assert torch.equal(trained, measured), f"expected the same values in measuring for {q}"
+        assert torch.equal(trained, measured), f"expected the same values while flatness is measured for {q}"
 
 
 def quantizer_has_symmetric_curvature(quantizer: type[Quantizer]) -> None:
-    """Hessians through it are symmetric while flatness is measured."""
+    """Hessians are symmetric while flatness is measured."""
     for q, v in _calibrated(quantizer):
         q.double().ste_only = True
         tensors = [v.double().requires_grad_(), *q.parameters()]
@@ -100,12 +102,12 @@ def quantizer_has_symmetric_curvature(quantizer: type[Quantizer]) -> None:
 
 
 def quantizer_state_is_complete(quantizer: type[Quantizer]) -> None:
-    """A state dict carries the whole grid."""
+    """The state dict contains the complete grid."""
     for q, v in _calibrated(quantizer):
-        fresh = quantizer(bits=q.bits, role=q.role, scale_shape=tuple(q.scale.shape))
-        fresh.load_state_dict(q.state_dict())
-        assert torch.equal(q(v), fresh(v)), f"expected the same output after loading, got another for {q}"
-        assert (fresh.qmin, fresh.qmax) == (q.qmin, q.qmax), f"expected the bounds to be loaded for {q}"
+        loaded = quantizer(bits=q.bits, role=q.role, scale_shape=tuple(q.scale.shape))
+        loaded.load_state_dict(q.state_dict())
+        assert torch.equal(q(v), loaded(v)), f"expected the same output after loading, got another for {q}"
+        assert (loaded.qmin, loaded.qmax) == (q.qmin, q.qmax), f"expected the bounds in the state dict of {q}"
 
 
 CHECKS = [
@@ -129,10 +131,13 @@ def _calibrated(quantizer: type[Quantizer]) -> Iterator[tuple[Quantizer, Tensor]
 
 @lru_cache
 def _examples(quantizer: type[Quantizer]) -> list[tuple[Quantizer, Tensor]]:
-    """Quantizers of every width, for a weight per channel and per tensor, and for inputs of either sign, each
-    calibrated by every rule."""
+    """Return calibrated quantizers with the values that they were calibrated on.
+
+    They have 2, 3, 4, 5 and 8 bits and every range initialization, for weights per channel and per tensor and
+    for signed and unsigned inputs.
+    """
     generator = torch.Generator().manual_seed(0)
-    found = []
+    examples = []
     for bits in (2, 3, 4, 5, 8):
         weight, signed = torch.randn(6, 40, generator=generator), torch.randn(6, 40, generator=generator)
         cases: list[tuple[Role, tuple[int, ...], Tensor]] = [
@@ -141,20 +146,20 @@ def _examples(quantizer: type[Quantizer]) -> list[tuple[Quantizer, Tensor]]:
             ("input", (), signed),
             ("input", (), signed.relu()),
         ]
-        rules: tuple[RangeInit, ...] = ("own", "minmax", "mse", "percentile")
-        for (role, scale_shape, values), rule in product(cases, rules):
+        range_inits: tuple[RangeInit, ...] = ("own", "minmax", "mse", "percentile")
+        for (role, scale_shape, values), range_init in product(cases, range_inits):
             q = quantizer(bits=bits, role=role, scale_shape=scale_shape)
-            seen = Observer(scale_shape)
-            seen.add(values)
-            q.calibrate(seen, rule)
-            found.append((q.eval(), values))
-    return found
+            observed = Observer(scale_shape)
+            observed.add(values)
+            q.calibrate(observed, range_init)
+            examples.append((q.eval(), values))
+    return examples
 
 
 def _second(
     gradients: Sequence[Tensor], tensors: Sequence[Tensor], u: Sequence[Tensor], v: Sequence[Tensor]
 ) -> float:
-    """u'Hv, H being the derivative of the gradients."""
+    """Return u'Hv, where H is the derivative of the gradients."""
     slope = torch.stack([(g * t).sum() for g, t in zip(gradients, v, strict=True)]).sum()
     products = torch.autograd.grad(slope, tensors, retain_graph=True, allow_unused=True)
     return sum(float((h * t).sum()) for h, t in zip(products, u, strict=True) if h is not None)

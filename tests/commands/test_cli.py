@@ -215,7 +215,7 @@ def test_plugin_check(flatqat, tmp_path):
     assert (done.code, done.out.count("passed")) == (0, 10)
     done = flatqat("test", bad)
     assert done.code == 1
-    assert re.search("FAILED method bad-rule: No random number is drawn", done.out)
+    assert re.search(r"FAILED method bad-rule: Random numbers come from .*methods\.py:\d+ in ", done.out)
     assert_one_line_error(flatqat("test", tmp_path / "absent.py"), "found none")
 
 

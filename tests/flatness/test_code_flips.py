@@ -111,7 +111,7 @@ def test_refuses_what_it_cannot_do() -> None:
             code_flips([loss], params, lower, upper, fraction=fraction)
     with pytest.raises(ValueError, match="draws >= 2"):
         code_flips([loss], params, lower, upper, fraction=0.1, draws=1)
-    with pytest.raises(ValueError, match="neighbours of the same tensors"):
+    with pytest.raises(ValueError, match="neighbors of the same tensors"):
         code_flips([loss], params, {}, {}, fraction=0.1)
     with pytest.raises(ValueError, match="lower <= weight <= upper"):
         code_flips([loss], params, upper, lower, fraction=0.1)

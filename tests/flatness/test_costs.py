@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from flatqat.flatness.apgd import worst_in_ball
+from flatqat.flatness.apgd import worst_case_sharpness
 from flatqat.flatness.code_flips import code_flips
 from flatqat.flatness.density import spectral_density
 from flatqat.flatness.hessian import top_eigenvalue
 from flatqat.flatness.landscape import landscape
 from flatqat.flatness.params import LossFn, Params
-from flatqat.flatness.sharpness import average_case, worst_case
+from flatqat.flatness.sharpness import average_case_sharpness, one_step_sharpness
 from flatqat.flatness.step_size_noise import step_size_noise
 from flatqat.flatness.trace import trace
 from tests.helpers.flatness_toys import quadratic, symmetric
@@ -23,9 +23,9 @@ SPECTRUM = [9.0, 7, 5, 4, 3, 2, 1, 0.5]
 
 # Calls of every chunk's loss: with a graph, one a gradient or a product of several chunks, and without.
 COSTS: dict[str, tuple[Callable[[list[LossFn]], object], int, int]] = {
-    "average_case": (lambda losses: average_case(losses, W, radius=0.1, draws=3), 0, 7),
-    "worst_case": (lambda losses: worst_case(losses, W, rho=0.1), 1, 2),
-    "apgd": (lambda losses: worst_in_ball(losses, W, radius=0.1, iterations=6), 7, 2),
+    "average_case_sharpness": (lambda losses: average_case_sharpness(losses, W, radius=0.1, draws=3), 0, 7),
+    "one_step_sharpness": (lambda losses: one_step_sharpness(losses, W, rho=0.1), 1, 2),
+    "apgd": (lambda losses: worst_case_sharpness(losses, W, radius=0.1, iterations=6), 7, 2),
     "flips": (lambda losses: code_flips(losses, W, LOWER, UPPER, fraction=0.5, draws=3), 0, 7),
     "rescaling": (lambda losses: step_size_noise(losses, W, size=0.1, draws=3), 0, 7),
     "landscape": (lambda losses: landscape(losses, W, points=3), 0, 9),

@@ -106,7 +106,23 @@ def test_the_density_is_that_of_the_dense_spectrum(net64: SmallNet, dense: Tenso
 def test_chunks_do_not_matter(net64: SmallNet) -> None:
     whole, parts = (spectral_density(net64.chunks(s), net64.params, steps=4, probes=2) for s in (12, 3))
     assert parts.mean_square == pytest.approx(whole.mean_square, rel=1e-9)
-    assert parts.density == pytest.approx(whole.density, rel=1e-6)
+    assert parts.width == pytest.approx(whole.width, rel=1e-6)
+    # Not the grid: its length is a quotient that is rounded up, so one part in 1e16 may add a point.
+    for rule, other in zip((*parts.nodes, *parts.weights), (*whole.nodes, *whole.weights), strict=True):
+        assert rule == pytest.approx(other, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize(("width", "points"), [(0.01, 441), (0.05, 121), (0.03, 175)])
+def test_the_length_of_the_grid_does_not_follow_from_rounding(width: float, points: int) -> None:
+    """4 (1 / width + 10) steps, rounded up: no last digit of a node decides, and no near-tie of all nodes."""
+    generator = torch.Generator().manual_seed(0)
+    shares = torch.full((4,), 0.25, dtype=torch.float64)
+    for _ in range(20):
+        nodes = torch.randn(2, 4, generator=generator, dtype=torch.float64)
+        for spectrum in (nodes, torch.ones_like(nodes), torch.zeros_like(nodes)):
+            noise = 1e-12 * torch.randn(2, 4, generator=generator, dtype=torch.float64)
+            got = smoothed([(near, shares) for near in spectrum * (1 + noise)], width=width)
+            assert len(got.grid) == len(got.density) == points
 
 
 def test_seed_decides_and_nothing_else() -> None:

@@ -57,7 +57,7 @@ def test_each_direction_is_as_long_as_each_filter_and_biases_stay() -> None:
 def test_the_middle_is_the_loss_itself_and_the_lowest_point_is_found() -> None:
     params = weights()
     got, _ = measured(params)
-    assert got.centre == float(quadratic(MATRIX)(params))
+    assert got.center == float(quadratic(MATRIX)(params))
     lowest, a, b = got.lowest
     assert lowest == min(map(min, got.losses))
     assert lowest == got.losses[got.coordinates.index(a)][got.coordinates.index(b)]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from flatqat.flatness.params import Params
-from flatqat.flatness.sharpness import average_case, worst_case
+from flatqat.flatness.sharpness import average_case_sharpness, one_step_sharpness
 from tests.helpers.flatness_toys import SmallNet, quadratic, symmetric
 
 RADIUS = 0.1
@@ -39,7 +39,7 @@ def expected_on_quadratic(params: Params, matrix: Tensor, radius: float) -> floa
 
 def test_average_case_of_a_quadratic_is_its_closed_form() -> None:
     params, matrix = two_layers()
-    got = average_case([quadratic(matrix)], params, radius=RADIUS, draws=2000)
+    got = average_case_sharpness([quadratic(matrix)], params, radius=RADIUS, draws=2000)
     expected = expected_on_quadratic(params, matrix, RADIUS)
     assert got.stderr is not None
     assert got.stderr < 0.05 * abs(expected)  # sharp enough that a factor of dim or 2 would show
@@ -48,7 +48,9 @@ def test_average_case_of_a_quadratic_is_its_closed_form() -> None:
 
 def test_standard_error_is_the_spread_over_seeds() -> None:
     params, matrix = two_layers()
-    runs = [average_case([quadratic(matrix)], params, radius=RADIUS, seed=seed) for seed in range(150)]
+    runs = [
+        average_case_sharpness([quadratic(matrix)], params, radius=RADIUS, seed=seed) for seed in range(150)
+    ]
     spread = stdev(run.value for run in runs)
     claimed = math.sqrt(fmean(run.stderr**2 for run in runs if run.stderr is not None))
     assert claimed == pytest.approx(spread, rel=0.2)  # a spread over 150 seeds is known to 6%
@@ -59,7 +61,9 @@ def test_standard_error_is_the_spread_over_seeds() -> None:
 def test_a_slope_neither_biases_nor_blurs_it() -> None:
     params, matrix = two_layers()
     sloped = [lambda p: quadratic(matrix)(p) + 1e3 * sum(value.sum() for value in p.values())]
-    flat, steep = (average_case(losses, params, radius=RADIUS) for losses in ([quadratic(matrix)], sloped))
+    flat, steep = (
+        average_case_sharpness(losses, params, radius=RADIUS) for losses in ([quadratic(matrix)], sloped)
+    )
     assert steep.value == pytest.approx(flat.value, rel=1e-7)  # 1e3 cancels to 1e-13
     assert steep.stderr == pytest.approx(flat.stderr, rel=1e-7)
 
@@ -73,7 +77,7 @@ def test_each_filter_is_moved_by_radius_times_its_norm_and_the_rest_stays() -> N
         seen.append(p)
         return p["linear"].sum()
 
-    average_case([loss], params, radius=RADIUS, draws=3)
+    average_case_sharpness([loss], params, radius=RADIUS, draws=3)
     assert len(seen) == 7
     for moved in seen[1:]:
         assert torch.equal(moved["bias"], params["bias"])
@@ -99,11 +103,13 @@ def rescaled(c: float) -> SmallNet:
 
 def test_weight_scale_before_batchnorm_does_not_change_relative_measures() -> None:
     toy, scaled = rescaled(1.0), rescaled(8.0)
-    before, after = (average_case(t.chunks(12), t.params, radius=RADIUS) for t in (toy, scaled))
+    before, after = (average_case_sharpness(t.chunks(12), t.params, radius=RADIUS) for t in (toy, scaled))
     assert after == before  # a power of two: bit by bit
-    before, after = (worst_case(t.chunks(12), t.params, rho=0.5, adaptive=True) for t in (toy, scaled))
+    before, after = (
+        one_step_sharpness(t.chunks(12), t.params, rho=0.5, adaptive=True) for t in (toy, scaled)
+    )
     assert after.value == pytest.approx(before.value, rel=1e-5)  # the norm over all tensors rounds anew
-    before, after = (worst_case(t.chunks(12), t.params, rho=0.5) for t in (toy, scaled))
+    before, after = (one_step_sharpness(t.chunks(12), t.params, rho=0.5) for t in (toy, scaled))
     assert abs(after.value / before.value - 1) > 0.01  # SAM's own radius is in units of weight
 
 
@@ -115,7 +121,7 @@ def test_worst_case_of_a_quadratic_is_its_closed_form() -> None:
         (False, rho * slope / slope.norm()),
         (True, rho * w**2 * slope / (w.abs() * slope).norm()),
     ):
-        got = worst_case([quadratic(matrix)], params, rho=rho, adaptive=adaptive)
+        got = one_step_sharpness([quadratic(matrix)], params, rho=rho, adaptive=adaptive)
         expected = float(slope @ step + 0.5 * step @ matrix @ step)
         assert got.value == pytest.approx(expected, rel=1e-10)
         assert got.loss == pytest.approx(float(0.5 * w @ slope), rel=1e-12)
@@ -127,21 +133,21 @@ def test_worst_case_of_a_quadratic_is_its_closed_form() -> None:
     "loss", [lambda p: (p["w"] - 1).pow(2).sum(), lambda p: torch.tensor(1.0)], ids=["minimum", "constant"]
 )
 def test_worst_case_without_a_gradient_is_zero(loss: object, adaptive: bool) -> None:
-    got = worst_case([loss], {"w": torch.ones(3)}, rho=0.1, adaptive=adaptive)  # type: ignore[list-item]
+    got = one_step_sharpness([loss], {"w": torch.ones(3)}, rho=0.1, adaptive=adaptive)  # type: ignore[list-item]
     assert got.value == 0
 
 
 def test_worst_case_survives_a_gradient_whose_square_underflows() -> None:
     loss = lambda p: 1e-25 * p["w"].sum() + p["w"].pow(2).sum().detach()  # noqa: E731
-    got = worst_case([loss], {"w": torch.zeros(4)}, rho=2.0)
+    got = one_step_sharpness([loss], {"w": torch.zeros(4)}, rho=2.0)
     assert got.value == pytest.approx(4.0, rel=1e-5)  # four steps of 1 each; float32
 
 
 def test_chunks_do_not_matter(net64: SmallNet) -> None:
     for measure in (
-        lambda losses: average_case(losses, net64.params, radius=RADIUS, draws=3),
-        lambda losses: worst_case(losses, net64.params, rho=0.05),
-        lambda losses: worst_case(losses, net64.params, rho=0.5, adaptive=True),
+        lambda losses: average_case_sharpness(losses, net64.params, radius=RADIUS, draws=3),
+        lambda losses: one_step_sharpness(losses, net64.params, rho=0.05),
+        lambda losses: one_step_sharpness(losses, net64.params, rho=0.5, adaptive=True),
     ):
         whole, parts = measure(net64.chunks(12)), measure(net64.chunks(4))
         assert parts.value == pytest.approx(whole.value, rel=1e-9)  # float64, another order of summing
@@ -150,7 +156,7 @@ def test_chunks_do_not_matter(net64: SmallNet) -> None:
 
 def test_float32_weights_give_the_float64_sharpness(net32: SmallNet, net64: SmallNet) -> None:
     """Same directions in both; a radius whose rise, 1e-4 of the loss, is 1e3 times float32's rounding."""
-    low, high = (average_case(net.chunks(12), net.params, radius=0.03) for net in (net32, net64))
+    low, high = (average_case_sharpness(net.chunks(12), net.params, radius=0.03) for net in (net32, net64))
     assert low.value == pytest.approx(high.value, rel=2e-2)
 
 
@@ -158,17 +164,17 @@ def test_a_float64_loss_is_not_rounded_before_the_difference() -> None:
     """1 + 1e-9 is 1 in float32; the rise of 1e-9 is there because nothing is rounded on the way."""
     loss = lambda p: 1 + 1e-9 * p["w"].double().pow(2).sum()  # noqa: E731
     params = {"w": torch.full((1, 4), 0.5)}
-    got = average_case([loss], params, radius=1.0)
+    got = average_case_sharpness([loss], params, radius=1.0)
     assert got.value == pytest.approx(1e-9, rel=1e-5)  # ||w||^2 = 1 doubles, with float32 weights
 
 
 def test_seed_decides_and_nothing_else(net64: SmallNet) -> None:
     def run(seed: int) -> object:
         torch.rand(1)
-        return average_case(net64.chunks(12), net64.params, radius=RADIUS, draws=2, seed=seed)
+        return average_case_sharpness(net64.chunks(12), net64.params, radius=RADIUS, draws=2, seed=seed)
 
     state = torch.get_rng_state()
-    first = average_case(net64.chunks(12), net64.params, radius=RADIUS, draws=2, seed=0)
+    first = average_case_sharpness(net64.chunks(12), net64.params, radius=RADIUS, draws=2, seed=0)
     assert torch.equal(state, torch.get_rng_state())
     assert run(0) == first
     assert run(1) != first
@@ -176,35 +182,35 @@ def test_seed_decides_and_nothing_else(net64: SmallNet) -> None:
 
 def test_weights_given_stay_untouched(net32: SmallNet) -> None:
     before = {name: value.detach().clone() for name, value in net32.params.items()}
-    average_case(net32.chunks(6), net32.params, radius=RADIUS, draws=2)
-    worst_case(net32.chunks(6), net32.params, rho=1.0, adaptive=True)
+    average_case_sharpness(net32.chunks(6), net32.params, radius=RADIUS, draws=2)
+    one_step_sharpness(net32.chunks(6), net32.params, rho=1.0, adaptive=True)
     for name, value in net32.params.items():
         assert torch.equal(value, before[name])
         assert value.grad is None
 
 
 def test_radius_zero_is_zero(net32: SmallNet) -> None:
-    average = average_case(net32.chunks(6), net32.params, radius=0.0)
+    average = average_case_sharpness(net32.chunks(6), net32.params, radius=0.0)
     assert (average.value, average.stderr) == (0.0, 0.0)
-    assert worst_case(net32.chunks(6), net32.params, rho=0.0).value == 0.0
+    assert one_step_sharpness(net32.chunks(6), net32.params, rho=0.0).value == 0.0
 
 
 def test_refuses_what_it_cannot_do() -> None:
     params = {"w": torch.ones(1, 2)}
     loss = quadratic(torch.eye(2))
     with pytest.raises(ValueError, match="draws >= 2"):
-        average_case([loss], params, radius=0.1, draws=1)
+        average_case_sharpness([loss], params, radius=0.1, draws=1)
     with pytest.raises(ValueError, match="radius >= 0"):
-        average_case([loss], params, radius=-0.1)
+        average_case_sharpness([loss], params, radius=-0.1)
     with pytest.raises(ValueError, match="rho >= 0"):
-        worst_case([loss], params, rho=-0.1)
+        one_step_sharpness([loss], params, rho=-0.1)
     with pytest.raises(ValueError, match="two or more axes"):
-        average_case([loss], {"w": torch.ones(2)}, radius=0.1)
+        average_case_sharpness([loss], {"w": torch.ones(2)}, radius=0.1)
     with pytest.raises(ValueError, match="at least one loss"):
-        average_case([], params, radius=0.1)
+        average_case_sharpness([], params, radius=0.1)
     for measure in (
-        lambda bad: average_case(bad, params, radius=0.1),
-        lambda bad: worst_case(bad, params, rho=1),
+        lambda bad: average_case_sharpness(bad, params, radius=0.1),
+        lambda bad: one_step_sharpness(bad, params, rho=1),
     ):
         with pytest.raises(FloatingPointError, match="finite loss"):
             measure([lambda p: p["w"].sum() / 0])

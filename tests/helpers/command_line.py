@@ -2,6 +2,16 @@
 
 import re
 from types import SimpleNamespace
+from typing import Any
+
+import typer
+from typer.main import get_command
+
+from flatqat.cli import app
+
+MissingParameter: Any = next(  # click's, wherever this typer has its click
+    error for error in typer.BadParameter.__subclasses__() if error.__name__ == "MissingParameter"
+)
 
 
 def assert_one_line_error(done: SimpleNamespace, pattern: str) -> None:
@@ -9,3 +19,19 @@ def assert_one_line_error(done: SimpleNamespace, pattern: str) -> None:
     assert re.search(pattern, done.err), done.err
     assert done.err.count("\n") == 1
     assert "Traceback" not in done.err
+
+
+def leaves(command: Any, words: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """Every command below a group, by its words: ("bench", "run")."""
+    if not hasattr(command, "commands"):
+        return {words: command}
+    below = (leaves(c, (*words, name)) for name, c in command.commands.items())
+    return {words: command for group in below for words, command in group.items()}
+
+
+def parse(words: list[str]) -> None:
+    """Parse a command line without running it. Raises click's UsageError for one that does not exist."""
+    command = get_command(app)
+    for leaf in leaves(command).values():
+        leaf.callback = lambda **values: None
+    command.main(words[1:], "flatqat", standalone_mode=False)

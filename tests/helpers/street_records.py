@@ -5,12 +5,13 @@ import numpy as np
 from flatqat.bench.records.store import Store
 from flatqat.metrics.confusion import Confusions
 from flatqat.spec import Cell, Record, Score
+from tests.helpers.records import protocol, shift_info
 
 FP = Cell(suite="streets", suite_version=1, model="m", method="fp", quant="fp", recipe="b", seed=0)
 NAMES = ["road", "car", "train"]
 SHIFTS = {
-    shift: {"family": shift, "severity": None, "image_set": shift, "in_mean": headline}
-    for shift, headline in (("val", False), ("id", True), ("fog", True), ("night", True), ("aside", False))
+    name: shift_info(name, image_set=name, in_mean=in_mean)
+    for name, in_mean in (("val", False), ("id", True), ("fog", True), ("night", True), ("aside", False))
 }
 QUALITY = {"val": 0.8, "id": 0.8, "fog": 0.7, "night": 0.4, "aside": 0.1}
 SIZES = {"val": 8, "id": 30, "fog": 20, "night": 25, "aside": 8}
@@ -59,12 +60,5 @@ def put(store: Store, cell: Cell, of: Matrices) -> None:
         }
         packed = Confusions.pack(np.concatenate([each, np.zeros_like(each[:, :, :1])], axis=2))
         arrays |= {f"{shift}:confusion": packed.confusion, f"{shift}:unpredicted": packed.unpredicted}
-    protocol = {
-        "suite": "p",
-        "data": "d",
-        "shifts": SHIFTS,
-        "reference": cell.method == "fp",
-        "metric": "miou",
-        "class_names": NAMES,
-    }
-    store.write_record(Record(cell=cell, status="done", scores=scores, protocol=protocol), arrays)
+    how = protocol(SHIFTS, suite="p", reference=cell.method == "fp", metric="miou", class_names=tuple(NAMES))
+    store.write_record(Record(cell=cell, status="done", scores=scores, protocol=how), arrays)

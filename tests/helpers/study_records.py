@@ -6,18 +6,20 @@ from pathlib import Path
 import numpy as np
 
 from flatqat.bench.records.store import Store
-from flatqat.spec import Cell, Record, Score
+from flatqat.spec import Cell, Flatness, Record, Score
+from tests.helpers.records import environment, protocol, shift_info, space_flatness, train_log
 
 CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", recipe="b", seed=0)
 SHIFTS = {
-    "val": {"family": "val", "severity": None, "image_set": "val", "in_mean": False},
-    "id": {"family": "id", "severity": None, "image_set": "id", "in_mean": True},
-    "fog/1": {"family": "weather", "severity": 1, "image_set": "id", "in_mean": True},
-    "snow/1": {"family": "weather", "severity": 1, "image_set": "id", "in_mean": True},
-    "blur/1": {"family": "blur", "severity": 1, "image_set": "id", "in_mean": True},
-    "spatter/1": {"family": "extra", "severity": 1, "image_set": "id", "in_mean": False},
+    "val": shift_info("val", image_set="val", in_mean=False),
+    "id": shift_info("id"),
+    "fog/1": shift_info("weather", severity=1),
+    "snow/1": shift_info("weather", severity=1),
+    "blur/1": shift_info("blur", severity=1),
+    "spatter/1": shift_info("extra", severity=1, in_mean=False),
 }
 SHARE = {"val": 0.9, "id": 0.9, "fog/1": 0.8, "snow/1": 0.7, "blur/1": 0.6, "spatter/1": 0.3}
+NOT_MEASURED = Flatness()
 N, SEEDS = 500, (0, 1, 2)
 METHODS = ("ema", "sam", "swad", "freeze", "dampen", "lookahead", "gsam")
 
@@ -29,27 +31,15 @@ def right_of(seed: int, scatter: float, gain: dict[str, float], key: list[int]) 
     found = {}
     for shift, share in SHARE.items():
         noise = scatter * rng.standard_normal(N)
-        found[shift] = difficulty + noise < share + gain.get(str(SHIFTS[shift]["family"]), 0.0)
+        found[shift] = difficulty + noise < share + gain.get(SHIFTS[shift].family, 0.0)
     return found
 
 
-def flatness(sharpness: float, latent: float) -> dict[str, object]:
-    def space(value: float) -> dict[str, object]:
-        return {
-            "lambda_max": {"value": value, "residual": 1e-4, "converged": True},
-            "sharpness_avg": {r: {"value": value * float(r)} for r in ("0.05", "0.1", "0.2")},
-            "sharpness_sam": {"value": 2 * value},
-            "sharpness_asam": {"value": value**2},
-            "loss": 0.5,
-            "weight_norm": 10.0,
-        }
-
-    return {"latent": space(latent), "quantized": space(sharpness)}
+def flatness(sharpness: float, latent: float) -> Flatness:
+    return Flatness(quantized=space_flatness(sharpness), latent=space_flatness(latent, space="latent"))
 
 
-def put(
-    store: Store, cell: Cell, right: dict[str, np.ndarray], measured: dict[str, object] | None = None
-) -> Record:
+def put(store: Store, cell: Cell, right: dict[str, np.ndarray], measured: Flatness = NOT_MEASURED) -> Record:
     scores = {
         shift: {
             "top1": Score(value=100 * float(images.mean()), n=len(images), stderr=1.0),
@@ -62,19 +52,10 @@ def put(
         cell=cell,
         status="done",
         scores=scores,
-        flatness=measured or {},
-        train={"steps": 5},
-        protocol={
-            "suite": "made up",
-            "data": "d",
-            "parent": "start.safetensors",
-            "shifts": SHIFTS,
-            "reference": cell.method == "fp",
-            "recipe": {"steps": 5, "lr": 0.01},
-            "quant": {"weight_bits": 4, "keep": ["first", "last"], "layer_bits": {}},
-            "method": dict(cell.method_args),
-        },
-        env={"torch": "2.0", "threads": 1},
+        flatness=measured,
+        train=train_log(),
+        protocol=protocol(SHIFTS, reference=cell.method == "fp", method=dict(cell.method_args)),
+        env=environment(),
     )
     store.write_record(
         record, {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()}

@@ -1,32 +1,22 @@
-"""AdaRound against PTQ, against every rounding there is of a small layer, and on layers of all kinds."""
+"""AdaRound against PTQ, and against every possible rounding of a small layer."""
 
 from dataclasses import replace
-from functools import partial
 from itertools import product
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
 
 from flatqat.errors import UsageError
-from flatqat.methods.adaround import AdaRound, Config, Rounding, calls_in_order, inputs_and_targets
+from flatqat.methods.adaround import AdaRound, Config, Rounding
 from flatqat.methods.base import Setup
 from flatqat.methods.ptq import PTQ
-from flatqat.quant.apply import disabled, latent_weights, quantize_, quantizers
+from flatqat.quant.apply import disabled, latent_weights, quantize_
 from flatqat.quant.lsq import LSQ
 from flatqat.spec import QuantSpec
-from tests.methods.test_methods import RECIPE, batches, network
-
-QUICK = Config(iterations=150, rate=0.03)
-
-
-def rounded(net: nn.Module, data, config: Config | None = None, method=AdaRound, seed: int = 0):
-    rule = method(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE, seed=seed), config)
-    rule.begin(data)
-    rule.end(data)
-    return rule
+from tests.helpers.adaround_runs import QUICK, rounded
+from tests.helpers.method_runs import RECIPE, batches, network
 
 
 def quantized(net: nn.Module) -> list[Tensor]:
@@ -39,7 +29,7 @@ def test_without_iterations_it_is_ptq_with_the_weights_on_the_grid(bits):
     nets = network(bits), network(bits)
     x = batches(3)[2][0]
     rounded(nets[0], batches(2), Config(iterations=0))
-    rounded(nets[1], batches(2), method=PTQ)
+    rounded(nets[1], batches(2), method_class=PTQ)
     assert all(torch.equal(a, b) for a, b in zip(*map(quantized, nets), strict=True))
     assert torch.equal(nets[0].eval()(x), nets[1].eval()(x))
     assert all(torch.equal(w, q(w)) for w, q in latent_weights(nets[0]).values())
@@ -62,9 +52,9 @@ def test_every_weight_ends_on_one_of_the_two_levels_around_it(bits):
 
 @pytest.mark.parametrize("bits", ["3", "w2a32"])
 def test_no_layer_is_further_from_full_precision_than_with_the_nearest_rounding(bits):
-    """Errors computed anew, layer by layer, from the inputs that the finished network gives each layer."""
+    """Errors computed again, layer by layer, from the inputs that the finished network gives each layer."""
     net, start = network(bits).eval(), network(bits)
-    rule = rounded(net, batches(2), QUICK)
+    method = rounded(net, batches(2), QUICK)
     images = torch.cat([x for x, _ in batches(2)])
     smaller = 0
     for name, (w, _) in latent_weights(net).items():
@@ -84,7 +74,7 @@ def test_no_layer_is_further_from_full_precision_than_with_the_nearest_rounding(
                 full(images)
             w.copy_(learned)
         after, before = ((out - seen["y"]).square().sum(1).mean().item() for out in errors)
-        log = rule.log()[layer_name]
+        log = method.log()[layer_name]
         assert after <= before
         assert log["learned"] == pytest.approx(after, rel=1e-4)
         assert log["nearest"] == pytest.approx(before, rel=1e-4)
@@ -123,7 +113,7 @@ def test_one_layer_is_never_worse_than_nearest_and_comes_near_the_best_of_all_ro
     for seed in range(8):
         net, x = one_layer(seed)
         twin, _ = one_layer(seed)
-        rounded(twin, [(x, torch.zeros(64))], method=PTQ)
+        rounded(twin, [(x, torch.zeros(64))], method_class=PTQ)
         best, nearest = best_and_nearest(twin, x)
         log = rounded(net, [(x, torch.zeros(64))], Config(iterations=400, rate=0.03)).log()["0"]
         assert log["nearest"] == pytest.approx(nearest, rel=1e-4)
@@ -133,18 +123,18 @@ def test_one_layer_is_never_worse_than_nearest_and_comes_near_the_best_of_all_ro
     assert distance < 0.4 * distance_of_nearest  # 0.29; the relaxation ends in local minima
 
 
-def test_the_regulariser_decides_every_weight():
+def test_the_regularizer_decides_every_weight():
     shares = []
     for strength in (0.01, 0.0):
         net, x = one_layer(0)
-        rule = AdaRound(
+        method = AdaRound(
             Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), Config(rate=0.03, regularizer=strength)
         )
-        rule.iterations, rule.generator = 400, torch.Generator().manual_seed(0)
-        PTQ.begin(rule, [(x, torch.zeros(64))])
+        method.iterations, method.generator = 400, torch.Generator().manual_seed(0)
+        PTQ.begin(method, [(x, torch.zeros(64))])
         ((w, q),) = latent_weights(net).values()
         rounding = Rounding(q, w.detach())
-        rule._learn(net[0], q, rounding, [(x, (x @ w.T).detach())])
+        method._learn(net[0], q, rounding, [(x, (x @ w.T).detach())])
         decided = (rounding.h - 0.5).abs() > 0.45
         shares.append(decided[rounding.width > 0].float().mean().item())
     assert shares[0] > 0.9
@@ -153,7 +143,7 @@ def test_the_regulariser_decides_every_weight():
 
 def test_h_starts_at_the_weights_themselves():
     net, _ = one_layer(1)
-    rounded(net, [(torch.ones(4, 8), None)], method=PTQ)
+    rounded(net, [(torch.ones(4, 8), None)], method_class=PTQ)
     ((w, q),) = latent_weights(net).values()
     rounding = Rounding(q, w.detach())
     clipped = w.clamp(q.step_size * q.qmin, q.step_size * q.qmax)
@@ -190,102 +180,21 @@ def test_every_setting_changes_something(plain, changes):
 def test_every_image_is_shown_64_times(images, iterations, monkeypatch):
     """32 images in two batches of 16: no more than those are there at a time."""
     shown = []
-    draw = AdaRound._draw
+    draw = AdaRound._sample
 
     def counted(self, pairs):
         x, target = draw(self, pairs)
         shown.append(len(x))
         return x, target
 
-    monkeypatch.setattr(AdaRound, "_draw", counted)
-    rule = rounded(one_layer(0)[0], [(x, None) for x in torch.rand(2, 16, 8)], Config(images=images))
-    assert rule.iterations == len(shown) == iterations
+    monkeypatch.setattr(AdaRound, "_sample", counted)
+    method = rounded(one_layer(0)[0], [(x, None) for x in torch.rand(2, 16, 8)], Config(images=images))
+    assert method.iterations == len(shown) == iterations
     assert sum(shown) == 64 * 32
 
 
-class Odd(nn.Module):
-    """Grouped and one-dimensional convolutions, a layer used twice, and one not used, in another order."""
-
-    def __init__(self, in_place: bool) -> None:
-        super().__init__()
-        self.relu = partial(F.relu, inplace=in_place)
-        self.last = nn.Linear(8, 4)
-        self.unused = nn.Linear(8, 8)
-        self.twice = nn.Linear(8, 8)
-        self.grouped = nn.Conv2d(4, 8, 3, groups=4)
-        self.flat = nn.Conv1d(8, 8, 3, padding=1)
-        self.first = nn.Conv2d(3, 4, 3, stride=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.relu(self.grouped(self.relu(self.first(x))))
-        x = self.relu(self.flat(x.flatten(2))).mean(2)
-        return self.last(self.relu(self.twice(self.relu(self.twice(x)))))
-
-
-def odd(bits: str, in_place: bool = False) -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        net = Odd(in_place)
-    quantize_(net, QuantSpec.parse(bits))
-    return net
-
-
-def test_layers_of_all_kinds_are_rounded_in_the_order_in_which_they_run():
-    net = odd("3")
-    rule = rounded(net, batches(2), QUICK)
-    assert list(rule.log()) == ["first", "grouped", "flat", "twice", "last"]
-    assert all(layer["learned"] <= layer["nearest"] for layer in rule.log().values())
-    assert sum(layer["learned"] < layer["nearest"] for layer in rule.log().values()) >= 3
-    assert all(q.enabled for _, q in quantizers(net))
-    assert not any(module._forward_hooks for module in net.modules())
-    assert net.training
-
-
-def watched(net: nn.Module) -> dict[str, list[tuple[Tensor, Tensor]]]:
-    """Every input and output that each layer has from now on."""
-    found = {name: [] for name, _ in net.named_children()}
-    for name, layer in net.named_children():
-        layer.register_forward_hook(lambda _, args, out, name=name: found[name].append((args[0], out)))
-    return found
-
-
-@torch.no_grad()
-def test_a_layer_is_given_what_whole_passes_give_it_and_nothing_behind_it_runs():
-    net, twin = odd("3"), odd("3")
-    for one in (net, twin):
-        rounded(one, batches(1), method=PTQ).model.eval()
-    images = [x for x, _ in batches(2)]
-    originals = {name: 0.9 * w for name, (w, _) in latent_weights(net).items()}  # unlike those in the net
-    whole = watched(twin)
-    for batch in images:
-        twin(batch)
-    with disabled(twin):
-        for batch in images:
-            functional_call(twin, originals, (batch,))
-    calls = calls_in_order(net, dict(net.named_children()), images[0])
-    assert list(calls.items()) == [("first", 1), ("grouped", 1), ("flat", 1), ("twice", 2), ("last", 1)]
-    ran, order = watched(net), list(calls)
-    for place, name in enumerate(order):
-        for found in ran.values():
-            found.clear()
-        pairs = inputs_and_targets(net, originals, net.get_submodule(name), calls[name], images)
-        count = calls[name] * len(images)
-        expected = zip(whole[name][:count], whole[name][count:], strict=True)
-        for (x, target), ((x_whole, _), (_, target_whole)) in zip(pairs, expected, strict=True):
-            assert torch.equal(x, x_whole)
-            assert torch.equal(target, target_whole)
-        assert not any(ran[behind] for behind in order[place + 1 :])
-
-
-@pytest.mark.parametrize("bits", ["3", "w2a32"])
-def test_activations_that_work_in_place_change_nothing(bits):
-    """They overwrite what a layer gave, and before its next call."""
-    logs = [rounded(odd(bits, in_place=in_place), batches(2), QUICK).log() for in_place in (False, True)]
-    assert logs[0] == logs[1]
-
-
 def test_without_weight_quantizers_there_is_nothing_to_round():
-    assert rounded(odd("fp"), batches(1)).log() == {}
+    assert rounded(network("fp"), batches(1)).log() == {}
 
 
 def test_a_grid_that_moves_with_its_weights_keeps_the_nearest_rounding(monkeypatch):
@@ -300,12 +209,12 @@ def test_a_grid_that_moves_with_its_weights_keeps_the_nearest_rounding(monkeypat
     monkeypatch.setattr(LSQ, "quantize", squashed(LSQ.quantize))
     monkeypatch.setattr(LSQ, "codes", squashed(LSQ.codes))
     net, twin, start = network("3"), network("3"), network("3").state_dict()
-    rule = rounded(net, batches(2), QUICK)
-    rounded(twin, batches(2), method=PTQ)
+    method = rounded(net, batches(2), QUICK)
+    rounded(twin, batches(2), method_class=PTQ)
     for name, (w, _) in latent_weights(net).items():
         assert torch.equal(w, start[name])
     assert all(torch.equal(a, b) for a, b in zip(quantized(net), quantized(twin), strict=True))
-    assert all(layer["turned"] == 0 for layer in rule.log().values())
+    assert all(layer["turned"] == 0 for layer in method.log().values())
 
 
 @pytest.mark.parametrize("setting", [{"iterations": -1}, {"rate": -0.1}, {"images": 0}, {"percentile": 1.0}])

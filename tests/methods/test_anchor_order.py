@@ -6,27 +6,29 @@ from torch.nn import functional as F
 from flatqat.methods.anchor import Anchor, Config
 from flatqat.methods.base import Setup
 from flatqat.methods.batchnorm import reestimate_batchnorm
-from tests.methods.test_methods import RECIPE, assert_equal, batches, network
+from tests.helpers.method_runs import RECIPE, assert_equal, batches, network
 
 
 def test_requantize_puts_the_anchor_back_every_k_steps():
-    rule = Anchor(Setup(model=network("3"), loss=F.cross_entropy, recipe=RECIPE), Config(requantize_every=2))
-    rule.begin(batches(1))
+    method = Anchor(
+        Setup(model=network("3"), loss=F.cross_entropy, recipe=RECIPE), Config(requantize_every=2)
+    )
+    method.begin(batches(1))
     for step, (x, y) in enumerate(batches(6), start=1):
-        rule.step(x, y)
-        same = all(torch.equal(w, a) for (w, _), a in zip(rule.weights, rule.anchors, strict=True))
+        method.step(x, y)
+        same = all(torch.equal(w, a) for (w, _), a in zip(method.weights, method.anchors, strict=True))
         assert same == (step % 2 == 0), step
 
 
 def test_batchnorm_is_estimated_with_the_deployed_anchor():
     net = network("3")
-    rule = Anchor(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), Config(deploy="anchor"))
-    rule.begin(batches(1))
+    method = Anchor(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), Config(deploy="anchor"))
+    method.begin(batches(1))
     for x, y in batches(6):
-        rule.step(x, y)
-    anchors = [anchor.clone() for anchor in rule.anchors]
-    rule.end(batches(3))
-    assert all(torch.equal(w, a) for (w, _), a in zip(rule.weights, anchors, strict=True))
+        method.step(x, y)
+    anchors = [anchor.clone() for anchor in method.anchors]
+    method.end(batches(3))
+    assert all(torch.equal(w, a) for (w, _), a in zip(method.weights, anchors, strict=True))
     twin = network("3")
     twin.load_state_dict(net.state_dict())
     reestimate_batchnorm(twin, [x for x, _ in batches(3)])
@@ -36,12 +38,12 @@ def test_batchnorm_is_estimated_with_the_deployed_anchor():
 def test_beta_follows_the_learning_rate_of_each_step():
     """β_t = 2 · lr_t · λ with the rate of step t, not the peak."""
     config = Config(beta=None, strength=0.2)
-    rule = Anchor(Setup(model=network("3"), loss=F.cross_entropy, recipe=RECIPE), config)
-    rule.begin(batches(1))
+    method = Anchor(Setup(model=network("3"), loss=F.cross_entropy, recipe=RECIPE), config)
+    method.begin(batches(1))
     for x, y in batches(4):
-        start, rate = [anchor.clone() for anchor in rule.anchors], rule.learning_rate
-        rule.step(x, y)
-        for anchor, before, (w, q) in zip(rule.anchors, start, rule.weights, strict=True):
+        start, rate = [anchor.clone() for anchor in method.anchors], method.learning_rate
+        method.step(x, y)
+        for anchor, before, (w, q) in zip(method.anchors, start, method.weights, strict=True):
             expected = before + 2 * rate * 0.2 * (q(w).detach() - before)
             torch.testing.assert_close(anchor, expected, rtol=0, atol=1e-7)
     assert rate < 0.6 * RECIPE.lr

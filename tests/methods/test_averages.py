@@ -15,30 +15,9 @@ from flatqat.methods.fp import FullPrecision
 from flatqat.methods.qat import QAT
 from flatqat.quant.apply import latent_weights
 from flatqat.spec import Recipe
-from tests.methods.test_methods import RECIPE, assert_equal, batches, network, trained
+from tests.helpers.method_runs import assert_equal, batches, begun, network, qat_path, trained, values
 
 LONG = Recipe(pretrain_steps=0, steps=8, batch_size=16, lr=0.05)
-
-
-def values(net: nn.Module) -> dict[str, Tensor]:
-    return {name: p.detach().clone() for name, p in net.named_parameters()}
-
-
-def begun(method, config=None, *, bits: str = "3", recipe: Recipe = RECIPE):
-    net = network(bits)
-    rule = method(Setup(model=net, loss=F.cross_entropy, recipe=recipe), config)
-    rule.begin(batches(2))
-    return net, rule
-
-
-def qat_path(steps: int, point=values, recipe: Recipe = RECIPE) -> list[dict[str, Tensor]]:
-    """What `point` says of plain QAT before the first step and after each."""
-    net, rule = begun(QAT, recipe=recipe)
-    path = [point(net)]
-    for x, y in batches(steps):
-        rule.step(x, y)
-        path.append(point(net))
-    return path
 
 
 def rounded_values(net: nn.Module) -> dict[str, Tensor]:
@@ -70,11 +49,11 @@ def test_ema_is_the_weighted_sum_of_the_path_of_qat(average, decay):
     d = [0.0, *(min(decay, (1 + t) / (10 + t)) for t in range(1, steps + 1))]
     weights = [(1 - d[t]) * prod(d[t + 1 :]) for t in range(steps + 1)]
     assert sum(weights) == pytest.approx(1)
-    net, rule = begun(ema.EMA, ema.Config(decay=decay, average=average))
+    net, method = begun(ema.EMA, ema.Config(decay=decay, average=average))
     for x, y in batches(steps):
-        rule.step(x, y)
+        method.step(x, y)
     assert all(torch.equal(p, qat_path(steps)[-1][name]) for name, p in values(net).items())  # trains as QAT
-    rule.end([])
+    method.end([])
     for name, p in net.named_parameters():
         expected = sum(c * w[name].double() for c, w in zip(weights, path, strict=True))
         torch.testing.assert_close(p.detach().double(), expected, rtol=1e-5, atol=1e-7)  # float32 sums
@@ -82,21 +61,21 @@ def test_ema_is_the_weighted_sum_of_the_path_of_qat(average, decay):
 
 def test_ema_of_constant_weights_is_these_weights():
     still = Recipe(pretrain_steps=0, steps=6, batch_size=16, lr=0.0)
-    net, rule = begun(ema.EMA, recipe=still)
+    net, method = begun(ema.EMA, recipe=still)
     start = values(net)
     for x, y in batches(6):
-        rule.step(x, y)
-    rule.end(batches(1))
+        method.step(x, y)
+    method.end(batches(1))
     assert all(torch.equal(p, start[name]) for name, p in net.named_parameters())
 
 
-@pytest.mark.parametrize("method", [ema.EMA, lookahead.Lookahead])
-def test_batchnorm_is_estimated_for_the_deployed_average(method):
-    net, rule = begun(method)
+@pytest.mark.parametrize("method_class", [ema.EMA, lookahead.Lookahead])
+def test_batchnorm_is_estimated_for_the_deployed_average(method_class):
+    net, method = begun(method_class)
     for x, y in batches(6):
-        rule.step(x, y)
+        method.step(x, y)
     fast = values(net)
-    rule.end(batches(3))
+    method.end(batches(3))
     assert any(not torch.equal(p, fast[name]) for name, p in net.named_parameters())
     twin = network("3")
     twin.load_state_dict(net.state_dict())
@@ -108,7 +87,7 @@ def test_batchnorm_is_estimated_for_the_deployed_average(method):
 def test_lookahead_by_hand(steps):
     """k = 3: QAT whose weights are put at φ + α (θ − φ) every third step, and once more at the end."""
     k, alpha = 3, 0.3
-    net, rule = begun(lookahead.Lookahead, lookahead.Config(k=k, alpha=alpha))
+    net, method = begun(lookahead.Lookahead, lookahead.Config(k=k, alpha=alpha))
     twin, plain = begun(QAT)
     slow = values(twin)
 
@@ -119,7 +98,7 @@ def test_lookahead_by_hand(steps):
             p.copy_(slow[name])
 
     for step, (x, y) in enumerate(batches(steps), start=1):
-        rule.step(x, y)
+        method.step(x, y)
         plain.step(x, y)
         if step % k == 0:
             synchronise()
@@ -127,29 +106,29 @@ def test_lookahead_by_hand(steps):
             torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-7, msg=lambda m, n=name: f"{n}: {m}")
     if steps % k:
         synchronise()
-    rule.end([])
+    method.end([])
     for p, q in zip(net.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("method", [ema.EMA, lookahead.Lookahead, swad.SWAD])
-def test_deploying_in_the_middle_changes_nothing_later(method):
+@pytest.mark.parametrize("method_class", [ema.EMA, lookahead.Lookahead, swad.SWAD])
+def test_deploying_in_the_middle_changes_nothing_later(method_class):
     """As the engine does with `select_every`: `end`, then the state put back."""
     nets = []
     for looks in (False, True):
         net = network("3")
         losses = iter([3.0, 1.0, 2.0, 2.0, 2.0, 9.0, 9.0, 9.0])
-        config = swad.Config(n_tolerance=2) if method is swad.SWAD else None
+        config = swad.Config(n_tolerance=2) if method_class is swad.SWAD else None
         setup = Setup(model=net, loss=F.cross_entropy, recipe=LONG, val_loss=lambda i=losses: next(i))
-        rule = method(setup, config)
-        rule.begin(batches(2))
+        method = method_class(setup, config)
+        method.begin(batches(2))
         for x, y in batches(LONG.steps):
-            rule.step(x, y)
+            method.step(x, y)
             if looks:
                 before = {name: value.clone() for name, value in net.state_dict().items()}
-                rule.end(batches(1))
+                method.end(batches(1))
                 net.load_state_dict(before)
-        rule.end(batches(3))
+        method.end(batches(3))
         nets.append(net)
     assert_equal(*nets)
 

@@ -1,4 +1,4 @@
-"""The contract checks find what they are for: a rule that breaks a promise does not pass."""
+"""The contract checks detect methods that break them."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Freezing by the disorder of gradients: the metric by hand, its controls, and what frozen means."""
+"""Freezing by the disorder of gradients: identities, units, controls, and what frozen means."""
 
 from dataclasses import dataclass
 
@@ -10,71 +10,22 @@ from flatqat import registry, testing
 from flatqat.errors import UsageError
 from flatqat.methods import fqat, freeze, gaqat, sagm
 from flatqat.methods.base import Setup
-from flatqat.methods.disorder import MOST_LOGGED, Disorder, find_units
+from flatqat.methods.disorder import MOST_LOGGED, find_units
 from flatqat.methods.qat import QAT
 from flatqat.spec import Recipe
-from tests.methods.test_methods import RECIPE, assert_equal, batches, network, trained
-from tests.methods.test_oscillation import differ
+from tests.helpers.method_runs import RECIPE, assert_equal, batches, differ, network, trained
 
-RULES = [fqat, gaqat]
+MODULES = [fqat, gaqat]
+
+
 FAST = {"window": 2, "every": 1}
 
 
-def signs(text: str) -> list[list[torch.Tensor]]:
-    """`+- ++` is one unit's sign +, then −; a step a column, a unit a word, all of one element."""
-    value = {"+": 1.0, "-": -1.0, "0": 0.0}
-    return [[torch.tensor([value[c]]) for c in step] for step in zip(*text.split(), strict=True)]
-
-
-@pytest.mark.parametrize(
-    ("window", "text", "expected"),
-    [
-        (2, "+- ++", [1, 0]),
-        (5, "+-+-+ +++-- +++++", [1, 0.25, 0]),
-        (3, "+++-+ -+-++", [1, 0.5]),  # the last three only
-        (3, "+0+ 000", [1, 0]),  # no sign is a sign of its own
-    ],
-)
-def test_disorder_of_sequences_by_hand(window, text, expected):
-    for kind in ("task", "smooth"):
-        seen = Disorder(kind, window)
-        for step in signs(text):
-            other = [-s * torch.tensor([1.0]) for s in signs(text)[0]]  # the other gradient plays no part
-            seen.add(*((step, other) if kind == "task" else (other, step)))
-        assert seen.values.tolist() == expected
-
-
-def test_conflict_by_hand():
-    seen = Disorder("conflict", 4)
-    for task, smooth in zip(signs("+-+- ++++"), signs("++++ ++++"), strict=True):
-        assert seen.values is None
-        seen.add(task, smooth)
-    assert seen.values.tolist() == [0.5, 0]
-
-
-def test_disorder_waits_for_a_full_window_and_is_the_mean_over_elements():
-    seen = Disorder("task", 3)
-    for step in ([1.0, 1.0, 1.0, 1.0], [-1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 1.0, 1.0]):
-        assert seen.values is None
-        seen.add([torch.tensor(step)], [])
-    assert seen.values.tolist() == [0.375]  # a quarter, then a half
-
-
-def test_signs_drawn_at_random_have_a_disorder_of_one_half():
-    generator = torch.Generator().manual_seed(0)
-    for kind in ("task", "smooth", "conflict"):
-        seen = Disorder(kind, 2000)
-        for _ in range(2000):
-            task, smooth = torch.randn(2, 1, generator=generator).sign()
-            seen.add([task], [smooth])
-        assert abs(seen.values.item() - 0.5) < 4 * 0.5 / 2000**0.5  # four standard errors
-
-
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("module", MODULES)
 @pytest.mark.parametrize("bits", ["3", "w2a32", "4@minmax", "fp"])
-def test_never_frozen_is_sagm(rule, bits):
-    config = rule.Config(control="never", rho=0.5, **FAST)
-    assert_equal(trained(rule.METHOD, bits, config), trained(sagm.SAGM, bits, sagm.Config(rho=0.5)))
+def test_never_frozen_is_sagm(module, bits):
+    config = module.Config(control="never", rho=0.5, **FAST)
+    assert_equal(trained(module.METHOD, bits, config), trained(sagm.SAGM, bits, sagm.Config(rho=0.5)))
 
 
 def test_units_are_step_sizes_or_layers():
@@ -99,22 +50,22 @@ def test_units_are_step_sizes_or_layers():
 
 
 def begun(module, bits: str = "3", recipe: Recipe = RECIPE, seed: int = 0, **settings):
-    method = module.METHOD
+    method_class = module.METHOD
     setup = Setup(model=network(bits), loss=F.cross_entropy, recipe=recipe, seed=seed)
-    rule = method(setup, module.Config(**settings))
-    rule.begin(batches(2))
-    return rule
+    method = method_class(setup, module.Config(**settings))
+    method.begin(batches(2))
+    return method
 
 
-def gradients(rule, x, y) -> dict[str, torch.Tensor]:
+def gradients(method, x, y) -> dict[str, torch.Tensor]:
     """What the optimizer sees in the next step."""
     seen: dict[str, torch.Tensor] = {}
-    handle = rule.optimizer.register_step_pre_hook(
+    handle = method.optimizer.register_step_pre_hook(
         lambda *_: seen.update(
-            {n: p.grad.clone() for n, p in rule.model.named_parameters() if p.grad is not None}
+            {n: p.grad.clone() for n, p in method.model.named_parameters() if p.grad is not None}
         )
     )
-    rule.step(x, y)
+    method.step(x, y)
     handle.remove()
     return seen
 
@@ -134,28 +85,28 @@ def test_a_frozen_step_size_loses_its_task_gradient_alone():
 
 
 def QAT_like():
-    rule = QAT(Setup(model=network("3"), loss=F.cross_entropy, recipe=RECIPE))
-    rule.begin(batches(2))
-    return rule
+    method = QAT(Setup(model=network("3"), loss=F.cross_entropy, recipe=RECIPE))
+    method.begin(batches(2))
+    return method
 
 
 @pytest.mark.parametrize("target", ["layer_all", "scale_all"])
 def test_what_is_frozen_stands_still_and_the_rest_moves(target):
     """Off and on every two steps; momentum and weight decay would move a weight of no gradient."""
     recipe = Recipe(pretrain_steps=0, steps=6, batch_size=16, lr=0.05, schedule="constant")
-    rule = begun(fqat, recipe=recipe, control="alternate", every=2, freeze_target=target)
-    held = {name for unit in rule.units for name in unit.parameters}
+    method = begun(fqat, recipe=recipe, control="alternate", every=2, freeze_target=target)
+    held = {name for unit in method.units for name in unit.parameters}
     assert len(held) == (12 if target == "layer_all" else 6)
     for step, (x, y) in enumerate(batches(6)):
-        before = {name: p.detach().clone() for name, p in rule.model.named_parameters()}
-        rule.step(x, y)
-        for name, p in rule.model.named_parameters():
+        before = {name: p.detach().clone() for name, p in method.model.named_parameters()}
+        method.step(x, y)
+        for name, p in method.model.named_parameters():
             still = name in held and step in (2, 3)
             if name == "0.bias" and not still:
                 continue  # before BatchNorm: no gradient but rounding errors
             assert torch.equal(p, before[name]) == still, (step, name)
-    assert rule.log()["share"] == [1, 0, 1]
-    assert rule.log()["frozen"] == pytest.approx(1 / 3, abs=1e-4)
+    assert method.log()["share"] == [1, 0, 1]
+    assert method.log()["frozen"] == pytest.approx(1 / 3, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["task", "smooth", "conflict"])
@@ -165,22 +116,22 @@ def test_units_are_frozen_by_their_own_disorder(kind, when, target):
     """Decisions against signs of gradients written down by a hook and counted one by one."""
     settings = {"window": 4, "every": 3, "threshold": 0.4, "disorder": kind, "freeze_when": when}
     recipe = Recipe(pretrain_steps=0, steps=12, batch_size=16, lr=0.05)
-    rule = begun(fqat, recipe=recipe, freeze_target=target, **settings)
+    method = begun(fqat, recipe=recipe, freeze_target=target, **settings)
     told: list[tuple[dict[str, float], dict[str, float]]] = []
-    combine = rule.combine
+    combine = method.combine
 
     def watched(first):
-        second = {n: p.grad.mean().item() for n, p in rule.model.named_parameters()}
+        second = {n: p.grad.mean().item() for n, p in method.model.named_parameters()}
         told.append(({n: g.mean().item() for n, g in first.items()}, second))
         combine(first)
 
-    rule.combine = watched
+    method.combine = watched
     outcomes = set()
     for step, (x, y) in enumerate(batches(12), start=1):
-        rule.step(x, y)
+        method.step(x, y)
         if step % 3 or step < 4:
             continue
-        for unit, is_frozen in zip(rule.units, rule.frozen.tolist(), strict=True):
+        for unit, is_frozen in zip(method.units, method.frozen.tolist(), strict=True):
             differing = []
             for name in unit.watched:
                 task, smooth = ([side[name] > 0 for side in pair] for pair in zip(*told[-4:], strict=True))
@@ -198,12 +149,12 @@ def test_units_are_frozen_by_their_own_disorder(kind, when, target):
 
 def test_random_freezes_as_many_as_the_disorder_would_and_others():
     def choices(seed: int, control: str) -> list[list[bool]]:
-        rule = begun(gaqat, seed=seed, control=control, threshold=0.6, rho=0.0, alpha=0.0, **FAST)
-        rule.frozen_later = []
+        method = begun(gaqat, seed=seed, control=control, threshold=0.6, rho=0.0, alpha=0.0, **FAST)
+        method.frozen_later = []
         for x, y in batches(1):
             for _ in range(2):  # nothing is frozen yet: the same gradients for all controls
-                rule.step(x, y)
-        return rule.frozen.tolist()
+                method.step(x, y)
+        return method.frozen.tolist()
 
     by_metric = choices(0, "none")
     drawn = [choices(seed, "random") for seed in range(4)]
@@ -213,36 +164,36 @@ def test_random_freezes_as_many_as_the_disorder_would_and_others():
     assert len({tuple(found) for found in drawn}) > 1
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_every_option_changes_something(rule):
+@pytest.mark.parametrize("module", MODULES)
+def test_every_option_changes_something(module):
     plain = trained(sagm.SAGM, "3")
-    eager = trained(rule.METHOD, "3", rule.Config(**FAST))
+    eager = trained(module.METHOD, "3", module.Config(**FAST))
     assert differ(eager, plain)
     for control in ("random", "always", "alternate"):
-        assert differ(trained(rule.METHOD, "3", rule.Config(control=control, **FAST)), plain)
-    other = "scale_all" if rule is gaqat else "scale_task_grad"
-    assert differ(trained(rule.METHOD, "3", rule.Config(freeze_target=other, **FAST)), eager)
+        assert differ(trained(module.METHOD, "3", module.Config(control=control, **FAST)), plain)
+    other = "scale_all" if module is gaqat else "scale_task_grad"
+    assert differ(trained(module.METHOD, "3", module.Config(freeze_target=other, **FAST)), eager)
 
 
 def test_the_log_is_compact():
     recipe = Recipe(pretrain_steps=0, steps=120, batch_size=16)
-    rule = begun(gaqat, "w2a32", recipe=recipe, window=2, every=1)
+    method = begun(gaqat, "w2a32", recipe=recipe, window=2, every=1)
     (x, y), *_ = batches(1)
     for _ in range(120):
-        rule.step(x[:2], y[:2])
-    log = rule.log()
+        method.step(x[:2], y[:2])
+    log = method.log()
     assert log["every"] == 3
     assert len(log["share"]) == len(log["disorder"]) == 40 <= MOST_LOGGED
     assert log["units"] == 3
     assert 0 < log["frozen"] < 1
-    assert log["frozen"] == pytest.approx(sum(rule.shares[:-1]) / 120, abs=1e-3)
+    assert log["frozen"] == pytest.approx(sum(method.frozen_fractions[:-1]) / 120, abs=1e-3)
 
 
 @pytest.mark.parametrize("setting", [{"window": 1}, {"every": 0}, {"threshold": 1.5}, {"rho": -1.0}])
-@pytest.mark.parametrize("rule", RULES)
-def test_settings_are_checked(rule, setting):
-    with pytest.raises(UsageError, match=rf"{rule.__name__.rpartition('.')[2]}\.\w+: expected"):
-        rule.Config(**setting)
+@pytest.mark.parametrize("module", MODULES)
+def test_settings_are_checked(module, setting):
+    with pytest.raises(UsageError, match=rf"{module.__name__.rpartition('.')[2]}\.\w+: expected"):
+        module.Config(**setting)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

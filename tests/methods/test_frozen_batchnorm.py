@@ -8,21 +8,21 @@ from torch.nn import functional as F
 
 from flatqat import registry
 from flatqat.methods.base import Setup
-from tests.methods.test_methods import RECIPE, batches, network
+from tests.helpers.method_runs import RECIPE, batches, network
 
 
 def trained(name: str, *, frozen: bool) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """Buffers and parameters of BatchNorm, before and after."""
-    method = registry.load(registry.METHODS, name)
-    net = network("4" if method.quantizes else "fp")
+    method_class = registry.load(registry.METHODS, name)
+    net = network("4" if method_class.quantizes else "fp")
     statistics(net.state_dict())["1.running_mean"].fill_(0.1)  # not those of a fresh layer
     before = {key: tensor.clone() for key, tensor in net.state_dict().items()}
     recipe = replace(RECIPE, frozen_batchnorm=frozen)
-    rule = method(Setup(model=net, loss=F.cross_entropy, recipe=recipe))
-    rule.begin(batches(2))
-    for x, y in batches(rule.total_steps):
-        rule.step(x, y)
-    rule.end(batches(3))
+    method = method_class(Setup(model=net, loss=F.cross_entropy, recipe=recipe))
+    method.begin(batches(2))
+    for x, y in batches(method.total_steps):
+        method.step(x, y)
+    method.end(batches(3))
     return before, net.state_dict()
 
 

@@ -1,4 +1,4 @@
-"""Every rule: contract checks, identities to the bit, and what each one changes."""
+"""Every method: contract checks, identities to the bit, and what each one changes."""
 
 from dataclasses import replace
 
@@ -14,50 +14,15 @@ from flatqat.methods.batchnorm import reestimate_batchnorm
 from flatqat.methods.fp import FullPrecision
 from flatqat.methods.ptq import PTQ
 from flatqat.methods.qat import QAT
-from flatqat.quant.apply import calibrate, latent_weights, quantize_
-from flatqat.spec import QuantSpec, Recipe
-
-RECIPE = Recipe(pretrain_steps=4, steps=6, batch_size=16, lr=0.05)
+from flatqat.quant.apply import calibrate, latent_weights
+from flatqat.spec import Recipe
+from tests.helpers.method_runs import RECIPE, assert_equal, batches, network, trained
 
 
 @pytest.mark.parametrize("name", registry.names(registry.METHODS))
 @pytest.mark.parametrize("check", testing.CHECKS[registry.METHODS], ids=lambda c: c.__name__)
 def test_contract(name, check):
     check(registry.load(registry.METHODS, name))
-
-
-def network(bits: str) -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        net = nn.Sequential(
-            nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 3), nn.ReLU(), nn.Flatten(),
-            nn.Linear(6 * 16, 4),
-        )  # fmt: skip
-    quantize_(net, QuantSpec.parse(bits))
-    return net
-
-
-def batches(count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    generator = torch.Generator().manual_seed(1)
-    return [
-        (torch.rand(16, 3, 8, 8, generator=generator), torch.randint(4, (16,), generator=generator))
-        for _ in range(count)
-    ]
-
-
-def trained(method, bits: str, config=None, steps: int = 6) -> nn.Module:
-    net = network(bits)
-    rule = method(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), config)
-    rule.begin(batches(2))
-    for x, y in batches(steps):
-        rule.step(x, y)
-    rule.end(batches(3))
-    return net
-
-
-def assert_equal(a: nn.Module, b: nn.Module) -> None:
-    for (name, first), second in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
-        assert torch.equal(first, second), name
 
 
 @pytest.mark.parametrize("coupling", ["ema", "elastic", "dampen"])
@@ -93,22 +58,22 @@ def test_anchor_step_by_hand(coupling):
     strength, beta = 0.3, 0.25
     recipe = Recipe(pretrain_steps=0, steps=4, batch_size=16, lr=0.05, momentum=0.0, weight_decay=0.0)
     net = network("3")
-    rule = Anchor(
+    method = Anchor(
         Setup(model=net, loss=F.cross_entropy, recipe=recipe),
         Config(coupling=coupling, strength=strength, beta=beta, deploy="latent"),
     )
-    rule.begin(batches(1))
+    method.begin(batches(1))
     for x, y in batches(2):  # the first step moves W away from the anchor
-        before = [(w.detach().clone(), q, q(w).detach(), q.in_range(w)) for w, q in rule.weights]
-        anchors = [a.clone() for a in rule.anchors]
+        before = [(w.detach().clone(), q, q(w).detach(), q.in_range(w)) for w, q in method.weights]
+        anchors = [a.clone() for a in method.anchors]
         twin = network("3")
         twin.load_state_dict(net.state_dict())
         twin.train()
         F.cross_entropy(twin(x), y).backward()
         gradients = [w.grad for w, _ in latent_weights(twin).values()]
-        rate = rule.learning_rate
-        rule.step(x, y)
-        rows = zip(before, anchors, gradients, rule.weights, rule.anchors, strict=True)
+        rate = method.learning_rate
+        method.step(x, y)
+        rows = zip(before, anchors, gradients, method.weights, method.anchors, strict=True)
         for (w, _, w_quant, inside), anchor, g, (w_new, q), anchor_new in rows:
             pull = {"ema": (w_quant - anchor) * inside, "elastic": w - anchor, "dampen": w - w_quant}[
                 coupling
@@ -118,15 +83,15 @@ def test_anchor_step_by_hand(coupling):
             torch.testing.assert_close(anchor_new, (1 - beta) * anchor + beta * target)
 
 
-def test_anchor_beta_defaults_to_the_gradient_step_of_the_regulariser():
-    rule = Anchor(
+def test_anchor_beta_defaults_to_the_gradient_step_of_the_regularizer():
+    method = Anchor(
         Setup(model=network("3"), loss=F.cross_entropy, recipe=RECIPE), Config(beta=None, strength=0.2)
     )
-    rule.begin(batches(1))
-    start = [anchor.clone() for anchor in rule.anchors]
-    rate = rule.learning_rate
-    rule.step(*batches(1)[0])
-    for anchor, before, (w, q) in zip(rule.anchors, start, rule.weights, strict=True):
+    method.begin(batches(1))
+    start = [anchor.clone() for anchor in method.anchors]
+    rate = method.learning_rate
+    method.step(*batches(1)[0])
+    for anchor, before, (w, q) in zip(method.anchors, start, method.weights, strict=True):
         torch.testing.assert_close(anchor, before + 2 * rate * 0.2 * (q(w).detach() - before))
 
 
@@ -137,7 +102,7 @@ def test_anchor_is_thrown_away_unless_it_is_deployed():
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_literal_reading_of_anchor_qat_learns_nothing(seed):
-    """The documented null. W_q := Q(W_a) at every step and W_a moved by the regulariser alone.
+    """The documented null. W_q := Q(W_a) at every step and W_a moved by the regularizer alone.
 
     W_a - lr · 2λ(W_a - Q(W_a)) shrinks the distance to the nearest grid point by 1 - 2·lr·λ a step, whatever
     the data: after k steps the residual is (1 - 2·lr·λ)^k of the first, and the loss never enters.
@@ -156,48 +121,48 @@ def test_the_literal_reading_of_anchor_qat_learns_nothing(seed):
         torch.testing.assert_close(anchor - first_grid, shrink * (first - first_grid), atol=1e-6, rtol=0)
 
 
-def test_ptq_trains_nothing_and_calibrates_by_the_rule_asked_for():
+def test_ptq_trains_nothing_and_calibrates_as_requested():
     start = network("3").state_dict()
-    by_rule = {}
+    by_range_init = {}
     for ranges in ("mse", "minmax"):
         net = network("3")
-        rule = PTQ(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), PTQ.Config(ranges=ranges))
-        assert rule.total_steps == 0
-        rule.begin(batches(2))
+        method = PTQ(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), PTQ.Config(ranges=ranges))
+        assert method.total_steps == 0
+        method.begin(batches(2))
         for name, (w, _) in latent_weights(net).items():
             assert torch.equal(w, start[name])
-        by_rule[ranges] = [q.scale.detach().clone() for _, q in latent_weights(net).values()]
-    assert all((a <= b).all() for a, b in zip(by_rule["mse"], by_rule["minmax"], strict=True))
-    assert any((a < b).any() for a, b in zip(by_rule["mse"], by_rule["minmax"], strict=True))
+        by_range_init[ranges] = [q.scale.detach().clone() for _, q in latent_weights(net).values()]
+    assert all((a <= b).all() for a, b in zip(by_range_init["mse"], by_range_init["minmax"], strict=True))
+    assert any((a < b).any() for a, b in zip(by_range_init["mse"], by_range_init["minmax"], strict=True))
 
 
 def test_learning_rate_follows_a_cosine_to_zero():
-    rule = QAT(Setup(model=network("4"), loss=F.cross_entropy, recipe=RECIPE))
-    rule.begin(batches(1))
+    method = QAT(Setup(model=network("4"), loss=F.cross_entropy, recipe=RECIPE))
+    method.begin(batches(1))
     rates = []
     for x, y in batches(6):
-        rates.append(rule.learning_rate)
-        rule.step(x, y)
+        rates.append(method.learning_rate)
+        method.step(x, y)
     assert rates[0] == RECIPE.lr
     assert rates[3] == pytest.approx(RECIPE.lr / 2)
-    assert rule.learning_rate == pytest.approx(0, abs=1e-12)
+    assert method.learning_rate == pytest.approx(0, abs=1e-12)
     assert rates == sorted(rates, reverse=True)
 
 
 def test_learning_rate_of_segmentation_falls_by_the_power_of_nine_tenths():
     """lr (1 - t/T)^0.9: Chen et al. 2017, section 4."""
-    rule = QAT(Setup(model=network("4"), loss=F.cross_entropy, recipe=replace(RECIPE, schedule="poly")))
-    rule.begin(batches(1))
+    method = QAT(Setup(model=network("4"), loss=F.cross_entropy, recipe=replace(RECIPE, schedule="poly")))
+    method.begin(batches(1))
     for step, (x, y) in enumerate(batches(6)):
-        assert rule.learning_rate == pytest.approx(RECIPE.lr * ((6 - step) / 6) ** 0.9, rel=1e-12)
-        rule.step(x, y)
-    assert rule.learning_rate == 0
+        assert method.learning_rate == pytest.approx(RECIPE.lr * ((6 - step) / 6) ** 0.9, rel=1e-12)
+        method.step(x, y)
+    assert method.learning_rate == 0
 
 
 def test_step_sizes_and_batchnorm_are_not_decayed():
-    rule = QAT(Setup(model=network("4"), loss=F.cross_entropy, recipe=RECIPE))
-    decayed, rest = rule.optimizer.param_groups
-    names = {id(p): name for name, p in rule.model.named_parameters()}
+    method = QAT(Setup(model=network("4"), loss=F.cross_entropy, recipe=RECIPE))
+    decayed, rest = method.optimizer.param_groups
+    names = {id(p): name for name, p in method.model.named_parameters()}
     assert {names[id(p)].rpartition(".")[2] for p in decayed["params"]} == {"original"}
     assert {names[id(p)].rpartition(".")[2] for p in rest["params"]} == {"weight", "bias", "scale"}
     assert rest["weight_decay"] == 0
@@ -217,9 +182,9 @@ def test_amp_trains_in_bfloat16_and_differs_from_float32():
     nets = []
     for amp in (False, True):
         net = network("4")
-        rule = QAT(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE, amp=amp))
-        rule.begin(batches(1))
-        rule.step(*batches(1)[0])
+        method = QAT(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE, amp=amp))
+        method.begin(batches(1))
+        method.step(*batches(1)[0])
         nets.append(net)
     plain, mixed = ([p.detach() for p in net.parameters()] for net in nets)
     assert any(not torch.equal(a, b) for a, b in zip(plain, mixed, strict=True))
@@ -232,14 +197,14 @@ def test_ptq_estimates_batchnorm_again_only_when_asked():
     start = network("3").state_dict()
     for batchnorm in (False, True):
         net = network("3")
-        rule = PTQ(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), PTQ.Config(batchnorm=batchnorm))
-        rule.begin(batches(2))
-        rule.end(batches(2))
+        method = PTQ(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), PTQ.Config(batchnorm=batchnorm))
+        method.begin(batches(2))
+        method.end(batches(2))
         assert torch.equal(net[1].running_mean, start["1.running_mean"]) != batchnorm
 
 
 @pytest.mark.parametrize("ranges", ["own", "minmax", "mse", "percentile"])
-def test_the_grids_start_by_the_rule_asked_for(ranges):
+def test_the_grids_start_as_requested(ranges):
     net, expected = network("3"), network("3")
     QAT(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), QAT.Config(ranges=ranges)).begin(batches(2))
     calibrate(expected, [x for x, _ in batches(2)], ranges)

@@ -1,4 +1,4 @@
-"""docs/methods.md: every built-in rule has its row, with the passes and the defaults of its code."""
+"""docs/methods.md: every built-in method has its row, with the passes and the defaults of its code."""
 
 import re
 from dataclasses import fields
@@ -13,12 +13,12 @@ PAGE = ROOT / "docs" / "methods.md"
 
 
 def rows() -> dict[str, list[str]]:
-    """The cells behind the name of each rule."""
+    """The cells after the name of each method."""
     lines = re.findall(r"^\| `([\w-]+)` \| (.*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     return {name: [cell.strip() for cell in re.split(r"(?<!\\)\|", rest)] for name, rest in lines}
 
 
-def test_every_built_in_rule_has_a_row():
+def test_every_built_in_method_has_a_row():
     assert set(rows()) == set(registry._built_in(registry.METHODS))
 
 

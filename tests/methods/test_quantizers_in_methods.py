@@ -11,14 +11,14 @@ from flatqat.methods.ema import EMA
 from flatqat.methods.qat import QAT
 from flatqat.quant.apply import latent_weights, quantizers
 from flatqat.spec import Recipe
-from tests.methods.test_methods import batches, network
+from tests.helpers.method_runs import batches, network
 
 PLAIN = Recipe(pretrain_steps=0, steps=4, batch_size=16, lr=0.05, momentum=0.0, weight_decay=0.0)
 NORMALIZING = ["dorefa", "pact", "apot", "pot"]
 
 
-def rule(method, bits: str, recipe: Recipe = PLAIN, config=None):
-    made = method(Setup(model=network(bits), loss=F.cross_entropy, recipe=recipe), config)
+def method(method_class, bits: str, recipe: Recipe = PLAIN, config=None):
+    made = method_class(Setup(model=network(bits), loss=F.cross_entropy, recipe=recipe), config)
     made.begin(batches(1))
     return made
 
@@ -27,7 +27,7 @@ def rule(method, bits: str, recipe: Recipe = PLAIN, config=None):
     ("quantizer", "decayed"), [("lsqplus", 0), ("ewgs", 0), ("n2uq", 0), ("pact", 1), ("apot", 2), ("pot", 2)]
 )
 def test_what_quantizers_learn_is_decayed_only_if_they_say_so(quantizer, decayed):
-    made = rule(QAT, f"3@{quantizer}")
+    made = method(QAT, f"3@{quantizer}")
     groups = made.optimizer.param_groups
     on = {id(p) for p in groups[0]["params"]}
     learned = [p for _, q in quantizers(made.model) for p in q.parameters()]
@@ -40,7 +40,7 @@ def test_what_quantizers_learn_is_decayed_only_if_they_say_so(quantizer, decayed
 def test_weight_decay_draws_alpha_of_pact_down():
     """Nothing is clipped at α = 10, so its only gradient is that of λ α² / 2: α ← α (1 − lr λ)."""
     recipe = Recipe(pretrain_steps=0, steps=4, lr=0.1, momentum=0.0, weight_decay=0.5, schedule="constant")
-    made = rule(QAT, "3@pact", recipe, QAT.Config(ranges="own"))
+    made = method(QAT, "3@pact", recipe, QAT.Config(ranges="own"))
     (alpha,) = (
         q.scale for _, q in quantizers(made.model) if q.role == "input" and "scale" in q.weight_decayed
     )
@@ -68,7 +68,7 @@ def test_in_weight_scale_is_as_near_to_the_weights_as_the_grid_is_fine(quantizer
 
     A power of two is off by a third at most, 16% in the mean of squares; sums of them have gaps near α.
     """
-    w, q = middle(rule(Anchor, f"8@{quantizer}").model)
+    w, q = middle(method(Anchor, f"8@{quantizer}").model)
     error = (q.in_weight_scale(w) - w).norm() / w.norm()
     assert error < {"pot": 0.2, "apot": 0.04}.get(quantizer, 0.02)
     assert ((q(w) - w).norm() / w.norm() > 1) == (quantizer in NORMALIZING)
@@ -76,7 +76,7 @@ def test_in_weight_scale_is_as_near_to_the_weights_as_the_grid_is_fine(quantizer
 
 @pytest.mark.parametrize("quantizer", NORMALIZING)
 def test_a_quantizer_that_is_disabled_carries_nothing_back(quantizer):
-    w, q = middle(rule(Anchor, f"3@{quantizer}").model)
+    w, q = middle(method(Anchor, f"3@{quantizer}").model)
     q.enabled = False
     assert torch.equal(q.in_weight_scale(w), w)
 
@@ -84,7 +84,7 @@ def test_a_quantizer_that_is_disabled_carries_nothing_back(quantizer):
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 @pytest.mark.parametrize("quantizer", ["dorefa", "pact"])
 def test_what_is_in_weight_scale_has_the_codes_of_the_weights(quantizer, bits):
-    w, q = middle(rule(Anchor, f"{bits}@{quantizer}").model)
+    w, q = middle(method(Anchor, f"{bits}@{quantizer}").model)
     assert torch.equal(q.codes(q.in_weight_scale(w)), q.codes(w))
 
 
@@ -101,7 +101,7 @@ def test_a_weight_so_large_that_its_tanh_is_one_is_in_weight_scale_finite():
 def test_anchor_step_by_hand_in_the_scale_of_the_weights(quantizer, coupling):
     """DoReFa: W_q = atanh(max|tanh W| · Q(W)); APoT: mean + deviation · Q(W). Else as for any quantizer."""
     strength, beta = 0.3, 0.25
-    made = rule(Anchor, f"3@{quantizer}", config=Config(coupling=coupling, strength=strength, beta=beta))
+    made = method(Anchor, f"3@{quantizer}", config=Config(coupling=coupling, strength=strength, beta=beta))
 
     def carried(w: torch.Tensor, q) -> torch.Tensor:
         if quantizer == "dorefa":
@@ -129,13 +129,13 @@ def test_anchor_step_by_hand_in_the_scale_of_the_weights(quantizer, coupling):
 
 @pytest.mark.parametrize("quantizer", NORMALIZING)
 @pytest.mark.parametrize(
-    ("method", "config"),
+    ("method_class", "config"),
     [(Anchor, Config(beta=0.5)), (EMA, EMA.Config(decay=0.5, average="quantized"))],
     ids=["anchor", "ema"],
 )
-def test_what_is_deployed_in_place_of_the_weights_has_their_scale(quantizer, method, config):
+def test_what_is_deployed_in_place_of_the_weights_has_their_scale(quantizer, method_class, config):
     """Else averages of levels in [−1, 1] would stand where weights of a tenth of that stood."""
-    made = rule(method, f"3@{quantizer}", config=config)
+    made = method(method_class, f"3@{quantizer}", config=config)
     start = middle(made.model)[0].detach().norm().item()
     for x, y in batches(4):
         made.step(x, y)

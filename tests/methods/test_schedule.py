@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from flatqat.methods.adaround import AdaRound, Config, Rounding
 from flatqat.methods.base import Setup
 from flatqat.methods.schedule import half_cosine
-from tests.methods.test_methods import RECIPE, batches, network
+from tests.helpers.method_runs import RECIPE, batches, network
 
 
 @pytest.mark.parametrize(("first", "last"), [(1.0, 0.0), (0.1, 0.01), (0.0, 0.4), (20.0, 2.0)])
@@ -25,7 +25,7 @@ def test_it_is_the_schedule_of_torch(first: float, last: float) -> None:
 def test_beta_of_adaround_falls_from_20_to_2_after_a_fifth_of_the_iterations(monkeypatch) -> None:
     seen = []
     monkeypatch.setattr(Rounding, "undecided", lambda self, beta: seen.append(beta) or self.h.sum())
-    rule = AdaRound(Setup(model=network("3"), loss=F.cross_entropy, recipe=RECIPE), Config(iterations=10))
-    rule.begin(batches(1))
+    method = AdaRound(Setup(model=network("3"), loss=F.cross_entropy, recipe=RECIPE), Config(iterations=10))
+    method.begin(batches(1))
     assert seen[:8] == pytest.approx([11 + 9 * cos(pi * k / 8) for k in range(8)])
     assert seen == 3 * seen[:8]  # layer by layer

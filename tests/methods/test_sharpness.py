@@ -1,4 +1,4 @@
-"""Rules of two passes: identities to the bit, what they leave alone, and what each option changes."""
+"""Methods of two passes: identities to the bit, what they leave alone, and what each option changes."""
 
 import pytest
 import torch
@@ -13,12 +13,17 @@ from flatqat.methods.fp import FullPrecision
 from flatqat.methods.qat import QAT
 from flatqat.quant.apply import quantize_, quantizers
 from flatqat.spec import QuantSpec, Recipe
-from tests.methods.test_methods import RECIPE, assert_equal, batches, network, trained
+from tests.helpers.method_runs import RECIPE, assert_equal, batches, network, trained
 
 SPACES = ("latent", "quantized")
 AT_REST = [
-    (rule.METHOD, rule.Config(rho=0.0, space=space, **more))
-    for rule, more in ((sam, {}), (asam, {}), (gsam, {"rho_min": 0.0, "alpha": 0.0}), (sagm, {"alpha": 0.0}))
+    (module.METHOD, module.Config(rho=0.0, space=space, **more))
+    for module, more in (
+        (sam, {}),
+        (asam, {}),
+        (gsam, {"rho_min": 0.0, "alpha": 0.0}),
+        (sagm, {"alpha": 0.0}),
+    )
     for space in SPACES
 ] + [(saq.METHOD, saq.Config(rho=0.0))]
 TWO_PASSES = [
@@ -32,12 +37,12 @@ def at_rest(case) -> str:
 
 @pytest.mark.parametrize("case", AT_REST, ids=at_rest)
 @pytest.mark.parametrize("bits", ["3", "w2a32", "4@minmax"])
-def test_without_a_radius_every_rule_is_qat(case, bits):
+def test_without_a_radius_every_method_is_qat(case, bits):
     assert_equal(trained(case[0], bits, case[1]), trained(QAT, bits))
 
 
 @pytest.mark.parametrize("case", AT_REST, ids=at_rest)
-def test_without_a_radius_in_floating_point_every_rule_is_fp(case):
+def test_without_a_radius_in_floating_point_every_method_is_fp(case):
     assert_equal(trained(case[0], "fp", case[1]), trained(FullPrecision, "fp"))
 
 
@@ -49,7 +54,7 @@ def test_saq_is_sam_behind_the_rounding_and_in_floating_point_sam_itself():
 
 
 @pytest.mark.parametrize(
-    ("method", "config"),
+    ("method_class", "config"),
     [
         *((m, None) for m in (sam.SAM, asam.ASAM, gsam.GSAM, sagm.SAGM, saq.SAQ)),
         (sam.SAM, sam.Config(space="quantized")),
@@ -63,25 +68,25 @@ def test_saq_is_sam_behind_the_rounding_and_in_floating_point_sam_itself():
     ],
     ids=str,
 )
-def test_every_rule_and_option_changes_something(method, config):
-    plain = trained(method if config else QAT, "3").state_dict()
-    got = trained(method, "3", config).state_dict()
+def test_every_method_and_option_changes_something(method_class, config):
+    plain = trained(method_class if config else QAT, "3").state_dict()
+    got = trained(method_class, "3", config).state_dict()
     assert any(not torch.equal(value, plain[name]) for name, value in got.items())
 
 
 @pytest.mark.parametrize("case", AT_REST, ids=at_rest)
 def test_both_passes_draw_the_same_dropout(case):
-    """So without a radius every rule is QAT with dropout too, and draws no more than QAT does."""
+    """So without a radius every method is QAT with dropout too, and draws no more than QAT does."""
     found = []
-    for method, config in (case, (QAT, None)):
+    for method_class, config in (case, (QAT, None)):
         net = network("3")
         net.insert(5, nn.Dropout(0.5))
-        rule = method(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), config)
-        rule.begin(batches(1))
+        method = method_class(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), config)
+        method.begin(batches(1))
         with torch.random.fork_rng():
             torch.manual_seed(0)
             for x, y in batches(3):
-                rule.step(x, y)
+                method.step(x, y)
             found.append((net, torch.rand(())))
     assert_equal(found[0][0], found[1][0])
     assert found[0][1] == found[1][1]
@@ -90,13 +95,13 @@ def test_both_passes_draw_the_same_dropout(case):
 @pytest.mark.parametrize("name", TWO_PASSES)
 @pytest.mark.parametrize("space", SPACES)
 def test_batchnorm_statistics_move_in_the_first_pass_only(name, space):
-    method, found = registry.load(registry.METHODS, name), []
-    config = method.Config() if name == "saq" else method.Config(space=space)
-    for rule_type, settings in ((method, config), (QAT, None)):
+    tested, found = registry.load(registry.METHODS, name), []
+    config = tested.Config() if name == "saq" else tested.Config(space=space)
+    for method_class, settings in ((tested, config), (QAT, None)):
         net = network("3")
-        rule = rule_type(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), settings)
-        rule.begin(batches(1))
-        rule.step(*batches(1)[0])
+        method = method_class(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), settings)
+        method.begin(batches(1))
+        method.step(*batches(1)[0])
         assert net[1].track_running_stats
         found.append({name: buffer.clone() for name, buffer in net[1].named_buffers()})
     assert found[0]["num_batches_tracked"] == 1
@@ -107,11 +112,11 @@ def test_batchnorm_statistics_move_in_the_first_pass_only(name, space):
 def test_frozen_batchnorm_stays_frozen_in_both_passes(name):
     recipe = Recipe(pretrain_steps=0, steps=2, batch_size=16, frozen_batchnorm=True)
     net = network("3")
-    rule = registry.load(registry.METHODS, name)(Setup(model=net, loss=F.cross_entropy, recipe=recipe))
-    rule.begin(batches(1))
+    method = registry.load(registry.METHODS, name)(Setup(model=net, loss=F.cross_entropy, recipe=recipe))
+    method.begin(batches(1))
     modes = []
     net[1].register_forward_hook(lambda layer, args, out: modes.append(layer.training))
-    rule.step(*batches(1)[0])
+    method.step(*batches(1)[0])
     assert modes == [False, False]
     assert net[1].num_batches_tracked == 0
 
@@ -119,8 +124,8 @@ def test_frozen_batchnorm_stays_frozen_in_both_passes(name):
 @pytest.mark.parametrize("space", SPACES)
 def test_nothing_is_left_on_the_quantizers_even_after_an_error(space):
     net = network("3")
-    rule = sam.SAM(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), sam.Config(rho=1.0, space=space))
-    rule.begin(batches(1))
+    method = sam.SAM(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), sam.Config(rho=1.0, space=space))
+    method.begin(batches(1))
     before = {name: p.detach().clone() for name, p in net.named_parameters()}
     calls = []
 
@@ -131,9 +136,9 @@ def test_nothing_is_left_on_the_quantizers_even_after_an_error(space):
             raise RuntimeError("in the second pass")
         return F.cross_entropy(z, y)
 
-    object.__setattr__(rule.setup, "loss", loss)
+    object.__setattr__(method.setup, "loss", loss)
     with pytest.raises(RuntimeError, match="in the second pass"):
-        rule.step(*batches(1)[0])
+        method.step(*batches(1)[0])
     assert all(torch.equal(p, before[name]) for name, p in net.named_parameters())
     assert not any(q._forward_hooks for _, q in quantizers(net))
     assert net[1].track_running_stats
@@ -152,14 +157,14 @@ def on_the_grid() -> nn.Module:
 def test_a_small_latent_perturbation_is_rounded_away_and_a_quantized_one_is_not():
     """Diminishment: with |e| under half a step Q(W + e) = Q(W), so latent SAM steps as QAT does."""
     weights = {}
-    for name, method, config in (
+    for name, method_class, config in (
         ("qat", QAT, None),
         ("latent", sam.SAM, sam.Config(rho=0.2)),
         ("quantized", sam.SAM, sam.Config(rho=0.2, space="quantized")),
     ):
         net = on_the_grid()
-        rule = method(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), config)
-        rule.step(torch.eye(3), torch.tensor([0, 1, 0]))
+        method = method_class(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE), config)
+        method.step(torch.eye(3), torch.tensor([0, 1, 0]))
         weights[name] = net[0].parametrizations.weight.original.detach()
     assert torch.equal(weights["latent"], weights["qat"])
     assert not torch.allclose(weights["quantized"], weights["qat"], rtol=0, atol=1e-4)
@@ -167,14 +172,14 @@ def test_a_small_latent_perturbation_is_rounded_away_and_a_quantized_one_is_not(
 
 def test_both_passes_run_under_the_autocast_of_qat():
     nets = []
-    for method, config in ((QAT, None), (saq.SAQ, saq.Config(rho=0.0))):
+    for method_class, config in ((QAT, None), (saq.SAQ, saq.Config(rho=0.0))):
         net = network("3")
-        rule = method(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE, amp=True), config)
-        rule.begin(batches(1))
+        method = method_class(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE, amp=True), config)
+        method.begin(batches(1))
         modes = []
         net.register_forward_hook(lambda *_, modes=modes: modes.append(torch.is_autocast_enabled("cpu")))
-        rule.step(*batches(1)[0])
-        assert modes == [True] * method.passes
+        method.step(*batches(1)[0])
+        assert modes == [True] * method_class.passes
         nets.append(net)
     assert_equal(*nets)
 

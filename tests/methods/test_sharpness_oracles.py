@@ -1,4 +1,4 @@
-"""Rules of two passes against closed forms on quadratics, and against a slow twin of a quantized network."""
+"""Methods of two passes against closed forms on quadratics and a slow twin of a quantized network."""
 
 from math import sqrt
 
@@ -12,7 +12,7 @@ from flatqat.methods import asam, gsam, sagm, sam, saq
 from flatqat.methods.base import Setup
 from flatqat.quant.apply import quantize_, quantizers
 from flatqat.spec import QuantSpec, Recipe
-from tests.methods.test_methods import batches, network
+from tests.helpers.method_runs import batches, network
 
 LR = 0.1
 PLAIN = Recipe(
@@ -31,11 +31,11 @@ class Point(nn.Module):
         return self.weight * 1
 
 
-def step_on_quadratic(method, config, w: Tensor, a: Tensor) -> Tensor:
+def step_on_quadratic(method_class, config, w: Tensor, a: Tensor) -> Tensor:
     """The direction of one step on L = ½ Σ a w²."""
     net = Point(w)
-    rule = method(Setup(model=net, loss=lambda z, y: 0.5 * (a * z * z).sum(), recipe=PLAIN), config)
-    rule.step(torch.zeros(1), torch.zeros(1))
+    method = method_class(Setup(model=net, loss=lambda z, y: 0.5 * (a * z * z).sum(), recipe=PLAIN), config)
+    method.step(torch.zeros(1), torch.zeros(1))
     return (w - net.weight.detach()) / LR
 
 
@@ -84,14 +84,14 @@ def test_sagm_in_one_dimension():
 def test_gsam_radius_follows_the_learning_rate():
     """ρ_t = ρ_min + (ρ − ρ_min) · lr_t / lr_0 on the cosine: the peak, halfway, and the end."""
     recipe = Recipe(pretrain_steps=0, steps=4, batch_size=16)
-    rule = gsam.GSAM(Setup(model=network("3"), loss=F.cross_entropy, recipe=recipe))
+    method = gsam.GSAM(Setup(model=network("3"), loss=F.cross_entropy, recipe=recipe))
     radii = []
     for x, y in batches(4):
-        radii.append(rule.radius)
-        rule.step(x, y)
+        radii.append(method.radius)
+        method.step(x, y)
     assert radii[0] == 0.04
     assert radii[2] == pytest.approx(0.03)
-    assert rule.radius == pytest.approx(0.02)
+    assert method.radius == pytest.approx(0.02)
 
 
 def test_saq_on_a_quantized_quadratic():
@@ -105,8 +105,8 @@ def test_saq_on_a_quantized_quadratic():
         latent.copy_(w)
         quantizer.scale.fill_(0.5)
     setup = Setup(model=net, loss=lambda z, y: 0.5 * (a.T * z * z).sum(), recipe=PLAIN)
-    rule = saq.SAQ(setup, saq.Config(rho=0.7))
-    rule.step(torch.eye(3), torch.zeros(3))
+    method = saq.SAQ(setup, saq.Config(rho=0.7))
+    method.step(torch.eye(3), torch.zeros(3))
     q = torch.tensor([[0.5, -1.0, 1.5], [1.5, 1.0, -0.5]])
     inside = torch.tensor([[1.0, 1.0, 1.0], [0.0, 1.0, 1.0]])
     g = a * q
@@ -215,14 +215,14 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "method", "config"), CASES, ids=[f"{c[0]}-{c[2]}" for c in CASES])
-def test_two_steps_against_a_slow_twin(name, method, config):
+@pytest.mark.parametrize(("name", "method_class", "config"), CASES, ids=[f"{c[0]}-{c[2]}" for c in CASES])
+def test_two_steps_against_a_slow_twin(name, method_class, config):
     net = network("3")
-    rule = method(Setup(model=net, loss=F.cross_entropy, recipe=PLAIN), config)
-    rule.begin(batches(1))
+    method = method_class(Setup(model=net, loss=F.cross_entropy, recipe=PLAIN), config)
+    method.begin(batches(1))
     for x, y in batches(2):
-        expected = twin_step(name, config, net, x, y, rule.radius)
-        rule.step(x, y)
+        expected = twin_step(name, config, net, x, y, method.radius)
+        method.step(x, y)
         for key, p in net.named_parameters():
             # float32 sums of thousands of terms in another order
             torch.testing.assert_close(

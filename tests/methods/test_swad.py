@@ -12,8 +12,7 @@ from flatqat.methods.base import Setup
 from flatqat.methods.batchnorm import reestimate_batchnorm
 from flatqat.methods.qat import QAT
 from flatqat.spec import Recipe
-from tests.methods.test_averages import qat_path, values
-from tests.methods.test_methods import assert_equal, batches, network, trained
+from tests.helpers.method_runs import assert_equal, batches, network, qat_path, trained, values
 
 
 def written_out(losses: list[float], ns: int, ne: int, r: float) -> tuple[int | None, int]:
@@ -79,16 +78,16 @@ LONG = Recipe(pretrain_steps=0, steps=STEPS, batch_size=16, lr=0.05)
 
 
 def run(losses: list[float], config: swad.Config):
-    """The rule after all steps, with these losses at its looks, and its network."""
+    """The method after all steps, with these losses at its looks, and its network."""
     net = network("3")
     left = list(losses)
     setup = Setup(model=net, loss=F.cross_entropy, recipe=LONG, val_loss=lambda: left.pop(0))
-    rule = swad.SWAD(setup, config)
-    rule.begin(batches(2))
+    method = swad.SWAD(setup, config)
+    method.begin(batches(2))
     for x, y in batches(STEPS):
-        rule.step(x, y)
+        method.step(x, y)
     assert not left  # a look at every loss
-    return net, rule
+    return net, method
 
 
 @pytest.fixture(scope="module")
@@ -113,12 +112,12 @@ def path():
 )
 def test_every_step_of_the_valley_is_averaged_and_no_other(losses, config, path):
     settings = swad.Config(**{"every": 1, "tolerance_ratio": 0.3, **config})
-    net, rule = run([float(loss) for loss in losses], settings)
+    net, method = run([float(loss) for loss in losses], settings)
     assert all(torch.equal(p, path[-1][name]) for name, p in values(net).items())  # trains as QAT
     start, end = written_out(losses, settings.n_converge, settings.n_tolerance, 0.3)
     first, last = (start - 1) * settings.every + 1, min(end * settings.every, STEPS)
-    assert rule.log()["averaged"] == [first, last]
-    rule.end(batches(3))
+    assert method.log()["averaged"] == [first, last]
+    method.end(batches(3))
     for name, p in net.named_parameters():
         expected = torch.stack([w[name].double() for w in path[first : last + 1]]).mean(0)
         torch.testing.assert_close(p.detach().double(), expected, rtol=1e-5, atol=1e-7)  # float32 sums
@@ -129,9 +128,9 @@ def test_every_step_of_the_valley_is_averaged_and_no_other(losses, config, path)
 
 
 def test_without_a_valley_the_last_weights_are_deployed(path):
-    net, rule = run([float(12 - i) for i in range(12)], swad.Config(every=1))
-    rule.end(batches(3))
-    assert rule.log()["averaged"] is None
+    net, method = run([float(12 - i) for i in range(12)], swad.Config(every=1))
+    method.end(batches(3))
+    assert method.log()["averaged"] is None
     assert all(torch.equal(p, path[-1][name]) for name, p in net.named_parameters())
 
 
@@ -139,9 +138,9 @@ def test_looks_are_fifty_unless_asked_otherwise():
     recipe = Recipe(pretrain_steps=0, steps=200, batch_size=16)
     for config, every in ((None, 4), (swad.Config(every=7), 7)):
         setup = Setup(model=network("fp"), loss=F.cross_entropy, recipe=recipe, val_loss=lambda: 1.0)
-        rule = swad.SWAD(setup, config)
-        rule.begin([])
-        assert rule.every == every
+        method = swad.SWAD(setup, config)
+        method.begin([])
+        assert method.every == every
 
 
 def test_a_setup_without_validation_is_refused():
@@ -156,6 +155,6 @@ def test_settings_out_of_range_are_refused(setting):
 
 
 def test_the_log_names_every_look():
-    _, rule = run([3.0, 1.0, 2.0], swad.Config(every=5))
-    assert rule.log() == {"averaged": None, "every": 5, "val_loss": [3.0, 1.0, 2.0]}
-    assert QAT(rule.setup).log() == {}
+    _, method = run([3.0, 1.0, 2.0], swad.Config(every=5))
+    assert method.log() == {"averaged": None, "every": 5, "val_loss": [3.0, 1.0, 2.0]}
+    assert QAT(method.setup).log() == {}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from flatqat.metrics.loss import cross_entropy, labelled, pixel_cross_entropy
+from flatqat.metrics.loss import cross_entropy, label_count, pixel_cross_entropy
 
 LOGITS = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(0))
 MASKS = torch.randint(4, (2, 3, 5), generator=torch.Generator().manual_seed(1))
@@ -24,7 +24,7 @@ def by_pixel(logits: torch.Tensor) -> list[float]:
 
 def test_the_mean_is_over_labelled_pixels():
     each = by_pixel(LOGITS)
-    assert labelled(MASKS) == len(each) == 25
+    assert label_count(MASKS) == len(each) == 25
     assert pixel_cross_entropy(LOGITS, MASKS).item() == pytest.approx(sum(each) / 25, rel=1e-6)  # float32
     assert pixel_cross_entropy(LOGITS, MASKS, reduction="sum").item() == pytest.approx(sum(each), rel=1e-6)
 

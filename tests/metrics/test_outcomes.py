@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from flatqat.metrics import meter
 from flatqat.metrics.outcomes import Outcomes
+from flatqat.metrics.task import task_of
 
 TIES_TINY_AND_HUGE = st.sampled_from(
     [0.0, -0.0, 1e-45, 1e-38, 6e-8, 3e-8, 1.0, 1.0 + 2**-23, 65504, 7e4, 3e38]
@@ -17,7 +17,7 @@ ANY_LOGIT = TIES_TINY_AND_HUGE | TIES_TINY_AND_HUGE.map(lambda x: -x) | st.float
 
 
 def of_logits(logits: torch.Tensor, labels: torch.Tensor) -> Outcomes:
-    measured = meter("classification", logits.shape[1])
+    measured = task_of("classification").meter(logits.shape[1])
     measured.add(logits, labels)
     return measured.result()[1]
 

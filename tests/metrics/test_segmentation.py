@@ -9,10 +9,11 @@ import torch
 from sklearn.metrics import confusion_matrix, jaccard_score
 from torch import Tensor
 
-from flatqat.metrics import meter, segmentation
+from flatqat.metrics import segmentation
 from flatqat.metrics.classification import ClassificationMeter
 from flatqat.metrics.confusion import Confusions
 from flatqat.metrics.segmentation import SegmentationMeter
+from flatqat.metrics.task import task_of
 from flatqat.spec import Score
 
 CLASSES = 5
@@ -163,7 +164,7 @@ def test_a_pixel_with_a_nan_is_a_miss_and_no_prediction() -> None:
     assert outcomes.unpredicted[0].tolist() == [0, 1, 1, 0, 0]
     assert not outcomes.unpredicted[1:].any()
     truth, predicted = before.sum(axis=2), outcomes.confusion.sum(axis=1)
-    np.testing.assert_array_equal(outcomes.labelled_by_class, truth)
+    np.testing.assert_array_equal(outcomes.labeled_by_class, truth)
     hits = outcomes.confusion.diagonal(axis1=1, axis2=2)
     np.testing.assert_array_equal(outcomes.counts, np.stack([hits, truth + predicted - hits], axis=1))
     iou = [100 * hits[:, k].sum() / outcomes.counts[:, 1, k].sum() for k in range(CLASSES)]
@@ -232,7 +233,7 @@ def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="got none"):
         SegmentationMeter(2).result()
     with pytest.raises(ValueError, match="all 2 classes"):
-        meter("segmentation", 2, (0,))
+        task_of("segmentation").meter(2, (0,))
     with pytest.raises(ValueError, match="unpredicted"):
         Confusions(confusion=np.zeros((1, 2, 2), np.uint8), unpredicted=np.zeros((1, 3), np.uint8))
 

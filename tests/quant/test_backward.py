@@ -102,7 +102,7 @@ def example(quantizer: type[Quantizer], bits: int, role: str, signed: bool) -> t
     v = torch.randn(5, 8, generator=generator, dtype=torch.float64)
     v = v if signed else v.abs()
     q = quantizer(bits=bits, role=role)
-    seen = Observer((), whole=True)
+    seen = Observer((), keep_all=True)
     seen.add(v.float())
     q.calibrate(seen, "minmax")
     q.double()
@@ -169,7 +169,7 @@ def test_ewgs_backward_is_the_chain_rule_through_l_and_u(role, bits):
     assert not torch.equal(on_v, upstream * q.in_range(v)), "the example must differ from straight-through"
 
 
-def test_ewgs_has_no_hessian_but_in_the_plain_rule():
+def test_ewgs_has_no_hessian_but_with_the_straight_through_estimator():
     """Why measuring swaps it: u'Hv is not v'Hu with its own backward."""
 
     class Strong(EWGS):
@@ -189,7 +189,7 @@ def test_ewgs_has_no_hessian_but_in_the_plain_rule():
 
 
 @pytest.mark.parametrize("quantizer", [LSQ, LSQPlus, N2UQ])
-def test_the_factor_of_training_is_off_in_the_plain_rule(quantizer):
+def test_the_factor_of_training_is_off_with_the_straight_through_estimator(quantizer):
     q, v = example(quantizer, 3, "input", signed=True)
     trained = torch.autograd.grad(q(v).exp().sum(), list(q.parameters()))
     q.ste_only = True
@@ -201,7 +201,7 @@ def test_the_factor_of_training_is_off_in_the_plain_rule(quantizer):
 
 @pytest.mark.parametrize("quantizer", [LSQPlus, EWGS, PACT, APoT, PoT, DoReFa, MinMax])
 def test_the_hessian_through_a_quantizer_is_masked_and_no_more(quantizer):
-    """L = x'Ax/2 at x = Q(v): Hu = M A M u in the plain rule, whatever the rounding; M is `inside`."""
+    """L = x'Ax/2 at x = Q(v): Hu = M A M u in `ste_only`, whatever the rounding; M is `in_range`."""
     q, v = example(quantizer, 3, "input", signed=True)
     q.ste_only = True
     if not list(q.parameters()):

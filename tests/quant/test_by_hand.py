@@ -6,27 +6,12 @@ import pytest
 import torch
 
 from flatqat.quant.apot import APoT, additive_levels
-from flatqat.quant.base import Quantizer
 from flatqat.quant.dorefa import DoReFa
 from flatqat.quant.ewgs import EWGS
 from flatqat.quant.n2uq import N2UQ
-from flatqat.quant.observe import Observer
 from flatqat.quant.pact import PACT
 from flatqat.quant.pot import PoT
-
-
-def observed(*tensors: torch.Tensor, scale_shape: tuple[int, ...] = (), whole: bool = False) -> Observer:
-    seen = Observer(scale_shape, whole=whole)
-    for tensor in tensors:
-        seen.add(tensor)
-    return seen
-
-
-def calibrated(quantizer: type[Quantizer], bits: int, values: torch.Tensor, rule: str = "own") -> Quantizer:
-    q = quantizer(bits=bits, role="input")
-    q.calibrate(observed(values), rule)
-    return q
-
+from tests.helpers.observers import calibrated, observed
 
 NEVER_NEGATIVE, SIGNED = torch.tensor([0.0, 1.0]), torch.tensor([-1.0, 1.0])
 

@@ -19,7 +19,7 @@ def test_the_table_finds_what_the_search_finds(boundaries, values):
     near = torch.cat([b, b.nextafter(torch.tensor(torch.inf)), b.nextafter(torch.tensor(-torch.inf))])
     v = torch.cat([torch.tensor(values), near, torch.tensor([torch.inf, -torch.inf])])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "WORTH", 1)
+        patch.setattr(module, "LARGE_TENSOR", 1)
         assert torch.equal(bucketize(v, b), torch.bucketize(v, b, out_int32=True))
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from flatqat.quant.lsqplus import LSQPlus
-from tests.quant.test_by_hand import calibrated, observed
+from tests.helpers.observers import calibrated, observed
 
 
 def test_lsqplus_inputs_by_hand():
@@ -38,9 +38,9 @@ def test_lsqplus_inputs_start_lower_in_error_than_the_search_with_one_fraction()
     v = torch.randn(4000, generator=torch.Generator().manual_seed(0)) * 3
     values = v * v.sigmoid()
     errors = {}
-    for rule in ("own", "mse", "minmax"):
-        q = calibrated(LSQPlus, 2, values, rule)
-        errors[rule] = (q(values) - values).square().mean().item()
+    for range_init in ("own", "mse", "minmax"):
+        q = calibrated(LSQPlus, 2, values, range_init)
+        errors[range_init] = (q(values) - values).square().mean().item()
     assert errors["own"] < 0.99 * errors["mse"] < errors["minmax"]
 
 

@@ -8,7 +8,7 @@ from flatqat.quant.apply import calibrate, quantize_
 from flatqat.quant.lsq import LSQ
 from flatqat.quant.minmax import MinMax
 from flatqat.spec import QuantSpec
-from tests.quant.test_quantizers import observed
+from tests.helpers.observers import observed
 
 VALUES = torch.randn(4, 999, generator=torch.Generator().manual_seed(0)) ** 3
 
@@ -43,9 +43,9 @@ def test_inputs_that_were_never_negative_stay_unsigned():
 @pytest.mark.parametrize("quantizer", [LSQ, MinMax])
 def test_all_of_the_values_is_minmax(quantizer):
     scales = []
-    for rule in ("minmax", "percentile"):
+    for range_init in ("minmax", "percentile"):
         q = quantizer(bits=4, role="weight", scale_shape=(4, 1))
-        q.calibrate(observed(VALUES, scale_shape=(4, 1)), rule, 100.0)
+        q.calibrate(observed(VALUES, scale_shape=(4, 1)), range_init, 100.0)
         scales.append(q.scale.detach())
     assert torch.equal(*scales)
 

@@ -12,13 +12,7 @@ from flatqat.quant.lsqplus import LSQPlus
 from flatqat.quant.minmax import MinMax
 from flatqat.quant.observe import Observer
 from flatqat.spec import QuantSpec
-
-
-def observed(*tensors: torch.Tensor, scale_shape: tuple[int, ...] = ()) -> Observer:
-    seen = Observer(scale_shape)
-    for tensor in tensors:
-        seen.add(tensor)
-    return seen
+from tests.helpers.observers import observed
 
 
 @pytest.mark.parametrize("name", registry.names(registry.QUANTIZERS))
@@ -106,13 +100,13 @@ def test_every_grid_starts_from_the_range_asked_for(name, role, signed, bits):
     v = torch.randn(3000, generator=torch.Generator().manual_seed(bits)) ** 3
     v = v if signed else v.abs()
     errors = {}
-    for rule in ("minmax", "mse"):
+    for range_init in ("minmax", "mse"):
         q = registry.load(registry.QUANTIZERS, name)(bits=bits, role=role)
-        seen = Observer((), whole=True)
+        seen = Observer((), keep_all=True)
         seen.add(v)
-        q.calibrate(seen, rule)
-        errors[rule] = (q(v) - q.normalize(v)).square().mean().item()
-        if rule == "minmax":
+        q.calibrate(seen, range_init)
+        errors[range_init] = (q(v) - q.normalize(v)).square().mean().item()
+        if range_init == "minmax":
             top = q.dequantize(q.codes(v)).abs().max().item()
             assert top == pytest.approx(q.normalize(v).abs().max().item(), rel=0.6 / 2 ** (bits - 1))
     if role == "weight" and name in ("dorefa", "pact"):
@@ -137,14 +131,14 @@ def test_normalized_weights_are_calibrated_on_all_of_them():
 
 @torch.no_grad()
 @pytest.mark.parametrize("quantizer", [LSQ, MinMax])
-def test_mse_ranges_beat_both_other_rules(quantizer):
+def test_mse_ranges_beat_both_others(quantizer):
     """A heavy tail: covering it costs more than clipping it. Compared with a brute-force search."""
     values = torch.randn(4, 2000, generator=torch.Generator().manual_seed(0)) ** 3
     errors = {}
-    for rule in ("own", "minmax", "mse"):
+    for range_init in ("own", "minmax", "mse"):
         q = quantizer(bits=3, role="weight", scale_shape=(4, 1))
-        q.calibrate(observed(values, scale_shape=(4, 1)), rule)
-        errors[rule] = (q(values) - values).square().mean(1)
+        q.calibrate(observed(values, scale_shape=(4, 1)), range_init)
+        errors[range_init] = (q(values) - values).square().mean(1)
     assert (errors["mse"] <= errors["minmax"]).all()
     assert (errors["mse"] <= errors["own"] * 1.001).all()  # the search has a step of one percent
     for channel, row in enumerate(values):
@@ -202,9 +196,9 @@ def test_a_step_size_that_crosses_zero_is_its_magnitude():
     ("batches", "low", "high"),
     [([[5.0, 6.0]], 0, 6), ([[-6.0, -5.0]], -6, 0), ([[1.0], [3.0], [2.0]], 0, 3), ([[-1.0], [-3.0]], -3, 0)],
 )
-@pytest.mark.parametrize("rule", ["minmax", "percentile"])
-def test_ranges_hold_zero_and_all_batches(batches, low, high, rule):
+@pytest.mark.parametrize("range_init", ["minmax", "percentile"])
+def test_ranges_hold_zero_and_all_batches(batches, low, high, range_init):
     q = MinMax(bits=2, role="input")
-    q.calibrate(observed(*map(torch.tensor, batches)), rule, 100)
+    q.calibrate(observed(*map(torch.tensor, batches)), range_init, 100)
     assert 3 * q.scale.item() == pytest.approx(high - low)
     assert q.dequantize(torch.tensor([q.qmin, q.qmax])).tolist() == pytest.approx([low, high])

@@ -8,13 +8,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from flatqat.bench.engine.run import run
 from flatqat.bench.plan.jobs import make_plan, members
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.families import by_domain, merged
-from flatqat.console.progress import Progress
 from flatqat.data.images.views import eval_crop
 from flatqat.errors import UsageError
 from flatqat.models.base import build
@@ -22,6 +20,7 @@ from flatqat.spec import EvalTransform
 from flatqat.testing import suites as suite_checks
 from tests.helpers import domain_files
 from tests.helpers.loading import imported_by_verifying, load
+from tests.helpers.running import run_plan
 
 FAMILIES = {"pacs": 4, "vlcs": 4, "officehome": 4, "terraincognita": 4, "domainnet": 6}
 CPU = torch.device("cpu")
@@ -147,9 +146,9 @@ def test_the_command_on_one_target(flatqat: Command, root: Path, tmp_path: Path)
     records = Store(tmp_path).records("pacs")
     assert [record.status for record in records] == ["done", "done"]
     for record in records:
-        assert record.train["selection"]["step"] in (2, 4)
-        assert record.protocol["preprocessing"].startswith("resized to 224x224")
-        assert "pretrain" in record.protocol["parent"]
+        assert record.train.selection["step"] in (2, 4)
+        assert record.protocol.preprocessing.startswith("resized to 224x224")
+        assert "pretrain" in record.protocol.parent
         assert {shift: record.scores[shift]["top1"].n for shift in record.scores} == {
             "val": 13, "id": 13, "sketch": 23, "oracle": 23, "sketch_out": 5,
         }  # fmt: skip
@@ -165,10 +164,10 @@ def test_the_whole_family_with_two_seeds(root: Path, tmp_path: Path, monkeypatch
         suites=("pacs",), methods=("fp", "qat"), bits=("4",), models=("tiny",), seeds=(0, 1), recipe="smoke",
         settings={"recipe": short}, data_root=root, results=tmp_path, spaces=(),
     )  # fmt: skip
-    records = run(make_plan(request), CPU, Progress())
+    records = run_plan(make_plan(request))
     assert len(records) == 4 * 2 * 2
     assert all(record.status == "done" for record in records)
-    assert len({record.protocol["data"] for record in records}) == 8
+    assert len({record.protocol.data for record in records}) == 8
     assert sorted(path.name for path in (tmp_path / "data").iterdir())[:2] == [
         "pacs@art_painting-s0.json",
         "pacs@art_painting-s1.json",

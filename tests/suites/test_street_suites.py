@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from flatqat.bench.engine.run import run
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
-from flatqat.console.progress import Progress
 from flatqat.data.images.segmentation_views import center_crop
 from flatqat.data.streets.listing import Listing, image_id, list_part
 from flatqat.data.streets.names import CITYSCAPES
@@ -24,6 +22,7 @@ from flatqat.suites import _streets
 from flatqat.testing import suites as suite_checks
 from tests.helpers import street_files
 from tests.helpers.loading import load, stops
+from tests.helpers.running import run_plan
 from tests.helpers.street_names import OF_CITYSCAPES, SUITES
 
 
@@ -59,13 +58,13 @@ def test_a_whole_run_on_acdc(made: Path, tmp_path: Path, monkeypatch: pytest.Mon
         recipe="smoke", settings={"recipe": {"pretrain_steps": "30", "steps": "2"}},
         data_root=made, results=tmp_path, spaces=(),
     )  # fmt: skip
-    records = run(make_plan(request), torch.device("cpu"), Progress())
+    records = run_plan(make_plan(request))
     assert [record.status for record in records] == ["done", "done"]
     images = {"id": 4, "fog": 3, "night": 4, "rain": 3, "snow": 3, "reference": 13, "val": 4}
     for record in records:
         assert {shift: scores["miou"].n for shift, scores in record.scores.items()} == images
-        assert record.protocol["class_names"] == list(small.class_names)
-        assert "Cityscapes val: 4 of 500 images with label maps" in record.protocol["in_part"]
+        assert record.protocol.class_names == small.class_names
+        assert "Cityscapes val: 4 of 500 images with label maps" in record.protocol.in_part
         outcomes = Store(tmp_path).outcomes(record.cell)
         for shift in small.shifts:
             pooled = outcomes[f"{shift.name}:confusion"].sum(0, dtype=np.int64)

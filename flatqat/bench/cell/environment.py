@@ -1,12 +1,13 @@
-"""What the numbers were computed with: versions, device, threads."""
+"""The environment that numbers are computed in: versions, device, threads."""
 
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flatqat import __version__
 from flatqat.errors import UsageError
+from flatqat.spec import Environment
 
 if TYPE_CHECKING:
     import torch
@@ -35,22 +36,22 @@ REQUIRED = (
 OPTIONAL = {"torchvision": "zoo", "timm": "zoo", "robustbench": "robust", "onedl-mmsegmentation": "seg"}
 
 
-def environment(device: "torch.device", threads: int) -> dict[str, Any]:
-    """Versions and hardware, for a record."""
+def environment(device: "torch.device", threads: int) -> Environment:
+    """Return versions and hardware, for a record."""
     import torch
 
     cuda = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-    return {
-        "flatqat": __version__,
-        "python": platform.python_version(),
-        **{package: installed(package) for package in RECORDED},
-        "device": cuda or f"cpu ({platform.machine()})",
-        "threads": threads,
-    }
+    return Environment(
+        device=cuda or f"cpu ({platform.machine()})",
+        threads=threads,
+        flatqat=__version__,
+        python=platform.python_version(),
+        packages={package: installed(package) for package in RECORDED},
+    )
 
 
 def installed(package: str) -> str | None:
-    """The version of a package, or None."""
+    """Return the version of a package, or None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -58,7 +59,7 @@ def installed(package: str) -> str | None:
 
 
 def choose_device(name: str) -> "torch.device":
-    """`auto`, `cpu`, `cuda` or `cuda:1` to a device that is there. Raises UsageError."""
+    """Return the device named `auto`, `cpu`, `cuda` or `cuda:1`. Raises UsageError if it is not available."""
     import torch
 
     if name == "auto":
@@ -86,7 +87,7 @@ def keep_freed_memory() -> None:
 
 
 def prepare(device: "torch.device", threads: int) -> None:
-    """Set threads, the allocator and deterministic full-precision arithmetic for this process."""
+    """Set threads, the allocator and deterministic full-precision arithmetic. Raises UsageError."""
     import torch
 
     keep_freed_memory()

@@ -1,4 +1,4 @@
-"""A stored cell's model, as it was at the end of training."""
+"""The model of a stored cell, as it was at the end of training."""
 
 from pathlib import Path
 from typing import Literal
@@ -23,9 +23,17 @@ def restore(
     *,
     which: Literal["selected", "last"] = "selected",
 ) -> Normalized:
-    """Build, quantize and load a cell's model, in eval mode. Raises StoreError when its weights are gone.
+    """Build, quantize and load a cell's model, in eval mode.
 
-    The last weights are the selected ones where nothing was selected.
+    Args:
+        cell: The cell to restore.
+        suite: The cell's suite.
+        store: The results folder that has the weights.
+        device: Where the model goes.
+        which: The weights that were selected on `val`, or those of the last step; the same without selection.
+
+    Raises:
+        StoreError: If the weights are gone or damaged.
     """
     path = store.weights_path(cell)
     if which == "last" and store.weights_path(cell, which).exists():
@@ -42,7 +50,7 @@ def restore(
 
 
 def blank(cell: Cell, suite: Suite, seed: int = 0) -> Normalized:
-    """A cell's full-precision network with fresh weights, which predicts as the cell is scored."""
+    """Return a cell's full-precision network with random weights; it predicts as the cell is scored."""
     window = cell.window or "whole"
     model = build(
         cell.model, classes=suite.classes, seed=seed, eval_transform=suite.eval_transform, window=window
@@ -52,7 +60,7 @@ def blank(cell: Cell, suite: Suite, seed: int = 0) -> Normalized:
 
 
 def load_stored_(net: nn.Module, path: Path) -> None:
-    """Load weights that flatqat stored itself. Raises StoreError when they are damaged."""
+    """Load weights that flatqat stored itself; raises StoreError if they are damaged."""
     try:
         load_weights_(net, path)
     except WeightsError as error:

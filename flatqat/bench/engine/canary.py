@@ -1,4 +1,4 @@
-"""Do published figures come out? A wrong crop, mask or class order shows before anything is trusted.
+"""Published figures, reproduced on the user's data: a wrong crop, mask or class order shows here.
 
 The figures are those of `published.csv`: of one model with its public weights, on one shift, with the number
 of images behind it. Each is checked that the user's data and weights allow; it passes within the sampling
@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from flatqat.bench.cell.restore import restore
+from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.evaluate import score
 from flatqat.bench.engine.train import train
 from flatqat.bench.plan.base_cell import EVAL
 from flatqat.bench.plan.jobs import Job, make_plan
-from flatqat.bench.plan.request import Request
-from flatqat.bench.records.store import Store
 from flatqat.console.progress import Progress
 from flatqat.errors import FlatqatError, UsageError, choose
 from flatqat.metrics.mce import ALEXNET, mce, mce_stderr
@@ -34,8 +32,11 @@ Verdict = Literal["ok", "OFF", "not checked"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A published number. `shift` is one of the suite's, or the first part of the name of several, whose
-    mean it is; `metric` is top1 in percent or mce."""
+    """A published number.
+
+    `shift` is one of the suite's, or the first part of several shifts' names, whose mean the number is;
+    `metric` is top1 in percent, or mce.
+    """
 
     model: str
     title: str
@@ -49,7 +50,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A figure beside what came out here, on `n` images, and how far the two may lie apart."""
+    """A published figure, the value measured here on `n` images, and how far the two may be apart."""
 
     figure: Figure
     verdict: Verdict
@@ -60,7 +61,7 @@ class Check:
 
 
 def figures(models: Sequence[str] = ()) -> list[Figure]:
-    """The published figures, or those of some models. Raises UsageError where a model has none."""
+    """Return the published figures, or those of some models; raises UsageError if a model has none."""
     with Path(__file__).with_name("published.csv").open(encoding="utf-8", newline="") as file:
         rows = [
             Figure(**{**row, "value": float(row["value"]), "images": int(row["images"])})  # type: ignore[arg-type]
@@ -72,45 +73,40 @@ def figures(models: Sequence[str] = ()) -> list[Figure]:
     return [figure for figure in rows if not models or figure.model in models]
 
 
-def canary(
-    wanted: Sequence[Figure], request: Request, device: torch.device, progress: Progress
-) -> list[Check]:
-    """Check every figure that can be; `request` names methods, bits, weights, data and results."""
+def canary(wanted: Sequence[Figure], session: Session) -> list[Check]:
+    """Check every figure that can be checked; the session's request names weights, data and results."""
     checks: list[Check] = []
     for model in dict.fromkeys(figure.model for figure in wanted):
         for suite in dict.fromkeys(figure.suite for figure in wanted if figure.model == model):
             these = [figure for figure in wanted if (figure.model, figure.suite) == (model, suite)]
             try:
-                job, store = _ready(replace(request, suites=(suite,), models=(model,)), device)
+                job = _ready(suite, model, session)
             except FlatqatError as error:
                 checks += [Check(figure=f, verdict="not checked", reason=str(error)) for f in these]
                 continue
-            checks += [_check(figure, job, request, store, device, progress) for figure in these]
+            checks += [_check(figure, job, session) for figure in these]
     return checks
 
 
-def _ready(request: Request, device: torch.device) -> tuple[Job, Store]:
-    """The one job of a model as its weights are, which are stored as those of a cell."""
+def _ready(suite: str, model: str, session: Session) -> Job:
+    """Return the one job of a model with its weights as they are, stored like those of a cell."""
+    request = session.request
     if not (request.weights or request.pretrained):
         raise UsageError("no weights were given; pass --weights FILE or --pretrained")
-    request = replace(request, recipe=EVAL, spaces=())
-    (job,) = make_plan(request).jobs
-    store = Store(request.results)
-    train(job, request, store, device, Progress())
-    return job, store
+    (job,) = make_plan(replace(request, suites=(suite,), models=(model,), recipe=EVAL, spaces=())).jobs
+    train(job, replace(session, progress=Progress()))
+    return job
 
 
-def _check(
-    figure: Figure, job: Job, request: Request, store: Store, device: torch.device, progress: Progress
-) -> Check:
+def _check(figure: Figure, job: Job, session: Session) -> Check:
     shifts = list(_shifts(figure, job))
-    models = {job.cell.id: restore(job.cell, job.suite, store, device)}
+    models = {job.cell.id: restore(job.cell, job.suite, session.store, session.device)}
     right: dict[str, NDArray[np.bool_]] = {}
     try:
-        with progress.task(f"{figure.model} on {figure.title}", len(shifts)) as advance:
+        with session.progress.task(f"{figure.model} on {figure.title}", len(shifts)) as advance:
             for shift in shifts:
-                score(shift, models, [job], request, store, device)
-                right[shift.name] = store.read_scores(job.cell, shift.name)[1]["margin"] > 0
+                score(shift, models, [job], session)
+                right[shift.name] = session.store.read_scores(job.cell, shift.name)[1]["margin"] > 0
                 advance(1)
     except FlatqatError as error:
         return Check(figure=figure, verdict="not checked", reason=str(error))
@@ -132,13 +128,13 @@ def _shifts(figure: Figure, job: Job) -> Iterator[Shift]:
 
 
 def _top1(right: Mapping[str, NDArray[np.bool_]], figure: Figure) -> tuple[float, float]:
-    """Percent, and 1.96 binomial standard errors at the published value; severities share their images."""
+    """Return percent and 1.96 binomial standard errors at the published value; severities share images."""
     p, n = figure.value / 100, min(figure.images, *(len(images) for images in right.values()))
     return 100 * float(np.mean([r.mean() for r in right.values()])), 100 * Z * sqrt(p * (1 - p) / n)
 
 
 def _mce(right: Mapping[str, NDArray[np.bool_]]) -> tuple[float, float]:
-    """Percent, and 1.96 standard errors over images."""
+    """Return percent and 1.96 standard errors over images."""
     wrong: dict[str, list[float]] = {}
     for name, images in right.items():
         wrong.setdefault(name.partition("/")[0], []).append(100 * (1 - float(images.mean())))

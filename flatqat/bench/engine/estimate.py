@@ -1,4 +1,4 @@
-"""How long a plan will take: a few steps timed here and now, times how many are to come."""
+"""How long a plan will take: the time of a few steps, multiplied by their number."""
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -8,60 +8,61 @@ import torch
 from flatqat import registry
 from flatqat.bench.cell.batches import fixed_transform
 from flatqat.bench.cell.restore import blank
-from flatqat.bench.engine.train import training_rule
+from flatqat.bench.cell.session import Session
+from flatqat.bench.engine.train import training_method
 from flatqat.bench.flatness.estimators import ITERATIONS, RADII
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import Request, lacking_spaces
-from flatqat.console.progress import Progress
 from flatqat.quant.apply import quantize_
+from flatqat.spec import Flatness
 
 PRODUCT_PER_PASS = 2.0  # a Hessian-vector product costs about two passes of training on as many images
 
 
-def estimate(jobs: Sequence[Job], request: Request, device: torch.device, progress: Progress) -> float:
-    """Seconds for training, flatness and evaluation; decoding, corruptions and `val_loss` are not counted."""
-    alike = {_key(job): job for job in jobs}
+def estimate(jobs: Sequence[Job], session: Session) -> float:
+    """Return the seconds of training, flatness and evaluation, without decoding, corruptions, `val_loss`."""
+    distinct = {_key(job): job for job in jobs}
     timed: dict[tuple[str, str, str, str], tuple[float, float]] = {}
-    with progress.task("time a few steps", len(alike)) as advance:
-        for key, job in alike.items():
-            timed[key] = _time(job, request, device)
+    with session.progress.task("time a few steps", len(distinct)) as advance:
+        for key, job in distinct.items():
+            timed[key] = _time(job, session)
             advance(1)
     scored = {job.suite.name: job for job in jobs if job.scored}
-    images = {name: _images(job, request) for name, job in scored.items()}
+    images = {name: _images(job, session.request) for name, job in scored.items()}
     total = 0.0
     for job in jobs:
         step, forward = timed[_key(job)]
-        rule = registry.load(registry.METHODS, job.cell.method)
-        total += step * rule.steps(job.recipe)
+        method = registry.load(registry.METHODS, job.cell.method)
+        total += step * method.steps(job.recipe)
         if job.scored:
             total += forward * images[job.suite.name]
-            spaces = len(lacking_spaces(job.cell, {}, request))
+            spaces = len(lacking_spaces(job.cell, Flatness(), session.request))
             share = job.recipe.flatness_images / job.recipe.batch_size
-            total += spaces * share * step / rule.passes * PRODUCT_PER_PASS * ITERATIONS
+            total += spaces * share * step / method.passes * PRODUCT_PER_PASS * ITERATIONS
             moves = 2 * job.recipe.flatness_draws * len(RADII)
             total += spaces * forward * job.recipe.flatness_images * moves
     return total
 
 
 def _key(job: Job) -> tuple[str, str, str, str]:
-    """Jobs that have this in common take alike long a step."""
+    """Return what decides the time of a step: jobs that share it are timed once."""
     return job.suite.name, job.cell.model, job.cell.method, job.cell.quant
 
 
 def _images(job: Job, request: Request) -> int:
-    """Images of all shifts together."""
+    """Return the number of images of all shifts together."""
     return sum(len(shift.build(request.data_root).sample(request.limit)) for shift in job.suite.scored)
 
 
-def _time(job: Job, request: Request, device: torch.device) -> tuple[float, float]:
-    """Seconds of a training step, and of scoring one image."""
+def _time(job: Job, session: Session) -> tuple[float, float]:
+    """Return the seconds of a training step, and of scoring one image."""
     model = blank(job.cell, job.suite)
     quantize_(model.net, job.quant)
-    model.to(device)
-    data = job.suite.train(request.data_root)
-    seen = data.transformed(fixed_transform(job.suite, model.eval_transform))
-    x, y = seen.batch(torch.arange(min(job.recipe.batch_size, len(data))), device)
-    method = training_rule(job, model, request, device)
+    model.to(session.device)
+    data = job.suite.train(session.request.data_root)
+    data = data.transformed(fixed_transform(job.suite, model.eval_transform))
+    x, y = data.batch(torch.arange(min(job.recipe.batch_size, len(data))), session.device)
+    method = training_method(job, model, session)
     method.begin([(x, y)])
     step = _fastest(lambda: method.step(x, y)["loss"].item())
     model.eval()
@@ -71,7 +72,7 @@ def _time(job: Job, request: Request, device: torch.device) -> tuple[float, floa
 
 
 def _fastest(call: Callable[[], float]) -> float:
-    """The faster of two timed calls, after one that warms up."""
+    """Return the faster of two timed calls, after one that warms up."""
     call()
     times = []
     for _ in range(2):

@@ -1,7 +1,6 @@
-"""The record of a cell, put together from what training, measuring and evaluating left in the store."""
+"""The record of a cell, assembled from what training, measuring and evaluating left in the store."""
 
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 import torch
 
@@ -10,12 +9,14 @@ from flatqat.bench.cell.environment import environment
 from flatqat.bench.engine.train import training_log
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import Request
+from flatqat.bench.records.record_json import read_as
 from flatqat.bench.records.store import Arrays, Store
-from flatqat.spec import Record, Score
+from flatqat.spec import Protocol, Record, Score, ShiftInfo, TrainLog
+from flatqat.spec.reading import to_plain
 
 
 def assemble(job: Job, request: Request, store: Store, device: torch.device) -> tuple[Record, Arrays]:
-    """The finished record of a job and its per-image outcomes, `<shift>:pred` and `<shift>:margin`."""
+    """Return the finished record of a job and its per-image outcomes as `<shift>:<name>`."""
     scores: dict[str, dict[str, Score]] = {}
     outcomes: Arrays = {}
     for shift in job.suite.scored:
@@ -26,7 +27,7 @@ def assemble(job: Job, request: Request, store: Store, device: torch.device) -> 
         status="done",
         scores=scores,
         flatness=store.flatness(job.cell, recorded=False),
-        train=training_log(store, job),
+        train=read_as(TrainLog, training_log(store, job), store.weights_path(job.cell)),
         protocol=protocol(job, request, store),
         env=environment(device, threads=request.threads),
     )
@@ -34,58 +35,55 @@ def assemble(job: Job, request: Request, store: Store, device: torch.device) -> 
 
 
 def with_flatness(job: Job, store: Store) -> Record:
-    """A finished record that only lacked flatness."""
+    """Return the record of a finished job with the flatness that it lacked."""
     record = store.record(job.cell)
     assert record is not None
     return replace(record, flatness=store.flatness(job.cell))
 
 
 def failed(job: Job, reason: str) -> Record:
+    """Return the record of a job that could not be finished."""
     return Record(cell=job.cell, status="failed", reason=reason)
 
 
 def skipped(job: Job, reason: str) -> Record:
-    """For a job that cannot run."""
+    """Return the record of a job that cannot run."""
     return Record(cell=job.cell, status="skipped", reason=reason)
 
 
-def protocol(job: Job, request: Request, store: Store) -> dict[str, Any]:
-    """Everything about how the numbers were made that is not in the cell's own names."""
-    parent = "random weights"
+def protocol(job: Job, request: Request, store: Store) -> Protocol:
+    """Return how the numbers of a job were made."""
+    suite, parent = job.suite, "random weights"
     if job.parent is not None:
         parent = job.parent.cell.label
     elif job.weights is not None:
         parent = job.weights.name
-    return {
-        "suite": job.suite.protocol,
-        **({"metric": job.suite.metric} if job.suite.metric != "top1" else {}),
-        **({"class_names": list(job.suite.class_names)} if job.suite.class_names else {}),
-        **({"preprocessing": job.cell.preprocessing} if job.cell.preprocessing else {}),
-        **({"window": job.cell.window} if job.cell.window else {}),
-        **({"normalizer": job.suite.normalizer} if job.suite.normalizer else {}),
-        **({"baseline": job.suite.baseline} if job.suite.baseline else {}),
-        **({"split": job.suite.split} if job.suite.split else {}),
-        **({"targets": list(job.suite.targets)} if job.suite.targets else {}),
-        "quant": {
-            **asdict(job.quant),
-            "keep": list(job.quant.keep),
-            "layer_bits": dict(job.quant.layer_bits),
+    return Protocol(
+        suite=suite.protocol,
+        data=store.data(suite) or "",
+        reference=registry.load(registry.METHODS, job.cell.method).reference,
+        parent=parent,
+        recipe=job.recipe,
+        quant=job.quant,
+        method=to_plain(job.config),
+        shifts={
+            shift.name: ShiftInfo(
+                family=shift.family,
+                severity=shift.severity,
+                image_set=shift.image_set,
+                in_mean=shift.in_mean,
+                weights=shift.weights,
+            )
+            for shift in suite.scored
         },
-        "method": asdict(job.config),
-        "reference": registry.load(registry.METHODS, job.cell.method).reference,
-        "recipe": asdict(job.recipe),
-        "parent": parent,
-        "data": store.data(job.suite),
-        **({"made_with": made_with} if (made_with := job.suite.made_with()) else {}),
-        **({"in_part": parts} if (parts := store.data_parts(job.suite)) else {}),
-        "shifts": {
-            shift.name: {
-                "family": shift.family,
-                "severity": shift.severity,
-                "image_set": shift.image_set,
-                "in_mean": shift.in_mean,
-                **({"weights": shift.weights} if shift.weights != "selected" else {}),
-            }
-            for shift in job.suite.scored
-        },
-    }
+        metric=suite.metric,
+        class_names=suite.class_names,
+        preprocessing=job.cell.preprocessing or "",
+        window=job.cell.window or "",
+        normalizer=suite.normalizer or "",
+        baseline=suite.baseline or "",
+        split=suite.split,
+        targets=tuple(suite.targets),
+        made_with=suite.made_with(),
+        in_part=store.data_parts(suite),
+    )

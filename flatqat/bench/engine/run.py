@@ -1,86 +1,69 @@
 """The whole benchmark: plan -> train -> measure -> evaluate -> record. Each step resumes on its own."""
 
-import traceback
-from collections.abc import Mapping
-
-import torch
-
+from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.evaluate import evaluate
-from flatqat.bench.engine.preflight import check_data
-from flatqat.bench.engine.record import assemble, failed, skipped, with_flatness
+from flatqat.bench.engine.preflight import preflight
+from flatqat.bench.engine.record import assemble, with_flatness
 from flatqat.bench.engine.train import train
+from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.flatness.measure import measure
-from flatqat.bench.plan.jobs import Job, Plan
-from flatqat.bench.plan.request import Request, lacking_spaces
-from flatqat.bench.records.store import Store
-from flatqat.console.progress import Progress
-from flatqat.errors import FlatqatError, TrainingFailed
+from flatqat.bench.plan.jobs import Plan, make_plan
+from flatqat.bench.plan.request import Request
+from flatqat.console.progress import Progress, progress_for
+from flatqat.console.terminal import terminal
 from flatqat.spec import Record
 
 
-def run(plan: Plan, device: torch.device, progress: Progress) -> list[Record]:
+def run(plan: Plan, session: Session) -> list[Record]:
     """Run what is missing of a plan; returns the record of every scored job, in the plan's order."""
-    request, store = plan.request, Store(plan.request.results)
-    todo = missing(plan, store)
-    check_data(todo, request, store, progress)
-    if request.rerun:
-        for job in todo:
-            store.forget_work(job.cell)
-    broken: dict[str, Record] = {}
-    for job in todo:
-        if reason := job.skip or blocked(job, broken):
-            broken[job.cell.id] = skipped(job, reason)
-            continue
-        try:
-            train(job, request, store, device, progress)
-            if is_missing(job, request, store):
-                measure(job, request, store, device, progress)
-        except TrainingFailed as failure:
-            progress.say(f"failed: {job.title}: {failure}")
-            broken[job.cell.id] = failed(job, str(failure))
-        except FlatqatError:
-            raise
-        except Exception as bug:  # one rule's bug must not cost the others their results
-            progress.say(f"crashed: {job.title}\n{traceback.format_exc()}")
-            broken[job.cell.id] = failed(job, f"crashed: {bug!r}")
+    todo = session.lacking(plan)
+    preflight(todo, plan, session)
+    if session.request.rerun:
+        session.forget(todo)
+    troubles = Troubles(session.progress)
+    for lack in troubles.runnable(todo):
+        with troubles.catch(lack.job):
+            train(lack.job, session)
+            measure(lack, session)
+    results: dict[str, Record] = {}
     for suite in plan.suites:
-        jobs = [job for job in todo if job.suite is suite and is_missing(job, request, store)]
-        unscored = [job for job in jobs if request.rerun or not store.finished(job.cell)]
-        whole = [job for job in unscored if job.cell.id not in broken]
-        evaluate(suite, whole, request, store, device, progress)
-        for job in jobs:
-            if job in whole:
-                if request.rerun or not store.finished(job.cell):  # by another run in the same folder
-                    store.write_record(*assemble(job, request, store, device))
-            elif job in unscored:
-                store.write_record(broken[job.cell.id])
-            elif job.cell.id not in broken:
-                store.write_record(with_flatness(job, store))
-    return [record for job in plan.scored() if (record := store.record(job.cell))]
+        lacks = [lack for lack in todo if lack.job.suite is suite]
+        evaluate(suite, [x.job for x in lacks if x.scores and not troubles.get(x.job)], session)
+        for lack in lacks:
+            if record := _keep(lack, troubles.get(lack.job), session):
+                results[lack.job.cell.id] = record
+    stored = (results.get(job.cell.id) or session.store.record(job.cell) for job in plan.scored())
+    return [record for record in stored if record]
 
 
-def blocked(job: Job, broken: Mapping[str, Record]) -> str:
-    """Why a job's start cannot be had, if so."""
-    start = job.parent and broken.get(job.parent.cell.id)
-    return f"its start {start.cell.label} {start.status}: {start.reason}" if start else ""
+def run_request(request: Request, *, progress: bool = True) -> list[Record]:
+    """Plan and run a request, as `flatqat bench run` does; returns the record of every cell.
+
+    Args:
+        request: What to run. Cells that are stored in `request.results` are not run again.
+        progress: Whether progress is shown on stderr.
+
+    Raises:
+        FlatqatError: If the request, the data or the weights are not usable, before anything is computed.
+    """
+    plan = make_plan(request)
+    return run(plan, Session.open(request, progress_for(terminal(stderr=True)) if progress else Progress()))
 
 
-def is_missing(job: Job, request: Request, store: Store) -> bool:
-    """Whether a job's record is still to be written."""
-    if not job.scored or request.rerun:
-        return job.scored
-    record = store.finished(job.cell)
-    return record is None or bool(lacking_spaces(job.cell, record.flatness, request))
+def _keep(lack: Lack, trouble: Record | None, session: Session) -> Record | None:
+    """Write the record of a job; returns it, or None where the stored one stays.
 
-
-def missing(plan: Plan, store: Store) -> list[Job]:
-    """The scored jobs that are not complete, and the starts that they need, in the plan's order."""
-    needed = {job.cell.id for job in plan.jobs if is_missing(job, plan.request, store)}
-
-    def untrained(job: Job) -> bool:
-        return not store.has_weights(job.cell) and bool(job.parent and not store.has_weights(job.parent.cell))
-
-    for job in reversed(plan.jobs):
-        if job.cell.id in needed and job.parent and (plan.request.rerun or untrained(job)):
-            needed.add(job.parent.cell.id)
-    return [job for job in plan.jobs if job.cell.id in needed]
+    A finished record is never replaced by a failure, nor is one that another run wrote meanwhile.
+    """
+    store, job = session.store, lack.job
+    if lack.scores:
+        if store.finished(job.cell) and (trouble or not session.request.rerun):
+            return trouble if session.request.rerun else None
+        record, outcomes = (
+            (trouble, None) if trouble else assemble(job, session.request, store, session.device)
+        )
+        store.write_record(record, outcomes)
+        return record
+    if lack.spaces and not trouble:
+        store.write_record(with_flatness(job, store))
+    return None

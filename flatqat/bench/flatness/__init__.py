@@ -1,1 +1,1 @@
-"""Flatness of a cell: every estimator, at the point where it is measured, as plain numbers."""
+"""Flatness of a trained cell: the estimators, the points at which they measure, and landscape files."""

@@ -1,28 +1,29 @@
-"""What can be measured at a point: every estimator with its settings, its cost and its numbers as JSON.
+"""The estimators of flatness by name, with their settings, costs and results as JSON values.
 
-Costs are in forward passes over all images, as timed on convolutional networks on a CPU: a gradient takes
-about 4 of them, a Hessian-vector product about 10. They weigh the progress bar.
+Costs weigh the progress bar. They are in forward passes over all images, as timed on convolutional networks
+on a CPU: a gradient takes about as long as 4 of them, a Hessian-vector product as 10.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, TypedDict
+from typing import Any, TypeVar
 
 from flatqat.bench.flatness.flatness_point import FlatnessPoint
-from flatqat.bench.plan.request import Space
 from flatqat.console.progress import Advance
 from flatqat.errors import choose
-from flatqat.flatness.apgd import Ball, worst_in_ball
+from flatqat.flatness.apgd import Ball, worst_case_sharpness
 from flatqat.flatness.code_flips import code_flips
 from flatqat.flatness.density import spectral_density
 from flatqat.flatness.hessian import top_eigenvalue
-from flatqat.flatness.params import LossFn, Params, Progress
-from flatqat.flatness.rise import Sharpness
-from flatqat.flatness.sharpness import average_case, worst_case
+from flatqat.flatness.loss_increase import LossIncrease
+from flatqat.flatness.params import Progress
+from flatqat.flatness.sharpness import average_case_sharpness, one_step_sharpness
 from flatqat.flatness.step_size_noise import step_size_noise
 from flatqat.flatness.trace import trace
+from flatqat.spec import Space
 
-Found = dict[str, Any]
+T = TypeVar("T")
+JsonDict = dict[str, Any]
 
 PAIR, GRADIENT, PRODUCT = 2, 4, 10  # in forward passes
 
@@ -37,142 +38,143 @@ FRACTIONS = (0.01, 0.1)
 SIZES = (0.01, 0.05)
 
 
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What estimators share: the point, the number of random perturbations, and the progress bar."""
+
+    point: FlatnessPoint
+    draws: int
+    advance: Advance
+
+    def estimate(self, estimator: Callable[..., T], *, step_cost: int, **settings: Any) -> T:
+        """Call an estimator of `flatqat.flatness` that reports steps of `step_cost` forward passes."""
+        point = self.point
+        progress = _progress(self.advance, step_cost)
+        return estimator(point.losses, point.params, seed=point.seed, progress=progress, **settings)
+
+    def mean_increase(self, estimator: Callable[..., LossIncrease], **settings: Any) -> JsonDict:
+        """Return the mean loss increase over random perturbations, with its standard error."""
+        increase = self.estimate(estimator, step_cost=PAIR, draws=self.draws, **settings)
+        return {"value": increase.value, "stderr": increase.stderr, "draws": increase.draws}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimator:
-    """`run` measures at a point with so many draws of what is drawn; `cost` is its forward passes then.
+    """An entry of ESTIMATORS.
 
-    `own` is the space that it always measures in, whatever is asked for.
+    `measure` returns the results by name. It costs `passes` forward passes and `passes_per_draw` for each
+    random perturbation. `own_space` is the space in which it always measures, or None for the chosen one.
     """
 
-    run: Callable[[FlatnessPoint, int, Advance], Found]
-    cost: Callable[[int], int]
-    own: Space | None = None
+    measure: Callable[[Measurement], JsonDict]
+    passes: int = 0
+    passes_per_draw: int = 0
+    own_space: Space | None = None
+
+    def run(self, point: FlatnessPoint, draws: int, advance: Advance) -> JsonDict:
+        """Return the results at `point`, as JSON values. Raises FloatingPointError if one is not finite."""
+        return self.measure(Measurement(point, draws, advance))
+
+    def cost(self, draws: int) -> int:
+        """Return the number of forward passes that `run` reports to `advance`."""
+        return self.passes + self.passes_per_draw * draws
 
 
 def chosen(names: Sequence[str]) -> tuple[str, ...]:
-    """`names`, each once, in the order of ESTIMATORS. Raises UsageError on an unknown one."""
-    wanted = {choose("measure", name, ESTIMATORS) for name in names}
-    return tuple(name for name in ESTIMATORS if name in wanted)
+    """Return `names` without duplicates in the order of ESTIMATORS. Raises UsageError on an unknown name."""
+    for name in names:
+        choose("measure", name, ESTIMATORS)
+    return tuple(name for name in ESTIMATORS if name in names)
 
 
 def work(names: Sequence[str], draws: int) -> int:
-    """Steps of progress: forward passes over all images."""
+    """Return the cost of the estimators called `names` in forward passes over all images."""
     return sum(ESTIMATORS[name].cost(draws) for name in names)
 
 
-def _lambda_max(point: FlatnessPoint, draws: int, advance: Advance) -> Found:
-    found = top_eigenvalue(iterations=ITERATIONS, tolerance=TOLERANCE, **_given(point, advance, PRODUCT))
-    return {"lambda_max": asdict(found)}
+def _lambda_max(run: Measurement) -> JsonDict:
+    eigenvalue = run.estimate(top_eigenvalue, step_cost=PRODUCT, iterations=ITERATIONS, tolerance=TOLERANCE)
+    return {"lambda_max": asdict(eigenvalue)}
 
 
-def _trace(point: FlatnessPoint, draws: int, advance: Advance) -> Found:
-    found = trace(steps=TRACE_STEPS, probes=TRACE_PROBES, **_given(point, advance, PRODUCT))
-    return {"trace": asdict(found)}
+def _trace(run: Measurement) -> JsonDict:
+    return {"trace": asdict(run.estimate(trace, step_cost=PRODUCT, steps=TRACE_STEPS, probes=TRACE_PROBES))}
 
 
-def _density(point: FlatnessPoint, draws: int, advance: Advance) -> Found:
-    found = spectral_density(steps=DENSITY_STEPS, probes=DENSITY_PROBES, **_given(point, advance, PRODUCT))
-    return {"density": asdict(found)}
+def _density(run: Measurement) -> JsonDict:
+    density = run.estimate(spectral_density, step_cost=PRODUCT, steps=DENSITY_STEPS, probes=DENSITY_PROBES)
+    return {"density": asdict(density)}
 
 
-def _sharpness(point: FlatnessPoint, draws: int, advance: Advance) -> Found:
-    average = {}
-    for radius in (
-        RADII if point.space != "step_size" else ()
-    ):  # a step size has no filters to be normalised by
-        rise = average_case(radius=radius, draws=draws, **_given(point, advance, PAIR))
-        average[str(radius)] = _drawn(rise)
-    sam = worst_case(point.losses, point.params, rho=RHO_SAM)
-    asam = worst_case(point.losses, point.params, rho=RHO_ASAM, adaptive=True)
+def _sharpness(run: Measurement) -> JsonDict:
+    losses, params = run.point.losses, run.point.params
+    radii = () if run.point.space == "step_size" else RADII  # step sizes have no filters to normalize by
     return {
-        "sharpness_avg": average,
-        "sharpness_sam": {"value": sam.value, "rho": RHO_SAM},
-        "sharpness_asam": {"value": asam.value, "rho": RHO_ASAM},
+        "sharpness_avg": {str(r): run.mean_increase(average_case_sharpness, radius=r) for r in radii},
+        "sharpness_sam": {"value": one_step_sharpness(losses, params, rho=RHO_SAM).value, "rho": RHO_SAM},
+        "sharpness_asam": {
+            "value": one_step_sharpness(losses, params, rho=RHO_ASAM, adaptive=True).value,
+            "rho": RHO_ASAM,
+        },
     }
 
 
-def _apgd(point: FlatnessPoint, draws: int, advance: Advance) -> Found:
-    found = {}
+def _apgd(run: Measurement) -> JsonDict:
+    results = {}
     for ball, rho in BALLS.items():
-        if ball == "filter" and point.space == "step_size":
+        if ball == "filter" and run.point.space == "step_size":
             continue
-        worst = worst_in_ball(
-            radius=rho, ball=ball, iterations=APGD_STEPS, **_given(point, advance, GRADIENT)
+        worst = run.estimate(
+            worst_case_sharpness, step_cost=GRADIENT, radius=rho, ball=ball, iterations=APGD_STEPS
         )
-        found[ball] = {"value": worst.value, "rho": rho, "steps": APGD_STEPS}
-    return {"apgd": found}
+        results[ball] = {"value": worst.value, "rho": rho, "steps": APGD_STEPS}
+    return {"apgd": results}
 
 
-def _code_flips(point: FlatnessPoint, draws: int, advance: Advance) -> Found:
+def _code_flips(run: Measurement) -> JsonDict:
+    point = run.point
     if not point.lower:
-        return {"code_flips": _absent("expected quantized weights in the space 'quantized', got none")}
-    zero = sum(int((point.params[name].flatten(1) == 0).all(1).sum()) for name in point.lower)
-    found: Found = {"zero_filters": zero}
-    for fraction in FRACTIONS:
-        rise = code_flips(
-            lower=point.lower,
-            upper=point.upper,
-            fraction=fraction,
-            draws=draws,
-            **_given(point, advance, PAIR),
-        )
-        found[str(fraction)] = _drawn(rise)
-    return {"code_flips": found}
+        return {"code_flips": _missing("expected quantized weights in the space 'quantized', got none")}
+    zero_filters = sum(int((point.params[name].flatten(1) == 0).all(1).sum()) for name in point.lower)
+    by_fraction = {
+        str(fraction): run.mean_increase(code_flips, lower=point.lower, upper=point.upper, fraction=fraction)
+        for fraction in FRACTIONS
+    }
+    return {"code_flips": {"zero_filters": zero_filters, **by_fraction}}
 
 
-def _step_size_noise(point: FlatnessPoint, draws: int, advance: Advance) -> Found:
-    if not point.params:
-        return {"step_size_noise": _absent("expected step sizes, got none")}
-    found: Found = {"space": point.space}
-    for size in SIZES:
-        rise = step_size_noise(size=size, draws=draws, **_given(point, advance, PAIR))
-        found[str(size)] = _drawn(rise)
-    return {"step_size_noise": found}
+def _step_size_noise(run: Measurement) -> JsonDict:
+    if not run.point.params:
+        return {"step_size_noise": _missing("expected step sizes, got none")}
+    by_size = {str(size): run.mean_increase(step_size_noise, size=size) for size in SIZES}
+    return {"step_size_noise": {"space": run.point.space, **by_size}}
 
 
-class Given(TypedDict):
-    """What every estimator takes, by the names that all of them have for it."""
-
-    losses: Sequence[LossFn]
-    params: Params
-    seed: int
-    progress: Progress
-
-
-def _given(point: FlatnessPoint, advance: Advance, weight: int) -> Given:
-    """For an estimator that reports steps of `weight` forward passes."""
-    return Given(losses=point.losses, params=point.params, seed=point.seed, progress=_ticks(advance, weight))
-
-
-def _drawn(rise: Sharpness) -> Found:
-    return {"value": rise.value, "stderr": rise.stderr, "draws": rise.draws}
-
-
-def _absent(reason: str) -> Found:
+def _missing(reason: str) -> JsonDict:
     return {"value": None, "reason": reason}
 
 
-def _ticks(advance: Advance, weight: int) -> Progress:
-    """Count every step that an estimator reports as `weight` forward passes."""
+def _progress(advance: Advance, step_cost: int) -> Progress:
+    """Return the callback for an estimator whose steps cost `step_cost` forward passes each."""
     last = 0
 
-    def report(done: int, most: int) -> None:
+    def report(done: int, total: int) -> None:
         nonlocal last
-        advance(weight * (done - last))
+        advance(step_cost * (done - last))
         last = done
 
     return report
 
 
 ESTIMATORS: Mapping[str, Estimator] = {
-    "lambda_max": Estimator(run=_lambda_max, cost=lambda draws: PRODUCT * ITERATIONS),
-    "trace": Estimator(run=_trace, cost=lambda draws: PRODUCT * (TRACE_STEPS + TRACE_PROBES)),
-    "density": Estimator(run=_density, cost=lambda draws: PRODUCT * DENSITY_STEPS * DENSITY_PROBES),
-    "sharpness": Estimator(run=_sharpness, cost=lambda draws: PAIR * draws * len(RADII) + 2 * GRADIENT),
-    "apgd": Estimator(run=_apgd, cost=lambda draws: GRADIENT * APGD_STEPS * len(BALLS)),
-    "code_flips": Estimator(run=_code_flips, cost=lambda draws: PAIR * draws * len(FRACTIONS)),
+    "lambda_max": Estimator(measure=_lambda_max, passes=PRODUCT * ITERATIONS),
+    "trace": Estimator(measure=_trace, passes=PRODUCT * (TRACE_STEPS + TRACE_PROBES)),
+    "density": Estimator(measure=_density, passes=PRODUCT * DENSITY_STEPS * DENSITY_PROBES),
+    "sharpness": Estimator(measure=_sharpness, passes=2 * GRADIENT, passes_per_draw=PAIR * len(RADII)),
+    "apgd": Estimator(measure=_apgd, passes=GRADIENT * APGD_STEPS * len(BALLS)),
+    "code_flips": Estimator(measure=_code_flips, passes_per_draw=PAIR * len(FRACTIONS)),
     "step_size_noise": Estimator(
-        run=_step_size_noise, cost=lambda draws: PAIR * draws * len(SIZES), own="step_size"
+        measure=_step_size_noise, passes_per_draw=PAIR * len(SIZES), own_space="step_size"
     ),
 }
 DEFAULT = ("lambda_max", "sharpness")

@@ -1,6 +1,7 @@
 """Flatness of a cell's minimum: every estimator asked for, at the point of a space, as plain JSON values."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 
 import torch
@@ -8,39 +9,44 @@ from torch import nn
 
 from flatqat.bench.cell.batches import Batch, fixed_transform
 from flatqat.bench.cell.restore import restore
-from flatqat.bench.flatness.estimators import DEFAULT, ESTIMATORS, Found, work
+from flatqat.bench.cell.session import Lack, Session
+from flatqat.bench.flatness.estimators import DEFAULT, ESTIMATORS, JsonDict, work
 from flatqat.bench.flatness.flatness_point import FlatnessPoint, evaluated_at, flatness_batches
 from flatqat.bench.flatness.landscape_file import LandscapeOptions
-from flatqat.bench.plan.jobs import Job
-from flatqat.bench.plan.request import Request, Space, lacking_spaces
-from flatqat.bench.records.store import Store
-from flatqat.console.progress import Advance, Progress, part
+from flatqat.bench.plan.request import lacking_spaces
+from flatqat.console.progress import Advance, part
 from flatqat.errors import UsageError
 from flatqat.flatness.derivatives import loss_values
 from flatqat.flatness.landscape import Landscape, landscape
-from flatqat.metrics.loss import LOSSES, Loss, cross_entropy
-from flatqat.spec import Cell
+from flatqat.metrics.loss import Loss, cross_entropy
+from flatqat.metrics.task import task_of
+from flatqat.spec import Cell, Flatness, Space
 
 
-def measure(job: Job, request: Request, store: Store, device: torch.device, progress: Progress) -> None:
-    """Measure a trained job in the spaces that are wanted and not stored yet, and store what is found."""
+def measure(lack: Lack, session: Session) -> None:
+    """Measure a trained job in the spaces that it lacks, and keep the numbers for its record."""
+    if not lack.spaces:
+        return
+    job, request, store, device = lack.job, session.request, session.store, session.device
     known = store.flatness(job.cell, recorded=not request.rerun)
-    lacking = lacking_spaces(job.cell, known, request)
+    lacking = lacking_spaces(job.cell, known, request)  # an interrupted run may have measured some
     if not lacking:
         return
-    model, loss = restore(job.cell, job.suite, store, device), LOSSES[job.suite.task]
+    model, loss = restore(job.cell, job.suite, store, device), task_of(job.suite.task).loss
     data, view = job.suite.train(request.data_root), fixed_transform(job.suite, model.eval_transform)
     batches = flatness_batches(job.cell, data, job.recipe.flatness_images, device, view=view)
     draws = job.recipe.flatness_draws
-    with progress.task(f"flatness {job.title}", len(lacking) * work(DEFAULT, draws)) as advance:
+    with session.progress.task(f"flatness {job.title}", len(lacking) * work(DEFAULT, draws)) as advance:
         try:
             for space in lacking:
-                known[space] = flatness_of(
+                measured = flatness_of(
                     model, batches, job.cell, loss=loss, space=space, draws=draws, advance=advance
                 )
+                measured["lambda_max"].pop("converged", None)  # the residual, which is kept, says the same
+                known = known.updated(Flatness.from_dict({space: measured}))
         except FloatingPointError as error:  # says nothing against the scores
-            known["failed"] = str(error)
-            progress.say(f"{job.title}: no flatness: {error}")
+            known = replace(known, failed=str(error) or repr(error))
+            session.progress.say(f"{job.title}: no flatness: {error}")
     store.write_flatness(job.cell, known)
 
 
@@ -55,7 +61,7 @@ def flatness_of(
     draws: int = 20,
     loss: Loss = cross_entropy,
     advance: Advance = lambda n: None,
-) -> Found:
+) -> JsonDict:
     """What is kept of one space; `measures` are names of ESTIMATORS.
 
     Beside them the loss itself, and the norm of the weights, because the Hessian scales with it. What cannot
@@ -69,7 +75,7 @@ def flatness_of(
         found = {
             "space": space,
             "acts": "on" if acts else "off",
-            **({"backward": "straight-through"} if point.swapped else {}),
+            **({"backward": "straight-through"} if point.backward_replaced else {}),
             "images": sum(len(labels) for _, labels in batches),
             "seed": point.seed,
             "loss": fmean(loss_values(point.losses, point.params)),
@@ -77,8 +83,9 @@ def flatness_of(
         }
     for name in measures:
         estimator = ESTIMATORS[name]
+        own_space = estimator.own_space or space
         with (
-            evaluated_at(model, batches, cell, space=estimator.own or space, acts=acts, loss=loss) as point,
+            evaluated_at(model, batches, cell, space=own_space, acts=acts, loss=loss) as point,
             part(advance, estimator.cost(draws)) as count,
         ):
             found |= _run(name, point, draws, count)
@@ -108,7 +115,7 @@ def landscape_of(
         )
 
 
-def _run(name: str, point: FlatnessPoint, draws: int, advance: Advance) -> Found:
+def _run(name: str, point: FlatnessPoint, draws: int, advance: Advance) -> JsonDict:
     """Null with the reason where the network has no second derivative."""
     try:
         return ESTIMATORS[name].run(point, draws, advance)

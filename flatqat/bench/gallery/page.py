@@ -1,17 +1,14 @@
-"""The gallery's files: a page with one picture a prediction, and a sheet for each shift as a single PNG."""
+"""The gallery's files: a page with a picture of each prediction, and a sheet of each shift as one PNG."""
 
 import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from flatqat.bench.gallery.palette import Colour
+from flatqat.bench.gallery.column import Column, Pixels
+from flatqat.bench.gallery.palette import Color
 from flatqat.bench.records.store import write_atomically
 from flatqat.suite import Suite
-
-if TYPE_CHECKING:
-    from flatqat.bench.gallery.predictions import Column, Pixels
 
 MARGIN, HEADER, CAPTION = 6, 22, 14  # pixels
 LEAST_WIDTH = 240  # smaller pictures are enlarged, pixel by pixel
@@ -35,9 +32,9 @@ small { color: #666; font-weight: 400; }
 </style>
 <h1>{{ suite.title }}</h1>
 <p>{{ suite.protocol }}.</p>
-<p class="legend">{% for name, colour in legend %}
-<span><i style="background: rgb{{ colour }}"></i>{{ name }}</span>
-{% endfor %}<span><i style="background: #000"></i>not labelled</span></p>
+<p class="legend">{% for name, color in legend %}
+<span><i style="background: rgb{{ color }}"></i>{{ name }}</span>
+{% endfor %}<span><i style="background: #000"></i>not labeled</span></p>
 <nav>{% for shift in shifts %}<a href="#{{ shift.name }}">{{ shift.name }}</a> {% endfor %}</nav>
 {% for shift in shifts %}
 <h2 id="{{ shift.name }}">{{ shift.name }} <small><a href="{{ shift.sheet }}">as one picture</a></small></h2>
@@ -55,27 +52,30 @@ small { color: #666; font-weight: 400; }
 def write_page(
     output: Path,
     suite: Suite,
-    found: "Mapping[str, Sequence[Sequence[Column]]]",
+    rows_by_shift: Mapping[str, Sequence[Sequence[Column]]],
     scores: Mapping[str, Mapping[str, float | None]],
     *,
-    colours: Sequence[Colour],
+    colors: Sequence[Color],
 ) -> Path:
-    """Write pictures, sheets and page under `output`; returns the page. `scores`: shift, title to percent."""
+    """Write pictures, sheets and page under `output`; returns the page.
+
+    `scores[shift][title]` is the metric in percent. Raises StoreError if a file cannot be written.
+    """
     from jinja2 import Environment
 
     shifts, width = [], LEAST_WIDTH
-    for name, rows in found.items():
+    for name, rows in rows_by_shift.items():
         stem, heads = _stem(name), rows[0]
         width = max(LEAST_WIDTH, heads[0].picture.shape[1] // 2)
         sheet = f"{stem}.png"
         write_atomically(output / sheet, _sheet(rows, scores[name], suite.metric))
         cells = [
-            [_cell(output, f"{stem}/{at}-{x}-{_stem(c.title)}.png", c) for x, c in enumerate(row, start=1)]
-            for at, row in enumerate(rows, start=1)
+            [_cell(output, f"{stem}/{y}-{x}-{_stem(c.title)}.png", c) for x, c in enumerate(row, start=1)]
+            for y, row in enumerate(rows, start=1)
         ]
         titles = [{"title": c.title, "score": _score(scores[name], c.title, suite.metric)} for c in heads]
         shifts.append({"name": name, "sheet": sheet, "heads": titles, "rows": cells})
-    legend = list(zip(suite.class_names, colours, strict=True))
+    legend = list(zip(suite.class_names, colors, strict=True))
     page = (
         Environment(autoescape=True)
         .from_string(PAGE)
@@ -85,13 +85,13 @@ def write_page(
     return output / "index.html"
 
 
-def _cell(output: Path, file: str, column: "Column") -> dict[str, str]:
+def _cell(output: Path, file: str, column: Column) -> dict[str, str]:
     write_atomically(output / file, _png(column.picture))
     return {"file": file, "title": column.title, "caption": _caption(column)}
 
 
-def _sheet(rows: "Sequence[Sequence[Column]]", scores: Mapping[str, float | None], metric: str) -> bytes:
-    """All rows of a shift on one canvas, titles above and accuracies below."""
+def _sheet(rows: Sequence[Sequence[Column]], scores: Mapping[str, float | None], metric: str) -> bytes:
+    """Return all rows of a shift on one canvas as PNG, titles above and accuracies below."""
     from PIL import Image, ImageDraw, ImageFont
 
     height, width = rows[0][0].picture.shape[:2]
@@ -118,13 +118,13 @@ def _sheet(rows: "Sequence[Sequence[Column]]", scores: Mapping[str, float | None
 
 
 def _fitted(text: str, width: int, font: object) -> str:
-    """As much of a title as goes into a column."""
+    """Return as much of a title as fits into a column."""
     while len(text) > 4 and font.getlength(text) > width:  # type: ignore[attr-defined]
         text = text[:-4] + "..."
     return text
 
 
-def _png(picture: "Pixels") -> bytes:
+def _png(picture: Pixels) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -132,7 +132,7 @@ def _png(picture: "Pixels") -> bytes:
     return buffer.getvalue()
 
 
-def _caption(column: "Column") -> str:
+def _caption(column: Column) -> str:
     return "" if column.accuracy is None else f"{column.accuracy:.1f}% of pixels"
 
 
@@ -142,5 +142,5 @@ def _score(scores: Mapping[str, float | None], title: str, metric: str) -> str:
 
 
 def _stem(text: str) -> str:
-    """For names of files: titles that differ in other signs alone, or behind what fits, have the same one."""
+    """Return a text for the name of a file; titles may share it, so it is not unique."""
     return re.sub(r"[^\w.=-]+", "-", text)[:LONGEST].strip("-")

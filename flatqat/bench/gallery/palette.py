@@ -1,6 +1,6 @@
-"""A colour for every class of a segmentation suite, and label maps as pictures.
+"""A color for every class of a segmentation suite, and label maps as pictures.
 
-The colours of Cityscapes for its classes, and for those of other sets that mean the same.
+The colors are those of Cityscapes for its classes, and for classes of other datasets that mean the same.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
-IGNORED_COLOUR: Colour = (0, 0, 0)
-COLOURS: dict[str, Colour] = {
+IGNORED_COLOR: Color = (0, 0, 0)
+COLORS: dict[str, Color] = {
     "road": (128, 64, 128),
     "sidewalk": (244, 35, 232),
     "building": (70, 70, 70),
@@ -33,7 +33,7 @@ COLOURS: dict[str, Colour] = {
     "motorcycle": (0, 0, 230),
     "bicycle": (119, 11, 32),
 }
-ALIKE = {
+SYNONYMS = {
     "pavement": "sidewalk",
     "tree": "vegetation",
     "sign": "traffic sign",
@@ -43,22 +43,22 @@ ALIKE = {
 }
 
 
-def palette(names: Sequence[str]) -> list[Colour]:
-    """A colour a class; classes that no table knows get colours of `tab20`."""
+def palette(names: Sequence[str]) -> list[Color]:
+    """Return a color for each class; classes without a color of their own get one of `tab20`."""
     from matplotlib import colormaps
 
     spare = [tuple(int(255 * part) for part in rgb) for rgb in colormaps["tab20"].colors]  # type: ignore[attr-defined]
-    found: list[Colour] = []
-    for at, name in enumerate(names):
-        known = name.lower().replace("_", " ")
-        r, g, b = COLOURS.get(ALIKE.get(known, known), spare[at % len(spare)])
-        found.append((r, g, b))
-    return found
+    chosen: list[Color] = []
+    for i, name in enumerate(names):
+        name = name.lower().replace("_", " ")
+        r, g, b = COLORS.get(SYNONYMS.get(name, name), spare[i % len(spare)])
+        chosen.append((r, g, b))
+    return chosen
 
 
-def painted(labels: NDArray[Any], colours: Sequence[Colour]) -> NDArray[np.uint8]:
-    """A label map (H, W) as RGB (H, W, 3); values that are no class are black."""
-    table = np.full((256, 3), IGNORED_COLOUR, dtype=np.uint8)
-    table[: len(colours)] = colours
+def painted(labels: NDArray[Any], colors: Sequence[Color]) -> NDArray[np.uint8]:
+    """Return a label map (H, W) as an RGB picture (H, W, 3); values that are no class are black."""
+    table = np.full((256, 3), IGNORED_COLOR, dtype=np.uint8)
+    table[: len(colors)] = colors
     painted: NDArray[np.uint8] = table[labels.astype(np.uint8)]
     return painted

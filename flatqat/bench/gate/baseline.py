@@ -1,26 +1,72 @@
 """The file that the gate compares with: of every finished cell, what its metric needs of each image.
 
-Where that is top-1 one bit an image, right or wrong; where it is mIoU the intersections and unions of the
-classes, unsigned integers of 32 bits. Compressed, as text in JSON.
+For top-1 that is one bit an image, right or wrong; for mIoU the intersections and unions of the classes, as
+unsigned integers of 32 bits. Both are compressed, as text in JSON.
 """
 
 import base64
-import json
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.bench.records.paired import metric_of, outcomes_of
-from flatqat.bench.records.record_json import to_json
+from flatqat.bench.records.paired import outcomes_of
+from flatqat.bench.records.record_json import pop_schema, read_as, read_json, to_json
 from flatqat.bench.records.schema_1 import upgrade_shifts
 from flatqat.bench.records.store import Arrays, Store, write_atomically
 from flatqat.errors import StoreError
-from flatqat.metrics.measures import METRICS, Metric
+from flatqat.metrics.metric import METRICS, Metric
+from flatqat.spec import ShiftInfo, Stored
 
 BASELINE_SCHEMA = 2
+FIX = "check --baseline; make one with: flatqat bench baseline"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedCell(Stored):
+    """A cell as the file has it.
+
+    Attributes:
+        label: The cell's label.
+        shifts: The scored sets by name.
+        images: The number of images of each.
+        metric: The name of the suite's metric.
+        correct: For top-1, the packed bits of each set.
+        counts: For other metrics, the packed counts of each set.
+    """
+
+    label: str
+    shifts: Mapping[str, ShiftInfo]
+    images: Mapping[str, int]
+    metric: str = "top1"
+    correct: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineCell:
+    """A cell of a baseline.
+
+    Attributes:
+        label: The cell's label.
+        shifts: The scored sets by name.
+        metric: The suite's metric.
+        values: The metric's value of each image, by scored set.
+    """
+
+    label: str
+    shifts: Mapping[str, ShiftInfo]
+    metric: Metric
+    values: Arrays
+
+    @property
+    def images(self) -> dict[str, int]:
+        """The number of images of each scored set."""
+        return {shift: len(values) for shift, values in self.values.items()}
 
 
 def write_baseline(store: Store, output: Path) -> int:
@@ -29,64 +75,67 @@ def write_baseline(store: Store, output: Path) -> int:
     for record in store.records():
         outcomes = outcomes_of(record, store)
         if record.status == "done" and outcomes:
-            cells[record.cell.id] = {
-                "label": record.cell.label,
-                "shifts": record.protocol["shifts"],
-                "images": {shift: len(images) for shift, images in outcomes.items()},
-                **_packed(metric_of(record), outcomes),
-            }
+            cells[record.cell.id] = PackedCell(
+                label=record.cell.label,
+                shifts=record.protocol.shifts,
+                images={shift: len(images) for shift, images in outcomes.items()},
+                metric=record.protocol.metric,
+                **_packed(outcomes),
+            ).to_dict()
     if not cells:
         raise StoreError(f"expected finished cells with outcomes in {store.root}, got none; make some first")
     write_atomically(output, to_json({"schema": BASELINE_SCHEMA, "cells": cells}))
     return len(cells)
 
 
-def read_baseline(path: Path) -> dict[str, Any]:
-    """The cells of a baseline, each with its `metric` and the `values` of its images. Raises StoreError."""
-    expected = f"baseline {path}: expected a file made by 'flatqat bench baseline'"
-    try:
-        data = json.loads(path.read_bytes())
-        if data["schema"] > BASELINE_SCHEMA:
-            raise StoreError(
-                f"baseline {path}: expected schema {BASELINE_SCHEMA} or older, got {data['schema']}; "
-                "update flatqat"
-            )
-        cells = {cell_id: _unpacked(cell) for cell_id, cell in data["cells"].items()}
-        for cell in cells.values():
-            if data["schema"] == 1:
-                cell["shifts"] = upgrade_shifts(cell["shifts"])
-            there = set(cell["values"])
-            if not cell["label"] or "id" not in there or set(cell["shifts"]) != there:
-                raise ValueError("shifts that do not fit the outcomes")
-            for about in cell["shifts"].values():
-                about["in_mean"], about["family"], about["image_set"]
-        return cells
-    except OSError as error:
-        raise StoreError(f"{expected}, got: {error.strerror}; make one, or check --baseline") from error
-    except (ValueError, LookupError, TypeError, AttributeError, zlib.error) as error:
-        cause = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise StoreError(f"{expected}, got a damaged one ({cause}); restore it, or make it anew") from error
+def read_baseline(path: Path) -> dict[str, BaselineCell]:
+    """Return the cells of a baseline by id. Raises StoreError, which names the file and the field."""
+    data = read_json(path, FIX)
+    schema = pop_schema(data, BASELINE_SCHEMA, path, FIX)
+    cells = data.get("cells")
+    if schema == 1 and isinstance(cells, dict):
+        data["cells"] = {cell_id: _upgraded(cell) for cell_id, cell in cells.items()}
+    packed: dict[str, dict[str, PackedCell]] = read_as(FILE, data, path, FIX)
+    if "cells" not in packed:
+        raise StoreError(f"{path}: cells: expected a value, got none; {FIX}")
+    unpacked = {}
+    for cell_id, cell in packed["cells"].items():
+        try:
+            unpacked[cell_id] = _unpacked(cell)
+        except (ValueError, LookupError, zlib.error) as error:
+            raise StoreError(f"{path}: cells.{cell_id}: damaged outcomes ({error}); {FIX}") from error
+    return unpacked
 
 
-def _packed(measure: Metric, outcomes: Arrays) -> dict[str, Any]:
-    """The entries of a cell that hold its outcomes."""
+FILE: Any = Mapping[str, Mapping[str, PackedCell]]
+
+
+def _upgraded(cell: Any) -> Any:
+    if not isinstance(cell, dict) or "shifts" not in cell:
+        return cell
+    return {**cell, "shifts": upgrade_shifts(cell["shifts"])}
+
+
+def _packed(outcomes: Arrays) -> dict[str, Any]:
+    """Return the fields of a cell that have its outcomes."""
     if all(images.dtype == np.bool_ for images in outcomes.values()):
         return {"correct": {s: _text(np.packbits(right)) for s, right in outcomes.items()}}
-    counts = {s: _text(images.astype("<u4")) for s, images in outcomes.items()}
-    return {"metric": measure.name, "counts": counts}
+    return {"counts": {s: _text(images.astype("<u4")) for s, images in outcomes.items()}}
 
 
-def _unpacked(cell: dict[str, Any]) -> dict[str, Any]:
-    """A cell with the per-image values of its metric, shift by shift. Raises what damaged entries raise."""
-    unpack, packed = (_bits, cell["correct"]) if "correct" in cell else (_counts, cell["counts"])
-    measure = METRICS[cell.get("metric", "top1")]
+def _unpacked(cell: PackedCell) -> BaselineCell:
+    """Return a cell with the values of its images. Raises what damaged entries raise."""
+    unpack, packed = (_bits, cell.correct) if cell.correct else (_counts, cell.counts)
+    metric = METRICS[cell.metric]
+    if not cell.label or "id" not in packed or set(cell.shifts) != set(packed):
+        raise ValueError("shifts that do not fit the outcomes")
     values = {}
     for shift, text in packed.items():
-        outcome = unpack(_bytes(text), cell["images"][shift])
-        values[shift] = measure.values(outcome)
+        outcome = unpack(_bytes(text), cell.images[shift])
+        values[shift] = metric.values(outcome)
         if values[shift].shape != (len(outcome),):
-            raise ValueError(f"outcomes of {shift} that are not those of {measure.name}")
-    return {**cell, "metric": measure.name, "values": values}
+            raise ValueError(f"outcomes of {shift} that are not those of {metric.name}")
+    return BaselineCell(label=cell.label, shifts=cell.shifts, metric=metric, values=values)
 
 
 def _text(array: NDArray[Any]) -> str:
@@ -105,5 +154,5 @@ def _bits(data: bytes, n: int) -> NDArray[np.bool_]:
 
 
 def _counts(data: bytes, n: int) -> NDArray[np.int64]:
-    """(n, 2, classes)"""
+    """Return intersections and unions of shape (n, 2, classes)."""
     return np.frombuffer(data, "<u4").reshape(n, 2, -1).astype(np.int64)

@@ -1,18 +1,17 @@
-"""From stored cells back to the commands that make them."""
+"""The commands that reproduce stored cells."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from flatqat.bench.plan.request import SPACES
-from flatqat.spec import Args, Record
+from flatqat.spec import Args, Flatness, Record
 
 
 def commands(records: Sequence[Record], results: str) -> list[str]:
-    """`flatqat bench run ...` lines that plan exactly these cells, one for each set of settings.
+    """Return `flatqat bench run ...` lines that plan exactly these cells, one for each set of settings.
 
-    The data root stands as DATA and a file of start weights by its name; plugin files are not in a record, so
-    FILE stands for them.
+    DATA stands for the data root, the name of a weights file for its path, and FILE for plugin files, which
+    records do not name.
     """
     groups: dict[tuple[str, ...], dict[str, set[tuple[str, int]]]] = {}
     for record in records:
@@ -30,7 +29,7 @@ def commands(records: Sequence[Record], results: str) -> list[str]:
 
 
 def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
-    """Everything that is not method, bits or seed."""
+    """Return all options but method, bits and seeds."""
     cell = record.cell
     options = ["--suite", cell.suite, "--model", cell.model, "--recipe", cell.recipe, "--data-root", "DATA"]
     if cell.weights:
@@ -46,9 +45,9 @@ def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
     options += _settings(cell.method, cell.method_args) + _settings("recipe", cell.recipe_args)
     options += ["--amp"] * cell.amp + ["--compute-matched"] * (cell.step_multiplier > 1)
     options += ["--plugin", "FILE"] if cell.plugins else []
-    options += ["--threads", str(record.env["threads"])] if record.env.get("threads", 1) > 1 else []
-    spaces = [space for space in SPACES if isinstance(record.flatness.get(space), Mapping)]
-    if not record.flatness:
+    options += ["--threads", str(record.env.threads)] if record.env.threads > 1 else []
+    spaces = list(record.flatness.spaces)
+    if record.flatness == Flatness():
         options.append("--no-flatness")
     elif spaces and spaces != ["quantized"]:
         options += ["--space", ",".join(spaces)]
@@ -56,8 +55,8 @@ def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
 
 
 def _weights_name(digest: str, records: Iterable[Record]) -> str:
-    """What the record of a cell without parent says that it starts from."""
-    names = (r.protocol.get("parent") for r in records if r.cell.weights == digest and not r.cell.parent)
+    """Return the name of a weights file, from the record of a cell that starts from it."""
+    names = (r.protocol.parent for r in records if r.cell.weights == digest and not r.cell.parent)
     return str(next((name for name in names if name), "WEIGHTS"))
 
 
@@ -72,7 +71,7 @@ def _text(value: Any) -> str:
 def _same(
     methods: Mapping[str, set[tuple[str, int]]],
 ) -> list[tuple[list[str], list[tuple[str, int]]]]:
-    """Methods that have the same bits and seeds, together."""
+    """Group the methods that have the same bits and seeds."""
     found: dict[tuple[tuple[str, int], ...], list[str]] = {}
     for method, runs in methods.items():
         found.setdefault(tuple(sorted(runs)), []).append(method)
@@ -80,7 +79,7 @@ def _same(
 
 
 def _products(bits: Sequence[str], runs: Sequence[tuple[str, int]]) -> list[tuple[list[str], list[int]]]:
-    """Bits that have the same seeds, together, so that every pair of a product is one that was run."""
+    """Group the bits that have the same seeds, so that each product contains only pairs that were run."""
     found: dict[tuple[int, ...], list[str]] = {}
     for quant in bits:
         seeds = tuple(sorted(seed for other, seed in runs if other == quant))
@@ -89,7 +88,7 @@ def _products(bits: Sequence[str], runs: Sequence[tuple[str, int]]) -> list[tupl
 
 
 def _seeds(seeds: Sequence[int]) -> str:
-    """`3` for 0, 1, 2; else which: `0,2` or `7,`."""
+    """Return `3` for the seeds 0, 1, 2, else the list: `0,2` or `7,`."""
     if list(seeds) == list(range(len(seeds))):
         return str(len(seeds))
     return ",".join(map(str, seeds)) + "," * (len(seeds) == 1)

@@ -1,4 +1,4 @@
-"""From what the user asked for to the list of cells, checked whole before anything is computed."""
+"""From the request to the list of cells, all of it checked before anything is computed."""
 
 import hashlib
 from collections.abc import Iterator
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from flatqat import registry
-from flatqat.bench.plan.base_cell import EVAL, BaseCell, base_cell_of, code_files
+from flatqat.bench.plan.base_cell import EVAL, BaseCell, base_cell_of
+from flatqat.bench.plan.networks import Networks, code_files
 from flatqat.bench.plan.request import Request
 from flatqat.bench.plan.settings import Settings, changed, configure
 from flatqat.errors import StoreError, UsageError, choose
@@ -17,9 +18,13 @@ from flatqat.suite import Suite
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A cell with everything its names stand for. Unscored jobs are only trained, as starts of others.
+    """A cell with everything its names stand for.
 
-    `weights` is the file that it starts from where no other job is its start; `skip` says why it cannot run.
+    Attributes:
+        parent: The job whose trained weights this one starts from, if any.
+        weights: The file that it starts from where there is no parent; None for random weights.
+        skip: Why the job cannot run; empty if it can.
+        scored: False for a job that is trained only because others start from it.
     """
 
     cell: Cell
@@ -37,24 +42,26 @@ class Job:
         """For progress lines: `cifar:resnet20 qat 4 seed 0`."""
         cell, target = self.cell, self.cell.suite.partition("@")[2]
         quant = "" if cell.quant == cell.method else f" {cell.bits}"
-        step_multiplier = f" {cell.step_multiplier}x steps" if cell.step_multiplier > 1 else ""
-        what = f"{cell.model} {cell.method}{quant}{step_multiplier} seed {cell.seed}"
+        steps = f" {cell.step_multiplier}x steps" if cell.step_multiplier > 1 else ""
+        what = f"{cell.model} {cell.method}{quant}{steps} seed {cell.seed}"
         return f"{target} {what}" if target else what
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Jobs in an order in which every start comes before what starts from it."""
+    """Jobs in an order in which every parent comes before the jobs that start from it."""
 
     request: Request
     jobs: tuple[Job, ...]
+    networks: Networks
 
     @property
     def suites(self) -> list[Suite]:
-        """Every suite once; the members of a family that differ in their seed's split are different ones."""
-        return list({id(job.suite): job.suite for job in self.jobs}.values())
+        """Every suite once; the members of a family whose split depends on the seed count separately."""
+        return list({job.suite.key: job.suite for job in self.jobs}.values())
 
     def scored(self) -> list[Job]:
+        """Return the jobs that get a record."""
         return [job for job in self.jobs if job.scored]
 
 
@@ -62,7 +69,13 @@ MATCHED_PASSES = 2  # forward and backward passes for each step of the recipe, a
 
 
 def make_plan(request: Request) -> Plan:
-    """Resolve every name and setting. Raises UsageError or WeightsError before any work is done."""
+    """Resolve every name and setting of a request.
+
+    Raises:
+        UsageError: If a name, a setting or a combination does not exist.
+        WeightsError: If the weights do not fit a model.
+        StoreError: If the results folder is a file.
+    """
     specs = _specs(request)
     _check_settings(request)
     if request.results.exists() and not request.results.is_dir():
@@ -70,22 +83,25 @@ def make_plan(request: Request) -> Plan:
             f"results folder {request.results}: expected a folder, got a file; choose another with --results"
         )
     jobs: dict[str, Job] = {}
-    there: dict[int, tuple[Suite, Suite]] = {}  # the same suite for all seeds: each shift is read once
+    suites: dict[str, Suite] = {}  # the same object for all seeds, so that each shift is read once
+    networks = Networks(request, specs)
     most_passes = MATCHED_PASSES if request.compute_matched else 1
     for name in request.suites:
         for seed in request.seeds:
-            for whole in members(name, seed):
-                _, suite = there.setdefault(id(whole), (whole, whole.on_disk(request.data_root)))
+            for member in members(name, seed):
+                if member.key not in suites:
+                    suites[member.key] = member.on_disk(request.data_root)
+                suite = suites[member.key]
                 for model in request.models or (suite.default_model,):
-                    base = base_cell_of(suite, model, seed, request, specs)
+                    base = base_cell_of(suite, model, seed, request, networks)
                     for method, spec in _variants(request.methods, specs):
                         job = _add(jobs, base, method, spec, request.settings, most_passes)
                         jobs[job.cell.id] = replace(job, scored=True)
-    return Plan(request=request, jobs=tuple(jobs.values()))
+    return Plan(request=request, jobs=tuple(jobs.values()), networks=networks)
 
 
 def members(name: str, seed: int) -> list[Suite]:
-    """The suite called `name`; of a family `pacs` all its members, or one of them, `pacs@sketch`."""
+    """Return the suite called `name`; of a family all members (`pacs`) or one (`pacs@sketch`)."""
     family_name, _, target = name.partition("@")
     suite: Suite = registry.load(registry.SUITES, family_name)
     if suite.member is None and target:
@@ -117,9 +133,9 @@ def _variants(methods: tuple[str, ...], specs: list[QuantSpec]) -> Iterator[tupl
 def _add(
     jobs: dict[str, Job], base: BaseCell, name: str, spec: QuantSpec, settings: Settings, passes: int = 1
 ) -> Job:
-    """The job for a method, added with the one it starts from, unless they are there already.
+    """Return the job of a method, added to `jobs` after its parent unless they are there already.
 
-    A rule of fewer `passes` gets as many more steps; what it starts from does not.
+    A method with fewer passes per step than `passes` gets proportionally more steps; its parent does not.
     """
     method, suite, weights = registry.load(registry.METHODS, name), base.suite, base.weights
     if weights and method.parent is None:
@@ -128,28 +144,27 @@ def _add(
     if method.parent and not (weights and registry.load(registry.METHODS, method.parent).parent is None):
         parent = _add(jobs, base, method.parent, QuantSpec(), settings)
     values = configure(method.Config, name, settings.get(name, {}))
-    plain = suite.recipes[base.cell.recipe]
+    default = suite.recipes[base.cell.recipe]
     recipe_values = configure(Recipe, "recipe", settings.get("recipe", {}))
-    recipe = replace(plain, **recipe_values)
-    step_multiplier = _step_multiplier(method, recipe, passes)
+    recipe = replace(default, **recipe_values)
+    if base.cell.recipe == EVAL and recipe.steps:
+        reason = base.untrainable_reason
+        raise UsageError(f"--set recipe.steps: expected none, since {reason}; got {recipe.steps}")
+    multiplier = _step_multiplier(method, recipe, passes)
+    recipe = replace(recipe, steps=multiplier * recipe.steps)
     cell = replace(
         base.cell,
         method=name,
-        step_multiplier=step_multiplier,
+        step_multiplier=multiplier,
         method_version=method.version,
         quant=str(spec),
         keep=spec.keep_text,
         layer_bits=spec.layer_bits_text,
         method_args=changed(method.Config(), values),
-        recipe_args=changed(plain, recipe_values),
+        recipe_args=changed(default, recipe_values),
         parent=parent.cell.training_id if parent else None,
-        plugins=_plugins(suite.name, name, base.cell.model, spec.quantizer),
+        plugins=_plugins(suite, name, base.cell.model, spec.quantizer),
     )
-    if base.cell.recipe == EVAL and recipe.steps:
-        raise UsageError(
-            f"--set recipe.steps: expected none, since {base.untrainable_reason}; got {recipe.steps}"
-        )
-    recipe = replace(recipe, steps=step_multiplier * recipe.steps)
     job = Job(
         cell=cell,
         suite=suite,
@@ -164,11 +179,11 @@ def _add(
     return jobs.setdefault(cell.id, job)
 
 
-def _step_multiplier(method: Any, recipe: Recipe, passes: int) -> int:
-    """By how much a rule's steps are multiplied, so that it spends `passes` for each step of the recipe.
+def _step_multiplier(method: type[Any], recipe: Recipe, passes: int) -> int:
+    """Return how often a method's steps are repeated, so that it spends `passes` for each step of the recipe.
 
-    The reference is not stretched, since every row is compared with it; nor is a rule whose steps are not
-    those of the recipe.
+    The reference gets no more steps, since every row is compared with it; nor does a method whose number of
+    steps does not come from the recipe.
     """
     longer = replace(recipe, steps=passes * recipe.steps)
     if method.reference or method.steps(longer) == method.steps(recipe):
@@ -176,10 +191,10 @@ def _step_multiplier(method: Any, recipe: Recipe, passes: int) -> int:
     return max(1, passes // int(method.passes))
 
 
-def _plugins(suite: str, method: str, model: str, quantizer: str) -> str | None:
-    """A hash of the plugin files that a cell is made of, since editing one changes its numbers."""
+def _plugins(suite: Suite, method: str, model: str, quantizer: str) -> str | None:
+    """Return a hash of the plugin files that a cell uses, since editing one changes its numbers."""
     parts = (
-        (registry.SUITES, suite.partition("@")[0]),
+        (registry.SUITES, suite.family),
         (registry.METHODS, method),
         (registry.MODELS, model.partition(":")[0]),
         (registry.QUANTIZERS, quantizer),

@@ -1,32 +1,47 @@
-"""What a user asks for: the options of `bench run` as one value."""
+"""What the user requests: the options of `bench run` as one value."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from flatqat.bench.plan.settings import Settings
 from flatqat.errors import UsageError, choose
-from flatqat.spec import Cell
+from flatqat.spec import SPACES, Cell, Flatness, Space
 
 MOST_SEEDS = 1000
-
-Space = Literal["quantized", "latent", "step_size"]
-SPACES: tuple[Space, ...] = ("quantized", "latent", "step_size")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What to run and how. No models and no recipe stand for the suite's own defaults.
+    """What to run and how. Without arguments it is the default benchmark.
 
-    `keep` and `layer_bits` are of every quantized cell; no `keep` stands for the first and the last layer.
-    Flatness is measured in the `spaces`, in none if there are none. `window` is the text of a sliding window
-    of inference, or `whole`; without it the model's source decides.
+    Attributes:
+        suites: Names of suites, such as `digits-c` or `pacs@sketch`.
+        methods: Names of methods.
+        bits: Bit-widths as text: `4`, `w4a8`, `w4a32@lsq`, `fp`.
+        keep: Layers kept at 8 bits, as name patterns; by default the first and the last one.
+        layer_bits: Bit-widths of single layers, such as `layer4.*=w2a4`.
+        models: Names of models; by default the suite's own.
+        seeds: One run of every cell for each seed.
+        recipe: The name of the suite's recipe; by default its first.
+        settings: Values by owner and key, as text: `{"anchor": {"strength": "0.1"}}`.
+        weights: A file of initial weights, instead of pretraining.
+        pretrained: Whether to start from the weights of the model's source, which may be downloaded.
+        data_root: The folder of all datasets.
+        results: The results folder.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        amp: Whether forward passes run in bfloat16.
+        threads: CPU threads of PyTorch.
+        workers: Threads that decode images; 0 decodes in the main thread.
+        limit: How many images of each shift are scored; by default all.
+        window: A sliding window of inference, `512:256`, or `whole`; by default the model's own.
+        compute_matched: Whether methods with a single pass per step get twice the steps.
+        spaces: Where flatness is measured; empty for nowhere.
+        rerun: Whether stored cells are computed again.
     """
 
-    suites: tuple[str, ...]
-    methods: tuple[str, ...]
-    bits: tuple[str, ...]
+    suites: tuple[str, ...] = ("digits-c",)
+    methods: tuple[str, ...] = ("fp", "qat", "anchor")
+    bits: tuple[str, ...] = ("4",)
     keep: tuple[str, ...] | None = None
     layer_bits: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
@@ -49,25 +64,25 @@ class Request:
 
 
 def parse_spaces(names: tuple[str, ...]) -> tuple[Space, ...]:
-    """Each once, in the order of SPACES. Raises UsageError on an unknown one."""
+    """Return the named spaces without repetition, in the order of SPACES; raises UsageError on others."""
     for name in names:
         choose("space", name, SPACES)
     return tuple(space for space in SPACES if space in names)
 
 
-def lacking_spaces(cell: Cell, flatness: Mapping[str, object], request: Request) -> list[Space]:
-    """The spaces that are wanted of a cell and not in its `flatness`; none where measuring failed before.
+def lacking_spaces(cell: Cell, flatness: Flatness, request: Request) -> list[Space]:
+    """Return the requested spaces that a cell's `flatness` lacks; none where measuring failed before.
 
-    Full precision has the space `quantized` alone: there is no rounding to stand before or behind.
+    Full precision has the space `quantized` alone, since it rounds nothing.
     """
-    if "failed" in flatness:
+    if flatness.failed:
         return []
     floating = cell.quant_spec.is_fp
-    return [s for s in request.spaces if s not in flatness and (s == "quantized" or not floating)]
+    return [s for s in request.spaces if flatness.space(s) is None and (s == "quantized" or not floating)]
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """`3` is how many (0, 1, 2); `0,2` is which; `7,` is the one seed 7."""
+    """Parse `3` as the seeds 0, 1, 2, `0,2` as these two, and `7,` as the one seed 7."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     numbers = all(part.isascii() and part.isdecimal() for part in parts)
     if not parts or not numbers or ("," not in text and not 1 <= int(text) <= MOST_SEEDS):

@@ -1,4 +1,4 @@
-"""`--set anchor.strength=0.1`: text to a checked value of a frozen config."""
+"""Settings such as `--set anchor.strength=0.1`: from text to checked values of a frozen config."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -14,18 +14,18 @@ Settings = Mapping[str, Mapping[str, str]]
 
 def parse_settings(texts: Iterable[str]) -> Settings:
     """Group `owner.key=value` texts as {owner: {key: value text}}."""
-    found: dict[str, dict[str, str]] = defaultdict(dict)
+    settings: dict[str, dict[str, str]] = defaultdict(dict)
     for text in texts:
         name, equals, value = text.partition("=")
         owner, dot, key = name.partition(".")
         if not (equals and dot and owner and key):
             raise UsageError(f"--set: expected OWNER.KEY=VALUE such as anchor.strength=0.1, got {text!r}")
-        found[owner.strip()][key.strip()] = value.strip()
-    return found
+        settings[owner.strip()][key.strip()] = value.strip()
+    return settings
 
 
 def configure(config_type: type[Any], owner: str, values: Mapping[str, str]) -> dict[str, Any]:
-    """The given values as the types of `config_type`'s fields. Raises UsageError on keys and values."""
+    """Convert text values to the types of `config_type`'s fields; raises UsageError on bad keys or values."""
     hints = get_type_hints(config_type)
     choices = [field.name for field in fields(config_type)]
     for key in values:
@@ -34,7 +34,7 @@ def configure(config_type: type[Any], owner: str, values: Mapping[str, str]) -> 
 
 
 def changed(defaults: Any, values: Mapping[str, Any]) -> tuple[tuple[str, object], ...]:
-    """Those values that differ from `defaults`, sorted: what a cell's identity holds."""
+    """Return the values that differ from `defaults`, sorted, as a cell's identity holds them."""
     return tuple(sorted((key, value) for key, value in values.items() if value != getattr(defaults, key)))
 
 

@@ -1,118 +1,129 @@
-"""Records to and from JSON, checked on the way in: a damaged file is an error that names it."""
+"""Records to and from JSON. Reading is strict: an error names the file and, by its path, the field."""
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar
 
 from flatqat.bench.records.schema_1 import upgrade
 from flatqat.errors import StoreError
-from flatqat.metrics.measures import METRICS
-from flatqat.spec import SCHEMA, Cell, Record, Score, Status
+from flatqat.metrics.effective_robustness import LINES
+from flatqat.metrics.mce import NORMALIZERS
+from flatqat.metrics.metric import METRICS
+from flatqat.spec import SCHEMA, FieldError, Record
+from flatqat.spec.reading import from_plain
+
+T = TypeVar("T")
+RERUN = "restore the file, or delete it and run the cell again"
 
 
 def to_json(value: Mapping[str, object]) -> bytes:
-    """Canonical JSON for people and diffs: sorted keys, no NaN, a line an entry of the second level."""
+    """Return canonical JSON for people and diffs: keys sorted, no NaN, each entry of an entry on a line."""
 
     def lines(level: Mapping[str, object], indent: str, leaf: Callable[[object], str]) -> str:
         inner = (f"{indent} {json.dumps(key)}: {leaf(level[key])}" for key in sorted(level))
         return "{\n" + ",\n".join(inner) + f"\n{indent}}}"
 
-    def flat(entry: object) -> str:
+    def one_line(entry: object) -> str:
         return json.dumps(entry, sort_keys=True, allow_nan=False)
 
     def second(entry: object) -> str:
-        return lines(entry, " ", flat) if isinstance(entry, Mapping) and entry else flat(entry)
+        return lines(entry, " ", one_line) if isinstance(entry, Mapping) and entry else one_line(entry)
 
     return (lines(value, "", second) + "\n").encode()
 
 
 def readable(value: object, indent: str = "") -> str:
-    """JSON for people, in the order given: a line an entry, lists on one line. No NaN."""
+    """Return JSON for people, in the order given: each entry on a line, lists on one line, no NaN."""
     if not isinstance(value, Mapping) or not value:
         return json.dumps(value, allow_nan=False)
     inner = (f"{indent}  {json.dumps(key)}: {readable(entry, indent + '  ')}" for key, entry in value.items())
     return "{\n" + ",\n".join(inner) + f"\n{indent}}}"
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises StoreError."""
+def read_json(path: Path, fix: str = RERUN) -> dict[str, Any]:
+    """Return the object in a JSON file. Raises StoreError, which ends with the advice `fix`."""
     try:
         data = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror or error}; {fix}") from error
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{path}: expected JSON, got a damaged file ({error}); {fix}") from error
     if not isinstance(data, dict):
-        raise _damaged(path, TypeError(f"a {type(data).__name__} at the top level"))
+        raise StoreError(f"{path}: expected a JSON object, got a {type(data).__name__}; {fix}")
     return data
 
 
-def read_record(path: Path) -> Record:
-    """Read and check one record. Raises StoreError naming the file when it is damaged or from the future."""
-    data = read_json(path)
-    schema = data.pop("schema", None)
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise StoreError(
-            f"{path}: expected a record of schema {SCHEMA} or older, got {schema}; update flatqat"
-        )
+def read_as(kind: type[T], data: object, path: Path, fix: str = RERUN) -> T:
+    """Return JSON's `data` as a dataclass. Raises StoreError, which names the file and the field."""
     try:
-        if schema == 1:
-            data = upgrade(data)
-        scores = {
-            shift: {metric: Score(**score) for metric, score in metrics.items()}
-            for shift, metrics in data.pop("scores").items()
-        }
-        record = Record(**{**data, "cell": Cell.from_dict(data["cell"]), "scores": scores})
+        value: T = from_plain(kind, data)
+    except (FieldError, RecursionError) as error:
+        raise StoreError(f"{path}: {error}; {fix}") from error
+    return value
+
+
+def pop_schema(data: dict[str, Any], newest: int, path: Path, fix: str = RERUN) -> int:
+    """Take the number of the schema out of `data`. Raises StoreError unless it is from 1 to `newest`."""
+    schema = data.pop("schema", None)
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+        got = "none" if schema is None else json.dumps(schema)[:20]
+        raise StoreError(f"{path}: schema: expected a whole number from 1 to {newest}, got {got}; {fix}")
+    if schema > newest:
+        raise StoreError(f"{path}: schema: expected {newest} or older, got {schema}; update flatqat")
+    return schema
+
+
+def read_record(path: Path) -> Record:
+    """Read and check one record. Raises StoreError, which names the file and the field."""
+    return parse_record(read_json(path), path)
+
+
+def parse_record(data: dict[str, Any], path: Path) -> Record:
+    """Return the record in the JSON of a file. Raises StoreError, which names the file and the field."""
+    schema = pop_schema(data, SCHEMA, path)
+    try:
+        record = Record.from_dict(upgrade(data) if schema == 1 else data)
         _check(record, path.stem)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise _damaged(path, error) from error
+    except (FieldError, RecursionError) as error:
+        raise StoreError(f"{path}: {error}; {RERUN}") from error
     return record
 
 
 def record_to_dict(record: Record) -> dict[str, Any]:
-    """The inverse of `read_record`, as plain JSON values."""
-    scores = {
-        shift: {metric: asdict(score) for metric, score in metrics.items()}
-        for shift, metrics in record.scores.items()
-    }
-    plain = {name: getattr(record, name) for name in Record.__dataclass_fields__}
-    return {**plain, "cell": record.cell.to_dict(), "scores": scores}
+    """Return the inverse of `parse_record`, as plain JSON values."""
+    return {"schema": SCHEMA, **record.to_dict()}
 
 
 def _check(record: Record, label: str) -> None:
-    """Raise ValueError or KeyError unless everything that reports rely on is there."""
-    if record.status not in get_args(Status):
-        raise ValueError(f"status {record.status!r}")
-    if not isinstance(record.cell.seed, int) or record.cell.label != label:
-        raise ValueError(f"cell {record.cell.label} under another name")
+    """Raise FieldError unless the fields fit together, and everything that reports rely on is there."""
+    if record.cell.label != label:
+        raise FieldError(
+            f"expected the cell that the file is named after, got {record.cell.label}", ("cell",)
+        )
     if record.status != "done":
         return
-    shifts = record.protocol["shifts"]
-    if "id" not in shifts or set(shifts) != set(record.scores):
-        raise ValueError("scores that do not fit the shifts")
-    for name in ("suite", "data", "reference"):
-        record.protocol[name]
-    name, names = record.protocol.get("metric", "top1"), record.protocol.get("class_names", [])
-    if name not in METRICS or not isinstance(names, list):
-        raise ValueError(f"metric {name!r} and class names {names!r}")
-    prefix = METRICS[name].by_class
-    by_class = [f"{prefix}/{k}" for k in range(len(names))] if prefix else []
-    for metrics in record.scores.values():
-        for metric in (name, "nll", "ece", *by_class):
-            if not isinstance(metrics[metric].value, int | float | None):
-                raise ValueError(f"{metric} {metrics[metric].value!r}")
-    if measured := record.flatness.get("quantized"):
-        values = (
-            measured["lambda_max"]["value"],
-            measured["lambda_max"]["residual"],
-            measured["sharpness_sam"]["value"],
-        )
-        if not all(isinstance(value, int | float | None) for value in values):
-            raise ValueError(f"flatness {values}")
-
-
-def _damaged(path: Path, error: Exception) -> StoreError:
-    cause = f"no {error}" if isinstance(error, KeyError) else str(error)
-    return StoreError(
-        f"{path}: expected a record, got a damaged file ({cause}); delete it and run the cell again"
-    )
+    protocol, scores = record.protocol, record.scores
+    if "id" not in protocol.shifts or set(protocol.shifts) != set(scores):
+        odd = sorted(set(protocol.shifts) ^ set(scores)) or ["id"]
+        raise FieldError(f"expected those of the protocol's shifts, id among them; see {odd[0]}", ("scores",))
+    for name, value, choices in (
+        ("metric", protocol.metric, METRICS),
+        ("normalizer", protocol.normalizer, {"", *NORMALIZERS}),
+        ("baseline", protocol.baseline, {"", *LINES}),
+    ):
+        if value not in choices:
+            raise FieldError(
+                f"expected one of {', '.join(sorted(filter(None, choices)))}, got {value!r}",
+                ("protocol", name),
+            )
+    by_class = METRICS[protocol.metric].by_class
+    classes = {name for name in scores["id"] if by_class and name.startswith(f"{by_class}/")}
+    if by_class and protocol.class_names and len(protocol.class_names) != len(classes):
+        raise FieldError(f"expected a name for each of {len(classes)} classes", ("protocol", "class_names"))
+    numbered = {f"{by_class}/{k}" for k in range(len(classes))}
+    top1 = {"top1"} if protocol.normalizer or protocol.baseline else set()
+    for shift, metrics in scores.items():
+        for name in sorted({protocol.metric, "nll", "ece"} | numbered | top1):
+            if name not in metrics:
+                raise FieldError("expected a score, got none", ("scores", shift, name))

@@ -1,4 +1,7 @@
-"""Records as they were first written: the same content under other names."""
+"""Records and baselines of schema 1, under the names and in the places of schema 2.
+
+What does not have the shape of schema 1 is passed on as it is: reading reports it.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,35 +11,64 @@ PROTOCOL = {"budget": "recipe", "start": "parent"}
 SHIFT = {"pool": "image_set", "headline": "in_mean"}
 MEASURES = {"flips": "code_flips", "scale": "step_size_noise"}
 SPACES = {"scale": "step_size"}
+ENVIRONMENT = ("device", "flatqat", "python", "threads")
 
 
 def upgrade(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON of a record of schema 1 under the names of schema 2."""
-    protocol = _renamed(data["protocol"], PROTOCOL)
+    """Return the JSON of a record of schema 1 as schema 2 has it."""
+    if data.get("status") in ("failed", "skipped"):  # these had every field, without content
+        data = {name: value for name, value in data.items() if value != {}}
+    cell = _renamed(data.get("cell"), CELL)
+    parts = {
+        "cell": cell,
+        "protocol": _protocol(data.get("protocol"), cell),
+        "flatness": _renamed(data.get("flatness"), SPACES, _space),
+        "env": _environment(data.get("env")),
+    }
+    return {**data, **{name: part for name, part in parts.items() if name in data}}
+
+
+def upgrade_shifts(shifts: Any) -> Any:
+    """Return what a record or a baseline of schema 1 says of each shift as schema 2 has it."""
+    return _renamed(shifts, {}, lambda shift: _renamed(shift, SHIFT))
+
+
+def _protocol(data: Any, cell: Any) -> Any:
+    protocol = _renamed(data, PROTOCOL)
+    if not isinstance(protocol, dict):
+        return protocol
     if "shifts" in protocol:
         protocol["shifts"] = upgrade_shifts(protocol["shifts"])
-    return {
-        **data,
-        "cell": _renamed(data["cell"], CELL),
-        "protocol": protocol,
-        "flatness": {SPACES.get(name, name): _space(found) for name, found in data["flatness"].items()},
-    }
+    quant = protocol.get("quant")
+    if isinstance(quant, dict) and isinstance(quant.get("layer_bits"), dict):  # which had lost its order
+        text = cell.get("layer_bits") if isinstance(cell, dict) else None
+        pairs = [list(part.rpartition("=")[::2]) for part in text.split(",")] if isinstance(text, str) else []
+        if dict(pairs) == quant["layer_bits"]:
+            protocol["quant"] = {**quant, "layer_bits": pairs}
+    return protocol
 
 
-def upgrade_shifts(shifts: Mapping[str, Any]) -> dict[str, Any]:
-    """What records and baselines say of each shift."""
-    return {name: _renamed(about, SHIFT) for name, about in shifts.items()}
+def _space(data: Any) -> Any:
+    measured = _renamed(data, MEASURES)
+    if isinstance(measured, dict):
+        top = measured.get("lambda_max")
+        if isinstance(top, dict):  # the residual says the same
+            measured["lambda_max"] = {name: value for name, value in top.items() if name != "converged"}
+        for measure in (measured, measured.get("step_size_noise")):
+            if isinstance(measure, dict) and measure.get("space") in list(SPACES):
+                measure["space"] = SPACES[measure["space"]]
+    return measured
 
 
-def _space(found: Any) -> Any:
-    if not isinstance(found, Mapping):
-        return found
-    renamed = _renamed(found, MEASURES)
-    for measure in (renamed, renamed.get("step_size_noise")):
-        if isinstance(measure, dict) and "space" in measure:
-            measure["space"] = SPACES.get(measure["space"], measure["space"])
-    return renamed
+def _environment(data: Any) -> Any:
+    if not isinstance(data, Mapping):
+        return data
+    packages = {name: version for name, version in data.items() if name not in ENVIRONMENT}
+    return {name: data[name] for name in ENVIRONMENT if name in data} | {"packages": packages}
 
 
-def _renamed(data: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    return {names.get(key, key): value for key, value in data.items()}
+def _renamed(data: Any, names: Mapping[str, str], change: Any = lambda value: value) -> Any:
+    """Return an object with its fields renamed and its values changed, anything else as it is."""
+    if not isinstance(data, Mapping):
+        return data
+    return {names.get(name, name): change(value) for name, value in data.items()}

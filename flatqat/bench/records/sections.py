@@ -1,4 +1,4 @@
-"""Stored records in sections: what was made alike, and may share a table.
+"""Stored records in sections: what was made in the same way may share a table.
 
 Numbers of two protocols never share a table: records are split by suite version, model, recipe, start
 weights, image limit, window and precision before anything is averaged.
@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from flatqat.errors import StoreError
 from flatqat.spec import Record
 
-RESIDUAL_TOLERANCE = 1e-3  # of an eigenvalue; above it reports star it
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """The records of one protocol: a title, a sentence on how the numbers were made, and its rows by seed."""
+    """The records of one protocol.
+
+    Attributes:
+        title: What the records have in common, in words.
+        protocol: How the numbers were made, in words.
+        rows: The finished records by (method, bits), sorted by seed.
+        problems: The records of cells that failed or were skipped.
+    """
 
     title: str
     protocol: str
@@ -25,11 +30,11 @@ class Section:
 
 
 def sections(records: Iterable[Record]) -> list[Section]:
-    """Split records by protocol, and within it by (method, bits), each sorted by seed."""
+    """Split records by protocol, and within it by (method, bits). Raises StoreError on two of one seed."""
     groups: dict[str, list[Record]] = {}
     for record in records:
-        groups.setdefault(_title(record), []).append(record)
-    found = []
+        groups.setdefault(section_title(record), []).append(record)
+    split = []
     for title, members in sorted(groups.items()):
         done = [r for r in members if r.status == "done"]
         rows: dict[tuple[str, str], list[Record]] = {}
@@ -43,36 +48,36 @@ def sections(records: Iterable[Record]) -> list[Section]:
             row.append(record)
         problems = [r for r in members if r.status != "done"]
         protocol = protocol_line(done) if done else ""
-        found.append(Section(title=title, protocol=protocol, rows=rows, problems=problems))
-    return found
+        split.append(Section(title=title, protocol=protocol, rows=rows, problems=problems))
+    return split
 
 
 def protocol_line(records: list[Record]) -> str:
-    """How the numbers were made. Several fingerprints, of splits that go with the seed, become one."""
+    """Return how the numbers were made. Fingerprints that differ from seed to seed are hashed into one."""
     first = records[0].protocol
     seeds = ", ".join(map(str, sorted({r.cell.seed for r in records})))
-    data, *more = sorted({str(r.protocol["data"]) for r in records})
+    data, *more = sorted({r.protocol.data for r in records})
     if more:
         data = hashlib.sha256(" ".join([data, *more]).encode()).hexdigest()[:8]
-    parts = [first["suite"], first.get("preprocessing")]
-    if window := first.get("window"):
-        parts.append(f"seen through a window of {window} (size:stride) that slides, logits averaged")
-    parts += [first.get("made_with"), *first.get("in_part", [])]
+    parts = [first.suite, first.preprocessing]
+    if first.window:
+        parts.append(f"in a sliding window of {first.window} (size:stride), logits averaged")
+    parts += [first.made_with, *first.in_part]
     parts += [f"data {data}", f"seed {seeds}"]
-    if name := first.get("normalizer"):
-        parts.append(f"mCE: errors in units of {name}'s, which are fixed")
-    if line := first.get("baseline"):
-        parts.append(f"eff. rob.: points of OOD above the line {line} of standard models")
+    if first.normalizer:
+        parts.append(f"mCE: errors in units of {first.normalizer}'s, which are fixed")
+    if first.baseline:
+        parts.append(f"eff. rob.: points of OOD above the line {first.baseline} of standard models")
     return "; ".join(part for part in parts if part)
 
 
 def problems(section: Section) -> list[str]:
-    """A line for every cell that failed or was skipped, with its reason."""
+    """Return a line for every cell that failed or was skipped, with its reason."""
     return [f"{r.status}: {r.cell.label}: {r.reason}" for r in section.problems]
 
 
 def method_label(record: Record) -> str:
-    """`anchor`, or `anchor(coupling=elastic)` where settings are not the defaults; `qat 2x steps`."""
+    """Return the method's name for tables: `anchor`, `anchor(coupling=elastic)`, `qat 2x steps`."""
     cell = record.cell
     step_multiplier = f" {cell.step_multiplier}x steps" if cell.step_multiplier > 1 else ""
     args = ", ".join(f"{key}={value}" for key, value in cell.method_args)
@@ -81,17 +86,18 @@ def method_label(record: Record) -> str:
 
 
 def reference_of(section: Section) -> list[Record]:
-    """What the other rows are compared with; empty where it is not stored."""
-    return next((rows for rows in section.rows.values() if rows[0].protocol["reference"]), [])
+    """Return the row that the others are compared with; empty if it is not stored."""
+    return next((rows for rows in section.rows.values() if rows[0].protocol.reference), [])
 
 
 def row_label(key: tuple[str, str]) -> str:
-    """`qat 4`, or `fp`, for a (method, bits) that heads a column."""
+    """Return `qat 4`, or `fp`, as the name of a row or column for (method, bits)."""
     method, bits = key
     return method if method == bits else f"{method} {bits}"
 
 
-def _title(record: Record) -> str:
+def section_title(record: Record) -> str:
+    """Return the title of the section of a record: what its rows have in common."""
     cell = record.cell
     parts = [f"{cell.suite} v{cell.suite_version}", cell.model, f"recipe {cell.recipe}"]
     parts += [f"{key}={value}" for key, value in cell.recipe_args]
@@ -103,13 +109,12 @@ def _title(record: Record) -> str:
 
 
 def _order(record: Record) -> tuple[object, ...]:
-    """The reference, floating point, then by bits; within these what trains less and has fewer settings."""
-    settings = len(record.protocol.get("method", {}))
+    """The sort key: the reference, floating point, then by bits; in these by steps and number of settings."""
     return (
-        not record.protocol["reference"],
+        not record.protocol.reference,
         record.cell.quant != "fp",
         record.cell.bits,
-        record.train.get("steps", 0),
-        settings,
+        record.train.steps,
+        len(record.protocol.method),
         method_label(record),
     )

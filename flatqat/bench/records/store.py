@@ -1,8 +1,8 @@
-"""The results folder: one small JSON record a cell, its per-image outcomes, and work in progress.
+"""The results folder: a small JSON record of each cell, its per-image outcomes, and work in progress.
 
     RESULTS/records/<suite>/<label>.json   the record; its existence is the cell's completion
-    RESULTS/records/<suite>/<label>.npz    of every image of every shift: class and margin, or confusion
-    RESULTS/data/<suite>.json              fingerprint of the data that all of this was made from
+    RESULTS/records/<suite>/<label>.npz    for every image of every shift: class and margin, or confusion
+    RESULTS/data/<suite>.json              fingerprint of the data that all results of a suite are made from
     RESULTS/weights/<id>.safetensors       trained weights by training id, the training log in their metadata
     RESULTS/weights/<id>.last.safetensors  the weights of the last step, where those of another were selected
     RESULTS/.work/<id>/                    scores of finished shifts and flatness, until the record is written
@@ -17,23 +17,39 @@ import shutil
 import tempfile
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flatqat.bench.records.record_json import read_json, read_record, record_to_dict, to_json
+from flatqat.bench.records.record_json import read_as, read_json, read_record, record_to_dict, to_json
 from flatqat.errors import StoreError
-from flatqat.spec import Cell, Record, Score
+from flatqat.spec import Cell, Flatness, Record, Score, Stored
+from flatqat.spec.reading import to_plain
 from flatqat.suite import Suite
 
 MOST_LISTED = 12
+OTHER_FOLDER = "restore the file, or use another --results"
 Arrays = dict[str, np.ndarray[Any, Any]]
+SCORES: Any = Mapping[str, Score]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteData(Stored):
+    """What a suite's results are made from.
+
+    Attributes:
+        fingerprint: Of the data on disk.
+        in_part: Which parts of it were incomplete, in words.
+    """
+
+    fingerprint: str
+    in_part: tuple[str, ...] = ()
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` in one step: readers see the old file or the new one, never a part."""
+    """Replace a file in one step, so that readers see the old one or the new one. Raises StoreError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -54,18 +70,21 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Write arrays as a compressed npz file, atomically. Raises StoreError."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_atomically(path, buffer.getvalue())
 
 
 def read_arrays(path: Path, names: Collection[str] | None = None) -> Arrays:
-    """The arrays of an npz file, or those alone that are called `names` behind their colon; never executes
-    pickles. Raises StoreError."""
+    """Return the arrays of an npz file, or only those called `<shift>:<name>` with one of `names`.
+
+    Never executes pickles. Raises StoreError on a damaged file.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            wanted = (key for key in arrays.files if names is None or key.rpartition(":")[2] in names)
-            return {key: arrays[key] for key in wanted}
+            keys = (key for key in arrays.files if names is None or key.rpartition(":")[2] in names)
+            return {key: arrays[key] for key in keys}
     except Exception as error:  # whatever zip, zlib or numpy make of damaged bytes
         raise StoreError(
             f"{path}: expected stored arrays, got a damaged file ({type(error).__name__}); "
@@ -91,56 +110,80 @@ class Store:
             ) from error
 
     def data(self, suite: Suite) -> str | None:
-        """The fingerprint of the data that a suite's results here were made from, or None."""
-        path = self._data_path(suite)
-        return str(read_json(path)["fingerprint"]) if path.exists() else None
+        """Return the fingerprint of the data that a suite's results are made from, or None."""
+        data = self._data(suite)
+        return data.fingerprint if data else None
 
-    def data_parts(self, suite: Suite) -> list[str]:
-        """What of that data was there only in part, in words."""
-        path = self._data_path(suite)
-        return list(read_json(path).get("in_part", [])) if path.exists() else []
+    def data_parts(self, suite: Suite) -> tuple[str, ...]:
+        """Return which parts of that data were incomplete, in words."""
+        data = self._data(suite)
+        return data.in_part if data else ()
 
     def write_data(self, suite: Suite, fingerprint: str, in_part: list[str]) -> None:
-        found = {"fingerprint": fingerprint, **({"in_part": in_part} if in_part else {})}
-        write_atomically(self._data_path(suite), to_json(found))
+        """Store what a suite's results are made from."""
+        data = SuiteData(fingerprint=fingerprint, in_part=tuple(in_part))
+        write_atomically(self._data_path(suite), to_json(data.to_dict()))
+
+    def _data(self, suite: Suite) -> SuiteData | None:
+        path = self._data_path(suite)
+        return (
+            read_as(SuiteData, read_json(path, OTHER_FOLDER), path, OTHER_FOLDER) if path.exists() else None
+        )
 
     def _data_path(self, suite: Suite) -> Path:
-        return self.root / "data" / f"{suite.name}{suite.split}.json"
+        return self.root / "data" / f"{suite.key}.json"
 
     # Records
 
     def record_path(self, cell: Cell) -> Path:
+        """Return where the record of a cell is."""
         return self.root / "records" / cell.suite / f"{cell.label}.json"
 
     def outcomes_path(self, cell: Cell) -> Path:
+        """Return where the per-image outcomes of a cell are."""
         return self.record_path(cell).with_suffix(".npz")
 
     def record(self, cell: Cell) -> Record | None:
-        """The record of a cell, or None."""
+        """Return the record of a cell, or None. Raises StoreError on a damaged one."""
         path = self.record_path(cell)
         return read_record(path) if path.exists() else None
 
     def records(self, suite: str | None = None) -> list[Record]:
-        """Every record, or those of a suite or family, sorted by path. Raises StoreError on a damaged one."""
-        found = sorted(self.root.glob("records/*/*.json"))
+        """Return all records, or those of a suite or family. Raises StoreError on a damaged one."""
+        paths = self.record_paths()
         if suite is not None:
-            found = [p for p in found if suite in (p.parent.name, p.parent.name.partition("@")[0])]
-        return [read_record(path) for path in found]
+            paths = [p for p in paths if suite in (p.parent.name, p.parent.name.partition("@")[0])]
+        return [read_record(path) for path in paths]
+
+    def some_records(self, suite: str | None = None) -> list[Record]:
+        """Return what `records` does. Raises StoreError also if there are none."""
+        records = self.records(suite)
+        if not records:
+            where = f"{self.root} for suite {suite}" if suite else str(self.root)
+            raise StoreError(f"expected records in {where}, got none; make some with: flatqat bench run")
+        return records
+
+    def record_paths(self) -> list[Path]:
+        """Return where all records are, sorted."""
+        return sorted(self.root.glob("records/*/*.json"))
 
     def find(self, name: str) -> Record:
-        """The one record whose id or label begins with `name`. Raises StoreError on none, on several, and
-        where the one is not finished."""
-        found = [r for r in self.records() if r.cell.id.startswith(name) or r.cell.label.startswith(name)]
-        if len(found) == 1:
-            (record,) = found
+        """Return the record whose id or label begins with `name`.
+
+        Raises StoreError if there is none or several, or if it is not finished.
+        """
+        records = self.records()
+        matches = [r for r in records if r.cell.id.startswith(name) or r.cell.label.startswith(name)]
+        if len(matches) == 1:
+            (record,) = matches
             if record.status != "done":
                 raise StoreError(
                     f"cell {record.cell.label}: expected a finished one, got {record.status}: "
                     f"{record.reason}; name another, or run it again"
                 )
             return record
-        what = f"{len(found)} of them" if found else "none"
-        labels = [r.cell.label for r in found or self.records()]
+        what = f"{len(matches)} of them" if matches else "none"
+        labels = [r.cell.label for r in matches or records]
         labels = labels[:MOST_LISTED] + ["..."] * (len(labels) > MOST_LISTED)
         raise StoreError(
             f"cell {name!r}: expected the beginning of one stored id or label in {self.root}, "
@@ -148,15 +191,15 @@ class Store:
         )
 
     def finished(self, cell: Cell) -> Record | None:
-        """The record of a cell where it is done and its outcomes are there, else None."""
+        """Return the record of a cell if it is done and has its outcomes, else None."""
         record = self.record(cell)
-        whole = record is not None and record.status == "done" and self.outcomes_path(cell).exists()
-        return record if whole else None
+        is_finished = record is not None and record.status == "done" and self.outcomes_path(cell).exists()
+        return record if is_finished else None
 
     def write_record(
         self, record: Record, outcomes: Mapping[str, np.ndarray[Any, Any]] | None = None
     ) -> None:
-        """Outcomes first, then the record, whose existence says that all of it is there."""
+        """Write outcomes, then the record, whose existence says that the cell is complete; drop its work."""
         if outcomes is not None:
             write_arrays(self.outcomes_path(record.cell), outcomes)
         write_atomically(self.record_path(record.cell), to_json(record_to_dict(record)))
@@ -165,44 +208,52 @@ class Store:
             (self.root / ".work").rmdir()
 
     def outcomes(self, cell: Cell, names: Collection[str] | None = None) -> Arrays:
-        """`<shift>:<name>` for every shift and what its task keeps, or those of `names` alone; empty where
-        none are stored."""
+        """Return the outcomes of a cell as `<shift>:<name>`, all or those of `names`; empty if none exist."""
         path = self.outcomes_path(cell)
         return read_arrays(path, names) if path.exists() else {}
 
     # Work in progress
 
     def weights_path(self, cell: Cell, which: str = "selected") -> Path:
-        """Of the weights to use; `last` for those of the last step, kept where another step was selected."""
+        """Return where the deployed weights of a cell are.
+
+        With `which="last"`: those of the last step, which are kept only where another step was selected.
+        """
         last = ".last" if which == "last" else ""
         return self.root / "weights" / f"{cell.training_id}{last}.safetensors"
 
     def has_weights(self, cell: Cell) -> bool:
+        """Whether the trained weights of a cell are stored."""
         return self.weights_path(cell).exists()
 
     def has_scores(self, cell: Cell, shift: str) -> bool:
+        """Whether an unfinished cell has scores on a shift."""
         return self._scores_path(cell, shift).exists()
 
     def write_scores(self, cell: Cell, shift: str, scores: Mapping[str, Score], outcomes: Arrays) -> None:
-        text = json.dumps({metric: asdict(score) for metric, score in scores.items()}, allow_nan=False)
+        """Store the scores and per-image outcomes of an unfinished cell on a shift."""
+        text = json.dumps(to_plain(scores), allow_nan=False)
         write_arrays(self._scores_path(cell, shift), {**outcomes, "scores": np.array(text)})
 
     def read_scores(self, cell: Cell, shift: str) -> tuple[dict[str, Score], Arrays]:
-        arrays = read_arrays(self._scores_path(cell, shift))
-        scores = json.loads(str(arrays.pop("scores")))
-        return {metric: Score(**score) for metric, score in scores.items()}, arrays
+        """Return what `write_scores` stored. Raises StoreError on a damaged file."""
+        path = self._scores_path(cell, shift)
+        arrays = read_arrays(path)
+        scores: dict[str, Score] = read_as(SCORES, json.loads(str(arrays.pop("scores"))), path)
+        return scores, arrays
 
-    def write_flatness(self, cell: Cell, flatness: Mapping[str, Any]) -> None:
-        write_atomically(self._work(cell) / "flatness.json", to_json(flatness))
+    def write_flatness(self, cell: Cell, flatness: Flatness) -> None:
+        """Store the flatness of a cell until its record is written."""
+        write_atomically(self._work(cell) / "flatness.json", to_json(flatness.to_dict()))
 
-    def flatness(self, cell: Cell, *, recorded: bool = True) -> dict[str, Any]:
-        """What is known of a cell, by space: measured since, and in its record if that counts."""
+    def flatness(self, cell: Cell, *, recorded: bool = True) -> Flatness:
+        """Return the flatness of a cell: what `write_flatness` stored and, if `recorded`, its record has."""
         path, record = self._work(cell) / "flatness.json", self.record(cell) if recorded else None
-        measured = read_json(path) if path.exists() else {}
-        return {**(record.flatness if record else {}), **measured}
+        measured = read_as(Flatness, read_json(path), path) if path.exists() else Flatness()
+        return record.flatness.updated(measured) if record else measured
 
     def forget_work(self, cell: Cell) -> None:
-        """Drop weights and partial scores, so that the cell is computed anew; its record stays."""
+        """Drop weights and partial scores, so that the cell is computed again; its record stays."""
         shutil.rmtree(self._work(cell), ignore_errors=True)
         self.weights_path(cell).unlink(missing_ok=True)
         self.weights_path(cell, "last").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The IoU of every class, in distribution and under shift: which of them a method loses."""
+"""The IoU of every class, in distribution and under shift: which classes a method loses."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from flatqat.bench.records.paired import metric_of, ood_shifts
 from flatqat.bench.records.sections import Section, row_label
 from flatqat.errors import UsageError
-from flatqat.metrics.significance import mean_over_seeds
+from flatqat.metrics.missing import mean_of_known
 from flatqat.spec import Record
 
 if TYPE_CHECKING:
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 CAPTION = (
     "IoU in percent, of the confusion matrix of a whole shift. OOD: the mean over those shifts in which the "
-    "class is there or predicted."
+    "class is present or predicted."
 )
 
 
-def check_classes(found: Sequence[Section]) -> None:
+def check_classes(shown: Sequence[Section]) -> None:
     """Raise UsageError unless all suites have a metric for each class."""
-    first = [rows[0] for section in found for rows in list(section.rows.values())[:1]]
+    first = [rows[0] for section in shown for rows in list(section.rows.values())[:1]]
     if without := sorted({r.cell.suite for r in first if not metric_of(r).by_class}):
         raise UsageError(
             f"--by class: expected segmentation suites, got {', '.join(without)}; use --by shift there, "
@@ -29,10 +29,10 @@ def check_classes(found: Sequence[Section]) -> None:
 
 
 def by_class(section: Section) -> "pd.DataFrame":
-    """A row a class, two columns a (method, bits): IoU in percent, ID and OOD, means over seeds.
+    """Return a row for each class and two columns for each (method, bits): ID and OOD IoU in percent.
 
-    OOD is the mean over the shifts of the headline that have the class; None where none has. Classes without
-    names are numbered.
+    Both are means over seeds. OOD is the mean over the shifts that have the class, or None if none has it.
+    Classes without names are numbered.
     """
     import pandas as pd
 
@@ -41,7 +41,7 @@ def by_class(section: Section) -> "pd.DataFrame":
     first = next(iter(section.rows.values()))[0]
     scores = [key for key in first.scores["id"] if key.startswith(f"{metric_of(first).by_class}/")]
     scores.sort(key=lambda key: int(key.partition("/")[2]))  # stored records sort them as text
-    names = first.protocol.get("class_names") or [key.partition("/")[2] for key in scores]
+    names = first.protocol.class_names or [key.partition("/")[2] for key in scores]
     columns: dict[str, list[Any]] = {"class": list(names)}
     for key, records in section.rows.items():
         for which, shifts in (("ID", ["id"]), ("OOD", ood_shifts(first))):
@@ -50,10 +50,6 @@ def by_class(section: Section) -> "pd.DataFrame":
 
 
 def _mean(records: Sequence[Record], metric: str, shifts: Sequence[str]) -> float | None:
-    """Over shifts, then over seeds; of those that have a value."""
-    by_seed = []
-    for record in records:
-        values = [record.scores[shift][metric].value for shift in shifts]
-        known = [value for value in values if value is not None]
-        by_seed += [sum(known) / len(known)] if known else []
-    return mean_over_seeds(by_seed)[0] if by_seed else None
+    """Return the mean over shifts, then over seeds, of the values that are known."""
+    by_seed = (mean_of_known(record.scores[shift][metric].value for shift in shifts) for record in records)
+    return mean_of_known(mean.value for mean in by_seed).value

@@ -1,10 +1,10 @@
-"""Tables for people, papers and programs, out of what is stored. The same store gives the same bytes."""
+"""Tables of stored records for people, papers and programs. The same store gives the same bytes."""
 
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from flatqat.bench.records.paired import metric_of
-from flatqat.bench.records.sections import RESIDUAL_TOLERANCE, Section, problems, sections
+from flatqat.bench.records.sections import Section, problems, sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_class import CAPTION as CLASSES_CAPTION
 from flatqat.bench.report.by_class import by_class, check_classes
@@ -13,7 +13,7 @@ from flatqat.bench.report.families import Family, by_domain, merged
 from flatqat.bench.study.page import study_page
 from flatqat.bench.study.study import studied
 from flatqat.console.terminal import plain_table
-from flatqat.errors import StoreError
+from flatqat.spec import RESIDUAL_TOLERANCE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ Format = Literal["table", "md", "csv", "json", "latex", "study"]
 FORMATS: tuple[Format, ...] = ("table", "md", "csv", "json", "latex", "study")
 
 DISPENSABLE = (("NLL", "ECE"), ("λmax", "sharp"), ("pooled", "gap"), ("seeds",))
-"""What a narrow terminal goes without, the first first"""
+"""Columns that a narrow terminal leaves out, in this order."""
 NAME_WIDTH = 16  # characters that names of methods and bits get before they go over lines
 CAPTION = (
     "gap: ID - OOD. extra gap: by how much the gap "
@@ -39,11 +39,11 @@ CAPTIONS = {
 
 
 def render(store: Store, suite: str | None, form: Format, view: View, against: str = "") -> str:
-    """The report as text; a study compares with `against`. Raises StoreError when nothing is stored."""
+    """Return the report as text; a study compares with `against`. Raises StoreError if nothing is stored."""
     if form == "study":
         return study_page(studied(load(store, suite), store, against), store)
-    found = _as_shown(load(store, suite), view)
-    frames = [(section, frame(section, store, view)) for section in found]
+    shown = _as_shown(load(store, suite), view)
+    frames = [(section, frame(section, store, view)) for section in shown]
     if form == "json":
         return json.dumps([_json(section, table) for section, table in frames], indent=2) + "\n"
     if form == "csv":
@@ -73,10 +73,10 @@ def _latex(section: Section, table: "pd.DataFrame", view: View) -> str:
     return "\n".join(lines) + "\n"
 
 
-def show(found: list[Section], store: Store, view: View, console: "Console") -> None:
-    """The report on a terminal."""
-    found = _as_shown(found, view)
-    for section in found:
+def show(stored: list[Section], store: Store, view: View, console: "Console") -> None:
+    """Print the report on a terminal."""
+    shown_sections = _as_shown(stored, view)
+    for section in shown_sections:
         console.print(section.title, style="bold", markup=False, highlight=False, soft_wrap=True)
         for line in problems(section):
             console.print(line, style="bold red", markup=False, highlight=False)
@@ -90,13 +90,13 @@ def show(found: list[Section], store: Store, view: View, console: "Console") -> 
             table.add_row(*map(str, row))
         console.print(table)
         console.print(f"{section.protocol}.\n", style="dim", markup=False, highlight=False)
-    for caption in dict.fromkeys(_caption(section, view) for section in found if section.rows):
+    for caption in dict.fromkeys(_caption(section, view) for section in shown_sections if section.rows):
         if caption:
             console.print(caption, style="dim", markup=False, highlight=False)
 
 
 def _fitting(shown: "pd.DataFrame", width: int) -> "pd.DataFrame":
-    """As many columns as a terminal has room for."""
+    """Return as many columns as a terminal has room for."""
 
     def needed() -> int:
         widths = {c: max(map(len, (c, *shown[c]))) for c in map(str, shown)}
@@ -109,16 +109,12 @@ def _fitting(shown: "pd.DataFrame", width: int) -> "pd.DataFrame":
 
 
 def load(store: Store, suite: str | None) -> list[Section]:
-    """The sections of what is stored. Raises StoreError when that is nothing."""
-    found = sections(store.records(suite))
-    if not found:
-        where = f"{store.root} for suite {suite}" if suite else str(store.root)
-        raise StoreError(f"expected records in {where}, got none; make some with: flatqat bench run")
-    return found
+    """Return the sections of all stored records, or of a suite's. Raises StoreError if there are none."""
+    return sections(store.some_records(suite))
 
 
 def frame(section: Section, store: Store, view: View) -> "pd.DataFrame":
-    """The numbers behind a view."""
+    """Return the numbers behind a view as a table."""
     if isinstance(section, Family):
         return by_domain(section, store)
     if view == "class":
@@ -126,15 +122,15 @@ def frame(section: Section, store: Store, view: View) -> "pd.DataFrame":
     return by_method(section, store) if view == "method" else by_shift(section, view)
 
 
-def _as_shown(found: list[Section], view: View) -> list[Section]:
-    """Families of suites in one table, but shift by shift each member has its own."""
+def _as_shown(stored: list[Section], view: View) -> list[Section]:
+    """Return the sections with families merged, which have one table by method, and else one a member."""
     if view == "class":
-        check_classes(found)
-    return merged(found) if view == "method" else found
+        check_classes(stored)
+    return merged(stored) if view == "method" else stored
 
 
 def _metric(section: Section) -> str:
-    """Of a section with rows."""
+    """Return the name of the metric of a section with rows."""
     return metric_of(next(iter(section.rows.values()))[0]).name
 
 
@@ -145,7 +141,7 @@ def _caption(section: Section, view: View) -> str:
 
 
 def _display(section: Section, table: "pd.DataFrame", view: View) -> "pd.DataFrame":
-    """Numbers as short text."""
+    """Return the table with its numbers as short text."""
     import pandas as pd
 
     if view != "method":
@@ -176,13 +172,13 @@ def _display(section: Section, table: "pd.DataFrame", view: View) -> "pd.DataFra
 
 
 def _pooled(row: dict[Any, Any], metric: str) -> dict[str, str]:
-    """The column of the metric of all shifts together, where the metric has that."""
+    """Return the column of the metric of all shifts together, if the metric has one."""
     name = f"pooled_{metric}"
     return {"pooled": _with_error(row[name], row[f"{name}_stderr"])} if name in row else {}
 
 
 def _robustness(row: dict[Any, Any]) -> dict[str, str]:
-    """The columns of `robustness_columns`, where the suite has them."""
+    """Return the columns of `robustness_columns`, if the suite has them."""
     shown = {}
     if "mce" in row:
         shown["mCE"] = _with_error(row["mce"], row["mce_stderr"])
@@ -208,7 +204,7 @@ def _interval(row: dict[Any, Any]) -> str:
 
 
 def _flag(row: dict[Any, Any]) -> str:
-    """A star where the eigenvalue did not converge to the tolerance."""
+    """Return a star if the eigenvalue did not converge to the tolerance."""
     residual = row["lambda_max_residual"]
     return "*" if residual is not None and residual > RESIDUAL_TOLERANCE else ""
 
@@ -220,20 +216,20 @@ def _json(section: Section, table: "pd.DataFrame") -> dict[str, Any]:
 
 
 def _csv(frames: "list[tuple[Section, pd.DataFrame]]") -> str:
-    """One header for all sections, each row led by its section's title."""
+    """Return all sections under one header, the title of its section first in each row."""
     import pandas as pd
 
     titled = [table.assign(section=section.title) for section, table in frames if section.rows]
     if not titled:
         return "section\n"
-    whole = pd.concat(titled)
-    columns = ["section", *(name for name in whole.columns if name != "section")]
-    text: str = whole[columns].to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    table = pd.concat(titled)
+    columns = ["section", *(name for name in table.columns if name != "section")]
+    text: str = table[columns].to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return text
 
 
 def _literal(text: str) -> str:
-    """Patterns of layer names for Markdown, which takes two stars for emphasis."""
+    """Return text with the stars of layer patterns escaped, which are emphasis in Markdown."""
     return text.replace("*", r"\*")
 
 

@@ -24,29 +24,41 @@ Weights = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
-    """The runs of one method at one bit-width, by seed, and which of their images were right."""
+    """The runs of one method at one bit-width, by seed.
+
+    Attributes:
+        method: The method's name for tables.
+        records: The record of each seed.
+        right: Which images each seed's run classified correctly, by shift.
+    """
 
     method: str
     records: Mapping[int, Record]
     right: Mapping[int, Arrays]
 
     def value(self, seed: int, weights: Weights) -> float:
-        """sum_k weights[k] top1_k of one run, in points."""
+        """Return sum_k weights[k] top1_k of one run, in points."""
         scores = self.records[seed].scores
         values = {shift: scores[shift]["top1"].value or 0.0 for shift in weights}
         points = math.fsum(weight * values[shift] for shift, weight in weights.items())
         return round(points, 9)  # or equal accuracies would differ by rounding, and have different ranks
 
     def mean(self, weights: Weights) -> float:
+        """Return the mean of `value` over seeds."""
         return float(np.mean([self.value(seed, weights) for seed in self.records]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A method less the baseline in one quantity, over the seeds that both have.
+    """The difference of a method and the baseline in one quantity, over the seeds that both have.
 
-    `p` is Holm's over all comparisons of its table; none for a method that lacks a seed of the baseline's,
-    and for the reference, whose runs may scatter otherwise.
+    Attributes:
+        method: The method's name for tables.
+        what: The quantity.
+        interval: The difference in points, with its bootstrap interval.
+        contrast: The test of the difference; None for a method that lacks a seed of the baseline's, and
+            for the reference, whose runs may scatter differently.
+        p: The p-value after Holm's correction over all comparisons of the table; None without a test.
     """
 
     method: str
@@ -56,15 +68,16 @@ class Comparison:
     p: float | None
 
     def is_sure(self) -> bool:
+        """Whether the difference is significant."""
         return self.p is not None and self.p < LEVEL
 
 
 def quantities(record: Record) -> dict[str, Weights]:
-    """ID, OOD, their gap, and the mean of every family, each as weights of the accuracies of the shifts."""
+    """Return ID, OOD, their gap and the mean of each family, as weights of the accuracies of the shifts."""
     shifts = ood_shifts(record)
     families: dict[str, list[str]] = {}
     for shift in shifts:
-        families.setdefault(record.protocol["shifts"][shift]["family"], []).append(shift)
+        families.setdefault(record.protocol.shifts[shift].family, []).append(shift)
     share = {shift: 1 / len(shifts) for shift in shifts}
     return {
         ID: {"id": 1.0},
@@ -77,13 +90,13 @@ def quantities(record: Record) -> dict[str, Weights]:
 def comparisons(
     methods: list[Runs], weights: Mapping[str, Weights], intervals: Mapping[tuple[str, str], Interval]
 ) -> list[Comparison]:
-    """Those of the quantities in `weights`, with Holm's correction over all of them together."""
+    """Return the comparisons of the quantities in `weights`, with Holm's correction over all of them."""
     baseline = methods[0]
-    whole = [runs for runs in methods if runs.records.keys() >= baseline.records.keys()]
+    complete = [runs for runs in methods if runs.records.keys() >= baseline.records.keys()]
     tested = {
         (method, what): contrast
         for what, weight in weights.items()
-        for method, contrast in _contrasts(whole, weight).items()
+        for method, contrast in _contrasts(complete, weight).items()
     }
     adjusted = dict(zip(tested, holm([contrast.p for contrast in tested.values()]), strict=True))
     return [
@@ -102,43 +115,48 @@ def comparisons(
 def intervals_of(
     baseline: Runs, others: Sequence[Runs], weights: Mapping[str, Weights]
 ) -> dict[tuple[str, str], Interval]:
-    """Of each of `others` less the baseline in each quantity; none without a seed that both have."""
+    """Return the bootstrap intervals of each of `others` minus the baseline, by (method, quantity).
+
+    A method that has no seed of the baseline's has none.
+    """
     groups: dict[object, dict[tuple[str, str], list[NDArray[Any]]]] = {}
     for runs in others:
         for what, weight in weights.items():
             if matrices := _matrices(runs, baseline, weight):
-                alike = tuple(matrix.shape for matrix in matrices)  # these share their draws
-                groups.setdefault(alike, {})[runs.method, what] = matrices
+                shapes = tuple(matrix.shape for matrix in matrices)  # those of the same share their draws
+                groups.setdefault(shapes, {})[runs.method, what] = matrices
     nested = is_nested(next(iter(baseline.records.values())))
-    found: dict[tuple[str, str], Interval] = {}
+    intervals: dict[tuple[str, str], Interval] = {}
     for group in groups.values():
         statistics = list(group.values())
         several = [nested_bootstrap(s) for s in statistics] if nested else paired_bootstraps(statistics)
-        found |= dict(zip(group, several, strict=True))
-    return found
+        intervals |= dict(zip(group, several, strict=True))
+    return intervals
 
 
-def _contrasts(whole: list[Runs], weights: Weights) -> dict[str, Contrast]:
-    """By method, of those that have all seeds of the first."""
-    seeds = list(whole[0].records)
-    if len(whole) < 2:
+def _contrasts(methods: list[Runs], weights: Weights) -> dict[str, Contrast]:
+    """Return the test of each method against the first, all of whose seeds they have."""
+    seeds = list(methods[0].records)
+    if len(methods) < 2:
         return {}
-    table = np.array([[runs.value(seed, weights) for seed in seeds] for runs in whole])
-    variances = [_image_variance(_matrices(runs, whole[0], weights), runs) for runs in whole]
+    table = np.array([[runs.value(seed, weights) for seed in seeds] for runs in methods])
+    variances = [_image_variance(_matrices(runs, methods[0], weights), runs) for runs in methods]
     tested = contrasts(table, 0, variances)
-    return {runs.method: contrast for runs, contrast in zip(whole[1:], tested[1:], strict=True)}
+    return {runs.method: contrast for runs, contrast in zip(methods[1:], tested[1:], strict=True)}
 
 
 def _image_variance(matrices: list[NDArray[np.float64]], runs: Runs) -> float:
-    """Of the mean over seeds, images being what is sampled, pool by pool; where every seed has images of its
-    own these are part of the scatter of the seeds, and nothing comes on top."""
+    """Return the variance over images of the mean over seeds, summed over image sets.
+
+    It is 0 if every seed has images of its own, since it is part of the scatter of the seeds then.
+    """
     if len(runs.records) > 1 and is_nested(next(iter(runs.records.values()))):
         return 0.0
     return math.fsum(float(m.mean(axis=0).var(ddof=1)) / m.shape[1] for m in matrices)
 
 
 def _matrices(runs: Runs, baseline: Runs, weights: Weights) -> list[NDArray[Any]]:
-    """The contributions of a difference over the seeds that both have; empty where there are none."""
+    """Return the contributions of a difference over the seeds that both have; empty if there are none."""
     seeds = [seed for seed in baseline.records if seed in runs.records]
     if not seeds:
         return []

@@ -1,37 +1,47 @@
-"""How flat the runs of a study are, and whether that goes with what they do under shift, by rank."""
+"""How flat the runs of a study are, and whether flatness correlates with accuracy under shift, by rank."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.bench.study.compare import GAP, ID, LEVEL, OOD, Runs
 from flatqat.bench.study.study import Study
+from flatqat.metrics.missing import mean_if_complete
 from flatqat.metrics.rank import FEWEST_ROWS, RankCorrelation, rank_correlation
 from flatqat.metrics.significance import holm
-from flatqat.spec import Record
+from flatqat.spec import SPACES, Record, Space, SpaceFlatness
 
-MEASURES: dict[str, tuple[str, ...]] = {
-    "λmax": ("lambda_max", "value"),
-    "sharp 5%": ("sharpness_avg", "0.05", "value"),
-    "sharp 10%": ("sharpness_avg", "0.1", "value"),
-    "sharp 20%": ("sharpness_avg", "0.2", "value"),
-    "SAM": ("sharpness_sam", "value"),
-    "ASAM": ("sharpness_asam", "value"),
+Value = Callable[[SpaceFlatness], float | None]
+
+MEASURES: dict[str, Value] = {
+    "λmax": lambda flatness: flatness.top_eigenvalue,
+    "sharp 5%": lambda flatness: flatness.mean_rise("0.05"),
+    "sharp 10%": lambda flatness: flatness.mean_rise("0.1"),
+    "sharp 20%": lambda flatness: flatness.mean_rise("0.2"),
+    "SAM": lambda flatness: flatness.sam_rise,
+    "ASAM": lambda flatness: flatness.asam_rise,
 }
-"""Name -> where it stands in the flatness of a space. Of all of them more is sharper."""
+"""Measures of flatness by name; a larger value is sharper for all of them."""
 
-SPACES = ("quantized", "latent")
-BESIDE = {"loss": ("loss",), "norm": ("weight_norm",)}
+BESIDE: dict[str, Value] = {
+    "loss": lambda flatness: flatness.loss,
+    "norm": lambda flatness: flatness.weight_norm,
+}
+"""What is shown beside the measures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What flatness is held against: a quantity, within seeds or not, at equal ID or not.
+    """A question about flatness: does it correlate with a quantity?
 
-    `flatter_is_better` is the sign of the correlation of *sharpness* with it if flatness helps.
+    Attributes:
+        title: The quantity in words.
+        quantity: The quantity.
+        within: Whether ranks are among the runs of one seed.
+        given: The quantity whose ranks are regressed out of both, if any.
+        flatter_is_better: The sign of the correlation of sharpness with the quantity if flatness helps.
     """
 
     title: str
@@ -51,65 +61,64 @@ QUESTIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Association:
-    """One measure in one space against one question; `p` is Holm's over all measures and spaces of it.
+    """The answer of one measure in one space to one question.
 
-    None where it is constant, or measured of fewer than three methods.
+    Attributes:
+        space: The space.
+        measure: The name of the measure.
+        question: The question.
+        correlation: None if the measure is constant, or known for fewer than three methods.
+        p: The p-value after Holm's correction over all measures and spaces of the question.
     """
 
-    space: str
+    space: Space
     measure: str
     question: Question
-    found: RankCorrelation | None
+    correlation: RankCorrelation | None
     p: float | None
 
     @property
     def verdict(self) -> int:
-        """1: flatter is better; -1: flatter is worse; 0: undecided."""
-        if self.found is None or self.p is None or self.p >= LEVEL:
+        """1 if flatter is better, -1 if flatter is worse, 0 if undecided."""
+        if self.correlation is None or self.p is None or self.p >= LEVEL:
             return 0
-        return self.question.flatter_is_better * (1 if self.found.rho > 0 else -1)
+        return self.question.flatter_is_better * (1 if self.correlation.rho > 0 else -1)
 
 
-def spaces(study: Study) -> list[str]:
-    """Those in which any of the runs was measured, the deployed point first."""
+def spaces(study: Study) -> list[Space]:
+    """Return the spaces in which any of the runs was measured, in the order of SPACES."""
     records = [record for runs in study.methods for record in runs.records.values()]
-    names = (name for record in records for name, found in record.flatness.items() if isinstance(found, dict))
-    found = set(names)
-    return [name for name in SPACES if name in found] + sorted(found - set(SPACES))
+    return [space for space in SPACES if any(record.flatness.space(space) for record in records)]
 
 
 def associations(study: Study) -> list[Association]:
-    """Every measure in every space against every question, over the methods that have all seeds."""
-    found = []
+    """Return the answer of every measure in every space to every question, over methods with all seeds."""
+    answers = []
     for question in QUESTIONS:
         cases = [(space, name) for space in spaces(study) for name in MEASURES]
         results = [_correlation(study, space, name, question) for space, name in cases]
         adjusted = iter(holm([r.p for r in results if r]))
-        found += [
+        answers += [
             Association(
-                space=space, measure=name, question=question, found=r, p=next(adjusted) if r else None
+                space=space, measure=name, question=question, correlation=r, p=next(adjusted) if r else None
             )
             for (space, name), r in zip(cases, results, strict=True)
         ]
-    return found
+    return answers
 
 
-def value_of(record: Record, space: str, place: Sequence[str]) -> float | None:
-    """A number in the flatness of a space; None where it was not measured or is not defined."""
-    at: Any = record.flatness.get(space)
-    for key in place:
-        at = at.get(key) if isinstance(at, dict) else None
-    return None if at is None else float(at)
+def value_of(record: Record, space: Space, value: Value) -> float | None:
+    """Return a value of the flatness in a space, or None if it was not measured or is not defined."""
+    flatness = record.flatness.space(space)
+    return None if flatness is None else value(flatness)
 
 
-def mean_of(runs: Runs, space: str, place: Sequence[str]) -> float | None:
-    """The mean over seeds; None where one is missing."""
-    values = [value_of(record, space, place) for record in runs.records.values()]
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known and len(known) == len(values) else None
+def mean_of(runs: Runs, space: Space, value: Value) -> float | None:
+    """Return the mean of a value over seeds, or None if one is missing."""
+    return mean_if_complete(value_of(record, space, value) for record in runs.records.values()).value
 
 
-def _correlation(study: Study, space: str, name: str, question: Question) -> RankCorrelation | None:
+def _correlation(study: Study, space: Space, name: str, question: Question) -> RankCorrelation | None:
     seeds = list(study.baseline.records)
     rows: list[tuple[list[float], Runs]] = []
     for runs in study.methods:

@@ -1,7 +1,4 @@
-"""The page of a study as Markdown: the answers first, then tables, then how it was made.
-
-A pure function of the records and their outcomes; the same store gives the same bytes.
-"""
+"""The page of a study as Markdown: the answers first, then tables, then how it was made."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,52 +10,55 @@ from flatqat.bench.study.provenance import how_it_was_made
 from flatqat.bench.study.scatter import scatter
 from flatqat.bench.study.sentences import bits_in_words, by_family, cost, does_flat_help, id_and_gap, who_wins
 from flatqat.bench.study.study import Study, studied
-from flatqat.bench.study.tables import family_table, flat_table, main_table, rho_table
+from flatqat.bench.study.tables import family_table, flatness_table, main_table, rho_table
 
 HEADLINE = (QUESTIONS[0], QUESTIONS[2])
 
 
 def study_page(
-    found: Sequence[tuple[Section, Sequence[Study]]], store: Store, picture: str | None = None
+    studies: Sequence[tuple[Section, Sequence[Study]]], store: Store, picture: str | None = None
 ) -> str:
-    """The page over all that is studied; `picture` is the file beside it that shows the first section."""
+    """Return the page of all studies; `picture` is the file beside it that shows the first section.
+
+    The same store gives the same bytes.
+    """
     pages = [
         _section(section, members, store, None if place else picture)
-        for place, (section, members) in enumerate(found)
+        for place, (section, members) in enumerate(studies)
     ]
     return "\n\n".join(pages) + "\n"
 
 
-def write_study(found: Sequence[Section], store: Store, against: str, output: Path) -> None:
-    """Write the page and, where flatness was measured, its picture beside it. Raises StoreError."""
-    whole = studied(found, store, against)
-    drawn, picture = scatter(whole[0][1]), output.with_suffix(".svg")
-    if drawn:
-        write_atomically(picture, drawn)
-    write_atomically(output, study_page(whole, store, picture.name if drawn else None).encode())
+def write_study(sections: Sequence[Section], store: Store, against: str, output: Path) -> None:
+    """Write the page and, if flatness was measured, its picture beside it. Raises StoreError."""
+    studies = studied(sections, store, against)
+    svg, picture = scatter(studies[0][1]), output.with_suffix(".svg")
+    if svg:
+        write_atomically(picture, svg)
+    write_atomically(output, study_page(studies, store, picture.name if svg else None).encode())
 
 
 def _section(section: Section, members: Sequence[Study], store: Store, picture: str | None) -> str:
-    flat = {study.bits: associations(study) for study in members}
+    answers = {study.bits: associations(study) for study in members}
     lines = [f"# Who wins under shift, and does flat go with it? {section.title}", ""]
     for study in members:
         lines += [f"- **{bits_in_words(study)}, who wins.** {who_wins(study)}"]
         for question in HEADLINE:
-            says = _all_spaces(study, flat[study.bits], question)
-            lines += [f"- **{bits_in_words(study)}, does flat go with {question.title}?** {says}"]
+            answer = _all_spaces(study, answers[study.bits], question)
+            lines += [f"- **{bits_in_words(study)}, does flat go with {question.title}?** {answer}"]
     lines += ["", f"Every number and sentence is computed from the records of `{store.root.name}`; "
               "[how it was made](#how-it-was-made) has settings, limits and commands."]  # fmt: skip
     if picture:
         alt = f"OOD top-1 against the mean rise of the loss, {section.title}"
         lines += ["", f"![{alt}]({picture})"]
     for study in members:
-        lines += ["", *_one(study, flat[study.bits])]
+        lines += ["", *_bit_width(study, answers[study.bits])]
     lines += ["", *how_it_was_made(section, members, store)]
     return "\n".join(lines)
 
 
-def _one(study: Study, flat: Sequence[Association]) -> list[str]:
-    """Everything about one bit-width."""
+def _bit_width(study: Study, answers: Sequence[Association]) -> list[str]:
+    """Return everything about one bit-width as lines."""
     return [
         f"## {bits_in_words(study)}",
         "",
@@ -77,17 +77,17 @@ def _one(study: Study, flat: Sequence[Association]) -> list[str]:
         "",
         "### Does flat go with OOD?",
         "",
-        *_flat(study, flat),
+        *_flatness(study, answers),
     ]
 
 
-def _flat(study: Study, flat: Sequence[Association]) -> list[str]:
-    if not flat:
+def _flatness(study: Study, answers: Sequence[Association]) -> list[str]:
+    if not answers:
         return ["Flatness was not measured."]
-    says = [f"- **{question.title}.** {_all_spaces(study, flat, question)}" for question in QUESTIONS]
-    return [*says, "", *rho_table(study, flat), "", "### How flat", "", *flat_table(study)]
+    lines = [f"- **{question.title}.** {_all_spaces(study, answers, question)}" for question in QUESTIONS]
+    return [*lines, "", *rho_table(study, answers), "", "### How flat", "", *flatness_table(study)]
 
 
-def _all_spaces(study: Study, flat: Sequence[Association], question: Question) -> str:
-    says = [does_flat_help(flat, space, question) for space in spaces(study)]
-    return " ".join(says) or "Flatness was not measured."
+def _all_spaces(study: Study, answers: Sequence[Association], question: Question) -> str:
+    sentences = [does_flat_help(answers, space, question) for space in spaces(study)]
+    return " ".join(sentences) or "Flatness was not measured."

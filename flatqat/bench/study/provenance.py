@@ -1,4 +1,4 @@
-"""How a study was made: protocol, settings, what limits it, and the commands that make it again."""
+"""How a study was made: its protocol, settings, limits, and the commands that reproduce it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,6 +10,7 @@ from flatqat.bench.study.compare import Runs
 from flatqat.bench.study.sentences import bits_in_words, detectable, half_widths
 from flatqat.bench.study.study import Study
 from flatqat.spec import Record
+from flatqat.spec.reading import to_plain
 
 ONE_SEED = "With one seed every number speaks of these training runs alone, not of the methods."
 SEVERAL_SEEDS = (
@@ -19,7 +20,7 @@ SEVERAL_SEEDS = (
 
 
 def how_it_was_made(section: Section, members: Sequence[Study], store: Store) -> list[str]:
-    """The last part of the page, as lines."""
+    """Return the last part of the page, as lines."""
     records = [record for rows in section.rows.values() for record in rows]
     first = members[0].baseline
     record = next(iter(first.records.values()))
@@ -31,10 +32,10 @@ def how_it_was_made(section: Section, members: Sequence[Study], store: Store) ->
         "",
         f"{section.protocol}.",
         "",
-        f"- Start: {_each(r.protocol['parent'] for r in _first(records))}.",
-        f"- Recipe `{record.cell.recipe}`: {_settings(record.protocol['recipe'])}.",
+        f"- Start: {_each(r.protocol.parent for r in _roots(records))}.",
+        f"- Recipe `{record.cell.recipe}`: {_settings(to_plain(record.protocol.recipe))}.",
         *(f"- {bits_in_words(study)}: {_settings(_quant(study))}." for study in members),
-        *(f"- `{name}`: {_settings(found)}." for name, found in _methods(members) if found),
+        *(f"- `{name}`: {_settings(settings)}." for name, settings in _methods(members) if settings),
         f"- Computed with {_settings(_environment(records))}.",
         *(f"- Not in the tables: {line}." for line in problems(section)),
         "",
@@ -51,15 +52,15 @@ def how_it_was_made(section: Section, members: Sequence[Study], store: Store) ->
     ]
 
 
-def _first(records: Sequence[Record]) -> Sequence[Record]:
-    """Those that start from a file; where none does, all."""
+def _roots(records: Sequence[Record]) -> Sequence[Record]:
+    """Return the records of cells that start from no other; all if there are none."""
     return [record for record in records if not record.cell.parent] or records
 
 
 def _limits(study: Study) -> str:
     record = next(iter(study.baseline.records.values()))
     low, middle, high = half_widths(study)
-    steps = record.protocol["recipe"]["steps"]
+    steps = record.protocol.recipe.steps
     return (
         f"{steps:,} steps, {record.scores['id']['top1'].n:,} images a shift, {len(study.baseline.records)} "
         f"seeds. The intervals of Δ OOD reach {middle:.2f} points to each side ({low:.2f} to {high:.2f}); "
@@ -68,32 +69,34 @@ def _limits(study: Study) -> str:
 
 
 def _quant(study: Study) -> Mapping[str, Any]:
-    record = next(iter(study.baseline.records.values()))
-    return dict(record.protocol["quant"])
+    quant = next(iter(study.baseline.records.values())).protocol.quant
+    return {**to_plain(quant), "layer_bits": dict(quant.layer_bits)}
 
 
 def _methods(members: Sequence[Study]) -> list[tuple[str, Mapping[str, Any]]]:
-    """The whole settings of every method, once."""
+    """Return all settings of every method, once."""
     shown: dict[str, Runs] = {}
     for study in members:
         for runs in study.shown:
             shown.setdefault(runs.method, runs)
-    return [(name, next(iter(runs.records.values())).protocol["method"]) for name, runs in shown.items()]
+    return [(name, next(iter(runs.records.values())).protocol.method) for name, runs in shown.items()]
 
 
 def _environment(records: Sequence[Record]) -> dict[str, str]:
-    """Versions, device and threads; several where cells differ."""
-    keys = dict.fromkeys(key for record in records for key in record.env)
-    return {key: _each(record.env.get(key) for record in records) for key in keys}
+    """Return versions, device and threads; several where cells differ."""
+    environments = [record.env.to_dict() for record in records]
+    rows = [{**environment.pop("packages"), **environment} for environment in environments]
+    names = dict.fromkeys(name for environment in rows for name in environment)
+    return {name: _each(environment.get(name) for environment in rows) for name in names}
 
 
 def _each(values: Iterable[Any]) -> str:
-    """The different ones, sorted."""
+    """Return the different values, sorted."""
     return " or ".join(sorted({str(value) for value in values if value is not None})) or "-"
 
 
 def _settings(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {_text(value)}" for key, value in values.items())
+    return ", ".join(f"{key} {_text(value)}" for key, value in sorted(values.items()))
 
 
 def _text(value: Any) -> str:

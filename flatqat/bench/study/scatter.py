@@ -1,4 +1,4 @@
-"""How flat each run is against its OOD top-1, as SVG: a row a bit-width, a column a space."""
+"""OOD top-1 against the flatness of each run, as SVG: a row for each bit-width, a column for each space."""
 
 import io
 from collections.abc import Sequence
@@ -8,14 +8,18 @@ from flatqat.bench.study.compare import OOD
 from flatqat.bench.study.correlations import MEASURES, spaces, value_of
 from flatqat.bench.study.sentences import bits_in_words
 from flatqat.bench.study.study import Study
+from flatqat.spec import Space
 
 SHOWN = "sharp 10%"
-WIDE = 20  # from here on a scale of logarithms
+WIDE = 20  # a larger ratio of the ends gets a logarithmic scale
 MARKERS = "osD^vP*Xhp<>d"
 
 
 def scatter(members: Sequence[Study]) -> bytes | None:
-    """The picture, the same bytes for the same runs and one version of matplotlib; None without flatness."""
+    """Return the picture, or None without flatness.
+
+    The same runs give the same bytes with one version of matplotlib.
+    """
     columns = list(dict.fromkeys(space for study in members for space in spaces(study)))
     if not columns:
         return None
@@ -38,7 +42,7 @@ def scatter(members: Sequence[Study]) -> bytes | None:
     return picture.getvalue()
 
 
-def _panel(axes: Any, study: Study, space: str, methods: Sequence[str]) -> None:
+def _panel(axes: Any, study: Study, space: Space, methods: Sequence[str]) -> None:
     for runs in study.shown:
         points = [
             (value, runs.value(seed, study.quantities[OOD]))

@@ -1,7 +1,4 @@
-"""A study: at some bits a baseline and other methods, who wins where, out of what is stored.
-
-Everything is asked for each bit-width apart. Of suites that are scored by top-1.
-"""
+"""A study of stored records: which method wins where, at each bit-width, on a suite scored by top-1."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +10,21 @@ from flatqat.bench.study.compare import MAIN, Comparison, Runs, Weights, compari
 from flatqat.errors import StoreError
 from flatqat.spec import Record
 
-METRIC = "top1"  # a difference of others is no mean over images of differences
+METRIC = "top1"  # the difference of other metrics is not the mean over images of differences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """One bit-width: the baseline first among `methods`, the reference (full precision) if it is stored.
+    """The methods of one bit-width, compared with one of them.
 
-    `main` compares ID, OOD and gap, `families` each family of shifts, in the order of the methods.
+    Attributes:
+        bits: The bits for tables.
+        baseline: The method that the others are compared with.
+        methods: All methods, the baseline first.
+        reference: The runs in full precision, if stored.
+        quantities: What is compared, as weights of the accuracies of the shifts.
+        main: The comparisons of ID, OOD and gap.
+        families: The comparisons of each family of shifts.
     """
 
     bits: str
@@ -33,51 +37,52 @@ class Study:
 
     @property
     def family_names(self) -> list[str]:
+        """The families of shifts."""
         return [name for name in self.quantities if name not in MAIN]
 
     @property
     def shown(self) -> list[Runs]:
-        """The methods, then the reference."""
+        """The methods, and the reference last."""
         return [*self.methods, *([self.reference] if self.reference else [])]
 
     def find(self, method: str, what: str) -> Comparison | None:
-        """None for the baseline itself, and without a seed that both have."""
+        """Return a comparison, or None for the baseline and for a method without a seed of the baseline's."""
         both = (*self.main, *self.families)
         return next((c for c in both if (c.method, c.what) == (method, what)), None)
 
 
-def studied(found: Sequence[Section], store: Store, against: str) -> list[tuple[Section, list[Study]]]:
-    """The sections that have the method `against` and another of its bits; StoreError where none has."""
-    whole = [(section, studies(section, store, against)) for section in found]
-    if kept := [(section, members) for section, members in whole if members]:
-        return kept
-    there = dict.fromkeys(f"{method} {bits}" for section in found for method, bits in section.rows)
+def studied(sections: Sequence[Section], store: Store, against: str) -> list[tuple[Section, list[Study]]]:
+    """Return the studies of the sections that have any. Raises StoreError if none has."""
+    of_sections = [(section, studies(section, store, against)) for section in sections]
+    if with_studies := [(section, members) for section, members in of_sections if members]:
+        return with_studies
+    rows = dict.fromkeys(f"{method} {bits}" for section in sections for method, bits in section.rows)
     raise StoreError(
         f"{store.root}: expected the method {against!r} and another of the same bits, got "
-        f"{', '.join(there) or 'none that is done'}; name one that is there with --against"
+        f"{', '.join(rows) or 'none that is done'}; name one of these with --against"
     )
 
 
 def studies(section: Section, store: Store, against: str) -> list[Study]:
-    """One for each bit-width that has the method `against` and another.
+    """Return a study for each bit-width that has the method `against` and another.
 
-    Raises StoreError where runs are not scored by top-1, or the outcomes of their images are not stored.
+    Raises StoreError if runs are not scored by top-1, or the outcomes of their images are not stored.
     """
     rows: dict[str, list[Runs]] = {}
     reference = None
     for (method, bits), records in section.rows.items():
         runs = _runs(method, records, store)
-        if records[0].protocol["reference"]:
+        if records[0].protocol.reference:
             reference = reference or runs
         else:
             rows.setdefault(bits, []).append(runs)
-    found = []
+    by_bits = []
     for bits, members in rows.items():
         baseline = next((runs for runs in members if runs.method == against), None)
         if baseline and len(members) > 1:
             methods = [baseline, *(runs for runs in members if runs is not baseline)]
-            found.append(_study(bits, methods, reference))
-    return found
+            by_bits.append(_study(bits, methods, reference))
+    return by_bits
 
 
 def _runs(method: str, records: Sequence[Record], store: Store) -> Runs:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from flatqat.bench.records.sections import RESIDUAL_TOLERANCE
 from flatqat.bench.study.compare import GAP, ID, OOD, Comparison, Runs
 from flatqat.bench.study.correlations import (
     BESIDE,
@@ -11,10 +10,10 @@ from flatqat.bench.study.correlations import (
     Association,
     mean_of,
     spaces,
-    value_of,
 )
 from flatqat.bench.study.sentences import difference
 from flatqat.bench.study.study import Study
+from flatqat.spec import Space
 
 CAPTION = (
     "Δ: points of top-1 above `{baseline}` with the 95% interval of a paired bootstrap over {sampled}. "
@@ -31,7 +30,7 @@ RHO_CAPTION = (
     "seed. *at equal ID*: partial, the ranks of ID top-1 regressed out of both; its p is approximate, and "
     "by chance below 0.05 up to twice as often as it should be."
 )
-FLAT_CAPTION = (
+FLATNESS_CAPTION = (
     r"Means over seeds. λmax: top Hessian eigenvalue (\*: one or more did not converge). sharp: mean rise "
     "of the loss when every filter moves by so much of its norm. SAM, ASAM: rise along one step of each. "
     "loss: on the images flatness is measured on. norm: of all weights, since λmax depends on their "
@@ -40,7 +39,7 @@ FLAT_CAPTION = (
 
 
 def main_table(study: Study) -> list[str]:
-    """ID, OOD and gap of every method, and how far each is from the baseline."""
+    """Return ID, OOD and gap of every method, and their differences from the baseline."""
     head = ["method", "seeds", "ID", "Δ ID", "OOD", "Δ OOD", "p", "gap", "Δ gap", "p"]
     rows = []
     for runs in study.shown:
@@ -65,7 +64,7 @@ def main_table(study: Study) -> list[str]:
 
 
 def family_table(study: Study) -> list[str]:
-    """How far every method is from the baseline on the mean of each family."""
+    """Return the difference of every method from the baseline on the mean of each family."""
     names = study.family_names
     rows = [
         [f"`{runs.method}`", *(_marked(study.find(runs.method, name)) for name in names)]
@@ -77,30 +76,31 @@ def family_table(study: Study) -> list[str]:
     return [*_table(["method", *names], rows), "", caption]
 
 
-def rho_table(study: Study, flat: Sequence[Association]) -> list[str]:
-    """Every measure in every space, a column a question."""
+def rho_table(study: Study, answers: Sequence[Association]) -> list[str]:
+    """Return the correlation of every measure in every space, a column for each question."""
     rows = []
     for space in spaces(study):
         for measure in MEASURES:
-            here = [a for a in flat if (a.space, a.measure) == (space, measure)]
-            sizes = {f"{a.found.rows} × {a.found.columns}" for a in here if a.found}
-            rows.append([space, measure, *map(_rho, here), ", ".join(sorted(sizes)) or "-"])
+            of_measure = [a for a in answers if (a.space, a.measure) == (space, measure)]
+            known = [a.correlation for a in of_measure if a.correlation]
+            sizes = {f"{correlation.rows} × {correlation.columns}" for correlation in known}
+            rows.append([space, measure, *map(_rho, of_measure), ", ".join(sorted(sizes)) or "-"])
     head = ["space", "measure", *(question.title for question in QUESTIONS), "methods × seeds"]
-    count = max((sum(a.p is not None for a in flat if a.question == q) for q in QUESTIONS), default=0)
+    count = max((sum(a.p is not None for a in answers if a.question == q) for q in QUESTIONS), default=0)
     return [*_table(head, rows), "", RHO_CAPTION.format(count=count)]
 
 
-def flat_table(study: Study) -> list[str]:
-    """Every measure of every method in every space, means over seeds."""
+def flatness_table(study: Study) -> list[str]:
+    """Return every measure of every method in every space, means over seeds."""
     columns = {**MEASURES, **BESIDE}
     rows = []
     for space in spaces(study):
         for runs in study.shown:
-            values = (mean_of(runs, space, place) for place in columns.values())
+            values = (mean_of(runs, space, measure) for measure in columns.values())
             texts = ["-" if value is None else f"{value:.3g}" for value in values]
             texts[0] += r"\*" if _unconverged(runs, space) else ""
             rows.append([space, f"`{runs.method}`", *texts])
-    return [*_table(["space", "method", *columns], rows), "", FLAT_CAPTION]
+    return [*_table(["space", "method", *columns], rows), "", FLATNESS_CAPTION]
 
 
 def _marked(c: Comparison | None) -> str:
@@ -116,25 +116,26 @@ def _p(c: Comparison | None) -> str:
 
 
 def _rho(a: Association) -> str:
-    if a.found is None:
+    if a.correlation is None:
         return "-"
-    text = f"{a.found.rho:+.2f} ± {a.found.stderr:.2f}"
+    text = f"{a.correlation.rho:+.2f} ± {a.correlation.stderr:.2f}"
     return f"**{text}**" if a.verdict else text
 
 
-def _unconverged(runs: Runs, space: str) -> bool:
-    residuals = [value_of(record, space, ("lambda_max", "residual")) for record in runs.records.values()]
-    return any(residual is not None and residual > RESIDUAL_TOLERANCE for residual in residuals)
+def _unconverged(runs: Runs, space: Space) -> bool:
+    measured = [record.flatness.space(space) for record in runs.records.values()]
+    eigenvalues = [flatness.lambda_max for flatness in measured if flatness and flatness.lambda_max]
+    return any(e.value is not None and not e.converged for e in eigenvalues)
 
 
 def _caption(study: Study, count: int) -> str:
-    nested = any(record.protocol.get("split") for record in study.baseline.records.values())
+    nested = any(record.protocol.split for record in study.baseline.records.values())
     sampled = "seeds, and in each its images" if nested else "seeds and images, crossed"
     return CAPTION.format(baseline=study.baseline.method, sampled=sampled, count=count)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table of Markdown, columns padded to one width."""
+    """Return a table of Markdown as lines, its columns padded to one width."""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     lines = [" | ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)) for row in (head, *rows)]
     rule = "|".join(":" + "-" * (w + 1) for w in widths)

@@ -8,20 +8,19 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.cell.restore import restore
-from flatqat.bench.engine.run import run
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
-from flatqat.console.progress import Progress
-from flatqat.metrics import meter
+from flatqat.metrics.task import task_of
+from tests.helpers.running import run_plan
 
 CPU = torch.device("cpu")
 
 
 def go(folder: Path, **changes):
     request = Request(suites=("toy",), methods=("fp", "qat"), bits=("3",), results=folder, spaces=())
-    return run(make_plan(replace(request, **changes)), CPU, Progress())
+    return run_plan(make_plan(replace(request, **changes)))
 
 
 def test_amp_scores_are_those_of_the_model_under_autocast(tmp_path):
@@ -32,7 +31,7 @@ def test_amp_scores_are_those_of_the_model_under_autocast(tmp_path):
         model = restore(record.cell, suite, Store(tmp_path))
         nll = {}
         for amp in (True, False):
-            one = meter("classification", 4)
+            one = task_of("classification").meter(4)
             for x, y in suite.shifts[1].build(None).batches(256):
                 with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=amp):
                     one.add(model(x), y)

@@ -10,11 +10,11 @@ import torch
 from flatqat import registry
 from flatqat.bench.engine.canary import Figure, canary, figures
 from flatqat.bench.plan.request import Request
-from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
 from flatqat.metrics.mce import ALEXNET
 from flatqat.models.base import build
 from flatqat.spec import Recipe
+from tests.helpers.running import session_of
 
 CPU = torch.device("cpu")
 N = 60
@@ -77,7 +77,7 @@ def test_figures_are_checked_within_their_sampling_interval(suite, request_):
     clean = 100 * truth["id"].mean()
     fog = 100 * np.mean([truth[f"fog/{s}"].mean() for s in range(1, 6)])
     near, far = clean + 2, min(99.0, clean + 40)
-    checks = canary([figure("id", near), figure("id", far), figure("fog", fog)], request_, CPU, Progress())
+    checks = canary([figure("id", near), figure("id", far), figure("fog", fog)], session_of(request_))
     assert [c.verdict for c in checks] == ["ok", "OFF", "ok"]
     assert [c.ours for c in checks] == pytest.approx([clean, clean, fog])
     for check, value in zip(checks, (near, far, fog), strict=True):
@@ -87,7 +87,7 @@ def test_figures_are_checked_within_their_sampling_interval(suite, request_):
 
 
 def test_fewer_published_images_widen_the_interval(suite, request_):
-    (check,) = canary([figure("id", 50.0, images=10)], request_, CPU, Progress())
+    (check,) = canary([figure("id", 50.0, images=10)], session_of(request_))
     assert check.tolerance == pytest.approx(196 * sqrt(0.25 / 10))
 
 
@@ -95,7 +95,7 @@ def test_mce_is_that_of_its_definition(suite, request_):
     truth = right(suite, request_.weights)
     errors = {c: 100 - 100 * np.mean([truth[f"{c}/{s}"].mean() for s in range(1, 6)]) for c in ALEXNET}
     expected = np.mean([100 * errors[c] / ALEXNET[c] for c in ALEXNET])
-    (check,) = canary([figure("headline", 100.0, "mce")], request_, CPU, Progress())
+    (check,) = canary([figure("headline", 100.0, "mce")], session_of(request_))
     assert check.ours == pytest.approx(expected)
     shares = np.mean(
         [1e4 / ALEXNET[c] * np.mean([~truth[f"{c}/{s}"] for s in range(1, 6)], axis=0) for c in ALEXNET],
@@ -106,19 +106,19 @@ def test_mce_is_that_of_its_definition(suite, request_):
 
 def test_what_cannot_be_checked_says_why(suite, request_, tmp_path):
     absent = replace(request_, weights=None)
-    (check,) = canary([figure("id", 50.0)], absent, CPU, Progress())
+    (check,) = canary([figure("id", 50.0)], session_of(absent))
     assert (check.verdict, check.ours) == ("not checked", None)
     assert "pass --weights FILE or --pretrained" in check.reason
     other = figure("id", 50.0, suite="imagenet-v2", model="torchvision:alexnet")
-    checks = canary([other, figure("id", 50.0)], replace(request_, data_root=tmp_path), CPU, Progress())
+    checks = canary([other, figure("id", 50.0)], session_of(replace(request_, data_root=tmp_path)))
     assert checks[0].verdict == "not checked"
     assert checks[1].ours is not None
 
 
 def test_a_second_call_scores_nothing_again(suite, request_, monkeypatch):
-    first = canary([figure("id", 50.0)], request_, CPU, Progress())
-    monkeypatch.setattr("flatqat.bench.engine.evaluate.meter", lambda *args: pytest.fail("scored again"))
-    assert canary([figure("id", 50.0)], request_, CPU, Progress()) == first
+    first = canary([figure("id", 50.0)], session_of(request_))
+    monkeypatch.setattr("flatqat.bench.engine.evaluate.task_of", lambda *args: pytest.fail("scored again"))
+    assert canary([figure("id", 50.0)], session_of(request_)) == first
 
 
 def test_the_published_figures_are_read():

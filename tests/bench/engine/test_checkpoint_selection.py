@@ -12,15 +12,14 @@ from flatqat import registry
 from flatqat.bench.cell.batches import training_batches
 from flatqat.bench.cell.restore import restore
 from flatqat.bench.engine.checkpoint_selection import Selection
-from flatqat.bench.engine.run import run
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
-from flatqat.console.progress import Progress
 from flatqat.data.images.image_data import ImageData
 from flatqat.models.base import Normalized, build
 from flatqat.spec import EvalTransform, Record
 from tests.helpers import HELPERS
+from tests.helpers.running import run_plan, session_of
 
 CPU = torch.device("cpu")
 
@@ -57,7 +56,7 @@ def go(results: Path, method: str = "fp", seeds: tuple[int, ...] = (0,), **recip
         results=results,
         spaces=(),
     )
-    return run(make_plan(request), CPU, Progress())
+    return run_plan(make_plan(request))
 
 
 def weights(results: Path, record: Record, which: str = "selected") -> dict[str, torch.Tensor]:
@@ -79,7 +78,7 @@ def peaked(tmp_path: Path) -> str:
 def test_the_best_step_in_the_middle_is_kept(tmp_path: Path, peaked: str) -> None:
     """Its weights are those of a training that ends there, and the last ones are kept too."""
     (record,) = go(tmp_path, peaked, steps=12, select_every=3)
-    chosen = record.train["selection"]
+    chosen = record.train.selection
     val = {int(step): score for step, score in chosen["val_top1"].items()}
     assert sorted(val) == [3, 6, 9, 12]
     assert chosen["step"] == max(val, key=lambda step: val[step]) in (3, 6)
@@ -122,7 +121,7 @@ def test_the_score_is_the_mean_over_groups_and_the_earliest_best_step_wins(
     groups[:5] = 7
     suite = replace(job.suite, val=lambda root: replace(data, groups=groups))
     model = build("tiny", classes=4, seed=3)
-    looked = Selection(replace(job, suite=suite), None, model, request, CPU)  # type: ignore[arg-type]
+    looked = Selection(replace(job, suite=suite), None, model, session_of(request))  # type: ignore[arg-type]
     x, y = data.batch(torch.arange(len(data)))
     with torch.no_grad():
         right = (model.eval()(x).argmax(1) == y).double()
@@ -150,7 +149,7 @@ def test_the_score_is_the_metric_of_the_suite(
     job = make_plan(request).scored()[0]
     suite = replace(job.suite, task="segmentation", classes=2, metric="miou", val=lambda root: data)
     model = Normalized(RedOrNot(), (0, 0, 0), (1, 1, 1), task="segmentation")
-    looked = Selection(replace(job, suite=suite), None, model, request, CPU)  # type: ignore[arg-type]
+    looked = Selection(replace(job, suite=suite), None, model, session_of(request))  # type: ignore[arg-type]
     truth, pred = pixels[:, 3], pixels[:, 0] > 127
     each = [
         jaccard_score(truth[groups == g].flatten(), pred[groups == g].flatten(), average="macro")
@@ -181,7 +180,7 @@ def test_batches_draw_from_every_group_alike(tmp_path: Path, batch_size: int) ->
         tuple(image.flatten().tolist()): at for at, image in enumerate(data.fetch(torch.arange(len(data))))
     }
     seen: dict[int, list[int]] = {0: [], 2: []}
-    for images, _ in training_batches(job, data, 12, CPU, frame=EvalTransform()):
+    for images, _ in training_batches(job, data, 12, CPU, eval_transform=EvalTransform()):
         at = [where[tuple((255 * image).round().byte().flatten().tolist())] for image in images]
         assert len(at) == 30
         for group in seen:
@@ -196,9 +195,9 @@ def test_batches_draw_from_every_group_alike(tmp_path: Path, batch_size: int) ->
 
 def test_seeds_split_the_data_and_the_records_say_so(tmp_path: Path) -> None:
     first, second = go(tmp_path, seeds=(0, 1))
-    assert first.protocol["split"] == "-s0"
-    assert second.protocol["split"] == "-s1"
-    assert first.protocol["data"] != second.protocol["data"]
-    assert first.protocol["targets"] == ["dark", "plain", "light"]
-    assert first.protocol["shifts"]["oracle"]["weights"] == "last"
-    assert "weights" not in first.protocol["shifts"]["plain"]
+    assert first.protocol.split == "-s0"
+    assert second.protocol.split == "-s1"
+    assert first.protocol.data != second.protocol.data
+    assert first.protocol.targets == ("dark", "plain", "light")
+    assert first.protocol.shifts["oracle"].weights == "last"
+    assert first.protocol.shifts["plain"].weights == "selected"

@@ -8,29 +8,28 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.cell.restore import restore
-from flatqat.bench.engine.run import run
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
 from flatqat.commands.execute import dry
-from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
 from flatqat.models.base import build
+from tests.helpers.plugins import registered
+from tests.helpers.running import run_plan
 
 CPU = torch.device("cpu")
 REASON = "no training images: expected them in train/, got none"
 
 
 @pytest.fixture
-def suite(monkeypatch):
+def suite():
     """The toy suite, with nothing to train on."""
     toy = registry.load(registry.SUITES, "toy")
     still = replace(toy.recipes["default"], pretrain_steps=0, steps=0)
     frozen = replace(toy, untrainable_reason=lambda root: REASON, recipes={**toy.recipes, "eval": still})
-    load = registry.load
-    monkeypatch.setattr(registry, "load", lambda kind, name: frozen if name == "toy" else load(kind, name))
-    return frozen
+    with registered(registry.SUITES, "toy", frozen):
+        yield frozen
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def request(tmp_path: Path, **changes) -> Request:
 
 
 def test_fp_is_the_start_itself_and_qat_is_skipped(suite, weights, tmp_path):
-    records = run(make_plan(request(tmp_path, weights=weights)), CPU, Progress())
+    records = run_plan(make_plan(request(tmp_path, weights=weights)))
     assert [r.status for r in records] == ["done", "done", "skipped"]
     assert records[2].reason == REASON
     assert {r.cell.recipe for r in records} == {"eval"}
@@ -63,18 +62,16 @@ def test_fp_is_the_start_itself_and_qat_is_skipped(suite, weights, tmp_path):
 
 
 def test_quantized_only_rounds(suite, weights, tmp_path):
-    fp, ptq, _ = run(make_plan(request(tmp_path, weights=weights)), CPU, Progress())
-    assert ptq.train["steps"] == 0
+    fp, ptq, _ = run_plan(make_plan(request(tmp_path, weights=weights)))
+    assert ptq.train.steps == 0
     assert ptq.scores["id"]["nll"] != fp.scores["id"]["nll"]
 
 
 def test_rounding_is_learned_without_training_images(suite, weights, tmp_path):
-    ptq, adaround = run(
-        make_plan(request(tmp_path, methods=("ptq", "adaround"), weights=weights)), CPU, Progress()
-    )
+    ptq, adaround = run_plan(make_plan(request(tmp_path, methods=("ptq", "adaround"), weights=weights)))
     assert adaround.status == "done"
-    assert adaround.train["steps"] == 0
-    layers = adaround.train["method"].values()
+    assert adaround.train.steps == 0
+    layers = adaround.train.method.values()
     assert any(layer["learned"] < layer["nearest"] for layer in layers)
     assert adaround.scores["id"]["nll"] != ptq.scores["id"]["nll"]
 
@@ -87,7 +84,7 @@ def test_steps_cannot_be_asked_for(suite, tmp_path):
 def test_untrained_weights_are_not_scored(suite, tmp_path):
     plan = make_plan(request(tmp_path))
     with pytest.raises(UsageError, match=r"tiny on toy: expected weights to start from.*--weights FILE"):
-        run(plan, CPU, Progress())
+        run_plan(plan)
     with pytest.raises(UsageError, match="expected weights to start from"):
         dry(plan)
 
@@ -98,12 +95,12 @@ def test_a_network_from_a_file_may_bring_its_weights(suite, tmp_path):
         "from torch import nn\n\n\ndef make(classes):\n"
         "    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, classes))\n"
     )
-    fp, *_ = run(make_plan(request(tmp_path, models=(f"file:{net}:make",))), CPU, Progress())
+    fp, *_ = run_plan(make_plan(request(tmp_path, models=(f"file:{net}:make",))))
     assert fp.status == "done"
 
 
 def test_a_start_that_cannot_run_blocks_what_starts_from_it(suite, weights, tmp_path, monkeypatch):
     monkeypatch.setattr(registry.load(registry.METHODS, "fp"), "trains", True)
-    records = run(make_plan(request(tmp_path, weights=weights)), CPU, Progress())
+    records = run_plan(make_plan(request(tmp_path, weights=weights)))
     assert [r.status for r in records] == ["skipped"] * 3
-    assert records[1].reason == f"its start {records[0].cell.label} skipped: {REASON}"
+    assert records[1].reason == f"its parent {records[0].cell.label} skipped: {REASON}"

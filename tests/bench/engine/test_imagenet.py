@@ -9,21 +9,20 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.engine.preflight import _fingerprint, _short
-from flatqat.bench.engine.run import run
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import protocol_line
-from flatqat.console.progress import Progress
 from flatqat.data.imagenet.names import IMAGENET_C, IMAGENET_V2
 from flatqat.data.images.image_data import ImageData
 from flatqat.models.base import build
 from flatqat.suite import Suite
 from tests.helpers import imagenet_files as files
+from tests.helpers.running import run_plan
 
 # A network that asks for images of 48 pixels and refuses all of another size than its name says.
 PICKY = """
 import torch
-from flatqat.models.base import Normalized, Source
+from flatqat.models.base import ModelSource, Normalized
 from flatqat.spec import EvalTransform
 
 class Net(torch.nn.Module):
@@ -41,7 +40,7 @@ class Net(torch.nn.Module):
 def build(name, classes):
     return Normalized(Net(int(name), classes), (0.5,) * 3, (0.2,) * 3, EvalTransform(resize=56, crop=48))
 
-MODEL = Source(names=lambda: ["48", "224"], build=build)
+MODEL = ModelSource(names=lambda: ["48", "224"], build=build)
 """
 STEPS = {"recipe": {"pretrain_steps": "2", "steps": "2", "batch_size": "6", "bn_batches": "1",
                     "calibration_batches": "1", "flatness_images": "4", "flatness_draws": "2"}}  # fmt: skip
@@ -70,7 +69,7 @@ def request(root: Path, suite: str, side: int, **changes: object) -> Request:
 
 
 def go(wanted: Request) -> dict:
-    records = run(make_plan(wanted), torch.device("cpu"), Progress())
+    records = run_plan(make_plan(wanted))
     return {record.cell.method: record for record in records}
 
 
@@ -90,13 +89,13 @@ def test_with_training_images_every_method_runs(tmp_path):
     assert set(records) == {"fp", "ptq", "qat"}
     record = records["qat"]
     assert record.cell.recipe == "default"
-    assert record.train["steps"] == 2
+    assert record.train.steps == 2
     assert {shift: scores["top1"].n for shift, scores in record.scores.items()} == {
         "val": 3, "id": 3, "imagenet-r": 8, "id_1000": 12,
     }  # fmt: skip
-    assert "short side 56" in record.protocol["preprocessing"]
+    assert "short side 56" in record.protocol.preprocessing
     assert set(record.scores["imagenet-r"]) == {"top1", "nll", "ece", "top1_unmasked"}
-    assert record.flatness["quantized"]["images"] == 4
+    assert record.flatness.quantized.images == 4
 
 
 def test_without_training_images_nothing_is_trained(tmp_path):
@@ -108,10 +107,10 @@ def test_without_training_images_nothing_is_trained(tmp_path):
         "fp": "done", "ptq": "done", "qat": "skipped",
     }  # fmt: skip
     assert records["ptq"].cell.recipe == "eval"
-    assert records["ptq"].train["steps"] == 0
+    assert records["ptq"].train.steps == 0
     assert records["qat"].reason.startswith("no training images: expected ")
     assert set(records["ptq"].scores) == {"val", "id", "matched-frequency", "top-images"}
-    assert "no training images" in records["ptq"].protocol["in_part"]
+    assert "no training images" in records["ptq"].protocol.in_part
     assert "; no training images; " in protocol_line([records["ptq"]])
 
 
@@ -127,10 +126,8 @@ def test_corrupted_images_are_never_cut_as_a_model_asks(tmp_path):
     scores = records["qat"].scores
     assert len(scores) == 2 + 75
     assert scores["id"]["top1"].n == scores["fog/3"]["top1"].n == 2
-    assert (
-        "short side 256 (bilinear, antialiased), centre crop 224" in records["qat"].protocol["preprocessing"]
-    )
-    assert records["qat"].protocol["normalizer"] == "alexnet"
+    assert "short side 256 (bilinear, antialiased), centre crop 224" in records["qat"].protocol.preprocessing
+    assert records["qat"].protocol.normalizer == "alexnet"
 
 
 def test_every_seed_shares_the_suite(tmp_path):

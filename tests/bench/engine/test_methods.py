@@ -8,14 +8,13 @@ import torch
 from torch.nn import functional as F
 
 from flatqat.bench.engine import estimate, train
-from flatqat.bench.engine.run import run
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method
-from flatqat.console.progress import Progress
 from flatqat.models.base import build
+from tests.helpers.running import run_plan, session_of
 
 CPU = torch.device("cpu")
 
@@ -27,7 +26,7 @@ def plan(folder: Path, **changes):
 
 def test_quantizing_rules_run_in_floating_point_beside_few_bits(tmp_path):
     """`--bits fp,3`: one row a rule and width, and `qat` at `fp` is `fp` to the last digit."""
-    records = run(plan(tmp_path, methods=("fp", "qat", "sam"), bits=("fp", "3")), CPU, Progress())
+    records = run_plan(plan(tmp_path, methods=("fp", "qat", "sam"), bits=("fp", "3")))
     store = Store(tmp_path)
     (section,) = sections(store.records())
     table = by_method(section, store)
@@ -35,7 +34,7 @@ def test_quantizing_rules_run_in_floating_point_beside_few_bits(tmp_path):
     assert names == [("fp", "fp"), ("qat", "fp"), ("sam", "fp"), ("qat", "3"), ("sam", "3")]
     scores = {(r.cell.method, r.cell.quant): r.scores for r in records}
     assert scores["qat", "fp"] == scores["fp", "fp"] != scores["sam", "fp"]
-    audits = {(r.cell.method, r.cell.quant): r.train["audit"]["quantized"] for r in records}
+    audits = {(r.cell.method, r.cell.quant): r.train.audit["quantized"] for r in records}
     assert audits["sam", "fp"] == 0 < audits["sam", "3"]
     extra = dict(zip(names, table["extra_gap"], strict=True))
     assert extra["qat", "fp"] == 0
@@ -52,7 +51,7 @@ def test_the_loss_that_a_rule_watches_is_that_of_val(tmp_path, monkeypatch):
         )
         (job,) = make_plan(request).scored()
         model = train.starting_point(job, Store(tmp_path)).train()
-        found[amp] = train.training_rule(job, model, request, CPU).setup.val_loss()
+        found[amp] = train.training_method(job, model, session_of(request)).setup.val_loss()
         x, y = job.suite.val(None).sample(50).batch(torch.arange(50))
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=amp):
             assert found[amp] == pytest.approx(F.cross_entropy(model.eval()(x).float(), y).item(), rel=1e-6)
@@ -61,11 +60,11 @@ def test_the_loss_that_a_rule_watches_is_that_of_val(tmp_path, monkeypatch):
 
 def test_what_a_rule_logs_is_kept_in_the_record(tmp_path):
     settings = {"swad": {"every": "5", "n_converge": "1"}}
-    swad, qat = run(plan(tmp_path, methods=("swad", "qat"), settings=settings), CPU, Progress())
-    assert swad.train["method"]["averaged"][0] == 1
-    assert len(swad.train["method"]["val_loss"]) == 3  # after 5, 10 and 12 steps
+    swad, qat = run_plan(plan(tmp_path, methods=("swad", "qat"), settings=settings))
+    assert swad.train.method["averaged"][0] == 1
+    assert len(swad.train.method["val_loss"]) == 3  # after 5, 10 and 12 steps
     assert swad.scores["noise/2"]["nll"] != qat.scores["noise/2"]["nll"]
-    assert "method" not in qat.train
+    assert qat.train.method == {}
 
 
 def test_the_estimate_counts_a_hessian_product_as_two_passes_whatever_the_rule(tmp_path, monkeypatch):
@@ -76,7 +75,7 @@ def test_the_estimate_counts_a_hessian_product_as_two_passes_whatever_the_rule(t
         jobs = plan(tmp_path, methods=(name,)).scored()
         for spaces in ((), ("quantized",)):
             request = Request(suites=("toy",), methods=(name,), bits=("3",), spaces=spaces)
-            seconds[name, bool(spaces)] = estimate.estimate(jobs, request, CPU, Progress())
+            seconds[name, bool(spaces)] = estimate.estimate(jobs, session_of(request))
     assert seconds["qat", False] == 12
     assert seconds["sam", False] == 24
     images_in_batches = 32 / 32

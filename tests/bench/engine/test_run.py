@@ -16,19 +16,18 @@ import torch
 from flatqat import registry
 from flatqat.bench.cell.batches import training_batches
 from flatqat.bench.cell.restore import restore
-from flatqat.bench.engine.run import missing, run
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method
 from flatqat.bench.report.render import render
-from flatqat.console.progress import Progress
 from flatqat.errors import DataError, StoreError, UsageError
 from flatqat.methods.base import Method
-from flatqat.metrics import meter
-from flatqat.spec import EvalTransform
+from flatqat.metrics.task import task_of
+from flatqat.spec import EvalTransform, Flatness
 from tests.helpers import TOY
+from tests.helpers.running import run_plan, session_of
 
 CPU = torch.device("cpu")
 
@@ -41,7 +40,7 @@ def request(results: Path, **changes) -> Request:
 
 
 def go(results: Path, **changes):
-    return run(make_plan(request(results, **changes)), CPU, Progress())
+    return run_plan(make_plan(request(results, **changes)))
 
 
 def table(results: Path) -> str:
@@ -66,16 +65,16 @@ def test_records_hold_everything(results):
         assert set(record.scores) == {"val", "id", "noise/1", "noise/2"}
         assert {"top1", "nll", "ece"} == set(record.scores["id"])
         assert record.scores["id"]["top1"].n == 96
-        assert record.flatness["quantized"]["lambda_max"]["residual"] < 1e-2
-        assert set(record.flatness["quantized"]["sharpness_avg"]) == {"0.05", "0.1", "0.2"}
+        assert record.flatness.quantized.lambda_max.residual < 1e-2
+        assert set(record.flatness.quantized.sharpness_avg) == {"0.05", "0.1", "0.2"}
         assert (
-            record.env["torch"] == torch.__version__.partition("+")[0]
-            or record.env["torch"] == torch.__version__
+            record.env.packages["torch"] == torch.__version__.partition("+")[0]
+            or record.env.packages["torch"] == torch.__version__
         )
-    assert records["ptq"].train["steps"] == 0
-    assert records["qat"].train["audit"] == {"quantized": 10, "floating": [], "most_codes": ANY}
-    assert records["qat"].train["audit"]["most_codes"]["3"] == 8
-    assert len(records["fp"].train["audit"]["floating"]) == 10
+    assert records["ptq"].train.steps == 0
+    assert records["qat"].train.audit == {"quantized": 10, "floating": [], "most_codes": ANY}
+    assert records["qat"].train.audit["most_codes"]["3"] == 8
+    assert len(records["fp"].train.audit["floating"]) == 10
     assert records["ptq"].cell.parent == records["fp"].cell.training_id
     assert records["qat"].cell.parent == records["fp"].cell.parent == records["anchor"].cell.parent
 
@@ -113,7 +112,7 @@ def test_scores_equal_a_plain_evaluation(results):
         model = restore(record.cell, suite, store)
         for shift in suite.scored:
             data = shift.build(None)
-            plain = meter("classification", 4)
+            plain = task_of("classification").meter(4)
             with torch.no_grad():
                 x, y = data.batch(torch.arange(len(data)))
                 plain.add(model(x), y)
@@ -158,10 +157,10 @@ def test_another_limit_reuses_the_weights(results, monkeypatch):
 
 def test_flatness_is_added_to_a_record_without_scoring_again(tmp_path, monkeypatch):
     (plain,) = go(tmp_path, methods=("fp",), spaces=())
-    assert plain.flatness == {}
-    monkeypatch.setattr("flatqat.bench.engine.evaluate.meter", lambda *args: pytest.fail("scored again"))
+    assert plain.flatness == Flatness()
+    monkeypatch.setattr("flatqat.bench.engine.evaluate.task_of", lambda *args: pytest.fail("scored again"))
     (measured,) = go(tmp_path, methods=("fp",))
-    assert measured.flatness["quantized"]["lambda_max"]["value"] > 0
+    assert measured.flatness.quantized.lambda_max.value > 0
     assert measured.scores == plain.scores
 
 
@@ -181,7 +180,7 @@ def test_a_failing_cell_is_marked_and_the_rest_goes_on(tmp_path):
     assert records["fp"].status == records["qat"].status == "failed"
     assert "the loss is" in records["fp"].reason
     assert records["ptq"].status == "skipped"
-    assert "its start" in records["ptq"].reason
+    assert "its parent" in records["ptq"].reason
     assert "failed" in render(Store(tmp_path), None, "md", "method")
     healthy = go(tmp_path, methods=("fp",))
     assert healthy[0].status == "done"
@@ -192,15 +191,15 @@ def test_what_is_missing_is_told_from_one_look_at_each_record(tmp_path, monkeypa
     plan, read = make_plan(request(tmp_path, methods=("fp", "qat"))), []
     record = Store.record
     monkeypatch.setattr(Store, "record", lambda store, cell: read.append(cell.method) or record(store, cell))
-    assert missing(plan, Store(tmp_path)) == []
+    assert [lack.job for lack in session_of(plan.request).lacking(plan)] == []
     assert sorted(read) == ["fp", "qat"]
 
 
 def test_failed_cells_are_tried_again(tmp_path):
     settings = {"recipe": {"lr": "1e30"}}
     plan = make_plan(request(tmp_path, settings=settings, methods=("fp",)))
-    run(plan, CPU, Progress())
-    assert [job.cell.method for job in missing(plan, Store(tmp_path))] == ["fp"]
+    run_plan(plan)
+    assert [lack.job.cell.method for lack in session_of(plan.request).lacking(plan)] == ["fp"]
 
 
 def test_other_images_than_those_of_the_folder_are_refused(tmp_path, monkeypatch):
@@ -230,7 +229,7 @@ def test_flatness_that_fails_does_not_destroy_the_scores(tmp_path, monkeypatch):
     monkeypatch.setattr("flatqat.bench.flatness.measure.flatness_of", fail)
     (after,) = go(tmp_path, methods=("fp",))
     assert after.scores == before.scores
-    assert after.flatness == {"failed": "inf"}
+    assert after.flatness == Flatness(failed="inf")
     assert "fp" in render(Store(tmp_path), None, "md", "method")
 
 
@@ -240,10 +239,10 @@ def test_an_operation_without_second_derivative_costs_lambda_max_alone(tmp_path,
 
     monkeypatch.setattr("flatqat.bench.flatness.estimators.top_eigenvalue", fail)
     (record,) = go(tmp_path, methods=("fp",))
-    measured = record.flatness["quantized"]
-    assert measured["lambda_max"]["value"] is None
-    assert "hardsigmoid" in measured["lambda_max"]["reason"]
-    assert measured["sharpness_sam"]["value"] > 0
+    measured = record.flatness.quantized
+    assert measured.lambda_max.value is None
+    assert "hardsigmoid" in measured.lambda_max.reason
+    assert measured.sharpness_sam.value > 0
     assert "| -" in render(Store(tmp_path), None, "md", "method")
 
 
@@ -303,10 +302,12 @@ def test_settings_out_of_range_are_refused_before_anything_is_computed(tmp_path,
 
 def test_training_batches_go_through_the_augmentation_of_the_suite(tmp_path):
     (job, *_) = make_plan(request(tmp_path)).jobs
-    plain = list(training_batches(job, job.suite.train(None), 3, CPU, frame=EvalTransform()))
+    plain = list(training_batches(job, job.suite.train(None), 3, CPU, eval_transform=EvalTransform()))
     mirrored = replace(job, suite=replace(job.suite, augment=lambda x, generator: x.flip(3)))
     for (x, y), (x2, y2) in zip(
-        plain, training_batches(mirrored, job.suite.train(None), 3, CPU, frame=EvalTransform()), strict=True
+        plain,
+        training_batches(mirrored, job.suite.train(None), 3, CPU, eval_transform=EvalTransform()),
+        strict=True,
     ):
         assert torch.equal(x2, x.flip(3))
         assert torch.equal(y2, y)

@@ -13,19 +13,18 @@ from torch.nn import functional as F
 from flatqat import registry
 from flatqat.bench.cell import batches
 from flatqat.bench.cell.restore import restore
-from flatqat.bench.engine.run import run
-from flatqat.bench.engine.train import starting_point, training_rule
+from flatqat.bench.engine.train import starting_point, training_method
 from flatqat.bench.gallery.page import write_page
-from flatqat.bench.gallery.palette import COLOURS, painted, palette
+from flatqat.bench.gallery.palette import COLORS, painted, palette
 from flatqat.bench.gallery.predictions import Column, chosen, chosen_shifts, gallery
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
-from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
 from flatqat.models.base import build
 from tests.helpers import HELPERS
+from tests.helpers.running import run_plan, session_of
 from tests.helpers.street_records import FP, matrices, put
 
 CPU = torch.device("cpu")
@@ -40,7 +39,7 @@ def go(results: Path, **changes):
     request = Request(
         suites=("toy-map",), methods=("fp", "ptq", "qat", "anchor"), bits=("3",), results=results
     )
-    return run(make_plan(replace(request, **changes)), CPU, Progress())
+    return run_plan(make_plan(replace(request, **changes)))
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +59,8 @@ def test_records_of_label_maps(results):
     assert miou(records["fp"]) > 80
     assert miou(records["fp"]) > miou(records["fp"], "dark")
     assert miou(records["qat"]) > miou(records["ptq"])
-    assert records["qat"].protocol["class_names"] == ["ground", "red", "blue"]
-    assert records["qat"].flatness["quantized"]["lambda_max"]["value"] > 0
+    assert records["qat"].protocol.class_names == ("ground", "red", "blue")
+    assert records["qat"].flatness.quantized.lambda_max.value > 0
 
 
 def test_scores_are_those_of_a_count_by_hand(results):
@@ -98,14 +97,14 @@ def test_a_window_is_part_of_what_a_cell_is(results, tmp_path):
     whole = next(r for r in Store(results).records() if r.cell.method == "fp")
     (same,) = go(tmp_path, methods=("fp",), spaces=(), window="24x32")
     (small,) = go(tmp_path, methods=("fp",), spaces=(), window="16:8")
-    assert same.protocol["window"] == "24x32:16x21"
+    assert same.protocol.window == "24x32:16x21"
     assert len({whole.cell.id, same.cell.id, small.cell.id}) == 3
     assert len({r.cell.training_id for r in (whole, same, small)}) == 1
     assert miou(same, "dark") == miou(whole, "dark")
     assert miou(small, "dark") != miou(whole, "dark")
     text = render(Store(tmp_path), None, "md", "method")
     assert sum("###" in line for line in text.splitlines()) == 2  # never in one table
-    assert "seen through a window of 24x32:16x21 (size:stride) that slides" in text
+    assert "in a sliding window of 24x32:16x21 (size:stride)" in text
     assert "that slides" not in render(Store(results), None, "md", "method")
 
 
@@ -118,7 +117,7 @@ def test_the_loss_that_a_rule_watches_is_that_of_labelled_pixels_through_the_win
     )
     job = next(job for job in make_plan(request).scored() if job.cell.method == "swad")
     model = starting_point(job, Store(tmp_path)).train()
-    found = training_rule(job, model, request, CPU).setup.val_loss()
+    found = training_method(job, model, session_of(request)).setup.val_loss()
     images, masks = job.suite.val(None).batch(torch.arange(8))
     with torch.no_grad():
         expected, whole = (
@@ -131,7 +130,7 @@ def test_the_loss_that_a_rule_watches_is_that_of_labelled_pixels_through_the_win
 def test_models_and_suites_of_different_tasks_are_refused(tmp_path):
     with pytest.raises(UsageError, match="expected one for segmentation, which toy-map is"):
         go(tmp_path, models=("tiny",))
-    with pytest.raises(UsageError, match="--window: expected a suite of segmentation"):
+    with pytest.raises(UsageError, match="--window: expected a segmentation suite"):
         go(tmp_path, suites=("digits-c",), window="16")
 
 
@@ -218,7 +217,7 @@ def test_titles_that_are_hard_on_files_and_pages(tmp_path):
     pictures = [np.full((4, 6, 3), 60 * at, np.uint8) for at in range(3)]
     row = [Column(title=title, picture=one) for title, one in zip(titles, pictures, strict=True)]
     colours = palette(suite.class_names)
-    text = write_page(tmp_path, suite, {"a/1": [row]}, {"a/1": {}}, colours=colours).read_text()
+    text = write_page(tmp_path, suite, {"a/1": [row]}, {"a/1": {}}, colors=colours).read_text()
     files = re.findall(r'img src="([^"]+)"', text)
     assert len(set(files)) == 3
     for file, one in zip(files, pictures, strict=True):
@@ -232,11 +231,7 @@ def test_the_gallery_refuses_what_it_cannot_show(results, tmp_path):
     options = {"images": 1, "device": "cpu", "threads": 1}
     with pytest.raises(UsageError, match="did you mean 'dark'"):
         gallery(["tiny-seg-qat"], tmp_path / "x", results, None, shifts=("drak",), **options)
-    run(
-        make_plan(Request(suites=("toy",), methods=("ptq",), bits=("3",), results=tmp_path, spaces=())),
-        CPU,
-        Progress(),
-    )
+    run_plan(make_plan(Request(suites=("toy",), methods=("ptq",), bits=("3",), results=tmp_path, spaces=())))
     with pytest.raises(UsageError, match="expected cells of a segmentation suite"):
         gallery(["tiny-ptq"], tmp_path / "x", tmp_path, None, shifts=(), **options)
     assert not (tmp_path / "x").exists()
@@ -245,6 +240,6 @@ def test_the_gallery_refuses_what_it_cannot_show(results, tmp_path):
 def test_classes_have_colours_of_their_own():
     names = ("road", "Tree", "a thing nobody knows", "another")
     found = palette(names)
-    assert found[0] == COLOURS["road"]
-    assert found[1] == COLOURS["vegetation"]
+    assert found[0] == COLORS["road"]
+    assert found[1] == COLORS["vegetation"]
     assert len(set(found)) == 4

@@ -11,13 +11,13 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from flatqat.bench.flatness.estimators import BALLS, ESTIMATORS, FRACTIONS, SIZES, chosen, work
-from flatqat.bench.flatness.flatness_point import evaluated_at, moved_params, neighbours
+from flatqat.bench.flatness.flatness_point import evaluated_at, moved_params
 from flatqat.bench.flatness.landscape_file import LandscapeOptions
 from flatqat.bench.flatness.measure import flatness_of, landscape_of
 from flatqat.errors import UsageError
 from flatqat.flatness.params import gaussian
-from flatqat.quant.apply import latent_weights, quantizers
-from tests.bench.flatness.test_measure import CELL, data, deployed, plain_network, trained
+from flatqat.quant.apply import quantizers
+from tests.helpers.quantized_toys import CELL, data, dense_hessian, deployed, plain_network, trained
 
 X, Y = data()
 
@@ -25,18 +25,6 @@ X, Y = data()
 def loss_of(net: nn.Module, tensors: dict[str, torch.Tensor]) -> float:
     with torch.no_grad():
         return float(F.cross_entropy(functional_call(net, tensors, (X,)), Y))
-
-
-def dense_hessian(plain: nn.Module) -> torch.Tensor:
-    shapes = {name: p.shape for name, p in plain.named_parameters()}
-
-    def loss(vector):
-        parts = vector.split([shape.numel() for shape in shapes.values()])
-        given = {n: part.view(s) for (n, s), part in zip(shapes.items(), parts, strict=True)}
-        return F.cross_entropy(functional_call(plain, given, (X,)), Y)
-
-    at = torch.cat([p.detach().flatten() for p in plain.parameters()])
-    return torch.autograd.functional.hessian(loss, at)
 
 
 def test_trace_and_density_are_of_the_hessian_at_the_deployed_weights():
@@ -52,42 +40,6 @@ def test_trace_and_density_are_of_the_hessian_at_the_deployed_weights():
     )
     top = float(torch.linalg.eigvalsh(hessian)[-1])  # 40 steps converge to it from any start
     assert max(map(max, density["nodes"])) == pytest.approx(top, rel=1e-6)
-
-
-@pytest.mark.parametrize("bits", ["3", "3@minmax", "3@apot", "3@n2uq", "3@dorefa"])
-def test_neighbours_are_the_next_levels_of_the_grid_and_clipped_at_its_ends(bits):
-    """Against a list of all levels, evenly spaced or not."""
-    net = trained(bits)
-    ends = 0
-    for name, (lower, w, upper) in triples(net).items():
-        _, q = latent_weights(net)[name]
-        codes = torch.ones_like(w, dtype=torch.int32)
-        levels = torch.stack([q.dequantize(code * codes) for code in range(q.qmin, q.qmax + 1)])
-        below = torch.where(levels < w, levels, -torch.inf).amax(0)
-        above = torch.where(levels > w, levels, torch.inf).amin(0)
-        assert torch.equal(lower, torch.where(below.isinf(), w, below))
-        assert torch.equal(upper, torch.where(above.isinf(), w, above))
-        ends += int(below.isinf().sum() + above.isinf().sum())
-    assert ends > 0, "the example must reach the ends"
-
-
-def triples(net):
-    lower, upper = neighbours(net)
-    params = moved_params(net, "quantized")
-    return {name: (lower[name], params[name], upper[name]) for name in lower}
-
-
-def test_a_filter_of_zeros_stays():
-    net = trained("3")
-    name, (w, _) = next(iter(latent_weights(net).items()))
-    w.data[1] = 0
-    lower, w_quant, upper = triples(net)[name]
-    assert not lower[1].any()
-    assert not upper[1].any()
-    assert (lower[0] < w_quant[0]).any()
-    assert (
-        flatness_of(net, [(X, Y)], CELL, draws=2, measures=("code_flips",))["code_flips"]["zero_filters"] == 1
-    )
 
 
 @pytest.mark.parametrize("acts", [True, False])
@@ -210,14 +162,14 @@ def test_an_operation_without_second_derivative_costs_what_needs_it_alone(name, 
 
 def test_the_landscape_is_that_of_the_deployed_network():
     net, plane = trained("3"), LandscapeOptions(file=Path("not-written.png"), points=3, span=0.5)
-    surface = landscape_of(net, [(X, Y)], CELL, plane, acts=False)
+    landscape = landscape_of(net, [(X, Y)], CELL, plane, acts=False)
     plain = landscape_of(deployed(net), [(X, Y)], CELL, plane)
-    for row, other in zip(surface.losses, plain.losses, strict=True):
+    for row, other in zip(landscape.losses, plain.losses, strict=True):
         assert row == pytest.approx(other, rel=1e-9)
-    assert surface.centre == pytest.approx(loss_of(deployed(net), {}), rel=1e-9)
+    assert landscape.center == pytest.approx(loss_of(deployed(net), {}), rel=1e-9)
     latent = landscape_of(net, [(X, Y)], CELL, plane, space="latent", acts=False)
-    assert latent.centre == pytest.approx(surface.centre, rel=1e-9)
-    assert latent.losses[0][0] != pytest.approx(surface.losses[0][0], rel=1e-3)  # rounding is in the loop
+    assert latent.center == pytest.approx(landscape.center, rel=1e-9)
+    assert latent.losses[0][0] != pytest.approx(landscape.losses[0][0], rel=1e-3)  # rounding is in the loop
 
 
 def test_names_are_put_in_order_and_checked():

@@ -15,13 +15,13 @@ from flatqat.flatness.landscape import Landscape
 ABOUT = {"cell": "tiny-qat-4", "space": "quantized", "acts": "on", "images": 256}
 
 
-def surface(loss, points: int = 5) -> Landscape:
+def sampled(loss, points: int = 5) -> Landscape:
     half = points // 2
     at = tuple(step / half for step in range(-half, half + 1))
     return Landscape(coordinates=at, losses=tuple(tuple(float(loss(d, e)) for e in at) for d in at))
 
 
-BOWL = surface(lambda d, e: 0.02 + 3 * (d - 0.5) ** 2 + e**4)
+BOWL = sampled(lambda d, e: 0.02 + 3 * (d - 0.5) ** 2 + e**4)
 
 
 def test_csv_and_json_hold_every_number(tmp_path):
@@ -73,7 +73,7 @@ def test_a_picture_has_the_first_direction_across_and_marks_both_points(tmp_path
 )
 def test_odd_surfaces_can_be_drawn(tmp_path, loss):
     """Constant, zero, negative, and over fifteen decades; a warning of matplotlib's is an error here."""
-    write_landscape(surface(loss), ABOUT, LandscapeOptions(file=tmp_path / "s.png"))
+    write_landscape(sampled(loss), ABOUT, LandscapeOptions(file=tmp_path / "s.png"))
     assert (tmp_path / "s.png").exists()
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from flatqat.bench.flatness.estimators import RHO_ASAM, RHO_SAM
 from flatqat.bench.flatness.measure import flatness_of
 from flatqat.quant.apply import latent_weights, quantizers
-from tests.bench.flatness.test_measure import CELL, data, dense_top, deployed, trained
+from tests.helpers.quantized_toys import CELL, data, dense_top, deployed, trained
 
 
 def straight_through(x: Tensor, s: Tensor, low: int, high: int) -> Tensor:
@@ -37,7 +37,7 @@ def with_input_grids(plain: nn.Module, net: nn.Module) -> nn.Module:
 def test_with_input_quantizers_on_it_is_the_surrogates_hessian(bits):
     net = trained(bits)
     plain = with_input_grids(deployed(net), net)
-    expected = dense_top(plain, dict(plain.named_parameters()))
+    expected = dense_top(plain)
     found = flatness_of(net, [data()], CELL)
     assert found["lambda_max"]["residual"] <= 1e-3
     assert found["lambda_max"]["value"] == pytest.approx(expected, rel=1e-3)

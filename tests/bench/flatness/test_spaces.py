@@ -6,29 +6,30 @@ from pathlib import Path
 import pytest
 import torch
 
-from flatqat.bench.engine.run import run
 from flatqat.bench.engine.train import seeded
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request, lacking_spaces, parse_spaces
-from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
+from flatqat.spec import Flatness
+from tests.helpers.records import space_flatness
+from tests.helpers.running import run_plan
 
 CPU = torch.device("cpu")
 
 
 def go(results: Path, **changes):
     request = Request(suites=("toy",), methods=("fp", "qat"), bits=("3",), results=results)
-    return run(make_plan(replace(request, **changes)), CPU, Progress())
+    return run_plan(make_plan(replace(request, **changes)))
 
 
 def test_spaces_asked_for_later_are_added_and_those_measured_stay(tmp_path, monkeypatch):
     first = {r.cell.method: r for r in go(tmp_path)}
-    assert set(first["qat"].flatness) == {"quantized"}
+    assert set(first["qat"].flatness.spaces) == {"quantized"}
     later = {r.cell.method: r for r in go(tmp_path, spaces=("quantized", "latent"))}
-    assert later["qat"].flatness["quantized"] == first["qat"].flatness["quantized"]
-    assert later["qat"].flatness["latent"]["space"] == "latent"
+    assert later["qat"].flatness.quantized == first["qat"].flatness.quantized
+    assert later["qat"].flatness.latent.space == "latent"
     assert later["qat"].scores == first["qat"].scores
-    assert set(later["fp"].flatness) == {"quantized"}  # no rounding to stand behind
+    assert set(later["fp"].flatness.spaces) == {"quantized"}  # no rounding to stand behind
     monkeypatch.setattr("flatqat.bench.engine.run.measure", lambda *args: pytest.fail("measured again"))
     assert go(tmp_path, spaces=("latent",))
 
@@ -37,8 +38,8 @@ def test_spaces_are_those_of_one_run_each(tmp_path):
     """What is measured together is what is measured apart; a rerun measures anew."""
     (_, together) = go(tmp_path / "a", spaces=("quantized", "latent", "step_size"))
     (_, apart) = go(tmp_path / "b", spaces=("latent",))
-    assert together.flatness["latent"] == apart.flatness["latent"]
-    assert together.flatness["step_size"]["space"] == "step_size"
+    assert together.flatness.latent == apart.flatness.latent
+    assert together.flatness.step_size.space == "step_size"
     (_, again) = go(tmp_path / "a", spaces=("latent",), rerun=True)
     assert again.flatness == apart.flatness
 
@@ -48,9 +49,9 @@ def test_what_could_not_be_measured_is_not_tried_again(tmp_path):
         Request(suites=("toy",), methods=("qat",), bits=("3",), results=tmp_path, spaces=("latent",))
     ).scored()
     request = Request(suites=("toy",), methods=("qat",), bits=("3",), spaces=("quantized", "latent"))
-    assert lacking_spaces(job.cell, {}, request) == ["quantized", "latent"]
-    assert lacking_spaces(job.cell, {"latent": {}}, request) == ["quantized"]
-    assert lacking_spaces(job.cell, {"failed": "the loss is inf"}, request) == []
+    assert lacking_spaces(job.cell, Flatness(), request) == ["quantized", "latent"]
+    assert lacking_spaces(job.cell, Flatness(latent=space_flatness()), request) == ["quantized"]
+    assert lacking_spaces(job.cell, Flatness(failed="the loss is inf"), request) == []
 
 
 def test_names_of_spaces():

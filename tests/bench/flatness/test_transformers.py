@@ -3,12 +3,11 @@
 import importlib.util
 
 import pytest
-import torch
 
-from flatqat.bench.engine.run import run
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.console.progress import Progress
+from tests.helpers.running import run_plan
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # timm warns of itself at import
 NETS = """
@@ -39,12 +38,12 @@ def test_a_transformer_runs_from_a_file(tmp_path):
         results=tmp_path / "results",
     )
     heard = Heard()
-    records = {record.cell.quant: record for record in run(make_plan(request), torch.device("cpu"), heard)}
+    records = {record.cell.quant: record for record in run_plan(make_plan(request), heard)}
     assert sorted(records) == ["4", "fp", "w4a32"]
     left = "left in floating point: cls_token parameter, pos_embed parameter"
     told = [line for line in heard.lines if line.endswith(left)]
     assert len(told) == 2  # at both widths; the inputs that w4 leaves alone are not told
     for record in records.values():
-        assert record.flatness["quantized"]["lambda_max"]["value"] > 0
-    assert records["4"].train["audit"]["quantized"] == 12  # weight and input of six layers
-    assert records["w4a32"].train["audit"]["quantized"] == 6
+        assert record.flatness.quantized.lambda_max.value > 0
+    assert records["4"].train.audit["quantized"] == 12  # weight and input of six layers
+    assert records["w4a32"].train.audit["quantized"] == 6

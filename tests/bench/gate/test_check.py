@@ -11,13 +11,14 @@ from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
 from flatqat.spec import Cell, Record, Score
+from tests.helpers.records import protocol, shift_info
 
 CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", recipe="b", seed=0)
 SHIFTS = {
-    "id": {"family": "id", "severity": None, "image_set": "id", "in_mean": True},
-    "fog/1": {"family": "weather", "severity": 1, "image_set": "id", "in_mean": True},
-    "blur/1": {"family": "blur", "severity": 1, "image_set": "id", "in_mean": True},
-    "spatter/1": {"family": "extra", "severity": 1, "image_set": "id", "in_mean": False},
+    "id": shift_info("id"),
+    "fog/1": shift_info("weather", severity=1),
+    "blur/1": shift_info("blur", severity=1),
+    "spatter/1": shift_info("extra", severity=1, in_mean=False),
 }
 N = 2000
 
@@ -28,8 +29,7 @@ def store_with(folder, right: dict[str, np.ndarray], cell: Cell = CELL, shifts=S
         s: {"top1": Score(value=100 * float(r.mean()), n=len(r)), "nll": unused, "ece": unused}
         for s, r in right.items()
     }
-    protocol = {"shifts": shifts, "reference": False, "suite": "made up", "data": "0"}
-    record = Record(cell=cell, status="done", scores=scores, protocol=protocol)
+    record = Record(cell=cell, status="done", scores=scores, protocol=protocol(shifts))
     store = Store(folder)
     store.write_record(
         record, {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()}
@@ -92,6 +92,19 @@ def test_a_significant_drop_within_the_tolerance_passes(tmp_path, baseline):
     now["id"] = flipped(now["id"], lost=30)
     assert gate(tmp_path / "new", baseline, now, max_drop=2.0)[0] == OK
     assert gate(tmp_path / "new", baseline, now, max_drop=1.0)[0] == REGRESSED
+
+
+@pytest.mark.parametrize("right", [1600, 1664])
+def test_a_drop_of_just_the_tolerance_passes_whatever_its_last_digit(tmp_path, right):
+    """10 of 2,000 images are 0.5 points; the two percentages of 1,664 and 1,654 differ by a little more."""
+    old = dict.fromkeys(SHIFTS, np.arange(N) < right)
+    path = tmp_path / "baseline.json"
+    write_baseline(store_with(tmp_path / "old", old), path)
+    code, verdicts = gate(tmp_path / "new", path, old | {"id": np.arange(N) < right - 10})
+    (row,) = (v for v in verdicts if v.what == "id")
+    assert (row.before - row.now > 0.5) is (right == 1664)
+    assert row.p < 0.01
+    assert code == OK
 
 
 def test_a_large_drop_that_may_be_chance_passes(tmp_path, baseline):
@@ -169,7 +182,7 @@ def test_a_single_image_has_no_error_to_test_with(tmp_path):
 
 
 def test_without_a_headline_id_alone_is_compared(tmp_path):
-    aside = {s: {**about, "in_mean": s == "id"} for s, about in SHIFTS.items()}
+    aside = {s: replace(info, in_mean=s == "id") for s, info in SHIFTS.items()}
     store, path = store_with(tmp_path / "s", outcomes(), shifts=aside), tmp_path / "b.json"
     write_baseline(store, path)
     code, verdicts = check(store, path, 0.5, 0.01, False)
@@ -177,14 +190,14 @@ def test_without_a_headline_id_alone_is_compared(tmp_path):
 
 
 def test_a_baseline_that_is_not_there_says_so(tmp_path):
-    with pytest.raises(StoreError, match=r"nowhere.json: .* got: No such file or directory; make one"):
+    with pytest.raises(StoreError, match=r"nowhere.json: cannot be read: No such file .*; .*make one"):
         check(Store(tmp_path), tmp_path / "nowhere.json", 0.5, 0.01, False)
 
 
 def test_a_baseline_from_the_future_says_what_it_is(tmp_path):
     path = tmp_path / "b.json"
     path.write_text('{"schema": 9, "cells": {}}')
-    with pytest.raises(StoreError, match="schema 1 or older, got 9; update flatqat"):
+    with pytest.raises(StoreError, match=r"b\.json: schema: expected 2 or older, got 9; update flatqat"):
         check(Store(tmp_path), path, 0.5, 0.01, False)
 
 

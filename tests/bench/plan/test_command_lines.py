@@ -10,7 +10,8 @@ from flatqat.bench.plan.command_lines import commands
 from flatqat.cli import app
 from flatqat.commands import execute
 from flatqat.models.base import build
-from flatqat.spec import Record
+from flatqat.spec import Flatness, Record
+from tests.helpers.records import environment, protocol, space_flatness
 
 MATRICES = {
     "defaults": [["--method", "fp,ptq,qat"]],
@@ -56,9 +57,9 @@ def record_of(job) -> Record:
     return Record(
         cell=job.cell,
         status="done",
-        flatness={"quantized": {"loss": 1.0}},
-        protocol={"parent": start},
-        env={"threads": 1},
+        flatness=Flatness(quantized=space_flatness()),
+        protocol=protocol({}, parent=start),
+        env=environment(),
     )
 
 
@@ -84,18 +85,17 @@ def test_methods_of_one_matrix_share_a_line(planned):
 
 
 @pytest.mark.parametrize(
-    ("flatness", "option"),
+    ("spaces", "option"),
     [
-        ({"latent": {}, "quantized": {}}, "--space quantized,latent"),
-        ({"latent": {}}, "--space latent"),
-        ({}, "--no-flatness"),
+        (("latent", "quantized"), "--space quantized,latent"),
+        (("latent",), "--space latent"),
+        ((), "--no-flatness"),
     ],
 )
-def test_what_was_measured_is_asked_for_again(planned, flatness, option):
+def test_what_was_measured_is_asked_for_again(planned, spaces, option):
     (job,) = planned(["--method", "qat"]).values()
-    record = Record(
-        cell=job.cell, status="done", flatness=flatness, protocol={"parent": "x"}, env={"threads": 2}
-    )
+    flatness = Flatness(**{space: space_flatness(space=space) for space in spaces})
+    record = Record(cell=job.cell, status="done", flatness=flatness, env=environment(threads=2))
     (line,) = commands([record], "r")
     assert option in line
     assert "--threads 2" in line

@@ -7,16 +7,15 @@ import pytest
 import torch
 
 from flatqat import registry
-from flatqat.bench.engine.run import run
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method, by_shift
 from flatqat.bench.report.render import render
-from flatqat.console.progress import Progress
 from flatqat.methods.base import Method
 from flatqat.spec import Cell
+from tests.helpers.running import run_plan
 
 CPU = torch.device("cpu")
 METHODS = tuple(name for name in registry.names(registry.METHODS) if name != "pretrain")
@@ -73,8 +72,8 @@ def matched(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Method, "gradient", spy)
-        run(plan(folder, methods=("fp", "qat")), CPU, Progress())
-        run(plan(folder, methods=("fp", "qat", "sam"), compute_matched=True), CPU, Progress())
+        run_plan(plan(folder, methods=("fp", "qat")))
+        run_plan(plan(folder, methods=("fp", "qat", "sam"), compute_matched=True))
     return folder, seen
 
 
@@ -96,7 +95,7 @@ def test_the_table_holds_both_and_names_the_longer_one(matched):
     assert rows["qat 2x steps", "3"]["extra_gap"] is not None
     assert "qat 2x steps" in render(store, None, "md", "method")
     assert "qat 2x steps 3" in by_shift(section, "shift").columns
-    steps = {r.cell.step_multiplier: r.train["steps"] for r in store.records() if r.cell.method == "qat"}
+    steps = {r.cell.step_multiplier: r.train.steps for r in store.records() if r.cell.method == "qat"}
     assert steps == {1: 12, 2: 24}
 
 

@@ -7,15 +7,14 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.cell.restore import restore
-from flatqat.bench.engine.run import run
 from flatqat.bench.plan.jobs import make_plan, members
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
-from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
 from flatqat.quant.apply import quantizers
 from tests.helpers import TOY
+from tests.helpers.running import run_plan
 
 CPU = torch.device("cpu")
 
@@ -43,19 +42,15 @@ def test_layers_that_do_not_exist_are_refused_before_anything_is_computed(tmp_pa
 
 
 def test_a_cell_is_restored_from_its_record_alone(tmp_path):
-    run(
-        plan(tmp_path, bits=("4@apot", "4"), keep=("none",), layer_bits=("stage1.*=w2a5", "linear=fp")),
-        CPU,
-        Progress(),
-    )
-    run(plan(tmp_path, bits=("4@apot",)), CPU, Progress())
+    run_plan(plan(tmp_path, bits=("4@apot", "4"), keep=("none",), layer_bits=("stage1.*=w2a5", "linear=fp")))
+    run_plan(plan(tmp_path, bits=("4@apot",)))
     store = Store(tmp_path)
     records = {record.cell.bits: record for record in store.records()}
     own = "(keep none; stage1.*=w2a5,linear=fp)"
     assert set(records) == {"4@apot", f"4@apot {own}", f"4 {own}"}
     record = records[f"4@apot {own}"]
-    assert record.protocol["quant"]["keep"] == []
-    assert record.protocol["quant"]["layer_bits"] == {"stage1.*": "w2a5", "linear": "fp"}
+    assert record.protocol.quant.keep == ()
+    assert record.protocol.quant.layer_bits == (("stage1.*", "w2a5"), ("linear", "fp"))
     (suite,) = members("toy", 0)
     model = restore(record.cell, suite, store)
     widths = {(name, q.role): q.bits for name, q in quantizers(model.net)}
@@ -71,9 +66,8 @@ def test_a_cell_is_restored_from_its_record_alone(tmp_path):
     assert r"qat 4 (keep none; stage1.\*=w2a5,linear=fp)" in render(store, None, "md", "family")
 
 
-def test_the_quantizer_of_held_layers_is_part_of_the_identity(tmp_path, monkeypatch):
+def test_the_quantizer_of_held_layers_is_part_of_the_identity(tmp_path):
     """A plugin that names another plugin for them: editing that one changes the cell."""
-    monkeypatch.setattr(registry, "_plugin_files", dict(registry._plugin_files))
     ids = []
     for version in ("1", "2"):
         folder = tmp_path / version

@@ -7,12 +7,11 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.cell.restore import restore
-from flatqat.bench.engine.run import run
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
-from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
+from tests.helpers.running import run_plan
 
 CPU = torch.device("cpu")
 
@@ -21,7 +20,7 @@ def state(folder, method: str, **settings: dict[str, str]) -> dict[str, torch.Te
     request = Request(
         suites=("toy",), methods=(method,), bits=("3",), settings=settings, results=folder, spaces=()
     )
-    (record,) = run(make_plan(request), CPU, Progress())
+    (record,) = run_plan(make_plan(request))
     suite = registry.load(registry.SUITES, "toy")
     return restore(record.cell, suite, Store(folder), CPU).net.state_dict()
 

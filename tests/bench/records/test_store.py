@@ -9,17 +9,17 @@ import pytest
 from flatqat.bench.records.store import Store, read_arrays, read_record, to_json, write_atomically
 from flatqat.errors import StoreError
 from flatqat.spec import Cell, Record, Score
+from tests.helpers.records import protocol, shift_info
 
 CELL = Cell(
     suite="s", suite_version=1, model="cifar:x", method="qat", quant="4", recipe="b", seed=0, limit=9
 )  # fmt: skip
 SCORE = Score(value=50.0, n=4, stderr=None)
-SHIFT = {"family": "id", "severity": None, "image_set": "id", "in_mean": True}
 RECORD = Record(
     cell=CELL,
     status="done",
     scores={"id": {"top1": SCORE, "nll": SCORE, "ece": SCORE}},
-    protocol={"shifts": {"id": SHIFT}, "suite": "made up", "data": "0", "reference": False},
+    protocol=protocol({"id": shift_info("id")}),
 )
 
 
@@ -78,7 +78,7 @@ def test_a_damaged_record_names_its_file(tmp_path, text):
     path = tmp_path / "records" / "s" / "x.json"
     path.parent.mkdir(parents=True)
     path.write_bytes(text)
-    with pytest.raises(StoreError, match=r"x\.json.*(damaged|schema)"):
+    with pytest.raises(StoreError, match=r"x\.json: (\w+: )?expected (JSON|a JSON object|a value)"):
         Store(tmp_path).records()
 
 
@@ -87,6 +87,7 @@ def test_a_damaged_record_names_its_file(tmp_path, text):
     [
         ('"status": "done"', '"status": "finished"'),
         ('"reference": false', '"other": false'),
+        ('"reference": false', '"reference": "x"'),
         ('"value": 50.0', '"value": "x"'),
         ('"seed": 0', '"seed": 1'),
         ('"seed": 0', '"seed": "0"'),
@@ -101,14 +102,14 @@ def test_a_record_that_reports_could_not_read_is_damaged(tmp_path, old, new):
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
-    with pytest.raises(StoreError, match=r"\.json.*damaged"):
+    with pytest.raises(StoreError, match=rf"{path.name}: .*expected .*delete it and run the cell again"):
         store.records()
 
 
 def test_a_record_from_the_future_is_refused(tmp_path):
     path = tmp_path / "x.json"
     path.write_bytes(to_json({"schema": 99}))
-    with pytest.raises(StoreError, match=r"schema 1 or older, got 99"):
+    with pytest.raises(StoreError, match=r"x\.json: schema: expected 2 or older, got 99; update flatqat"):
         read_record(path)
 
 

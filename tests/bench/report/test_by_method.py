@@ -10,14 +10,15 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method, by_shift
 from flatqat.bench.report.render import render
 from flatqat.spec import Cell, Record, Score
+from tests.helpers.records import protocol, shift_info
 
 CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", recipe="b", seed=0)
 SHIFTS = {
-    "val": {"family": "val", "severity": None, "image_set": "val", "in_mean": False},
-    "id": {"family": "id", "severity": None, "image_set": "id", "in_mean": True},
-    "fog/1": {"family": "weather", "severity": 1, "image_set": "id", "in_mean": True},
-    "fog/2": {"family": "weather", "severity": 2, "image_set": "id", "in_mean": True},
-    "spatter/1": {"family": "extra", "severity": 1, "image_set": "id", "in_mean": False},
+    "val": shift_info("val", image_set="val", in_mean=False),
+    "id": shift_info("id"),
+    "fog/1": shift_info("weather", severity=1),
+    "fog/2": shift_info("weather", severity=2),
+    "spatter/1": shift_info("extra", severity=1, in_mean=False),
 }
 N = 300
 
@@ -38,9 +39,9 @@ def put(store: Store, cell: Cell) -> dict[str, np.ndarray]:
         }
         for s, r in outcomes.items()
     }
-    protocol = {"suite": "p", "data": "d", "shifts": SHIFTS, "reference": cell.method == "fp"}
+    how = protocol(SHIFTS, suite="p", reference=cell.method == "fp")
     store.write_record(
-        Record(cell=cell, status="done", scores=scores, protocol=protocol),
+        Record(cell=cell, status="done", scores=scores, protocol=how),
         {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in outcomes.items()},
     )
     return outcomes

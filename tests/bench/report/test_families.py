@@ -5,20 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from flatqat import registry
-from flatqat.bench.engine.run import run
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.families import by_domain, merged
 from flatqat.bench.report.render import load, render
-from flatqat.console.progress import Progress
 from flatqat.metrics.bootstrap import nested_bootstrap
-from flatqat.spec import Cell, Record, Score
+from flatqat.spec import Cell, Record, Score, ShiftInfo
 from tests.helpers import HELPERS
+from tests.helpers.records import protocol, train_log
+from tests.helpers.running import run_plan
 
 TARGETS = ("art", "photo", "sketch")
 FP = Cell(suite="f@art", suite_version=1, model="m", method="fp", quant="fp", recipe="b", seed=0)
@@ -34,14 +33,14 @@ def put(store: Store, cell: Cell, *, steps: int = 5) -> dict[str, np.ndarray]:
     rng = np.random.default_rng([cell.seed, *cell.method.encode(), *target.encode()])
     share = {"val": 0.9, "id": 0.9, target: 0.7, "oracle": 0.6}
     right = {shift: rng.random(N.get(shift, N["target"])) < share[shift] for shift in share}
-    about = {
-        shift: {
-            "family": shift,
-            "severity": None,
-            "image_set": {"oracle": "target", target: "target"}.get(shift, shift),
-            "in_mean": shift in ("id", target),
-            **({"weights": "last"} if shift == "oracle" else {}),
-        }
+    shifts = {
+        shift: ShiftInfo(
+            family=shift,
+            severity=None,
+            image_set={"oracle": "target", target: "target"}.get(shift, shift),
+            in_mean=shift in ("id", target),
+            weights="last" if shift == "oracle" else "selected",
+        )
         for shift in share
     }
     scores = {
@@ -52,16 +51,16 @@ def put(store: Store, cell: Cell, *, steps: int = 5) -> dict[str, np.ndarray]:
         }
         for shift, r in right.items()
     }
-    protocol = {
-        "suite": "p",
-        "data": f"{target}{cell.seed}",
-        "split": f"-s{cell.seed}",
-        "targets": list(TARGETS),
-        "shifts": about,
-        "reference": cell.method == "fp",
-    }
+    how = protocol(
+        shifts,
+        suite="p",
+        data=f"{target}{cell.seed}",
+        split=f"-s{cell.seed}",
+        targets=TARGETS,
+        reference=cell.method == "fp",
+    )
     store.write_record(
-        Record(cell=cell, status="done", scores=scores, protocol=protocol, train={"steps": steps}),
+        Record(cell=cell, status="done", scores=scores, protocol=how, train=train_log(steps)),
         {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()},
     )
     return right
@@ -217,7 +216,7 @@ def test_a_whole_family_runs_and_reports(tmp_path: Path) -> None:
         suites=("toy-family",), methods=("fp", "ptq"), bits=("4",), seeds=(0, 1), results=tmp_path,
         spaces=(),
     )  # fmt: skip
-    records = run(make_plan(request), torch.device("cpu"), Progress())
+    records = run_plan(make_plan(request))
     assert len(records) == 3 * 2 * 2
     assert all(record.status == "done" for record in records)
     (family,) = merged(sections(records))
@@ -226,5 +225,5 @@ def test_a_whole_family_runs_and_reports(tmp_path: Path) -> None:
     assert table.loc[("fp", "mean"), "seeds"] == 2
     assert table.loc[("fp", "mean"), "id_top1"] > 60  # chance is 25%
     assert table["extra_gap"].notna().sum() == 4
-    again = run(make_plan(request), torch.device("cpu"), Progress())
+    again = run_plan(make_plan(request))
     assert [r.scores for r in again] == [r.scores for r in records]

@@ -9,21 +9,21 @@ from flatqat.bench.report.by_method import by_method, by_shift
 from flatqat.bench.report.render import render
 from flatqat.metrics.mce import ALEXNET
 from flatqat.spec import Cell, Record, Score
+from tests.helpers.records import protocol, shift_info
 
 CELL = Cell(suite="s", suite_version=1, model="m", method="fp", quant="fp", recipe="b", seed=0)
 N = 400
 CORRUPTIONS = [f"{name}/{severity}" for name in ALEXNET for severity in range(1, 6)]
 
 
-def put(store: Store, cell: Cell, **protocol) -> dict[str, np.ndarray]:
+def put(store: Store, cell: Cell, **fields) -> dict[str, np.ndarray]:
     """A record whose images are harder in common, so that shifts of one image go together."""
     rng = np.random.default_rng(cell.seed)
     hard = rng.random(N)
     shares = {"val": 0.8, "id": 0.75, **{s: 0.7 - 0.1 * int(s[-1]) for s in CORRUPTIONS}}
     right = {s: hard + 0.3 * rng.standard_normal(N) < share for s, share in shares.items()}
-    about = {"family": "f", "image_set": "id", "in_mean": True}
-    shifts = {s: {**about, "severity": int(s[-1]) if "/" in s else None} for s in right}
-    shifts["val"] = {"family": "val", "severity": None, "image_set": "val", "in_mean": False}
+    shifts = {s: shift_info("f", severity=int(s[-1]) if "/" in s else None) for s in right}
+    shifts["val"] = shift_info("val", image_set="val", in_mean=False)
     store.write_record(
         Record(
             cell=cell,
@@ -37,7 +37,7 @@ def put(store: Store, cell: Cell, **protocol) -> dict[str, np.ndarray]:
                 }
                 for s, r in right.items()
             },
-            protocol={"suite": "p", "data": "d", "reference": True, "shifts": shifts, **protocol},
+            protocol=protocol(shifts, suite="p", reference=True, **fields),
         ),
         {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()},
     )

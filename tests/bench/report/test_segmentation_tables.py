@@ -16,9 +16,10 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method, by_shift
 from flatqat.bench.report.render import CAPTIONS, render
 from flatqat.errors import StoreError, UsageError
-from flatqat.metrics import meter
-from flatqat.metrics.measures import METRICS
+from flatqat.metrics.metric import METRICS
+from flatqat.metrics.task import task_of
 from flatqat.spec import Cell, Record, Score
+from tests.helpers.records import protocol, shift_info
 from tests.helpers.street_records import FP, NAMES, SHIFTS, Matrices, iou, matrices, miou, put
 
 QAT = replace(FP, method="qat", quant="4")
@@ -42,10 +43,10 @@ def put_classification(store: Store) -> None:
         s: {"top1": Score(value=100 * float(r.mean()), n=50), "nll": unused, "ece": unused}
         for s, r in right.items()
     }
-    protocol = {"suite": "p", "data": "d", "shifts": SHIFTS, "reference": True}
+    how = protocol(SHIFTS, suite="p", reference=True)
     cell = Cell(suite="pictures", suite_version=1, model="m", method="fp", quant="fp", recipe="b", seed=0)
     store.write_record(
-        Record(cell=cell, status="done", scores=scores, protocol=protocol),
+        Record(cell=cell, status="done", scores=scores, protocol=how),
         {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()},
     )
 
@@ -115,8 +116,8 @@ def test_the_error_over_images_is_that_of_the_pseudo_values(tmp_path):
     both = math.hypot(spread_of(of["fog"]), spread_of(of["night"])) / 2
     assert rows(store)["fp"]["ood_miou_stderr"] == pytest.approx(both)
     record = store.record(FP)
-    shifts = {**SHIFTS, "night": {**SHIFTS["night"], "in_mean": False}}
-    store.write_record(replace(record, protocol={**record.protocol, "shifts": shifts}))
+    shifts = {**SHIFTS, "night": replace(SHIFTS["night"], in_mean=False)}
+    store.write_record(replace(record, protocol=replace(record.protocol, shifts=shifts)))
     assert rows(store)["fp"]["ood_miou_stderr"] == pytest.approx(spread_of(of["fog"]))
 
 
@@ -130,8 +131,8 @@ def test_the_error_of_pooled_over_images(tmp_path):
         ({"image_set": "fog", "in_mean": True}, of["fog"] + of["night"]),
         ({"in_mean": False}, of["fog"]),
     ):
-        shifts = {**SHIFTS, "night": {**SHIFTS["night"], **night}}
-        store.write_record(replace(record, protocol={**record.protocol, "shifts": shifts}))
+        shifts = {**SHIFTS, "night": replace(SHIFTS["night"], **night)}
+        store.write_record(replace(record, protocol=replace(record.protocol, shifts=shifts)))
         row = rows(store)["fp"]
         assert row["pooled_miou"] == pytest.approx(miou(each.sum(axis=0)))
         assert row["pooled_miou_stderr"] == pytest.approx(spread_of(each))
@@ -150,19 +151,19 @@ def test_without_outcomes_what_needs_them_is_missing(tmp_path):
 
 
 def test_what_a_meter_gives_survives_the_store(tmp_path):
-    store, shift = Store(tmp_path), {"id": SHIFTS["id"]}
+    store = Store(tmp_path)
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(4, 3, 20, 20, generator=generator)
     masks = torch.randint(3, (4, 20, 20), generator=generator)
     logits[0, 0, 0, 0] = torch.nan
-    measured = meter("segmentation", 3)
+    measured = task_of("segmentation").meter(3)
     measured.add(logits, masks)
     scores, outcomes = measured.result()
     store.write_scores(FP, "id", scores, asdict(outcomes))
     again, arrays = store.read_scores(FP, "id")
     assert again == scores
-    protocol = {"suite": "p", "data": "d", "shifts": shift, "reference": True, "metric": "miou"}
-    record = Record(cell=FP, status="done", scores={"id": again}, protocol=protocol)
+    how = protocol({"id": SHIFTS["id"]}, reference=True, metric="miou")
+    record = Record(cell=FP, status="done", scores={"id": again}, protocol=how)
     store.write_record(record, {f"id:{name}": array for name, array in arrays.items()})
     read = outcomes_of(store.record(FP), store)["id"]
     np.testing.assert_array_equal(read, outcomes.counts)
@@ -184,14 +185,14 @@ def test_damaged_outcomes_are_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"metric": "foo"}, {"class_names": "road"}, {"class_names": [*NAMES, "x"]}]
+    "change", [{"metric": "foo"}, {"class_names": "road"}, {"class_names": (*NAMES, "x")}]
 )
 def test_records_that_lack_what_reports_need_are_damaged(tmp_path, change):
     store = Store(tmp_path)
     put(store, FP, matrices())
     record = store.record(FP)
-    store.write_record(replace(record, protocol={**record.protocol, **change}))
-    with pytest.raises(StoreError, match="damaged"):
+    store.write_record(replace(record, protocol=replace(record.protocol, **change)))
+    with pytest.raises(StoreError, match=rf"json: protocol\.{next(iter(change))}: expected"):
         store.records()
 
 
@@ -220,8 +221,7 @@ def test_a_class_that_no_shift_has_is_a_dash_and_classes_without_names_are_numbe
         each[:, 2] = 0
     put(store, FP, of)
     record = store.record(FP)
-    protocol = {name: value for name, value in record.protocol.items() if name != "class_names"}
-    store.write_record(replace(record, protocol=protocol))
+    store.write_record(replace(record, protocol=replace(record.protocol, class_names=())))
     last = render(store, None, "md", "class").splitlines()[6]
     assert [cell.strip() for cell in last.split("|")[1:-1]] == ["2", "-", "-"]
 
@@ -275,15 +275,14 @@ def test_more_than_ten_classes_keep_their_names(tmp_path):
     store, names = Store(tmp_path), [f"class {k}" for k in range(12)]
     scores = {"miou": Score(value=50.0, n=2), "nll": Score(value=1.0, n=2), "ece": Score(value=2.0, n=2)}
     scores |= {f"iou/{k}": Score(value=float(k), n=2) for k in range(12)}
-    about = {"family": "id", "severity": None, "image_set": "id", "in_mean": True}
-    protocol = {"suite": "p", "data": "d", "reference": True, "metric": "miou", "class_names": names}
-    shifts = {"id": about, "val": about | {"in_mean": False}, "fog": about}
+    shifts = {"id": shift_info("id"), "val": shift_info("id", in_mean=False), "fog": shift_info("id")}
+    how = protocol(shifts, reference=True, metric="miou", class_names=tuple(names))
     store.write_record(
         Record(
             cell=FP,
             status="done",
             scores=dict.fromkeys(shifts, scores),
-            protocol=protocol | {"shifts": shifts},
+            protocol=how,
         )
     )
     table = pd.read_csv(StringIO(render(store, None, "csv", "class")))

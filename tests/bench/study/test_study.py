@@ -20,6 +20,7 @@ from flatqat.errors import StoreError
 from flatqat.metrics.bootstrap import nested_bootstrap, paired_bootstrap
 from flatqat.metrics.extra_gap import mean_extra_gap
 from flatqat.metrics.randomized_blocks import contrasts
+from flatqat.spec import Eigenvalue, Flatness
 from tests.helpers.study_records import CELL, METHODS, SHIFTS, flatness, planted, put, right_of
 
 PLAIN, WITHIN, PARTIAL, OF_GAP = QUESTIONS
@@ -31,7 +32,7 @@ def study_of(store, against="qat"):
 
 
 @cache
-def whole(store):
+def study_in(store):
     """Of stores that stay as they are."""
     return study_of(store)
 
@@ -56,7 +57,7 @@ def something(tmp_path_factory):
 
 
 def test_differences_are_those_of_the_outcomes(something):
-    study = whole(something)
+    study = study_in(something)
     outcomes = {
         method: [something.outcomes(replace(CELL, method=method, seed=seed)) for seed in (0, 1, 2)]
         for method in ("qat", "sam")
@@ -80,7 +81,7 @@ def test_differences_are_those_of_the_outcomes(something):
 
 def test_a_planted_winner_is_found_where_it_wins(winner):
     """`sam` is 8 points better on weather, two of the three shifts, and nowhere else."""
-    study = whole(winner)
+    study = study_in(winner)
     sure = {(c.method, c.what) for c in (*study.main, *study.families) if c.is_sure()}
     assert sure == {("sam", OOD), ("sam", GAP), ("sam", "weather")}
     weather = study.find("sam", "weather").interval
@@ -95,13 +96,13 @@ def test_a_planted_winner_is_found_where_it_wins(winner):
 
 def test_what_falls_behind_is_said_to(something):
     """Each method is sharper and worse than the one before."""
-    says = who_wins(whole(something))
+    says = who_wins(study_in(something))
     assert "better under shift: none" in says
     assert "`gsam` -" in says.partition("worse: ")[2].partition("; undecided")[0]
 
 
 def test_where_nothing_is_planted_nothing_is_sure(nothing):
-    study = whole(nothing)
+    study = study_in(nothing)
     assert not [c for c in (*study.main, *study.families) if c.is_sure()]
     assert "better under shift: none; worse: none; undecided: 7" in who_wins(study)
     for space in ("quantized", "latent"):
@@ -109,26 +110,26 @@ def test_where_nothing_is_planted_nothing_is_sure(nothing):
 
 
 def test_flatness_is_correlated_with_each_quantity_over_all_runs(something):
-    study, scores = whole(something), {}
+    study, scores = study_in(something), {}
     records = [r for r in something.records() if r.cell.method != "fp"]
     for record in records:
         top1 = {s: record.scores[s]["top1"].value for s in SHIFTS}
         ood = np.mean([top1[s] for s in ("fog/1", "snow/1", "blur/1")])
-        sharp = record.flatness["quantized"]["lambda_max"]["value"]
+        sharp = record.flatness.quantized.lambda_max.value
         # Rounded, or equal accuracies would have different ranks by the order of the sums.
         scores[record.cell.id] = (sharp, top1["id"], round(ood, 9), round(top1["id"] - ood, 9))
     sharp, top1, ood, gap = np.array(list(scores.values())).T
     found = {a.question: a for a in associations(study) if (a.space, a.measure) == ("quantized", "λmax")}
-    assert found[PLAIN].found.rho == pytest.approx(stats.spearmanr(sharp, ood).statistic)
-    assert found[OF_GAP].found.rho == pytest.approx(stats.spearmanr(sharp, gap).statistic)
+    assert found[PLAIN].correlation.rho == pytest.approx(stats.spearmanr(sharp, ood).statistic)
+    assert found[OF_GAP].correlation.rho == pytest.approx(stats.spearmanr(sharp, gap).statistic)
     xy, xz, yz = (stats.spearmanr(a, b).statistic for a, b in ((sharp, ood), (sharp, top1), (ood, top1)))
     partial = (xy - xz * yz) / np.sqrt((1 - xz**2) * (1 - yz**2))
-    assert found[PARTIAL].found.rho == pytest.approx(partial)
+    assert found[PARTIAL].correlation.rho == pytest.approx(partial)
 
 
 def test_a_planted_correlation_has_its_sign_in_each_space(something):
     """Sharper is worse at the deployed weights; the latent order is turned round: there flatter is worse."""
-    study = whole(something)
+    study = study_in(something)
     flat = associations(study)
     for question in QUESTIONS:
         verdicts = {space: {a.verdict for a in flat if (a.space, a.question) == (space, question)}
@@ -146,17 +147,17 @@ def test_the_answers_stand_in_the_first_ten_lines(winner):
 
 
 def test_another_baseline_turns_the_differences_round(something):
-    forward, back = whole(something).find("sam", OOD), study_of(something, "sam").find("qat", OOD)
+    forward, back = study_in(something).find("sam", OOD), study_of(something, "sam").find("qat", OOD)
     assert back.interval.value == pytest.approx(-forward.interval.value)
     assert back.contrast.p == pytest.approx(forward.contrast.p)
 
 
 def test_the_reference_is_shown_and_not_tested(something):
-    study = whole(something)
+    study = study_in(something)
     assert study.find("fp", OOD).p is None
     assert sum(c.p is not None for c in study.main) == 3 * len(METHODS)
     assert f"the {3 * len(METHODS)} comparisons" in page(something)
-    assert all(a.found.rows == 1 + len(METHODS) for a in associations(study))
+    assert all(a.correlation.rows == 1 + len(METHODS) for a in associations(study))
 
 
 def test_the_same_store_gives_the_same_bytes(something, tmp_path):
@@ -187,16 +188,16 @@ def test_a_method_without_all_seeds_is_compared_and_not_tested(tmp_path):
     study = study_of(store)
     assert study.find("asam", OOD).interval.seeds == 1
     assert study.find("asam", OOD).p is None
-    assert all(a.found.rows == 1 + len(METHODS) for a in associations(study))
+    assert all(a.correlation.rows == 1 + len(METHODS) for a in associations(study))
 
 
 def test_a_measure_that_is_missing_takes_its_method_out(tmp_path):
     store = planted(tmp_path)
     record = store.record(replace(CELL, method="sam", seed=1))
-    measured = {space: {**found, "lambda_max": {"value": None, "residual": None}}
-                for space, found in record.flatness.items()}  # fmt: skip
-    store.write_record(replace(record, flatness=measured))
-    rows = {a.measure: a.found.rows for a in associations(study_of(store))}
+    none = Eigenvalue(value=None, residual=None)
+    measured = {name: replace(space, lambda_max=none) for name, space in record.flatness.spaces.items()}
+    store.write_record(replace(record, flatness=Flatness(**measured)))
+    rows = {a.measure: a.correlation.rows for a in associations(study_of(store))}
     assert rows["λmax"] == len(METHODS)
     assert rows["SAM"] == 1 + len(METHODS)
 
@@ -206,8 +207,8 @@ def test_seeds_with_images_of_their_own_are_bootstrapped_by_seed(something, tmp_
     store = Store(tmp_path)
     for record in something.records():
         arrays = something.outcomes(record.cell)
-        store.write_record(replace(record, protocol={**record.protocol, "split": "by seed"}), arrays)
-    study, crossed = study_of(store), whole(something)
+        store.write_record(replace(record, protocol=replace(record.protocol, split="by seed")), arrays)
+    study, crossed = study_of(store), study_in(something)
     right = {m: [store.outcomes(replace(CELL, method=m, seed=s)) for s in (0, 1, 2)] for m in ("qat", "sam")}
     gained = [np.array([run["id:margin"] > 0 for run in right[m]], float) for m in ("sam", "qat")]
     found, before = study.find("sam", ID), crossed.find("sam", ID)
@@ -243,7 +244,7 @@ def test_another_metric_and_missing_outcomes_are_refused(tmp_path):
     store = Store(tmp_path)
     record = put(store, CELL, right_of(0, 0.1, {}, [1]))
     miou = {shift: {**found, "miou": found["top1"]} for shift, found in record.scores.items()}
-    store.write_record(replace(record, protocol={**record.protocol, "metric": "miou"}, scores=miou))
+    store.write_record(replace(record, protocol=replace(record.protocol, metric="miou"), scores=miou))
     with pytest.raises(StoreError, match="expects a suite scored by top1, got miou"):
         page(store)
     store.write_record(record)
@@ -254,7 +255,8 @@ def test_another_metric_and_missing_outcomes_are_refused(tmp_path):
 
 def test_how_it_was_made_is_told(something):
     made = page(something).partition("## How it was made")[2]
-    for part in ("made up; data d; seed 0, 1, 2", "lr 0.01, steps 5", "keep first/last", "torch 2.0",
+    for part in ("made up; data d; seed 0, 1, 2", "lr 0.01, momentum 0.9", "steps 5, weight_decay",
+                 "keep first/last", "torch 2.0",
                  "500 images a shift, 3 seeds", "start.safetensors", "--space quantized,latent",
                  "flatqat bench report --format study --against qat --suite s"):  # fmt: skip
         assert part in made
@@ -288,7 +290,8 @@ def test_an_eigenvalue_is_starred_where_the_report_stars_it(tmp_path, residual, 
     store = Store(tmp_path)
     for place, method in enumerate(("qat", "sam", "ema")):
         measured = flatness(3.0, 2.0)
-        measured["quantized"]["lambda_max"]["residual"] = residual
+        eigenvalue = replace(measured.quantized.lambda_max, residual=residual)
+        measured = replace(measured, quantized=replace(measured.quantized, lambda_max=eigenvalue))
         put(store, replace(CELL, method=method), right_of(0, 0.05, {}, [place]), measured)
     rows = [line for line in page(store).splitlines() if line.startswith("| quantized | `sam`")]
     assert [r"3\*" in line for line in rows] == [starred]
@@ -300,8 +303,10 @@ def test_methods_too_few_for_all_spaces_together_are_said_to_be_too_few(tmp_path
     store = Store(tmp_path)
     for place, method in enumerate(("qat", "sam", "ema", "swad", "gsam")):
         measured = flatness(place + 1.0, 9.0 - place)
-        for space in measured.values():
-            space["sharpness_sam"] = space["sharpness_asam"] = {"value": None}
-        put(store, replace(CELL, method=method), right_of(0, 0.1, {}, [place]), measured)
+        four = {
+            name: replace(space, sharpness_sam=None, sharpness_asam=None)
+            for name, space in measured.spaces.items()
+        }
+        put(store, replace(CELL, method=method), right_of(0, 0.1, {}, [place]), Flatness(**four))
     flat = associations(study_of(store))
     assert "for which 5 methods are too few" in does_flat_help(flat, "quantized", PLAIN)

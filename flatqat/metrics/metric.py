@@ -1,7 +1,8 @@
-"""A suite's metric, computed again from what is stored of every image: top-1, or mean IoU.
+"""The metrics of suites, top-1 and mean IoU, computed from the stored outcomes of every image.
 
-An outcome is what a metric needs to know of the n images of one shift, one entry an image along the first
-axis: for top-1 whether each is right, shape (n,); for mIoU intersections and unions, shape (n, 2, C).
+An outcome is what a metric needs from the n images of one shift, with one entry per image along the first
+axis: for top-1 whether each image is classified correctly, shape (n,); for mIoU the intersections and unions,
+shape (n, 2, C).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +21,19 @@ Outcome = NDArray[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """`outcome` makes an outcome of the arrays called `needs` that are stored of a shift.
+    """How to compute a metric, its errors and its extra gap.
 
-    `values(outcome)`, shape (n,), has the metric as its mean, a fraction, and the sampling error of its mean
-    is that of the metric. `mean_extra_gap` is that of the module `extra_gap`. `pooled_shares` is there where
-    the metric of all images of several shifts together is not the mean over shifts; see `miou`. Where there
-    is a metric for every class, scores called `<by_class>/<index>` have it.
+    Attributes:
+        name: Name of the metric in scores and records.
+        title: Name of the metric in tables.
+        needs: Names of the stored arrays that `outcome` needs.
+        outcome: Makes the outcome of a shift from these arrays.
+        values: Maps an outcome to values (n,) whose mean is the metric, a fraction, and whose standard error
+            of the mean is that of the metric.
+        mean_extra_gap: See the module `extra_gap`.
+        pooled_shares: See the module `miou`. None if the metric of all images of several shifts together is
+            the mean over the shifts.
+        by_class: Prefix of the scores `<by_class>/<index>` of every class, or None if there are none.
     """
 
     name: str
@@ -38,9 +46,9 @@ class Metric:
     by_class: str | None = None
 
 
-def _right(arrays: Mapping[str, Any]) -> Outcome:
-    right: Outcome = arrays["margin"] > 0
-    return right
+def _correct(arrays: Mapping[str, Any]) -> Outcome:
+    correct: Outcome = arrays["margin"] > 0
+    return correct
 
 
 def _counts(arrays: Mapping[str, Any]) -> Outcome:
@@ -48,13 +56,13 @@ def _counts(arrays: Mapping[str, Any]) -> Outcome:
 
 
 METRICS = {
-    measure.name: measure
-    for measure in (
+    metric.name: metric
+    for metric in (
         Metric(
             name="top1",
             title="top-1",
             needs=("margin",),
-            outcome=_right,
+            outcome=_correct,
             values=np.asarray,
             mean_extra_gap=extra_gap.mean_extra_gap,
         ),

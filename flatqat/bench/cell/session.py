@@ -1,0 +1,69 @@
+"""One run of the benchmark: the request, where results go, the device, and what is still to do."""
+
+from dataclasses import dataclass
+
+import torch
+
+from flatqat.bench.cell.environment import choose_device, prepare
+from flatqat.bench.plan.jobs import Job, Plan
+from flatqat.bench.plan.request import Request, lacking_spaces
+from flatqat.bench.records.store import Store
+from flatqat.console.progress import Progress
+from flatqat.spec import Flatness, Space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """What is missing of a job: its scores, its flatness in some spaces, or its trained weights alone.
+
+    A job that is run only because others start from its weights lacks neither scores nor spaces.
+    """
+
+    job: Job
+    scores: bool = False
+    spaces: tuple[Space, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What every step of a run needs: the request, the results folder, the device, the progress."""
+
+    request: Request
+    store: Store
+    device: torch.device
+    progress: Progress
+
+    @classmethod
+    def open(cls, request: Request, progress: Progress) -> "Session":
+        """Choose the device and set it up. Raises UsageError if the machine lacks the device or the cores."""
+        device = choose_device(request.device)
+        prepare(device, request.threads)
+        return cls(request=request, store=Store(request.results), device=device, progress=progress)
+
+    def lacking(self, plan: Plan) -> list[Lack]:
+        """Return what is still to do, in the plan's order: every parent before the jobs that start from it.
+
+        Each record is read once. A parent is needed where the weights of a job and its own are both missing.
+        """
+        jobs = {job.cell.id: job for job in plan.jobs}
+        lacks = {job.cell.id: lack for job in plan.scored() if (lack := self._lack_of(job))}
+        for job in reversed(plan.jobs):
+            if job.cell.id in lacks and job.parent and self._needs(job.parent, job):
+                parent_id = job.parent.cell.id
+                lacks.setdefault(parent_id, Lack(job=jobs[parent_id]))
+        return [lacks[cell_id] for cell_id in jobs if cell_id in lacks]
+
+    def forget(self, lacks: list[Lack]) -> None:
+        """Drop the weights and the partial scores of jobs, so that they are computed again."""
+        for lack in lacks:
+            self.store.forget_work(lack.job.cell)
+
+    def _lack_of(self, job: Job) -> Lack | None:
+        record = None if self.request.rerun else self.store.finished(job.cell)
+        spaces = lacking_spaces(job.cell, record.flatness if record else Flatness(), self.request)
+        if record and not spaces:
+            return None
+        return Lack(job=job, scores=record is None, spaces=tuple(spaces))
+
+    def _needs(self, parent: Job, job: Job) -> bool:
+        return self.request.rerun or not any(map(self.store.has_weights, (job.cell, parent.cell)))

@@ -1,0 +1,105 @@
+"""The networks of a plan: each is built once before anything trains, so that a misfit shows at once.
+
+torch loads inside the functions, because plans are imported by commands that never compute.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flatqat.bench.plan.request import Request
+from flatqat.errors import UsageError, WeightsError
+from flatqat.spec import QuantSpec
+from flatqat.suite import Suite
+
+if TYPE_CHECKING:
+    from flatqat.models.base import Normalized
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network as its cells start from it: with the weights of a file, if there is one."""
+
+    model: "Normalized"
+    weights: Path | None
+    weights_hash: str | None
+
+
+class Networks:
+    """Builds the network of a suite and a model when it is first needed, and keeps it for the other seeds."""
+
+    def __init__(self, request: Request, specs: Sequence[QuantSpec]) -> None:
+        self._request, self._specs = request, specs
+        self._built: dict[tuple[str, str], Network] = {}
+
+    def get(self, suite: Suite, model: str) -> Network:
+        """Return the network, its weights loaded and the layers that the bit-widths name found in it.
+
+        Raises:
+            UsageError: If the model does not suit the task, or a pattern of layers matches none.
+            WeightsError: If the file of weights cannot be read or was made for another network.
+        """
+        key = suite.name, model
+        if key not in self._built:
+            self._built[key] = self._build(suite, model)
+        return self._built[key]
+
+    def clear(self) -> None:
+        """Free the networks; training builds its own, from the seed of each cell."""
+        self._built.clear()
+
+    def _build(self, suite: Suite, model: str) -> Network:
+        from flatqat.models.base import build, load_initial_
+        from flatqat.quant.apply import by_layer, quantizable
+
+        window = self._request.window
+        if window is not None and suite.task != "segmentation":
+            raise UsageError(f"--window: expected a segmentation suite, got {suite.name} ({suite.task})")
+        weights = self._weights(model)
+        weights_hash = _sha256(weights) if weights else None
+        built = build(
+            model, classes=suite.classes, seed=0, eval_transform=suite.eval_transform, window=window
+        )
+        if built.task != suite.task:
+            raise UsageError(
+                f"model {model}: expected one for {suite.task}, which {suite.name} is, got one for "
+                f"{built.task}; the suite's default is {suite.default_model}"
+            )
+        if weights is not None:
+            load_initial_(built, model, weights, new_head=suite.new_head)
+        if layers := list(quantizable(built.net)):
+            for spec in self._specs:
+                by_layer(layers, spec)
+        return Network(model=built, weights=weights, weights_hash=weights_hash)
+
+    def _weights(self, model: str) -> Path | None:
+        """Return the user's file or, with --pretrained, the source's own, which may be downloaded."""
+        given = self._request.weights
+        if not self._request.pretrained:
+            return given
+        if given:
+            raise UsageError("--weights and --pretrained both name initial weights; leave one of them out")
+        from flatqat.models.base import source_of
+
+        source, name = source_of(model)
+        return source.pretrained(name)
+
+
+def code_files(model: str) -> list[Path]:
+    """Return the local files that the network's code comes from."""
+    from flatqat.models.base import source_of
+
+    source, name = source_of(model)
+    return source.files(name)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(
+            f"weights {path}: expected a readable file, got: {error.strerror}; check --weights"
+        ) from error

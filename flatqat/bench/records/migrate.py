@@ -1,0 +1,26 @@
+"""Old records rewritten in today's schema."""
+
+from flatqat.bench.records.record_json import parse_record, read_json, record_to_dict, to_json
+from flatqat.bench.records.store import Store, write_atomically
+from flatqat.errors import StoreError
+from flatqat.spec import SCHEMA
+
+
+def migrate(store: Store) -> tuple[int, int]:
+    """Rewrite every record of an older schema in place; returns how many records there are, and were older.
+
+    All are read first, so nothing is changed if one is damaged. Raises StoreError.
+    """
+    paths = store.record_paths()
+    if not paths:
+        raise StoreError(f"expected records in {store.root / 'records'}, got none; name a results folder")
+    older = []
+    for path in paths:
+        data = read_json(path)
+        if data.get("schema") != SCHEMA:
+            older.append((path, parse_record(data, path)))
+        else:
+            parse_record(data, path)
+    for path, record in older:
+        write_atomically(path, to_json(record_to_dict(record)))
+    return len(paths), len(older)

@@ -1,0 +1,34 @@
+"""`flatqat results`: what to do with a results folder as a whole."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+results = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Maintain results folders.")
+
+
+@results.callback()
+def options() -> None:
+    """Maintain results folders."""
+
+
+@results.command("migrate")
+def migrate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")]) -> None:
+    """Rewrite the records of older versions of flatqat in today's format.
+
+    Older records can be read as they are; this makes all files of a folder alike. Every file is replaced in
+    one step, and running the command again changes nothing. The ids of cells stay the same, so outcomes,
+    weights and baselines still fit. Baselines are read in both formats and are not rewritten.
+
+    \b
+    Example:
+      flatqat results migrate results
+    """
+    from flatqat.bench.records.migrate import migrate
+    from flatqat.bench.records.store import Store
+    from flatqat.spec import SCHEMA
+
+    records, migrated = migrate(Store(folder))
+    done = f"{migrated} migrated to schema {SCHEMA}" if migrated else f"already schema {SCHEMA}"
+    typer.echo(f"{records} records: {done}")

@@ -1,0 +1,159 @@
+"""How flat the loss is around a cell's weights. Standard library only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from flatqat.spec.reading import Stored
+
+Space = Literal["quantized", "latent", "step_size"]
+SPACES: tuple[Space, ...] = ("quantized", "latent", "step_size")
+
+RESIDUAL_TOLERANCE = 1e-3
+"""Relative residual of an eigenvalue above which it has not converged, and reports mark it with a star."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eigenvalue(Stored):
+    """The largest eigenvalue of the loss Hessian, in units of loss per squared unit of weight.
+
+    Attributes:
+        value: The eigenvalue, or None where the network has no second derivative.
+        residual: ||Hv - value v|| / |value| of its unit vector v, or None without a value.
+        iterations: Hessian-vector products that were computed.
+        smallest: An upper bound of the smallest eigenvalue.
+        smallest_residual: The relative residual of `smallest`.
+        reason: Why there is no value; empty where there is one.
+    """
+
+    value: float | None
+    residual: float | None
+    iterations: int = 0
+    smallest: float | None = None
+    smallest_residual: float | None = None
+    reason: str = ""
+
+    @property
+    def converged(self) -> bool:
+        """Whether the residual is at most RESIDUAL_TOLERANCE."""
+        return self.residual is not None and self.residual <= RESIDUAL_TOLERANCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeanRise:
+    """The mean rise of the loss over random moves of the weights.
+
+    Attributes:
+        value: The mean, in units of loss.
+        stderr: Its standard error over the draws.
+        draws: The number of random moves.
+    """
+
+    value: float
+    stderr: float | None
+    draws: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorstRise:
+    """The rise of the loss along one ascent step of SAM or ASAM.
+
+    Attributes:
+        value: The rise, in units of loss.
+        rho: The length of the step.
+    """
+
+    value: float
+    rho: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceFlatness(Stored):
+    """What was measured in one space; a measure that was not is None.
+
+    Attributes:
+        space: Which tensors are moved: the deployed weights, the latent weights, or the step sizes.
+        acts: Whether the input quantizers were on.
+        backward: `straight-through` where a quantizer's own backward, being no gradient, was replaced.
+        images: The number of training images that the loss is a mean over.
+        seed: The seed of all random draws.
+        loss: The loss at the point itself.
+        weight_norm: The L2 norm of the tensors that are moved; the Hessian scales with it.
+        lambda_max: The largest eigenvalue of the Hessian.
+        sharpness_avg: The mean rise by radius (`0.1`), every filter moved by this share of its norm.
+        sharpness_sam: The rise along SAM's ascent step.
+        sharpness_asam: The rise along ASAM's ascent step.
+        trace: The trace of the Hessian, as its estimator reports it; so are all below.
+        density: The spectral density of the Hessian.
+        apgd: The worst rise in a ball, by the kind of ball.
+        code_flips: The mean rise when a share of the weights moves to a neighboring code.
+        step_size_noise: The mean rise when the step sizes are moved at random.
+    """
+
+    space: Space
+    acts: Literal["on", "off"]
+    backward: str = ""
+    images: int
+    seed: int
+    loss: float
+    weight_norm: float
+    lambda_max: Eigenvalue | None = None
+    sharpness_avg: Mapping[str, MeanRise] | None = None
+    sharpness_sam: WorstRise | None = None
+    sharpness_asam: WorstRise | None = None
+    trace: Mapping[str, Any] | None = None
+    density: Mapping[str, Any] | None = None
+    apgd: Mapping[str, Any] | None = None
+    code_flips: Mapping[str, Any] | None = None
+    step_size_noise: Mapping[str, Any] | None = None
+
+    @property
+    def top_eigenvalue(self) -> float | None:
+        """The largest eigenvalue of the Hessian, or None."""
+        return None if self.lambda_max is None else self.lambda_max.value
+
+    def mean_rise(self, radius: str) -> float | None:
+        """Return the mean rise of the loss at a radius such as `0.1`, or None."""
+        rise = (self.sharpness_avg or {}).get(radius)
+        return None if rise is None else rise.value
+
+    @property
+    def sam_rise(self) -> float | None:
+        """The rise along SAM's ascent step, or None."""
+        return None if self.sharpness_sam is None else self.sharpness_sam.value
+
+    @property
+    def asam_rise(self) -> float | None:
+        """The rise along ASAM's ascent step, or None."""
+        return None if self.sharpness_asam is None else self.sharpness_asam.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flatness(Stored):
+    """The flatness of a cell, space by space; a space that was not measured is None.
+
+    Attributes:
+        quantized: At the deployed weights.
+        latent: At the latent weights, with rounding and its straight-through gradient in the loop.
+        step_size: In the step sizes of the quantizers.
+        failed: Why measuring failed; empty where it did not.
+    """
+
+    quantized: SpaceFlatness | None = None
+    latent: SpaceFlatness | None = None
+    step_size: SpaceFlatness | None = None
+    failed: str = ""
+
+    @property
+    def spaces(self) -> dict[Space, SpaceFlatness]:
+        """The spaces that were measured, in the order of SPACES."""
+        return {space: measured for space in SPACES if (measured := self.space(space)) is not None}
+
+    def updated(self, later: "Flatness") -> "Flatness":
+        """Return this flatness with what was measured later in place of its own."""
+        return Flatness.from_dict({**self.to_dict(), **later.to_dict()})
+
+    def space(self, name: Space) -> SpaceFlatness | None:
+        """Return what was measured in a space, or None."""
+        measured: SpaceFlatness | None = getattr(self, name)
+        return measured

@@ -1,0 +1,192 @@
+"""Plain JSON values to frozen dataclasses and back. Standard library only.
+
+A dataclass is read by the types of its fields. Every error names the field by its path, such as
+`protocol.shifts.fog/3.in_mean: expected true or false, got "x"`.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
+from math import isfinite
+from types import NoneType, UnionType
+from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+
+from flatqat.errors import FlatqatError
+
+Args = tuple[tuple[str, object], ...]
+"""Settings as sorted pairs of name and value; an object in JSON."""
+
+Reader = Callable[[Any], Any]
+SCALARS = {str: "a text", bool: "true or false", int: "a whole number", float: "a finite number"}
+LARGEST_INTEGER = 2**63  # beyond it numpy and pandas have no integers
+LONGEST_SHOWN = 40  # characters of a wrong value in a message
+
+
+class FieldError(ValueError):
+    """A value that its field cannot hold; the message begins with the path of the field."""
+
+    def __init__(self, message: str, path: tuple[str, ...] = ()) -> None:
+        super().__init__(f"{'.'.join(path)}: {message}" if path else message)
+        self.message, self.path = message, path
+
+    def under(self, name: str) -> "FieldError":
+        """The same error as the object sees it that has the value as its field `name`."""
+        return FieldError(self.message, (name, *self.path))
+
+
+class Stored:
+    """A dataclass whose JSON object leaves out the fields that are at their defaults."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields that differ from their defaults, as plain JSON values."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return the inverse of `to_dict`. Raises FieldError on data of another shape."""
+        value: Self = from_plain(cls, dict(data))
+        return value
+
+
+def from_plain(kind: Any, value: object) -> Any:
+    """Return JSON's `value` as the type `kind`. Raises FieldError.
+
+    `kind` is a dataclass, str, bool, int, float, Any, `Args`, or a Literal, optional, tuple or Mapping of
+    those. A field may be absent only if its dataclass is `Stored` and it has a default.
+    """
+    return _reader(kind)(value)
+
+
+def to_plain(value: Any) -> Any:
+    """Return a value made of dataclasses, tuples and mappings as plain JSON values."""
+    if is_dataclass(value) and not isinstance(value, type):
+        hints, sparse = _hints(type(value)), isinstance(value, Stored)
+        return {
+            field.name: dict(entry) if hints[field.name] == Args else to_plain(entry)
+            for field in fields(value)
+            if (entry := getattr(value, field.name)) != _default(field) or not sparse
+        }
+    if isinstance(value, Mapping):
+        return {name: to_plain(entry) for name, entry in value.items()}
+    return [to_plain(entry) for entry in value] if isinstance(value, tuple | list) else value
+
+
+_hints = cache(get_type_hints)
+
+
+@cache
+def _reader(kind: Any) -> Reader:
+    origin, options = get_origin(kind), get_args(kind)
+    if kind in SCALARS:
+        return lambda value: _scalar(kind, value)
+    if kind in (Any, object):
+        return _plain
+    if kind == Args:
+        return lambda value: tuple(sorted(_plain(_object(value)).items()))
+    if is_dataclass(kind):
+        return _dataclass_reader(kind)
+    if origin is Literal:
+        return lambda value: _choice(options, value)
+    if origin in (Union, UnionType):
+        (inner,) = (_reader(option) for option in options if option is not NoneType)
+        return lambda value: None if value is None else inner(value)
+    if origin is tuple:
+        return lambda value: _tuple(options, value)
+    inner = _reader(options[1])
+    return lambda value: {name: _under(name, inner, entry) for name, entry in _object(value).items()}
+
+
+def _dataclass_reader(kind: Any) -> Reader:
+    hints = _hints(kind)
+    readers = {field.name: _reader(hints[field.name]) for field in fields(kind)}
+    sparse = issubclass(kind, Stored)
+    required = [f.name for f in fields(kind) if _default(f) is MISSING or not sparse]
+
+    def read(value: object) -> Any:
+        data = _object(value)
+        for name in required:
+            if name not in data:
+                raise FieldError("expected a value, got none", (name,))
+        values = {name: _under(name, readers.get(name, _unknown), entry) for name, entry in data.items()}
+        try:
+            return kind(**values)
+        except FlatqatError as error:
+            raise FieldError(str(error)) from error
+
+    return read
+
+
+def _unknown(value: object) -> None:
+    raise FieldError("expected no field of this name")
+
+
+def _under(name: str, reader: Reader, value: object) -> Any:
+    try:
+        return reader(value)
+    except FieldError as error:
+        raise error.under(name) from None
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _unexpected("an object", value)
+    return value
+
+
+def _scalar(kind: type, value: object) -> object:
+    # JSON has one kind of number, so 1 may stand for 1.0; True is an int in Python, and no number in JSON.
+    fits = isinstance(value, int | float if kind is float else kind)
+    if kind in (int, float):
+        fits = fits and not isinstance(value, bool) and _is_number(value)
+    if not fits:
+        raise _unexpected(SCALARS[kind], value)
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isfinite(value) if isinstance(value, float) else abs(value) < LARGEST_INTEGER
+
+
+def _choice(options: tuple[object, ...], value: object) -> object:
+    if not isinstance(value, str) or value not in options:
+        raise _unexpected(f"one of {', '.join(map(str, options))}", value)
+    return value
+
+
+def _tuple(options: tuple[Any, ...], value: object) -> tuple[Any, ...]:
+    if not isinstance(value, list) or (options[-1] is not ... and len(value) != len(options)):
+        raise _unexpected("a list" if options[-1] is ... else f"a list of {len(options)}", value)
+    kinds: Iterator[Any] = iter(options if options[-1] is not ... else options[:1] * len(value))
+    return tuple(
+        _under(str(i), _reader(kind), entry) for i, (kind, entry) in enumerate(zip(kinds, value, strict=True))
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return any JSON value as it is, its numbers checked."""
+    if isinstance(value, dict):
+        return {name: _under(name, _plain, entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_under(str(i), _plain, entry) for i, entry in enumerate(value)]
+    if isinstance(value, int | float) and not isinstance(value, bool) and not _is_number(value):
+        raise _unexpected("a finite number", value)
+    return value
+
+
+def _unexpected(expected: str, value: object) -> FieldError:
+    try:
+        text = json.dumps(value)
+    except (ValueError, TypeError, RecursionError):  # 5,000 digits, or too deep
+        text = f"a {type(value).__name__}"
+    text = text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
+    return FieldError(f"expected {expected}, got {text}")
+
+
+def _default(field: "Field[Any]") -> object:
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return field.default

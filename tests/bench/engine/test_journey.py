@@ -1,0 +1,95 @@
+"""A cell's way through a run: one network before training, one look at each record, nothing finished lost."""
+
+import importlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flatqat.bench.plan.jobs import Plan, make_plan
+from flatqat.bench.plan.request import Request
+from flatqat.bench.records.store import Store
+from flatqat.models import base
+from tests.helpers.running import run_plan, session_of
+
+RUN = importlib.import_module("flatqat.bench.engine.run")
+FAILING = {"recipe": {"lr": "1e30"}}
+
+
+def plan(results: Path, **changes: object) -> Plan:
+    wanted = Request(suites=("toy",), methods=("fp", "qat"), bits=("3",), results=results, spaces=())
+    return make_plan(replace(wanted, **changes))
+
+
+def test_a_network_is_built_once_for_all_seeds_before_it_trains(tmp_path, monkeypatch):
+    built = []
+    original = base.build
+    monkeypatch.setattr(base, "build", lambda *args, **kw: built.append(kw["seed"]) or original(*args, **kw))
+    made = plan(tmp_path, seeds=(0, 1, 2))
+    session = session_of(made.request)
+    RUN.preflight(session.lacking(made), made, session)
+    assert built == [0]
+
+
+def test_parents_come_first_and_only_where_weights_are_gone(tmp_path):
+    made = plan(tmp_path, methods=("qat",))
+    session = session_of(made.request)
+    assert [(x.job.cell.method, x.scores) for x in session.lacking(made)] == [
+        ("pretrain", False),
+        ("qat", True),
+    ]
+    run_plan(made)
+    again = plan(tmp_path, methods=("qat",), spaces=("quantized",))
+    (lack,) = session_of(again.request).lacking(again)
+    assert (lack.scores, lack.spaces) == (False, ("quantized",))
+    for weights in (tmp_path / "weights").iterdir():
+        weights.unlink()
+    assert [x.job.cell.method for x in session_of(again.request).lacking(again)] == ["pretrain", "qat"]
+
+
+def test_a_parent_to_be_trained_again_is_the_job_of_the_plan(tmp_path):
+    """Of a plan that scores the parent too, so that its line says that it runs."""
+    run_plan(plan(tmp_path, methods=("fp",)))
+    for weights in (tmp_path / "weights").iterdir():
+        weights.unlink()
+    made = plan(tmp_path, methods=("fp", "ptq"))
+    lacks = session_of(made.request).lacking(made)
+    assert [x.job.cell.method for x in lacks] == ["pretrain", "fp", "ptq"]
+    assert all(any(x.job is job for job in made.jobs) for x in lacks)
+    assert [x.scores for x in lacks] == [False, False, True]
+
+
+def test_running_again_and_failing_costs_no_finished_record(tmp_path, monkeypatch):
+    (done,) = run_plan(plan(tmp_path, methods=("fp",)))
+    path = Store(tmp_path).record_path(done.cell)
+    before = path.read_bytes()
+
+    def fail(*args: object) -> None:
+        raise RuntimeError("no luck")
+
+    monkeypatch.setattr(RUN, "train", fail)
+    (record,) = run_plan(plan(tmp_path, methods=("fp",), rerun=True))
+    assert record.status == "skipped"  # its parent, pretraining, crashed
+    assert record.reason.endswith("failed: crashed: RuntimeError('no luck')")
+    assert path.read_bytes() == before
+
+
+def test_flatness_that_crashes_costs_a_finished_cell_nothing(tmp_path, monkeypatch):
+    (done,) = run_plan(plan(tmp_path, methods=("fp",)))
+
+    def fail(*args: object) -> None:
+        raise RuntimeError("no luck")
+
+    monkeypatch.setattr(RUN, "measure", fail)
+    (record,) = run_plan(plan(tmp_path, methods=("fp",), spaces=("quantized",)))
+    assert record == done
+
+
+@pytest.mark.parametrize("methods", [("fp", "ptq"), ("ptq", "fp")])
+def test_what_starts_from_a_failed_parent_is_skipped_with_its_reason(tmp_path, methods):
+    records = run_plan(plan(tmp_path, methods=methods, settings=FAILING))
+    by_method = {record.cell.method: record for record in records}
+    assert by_method["fp"].status == "failed"
+    assert by_method["ptq"].status == "skipped"
+    assert by_method["ptq"].reason.startswith("its parent tiny-fp-s0-")
+    assert by_method["fp"].reason in by_method["ptq"].reason

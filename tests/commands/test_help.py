@@ -1,0 +1,51 @@
+"""Help reads well on a terminal of 80 columns, and its examples exist."""
+
+import re
+import shlex
+
+import pytest
+from typer.main import get_command
+
+from flatqat.cli import app
+from tests.helpers.command_line import leaves, parse
+
+COMMANDS = leaves(get_command(app))
+GROUPS = [(), *dict.fromkeys(words[:1] for words in COMMANDS if len(words) > 1)]
+BARE = {("suites", "list"), ("methods", "list"), ("quantizers", "list")}  # nothing to show by example
+
+
+def examples(text: str) -> list[list[str]]:
+    return [shlex.split(line) for line in re.findall(r"^ +(flatqat .*)$", text, re.MULTILINE)]
+
+
+@pytest.mark.parametrize("words", [*GROUPS, *COMMANDS], ids=" ".join)
+def test_help_fits_80_columns(flatqat, monkeypatch, words):
+    monkeypatch.setenv("COLUMNS", "80")
+    text = flatqat(*words, "--help").out
+    assert text
+    assert not [line for line in text.splitlines() if len(line) > 80]
+    assert not [line for line in text.splitlines() if line.endswith("...") and "Usage" not in line], "cut off"
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(words):
+    """A sentence, a text for every option, and examples that parse."""
+    command = COMMANDS[words]
+    summary = command.help.partition("\n")[0]
+    assert summary.endswith(".")
+    assert not [option.name for option in command.params if not option.help]
+    shown = examples(command.help)
+    assert bool(shown) != (words in BARE)
+    for example in shown:
+        assert tuple(example[1 : 1 + len(words)]) == words
+        parse(example)
+
+
+@pytest.mark.parametrize(
+    "line", ["flatqat bench rum", "flatqat bench run --budget smoke", "flatqat audit", "flatqat bench run 3"]
+)
+def test_a_command_line_that_does_not_exist_is_found(line):
+    with pytest.raises(
+        Exception, match=r"No such (command|option)|Missing parameter|unexpected extra argument"
+    ):
+        parse(line.split())
