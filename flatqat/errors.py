@@ -11,8 +11,11 @@
 Any other exception is a bug in flatqat and shows its traceback.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from typing import TypeVar
+
+Name = TypeVar("Name", bound=str)
 
 
 class FlatqatError(Exception):
@@ -44,6 +47,19 @@ class TrainingFailed(Exception):
 
 
 MOST_LISTED = 30
+
+
+def listed(names: Collection[object], most: int = 4, *, empty: str = "none") -> str:
+    """Return `a, b, c and 7 more`: the first `most` names and how many others there are."""
+    first = ", ".join(str(name) for name, _ in zip(names, range(most), strict=False))
+    return f"{first} and {len(names) - most:,} more" if len(names) > most else first or empty
+
+
+def choose(kind: str, name: Name, choices: Collection[str]) -> Name:
+    """Return `name` if it is among `choices`. Raises UsageError, which lists the choices, if it is not."""
+    if name not in choices:
+        raise unknown(kind, name, choices)
+    return name
 
 
 def unknown(kind: str, got: str, choices: Iterable[str]) -> UsageError:

@@ -29,7 +29,7 @@ def suite_data_is_consistent(suite: Suite) -> None:
         assert torch.equal(images, again.batch(torch.arange(len(again)))[0]), (
             f"{shift.name}: expected equal data when built twice, got a difference"
         )
-        valid = labels if data.labels is not None else labels[labels != IGNORED]
+        valid = labels[labels != IGNORED] if data.per_pixel else labels
         assert 0 <= int(valid.min()) <= int(valid.max()) < suite.classes, (
             f"{shift.name}: expected labels from 0 to {suite.classes - 1}, got others"
         )

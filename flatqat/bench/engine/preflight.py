@@ -109,7 +109,7 @@ def _check_model(suite: Suite, model: str, net: Normalized, root: Path | None) -
     net.eval()
     for built in (suite.val(root), suite.shifts[-1].build(root)):
         data = built.transformed(eval_crop(net.eval_transform))
-        images, labels = data.batch(torch.arange(1 if data.labels is None else 2))
+        images, labels = data.batch(torch.arange(1 if data.per_pixel else 2))
         expected = (len(images), suite.classes, *labels.shape[1:])
         try:
             output = net.predict(images)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from flatqat.bench.flatness.flatness_point import FlatnessPoint
 from flatqat.console.progress import Advance
-from flatqat.errors import unknown
+from flatqat.errors import choose
 from flatqat.flatness.apgd import Ball, worst_case_sharpness
 from flatqat.flatness.code_flips import code_flips
 from flatqat.flatness.density import spectral_density
@@ -83,8 +83,7 @@ class Estimator:
 def chosen(names: Sequence[str]) -> tuple[str, ...]:
     """Return `names` without duplicates in the order of ESTIMATORS. Raises UsageError on an unknown name."""
     for name in names:
-        if name not in ESTIMATORS:
-            raise unknown("measure", name, ESTIMATORS)
+        choose("measure", name, ESTIMATORS)
     return tuple(name for name in ESTIMATORS if name in names)
 
 

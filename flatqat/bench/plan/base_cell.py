@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flatqat.bench.plan.networks import Networks
 from flatqat.bench.plan.request import Request
-from flatqat.errors import unknown
+from flatqat.errors import choose
 from flatqat.spec import Cell
 from flatqat.suite import Suite
 
@@ -31,8 +31,7 @@ def base_cell_of(suite: Suite, model: str, seed: int, request: Request, networks
     """
     lacking = suite.untrainable_reason(request.data_root)
     recipe = EVAL if lacking else request.recipe or suite.default_recipe
-    if recipe not in suite.recipes:
-        raise unknown(f"recipe of {suite.name}", recipe, suite.recipes)
+    choose(f"recipe of {suite.name}", recipe, suite.recipes)
     network = networks.get(suite, model)
     window = network.model.window
     cell = Cell(

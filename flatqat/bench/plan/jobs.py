@@ -11,7 +11,7 @@ from flatqat.bench.plan.base_cell import EVAL, BaseCell, base_cell_of
 from flatqat.bench.plan.networks import Networks, code_files
 from flatqat.bench.plan.request import Request
 from flatqat.bench.plan.settings import Settings, changed, configure
-from flatqat.errors import StoreError, UsageError, unknown
+from flatqat.errors import StoreError, UsageError, choose
 from flatqat.spec import Cell, QuantSpec, Recipe
 from flatqat.suite import Suite
 
@@ -106,8 +106,8 @@ def members(name: str, seed: int) -> list[Suite]:
     suite: Suite = registry.load(registry.SUITES, family_name)
     if suite.member is None and target:
         raise UsageError(f"suite {family_name!r}: expected no target after it, got {target!r}")
-    if target and target not in suite.targets:
-        raise unknown(f"target of {family_name}", target, suite.targets)
+    if target:
+        choose(f"target of {family_name}", target, suite.targets)
     if suite.member is None:
         return [suite]
     return [suite.member(one, seed) for one in ([target] if target else suite.targets)]
@@ -217,4 +217,4 @@ def _check_settings(request: Request) -> None:
                     f"--set {owner}.{next(iter(request.settings[owner]))}: expected the settings of a method "
                     f"that is run, {', '.join(sorted(owners - {'recipe'}))}; add {owner} to --method"
                 )
-            raise unknown("owner of a setting", owner, owners)
+            choose("owner of a setting", owner, owners)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flatqat.bench.plan.settings import Settings
-from flatqat.errors import UsageError, unknown
+from flatqat.errors import UsageError, choose
 from flatqat.spec import SPACES, Cell, Flatness, Space
 
 MOST_SEEDS = 1000
@@ -66,8 +66,7 @@ class Request:
 def parse_spaces(names: tuple[str, ...]) -> tuple[Space, ...]:
     """Return the named spaces without repetition, in the order of SPACES; raises UsageError on others."""
     for name in names:
-        if name not in SPACES:
-            raise unknown("space", name, SPACES)
+        choose("space", name, SPACES)
     return tuple(space for space in SPACES if space in names)
 
 

@@ -7,7 +7,7 @@ from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from flatqat.errors import UsageError, unknown
+from flatqat.errors import UsageError, choose
 
 Settings = Mapping[str, Mapping[str, str]]
 
@@ -29,8 +29,7 @@ def configure(config_type: type[Any], owner: str, values: Mapping[str, str]) -> 
     hints = get_type_hints(config_type)
     choices = [field.name for field in fields(config_type)]
     for key in values:
-        if key not in choices:
-            raise unknown(f"setting of {owner}", key, choices)
+        choose(f"setting of {owner}", key, choices)
     return {key: _convert(text, hints[key], f"{owner}.{key}") for key, text in values.items()}
 
 
