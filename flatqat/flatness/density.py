@@ -99,7 +99,7 @@ def smoothed(rules: Sequence[tuple[Tensor, Tensor]], *, width: float) -> Density
     low, high = float(nodes.min()), float(nodes.max())
     sigma = width * (max(high - low, 1e-3 * max(abs(low), abs(high))) or 1.0)
     low, high = low - TAIL * sigma, high + TAIL * sigma
-    points = math.ceil(POINTS_PER_WIDTH * (1 / width + 2 * TAIL)) + 1  # not from nodes, which are rounded
+    points = math.ceil(POINTS_PER_WIDTH * (1 / width + 2 * TAIL)) + 1  # whatever rounding does to nodes
     grid = torch.linspace(low, high, points, dtype=torch.float64)
     bells = torch.exp(-0.5 * ((grid[:, None] - nodes) / sigma).square()) / (sigma * math.sqrt(2 * math.pi))
     means, squares = ([float(weight @ node**power) for node, weight in rules] for power in (1, 2))

@@ -111,3 +111,16 @@ class Environment(Stored):
     flatqat: str
     python: str
     packages: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteData(Stored):
+    """What a suite's results are made from.
+
+    Attributes:
+        fingerprint: Of the data on disk.
+        in_part: Which parts of it were incomplete, in words.
+    """
+
+    fingerprint: str
+    in_part: tuple[str, ...] = ()

@@ -17,7 +17,6 @@ import shutil
 import tempfile
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ import numpy as np
 
 from flatqat.bench.records.record_json import read_as, read_json, read_record, record_to_dict, to_json
 from flatqat.errors import StoreError
-from flatqat.spec import Cell, Flatness, Record, Score, Stored
+from flatqat.spec import Cell, Flatness, Record, Score, SuiteData
 from flatqat.spec.reading import to_plain
 from flatqat.suite import Suite
 
@@ -33,19 +32,6 @@ MOST_LISTED = 12
 OTHER_FOLDER = "restore the file, or use another --results"
 Arrays = dict[str, np.ndarray[Any, Any]]
 SCORES: Any = Mapping[str, Score]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuiteData(Stored):
-    """What a suite's results are made from.
-
-    Attributes:
-        fingerprint: Of the data on disk.
-        in_part: Which parts of it were incomplete, in words.
-    """
-
-    fingerprint: str
-    in_part: tuple[str, ...] = ()
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -3,6 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
+from flatqat.bench.records.escape import csv, latex, markdown, printable
 from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.sections import Section, problems, sections
 from flatqat.bench.records.store import Store
@@ -54,21 +55,19 @@ def render(store: Store, suite: str | None, form: Format, view: View, against: s
 
 
 def _markdown(section: Section, table: "pd.DataFrame", view: View) -> str:
-    lines = [f"### {section.title}", "", *problems(section)]
+    lines = [f"### {markdown(section.title)}", "", *map(markdown, problems(section))]
     if section.rows:
-        shown = _display(section, table, view).rename(columns=_literal)
+        shown = _display(section, table, view).map(markdown).rename(columns=lambda c: _literal(markdown(c)))
         shown = shown.assign(bits=shown["bits"].map(_literal)) if "bits" in shown else shown
         text = shown.to_markdown(index=False, disable_numparse=True)
-        lines += [text, "", f"{section.protocol}. {_caption(section, view)}".rstrip()]
+        lines += [text, "", f"{markdown(section.protocol)}. {_caption(section, view)}".rstrip()]
     return "\n".join(lines) + "\n"
 
 
 def _latex(section: Section, table: "pd.DataFrame", view: View) -> str:
-    lines = [f"% {line}" for line in problems(section)]
+    lines = [f"% {printable(line)}" for line in problems(section)]
     if section.rows:
-        text = _display(section, table, view).to_latex(
-            index=False, escape=True, caption=_escape(section.title)
-        )
+        text = _display(section, table, view).to_latex(index=False, escape=True, caption=latex(section.title))
         lines.append(text.replace("λmax", r"$\lambda_{\max}$").replace("±", r"$\pm$"))
     return "\n".join(lines) + "\n"
 
@@ -77,9 +76,9 @@ def show(stored: list[Section], store: Store, view: View, console: "Console") ->
     """Print the report on a terminal."""
     shown_sections = _as_shown(stored, view)
     for section in shown_sections:
-        console.print(section.title, style="bold", markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(section.title), style="bold", markup=False, highlight=False, soft_wrap=True)
         for line in problems(section):
-            console.print(line, style="bold red", markup=False, highlight=False)
+            console.print(printable(line), style="bold red", markup=False, highlight=False)
         if not section.rows:
             continue
         shown = _display(section, frame(section, store, view), view)
@@ -89,7 +88,7 @@ def show(stored: list[Section], store: Store, view: View, console: "Console") ->
         for row in shown.itertuples(index=False):
             table.add_row(*map(str, row))
         console.print(table)
-        console.print(f"{section.protocol}.\n", style="dim", markup=False, highlight=False)
+        console.print(f"{printable(section.protocol)}.\n", style="dim", markup=False, highlight=False)
     for caption in dict.fromkeys(_caption(section, view) for section in shown_sections if section.rows):
         if caption:
             console.print(caption, style="dim", markup=False, highlight=False)
@@ -141,18 +140,19 @@ def _caption(section: Section, view: View) -> str:
 
 
 def _display(section: Section, table: "pd.DataFrame", view: View) -> "pd.DataFrame":
-    """Return the table with its numbers as short text."""
+    """Return the table with its numbers as short text, without control characters."""
     import pandas as pd
 
     if view != "method":
-        return table.map(lambda v: str(v) if isinstance(v, str | int) else _number(v, ".1f")).astype(str)
+        shown = table.map(lambda v: printable(str(v)) if isinstance(v, str | int) else _number(v, ".1f"))
+        return shown.astype(str).rename(columns=printable)
     metric = _metric(section)
     several = {"seeds"} if (table["seeds"] > 1).any() else set()
     rows = [
         {
-            "method": row["method"],
-            "bits": row["bits"],
-            **({"domain": row["domain"]} if "domain" in row else {}),
+            "method": printable(row["method"]),
+            "bits": printable(row["bits"]),
+            **({"domain": printable(row["domain"])} if "domain" in row else {}),
             **{name: str(row[name]) for name in several},
             "ID": _with_error(row[f"id_{metric}"], row[f"id_{metric}_stderr"]),
             "OOD": _with_error(row[f"ood_{metric}"], row[f"ood_{metric}_stderr"]),
@@ -219,7 +219,11 @@ def _csv(frames: "list[tuple[Section, pd.DataFrame]]") -> str:
     """Return all sections under one header, the title of its section first in each row."""
     import pandas as pd
 
-    titled = [table.assign(section=section.title) for section, table in frames if section.rows]
+    titled = [
+        table.assign(section=section.title).map(_cell).rename(columns=csv)
+        for section, table in frames
+        if section.rows
+    ]
     if not titled:
         return "section\n"
     table = pd.concat(titled)
@@ -233,5 +237,5 @@ def _literal(text: str) -> str:
     return text.replace("*", r"\*")
 
 
-def _escape(text: str) -> str:
-    return text.replace("_", r"\_").replace("·", r"\textperiodcentered{}")
+def _cell(value: Any) -> Any:
+    return csv(value) if isinstance(value, str) else value

@@ -125,9 +125,9 @@ def _correlation(study: Study, space: Space, name: str, question: Question) -> R
         if not runs.records.keys() >= set(seeds):
             continue
         values = [value_of(runs.records[seed], space, MEASURES[name]) for seed in seeds]
-        known = [value for value in values if value is not None and np.isfinite(value)]
-        if len(known) == len(seeds):
-            rows.append((known, runs))
+        finite = [value for value in values if value is not None and np.isfinite(value)]
+        if len(finite) == len(seeds):
+            rows.append((finite, runs))
     if len(rows) < FEWEST_ROWS:
         return None
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from flatqat.bench.records.escape import markdown_line
 from flatqat.bench.records.sections import Section
 from flatqat.bench.records.store import Store, write_atomically
 from flatqat.bench.study.correlations import QUESTIONS, Association, Question, associations, spaces
@@ -26,7 +27,7 @@ def study_page(
         _section(section, members, store, None if place else picture)
         for place, (section, members) in enumerate(studies)
     ]
-    return "\n\n".join(pages) + "\n"
+    return "\n".join(markdown_line(line) for line in "\n\n".join(pages).split("\n")) + "\n"
 
 
 def write_study(sections: Sequence[Section], store: Store, against: str, output: Path) -> None:

@@ -60,29 +60,31 @@ def cost(study: Study) -> str:
     if study.reference is None:
         return ""
     name = study.reference.method
-    known = [(what, c.interval) for what in MAIN if (c := study.find(name, what))]
-    if not known:
+    intervals = [(what, c.interval) for what in MAIN if (c := study.find(name, what))]
+    if not intervals:
         return ""
-    losses = ", ".join(f"{-i.value:+.2f} [{-i.high:+.2f}, {-i.low:+.2f}] in {what}" for what, i in known)
+    losses = ", ".join(f"{-i.value:+.2f} [{-i.high:+.2f}, {-i.low:+.2f}] in {what}" for what, i in intervals)
     return f"`{study.baseline.method}` beside `{name}`, points of top-1: {losses}."
 
 
 def does_flat_help(answers: Sequence[Association], space: str, question: Question) -> str:
     """Say for how many measures of a space flatter is better, for how many worse, for how many neither."""
     of_question = [a for a in answers if a.question == question and a.correlation]
-    known = [a for a in of_question if a.space == space]
-    if not known:
+    of_space = [a for a in of_question if a.space == space]
+    if not of_space:
         return f"{_where(space)}: too few methods to say."
-    flatter = [a for a in known if a.verdict > 0]
-    sharper = [a for a in known if a.verdict < 0]
-    rest = len(known) - len(flatter) - len(sharper)
-    strongest = max(known, key=lambda a: abs(a.correlation.rho) if a.correlation else 0)
+    flatter = [a for a in of_space if a.verdict > 0]
+    sharper = [a for a in of_space if a.verdict < 0]
+    rest = len(of_space) - len(flatter) - len(sharper)
+    strongest = max(of_space, key=lambda a: abs(a.correlation.rho) if a.correlation else 0)
     assert strongest.correlation
     rho = strongest.correlation
     most = f"{strongest.measure}, ρ = {rho.rho:+.2f} ± {rho.stderr:.2f}"
     if not flatter and not sharper:
         few = "" if can_decide(of_question) else f", for which {rho.rows} methods are too few"
-        return f"{_where(space)}: undecided for all {len(known)} measures{few} (furthest from zero: {most})."
+        return (
+            f"{_where(space)}: undecided for all {len(of_space)} measures{few} (furthest from zero: {most})."
+        )
     parts = [
         f"flatter goes with better for {_names(flatter)}" if flatter else "",
         f"flatter goes with worse for {_names(sharper)}" if sharper else "",
@@ -91,9 +93,9 @@ def does_flat_help(answers: Sequence[Association], space: str, question: Questio
     return f"{_where(space)}: {', '.join(part for part in parts if part)}; furthest from zero: {most}."
 
 
-def can_decide(known: Sequence[Association]) -> bool:
+def can_decide(answers: Sequence[Association]) -> bool:
     """Whether the smallest p that permutations can give would be significant after the correction."""
-    return any(len(known) / math.factorial(a.correlation.rows) < LEVEL for a in known if a.correlation)
+    return any(len(answers) / math.factorial(a.correlation.rows) < LEVEL for a in answers if a.correlation)
 
 
 def half_widths(study: Study) -> tuple[float, float, float]:

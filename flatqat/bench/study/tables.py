@@ -82,8 +82,8 @@ def rho_table(study: Study, answers: Sequence[Association]) -> list[str]:
     for space in spaces(study):
         for measure in MEASURES:
             of_measure = [a for a in answers if (a.space, a.measure) == (space, measure)]
-            known = [a.correlation for a in of_measure if a.correlation]
-            sizes = {f"{correlation.rows} × {correlation.columns}" for correlation in known}
+            correlations = [a.correlation for a in of_measure if a.correlation]
+            sizes = {f"{correlation.rows} × {correlation.columns}" for correlation in correlations}
             rows.append([space, measure, *map(_rho, of_measure), ", ".join(sorted(sizes)) or "-"])
     head = ["space", "measure", *(question.title for question in QUESTIONS), "methods × seeds"]
     count = max((sum(a.p is not None for a in answers if a.question == q) for q in QUESTIONS), default=0)

@@ -1,0 +1,38 @@
+"""Texts of records made safe for each format: a record may come from a stranger."""
+
+import re
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "·": r"\textperiodcentered{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+FORMULA = ("=", "+", "-", "@")  # a cell that begins with one of these is code to a spreadsheet
+
+
+def printable(text: str) -> str:
+    """Return text on one line without control characters, which steer a terminal."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else repr(c)[1:-1] for c in text)
+
+
+def markdown(text: str) -> str:
+    """Return text for a table cell of Markdown, without raw HTML."""
+    return markdown_line(text).replace("|", r"\|")
+
+
+def markdown_line(text: str) -> str:
+    """Return a line of Markdown without raw HTML."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", printable(text))
+
+
+def latex(text: str) -> str:
+    """Return text for LaTeX, without commands."""
+    return re.sub(r"[\\~^·&%$#_{}]", lambda match: LATEX[match[0]], printable(text))
+
+
+def csv(text: str) -> str:
+    """Return text for a cell of CSV, without formulas."""
+    text = printable(text)
+    return f"'{text}" if text.startswith(FORMULA) else text
