@@ -106,8 +106,7 @@ def report(results: Path, suite: str | None, form: str, by: str, output: Path | 
 
 
 def check_figures(models: tuple[str, ...], request: Request) -> int:
-    """Print every published figure beside what comes out here; 0, 1 when one is off, 3 when none could be
-    checked."""
+    """Print published figures and those measured here; 0, 1 if one is off, 3 if none could be checked."""
     from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.canary import canary, figures
 

@@ -17,9 +17,9 @@ def options() -> None:
 def migrate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")]) -> None:
     """Rewrite older records in the present format.
 
-    Older records can be read as they are; this gives all files of a folder the same format. Every file is replaced in
-    one step, and running the command again changes nothing. The ids of cells stay the same, so outcomes,
-    weights and baselines still fit. Baselines are read in both formats and are not rewritten.
+    Older records can be read as they are; this gives all files of a folder the same format. Every file is
+    replaced in one step, and running the command again changes nothing. The ids of cells stay the same, so
+    outcomes, weights and baselines still fit. Baselines are read in both formats and are not rewritten.
 
     \b
     Example:
