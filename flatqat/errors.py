@@ -40,6 +40,20 @@ class TrainingFailed(Exception):
     """Training of one cell failed, for the reason in the message: a loss that is not finite, no memory."""
 
 
+def listed(names: Collection[object], most: int = 4, *, empty: str = "none") -> str:
+    """Return `a, b, c and 7 more`: the first `most` names and how many others there are."""
+    first = ", ".join(str(name) for name, _ in zip(names, range(most), strict=False))
+    return f"{first} and {len(names) - most:,} more" if len(names) > most else first or empty
+
+
+def choose(kind: str, name: str, choices: Collection[Name]) -> Name:
+    """Return the one of `choices` called `name`. Raises UsageError, which lists them, if there is none."""
+    for choice in choices:
+        if choice == name:
+            return choice
+    raise unknown(kind, name, choices)
+
+
 def unknown(kind: str, got: str, choices: Iterable[str]) -> UsageError:
     """Return the error for a name that is not among `choices`, with all of them and the closest match."""
     names = sorted(choices)
@@ -49,12 +63,3 @@ def unknown(kind: str, got: str, choices: Iterable[str]) -> UsageError:
     nearest = get_close_matches(got, names, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
     return UsageError(f"unknown {kind} {got!r}: expected one of {', '.join(names) or '(none)'}{hint}")
-
-
-def among(kind: str, names: Collection[str], choices: Iterable[Name]) -> tuple[Name, ...]:
-    """Return those of `choices` that are in `names`, in their order; raises UsageError on any other name."""
-    known = tuple(choices)
-    for name in names:
-        if name not in known:
-            raise unknown(kind, name, known)
-    return tuple(choice for choice in known if choice in names)

@@ -1,14 +1,17 @@
-"""What verifying finds: one line about the data on disk. Standard library only."""
+"""Findings about the data on disk. Imports the standard library only."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One line of `suites verify`: what was looked at, whether it is right, and how to mend it.
+    """One line of `suites verify`.
 
-    What is `partial` is usable and is told to the user: some images of a set are missing, or its training
-    images. What is neither `ok` nor `partial` stops a run.
+    Attributes:
+        ok: Whether what was checked is right.
+        what: What was checked, or what is wrong with it.
+        fix: How to fix it.
+        partial: Whether the data is usable but incomplete, which is reported.
     """
 
     ok: bool
@@ -18,4 +21,5 @@ class Finding:
 
     @property
     def is_fatal(self) -> bool:
+        """Whether the finding stops a run: it is neither `ok` nor `partial`."""
         return not (self.ok or self.partial)

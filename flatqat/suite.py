@@ -1,4 +1,4 @@
-"""What a suite is: an in-distribution set with its shifts, and what verifying finds. No imports of weight."""
+"""Suites and shifts. Importing this module imports no torch."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -18,11 +18,17 @@ if TYPE_CHECKING:
 class Shift:
     """One test set: the in-distribution one (`id`) or a shifted one (`gaussian_noise/3`).
 
-    `pool` names the images: shifts of one pool show the same images in the same order, so their
-    differences are paired image by image. A shift with `headline=False` is reported, but stays out of the
-    mean over shifts. `only` names the classes that a set of fewer classes has: logits of all others are
-    masked, and `top1_unmasked` is reported beside `top1`. `weights` says which of a training run's weights
-    are scored: those selected on `val`, or the last ones.
+    Attributes:
+        name: The shift's name in tables and records.
+        family: The group of shifts that it belongs to, such as `noise`.
+        build: Loads its images from the data root.
+        severity: How severe it is within its family, if it has levels.
+        image_set: The name of its images. Shifts with the same name contain the same images in the same
+            order, so that their differences are paired image by image.
+        in_mean: Whether it counts in the mean over shifts.
+        class_subset: The classes of a dataset that has fewer than the suite. All other logits are masked, and
+            `top1_unmasked` is reported beside `top1`.
+        weights: Which weights of a training run are scored: those selected on `val`, or the last ones.
     """
 
     name: str
@@ -49,27 +55,43 @@ def _complete(root: Path | None) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """An ID set and its shifts. `train` and `val` are ID only: nothing else may select anything.
+    """An in-distribution (ID) dataset and its shifts.
 
-    Images that have no common size of their own (`framed`) are cut as the model's source asks for, or by the
-    suite's own `frame` for all models alike; in training `view(frame, seed)` cuts them at random instead.
-    `augment` acts on whole batches after that. `still` is the view of training images where nothing may be
-    random (calibration, BatchNorm, flatness), if it is not the cut.
-    `untrainable(root)` says why nothing can be trained on what lies on disk; the recipe `eval` is used then,
-    and `train` gives the ID images that grids are calibrated on. `absent(root)` names shifts outside of the
-    headline that are not on disk: they are left out.
-
-    `made_with()` names what the images come from besides the data on disk: it stands in every record, and in
-    the fingerprint that ties a results folder to its data.
-
-    With `new_head` models start from weights made for other classes, and their last layer is drawn anew.
-
-    A family of suites, one for each left-out domain, has `targets`; `member(target, seed)` is one of them,
-    called `family@target`, and a member knows the `targets` of its family too. Where the seed decides which
-    images train and which are scored, `split` says so: it is not empty, and differs from seed to seed.
-    `corruptible(folder)` gives the clean images of which `suites generate` makes the suite's corrupted ones,
-    and the names of their files. `normalizer` and `baseline` name the constants of mCE and of effective
-    robustness, see `flatqat.metrics`.
+    Attributes:
+        name: The suite's name, that of its file with `-` for `_`.
+        version: Rises whenever numbers change; results of two versions never share a table.
+        title: The name in headings.
+        task: `classification` or `segmentation`.
+        classes: The number of classes.
+        metric: The name of the score, such as `top1` or `miou`.
+        default_model: The model that `bench run` uses without `--model`.
+        protocol: What was done to the data, printed beside every number.
+        layout: The files that the suite expects below the data root.
+        train: Loads the ID images for training from the data root.
+        val: Loads the ID images for selection, the only ones that may select anything.
+        shifts: The test sets, `id` first.
+        recipes: Training recipes by name; the first one is the default.
+        verify: Checks the data on disk within seconds.
+        augment: Augments a batch of training images (B, 3, H, W) in [0, 1].
+        new_head: Whether models start from weights for other classes, with a new last layer.
+        sizes_vary: Whether images have no common size, so that each model's own transform is used.
+        eval_transform: The transform of all models alike, in place of their own.
+        train_transform: Returns a random transform of training images, given the evaluation transform and a
+            seed.
+        fixed_transform: The transform of training images for calibration, BatchNorm and flatness, where
+            nothing may be random, if it is not the evaluation transform.
+        class_names: The names of the classes, in order.
+        untrainable_reason: Says why nothing can be trained on what is on disk, else returns an empty text. If
+            there is a reason the recipe `eval` is used, and `train` loads ID images for calibration.
+        missing_shifts: Names shifts that are not on disk. They must not be in the mean, and are left out.
+        made_with: Names what images are made from besides the data on disk, for records and fingerprints.
+        targets: The members of a family: the domains that are left out in turn. Every member has them too.
+        member: Returns the member `family@target` for a target and a seed.
+        split: Not empty if the seed decides which images train and which are scored; differs between seeds.
+        normalizer: The constants of mCE, see `flatqat.metrics`.
+        baseline: The constants of effective robustness, see `flatqat.metrics`.
+        corruptible: Loads the clean images from a folder, with the file names of their corrupted copies, for
+            `suites generate`.
     """
 
     name: str
@@ -105,7 +127,7 @@ class Suite:
 
     @property
     def family(self) -> str:
-        """The name without the left-out domain: `pacs` of `pacs@sketch`."""
+        """The suite's name without the target: `pacs` for `pacs@sketch`."""
         return self.name.partition("@")[0]
 
     @property
@@ -115,16 +137,22 @@ class Suite:
 
     @property
     def scored(self) -> tuple[Shift, ...]:
-        """What every model is scored on: `val`, which alone may select anything, then all shifts."""
+        """What every model is scored on: `val`, then all shifts."""
         val = Shift(name="val", family="val", build=self.val, image_set="val", in_mean=False)
         return (val, *self.shifts)
 
     @property
+    def target(self) -> str:
+        """The target in the suite's name: `sketch` for `pacs@sketch`, else empty."""
+        return self.name.partition("@")[2]
+
+    @property
     def default_recipe(self) -> str:
+        """The name of the first recipe."""
         return next(iter(self.recipes))
 
     def on_disk(self, root: Path | None) -> "Suite":
-        """The suite without the shifts that are `absent`; itself where there are none."""
-        gone = self.missing_shifts(root)
-        kept = tuple(shift for shift in self.shifts if shift.in_mean or shift.name not in gone)
-        return replace(self, shifts=kept) if len(kept) < len(self.shifts) else self
+        """Return the suite without its `missing_shifts`, or itself if there are none."""
+        missing = self.missing_shifts(root)
+        shifts = tuple(shift for shift in self.shifts if shift.in_mean or shift.name not in missing)
+        return replace(self, shifts=shifts) if len(shifts) < len(self.shifts) else self

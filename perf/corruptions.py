@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from flatqat.bench.cell.environment import keep_freed_memory
 from flatqat.data.corruptions.apply import corrupt
 from flatqat.data.corruptions.names import NAMES, SEVERITIES, Table
 
@@ -101,6 +102,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", choices=TABLES, default=list(TABLES))
     args = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     warnings.simplefilter("ignore", RuntimeWarning)  # the rival divides by zero where no drop falls
     theirs = rival()
     for size in args.sizes:

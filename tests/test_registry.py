@@ -87,6 +87,17 @@ def test_light_commands_import_neither_torch_nor_pandas(command):
     assert done.stdout
 
 
+def test_loading_all_suites_imports_nothing_that_takes_seconds():
+    code = (
+        "import sys; from flatqat import registry\n"
+        "for name in registry.names(registry.SUITES): registry.load(registry.SUITES, name)\n"
+        "heavy = {'torch', 'torchvision', 'timm', 'pandas', 'scipy', 'sklearn', 'pyarrow', 'matplotlib'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_plugin_may_not_take_the_name_of_a_built_in(tmp_path):
     file = tmp_path / "qat.py"
     file.write_text("from flatqat.methods.qat import QAT\n\nMETHOD = QAT\n")

@@ -30,7 +30,7 @@ def describe_suite(suite: Suite) -> str:
     if aside:
         lines.append(f"          reported, but not in the mean: {', '.join(aside)}")
     if suite.targets:
-        family = suite.name.partition("@")[0]
+        family = suite.family
         lines.append(f"targets   {', '.join(suite.targets)}; {family}@TARGET is one of them, {family} all")
     for name, recipe in suite.recipes.items():
         default = " (default)" if name == suite.default_recipe else ""

@@ -15,7 +15,7 @@ from flatqat.bench.report.render import FORMATS, load, render, show
 from flatqat.bench.study.page import write_study
 from flatqat.console.progress import progress_for, seconds
 from flatqat.console.terminal import plain_table, terminal
-from flatqat.errors import among
+from flatqat.errors import choose
 
 INTERRUPTED = 130
 FEW = 3
@@ -83,7 +83,7 @@ def _state(job: Job, todo: Sequence[Job]) -> str:
 
 def report(results: Path, suite: str | None, form: str, by: str, output: Path | None, against: str) -> None:
     """Print or write the report. Raises UsageError on an unknown format or view."""
-    (view,), (known,) = among("view", [by], VIEWS), among("format", [form], FORMATS)
+    view, known = choose("view", by, VIEWS), choose("format", form, FORMATS)
     store, console = Store(results), terminal()
     if output is not None and known == "study":
         write_study(load(store, suite), store, against, output)
@@ -96,7 +96,7 @@ def report(results: Path, suite: str | None, form: str, by: str, output: Path | 
 
 
 def check_figures(models: tuple[str, ...], request: Request) -> int:
-    """Print published figures beside those found here; 0, 1 when one is off, 3 when none could be checked."""
+    """Print published figures and those measured here; 0, 1 if one is off, 3 if none could be checked."""
     from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.canary import canary, figures
 

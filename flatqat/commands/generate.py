@@ -9,7 +9,7 @@ from flatqat.bench.cell.environment import prepare
 from flatqat.console.progress import progress_for
 from flatqat.console.terminal import terminal
 from flatqat.data.corruptions.names import NAMES, SEVERITIES
-from flatqat.errors import UsageError, among
+from flatqat.errors import UsageError, choose
 from flatqat.suite import Suite
 
 
@@ -34,7 +34,8 @@ def generate_suite(
     if suite.corruptible is None:
         able = [n for n in registry.names(registry.SUITES) if registry.load(registry.SUITES, n).corruptible]
         raise UsageError(f"suite {name!r} cannot be generated: expected one of {', '.join(able)}")
-    among("corruption", corruptions, NAMES)
+    for corruption in corruptions:
+        choose("corruption", corruption, NAMES)
     prepare(torch.device("cpu"), threads)
     data, names = suite.corruptible(source)
     folders = list(product(corruptions or NAMES, severities or SEVERITIES))

@@ -17,11 +17,11 @@ def options() -> None:
 
 @results.command("migrate")
 def migrate(folder: Annotated[Path, argument("DIR", "A results folder.")]) -> None:
-    """Rewrite the records of older versions of flatqat in today's format.
+    """Rewrite older records in the present format.
 
-    Older records can be read as they are; this makes all files of a folder alike. Every file is replaced in
-    one step, and running the command again changes nothing. The ids of cells stay the same, so outcomes,
-    weights and baselines still fit. Baselines are read in both formats and are not rewritten.
+    Older records can be read as they are; this gives all files of a folder the same format. Every file is
+    replaced in one step, and running the command again changes nothing. The ids of cells stay the same, so
+    outcomes, weights and baselines still fit. Baselines are read in both formats and are not rewritten.
 
     \b
     Example:

@@ -1,8 +1,8 @@
-"""The 1,797 handwritten digits that ship with scikit-learn, shown as colour images.
+"""The 1,797 handwritten digits that ship with scikit-learn, as color images.
 
 Digits are 8x8 with values 0 to 16. They are enlarged four times by bilinear interpolation (half-pixel
-centres, edges repeated), multiplied by 255/16, rounded half to even, and repeated in red, green and blue.
-All of it is exact in float32. Source: Alpaydin & Kaynak 1998, the test part of optdigits.
+centers, edges repeated), multiplied by 255/16, rounded half to even, and repeated in red, green and blue. All
+of it is exact in float32. Source: Alpaydin & Kaynak 1998, the test part of optdigits.
 """
 
 from functools import lru_cache
@@ -26,7 +26,7 @@ SCALE = 4
 
 
 def load(part: Part) -> "ImageData":
-    """One part of a fixed permutation; ids are positions in scikit-learn's order."""
+    """Load one part of a fixed permutation; ids are positions in scikit-learn's order."""
     import torch
 
     data = _all()
@@ -35,26 +35,27 @@ def load(part: Part) -> "ImageData":
 
 
 def describe() -> str:
-    """What is there, in words. Raises DataError as `read` does."""
+    """Describe the digits in words. Raises DataError as `read` does."""
     images, _ = read()
     return f"scikit-learn's digits: {len(images):,} images of 8x8"
 
 
 def read() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Images (1797, 8, 8) with values 0 to 16, and labels (1797,).
+    """Return images (1797, 8, 8) with values 0 to 16, and labels (1797,).
 
-    Raises DataError when scikit-learn is damaged or brings other digits.
+    Raises:
+        DataError: If scikit-learn is damaged or ships other digits.
     """
     from sklearn.datasets import load_digits
 
     try:
         images, labels = load_digits(return_X_y=True)
     except (OSError, ValueError) as error:
-        raise DataError(f"scikit-learn's digits do not load ({error}); install scikit-learn again") from error
+        raise DataError(f"scikit-learn's digits do not load ({error}); reinstall scikit-learn") from error
     if images.shape != (COUNT, 64) or (images.min(), images.max()) != (0, 16):
         raise DataError(
             f"scikit-learn's digits: expected {COUNT} rows of 64 values from 0 to 16, got shape "
-            f"{images.shape} from {images.min():g} to {images.max():g}; install scikit-learn again"
+            f"{images.shape} from {images.min():g} to {images.max():g}; reinstall scikit-learn"
         )
     return images.reshape(COUNT, 8, 8), labels
 
@@ -69,6 +70,6 @@ def _all() -> "ImageData":
     images, labels = read()
     small = torch.from_numpy(images).float()[:, None]
     large = F.interpolate(small, scale_factor=SCALE, mode="bilinear", align_corners=False)
-    shown = (large * 255 / 16).round().to(torch.uint8).expand(-1, 3, -1, -1)
+    rgb = (large * 255 / 16).round().to(torch.uint8).expand(-1, 3, -1, -1)
     source = "scikit-learn's digits"
-    return ImageData.in_memory(shown, torch.from_numpy(labels), classes=CLASSES, source=source)
+    return ImageData.in_memory(rgb, torch.from_numpy(labels), classes=CLASSES, source=source)

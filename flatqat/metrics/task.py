@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Protocol
 
-from flatqat.errors import unknown
+from flatqat.errors import choose
 from flatqat.metrics.metric import METRICS, Metric
 
 if TYPE_CHECKING:
@@ -69,6 +69,4 @@ TASKS = {
 
 def task_of(name: str) -> Task:
     """Return the task called `name`. Raises UsageError with the choices if there is none."""
-    if name not in TASKS:
-        raise unknown("task", name, TASKS)
-    return TASKS[name]
+    return TASKS[choose("task", name, TASKS)]

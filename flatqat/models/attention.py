@@ -1,8 +1,8 @@
-"""torch's own attention taken apart into layers, so that quantizers reach all of it.
+"""Split torch's multi-head attention into layers, so that quantizers reach all of it.
 
-`nn.MultiheadAttention` keeps the projections of queries, keys and values in one parameter and takes the
-weight of its output projection without calling that layer: three quarters of its weights and every input
-would stay in floating point.
+`nn.MultiheadAttention` keeps the projections of queries, keys and values in one parameter and uses the weight
+of its output projection without calling that layer: three quarters of its weights and every input would stay
+in floating point.
 """
 
 from collections.abc import Mapping
@@ -15,26 +15,29 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 
 
 class Attention(nn.Module):
-    """What an `nn.MultiheadAttention` computes, each of its four projections a layer that is called.
+    """The computation of an `nn.MultiheadAttention`, with its four projections as layers that are called.
 
-    softmax(q k^T / sqrt(d) + mask) v per head (Vaswani et al. 2017, equation 1), with q, k, v of shape (B,
-    length, E), or (length, B, E) without `batch_first`. Masks are those of torch: boolean ones are True where
-    nothing may be looked at, others are added. Returns the output and, where asked for, the weights.
+    It is softmax(q k^T / sqrt(d) + mask) v per head (Vaswani et al. 2017, equation 1), with q, k, v of shape
+    (B, length, E), or (length, B, E) without `batch_first`.
     """
 
-    in_proj_bias = None  # with it torch's encoder layers would take the weights past the layers
+    in_proj_bias = None  # otherwise torch's encoder layers would bypass these layers
 
-    def __init__(self, of: nn.MultiheadAttention) -> None:
+    def __init__(self, attention: nn.MultiheadAttention) -> None:
         super().__init__()
-        self.num_heads, self.dropout, self.batch_first = of.num_heads, of.dropout, of.batch_first
-        biases = [None] * 3 if of.in_proj_bias is None else of.in_proj_bias.chunk(3)
-        if of._qkv_same_embed_dim:
-            weights = of.in_proj_weight.chunk(3)
+        self.num_heads, self.dropout, self.batch_first = (
+            attention.num_heads,
+            attention.dropout,
+            attention.batch_first,
+        )
+        biases = [None] * 3 if attention.in_proj_bias is None else attention.in_proj_bias.chunk(3)
+        if attention._qkv_same_embed_dim:
+            weights = attention.in_proj_weight.chunk(3)
         else:
-            weights = (of.q_proj_weight, of.k_proj_weight, of.v_proj_weight)
+            weights = (attention.q_proj_weight, attention.k_proj_weight, attention.v_proj_weight)
         self.q_proj, self.k_proj, self.v_proj = map(_linear, weights, biases)
-        self.out_proj = of.out_proj
-        self.train(of.training)
+        self.out_proj = attention.out_proj
+        self.train(attention.training)
 
     def forward(
         self,
@@ -47,11 +50,15 @@ class Attention(nn.Module):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        if query.dim() == 2:  # one sequence alone
+        """Return the output and, if `need_weights`, the attention weights.
+
+        Masks are those of torch: boolean ones are True where attention is not allowed, others are added.
+        """
+        if query.dim() == 2:  # a single sequence
             batch_at = 0 if self.batch_first else 1
             padding = None if key_padding_mask is None else key_padding_mask[None]
-            one = (tokens.unsqueeze(batch_at) for tokens in (query, key, value))
-            out, weights = self(*one, padding, need_weights, attn_mask, average_attn_weights, is_causal)
+            batched = (tokens.unsqueeze(batch_at) for tokens in (query, key, value))
+            out, weights = self(*batched, padding, need_weights, attn_mask, average_attn_weights, is_causal)
             return out.squeeze(batch_at), None if weights is None else weights.squeeze(0)
         q, k, v = (
             self._heads(self.q_proj(query)),
@@ -72,13 +79,13 @@ class Attention(nn.Module):
         return self.out_proj(out if self.batch_first else out.transpose(0, 1)), weights
 
     def _heads(self, tokens: Tensor) -> Tensor:
-        """(B, heads, length, d)"""
+        """Return tokens as (B, heads, length, d)."""
         tokens = tokens if self.batch_first else tokens.transpose(0, 1)
         heads: Tensor = tokens.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
         return heads
 
     def _mask(self, q: Tensor, attn_mask: Tensor | None, padding: Tensor | None) -> Tensor | None:
-        """The sum of both masks as it is added to scores (B, heads, L, S)."""
+        """Return the sum of both masks, as added to scores (B, heads, L, S)."""
         if attn_mask is not None and attn_mask.dim() == 3:
             attn_mask = attn_mask.unflatten(0, (-1, self.num_heads))
         masks = [attn_mask, None if padding is None else padding[:, None, None]]
@@ -90,35 +97,38 @@ class Attention(nn.Module):
 
 
 def split_attention_(net: nn.Module) -> None:
-    """Put an `Attention` of the same weights in the place of every `nn.MultiheadAttention`, in place.
+    """Replace every `nn.MultiheadAttention` by an `Attention` with the same weights, in place.
 
     Subclasses, which may compute something else, and those with a bias or zeros beside the keys stay.
     """
-    made: dict[nn.Module, Attention] = {}
+    replacements: dict[nn.Module, Attention] = {}
     for module in list(net.modules()):
         for name, child in module.named_children():
             if type(child) is nn.MultiheadAttention and child.bias_k is None and not child.add_zero_attn:
-                made[child] = made.get(child) or Attention(child)
-                setattr(module, name, made[child])
+                replacements[child] = replacements.get(child) or Attention(child)
+                setattr(module, name, replacements[child])
         if isinstance(module, nn.TransformerEncoder):
-            module.use_nested_tensor = False  # which would ask for the weights
+            module.use_nested_tensor = False  # which would need the joint weights
 
 
 def split_state(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of the network as it was before `split_attention_` with the names it has since."""
-    found = dict(state)
+    """Rename a network's tensors from their names before `split_attention_` to those afterwards."""
+    renamed = dict(state)
     for name, module in net.named_modules():
         if not isinstance(module, Attention):
             continue
         prefix = f"{name}." if name else ""
         for kind in ("weight", "bias"):
-            joint = found.pop(f"{prefix}in_proj_{kind}", None)
+            joint = renamed.pop(f"{prefix}in_proj_{kind}", None)
             parts = [] if joint is None else joint.chunk(3)
-            found |= {f"{prefix}{one}.{kind}": part for one, part in zip(PROJECTIONS, parts, strict=False)}
-        for one in PROJECTIONS:
-            if f"{prefix}{one}_weight" in found:
-                found[f"{prefix}{one}.weight"] = found.pop(f"{prefix}{one}_weight")
-    return found
+            renamed |= {
+                f"{prefix}{projection}.{kind}": part
+                for projection, part in zip(PROJECTIONS, parts, strict=False)
+            }
+        for projection in PROJECTIONS:
+            if f"{prefix}{projection}_weight" in renamed:
+                renamed[f"{prefix}{projection}.weight"] = renamed.pop(f"{prefix}{projection}_weight")
+    return renamed
 
 
 def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:

@@ -1,4 +1,4 @@
-"""A model source, the network it builds, and how that network expects its images."""
+"""Model sources, the networks they build, and how these expect their images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +19,16 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Normalized(nn.Module):
-    """A network behind its own normalisation: images in [0, 1] of shape (B, 3, H, W) to its output.
+    """A network with its own normalization: maps images in [0, 1] of shape (B, 3, H, W) to its output.
 
-    `frame` says how images that have no size of their own are cut for it. Networks for `segmentation` see
-    images whole, or where the source asks for it through a `window` that slides. With `amp` predictions are
-    made under bfloat16 autocast.
+    Attributes:
+        net: The network.
+        mean: Subtracted from the images, per channel.
+        std: Divides the images, per channel.
+        eval_transform: How images without a common size are resized and cropped for it.
+        task: `classification` or `segmentation`. Networks for segmentation see images at their own size.
+        window: The window that slides over images in evaluation, if there is one.
+        amp: Whether predictions use bfloat16 autocast.
     """
 
     mean: Tensor
@@ -48,24 +53,27 @@ class Normalized(nn.Module):
 
     @property
     def preprocessing(self) -> str:
-        """Frame or window, mean and standard deviation, for the protocol."""
+        """The transform or window, mean and standard deviation, as the protocol states them."""
         mean, std = (" ".join(f"{v:.3f}" for v in t.flatten().tolist()) for t in (self.mean, self.std))
-        seen = str(self.eval_transform)
+        sees = str(self.eval_transform)
         if self.task == "segmentation":
-            seen = f"window {self.window}, logits averaged" if self.window else "whole images, not resized"
-        return f"{seen}; mean {mean}, std {std}"
+            sees = f"window {self.window}, logits averaged" if self.window else "whole images, not resized"
+        return f"{sees}; mean {mean}, std {std}"
 
     def normalize(self, images: Tensor) -> Tensor:
-        """What the network itself sees."""
+        """Return what the network itself sees."""
         return (images - self.mean) / self.std
 
     def forward(self, images: Tensor) -> Any:
-        """Logits, (B, classes) or (B, classes, H, W); of networks with auxiliary heads in training pairs of a
-        weight and logits, that of inference first."""
+        """Return logits, (B, classes) or (B, classes, H, W).
+
+        In training, networks with auxiliary heads return pairs of a weight and logits, those of inference
+        first.
+        """
         return self.net(self.normalize(images))
 
     def predict(self, images: Tensor) -> Tensor:
-        """Logits as they are scored: through the window, if there is one."""
+        """Return logits as they are scored: through the window, if there is one."""
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.amp):
             logits: Tensor = slide(self, images, self.window) if self.window else self(images)
         return logits
@@ -85,13 +93,15 @@ def _as_it_is(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSource:
-    """`build(name, classes)` makes an untrained network; `names()` lists what it can build.
+    """A source of networks.
 
-    A source without names of its own (`tiny`) lists the empty name; one that builds from any name (`file`)
-    lists none and refuses bad ones itself. `pretrained(name)` gives the file of the source's own weights,
-    downloaded where it must be; `files(name)` the local files that a network's code comes from.
-    `adapt(net, state)` gives the tensors of a file the names that `net` has for them, and leaves out what
-    that network never runs.
+    Attributes:
+        names: Lists the names that it can build. A source with one network (`tiny`) lists the empty name; one
+            that builds from any name (`file`) lists none and refuses bad ones itself.
+        build: Builds an untrained network for a name and a number of classes.
+        pretrained: Returns the file of a name's own weights, downloaded if necessary.
+        files: Returns the local files that a network's code comes from.
+        adapt: Renames the tensors of a file to the names of a network, and drops those that it never uses.
     """
 
     names: Callable[[], Sequence[str]]
@@ -102,7 +112,7 @@ class ModelSource:
 
 
 def source_of(model: str) -> tuple[ModelSource, str]:
-    """The source of `source:name`, and the name. Raises UsageError when it does not build that name."""
+    """Return the source of `source:name`, and the name. Raises UsageError if it does not build that name."""
     source_name, _, name = model.partition(":")
     try:
         source: ModelSource = registry.load(registry.MODELS, source_name)
@@ -124,10 +134,19 @@ def build(
     eval_transform: EvalTransform | None = None,
     window: str | None = None,
 ) -> Normalized:
-    """Build `source:name` with freshly drawn weights from `seed`. Raises UsageError on unknown names.
+    """Build `source:name` with random initial weights.
 
-    A `frame` takes the place of the source's own, and so does the text of a `window`. Attention of torch's
-    own is taken apart into layers.
+    torch's own attention is split into layers.
+
+    Args:
+        model: The network, such as `timm:resnet50`.
+        classes: The number of classes.
+        seed: Seeds the weights.
+        eval_transform: Replaces the transform of the source.
+        window: Replaces the window of the source, written as `Window` parses it.
+
+    Raises:
+        UsageError: If the name is unknown.
     """
     source, name = source_of(model)
     with torch.random.fork_rng(devices=[]):  # initializers of every library draw from the global generator
@@ -141,7 +160,10 @@ def build(
 
 
 def load_initial_(normalized: Normalized, model: str, path: Path, *, new_head: bool = False) -> None:
-    """Load a file of weights into what `build(model)` made. Raises WeightsError as `load_weights_` does."""
+    """Load a file of weights into what `build(model)` returned.
+
+    Raises WeightsError as `load_weights_` does.
+    """
     net, source = normalized.net, source_of(model)[0]
     load_weights_(
         net, path, new_head=new_head, adapt=lambda state: split_state(net, source.adapt(net, state))
@@ -149,12 +171,12 @@ def load_initial_(normalized: Normalized, model: str, path: Path, *, new_head: b
 
 
 def _check_name(source: ModelSource, source_name: str, name: str) -> None:
-    known = source.names()
-    if name in known or (name and not known):
+    names = source.names()
+    if name in names or (name and not names):
         return
-    if known == [""]:
+    if names == [""]:
         raise UsageError(f"model {source_name!r}: expected no name after it, got {name!r}")
     if not name:
-        see = f"; see: flatqat models list '{source_name}:*'" if known else ""
+        see = f"; see: flatqat models list '{source_name}:*'" if names else ""
         raise UsageError(f"model {source_name!r}: expected '{source_name}:NAME', got no name{see}")
-    raise unknown(f"{source_name} model", name, known)
+    raise unknown(f"{source_name} model", name, names)

@@ -1,8 +1,9 @@
 """ResNets for 32×32 images, with parameter-free shortcuts.
 
-A 3×3 convolution, three stages of n blocks with 16, 32 and 64 channels, global average pooling and a linear
-layer: 6n + 2 layers. Shortcuts across stages take every second pixel and pad channels with zeros (option A).
-Inputs are normalised with ImageNet's mean and standard deviation. Source: He et al. 2016, section 4.2.
+They have a 3×3 convolution, three stages of n blocks with 16, 32 and 64 channels, global average pooling and
+a linear layer: 6n + 2 layers. Shortcuts between stages take every second pixel and pad channels with zeros
+(option A). Inputs are normalized with ImageNet's mean and standard deviation. Source: He et al. 2016, section
+4.2.
 """
 
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ BLOCKS = {"resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9}
 
 
 class BasicBlock(nn.Module):
+    """Two 3×3 convolutions with BatchNorm, and a shortcut."""
+
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.stride, self.new_channels = outputs // inputs, outputs - inputs
@@ -23,6 +26,7 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map features to features."""
         shortcut = x
         if self.new_channels:
             half = self.new_channels // 2
@@ -32,7 +36,7 @@ class BasicBlock(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """Normalised images (B, 3, 32, 32) to logits (B, classes)."""
+    """Maps normalized images (B, 3, 32, 32) to logits (B, classes)."""
 
     def __init__(self, blocks: int, classes: int) -> None:
         super().__init__()
@@ -47,6 +51,7 @@ class CifarResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return logits."""
         x = F.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         logits: Tensor = self.linear(x.mean((2, 3)))

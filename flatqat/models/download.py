@@ -1,4 +1,4 @@
-"""Weights from the network: only ever asked for by `--pretrained`."""
+"""Download weights, which only `--pretrained` requests."""
 
 from pathlib import Path
 from urllib.parse import urlparse
@@ -9,15 +9,17 @@ from flatqat.errors import WeightsError
 
 
 def cache() -> Path:
-    """The folder in which torch keeps downloaded weights: `$TORCH_HOME/hub/checkpoints`."""
+    """Return the folder in which torch keeps downloaded weights: `$TORCH_HOME/hub/checkpoints`."""
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
 def cached(url: str) -> Path:
-    """The file of `url` in `cache()`, downloaded where it is absent.
+    """Return the file of `url` in `cache()`, downloaded if necessary.
 
-    What comes is checked against the hash that the file's name carries, and moved into place when it is
-    whole. Raises WeightsError when it cannot be had.
+    A download is checked against the hash in the file's name, and moved into place when it is complete.
+
+    Raises:
+        WeightsError: If it cannot be downloaded.
     """
     path = cache() / Path(urlparse(url).path).name
     if path.is_file():
@@ -32,9 +34,9 @@ def cached(url: str) -> Path:
 
 
 def unavailable(origin: str, file: str, folder: Path, error: Exception) -> WeightsError:
-    """The error for a file that could not be downloaded."""
+    """Return the error for a file that could not be downloaded."""
     reason = str(error).partition("\n")[0] or type(error).__name__
     return WeightsError(
         f"--pretrained: expected {file} in {folder} or at {origin}, got neither ({reason}); "
-        f"download it where there is a network and pass it with --weights FILE"
+        f"download it on a machine with network access and pass it with --weights FILE"
     )

@@ -1,8 +1,8 @@
 """A network of your own, from a Python file: `file:nets.py:make` calls `make(classes)`.
 
-What comes back is an nn.Module, normalised by ImageNet's mean and standard deviation unless it has attributes
-`mean` and `std` (three numbers each), and cut for as its attribute `eval_transform` says, if it has one; or a
-`Normalized`, which says all of that itself. The file's content is part of what a result is known by.
+The function returns a `Normalized`, or an nn.Module. The latter is normalized with ImageNet's mean and
+standard deviation, unless it has attributes `mean` and `std` (three numbers each), and its images are cropped
+by its attribute `eval_transform`, if it has one. The file's content is part of a result's identity.
 """
 
 from collections.abc import Sequence
@@ -23,18 +23,18 @@ def _build(name: str, classes: int) -> Normalized:
     if not callable(make):
         raise PluginError(f"{path}: expected it to define a function {factory}(classes), got none")
     try:
-        made = make(classes)
+        net = make(classes)
     except (Exception, SystemExit) as error:
         reason = str(error).partition("\n")[0]
         raise PluginError(f"{path}: {factory}({classes}) failed: {type(error).__name__}: {reason}") from error
-    if isinstance(made, Normalized):
-        return made
-    if not isinstance(made, nn.Module):
+    if isinstance(net, Normalized):
+        return net
+    if not isinstance(net, nn.Module):
         raise PluginError(
             f"{path}: expected {factory}({classes}) to return an nn.Module or a Normalized, "
-            f"got {type(made).__name__}"
+            f"got {type(net).__name__}"
         )
-    return _normalized(made, f"{path}: the network of {factory}({classes})")
+    return _normalized(net, f"{path}: the network of {factory}({classes})")
 
 
 def _normalized(net: nn.Module, who: str) -> Normalized:

@@ -1,4 +1,4 @@
-"""A config of MMSegmentation, read for its network: what to build, what it sees, how its heads weigh."""
+"""Read a config of MMSegmentation: what to build, which images it expects, and how its heads are weighted."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from flatqat.spec import Window
 CROSS_ENTROPY = ("CrossEntropyLoss", "OhemCrossEntropy")
 NO_CLASS_MAP = ("STDCHead",)  # an edge map
 COMPILED = "{} of mmcv.ops, which onedl-mmcv does not have compiled"
-NEEDS = {  # by what the config's types start with
+NEEDS = {  # by the beginning of types in the config
     "CCHead": COMPILED.format("CrissCrossAttention"),
     "PSAHead": COMPILED.format("PSAMask"),
     "PointHead": COMPILED.format("point_sample"),
@@ -29,11 +29,16 @@ NEEDS = {  # by what the config's types start with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """`model` is what MMSegmentation's registry builds, with no file of weights named in it anywhere.
+class SegmentorConfig:
+    """What a config says about its network.
 
-    `mean` and `std` are those of RGB images in [0, 1]. `decode` and `auxiliary` hold for each head the
-    weights of its cross-entropies; an auxiliary head without a class map has None.
+    Attributes:
+        model: What MMSegmentation's registry builds, without any file of weights.
+        mean: The mean of RGB images in [0, 1].
+        std: The standard deviation of RGB images in [0, 1].
+        window: The sliding window of evaluation, if there is one.
+        decode: The weights of the cross-entropies of each head.
+        auxiliary: The same for auxiliary heads; None for a head without a class map.
     """
 
     model: dict[str, Any]
@@ -44,8 +49,8 @@ class Recipe:
     auxiliary: tuple[tuple[float, ...] | None, ...]
 
 
-def recipe(path: Path, classes: int) -> Recipe:
-    """Read a config for so many classes. Raises UsageError where its network cannot be built here."""
+def read_config(path: Path, classes: int) -> SegmentorConfig:
+    """Read a config for a number of classes. Raises UsageError if its network cannot be built here."""
     model = _read(path)
     _check(path.stem, model)
     sees = model.pop("data_preprocessor")
@@ -56,7 +61,7 @@ def recipe(path: Path, classes: int) -> Recipe:
     for head in (*decode, *auxiliary):
         for part in _dicts(head):
             _for_classes_(part, classes)
-    return Recipe(
+    return SegmentorConfig(
         model=model,
         mean=tuple(value / 255 for value in sees["mean"]),
         std=tuple(value / 255 for value in sees["std"]),
@@ -69,15 +74,15 @@ def recipe(path: Path, classes: int) -> Recipe:
 def _read(path: Path) -> dict[str, Any]:
     config = require("mmengine.config", extra="seg").Config
     with redirect_stdout(sys.stderr):
-        read = config.fromfile(path, import_custom_modules=False)
-    model: dict[str, Any] = read.to_dict()["model"]
+        loaded = config.fromfile(path, import_custom_modules=False)
+    model: dict[str, Any] = loaded.to_dict()["model"]
     return model
 
 
 def _check(name: str, model: Mapping[str, Any]) -> None:
     types = [part["type"] for part in _dicts(model) if isinstance(part.get("type"), str)]
     for start, needed in NEEDS.items():
-        if any(of.startswith(start) for of in types):
+        if any(kind.startswith(start) for kind in types):
             raise UsageError(
                 f"model mmseg:{name}: it needs {needed}; choose another: flatqat models list mmseg:*"
             )
@@ -89,7 +94,10 @@ def _check(name: str, model: Mapping[str, Any]) -> None:
 
 
 def _weights(head: Mapping[str, Any]) -> tuple[float, ...]:
-    """Of the cross-entropies of a head, in order; K-Net's stand in the head inside that makes its kernels."""
+    """Return the weights of a head's cross-entropies, in order.
+
+    Those of K-Net are in the inner head that makes its kernels.
+    """
     losses = _listed(head.get("kernel_generate_head", head).get("loss_decode")) or [
         {"type": CROSS_ENTROPY[0]}
     ]
@@ -97,7 +105,7 @@ def _weights(head: Mapping[str, Any]) -> tuple[float, ...]:
 
 
 def _for_classes_(part: dict[str, Any], classes: int) -> None:
-    """Another number of classes; losses and samplers of pixels of our own."""
+    """Set the number of classes, a plain cross-entropy and no sampler of pixels."""
     part.pop("sampler", None)
     if "loss_decode" in part:
         part["loss_decode"] = {"type": "CrossEntropyLoss", "avg_non_ignore": True}
@@ -106,7 +114,7 @@ def _for_classes_(part: dict[str, Any], classes: int) -> None:
 
 
 def _without_weights(value: Any) -> Any:
-    """The config with nothing in it that names a file of weights, and BatchNorm of one process."""
+    """Return the config without files of weights, and with BatchNorm for a single process."""
     if isinstance(value, list | tuple):
         return type(value)(_without_weights(part) for part in value)
     if not isinstance(value, dict):
@@ -133,7 +141,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _dicts(value: Any) -> Iterator[dict[str, Any]]:
-    """Every dict in it, itself included."""
+    """Yield every dict in a config, itself included."""
     if isinstance(value, dict):
         yield value
     if isinstance(value, dict | list | tuple):

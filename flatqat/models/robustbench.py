@@ -1,24 +1,24 @@
-"""The networks of RobustBench: `robustbench:cifar10/corruptions/Hendrycks2020AugMix_WRN`.
+"""RobustBench's networks: `robustbench:cifar10/corruptions/Hendrycks2020AugMix_WRN`.
 
-DATASET/THREAT/NAME, as in its model zoo. The networks normalise images themselves. Refused with a reason are
-those whose constructor downloads, whose weights are several files, or whose images are not resized.
+Names are DATASET/THREAT/NAME, as in its model zoo. The networks normalize images themselves. Networks whose
+constructor downloads, whose weights are several files, or whose images are not resized are refused with a
+reason.
 """
 
 import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from warnings import catch_warnings, simplefilter
 
 from torch import Tensor, nn
 
 from flatqat.errors import UsageError
 from flatqat.models.base import ModelSource, Normalized
 from flatqat.models.download import cache, unavailable
-from flatqat.models.optional import require
+from flatqat.models.optional import quietly, require
 from flatqat.spec import EvalTransform
 
 CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet": 1000}
@@ -28,7 +28,7 @@ FRAMES = {
     "BicubicRes256Crop224": EvalTransform(interpolation="bicubic"),
     "Res224": EvalTransform(resize=224, squash=True),
 }
-CONSTANTS = ("mu", "sigma", "mean", "std")  # of the normalisation; some files lack them
+CONSTANTS = ("mu", "sigma", "mean", "std")  # of the normalization; some files lack them
 
 
 def _names() -> list[str]:
@@ -41,13 +41,13 @@ def _build(name: str, classes: int) -> Normalized:
         raise UsageError(
             f"model robustbench:{name}: expected a suite of {CLASSES[data]} classes ({data}), got {classes}"
         )
-    with _quietly():
+    with quietly():
         net = entry["model"]()
     return Normalized(net, mean=(0, 0, 0), std=(1, 1, 1), eval_transform=FRAMES[entry.get("preprocessing")])
 
 
 def _pretrained(name: str) -> Path:
-    """Its file on Google Drive, kept beside torch's downloads."""
+    """Return its file on Google Drive, which is kept beside torch's downloads."""
     entry = _entry(name)
     path = cache() / "robustbench" / f"{name}.pt"
     if path.is_file():
@@ -55,7 +55,7 @@ def _pretrained(name: str) -> Path:
     part = path.with_suffix(".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _quietly():
+        with quietly():
             require("robustbench.utils", extra="robust").download_gdrive_new(entry["gdrive_id"], part)
         part.replace(path)
     except Exception as error:  # of gdown, the network or the disk
@@ -67,27 +67,29 @@ def _pretrained(name: str) -> Path:
 
 
 def _adapt(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The zoo's files name the same network with and without a prefix, and some lack the normalisation."""
+    """Rename tensors of the zoo's files, which have various prefixes, and add missing constants."""
     expected = net.state_dict()
-    found = {}
+    renamed = {}
     for name, tensor in state.items():
         bare = name.removeprefix("module.").removeprefix("model.")
-        found[bare if bare in expected else f"model.{bare}"] = tensor
+        renamed[bare if bare in expected else f"model.{bare}"] = tensor
     constants = {name: tensor for name, tensor in expected.items() if name.rpartition(".")[2] in CONSTANTS}
-    return constants | found
+    return constants | renamed
 
 
 def _entry(name: str) -> Mapping[str, Any]:
-    """The zoo's entry. Raises UsageError where flatqat cannot build or load it."""
+    """Return the zoo's entry. Raises UsageError if flatqat cannot build or load it."""
     entry = _zoo()[name]
     weights, preprocessing = entry["gdrive_id"], entry.get("preprocessing")
     reason = ""
     if not weights:
-        reason = "its constructor downloads weights; the same network may be there as torchvision: or timm:"
+        reason = (
+            "its constructor downloads weights; the same network may be available as torchvision: or timm:"
+        )
     elif not isinstance(weights, str):
         reason = f"its weights are {len(weights)} files, and flatqat loads one"
     elif preprocessing not in FRAMES:
-        reason = f"its images are cut as {preprocessing}, which flatqat cannot do"
+        reason = f"its images are cut as {preprocessing}, which flatqat does not support"
     if reason:
         raise UsageError(
             f"model robustbench:{name}: {reason}; choose another: flatqat models list robustbench:*"
@@ -96,8 +98,8 @@ def _entry(name: str) -> Mapping[str, Any]:
 
 
 def _zoo() -> dict[str, Mapping[str, Any]]:
-    """Every entry of its model zoo, by DATASET/THREAT/NAME."""
-    with _quietly(), _importable():
+    """Return every entry of its model zoo, by DATASET/THREAT/NAME."""
+    with quietly(), _importable():
         dicts = require("robustbench.model_zoo", extra="robust").model_dicts
     return {
         f"{data.value}/{threat.value}/{name}": entry
@@ -109,7 +111,7 @@ def _zoo() -> dict[str, Mapping[str, Any]]:
 
 @contextmanager
 def _importable() -> Iterator[None]:
-    """Stand in for two modules that robustbench imports: one renamed since, one gone from setuptools."""
+    """Replace two modules that robustbench imports: one was renamed, the other removed from setuptools."""
     stands: dict[str, Any] = {}
     if "robustbench" not in sys.modules and importlib.util.find_spec("robustbench") is not None:
         if importlib.util.find_spec("autoattack") is None:
@@ -126,16 +128,8 @@ def _importable() -> Iterator[None]:
 
 
 def _beside(module: str, file: str) -> str:
-    """pkg_resources.resource_filename: the path of a file in a module's folder."""
+    """Return the path of a file in a module's folder, as pkg_resources.resource_filename does."""
     return str(Path(sys.modules[module].__file__ or "").parent / file)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without warnings of old names, and with what is printed on stderr: stdout is for results."""
-    with catch_warnings(), redirect_stdout(sys.stderr):
-        simplefilter("ignore")
-        yield
 
 
 MODEL = ModelSource(names=_names, build=_build, pretrained=_pretrained, adapt=_adapt)

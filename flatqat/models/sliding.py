@@ -1,8 +1,8 @@
-"""Inference through a sliding window: logits of overlapping windows, averaged where they overlap.
+"""Inference with a sliding window: logits of overlapping windows are averaged.
 
-Windows start every stride; the last one of a row or column ends at the image's edge. So an image of the
-window's size is seen once, and whole. A window larger than the image is cut to it. Source: the `slide` mode
-of mmsegmentation, whose windows are the same.
+Windows start at every stride; the last one of a row or column ends at the image's edge. So an image of the
+window's size is seen once and completely. A window larger than the image is cropped to it. Source: the
+`slide` mode of mmsegmentation, whose windows are the same.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from flatqat.spec import Window
 
 
 def slide(net: Callable[[Tensor], Tensor], images: Tensor, window: Window) -> Tensor:
-    """Images (B, 3, H, W) to logits (B, classes, H, W); `net` gives logits of the size of what it sees."""
+    """Map images (B, 3, H, W) to logits (B, classes, H, W); `net` returns logits of the size of its input."""
     height, width = images.shape[-2:]
     rows = spans(height, window.height, window.stride_height)
     columns = spans(width, window.width, window.stride_width)
@@ -23,7 +23,7 @@ def slide(net: Callable[[Tensor], Tensor], images: Tensor, window: Window) -> Te
     for row in rows:
         for column in columns:
             logits = net(images[..., row, column])
-            if total is None:  # in float32 what autocast left in bfloat16
+            if total is None:  # float32 even if autocast returned bfloat16
                 dtype = torch.promote_types(logits.dtype, torch.float32)
                 total = logits.new_zeros(*logits.shape[:2], height, width, dtype=dtype)
             total[..., row, column] += logits
@@ -33,7 +33,7 @@ def slide(net: Callable[[Tensor], Tensor], images: Tensor, window: Window) -> Te
 
 
 def spans(length: int, size: int, stride: int) -> list[slice]:
-    """Where windows lie along one side of the image."""
+    """Return the windows along one side of the image."""
     last = max(0, length - size)
     starts = [*range(0, last, stride), last]
     return [slice(start, min(start + size, length)) for start in starts]

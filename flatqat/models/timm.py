@@ -1,8 +1,8 @@
-"""Every network of timm: `timm:convnext_tiny`, or with the tag of its weights `timm:resnet50.tv_in1k`.
+"""timm's networks: `timm:convnext_tiny`, or with the tag of its weights `timm:resnet50.tv_in1k`.
 
-Without a tag timm's default one is meant. Mean, standard deviation, input size (that of training, not the
-larger one at which timm tests some), crop share, crop mode and interpolation are those of the weights.
-The network starts untrained all the same, unless `--pretrained` or `--weights FILE` gives it weights.
+Without a tag timm's default one is used. Mean, standard deviation, input size (that of training, not the
+larger one at which timm tests some), crop share, crop mode and interpolation are those of the weights. The
+network starts untrained nevertheless, unless `--pretrained` or `--weights FILE` provides weights.
 """
 
 import sys
@@ -21,11 +21,11 @@ from flatqat.spec import EvalTransform
 
 
 def _names() -> list[str]:
-    """Without networks that other libraries add to timm's list: they are not there in every process."""
+    """List timm's own networks, without those that other libraries add to its list in some processes."""
     timm = _timm()
     own = [name for name in timm.list_models() if timm.model_entrypoint(name).__module__.startswith("timm.")]
-    known = set(own)
-    return own + [name for name in timm.list_pretrained() if name.partition(".")[0] in known]
+    own_names = set(own)
+    return own + [name for name in timm.list_pretrained() if name.partition(".")[0] in own_names]
 
 
 def _build(name: str, classes: int) -> Normalized:
@@ -36,7 +36,7 @@ def _build(name: str, classes: int) -> Normalized:
 
 
 def _eval_transform(name: str, config: Mapping[str, Any]) -> EvalTransform:
-    """The short side (in mode `squash` both sides) to floor(size / share), the middle cropped to size."""
+    """Resize the short side (`squash`: both sides) to floor(size / share), and crop the middle to size."""
     _, height, width = config["input_size"]
     if height != width or config["crop_mode"] not in ("center", "squash"):
         raise UsageError(
@@ -52,7 +52,7 @@ def _eval_transform(name: str, config: Mapping[str, Any]) -> EvalTransform:
 
 
 def _pretrained(name: str) -> Path:
-    """The file on the Hugging Face hub, in its own cache, or at a URL."""
+    """Return the file on the Hugging Face hub, in its own cache, or at a URL."""
     config = _timm().get_pretrained_cfg(name)
     if config is None or not (config.hf_hub_id or config.url):
         raise UsageError(f"model timm:{name}: expected weights of its own, got none; pass --weights FILE")
@@ -63,19 +63,19 @@ def _pretrained(name: str) -> Path:
     file = config.hf_hub_filename or "model.safetensors"
     try:
         return Path(hub.hf_hub_download(repository, file, revision=revision or None))
-    except Exception as error:  # of the network, the hub or the disk, each with classes of its own
+    except Exception as error:  # of the network, the hub or the disk, which have their own classes
         folder = Path(hub.constants.HF_HUB_CACHE)
         raise unavailable(f"https://huggingface.co/{config.hf_hub_id}", file, folder, error) from error
 
 
 def _adapt(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What timm itself does to files with other names than the network's; else nothing is touched."""
+    """Convert files with other names than the network's as timm itself does; leave all others unchanged."""
     convert = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", None)
     if convert is None or state.keys() == net.state_dict().keys():
         return dict(state)
     try:
         return dict(convert(dict(state), net))
-    except Exception:  # made for another network altogether: the strict loader says how it differs
+    except Exception:  # made for another network: the strict loader reports how it differs
         return dict(state)
 
 

@@ -1,4 +1,4 @@
-"""A three-stage residual network of 20 thousand weights for the embedded suites: seconds on one CPU core."""
+"""A small residual network of 20 thousand weights for the embedded suites: seconds on one CPU core."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -7,7 +7,7 @@ from flatqat.models.base import ModelSource, Normalized
 
 
 class Tiny(nn.Module):
-    """Images (B, 3, H, W) to logits (B, classes). The stem and two stages halve the resolution."""
+    """Maps images (B, 3, H, W) to logits (B, classes). The stem and two stages halve the resolution."""
 
     def __init__(self, classes: int, width: int = 16) -> None:
         super().__init__()
@@ -19,6 +19,7 @@ class Tiny(nn.Module):
         self.linear = nn.Linear(2 * width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return logits."""
         x = F.relu(self.bn1(self.conv1(x)))
         x = F.relu(x + self.stage1(x))
         x = F.relu(self.stage2(x))

@@ -1,8 +1,8 @@
-"""A convolutional encoder-decoder of 80 thousand weights for small street scenes: a minute on one CPU core.
+"""A small encoder-decoder of 80 thousand weights for street scenes: a minute on one CPU core.
 
-The encoder goes down to 1/8 of the resolution, where dilated residual blocks and the mean over the image
-give each pixel the whole scene. The decoder comes back by way of the encoder's features at 1/4 and at 1/2,
-where pixels are classified.
+The encoder reduces the resolution to 1/8, where dilated residual blocks and the mean over the image give each
+pixel the whole scene. The decoder returns through the encoder's features at 1/4 and at 1/2, where pixels are
+classified.
 """
 
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ DILATIONS = (1, 2, 4)
 
 
 class TinySeg(nn.Module):
-    """Images (B, 3, H, W) of any size to logits (B, classes, H, W)."""
+    """Maps images (B, 3, H, W) of any size to logits (B, classes, H, W)."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -34,6 +34,7 @@ class TinySeg(nn.Module):
         self.classify = nn.Conv2d(half, classes, 1)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return logits at the size of the images."""
         at_half = F.relu(self.stem(images))
         at_quarter = F.relu(self.down1(at_half))
         at_quarter = F.relu(at_quarter + self.stage1(at_quarter))

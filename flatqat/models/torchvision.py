@@ -1,9 +1,9 @@
-"""torchvision's networks that classify images or pixels: `torchvision:resnet50`, `torchvision:fcn_resnet50`.
+"""torchvision's networks for classification and segmentation: `torchvision:resnet50`.
 
-A name may carry the tag of weights, `resnet50.IMAGENET1K_V2`; without one the first that torchvision lists
-are meant, mostly IMAGENET1K_V1. Mean, standard deviation, resize, crop and interpolation are those of the
-weights; networks for segmentation see images at their own size. The network starts untrained all the same,
-unless `--pretrained` or `--weights FILE` gives it weights.
+A name may have the tag of weights, `resnet50.IMAGENET1K_V2`; without one, the first weights that torchvision
+lists are used, mostly IMAGENET1K_V1. Mean, standard deviation, resize, crop and interpolation are those of
+the weights; networks for segmentation see images at their own size. The network starts untrained
+nevertheless, unless `--pretrained` or `--weights FILE` provides weights.
 """
 
 import re
@@ -19,9 +19,9 @@ from flatqat.models.download import cached
 from flatqat.models.optional import require
 from flatqat.spec import EvalTransform
 
-WITH_HEADS = ("googlenet", "inception_v3")  # auxiliary heads, and a normalisation of their own
+WITH_HEADS = ("googlenet", "inception_v3")  # with auxiliary heads and their own normalization
 HEADS = re.compile(r"(aux1|aux2|AuxLogits)\.")
-RENAMED = (  # torchvision's files are older than its names
+RENAMED = (  # some of torchvision's files are older than its names
     (re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\."), r"\1\2."),
     (re.compile(r"\.mlp\.linear_1\."), ".mlp.0."),
     (re.compile(r"\.mlp\.linear_2\."), ".mlp.3."),
@@ -43,7 +43,7 @@ def _build(full: str, classes: int) -> Normalized:
         resize=preset.resize_size[0], crop=preset.crop_size[0], interpolation=preset.interpolation.value
     )
     options: dict[str, Any] = {"num_classes": classes}
-    if name in WITH_HEADS:  # without the heads, since these networks return tuples in training with them
+    if name in WITH_HEADS:  # without heads, with which they return tuples in training
         options |= {"aux_logits": False, "init_weights": True, "transform_input": True}
     elif name.startswith("vit_"):
         options["image_size"] = eval_transform.crop
@@ -56,7 +56,7 @@ def _pretrained(full: str) -> Path:
 
 
 def _adapt(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Today's names for those of old files; without the auxiliary heads, which inference never runs."""
+    """Rename tensors of old files, and drop the auxiliary heads, which inference never runs."""
     if type(net).__name__ in ("GoogLeNet", "Inception3"):
         state = {name: tensor for name, tensor in state.items() if not HEADS.match(name)}
     return {_renamed(name): tensor for name, tensor in state.items()}
@@ -69,7 +69,7 @@ def _renamed(name: str) -> str:
 
 
 def _weights(name: str) -> dict[str, Any]:
-    """The weights of a network by their tags, without those that classify nothing."""
+    """Return the weights of a network by tag, without those that classify nothing."""
     listed = require("torchvision.models", extra="zoo").get_model_weights(name)
     return {weights.name: weights for weights in listed if weights.meta["categories"]}
 

@@ -1,6 +1,6 @@
 """torchvision's segmentation networks, with their auxiliary head in training.
 
-The head's loss weighs 0.4, as in PSPNet (Zhao et al. 2017, section 3.3) and in most work since.
+The head's loss has the weight 0.4, as in PSPNet (Zhao et al. 2017, section 3.3) and most later work.
 """
 
 from typing import Any
@@ -15,20 +15,21 @@ AUXILIARY_WEIGHT = 0.4
 
 
 class Segmentation(nn.Module):
-    """Normalised images (B, 3, H, W) to logits (B, classes, H, W), in training with those of its second head.
+    """Maps normalized images (B, 3, H, W) to logits (B, classes, H, W), in training of both heads.
 
-    Takes a network of torchvision apart, under its names. LRASPP has no second head.
+    It takes a network of torchvision apart and keeps its names. LRASPP has no second head.
     """
 
-    def __init__(self, whole: Any) -> None:
+    def __init__(self, net: Any) -> None:
         super().__init__()
-        self.backbone = whole.backbone
-        self.two_headed = getattr(whole, "aux_classifier", None) is not None
+        self.backbone = net.backbone
+        self.two_headed = getattr(net, "aux_classifier", None) is not None
         if self.two_headed:
-            self.aux_classifier = training_only(whole.aux_classifier)
-        self.classifier = whole.classifier  # after the other: the last layer is the classifier
+            self.aux_classifier = training_only(net.aux_classifier)
+        self.classifier = net.classifier  # registered last, as the last layer is the classifier
 
     def forward(self, images: Tensor) -> Tensor | Heads:
+        """Return logits; in training with two heads, pairs of a weight and logits."""
         features = self.backbone(images)
         logits = resized(self.classifier(features.get("out", features)), images)
         if not (self.training and self.two_headed):
@@ -37,16 +38,16 @@ class Segmentation(nn.Module):
 
 
 def names() -> list[str]:
-    """As torchvision lists them, without tags of weights."""
+    """List the networks as torchvision does, without tags of weights."""
     models = require("torchvision.models", extra="zoo")
     listed: list[str] = models.list_models(module=models.segmentation)
     return listed
 
 
 def build(name: str, classes: int, preset: Any) -> Normalized:
-    """An untrained one that sees images as the preset of its weights has them."""
+    """Build an untrained network whose images are normalized by the preset of its weights."""
     heads = {} if name.startswith("lraspp") else {"aux_loss": True}
-    whole = require("torchvision.models", extra="zoo").get_model(
+    net = require("torchvision.models", extra="zoo").get_model(
         name, weights=None, weights_backbone=None, num_classes=classes, **heads
     )
-    return Normalized(Segmentation(whole), preset.mean, preset.std, task="segmentation")
+    return Normalized(Segmentation(net), preset.mean, preset.std, task="segmentation")

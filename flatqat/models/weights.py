@@ -1,4 +1,4 @@
-"""Weights from a file, without executing code and without leaving anything out."""
+"""Load weights from a file, without executing code and without ignoring any tensor."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -14,20 +14,23 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "last")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict in a safetensors or torch file.
+    """Return the state dict in a safetensors or torch file.
 
-    A torch file is read with `weights_only=True`; a dict that holds the state under one of `WRAPPERS` is
-    unwrapped, and the prefix `module.` of data-parallel training removed. Raises WeightsError.
+    A torch file is read with `weights_only=True`. A dict that holds the state under one of `WRAPPERS` is
+    unwrapped, and the prefix `module.` of data-parallel training is removed.
+
+    Raises:
+        WeightsError: If the file is missing, damaged or holds anything but tensors.
     """
     if not path.is_file():
         raise WeightsError(f"weights {path}: expected a safetensors or torch file, found none")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with warnings.catch_warnings():  # on odd pickle protocols, right before the error that counts
+        with warnings.catch_warnings():  # about odd pickle protocols, before the error that matters
             warnings.simplefilter("ignore")
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever the readers make of bytes that are not theirs
+    except Exception as error:  # readers raise many types on other bytes
         raise WeightsError(
             f"weights {path}: expected tensors alone (safetensors, or a torch state dict), got a file that "
             "holds other objects or is damaged; save the state dict with safetensors.torch.save_file"
@@ -51,8 +54,14 @@ def load_weights_(
 ) -> None:
     """Load a file into `net`: every tensor must fit, none may be missing or left over.
 
-    `adapt` comes first and gives tensors of other files the names of the network. With `new_head` layers that
-    the file has for another number of classes keep the weights they were built with, see `_keep_heads_`.
+    Args:
+        net: The network.
+        path: The file.
+        new_head: Whether layers that the file has for another number of classes keep their initial weights.
+        adapt: Renames the tensors of the file to the names of the network.
+
+    Raises:
+        WeightsError: If the file cannot be read, or its tensors are not those of the network.
     """
     state, expected = adapt(read_weights(path)), net.state_dict()
     if new_head:
@@ -65,8 +74,8 @@ def load_weights_(
         missing = []
     if missing or surplus or misfits:
         shapes = [f"{k} {tuple(state[k].shape)} for {tuple(expected[k].shape)}" for k in sorted(misfits)]
-        found = (("missing", missing), ("not in the network", surplus), ("of another shape", shapes))
-        parts = "; ".join(f"{len(keys)} {what} (first: {keys[0]})" for what, keys in found if keys)
+        differences = (("missing", missing), ("not in the network", surplus), ("of another shape", shapes))
+        parts = "; ".join(f"{len(keys)} {what} (first: {keys[0]})" for what, keys in differences if keys)
         raise WeightsError(f"weights {path}: expected the tensors of {type(net).__name__}, got {parts}")
     for name, tensor in state.items():
         if tensor.is_floating_point() != expected[name].is_floating_point() or not tensor.isfinite().all():
@@ -78,20 +87,20 @@ def load_weights_(
 
 
 def _keep_heads_(state: dict[str, Tensor], expected: Mapping[str, Tensor], net: nn.Module) -> None:
-    """Put the network's own classifiers in the place of those for another number of classes.
+    """Replace classifiers for another number of classes by the network's own.
 
-    Classifiers are the linear and convolution layers that have another number of outputs in the file, all
-    by the same two numbers, and are alike otherwise. A layer inside the network is none: what follows it
+    Classifiers are the linear and convolution layers with another number of outputs in the file, all of them
+    with the same two numbers, and otherwise the same. A layer inside the network is none, as what follows it
     would not fit either.
     """
-    found: dict[tuple[int, int], list[str]] = {}
+    layers: dict[tuple[int, int], list[str]] = {}
     for name, module in net.named_modules():
-        own = {f"{name}.{part}" for part in ("weight", "bias")} & expected.keys() & state.keys()
-        if not isinstance(module, nn.Linear | nn.Conv2d) or f"{name}.weight" not in own:
+        names = {f"{name}.{part}" for part in ("weight", "bias")} & expected.keys() & state.keys()
+        if not isinstance(module, nn.Linear | nn.Conv2d) or f"{name}.weight" not in names:
             continue
-        theirs, ours = ([tensors[key].shape for key in sorted(own)] for tensors in (state, expected))
+        theirs, ours = ([tensors[key].shape for key in sorted(names)] for tensors in (state, expected))
         if [shape[1:] for shape in theirs] == [shape[1:] for shape in ours]:
-            found.setdefault((theirs[-1][0], ours[-1][0]), []).extend(own)
-    others = [counts for counts in found if counts[0] != counts[1]]
+            layers.setdefault((theirs[-1][0], ours[-1][0]), []).extend(names)
+    others = [counts for counts in layers if counts[0] != counts[1]]
     if len(others) == 1:
-        state |= {name: expected[name] for name in found[others[0]]}
+        state |= {name: expected[name] for name in layers[others[0]]}

@@ -1,1 +1,1 @@
-"""Drawn street scenes with exact labels and depth, in clear weather, fog, night, rain and snow."""
+"""Rendered street scenes with exact labels and depth, in clear weather, fog, night, rain and snow."""

@@ -7,9 +7,9 @@ from flatqat.scenes.camera import Plane
 from flatqat.scenes.canvas import NOWHERE, Canvas, Region
 from flatqat.scenes.classes import BUILDING
 from flatqat.scenes.dice import Dice
-from flatqat.scenes.paint import LAMP, Colour, Paint, times, varied
+from flatqat.scenes.paint import LAMP, Color, Paint, times, varied
 
-WALLS: tuple[Colour, ...] = (
+WALLS: tuple[Color, ...] = (
     (0.74, 0.66, 0.52),
     (0.62, 0.36, 0.28),
     (0.8, 0.77, 0.7),
@@ -21,25 +21,25 @@ WALLS: tuple[Colour, ...] = (
     (0.78, 0.62, 0.46),
     (0.45, 0.32, 0.28),
 )
-ROOFS: tuple[Colour, ...] = ((0.5, 0.25, 0.2), (0.3, 0.28, 0.3), (0.42, 0.33, 0.28), (0.25, 0.27, 0.32))
-GLASSES: tuple[Colour, ...] = ((0.2, 0.23, 0.28), (0.32, 0.38, 0.45), (0.16, 0.17, 0.19), (0.42, 0.46, 0.5))
-AWNINGS: tuple[Colour, ...] = ((0.6, 0.15, 0.13), (0.15, 0.35, 0.25), (0.2, 0.25, 0.5), (0.75, 0.6, 0.2))
+ROOFS: tuple[Color, ...] = ((0.5, 0.25, 0.2), (0.3, 0.28, 0.3), (0.42, 0.33, 0.28), (0.25, 0.27, 0.32))
+GLASSES: tuple[Color, ...] = ((0.2, 0.23, 0.28), (0.32, 0.38, 0.45), (0.16, 0.17, 0.19), (0.42, 0.46, 0.5))
+AWNINGS: tuple[Color, ...] = ((0.6, 0.15, 0.13), (0.15, 0.35, 0.25), (0.2, 0.25, 0.5), (0.75, 0.6, 0.2))
 FLOOR = 3.1  # metres
 
 
 def building(
     canvas: Canvas, x: float, z: float, length: float, height: float, light: float, dice: Dice
 ) -> None:
-    """A house whose facade runs along the street at x from depth z on; `light` shades that side."""
-    wall = Paint(colour=varied(dice, dice.pick(WALLS)), label=BUILDING, grain=0.02)
+    """Draw a house whose facade runs along the street at x from depth z on; `light` shades that side."""
+    wall = Paint(color=varied(dice, dice.pick(WALLS)), label=BUILDING, grain=0.02)
     outer = x + (14.0 if x > 0 else -14.0)
     if dice.chance(0.5):
         rise = dice.uniform(1.5, 3.5)
         roof = wall.of(varied(dice, dice.pick(ROOFS)))
-        low, high = canvas.camera.at, canvas.camera.at
-        slope = [low(x, height, z), low(x, height, z + length)]
-        ridge = [high(x + rise * (1 if x > 0 else -1), height + rise, z + far) for far in (length, 0.0)]
-        sloping = Paint(colour=times(roof.colour, light), label=BUILDING, up=0.95, grain=0.02)
+        at = canvas.camera.at
+        slope = [at(x, height, z), at(x, height, z + length)]
+        ridge = [at(x + rise * (1 if x > 0 else -1), height + rise, z + far) for far in (length, 0.0)]
+        sloping = Paint(color=times(roof.color, light), label=BUILDING, up=0.95, grain=0.02)
         canvas.polygon(slope + ridge, canvas.camera.side(x), sloping)
     windows = _Windows(dice, light)
     front = canvas.front(z, [(x, 0), (outer, 0), (outer, height), (x, height)], wall.shaded(0.82))
@@ -52,7 +52,7 @@ def building(
 
 
 class _Windows:
-    """One house's grid of windows: pitch and share of glass both ways, and which are lit at night."""
+    """The windows of one house: their spacing, the share of glass both ways, and which are lit at night."""
 
     def __init__(self, dice: Dice, light: float) -> None:
         self.pitch = dice.uniform(2.0, 4.2)
@@ -64,6 +64,7 @@ class _Windows:
         self.shops = dice.chance(0.5)
 
     def side(self, canvas: Canvas, region: Region, x: float, z0: float, wall: Paint, top: float) -> None:
+        """Draw the windows of the facade along the street."""
         if region is NOWHERE:
             return
         camera = canvas.camera
@@ -71,10 +72,11 @@ class _Windows:
         self._draw(canvas, region, z - z0, camera.over_ground(region.rows, z), camera.side(x), wall, top)
 
     def front(self, canvas: Canvas, region: Region, z: float, wall: Paint, top: float) -> None:
+        """Draw the windows of the front that faces the camera."""
         if region is NOWHERE:
             return
         camera = canvas.camera
-        x = (region.columns - camera.centre) * z / camera.focal
+        x = (region.columns - camera.center) * z / camera.focal
         along, y = x + 1000 * self.pitch, camera.over_ground(region.rows, z)
         self._draw(canvas, region, along, y, camera.front(z), wall, top)
 

@@ -1,11 +1,11 @@
-"""A pinhole camera above a flat street: metres to samples, and the planes that scenes are made of.
+"""A pinhole camera above a flat street, which maps metres to samples, and the planes that scenes consist of.
 
-With x to the right, y up from the ground and z ahead of the camera, a point falls on
+With x to the right, y up from the ground and z ahead of the camera, a point is projected to
 
-    column  u = centre + focal x / z
+    column  u = center + focal x / z
     row     v = horizon + focal (above - y) / z
 
-so 1 / z is affine in (u, v) on every plane that does not hold the camera.
+so 1 / z is affine in (u, v) on every plane that does not contain the camera.
 """
 
 from dataclasses import dataclass
@@ -22,41 +22,44 @@ SKY_PLANE: Plane = (0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Camera:
-    """Lengths in samples, `above` (the ground) in metres."""
+    """A pinhole camera: lengths are in samples, except `above`, its height over the ground in metres."""
 
     width: int
     height: int
     focal: float
-    centre: float
+    center: float
     horizon: float
     above: float
 
     def column(self, x: float, z: float) -> float:
-        return self.centre + self.focal * x / z
+        """Return the column of a point at x and z."""
+        return self.center + self.focal * x / z
 
     def row(self, y: float, z: float) -> float:
+        """Return the row of a point at y and z."""
         return self.horizon + self.focal * (self.above - y) / z
 
     def at(self, x: float, y: float, z: float) -> Point:
+        """Return column and row of a point."""
         return self.column(x, z), self.row(y, z)
 
     def depth(self, x: float, columns: NDArray[np.float64]) -> NDArray[np.float64]:
-        """z of the samples in `columns` that show the upright plane along the street at x."""
-        return self.focal * x / (columns - self.centre)
+        """Return z of the samples in `columns` that show the upright plane along the street at x."""
+        return self.focal * x / (columns - self.center)
 
     def over_ground(self, rows: NDArray[np.float64], z: "float | NDArray[np.float64]") -> NDArray[np.float64]:
-        """y of the samples in `rows` that show something at depth z."""
+        """Return y of the samples in `rows` that show something at depth z."""
         return self.above - (rows - self.horizon) * z / self.focal
 
     def front(self, z: float) -> Plane:
-        """The plane that faces the camera at depth z."""
+        """Return the plane that faces the camera at depth z."""
         return 0.0, 0.0, 1 / z
 
     def side(self, x: float) -> Plane:
-        """The upright plane along the street at x, which is not 0."""
-        return 1 / (self.focal * x), 0.0, -self.centre / (self.focal * x)
+        """Return the upright plane along the street at x, which is not 0."""
+        return 1 / (self.focal * x), 0.0, -self.center / (self.focal * x)
 
-    def floor(self, y: float) -> Plane:
-        """The level plane at height y, which is not that of the camera."""
-        drop = self.focal * (self.above - y)
+    def ground(self) -> Plane:
+        """Return the plane of the ground."""
+        drop = self.focal * self.above
         return 0.0, 1 / drop, -self.horizon / drop

@@ -1,6 +1,6 @@
-"""A painter's canvas: surfaces drawn from far to near, each sample remembers the last one that covered it.
+"""A canvas on which surfaces are drawn from far to near; each sample remembers the last one that covered it.
 
-Corners are rounded to 1/16 of a sample and coverage is decided in integers at the samples' middles, so the
+Corners are rounded to 1/16 of a sample and coverage is decided in integers at the samples' centers, so the
 same surface covers the same samples on every machine.
 """
 
@@ -29,16 +29,18 @@ class Region:
 
     @property
     def window(self) -> tuple[slice, slice]:
+        """The rows and columns of the bounding box."""
         height, width = self.mask.shape
         return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
     @property
     def rows(self) -> NDArray[np.float64]:
-        """The samples' middles, as a column."""
+        """The centers of the samples' rows, as a column."""
         return self.top + 0.5 + np.arange(self.mask.shape[0], dtype=np.float64)[:, None]
 
     @property
     def columns(self) -> NDArray[np.float64]:
+        """The centers of the samples' columns."""
         return self.left + 0.5 + np.arange(self.mask.shape[1], dtype=np.float64)
 
 
@@ -46,32 +48,39 @@ NOWHERE = Region(0, 0, np.zeros((0, 0), bool))
 
 
 class Canvas:
-    """`surfaces` (height, width) holds numbers of `paints` and `planes`; 0 is the sky."""
+    """The surfaces drawn so far.
+
+    Attributes:
+        camera: The camera that projects them.
+        surfaces: The number of the surface at each sample (height, width); 0 is the sky.
+        paints: The paint of each surface.
+        planes: The plane of each surface.
+    """
 
     def __init__(self, camera: Camera) -> None:
         self.camera = camera
         self.surfaces = np.zeros((camera.height, camera.width), np.int16)
         self._grid = np.arange(max(camera.width, camera.height), dtype=np.int64) * PARTS + HALF
-        self.paints = [Paint(colour=BLACK, label=SKY, grain=0.0)]
+        self.paints = [Paint(color=BLACK, label=SKY, grain=0.0)]
         self.planes = [SKY_PLANE]
 
     def front(self, z: float, corners: Sequence[Point], paint: Paint) -> Region:
-        """A convex polygon of corners (x, y) that faces the camera."""
+        """Draw a convex polygon with corners (x, y) that faces the camera."""
         at = self.camera.at
         return self.polygon([at(x, y, z) for x, y in corners], self.camera.front(z), paint)
 
     def side(self, x: float, corners: Sequence[Point], paint: Paint) -> Region:
-        """A convex polygon of corners (z, y) along the street."""
+        """Draw a convex polygon with corners (z, y) along the street."""
         at = self.camera.at
         return self.polygon([at(x, y, z) for z, y in corners], self.camera.side(x), paint)
 
-    def floor(self, corners: Sequence[Point], paint: Paint) -> Region:
-        """A convex polygon of corners (x, z) on the ground."""
+    def floor(self, corners: Sequence[Point], paint: Paint) -> None:
+        """Draw a convex polygon with corners (x, z) on the ground."""
         at = self.camera.at
-        return self.polygon([at(x, 0, z) for x, z in corners], self.camera.floor(0), paint)
+        self.polygon([at(x, 0, z) for x, z in corners], self.camera.ground(), paint)
 
     def box(self, z: float, x: float, y: float, width: float, height: float, paint: Paint) -> None:
-        """A rectangle that faces the camera: x is its middle, y its foot."""
+        """Draw a rectangle that faces the camera: x is its middle, y its foot."""
         left, bottom = self.camera.at(x - width / 2, y, z)
         right, top = self.camera.at(x + width / 2, y + height, z)
         rows = slice(_first(top, self.camera.height), _first(bottom, self.camera.height))
@@ -79,19 +88,20 @@ class Canvas:
         if rows.start < rows.stop and columns.start < columns.stop:
             self.surfaces[rows, columns] = self._added(self.camera.front(z), paint)
 
-    def disc(self, z: float, x: float, y: float, across: float, up: float, paint: Paint) -> Region:
-        """An ellipse that faces the camera, with its two radii in metres."""
+    def disc(self, z: float, x: float, y: float, across: float, up: float, paint: Paint) -> None:
+        """Draw an ellipse that faces the camera, with its two radii in metres."""
         u, v = self.camera.at(x, y, z)
         scale = self.camera.focal / z
-        return self.ellipse(u, v, across * scale, up * scale, self.camera.front(z), paint)
+        self.ellipse(u, v, across * scale, up * scale, self.camera.front(z), paint)
 
-    def wheel(self, x: float, z: float, radius: float, paint: Paint) -> Region:
-        """A disc on the ground in the plane along the street."""
+    def wheel(self, x: float, z: float, radius: float, paint: Paint) -> None:
+        """Draw a disc on the ground in the plane along the street."""
         u, v = self.camera.at(x, radius, z)
         across = abs(self.camera.column(x, z - radius) - self.camera.column(x, z + radius)) / 2
-        return self.ellipse(u, v, across, self.camera.focal * radius / z, self.camera.side(x), paint)
+        self.ellipse(u, v, across, self.camera.focal * radius / z, self.camera.side(x), paint)
 
     def polygon(self, points: Sequence[Point], plane: Plane, paint: Paint) -> Region:
+        """Draw a convex polygon on a plane, with corners in samples."""
         corners = [(floor(u * PARTS + 0.5), floor(v * PARTS + 0.5)) for u, v in points]
         us, vs = zip(*corners, strict=True)
         region = self._within(min(us), min(vs), max(us), max(vs))
@@ -105,25 +115,25 @@ class Canvas:
         down = along[:, 0] * (v - start[:, 1])
         across = along[:, 1] * (u - start[:, 0])
         (down[:, :, None] >= across[:, None]).all(axis=0, out=region.mask)
-        return self.cover(region, region.mask, plane, paint)
+        self.cover(region, region.mask, plane, paint)
+        return region
 
-    def ellipse(self, u: float, v: float, across: float, up: float, plane: Plane, paint: Paint) -> Region:
-        """Middle and radii in samples."""
+    def ellipse(self, u: float, v: float, across: float, up: float, plane: Plane, paint: Paint) -> None:
+        """Draw an ellipse on a plane, with middle and radii in samples."""
         middle_u, middle_v = floor(u * PARTS + 0.5), floor(v * PARTS + 0.5)
         a, b = max(1, floor(across * PARTS + 0.5)), max(1, floor(up * PARTS + 0.5))
         region = self._within(middle_u - a, middle_v - b, middle_u + a, middle_v + b)
         if region is NOWHERE:
-            return region
+            return
         columns, rows = self._middles(region)
         below, beside = (rows - middle_v) * a, (columns - middle_u) * b
         np.less_equal((below * below)[:, None] + beside * beside, (a * b) ** 2, out=region.mask)
-        return self.cover(region, region.mask, plane, paint)
+        self.cover(region, region.mask, plane, paint)
 
-    def cover(self, region: Region, where: NDArray[np.bool_], plane: Plane, paint: Paint) -> Region:
-        """Paint those samples of a region that are in `where`, of the shape of its mask."""
-        shown = where if where is region.mask else where & region.mask
-        np.copyto(self.surfaces[region.window], self._added(plane, paint), where=shown)
-        return region
+    def cover(self, region: Region, where: NDArray[np.bool_], plane: Plane, paint: Paint) -> None:
+        """Paint those samples of a region that are in `where`, which has the shape of its mask."""
+        covered = where if where is region.mask else where & region.mask
+        np.copyto(self.surfaces[region.window], self._added(plane, paint), where=covered)
 
     def _added(self, plane: Plane, paint: Paint) -> np.int16:
         self.paints.append(paint)
@@ -131,7 +141,7 @@ class Canvas:
         return np.int16(len(self.paints) - 1)
 
     def _within(self, left: int, top: int, right: int, bottom: int) -> Region:
-        """The samples on the canvas whose middles lie in a box given in 1/16 of a sample."""
+        """Return the samples on the canvas whose centers are in a box given in 1/16 of a sample."""
         low_u, low_v = max((left + HALF - 1) // PARTS, 0), max((top + HALF - 1) // PARTS, 0)
         high_u = min((right + HALF) // PARTS, self.camera.width)
         high_v = min((bottom + HALF) // PARTS, self.camera.height)
@@ -140,11 +150,11 @@ class Canvas:
         return Region(low_v, low_u, np.empty((high_v - low_v, high_u - low_u), bool))
 
     def _middles(self, region: Region) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Of the columns and of the rows, in 1/16 of a sample."""
+        """Return the centers of the columns and of the rows, in 1/16 of a sample."""
         rows, columns = region.window
         return self._grid[columns], self._grid[rows]
 
 
-def _first(at: float, most: int) -> int:
-    """The first sample whose middle lies at or behind `at`, rounded to 1/16 of a sample."""
-    return min(max((floor(at * PARTS + 0.5) + HALF - 1) // PARTS, 0), most)
+def _first(position: float, most: int) -> int:
+    """Return the first sample whose center is at or behind `at`, rounded to 1/16 of a sample."""
+    return min(max((floor(position * PARTS + 0.5) + HALF - 1) // PARTS, 0), most)

@@ -1,4 +1,4 @@
-"""exp(-x) from sums and products alone, whose rounding IEEE 754 fixes: every machine draws the same pixels.
+"""exp(-x) from sums and products alone, whose rounding IEEE 754 fixes: every machine renders the same pixels.
 
 The last digit of NumPy's exp depends on the processor.
 """
@@ -6,14 +6,14 @@ The last digit of NumPy's exp depends on the processor.
 import numpy as np
 from numpy.typing import NDArray
 
-MOST = 50.0  # exp(-50) is far below the darkest step of a picture
+MOST = 50.0  # exp(-50) is far below the darkest level of an image
 HALVINGS, DEGREE = 8, 10
 
 
 def decay(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """exp(-x) for x >= 0 of any shape, to 1e-12 of its value; x above 50 counts as 50.
+    """Return exp(-x) for x >= 0 of any shape, to 1e-12 of its value; x above 50 counts as 50.
 
-    (sum_k (-y)^k / k!)^(2^8) with y = x / 2^8, the sum by Horner's rule.
+    It is (sum_k (-y)^k / k!)^(2^8) with y = x / 2^8, where the sum uses Horner's rule.
     """
     y = np.minimum(x, MOST) / 2**HALVINGS
     total: NDArray[np.float64] = np.ones_like(y)

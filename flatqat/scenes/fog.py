@@ -1,9 +1,9 @@
-"""Fog: light scattered out of the way of every ray, and daylight scattered into it.
+"""Fog: light is scattered out of every ray, and daylight scattered into it.
 
     I = J t + A (1 - t),    t = exp(-beta d)
 
-with the clear image J, depth d, and airlight A. Source: Koschmieder 1924; so is synthetic fog made on
-Cityscapes (Sakaridis et al., IJCV 2018). Visibility, where t is 5%, is 3 / beta.
+with the clear image J, depth d, and airlight A. Source: Koschmieder 1924; synthetic fog on Cityscapes is made
+in the same way (Sakaridis et al., IJCV 2018). Visibility, where t is 5%, is 3 / beta.
 """
 
 import numpy as np
@@ -18,15 +18,15 @@ AIRLIGHTS = (0.68, 0.84)
 
 
 def fog(scene: Scene) -> Map:
-    """Fog of a density and a tone of the scene's own."""
+    """Return the scene in fog, with a density and a tone of its own."""
     dice = Dice(VERSION, scene.number, FOG)
     beta = 3 / dice.uniform(*VISIBILITIES)
     airlight = dice.uniform(*AIRLIGHTS) * np.array([0.985, 1.0, 1.01])
-    return veiled(scene.colours, scene.depth, beta, airlight)
+    return veiled(scene.colors, scene.depth, beta, airlight)
 
 
 def veiled(clear: Map, depth: Map, beta: float, airlight: Map) -> Map:
-    """Colours (H, W, 3) behind fog: `depth` (H, W) in metres, `beta` in 1 / metre."""
+    """Return colors (H, W, 3) behind fog, with `depth` (H, W) in metres and `beta` in 1 / metre."""
     transmission = decay(beta * depth)[..., None]
     fogged: Map = clear * transmission + airlight * (1 - transmission)
     return fogged

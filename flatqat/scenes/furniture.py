@@ -3,22 +3,22 @@
 from flatqat.scenes.canvas import Canvas
 from flatqat.scenes.classes import LIGHT, POLE, SIGN
 from flatqat.scenes.dice import Dice
-from flatqat.scenes.paint import LAMP, Colour, Paint, times, varied
+from flatqat.scenes.paint import LAMP, Color, Paint, times, varied
 
-METALS: tuple[Colour, ...] = ((0.45, 0.47, 0.48), (0.3, 0.31, 0.32), (0.24, 0.3, 0.27), (0.6, 0.6, 0.58))
-RED: Colour = (0.85, 0.12, 0.1)
-AMBER: Colour = (0.95, 0.65, 0.1)
-GREEN: Colour = (0.1, 0.8, 0.45)
-BLUE: Colour = (0.1, 0.25, 0.7)
-WHITE: Colour = (0.92, 0.92, 0.9)
-YELLOW: Colour = (0.92, 0.78, 0.15)
-HOUSING: Colour = (0.1, 0.1, 0.11)
+METALS: tuple[Color, ...] = ((0.45, 0.47, 0.48), (0.3, 0.31, 0.32), (0.24, 0.3, 0.27), (0.6, 0.6, 0.58))
+RED: Color = (0.85, 0.12, 0.1)
+AMBER: Color = (0.95, 0.65, 0.1)
+GREEN: Color = (0.1, 0.8, 0.45)
+BLUE: Color = (0.1, 0.25, 0.7)
+WHITE: Color = (0.92, 0.92, 0.9)
+YELLOW: Color = (0.92, 0.78, 0.15)
+HOUSING: Color = (0.1, 0.1, 0.11)
 
 
 def lamp(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
-    """A street lamp that reaches over the road."""
+    """Draw a street lamp that reaches over the road."""
     height = dice.uniform(5, 8)
-    metal = Paint(colour=varied(dice, dice.pick(METALS)), label=POLE)
+    metal = Paint(color=varied(dice, dice.pick(METALS)), label=POLE)
     reach = -1.3 if x > 0 else 1.3
     canvas.box(z, x, 0, dice.uniform(0.2, 0.34), height, metal)
     canvas.box(z, x + reach / 2, height - 0.12, abs(reach), 0.14, metal)
@@ -26,35 +26,35 @@ def lamp(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
 
 
 def post(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
-    """A bare pole, or a low bollard."""
-    metal = Paint(colour=varied(dice, dice.pick(METALS)), label=POLE)
+    """Draw a bare pole, or a low bollard."""
+    metal = Paint(color=varied(dice, dice.pick(METALS)), label=POLE)
     tall = dice.chance(0.6)
     canvas.box(z, x, 0, dice.uniform(0.2, 0.3), dice.uniform(3, 7) if tall else 1.0, metal)
 
 
-def traffic_light(canvas: Canvas, x: float, z: float, dice: Dice, *, facing: bool = True) -> None:
-    """Three lamps in a dark housing, one of them on; from behind the housing alone."""
+def traffic_light(canvas: Canvas, x: float, z: float, dice: Dice, *, facing: bool) -> None:
+    """Draw three lamps in a dark housing, one of them lit; from behind only the housing."""
     foot = dice.uniform(2.2, 2.9)
-    metal = Paint(colour=varied(dice, dice.pick(METALS)), label=POLE)
+    metal = Paint(color=varied(dice, dice.pick(METALS)), label=POLE)
     canvas.box(z, x, 0, 0.22, foot + 0.2, metal)
-    housing = Paint(colour=varied(dice, HOUSING), label=LIGHT, grain=0.01)
+    housing = Paint(color=varied(dice, HOUSING), label=LIGHT, grain=0.01)
     canvas.box(z, x, foot - 0.1, 0.85, 1.5, housing.of(dice.pick((AMBER, AMBER, WHITE))))
     canvas.box(z, x, foot - 0.02, 0.7, 1.34, housing)
     if not facing:
         return
-    on = dice.integer(0, 2)
-    for number, colour in enumerate((GREEN, AMBER, RED)):
-        shown = (
-            housing.of(colour, glow=times(colour, 1.2)) if number == on else housing.of(times(colour, 0.22))
+    lit = dice.integer(0, 2)
+    for number, color in enumerate((GREEN, AMBER, RED)):
+        lamp_paint = (
+            housing.of(color, glow=times(color, 1.2)) if number == lit else housing.of(times(color, 0.22))
         )
-        canvas.disc(z, x, foot + 0.25 + 0.38 * number, 0.19, 0.19, shown)
+        canvas.disc(z, x, foot + 0.25 + 0.38 * number, 0.19, 0.19, lamp_paint)
 
 
 def sign(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
-    """Round, triangular, square or a board of directions, on a thin pole."""
+    """Draw a round, triangular or square sign, or a board of directions, on a thin pole."""
     foot = dice.uniform(1.9, 2.6)
-    metal = Paint(colour=varied(dice, dice.pick(METALS)), label=POLE)
-    plate = Paint(colour=varied(dice, WHITE, 0.08), label=SIGN, grain=0.01)
+    metal = Paint(color=varied(dice, dice.pick(METALS)), label=POLE)
+    plate = Paint(color=varied(dice, WHITE, 0.08), label=SIGN, grain=0.01)
     canvas.box(z, x, 0, 0.16, foot + 0.4, metal)
     shape = dice.integer(0, 4)
     y = foot + 0.42

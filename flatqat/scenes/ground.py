@@ -1,37 +1,37 @@
-"""Road with its markings, sidewalks, open ground, and the street that crosses."""
+"""The road with its markings, sidewalks, open ground, and the crossing street."""
 
 from itertools import pairwise
 
 from flatqat.scenes.canvas import Canvas
 from flatqat.scenes.classes import ROAD, SIDEWALK, TERRAIN
 from flatqat.scenes.dice import Dice
-from flatqat.scenes.paint import Colour, Paint, varied
+from flatqat.scenes.paint import Color, Paint, varied
 from flatqat.scenes.street import ASIDE, CURB, FAR, LANE, NEAR, TRACK, Street
 
 HORIZON = 2000.0  # metres
-ASPHALTS: tuple[Colour, ...] = (
+ASPHALTS: tuple[Color, ...] = (
     (0.31, 0.31, 0.34),
     (0.36, 0.36, 0.38),
     (0.27, 0.28, 0.31),
     (0.38, 0.38, 0.42),
 )
-PAVINGS: tuple[Colour, ...] = (
+PAVINGS: tuple[Color, ...] = (
     (0.64, 0.57, 0.5),
     (0.68, 0.54, 0.47),
     (0.62, 0.59, 0.52),
     (0.7, 0.65, 0.56),
     (0.6, 0.46, 0.4),
 )
-GRASSES: tuple[Colour, ...] = ((0.38, 0.47, 0.2), (0.46, 0.48, 0.25), (0.5, 0.44, 0.29), (0.33, 0.45, 0.2))
-WHITE: Colour = (0.86, 0.86, 0.84)
-RAIL: Colour = (0.2, 0.19, 0.19)
+GRASSES: tuple[Color, ...] = ((0.38, 0.47, 0.2), (0.46, 0.48, 0.25), (0.5, 0.44, 0.29), (0.33, 0.45, 0.2))
+WHITE: Color = (0.86, 0.86, 0.84)
+RAIL: Color = (0.2, 0.19, 0.19)
 
 
 def lay(canvas: Canvas, street: Street, dice: Dice) -> None:
-    """Everything flat, from below to above."""
-    road = Paint(colour=varied(dice, dice.pick(ASPHALTS), 0.12), label=ROAD, up=0.55, grain=0.022)
-    paving = Paint(colour=varied(dice, dice.pick(PAVINGS), 0.12), label=SIDEWALK, up=0.9, grain=0.02)
-    grass = Paint(colour=varied(dice, dice.pick(GRASSES), 0.15), label=TERRAIN, up=1.0, grain=0.05)
+    """Draw everything flat, from bottom to top."""
+    road = Paint(color=varied(dice, dice.pick(ASPHALTS), 0.12), label=ROAD, up=0.55, grain=0.022)
+    paving = Paint(color=varied(dice, dice.pick(PAVINGS), 0.12), label=SIDEWALK, up=0.9, grain=0.02)
+    grass = Paint(color=varied(dice, dice.pick(GRASSES), 0.15), label=TERRAIN, up=1.0, grain=0.05)
     _strip(canvas, -HORIZON, HORIZON, grass, far=HORIZON)
     _strip(canvas, *street.walk, paving, far=HORIZON)
     _slabs(canvas, street, paving, dice)
@@ -51,7 +51,7 @@ def _strip(
 
 
 def _slabs(canvas: Canvas, street: Street, paving: Paint, dice: Dice) -> None:
-    """Joints of the paving, or darker slabs in turn."""
+    """Draw the joints of the paving, or darker slabs in turn."""
     pitch = dice.uniform(1.2, 2.5)
     joint = dice.uniform(0.12, 0.6) * pitch
     dark = paving.shaded(dice.uniform(0.86, 0.96))
@@ -62,7 +62,7 @@ def _slabs(canvas: Canvas, street: Street, paving: Paint, dice: Dice) -> None:
 
 
 def _patches(canvas: Canvas, street: Street, road: Paint, dice: Dice) -> None:
-    """Mended asphalt, and a cover now and then."""
+    """Draw repaired asphalt, and a manhole cover now and then."""
     for _ in range(dice.integer(1, 4)):
         x, z = dice.uniform(street.road[0], street.road[1] - 1), dice.uniform(4, 25)
         tone = road.shaded(dice.uniform(0.82, 1.12))
@@ -70,7 +70,7 @@ def _patches(canvas: Canvas, street: Street, road: Paint, dice: Dice) -> None:
 
 
 def _markings(canvas: Canvas, street: Street, white: Paint) -> None:
-    """Dashes between lanes of one direction, a line between directions, rails on the track."""
+    """Draw dashes between lanes of one direction, a line between directions, and rails on the track."""
     drives = sorted((lane for lane in street.lanes if lane.kind == "drive"), key=lambda lane: lane.x)
     for first, second in pairwise(drives):
         x = (first.x + second.x) / 2
@@ -89,7 +89,7 @@ def _markings(canvas: Canvas, street: Street, white: Paint) -> None:
 
 
 def _cross(canvas: Canvas, street: Street, depths: tuple[float, float], road: Paint, paving: Paint) -> None:
-    """The crossing street between its own sidewalks, with a zebra before it."""
+    """Draw the crossing street between its own sidewalks, with a zebra crossing before it."""
     start, end = depths
     wide = 60.0
     for low, high in ((-wide, street.road[0] - CURB), (street.road[1] + CURB, wide)):
@@ -102,7 +102,7 @@ def _cross(canvas: Canvas, street: Street, depths: tuple[float, float], road: Pa
 
 
 def _shadow(canvas: Canvas, street: Street, road: Paint, paving: Paint, dice: Dice) -> None:
-    """On sunny days the buildings of one side shade the sidewalk and a part of the road."""
+    """Shade the sidewalk and part of the road on one side, as buildings do on sunny days."""
     if not dice.chance(0.5):
         return
     left, depth = dice.chance(0.5), dice.uniform(0.8, 4.0)

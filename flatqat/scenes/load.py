@@ -1,4 +1,4 @@
-"""The parts of the drawn set, as images with label maps; what is drawn is kept in memory."""
+"""The parts of the rendered dataset, as images with label maps; rendered scenes are kept in memory."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -26,7 +26,8 @@ PARTS: dict[Part, range] = {"train": range(400), "val": range(1000, 1060), "test
 
 
 def clear(scene: Scene) -> Map:
-    return scene.colours
+    """Return the scene in clear weather."""
+    return scene.colors
 
 
 WEATHERS: dict[str, Callable[[Scene], Map]] = {
@@ -39,7 +40,10 @@ WEATHERS: dict[str, Callable[[Scene], Map]] = {
 
 
 def load(part: Part, weather: str = "clear") -> "ImageData":
-    """A part in one weather; that of training waits for a view. An image's id is the number of its scene."""
+    """Load a part in one weather; the training part takes a transform.
+
+    An image's id is its scene's number.
+    """
     import torch
 
     from flatqat.data.images.image_data import ImageData
@@ -47,11 +51,11 @@ def load(part: Part, weather: str = "clear") -> "ImageData":
     ids = torch.tensor(PARTS[part])
 
     def fetch(index: "Tensor") -> "Tensor":
-        return torch.stack([torch.from_numpy(pixels(at)[weather]) for at in ids[index].tolist()])
+        return torch.stack([torch.from_numpy(pixels(number)[weather]) for number in ids[index].tolist()])
 
     def through(view: "Transform") -> "ImageData":
         def seen(index: "Tensor") -> "Tensor":
-            views = [view(_pair(pixels(at)[weather]), at) for at in ids[index].tolist()]
+            views = [view(_pair(pixels(number)[weather]), number) for number in ids[index].tolist()]
             return torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).contiguous()
 
         return ImageData(labels=None, ids=ids, fetch=seen)
@@ -63,15 +67,15 @@ def load(part: Part, weather: str = "clear") -> "ImageData":
 
 @lru_cache(maxsize=1024)
 def pixels(number: int) -> dict[str, Pixels]:
-    """A scene as uint8 (4, HEIGHT, WIDTH), colours and label map: a test scene in all weathers."""
-    drawn = scene(number)
-    shown = WEATHERS if number in PARTS["test"] else ("clear",)
-    return {weather: rounded(WEATHERS[weather](drawn), drawn.labels) for weather in shown}
+    """Render a scene as uint8 (4, HEIGHT, WIDTH), colors and label map; a test scene in all weathers."""
+    rendered = scene(number)
+    weathers = WEATHERS if number in PARTS["test"] else ("clear",)
+    return {weather: rounded(WEATHERS[weather](rendered), rendered.labels) for weather in weathers}
 
 
-def rounded(colours: Map, labels: Pixels) -> Pixels:
-    """Colours in [0, 1] to 256 levels, half up, with the label map behind them."""
-    levels = np.floor(np.clip(colours, 0, 1) * 255 + 0.5).astype(np.uint8)
+def rounded(colors: Map, labels: Pixels) -> Pixels:
+    """Round colors in [0, 1] to 256 levels, half up, and append the label map as fourth channel."""
+    levels = np.floor(np.clip(colors, 0, 1) * 255 + 0.5).astype(np.uint8)
     return np.concatenate([levels, labels[..., None]], axis=-1).transpose(2, 0, 1).copy()
 
 

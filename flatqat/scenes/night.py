@@ -1,8 +1,8 @@
-"""Night: little and cool light from the sky, warm light from lamps, a sensor at its limit.
+"""Night: little and cool light from the sky, warm light from lamps, and a noisy sensor.
 
-The scene is lit by what is left of the day, by the own headlights (falling off with the squared distance
-and to the sides), and by a warm pool under street lamps. Lamps, windows and displays shine with a halo. The
-sensor adds noise of variance gain x + read^2, the Poisson-Gaussian model (Foi et al., TIP 2008).
+The scene is lit by what is left of the day, by the car's own headlights (falling off with the squared
+distance and to the sides), and by a warm pool under street lamps. Lamps, windows and displays shine with a
+halo. The sensor adds noise of variance gain x + read^2, the Poisson-Gaussian model (Foi et al., TIP 2008).
 """
 
 import numpy as np
@@ -17,10 +17,11 @@ from flatqat.scenes.smooth import blurred
 NIGHT = 2
 MOON = np.array([0.85, 0.95, 1.12])
 WARM = np.array([1.1, 0.95, 0.7])
-REACH = 9.0  # metres at which the headlights' light is down to half
+REACH = 9.0  # metres at which the headlights' light has fallen to half
 
 
 def night(scene: Scene) -> Map:
+    """Return the scene at night."""
     dice = Dice(VERSION, scene.number, NIGHT)
     ambient, beam, lamps = dice.uniform(0.25, 0.5), dice.uniform(0.5, 1.0), dice.uniform(0.05, 0.2)
     row = np.arange(HEIGHT)[:, None] + 0.5 - scene.horizon
@@ -29,7 +30,7 @@ def night(scene: Scene) -> Map:
     own = beam * cone / (1 + (scene.depth / REACH) ** 2)
     street = lamps * decay(scene.depth / 60)
     light = ambient * MOON + own[..., None] + street[..., None] * WARM
-    dark = scene.colours * light
+    dark = scene.colors * light
     sky = (
         dice.uniform(0.01, 0.05)
         * np.array([0.9, 0.9, 1.15])

@@ -1,42 +1,49 @@
-"""What a surface looks like, and what it is."""
+"""What a surface looks like, and its class."""
 
 from dataclasses import dataclass
 
 from flatqat.scenes.dice import Dice
 
-Colour = tuple[float, float, float]
-BLACK: Colour = (0.0, 0.0, 0.0)
-LAMP: Colour = (1.0, 0.86, 0.6)
+Color = tuple[float, float, float]
+BLACK: Color = (0.0, 0.0, 0.0)
+LAMP: Color = (1.0, 0.86, 0.6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paint:
-    """Colour in [0, 1], label, what it emits at night, how far it faces up (snow lies there), and its grain.
+    """The appearance of a surface.
 
-    `grain` is the standard deviation of the texture.
+    Attributes:
+        color: RGB in [0, 1].
+        label: The class, or IGNORED.
+        glow: The light that it emits at night.
+        up: How far it faces up, so that snow settles on it.
+        grain: The standard deviation of its texture.
     """
 
-    colour: Colour
+    color: Color
     label: int
-    glow: Colour = BLACK
+    glow: Color = BLACK
     up: float = 0.0
     grain: float = 0.015
 
     def shaded(self, factor: float) -> "Paint":
-        return self.of(times(self.colour, factor), self.glow)
+        """Return the same paint, brighter or darker by a factor."""
+        return self.of(times(self.color, factor), self.glow)
 
-    def of(self, colour: Colour, glow: Colour = BLACK) -> "Paint":
-        """Another colour of the same thing."""
-        return Paint(colour=colour, label=self.label, glow=glow, up=self.up, grain=self.grain)
+    def of(self, color: Color, glow: Color = BLACK) -> "Paint":
+        """Return the same paint in another color."""
+        return Paint(color=color, label=self.label, glow=glow, up=self.up, grain=self.grain)
 
 
-def times(colour: Colour, factor: float) -> Colour:
-    red, green, blue = (value * factor for value in colour)
+def times(color: Color, factor: float) -> Color:
+    """Return a color multiplied by a factor."""
+    red, green, blue = (value * factor for value in color)
     return red, green, blue
 
 
-def varied(dice: Dice, colour: Colour, spread: float = 0.15) -> Colour:
-    """Another brightness, by up to `spread`, and a slightly other hue."""
+def varied(dice: Dice, color: Color, spread: float = 0.15) -> Color:
+    """Return a color with another brightness, by up to `spread`, and a slightly different hue."""
     factor = dice.uniform(1 - spread, 1 + spread)
-    red, green, blue = (value * factor + dice.uniform(-0.03, 0.03) for value in colour)
+    red, green, blue = (value * factor + dice.uniform(-0.03, 0.03) for value in color)
     return max(red, 0.0), max(green, 0.0), max(blue, 0.0)

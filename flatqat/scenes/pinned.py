@@ -1,4 +1,4 @@
-"""What some scenes hash to, in all weathers: whether this machine draws the pixels of this version."""
+"""The hashes of some scenes in all weathers: does this machine render the pixels of this version?"""
 
 import hashlib
 
@@ -9,17 +9,17 @@ PINNED = {0: "852ebbc6591b", 1000: "57bf228f6327", 2000: "51960348b052", 2050: "
 
 
 def check() -> str:
-    """What is there, in words. Raises DataError where a scene differs."""
+    """Describe the scenes in words. Raises DataError if a scene has other pixels."""
     for number, expected in PINNED.items():
         if (got := digest(number)) != expected:
             raise DataError(
-                f"scene {number}: expected pixels that hash to {expected}, got {got}; install flatqat and "
-                "NumPy again, and do not compare results of this machine with those of others"
+                f"scene {number}: expected pixels that hash to {expected}, got {got}; reinstall flatqat and "
+                "NumPy, and do not compare results of this machine with those of others"
             )
-    return f"{sum(len(part) for part in PARTS.values())} street scenes, drawn when they are asked for"
+    return f"{sum(len(part) for part in PARTS.values())} street scenes, rendered on demand"
 
 
 def digest(number: int) -> str:
-    """Twelve hex digits of the SHA-256 of a scene's pixels in its weathers."""
-    shown = pixels(number)
-    return hashlib.sha256(b"".join(shown[weather].tobytes() for weather in sorted(shown))).hexdigest()[:12]
+    """Return twelve hex digits of the SHA-256 of a scene's pixels in its weathers."""
+    images = pixels(number)
+    return hashlib.sha256(b"".join(images[weather].tobytes() for weather in sorted(images))).hexdigest()[:12]

@@ -3,9 +3,9 @@
 from flatqat.scenes.canvas import Canvas
 from flatqat.scenes.classes import VEGETATION
 from flatqat.scenes.dice import Dice
-from flatqat.scenes.paint import Colour, Paint, times, varied
+from flatqat.scenes.paint import Color, Paint, times, varied
 
-LEAVES: tuple[Colour, ...] = (
+LEAVES: tuple[Color, ...] = (
     (0.2, 0.34, 0.13),
     (0.28, 0.4, 0.16),
     (0.16, 0.27, 0.14),
@@ -13,17 +13,18 @@ LEAVES: tuple[Colour, ...] = (
     (0.42, 0.34, 0.15),
 )
 DETAILED = 30.0  # metres up to which crowns have all their discs
-BARK: Colour = (0.28, 0.22, 0.17)
+BARK: Color = (0.28, 0.22, 0.17)
 
 
 def _leaves(dice: Dice) -> Paint:
-    return Paint(colour=varied(dice, dice.pick(LEAVES)), label=VEGETATION, up=0.35, grain=0.075)
+    return Paint(color=varied(dice, dice.pick(LEAVES)), label=VEGETATION, up=0.35, grain=0.075)
 
 
 def tree(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
+    """Draw a tree; distant ones have fewer discs."""
     height = dice.uniform(4.5, 10)
     leaves = _leaves(dice)
-    trunk = Paint(colour=varied(dice, BARK), label=VEGETATION, grain=0.03)
+    trunk = Paint(color=varied(dice, BARK), label=VEGETATION, grain=0.03)
     width = dice.uniform(0.25, 0.5)
     canvas.box(z, x, 0, width, height * 0.5, trunk)
     spread = height * dice.uniform(0.22, 0.34)
@@ -33,11 +34,12 @@ def tree(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
             away = dice.uniform(-0.75, 0.75) * spread * (1 - 0.2 * layer)
             radius = spread * dice.uniform(0.42, 0.62)
             tone = 0.75 + 0.2 * layer + dice.uniform(-0.08, 0.08)
-            leaf = leaves.of(times(leaves.colour, tone))
+            leaf = leaves.of(times(leaves.color, tone))
             canvas.disc(z, x + away, y, radius, radius * 0.8, leaf)
 
 
 def bush(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
+    """Draw a bush of three discs."""
     size = dice.uniform(0.5, 1.4)
     leaves = _leaves(dice)
     for tone, away, y in ((0.8, -0.5, 0.5), (0.85, 0.5, 0.55), (1.05, 0.0, 0.8)):

@@ -1,7 +1,7 @@
-"""One street scene in clear weather: colours, labels, depth, and what its weathers need to know.
+"""One street scene in clear weather: colors, labels, depth, and what its weathers need.
 
-Everything is drawn at twice the size. Colours are the mean of four samples. Label and depth are those of one
-of the four: of the label that most of them show, of what was drawn last where two show equally often.
+Everything is rendered at twice the size. Colors are the mean of four samples. Label and depth are those of
+one of the four: of the label that most of them show, or of the one drawn last if two labels tie.
 """
 
 from dataclasses import dataclass
@@ -26,21 +26,27 @@ from flatqat.spec import IGNORED
 
 VERSION = 1
 SAMPLES = 2  # along each side of a pixel
-HAZE = 500.0  # metres at which clear air has taken 63% of a colour
+HAZE = 500.0  # metres at which clear air has taken 63% of a color
 
 Map = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Arrays of (HEIGHT, WIDTH), those of colours with three channels more, in [0, 1].
+    """One street scene: arrays of (HEIGHT, WIDTH), or (HEIGHT, WIDTH, 3) for colors in [0, 1].
 
-    `depth` is in metres along the camera's axis, infinite for the sky. `glow` is the light that a surface
-    emits by itself at night, `up` by how much it faces the sky. `horizon` is a row of the image.
+    Attributes:
+        number: The number from which the scene is made.
+        colors: Colors in clear weather.
+        labels: Train ids.
+        depth: Depth in metres along the camera's axis, infinite for the sky.
+        glow: The light that surfaces emit at night.
+        up: How much surfaces face the sky.
+        horizon: The row of the horizon.
     """
 
     number: int
-    colours: Map
+    colors: Map
     labels: NDArray[np.uint8]
     depth: Map
     glow: Map
@@ -49,14 +55,14 @@ class Scene:
 
 
 def scene(number: int) -> Scene:
-    """The scene `number`, the same one on any machine."""
+    """Render the scene `number`, which is the same on every machine."""
     dice = Dice(VERSION, number)
     size = WIDTH * SAMPLES
     camera = Camera(
         width=size,
         height=HEIGHT * SAMPLES,
         focal=size * dice.uniform(0.85, 1.2),
-        centre=size * dice.uniform(0.38, 0.62),
+        center=size * dice.uniform(0.38, 0.62),
         horizon=HEIGHT * SAMPLES * dice.uniform(0.36, 0.5),
         above=dice.uniform(1.2, 1.6),
     )
@@ -69,16 +75,16 @@ def scene(number: int) -> Scene:
     for side in (0, 1):
         line(canvas, street, side, lights[side], dice)
     fill(canvas, street, dice)
-    _bonnet(canvas, dice)
+    _hood(canvas, dice)
     return _developed(canvas, number, dice)
 
 
-def _bonnet(canvas: Canvas, dice: Dice) -> None:
-    """The own car at the lower edge, in most scenes; it is not scored."""
+def _hood(canvas: Canvas, dice: Dice) -> None:
+    """Draw the hood of the camera's own car at the lower edge of most scenes; it is not scored."""
     if dice.chance(0.2):
         return
     camera = canvas.camera
-    paint = Paint(colour=times(dice.pick(BODIES), 0.7), label=IGNORED, grain=0.01)
+    paint = Paint(color=times(dice.pick(BODIES), 0.7), label=IGNORED, grain=0.01)
     u, v = camera.width * dice.uniform(0.45, 0.55), float(camera.height)
     across, up = camera.width * dice.uniform(0.45, 0.7), camera.height * dice.uniform(0.04, 0.11)
     plane = camera.front(1.5)
@@ -89,14 +95,14 @@ def _bonnet(canvas: Canvas, dice: Dice) -> None:
 def _developed(canvas: Canvas, number: int, dice: Dice) -> Scene:
     samples = np.stack([canvas.surfaces[i::SAMPLES, j::SAMPLES] for i in (0, 1) for j in (0, 1)])
     paints = canvas.paints
-    shown, depth = _chosen(canvas, samples, np.array([paint.label for paint in paints], np.uint8))
-    clear = _mean(np.array([paint.colour for paint in paints]), samples)
+    surface, depth = _chosen(canvas, samples, np.array([paint.label for paint in paints], np.uint8))
+    clear = _mean(np.array([paint.color for paint in paints]), samples)
     share = (samples == 0).sum(axis=0) / len(samples)  # of sky
     horizon = canvas.camera.horizon / SAMPLES
     sky, far = gradient(horizon, dice)
     clear += share[..., None] * sky
     clear = far + (clear - far) * decay(np.minimum(depth, 150.0) / HAZE)[..., None]
-    grain = np.array([paint.grain for paint in paints])[shown]
+    grain = np.array([paint.grain for paint in paints])[surface]
     texture = 0.7 * dice.normals(HEIGHT, WIDTH) + 0.8 * blotches(dice, HEIGHT, WIDTH, 4)
     clear += (grain * texture)[..., None]
     exposure = dice.uniform(0.9, 1.12)
@@ -104,11 +110,11 @@ def _developed(canvas: Canvas, number: int, dice: Dice) -> Scene:
     clear *= exposure * np.array([1 + warmth, 1.0, 1 - warmth])
     return Scene(
         number=number,
-        colours=np.clip(clear, 0, 1),
-        labels=np.array([paint.label for paint in paints], np.uint8)[shown],
+        colors=np.clip(clear, 0, 1),
+        labels=np.array([paint.label for paint in paints], np.uint8)[surface],
         depth=depth,
         glow=_mean(np.array([paint.glow for paint in paints]), samples),
-        up=np.array([paint.up for paint in paints])[shown],
+        up=np.array([paint.up for paint in paints])[surface],
         horizon=horizon,
     )
 
@@ -116,17 +122,17 @@ def _developed(canvas: Canvas, number: int, dice: Dice) -> Scene:
 def _chosen(
     canvas: Canvas, samples: NDArray[np.int16], labels: NDArray[np.uint8]
 ) -> tuple[NDArray[np.int16], Map]:
-    """The surface that stands for each pixel, and its depth."""
-    seen = labels[samples]
-    votes = (seen[:, None] == seen[None]).sum(axis=1)
+    """Return the surface that stands for each pixel, and its depth."""
+    sample_labels = labels[samples]
+    votes = (sample_labels[:, None] == sample_labels[None]).sum(axis=1)
     best = (votes * (len(labels) + 1) + samples).argmax(axis=0)
-    shown = np.take_along_axis(samples, best[None], axis=0)[0]
-    a, b, c = np.array(canvas.planes).T[:, shown]
+    surface = np.take_along_axis(samples, best[None], axis=0)[0]
+    a, b, c = np.array(canvas.planes).T[:, surface]
     row, column = np.arange(HEIGHT)[:, None] * SAMPLES, np.arange(WIDTH) * SAMPLES
     inverse = a * (column + best % SAMPLES + 0.5) + b * (row + best // SAMPLES + 0.5) + c
-    depth = np.full(shown.shape, np.inf)
-    np.divide(1.0, inverse, out=depth, where=shown > 0)
-    return shown, depth
+    depth = np.full(surface.shape, np.inf)
+    np.divide(1.0, inverse, out=depth, where=surface > 0)
+    return surface, depth
 
 
 def _mean(table: Map, samples: NDArray[np.int16]) -> Map:

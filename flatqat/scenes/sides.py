@@ -1,4 +1,4 @@
-"""What stands along both sides of a street, block by block, and what closes the view at its end."""
+"""What is along both sides of a street, block by block, and what closes the view at its end."""
 
 from flatqat.scenes.barriers import fence, hedge, wall
 from flatqat.scenes.buildings import WALLS, building
@@ -13,21 +13,21 @@ BARRIERS = (wall, wall, wall, fence, fence, fence, fence, hedge)
 
 
 def skyline(canvas: Canvas, dice: Dice) -> None:
-    """Houses and trees far away, hazy, along the whole horizon."""
+    """Draw hazy houses and trees far away, along the whole horizon."""
     x = -150.0
     while x < 150:
         width = dice.uniform(8, 24)
         if dice.chance(0.5):
-            paint = Paint(colour=varied(dice, dice.pick(WALLS)), label=BUILDING)
+            paint = Paint(color=varied(dice, dice.pick(WALLS)), label=BUILDING)
             canvas.box(FAR + 60, x, 0, width, dice.uniform(6, 24), paint)
         else:
-            paint = Paint(colour=varied(dice, dice.pick(LEAVES)), label=VEGETATION, up=0.3, grain=0.06)
+            paint = Paint(color=varied(dice, dice.pick(LEAVES)), label=VEGETATION, up=0.3, grain=0.06)
             canvas.disc(FAR + 60, x, 2, width * 0.7, dice.uniform(5, 14), paint)
         x += width * dice.uniform(0.6, 1.2)
 
 
 def line(canvas: Canvas, street: Street, side: int, light: float, dice: Dice) -> None:
-    """One side (0 left, 1 right), from far to near. A crossing street leaves a gap."""
+    """Draw one side (0 left, 1 right), from far to near, with a gap for a crossing street."""
     x, sign = street.edge[side], (-1, 1)[side]
     built, barred = dice.uniform(0.2, 0.85), dice.chance(0.75)
     setback = dice.uniform(2, 6) if barred else 0.0
@@ -52,7 +52,7 @@ def line(canvas: Canvas, street: Street, side: int, light: float, dice: Dice) ->
 
 
 def _garden(canvas: Canvas, x: float, sign: int, z: float, length: float, light: float, dice: Dice) -> None:
-    """Trees, perhaps a house behind, a barrier in front or none."""
+    """Draw trees, and sometimes a house behind them."""
     if dice.chance(0.3):
         building(canvas, x + 9.0 * sign, z + 1, length, dice.uniform(4, 10), light * 0.95, dice)
     depth = z + length

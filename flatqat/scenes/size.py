@@ -1,3 +1,3 @@
-"""Height and width of every drawn scene, in pixels. No imports, so that the suite can name them."""
+"""Height and width of every scene, in pixels."""
 
 HEIGHT, WIDTH = 96, 192

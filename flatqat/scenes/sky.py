@@ -1,4 +1,4 @@
-"""Clear skies: from the horizon to the zenith, with clouds or overcast."""
+"""Clear skies from the horizon to the zenith, with clouds or overcast."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,12 @@ PALETTES = (
     ((0.9, 0.9, 0.91), (0.82, 0.84, 0.87)),
     ((0.95, 0.92, 0.86), (0.62, 0.75, 0.9)),
 )
-"""Colours at the horizon and at the zenith."""
+"""Colors at the horizon and at the zenith."""
 
 
 def gradient(horizon: float, dice: Dice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The sky, (HEIGHT, WIDTH, 3), and its colour at the horizon, which distant things fade to."""
-    low, high = (np.array(colour) for colour in dice.pick(PALETTES))
+    """Return the sky (HEIGHT, WIDTH, 3), and its color at the horizon, which distant things fade to."""
+    low, high = (np.array(color) for color in dice.pick(PALETTES))
     rise = np.clip((horizon - np.arange(HEIGHT)[:, None] - 0.5) / horizon, 0, 1)
     cover = dice.uniform(-1.5, 1.0)
     clouds = np.clip(

@@ -1,4 +1,4 @@
-"""Smooth fields and blurs, by sums in a fixed order: the same to the bit on every machine."""
+"""Smooth fields and blurs by sums in a fixed order, which are the same to the bit on every machine."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +9,13 @@ Map = NDArray[np.float64]
 
 
 def blotches(dice: Dice, height: int, width: int, pitch: int) -> Map:
-    """Normal noise on a grid of that pitch in pixels, linear between its points; variance at them 1."""
+    """Return normal noise on a grid of `pitch` pixels, linear between its points, where its variance is 1."""
     coarse = dice.normals(height // pitch + 2, width // pitch + 2)
     return _between(_between(coarse, height, pitch).T, width, pitch).T
 
 
 def blurred(image: Map, radius: int) -> Map:
-    """Box means over 2 radius + 1 pixels along rows and columns, twice over; edges are repeated."""
+    """Return box means over 2 radius + 1 pixels along rows and columns, applied twice; edges are repeated."""
     for _ in range(2):
         for axis in (0, 1):
             image = _box(image, radius, axis)
@@ -31,8 +31,8 @@ def _box(image: Map, radius: int, axis: int) -> Map:
 
 
 def _between(field: Map, size: int, pitch: int) -> Map:
-    at = np.arange(size) / pitch
-    low = at.astype(int)
-    share = (at - low)[:, None]
+    position = np.arange(size) / pitch
+    low = position.astype(int)
+    share = (position - low)[:, None]
     mixed: Map = field[low] * (1 - share) + field[low + 1] * share
     return mixed

@@ -1,4 +1,4 @@
-"""Snow: white on what faces up, a grey sky, and flakes that are larger and softer the nearer they are."""
+"""Snow: white on what faces up, a gray sky, and flakes that are larger and softer when nearer."""
 
 import numpy as np
 
@@ -16,19 +16,20 @@ LAYERS = ((420, 0.6, 0.5), (110, 1.0, 0.7), (26, 1.9, 0.75))
 
 
 def snow(scene: Scene) -> Map:
+    """Return the scene in snow."""
     dice = Dice(VERSION, scene.number, SNOW)
-    grey = dice.uniform(0.68, 0.82) * np.array([0.98, 1.0, 1.02])
-    colours = scene.colours * dice.uniform(0.8, 0.95)
-    colours = np.where((scene.labels == SKY)[..., None], grey, colours)
+    gray = dice.uniform(0.68, 0.82) * np.array([0.98, 1.0, 1.02])
+    colors = scene.colors * dice.uniform(0.8, 0.95)
+    colors = np.where((scene.labels == SKY)[..., None], gray, colors)
     share = _cover(scene, dice)[..., None]
     white = WHITE * (0.94 + 0.04 * blotches(dice, HEIGHT, WIDTH, 6))[..., None]
-    colours = colours * (1 - share) + white * share
-    colours = veiled(colours, scene.depth, 3 / dice.uniform(90, 300), grey)
-    return _flakes(colours, dice)
+    colors = colors * (1 - share) + white * share
+    colors = veiled(colors, scene.depth, 3 / dice.uniform(90, 300), gray)
+    return _flakes(colors, dice)
 
 
 def _cover(scene: Scene, dice: Dice) -> Map:
-    """How white each pixel is: by how far it faces up, in patches, less so on the road."""
+    """Return how white each pixel is: by how far it faces up, in patches, and less on the road."""
     amount = dice.uniform(0.35, 1.0)
     patches = np.clip(amount + 0.3 * blotches(dice, HEIGHT, WIDTH, 8), 0, 1)
     swept = np.where(scene.labels == ROAD, dice.uniform(0.4, 1.2), 1.0)
@@ -36,8 +37,8 @@ def _cover(scene: Scene, dice: Dice) -> Map:
     return cover
 
 
-def _flakes(colours: Map, dice: Dice) -> Map:
-    """Each flake is a disc with a soft edge."""
+def _flakes(colors: Map, dice: Dice) -> Map:
+    """Draw flakes, each a disc with a soft edge."""
     share = np.zeros((HEIGHT, WIDTH))
     density = dice.uniform(0.5, 1.3)
     for count, radius, opacity in LAYERS:
@@ -51,5 +52,5 @@ def _flakes(colours: Map, dice: Dice) -> Map:
             flake = opacity * np.clip(1.5 * (1 - distance), 0, 1)
             window = share[top : int(v + size) + 1, left : int(u + size) + 1]
             np.maximum(window, flake, out=window)
-    snowed: Map = colours + (0.96 - colours) * share[..., None]
+    snowed: Map = colors + (0.96 - colors) * share[..., None]
     return snowed

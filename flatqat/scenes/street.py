@@ -1,4 +1,4 @@
-"""The plan of a street: lanes, sidewalks and what stands beside them, in metres from the camera's axis."""
+"""The plan of a street: lanes, sidewalks and what is beside them, in metres from the camera's axis."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,14 +7,14 @@ from flatqat.scenes.dice import Dice
 
 LANE, PARKING, TRACK, CURB = 3.2, 2.1, 3.0, 0.14
 NEAR, FAR = 1.2, 140.0
-ASIDE = 2.5  # sidewalks of the street that crosses
+ASIDE = 2.5  # metres, width of the crossing street's sidewalks
 
 Kind = Literal["drive", "park", "track"]
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A strip of the road; traffic on it drives `away` from the camera or towards it."""
+    """A strip of the road; its traffic drives `away` from the camera or towards it."""
 
     x: float
     kind: Kind
@@ -23,7 +23,15 @@ class Lane:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Street:
-    """All x in metres. Each pair is (left, right): ends of the road, of the sidewalks, of the open ground."""
+    """The plan of a street. All x are in metres, and pairs are (left, right).
+
+    Attributes:
+        lanes: Its lanes.
+        road: The edges of the road.
+        walk: The outer edges of the sidewalks.
+        edge: The outer edges of the open ground.
+        crossing: Depths between which another street crosses, if one does.
+    """
 
     lanes: tuple[Lane, ...]
     road: tuple[float, float]
@@ -34,7 +42,7 @@ class Street:
 
 
 def plan(dice: Dice) -> Street:
-    """A street with traffic on the right and the camera in the innermost lane of its direction."""
+    """Plan a street with traffic on the right and the camera in the innermost lane of its direction."""
     own = dice.uniform(-0.5, 0.5)
     lanes = [Lane(own, "drive", True)]
     right = own + LANE / 2

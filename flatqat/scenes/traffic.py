@@ -1,4 +1,4 @@
-"""Who and what is on the street: placed first, drawn from far to near."""
+"""Vehicles, people and furniture of the street: placed first, then drawn from far to near."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,18 +13,18 @@ from flatqat.scenes.vehicles import bus, car, tram, truck
 
 LAST = 45.0
 Shares = dict[str, tuple[float, float]]
-"""Kind of vehicle: its share, and the room that it takes in metres; the rest is empty."""
+"""The share of each kind of vehicle, and the room that it takes in metres; the rest is empty."""
 
 VEHICLES = {"car": car, "truck": truck, "bus": bus}
 PARKED: Shares = {"car": (0.62, 5.6), "truck": (0.06, 10.8)}
 DRIVEN: Shares = {"car": (0.4, 7), "truck": (0.1, 12), "bus": (0.1, 14), "rider": (0.35, 3)}
 
-Thing = tuple[float, Callable[[Canvas], object]]
-"""Depth in metres, and what draws it."""
+Thing = tuple[float, Callable[[Canvas], None]]
+"""Depth in metres, and the function that draws it."""
 
 
 def fill(canvas: Canvas, street: Street, dice: Dice) -> None:
-    """Draw lanes, curbs and sidewalks full of things, the farthest first."""
+    """Draw what is on lanes, curbs and sidewalks, the farthest first."""
     things = [thing for lane in street.lanes for thing in _on_lane(lane, street, dice)]
     things += _along_curbs(street, dice) + _on_foot(street, dice) + _at_crossing(street, dice)
     for _, draw in sorted(things, key=lambda thing: -thing[0]):
@@ -42,7 +42,7 @@ def _on_lane(lane: Lane, street: Street, dice: Dice) -> list[Thing]:
     while z < LAST:
         if street.crossing and parked and street.crossing[0] - 10 < z < street.crossing[1] + 2:
             z = street.crossing[1] + 2
-        kind, room = _of(PARKED if parked else DRIVEN, dice)
+        kind, room = _pick_vehicle(PARKED if parked else DRIVEN, dice)
         if kind == "rider":
             x, motor = lane.x + (0.9 if lane.x > 0 else -0.9), dice.chance(0.5)
             ride = partial(rider, x=x, z=z, motor=motor, across=False, away=lane.away, dice=dice)
@@ -54,11 +54,11 @@ def _on_lane(lane: Lane, street: Street, dice: Dice) -> list[Thing]:
     return things
 
 
-def _of(shares: Shares, dice: Dice) -> tuple[str, float]:
-    at = dice.uniform()
+def _pick_vehicle(shares: Shares, dice: Dice) -> tuple[str, float]:
+    rest = dice.uniform()
     for kind, (share, room) in shares.items():
-        at -= share
-        if at < 0:
+        rest -= share
+        if rest < 0:
             return kind, room
     return "", 6.0
 
@@ -78,7 +78,7 @@ def _along_curbs(street: Street, dice: Dice) -> list[Thing]:
 
 
 def _on_foot(street: Street, dice: Dice) -> list[Thing]:
-    """People alone or in small groups, and bicycles and motorcycles left on the sidewalk."""
+    """Place people alone or in small groups, and bicycles and motorcycles left on the sidewalk."""
     things: list[Thing] = []
     sidewalks = ((street.walk[0], street.road[0]), (street.road[1], street.walk[1]))
     for _ in range(dice.integer(3, 6)):
@@ -92,24 +92,24 @@ def _on_foot(street: Street, dice: Dice) -> list[Thing]:
         x, z = dice.uniform(low + 0.6, high - 0.6), dice.uniform(4.5, 11)
         across = dice.chance(0.75)
         kind = dice.pick((bicycle, motorcycle))
-        for at in range(dice.integer(1, 3)):
-            left = partial(kind, x=x + 0.5 * at, z=z + 0.6 * at, across=across, dice=dice)
-            things.append((z + 0.6 * at, left))
+        for number in range(dice.integer(1, 3)):
+            parked = partial(kind, x=x + 0.5 * number, z=z + 0.6 * number, across=across, dice=dice)
+            things.append((z + 0.6 * number, parked))
     return things
 
 
 def _at_crossing(street: Street, dice: Dice) -> list[Thing]:
-    """Traffic lights at the crossing; people and riders that cross the road."""
+    """Place traffic lights at the crossing, and people and riders who cross the road."""
     things: list[Thing] = []
     z = street.crossing[0] - 4.6 if street.crossing else dice.uniform(6, 14)
     if street.crossing or dice.chance(0.5):
         for x in (street.road[0] - 0.7, street.road[1] + 0.7):
             things.append((z, partial(traffic_light, x=x, z=z, dice=dice, facing=dice.chance(0.8))))
     for _ in range(dice.pick((1, 1, 2, 3))):
-        x, at = dice.uniform(street.road[0], street.road[1]), z + dice.uniform(1, 3)
+        x, depth = dice.uniform(street.road[0], street.road[1]), z + dice.uniform(1, 3)
         if dice.chance(0.5):
-            things.append((at, partial(person, x=x, z=at, dice=dice)))
+            things.append((depth, partial(person, x=x, z=depth, dice=dice)))
         else:
-            ride = partial(rider, x=x, z=at, motor=dice.chance(0.4), across=True, away=True, dice=dice)
-            things.append((at, ride))
+            ride = partial(rider, x=x, z=depth, motor=dice.chance(0.4), across=True, away=True, dice=dice)
+            things.append((depth, ride))
     return things

@@ -17,33 +17,3 @@ from flatqat.spec.quant import QuantSpec
 from flatqat.spec.reading import Args, FieldError, Stored
 from flatqat.spec.recipe import Recipe
 from flatqat.spec.record import SCHEMA, Record, Score, Status
-
-__all__ = [
-    "IGNORED",
-    "RESIDUAL_TOLERANCE",
-    "SCHEMA",
-    "SPACES",
-    "Args",
-    "Cell",
-    "Eigenvalue",
-    "Environment",
-    "EvalTransform",
-    "FieldError",
-    "Flatness",
-    "Interpolation",
-    "MeanRise",
-    "Protocol",
-    "QuantSpec",
-    "Recipe",
-    "Record",
-    "Score",
-    "ShiftInfo",
-    "Space",
-    "SpaceFlatness",
-    "Status",
-    "Stored",
-    "SuiteData",
-    "TrainLog",
-    "Window",
-    "WorstRise",
-]

@@ -41,13 +41,7 @@ class Eigenvalue(Stored):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeanRise:
-    """The mean rise of the loss over random moves of the weights.
-
-    Attributes:
-        value: The mean, in units of loss.
-        stderr: Its standard error over the draws.
-        draws: The number of random moves.
-    """
+    """The mean rise of the loss, in its units, over random moves of the weights, with its standard error."""
 
     value: float
     stderr: float | None
@@ -56,15 +50,15 @@ class MeanRise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorstRise:
-    """The rise of the loss along one ascent step of SAM or ASAM.
-
-    Attributes:
-        value: The rise, in units of loss.
-        rho: The length of the step.
-    """
+    """The rise of the loss, in its units, along one ascent step of SAM or ASAM of length `rho`."""
 
     value: float
     rho: float
+
+
+def number(measured: Eigenvalue | MeanRise | WorstRise | None) -> float | None:
+    """Return the number of a measure, or None where it was not measured."""
+    return None if measured is None else measured.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,25 +101,9 @@ class SpaceFlatness(Stored):
     code_flips: Mapping[str, Any] | None = None
     step_size_noise: Mapping[str, Any] | None = None
 
-    @property
-    def top_eigenvalue(self) -> float | None:
-        """The largest eigenvalue of the Hessian, or None."""
-        return None if self.lambda_max is None else self.lambda_max.value
-
     def mean_rise(self, radius: str) -> float | None:
         """Return the mean rise of the loss at a radius such as `0.1`, or None."""
-        rise = (self.sharpness_avg or {}).get(radius)
-        return None if rise is None else rise.value
-
-    @property
-    def sam_rise(self) -> float | None:
-        """The rise along SAM's ascent step, or None."""
-        return None if self.sharpness_sam is None else self.sharpness_sam.value
-
-    @property
-    def asam_rise(self) -> float | None:
-        """The rise along ASAM's ascent step, or None."""
-        return None if self.sharpness_asam is None else self.sharpness_asam.value
+        return number((self.sharpness_avg or {}).get(radius))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

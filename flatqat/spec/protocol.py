@@ -115,12 +115,7 @@ class Environment(Stored):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteData(Stored):
-    """What a suite's results are made from.
-
-    Attributes:
-        fingerprint: Of the data on disk.
-        in_part: Which parts of it were incomplete, in words.
-    """
+    """What a suite's results are made from: the data's fingerprint, and which parts were incomplete."""
 
     fingerprint: str
     in_part: tuple[str, ...] = ()

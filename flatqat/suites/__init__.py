@@ -1,1 +1,1 @@
-"""One in-distribution set with its shifts a file. Importing a suite imports no torch and touches no data."""
+"""Suites, one file each: an in-distribution dataset and its shifts. Importing them imports no torch."""

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flatqat.data.corruptions import photographs
 from flatqat.data.corruptions.names import NAMES, SEVERITIES, Table
 from flatqat.suite import Shift
 
@@ -21,9 +22,10 @@ def shifts(
     extra: bool,
     families: Mapping[str, str] = NAMES,
 ) -> tuple[Shift, ...]:
-    """`id`, then `<corruption>/<severity>` in the order of `families`, extra ones out of the headline.
+    """Return the shift `id`, then `<corruption>/<severity>` in the order of `families`.
 
-    `corrupted(root, corruption=..., severity=...)` shows the images of `clean(root)` in the same order.
+    `corrupted(root, corruption=..., severity=...)` loads the images of `clean(root)`, corrupted, in the same
+    order. Corruptions of the family `extra` are only included with `extra`, and never count in the mean.
     """
     return (
         Shift(name="id", family="id", build=clean),
@@ -43,14 +45,12 @@ def shifts(
 
 
 def frost() -> str:
-    """Which pictures of ice live corruptions use, for a suite's `made_with`."""
-    from flatqat.data.corruptions.photographs import in_use
-
-    return f"frost from {in_use()}"
+    """Return which pictures of ice the corruption `frost` uses, for a suite's `made_with`."""
+    return f"frost from {photographs.in_use()}"
 
 
-def live(data: "ImageData", *, corruption: str, severity: int, table: Table = "cifar") -> "ImageData":
-    """`data` with a table's constants of a corruption applied batch by batch, seeded by image id."""
-    from flatqat.data.corruptions.apply import corrupt
+def on_the_fly(data: "ImageData", *, corruption: str, severity: int, table: Table = "cifar") -> "ImageData":
+    """Return `data` with a corruption applied batch by batch, seeded by image id."""
+    from flatqat.data.corruptions.apply import corrupt  # imports torch, which listings must not
 
     return data.map(partial(corrupt, name=corruption, severity=severity, table=table))

@@ -1,31 +1,32 @@
-"""Families of suites that leave one domain out, after DomainBed."""
+"""Families of suites that leave one domain out, as in DomainBed."""
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flatqat.data.domains.sets import DomainSet, Part
-from flatqat.finding import Finding
+from flatqat.data.domains.load import load
+from flatqat.data.domains.sets import DomainSet
+from flatqat.data.domains.verify import verify
+from flatqat.data.images.color_jitter import color_jitter, random_gray
+from flatqat.data.images.views import random_resized_crop
 from flatqat.spec import EvalTransform, Recipe
 from flatqat.suite import Shift, Suite
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from flatqat.data.images.image_data import ImageData, Transform
-
-FRAME = EvalTransform(resize=224, crop=224, squash=True)
+EVAL_TRANSFORM = EvalTransform(resize=224, crop=224, squash=True)
 IMAGES_A_SOURCE = 32
 AREA, STRENGTH, GRAY = (0.7, 1.0), 0.3, 0.1
 
 
-def family(known: DomainSet, *, name: str, steps: int = 5001, select_every: int = 200) -> Suite:
-    """The suite `name`, which stands for one suite `name@domain` for every domain that is left out.
+def family(dataset: DomainSet, *, name: str, steps: int = 5001, select_every: int = 200) -> Suite:
+    """Return the suite `name`, which stands for one member `name@domain` for each domain left out.
 
-    Its own data and shifts are those of its first target with seed 0.
+    The data and shifts of the family itself are those of its first target with seed 0. The default recipe
+    selects among checkpoints that are `select_every` steps apart.
     """
-    sources = len(known.domains) - 1
+    sources = len(dataset.domains) - 1
     recipes = {
         "default": Recipe(
             pretrain_steps=steps,
@@ -58,78 +59,66 @@ def family(known: DomainSet, *, name: str, steps: int = 5001, select_every: int 
             select_every=10,
         ),
     }
-    member = partial(_member, known=known, family=name, recipes=recipes)
-    return replace(member(known.targets[0], 0), name=name, title=known.title, split="", member=member)
+    member = partial(_member, dataset=dataset, family=name, recipes=recipes)
+    return replace(member(dataset.targets[0], 0), name=name, title=dataset.title, split="", member=member)
 
 
-def _member(target: str, seed: int, *, known: DomainSet, family: str, recipes: dict[str, Recipe]) -> Suite:
-    sources = tuple(name for name in known.targets if name != target)
-    of_sources = partial(_load, known=known, domains=sources, seed=seed)
-    of_target = partial(_load, known=known, domains=(target,), seed=seed)
-    seen, unseen = partial(of_target, part="in"), partial(of_target, part="out")
+def _member(target: str, seed: int, *, dataset: DomainSet, family: str, recipes: dict[str, Recipe]) -> Suite:
+    sources = tuple(name for name in dataset.targets if name != target)
+    of_sources = partial(load, dataset=dataset, domains=sources, seed=seed)
+    of_target = partial(load, dataset=dataset, domains=(target,), seed=seed)
+    target_in, target_out = partial(of_target, part="in"), partial(of_target, part="out")
     return Suite(
         name=f"{family}@{target}",
         version=1,
-        title=f"{known.title}, {target} left out",
+        title=f"{dataset.title}, {target} left out",
         task="classification",
-        classes=known.classes,
+        classes=dataset.classes,
         metric="top1",
         default_model="torchvision:resnet50",
-        protocol=_protocol(known, recipes["default"]),
-        layout=_layout(known),
+        protocol=_protocol(dataset, recipes["default"]),
+        layout=_layout(dataset),
         train=partial(of_sources, part="in"),
         val=partial(of_sources, part="out"),
         shifts=(
             Shift(name="id", family="id", build=partial(of_sources, part="out")),
-            Shift(name=target, family="target", build=seen, image_set="target"),
+            Shift(name=target, family="target", build=target_in, image_set="target"),
             Shift(
-                name="oracle", family="oracle", build=seen, image_set="target", in_mean=False, weights="last"
+                name="oracle",
+                family="oracle",
+                build=target_in,
+                image_set="target",
+                in_mean=False,
+                weights="last",
             ),
             Shift(
-                name=f"{target}_out", family="target_out", build=unseen, image_set="target_out", in_mean=False
+                name=f"{target}_out",
+                family="target_out",
+                build=target_out,
+                image_set="target_out",
+                in_mean=False,
             ),
         ),
         recipes=recipes,
-        verify=partial(_verify, known=known),
+        verify=partial(verify, dataset=dataset),
         augment=_augment,
         new_head=True,
         sizes_vary=True,
-        eval_transform=FRAME,
-        train_transform=_view,
-        targets=known.targets,
+        eval_transform=EVAL_TRANSFORM,
+        train_transform=partial(random_resized_crop, area=AREA),
+        targets=dataset.targets,
         split=f"-s{seed}",
     )
 
 
-def _load(
-    root: Path | None, *, known: DomainSet, domains: tuple[str, ...], seed: int, part: Part
-) -> "ImageData":
-    from flatqat.data.domains.load import load
-
-    return load(root, known, domains=domains, part=part, seed=seed)
-
-
-def _view(frame: EvalTransform, seed: int) -> "Transform":
-    from flatqat.data.images.views import random_resized_crop
-
-    return random_resized_crop(frame, seed, area=AREA)
-
-
 def _augment(x: "Tensor", generator: "Generator") -> "Tensor":
-    from flatqat.data.images.color_jitter import color_jitter, random_gray
-
     return random_gray(color_jitter(x, generator, strength=STRENGTH), generator, share=GRAY)
 
 
-def _verify(root: Path | None, *, known: DomainSet) -> list[Finding]:
-    from flatqat.data.domains import verify
-
-    return verify.verify(root, known)
-
-
-def _protocol(known: DomainSet, recipe: Recipe) -> str:
+def _protocol(dataset: DomainSet, recipe: Recipe) -> str:
     parts = [
-        f"one of {len(known.domains)} domains left out, every domain split 80/20 by the seed as in DomainBed",
+        f"one of {len(dataset.domains)} domains left out, "
+        "every domain split 80/20 by the seed as in DomainBed",
         "trained on 80% of the sources",
         "ID: their 20%, which also choose the step, by the mean top-1 over the sources",
         "OOD: 80% of the left-out domain",
@@ -140,15 +129,15 @@ def _protocol(known: DomainSet, recipe: Recipe) -> str:
         "to choose from, BatchNorm frozen",
         "published numbers start from the ImageNet weights IMAGENET1K_V1",
     ]
-    if known.surplus:
-        parts.append(f"{known.surplus}, count as images where they are there")
+    if dataset.surplus:
+        parts.append(f"{dataset.surplus}, count as images where they are there")
     return "; ".join(parts)
 
 
-def _layout(known: DomainSet) -> str:
-    folders = " or ".join(f"{name}/" for name in known.folders)
+def _layout(dataset: DomainSet) -> str:
+    folders = " or ".join(f"{name}/" for name in dataset.folders)
     return (
         f"{folders} in the data root, or the data root itself, with <domain>/<class>/<image>\n"
-        f"  domains   {', '.join(known.targets)}\n"
-        f"  classes   {', '.join(known.names) or f'{known.classes} folders, the same in every domain'}"
+        f"  domains   {', '.join(dataset.targets)}\n"
+        f"  classes   {', '.join(dataset.names) or f'{dataset.classes} folders, the same in every domain'}"
     )

@@ -1,14 +1,13 @@
-"""What every suite of ImageNet's classes shares: its own images, its recipes, its way of training."""
+"""What all suites of ImageNet's classes share: clean images, recipes and training."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
+from flatqat.data.imagenet import clean
 from flatqat.data.imagenet.classes import COUNT
-from flatqat.spec import EvalTransform, Recipe
+from flatqat.data.images.views import random_resized_crop
+from flatqat.spec import Recipe
 from flatqat.suite import Suite
-
-if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData, Transform
 
 LAYOUT = """the clean images in the data root, in its folder imagenet, or as Kaggle packs them:
   imagenet/val/<wnid>/*.JPEG      or imagenet/val/*.JPEG and one of LOC_val_solution.csv, val.txt of
@@ -23,8 +22,8 @@ TRAINED = (
 AS_ASKED = "images decoded by Pillow and cut as the model's source asks (see preprocessing)"
 AS_CORRUPTED = "short side resized to 256 (bilinear, antialiased, Pillow), centre crop 224, for every model"
 
-# `steps` are 10 epochs from --pretrained or --weights, at the learning rate and decay that LSQ fine-tunes
-# with (Esser et al. 2020, arXiv 1902.08153). Without start weights, `pretrain_steps` are the usual 90 epochs.
+# `steps` are 10 epochs from --pretrained or --weights, at the learning rate and decay of LSQ's fine-tuning
+# (Esser et al. 2020, arXiv 1902.08153). Without initial weights, `pretrain_steps` are the usual 90 epochs.
 RECIPES = {
     "default": Recipe(pretrain_steps=450_000, steps=50_000, batch_size=256, pretrain_lr=0.1, lr=0.01),
     "smoke": Recipe(
@@ -42,50 +41,19 @@ RECIPES = {
 }
 
 
-def suite(**parts: Any) -> Suite:
-    """A suite of the 1,000 classes; `parts` are what is its own."""
+def suite(**fields: Any) -> Suite:
+    """Return a suite of the 1,000 classes; `fields` are those of `Suite` that are its own or differ."""
     shared: dict[str, Any] = {
         "version": 1,
         "task": "classification",
         "classes": COUNT,
         "metric": "top1",
         "default_model": "torchvision:resnet50",
-        "train": _train,
-        "val": _val,
+        "train": clean.train,
+        "val": clean.val,
         "recipes": RECIPES,
         "sizes_vary": True,
-        "train_transform": _train_transform,
-        "untrainable_reason": _untrainable_reason,
+        "train_transform": partial(random_resized_crop, area=(0.08, 1.0)),
+        "untrainable_reason": clean.untrainable_reason,
     }
-    return Suite(**(shared | parts))
-
-
-def clean(root: Path | None, *, only: tuple[int, ...] | None = None) -> "ImageData":
-    """All validation images, or those of some classes."""
-    from flatqat.data.imagenet import clean
-
-    return clean.scored(root, only)
-
-
-def _train(root: Path | None) -> "ImageData":
-    from flatqat.data.imagenet import clean
-
-    return clean.train(root)
-
-
-def _val(root: Path | None) -> "ImageData":
-    from flatqat.data.imagenet import clean
-
-    return clean.val(root)
-
-
-def _untrainable_reason(root: Path | None) -> str:
-    from flatqat.data.imagenet import clean
-
-    return clean.untrainable_reason(root)
-
-
-def _train_transform(frame: EvalTransform, seed: int) -> "Transform":
-    from flatqat.data.images.views import random_resized_crop
-
-    return random_resized_crop(frame, seed, area=(0.08, 1.0))
+    return Suite(**(shared | fields))

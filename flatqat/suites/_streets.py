@@ -1,20 +1,23 @@
-"""What suites of street scenes share: views in training, recipes, and Cityscapes as the ID set."""
+"""What suites of street scenes share: training transforms, recipes, and Cityscapes as the ID set."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flatqat.data.images.checks import run_check
+from flatqat.data.images.data_root import data_root
+from flatqat.data.images.segmentation_views import center_crop, jitter_crop
+from flatqat.data.streets import cityscapes
+from flatqat.data.streets.listing import list_part, load
 from flatqat.data.streets.names import CITYSCAPES, CLASSES, StreetSet
+from flatqat.data.streets.verify import verify_part
 from flatqat.finding import Finding
 from flatqat.spec import EvalTransform, Recipe
 from flatqat.suite import Shift, Suite
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from flatqat.data.images.encoded import Pixels
-    from flatqat.data.images.image_data import ImageData, Transform
+    from flatqat.data.images.image_data import Transform
 
 CROP = (512, 1024)
 
@@ -68,10 +71,10 @@ RECIPES = {
 }
 
 
-def suite(**parts: Any) -> Suite:
-    """A suite of the 19 classes with Cityscapes as its ID set; `parts` are what is its own.
+def suite(**fields: Any) -> Suite:
+    """Return a suite of the 19 classes with Cityscapes as its ID set.
 
-    Its `verify` is asked only where there is a data root.
+    `fields` are those of `Suite` that are its own or differ. Its `verify` is only called with a data root.
     """
     shared: dict[str, Any] = {
         "version": 1,
@@ -80,113 +83,68 @@ def suite(**parts: Any) -> Suite:
         "class_names": CLASSES,
         "metric": "miou",
         "default_model": "mmseg:deeplabv3plus_r18-d8_4xb2-80k_cityscapes-512x1024",
-        "train": _train,
-        "val": _val,
+        "train": cityscapes.train,
+        "val": cityscapes.val,
         "recipes": RECIPES,
         "train_transform": partial(train_transform, CROP),
-        "fixed_transform": partial(fixed_transform, CROP),
-        "untrainable_reason": _untrainable_reason,
+        "fixed_transform": center_crop(CROP),
+        "untrainable_reason": cityscapes.untrainable_reason,
     }
-    return Suite(**(shared | parts | {"verify": partial(rooted, "Cityscapes", parts["verify"])}))
+    return Suite(**(shared | fields | {"verify": partial(with_data_root, "Cityscapes", fields["verify"])}))
 
 
-def of_one_set(known: StreetSet, part: str, *, name: str, shift: str, about: str) -> Suite:
-    """Cityscapes and one part of another set, under the name `shift`."""
+def of_one_set(dataset: StreetSet, part: str, *, name: str, shift: str, about: str) -> Suite:
+    """Return a suite of Cityscapes and one part of another dataset, as the shift named `shift`."""
     return suite(
         name=name,
-        title=f"Cityscapes and {known.title}",
+        title=f"Cityscapes and {dataset.title}",
         protocol=f"{ID}; {about}; {SCORED}; {TRAINED}",
-        layout=f"in the data root, or the data root itself:\n{LAYOUT}\n  {known.layout}",
+        layout=f"in the data root, or the data root itself:\n{LAYOUT}\n  {dataset.layout}",
         shifts=(
-            Shift(name="id", family="id", build=scored),
-            Shift(name=shift, family=shift, build=partial(_load, known=known, part=part), image_set=shift),
+            Shift(name="id", family="id", build=cityscapes.scored),
+            Shift(name=shift, family=shift, build=partial(load, dataset=dataset, part=part), image_set=shift),
         ),
-        verify=partial(_verify, known=known, part=part),
+        verify=partial(_verify, dataset=dataset, part=part),
     )
 
 
 def train_transform(size: tuple[int, int], _: EvalTransform, seed: int) -> "Transform":
-    """The random window of training, whatever frame a model asks for: height and width in pixels."""
-    from flatqat.data.images.segmentation_views import jitter_crop
-
+    """Return the random crop of training, `size` pixels high and wide, whatever the evaluation transform."""
     return jitter_crop(size, seed)
 
 
-def fixed_transform(size: tuple[int, int], pair: "Image", image_id: int) -> "Pixels":
-    """The middle of a training image."""
-    from flatqat.data.images.segmentation_views import centre_crop
-
-    return centre_crop(size)(pair, image_id)
-
-
-def rooted(needs: str, verify: Callable[[Path | None], list[Finding]], root: Path | None) -> list[Finding]:
-    """What `verify` finds; without a data root that alone, once for all sets."""
-    from flatqat.data.images.checks import look
-    from flatqat.data.images.data_root import data_root
-
-    place = look(lambda: f"data root {data_root(root, needs)}")
+def with_data_root(
+    needs: str, verify: Callable[[Path | None], list[Finding]], root: Path | None
+) -> list[Finding]:
+    """Return the findings of `verify`; without a data root only that finding, once for all datasets."""
+    place = run_check(lambda: f"data root {data_root(root, needs)}")
     return verify(root) if place.ok else [place]
 
 
-def scored(root: Path | None) -> "ImageData":
-    """Cityscapes' validation images, the ID set."""
-    from flatqat.data.streets import cityscapes
-
-    return cityscapes.scored(root)
-
-
 def verify_id(root: Path | None) -> list[Finding]:
-    """Cityscapes' validation images, which must be there, and its training images, which may."""
+    """Check Cityscapes: its validation images are required, its training images optional."""
     return list(_verify_id(root))
 
 
 @lru_cache(maxsize=4)  # many suites share these images
 def _verify_id(root: Path | None) -> tuple[Finding, ...]:
-    from flatqat.data.streets import listed, verify
-
     def part(split: str) -> list[Finding]:
-        return verify.verify_part(
-            partial(listed.listed, root, CITYSCAPES, split),
+        return verify_part(
+            partial(list_part, root, CITYSCAPES, split),
             count=CITYSCAPES.counts[split],
             classes=len(CLASSES),
         )
 
     train = part("train")
-    if lacking := _untrainable_reason(root):
-        what = f"Cityscapes train: no images with label maps ({lacking})"
-        mend = "without them nothing is trained: methods that train are skipped"
-        train = [Finding(ok=False, partial=True, what=what, fix=mend)]
+    if reason := cityscapes.untrainable_reason(root):
+        what = f"Cityscapes train: no images with label maps ({reason})"
+        fix = "without them nothing is trained: methods that train are skipped"
+        train = [Finding(ok=False, partial=True, what=what, fix=fix)]
     return (*part("val"), *train)
 
 
-def _train(root: Path | None) -> "ImageData":
-    from flatqat.data.streets import cityscapes
-
-    return cityscapes.train(root)
-
-
-def _val(root: Path | None) -> "ImageData":
-    from flatqat.data.streets import cityscapes
-
-    return cityscapes.val(root)
-
-
-def _untrainable_reason(root: Path | None) -> str:
-    from flatqat.data.streets import cityscapes
-
-    return cityscapes.untrainable(root)
-
-
-def _load(root: Path | None, *, known: StreetSet, part: str) -> "ImageData":
-    from flatqat.data.streets import listed
-
-    return listed.load(root, known, part)
-
-
-def _verify(root: Path | None, *, known: StreetSet, part: str) -> list[Finding]:
-    from flatqat.data.streets import listed, verify
-
-    shifted = verify.verify_part(
-        partial(listed.listed, root, known, part), count=known.counts[part], classes=len(CLASSES)
+def _verify(root: Path | None, *, dataset: StreetSet, part: str) -> list[Finding]:
+    shifted = verify_part(
+        partial(list_part, root, dataset, part), count=dataset.counts[part], classes=len(CLASSES)
     )
     return [*verify_id(root), *shifted]

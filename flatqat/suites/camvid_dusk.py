@@ -1,35 +1,26 @@
-"""CamVid: three drives by day, one at dusk."""
+"""CamVid: three drives by day and one at dusk."""
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from flatqat.data.images.segmentation_views import center_crop
+from flatqat.data.streets import camvid
 from flatqat.data.streets.names import CAMVID_CLASSES, CAMVID_LAYOUT
+from flatqat.data.streets.verify import verify_part
 from flatqat.finding import Finding
 from flatqat.spec import Recipe
 from flatqat.suite import Shift, Suite
-from flatqat.suites._streets import fixed_transform, rooted, train_transform
-
-if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData
+from flatqat.suites._streets import train_transform, with_data_root
 
 CROP = (240, 320)
 
 
-def _load(root: Path | None, *, part: str) -> "ImageData":
-    from flatqat.data.streets import camvid
-
-    return camvid.load(root, part)
-
-
 def _verify(root: Path | None) -> list[Finding]:
-    from flatqat.data.streets import camvid, verify
-
     return [
         finding
         for part, count in camvid.COUNTS.items()
-        for finding in verify.verify_part(
-            partial(camvid.listed, root, part),
+        for finding in verify_part(
+            partial(camvid.list_part, root, part),
             count=count,
             classes=len(CAMVID_CLASSES),
             lut=camvid.lut(),
@@ -37,7 +28,7 @@ def _verify(root: Path | None) -> list[Finding]:
     ]
 
 
-# From scratch, at a batch and a learning rate for small networks; smoke is minutes on two CPU cores.
+# Batch sizes and learning rates are for small networks from scratch; smoke takes minutes on two CPU cores.
 SUITE = Suite(
     name="camvid-dusk",
     version=1,
@@ -56,11 +47,11 @@ SUITE = Suite(
         "more than 75%, flips, no change of colours"
     ),
     layout=CAMVID_LAYOUT,
-    train=partial(_load, part="train"),
-    val=partial(_load, part="val"),
+    train=partial(camvid.load, part="train"),
+    val=partial(camvid.load, part="val"),
     shifts=(
-        Shift(name="id", family="id", build=partial(_load, part="id")),
-        Shift(name="dusk", family="dusk", build=partial(_load, part="dusk"), image_set="dusk"),
+        Shift(name="id", family="id", build=partial(camvid.load, part="id")),
+        Shift(name="dusk", family="dusk", build=partial(camvid.load, part="dusk"), image_set="dusk"),
     ),
     recipes={
         "default": Recipe(
@@ -87,7 +78,7 @@ SUITE = Suite(
             flatness_draws=2,
         ),
     },
-    verify=partial(rooted, "CamVid", _verify),
+    verify=partial(with_data_root, "CamVid", _verify),
     train_transform=partial(train_transform, CROP),
-    fixed_transform=partial(fixed_transform, CROP),
+    fixed_transform=center_crop(CROP),
 )

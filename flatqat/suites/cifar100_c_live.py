@@ -1,4 +1,4 @@
-"""CIFAR-100 under 19 corruptions made live: needs the clean images only."""
+"""CIFAR-100 under 19 corruptions generated on the fly; needs only the clean images."""
 
 from flatqat.data.cifar.sets import CIFAR100
 from flatqat.suites._cifar import live_suite

@@ -2,46 +2,32 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from flatqat.data.streets import acdc, cityscapes
 from flatqat.data.streets.names import ACDC, CLASSES, CONDITIONS
+from flatqat.data.streets.verify import verify_part
 from flatqat.finding import Finding
 from flatqat.suite import Shift
 from flatqat.suites import _streets
 
-if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData
-
 REFERENCE = "reference"
 
 
-def _load(root: Path | None, *, part: str) -> "ImageData":
-    from flatqat.data.streets import acdc
-
-    return acdc.load(root, part)
-
-
 def _missing_shifts(root: Path | None) -> frozenset[str]:
-    from flatqat.data.streets import acdc
-
     return frozenset({REFERENCE}) if acdc.lacks_reference(root) else frozenset()
 
 
 def _verify(root: Path | None) -> list[Finding]:
-    from flatqat.data.streets import acdc, verify
-
     conditions = [
         finding
         for name, count in CONDITIONS.items()
-        for finding in verify.verify_part(
-            partial(acdc.condition, root, name), count=count, classes=len(CLASSES)
-        )
+        for finding in verify_part(partial(acdc.condition, root, name), count=count, classes=len(CLASSES))
     ]
-    reference = verify.verify_part(partial(acdc.reference, root), count=None, classes=len(CLASSES))
+    reference = verify_part(partial(acdc.reference, root), count=None, classes=len(CLASSES))
     if _missing_shifts(root):
         what = "ACDC: no labelled images in clear weather"
-        mend = "without them there is no shift 'reference'"
-        reference = [Finding(ok=False, partial=True, what=what, fix=mend)]
+        fix = "without them there is no shift 'reference'"
+        reference = [Finding(ok=False, partial=True, what=what, fix=fix)]
     return [*_streets.verify_id(root), *conditions, *reference]
 
 
@@ -59,15 +45,15 @@ SUITE = _streets.suite(
         "  one of rgb_anon and gt may be flattened to val/"
     ),
     shifts=(
-        Shift(name="id", family="id", build=_streets.scored),
+        Shift(name="id", family="id", build=cityscapes.scored),
         *(
-            Shift(name=name, family=name, build=partial(_load, part=name), image_set=name)
+            Shift(name=name, family=name, build=partial(acdc.load, part=name), image_set=name)
             for name in CONDITIONS
         ),
         Shift(
             name=REFERENCE,
             family=REFERENCE,
-            build=partial(_load, part=REFERENCE),
+            build=partial(acdc.load, part=REFERENCE),
             image_set=REFERENCE,
             in_mean=False,
         ),

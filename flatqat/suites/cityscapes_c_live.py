@@ -1,11 +1,12 @@
-"""Cityscapes under 15 corruptions made live: needs the clean images only."""
+"""Cityscapes under 15 corruptions generated on the fly; needs only the clean images."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flatqat.data.streets import cityscapes
 from flatqat.suites import _streets
-from flatqat.suites._corruptions import frost, live, shifts
+from flatqat.suites._corruptions import frost, on_the_fly, shifts
 
 if TYPE_CHECKING:
     from flatqat.data.images.image_data import ImageData
@@ -14,12 +15,12 @@ MOVES = "elastic_transform"
 
 
 def _corrupted(root: Path | None, *, corruption: str, severity: int) -> "ImageData":
-    return live(_streets.scored(root), corruption=corruption, severity=severity, table="imagenet")
+    return on_the_fly(cityscapes.scored(root), corruption=corruption, severity=severity, table="imagenet")
 
 
 SUITE = _streets.suite(
     name="cityscapes-c-live",
-    title="Cityscapes, corrupted live",
+    title="Cityscapes, corrupted on the fly",
     protocol=(
         f"{_streets.ID}; 15 corruptions at 5 severities made live on them at 2048x1024 with the constants of "
         "ImageNet-C, which were made for 224x224: most are milder here; label maps stay as they are, so that "
@@ -29,7 +30,7 @@ SUITE = _streets.suite(
     layout=f"in the data root, or the data root itself:\n{_streets.LAYOUT}",
     shifts=tuple(
         replace(shift, in_mean=not shift.name.startswith(MOVES))
-        for shift in shifts(_streets.scored, _corrupted, extra=False)
+        for shift in shifts(cityscapes.scored, _corrupted, extra=False)
     ),
     verify=_streets.verify_id,
     made_with=frost,

@@ -1,4 +1,4 @@
-"""Cityscapes and Dark Zurich: Zurich by night."""
+"""Cityscapes and Dark Zurich: Zurich at night."""
 
 from flatqat.data.streets.names import DARK_ZURICH
 from flatqat.suites._streets import of_one_set

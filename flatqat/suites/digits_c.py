@@ -1,51 +1,37 @@
-"""Handwritten digits under 15 live corruptions: small, embedded, trained from scratch in seconds."""
+"""Handwritten digits under 15 corruptions; ships with flatqat and trains from scratch in seconds."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flatqat.data import digits
+from flatqat.data.images.checks import run_check
+from flatqat.data.images.crop import crop
 from flatqat.finding import Finding
 from flatqat.spec import Recipe
 from flatqat.suite import Suite
-from flatqat.suites._corruptions import frost, live, shifts
+from flatqat.suites._corruptions import frost, on_the_fly, shifts
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
-
-    from flatqat.data.digits import Part
     from flatqat.data.images.image_data import ImageData
 
 
-def _part(part: "Part") -> "ImageData":
-    from flatqat.data import digits
-
+def _load(root: Path | None, *, part: digits.Part) -> "ImageData":
     return digits.load(part)
 
 
-def _test(root: Path | None) -> "ImageData":
-    return _part("test")
-
-
 def _corrupted(root: Path | None, *, corruption: str, severity: int) -> "ImageData":
-    return live(_part("test"), corruption=corruption, severity=severity)
-
-
-def _augment(x: "Tensor", generator: "Generator") -> "Tensor":
-    from flatqat.data.images.crop import crop
-
-    return crop(x, generator, padding=2, flip=False)
+    return on_the_fly(digits.load("test"), corruption=corruption, severity=severity)
 
 
 def _verify(root: Path | None) -> list[Finding]:
-    from flatqat.data.digits import describe
-    from flatqat.data.images.checks import look
-
-    return [look(describe)]
+    return [run_check(digits.describe)]
 
 
 SUITE = Suite(
     name="digits-c",
     version=2,  # 2: random numbers of 16 bits
-    title="handwritten digits, corrupted live",
+    title="handwritten digits, corrupted on the fly",
     task="classification",
     classes=10,
     metric="top1",
@@ -56,9 +42,9 @@ SUITE = Suite(
         "normalised by the model; trained on 1,100 images moved by up to 2 pixels"
     ),
     layout="nothing on disk: the images ship with scikit-learn",
-    train=lambda root: _part("train"),
-    val=lambda root: _part("val"),
-    shifts=shifts(_test, _corrupted, extra=False),
+    train=partial(_load, part="train"),
+    val=partial(_load, part="val"),
+    shifts=shifts(partial(_load, part="test"), _corrupted, extra=False),
     recipes={
         "default": Recipe(pretrain_steps=300, steps=150, batch_size=64, pretrain_lr=0.1, lr=0.02),
         "smoke": Recipe(
@@ -73,6 +59,6 @@ SUITE = Suite(
         ),
     },
     verify=_verify,
-    augment=_augment,
+    augment=partial(crop, padding=2, flip=False),
     made_with=frost,
 )

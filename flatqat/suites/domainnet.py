@@ -1,4 +1,4 @@
-"""DomainNet: six domains of 345 classes, one domain left out at a time as in DomainBed."""
+"""DomainNet: six domains of 345 classes; one domain left out at a time."""
 
 from flatqat.data.domains.sets import DomainSet
 from flatqat.suites._domains import family

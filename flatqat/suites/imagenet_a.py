@@ -1,4 +1,4 @@
-"""ImageNet and ImageNet-A: photographs of 200 classes that a ResNet-50 gets wrong."""
+"""ImageNet and ImageNet-A: photographs of 200 classes that a ResNet-50 misclassifies."""
 
 from flatqat.data.imagenet.names import IMAGENET_A
 from flatqat.suites._imagenet_natural import of_200_classes

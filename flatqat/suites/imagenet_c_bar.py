@@ -1,4 +1,4 @@
-"""ImageNet and the 10 corruptions of ImageNet-C-bar, chosen to be unlike those of ImageNet-C."""
+"""ImageNet and the 10 corruptions of ImageNet-C-bar, chosen to differ from those of ImageNet-C."""
 
 from flatqat.data.imagenet.names import IMAGENET_C_BAR
 from flatqat.suites._imagenet_stored import stored

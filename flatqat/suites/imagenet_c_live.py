@@ -1,42 +1,35 @@
-"""ImageNet under 19 corruptions made live: needs the clean images only."""
+"""ImageNet under 19 corruptions generated on the fly; needs only the clean images."""
 
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flatqat.finding import Finding
+from flatqat.data.imagenet.clean import scored
+from flatqat.data.imagenet.verify import verify
+from flatqat.data.images.views import eval_crop
 from flatqat.spec import EvalTransform
 from flatqat.suites import _imagenet
-from flatqat.suites._corruptions import frost, live, shifts
+from flatqat.suites._corruptions import frost, on_the_fly, shifts
 
 if TYPE_CHECKING:
     from flatqat.data.images.image_data import ImageData
 
-
-FRAME = EvalTransform()
-MOST_KEPT = 2**30  # bytes of decoded images, 7,000 of them: all 95 corruptions show the same ones
+EVAL_TRANSFORM = EvalTransform()
+MOST_KEPT = 2**30  # bytes of decoded images, about 7,000, which all 95 corruptions share
 
 
 @lru_cache(maxsize=1)
 def _clean(root: Path | None) -> "ImageData":
-    from flatqat.data.images.views import eval_crop
-
-    return _imagenet.clean(root).transformed(eval_crop(FRAME)).kept(MOST_KEPT)
+    return scored(root).transformed(eval_crop(EVAL_TRANSFORM)).cached(MOST_KEPT)
 
 
 def _corrupted(root: Path | None, *, corruption: str, severity: int) -> "ImageData":
-    return live(_clean(root), corruption=corruption, severity=severity, table="imagenet")
-
-
-def _verify(root: Path | None) -> list[Finding]:
-    from flatqat.data.imagenet import verify
-
-    return verify.verify(root)
+    return on_the_fly(_clean(root), corruption=corruption, severity=severity, table="imagenet")
 
 
 SUITE = _imagenet.suite(
     name="imagenet-c-live",
-    title="ImageNet, corrupted live",
+    title="ImageNet, corrupted on the fly",
     protocol=(
         f"50,000 validation images, {_imagenet.AS_CORRUPTED}; corruptions made live after that with the "
         "constants of ImageNet-C, in memory, not encoded as JPEG again; 1,000 classes, no mask; "
@@ -44,7 +37,7 @@ SUITE = _imagenet.suite(
     ),
     layout=_imagenet.LAYOUT,
     shifts=shifts(_clean, _corrupted, extra=True),
-    verify=_verify,
-    eval_transform=FRAME,
+    verify=verify,
+    eval_transform=EVAL_TRANSFORM,
     made_with=frost,
 )

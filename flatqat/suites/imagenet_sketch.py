@@ -1,4 +1,4 @@
-"""ImageNet and ImageNet-Sketch: black and white drawings of all 1,000 classes."""
+"""ImageNet and ImageNet-Sketch: black-and-white drawings of all 1,000 classes."""
 
 from flatqat.data.imagenet.names import IMAGENET_SKETCH
 from flatqat.suites._imagenet_natural import of_all_classes

@@ -1,4 +1,4 @@
-"""ImageNet and ImageNetV2: new photographs, collected as the validation set was."""
+"""ImageNet and ImageNetV2: new photographs, collected like the validation set."""
 
 from flatqat.data.imagenet.names import IMAGENET_V2
 from flatqat.suites._imagenet_natural import of_all_classes

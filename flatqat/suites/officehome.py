@@ -1,4 +1,4 @@
-"""OfficeHome: art, clipart, product photos and photos, one domain left out at a time as in DomainBed."""
+"""OfficeHome: art, clipart, product and real-world images; one domain left out at a time."""
 
 from flatqat.data.domains.sets import DomainSet
 from flatqat.suites._domains import family

@@ -1,4 +1,4 @@
-"""PACS: photos, art paintings, cartoons and sketches, one domain left out at a time as in DomainBed."""
+"""PACS: photos, art paintings, cartoons and sketches; one domain left out at a time."""
 
 from flatqat.data.domains.sets import DomainSet
 from flatqat.suites._domains import family

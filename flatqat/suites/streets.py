@@ -1,21 +1,22 @@
-"""Drawn street scenes in clear weather, fog, night, rain and snow: small, embedded, from scratch."""
+"""Rendered street scenes in clear weather, fog, night, rain and snow; ships with flatqat."""
 
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flatqat.data.images.checks import run_check
+from flatqat.data.images.color_jitter import color_jitter
+from flatqat.data.images.segmentation_views import center_crop, jitter_crop
 from flatqat.data.streets.names import CLASSES
 from flatqat.finding import Finding
+from flatqat.scenes.load import Part, load
+from flatqat.scenes.pinned import check
 from flatqat.scenes.size import HEIGHT, WIDTH
 from flatqat.spec import EvalTransform, Recipe
 from flatqat.suite import Shift, Suite
-from flatqat.suites._streets import fixed_transform
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
-
     from flatqat.data.images.image_data import ImageData, Transform
-    from flatqat.scenes.load import Part
 
 WEATHERS = ("fog", "night", "rain", "snow")
 CROP = (64, 128)
@@ -23,35 +24,22 @@ SCALE = (0.8, 1.4)
 JITTER, HUE = 0.3, 0.02
 
 
-def _part(root: Path | None, *, part: "Part", weather: str = "clear") -> "ImageData":
-    from flatqat.scenes.load import load
-
+def _load(root: Path | None, *, part: Part, weather: str = "clear") -> "ImageData":
     return load(part, weather)
 
 
-def _view(_: EvalTransform, seed: int) -> "Transform":
-    from flatqat.data.images.segmentation_views import jitter_crop
-
+def _train_transform(_: EvalTransform, seed: int) -> "Transform":
     return jitter_crop(CROP, seed, scale=SCALE)
 
 
-def _augment(x: "Tensor", generator: "Generator") -> "Tensor":
-    from flatqat.data.images.color_jitter import color_jitter
-
-    return color_jitter(x, generator, strength=JITTER, hue=HUE)
-
-
 def _verify(root: Path | None) -> list[Finding]:
-    from flatqat.data.images.checks import look
-    from flatqat.scenes.pinned import check
-
-    return [look(check)]
+    return [run_check(check)]
 
 
 SUITE = Suite(
     name="streets",
     version=1,
-    title="drawn street scenes in five weathers",
+    title="rendered street scenes in five weathers",
     task="segmentation",
     classes=len(CLASSES),
     class_names=CLASSES,
@@ -65,13 +53,13 @@ SUITE = Suite(
         "is named; mIoU from the confusion matrix pooled over a shift, classes without a pixel in truth and "
         "prediction left out"
     ),
-    layout="nothing on disk: the scenes are drawn",
-    train=partial(_part, part="train"),
-    val=partial(_part, part="val"),
+    layout="nothing on disk: the scenes are rendered",
+    train=partial(_load, part="train"),
+    val=partial(_load, part="val"),
     shifts=(
-        Shift(name="id", family="id", build=partial(_part, part="test")),
+        Shift(name="id", family="id", build=partial(_load, part="test")),
         *(
-            Shift(name=name, family=name, build=partial(_part, part="test", weather=name))
+            Shift(name=name, family=name, build=partial(_load, part="test", weather=name))
             for name in WEATHERS
         ),
     ),
@@ -104,7 +92,7 @@ SUITE = Suite(
         ),
     },
     verify=_verify,
-    augment=_augment,
-    train_transform=_view,
-    fixed_transform=partial(fixed_transform, (HEIGHT, WIDTH)),
+    augment=partial(color_jitter, strength=JITTER, hue=HUE),
+    train_transform=_train_transform,
+    fixed_transform=center_crop((HEIGHT, WIDTH)),
 )

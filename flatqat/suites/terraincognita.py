@@ -1,4 +1,4 @@
-"""TerraIncognita: four camera traps, one location left out at a time as in DomainBed."""
+"""TerraIncognita: four camera traps; one location left out at a time."""
 
 from flatqat.data.domains.sets import DomainSet
 from flatqat.suites._domains import family

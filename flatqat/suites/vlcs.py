@@ -1,4 +1,4 @@
-"""VLCS: Caltech101, LabelMe, SUN09 and VOC2007, one left out at a time as in DomainBed."""
+"""VLCS: Caltech101, LabelMe, SUN09 and VOC2007; one domain left out at a time."""
 
 from flatqat.data.domains.sets import DomainSet
 from flatqat.suites._domains import family

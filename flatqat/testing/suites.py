@@ -28,7 +28,7 @@ def suite_data_is_consistent(suite: Suite) -> None:
         images, labels = data.batch(torch.arange(len(data)))
         equal = torch.equal(images, again.batch(torch.arange(len(again)))[0])
         assert equal, f"{name}: expected equal data when built twice, got a difference"
-        valid = labels if data.labels is not None else labels[labels != IGNORED]
+        valid = labels[labels != IGNORED] if data.per_pixel else labels
         in_range = 0 <= int(valid.min()) <= int(valid.max()) < suite.classes
         assert in_range, f"{name}: expected labels from 0 to {suite.classes - 1}, got others"
         first = labels_of.setdefault(shift.image_set, labels)

@@ -107,7 +107,7 @@ def test_chunks_do_not_matter(net64: SmallNet) -> None:
     whole, parts = (spectral_density(net64.chunks(s), net64.params, steps=4, probes=2) for s in (12, 3))
     assert parts.mean_square == pytest.approx(whole.mean_square, rel=1e-9)
     assert parts.width == pytest.approx(whole.width, rel=1e-6)
-    # Not the grid: its length is a quotient that is rounded up, so one part in 1e16 may add a point.
+    assert parts.density == pytest.approx(whole.density, rel=1e-6)
     for rule, other in zip((*parts.nodes, *parts.weights), (*whole.nodes, *whole.weights), strict=True):
         assert rule == pytest.approx(other, rel=1e-6, abs=1e-9)
 

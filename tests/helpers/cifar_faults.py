@@ -169,11 +169,11 @@ class Faults:
         found = {
             "no class": (
                 without(self.folder),
-                rf"got none besides and {self.name} missing; rename or complete",
+                rf"got extra: none, missing: {self.name}; rename or complete",
             ),
             "other class": (
                 written(f"{self.cifar.slug}/test/car/1.png", b""),
-                "got car besides and none missing",
+                "got extra: car, missing: none",
             ),
             "empty class": (
                 lambda root: (without(self.folder)(root), (root / self.folder).mkdir()),

@@ -92,7 +92,7 @@ def test_the_seed_makes_the_weights(nets):
         ("number", PluginError, "to return an nn.Module or a Normalized, got int"),
         ("half", PluginError, "mean and std of three numbers each, or neither"),
         ("tensors", PluginError, "mean and std of three numbers each, or neither"),
-        ("framed", PluginError, "expected frame to be a flatqat.spec.Frame, got int"),
+        ("framed", PluginError, "expected eval_transform to be a flatqat.EvalTransform, got int"),
         ("", UsageError, "expected 'file:PATH.py:FUNCTION'"),
     ],
 )

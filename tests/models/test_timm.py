@@ -42,12 +42,12 @@ def test_images_arrive_as_timm_transforms_them(name):
 
 
 def frame_of(name, config):
-    from flatqat.models.timm import _frame
+    from flatqat.models.timm import _eval_transform
 
-    return _frame(name, config)
+    return _eval_transform(name, config)
 
 
-def test_the_frame_comes_with_the_network():
+def test_the_eval_transform_comes_with_the_network():
     model = build("timm:resnet50.tv_in1k", classes=5, seed=0)
     assert str(model.eval_transform) == "resized to short side 256 (bilinear, antialiased), centre crop 224"
     assert build("timm:resnet10t", classes=5, seed=0).eval_transform.crop == 176

@@ -10,8 +10,8 @@ from flatqat.scenes.canvas import Canvas
 from flatqat.scenes.dice import Dice
 from flatqat.scenes.paint import Paint
 
-CAMERA = Camera(width=24, height=16, focal=20.0, centre=11.0, horizon=6.0, above=1.5)
-PAINT = Paint(colour=(1.0, 0.0, 0.0), label=3)
+CAMERA = Camera(width=24, height=16, focal=20.0, center=11.0, horizon=6.0, above=1.5)
+PAINT = Paint(color=(1.0, 0.0, 0.0), label=3)
 
 
 def rounded(value: float) -> Fraction:
@@ -75,7 +75,7 @@ def test_a_box_covers_the_samples_of_its_rectangle() -> None:
 def test_planes_give_the_depth_of_their_points() -> None:
     for x, y, z in ((2.0, 0.0, 7.0), (-3.0, 4.0, 20.0)):
         u, v = CAMERA.at(x, y, z)
-        for a, b, c in (CAMERA.front(z), CAMERA.side(x), CAMERA.floor(y)):
+        for a, b, c in (CAMERA.front(z), CAMERA.side(x), *([CAMERA.ground()] if y == 0 else [])):
             assert a * u + b * v + c == pytest.approx(1 / z, rel=1e-12)  # a few roundings
 
 

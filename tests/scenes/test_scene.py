@@ -31,10 +31,10 @@ def test_other_pixels_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_scene_depends_on_its_number_alone() -> None:
     first = scene(3)
-    assert np.array_equal(first.colours, SOME[3].colours)
+    assert np.array_equal(first.colors, SOME[3].colors)
     assert np.array_equal(first.labels, SOME[3].labels)
     assert np.array_equal(first.depth, SOME[3].depth)
-    assert not np.array_equal(first.colours, SOME[4].colours)
+    assert not np.array_equal(first.colors, SOME[4].colors)
 
 
 def test_labels_are_train_ids_and_every_class_is_common() -> None:
@@ -45,12 +45,12 @@ def test_labels_are_train_ids_and_every_class_is_common() -> None:
         assert sum((one.labels == label).any() for one in SOME) >= 8, f"class {label} in less than a fifth"
 
 
-def test_colours_are_those_of_images() -> None:
+def test_colors_are_those_of_images() -> None:
     for one in SOME:
-        assert one.colours.shape == (HEIGHT, WIDTH, 3)
-        assert one.colours.min() >= 0
-        assert one.colours.max() <= 1
-        assert one.colours.std() > 0.1
+        assert one.colors.shape == (HEIGHT, WIDTH, 3)
+        assert one.colors.min() >= 0
+        assert one.colors.max() <= 1
+        assert one.colors.std() > 0.1
 
 
 def test_the_sky_alone_is_infinitely_far() -> None:

@@ -20,8 +20,8 @@ NUMBERS = range(2000, 2020)
 SOME = [scene(number) for number in NUMBERS]
 
 
-def grey(colours: Map) -> Map:
-    return colours @ np.array([0.299, 0.587, 0.114])
+def gray(colors: Map) -> Map:
+    return colors @ np.array([0.299, 0.587, 0.114])
 
 
 def test_the_labels_are_those_of_the_scene() -> None:
@@ -46,7 +46,7 @@ def test_fog_follows_koschmieder() -> None:
         assert len(np.unique(airlight, axis=0)) <= 1
         if not len(airlight):
             continue
-        clear, seen = one.colours - airlight[0], foggy - airlight[0]
+        clear, seen = one.colors - airlight[0], foggy - airlight[0]
         told = (np.abs(clear) > 0.05) & (one.depth < 60)[..., None]
         beta = (np.log(clear[told] / seen[told]) / np.repeat(one.depth[..., None], 3, -1)[told]).astype(float)
         assert np.ptp(beta) < 1e-9  # float64, divided by depths of 1 metre and more
@@ -64,11 +64,11 @@ def test_a_clear_sky_is_the_brightest_class_and_at_night_it_is_nearly_black() ->
     def mean_of(images: list[Map], label: int) -> float:
         return float(
             np.concatenate(
-                [grey(im)[one.labels == label] for im, one in zip(images, SOME, strict=True)]
+                [gray(im)[one.labels == label] for im, one in zip(images, SOME, strict=True)]
             ).mean()
         )
 
-    days = [one.colours for one in SOME]
+    days = [one.colors for one in SOME]
     sky = mean_of(days, SKY)
     assert all(sky > mean_of(days, label) for label in range(19) if label != SKY)
     assert mean_of([night(one) for one in SOME], SKY) < 0.12 < sky / 4
@@ -76,7 +76,7 @@ def test_a_clear_sky_is_the_brightest_class_and_at_night_it_is_nearly_black() ->
 
 def test_nights_are_dark_noisy_and_lit_by_lamps() -> None:
     for one in SOME:
-        dark, clear = grey(night(one)), grey(one.colours)
+        dark, clear = gray(night(one)), gray(one.colors)
         unlit = (one.glow.sum(axis=-1) == 0) & (one.labels != IGNORED)
         assert dark[unlit].mean() < 0.65 * clear[unlit].mean()
         bright = one.glow.sum(axis=-1) > 1
@@ -85,18 +85,18 @@ def test_nights_are_dark_noisy_and_lit_by_lamps() -> None:
             assert dark[one.labels == SKY].std() > 0.005
 
 
-def test_rain_takes_contrast_and_colour() -> None:
+def test_rain_takes_contrast_and_color() -> None:
     for one in SOME:
         wet = rain(one)
-        assert grey(wet).std() < grey(one.colours).std()
-        assert np.ptp(wet, axis=-1).mean() < np.ptp(one.colours, axis=-1).mean()
+        assert gray(wet).std() < gray(one.colors).std()
+        assert np.ptp(wet, axis=-1).mean() < np.ptp(one.colors, axis=-1).mean()
 
 
 def test_a_wet_road_mirrors_what_stands_above_it() -> None:
     """Where the scene's upper half is black, the road is darker in rain, a plain copy of it would not be."""
     for one in SOME[:5]:
-        above = (np.arange(len(one.colours)) < one.horizon - 2)[:, None, None]
-        black = replace(one, colours=np.where(above, 0.0, one.colours))
+        above = (np.arange(len(one.colors)) < one.horizon - 2)[:, None, None]
+        black = replace(one, colors=np.where(above, 0.0, one.colors))
         change = (rain(black) - rain(one))[one.labels == ROAD]
         assert change.max() < 1e-9  # sums over whole columns leave a few roundings
         assert (change.mean(axis=0) < -0.02).all()
@@ -104,7 +104,7 @@ def test_a_wet_road_mirrors_what_stands_above_it() -> None:
 
 def test_snow_whitens_the_ground_and_leaves_walls() -> None:
     def brighter(label: int) -> float:
-        both = [(grey(snow(one)) - grey(one.colours))[one.labels == label] for one in SOME]
+        both = [(gray(snow(one)) - gray(one.colors))[one.labels == label] for one in SOME]
         return float(np.concatenate(both).mean())
 
     for flat in (SIDEWALK, TERRAIN):

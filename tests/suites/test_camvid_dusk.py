@@ -14,7 +14,7 @@ from tests.helpers.loading import load, stops
 def test_camvid_is_cut_by_drives(shared: Path) -> None:
     suite = load("camvid-dusk")
     assert not stops("camvid-dusk", shared / "data")
-    parts = {part: camvid.listed(shared / "data", part).names for part in camvid.SEQUENCES}
+    parts = {part: camvid.list_part(shared / "data", part).names for part in camvid.SEQUENCES}
     assert {part: {name.split("_")[0] for name in names} for part, names in parts.items()} == {
         part: {sequence} for part, sequence in camvid.SEQUENCES.items()
     }
@@ -52,7 +52,7 @@ def test_a_copy_of_camvid(tmp_path: Path) -> None:
             image.save(home / split / f"{name}.png")
             stored = np.where(values == 255, 11, values % 11).astype(np.uint8)
             Image.fromarray(stored).save(home / f"{split}annot" / f"{name}.png")
-    parts = {part: camvid.listed(tmp_path, part).names for part in camvid.SEQUENCES}
+    parts = {part: camvid.list_part(tmp_path, part).names for part in camvid.SEQUENCES}
     assert parts == {
         "train": ("0016E5_00390", "0016E5_08160"),
         "val": ("0006R0_f00930",),
@@ -79,4 +79,4 @@ def test_camvid_with_colours_as_labels_is_refused(tmp_path: Path) -> None:
             street_files.drawn(0)[0].save(folder / f"{sequence}_00030.png")
     found = stops("camvid-dusk", tmp_path)
     assert len(found) == 4
-    assert all("got colours" in finding.what for finding in found)
+    assert all("got colors" in finding.what for finding in found)

@@ -42,6 +42,8 @@ def test_a_family_stands_for_a_suite_a_domain(name: str) -> None:
     assert len(family.targets) == FAMILIES[name]
     found = members(name, 1)
     assert [suite.name for suite in found] == [f"{name}@{target}" for target in family.targets]
+    assert [(suite.family, suite.target) for suite in found] == [(name, target) for target in family.targets]
+    assert (family.family, family.target) == (name, "")
     for suite, target in zip(found, family.targets, strict=True):
         suite_checks.suite_starts_with_id(suite)
         assert [shift.name for shift in suite.shifts] == ["id", target, "oracle", f"{target}_out"]
@@ -154,7 +156,9 @@ def test_the_command_on_one_target(flatqat: Command, root: Path, tmp_path: Path)
 
 def test_the_whole_family_with_two_seeds(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every member trains, and each seed on a split of its own."""
-    monkeypatch.setattr("flatqat.suites._domains.FRAME", EvalTransform(resize=48, crop=48, squash=True))
+    monkeypatch.setattr(
+        "flatqat.suites._domains.EVAL_TRANSFORM", EvalTransform(resize=48, crop=48, squash=True)
+    )
     short = {"pretrain_steps": "2", "steps": "2", "select_every": "1", "batch_size": "6", "bn_batches": "1"}
     request = Request(
         suites=("pacs",), methods=("fp", "qat"), bits=("4",), models=("tiny",), seeds=(0, 1), recipe="smoke",

@@ -12,7 +12,8 @@ import torch
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
-from flatqat.data.streets.listed import Listed, image_id, listed
+from flatqat.data.images.segmentation_views import center_crop
+from flatqat.data.streets.listing import Listing, image_id, list_part
 from flatqat.data.streets.names import CITYSCAPES
 from flatqat.finding import Finding
 from flatqat.spec import EvalTransform
@@ -49,7 +50,7 @@ def test_a_whole_run_on_acdc(made: Path, tmp_path: Path, monkeypatch: pytest.Mon
     small = replace(
         load("cityscapes-acdc"),
         train_transform=partial(_streets.train_transform, size),
-        fixed_transform=partial(_streets.fixed_transform, size),
+        fixed_transform=center_crop(size),
     )
     monkeypatch.setattr("flatqat.suites.cityscapes_acdc.SUITE", small)
     request = Request(
@@ -110,7 +111,7 @@ def test_made_copies_verify_and_load(name: str, made: Path) -> None:
 
 def test_id_val_and_training_images_are_apart(made: Path) -> None:
     suite = load("cityscapes-acdc")
-    names = {split: listed(made, CITYSCAPES, split).names for split in ("train", "val")}
+    names = {split: list_part(made, CITYSCAPES, split).names for split in ("train", "val")}
     ids = {split: {image_id(name): name.split("_")[0] for name in names[split]} for split in ("train", "val")}
     of_train, of_val = suite.train(made).ids.tolist(), suite.val(made).ids.tolist()
     of_id = suite.shifts[0].build(made).ids.tolist()
@@ -166,7 +167,7 @@ def test_a_flattened_copy_is_scored_together(made: Path, root: Path) -> None:
     street_files.flatten(root / "acdc/gt", "_labelTrainIds.png")
     found = stops("cityscapes-acdc", root)
     assert len(found) == 4
-    assert "flattened copy, in which nothing tells fog from snow" in found[0].what
+    assert "flattened copy, in which nothing distinguishes fog from snow" in found[0].what
     assert "--suite cityscapes-acdc-pooled" in found[0].fix
     assert not stops("cityscapes-acdc-pooled", root)
     (shift,) = load("cityscapes-acdc-pooled").shifts[1:]
@@ -213,11 +214,11 @@ def test_training_images_are_listed_once_to_train_and_once_to_select(
 ) -> None:
     read = []
 
-    def counted(*args: object) -> Listed:
+    def counted(*args: object) -> Listing:
         read.append(args[-1])
-        return listed(*args)  # type: ignore[arg-type]
+        return list_part(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("flatqat.data.streets.cityscapes.listed", counted)
+    monkeypatch.setattr("flatqat.data.streets.cityscapes.list_part", counted)
     suite = load("dark-zurich")
     assert (len(suite.train(root)), len(suite.val(root))) == (4, 4)
     assert read == ["train", "train"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flatqat.data.streets.listed import Listed, listed
+from flatqat.data.streets.listing import Listing, list_part
 from flatqat.data.streets.names import CITYSCAPES
 from flatqat.data.streets.verify import counted
 from flatqat.errors import DataError
@@ -32,10 +32,10 @@ def test_a_tree_of_label_ids_is_refused(root: Path) -> None:
     [
         (lambda labels: street_files.LABEL_IDS[labels], "labelIds, 0 to 33, where labelTrainIds are needed"),
         (lambda labels: np.where(labels == 255, 255, labels + 1), "off by one"),
-        (lambda labels: labels + np.uint8(1), "off by one, with 0 for what is not scored"),
-        (lambda labels: labels - np.uint8(1), "lowered by one"),
+        (lambda labels: labels + np.uint8(1), "off by one, and 0 marks pixels"),
+        (lambda labels: labels - np.uint8(1), "one was subtracted"),
         (lambda labels: np.full_like(labels, 255), "got 255 alone: no pixel would be scored"),
-        (lambda labels: np.dstack([labels] * 3), "colours: a map made to be looked at"),
+        (lambda labels: np.dstack([labels] * 3), "colors: a map for display"),
         (lambda labels: labels[::2, ::2], "expected a label map of its size, 96x48, got 48x24"),
     ],
     ids=["labelIds", "from 1", "from 1 and 0", "reduced", "none", "colours", "size"],
@@ -84,7 +84,7 @@ def test_missing_counterparts_are_left_out_and_told(root: Path) -> None:
 
 def test_more_than_was_published_is_wrong_and_a_pair_too_few_is_told() -> None:
     names = ("a", "b")
-    part = Listed(title="Set", names=names, images=names, masks=names)
+    part = Listing(title="Set", names=names, images=names, masks=names)
     assert counted(part, 2).ok
     assert counted(part, None).ok
     assert counted(part, 1).is_fatal
@@ -99,17 +99,17 @@ def test_hidden_files_are_no_images_and_a_name_twice_is_refused(root: Path) -> N
     images = root / "cityscapes/leftImg8bit/val"
     (name,) = images.glob("lindau/*_000000_*")
     name.with_name(f"._{name.name}").write_bytes(b"not an image")
-    assert len(listed(root, CITYSCAPES, "val")) == 4
-    assert not listed(root, CITYSCAPES, "val").unlabelled
+    assert len(list_part(root, CITYSCAPES, "val")) == 4
+    assert not list_part(root, CITYSCAPES, "val").unlabelled
     shutil.copy(name, images / "frankfurt" / name.name)
     with pytest.raises(DataError, match=r"expected each file once, got .*; remove one"):
-        listed(root, CITYSCAPES, "val")
+        list_part(root, CITYSCAPES, "val")
 
 
 def test_images_that_suites_share_are_verified_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
 
-    def counted(part: Listed) -> str:
+    def counted(part: Listing) -> str:
         opened.append(part.title)
         return part.title
 

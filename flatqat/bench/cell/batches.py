@@ -56,7 +56,7 @@ def fixed_batches(
 
 def scoring_batch_size(data: ImageData, device: torch.device) -> int:
     """Return BATCH_SIZE, or less for large images on a CPU and for models with logits at each pixel."""
-    per_pixel = data.labels is None
+    per_pixel = data.per_pixel
     if device.type != "cpu" and not per_pixel:
         return BATCH_SIZE
     values = data.fetch(torch.arange(1)).numel()
@@ -66,7 +66,7 @@ def scoring_batch_size(data: ImageData, device: torch.device) -> int:
 
 def val_batch_size(data: ImageData, device: torch.device) -> int:
     """Return the batch size for scoring `val` during training: less memory is free than in evaluation."""
-    return VAL_BATCH_SIZE if data.labels is not None else scoring_batch_size(data, device)
+    return scoring_batch_size(data, device) if data.per_pixel else VAL_BATCH_SIZE
 
 
 def fixed_transform(suite: Suite, eval_transform: EvalTransform) -> Transform:

@@ -57,10 +57,22 @@ def choose_device(name: str) -> "torch.device":
     return torch.device(name)
 
 
-def prepare(device: "torch.device", threads: int) -> None:
-    """Set the number of threads and deterministic full-precision arithmetic. Raises UsageError."""
+def keep_freed_memory() -> None:
+    """Allocate one large block and free it, so that glibc keeps freed memory (mallopt(3), M_MMAP_THRESHOLD).
+
+    By default glibc returns larger blocks to the system, and requesting them again for every operation takes
+    longer than most operations, corruptions above all.
+    """
     import torch
 
+    torch.empty(2**25 - 2**16, dtype=torch.uint8)
+
+
+def prepare(device: "torch.device", threads: int) -> None:
+    """Set threads, the allocator and deterministic full-precision arithmetic. Raises UsageError."""
+    import torch
+
+    keep_freed_memory()
     cores = os.cpu_count() or 1
     if threads > cores:
         raise UsageError(f"--threads: expected at most {cores}, the cores of this machine, got {threads}")

@@ -22,7 +22,7 @@ from flatqat.bench.engine.train import train
 from flatqat.bench.plan.jobs import Job, make_plan
 from flatqat.bench.plan.networks import EVAL
 from flatqat.console.progress import Progress
-from flatqat.errors import FlatqatError, UsageError, among
+from flatqat.errors import FlatqatError, UsageError, choose
 from flatqat.metrics.mce import ALEXNET, mce, mce_stderr
 
 Z = 1.96
@@ -66,7 +66,9 @@ def figures(models: Sequence[str] = ()) -> list[Figure]:
             Figure(**{**row, "value": float(row["value"]), "images": int(row["images"])})  # type: ignore[arg-type]
             for row in csv.DictReader(file)
         ]
-    among("model with published figures", models, {figure.model for figure in rows})
+    known = {figure.model for figure in rows}
+    for model in models:
+        choose("model with published figures", model, known)
     return [figure for figure in rows if not models or figure.model in models]
 
 

@@ -12,6 +12,7 @@ from flatqat.bench.plan.networks import code_files
 from flatqat.data.images.views import eval_crop
 from flatqat.errors import DataError, UsageError
 from flatqat.models.base import Normalized
+from flatqat.spec import SuiteData
 from flatqat.suite import Suite
 
 
@@ -70,11 +71,11 @@ def _check_fingerprint(suite: Suite, incomplete: Sequence[str], session: Session
     store = session.store
     current, stored = _fingerprint(suite, session.request.data_root), store.data(suite)
     if stored is None:
-        store.write_data(suite, current, [_short(text) for text in incomplete])
-    elif stored != current:
+        store.write_data(suite, SuiteData(fingerprint=current, in_part=tuple(map(_short, incomplete))))
+    elif stored.fingerprint != current:
         raise DataError(
             f"suite {suite.name}: expected the images that {store.root} was made from "
-            f"(fingerprint {stored}), got others ({current}); use another --results"
+            f"(fingerprint {stored.fingerprint}), got others ({current}); use another --results"
         )
 
 
@@ -104,7 +105,7 @@ def _check_model(suite: Suite, model: str, net: Normalized, root: Path | None) -
     net.eval()
     for built in (suite.val(root), suite.shifts[-1].build(root)):
         data = built.transformed(eval_crop(net.eval_transform))
-        images, labels = data.batch(torch.arange(1 if data.labels is None else 2))
+        images, labels = data.batch(torch.arange(1 if data.per_pixel else 2))
         expected = (len(images), suite.classes, *labels.shape[1:])
         try:
             output = net.predict(images)

@@ -44,14 +44,14 @@ def with_flatness(job: Job, store: Store) -> Record:
 
 def protocol(job: Job, request: Request, store: Store) -> Protocol:
     """Return how the numbers of a job were made."""
-    suite, parent = job.suite, "random weights"
+    suite, data, parent = job.suite, store.data(job.suite), "random weights"
     if job.parent is not None:
         parent = job.parent.cell.label
     elif job.weights is not None:
         parent = job.weights.name
     return Protocol(
         suite=suite.protocol,
-        data=store.data(suite) or "",
+        data=data.fingerprint if data else "",
         reference=registry.load(registry.METHODS, job.cell.method).reference,
         parent=parent,
         recipe=job.recipe,
@@ -67,7 +67,7 @@ def protocol(job: Job, request: Request, store: Store) -> Protocol:
         split=suite.split,
         targets=tuple(suite.targets),
         made_with=suite.made_with(),
-        in_part=store.data_parts(suite),
+        in_part=data.in_part if data else (),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from flatqat.bench.flatness.flatness_point import FlatnessPoint
 from flatqat.console.progress import Advance
-from flatqat.errors import among
+from flatqat.errors import choose
 from flatqat.flatness.apgd import Ball, worst_case_sharpness
 from flatqat.flatness.code_flips import code_flips
 from flatqat.flatness.density import spectral_density
@@ -84,7 +84,8 @@ class Estimator:
 
 def chosen(names: Sequence[str]) -> tuple[str, ...]:
     """Return `names` without duplicates in the order of ESTIMATORS. Raises UsageError on an unknown name."""
-    return among("measure", names, ESTIMATORS)
+    wanted = {choose("measure", name, ESTIMATORS) for name in names}
+    return tuple(name for name in ESTIMATORS if name in wanted)
 
 
 def work(names: Sequence[str], draws: int) -> int:

@@ -88,7 +88,7 @@ def flatness_batches(
     generator = torch.Generator().manual_seed(cell.derive_seed("flatness"))
     index = torch.randperm(len(data), generator=generator)[:images]
     transformed, chunk = data.transformed(view), CHUNK
-    values, smallest = transformed.fetch(index[:1]).numel(), 1 if data.labels is None else SMALLEST_CHUNK
+    values, smallest = transformed.fetch(index[:1]).numel(), 1 if data.per_pixel else SMALLEST_CHUNK
     while chunk * values > CHUNK_VALUES and chunk > smallest:
         chunk //= 2
     index = index[: max(chunk, len(index) // chunk * chunk)]

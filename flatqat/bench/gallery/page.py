@@ -3,50 +3,39 @@
 import io
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from flatqat.bench.gallery.column import Column, Pixels
+import numpy as np
+from numpy.typing import NDArray
+
 from flatqat.bench.gallery.palette import Color
 from flatqat.bench.records.store import write_atomically
 from flatqat.suite import Suite
 
+TEMPLATE = Path(__file__).with_name("page.html")
 MARGIN, HEADER, CAPTION = 6, 22, 14  # pixels
 LEAST_WIDTH = 240  # smaller pictures are enlarged, pixel by pixel
 LONGEST = 60  # characters of a title in the name of a file
 
-PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ suite.name }}: gallery</title>
-<style>
-body { font: 15px/1.4 system-ui, sans-serif; margin: 1.5rem; color: #222; background: #fff; }
-h1 { font-size: 1.3rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .4rem; }
-.wide { overflow-x: auto; } table { border-spacing: 6px; }
-th { font-weight: 600; text-align: left; vertical-align: bottom; white-space: nowrap; }
-td { font-size: .8rem; color: #555; vertical-align: top; }
-img { display: block; image-rendering: pixelated; width: {{ width }}px; }
-.legend span { display: inline-block; margin: 0 1rem .2rem 0; white-space: nowrap; }
-.legend i { display: inline-block; width: .9em; height: .9em; margin-right: .35em; border: 1px solid #0003; }
-small { color: #666; font-weight: 400; }
-</style>
-<h1>{{ suite.title }}</h1>
-<p>{{ suite.protocol }}.</p>
-<p class="legend">{% for name, color in legend %}
-<span><i style="background: rgb{{ color }}"></i>{{ name }}</span>
-{% endfor %}<span><i style="background: #000"></i>not labeled</span></p>
-<nav>{% for shift in shifts %}<a href="#{{ shift.name }}">{{ shift.name }}</a> {% endfor %}</nav>
-{% for shift in shifts %}
-<h2 id="{{ shift.name }}">{{ shift.name }} <small><a href="{{ shift.sheet }}">as one picture</a></small></h2>
-<div class="wide"><table>
-<tr>{% for head in shift.heads %}
-<th>{{ head.title }}<br><small>{{ head.score }}&nbsp;</small></th>{% endfor %}</tr>
-{% for row in shift.rows %}<tr>{% for cell in row %}
-<td><img src="{{ cell.file }}" alt="{{ cell.title }}" loading="lazy">{{ cell.caption }}</td>{% endfor %}</tr>
-{% endfor %}</table></div>
-{% endfor %}
-</html>
-"""
+Pixels = NDArray[np.uint8]
+"""An RGB picture (H, W, 3)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One picture of a row.
+
+    Attributes:
+        title: What it shows.
+        picture: The picture.
+        accuracy: The share of labeled pixels that a prediction gets right, in percent.
+    """
+
+    title: str
+    picture: Pixels
+    accuracy: float | None = None
 
 
 def write_page(
@@ -76,17 +65,18 @@ def write_page(
         titles = [{"title": c.title, "score": _score(scores[name], c.title, suite.metric)} for c in heads]
         shifts.append({"name": name, "sheet": sheet, "heads": titles, "rows": cells})
     legend = list(zip(suite.class_names, colors, strict=True))
-    page = (
-        Environment(autoescape=True)
-        .from_string(PAGE)
-        .render(suite=suite, shifts=shifts, legend=legend, width=width)
+    template = Environment(autoescape=True, keep_trailing_newline=True).from_string(
+        TEMPLATE.read_text("utf-8")
     )
+    page = template.render(suite=suite, shifts=shifts, legend=legend, width=width)
     write_atomically(output / "index.html", page.encode())
     return output / "index.html"
 
 
 def _cell(output: Path, file: str, column: Column) -> dict[str, str]:
-    write_atomically(output / file, _png(column.picture))
+    from PIL import Image
+
+    write_atomically(output / file, _png(Image.fromarray(column.picture)))
     return {"file": file, "title": column.title, "caption": _caption(column)}
 
 
@@ -98,9 +88,8 @@ def _sheet(rows: Sequence[Sequence[Column]], scores: Mapping[str, float | None],
     factor = -(-LEAST_WIDTH // width)
     height, width = factor * height, factor * width
     step_x, step_y = width + MARGIN, height + CAPTION + MARGIN
-    canvas = Image.new(
-        "RGB", (MARGIN + step_x * len(rows[0]), 2 * HEADER + MARGIN + step_y * len(rows)), "white"
-    )
+    size = MARGIN + step_x * len(rows[0]), 2 * HEADER + MARGIN + step_y * len(rows)
+    canvas = Image.new("RGB", size, "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=13)
     for x, column in enumerate(rows[0]):
         left = MARGIN + x * step_x
@@ -112,9 +101,7 @@ def _sheet(rows: Sequence[Sequence[Column]], scores: Mapping[str, float | None],
             picture = Image.fromarray(column.picture).resize((width, height), Image.Resampling.NEAREST)
             canvas.paste(picture, (MARGIN + x * step_x, top))
             draw.text((MARGIN + x * step_x, top + height), _caption(column), fill="#666666", font_size=10)
-    buffer = io.BytesIO()
-    canvas.save(buffer, "PNG")
-    return buffer.getvalue()
+    return _png(canvas)
 
 
 def _fitted(text: str, width: int, font: object) -> str:
@@ -124,11 +111,9 @@ def _fitted(text: str, width: int, font: object) -> str:
     return text
 
 
-def _png(picture: Pixels) -> bytes:
-    from PIL import Image
-
+def _png(image: Any) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -8,8 +8,7 @@ import torch
 
 from flatqat.bench.cell.environment import choose_device, prepare
 from flatqat.bench.cell.restore import restore
-from flatqat.bench.gallery.column import Column, Pixels
-from flatqat.bench.gallery.page import write_page
+from flatqat.bench.gallery.page import Column, Pixels, write_page
 from flatqat.bench.gallery.palette import painted, palette
 from flatqat.bench.plan.jobs import members
 from flatqat.bench.records.sections import method_label, row_label, sections
@@ -51,9 +50,8 @@ def gallery(
     prepare(torch_device, threads)
     titles = _titles(records)
     models = {titles[r.cell.id]: restore(r.cell, suite, store, torch_device) for r in records}
-    errors = terminal(stderr=True)
     rows_by_shift: dict[str, list[list[Column]]] = {}
-    with progress_for(errors).task(f"gallery of {suite.name}", len(shown)) as advance:
+    with progress_for(terminal(stderr=True)).task(f"gallery of {suite.name}", len(shown)) as advance:
         for shift in shown:
             rows_by_shift[shift.name] = rows(shift, suite, models, data_root, images, torch_device)
             advance(1)
@@ -80,15 +78,15 @@ def chosen(names: Sequence[str], store: Store) -> list[Record]:
                 f"gallery: expected cells of a segmentation suite, got {record.cell.label} of {suites[0]}"
             )
     ids = {record.cell.id for record in named}
-    if len(named) == 1:
-        ids |= _compared_with(named[0], store)
-    return [
-        record
+    rows = [
+        [record for row in section.rows.values() for record in row]
         for section in sections(store.records(suites[0]))
-        for row in section.rows.values()
-        for record in row
-        if record.cell.id in ids
     ]
+    if len(named) == 1:
+        ids |= {
+            record.cell.id for row in rows if named[0] in row for record in row if _compared(record, named[0])
+        }
+    return [record for row in rows for record in row if record.cell.id in ids]
 
 
 def _scored(suite: Suite, records: Sequence[Record]) -> Suite:
@@ -138,18 +136,10 @@ def rows(
     return shown
 
 
-def _compared_with(record: Record, store: Store) -> set[str]:
-    """Return the ids of the cells of the same protocol and seed with the same bits, or of the reference."""
-    for section in sections(store.records(record.cell.suite)):
-        members = [r for row in section.rows.values() for r in row]
-        if any(r.cell.id == record.cell.id for r in members):
-            return {
-                r.cell.id
-                for r in members
-                if r.cell.seed == record.cell.seed
-                and (r.protocol.reference or r.cell.bits == record.cell.bits)
-            }
-    return set()
+def _compared(record: Record, shown: Record) -> bool:
+    """Whether a record has the seed and the bits of the one shown, or is the reference."""
+    same_bits = record.protocol.reference or record.cell.bits == shown.cell.bits
+    return record.cell.seed == shown.cell.seed and same_bits
 
 
 def _titles(records: Sequence[Record]) -> dict[str, str]:

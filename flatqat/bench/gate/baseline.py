@@ -28,16 +28,7 @@ FIX = "check --baseline; make one with: flatqat bench baseline"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedCell(Stored):
-    """A cell as the file has it.
-
-    Attributes:
-        label: The cell's label.
-        shifts: The scored sets by name.
-        images: The number of images of each.
-        metric: The name of the suite's metric.
-        correct: For top-1, the packed bits of each set.
-        counts: For other metrics, the packed counts of each set.
-    """
+    """A cell as the file has it: by scored set its shift, number of images, and packed bits or counts."""
 
     label: str
     shifts: Mapping[str, ShiftInfo]
@@ -49,14 +40,7 @@ class PackedCell(Stored):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineCell:
-    """A cell of a baseline.
-
-    Attributes:
-        label: The cell's label.
-        shifts: The scored sets by name.
-        metric: The suite's metric.
-        values: The metric's value of each image, by scored set.
-    """
+    """A cell of a baseline: by scored set its shift, and the metric's value of each image."""
 
     label: str
     shifts: Mapping[str, ShiftInfo]

@@ -27,15 +27,9 @@ OK, REGRESSED, INCOMPLETE, IMPROVED = 0, 1, 3, 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """One comparison.
+    """One comparison of the metric in percent: `ok`, `regressed`, `improved` or `missing`.
 
-    Attributes:
-        cell: The cell's label.
-        what: `id`, `ood`, a family of shifts, or why nothing could be compared.
-        before: The metric in the baseline, in percent.
-        now: The metric of the stored results, in percent.
-        p: The p-value after Holm's correction.
-        verdict: `ok`, `regressed`, `improved` or `missing`.
+    `what` is `id`, `ood`, a family of shifts, or why nothing could be compared; `p` is Holm's.
     """
 
     cell: str
@@ -71,17 +65,9 @@ def check(
             else:
                 verdicts.append(_missing(old.label, f"{row[0]}: undefined"))
     p_values = holm([tested[-1] for tested in compared]) if compared else []
-    for (label, what, old_value, new_value, _), adjusted in zip(compared, p_values, strict=True):
-        verdicts.append(
-            Verdict(
-                cell=label,
-                what=what,
-                before=old_value,
-                now=new_value,
-                p=adjusted,
-                verdict=_judge(new_value - old_value, adjusted, max_drop, p),
-            )
-        )
+    for (cell, what, before, after, _), adjusted in zip(compared, p_values, strict=True):
+        verdict = _judge(after - before, adjusted, max_drop, p)
+        verdicts.append(Verdict(cell=cell, what=what, before=before, now=after, p=adjusted, verdict=verdict))
     results = {v.verdict for v in verdicts}
     if "regressed" in results:
         return REGRESSED, verdicts

@@ -10,7 +10,7 @@ from flatqat import registry
 from flatqat.bench.plan.networks import EVAL, BaseCell, Networks, base_cell_of, code_files
 from flatqat.bench.plan.request import Request
 from flatqat.bench.plan.settings import Settings, changed, configure
-from flatqat.errors import StoreError, UsageError, among
+from flatqat.errors import StoreError, UsageError, choose
 from flatqat.spec import Cell, QuantSpec, Recipe
 from flatqat.suite import Suite
 
@@ -105,7 +105,7 @@ def members(name: str, seed: int) -> list[Suite]:
         raise UsageError(f"suite {family_name!r}: expected no target after it, got {target!r}")
     if suite.member is None:
         return [suite]
-    targets = among(f"target of {family_name}", [target], suite.targets) if target else suite.targets
+    targets = [choose(f"target of {family_name}", target, suite.targets)] if target else suite.targets
     return [suite.member(one, seed) for one in targets]
 
 
@@ -204,4 +204,4 @@ def _check_settings(request: Request) -> None:
                 f"--set {owner}.{next(iter(values))}: expected the settings of a method that is run, "
                 f"{', '.join(sorted(owners - {'recipe'}))}; add {owner} to --method"
             )
-    among("owner of a setting", request.settings, owners)
+        choose("owner of a setting", owner, owners)

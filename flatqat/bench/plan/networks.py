@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat.bench.plan.request import Request
-from flatqat.errors import UsageError, WeightsError, unknown
+from flatqat.errors import UsageError, WeightsError, choose
 from flatqat.spec import Cell, QuantSpec
 from flatqat.suite import Suite
 
@@ -109,8 +109,7 @@ def base_cell_of(suite: Suite, model: str, seed: int, request: Request, networks
     """Return the base of a seed's cells. Raises UsageError or WeightsError where one of its parts misfits."""
     lacking = suite.untrainable_reason(request.data_root)
     recipe = EVAL if lacking else request.recipe or suite.default_recipe
-    if recipe not in suite.recipes:
-        raise unknown(f"recipe of {suite.name}", recipe, suite.recipes)
+    choose(f"recipe of {suite.name}", recipe, suite.recipes)
     network = networks.get(suite, model)
     window = network.model.window
     cell = Cell(

@@ -7,7 +7,7 @@ from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from flatqat.errors import UsageError, among
+from flatqat.errors import UsageError, choose
 
 Settings = Mapping[str, Mapping[str, str]]
 
@@ -27,7 +27,9 @@ def parse_settings(texts: Iterable[str]) -> Settings:
 def configure(config_type: type[Any], owner: str, values: Mapping[str, str]) -> dict[str, Any]:
     """Convert text values to the types of `config_type`'s fields; raises UsageError on bad keys or values."""
     hints = get_type_hints(config_type)
-    among(f"setting of {owner}", values, [field.name for field in fields(config_type)])
+    choices = [field.name for field in fields(config_type)]
+    for key in values:
+        choose(f"setting of {owner}", key, choices)
     return {key: _convert(text, hints[key], f"{owner}.{key}") for key, text in values.items()}
 
 

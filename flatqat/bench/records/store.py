@@ -95,26 +95,16 @@ class Store:
                 "choose another with --results"
             ) from error
 
-    def data(self, suite: Suite) -> str | None:
-        """Return the fingerprint of the data that a suite's results are made from, or None."""
-        data = self._data(suite)
-        return data.fingerprint if data else None
-
-    def data_parts(self, suite: Suite) -> tuple[str, ...]:
-        """Return which parts of that data were incomplete, in words."""
-        data = self._data(suite)
-        return data.in_part if data else ()
-
-    def write_data(self, suite: Suite, fingerprint: str, in_part: list[str]) -> None:
-        """Store what a suite's results are made from."""
-        data = SuiteData(fingerprint=fingerprint, in_part=tuple(in_part))
-        write_atomically(self._data_path(suite), to_json(data.to_dict()))
-
-    def _data(self, suite: Suite) -> SuiteData | None:
+    def data(self, suite: Suite) -> SuiteData | None:
+        """Return what a suite's results are made from, or None if there are none yet."""
         path = self._data_path(suite)
         return (
             read_as(SuiteData, read_json(path, OTHER_FOLDER), path, OTHER_FOLDER) if path.exists() else None
         )
+
+    def write_data(self, suite: Suite, data: SuiteData) -> None:
+        """Store what a suite's results are made from."""
+        write_atomically(self._data_path(suite), to_json(data.to_dict()))
 
     def _data_path(self, suite: Suite) -> Path:
         return self.root / "data" / f"{suite.key}.json"

@@ -19,6 +19,7 @@ from flatqat.bench.report.robustness import robustness_columns
 from flatqat.metrics.metric import Metric
 from flatqat.metrics.missing import mean_if_complete, mean_of_known
 from flatqat.spec import Record, ShiftInfo
+from flatqat.spec.flatness import number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,12 +41,11 @@ def by_method(section: Section, store: Store) -> "pd.DataFrame":
 
     reference = reference_of(section)
     base = outcomes_by_seed(reference, store)
-    return pd.DataFrame(
-        [
-            _method_row(records, base if records is reference else outcomes_by_seed(records, store), base)
-            for records in section.rows.values()
-        ]
-    )
+    rows = []
+    for records in section.rows.values():
+        by_seed = base if records is reference else outcomes_by_seed(records, store)
+        rows.append(_method_row(records, by_seed, base))
+    return pd.DataFrame(rows)
 
 
 def by_shift(section: Section, view: View) -> "pd.DataFrame":
@@ -110,7 +110,7 @@ def _method_row(records: list[Record], by_seed: BySeed, reference: BySeed) -> di
         "lambda_max": mean_of_known(e.value for e in eigenvalues).value,
         "lambda_max_residual": max((e.residual for e in eigenvalues if e.residual is not None), default=None),
         "sharpness": mean_of_known(f.mean_rise(SHARPNESS_RADIUS) for f in flatness).value,
-        "sharpness_sam": mean_of_known(f.sam_rise for f in flatness).value,
+        "sharpness_sam": mean_of_known(number(f.sharpness_sam) for f in flatness).value,
         **robustness_columns(records, outcomes, shifts),
     }
 

@@ -74,11 +74,8 @@ def _mean_row(
     for name, records in domains.items():
         (row,) = by_method(replace(family.members[name], rows={key: records}), store).to_dict("records")
         rows.append(_with_domain(row, name, records))
-    mean = {
-        column: mean_if_complete(row[column] for row in rows).value
-        for column in rows[0]
-        if column not in TEXTS
-    }
+    columns = [column for column in rows[0] if column not in TEXTS]
+    mean = {column: mean_if_complete(row[column] for row in rows).value for column in columns}
     references = {name: reference_of(family.members[name]) for name in domains}
     gap = mean_extra_gap_of([(records, references[name]) for name, records in domains.items()], store)
     is_complete, name = set(domains) == set(family.targets), _metric(next(iter(domains.values())))
@@ -99,13 +96,8 @@ def _mean_row(
 
 def _with_domain(row: Mapping[Any, Any], domain: str, records: Sequence[Record]) -> dict[str, Any]:
     """Return a row of `by_method` with the domain as its third column, and the metric of the last weights."""
-    oracle = mean_of_known(_last(record) for record in records).value
-    return {
-        **{text: row.get(text) for text in TEXTS},
-        **row,
-        "domain": domain,
-        f"oracle_{_metric(records)}": oracle,
-    }
+    oracle = {f"oracle_{_metric(records)}": mean_of_known(_last(record) for record in records).value}
+    return {text: row.get(text) for text in TEXTS} | dict(row) | {"domain": domain} | oracle
 
 
 def _metric(records: Sequence[Record]) -> str:

@@ -11,33 +11,19 @@ from flatqat.spec import Record
 if TYPE_CHECKING:
     import pandas as pd
 
-DTYPES: dict[str, Any] = {
-    "cell": "string",
-    "section": "string",
-    "suite": "string",
-    "suite_version": "int64",
-    "model": "string",
-    "method": "string",
-    "bits": "string",
-    "recipe": "string",
-    "seed": "int64",
-    "step_multiplier": "int64",
-    "weights": "string",
-    "limit": "Int64",
-    "window": "string",
+CELL = ("suite", "suite_version", "model", "recipe", "seed", "step_multiplier")
+OPTIONS = ("weights", "limit", "window", "amp")
+SHIFT = ("family", "severity", "in_mean", "image_set")
+SCORE = ("metric", "value", "n", "stderr")
+STATUS = ("reference", "status", "reason")
+COLUMNS = ("cell", "section", "method", "bits", *CELL, *OPTIONS, *STATUS, "shift", *SHIFT, *SCORE)
+DTYPES = {
+    **dict.fromkeys(COLUMNS, "string"),
+    **dict.fromkeys(("suite_version", "seed", "step_multiplier"), "int64"),
+    **dict.fromkeys(("limit", "severity", "n"), "Int64"),  # with a capital: may be missing
+    **dict.fromkeys(("reference", "in_mean"), "boolean"),
+    **dict.fromkeys(("value", "stderr"), "float64"),
     "amp": "bool",
-    "reference": "boolean",
-    "status": "string",
-    "reason": "string",
-    "shift": "string",
-    "family": "string",
-    "severity": "Int64",
-    "in_mean": "boolean",
-    "image_set": "string",
-    "metric": "string",
-    "value": "float64",
-    "n": "Int64",
-    "stderr": "float64",
 }
 
 
@@ -47,10 +33,10 @@ def load_results(folder: str | Path = "results", *, suite: str | None = None) ->
     A cell that failed or was skipped has one row, with its `status` and `reason` and no shift, metric or
     value. The columns, always in this order, are those of
 
-    - the cell: `cell` (its id), `section` (rows of one section may be compared, see the reports), `suite`,
-      `suite_version`, `model`, `method` and `bits` (both as in the tables, settings included), `recipe`,
-      `seed`, `step_multiplier`, `weights`, `limit`, `window`, `amp`, `reference` (the method that the others
-      are compared with), `status`, `reason`;
+    - the cell: `cell` (its id), `section` (rows of one section may be compared), `method` and
+      `bits` (both as in the tables, settings included), `suite`, `suite_version`, `model`, `recipe`, `seed`,
+      `step_multiplier`, `weights`, `limit`, `window`, `amp`, `reference` (the method that the others are
+      compared with), `status`, `reason`;
     - the scored set: `shift`, among them `id` and `val`, `family`, `severity`, `in_mean` (whether it counts
       in the OOD mean, which leaves out `id`), `image_set`;
     - the score: `metric` (`top1`, `miou`, `nll`, `ece`, `iou/3`, ...), `value` (in percent where it is a
@@ -75,47 +61,24 @@ def load_results(folder: str | Path = "results", *, suite: str | None = None) ->
     import pandas as pd
 
     rows = [row for record in Store(Path(folder)).some_records(suite) for row in _rows(record)]
-    columns = {name: [row.get(name) for row in rows] for name in DTYPES}
-    return pd.DataFrame({name: pd.array(columns[name], dtype=DTYPES[name]) for name in DTYPES})
+    columns: dict[str, list[Any]] = {name: [row.get(name) for row in rows] for name in COLUMNS}
+    return pd.DataFrame({name: pd.array(columns[name], dtype=DTYPES[name]) for name in COLUMNS})  # type: ignore[call-overload]
 
 
 def _rows(record: Record) -> Iterator[dict[str, Any]]:
-    cell, is_done = record.cell, record.status == "done"
-    common = {
-        "cell": cell.id,
+    of_cell = {name: getattr(record.cell, name) for name in (*CELL, *OPTIONS)} | {
+        "cell": record.cell.id,
         "section": section_title(record),
-        "suite": cell.suite,
-        "suite_version": cell.suite_version,
-        "model": cell.model,
         "method": method_label(record),
-        "bits": cell.bits,
-        "recipe": cell.recipe,
-        "seed": cell.seed,
-        "step_multiplier": cell.step_multiplier,
-        "weights": cell.weights,
-        "limit": cell.limit,
-        "window": cell.window,
-        "amp": cell.amp,
-        "reference": record.protocol.reference if is_done else None,
+        "bits": record.cell.bits,
+        "reference": record.protocol.reference if record.status == "done" else None,
         "status": record.status,
         "reason": record.reason or None,
     }
-    if not is_done:
-        yield {**common, "value": float("nan"), "stderr": float("nan")}
+    if record.status != "done":
+        yield of_cell
     for shift, info in record.protocol.shifts.items():
-        about = {
-            "shift": shift,
-            "family": info.family,
-            "severity": info.severity,
-            "in_mean": info.in_mean,
-            "image_set": info.image_set,
-        }
+        of_shift = {"shift": shift} | {name: getattr(info, name) for name in SHIFT}
         for metric, score in record.scores[shift].items():
-            yield {
-                **common,
-                **about,
-                "metric": metric,
-                "value": float("nan") if score.value is None else score.value,
-                "n": score.n,
-                "stderr": float("nan") if score.stderr is None else score.stderr,
-            }
+            of_score = {"metric": metric, "value": score.value, "n": score.n, "stderr": score.stderr}
+            yield of_cell | of_shift | of_score

@@ -24,13 +24,7 @@ Weights = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
-    """The runs of one method at one bit-width, by seed.
-
-    Attributes:
-        method: The method's name for tables.
-        records: The record of each seed.
-        right: Which images each seed's run classified correctly, by shift.
-    """
+    """The runs of one method at one bit-width, by seed, and by shift which images they get right."""
 
     method: str
     records: Mapping[int, Record]
@@ -50,15 +44,10 @@ class Runs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The difference of a method and the baseline in one quantity, over the seeds that both have.
+    """The difference of a method and the baseline in one quantity, in points, over the seeds of both.
 
-    Attributes:
-        method: The method's name for tables.
-        what: The quantity.
-        interval: The difference in points, with its bootstrap interval.
-        contrast: The test of the difference; None for a method that lacks a seed of the baseline's, and
-            for the reference, whose runs may scatter differently.
-        p: The p-value after Holm's correction over all comparisons of the table; None without a test.
+    A method that lacks a seed of the baseline's has no test, nor has the reference, whose runs may scatter
+    differently. `p` is after Holm's correction over all comparisons of the table.
     """
 
     method: str
@@ -101,14 +90,10 @@ def comparisons(
     adjusted = dict(zip(tested, holm([contrast.p for contrast in tested.values()]), strict=True))
     return [
         Comparison(
-            method=method,
-            what=what,
-            interval=interval,
-            contrast=tested.get((method, what)),
-            p=adjusted.get((method, what)),
+            method=key[0], what=key[1], interval=interval, contrast=tested.get(key), p=adjusted.get(key)
         )
-        for (method, what), interval in intervals.items()
-        if what in weights
+        for key, interval in intervals.items()
+        if key[1] in weights
     ]
 
 
@@ -160,7 +145,5 @@ def _matrices(runs: Runs, baseline: Runs, weights: Weights) -> list[NDArray[Any]
     seeds = [seed for seed in baseline.records if seed in runs.records]
     if not seeds:
         return []
-    pools = pools_of(baseline.records[seeds[0]], weights)
-    return contributions(
-        [runs.right[seed] for seed in seeds], [baseline.right[seed] for seed in seeds], pools, weights
-    )
+    own, base = ([method.right[seed] for seed in seeds] for method in (runs, baseline))
+    return contributions(own, base, pools_of(baseline.records[seeds[0]], weights), weights)

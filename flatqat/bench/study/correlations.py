@@ -12,16 +12,17 @@ from flatqat.metrics.missing import mean_if_complete
 from flatqat.metrics.rank import FEWEST_ROWS, RankCorrelation, rank_correlation
 from flatqat.metrics.significance import holm
 from flatqat.spec import SPACES, Record, Space, SpaceFlatness
+from flatqat.spec.flatness import number
 
 Value = Callable[[SpaceFlatness], float | None]
 
 MEASURES: dict[str, Value] = {
-    "λmax": lambda flatness: flatness.top_eigenvalue,
+    "λmax": lambda flatness: number(flatness.lambda_max),
     "sharp 5%": lambda flatness: flatness.mean_rise("0.05"),
     "sharp 10%": lambda flatness: flatness.mean_rise("0.1"),
     "sharp 20%": lambda flatness: flatness.mean_rise("0.2"),
-    "SAM": lambda flatness: flatness.sam_rise,
-    "ASAM": lambda flatness: flatness.asam_rise,
+    "SAM": lambda flatness: number(flatness.sharpness_sam),
+    "ASAM": lambda flatness: number(flatness.sharpness_asam),
 }
 """Measures of flatness by name; a larger value is sharper for all of them."""
 
@@ -34,14 +35,9 @@ BESIDE: dict[str, Value] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A question about flatness: does it correlate with a quantity?
+    """Does flatness correlate with a quantity, among the runs of one seed (`within`), or `given` another?
 
-    Attributes:
-        title: The quantity in words.
-        quantity: The quantity.
-        within: Whether ranks are among the runs of one seed.
-        given: The quantity whose ranks are regressed out of both, if any.
-        flatter_is_better: The sign of the correlation of sharpness with the quantity if flatness helps.
+    `flatter_is_better` is the sign of the correlation of sharpness with the quantity if flatness helps.
     """
 
     title: str
@@ -63,12 +59,8 @@ QUESTIONS = (
 class Association:
     """The answer of one measure in one space to one question.
 
-    Attributes:
-        space: The space.
-        measure: The name of the measure.
-        question: The question.
-        correlation: None if the measure is constant, or known for fewer than three methods.
-        p: The p-value after Holm's correction over all measures and spaces of the question.
+    There is no correlation if the measure is constant, or known for fewer than three methods. `p` is after
+    Holm's correction over all measures and spaces of the question.
     """
 
     space: Space

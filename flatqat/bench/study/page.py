@@ -60,26 +60,10 @@ def _section(section: Section, members: Sequence[Study], store: Store, picture: 
 
 def _bit_width(study: Study, answers: Sequence[Association]) -> list[str]:
     """Return everything about one bit-width as lines."""
-    return [
-        f"## {bits_in_words(study)}",
-        "",
-        "### Who wins where",
-        "",
-        *([cost(study), ""] if cost(study) else []),
-        id_and_gap(study),
-        "",
-        *main_table(study),
-        "",
-        "### By family of shifts",
-        "",
-        by_family(study),
-        "",
-        *family_table(study),
-        "",
-        "### Does flat go with OOD?",
-        "",
-        *_flatness(study, answers),
-    ]
+    lost = [cost(study), ""] if cost(study) else []
+    lines = [f"## {bits_in_words(study)}", "", "### Who wins where", "", *lost, id_and_gap(study), ""]
+    lines += [*main_table(study), "", "### By family of shifts", "", by_family(study), ""]
+    return [*lines, *family_table(study), "", "### Does flat go with OOD?", "", *_flatness(study, answers)]
 
 
 def _flatness(study: Study, answers: Sequence[Association]) -> list[str]:

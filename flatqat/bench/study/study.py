@@ -15,16 +15,10 @@ METRIC = "top1"  # the difference of other metrics is not the mean over images o
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """The methods of one bit-width, compared with one of them.
+    """The methods of one bit-width, the baseline first, each compared with it; full precision if stored.
 
-    Attributes:
-        bits: The bits for tables.
-        baseline: The method that the others are compared with.
-        methods: All methods, the baseline first.
-        reference: The runs in full precision, if stored.
-        quantities: What is compared, as weights of the accuracies of the shifts.
-        main: The comparisons of ID, OOD and gap.
-        families: The comparisons of each family of shifts.
+    `quantities` are weights of the accuracies of the shifts; `main` compares ID, OOD and gap, `families` each
+    family of shifts.
     """
 
     bits: str

@@ -44,21 +44,9 @@ def main_table(study: Study) -> list[str]:
     rows = []
     for runs in study.shown:
         ood, gap = study.find(runs.method, OOD), study.find(runs.method, GAP)
-        levels = {what: f"{runs.mean(study.quantities[what]):.2f}" for what in (ID, OOD, GAP)}
-        rows.append(
-            [
-                f"`{runs.method}`",
-                str(len(runs.records)),
-                levels[ID],
-                _marked(study.find(runs.method, ID)),
-                levels[OOD],
-                _marked(ood),
-                _p(ood),
-                levels[GAP],
-                _marked(gap),
-                _p(gap),
-            ]
-        )
+        level = {what: f"{runs.mean(study.quantities[what]):.2f}" for what in (ID, OOD, GAP)}
+        row = [f"`{runs.method}`", str(len(runs.records)), level[ID], _marked(study.find(runs.method, ID))]
+        rows.append([*row, level[OOD], _marked(ood), _p(ood), level[GAP], _marked(gap), _p(gap)])
     count = sum(c.p is not None for c in study.main)
     return [*_table(head, rows), "", _caption(study, count)]
 

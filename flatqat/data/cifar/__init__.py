@@ -1,1 +1,1 @@
-"""CIFAR-10 and CIFAR-100 in the layouts that people have, and their corrupted copies."""
+"""CIFAR-10 and CIFAR-100 in their usual layouts, and their corrupted copies."""

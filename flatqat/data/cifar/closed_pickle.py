@@ -1,7 +1,7 @@
-"""Reading pickles of byte arrays without running anything that they name.
+"""Read pickles of byte arrays without running anything that they name.
 
-A pickle may name any function and have it called. Here five names are known, those of a pickled uint8 array,
-and each stands for a plain stand-in of this file, so that not even numpy is called by what is on disk.
+A pickle may name any function to be called. Only the five names of a pickled uint8 array are accepted here,
+and each is replaced by a harmless class of this module, so that data on disk cannot even call numpy.
 """
 
 import pickle
@@ -15,9 +15,12 @@ from flatqat.errors import DataError
 
 
 def load(file: Path) -> Any:
-    """Dicts, lists, numbers, text and uint8 arrays; text of Python 2 comes as bytes.
+    """Return what a pickle holds: dicts, lists, numbers, text and uint8 arrays.
 
-    Raises DataError when the file is damaged or asks for anything else.
+    Text of Python 2 is read as bytes.
+
+    Raises:
+        DataError: If the file is damaged or names anything else.
     """
     try:
         with file.open("rb") as opened:
@@ -32,7 +35,7 @@ class _Dtype:
             raise pickle.UnpicklingError(f"an array of {code!r} where bytes (u1) are needed")
 
     def __setstate__(self, state: object) -> None:
-        """Byte order and alignment mean nothing for single bytes."""
+        """Ignore byte order and alignment, which mean nothing for single bytes."""
 
 
 class _Array:

@@ -3,8 +3,8 @@
     CIFAR-10-C/<corruption>.npy    uint8 (50000, 32, 32, 3): severity s in rows 10000(s - 1) to 10000s
     CIFAR-10-C/labels.npy          integers (50000,): the labels of the test set, five times
 
-CIFAR-100-C is the same with the fine labels. Source: Hendrycks & Dietterich 2019, zenodo.org/records/2535967
-and 3555552.
+CIFAR-100-C has the same layout, with the fine labels. Source: Hendrycks & Dietterich 2019,
+zenodo.org/records/2535967 and 3555552.
 """
 
 from pathlib import Path
@@ -30,10 +30,13 @@ SHAPE = (EACH * len(SEVERITIES), SIDE, SIDE, 3)
 
 
 def corrupted(cifar: Cifar, root: Path | None, *, corruption: str, severity: int) -> "ImageData":
-    """The 10,000 test images at one severity, read from disk batch by batch, in the order of the test set.
+    """Load the 10,000 test images at one severity, read from disk batch by batch.
 
-    Raises DataError when the file is missing or of another shape, and when its labels are not those of the
-    clean test images in the same order.
+    Images are in the order of the test set.
+
+    Raises:
+        DataError: If the file is missing or has another shape, or its labels differ from those of the clean
+            test images in the same order.
     """
     import torch
 
@@ -53,40 +56,44 @@ def corrupted(cifar: Cifar, root: Path | None, *, corruption: str, severity: int
 
 
 def find(cifar: Cifar, root: Path | None) -> Path:
-    """The folder with the .npy files. Raises DataError when there is none."""
+    """Return the folder with the .npy files. Raises DataError if there is none."""
     name = cifar.corrupted
     base = data_root(root, name)
     for folder in (base / name, base / name.lower(), base / f"{cifar.slug}-c", base):
         if any((folder / f"{stem}.npy").is_file() for stem in (*NAMES, "labels")):
             return folder
     archive = next(base.glob(f"{name}.tar*"), None)
-    mend = f"unpack {archive}" if archive else f"unpack {name}.tar of {cifar.record} there"
+    fix = f"unpack {archive}" if archive else f"unpack {name}.tar of {cifar.record} there"
     raise DataError(
-        f"{base}: expected a folder {name} with <corruption>.npy and labels.npy, got {contents(base)}; {mend}"
+        f"{base}: expected a folder {name} with <corruption>.npy and labels.npy, got {contents(base)}; {fix}"
     )
 
 
 def clean_root(cifar: Cifar, root: Path | None) -> Path | None:
-    """Where to look for the clean images: the data root, or its parent where it is that of the .npy files."""
+    """Return the folder in which to look for the clean images.
+
+    It is the data root, or its parent if the data root holds the .npy files itself.
+    """
     folder = find(cifar, root)
     return folder.parent if folder == data_root(root, cifar.corrupted) else root
 
 
 def open_images(cifar: Cifar, folder: Path, corruption: str) -> Pixels:
-    """One file, mapped and not read. Raises DataError when it is missing, damaged or of another shape."""
+    """Map one file into memory. Raises DataError if it is missing, damaged or has another shape."""
     images: Pixels = _open(cifar, folder / f"{corruption}.npy")
     if images.shape != SHAPE or images.dtype != np.uint8:
         raise DataError(
-            f"{folder / corruption}.npy: expected uint8 of shape {SHAPE}, {EACH} rows a severity, "
-            f"got {images.dtype} of shape {images.shape}; use the whole official file"
+            f"{folder / corruption}.npy: expected uint8 of shape {SHAPE}, {EACH} rows for each severity, "
+            f"got {images.dtype} of shape {images.shape}; use the complete official file"
         )
     return images
 
 
 def open_labels(cifar: Cifar, folder: Path) -> NDArray[np.int64]:
-    """The labels of one severity (10000,).
+    """Return the labels of one severity (10000,).
 
-    Raises DataError when the severities have different ones, and when they are those of another set.
+    Raises:
+        DataError: If severities have different labels, or the labels belong to another dataset.
     """
     file = folder / "labels.npy"
     labels = _open(cifar, file)
@@ -111,7 +118,7 @@ def open_labels(cifar: Cifar, folder: Path) -> NDArray[np.int64]:
 
 
 def check_order(cifar: Cifar, folder: Path, labels: NDArray[np.int64], clean: NDArray[np.int64]) -> None:
-    """Refuse labels that differ from those of the clean test images: image i would not be image i."""
+    """Raise DataError if labels differ from those of the clean test images, whose order is then another."""
     if (labels != clean).any():
         row = int((labels != clean).argmax())
         raise DataError(
@@ -127,4 +134,4 @@ def _open(cifar: Cifar, file: Path) -> Any:
     try:
         return np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{file}: expected a whole .npy file, got {error}; download it again") from error
+        raise DataError(f"{file}: expected a complete .npy file, got {error}; download it again") from error

@@ -1,6 +1,6 @@
-"""CIFAR-10 or CIFAR-100 from whichever of the usual layouts is on disk: parquet, then pickles, then folders.
+"""CIFAR-10 or CIFAR-100 from whichever usual layout is on disk: parquet, then pickles, then folders.
 
-Training uses 45,000 images of the training file and selection the other 5,000; the test file is only ever
+45,000 images of the training file are for training and the other 5,000 for selection; the test file is only
 scored. Ids are positions in the file that an image comes from. Nothing is downloaded.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from flatqat.data.cifar import folders, parquet, pickles
 from flatqat.data.cifar.sets import COUNTS, SIDE, Cifar, Split
 from flatqat.data.images.data_root import contents, data_root
-from flatqat.data.images.encoded import Stored
+from flatqat.data.images.encoded import EncodedImages
 from flatqat.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,10 +26,12 @@ SPLIT_SEED = 0
 
 
 def load(cifar: Cifar, part: Part, root: Path | None) -> "ImageData":
-    """The 10,000 test images, or a part of the training file.
+    """Load the 10,000 test images, or a part of the training file.
 
     `train` is the first nine tenths of a fixed permutation of it, 45,000 images, `val` the last tenth.
-    Raises DataError as `open_split` does, and on images that do not decode.
+
+    Raises:
+        DataError: As `open_split` does, and if images do not decode.
     """
     import torch
 
@@ -42,30 +44,31 @@ def load(cifar: Cifar, part: Part, root: Path | None) -> "ImageData":
     return data.subset(order[:cut] if part == "train" else order[cut:])
 
 
-def open_split(cifar: Cifar, root: Path | None, split: Split) -> Stored:
-    """The images of one file, not yet decoded.
+def open_split(cifar: Cifar, root: Path | None, split: Split) -> EncodedImages:
+    """Return the images of one file, still encoded.
 
-    Raises DataError when it is not there, damaged, not of the known size, or labelled otherwise: outside the
-    range of the classes, or with fewer of them in the way of another set.
+    Raises:
+        DataError: If the file is missing, damaged or of the wrong size, or its labels are out of range or
+            belong to another dataset.
     """
     stored = _find(cifar, data_root(root, cifar.name), split)
     if len(stored) != COUNTS[split]:
         raise DataError(
-            f"{stored.where}: expected {COUNTS[split]} {split} images, got {len(stored)}; complete the copy"
+            f"{stored.source}: expected {COUNTS[split]} {split} images, got {len(stored)}; complete the copy"
         )
     outside = (stored.labels < 0) | (stored.labels > cifar.last)
     if outside.any():
-        at = int(outside.argmax())
+        index = int(outside.argmax())
         raise DataError(
-            f"{stored.name(at)}: expected labels from 0 to {cifar.last}, got {stored.labels[at]}; "
+            f"{stored.name(index)}: expected labels from 0 to {cifar.last}, got {stored.labels[index]}; "
             f"{cifar.out_of_range()}"
         )
-    check_classes(cifar, stored.labels, stored.where)
+    check_classes(cifar, stored.labels, stored.source)
     return stored
 
 
 def check_classes(cifar: Cifar, labels: NDArray[np.int64], where: object) -> None:
-    """Refuse labels that are all in range, but end where those of another set or the coarse ones do."""
+    """Raise DataError if labels are in range but end as those of another dataset or the coarse ones do."""
     if whose := cifar.mistaken(labels.max()):
         raise DataError(
             f"{where}: expected labels from 0 to {cifar.last}, got {labels.min()} to {labels.max()}, which "
@@ -81,33 +84,33 @@ def _decoded(cifar: Cifar, root: Path, split: Split) -> "ImageData":
 
     stored = open_split(cifar, root, split)
     images, labels = torch.from_numpy(stored.pixels(SIDE)), torch.from_numpy(stored.labels.copy())
-    return ImageData.in_memory(images, labels, classes=len(cifar.classes), source=stored.where)
+    return ImageData.in_memory(images, labels, classes=len(cifar.classes), source=stored.source)
 
 
-def _find(cifar: Cifar, root: Path, split: Split) -> Stored:
+def _find(cifar: Cifar, root: Path, split: Split) -> EncodedImages:
     bases = [base for base in (*(root / name for name in cifar.folders), root) if base.is_dir()]
     for layout in (_parquet, _pickles, _folders):
         for base in bases:
             if (stored := layout(cifar, base, split)) is not None:
                 return stored
     archive = next((path for base in bases for path in base.glob(f"{cifar.archive}*")), None)
-    mend = (
+    fix = (
         f"unpack {archive}" if archive else "point --data-root at the folder that holds one of these layouts"
     )
     raise DataError(
         f"{root}: expected the {split} images of {cifar.name} as {cifar.slug}/{split}-*.parquet, "
-        f"{cifar.unpacked}/ or {cifar.slug}/{split}/<class>/*.png, got {contents(root)}; {mend}"
+        f"{cifar.unpacked}/ or {cifar.slug}/{split}/<class>/*.png, got {contents(root)}; {fix}"
     )
 
 
-def _parquet(cifar: Cifar, base: Path, split: Split) -> Stored | None:
+def _parquet(cifar: Cifar, base: Path, split: Split) -> EncodedImages | None:
     for folder in (base, base / cifar.config):
         if files := list(folder.glob(f"{split}-*.parquet")):
             return parquet.read(files, image="img", label=cifar.column)
     return None
 
 
-def _pickles(cifar: Cifar, base: Path, split: Split) -> Stored | None:
+def _pickles(cifar: Cifar, base: Path, split: Split) -> EncodedImages | None:
     names = cifar.files(split)
     for folder in (base / cifar.unpacked, base):
         if any((folder / name).is_file() for name in names):
@@ -115,9 +118,9 @@ def _pickles(cifar: Cifar, base: Path, split: Split) -> Stored | None:
     return None
 
 
-def _folders(cifar: Cifar, base: Path, split: Split) -> Stored | None:
-    """Any folders where `base` bears the name of the set, elsewhere only if some are its classes."""
-    found = {path.name for path in (base / split).glob("*/")}
-    if found and (base.name in cifar.folders or not found.isdisjoint(cifar.classes)):
+def _folders(cifar: Cifar, base: Path, split: Split) -> EncodedImages | None:
+    """Accept any folders if `base` has the dataset's name, otherwise only those named after its classes."""
+    names = {path.name for path in (base / split).glob("*/")}
+    if names and (base.name in cifar.folders or not names.isdisjoint(cifar.classes)):
         return folders.read(base / split, cifar.classes)
     return None

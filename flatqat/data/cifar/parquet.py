@@ -8,23 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from flatqat.data.images.encoded import Stored
+from flatqat.data.images.encoded import EncodedImages
 from flatqat.errors import DataError
 
 
-def read(files: list[Path], *, image: str, label: str) -> Stored:
-    """The rows of all shards, in the order of the file names.
+def read(files: list[Path], *, image: str, label: str) -> EncodedImages:
+    """List the rows of all shards, in the order of the file names.
 
-    Raises DataError on a file that is no parquet, on other columns, and on rows without image or label.
+    Raises:
+        DataError: If a file is not parquet or lacks the columns, or a row lacks its image or label.
     """
     shards = [(file, *_columns(file, image, label)) for file in sorted(files)]
     content = [data for _, images, _ in shards for data in images]
     rows = [(file, row) for file, images, _ in shards for row in range(len(images))]
-    return Stored(
-        where=", ".join(str(file) for file, _, _ in shards),
+    return EncodedImages(
+        source=", ".join(str(file) for file, _, _ in shards),
         labels=np.concatenate([labels for _, _, labels in shards]),
         content=content.__getitem__,
-        name=lambda at: f"{rows[at][0]}, row {rows[at][1]}",
+        name=lambda index: f"{rows[index][0]}, row {rows[index][1]}",
     )
 
 
@@ -38,7 +39,7 @@ def _columns(file: Path, image: str, label: str) -> tuple[list[bytes], Any]:
         if not {image, label} <= set(schema.names):
             raise DataError(
                 f"{file}: expected the columns {image!r} and {label!r}, got {', '.join(schema.names)}; "
-                "this is another data set"
+                "this is another dataset"
             )
         table = pq.read_table(file, columns=[image, label])
         images = pc.struct_field(table[image], "bytes")

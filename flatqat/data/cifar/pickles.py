@@ -13,23 +13,24 @@ from numpy.typing import NDArray
 
 from flatqat.data.cifar.closed_pickle import load
 from flatqat.data.cifar.sets import SIDE
-from flatqat.data.images.encoded import Pixels, Stored
+from flatqat.data.images.encoded import EncodedImages, Pixels
 from flatqat.errors import DataError
 
 
-def read(files: list[Path], *, label: str) -> Stored:
-    """The images of all files, in the order given, with the labels under the key `label`.
+def read(files: list[Path], *, label: str) -> EncodedImages:
+    """List the images of all files, in the given order, with the labels under the key `label`.
 
-    Raises DataError on a missing, damaged or other file.
+    Raises:
+        DataError: If a file is missing, damaged or something else.
     """
     batches = [_batch(file, label) for file in files]
     pixels = np.concatenate([data for data, _ in batches])
     rows = [(file, row) for file, (data, _) in zip(files, batches, strict=True) for row in range(len(data))]
-    return Stored(
-        where=f"{files[0].parent}/{', '.join(file.name for file in files)}",
+    return EncodedImages(
+        source=f"{files[0].parent}/{', '.join(file.name for file in files)}",
         labels=np.concatenate([labels for _, labels in batches]),
-        content=lambda at: pixels[at].tobytes(),
-        name=lambda at: f"{rows[at][0]}, row {rows[at][1]}",
+        content=lambda index: pixels[index].tobytes(),
+        name=lambda index: f"{rows[index][0]}, row {rows[index][1]}",
         decode=_planes,
     )
 
@@ -46,9 +47,13 @@ def _batch(file: Path, label: str) -> tuple[Pixels, NDArray[np.int64]]:
     if label not in batch:
         got = ", ".join(sorted(str(key) for key in batch))
         raise DataError(
-            f"{file}: expected {label!r} with {len(data)} integers, got {got}; this is another data set"
+            f"{file}: expected {label!r} with {len(data)} integers, got {got}; this is another dataset"
         )
-    if not isinstance(labels, list) or len(labels) != len(data) or not all(type(at) is int for at in labels):
+    if (
+        not isinstance(labels, list)
+        or len(labels) != len(data)
+        or not all(type(value) is int for value in labels)
+    ):
         raise DataError(f"{file}: expected {label!r} with {len(data)} integers, got others; unpack it again")
     return data, np.array(labels, np.int64)
 

@@ -1,6 +1,8 @@
-"""What tells CIFAR-10 and CIFAR-100 apart: names, classes, files, keys. Standard library only.
+"""What distinguishes CIFAR-10 from CIFAR-100: names, classes, files and keys.
 
-Sources: Krizhevsky 2009, "Learning multiple layers of features from tiny images"; of the corrupted images,
+Imports the standard library only.
+
+Sources: Krizhevsky 2009, "Learning multiple layers of features from tiny images"; for the corrupted images,
 Hendrycks & Dietterich 2019.
 """
 
@@ -16,12 +18,21 @@ SIDE = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cifar:
-    """One of the two sets.
+    """CIFAR-10 or CIFAR-100.
 
-    `classes` are the names in the order of their labels. `column` holds the labels in the parquet files,
-    which lie in the folder `config` of their repository, and `key` in the pickles, which lie in the folder
-    `unpacked` of `archive`. `record` is where the corrupted images are. `larger` is the set whose labels are
-    out of range here, and `smaller` says whose labels are all in range: (how many classes, whose).
+    Attributes:
+        name: `CIFAR-10` or `CIFAR-100`.
+        classes: The names of the classes in the order of their labels.
+        config: The folder of the parquet files in their repository.
+        column: The labels' column in the parquet files.
+        archive: The original archive of pickles.
+        unpacked: The folder in that archive.
+        train_files: The pickles of training images, in order.
+        test_files: The pickles of test images.
+        key: The key of the labels in the pickles.
+        record: Where to download the corrupted images.
+        larger: The dataset whose labels are out of range here.
+        smaller: Pairs (number of classes, whose labels) for labels that are all in range here.
     """
 
     name: str
@@ -39,21 +50,21 @@ class Cifar:
 
     @property
     def slug(self) -> str:
-        """`cifar10`: the name in those of suites and folders."""
+        """The dataset's name in the names of suites and folders, such as `cifar10`."""
         return self.name.replace("-", "").lower()
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """What the folder of the clean images may be called within the data root."""
+        """Names that the folder of clean images may have in the data root."""
         return (self.slug, self.name.lower(), self.name)
 
     @property
     def corrupted(self) -> str:
-        """`CIFAR-10-C`: the corrupted test images, their folder and their archive."""
+        """The name of the corrupted test images, their folder and archive, such as `CIFAR-10-C`."""
         return f"{self.name}-C"
 
     def files(self, split: Split) -> tuple[str, ...]:
-        """The pickles of a split, in order."""
+        """Return the pickles of a split, in order."""
         return self.train_files if split == "train" else self.test_files
 
     @property
@@ -62,12 +73,12 @@ class Cifar:
         return len(self.classes) - 1
 
     def out_of_range(self, suffix: str = "") -> str:
-        """How to mend labels that are not 0 to `last`; the suffix is that of the corrupted images."""
+        """Return the fix for labels that are not 0 to `last`; `suffix` is `-C` for corrupted images."""
         larger = f" and not {self.larger}{suffix}" if self.larger else ""
         return f"check that this is {self.name}{suffix}{larger}"
 
     def mistaken(self, highest: int) -> str | None:
-        """Whose labels these are when the highest is that of a smaller labeling; None when it is not."""
+        """Return whose labels these are if the highest one belongs to a smaller labeling, else None."""
         return dict(self.smaller).get(highest + 1)
 
 

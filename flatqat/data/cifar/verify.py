@@ -1,4 +1,4 @@
-"""Is CIFAR-10 or CIFAR-100 on disk whole and right? Seconds, no torch."""
+"""Is CIFAR-10 or CIFAR-100 on disk complete and correct? Takes seconds and imports no torch."""
 
 from functools import partial
 from pathlib import Path
@@ -7,9 +7,9 @@ import numpy as np
 
 from flatqat.data.cifar.load import open_split
 from flatqat.data.cifar.sets import COUNTS, SIDE, Cifar, Split
-from flatqat.data.images.checks import look
+from flatqat.data.images.checks import run_check
 from flatqat.data.images.data_root import data_root
-from flatqat.data.images.encoded import Stored
+from flatqat.data.images.encoded import EncodedImages
 from flatqat.errors import DataError
 from flatqat.finding import Finding
 
@@ -17,51 +17,51 @@ OVERLAP = 0.01  # of the test images; CIFAR-100 has at most 39, CIFAR-10 none (B
 
 
 def verify(cifar: Cifar, root: Path | None) -> list[Finding]:
-    """Counts, labels, balance, first and last image of both files, and images that stand in both."""
-    place = look(lambda: f"data root {data_root(root, cifar.name)}")
+    """Check counts, labels, balance, the ends of both files, and images that appear in both."""
+    place = run_check(lambda: f"data root {data_root(root, cifar.name)}")
     if not place.ok:
         return [place]
     findings: list[Finding] = []
-    opened: dict[Split, Stored] = {}
+    opened: dict[Split, EncodedImages] = {}
     for split in COUNTS:
-        findings.append(look(partial(_open, cifar, root, split, opened)))
+        findings.append(run_check(partial(_open, cifar, root, split, opened)))
         if split in opened:
-            findings.append(look(partial(_balance, cifar, split, opened[split])))
-            findings.append(look(partial(_ends, cifar, split, opened[split])))
+            findings.append(run_check(partial(_balance, cifar, split, opened[split])))
+            findings.append(run_check(partial(_ends, cifar, split, opened[split])))
     if len(opened) == len(COUNTS):
-        findings.append(look(partial(_overlap, cifar, opened["train"], opened["test"])))
+        findings.append(run_check(partial(_overlap, cifar, opened["train"], opened["test"])))
     return findings
 
 
-def _open(cifar: Cifar, root: Path | None, split: Split, opened: dict[Split, Stored]) -> str:
+def _open(cifar: Cifar, root: Path | None, split: Split, opened: dict[Split, EncodedImages]) -> str:
     stored = opened[split] = open_split(cifar, root, split)
-    return f"{cifar.name} {split}: {len(stored):,} images, labels 0 to {cifar.last}, in {stored.where}"
+    return f"{cifar.name} {split}: {len(stored):,} images, labels 0 to {cifar.last}, in {stored.source}"
 
 
-def _balance(cifar: Cifar, split: Split, stored: Stored) -> str:
+def _balance(cifar: Cifar, split: Split, stored: EncodedImages) -> str:
     each = len(stored) // len(cifar.classes)
     counts = np.bincount(stored.labels, minlength=len(cifar.classes))
     if (counts != each).any():
         wrong = int((counts != each).argmax())
         raise DataError(
-            f"{stored.where}: expected {each} {split} images of each class, got {counts[wrong]} of class "
+            f"{stored.source}: expected {each} {split} images of each class, got {counts[wrong]} of class "
             f"{wrong} ({cifar.classes[wrong]}); use a copy with the original labels"
         )
     return f"{cifar.name} {split}: {each:,} images of each class"
 
 
-def _ends(cifar: Cifar, split: Split, stored: Stored) -> str:
-    for at in (0, len(stored) - 1):
-        stored.image(at, SIDE)
+def _ends(cifar: Cifar, split: Split, stored: EncodedImages) -> str:
+    for index in (0, len(stored) - 1):
+        stored.image(index, SIDE)
     return f"{cifar.name} {split}: the first and the last image decode to {SIDE}x{SIDE}"
 
 
-def _overlap(cifar: Cifar, train: Stored, test: Stored) -> str:
-    known = {hash(train.content(at)) for at in range(len(train))}
-    shared = sum(hash(test.content(at)) in known for at in range(len(test)))
+def _overlap(cifar: Cifar, train: EncodedImages, test: EncodedImages) -> str:
+    hashes = {hash(train.content(index)) for index in range(len(train))}
+    shared = sum(hash(test.content(index)) in hashes for index in range(len(test)))
     if shared > OVERLAP * len(test):
         raise DataError(
-            f"{test.where}: expected test images that are not in {train.where}, got {shared} that are; "
+            f"{test.source}: expected test images that are not in {train.source}, got {shared} that are; "
             "use the original split"
         )
-    return f"{cifar.name}: {shared} test images are also training images, byte by byte"
+    return f"{cifar.name}: {shared} test images are also training images, byte for byte"

@@ -1,4 +1,4 @@
-"""Is CIFAR-10-C or CIFAR-100-C on disk whole and right, and of the clean images? Seconds, no torch."""
+"""Is CIFAR-10-C or CIFAR-100-C complete, and made from the clean images? Imports no torch."""
 
 from functools import partial
 from pathlib import Path
@@ -10,18 +10,18 @@ from flatqat.data.cifar.load import open_split
 from flatqat.data.cifar.sets import Cifar
 from flatqat.data.cifar.verify import verify
 from flatqat.data.corruptions.names import NAMES, SEVERITIES
-from flatqat.data.images.checks import look
+from flatqat.data.images.checks import run_check
 from flatqat.data.images.data_root import data_root
 from flatqat.errors import DataError
 from flatqat.finding import Finding
 
 
 def verify_corrupted(cifar: Cifar, root: Path | None) -> list[Finding]:
-    """The clean images, the labels and their order, and the 19 files with their severities."""
-    place = look(lambda: f"data root {data_root(root, cifar.corrupted)}")
+    """Check the clean images, the labels and their order, and all severities of the 19 files."""
+    place = run_check(lambda: f"data root {data_root(root, cifar.corrupted)}")
     if not place.ok:
         return [place]
-    folder = look(lambda: f"{cifar.corrupted} in {find(cifar, root)}")
+    folder = run_check(lambda: f"{cifar.corrupted} in {find(cifar, root)}")
     if not folder.ok:
         return [*verify(cifar, root), folder]
     return [*_clean_and_labels(cifar, root), folder, *_files(cifar, find(cifar, root))]
@@ -29,9 +29,9 @@ def verify_corrupted(cifar: Cifar, root: Path | None) -> list[Finding]:
 
 def _clean_and_labels(cifar: Cifar, root: Path | None) -> list[Finding]:
     clean = verify(cifar, clean_root(cifar, root))
-    findings = [*clean, look(partial(_labels, cifar, find(cifar, root)))]
+    findings = [*clean, run_check(partial(_labels, cifar, find(cifar, root)))]
     if all(finding.ok for finding in findings):
-        findings.append(look(partial(_order, cifar, root)))
+        findings.append(run_check(partial(_order, cifar, root)))
     return findings
 
 
@@ -48,12 +48,12 @@ def _order(cifar: Cifar, root: Path | None) -> str:
 
 
 def _files(cifar: Cifar, folder: Path) -> list[Finding]:
-    """One line for all files that are right, and one for each that is not."""
-    files = [look(partial(_file, cifar, folder, name)) for name in NAMES]
+    """Return one finding for all good files, and one for each bad file."""
+    files = [run_check(partial(_file, cifar, folder, name)) for name in NAMES]
     bad = [finding for finding in files if not finding.ok]
-    whole = f"{len(files) - len(bad)} of {len(files)} corruptions"
-    right = f"{cifar.corrupted}: {whole}, {EACH:,} images a severity"
-    return [Finding(ok=True, what=right), *bad] if len(bad) < len(files) else bad
+    count = f"{len(files) - len(bad)} of {len(files)} corruptions"
+    good = f"{cifar.corrupted}: {count}, {EACH:,} images for each severity"
+    return [Finding(ok=True, what=good), *bad] if len(bad) < len(files) else bad
 
 
 def _file(cifar: Cifar, folder: Path, name: str) -> str:

@@ -1,1 +1,1 @@
-"""The corruptions of ImageNet-C and CIFAR-10-C made live: names in `names`, the function in `apply`."""
+"""The corruptions of ImageNet-C and CIFAR-10-C on tensors: names in `names`, the function in `apply`."""

@@ -1,9 +1,9 @@
-"""Random numbers by counter: each is a hash of (image id, corruption, severity, field, element).
+"""Counter-based random numbers: each is a hash of (image id, corruption, severity, field, element).
 
-Nothing is carried from one number to the next, so an image gets the same ones in any batch, order, worker
-or device. The hash is the finaliser of splitmix64 (Steele, Lea & Flood 2014), applied to the key plus the
-element times the golden ratio, as that generator does with its own counter. Sixteen bits make a number: far
-below what 256 grey levels can show, and a fourth of the hashing that a word a number would take.
+No state is carried from one number to the next, so an image gets the same numbers in any batch, order, worker
+or device. The hash is the finalizer of splitmix64 (Steele, Lea & Flood 2014), applied to the key plus the
+element times the golden ratio, as that generator does with its own counter. A number has sixteen bits: far
+finer than 256 gray levels show, at a quarter of the hashing that a word for each number would take.
 """
 
 import hashlib
@@ -27,41 +27,48 @@ class Draw:
 
     @classmethod
     def of(cls, ids: Tensor, name: str, severity: int) -> "Draw":
-        """The draw of images `ids` (B,) under one corruption at one severity."""
+        """Return the numbers of images `ids` (B,) under one corruption at one severity."""
         return cls(_mix(_mix(ids.long()) ^ _hash(f"{name}/{severity}")))
 
     def bits(self, field: str, size: int) -> Tensor:
-        """`size` words of 64 bits for each image: int64 (B, size). Fields are independent of each other."""
+        """Return `size` 64-bit words for each image, int64 (B, size).
+
+        Fields are independent of each other.
+        """
         counter = torch.arange(1, size + 1, device=self.keys.device) * _GOLDEN
         return _mix((self.keys ^ _hash(field))[:, None] + counter)
 
     def shorts(self, field: str, *shape: int) -> Tensor:
-        """int16 (B, *shape), uniform on all its values; four from each word."""
+        """Return int16 (B, *shape), uniform on all its values; four of them come from each word."""
         size = prod(shape)
         return self.bits(field, -(-size // 4)).view(torch.int16)[:, :size].view(-1, *shape)
 
     def uniform(self, field: str, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """float32 (B, *shape), uniform on the middles of 2^16 equal parts of [low, high]."""
+        """Return float32 (B, *shape), uniform on the midpoints of 2^16 equal parts of [low, high]."""
         step = (high - low) / STEPS
         return self.shorts(field, *shape).float().mul_(step).add_((low + high + step) / 2)
 
     def normal(self, field: str, *shape: int) -> Tensor:
-        """float32 (B, *shape), standard normal: the quantiles of the middles of 2^16 equal parts of [0, 1].
+        """Return standard normal numbers, float32 (B, *shape).
 
-        The outermost are at 4.3 standard deviations; variance is 1.
+        They are the quantiles of the midpoints of 2^16 equal parts of [0, 1]. The largest is 4.3 standard
+        deviations; the variance is 1.
         """
-        at = self.shorts(field, *shape).int().add_(STEPS // 2)
-        return _quantiles().to(at.device).index_select(0, at.flatten()).view(at.shape)
+        index = self.shorts(field, *shape).int().add_(STEPS // 2)
+        return _quantiles().to(index.device).index_select(0, index.flatten()).view(index.shape)
 
     def integers(self, field: str, *shape: int, low: int, high: int) -> Tensor:
-        """int32 (B, *shape), uniform on low .. high - 1 to (high - low) / 2^16, high - low < 2^15."""
-        at = self.shorts(field, *shape).int().add_(STEPS // 2)
-        return at.mul_(high - low).bitwise_right_shift_(16).add_(low)
+        """Return int32 (B, *shape), uniform on low ..
+
+        high - 1 up to (high - low) / 2^16, for high - low < 2^15.
+        """
+        numbers = self.shorts(field, *shape).int().add_(STEPS // 2)
+        return numbers.mul_(high - low).bitwise_right_shift_(16).add_(low)
 
 
 @lru_cache(maxsize=1)
 def _quantiles() -> Tensor:
-    """float32 (2^16,)."""
+    """Return the quantiles of the normal distribution, float32 (2^16,)."""
     values = ndtri((np.arange(STEPS) + 0.5) / STEPS)
     return torch.from_numpy((values / values.std()).astype(np.float32))
 
@@ -86,5 +93,5 @@ def _mix(x: Tensor) -> Tensor:
 
 
 def _shift(x: Tensor, by: int, out: Tensor) -> Tensor:
-    """Shift right and fill with zeros: int64 alone would copy the sign."""
+    """Shift right and fill with zeros, as int64 alone would copy the sign."""
     return torch.bitwise_right_shift(x, by, out=out).bitwise_and_((1 << (64 - by)) - 1)

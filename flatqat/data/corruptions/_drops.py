@@ -1,4 +1,4 @@
-"""The rims of drops: edges, the distance to them, and an emboss. Equal to OpenCV's functions."""
+"""The rims of drops: edges, the distance to them, and an emboss, each equal to OpenCV's function."""
 
 import torch
 from torch import Tensor
@@ -17,14 +17,14 @@ _EMBOSS = ((-2, -1, 0), (-1, 1, 1), (0, 1, 2))
 
 
 def rims(level: Tensor) -> Tensor:
-    """Brightness (B, 1, H, W), whole numbers 0 .. 255, of drops whose thickness `level` is such too."""
+    """Return the brightness of drops (B, 1, H, W), whole numbers 0 .. 255, as is their thickness `level`."""
     distance = _mean(_distance(_edges(level))).floor_()
     embossed = _shifted_sum(_equalized(distance), _EMBOSS).clamp_(0, 255)
     return (_mean(embossed) + 0.5).floor_()
 
 
 def _edges(level: Tensor) -> Tensor:
-    """Canny with thresholds 50 and 150 on |gx| + |gy|, Sobel 3 x 3; bool (B, 1, H, W)."""
+    """Return Canny edges with thresholds 50 and 150 on |gx| + |gy|, Sobel 3 x 3; bool (B, 1, H, W)."""
     p = F.pad(level, (1, 1, 1, 1), mode="replicate")
     rows = p[..., :-2, :] + 2 * p[..., 1:-1, :] + p[..., 2:, :]
     columns = p[..., :, :-2] + 2 * p[..., :, 1:-1] + p[..., :, 2:]
@@ -52,17 +52,17 @@ def _edges(level: Tensor) -> Tensor:
 
 
 def _widened(x: Tensor) -> Tensor:
-    """True where a pixel of bool (B, 1, H, W) or one of its eight neighbours is."""
+    """Return True where a pixel of bool (B, 1, H, W) or one of its eight neighbors is True."""
     p = F.pad(x, (1, 1, 1, 1))
     rows = p[..., :-2, :] | p[..., 1:-1, :] | p[..., 2:, :]
     return rows[..., :-2] | rows[..., 1:-1] | rows[..., 2:]
 
 
 def _distance(edges: Tensor) -> Tensor:
-    """float32 (B, 1, H, W): length of the shortest way to an edge in `_MOVES`, at most 20.
+    """Return the length of the shortest path to an edge in `_MOVES`, at most 20; float32 (B, 1, H, W).
 
-    The order of the moves on a way does not matter, so each kind of move gets its turn once, and 1, 2, 4, ...
-    of them in a row are made at a time.
+    The order of moves on a path does not matter, so each kind of move gets one turn, in which 1, 2, 4, ... of
+    them are made at a time.
     """
     height, width = edges.shape[2:]
     distance = (~edges).float().mul_(_FAR)
@@ -76,7 +76,7 @@ def _distance(edges: Tensor) -> Tensor:
 
 
 def _shifted(x: Tensor, dy: int, dx: int) -> tuple[Tensor, Tensor]:
-    """Two views of one shape: the pixels whose neighbour at (dy, dx) is in the image, and the neighbours."""
+    """Return two views of one shape: pixels with a neighbor at (dy, dx) in the image, and these neighbors."""
     height, width = x.shape[2:]
     to = x[..., max(0, -dy) : height - max(0, dy), max(0, -dx) : width - max(0, dx)]
     origin = x[..., max(0, dy) : height - max(0, -dy), max(0, dx) : width - max(0, -dx)]
@@ -84,7 +84,7 @@ def _shifted(x: Tensor, dy: int, dx: int) -> tuple[Tensor, Tensor]:
 
 
 def _equalized(level: Tensor) -> Tensor:
-    """Histogram equalisation of whole numbers 0 .. 20 to 0 .. 255, image by image."""
+    """Equalize the histogram of whole numbers 0 .. 20 to 0 .. 255, image by image."""
     values = level.flatten(1).long()
     counts = torch.zeros(len(level), int(_FAR) + 1, device=level.device)
     counts.scatter_add_(1, values, torch.ones_like(values, dtype=counts.dtype))
@@ -100,7 +100,7 @@ def _mean(x: Tensor) -> Tensor:
 
 
 def _shifted_sum(x: Tensor, kernel: tuple[tuple[int, ...], ...]) -> Tensor:
-    """Correlation with a 3 x 3 kernel; borders mirror about the edge pixels."""
+    """Correlate with a 3 x 3 kernel; borders mirror about the edge pixels."""
     height, width = x.shape[2:]
     p = F.pad(x, (1, 1, 1, 1), mode="reflect")
     total = torch.zeros_like(x)

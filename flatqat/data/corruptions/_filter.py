@@ -1,18 +1,18 @@
-"""The channels of a batch side by side, as those of one image: filters then work on whole vectors."""
+"""Put the channels of a batch side by side, as those of one image, so that filters use whole vectors."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Values that the widest vector units take at once.
+# Values that the widest vector units process at once.
 _LANES = 16
 
 
 def side_by_side(images: Tensor) -> Tensor:
-    """All channels of images (B, C, H, W) as those of one, float32 (1, n, H, W).
+    """Return all channels of images (B, C, H, W) as those of one image, float32 (1, n, H, W).
 
-    n is filled up to whole vectors: what is left over would be computed by other instructions, which may
-    round in another way.
+    n is padded to whole vectors, as a remainder would be computed by other instructions, which may round
+    differently.
     """
     x = images.flatten(0, 1)[None].float()
     missing = -x.shape[1] % _LANES
@@ -20,12 +20,12 @@ def side_by_side(images: Tensor) -> Tensor:
 
 
 def apart(x: Tensor, shape: torch.Size) -> Tensor:
-    """The inverse: (1, n, H, W) as images of `shape`."""
+    """Invert `side_by_side`: return (1, n, H, W) as images of `shape`."""
     return x[0, : shape[0] * shape[1]].reshape(*shape[:2], *x.shape[2:])
 
 
 def correlated(x: Tensor, kernel: Tensor) -> Tensor:
-    """Every channel of (1, n, H, W), of which borders get lost, with one kernel (h, w)."""
+    """Correlate every channel of (1, n, H, W) with one kernel (h, w), without padding."""
     channels = x.shape[1]
     weights = kernel.to(x.device, torch.float32).expand(channels, 1, -1, -1).contiguous()
     return F.conv2d(x, weights, groups=channels)

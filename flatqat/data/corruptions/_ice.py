@@ -1,7 +1,7 @@
 """Five procedural textures of ice, for `frost`.
 
-They stand in for the photographs of `photographs`, and take from them the colours, the contrast, the
-skewness and the power spectrum of three kinds of ice: crystals, a teal pane, white needles.
+They replace the photographs of `photographs` and have the colors, contrast, skewness and power spectrum of
+three kinds of ice in them: crystals, a teal pane, and white needles.
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,12 @@ _FREQUENCIES = (0.007, 0.015, 0.03, 0.06, 0.11, 0.22, 0.4)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ice:
-    """Mean and standard deviation of each channel in grey levels, skewness, radial power in grey levels
-    squared, and needles: length and width, and the size of patches of one direction, in pixels."""
+    """The statistics of one kind of ice, in gray levels and pixels.
+
+    `mean` and `std` are those of each channel, `power` the radial power at `_FREQUENCIES` in gray levels
+    squared. `needle` is length and width of needles, and `patch` the size of patches with one direction of
+    needles.
+    """
 
     mean: tuple[int, int, int]
     std: tuple[int, int, int]
@@ -43,7 +47,7 @@ _KINDS = (
 
 
 def textures() -> list[Tensor]:
-    """Five of uint8 (_SIZE, _SIZE, 3), periodic, the same in every run."""
+    """Return five textures, uint8 (_SIZE, _SIZE, 3), periodic and the same in every run."""
     return [_texture(i, ice) for i, ice in enumerate(_KINDS)]
 
 
@@ -57,7 +61,7 @@ def _texture(which: int, ice: Ice) -> Tensor:
 
 
 def _needles(draw: Draw, ice: Ice) -> Tensor:
-    """Noise smeared along directions that a second, coarse noise picks."""
+    """Return noise smeared along directions that a second, coarse noise selects."""
     fy, fx = torch.fft.fftfreq(_SIZE)[:, None], torch.fft.rfftfreq(_SIZE)
     noise = torch.fft.rfft2(draw.normal("needles", _SIZE, _SIZE)[0])
     coarse = torch.fft.rfft2(draw.normal("patches", _DIRECTIONS, _SIZE, _SIZE)[0])
@@ -71,19 +75,21 @@ def _needles(draw: Draw, ice: Ice) -> Tensor:
 
 
 def _with_power(field: Tensor, power: tuple[int, ...]) -> Tensor:
-    """The same phases, with the radial power given at `_FREQUENCIES` and interpolated on logarithms between;
-    standardised."""
+    """Return a standardized field with the same phases and another radial power.
+
+    The power is given at `_FREQUENCIES` and interpolated on logarithms between them.
+    """
     spectrum = torch.fft.rfft2(field)
     radius = torch.hypot(torch.fft.fftfreq(_SIZE)[:, None], torch.fft.rfftfreq(_SIZE)).flatten()
     ring = (radius * _SIZE).round().long()
     total = torch.zeros(int(ring.max()) + 1).index_add_(0, ring, spectrum.abs().flatten() ** 2)
     present = (total / ring.bincount())[ring]
     knots, levels = torch.tensor(_FREQUENCIES).log(), torch.tensor(power).float().log()
-    at = radius.clamp(_FREQUENCIES[0], _FREQUENCIES[-1]).log()
-    low = (torch.bucketize(at, knots) - 1).clamp_(0, len(knots) - 2)
-    share = (at - knots[low]) / (knots[low + 1] - knots[low])
-    wanted = (levels[low] + share * (levels[low + 1] - levels[low])).exp()
-    gain = (wanted / present).sqrt() * (radius > 0)
+    position = radius.clamp(_FREQUENCIES[0], _FREQUENCIES[-1]).log()
+    low = (torch.bucketize(position, knots) - 1).clamp_(0, len(knots) - 2)
+    share = (position - knots[low]) / (knots[low + 1] - knots[low])
+    target = (levels[low] + share * (levels[low + 1] - levels[low])).exp()
+    gain = (target / present).sqrt() * (radius > 0)
     shaped = _real(spectrum * gain.view(spectrum.shape))
     return shaped / shaped.std()
 

@@ -1,6 +1,6 @@
-"""Gaussian smoothing that no batch can change by a bit.
+"""Gaussian smoothing whose result does not depend on the batch by a single bit.
 
-Narrow Gaussians are sums over taps. Wide ones are matrix products, image by image.
+Narrow Gaussians are sums over taps, wide ones matrix products for each image.
 """
 
 from functools import lru_cache
@@ -17,10 +17,10 @@ Border = Literal["nearest", "reflect"]
 
 
 def smooth(x: Tensor, sigma: float, *, border: Border = "nearest", truncate: float = 4.0) -> Tensor:
-    """Filter the last two axes of (B, C, H, W) with a Gaussian of `sigma` pixels; float32.
+    """Filter the last two axes of (B, C, H, W) with a Gaussian of `sigma` pixels, in float32.
 
-    `nearest` repeats the edge pixel, `reflect` mirrors about the image's edge (abc|cba). The kernel ends at
-    `truncate` sigmas; all as in scipy.ndimage.gaussian_filter.
+    All arguments mean the same as in scipy.ndimage.gaussian_filter: `nearest` repeats the edge pixel,
+    `reflect` mirrors about the image's edge (abc|cba), and the kernel ends at `truncate` sigmas.
     """
     radius = int(truncate * sigma + 0.5)
     if 4 * radius > min(x.shape[-2:]):
@@ -36,16 +36,16 @@ def smooth(x: Tensor, sigma: float, *, border: Border = "nearest", truncate: flo
 
 
 def snap(weights: Tensor, bits: int) -> Tensor:
-    """Weights (..., n) in whole multiples of 2^-bits, each less than one step off.
+    """Return weights (..., n) in whole multiples of 2^-bits, each less than one step off.
 
-    It is their running sums that are rounded, so that what should add up to 1 does so exactly.
+    Running sums are rounded, so weights that should add up to 1 do so exactly.
     """
     sums = (weights * 2.0**bits).cumsum(-1).round_()
     return torch.diff(sums, prepend=torch.zeros_like(sums[..., :1])).mul_(2.0**-bits)
 
 
 def gaussian(sigma: float, radius: int) -> Tensor:
-    """float64 (2 radius + 1,), adding up to 1."""
+    """Return the weights of a Gaussian, float64 (2 radius + 1,), which add up to 1."""
     offsets = torch.arange(-radius, radius + 1, dtype=torch.float64)
     weights = (-0.5 * (offsets / max(sigma, 1e-9)) ** 2).exp()
     return weights / weights.sum()
@@ -61,7 +61,7 @@ def _extended(x: Tensor, radius: int, axis: int, border: Border) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _factors(size: int, sigma: float, border: Border, radius: int) -> tuple[Tensor, Tensor]:
-    """The smoothing of one axis as a product of float32 matrices: first (n, size), then (size, n).
+    """Return the smoothing of one axis as two float32 matrices (n, size) and (size, n) to be multiplied.
 
     A wide Gaussian keeps little of its input: n is the number of singular values above 1/2000 of the largest.
     """
@@ -74,5 +74,5 @@ def _factors(size: int, sigma: float, border: Border, radius: int) -> tuple[Tens
     matrix = torch.zeros(size, size, dtype=torch.float64)
     matrix.scatter_add_(1, torch.from_numpy(source), gaussian(sigma, radius).expand(size, -1))
     u, values, vh = torch.linalg.svd(matrix)
-    kept = values > values[0] / 2000
-    return vh[kept].float(), (u[:, kept] * values[kept]).float()
+    large = values > values[0] / 2000
+    return vh[large].float(), (u[:, large] * values[large]).float()

@@ -1,4 +1,4 @@
-"""Zooming into the middle of an image, at the same size."""
+"""Zoom into the middle of an image, keeping its size."""
 
 from math import ceil
 
@@ -8,10 +8,10 @@ from torch.nn import functional as F
 
 
 def zoom(x: Tensor, factor: float) -> Tensor:
-    """The middle of float32 images (B, C, H, W), enlarged bilinearly to fill them.
+    """Enlarge the middle of float32 images (B, C, H, W) bilinearly to fill them.
 
     The crop is ceil(H / factor) pixels; its first and last pixels land on the first and last of the enlarged
-    crop, which is then trimmed to H. All as the original calls scipy.ndimage.zoom.
+    crop, which is then trimmed to H. All of it is as the original calls scipy.ndimage.zoom.
     """
     if factor == 1:
         return x

@@ -1,4 +1,4 @@
-"""Blurs by a fixed linear filter: Gaussian, defocus and zoom."""
+"""Blurs with a fixed linear filter: Gaussian, defocus and zoom."""
 
 import numpy as np
 import torch
@@ -14,19 +14,19 @@ from flatqat.data.corruptions.constants import Constants
 
 
 def gaussian_blur(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """Constants: (sigma in pixels,)."""
+    """Smooth with a Gaussian. Constants: (sigma in pixels,)."""
     return smooth(images, constants[0])
 
 
 def defocus_blur(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """A disk's mean; borders mirror about the edge pixels. Constants: (radius, sigma of the disk's edge)."""
+    """Average over a disk; borders mirror about the edge pixels. Constants: (radius, sigma of its edge)."""
     kernel = disk(*constants)
     padded = F.pad(side_by_side(images), (len(kernel) // 2,) * 4, mode="reflect")
     return apart(correlated(padded, kernel), images.shape)
 
 
 def zoom_blur(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """The mean of the image and its zooms by 1, 1 + step, ... below `stop`. Constants: (stop, step)."""
+    """Average the image and its zooms by 1, 1 + step, ... below `stop`. Constants: (stop, step)."""
     x = side_by_side(images).contiguous(memory_format=torch.channels_last)
     factors = np.arange(1, *constants).tolist()
     total = x * 2  # the image, and its zoom by 1
@@ -36,10 +36,10 @@ def zoom_blur(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
 
 
 def disk(radius: float, alias_blur: float) -> Tensor:
-    """The kernel (n, n) of defocus, float64: a disk on the pixel grid, its edge softened by a Gaussian.
+    """Return the kernel of defocus, float64 (n, n): a disk on the pixel grid with a softened edge.
 
     Radii that fill the kernel's square (8 and 10) gain up to 1% of light, because the softening mirrors at
-    its border; the benchmark's images have it too.
+    its border; so do the benchmark's images.
     """
     reach, soft = (8, 1) if radius <= 8 else (int(radius), 2)
     offsets = np.arange(-reach, reach + 1)

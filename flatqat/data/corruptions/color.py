@@ -7,10 +7,10 @@ from flatqat.data.corruptions.constants import Constants
 
 
 def brightness(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """HSV with V' = min(V + c, 1). Constants: (c,).
+    """Raise V in HSV: V' = min(V + c, 1). Constants: (c,).
 
-    At constant hue and saturation the three channels scale together, by V' / V; black has no hue, and turns
-    grey.
+    At constant hue and saturation the three channels scale together, by V' / V; black has no hue and turns
+    gray.
     """
     (shift,) = constants
     x = images.float()
@@ -20,7 +20,7 @@ def brightness(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
 
 
 def contrast(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """(x - m) c + m with m each channel's mean over the image. Constants: (c,)."""
+    """Return (x - m) c + m, with m the mean of each channel over the image. Constants: (c,)."""
     (factor,) = constants
     height, width = images.shape[2:]
     mean = images.sum((2, 3), keepdim=True).double().div_(height * width)
@@ -28,10 +28,10 @@ def contrast(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
 
 
 def saturate(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """HSV with S' = clip(a S + b, 0, 1). Constants: (a, b).
+    """Change S in HSV: S' = clip(a S + b, 0, 1). Constants: (a, b).
 
-    At constant hue and value each channel keeps its share of the way down from V: V - (V - x) S' / S. Grey
-    has no hue; the convention gives it hue 0, so b > 0 tints it red.
+    At constant hue and value each channel keeps its share of the way down from V: V - (V - x) S' / S. Gray
+    has no hue; by convention it is 0, so b > 0 tints it red.
     """
     factor, shift = constants
     x = images.float()

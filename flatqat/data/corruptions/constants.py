@@ -1,8 +1,8 @@
-"""The numbers of each severity, for 224-pixel images (ImageNet-C) and for 32-pixel ones (CIFAR-10-C).
+"""The constants of each severity, for 224-pixel images (ImageNet-C) and 32-pixel images (CIFAR-10-C).
 
 Source: `corruptions.py` and `make_cifar_c.py` of hendrycks/robustness (Hendrycks & Dietterich 2019). Lengths
 are in pixels, amplitudes in units of the full range [0, 1] unless the operator's docstring says otherwise.
-Each operator's docstring names its numbers in this order.
+Each operator's docstring names its constants in this order.
 """
 
 from flatqat.data.corruptions.names import Table

@@ -10,12 +10,12 @@ from flatqat.data.corruptions.constants import Constants
 
 
 def elastic_transform(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """Constants: (amplitude, sigma, shift), all in pixels.
+    """Warp the image by a random affine map, then by a displacement. Constants: (amplitude, sigma, shift).
 
-    Three points of the image move by up to `shift` in each direction and carry it with them. Then each
-    pixel is read at a displacement: uniform noise on [-1, 1], smoothed by `sigma`, times `amplitude`.
-    Both steps interpolate bilinearly; borders mirror, in the first about the edge pixels and in the second
-    about the image's edge.
+    All constants are in pixels. Three points of the image move by up to `shift` in each direction and carry
+    it with them. Then each pixel is read at a displacement: uniform noise on [-1, 1], smoothed by `sigma`,
+    times `amplitude`. Both steps interpolate bilinearly; borders mirror, in the first step about the edge
+    pixels and in the second about the image's edge.
     """
     amplitude, sigma, shift = constants
     height, width = images.shape[2:]
@@ -29,17 +29,17 @@ def elastic_transform(images: Tensor, draw: Draw, constants: Constants) -> Tenso
 
 
 def _affine_source(draw: Draw, x: Tensor, y: Tensor, shift: float) -> tuple[Tensor, Tensor]:
-    """Where each output pixel (x, y) is read, float32 (B, H, W): the inverse of the map that takes the
-    corners c + s, (c + s, c - s) and c - s of a square to their moved places.
+    """Return where each output pixel (x, y) is read, float32 (B, H, W) each.
 
-    In whole 1/32 of a pixel, as sums of whole 1/1024: OpenCV's warpAffine, which the original calls, reads
-    images at these.
+    This is the inverse of the map that takes the corners c + s, (c + s, c - s) and c - s of a square to their
+    moved places. Positions are whole 1/32 of a pixel, sums of whole 1/1024, at which OpenCV's warpAffine,
+    which the original calls, reads images.
     """
     height, width = len(y), len(x)
     side = 2 * (min(height, width) // 3)
     corner = (height // 2 + side // 2, width // 2 - side // 2)
     moves = draw.uniform("corners", 3, 2, low=-shift, high=shift).double()
-    # The columns of the linear part: what a step to the right and a step down turn into.
+    # The columns of the linear part: the images of a step to the right and of a step down.
     right = (moves[:, 1] - moves[:, 2]) / side
     down = (moves[:, 0] - moves[:, 1]) / side
     a, c = right[:, :1] + 1, right[:, 1:]
@@ -57,12 +57,17 @@ def _affine_source(draw: Draw, x: Tensor, y: Tensor, shift: float) -> tuple[Tens
 
 
 def _sample(images: Tensor, x: Tensor, y: Tensor, *, mirror_pixels: bool) -> Tensor:
-    """Bilinear values at pixel coordinates (B, H, W); borders mirror about the edge pixels or the edge."""
+    """Return bilinear values at pixel coordinates (B, H, W).
+
+    Borders mirror about the edge pixels, or about the image's edge.
+    """
     grid = x.new_empty(*x.shape, 2)
-    for axis, (at, size) in enumerate(((x, images.shape[3]), (y, images.shape[2]))):
+    for axis, (position, size) in enumerate(((x, images.shape[3]), (y, images.shape[2]))):
         edge = 0.0 if mirror_pixels else 0.5
         span = max(size - 1 + 2 * edge, 1.0)
-        at = at + edge
-        at = at.sub_((at / (2 * span)).round_().mul_(2 * span)).abs_()  # in a mirror and back after 2 spans
-        grid[..., axis] = at.mul_(2 / span).sub_(1)
+        position = position + edge
+        position = position.sub_(
+            (position / (2 * span)).round_().mul_(2 * span)
+        ).abs_()  # mirrored, with a period of 2 spans
+        grid[..., axis] = position.mul_(2 / span).sub_(1)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=mirror_pixels)

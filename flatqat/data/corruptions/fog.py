@@ -1,4 +1,4 @@
-"""Fog: a plasma fractal added to the image."""
+"""Fog: a plasma fractal is added to the image."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from flatqat.data.corruptions.constants import Constants
 
 
 def fog(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """(x + a p) m / (m + a) with p a plasma fractal and m the image's maximum. Constants: (a, decay)."""
+    """Return (x + a p) m / (m + a), p a plasma fractal, m the image's maximum. Constants: (a, decay)."""
     amount, decay = constants
     height, width = images.shape[2:]
     size = 1 << (max(height, width) - 1).bit_length()
@@ -18,10 +18,11 @@ def fog(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
 
 
 def plasma(draw: Draw, size: int, decay: float) -> Tensor:
-    """float32 (B, size, size) on [0, 1], periodic, by the diamond-square algorithm; `size` a power of two.
+    """Return plasma fractals, float32 (B, size, size) on [0, 1], periodic; `size` is a power of two.
 
-    Each step halves the grid and adds uniform noise of amplitude w^2, and w falls by `decay`: the original
-    multiplies by w twice, and the benchmark's fog is made that way.
+    They are made by the diamond-square algorithm. Each step halves the grid and adds uniform noise of
+    amplitude w^2, and w falls by `decay`: the original multiplies by w twice, and the benchmark's fog is made
+    that way.
     """
     corners, amplitude = torch.zeros(len(draw.keys), 1, 1, device=draw.keys.device), 100.0
     while (n := corners.shape[1]) < size:

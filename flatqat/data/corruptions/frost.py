@@ -1,4 +1,4 @@
-"""Frost: a crop of a picture of ice laid over the image."""
+"""Frost: a crop of a picture of ice is laid over the image."""
 
 from functools import lru_cache
 from math import ceil
@@ -16,10 +16,11 @@ from flatqat.data.corruptions.constants import Constants
 
 
 def frost(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """a x + b t, t a random crop of a random picture of ice. Constants: (a, b, one pixel of t in how many).
+    """Return a x + b t, t a random crop of a random picture of ice. Constants: (a, b, step).
 
-    For 32-pixel images the original resizes its photographs by 0.2, which reads the middle one of every five
-    pixels. The pictures are its photographs where a user has them (see `photographs`), else those of `_ice`.
+    t takes one pixel in `step`: for 32-pixel images the original resizes its photographs by 0.2, which reads
+    the middle one of every five pixels. The pictures are the original photographs if the user has them (see
+    `photographs`), otherwise those of `_ice`.
     """
     keep, amount, step = constants[0], constants[1], int(constants[2])
     pictures = _pictures(photographs.paths(), step, images.device)
@@ -30,21 +31,21 @@ def frost(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     for image, number, corner in zip(result, which, corners, strict=True):
         picture = _larger(pictures[number], size)
         room = (n - m for n, m in zip(picture.shape[1:], size, strict=True))
-        top, left = (int(at * n) for at, n in zip(corner, room, strict=True))
+        top, left = (int(share * n) for share, n in zip(corner, room, strict=True))
         crop = picture[:, top : top + size[0], left : left + size[1]]
         image.add_(crop.float().mul_(amount))
     return result
 
 
 def _larger(picture: Tensor, size: torch.Size) -> Tensor:
-    """Repeated where it is not larger than the image."""
+    """Repeat a picture that is not larger than the image."""
     times = [ceil((m + 1) / n) for n, m in zip(picture.shape[1:], size, strict=True)]
     return picture if times == [1, 1] else picture.repeat(1, *times)
 
 
 @lru_cache(maxsize=4)
 def _pictures(paths: tuple[Path, ...], step: int, device: torch.device) -> list[Tensor]:
-    """uint8 (3, H, W) each."""
-    found = [torch.from_numpy(np.array(Image.open(path).convert("RGB"))) for path in paths] or textures()
+    """Return the pictures of ice, uint8 (3, H, W) each."""
+    pictures = [torch.from_numpy(np.array(Image.open(path).convert("RGB"))) for path in paths] or textures()
     middles = slice(step // 2, None, step)
-    return [x.permute(2, 0, 1)[:, middles, middles].contiguous().to(device) for x in found]
+    return [x.permute(2, 0, 1)[:, middles, middles].contiguous().to(device) for x in pictures]

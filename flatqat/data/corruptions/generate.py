@@ -1,12 +1,12 @@
 """Write corrupted copies of images to disk, in the layout and with the JPEG quality of ImageNet-C.
 
-    TO/<corruption>/<severity>/<name>        JPEG, quality 85, one a source image, <name> as in the source
-    TO/<corruption>/<severity>.sha256        hash and name of each, written last: its existence is completion
+    TO/<corruption>/<severity>/<name>        JPEG, quality 85, one for each source image
+    TO/<corruption>/<severity>.sha256        hash and name of each, written last: marks the severity complete
     TO/manifest.json                         what the folder was made from, written first
 
-Every file is renamed into place, so what is there is whole; the same call goes on after an interruption.
-`sha256sum -c ../<severity>.sha256`, called inside a severity's folder, checks it.
-Source: `make_imagenet_c.py` of hendrycks/robustness.
+Every file is renamed into place, so every existing file is complete, and the same call resumes an interrupted
+one. `sha256sum -c ../<severity>.sha256`, run inside a severity's folder, checks it. Source:
+`make_imagenet_c.py` of hendrycks/robustness.
 """
 
 import hashlib
@@ -43,10 +43,20 @@ def generate(
     workers: int = 1,
     advance: Advance = lambda n: None,
 ) -> None:
-    """Make one severity of one corruption of every image; what is there already is kept.
+    """Write one severity of one corruption of every image; existing files are kept.
 
-    `names` are the images' paths below the severity's folder, `advance` is told how many images are done.
-    Raises DataError when the folder was made from other images, or cannot be written.
+    Args:
+        data: The clean images.
+        names: The paths of the images below the severity's folder.
+        to: The folder to write.
+        corruption: The corruption's name.
+        severity: 1 to 5.
+        table: The constants of severities.
+        workers: Threads that decode and write.
+        advance: Called with the number of images that are newly done.
+
+    Raises:
+        DataError: If the folder was made from other images, or cannot be written.
     """
     folder, hashes = to / corruption / str(severity), to / corruption / f"{severity}.sha256"
     try:
@@ -54,7 +64,7 @@ def generate(
         if hashes.exists():
             advance(len(data))
             return
-        todo = torch.tensor([at for at, name in enumerate(names) if not (folder / name).exists()])
+        todo = torch.tensor([index for index, name in enumerate(names) if not (folder / name).exists()])
         advance(len(data) - len(todo))
         for parent in sorted({(folder / name).parent for name in names}):
             parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +75,7 @@ def generate(
                 pixels = (images * 255).round().byte()
                 corrupted = corrupt(pixels, data.ids[part], name=corruption, severity=severity, table=table)
                 arrays = corrupted.permute(0, 2, 3, 1).contiguous().numpy()
-                paths = [folder / names[at] for at in part.tolist()]
+                paths = [folder / names[index] for index in part.tolist()]
                 list(pool.map(_write_jpeg, arrays, paths))
                 advance(len(part))
             digests = pool.map(_digest, [folder / name for name in names])
@@ -73,16 +83,16 @@ def generate(
         _write(hashes, "".join(lines).encode())
     except OSError as error:
         raise DataError(
-            f"{to}: expected a folder with room that can be written, got: {error.strerror or error}; "
-            "the same command goes on from here"
+            f"{to}: expected a writable folder with free space, got: {error.strerror or error}; "
+            "fix that and run the same command, which resumes"
         ) from error
 
 
 def _claim(to: Path, data: ImageData, names: Sequence[str], table: Table) -> None:
-    """Write what the folder is made from, or compare it with what is written there."""
+    """Write what the folder is made from, or compare it with what an earlier call wrote."""
     path = to / "manifest.json"
     listed = "\n".join(f"{name} {image_id}" for name, image_id in zip(names, data.ids.tolist(), strict=True))
-    made = {
+    manifest = {
         "images": len(names),
         "source": hashlib.sha256(listed.encode() + data.fingerprint().encode()).hexdigest(),
         "severities": table,
@@ -90,11 +100,11 @@ def _claim(to: Path, data: ImageData, names: Sequence[str], table: Table) -> Non
         "jpeg_quality": QUALITY,
     }
     if not path.exists():
-        _write(path, json.dumps(made, indent=2).encode() + b"\n")
-    elif (found := json.loads(path.read_text("utf-8"))) != made:
+        _write(path, json.dumps(manifest, indent=2).encode() + b"\n")
+    elif (written := json.loads(path.read_text("utf-8"))) != manifest:
         raise DataError(
             f"{to}: expected a new folder or one made from these {len(names)} images, got one made from "
-            f"{found.get('images')} others; choose another --to"
+            f"{written.get('images')} others; choose another --to"
         )
 
 

@@ -1,4 +1,4 @@
-"""Glass blur: pixels take the colours of near neighbours, between two Gaussian blurs."""
+"""Glass blur: pixels take the colors of near neighbors, between two Gaussian blurs."""
 
 import torch
 from torch import Tensor
@@ -10,13 +10,13 @@ from flatqat.data.corruptions.constants import Constants
 
 
 def glass_blur(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """Blur, move pixels, blur. Constants: (sigma, reach in pixels, rounds).
+    """Blur, move pixels, blur again. Constants: (sigma, reach in pixels, rounds).
 
-    The original walks over the image from the last row and column to the first and means to swap each pixel
-    with a neighbour, but it swaps views of one array, so that the neighbour's colour is copied and nothing
-    goes back. A neighbour passed before on that walk hands on what it has itself received. Each pixel thus
-    points to one other; following the pointers to a pixel that had not been passed yet, by doubling them,
-    gives the walk's result at once.
+    The original walks over the image from the last row and column to the first and intends to swap each pixel
+    with a neighbor, but it swaps views of one array, so the neighbor's color is copied and nothing goes back.
+    A neighbor that the walk has already passed hands on what it has itself received. Each pixel thus points
+    to one other; following the pointers to a pixel that had not yet been passed, by doubling them, gives the
+    walk's result at once.
     """
     sigma, reach, rounds = constants[0], int(constants[1]), int(constants[2])
     count, channels, height, width = images.shape
@@ -31,17 +31,17 @@ def glass_blur(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
 
 
 def _walk(draw: Draw, field: str, reach: int, height: int, width: int) -> Tensor:
-    """int32 (B H W,): the pixel of the batch whose colour each pixel holds after one round."""
+    """Return the pixel of the batch whose color each pixel holds after one round, int32 (B H W,)."""
     size, device = height * width, draw.keys.device
     pixels = len(draw.keys) * size
     dy, dx = draw.integers(field, 2, size, low=-reach, high=reach).unbind(1)
     walked = (_inside(height, reach, device)[:, None] * _inside(width, reach, device)).flatten()
     step = (dy * width).add_(dx).mul_(walked)
-    there = step + torch.arange(size, dtype=torch.int32, device=device)
-    passed = step.clamp_(0, 1).mul_(walked.index_select(0, there.flatten()).view(step.shape))
-    # Pointers below `pixels` lead on; those from there up are answers, and point to themselves.
-    there += torch.arange(0, pixels, size, dtype=torch.int32, device=device)[:, None]
-    pointer = passed.mul_(-pixels).add_(there).add_(pixels).flatten()
+    target = step + torch.arange(size, dtype=torch.int32, device=device)
+    passed = step.clamp_(0, 1).mul_(walked.index_select(0, target.flatten()).view(step.shape))
+    # Pointers below `pixels` lead to others; larger ones are results and point to themselves.
+    target += torch.arange(0, pixels, size, dtype=torch.int32, device=device)[:, None]
+    pointer = passed.mul_(-pixels).add_(target).add_(pixels).flatten()
     table = torch.cat([pointer, torch.arange(pixels, 2 * pixels, dtype=torch.int32, device=device)])
     while int(pointer.min()) < pixels:
         pointer = table.index_select(0, pointer)
@@ -50,6 +50,6 @@ def _walk(draw: Draw, field: str, reach: int, height: int, width: int) -> Tensor
 
 
 def _inside(size: int, reach: int, device: torch.device) -> Tensor:
-    """int32 (size,): 1 where the walk comes by."""
-    at = torch.arange(size, device=device)
-    return ((at > reach) & (at <= size - reach)).int()
+    """Return 1 where the walk passes, int32 (size,)."""
+    position = torch.arange(size, device=device)
+    return ((position > reach) & (position <= size - reach)).int()

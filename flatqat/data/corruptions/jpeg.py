@@ -1,4 +1,4 @@
-"""Loss of resolution and of bits: pixelate and JPEG, on the CPU."""
+"""Loss of resolution and of bits: pixelate and JPEG, both on the CPU."""
 
 import io
 from functools import lru_cache
@@ -12,15 +12,15 @@ from torch import Tensor
 from flatqat.data.corruptions._draw import Draw
 from flatqat.data.corruptions.constants import Constants
 
-# Values handled at once: what stays in the cache of a core.
+# Values processed at once: as many as fit in the cache of a core.
 _PART = 2**19
 
 
 def pixelate(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """Box-filtered down to the fraction c of each side, then up again. Constants: (c,).
+    """Box-filter down to the fraction c of each side, then up again. Constants: (c,).
 
-    Equal to Pillow's BOX resize in both directions, bit by bit: its horizontal pass comes first, and each
-    pass rounds to whole grey levels.
+    This equals Pillow's BOX resize in both directions, bit by bit: its horizontal pass comes first, and each
+    pass rounds to whole gray levels.
     """
     (fraction,) = constants
     size = images.shape[2:]
@@ -34,7 +34,7 @@ def pixelate(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
 
 
 def jpeg_compression(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """Encoded and decoded again by libjpeg, chroma at half resolution. Constants: (quality,)."""
+    """Encode and decode with libjpeg, chroma at half resolution. Constants: (quality,)."""
     quality = int(constants[0])
     decoded = np.empty(images.shape, dtype=np.uint8)
     for planes, result in zip(images.cpu().numpy(), decoded, strict=True):
@@ -45,8 +45,11 @@ def jpeg_compression(images: Tensor, draw: Draw, constants: Constants) -> Tensor
 
 
 def _through_jpeg(planes: npt.NDArray[np.uint8], quality: int) -> Image.Image:
-    """Planes go in and out as Pillow's bands, and the decoder is called by itself: less work than arrays of
-    pixels and than opening a file."""
+    """Encode and decode planes.
+
+    They pass as Pillow's bands, and the decoder is called directly, which is less work than arrays of pixels
+    and than opening a file.
+    """
     size = (planes.shape[2], planes.shape[1])
     bands = [Image.frombuffer("L", size, plane, "raw", "L", 0, 1) for plane in planes]
     Image.merge("RGB", bands).save(buffer := io.BytesIO(), "JPEG", quality=quality)
@@ -66,13 +69,13 @@ def _shrink(x: Tensor, size: int, axis: int) -> Tensor:
 
 
 def _taken(x: Tensor, index: npt.NDArray[np.int64], axis: int) -> Tensor:
-    """x.index_select(axis, index) by numpy, which is several times faster at single bytes."""
+    """Return x.index_select(axis, index), by numpy, which is several times faster for single bytes."""
     return torch.from_numpy(x.numpy().take(index, axis))
 
 
 @lru_cache
 def _boxes(size: int, out: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The first pixel whose middle lies in each of `out` boxes, of width size / out, and how many do."""
+    """Return the first pixel whose middle is in each of `out` boxes, and how many pixels are."""
     scale = size / out
     middles = (np.arange(out) + 0.5) * scale
     offset = (np.arange(size)[:, None] + 0.5 - middles) / scale
@@ -81,5 +84,5 @@ def _boxes(size: int, out: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.i
 
 
 def _nearest(size: int, out: int) -> npt.NDArray[np.int64]:
-    """The pixel, of `size`, in which the middle of each of `out` boxes lies."""
+    """Return the pixel, of `size`, in which the middle of each of `out` boxes is."""
     return ((np.arange(out) + 0.5) * (size / out)).astype(np.int64)

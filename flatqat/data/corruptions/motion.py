@@ -1,4 +1,4 @@
-"""Motion blur along a random line, as ImageMagick draws it."""
+"""Motion blur along a random line, as ImageMagick computes it."""
 
 from functools import lru_cache
 from math import ceil
@@ -13,13 +13,13 @@ from flatqat.data.corruptions.constants import Constants
 
 
 def motion_blur(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """At an angle uniform on -45 .. 45 degrees. Constants: (radius, sigma), in pixels."""
+    """Blur along a line at -45 .. 45 degrees, uniformly. Constants: (radius, sigma), in pixels."""
     radius, sigma = constants
     return streak(images, draw.uniform("angle", low=-45.0, high=45.0), radius, sigma)
 
 
 def streak(images: Tensor, degrees: Tensor, radius: float, sigma: float) -> Tensor:
-    """Whole grey levels, float32, of uint8 images (B, C, H, W), one angle (B,) for each.
+    """Blur each of the uint8 images (B, C, H, W) along its own angle (B,), to whole gray levels in float32.
 
     The kernel is one half of a Gaussian, 2 radius + 1 taps long, from the pixel itself along the line; each
     tap reads one whole pixel and edge pixels repeat. Weights are multiples of 2^-16, so that sums are exact
@@ -27,7 +27,7 @@ def streak(images: Tensor, degrees: Tensor, radius: float, sigma: float) -> Tens
     """
     weights = _half_gaussian(radius, sigma)
     reach = len(weights) - 1
-    # Angles that touch the same pixels go together; at 32 pixels that saves most of the calls.
+    # Angles that read the same pixels are processed together, which saves most calls at 32 pixels.
     patterns, pattern_of, counts = _offsets(degrees, len(weights)).unique(
         dim=0, return_inverse=True, return_counts=True
     )
@@ -44,7 +44,7 @@ def streak(images: Tensor, degrees: Tensor, radius: float, sigma: float) -> Tens
 
 
 def _offsets(degrees: Tensor, taps: int) -> Tensor:
-    """int64 (B, taps, 2), on the CPU: how far down and to the right each tap reads."""
+    """Return how far down and to the right each tap reads, int64 (B, taps, 2), on the CPU."""
     angle = degrees.double().cpu().deg2rad()
     along = torch.stack([angle.sin(), angle.cos()], -1)[:, None] * torch.arange(taps)[:, None]
     return (along - 0.5).ceil().long()

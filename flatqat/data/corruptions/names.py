@@ -1,4 +1,4 @@
-"""What the corruptions are called, in the order of ImageNet-C. Standard library only."""
+"""The names of corruptions, in the order of ImageNet-C. Imports the standard library only."""
 
 from typing import Literal
 

@@ -9,11 +9,11 @@ from flatqat.data.corruptions.motion import streak
 
 
 def snow(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """Constants: (mean, std, zoom, threshold, radius, sigma, keep).
+    """Add snow. Constants: (mean, std, zoom, threshold, radius, sigma, keep).
 
     Flakes are normal noise, zoomed, cut below the threshold and blown along a line at -135 .. -45 degrees;
     they fall over the image twice, the second time turned by 180 degrees. The image keeps its share `keep`
-    and takes the rest from the larger of itself and 1.5 grey + 0.5.
+    and takes the rest from the larger of itself and 1.5 gray + 0.5.
     """
     mean, std, factor, threshold, radius, sigma, keep = constants
     flakes = zoom(draw.normal("flakes", 1, *images.shape[2:]).mul_(std).add_(mean), factor)

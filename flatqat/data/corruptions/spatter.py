@@ -13,10 +13,10 @@ _MUD = (63, 42, 20)
 
 
 def spatter(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """Constants: (mean, std, sigma, threshold, strength or sigma of the mud, 1 for mud and 0 for water).
+    """Add drops. Constants: (mean, std, sigma, threshold, strength or sigma of the mud, 1 for mud).
 
     Liquid is normal noise, smoothed and cut below the threshold. Water shines at the rims of its drops (see
-    `_drops`) and is added; mud covers. An image on which no drop falls stays as it is (the original divides
+    `_drops`) and is added; mud covers. An image on which no drop falls stays unchanged (the original divides
     by zero there and blackens it).
     """
     mean, std, sigma, threshold, strength, mud = constants

@@ -1,1 +1,1 @@
-"""PACS, OfficeHome and other sets of several domains, in the layouts and with the splits of DomainBed."""
+"""PACS, OfficeHome and other datasets of several domains, with the layouts and splits of DomainBed."""

@@ -1,4 +1,4 @@
-"""Domain generalization sets as images, split as DomainBed splits them.
+"""Domain generalization datasets as images, split as DomainBed splits them.
 
 Each domain's images, in the order of ImageFolder, are shuffled by numpy's RandomState(h(seed, number)) and
 cut: the first int(0.2 n) are its out-split, the rest its in-split. `number` counts the sorted domains from 0,
@@ -9,34 +9,39 @@ Lopez-Paz 2021 (arXiv 2007.01434) and their code, `scripts/train.py` and `lib/mi
 import hashlib
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from flatqat.data.domains.sets import DomainSet, Part, read
-from flatqat.data.images.image_data import ImageData
-from flatqat.data.images.image_files import image_files
+
+if TYPE_CHECKING:
+    from flatqat.data.images.image_data import ImageData
 
 HOLDOUT = 0.2
 
 
 def load(
-    root: Path | None, known: DomainSet, *, domains: tuple[str, ...], part: Part, seed: int
-) -> ImageData:
-    """The in- or out-splits of some domains, one after the other, grouped by domain.
+    root: Path | None, dataset: DomainSet, *, domains: tuple[str, ...], part: Part, seed: int
+) -> "ImageData":
+    """Load the in- or out-splits of some domains, one after the other, grouped by domain.
 
     Labels are the numbers of the sorted classes, groups those of the sorted domains, and ids count the images
-    of the whole set. A listing of files is kept for as long as the process lives.
+    of the whole dataset. File listings are kept in memory.
     """
+    import torch
+
+    from flatqat.data.images.image_files import image_files
+
     paths: list[str] = []
     labels, ids, groups = [], [], []
     first = 0
-    for number, (name, files) in enumerate(_listing(root, known)):
+    for number, (name, files) in enumerate(_listing(root, dataset)):
         if name in domains:
             index = split(len(files), seed, number)[part]
-            paths += [files[at][0] for at in index.tolist()]
-            labels += [files[at][1] for at in index.tolist()]
+            paths += [files[index][0] for index in index.tolist()]
+            labels += [files[index][1] for index in index.tolist()]
             ids.append(first + index)
             groups.append(np.full(len(index), number))
         first += len(files)
@@ -44,14 +49,14 @@ def load(
         paths,
         torch.tensor(labels),
         torch.from_numpy(np.concatenate(ids)),
-        classes=known.classes,
-        source=known.title,
+        classes=dataset.classes,
+        source=dataset.title,
         groups=torch.from_numpy(np.concatenate(groups)),
     )
 
 
 def split(n: int, seed: int, number: int) -> dict[Part, NDArray[np.int64]]:
-    """Positions of the in- and out-split of the domain `number` with n images, in DomainBed's order."""
+    """Return positions of the in- and out-split of domain `number`, which has n images, as DomainBed does."""
     order = np.arange(n)
     np.random.RandomState(seed_hash(seed, number)).shuffle(order)
     held_out = int(n * HOLDOUT)
@@ -59,11 +64,11 @@ def split(n: int, seed: int, number: int) -> dict[Part, NDArray[np.int64]]:
 
 
 def seed_hash(*args: int) -> int:
-    """A seed of 31 bits out of numbers: MD5 of their tuple as Python writes it."""
+    """Return a 31-bit seed made from numbers: the MD5 sum of their tuple as Python writes it."""
     return int(hashlib.md5(str(args).encode()).hexdigest(), 16) % 2**31
 
 
 @lru_cache(maxsize=2)
-def _listing(root: Path | None, known: DomainSet) -> list[tuple[str, list[tuple[str, int]]]]:
-    """Name and files of every domain: up to half a million files, which every shift asks for."""
-    return [(domain.name, domain.files()) for domain in read(root, known)]
+def _listing(root: Path | None, dataset: DomainSet) -> list[tuple[str, list[tuple[str, int]]]]:
+    """Return the name and the files of every domain, up to half a million files, which every shift needs."""
+    return [(domain.name, domain.files()) for domain in read(root, dataset)]

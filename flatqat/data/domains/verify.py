@@ -1,8 +1,7 @@
-"""Is a domain generalization set on disk whole and right? Opens every file, or many; no torch."""
+"""Is a domain generalization dataset complete and correct? Opens many files; imports no torch."""
 
 from collections.abc import Iterator
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 from flatqat.data.domains.sets import (
@@ -10,99 +9,99 @@ from flatqat.data.domains.sets import (
     DomainSet,
     check_same_classes,
     find,
-    plain,
     read_domain,
 )
-from flatqat.data.images.checks import look
-from flatqat.data.images.data_root import data_root
+from flatqat.data.images.checks import run_check
+from flatqat.data.images.data_root import data_root, plain
 from flatqat.data.images.integrity import is_damaged
-from flatqat.errors import DataError
+from flatqat.errors import DataError, listed
 from flatqat.finding import Finding
 
-MOST_OPENED = 30_000  # all of a set except DomainNet, of which every twentieth
-SHOWN = 3
+MOST_OPENED = 30_000  # every file of each dataset but DomainNet, of which every twentieth
 
 
-def verify(root: Path | None, known: DomainSet) -> list[Finding]:
-    """The folder, its domains, their classes, the published numbers of images, and every file's end."""
-    place = look(lambda: f"data root {data_root(root, known.title)}")
+def verify(root: Path | None, dataset: DomainSet) -> list[Finding]:
+    """Check the folder, its domains and classes, the published numbers of images, and how files end."""
+    place = run_check(lambda: f"data root {data_root(root, dataset.title)}")
     if not place.ok:
         return [place]
-    found = look(lambda: f"{known.title} in {find(root, known)}")
-    if not found.ok:
-        return [found]
-    folder = find(root, known)
-    whole: list[Domain] = []
+    place = run_check(lambda: f"{dataset.title} in {find(root, dataset)}")
+    if not place.ok:
+        return [place]
+    folder = find(root, dataset)
+    domains: list[Domain] = []
     bad = [
         finding
-        for name in known.targets
-        if not (finding := look(partial(_domain, folder, name, known, whole))).ok
+        for name in dataset.targets
+        if not (finding := run_check(partial(_domain, folder, name, dataset, domains))).ok
     ]
     if bad:
-        return [found, *bad]
-    same = look(partial(_classes, whole, known))
-    if not same.ok:
-        return [found, same]
-    return [found, same, *_counts(whole, known), look(partial(_open, whole)), *_label_files(whole, known)]
+        return [place, *bad]
+    classes = run_check(partial(_classes, domains, dataset))
+    if not classes.ok:
+        return [place, classes]
+    files = run_check(partial(_open, domains))
+    return [place, classes, *_counts(domains, dataset), files, *_label_files(domains, dataset)]
 
 
-def _domain(folder: Path, name: str, known: DomainSet, whole: list[Domain]) -> str:
-    whole.append(read_domain(folder, name, known))
+def _domain(folder: Path, name: str, dataset: DomainSet, domains: list[Domain]) -> str:
+    domains.append(read_domain(folder, name, dataset))
     return name
 
 
-def _classes(domains: list[Domain], known: DomainSet) -> str:
-    check_same_classes(domains, known)
-    return f"{known.classes} classes in each of {len(domains)} domains: {', '.join(known.targets)}"
+def _classes(domains: list[Domain], dataset: DomainSet) -> str:
+    check_same_classes(domains, dataset)
+    return f"{dataset.classes} classes in each of {len(domains)} domains: {', '.join(dataset.targets)}"
 
 
-def _counts(domains: list[Domain], known: DomainSet) -> Iterator[Finding]:
-    """Against the published numbers. Other numbers are usable, and give other splits than DomainBed's."""
+def _counts(domains: list[Domain], dataset: DomainSet) -> Iterator[Finding]:
+    """Compare with the published numbers.
+
+    A copy with other numbers is usable, but its splits differ from DomainBed's.
+    """
     total = sum(map(len, domains))
-    published = sum(count for _, count in known.domains)
-    if total in known.totals:
+    published = sum(count for _, count in dataset.domains)
+    if total in dataset.totals:
         yield Finding(ok=True, what=f"{total:,} images, as other copies have ({published:,} are common)")
         return
     off = [
         (domain, count)
-        for domain, (_, count) in zip(domains, known.domains, strict=True)
+        for domain, (_, count) in zip(domains, dataset.domains, strict=True)
         if len(domain) != count
     ]
     if not off:
         yield Finding(ok=True, what=f"{total:,} images, the published numbers in every domain")
     for domain, count in off:
-        cause = f": {known.surplus}" if known.surplus and len(domain) > count else ""
+        cause = f": {dataset.surplus}" if dataset.surplus and len(domain) > count else ""
         yield Finding(
             ok=False,
             partial=True,
             what=f"{domain.name}: expected {count:,} images, got {len(domain):,}{cause}",
-            fix="splits differ from DomainBed's; compare with numbers of your own copy alone",
+            fix="splits differ from DomainBed's; only compare numbers of this copy with each other",
         )
 
 
 def _open(domains: list[Domain]) -> str:
-    """Raise DataError where a file is empty, cut off or no image."""
+    """Raise DataError if a file is empty, cut off or no image."""
     paths = [path for domain in domains for path, _ in domain.files()]
-    step = -(-len(paths) // MOST_OPENED)
-    damaged = list(islice((path for path in paths[::step] if is_damaged(path)), SHOWN + 1))
-    if damaged:
-        more = " and more" if len(damaged) > SHOWN else ""
+    opened = paths[:: -(-len(paths) // MOST_OPENED)]
+    if damaged := [path for path in opened if is_damaged(path)]:
         raise DataError(
-            f"expected images, got empty, cut off or other files: {', '.join(damaged[:SHOWN])}{more}; "
+            f"expected images, got files that are empty, cut off or no images: {listed(damaged, 3)}; "
             "restore them from their source"
         )
-    return f"{len(paths[::step]):,} of {len(paths):,} files opened, all whole"
+    return f"{len(opened):,} of {len(paths):,} files opened, all complete"
 
 
-def _label_files(domains: list[Domain], known: DomainSet) -> Iterator[Finding]:
-    """Lists of labels beside the images, which are not used: labels come from the folders."""
-    if not known.label_files:
+def _label_files(domains: list[Domain], dataset: DomainSet) -> Iterator[Finding]:
+    """Check lists of labels beside the images. They are not used: labels come from the folders."""
+    if not dataset.label_files:
         return
     top = domains[0].folder.parent
-    if plain(top.name) not in map(plain, known.folders):
+    if plain(top.name) not in map(plain, dataset.folders):
         top = top.parent
-    paths = sorted([*top.glob(known.label_files), *top.glob(f"*/{known.label_files}")])
-    findings = [look(partial(_labels, path, domains, known)) for path in paths]
+    paths = sorted([*top.glob(dataset.label_files), *top.glob(f"*/{dataset.label_files}")])
+    findings = [run_check(partial(_labels, path, domains, dataset)) for path in paths]
     for what in sorted({finding.what for finding in findings if finding.ok}):
         yield Finding(
             ok=True, what=f"{sum(finding.what == what for finding in findings)} label files: {what}"
@@ -110,8 +109,8 @@ def _label_files(domains: list[Domain], known: DomainSet) -> Iterator[Finding]:
     yield from (finding for finding in findings if not finding.ok)
 
 
-def _labels(path: Path, domains: list[Domain], known: DomainSet) -> str:
-    """Raise DataError where a label is not the number of its class, from 0 or from 1."""
+def _labels(path: Path, domains: list[Domain], dataset: DomainSet) -> str:
+    """Raise DataError if a label is not the number of its class, counted from 0 or from 1."""
     expected = {plain(domain.name): domain.classes for domain in domains}
     offsets = set()
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
@@ -126,7 +125,7 @@ def _labels(path: Path, domains: list[Domain], known: DomainSet) -> str:
                 f"{path}, line {number}: expected domain/class/image and a label, got {line!r}; "
                 "restore the file, or remove it: labels are taken from the folders"
             ) from error
-    last = known.classes - 1
+    last = dataset.classes - 1
     if offsets == {0}:
         return f"labels 0 to {last}, those of the folders"
     if offsets == {1}:

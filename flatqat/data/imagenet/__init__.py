@@ -1,1 +1,1 @@
-"""ImageNet, and the sets that were made to test models of its 1,000 classes. Nothing is downloaded."""
+"""ImageNet, and the datasets made to test models of its 1,000 classes. Nothing is downloaded."""

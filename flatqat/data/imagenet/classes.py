@@ -1,8 +1,8 @@
-"""The 1,000 classes of ImageNet in the order of every published model: by WordNet id. Standard library only.
+"""The 1,000 classes of ImageNet in the order of every published model, by WordNet id.
 
-Labels come from this table and never from the rank of a folder among those present, so that a folder that is
-missing shifts no label. The letters in `classes.txt` say which of the sets of 200 classes hold a class: `r`
-for ImageNet-R, `a` for ImageNet-A.
+Labels come from this table, never from the rank of a folder among those present, so a missing folder shifts
+no label. The letters in `classes.txt` mark the classes of the 200-class datasets: `r` for ImageNet-R, `a` for
+ImageNet-A. Imports the standard library only.
 
 Source: Russakovsky et al. 2015 (ILSVRC 2012); Hendrycks et al. 2021 (arXiv 2006.16241, 1907.07174).
 """
@@ -15,18 +15,18 @@ COUNT = 1000
 
 @lru_cache(maxsize=1)
 def wnids() -> tuple[str, ...]:
-    """`n01440764` (tench) to `n15075141` (toilet tissue); the place of each is its label."""
+    """Return `n01440764` (tench) to `n15075141` (toilet tissue); the position of each is its label."""
     return tuple(line.split()[0] for line in _lines())
 
 
 @lru_cache(maxsize=1)
 def labels() -> dict[str, int]:
-    """WordNet id -> label."""
+    """Return the label of each WordNet id."""
     return {wnid: label for label, wnid in enumerate(wnids())}
 
 
 def subset(letter: str) -> tuple[int, ...]:
-    """The labels of a set of fewer classes, ascending."""
+    """Return the labels of a dataset of fewer classes, ascending."""
     return tuple(label for label, line in enumerate(_lines()) if letter in line.partition(" ")[2])
 
 

@@ -1,9 +1,9 @@
-"""ImageNet's own images: the validation set, which is scored, and the training set where it is there.
+"""ImageNet's own images: the validation set, which is scored, and the training set if it is on disk.
 
     imagenet/val/<wnid>/*.JPEG, or imagenet/val/*.JPEG with a file of labels
     imagenet/train/<wnid>/*.JPEG
 
-The last tenth of a fixed permutation of the training images, 10,000 of them at most, is for selection.
+The last tenth of a fixed permutation of the training images, at most 10,000, is for selection.
 """
 
 from functools import lru_cache
@@ -14,7 +14,7 @@ import numpy as np
 
 from flatqat.data.imagenet import classes, mapping
 from flatqat.data.imagenet.files import Images, folder_names, image_names, in_class_folders, in_order
-from flatqat.data.imagenet.places import find_split
+from flatqat.data.imagenet.locate import find_split
 from flatqat.data.images.data_root import contents, data_root
 from flatqat.errors import DataError
 
@@ -23,61 +23,63 @@ if TYPE_CHECKING:
 
 MOST_HELD_OUT, SHARE_HELD_OUT = 10_000, 0.1
 SPLIT_SEED = 0
-SELECTION_ALONE = 1_000  # validation images, where there are no training images
+SELECTION_ALONE = 1_000  # validation images, if there are no training images
 
-# Labels of the first validation images: any other order of the classes shows in them.
+# Labels of the first validation images, which reveal any other order of the classes.
 FIRST = {1: 65, 2: 970, 3: 230, 4: 809, 5: 516}
 
 
 def train(root: Path | None) -> "ImageData":
-    """Nine tenths of the training images; all validation images where there are none."""
+    """Load nine tenths of the training images, or all validation images if there are none."""
     return scored(root) if untrainable_reason(root) else _part(root, held_out=False)
 
 
 def val(root: Path | None) -> "ImageData":
-    """The training images that are held out; 1,000 validation images where there are none."""
+    """Load the held-out training images, or 1,000 validation images if there are none."""
     return scored(root).sample(SELECTION_ALONE) if untrainable_reason(root) else _part(root, held_out=True)
 
 
 @lru_cache(maxsize=8)
-def scored(root: Path | None, only: tuple[int, ...] | None = None) -> "ImageData":
-    """All validation images, or those of some classes."""
-    return scored_images(root, only).load()
+def scored(root: Path | None, class_subset: tuple[int, ...] | None = None) -> "ImageData":
+    """Load all validation images, or those of some classes."""
+    return scored_images(root, class_subset).load()
 
 
 @lru_cache(maxsize=8)
-def scored_images(root: Path | None, only: tuple[int, ...] | None = None) -> Images:
-    """As `scored`, not to be decoded yet. No torch.
+def scored_images(root: Path | None, class_subset: tuple[int, ...] | None = None) -> Images:
+    """List the images of `scored` without loading them. Imports no torch.
 
-    Raises DataError when they are not there, or labelled by another order of the classes.
+    Raises:
+        DataError: If they are missing, or labelled in another order of the classes.
     """
-    found = find_split(root, "val")
-    if found is None:
+    location = find_split(root, "val")
+    if location is None:
         base = data_root(root, "ImageNet")
         raise DataError(
             f"{base}: expected the validation images of ImageNet as imagenet/val/<wnid>/*.JPEG, "
             f"got {contents(base)}; point --data-root at the folder that holds imagenet"
         )
-    folder, place = found
+    folder, place = location
     images = _listed(folder, place)
-    if only is None:
+    if class_subset is None:
         return images
-    chosen = images.of_classes(only)
+    chosen = images.of_classes(class_subset)
     if not len(chosen):
         raise DataError(
-            f"{folder}: expected images of the {len(only)} classes of this set, got none; complete the copy"
+            f"{folder}: expected images of the {len(class_subset)} classes of this set, got none; "
+            "complete the copy"
         )
     return chosen
 
 
 def train_images(root: Path | None) -> Images | None:
-    """All training images, held out or not, or None without any. No torch."""
-    found = find_split(root, "train")
-    return in_class_folders(found[0]) if found else None
+    """List all training images, held out or not; None if there are none. Imports no torch."""
+    location = find_split(root, "train")
+    return in_class_folders(location[0]) if location else None
 
 
 def untrainable_reason(root: Path | None) -> str:
-    """Why nothing can be trained: empty where there are training images."""
+    """Return why nothing can be trained; empty if there are training images."""
     try:
         if find_split(root, "train"):
             return ""
@@ -85,7 +87,7 @@ def untrainable_reason(root: Path | None) -> str:
     except DataError as error:
         return str(error)
     home = val[0].parent if val else base / "imagenet"
-    got = contents(home) if home.is_dir() else "nothing there"
+    got = contents(home) if home.is_dir() else "no such folder"
     return f"no training images: expected {home}/train/<wnid>/*.JPEG, got {got}"
 
 
@@ -100,9 +102,9 @@ def _part(root: Path | None, *, held_out: bool) -> "ImageData":
 
 
 def corruptible(folder: Path) -> "tuple[ImageData, list[str]]":
-    """The images of a folder of validation images, and `<wnid>/<image>.JPEG` for each corrupted copy."""
+    """Load a folder of validation images, and return the name `<wnid>/<image>.JPEG` of each copy."""
     if not folder.is_dir():
-        got = "a file" if folder.exists() else "nothing there"
+        got = "a file" if folder.exists() else "no such folder"
         raise DataError(
             f"{folder}: expected a folder of ImageNet's validation images, got {got}; check --from"
         )
@@ -113,7 +115,7 @@ def corruptible(folder: Path) -> "tuple[ImageData, list[str]]":
 
 
 def _listed(folder: Path, place: Path) -> Images:
-    """Class folders, or a flat folder with labels in it or above it, up to `place`."""
+    """List class folders, or a flat folder with labels in it or above it, up to `place`."""
     images = in_class_folders(folder) if folder_names(folder) else _flat(folder, place)
     _check_order(images)
     return images
@@ -123,18 +125,18 @@ def _flat(folder: Path, place: Path) -> Images:
     names = image_names(folder)
     if not names:
         raise DataError(f"{folder}: expected class folders or images, got {contents(folder)}; complete it")
-    above = [one for one in folder.parents if one == place or place in one.parents]
+    above = [parent for parent in folder.parents if parent == place or place in parent.parents]
     return in_order(folder, names, mapping.read(folder, names, (folder, *above)))
 
 
 def _check_order(images: Images) -> None:
     wnids = classes.wnids()
     for number, label in FIRST.items():
-        for at in np.flatnonzero(images.ids == number):
-            if images.labels[at] != label:
+        for index in np.flatnonzero(images.ids == number):
+            if images.labels[index] != label:
                 raise DataError(
-                    f"{images.folder}/{images.names[at]}: expected class {label} ({wnids[label]}), got "
-                    f"{images.labels[at]} ({wnids[images.labels[at]]}), so the labels count the classes in "
-                    "another order than that of WordNet ids; sort the images by val.txt of caffe_ilsvrc12 or "
-                    "LOC_val_solution.csv"
+                    f"{images.folder}/{images.names[index]}: expected class {label} ({wnids[label]}), got "
+                    f"{images.labels[index]} ({wnids[images.labels[index]]}), so labels count the classes "
+                    "in another order than that of WordNet ids; sort the images by val.txt of caffe_ilsvrc12 "
+                    "or LOC_val_solution.csv"
                 )

@@ -1,11 +1,10 @@
 """Validation images that were corrupted once and stored, 224x224 each, paired with the clean ones.
 
-    <set>/<corruption>/<severity>/<wnid>/<image>, where a group such as noise/ may stand above the corruption
+    <set>/<corruption>/<severity>/<wnid>/<image>, perhaps with a group such as noise/ above the corruption
 
-What is shown, clean and corrupted, are the clean images that the first corruption has at severity 1: all
-50,000, or the part that a smaller copy holds. Every other corruption and severity must have them too, so
-that image i is the same one everywhere. Corrupted images are shown as they are stored, neither resized nor
-cut.
+The images used, clean and corrupted, are those that the first corruption has at severity 1: all 50,000, or
+the part that a smaller copy holds. Every other corruption and severity must have them too, so that image i is
+the same everywhere. Corrupted images are used as stored, neither resized nor cropped.
 """
 
 import os
@@ -18,11 +17,11 @@ import numpy as np
 
 from flatqat.data.corruptions.names import SEVERITIES
 from flatqat.data.imagenet import clean
-from flatqat.data.imagenet.files import SHOWN, Images, folder_names, in_class_folders
+from flatqat.data.imagenet.files import Images, folder_names, in_class_folders
+from flatqat.data.imagenet.locate import find_set
 from flatqat.data.imagenet.names import SIDE, CorruptedSet
-from flatqat.data.imagenet.places import find_set
 from flatqat.data.images.data_root import contents
-from flatqat.errors import DataError
+from flatqat.errors import DataError, listed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,92 +32,98 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
-def uncorrupted(root: Path | None, wanted: CorruptedSet) -> "ImageData":
-    """The clean images of which there are corrupted ones."""
-    return shown(root, wanted).load()
+def uncorrupted(root: Path | None, dataset: CorruptedSet) -> "ImageData":
+    """Load the clean images that have corrupted copies."""
+    return clean_images(root, dataset).load()
 
 
-def corrupted(root: Path | None, wanted: CorruptedSet, *, corruption: str, severity: int) -> "ImageData":
-    """The images of `uncorrupted` in the same order, corrupted, as they are stored.
+def corrupted(root: Path | None, dataset: CorruptedSet, *, corruption: str, severity: int) -> "ImageData":
+    """Load corrupted copies of the images of `uncorrupted`, in the same order, as stored.
 
-    Raises DataError when the folder or one of the images is missing.
+    Raises:
+        DataError: If the folder or one of the images is missing.
     """
-    return images(root, wanted, corruption, severity).load(_as_stored)
+    return images(root, dataset, corruption, severity).load(_as_stored)
 
 
 @lru_cache(maxsize=8)
-def shown(root: Path | None, wanted: CorruptedSet) -> Images:
-    """As `uncorrupted`, not to be decoded yet. No torch."""
-    whole = clean.scored_images(root)
-    first = in_class_folders(severity_folder(find(root, wanted), wanted, next(iter(wanted.families)), 1))
-    if np.array_equal(whole.ids, first.ids):
-        return whole
-    both = whole.take(np.flatnonzero(np.isin(whole.ids, first.ids)))
+def clean_images(root: Path | None, dataset: CorruptedSet) -> Images:
+    """List the images of `uncorrupted` without loading them. Imports no torch."""
+    validation = clean.scored_images(root)
+    first = in_class_folders(severity_folder(find(root, dataset), dataset, next(iter(dataset.families)), 1))
+    if np.array_equal(validation.ids, first.ids):
+        return validation
+    both = validation.take(np.flatnonzero(np.isin(validation.ids, first.ids)))
     if not len(both):
         raise DataError(
-            f"{first.folder}: expected the images of {whole.folder} under their own names, got none of them; "
-            "use copies of one set of images, both with their original names"
+            f"{first.folder}: expected the images of {validation.folder} under their own names, got none of "
+            "them; use copies of one set of images, both with their original names"
         )
     return both
 
 
-def images(root: Path | None, wanted: CorruptedSet, corruption: str, severity: int) -> Images:
-    """One corruption at one severity. No torch."""
-    found = in_class_folders(severity_folder(find(root, wanted), wanted, corruption, severity))
-    pair = shown(root, wanted)
-    if not np.array_equal(found.ids, pair.ids):
-        order = np.argsort(found.ids)
-        at = np.minimum(np.searchsorted(found.ids, pair.ids, sorter=order), len(order) - 1)
-        index = order[at]
-        lacking = np.flatnonzero(found.ids[index] != pair.ids)
-        if len(lacking):
+def images(root: Path | None, dataset: CorruptedSet, corruption: str, severity: int) -> Images:
+    """List one corruption at one severity. Imports no torch."""
+    listing = in_class_folders(severity_folder(find(root, dataset), dataset, corruption, severity))
+    pair = clean_images(root, dataset)
+    if not np.array_equal(listing.ids, pair.ids):
+        order = np.argsort(listing.ids)
+        position = np.minimum(np.searchsorted(listing.ids, pair.ids, sorter=order), len(order) - 1)
+        index = order[position]
+        missing = np.flatnonzero(listing.ids[index] != pair.ids)
+        if len(missing):
             raise DataError(
-                f"{found.folder}: expected the {len(pair):,} images of {pair.folder} that "
-                f"{next(iter(wanted.families))}/1 has, lacks {len(lacking):,} "
-                f"({', '.join(pair.names[one] for one in lacking[:SHOWN])}); complete the copy"
+                f"{listing.folder}: expected the {len(pair):,} images of {pair.folder} that "
+                f"{next(iter(dataset.families))}/1 has, got none for {len(missing):,} of them: "
+                f"{listed([pair.names[index] for index in missing])}; complete the copy"
             )
-        found = found.take(index)
-    if len(wrong := np.flatnonzero(found.labels != pair.labels)):
+        listing = listing.take(index)
+    if len(wrong := np.flatnonzero(listing.labels != pair.labels)):
         raise DataError(
-            f"{found.folder}/{found.names[wrong[0]]}: expected the class of {pair.folder}/"
+            f"{listing.folder}/{listing.names[wrong[0]]}: expected the class of {pair.folder}/"
             f"{pair.names[wrong[0]]}, got another; use the original folders of both"
         )
-    return found
+    return listing
 
 
 @lru_cache(maxsize=8)
-def find(root: Path | None, wanted: CorruptedSet) -> Path:
-    """The folder of the set. Raises DataError when there is none."""
-    return find_set(root, wanted, lambda folder: any(_places(folder, wanted)))
+def find(root: Path | None, dataset: CorruptedSet) -> Path:
+    """Return the dataset's folder. Raises DataError if there is none."""
+    return find_set(root, dataset, lambda folder: any(_places(folder, dataset)))
 
 
-def missing_shifts(root: Path | None, wanted: CorruptedSet, family: str) -> frozenset[str]:
-    """The corruptions of a family that are not on disk at all."""
+def missing_corruptions(root: Path | None, dataset: CorruptedSet, family: str) -> frozenset[str]:
+    """Return the corruptions of a family that are not on disk at all."""
     try:
-        folder = find(root, wanted)
+        folder = find(root, dataset)
     except DataError:
         return frozenset()
-    there = {place.name for place in _places(folder, wanted)}
-    return frozenset(name for name, of in wanted.families.items() if of == family and name not in there)
+    present = {place.name for place in _places(folder, dataset)}
+    return frozenset(
+        name for name, its_family in dataset.families.items() if its_family == family and name not in present
+    )
 
 
-def severity_folder(folder: Path, wanted: CorruptedSet, corruption: str, severity: int) -> Path:
-    """Raises DataError when the corruption or one of its five severities is missing."""
-    place = next((one for one in _places(folder, wanted) if one.name == corruption), None)
+def severity_folder(folder: Path, dataset: CorruptedSet, corruption: str, severity: int) -> Path:
+    """Return a severity's folder.
+
+    Raises DataError if the corruption or one of its five severities is missing.
+    """
+    place = next((candidate for candidate in _places(folder, dataset) if candidate.name == corruption), None)
     if place is None:
-        above = [f"{group}/" for group in wanted.groups if wanted.families[corruption] == group]
-        archive = next((path for group in wanted.groups for path in folder.glob(f"{group}.tar*")), None)
-        mend = f"unpack {archive}" if archive else "unpack all of the set's archives"
+        above = [f"{group}/" for group in dataset.groups if dataset.families[corruption] == group]
+        archive = next((path for group in dataset.groups for path in folder.glob(f"{group}.tar*")), None)
+        fix = f"unpack {archive}" if archive else "unpack all of the set's archives"
         raise DataError(
             f"{folder}: expected a folder {''.join(above)}{corruption}/ or {corruption}/, "
-            f"got {contents(folder)}; {mend}"
+            f"got {contents(folder)}; {fix}"
         )
     return place / _severities(place)[severity]
 
 
 @lru_cache(maxsize=64)
 def _severities(place: Path) -> dict[int, str]:
-    """Severity -> name of its folder: 1 to 5, or five numbers of the corruption's own (`2.35`), ascending."""
+    """Map severities to folders: 1 to 5, or five ascending numbers of its own, such as `2.35`."""
     names = sorted((name for name in folder_names(place) if _NUMBER.fullmatch(name)), key=float)
     if len(names) != len(SEVERITIES):
         raise DataError(
@@ -128,11 +133,11 @@ def _severities(place: Path) -> dict[int, str]:
     return dict(zip(SEVERITIES, names, strict=True))
 
 
-def _places(folder: Path, wanted: CorruptedSet) -> list[Path]:
-    """The corruptions' folders that are there, directly or in a group."""
-    above = (folder, *(folder / group for group in wanted.groups))
-    inside = [(one, set(os.listdir(one))) for one in above if one.is_dir()]
-    return [one / name for one, names in inside for name in wanted.families if name in names]
+def _places(folder: Path, dataset: CorruptedSet) -> list[Path]:
+    """Return the folders of the corruptions that exist, directly or in a group."""
+    above = (folder, *(folder / group for group in dataset.groups))
+    inside = [(folder, set(os.listdir(folder))) for folder in above if folder.is_dir()]
+    return [folder / name for folder, names in inside for name in dataset.families if name in names]
 
 
 def _as_stored(image: "Image", _: int) -> "Pixels":

@@ -1,8 +1,8 @@
-"""Labelled image files in a folder a class, listed once and in one order. No torch.
+"""Labelled image files in a folder for each class, listed once and in a fixed order. Imports no torch.
 
-The order is that of the images' names, whatever class folders they stand in. An image's id is its number
-where its name has one (`ILSVRC2012_val_00000293`), else a hash of its class and name: the same one in any
-subset, under any root, for a clean image and its corrupted copies.
+Images are ordered by name, whatever class folder they are in. An image's id is the number in its name
+(`ILSVRC2012_val_00000293`), or else a hash of its class and name. It is the same in any subset, under any
+root, and for a clean image and its corrupted copies.
 """
 
 import os
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.data.imagenet import classes
-from flatqat.errors import DataError
+from flatqat.errors import DataError, listed
 
 if TYPE_CHECKING:
     from flatqat.data.images.image_data import ImageData, Transform
@@ -28,11 +28,10 @@ Labels = NDArray[np.int64]
 
 SUFFIXES = (".JPEG", ".jpeg", ".jpg", ".JPG", ".png", ".PNG")
 NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})\b")
-SHOWN = 4
 
 
 class Paths(Sequence[str]):
-    """The paths of files below one folder, joined when they are asked for."""
+    """The paths of files below one folder, joined on demand."""
 
     def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
         self.folder, self.names = str(folder), names
@@ -40,8 +39,8 @@ class Paths(Sequence[str]):
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, at: Any) -> Any:
-        return os.path.join(self.folder, self.names[at])
+    def __getitem__(self, index: Any) -> Any:
+        return os.path.join(self.folder, self.names[index])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,19 +57,20 @@ class Images:
 
     @property
     def paths(self) -> Paths:
+        """The path of each file."""
         return Paths(self.folder, self.names)
 
     def take(self, index: NDArray[np.intp]) -> "Images":
-        """The images at `index`, in its order."""
-        names = tuple(self.names[at] for at in index)
+        """Return the images at `index`, in that order."""
+        names = tuple(self.names[position] for position in index)
         return Images(folder=self.folder, names=names, labels=self.labels[index], ids=self.ids[index])
 
     def of_classes(self, only: tuple[int, ...]) -> "Images":
-        """The images of some classes."""
+        """Return the images of some classes."""
         return self.take(np.flatnonzero(np.isin(self.labels, only)))
 
     def load(self, view: "Transform | None" = None) -> "ImageData":
-        """To be decoded when asked for; see `image_files` for `view`."""
+        """Return a dataset that decodes the files on demand; `image_files` explains `view`."""
         import torch
 
         from flatqat.data.images.image_files import image_files
@@ -81,9 +81,10 @@ class Images:
 
 @lru_cache(maxsize=512)
 def in_class_folders(folder: Path, naming: Naming = "wnid") -> Images:
-    """Every image of every class folder. Listed once for each folder: no file is opened or asked about.
+    """List every image of every class folder, once per folder and without opening any file.
 
-    Raises DataError when a folder does not name a class, and when an image is there twice.
+    Raises:
+        DataError: If a folder does not name a class, or an image appears twice.
     """
     names, labels = [], []
     for name, label in labelled_folders(folder, naming).items():
@@ -94,40 +95,45 @@ def in_class_folders(folder: Path, naming: Naming = "wnid") -> Images:
 
 
 def labelled_folders(folder: Path, naming: Naming = "wnid") -> dict[str, int]:
-    """The name of each class folder and its label. Raises DataError, with the cause, on any other name."""
-    found = folder_names(folder)
-    known = classes.labels() if naming == "wnid" else {str(label): label for label in range(classes.COUNT)}
-    if naming == "integer" and found and all(name in classes.labels() for name in found):
-        known = classes.labels()
-    if wrong := [name for name in found if name not in known]:
+    """Return the label of each class folder. Raises DataError, with the cause, on any other name."""
+    names, by_wnid = folder_names(folder), classes.labels()
+    if naming == "wnid" or (names and all(name in by_wnid for name in names)):
+        label_of = by_wnid
+    else:
+        label_of = {str(label): label for label in range(classes.COUNT)}
+    if wrong := [name for name in names if name not in label_of]:
         raise DataError(f"{folder}: {_cause(wrong, naming)}")
-    return {name: known[name] for name in found}
+    return {name: label_of[name] for name in names}
 
 
 def in_order(folder: Path, names: Sequence[str], labels: Sequence[int]) -> Images:
-    """Sort files by image name and number them. Raises DataError when an image is there twice, or none is."""
+    """Sort files by image name and number them.
+
+    Raises DataError if an image appears twice, or there is none.
+    """
     if not names:
         raise DataError(f"{folder}: expected images in class folders, got none; complete the copy")
-    kept, of_names, ids, twice = _numbered(tuple(names), tuple(labels))
-    if twice:
-        raise DataError(f"{folder}: expected each image once, got {' and '.join(twice)}; keep the original")
-    return Images(folder=folder, names=kept, labels=of_names, ids=ids)
+    ordered, ordered_labels, ids, duplicates = _numbered(tuple(names), tuple(labels))
+    if duplicates:
+        got = " and ".join(duplicates)
+        raise DataError(f"{folder}: expected each image once, got {got}; keep the original")
+    return Images(folder=folder, names=ordered, labels=ordered_labels, ids=ids)
 
 
 @lru_cache(maxsize=8)
 def _numbered(
     names: tuple[str, ...], labels: tuple[int, ...]
 ) -> tuple[tuple[str, ...], Labels, Labels, list[str]]:
-    """Names, labels and ids in order, and the names of an image that is there twice.
+    """Return names, labels and ids in order, and the names of an image that appears twice.
 
-    Folders that hold the same names share all of it: they are sorted and numbered once, and kept once.
+    Folders with the same names share the result: it is computed and stored once.
     """
-    order = sorted(range(len(names)), key=lambda at: _by_image(names[at]))
-    kept, wnids = tuple(names[at] for at in order), classes.wnids()
-    ids = np.array([image_id(names[at], wnids[labels[at]]) for at in order], np.int64)
+    order = sorted(range(len(names)), key=lambda index: _by_image(names[index]))
+    ordered, wnids = tuple(names[index] for index in order), classes.wnids()
+    ids = np.array([image_id(names[index], wnids[labels[index]]) for index in order], np.int64)
     unique, counts = np.unique(ids, return_counts=True)
-    twice = np.flatnonzero(ids == unique[counts.argmax()]) if len(unique) < len(ids) else ()
-    return kept, np.array(labels, np.int64)[order], ids, [kept[at] for at in twice]
+    duplicates = np.flatnonzero(ids == unique[counts.argmax()]) if len(unique) < len(ids) else ()
+    return ordered, np.array(labels, np.int64)[order], ids, [ordered[index] for index in duplicates]
 
 
 def _by_image(name: str) -> tuple[str, str]:
@@ -136,7 +142,7 @@ def _by_image(name: str) -> tuple[str, str]:
 
 
 def image_id(name: str, wnid: str) -> int:
-    """The number in a validation image's name, else 63 bits of a hash of class and name."""
+    """Return the number in a validation image's name, or else 63 bits of a hash of class and name."""
     if number := NUMBER.search(name):
         return int(number[1])
     stem = name.rpartition("/")[2].rpartition(".")[0]
@@ -144,6 +150,7 @@ def image_id(name: str, wnid: str) -> int:
 
 
 def folder_names(folder: Path) -> list[str]:
+    """Return the names of folders in a folder, sorted, without hidden ones."""
     with os.scandir(folder) as entries:
         return sorted(
             entry.name for entry in entries if not entry.name.startswith((".", "__")) and entry.is_dir()
@@ -151,12 +158,13 @@ def folder_names(folder: Path) -> list[str]:
 
 
 def image_names(folder: Path) -> list[str]:
+    """Return the names of images in a folder, sorted, without hidden ones."""
     return sorted(name for name in os.listdir(folder) if name.endswith(SUFFIXES) and not name.startswith("."))
 
 
 def _cause(wrong: list[str], naming: Naming) -> str:
-    """What folders of these names are, and how to mend it."""
-    got = ", ".join(wrong[:SHOWN]) + (f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else "")
+    """Return what folders with these names are, and the fix."""
+    got = listed(wrong)
     if naming == "integer":
         return f"expected class folders 0 to 999, got {got}; use the original folders"
     if all(name.isdecimal() for name in wrong):
@@ -165,7 +173,7 @@ def _cause(wrong: list[str], naming: Naming) -> str:
             "not say in which order the classes were counted; rename them to WordNet ids"
         )
     if all(re.fullmatch(r"n\d{8}", name) for name in wrong):
-        return f"expected the 1,000 classes of ImageNet, got {got} besides; move the other classes away"
+        return f"expected the 1,000 classes of ImageNet, got {got} as well; move the other classes away"
     return (
         f"expected class folders named by WordNet ids such as n01440764, got {got}; rename them (names in "
         "words are ambiguous: two classes are called crane, and two maillot), and move other folders away"

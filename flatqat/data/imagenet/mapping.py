@@ -1,27 +1,26 @@
 """The classes of a flat folder of validation images, from a file beside it.
 
-LOC_val_solution.csv                            ImageId,PredictionString; the latter starts with a WordNet id
-val.txt, val_list.txt                           <image> <label>, labels 0 to 999 in the order of WordNet ids
-imagenet_2012_validation_synset_labels.txt      line i is the WordNet id of image i
-ILSVRC2012_validation_ground_truth.txt          line i is the ILSVRC2012_ID, 1 to 1000, of image i: another
-                                                order, which only meta.mat of the same devkit translates
+LOC_val_solution.csv                          ImageId,PredictionString, which starts with a WordNet id
+val.txt, val_list.txt                         <image> <label>, labels 0 to 999 in the order of WordNet ids
+imagenet_2012_validation_synset_labels.txt    line i is the WordNet id of image i
+ILSVRC2012_validation_ground_truth.txt        line i is the ILSVRC2012_ID, 1 to 1000, of image i: another
+                                              order, which only meta.mat of the same devkit translates
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from flatqat.data.imagenet import classes
-from flatqat.data.imagenet.files import SHOWN
-from flatqat.errors import DataError
+from flatqat.errors import DataError, listed
 
 DEVKIT = ("ILSVRC2012_devkit_t12/data", "devkit/data", "data")
 
 
 def read(folder: Path, names: Iterable[str], places: Iterable[Path]) -> list[int]:
-    """The label of each image of `names` in `folder`, from the first file found in `places`.
+    """Return the label of each image of `names` in `folder`, from the first file found in `places`.
 
-    Raises DataError when there is no file, when it counts classes in an order that is not known, and when
-    it lacks an image.
+    Raises:
+        DataError: If there is no file, it counts classes in an unknown order, or it lacks an image.
     """
     for place in places:
         for name, reader in _READERS.items():
@@ -36,10 +35,10 @@ def read(folder: Path, names: Iterable[str], places: Iterable[Path]) -> list[int
 
 def _pick(file: Path, labels: Mapping[str, int], names: Iterable[str]) -> list[int]:
     stems = [name.rpartition(".")[0] for name in names]
-    if lacking := [stem for stem in stems if stem not in labels]:
+    if missing := [stem for stem in stems if stem not in labels]:
         raise DataError(
-            f"{file}: expected the class of every image, got none of {', '.join(lacking[:SHOWN])} "
-            f"({len(lacking):,} of {len(stems):,}); use the file that belongs to these images"
+            f"{file}: expected the class of every image, got none for {len(missing):,} of {len(stems):,}: "
+            f"{listed(missing)}; use the file that belongs to these images"
         )
     return [labels[stem] for stem in stems]
 
@@ -75,7 +74,7 @@ def _ground_truth(file: Path) -> dict[str, int]:
 
 
 def _meta(file: Path) -> dict[int, int]:
-    """ILSVRC2012_ID -> label, of the 1,000 synsets that are classes."""
+    """Return the label of each ILSVRC2012_ID, for the 1,000 synsets that are classes."""
     from scipy.io import loadmat
 
     try:
@@ -87,7 +86,7 @@ def _meta(file: Path) -> dict[int, int]:
 
 
 def _label(file: Path, text: str) -> int:
-    """A WordNet id or a number to a label."""
+    """Return the label of a WordNet id or a number."""
     if text in classes.labels():
         return classes.labels()[text]
     if text.isdecimal() and int(text) < classes.COUNT:

@@ -1,26 +1,28 @@
-"""The sets of ImageNet's classes: what each holds, and how its folders are spelled. Standard library only."""
+"""The datasets of ImageNet's classes: what each holds, and how its folders are spelled.
 
-import re
+Imports the standard library only.
+"""
+
 from dataclasses import dataclass, field
 
 from flatqat.data.corruptions.names import NAMES
 from flatqat.data.imagenet import classes
+from flatqat.data.images.data_root import plain
 
 VAL, EACH = 50_000, 50  # validation images, and those of each class
 TRAIN = 1_281_167
 SIDE = 224  # pixels of every corrupted image on disk
 
 
-def normal(name: str) -> str:
-    """A folder's name without case, hyphens, underscores and dots: `ImageNet-C` is `imagenetc`."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSet:
-    """A set beside ImageNet's own images; its folder is called one of `folders`, as `normal` gives them.
+    """A dataset beside ImageNet's own images.
 
-    It may lie in a folder that is called one of `within`. `layout` is for people.
+    Attributes:
+        title: Its name.
+        folders: Names of its folder, as `plain` spells them.
+        layout: Its usual layout, for users.
+        within: Names of a folder that may contain its folder, as `plain` spells them.
     """
 
     title: str
@@ -33,7 +35,7 @@ class ImageSet:
 class CorruptedSet(ImageSet):
     """Validation images, corrupted and stored at five severities.
 
-    `families` gives each corruption its family; the corruptions may lie a level deeper, in `groups`.
+    `families` maps each corruption to its family; folders `groups` may contain the corruptions.
     """
 
     families: dict[str, str] = field(hash=False)
@@ -42,9 +44,12 @@ class CorruptedSet(ImageSet):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NaturalSet(ImageSet):
-    """Images of their own, `count` of them. `only` are the labels that the set has (None: all of them).
+    """Images of ImageNet's classes from other sources.
 
-    Its class folders are WordNet ids or, with `integers`, labels.
+    Attributes:
+        count: The published number of images.
+        class_subset: The labels that the dataset has; None for all of them.
+        integers: Whether class folders are named by labels instead of WordNet ids.
     """
 
     count: int
@@ -126,8 +131,8 @@ IMAGENET_SKETCH = NaturalSet(
 
 
 def _v2(variant: str) -> NaturalSet:
-    plain = normal(variant)
-    spellings = (f"imagenetv2{plain}formatval", f"imagenetv2{plain}", f"{plain}formatval", plain)
+    name = plain(variant)
+    spellings = (f"imagenetv2{name}formatval", f"imagenetv2{name}", f"{name}formatval", name)
     return NaturalSet(
         title=f"ImageNetV2 {variant}",
         folders=spellings,

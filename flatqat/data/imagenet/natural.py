@@ -1,4 +1,4 @@
-"""Images of ImageNet's classes that were taken, drawn or chosen by others: R, A, Sketch, V2."""
+"""Images of ImageNet's classes from other sources: ImageNet-R, -A, -Sketch and V2."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -8,54 +8,55 @@ import numpy as np
 
 from flatqat.data.imagenet import classes
 from flatqat.data.imagenet.files import Images, Naming, in_class_folders, labelled_folders
+from flatqat.data.imagenet.locate import find_set
 from flatqat.data.imagenet.names import NaturalSet
-from flatqat.data.imagenet.places import find_set
-from flatqat.errors import DataError
+from flatqat.errors import DataError, listed
 
 if TYPE_CHECKING:
     from flatqat.data.images.image_data import ImageData
 
 
-def shifted(root: Path | None, wanted: NaturalSet) -> "ImageData":
-    """Every image of the set."""
-    return images(root, wanted).load()
+def shifted(root: Path | None, dataset: NaturalSet) -> "ImageData":
+    """Load every image of the dataset."""
+    return images(root, dataset).load()
 
 
-def images(root: Path | None, wanted: NaturalSet) -> Images:
-    """As `shifted`, not to be decoded yet. No torch.
+def images(root: Path | None, dataset: NaturalSet) -> Images:
+    """List the images of `shifted` without loading them. Imports no torch.
 
-    Raises DataError when the set is not there, and when a folder is none of its classes.
+    Raises:
+        DataError: If the dataset is missing, or a folder is none of its classes.
     """
-    found = in_class_folders(find(root, wanted), _naming(wanted))
-    if wanted.class_subset and len(other := np.setdiff1d(found.labels, wanted.class_subset)):
-        names = [classes.wnids()[label] for label in other[:4]]
+    listing = in_class_folders(find(root, dataset), _naming(dataset))
+    if dataset.class_subset and len(other := np.setdiff1d(listing.labels, dataset.class_subset)):
+        names = [classes.wnids()[label] for label in other]
         raise DataError(
-            f"{found.folder}: expected the {len(wanted.class_subset)} classes of {wanted.title}, got "
-            f"{len(other)} others ({', '.join(names)}); use the original folder"
+            f"{listing.folder}: expected the {len(dataset.class_subset)} classes of {dataset.title}, got "
+            f"{len(other)} others ({listed(names)}); use the original folder"
         )
-    return found
+    return listing
 
 
 @lru_cache(maxsize=16)
-def find(root: Path | None, wanted: NaturalSet) -> Path:
-    """The folder of the set. Raises DataError when there is none."""
-    return find_set(root, wanted, lambda folder: _looks_right(folder, wanted))
+def find(root: Path | None, dataset: NaturalSet) -> Path:
+    """Return the dataset's folder. Raises DataError if there is none."""
+    return find_set(root, dataset, lambda folder: _looks_right(folder, dataset))
 
 
-def missing_shifts(root: Path | None, wanted: NaturalSet) -> bool:
-    """Whether the set is not on disk at all."""
+def is_missing(root: Path | None, dataset: NaturalSet) -> bool:
+    """Return whether the dataset is not on disk at all."""
     try:
-        return not find(root, wanted)
+        return not find(root, dataset)
     except DataError:
         return True
 
 
-def _looks_right(folder: Path, wanted: NaturalSet) -> bool:
+def _looks_right(folder: Path, dataset: NaturalSet) -> bool:
     try:
-        return bool(labelled_folders(folder, _naming(wanted)))
+        return bool(labelled_folders(folder, _naming(dataset)))
     except DataError:
         return False
 
 
-def _naming(wanted: NaturalSet) -> Naming:
-    return "integer" if wanted.integers else "wnid"
+def _naming(dataset: NaturalSet) -> Naming:
+    return "integer" if dataset.integers else "wnid"

@@ -1,4 +1,4 @@
-"""Are ImageNet's own images on disk whole and right? Seconds, no torch."""
+"""Are ImageNet's own images on disk complete and correct? Takes seconds and imports no torch."""
 
 from functools import lru_cache, partial
 from pathlib import Path
@@ -7,28 +7,29 @@ import numpy as np
 
 from flatqat.data.imagenet import classes
 from flatqat.data.imagenet.clean import scored_images, train_images, untrainable_reason
-from flatqat.data.imagenet.files import SHOWN, Images
+from flatqat.data.imagenet.file_checks import check_complete, check_decodable
+from flatqat.data.imagenet.files import Images
 from flatqat.data.imagenet.names import EACH, TRAIN, VAL
-from flatqat.data.imagenet.whole import check_decode, check_whole
-from flatqat.data.images.checks import look
+from flatqat.data.images.checks import run_check
 from flatqat.data.images.data_root import data_root
+from flatqat.errors import listed
 from flatqat.finding import Finding
 
-MOST_WHOLE = 60_000  # files: every one of every set but the largest
+MOST_FILES = 60_000  # files, which is all of every dataset but the largest
 DECODED = 32
 
 
 def verify(root: Path | None) -> list[Finding]:
-    """The validation images, their labels, counts and files; the training images, which may be missing."""
+    """Check the validation images, their labels, counts and files, and the optional training images."""
     return list(_verify(root))
 
 
 @lru_cache(maxsize=4)  # many suites share these images
 def _verify(root: Path | None) -> tuple[Finding, ...]:
-    place = look(lambda: f"data root {data_root(root, 'ImageNet')}")
+    place = run_check(lambda: f"data root {data_root(root, 'ImageNet')}")
     if not place.ok:
         return (place,)
-    found = look(lambda: f"ImageNet val in {scored_images(root).folder}")
+    found = run_check(lambda: f"ImageNet val in {scored_images(root).folder}")
     findings = [found]
     if found.ok:
         images = scored_images(root)
@@ -42,9 +43,9 @@ def _verify(root: Path | None) -> tuple[Finding, ...]:
 def counted(
     title: str, images: Images, total: int, among: tuple[int, ...], *, each: int | None = None
 ) -> Finding:
-    """Whether all images and classes are there; partial where some are missing.
+    """Check whether all images and classes are there; the finding is partial if some are missing.
 
-    Wrong where there are too many: of all, or more than `each` of a class.
+    It is bad if there are too many images, in total or more than `each` of a class.
     """
     counts = np.bincount(images.labels, minlength=classes.COUNT)
     fullest = int(counts.argmax())
@@ -54,13 +55,13 @@ def counted(
             ok=False,
             what=f"{images.folder}: expected {each} images of each class, got {counts[fullest]} of "
             f"{wnids[fullest]}",
-            fix=f"keep those of {title} alone",
+            fix=f"keep only those of {title}",
         )
     if len(images) > total:
         return Finding(
             ok=False,
             what=f"{images.folder}: expected {total:,} images of {title}, got {len(images):,}",
-            fix="remove what is not of the original",
+            fix="remove the files that are not in the original",
         )
     missing = [wnids[label] for label in among if not counts[label]]
     what = (
@@ -68,35 +69,35 @@ def counted(
     )
     if len(images) == total and not missing:
         return Finding(ok=True, what=what)
-    lacks = f" (no {', '.join(missing[:SHOWN])}{' ...' * (len(missing) > SHOWN)})" if missing else ""
+    lacks = f" (no {listed(missing)})" if missing else ""
     return Finding(
         ok=False,
         partial=True,
         what=what + lacks,
-        fix="complete the copy before its numbers stand beside those of others",
+        fix="complete the copy before comparing its numbers with others",
     )
 
 
 def files(title: str, images: Images) -> Finding:
-    """Whether the files are whole, and a few of them decode."""
+    """Check whether files are complete, and a few of them decode."""
 
     def check() -> str:
-        looked, decoded = check_whole(images, most=MOST_WHOLE), check_decode(images, most=DECODED)
-        return f"{title}: {looked:,} files end as images do, {decoded} of them decode"
+        checked, decoded = check_complete(images, most=MOST_FILES), check_decodable(images, most=DECODED)
+        return f"{title}: {checked:,} files end as images do, {decoded} of them decode"
 
-    return look(check)
+    return run_check(check)
 
 
 def _train(root: Path | None) -> list[Finding]:
-    if lacking := untrainable_reason(root):
-        mend = "without them nothing is trained: methods that train are skipped"
-        return [Finding(ok=False, partial=True, what=lacking, fix=mend)]
-    found = look(partial(_train_place, root))
-    images = train_images(root) if found.ok else None
+    if reason := untrainable_reason(root):
+        fix = "without them nothing is trained: methods that train are skipped"
+        return [Finding(ok=False, partial=True, what=reason, fix=fix)]
+    place = run_check(partial(_train_place, root))
+    images = train_images(root) if place.ok else None
     if images is None:
-        return [found]
+        return [place]
     every = tuple(range(classes.COUNT))
-    return [found, counted("ImageNet train", images, TRAIN, every), look(partial(_decode, images))]
+    return [place, counted("ImageNet train", images, TRAIN, every), run_check(partial(_decode, images))]
 
 
 def _train_place(root: Path | None) -> str:
@@ -105,4 +106,4 @@ def _train_place(root: Path | None) -> str:
 
 
 def _decode(images: Images) -> str:
-    return f"ImageNet train: {check_decode(images, most=DECODED)} images decode"
+    return f"ImageNet train: {check_decodable(images, most=DECODED)} images decode"

@@ -1,83 +1,93 @@
-"""Are the corrupted and the natural sets on disk whole and right? Seconds, no torch."""
+"""Are the corrupted and the natural datasets on disk complete and correct? Imports no torch."""
 
 from functools import partial
 from pathlib import Path
 
 from flatqat.data.corruptions.names import SEVERITIES
 from flatqat.data.imagenet import classes, corrupted, natural, verify
+from flatqat.data.imagenet.file_checks import check_complete, check_decodable
 from flatqat.data.imagenet.names import SIDE, VAL, CorruptedSet, NaturalSet
-from flatqat.data.imagenet.whole import check_decode, check_whole
-from flatqat.data.images.checks import look
+from flatqat.data.images.checks import run_check
 from flatqat.finding import Finding
 
-WHOLE, DECODED = 64, 4  # images of every corruption at every severity
+CHECKED, DECODED = 64, 4  # images of every corruption at every severity
 
 
-def verify_corrupted(root: Path | None, wanted: CorruptedSet, optional: str = "") -> list[Finding]:
-    """ImageNet itself, then every corruption at every severity: folders, images, classes, pairs and sizes.
+def verify_corrupted(root: Path | None, dataset: CorruptedSet, optional: str = "") -> list[Finding]:
+    """Check ImageNet itself, then every corruption at every severity: folders, images, classes, pairs, sizes.
 
     Corruptions of the family `optional` may be missing.
     """
     findings = verify.verify(root)
     if any(finding.is_fatal for finding in findings):
         return findings
-    place = look(lambda: f"{wanted.title} in {corrupted.find(root, wanted)}")
+    place = run_check(lambda: f"{dataset.title} in {corrupted.find(root, dataset)}")
     if not place.ok:
         return [*findings, place]
-    pairs = look(partial(_pairs, root, wanted))
+    pairs = run_check(partial(_pairs, root, dataset))
     findings = [*findings, place, pairs]
-    return findings if pairs.is_fatal else [*findings, *_corruptions(root, wanted, optional)]
+    return findings if pairs.is_fatal else [*findings, *_corruptions(root, dataset, optional)]
 
 
-def verify_natural(root: Path | None, *wanted: NaturalSet) -> list[Finding]:
-    """ImageNet itself, then every set: folder, classes, counts, files. All but the first may be missing."""
+def verify_natural(root: Path | None, *dataset: NaturalSet) -> list[Finding]:
+    """Check ImageNet itself, then every dataset: folder, classes, counts, files.
+
+    Only the first is required.
+    """
     findings = verify.verify(root)
-    for one in wanted:
-        if one is not wanted[0] and natural.missing_shifts(root, one):
-            findings.append(_aside(f"{one.title} is not there: expected {one.layout}"))
+    for image_set in dataset:
+        if image_set is not dataset[0] and natural.is_missing(root, image_set):
+            findings.append(_optional(f"{image_set.title} is missing: expected {image_set.layout}"))
             continue
-        found = look(partial(_natural, root, one))
-        findings.append(found)
-        if found.ok:
-            images = natural.images(root, one)
-            among = one.class_subset or tuple(range(classes.COUNT))
-            findings += [verify.counted(one.title, images, one.count, among), verify.files(one.title, images)]
+        place = run_check(partial(_natural, root, image_set))
+        findings.append(place)
+        if place.ok:
+            images = natural.images(root, image_set)
+            among = image_set.class_subset or tuple(range(classes.COUNT))
+            findings += [
+                verify.counted(image_set.title, images, image_set.count, among),
+                verify.files(image_set.title, images),
+            ]
     return findings
 
 
-def _pairs(root: Path | None, wanted: CorruptedSet) -> Finding:
-    images = corrupted.shown(root, wanted)
-    what = f"{wanted.title}: {len(images):,} clean images have corrupted copies"
-    mend = f"fewer than {VAL:,} are scored, clean and corrupted alike; complete both copies"
-    return Finding(ok=len(images) == VAL, partial=len(images) < VAL, what=what, fix=mend)
+def _pairs(root: Path | None, dataset: CorruptedSet) -> Finding:
+    images = corrupted.clean_images(root, dataset)
+    what = f"{dataset.title}: {len(images):,} clean images have corrupted copies"
+    fix = f"fewer than {VAL:,} are scored, both clean and corrupted; complete both copies"
+    return Finding(ok=len(images) == VAL, partial=len(images) < VAL, what=what, fix=fix)
 
 
-def _corruptions(root: Path | None, wanted: CorruptedSet, optional: str) -> list[Finding]:
-    """One line for all that are right, one for each that is not, and one for those that may be missing."""
-    gone = corrupted.missing_shifts(root, wanted, optional)
-    looked = [look(partial(_corruption, root, wanted, name)) for name in wanted.families if name not in gone]
-    bad = [finding for finding in looked if not finding.ok]
-    count = f"{len(looked) - len(bad)} of {len(looked)} corruptions"
-    right = f"{wanted.title}: {count}, each at {len(SEVERITIES)} severities, {SIDE}x{SIDE}"
-    findings = [Finding(ok=True, what=right), *bad] if len(bad) < len(looked) else bad
-    if gone:
-        findings.append(_aside(f"{wanted.title}: no {', '.join(sorted(gone))}"))
-    return findings
+def _corruptions(root: Path | None, dataset: CorruptedSet, optional: str) -> list[Finding]:
+    """Return a finding for all good corruptions, one for each bad one and one for missing optional ones."""
+    missing = corrupted.missing_corruptions(root, dataset, optional)
+    present = [name for name in dataset.families if name not in missing]
+    findings = [run_check(partial(_corruption, root, dataset, name)) for name in present]
+    bad = [finding for finding in findings if not finding.ok]
+    count = f"{len(present) - len(bad)} of {len(present)} corruptions"
+    good = f"{dataset.title}: {count}, each at {len(SEVERITIES)} severities, {SIDE}x{SIDE}"
+    summary = [Finding(ok=True, what=good), *bad] if len(bad) < len(present) else bad
+    if missing:
+        summary.append(_optional(f"{dataset.title}: no {', '.join(sorted(missing))}"))
+    return summary
 
 
-def _corruption(root: Path | None, wanted: CorruptedSet, name: str) -> str:
+def _corruption(root: Path | None, dataset: CorruptedSet, name: str) -> str:
     for severity in SEVERITIES:
-        images = corrupted.images(root, wanted, name, severity)
-        check_whole(images, most=WHOLE)
-        check_decode(images, most=DECODED, side=SIDE)
+        images = corrupted.images(root, dataset, name, severity)
+        check_complete(images, most=CHECKED)
+        check_decodable(images, most=DECODED, side=SIDE)
     return name
 
 
-def _natural(root: Path | None, wanted: NaturalSet) -> str:
-    return f"{wanted.title} in {natural.images(root, wanted).folder}"
+def _natural(root: Path | None, dataset: NaturalSet) -> str:
+    return f"{dataset.title} in {natural.images(root, dataset).folder}"
 
 
-def _aside(what: str) -> Finding:
+def _optional(what: str) -> Finding:
     return Finding(
-        ok=False, partial=True, what=what, fix="reported beside the mean only, and left out so far"
+        ok=False,
+        partial=True,
+        what=what,
+        fix="it does not count in the mean, and is left out while it is missing",
     )

@@ -1,1 +1,1 @@
-"""Labelled images in memory and on disk, decoded in batches, and the transforms they are seen through."""
+"""Labelled images in memory and on disk, decoded batch by batch, and their transforms."""

@@ -1,4 +1,4 @@
-"""Checks of data on disk as findings: the check that loading makes, told instead of raised."""
+"""Turn checks of data on disk, which raise DataError, into findings."""
 
 from collections.abc import Callable
 
@@ -6,16 +6,16 @@ from flatqat.errors import DataError
 from flatqat.finding import Finding
 
 
-def look(check: Callable[[], str | Finding]) -> Finding:
-    """Run one check. A text that it returns is a good finding; a DataError (`cause; mend`) is a bad one."""
+def run_check(check: Callable[[], str | Finding]) -> Finding:
+    """Run a check and return its finding; a text that it returns is a good one, a DataError a bad one."""
     try:
-        found = check()
-        return Finding(ok=True, what=found) if isinstance(found, str) else found
+        result = check()
+        return Finding(ok=True, what=result) if isinstance(result, str) else result
     except DataError as error:
-        return refused(error)
+        return finding_of(error)
 
 
-def refused(error: DataError) -> Finding:
-    """The bad finding that an error (`cause; mend`) tells."""
-    what, _, mend = str(error).partition("; ")
-    return Finding(ok=False, what=what, fix=mend)
+def finding_of(error: DataError) -> Finding:
+    """Return the bad finding for an error whose message is `cause; fix`."""
+    what, _, fix = str(error).partition("; ")
+    return Finding(ok=False, what=what, fix=fix)

@@ -1,4 +1,4 @@
-"""Colours of a whole batch changed at random, each image by factors and in an order of its own.
+"""Random color changes of a whole batch; each image has its own factors, applied in its own order.
 
 With g = 0.2989 R + 0.587 G + 0.114 B (ITU-R BT.601) and a factor f, clipped to [0, 1]:
 
@@ -7,23 +7,34 @@ With g = 0.2989 R + 0.587 G + 0.114 B (ITU-R BT.601) and a factor f, clipped to 
     saturation    f x + (1 - f) g
     hue           h + f modulo 1, in HSV
 
-The four of torchvision's `ColorJitter` on images in floating point, and its `RandomGrayscale`. On images of 8
-bits those round after each of the four; here nothing is rounded.
+These equal torchvision's `ColorJitter` and `RandomGrayscale` on floating-point images. On 8-bit images
+torchvision rounds after each of the four changes; here nothing is rounded.
 """
 
-import torch
-from torch import Generator, Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
 
 GRAY = (0.2989, 0.587, 0.114)
 
 
-def color_jitter(x: Tensor, generator: Generator, *, strength: float, hue: float | None = None) -> Tensor:
-    """Images (B, 3, H, W) in [0, 1] to such images.
+def color_jitter(
+    x: "Tensor", generator: "Generator", *, strength: float, hue: float | None = None
+) -> "Tensor":
+    """Return the images with brightness, contrast, saturation and hue changed in a random order.
 
-    The first three factors are uniform on 1 - strength .. 1 + strength, that of hue on -hue .. hue (without
-    it -strength .. strength), all 24 orders equally likely. `generator` is of the CPU: it gives the same
-    draws on every device.
+    Args:
+        x: Images (B, 3, H, W) in [0, 1].
+        generator: A CPU generator, so that every device gets the same random numbers.
+        strength: The first three factors are uniform on 1 - strength .. 1 + strength.
+        hue: The factor of hue is uniform on -hue .. hue; None stands for `strength`.
+
+    Returns:
+        Images (B, 3, H, W) in [0, 1]; all 24 orders of the changes are equally likely.
     """
+    import torch
+
     factors = 1 + strength * (2 * torch.rand(len(x), 4, generator=generator) - 1)
     factors[:, 3] -= 1
     if hue is not None:
@@ -32,10 +43,10 @@ def color_jitter(x: Tensor, generator: Generator, *, strength: float, hue: float
     return jittered(x, factors, order)
 
 
-def jittered(x: Tensor, factors: Tensor, order: Tensor) -> Tensor:
-    """Every image changed by its four factors, (B, 4), in the order of its row of `order`, (B, 4).
+def jittered(x: "Tensor", factors: "Tensor", order: "Tensor") -> "Tensor":
+    """Change every image by its four factors (B, 4), in the order that its row of `order` (B, 4) gives.
 
-    Columns of `factors`, and numbers in `order`: 0 brightness, 1 contrast, 2 saturation, 3 hue.
+    Columns of `factors` and numbers in `order` are 0 brightness, 1 contrast, 2 saturation, 3 hue.
     """
     x, factors = x.clone(), factors.to(x.device, x.dtype)[:, :, None, None, None]
     for place in range(len(CHANGES)):
@@ -46,35 +57,39 @@ def jittered(x: Tensor, factors: Tensor, order: Tensor) -> Tensor:
     return x
 
 
-def random_gray(x: Tensor, generator: Generator, *, share: float) -> Tensor:
-    """Images (B, 3, H, W), a `share` of them with their grey image in all three channels."""
+def random_gray(x: "Tensor", generator: "Generator", *, share: float) -> "Tensor":
+    """Return images (B, 3, H, W) of which a random `share` is gray, with equal channels."""
+    import torch
+
     chosen = torch.rand(len(x), 1, 1, 1, generator=generator) < share
     return torch.where(chosen.to(x.device), _gray(x), x)
 
 
-def _gray(x: Tensor) -> Tensor:
-    """(B, 1, H, W)."""
+def _gray(x: "Tensor") -> "Tensor":
+    """Return the luma of images (B, 3, H, W) as (B, 1, H, W)."""
     return (x * x.new_tensor(GRAY).view(3, 1, 1)).sum(1, keepdim=True)
 
 
-def _brightness(x: Tensor, factor: Tensor) -> Tensor:
+def _brightness(x: "Tensor", factor: "Tensor") -> "Tensor":
     return (factor * x).clamp_(0, 1)
 
 
-def _contrast(x: Tensor, factor: Tensor) -> Tensor:
+def _contrast(x: "Tensor", factor: "Tensor") -> "Tensor":
     mean = _gray(x).mean((2, 3), keepdim=True)
     return (factor * x + (1 - factor) * mean).clamp_(0, 1)
 
 
-def _saturation(x: Tensor, factor: Tensor) -> Tensor:
+def _saturation(x: "Tensor", factor: "Tensor") -> "Tensor":
     return (factor * x + (1 - factor) * _gray(x)).clamp_(0, 1)
 
 
-def _hue(x: Tensor, factor: Tensor) -> Tensor:
-    """RGB to HSV and back, with hue in sixths of the circle (Smith 1978).
+def _hue(x: "Tensor", factor: "Tensor") -> "Tensor":
+    """Rotate the hue of images, through HSV with hue in sixths of the circle (Smith 1978).
 
-    Back by f(n) = V - (V - min) max(0, min(k, 4 - k, 1)), k = (n + h) mod 6, for n = 5, 3, 1.
+    The way back is f(n) = V - (V - min) max(0, min(k, 4 - k, 1)), k = (n + h) mod 6, for n = 5, 3, 1.
     """
+    import torch
+
     red, green, blue = x.unbind(1)
     value, low = x.amax(1), x.amin(1)
     depth = value - low

@@ -1,19 +1,27 @@
 """Random crops and flips of a whole batch at once.
 
-Each image is padded with zeros, a window of the old size is cut out at a random place, and half of the
+Each image is padded with zeros, a window of the original size is cut at a random place, and half of the
 images are mirrored. Source: He et al. 2016, section 4.2 (4 pixels of padding).
 """
 
-import torch
-from torch import Generator, Tensor
-from torch.nn import functional as F
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
 
 
-def crop(x: Tensor, generator: Generator, *, padding: int, flip: bool) -> Tensor:
-    """Images (B, 3, H, W) to images of the same shape, moved by up to `padding` pixels.
+def crop(x: "Tensor", generator: "Generator", *, padding: int, flip: bool) -> "Tensor":
+    """Return images of the same shape, shifted by up to `padding` pixels and mirrored at random.
 
-    `generator` is of the CPU: the same one gives the same windows on every device.
+    Args:
+        x: Images (B, 3, H, W).
+        generator: A CPU generator, so that every device gets the same windows.
+        padding: Pixels of zeros on each side.
+        flip: Whether to mirror half of the images.
     """
+    import torch
+    from torch.nn import functional as F
+
     batch, channels, height, width = x.shape
     top = torch.randint(2 * padding + 1, (batch, 1), generator=generator)
     left = torch.randint(2 * padding + 1, (batch, 1), generator=generator)

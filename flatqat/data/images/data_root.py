@@ -1,24 +1,37 @@
-"""The folder that `--data-root` names, and what lies in a folder."""
+"""The folder that `--data-root` names, and what a folder contains."""
 
+import re
 from pathlib import Path
 
-from flatqat.errors import DataError
-
-SHOWN = 8
+from flatqat.errors import DataError, listed
 
 
 def data_root(root: Path | None, needs: str) -> Path:
-    """The folder of all data, made absolute. Raises DataError when none was given or none is there."""
+    """Return the data root as an absolute path.
+
+    Raises:
+        DataError: If no folder was given, or it does not exist; `needs` names what was to be read.
+    """
     if root is None:
-        raise DataError(f"{needs} is read from disk, and no folder was given; pass --data-root FOLDER")
+        raise DataError(f"{needs} is read from disk, but no folder was given; pass --data-root FOLDER")
     if not root.is_dir():
-        got = "a file" if root.exists() else "nothing there"
+        got = "a file" if root.exists() else "no such folder"
         raise DataError(f"--data-root {root}: expected a folder with {needs}, got {got}; check the path")
     return root.resolve()
 
 
 def contents(folder: Path) -> str:
-    """What lies in a folder, in a few words: `cifar10/, notes.txt`."""
-    found = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
-    more = [f"{len(found) - SHOWN} more"] if len(found) > SHOWN else []
-    return ", ".join(found[:SHOWN] + more) or "an empty folder"
+    """Describe what a folder contains, such as `cifar10/, notes.txt`."""
+    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
+    return listed(names, 8, empty="an empty folder")
+
+
+def visible_folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder, sorted by name, without hidden ones."""
+    folders = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(folders, key=lambda path: path.name)
+
+
+def plain(name: str) -> str:
+    """Return a name in lower case and without punctuation: `Real World` and `real_world` are the same."""
+    return re.sub(r"[\W_]", "", name).lower()

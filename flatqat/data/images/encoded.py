@@ -1,4 +1,4 @@
-"""Labelled images as they lie on disk, decoded one by one. No torch."""
+"""Labelled images in their encoded form, decoded one at a time. Imports no torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def decode_image(content: bytes, name: str) -> Pixels:
-    """The PNG or JPEG file `content` as uint8 RGB (H, W, 3). Raises DataError, naming the image."""
+    """Decode PNG or JPEG bytes to uint8 RGB (H, W, 3). Raises DataError, which names the image."""
     from PIL import Image
 
     try:
@@ -33,8 +33,11 @@ def decode_image(content: bytes, name: str) -> Pixels:
         ) from error
 
 
-def decoded(path: Path, work: "Callable[[Image], T]") -> T:
-    """What `work` makes of an opened image. Raises DataError, naming the file: damaged, or refused by it."""
+def decode_file(path: Path, work: "Callable[[Image], T]") -> T:
+    """Open an image file and return `work(image)`.
+
+    Raises DataError, which names the file, if either fails.
+    """
     from PIL import Image as Pillow
 
     try:
@@ -50,8 +53,11 @@ def decoded(path: Path, work: "Callable[[Image], T]") -> T:
         ) from error
 
 
-def in_rgb(image: "Image") -> "Image":
-    """An opened image in RGB. Raises DataError on grey levels of more than 8 bits, which would be clipped."""
+def to_rgb(image: "Image") -> "Image":
+    """Convert an image to RGB.
+
+    Raises DataError if it has more than 8 bits per channel, which would be clipped.
+    """
     if image.mode.startswith(("I", "F")):
         raise DataError(
             f"expected an image of 8 bits a channel, got mode {image.mode}; use the image as it was published"
@@ -60,14 +66,18 @@ def in_rgb(image: "Image") -> "Image":
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class EncodedImages:
     """N labelled images in a fixed order.
 
-    `labels` is int64 of shape (N,), `content(i)` the bytes that stand for image i, `name(i)` what errors
-    call it, and `decode` turns the two into uint8 (H, W, 3). `where` says which files these are.
+    Attributes:
+        source: The files they come from, for messages.
+        labels: int64 (N,).
+        content: Returns the encoded bytes of image i.
+        name: Returns what errors call image i.
+        decode: Turns content and name into uint8 pixels (H, W, 3).
     """
 
-    where: str
+    source: str
     labels: NDArray[np.int64]
     content: Callable[[int], bytes]
     name: Callable[[int], str]
@@ -76,20 +86,23 @@ class Stored:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def image(self, at: int, side: int) -> Pixels:
-        """Image `at` as uint8 (side, side, 3). Raises DataError when it is damaged or of another size."""
-        pixels = self.decode(self.content(at), self.name(at))
+    def image(self, index: int, side: int) -> Pixels:
+        """Decode image `index` to uint8 (side, side, 3).
+
+        Raises DataError if it is damaged or has another size.
+        """
+        pixels = self.decode(self.content(index), self.name(index))
         if pixels.shape != (side, side, 3):
             height, width = pixels.shape[:2]
             raise DataError(
-                f"{self.name(at)}: expected an image of {side}x{side}, got {width}x{height}; "
+                f"{self.name(index)}: expected an image of {side}x{side}, got {width}x{height}; "
                 "use the original images, not resized ones"
             )
         return pixels
 
     def pixels(self, side: int) -> Pixels:
-        """Every image, as uint8 (N, 3, side, side). Raises DataError as `image` does."""
+        """Decode all images to uint8 (N, 3, side, side). Raises DataError as `image` does."""
         out = np.empty((len(self), 3, side, side), np.uint8)
-        for at in range(len(self)):
-            out[at] = self.image(at, side).transpose(2, 0, 1)
+        for index in range(len(self)):
+            out[index] = self.image(index, side).transpose(2, 0, 1)
         return out

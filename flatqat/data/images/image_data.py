@@ -22,18 +22,20 @@ Transform = Callable[[Image, int], Pixels]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageData:
-    """N images with labels, or with label maps.
+    """N images with a label each, or with a label map each.
 
-    `labels` and `ids` are int64 of shape (N,); an id names the image itself, whatever subset or order it
-    stands in. `fetch(index)` decodes the images at `index` to uint8 of shape (B, 3, H, W). Each transform
-    maps (uint8 images, their ids) to uint8 images, on whichever device the batch is.
+    With label maps, `labels` is None and `fetch` returns them as a fourth channel: a class for every pixel,
+    IGNORED where there is none. A `Transform` of such a dataset takes RGBA images with the labels as alpha
+    and returns four channels; batch transforms only get the colors.
 
-    Where each image has a label map, `labels` is None and `fetch` gives that as a fourth channel: a class a
-    pixel, IGNORED where there is none. A view of such a set maps RGBA images, with the labels in place of
-    alpha, to four channels. Transforms see the colours alone.
-
-    `through(view)` is there where images have no common size: it gives the same set seen through another
-    view. `groups`, int64 (N,), numbers the parts that training batches draw from alike (source domains).
+    Attributes:
+        labels: int64 (N,), or None with label maps.
+        ids: int64 (N,). An id stands for the image itself, whatever subset or order it appears in.
+        fetch: Decodes the images at an index (B,) to uint8 (B, 3, H, W).
+        batch_transforms: Each maps uint8 images and their ids to uint8 images, on the device of the batch.
+        through_transform: Returns the same dataset with another `Transform` of each image; None if all images
+            have a common size already.
+        groups: int64 (N,). Training batches draw equally many images from each group (source domain).
     """
 
     labels: Tensor | None
@@ -45,15 +47,23 @@ class ImageData:
 
     @classmethod
     def in_memory(cls, images: Tensor, labels: Tensor, *, classes: int, source: str) -> "ImageData":
-        """Wrap uint8 images (N, 3, H, W) and checked labels (N,); `source` names them in errors."""
+        """Wrap uint8 images (N, 3, H, W) and their labels (N,), from 0 to classes - 1.
+
+        Raises:
+            DataError: If labels are out of range or too few; `source` names the images in its message.
+        """
         check_labels(labels, classes=classes, source=source)
         if len(images) != len(labels):
-            raise DataError(f"{source}: expected a label an image, got {len(labels)} for {len(images)}")
+            raise DataError(f"{source}: expected a label for each image, got {len(labels)} for {len(images)}")
         return cls(labels=labels, ids=torch.arange(len(labels)), fetch=images.__getitem__)
 
     @classmethod
     def with_label_maps(cls, pixels: Tensor, *, classes: int, source: str) -> "ImageData":
-        """Wrap uint8 images with their label maps as fourth channel (N, 4, H, W); labels are checked."""
+        """Wrap uint8 images with their label maps as fourth channel (N, 4, H, W).
+
+        Raises:
+            DataError: If a label is neither a class nor IGNORED; `source` names the images in its message.
+        """
         if len(pixels) == 0:
             raise DataError(f"{source}: expected images, got none")
         check_values(values_of(pixels[:, 3].numpy()), classes=classes, name=source)
@@ -62,8 +72,13 @@ class ImageData:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def per_pixel(self) -> bool:
+        """Whether every image has a label map, as in segmentation, in place of one label."""
+        return self.labels is None
+
     def map(self, transform: BatchTransform) -> "ImageData":
-        """The same images seen through one more transform."""
+        """Return the same images with one more batch transform."""
         through = self.through_transform
         return replace(
             self,
@@ -72,58 +87,70 @@ class ImageData:
         )
 
     def subset(self, index: Tensor) -> "ImageData":
-        """The images at `index`, which keep their ids."""
+        """Return the images at `index`, which keep their ids."""
         fetch, through = self.fetch, self.through_transform
         return replace(
             self,
             labels=None if self.labels is None else self.labels[index],
             ids=self.ids[index],
-            fetch=lambda at: fetch(index[at]),
+            fetch=lambda position: fetch(index[position]),
             through_transform=through and (lambda view: through(view).subset(index)),
             groups=None if self.groups is None else self.groups[index],
         )
 
     def transformed(self, view: "Transform | None") -> "ImageData":
-        """The set seen through a view; itself without one, or where images have a size of their own."""
+        """Apply a transform to every image.
+
+        Without one, or if all images have a common size, return `self`.
+        """
         return self.through_transform(view) if self.through_transform and view else self
 
-    def kept(self, most_bytes: int) -> "ImageData":
-        """The same images, of one size, which are decoded once and kept while there is room for more."""
+    def cached(self, most_bytes: int) -> "ImageData":
+        """Return the same images, of one size, decoded only once while they fit in `most_bytes` of memory."""
         images: dict[int, Tensor] = {}
 
         def fetch(index: Tensor) -> Tensor:
-            wanted = index.tolist()
-            if lacking := [at for at in wanted if at not in images]:
-                fresh = dict(zip(lacking, self.fetch(torch.tensor(lacking)), strict=True))
+            positions = index.tolist()
+            if missing := [position for position in positions if position not in images]:
+                fresh = dict(zip(missing, self.fetch(torch.tensor(missing)), strict=True))
                 each = next(iter(fresh.values())).numel()
                 if (len(images) + len(fresh)) * each > most_bytes:
-                    return torch.stack([fresh[at] if at in fresh else images[at] for at in wanted])
+                    return torch.stack(
+                        [fresh[position] if position in fresh else images[position] for position in positions]
+                    )
                 images.update(fresh)
-            return torch.stack([images[at] for at in wanted])
+            return torch.stack([images[position] for position in positions])
 
         return replace(self, fetch=fetch, through_transform=None)
 
     def sample(self, limit: int | None) -> "ImageData":
-        """A fixed pseudo-random choice of `limit` images, in order: the same one for any set of this size."""
+        """Return a fixed pseudo-random choice of `limit` images, in order.
+
+        The choice only depends on the number of images.
+        """
         if limit is None or limit >= len(self):
             return self
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))
         return self.subset(order[:limit].sort().values)
 
     def fingerprint(self) -> str:
-        """Eight hex digits of all labels and of sixteen images spread over the set: which copy this is."""
+        """Return eight hex digits that identify this copy: a hash of all labels and of sixteen images."""
         spread = torch.linspace(0, len(self) - 1, min(16, len(self))).long()
         parts = (*(() if self.labels is None else (self.labels,)), self.fetch(spread))
         return hashlib.sha256(b"".join(part.contiguous().numpy().tobytes() for part in parts)).hexdigest()[:8]
 
     def batch(self, index: Tensor, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-        """Images at `index` in [0, 1] as float32 (B, 3, H, W), and their labels (B,) or maps (B, H, W)."""
+        """Return the images at `index` and their labels.
+
+        Returns:
+            Images as float32 (B, 3, H, W) in [0, 1], and labels (B,) or label maps (B, H, W).
+        """
         return self._finish(self.fetch(index), index, device)
 
     def batches(
         self, size: int, device: torch.device | str = "cpu", workers: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once, in order; see `read_ahead` for `workers`."""
+        """Yield every image once, in order, in batches of `size`; `read_ahead` explains `workers`."""
         return read_ahead(((self, index) for index in torch.arange(len(self)).split(size)), device, workers)
 
     def _finish(self, images: Tensor, index: Tensor, device: torch.device | str) -> tuple[Tensor, Tensor]:
@@ -136,20 +163,20 @@ class ImageData:
 
 
 def read_ahead(
-    wanted: Iterable[tuple[ImageData, Tensor]], device: torch.device | str, workers: int
+    requests: Iterable[tuple[ImageData, Tensor]], device: torch.device | str, workers: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batch of each (data, index), in order, the next one decoded by `workers` threads meanwhile.
+    """Yield a batch for each (data, index), in order, while `workers` threads decode the next one.
 
-    Pillow decodes outside of Python's lock. With no workers each batch is decoded when it is asked for.
+    Pillow releases Python's lock while it decodes. With 0 workers each batch is decoded when it is requested.
     The number of workers changes no pixel.
     """
     if not workers:
-        for data, index in wanted:
+        for data, index in requests:
             yield data.batch(index, device)
         return
     with ThreadPoolExecutor(workers) as pool:
         ahead: deque[tuple[ImageData, Tensor, list[Future[Tensor]]]] = deque()
-        for data, index in wanted:
+        for data, index in requests:
             parts = [part for part in index.tensor_split(workers) if len(part)]
             ahead.append((data, index, [pool.submit(data.fetch, part) for part in parts]))
             if len(ahead) > 1:
@@ -165,7 +192,7 @@ def _arrived(
 
 
 def check_labels(labels: Tensor, *, classes: int, source: str) -> None:
-    """Refuse labels outside 0 .. classes - 1."""
+    """Raise DataError if there are no labels, or some are outside 0 .. classes - 1."""
     if len(labels) == 0:
         raise DataError(f"{source}: expected images, got none")
     low, high = int(labels.min()), int(labels.max())

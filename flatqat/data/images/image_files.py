@@ -1,4 +1,4 @@
-"""Images that lie on disk as files of many sizes, decoded when they are asked for."""
+"""Image files of many sizes, decoded on demand."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flatqat.data.images.encoded import Pixels, decoded, in_rgb
+from flatqat.data.images.encoded import Pixels, decode_file, to_rgb
 from flatqat.data.images.image_data import ImageData, Transform, check_labels
 from flatqat.data.images.views import eval_crop
 from flatqat.spec import EvalTransform
@@ -23,21 +23,31 @@ def image_files(
     view: Transform | None = None,
     groups: Tensor | None = None,
 ) -> ImageData:
-    """One file an image, with checked labels (N,) and ids (N,), both int64.
+    """Return a dataset of image files.
 
-    Without a `view` the set waits for the one of each model (`ImageData.seen`). `source` names it in errors.
-    A damaged file raises DataError when it is decoded.
+    Args:
+        paths: N files.
+        labels: int64 (N,), from 0 to classes - 1.
+        ids: int64 (N,).
+        classes: The number of classes.
+        source: What errors call the dataset.
+        view: The transform of each image. Without one, the dataset takes that of each model
+            (`ImageData.transformed`).
+        groups: int64 (N,); see `ImageData`.
+
+    Raises:
+        DataError: If labels are out of range, and on decoding a damaged file.
     """
     check_labels(labels, classes=classes, source=source)
 
     def through(chosen: Transform) -> ImageData:
         return image_files(paths, labels, ids, classes=classes, source=source, view=chosen, groups=groups)
 
-    seen = view or eval_crop(EvalTransform())
+    transform = view or eval_crop(EvalTransform())
 
     def fetch(index: Tensor) -> Tensor:
         rows = zip(index.tolist(), ids[index].tolist(), strict=True)
-        pixels = [read(Path(paths[at]), seen, image_id) for at, image_id in rows]
+        pixels = [read(Path(paths[position]), transform, image_id) for position, image_id in rows]
         return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
 
     return ImageData(
@@ -46,5 +56,5 @@ def image_files(
 
 
 def read(path: Path, view: Transform, image_id: int = 0) -> Pixels:
-    """Decode one file as RGB and look at it through `view`. Raises DataError, naming the file."""
-    return decoded(path, lambda image: view(in_rgb(image), image_id))
+    """Decode a file as RGB and apply a transform. Raises DataError, which names the file."""
+    return decode_file(path, lambda image: view(to_rgb(image), image_id))

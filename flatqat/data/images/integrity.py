@@ -1,15 +1,18 @@
-"""Is an image file whole? By its end, which is cheap; where that leaves a doubt, by decoding. No torch."""
+"""Is an image file complete? Checks how it ends, which is cheap, and decodes it if in doubt.
+
+Imports no torch.
+"""
 
 from pathlib import Path
 
 import numpy as np
 
-TAIL = 16  # bytes: there are good files with a few others at their end
+TAIL = 16  # bytes: some good files have a few others at the end
 ENDINGS = (b"\xff\xd9", b"IEND\xaeB`\x82")  # of JPEG and PNG files
 
 
-def ends_well(path: Path | str) -> bool:
-    """Whether the file ends as images do."""
+def has_image_ending(path: Path | str) -> bool:
+    """Return whether the file ends as JPEG and PNG files do."""
     with open(path, "rb") as file:
         file.seek(max(0, file.seek(0, 2) - TAIL))
         tail = file.read()
@@ -17,7 +20,7 @@ def ends_well(path: Path | str) -> bool:
 
 
 def decoded_size(path: Path | str) -> tuple[int, int] | None:
-    """Width and height of an image, after decoding all of it; None for what does not decode."""
+    """Decode an image and return its width and height, or None if it does not decode."""
     from PIL import Image
 
     try:
@@ -29,10 +32,10 @@ def decoded_size(path: Path | str) -> tuple[int, int] | None:
 
 
 def is_damaged(path: Path | str) -> bool:
-    """Whether the file is empty, cut off or no image."""
-    return not ends_well(path) and decoded_size(path) is None
+    """Return whether the file is empty, cut off or no image."""
+    return not has_image_ending(path) and decoded_size(path) is None
 
 
-def spread(count: int, most: int) -> list[int]:
-    """At most `most` places, evenly over `count`, the first and the last among them."""
-    return sorted({int(at) for at in np.linspace(0, count - 1, min(count, most))})
+def spread_indices(count: int, most: int) -> list[int]:
+    """Return at most `most` indices, spread evenly over `count`, including the first and the last."""
+    return sorted({int(index) for index in np.linspace(0, count - 1, min(count, most))})

@@ -1,6 +1,6 @@
-"""Label maps as they lie on disk, and what their values say of the wrong ones. No torch.
+"""Label maps on disk, and what wrong values in them reveal. Imports no torch.
 
-A map holds train ids, 0 to classes - 1, and 255 where nothing is scored.
+A map holds train ids, 0 to classes - 1, and 255 for pixels that are not scored.
 """
 
 from collections.abc import Iterable
@@ -11,24 +11,26 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 
 from flatqat.data.images.encoded import Pixels
-from flatqat.data.streets.names import CLASSES
-from flatqat.errors import DataError
+from flatqat.errors import DataError, listed
 from flatqat.spec import IGNORED
 
-CITYSCAPES_IDS = 33  # the last labelId
-ENOUGH = 4  # maps, so that a class that all streets have is missing for a reason
+CITYSCAPES_CLASSES, CITYSCAPES_IDS = 19, 33  # train ids are 0 to 18, labelIds 0 to 33
+ENOUGH = 4  # label maps in which a class that every street has cannot be missing by chance
 
 Size = tuple[int, ...]
 """Width and height"""
 
 
 def label_map(image: Image) -> Pixels:
-    """The values of a grey or palette image, uint8 (H, W). Raises DataError on colours, other depths."""
+    """Return the values of a grey or palette image as uint8 (H, W).
+
+    Raises DataError on colors or other depths.
+    """
     if image.mode not in ("L", "P"):
         if image.mode in ("RGB", "RGBA"):
             raise DataError(
-                "expected a label map of one 8-bit channel, got colours: a map made to be looked at; use the "
-                "one with train ids"
+                "expected a label map of one 8-bit channel, got colors: a map for display; use the one with "
+                "train ids"
             )
         raise DataError(
             f"expected a label map of one 8-bit channel, got mode {image.mode}, as maps of instances have; "
@@ -38,55 +40,61 @@ def label_map(image: Image) -> Pixels:
 
 
 def translated(labels: Pixels, lut: NDArray[np.uint8] | None) -> Pixels:
-    """Every value v as lut[v]."""
+    """Replace every value v by lut[v]."""
     return labels if lut is None else lut[labels]
 
 
 def values_of(labels: Pixels) -> list[int]:
-    """The different values, sorted."""
+    """Return the distinct values of a label map, sorted."""
     return np.flatnonzero(np.bincount(labels.ravel(), minlength=IGNORED + 1)).tolist()
 
 
 def check_values(values: Iterable[int], *, classes: int, name: str) -> None:
-    """Raise DataError, with the cause, on values that are neither train ids nor 255; `name` is the file's."""
-    there = list(values)
-    wrong = [value for value in there if value >= classes and value != IGNORED]
+    """Raise DataError, with the cause, if some values are neither train ids nor 255.
+
+    Args:
+        values: The distinct values, sorted.
+        classes: The number of classes.
+        name: The name of the label map's file.
+    """
+    values = list(values)
+    wrong = [value for value in values if value >= classes and value != IGNORED]
     if not wrong:
         return
-    expected = f"expected train ids 0 to {classes - 1}, and {IGNORED} for what is not scored"
-    got = ", ".join(map(str, wrong[:4])) + " and more" * (len(wrong) > 4)
-    raise DataError(f"{expected}, got {got}{_cause(there, wrong, classes, name)}")
+    expected = f"expected train ids 0 to {classes - 1}, and {IGNORED} for pixels that are not scored"
+    raise DataError(f"{expected}, got {listed(wrong)}{_cause(values, wrong, classes, name)}")
 
 
 def check_together(values: Iterable[int], *, maps: int, classes: int) -> None:
-    """Raise DataError where several maps are in range, but no pixel of them is labelled, 0, or 255.
+    """Raise DataError if label maps are in range but never contain any label, class 0, or 255.
 
-    Class 0 fills much of every street scene: road in Cityscapes. Some of every scene is not scored: the own
-    car, what no class fits.
+    Class 0 fills much of every street scene: it is the road in Cityscapes. Part of every scene is not scored:
+    the camera's own car, and what belongs to no class.
     """
-    there = set(values)
-    found = sorted(there - {IGNORED})
-    if maps < ENOUGH or not there:
+    values = set(values)
+    labels = sorted(values - {IGNORED})
+    if maps < ENOUGH or not values:
         return
-    if not found:
+    if not labels:
         raise DataError(
             f"expected labels in some of {maps} label maps, got {IGNORED} alone: no pixel would be scored; "
             "use a split whose labels are public"
         )
-    if found[0] > 0:
+    if labels[0] > 0:
         raise DataError(
-            f"expected class 0 in some of {maps} label maps, got none (values {found[0]} to {found[-1]}): "
+            f"expected class 0 in some of {maps} label maps, got none (values {labels[0]} to {labels[-1]}): "
             f"labels that start at 1, off by one; use the original train ids, 0 to {classes - 1}"
         )
-    if IGNORED not in there:
+    if IGNORED not in values:
         raise DataError(
-            f"expected {IGNORED} in some of {maps} label maps, for what is not scored, got none: labels that "
-            f"start at 1, off by one, with 0 in its place; use the original train ids, 0 to {classes - 1}"
+            f"expected {IGNORED} in some of {maps} label maps, for pixels that are not scored, got none: "
+            "labels that start at 1, off by one, with 0 in its place; use the original train ids, 0 to "
+            f"{classes - 1}"
         )
 
 
 def check_fits(image: Path | str, size: Size, mask: Path | str, of_mask: Size) -> None:
-    """Raise DataError where a label map has another size, width and height, than its image."""
+    """Raise DataError if a label map differs in size (width, height) from its image."""
     if size != of_mask:
         raise DataError(
             f"{image}: expected a label map of its size, {size_text(size)}, got {size_text(of_mask)} in "
@@ -95,7 +103,7 @@ def check_fits(image: Path | str, size: Size, mask: Path | str, of_mask: Size) -
 
 
 def check_one_size(title: str, first: Path | str, size: Size, other: Path | str, of_other: Size) -> None:
-    """Raise DataError where two images of a set differ in size."""
+    """Raise DataError if two images of a dataset differ in size."""
     if size != of_other:
         raise DataError(
             f"{title}: expected images of one size, got {size_text(size)} in {first} and "
@@ -104,27 +112,28 @@ def check_one_size(title: str, first: Path | str, size: Size, other: Path | str,
 
 
 def size_text(size: Size) -> str:
-    """`2048x1024`: width and height."""
+    """Return width and height as `2048x1024`."""
     return "x".join(map(str, size))
 
 
-def _cause(there: list[int], wrong: list[int], classes: int, name: str) -> str:
-    of_cityscapes = classes == len(CLASSES) and wrong[-1] <= CITYSCAPES_IDS
-    if name.endswith("labelIds.png") or (of_cityscapes and wrong[-1] > classes):
+def _cause(values: list[int], wrong: list[int], classes: int, name: str) -> str:
+    """Return the cause and the fix of `wrong` values among all `values`, both sorted."""
+    label_ids = classes == CITYSCAPES_CLASSES and classes < wrong[-1] <= CITYSCAPES_IDS
+    if name.endswith("labelIds.png") or label_ids:
         return (
             f": these are labelIds, 0 to {CITYSCAPES_IDS}, where labelTrainIds are needed; make them with "
             "csCreateTrainIdLabelImgs of cityscapesscripts"
         )
-    if wrong == [classes] and there[0] > 0:
+    if wrong == [classes] and values[0] > 0:
         return f": labels that start at 1, off by one; use the original train ids, 0 to {classes - 1}"
-    if wrong == [classes] and IGNORED not in there:
+    if wrong == [classes] and IGNORED not in values:
         return (
-            f": no pixel is {IGNORED}, so labels start at 1, off by one, with 0 for what is not scored, or "
-            f"{classes} stands for it; use the original train ids, 0 to {classes - 1}"
+            f": no pixel is {IGNORED}, so either labels start at 1, off by one, and 0 marks pixels that are "
+            f"not scored, or {classes} marks them; use the original train ids, 0 to {classes - 1}"
         )
     if wrong == [IGNORED - 1]:
         return (
-            f": labels that were lowered by one, so that {IGNORED} became {IGNORED - 1} and 0 became "
+            f": one was subtracted from all labels, so that {IGNORED} became {IGNORED - 1} and 0 became "
             f"{IGNORED}; use the original train ids"
         )
-    return "; these labels belong to another set of classes"
+    return "; these labels belong to another dataset"

@@ -1,4 +1,4 @@
-"""Images that lie on disk with a label map each, decoded when they are asked for."""
+"""Image files with a label map each, decoded on demand."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from PIL.Image import Image
 from torch import Tensor
 
-from flatqat.data.images.encoded import Pixels, decoded, in_rgb
+from flatqat.data.images.encoded import Pixels, decode_file, to_rgb
 from flatqat.data.images.image_data import ImageData, Transform
 from flatqat.data.images.label_maps import (
     check_fits,
@@ -21,7 +21,7 @@ from flatqat.data.images.label_maps import (
     translated,
     values_of,
 )
-from flatqat.data.images.segmentation_views import joined, whole
+from flatqat.data.images.segmentation_views import join, uncropped
 from flatqat.errors import DataError
 
 
@@ -35,33 +35,44 @@ def segmentation_files(
     lut: NDArray[np.uint8] | None = None,
     view: Transform | None = None,
 ) -> ImageData:
-    """N images, their label maps (8-bit, grey or palette) and ids, int64 (N,); `source` names them in errors.
+    """Return a dataset of image files with label maps, 8-bit grey or palette images.
 
-    `fetch` gives uint8 (B, 4, H, W): RGB and the label map, whose values v become `lut[v]` (256 train ids).
-    Without a `view` the set waits for one (`ImageData.seen`); through `whole` all images have one size.
-    Raises DataError when decoding a damaged file, a map of another size than its image, one with values
-    beyond the train ids and 255, and, seen whole, an image of another size than the first.
+    `fetch` returns uint8 (B, 4, H, W): RGB and the label map.
+
+    Args:
+        images: N image files.
+        masks: Their N label maps.
+        ids: int64 (N,).
+        classes: The number of classes.
+        source: What errors call the dataset.
+        lut: Translates the values of label maps to train ids, uint8 (256,).
+        view: The transform of each image. Without one, the dataset takes that of training
+            (`ImageData.transformed`). With `uncropped` all images must have one size.
+
+    Raises:
+        DataError: If the numbers of files differ. On decoding: if a file is damaged, a map differs in size
+            from its image, a value is neither a train id nor 255, or `uncropped` images differ in size.
     """
     if not len(images) == len(masks) == len(ids):
         counts = f"{len(masks)} and {len(ids)} for {len(images)}"
-        raise DataError(f"{source}: expected a label map and an id an image, got {counts}")
+        raise DataError(f"{source}: expected a label map and an id for each image, got {counts}")
     if not len(images):
         raise DataError(f"{source}: expected images, got none")
 
     def through(chosen: Transform) -> ImageData:
         return segmentation_files(images, masks, ids, classes=classes, source=source, lut=lut, view=chosen)
 
-    seen = view or whole
+    transform = view or uncropped
 
     @cache
     def first_size() -> tuple[int, int]:
-        return decoded(Path(images[0]), lambda image: image.size)
+        return decode_file(Path(images[0]), lambda image: image.size)
 
-    def pixels(at: int, image_id: int) -> Pixels:
-        pair = read_pair(Path(images[at]), Path(masks[at]), classes=classes, lut=lut)
-        if seen is whole:
-            check_one_size(source, images[0], first_size(), images[at], pair.size)
-        return seen(pair, image_id)
+    def pixels(position: int, image_id: int) -> Pixels:
+        pair = read_pair(Path(images[position]), Path(masks[position]), classes=classes, lut=lut)
+        if transform is uncropped:
+            check_one_size(source, images[0], first_size(), images[position], pair.size)
+        return transform(pair, image_id)
 
     def fetch(index: Tensor) -> Tensor:
         rows = zip(index.tolist(), ids[index].tolist(), strict=True)
@@ -71,13 +82,13 @@ def segmentation_files(
 
 
 def read_pair(image: Path, mask: Path, *, classes: int, lut: NDArray[np.uint8] | None) -> Image:
-    """Decode an image and its label map to a pair. Raises DataError, naming the file."""
+    """Decode an image and its label map into one RGBA image. Raises DataError, which names the file."""
 
     def checked(opened: Image) -> Pixels:
         labels = translated(label_map(opened), lut)
         check_values(values_of(labels), classes=classes, name=mask.name)
         return labels
 
-    colours, labels = decoded(image, in_rgb), decoded(mask, checked)
+    colours, labels = decode_file(image, to_rgb), decode_file(mask, checked)
     check_fits(image, colours.size, mask, labels.shape[::-1])
-    return joined(colours, Pillow.fromarray(labels))
+    return join(colours, Pillow.fromarray(labels))

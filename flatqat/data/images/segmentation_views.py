@@ -1,9 +1,9 @@
-"""Views of decoded pairs: an image of street size and its label map, cut alike.
+"""Transforms of an image and its label map together, which are cut alike.
 
-A pair is a Pillow image RGBA whose alpha band is the label map, train ids and 255 for what is not scored.
-All views give uint8 (height, width, 4). Colours are resized bilinearly (antialiased where they shrink),
-labels to the nearest; outside of the image colours are black and labels 255. Pillow weighs colours by alpha
-when it resizes RGBA, so the two are always taken apart first.
+A pair is a Pillow RGBA image whose alpha band is the label map: train ids, and 255 for pixels that are not
+scored. All transforms return uint8 (height, width, 4). Colors are resized bilinearly (antialiased when
+shrinking), labels to the nearest neighbor; outside the image, colors are black and labels 255. Pillow weights
+colors by alpha when it resizes RGBA, so the two are always split first.
 """
 
 from collections.abc import Callable
@@ -22,47 +22,57 @@ Size = tuple[int, int]
 """Height and width in pixels."""
 
 
-def joined(colours: Image, labels: Image) -> Image:
-    """The pair of an RGB image and a label map (mode L) of its size."""
+def join(colours: Image, labels: Image) -> Image:
+    """Return the pair of an RGB image and a label map (mode L) of the same size."""
     pair = colours.copy()
     pair.putalpha(labels)
     return pair
 
 
-def parted(pair: Image) -> tuple[Image, Image]:
-    """The RGB image and the label map of a pair."""
+def split(pair: Image) -> tuple[Image, Image]:
+    """Return the RGB image and the label map of a pair."""
     return pair.convert("RGB"), pair.getchannel("A")
 
 
-def whole(pair: Image, _: int) -> Pixels:
-    """A pair as it is."""
+def uncropped(pair: Image, _: int) -> Pixels:
+    """Return the pixels of a pair unchanged."""
     return np.asarray(pair)
 
 
-def centre_crop(size: Size) -> Callable[[Image, int], Pixels]:
-    """The middle of a pair at native scale; a smaller one stands in the middle of the padding."""
-    return partial(_centre_crop, size)
+def center_crop(size: Size) -> Callable[[Image, int], Pixels]:
+    """Return the transform that cuts the middle of a pair without resizing.
+
+    A smaller pair is padded on all sides.
+    """
+    return partial(_center_crop, size)
 
 
 def jitter_crop(
     size: Size, seed: int, *, scale: tuple[float, float] = (0.5, 2.0), flip: bool = True, most: float = 0.75
 ) -> Callable[[Image, int], Pixels]:
-    """A random window of a pair that was resized at random, mirrored in half of the cases.
+    """Return a random transform for training: resize a pair, cut a window, mirror half of the images.
 
-    The scale is uniform on `scale`. The window is drawn again, `TRIES` times at most, while one class fills
-    more than `most` of its labelled pixels or none is labelled. A pair smaller than the window is padded
-    below and to the right. Depends on (seed, image id) alone. Source: the usual training on Cityscapes, as
-    `RandomResize`, `RandomCrop(cat_max_ratio)` and `RandomFlip` of MMSegmentation do it.
+    The window is chosen again, up to `TRIES` times, while one class fills too much of it or no pixel is
+    labelled. A pair smaller than the window is padded below and on the right. The result only depends on the
+    seed and the image's id. Source: the usual training on Cityscapes, as in `RandomResize`,
+    `RandomCrop(cat_max_ratio)` and `RandomFlip` of MMSegmentation.
+
+    Args:
+        size: Height and width of the window.
+        seed: Seeds the random numbers together with the image's id.
+        scale: The scale is uniform on this range.
+        flip: Whether to mirror half of the images.
+        most: The largest share of a window's labelled pixels that one class may fill.
     """
     return partial(_jitter_crop, size, seed, scale, flip, most)
 
 
-def _centre_crop(size: Size, pair: Image, _: int) -> Pixels:
+def _center_crop(size: Size, pair: Image, _: int) -> Pixels:
     left, top = (
         round((have - want) / 2) if have >= want else -((want - have) // 2)
         for have, want in zip(pair.size, size[::-1], strict=True)
     )
-    return _window(*parted(pair), left, top, size)
+    return _window(*split(pair), left, top, size)
 
 
 def _jitter_crop(
@@ -71,7 +81,7 @@ def _jitter_crop(
     rng = np.random.Generator(np.random.PCG64([seed, image_id]))
     factor = rng.uniform(*scale)
     width, height = (max(1, round(side * factor)) for side in pair.size)
-    colours, labels = parted(pair)
+    colours, labels = split(pair)
     colours = colours.resize((width, height), Resampling.BILINEAR)
     labels = labels.resize((width, height), Resampling.NEAREST)
     left, top = _place(np.asarray(labels), size, most, rng)
@@ -80,7 +90,7 @@ def _jitter_crop(
 
 
 def _place(labels: Pixels, size: Size, most: float, rng: np.random.Generator) -> tuple[int, int]:
-    """Left and top of the window, in pixels."""
+    """Return left and top of the window, in pixels."""
     left = top = 0
     for _ in range(TRIES):
         top, left = (
@@ -94,7 +104,7 @@ def _place(labels: Pixels, size: Size, most: float, rng: np.random.Generator) ->
 
 
 def _window(colours: Image, labels: Image, left: int, top: int, size: Size) -> Pixels:
-    """The window of both, (height, width, 4); it may reach beyond the image."""
+    """Return the window (height, width, 4) of both; it may extend beyond the image."""
     height, width = size
     padded = Pillow.new("L", (width, height), IGNORED)
     padded.paste(labels, (-left, -top))

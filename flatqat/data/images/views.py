@@ -1,7 +1,7 @@
-"""Views of decoded images: the fixed cut of evaluation, and the random one of training.
+"""Transforms of decoded images: the fixed crop of evaluation and the random one of training.
 
-Both do what torchvision's transforms do on Pillow images, to the pixel: `Resize` and `CenterCrop`, and
-`RandomResizedCrop`. Random cuts depend on (seed, image id) alone, not on the order of decoding.
+Both equal torchvision's transforms on Pillow images to the pixel: `Resize` and `CenterCrop`, and
+`RandomResizedCrop`. Random crops depend on the seed and the image's id, not on the order of decoding.
 """
 
 from collections.abc import Callable
@@ -18,18 +18,18 @@ TRIES = 10
 
 
 def eval_crop(frame: EvalTransform) -> Callable[[Image, int], Pixels]:
-    """The view that a frame describes; an image smaller than the crop gets a black border."""
+    """Return the transform that `frame` describes; an image smaller than the crop gets a black border."""
     return partial(_cut, frame)
 
 
 def random_resized_crop(
     frame: EvalTransform, seed: int, *, area: tuple[float, float], flip: bool = True
 ) -> Callable[[Image, int], Pixels]:
-    """A random window, resized to the frame's crop, mirrored in half of the cases.
+    """Return the transform that cuts a random window, resizes it to the crop and mirrors half of the images.
 
-    Its share of the image is uniform on `area`, the logarithm of its aspect ratio uniform between those of
-    3/4 and 4/3; after ten windows that do not fit, the largest central one. Source: Szegedy et al. 2015
-    (arXiv 1409.4842), section 6, with torchvision's defaults.
+    The window's share of the image is uniform on `area`, the logarithm of its aspect ratio uniform between
+    those of 3/4 and 4/3; after ten windows that do not fit, the largest central one is used. Source: Szegedy
+    et al. 2015 (arXiv 1409.4842), section 6, with torchvision's defaults.
     """
     return partial(_random_cut, frame, seed, area, flip)
 
@@ -65,7 +65,7 @@ def _random_cut(
 def _window(
     size: tuple[int, int], area: tuple[float, float], rng: np.random.Generator
 ) -> tuple[int, int, int, int]:
-    """Left, top, width and height in pixels."""
+    """Return left, top, width and height in pixels."""
     whole_width, whole_height = size
     for _ in range(TRIES):
         pixels = whole_width * whole_height * rng.uniform(*area)

@@ -1,1 +1,1 @@
-"""Street scenes with label maps: where they lie on disk, which files belong together, and what is wrong."""
+"""Datasets of street scenes with label maps: finding, pairing, loading and checking their files."""

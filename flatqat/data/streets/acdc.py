@@ -1,10 +1,10 @@
-"""ACDC's labelled validation images: by condition, all together, and the same places in clear weather."""
+"""ACDC's labelled validation images: by condition, pooled, and the same places in clear weather."""
 
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flatqat.data.streets.listed import Listed, folders_of, joined, listed
+from flatqat.data.streets.listing import Listing, folders_of, join_listings, list_part
 from flatqat.data.streets.names import ACDC, CLASSES, CONDITIONS, FLAT
 from flatqat.errors import DataError
 
@@ -14,48 +14,52 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=8)
 def load(root: Path | None, part: str) -> "ImageData":
-    """A condition, `adverse`: all four, or `reference`: clear weather."""
+    """Load a condition, `adverse` (all four of them) or `reference` (clear weather)."""
     if part == "adverse":
-        found = adverse(root)
+        listing = adverse(root)
     elif part == "reference":
-        found = reference(root)
+        listing = reference(root)
     else:
-        found = condition(root, part)
-    return found.load(classes=len(CLASSES))
+        listing = condition(root, part)
+    return listing.load(classes=len(CLASSES))
 
 
-def condition(root: Path | None, name: str) -> Listed:
-    """Validation images of one condition.
+def condition(root: Path | None, name: str) -> Listing:
+    """List the validation images of one condition.
 
-    In a flattened copy (`rgb_anon/val`, `gt/val`) one of the two trees must still have its conditions: file
-    names do not tell them. Raises DataError where neither has.
+    In a flattened copy (`rgb_anon/val`, `gt/val`) one of the two trees must still have folders for
+    conditions, because file names do not tell them apart.
+
+    Raises:
+        DataError: If neither tree has them.
     """
     try:
-        return listed(root, ACDC, name)
+        return list_part(root, ACDC, name)
     except DataError:
         if not _is_flat(root):
             raise
     images, masks, _ = folders_of(root, ACDC, FLAT)
     raise DataError(
         f"{images}: expected images or label maps in folders of their condition, {name} among them, got a "
-        "flattened copy, in which nothing tells fog from snow; unpack gt_trainval.zip beside it, so that "
-        f"there is {masks.parent}/{name}/val, or use --suite cityscapes-acdc-pooled"
+        "flattened copy, in which nothing distinguishes fog from snow; unpack gt_trainval.zip beside it, so "
+        f"that there is {masks.parent}/{name}/val, or use --suite cityscapes-acdc-pooled"
     )
 
 
-def adverse(root: Path | None) -> Listed:
-    """Validation images of all conditions, from either layout."""
+def adverse(root: Path | None) -> Listing:
+    """List the validation images of all conditions, from either layout."""
     if _is_flat(root):
-        return listed(root, ACDC, FLAT)
-    return joined("ACDC", *(condition(root, name) for name in CONDITIONS))
+        return list_part(root, ACDC, FLAT)
+    return join_listings("ACDC", *(condition(root, name) for name in CONDITIONS))
 
 
-def reference(root: Path | None) -> Listed:
-    """The same places in clear weather, as far as they are labelled. Raises DataError without any."""
-    return joined("ACDC reference", *(listed(root, ACDC, f"{name}_ref") for name in CONDITIONS))
+def reference(root: Path | None) -> Listing:
+    """List the labelled images of the same places in clear weather. Raises DataError if there are none."""
+    return join_listings("ACDC reference", *(list_part(root, ACDC, f"{name}_ref") for name in CONDITIONS))
 
 
 def lacks_reference(root: Path | None) -> bool:
+    """Return whether there are no labelled images in clear weather."""
     try:
         reference(root)
     except DataError:

@@ -1,10 +1,10 @@
-"""CamVid in the copy of SegNet, 11 classes at 480x360: three drives by day and one at dusk.
+"""CamVid in SegNet's copy, 11 classes at 480x360: three drives by day and one at dusk.
 
     train  0016E5    val  0006R0    ID  Seq05VD    dusk  0001TP
 
-Each sequence is in one part, images a second apart. Seven seconds of 0016E5 at 15 images a second, which are
-the copy's own `val`, are left out. Sources: Brostow et al. 2009 (Pattern Recognition Letters
-30), Badrinarayanan et al. 2017 (arXiv 1511.00561).
+Each sequence is in one part, with one image per second. Seven seconds of 0016E5 at 15 images per second,
+which are the copy's own `val`, are left out. Sources: Brostow et al. 2009 (Pattern Recognition Letters 30),
+Badrinarayanan et al. 2017 (arXiv 1511.00561).
 """
 
 import re
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.data.images.data_root import contents, data_root
-from flatqat.data.streets.listed import Listed, files_by_name, joined, pair_up
+from flatqat.data.streets.listing import Listing, files_by_name, join_listings, pair_up
 from flatqat.data.streets.names import CAMVID_CLASSES, Place
 from flatqat.errors import DataError
 from flatqat.spec import IGNORED
@@ -28,37 +28,38 @@ SEQUENCES = {"train": "0016E5", "val": "0006R0", "id": "Seq05VD", "dusk": "0001T
 COUNTS = {"train": 204, "val": 101, "id": 171, "dusk": 124}
 SPLITS = ("train", "val", "test")
 VOID = 11
-DENSE = range(7959, 8160)  # frames of the sequence that trains
+DENSE = range(7959, 8160)  # frames of the training sequence that are 15 per second
 
 
 @lru_cache(maxsize=8)
 def load(root: Path | None, part: str) -> "ImageData":
-    """A part; that of training waits for a view."""
-    return listed(root, part).load(classes=len(CAMVID_CLASSES), lut=lut(), waits=part == "train")
+    """Load a part; the training part takes a transform."""
+    return list_part(root, part).load(classes=len(CAMVID_CLASSES), lut=lut(), waits=part == "train")
 
 
 def lut() -> NDArray[np.uint8]:
-    """Labels as stored to train ids: void is not scored, the others stay."""
+    """Return the table from stored labels to train ids: void is not scored, the others stay."""
     table = np.arange(256, dtype=np.uint8)
     table[VOID] = IGNORED
     return table
 
 
-def listed(root: Path | None, part: str) -> Listed:
-    """The images of a part. Raises DataError where its sequence is not there."""
+def list_part(root: Path | None, part: str) -> Listing:
+    """List the images of a part. Raises DataError if its sequence is missing."""
     home, sequence = home_of(root), SEQUENCES[part]
-    every = joined(f"CamVid {part}", *(_split(home, split) for split in SPLITS if (home / split).is_dir()))
-    chosen = [at for at, name in enumerate(every.names) if _belongs(name, sequence)]
+    splits = (_split(home, split) for split in SPLITS if (home / split).is_dir())
+    listing = join_listings(f"CamVid {part}", *splits)
+    chosen = [index for index, name in enumerate(listing.names) if _belongs(name, sequence)]
     if not chosen:
-        there = ", ".join(sorted({name.split("_")[0] for name in every.names}))
+        got = ", ".join(sorted({name.split("_")[0] for name in listing.names}))
         raise DataError(
-            f"{home}: expected images of the sequence {sequence} ({part}), got {there}; complete the copy"
+            f"{home}: expected images of the sequence {sequence} ({part}), got {got}; complete the copy"
         )
-    return every.take(chosen)
+    return listing.take(chosen)
 
 
 def home_of(root: Path | None) -> Path:
-    """The folder with `train` and `trainannot`. Raises DataError without one."""
+    """Return the folder with `train` and `trainannot`. Raises DataError if there is none."""
     base = data_root(root, "CamVid")
     named = [path for path in sorted(base.iterdir()) if path.name.lower() == "camvid" and path.is_dir()]
     for home in (*named, base):
@@ -72,11 +73,11 @@ def home_of(root: Path | None) -> Path:
     )
 
 
-def _split(home: Path, split: str) -> Listed:
+def _split(home: Path, split: str) -> Listing:
     ending = next((end for end in (".png", ".jpg") if files_by_name(home / split, end)), ".png")
     place = Place(images=split, masks=f"{split}annot", image_end=ending, mask_end=".png")
-    mend = "use the label maps of SegNet's tutorial"
-    return pair_up(f"CamVid {split}", home / split, home / f"{split}annot", place, mend)
+    fix = "use the label maps of SegNet's tutorial"
+    return pair_up(f"CamVid {split}", home / split, home / f"{split}annot", place, fix)
 
 
 def _belongs(name: str, sequence: str) -> bool:

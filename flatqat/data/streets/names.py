@@ -1,8 +1,8 @@
-"""The sets of street scenes: the folders they lie in, how their files end, how many there are.
+"""The datasets of street scenes: their folders, file endings and numbers of images.
 
-All share the 19 classes that Cityscapes scores. Sources: Cordts et al. 2016 (arXiv 1604.01685), Sakaridis et
-al. 2021 (ACDC, arXiv 2104.13395), Sakaridis et al. 2019 (Dark Zurich, arXiv 1901.05946), Dai & Van Gool 2018
-(Nighttime Driving, arXiv 1810.02575), Yu et al. 2020 (BDD100K, arXiv 1805.04687).
+All but CamVid share the 19 classes that Cityscapes scores. Sources: Cordts et al. 2016 (arXiv 1604.01685),
+Sakaridis et al. 2021 (ACDC, arXiv 2104.13395), Sakaridis et al. 2019 (Dark Zurich, arXiv 1901.05946), Dai &
+Van Gool 2018 (Nighttime Driving, arXiv 1810.02575), Yu et al. 2020 (BDD100K, arXiv 1805.04687).
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,14 @@ MAKE = "make them with csCreateTrainIdLabelImgs of cityscapesscripts (CITYSCAPES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Folders of images and of their label maps below a set's folder, and how the names of both end.
+    """Folders of images and of their label maps below a dataset's folder.
 
-    The folder of images is `shared` where other parts of the set lie in it too.
+    Attributes:
+        images: The folder of images.
+        masks: The folder of label maps.
+        image_end: How the names of images end.
+        mask_end: How the names of label maps end.
+        shared: Whether the folder of images also holds other parts of the dataset.
     """
 
     images: str
@@ -32,9 +37,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StreetSet:
-    """What is known of a set: spellings of its folder, the places of each part, and the published counts.
+    """A dataset of street scenes: its folders and published counts.
 
-    `mend` says how to get label maps of train ids where there are others.
+    Attributes:
+        title: The dataset's name.
+        folders: Spellings of its folder, lower case and without punctuation; the first one is shown to users.
+        places: For each part, where its files may lie, the usual place first.
+        counts: The published number of images of each part.
+        layout: The folders of a complete copy, for users.
+        fix: How to get label maps of train ids if a copy holds others.
     """
 
     title: str
@@ -67,7 +78,7 @@ def _acdc(images: str, masks: str, *, ref: str = "", shared: bool = False) -> Pl
 
 
 def _condition(name: str) -> tuple[Place, ...]:
-    """As published, or one of the two trees without conditions, as `rsync rgb_anon/*/val/*/*` makes it."""
+    """Return the published place, and those in which `rsync rgb_anon/*/val/*/*` flattened one tree."""
     by_condition, flat = f"{name}/val", "val"
     return (
         _acdc(by_condition, by_condition),

@@ -1,7 +1,7 @@
-"""Are street scenes with label maps on disk whole and right? Seconds; no torch.
+"""Are street scenes with label maps on disk complete and correct? Takes seconds and imports no torch.
 
-Counts and counterparts of all files; that they are whole and of one size, by their headers, of `MOST_OPENED`
-spread over the set; and the values of a few label maps.
+Checks the number and the pairing of all files, whether files are complete and of one size (from the headers
+of `MOST_OPENED` files spread over the dataset), and the values of a few label maps.
 """
 
 from collections.abc import Callable
@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from flatqat.data.images.checks import look, refused
-from flatqat.data.images.encoded import decoded
-from flatqat.data.images.integrity import ends_well, spread
+from flatqat.data.images.checks import finding_of, run_check
+from flatqat.data.images.encoded import decode_file
+from flatqat.data.images.integrity import has_image_ending, spread_indices
 from flatqat.data.images.label_maps import (
     check_fits,
     check_one_size,
@@ -25,8 +25,8 @@ from flatqat.data.images.label_maps import (
     translated,
     values_of,
 )
-from flatqat.data.streets.listed import SHOWN, Listed
-from flatqat.errors import DataError
+from flatqat.data.streets.listing import Listing
+from flatqat.errors import DataError, listed
 from flatqat.finding import Finding
 from flatqat.spec import IGNORED
 
@@ -34,55 +34,61 @@ MOST_OPENED, MAPS = 600, 8
 
 
 def verify_part(
-    listing: Callable[[], Listed],
+    listing: Callable[[], Listing],
     *,
     count: int | None,
     classes: int,
     lut: NDArray[np.uint8] | None = None,
 ) -> list[Finding]:
-    """Whether one part of a set is there, whole and labelled with train ids; `count` is the published one."""
+    """Check whether one part of a dataset is there, complete and labelled with train ids.
+
+    Args:
+        listing: Lists the part.
+        count: The published number of images, if there is one.
+        classes: The number of classes.
+        lut: Translates stored labels to train ids.
+    """
     try:
         part = listing()
     except DataError as error:
-        return [refused(error)]
+        return [finding_of(error)]
     return [
         counted(part, count),
-        look(partial(_files, part)),
-        look(partial(_labels, part, classes, lut)),
+        run_check(partial(_files, part)),
+        run_check(partial(_labels, part, classes, lut)),
     ]
 
 
-def counted(part: Listed, count: int | None) -> Finding:
-    """Partial where images or label maps are missing, wrong where there are more than were published."""
+def counted(part: Listing, count: int | None) -> Finding:
+    """Compare the number of images with the published one: fewer is partial, more is bad."""
     what = f"{part.title}: {len(part):,}{f' of {count:,}' if count else ''} images with label maps"
     if part.unlabelled:
-        lacking = ", ".join(part.unlabelled[:SHOWN]) + ", ..." * (len(part.unlabelled) > SHOWN)
-        what += f", {len(part.unlabelled):,} images without one are left out ({lacking})"
+        what += f", {len(part.unlabelled):,} images without one are left out ({listed(part.unlabelled, 3)})"
     if count and len(part) > count:
-        return Finding(ok=False, what=what, fix="remove what is not of the original")
+        return Finding(ok=False, what=what, fix="remove the files that are not in the original")
     if part.unlabelled or (count and len(part) < count):
-        mend = "complete the copy before its numbers stand beside those of others"
-        return Finding(ok=False, partial=True, what=what, fix=mend)
+        fix = "complete the copy before comparing its numbers with others"
+        return Finding(ok=False, partial=True, what=what, fix=fix)
     return Finding(ok=True, what=what)
 
 
-def _files(part: Listed) -> str:
-    """Raise DataError on a damaged file, a map of another size than its image, and images of other sizes."""
-    places = spread(len(part), MOST_OPENED)
+def _files(part: Listing) -> str:
+    """Raise DataError if a file is damaged, a map differs in size from its image, or images differ."""
+    places = spread_indices(len(part), MOST_OPENED)
     first = part.images[places[0]]
     size = _size(Path(first))
-    for at in places:
-        image, mask = part.images[at], part.masks[at]
-        here = _size(Path(image))
-        check_fits(image, here, mask, _size(Path(mask)))
-        check_one_size(part.title, first, size, image, here)
-    return f"{part.title}: {len(places):,} pairs opened, all whole, {size_text(size)}"
+    for index in places:
+        image, mask = part.images[index], part.masks[index]
+        image_size = _size(Path(image))
+        check_fits(image, image_size, mask, _size(Path(mask)))
+        check_one_size(part.title, first, size, image, image_size)
+    return f"{part.title}: {len(places):,} pairs opened, all complete, {size_text(size)}"
 
 
 def _size(path: Path) -> tuple[int, int]:
-    """Width and height; files that do not end as images do are decoded to see."""
-    whole = ends_well(path)
-    return decoded(path, lambda image: image.size if whole else _loaded(image))
+    """Return width and height; a file that does not end as images do is decoded to be sure."""
+    complete = has_image_ending(path)
+    return decode_file(path, lambda image: image.size if complete else _loaded(image))
 
 
 def _loaded(image: Pillow.Image) -> tuple[int, int]:
@@ -90,21 +96,21 @@ def _loaded(image: Pillow.Image) -> tuple[int, int]:
     return image.size
 
 
-def _labels(part: Listed, classes: int, lut: NDArray[np.uint8] | None) -> str:
-    """Raise DataError on values that are no train ids, with the cause."""
-    places, seen = spread(len(part), MAPS), set[int]()
-    for at in places:
-        path = Path(part.masks[at])
+def _labels(part: Listing, classes: int, lut: NDArray[np.uint8] | None) -> str:
+    """Raise DataError, with the cause, if values are not train ids."""
+    places, distinct = spread_indices(len(part), MAPS), set[int]()
+    for index in places:
+        path = Path(part.masks[index])
 
         def values(image: Pillow.Image, name: str = path.name) -> list[int]:
-            found = values_of(translated(label_map(image), lut))
-            check_values(found, classes=classes, name=name)
-            return found
+            values_found = values_of(translated(label_map(image), lut))
+            check_values(values_found, classes=classes, name=name)
+            return values_found
 
-        seen.update(decoded(path, values))
+        distinct.update(decode_file(path, values))
     try:
-        check_together(seen, maps=len(places), classes=classes)
+        check_together(distinct, maps=len(places), classes=classes)
     except DataError as error:
         raise DataError(f"{part.title}: {error}") from error
-    labels = len(seen - {IGNORED})
+    labels = len(distinct - {IGNORED})
     return f"{part.title}: {len(places)} label maps hold {labels} of {classes} classes, train ids"

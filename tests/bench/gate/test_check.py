@@ -10,36 +10,8 @@ from flatqat.bench.gate.baseline import write_baseline
 from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
-from flatqat.spec import Cell, Record, Score
-from tests.helpers.records import protocol, shift_info
-
-CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", recipe="b", seed=0)
-SHIFTS = {
-    "id": shift_info("id"),
-    "fog/1": shift_info("weather", severity=1),
-    "blur/1": shift_info("blur", severity=1),
-    "spatter/1": shift_info("extra", severity=1, in_mean=False),
-}
-N = 2000
-
-
-def store_with(folder, right: dict[str, np.ndarray], cell: Cell = CELL, shifts=SHIFTS) -> Store:
-    unused = Score(value=None, n=0)
-    scores = {
-        s: {"top1": Score(value=100 * float(r.mean()), n=len(r)), "nll": unused, "ece": unused}
-        for s, r in right.items()
-    }
-    record = Record(cell=cell, status="done", scores=scores, protocol=protocol(shifts))
-    store = Store(folder)
-    store.write_record(
-        record, {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()}
-    )
-    return store
-
-
-def outcomes(seed: int = 0, n: int = N) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return {shift: rng.random(n) < 0.8 for shift in SHIFTS}
+from flatqat.spec import Record
+from tests.helpers.gate_records import CELL, SHIFTS, N, outcomes, store_with
 
 
 def flipped(right: np.ndarray, lost: int = 0, won: int = 0) -> np.ndarray:

@@ -14,6 +14,7 @@ from flatqat.metrics.metric import METRICS
 from flatqat.metrics.miou import pseudo_values
 from flatqat.metrics.significance import paired_difference
 from flatqat.spec import Score
+from tests.helpers.gate_records import outcomes, store_with
 from tests.helpers.street_records import FP, SHIFTS, Matrices, matrices, miou, put
 
 
@@ -143,8 +144,6 @@ def test_a_shift_without_a_labelled_pixel_is_incomplete(tmp_path):
 
 
 def test_cells_of_both_tasks_stand_in_one_baseline(tmp_path):
-    from tests.bench.gate.test_check import outcomes, store_with
-
     old, path = store_with(tmp_path / "old", outcomes()), tmp_path / "b.json"
     put(old, FP, matrices())
     assert write_baseline(old, path) == 2

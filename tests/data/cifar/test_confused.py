@@ -70,13 +70,14 @@ CONFUSED = {
             "batches",
             TEN.rebatched(lambda batch: files.batch(CIFAR100, "test", SMALL)),
             "expected 'labels' with 200 integers, got batch_label, coarse_labels, data, filenames, "
-            "fine_labels; this is another data set",
+            "fine_labels; this is another dataset",
         ),
         "folders of CIFAR-100": (
             "folders",
             other_folders(CIFAR100, CIFAR10),
-            "each of airplane, .*, truck, got apple, .*, bottle, 90 more besides and airplane, .*, truck "
-            "missing; these classes are those of another set",
+            "each of airplane, .*, truck, got extra: apple, .*, bottle and 90 more, missing: "
+            "airplane, .*, truck; "
+            "these classes are those of another dataset",
         ),
     },
     CIFAR100: {
@@ -115,19 +116,20 @@ CONFUSED = {
         "folders of CIFAR-10": (
             "folders",
             other_folders(CIFAR10, CIFAR100),
-            "each of apple, .*, bottle, 90 more, got airplane, .*, truck besides and apple, .* 90 more "
-            "missing; these classes are those of another set",
+            "each of apple, .*, bottle and 90 more, got extra: airplane, .*, truck, missing: apple, "
+            ".* 90 more; "
+            "these classes are those of another dataset",
         ),
         "folders of superclasses": (
             "folders",
             superclasses,
-            "got superclass_0, .* 10 more besides and apple, .* 90 more missing; "
-            "these classes are those of another set",
+            "got extra: superclass_0, .* 10 more, missing: apple, .* 90 more; "
+            "these classes are those of another dataset",
         ),
         "crab without its b": (
             "folders",
             lambda root: (root / "cifar100/test/crab").rename(root / "cifar100/test/cra"),
-            "got cra besides and crab missing; rename",
+            "got extra: cra, missing: crab; rename",
         ),
     },
 }

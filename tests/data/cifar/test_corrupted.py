@@ -56,7 +56,7 @@ def test_a_whole_copy_verifies(cifar: Cifar, original: Path) -> None:
     assert [finding for finding in findings if not finding.ok] == []
     told = "\n".join(finding.what for finding in findings)
     name = FOLDERS[cifar]
-    assert f"{name}: 19 of 19 corruptions, 10,000 images a severity" in told
+    assert f"{name}: 19 of 19 corruptions, 10,000 images for each severity" in told
     assert f"{name} labels: 10,000 for each of 5 severities, 0 to {len(cifar.classes) - 1}" in told
     assert f"{name} labels: those of the clean test images, in the same order" in told
 

@@ -63,16 +63,16 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "missing": (lambda folder: (folder / FOG).unlink(), r"fog\.npy: expected this file, got none; unpack"),
     "small": (
         saved(FOG, np.ones((500, 32, 32, 3), np.uint8)),
-        r"fog\.npy: expected uint8 of shape \(50000, 32, 32, 3\), 10000 rows a severity, "
-        r"got uint8 of shape \(500, 32, 32, 3\); use the whole",
+        r"fog\.npy: expected uint8 of shape \(50000, 32, 32, 3\), 10000 rows for each severity, "
+        r"got uint8 of shape \(500, 32, 32, 3\); use the complete",
     ),
     "one severity": (saved(FOG, np.ones((10_000, 32, 32, 3), np.uint8)), r"got uint8 of shape \(10000,"),
     "floats": (saved(FOG, np.ones((5, 32, 32, 3), np.float32)), "expected uint8 .* got float32"),
     "channels first": (saved(FOG, np.ones((5, 3, 32, 32), np.uint8)), r"got uint8 of shape \(5, 3, 32"),
-    "cut": (cut, r"fog\.npy: expected a whole \.npy file, got .*; download it again"),
-    "empty": (replaced(FOG, b""), r"fog\.npy: expected a whole \.npy file"),
-    "no npy": (replaced(FOG, b"<html>404</html>"), r"fog\.npy: expected a whole \.npy file"),
-    "objects": (saved(FOG, np.array([{"a": 1}], object)), r"fog\.npy: expected a whole \.npy file"),
+    "cut": (cut, r"fog\.npy: expected a complete \.npy file, got .*; download it again"),
+    "empty": (replaced(FOG, b""), r"fog\.npy: expected a complete \.npy file"),
+    "no npy": (replaced(FOG, b"<html>404</html>"), r"fog\.npy: expected a complete \.npy file"),
+    "objects": (saved(FOG, np.array([{"a": 1}], object)), r"fog\.npy: expected a complete \.npy file"),
     "no labels": (lambda folder: (folder / LABELS).unlink(), r"labels\.npy: expected this file, got none"),
     "few labels": (
         saved(LABELS, files.labels(CIFAR10, 10_000)),

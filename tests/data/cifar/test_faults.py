@@ -35,7 +35,7 @@ def test_every_fault_is_told_by_loading_and_by_verify(
     ("root", "message"),
     [
         (None, "no folder was given; pass --data-root"),
-        (Path("nowhere/at/all"), "--data-root nowhere/at/all: expected a folder .* got nothing there"),
+        (Path("nowhere/at/all"), "--data-root nowhere/at/all: expected a folder .* got no such folder"),
         (Path(__file__), "got a file"),
     ],
     ids=["none", "nowhere", "file"],
@@ -70,7 +70,7 @@ def test_a_folder_without_the_set_tells_what_is_there(
 ) -> None:
     for name in "abcdefghij":
         (tmp_path / name).mkdir()
-    with pytest.raises(DataError, match=rf"expected the {places}, got a/, b/, .*, h/, 2 more; point"):
+    with pytest.raises(DataError, match=rf"expected the {places}, got a/, b/, .*, h/ and 2 more; point"):
         load(cifar, "test", tmp_path)
     (tmp_path / archive).write_bytes(b"")
     with pytest.raises(DataError, match=f"; unpack .*{archive}$"):

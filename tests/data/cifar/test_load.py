@@ -91,9 +91,9 @@ def test_jpeg_folders_load_too(tmp_path: Path, cifar: Cifar) -> None:
 def test_parquet_stands_before_batches_and_folders(tmp_path: Path, cifar: Cifar) -> None:
     LAYOUTS[cifar]["folders"](tmp_path)
     LAYOUTS[cifar]["batches, own folder"](tmp_path)
-    assert cifar.unpacked in open_split(cifar, tmp_path, "test").where
+    assert cifar.unpacked in open_split(cifar, tmp_path, "test").source
     LAYOUTS[cifar]["parquet, no folder"](tmp_path)
-    assert "parquet" in open_split(cifar, tmp_path, "test").where
+    assert "parquet" in open_split(cifar, tmp_path, "test").source
 
 
 def test_each_file_is_decoded_once(tmp_path: Path, cifar: Cifar, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,5 +89,5 @@ def test_other_images_are_refused(data, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_one_error(data, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="expected a folder with room"):
+    with pytest.raises(DataError, match="expected a writable folder"):
         make(data, tmp_path / "file")

@@ -26,7 +26,7 @@ SETS = {
 
 
 def known(name: str) -> DomainSet:
-    found: DomainSet = registry.load(registry.SUITES, name).member.keywords["known"]
+    found: DomainSet = registry.load(registry.SUITES, name).member.keywords["dataset"]
     return found
 
 

@@ -16,8 +16,8 @@ from flatqat.errors import DataError
 from flatqat.finding import Finding
 from tests.helpers import domain_files
 
-PACS: DomainSet = registry.load(registry.SUITES, "pacs").member.keywords["known"]
-OFFICE: DomainSet = registry.load(registry.SUITES, "officehome").member.keywords["known"]
+PACS: DomainSet = registry.load(registry.SUITES, "pacs").member.keywords["dataset"]
+OFFICE: DomainSet = registry.load(registry.SUITES, "officehome").member.keywords["dataset"]
 COUNTS = (("art_painting", 21), ("cartoon", 28), ("photo", 21), ("sketch", 28))
 SMALL = replace(PACS, domains=COUNTS)
 
@@ -96,13 +96,13 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no domain": (lambda root: shutil.rmtree(root / "PACS/photo"), "expected the domain photo, got art_"),
     "no class": (
         lambda root: shutil.rmtree(root / "PACS/photo/dog"),
-        "none besides and dog missing",
+        "extra: none, missing: dog",
     ),
-    "a class more": (one_class_more, "got cat besides and none missing"),
+    "a class more": (one_class_more, "got extra: cat, missing: none"),
     "labels from 1 as folders": (lambda root: numbered(root, 1), "numbers 1 to 7, labels that start at 1"),
     "labels from 0 as folders": (lambda root: numbered(root, 0), "numbers 0 to 6"),
-    "a level too many, images": (a_level_too_many_in_a_class, "the folders train, a level too many"),
-    "a level too many, classes": (a_level_too_many_in_a_domain, "got images alone.*a level too many"),
+    "a level too many, images": (a_level_too_many_in_a_class, "the folders train, one level too many"),
+    "a level too many, classes": (a_level_too_many_in_a_domain, "got only images.*one level too many"),
     "a level too few, classes": (no_classes, "7 class folders, got images without any"),
     "a level too few, domains": (no_domains, "expected a folder PACS with .* got dog/"),
     "a domain twice": (
@@ -142,7 +142,7 @@ def test_a_class_that_one_domain_lacks_is_named_without_a_list_of_them(clean: Pa
     (finding,) = wrong(verify(tmp_path, OFFICE))
     assert finding.is_fatal
     assert "Product" in finding.what
-    assert "Thing_7 missing" in finding.what
+    assert "missing: Thing_7" in finding.what
 
 
 def test_too_few_classes_in_all_domains_are_counted(clean: Path, tmp_path: Path) -> None:
@@ -231,4 +231,4 @@ def test_label_files_that_contradict_the_folders_are_wrong(root: Path, line: str
 
 def test_no_folder_and_a_wrong_one(tmp_path: Path) -> None:
     assert "no folder was given" in verify(None, PACS)[0].what
-    assert "nothing there" in verify(tmp_path / "nowhere", PACS)[0].what
+    assert "no such folder" in verify(tmp_path / "nowhere", PACS)[0].what

@@ -137,7 +137,7 @@ def lacking_corruption(folder):
 FAULTS = {
     "image": (
         lacking_image,
-        r"/fog/3: expected the 2 images of .* lacks 1 \(n09193705/.*02.JPEG\); complete",
+        r"/fog/3: expected the 2 images of .* got none for 1 of them: n09193705/.*02.JPEG; complete",
     ),
     "class": (other_class, r"expected the class of .*n09193705/.*, got another; use the original folders"),
     "severity": (lacking_severity, r"/fog: expected five folders of severities, 1 to 5, got 1, 2, 3, 5; "),
@@ -171,8 +171,8 @@ def test_other_names_are_refused(tmp_path):
 
 
 def test_what_may_be_absent(root, tmp_path):
-    assert corrupted.missing_shifts(root, IMAGENET_C, "extra") == frozenset()
+    assert corrupted.missing_corruptions(root, IMAGENET_C, "extra") == frozenset()
     folder = shutil.copytree(root / "ImageNet-C", tmp_path / "ImageNet-C", symlinks=True)
     shutil.rmtree(folder / "saturate")
-    assert corrupted.missing_shifts(tmp_path, IMAGENET_C, "extra") == {"saturate"}
-    assert corrupted.missing_shifts(tmp_path / "fog", IMAGENET_C, "extra") == frozenset()
+    assert corrupted.missing_corruptions(tmp_path, IMAGENET_C, "extra") == {"saturate"}
+    assert corrupted.missing_corruptions(tmp_path / "fog", IMAGENET_C, "extra") == frozenset()

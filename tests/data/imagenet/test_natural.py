@@ -53,7 +53,7 @@ def test_pixels_are_those_of_the_labelled_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "folder", "labels", "cause", "mend"),
+    ("wanted", "folder", "labels", "cause", "fix"),
     [
         (IMAGENET_R, "imagenet-r", (0, 1), "200 classes of ImageNet-R, got 1 others (n01440764)", "original"),
         (IMAGENET_A, "imagenet-a", (6, 1, 0), "200 classes of ImageNet-A, got 2 others", "original folder"),
@@ -77,15 +77,15 @@ def test_pixels_are_those_of_the_labelled_folder(tmp_path):
         (IMAGENET_R, "imagenet-r", (), "expected images in class folders, got none", "complete"),
     ],
 )
-def test_other_folders_are_refused_with_the_cause(wanted, folder, labels, cause, mend, tmp_path):
+def test_other_folders_are_refused_with_the_cause(wanted, folder, labels, cause, fix, tmp_path):
     files.natural(tmp_path / folder, labels).mkdir(parents=True, exist_ok=True)
     with pytest.raises(DataError) as caught:
         natural.images(tmp_path, wanted)
     assert cause in str(caught.value)
-    assert mend in str(caught.value).partition("; ")[2]
+    assert fix in str(caught.value).partition("; ")[2]
 
 
 def test_absent(tmp_path):
     files.natural(tmp_path / "imagenetv2-top-images-format-val", ("2",))
-    gone = {variant for variant, wanted in IMAGENET_V2.items() if natural.missing_shifts(tmp_path, wanted)}
+    gone = {variant for variant, wanted in IMAGENET_V2.items() if natural.is_missing(tmp_path, wanted)}
     assert gone == {"matched-frequency", "threshold0.7"}

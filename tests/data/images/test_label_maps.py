@@ -44,7 +44,9 @@ def test_labels_are_part_of_the_fingerprint():
 
 
 def test_labels_out_of_range_are_refused():
-    with pytest.raises(DataError, match="expected train ids 0 to 2, and 255 for what is not scored, got 3"):
+    with pytest.raises(
+        DataError, match="expected train ids 0 to 2, and 255 for pixels that are not scored, got 3"
+    ):
         ImageData.with_label_maps(PIXELS, classes=3, source="toy")
     with pytest.raises(DataError, match="got none"):
         ImageData.with_label_maps(PIXELS[:0], classes=3, source="toy")

@@ -10,7 +10,7 @@ from PIL import Image
 from flatqat.data.images.image_data import read_ahead
 from flatqat.data.images.label_maps import check_together, check_values
 from flatqat.data.images.segmentation_files import segmentation_files
-from flatqat.data.images.segmentation_views import centre_crop, whole
+from flatqat.data.images.segmentation_views import center_crop, uncropped
 from flatqat.errors import DataError
 from tests.helpers import street_files
 
@@ -33,7 +33,7 @@ def load(folder: Path, **more):
 
 
 def test_images_and_maps_are_those_of_the_files(folder):
-    images, masks = load(folder, view=whole).batch(torch.tensor([3, 0]))
+    images, masks = load(folder, view=uncropped).batch(torch.tensor([3, 0]))
     assert images.shape == (2, 3, 48, 96)
     assert images.dtype == torch.float32
     assert masks.shape == (2, 48, 96)
@@ -46,7 +46,7 @@ def test_images_and_maps_are_those_of_the_files(folder):
 
 def test_subset_transform_and_view_commute(folder):
     """And transforms leave the labels alone."""
-    index, view = torch.tensor([4, 1]), centre_crop((20, 30))
+    index, view = torch.tensor([4, 1]), center_crop((20, 30))
     darker = load(folder).subset(index).map(lambda x, ids: x // 2)
     for data in (
         darker.transformed(view),
@@ -74,9 +74,9 @@ def test_a_table_translates_and_palettes_are_read_as_numbers(folder):
         paletted.save(folder / f"{at}_mask.png")
     lut = np.arange(256, dtype=np.uint8)
     lut[13] = 255
-    plain, changed = load(folder, view=whole), load(folder, view=whole, lut=lut)
+    plain, changed = load(folder, view=uncropped), load(folder, view=uncropped, lut=lut)
     first, second = plain.fetch(torch.arange(N))[:, 3], changed.fetch(torch.arange(N))[:, 3]
-    waiting = load(folder, lut=lut).transformed(whole).fetch(torch.arange(N))[:, 3]
+    waiting = load(folder, lut=lut).transformed(uncropped).fetch(torch.arange(N))[:, 3]
     assert (second == waiting).all()
     assert (first == 13).any()
     assert (second == torch.where(first == 13, 255, first)).all()
@@ -87,7 +87,7 @@ def test_nothing_is_decoded_before_it_is_asked_for(folder):
     data = load(folder)
     (folder / "3.png").write_bytes(b"damaged")
     (folder / "4_mask.png").write_bytes(b"damaged")
-    data.transformed(whole).batch(torch.tensor([0]))
+    data.transformed(uncropped).batch(torch.tensor([0]))
     with pytest.raises(DataError, match=r"3\.png: expected an image.*restore it"):
         data.fetch(torch.tensor([3]))
     with pytest.raises(DataError, match=r"4_mask\.png: expected an image.*restore it"):
@@ -96,7 +96,7 @@ def test_nothing_is_decoded_before_it_is_asked_for(folder):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_workers_change_nothing(folder, workers):
-    data = load(folder, view=whole)
+    data = load(folder, view=uncropped)
     parts = [(data, index) for index in torch.arange(N).split(2)]
     ahead = list(read_ahead(parts, "cpu", workers))
     assert all(
@@ -130,8 +130,8 @@ def test_images_of_two_sizes_are_refused_whole_and_cropped_alike(folder):
     image.save(folder / "2.png")
     labels.save(folder / "2_mask.png")
     with pytest.raises(DataError, match=r"96x48 in .*0\.png and 80x40 in .*2\.png"):
-        load(folder, view=whole).fetch(torch.tensor([2]))
-    assert load(folder, view=centre_crop((30, 30))).fetch(torch.arange(N)).shape == (N, 4, 30, 30)
+        load(folder, view=uncropped).fetch(torch.tensor([2]))
+    assert load(folder, view=center_crop((30, 30))).fetch(torch.arange(N)).shape == (N, 4, 30, 30)
 
 
 @pytest.mark.parametrize(
@@ -139,11 +139,14 @@ def test_images_of_two_sizes_are_refused_whole_and_cropped_alike(folder):
     [
         (lambda labels: street_files.LABEL_IDS[labels], "labelIds, 0 to 33.*csCreateTrainIdLabelImgs"),
         (lambda labels: np.where(labels == 255, 255, labels + 1), "start at 1, off by one"),
-        (lambda labels: labels + np.uint8(1), "no pixel is 255, so labels start at 1, off by one, with 0"),
-        (lambda labels: np.where(labels == 255, 19, labels), "no pixel is 255, .*or 19 stands for it"),
-        (lambda labels: labels - np.uint8(1), "lowered by one, so that 255 became 254"),
-        (lambda labels: np.where(labels == 13, 77, labels), "got 77; these labels belong to another set"),
-        (lambda labels: np.dstack([labels] * 3), "got colours: a map made to be looked at"),
+        (
+            lambda labels: labels + np.uint8(1),
+            "no pixel is 255, so either labels start at 1, off by one, and 0",
+        ),
+        (lambda labels: np.where(labels == 255, 19, labels), "no pixel is 255, .*or 19 marks them"),
+        (lambda labels: labels - np.uint8(1), "subtracted from all labels, so that 255 became 254"),
+        (lambda labels: np.where(labels == 13, 77, labels), "got 77; these labels belong to another dataset"),
+        (lambda labels: np.dstack([labels] * 3), "got colors: a map for display"),
         (lambda labels: labels.astype(np.uint16) * 1000, "as maps of instances have"),
     ],
     ids=["labelIds", "from 1", "from 1 and 0", "19", "reduced", "other", "colours", "instances"],
@@ -180,7 +183,9 @@ def test_several_maps_with_255_alone_or_without_it_are_refused():
 
 
 def test_lists_of_other_lengths_are_refused():
-    with pytest.raises(DataError, match="test: expected a label map and an id an image, got 1 and 2 for 2"):
+    with pytest.raises(
+        DataError, match="test: expected a label map and an id for each image, got 1 and 2 for 2"
+    ):
         segmentation_files(["a", "b"], ["c"], torch.arange(2), classes=19, source="test")
     with pytest.raises(DataError, match="test: expected images, got none"):
         segmentation_files([], [], torch.arange(0), classes=19, source="test")

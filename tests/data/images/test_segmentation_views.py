@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flatqat.data.images.segmentation_views import TRIES, centre_crop, jitter_crop, joined, parted
+from flatqat.data.images.segmentation_views import TRIES, center_crop, jitter_crop, join, split
 
 functional = pytest.importorskip("torchvision.transforms.v2.functional")
 
@@ -21,12 +21,12 @@ def labels(size: tuple[int, int], seed: int = 0) -> Image.Image:
 
 
 def pair(size: tuple[int, int], seed: int = 0) -> Image.Image:
-    return joined(colours(size, seed), labels(size, seed))
+    return join(colours(size, seed), labels(size, seed))
 
 
 def test_a_pair_comes_apart_as_it_was_joined():
     size = (37, 23)
-    ours, theirs = parted(pair(size)), (colours(size), labels(size))
+    ours, theirs = split(pair(size)), (colours(size), labels(size))
     for mine, its in zip(ours, theirs, strict=True):
         assert mine.mode == its.mode
         assert (np.asarray(mine) == np.asarray(its)).all()
@@ -35,7 +35,7 @@ def test_a_pair_comes_apart_as_it_was_joined():
 @pytest.mark.parametrize("size", [(64, 48), (65, 47), (20, 90), (31, 17)], ids=str)
 @pytest.mark.parametrize("want", [(32, 40), (33, 17), (100, 120)], ids=str)
 def test_the_middle_is_torchvisions_with_labels_padded_by_255(size, want):
-    got = centre_crop(want)(pair(size), 0)
+    got = center_crop(want)(pair(size), 0)
     assert got.dtype == np.uint8
     assert (got[:, :, :3] == np.asarray(functional.center_crop(colours(size), list(want)))).all()
     inverted = Image.fromarray(255 - np.asarray(labels(size)))  # torchvision pads by zero alone
@@ -82,7 +82,7 @@ def test_colours_of_ignored_pixels_stay():
     grey = Image.new("RGB", (40, 40), (90, 120, 150))
     zeros, ignored = (Image.new("L", (40, 40), value) for value in (0, 255))
     for truth in (zeros, ignored):
-        got = jitter_crop((16, 16), 0)(joined(grey, truth), 0)
+        got = jitter_crop((16, 16), 0)(join(grey, truth), 0)
         assert (got[:, :, :3] == (90, 120, 150)).all()
 
 
@@ -97,7 +97,7 @@ def test_every_label_keeps_its_share_at_twice_the_size():
 def test_padding_adds_only_ignored_pixels():
     image = pair((24, 18))
     before = np.bincount(np.asarray(image.getchannel("A")).ravel(), minlength=256)
-    for view in (centre_crop((30, 50)), jitter_crop((30, 50), 0, scale=(1.0, 1.0))):
+    for view in (center_crop((30, 50)), jitter_crop((30, 50), 0, scale=(1.0, 1.0))):
         after = np.bincount(view(image, 0)[:, :, 3].ravel(), minlength=256)
         assert (after[:255] == before[:255]).all()
         assert after[255] == before[255] + 30 * 50 - 24 * 18
@@ -108,7 +108,7 @@ def test_a_window_that_one_class_fills_is_drawn_again():
     truth = np.zeros((60, 200), np.uint8)
     truth[:, :30] = 1
     truth[:, 100:] = 255
-    image = joined(colours((200, 60)), Image.fromarray(truth))
+    image = join(colours((200, 60)), Image.fromarray(truth))
 
     def one_class(most: float) -> int:
         view = jitter_crop((30, 40), 0, scale=(1.0, 1.0), most=most)
@@ -121,7 +121,7 @@ def test_a_window_that_one_class_fills_is_drawn_again():
 
 def test_half_of_the_pairs_are_mirrored_and_none_where_it_is_not_asked_for():
     ramp = np.tile(np.arange(200, dtype=np.uint8), (100, 1))
-    image = joined(Image.fromarray(np.dstack([ramp] * 3)), Image.fromarray(ramp))
+    image = join(Image.fromarray(np.dstack([ramp] * 3)), Image.fromarray(ramp))
     view = jitter_crop((20, 20), 0, scale=(1.0, 1.0))
     mirrored = sum(int(view(image, i)[0, 0, 3]) > int(view(image, i)[0, -1, 3]) for i in range(400))
     assert 150 < mirrored < 250  # five standard deviations of a fair coin

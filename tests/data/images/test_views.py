@@ -139,7 +139,7 @@ def test_kept_images_are_decoded_once_while_there_is_room(files):
         asked.append(image_id)
         return np.full((4, 4, 3), image_id, np.uint8)
 
-    plain, data = files.transformed(view), files.transformed(view).kept(3 * 4 * 4 * 3)
+    plain, data = files.transformed(view), files.transformed(view).cached(3 * 4 * 4 * 3)
     expected = [plain.fetch(index) for index in (torch.tensor([5, 0]), torch.tensor([0, 1, 5]))]
     asked.clear()
     assert torch.equal(data.fetch(torch.tensor([5, 0])), expected[0])

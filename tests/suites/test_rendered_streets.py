@@ -1,4 +1,4 @@
-"""The suite of drawn streets: its parts, its views, and that nothing is drawn before it is asked for."""
+"""The suite `streets`: its parts, its transforms, and that nothing is rendered before it is needed."""
 
 import colorsys
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 from flatqat import registry
 from flatqat.data.streets.names import CLASSES
-from flatqat.scenes import load as drawn
+from flatqat.scenes import load as scenes
 from flatqat.spec import EvalTransform
 from flatqat.suite import Suite
 from flatqat.suites.streets import CROP
@@ -44,11 +44,11 @@ def test_sizes_and_names(suite: Suite) -> None:
     assert [finding.ok for finding in suite.verify(None)] == [True]
 
 
-def test_nothing_is_drawn_before_it_is_asked_for(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_rendered_before_it_is_needed(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(number: int) -> None:
-        raise AssertionError(f"scene {number} was drawn")
+        raise AssertionError(f"scene {number} was rendered")
 
-    monkeypatch.setattr(drawn, "pixels", refuse)
+    monkeypatch.setattr(scenes, "pixels", refuse)
     sets = [suite.train(None), suite.val(None), *(shift.build(None) for shift in suite.shifts)]
     with pytest.raises(AssertionError, match="scene 1000"):
         sets[1].fetch(torch.arange(1))
@@ -58,6 +58,7 @@ def test_training_sees_random_windows_and_whole_scenes_where_nothing_may_be_rand
     assert suite.train_transform is not None
     assert suite.fixed_transform is not None
     data, index = suite.train(None), torch.tensor([5, 2])
+    assert data.per_pixel
     assert torch.equal(data.transformed(suite.fixed_transform).fetch(index), data.fetch(index))
     first, again, other = (
         data.transformed(suite.train_transform(EvalTransform(), seed)).fetch(index) for seed in (1, 1, 2)
@@ -71,11 +72,11 @@ def test_labels_survive_the_alpha_channel(suite: Suite) -> None:
     """A view gets the label map as alpha, untouched, and the colours of the picture."""
     data, seen = suite.train(None), []
 
-    def look(pair: Image.Image, number: int) -> object:
+    def record(pair: Image.Image, number: int) -> object:
         seen.append((pair.mode, number))
         return torch.tensor(list(pair.tobytes()), dtype=torch.uint8).view(96, 192, 4).numpy()
 
-    assert torch.equal(data.transformed(look).fetch(torch.tensor([3])), data.fetch(torch.tensor([3])))
+    assert torch.equal(data.transformed(record).fetch(torch.tensor([3])), data.fetch(torch.tensor([3])))
     assert seen == [("RGBA", 3)]
 
 

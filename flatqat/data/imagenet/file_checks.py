@@ -1,0 +1,54 @@
+"""Are the files of a dataset complete, and do some of them decode? Imports no torch."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from flatqat.data.imagenet.files import Images
+from flatqat.data.images.integrity import decoded_size, is_damaged, spread_indices
+from flatqat.errors import DataError, listed
+
+THREADS, CHUNK = 8, 512
+
+
+def check_complete(images: Images, *, most: int) -> int:
+    """Check `most` files spread over the dataset, and return how many were checked.
+
+    A file that does not end as a JPEG does is decoded, because some good files have other bytes at the end.
+
+    Raises:
+        DataError: If files are empty or cut off; its message lists the first few.
+    """
+    paths = [images.paths[index] for index in spread_indices(len(images), most)]
+    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    with ThreadPoolExecutor(THREADS) as pool:
+        damaged = [path for in_chunk in pool.map(_damaged, chunks) for path in in_chunk]
+    if damaged:
+        raise DataError(
+            f"{images.folder}: expected complete images, got {len(damaged):,} that are empty, cut off or "
+            f"damaged ({listed(damaged)}); restore them from their source"
+        )
+    return len(paths)
+
+
+def check_decodable(images: Images, *, most: int, side: int | None = None) -> int:
+    """Decode `most` images spread over the dataset, and return how many were decoded.
+
+    Raises:
+        DataError: If a file does not decode or, with `side`, has another size.
+    """
+    indices = spread_indices(len(images), most)
+    for index in indices:
+        path = images.paths[index]
+        size = decoded_size(path)
+        if size is None:
+            raise DataError(f"{path}: expected an image, got a file that does not decode; restore it")
+        if side and size != (side, side):
+            raise DataError(
+                f"{path}: expected an image of {side}x{side}, got {size[0]}x{size[1]}; "
+                "use the original files, not resized ones"
+            )
+    return len(indices)
+
+
+def _damaged(paths: Sequence[str]) -> list[str]:
+    return [path for path in paths if is_damaged(path)]

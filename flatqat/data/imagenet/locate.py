@@ -1,0 +1,55 @@
+"""Where each dataset is below the data root: any usual spelling of its folder, or the data root itself."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from flatqat.data.imagenet.names import IMAGENET, SETS, ImageSet
+from flatqat.data.images.data_root import contents, data_root, plain
+from flatqat.errors import DataError
+
+_CLS_LOC = ("Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")  # the layout of Kaggle's archive
+SPLITS = {"val": ("val", "validation", "ILSVRC2012_img_val"), "train": ("train", "ILSVRC2012_img_train")}
+
+
+def find_set(root: Path | None, dataset: ImageSet, looks_right: Callable[[Path], bool]) -> Path:
+    """Return a dataset's folder: the first that looks right, or else the first with its name.
+
+    Raises:
+        DataError: If there is neither.
+    """
+    base = data_root(root, dataset.title)
+    called = [
+        folder
+        for parent in (base, *_called(base, dataset.within))
+        for folder in _called(parent, dataset.folders)
+    ]
+    right = (folder for folder in (*called, base) if looks_right(folder))
+    if (match := next(right, called[0] if called else None)) is not None:
+        return match
+    raise DataError(
+        f"{base}: expected {dataset.title} as {dataset.layout}, got {contents(base)}; "
+        "unpack it there, or point --data-root at the folder that holds it"
+    )
+
+
+def find_split(root: Path | None, split: str) -> tuple[Path, Path] | None:
+    """Return the folder of ImageNet's `train` or `val` and the root it was found in; None if missing.
+
+    If the data root is the folder of another dataset, the folders beside it are searched too.
+    """
+    base = data_root(root, "ImageNet")
+    beside = any(plain(base.name) in (*image_set.folders, *image_set.within) for image_set in SETS)
+    for place in (base, base.parent) if beside else (base,):
+        for home in (*_called(place, IMAGENET), place):
+            for folder in (home, *(home / part for part in _CLS_LOC)):
+                for name in SPLITS[split]:
+                    if (folder / name).is_dir():
+                        return folder / name, place
+    return None
+
+
+def _called(folder: Path, spellings: tuple[str, ...]) -> Iterator[Path]:
+    """Yield folders inside `folder` in the order of their spellings."""
+    if spellings:
+        inside = sorted(path for path in folder.iterdir() if plain(path.name) in spellings and path.is_dir())
+        yield from sorted(inside, key=lambda path: spellings.index(plain(path.name)))

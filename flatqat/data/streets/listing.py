@@ -1,0 +1,199 @@
+"""Images and their label maps, paired by name. Opens no file and imports no torch."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flatqat.data.images.data_root import contents, data_root, plain, visible_folders
+from flatqat.data.streets.names import CLASSES, Place, StreetSet
+from flatqat.errors import DataError, listed
+
+if TYPE_CHECKING:
+    from flatqat.data.images.image_data import ImageData
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """N images and their label maps, in the order of their names.
+
+    Attributes:
+        title: What errors call the part.
+        names: File names without their ending, such as `aachen_000000_000019`.
+        images: The paths of the images.
+        masks: The paths of the label maps.
+        unlabelled: The names of images without a label map.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    images: tuple[str, ...]
+    masks: tuple[str, ...]
+    unlabelled: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, chosen: "list[int]") -> "Listing":
+        """Return the pairs at the indices `chosen`, in that order."""
+        return Listing(
+            title=self.title,
+            names=tuple(self.names[index] for index in chosen),
+            images=tuple(self.images[index] for index in chosen),
+            masks=tuple(self.masks[index] for index in chosen),
+        )
+
+    def load(self, *, classes: int, lut: NDArray[np.uint8] | None = None, waits: bool = False) -> "ImageData":
+        """Return a dataset that decodes the files on demand.
+
+        Args:
+            classes: The number of classes.
+            lut: Translates stored labels to train ids.
+            waits: Whether the dataset takes the transform of training; otherwise images are not cropped.
+        """
+        import torch
+
+        from flatqat.data.images.segmentation_files import segmentation_files
+        from flatqat.data.images.segmentation_views import uncropped
+
+        return segmentation_files(
+            self.images,
+            self.masks,
+            torch.tensor([image_id(name) for name in self.names]),
+            classes=classes,
+            source=self.title,
+            lut=lut,
+            view=None if waits else uncropped,
+        )
+
+
+def image_id(name: str) -> int:
+    """Return 63 bits of a hash of the name: the same in any part of the dataset and under any root."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest()) >> 1
+
+
+def join_listings(title: str, *parts: Listing) -> Listing:
+    """Return several parts as one, one after the other."""
+    return Listing(
+        title=title,
+        names=tuple(name for part in parts for name in part.names),
+        images=tuple(path for part in parts for path in part.images),
+        masks=tuple(path for part in parts for path in part.masks),
+        unlabelled=tuple(name for part in parts for name in part.unlabelled),
+    )
+
+
+def list_part(root: Path | None, dataset: StreetSet, part: str) -> Listing:
+    """List a part of a dataset. Raises DataError if it is missing or has no label maps of train ids."""
+    images, masks, place = folders_of(root, dataset, part)
+    listing = pair_up(f"{dataset.title} {part}", images, masks, place, dataset.fix)
+    return replace(listing, unlabelled=()) if place.shared else listing
+
+
+@lru_cache(maxsize=8)
+def load(root: Path | None, dataset: StreetSet, part: str) -> "ImageData":
+    """Load a part of a dataset of the 19 classes, uncropped."""
+    return list_part(root, dataset, part).load(classes=len(CLASSES))
+
+
+def folders_of(root: Path | None, dataset: StreetSet, part: str) -> tuple[Path, Path, Place]:
+    """Return the folders of images and of label maps, and their place; the latter folder may not exist.
+
+    The two may have been unpacked side by side: `leftImg8bit_trainvaltest/leftImg8bit` and
+    `gtFine_trainvaltest/gtFine`.
+
+    Raises:
+        DataError: If there is no folder of images.
+    """
+    base = data_root(root, dataset.title)
+    homes = list(_homes(base, dataset))
+    nearest = None
+    for place in dataset.places[part]:
+        images = next((home / place.images for home in homes if (home / place.images).is_dir()), None)
+        masks = next((home / place.masks for home in homes if (home / place.masks).is_dir()), None)
+        if images and masks:
+            return images, masks, place
+        if images and nearest is None:
+            nearest = images, images.parents[place.images.count("/")] / place.masks, place
+    if nearest:
+        return nearest
+    place, home = dataset.places[part][0], homes[0]
+    got = contents(home) if home == base else f"{contents(home)} in {home.name}"
+    raise DataError(
+        f"{base}: expected {dataset.title} with {dataset.folders[0]}/{place.images}, got {got}; unpack it "
+        "there, or point --data-root at the folder that holds it"
+    )
+
+
+def pair_up(title: str, images: Path, masks: Path, place: Place, fix: str) -> Listing:
+    """Pair images and label maps of two folders, at any depth, that have the same name."""
+    of_images = files_by_name(images, place.image_end)
+    if not of_images:
+        raise DataError(f"{images}: expected images *{place.image_end}, got {_found(images)}; unpack them")
+    of_masks = files_by_name(masks, place.mask_end) if masks.is_dir() else {}
+    both = sorted(of_images.keys() & of_masks.keys())
+    if not both:
+        raise DataError(f"{masks}: expected label maps *{place.mask_end}, {_instead(masks, fix)}")
+    return Listing(
+        title=title,
+        names=tuple(both),
+        images=tuple(of_images[name] for name in both),
+        masks=tuple(of_masks[name] for name in both),
+        unlabelled=tuple(sorted(of_images.keys() - of_masks.keys())),
+    )
+
+
+def files_by_name(folder: Path, ending: str) -> dict[str, str]:
+    """Map names to the paths of files with an ending, at any depth.
+
+    Raises DataError if a name appears twice.
+    """
+    paths: dict[str, str] = {}
+    for place, _, files in os.walk(folder):
+        for file in files:
+            if file.endswith(ending) and not file.startswith("."):
+                path, name = os.path.join(place, file), file.removesuffix(ending)
+                if name in paths:
+                    raise DataError(
+                        f"{folder}: expected each file once, got {paths[name]} and {path}; remove one"
+                    )
+                paths[name] = path
+    return paths
+
+
+def _homes(base: Path, dataset: StreetSet) -> Iterator[Path]:
+    """Yield folders with the dataset's name, the folders in them, then the data root itself."""
+    for home in visible_folders(base):
+        if plain(home.name) in dataset.folders:
+            yield home
+            yield from visible_folders(home)
+    yield base
+    yield from (base / folder for folder in ("seg", "val") if (base / folder).is_dir())
+
+
+def _found(folder: Path) -> str:
+    """Return the first few names of files in a folder, at any depth."""
+    names = sorted(file for _, _, files in os.walk(folder) for file in files)
+    return listed(names, 3, empty="no file")
+
+
+def _instead(masks: Path, fix: str) -> str:
+    """Return what there is instead of label maps of train ids, and how to get those."""
+    if not masks.is_dir():
+        return f"got no such folder; {fix}"
+    names = sorted(file for _, _, files in os.walk(masks) for file in files)
+    for ending, cause in (
+        ("labelIds.png", "labelIds, 0 to 33, of which many are not scored"),
+        ("color.png", "colors, made for display"),
+        ("labelColor.png", "colors, made for display"),
+        ("instanceIds.png", "instances"),
+    ):
+        if has := next((name for name in names if name.endswith(ending)), ""):
+            return f"got {has} and the like: {cause}; {fix}"
+    return f"got {listed(names, 3, empty='no file')}; {fix}"
