@@ -75,8 +75,7 @@ class APoT(Quantizer):
     @property
     def step_size(self) -> Tensor:
         """The mean distance between adjacent levels."""
-        mean_distance: float = (1 - self.lowest) / self.qmax
-        return self.safe_scale * mean_distance
+        return self.safe_scale * ((1 - self.lowest) / self.qmax)
 
     def normalize(self, v: Tensor) -> Tensor:
         """Subtract the mean and divide by the deviation (weights only)."""
@@ -117,8 +116,7 @@ class APoT(Quantizer):
     def in_range(self, v: Tensor) -> Tensor:
         """Return whether each normalized value is within the clipping bound."""
         ratio = self.normalize(full_precision(v)) / self.safe_scale
-        within: Tensor = (ratio >= self.lowest) & (ratio <= 1)
-        return within
+        return (ratio >= self.lowest) & (ratio <= 1)
 
     def set_signed(self, signed: bool) -> None:
         """Use levels of both signs, or non-negative levels only."""

@@ -87,16 +87,13 @@ class DoReFa(Quantizer):
     def _largest(self, v: Tensor) -> Tensor:
         """Return max|v| over the values that share a grid."""
         axes = tuple(range(1 if self.scale.ndim else 0, v.ndim))
-        largest: Tensor = v.abs().amax(axes, keepdim=bool(self.scale.ndim))
-        return largest.clamp_min(SMALLEST_SCALE)
+        return v.abs().amax(axes, keepdim=bool(self.scale.ndim)).clamp_min(SMALLEST_SCALE)
 
     def _position(self, u: Tensor) -> Tensor:
-        position: Tensor = (u * 0.5 + 0.5) * self.qmax
-        return position
+        return (u * 0.5 + 0.5) * self.qmax
 
     def _level(self, codes: Tensor) -> Tensor:
-        level: Tensor = codes * 2 / self.qmax - 1
-        return level
+        return codes * 2 / self.qmax - 1
 
 
 QUANTIZER = DoReFa
