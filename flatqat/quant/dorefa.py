@@ -5,9 +5,8 @@ With q_b(r) = round((2^b − 1) r) / (2^b − 1), rounding half to even:
     w_q = 2 · q_b(tanh(w) / (2 max|tanh(w)|) + 1/2) − 1,      x_q = q_b(clip(x, 0, 1)).
 
 q_b has the straight-through gradient; tanh and the division by the maximum, taken over the layer, are
-differentiated. Nothing is learned. For inputs, the bound is the paper's 1 with `ranges=own`; `minmax` and
-`mse` derive it from the data, and inputs that are negative during calibration get the signed grid. Weights
-need no calibration.
+differentiated. Nothing is learned. For inputs, the bound is the paper's 1 with `ranges=own`; the other range
+initializations derive it from the data, and inputs that are negative during calibration get the signed grid.
 
 Weights lose their magnitude by design, and BatchNorm has to restore it: without BatchNorm, or without new
 statistics (`ptq` with `batchnorm=false`), the layer's output is too large by 1 / max|tanh(w)|. The levels ±1,
