@@ -95,9 +95,8 @@ class APoT(Quantizer):
             level = torch.where(clipped.isnan(), clipped, level)
             inside = clipped == ratio
             slope = level - clipped.mul_(inside)
-            value = level.mul_(alpha)
         passing = None if self.custom_backward and not self.ste_only else inside
-        return surrogate(value, u, passing, [(alpha, slope)])
+        return surrogate(level.mul_(alpha), u, passing, [(alpha, slope)])
 
     def codes(self, v: Tensor) -> Tensor:
         """Return the indices of the nearest levels, from 0."""

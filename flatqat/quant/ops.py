@@ -56,15 +56,13 @@ def surrogate(
     These are constants of the backward pass, which is linear in the upstream gradient: second derivatives are
     those of a function that is linear in v and in every p.
     """
-    slopes = [slope for _, slope in learned]
-    result: Tensor = _Surrogate.apply((value, inside, slopes, grad_scale), v, *(p for p, _ in learned))
-    return result
+    params, slopes = [p for p, _ in learned], [slope for _, slope in learned]
+    return _Surrogate.apply((value, inside, slopes, grad_scale), v, *params)  # type: ignore[no-any-return]
 
 
 def scale_gradient(p: Tensor, factor: float) -> Tensor:
     """Return `p` bit for bit, with its gradient multiplied by `factor`."""
-    result: Tensor = _ScaleGradient.apply(p, factor)
-    return result
+    return surrogate(p.detach(), p.detach(), None, [(p, torch.ones_like(p))], factor)
 
 
 def to_codes(v: Tensor, scale: Tensor, qmin: int, qmax: int) -> Tensor:
@@ -91,14 +89,3 @@ class _Surrogate(torch.autograd.Function):
         on_v = grad if inside is None else grad * inside
         pairs = zip(slopes, ctx.shapes, strict=True)
         return None, on_v, *((grad * slope).sum_to_size(shape) * ctx.grad_scale for slope, shape in pairs)
-
-
-class _ScaleGradient(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, p: Tensor, factor: float) -> Tensor:
-        ctx.factor = factor
-        return p.view_as(p)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return grads[0] * ctx.factor, None
