@@ -8,8 +8,7 @@ network whose earlier layers are rounded and whose inputs are quantized. ‖·�
 E the mean over images and positions. Initially W̃ = W. The regularizer is off for the first 20% of the
 iterations, then β falls from 20 to 2 as a half cosine and drives every h to 0 or 1; at the end h ≥ ½ rounds
 up. Ranges are those of `ptq`, and a channel whose error over all calibration images did not decrease keeps
-the nearest rounding. The final weights lie on the grid, each on one of the two levels around it; clipped
-weights stay clipped.
+the nearest rounding. Every final weight is one of the two levels around it; clipped weights stay clipped.
 
 Source: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization" (arXiv 2004.10568);
 λ, β, batches of 32 and Adam are its values. It takes 10,000 iterations with Adam's learning rate of 0.001;
@@ -21,7 +20,7 @@ Quantizers that lose the magnitude of weights (dorefa, pact, apot, pot) are comp
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from math import ceil
 from typing import Annotated, Any
@@ -65,10 +64,8 @@ class AdaRound(ptq.PTQ):
         """Calibrate the grids, then learn the rounding of one layer after the other."""
         super().begin(batches)
         images = [images for images, _ in batches]
-        self.iterations = self.config.iterations
-        if self.iterations is None:
-            batch_size = min(self.config.images, len(images[0]))
-            self.iterations = ceil(EPOCHS * sum(map(len, images)) / batch_size)
+        default = ceil(EPOCHS * sum(map(len, images)) / min(self.config.images, len(images[0])))
+        self.iterations = default if self.config.iterations is None else self.config.iterations
         self.generator = torch.Generator().manual_seed(self.setup.seed)
         self.errors: dict[str, Any] = {}
         originals = {name: w.detach().clone() for name, (w, _) in latent_weights(self.model).items()}
@@ -86,9 +83,8 @@ class AdaRound(ptq.PTQ):
         self.model.train(training)
 
     def _round(self, name: str, layer: nn.Module, quantizer: Quantizer, w: Tensor, pairs: Pairs) -> None:
-        nearest = quantizer.codes(w)
-        rounding = Rounding(quantizer, w.detach())
-        chosen, original = nearest, w.detach().clone()
+        chosen = nearest = quantizer.codes(w)
+        rounding, original = Rounding(quantizer, w.detach()), w.detach().clone()
         before = after = errors(layer, quantizer, quantizer.dequantize(nearest).detach(), pairs)
         if self.iterations:
             self._learn(layer, quantizer, rounding, pairs)
@@ -100,23 +96,18 @@ class AdaRound(ptq.PTQ):
             if not torch.equal(quantizer.codes(w), chosen):  # the grid depends on the weights
                 w.copy_(original)
                 chosen, after = nearest, before
-        turned = (chosen != nearest).float().mean().item()
-        self.errors[name] = {
-            "nearest": before.sum().item(),
-            "learned": after.sum().item(),
-            "turned": round(turned, 4),
-        }
+        turned = round((chosen != nearest).float().mean().item(), 4)
+        self.errors[name] = {"nearest": before.sum().item(), "learned": after.sum().item(), "turned": turned}
 
     def _learn(self, layer: nn.Module, quantizer: Quantizer, rounding: "Rounding", pairs: Pairs) -> None:
         optimizer = torch.optim.Adam([rounding.v], lr=self.config.rate)
         first = WARM_UP * self.iterations
-        with with_weight(quantizer, lambda: rounding.weight):
+        with quantizer.register_forward_hook(lambda *_: rounding.weight):
             for iteration in range(self.iterations):
                 x, target = self._sample(pairs)
                 loss = by_channel(layer, layer(x) - target).square().mean(1).sum()
                 if iteration >= first:
-                    progress = (iteration - first) / (self.iterations - first)
-                    beta = half_cosine(progress, BETA_FIRST, BETA_LAST)
+                    beta = half_cosine((iteration - first) / (self.iterations - first), BETA_FIRST, BETA_LAST)
                     loss = loss + self.config.regularizer * rounding.undecided(beta)
                 (rounding.v.grad,) = torch.autograd.grad(loss, rounding.v)
                 optimizer.step()
@@ -128,10 +119,9 @@ class AdaRound(ptq.PTQ):
         return x[index], target[index]
 
     def log(self) -> dict[str, Any]:
-        """Return the rounding errors of each layer.
+        """Return each layer's errors on the calibration images with nearest and with learned rounding.
 
-        `nearest` and `learned` are its errors on the calibration images with nearest and with learned
-        rounding; `turned` is the fraction of weights that are not rounded to the nearest level.
+        `turned` is the fraction of weights that are not rounded to the nearest level.
         """
         return self.errors
 
@@ -173,11 +163,9 @@ class Rounding:
 def calls_in_order(model: nn.Module, layers: dict[str, nn.Module], images: Tensor) -> Counter[str]:
     """Return how often one forward pass calls each layer, in the order of their first calls."""
     calls: Counter[str] = Counter()
-    handles = [
-        layer.register_forward_pre_hook(lambda *_, name=name: calls.update([name]))
-        for name, layer in layers.items()
-    ]
-    with torch.no_grad(), removed_after(handles):
+    with torch.no_grad(), ExitStack() as hooks:
+        for name, layer in layers.items():
+            hooks.enter_context(layer.register_forward_pre_hook(lambda *_, name=name: calls.update([name])))
         model(images)
     return calls
 
@@ -187,8 +175,7 @@ def inputs_and_targets(
 ) -> Pairs:
     """Return (x̂, W x) for each batch and each of the first `calls` calls of a layer.
 
-    x̂ is the layer's quantized input; W x is its output in the full-precision network with weights
-    `originals`.
+    x̂ is its quantized input, W x its output in the full-precision network with weights `originals`.
     """
     pairs: Pairs = []
     for batch in images:
@@ -214,14 +201,14 @@ def recorded(register: Callable[[Any], Any], calls: int) -> Iterator[list[Tensor
         if len(tensors) == calls:
             raise _Recorded
 
-    with removed_after([register(hook)]), suppress(_Recorded):
+    with register(hook), suppress(_Recorded):
         yield tensors
 
 
 @torch.no_grad()
 def errors(layer: nn.Module, quantizer: Quantizer, weight: Tensor, pairs: Pairs) -> Tensor:
     """Return E (W x − W̃ x̂)² over all calibration images, for each output channel."""
-    with with_weight(quantizer, lambda: weight):
+    with quantizer.register_forward_hook(lambda *_: weight):  # the layer computes with it
         sums = [by_channel(layer, (layer(x) - target).double().square()).sum(1) for x, target in pairs]
     return torch.stack(sums).sum(0) / sum(by_channel(layer, target).shape[1] for _, target in pairs)
 
@@ -229,23 +216,6 @@ def errors(layer: nn.Module, quantizer: Quantizer, weight: Tensor, pairs: Pairs)
 def by_channel(layer: nn.Module, output: Tensor) -> Tensor:
     """Return a layer's output as (channels, everything else)."""
     return output.movedim(-1 if isinstance(layer, nn.Linear) else 1, 0).flatten(1)
-
-
-@contextmanager
-def with_weight(quantizer: Quantizer, weight: Callable[[], Tensor]) -> Iterator[None]:
-    """Make the layer compute with this weight within the context."""
-    with removed_after([quantizer.register_forward_hook(lambda *_: weight())]):
-        yield
-
-
-@contextmanager
-def removed_after(handles: Sequence[Any]) -> Iterator[None]:
-    """Remove hooks at the end of the context."""
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 METHOD = AdaRound

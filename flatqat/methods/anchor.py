@@ -13,9 +13,8 @@ the straight-through gradient and differ in what is pulled where (`coupling`):
 with g the task gradient and λ = `strength`. The anchor's step is the closed form of gradient descent on the
 regularizer, not a step of the optimizer; with `beta=none`, β = 2 · lr · λ. W := W_a after every
 `requantize_every` steps (0: never). `deploy` selects what is quantized at the end, the `anchor` or the
-`latent` weights. Biases, BatchNorm and step sizes are trained as in QAT; only quantized weights have an
-anchor. Q(W) and W_a are in the scale of W: if a quantizer normalizes weights first (dorefa, apot), its levels
-are mapped back.
+`latent` weights. Biases, BatchNorm and step sizes have no anchor and are trained as in QAT. Q(W) and W_a are
+in the scale of W: if a quantizer normalizes weights first (dorefa, apot), its levels are mapped back.
 
 Relatives: EASGD (Zhang et al. 2015, arXiv 1412.6651), oscillation dampening (arXiv 2203.11086,
 whose pull, unlike that of `dampen` here, ends at the range), SWA.
@@ -64,27 +63,24 @@ class Anchor(Method):
                 w_quant = quantizer.in_weight_scale(w_latent)
                 if self.config.coupling == "ema":
                     pull = (w_quant - anchor) * quantizer.in_range(w_latent)
-                elif self.config.coupling == "elastic":
-                    pull = w_latent - anchor
                 else:
-                    pull = w_latent - w_quant
+                    pull = w_latent - (anchor if self.config.coupling == "elastic" else w_quant)
                 w_latent.grad += 2 * self.config.strength * pull
         return logs
 
     def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Take a QAT step, then move the anchors."""
-        rate = self.learning_rate
+        beta = self.config.beta
+        if beta is None:
+            beta = 2 * self.learning_rate * self.config.strength
         logs = super().step(x, y)
-        self._move_anchors(2 * rate * self.config.strength if self.config.beta is None else self.config.beta)
+        with torch.no_grad():
+            for (w_latent, quantizer), anchor in zip(self.weights, self.anchors, strict=True):
+                ema = self.config.coupling == "ema"
+                anchor.lerp_(quantizer.in_weight_scale(w_latent) if ema else w_latent, beta)
         if self.config.requantize_every and self.steps_done % self.config.requantize_every == 0:
             self._reset_to_anchors()
         return logs
-
-    @torch.no_grad()
-    def _move_anchors(self, beta: float) -> None:
-        for (w_latent, quantizer), anchor in zip(self.weights, self.anchors, strict=True):
-            target = quantizer.in_weight_scale(w_latent) if self.config.coupling == "ema" else w_latent
-            anchor.lerp_(target, beta)
 
     @torch.no_grad()
     def _reset_to_anchors(self) -> None:

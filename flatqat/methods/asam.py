@@ -6,8 +6,7 @@ T is 1 for biases and all other parameters that are not weights; BatchNorm's γ 
 authors' code, which goes by names. In the space `quantized`, T = |Q(W)| + η. The radius is relative: about
 ten times that of SAM. Everything else is as in `sam`.
 
-Source: Kwon et al. 2021 (arXiv 2102.11600), algorithm 1; ρ = 0.5 and η = 0.01 are its values
-for CIFAR-10.
+Source: Kwon et al. 2021 (arXiv 2102.11600), algorithm 1; the defaults are its values for CIFAR-10.
 """
 
 from dataclasses import dataclass
@@ -34,11 +33,8 @@ class ASAM(sam.SAM):
     def ascent(self, slopes: Tensors) -> Tensors:
         """Return e = ρ · T² g / ‖T g‖."""
         values, scales = self.perturbation.values(), self.perturbation.scale_names
-        sizes = {
-            name: values[name].abs() + self.config.eta
-            for name in slopes
-            if "weight" in name and name not in scales
-        }
+        weights = [name for name in slopes if "weight" in name and name not in scales]
+        sizes = {name: values[name].abs() + self.config.eta for name in weights}
         sized = {name: slope * sizes.get(name, 1.0) for name, slope in slopes.items()}
         factor = self.radius / (norm(sized) + EPS)
         return {name: factor * slope * sizes.get(name, 1.0) for name, slope in sized.items()}

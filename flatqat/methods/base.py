@@ -30,8 +30,7 @@ class Setup:
         loss: The task loss.
         recipe: Optimizer, schedule and number of steps.
         amp: Whether the forward pass runs under bfloat16 autocast.
-        val_loss: Returns the mean task loss of the current model, in eval mode, on in-distribution images
-            that are held out from training; most methods do not use it.
+        val_loss: Returns the model's mean task loss in eval mode on held-out in-distribution images.
         seed: Seed for the method's own random numbers.
     """
 
@@ -51,10 +50,8 @@ class Calibration(CheckedConfig):
     initialization: 83.6% against 77.4% on 1,000 validation images (ResNet-20, CIFAR-10, 3 bits, 150 steps).
 
     Attributes:
-        ranges: `mse`, `minmax` and `percentile` derive ranges from the data; `own` is defined by the
-            quantizer.
-        percentile: Where a range ends, at both ends, for inputs and for each channel of a weight, with
-            `ranges=percentile`.
+        ranges: `mse`, `minmax` and `percentile` derive ranges from the data, `own` as the quantizer defines.
+        percentile: Where a range ends, at both ends, per input and weight channel (`ranges=percentile`).
     """
 
     ranges: RangeInit = "mse"
@@ -85,11 +82,9 @@ class Method:
     version: ClassVar[int] = 1
 
     def __init__(self, setup: Setup, config: Any = None) -> None:
-        self.setup = setup
+        self.setup, self.model = setup, setup.model
         self.config = self.Config() if config is None else config
-        self.model = setup.model
-        self.total_steps = self.steps(setup.recipe)
-        self.steps_done = 0
+        self.total_steps, self.steps_done = self.steps(setup.recipe), 0
         self.freezes_batchnorm = setup.recipe.frozen_batchnorm and self.parent is not None
         self.optimizer = _optimizer(self.model, setup.recipe, self.learning_rate)
 
@@ -124,8 +119,7 @@ class Method:
 
     def begin(self, batches: Sequence[Batch]) -> None:
         """Set the grids from calibration batches; called before the first step."""
-        images = [images for images, _ in batches]
-        calibrate(self.model, images, self.config.ranges, self.config.percentile)
+        calibrate(self.model, [x for x, _ in batches], self.config.ranges, self.config.percentile)
 
     def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Update the model once, from images (B, 3, H, W) and labels (B,) or label maps (B, H, W).
@@ -166,26 +160,18 @@ class Method:
         It changes only the model's state, so that the engine can also evaluate a model before its last step.
         """
         if not self.freezes_batchnorm:
-            reestimate_batchnorm(self.model, [images for images, _ in batches])
+            reestimate_batchnorm(self.model, [x for x, _ in batches])
 
 
 def _optimizer(model: nn.Module, recipe: Recipe, lr: float) -> torch.optim.Optimizer:
-    groups = _parameter_groups(model, recipe.weight_decay)
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=lr)
-    return torch.optim.SGD(groups, lr=lr, momentum=recipe.momentum)
-
-
-def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return the optimizer's groups: weight decay applies to weights only.
-
-    It does not apply to biases, BatchNorm, or parameters of quantizers except those in
-    `Quantizer.weight_decayed`.
-    """
+    """Return the optimizer: weight decay applies to weights and to `Quantizer.weight_decayed` only."""
     learned = {
         id(p): name in q.weight_decayed for _, q in quantizers(model) for name, p in q.named_parameters()
     }
     params = [p for p in model.parameters() if p.requires_grad]
     decayed = [p for p in params if learned.get(id(p), p.ndim > 1)]
     rest = [p for p in params if not learned.get(id(p), p.ndim > 1)]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=lr)
+    return torch.optim.SGD(groups, lr=lr, momentum=recipe.momentum)

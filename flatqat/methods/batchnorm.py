@@ -4,20 +4,21 @@ Running statistics lag behind weights that change, the more so on a coarse grid;
 statistics over fresh batches does not. Source: Nagel et al. 2022 (arXiv 2203.11086), section 4.1.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
+
+from flatqat.quant.apply import switched
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
 @torch.no_grad()
-def reestimate_batchnorm(model: nn.Module, batches: Iterable[Tensor]) -> None:
+def reestimate_batchnorm(model: nn.Module, batches: Sequence[Tensor]) -> None:
     """Set running means and variances to the plain average over `batches`; without batches do nothing."""
     layers = [m for m in model.modules() if isinstance(m, BatchNorm) and m.track_running_stats]
-    batches = list(batches)
     if not layers or not batches:
         return
     training, momenta = model.training, [layer.momentum for layer in layers]
@@ -40,14 +41,6 @@ def freeze_batchnorm(model: nn.Module) -> None:
             module.eval()
 
 
-@contextmanager
-def preserved_statistics(model: nn.Module) -> Iterator[None]:
-    """Leave running statistics as they are within the context; layers normalize as before."""
-    layers = [m for m in model.modules() if isinstance(m, BatchNorm) and m.track_running_stats]
-    for layer in layers:
-        layer.track_running_stats = False
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.track_running_stats = True
+def preserved_statistics(model: nn.Module) -> AbstractContextManager[None]:
+    """Return a context in which running statistics stay as they are; layers normalize as before."""
+    return switched([m for m in model.modules() if isinstance(m, BatchNorm)], "track_running_stats", False)

@@ -79,8 +79,7 @@ def find_units(model: nn.Module, target: FreezeTarget) -> list[Unit]:
     def names_of(parameters: Iterable[Tensor]) -> tuple[str, ...]:
         return tuple(names[id(p)] for p in parameters if id(p) in names)
 
-    scales = [names_of(quantizer.parameters()) for _, quantizer in quantizers(model)]
-    scales = [unit for unit in scales if unit]
+    scales = [unit for _, quantizer in quantizers(model) if (unit := names_of(quantizer.parameters()))]
     if scales and target != "layer_all":
         return [Unit(parameters=unit, watched=unit, pooled=True) for unit in scales]
     learned = {name for unit in scales for name in unit}
@@ -108,15 +107,14 @@ class Disorder:
         reference = smooth if self.kind == "conflict" else self.previous
         self.previous = signs
         if reference:
-            fractions = [(a != b).float().mean() for a, b in zip(signs, reference, strict=True)]
-            self.differing.append(torch.stack(fractions))
+            pairs = zip(signs, reference, strict=True)
+            self.differing.append(torch.stack([(a != b).float().mean() for a, b in pairs]))
 
     @property
     def values(self) -> Tensor | None:
         """The disorder d of every unit; None until the window is full."""
-        if len(self.differing) < (self.differing.maxlen or 0):
-            return None
-        return torch.stack(list(self.differing)).mean(0).cpu()
+        is_full = len(self.differing) == self.differing.maxlen
+        return torch.stack(list(self.differing)).mean(0).cpu() if is_full else None
 
 
 class DisorderFreezing(sagm.SAGM):
@@ -147,11 +145,10 @@ class DisorderFreezing(sagm.SAGM):
     def combine(self, first: Tensors) -> None:
         """Combine the gradients as SAGM does, except those of frozen units."""
         second = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
-        self.disorder.add(
-            [unit.signs(first) for unit in self.units], [unit.signs(second) for unit in self.units]
-        )
-        frozen_units = [unit for unit, is_frozen in zip(self.units, self.frozen, strict=True) if is_frozen]
-        names = {name for unit in frozen_units for name in unit.parameters}
+        task, smooth = ([unit.signs(slopes) for unit in self.units] for slopes in (first, second))
+        self.disorder.add(task, smooth)
+        frozen = [unit for unit, is_frozen in zip(self.units, self.frozen, strict=True) if is_frozen]
+        names = {name for unit in frozen for name in unit.parameters}
         if self.config.freeze_target == "scale_task_grad":
             for name in names & first.keys():
                 first[name].zero_()
@@ -170,8 +167,7 @@ class DisorderFreezing(sagm.SAGM):
             r = self.config.threshold
             self.frozen = d > r if self.config.freeze_when == "high" else d < r
             if self.config.control == "random":
-                order = torch.randperm(len(d), generator=self.generator)
-                self.frozen = self.frozen[order]
+                self.frozen = self.frozen[torch.randperm(len(d), generator=self.generator)]
         self.frozen_fractions.append(round(self.frozen.float().mean().item(), 4))
         self.disorders.append(None if d is None else round(d.mean().item(), 4))
 

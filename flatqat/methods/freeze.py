@@ -49,10 +49,8 @@ class Oscillation:
 
     def __init__(self, codes: Tensor, momentum: float) -> None:
         self.momentum = momentum
-        self.codes = codes.clone()
-        self.mean = codes.float()
-        self.frequency = torch.zeros_like(self.mean)
-        self.last_sign = torch.zeros_like(codes)
+        self.codes, self.mean = codes.clone(), codes.float()
+        self.frequency, self.last_sign = torch.zeros_like(self.mean), torch.zeros_like(codes)
         self.frozen = torch.zeros_like(codes, dtype=torch.bool)
 
     def add(self, codes: Tensor) -> Tensor:
@@ -90,10 +88,8 @@ class Freeze(Method):
         for name, (w_latent, quantizer) in self.weights.items():
             codes = quantizer.codes(w_latent.detach())
             if not torch.equal(quantizer.codes(on_level(quantizer, codes, w_latent)), codes):
-                raise UsageError(
-                    f"freeze: expected a quantizer whose levels keep their codes, such as lsq, "
-                    f"got {type(quantizer).__name__}"
-                )
+                expected = "expected a quantizer whose levels keep their codes, such as lsq"
+                raise UsageError(f"freeze: {expected}, got {type(quantizer).__name__}")
             self.tracked[name] = Oscillation(codes, self.config.momentum)
         self.perturbation = Perturbation(self.model, space="quantized")
 
@@ -121,19 +117,17 @@ class Freeze(Method):
         with torch.no_grad():
             for name, (w_latent, quantizer) in self.weights.items():
                 state = self.tracked[name]
-                codes = torch.where(state.frozen, state.codes, quantizer.codes(w_latent))
-                state.add(codes)
+                state.add(torch.where(state.frozen, state.codes, quantizer.codes(w_latent)))
                 state.freeze(self.threshold)
-                w_latent.copy_(
-                    torch.where(state.frozen, on_level(quantizer, state.codes, w_latent), w_latent)
-                )
+                level = on_level(quantizer, state.codes, w_latent)
+                w_latent.copy_(torch.where(state.frozen, level, w_latent))
         return logs
 
     def log(self) -> dict[str, Any]:
         """Return the number of tracked weights, the fraction frozen and the mean oscillation frequency."""
-        count = sum(oscillation.frozen.numel() for oscillation in self.tracked.values())
-        frozen = sum(int(oscillation.frozen.sum()) for oscillation in self.tracked.values())
-        frequency = sum(float(oscillation.frequency.sum()) for oscillation in self.tracked.values())
+        states = self.tracked.values()
+        count, frozen = sum(s.frozen.numel() for s in states), sum(int(s.frozen.sum()) for s in states)
+        frequency = sum(float(s.frequency.sum()) for s in states)
         return {"tracked": count, "frozen": frozen / max(1, count), "oscillation": frequency / max(1, count)}
 
 

@@ -9,13 +9,12 @@ problem diminishment. Without weight quantizers the two spaces are the same.
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from flatqat.quant.apply import latent_weights, quantizers
-from flatqat.quant.base import Quantizer
 
 Space = Literal["latent", "quantized"]
 Tensors = dict[str, Tensor]
@@ -35,11 +34,8 @@ class Perturbation:
         own = {id(p) for _, quantizer in quantizers(model) for p in quantizer.parameters()}
         trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.scale_names = {name for name, p in trained.items() if id(p) in own}
-        self.direct = {
-            name: p
-            for name, p in trained.items()
-            if name not in self.quantized and (scales or name not in self.scale_names)
-        }
+        excluded = self.quantized.keys() | (set() if scales else self.scale_names)
+        self.direct = {name: p for name, p in trained.items() if name not in excluded}
 
     @torch.no_grad()
     def values(self) -> Tensors:
@@ -56,8 +52,7 @@ class Perturbation:
 
     def slopes(self, shifts: Tensors) -> Tensors:
         """Return the gradients of everything that is perturbed and took part in the backward pass."""
-        tensors = {**self.direct, **shifts}
-        return {name: t.grad for name, t in tensors.items() if t.grad is not None}
+        return {name: t.grad for name, t in (self.direct | shifts).items() if t.grad is not None}
 
     @contextmanager
     def moved(self, offsets: Tensors) -> Iterator[None]:
@@ -76,10 +71,10 @@ class Perturbation:
 
     @contextmanager
     def _shifted(self, shifts: Tensors) -> Iterator[None]:
-        with ExitStack() as stack:
+        with ExitStack() as hooks:
             for name, shift in shifts.items():
-                handle = self.quantized[name][1].register_forward_hook(_adds(shift))
-                stack.callback(handle.remove)
+                quantizer = self.quantized[name][1]
+                hooks.enter_context(quantizer.register_forward_hook(lambda *call, by=shift: call[-1] + by))
             yield
 
 
@@ -96,10 +91,3 @@ def norm(tensors: Mapping[str, Tensor]) -> Tensor:
     norms = torch.stack([torch.linalg.vector_norm(tensor) for tensor in tensors.values()])
     total: Tensor = torch.linalg.vector_norm(norms)
     return total
-
-
-def _adds(shift: Tensor) -> Any:
-    def hook(quantizer: Quantizer, args: tuple[Any, ...], output: Tensor) -> Tensor:
-        return output + shift
-
-    return hook

@@ -27,10 +27,7 @@ class AtLeast(Between):
 
 
 class CheckedConfig:
-    """The base class of configurations: it checks every field against the range in its annotation.
-
-    Subclasses are frozen dataclasses; they need no `__post_init__`.
-    """
+    """The base class of configurations, frozen dataclasses: it checks every field against its range."""
 
     __slots__ = ()
 

@@ -69,21 +69,20 @@ class Valley:
             self.end = len(self.losses) - 1 - self.n_tolerance
 
 
-class Segment:
+class Segment(Average):
     """The mean of the weights after each of `steps` steps."""
 
-    def __init__(self, average: Average) -> None:
-        self.average, self.steps = average, 0
+    steps = 0
 
     def add_step(self) -> None:
         """Add the model's current weights."""
         self.steps += 1
-        self.average.move_(1 / self.steps)
+        self.move_(1 / self.steps)
 
     def add_segment(self, other: "Segment") -> None:
         """Add all steps of another segment."""
         self.steps += other.steps
-        self.average.join_(other.average, other.steps / self.steps)
+        self.join_(other, other.steps / self.steps)
 
 
 class SWAD(Method):
@@ -97,12 +96,9 @@ class SWAD(Method):
         if self.setup.val_loss is None:
             raise ValueError("swad: expected a Setup with val_loss, got none")
         self.every = self.config.every or max(1, self.total_steps // EVALUATIONS)
-        self.valley = Valley(
-            n_converge=self.config.n_converge,
-            n_tolerance=self.config.n_tolerance,
-            tolerance_ratio=self.config.tolerance_ratio,
-        )
-        self.averaged, self.latest_segment = self._empty(), self._empty()
+        ns, ne, r = self.config.n_converge, self.config.n_tolerance, self.config.tolerance_ratio
+        self.valley = Valley(n_converge=ns, n_tolerance=ne, tolerance_ratio=r)
+        self.averaged, self.latest_segment = Segment(self.model), Segment(self.model)
         self.undecided: deque[Segment] = deque()
 
     def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
@@ -116,13 +112,12 @@ class SWAD(Method):
     def _evaluate(self) -> None:
         """Evaluate the loss, and average the segments that are certain to be in the valley.
 
-        A segment is the steps between two evaluations; the next evaluations may still exclude the latest
-        ones.
+        A segment is the steps between two evaluations; later ones may still exclude it.
         """
         assert self.setup.val_loss is not None
         self.valley.add(self.setup.val_loss())
         self.undecided.append(self.latest_segment)
-        self.latest_segment = self._empty()
+        self.latest_segment = Segment(self.model)
         started = self.valley.start is not None
         while len(self.undecided) > (self.config.n_tolerance if started else self.config.n_converge - 1):
             decided = self.undecided.popleft()
@@ -134,11 +129,11 @@ class SWAD(Method):
     def end(self, batches: Sequence[Batch]) -> None:
         """Deploy the average over the valley, if there is one."""
         if self.valley.start is not None:
-            total = self._empty()
+            total = Segment(self.model)
             for segment in (self.averaged, *self.undecided):
                 if segment.steps:
                     total.add_segment(segment)
-            total.average.deploy_()
+            total.deploy_()
         super().end(batches)
 
     def log(self) -> dict[str, Any]:
@@ -149,9 +144,6 @@ class SWAD(Method):
             averaged = [valley.start * self.every + 1, min((last + 1) * self.every, self.total_steps)]
         losses = [round(loss, 6) for loss in valley.losses]
         return {"averaged": averaged, "every": self.every, "val_loss": losses}
-
-    def _empty(self) -> Segment:
-        return Segment(Average(self.model))
 
 
 METHOD = SWAD

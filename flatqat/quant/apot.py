@@ -6,9 +6,8 @@ two. No power is in two terms, and the largest sum is scaled to 1. B = b for inp
 during calibration; B = b − 1 and a sign bit for weights and other inputs.
 
 Weights are normalized first: w̃ = (w − mean) / std over the layer, with gradients through mean and std. The
-layer computes with Q(w̃), so magnitude and mean are lost and BatchNorm has to restore them, as with DoReFa.
-Q(w) is not idempotent, since Q(w) has another mean and deviation; the grid is. `in_weight_scale` is
-mean + std · Q(w).
+layer computes with Q(w̃), and BatchNorm has to restore magnitude and mean, as with DoReFa. Q(w) is not
+idempotent, since Q(w) has another mean and deviation; the grid is. `in_weight_scale` is mean + std · Q(w).
 
 ∂v̂/∂v = 1 inside the range, else 0; ∂v̂/∂α = Π(v/α) − v/α inside, the sign outside. With weights of 2 bits,
 whose levels are −1, 0, 1, the gradient also passes outside ("calibrated gradients"). Weight decay applies to
@@ -36,16 +35,11 @@ from flatqat.quant.ops import full_precision, surrogate
 @lru_cache
 def additive_levels(bits: int) -> tuple[float, ...]:
     """Return the 2^bits sums in [0, 1] in increasing order: 0, 1/48, 1/24, ... for 4 bits."""
-    terms: list[list[int]] = [[] for _ in range(bits // 2)]
-    last: list[int] = []
-    power = 0
-    for round_ in range(3):
-        for term in ([last] if round_ == 2 and bits % 2 else []) + terms:
-            power += 1
-            term.append(power)
+    count, odd = divmod(bits, 2)
+    terms = [[i, count + i, 2 * count + odd + i] for i in range(1, count + 1)] + odd * [[2 * count + 1]]
     sums = [0.0]
-    for term in [*terms, last] if last else terms:
-        sums = [total + part for total in sums for part in (0.0, *(2.0**-p for p in term))]
+    for term in terms:
+        sums = [total + part for total in sums for part in (0.0, *(2.0**-power for power in term))]
     return tuple(sorted(total / max(sums) for total in sums))
 
 
@@ -75,8 +69,7 @@ class APoT(Quantizer):
     @property
     def step_size(self) -> Tensor:
         """The mean distance between adjacent levels."""
-        mean_distance: float = (1 - self.lowest) / self.qmax
-        return self.safe_scale * mean_distance
+        return self.safe_scale * ((1 - self.lowest) / self.qmax)
 
     def normalize(self, v: Tensor) -> Tensor:
         """Subtract the mean and divide by the deviation (weights only)."""
@@ -102,9 +95,8 @@ class APoT(Quantizer):
             level = torch.where(clipped.isnan(), clipped, level)
             inside = clipped == ratio
             slope = level - clipped.mul_(inside)
-            value = level.mul_(alpha)
         passing = None if self.custom_backward and not self.ste_only else inside
-        return surrogate(value, u, passing, [(alpha, slope)])
+        return surrogate(level.mul_(alpha), u, passing, [(alpha, slope)])
 
     def codes(self, v: Tensor) -> Tensor:
         """Return the indices of the nearest levels, from 0."""
@@ -117,8 +109,7 @@ class APoT(Quantizer):
     def in_range(self, v: Tensor) -> Tensor:
         """Return whether each normalized value is within the clipping bound."""
         ratio = self.normalize(full_precision(v)) / self.safe_scale
-        within: Tensor = (ratio >= self.lowest) & (ratio <= 1)
-        return within
+        return (ratio >= self.lowest) & (ratio <= 1)
 
     def set_signed(self, signed: bool) -> None:
         """Use levels of both signs, or non-negative levels only."""

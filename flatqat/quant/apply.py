@@ -5,7 +5,7 @@ This works for any model, and `isinstance(layer, nn.Conv2d)` remains true. Never
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from fnmatch import fnmatch
 from typing import Any
@@ -36,22 +36,19 @@ def in_inference(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def quantizable(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the layers that get quantizers by name, in order of registration: those used in inference."""
+    """Return the convolutions and linear layers used in inference by name, in order of registration."""
     return {name: layer for name, layer in in_inference(model).items() if isinstance(layer, LAYERS)}
 
 
 def quantize_(model: nn.Module, spec: QuantSpec) -> None:
-    """Put quantizers on every convolution and linear layer, in place; `calibrate` sets their scales.
-
-    Heads that are used only in training stay in floating point, since they are not deployed.
+    """Put quantizers on every layer that is `quantizable`, in place; `calibrate` sets their scales.
 
     Raises:
         UsageError: A pattern of the spec matches no layer, or the model has no such layers.
     """
     if spec.is_fp:
         return
-    layers = quantizable(model)
-    if not layers:
+    if not (layers := quantizable(model)):
         raise UsageError(
             f"{type(model).__name__}: expected convolution or linear layers to quantize, got none"
         )
@@ -83,12 +80,9 @@ def by_layer(names: Sequence[str], spec: QuantSpec) -> dict[str, QuantSpec]:
     """
     quantizer = registry.load(registry.QUANTIZERS, spec.quantizer)
     specs = dict.fromkeys(names, spec)
-    kept = replace(
-        spec,
-        weight_bits=spec.weight_bits and max(KEPT_BITS, spec.weight_bits),
-        act_bits=spec.act_bits and max(KEPT_BITS, spec.act_bits),
-        quantizer=quantizer.edge_quantizer or spec.quantizer,
-    )
+    weight_bits, act_bits = (bits and max(KEPT_BITS, bits) for bits in (spec.weight_bits, spec.act_bits))
+    edge_quantizer = quantizer.edge_quantizer or spec.quantizer
+    kept = replace(spec, weight_bits=weight_bits, act_bits=act_bits, quantizer=edge_quantizer)
     for pattern in spec.keep:
         specs |= dict.fromkeys(_matching(names, pattern, "keep"), kept)
     for pattern, bits in spec.layer_bits:
@@ -99,10 +93,9 @@ def by_layer(names: Sequence[str], spec: QuantSpec) -> dict[str, QuantSpec]:
 
 def _matching(names: Sequence[str], pattern: str, option: str) -> list[str]:
     ends = {"first": names[:1], "last": names[-1:]}
-    matched = list(ends.get(pattern, [name for name in names if fnmatch(name, pattern)]))
-    if not matched:
-        raise unknown(f"layer of --{option}", pattern, [*ends, *names])
-    return matched
+    if matched := ends.get(pattern, [name for name in names if fnmatch(name, pattern)]):
+        return list(matched)
+    raise unknown(f"layer of --{option}", pattern, [*ends, *names])
 
 
 def quantizers(model: nn.Module) -> Iterator[tuple[str, Quantizer]]:
@@ -114,11 +107,11 @@ def quantizers(model: nn.Module) -> Iterator[tuple[str, Quantizer]]:
 
 def latent_weights(model: nn.Module) -> dict[str, tuple[Tensor, Quantizer]]:
     """Return the latent parameter and the quantizer of each quantized weight, by the parameter's name."""
-    weights = {}
-    for name, module in model.named_modules():
-        if isinstance(module, parametrize.ParametrizationList) and isinstance(module[0], Quantizer):
-            weights[f"{name}.original"] = (module.original, module[0])
-    return weights
+    return {
+        f"{name}.original": (module.original, module[0])
+        for name, module in model.named_modules()
+        if isinstance(module, parametrize.ParametrizationList) and isinstance(module[0], Quantizer)
+    }
 
 
 @torch.no_grad()
@@ -132,76 +125,63 @@ def calibrate(
     Raises:
         TrainingFailed: A weight or an input has no finite range.
     """
+
+    def set_grid(quantizer: Quantizer, observed: Observer, tensor: str) -> None:
+        if not bool((observed.low.isfinite() & observed.high.isfinite()).all()):
+            problem = "expected finite values to calibrate on, got NaN or infinity"
+            raise TrainingFailed(f"{tensor}: {problem}; check the weights that it starts from")
+        quantizer.calibrate(observed, range_init, percentile)
+
     for name, (weight, quantizer) in latent_weights(model).items():
         observed = Observer(tuple(quantizer.scale.shape), keep_all=True)
         observed.add(weight)
-        _check_finite(observed, name)
-        quantizer.calibrate(observed, range_init, percentile)
+        set_grid(quantizer, observed, name)
     inputs = {name: quantizer for name, quantizer in quantizers(model) if quantizer.role == "input"}
     if not inputs:
         return
-    training = model.training
-    model.eval()
-    for quantizer in inputs.values():
-        quantizer.observer = Observer(tuple(quantizer.scale.shape))
-    try:
-        with disabled(model, roles=("weight",)):
-            for images in batches:
-                model(images)
+    with ExitStack() as stack, disabled(model, roles=("weight",)):
+        stack.callback(model.train, model.training)
+        model.eval()
+        for quantizer in inputs.values():
+            quantizer.observer = Observer(tuple(quantizer.scale.shape))
+            stack.callback(setattr, quantizer, "observer", None)
+        for images in batches:
+            model(images)
         for name, quantizer in inputs.items():
             if quantizer.observer is not None and quantizer.observer.has_values:
-                _check_finite(quantizer.observer, f"the input of {name}")
-                quantizer.calibrate(quantizer.observer, range_init, percentile)
-    finally:
-        for quantizer in inputs.values():
-            quantizer.observer = None
-        model.train(training)
+                set_grid(quantizer, quantizer.observer, f"the input of {name}")
 
 
-def _check_finite(observed: Observer, tensor_name: str) -> None:
-    if not bool((observed.low.isfinite() & observed.high.isfinite()).all()):
-        raise TrainingFailed(
-            f"{tensor_name}: expected finite values to calibrate on, got NaN or infinity; "
-            "check the weights that it starts from"
-        )
+def disabled(model: nn.Module, roles: tuple[str, ...] = ("weight", "input")) -> AbstractContextManager[None]:
+    """Return a context in which quantizers of these roles return their tensors unchanged."""
+    return switched([q for _, q in quantizers(model) if q.role in roles], "enabled", False)
 
 
-@contextmanager
-def disabled(model: nn.Module, roles: tuple[str, ...] = ("weight", "input")) -> Iterator[None]:
-    """Disable the quantizers of these roles within the context: they return their tensors unchanged."""
-    changed = [q for _, q in quantizers(model) if q.role in roles and q.enabled]
-    for quantizer in changed:
-        quantizer.enabled = False
-    try:
-        yield
-    finally:
-        for quantizer in changed:
-            quantizer.enabled = True
-
-
-@contextmanager
-def ste_gradients(model: nn.Module) -> Iterator[None]:
-    """Use the straight-through estimator in every quantizer within the context, to measure curvature.
+def ste_gradients(model: nn.Module) -> AbstractContextManager[None]:
+    """Return a context in which every quantizer has straight-through gradients, to measure curvature.
 
     Factors on the gradients of step sizes become 1, and a backward pass that is not the gradient of a
     function (`custom_backward`) is replaced: a Hessian must be symmetric.
     """
-    changed = [q for _, q in quantizers(model) if not q.ste_only]
-    for quantizer in changed:
-        quantizer.ste_only = True
+    return switched([q for _, q in quantizers(model)], "ste_only", True)
+
+
+@contextmanager
+def switched(modules: Iterable[nn.Module], attribute: str, value: bool) -> Iterator[None]:
+    """Within the context, give an attribute of all modules this value."""
+    changed = [module for module in modules if getattr(module, attribute) != value]
+    for module in changed:
+        setattr(module, attribute, value)
     try:
         yield
     finally:
-        for quantizer in changed:
-            quantizer.ste_only = False
+        for module in changed:
+            setattr(module, attribute, not value)
 
 
-def cached_weights() -> Any:
-    """Return a context in which each weight is quantized once, at its first use; for inference only."""
-    return parametrize.cached()
+cached_weights = parametrize.cached
+"""A context in which each weight is quantized once, at its first use; for inference only."""
 
 
-def _quantize_input(layer: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    quantizer = layer.input_quantizer
-    assert isinstance(quantizer, Quantizer)
-    return (quantizer(args[0]), *args[1:])
+def _quantize_input(layer: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (layer.input_quantizer(args[0]), *args[1:])

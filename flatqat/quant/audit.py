@@ -1,6 +1,7 @@
 """Report what a quantized model computes with: codes in use, clipped values, layers in floating point."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from math import nan
 from typing import Any
@@ -44,61 +45,42 @@ def audit(model: nn.Module, images: Tensor) -> list[TensorAudit]:
     out.
     """
     audits: dict[tuple[str, str], TensorAudit] = {}
-    handles = []
-    for name, quantizer in quantizers(model):
-        handles.append(quantizer.register_forward_hook(_recorder(name, audits)))
-    training = model.training
-    model.eval()
-    try:
-        model(images)
-    finally:
-        model.train(training)
-        for handle in handles:
-            handle.remove()
-    with_quantizer = {(name, quantizer.role) for name, quantizer in quantizers(model)}
-    rows = []
-    for name in quantizable(model):
-        for tensor in ("weight", "input"):
-            note = "quantizer never ran" if (name, tensor) in with_quantizer else "floating point"
-            rows.append(
-                audits.get((name, tensor)) or TensorAudit(layer=name, tensor=tensor, bits=None, note=note)
-            )
-    layered = {id(p) for layer in quantizable(model).values() for p in layer.parameters()}
-    running = in_inference(model)
-    others = [
-        name
-        for name, p in model.named_parameters()
-        if p.ndim > 1 and id(p) not in layered and name.rpartition(".")[0] in running
-    ]
-    note = "floating point: no layer's weight"
-    rows += [TensorAudit(layer=name, tensor="parameter", bits=None, note=note) for name in others]
+    with ExitStack() as stack:
+        for name, quantizer in quantizers(model):
+            stack.enter_context(quantizer.register_forward_hook(_recorder(name, audits)))
+            audits[name, quantizer.role] = _floating(name, quantizer.role, "quantizer never ran")
+        stack.callback(model.train, model.training)
+        model.eval()(images)
+    layers, running = quantizable(model), in_inference(model)
+    pairs = [(name, tensor) for name in layers for tensor in ("weight", "input")]
+    rows = [audits.get(pair) or _floating(*pair, "floating point") for pair in pairs]
+    layered = {id(p) for layer in layers.values() for p in layer.parameters()}
+    for name, p in model.named_parameters():
+        if p.ndim > 1 and id(p) not in layered and name.rpartition(".")[0] in running:
+            rows.append(_floating(name, "parameter", "floating point: no layer's weight"))
     return rows
+
+
+def _floating(layer: str, tensor: str, note: str) -> TensorAudit:
+    return TensorAudit(layer=layer, tensor=tensor, bits=None, note=note)
 
 
 def summary(rows: Sequence[TensorAudit]) -> dict[str, Any]:
     """Return how many tensors are quantized, which are not, and the most codes in use at each bit width."""
-    quantized = [row for row in rows if row.bits is not None]
-    widths = sorted({row.bits for row in quantized if row.bits is not None})
-    return {
-        "quantized": len(quantized),
-        "floating": [f"{row.layer} {row.tensor}" for row in rows if row.bits is None],
-        "most_codes": {str(bits): max(row.codes for row in quantized if row.bits == bits) for bits in widths},
-    }
+    widths = [row.bits for row in rows if row.bits is not None]
+    floating = [f"{row.layer} {row.tensor}" for row in rows if row.bits is None]
+    codes = {str(bits): max(row.codes for row in rows if row.bits == bits) for bits in sorted(set(widths))}
+    return {"quantized": len(widths), "floating": floating, "most_codes": codes}
 
 
 def _recorder(name: str, audits: dict[tuple[str, str], TensorAudit]) -> Callable[[Any, Any, Tensor], None]:
-    def hook(quantizer: Quantizer, args: tuple[Tensor], _: Tensor) -> None:
-        codes = quantizer.codes(args[0])
-        rows = codes.flatten(1) if quantizer.scale.ndim else codes.flatten()[None]
-        ordered = rows.sort(dim=1).values
+    def hook(q: Quantizer, args: tuple[Tensor], _: Tensor) -> None:
+        codes = q.codes(args[0])
+        ordered = (codes.flatten(1) if q.scale.ndim else codes.flatten()[None]).sort(dim=1).values
         distinct = 1 + int((ordered[:, 1:] != ordered[:, :-1]).sum(1).max())
-        audits[name, quantizer.role] = TensorAudit(
-            layer=name,
-            tensor=quantizer.role,
-            bits=quantizer.bits,
-            codes=distinct,
-            levels=quantizer.qmax - quantizer.qmin + 1,
-            clipped=100 * (~quantizer.in_range(args[0])).float().mean().item(),
+        levels, clipped = q.qmax - q.qmin + 1, 100 * (~q.in_range(args[0])).float().mean().item()
+        audits[name, q.role] = TensorAudit(
+            layer=name, tensor=q.role, bits=q.bits, codes=distinct, levels=levels, clipped=clipped
         )
 
     return hook

@@ -10,7 +10,6 @@ from flatqat.quant.ops import fake_quantize, from_codes, full_precision, to_code
 
 Role = Literal["weight", "input"]
 RangeInit = Literal["own", "minmax", "mse", "percentile"]
-
 MSE_FRACTIONS = [percent / 100 for percent in range(20, 101)]
 SMALLEST_SCALE = 1e-8
 
@@ -23,8 +22,7 @@ class Quantizer(nn.Module):
     the map changes the scale of v, `denormalize` inverts it; `in_weight_scale(v)` is Q(v) in the scale of v.
 
     Attributes:
-        scale: Step size s of shape `scale_shape`: () for one per tensor, (C, 1, ...) for one per output
-            channel.
+        scale: Step size s: of shape () for one per tensor, (C, 1, ...) for one per output channel.
         qmin: Smallest integer code; calibration of an input may change it (unsigned or affine grids).
         qmax: Largest integer code.
         learns_scale: Whether `scale` is a parameter (else a buffer), for the roles in `learning_roles`.
@@ -32,8 +30,8 @@ class Quantizer(nn.Module):
         edge_quantizer: Name of the quantizer for layers kept at 8 bits; None for this quantizer itself.
         weight_decayed: Names of the quantizer's parameters that weight decay applies to.
         custom_backward: Whether the backward pass differs from the straight-through estimator.
-        ste_only: While true, the straight-through estimator replaces a custom backward pass and gradient
-            factors are 1, so that curvature can be measured.
+        ste_only: Whether the straight-through estimator, with gradient factors of 1, is used instead, to
+            measure curvature.
     """
 
     learns_scale: ClassVar[bool] = False
@@ -42,22 +40,17 @@ class Quantizer(nn.Module):
     edge_quantizer: ClassVar[str | None] = None
     weight_decayed: ClassVar[tuple[str, ...]] = ()
     custom_backward: bool = False
+    qmin: int
+    qmax: int
     scale: Tensor
     bounds: Tensor
 
     def __init__(self, *, bits: int, role: Role, scale_shape: tuple[int, ...] = ()) -> None:
-        """Create a quantizer with scale 1, to be set by `calibrate`.
-
-        Args:
-            bits: Bit width, 2 to 8.
-            role: What it quantizes, the `weight` or the `input` of a layer.
-            scale_shape: Shape of the scale, () or (C, 1, ...).
-        """
+        """Create a quantizer of 2 to 8 bits with scale 1, to be set by `calibrate`."""
         super().__init__()
         self.bits, self.role = bits, role
         self.qmin, self.qmax = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-        self.enabled = True
-        self.ste_only = False
+        self.enabled, self.ste_only = True, False
         self.observer: Observer | None = None
         scale = torch.ones(scale_shape)
         if self.learns_scale and role in self.learning_roles:
@@ -92,25 +85,34 @@ class Quantizer(nn.Module):
 
     def project(self, u: Tensor) -> Tensor:
         """Return the level of each normalized value, with the gradient used in training."""
-        return fake_quantize(u, self.step_size, self.qmin, self.qmax, self.grad_factor(u))
+        return fake_quantize(u, self.step_size, self.qmin, self.qmax, self.grad_factor(u), self.grid_offset)
 
     def codes(self, v: Tensor) -> Tensor:
         """Return the int32 codes of `v`, from qmin to qmax; a larger code means a larger level."""
-        return to_codes(self.normalize(full_precision(v)), self.step_size, self.qmin, self.qmax)
+        return to_codes(self._minus_offset(v), self.step_size, self.qmin, self.qmax)
 
     def dequantize(self, codes: Tensor) -> Tensor:
         """Return the level of each code."""
-        return from_codes(codes, self.step_size)
+        levels = from_codes(codes, self.step_size)
+        return levels if self.grid_offset is None else levels + self.grid_offset
 
     def in_range(self, v: Tensor) -> Tensor:
         """Return a boolean tensor: whether each value is within the range of the grid, bounds included."""
-        ratio = self.normalize(full_precision(v)) / self.step_size
-        within: Tensor = (ratio >= self.qmin) & (ratio <= self.qmax)
-        return within
+        ratio = self._minus_offset(v) / self.step_size
+        return (ratio >= self.qmin) & (ratio <= self.qmax)
+
+    def _minus_offset(self, v: Tensor) -> Tensor:
+        u = self.normalize(full_precision(v))
+        return u if self.grid_offset is None else u - self.grid_offset
 
     def in_weight_scale(self, v: Tensor) -> Tensor:
         """Return Q(v) in the scale of `v`, which can be compared with `v` or replace it."""
         return self.denormalize(self(v), v) if self.enabled else v
+
+    @property
+    def grid_offset(self) -> Tensor | None:
+        """The level of code 0, added to s · code; None if it is zero."""
+        return None
 
     @property
     def safe_scale(self) -> Tensor:
@@ -148,10 +150,8 @@ class Quantizer(nn.Module):
 
     def set_signed(self, signed: bool) -> None:
         """Use the signed or the unsigned grid; calibration of an input calls this."""
-        if signed:
-            self.set_bounds(-(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1)
-        else:
-            self.set_bounds(0, 2**self.bits - 1)
+        below = 2 ** (self.bits - 1) if signed else 0
+        self.set_bounds(-below, 2**self.bits - 1 - below)
 
     def set_bounds(self, low: int, high: int) -> None:
         """Set `qmin` and `qmax`, which are stored in the state dict."""
@@ -162,12 +162,9 @@ class Quantizer(nn.Module):
     def calibrate(self, observed: Observer, range_init: RangeInit = "own", percentile: float = 99.9) -> None:
         """Set the grid from observed values.
 
-        Args:
-            observed: Statistics of the tensor to be quantized.
-            range_init: `own` calls `initialize`. `minmax` covers the whole range. `mse` takes the fraction of
-                that range, from 0.20 to 1.00 in steps of 0.01, with the smallest mean squared rounding error.
-                `percentile` leaves out 100 − `percentile` percent of the values at each end.
-            percentile: Used by the range initialization of that name.
+        With `range_init`, `own` calls `initialize`, `minmax` covers the whole range, and `mse` takes the
+        fraction of that range, from 0.20 to 1.00 in steps of 0.01, with the smallest mean squared rounding
+        error. `percentile` leaves out 100 − `percentile` percent of the values at each end.
         """
         if self.role == "input":
             self.set_signed(not bool((observed.low >= 0).all()))
@@ -183,8 +180,7 @@ class Quantizer(nn.Module):
 
     def _search(self, observed: Observer) -> None:
         values = observed.values
-        best_error = torch.full_like(observed.low, torch.inf)
-        best_fraction = torch.ones_like(observed.low)
+        best_error, best_fraction = torch.full_like(observed.low, torch.inf), torch.ones_like(observed.low)
         for fraction in MSE_FRACTIONS:
             self.set_range(observed.low * fraction, observed.high * fraction)
             error = observed.reduce((self.quantize(values) - values).square())
@@ -198,6 +194,5 @@ class Quantizer(nn.Module):
         return f"{self.role}, bits={self.bits}, levels {self.qmin}..{self.qmax}"
 
 
-def _read_bounds(module: nn.Module, _: Any) -> None:
-    assert isinstance(module, Quantizer)
-    module.set_bounds(*(int(bound) for bound in module.bounds))
+def _read_bounds(module: Any, _: Any) -> None:
+    module.set_bounds(*module.bounds.tolist())

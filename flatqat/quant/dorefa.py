@@ -5,9 +5,8 @@ With q_b(r) = round((2^b − 1) r) / (2^b − 1), rounding half to even:
     w_q = 2 · q_b(tanh(w) / (2 max|tanh(w)|) + 1/2) − 1,      x_q = q_b(clip(x, 0, 1)).
 
 q_b has the straight-through gradient; tanh and the division by the maximum, taken over the layer, are
-differentiated. Nothing is learned. For inputs, the bound is the paper's 1 with `ranges=own`; `minmax` and
-`mse` derive it from the data, and inputs that are negative during calibration get the signed grid. Weights
-need no calibration.
+differentiated. Nothing is learned. For inputs, the bound is the paper's 1 with `ranges=own`; the other range
+initializations derive it from the data, and inputs that are negative during calibration get the signed grid.
 
 Weights lose their magnitude by design, and BatchNorm has to restore it: without BatchNorm, or without new
 statistics (`ptq` with `batchnorm=false`), the layer's output is too large by 1 / max|tanh(w)|. The levels ±1,
@@ -87,16 +86,13 @@ class DoReFa(Quantizer):
     def _largest(self, v: Tensor) -> Tensor:
         """Return max|v| over the values that share a grid."""
         axes = tuple(range(1 if self.scale.ndim else 0, v.ndim))
-        largest: Tensor = v.abs().amax(axes, keepdim=bool(self.scale.ndim))
-        return largest.clamp_min(SMALLEST_SCALE)
+        return v.abs().amax(axes, keepdim=bool(self.scale.ndim)).clamp_min(SMALLEST_SCALE)
 
     def _position(self, u: Tensor) -> Tensor:
-        position: Tensor = (u * 0.5 + 0.5) * self.qmax
-        return position
+        return (u * 0.5 + 0.5) * self.qmax
 
     def _level(self, codes: Tensor) -> Tensor:
-        level: Tensor = codes * 2 / self.qmax - 1
-        return level
+        return codes * 2 / self.qmax - 1
 
 
 QUANTIZER = DoReFa

@@ -3,18 +3,16 @@
 x_n = clip((x − l) / (u − l), 0, 1), x_q = round(n · x_n) / n with n = 2^b − 1, x̂ = l + (u − l) · x_q.
 Backward of the rounding: g_n = g_q · (1 + δ · sign(g_q) · (x_n − x_q)), so the gradient is larger for an
 element that a step moves towards its level and smaller for one that it moves away. l and u get their
-gradients by the chain rule through the same backward; here they are stored as l and the step size s =
-(u − l) / n.
+gradients by the chain rule through the same backward; they are stored as l and the step size s = (u − l) / n.
 
 δ = 10⁻³, the fixed value of the published code; setting it by the trace of the Hessian is left out. Initial
 values for weights: u = −l = 3σ; for inputs that are never negative: l = 0, u = 3σ / sqrt(1 − 2/π), σ being
 the standard deviation of half a normal distribution; for other inputs: u = −l = 3σ. One range per layer.
 
 Source: Lee, Kim, Ham 2021, "Network Quantization with Element-wise Gradient Scaling" (arXiv 2104.00903).
-There the layer computes with 2 x_q − 1 for weights and x_q for inputs, and its output is multiplied by a
-learned scale; here the levels stay in [l, u], so that no scale is lost. There l and u have their own Adam
-optimizer with a learning rate of 10⁻⁵; here they are trained like the other parameters, with LSQ's factor
-1 / sqrt(N · n) on their gradients.
+There a layer computes with 2 x_q − 1 for weights and x_q for inputs, and multiplies its output by a learned
+scale; here the levels stay in [l, u], and no scale is lost. There l and u have their own Adam optimizer with
+learning rate 10⁻⁵; here they are trained like all parameters, with LSQ's factor 1 / sqrt(N · n).
 
 This backward is not the gradient of any function, and its own derivative is not symmetric: curvature is
 measured with the straight-through estimator instead. For another δ, subclass EWGS in a plugin file.
@@ -43,10 +41,8 @@ class EWGS(LSQPlus):
         """Round on the affine grid, with scaled gradients in training."""
         if self.ste_only or not torch.is_grad_enabled():
             return super().project(u)
-        result: Tensor = _EWGS.apply(
-            u, self.step_size, self.offset, self.qmax, self.delta, self.grad_factor(u)
-        )
-        return result
+        constants = self.qmax, self.delta, self.grad_factor(u)
+        return _EWGS.apply(u, self.step_size, self.offset, constants)  # type: ignore[no-any-return]
 
     def initialize(self, observed: Observer) -> None:
         """Set the range to three standard deviations."""
@@ -59,26 +55,23 @@ class EWGS(LSQPlus):
 
 class _EWGS(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, v: Tensor, scale: Tensor, offset: Tensor, high: int, delta: float, factor: float
-    ) -> Tensor:
+    def forward(ctx: Any, v: Tensor, scale: Tensor, offset: Tensor, constants: tuple[Any, ...]) -> Tensor:
+        high, delta, ctx.factor = constants
         ratio = (v - offset).div_(scale)
         clipped = ratio.clamp(0, high)
         inside = clipped == ratio
         codes = clipped.round()
         ctx.save_for_backward(inside, codes, clipped.sub_(codes))
-        ctx.shape, ctx.delta, ctx.factor = scale.shape, delta / high, factor
+        ctx.shape, ctx.delta = scale.shape, delta / high
         return (codes * scale).add_(offset)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,) = grads
-        inside, codes, residual = ctx.saved_tensors
+        (grad,), (inside, codes, residual) = grads, ctx.saved_tensors
         through = (residual * grad.sign()).mul_(ctx.delta).add_(1).mul_(grad).mul_(inside)
         stopped = grad - through
         on_scale = (stopped * codes).sub_(through * residual).sum_to_size(ctx.shape)
-        on_offset = stopped.sum_to_size(ctx.shape)
-        return through, on_scale * ctx.factor, on_offset * ctx.factor, None, None, None
+        return through, on_scale * ctx.factor, stopped.sum_to_size(ctx.shape) * ctx.factor, None
 
 
 QUANTIZER = EWGS

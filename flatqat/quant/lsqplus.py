@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from flatqat.quant.base import MSE_FRACTIONS, Role
 from flatqat.quant.lsq import LSQ
 from flatqat.quant.observe import Observer
-from flatqat.quant.ops import fake_quantize, from_codes, full_precision, to_codes
 
 
 class LSQPlus(LSQ):
@@ -37,23 +36,10 @@ class LSQPlus(LSQ):
             self.offset = nn.Parameter(torch.zeros(scale_shape))
             self.set_bounds(0, 2**bits - 1)
 
-    def project(self, u: Tensor) -> Tensor:
-        """Round on the grid, shifted by the offset if there is one."""
-        return fake_quantize(u, self.step_size, self.qmin, self.qmax, self.grad_factor(u), self.offset)
-
-    def codes(self, v: Tensor) -> Tensor:
-        """Return the codes of `v`, counted from the offset for inputs."""
-        v = full_precision(v)
-        return to_codes(v if self.offset is None else v - self.offset, self.step_size, self.qmin, self.qmax)
-
-    def dequantize(self, codes: Tensor) -> Tensor:
-        """Return the level of each code, offset included."""
-        levels = from_codes(codes, self.step_size)
-        return levels if self.offset is None else levels + self.offset
-
-    def in_range(self, v: Tensor) -> Tensor:
-        """Return whether each value is within the range of the shifted grid."""
-        return super().in_range(v if self.offset is None else full_precision(v) - self.offset)
+    @property
+    def grid_offset(self) -> Tensor | None:
+        """The offset, for inputs."""
+        return self.offset
 
     def set_signed(self, signed: bool) -> None:
         """Do nothing: the offset makes a signed grid unnecessary."""
@@ -61,10 +47,10 @@ class LSQPlus(LSQ):
     def set_range(self, low: Tensor, high: Tensor) -> None:
         """Cover [low, high] exactly for inputs, symmetrically for weights."""
         if self.offset is None:
-            return super().set_range(low, high)
-        self.set_scale((high - low) / (self.qmax - self.qmin))
-        self.offset.data.copy_(low)
-        return None
+            super().set_range(low, high)
+        else:
+            self.set_scale((high - low) / (self.qmax - self.qmin))
+            self.offset.data.copy_(low)
 
     def initialize(self, observed: Observer) -> None:
         """Initialize weights by mean and deviation, inputs by searching for the smallest error."""
@@ -82,15 +68,12 @@ class LSQPlus(LSQ):
         for upper in (True, False):
             low = self.offset.detach().clone()
             high = low + self.step_size.detach() * self.qmax
-            candidates = [
-                (low, observed.high * fraction) if upper else (observed.low * fraction, high)
-                for fraction in MSE_FRACTIONS
-            ]
-            errors = []
-            for ends in [(low, high), *candidates]:
-                self.set_range(*ends)
+            ends, errors = [(low, high)], []
+            ends += [(low, observed.high * f) if upper else (observed.low * f, high) for f in MSE_FRACTIONS]
+            for pair in ends:
+                self.set_range(*pair)
                 errors.append((self.quantize(observed.values) - observed.values).square().mean().item())
-            self.set_range(*[(low, high), *candidates][errors.index(min(errors))])
+            self.set_range(*ends[errors.index(min(errors))])
 
 
 QUANTIZER = LSQPlus

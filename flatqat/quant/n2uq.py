@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from flatqat.quant.base import Quantizer, Role
 from flatqat.quant.lookup import bucketize, lookup
 from flatqat.quant.observe import Observer
-from flatqat.quant.ops import fake_quantize, full_precision, scale_gradient, surrogate
+from flatqat.quant.ops import fake_quantize, scale_gradient, surrogate
 
 NARROWEST = 1e-3
 LARGEST = 1e30  # a clipped value has gradient 0, which times infinity would be NaN
@@ -67,29 +67,20 @@ class N2UQ(Quantizer):
         at_left = step * torch.arange(self.qmin, self.qmax, device=v.device)
         with torch.no_grad():
             segment = bucketize(v, left[1:])
-        return torch.addcmul(
-            lookup(at_left - slope * left, segment), v.clamp(-LARGEST, LARGEST), lookup(slope, segment)
-        )
+        intercept = lookup(at_left - slope * left, segment)
+        return torch.addcmul(intercept, v.clamp(-LARGEST, LARGEST), lookup(slope, segment))
 
     def project(self, u: Tensor) -> Tensor:
         """Round on the uniform grid; the gradient of weights passes everywhere."""
         if self.role == "input":
             return super().project(u)
-        value = fake_quantize(u.detach(), self.step_size, 0, self.qmax, offset=self._lowest)
+        value = fake_quantize(u.detach(), self.step_size, 0, self.qmax, offset=self.grid_offset)
         return surrogate(value, u, self.in_range(u) if self.ste_only else None)
 
-    def codes(self, v: Tensor) -> Tensor:
-        """Return the codes of `v`, from 0 for weights."""
-        return super().codes(v if self.role == "input" else full_precision(v) - self._lowest)
-
-    def dequantize(self, codes: Tensor) -> Tensor:
-        """Return the level of each code."""
-        levels = super().dequantize(codes)
-        return levels if self.role == "input" else levels + self._lowest
-
-    def in_range(self, v: Tensor) -> Tensor:
-        """Return whether each value is between the outermost levels."""
-        return super().in_range(v if self.role == "input" else full_precision(v) - self._lowest)
+    @property
+    def grid_offset(self) -> Tensor | None:
+        """The smallest level of a weight, which has code 0."""
+        return None if self.role == "input" else self.step_size * -(self.segments / 2)
 
     def grad_scale(self, v: Tensor) -> float:
         """Return 1 / sqrt(N · n) for inputs with N features."""
@@ -112,18 +103,12 @@ class N2UQ(Quantizer):
     def initialize(self, observed: Observer) -> None:
         """Use γ mean|w| for weights, and the range of the paper for inputs."""
         if self.role == "weight":
-            gamma = (2**self.bits - 1) / 2 ** (self.bits - 1)
+            gamma = self.segments / 2 ** (self.bits - 1)
             reach = gamma * observed.reduce(observed.values.abs())
             self.set_range(-reach, reach)
         else:
             one, signed = torch.ones_like(observed.low), bool((observed.low < 0).any())
             self.set_range(-one if signed else 0 * one, one if signed else 2 * one)
-
-    @property
-    def _lowest(self) -> Tensor:
-        """The smallest level of a weight."""
-        half: float = self.segments / 2
-        return self.step_size * -half
 
 
 QUANTIZER = N2UQ

@@ -13,21 +13,25 @@ class Observer:
 
     With one scale per tensor (`scale_shape == ()`) the sample is random and flat. With one scale per output
     channel, or with `keep_all`, it is the whole tensor, which must then be observed only once (a weight).
+
+    Attributes:
+        first_mean_abs: Mean absolute value of the first tensor: LSQ is initialized from the first batch.
     """
+
+    first_mean_abs: Tensor
 
     def __init__(self, scale_shape: tuple[int, ...], *, keep_all: bool = False) -> None:
         self.scale_shape, self.keep_all = scale_shape, keep_all or bool(scale_shape)
         self._low: list[Tensor] = []
         self._high: list[Tensor] = []
-        self._mean_abs: list[Tensor] = []
         self._values: list[Tensor] = []
 
     def add(self, v: Tensor) -> None:
         """Observe one tensor; all tensors have the same shape except for the batch axis."""
-        axes = self._axes(v)
-        self._low.append(v.amin(axes).view(self.scale_shape))
-        self._high.append(v.amax(axes).view(self.scale_shape))
-        self._mean_abs.append(v.abs().mean(axes).view(self.scale_shape))
+        if not self.has_values:
+            self.first_mean_abs = self.reduce(v.abs())
+        self._low.append(v.amin(self._axes(v)).view(self.scale_shape))
+        self._high.append(v.amax(self._axes(v)).view(self.scale_shape))
         self._values.append(v if self.keep_all else _sample(v.flatten()))
 
     @property
@@ -44,11 +48,6 @@ class Observer:
     def high(self) -> Tensor:
         """The largest value observed or zero, whichever is larger."""
         return torch.stack(self._high).amax(0).clamp_min(0)
-
-    @property
-    def first_mean_abs(self) -> Tensor:
-        """Mean absolute value of the first tensor: LSQ is initialized from the first batch."""
-        return self._mean_abs[0]
 
     @property
     def values(self) -> Tensor:

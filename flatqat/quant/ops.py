@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 LOW_PRECISION = (torch.bfloat16, torch.float16)
+Pairs = Sequence[tuple[Tensor, Tensor]]
 
 
 def full_precision(v: Tensor) -> Tensor:
@@ -21,14 +22,11 @@ def fake_quantize(
 
     With r = (v − β) / s: ∂v̂/∂v = 1 where qmin ≤ r ≤ qmax (bounds included), else 0;
     ∂v̂/∂s = round(r) − r inside, `qmin` or `qmax` outside; ∂v̂/∂β = 0 inside, 1 outside. The last two are
-    multiplied by `grad_scale`. Without `offset`, β = 0.
+    multiplied by `grad_scale`. Without `offset`, β = 0. The subgradient of `torch.clamp` is not used: at the
+    bounds, where every clipped value lies, it differs between torch releases.
 
-    The bounds belong to the range by definition, not because of what `torch.clamp` does: its subgradient
-    there differs between torch releases, and every clipped value lies exactly on a bound.
-
-    `v` has any shape; `scale` and `offset` broadcast against it. Rounding is half to even. Half-precision
-    input is quantized in float32. Source: Esser et al. 2020 (LSQ), equations 1 to 3; Bhalgat et al. 2020
-    (LSQ+).
+    `v` has any shape, `scale` and `offset` broadcast against it; half precision is quantized in float32.
+    Rounding is half to even. Source: Esser et al. 2020 (LSQ), eq. 1 to 3; Bhalgat et al. 2020 (LSQ+).
     """
     v = full_precision(v)
     if not torch.is_grad_enabled():  # nothing to save for the backward pass: one tensor instead of four
@@ -50,28 +48,21 @@ def fake_quantize(
 
 
 def surrogate(
-    value: Tensor,
-    v: Tensor,
-    inside: Tensor | None,
-    learned: Sequence[tuple[Tensor, Tensor]] = (),
-    grad_scale: float = 1.0,
+    value: Tensor, v: Tensor, inside: Tensor | None, learned: Pairs = (), grad_scale: float = 1.0
 ) -> Tensor:
     """Return `value`, with the given derivatives with respect to `v` and to learned parameters.
 
     ∂/∂v is `inside` (None: 1), and ∂/∂p is `grad_scale` · slope for every pair (p, slope) in `learned`.
-
-    `inside` and the slopes are constants of the backward pass, which is linear in the upstream gradient:
-    second derivatives are those of a function that is linear in v and in every p.
+    These are constants of the backward pass, which is linear in the upstream gradient: second derivatives are
+    those of a function that is linear in v and in every p.
     """
-    slopes = [slope for _, slope in learned]
-    result: Tensor = _Surrogate.apply((value, inside, slopes, grad_scale), v, *(p for p, _ in learned))
-    return result
+    params, slopes = [p for p, _ in learned], [slope for _, slope in learned]
+    return _Surrogate.apply((value, inside, slopes, grad_scale), v, *params)  # type: ignore[no-any-return]
 
 
 def scale_gradient(p: Tensor, factor: float) -> Tensor:
     """Return `p` bit for bit, with its gradient multiplied by `factor`."""
-    result: Tensor = _ScaleGradient.apply(p, factor)
-    return result
+    return surrogate(p.detach(), p.detach(), None, [(p, torch.ones_like(p))], factor)
 
 
 def to_codes(v: Tensor, scale: Tensor, qmin: int, qmax: int) -> Tensor:
@@ -90,27 +81,11 @@ class _Surrogate(torch.autograd.Function):
         value, inside, slopes, ctx.grad_scale = given
         ctx.save_for_backward(inside, *slopes)
         ctx.shapes = [p.shape for p in params]
-        result: Tensor = value
-        return result
+        return value  # type: ignore[no-any-return]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,) = grads
-        inside, *slopes = ctx.saved_tensors
+        (grad,), (inside, *slopes) = grads, ctx.saved_tensors
         on_v = grad if inside is None else grad * inside
-        on_params = [
-            (grad * slope).sum_to_size(shape) * ctx.grad_scale
-            for slope, shape in zip(slopes, ctx.shapes, strict=True)
-        ]
-        return (None, on_v, *on_params)
-
-
-class _ScaleGradient(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, p: Tensor, factor: float) -> Tensor:
-        ctx.factor = factor
-        return p.view_as(p)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return grads[0] * ctx.factor, None
+        pairs = zip(slopes, ctx.shapes, strict=True)
+        return None, on_v, *((grad * slope).sum_to_size(shape) * ctx.grad_scale for slope, shape in pairs)

@@ -57,8 +57,7 @@ class PACT(DoReFa):
         if self.role == "weight":
             return super().in_range(v)
         v = full_precision(v)
-        within: Tensor = (v < self.safe_scale) & (v > -self.safe_scale if self.qmin < 0 else v >= 0)
-        return within
+        return (v < self.safe_scale) & (v > -self.safe_scale if self.qmin < 0 else v >= 0)
 
     def set_signed(self, signed: bool) -> None:
         """Use 2^b − 1 symmetric levels for signed inputs."""
