@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 import torch
 from torch import Tensor
 
-from flatqat.flatness.derivatives import hessian_product
+from flatqat.flatness.derivatives import Product, hessian_product
 from flatqat.flatness.lanczos import lanczos
 from flatqat.flatness.params import LossFn, Params, Progress, flatten, no_progress, rademacher
 
@@ -64,19 +64,18 @@ def spectral_density(
     like = flatten(params)
     generator = torch.Generator().manual_seed(seed)
     total, rules = steps * probes, []
-    for probe in range(probes):
-        tick = _tick(progress, probe * steps, total)
+    for before in range(0, total, steps):
+
+        def tick(done: int, before: int = before) -> None:
+            progress(before + done, total)
+
         rules.append(quadrature(product, rademacher(like, generator), steps=steps, tick=tick))
-        progress((probe + 1) * steps, total)
+        tick(steps)
     return smoothed(rules, width=width)
 
 
 def quadrature(
-    product: Callable[[Tensor], Tensor],
-    start: Tensor,
-    *,
-    steps: int,
-    tick: Callable[[int], None] = lambda done: None,
+    product: Product, start: Tensor, *, steps: int, tick: Callable[[int], None] = lambda done: None
 ) -> tuple[Tensor, Tensor]:
     """Return nodes theta and weights w, float64 (k,), with sum_k w_k f(theta_k) = z.f(H)z / z.z, z = `start`.
 
@@ -102,23 +101,16 @@ def smoothed(rules: Sequence[tuple[Tensor, Tensor]], *, width: float) -> Density
     points = math.ceil(POINTS_PER_WIDTH * (1 / width + 2 * TAIL)) + 1  # whatever rounding does to nodes
     grid = torch.linspace(low, high, points, dtype=torch.float64)
     bells = torch.exp(-0.5 * ((grid[:, None] - nodes) / sigma).square()) / (sigma * math.sqrt(2 * math.pi))
-    means, squares = ([float(weight @ node**power) for node, weight in rules] for power in (1, 2))
+    moments = ([float(weight @ node**power) for node, weight in rules] for power in (1, 2))
+    mean, square = ((fmean(values), stdev(values) / math.sqrt(len(rules))) for values in moments)
     return Density(
         grid=tuple(grid.tolist()),
         density=tuple((bells @ weights / len(rules)).tolist()),
         nodes=tuple(tuple(node.tolist()) for node, _ in rules),
         weights=tuple(tuple(weight.tolist()) for _, weight in rules),
         width=sigma,
-        mean=fmean(means),
-        mean_stderr=_stderr(means),
-        mean_square=fmean(squares),
-        mean_square_stderr=_stderr(squares),
+        mean=mean[0],
+        mean_stderr=mean[1],
+        mean_square=square[0],
+        mean_square_stderr=square[1],
     )
-
-
-def _stderr(values: list[float]) -> float:
-    return stdev(values) / math.sqrt(len(values))
-
-
-def _tick(progress: Progress, before: int, total: int) -> Callable[[int], None]:
-    return lambda done: progress(before + done, total)

@@ -30,8 +30,8 @@ class Krylov:
     def vector(self, index: int) -> Tensor:
         """Return the unit Ritz vector (n,) of the Ritz pair `index`."""
         combined = self.vectors[:, index].to(self.basis) @ self.basis
-        norm: Tensor = torch.linalg.vector_norm(combined)
-        return combined / norm
+        unit: Tensor = combined / torch.linalg.vector_norm(combined)
+        return unit
 
 
 def rounding(ritz: Tensor, dtype: torch.dtype) -> float:

@@ -59,9 +59,7 @@ def landscape(
     Source: Li et al. 2018 (arXiv 1712.09913), section 4.
     """
     if points < 3 or points % 2 == 0 or not 0 < span < math.inf:
-        raise ValueError(
-            f"expected an odd number of points from 3 and a span above 0, got {points} and {span}"
-        )
+        raise ValueError(f"expected an odd number of points from 3 and a span above 0, got {points}, {span}")
     filters = with_filters(params)
     generator = torch.Generator().manual_seed(seed)
     d, e = (filter_direction(filters, generator) for _ in range(2))

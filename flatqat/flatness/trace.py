@@ -75,11 +75,5 @@ def trace(
     value = captured + fmean(rest)
     if not math.isfinite(value):
         raise FloatingPointError("expected a finite Hessian-vector product, got NaN or infinity")
-    return Trace(
-        value=value,
-        stderr=stdev(rest) / math.sqrt(probes),
-        captured=captured,
-        mean=value / start.numel(),
-        steps=len(space.ritz),
-        probes=probes,
-    )
+    stderr, mean, done = stdev(rest) / math.sqrt(probes), value / start.numel(), len(space.ritz)
+    return Trace(value=value, stderr=stderr, captured=captured, mean=mean, steps=done, probes=probes)

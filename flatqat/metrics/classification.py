@@ -41,9 +41,8 @@ class ClassificationMeter:
         Logits of any float type are converted to float32. Raises ValueError on another shape.
         """
         if logits.shape != (len(labels), self.classes):
-            raise ValueError(
-                f"expected logits of shape {(len(labels), self.classes)}, got {tuple(logits.shape)}"
-            )
+            shape = (len(labels), self.classes)
+            raise ValueError(f"expected logits of shape {shape}, got {tuple(logits.shape)}")
         logits, labels = logits.detach().float(), labels.to(logits.device)
         unmasked = logits.argmax(1).masked_fill(logits.isnan().any(1), self.classes)
         if self.class_subset is not None:
@@ -67,11 +66,11 @@ class ClassificationMeter:
         columns = (torch.cat(column).cpu().numpy() for column in zip(*self._columns, strict=True))
         labels, pred, margin, nll, confidence, unmasked = columns
         outcomes = Outcomes.pack(pred, margin, labels, classes=self.classes)
-        n = len(outcomes)
+        ece = 100 * expected_calibration_error(confidence, outcomes.correct)
         scores = {
             "top1": _top1(outcomes.correct),
             "nll": _mean(nll.astype(np.float64)),
-            "ece": Score(value=_percent(expected_calibration_error(confidence, outcomes.correct)), n=n),
+            "ece": Score(value=ece if math.isfinite(ece) else None, n=len(outcomes)),
         }
         if self.class_subset is not None:
             scores["top1_unmasked"] = _top1(unmasked == labels)
@@ -88,8 +87,7 @@ def expected_calibration_error(
     their values differ slightly. Shapes (n,); the confidence is the probability of the predicted class.
     """
     confidence = confidence.astype(np.float64)
-    inner_edges = np.arange(1, bins) / bins
-    bin_index = np.searchsorted(inner_edges, confidence, side="left")
+    bin_index = np.searchsorted(np.arange(1, bins) / bins, confidence, side="left")
     gaps = np.bincount(bin_index, weights=correct - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(confidence))
 
@@ -100,11 +98,6 @@ def _top1(correct: NDArray[np.bool_]) -> Score:
 
 
 def _mean(values: NDArray[np.float64]) -> Score:
-    n = len(values)
     if not np.isfinite(values).all():
-        return Score(value=None, n=n)
-    return Score(value=float(values.mean()), n=n, stderr=standard_error(values))
-
-
-def _percent(fraction: float) -> float | None:
-    return 100 * fraction if math.isfinite(fraction) else None
+        return Score(value=None, n=len(values))
+    return Score(value=float(values.mean()), n=len(values), stderr=standard_error(values))

@@ -46,35 +46,22 @@ class Metric:
     by_class: str | None = None
 
 
-def _correct(arrays: Mapping[str, Any]) -> Outcome:
-    correct: Outcome = arrays["margin"] > 0
-    return correct
-
-
-def _counts(arrays: Mapping[str, Any]) -> Outcome:
-    return Confusions(confusion=arrays["confusion"], unpredicted=arrays["unpredicted"]).counts
-
-
-METRICS = {
-    metric.name: metric
-    for metric in (
-        Metric(
-            name="top1",
-            title="top-1",
-            needs=("margin",),
-            outcome=_correct,
-            values=np.asarray,
-            mean_extra_gap=extra_gap.mean_extra_gap,
-        ),
-        Metric(
-            name="miou",
-            title="mIoU",
-            needs=("confusion", "unpredicted"),
-            outcome=_counts,
-            values=miou.pseudo_values,
-            mean_extra_gap=miou.mean_extra_gap,
-            pooled_shares=miou.pooled_shares,
-            by_class="iou",
-        ),
-    )
-}
+_TOP1 = Metric(
+    name="top1",
+    title="top-1",
+    needs=("margin",),
+    outcome=lambda arrays: arrays["margin"] > 0,
+    values=np.asarray,
+    mean_extra_gap=extra_gap.mean_extra_gap,
+)
+_MIOU = Metric(
+    name="miou",
+    title="mIoU",
+    needs=("confusion", "unpredicted"),
+    outcome=lambda arrays: Confusions(**arrays).counts,
+    values=miou.pseudo_values,
+    mean_extra_gap=miou.mean_extra_gap,
+    pooled_shares=miou.pooled_shares,
+    by_class="iou",
+)
+METRICS = {metric.name: metric for metric in (_TOP1, _MIOU)}

@@ -25,9 +25,8 @@ class Outcomes:
 
     def __post_init__(self) -> None:
         if self.pred.shape != self.margin.shape or self.pred.ndim != 1:
-            raise ValueError(
-                f"expected two arrays of one length, got {self.pred.shape} and {self.margin.shape}"
-            )
+            shapes = f"{self.pred.shape} and {self.margin.shape}"
+            raise ValueError(f"expected two arrays of one length, got {shapes}")
 
     @classmethod
     def pack(
