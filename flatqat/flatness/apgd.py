@@ -49,12 +49,11 @@ def worst_case_sharpness(
     step, and the result is never below it. If the gradient is exactly zero, a random direction is used.
 
     The value is a lower bound of the true maximum and at least 0. There is one d for all examples; a mean of
-    separate maxima per batch is larger. Cost: `iterations` + 1 gradients and two evaluations.
-    `progress(done, total)` is called after each step. Raises FloatingPointError if a loss or gradient is not
-    finite, and ValueError if the radius is negative, `iterations` < 1 or a ball of filters has no filter.
+    separate maxima per batch is larger. Cost: `iterations` + 1 gradients and two evaluations. Raises
+    FloatingPointError if a loss or gradient is not finite, and ValueError if the radius is negative,
+    `iterations` < 1 or a ball of filters has no filter.
 
-    Source: Croce & Hein 2020 (arXiv 2003.01690), algorithm 1; over weights Andriushchenko et al. 2023
-    (arXiv 2302.07011).
+    Source: Croce & Hein 2020 (arXiv 2003.01690), algorithm 1; Andriushchenko et al. 2023 (arXiv 2302.07011).
     """
     if radius < 0 or iterations < 1:
         raise ValueError(f"expected radius >= 0 and iterations >= 1, got {radius} and {iterations}")

@@ -20,10 +20,9 @@ POINTS_PER_WIDTH = 4  # makes the trapezoid rule on Gaussians exact up to roundi
 class Density:
     """The density phi(t) on an even `grid`, with integral 1, and the quadrature rule of every probe.
 
-    `nodes[i]` are the Ritz values of probe i, and `weights[i]` their weights, which sum to 1. `width` is the
-    standard deviation of the Gaussians that smooth phi. It and the grid are in loss per squared unit of
-    weight. `mean` estimates tr H / n and `mean_square` tr H^2 / n, without smoothing, each with its standard
-    error over the probes.
+    `nodes[i]` are the Ritz values of probe i, and `weights[i]` their weights, which sum to 1. `width`, the
+    standard deviation of the Gaussians that smooth phi, and the grid are in loss per squared unit of weight.
+    `mean` estimates tr H / n and `mean_square` tr H^2 / n, unsmoothed, with standard errors over probes.
     """
 
     grid: tuple[float, ...]
@@ -52,11 +51,10 @@ def spectral_density(
     The rule of each probe z is exact for polynomials f of degree 2 steps - 1 in z.f(H)z, so the error is that
     of the choice of probes: phi is reliable where it is far above 1 / (n sigma). `width` is sigma relative to
     the range of all nodes. Cost: `probes` times `steps` products, and the memory of `steps` copies of the
-    weights. `progress(done, total)` is called after each product. Raises FloatingPointError if a product is
-    not finite, and ValueError unless `steps` >= 1, `probes` >= 2 and `width` > 0.
+    weights. Raises FloatingPointError if a product is not finite, and ValueError unless `steps` >= 1,
+    `probes` >= 2 and `width` > 0.
 
-    Source: Golub & Welsch 1969; Lin, Saad & Yang 2016 (arXiv 1308.5467); for networks Ghorbani et al. 2019
-    (arXiv 1901.10159).
+    Source: Golub & Welsch 1969; Lin et al. 2016 (arXiv 1308.5467); Ghorbani et al. 2019 (arXiv 1901.10159).
     """
     if steps < 1 or probes < 2 or width <= 0:
         raise ValueError(f"expected steps >= 1, probes >= 2 and width > 0, got {steps}, {probes} and {width}")
@@ -91,8 +89,7 @@ def quadrature(
 def smoothed(rules: Sequence[tuple[Tensor, Tensor]], *, width: float) -> Density:
     """Return the density of the mean of `rules`, pairs of nodes and weights.
 
-    The number of grid points depends on `width` alone. If all nodes are equal, their range is taken from
-    their magnitude.
+    The number of grid points depends on `width` alone. Equal nodes get a range from their magnitude.
     """
     nodes, weights = (torch.cat(parts) for parts in zip(*rules, strict=True))
     low, high = float(nodes.min()), float(nodes.max())

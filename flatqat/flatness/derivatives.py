@@ -17,10 +17,9 @@ Product = Callable[[Tensor], Tensor]
 
 
 def loss_values(losses: Sequence[LossFn], params: Params) -> list[float]:
-    """Return each chunk's loss at `params`, computed without a graph.
+    """Return each chunk's loss at `params` without a graph, as floats, so sums and differences are float64.
 
-    They are Python floats, so sums and differences are float64. Raises FloatingPointError if one is not
-    finite.
+    Raises FloatingPointError if one is not finite.
     """
     if not losses:
         raise ValueError("expected at least one loss, got none")

@@ -1,8 +1,7 @@
 """Filters w_f: the slices along the first axis of every tensor with two or more axes.
 
-Tensors with fewer axes (biases, BatchNorm) have no filters and are not moved. A perturbation that is scaled
-by the norms of the filters is invariant to w_f -> c w_f in front of BatchNorm. Source: Li et al. 2018
-(arXiv 1712.09913).
+Tensors with fewer axes (biases, BatchNorm) are not moved. A perturbation scaled by the norms of the filters
+is invariant to w_f -> c w_f in front of BatchNorm. Source: Li et al. 2018 (arXiv 1712.09913).
 """
 
 import torch

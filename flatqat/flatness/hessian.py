@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from flatqat.flatness.derivatives import Product, hessian_product
+from flatqat.flatness.derivatives import hessian_product
 from flatqat.flatness.lanczos import lanczos, rounding
 from flatqat.flatness.params import LossFn, Params, Progress, flatten, gaussian, no_progress
 
@@ -50,8 +49,8 @@ def top_eigenvalue(
     It stops once the Ritz residual |beta s_k| / |theta| is below `tolerance`; one more product then gives the
     residual that is returned. A value converged to `tolerance` is off by about tolerance^2 if it is separated
     from the next eigenvalue. `smallest` has whatever accuracy it has by then. Cost: up to `iterations` + 1
-    products and the memory of `iterations` copies of the weights. `progress(done, total)` is called after
-    each product. Raises FloatingPointError if a product is not finite, and ValueError if `iterations` < 1.
+    products and the memory of `iterations` copies of the weights. Raises FloatingPointError if a product is
+    not finite, and ValueError if `iterations` < 1.
 
     Source: Lanczos 1950; Parlett, The Symmetric Eigenvalue Problem, chapter 13; for networks Ghorbani et
     al. 2019 (arXiv 1901.10159).
@@ -68,7 +67,12 @@ def top_eigenvalue(
         if space.bound(-1) <= 0.9 * tolerance * abs(float(space.ritz[-1])):
             break
     noise, radius = rounding(space.ritz, start.dtype), float(space.ritz.abs().max())
-    value, distance = _rayleigh(space.vector(-1), product)
+    vector = space.vector(-1)
+    image = product(vector)
+    value = float(vector @ image)
+    if not math.isfinite(value):
+        raise FloatingPointError("expected a finite Hessian-vector product, got NaN or infinity")
+    distance = float(torch.linalg.vector_norm(image - value * vector))
     smallest = float(space.ritz[0])
     return Eigenvalue(
         value=value,
@@ -78,15 +82,6 @@ def top_eigenvalue(
         smallest=smallest,
         smallest_residual=_relative(space.bound(0), smallest, noise, radius),
     )
-
-
-def _rayleigh(vector: Tensor, product: Product) -> tuple[float, float]:
-    """Return v.Hv and ||Hv - (v.Hv) v|| of a unit vector v."""
-    image = product(vector)
-    value = float(vector @ image)
-    if not math.isfinite(value):
-        raise FloatingPointError("expected a finite Hessian-vector product, got NaN or infinity")
-    return value, float(torch.linalg.vector_norm(image - value * vector))
 
 
 def _relative(distance: float, value: float, noise: float, radius: float) -> float:

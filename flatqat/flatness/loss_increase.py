@@ -9,15 +9,15 @@ from flatqat.flatness.derivatives import loss_values, mean_difference
 from flatqat.flatness.params import LossFn, Params, Progress
 
 Pair = tuple[Params, Params]
+DrawPair = Callable[[], Pair]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossIncrease:
     """An increase of the loss under perturbation, in units of the loss.
 
-    `loss` is L(w) itself, because an undertrained network looks flat. `radius` is the size of the
-    perturbation, in a unit that depends on the estimator. `stderr` is the standard error over `draws`, None
-    if nothing is random.
+    `loss` is L(w) itself, because an undertrained network looks flat. `radius` is the perturbation's size in
+    the unit of the estimator. `stderr` is the standard error over `draws`, None if nothing is random.
     """
 
     value: float
@@ -28,15 +28,9 @@ class LossIncrease:
 
 
 def mean_loss_increase(
-    losses: Sequence[LossFn],
-    params: Params,
-    pair: Callable[[], Pair],
-    *,
-    radius: float,
-    draws: int,
-    progress: Progress,
+    losses: Sequence[LossFn], params: Params, pair: DrawPair, *, radius: float, draws: int, progress: Progress
 ) -> LossIncrease:
-    """Return the mean of L - L(params) over `draws` antithetic pairs of points, w + d and w - d, of `pair()`.
+    """Return the mean of L - L(params) over `draws` antithetic pairs of points, w + d and w - d, from `pair`.
 
     In a pair the slope g.d cancels. It is of first order in d, and away from a minimum would hide the
     curvature, which is of second order. A pair is one sample of the standard error. Cost: 2 draws + 1

@@ -57,9 +57,8 @@ def one_step_sharpness(
     if rho < 0:
         raise ValueError(f"expected rho >= 0, got {rho}")
     base = loss_values(losses, params)
-    ascent = gradient(losses, params)
     scales = {name: value.detach().abs() for name, value in params.items()} if adaptive else {}
-    ascent = {name: slope * scales.get(name, 1.0) for name, slope in ascent.items()}
+    ascent = {name: slope * scales.get(name, 1.0) for name, slope in gradient(losses, params).items()}
     ascent_norm = norm(ascent)
     if ascent_norm == 0:
         return LossIncrease(value=0.0, loss=fmean(base), radius=rho)

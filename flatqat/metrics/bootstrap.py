@@ -26,8 +26,7 @@ Statistic = Callable[[Sequence[Floats]], Floats]
 class Interval:
     """A statistic and its bootstrap interval, in the unit of the contributions.
 
-    `stderr` is the standard deviation of the draws. With `seeds=1` only images are resampled, so the interval
-    is about this one training run.
+    `stderr` is the standard deviation of the draws. With `seeds=1` the interval is about one training run.
     """
 
     value: float
@@ -119,15 +118,12 @@ def paired_bootstrap_of(
     as `paired_bootstrap` does.
     """
     checked = checked_pools(pools, COUNTS, draws, level)
-    seeds = len(checked[0])
     # one row per image, so that a block of draws is one matrix product
     rows = [np.ascontiguousarray(pool.swapaxes(0, 1).reshape(pool.shape[1], -1)) for pool in checked]
     resampled = np.empty(draws)
     for block, shares, weights in crossed_draws(checked, draws, seed):
-        means = [
-            (weight @ row / len(row)).reshape(len(weight), seeds, -1)
-            for weight, row in zip(weights, rows, strict=True)
-        ]
+        shape = (*shares.shape, -1)
+        means = [(weight @ row / len(row)).reshape(shape) for weight, row in zip(weights, rows, strict=True)]
         resampled[block] = (shares * statistic(means)).sum(axis=1)
     value = float(statistic([pool.mean(axis=1) for pool in checked]).mean())
     return _interval(value, resampled, level, checked)

@@ -26,9 +26,9 @@ class ClassificationMeter:
     - `top1_unmasked`, only with a class subset.
 
     `nll` and `ece` are None if logits that are not finite leave them undefined. A class whose logit is -inf
-    is never predicted. With `class_subset`, all other classes are masked in this way before anything is
-    computed, and `top1_unmasked` is the top-1 among all classes: the two conventions for datasets with fewer
-    classes than the model (ImageNet-R, ImageNet-A).
+    is never predicted. With `class_subset`, all other classes are masked in this way first, and
+    `top1_unmasked` is the top-1 among all classes: the two conventions for datasets with fewer classes than
+    the model (ImageNet-R, ImageNet-A).
     """
 
     def __init__(self, classes: int, class_subset: tuple[int, ...] | None = None) -> None:
@@ -48,13 +48,11 @@ class ClassificationMeter:
         if self.class_subset is not None:
             subset = torch.tensor(self.class_subset, device=logits.device)
             logits = torch.full_like(logits, -torch.inf).index_copy_(1, subset, logits[:, subset])
-        true = labels[:, None]
-        true_logit = logits.gather(1, true).squeeze(1)
-        best_other_logit = logits.scatter(1, true, -torch.inf).amax(1)
+        true, log_p = labels[:, None], logits.log_softmax(1)
+        margin = logits.gather(1, true).squeeze(1) - logits.scatter(1, true, -torch.inf).amax(1)
         pred = logits.argmax(1).masked_fill(logits.isnan().any(1), self.classes)
-        log_p = logits.log_softmax(1)
         nll, confidence = -log_p.gather(1, true).squeeze(1), log_p.amax(1).exp()
-        self._columns.append((labels, pred, true_logit - best_other_logit, nll, confidence, unmasked))
+        self._columns.append((labels, pred, margin, nll, confidence, unmasked))
 
     def result(self) -> tuple[dict[str, Score], Outcomes]:
         """Return the scores over all images, and the outcome of each image in the order of `add`.
@@ -82,9 +80,9 @@ def expected_calibration_error(
 ) -> float:
     """Return ECE = sum_b |sum_{i in b} (correct_i - confidence_i)| / n, a fraction (Guo et al. 2017, eq. 3).
 
-    Bins have equal width, (b/bins, (b+1)/bins]. The result is NaN if a confidence is NaN. Libraries whose
-    bins are closed on the left, such as torchmetrics, put a confidence of exactly 1 into a bin of its own, so
-    their values differ slightly. Shapes (n,); the confidence is the probability of the predicted class.
+    Bins have equal width, (b/bins, (b+1)/bins]. The result is NaN if a confidence is NaN. Bins closed on the
+    left, as in torchmetrics, put a confidence of exactly 1 into a bin of its own, and their values differ
+    slightly. Shapes (n,); the confidence is the probability of the predicted class.
     """
     confidence = confidence.astype(np.float64)
     bin_index = np.searchsorted(np.arange(1, bins) / bins, confidence, side="left")

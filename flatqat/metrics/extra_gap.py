@@ -21,9 +21,9 @@ def mean_extra_gap(members: Members, *, nested: bool = False, draws: int = 2000)
     left out in turn, it is the mean over the members. All members share the training seeds, which are drawn
     once for all of them. Images of different members count as different images, even if they are the same.
 
-    A member is a tuple (method, reference, pools). Method and reference have one entry per training seed, in
-    the same order, and `pools` maps `id` and each shift that is included to its pool of images. `nested` says
-    that every seed has its own images. Raises ValueError as `gap_weights` and `contributions` do.
+    A member is a tuple (method, reference, pools). Method and reference have one entry per seed, in the same
+    order, and `pools` maps `id` and each shift that is included to its pool of images. `nested` says that
+    every seed has its own images. Raises ValueError as `gap_weights` and `contributions` do.
     """
     bootstrap = nested_bootstrap if nested else paired_bootstrap
     matrices = [
@@ -58,8 +58,8 @@ def contributions(
     matrices: dict[str, NDArray[np.float64]] = {}
     for shift, weight in weights.items():
         pool = pools[shift]
-        both = (np.stack([run[shift] for run in runs]) for runs in (method, reference))
-        correct, base = (outcomes.astype(np.float64) for outcomes in both)  # (seeds, images)
+        # matrices (seeds, images)
+        correct, base = (np.stack([run[shift] for run in runs], dtype=float) for runs in (method, reference))
         matrix = matrices.setdefault(pool, np.zeros(correct.shape))
         if not correct.shape == base.shape == matrix.shape:
             shapes = f"{matrix.shape}, {correct.shape} and {base.shape}"

@@ -1,8 +1,7 @@
 """The metrics of suites, top-1 and mean IoU, computed from the stored outcomes of every image.
 
-An outcome is what a metric needs from the n images of one shift, with one entry per image along the first
-axis: for top-1 whether each image is classified correctly, shape (n,); for mIoU the intersections and unions,
-shape (n, 2, C).
+An outcome is what a metric needs from the n images of one shift, one entry per image along the first axis:
+for top-1 whether each is classified correctly, (n,); for mIoU the intersections and unions, (n, 2, C).
 """
 
 from collections.abc import Callable, Mapping, Sequence

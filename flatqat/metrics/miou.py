@@ -19,10 +19,7 @@ from flatqat.metrics.influence import ratio
 
 
 def miou(counts: NDArray[Any]) -> NDArray[np.float64]:
-    """Return mIoU, a fraction, shape (...), from sums or means of counts (..., 2, C).
-
-    It is NaN where no class has a union.
-    """
+    """Return mIoU, a fraction (...), from sums or means of counts (..., 2, C); NaN if no class occurs."""
     intersection, union = counts[..., 0, :].astype(np.float64), counts[..., 1, :]
     occurs = union > 0
     total = np.divide(intersection, union, out=np.zeros_like(intersection), where=occurs).sum(axis=-1)
@@ -100,8 +97,6 @@ def _stack(method: Runs, reference: Runs, shifts: Sequence[str], pool: str) -> N
     if len(shapes) > 1:
         names = ", ".join(shifts)
         raise ValueError(f"{names}: expected the same images throughout pool {pool!r}, got shapes {shapes}")
-    seeds = [
-        np.stack([np.stack([run[shift] for shift in shifts], axis=1) for run in pair], axis=1)
-        for pair in zip(method, reference, strict=True)
-    ]
-    return np.stack(seeds).astype(np.float64)
+    pairs = zip(method, reference, strict=True)
+    counts = [[[run[shift] for shift in shifts] for run in pair] for pair in pairs]
+    return np.moveaxis(np.array(counts, dtype=np.float64), 3, 1)

@@ -87,10 +87,8 @@ def _residual_ranks(tables: list[Table], within: bool) -> tuple[Table, Table]:
 
 
 def _centered_ranks(table: Table, within: bool) -> Table:
-    if within:
-        ranked = np.stack([ranks(column) for column in table.T], axis=1)
-    else:
-        ranked = ranks(table.ravel()).reshape(table.shape)
+    columns = table.T if within else table.reshape(1, -1)
+    ranked = np.stack([ranks(column) for column in columns], axis=1).reshape(table.shape)
     centered: Table = ranked - ranked.mean()
     return centered
 
@@ -120,8 +118,7 @@ def _permutation_p(x: Table, y: Table, *, draws: int, seed: int) -> float:
         orders = np.array(list(permutations(range(rows))))
     else:
         rng = np.random.Generator(np.random.PCG64(seed))
-        random = rng.permuted(np.tile(np.arange(rows), (draws, 1)), axis=1)
-        orders = np.concatenate([np.arange(rows)[None], random])
+        orders = np.vstack([np.arange(rows), rng.permuted(np.tile(np.arange(rows), (draws, 1)), axis=1)])
     sums = np.abs(cross[orders, np.arange(rows)].sum(axis=1))
     observed = abs(float(np.trace(cross)))
     return float((sums >= observed * (1 - 1e-9) - 1e-9).mean())

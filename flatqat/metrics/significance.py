@@ -11,10 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """The difference a - b.
-
-    `points` and `stderr` are in percentage points; `p` is the two-sided p-value of `test` against zero.
-    """
+    """A difference and its standard error in percentage points; `p` is the two-sided p-value of `test`."""
 
     points: float
     stderr: float
@@ -23,7 +20,7 @@ class Difference:
 
 
 def paired_difference(a: NDArray[Any], b: NDArray[Any]) -> Difference:
-    """Return the difference between two runs on the same n >= 2 images, in the same order.
+    """Return the difference a - b of two runs on the same n >= 2 images, in the same order.
 
     Boolean arrays (correct or not) are compared by the exact McNemar test. Without a difference, the number
     of images that only a classifies correctly is Binomial(n_a + n_b, 1/2) among those on which the two
@@ -65,9 +62,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """
     p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p, kind="stable")
-    steps = np.minimum(1, (len(p) - np.arange(len(p))) * p[order])
     adjusted = np.empty_like(p)
-    adjusted[order] = np.maximum.accumulate(steps)
+    adjusted[order] = np.maximum.accumulate(np.minimum(1, (len(p) - np.arange(len(p))) * p[order]))
     return [float(value) for value in adjusted]
 
 
