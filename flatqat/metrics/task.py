@@ -30,7 +30,7 @@ class Meter(Protocol):
 class Task:
     """One kind of labels.
 
-    `metric` needs numpy alone. The loss and the meter need torch: their "module:attribute" is imported on use.
+    `metric` needs numpy alone. The loss and the meter need torch: "module:attribute" is imported on use.
     """
 
     name: str
