@@ -1,6 +1,7 @@
 """Worst-case sharpness by auto-PGD: the largest loss increase that ascent finds in a ball of weights."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Literal
 
@@ -48,18 +49,20 @@ def worst_case_sharpness(
     step, and the result is never below it. If the gradient is exactly zero, a random direction is used.
 
     The value is a lower bound of the true maximum and at least 0. There is one d for all examples; a mean of
-    separate maxima per batch is larger. Cost: `iterations` + 1 gradients and two evaluations.
-    `progress(done, total)` is called after each step. Raises FloatingPointError if a loss or gradient is not
-    finite, and ValueError if the radius is negative, `iterations` < 1 or a ball of filters has no filter.
+    separate maxima per batch is larger. Cost: `iterations` + 1 gradients and two evaluations. Raises
+    FloatingPointError if a loss or gradient is not finite, and ValueError if the radius is negative,
+    `iterations` < 1 or a ball of filters has no filter.
 
-    Source: Croce & Hein 2020 (arXiv 2003.01690), algorithm 1; over weights Andriushchenko et al. 2023
-    (arXiv 2302.07011).
+    Source: Croce & Hein 2020 (arXiv 2003.01690), algorithm 1; Andriushchenko et al. 2023 (arXiv 2302.07011).
     """
     if radius < 0 or iterations < 1:
         raise ValueError(f"expected radius >= 0 and iterations >= 1, got {radius} and {iterations}")
-    center, scale = flatten(params), flatten(_scales(params, ball))
+    center, norms = flatten(params), _norm
+    scale = center.abs() if ball == "elementwise" else torch.ones_like(center)
+    if ball == "filter":
+        with_filters(params)  # raises if there are none
+        scale, norms = flatten(_filter_norms(params)), partial(_norms_by_filter, like=params)
     generator = torch.Generator().manual_seed(seed)
-    norms = _filter_norms_like(params) if ball == "filter" else _norm
 
     def loss_and_slope(x: Tensor) -> tuple[float, Tensor]:
         values, slope = values_and_gradient(losses, unflatten(center + scale * x, params))
@@ -76,8 +79,7 @@ def worst_case_sharpness(
         share = MOMENTUM if done > 1 else 1.0
         proposal = x + share * (target - x) + (1 - share) * (x - previous)
         x, previous = _project(proposal, norms, radius), x
-        previous_value = value
-        value, slope = loss_and_slope(x)
+        previous_value, (value, slope) = value, loss_and_slope(x)
         ascending += value > previous_value
         if value > best_value:
             best, best_value, best_slope = x, value, slope
@@ -107,35 +109,22 @@ def checkpoints(iterations: int) -> list[int]:
     return steps
 
 
-def _scales(params: Params, ball: Ball) -> Params:
-    if ball == "plain":
-        return {name: torch.ones_like(value) for name, value in params.items()}
-    if ball == "elementwise":
-        return {name: value.detach().abs() for name, value in params.items()}
-    filters = with_filters(params)
-    fixed = {name: torch.zeros_like(value) for name, value in params.items() if name not in filters}
-    return {name: filter_norms(weight).expand_as(weight) for name, weight in filters.items()} | fixed
-
-
 def _norm(x: Tensor) -> Tensor:
     """Return ||x|| in float64, where squares of small float32 gradients do not underflow."""
     norm: Tensor = torch.linalg.vector_norm(x, dtype=torch.float64)
     return norm
 
 
-def _filter_norms_like(like: Params) -> Norms:
-    """Return a function that maps each entry to the norm of its filter, or to 0 if it has none."""
+def _filter_norms(params: Params) -> Params:
+    """Return for each entry the norm of its filter, or 0 if it has none."""
+    return {
+        name: filter_norms(part).expand_as(part) if part.dim() >= 2 else torch.zeros_like(part)
+        for name, part in params.items()
+    }
 
-    def norms(x: Tensor) -> Tensor:
-        parts = {name: part.double() for name, part in unflatten(x, like).items()}
-        return flatten(
-            {
-                name: filter_norms(part).expand_as(part) if part.dim() >= 2 else torch.zeros_like(part)
-                for name, part in parts.items()
-            }
-        )
 
-    return norms
+def _norms_by_filter(x: Tensor, like: Params) -> Tensor:
+    return flatten(_filter_norms({name: part.double() for name, part in unflatten(x, like).items()}))
 
 
 def _unit(slope: Tensor, scale: Tensor, norms: Norms, generator: Generator) -> Tensor:

@@ -3,11 +3,11 @@
 Unlike all other measures here, this one needs no surrogate: every perturbed network can be deployed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 
-from flatqat.flatness.loss_increase import LossIncrease, mean_loss_increase
+from flatqat.flatness.loss_increase import LossIncrease, Pair, mean_loss_increase
 from flatqat.flatness.params import LossFn, Params, Progress, no_progress
 
 
@@ -39,15 +39,14 @@ def code_flips(
             raise ValueError(f"{name}: expected lower <= weight <= upper, got neighbors on one side")
     generator = torch.Generator().manual_seed(seed)
 
-    def flipped() -> Iterator[tuple[Params, Params]]:
-        while True:
-            plus, minus = dict(params), dict(params)
-            for name in sorted(lower):
-                w = params[name].detach()
-                uniform = torch.rand(w.shape, generator=generator).to(w.device)
-                up, down = uniform < fraction / 2, (uniform >= fraction / 2) & (uniform < fraction)
-                plus[name] = torch.where(up, upper[name], torch.where(down, lower[name], w))
-                minus[name] = torch.where(up, lower[name], torch.where(down, upper[name], w))
-            yield plus, minus
+    def flipped() -> Pair:
+        plus, minus = dict(params), dict(params)
+        for name in sorted(lower):
+            w = params[name].detach()
+            uniform = torch.rand(w.shape, generator=generator).to(w.device)
+            up, down = uniform < fraction / 2, (uniform >= fraction / 2) & (uniform < fraction)
+            plus[name] = torch.where(up, upper[name], torch.where(down, lower[name], w))
+            minus[name] = torch.where(up, lower[name], torch.where(down, upper[name], w))
+        return plus, minus
 
-    return mean_loss_increase(losses, params, flipped(), radius=fraction, draws=draws, progress=progress)
+    return mean_loss_increase(losses, params, flipped, radius=fraction, draws=draws, progress=progress)

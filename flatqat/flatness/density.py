@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 import torch
 from torch import Tensor
 
-from flatqat.flatness.derivatives import hessian_product
+from flatqat.flatness.derivatives import Product, hessian_product
 from flatqat.flatness.lanczos import lanczos
 from flatqat.flatness.params import LossFn, Params, Progress, flatten, no_progress, rademacher
 
@@ -20,10 +20,9 @@ POINTS_PER_WIDTH = 4  # makes the trapezoid rule on Gaussians exact up to roundi
 class Density:
     """The density phi(t) on an even `grid`, with integral 1, and the quadrature rule of every probe.
 
-    `nodes[i]` are the Ritz values of probe i, and `weights[i]` their weights, which sum to 1. `width` is the
-    standard deviation of the Gaussians that smooth phi. It and the grid are in loss per squared unit of
-    weight. `mean` estimates tr H / n and `mean_square` tr H^2 / n, without smoothing, each with its standard
-    error over the probes.
+    `nodes[i]` are the Ritz values of probe i, and `weights[i]` their weights, which sum to 1. `width`, the
+    standard deviation of the Gaussians that smooth phi, and the grid are in loss per squared unit of weight.
+    `mean` estimates tr H / n and `mean_square` tr H^2 / n, unsmoothed, with standard errors over probes.
     """
 
     grid: tuple[float, ...]
@@ -52,11 +51,10 @@ def spectral_density(
     The rule of each probe z is exact for polynomials f of degree 2 steps - 1 in z.f(H)z, so the error is that
     of the choice of probes: phi is reliable where it is far above 1 / (n sigma). `width` is sigma relative to
     the range of all nodes. Cost: `probes` times `steps` products, and the memory of `steps` copies of the
-    weights. `progress(done, total)` is called after each product. Raises FloatingPointError if a product is
-    not finite, and ValueError unless `steps` >= 1, `probes` >= 2 and `width` > 0.
+    weights. Raises FloatingPointError if a product is not finite, and ValueError unless `steps` >= 1,
+    `probes` >= 2 and `width` > 0.
 
-    Source: Golub & Welsch 1969; Lin, Saad & Yang 2016 (arXiv 1308.5467); for networks Ghorbani et al. 2019
-    (arXiv 1901.10159).
+    Source: Golub & Welsch 1969; Lin et al. 2016 (arXiv 1308.5467); Ghorbani et al. 2019 (arXiv 1901.10159).
     """
     if steps < 1 or probes < 2 or width <= 0:
         raise ValueError(f"expected steps >= 1, probes >= 2 and width > 0, got {steps}, {probes} and {width}")
@@ -64,19 +62,18 @@ def spectral_density(
     like = flatten(params)
     generator = torch.Generator().manual_seed(seed)
     total, rules = steps * probes, []
-    for probe in range(probes):
-        tick = _tick(progress, probe * steps, total)
+    for before in range(0, total, steps):
+
+        def tick(done: int, before: int = before) -> None:
+            progress(before + done, total)
+
         rules.append(quadrature(product, rademacher(like, generator), steps=steps, tick=tick))
-        progress((probe + 1) * steps, total)
+        tick(steps)
     return smoothed(rules, width=width)
 
 
 def quadrature(
-    product: Callable[[Tensor], Tensor],
-    start: Tensor,
-    *,
-    steps: int,
-    tick: Callable[[int], None] = lambda done: None,
+    product: Product, start: Tensor, *, steps: int, tick: Callable[[int], None] = lambda done: None
 ) -> tuple[Tensor, Tensor]:
     """Return nodes theta and weights w, float64 (k,), with sum_k w_k f(theta_k) = z.f(H)z / z.z, z = `start`.
 
@@ -92,8 +89,7 @@ def quadrature(
 def smoothed(rules: Sequence[tuple[Tensor, Tensor]], *, width: float) -> Density:
     """Return the density of the mean of `rules`, pairs of nodes and weights.
 
-    The number of grid points depends on `width` alone. If all nodes are equal, their range is taken from
-    their magnitude.
+    The number of grid points depends on `width` alone. Equal nodes get a range from their magnitude.
     """
     nodes, weights = (torch.cat(parts) for parts in zip(*rules, strict=True))
     low, high = float(nodes.min()), float(nodes.max())
@@ -102,23 +98,16 @@ def smoothed(rules: Sequence[tuple[Tensor, Tensor]], *, width: float) -> Density
     points = math.ceil(POINTS_PER_WIDTH * (1 / width + 2 * TAIL)) + 1  # whatever rounding does to nodes
     grid = torch.linspace(low, high, points, dtype=torch.float64)
     bells = torch.exp(-0.5 * ((grid[:, None] - nodes) / sigma).square()) / (sigma * math.sqrt(2 * math.pi))
-    means, squares = ([float(weight @ node**power) for node, weight in rules] for power in (1, 2))
+    moments = ([float(weight @ node**power) for node, weight in rules] for power in (1, 2))
+    mean, square = ((fmean(values), stdev(values) / math.sqrt(len(rules))) for values in moments)
     return Density(
         grid=tuple(grid.tolist()),
         density=tuple((bells @ weights / len(rules)).tolist()),
         nodes=tuple(tuple(node.tolist()) for node, _ in rules),
         weights=tuple(tuple(weight.tolist()) for _, weight in rules),
         width=sigma,
-        mean=fmean(means),
-        mean_stderr=_stderr(means),
-        mean_square=fmean(squares),
-        mean_square_stderr=_stderr(squares),
+        mean=mean[0],
+        mean_stderr=mean[1],
+        mean_square=square[0],
+        mean_square_stderr=square[1],
     )
-
-
-def _stderr(values: list[float]) -> float:
-    return stdev(values) / math.sqrt(len(values))
-
-
-def _tick(progress: Progress, before: int, total: int) -> Callable[[int], None]:
-    return lambda done: progress(before + done, total)

@@ -17,10 +17,9 @@ Product = Callable[[Tensor], Tensor]
 
 
 def loss_values(losses: Sequence[LossFn], params: Params) -> list[float]:
-    """Return each chunk's loss at `params`, computed without a graph.
+    """Return each chunk's loss at `params` without a graph, as floats, so sums and differences are float64.
 
-    They are Python floats, so sums and differences are float64. Raises FloatingPointError if one is not
-    finite.
+    Raises FloatingPointError if one is not finite.
     """
     if not losses:
         raise ValueError("expected at least one loss, got none")
@@ -79,10 +78,7 @@ def hessian_product(losses: Sequence[LossFn], params: Params) -> Product:
         for loss in losses:
             # Not bound to a name, which would keep this chunk's graph while the next one is built.
             total += _backward(
-                reused or _gradient(loss, leaves, create_graph=True)[1],
-                leaves,
-                direction,
-                retain_graph=bool(reused),
+                reused or _gradient(loss, leaves, create_graph=True)[1], leaves, direction, bool(reused)
             )
         return total / len(losses)
 
@@ -100,22 +96,17 @@ def _gradient(loss: LossFn, leaves: Params, *, create_graph: bool) -> tuple[floa
         value = loss(leaves)
         if not value.requires_grad:
             return float(value), {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
-        grads = torch.autograd.grad(
-            value, list(leaves.values()), create_graph=create_graph, materialize_grads=True
-        )
+        inputs = list(leaves.values())
+        grads = torch.autograd.grad(value, inputs, create_graph=create_graph, materialize_grads=True)
     return float(value.detach()), dict(zip(leaves, grads, strict=True))
 
 
-def _backward(grads: Params, leaves: Params, direction: Params, *, retain_graph: bool) -> Tensor:
+def _backward(grads: Params, leaves: Params, direction: Params, retain_graph: bool) -> Tensor:
     """Return d(grads . direction)/d(leaves) as one vector; gradients without a graph are constant."""
-    names = [name for name, grad in grads.items() if grad.requires_grad]
-    if not names:
+    pairs = [(grad, direction[name]) for name, grad in grads.items() if grad.requires_grad]
+    if not pairs:
         return torch.zeros_like(flatten(leaves))
-    second = torch.autograd.grad(
-        [grads[name] for name in names],
-        list(leaves.values()),
-        grad_outputs=[direction[name] for name in names],
-        retain_graph=retain_graph,
-        materialize_grads=True,
-    )
+    outputs, vectors = zip(*pairs, strict=True)
+    inputs = list(leaves.values())
+    second = torch.autograd.grad(outputs, inputs, vectors, retain_graph=retain_graph, materialize_grads=True)
     return flatten(dict(zip(leaves, second, strict=True)))

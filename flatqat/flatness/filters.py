@@ -1,8 +1,7 @@
 """Filters w_f: the slices along the first axis of every tensor with two or more axes.
 
-Tensors with fewer axes (biases, BatchNorm) have no filters and are not moved. A perturbation that is scaled
-by the norms of the filters is invariant to w_f -> c w_f in front of BatchNorm. Source: Li et al. 2018
-(arXiv 1712.09913).
+Tensors with fewer axes (biases, BatchNorm) are not moved. A perturbation scaled by the norms of the filters
+is invariant to w_f -> c w_f in front of BatchNorm. Source: Li et al. 2018 (arXiv 1712.09913).
 """
 
 import torch
@@ -21,16 +20,14 @@ def with_filters(params: Params) -> Params:
 
 def filter_norms(weight: Tensor) -> Tensor:
     """Return ||w_f|| of every filter, in a shape that broadcasts to that of `weight`."""
-    axes = tuple(range(1, weight.dim()))
-    norms: Tensor = torch.linalg.vector_norm(weight, dim=axes, keepdim=True)
+    norms: Tensor = torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.dim())), keepdim=True)
     return norms
 
 
 def filter_direction(filters: Params, generator: Generator) -> Params:
     """Return a random direction with the norms of the filters: d_f = ||w_f|| g_f / ||g_f||, g_f ~ N(0, I)."""
-    noise = gaussian(filters, generator)
-    tiny = {name: torch.finfo(weight.dtype).tiny for name, weight in filters.items()}
-    return {
-        name: noise[name] * (filter_norms(weight) / filter_norms(noise[name]).clamp_min(tiny[name]))
-        for name, weight in filters.items()
-    }
+    direction = gaussian(filters, generator)
+    for name, weight in filters.items():
+        norms = filter_norms(direction[name]).clamp_min(torch.finfo(weight.dtype).tiny)
+        direction[name] = direction[name] * (filter_norms(weight) / norms)
+    return direction

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from flatqat.flatness.derivatives import hessian_product
 from flatqat.flatness.lanczos import lanczos, rounding
@@ -50,13 +49,15 @@ def top_eigenvalue(
     It stops once the Ritz residual |beta s_k| / |theta| is below `tolerance`; one more product then gives the
     residual that is returned. A value converged to `tolerance` is off by about tolerance^2 if it is separated
     from the next eigenvalue. `smallest` has whatever accuracy it has by then. Cost: up to `iterations` + 1
-    products and the memory of `iterations` copies of the weights. `progress(done, total)` is called after
-    each product. Raises FloatingPointError if a product is not finite, and ValueError if `iterations` < 1.
+    products and the memory of `iterations` copies of the weights. Raises FloatingPointError if a product is
+    not finite, and ValueError if `iterations` < 1.
 
     Source: Lanczos 1950; Parlett, The Symmetric Eigenvalue Problem, chapter 13; for networks Ghorbani et
     al. 2019 (arXiv 1901.10159).
     """
-    start = _start(params, iterations, seed)
+    if iterations < 1:
+        raise ValueError(f"expected iterations >= 1, got {iterations}")
+    start = flatten(gaussian(params, torch.Generator().manual_seed(seed)))
     product = hessian_product(losses, params)
     total = min(iterations, start.numel())
     for space in lanczos(product, start, steps=total):
@@ -65,34 +66,25 @@ def top_eigenvalue(
         # Slightly below the tolerance, because rounding makes the final residual larger than its bound.
         if space.bound(-1) <= 0.9 * tolerance * abs(float(space.ritz[-1])):
             break
-    top, noise = space.vector(-1), rounding(space.ritz, start.dtype)
-    value, distance = _rayleigh(top, product(top))
-    smallest = float(space.ritz[0])
-    return Eigenvalue(
-        value=value,
-        residual=_relative(distance, value, space.ritz, start.dtype),
-        iterations=done,
-        converged=distance <= max(tolerance * abs(value), noise),
-        smallest=smallest,
-        smallest_residual=_relative(space.bound(0), smallest, space.ritz, start.dtype),
-    )
-
-
-def _start(params: Params, iterations: int, seed: int) -> Tensor:
-    if iterations < 1:
-        raise ValueError(f"expected iterations >= 1, got {iterations}")
-    return flatten(gaussian(params, torch.Generator().manual_seed(seed)))
-
-
-def _rayleigh(vector: Tensor, image: Tensor) -> tuple[float, float]:
-    """Return v.Hv and ||Hv - (v.Hv) v|| of a unit vector v and its image Hv."""
+    noise, radius = rounding(space.ritz, start.dtype), float(space.ritz.abs().max())
+    vector = space.vector(-1)
+    image = product(vector)
     value = float(vector @ image)
     if not math.isfinite(value):
         raise FloatingPointError("expected a finite Hessian-vector product, got NaN or infinity")
-    return value, float(torch.linalg.vector_norm(image - value * vector))
+    distance = float(torch.linalg.vector_norm(image - value * vector))
+    smallest = float(space.ritz[0])
+    return Eigenvalue(
+        value=value,
+        residual=_relative(distance, value, noise, radius),
+        iterations=done,
+        converged=distance <= max(tolerance * abs(value), noise),
+        smallest=smallest,
+        smallest_residual=_relative(space.bound(0), smallest, noise, radius),
+    )
 
 
-def _relative(distance: float, value: float, spectrum: Tensor, dtype: torch.dtype) -> float:
+def _relative(distance: float, value: float, noise: float, radius: float) -> float:
     """Return distance / |value|, or / the spectral radius if the value is rounding noise; 0 / 0 is 0."""
-    scale = abs(value) if abs(value) > rounding(spectrum, dtype) else float(spectrum.abs().max())
+    scale = abs(value) if abs(value) > noise else radius
     return distance / scale if scale > 0 else 0.0

@@ -30,8 +30,8 @@ class Krylov:
     def vector(self, index: int) -> Tensor:
         """Return the unit Ritz vector (n,) of the Ritz pair `index`."""
         combined = self.vectors[:, index].to(self.basis) @ self.basis
-        norm: Tensor = torch.linalg.vector_norm(combined)
-        return combined / norm
+        unit: Tensor = combined / torch.linalg.vector_norm(combined)
+        return unit
 
 
 def rounding(ritz: Tensor, dtype: torch.dtype) -> float:
@@ -42,9 +42,9 @@ def rounding(ritz: Tensor, dtype: torch.dtype) -> float:
 def lanczos(product: Callable[[Tensor], Tensor], start: Tensor, *, steps: int) -> Iterator[Krylov]:
     """Yield the Krylov spaces of a symmetric `product` from `start` (n,), which is not zero.
 
-    There are at most `steps`, and fewer if a space is exact. Every new vector is orthogonalized twice against
-    all earlier ones ("twice is enough", Parlett 1980); otherwise copies of converged eigenvalues appear.
-    Memory: steps * n numbers. Raises FloatingPointError if a product is not finite.
+    There are at most `steps`, fewer if a space is exact. Every new vector is orthogonalized twice against all
+    earlier ones ("twice is enough", Parlett 1980); otherwise copies of converged eigenvalues appear. Memory:
+    steps * n numbers. Raises FloatingPointError if a product is not finite.
     """
     basis = start.new_empty(steps, start.numel())
     tridiagonal = torch.zeros(steps, steps, dtype=torch.float64)

@@ -53,26 +53,23 @@ def landscape(
     it moves; tensors with at most one axis (biases, BatchNorm) stay fixed. A seed gives networks of the same
     shapes the same Gaussians, with norms of their own, so their landscapes can be compared. Two of many
     random directions show mean curvature, not the largest. `points` is odd, so that w is on the grid. Cost:
-    points^2 evaluations; `progress(done, total)` is called after each. Raises FloatingPointError if a loss is
-    not finite, and ValueError if `points` or `span` is out of range or there are no filters.
+    points^2 evaluations. Raises FloatingPointError if a loss is not finite, and ValueError if `points` or
+    `span` is out of range or there are no filters.
 
     Source: Li et al. 2018 (arXiv 1712.09913), section 4.
     """
     if points < 3 or points % 2 == 0 or not 0 < span < math.inf:
-        raise ValueError(
-            f"expected an odd number of points from 3 and a span above 0, got {points} and {span}"
-        )
+        raise ValueError(f"expected an odd number of points from 3 and a span above 0, got {points}, {span}")
     filters = with_filters(params)
     generator = torch.Generator().manual_seed(seed)
     d, e = (filter_direction(filters, generator) for _ in range(2))
     half = points // 2
     coordinates = tuple(span * step / half for step in range(-half, half + 1))
-    rows: list[tuple[float, ...]] = []
+    values: list[float] = []
     for a in coordinates:
         row_start = moved(params, d, a)
-        row = []
         for b in coordinates:
-            row.append(fmean(loss_values(losses, moved(row_start, e, b))))
-            progress(len(rows) * points + len(row), points**2)
-        rows.append(tuple(row))
-    return Landscape(coordinates=coordinates, losses=tuple(rows))
+            values.append(fmean(loss_values(losses, moved(row_start, e, b))))
+            progress(len(values), points**2)
+    rows = tuple(tuple(values[first : first + points]) for first in range(0, points**2, points))
+    return Landscape(coordinates=coordinates, losses=rows)

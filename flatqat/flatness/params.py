@@ -21,10 +21,7 @@ def unflatten(vector: Tensor, like: Params) -> Params:
     """Return the entries of `vector` (n,) with the names, shapes and dtypes of `like`; inverts `flatten`."""
     names = sorted(like)
     parts = vector.split([like[name].numel() for name in names])
-    return {
-        name: part.view(like[name].shape).to(like[name].dtype)
-        for name, part in zip(names, parts, strict=True)
-    }
+    return {name: part.view_as(like[name]).to(like[name]) for name, part in zip(names, parts, strict=True)}
 
 
 def moved(params: Params, direction: Params, step: float) -> Params:

@@ -1,13 +1,13 @@
 """Sharpness: the increase of the loss under random perturbations, and along one step of ascent."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 
 import torch
 
 from flatqat.flatness.derivatives import gradient, loss_values, mean_difference
 from flatqat.flatness.filters import filter_direction, with_filters
-from flatqat.flatness.loss_increase import LossIncrease, mean_loss_increase
+from flatqat.flatness.loss_increase import LossIncrease, Pair, mean_loss_increase
 from flatqat.flatness.params import LossFn, Params, Progress, moved, no_progress, norm
 
 
@@ -36,12 +36,11 @@ def average_case_sharpness(
     filters = with_filters(params)
     generator = torch.Generator().manual_seed(seed)
 
-    def perturbed() -> Iterator[tuple[Params, Params]]:
-        while True:
-            direction = filter_direction(filters, generator)
-            yield moved(params, direction, radius), moved(params, direction, -radius)
+    def perturbed() -> Pair:
+        direction = filter_direction(filters, generator)
+        return moved(params, direction, radius), moved(params, direction, -radius)
 
-    return mean_loss_increase(losses, params, perturbed(), radius=radius, draws=draws, progress=progress)
+    return mean_loss_increase(losses, params, perturbed, radius=radius, draws=draws, progress=progress)
 
 
 def one_step_sharpness(
@@ -58,9 +57,8 @@ def one_step_sharpness(
     if rho < 0:
         raise ValueError(f"expected rho >= 0, got {rho}")
     base = loss_values(losses, params)
-    ascent = gradient(losses, params)
     scales = {name: value.detach().abs() for name, value in params.items()} if adaptive else {}
-    ascent = {name: slope * scales.get(name, 1.0) for name, slope in ascent.items()}
+    ascent = {name: slope * scales.get(name, 1.0) for name, slope in gradient(losses, params).items()}
     ascent_norm = norm(ascent)
     if ascent_norm == 0:
         return LossIncrease(value=0.0, loss=fmean(base), radius=rho)

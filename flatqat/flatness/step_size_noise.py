@@ -1,10 +1,10 @@
 """Step-size noise: the increase of the loss if every step size is multiplied by a random number near 1."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 
-from flatqat.flatness.loss_increase import LossIncrease, mean_loss_increase
+from flatqat.flatness.loss_increase import LossIncrease, Pair, mean_loss_increase
 from flatqat.flatness.params import LossFn, Params, Progress, gaussian, moved, no_progress
 
 
@@ -28,10 +28,9 @@ def step_size_noise(
         raise ValueError(f"expected size >= 0, got {size}")
     generator = torch.Generator().manual_seed(seed)
 
-    def perturbed() -> Iterator[tuple[Params, Params]]:
-        while True:
-            noise = gaussian(params, generator)
-            step = {name: noise[name] * value.detach() for name, value in params.items()}
-            yield moved(params, step, size), moved(params, step, -size)
+    def perturbed() -> Pair:
+        noise = gaussian(params, generator)
+        step = {name: noise[name] * value.detach() for name, value in params.items()}
+        return moved(params, step, size), moved(params, step, -size)
 
-    return mean_loss_increase(losses, params, perturbed(), radius=size, draws=draws, progress=progress)
+    return mean_loss_increase(losses, params, perturbed, radius=size, draws=draws, progress=progress)

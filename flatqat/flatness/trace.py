@@ -17,10 +17,9 @@ from flatqat.flatness.params import LossFn, Params, Progress, flatten, gaussian,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """The trace tr H, in units of loss per squared unit of weight.
+    """The trace tr H, and its `mean` over the n weights, in units of loss per squared unit of weight.
 
     `captured` is the part of `value` that is exact, tr(Q^T H Q), and `stderr` the standard error of the rest.
-    `mean` is value / n for n weights.
     """
 
     value: float
@@ -44,16 +43,14 @@ def trace(
 
     Q is an orthonormal basis of the Krylov space of a random vector after `steps` products, so the first term
     is the sum of its Ritz values and costs no further product. The second is Hutchinson's estimate with a
-    fixed number of Rademacher z. Its variance is twice the squared off-diagonal of P H P, which no longer
-    contains the outliers. z is independent of Q, so the estimate is unbiased, and its standard error over the
-    probes is valid.
+    fixed number of Rademacher z. Its variance is twice the squared off-diagonal of P H P, without the
+    outliers. z is independent of Q, so the estimate is unbiased and its standard error valid.
 
     Plain Hutchinson spends its probes on a few large eigenvalues: on `tiny` at 4 bits (digits-c, 60 products
     for each) its standard error was 27 times as large. The gain depends on how large the outliers are.
 
-    Cost: steps + probes products and the memory of `steps` copies of the weights. `progress(done, total)` is
-    called after each product. Raises FloatingPointError if a product is not finite, and ValueError unless
-    `steps` >= 1 and `probes` >= 2.
+    Cost: steps + probes products and the memory of `steps` copies of the weights. Raises FloatingPointError
+    if a product is not finite, and ValueError unless `steps` >= 1 and `probes` >= 2.
 
     Source: Hutchinson 1990; deflated by a subspace, Meyer et al. 2021 (arXiv 2010.09649); by a Krylov space,
     Chen & Hallman 2023 (arXiv 2205.01736).
@@ -75,11 +72,5 @@ def trace(
     value = captured + fmean(rest)
     if not math.isfinite(value):
         raise FloatingPointError("expected a finite Hessian-vector product, got NaN or infinity")
-    return Trace(
-        value=value,
-        stderr=stdev(rest) / math.sqrt(probes),
-        captured=captured,
-        mean=value / start.numel(),
-        steps=len(space.ritz),
-        probes=probes,
-    )
+    stderr, mean, done = stdev(rest) / math.sqrt(probes), value / start.numel(), len(space.ritz)
+    return Trace(value=value, stderr=stderr, captured=captured, mean=mean, steps=done, probes=probes)

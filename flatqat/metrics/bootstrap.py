@@ -1,11 +1,11 @@
-"""Bootstrap confidence intervals for means over training seeds and images.
+"""Bootstrap confidence intervals for means over seeds and images, and for functions of mean counts (mIoU).
 
 Use the crossed bootstrap if all seeds were scored on the same images, and the nested one if every seed has
-its own images.
+its own images. The same seed gives the same draws for means and for functions of counts.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -15,15 +15,18 @@ from numpy.typing import NDArray
 
 from flatqat.metrics.resampling import checked_pools, crossed_draws, nested_draws
 
-MATRICES = ("seeds", "images")
+MATRICES, COUNTS = ("seeds", "images"), ("seeds", "images", "K")
+Floats = NDArray[np.float64]
+Pools = Sequence[NDArray[Any]]
+Statistic = Callable[[Sequence[Floats]], Floats]
+"""Maps the mean counts of each pool, shapes (..., K_p), to values of shape (...)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
     """A statistic and its bootstrap interval, in the unit of the contributions.
 
-    `stderr` is the standard deviation of the draws. With `seeds=1` only images are resampled, so the interval
-    is about this one training run.
+    `stderr` is the standard deviation of the draws. With `seeds=1` the interval is about one training run.
     """
 
     value: float
@@ -37,7 +40,7 @@ class Interval:
 
 
 def paired_bootstrap(
-    contributions: Sequence[NDArray[Any]], *, draws: int = 2000, level: float = 0.95, seed: int = 0
+    contributions: Pools, *, draws: int = 2000, level: float = 0.95, seed: int = 0
 ) -> Interval:
     """Return the percentile interval of T = sum_p mean_{s,i} d_p[s, i].
 
@@ -59,7 +62,7 @@ def paired_bootstrap(
 
 
 def paired_bootstraps(
-    statistics: Sequence[Sequence[NDArray[Any]]], *, draws: int = 2000, level: float = 0.95, seed: int = 0
+    statistics: Sequence[Pools], *, draws: int = 2000, level: float = 0.95, seed: int = 0
 ) -> list[Interval]:
     """Return `paired_bootstrap` of several statistics of the same seeds and pools, from the same draws."""
     checked = [checked_pools(pools, MATRICES, draws, level) for pools in statistics]
@@ -73,11 +76,12 @@ def paired_bootstraps(
         for pool, weight in zip(stacked, weights, strict=True):
             by_seed = (weight / pool.shape[1] @ pool.T).reshape(len(weight), len(checked), seeds)
             resampled[block] += np.einsum("dks,ds->dk", by_seed, shares)
-    return [_interval(pools, resampled[:, place], level) for place, pools in enumerate(checked)]
+    pairs = zip(checked, resampled.T, strict=True)
+    return [_interval(_value(pools), drawn, level, pools) for pools, drawn in pairs]
 
 
 def nested_bootstrap(
-    contributions: Sequence[NDArray[Any]], *, draws: int = 2000, level: float = 0.95, seed: int = 0
+    contributions: Pools, *, draws: int = 2000, level: float = 0.95, seed: int = 0
 ) -> Interval:
     """Return the percentile interval of T = sum_p mean_{s,i} d_p[s, i] if every seed has its own images.
 
@@ -92,32 +96,64 @@ def nested_bootstrap(
     by their counts. So the variance of the seeds is counted (S - 1)/S times, as in the crossed bootstrap, and
     that of the images 2 - 1/S times. Images that several seeds share are treated as different images.
 
-    The counts of the distinct values among N draws are multinomial, so images are not drawn one by one.
-
     Source: Davison & Hinkley 1997, section 3.8 (two-stage resampling).
     """
     pools = checked_pools(contributions, MATRICES, draws, level)
-    distinct = [[np.unique(pool[s], return_counts=True) for pool in pools] for s in range(len(pools[0]))]
-    resampled = [sum(chain(*means)) / len(means) for means in nested_draws(distinct, draws, seed)]
-    return _interval(pools, np.array(resampled), level)
+    resampled = [sum(chain(*means)) / len(means) for means in nested_draws(pools, draws, seed)]
+    return _interval(_value(pools), np.array(resampled), level, pools)
 
 
-def interval(
-    value: float, resampled: NDArray[np.float64], level: float, pools: Sequence[NDArray[Any]]
+def paired_bootstrap_of(
+    statistic: Statistic, pools: Pools, *, draws: int = 2000, level: float = 0.95, seed: int = 0
 ) -> Interval:
+    """Return the percentile interval of T = mean_s f(mean_i x_1[s, i], ..., mean_i x_P[s, i]).
+
+    Each pool p of images has counts x_p of shape (S, N_p, K_p): the K_p numbers of each training seed and
+    image whose means the `statistic` f needs. Seeds and images are drawn as in `paired_bootstrap`:
+
+        T* = 1/S sum_s c_s f({1/N_p sum_i w_p[i] x_p[s, i]}_p),    c, w_p: how often each was drawn
+
+    f is evaluated in each draw, so nothing is linearized. The bias is that of any percentile interval: a draw
+    has fewer distinct images than the sample. Counts are integers, so their sums are exact. Raises ValueError
+    as `paired_bootstrap` does.
+    """
+    checked = checked_pools(pools, COUNTS, draws, level)
+    # one row per image, so that a block of draws is one matrix product
+    rows = [np.ascontiguousarray(pool.swapaxes(0, 1).reshape(pool.shape[1], -1)) for pool in checked]
+    resampled = np.empty(draws)
+    for block, shares, weights in crossed_draws(checked, draws, seed):
+        shape = (*shares.shape, -1)
+        means = [(weight @ row / len(row)).reshape(shape) for weight, row in zip(weights, rows, strict=True)]
+        resampled[block] = (shares * statistic(means)).sum(axis=1)
+    value = float(statistic([pool.mean(axis=1) for pool in checked]).mean())
+    return _interval(value, resampled, level, checked)
+
+
+def nested_bootstrap_of(
+    statistic: Statistic, pools: Pools, *, draws: int = 2000, level: float = 0.95, seed: int = 0
+) -> Interval:
+    """Return the interval of `paired_bootstrap_of` if every seed has its own images.
+
+    Seeds and images are drawn as in `nested_bootstrap`:
+
+        T* = 1/S sum_j f({1/N_p sum_i w_jp[i] x_p[s_j, i]}_p)
+    """
+    checked = checked_pools(pools, COUNTS, draws, level)
+    mean_counts = nested_draws(checked, draws, seed)
+    resampled = [np.mean([statistic(means) for means in by_seed]) for by_seed in mean_counts]
+    value = float(statistic([pool.mean(axis=1) for pool in checked]).mean())
+    return _interval(value, np.array(resampled), level, checked)
+
+
+def _value(pools: list[Floats]) -> float:
+    return math.fsum(float(pool.mean()) for pool in pools)
+
+
+def _interval(value: float, resampled: Floats, level: float, pools: list[Floats]) -> Interval:
     """Return `value` with the percentile interval of its `resampled` draws, shape (draws,)."""
-    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2]).tolist()
+    stderr, draws = float(resampled.std(ddof=1)), len(resampled)
+    seeds, images = len(pools[0]), sum(pool.shape[1] for pool in pools)
     return Interval(
-        value=value,
-        low=float(low),
-        high=float(high),
-        stderr=float(resampled.std(ddof=1)),
-        level=level,
-        draws=len(resampled),
-        seeds=len(pools[0]),
-        images=sum(pool.shape[1] for pool in pools),
+        value=value, low=low, high=high, stderr=stderr, level=level, draws=draws, seeds=seeds, images=images
     )
-
-
-def _interval(pools: list[NDArray[np.float64]], resampled: NDArray[np.float64], level: float) -> Interval:
-    return interval(math.fsum(float(pool.mean()) for pool in pools), resampled, level, pools)

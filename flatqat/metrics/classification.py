@@ -26,9 +26,9 @@ class ClassificationMeter:
     - `top1_unmasked`, only with a class subset.
 
     `nll` and `ece` are None if logits that are not finite leave them undefined. A class whose logit is -inf
-    is never predicted. With `class_subset`, all other classes are masked in this way before anything is
-    computed, and `top1_unmasked` is the top-1 among all classes: the two conventions for datasets with fewer
-    classes than the model (ImageNet-R, ImageNet-A).
+    is never predicted. With `class_subset`, all other classes are masked in this way first, and
+    `top1_unmasked` is the top-1 among all classes: the two conventions for datasets with fewer classes than
+    the model (ImageNet-R, ImageNet-A).
     """
 
     def __init__(self, classes: int, class_subset: tuple[int, ...] | None = None) -> None:
@@ -41,21 +41,18 @@ class ClassificationMeter:
         Logits of any float type are converted to float32. Raises ValueError on another shape.
         """
         if logits.shape != (len(labels), self.classes):
-            raise ValueError(
-                f"expected logits of shape {(len(labels), self.classes)}, got {tuple(logits.shape)}"
-            )
+            shape = (len(labels), self.classes)
+            raise ValueError(f"expected logits of shape {shape}, got {tuple(logits.shape)}")
         logits, labels = logits.detach().float(), labels.to(logits.device)
         unmasked = logits.argmax(1).masked_fill(logits.isnan().any(1), self.classes)
         if self.class_subset is not None:
             subset = torch.tensor(self.class_subset, device=logits.device)
             logits = torch.full_like(logits, -torch.inf).index_copy_(1, subset, logits[:, subset])
-        true = labels[:, None]
-        true_logit = logits.gather(1, true).squeeze(1)
-        best_other_logit = logits.scatter(1, true, -torch.inf).amax(1)
+        true, log_p = labels[:, None], logits.log_softmax(1)
+        margin = logits.gather(1, true).squeeze(1) - logits.scatter(1, true, -torch.inf).amax(1)
         pred = logits.argmax(1).masked_fill(logits.isnan().any(1), self.classes)
-        log_p = logits.log_softmax(1)
         nll, confidence = -log_p.gather(1, true).squeeze(1), log_p.amax(1).exp()
-        self._columns.append((labels, pred, true_logit - best_other_logit, nll, confidence, unmasked))
+        self._columns.append((labels, pred, margin, nll, confidence, unmasked))
 
     def result(self) -> tuple[dict[str, Score], Outcomes]:
         """Return the scores over all images, and the outcome of each image in the order of `add`.
@@ -67,11 +64,11 @@ class ClassificationMeter:
         columns = (torch.cat(column).cpu().numpy() for column in zip(*self._columns, strict=True))
         labels, pred, margin, nll, confidence, unmasked = columns
         outcomes = Outcomes.pack(pred, margin, labels, classes=self.classes)
-        n = len(outcomes)
+        ece = 100 * expected_calibration_error(confidence, outcomes.correct)
         scores = {
             "top1": _top1(outcomes.correct),
             "nll": _mean(nll.astype(np.float64)),
-            "ece": Score(value=_percent(expected_calibration_error(confidence, outcomes.correct)), n=n),
+            "ece": Score(value=ece if math.isfinite(ece) else None, n=len(outcomes)),
         }
         if self.class_subset is not None:
             scores["top1_unmasked"] = _top1(unmasked == labels)
@@ -83,13 +80,12 @@ def expected_calibration_error(
 ) -> float:
     """Return ECE = sum_b |sum_{i in b} (correct_i - confidence_i)| / n, a fraction (Guo et al. 2017, eq. 3).
 
-    Bins have equal width, (b/bins, (b+1)/bins]. The result is NaN if a confidence is NaN. Libraries whose
-    bins are closed on the left, such as torchmetrics, put a confidence of exactly 1 into a bin of its own, so
-    their values differ slightly. Shapes (n,); the confidence is the probability of the predicted class.
+    Bins have equal width, (b/bins, (b+1)/bins]. The result is NaN if a confidence is NaN. Bins closed on the
+    left, as in torchmetrics, put a confidence of exactly 1 into a bin of its own, and their values differ
+    slightly. Shapes (n,); the confidence is the probability of the predicted class.
     """
     confidence = confidence.astype(np.float64)
-    inner_edges = np.arange(1, bins) / bins
-    bin_index = np.searchsorted(inner_edges, confidence, side="left")
+    bin_index = np.searchsorted(np.arange(1, bins) / bins, confidence, side="left")
     gaps = np.bincount(bin_index, weights=correct - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(confidence))
 
@@ -100,11 +96,6 @@ def _top1(correct: NDArray[np.bool_]) -> Score:
 
 
 def _mean(values: NDArray[np.float64]) -> Score:
-    n = len(values)
     if not np.isfinite(values).all():
-        return Score(value=None, n=n)
-    return Score(value=float(values.mean()), n=n, stderr=standard_error(values))
-
-
-def _percent(fraction: float) -> float | None:
-    return 100 * fraction if math.isfinite(fraction) else None
+        return Score(value=None, n=len(values))
+    return Score(value=float(values.mean()), n=len(values), stderr=standard_error(values))

@@ -23,10 +23,8 @@ class Confusions:
     def __post_init__(self) -> None:
         n, classes = self.unpredicted.shape if self.unpredicted.ndim == 2 else (-1, -1)
         if self.confusion.shape != (n, classes, classes):
-            raise ValueError(
-                "expected confusion (n, C, C) and unpredicted (n, C), "
-                f"got {self.confusion.shape} and {self.unpredicted.shape}"
-            )
+            shapes = f"{self.confusion.shape} and {self.unpredicted.shape}"
+            raise ValueError(f"expected confusion (n, C, C) and unpredicted (n, C), got {shapes}")
 
     @classmethod
     def pack(cls, counts: NDArray[Any]) -> "Confusions":
@@ -44,9 +42,8 @@ class Confusions:
         intersection_c = TP_c,    union_c = TP_c + FP_c + FN_c
         """
         intersection = self.confusion.diagonal(axis1=1, axis2=2).astype(np.int64)
-        truth = self.labeled_by_class
         predicted = self.confusion.sum(axis=1, dtype=np.int64)
-        return np.stack([intersection, truth + predicted - intersection], axis=1)
+        return np.stack([intersection, self.labeled_by_class + predicted - intersection], axis=1)
 
     @property
     def labeled_by_class(self) -> NDArray[np.int64]:

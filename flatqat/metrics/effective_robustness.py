@@ -14,11 +14,7 @@ from math import exp, log
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A fit in logit space.
-
-    `x` names the in-distribution accuracy, `r2` is the coefficient of determination and `models` the number
-    of models.
-    """
+    """A fit in logit space to a number of `models`; `x` names the in-distribution accuracy, `r2` is R^2."""
 
     slope: float
     intercept: float
@@ -42,11 +38,8 @@ def predicted(id_top1: float, line: Line) -> float:
 
 
 def effective_robustness(id_top1: float, ood_top1: float, name: str) -> float | None:
-    """Return rho in percentage points relative to the line called `name`.
+    """Return rho in percentage points relative to the line called `name`, from accuracies in percent.
 
-    Both accuracies are in percent. Returns None if `id_top1` is 0 or 100, whose logit is infinite. Raises
-    KeyError if there is no such line.
+    Returns None if `id_top1` is 0 or 100, whose logit is infinite. Raises KeyError without such a line.
     """
-    if not 0 < id_top1 < 100:
-        return None
-    return ood_top1 - predicted(id_top1, LINES[name])
+    return ood_top1 - predicted(id_top1, LINES[name]) if 0 < id_top1 < 100 else None

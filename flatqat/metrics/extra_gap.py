@@ -8,16 +8,12 @@ from numpy.typing import NDArray
 
 from flatqat.metrics.bootstrap import Interval, nested_bootstrap, paired_bootstrap
 
-Corrects = Mapping[str, NDArray[Any]]
-"""Maps the name of each shift to whether each image is classified correctly, shape (n,)."""
+Runs = Sequence[Mapping[str, NDArray[Any]]]
+"""For each training seed and shift, the outcome of every image: for top-1 whether it is correct, (n,)."""
+Members = Sequence[tuple[Runs, Runs, Mapping[str, str]]]
 
 
-def mean_extra_gap(
-    members: Sequence[tuple[Sequence[Corrects], Sequence[Corrects], Mapping[str, str]]],
-    *,
-    nested: bool = False,
-    draws: int = 2000,
-) -> Interval:
+def mean_extra_gap(members: Members, *, nested: bool = False, draws: int = 2000) -> Interval:
     """Return (ID_m - OOD_m) - (ID_f - OOD_f) in points of top-1 with its bootstrap interval.
 
     OOD is the unweighted mean over the shifts. This is a difference in differences of a method m and its
@@ -25,9 +21,9 @@ def mean_extra_gap(
     left out in turn, it is the mean over the members. All members share the training seeds, which are drawn
     once for all of them. Images of different members count as different images, even if they are the same.
 
-    A member is a tuple (method, reference, pools). Method and reference have one entry per training seed, in
-    the same order, and `pools` maps `id` and each shift that is included to its pool of images. `nested` says
-    that every seed has its own images. Raises ValueError as `gap_weights` and `contributions` do.
+    A member is a tuple (method, reference, pools). Method and reference have one entry per seed, in the same
+    order, and `pools` maps `id` and each shift that is included to its pool of images. `nested` says that
+    every seed has its own images. Raises ValueError as `gap_weights` and `contributions` do.
     """
     bootstrap = nested_bootstrap if nested else paired_bootstrap
     matrices = [
@@ -47,10 +43,7 @@ def gap_weights(pools: Mapping[str, str]) -> dict[str, float]:
 
 
 def contributions(
-    method: Sequence[Corrects],
-    reference: Sequence[Corrects],
-    pools: Mapping[str, str],
-    weights: Mapping[str, float],
+    method: Runs, reference: Runs, pools: Mapping[str, str], weights: Mapping[str, float]
 ) -> list[NDArray[np.float64]]:
     """Return the matrices of `paired_bootstrap` for sum_k weights[k] (accuracy_m,k - accuracy_f,k).
 
@@ -65,15 +58,11 @@ def contributions(
     matrices: dict[str, NDArray[np.float64]] = {}
     for shift, weight in weights.items():
         pool = pools[shift]
-        correct, base = (_stack(runs, shift) for runs in (method, reference))
+        # matrices (seeds, images)
+        correct, base = (np.stack([run[shift] for run in runs], dtype=float) for runs in (method, reference))
         matrix = matrices.setdefault(pool, np.zeros(correct.shape))
         if not correct.shape == base.shape == matrix.shape:
             shapes = f"{matrix.shape}, {correct.shape} and {base.shape}"
             raise ValueError(f"{shift}: expected the same images throughout pool {pool!r}, got {shapes}")
         matrix += 100 * weight * (correct - base)
     return list(matrices.values())
-
-
-def _stack(runs: Sequence[Corrects], shift: str) -> NDArray[np.float64]:
-    """Return one shift of all runs, shape (seeds, images)."""
-    return np.stack([run[shift] for run in runs]).astype(np.float64)

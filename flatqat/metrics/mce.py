@@ -15,23 +15,16 @@ from numpy.typing import NDArray
 
 # Top-1 error in percent, mean over the five severities: the values that google-research/augmix and
 # bethgelab/game-of-noise both use, to four digits.
-ALEXNET = {
-    "gaussian_noise": 88.6428,
-    "shot_noise": 89.4468,
-    "impulse_noise": 92.2640,
-    "defocus_blur": 81.9880,
-    "glass_blur": 82.6268,
-    "motion_blur": 78.5948,
-    "zoom_blur": 79.8360,
-    "snow": 86.6816,
-    "frost": 82.6572,
-    "fog": 81.9324,
-    "brightness": 56.4592,
+_NOISE = {"gaussian_noise": 88.6428, "shot_noise": 89.4468, "impulse_noise": 92.2640}
+_BLUR = {"defocus_blur": 81.9880, "glass_blur": 82.6268, "motion_blur": 78.5948, "zoom_blur": 79.8360}
+_WEATHER = {"snow": 86.6816, "frost": 82.6572, "fog": 81.9324, "brightness": 56.4592}
+_DIGITAL = {
     "contrast": 85.3204,
     "elastic_transform": 64.6056,
     "pixelate": 71.7840,
-    "jpeg_compression": 60.6500,
+    "jpeg_compression": 60.65,
 }
+ALEXNET = _NOISE | _BLUR | _WEATHER | _DIGITAL
 ALEXNET_CLEAN = 43.5
 SEVERITIES = 5
 
@@ -44,16 +37,12 @@ def mce(errors: Mapping[str, float], normalizer: str = "alexnet") -> float:
 
     Raises ValueError if the corruptions are not exactly those of the normalizer.
     """
-    base, _ = NORMALIZERS[normalizer]
-    _check(errors, base)
-    return 100 * fsum(errors[name] / base[name] for name in base) / len(base)
+    return _mean_ratio(errors, 0.0, NORMALIZERS[normalizer][0], 0.0)
 
 
 def relative_mce(errors: Mapping[str, float], clean: float, normalizer: str = "alexnet") -> float:
     """Return relative mCE in percent: as `mce`, for the increase over the `clean` error, in percent."""
-    base, base_clean = NORMALIZERS[normalizer]
-    _check(errors, base)
-    return 100 * fsum((errors[name] - clean) / (base[name] - base_clean) for name in base) / len(base)
+    return _mean_ratio(errors, clean, *NORMALIZERS[normalizer])
 
 
 def mce_weights(normalizer: str = "alexnet") -> dict[str, float]:
@@ -73,6 +62,9 @@ def mce_stderr(correct: Mapping[str, NDArray[Any]], normalizer: str = "alexnet")
     return float(shares.std(ddof=1)) / sqrt(len(shares))
 
 
-def _check(errors: Mapping[str, float], base: Mapping[str, float]) -> None:
+def _mean_ratio(
+    errors: Mapping[str, float], clean: float, base: Mapping[str, float], base_clean: float
+) -> float:
     if errors.keys() != base.keys():
         raise ValueError(f"expected the {len(base)} corruptions {sorted(base)}, got {sorted(errors)}")
+    return 100 * fsum((errors[name] - clean) / (base[name] - base_clean) for name in base) / len(base)

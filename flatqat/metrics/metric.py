@@ -1,8 +1,7 @@
 """The metrics of suites, top-1 and mean IoU, computed from the stored outcomes of every image.
 
-An outcome is what a metric needs from the n images of one shift, with one entry per image along the first
-axis: for top-1 whether each image is classified correctly, shape (n,); for mIoU the intersections and unions,
-shape (n, 2, C).
+An outcome is what a metric needs from the n images of one shift, one entry per image along the first axis:
+for top-1 whether each is classified correctly, (n,); for mIoU the intersections and unions, (n, 2, C).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -46,35 +45,22 @@ class Metric:
     by_class: str | None = None
 
 
-def _correct(arrays: Mapping[str, Any]) -> Outcome:
-    correct: Outcome = arrays["margin"] > 0
-    return correct
-
-
-def _counts(arrays: Mapping[str, Any]) -> Outcome:
-    return Confusions(confusion=arrays["confusion"], unpredicted=arrays["unpredicted"]).counts
-
-
-METRICS = {
-    metric.name: metric
-    for metric in (
-        Metric(
-            name="top1",
-            title="top-1",
-            needs=("margin",),
-            outcome=_correct,
-            values=np.asarray,
-            mean_extra_gap=extra_gap.mean_extra_gap,
-        ),
-        Metric(
-            name="miou",
-            title="mIoU",
-            needs=("confusion", "unpredicted"),
-            outcome=_counts,
-            values=miou.pseudo_values,
-            mean_extra_gap=miou.mean_extra_gap,
-            pooled_shares=miou.pooled_shares,
-            by_class="iou",
-        ),
-    )
-}
+_TOP1 = Metric(
+    name="top1",
+    title="top-1",
+    needs=("margin",),
+    outcome=lambda arrays: arrays["margin"] > 0,
+    values=np.asarray,
+    mean_extra_gap=extra_gap.mean_extra_gap,
+)
+_MIOU = Metric(
+    name="miou",
+    title="mIoU",
+    needs=("confusion", "unpredicted"),
+    outcome=lambda arrays: Confusions(**arrays).counts,
+    values=miou.pseudo_values,
+    mean_extra_gap=miou.mean_extra_gap,
+    pooled_shares=miou.pooled_shares,
+    by_class="iou",
+)
+METRICS = {metric.name: metric for metric in (_TOP1, _MIOU)}

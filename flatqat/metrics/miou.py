@@ -7,26 +7,19 @@ Cordts et al. 2016, section 4.2). A class that neither occurs nor is predicted h
 cityscapesScripts. Counts are those of `Confusions.counts`: intersections and unions, shape (..., 2, C).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.metrics.bootstrap import Interval
-from flatqat.metrics.count_bootstrap import nested_bootstrap_of, paired_bootstrap_of
-from flatqat.metrics.extra_gap import gap_weights
+from flatqat.metrics.bootstrap import Interval, nested_bootstrap_of, paired_bootstrap_of
+from flatqat.metrics.extra_gap import Members, Runs, gap_weights
 from flatqat.metrics.influence import ratio
-
-Counts = Mapping[str, NDArray[Any]]
-"""Maps the name of each shift to the intersections and unions of each image, shape (n, 2, C)."""
 
 
 def miou(counts: NDArray[Any]) -> NDArray[np.float64]:
-    """Return mIoU, a fraction, shape (...), from sums or means of counts (..., 2, C).
-
-    It is NaN where no class has a union.
-    """
+    """Return mIoU, a fraction (...), from sums or means of counts (..., 2, C); NaN if no class occurs."""
     intersection, union = counts[..., 0, :].astype(np.float64), counts[..., 1, :]
     occurs = union > 0
     total = np.divide(intersection, union, out=np.zeros_like(intersection), where=occurs).sum(axis=-1)
@@ -63,18 +56,12 @@ def pooled_shares(pools: Sequence[Sequence[NDArray[Any]]]) -> list[NDArray[np.fl
     """
     counts = [np.sum(shifts, axis=0) for shifts in pools]
     values = pseudo_values(np.concatenate(counts))
-    sizes = [len(pool) for pool in counts]
-    parts = np.split(values, np.cumsum(sizes)[:-1])
-    return [part * size / len(values) for part, size in zip(parts, sizes, strict=True)]
+    parts = np.split(values, np.cumsum([len(pool) for pool in counts])[:-1])
+    return [part * len(part) / len(values) for part in parts]
 
 
-def mean_extra_gap(
-    members: Sequence[tuple[Sequence[Counts], Sequence[Counts], Mapping[str, str]]],
-    *,
-    nested: bool = False,
-    draws: int = 2000,
-) -> Interval:
-    """Return what `extra_gap.mean_extra_gap` does, in points of mIoU.
+def mean_extra_gap(members: Members, *, nested: bool = False, draws: int = 2000) -> Interval:
+    """Return what `extra_gap.mean_extra_gap` does, in points of mIoU, from counts (n, 2, C) of each shift.
 
         T = sum_k weight_k (mIoU_method,k - mIoU_reference,k),    mean over seeds
 
@@ -104,17 +91,12 @@ def mean_extra_gap(
     return bootstrap(points, pools, draws=draws)
 
 
-def _stack(
-    method: Sequence[Counts], reference: Sequence[Counts], shifts: Sequence[str], pool: str
-) -> NDArray[np.float64]:
+def _stack(method: Runs, reference: Runs, shifts: Sequence[str], pool: str) -> NDArray[np.float64]:
     """Return the counts of one pool, shape (seeds, images, 2 models, shifts, 2, C)."""
     shapes = {run[shift].shape for runs in (method, reference) for run in runs for shift in shifts}
     if len(shapes) > 1:
-        raise ValueError(
-            f"{', '.join(shifts)}: expected the same images throughout pool {pool!r}, got shapes {shapes}"
-        )
-    seeds = [
-        np.stack([np.stack([run[shift] for shift in shifts], axis=1) for run in pair], axis=1)
-        for pair in zip(method, reference, strict=True)
-    ]
-    return np.stack(seeds).astype(np.float64)
+        names = ", ".join(shifts)
+        raise ValueError(f"{names}: expected the same images throughout pool {pool!r}, got shapes {shapes}")
+    pairs = zip(method, reference, strict=True)
+    counts = [[[run[shift] for shift in shifts] for run in pair] for pair in pairs]
+    return np.moveaxis(np.array(counts, dtype=np.float64), 3, 1)

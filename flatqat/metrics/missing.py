@@ -13,16 +13,13 @@ class Mean(NamedTuple):
     stderr: float | None
 
 
-NO_MEAN = Mean(None, None)
-
-
 def mean_of_known(values: Iterable[float | None]) -> Mean:
     """Return the mean of the values that are known; those that are None or NaN are skipped."""
     known = [value for value in values if value is not None and value == value]
-    return Mean(*mean_over_seeds(known)) if known else NO_MEAN
+    return Mean(*mean_over_seeds(known)) if known else Mean(None, None)
 
 
 def mean_if_complete(values: Iterable[float | None]) -> Mean:
     """Return the mean of all values, or none at all if one of them is None or NaN."""
-    complete = list(values)
-    return mean_of_known(complete) if all(v is not None and v == v for v in complete) else NO_MEAN
+    every = list(values)
+    return mean_of_known(every if all(value is not None and value == value for value in every) else [])

@@ -25,9 +25,8 @@ class Outcomes:
 
     def __post_init__(self) -> None:
         if self.pred.shape != self.margin.shape or self.pred.ndim != 1:
-            raise ValueError(
-                f"expected two arrays of one length, got {self.pred.shape} and {self.margin.shape}"
-            )
+            shapes = f"{self.pred.shape} and {self.margin.shape}"
+            raise ValueError(f"expected two arrays of one length, got {shapes}")
 
     @classmethod
     def pack(
@@ -38,8 +37,7 @@ class Outcomes:
         An image is correct if `pred == labels`, and the sign of the stored margin agrees with that. On a tie
         `pred` decides, so a correct image may have margin 0. It is stored as 2^-24, the smallest float16, and
         so is a positive margin that rounds to 0. Margins beyond +-65504 are clipped. A margin of NaN (no
-        prediction, or two logits at the same infinity) becomes 2^-24 for a correct image and -65504 for a
-        wrong one.
+        prediction, or two logits at the same infinity) becomes 2^-24 if correct and -65504 if wrong.
         """
         correct = pred == labels
         finite = np.nan_to_num(margin, nan=-np.inf).clip(-_LARGEST, _LARGEST).astype(np.float16)

@@ -50,17 +50,14 @@ def contrasts(table: NDArray[Any], baseline: int, image_variances: Sequence[floa
     values = np.asarray(table, dtype=np.float64)
     rows, columns = values.shape
     if rows < 2 or not 0 <= baseline < rows or len(image_variances) != rows:
-        raise ValueError(
-            f"expected two rows or more with a variance each, got {values.shape}, {len(image_variances)}"
-        )
+        sizes = f"{values.shape}, {len(image_variances)}"
+        raise ValueError(f"expected two rows or more with a variance each, got {sizes}")
     freedom = (rows - 1) * (columns - 1)
     means = values.mean(axis=1)
     residuals = values - means[:, None] - values.mean(axis=0) + values.mean()
     seed_variance = 2 * float((residuals**2).sum()) / freedom / columns if freedom else 0.0
-    return [
-        _contrast(float(mean - means[baseline]), seed_variance, freedom, image_variance)
-        for mean, image_variance in zip(means, image_variances, strict=True)
-    ]
+    pairs = zip(means - means[baseline], image_variances, strict=True)
+    return [_contrast(float(value), seed_variance, freedom, variance) for value, variance in pairs]
 
 
 def _contrast(value: float, seed_variance: float, freedom: int, image_variance: float) -> Contrast:

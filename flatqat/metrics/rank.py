@@ -5,7 +5,6 @@ seed are not independent, so the standard error and the test count methods and s
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEWEST_ROWS = 3
+Array = NDArray[Any]
 Table = NDArray[np.float64]
 
 
@@ -32,13 +32,7 @@ class RankCorrelation:
 
 
 def rank_correlation(
-    x: NDArray[Any],
-    y: NDArray[Any],
-    given: NDArray[Any] | None = None,
-    *,
-    within: bool = False,
-    draws: int = 9999,
-    seed: int = 0,
+    x: Array, y: Array, given: Array | None = None, *, within: bool = False, draws: int = 9999, seed: int = 0
 ) -> RankCorrelation | None:
     """Return Spearman's rho of two tables (rows, columns), or None if one of them is constant.
 
@@ -69,21 +63,12 @@ def rank_correlation(
     rho = _correlation(*residuals)
     if math.isnan(rho):
         return None
-
-    def statistic(part: list[Table]) -> float:
-        return _correlation(*_residual_ranks(part, within))
-
-    variance = sum(_jackknife(statistic, tables, axis) for axis in (0, 1) if shape[axis] > 1)
-    return RankCorrelation(
-        rho=rho,
-        stderr=math.sqrt(variance),
-        p=_permutation_p(*residuals, draws=draws, seed=seed),
-        rows=shape[0],
-        columns=shape[1],
-    )
+    stderr = math.sqrt(sum(_jackknife(tables, axis, within) for axis in (0, 1) if shape[axis] > 1))
+    p = _permutation_p(*residuals, draws=draws, seed=seed)
+    return RankCorrelation(rho=rho, stderr=stderr, p=p, rows=shape[0], columns=shape[1])
 
 
-def ranks(values: NDArray[Any]) -> NDArray[np.float64]:
+def ranks(values: Array) -> NDArray[np.float64]:
     """Return the ranks of an array (n,), from 1 for the smallest; equal values share their mean rank."""
     _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
@@ -93,9 +78,8 @@ def ranks(values: NDArray[Any]) -> NDArray[np.float64]:
 
 def _residual_ranks(tables: list[Table], within: bool) -> tuple[Table, Table]:
     """Return the centered ranks of the first two tables, after those of the third are regressed out."""
-    centered = [_centered_ranks(table, within) for table in tables]
-    x, y = centered[:2]
-    for z in centered[2:]:
+    x, y, *given = (_centered_ranks(table, within) for table in tables)
+    for z in given:
         size = float((z * z).sum())
         if size:
             x, y = (table - float((table * z).sum()) / size * z for table in (x, y))
@@ -103,10 +87,8 @@ def _residual_ranks(tables: list[Table], within: bool) -> tuple[Table, Table]:
 
 
 def _centered_ranks(table: Table, within: bool) -> Table:
-    if within:
-        ranked = np.stack([ranks(column) for column in table.T], axis=1)
-    else:
-        ranked = ranks(table.ravel()).reshape(table.shape)
+    columns = table.T if within else table.reshape(1, -1)
+    ranked = np.stack([ranks(column) for column in columns], axis=1).reshape(table.shape)
     centered: Table = ranked - ranked.mean()
     return centered
 
@@ -119,10 +101,11 @@ def _correlation(x: Table, y: Table) -> float:
     return float((x * y).sum()) / math.sqrt(sizes[0] * sizes[1])
 
 
-def _jackknife(statistic: Callable[[list[Table]], float], tables: list[Table], axis: int) -> float:
-    """Return the delete-one variance of a statistic over an axis; undefined values do not count."""
+def _jackknife(tables: list[Table], axis: int, within: bool) -> float:
+    """Return the delete-one variance of rho over an axis; undefined values do not count."""
     count = tables[0].shape[axis]
-    left_out = [statistic([np.delete(table, g, axis) for table in tables]) for g in range(count)]
+    parts = ([np.delete(table, g, axis) for table in tables] for g in range(count))
+    left_out = [_correlation(*_residual_ranks(part, within)) for part in parts]
     values = np.array([value for value in left_out if not math.isnan(value)])
     return (count - 1) * float(values.var()) if len(values) else math.nan
 
@@ -135,8 +118,7 @@ def _permutation_p(x: Table, y: Table, *, draws: int, seed: int) -> float:
         orders = np.array(list(permutations(range(rows))))
     else:
         rng = np.random.Generator(np.random.PCG64(seed))
-        random = rng.permuted(np.tile(np.arange(rows), (draws, 1)), axis=1)
-        orders = np.concatenate([np.arange(rows)[None], random])
+        orders = np.vstack([np.arange(rows), rng.permuted(np.tile(np.arange(rows), (draws, 1)), axis=1)])
     sums = np.abs(cross[orders, np.arange(rows)].sum(axis=1))
     observed = abs(float(np.trace(cross)))
     return float((sums >= observed * (1 - 1e-9) - 1e-9).mean())

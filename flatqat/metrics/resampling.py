@@ -8,9 +8,6 @@ from numpy.typing import NDArray
 
 BLOCK = 32  # draws at once: one matrix product for all of them
 
-Distinct = tuple[NDArray[np.float64], NDArray[np.int64]]
-"""The distinct values, or rows of values, of a pool and their counts."""
-
 
 def crossed_draws(
     pools: Sequence[NDArray[Any]], draws: int, seed: int
@@ -24,17 +21,20 @@ def crossed_draws(
     rng = np.random.Generator(np.random.PCG64(seed))
     for first in range(0, draws, BLOCK):
         block = slice(first, min(first + BLOCK, draws))
-        counts = [[_resample_counts(rng, n) for n in sizes] for _ in range(block.start, block.stop)]
-        by_seed, *by_image = (np.stack(column) for column in zip(*counts, strict=True))
+        drawn = range(block.start, block.stop)
+        counts = [[np.bincount(rng.integers(n, size=n), minlength=n) for n in sizes] for _ in drawn]
+        by_seed, *by_image = (np.stack(column, dtype=np.float64) for column in zip(*counts, strict=True))
         yield block, by_seed / sizes[0], by_image
 
 
-def nested_draws(distinct: Sequence[Sequence[Distinct]], draws: int, seed: int) -> Iterator[list[list[Any]]]:
+def nested_draws(pools: Sequence[NDArray[Any]], draws: int, seed: int) -> Iterator[list[list[Any]]]:
     """Yield, for each draw, the mean of every pool over its resampled images, for each resampled seed.
 
-    `distinct` has the distinct values, or rows of values, of each seed and pool with their counts.
+    Takes pools of values (S, N_p) or of rows of values (S, N_p, K_p). The counts of the distinct ones among N
+    draws are multinomial, so images are not drawn one by one.
     """
-    seeds = len(distinct)
+    seeds, axis = len(pools[0]), None if pools[0].ndim == 2 else 0
+    distinct = [[np.unique(pool[s], axis=axis, return_counts=True) for pool in pools] for s in range(seeds)]
     rng = np.random.Generator(np.random.PCG64(seed))
     for _ in range(draws):
         yield [[_resampled_mean(rng, *pool) for pool in distinct[s]] for s in rng.integers(seeds, size=seeds)]
@@ -56,11 +56,6 @@ def checked_pools(
     if len({len(pool) for pool in checked}) > 1:
         raise ValueError(f"expected the same seeds in every pool, got {[len(pool) for pool in checked]}")
     return checked
-
-
-def _resample_counts(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
-    """Return how often each of n items occurs in n draws with replacement."""
-    return np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
 
 
 def _resampled_mean(rng: np.random.Generator, values: NDArray[np.float64], counts: NDArray[np.int64]) -> Any:

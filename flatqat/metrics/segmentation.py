@@ -47,10 +47,8 @@ class SegmentationMeter:
         that are neither below `classes` nor 255.
         """
         if masks.ndim != 3 or logits.shape != (len(masks), self.classes, *masks.shape[1:]):
-            raise ValueError(
-                f"expected logits (B, {self.classes}, H, W) and masks (B, H, W), "
-                f"got {tuple(logits.shape)} and {tuple(masks.shape)}"
-            )
+            shapes = f"{tuple(logits.shape)} and {tuple(masks.shape)}"
+            raise ValueError(f"expected logits (B, {self.classes}, H, W) and masks (B, H, W), got {shapes}")
         masks = masks.to(logits.device)
         for image, mask in zip(logits.detach(), masks, strict=True):
             rows = max(1, PIXELS // mask.shape[1])
@@ -71,18 +69,14 @@ class SegmentationMeter:
         pred = logits.argmax(0).masked_fill(logits.isnan().any(0), self.classes)
         counts = torch.bincount(truth * columns + pred, minlength=self.classes * columns)
         if len(counts) > self.classes * columns:
-            raise ValueError(
-                f"expected labels below {self.classes}, or {IGNORED} for none, got {int(truth.max())}"
-            )
+            label = int(truth.max())
+            raise ValueError(f"expected labels below {self.classes}, or {IGNORED} for none, got {label}")
         log_p = logits.log_softmax(0)
         nll = -log_p.gather(0, truth[None]).double().sum()
         confidence = log_p.amax(0).exp().double()
         inner_edges = torch.arange(1, ECE_BINS, device=logits.device, dtype=torch.float64) / ECE_BINS
-        gaps = torch.bincount(
-            torch.bucketize(confidence, inner_edges),
-            weights=(pred == truth).double() - confidence,
-            minlength=ECE_BINS,
-        )
+        bin_index, gap = torch.bucketize(confidence, inner_edges), (pred == truth).double() - confidence
+        gaps = torch.bincount(bin_index, weights=gap, minlength=ECE_BINS)
         return counts, torch.cat([nll[None], gaps])
 
     def result(self) -> tuple[dict[str, Score], Confusions]:

@@ -11,10 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """The difference a - b.
-
-    `points` and `stderr` are in percentage points; `p` is the two-sided p-value of `test` against zero.
-    """
+    """A difference and its standard error in percentage points; `p` is the two-sided p-value of `test`."""
 
     points: float
     stderr: float
@@ -23,7 +20,7 @@ class Difference:
 
 
 def paired_difference(a: NDArray[Any], b: NDArray[Any]) -> Difference:
-    """Return the difference between two runs on the same n >= 2 images, in the same order.
+    """Return the difference a - b of two runs on the same n >= 2 images, in the same order.
 
     Boolean arrays (correct or not) are compared by the exact McNemar test. Without a difference, the number
     of images that only a classifies correctly is Binomial(n_a + n_b, 1/2) among those on which the two
@@ -40,6 +37,24 @@ def paired_difference(a: NDArray[Any], b: NDArray[Any]) -> Difference:
     return Difference(points=100 * mean, stderr=100 * stderr, p=p, test="McNemar" if binary else "paired t")
 
 
+def pooled_difference(pools: Sequence[NDArray[Any]]) -> Difference:
+    """Return the z-test of D = sum_p mean_i d_p[i] against zero, for independent pools of images.
+
+    d_p, shape (N_p,), is the share of each image in the difference: the sum over the shifts of the pool of
+    weight × (correct now − correct before), as a fraction. Var D = sum_p var(d_p, ddof=1) / N_p, so the
+    shifts of one image, which are not independent, count as one observation. Raises ValueError if there are
+    no pools, or a pool has fewer than two images.
+    """
+    from scipy.special import ndtr
+
+    if not pools or any(d.ndim != 1 or len(d) < 2 for d in pools):
+        raise ValueError(f"expected pools of at least two images, got shapes {[d.shape for d in pools]}")
+    mean = math.fsum(float(d.mean()) for d in pools)
+    stderr = math.sqrt(math.fsum(float(d.var(ddof=1)) / len(d) for d in pools))
+    p = 2 * float(ndtr(-abs(mean) / stderr)) if stderr else float(mean == 0)
+    return Difference(points=100 * mean, stderr=100 * stderr, p=p, test="pooled z")
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return Holm's adjusted p-values, in the given order, to compare with the level of the whole family.
 
@@ -47,9 +62,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """
     p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p, kind="stable")
-    steps = np.minimum(1, (len(p) - np.arange(len(p))) * p[order])
     adjusted = np.empty_like(p)
-    adjusted[order] = np.maximum.accumulate(steps)
+    adjusted[order] = np.maximum.accumulate(np.minimum(1, (len(p) - np.arange(len(p))) * p[order]))
     return [float(value) for value in adjusted]
 
 

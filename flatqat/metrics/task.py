@@ -30,8 +30,7 @@ class Meter(Protocol):
 class Task:
     """One kind of labels.
 
-    `metric` needs numpy alone. The loss and the meter need torch, so they are named as "module:attribute"
-    and imported when they are used.
+    `metric` needs numpy alone. The loss and the meter need torch: "module:attribute" is imported on use.
     """
 
     name: str

@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from flatqat.metrics.bootstrap import Interval, nested_bootstrap, paired_bootstrap
-from flatqat.metrics.count_bootstrap import nested_bootstrap_of, paired_bootstrap_of
+from flatqat.metrics.bootstrap import (
+    Interval,
+    nested_bootstrap,
+    nested_bootstrap_of,
+    paired_bootstrap,
+    paired_bootstrap_of,
+)
 from flatqat.metrics.influence import ratio
 from flatqat.metrics.miou import mean_extra_gap, miou, pooled_shares, pseudo_values
 from flatqat.metrics.significance import paired_difference

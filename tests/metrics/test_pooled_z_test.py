@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from flatqat.metrics.pooled_z_test import pooled_difference
-from flatqat.metrics.significance import paired_difference
+from flatqat.metrics.significance import paired_difference, pooled_difference
 
 
 def test_equals_the_paired_t_test_on_one_large_pool():

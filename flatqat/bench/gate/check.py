@@ -18,8 +18,7 @@ from flatqat.bench.gate.baseline import BaselineCell, read_baseline
 from flatqat.bench.records.paired import outcomes_of
 from flatqat.bench.records.store import Arrays, Store
 from flatqat.metrics.missing import mean_if_complete
-from flatqat.metrics.pooled_z_test import pooled_difference
-from flatqat.metrics.significance import holm, paired_difference
+from flatqat.metrics.significance import holm, paired_difference, pooled_difference
 from flatqat.spec import ShiftInfo
 
 OK, REGRESSED, INCOMPLETE, IMPROVED = 0, 1, 3, 4
