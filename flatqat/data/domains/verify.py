@@ -4,13 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from flatqat.data.domains.sets import (
-    Domain,
-    DomainSet,
-    check_same_classes,
-    find,
-    read_domain,
-)
+from flatqat.data.domains.sets import Domain, DomainSet, check_same_classes, find, read_domain
 from flatqat.data.images.checks import run_check
 from flatqat.data.images.data_root import data_root, plain
 from flatqat.data.images.integrity import is_damaged

@@ -34,11 +34,7 @@ MOST_OPENED, MAPS = 600, 8
 
 
 def verify_part(
-    listing: Callable[[], Listing],
-    *,
-    count: int | None,
-    classes: int,
-    lut: NDArray[np.uint8] | None = None,
+    listing: Callable[[], Listing], *, count: int | None, classes: int, lut: NDArray[np.uint8] | None = None
 ) -> list[Finding]:
     """Check whether one part of a dataset is there, complete and labelled with train ids.
 
