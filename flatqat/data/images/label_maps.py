@@ -30,9 +30,14 @@ def label_map(image: Image) -> Pixels:
     return np.asarray(image)
 
 
-def translated(labels: Pixels, lut: NDArray[np.uint8] | None) -> Pixels:
-    """Replace every value v by lut[v]."""
-    return labels if lut is None else lut[labels]
+def train_ids(image: Image, lut: NDArray[np.uint8] | None, *, classes: int, name: str) -> Pixels:
+    """Return the train ids of an opened label map, uint8 (H, W): its values v, or lut[v].
+
+    Raises DataError as `label_map` and `check_values` do.
+    """
+    labels = label_map(image) if lut is None else lut[label_map(image)]
+    check_values(values_of(labels), classes=classes, name=name)
+    return labels
 
 
 def values_of(labels: Pixels) -> list[int]:

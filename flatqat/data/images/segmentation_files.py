@@ -1,7 +1,7 @@
 """Image files with a label map each, decoded on demand."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,9 @@ from PIL import Image as Pillow
 from PIL.Image import Image
 from torch import Tensor
 
-from flatqat.data.images import label_maps
 from flatqat.data.images.encoded import Pixels, decode_file, to_rgb
 from flatqat.data.images.image_data import ImageData, Transform
+from flatqat.data.images.label_maps import check_fits, check_one_size, train_ids
 from flatqat.data.images.segmentation_views import join, uncropped
 from flatqat.errors import DataError
 
@@ -64,7 +64,7 @@ def segmentation_files(
     def pixels(position: int, image_id: int) -> Pixels:
         pair = read_pair(Path(images[position]), Path(masks[position]), classes=classes, lut=lut)
         if transform is uncropped:
-            label_maps.check_one_size(source, images[0], first_size(), images[position], pair.size)
+            check_one_size(source, images[0], first_size(), images[position], pair.size)
         return transform(pair, image_id)
 
     def fetch(index: Tensor) -> Tensor:
@@ -76,12 +76,7 @@ def segmentation_files(
 
 def read_pair(image: Path, mask: Path, *, classes: int, lut: NDArray[np.uint8] | None) -> Image:
     """Decode an image and its label map into one RGBA image. Raises DataError, which names the file."""
-
-    def checked(opened: Image) -> Pixels:
-        labels = label_maps.translated(label_maps.label_map(opened), lut)
-        label_maps.check_values(label_maps.values_of(labels), classes=classes, name=mask.name)
-        return labels
-
-    colours, labels = decode_file(image, to_rgb), decode_file(mask, checked)
-    label_maps.check_fits(image, colours.size, mask, labels.shape[::-1])
+    read_labels = partial(train_ids, lut=lut, classes=classes, name=mask.name)
+    colours, labels = decode_file(image, to_rgb), decode_file(mask, read_labels)
+    check_fits(image, colours.size, mask, labels.shape[::-1])
     return join(colours, Pillow.fromarray(labels))
