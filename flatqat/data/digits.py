@@ -36,8 +36,7 @@ def load(part: Part) -> "ImageData":
 
 def describe() -> str:
     """Describe the digits in words. Raises DataError as `read` does."""
-    images, _ = read()
-    return f"scikit-learn's digits: {len(images):,} images of 8x8"
+    return f"scikit-learn's digits: {len(read()[0]):,} images of 8x8"
 
 
 def read() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -71,5 +70,4 @@ def _all() -> "ImageData":
     small = torch.from_numpy(images).float()[:, None]
     large = F.interpolate(small, scale_factor=SCALE, mode="bilinear", align_corners=False)
     rgb = (large * 255 / 16).round().to(torch.uint8).expand(-1, 3, -1, -1)
-    source = "scikit-learn's digits"
-    return ImageData.in_memory(rgb, torch.from_numpy(labels), classes=CLASSES, source=source)
+    return ImageData.in_memory(rgb, torch.from_numpy(labels), classes=CLASSES, source="scikit-learn's digits")

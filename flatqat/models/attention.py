@@ -25,11 +25,8 @@ class Attention(nn.Module):
 
     def __init__(self, attention: nn.MultiheadAttention) -> None:
         super().__init__()
-        self.num_heads, self.dropout, self.batch_first = (
-            attention.num_heads,
-            attention.dropout,
-            attention.batch_first,
-        )
+        self.num_heads, self.dropout = attention.num_heads, attention.dropout
+        self.batch_first = attention.batch_first
         biases = [None] * 3 if attention.in_proj_bias is None else attention.in_proj_bias.chunk(3)
         if attention._qkv_same_embed_dim:
             weights = attention.in_proj_weight.chunk(3)
@@ -60,11 +57,7 @@ class Attention(nn.Module):
             batched = (tokens.unsqueeze(batch_at) for tokens in (query, key, value))
             out, weights = self(*batched, padding, need_weights, attn_mask, average_attn_weights, is_causal)
             return out.squeeze(batch_at), None if weights is None else weights.squeeze(0)
-        q, k, v = (
-            self._heads(self.q_proj(query)),
-            self._heads(self.k_proj(key)),
-            self._heads(self.v_proj(value)),
-        )
+        q, k, v = map(self._heads, (self.q_proj(query), self.k_proj(key), self.v_proj(value)))
         mask = self._mask(q, attn_mask, key_padding_mask)
         dropout = self.dropout if self.training else 0.0
         weights = None
@@ -88,12 +81,9 @@ class Attention(nn.Module):
         """Return the sum of both masks, as added to scores (B, heads, L, S)."""
         if attn_mask is not None and attn_mask.dim() == 3:
             attn_mask = attn_mask.unflatten(0, (-1, self.num_heads))
-        masks = [attn_mask, None if padding is None else padding[:, None, None]]
-        total = None
-        for mask in masks:
-            if mask is not None:
-                total = _added(mask, q) if total is None else total + _added(mask, q)
-        return total
+        padding = None if padding is None else padding[:, None, None]
+        masks = [_added(mask, q) for mask in (attn_mask, padding) if mask is not None]
+        return sum(masks[1:], masks[0]) if masks else None
 
 
 def split_attention_(net: nn.Module) -> None:
@@ -119,12 +109,9 @@ def split_state(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor
             continue
         prefix = f"{name}." if name else ""
         for kind in ("weight", "bias"):
-            joint = renamed.pop(f"{prefix}in_proj_{kind}", None)
-            parts = [] if joint is None else joint.chunk(3)
-            renamed |= {
-                f"{prefix}{projection}.{kind}": part
-                for projection, part in zip(PROJECTIONS, parts, strict=False)
-            }
+            if (joint := renamed.pop(f"{prefix}in_proj_{kind}", None)) is not None:
+                names = (f"{prefix}{projection}.{kind}" for projection in PROJECTIONS)
+                renamed.update(zip(names, joint.chunk(3), strict=True))
         for projection in PROJECTIONS:
             if f"{prefix}{projection}_weight" in renamed:
                 renamed[f"{prefix}{projection}.weight"] = renamed.pop(f"{prefix}{projection}_weight")

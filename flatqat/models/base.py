@@ -67,8 +67,7 @@ class Normalized(nn.Module):
     def forward(self, images: Tensor) -> Any:
         """Return logits, (B, classes) or (B, classes, H, W).
 
-        In training, networks with auxiliary heads return pairs of a weight and logits, those of inference
-        first.
+        In training, networks with auxiliary heads return (weight, logits) pairs, that of inference first.
         """
         return self.net(self.normalize(images))
 
@@ -81,14 +80,6 @@ class Normalized(nn.Module):
 
 def _no_weights(name: str) -> Path:
     raise UsageError("--pretrained: this source of models has no weights of its own; pass --weights FILE")
-
-
-def _no_files(name: str) -> list[Path]:
-    return []
-
-
-def _as_it_is(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return dict(state)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +98,8 @@ class ModelSource:
     names: Callable[[], Sequence[str]]
     build: Callable[[str, int], Normalized]
     pretrained: Callable[[str], Path] = _no_weights
-    files: Callable[[str], list[Path]] = _no_files
-    adapt: Callable[[nn.Module, Mapping[str, Tensor]], dict[str, Tensor]] = _as_it_is
+    files: Callable[[str], list[Path]] = lambda name: []
+    adapt: Callable[[nn.Module, Mapping[str, Tensor]], dict[str, Tensor]] = lambda net, state: dict(state)
 
 
 def source_of(model: str) -> tuple[ModelSource, str]:
@@ -119,9 +110,8 @@ def source_of(model: str) -> tuple[ModelSource, str]:
     except UsageError as error:
         if ":" in model:
             raise
-        raise UsageError(
-            f"{error}; other networks are SOURCE:NAME, see: flatqat models list '*:{model}'"
-        ) from error
+        see = f"see: flatqat models list '*:{model}'"
+        raise UsageError(f"{error}; other networks are SOURCE:NAME, {see}") from error
     _check_name(source, source_name, name)
     return source, name
 
@@ -134,9 +124,7 @@ def build(
     eval_transform: EvalTransform | None = None,
     window: str | None = None,
 ) -> Normalized:
-    """Build `source:name` with random initial weights.
-
-    torch's own attention is split into layers.
+    """Build `source:name` with random initial weights, torch's own attention split into layers.
 
     Args:
         model: The network, such as `timm:resnet50`.
@@ -160,14 +148,9 @@ def build(
 
 
 def load_initial_(normalized: Normalized, model: str, path: Path, *, new_head: bool = False) -> None:
-    """Load a file of weights into what `build(model)` returned.
-
-    Raises WeightsError as `load_weights_` does.
-    """
-    net, source = normalized.net, source_of(model)[0]
-    load_weights_(
-        net, path, new_head=new_head, adapt=lambda state: split_state(net, source.adapt(net, state))
-    )
+    """Load a file of weights into what `build(model)` built. Raises WeightsError as `load_weights_` does."""
+    net, adapt = normalized.net, source_of(model)[0].adapt
+    load_weights_(net, path, new_head=new_head, adapt=lambda state: split_state(net, adapt(net, state)))
 
 
 def _check_name(source: ModelSource, source_name: str, name: str) -> None:

@@ -2,8 +2,7 @@
 
 They have a 3×3 convolution, three stages of n blocks with 16, 32 and 64 channels, global average pooling and
 a linear layer: 6n + 2 layers. Shortcuts between stages take every second pixel and pad channels with zeros
-(option A). Inputs are normalized with ImageNet's mean and standard deviation. Source: He et al. 2016, section
-4.2.
+(option A). Inputs are normalized by ImageNet's mean and deviation. Source: He et al. 2016, section 4.2.
 """
 
 from torch import Tensor, nn
@@ -59,9 +58,8 @@ class CifarResNet(nn.Module):
 
 
 def _stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
-    return nn.Sequential(
-        BasicBlock(inputs, outputs), *(BasicBlock(outputs, outputs) for _ in range(blocks - 1))
-    )
+    others = (BasicBlock(outputs, outputs) for _ in range(blocks - 1))
+    return nn.Sequential(BasicBlock(inputs, outputs), *others)
 
 
 def _build(name: str, classes: int) -> Normalized:

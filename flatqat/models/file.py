@@ -30,10 +30,8 @@ def _build(name: str, classes: int) -> Normalized:
     if isinstance(net, Normalized):
         return net
     if not isinstance(net, nn.Module):
-        raise PluginError(
-            f"{path}: expected {factory}({classes}) to return an nn.Module or a Normalized, "
-            f"got {type(net).__name__}"
-        )
+        expected, got = f"{factory}({classes}) to return an nn.Module or a Normalized", type(net).__name__
+        raise PluginError(f"{path}: expected {expected}, got {got}")
     return _normalized(net, f"{path}: the network of {factory}({classes})")
 
 
@@ -53,8 +51,7 @@ def _normalized(net: nn.Module, who: str) -> Normalized:
 
 
 def _three_numbers(value: Any) -> bool:
-    numbers = isinstance(value, Sequence) and all(isinstance(v, int | float) for v in value)
-    return numbers and len(value) == 3
+    return isinstance(value, Sequence) and len(value) == 3 and all(isinstance(v, int | float) for v in value)
 
 
 def _split(name: str) -> tuple[Path, str]:
@@ -66,8 +63,4 @@ def _split(name: str) -> tuple[Path, str]:
     return Path(path), factory
 
 
-def _files(name: str) -> list[Path]:
-    return [_split(name)[0]]
-
-
-MODEL = ModelSource(names=list, build=_build, files=_files)
+MODEL = ModelSource(names=list, build=_build, files=lambda name: [_split(name)[0]])

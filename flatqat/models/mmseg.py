@@ -23,10 +23,6 @@ from flatqat.models.mmseg_net import EncoderDecoder
 from flatqat.models.optional import quietly, require
 
 
-def _names() -> list[str]:
-    return list(_configs())
-
-
 def _build(name: str, classes: int) -> Normalized:
     config = read_config(_configs()[name], classes)
     with quietly():
@@ -43,10 +39,8 @@ def _pretrained(name: str) -> Path:
     """Return the file that the metafile of the config's folder names."""
     urls = _urls(_configs()[name])
     if len(urls) != 1:
-        raise UsageError(
-            f"model mmseg:{name}: expected one file of weights of its own, got "
-            f"{' and '.join(urls) or 'none'}; pass --weights FILE"
-        )
+        got = f"got {' and '.join(urls) or 'none'}; pass --weights FILE"
+        raise UsageError(f"model mmseg:{name}: expected one file of weights of its own, {got}")
     return cached(urls[0])
 
 
@@ -72,4 +66,4 @@ def _configs() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("[a-z]*/*.py"))}
 
 
-MODEL = ModelSource(names=_names, build=_build, pretrained=_pretrained, adapt=_adapt)
+MODEL = ModelSource(names=lambda: list(_configs()), build=_build, pretrained=_pretrained, adapt=_adapt)

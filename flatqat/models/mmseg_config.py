@@ -58,9 +58,8 @@ def read_config(path: Path, classes: int) -> SegmentorConfig:
     decode, auxiliary = _listed(model["decode_head"]), _listed(model.get("auxiliary_head"))
     weights = tuple(_weights(head) for head in decode)
     auxiliary_weights = tuple(None if head["type"] in NO_CLASS_MAP else _weights(head) for head in auxiliary)
-    for head in (*decode, *auxiliary):
-        for part in _dicts(head):
-            _for_classes_(part, classes)
+    for part in _dicts([decode, auxiliary]):
+        _for_classes_(part, classes)
     return SegmentorConfig(
         model=model,
         mean=tuple(value / 255 for value in sees["mean"]),
@@ -74,8 +73,7 @@ def read_config(path: Path, classes: int) -> SegmentorConfig:
 def _read(path: Path) -> dict[str, Any]:
     config = require("mmengine.config", extra="seg").Config
     with redirect_stdout(sys.stderr):
-        loaded = config.fromfile(path, import_custom_modules=False)
-    model: dict[str, Any] = loaded.to_dict()["model"]
+        model: dict[str, Any] = config.fromfile(path, import_custom_modules=False).to_dict()["model"]
     return model
 
 
@@ -83,25 +81,19 @@ def _check(name: str, model: Mapping[str, Any]) -> None:
     types = [part["type"] for part in _dicts(model) if isinstance(part.get("type"), str)]
     for start, needed in NEEDS.items():
         if any(kind.startswith(start) for kind in types):
-            raise UsageError(
-                f"model mmseg:{name}: it needs {needed}; choose another: flatqat models list mmseg:*"
-            )
+            fix = "choose another: flatqat models list mmseg:*"
+            raise UsageError(f"model mmseg:{name}: it needs {needed}; {fix}")
     channels = len(model["data_preprocessor"].get("mean") or ())
     if channels != 3:
-        raise UsageError(
-            f"model mmseg:{name}: expected one of RGB images, got one whose mean has {channels} channels"
-        )
+        got = f"one whose mean has {channels} channels"
+        raise UsageError(f"model mmseg:{name}: expected one of RGB images, got {got}")
 
 
 def _weights(head: Mapping[str, Any]) -> tuple[float, ...]:
-    """Return the weights of a head's cross-entropies, in order.
-
-    Those of K-Net are in the inner head that makes its kernels.
-    """
-    losses = _listed(head.get("kernel_generate_head", head).get("loss_decode")) or [
-        {"type": CROSS_ENTROPY[0]}
-    ]
-    return tuple(float(loss.get("loss_weight", 1)) for loss in losses if loss["type"] in CROSS_ENTROPY)
+    """Return the weights of a head's cross-entropies; those of K-Net are in the head that makes kernels."""
+    losses = _listed(head.get("kernel_generate_head", head).get("loss_decode"))
+    weights = [float(loss.get("loss_weight", 1)) for loss in losses if loss["type"] in CROSS_ENTROPY]
+    return tuple(weights) if losses else (1.0,)
 
 
 def _for_classes_(part: dict[str, Any], classes: int) -> None:

@@ -20,9 +20,8 @@ def require(module: str, *, extra: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0]:
             raise
-        raise UsageError(
-            f"{error.name} is not installed; install it with: pip install 'flatqat[{extra}]'"
-        ) from None
+        fix = f"install it with: pip install 'flatqat[{extra}]'"
+        raise UsageError(f"{error.name} is not installed; {fix}") from None
 
 
 @contextmanager

@@ -31,16 +31,11 @@ FRAMES = {
 CONSTANTS = ("mu", "sigma", "mean", "std")  # of the normalization; some files lack them
 
 
-def _names() -> list[str]:
-    return list(_zoo())
-
-
 def _build(name: str, classes: int) -> Normalized:
     entry, data = _entry(name), name.partition("/")[0]
     if classes != CLASSES[data]:
-        raise UsageError(
-            f"model robustbench:{name}: expected a suite of {CLASSES[data]} classes ({data}), got {classes}"
-        )
+        expected = f"a suite of {CLASSES[data]} classes ({data})"
+        raise UsageError(f"model robustbench:{name}: expected {expected}, got {classes}")
     with quietly():
         net = entry["model"]()
     return Normalized(net, mean=(0, 0, 0), std=(1, 1, 1), eval_transform=FRAMES[entry.get("preprocessing")])
@@ -81,7 +76,6 @@ def _entry(name: str) -> Mapping[str, Any]:
     """Return the zoo's entry. Raises UsageError if flatqat cannot build or load it."""
     entry = _zoo()[name]
     weights, preprocessing = entry["gdrive_id"], entry.get("preprocessing")
-    reason = ""
     if not weights:
         reason = (
             "its constructor downloads weights; the same network may be available as torchvision: or timm:"
@@ -90,11 +84,10 @@ def _entry(name: str) -> Mapping[str, Any]:
         reason = f"its weights are {len(weights)} files, and flatqat loads one"
     elif preprocessing not in FRAMES:
         reason = f"its images are cut as {preprocessing}, which flatqat does not support"
-    if reason:
-        raise UsageError(
-            f"model robustbench:{name}: {reason}; choose another: flatqat models list robustbench:*"
-        )
-    return entry
+    else:
+        return entry
+    fix = "choose another: flatqat models list robustbench:*"
+    raise UsageError(f"model robustbench:{name}: {reason}; {fix}")
 
 
 def _zoo() -> dict[str, Mapping[str, Any]]:
@@ -132,4 +125,4 @@ def _beside(module: str, file: str) -> str:
     return str(Path(sys.modules[module].__file__ or "").parent / file)
 
 
-MODEL = ModelSource(names=_names, build=_build, pretrained=_pretrained, adapt=_adapt)
+MODEL = ModelSource(names=lambda: list(_zoo()), build=_build, pretrained=_pretrained, adapt=_adapt)

@@ -6,6 +6,7 @@ window's size is seen once and completely. A window larger than the image is cro
 """
 
 from collections.abc import Callable
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -20,14 +21,13 @@ def slide(net: Callable[[Tensor], Tensor], images: Tensor, window: Window) -> Te
     columns = spans(width, window.width, window.stride_width)
     total: Tensor | None = None
     count = torch.zeros(height, width, device=images.device)
-    for row in rows:
-        for column in columns:
-            logits = net(images[..., row, column])
-            if total is None:  # float32 even if autocast returned bfloat16
-                dtype = torch.promote_types(logits.dtype, torch.float32)
-                total = logits.new_zeros(*logits.shape[:2], height, width, dtype=dtype)
-            total[..., row, column] += logits
-            count[row, column] += 1
+    for row, column in product(rows, columns):
+        logits = net(images[..., row, column])
+        if total is None:  # float32 even if autocast returned bfloat16
+            dtype = torch.promote_types(logits.dtype, torch.float32)
+            total = logits.new_zeros(*logits.shape[:2], height, width, dtype=dtype)
+        total[..., row, column] += logits
+        count[row, column] += 1
     assert total is not None
     return total / count
 

@@ -49,10 +49,8 @@ class TinySeg(nn.Module):
 
 def _conv(inputs: int, outputs: int, *, size: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
     padding = dilation * (size // 2)
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, size, stride=stride, padding=padding, dilation=dilation, bias=False),
-        nn.BatchNorm2d(outputs),
-    )
+    convolution = nn.Conv2d(inputs, outputs, size, stride, padding, dilation, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs))
 
 
 def _build(_: str, classes: int) -> Normalized:

@@ -40,8 +40,7 @@ class Segmentation(nn.Module):
 def names() -> list[str]:
     """List the networks as torchvision does, without tags of weights."""
     models = require("torchvision.models", extra="zoo")
-    listed: list[str] = models.list_models(module=models.segmentation)
-    return listed
+    return list(models.list_models(module=models.segmentation))
 
 
 def build(name: str, classes: int, preset: Any) -> Normalized:

@@ -66,8 +66,7 @@ def load_weights_(
     state, expected = adapt(read_weights(path)), net.state_dict()
     if new_head:
         _keep_heads_(state, expected, net)
-    missing = sorted(expected.keys() - state.keys())
-    surplus = sorted(state.keys() - expected.keys())
+    missing, surplus = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     misfits = [k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape]
     if missing and all(k.endswith("num_batches_tracked") for k in missing):
         state |= {k: expected[k] for k in missing}  # a counter that inference never reads
@@ -79,9 +78,8 @@ def load_weights_(
         raise WeightsError(f"weights {path}: expected the tensors of {type(net).__name__}, got {parts}")
     for name, tensor in state.items():
         if tensor.is_floating_point() != expected[name].is_floating_point() or not tensor.isfinite().all():
-            raise WeightsError(
-                f"weights {path}: expected finite numbers of the network's kind in {name}, got others"
-            )
+            expected_numbers = f"finite numbers of the network's kind in {name}"
+            raise WeightsError(f"weights {path}: expected {expected_numbers}, got others")
     expected.update(state)  # keeps the layers' versions, without which some layers expect old names
     net.load_state_dict(expected)
 

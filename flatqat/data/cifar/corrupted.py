@@ -30,13 +30,10 @@ SHAPE = (EACH * len(SEVERITIES), SIDE, SIDE, 3)
 
 
 def corrupted(cifar: Cifar, root: Path | None, *, corruption: str, severity: int) -> "ImageData":
-    """Load the 10,000 test images at one severity, read from disk batch by batch.
-
-    Images are in the order of the test set.
+    """Load the test images at one severity, in the order of the test set, read from disk batch by batch.
 
     Raises:
-        DataError: If the file is missing or has another shape, or its labels differ from those of the clean
-            test images in the same order.
+        DataError: As `open_images`, `open_labels` and `check_order` do.
     """
     import torch
 
@@ -49,8 +46,7 @@ def corrupted(cifar: Cifar, root: Path | None, *, corruption: str, severity: int
     check_order(cifar, folder, labels, clean.labels.numpy())
 
     def fetch(index: "Tensor") -> "Tensor":
-        rows = images[first + index.numpy()]
-        return torch.from_numpy(rows).permute(0, 3, 1, 2).contiguous()
+        return torch.from_numpy(images[first + index.numpy()]).permute(0, 3, 1, 2).contiguous()
 
     return ImageData(labels=clean.labels, ids=clean.ids, fetch=fetch)
 
@@ -70,10 +66,7 @@ def find(cifar: Cifar, root: Path | None) -> Path:
 
 
 def clean_root(cifar: Cifar, root: Path | None) -> Path | None:
-    """Return the folder in which to look for the clean images.
-
-    It is the data root, or its parent if the data root holds the .npy files itself.
-    """
+    """Return where the clean images are: in the data root, or beside it if it holds the .npy files itself."""
     folder = find(cifar, root)
     return folder.parent if folder == data_root(root, cifar.corrupted) else root
 
@@ -90,11 +83,7 @@ def open_images(cifar: Cifar, folder: Path, corruption: str) -> Pixels:
 
 
 def open_labels(cifar: Cifar, folder: Path) -> NDArray[np.int64]:
-    """Return the labels of one severity (10000,).
-
-    Raises:
-        DataError: If severities have different labels, or the labels belong to another dataset.
-    """
+    """Return the labels of one severity (10000,). Raises DataError if others differ, or the set is wrong."""
     file = folder / "labels.npy"
     labels = _open(cifar, file)
     if labels.shape != SHAPE[:1] or labels.dtype.kind not in "iu":
@@ -108,10 +97,8 @@ def open_labels(cifar: Cifar, folder: Path) -> NDArray[np.int64]:
             f"{file}: expected the same labels for each severity, got others; use the official file"
         )
     if blocks.min() < 0 or blocks.max() > cifar.last:
-        raise DataError(
-            f"{file}: expected labels from 0 to {cifar.last}, got {blocks.min()} to {blocks.max()}; "
-            f"{cifar.out_of_range('-C')}"
-        )
+        got = f"got {blocks.min()} to {blocks.max()}; {cifar.out_of_range('-C')}"
+        raise DataError(f"{file}: expected labels from 0 to {cifar.last}, {got}")
     first: NDArray[np.int64] = blocks[0]
     check_classes(cifar, first, file)
     return first

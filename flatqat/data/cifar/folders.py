@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flatqat.data.images.data_root import visible_folders
 from flatqat.data.images.encoded import EncodedImages
 from flatqat.errors import DataError, listed
 
@@ -12,22 +13,16 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 
 
 def read(folder: Path, classes: tuple[str, ...]) -> EncodedImages:
-    """List every image of every class folder.
+    """List the images of all class folders. Raises DataError if these are not `classes`, or one is empty.
 
     If file names begin with numbers that differ over all classes (`0_cat.png`, `1_ship.png`), these give the
     order; otherwise images are ordered by class and name, with numbers in names compared as numbers.
-
-    Raises:
-        DataError: If the folders are not those of `classes`, or one of them holds no images.
     """
-    got = {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    got = {path.name for path in visible_folders(folder)}
     if got != set(classes):
         missing, other = sorted(set(classes) - got), sorted(got - set(classes))
-        fix = (
-            "these classes are those of another dataset"
-            if got.isdisjoint(classes)
-            else "rename or complete the folders"
-        )
+        wrong_set = "these classes are those of another dataset"
+        fix = wrong_set if got.isdisjoint(classes) else "rename or complete the folders"
         raise DataError(
             f"{folder}: expected a folder for each of {listed(classes, 10)}, "
             f"got extra: {listed(other, 10)}, missing: {listed(missing, 10)}; {fix}"

@@ -47,9 +47,7 @@ def load(cifar: Cifar, part: Part, root: Path | None) -> "ImageData":
 def open_split(cifar: Cifar, root: Path | None, split: Split) -> EncodedImages:
     """Return the images of one file, still encoded.
 
-    Raises:
-        DataError: If the file is missing, damaged or of the wrong size, or its labels are out of range or
-            belong to another dataset.
+    Raises DataError if it is missing, damaged or of the wrong size, or its labels are of another dataset.
     """
     stored = _find(cifar, data_root(root, cifar.name), split)
     if len(stored) != COUNTS[split]:
@@ -93,10 +91,9 @@ def _find(cifar: Cifar, root: Path, split: Split) -> EncodedImages:
         for base in bases:
             if (stored := layout(cifar, base, split)) is not None:
                 return stored
-    archive = next((path for base in bases for path in base.glob(f"{cifar.archive}*")), None)
-    fix = (
-        f"unpack {archive}" if archive else "point --data-root at the folder that holds one of these layouts"
-    )
+    fix = "point --data-root at the folder that holds one of these layouts"
+    if archive := next((path for base in bases for path in base.glob(f"{cifar.archive}*")), None):
+        fix = f"unpack {archive}"
     raise DataError(
         f"{root}: expected the {split} images of {cifar.name} as {cifar.slug}/{split}-*.parquet, "
         f"{cifar.unpacked}/ or {cifar.slug}/{split}/<class>/*.png, got {contents(root)}; {fix}"

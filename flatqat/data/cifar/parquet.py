@@ -15,8 +15,7 @@ from flatqat.errors import DataError
 def read(files: list[Path], *, image: str, label: str) -> EncodedImages:
     """List the rows of all shards, in the order of the file names.
 
-    Raises:
-        DataError: If a file is not parquet or lacks the columns, or a row lacks its image or label.
+    Raises DataError if a file is not parquet or lacks the columns, or a row lacks its image or label.
     """
     shards = [(file, *_columns(file, image, label)) for file in sorted(files)]
     content = [data for _, images, _ in shards for data in images]

@@ -18,11 +18,7 @@ from flatqat.errors import DataError
 
 
 def read(files: list[Path], *, label: str) -> EncodedImages:
-    """List the images of all files, in the given order, with the labels under the key `label`.
-
-    Raises:
-        DataError: If a file is missing, damaged or something else.
-    """
+    """List the images of all files, with the labels under a key. Raises DataError if one is damaged."""
     batches = [_batch(file, label) for file in files]
     pixels = np.concatenate([data for data, _ in batches])
     rows = [(file, row) for file, (data, _) in zip(files, batches, strict=True) for row in range(len(data))]
@@ -49,11 +45,7 @@ def _batch(file: Path, label: str) -> tuple[Pixels, NDArray[np.int64]]:
         raise DataError(
             f"{file}: expected {label!r} with {len(data)} integers, got {got}; this is another dataset"
         )
-    if (
-        not isinstance(labels, list)
-        or len(labels) != len(data)
-        or not all(type(value) is int for value in labels)
-    ):
+    if not isinstance(labels, list) or len(labels) != len(data) or not all(type(v) is int for v in labels):
         raise DataError(f"{file}: expected {label!r} with {len(data)} integers, got others; unpack it again")
     return data, np.array(labels, np.int64)
 

@@ -7,6 +7,7 @@ Hendrycks & Dietterich 2019.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Split = Literal["train", "test"]
@@ -98,20 +99,7 @@ CIFAR10 = Cifar(
 
 CIFAR100 = Cifar(
     name="CIFAR-100",
-    classes=(
-        "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle",
-        "bottle", "bowl", "boy", "bridge", "bus", "butterfly", "camel", "can", "castle",
-        "caterpillar", "cattle", "chair", "chimpanzee", "clock", "cloud", "cockroach", "couch",
-        "crab", "crocodile", "cup", "dinosaur", "dolphin", "elephant", "flatfish", "forest", "fox",
-        "girl", "hamster", "house", "kangaroo", "keyboard", "lamp", "lawn_mower", "leopard", "lion",
-        "lizard", "lobster", "man", "maple_tree", "motorcycle", "mountain", "mouse", "mushroom",
-        "oak_tree", "orange", "orchid", "otter", "palm_tree", "pear", "pickup_truck", "pine_tree",
-        "plain", "plate", "poppy", "porcupine", "possum", "rabbit", "raccoon", "ray", "road",
-        "rocket", "rose", "sea", "seal", "shark", "shrew", "skunk", "skyscraper", "snail", "snake",
-        "spider", "squirrel", "streetcar", "sunflower", "sweet_pepper", "table", "tank",
-        "telephone", "television", "tiger", "tractor", "train", "trout", "tulip", "turtle",
-        "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm",
-    ),
+    classes=tuple(Path(__file__).with_name("classes_100.txt").read_text(encoding="ascii").split()),
     config="cifar100",
     column="fine_label",
     archive="cifar-100-python.tar",
@@ -121,4 +109,4 @@ CIFAR100 = Cifar(
     key="fine_labels",
     record="zenodo.org/records/3555552",
     smaller=((10, "the labels of CIFAR-10"), (20, "the coarse labels of CIFAR-100, its superclasses")),
-)  # fmt: skip
+)

@@ -10,7 +10,7 @@ from flatqat.data.cifar.load import open_split
 from flatqat.data.cifar.sets import Cifar
 from flatqat.data.cifar.verify import verify
 from flatqat.data.corruptions.names import NAMES, SEVERITIES
-from flatqat.data.images.checks import run_check
+from flatqat.data.images.checks import run_check, run_checks
 from flatqat.data.images.data_root import data_root
 from flatqat.errors import DataError
 from flatqat.finding import Finding
@@ -24,7 +24,9 @@ def verify_corrupted(cifar: Cifar, root: Path | None) -> list[Finding]:
     folder = run_check(lambda: f"{cifar.corrupted} in {find(cifar, root)}")
     if not folder.ok:
         return [*verify(cifar, root), folder]
-    return [*_clean_and_labels(cifar, root), folder, *_files(cifar, find(cifar, root))]
+    checks = [partial(_file, cifar, find(cifar, root), name) for name in NAMES]
+    files = run_checks(checks, cifar.corrupted, f"{EACH:,} images for each severity")
+    return [*_clean_and_labels(cifar, root), folder, *files]
 
 
 def _clean_and_labels(cifar: Cifar, root: Path | None) -> list[Finding]:
@@ -45,15 +47,6 @@ def _order(cifar: Cifar, root: Path | None) -> str:
     clean = open_split(cifar, clean_root(cifar, root), "test")
     check_order(cifar, folder, open_labels(cifar, folder), clean.labels)
     return f"{cifar.corrupted} labels: those of the clean test images, in the same order"
-
-
-def _files(cifar: Cifar, folder: Path) -> list[Finding]:
-    """Return one finding for all good files, and one for each bad file."""
-    files = [run_check(partial(_file, cifar, folder, name)) for name in NAMES]
-    bad = [finding for finding in files if not finding.ok]
-    count = f"{len(files) - len(bad)} of {len(files)} corruptions"
-    good = f"{cifar.corrupted}: {count}, {EACH:,} images for each severity"
-    return [Finding(ok=True, what=good), *bad] if len(bad) < len(files) else bad
 
 
 def _file(cifar: Cifar, folder: Path, name: str) -> str:

@@ -27,27 +27,13 @@ from flatqat.errors import UsageError, choose
 Operator = Callable[[Tensor, Draw, Constants], Tensor]
 
 # uint8 images (B, 3, H, W) -> gray levels of any range, not yet clipped and rounded down.
-_OPERATORS: dict[str, Operator] = {
-    "gaussian_noise": noise.gaussian_noise,
-    "shot_noise": noise.shot_noise,
-    "impulse_noise": noise.impulse_noise,
-    "defocus_blur": blur.defocus_blur,
-    "glass_blur": glass.glass_blur,
-    "motion_blur": motion.motion_blur,
-    "zoom_blur": blur.zoom_blur,
-    "snow": snow.snow,
-    "frost": frost.frost,
-    "fog": fog.fog,
-    "brightness": color.brightness,
-    "contrast": color.contrast,
-    "elastic_transform": elastic.elastic_transform,
-    "pixelate": jpeg.pixelate,
-    "jpeg_compression": jpeg.jpeg_compression,
-    "speckle_noise": noise.speckle_noise,
-    "gaussian_blur": blur.gaussian_blur,
-    "spatter": spatter.spatter,
-    "saturate": color.saturate,
-}
+_FUNCTIONS: tuple[Operator, ...] = (
+    noise.gaussian_noise, noise.shot_noise, noise.impulse_noise, noise.speckle_noise,
+    blur.defocus_blur, glass.glass_blur, motion.motion_blur, blur.zoom_blur, blur.gaussian_blur,
+    snow.snow, frost.frost, fog.fog, spatter.spatter, elastic.elastic_transform,
+    color.brightness, color.contrast, color.saturate, jpeg.pixelate, jpeg.jpeg_compression,
+)  # fmt: skip
+_OPERATORS = {function.__name__: function for function in _FUNCTIONS}
 
 # Values processed at once: as many as fit in a CPU's last cache, and as many as fill a GPU.
 _CHUNK = {"cpu": 5 * 3 * 224**2}

@@ -6,25 +6,13 @@ Table = Literal["cifar", "imagenet"]
 
 SEVERITIES = range(1, 6)
 
-#: Corruption -> family. The four `extra` are the validation set of Hendrycks & Dietterich (2019).
-NAMES: dict[str, str] = {
-    "gaussian_noise": "noise",
-    "shot_noise": "noise",
-    "impulse_noise": "noise",
-    "defocus_blur": "blur",
-    "glass_blur": "blur",
-    "motion_blur": "blur",
-    "zoom_blur": "blur",
-    "snow": "weather",
-    "frost": "weather",
-    "fog": "weather",
-    "brightness": "weather",
-    "contrast": "digital",
-    "elastic_transform": "digital",
-    "pixelate": "digital",
-    "jpeg_compression": "digital",
-    "speckle_noise": "extra",
-    "gaussian_blur": "extra",
-    "spatter": "extra",
-    "saturate": "extra",
+_FAMILIES = {
+    "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
+    "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
+    "weather": ("snow", "frost", "fog", "brightness"),
+    "digital": ("contrast", "elastic_transform", "pixelate", "jpeg_compression"),
+    "extra": ("speckle_noise", "gaussian_blur", "spatter", "saturate"),
 }
+
+#: Corruption -> family. The four `extra` are the validation set of Hendrycks & Dietterich (2019).
+NAMES: dict[str, str] = {name: family for family, names in _FAMILIES.items() for name in names}

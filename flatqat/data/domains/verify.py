@@ -1,18 +1,13 @@
 """Is a domain generalization dataset complete and correct? Opens many files; imports no torch."""
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from flatqat.data.domains.sets import (
-    Domain,
-    DomainSet,
-    check_same_classes,
-    find,
-    read_domain,
-)
+from flatqat.data.domains.sets import Domain, DomainSet, check_same_classes, find, read_domain
 from flatqat.data.images.checks import run_check
-from flatqat.data.images.data_root import data_root, plain
+from flatqat.data.images.data_root import plain
 from flatqat.data.images.integrity import is_damaged
 from flatqat.errors import DataError, listed
 from flatqat.finding import Finding
@@ -22,25 +17,18 @@ MOST_OPENED = 30_000  # every file of each dataset but DomainNet, of which every
 
 def verify(root: Path | None, dataset: DomainSet) -> list[Finding]:
     """Check the folder, its domains and classes, the published numbers of images, and how files end."""
-    place = run_check(lambda: f"data root {data_root(root, dataset.title)}")
-    if not place.ok:
-        return [place]
     place = run_check(lambda: f"{dataset.title} in {find(root, dataset)}")
     if not place.ok:
         return [place]
     folder = find(root, dataset)
     domains: list[Domain] = []
-    bad = [
-        finding
-        for name in dataset.targets
-        if not (finding := run_check(partial(_domain, folder, name, dataset, domains))).ok
-    ]
-    if bad:
+    findings = [run_check(partial(_domain, folder, name, dataset, domains)) for name in dataset.targets]
+    if bad := [finding for finding in findings if not finding.ok]:
         return [place, *bad]
-    classes = run_check(partial(_classes, domains, dataset))
+    classes = run_check(lambda: _classes(domains, dataset))
     if not classes.ok:
         return [place, classes]
-    files = run_check(partial(_open, domains))
+    files = run_check(lambda: _open(domains))
     return [place, classes, *_counts(domains, dataset), files, *_label_files(domains, dataset)]
 
 
@@ -55,30 +43,19 @@ def _classes(domains: list[Domain], dataset: DomainSet) -> str:
 
 
 def _counts(domains: list[Domain], dataset: DomainSet) -> Iterator[Finding]:
-    """Compare with the published numbers.
-
-    A copy with other numbers is usable, but its splits differ from DomainBed's.
-    """
-    total = sum(map(len, domains))
-    published = sum(count for _, count in dataset.domains)
+    """Compare with the published numbers; a copy with others is usable, but its splits differ."""
+    total, published = sum(map(len, domains)), [count for _, count in dataset.domains]
     if total in dataset.totals:
-        yield Finding(ok=True, what=f"{total:,} images, as other copies have ({published:,} are common)")
+        yield Finding(ok=True, what=f"{total:,} images, as other copies have ({sum(published):,} are common)")
         return
-    off = [
-        (domain, count)
-        for domain, (_, count) in zip(domains, dataset.domains, strict=True)
-        if len(domain) != count
-    ]
+    off = [pair for pair in zip(domains, published, strict=True) if len(pair[0]) != pair[1]]
     if not off:
         yield Finding(ok=True, what=f"{total:,} images, the published numbers in every domain")
     for domain, count in off:
         cause = f": {dataset.surplus}" if dataset.surplus and len(domain) > count else ""
-        yield Finding(
-            ok=False,
-            partial=True,
-            what=f"{domain.name}: expected {count:,} images, got {len(domain):,}{cause}",
-            fix="splits differ from DomainBed's; only compare numbers of this copy with each other",
-        )
+        what = f"{domain.name}: expected {count:,} images, got {len(domain):,}{cause}"
+        fix = "splits differ from DomainBed's; only compare numbers of this copy with each other"
+        yield Finding(ok=False, partial=True, what=what, fix=fix)
 
 
 def _open(domains: list[Domain]) -> str:
@@ -102,10 +79,8 @@ def _label_files(domains: list[Domain], dataset: DomainSet) -> Iterator[Finding]
         top = top.parent
     paths = sorted([*top.glob(dataset.label_files), *top.glob(f"*/{dataset.label_files}")])
     findings = [run_check(partial(_labels, path, domains, dataset)) for path in paths]
-    for what in sorted({finding.what for finding in findings if finding.ok}):
-        yield Finding(
-            ok=True, what=f"{sum(finding.what == what for finding in findings)} label files: {what}"
-        )
+    for what, count in sorted(Counter(finding.what for finding in findings if finding.ok).items()):
+        yield Finding(ok=True, what=f"{count} label files: {what}")
     yield from (finding for finding in findings if not finding.ok)
 
 

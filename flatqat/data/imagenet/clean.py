@@ -47,11 +47,7 @@ def scored(root: Path | None, class_subset: tuple[int, ...] | None = None) -> "I
 
 @lru_cache(maxsize=8)
 def scored_images(root: Path | None, class_subset: tuple[int, ...] | None = None) -> Images:
-    """List the images of `scored` without loading them. Imports no torch.
-
-    Raises:
-        DataError: If they are missing, or labelled in another order of the classes.
-    """
+    """List the images of `scored`. Raises DataError if they are missing, or labelled in another order."""
     location = find_split(root, "val")
     if location is None:
         base = data_root(root, "ImageNet")
@@ -63,7 +59,7 @@ def scored_images(root: Path | None, class_subset: tuple[int, ...] | None = None
     images = _listed(folder, place)
     if class_subset is None:
         return images
-    chosen = images.of_classes(class_subset)
+    chosen = images.take(np.flatnonzero(np.isin(images.labels, class_subset)))
     if not len(chosen):
         raise DataError(
             f"{folder}: expected images of the {len(class_subset)} classes of this set, got none; "
@@ -72,10 +68,11 @@ def scored_images(root: Path | None, class_subset: tuple[int, ...] | None = None
     return chosen
 
 
-def train_images(root: Path | None) -> Images | None:
-    """List all training images, held out or not; None if there are none. Imports no torch."""
+def train_images(root: Path | None) -> Images:
+    """List all training images, held out or not, of which `untrainable_reason` says that there are some."""
     location = find_split(root, "train")
-    return in_class_folders(location[0]) if location else None
+    assert location is not None
+    return in_class_folders(location[0])
 
 
 def untrainable_reason(root: Path | None) -> str:
@@ -95,7 +92,6 @@ def _part(root: Path | None, *, held_out: bool) -> "ImageData":
     import torch
 
     images = train_images(root)
-    assert images is not None
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
     count = min(MOST_HELD_OUT, max(1, int(SHARE_HELD_OUT * len(images))))
     return images.load().subset(order[-count:] if held_out else order[:-count])
@@ -131,12 +127,11 @@ def _flat(folder: Path, place: Path) -> Images:
 
 def _check_order(images: Images) -> None:
     wnids = classes.wnids()
-    for number, label in FIRST.items():
-        for index in np.flatnonzero(images.ids == number):
-            if images.labels[index] != label:
-                raise DataError(
-                    f"{images.folder}/{images.names[index]}: expected class {label} ({wnids[label]}), got "
-                    f"{images.labels[index]} ({wnids[images.labels[index]]}), so labels count the classes "
-                    "in another order than that of WordNet ids; sort the images by val.txt of caffe_ilsvrc12 "
-                    "or LOC_val_solution.csv"
-                )
+    for index in np.flatnonzero(np.isin(images.ids, list(FIRST))):
+        label, expected = images.labels[index], FIRST[images.ids[index]]
+        if label != expected:
+            raise DataError(
+                f"{images.folder}/{images.names[index]}: expected class {expected} ({wnids[expected]}), got "
+                f"{label} ({wnids[label]}), so labels count the classes in another order than that of "
+                "WordNet ids; sort the images by val.txt of caffe_ilsvrc12 or LOC_val_solution.csv"
+            )

@@ -38,11 +38,7 @@ def uncorrupted(root: Path | None, dataset: CorruptedSet) -> "ImageData":
 
 
 def corrupted(root: Path | None, dataset: CorruptedSet, *, corruption: str, severity: int) -> "ImageData":
-    """Load corrupted copies of the images of `uncorrupted`, in the same order, as stored.
-
-    Raises:
-        DataError: If the folder or one of the images is missing.
-    """
+    """Load copies of the images of `uncorrupted`, in its order. Raises DataError if one is missing."""
     return images(root, dataset, corruption, severity).load(_as_stored)
 
 
@@ -99,16 +95,11 @@ def missing_corruptions(root: Path | None, dataset: CorruptedSet, family: str) -
     except DataError:
         return frozenset()
     present = {place.name for place in _places(folder, dataset)}
-    return frozenset(
-        name for name, its_family in dataset.families.items() if its_family == family and name not in present
-    )
+    return frozenset(name for name, of in dataset.families.items() if of == family and name not in present)
 
 
 def severity_folder(folder: Path, dataset: CorruptedSet, corruption: str, severity: int) -> Path:
-    """Return a severity's folder.
-
-    Raises DataError if the corruption or one of its five severities is missing.
-    """
+    """Return a severity's folder. Raises DataError if the corruption or one of its severities is missing."""
     place = next((candidate for candidate in _places(folder, dataset) if candidate.name == corruption), None)
     if place is None:
         above = [f"{group}/" for group in dataset.groups if dataset.families[corruption] == group]

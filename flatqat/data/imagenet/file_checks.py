@@ -31,15 +31,13 @@ def check_complete(images: Images, *, most: int) -> int:
 
 
 def check_decodable(images: Images, *, most: int, side: int | None = None) -> int:
-    """Decode `most` images spread over the dataset, and return how many were decoded.
+    """Decode `most` images spread over the dataset, and return how many.
 
-    Raises:
-        DataError: If a file does not decode or, with `side`, has another size.
+    Raises DataError if a file does not decode or, with `side`, has another size.
     """
     indices = spread_indices(len(images), most)
     for index in indices:
-        path = images.paths[index]
-        size = decoded_size(path)
+        size = decoded_size(path := images.paths[index])
         if size is None:
             raise DataError(f"{path}: expected an image, got a file that does not decode; restore it")
         if side and size != (side, side):

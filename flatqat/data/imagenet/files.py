@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.data.imagenet import classes
+from flatqat.data.imagenet.names import Naming
 from flatqat.errors import DataError, listed
 
 if TYPE_CHECKING:
     from flatqat.data.images.image_data import ImageData, Transform
 
-Naming = Literal["wnid", "integer"]
 Labels = NDArray[np.int64]
 
 SUFFIXES = (".JPEG", ".jpeg", ".jpg", ".JPG", ".png", ".PNG")
@@ -65,10 +65,6 @@ class Images:
         names = tuple(self.names[position] for position in index)
         return Images(folder=self.folder, names=names, labels=self.labels[index], ids=self.ids[index])
 
-    def of_classes(self, only: tuple[int, ...]) -> "Images":
-        """Return the images of some classes."""
-        return self.take(np.flatnonzero(np.isin(self.labels, only)))
-
     def load(self, view: "Transform | None" = None) -> "ImageData":
         """Return a dataset that decodes the files on demand; `image_files` explains `view`."""
         import torch
@@ -81,11 +77,7 @@ class Images:
 
 @lru_cache(maxsize=512)
 def in_class_folders(folder: Path, naming: Naming = "wnid") -> Images:
-    """List every image of every class folder, once per folder and without opening any file.
-
-    Raises:
-        DataError: If a folder does not name a class, or an image appears twice.
-    """
+    """List the images of all class folders. Raises DataError as `labelled_folders` and `in_order` do."""
     names, labels = [], []
     for name, label in labelled_folders(folder, naming).items():
         inside = image_names(folder / name)
@@ -107,10 +99,7 @@ def labelled_folders(folder: Path, naming: Naming = "wnid") -> dict[str, int]:
 
 
 def in_order(folder: Path, names: Sequence[str], labels: Sequence[int]) -> Images:
-    """Sort files by image name and number them.
-
-    Raises DataError if an image appears twice, or there is none.
-    """
+    """Sort files by image name and number them. Raises DataError if one appears twice, or there is none."""
     if not names:
         raise DataError(f"{folder}: expected images in class folders, got none; complete the copy")
     ordered, ordered_labels, ids, duplicates = _numbered(tuple(names), tuple(labels))
@@ -128,17 +117,14 @@ def _numbered(
 
     Folders with the same names share the result: it is computed and stored once.
     """
-    order = sorted(range(len(names)), key=lambda index: _by_image(names[index]))
+    order = sorted(
+        range(len(names)), key=lambda index: names[index].split("/")[::-1]
+    )  # by image, then folder
     ordered, wnids = tuple(names[index] for index in order), classes.wnids()
     ids = np.array([image_id(names[index], wnids[labels[index]]) for index in order], np.int64)
     unique, counts = np.unique(ids, return_counts=True)
     duplicates = np.flatnonzero(ids == unique[counts.argmax()]) if len(unique) < len(ids) else ()
     return ordered, np.array(labels, np.int64)[order], ids, [ordered[index] for index in duplicates]
-
-
-def _by_image(name: str) -> tuple[str, str]:
-    class_folder, _, file = name.rpartition("/")
-    return file, class_folder
 
 
 def image_id(name: str, wnid: str) -> int:

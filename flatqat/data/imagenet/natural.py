@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flatqat.data.imagenet import classes
-from flatqat.data.imagenet.files import Images, Naming, in_class_folders, labelled_folders
+from flatqat.data.imagenet.files import Images, in_class_folders, labelled_folders
 from flatqat.data.imagenet.locate import find_set
 from flatqat.data.imagenet.names import NaturalSet
 from flatqat.errors import DataError, listed
@@ -22,12 +22,8 @@ def shifted(root: Path | None, dataset: NaturalSet) -> "ImageData":
 
 
 def images(root: Path | None, dataset: NaturalSet) -> Images:
-    """List the images of `shifted` without loading them. Imports no torch.
-
-    Raises:
-        DataError: If the dataset is missing, or a folder is none of its classes.
-    """
-    listing = in_class_folders(find(root, dataset), _naming(dataset))
+    """List the images of `shifted`. Raises DataError if the dataset is missing, or has other classes."""
+    listing = in_class_folders(find(root, dataset), dataset.naming)
     if dataset.class_subset and len(other := np.setdiff1d(listing.labels, dataset.class_subset)):
         names = [classes.wnids()[label] for label in other]
         raise DataError(
@@ -53,10 +49,6 @@ def is_missing(root: Path | None, dataset: NaturalSet) -> bool:
 
 def _looks_right(folder: Path, dataset: NaturalSet) -> bool:
     try:
-        return bool(labelled_folders(folder, _naming(dataset)))
+        return bool(labelled_folders(folder, dataset.naming))
     except DataError:
         return False
-
-
-def _naming(dataset: NaturalSet) -> Naming:
-    return "integer" if dataset.integers else "wnid"

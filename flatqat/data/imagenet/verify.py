@@ -1,6 +1,6 @@
 """Are ImageNet's own images on disk complete and correct? Takes seconds and imports no torch."""
 
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -43,39 +43,23 @@ def _verify(root: Path | None) -> tuple[Finding, ...]:
 def counted(
     title: str, images: Images, total: int, among: tuple[int, ...], *, each: int | None = None
 ) -> Finding:
-    """Check whether all images and classes are there; the finding is partial if some are missing.
-
-    It is bad if there are too many images, in total or more than `each` of a class.
-    """
-    counts = np.bincount(images.labels, minlength=classes.COUNT)
-    fullest = int(counts.argmax())
-    wnids = classes.wnids()
-    if each and counts[fullest] > each:
-        return Finding(
-            ok=False,
-            what=f"{images.folder}: expected {each} images of each class, got {counts[fullest]} of "
-            f"{wnids[fullest]}",
-            fix=f"keep only those of {title}",
-        )
+    """Count images and classes: fewer is partial; more images, in total or than `each` of a class, is bad."""
+    counts, wnids = np.bincount(images.labels, minlength=classes.COUNT), classes.wnids()
+    most = int(counts.argmax())
+    if each and counts[most] > each:
+        what = f"{images.folder}: expected {each} images of each class, got {counts[most]} of {wnids[most]}"
+        return Finding(ok=False, what=what, fix=f"keep only those of {title}")
     if len(images) > total:
-        return Finding(
-            ok=False,
-            what=f"{images.folder}: expected {total:,} images of {title}, got {len(images):,}",
-            fix="remove the files that are not in the original",
-        )
+        what = f"{images.folder}: expected {total:,} images of {title}, got {len(images):,}"
+        return Finding(ok=False, what=what, fix="remove the files that are not in the original")
     missing = [wnids[label] for label in among if not counts[label]]
-    what = (
-        f"{title}: {len(images):,} of {total:,} images, {len(among) - len(missing)} of {len(among)} classes"
-    )
+    present = f"{len(among) - len(missing)} of {len(among)} classes"
+    what = f"{title}: {len(images):,} of {total:,} images, {present}"
     if len(images) == total and not missing:
         return Finding(ok=True, what=what)
-    lacks = f" (no {listed(missing)})" if missing else ""
-    return Finding(
-        ok=False,
-        partial=True,
-        what=what + lacks,
-        fix="complete the copy before comparing its numbers with others",
-    )
+    what += f" (no {listed(missing)})" if missing else ""
+    fix = "complete the copy before comparing its numbers with others"
+    return Finding(ok=False, partial=True, what=what, fix=fix)
 
 
 def files(title: str, images: Images) -> Finding:
@@ -92,18 +76,9 @@ def _train(root: Path | None) -> list[Finding]:
     if reason := untrainable_reason(root):
         fix = "without them nothing is trained: methods that train are skipped"
         return [Finding(ok=False, partial=True, what=reason, fix=fix)]
-    place = run_check(partial(_train_place, root))
-    images = train_images(root) if place.ok else None
-    if images is None:
+    place = run_check(lambda: f"ImageNet train in {train_images(root).folder}")
+    if not place.ok:
         return [place]
-    every = tuple(range(classes.COUNT))
-    return [place, counted("ImageNet train", images, TRAIN, every), run_check(partial(_decode, images))]
-
-
-def _train_place(root: Path | None) -> str:
     images = train_images(root)
-    return f"ImageNet train in {images.folder if images else root}"
-
-
-def _decode(images: Images) -> str:
-    return f"ImageNet train: {check_decodable(images, most=DECODED)} images decode"
+    decode = run_check(lambda: f"ImageNet train: {check_decodable(images, most=DECODED)} images decode")
+    return [place, counted("ImageNet train", images, TRAIN, tuple(range(classes.COUNT))), decode]

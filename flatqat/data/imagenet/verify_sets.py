@@ -7,7 +7,7 @@ from flatqat.data.corruptions.names import SEVERITIES
 from flatqat.data.imagenet import classes, corrupted, natural, verify
 from flatqat.data.imagenet.file_checks import check_complete, check_decodable
 from flatqat.data.imagenet.names import SIDE, VAL, CorruptedSet, NaturalSet
-from flatqat.data.images.checks import run_check
+from flatqat.data.images.checks import run_check, run_checks
 from flatqat.finding import Finding
 
 CHECKED, DECODED = 64, 4  # images of every corruption at every severity
@@ -30,10 +30,7 @@ def verify_corrupted(root: Path | None, dataset: CorruptedSet, optional: str = "
 
 
 def verify_natural(root: Path | None, *dataset: NaturalSet) -> list[Finding]:
-    """Check ImageNet itself, then every dataset: folder, classes, counts, files.
-
-    Only the first is required.
-    """
+    """Check ImageNet itself, then every dataset, of which only the first is required."""
     findings = verify.verify(root)
     for image_set in dataset:
         if image_set is not dataset[0] and natural.is_missing(root, image_set):
@@ -62,14 +59,10 @@ def _corruptions(root: Path | None, dataset: CorruptedSet, optional: str) -> lis
     """Return a finding for all good corruptions, one for each bad one and one for missing optional ones."""
     missing = corrupted.missing_corruptions(root, dataset, optional)
     present = [name for name in dataset.families if name not in missing]
-    findings = [run_check(partial(_corruption, root, dataset, name)) for name in present]
-    bad = [finding for finding in findings if not finding.ok]
-    count = f"{len(present) - len(bad)} of {len(present)} corruptions"
-    good = f"{dataset.title}: {count}, each at {len(SEVERITIES)} severities, {SIDE}x{SIDE}"
-    summary = [Finding(ok=True, what=good), *bad] if len(bad) < len(present) else bad
-    if missing:
-        summary.append(_optional(f"{dataset.title}: no {', '.join(sorted(missing))}"))
-    return summary
+    checks = [partial(_corruption, root, dataset, name) for name in present]
+    each = f"each at {len(SEVERITIES)} severities, {SIDE}x{SIDE}"
+    absent = [_optional(f"{dataset.title}: no {', '.join(sorted(missing))}")] if missing else []
+    return [*run_checks(checks, dataset.title, each), *absent]
 
 
 def _corruption(root: Path | None, dataset: CorruptedSet, name: str) -> str:
@@ -85,9 +78,5 @@ def _natural(root: Path | None, dataset: NaturalSet) -> str:
 
 
 def _optional(what: str) -> Finding:
-    return Finding(
-        ok=False,
-        partial=True,
-        what=what,
-        fix="it does not count in the mean, and is left out while it is missing",
-    )
+    fix = "it does not count in the mean, and is left out while it is missing"
+    return Finding(ok=False, partial=True, what=what, fix=fix)

@@ -1,6 +1,6 @@
 """Turn checks of data on disk, which raise DataError, into findings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from flatqat.errors import DataError
 from flatqat.finding import Finding
@@ -13,6 +13,14 @@ def run_check(check: Callable[[], str | Finding]) -> Finding:
         return Finding(ok=True, what=result) if isinstance(result, str) else result
     except DataError as error:
         return finding_of(error)
+
+
+def run_checks(checks: Iterable[Callable[[], str]], title: str, each: str) -> list[Finding]:
+    """Check every corruption of a dataset; return one finding for all good ones and one for each bad one."""
+    findings = [run_check(check) for check in checks]
+    bad = [finding for finding in findings if not finding.ok]
+    what = f"{title}: {len(findings) - len(bad)} of {len(findings)} corruptions, {each}"
+    return [Finding(ok=True, what=what), *bad] if len(bad) < len(findings) else bad
 
 
 def finding_of(error: DataError) -> Finding:

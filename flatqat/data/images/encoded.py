@@ -26,18 +26,14 @@ def decode_image(content: bytes, name: str) -> Pixels:
         with Image.open(BytesIO(content)) as image:
             return np.asarray(image.convert("RGB"))
     except Exception as error:  # Pillow raises a dozen types on damaged bytes
-        reason = "no image" if type(error).__name__ == "UnidentifiedImageError" else error
         raise DataError(
-            f"{name}: expected a PNG or JPEG image, got {len(content)} bytes that do not decode ({reason}); "
-            "restore the file from its source"
+            f"{name}: expected a PNG or JPEG image, got {len(content)} bytes that do not decode "
+            f"({_reason(error)}); restore the file from its source"
         ) from error
 
 
 def decode_file(path: Path, work: "Callable[[Image], T]") -> T:
-    """Open an image file and return `work(image)`.
-
-    Raises DataError, which names the file, if either fails.
-    """
+    """Return `work(image)` of an image file. Raises DataError, which names the file, if either fails."""
     from PIL import Image as Pillow
 
     try:
@@ -45,19 +41,19 @@ def decode_file(path: Path, work: "Callable[[Image], T]") -> T:
             return work(image)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    except Exception as error:  # Pillow raises a dozen types on damaged bytes
-        reason = "no image" if type(error).__name__ == "UnidentifiedImageError" else error
+    except Exception as error:
         raise DataError(
-            f"{path}: expected an image, got a file that does not decode ({reason}); "
-            "restore it from its source"
+            f"{path}: expected an image, got a file that does not decode ({_reason(error)}); restore it from "
+            "its source"
         ) from error
 
 
-def to_rgb(image: "Image") -> "Image":
-    """Convert an image to RGB.
+def _reason(error: Exception) -> object:
+    return "no image" if type(error).__name__ == "UnidentifiedImageError" else error
 
-    Raises DataError if it has more than 8 bits per channel, which would be clipped.
-    """
+
+def to_rgb(image: "Image") -> "Image":
+    """Convert to RGB. Raises DataError if there are more than 8 bits per channel, which would be clipped."""
     if image.mode.startswith(("I", "F")):
         raise DataError(
             f"expected an image of 8 bits a channel, got mode {image.mode}; use the image as it was published"
@@ -87,10 +83,7 @@ class EncodedImages:
         return len(self.labels)
 
     def image(self, index: int, side: int) -> Pixels:
-        """Decode image `index` to uint8 (side, side, 3).
-
-        Raises DataError if it is damaged or has another size.
-        """
+        """Decode an image to uint8 (side, side, 3). Raises DataError if it is damaged or of another size."""
         pixels = self.decode(self.content(index), self.name(index))
         if pixels.shape != (side, side, 3):
             height, width = pixels.shape[:2]

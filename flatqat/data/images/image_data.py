@@ -1,7 +1,7 @@
 """Labelled images in a fixed order, decoded batch by batch, with transforms that know each image's id."""
 
 import hashlib
-from collections import deque
+from collections import ChainMap, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -99,10 +99,7 @@ class ImageData:
         )
 
     def transformed(self, view: "Transform | None") -> "ImageData":
-        """Apply a transform to every image.
-
-        Without one, or if all images have a common size, return `self`.
-        """
+        """Apply a transform to every image; without one, or if all have a common size, return `self`."""
         return self.through_transform(view) if self.through_transform and view else self
 
     def cached(self, most_bytes: int) -> "ImageData":
@@ -110,24 +107,17 @@ class ImageData:
         images: dict[int, Tensor] = {}
 
         def fetch(index: Tensor) -> Tensor:
-            positions = index.tolist()
-            if missing := [position for position in positions if position not in images]:
-                fresh = dict(zip(missing, self.fetch(torch.tensor(missing)), strict=True))
-                each = next(iter(fresh.values())).numel()
-                if (len(images) + len(fresh)) * each > most_bytes:
-                    return torch.stack(
-                        [fresh[position] if position in fresh else images[position] for position in positions]
-                    )
+            missing = [position for position in index.tolist() if position not in images]
+            fresh = dict(zip(missing, self.fetch(torch.tensor(missing)), strict=True)) if missing else {}
+            if fresh and (len(images) + len(fresh)) * fresh[missing[0]].numel() <= most_bytes:
                 images.update(fresh)
-            return torch.stack([images[position] for position in positions])
+            decoded = ChainMap(fresh, images)
+            return torch.stack([decoded[position] for position in index.tolist()])
 
         return replace(self, fetch=fetch, through_transform=None)
 
     def sample(self, limit: int | None) -> "ImageData":
-        """Return a fixed pseudo-random choice of `limit` images, in order.
-
-        The choice only depends on the number of images.
-        """
+        """Return `limit` images, in order, chosen pseudo-randomly; the choice only depends on `len(self)`."""
         if limit is None or limit >= len(self):
             return self
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))
@@ -140,11 +130,7 @@ class ImageData:
         return hashlib.sha256(b"".join(part.contiguous().numpy().tobytes() for part in parts)).hexdigest()[:8]
 
     def batch(self, index: Tensor, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-        """Return the images at `index` and their labels.
-
-        Returns:
-            Images as float32 (B, 3, H, W) in [0, 1], and labels (B,) or label maps (B, H, W).
-        """
+        """Return images, float32 (B, 3, H, W) in [0, 1], and their labels (B,) or label maps (B, H, W)."""
         return self._finish(self.fetch(index), index, device)
 
     def batches(

@@ -1,7 +1,4 @@
-"""Is an image file complete? Checks how it ends, which is cheap, and decodes it if in doubt.
-
-Imports no torch.
-"""
+"""Is an image file complete? Checks how it ends, which is cheap; decodes it if in doubt. Imports no torch."""
 
 from pathlib import Path
 

@@ -22,26 +22,22 @@ Size = tuple[int, ...]
 
 
 def label_map(image: Image) -> Pixels:
-    """Return the values of a grey or palette image as uint8 (H, W).
-
-    Raises DataError on colors or other depths.
-    """
+    """Return the values of a grey or palette image, uint8 (H, W). Raises DataError on other modes."""
     if image.mode not in ("L", "P"):
-        if image.mode in ("RGB", "RGBA"):
-            raise DataError(
-                "expected a label map of one 8-bit channel, got colors: a map for display; use the one with "
-                "train ids"
-            )
-        raise DataError(
-            f"expected a label map of one 8-bit channel, got mode {image.mode}, as maps of instances have; "
-            "use the one with train ids"
-        )
+        colors = image.mode in ("RGB", "RGBA")
+        got = "colors: a map for display" if colors else f"mode {image.mode}, as maps of instances have"
+        raise DataError(f"expected a label map of one 8-bit channel, got {got}; use the one with train ids")
     return np.asarray(image)
 
 
-def translated(labels: Pixels, lut: NDArray[np.uint8] | None) -> Pixels:
-    """Replace every value v by lut[v]."""
-    return labels if lut is None else lut[labels]
+def train_ids(image: Image, lut: NDArray[np.uint8] | None, *, classes: int, name: str) -> Pixels:
+    """Return the train ids of an opened label map, uint8 (H, W): its values v, or lut[v].
+
+    Raises DataError as `label_map` and `check_values` do.
+    """
+    labels = label_map(image) if lut is None else lut[label_map(image)]
+    check_values(values_of(labels), classes=classes, name=name)
+    return labels
 
 
 def values_of(labels: Pixels) -> list[int]:
@@ -50,19 +46,11 @@ def values_of(labels: Pixels) -> list[int]:
 
 
 def check_values(values: Iterable[int], *, classes: int, name: str) -> None:
-    """Raise DataError, with the cause, if some values are neither train ids nor 255.
-
-    Args:
-        values: The distinct values, sorted.
-        classes: The number of classes.
-        name: The name of the label map's file.
-    """
+    """Raise DataError, with the cause, if sorted values of the file `name` are neither train ids nor 255."""
     values = list(values)
-    wrong = [value for value in values if value >= classes and value != IGNORED]
-    if not wrong:
-        return
-    expected = f"expected train ids 0 to {classes - 1}, and {IGNORED} for pixels that are not scored"
-    raise DataError(f"{expected}, got {listed(wrong)}{_cause(values, wrong, classes, name)}")
+    if wrong := [value for value in values if value >= classes and value != IGNORED]:
+        expected = f"expected train ids 0 to {classes - 1}, and {IGNORED} for pixels that are not scored"
+        raise DataError(f"{expected}, got {listed(wrong)}{_cause(values, wrong, classes, name)}")
 
 
 def check_together(values: Iterable[int], *, maps: int, classes: int) -> None:
@@ -71,7 +59,7 @@ def check_together(values: Iterable[int], *, maps: int, classes: int) -> None:
     Class 0 fills much of every street scene: it is the road in Cityscapes. Part of every scene is not scored:
     the camera's own car, and what belongs to no class.
     """
-    values = set(values)
+    values, original = set(values), f"use the original train ids, 0 to {classes - 1}"
     labels = sorted(values - {IGNORED})
     if maps < ENOUGH or not values:
         return
@@ -83,13 +71,12 @@ def check_together(values: Iterable[int], *, maps: int, classes: int) -> None:
     if labels[0] > 0:
         raise DataError(
             f"expected class 0 in some of {maps} label maps, got none (values {labels[0]} to {labels[-1]}): "
-            f"labels that start at 1, off by one; use the original train ids, 0 to {classes - 1}"
+            f"labels that start at 1, off by one; {original}"
         )
     if IGNORED not in values:
         raise DataError(
             f"expected {IGNORED} in some of {maps} label maps, for pixels that are not scored, got none: "
-            "labels that start at 1, off by one, with 0 in its place; use the original train ids, 0 to "
-            f"{classes - 1}"
+            f"labels that start at 1, off by one, with 0 in its place; {original}"
         )
 
 

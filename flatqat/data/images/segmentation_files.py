@@ -1,7 +1,7 @@
 """Image files with a label map each, decoded on demand."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +13,7 @@ from torch import Tensor
 
 from flatqat.data.images.encoded import Pixels, decode_file, to_rgb
 from flatqat.data.images.image_data import ImageData, Transform
-from flatqat.data.images.label_maps import (
-    check_fits,
-    check_one_size,
-    check_values,
-    label_map,
-    translated,
-    values_of,
-)
+from flatqat.data.images.label_maps import check_fits, check_one_size, train_ids
 from flatqat.data.images.segmentation_views import join, uncropped
 from flatqat.errors import DataError
 
@@ -83,12 +76,7 @@ def segmentation_files(
 
 def read_pair(image: Path, mask: Path, *, classes: int, lut: NDArray[np.uint8] | None) -> Image:
     """Decode an image and its label map into one RGBA image. Raises DataError, which names the file."""
-
-    def checked(opened: Image) -> Pixels:
-        labels = translated(label_map(opened), lut)
-        check_values(values_of(labels), classes=classes, name=mask.name)
-        return labels
-
-    colours, labels = decode_file(image, to_rgb), decode_file(mask, checked)
+    read_labels = partial(train_ids, lut=lut, classes=classes, name=mask.name)
+    colours, labels = decode_file(image, to_rgb), decode_file(mask, read_labels)
     check_fits(image, colours.size, mask, labels.shape[::-1])
     return join(colours, Pillow.fromarray(labels))

@@ -24,9 +24,7 @@ Size = tuple[int, int]
 
 def join(colours: Image, labels: Image) -> Image:
     """Return the pair of an RGB image and a label map (mode L) of the same size."""
-    pair = colours.copy()
-    pair.putalpha(labels)
-    return pair
+    return Pillow.merge("RGBA", (*colours.split(), labels))
 
 
 def split(pair: Image) -> tuple[Image, Image]:
@@ -40,10 +38,7 @@ def uncropped(pair: Image, _: int) -> Pixels:
 
 
 def center_crop(size: Size) -> Callable[[Image, int], Pixels]:
-    """Return the transform that cuts the middle of a pair without resizing.
-
-    A smaller pair is padded on all sides.
-    """
+    """Return the transform that cuts the middle of a pair, not resized; a smaller pair is padded around."""
     return partial(_center_crop, size)
 
 

@@ -15,6 +15,8 @@ from flatqat.data.images.encoded import Pixels
 from flatqat.spec import EvalTransform
 
 TRIES = 10
+Size = tuple[int, int]
+"""Width and height in pixels."""
 
 
 def eval_crop(frame: EvalTransform) -> Callable[[Image, int], Pixels]:
@@ -62,9 +64,7 @@ def _random_cut(
     return pixels[:, ::-1] if flip and rng.random() < 0.5 else pixels
 
 
-def _window(
-    size: tuple[int, int], area: tuple[float, float], rng: np.random.Generator
-) -> tuple[int, int, int, int]:
+def _window(size: Size, area: tuple[float, float], rng: np.random.Generator) -> tuple[int, int, int, int]:
     """Return left, top, width and height in pixels."""
     whole_width, whole_height = size
     for _ in range(TRIES):

@@ -15,23 +15,16 @@ if TYPE_CHECKING:
 @lru_cache(maxsize=8)
 def load(root: Path | None, part: str) -> "ImageData":
     """Load a condition, `adverse` (all four of them) or `reference` (clear weather)."""
-    if part == "adverse":
-        listing = adverse(root)
-    elif part == "reference":
-        listing = reference(root)
-    else:
-        listing = condition(root, part)
+    joined = {"adverse": adverse, "reference": reference}
+    listing = joined[part](root) if part in joined else condition(root, part)
     return listing.load(classes=len(CLASSES))
 
 
 def condition(root: Path | None, name: str) -> Listing:
-    """List the validation images of one condition.
+    """List the validation images of one condition. Raises DataError if there are none.
 
     In a flattened copy (`rgb_anon/val`, `gt/val`) one of the two trees must still have folders for
     conditions, because file names do not tell them apart.
-
-    Raises:
-        DataError: If neither tree has them.
     """
     try:
         return list_part(root, ACDC, name)

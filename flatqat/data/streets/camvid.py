@@ -52,9 +52,8 @@ def list_part(root: Path | None, part: str) -> Listing:
     chosen = [index for index, name in enumerate(listing.names) if _belongs(name, sequence)]
     if not chosen:
         got = ", ".join(sorted({name.split("_")[0] for name in listing.names}))
-        raise DataError(
-            f"{home}: expected images of the sequence {sequence} ({part}), got {got}; complete the copy"
-        )
+        expected = f"images of the sequence {sequence} ({part})"
+        raise DataError(f"{home}: expected {expected}, got {got}; complete the copy")
     return listing.take(chosen)
 
 

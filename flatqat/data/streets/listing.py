@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -35,41 +35,30 @@ class Listing:
     names: tuple[str, ...]
     images: tuple[str, ...]
     masks: tuple[str, ...]
-    unlabelled: tuple[str, ...] = field(default=())
+    unlabelled: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def take(self, chosen: "list[int]") -> "Listing":
+    def take(self, chosen: list[int]) -> "Listing":
         """Return the pairs at the indices `chosen`, in that order."""
-        return Listing(
-            title=self.title,
-            names=tuple(self.names[index] for index in chosen),
-            images=tuple(self.images[index] for index in chosen),
-            masks=tuple(self.masks[index] for index in chosen),
-        )
+        columns = self.names, self.images, self.masks
+        names, images, masks = (tuple(column[index] for index in chosen) for column in columns)
+        return Listing(title=self.title, names=names, images=images, masks=masks)
 
     def load(self, *, classes: int, lut: NDArray[np.uint8] | None = None, waits: bool = False) -> "ImageData":
-        """Return a dataset that decodes the files on demand.
+        """Return a dataset that decodes the files on demand; `lut` translates stored labels to train ids.
 
-        Args:
-            classes: The number of classes.
-            lut: Translates stored labels to train ids.
-            waits: Whether the dataset takes the transform of training; otherwise images are not cropped.
+        If it `waits`, it takes the transform of training; otherwise images are not cropped.
         """
         import torch
 
         from flatqat.data.images.segmentation_files import segmentation_files
         from flatqat.data.images.segmentation_views import uncropped
 
+        ids, view = torch.tensor([image_id(name) for name in self.names]), None if waits else uncropped
         return segmentation_files(
-            self.images,
-            self.masks,
-            torch.tensor([image_id(name) for name in self.names]),
-            classes=classes,
-            source=self.title,
-            lut=lut,
-            view=None if waits else uncropped,
+            self.images, self.masks, ids, classes=classes, source=self.title, lut=lut, view=view
         )
 
 
@@ -150,19 +139,15 @@ def pair_up(title: str, images: Path, masks: Path, place: Place, fix: str) -> Li
 
 
 def files_by_name(folder: Path, ending: str) -> dict[str, str]:
-    """Map names to the paths of files with an ending, at any depth.
-
-    Raises DataError if a name appears twice.
-    """
+    """Map names to the paths of files with an ending, at any depth. Raises DataError if one appears twice."""
     paths: dict[str, str] = {}
     for place, _, files in os.walk(folder):
         for file in files:
             if file.endswith(ending) and not file.startswith("."):
                 path, name = os.path.join(place, file), file.removesuffix(ending)
                 if name in paths:
-                    raise DataError(
-                        f"{folder}: expected each file once, got {paths[name]} and {path}; remove one"
-                    )
+                    got = f"{paths[name]} and {path}"
+                    raise DataError(f"{folder}: expected each file once, got {got}; remove one")
                 paths[name] = path
     return paths
 

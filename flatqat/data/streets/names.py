@@ -56,35 +56,25 @@ class StreetSet:
     fix: str = MAKE
 
 
+def _place(images: str, masks: str, *, shared: bool = False) -> Place:
+    """Return the place that two patterns `FOLDER/*ENDING` describe."""
+    (images, _, image_end), (masks, _, mask_end) = images.partition("/*"), masks.partition("/*")
+    return Place(images=images, masks=masks, image_end=image_end, mask_end=mask_end, shared=shared)
+
+
 def _cityscapes(split: str) -> tuple[Place, ...]:
-    return (
-        Place(
-            images=f"leftImg8bit/{split}",
-            masks=f"gtFine/{split}",
-            image_end="_leftImg8bit.png",
-            mask_end="_gtFine_labelTrainIds.png",
-        ),
-    )
+    return (_place(f"leftImg8bit/{split}/*_leftImg8bit.png", f"gtFine/{split}/*_gtFine_labelTrainIds.png"),)
 
 
 def _acdc(images: str, masks: str, *, ref: str = "", shared: bool = False) -> Place:
-    return Place(
-        images=f"rgb_anon/{images}",
-        masks=f"gt/{masks}",
-        image_end=f"_rgb{ref}_anon.png",
-        mask_end=f"_gt{ref}_labelTrainIds.png",
-        shared=shared,
-    )
+    masks = f"gt/{masks}/*_gt{ref}_labelTrainIds.png"
+    return _place(f"rgb_anon/{images}/*_rgb{ref}_anon.png", masks, shared=shared)
 
 
 def _condition(name: str) -> tuple[Place, ...]:
     """Return the published place, and those in which `rsync rgb_anon/*/val/*/*` flattened one tree."""
-    by_condition, flat = f"{name}/val", "val"
-    return (
-        _acdc(by_condition, by_condition),
-        _acdc(by_condition, flat),
-        _acdc(flat, by_condition, shared=True),
-    )
+    own, flat = f"{name}/val", "val"
+    return _acdc(own, own), _acdc(own, flat), _acdc(flat, own, shared=True)
 
 
 CITYSCAPES = StreetSet(
@@ -114,16 +104,7 @@ ACDC = StreetSet(
 DARK_ZURICH = StreetSet(
     title="Dark Zurich",
     folders=("darkzurich", "darkzurichvalanon", "darkzurichval"),
-    places={
-        "night": (
-            Place(
-                images="rgb_anon/val/night",
-                masks="gt/val/night",
-                image_end="_rgb_anon.png",
-                mask_end="_gt_labelTrainIds.png",
-            ),
-        )
-    },
+    places={"night": (_acdc("val/night", "val/night"),)},
     counts={"night": 50},
     layout="""dark_zurich/rgb_anon/val/night/GOPR0356/*_rgb_anon.png
   dark_zurich/gt/val/night/GOPR0356/*_gt_labelTrainIds.png""",
@@ -135,11 +116,9 @@ NIGHTTIME_DRIVING = StreetSet(
     folders=("nighttimedrivingtest", "nighttimedriving"),
     places={
         "night": (
-            Place(
-                images="leftImg8bit/test/night",
-                masks="gtCoarse_daytime_trainvaltest/test/night",
-                image_end="_leftImg8bit.png",
-                mask_end="_gtCoarse_labelTrainIds.png",
+            _place(
+                "leftImg8bit/test/night/*_leftImg8bit.png",
+                "gtCoarse_daytime_trainvaltest/test/night/*_gtCoarse_labelTrainIds.png",
             ),
         )
     },
@@ -154,10 +133,8 @@ BDD100K = StreetSet(
     folders=("bdd100k", "bdd100kseg", "bdd"),
     places={
         "val": (
-            Place(
-                images="images/10k/val", masks="labels/sem_seg/masks/val", image_end=".jpg", mask_end=".png"
-            ),
-            Place(images="images/val", masks="labels/val", image_end=".jpg", mask_end="_train_id.png"),
+            _place("images/10k/val/*.jpg", "labels/sem_seg/masks/val/*.png"),
+            _place("images/val/*.jpg", "labels/val/*_train_id.png"),
         )
     },
     counts={"val": 1000},

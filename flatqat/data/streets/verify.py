@@ -12,19 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from flatqat.data.images import label_maps
 from flatqat.data.images.checks import finding_of, run_check
 from flatqat.data.images.encoded import decode_file
 from flatqat.data.images.integrity import has_image_ending, spread_indices
-from flatqat.data.images.label_maps import (
-    check_fits,
-    check_one_size,
-    check_together,
-    check_values,
-    label_map,
-    size_text,
-    translated,
-    values_of,
-)
 from flatqat.data.streets.listing import Listing
 from flatqat.errors import DataError, listed
 from flatqat.finding import Finding
@@ -34,29 +25,18 @@ MOST_OPENED, MAPS = 600, 8
 
 
 def verify_part(
-    listing: Callable[[], Listing],
-    *,
-    count: int | None,
-    classes: int,
-    lut: NDArray[np.uint8] | None = None,
+    listing: Callable[[], Listing], *, count: int | None, classes: int, lut: NDArray[np.uint8] | None = None
 ) -> list[Finding]:
     """Check whether one part of a dataset is there, complete and labelled with train ids.
 
-    Args:
-        listing: Lists the part.
-        count: The published number of images, if there is one.
-        classes: The number of classes.
-        lut: Translates stored labels to train ids.
+    `count` is the published number of images, if there is one; `lut` translates stored labels to train ids.
     """
     try:
         part = listing()
     except DataError as error:
         return [finding_of(error)]
-    return [
-        counted(part, count),
-        run_check(partial(_files, part)),
-        run_check(partial(_labels, part, classes, lut)),
-    ]
+    files, labels = run_check(lambda: _files(part)), run_check(lambda: _labels(part, classes, lut))
+    return [counted(part, count), files, labels]
 
 
 def counted(part: Listing, count: int | None) -> Finding:
@@ -77,12 +57,11 @@ def _files(part: Listing) -> str:
     places = spread_indices(len(part), MOST_OPENED)
     first = part.images[places[0]]
     size = _size(Path(first))
-    for index in places:
-        image, mask = part.images[index], part.masks[index]
+    for image, mask in ((part.images[index], part.masks[index]) for index in places):
         image_size = _size(Path(image))
-        check_fits(image, image_size, mask, _size(Path(mask)))
-        check_one_size(part.title, first, size, image, image_size)
-    return f"{part.title}: {len(places):,} pairs opened, all complete, {size_text(size)}"
+        label_maps.check_fits(image, image_size, mask, _size(Path(mask)))
+        label_maps.check_one_size(part.title, first, size, image, image_size)
+    return f"{part.title}: {len(places):,} pairs opened, all complete, {label_maps.size_text(size)}"
 
 
 def _size(path: Path) -> tuple[int, int]:
@@ -98,19 +77,14 @@ def _loaded(image: Pillow.Image) -> tuple[int, int]:
 
 def _labels(part: Listing, classes: int, lut: NDArray[np.uint8] | None) -> str:
     """Raise DataError, with the cause, if values are not train ids."""
-    places, distinct = spread_indices(len(part), MAPS), set[int]()
-    for index in places:
-        path = Path(part.masks[index])
-
-        def values(image: Pillow.Image, name: str = path.name) -> list[int]:
-            values_found = values_of(translated(label_map(image), lut))
-            check_values(values_found, classes=classes, name=name)
-            return values_found
-
-        distinct.update(decode_file(path, values))
+    paths = [Path(part.masks[index]) for index in spread_indices(len(part), MAPS)]
+    distinct = set[int]()
+    for path in paths:
+        labels = decode_file(path, partial(label_maps.train_ids, lut=lut, classes=classes, name=path.name))
+        distinct.update(label_maps.values_of(labels))
     try:
-        check_together(distinct, maps=len(places), classes=classes)
+        label_maps.check_together(distinct, maps=len(paths), classes=classes)
     except DataError as error:
         raise DataError(f"{part.title}: {error}") from error
-    labels = len(distinct - {IGNORED})
-    return f"{part.title}: {len(places)} label maps hold {labels} of {classes} classes, train ids"
+    count = len(distinct - {IGNORED})
+    return f"{part.title}: {len(paths)} label maps hold {count} of {classes} classes, train ids"
