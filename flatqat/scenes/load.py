@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -39,8 +40,8 @@ WEATHERS: dict[str, Callable[[Scene], Map]] = {
 }
 
 
-def load(part: Part, weather: str = "clear") -> "ImageData":
-    """Load a part in one weather; the training part takes a transform.
+def load(_: Path | None, *, part: Part, weather: str = "clear") -> "ImageData":
+    """Load a part in one weather from no disk; the training part takes a transform.
 
     An image's id is its scene's number.
     """

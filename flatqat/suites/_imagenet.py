@@ -27,33 +27,28 @@ AS_CORRUPTED = "short side resized to 256 (bilinear, antialiased, Pillow), centr
 RECIPES = {
     "default": Recipe(pretrain_steps=450_000, steps=50_000, batch_size=256, pretrain_lr=0.1, lr=0.01),
     "smoke": Recipe(
-        pretrain_steps=200,
-        steps=100,
-        batch_size=64,
-        pretrain_lr=0.05,
-        lr=0.005,
-        flatness_images=64,
-        flatness_draws=5,
+        pretrain_steps=200, steps=100, batch_size=64, pretrain_lr=0.05, lr=0.005,
+        flatness_images=64, flatness_draws=5,
     ),
     "eval": Recipe(
         pretrain_steps=0, steps=0, batch_size=64, calibration_batches=8, flatness_images=128, flatness_draws=5
     ),
-}
+}  # fmt: skip
 
 
 def suite(**fields: Any) -> Suite:
-    """Return a suite of the 1,000 classes; `fields` are those of `Suite` that are its own or differ."""
-    shared: dict[str, Any] = {
-        "version": 1,
-        "task": "classification",
-        "classes": COUNT,
-        "metric": "top1",
-        "default_model": "torchvision:resnet50",
-        "train": clean.train,
-        "val": clean.val,
-        "recipes": RECIPES,
-        "sizes_vary": True,
-        "train_transform": partial(random_resized_crop, area=(0.08, 1.0)),
-        "untrainable_reason": clean.untrainable_reason,
-    }
-    return Suite(**(shared | fields))
+    """Return a suite of the 1,000 classes; `fields` are the other fields of `Suite`."""
+    return Suite(
+        version=1,
+        task="classification",
+        classes=COUNT,
+        metric="top1",
+        default_model="torchvision:resnet50",
+        train=clean.train,
+        val=clean.val,
+        recipes=RECIPES,
+        sizes_vary=True,
+        train_transform=partial(random_resized_crop, area=(0.08, 1.0)),
+        untrainable_reason=clean.untrainable_reason,
+        **fields,
+    )

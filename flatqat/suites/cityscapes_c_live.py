@@ -19,6 +19,10 @@ def _corrupted(root: Path | None, *, corruption: str, severity: int) -> "ImageDa
 
 
 SUITE = _streets.suite(
+    *(
+        replace(shift, in_mean=not shift.name.startswith(MOVES))
+        for shift in shifts(cityscapes.scored, _corrupted, extra=False)[1:]
+    ),
     name="cityscapes-c-live",
     title="Cityscapes, corrupted on the fly",
     protocol=(
@@ -27,11 +31,7 @@ SUITE = _streets.suite(
         f"elastic_transform, which moves what they label, stays out of the headline; {_streets.SCORED}; "
         f"{_streets.TRAINED}"
     ),
-    layout=f"in the data root, or the data root itself:\n{_streets.LAYOUT}",
-    shifts=tuple(
-        replace(shift, in_mean=not shift.name.startswith(MOVES))
-        for shift in shifts(cityscapes.scored, _corrupted, extra=False)
-    ),
+    layout=_streets.LAYOUT,
     verify=_streets.verify_id,
     made_with=frost,
 )

@@ -6,6 +6,5 @@ from flatqat.suites._imagenet_natural import of_200_classes
 SUITE = of_200_classes(
     "imagenet-a",
     IMAGENET_A,
-    name="imagenet-a",
     about="7,500 photographs of 200 classes, chosen because a ResNet-50 fails on them",
 )

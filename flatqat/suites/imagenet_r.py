@@ -6,7 +6,6 @@ from flatqat.suites._imagenet_natural import of_200_classes
 SUITE = of_200_classes(
     "imagenet-r",
     IMAGENET_R,
-    name="imagenet-r",
     about="30,000 renditions of 200 classes",
     baseline="imagenet-r@1",
 )
