@@ -1,26 +1,18 @@
 """Rows of houses: facades along the street with windows in perspective, their fronts, shops and roofs."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flatqat.scenes.camera import Plane
 from flatqat.scenes.canvas import NOWHERE, Canvas, Region
 from flatqat.scenes.classes import BUILDING
 from flatqat.scenes.dice import Dice
 from flatqat.scenes.paint import LAMP, Color, Paint, times, varied
+from flatqat.scenes.smooth import Map
 
 WALLS: tuple[Color, ...] = (
-    (0.74, 0.66, 0.52),
-    (0.62, 0.36, 0.28),
-    (0.8, 0.77, 0.7),
-    (0.55, 0.53, 0.52),
-    (0.68, 0.52, 0.42),
-    (0.5, 0.42, 0.37),
-    (0.72, 0.7, 0.6),
-    (0.58, 0.6, 0.64),
-    (0.78, 0.62, 0.46),
-    (0.45, 0.32, 0.28),
-)
+    (0.74, 0.66, 0.52), (0.62, 0.36, 0.28), (0.8, 0.77, 0.7), (0.55, 0.53, 0.52), (0.68, 0.52, 0.42),
+    (0.5, 0.42, 0.37), (0.72, 0.7, 0.6), (0.58, 0.6, 0.64), (0.78, 0.62, 0.46), (0.45, 0.32, 0.28),
+)  # fmt: skip
 ROOFS: tuple[Color, ...] = ((0.5, 0.25, 0.2), (0.3, 0.28, 0.3), (0.42, 0.33, 0.28), (0.25, 0.27, 0.32))
 GLASSES: tuple[Color, ...] = ((0.2, 0.23, 0.28), (0.32, 0.38, 0.45), (0.16, 0.17, 0.19), (0.42, 0.46, 0.5))
 AWNINGS: tuple[Color, ...] = ((0.6, 0.15, 0.13), (0.15, 0.35, 0.25), (0.2, 0.25, 0.5), (0.75, 0.6, 0.2))
@@ -81,14 +73,7 @@ class _Windows:
         self._draw(canvas, region, along, y, camera.front(z), wall, top)
 
     def _draw(
-        self,
-        canvas: Canvas,
-        region: Region,
-        along: NDArray[np.float64],
-        y: NDArray[np.float64],
-        plane: Plane,
-        wall: Paint,
-        top: float,
+        self, canvas: Canvas, region: Region, along: Map, y: Map, plane: Plane, wall: Paint, top: float
     ) -> None:
         across, up = along / self.pitch, y / FLOOR
         column, storey = np.floor(across), np.floor(up)

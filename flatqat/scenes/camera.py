@@ -61,5 +61,4 @@ class Camera:
 
     def ground(self) -> Plane:
         """Return the plane of the ground."""
-        drop = self.focal * self.above
-        return 0.0, 1 / drop, -self.horizon / drop
+        return 0.0, 1 / (self.focal * self.above), -self.horizon / (self.focal * self.above)

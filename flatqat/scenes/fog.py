@@ -10,7 +10,8 @@ import numpy as np
 
 from flatqat.scenes.decay import decay
 from flatqat.scenes.dice import Dice
-from flatqat.scenes.scene import VERSION, Map, Scene
+from flatqat.scenes.scene import VERSION, Scene
+from flatqat.scenes.smooth import Map
 
 FOG = 1
 VISIBILITIES = (60.0, 200.0)  # metres
@@ -28,5 +29,4 @@ def fog(scene: Scene) -> Map:
 def veiled(clear: Map, depth: Map, beta: float, airlight: Map) -> Map:
     """Return colors (H, W, 3) behind fog, with `depth` (H, W) in metres and `beta` in 1 / metre."""
     transmission = decay(beta * depth)[..., None]
-    fogged: Map = clear * transmission + airlight * (1 - transmission)
-    return fogged
+    return clear * transmission + airlight * (1 - transmission)

@@ -44,10 +44,8 @@ def traffic_light(canvas: Canvas, x: float, z: float, dice: Dice, *, facing: boo
         return
     lit = dice.integer(0, 2)
     for number, color in enumerate((GREEN, AMBER, RED)):
-        lamp_paint = (
-            housing.of(color, glow=times(color, 1.2)) if number == lit else housing.of(times(color, 0.22))
-        )
-        canvas.disc(z, x, foot + 0.25 + 0.38 * number, 0.19, 0.19, lamp_paint)
+        glass = housing.of(color, glow=times(color, 1.2)) if number == lit else housing.of(times(color, 0.22))
+        canvas.disc(z, x, foot + 0.25 + 0.38 * number, 0.19, 0.19, glass)
 
 
 def sign(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
@@ -66,12 +64,8 @@ def sign(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
         canvas.box(z, x, y - 0.24, 0.12, 0.48, plate)
     elif shape == 2:
         for size, paint in ((1.0, plate.of(varied(dice, RED))), (0.58, plate)):
-            corners = [
-                (x - 0.5 * size, y - 0.35 * size),
-                (x + 0.5 * size, y - 0.35 * size),
-                (x, y + 0.5 * size),
-            ]
-            canvas.front(z, corners, paint)
+            half, low = 0.5 * size, y - 0.35 * size
+            canvas.front(z, [(x - half, low), (x + half, low), (x, y + half)], paint)
     elif shape == 3:
         canvas.box(z, x, foot, 0.78, 0.78, plate.of(varied(dice, BLUE)))
         canvas.box(z, x, foot + 0.2, 0.38, 0.38, plate)

@@ -9,19 +9,10 @@ from flatqat.scenes.paint import Color, Paint, varied
 from flatqat.scenes.street import ASIDE, CURB, FAR, LANE, NEAR, TRACK, Street
 
 HORIZON = 2000.0  # metres
-ASPHALTS: tuple[Color, ...] = (
-    (0.31, 0.31, 0.34),
-    (0.36, 0.36, 0.38),
-    (0.27, 0.28, 0.31),
-    (0.38, 0.38, 0.42),
-)
+ASPHALTS: tuple[Color, ...] = ((0.31, 0.31, 0.34), (0.36, 0.36, 0.38), (0.27, 0.28, 0.31), (0.38, 0.38, 0.42))
 PAVINGS: tuple[Color, ...] = (
-    (0.64, 0.57, 0.5),
-    (0.68, 0.54, 0.47),
-    (0.62, 0.59, 0.52),
-    (0.7, 0.65, 0.56),
-    (0.6, 0.46, 0.4),
-)
+    (0.64, 0.57, 0.5), (0.68, 0.54, 0.47), (0.62, 0.59, 0.52), (0.7, 0.65, 0.56), (0.6, 0.46, 0.4),
+)  # fmt: skip
 GRASSES: tuple[Color, ...] = ((0.38, 0.47, 0.2), (0.46, 0.48, 0.25), (0.5, 0.44, 0.29), (0.33, 0.45, 0.2))
 WHITE: Color = (0.86, 0.86, 0.84)
 RAIL: Color = (0.2, 0.19, 0.19)

@@ -6,12 +6,8 @@ from flatqat.scenes.dice import Dice
 from flatqat.scenes.paint import Color, Paint, times, varied
 
 LEAVES: tuple[Color, ...] = (
-    (0.2, 0.34, 0.13),
-    (0.28, 0.4, 0.16),
-    (0.16, 0.27, 0.14),
-    (0.36, 0.4, 0.17),
-    (0.42, 0.34, 0.15),
-)
+    (0.2, 0.34, 0.13), (0.28, 0.4, 0.16), (0.16, 0.27, 0.14), (0.36, 0.4, 0.17), (0.42, 0.34, 0.15),
+)  # fmt: skip
 DETAILED = 30.0  # metres up to which crowns have all their discs
 BARK: Color = (0.28, 0.22, 0.17)
 

@@ -18,7 +18,7 @@ from flatqat.scenes.paint import Paint, times
 from flatqat.scenes.sides import line, skyline
 from flatqat.scenes.size import HEIGHT, WIDTH
 from flatqat.scenes.sky import gradient
-from flatqat.scenes.smooth import blotches
+from flatqat.scenes.smooth import Map, blotches
 from flatqat.scenes.street import plan
 from flatqat.scenes.traffic import fill
 from flatqat.scenes.vehicles import BODIES
@@ -27,8 +27,7 @@ from flatqat.spec import IGNORED
 VERSION = 1
 SAMPLES = 2  # along each side of a pixel
 HAZE = 500.0  # metres at which clear air has taken 63% of a color
-
-Map = NDArray[np.float64]
+Surfaces = NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,8 @@ def _hood(canvas: Canvas, dice: Dice) -> None:
 def _developed(canvas: Canvas, number: int, dice: Dice) -> Scene:
     samples = np.stack([canvas.surfaces[i::SAMPLES, j::SAMPLES] for i in (0, 1) for j in (0, 1)])
     paints = canvas.paints
-    surface, depth = _chosen(canvas, samples, np.array([paint.label for paint in paints], np.uint8))
+    labels = np.array([paint.label for paint in paints], np.uint8)
+    surface, depth = _chosen(np.array(canvas.planes), samples, labels)
     clear = _mean(np.array([paint.color for paint in paints]), samples)
     share = (samples == 0).sum(axis=0) / len(samples)  # of sky
     horizon = canvas.camera.horizon / SAMPLES
@@ -105,13 +105,12 @@ def _developed(canvas: Canvas, number: int, dice: Dice) -> Scene:
     grain = np.array([paint.grain for paint in paints])[surface]
     texture = 0.7 * dice.normals(HEIGHT, WIDTH) + 0.8 * blotches(dice, HEIGHT, WIDTH, 4)
     clear += (grain * texture)[..., None]
-    exposure = dice.uniform(0.9, 1.12)
-    warmth = dice.uniform(-0.035, 0.035)
+    exposure, warmth = dice.uniform(0.9, 1.12), dice.uniform(-0.035, 0.035)
     clear *= exposure * np.array([1 + warmth, 1.0, 1 - warmth])
     return Scene(
         number=number,
         colors=np.clip(clear, 0, 1),
-        labels=np.array([paint.label for paint in paints], np.uint8)[surface],
+        labels=labels[surface],
         depth=depth,
         glow=_mean(np.array([paint.glow for paint in paints]), samples),
         up=np.array([paint.up for paint in paints])[surface],
@@ -119,15 +118,13 @@ def _developed(canvas: Canvas, number: int, dice: Dice) -> Scene:
     )
 
 
-def _chosen(
-    canvas: Canvas, samples: NDArray[np.int16], labels: NDArray[np.uint8]
-) -> tuple[NDArray[np.int16], Map]:
+def _chosen(planes: Map, samples: Surfaces, labels: NDArray[np.uint8]) -> tuple[Surfaces, Map]:
     """Return the surface that stands for each pixel, and its depth."""
     sample_labels = labels[samples]
     votes = (sample_labels[:, None] == sample_labels[None]).sum(axis=1)
     best = (votes * (len(labels) + 1) + samples).argmax(axis=0)
     surface = np.take_along_axis(samples, best[None], axis=0)[0]
-    a, b, c = np.array(canvas.planes).T[:, surface]
+    a, b, c = planes.T[:, surface]
     row, column = np.arange(HEIGHT)[:, None] * SAMPLES, np.arange(WIDTH) * SAMPLES
     inverse = a * (column + best % SAMPLES + 0.5) + b * (row + best // SAMPLES + 0.5) + c
     depth = np.full(surface.shape, np.inf)
@@ -135,7 +132,7 @@ def _chosen(
     return surface, depth
 
 
-def _mean(table: Map, samples: NDArray[np.int16]) -> Map:
+def _mean(table: Map, samples: Surfaces) -> Map:
     first, second, third, fourth = (table.take(part, axis=0) for part in samples)
     mean: Map = (first + second + third + fourth) / len(samples)
     return mean

@@ -21,9 +21,8 @@ def gradient(horizon: float, dice: Dice) -> tuple[NDArray[np.float64], NDArray[n
     low, high = (np.array(color) for color in dice.pick(PALETTES))
     rise = np.clip((horizon - np.arange(HEIGHT)[:, None] - 0.5) / horizon, 0, 1)
     cover = dice.uniform(-1.5, 1.0)
-    clouds = np.clip(
-        (blotches(dice, HEIGHT, WIDTH, 24) + 0.5 * blotches(dice, HEIGHT, WIDTH, 8) + cover) * 0.6, 0, 1
-    )
+    field = blotches(dice, HEIGHT, WIDTH, 24) + 0.5 * blotches(dice, HEIGHT, WIDTH, 8)
+    clouds = np.clip((field + cover) * 0.6, 0, 1)
     sky = low + (high - low) * rise[..., None]
     sky = sky + (0.95 - sky) * (clouds * (0.3 + 0.7 * rise))[..., None] * 0.8
     return sky, low

@@ -49,8 +49,15 @@ def frost() -> str:
     return f"frost from {photographs.in_use()}"
 
 
-def on_the_fly(data: "ImageData", *, corruption: str, severity: int, table: Table = "cifar") -> "ImageData":
-    """Return `data` with a corruption applied batch by batch, seeded by image id."""
+def on_the_fly(
+    clean: "Callable[[Path | None], ImageData]",
+    root: Path | None,
+    *,
+    corruption: str,
+    severity: int,
+    table: Table = "cifar",
+) -> "ImageData":
+    """Load the images of `clean` with a corruption applied batch by batch, seeded by image id."""
     from flatqat.data.corruptions.apply import corrupt  # imports torch, which listings must not
 
-    return data.map(partial(corrupt, name=corruption, severity=severity, table=table))
+    return clean(root).map(partial(corrupt, name=corruption, severity=severity, table=table))

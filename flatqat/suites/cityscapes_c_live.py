@@ -1,27 +1,19 @@
 """Cityscapes under 15 corruptions generated on the fly; needs only the clean images."""
 
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from functools import partial
 
 from flatqat.data.streets import cityscapes
 from flatqat.suites import _streets
 from flatqat.suites._corruptions import frost, on_the_fly, shifts
 
-if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData
-
 MOVES = "elastic_transform"
-
-
-def _corrupted(root: Path | None, *, corruption: str, severity: int) -> "ImageData":
-    return on_the_fly(cityscapes.scored(root), corruption=corruption, severity=severity, table="imagenet")
-
+CORRUPTED = partial(on_the_fly, cityscapes.scored, table="imagenet")
 
 SUITE = _streets.suite(
     *(
         replace(shift, in_mean=not shift.name.startswith(MOVES))
-        for shift in shifts(cityscapes.scored, _corrupted, extra=False)[1:]
+        for shift in shifts(cityscapes.scored, CORRUPTED, extra=False)[1:]
     ),
     name="cityscapes-c-live",
     title="Cityscapes, corrupted on the fly",

@@ -24,13 +24,11 @@ def _load(root: Path | None, *, part: digits.Part) -> "ImageData":
     return digits.load(part)
 
 
-def _corrupted(root: Path | None, *, corruption: str, severity: int) -> "ImageData":
-    return on_the_fly(digits.load("test"), corruption=corruption, severity=severity)
-
-
 def _verify(root: Path | None) -> list[Finding]:
     return [run_check(digits.describe)]
 
+
+TEST = partial(_load, part="test")
 
 SUITE = Suite(
     name="digits-c",
@@ -48,7 +46,7 @@ SUITE = Suite(
     layout="nothing on disk: the images ship with scikit-learn",
     train=partial(_load, part="train"),
     val=partial(_load, part="val"),
-    shifts=shifts(partial(_load, part="test"), _corrupted, extra=False),
+    shifts=shifts(TEST, partial(on_the_fly, TEST), extra=False),
     recipes={"default": DEFAULT, "smoke": SMOKE},
     verify=_verify,
     augment=partial(crop, padding=2, flip=False),
