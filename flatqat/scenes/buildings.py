@@ -26,13 +26,12 @@ def building(
     wall = Paint(color=varied(dice, dice.pick(WALLS)), label=BUILDING, grain=0.02)
     outer = x + (14.0 if x > 0 else -14.0)
     if dice.chance(0.5):
-        rise = dice.uniform(1.5, 3.5)
-        roof = wall.of(varied(dice, dice.pick(ROOFS)))
+        rise, tiles = dice.uniform(1.5, 3.5), varied(dice, dice.pick(ROOFS))
         at = canvas.camera.at
         slope = [at(x, height, z), at(x, height, z + length)]
         ridge = [at(x + rise * (1 if x > 0 else -1), height + rise, z + far) for far in (length, 0.0)]
-        sloping = Paint(color=times(roof.color, light), label=BUILDING, up=0.95, grain=0.02)
-        canvas.polygon(slope + ridge, canvas.camera.side(x), sloping)
+        roof = Paint(color=times(tiles, light), label=BUILDING, up=0.95, grain=0.02)
+        canvas.polygon(slope + ridge, canvas.camera.side(x), roof)
     windows = _Windows(dice, light)
     front = canvas.front(z, [(x, 0), (outer, 0), (outer, height), (x, height)], wall.shaded(0.82))
     windows.front(canvas, front, z, wall, height)

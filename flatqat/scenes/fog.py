@@ -8,10 +8,9 @@ in the same way (Sakaridis et al., IJCV 2018). Visibility, where t is 5%, is 3 /
 
 import numpy as np
 
-from flatqat.scenes.decay import decay
 from flatqat.scenes.dice import Dice
 from flatqat.scenes.scene import VERSION, Scene
-from flatqat.scenes.smooth import Map
+from flatqat.scenes.smooth import Map, decay
 
 FOG = 1
 VISIBILITIES = (60.0, 200.0)  # metres

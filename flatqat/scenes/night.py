@@ -8,11 +8,10 @@ halo. The sensor adds noise of variance gain x + read^2, the Poisson-Gaussian mo
 import numpy as np
 
 from flatqat.scenes.classes import SKY
-from flatqat.scenes.decay import decay
 from flatqat.scenes.dice import Dice
 from flatqat.scenes.scene import VERSION, Scene
 from flatqat.scenes.size import HEIGHT, WIDTH
-from flatqat.scenes.smooth import Map, blurred
+from flatqat.scenes.smooth import Map, blurred, decay
 
 NIGHT = 2
 MOON = np.array([0.85, 0.95, 1.12])

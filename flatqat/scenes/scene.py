@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from flatqat.scenes.camera import Camera
 from flatqat.scenes.canvas import Canvas
-from flatqat.scenes.decay import decay
 from flatqat.scenes.dice import Dice
 from flatqat.scenes.ground import lay
 from flatqat.scenes.paint import Paint, times
 from flatqat.scenes.sides import line, skyline
 from flatqat.scenes.size import HEIGHT, WIDTH
 from flatqat.scenes.sky import gradient
-from flatqat.scenes.smooth import Map, blotches
+from flatqat.scenes.smooth import Map, blotches, decay
 from flatqat.scenes.street import plan
 from flatqat.scenes.traffic import fill
 from flatqat.scenes.vehicles import BODIES

@@ -104,8 +104,7 @@ def _protocol(dataset: DomainSet, recipe: Recipe) -> str:
 
 def _layout(dataset: DomainSet) -> str:
     folders = " or ".join(f"{name}/" for name in dataset.folders)
-    return (
-        f"{folders} in the data root, or the data root itself, with <domain>/<class>/<image>\n"
-        f"  domains   {', '.join(dataset.targets)}\n"
-        f"  classes   {', '.join(dataset.names) or f'{dataset.classes} folders, the same in every domain'}"
-    )
+    classes = ", ".join(dataset.names) or f"{dataset.classes} folders, the same in every domain"
+    return f"""{folders} in the data root, or the data root itself, with <domain>/<class>/<image>
+  domains   {", ".join(dataset.targets)}
+  classes   {classes}"""

@@ -11,7 +11,7 @@ from flatqat.data.imagenet.verify_sets import verify_corrupted
 from flatqat.spec import EvalTransform
 from flatqat.suite import Suite
 from flatqat.suites import _imagenet
-from flatqat.suites._corruptions import EXTRA, shifts
+from flatqat.suites._shifts import EXTRA, shifts
 
 
 def stored(dataset: CorruptedSet, *, name: str, about: str, **fields: Any) -> Suite:

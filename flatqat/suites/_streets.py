@@ -97,9 +97,11 @@ def of_one_set(dataset: StreetSet, part: str, *, name: str, shift: str, about: s
     )
 
 
-def train_transform(size: tuple[int, int], _: EvalTransform, seed: int) -> "Transform":
+def train_transform(
+    size: tuple[int, int], _: EvalTransform, seed: int, scale: tuple[float, float] = (0.5, 2.0)
+) -> "Transform":
     """Return the random crop of training, `size` pixels high and wide, whatever the evaluation transform."""
-    return jitter_crop(size, seed)
+    return jitter_crop(size, seed, scale=scale)
 
 
 def with_data_root(

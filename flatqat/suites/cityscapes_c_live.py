@@ -5,7 +5,7 @@ from functools import partial
 
 from flatqat.data.streets import cityscapes
 from flatqat.suites import _streets
-from flatqat.suites._corruptions import frost, on_the_fly, shifts
+from flatqat.suites._shifts import frost, on_the_fly, shifts
 
 MOVES = "elastic_transform"
 CORRUPTED = partial(on_the_fly, cityscapes.scored, table="imagenet")

@@ -11,7 +11,7 @@ from flatqat.data.images.crop import crop
 from flatqat.finding import Finding
 from flatqat.spec import Recipe
 from flatqat.suite import Suite
-from flatqat.suites._corruptions import frost, on_the_fly, shifts
+from flatqat.suites._shifts import frost, on_the_fly, shifts
 
 if TYPE_CHECKING:
     from flatqat.data.images.image_data import ImageData

@@ -9,7 +9,7 @@ from flatqat.data.imagenet.verify import verify
 from flatqat.data.images.views import eval_crop
 from flatqat.spec import EvalTransform
 from flatqat.suites import _imagenet
-from flatqat.suites._corruptions import frost, on_the_fly, shifts
+from flatqat.suites._shifts import frost, on_the_fly, shifts
 
 if TYPE_CHECKING:
     from flatqat.data.images.image_data import ImageData

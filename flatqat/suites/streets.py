@@ -3,21 +3,18 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flatqat.data.images.checks import run_check
 from flatqat.data.images.color_jitter import color_jitter
-from flatqat.data.images.segmentation_views import center_crop, jitter_crop
+from flatqat.data.images.segmentation_views import center_crop
 from flatqat.data.streets.names import CLASSES
 from flatqat.finding import Finding
 from flatqat.scenes.load import load
 from flatqat.scenes.pinned import check
 from flatqat.scenes.size import HEIGHT, WIDTH
-from flatqat.spec import EvalTransform, Recipe
+from flatqat.spec import Recipe
 from flatqat.suite import Shift, Suite
-
-if TYPE_CHECKING:
-    from flatqat.data.images.image_data import Transform
+from flatqat.suites._streets import train_transform
 
 WEATHERS = ("fog", "night", "rain", "snow")
 CROP = (64, 128)
@@ -31,10 +28,6 @@ SMOKE = replace(
     DEFAULT, pretrain_steps=20, steps=10, batch_size=4, lr=0.02,
     bn_batches=2, calibration_batches=1, flatness_images=4, flatness_draws=2,
 )  # fmt: skip
-
-
-def _train_transform(_: EvalTransform, seed: int) -> "Transform":
-    return jitter_crop(CROP, seed, scale=SCALE)
 
 
 def _verify(root: Path | None) -> list[Finding]:
@@ -68,6 +61,6 @@ SUITE = Suite(
     recipes={"default": DEFAULT, "smoke": SMOKE},
     verify=_verify,
     augment=partial(color_jitter, strength=JITTER, hue=HUE),
-    train_transform=_train_transform,
+    train_transform=partial(train_transform, CROP, scale=SCALE),
     fixed_transform=center_crop((HEIGHT, WIDTH)),
 )
