@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 Point = tuple[float, float]
 Plane = tuple[float, float, float]
 """(a, b, c): the inverse depth a u + b v + c, in 1 / metre."""
-
 SKY_PLANE: Plane = (0.0, 0.0, 0.0)
 
 

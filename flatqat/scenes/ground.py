@@ -35,10 +35,8 @@ def lay(canvas: Canvas, street: Street, dice: Dice) -> None:
     _shadow(canvas, street, road, paving, dice)
 
 
-def _strip(
-    canvas: Canvas, low: float, high: float, paint: Paint, near: float = NEAR, far: float = FAR
-) -> None:
-    canvas.floor([(low, near), (high, near), (high, far), (low, far)], paint)
+def _strip(canvas: Canvas, x0: float, x1: float, paint: Paint, near: float = NEAR, far: float = FAR) -> None:
+    canvas.floor([(x0, near), (x1, near), (x1, far), (x0, far)], paint)
 
 
 def _slabs(canvas: Canvas, street: Street, paving: Paint, dice: Dice) -> None:
@@ -96,10 +94,9 @@ def _shadow(canvas: Canvas, street: Street, road: Paint, paving: Paint, dice: Di
     """Shade the sidewalk and part of the road on one side, as buildings do on sunny days."""
     if not dice.chance(0.5):
         return
-    left, depth = dice.chance(0.5), dice.uniform(0.8, 4.0)
-    edge = street.road[0] if left else street.road[1]
-    outer = street.walk[0] if left else street.walk[1]
-    inner = edge + depth if left else edge - depth
+    side, depth = (0 if dice.chance(0.5) else 1), dice.uniform(0.8, 4.0)
+    edge, outer = street.road[side], street.walk[side]
+    inner = edge - depth if side else edge + depth
     end = street.crossing[0] - ASIDE if street.crossing else FAR
-    _strip(canvas, min(edge, inner), max(edge, inner), road.shaded(0.72), far=end)
-    _strip(canvas, min(edge, outer), max(edge, outer), paving.shaded(0.7), far=end)
+    _strip(canvas, edge, inner, road.shaded(0.72), far=end)
+    _strip(canvas, edge, outer, paving.shaded(0.7), far=end)

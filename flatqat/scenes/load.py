@@ -38,10 +38,7 @@ WEATHERS: dict[str, Callable[[Scene], Map]] = {
 
 
 def load(_: Path | None, *, part: Part, weather: str = "clear") -> "ImageData":
-    """Load a part in one weather from no disk; the training part takes a transform.
-
-    An image's id is its scene's number.
-    """
+    """Load a part in one weather; ids are scene numbers, and the training part takes a transform."""
     import torch
 
     from flatqat.data.images.image_data import ImageData

@@ -18,14 +18,12 @@ HELMETS: tuple[Color, ...] = ((0.85, 0.85, 0.85), (0.1, 0.1, 0.12), (0.75, 0.2, 
 FRAMES: tuple[Color, ...] = ((0.1, 0.1, 0.12), (0.6, 0.12, 0.12), (0.15, 0.3, 0.5), (0.6, 0.62, 0.62))
 FAIRINGS: tuple[Color, ...] = ((0.75, 0.1, 0.12), (0.1, 0.2, 0.6), (0.2, 0.55, 0.2), (0.7, 0.2, 0.5))
 TIRE: Color = (0.08, 0.08, 0.09)
-REAR: Color = (0.7, 0.1, 0.08)
-"""Reflectors and tail lamps."""
+REAR: Color = (0.7, 0.1, 0.08)  # reflectors and tail lamps
 
 
 def person(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
     """Draw someone who stands or walks."""
-    tall = dice.uniform(1.5, 1.9)
-    stride = dice.uniform(0.02, 0.26)
+    tall, stride = dice.uniform(1.5, 1.9), dice.uniform(0.02, 0.26)
     coat = Paint(color=varied(dice, dice.pick(CLOTHES)), label=PERSON, grain=0.02)
     legs = coat.of(varied(dice, dice.pick(TROUSERS)))
     hip = 0.5 * tall

@@ -16,7 +16,6 @@ from flatqat.scenes.ground import lay
 from flatqat.scenes.paint import Paint, times
 from flatqat.scenes.sides import line, skyline
 from flatqat.scenes.size import HEIGHT, WIDTH
-from flatqat.scenes.sky import gradient
 from flatqat.scenes.smooth import Map, blotches, decay
 from flatqat.scenes.street import plan
 from flatqat.scenes.traffic import fill
@@ -27,6 +26,11 @@ VERSION = 1
 SAMPLES = 2  # along each side of a pixel
 HAZE = 500.0  # metres at which clear air has taken 63% of a color
 Surfaces = NDArray[np.int16]
+SKIES = (
+    ((0.86, 0.9, 0.95), (0.5, 0.68, 0.92)), ((0.92, 0.93, 0.94), (0.66, 0.78, 0.93)),
+    ((0.9, 0.9, 0.91), (0.82, 0.84, 0.87)), ((0.95, 0.92, 0.86), (0.62, 0.75, 0.9)),
+)  # fmt: skip
+"""Colors at the horizon and at the zenith."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,7 @@ def scene(number: int) -> Scene:
         horizon=HEIGHT * SAMPLES * dice.uniform(0.36, 0.5),
         above=dice.uniform(1.2, 1.6),
     )
-    canvas = Canvas(camera)
-    street = plan(dice)
+    canvas, street = Canvas(camera), plan(dice)
     skyline(canvas, dice)
     lay(canvas, street, dice)
     bright = dice.uniform(0.85, 1.0), dice.uniform(0.6, 0.95)
@@ -98,7 +101,7 @@ def _developed(canvas: Canvas, number: int, dice: Dice) -> Scene:
     clear = _mean(np.array([paint.color for paint in paints]), samples)
     share = (samples == 0).sum(axis=0) / len(samples)  # of sky
     horizon = canvas.camera.horizon / SAMPLES
-    sky, far = gradient(horizon, dice)
+    sky, far = _sky(horizon, dice)
     clear += share[..., None] * sky
     clear = far + (clear - far) * decay(np.minimum(depth, 150.0) / HAZE)[..., None]
     grain = np.array([paint.grain for paint in paints])[surface]
@@ -115,6 +118,18 @@ def _developed(canvas: Canvas, number: int, dice: Dice) -> Scene:
         up=np.array([paint.up for paint in paints])[surface],
         horizon=horizon,
     )
+
+
+def _sky(horizon: float, dice: Dice) -> tuple[Map, Map]:
+    """Return a sky (HEIGHT, WIDTH, 3), and its color at the horizon, which distant things fade to."""
+    low, high = (np.array(color) for color in dice.pick(SKIES))
+    rise = np.clip((horizon - np.arange(HEIGHT)[:, None] - 0.5) / horizon, 0, 1)
+    cover = dice.uniform(-1.5, 1.0)
+    field = blotches(dice, HEIGHT, WIDTH, 24) + 0.5 * blotches(dice, HEIGHT, WIDTH, 8)
+    clouds = np.clip((field + cover) * 0.6, 0, 1)
+    sky = low + (high - low) * rise[..., None]
+    sky = sky + (0.95 - sky) * (clouds * (0.3 + 0.7 * rise))[..., None] * 0.8
+    return sky, low
 
 
 def _chosen(planes: Map, samples: Surfaces, labels: NDArray[np.uint8]) -> tuple[Surfaces, Map]:

@@ -29,8 +29,7 @@ def snow(scene: Scene) -> Map:
 
 def _cover(scene: Scene, dice: Dice) -> Map:
     """Return how white each pixel is: by how far it faces up, in patches, and less on the road."""
-    amount = dice.uniform(0.35, 1.0)
-    patches = np.clip(amount + 0.3 * blotches(dice, HEIGHT, WIDTH, 8), 0, 1)
+    patches = np.clip(dice.uniform(0.35, 1.0) + 0.3 * blotches(dice, HEIGHT, WIDTH, 8), 0, 1)
     swept = np.where(scene.labels == ROAD, dice.uniform(0.4, 1.2), 1.0)
     return np.clip(scene.up * patches * swept * 1.25, 0, 0.95)
 

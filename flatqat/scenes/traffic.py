@@ -4,9 +4,8 @@ from functools import partial
 
 from flatqat.scenes.canvas import Canvas
 from flatqat.scenes.dice import Dice
-from flatqat.scenes.furniture import lamp, post, sign, traffic_light
+from flatqat.scenes.furniture import lamp, post, sign, traffic_light, tree
 from flatqat.scenes.people import bicycle, motorcycle, person, rider
-from flatqat.scenes.plants import tree
 from flatqat.scenes.street import Lane, Street
 from flatqat.scenes.vehicles import bus, car, tram, truck
 
@@ -88,8 +87,7 @@ def _on_foot(street: Street, dice: Dice) -> list[Thing]:
     for _ in range(dice.integer(1, 4)):
         low, high = dice.pick(sidewalks)
         x, z = dice.uniform(low + 0.6, high - 0.6), dice.uniform(4.5, 11)
-        across = dice.chance(0.75)
-        kind = dice.pick((bicycle, motorcycle))
+        across, kind = dice.chance(0.75), dice.pick((bicycle, motorcycle))
         for number in range(dice.integer(1, 3)):
             things.append(partial(kind, x=x + 0.5 * number, z=z + 0.6 * number, across=across, dice=dice))
     return things

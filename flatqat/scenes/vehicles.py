@@ -20,8 +20,7 @@ GLASS: Color = (0.13, 0.16, 0.2)
 TIRE: Color = (0.07, 0.07, 0.08)
 TAIL: Color = (0.7, 0.07, 0.06)
 HEAD: Color = (0.95, 0.94, 0.88)
-BOARD: Color = (0.16, 0.13, 0.08)
-"""The background of a lit destination."""
+BOARD: Color = (0.16, 0.13, 0.08)  # behind a lit destination
 
 
 class Hull:

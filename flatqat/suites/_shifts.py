@@ -12,20 +12,17 @@ from flatqat.suite import Shift
 if TYPE_CHECKING:
     from flatqat.data.images.image_data import ImageData
 
+Build = Callable[[Path | None], "ImageData"]  # loads images from the data root
 EXTRA = "extra"
 
 
-def own_images(name: str, build: "Callable[[Path | None], ImageData]", *, in_mean: bool = True) -> Shift:
+def own_images(name: str, build: Build, *, in_mean: bool = True) -> Shift:
     """Return the shift `name`, whose images no other has: family and image set have the same name."""
     return Shift(name=name, family=name, build=build, image_set=name, in_mean=in_mean)
 
 
 def shifts(
-    clean: "Callable[[Path | None], ImageData]",
-    corrupted: "Callable[..., ImageData]",
-    *,
-    extra: bool,
-    families: Mapping[str, str] = NAMES,
+    clean: Build, corrupted: Callable[..., "ImageData"], *, extra: bool, families: Mapping[str, str] = NAMES
 ) -> tuple[Shift, ...]:
     """Return the shift `id`, then `<corruption>/<severity>` in the order of `families`.
 
@@ -55,12 +52,7 @@ def frost() -> str:
 
 
 def on_the_fly(
-    clean: "Callable[[Path | None], ImageData]",
-    root: Path | None,
-    *,
-    corruption: str,
-    severity: int,
-    table: Table = "cifar",
+    clean: Build, root: Path | None, *, corruption: str, severity: int, table: Table = "cifar"
 ) -> "ImageData":
     """Load the images of `clean` with a corruption applied batch by batch, seeded by image id."""
     from flatqat.data.corruptions.apply import corrupt  # imports torch, which listings must not

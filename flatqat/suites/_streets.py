@@ -21,6 +21,7 @@ from flatqat.suites._shifts import own_images
 if TYPE_CHECKING:
     from flatqat.data.images.image_data import Transform
 
+Verify = Callable[[Path | None], list[Finding]]
 CROP = (512, 1024)
 
 ID = (
@@ -61,10 +62,10 @@ RECIPES = {
 }  # fmt: skip
 
 
-def suite(*shifts: Shift, verify: Callable[[Path | None], list[Finding]], **fields: Any) -> Suite:
+def suite(*shifts: Shift, verify: Verify | None = None, **fields: Any) -> Suite:
     """Return a suite of the 19 classes with Cityscapes as its ID set, followed by `shifts`.
 
-    `verify` is only called with a data root; `fields` are the other fields of `Suite`.
+    `verify` checks other datasets, and is only called with a data root; `fields` are further ones of `Suite`.
     """
     return Suite(
         version=1,
@@ -77,7 +78,7 @@ def suite(*shifts: Shift, verify: Callable[[Path | None], list[Finding]], **fiel
         val=cityscapes.val,
         shifts=(Shift(name="id", family="id", build=cityscapes.scored), *shifts),
         recipes=RECIPES,
-        verify=partial(with_data_root, "Cityscapes", verify),
+        verify=partial(with_data_root, "Cityscapes", partial(_verify, verify)),
         train_transform=partial(train_transform, CROP),
         fixed_transform=center_crop(CROP),
         untrainable_reason=cityscapes.untrainable_reason,
@@ -93,7 +94,7 @@ def of_one_set(dataset: StreetSet, part: str, *, name: str, shift: str, about: s
         title=f"Cityscapes and {dataset.title}",
         protocol=f"{ID}; {about}; {SCORED}; {TRAINED}",
         layout=f"{LAYOUT}\n  {dataset.layout}",
-        verify=partial(_verify, dataset=dataset, part=part),
+        verify=partial(_verify_set, dataset=dataset, part=part),
     )
 
 
@@ -104,31 +105,25 @@ def train_transform(
     return jitter_crop(size, seed, scale=scale)
 
 
-def with_data_root(
-    needs: str, verify: Callable[[Path | None], list[Finding]], root: Path | None
-) -> list[Finding]:
+def with_data_root(needs: str, verify: Verify, root: Path | None) -> list[Finding]:
     """Return the findings of `verify`; without a data root only that finding, once for all datasets."""
     place = run_check(lambda: f"data root {data_root(root, needs)}")
     return verify(root) if place.ok else [place]
 
 
-def verify_id(root: Path | None) -> list[Finding]:
-    """Check Cityscapes: its validation images are required, its training images optional."""
-    return list(_verify_id(root))
+def _verify(others: Verify | None, root: Path | None) -> list[Finding]:
+    return [*_verify_id(root), *(others(root) if others else [])]
 
 
 @lru_cache(maxsize=4)  # many suites share these images
 def _verify_id(root: Path | None) -> tuple[Finding, ...]:
+    """Check Cityscapes: its validation images are required, its training images optional."""
     train = _verify_set(root, CITYSCAPES, "train")
     if reason := cityscapes.untrainable_reason(root):
         what = f"Cityscapes train: no images with label maps ({reason})"
         fix = "without them nothing is trained: methods that train are skipped"
         train = [Finding(ok=False, partial=True, what=what, fix=fix)]
     return (*_verify_set(root, CITYSCAPES, "val"), *train)
-
-
-def _verify(root: Path | None, *, dataset: StreetSet, part: str) -> list[Finding]:
-    return [*verify_id(root), *_verify_set(root, dataset, part)]
 
 
 def _verify_set(root: Path | None, dataset: StreetSet, part: str) -> list[Finding]:

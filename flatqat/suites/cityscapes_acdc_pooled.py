@@ -14,8 +14,7 @@ ADVERSE = "adverse"
 
 
 def _verify(root: Path | None) -> list[Finding]:
-    pooled = verify_part(partial(acdc.adverse, root), count=sum(CONDITIONS.values()), classes=len(CLASSES))
-    return [*_streets.verify_id(root), *pooled]
+    return verify_part(partial(acdc.adverse, root), count=sum(CONDITIONS.values()), classes=len(CLASSES))
 
 
 SUITE = _streets.suite(

@@ -1,7 +1,7 @@
 """ImageNet and ImageNet-A: photographs of 200 classes that a ResNet-50 misclassifies."""
 
 from flatqat.data.imagenet.names import IMAGENET_A
-from flatqat.suites._imagenet_natural import of_200_classes
+from flatqat.suites._imagenet import of_200_classes
 
 SUITE = of_200_classes(
     "imagenet-a",

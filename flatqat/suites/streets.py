@@ -17,8 +17,7 @@ from flatqat.suite import Shift, Suite
 from flatqat.suites._streets import train_transform
 
 WEATHERS = ("fog", "night", "rain", "snow")
-CROP = (64, 128)
-SCALE = (0.8, 1.4)
+CROP, SCALE = (64, 128), (0.8, 1.4)
 JITTER, HUE = 0.3, 0.02
 DEFAULT = Recipe(
     pretrain_steps=1000, steps=200, batch_size=8, pretrain_lr=0.1, lr=0.015, weight_decay=5e-4,
