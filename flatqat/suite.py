@@ -45,10 +45,6 @@ def _trainable(root: Path | None) -> str:
     return ""
 
 
-def _data_alone() -> str:
-    return ""
-
-
 def _complete(root: Path | None) -> frozenset[str]:
     return frozenset()
 
@@ -76,8 +72,7 @@ class Suite:
         new_head: Whether models start from weights for other classes, with a new last layer.
         sizes_vary: Whether images have no common size, so that each model's own transform is used.
         eval_transform: The transform of all models alike, in place of their own.
-        train_transform: Returns a random transform of training images, given the evaluation transform and a
-            seed.
+        train_transform: Returns a random transform of training images for an evaluation transform and a seed.
         fixed_transform: The transform of training images for calibration, BatchNorm and flatness, where
             nothing may be random, if it is not the evaluation transform.
         class_names: The names of the classes, in order.
@@ -117,7 +112,7 @@ class Suite:
     class_names: tuple[str, ...] = ()
     untrainable_reason: Callable[[Path | None], str] = _trainable
     missing_shifts: Callable[[Path | None], frozenset[str]] = _complete
-    made_with: Callable[[], str] = _data_alone
+    made_with: Callable[[], str] = str  # returns an empty text
     targets: tuple[str, ...] = ()
     member: "Callable[[str, int], Suite] | None" = None
     split: str = ""

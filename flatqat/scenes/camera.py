@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 Point = tuple[float, float]
 Plane = tuple[float, float, float]
 """(a, b, c): the inverse depth a u + b v + c, in 1 / metre."""
-
 SKY_PLANE: Plane = (0.0, 0.0, 0.0)
 
 
@@ -61,5 +60,4 @@ class Camera:
 
     def ground(self) -> Plane:
         """Return the plane of the ground."""
-        drop = self.focal * self.above
-        return 0.0, 1 / drop, -self.horizon / drop
+        return 0.0, 1 / (self.focal * self.above), -self.horizon / (self.focal * self.above)

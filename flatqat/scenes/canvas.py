@@ -60,24 +60,22 @@ class Canvas:
     def __init__(self, camera: Camera) -> None:
         self.camera = camera
         self.surfaces = np.zeros((camera.height, camera.width), np.int16)
+        # centers of rows or columns, in 1/16 of a sample
         self._grid = np.arange(max(camera.width, camera.height), dtype=np.int64) * PARTS + HALF
         self.paints = [Paint(color=BLACK, label=SKY, grain=0.0)]
         self.planes = [SKY_PLANE]
 
     def front(self, z: float, corners: Sequence[Point], paint: Paint) -> Region:
         """Draw a convex polygon with corners (x, y) that faces the camera."""
-        at = self.camera.at
-        return self.polygon([at(x, y, z) for x, y in corners], self.camera.front(z), paint)
+        return self.polygon([self.camera.at(x, y, z) for x, y in corners], self.camera.front(z), paint)
 
     def side(self, x: float, corners: Sequence[Point], paint: Paint) -> Region:
         """Draw a convex polygon with corners (z, y) along the street."""
-        at = self.camera.at
-        return self.polygon([at(x, y, z) for z, y in corners], self.camera.side(x), paint)
+        return self.polygon([self.camera.at(x, y, z) for z, y in corners], self.camera.side(x), paint)
 
     def floor(self, corners: Sequence[Point], paint: Paint) -> None:
         """Draw a convex polygon with corners (x, z) on the ground."""
-        at = self.camera.at
-        self.polygon([at(x, 0, z) for x, z in corners], self.camera.ground(), paint)
+        self.polygon([self.camera.at(x, 0, z) for x, z in corners], self.camera.ground(), paint)
 
     def box(self, z: float, x: float, y: float, width: float, height: float, paint: Paint) -> None:
         """Draw a rectangle that faces the camera: x is its middle, y its foot."""
@@ -107,7 +105,7 @@ class Canvas:
         region = self._within(min(us), min(vs), max(us), max(vs))
         if region is NOWHERE:
             return region
-        u, v = self._middles(region)
+        v, u = (self._grid[part] for part in region.window)
         turn = sum(u0 * v1 - u1 * v0 for (u0, v0), (u1, v1) in pairwise([*corners, corners[0]]))
         around = corners if turn >= 0 else corners[::-1]
         start = np.array(around, np.int64)[:, :, None]
@@ -125,7 +123,7 @@ class Canvas:
         region = self._within(middle_u - a, middle_v - b, middle_u + a, middle_v + b)
         if region is NOWHERE:
             return
-        columns, rows = self._middles(region)
+        rows, columns = (self._grid[part] for part in region.window)
         below, beside = (rows - middle_v) * a, (columns - middle_u) * b
         np.less_equal((below * below)[:, None] + beside * beside, (a * b) ** 2, out=region.mask)
         self.cover(region, region.mask, plane, paint)
@@ -148,11 +146,6 @@ class Canvas:
         if low_u >= high_u or low_v >= high_v:
             return NOWHERE
         return Region(low_v, low_u, np.empty((high_v - low_v, high_u - low_u), bool))
-
-    def _middles(self, region: Region) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the centers of the columns and of the rows, in 1/16 of a sample."""
-        rows, columns = region.window
-        return self._grid[columns], self._grid[rows]
 
 
 def _first(position: float, most: int) -> int:

@@ -33,11 +33,8 @@ class Dice:
 
     def normals(self, *shape: int) -> NDArray[np.float64]:
         """Return nearly normal numbers of mean 0 and variance 1: sums of four uniform ones, up to 3.46."""
-        total = self._shorts((*shape, 4)).sum(axis=-1, dtype=np.int64)
+        size = int(np.prod(shape))
+        shorts = self._bits.random_raw(size).astype("<u8").view("<u2").reshape(*shape, 4)
+        total = shorts.sum(axis=-1, dtype=np.int64)
         normal: NDArray[np.float64] = (total - 2.0 * 65535) * (3.0**0.5 / 65536)
         return normal
-
-    def _shorts(self, shape: tuple[int, ...]) -> NDArray[np.uint16]:
-        size = int(np.prod(shape))
-        words = self._bits.random_raw(-(-size // 4))
-        return words.astype("<u8").view("<u2")[:size].reshape(shape)

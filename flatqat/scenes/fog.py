@@ -8,9 +8,9 @@ in the same way (Sakaridis et al., IJCV 2018). Visibility, where t is 5%, is 3 /
 
 import numpy as np
 
-from flatqat.scenes.decay import decay
 from flatqat.scenes.dice import Dice
-from flatqat.scenes.scene import VERSION, Map, Scene
+from flatqat.scenes.scene import VERSION, Scene
+from flatqat.scenes.smooth import Map, decay
 
 FOG = 1
 VISIBILITIES = (60.0, 200.0)  # metres
@@ -28,5 +28,4 @@ def fog(scene: Scene) -> Map:
 def veiled(clear: Map, depth: Map, beta: float, airlight: Map) -> Map:
     """Return colors (H, W, 3) behind fog, with `depth` (H, W) in metres and `beta` in 1 / metre."""
     transmission = decay(beta * depth)[..., None]
-    fogged: Map = clear * transmission + airlight * (1 - transmission)
-    return fogged
+    return clear * transmission + airlight * (1 - transmission)

@@ -9,19 +9,10 @@ from flatqat.scenes.paint import Color, Paint, varied
 from flatqat.scenes.street import ASIDE, CURB, FAR, LANE, NEAR, TRACK, Street
 
 HORIZON = 2000.0  # metres
-ASPHALTS: tuple[Color, ...] = (
-    (0.31, 0.31, 0.34),
-    (0.36, 0.36, 0.38),
-    (0.27, 0.28, 0.31),
-    (0.38, 0.38, 0.42),
-)
+ASPHALTS: tuple[Color, ...] = ((0.31, 0.31, 0.34), (0.36, 0.36, 0.38), (0.27, 0.28, 0.31), (0.38, 0.38, 0.42))
 PAVINGS: tuple[Color, ...] = (
-    (0.64, 0.57, 0.5),
-    (0.68, 0.54, 0.47),
-    (0.62, 0.59, 0.52),
-    (0.7, 0.65, 0.56),
-    (0.6, 0.46, 0.4),
-)
+    (0.64, 0.57, 0.5), (0.68, 0.54, 0.47), (0.62, 0.59, 0.52), (0.7, 0.65, 0.56), (0.6, 0.46, 0.4),
+)  # fmt: skip
 GRASSES: tuple[Color, ...] = ((0.38, 0.47, 0.2), (0.46, 0.48, 0.25), (0.5, 0.44, 0.29), (0.33, 0.45, 0.2))
 WHITE: Color = (0.86, 0.86, 0.84)
 RAIL: Color = (0.2, 0.19, 0.19)
@@ -44,10 +35,8 @@ def lay(canvas: Canvas, street: Street, dice: Dice) -> None:
     _shadow(canvas, street, road, paving, dice)
 
 
-def _strip(
-    canvas: Canvas, low: float, high: float, paint: Paint, near: float = NEAR, far: float = FAR
-) -> None:
-    canvas.floor([(low, near), (high, near), (high, far), (low, far)], paint)
+def _strip(canvas: Canvas, x0: float, x1: float, paint: Paint, near: float = NEAR, far: float = FAR) -> None:
+    canvas.floor([(x0, near), (x1, near), (x1, far), (x0, far)], paint)
 
 
 def _slabs(canvas: Canvas, street: Street, paving: Paint, dice: Dice) -> None:
@@ -105,10 +94,9 @@ def _shadow(canvas: Canvas, street: Street, road: Paint, paving: Paint, dice: Di
     """Shade the sidewalk and part of the road on one side, as buildings do on sunny days."""
     if not dice.chance(0.5):
         return
-    left, depth = dice.chance(0.5), dice.uniform(0.8, 4.0)
-    edge = street.road[0] if left else street.road[1]
-    outer = street.walk[0] if left else street.walk[1]
-    inner = edge + depth if left else edge - depth
+    side, depth = (0 if dice.chance(0.5) else 1), dice.uniform(0.8, 4.0)
+    edge, outer = street.road[side], street.walk[side]
+    inner = edge - depth if side else edge + depth
     end = street.crossing[0] - ASIDE if street.crossing else FAR
-    _strip(canvas, min(edge, inner), max(edge, inner), road.shaded(0.72), far=end)
-    _strip(canvas, min(edge, outer), max(edge, outer), paving.shaded(0.7), far=end)
+    _strip(canvas, edge, inner, road.shaded(0.72), far=end)
+    _strip(canvas, edge, outer, paving.shaded(0.7), far=end)

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from PIL.Image import Image, fromarray
+from PIL.Image import fromarray
 
 from flatqat.data.images.encoded import Pixels
 from flatqat.scenes.fog import fog
 from flatqat.scenes.night import night
 from flatqat.scenes.rain import rain
-from flatqat.scenes.scene import Map, Scene, scene
+from flatqat.scenes.scene import Scene, scene
+from flatqat.scenes.smooth import Map
 from flatqat.scenes.snow import snow
 
 if TYPE_CHECKING:
@@ -31,19 +33,12 @@ def clear(scene: Scene) -> Map:
 
 
 WEATHERS: dict[str, Callable[[Scene], Map]] = {
-    "clear": clear,
-    "fog": fog,
-    "night": night,
-    "rain": rain,
-    "snow": snow,
-}
+    "clear": clear, "fog": fog, "night": night, "rain": rain, "snow": snow
+}  # fmt: skip
 
 
-def load(part: Part, weather: str = "clear") -> "ImageData":
-    """Load a part in one weather; the training part takes a transform.
-
-    An image's id is its scene's number.
-    """
+def load(_: Path | None, *, part: Part, weather: str = "clear") -> "ImageData":
+    """Load a part in one weather; ids are scene numbers, and the training part takes a transform."""
     import torch
 
     from flatqat.data.images.image_data import ImageData
@@ -55,14 +50,14 @@ def load(part: Part, weather: str = "clear") -> "ImageData":
 
     def through(view: "Transform") -> "ImageData":
         def seen(index: "Tensor") -> "Tensor":
-            views = [view(_pair(pixels(number)[weather]), number) for number in ids[index].tolist()]
+            numbers = ids[index].tolist()
+            views = [view(fromarray(pixels(n)[weather].transpose(1, 2, 0).copy()), n) for n in numbers]
             return torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).contiguous()
 
         return ImageData(labels=None, ids=ids, fetch=seen)
 
-    return ImageData(
-        labels=None, ids=ids, fetch=fetch, through_transform=through if part == "train" else None
-    )
+    transformed = through if part == "train" else None
+    return ImageData(labels=None, ids=ids, fetch=fetch, through_transform=transformed)
 
 
 @lru_cache(maxsize=1024)
@@ -77,7 +72,3 @@ def rounded(colors: Map, labels: Pixels) -> Pixels:
     """Round colors in [0, 1] to 256 levels, half up, and append the label map as fourth channel."""
     levels = np.floor(np.clip(colors, 0, 1) * 255 + 0.5).astype(np.uint8)
     return np.concatenate([levels, labels[..., None]], axis=-1).transpose(2, 0, 1).copy()
-
-
-def _pair(picture: Pixels) -> Image:
-    return fromarray(picture.transpose(1, 2, 0).copy())

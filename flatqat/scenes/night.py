@@ -8,11 +8,10 @@ halo. The sensor adds noise of variance gain x + read^2, the Poisson-Gaussian mo
 import numpy as np
 
 from flatqat.scenes.classes import SKY
-from flatqat.scenes.decay import decay
 from flatqat.scenes.dice import Dice
-from flatqat.scenes.scene import VERSION, Map, Scene
+from flatqat.scenes.scene import VERSION, Scene
 from flatqat.scenes.size import HEIGHT, WIDTH
-from flatqat.scenes.smooth import blurred
+from flatqat.scenes.smooth import Map, blurred, decay
 
 NIGHT = 2
 MOON = np.array([0.85, 0.95, 1.12])
@@ -31,15 +30,10 @@ def night(scene: Scene) -> Map:
     street = lamps * decay(scene.depth / 60)
     light = ambient * MOON + own[..., None] + street[..., None] * WARM
     dark = scene.colors * light
-    sky = (
-        dice.uniform(0.01, 0.05)
-        * np.array([0.9, 0.9, 1.15])
-        * (1 + np.clip(row / HEIGHT + 0.3, 0, 1))[..., None]
-    )
+    downward = (1 + np.clip(row / HEIGHT + 0.3, 0, 1))[..., None]
+    sky = dice.uniform(0.01, 0.05) * np.array([0.9, 0.9, 1.15]) * downward
     dark = np.where((scene.labels == SKY)[..., None], sky, dark)
     shining = dark + scene.glow + 0.55 * blurred(scene.glow, 2) + 0.45 * blurred(scene.glow, 7)
     shining = shining / (1 + 0.25 * shining)  # highlights are compressed
     gain, read = dice.uniform(0.001, 0.004), dice.uniform(0.008, 0.025)
-    noise = dice.normals(HEIGHT, WIDTH, 3)
-    noisy: Map = shining + np.sqrt(gain * shining + read * read) * noise
-    return noisy
+    return shining + np.sqrt(gain * shining + read * read) * dice.normals(HEIGHT, WIDTH, 3)

@@ -6,15 +6,9 @@ from flatqat.scenes.dice import Dice
 from flatqat.scenes.paint import LAMP, Color, Paint, times, varied
 
 CLOTHES: tuple[Color, ...] = (
-    (0.15, 0.16, 0.2),
-    (0.6, 0.15, 0.15),
-    (0.2, 0.3, 0.5),
-    (0.75, 0.72, 0.68),
-    (0.3, 0.4, 0.28),
-    (0.8, 0.55, 0.2),
-    (0.45, 0.3, 0.45),
-    (0.35, 0.28, 0.22),
-)
+    (0.15, 0.16, 0.2), (0.6, 0.15, 0.15), (0.2, 0.3, 0.5), (0.75, 0.72, 0.68),
+    (0.3, 0.4, 0.28), (0.8, 0.55, 0.2), (0.45, 0.3, 0.45), (0.35, 0.28, 0.22),
+)  # fmt: skip
 JACKETS: tuple[Color, ...] = ((0.82, 0.9, 0.2), (0.95, 0.45, 0.1), (0.9, 0.8, 0.2), (0.3, 0.75, 0.75))
 """What riders wear to be seen."""
 TROUSERS: tuple[Color, ...] = ((0.12, 0.13, 0.18), (0.25, 0.3, 0.42), (0.4, 0.36, 0.3), (0.1, 0.1, 0.1))
@@ -24,25 +18,18 @@ HELMETS: tuple[Color, ...] = ((0.85, 0.85, 0.85), (0.1, 0.1, 0.12), (0.75, 0.2, 
 FRAMES: tuple[Color, ...] = ((0.1, 0.1, 0.12), (0.6, 0.12, 0.12), (0.15, 0.3, 0.5), (0.6, 0.62, 0.62))
 FAIRINGS: tuple[Color, ...] = ((0.75, 0.1, 0.12), (0.1, 0.2, 0.6), (0.2, 0.55, 0.2), (0.7, 0.2, 0.5))
 TIRE: Color = (0.08, 0.08, 0.09)
-REAR: Color = (0.7, 0.1, 0.08)
-"""Reflectors and tail lamps."""
+REAR: Color = (0.7, 0.1, 0.08)  # reflectors and tail lamps
 
 
 def person(canvas: Canvas, x: float, z: float, dice: Dice) -> None:
     """Draw someone who stands or walks."""
-    tall = dice.uniform(1.5, 1.9)
-    stride = dice.uniform(0.02, 0.26)
+    tall, stride = dice.uniform(1.5, 1.9), dice.uniform(0.02, 0.26)
     coat = Paint(color=varied(dice, dice.pick(CLOTHES)), label=PERSON, grain=0.02)
     legs = coat.of(varied(dice, dice.pick(TROUSERS)))
     hip = 0.5 * tall
     for sign in (-1, 1):
-        foot = x + sign * stride
-        corners = [
-            (foot - 0.08, 0),
-            (foot + 0.1, 0),
-            (x + sign * 0.06 + 0.1, hip),
-            (x + sign * 0.06 - 0.1, hip),
-        ]
+        foot, thigh = x + sign * stride, x + sign * 0.06
+        corners = [(foot - 0.08, 0), (foot + 0.1, 0), (thigh + 0.1, hip), (thigh - 0.1, hip)]
         canvas.front(z, corners, legs if sign < 0 else legs.shaded(0.8))
     _upper(canvas, x, z, hip - 0.05, tall, coat, coat.of(varied(dice, dice.pick(HAIRS))), dice)
 
@@ -84,9 +71,8 @@ def motorcycle(canvas: Canvas, x: float, z: float, across: bool, dice: Dice, awa
         canvas.disc(z, x + offset, 0.32, 0.34, 0.34, tire)
         canvas.disc(z, x + offset, 0.32, 0.16, 0.16, tire.of((0.45, 0.45, 0.46)))
     canvas.front(z, [(x - 0.8, 0.6), (x - 0.75, 0.85), (x - 0.05, 0.8), (x + 0.05, 0.5)], tire.shaded(1.6))
-    canvas.front(
-        z, [(x - 0.4, 0.25), (x - 0.4, 0.75), (x + 0.3, 1.0), (x + 0.6, 0.85), (x + 0.4, 0.25)], body
-    )
+    flank = [(x - 0.4, 0.25), (x - 0.4, 0.75), (x + 0.3, 1.0), (x + 0.6, 0.85), (x + 0.4, 0.25)]
+    canvas.front(z, flank, body)
     canvas.front(z, [(x + 0.4, 1.1), (x + 0.52, 1.1), (x + 0.76, 0.35), (x + 0.64, 0.35)], tire.shaded(3))
 
 
@@ -100,17 +86,9 @@ def rider(canvas: Canvas, x: float, z: float, motor: bool, across: bool, away: b
         low, high = x - 0.28, x - 0.02
         canvas.front(z, [(low + 0.05, seat), (high, seat), (x + 0.2, 0.3), (x + 0.06, 0.26)], legs)
     else:
+        leg = ((0.06, seat), (0.2, seat), (0.24, 0.32), (0.1, 0.3))
         for sign in (-1, 1):
-            canvas.front(
-                z,
-                [
-                    (x + sign * 0.06, seat),
-                    (x + sign * 0.2, seat),
-                    (x + sign * 0.24, 0.32),
-                    (x + sign * 0.1, 0.3),
-                ],
-                legs,
-            )
+            canvas.front(z, [(x + sign * beside, y) for beside, y in leg], legs)
     bare = not motor and dice.chance(0.5)
     head = coat.of(varied(dice, dice.pick(HAIRS if bare else HELMETS)))
     _upper(canvas, x - 0.08 * across, z, seat - 0.05, seat + 0.95, coat, head, dice)
@@ -126,9 +104,8 @@ def _upper(
     for sign in (-1, 1):
         corners = [(x + sign * (broad - 0.04), neck), (x + sign * (broad + 0.09), neck - 0.1)]
         canvas.front(z, [*corners, (x + sign * (broad + 0.1), hip), (x + sign * (broad - 0.02), hip)], sleeve)
-    canvas.front(
-        z, [(x - 0.19, hip), (x + 0.19, hip), (x + broad, neck - 0.04), (x - broad, neck - 0.04)], coat
-    )
+    torso = [(x - 0.19, hip), (x + 0.19, hip), (x + broad, neck - 0.04), (x - broad, neck - 0.04)]
+    canvas.front(z, torso, coat)
     canvas.box(z, x, neck - 0.06, 0.16, 0.12, coat.of(dice.pick(SKINS)))
     canvas.disc(z, x, top - 0.13, 0.12, 0.14, coat.of(varied(dice, dice.pick(SKINS), 0.1)))
     canvas.disc(z, x, top - 0.07, 0.13, 0.1, head)

@@ -5,9 +5,9 @@ import numpy as np
 from flatqat.scenes.classes import ROAD, SIDEWALK
 from flatqat.scenes.dice import Dice
 from flatqat.scenes.fog import veiled
-from flatqat.scenes.scene import VERSION, Map, Scene
+from flatqat.scenes.scene import VERSION, Scene
 from flatqat.scenes.size import HEIGHT, WIDTH
-from flatqat.scenes.smooth import blotches, blurred
+from flatqat.scenes.smooth import Map, blotches, blurred
 
 RAIN = 3
 
@@ -17,13 +17,11 @@ def rain(scene: Scene) -> Map:
     dice = Dice(VERSION, scene.number, RAIN)
     red, green, blue = np.moveaxis(scene.colors, -1, 0)
     gray = (0.299 * red + 0.587 * green + 0.114 * blue)[..., None]
-    colors = scene.colors + 0.3 * (gray - scene.colors)
-    colors = colors * dice.uniform(0.65, 0.85)
-    colors = _wet(scene, colors, dice)
+    dull = (scene.colors + 0.3 * (gray - scene.colors)) * dice.uniform(0.65, 0.85)
+    colors = _wet(scene, dull, dice)
     tone = dice.uniform(0.55, 0.72) * np.array([0.98, 1.0, 1.03])
     colors = veiled(colors, scene.depth, 3 / dice.uniform(120, 300), tone)
-    colors = _streaks(colors, dice)
-    return _drops(colors, dice)
+    return _drops(_streaks(colors, dice), dice)
 
 
 def _wet(scene: Scene, colors: Map, dice: Dice) -> Map:
@@ -47,14 +45,12 @@ def _streaks(colors: Map, dice: Dice) -> Map:
         columns = np.floor(dice.uniform(0, WIDTH) + slope * np.arange(length)).astype(int)
         inside = (rows < HEIGHT) & (columns >= 0) & (columns < WIDTH)
         light[rows[inside], columns[inside]] = strength
-    rained: Map = colors + (0.85 - colors) * light[..., None]
-    return rained
+    return colors + (0.85 - colors) * light[..., None]
 
 
 def _drops(colors: Map, dice: Dice) -> Map:
     """Draw drops on the lens, which show their surroundings upside down and out of focus."""
-    soft = blurred(colors, 3)
-    out = colors.copy()
+    soft, out = blurred(colors, 3), colors
     row, column = np.arange(HEIGHT)[:, None], np.arange(WIDTH)
     for _ in range(dice.integer(2, 8)):
         v, u, radius = dice.integer(0, HEIGHT - 1), dice.integer(0, WIDTH - 1), dice.uniform(2.5, 6.5)

@@ -5,9 +5,9 @@ import numpy as np
 from flatqat.scenes.classes import ROAD, SKY
 from flatqat.scenes.dice import Dice
 from flatqat.scenes.fog import veiled
-from flatqat.scenes.scene import VERSION, Map, Scene
+from flatqat.scenes.scene import VERSION, Scene
 from flatqat.scenes.size import HEIGHT, WIDTH
-from flatqat.scenes.smooth import blotches
+from flatqat.scenes.smooth import Map, blotches
 
 SNOW = 4
 WHITE = np.array([0.9, 0.92, 0.96])
@@ -19,8 +19,7 @@ def snow(scene: Scene) -> Map:
     """Return the scene in snow."""
     dice = Dice(VERSION, scene.number, SNOW)
     gray = dice.uniform(0.68, 0.82) * np.array([0.98, 1.0, 1.02])
-    colors = scene.colors * dice.uniform(0.8, 0.95)
-    colors = np.where((scene.labels == SKY)[..., None], gray, colors)
+    colors = np.where((scene.labels == SKY)[..., None], gray, scene.colors * dice.uniform(0.8, 0.95))
     share = _cover(scene, dice)[..., None]
     white = WHITE * (0.94 + 0.04 * blotches(dice, HEIGHT, WIDTH, 6))[..., None]
     colors = colors * (1 - share) + white * share
@@ -30,11 +29,9 @@ def snow(scene: Scene) -> Map:
 
 def _cover(scene: Scene, dice: Dice) -> Map:
     """Return how white each pixel is: by how far it faces up, in patches, and less on the road."""
-    amount = dice.uniform(0.35, 1.0)
-    patches = np.clip(amount + 0.3 * blotches(dice, HEIGHT, WIDTH, 8), 0, 1)
+    patches = np.clip(dice.uniform(0.35, 1.0) + 0.3 * blotches(dice, HEIGHT, WIDTH, 8), 0, 1)
     swept = np.where(scene.labels == ROAD, dice.uniform(0.4, 1.2), 1.0)
-    cover: Map = np.clip(scene.up * patches * swept * 1.25, 0, 0.95)
-    return cover
+    return np.clip(scene.up * patches * swept * 1.25, 0, 0.95)
 
 
 def _flakes(colors: Map, dice: Dice) -> Map:
@@ -52,5 +49,4 @@ def _flakes(colors: Map, dice: Dice) -> Map:
             flake = opacity * np.clip(1.5 * (1 - distance), 0, 1)
             window = share[top : int(v + size) + 1, left : int(u + size) + 1]
             np.maximum(window, flake, out=window)
-    snowed: Map = colors + (0.96 - colors) * share[..., None]
-    return snowed
+    return colors + (0.96 - colors) * share[..., None]

@@ -38,7 +38,6 @@ class Street:
     walk: tuple[float, float]
     edge: tuple[float, float]
     crossing: tuple[float, float] | None
-    """Depths between which another street crosses, if one does."""
 
 
 def plan(dice: Dice) -> Street:

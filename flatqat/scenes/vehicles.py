@@ -10,17 +10,9 @@ from flatqat.scenes.dice import Dice
 from flatqat.scenes.paint import LAMP, Color, Paint, times, varied
 
 BODIES: tuple[Color, ...] = (
-    (0.12, 0.12, 0.14),
-    (0.78, 0.78, 0.8),
-    (0.5, 0.52, 0.55),
-    (0.6, 0.1, 0.1),
-    (0.13, 0.22, 0.48),
-    (0.86, 0.86, 0.86),
-    (0.2, 0.3, 0.24),
-    (0.28, 0.28, 0.31),
-    (0.66, 0.56, 0.42),
-    (0.75, 0.55, 0.1),
-)
+    (0.12, 0.12, 0.14), (0.78, 0.78, 0.8), (0.5, 0.52, 0.55), (0.6, 0.1, 0.1), (0.13, 0.22, 0.48),
+    (0.86, 0.86, 0.86), (0.2, 0.3, 0.24), (0.28, 0.28, 0.31), (0.66, 0.56, 0.42), (0.75, 0.55, 0.1),
+)  # fmt: skip
 CARGO: tuple[Color, ...] = ((0.86, 0.86, 0.84), (0.7, 0.72, 0.75), (0.72, 0.68, 0.58), (0.35, 0.45, 0.62))
 BUSES: tuple[Color, ...] = ((0.88, 0.7, 0.1), (0.85, 0.75, 0.25), (0.78, 0.15, 0.13))
 TRAMS: tuple[Color, ...] = ((0.86, 0.86, 0.8), (0.8, 0.84, 0.86), (0.85, 0.8, 0.65))
@@ -28,8 +20,7 @@ GLASS: Color = (0.13, 0.16, 0.2)
 TIRE: Color = (0.07, 0.07, 0.08)
 TAIL: Color = (0.7, 0.07, 0.06)
 HEAD: Color = (0.95, 0.94, 0.88)
-BOARD: Color = (0.16, 0.13, 0.08)
-"""The background of a lit destination."""
+BOARD: Color = (0.16, 0.13, 0.08)  # behind a lit destination
 
 
 class Hull:
@@ -55,16 +46,22 @@ class Hull:
     def wheels(self, shares: tuple[float, ...], radius: float, paint: Paint) -> None:
         """Draw wheels at shares of the length."""
         if self.flank is not None:
-            for share in shares:
-                self.canvas.wheel(self.flank, self.z + share * self.length, radius, paint)
-                self.canvas.wheel(
-                    self.flank, self.z + share * self.length, radius * 0.5, paint.of((0.4, 0.4, 0.42))
-                )
+            for z in (self.z + share * self.length for share in shares):
+                self.canvas.wheel(self.flank, z, radius, paint)
+                self.canvas.wheel(self.flank, z, radius * 0.5, paint.of((0.4, 0.4, 0.42)))
 
     def face(self, left: float, foot: float, right: float, top: float, paint: Paint) -> None:
         """Draw a rectangle of the face; left and right are shares of the width."""
         middle, width = self.low + (left + right) / 2 * self.width, (right - left) * self.width
         self.canvas.box(self.z, middle, foot, width, top - foot, paint)
+
+    def taper(
+        self, foot: float, inset: float, top: float, inset_top: float, paint: Paint, behind: float = 0.0
+    ) -> None:
+        """Draw a trapezoid `behind` the face; the insets at foot and top are metres from the sides."""
+        corners = [(self.low + inset, foot), (self.high - inset, foot)]
+        corners += [(self.high - inset_top, top), (self.low + inset_top, top)]
+        self.canvas.front(self.z + behind, corners, paint)
 
     def lamps(self, y: float, size: float, away: bool, paint: Paint) -> None:
         """Draw red lamps at the rear, or white ones in front."""
@@ -87,24 +84,18 @@ def car(canvas: Canvas, x: float, z: float, away: bool, dice: Dice) -> None:
     back, front = (0.04, 0.3) if away else (0.3, 0.04)
     hull.outline([(0, 0.3), (1, 0.3), (1, belt * 0.9), (0.97, belt), (0.03, belt), (0, belt * 0.9)], flank)
     hull.outline([(back, belt), (back + 0.1, roof), (1 - front - 0.12, roof), (1 - front, belt)], flank)
-    hull.outline(
-        [(back + 0.06, belt), (back + 0.13, roof - 0.12), (0.84 - front, roof - 0.12), (0.93 - front, belt)],
-        glass,
-    )
+    high = roof - 0.12
+    pane = [(back + 0.06, belt), (back + 0.13, high), (0.84 - front, high), (0.93 - front, belt)]
+    hull.outline(pane, glass)
     hull.panel(0.47, belt, 0.5, roof - 0.1, flank)
     hull.wheels((0.19, 0.8), 0.33, dark)
     hull.face(0.06, 0.0, 0.2, 0.35, dark)
     hull.face(0.8, 0.0, 0.94, 0.35, dark)
-    low, high = hull.low, hull.high
     deep = 0.0 if van or away else 0.9  # the hood before the windshield
     inset = 0.1 if van else 0.24
-    cabin = [(low + 0.06, belt), (high - 0.06, belt), (high - inset, roof), (low + inset, roof)]
-    canvas.front(z + deep, cabin, body)
-    pane = [(low + 0.16, belt + 0.04), (high - 0.16, belt + 0.04), (high - inset - 0.06, roof - 0.13)]
-    canvas.front(z + deep, [*pane, (low + inset + 0.06, roof - 0.13)], glass)
-    canvas.front(
-        z + deep, [(low + inset, roof - 0.08), (high - inset, roof - 0.08), cabin[2], cabin[3]], white
-    )
+    hull.taper(belt, 0.06, roof, inset, body, deep)
+    hull.taper(belt + 0.04, 0.16, roof - 0.13, inset + 0.06, glass, deep)
+    hull.taper(roof - 0.08, inset, roof, inset, white, deep)
     hull.face(0, 0.28, 1, belt, body)
     hull.face(0.02, belt - 0.08, 0.98, belt + 0.02, white)
     hull.face(0.02, 0.22, 0.98, 0.42, body.shaded(0.45))
@@ -173,16 +164,11 @@ def tram(canvas: Canvas, x: float, z: float, away: bool, dice: Dice) -> None:
     hull.panel(0.02, 1.35, 0.98, 2.5, glass)
     for share in (0.16, 0.33, 0.5, 0.67, 0.84):
         hull.panel(share, 0.3, share + 0.03, 2.6, upper.shaded(0.65))
-    low, high = hull.low, hull.high
-    canvas.front(z, [(low, 0.15), (high, 0.15), (high, 1.3), (low, 1.3)], lower)
-    canvas.front(z, [(low, 1.25), (high, 1.25), (high - 0.35, top), (low + 0.35, top)], upper)
-    canvas.front(z, [(low + 0.12, 1.35), (high - 0.12, 1.35), (high - 0.4, 2.7), (low + 0.4, 2.7)], glass)
+    hull.taper(0.15, 0, 1.3, 0, lower)
+    hull.taper(1.25, 0, top, 0.35, upper)
+    hull.taper(1.35, 0.12, 2.7, 0.4, glass)
     hull.face(0.3, 2.8, 0.7, 3.02, upper.of(BOARD, glow=(0.95, 0.7, 0.2)))
-    canvas.front(
-        z,
-        [(low + 0.35, top - 0.1), (high - 0.35, top - 0.1), (high - 0.4, top), (low + 0.4, top)],
-        Paint(color=times(upper.color, 1.1), label=TRAIN, up=1.0),
-    )
+    hull.taper(top - 0.1, 0.35, top, 0.4, Paint(color=times(upper.color, 1.1), label=TRAIN, up=1.0))
     canvas.box(z + 1, x, top, 0.12, 0.7, lower.of(TIRE))
     canvas.box(z + 1, x, top + 0.65, 1.4, 0.12, lower.of(TIRE))
     hull.lamps(0.7, 0.12, away, lower)

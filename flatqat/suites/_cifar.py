@@ -13,7 +13,7 @@ from flatqat.data.cifar.verify_corrupted import verify_corrupted
 from flatqat.data.images.crop import crop
 from flatqat.spec import Recipe
 from flatqat.suite import Suite
-from flatqat.suites._corruptions import frost, on_the_fly, shifts
+from flatqat.suites._shifts import frost, on_the_fly, shifts
 
 if TYPE_CHECKING:
     from flatqat.data.images.image_data import ImageData
@@ -29,6 +29,7 @@ def live_suite(cifar: Cifar, *, version: int = 1, images: str = "10,000 test ima
 
     The protocol describes the test images as `images`.
     """
+    test = partial(load, cifar, "test")
     return Suite(
         name=f"{cifar.slug}-c-live",
         version=version,
@@ -41,7 +42,7 @@ def live_suite(cifar: Cifar, *, version: int = 1, images: str = "10,000 test ima
         layout=_clean_layout(cifar),
         train=partial(load, cifar, "train"),
         val=partial(load, cifar, "val"),
-        shifts=shifts(partial(load, cifar, "test"), partial(_on_the_fly, cifar), extra=True),
+        shifts=shifts(test, partial(on_the_fly, test), extra=True),
         recipes={
             "default": Recipe(pretrain_steps=20_000, steps=4_000),
             "smoke": Recipe(pretrain_steps=300, steps=150, flatness_images=128),
@@ -65,17 +66,13 @@ def official_suite(cifar: Cifar, *, images: str = "10,000 test images") -> Suite
         val=partial(_clean_beside, cifar, "val"),
         shifts=shifts(partial(_clean_beside, cifar, "test"), partial(corrupted, cifar), extra=True),
         verify=partial(verify_corrupted, cifar),
-        made_with=lambda: "",
+        made_with=str,  # nothing
     )
 
 
 def _clean_beside(cifar: Cifar, part: Part, root: Path | None) -> "ImageData":
     """Load clean images, which lie beside the corrupted ones if the data root is the latter's folder."""
     return load(cifar, part, clean_root(cifar, root))
-
-
-def _on_the_fly(cifar: Cifar, root: Path | None, *, corruption: str, severity: int) -> "ImageData":
-    return on_the_fly(load(cifar, "test", root), corruption=corruption, severity=severity)
 
 
 def _clean_layout(cifar: Cifar) -> str:

@@ -11,6 +11,7 @@ from flatqat.data.images.color_jitter import color_jitter, random_gray
 from flatqat.data.images.views import random_resized_crop
 from flatqat.spec import EvalTransform, Recipe
 from flatqat.suite import Shift, Suite
+from flatqat.suites._shifts import own_images
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -27,38 +28,16 @@ def family(dataset: DomainSet, *, name: str, steps: int = 5001, select_every: in
     selects among checkpoints that are `select_every` steps apart.
     """
     sources = len(dataset.domains) - 1
-    recipes = {
-        "default": Recipe(
-            pretrain_steps=steps,
-            steps=steps,
-            batch_size=IMAGES_A_SOURCE * sources,
-            pretrain_lr=1e-3,
-            lr=5e-5,
-            weight_decay=0.0,
-            bn_batches=5,
-            flatness_images=64,
-            optimizer="adam",
-            schedule="constant",
-            frozen_batchnorm=True,
-            select_every=select_every,
-        ),
-        "smoke": Recipe(
-            pretrain_steps=20,
-            steps=20,
-            batch_size=4 * sources,
-            pretrain_lr=1e-3,
-            lr=5e-5,
-            weight_decay=0.0,
-            bn_batches=2,
-            calibration_batches=2,
-            flatness_images=8,
-            flatness_draws=2,
-            optimizer="adam",
-            schedule="constant",
-            frozen_batchnorm=True,
-            select_every=10,
-        ),
-    }
+    default = Recipe(
+        pretrain_steps=steps, steps=steps, batch_size=IMAGES_A_SOURCE * sources, pretrain_lr=1e-3, lr=5e-5,
+        weight_decay=0.0, bn_batches=5, flatness_images=64, optimizer="adam", schedule="constant",
+        frozen_batchnorm=True, select_every=select_every,
+    )  # fmt: skip
+    smoke = replace(
+        default, pretrain_steps=20, steps=20, batch_size=4 * sources, bn_batches=2, calibration_batches=2,
+        flatness_images=8, flatness_draws=2, select_every=10,
+    )  # fmt: skip
+    recipes = {"default": default, "smoke": smoke}
     member = partial(_member, dataset=dataset, family=name, recipes=recipes)
     return replace(member(dataset.targets[0], 0), name=name, title=dataset.title, split="", member=member)
 
@@ -67,7 +46,9 @@ def _member(target: str, seed: int, *, dataset: DomainSet, family: str, recipes:
     sources = tuple(name for name in dataset.targets if name != target)
     of_sources = partial(load, dataset=dataset, domains=sources, seed=seed)
     of_target = partial(load, dataset=dataset, domains=(target,), seed=seed)
-    target_in, target_out = partial(of_target, part="in"), partial(of_target, part="out")
+    id_ = Shift(name="id", family="id", build=partial(of_sources, part="out"))
+    ood = Shift(name=target, family="target", build=partial(of_target, part="in"), image_set="target")
+    out = own_images("target_out", partial(of_target, part="out"), in_mean=False)
     return Suite(
         name=f"{family}@{target}",
         version=1,
@@ -79,25 +60,12 @@ def _member(target: str, seed: int, *, dataset: DomainSet, family: str, recipes:
         protocol=_protocol(dataset, recipes["default"]),
         layout=_layout(dataset),
         train=partial(of_sources, part="in"),
-        val=partial(of_sources, part="out"),
+        val=id_.build,
         shifts=(
-            Shift(name="id", family="id", build=partial(of_sources, part="out")),
-            Shift(name=target, family="target", build=target_in, image_set="target"),
-            Shift(
-                name="oracle",
-                family="oracle",
-                build=target_in,
-                image_set="target",
-                in_mean=False,
-                weights="last",
-            ),
-            Shift(
-                name=f"{target}_out",
-                family="target_out",
-                build=target_out,
-                image_set="target_out",
-                in_mean=False,
-            ),
+            id_,
+            ood,
+            replace(ood, name="oracle", family="oracle", in_mean=False, weights="last"),
+            replace(out, name=f"{target}_out"),
         ),
         recipes=recipes,
         verify=partial(verify, dataset=dataset),
@@ -136,8 +104,7 @@ def _protocol(dataset: DomainSet, recipe: Recipe) -> str:
 
 def _layout(dataset: DomainSet) -> str:
     folders = " or ".join(f"{name}/" for name in dataset.folders)
-    return (
-        f"{folders} in the data root, or the data root itself, with <domain>/<class>/<image>\n"
-        f"  domains   {', '.join(dataset.targets)}\n"
-        f"  classes   {', '.join(dataset.names) or f'{dataset.classes} folders, the same in every domain'}"
-    )
+    classes = ", ".join(dataset.names) or f"{dataset.classes} folders, the same in every domain"
+    return f"""{folders} in the data root, or the data root itself, with <domain>/<class>/<image>
+  domains   {", ".join(dataset.targets)}
+  classes   {classes}"""

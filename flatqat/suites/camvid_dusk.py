@@ -1,5 +1,6 @@
 """CamVid: three drives by day and one at dusk."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,9 +11,19 @@ from flatqat.data.streets.verify import verify_part
 from flatqat.finding import Finding
 from flatqat.spec import Recipe
 from flatqat.suite import Shift, Suite
+from flatqat.suites._shifts import own_images
 from flatqat.suites._streets import train_transform, with_data_root
 
 CROP = (240, 320)
+# Batch sizes and learning rates are for small networks from scratch; smoke takes minutes on two CPU cores.
+DEFAULT = Recipe(
+    pretrain_steps=6000, steps=2000, batch_size=8, pretrain_lr=0.05, lr=0.005,
+    weight_decay=5e-4, schedule="poly", flatness_images=32,
+)  # fmt: skip
+SMOKE = replace(
+    DEFAULT, pretrain_steps=400, steps=100, batch_size=4, lr=0.01,
+    bn_batches=4, calibration_batches=2, flatness_images=8, flatness_draws=2,
+)  # fmt: skip
 
 
 def _verify(root: Path | None) -> list[Finding]:
@@ -20,15 +31,11 @@ def _verify(root: Path | None) -> list[Finding]:
         finding
         for part, count in camvid.COUNTS.items()
         for finding in verify_part(
-            partial(camvid.list_part, root, part),
-            count=count,
-            classes=len(CAMVID_CLASSES),
-            lut=camvid.lut(),
+            partial(camvid.list_part, root, part), count=count, classes=len(CAMVID_CLASSES), lut=camvid.lut()
         )
     ]
 
 
-# Batch sizes and learning rates are for small networks from scratch; smoke takes minutes on two CPU cores.
 SUITE = Suite(
     name="camvid-dusk",
     version=1,
@@ -51,33 +58,9 @@ SUITE = Suite(
     val=partial(camvid.load, part="val"),
     shifts=(
         Shift(name="id", family="id", build=partial(camvid.load, part="id")),
-        Shift(name="dusk", family="dusk", build=partial(camvid.load, part="dusk"), image_set="dusk"),
+        own_images("dusk", partial(camvid.load, part="dusk")),
     ),
-    recipes={
-        "default": Recipe(
-            pretrain_steps=6000,
-            steps=2000,
-            batch_size=8,
-            pretrain_lr=0.05,
-            lr=0.005,
-            weight_decay=5e-4,
-            schedule="poly",
-            flatness_images=32,
-        ),
-        "smoke": Recipe(
-            pretrain_steps=400,
-            steps=100,
-            batch_size=4,
-            pretrain_lr=0.05,
-            lr=0.01,
-            weight_decay=5e-4,
-            schedule="poly",
-            bn_batches=4,
-            calibration_batches=2,
-            flatness_images=8,
-            flatness_draws=2,
-        ),
-    },
+    recipes={"default": DEFAULT, "smoke": SMOKE},
     verify=partial(with_data_root, "CamVid", _verify),
     train_transform=partial(train_transform, CROP),
     fixed_transform=center_crop(CROP),

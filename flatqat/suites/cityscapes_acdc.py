@@ -3,12 +3,12 @@
 from functools import partial
 from pathlib import Path
 
-from flatqat.data.streets import acdc, cityscapes
+from flatqat.data.streets import acdc
 from flatqat.data.streets.names import ACDC, CLASSES, CONDITIONS
 from flatqat.data.streets.verify import verify_part
 from flatqat.finding import Finding
-from flatqat.suite import Shift
 from flatqat.suites import _streets
+from flatqat.suites._shifts import own_images
 
 REFERENCE = "reference"
 
@@ -28,10 +28,12 @@ def _verify(root: Path | None) -> list[Finding]:
         what = "ACDC: no labelled images in clear weather"
         fix = "without them there is no shift 'reference'"
         reference = [Finding(ok=False, partial=True, what=what, fix=fix)]
-    return [*_streets.verify_id(root), *conditions, *reference]
+    return [*conditions, *reference]
 
 
 SUITE = _streets.suite(
+    *(own_images(name, partial(acdc.load, part=name)) for name in CONDITIONS),
+    own_images(REFERENCE, partial(acdc.load, part=REFERENCE), in_mean=False),
     name="cityscapes-acdc",
     title="Cityscapes and ACDC",
     protocol=(
@@ -40,23 +42,9 @@ SUITE = _streets.suite(
         f"camera and city; {_streets.SCORED}; {_streets.TRAINED}"
     ),
     layout=(
-        f"in the data root, or the data root itself:\n{_streets.LAYOUT}\n  {ACDC.layout}\n"
+        f"{_streets.LAYOUT}\n  {ACDC.layout}\n"
         "  acdc/{rgb_anon,gt}/<condition>/val_ref/...      may be missing\n"
         "  one of rgb_anon and gt may be flattened to val/"
-    ),
-    shifts=(
-        Shift(name="id", family="id", build=cityscapes.scored),
-        *(
-            Shift(name=name, family=name, build=partial(acdc.load, part=name), image_set=name)
-            for name in CONDITIONS
-        ),
-        Shift(
-            name=REFERENCE,
-            family=REFERENCE,
-            build=partial(acdc.load, part=REFERENCE),
-            image_set=REFERENCE,
-            in_mean=False,
-        ),
     ),
     verify=_verify,
     missing_shifts=_missing_shifts,

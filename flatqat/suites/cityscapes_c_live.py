@@ -1,24 +1,19 @@
 """Cityscapes under 15 corruptions generated on the fly; needs only the clean images."""
 
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from functools import partial
 
 from flatqat.data.streets import cityscapes
 from flatqat.suites import _streets
-from flatqat.suites._corruptions import frost, on_the_fly, shifts
+from flatqat.suites._shifts import frost, on_the_fly, shifts
 
-if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData
-
-MOVES = "elastic_transform"
-
-
-def _corrupted(root: Path | None, *, corruption: str, severity: int) -> "ImageData":
-    return on_the_fly(cityscapes.scored(root), corruption=corruption, severity=severity, table="imagenet")
-
+CORRUPTED = partial(on_the_fly, cityscapes.scored, table="imagenet")
 
 SUITE = _streets.suite(
+    *(
+        replace(shift, in_mean=not shift.name.startswith("elastic_transform"))
+        for shift in shifts(cityscapes.scored, CORRUPTED, extra=False)[1:]
+    ),
     name="cityscapes-c-live",
     title="Cityscapes, corrupted on the fly",
     protocol=(
@@ -27,11 +22,6 @@ SUITE = _streets.suite(
         f"elastic_transform, which moves what they label, stays out of the headline; {_streets.SCORED}; "
         f"{_streets.TRAINED}"
     ),
-    layout=f"in the data root, or the data root itself:\n{_streets.LAYOUT}",
-    shifts=tuple(
-        replace(shift, in_mean=not shift.name.startswith(MOVES))
-        for shift in shifts(cityscapes.scored, _corrupted, extra=False)
-    ),
-    verify=_streets.verify_id,
+    layout=_streets.LAYOUT,
     made_with=frost,
 )

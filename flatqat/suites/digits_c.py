@@ -1,5 +1,6 @@
 """Handwritten digits under 15 corruptions; ships with flatqat and trains from scratch in seconds."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,23 +11,24 @@ from flatqat.data.images.crop import crop
 from flatqat.finding import Finding
 from flatqat.spec import Recipe
 from flatqat.suite import Suite
-from flatqat.suites._corruptions import frost, on_the_fly, shifts
+from flatqat.suites._shifts import frost, on_the_fly, shifts
 
 if TYPE_CHECKING:
     from flatqat.data.images.image_data import ImageData
+
+DEFAULT = Recipe(pretrain_steps=300, steps=150, batch_size=64, pretrain_lr=0.1, lr=0.02)
+SMOKE = replace(DEFAULT, pretrain_steps=60, steps=30, bn_batches=4, flatness_images=64, flatness_draws=5)
 
 
 def _load(root: Path | None, *, part: digits.Part) -> "ImageData":
     return digits.load(part)
 
 
-def _corrupted(root: Path | None, *, corruption: str, severity: int) -> "ImageData":
-    return on_the_fly(digits.load("test"), corruption=corruption, severity=severity)
-
-
 def _verify(root: Path | None) -> list[Finding]:
     return [run_check(digits.describe)]
 
+
+TEST = partial(_load, part="test")
 
 SUITE = Suite(
     name="digits-c",
@@ -44,20 +46,8 @@ SUITE = Suite(
     layout="nothing on disk: the images ship with scikit-learn",
     train=partial(_load, part="train"),
     val=partial(_load, part="val"),
-    shifts=shifts(partial(_load, part="test"), _corrupted, extra=False),
-    recipes={
-        "default": Recipe(pretrain_steps=300, steps=150, batch_size=64, pretrain_lr=0.1, lr=0.02),
-        "smoke": Recipe(
-            pretrain_steps=60,
-            steps=30,
-            batch_size=64,
-            pretrain_lr=0.1,
-            lr=0.02,
-            bn_batches=4,
-            flatness_images=64,
-            flatness_draws=5,
-        ),
-    },
+    shifts=shifts(TEST, partial(on_the_fly, TEST), extra=False),
+    recipes={"default": DEFAULT, "smoke": SMOKE},
     verify=_verify,
     augment=partial(crop, padding=2, flip=False),
     made_with=frost,

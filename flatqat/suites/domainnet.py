@@ -8,12 +8,8 @@ SUITE = family(
         title="DomainNet",
         folders=("domain_net",),
         domains=(
-            ("clipart", 48_129),
-            ("infograph", 51_605),
-            ("painting", 72_266),
-            ("quickdraw", 172_500),
-            ("real", 172_947),
-            ("sketch", 69_128),
+            ("clipart", 48_129), ("infograph", 51_605), ("painting", 72_266),
+            ("quickdraw", 172_500), ("real", 172_947), ("sketch", 69_128),
         ),
         classes=345,
         surplus="duplicates, which DomainBed deletes by its list domain_net_duplicates.txt",
@@ -21,4 +17,4 @@ SUITE = family(
     name="domainnet",
     steps=15_001,
     select_every=1000,
-)
+)  # fmt: skip

@@ -1,7 +1,7 @@
 """ImageNet and the 12 corruptions of ImageNet-3DCC, which use estimated depth."""
 
 from flatqat.data.imagenet.names import IMAGENET_3DCC
-from flatqat.suites._imagenet_stored import stored
+from flatqat.suites._imagenet import stored
 
 SUITE = stored(
     IMAGENET_3DCC,

@@ -2,7 +2,7 @@
 
 from flatqat.data.imagenet.clean import corruptible
 from flatqat.data.imagenet.names import IMAGENET_C
-from flatqat.suites._imagenet_stored import stored
+from flatqat.suites._imagenet import stored
 
 SUITE = stored(
     IMAGENET_C,

@@ -1,7 +1,7 @@
 """ImageNet and the 10 corruptions of ImageNet-C-bar, chosen to differ from those of ImageNet-C."""
 
 from flatqat.data.imagenet.names import IMAGENET_C_BAR
-from flatqat.suites._imagenet_stored import stored
+from flatqat.suites._imagenet import stored
 
 SUITE = stored(
     IMAGENET_C_BAR,

@@ -1,6 +1,6 @@
 """ImageNet under 19 corruptions generated on the fly; needs only the clean images."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ from flatqat.data.imagenet.verify import verify
 from flatqat.data.images.views import eval_crop
 from flatqat.spec import EvalTransform
 from flatqat.suites import _imagenet
-from flatqat.suites._corruptions import frost, on_the_fly, shifts
+from flatqat.suites._shifts import frost, on_the_fly, shifts
 
 if TYPE_CHECKING:
     from flatqat.data.images.image_data import ImageData
@@ -23,10 +23,6 @@ def _clean(root: Path | None) -> "ImageData":
     return scored(root).transformed(eval_crop(EVAL_TRANSFORM)).cached(MOST_KEPT)
 
 
-def _corrupted(root: Path | None, *, corruption: str, severity: int) -> "ImageData":
-    return on_the_fly(_clean(root), corruption=corruption, severity=severity, table="imagenet")
-
-
 SUITE = _imagenet.suite(
     name="imagenet-c-live",
     title="ImageNet, corrupted on the fly",
@@ -36,7 +32,7 @@ SUITE = _imagenet.suite(
         f"{_imagenet.TRAINED}"
     ),
     layout=_imagenet.LAYOUT,
-    shifts=shifts(_clean, _corrupted, extra=True),
+    shifts=shifts(_clean, partial(on_the_fly, _clean, table="imagenet"), extra=True),
     verify=verify,
     eval_transform=EVAL_TRANSFORM,
     made_with=frost,

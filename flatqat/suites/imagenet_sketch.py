@@ -1,7 +1,7 @@
 """ImageNet and ImageNet-Sketch: black-and-white drawings of all 1,000 classes."""
 
 from flatqat.data.imagenet.names import IMAGENET_SKETCH
-from flatqat.suites._imagenet_natural import of_all_classes
+from flatqat.suites._imagenet import of_all_classes
 
 SUITE = of_all_classes(
     ("imagenet-sketch", IMAGENET_SKETCH),

@@ -1,7 +1,7 @@
 """ImageNet and ImageNetV2: new photographs, collected like the validation set."""
 
 from flatqat.data.imagenet.names import IMAGENET_V2
-from flatqat.suites._imagenet_natural import of_all_classes
+from flatqat.suites._imagenet import of_all_classes
 
 SUITE = of_all_classes(
     *IMAGENET_V2.items(),

@@ -1,35 +1,32 @@
 """Rendered street scenes in clear weather, fog, night, rain and snow; ships with flatqat."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flatqat.data.images.checks import run_check
 from flatqat.data.images.color_jitter import color_jitter
-from flatqat.data.images.segmentation_views import center_crop, jitter_crop
+from flatqat.data.images.segmentation_views import center_crop
 from flatqat.data.streets.names import CLASSES
 from flatqat.finding import Finding
-from flatqat.scenes.load import Part, load
+from flatqat.scenes.load import load
 from flatqat.scenes.pinned import check
 from flatqat.scenes.size import HEIGHT, WIDTH
-from flatqat.spec import EvalTransform, Recipe
+from flatqat.spec import Recipe
 from flatqat.suite import Shift, Suite
-
-if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData, Transform
+from flatqat.suites._streets import train_transform
 
 WEATHERS = ("fog", "night", "rain", "snow")
-CROP = (64, 128)
-SCALE = (0.8, 1.4)
+CROP, SCALE = (64, 128), (0.8, 1.4)
 JITTER, HUE = 0.3, 0.02
-
-
-def _load(root: Path | None, *, part: Part, weather: str = "clear") -> "ImageData":
-    return load(part, weather)
-
-
-def _train_transform(_: EvalTransform, seed: int) -> "Transform":
-    return jitter_crop(CROP, seed, scale=SCALE)
+DEFAULT = Recipe(
+    pretrain_steps=1000, steps=200, batch_size=8, pretrain_lr=0.1, lr=0.015, weight_decay=5e-4,
+    schedule="poly", bn_batches=8, calibration_batches=4, flatness_images=8, flatness_draws=5,
+)  # fmt: skip
+SMOKE = replace(
+    DEFAULT, pretrain_steps=20, steps=10, batch_size=4, lr=0.02,
+    bn_batches=2, calibration_batches=1, flatness_images=4, flatness_draws=2,
+)  # fmt: skip
 
 
 def _verify(root: Path | None) -> list[Finding]:
@@ -54,45 +51,15 @@ SUITE = Suite(
         "prediction left out"
     ),
     layout="nothing on disk: the scenes are rendered",
-    train=partial(_load, part="train"),
-    val=partial(_load, part="val"),
+    train=partial(load, part="train"),
+    val=partial(load, part="val"),
     shifts=(
-        Shift(name="id", family="id", build=partial(_load, part="test")),
-        *(
-            Shift(name=name, family=name, build=partial(_load, part="test", weather=name))
-            for name in WEATHERS
-        ),
+        Shift(name="id", family="id", build=partial(load, part="test")),
+        *(Shift(name=name, family=name, build=partial(load, part="test", weather=name)) for name in WEATHERS),
     ),
-    recipes={
-        "default": Recipe(
-            pretrain_steps=1000,
-            steps=200,
-            batch_size=8,
-            pretrain_lr=0.1,
-            lr=0.015,
-            weight_decay=5e-4,
-            schedule="poly",
-            bn_batches=8,
-            calibration_batches=4,
-            flatness_images=8,
-            flatness_draws=5,
-        ),
-        "smoke": Recipe(
-            pretrain_steps=20,
-            steps=10,
-            batch_size=4,
-            pretrain_lr=0.1,
-            lr=0.02,
-            weight_decay=5e-4,
-            schedule="poly",
-            bn_batches=2,
-            calibration_batches=1,
-            flatness_images=4,
-            flatness_draws=2,
-        ),
-    },
+    recipes={"default": DEFAULT, "smoke": SMOKE},
     verify=_verify,
     augment=partial(color_jitter, strength=JITTER, hue=HUE),
-    train_transform=_train_transform,
+    train_transform=partial(train_transform, CROP, scale=SCALE),
     fixed_transform=center_crop((HEIGHT, WIDTH)),
 )

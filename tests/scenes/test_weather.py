@@ -7,12 +7,12 @@ import pytest
 
 from flatqat.scenes import smooth
 from flatqat.scenes.classes import BUILDING, ROAD, SIDEWALK, SKY, TERRAIN
-from flatqat.scenes.decay import decay
 from flatqat.scenes.fog import VISIBILITIES, fog, veiled
 from flatqat.scenes.load import WEATHERS, pixels
 from flatqat.scenes.night import night
 from flatqat.scenes.rain import rain
 from flatqat.scenes.scene import Map, scene
+from flatqat.scenes.smooth import decay
 from flatqat.scenes.snow import snow
 from flatqat.spec import IGNORED
 

@@ -1,4 +1,4 @@
-"""Shifts that are corruptions of one set of images at five severities."""
+"""Shifts: images of their own, or corruptions of one set of images at five severities."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -12,15 +12,17 @@ from flatqat.suite import Shift
 if TYPE_CHECKING:
     from flatqat.data.images.image_data import ImageData
 
+Build = Callable[[Path | None], "ImageData"]  # loads images from the data root
 EXTRA = "extra"
 
 
+def own_images(name: str, build: Build, *, in_mean: bool = True) -> Shift:
+    """Return the shift `name`, whose images no other has: family and image set have the same name."""
+    return Shift(name=name, family=name, build=build, image_set=name, in_mean=in_mean)
+
+
 def shifts(
-    clean: "Callable[[Path | None], ImageData]",
-    corrupted: "Callable[..., ImageData]",
-    *,
-    extra: bool,
-    families: Mapping[str, str] = NAMES,
+    clean: Build, corrupted: Callable[..., "ImageData"], *, extra: bool, families: Mapping[str, str] = NAMES
 ) -> tuple[Shift, ...]:
     """Return the shift `id`, then `<corruption>/<severity>` in the order of `families`.
 
@@ -49,8 +51,10 @@ def frost() -> str:
     return f"frost from {photographs.in_use()}"
 
 
-def on_the_fly(data: "ImageData", *, corruption: str, severity: int, table: Table = "cifar") -> "ImageData":
-    """Return `data` with a corruption applied batch by batch, seeded by image id."""
+def on_the_fly(
+    clean: Build, root: Path | None, *, corruption: str, severity: int, table: Table = "cifar"
+) -> "ImageData":
+    """Load the images of `clean` with a corruption applied batch by batch, seeded by image id."""
     from flatqat.data.corruptions.apply import corrupt  # imports torch, which listings must not
 
-    return data.map(partial(corrupt, name=corruption, severity=severity, table=table))
+    return clean(root).map(partial(corrupt, name=corruption, severity=severity, table=table))
