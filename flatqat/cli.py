@@ -33,14 +33,12 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-suites = group("List, describe and verify suites (test sets and their shifts).")
-methods = group("List training methods.")
-quantizers = group("List quantizers.")
-models = group("List models.")
-groups = {"bench": bench, "results": results, "suites": suites}
-groups |= {"methods": methods, "quantizers": quantizers, "models": models}
-for name, commands in groups.items():
-    app.add_typer(commands, name=name)
+suites = group("suites", "List, describe and verify suites (test sets and their shifts).")
+methods = group("methods", "List training methods.")
+quantizers = group("quantizers", "List quantizers.")
+models = group("models", "List models.")
+for commands in (bench, results, suites, methods, quantizers, models):
+    app.add_typer(commands)
 
 
 def _version(requested: bool) -> None:
@@ -137,12 +135,10 @@ def models_list(
         typer.echo("\n".join(matching_models(pattern)))
 
 
-bench.command("baseline")(baseline)
-bench.command("check")(check)
-bench.command("canary")(canary)
-bench.command("gallery")(gallery)
-app.command("flatness")(flatness)
-app.command("audit")(audit)
+for command in (baseline, check, canary, gallery):
+    bench.command()(command)
+app.command()(flatness)
+app.command()(audit)
 
 
 @app.command("test")

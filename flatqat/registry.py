@@ -51,10 +51,7 @@ def names(kind: Kind) -> list[str]:
 
 
 def summaries(kind: Kind) -> Iterator[tuple[str, str]]:
-    """Yield each name with the first line of its docstring, without importing anything.
-
-    The line is empty for entry points, whose files are not known.
-    """
+    """Yield each name with its docstring's first line (empty for entry points), importing nothing."""
     for name in names(kind):
         path = _plugin_files.get((kind, name)) or _built_in(kind).get(name)
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) if path else None
@@ -62,11 +59,7 @@ def summaries(kind: Kind) -> Iterator[tuple[str, str]]:
 
 
 def load(kind: Kind, name: str) -> Any:
-    """Return the object called `name`.
-
-    Raises UsageError for an unknown name, with the known ones, and PluginError, with the file, if the plugin
-    fails to import or does not export what its kind needs.
-    """
+    """Return the object called `name`. Raises UsageError if there is none, PluginError if it is broken."""
     if path := _plugin_files.get((kind, name)):
         return _export(kind, import_file(path), path)
     if path := _built_in(kind).get(name):

@@ -9,7 +9,7 @@ from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, argume
 
 DEFAULT_SUITES, DEFAULT_METHODS, DEFAULT_BITS = ("digits-c",), ("fp", "qat", "anchor"), ("4",)
 
-bench = group("Run the benchmark, report its results, gate CI on them.")
+bench = group("bench", "Run the benchmark, report its results, gate CI on them.")
 
 
 Results = Annotated[Path, option("DIR", "Folder of records, predictions and weights.")]

@@ -42,10 +42,7 @@ class FlatnessOptions:
 
 
 def flatness_of_cell(name: str, results: Path, data_root: Path | None, options: FlatnessOptions) -> str:
-    """Measure a stored cell and return JSON.
-
-    Raises UsageError on an unknown space or measure, StoreError when a loss is not finite.
-    """
+    """Return the flatness of a stored cell as JSON. Raises UsageError, or StoreError on a loss not finite."""
     from flatqat.bench.flatness.estimators import DEFAULT, chosen, work
     from flatqat.bench.flatness.flatness_point import evaluated_at
     from flatqat.bench.flatness.measure import flatness_of, landscape_of

@@ -14,18 +14,9 @@ from flatqat.suite import Suite
 
 
 def generate_suite(
-    name: str,
-    source: Path,
-    to: Path,
-    corruptions: list[str],
-    severities: list[int],
-    threads: int,
-    workers: int,
+    name: str, source: Path, to: Path, corruptions: list[str], levels: list[int], threads: int, workers: int
 ) -> str:
-    """Write the images, with progress on stderr, and return a line that says what the folder holds.
-
-    Raises UsageError if the suite cannot be generated or a corruption is unknown.
-    """
+    """Write the images and return a line that says what the folder holds. Raises UsageError on wrong names."""
     import torch
 
     from flatqat.data.corruptions.generate import generate
@@ -38,7 +29,7 @@ def generate_suite(
         choose("corruption", corruption, NAMES)
     prepare(torch.device("cpu"), threads)
     data, names = suite.corruptible(source)
-    folders = list(product(corruptions or NAMES, severities or SEVERITIES))
+    folders = list(product(corruptions or NAMES, levels or SEVERITIES))
     title, images = f"{len(folders)} folders of {len(data)} images", len(folders) * len(data)
     with progress_for(terminal(stderr=True)).task(title, images) as advance:
         write = partial(generate, data, names, to, table="imagenet", workers=workers, advance=advance)

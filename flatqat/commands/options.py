@@ -14,9 +14,9 @@ DEFAULT_WORKERS = min(8, os.cpu_count() or 1)
 Names = list[str] | None  # given repeatedly or separated by commas; see `split`
 
 
-def group(text: str) -> typer.Typer:
+def group(name: str, text: str) -> typer.Typer:
     """Return a group of commands, which shows its help if none of them is given."""
-    return typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=text)
+    return typer.Typer(name=name, no_args_is_help=True, rich_markup_mode=None, help=text)
 
 
 def option(metavar: str, text: str, *names: str, **settings: Any) -> Any:
@@ -41,10 +41,7 @@ def add_plugins(files: list[Path] | None) -> None:
 
 
 def split(values: Names) -> tuple[str, ...]:
-    """Return the names in repeated and comma-separated values, () without any values.
-
-    Raises UsageError if an option was given without a name.
-    """
+    """Return the names in repeated and comma-separated values. Raises UsageError if an option has no name."""
     if values and not any(value.strip(" ,") for value in values):
         raise UsageError("expected a name, got an empty option; leave the option out to use its default")
     return tuple(part.strip() for value in values or [] for part in value.split(",") if part.strip())

@@ -7,7 +7,7 @@ import typer
 
 from flatqat.commands.options import argument, group
 
-results = group("Maintain results folders.")
+results = group("results", "Maintain results folders.")
 
 
 @results.callback()

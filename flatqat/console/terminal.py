@@ -22,10 +22,7 @@ def plain_table(
     left: tuple[str, ...] = ("cell", "what", "verdict"),
     wrapped: tuple[str, ...] = ("method", "bits"),
 ) -> "Table":
-    """Return an empty table with `columns`; those in `left` are aligned left, all others right.
-
-    On a narrow terminal only the columns in `wrapped` wrap; the others keep their numbers whole.
-    """
+    """Return an empty table; columns in `left` are aligned left, and only those in `wrapped` ever wrap."""
     from rich import box
     from rich.table import Table
 

@@ -29,10 +29,8 @@ def restore(
     if which == "last" and store.weights_path(cell, which).exists():
         path = store.weights_path(cell, which)
     if not store.has_weights(cell):
-        raise StoreError(
-            f"cell {cell.label}: expected its weights at {path}, found none; "
-            "train it again with: flatqat bench run --rerun and the options of that cell"
-        )
+        fix = "train it again with: flatqat bench run --rerun and the options of that cell"
+        raise StoreError(f"cell {cell.label}: expected its weights at {path}, found none; {fix}")
     model = blank(cell, suite)
     quantize_(model.net, cell.quant_spec)
     load_stored_(model.net, path)

@@ -14,10 +14,7 @@ from flatqat.spec import Flatness, Space
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lack:
-    """What is missing of a job: its scores, its flatness in some spaces, or its trained weights alone.
-
-    A job that is run only because others start from its weights lacks neither scores nor spaces.
-    """
+    """What a job lacks: scores, flatness in some spaces, or only the weights that other jobs start from."""
 
     job: Job
     scores: bool = False

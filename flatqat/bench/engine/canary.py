@@ -1,8 +1,7 @@
 """Published figures, reproduced on the user's data: a wrong crop, mask or class order shows here.
 
-The figures are those of `published.csv`: of one model with its public weights, on one shift, with the number
-of images behind it. Each is checked that the user's data and weights allow; it passes within the sampling
-interval of as many images, 1.96 standard errors to each side.
+`published.csv` holds figures of models with public weights. Each is checked that the user's data and weights
+allow; it passes within the sampling interval of as many images, 1.96 standard errors to each side.
 """
 
 import csv

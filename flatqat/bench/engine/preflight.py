@@ -36,10 +36,7 @@ def preflight(todo: Sequence[Lack], plan: Plan, session: Session) -> None:
 
 
 def check_initial_weights(jobs: Iterable[Job]) -> None:
-    """Raise UsageError where untrained weights would be scored: no file to start from, and no step to take.
-
-    A network from the user's own file may bring its weights along.
-    """
+    """Raise UsageError where untrained weights would be scored; the user's own code may bring weights along."""
     for job in jobs:
         first = job
         while first.parent:
@@ -86,10 +83,7 @@ def _short(text: str) -> str:
 
 
 def _fingerprint(suite: Suite, root: Path | None) -> str:
-    """Return eight hex digits for the training, validation and test sets of a suite.
-
-    They cover all labels, a few images of each set, and what else the images are made with.
-    """
+    """Return eight hex digits of all labels, a few images of each set, and what else images are made with."""
     sets = [suite.train(root), *(shift.build(root) for shift in suite.scored)]
     known: dict[tuple[int, int], str] = {}  # sets that differ in their transforms alone are decoded once
     for data in sets:

@@ -34,10 +34,7 @@ VAL_IMAGES = 1000
 
 
 def train(job: Job, session: Session) -> None:
-    """Train `job` and store its weights, unless they are stored already.
-
-    Raises TrainingFailed if the loss or a weight stops being finite, or memory runs out.
-    """
+    """Store the trained weights of `job`. Raises TrainingFailed on numbers not finite or lack of memory."""
     store = session.store
     if store.has_weights(job.cell):
         return

@@ -29,14 +29,11 @@ class LandscapeOptions:
 
     def __post_init__(self) -> None:
         if self.file.suffix not in SUFFIXES:
-            raise UsageError(
-                f"--landscape: expected a file that ends in one of {', '.join(SUFFIXES)}, got {self.file}"
-            )
+            endings = ", ".join(SUFFIXES)
+            raise UsageError(f"--landscape: expected a file that ends in one of {endings}, got {self.file}")
         if self.points % 2 == 0 or not 3 <= self.points <= MAX_POINTS:
-            raise UsageError(
-                f"--grid: expected an odd number from 3 to {MAX_POINTS}, so that the center is on the grid, "
-                f"got {self.points}"
-            )
+            expected = f"an odd number from 3 to {MAX_POINTS}, so that the center is on the grid"
+            raise UsageError(f"--grid: expected {expected}, got {self.points}")
         if not 0 < self.span < math.inf:
             raise UsageError(f"--span: expected a finite number above 0, got {self.span}")
 
@@ -46,9 +43,8 @@ def write_landscape(
 ) -> dict[str, Any]:
     """Write `landscape` in the format of the file's suffix, and return its summary as {"landscape": ...}.
 
-    `measured` is the result of `flatness_of` with the label of the cell; it is written to the JSON file and
-    to the title of the plot. The same landscape gives the same bytes. Raises StoreError if the file cannot be
-    written.
+    `measured`, the result of `flatness_of` with the cell's label, goes to the JSON file and the plot's title.
+    The same landscape gives the same bytes. Raises StoreError if the file cannot be written.
     """
     if options.file.suffix == ".json":
         losses = {"coordinates": landscape.coordinates, "losses": landscape.losses}
