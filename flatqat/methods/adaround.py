@@ -119,10 +119,7 @@ class AdaRound(ptq.PTQ):
         return x[index], target[index]
 
     def log(self) -> dict[str, Any]:
-        """Return each layer's errors on the calibration images with nearest and with learned rounding.
-
-        `turned` is the fraction of weights that are not rounded to the nearest level.
-        """
+        """Return each layer's error with nearest and learned rounding, and the fraction of weights turned."""
         return self.errors
 
 

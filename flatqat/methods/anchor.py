@@ -70,9 +70,7 @@ class Anchor(Method):
 
     def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Take a QAT step, then move the anchors."""
-        beta = self.config.beta
-        if beta is None:
-            beta = 2 * self.learning_rate * self.config.strength
+        beta = 2 * self.learning_rate * self.config.strength if self.config.beta is None else self.config.beta
         logs = super().step(x, y)
         with torch.no_grad():
             for (w_latent, quantizer), anchor in zip(self.weights, self.anchors, strict=True):

@@ -15,9 +15,6 @@ from flatqat.quant.base import RangeInit
 from flatqat.spec import Recipe
 
 Batch = tuple[Tensor, Tensor]
-Loss = Callable[[Any, Tensor], Tensor]
-"""Maps (model output, labels) to a scalar loss; the output may be in half precision."""
-
 POLY_POWER = 0.9
 
 
@@ -27,7 +24,7 @@ class Setup:
 
     Attributes:
         model: The network, already quantized.
-        loss: The task loss.
+        loss: Maps (model output, labels) to the scalar task loss; the output may be in half precision.
         recipe: Optimizer, schedule and number of steps.
         amp: Whether the forward pass runs under bfloat16 autocast.
         val_loss: Returns the model's mean task loss in eval mode on held-out in-distribution images.
@@ -35,7 +32,7 @@ class Setup:
     """
 
     model: nn.Module
-    loss: Loss
+    loss: Callable[[Any, Tensor], Tensor]
     recipe: Recipe
     amp: bool = False
     val_loss: Callable[[], float] | None = None
@@ -107,8 +104,7 @@ class Method:
     def schedule(self) -> float:
         """The learning rate as a fraction of its peak: 1 throughout, or from 1 to 0 over the method's steps.
 
-        A half cosine, or with `poly` (1 - t)^0.9, as in segmentation (Chen et al. 2017, arXiv 1606.00915,
-        section 4).
+        A half cosine; with `poly` (1 - t)^0.9, for segmentation: Chen et al. 2017, arXiv 1606.00915, sec. 4.
         """
         if self.setup.recipe.schedule == "constant":
             return 1.0
@@ -124,8 +120,7 @@ class Method:
     def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Update the model once, from images (B, 3, H, W) and labels (B,) or label maps (B, H, W).
 
-        Returns:
-            Scalars to log; `loss` is one of the keys.
+        Returns the scalars to log, among them `loss`.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate

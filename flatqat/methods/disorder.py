@@ -172,10 +172,7 @@ class DisorderFreezing(sagm.SAGM):
         self.disorders.append(None if d is None else round(d.mean().item(), 4))
 
     def log(self) -> dict[str, Any]:
-        """Return the frozen fraction over all steps, and at each decision with the mean disorder.
-
-        At most 50 decisions are logged, evenly spaced.
-        """
+        """Return the frozen fraction over all steps, and with the mean disorder at up to 50 decisions."""
         stride = max(1, ceil(len(self.frozen_fractions) / MOST_LOGGED))
         return {
             "units": len(self.units),

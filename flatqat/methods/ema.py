@@ -4,8 +4,7 @@
 
 after each step t = 1, 2, ...: thanks to this warm-up, short runs forget their initial weights. Everything
 that is trained is averaged: weights, biases, BatchNorm's γ and β, step sizes; BatchNorm statistics are
-estimated again for the average. `average` selects which weight of a quantized layer is averaged: W, or Q(W),
-whose average is rounded again.
+estimated again. Of a quantized layer, `average` selects W or Q(W), whose average is rounded again.
 
 Source: Polyak & Juditsky 1992 for averaging; the warm-up is that of TensorFlow's ExponentialMovingAverage.
 """
@@ -42,8 +41,7 @@ class EMA(Method):
     def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Take a QAT step, then update the average."""
         logs = super().step(x, y)
-        t = self.steps_done
-        self.average.move_(1 - min(self.config.decay, (1 + t) / (10 + t)))
+        self.average.move_(1 - min(self.config.decay, (1 + self.steps_done) / (10 + self.steps_done)))
         return logs
 
     def end(self, batches: Sequence[Batch]) -> None:

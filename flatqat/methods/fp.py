@@ -1,7 +1,6 @@
 """Full precision, fine-tuned from the common parent for the same steps and batches as every QAT method.
 
-The reference of every comparison: the difference between a quantized row and this one is due to quantization
-alone. With 0 steps it is the parent itself.
+The reference: quantized rows differ from it by quantization alone. With 0 steps it is the parent itself.
 """
 
 from collections.abc import Sequence

@@ -7,8 +7,7 @@ A reconstruction from the abstract and other public information: neither the bod
 authors' code was available, and none of the hyper-parameters are theirs. According to the abstract, layers
 are frozen, guided by a metric of gradient disorder that identifies unstable layers at each step. Three points
 are our interpretation: unstable means high disorder (`freeze_when=high`), the flatness objective is SAGM, and
-a frozen layer does not change at all. The settings offer the alternatives; `disorder.py` explains them and
-the controls.
+a frozen layer does not change at all. `disorder.py` explains the settings, which offer alternatives.
 
 Idea: Jiang et al. 2025, "FQAT" (arXiv 2509.00859), abstract.
 """

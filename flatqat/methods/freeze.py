@@ -15,7 +15,6 @@ freezing does not itself change mean and deviation.) Only weights of at most `ma
 Source: Nagel et al. 2022, "Overcoming Oscillations in Quantization-Aware Training" (arXiv 2203.11086),
 section 4.3, algorithm 1; m, both thresholds (at 4 bits) and the 4 bits are those of the authors' code, for
 ImageNet: m = 0.001 remembers a thousand steps, so that trainings of a few hundred steps need a larger one.
-Here codes are read after each step, there in each training forward pass; the codes are the same.
 """
 
 from collections.abc import Sequence
@@ -31,7 +30,6 @@ from flatqat.methods.perturb import Perturbation
 from flatqat.methods.schedule import half_cosine
 from flatqat.methods.settings import AtLeast, Between
 from flatqat.quant.apply import latent_weights
-from flatqat.quant.base import Quantizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +85,8 @@ class Freeze(Method):
         self.tracked: dict[str, Oscillation] = {}
         for name, (w_latent, quantizer) in self.weights.items():
             codes = quantizer.codes(w_latent.detach())
-            if not torch.equal(quantizer.codes(on_level(quantizer, codes, w_latent)), codes):
+            level = quantizer.denormalize(quantizer.dequantize(codes), w_latent)
+            if not torch.equal(quantizer.codes(level), codes):
                 expected = "expected a quantizer whose levels keep their codes, such as lsq"
                 raise UsageError(f"freeze: {expected}, got {type(quantizer).__name__}")
             self.tracked[name] = Oscillation(codes, self.config.momentum)
@@ -119,7 +118,7 @@ class Freeze(Method):
                 state = self.tracked[name]
                 state.add(torch.where(state.frozen, state.codes, quantizer.codes(w_latent)))
                 state.freeze(self.threshold)
-                level = on_level(quantizer, state.codes, w_latent)
+                level = quantizer.denormalize(quantizer.dequantize(state.codes), w_latent)
                 w_latent.copy_(torch.where(state.frozen, level, w_latent))
         return logs
 
@@ -129,12 +128,6 @@ class Freeze(Method):
         count, frozen = sum(s.frozen.numel() for s in states), sum(int(s.frozen.sum()) for s in states)
         frequency = sum(float(s.frequency.sum()) for s in states)
         return {"tracked": count, "frozen": frozen / max(1, count), "oscillation": frequency / max(1, count)}
-
-
-@torch.no_grad()
-def on_level(quantizer: Quantizer, codes: Tensor, w_latent: Tensor) -> Tensor:
-    """Return latent weights that lie on the levels of these codes."""
-    return quantizer.denormalize(quantizer.dequantize(codes), w_latent)
 
 
 METHOD = Freeze

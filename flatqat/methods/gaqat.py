@@ -7,8 +7,7 @@ A reconstruction from the abstract and the public reviews of its submission: nei
 its authors' code was available, and none of the hyper-parameters are theirs. The reviews mention LSQ, SAGM,
 the number of sign changes over n steps, a check every K steps against a threshold, and task gradients that
 are frozen where the disorder is low; in one review it is the other gradient that is paused. `disorder.py`
-explains the settings and the controls; r is chosen so that some step sizes are frozen on `digits-c` and
-others not.
+explains the settings; r is chosen so that some but not all step sizes are frozen on `digits-c`.
 
 Idea: Jiang et al. 2024, "GAQAT" (arXiv 2412.05551), abstract.
 """

@@ -4,8 +4,7 @@
 
 θ are the fast weights, updated by the optimizer, whose momentum is not reset. Everything that is trained has
 slow values: weights (latent), biases, BatchNorm's γ and β, step sizes. The slow weights are deployed; a last
-round of fewer than k steps also moves them. This is EASGD with one worker and a hard reset, and so related to
-`anchor`.
+round of fewer than k steps also moves them. This is EASGD with one worker and a hard reset, like `anchor`.
 
 Source: Zhang et al. 2019 (arXiv 1907.08610), algorithm 1. Its authors' code has α = 0.8 by default.
 """

@@ -81,8 +81,7 @@ class Perturbation:
 def take_gradients(model: nn.Module) -> Tensors:
     """Return every parameter's gradient by name and clear `.grad`."""
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    for p in model.parameters():
-        p.grad = None
+    model.zero_grad()
     return gradients
 
 

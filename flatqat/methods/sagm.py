@@ -3,11 +3,9 @@
     e = (ρ / (‖g‖ + 1e-12) − α) · g,   step at w with ½ (g + ∇L(w + e))
 
 which descends on L(w) + L(w + ρ g/‖g‖ − α g): the loss, the perturbed loss, and the angle between their
-gradients. Every trained parameter, step sizes included, steps with the mean of its two gradients; what is
-perturbed is as in `sam`.
+gradients. All trained parameters, step sizes too, step with the mean of both; `sam` says what is perturbed.
 
-Source: Wang et al. 2023 (CVPR, arXiv 2303.10353); ρ = 0.05 and α = 0.001 are its values for PACS, VLCS and
-TerraIncognita.
+Source: Wang et al. 2023 (CVPR, arXiv 2303.10353), with its ρ and α for PACS, VLCS and TerraIncognita.
 """
 
 from dataclasses import dataclass

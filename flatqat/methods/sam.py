@@ -43,12 +43,7 @@ class SAM(Method):
 
     def __init__(self, setup: Setup, config: Any = None) -> None:
         super().__init__(setup, config)
-        self.perturbation = Perturbation(self.model, space=self.space, scales=self.config.scales)
-
-    @property
-    def space(self) -> Space:
-        """Where the weights of quantized layers are perturbed."""
-        return self.config.space  # type: ignore[no-any-return]
+        self.perturbation = Perturbation(self.model, space=self.config.space, scales=self.config.scales)
 
     @property
     def radius(self) -> float:

@@ -12,7 +12,7 @@ Source: Liu et al. 2021 (arXiv 2111.12273); ρ = 0.3 is the value of its authors
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from flatqat.methods.base import Calibration
 from flatqat.methods.perturb import Space
@@ -25,6 +25,7 @@ class Config(Calibration):
     """The settings of `saq`."""
 
     rho: Annotated[float, AtLeast(0)] = 0.3
+    space: ClassVar[Space] = "quantized"
     scales: bool = False
 
 
@@ -32,11 +33,6 @@ class SAQ(SAM):
     """Sharpness-aware quantization (Liu et al. 2021)."""
 
     Config = Config
-
-    @property
-    def space(self) -> Space:
-        """Weights are always perturbed after the rounding."""
-        return "quantized"
 
 
 METHOD = SAQ

@@ -16,14 +16,11 @@ class Between:
     """
 
     low: float
-    high: float | str | None
+    high: float | str | None = None
 
 
 class AtLeast(Between):
     """The range from `low` upwards of a setting: `strength: Annotated[float, AtLeast(0)] = 0.1`."""
-
-    def __init__(self, low: float) -> None:
-        super().__init__(low, None)
 
 
 class CheckedConfig:

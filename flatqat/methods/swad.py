@@ -7,8 +7,7 @@ The loss E_i on held-out in-distribution images is evaluated every `every` steps
 
 and the weights after every single step in it are averaged, from the step after the evaluation before s on.
 Without a valley the last weights are deployed. The average includes weights (latent), biases, BatchNorm's γ
-and β and step sizes; BatchNorm statistics are estimated again for it. By default there are 50 evaluations, as
-in the paper (every 100 of 5,000 steps).
+and β and step sizes; BatchNorm statistics are estimated again for it. There are 50 evaluations by default.
 
 Source: Cha et al. 2021 (NeurIPS, arXiv 2102.08604), with its Ns = 3 (`n_converge`), Ne = 6 (`n_tolerance`)
 and r = 0.3 (`tolerance_ratio`). The authors' code, unlike the paper, also includes evaluations before s that
@@ -70,7 +69,7 @@ class Valley:
 
 
 class Segment(Average):
-    """The mean of the weights after each of `steps` steps."""
+    """The mean of the weights after each of `steps` steps between two evaluations."""
 
     steps = 0
 
@@ -110,10 +109,7 @@ class SWAD(Method):
         return logs
 
     def _evaluate(self) -> None:
-        """Evaluate the loss, and average the segments that are certain to be in the valley.
-
-        A segment is the steps between two evaluations; later ones may still exclude it.
-        """
+        """Evaluate the loss, and average the segments that no later evaluation can exclude."""
         assert self.setup.val_loss is not None
         self.valley.add(self.setup.val_loss())
         self.undecided.append(self.latest_segment)

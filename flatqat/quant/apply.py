@@ -53,12 +53,10 @@ def quantize_(model: nn.Module, spec: QuantSpec) -> None:
             f"{type(model).__name__}: expected convolution or linear layers to quantize, got none"
         )
     for name, chosen in by_layer(list(layers), spec).items():
-        layer = layers[name]
+        layer: Any = layers[name]
         quantizer: type[Quantizer] = registry.load(registry.QUANTIZERS, chosen.quantizer)
         if chosen.weight_bits is not None:
-            weight = layer.weight
-            assert isinstance(weight, Tensor)
-            per_channel = spec.per_channel and quantizer.per_channel
+            weight, per_channel = layer.weight, spec.per_channel and quantizer.per_channel
             shape = (len(weight), *[1] * (weight.ndim - 1)) if per_channel else ()
             on_weight = quantizer(bits=chosen.weight_bits, role="weight", scale_shape=shape)
             parametrize.register_parametrization(layer, "weight", on_weight.to(weight.device))

@@ -40,9 +40,8 @@ class TensorAudit:
 def audit(model: nn.Module, images: Tensor) -> list[TensorAudit]:
     """Run the model on `images`, normalized as it expects, and return the audit of each weight and input.
 
-    Functional calls (attention products, residual additions) have no quantizer at all. Layers whose quantizer
-    never ran because the model uses their weight directly are marked. Heads used only in training are left
-    out.
+    Functional calls (attention products, residual additions) have no quantizer. A note marks layers whose
+    quantizer never ran because the model uses their weight directly. Heads used only in training are omitted.
     """
     audits: dict[tuple[str, str], TensorAudit] = {}
     with ExitStack() as stack:

@@ -30,8 +30,7 @@ class Quantizer(nn.Module):
         edge_quantizer: Name of the quantizer for layers kept at 8 bits; None for this quantizer itself.
         weight_decayed: Names of the quantizer's parameters that weight decay applies to.
         custom_backward: Whether the backward pass differs from the straight-through estimator.
-        ste_only: Whether the straight-through estimator, with gradient factors of 1, is used instead, to
-            measure curvature.
+        ste_only: While true, this estimator is used and gradient factors are 1, to measure curvature.
     """
 
     learns_scale: ClassVar[bool] = False
@@ -40,8 +39,6 @@ class Quantizer(nn.Module):
     edge_quantizer: ClassVar[str | None] = None
     weight_decayed: ClassVar[tuple[str, ...]] = ()
     custom_backward: bool = False
-    qmin: int
-    qmax: int
     scale: Tensor
     bounds: Tensor
 
@@ -49,7 +46,8 @@ class Quantizer(nn.Module):
         """Create a quantizer of 2 to 8 bits with scale 1, to be set by `calibrate`."""
         super().__init__()
         self.bits, self.role = bits, role
-        self.qmin, self.qmax = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+        half: int = 2 ** (bits - 1)
+        self.qmin, self.qmax = -half, half - 1
         self.enabled, self.ste_only = True, False
         self.observer: Observer | None = None
         scale = torch.ones(scale_shape)
@@ -116,10 +114,7 @@ class Quantizer(nn.Module):
 
     @property
     def safe_scale(self) -> Tensor:
-        """|scale|, at least SMALLEST_SCALE.
-
-        The gradient also passes at this floor, so that the scale of an all-zero channel can still grow.
-        """
+        """|scale|, at least SMALLEST_SCALE, where the gradient also passes: the scale can still grow."""
         size = self.scale.abs()
         return size + (SMALLEST_SCALE - size).clamp_min(0).detach()
 

@@ -8,7 +8,7 @@ inside the range. Source: Jacob et al. 2018, equations 1 to 3; Krishnamoorthi 20
 import torch
 from torch import Tensor
 
-from flatqat.quant.base import SMALLEST_SCALE, Quantizer
+from flatqat.quant.base import Quantizer
 
 
 class MinMax(Quantizer):
@@ -20,9 +20,8 @@ class MinMax(Quantizer):
             self.set_scale(torch.maximum(-low, high) / self.qmax)
             return
         levels = 2**self.bits - 1
-        scale = ((high - low) / levels).clamp_min(SMALLEST_SCALE)
-        zero_point = int((-low / scale).round())
-        self.set_scale(scale)
+        self.set_scale((high - low) / levels)
+        zero_point = int((-low / self.scale).round())
         self.set_bounds(-zero_point, levels - zero_point)
 
 

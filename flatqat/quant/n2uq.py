@@ -6,8 +6,7 @@ the middle of segment k, T_k = start + a_1 + ... + a_(k−1) + a_k / 2. That is 
     f(x) = k − 1 + (x − left_k) / a_k   on segment k,       x̂ = s · round(clip(f(x), 0, n)).
 
 The backward is that of s · clip(f(x), 0, n) with ∂x̂/∂s = the code (generalized straight-through estimator):
-slope s / a_k on segment k, so `start` and the widths are learned. As in the authors' code, a width is at
-least 10⁻³ of half the output range.
+slope s / a_k on segment k. A width is at least 10⁻³ of half the output range, as in the authors' code.
 
 Weights: levels s · (k − n/2), k = 0 .. n, s = 2 γ mean|w| / n, γ = (2^b − 1) / 2^(b−1), per channel; the
 gradient passes everywhere, also outside the range.
@@ -103,8 +102,7 @@ class N2UQ(Quantizer):
     def initialize(self, observed: Observer) -> None:
         """Use γ mean|w| for weights, and the range of the paper for inputs."""
         if self.role == "weight":
-            gamma = self.segments / 2 ** (self.bits - 1)
-            reach = gamma * observed.reduce(observed.values.abs())
+            reach = self.segments / 2 ** (self.bits - 1) * observed.reduce(observed.values.abs())
             self.set_range(-reach, reach)
         else:
             one, signed = torch.ones_like(observed.low), bool((observed.low < 0).any())

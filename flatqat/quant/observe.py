@@ -9,45 +9,38 @@ VALUES_PER_BATCH = 2**16
 
 
 class Observer:
-    """Collects the extremes and the mean absolute value, of the scale's shape, and a sample of the values.
+    """Collects the extremes, of the scale's shape, and a sample of the values.
 
     With one scale per tensor (`scale_shape == ()`) the sample is random and flat. With one scale per output
     channel, or with `keep_all`, it is the whole tensor, which must then be observed only once (a weight).
 
     Attributes:
+        low: The smallest value observed or zero, whichever is smaller: the grid must contain zero.
+        high: The largest value observed or zero, whichever is larger.
         first_mean_abs: Mean absolute value of the first tensor: LSQ is initialized from the first batch.
     """
 
+    low: Tensor
+    high: Tensor
     first_mean_abs: Tensor
 
     def __init__(self, scale_shape: tuple[int, ...], *, keep_all: bool = False) -> None:
         self.scale_shape, self.keep_all = scale_shape, keep_all or bool(scale_shape)
-        self._low: list[Tensor] = []
-        self._high: list[Tensor] = []
         self._values: list[Tensor] = []
 
     def add(self, v: Tensor) -> None:
         """Observe one tensor; all tensors have the same shape except for the batch axis."""
+        low, high = v.amin(self._axes(v)).view(self.scale_shape), v.amax(self._axes(v)).view(self.scale_shape)
         if not self.has_values:
+            self.low, self.high = low.clamp_max(0), high.clamp_min(0)
             self.first_mean_abs = self.reduce(v.abs())
-        self._low.append(v.amin(self._axes(v)).view(self.scale_shape))
-        self._high.append(v.amax(self._axes(v)).view(self.scale_shape))
+        self.low, self.high = torch.minimum(self.low, low), torch.maximum(self.high, high)
         self._values.append(v if self.keep_all else _sample(v.flatten()))
 
     @property
     def has_values(self) -> bool:
         """Whether anything was observed."""
-        return bool(self._low)
-
-    @property
-    def low(self) -> Tensor:
-        """The smallest value observed or zero, whichever is smaller: the grid must contain zero."""
-        return torch.stack(self._low).amin(0).clamp_max(0)
-
-    @property
-    def high(self) -> Tensor:
-        """The largest value observed or zero, whichever is larger."""
-        return torch.stack(self._high).amax(0).clamp_min(0)
+        return bool(self._values)
 
     @property
     def values(self) -> Tensor:
