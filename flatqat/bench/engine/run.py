@@ -1,21 +1,16 @@
 """The whole benchmark: plan -> train -> measure -> evaluate -> record. Each step resumes on its own."""
 
-import traceback
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Literal
-
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.evaluate import evaluate
 from flatqat.bench.engine.preflight import preflight
 from flatqat.bench.engine.record import assemble, with_flatness
 from flatqat.bench.engine.train import train
+from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.flatness.measure import measure
-from flatqat.bench.plan.jobs import Job, Plan, make_plan
+from flatqat.bench.plan.jobs import Plan, make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.console.progress import Progress, progress_for
 from flatqat.console.terminal import terminal
-from flatqat.errors import FlatqatError, TrainingFailed
 from flatqat.spec import Record
 
 
@@ -26,7 +21,7 @@ def run(plan: Plan, session: Session) -> list[Record]:
     if session.request.rerun:
         for lack in todo:
             session.store.forget_work(lack.job.cell)
-    troubles = _Troubles(session.progress)
+    troubles = Troubles(session.progress)
     for lack in troubles.runnable(todo):
         with troubles.catch(lack.job):
             train(lack.job, session)
@@ -71,44 +66,3 @@ def _keep(lack: Lack, trouble: Record | None, session: Session) -> Record | None
     if lack.spaces and not trouble:
         store.write_record(with_flatness(job, store))
     return None
-
-
-class _Troubles:
-    """The jobs of a run that are skipped, fail or crash: each becomes a record, and the others go on."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._records: dict[str, Record] = {}
-
-    def runnable(self, lacks: Iterable[Lack]) -> Iterator[Lack]:
-        """Yield the jobs that can run, in order; those of a failed parent or of no use are skipped."""
-        for lack in lacks:
-            if reason := lack.job.skip or self._blocked(lack.job):
-                self._keep(lack.job, "skipped", reason)
-            else:
-                yield lack
-
-    @contextmanager
-    def catch(self, job: Job) -> Iterator[None]:
-        """Turn a failed training or a bug into the job's record; a user's mistake ends the run."""
-        try:
-            yield
-        except TrainingFailed as failure:
-            self._progress.say(f"failed: {job.title}: {failure}")
-            self._keep(job, "failed", str(failure))
-        except FlatqatError:
-            raise
-        except Exception as bug:  # a bug of one method must not cost the others their results
-            self._progress.say(f"crashed: {job.title}\n{traceback.format_exc()}")
-            self._keep(job, "failed", f"crashed: {bug!r}")
-
-    def get(self, job: Job) -> Record | None:
-        """Return the record that says what went wrong with a job, or None."""
-        return self._records.get(job.cell.id)
-
-    def _keep(self, job: Job, status: Literal["failed", "skipped"], reason: str) -> None:
-        self._records[job.cell.id] = Record(cell=job.cell, status=status, reason=reason)
-
-    def _blocked(self, job: Job) -> str:
-        trouble = job.parent and self.get(job.parent)
-        return f"its parent {trouble.cell.label} {trouble.status}: {trouble.reason}" if trouble else ""
