@@ -16,7 +16,7 @@ from flatqat.suite import Suite
 def generate_suite(
     name: str, source: Path, to: Path, corruptions: list[str], levels: list[int], threads: int, workers: int
 ) -> str:
-    """Write the images and return a line that says what the folder holds. Raises UsageError on wrong names."""
+    """Write the images; returns a line that says what the folder holds. Raises UsageError on wrong names."""
     import torch
 
     from flatqat.data.corruptions.generate import generate

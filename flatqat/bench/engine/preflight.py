@@ -36,7 +36,7 @@ def preflight(todo: Sequence[Lack], plan: Plan, session: Session) -> None:
 
 
 def check_initial_weights(jobs: Iterable[Job]) -> None:
-    """Raise UsageError where untrained weights would be scored; the user's own code may bring weights along."""
+    """Raise UsageError where untrained weights would be scored; the user's own code may bring weights."""
     for job in jobs:
         first = job
         while first.parent:
