@@ -1,7 +1,14 @@
-"""All errors that a user can cause.
+"""All errors that a user can cause, in one tree.
 
-A FlatqatError ends the command with exit code 2 and one line, without a traceback. TrainingFailed becomes the
-record of one cell, and all others still run. Any other exception is a bug in flatqat and shows its traceback.
+    FlatqatError            exit code 2, one line, no traceback
+    ├── UsageError          an unknown name, a malformed option, an impossible combination
+    ├── DataError           a missing folder, a wrong layout, a damaged image, labels out of range
+    ├── WeightsError        a checkpoint that is missing, unsafe, damaged or of another network
+    ├── StoreError          a results folder that cannot be written, a record that cannot be read
+    └── PluginError         a plugin file that fails to import or does not export what it must
+    TrainingFailed          becomes the record of one cell, and all others still run
+
+Any other exception is a bug in flatqat and shows its traceback.
 """
 
 from collections.abc import Collection, Iterable
