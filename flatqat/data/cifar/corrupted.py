@@ -32,8 +32,7 @@ SHAPE = (EACH * len(SEVERITIES), SIDE, SIDE, 3)
 def corrupted(cifar: Cifar, root: Path | None, *, corruption: str, severity: int) -> "ImageData":
     """Load the test images at one severity, in the order of the test set, read from disk batch by batch.
 
-    Raises:
-        DataError: As `open_images`, `open_labels` and `check_order` do.
+    Raises DataError as `open_images`, `open_labels` and `check_order` do.
     """
     import torch
 
@@ -87,10 +86,8 @@ def open_labels(cifar: Cifar, folder: Path) -> NDArray[np.int64]:
     file = folder / "labels.npy"
     labels = _open(cifar, file)
     if labels.shape != SHAPE[:1] or labels.dtype.kind not in "iu":
-        raise DataError(
-            f"{file}: expected integers of shape {SHAPE[:1]}, got {labels.dtype} of shape {labels.shape}; "
-            "use the official file"
-        )
+        got = f"{labels.dtype} of shape {labels.shape}"
+        raise DataError(f"{file}: expected integers of shape {SHAPE[:1]}, got {got}; use the official file")
     blocks = np.asarray(labels, np.int64).reshape(len(SEVERITIES), EACH)
     if (blocks != blocks[0]).any():
         raise DataError(

@@ -28,10 +28,8 @@ SPLIT_SEED = 0
 def load(cifar: Cifar, part: Part, root: Path | None) -> "ImageData":
     """Load the 10,000 test images, or a part of the training file.
 
-    `train` is the first nine tenths of a fixed permutation of it, 45,000 images, `val` the last tenth.
-
-    Raises:
-        DataError: As `open_split` does, and if images do not decode.
+    `train` is the first nine tenths of a fixed permutation of it, 45,000 images, `val` the last tenth. Raises
+    DataError as `open_split` does, and if images do not decode.
     """
     import torch
 
