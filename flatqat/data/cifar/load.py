@@ -55,10 +55,8 @@ def open_split(cifar: Cifar, root: Path | None, split: Split) -> EncodedImages:
     outside = (stored.labels < 0) | (stored.labels > cifar.last)
     if outside.any():
         index = int(outside.argmax())
-        raise DataError(
-            f"{stored.name(index)}: expected labels from 0 to {cifar.last}, got {stored.labels[index]}; "
-            f"{cifar.out_of_range()}"
-        )
+        got, fix = stored.labels[index], cifar.out_of_range()
+        raise DataError(f"{stored.name(index)}: expected labels from 0 to {cifar.last}, got {got}; {fix}")
     check_classes(cifar, stored.labels, stored.source)
     return stored
 

@@ -57,7 +57,7 @@ def _affine_source(draw: Draw, x: Tensor, y: Tensor, shift: float) -> tuple[Tens
 
 
 def _sample(images: Tensor, x: Tensor, y: Tensor, *, mirror_pixels: bool) -> Tensor:
-    """Return bilinear values at (B, H, W); borders mirror about the edge pixels or about the image's edge."""
+    """Return bilinear values at pixels (B, H, W); borders mirror about edge pixels, or the image's edge."""
     grid = x.new_empty(*x.shape, 2)
     for axis, (position, size) in enumerate(((x, images.shape[3]), (y, images.shape[2]))):
         edge = 0.0 if mirror_pixels else 0.5

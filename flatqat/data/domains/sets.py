@@ -95,12 +95,10 @@ def find(root: Path | None, dataset: DomainSet) -> Path:
     if domain_folders(fullest, dataset):
         return fullest
     expected = f"expected a folder {dataset.folders[0]} with {', '.join(dataset.targets)}"
-    if len(places) == 1:
-        raise DataError(f"{base}: {expected}, got {contents(base)}; check --data-root")
-    raise DataError(
-        f"{places[1]}: {expected}, got {contents(places[1])}; there must be a folder for each domain, with a "
-        "folder for each class in it"
-    )
+    place, fix = base, "check --data-root"
+    if len(places) > 1:
+        place, fix = places[1], "there must be a folder for each domain, with a folder for each class in it"
+    raise DataError(f"{place}: {expected}, got {contents(place)}; {fix}")
 
 
 def domain_folders(folder: Path, dataset: DomainSet) -> dict[str, list[Path]]:
@@ -140,9 +138,8 @@ def check_same_classes(domains: list[Domain], dataset: DomainSet) -> None:
                 f"{domain.folder}: expected the classes of the other domains, got {got}; {SHIFTED}"
             )
     if len(most) != dataset.classes:
-        expected = f"{dataset.classes} class folders in every domain"
-        got = f"{len(most)}; complete the folders"
-        raise DataError(f"{domains[0].folder.parent}: expected {expected}, got {got}")
+        expected, place = f"{dataset.classes} class folders in every domain", domains[0].folder.parent
+        raise DataError(f"{place}: expected {expected}, got {len(most)}; complete the folders")
 
 
 def _check_classes(place: Path, classes: tuple[str, ...], dataset: DomainSet) -> None:

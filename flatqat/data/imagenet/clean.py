@@ -67,7 +67,7 @@ def scored_images(root: Path | None, class_subset: tuple[int, ...] | None = None
 
 
 def train_images(root: Path | None) -> Images:
-    """List all training images, held out or not, of which `untrainable_reason` says that there are some."""
+    """List all training images, held out or not; `untrainable_reason` must be empty. Imports no torch."""
     location = find_split(root, "train")
     assert location is not None
     return in_class_folders(location[0])

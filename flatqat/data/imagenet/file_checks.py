@@ -23,10 +23,8 @@ def check_complete(images: Images, *, most: int) -> int:
     with ThreadPoolExecutor(THREADS) as pool:
         damaged = [path for in_chunk in pool.map(_damaged, chunks) for path in in_chunk]
     if damaged:
-        got = f"{len(damaged):,} that are empty, cut off or damaged ({listed(damaged)})"
-        raise DataError(
-            f"{images.folder}: expected complete images, got {got}; restore them from their source"
-        )
+        got, fix = f"{len(damaged):,} that are empty, cut off or damaged", "restore them from their source"
+        raise DataError(f"{images.folder}: expected complete images, got {got} ({listed(damaged)}); {fix}")
     return len(paths)
 
 

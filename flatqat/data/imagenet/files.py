@@ -117,9 +117,8 @@ def _numbered(
 
     Folders with the same names share the result: it is computed and stored once.
     """
-    order = sorted(
-        range(len(names)), key=lambda index: names[index].split("/")[::-1]
-    )  # by image, then folder
+    # By the image's name, then by its folder.
+    order = sorted(range(len(names)), key=lambda index: names[index].split("/")[::-1])
     ordered, wnids = tuple(names[index] for index in order), classes.wnids()
     ids = np.array([image_id(names[index], wnids[labels[index]]) for index in order], np.int64)
     unique, counts = np.unique(ids, return_counts=True)

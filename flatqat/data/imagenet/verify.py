@@ -42,7 +42,7 @@ def _verify(root: Path | None) -> tuple[Finding, ...]:
 def counted(
     title: str, images: Images, total: int, among: Sequence[int] = ALL_CLASSES, *, each: int | None = None
 ) -> Finding:
-    """Count images and classes: fewer is partial; more images, in total or than `each` of a class, is bad."""
+    """Count images and classes: too few are a partial finding; too many, in all or of a class, a bad one."""
     counts, wnids = np.bincount(images.labels, minlength=classes.COUNT), classes.wnids()
     most = int(counts.argmax())
     if each and counts[most] > each:

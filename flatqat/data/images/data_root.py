@@ -7,7 +7,7 @@ from flatqat.errors import DataError, listed
 
 
 def data_root(root: Path | None, needs: str) -> Path:
-    """Return the absolute data root. Raises DataError if there is none, from which `needs` was to be read."""
+    """Return the data root as an absolute path. Raises DataError if it, which holds `needs`, is missing."""
     if root is None:
         raise DataError(f"{needs} is read from disk, but no folder was given; pass --data-root FOLDER")
     if not root.is_dir():

@@ -31,7 +31,10 @@ def label_map(image: Image) -> Pixels:
 
 
 def train_ids(image: Image, lut: NDArray[np.uint8] | None, *, classes: int, name: str) -> Pixels:
-    """Return train ids, v or lut[v], uint8 (H, W). Raises DataError as `label_map` and `check_values` do."""
+    """Return the train ids of a label map, uint8 (H, W): its values v, or lut[v].
+
+    Raises DataError as `label_map` and `check_values` do.
+    """
     labels = label_map(image) if lut is None else lut[label_map(image)]
     check_values(values_of(labels), classes=classes, name=name)
     return labels
@@ -87,9 +90,9 @@ def check_fits(image: Path | str, size: Size, mask: Path | str, of_mask: Size) -
 def check_one_size(title: str, first: Path | str, size: Size, other: Path | str, of_other: Size) -> None:
     """Raise DataError if two images of a dataset differ in size."""
     if size != of_other:
-        got, fix = f"{size_text(size)} in {first}", "keep the images as they were published"
-        also = f"{size_text(of_other)} in {other}"
-        raise DataError(f"{title}: expected images of one size, got {got} and {also}; {fix}")
+        got = f"{size_text(size)} in {first} and {size_text(of_other)} in {other}"
+        fix = "keep the images as they were published"
+        raise DataError(f"{title}: expected images of one size, got {got}; {fix}")
 
 
 def size_text(size: Size) -> str:
