@@ -40,11 +40,7 @@ def describe() -> str:
 
 
 def read() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return images (1797, 8, 8) with values 0 to 16, and labels (1797,).
-
-    Raises:
-        DataError: If scikit-learn is damaged or ships other digits.
-    """
+    """Return images (1797, 8, 8), 0 to 16, and labels (1797,). Raises DataError if they are damaged."""
     from sklearn.datasets import load_digits
 
     try:
@@ -52,10 +48,9 @@ def read() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     except (OSError, ValueError) as error:
         raise DataError(f"scikit-learn's digits do not load ({error}); reinstall scikit-learn") from error
     if images.shape != (COUNT, 64) or (images.min(), images.max()) != (0, 16):
-        raise DataError(
-            f"scikit-learn's digits: expected {COUNT} rows of 64 values from 0 to 16, got shape "
-            f"{images.shape} from {images.min():g} to {images.max():g}; reinstall scikit-learn"
-        )
+        expected = f"{COUNT} rows of 64 values from 0 to 16"
+        got = f"shape {images.shape} from {images.min():g} to {images.max():g}"
+        raise DataError(f"scikit-learn's digits: expected {expected}, got {got}; reinstall scikit-learn")
     return images.reshape(COUNT, 8, 8), labels
 
 

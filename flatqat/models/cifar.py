@@ -2,7 +2,7 @@
 
 They have a 3×3 convolution, three stages of n blocks with 16, 32 and 64 channels, global average pooling and
 a linear layer: 6n + 2 layers. Shortcuts between stages take every second pixel and pad channels with zeros
-(option A). Inputs are normalized by ImageNet's mean and deviation. Source: He et al. 2016, section 4.2.
+(option A). Inputs are normalized as for ImageNet. Source: He et al. 2016, section 4.2.
 """
 
 from torch import Tensor, nn

@@ -14,12 +14,9 @@ def cache() -> Path:
 
 
 def cached(url: str) -> Path:
-    """Return the file of `url` in `cache()`, downloaded if necessary.
+    """Return the file of `url` in `cache()`, downloaded if necessary. Raises WeightsError if it cannot be.
 
     A download is checked against the hash in the file's name, and moved into place when it is complete.
-
-    Raises:
-        WeightsError: If it cannot be downloaded.
     """
     path = cache() / Path(urlparse(url).path).name
     if path.is_file():

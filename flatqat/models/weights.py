@@ -78,8 +78,8 @@ def load_weights_(
         raise WeightsError(f"weights {path}: expected the tensors of {type(net).__name__}, got {parts}")
     for name, tensor in state.items():
         if tensor.is_floating_point() != expected[name].is_floating_point() or not tensor.isfinite().all():
-            expected_numbers = f"finite numbers of the network's kind in {name}"
-            raise WeightsError(f"weights {path}: expected {expected_numbers}, got others")
+            wanted = f"finite numbers of the network's kind in {name}"
+            raise WeightsError(f"weights {path}: expected {wanted}, got others")
     expected.update(state)  # keeps the layers' versions, without which some layers expect old names
     net.load_state_dict(expected)
 

@@ -15,12 +15,9 @@ from flatqat.errors import DataError
 
 
 def load(file: Path) -> Any:
-    """Return what a pickle holds: dicts, lists, numbers, text and uint8 arrays.
+    """Return the dicts, lists, numbers, text (of Python 2 as bytes) and uint8 arrays in a pickle.
 
-    Text of Python 2 is read as bytes.
-
-    Raises:
-        DataError: If the file is damaged or names anything else.
+    Raises DataError if the file is damaged or names anything else.
     """
     try:
         with file.open("rb") as opened:

@@ -32,8 +32,7 @@ SHAPE = (EACH * len(SEVERITIES), SIDE, SIDE, 3)
 def corrupted(cifar: Cifar, root: Path | None, *, corruption: str, severity: int) -> "ImageData":
     """Load the test images at one severity, in the order of the test set, read from disk batch by batch.
 
-    Raises:
-        DataError: As `open_images`, `open_labels` and `check_order` do.
+    Raises DataError as `open_images`, `open_labels` and `check_order` do.
     """
     import torch
 
@@ -75,22 +74,19 @@ def open_images(cifar: Cifar, folder: Path, corruption: str) -> Pixels:
     """Map one file into memory. Raises DataError if it is missing, damaged or has another shape."""
     images: Pixels = _open(cifar, folder / f"{corruption}.npy")
     if images.shape != SHAPE or images.dtype != np.uint8:
-        raise DataError(
-            f"{folder / corruption}.npy: expected uint8 of shape {SHAPE}, {EACH} rows for each severity, "
-            f"got {images.dtype} of shape {images.shape}; use the complete official file"
-        )
+        expected = f"uint8 of shape {SHAPE}, {EACH} rows for each severity"
+        got = f"{images.dtype} of shape {images.shape}; use the complete official file"
+        raise DataError(f"{folder / corruption}.npy: expected {expected}, got {got}")
     return images
 
 
 def open_labels(cifar: Cifar, folder: Path) -> NDArray[np.int64]:
-    """Return the labels of one severity (10000,). Raises DataError if others differ, or the set is wrong."""
+    """Return the labels of a severity (10000,). Raises DataError if severities differ or labels are wrong."""
     file = folder / "labels.npy"
     labels = _open(cifar, file)
     if labels.shape != SHAPE[:1] or labels.dtype.kind not in "iu":
-        raise DataError(
-            f"{file}: expected integers of shape {SHAPE[:1]}, got {labels.dtype} of shape {labels.shape}; "
-            "use the official file"
-        )
+        got = f"{labels.dtype} of shape {labels.shape}"
+        raise DataError(f"{file}: expected integers of shape {SHAPE[:1]}, got {got}; use the official file")
     blocks = np.asarray(labels, np.int64).reshape(len(SEVERITIES), EACH)
     if (blocks != blocks[0]).any():
         raise DataError(

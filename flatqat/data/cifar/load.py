@@ -28,10 +28,8 @@ SPLIT_SEED = 0
 def load(cifar: Cifar, part: Part, root: Path | None) -> "ImageData":
     """Load the 10,000 test images, or a part of the training file.
 
-    `train` is the first nine tenths of a fixed permutation of it, 45,000 images, `val` the last tenth.
-
-    Raises:
-        DataError: As `open_split` does, and if images do not decode.
+    `train` is the first nine tenths of a fixed permutation of it, 45,000 images, `val` the last tenth. Raises
+    DataError as `open_split` does, and if images do not decode.
     """
     import torch
 
@@ -57,10 +55,8 @@ def open_split(cifar: Cifar, root: Path | None, split: Split) -> EncodedImages:
     outside = (stored.labels < 0) | (stored.labels > cifar.last)
     if outside.any():
         index = int(outside.argmax())
-        raise DataError(
-            f"{stored.name(index)}: expected labels from 0 to {cifar.last}, got {stored.labels[index]}; "
-            f"{cifar.out_of_range()}"
-        )
+        got, fix = stored.labels[index], cifar.out_of_range()
+        raise DataError(f"{stored.name(index)}: expected labels from 0 to {cifar.last}, got {got}; {fix}")
     check_classes(cifar, stored.labels, stored.source)
     return stored
 

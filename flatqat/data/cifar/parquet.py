@@ -36,10 +36,8 @@ def _columns(file: Path, image: str, label: str) -> tuple[list[bytes], Any]:
     try:
         schema = pq.read_schema(file)
         if not {image, label} <= set(schema.names):
-            raise DataError(
-                f"{file}: expected the columns {image!r} and {label!r}, got {', '.join(schema.names)}; "
-                "this is another dataset"
-            )
+            got = f"{', '.join(schema.names)}; this is another dataset"
+            raise DataError(f"{file}: expected the columns {image!r} and {label!r}, got {got}")
         table = pq.read_table(file, columns=[image, label])
         images = pc.struct_field(table[image], "bytes")
         labels = table[label].cast(pa.int64())

@@ -26,8 +26,9 @@ def verify(cifar: Cifar, root: Path | None) -> list[Finding]:
     for split in COUNTS:
         findings.append(run_check(partial(_open, cifar, root, split, opened)))
         if split in opened:
-            findings.append(run_check(partial(_balance, cifar, split, opened[split])))
-            findings.append(run_check(partial(_ends, cifar, split, opened[split])))
+            findings += [
+                run_check(partial(check, cifar, split, opened[split])) for check in (_balance, _ends)
+            ]
     if len(opened) == len(COUNTS):
         findings.append(run_check(partial(_overlap, cifar, opened["train"], opened["test"])))
     return findings
@@ -43,9 +44,10 @@ def _balance(cifar: Cifar, split: Split, stored: EncodedImages) -> str:
     counts = np.bincount(stored.labels, minlength=len(cifar.classes))
     if (counts != each).any():
         wrong = int((counts != each).argmax())
+        expected = f"{each} {split} images of each class"
+        got = f"{counts[wrong]} of class {wrong} ({cifar.classes[wrong]})"
         raise DataError(
-            f"{stored.source}: expected {each} {split} images of each class, got {counts[wrong]} of class "
-            f"{wrong} ({cifar.classes[wrong]}); use a copy with the original labels"
+            f"{stored.source}: expected {expected}, got {got}; use a copy with the original labels"
         )
     return f"{cifar.name} {split}: {each:,} images of each class"
 
@@ -60,8 +62,6 @@ def _overlap(cifar: Cifar, train: EncodedImages, test: EncodedImages) -> str:
     hashes = {hash(train.content(index)) for index in range(len(train))}
     shared = sum(hash(test.content(index)) in hashes for index in range(len(test)))
     if shared > OVERLAP * len(test):
-        raise DataError(
-            f"{test.source}: expected test images that are not in {train.source}, got {shared} that are; "
-            "use the original split"
-        )
+        expected = f"test images that are not in {train.source}"
+        raise DataError(f"{test.source}: expected {expected}, got {shared} that are; use the original split")
     return f"{cifar.name}: {shared} test images are also training images, byte for byte"

@@ -31,10 +31,7 @@ class Draw:
         return cls(_mix(_mix(ids.long()) ^ _hash(f"{name}/{severity}")))
 
     def bits(self, field: str, size: int) -> Tensor:
-        """Return `size` 64-bit words for each image, int64 (B, size).
-
-        Fields are independent of each other.
-        """
+        """Return `size` 64-bit words for each image, int64 (B, size); fields are independent."""
         counter = torch.arange(1, size + 1, device=self.keys.device) * _GOLDEN
         return _mix((self.keys ^ _hash(field))[:, None] + counter)
 
@@ -58,10 +55,7 @@ class Draw:
         return _quantiles().to(index.device).index_select(0, index.flatten()).view(index.shape)
 
     def integers(self, field: str, *shape: int, low: int, high: int) -> Tensor:
-        """Return int32 (B, *shape), uniform on low ..
-
-        high - 1 up to (high - low) / 2^16, for high - low < 2^15.
-        """
+        """Return int32 (B, *shape), uniform on low .. high - 1 up to n / 2^16, for n = high - low < 2^15."""
         numbers = self.shorts(field, *shape).int().add_(STEPS // 2)
         return numbers.mul_(high - low).bitwise_right_shift_(16).add_(low)
 

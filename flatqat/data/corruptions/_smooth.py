@@ -1,7 +1,4 @@
-"""Gaussian smoothing whose result does not depend on the batch by a single bit.
-
-Narrow Gaussians are sums over taps, wide ones matrix products for each image.
-"""
+"""Gaussian smoothing, the same to the bit in any batch: sums over taps, or matrix products if it is wide."""
 
 from functools import lru_cache
 from typing import Literal

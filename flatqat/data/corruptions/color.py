@@ -9,8 +9,7 @@ from flatqat.data.corruptions.constants import Constants
 def brightness(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     """Raise V in HSV: V' = min(V + c, 1). Constants: (c,).
 
-    At constant hue and saturation the three channels scale together, by V' / V; black has no hue and turns
-    gray.
+    At constant hue and saturation all channels scale by V' / V; black has no hue and turns gray.
     """
     (shift,) = constants
     x = images.float()

@@ -57,17 +57,12 @@ def _affine_source(draw: Draw, x: Tensor, y: Tensor, shift: float) -> tuple[Tens
 
 
 def _sample(images: Tensor, x: Tensor, y: Tensor, *, mirror_pixels: bool) -> Tensor:
-    """Return bilinear values at pixel coordinates (B, H, W).
-
-    Borders mirror about the edge pixels, or about the image's edge.
-    """
+    """Return bilinear values at pixels (B, H, W); borders mirror about edge pixels, or the image's edge."""
     grid = x.new_empty(*x.shape, 2)
     for axis, (position, size) in enumerate(((x, images.shape[3]), (y, images.shape[2]))):
         edge = 0.0 if mirror_pixels else 0.5
         span = max(size - 1 + 2 * edge, 1.0)
-        position = position + edge
-        position = position.sub_(
-            (position / (2 * span)).round_().mul_(2 * span)
-        ).abs_()  # mirrored, with a period of 2 spans
+        position = position + edge  # then mirrored, with a period of 2 spans
+        position = position.sub_((position / (2 * span)).round_().mul_(2 * span)).abs_()
         grid[..., axis] = position.mul_(2 / span).sub_(1)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=mirror_pixels)

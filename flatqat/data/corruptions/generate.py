@@ -43,17 +43,10 @@ def generate(
     workers: int = 1,
     advance: Advance = lambda n: None,
 ) -> None:
-    """Write one severity of one corruption of every image; existing files are kept.
+    """Write one severity of one corruption of every image to the folder `to`; existing files are kept.
 
-    Args:
-        data: The clean images.
-        names: The paths of the images below the severity's folder.
-        to: The folder to write.
-        corruption: The corruption's name.
-        severity: 1 to 5.
-        table: The constants of severities.
-        workers: Threads that decode and write.
-        advance: Called with the number of images that are newly done.
+    `names` are the images' paths below the severity's folder. `workers` threads decode and write, and
+    `advance` is called with the number of images that are newly done.
 
     Raises:
         DataError: If the folder was made from other images, or cannot be written.

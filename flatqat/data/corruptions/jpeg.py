@@ -45,11 +45,7 @@ def jpeg_compression(images: Tensor, draw: Draw, constants: Constants) -> Tensor
 
 
 def _through_jpeg(planes: npt.NDArray[np.uint8], quality: int) -> Image.Image:
-    """Encode and decode planes.
-
-    They pass as Pillow's bands, and the decoder is called directly, which is less work than arrays of pixels
-    and than opening a file.
-    """
+    """Encode and decode planes, as bands and without opening a file: faster than as an array of pixels."""
     size = (planes.shape[2], planes.shape[1])
     bands = [Image.frombuffer("L", size, plane, "raw", "L", 0, 1) for plane in planes]
     Image.merge("RGB", bands).save(buffer := io.BytesIO(), "JPEG", quality=quality)

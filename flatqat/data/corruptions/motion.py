@@ -28,9 +28,8 @@ def streak(images: Tensor, degrees: Tensor, radius: float, sigma: float) -> Tens
     weights = _half_gaussian(radius, sigma)
     reach = len(weights) - 1
     # Angles that read the same pixels are processed together, which saves most calls at 32 pixels.
-    patterns, pattern_of, counts = _offsets(degrees, len(weights)).unique(
-        dim=0, return_inverse=True, return_counts=True
-    )
+    offsets = _offsets(degrees, len(weights))
+    patterns, pattern_of, counts = offsets.unique(dim=0, return_inverse=True, return_counts=True)
     order = pattern_of.argsort().to(images.device)
     padded = F.pad(images[order].float().contiguous(), (reach,) * 4, mode="replicate")
     blurred = torch.zeros(images.shape, device=images.device)

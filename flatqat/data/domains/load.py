@@ -45,14 +45,9 @@ def load(
             ids.append(first + index)
             groups.append(np.full(len(index), number))
         first += len(files)
-    return image_files(
-        paths,
-        torch.tensor(labels),
-        torch.from_numpy(np.concatenate(ids)),
-        classes=dataset.classes,
-        source=dataset.title,
-        groups=torch.from_numpy(np.concatenate(groups)),
-    )
+    each_id, group = (torch.from_numpy(np.concatenate(parts)) for parts in (ids, groups))
+    title, classes = dataset.title, dataset.classes
+    return image_files(paths, torch.tensor(labels), each_id, classes=classes, source=title, groups=group)
 
 
 def split(n: int, seed: int, number: int) -> dict[Part, NDArray[np.int64]]:

@@ -95,12 +95,10 @@ def find(root: Path | None, dataset: DomainSet) -> Path:
     if domain_folders(fullest, dataset):
         return fullest
     expected = f"expected a folder {dataset.folders[0]} with {', '.join(dataset.targets)}"
-    if len(places) == 1:
-        raise DataError(f"{base}: {expected}, got {contents(base)}; check --data-root")
-    raise DataError(
-        f"{places[1]}: {expected}, got {contents(places[1])}; there must be a folder for each domain, with a "
-        "folder for each class in it"
-    )
+    place, fix = base, "check --data-root"
+    if len(places) > 1:
+        place, fix = places[1], "there must be a folder for each domain, with a folder for each class in it"
+    raise DataError(f"{place}: {expected}, got {contents(place)}; {fix}")
 
 
 def domain_folders(folder: Path, dataset: DomainSet) -> dict[str, list[Path]]:
@@ -135,40 +133,31 @@ def check_same_classes(domains: list[Domain], dataset: DomainSet) -> None:
     for domain in domains:
         missing, other = sorted(most - set(domain.classes)), sorted(set(domain.classes) - most)
         if missing or other:
+            got = f"extra: {listed(other, 3)}, missing: {listed(missing, 3)}"
             raise DataError(
-                f"{domain.folder}: expected the classes of the other domains, got "
-                f"extra: {listed(other, 3)}, missing: {listed(missing, 3)}; "
-                f"{SHIFTED}"
+                f"{domain.folder}: expected the classes of the other domains, got {got}; {SHIFTED}"
             )
     if len(most) != dataset.classes:
-        raise DataError(
-            f"{domains[0].folder.parent}: expected {dataset.classes} class folders in every domain, "
-            f"got {len(most)}; complete the folders"
-        )
+        expected, place = f"{dataset.classes} class folders in every domain", domains[0].folder.parent
+        raise DataError(f"{place}: expected {expected}, got {len(most)}; complete the folders")
 
 
 def _check_classes(place: Path, classes: tuple[str, ...], dataset: DomainSet) -> None:
-    expected = f"{place}: expected {dataset.classes} class folders"
+    expected, names = f"{place}: expected {dataset.classes} class folders", ", ".join(dataset.names)
     if not classes:
         raise DataError(f"{expected}, got images without any; sort them into a folder for each class")
     if len(classes) == 1 and visible_folders(place / classes[0]):
-        raise DataError(
-            f"{expected}, got only {classes[0]} with folders in it, one level too many; move them up"
-        )
+        got = f"only {classes[0]} with folders in it, one level too many"
+        raise DataError(f"{expected}, got {got}; move them up")
     if dataset.names and all(name.isdecimal() for name in classes):
         low, high = min(map(int, classes)), max(map(int, classes))
-        raise DataError(
-            f"{expected} with the names of the classes, got numbers {low} to {high}"
-            + (", labels that start at 1" if low == 1 else "")
-            + f"; name them {', '.join(dataset.names)}"
-        )
+        got = f"numbers {low} to {high}{', labels that start at 1' if low == 1 else ''}"
+        raise DataError(f"{expected} with the names of the classes, got {got}; name them {names}")
     if dataset.names and set(classes) != set(dataset.names):
         missing = [name for name in dataset.names if name not in classes]
         other = [name for name in classes if name not in dataset.names]
-        raise DataError(
-            f"{expected}, {', '.join(dataset.names)}, got extra: {listed(other)}, missing: "
-            f"{listed(missing)}; {SHIFTED}"
-        )
+        got = f"extra: {listed(other)}, missing: {listed(missing)}"
+        raise DataError(f"{expected}, {names}, got {got}; {SHIFTED}")
 
 
 def _images(folder: Path) -> tuple[str, ...]:
@@ -177,8 +166,6 @@ def _images(folder: Path) -> tuple[str, ...]:
     if images := sorted(name for name in names if os.path.splitext(name)[1].lower() in SUFFIXES):
         return tuple(images)
     if inner := visible_folders(folder):
-        raise DataError(
-            f"{folder}: expected images in it, got the folders {listed([path.name for path in inner], 3)}, "
-            "one level too many; move the images up"
-        )
+        got = f"the folders {listed([path.name for path in inner], 3)}, one level too many"
+        raise DataError(f"{folder}: expected images in it, got {got}; move the images up")
     raise DataError(f"{folder}: expected images, got none; complete the folder")

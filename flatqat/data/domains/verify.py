@@ -63,10 +63,8 @@ def _open(domains: list[Domain]) -> str:
     paths = [path for domain in domains for path, _ in domain.files()]
     opened = paths[:: -(-len(paths) // MOST_OPENED)]
     if damaged := [path for path in opened if is_damaged(path)]:
-        raise DataError(
-            f"expected images, got files that are empty, cut off or no images: {listed(damaged, 3)}; "
-            "restore them from their source"
-        )
+        got = f"files that are empty, cut off or no images: {listed(damaged, 3)}"
+        raise DataError(f"expected images, got {got}; restore them from their source")
     return f"{len(opened):,} of {len(paths):,} files opened, all complete"
 
 

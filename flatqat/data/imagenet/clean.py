@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flatqat.data.imagenet import classes, mapping
-from flatqat.data.imagenet.files import Images, folder_names, image_names, in_class_folders, in_order
+from flatqat.data.imagenet.files import Images, folder_names, image_names, in_class_folders, in_order, stem
 from flatqat.data.imagenet.locate import find_split
 from flatqat.data.images.data_root import contents, data_root
 from flatqat.errors import DataError
@@ -61,15 +61,13 @@ def scored_images(root: Path | None, class_subset: tuple[int, ...] | None = None
         return images
     chosen = images.take(np.flatnonzero(np.isin(images.labels, class_subset)))
     if not len(chosen):
-        raise DataError(
-            f"{folder}: expected images of the {len(class_subset)} classes of this set, got none; "
-            "complete the copy"
-        )
+        expected = f"images of the {len(class_subset)} classes of this set"
+        raise DataError(f"{folder}: expected {expected}, got none; complete the copy")
     return chosen
 
 
 def train_images(root: Path | None) -> Images:
-    """List all training images, held out or not, of which `untrainable_reason` says that there are some."""
+    """List all training images, held out or not; `untrainable_reason` must be empty. Imports no torch."""
     location = find_split(root, "train")
     assert location is not None
     return in_class_folders(location[0])
@@ -105,9 +103,8 @@ def corruptible(folder: Path) -> "tuple[ImageData, list[str]]":
             f"{folder}: expected a folder of ImageNet's validation images, got {got}; check --from"
         )
     images, wnids = _listed(folder.resolve(), folder.resolve().parent), classes.wnids()
-    stems = (name.rpartition("/")[2].rpartition(".")[0] for name in images.names)
-    names = [f"{wnids[label]}/{stem}.JPEG" for label, stem in zip(images.labels, stems, strict=True)]
-    return images.load(), names
+    pairs = zip(images.labels, images.names, strict=True)
+    return images.load(), [f"{wnids[label]}/{stem(name)}.JPEG" for label, name in pairs]
 
 
 def _listed(folder: Path, place: Path) -> Images:

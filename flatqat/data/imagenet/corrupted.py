@@ -63,17 +63,14 @@ def images(root: Path | None, dataset: CorruptedSet, corruption: str, severity: 
     listing = in_class_folders(severity_folder(find(root, dataset), dataset, corruption, severity))
     pair = clean_images(root, dataset)
     if not np.array_equal(listing.ids, pair.ids):
-        order = np.argsort(listing.ids)
-        position = np.minimum(np.searchsorted(listing.ids, pair.ids, sorter=order), len(order) - 1)
-        index = order[position]
-        missing = np.flatnonzero(listing.ids[index] != pair.ids)
-        if len(missing):
+        ids, place = pair.ids.tolist(), {image: index for index, image in enumerate(listing.ids.tolist())}
+        if missing := [name for name, image in zip(pair.names, ids, strict=True) if image not in place]:
             raise DataError(
                 f"{listing.folder}: expected the {len(pair):,} images of {pair.folder} that "
                 f"{next(iter(dataset.families))}/1 has, got none for {len(missing):,} of them: "
-                f"{listed([pair.names[index] for index in missing])}; complete the copy"
+                f"{listed(missing)}; complete the copy"
             )
-        listing = listing.take(index)
+        listing = listing.take(np.array([place[image] for image in ids]))
     if len(wrong := np.flatnonzero(listing.labels != pair.labels)):
         raise DataError(
             f"{listing.folder}/{listing.names[wrong[0]]}: expected the class of {pair.folder}/"
@@ -105,10 +102,8 @@ def severity_folder(folder: Path, dataset: CorruptedSet, corruption: str, severi
         above = [f"{group}/" for group in dataset.groups if dataset.families[corruption] == group]
         archive = next((path for group in dataset.groups for path in folder.glob(f"{group}.tar*")), None)
         fix = f"unpack {archive}" if archive else "unpack all of the set's archives"
-        raise DataError(
-            f"{folder}: expected a folder {''.join(above)}{corruption}/ or {corruption}/, "
-            f"got {contents(folder)}; {fix}"
-        )
+        expected = f"a folder {''.join(above)}{corruption}/ or {corruption}/"
+        raise DataError(f"{folder}: expected {expected}, got {contents(folder)}; {fix}")
     return place / _severities(place)[severity]
 
 
@@ -117,10 +112,8 @@ def _severities(place: Path) -> dict[int, str]:
     """Map severities to folders: 1 to 5, or five ascending numbers of its own, such as `2.35`."""
     names = sorted((name for name in folder_names(place) if _NUMBER.fullmatch(name)), key=float)
     if len(names) != len(SEVERITIES):
-        raise DataError(
-            f"{place}: expected five folders of severities, 1 to 5, "
-            f"got {', '.join(names) or contents(place)}; complete the copy"
-        )
+        got = ", ".join(names) or contents(place)
+        raise DataError(f"{place}: expected five folders of severities, 1 to 5, got {got}; complete the copy")
     return dict(zip(SEVERITIES, names, strict=True))
 
 
@@ -133,8 +126,6 @@ def _places(folder: Path, dataset: CorruptedSet) -> list[Path]:
 
 def _as_stored(image: "Image", _: int) -> "Pixels":
     if image.size != (SIDE, SIDE):
-        raise DataError(
-            f"expected an image of {SIDE}x{SIDE}, got {image.width}x{image.height}; "
-            "use the original files, not resized ones"
-        )
+        got, fix = f"{image.width}x{image.height}", "use the original files, not resized ones"
+        raise DataError(f"expected an image of {SIDE}x{SIDE}, got {got}; {fix}")
     return np.asarray(image)

@@ -23,10 +23,8 @@ def check_complete(images: Images, *, most: int) -> int:
     with ThreadPoolExecutor(THREADS) as pool:
         damaged = [path for in_chunk in pool.map(_damaged, chunks) for path in in_chunk]
     if damaged:
-        raise DataError(
-            f"{images.folder}: expected complete images, got {len(damaged):,} that are empty, cut off or "
-            f"damaged ({listed(damaged)}); restore them from their source"
-        )
+        got, fix = f"{len(damaged):,} that are empty, cut off or damaged", "restore them from their source"
+        raise DataError(f"{images.folder}: expected complete images, got {got} ({listed(damaged)}); {fix}")
     return len(paths)
 
 
@@ -41,10 +39,8 @@ def check_decodable(images: Images, *, most: int, side: int | None = None) -> in
         if size is None:
             raise DataError(f"{path}: expected an image, got a file that does not decode; restore it")
         if side and size != (side, side):
-            raise DataError(
-                f"{path}: expected an image of {side}x{side}, got {size[0]}x{size[1]}; "
-                "use the original files, not resized ones"
-            )
+            got, fix = f"{size[0]}x{size[1]}", "use the original files, not resized ones"
+            raise DataError(f"{path}: expected an image of {side}x{side}, got {got}; {fix}")
     return len(indices)
 
 

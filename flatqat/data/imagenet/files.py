@@ -117,9 +117,8 @@ def _numbered(
 
     Folders with the same names share the result: it is computed and stored once.
     """
-    order = sorted(
-        range(len(names)), key=lambda index: names[index].split("/")[::-1]
-    )  # by image, then folder
+    # By the image's name, then by its folder.
+    order = sorted(range(len(names)), key=lambda index: names[index].split("/")[::-1])
     ordered, wnids = tuple(names[index] for index in order), classes.wnids()
     ids = np.array([image_id(names[index], wnids[labels[index]]) for index in order], np.int64)
     unique, counts = np.unique(ids, return_counts=True)
@@ -131,8 +130,12 @@ def image_id(name: str, wnid: str) -> int:
     """Return the number in a validation image's name, or else 63 bits of a hash of class and name."""
     if number := NUMBER.search(name):
         return int(number[1])
-    stem = name.rpartition("/")[2].rpartition(".")[0]
-    return int.from_bytes(blake2b(f"{wnid}/{stem}".encode(), digest_size=8).digest()) >> 1
+    return int.from_bytes(blake2b(f"{wnid}/{stem(name)}".encode(), digest_size=8).digest()) >> 1
+
+
+def stem(name: str) -> str:
+    """Return the name of an image without its folder and its suffix."""
+    return name.rpartition("/")[2].rpartition(".")[0]
 
 
 def folder_names(folder: Path) -> list[str]:

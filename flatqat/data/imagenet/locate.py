@@ -12,24 +12,15 @@ SPLITS = {"val": ("val", "validation", "ILSVRC2012_img_val"), "train": ("train",
 
 
 def find_set(root: Path | None, dataset: ImageSet, looks_right: Callable[[Path], bool]) -> Path:
-    """Return a dataset's folder: the first that looks right, or else the first with its name.
-
-    Raises:
-        DataError: If there is neither.
-    """
+    """Return the first folder that looks right, else one with its name. Raises DataError if there is none."""
     base = data_root(root, dataset.title)
-    called = [
-        folder
-        for parent in (base, *_called(base, dataset.within))
-        for folder in _called(parent, dataset.folders)
-    ]
+    parents = (base, *_called(base, dataset.within))
+    called = [folder for parent in parents for folder in _called(parent, dataset.folders)]
     right = (folder for folder in (*called, base) if looks_right(folder))
     if (match := next(right, called[0] if called else None)) is not None:
         return match
-    raise DataError(
-        f"{base}: expected {dataset.title} as {dataset.layout}, got {contents(base)}; "
-        "unpack it there, or point --data-root at the folder that holds it"
-    )
+    fix = "unpack it there, or point --data-root at the folder that holds it"
+    raise DataError(f"{base}: expected {dataset.title} as {dataset.layout}, got {contents(base)}; {fix}")
 
 
 def find_split(root: Path | None, split: str) -> tuple[Path, Path] | None:

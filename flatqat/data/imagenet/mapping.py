@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from flatqat.data.imagenet import classes
+from flatqat.data.imagenet.files import stem
 from flatqat.errors import DataError, listed
 
 DEVKIT = ("ILSVRC2012_devkit_t12/data", "devkit/data", "data")
@@ -19,8 +20,7 @@ DEVKIT = ("ILSVRC2012_devkit_t12/data", "devkit/data", "data")
 def read(folder: Path, names: Iterable[str], places: Iterable[Path]) -> list[int]:
     """Return the label of each image of `names` in `folder`, from the first file found in `places`.
 
-    Raises:
-        DataError: If there is no file, it counts classes in an unknown order, or it lacks an image.
+    Raises DataError if there is no file, it counts classes in an unknown order, or it lacks an image.
     """
     for place in places:
         for name, reader in _READERS.items():
@@ -51,11 +51,9 @@ def _solution(file: Path) -> dict[str, int]:
 def _listed(file: Path) -> dict[str, int]:
     rows = [line.split() for line in _lines(file)]
     if wrong := next((row for row in rows if len(row) != 2), None):
-        raise DataError(
-            f"{file}: expected lines of an image and its label, got {' '.join(wrong)!r}; use val.txt of "
-            "caffe_ilsvrc12"
-        )
-    return {_stem(image): _label(file, text) for image, text in rows}
+        got, fix = " ".join(wrong), "use val.txt of caffe_ilsvrc12"
+        raise DataError(f"{file}: expected lines of an image and its label, got {got!r}; {fix}")
+    return {stem(image): _label(file, text) for image, text in rows}
 
 
 def _by_line(file: Path) -> dict[str, int]:
@@ -93,18 +91,12 @@ def _label(file: Path, text: str) -> int:
         return int(text)
     if text == str(classes.COUNT):
         raise DataError(_other_order(file))
-    raise DataError(
-        f"{file}: expected a WordNet id such as n01440764 or a label from 0 to 999, got {text!r}; "
-        "use the original file"
-    )
+    expected = "a WordNet id such as n01440764 or a label from 0 to 999"
+    raise DataError(f"{file}: expected {expected}, got {text!r}; use the original file")
 
 
 def _in_turn(labels: Iterable[int]) -> dict[str, int]:
     return {f"ILSVRC2012_val_{number:08}": label for number, label in enumerate(labels, start=1)}
-
-
-def _stem(image: str) -> str:
-    return image.rpartition("/")[2].rpartition(".")[0]
 
 
 def _lines(file: Path) -> list[str]:

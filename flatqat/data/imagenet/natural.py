@@ -25,11 +25,9 @@ def images(root: Path | None, dataset: NaturalSet) -> Images:
     """List the images of `shifted`. Raises DataError if the dataset is missing, or has other classes."""
     listing = in_class_folders(find(root, dataset), dataset.naming)
     if dataset.class_subset and len(other := np.setdiff1d(listing.labels, dataset.class_subset)):
-        names = [classes.wnids()[label] for label in other]
-        raise DataError(
-            f"{listing.folder}: expected the {len(dataset.class_subset)} classes of {dataset.title}, got "
-            f"{len(other)} others ({listed(names)}); use the original folder"
-        )
+        expected = f"the {len(dataset.class_subset)} classes of {dataset.title}"
+        got = f"{len(other)} others ({listed([classes.wnids()[label] for label in other])})"
+        raise DataError(f"{listing.folder}: expected {expected}, got {got}; use the original folder")
     return listing
 
 

@@ -1,5 +1,6 @@
 """Are ImageNet's own images on disk complete and correct? Takes seconds and imports no torch."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from flatqat.finding import Finding
 
 MOST_FILES = 60_000  # files, which is all of every dataset but the largest
 DECODED = 32
+ALL_CLASSES = range(classes.COUNT)
 
 
 def verify(root: Path | None) -> list[Finding]:
@@ -33,17 +35,14 @@ def _verify(root: Path | None) -> tuple[Finding, ...]:
     findings = [found]
     if found.ok:
         images = scored_images(root)
-        findings += [
-            counted("ImageNet val", images, VAL, tuple(range(classes.COUNT)), each=EACH),
-            files("ImageNet val", images),
-        ]
+        findings += [counted("ImageNet val", images, VAL, each=EACH), files("ImageNet val", images)]
     return (*findings, *_train(root))
 
 
 def counted(
-    title: str, images: Images, total: int, among: tuple[int, ...], *, each: int | None = None
+    title: str, images: Images, total: int, among: Sequence[int] = ALL_CLASSES, *, each: int | None = None
 ) -> Finding:
-    """Count images and classes: fewer is partial; more images, in total or than `each` of a class, is bad."""
+    """Count images and classes: too few are a partial finding; too many, in all or of a class, a bad one."""
     counts, wnids = np.bincount(images.labels, minlength=classes.COUNT), classes.wnids()
     most = int(counts.argmax())
     if each and counts[most] > each:
@@ -81,4 +80,4 @@ def _train(root: Path | None) -> list[Finding]:
         return [place]
     images = train_images(root)
     decode = run_check(lambda: f"ImageNet train: {check_decodable(images, most=DECODED)} images decode")
-    return [place, counted("ImageNet train", images, TRAIN, tuple(range(classes.COUNT))), decode]
+    return [place, counted("ImageNet train", images, TRAIN), decode]

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from flatqat.data.corruptions.names import SEVERITIES
-from flatqat.data.imagenet import classes, corrupted, natural, verify
+from flatqat.data.imagenet import corrupted, natural, verify
 from flatqat.data.imagenet.file_checks import check_complete, check_decodable
 from flatqat.data.imagenet.names import SIDE, VAL, CorruptedSet, NaturalSet
 from flatqat.data.images.checks import run_check, run_checks
@@ -39,12 +39,9 @@ def verify_natural(root: Path | None, *dataset: NaturalSet) -> list[Finding]:
         place = run_check(partial(_natural, root, image_set))
         findings.append(place)
         if place.ok:
-            images = natural.images(root, image_set)
-            among = image_set.class_subset or tuple(range(classes.COUNT))
-            findings += [
-                verify.counted(image_set.title, images, image_set.count, among),
-                verify.files(image_set.title, images),
-            ]
+            title, images = image_set.title, natural.images(root, image_set)
+            among = image_set.class_subset or verify.ALL_CLASSES
+            findings += [verify.counted(title, images, image_set.count, among), verify.files(title, images)]
     return findings
 
 

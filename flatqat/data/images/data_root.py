@@ -7,11 +7,7 @@ from flatqat.errors import DataError, listed
 
 
 def data_root(root: Path | None, needs: str) -> Path:
-    """Return the data root as an absolute path.
-
-    Raises:
-        DataError: If no folder was given, or it does not exist; `needs` names what was to be read.
-    """
+    """Return the data root as an absolute path. Raises DataError if it, which holds `needs`, is missing."""
     if root is None:
         raise DataError(f"{needs} is read from disk, but no folder was given; pass --data-root FOLDER")
     if not root.is_dir():

@@ -86,11 +86,8 @@ class EncodedImages:
         """Decode an image to uint8 (side, side, 3). Raises DataError if it is damaged or of another size."""
         pixels = self.decode(self.content(index), self.name(index))
         if pixels.shape != (side, side, 3):
-            height, width = pixels.shape[:2]
-            raise DataError(
-                f"{self.name(index)}: expected an image of {side}x{side}, got {width}x{height}; "
-                "use the original images, not resized ones"
-            )
+            got, fix = f"{pixels.shape[1]}x{pixels.shape[0]}", "use the original images, not resized ones"
+            raise DataError(f"{self.name(index)}: expected an image of {side}x{side}, got {got}; {fix}")
         return pixels
 
     def pixels(self, side: int) -> Pixels:

@@ -183,7 +183,5 @@ def check_labels(labels: Tensor, *, classes: int, source: str) -> None:
         raise DataError(f"{source}: expected images, got none")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
-        raise DataError(
-            f"{source}: expected labels from 0 to {classes - 1}, got {low} to {high}; "
-            "check that labels start at 0 and belong to this set"
-        )
+        fix = "check that labels start at 0 and belong to this set"
+        raise DataError(f"{source}: expected labels from 0 to {classes - 1}, got {low} to {high}; {fix}")

@@ -31,7 +31,7 @@ def label_map(image: Image) -> Pixels:
 
 
 def train_ids(image: Image, lut: NDArray[np.uint8] | None, *, classes: int, name: str) -> Pixels:
-    """Return the train ids of an opened label map, uint8 (H, W): its values v, or lut[v].
+    """Return the train ids of a label map, uint8 (H, W): its values v, or lut[v].
 
     Raises DataError as `label_map` and `check_values` do.
     """
@@ -83,19 +83,16 @@ def check_together(values: Iterable[int], *, maps: int, classes: int) -> None:
 def check_fits(image: Path | str, size: Size, mask: Path | str, of_mask: Size) -> None:
     """Raise DataError if a label map differs in size (width, height) from its image."""
     if size != of_mask:
-        raise DataError(
-            f"{image}: expected a label map of its size, {size_text(size)}, got {size_text(of_mask)} in "
-            f"{mask}; keep both as they were published"
-        )
+        expected, got = f"a label map of its size, {size_text(size)}", f"{size_text(of_mask)} in {mask}"
+        raise DataError(f"{image}: expected {expected}, got {got}; keep both as they were published")
 
 
 def check_one_size(title: str, first: Path | str, size: Size, other: Path | str, of_other: Size) -> None:
     """Raise DataError if two images of a dataset differ in size."""
     if size != of_other:
-        raise DataError(
-            f"{title}: expected images of one size, got {size_text(size)} in {first} and "
-            f"{size_text(of_other)} in {other}; keep the images as they were published"
-        )
+        got = f"{size_text(size)} in {first} and {size_text(of_other)} in {other}"
+        fix = "keep the images as they were published"
+        raise DataError(f"{title}: expected images of one size, got {got}; {fix}")
 
 
 def size_text(size: Size) -> str:

@@ -65,11 +65,9 @@ def home_of(root: Path | None) -> Path:
         if all((home / f"{split}").is_dir() and (home / f"{split}annot").is_dir() for split in SPLITS):
             return home
     place = named[0] if named else base
-    folders = ", ".join(f"{split}, {split}annot" for split in SPLITS)
-    raise DataError(
-        f"{place}: expected CamVid in the folders {folders}, got {contents(place)}; use the copy of SegNet's "
-        "tutorial, with 11 classes"
-    )
+    expected = f"CamVid in the folders {', '.join(f'{split}, {split}annot' for split in SPLITS)}"
+    fix = "use the copy of SegNet's tutorial, with 11 classes"
+    raise DataError(f"{place}: expected {expected}, got {contents(place)}; {fix}")
 
 
 def _split(home: Path, split: str) -> Listing:

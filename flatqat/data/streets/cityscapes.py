@@ -48,12 +48,12 @@ def scored(root: Path | None) -> "ImageData":
 def cities(root: Path | None, *, held_out: bool) -> Listing:
     """List training images of the held-out cities, or of the others. Raises DataError if there are none."""
     part = list_part(root, CITYSCAPES, "train")
-    got = [name.split("_")[0] for name in part.names]
-    chosen = [index for index, city in enumerate(got) if (city in HELD_OUT) == held_out]
+    found = [name.split("_")[0] for name in part.names]
+    chosen = [index for index, city in enumerate(found) if (city in HELD_OUT) == held_out]
     if not chosen or len(chosen) == len(part):
         raise DataError(
             f"Cityscapes train: expected images of {', '.join(HELD_OUT)}, held out for selection, and of "
-            f"others to train on, got {', '.join(sorted(set(got)))}; complete the copy"
+            f"others to train on, got {', '.join(sorted(set(found)))}; complete the copy"
         )
     return part.take(chosen)
 

@@ -114,17 +114,17 @@ def folders_of(root: Path | None, dataset: StreetSet, part: str) -> tuple[Path, 
         return nearest
     place, home = dataset.places[part][0], homes[0]
     got = contents(home) if home == base else f"{contents(home)} in {home.name}"
-    raise DataError(
-        f"{base}: expected {dataset.title} with {dataset.folders[0]}/{place.images}, got {got}; unpack it "
-        "there, or point --data-root at the folder that holds it"
-    )
+    expected = f"{dataset.title} with {dataset.folders[0]}/{place.images}"
+    fix = "unpack it there, or point --data-root at the folder that holds it"
+    raise DataError(f"{base}: expected {expected}, got {got}; {fix}")
 
 
 def pair_up(title: str, images: Path, masks: Path, place: Place, fix: str) -> Listing:
     """Pair images and label maps of two folders, at any depth, that have the same name."""
     of_images = files_by_name(images, place.image_end)
     if not of_images:
-        raise DataError(f"{images}: expected images *{place.image_end}, got {_found(images)}; unpack them")
+        got = listed(_names_in(images), 3, empty="no file")
+        raise DataError(f"{images}: expected images *{place.image_end}, got {got}; unpack them")
     of_masks = files_by_name(masks, place.mask_end) if masks.is_dir() else {}
     both = sorted(of_images.keys() & of_masks.keys())
     if not both:
@@ -162,17 +162,16 @@ def _homes(base: Path, dataset: StreetSet) -> Iterator[Path]:
     yield from (base / folder for folder in ("seg", "val") if (base / folder).is_dir())
 
 
-def _found(folder: Path) -> str:
-    """Return the first few names of files in a folder, at any depth."""
-    names = sorted(file for _, _, files in os.walk(folder) for file in files)
-    return listed(names, 3, empty="no file")
+def _names_in(folder: Path) -> list[str]:
+    """Return the names of the files in a folder, at any depth, sorted."""
+    return sorted(file for _, _, files in os.walk(folder) for file in files)
 
 
 def _instead(masks: Path, fix: str) -> str:
     """Return what there is instead of label maps of train ids, and how to get those."""
     if not masks.is_dir():
         return f"got no such folder; {fix}"
-    names = sorted(file for _, _, files in os.walk(masks) for file in files)
+    names = _names_in(masks)
     for ending, cause in (
         ("labelIds.png", "labelIds, 0 to 33, of which many are not scored"),
         ("color.png", "colors, made for display"),

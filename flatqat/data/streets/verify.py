@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
 
 from flatqat.data.images import label_maps
 from flatqat.data.images.checks import finding_of, run_check
@@ -67,12 +66,7 @@ def _files(part: Listing) -> str:
 def _size(path: Path) -> tuple[int, int]:
     """Return width and height; a file that does not end as images do is decoded to be sure."""
     complete = has_image_ending(path)
-    return decode_file(path, lambda image: image.size if complete else _loaded(image))
-
-
-def _loaded(image: Pillow.Image) -> tuple[int, int]:
-    image.load()
-    return image.size
+    return decode_file(path, lambda image: image.size if complete else image.copy().size)  # a copy is decoded
 
 
 def _labels(part: Listing, classes: int, lut: NDArray[np.uint8] | None) -> str:
