@@ -76,8 +76,7 @@ class Freeze(Method):
     def begin(self, batches: Sequence[Batch]) -> None:
         """Calibrate the grids and start tracking the codes.
 
-        Raises:
-            UsageError: The quantizer's levels do not keep their codes.
+        Raises UsageError if the quantizer's levels do not keep their codes.
         """
         super().begin(batches)
         weights = latent_weights(self.model)

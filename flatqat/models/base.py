@@ -133,8 +133,7 @@ def build(
         eval_transform: Replaces the transform of the source.
         window: Replaces the window of the source, written as `Window` parses it.
 
-    Raises:
-        UsageError: If the name is unknown.
+    Raises UsageError if the name is unknown.
     """
     source, name = source_of(model)
     with torch.random.fork_rng(devices=[]):  # initializers of every library draw from the global generator

@@ -19,8 +19,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     A torch file is read with `weights_only=True`. A dict that holds the state under one of `WRAPPERS` is
     unwrapped, and the prefix `module.` of data-parallel training is removed.
 
-    Raises:
-        WeightsError: If the file is missing, damaged or holds anything but tensors.
+    Raises WeightsError if the file is missing, damaged or holds anything but tensors.
     """
     if not path.is_file():
         raise WeightsError(f"weights {path}: expected a safetensors or torch file, found none")
@@ -60,8 +59,7 @@ def load_weights_(
         new_head: Whether layers that the file has for another number of classes keep their initial weights.
         adapt: Renames the tensors of the file to the names of the network.
 
-    Raises:
-        WeightsError: If the file cannot be read, or its tensors are not those of the network.
+    Raises WeightsError if the file cannot be read, or its tensors are not those of the network.
     """
     state, expected = adapt(read_weights(path)), net.state_dict()
     if new_head:

@@ -43,8 +43,7 @@ def quantizable(model: nn.Module) -> dict[str, nn.Module]:
 def quantize_(model: nn.Module, spec: QuantSpec) -> None:
     """Put quantizers on every layer that is `quantizable`, in place; `calibrate` sets their scales.
 
-    Raises:
-        UsageError: A pattern of the spec matches no layer, or the model has no such layers.
+    Raises UsageError if a pattern of the spec matches no layer, or the model has no such layers.
     """
     if spec.is_fp:
         return
@@ -73,8 +72,7 @@ def by_layer(names: Sequence[str], spec: QuantSpec) -> dict[str, QuantSpec]:
     patterns of names. Layers that match `spec.keep` have 8 bits, unless `spec.layer_bits` gives them their
     own; there the last matching pattern decides.
 
-    Raises:
-        UsageError: A pattern matches no layer.
+    Raises UsageError if a pattern matches no layer.
     """
     quantizer = registry.load(registry.QUANTIZERS, spec.quantizer)
     specs = dict.fromkeys(names, spec)
@@ -120,8 +118,7 @@ def calibrate(
 
     `Quantizer.calibrate` explains the range initializations. A model without quantizers is not run.
 
-    Raises:
-        TrainingFailed: A weight or an input has no finite range.
+    Raises TrainingFailed if a weight or an input has no finite range.
     """
 
     def set_grid(quantizer: Quantizer, observed: Observer, tensor: str) -> None:

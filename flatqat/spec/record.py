@@ -14,15 +14,9 @@ from flatqat.spec.recipe import Recipe
 SCHEMA = 2
 Status = Literal["done", "failed", "skipped"]
 
+NO_RECIPE = Recipe(pretrain_steps=0, steps=0)
 NO_PROTOCOL = Protocol(
-    suite="",
-    data="",
-    reference=False,
-    parent="",
-    recipe=Recipe(pretrain_steps=0, steps=0),
-    quant=QuantSpec(),
-    method={},
-    shifts={},
+    suite="", data="", reference=False, parent="", recipe=NO_RECIPE, quant=QuantSpec(), method={}, shifts={}
 )
 NOT_TRAINED = TrainLog(steps=0, last_loss=None, seconds=0.0)
 NOWHERE = Environment(device="", threads=1, flatqat="", python="", packages={})
@@ -69,10 +63,8 @@ class Record(Stored):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON values: every field of one that is done, else the first three."""
-        names = (
-            [each.name for each in fields(self)] if self.status == "done" else ["cell", "status", "reason"]
-        )
-        return {name: to_plain(getattr(self, name)) for name in names}
+        names = [each.name for each in fields(self)]
+        return {name: to_plain(getattr(self, name)) for name in names[: None if self.status == "done" else 3]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Record":

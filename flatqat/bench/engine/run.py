@@ -44,8 +44,7 @@ def run_request(request: Request, *, progress: bool = True) -> list[Record]:
         request: What to run. Cells that are stored in `request.results` are not run again.
         progress: Whether progress is shown on stderr.
 
-    Raises:
-        FlatqatError: If the request, the data or the weights are not usable, before anything is computed.
+    Raises FlatqatError if the request, the data or the weights are not usable, before anything is computed.
     """
     plan = make_plan(request)
     return run(plan, Session.open(request, progress_for(terminal(stderr=True)) if progress else Progress()))

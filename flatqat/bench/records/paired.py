@@ -48,9 +48,7 @@ def outcomes_of(record: Record, store: Store) -> Arrays:
         for shift, images in outcomes.items():
             value, score = _value(images), record.scores[shift][metric.name].value
             if value != score and (value is None or score is None or abs(value - score) > TOLERANCE):
-                raise ValueError(
-                    f"expected the outcomes of its record, which has {score} on {shift}, got {value}"
-                )
+                raise ValueError(f"expected the outcomes of its record, {score} on {shift}, got {value}")
     except ValueError as error:
         path = store.outcomes_path(record.cell)
         raise StoreError(f"{path}: {error}; delete it and run the cell again") from error

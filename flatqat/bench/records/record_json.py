@@ -97,10 +97,8 @@ def record_to_dict(record: Record) -> dict[str, Any]:
 
 def _check(record: Record, label: str) -> None:
     """Raise FieldError unless the fields fit together, and everything that reports rely on is there."""
-    if record.cell.label != label:
-        raise FieldError(
-            f"expected the cell that the file is named after, got {record.cell.label}", ("cell",)
-        )
+    if (got := record.cell.label) != label:
+        raise FieldError(f"expected the cell that the file is named after, got {got}", ("cell",))
     if record.status != "done":
         return
     protocol, scores = record.protocol, record.scores
@@ -113,10 +111,8 @@ def _check(record: Record, label: str) -> None:
         ("baseline", protocol.baseline, {"", *LINES}),
     ):
         if value not in choices:
-            raise FieldError(
-                f"expected one of {', '.join(sorted(filter(None, choices)))}, got {value!r}",
-                ("protocol", name),
-            )
+            expected = ", ".join(sorted(filter(None, choices)))
+            raise FieldError(f"expected one of {expected}, got {value!r}", ("protocol", name))
     by_class = METRICS[protocol.metric].by_class
     classes = {name for name in scores["id"] if by_class and name.startswith(f"{by_class}/")}
     if by_class and protocol.class_names and len(protocol.class_names) != len(classes):

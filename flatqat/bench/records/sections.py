@@ -14,13 +14,9 @@ from flatqat.spec import Record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """The records of one protocol.
+    """The records of one protocol, with what they have in common and how they were made, in words.
 
-    Attributes:
-        title: What the records have in common, in words.
-        protocol: How the numbers were made, in words.
-        rows: The finished records by (method, bits), sorted by seed.
-        problems: The records of cells that failed or were skipped.
+    `rows` has the finished records by (method, bits), sorted by seed, and `problems` all others.
     """
 
     title: str
@@ -41,10 +37,9 @@ def sections(records: Iterable[Record]) -> list[Section]:
         for record in sorted(done, key=lambda r: (_order(r), r.cell.seed)):
             row = rows.setdefault((method_label(record), record.cell.bits), [])
             if row and row[-1].cell.seed == record.cell.seed:
-                raise StoreError(
-                    f"two records of one seed from other starts: {row[-1].cell.label}, {record.cell.label}; "
-                    "delete the older one, or use another --results"
-                )
+                both = f"{row[-1].cell.label}, {record.cell.label}"
+                fix = "delete the older one, or use another --results"
+                raise StoreError(f"two records of one seed from other starts: {both}; {fix}")
             row.append(record)
         problems = [r for r in members if r.status != "done"]
         protocol = protocol_line(done) if done else ""

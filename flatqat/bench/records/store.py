@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from flatqat.bench.records.record_json import read_as, read_json, read_record, record_to_dict, to_json
-from flatqat.errors import StoreError
+from flatqat.errors import StoreError, listed
 from flatqat.spec import Cell, Flatness, Record, Score, SuiteData
 from flatqat.spec.reading import to_plain
 from flatqat.suite import Suite
@@ -50,9 +50,8 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
-        raise StoreError(
-            f"cannot write {path}: {error.strerror or error}; nothing was changed there"
-        ) from error
+        cause = error.strerror or error
+        raise StoreError(f"cannot write {path}: {cause}; nothing was changed there") from error
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
@@ -72,10 +71,8 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> Arrays:
             keys = (key for key in arrays.files if names is None or key.rpartition(":")[2] in names)
             return {key: arrays[key] for key in keys}
     except Exception as error:  # whatever zip, zlib or numpy make of damaged bytes
-        raise StoreError(
-            f"{path}: expected stored arrays, got a damaged file ({type(error).__name__}); "
-            "delete it and run the cell again"
-        ) from error
+        got = f"a damaged file ({type(error).__name__}); delete it and run the cell again"
+        raise StoreError(f"{path}: expected stored arrays, got {got}") from error
 
 
 class Store:
@@ -90,10 +87,8 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.root).close()
         except OSError as error:
-            raise StoreError(
-                f"results folder {self.root}: expected a folder that can be written, got: {error.strerror}; "
-                "choose another with --results"
-            ) from error
+            expected = f"results folder {self.root}: expected a folder that can be written"
+            raise StoreError(f"{expected}, got: {error.strerror}; choose another with --results") from error
 
     def data(self, suite: Suite) -> SuiteData | None:
         """Return what a suite's results are made from, or None if there are none yet."""
@@ -152,19 +147,14 @@ class Store:
         matches = [r for r in records if r.cell.id.startswith(name) or r.cell.label.startswith(name)]
         if len(matches) == 1:
             (record,) = matches
-            if record.status != "done":
-                raise StoreError(
-                    f"cell {record.cell.label}: expected a finished one, got {record.status}: "
-                    f"{record.reason}; name another, or run it again"
-                )
-            return record
+            if record.status == "done":
+                return record
+            got = f"{record.status}: {record.reason}; name another, or run it again"
+            raise StoreError(f"cell {record.cell.label}: expected a finished one, got {got}")
         what = f"{len(matches)} of them" if matches else "none"
-        labels = [r.cell.label for r in matches or records]
-        labels = labels[:MOST_LISTED] + ["..."] * (len(labels) > MOST_LISTED)
-        raise StoreError(
-            f"cell {name!r}: expected the beginning of one stored id or label in {self.root}, "
-            f"got {what}; there are: {', '.join(labels) or '(no records)'}"
-        )
+        labels = listed([r.cell.label for r in matches or records], MOST_LISTED, empty="(no records)")
+        expected = f"expected the beginning of one stored id or label in {self.root}"
+        raise StoreError(f"cell {name!r}: {expected}, got {what}; there are: {labels}")
 
     def finished(self, cell: Cell) -> Record | None:
         """Return the record of a cell if it is done and has its outcomes, else None."""
@@ -172,9 +162,7 @@ class Store:
         is_finished = record is not None and record.status == "done" and self.outcomes_path(cell).exists()
         return record if is_finished else None
 
-    def write_record(
-        self, record: Record, outcomes: Mapping[str, np.ndarray[Any, Any]] | None = None
-    ) -> None:
+    def write_record(self, record: Record, outcomes: Arrays | None = None) -> None:
         """Write outcomes, then the record, whose existence says that the cell is complete; drop its work."""
         if outcomes is not None:
             write_arrays(self.outcomes_path(record.cell), outcomes)

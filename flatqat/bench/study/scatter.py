@@ -61,12 +61,8 @@ def _panel(axes: Any, study: Study, space: Space, methods: Sequence[str]) -> Non
 
 def _style(methods: Sequence[str], name: str) -> dict[str, Any]:
     place = methods.index(name)
-    return {
-        "color": f"C{place % 10}",
-        "marker": MARKERS[place % len(MARKERS)],
-        "markersize": 5,
-        "alpha": 0.85,
-    }
+    marker = MARKERS[place % len(MARKERS)]
+    return {"color": f"C{place % 10}", "marker": marker, "markersize": 5, "alpha": 0.85}
 
 
 def _marker(methods: Sequence[str], name: str) -> Any:

@@ -51,10 +51,8 @@ def studied(sections: Sequence[Section], store: Store, against: str) -> list[tup
     if with_studies := [(section, members) for section, members in of_sections if members]:
         return with_studies
     rows = dict.fromkeys(f"{method} {bits}" for section in sections for method, bits in section.rows)
-    raise StoreError(
-        f"{store.root}: expected the method {against!r} and another of the same bits, got "
-        f"{', '.join(rows) or 'none that is done'}; name one of these with --against"
-    )
+    got = f"{', '.join(rows) or 'none that is done'}; name one of these with --against"
+    raise StoreError(f"{store.root}: expected the method {against!r} and another of the same bits, got {got}")
 
 
 def studies(section: Section, store: Store, against: str) -> list[Study]:
@@ -72,21 +70,19 @@ def studies(section: Section, store: Store, against: str) -> list[Study]:
             rows.setdefault(bits, []).append(runs)
     by_bits = []
     for bits, members in rows.items():
-        baseline = next((runs for runs in members if runs.method == against), None)
+        baseline = [runs for runs in members if runs.method == against]
         if baseline and len(members) > 1:
-            methods = [baseline, *(runs for runs in members if runs is not baseline)]
-            by_bits.append(_study(bits, methods, reference))
+            others = [runs for runs in members if runs.method != against]
+            by_bits.append(_study(bits, [*baseline, *others], reference))
     return by_bits
 
 
 def _runs(method: str, records: Sequence[Record], store: Store) -> Runs:
     right = {}
     for record in records:
-        if (measure := metric_of(record)).name != METRIC:
-            raise StoreError(
-                f"{record.cell.label}: a study expects a suite scored by {METRIC}, got {measure.name}; "
-                "leave it out with --suite, or use --format md"
-            )
+        if (metric := metric_of(record).name) != METRIC:
+            got = f"{metric}; leave it out with --suite, or use --format md"
+            raise StoreError(f"{record.cell.label}: a study expects a suite scored by {METRIC}, got {got}")
         right[record.cell.seed] = outcomes_of(record, store)
         if not right[record.cell.seed]:
             path = store.outcomes_path(record.cell)

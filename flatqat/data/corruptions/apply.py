@@ -55,8 +55,7 @@ def corrupt(images: Tensor, ids: Tensor, *, name: str, severity: int, table: Tab
     Returns:
         uint8 (B, 3, H, W), on the device of `images`.
 
-    Raises:
-        UsageError: If the name or the table is unknown, or the severity out of range.
+    Raises UsageError if the name or the table is unknown, or the severity out of range.
     """
     choose("corruption", name, NAMES)
     choose("table of corruptions", table, CONSTANTS)

@@ -48,8 +48,7 @@ def generate(
     `names` are the images' paths below the severity's folder. `workers` threads decode and write, and
     `advance` is called with the number of images that are newly done.
 
-    Raises:
-        DataError: If the folder was made from other images, or cannot be written.
+    Raises DataError if the folder was made from other images, or cannot be written.
     """
     folder, hashes = to / corruption / str(severity), to / corruption / f"{severity}.sha256"
     try:

@@ -15,8 +15,7 @@ def check_complete(images: Images, *, most: int) -> int:
 
     A file that does not end as a JPEG does is decoded, because some good files have other bytes at the end.
 
-    Raises:
-        DataError: If files are empty or cut off; its message lists the first few.
+    Raises DataError if files are empty or cut off; its message lists the first few.
     """
     paths = [images.paths[index] for index in spread_indices(len(images), most)]
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]

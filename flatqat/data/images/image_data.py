@@ -49,8 +49,7 @@ class ImageData:
     def in_memory(cls, images: Tensor, labels: Tensor, *, classes: int, source: str) -> "ImageData":
         """Wrap uint8 images (N, 3, H, W) and their labels (N,), from 0 to classes - 1.
 
-        Raises:
-            DataError: If labels are out of range or too few; `source` names the images in its message.
+        Raises DataError if labels are out of range or too few; `source` names the images in its message.
         """
         check_labels(labels, classes=classes, source=source)
         if len(images) != len(labels):
@@ -61,8 +60,7 @@ class ImageData:
     def with_label_maps(cls, pixels: Tensor, *, classes: int, source: str) -> "ImageData":
         """Wrap uint8 images with their label maps as fourth channel (N, 4, H, W).
 
-        Raises:
-            DataError: If a label is neither a class nor IGNORED; `source` names the images in its message.
+        Raises DataError if a label is neither a class nor IGNORED; `source` names the images in its message.
         """
         if len(pixels) == 0:
             raise DataError(f"{source}: expected images, got none")

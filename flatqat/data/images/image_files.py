@@ -35,8 +35,7 @@ def image_files(
             (`ImageData.transformed`).
         groups: int64 (N,); see `ImageData`.
 
-    Raises:
-        DataError: If labels are out of range, and on decoding a damaged file.
+    Raises DataError if labels are out of range, and on decoding a damaged file.
     """
     check_labels(labels, classes=classes, source=source)
 

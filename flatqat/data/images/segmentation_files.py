@@ -42,9 +42,8 @@ def segmentation_files(
         view: The transform of each image. Without one, the dataset takes that of training
             (`ImageData.transformed`). With `uncropped` all images must have one size.
 
-    Raises:
-        DataError: If the numbers of files differ. On decoding: if a file is damaged, a map differs in size
-            from its image, a value is neither a train id nor 255, or `uncropped` images differ in size.
+    Raises DataError if the numbers of files differ and, on decoding, if a file is damaged, a map differs in
+    size from its image, a value is neither a train id nor 255, or `uncropped` images differ in size.
     """
     if not len(images) == len(masks) == len(ids):
         counts = f"{len(masks)} and {len(ids)} for {len(images)}"

@@ -97,8 +97,7 @@ def folders_of(root: Path | None, dataset: StreetSet, part: str) -> tuple[Path, 
     The two may have been unpacked side by side: `leftImg8bit_trainvaltest/leftImg8bit` and
     `gtFine_trainvaltest/gtFine`.
 
-    Raises:
-        DataError: If there is no folder of images.
+    Raises DataError if there is no folder of images.
     """
     base = data_root(root, dataset.title)
     homes = list(_homes(base, dataset))
