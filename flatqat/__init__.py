@@ -11,9 +11,9 @@ if TYPE_CHECKING:  # what type checkers and editors read; `_MODULES` says the sa
     from flatqat.bench.engine.run import run_request as run
     from flatqat.bench.plan.request import Request
     from flatqat.bench.report.tidy import load_results
-    from flatqat.data.images.image_data import ImageData
-    from flatqat.data.images.image_files import image_files
-    from flatqat.data.images.segmentation_files import segmentation_files
+    from flatqat.data.tensors.image_data import ImageData
+    from flatqat.data.tensors.image_files import image_files
+    from flatqat.data.tensors.segmentation_files import segmentation_files
     from flatqat.errors import FlatqatError
     from flatqat.finding import Finding
     from flatqat.methods.average import Average
@@ -42,9 +42,9 @@ _MODULES = {
     "flatqat.bench.engine.run": "run=run_request",
     "flatqat.bench.plan.request": "Request",
     "flatqat.bench.report.tidy": "load_results",
-    "flatqat.data.images.image_data": "ImageData",
-    "flatqat.data.images.image_files": "image_files",
-    "flatqat.data.images.segmentation_files": "segmentation_files",
+    "flatqat.data.tensors.image_data": "ImageData",
+    "flatqat.data.tensors.image_files": "image_files",
+    "flatqat.data.tensors.segmentation_files": "segmentation_files",
     "flatqat.errors": "FlatqatError",
     "flatqat.finding": "Finding",
     "flatqat.methods.average": "Average",

@@ -11,7 +11,7 @@ from flatqat.spec import EvalTransform, Recipe
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from flatqat.data.images.image_data import ImageData, Transform
+    from flatqat.data.tensors.image_data import ImageData, Transform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 from flatqat import registry
-from flatqat.data.images.image_data import ImageData
 from flatqat.data.images.views import eval_crop
+from flatqat.data.tensors.image_data import ImageData
 from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized, build
 from flatqat.quant.apply import cached_weights, calibrate, quantize_

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from flatqat.errors import DataError
 
 if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
 Part = Literal["train", "val", "test"]
 
@@ -59,7 +59,7 @@ def _all() -> "ImageData":
     import torch
     from torch.nn import functional as F
 
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
     images, labels = read()
     small = torch.from_numpy(images).float()[:, None]

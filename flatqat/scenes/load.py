@@ -19,7 +19,7 @@ from flatqat.scenes.snow import snow
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flatqat.data.images.image_data import ImageData, Transform
+    from flatqat.data.tensors.image_data import ImageData, Transform
 
 Part = Literal["train", "val", "test"]
 
@@ -41,7 +41,7 @@ def load(_: Path | None, *, part: Part, weather: str = "clear") -> "ImageData":
     """Load a part in one weather; ids are scene numbers, and the training part takes a transform."""
     import torch
 
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
     ids = torch.tensor(PARTS[part])
 

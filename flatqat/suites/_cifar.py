@@ -16,7 +16,7 @@ from flatqat.suite import Suite
 from flatqat.suites._shifts import frost, on_the_fly, shifts
 
 if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
 PROTOCOL = (
     "32x32 RGB as stored, no resize, no crop; {images}; corruptions {corruptions}; normalised by the model; "

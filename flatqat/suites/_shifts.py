@@ -10,7 +10,7 @@ from flatqat.data.corruptions.names import NAMES, SEVERITIES, Table
 from flatqat.suite import Shift
 
 if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
 Build = Callable[[Path | None], "ImageData"]  # loads images from the data root
 EXTRA = "extra"

@@ -19,7 +19,7 @@ from flatqat.suite import Shift, Suite
 from flatqat.suites._shifts import own_images
 
 if TYPE_CHECKING:
-    from flatqat.data.images.image_data import Transform
+    from flatqat.data.tensors.image_data import Transform
 
 Verify = Callable[[Path | None], list[Finding]]
 CROP = (512, 1024)

@@ -14,7 +14,7 @@ from flatqat.suite import Suite
 from flatqat.suites._shifts import frost, on_the_fly, shifts
 
 if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
 DEFAULT = Recipe(pretrain_steps=300, steps=150, batch_size=64, pretrain_lr=0.1, lr=0.02)
 SMOKE = replace(DEFAULT, pretrain_steps=60, steps=30, bn_batches=4, flatness_images=64, flatness_draws=5)

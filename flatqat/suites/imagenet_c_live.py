@@ -12,7 +12,7 @@ from flatqat.suites import _imagenet
 from flatqat.suites._shifts import frost, on_the_fly, shifts
 
 if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
 EVAL_TRANSFORM = EvalTransform()
 MOST_KEPT = 2**30  # bytes of decoded images, about 7,000, which all 95 corruptions share

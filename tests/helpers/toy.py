@@ -10,7 +10,7 @@ CLASSES, TRAIN, TEST = 4, 256, 96
 def _images(count, seed, noise):
     import torch
 
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % CLASSES

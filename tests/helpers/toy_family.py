@@ -26,7 +26,7 @@ RECIPE = Recipe(
 def _domains(names, part, seed):
     import torch
 
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
     labels = torch.arange(IMAGES) % CLASSES
     parts = []

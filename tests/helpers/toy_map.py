@@ -4,7 +4,7 @@ from functools import partial
 
 import torch
 
-from flatqat.data.images.image_data import ImageData
+from flatqat.data.tensors.image_data import ImageData
 from flatqat.finding import Finding
 from flatqat.spec import Recipe
 from flatqat.suite import Shift, Suite

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flatqat.data.corruptions.names import NAMES
-from flatqat.data.images.image_data import ImageData
+from flatqat.data.tensors.image_data import ImageData
 from flatqat.suite import Shift, Suite
 from flatqat.testing import suites as suite_checks
 from tests.helpers.loading import imported_by_verifying, load

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from flatqat.bench.plan.jobs import Job
-from flatqat.data.images.image_data import ImageData, Transform, read_ahead
 from flatqat.data.images.views import eval_crop
+from flatqat.data.tensors.image_data import ImageData, Transform, read_ahead
 from flatqat.spec import EvalTransform
 from flatqat.suite import Suite
 

@@ -19,8 +19,8 @@ from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.checkpoint_selection import Selection, snapshot
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.records.store import Store, write_atomically
-from flatqat.data.images.image_data import ImageData
 from flatqat.data.images.views import eval_crop
+from flatqat.data.tensors.image_data import ImageData
 from flatqat.errors import TrainingFailed
 from flatqat.methods.base import Method, Setup
 from flatqat.metrics.loss import label_count

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from flatqat.bench.cell.batches import Batch
-from flatqat.data.images.image_data import ImageData, Transform
+from flatqat.data.tensors.image_data import ImageData, Transform
 from flatqat.flatness.params import LossFn, Params
 from flatqat.metrics.loss import Loss, cross_entropy
 from flatqat.quant.apply import disabled, in_inference, latent_weights, quantizers, ste_gradients

@@ -23,7 +23,7 @@ from flatqat.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
 EACH = COUNTS["test"]
 SHAPE = (EACH * len(SEVERITIES), SIDE, SIDE, 3)
@@ -36,7 +36,7 @@ def corrupted(cifar: Cifar, root: Path | None, *, corruption: str, severity: int
     """
     import torch
 
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
     folder = find(cifar, root)
     images, first = open_images(cifar, folder, corruption), EACH * (severity - 1)

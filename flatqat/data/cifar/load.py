@@ -18,7 +18,7 @@ from flatqat.data.images.encoded import EncodedImages
 from flatqat.errors import DataError
 
 if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
 Part = Literal["train", "val", "test"]
 
@@ -74,7 +74,7 @@ def check_classes(cifar: Cifar, labels: NDArray[np.int64], where: object) -> Non
 def _decoded(cifar: Cifar, root: Path, split: Split) -> "ImageData":
     import torch
 
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
     stored = open_split(cifar, root, split)
     images, labels = torch.from_numpy(stored.pixels(SIDE)), torch.from_numpy(stored.labels.copy())

@@ -24,7 +24,7 @@ from flatqat.data.corruptions import photographs
 from flatqat.data.corruptions.apply import corrupt
 from flatqat.data.corruptions.names import Table
 from flatqat.data.images.encoded import Pixels
-from flatqat.data.images.image_data import ImageData, read_ahead
+from flatqat.data.tensors.image_data import ImageData, read_ahead
 from flatqat.errors import DataError
 
 QUALITY = 85

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from flatqat.data.domains.sets import DomainSet, Part, read
 
 if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
 HOLDOUT = 0.2
 
@@ -32,7 +32,7 @@ def load(
     """
     import torch
 
-    from flatqat.data.images.image_files import image_files
+    from flatqat.data.tensors.image_files import image_files
 
     paths: list[str] = []
     labels, ids, groups = [], [], []

@@ -19,7 +19,7 @@ from flatqat.data.images.data_root import contents, data_root
 from flatqat.errors import DataError
 
 if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
 MOST_HELD_OUT, SHARE_HELD_OUT = 10_000, 0.1
 SPLIT_SEED = 0

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from flatqat.data.images.encoded import Pixels
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 

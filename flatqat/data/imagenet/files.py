@@ -22,7 +22,7 @@ from flatqat.data.imagenet.names import Naming
 from flatqat.errors import DataError, listed
 
 if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData, Transform
+    from flatqat.data.tensors.image_data import ImageData, Transform
 
 Labels = NDArray[np.int64]
 
@@ -69,7 +69,7 @@ class Images:
         """Return a dataset that decodes the files on demand; `image_files` explains `view`."""
         import torch
 
-        from flatqat.data.images.image_files import image_files
+        from flatqat.data.tensors.image_files import image_files
 
         labels, ids = torch.from_numpy(self.labels), torch.from_numpy(self.ids)
         return image_files(self.paths, labels, ids, classes=classes.COUNT, source=str(self.folder), view=view)

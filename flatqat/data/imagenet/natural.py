@@ -13,7 +13,7 @@ from flatqat.data.imagenet.names import NaturalSet
 from flatqat.errors import DataError, listed
 
 if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
 
 def shifted(root: Path | None, dataset: NaturalSet) -> "ImageData":

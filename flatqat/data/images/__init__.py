@@ -1,1 +1,1 @@
-"""Labelled images in memory and on disk, decoded batch by batch, and their transforms."""
+"""Images as they are on disk: decoding, label maps, transforms, and checks. No torch at import."""

@@ -9,7 +9,7 @@ from flatqat.data.streets.names import ACDC, CLASSES, CONDITIONS, FLAT
 from flatqat.errors import DataError
 
 if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
 
 @lru_cache(maxsize=8)

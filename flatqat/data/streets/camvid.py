@@ -22,7 +22,7 @@ from flatqat.errors import DataError
 from flatqat.spec import IGNORED
 
 if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
 SEQUENCES = {"train": "0016E5", "val": "0006R0", "id": "Seq05VD", "dusk": "0001TP"}
 COUNTS = {"train": 204, "val": 101, "id": 171, "dusk": 124}

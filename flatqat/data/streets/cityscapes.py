@@ -13,7 +13,7 @@ from flatqat.data.streets.names import CITYSCAPES, CLASSES
 from flatqat.errors import DataError
 
 if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
 HELD_OUT = ("krefeld", "monchengladbach", "ulm")
 SELECTION_ALONE = 100  # validation images, if there are no training images

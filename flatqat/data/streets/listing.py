@@ -16,7 +16,7 @@ from flatqat.data.streets.names import CLASSES, Place, StreetSet
 from flatqat.errors import DataError, listed
 
 if TYPE_CHECKING:
-    from flatqat.data.images.image_data import ImageData
+    from flatqat.data.tensors.image_data import ImageData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +53,8 @@ class Listing:
         """
         import torch
 
-        from flatqat.data.images.segmentation_files import segmentation_files
         from flatqat.data.images.segmentation_views import uncropped
+        from flatqat.data.tensors.segmentation_files import segmentation_files
 
         ids, view = torch.tensor([image_id(name) for name in self.names]), None if waits else uncropped
         return segmentation_files(

@@ -15,7 +15,7 @@ from flatqat.bench.engine.checkpoint_selection import Selection
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
-from flatqat.data.images.image_data import ImageData
+from flatqat.data.tensors.image_data import ImageData
 from flatqat.models.base import Normalized, build
 from flatqat.spec import EvalTransform, Record
 from tests.helpers import HELPERS

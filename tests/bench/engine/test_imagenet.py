@@ -13,7 +13,7 @@ from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import protocol_line
 from flatqat.data.imagenet.names import IMAGENET_C, IMAGENET_V2
-from flatqat.data.images.image_data import ImageData
+from flatqat.data.tensors.image_data import ImageData
 from flatqat.models.base import build
 from flatqat.suite import Suite
 from tests.helpers import imagenet_files as files

@@ -205,7 +205,7 @@ def test_failed_cells_are_tried_again(tmp_path):
 def test_other_images_than_those_of_the_folder_are_refused(tmp_path, monkeypatch):
     """Whatever cells are asked for: what is stored was made from other data. A finished plan needs none."""
     go(tmp_path, methods=("fp",), spaces=())
-    monkeypatch.setattr("flatqat.data.images.image_data.ImageData.fingerprint", lambda self: "00000000")
+    monkeypatch.setattr("flatqat.data.tensors.image_data.ImageData.fingerprint", lambda self: "00000000")
     go(tmp_path, methods=("fp",), spaces=())
     with pytest.raises(DataError, match="got others"):
         go(tmp_path, methods=("qat",), spaces=())

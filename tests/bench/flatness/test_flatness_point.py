@@ -6,8 +6,8 @@ from torch import nn
 
 from flatqat.bench.flatness.flatness_point import flatness_batches, moved_params, neighbors
 from flatqat.bench.flatness.measure import flatness_of
-from flatqat.data.images.image_data import ImageData
 from flatqat.data.images.views import eval_crop
+from flatqat.data.tensors.image_data import ImageData
 from flatqat.quant.apply import latent_weights, quantize_
 from flatqat.spec import Cell, EvalTransform, QuantSpec
 from tests.helpers.quantized_toys import CELL, data, trained

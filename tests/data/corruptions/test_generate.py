@@ -12,7 +12,7 @@ from PIL import Image
 from flatqat.data.corruptions import generate as module
 from flatqat.data.corruptions.apply import corrupt
 from flatqat.data.corruptions.generate import generate
-from flatqat.data.images.image_data import ImageData
+from flatqat.data.tensors.image_data import ImageData
 from flatqat.errors import DataError
 
 NAMES = [f"n{at // 2:08d}/image_{at}.JPEG" for at in range(5)]

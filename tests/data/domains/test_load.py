@@ -11,8 +11,8 @@ from flatqat import registry
 from flatqat.data.domains.load import load, seed_hash, split
 from flatqat.data.domains.sets import DomainSet, find
 from flatqat.data.domains.sets import read as read_set
-from flatqat.data.images.image_files import read
 from flatqat.data.images.views import eval_crop
+from flatqat.data.tensors.image_files import read
 from flatqat.spec import EvalTransform
 from tests.helpers import domain_files
 

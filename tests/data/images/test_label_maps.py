@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from flatqat.data.images.image_data import ImageData
+from flatqat.data.tensors.image_data import ImageData
 from flatqat.errors import DataError
 
 PIXELS = torch.randint(4, (6, 4, 5, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

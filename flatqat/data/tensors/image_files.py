@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from flatqat.data.images.encoded import Pixels, decode_file, to_rgb
-from flatqat.data.images.image_data import ImageData, Transform, check_labels
 from flatqat.data.images.views import eval_crop
+from flatqat.data.tensors.image_data import ImageData, Transform, check_labels
 from flatqat.spec import EvalTransform
 
 

@@ -12,9 +12,9 @@ from PIL.Image import Image
 from torch import Tensor
 
 from flatqat.data.images.encoded import Pixels, decode_file, to_rgb
-from flatqat.data.images.image_data import ImageData, Transform
 from flatqat.data.images.label_maps import check_fits, check_one_size, train_ids
 from flatqat.data.images.segmentation_views import join, uncropped
+from flatqat.data.tensors.image_data import ImageData, Transform
 from flatqat.errors import DataError
 
 
