@@ -72,6 +72,11 @@ class Cell(Stored):
         return replace(self, limit=None, window=None).id
 
     @property
+    def target(self) -> str:
+        """The left-out domain of a suite `family@target`; empty for other suites."""
+        return self.suite.partition("@")[2]
+
+    @property
     def quant_spec(self) -> QuantSpec:
         """Bits, grid and layers, parsed from the cell's texts."""
         return QuantSpec.parse(self.quant, keep=self.keep, layer_bits=self.layer_bits)

@@ -15,7 +15,7 @@ from flatqat.bench.records.sections import method_label, row_label, sections
 from flatqat.bench.records.store import Store
 from flatqat.console.progress import progress_for
 from flatqat.console.terminal import terminal
-from flatqat.errors import UsageError, unknown
+from flatqat.errors import UsageError, choose
 from flatqat.models.base import Normalized
 from flatqat.quant.apply import cached_weights
 from flatqat.spec import IGNORED, Record
@@ -98,11 +98,9 @@ def _scored(suite: Suite, records: Sequence[Record]) -> Suite:
 def chosen_shifts(suite: Suite, names: Sequence[str]) -> list[Shift]:
     """Return the named shifts, or by default all; if these are many, those of the middle severity."""
     by_name = {shift.name: shift for shift in suite.shifts}
-    for name in names:
-        if name not in by_name:
-            raise unknown(f"shift of {suite.name}", name, by_name)
     if names:
-        return [by_name[name] for name in dict.fromkeys(names)]
+        kind = f"shift of {suite.name}"
+        return [by_name[choose(kind, name, by_name)] for name in dict.fromkeys(names)]
     if len(by_name) <= MOST_SHIFTS:
         return list(by_name.values())
     return [shift for shift in suite.shifts if shift.severity in (None, MIDDLE_SEVERITY)]

@@ -39,7 +39,7 @@ class Job:
     @property
     def title(self) -> str:
         """For progress lines: `cifar:resnet20 qat 4 seed 0`."""
-        cell, target = self.cell, self.cell.suite.partition("@")[2]
+        cell, target = self.cell, self.cell.target
         quant = "" if cell.quant == cell.method else f" {cell.bits}"
         steps = f" {cell.step_multiplier}x steps" if cell.step_multiplier > 1 else ""
         what = f"{cell.model} {cell.method}{quant}{steps} seed {cell.seed}"

@@ -131,7 +131,7 @@ def _or_zero(value: float | None) -> float:
 def _target(section: Section) -> str:
     """Return the left-out domain of a section; empty if its suite is not of a family."""
     records = [*section.problems, *(rows[0] for rows in section.rows.values())]
-    return records[0].cell.suite.partition("@")[2]
+    return records[0].cell.target
 
 
 def _family(title: str, group: list[Section]) -> Family:

@@ -228,8 +228,7 @@ def _csv(frames: "list[tuple[Section, pd.DataFrame]]") -> str:
         return "section\n"
     table = pd.concat(titled)
     columns = ["section", *(name for name in table.columns if name != "section")]
-    text: str = table[columns].to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    return text
+    return str(table[columns].to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def _literal(text: str) -> str:
