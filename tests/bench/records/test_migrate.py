@@ -29,7 +29,7 @@ def test_reports_before_and_after_are_the_same_to_the_byte(tmp_path, name):
     store = Store(folder)
     before, records, baseline = files(folder), store.records(), tmp_path / "baseline.json"
     views = [(form, view) for form in ("md", "csv", "json", "latex") for view in ("method", "family")]
-    views += [("study", "method")] if name == "first-study" else []
+    views = [("csv", "family"), ("study", "method")] if name == "first-study" else views
     reports = [render(store, None, form, view, "qat") for form, view in views]
     write_baseline(store, baseline)
 
