@@ -65,7 +65,7 @@ def unknown(kind: str, got: str, choices: Iterable[str]) -> UsageError:
     """Return the error for a name that is not among `choices`, with all of them and the closest match."""
     names = sorted(choices)
     if len(names) > MOST_LISTED:
-        close = ", ".join(get_close_matches(got, names, n=5, cutoff=0.3))
+        close = ", ".join(get_close_matches(got, names, n=5, cutoff=0.3) or names[:5])
         return UsageError(f"unknown {kind} {got!r}: expected one of {len(names)} names, such as {close}")
     nearest = get_close_matches(got, names, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""

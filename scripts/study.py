@@ -1,4 +1,4 @@
-"""Run the study of docs/study.md: who wins under shift, and does flat go with it?
+"""Run the study of docs/study.md: who wins under shift, and does flatness go with it?
 
     python scripts/study.py DATA WEIGHTS RESULTS [-- OPTIONS]
 

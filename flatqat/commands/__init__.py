@@ -1,1 +1,1 @@
-"""The command line, one file a group: each command parses its options, calls one function and prints."""
+"""The command line, one file per group: each command parses its options, calls one function and prints."""

@@ -13,7 +13,7 @@ class Recipe:
     Attributes:
         pretrain_steps: Training steps of the full-precision parent.
         steps: Training steps of a method.
-        batch_size: Images a step.
+        batch_size: Images per step.
         pretrain_lr: The peak learning rate of the parent.
         lr: The peak learning rate of a method.
         weight_decay: The weight decay.

@@ -79,7 +79,7 @@ def _clean_layout(cifar: Cifar) -> str:
     return f"""one of these in the data root, or in its folder {cifar.slug}:
   {{train,test}}-*.parquet             Hugging Face, also in {cifar.config}/, columns img and {cifar.column}
   {cifar.unpacked + "/":<34} the original archive, unpacked
-  {{train,test}}/<class>/*.{{png,jpg}}   a folder a class"""
+  {{train,test}}/<class>/*.{{png,jpg}}   one folder per class"""
 
 
 def _layout(cifar: Cifar) -> str:

@@ -62,7 +62,7 @@ def test_a_study_to_a_file_has_its_picture_beside_it(flatqat, stored, tmp_path):
     done = flatqat(*args, "--output", tmp_path / "page.md")
     assert done.code == 0
     text = (tmp_path / "page.md").read_text(encoding="utf-8")
-    assert text.startswith("# Who wins under shift, and does flat go with it? toy v1")
+    assert text.startswith("# Who wins under shift, and does flatness go with it? toy v1")
     assert "beside `qat`" in text
     assert "](page.svg)" in text
     assert b"<svg" in (tmp_path / "page.svg").read_bytes()

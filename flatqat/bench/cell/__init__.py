@@ -1,1 +1,1 @@
-"""One cell: the images it sees, its stored model, and the machine that computes it."""
+"""What the steps of a run share: the session, and the images and the stored model of a cell."""

@@ -40,7 +40,7 @@ class Session:
     def lacking(self, plan: Plan) -> list[Lack]:
         """Return what is still to do, in the plan's order: every parent before the jobs that start from it.
 
-        Each record is read once. A parent is needed where the weights of a job and its own are both missing.
+        Each record is read once. A parent is trained only if neither its weights nor the job's are stored.
         """
         jobs = {job.cell.id: job for job in plan.jobs}
         lacks = {job.cell.id: lack for job in plan.scored() if (lack := self._lack_of(job))}

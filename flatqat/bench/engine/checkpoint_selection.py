@@ -35,7 +35,7 @@ class Selection:
         every = self.job.recipe.select_every
         return bool(every) and (step % every == 0 or step == self.method.total_steps)
 
-    def look(self, step: int, for_batchnorm: Sequence[Batch]) -> None:
+    def score_now(self, step: int, for_batchnorm: Sequence[Batch]) -> None:
         """Score the model as it would be deployed now, then restore it, so that training is unchanged."""
         before = snapshot(self.model.net)
         self.method.end(for_batchnorm)

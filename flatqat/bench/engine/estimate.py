@@ -20,7 +20,7 @@ PRODUCT_PER_PASS = 2.0  # a Hessian-vector product costs about two passes of tra
 
 
 def estimate(jobs: Sequence[Job], session: Session) -> float:
-    """Return the seconds of training, flatness and evaluation, without decoding, corruptions, `val_loss`."""
+    """Return the seconds of all work but decoding, corruptions and the looks at `val` of methods."""
     distinct = {_key(job): job for job in jobs}
     timed: dict[tuple[str, str, str, str], tuple[float, float]] = {}
     with session.progress.task("time a few steps", len(distinct)) as advance:

@@ -1,9 +1,9 @@
 """The whole benchmark: plan -> train -> measure -> evaluate -> record. Each step resumes on its own."""
 
 from flatqat.bench.cell.session import Lack, Session
+from flatqat.bench.engine.assemble import assemble, with_flatness
 from flatqat.bench.engine.evaluate import evaluate
 from flatqat.bench.engine.preflight import preflight
-from flatqat.bench.engine.record import assemble, with_flatness
 from flatqat.bench.engine.train import train
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.flatness.measure import measure
@@ -51,7 +51,7 @@ def run_request(request: Request, *, progress: bool = True) -> list[Record]:
 
 
 def _keep(lack: Lack, trouble: Record | None, session: Session) -> Record | None:
-    """Write the record of a job; returns it, or None where the stored one stays.
+    """Write the record of a job; returns what to report of it, or None for the record that is stored.
 
     A finished record is never replaced by a failure, nor is one that another run wrote meanwhile.
     """

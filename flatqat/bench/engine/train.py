@@ -122,7 +122,7 @@ def _take_steps(data: ImageData, selection: Selection, for_batchnorm: Sequence[B
             if step % LOG_EVERY == 0 or step == steps:
                 last_loss = _finite(logs["loss"].item(), step)
             if selection.is_due(step):
-                selection.look(step, for_batchnorm)
+                selection.score_now(step, for_batchnorm)
             advance(1)
     return last_loss
 

@@ -20,7 +20,7 @@ class Troubles:
         self._records: dict[str, Record] = {}
 
     def runnable(self, lacks: Iterable[Lack]) -> Iterator[Lack]:
-        """Yield the jobs that can run, in order; those of a failed parent or of no use are skipped."""
+        """Yield the jobs that can run, in order; others, also those of failed parents, are skipped."""
         for lack in lacks:
             if reason := lack.job.skip or self._blocked(lack.job):
                 self._keep(lack.job, "skipped", reason)

@@ -63,10 +63,9 @@ def flatness_of(
     loss: Loss = cross_entropy,
     advance: Advance = lambda n: None,
 ) -> JsonDict:
-    """Return what is kept of one space; `measures` are names of ESTIMATORS.
+    """Return the measures of one space, by their names in ESTIMATORS, with the loss and the weights' norm.
 
-    Beside them it is the loss itself, and the norm of the weights, because the Hessian scales with it. What
-    cannot be measured is null with a reason. Raises UsageError in the space `step_size` without step sizes.
+    What cannot be measured is null with a reason. Raises UsageError without what the space moves.
     """
     at = partial(evaluated_at, model, batches, cell, acts=acts, loss=loss)
     with at(space=space) as point:

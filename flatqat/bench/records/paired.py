@@ -24,7 +24,7 @@ def ood_shifts(record: Record) -> list[str]:
     return [name for name, shift in record.protocol.shifts.items() if shift.in_mean and name != "id"]
 
 
-def pools_of(record: Record, shifts: Iterable[str]) -> dict[str, str]:
+def image_sets_of(record: Record, shifts: Iterable[str]) -> dict[str, str]:
     """Return the image set of each of these shifts."""
     return {shift: record.protocol.shifts[shift].image_set for shift in shifts}
 
@@ -110,5 +110,5 @@ def _pairs(record: Record, outcomes: BySeed, reference: BySeed) -> Pairs | None:
     both = [(own, reference[seed]) for seed, own in outcomes.items() if seed in reference]
     if record.protocol.reference or not both or not all(own and base for own, base in both):
         return None
-    pools = pools_of(record, ["id", *ood_shifts(record)])
-    return [own for own, _ in both], [base for _, base in both], pools
+    image_sets = image_sets_of(record, ["id", *ood_shifts(record)])
+    return [own for own, _ in both], [base for _, base in both], image_sets

@@ -8,10 +8,10 @@ import numpy as np
 from flatqat.bench.records.paired import (
     BySeed,
     extra_gap_of,
+    image_sets_of,
     metric_of,
     ood_shifts,
     outcomes_by_seed,
-    pools_of,
 )
 from flatqat.bench.records.sections import Section, method_label, reference_of, row_label
 from flatqat.bench.records.store import Arrays, Store
@@ -80,10 +80,10 @@ def _method_row(records: list[Record], by_seed: BySeed, reference: BySeed) -> di
 
     id_value, id_stderr = mean_of_known(r.scores["id"][name].value for r in records)
     ood_value, ood_stderr = mean_of_known(_mean_score(r, shifts, name) for r in records)
-    pools = pools_of(first, shifts)
+    image_sets = image_sets_of(first, shifts)
     if len(records) == 1:
         id_stderr = first.scores["id"][name].stderr
-        ood_stderr = _stderr_over_images(_mean_shares(metric, outcomes[0], pools))
+        ood_stderr = _stderr_over_images(_mean_shares(metric, outcomes[0], image_sets))
     gap = None if id_value is None or ood_value is None else id_value - ood_value
     extra = extra_gap_of(first, by_seed, reference)
     flatness = [r.flatness.quantized for r in records if r.flatness.quantized]
@@ -98,7 +98,7 @@ def _method_row(records: list[Record], by_seed: BySeed, reference: BySeed) -> di
         f"id_{name}_stderr": id_stderr,
         f"ood_{name}": ood_value,
         f"ood_{name}_stderr": ood_stderr,
-        **_pooled(metric, outcomes, pools),
+        **_pooled(metric, outcomes, image_sets),
         "gap": gap,
         "extra_gap": extra and extra.value,
         "extra_gap_low": extra and extra.low,
@@ -115,13 +115,13 @@ def _method_row(records: list[Record], by_seed: BySeed, reference: BySeed) -> di
     }
 
 
-def _pooled(metric: Metric, outcomes: list[Arrays], pools: Mapping[str, str]) -> dict[str, float | None]:
+def _pooled(metric: Metric, outcomes: list[Arrays], sets: Mapping[str, str]) -> dict[str, float | None]:
     """Return the metric of all shifts' images in percent, mean over seeds, and its standard error."""
     if not metric.pooled_shares:
         return {}
     value = stderr = None
-    if all(outcomes) and pools:
-        shifts_of = {pool: [s for s in pools if pools[s] == pool] for pool in pools.values()}
+    if all(outcomes) and sets:
+        shifts_of = {name: [s for s in sets if sets[s] == name] for name in sets.values()}
         runs = [
             metric.pooled_shares([[outcome[s] for s in shifts] for shifts in shifts_of.values()])
             for outcome in outcomes
@@ -132,13 +132,13 @@ def _pooled(metric: Metric, outcomes: list[Arrays], pools: Mapping[str, str]) ->
     return {f"pooled_{metric.name}": value, f"pooled_{metric.name}_stderr": stderr}
 
 
-def _mean_shares(metric: Metric, outcomes: Arrays, pools: Mapping[str, str]) -> list[Any]:
-    """Return what each image of an image set contributes to the mean over the shifts in `pools`."""
+def _mean_shares(metric: Metric, outcomes: Arrays, sets: Mapping[str, str]) -> list[Any]:
+    """Return what each image of an image set contributes to the mean over the shifts."""
     if not outcomes:
         return []
     shares: dict[str, Any] = {}
-    for shift, pool in pools.items():
-        shares[pool] = shares.get(pool, 0.0) + metric.values(outcomes[shift]) / len(pools)
+    for shift, name in sets.items():
+        shares[name] = shares.get(name, 0.0) + metric.values(outcomes[shift]) / len(sets)
     return list(shares.values())
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.bench.records.paired import pools_of
+from flatqat.bench.records.paired import image_sets_of
 from flatqat.metrics.effective_robustness import effective_robustness
 from flatqat.metrics.mce import NORMALIZERS, mce, mce_stderr, relative_mce
 from flatqat.metrics.missing import mean_if_complete
@@ -58,7 +58,7 @@ def _stderr_over_images(record: Record, outcomes: Corrects, normalizer: str) -> 
     shifts = [s for s in record.protocol.shifts if s.partition("/")[0] in NORMALIZERS[normalizer][0]]
     if not shifts or any(s not in outcomes for s in shifts):
         return None
-    if len(set(pools_of(record, shifts).values())) > 1:
+    if len(set(image_sets_of(record, shifts).values())) > 1:
         return None
     return mce_stderr({s: outcomes[s] for s in shifts}, normalizer)
 

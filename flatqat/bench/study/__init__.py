@@ -1,1 +1,1 @@
-"""The page of a study: methods against a baseline, and whether flat goes with OOD, out of stored records."""
+"""The page of a study: methods against a baseline, and whether flatness correlates with OOD accuracy."""

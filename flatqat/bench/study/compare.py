@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.bench.records.paired import is_nested, ood_shifts, pools_of
+from flatqat.bench.records.paired import image_sets_of, is_nested, ood_shifts
 from flatqat.bench.records.store import Arrays
 from flatqat.metrics.bootstrap import Interval, nested_bootstrap, paired_bootstraps
 from flatqat.metrics.extra_gap import contributions
@@ -146,4 +146,4 @@ def _matrices(runs: Runs, baseline: Runs, weights: Weights) -> list[NDArray[Any]
     if not seeds:
         return []
     own, base = ([method.right[seed] for seed in seeds] for method in (runs, baseline))
-    return contributions(own, base, pools_of(baseline.records[seeds[0]], weights), weights)
+    return contributions(own, base, image_sets_of(baseline.records[seeds[0]], weights), weights)

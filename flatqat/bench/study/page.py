@@ -41,12 +41,12 @@ def write_study(sections: Sequence[Section], store: Store, against: str, output:
 
 def _section(section: Section, members: Sequence[Study], store: Store, picture: str | None) -> str:
     answers = {study.bits: associations(study) for study in members}
-    lines = [f"# Who wins under shift, and does flat go with it? {section.title}", ""]
+    lines = [f"# Who wins under shift, and does flatness go with it? {section.title}", ""]
     for study in members:
         lines += [f"- **{bits_in_words(study)}, who wins.** {who_wins(study)}"]
         for question in HEADLINE:
             answer = _all_spaces(study, answers[study.bits], question)
-            lines += [f"- **{bits_in_words(study)}, does flat go with {question.title}?** {answer}"]
+            lines += [f"- **{bits_in_words(study)}, does flatness go with {question.title}?** {answer}"]
     lines += ["", f"Every number and sentence is computed from the records of `{store.root.name}`; "
               "[how it was made](#how-it-was-made) has settings, limits and commands."]  # fmt: skip
     if picture:
@@ -62,8 +62,16 @@ def _bit_width(study: Study, answers: Sequence[Association]) -> list[str]:
     """Return everything about one bit-width as lines."""
     lost = [cost(study), ""] if cost(study) else []
     lines = [f"## {bits_in_words(study)}", "", "### Who wins where", "", *lost, id_and_gap(study), ""]
-    lines += [*main_table(study), "", "### By family of shifts", "", by_family(study), ""]
-    return [*lines, *family_table(study), "", "### Does flat go with OOD?", "", *_flatness(study, answers)]
+    lines += [
+        *main_table(study),
+        "",
+        "### By family of shifts",
+        "",
+        by_family(study),
+        "",
+        *family_table(study),
+    ]
+    return [*lines, "", "### Does flatness go with OOD?", "", *_flatness(study, answers)]
 
 
 def _flatness(study: Study, answers: Sequence[Association]) -> list[str]:

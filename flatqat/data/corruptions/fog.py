@@ -27,13 +27,13 @@ def plasma(draw: Draw, size: int, decay: float) -> Tensor:
     corners, amplitude = torch.zeros(len(draw.keys), 1, 1, device=draw.keys.device), 100.0
     while (n := corners.shape[1]) < size:
         noise = draw.uniform(f"grid {n}", 3, n, n, low=-(amplitude**2), high=amplitude**2)
-        centres, beside, above = noise.unbind(1)
+        centers, beside, above = noise.unbind(1)
         down, right = corners + corners.roll(-1, 1), corners + corners.roll(-1, 2)
-        centres += (down + down.roll(-1, 2)) / 4
-        beside += (centres + centres.roll(1, 1) + right) / 4
-        above += (centres + centres.roll(1, 2) + down) / 4
+        centers += (down + down.roll(-1, 2)) / 4
+        beside += (centers + centers.roll(1, 1) + right) / 4
+        above += (centers + centers.roll(1, 2) + down) / 4
         heights = torch.empty(len(corners), 2 * n, 2 * n, device=corners.device)
-        heights[:, ::2, ::2], heights[:, 1::2, 1::2] = corners, centres
+        heights[:, ::2, ::2], heights[:, 1::2, 1::2] = corners, centers
         heights[:, ::2, 1::2], heights[:, 1::2, ::2] = beside, above
         corners, amplitude = heights, amplitude / decay
     corners -= corners.amin((1, 2), keepdim=True)

@@ -79,14 +79,14 @@ class Images:
 def in_class_folders(folder: Path, naming: Naming = "wnid") -> Images:
     """List the images of all class folders. Raises DataError as `labelled_folders` and `in_order` do."""
     names, labels = [], []
-    for name, label in labelled_folders(folder, naming).items():
+    for name, label in labeled_folders(folder, naming).items():
         inside = image_names(folder / name)
         names += [f"{name}/{file}" for file in inside]
         labels += [label] * len(inside)
     return in_order(folder, names, labels)
 
 
-def labelled_folders(folder: Path, naming: Naming = "wnid") -> dict[str, int]:
+def labeled_folders(folder: Path, naming: Naming = "wnid") -> dict[str, int]:
     """Return the label of each class folder. Raises DataError, with the cause, on any other name."""
     names, by_wnid = folder_names(folder), classes.labels()
     if naming == "wnid" or (names and all(name in by_wnid for name in names)):

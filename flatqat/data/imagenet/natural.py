@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flatqat.data.imagenet import classes
-from flatqat.data.imagenet.files import Images, in_class_folders, labelled_folders
+from flatqat.data.imagenet.files import Images, in_class_folders, labeled_folders
 from flatqat.data.imagenet.locate import find_set
 from flatqat.data.imagenet.names import NaturalSet
 from flatqat.errors import DataError, listed
@@ -40,13 +40,14 @@ def find(root: Path | None, dataset: NaturalSet) -> Path:
 def is_missing(root: Path | None, dataset: NaturalSet) -> bool:
     """Return whether the dataset is not on disk at all."""
     try:
-        return not find(root, dataset)
+        find(root, dataset)
     except DataError:
         return True
+    return False
 
 
 def _looks_right(folder: Path, dataset: NaturalSet) -> bool:
     try:
-        return bool(labelled_folders(folder, dataset.naming))
+        return bool(labeled_folders(folder, dataset.naming))
     except DataError:
         return False
