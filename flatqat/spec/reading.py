@@ -42,8 +42,7 @@ class Stored:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that differ from their defaults, as plain JSON values."""
-        plain: dict[str, Any] = to_plain(self)
-        return plain
+        return dict(to_plain(self))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

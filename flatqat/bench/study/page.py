@@ -62,16 +62,9 @@ def _bit_width(study: Study, answers: Sequence[Association]) -> list[str]:
     """Return everything about one bit-width as lines."""
     lost = [cost(study), ""] if cost(study) else []
     lines = [f"## {bits_in_words(study)}", "", "### Who wins where", "", *lost, id_and_gap(study), ""]
-    lines += [
-        *main_table(study),
-        "",
-        "### By family of shifts",
-        "",
-        by_family(study),
-        "",
-        *family_table(study),
-    ]
-    return [*lines, "", "### Does flatness go with OOD?", "", *_flatness(study, answers)]
+    lines += [*main_table(study), "", "### By family of shifts", "", by_family(study), ""]
+    lines += [*family_table(study), "", "### Does flatness go with OOD?", ""]
+    return lines + _flatness(study, answers)
 
 
 def _flatness(study: Study, answers: Sequence[Association]) -> list[str]:
