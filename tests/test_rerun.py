@@ -8,7 +8,6 @@ far from the first as one of another seed. So elsewhere ID and OOD may be off by
 seeds, pooled over the methods of the folder; one without several seeds is compared on the same machine alone.
 """
 
-import json
 import os
 import random
 import shlex
@@ -77,7 +76,7 @@ def test_a_committed_cell_comes_out_again(folder, tmp_path, request):
     assert before.keys() == now.keys()
     if again.scores == record.scores and all(np.array_equal(before[k], now[k]) for k in before):
         return
-    environments = json.dumps({"stored": record.env, "here": again.env})
+    environments = f"stored: {record.env}, here: {again.env}"
     assert not os.environ.get("FLATQAT_SAME_MACHINE"), f"not the same numbers: {environments}"
     seeds = scatter(store)
     for what, value in means(record).items():
