@@ -4,14 +4,12 @@ import json
 import re
 import tomllib
 from importlib.metadata import distribution
-from pathlib import Path
 
 import pytest
 import yaml
 
 from flatqat import __version__
-
-ROOT = Path(__file__).parent.parent
+from tests.helpers import ROOT
 
 
 def test_the_version_of_the_installed_package_is_that_of_the_source():

@@ -3,8 +3,8 @@
 import numpy as np
 
 from flatqat.bench.records.store import Store
-from flatqat.spec import Cell, Record, Score
-from tests.helpers.records import protocol, shift_info
+from flatqat.spec import Cell, Record
+from tests.helpers.records import margins_of, protocol, scores_of, shift_info
 
 CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", recipe="b", seed=0)
 SHIFTS = {
@@ -18,16 +18,9 @@ N = 2000
 
 def store_with(folder, right: dict[str, np.ndarray], cell: Cell = CELL, shifts=SHIFTS) -> Store:
     """A store with one record of these outcomes, right or wrong for each image."""
-    unused = Score(value=None, n=0)
-    scores = {
-        s: {"top1": Score(value=100 * float(r.mean()), n=len(r)), "nll": unused, "ece": unused}
-        for s, r in right.items()
-    }
-    record = Record(cell=cell, status="done", scores=scores, protocol=protocol(shifts))
+    record = Record(cell=cell, status="done", scores=scores_of(right), protocol=protocol(shifts))
     store = Store(folder)
-    store.write_record(
-        record, {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()}
-    )
+    store.write_record(record, margins_of(right))
     return store
 
 

@@ -6,8 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from flatqat.bench.records.store import Store
-from flatqat.spec import Cell, Flatness, Record, Score
-from tests.helpers.records import environment, protocol, shift_info, space_flatness, train_log
+from flatqat.spec import Cell, Flatness, Record
+from tests.helpers.records import (
+    environment,
+    margins_of,
+    protocol,
+    scores_of,
+    shift_info,
+    space_flatness,
+    train_log,
+)
 
 CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", recipe="b", seed=0)
 SHIFTS = {
@@ -40,26 +48,16 @@ def flatness(sharpness: float, latent: float) -> Flatness:
 
 
 def put(store: Store, cell: Cell, right: dict[str, np.ndarray], measured: Flatness = NOT_MEASURED) -> Record:
-    scores = {
-        shift: {
-            "top1": Score(value=100 * float(images.mean()), n=len(images), stderr=1.0),
-            "nll": Score(value=1.0, n=len(images)),
-            "ece": Score(value=2.0, n=len(images)),
-        }
-        for shift, images in right.items()
-    }
     record = Record(
         cell=cell,
         status="done",
-        scores=scores,
+        scores=scores_of(right),
         flatness=measured,
         train=train_log(),
         protocol=protocol(SHIFTS, reference=cell.method == "fp", method=dict(cell.method_args)),
         env=environment(),
     )
-    store.write_record(
-        record, {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()}
-    )
+    store.write_record(record, margins_of(right))
     return record
 
 

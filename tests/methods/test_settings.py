@@ -64,6 +64,7 @@ def test_every_number_of_a_built_in_method_has_a_range(name):
     """Each number is refused far below its default; booleans and choices have no range."""
     config = registry.load(registry.METHODS, name).Config()
     numbers = [f.name for f in fields(config) if type(getattr(config, f.name)) in (int, float)]
+    assert numbers
     for number in numbers:
         with pytest.raises(UsageError, match=rf"{number}: expected "):
             type(config)(**{number: -1e9})

@@ -1,43 +1,24 @@
 """MMSegmentation's networks: the same numbers as its own, its checkpoints, what is refused and why."""
 
-import importlib.util
-
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from flatqat import registry
 from flatqat.errors import WeightsError
 from flatqat.models.base import build, load_initial_
-from flatqat.models.mmseg import _configs
 from flatqat.quant.apply import calibrate, quantizable, quantize_
 from flatqat.quant.audit import audit, summary
 from flatqat.spec import QuantSpec
+from tests.helpers.mmseg_configs import DEEPLAB, MARKS, PIDNET, SEGFORMER, path_of
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore"),  # mmseg, mmcv and mmengine warn of themselves
-    pytest.mark.skipif(
-        not importlib.util.find_spec("mmseg"), reason="mmseg is not installed: pip install 'flatqat[seg]'"
-    ),
-]
-SEGFORMER = "segformer_mit-b0_8xb1-160k_cityscapes-1024x1024"
-DEEPLAB = "deeplabv3plus_r18-d8_4xb2-80k_cityscapes-512x1024"
+pytestmark = MARKS
 OCRNET = "ocrnet_hr18s_4xb2-40k_cityscapes-512x1024"
-PIDNET = "pidnet-s_2xb6-120k_1024x1024-cityscapes"
 DDRNET = "ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024"
 STDC = "stdc1_4xb12-80k_cityscapes-512x1024"
 ENCNET = "encnet_r50-d8_4xb2-40k_cityscapes-512x1024"
 IMAGES = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 MASKS = torch.randint(19, (2, 64, 96), generator=torch.Generator().manual_seed(0))
-
-
-def source():
-    return registry.load(registry.MODELS, "mmseg")
-
-
-def path_of(name):
-    return _configs()[name]
 
 
 def ours(name, classes=19):

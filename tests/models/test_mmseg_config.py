@@ -1,34 +1,16 @@
 """MMSegmentation's configs: their names, which are refused and why, and that none downloads anything."""
 
-import importlib.util
 import sys
 from urllib.error import URLError
 
 import pytest
 
-from flatqat import registry
 from flatqat.errors import UsageError
 from flatqat.models.base import build
-from flatqat.models.mmseg import _configs
 from flatqat.models.mmseg_config import _read, read_config
+from tests.helpers.mmseg_configs import DEEPLAB, MARKS, PIDNET, SEGFORMER, path_of, source
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore"),  # mmseg, mmcv and mmengine warn of themselves
-    pytest.mark.skipif(
-        not importlib.util.find_spec("mmseg"), reason="mmseg is not installed: pip install 'flatqat[seg]'"
-    ),
-]
-SEGFORMER = "segformer_mit-b0_8xb1-160k_cityscapes-1024x1024"
-DEEPLAB = "deeplabv3plus_r18-d8_4xb2-80k_cityscapes-512x1024"
-PIDNET = "pidnet-s_2xb6-120k_1024x1024-cityscapes"
-
-
-def source():
-    return registry.load(registry.MODELS, "mmseg")
-
-
-def path_of(name):
-    return _configs()[name]
+pytestmark = MARKS
 
 
 def test_names_are_listed_without_importing_the_package():

@@ -9,8 +9,8 @@ from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method, by_shift
 from flatqat.bench.report.render import render
-from flatqat.spec import Cell, Record, Score
-from tests.helpers.records import protocol, shift_info
+from flatqat.spec import Cell, Record
+from tests.helpers.records import margins_of, protocol, scores_of, shift_info
 
 CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", recipe="b", seed=0)
 SHIFTS = {
@@ -31,18 +31,10 @@ def right(cell: Cell) -> dict[str, np.ndarray]:
 
 def put(store: Store, cell: Cell) -> dict[str, np.ndarray]:
     outcomes = right(cell)
-    scores = {
-        s: {
-            "top1": Score(value=100 * float(r.mean()), n=N, stderr=1.5),
-            "nll": Score(value=1.0, n=N),
-            "ece": Score(value=2.0, n=N),
-        }
-        for s, r in outcomes.items()
-    }
     how = protocol(SHIFTS, suite="p", reference=cell.method == "fp")
     store.write_record(
-        Record(cell=cell, status="done", scores=scores, protocol=how),
-        {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in outcomes.items()},
+        Record(cell=cell, status="done", scores=scores_of(outcomes), protocol=how),
+        margins_of(outcomes),
     )
     return outcomes
 

@@ -14,9 +14,9 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.families import by_domain, merged
 from flatqat.bench.report.render import load, render
 from flatqat.metrics.bootstrap import nested_bootstrap
-from flatqat.spec import Cell, Record, Score, ShiftInfo
+from flatqat.spec import Cell, Record, ShiftInfo
 from tests.helpers import HELPERS
-from tests.helpers.records import protocol, train_log
+from tests.helpers.records import margins_of, protocol, scores_of, train_log
 from tests.helpers.running import run_plan
 
 TARGETS = ("art", "photo", "sketch")
@@ -43,14 +43,6 @@ def put(store: Store, cell: Cell, *, steps: int = 5) -> dict[str, np.ndarray]:
         )
         for shift in share
     }
-    scores = {
-        shift: {
-            "top1": Score(value=100 * float(r.mean()), n=len(r), stderr=1.5),
-            "nll": Score(value=1.0, n=len(r)),
-            "ece": Score(value=2.0, n=len(r)),
-        }
-        for shift, r in right.items()
-    }
     how = protocol(
         shifts,
         suite="p",
@@ -60,8 +52,8 @@ def put(store: Store, cell: Cell, *, steps: int = 5) -> dict[str, np.ndarray]:
         reference=cell.method == "fp",
     )
     store.write_record(
-        Record(cell=cell, status="done", scores=scores, protocol=how, train=train_log(steps)),
-        {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()},
+        Record(cell=cell, status="done", scores=scores_of(right), protocol=how, train=train_log(steps)),
+        margins_of(right),
     )
     return right
 

@@ -9,7 +9,7 @@ from flatqat.bench.report.by_method import by_method, by_shift
 from flatqat.bench.report.render import render
 from flatqat.metrics.mce import ALEXNET
 from flatqat.spec import Cell, Record, Score
-from tests.helpers.records import protocol, shift_info
+from tests.helpers.records import margins_of, protocol, scores_of, shift_info
 
 CELL = Cell(suite="s", suite_version=1, model="m", method="fp", quant="fp", recipe="b", seed=0)
 N = 400
@@ -29,17 +29,12 @@ def put(store: Store, cell: Cell, **fields) -> dict[str, np.ndarray]:
             cell=cell,
             status="done",
             scores={
-                s: {
-                    "top1": Score(value=100 * float(r.mean()), n=N, stderr=1.0),
-                    "top1_unmasked": Score(value=50 * float(r.mean()), n=N),
-                    "nll": Score(value=1.0, n=N),
-                    "ece": Score(value=1.0, n=N),
-                }
-                for s, r in right.items()
+                s: {**scores, "top1_unmasked": Score(value=scores["top1"].value / 2, n=N)}
+                for s, scores in scores_of(right).items()
             },
             protocol=protocol(shifts, suite="p", reference=True, **fields),
         ),
-        {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()},
+        margins_of(right),
     )
     return right
 

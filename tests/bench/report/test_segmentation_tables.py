@@ -19,7 +19,7 @@ from flatqat.errors import StoreError, UsageError
 from flatqat.metrics.metric import METRICS
 from flatqat.metrics.task import task_of
 from flatqat.spec import Cell, Record, Score
-from tests.helpers.records import protocol, shift_info
+from tests.helpers.records import margins_of, protocol, scores_of, shift_info
 from tests.helpers.street_records import FP, NAMES, SHIFTS, Matrices, iou, matrices, miou, put
 
 QAT = replace(FP, method="qat", quant="4")
@@ -38,16 +38,11 @@ def fill(store: Store, seeds: tuple[int, ...] = (0,)) -> dict[tuple[str, int], M
 def put_classification(store: Store) -> None:
     """A record of a suite with top-1 in the same folder."""
     right = {shift: np.random.default_rng(0).random(50) < 0.6 for shift in SHIFTS}
-    unused = Score(value=1.0, n=50)
-    scores = {
-        s: {"top1": Score(value=100 * float(r.mean()), n=50), "nll": unused, "ece": unused}
-        for s, r in right.items()
-    }
     how = protocol(SHIFTS, suite="p", reference=True)
     cell = Cell(suite="pictures", suite_version=1, model="m", method="fp", quant="fp", recipe="b", seed=0)
     store.write_record(
-        Record(cell=cell, status="done", scores=scores, protocol=how),
-        {f"{s}:margin": np.where(r, 1, -1).astype(np.float16) for s, r in right.items()},
+        Record(cell=cell, status="done", scores=scores_of(right), protocol=how),
+        margins_of(right),
     )
 
 
