@@ -61,6 +61,12 @@ def choose(kind: str, name: str, choices: Collection[Name]) -> Name:
     raise unknown(kind, name, choices)
 
 
+def choose_all(kind: str, names: Iterable[str], choices: Collection[Name]) -> tuple[Name, ...]:
+    """Return those of `choices` that are named, once each and in their order. Raises UsageError on others."""
+    wanted = {choose(kind, name, choices) for name in names}
+    return tuple(choice for choice in choices if choice in wanted)
+
+
 def unknown(kind: str, got: str, choices: Iterable[str]) -> UsageError:
     """Return the error for a name that is not among `choices`, with all of them and the closest match."""
     names = sorted(choices)

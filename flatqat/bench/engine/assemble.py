@@ -39,7 +39,7 @@ def with_flatness(job: Job, store: Store) -> Record:
     """Return the record of a finished job with the flatness that it lacked."""
     record = store.record(job.cell)
     assert record is not None
-    return replace(record, flatness=store.flatness(job.cell))
+    return replace(record, flatness=record.flatness.updated(store.flatness(job.cell, recorded=False)))
 
 
 def protocol(job: Job, request: Request, store: Store) -> Protocol:

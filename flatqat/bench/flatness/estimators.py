@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from flatqat.bench.flatness.flatness_point import FlatnessPoint
 from flatqat.console.progress import Advance
-from flatqat.errors import choose
+from flatqat.errors import choose_all
 from flatqat.flatness.apgd import Ball, worst_case_sharpness
 from flatqat.flatness.code_flips import code_flips
 from flatqat.flatness.density import spectral_density
@@ -20,14 +20,14 @@ from flatqat.flatness.loss_increase import LossIncrease
 from flatqat.flatness.sharpness import average_case_sharpness, one_step_sharpness
 from flatqat.flatness.step_size_noise import step_size_noise
 from flatqat.flatness.trace import trace
-from flatqat.spec import Space
+from flatqat.spec import RESIDUAL_TOLERANCE, Space
 
 T = TypeVar("T")
 JsonDict = dict[str, Any]
 
 PAIR, GRADIENT, PRODUCT = 2, 4, 10  # in forward passes
 
-ITERATIONS, TOLERANCE = 30, 1e-3
+ITERATIONS = 30
 TRACE_STEPS, TRACE_PROBES = 30, 30
 DENSITY_STEPS, DENSITY_PROBES = 40, 5
 RADII = (0.05, 0.1, 0.2)
@@ -84,8 +84,7 @@ class Estimator:
 
 def chosen(names: Sequence[str]) -> tuple[str, ...]:
     """Return `names` without duplicates in the order of ESTIMATORS. Raises UsageError on an unknown name."""
-    wanted = {choose("measure", name, ESTIMATORS) for name in names}
-    return tuple(name for name in ESTIMATORS if name in wanted)
+    return choose_all("measure", names, ESTIMATORS)
 
 
 def work(names: Sequence[str], draws: int) -> int:
@@ -94,7 +93,9 @@ def work(names: Sequence[str], draws: int) -> int:
 
 
 def _lambda_max(run: Measurement) -> JsonDict:
-    eigenvalue = run.estimate(top_eigenvalue, step_cost=PRODUCT, iterations=ITERATIONS, tolerance=TOLERANCE)
+    eigenvalue = run.estimate(
+        top_eigenvalue, step_cost=PRODUCT, iterations=ITERATIONS, tolerance=RESIDUAL_TOLERANCE
+    )
     return {"lambda_max": asdict(eigenvalue)}
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flatqat.bench.plan.settings import Settings
-from flatqat.errors import UsageError, choose
+from flatqat.errors import UsageError, choose_all
 from flatqat.spec import SPACES, Cell, Flatness, Space
 
 MOST_SEEDS = 1000
@@ -65,8 +65,7 @@ class Request:
 
 def parse_spaces(names: tuple[str, ...]) -> tuple[Space, ...]:
     """Return the named spaces without repetition, in the order of SPACES; raises UsageError on others."""
-    wanted = {choose("space", name, SPACES) for name in names}
-    return tuple(space for space in SPACES if space in wanted)
+    return choose_all("space", names, SPACES)
 
 
 def lacking_spaces(cell: Cell, flatness: Flatness, request: Request) -> list[Space]:

@@ -17,10 +17,10 @@ def migrate(store: Store) -> tuple[int, int]:
     older = []
     for path in paths:
         data = read_json(path)
-        if data.get("schema") != SCHEMA:
-            older.append((path, parse_record(data, path)))
-        else:
-            parse_record(data, path)
+        schema = data.get("schema")
+        record = parse_record(data, path)  # a damaged record of today's schema is an error, too
+        if schema != SCHEMA:
+            older.append((path, record))
     for path, record in older:
         write_atomically(path, to_json(record_to_dict(record)))
     return len(paths), len(older)

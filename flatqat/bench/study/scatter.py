@@ -28,7 +28,7 @@ def scatter(members: Sequence[Study]) -> bytes | None:
 
     methods = list(dict.fromkeys(runs.method for study in members for runs in study.shown))
     with mpl.rc_context({"svg.hashsalt": "flatqat", "svg.fonttype": "none", "font.size": 9}):
-        width, height = 4.4 * max(len(columns), 1), 3.2 * len(members) + 0.25 * len(methods)
+        width, height = 4.4 * len(columns), 3.2 * len(members) + 0.25 * len(methods)
         figure = Figure(figsize=(max(width, 6), height), layout="constrained")
         grid = figure.subplots(len(members), len(columns), squeeze=False, sharey="row")
         for row, study in enumerate(members):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from flatqat.bench.records.paired import is_nested
 from flatqat.bench.study.compare import GAP, ID, OOD, Comparison, Runs
 from flatqat.bench.study.correlations import (
     BESIDE,
@@ -117,7 +118,7 @@ def _unconverged(runs: Runs, space: Space) -> bool:
 
 
 def _caption(study: Study, count: int) -> str:
-    nested = any(record.protocol.split for record in study.baseline.records.values())
+    nested = is_nested(next(iter(study.baseline.records.values())))
     sampled = "seeds, and in each its images" if nested else "seeds and images, crossed"
     return CAPTION.format(baseline=study.baseline.method, sampled=sampled, count=count)
 
