@@ -137,11 +137,6 @@ class Suite:
         return (val, *self.shifts)
 
     @property
-    def target(self) -> str:
-        """The target in the suite's name: `sketch` for `pacs@sketch`, else empty."""
-        return self.name.partition("@")[2]
-
-    @property
     def default_recipe(self) -> str:
         """The name of the first recipe."""
         return next(iter(self.recipes))

@@ -149,5 +149,5 @@ class Canvas:
 
 
 def _first(position: float, most: int) -> int:
-    """Return the first sample whose center is at or behind `at`, rounded to 1/16 of a sample."""
+    """Return the first sample whose center is at or behind `position`, rounded to 1/16 of a sample."""
     return min(max((floor(position * PARTS + 0.5) + HALF - 1) // PARTS, 0), most)

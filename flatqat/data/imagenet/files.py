@@ -77,7 +77,7 @@ class Images:
 
 @lru_cache(maxsize=512)
 def in_class_folders(folder: Path, naming: Naming = "wnid") -> Images:
-    """List the images of all class folders. Raises DataError as `labelled_folders` and `in_order` do."""
+    """List the images of all class folders. Raises DataError as `labeled_folders` and `in_order` do."""
     names, labels = [], []
     for name, label in labeled_folders(folder, naming).items():
         inside = image_names(folder / name)

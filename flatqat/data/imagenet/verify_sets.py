@@ -13,7 +13,7 @@ from flatqat.finding import Finding
 CHECKED, DECODED = 64, 4  # images of every corruption at every severity
 
 
-def verify_corrupted(root: Path | None, dataset: CorruptedSet, optional: str = "") -> list[Finding]:
+def verify_corrupted(root: Path | None, dataset: CorruptedSet, optional: str) -> list[Finding]:
     """Check ImageNet itself, then every corruption at every severity: folders, images, classes, pairs, sizes.
 
     Corruptions of the family `optional` may be missing.
