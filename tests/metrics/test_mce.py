@@ -1,5 +1,9 @@
 """mCE against the identities of its definition, effective robustness against published residuals."""
 
+import csv
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from flatqat.data.corruptions.names import NAMES
@@ -72,3 +76,26 @@ def test_models_on_the_line_have_none():
             assert effective_robustness(id_top1, predicted(id_top1, line) + 3, name) == pytest.approx(3)
         assert predicted(50.0, line) == pytest.approx(100 / (1 + 2.718281828459045**-line.intercept))
         assert effective_robustness(100.0, 50.0, name) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "id_set", "ood_set"),
+    [
+        ("imagenet-v2@1", "val", "v2"),
+        ("imagenet-r@1", "val_on_r", "r"),
+        ("imagenet-sketch@1", "val", "sketch"),
+    ],
+)
+def test_lines_are_fits_to_the_published_models_that_their_authors_fit(line, id_set, ood_set):
+    """`testbed_top1.csv` has all 87 models called standard; the authors leave two copies of ResNet-50 out."""
+    with Path(__file__).with_name("testbed_top1.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row[id_set] and row[ood_set]]
+    fitted = [row for row in rows if "aws" not in row["model"] and "batch64" not in row["model"]]
+    assert len(rows) - len(fitted) == 2
+    x, y = (np.log(p / (100 - p)) for p in np.array([[row[id_set], row[ood_set]] for row in fitted], float).T)
+    slope, intercept = np.polyfit(x, y, 1)
+    expected = LINES[line]
+    assert (len(fitted), round(slope, 4), round(intercept, 4)) == (
+        expected.models, expected.slope, expected.intercept,
+    )  # fmt: skip
+    assert np.corrcoef(x, y)[0, 1] ** 2 == pytest.approx(expected.r2, abs=6e-4)
