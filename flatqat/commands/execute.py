@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
 from flatqat.bench.plan.jobs import Job, Plan
-from flatqat.bench.plan.request import Request
+from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store, write_atomically
 from flatqat.bench.report.by_method import VIEWS
@@ -28,7 +28,7 @@ MEANING = {
 
 
 def execute(plan: Plan) -> int:
-    """Run a plan and print its table; 0, or 3 when a cell failed or was skipped."""
+    """Run a plan and print its table; 0, or 3 when a cell failed, was skipped or lacks its flatness."""
     from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.run import run
 
@@ -43,14 +43,16 @@ def execute(plan: Plan) -> int:
     where = "" if request.results == Path("results") else f" --results {shlex.quote(str(request.results))}"
     stored = f"stored in {request.results}; next: flatqat bench report{where} --by family"
     errors.print(stored, style="dim", markup=False, highlight=False, soft_wrap=True)
-    return 0 if all(record.status == "done" for record in records) else INCOMPLETE
+    complete = (r.status == "done" and not lacking_spaces(r.cell, r.flatness, request) for r in records)
+    return 0 if all(complete) else INCOMPLETE
 
 
 def dry(plan: Plan) -> int:
     """Print the cells, the state of the data and an estimate of the time; 0, or 2 when data is missing."""
     from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.estimate import estimate
-    from flatqat.bench.engine.preflight import check_initial_weights
+    from flatqat.bench.engine.preflight import check_initial_weights, check_models
+    from flatqat.bench.engine.troubles import Troubles
 
     console = terminal()
     session = Session.open(plan.request, progress_for(terminal(stderr=True)))
@@ -66,8 +68,11 @@ def dry(plan: Plan) -> int:
     for line in missing:
         console.print(f"missing    {line}", markup=False, highlight=False, soft_wrap=True)
     if todo and not missing:
+        troubles = Troubles(session.progress)
         runnable = [job for job in todo if not job.skip]
         check_initial_weights(runnable)
+        check_models(runnable, plan, session, troubles)
+        runnable = [job for job in runnable if not troubles.get(job)]
         console.print(f"about {seconds(estimate(runnable, session))} on {session.device}", highlight=False)
     return 2 if missing else 0
 

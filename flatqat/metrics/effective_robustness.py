@@ -6,8 +6,8 @@ in percentage points. The line is that of models without a robustness interventi
 (arXiv 2007.00644), section 3. The lines are least-squares fits to the logits of the top-1 that the authors
 publish in modestyachts/imagenet-testbed, over the models that they call `STANDARD`, without two of these that
 their own fits leave out: `resnet50_aws_baseline` and `resnet50_imagenet_100percent_batch64_original_images`,
-two further copies of ResNet-50. Five models with `vtab` in their names have no top-1 on ImageNet-R. A line that
-changes gets a new version; records name the one that they were compared with.
+two further copies of ResNet-50. Five models with `vtab` in their names have no top-1 on ImageNet-R. A line
+that changes gets a new version; records name the one that they were compared with.
 """
 
 from dataclasses import dataclass

@@ -128,8 +128,8 @@ class Flatness(Stored):
         return {space: measured for space in SPACES if (measured := self.space(space)) is not None}
 
     def updated(self, later: "Flatness") -> "Flatness":
-        """Return this flatness with what was measured later in place of its own."""
-        return Flatness.from_dict({**self.to_dict(), **later.to_dict()})
+        """Return this flatness with what was measured later in place of its own; only later failures stay."""
+        return Flatness.from_dict({**self.to_dict(), "failed": "", **later.to_dict()})
 
     def space(self, name: Space) -> SpaceFlatness | None:
         """Return what was measured in a space, or None."""

@@ -14,10 +14,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.bench.cell.restore import restore
+from flatqat.bench.cell.failures import explained
 from flatqat.bench.cell.session import Session
-from flatqat.bench.engine.evaluate import score
+from flatqat.bench.engine.evaluate import Together
 from flatqat.bench.engine.train import train
+from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job, make_plan
 from flatqat.bench.plan.networks import EVAL
 from flatqat.console.progress import Progress
@@ -78,11 +79,17 @@ def canary(wanted: Sequence[Figure], session: Session) -> list[Check]:
         these = [figure for figure in wanted if (figure.model, figure.suite) == (model, suite)]
         try:
             job = _ready(suite, model, session)
-        except FlatqatError as error:
-            checks += [Check(figure=f, verdict="not checked", reason=str(error)) for f in these]
+        except Exception as error:  # a bug of one model costs its own figures alone
+            reason = _reason(error, model, session)
+            checks += [Check(figure=f, verdict="not checked", reason=reason) for f in these]
         else:
             checks += [_check(figure, job, session) for figure in these]
     return checks
+
+
+def _reason(error: Exception, title: str, session: Session) -> str:
+    """Return why a figure cannot be checked; a bug is shown with its traceback."""
+    return str(error) if isinstance(error, FlatqatError) else explained(error, title, session.progress)
 
 
 def _ready(suite: str, model: str, session: Session) -> Job:
@@ -98,16 +105,20 @@ def _ready(suite: str, model: str, session: Session) -> Job:
 def _check(figure: Figure, job: Job, session: Session) -> Check:
     names = {figure.shift, *(ALEXNET if figure.metric == "mce" else ())}
     shifts = [shift for shift in job.suite.shifts if names & {shift.name, shift.name.partition("/")[0]}]
-    models = {job.cell.id: restore(job.cell, job.suite, session.store, session.device)}
     right: dict[str, NDArray[np.bool_]] = {}
+    title, troubles = f"{figure.model} on {figure.title}", Troubles(session.progress)
+    together = Together([job], session, troubles)
     try:
-        with session.progress.task(f"{figure.model} on {figure.title}", len(shifts)) as advance:
+        together.restore()
+        with session.progress.task(title, len(shifts)) as advance:
             for shift in shifts:
-                score(shift, models, [job], session)
+                together.score(shift)
+                if trouble := troubles.get(job):
+                    return Check(figure=figure, verdict="not checked", reason=trouble.reason)
                 right[shift.name] = session.store.read_scores(job.cell, shift.name)[1]["margin"] > 0
                 advance(1)
-    except FlatqatError as error:
-        return Check(figure=figure, verdict="not checked", reason=str(error))
+    except Exception as error:
+        return Check(figure=figure, verdict="not checked", reason=_reason(error, title, session))
     ours, tolerance = _mce(right) if figure.metric == "mce" else _top1(right, figure)
     verdict: Verdict = "ok" if abs(ours - figure.value) <= tolerance else "OFF"
     n = min(map(len, right.values()))

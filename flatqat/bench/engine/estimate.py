@@ -1,6 +1,7 @@
 """How long a plan will take: the time of a few steps, multiplied by their number."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from timeit import repeat
 
 import torch
@@ -16,6 +17,7 @@ from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.quant.apply import quantize_
 from flatqat.spec import Flatness
 
+CALLS = 3
 PRODUCT_PER_PASS = 2.0  # a Hessian-vector product costs about two passes of training on as many images
 
 
@@ -62,9 +64,13 @@ def _time(job: Job, session: Session) -> tuple[float, float]:
     data = job.suite.train(session.request.data_root)
     data = data.transformed(fixed_transform(job.suite, model.eval_transform))
     x, y = data.batch(torch.arange(min(job.recipe.batch_size, len(data))), session.device)
-    method = training_method(job, model, session)
+    recipe = replace(
+        job.recipe, pretrain_steps=max(CALLS, job.recipe.pretrain_steps), steps=max(CALLS, job.recipe.steps)
+    )
+    method = training_method(replace(job, recipe=recipe), model, session)
     method.begin([(x, y)])
-    step = _fastest(lambda: method.step(x, y)["loss"].item())
+    takes_steps = registry.load(registry.METHODS, job.cell.method).steps(job.recipe) > 0
+    step = _fastest(lambda: method.step(x, y)["loss"].item()) if takes_steps else 0.0
     model.eval()
     with torch.inference_mode():
         forward = _fastest(lambda: model.predict(x).sum().item())
@@ -73,4 +79,4 @@ def _time(job: Job, session: Session) -> tuple[float, float]:
 
 def _fastest(call: Callable[[], float]) -> float:
     """Return the seconds of the faster of two calls, after one that warms up."""
-    return min(repeat(call, number=1, repeat=3)[1:])
+    return min(repeat(call, number=1, repeat=CALLS)[1:])

@@ -7,32 +7,44 @@ from pathlib import Path
 import torch
 
 from flatqat.bench.cell.session import Lack, Session
+from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job, Plan
 from flatqat.bench.plan.networks import code_files
 from flatqat.data.images.views import eval_crop
-from flatqat.errors import DataError, UsageError
+from flatqat.errors import DataError, FlatqatError, UsageError
 from flatqat.models.base import Normalized
 from flatqat.spec import SuiteData
 from flatqat.suite import Suite
 
 
-def preflight(todo: Sequence[Lack], plan: Plan, session: Session) -> None:
+def preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Troubles) -> None:
     """Check data, models and results folder of all that is to do, and tie the folder to its data.
 
-    An incomplete dataset is used as far as it goes, and the user is told. Raises DataError if data is wrong,
-    missing or not that of the results folder, UsageError if a model does not accept a suite's images or has
-    no weights to start from, and StoreError if the folder cannot be written.
+    An incomplete dataset is used as far as it goes, and the user is told; a model that crashes is left to
+    `troubles`. Raises DataError if data is wrong, missing or not that of the results folder, UsageError if a
+    model does not accept a suite's images or has no weights to start from, and StoreError if the folder
+    cannot be written.
     """
     jobs = [lack.job for lack in todo]
     suites = {job.suite.key: job.suite for job in jobs}.values()
     incomplete = _verify(suites, session)
     check_initial_weights(jobs)
-    for (_, model), suite in {(job.suite.name, job.cell.model): job.suite for job in jobs}.items():
-        _check_model(suite, model, plan.networks.get(suite, model).model, session.request.data_root)
+    check_models(jobs, plan, session, troubles)
     plan.networks.clear()
     session.store.check_writable()
     for suite in suites:
         _check_fingerprint(suite, incomplete[suite.family], session)
+
+
+def check_models(jobs: Sequence[Job], plan: Plan, session: Session, troubles: Troubles) -> None:
+    """Raise UsageError if a model does not accept a suite's images; one that crashes costs its own jobs."""
+    by_model: dict[tuple[str, str], list[Job]] = {}
+    for job in jobs:
+        by_model.setdefault((job.suite.name, job.cell.model), []).append(job)
+    for (_, model), members in by_model.items():
+        suite = members[0].suite
+        with troubles.catch(*members, ends=(FlatqatError,)):
+            _check_model(suite, model, plan.networks.get(suite, model).model, session.request.data_root)
 
 
 def check_initial_weights(jobs: Iterable[Job]) -> None:
@@ -109,5 +121,6 @@ def _check_model(suite: Suite, model: str, net: Normalized, root: Path | None) -
                 f"model {model}: expected it to accept images of {suite.name}, "
                 f"{tuple(images.shape[1:])}, got: {cause}; choose another model or suite"
             ) from error
-        if (got := tuple(output.shape)) != expected:
+        got = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
+        if got != expected:
             raise UsageError(f"model {model}: expected logits {expected}, got {got}; choose another model")

@@ -9,6 +9,7 @@ from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.flatness.measure import measure
 from flatqat.bench.plan.jobs import Plan, make_plan
 from flatqat.bench.plan.request import Request
+from flatqat.bench.records.store import Arrays
 from flatqat.console.progress import Progress, progress_for
 from flatqat.console.terminal import terminal
 from flatqat.spec import Record
@@ -16,12 +17,12 @@ from flatqat.spec import Record
 
 def run(plan: Plan, session: Session) -> list[Record]:
     """Run what is missing of a plan; returns the record of every scored job, in the plan's order."""
-    todo = session.lacking(plan)
-    preflight(todo, plan, session)
+    todo, troubles = session.lacking(plan), Troubles(session.progress)
+    if todo:
+        preflight(todo, plan, session, troubles)
     if session.request.rerun:
         for lack in todo:
             session.store.forget_work(lack.job.cell)
-    troubles = Troubles(session.progress)
     for lack in troubles.runnable(todo):
         with troubles.catch(lack.job):
             train(lack.job, session)
@@ -29,9 +30,9 @@ def run(plan: Plan, session: Session) -> list[Record]:
     results: dict[str, Record] = {}
     for suite in plan.suites:
         lacks = [lack for lack in todo if lack.job.suite is suite]
-        evaluate(suite, [x.job for x in lacks if x.scores and not troubles.get(x.job)], session)
+        evaluate(suite, [x.job for x in lacks if x.scores and not troubles.get(x.job)], session, troubles)
         for lack in lacks:
-            if record := _keep(lack, troubles.get(lack.job), session):
+            if record := _keep(lack, troubles, session):
                 results[lack.job.cell.id] = record
     stored = (results.get(job.cell.id) or session.store.record(job.cell) for job in plan.scored())
     return [record for record in stored if record]
@@ -50,18 +51,23 @@ def run_request(request: Request, *, progress: bool = True) -> list[Record]:
     return run(plan, Session.open(request, progress_for(terminal(stderr=True)) if progress else Progress()))
 
 
-def _keep(lack: Lack, trouble: Record | None, session: Session) -> Record | None:
+def _keep(lack: Lack, troubles: Troubles, session: Session) -> Record | None:
     """Write the record of a job; returns what to report of it, or None for the record that is stored.
 
     A finished record is never replaced by a failure, nor is one that another run wrote meanwhile.
     """
     store, job, request = session.store, lack.job, session.request
-    if lack.scores:
-        if store.finished(job.cell) and (trouble or not request.rerun):
-            return trouble if request.rerun else None
-        record, outcomes = (trouble, None) if trouble else assemble(job, request, store, session.device)
-        store.write_record(record, outcomes)
-        return record
-    if lack.spaces and not trouble:
+    made: tuple[Record, Arrays] | None = None
+    if lack.scores and not troubles.get(job) and (request.rerun or not store.finished(job.cell)):
+        with troubles.catch(job, ends=()):
+            made = assemble(job, request, store, session.device)
+    trouble = troubles.get(job)
+    if made:
+        store.write_record(*made)
+        return made[0]
+    if lack.scores and trouble and not store.finished(job.cell):
+        store.write_record(trouble)
+        return trouble
+    if lack.spaces and not lack.scores and not trouble:
         store.write_record(with_flatness(job, store))
-    return None
+    return trouble if request.rerun else None

@@ -21,7 +21,7 @@ from flatqat.bench.plan.jobs import Job
 from flatqat.bench.records.store import Store, write_atomically
 from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors.image_data import ImageData
-from flatqat.errors import TrainingFailed
+from flatqat.errors import StoreError, TrainingFailed
 from flatqat.methods.base import Method, Setup
 from flatqat.metrics.loss import label_count
 from flatqat.metrics.task import task_of
@@ -34,7 +34,7 @@ VAL_IMAGES = 1000
 
 
 def train(job: Job, session: Session) -> None:
-    """Store the trained weights of `job`. Raises TrainingFailed on numbers not finite or lack of memory."""
+    """Store the trained weights of `job`. Raises TrainingFailed on a bad start or infinite numbers."""
     store = session.store
     if store.has_weights(job.cell):
         return
@@ -46,15 +46,12 @@ def train(job: Job, session: Session) -> None:
     fixed = partial(fixed_batches, job, data, device=session.device, eval_transform=model.eval_transform)
     method = training_method(job, model, session)
     selection = Selection(job, method, model, session)
-    try:
-        method.begin(fixed("calibration", job.recipe.calibration_batches))
-        for_batchnorm = fixed("batchnorm", job.recipe.bn_batches)
-        last_loss = _take_steps(data, selection, for_batchnorm)
-        method.end(for_batchnorm)
-        ((images, _),) = fixed("audit", 1)
-        audited = summary(audit(model.net, model.normalize(images)))
-    except torch.OutOfMemoryError as error:
-        raise TrainingFailed(f"out of memory: {error}".partition("\n")[0]) from error
+    method.begin(fixed("calibration", job.recipe.calibration_batches))
+    for_batchnorm = fixed("batchnorm", job.recipe.bn_batches)
+    last_loss = _take_steps(data, selection, for_batchnorm)
+    method.end(for_batchnorm)
+    ((images, _),) = fixed("audit", 1)
+    audited = summary(audit(model.net, model.normalize(images)))
     covered = [name for name in audited["floating"] if job.quant.act_bits or not name.endswith(" input")]
     if covered and not job.quant.is_fp:  # although the bits of the cell cover them
         session.progress.say(f"{job.title}: left in floating point: {', '.join(covered)}")
@@ -94,7 +91,10 @@ def starting_point(job: Job, store: Store) -> Normalized:
     """Return the full-precision network that a job starts from: from its parent, a file, or random."""
     model = blank(job.cell, job.suite, job.cell.derive_seed("init"))
     if job.parent is not None:
-        load_stored_(model.net, store.weights_path(job.parent.cell))
+        try:
+            load_stored_(model.net, store.weights_path(job.parent.cell))
+        except StoreError as error:
+            raise TrainingFailed(str(error)) from error
     elif job.weights is not None:
         load_initial_(model, job.cell.model, job.weights, new_head=job.suite.new_head)
     return model

@@ -1,15 +1,19 @@
 """Jobs that cannot run or go wrong: each becomes a record with the reason, and the others go on."""
 
-import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+from flatqat.bench.cell.failures import explained
 from flatqat.bench.cell.session import Lack
 from flatqat.bench.plan.jobs import Job
 from flatqat.console.progress import Progress
-from flatqat.errors import FlatqatError, TrainingFailed
+from flatqat.errors import DataError, StoreError
 from flatqat.spec import Record
+
+Errors = tuple[type[Exception], ...]
+OF_ALL: Errors = (DataError, StoreError)
+"""What would stop every other job, too: damaged data, a results folder that cannot be written."""
 
 
 class Troubles:
@@ -22,24 +26,24 @@ class Troubles:
     def runnable(self, lacks: Iterable[Lack]) -> Iterator[Lack]:
         """Yield the jobs that can run, in order; others, also those of failed parents, are skipped."""
         for lack in lacks:
+            if self.get(lack.job):
+                continue
             if reason := lack.job.skip or self._blocked(lack.job):
                 self._keep(lack.job, "skipped", reason)
             else:
                 yield lack
 
     @contextmanager
-    def catch(self, job: Job) -> Iterator[None]:
-        """Turn a failed training or a bug into the job's record; a user's mistake ends the run."""
+    def catch(self, *jobs: Job, ends: Errors = OF_ALL) -> Iterator[None]:
+        """Turn an error into the records of these jobs, so that it costs no other; errors in `ends` pass."""
         try:
             yield
-        except TrainingFailed as failure:
-            self._progress.say(f"failed: {job.title}: {failure}")
-            self._keep(job, "failed", str(failure))
-        except FlatqatError:
+        except ends:
             raise
-        except Exception as bug:  # a bug of one method must not cost the others their results
-            self._progress.say(f"crashed: {job.title}\n{traceback.format_exc()}")
-            self._keep(job, "failed", f"crashed: {bug!r}")
+        except (Exception, SystemExit) as error:  # code of plugins may raise whatever it likes
+            reason = explained(error, ", ".join(job.title for job in jobs), self._progress)
+            for job in jobs:
+                self._keep(job, "failed", reason)
 
     def get(self, job: Job) -> Record | None:
         """Return the record that says what went wrong with a job, or None."""

@@ -9,14 +9,16 @@ import torch
 from torch import nn
 
 from flatqat.bench.cell.batches import Batch, fixed_transform
+from flatqat.bench.cell.failures import explained
 from flatqat.bench.cell.restore import restore
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.flatness.estimators import DEFAULT, ESTIMATORS, JsonDict, Measurement, work
 from flatqat.bench.flatness.flatness_point import FlatnessPoint, evaluated_at, flatness_batches
 from flatqat.bench.flatness.landscape_file import LandscapeOptions
+from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import lacking_spaces
 from flatqat.console.progress import Advance, part
-from flatqat.errors import UsageError
+from flatqat.errors import DataError, UsageError
 from flatqat.flatness.derivatives import loss_values
 from flatqat.flatness.landscape import Landscape, landscape
 from flatqat.metrics.loss import Loss, cross_entropy
@@ -25,30 +27,40 @@ from flatqat.spec import Cell, Flatness, Space
 
 
 def measure(lack: Lack, session: Session) -> None:
-    """Measure a trained job in the spaces that it lacks, and keep the numbers for its record."""
+    """Measure a trained job in the spaces that it lacks, and keep the numbers for its record.
+
+    What fails is kept as the reason, and costs neither another space nor the scores.
+    """
     if not lack.spaces:
         return
-    job, request, store, device = lack.job, session.request, session.store, session.device
+    job, request, store = lack.job, session.request, session.store
     known = store.flatness(job.cell, recorded=not request.rerun)
     lacking = lacking_spaces(job.cell, known, request)  # an interrupted run may have measured some
     if not lacking:
         return
-    model, loss = restore(job.cell, job.suite, store, device), task_of(job.suite.task).loss
-    data, view = job.suite.train(request.data_root), fixed_transform(job.suite, model.eval_transform)
-    batches = flatness_batches(job.cell, data, job.recipe.flatness_images, device, view=view)
-    draws = job.recipe.flatness_draws
+    draws, failures = job.recipe.flatness_draws, []
     with session.progress.task(f"flatness {job.title}", len(lacking) * work(DEFAULT, draws)) as advance:
-        try:
-            for space in lacking:
-                measured = flatness_of(
-                    model, batches, job.cell, loss=loss, space=space, draws=draws, advance=advance
-                )
-                measured["lambda_max"].pop("converged", None)  # the residual, which is kept, says the same
-                known = known.updated(Flatness.from_dict({space: measured}))
-        except FloatingPointError as error:  # says nothing against the scores
-            known = replace(known, failed=str(error) or repr(error))
-            session.progress.say(f"{job.title}: no flatness: {error}")
-    store.write_flatness(job.cell, known)
+        for space in lacking:
+            try:
+                known = known.updated(Flatness.from_dict({space: _measured(job, session, space, advance)}))
+            except DataError:
+                raise
+            except Exception as error:  # whatever it is, it says nothing against the scores
+                failures.append(explained(error, f"flatness {job.title}", session.progress))
+    store.write_flatness(job.cell, replace(known, failed="; ".join(dict.fromkeys(failures))))
+
+
+def _measured(job: Job, session: Session, space: Space, advance: Advance) -> JsonDict:
+    """Return the flatness of a trained job in one space."""
+    recipe, device = job.recipe, session.device
+    model, loss = restore(job.cell, job.suite, session.store, device), task_of(job.suite.task).loss
+    data, view = job.suite.train(session.request.data_root), fixed_transform(job.suite, model.eval_transform)
+    batches = flatness_batches(job.cell, data, recipe.flatness_images, device, view=view)
+    measured = flatness_of(
+        model, batches, job.cell, loss=loss, space=space, draws=recipe.flatness_draws, advance=advance
+    )
+    measured["lambda_max"].pop("converged", None)  # the residual, which is kept, says the same
+    return measured
 
 
 def flatness_of(

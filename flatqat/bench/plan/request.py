@@ -69,9 +69,7 @@ def parse_spaces(names: tuple[str, ...]) -> tuple[Space, ...]:
 
 
 def lacking_spaces(cell: Cell, flatness: Flatness, request: Request) -> list[Space]:
-    """Return the requested spaces that a cell's `flatness` lacks; none where measuring failed before."""
-    if flatness.failed:
-        return []
+    """Return the requested spaces that a cell's `flatness` lacks."""
     floating = cell.quant_spec.is_fp  # rounds nothing, so that all spaces but `quantized` are missing
     return [s for s in request.spaces if flatness.space(s) is None and (s == "quantized" or not floating)]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Plan, make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
@@ -27,7 +28,7 @@ def test_a_network_is_built_once_for_all_seeds_before_it_trains(tmp_path, monkey
     monkeypatch.setattr(base, "build", lambda *args, **kw: built.append(kw["seed"]) or original(*args, **kw))
     made = plan(tmp_path, seeds=(0, 1, 2))
     session = session_of(made.request)
-    RUN.preflight(session.lacking(made), made, session)
+    RUN.preflight(session.lacking(made), made, session, Troubles(session.progress))
     assert built == [0]
 
 
