@@ -91,7 +91,7 @@ def make_plan(request: Request) -> Plan:
                 base = base_cell_of(suite, model, seed, request, networks)
                 for method in request.methods:
                     quantizes = registry.load(registry.METHODS, method).quantizes
-                    for spec in specs if quantizes else [QuantSpec()]:
+                    for spec in base.specs if quantizes else [QuantSpec()]:
                         job = _add(jobs, base, method, spec, request.settings, most_passes)
                         jobs[job.cell.id] = replace(job, scored=True)
     return Plan(request=request, jobs=tuple(jobs.values()), networks=networks)

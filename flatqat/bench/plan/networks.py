@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flatqat.bench.plan.layers import simplest
 from flatqat.bench.plan.request import Request
-from flatqat.errors import UsageError, WeightsError, choose
+from flatqat.errors import DataError, UsageError, WeightsError, choose
 from flatqat.spec import Cell, QuantSpec
-from flatqat.suite import Suite
+from flatqat.suite import Shift, Suite
 
 if TYPE_CHECKING:
     from flatqat.models.base import Normalized
@@ -23,11 +24,15 @@ EVAL = "eval"  # the recipe of suites without training images: it takes no step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A network as its cells start from it: with the weights of a file, if there is one."""
+    """A network as its cells start from it: with the weights of a file, if there is one.
+
+    `specs` has the requested bit widths, without patterns of layers that change nothing in this network.
+    """
 
     model: "Normalized"
     weights: Path | None
     weights_hash: str | None
+    specs: tuple[QuantSpec, ...]
 
 
 class Networks:
@@ -54,7 +59,7 @@ class Networks:
 
     def _build(self, suite: Suite, model: str) -> Network:
         from flatqat.models.base import build, load_initial_
-        from flatqat.quant.apply import by_layer, quantizable
+        from flatqat.quant.apply import quantizable
 
         window = self._request.window
         if window is not None and suite.task != "segmentation":
@@ -69,10 +74,9 @@ class Networks:
             )
         if weights is not None:
             load_initial_(made, model, weights, new_head=suite.new_head)
-        if layers := list(quantizable(made.net)):
-            for spec in self._specs:
-                by_layer(layers, spec)
-        return Network(model=made, weights=weights, weights_hash=weights_hash)
+        layers = list(quantizable(made.net))
+        specs = tuple(simplest(spec, layers) if layers else spec for spec in self._specs)
+        return Network(model=made, weights=weights, weights_hash=weights_hash, specs=specs)
 
     def _weights(self, model: str) -> Path | None:
         """Return the user's file or, with --pretrained, the source's own, which may be downloaded."""
@@ -97,10 +101,11 @@ def code_files(model: str) -> list[Path]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseCell:
-    """A cell without method and bits, its file of weights, and why it cannot be trained, if it cannot."""
+    """A cell without method and bits, the bits, its file of weights, and why it cannot be trained, if so."""
 
     cell: Cell
     suite: Suite
+    specs: tuple[QuantSpec, ...]
     weights: Path | None
     untrainable_reason: str
 
@@ -121,13 +126,33 @@ def base_cell_of(suite: Suite, model: str, seed: int, request: Request, networks
         recipe=recipe,
         seed=seed,
         weights=network.weights_hash,
-        limit=request.limit,
+        limit=_limit_of(suite, request),
         amp=request.amp,
         preprocessing=network.model.preprocessing if suite.sizes_vary else None,
         window=str(window) if window else None,
     )
     reason = lacking or f"the recipe {recipe!r} trains nothing"
-    return BaseCell(cell=cell, suite=suite, weights=network.weights, untrainable_reason=reason)
+    return BaseCell(
+        cell=cell, suite=suite, specs=network.specs, weights=network.weights, untrainable_reason=reason
+    )
+
+
+def _limit_of(suite: Suite, request: Request) -> int | None:
+    """Return the limit, or None if no scored set has more images: then it limits nothing.
+
+    Shifts of one image set have the same number of images; `val`, the largest to list, is looked at last.
+    Without its data a suite's limit stays.
+    """
+    if request.limit is None:
+        return None
+    sets: dict[str, Shift] = {}
+    for shift in (*suite.shifts, *suite.scored):
+        sets.setdefault(shift.image_set, shift)
+    try:
+        limits = any(len(shift.build(request.data_root)) > request.limit for shift in sets.values())
+    except DataError:
+        return request.limit
+    return request.limit if limits else None
 
 
 def _sha256(path: Path) -> str:

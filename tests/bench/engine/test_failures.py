@@ -3,7 +3,6 @@
 import importlib
 
 import pytest
-import torch
 
 from flatqat import registry
 from flatqat.bench.plan.jobs import make_plan

@@ -46,11 +46,11 @@ def test_a_cell_is_restored_from_its_record_alone(tmp_path):
     run_plan(plan(tmp_path, bits=("4@apot",)))
     store = Store(tmp_path)
     records = {record.cell.bits: record for record in store.records()}
-    own = "(keep none; stage1.*=w2a5,linear=fp)"
+    own = "(keep none; linear=fp,stage1.*=w2a5)"
     assert set(records) == {"4@apot", f"4@apot {own}", f"4 {own}"}
     record = records[f"4@apot {own}"]
     assert record.protocol.quant.keep == ()
-    assert record.protocol.quant.layer_bits == (("stage1.*", "w2a5"), ("linear", "fp"))
+    assert record.protocol.quant.layer_bits == (("linear", "fp"), ("stage1.*", "w2a5"))
     (suite,) = members("toy", 0)
     model = restore(record.cell, suite, store)
     widths = {(name, q.role): q.bits for name, q in quantizers(model.net)}
@@ -62,8 +62,8 @@ def test_a_cell_is_restored_from_its_record_alone(tmp_path):
     right = 100 * (model(images).argmax(1) == labels).float().mean().item()
     assert right == pytest.approx(record.scores["val"]["top1"].value)
     assert f"4@apot {own}" in render(store, None, "csv", "method")
-    assert r"(keep none; stage1.\*=w2a5,linear=fp)" in render(store, None, "md", "method")
-    assert r"qat 4 (keep none; stage1.\*=w2a5,linear=fp)" in render(store, None, "md", "family")
+    assert r"(keep none; linear=fp,stage1.\*=w2a5)" in render(store, None, "md", "method")
+    assert r"qat 4 (keep none; linear=fp,stage1.\*=w2a5)" in render(store, None, "md", "family")
 
 
 def test_the_quantizer_of_held_layers_is_part_of_the_identity(tmp_path):

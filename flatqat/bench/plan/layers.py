@@ -1,0 +1,37 @@
+"""One text for one meaning: patterns of layers without what changes nothing in a network.
+
+torch loads inside the function, because plans are imported by commands that never compute.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from flatqat.spec import QuantSpec
+
+
+def simplest(spec: QuantSpec, names: Sequence[str]) -> QuantSpec:
+    """Return the simplest spec that gives every layer in `names` the same bits: settings decide an identity.
+
+    Raises UsageError if a pattern of the spec matches no layer.
+    """
+    from flatqat.quant.apply import by_layer
+
+    def meaning(candidate: QuantSpec) -> list[tuple[object, ...]]:
+        layers = by_layer(names, candidate).values()
+        return [(layer.weight_bits, layer.act_bits, layer.quantizer) for layer in layers]
+
+    meant, simple = meaning(spec), spec
+    while found := next((s for s in _simpler(simple) if meaning(s) == meant), None):
+        simple = found
+    return simple
+
+
+def _simpler(spec: QuantSpec) -> Iterator[QuantSpec]:
+    """Yield the specs that are one step simpler: the default layers kept, or fewer or sorted patterns."""
+    pairs = spec.layer_bits
+    if spec.keep != (default := QuantSpec().keep):
+        yield replace(spec, keep=default)
+    for at in range(len(pairs)):
+        yield replace(spec, layer_bits=pairs[:at] + pairs[at + 1 :])
+    if pairs != (ordered := tuple(sorted(pairs))):
+        yield replace(spec, layer_bits=ordered)

@@ -1,0 +1,65 @@
+"""`--dry-run` times a few steps of whatever method and recipe, and refuses what `bench run` refuses."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flatqat import registry
+from flatqat.bench.engine.estimate import estimate
+from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.request import Request
+from tests.helpers import HELPERS
+from tests.helpers.running import session_of
+
+METHODS = [name for name in registry.names(registry.METHODS) if name != "pretrain"]
+
+
+@pytest.fixture(autouse=True)
+def suites():
+    registry.add_plugin(HELPERS / "toy_map.py")
+
+
+def seconds(results: Path, **changes) -> float:
+    plan = make_plan(Request(results=results, bits=("3",), **changes))
+    return estimate(plan.jobs, session_of(plan.request))
+
+
+def test_every_method_on_every_kind_of_suite(tmp_path):
+    """Also one without steps, under a schedule that is not defined beyond the last step."""
+    settings = {"recipe": {"schedule": "poly", "steps": "1", "pretrain_steps": "1"}}
+    assert seconds(tmp_path, suites=("toy", "toy-map"), methods=tuple(METHODS), settings=settings) > 0
+
+
+def test_a_method_without_steps_takes_no_time_for_steps(tmp_path, monkeypatch):
+    """Its images still have to be scored."""
+    monkeypatch.setattr("flatqat.bench.engine.estimate._fastest", lambda call: 1.0)
+    plan = make_plan(Request(results=tmp_path, suites=("toy",), methods=("ptq",), bits=("3",), spaces=()))
+    jobs = [replace(job, parent=None) for job in plan.scored()]
+    images = 4 * 96  # val, id and two shifts, at 1 s for a batch of 32
+    assert estimate(jobs, session_of(plan.request)) == pytest.approx(images / 32)
+
+
+@pytest.mark.parametrize("how", [(), ("--dry-run",)], ids=["run", "dry run"])
+@pytest.mark.parametrize(
+    ("forward", "said"),
+    [
+        ("self.head(x.flatten(1))", "expected it to accept images of toy, (3, 16, 16), got: mat1"),
+        ("{'out': self.body(x)}", "expected logits (2, 4), got a dict"),
+    ],
+)
+def test_a_model_that_does_not_take_the_images_is_refused(flatqat, tmp_path, forward, said, how):
+    net = tmp_path / f"net{len(forward)}.py"
+    net.write_text(
+        "from torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self, classes):\n"
+        "        super().__init__()\n"
+        "        self.head, self.body = nn.Linear(7, classes), nn.Conv2d(3, 8, 3)\n\n"
+        f"    def forward(self, x):\n        return {forward}\n\n\nmake = Net\n"
+    )
+    done = flatqat(
+        "bench", "run", "--suite", "toy", "--model", f"file:{net}:make", "--method", "fp",
+        "--results", tmp_path / "r", *how,
+    )  # fmt: skip
+    assert done.code == 2
+    assert said in done.err
+    assert not (tmp_path / "r").exists()
