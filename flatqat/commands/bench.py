@@ -45,7 +45,11 @@ def bench_run(
     ] = None,
     setting: Annotated[
         Names,
-        option("KEY=VALUE", "Change a setting, such as anchor.strength=0.1 or recipe.lr=0.01.", "--set"),
+        option(
+            "KEY=VALUE",
+            "Change a setting: recipe.lr=0.01. Several values run each: anchor.strength=0.1,1.",
+            "--set",
+        ),
     ] = None,
     weights: Annotated[
         Path | None, option("FILE", "Start from these weights instead of pretraining.")
@@ -95,6 +99,7 @@ def bench_run(
       flatqat bench run --bits 4,3 --seeds 3 --method fp,ptq,qat,anchor
       flatqat bench run --bits 4@apot --keep first --layer-bits 'stage3.*=w2a4'
       flatqat bench run --suite cifar10-c-live --data-root data --limit 500
+      flatqat bench run --method qat,anchor --set anchor.strength=0.03,0.1,0.3
       flatqat bench run --suite streets --bits 4
       flatqat bench run --method fp,qat,sam,saq --bits fp,4 --compute-matched
       flatqat bench run --recipe smoke --set recipe.lr=0.005 --dry-run

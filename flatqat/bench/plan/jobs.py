@@ -9,7 +9,7 @@ from typing import Any
 from flatqat import registry
 from flatqat.bench.plan.networks import EVAL, BaseCell, Networks, base_cell_of, code_files
 from flatqat.bench.plan.request import Request
-from flatqat.bench.plan.settings import Settings, changed, configure
+from flatqat.bench.plan.settings import Settings, changed, configure, sweep
 from flatqat.errors import StoreError, UsageError, choose
 from flatqat.spec import Cell, QuantSpec, Recipe
 from flatqat.suite import Suite
@@ -38,11 +38,16 @@ class Job:
 
     @property
     def title(self) -> str:
-        """For progress lines: `cifar:resnet20 qat 4 seed 0`."""
+        """For progress lines: `cifar:resnet20 qat 4 seed 0`, `tiny anchor(strength=0.5) 4 seed 0, lr=0.1`."""
         cell, target = self.cell, self.cell.target
+        method, recipe = (
+            ", ".join(f"{key}={value}" for key, value in args)
+            for args in (cell.method_args, cell.recipe_args)
+        )
+        method, recipe = method and f"({method})", recipe and f", {recipe}"
         quant = "" if cell.quant == cell.method else f" {cell.bits}"
         steps = f" {cell.step_multiplier}x steps" if cell.step_multiplier > 1 else ""
-        what = f"{cell.model} {cell.method}{quant}{steps} seed {cell.seed}"
+        what = f"{cell.model} {cell.method}{method}{quant}{steps} seed {cell.seed}{recipe}"
         return f"{target} {what}" if target else what
 
 
@@ -91,8 +96,9 @@ def make_plan(request: Request) -> Plan:
                 base = base_cell_of(suite, model, seed, request, networks)
                 for method in request.methods:
                     quantizes = registry.load(registry.METHODS, method).quantizes
-                    for spec in base.specs if quantizes else [QuantSpec()]:
-                        job = _add(jobs, base, method, spec, request.settings, most_passes)
+                    variants = list(sweep(request.settings, owners(method)))
+                    for spec, settings in product(base.specs if quantizes else [QuantSpec()], variants):
+                        job = _add(jobs, base, method, spec, settings, most_passes)
                         jobs[job.cell.id] = replace(job, scored=True)
     return Plan(request=request, jobs=tuple(jobs.values()), networks=networks)
 
@@ -194,14 +200,20 @@ def _plugins(suite: Suite, method: str, model: str, quantizer: str) -> str | Non
 
 
 def _check_settings(request: Request) -> None:
-    owners = {"recipe", *request.methods}
-    for name in request.methods:
-        while (name := registry.load(registry.METHODS, name).parent) is not None:
-            owners.add(name)
+    known = set().union(*map(owners, request.methods))
     for owner, values in request.settings.items():
-        if owner not in owners and owner in registry.names(registry.METHODS):
+        if owner not in known and owner in registry.names(registry.METHODS):
             raise UsageError(
                 f"--set {owner}.{next(iter(values))}: expected the settings of a method that is run, "
-                f"{', '.join(sorted(owners - {'recipe'}))}; add {owner} to --method"
+                f"{', '.join(sorted(known - {'recipe'}))}; add {owner} to --method"
             )
-        choose("owner of a setting", owner, owners)
+        choose("owner of a setting", owner, known)
+
+
+def owners(method: str) -> set[str]:
+    """Return whose settings decide a cell of a method: the recipe's, its own and those of its ancestors."""
+    found, name = {"recipe"}, method
+    while name:
+        found.add(name)
+        name = registry.load(registry.METHODS, name).parent
+    return found

@@ -23,7 +23,8 @@ class Request:
         models: Names of models; by default the suite's own.
         seeds: One run of every cell for each seed.
         recipe: The name of the suite's recipe; by default its first.
-        settings: Values by owner and key, as text: `{"anchor": {"strength": "0.1"}}`.
+        settings: Values by owner and key, as text: `{"anchor": {"strength": "0.1"}}`. Of several values,
+            which commas separate (`"0.1,0.5"`), each is run, in every combination with those of others.
         weights: A file of initial weights, instead of pretraining.
         pretrained: Whether to start from the weights of the model's source, which may be downloaded.
         data_root: The folder of all datasets.

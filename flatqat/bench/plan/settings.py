@@ -1,8 +1,12 @@
-"""Settings such as `--set anchor.strength=0.1`: from text to checked values of a frozen config."""
+"""Settings such as `--set anchor.strength=0.1`: from text to checked values of a frozen config.
+
+A comma separates values that are run one after the other, so no setting has a comma in its value.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields
+from itertools import product
 from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -13,15 +17,27 @@ Settings = Mapping[str, Mapping[str, str]]
 
 
 def parse_settings(texts: Iterable[str]) -> Settings:
-    """Group `owner.key=value` texts as {owner: {key: value text}}."""
+    """Group `owner.key=value` texts as {owner: {key: value text}}; values of one key join with a comma."""
     settings: dict[str, dict[str, str]] = defaultdict(dict)
     for text in texts:
         name, equals, value = text.partition("=")
         owner, dot, key = name.partition(".")
         if not (equals and dot and owner and key):
             raise UsageError(f"--set: expected OWNER.KEY=VALUE such as anchor.strength=0.1, got {text!r}")
-        settings[owner.strip()][key.strip()] = value.strip()
+        values, key = settings[owner.strip()], key.strip()
+        values[key] = f"{values[key]},{value.strip()}" if key in values else value.strip()
     return settings
+
+
+def sweep(settings: Settings, owners: Collection[str]) -> Iterator[Settings]:
+    """Yield the settings of some owners with a single value each: every combination of the values given."""
+    keys = [(owner, key) for owner in settings if owner in owners for key in settings[owner]]
+    texts = (settings[owner][key].split(",") for owner, key in keys)
+    for values in product(*texts):
+        chosen: dict[str, dict[str, str]] = defaultdict(dict)
+        for (owner, key), value in zip(keys, values, strict=True):
+            chosen[owner][key] = value.strip()
+        yield chosen
 
 
 def configure(config_type: type[Any], owner: str, values: Mapping[str, str]) -> dict[str, Any]:

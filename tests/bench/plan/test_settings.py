@@ -5,7 +5,9 @@ from typing import Literal
 
 import pytest
 
-from flatqat.bench.plan.settings import changed, configure, parse_settings
+from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.request import Request
+from flatqat.bench.plan.settings import changed, configure, parse_settings, sweep
 from flatqat.errors import UsageError
 
 
@@ -49,3 +51,60 @@ def test_bad_values(values, problem):
 
 def test_only_what_differs_from_the_defaults_enters_the_identity():
     assert changed(Config(), {"strength": 0.1, "steps": 6}) == (("steps", 6),)
+
+
+def test_a_setting_of_several_values_is_swept_with_every_other():
+    settings = parse_settings(["m.k=1, 2", "recipe.lr=0.1,0.2", "other.x=1,2,3", "m.k=3"])
+    assert settings["m"] == {"k": "1, 2,3"}
+    swept = [(chosen["m"]["k"], chosen["recipe"]["lr"]) for chosen in sweep(settings, {"m", "recipe"})]
+    assert swept == [(k, lr) for k in "123" for lr in ("0.1", "0.2")]
+    assert [dict(chosen) for chosen in sweep(settings, {"qat"})] == [{}]
+    assert [dict(chosen) for chosen in sweep({}, {"qat"})] == [{}]
+
+
+def of(methods, *texts, bits=("3",)):
+    request = Request(suites=("toy",), methods=methods, bits=bits, settings=parse_settings(texts))
+    return [job.cell for job in make_plan(request).scored()]
+
+
+def test_a_sweep_runs_its_own_method_once_for_each_value():
+    cells = of(("fp", "qat", "anchor"), "anchor.strength=0.05,0.1,0.10,1", "anchor.coupling=elastic")
+    assert [cell.method for cell in cells] == ["fp", "qat", "anchor", "anchor", "anchor"]
+    strengths = [dict(cell.method_args).get("strength", 0.1) for cell in cells[2:]]
+    assert strengths == [0.05, 0.1, 1.0]
+    assert all(dict(cell.method_args)["coupling"] == "elastic" for cell in cells[2:])
+    assert len({cell.label for cell in cells}) == 5
+    assert cells == [
+        *of(("fp", "qat")),
+        *(of(("anchor",), f"anchor.strength={s}", "anchor.coupling=elastic")[0] for s in strengths),
+    ]
+
+
+def test_a_sweep_of_the_recipe_runs_every_method():
+    cells = of(("fp", "qat"), "recipe.lr=0.01,0.02")
+    assert [(cell.method, cell.recipe_args) for cell in cells] == [
+        ("fp", (("lr", 0.01),)), ("fp", ()), ("qat", (("lr", 0.01),)), ("qat", ()),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("anchor.strength=0.1,x", "expected a finite number, got 'x'"),
+        ("anchor.strength=0.1,,1", "expected a finite number, got ''"),
+        ("anchor.strength=0.1,", "expected a finite number, got ''"),
+        ("anchor.strength=0.1,-1", "expected at least 0, got -1.0"),
+        ("anchor.coupling=elastic,plastic", "expected one of .*, got 'plastic'"),
+    ],
+)
+def test_a_wrong_value_of_a_sweep_is_named(text, problem):
+    with pytest.raises(UsageError, match=problem):
+        of(("anchor",), text)
+
+
+def test_titles_tell_values_apart():
+    settings = parse_settings(["anchor.strength=0.05,1", "recipe.lr=0.01"])
+    plan = make_plan(Request(suites=("toy",), methods=("anchor",), bits=("3",), settings=settings))
+    assert [job.title for job in plan.scored()] == [
+        "tiny anchor(strength=0.05) 3 seed 0, lr=0.01", "tiny anchor(strength=1.0) 3 seed 0, lr=0.01",
+    ]  # fmt: skip
