@@ -20,6 +20,9 @@ Workers = Annotated[int, option("N", "Image-decoding threads; 0 decodes in the m
 Limit = Annotated[int | None, option("N", "Score at most N images per shift.", min=2)]
 Plugin = Annotated[list[Path] | None, option("FILE", "Python file that exports a plugin; may be repeated.")]
 SuiteName = Annotated[str, argument("NAME", "Name of a suite: see `flatqat suites list`.")]
+AllRevisions = Annotated[
+    bool, flag("--all-revisions", "Show older revisions of edited plugins, too, each in a row of its own.")
+]
 CellName = Annotated[str, argument("CELL", "How a stored cell's id or label begins, such as tiny-qat.")]
 
 
@@ -85,6 +88,7 @@ def bench_run(
         option("NAMES", "Spaces to measure flatness in: quantized, latent, step_size.  [default: quantized]"),
     ] = None,
     rerun: Annotated[bool, flag("--rerun", "Compute stored cells again.")] = False,
+    all_revisions: AllRevisions = False,
     plugin: Plugin = None,
 ) -> None:
     """Train, evaluate and measure models, and print a table.
@@ -135,7 +139,8 @@ def bench_run(
     )
     from flatqat.commands.execute import dry, execute
 
-    raise typer.Exit((dry if dry_run else execute)(make_plan(request)))
+    plan = make_plan(request)
+    raise typer.Exit(dry(plan) if dry_run else execute(plan, all_revisions=all_revisions))
 
 
 @bench.command("report")
@@ -148,6 +153,7 @@ def bench_report(
     output: Annotated[Path | None, option("FILE", "Write to this file instead of the terminal.")] = None,
     by: Annotated[str, option("NAME", "One row per method, shift, family, severity or class.")] = "method",
     against: Annotated[str, option("METHOD", "The method that a study compares all others with.")] = "qat",
+    all_revisions: AllRevisions = False,
 ) -> None:
     """Print tables of stored results, or write a study.
 
@@ -162,4 +168,4 @@ def bench_report(
     """
     from flatqat.commands.execute import report
 
-    report(results, suite, form, by, output, against)
+    report(results, suite, form, by, output, against, all_revisions)

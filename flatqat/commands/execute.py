@@ -2,12 +2,14 @@
 
 import shlex
 from collections.abc import Iterable, Sequence
+from functools import partial
 from math import isnan
 from pathlib import Path
 
 from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
 from flatqat.bench.plan.jobs import Job, Plan
 from flatqat.bench.plan.request import Request, lacking_spaces
+from flatqat.bench.records.revisions import with_revisions
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store, write_atomically
 from flatqat.bench.report.by_method import VIEWS
@@ -27,7 +29,7 @@ MEANING = {
 }
 
 
-def execute(plan: Plan) -> int:
+def execute(plan: Plan, *, all_revisions: bool = False) -> int:
     """Run a plan and print its table; 0, or 3 when a cell failed, was skipped or lacks its flatness."""
     from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.run import run
@@ -39,7 +41,8 @@ def execute(plan: Plan) -> int:
     except KeyboardInterrupt:
         errors.print("interrupted; the same command goes on from here")
         return INTERRUPTED
-    show(sections(records), session.store, "method", terminal())
+    shown = sections(with_revisions(records, session.store), all_revisions=all_revisions)
+    show(shown, session.store, "method", terminal())
     where = "" if request.results == Path("results") else f" --results {shlex.quote(str(request.results))}"
     stored = f"stored in {request.results}; next: flatqat bench report{where} --by family"
     errors.print(stored, style="dim", markup=False, highlight=False, soft_wrap=True)
@@ -86,18 +89,27 @@ def _state(job: Job, todo: Sequence[Job]) -> str:
     return f"{state:<10} {job.cell.label}{note}"
 
 
-def report(results: Path, suite: str | None, form: str, by: str, output: Path | None, against: str) -> None:
+def report(
+    results: Path,
+    suite: str | None,
+    form: str,
+    by: str,
+    output: Path | None,
+    against: str,
+    all_revisions: bool,
+) -> None:
     """Print or write the report. Raises UsageError on an unknown format or view."""
     view, known = choose("view", by, VIEWS), choose("format", form, FORMATS)
     store, console = Store(results), terminal()
+    text = partial(render, store, suite, view=view, against=against, all_revisions=all_revisions)
     if output is not None and known == "study":
-        write_study(load(store, suite), store, against, output)
+        write_study(load(store, suite, all_revisions=all_revisions), store, against, output)
     elif output is not None:
-        write_atomically(output, render(store, suite, "md" if known == "table" else known, view).encode())
+        write_atomically(output, text(form="md" if known == "table" else known).encode())
     elif known == "table":
-        show(load(store, suite), store, view, console)
+        show(load(store, suite, all_revisions=all_revisions), store, view, console)
     else:
-        console.file.write(render(store, suite, known, view, against))
+        console.file.write(text(form=known))
 
 
 def check_figures(models: tuple[str, ...], request: Request) -> int:

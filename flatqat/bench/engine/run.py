@@ -1,5 +1,7 @@
 """The whole benchmark: plan -> train -> measure -> evaluate -> record. Each step resumes on its own."""
 
+from dataclasses import replace
+
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.assemble import assemble, with_flatness
 from flatqat.bench.engine.evaluate import evaluate
@@ -9,7 +11,8 @@ from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.flatness.measure import measure
 from flatqat.bench.plan.jobs import Plan, make_plan
 from flatqat.bench.plan.request import Request
-from flatqat.bench.records.store import Arrays
+from flatqat.bench.records.revisions import now, renewed
+from flatqat.bench.records.store import Arrays, Store
 from flatqat.console.progress import Progress, progress_for
 from flatqat.console.terminal import terminal
 from flatqat.spec import Record
@@ -35,7 +38,7 @@ def run(plan: Plan, session: Session) -> list[Record]:
             if record := _keep(lack, troubles, session):
                 results[lack.job.cell.id] = record
     stored = (results.get(job.cell.id) or session.store.record(job.cell) for job in plan.scored())
-    return [record for record in stored if record]
+    return renewed([record for record in stored if record], session.store)
 
 
 def run_request(request: Request, *, progress: bool = True) -> list[Record]:
@@ -63,11 +66,16 @@ def _keep(lack: Lack, troubles: Troubles, session: Session) -> Record | None:
             made = assemble(job, request, store, session.device)
     trouble = troubles.get(job)
     if made:
-        store.write_record(*made)
-        return made[0]
+        record, outcomes = made
+        return _write(record, store, outcomes)
     if lack.scores and trouble and not store.finished(job.cell):
-        store.write_record(trouble)
-        return trouble
+        return _write(trouble, store)
     if lack.spaces and not lack.scores and not trouble:
-        store.write_record(with_flatness(job, store))
+        _write(with_flatness(job, store), store)
     return trouble if request.rerun else None
+
+
+def _write(record: Record, store: Store, outcomes: Arrays | None = None) -> Record:
+    record = replace(record, last_run=now())
+    store.write_record(record, outcomes)
+    return record

@@ -11,6 +11,7 @@ from flatqat.bench.cell.restore import restore
 from flatqat.bench.gallery.page import Column, Pixels, write_page
 from flatqat.bench.gallery.palette import painted, palette
 from flatqat.bench.plan.jobs import members
+from flatqat.bench.records.revisions import newest
 from flatqat.bench.records.sections import method_label, row_label, sections
 from flatqat.bench.records.store import Store
 from flatqat.console.progress import progress_for
@@ -78,9 +79,10 @@ def chosen(names: Sequence[str], store: Store) -> list[Record]:
                 f"gallery: expected cells of a segmentation suite, got {record.cell.label} of {suites[0]}"
             )
     ids = {record.cell.id for record in named}
+    others = [record for record in newest(store.records(suites[0])) if record.cell.id not in ids]
     rows = [
         [record for row in section.rows.values() for record in row]
-        for section in sections(store.records(suites[0]))
+        for section in sections([*others, *named], all_revisions=True)
     ]
     if len(named) == 1:
         ids |= {

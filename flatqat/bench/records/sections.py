@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from flatqat.errors import StoreError
+from flatqat.bench.records.revisions import older
 from flatqat.spec import Record
 
 
@@ -16,35 +16,50 @@ from flatqat.spec import Record
 class Section:
     """The records of one protocol, with what they have in common and how they were made, in words.
 
-    `rows` has the finished records by (method, bits), sorted by seed, and `problems` all others.
+    `rows` has the finished records by (method, bits), sorted by seed, and `problems` all others; `older` is
+    the number of cells of older revisions that are left out.
     """
 
     title: str
     protocol: str
     rows: Mapping[tuple[str, str], list[Record]]
     problems: list[Record]
+    older: int = 0
 
 
-def sections(records: Iterable[Record]) -> list[Section]:
-    """Split records by protocol, and within it by (method, bits). Raises StoreError on two of one seed."""
+def sections(records: Iterable[Record], *, all_revisions: bool = False) -> list[Section]:
+    """Split records by protocol, and within it by (method, bits).
+
+    Older revisions are left out, or have rows of their own.
+    """
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(section_title(record), []).append(record)
     split = []
     for title, members in sorted(groups.items()):
-        done = [r for r in members if r.status == "done"]
+        old = older(members)
+        shown = [r for r in members if all_revisions or r.cell.id not in old]
+        done = [r for r in shown if r.status == "done"]
         rows: dict[tuple[str, str], list[Record]] = {}
-        for record in sorted(done, key=lambda r: (_order(r), r.cell.seed)):
-            row = rows.setdefault((method_label(record), record.cell.bits), [])
-            if row and row[-1].cell.seed == record.cell.seed:
-                both = f"{row[-1].cell.label}, {record.cell.label}"
-                fix = "delete the older one, or use another --results"
-                raise StoreError(f"two records of one seed from other starts: {both}; {fix}")
+        for record in sorted(done, key=lambda r: (_order(r), r.cell.id in old, r.cell.seed)):
+            label, bits = method_label(record), record.cell.bits
+            if record.cell.id in old:
+                label = f"{label} (revision {(record.cell.plugins or record.cell.id)[:6]})"
+            row = rows.setdefault((label, bits), [])
+            if row and row[-1].cell.seed == record.cell.seed:  # the same code from other starts
+                row = rows.setdefault((f"{label} ({record.cell.id[:6]})", bits), [])
             row.append(record)
-        problems = [r for r in members if r.status != "done"]
-        protocol = protocol_line(done) if done else ""
-        split.append(Section(title=title, protocol=protocol, rows=rows, problems=problems))
+        left_out = len(members) - len(shown)
+        protocol = "; ".join([protocol_line(done), *revisions_line(left_out)]) if done else ""
+        problems = [r for r in shown if r.status != "done"]
+        split.append(Section(title=title, protocol=protocol, rows=rows, problems=problems, older=left_out))
     return split
+
+
+def revisions_line(left_out: int) -> list[str]:
+    """Return a sentence on older revisions, if any were left out."""
+    cells = f"{left_out} cell{'s' * (left_out > 1)}"
+    return [f"{cells} of older revisions of the code left out (--all-revisions)"] if left_out else []
 
 
 def protocol_line(records: list[Record]) -> str:

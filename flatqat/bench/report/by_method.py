@@ -13,7 +13,7 @@ from flatqat.bench.records.paired import (
     ood_shifts,
     outcomes_by_seed,
 )
-from flatqat.bench.records.sections import Section, method_label, reference_of, row_label
+from flatqat.bench.records.sections import Section, reference_of, row_label
 from flatqat.bench.records.store import Arrays, Store
 from flatqat.bench.report.robustness import robustness_columns
 from flatqat.metrics.metric import Metric
@@ -42,9 +42,9 @@ def by_method(section: Section, store: Store) -> "pd.DataFrame":
     reference = reference_of(section)
     base = outcomes_by_seed(reference, store)
     rows = []
-    for records in section.rows.values():
+    for (method, _), records in section.rows.items():
         by_seed = base if records is reference else outcomes_by_seed(records, store)
-        rows.append(_method_row(records, by_seed, base))
+        rows.append({"method": method, **_method_row(records, by_seed, base)})
     return pd.DataFrame(rows)
 
 
@@ -89,7 +89,6 @@ def _method_row(records: list[Record], by_seed: BySeed, reference: BySeed) -> di
     flatness = [r.flatness.quantized for r in records if r.flatness.quantized]
     eigenvalues = [f.lambda_max for f in flatness if f.lambda_max and f.lambda_max.value is not None]
     return {
-        "method": method_label(first),
         "bits": first.cell.bits,
         "seeds": len(records),
         "images": first.scores["id"][name].n,

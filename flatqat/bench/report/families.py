@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.records.paired import mean_extra_gap_of, metric_of, ood_shifts
-from flatqat.bench.records.sections import Section, protocol_line, reference_of
+from flatqat.bench.records.sections import Section, protocol_line, reference_of, revisions_line
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method
 from flatqat.metrics.missing import mean_if_complete, mean_of_known
@@ -140,11 +140,14 @@ def _family(title: str, group: list[Section]) -> Family:
     targets = (done[0].protocol.targets if done else ()) or tuple(members)
     ordered = {name: members[name] for name in targets if name in members}
     keys = dict.fromkeys(key for section in ordered.values() for key in section.rows)
+    left_out = sum(section.older for section in group)
+    how = "; ".join([protocol_line(done), *revisions_line(left_out)]) if done else ""
     return Family(
         title=title,
-        protocol=f"{protocol_line(done)}. {CAPTION.format(metric_of(done[0]).title)}" if done else "",
+        protocol=f"{how}. {CAPTION.format(metric_of(done[0]).title)}" if done else "",
         rows={key: [r for s in ordered.values() for r in s.rows.get(key, [])] for key in keys},
         problems=[r for section in group for r in section.problems],
+        older=left_out,
         members=ordered,
         targets=targets,
     )

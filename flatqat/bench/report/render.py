@@ -39,11 +39,20 @@ CAPTIONS = {
 }
 
 
-def render(store: Store, suite: str | None, form: Format, view: View, against: str = "") -> str:
+def render(
+    store: Store,
+    suite: str | None,
+    form: Format,
+    view: View,
+    against: str = "",
+    *,
+    all_revisions: bool = False,
+) -> str:
     """Return the report as text; a study compares with `against`. Raises StoreError if nothing is stored."""
+    stored = load(store, suite, all_revisions=all_revisions)
     if form == "study":
-        return study_page(studied(load(store, suite), store, against), store)
-    shown = _as_shown(load(store, suite), view)
+        return study_page(studied(stored, store, against), store)
+    shown = _as_shown(stored, view)
     frames = [(section, frame(section, store, view)) for section in shown]
     if form == "json":
         return json.dumps([_json(section, table) for section, table in frames], indent=2) + "\n"
@@ -107,9 +116,9 @@ def _fitting(shown: "pd.DataFrame", width: int) -> "pd.DataFrame":
     return shown
 
 
-def load(store: Store, suite: str | None) -> list[Section]:
+def load(store: Store, suite: str | None, *, all_revisions: bool = False) -> list[Section]:
     """Return the sections of all stored records, or of a suite's. Raises StoreError if there are none."""
-    return sections(store.some_records(suite))
+    return sections(store.some_records(suite), all_revisions=all_revisions)
 
 
 def frame(section: Section, store: Store, view: View) -> "pd.DataFrame":

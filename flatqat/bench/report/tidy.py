@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flatqat.bench.records.revisions import newest
 from flatqat.bench.records.sections import method_label, section_title
 from flatqat.bench.records.store import Store
 from flatqat.spec import Record
@@ -42,6 +43,8 @@ def load_results(folder: str | Path = "results", *, suite: str | None = None) ->
     - the score: `metric` (`top1`, `miou`, `nll`, `ece`, `iou/3`, ...), `value` (in percent where it is a
       share; NaN where it is undefined), `n` (the number of images), `stderr` (over images).
 
+    Of cells whose plugins were edited, the newest revision counts, as in reports.
+
     Args:
         folder: A results folder.
         suite: The name of a suite or a family, to load only its cells.
@@ -60,7 +63,7 @@ def load_results(folder: str | Path = "results", *, suite: str | None = None) ->
     """
     import pandas as pd
 
-    rows = [row for record in Store(Path(folder)).some_records(suite) for row in _rows(record)]
+    rows = [row for record in newest(Store(Path(folder)).some_records(suite)) for row in _rows(record)]
     columns: dict[str, list[Any]] = {name: [row.get(name) for row in rows] for name in COLUMNS}
     return pd.DataFrame({name: pd.array(columns[name], dtype=DTYPES[name]) for name in COLUMNS})  # type: ignore[call-overload]
 

@@ -1,0 +1,103 @@
+"""Which of several records of one cell counts: of those that differ in their code alone, the one run last.
+
+Editing a plugin gives the cells that use it other ids, so that old and new numbers are never mixed. Those of
+the older code stay in the folder and are called older revisions.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from flatqat.bench.records.store import Store
+from flatqat.errors import StoreError
+from flatqat.spec import Cell, Record
+
+
+def now() -> str:
+    """Return the time for a record: UTC, in a form that sorts."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def role(cell: Cell) -> Cell:
+    """Return a cell without what editing code changes; its revisions have the same role."""
+    return replace(cell, plugins=None, parent=None, preprocessing=None)
+
+
+def newest(records: Sequence[Record]) -> list[Record]:
+    """Return the records without older revisions, in their order."""
+    old = older(records)
+    return [record for record in records if record.cell.id not in old]
+
+
+def older(records: Iterable[Record]) -> set[str]:
+    """Return the ids of older revisions: what does not agree with a record that was run later.
+
+    Two agree if all seeds of a row have the same code, and if what starts from the same parent has the same
+    revision of it.
+    """
+    old: set[str] = set()
+    claims: dict[tuple[object, ...], object] = {}
+    for record in sorted(records, key=lambda r: (r.last_run, r.cell.id), reverse=True):
+        own = _claims(record)
+        if any(claims.get(key, value) != value for key, value in own.items()):
+            old.add(record.cell.id)
+        else:
+            claims |= own
+    return old
+
+
+def _claims(record: Record) -> dict[tuple[object, ...], object]:
+    """Return what must be the same in every record that is shown beside this one."""
+    cell = record.cell
+    row = replace(role(cell), seed=0)
+    table = replace(
+        row,
+        method="",
+        quant="fp",
+        method_args=(),
+        method_version=1,
+        step_multiplier=1,
+        keep=None,
+        layer_bits=None,
+    )
+    claims: dict[tuple[object, ...], object] = {
+        ("code", row): (cell.plugins, cell.preprocessing),
+        ("cell", role(cell)): cell.id,
+    }
+    if cell.quant == "fp" and not cell.method_args and cell.step_multiplier == 1:  # others may start from it
+        claims["start", table, _name(cell.label)] = cell.training_id
+    if cell.parent and record.status == "done":
+        claims["start", table, _name(record.protocol.parent)] = cell.parent
+    return claims
+
+
+def _name(label: str) -> str:
+    """Return the label of a cell without its id."""
+    return label.rpartition("-")[0]
+
+
+def with_revisions(records: Sequence[Record], store: Store) -> list[Record]:
+    """Return the records of a run with all others of the same roles in its folder.
+
+    Only cells made of plugins have any. None are found in a folder that cannot be read: the run is done.
+    """
+    roles = {role(record.cell) for record in records if record.cell.plugins}
+    known = {record.cell.id for record in records}
+    try:
+        stored = [r for suite in sorted({cell.suite for cell in roles}) for r in store.records(suite)]
+    except StoreError:
+        stored = []
+    return [*records, *(r for r in stored if role(r.cell) in roles and r.cell.id not in known)]
+
+
+def renewed(records: Sequence[Record], store: Store) -> list[Record]:
+    """Return the records of a run, stored as the newest revisions: an edit may have been undone since."""
+    old = older(with_revisions(records, store))
+    current = [replace(r, last_run=now()) if r.cell.id in old else r for r in records]
+    try:
+        for record in current:
+            if record.cell.id in old:
+                store.write_record(record)
+    except StoreError:  # a folder that is only read
+        return list(records)
+    return current
