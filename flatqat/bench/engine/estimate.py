@@ -30,7 +30,7 @@ def estimate(jobs: Sequence[Job], session: Session) -> float:
             timed[key] = _time(job, session)
             advance(1)
     scored = {job.suite.name: job for job in jobs if job.scored}
-    images = {name: _images(job, session.request) for name, job in scored.items()}
+    images = {name: images_scored(job, session.request) for name, job in scored.items()}
     total = 0.0
     for job in jobs:
         step, forward = timed[_key(job)]
@@ -51,7 +51,7 @@ def _key(job: Job) -> tuple[str, str, str, str]:
     return job.suite.name, job.cell.model, job.cell.method, job.cell.quant
 
 
-def _images(job: Job, request: Request) -> int:
+def images_scored(job: Job, request: Request) -> int:
     """Return the number of images of all shifts together."""
     return sum(len(shift.build(request.data_root).sample(request.limit)) for shift in job.suite.scored)
 

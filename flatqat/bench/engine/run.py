@@ -1,9 +1,11 @@
 """The whole benchmark: plan -> train -> measure -> evaluate -> record. Each step resumes on its own."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.assemble import assemble, with_flatness
+from flatqat.bench.engine.countdown import Countdown
 from flatqat.bench.engine.evaluate import evaluate
 from flatqat.bench.engine.preflight import preflight
 from flatqat.bench.engine.train import train
@@ -21,24 +23,37 @@ from flatqat.spec import Record
 def run(plan: Plan, session: Session) -> list[Record]:
     """Run what is missing of a plan; returns the record of every scored job, in the plan's order."""
     todo, troubles = session.lacking(plan), Troubles(session.progress)
+    _say_what_is_stored(todo, plan, session)
     if todo:
         preflight(todo, plan, session, troubles)
     if session.request.rerun:
         for lack in todo:
             session.store.forget_work(lack.job.cell)
+    countdown = Countdown(todo, session)
     for lack in troubles.runnable(todo):
+        countdown.at_job(lack)
         with troubles.catch(lack.job):
             train(lack.job, session)
             measure(lack, session)
     results: dict[str, Record] = {}
     for suite in plan.suites:
         lacks = [lack for lack in todo if lack.job.suite is suite]
-        evaluate(suite, [x.job for x in lacks if x.scores and not troubles.get(x.job)], session, troubles)
+        scored = [lack.job for lack in lacks if lack.scores and not troubles.get(lack.job)]
+        countdown.at_suite(suite.key, len(scored))
+        evaluate(suite, scored, session, troubles)
         for lack in lacks:
             if record := _keep(lack, troubles, session):
                 results[lack.job.cell.id] = record
     stored = (results.get(job.cell.id) or session.store.record(job.cell) for job in plan.scored())
     return renewed([record for record in stored if record], session.store)
+
+
+def _say_what_is_stored(todo: Sequence[Lack], plan: Plan, session: Session) -> None:
+    wanted, lacking = plan.scored(), {lack.job.cell.id for lack in todo}
+    stored = sum(job.cell.id not in lacking for job in wanted)
+    if stored:
+        rest = "" if todo else "; nothing to do"
+        session.progress.say(f"{stored} of {len(wanted)} cells stored in {session.store.root}{rest}")
 
 
 def run_request(request: Request, *, progress: bool = True) -> list[Record]:

@@ -1,0 +1,77 @@
+"""A run says which cell it is at, about how long all the rest takes, and what was stored before it."""
+
+import os
+import re
+
+import pytest
+
+from flatqat.bench.engine.countdown import Countdown
+from flatqat.bench.engine.estimate import images_scored
+from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.request import Request
+from flatqat.console.progress import PlainProgress
+from tests.helpers.running import run_plan, session_of
+
+
+def plan_of(results, **changes):
+    fields = {"suites": ("toy",), "methods": ("fp", "qat"), "bits": ("3",), "spaces": (), "results": results}
+    return make_plan(Request(**{**fields, **changes}))
+
+
+def test_what_is_left_is_in_proportion_to_what_was_done(tmp_path):
+    """Pretraining takes 30 steps of 32 images, fp and qat 12 each; a gradient is 4 forward passes."""
+    said, times = [], iter([0.0, 30.0, 42.0, 54.0])
+    plan = plan_of(tmp_path)
+    session = session_of(plan.request, PlainProgress(said.append))
+    todo = session.lacking(plan)
+    countdown = Countdown(todo, session, lambda: next(times))
+    for lack in todo:
+        countdown.at_job(lack)
+    countdown.at_suite("toy", 2)
+    images = 2 * images_scored(todo[-1].job, plan.request)
+    assert images == 2 * 4 * 96
+    a_step = 32 * 4
+    left = [(steps * a_step + images) / a_step for steps in (24, 12, 0)]
+    assert said == [
+        "cell 1 of 3: tiny pretrain fp seed 0",
+        f"cell 2 of 3: tiny fp seed 0, about {round(left[0])} s left in all",
+        f"cell 3 of 3: tiny qat 3 seed 0, about {round(left[1])} s left in all",
+        f"score 2 cells of toy, about {left[2]:.1f} s left in all",
+    ]
+
+
+def test_a_run_counts_its_cells_and_what_was_stored(tmp_path):
+    said = []
+    run_plan(plan_of(tmp_path), PlainProgress(said.append))
+    counted = [line for line in said if re.match(r"cell \d of \d: ", line)]
+    assert [line[:11] for line in counted] == ["cell 1 of 3", "cell 2 of 3", "cell 3 of 3"]
+    assert "left in all" in counted[-1]
+    assert not any("stored in" in line for line in said)
+    said.clear()
+    run_plan(plan_of(tmp_path, methods=("fp", "qat", "sam")), PlainProgress(said.append))
+    assert said[0] == f"2 of 3 cells stored in {tmp_path}"
+    said.clear()
+    run_plan(plan_of(tmp_path, methods=("fp", "qat", "sam")), PlainProgress(said.append))
+    assert said == [f"3 of 3 cells stored in {tmp_path}; nothing to do"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes into any folder")
+def test_a_finished_matrix_needs_no_folder_that_can_be_written(flatqat, tmp_path):
+    options = ("bench", "run", "--suite", "toy", "--method", "fp", "--results", tmp_path, "--device", "cpu")
+    assert flatqat(*options).code == 0
+    folders = [tmp_path, *(path for path in tmp_path.rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        assert flatqat(*options).code == 0
+        assert flatqat(*options, "--seeds", "2").code == 2
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+
+
+def test_a_finished_matrix_writes_nothing(tmp_path, monkeypatch):
+    run_plan(plan_of(tmp_path))
+    for name in ("check_writable", "write_record", "write_data"):
+        monkeypatch.setattr(f"flatqat.bench.records.store.Store.{name}", lambda *args: pytest.fail("written"))
+    assert [record.status for record in run_plan(plan_of(tmp_path))] == ["done", "done"]

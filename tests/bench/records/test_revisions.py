@@ -1,0 +1,197 @@
+"""Editing a plugin between runs: the newest revision counts everywhere, and nothing is ever refused."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from flatqat import load_results, registry
+from flatqat.bench.records.revisions import newest, older
+from flatqat.bench.records.sections import sections
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.render import FORMATS, render
+from flatqat.spec import Cell, Record
+from tests.helpers import TOY
+from tests.helpers.records import protocol, shift_info, train_log
+
+METHOD = """
+from flatqat.methods.qat import QAT
+
+SCALE = {}
+
+
+class Rule(QAT):
+    def task_gradient(self, x, y):
+        loss = super().task_gradient(x, y)
+        for parameter in self.model.parameters():
+            if parameter.grad is not None:
+                parameter.grad *= SCALE
+        return loss
+
+
+METHOD = Rule
+"""
+NET = """
+from torch import nn
+
+
+def make(classes):
+    body = nn.Conv2d(3, {width}, 3, stride=2), nn.ReLU(), nn.Flatten()
+    return nn.Sequential(*body, nn.Linear(49 * {width}, classes))
+"""
+
+
+@pytest.fixture
+def student(flatqat, tmp_path):
+    """Runs a method and a network of the student's own, after an edit."""
+    rule, net = tmp_path / "my_rule.py", tmp_path / "net.py"
+
+    def run(*options, scale=1.0, width=4, methods="fp,ptq,my-rule"):
+        rule.write_text(METHOD.format(scale))
+        net.write_text(NET.format(width=width))
+        registry.import_file.cache_clear()
+        plugins = ("--plugin", rule, "--plugin", TOY, "--model", f"file:{net}:make")
+        what = ("--suite", "toy", "--method", methods, "--bits", "3", "--no-flatness", "--device", "cpu")
+        what += ("--set", "recipe.pretrain_steps=3")
+        return flatqat("bench", "run", *plugins, *what, "--results", tmp_path / "r", *options)
+
+    def rows(*options):
+        done = flatqat("bench", "report", "--results", tmp_path / "r", "--format", "json", *options)
+        assert done.code == 0, done.err
+        (section,) = json.loads(done.out)
+        return {row["method"]: row["id_nll"] for row in section["rows"]}, section["protocol"]
+
+    return SimpleNamespace(run=run, rows=rows, results=tmp_path / "r")
+
+
+def test_an_edited_method_shows_its_newest_numbers(student):
+    assert "revision" not in student.run().out
+    first, _ = student.rows()
+    again = student.run(scale=0.0)
+    assert again.code == 0
+    assert "1 cell of older revisions of the code left out" in " ".join(again.out.split())
+    newer, protocol_line = student.rows()
+    assert set(newer) == {"fp", "ptq", "my-rule"}
+    assert newer["my-rule"] != first["my-rule"]
+    assert (newer["fp"], newer["ptq"]) == (first["fp"], first["ptq"])
+    assert "1 cell of older revisions" in protocol_line
+    everything, protocol_line = student.rows("--all-revisions")
+    (name,) = set(everything) - set(newer)
+    assert name.startswith("my-rule (revision ")
+    assert everything[name] == first["my-rule"]
+    assert "older revisions" not in protocol_line
+    assert name in student.run("--all-revisions", scale=0.0).out
+
+
+def test_an_edit_that_is_undone_is_the_newest_again(student):
+    student.run()
+    first, _ = student.rows()
+    student.run(scale=0.0)
+    again = student.run()
+    assert "3 of 3 cells stored" in again.err
+    assert student.rows()[0] == first
+
+
+def test_an_edited_network_shows_no_method_that_starts_from_the_old_one(student):
+    student.run()
+    student.run(width=6, methods="fp")
+    now, protocol_line = student.rows()
+    assert set(now) == {"fp"}
+    assert "3 cells of older revisions" in protocol_line
+    student.run(width=6)
+    assert set(student.rows()[0]) == {"fp", "ptq", "my-rule"}
+    everything, _ = student.rows("--all-revisions")
+    assert len(everything) == 6
+
+
+def test_all_readers_agree(student):
+    student.run()
+    student.run(scale=0.0)
+    store = Store(student.results)
+    tidy = load_results(student.results)
+    ids = {record.cell.id for record in newest(store.records())}
+    assert set(tidy["cell"]) == ids
+    assert {r.cell.id for s in sections(store.records()) for row in s.rows.values() for r in row} == ids
+    for form in FORMATS:
+        assert render(store, None, form, "method", "ptq")
+
+
+def record(name="my-rule", **fields):
+    """A finished record of made-up code."""
+    last_run = fields.pop("last_run", "")
+    parent_label = fields.pop("parent_label", "start.safetensors")
+    values = {
+        "suite": "toy",
+        "suite_version": 1,
+        "model": "tiny",
+        "quant": "3",
+        "recipe": "default",
+        "seed": 0,
+    }
+    cell = Cell(method=name, **{**values, **fields})
+    return Record(
+        cell=cell,
+        status="done",
+        protocol=protocol({"id": shift_info("id")}, parent=parent_label),
+        train=train_log(),
+        last_run=last_run,
+    )
+
+
+def kept(*records):
+    assert newest(records[::-1]) == [r for r in reversed(records) if r.cell.id not in older(records)]
+    return [records.index(r) for r in newest(records)]
+
+
+def test_all_seeds_of_a_row_are_of_one_revision():
+    assert kept(
+        record(seed=0, plugins="a", last_run="1"),
+        record(seed=1, plugins="a", last_run="2"),
+        record(seed=0, plugins="b", last_run="3"),
+    ) == [2]
+
+
+def test_another_setting_bits_or_weights_file_is_no_revision():
+    records = (
+        record(plugins="a", last_run="1"),
+        record(plugins="b", last_run="2", method_args=(("x", 1),)),
+        record(plugins="c", last_run="3", quant="4"),
+        record(plugins="d", last_run="4", weights="w"),
+        record(plugins="e", last_run="5", method_version=2),
+    )
+    assert kept(*records) == [0, 1, 2, 3, 4]
+
+
+def test_what_starts_from_a_replaced_parent_is_older():
+    fp = [
+        record(
+            "fp", quant="fp", plugins=code, last_run=at, parent=f"start-{code}", parent_label=f"start-{code}"
+        )
+        for code, at in (("a", "1"), ("b", "3"))
+    ]
+    label = fp[0].cell.label
+    ptq = record("ptq", plugins="a", last_run="2", parent=fp[0].cell.training_id, parent_label=label)
+    qat = record("qat", plugins="a", last_run="2", parent="start-a", parent_label="start-a")
+    assert kept(*fp, ptq, qat) == [1]
+    again = replace(ptq, last_run="4")  # the edit was undone, and one method run
+    assert kept(*fp, again, qat) == [0, 2, 3]
+
+
+def test_the_same_code_from_other_starts_shows_the_newest():
+    records = (record(parent="p", last_run="1"), record(parent="q", last_run="2"))
+    assert kept(*records) == [1]
+    (section,) = sections(records, all_revisions=True)
+    assert len(section.rows) == 2
+    assert all(len(row) == 1 for row in section.rows.values())
+
+
+def test_records_without_a_time_are_never_refused():
+    records = (record(plugins="a"), record(plugins="b"))
+    assert len(kept(*records)) == 1
+    (section,) = sections(records)
+    assert section.older == 1
+    assert Record.from_dict(records[0].to_dict()) == records[0]
+    assert "last_run" not in records[0].to_dict()
+    dated = replace(records[0], last_run="2026-01-01T00:00:00.000+00:00")
+    assert Record.from_dict(dated.to_dict()) == dated
