@@ -95,7 +95,7 @@ def bench_run(
 
     Each combination of suite, model, method, bits and seed is a cell. Finished cells are stored and not
     computed again, so the same command resumes an interrupted run. Options that take several values may be
-    repeated or take a comma-separated list. Exits 3 if a cell failed or was skipped.
+    repeated or take a comma-separated list. Exits 3 if a cell failed or was skipped, or its flatness failed.
 
     \b
     Examples:

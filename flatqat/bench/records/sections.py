@@ -82,8 +82,12 @@ def protocol_line(records: list[Record]) -> str:
 
 
 def problems(section: Section) -> list[str]:
-    """Return a line for every cell that failed or was skipped, with its reason."""
-    return [f"{r.status}: {r.cell.label}: {r.reason}" for r in section.problems]
+    """Return a line for every cell that failed, was skipped or lacks flatness, with its reason."""
+    without = [r for row in section.rows.values() for r in row if r.flatness.failed]
+    return [
+        *(f"{r.status}: {r.cell.label}: {r.reason}" for r in section.problems),
+        *(f"no flatness: {r.cell.label}: {r.flatness.failed}" for r in without),
+    ]
 
 
 def method_label(record: Record) -> str:

@@ -254,4 +254,5 @@ def test_the_exit_code_tells(flatqat, tmp_path, net):
     assert done.code == 3
     assert "crashed: flatness toy" not in done.out
     assert "Traceback" in done.err
+    assert "no flatness: " in done.out
     assert flatqat("bench", "run", "--model", model, "--no-flatness", *options).code == 0
