@@ -42,7 +42,7 @@ class Troubles:
             raise
         except (Exception, SystemExit) as error:  # code of plugins may raise whatever it likes
             reason = explained(error, ", ".join(job.title for job in jobs), self._progress)
-            for job in jobs:
+            for job in (job for job in jobs if not self.get(job)):
                 self._keep(job, "failed", reason)
 
     def get(self, job: Job) -> Record | None:

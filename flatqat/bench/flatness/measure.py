@@ -45,7 +45,7 @@ def measure(lack: Lack, session: Session) -> None:
                 known = known.updated(Flatness.from_dict({space: _measured(job, session, space, advance)}))
             except DataError:
                 raise
-            except Exception as error:  # whatever it is, it says nothing against the scores
+            except (Exception, SystemExit) as error:  # whatever it is, it says nothing against the scores
                 failures.append(explained(error, f"flatness {job.title}", session.progress))
     store.write_flatness(job.cell, replace(known, failed="; ".join(dict.fromkeys(failures))))
 
