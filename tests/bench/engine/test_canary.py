@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from flatqat import registry
+from flatqat.bench.engine import evaluate
 from flatqat.bench.engine.canary import Figure, canary, figures
 from flatqat.bench.plan.request import Request
+from flatqat.console.progress import PlainProgress
 from flatqat.errors import UsageError
 from flatqat.metrics.mce import ALEXNET
-from flatqat.models.base import build
+from flatqat.models.base import Normalized, build
 from flatqat.spec import Recipe
 from tests.helpers.running import session_of
 
@@ -131,3 +133,25 @@ def test_the_published_figures_are_read():
     assert {f.model for f in figures(["timm:resnet18.tv_in1k"])} == {"timm:resnet18.tv_in1k"}
     with pytest.raises(UsageError, match="unknown model with published figures 'resnet18'"):
         figures(["resnet18"])
+
+
+@pytest.mark.parametrize("stage", ["restore", "predict"])
+def test_a_bug_costs_the_figure_that_it_hits_alone(suite, request_, monkeypatch, stage):
+    """The next figure is checked, and the bug is shown."""
+    said: list[str] = []
+    original = {"restore": evaluate.restore, "predict": Normalized.predict}[stage]
+    broken: list[object] = []
+
+    def fail(*args, **kwargs):
+        broken.append(args)
+        if len(broken) == 1:
+            raise ZeroDivisionError("of the model")
+        return original(*args, **kwargs)
+
+    target = (evaluate, "restore") if stage == "restore" else (Normalized, "predict")
+    monkeypatch.setattr(*target, fail)
+    wanted = [figure("id", 50.0), figure("fog/1", 50.0)]
+    checks = canary(wanted, session_of(request_, PlainProgress(said.append)))
+    assert [check.verdict == "not checked" for check in checks] == [True, False]
+    assert checks[0].reason == "crashed: ZeroDivisionError('of the model')"
+    assert "Traceback" in "".join(said)
