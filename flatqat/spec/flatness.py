@@ -106,6 +106,10 @@ class SpaceFlatness(Stored):
         return number((self.sharpness_avg or {}).get(radius))
 
 
+PASSING = ("crashed: ", "out of memory")
+"""How reasons begin that may pass: code can be mended, and memory freed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flatness(Stored):
     """The flatness of a cell, space by space; a space that was not measured is None.
@@ -121,6 +125,11 @@ class Flatness(Stored):
     latent: SpaceFlatness | None = None
     step_size: SpaceFlatness | None = None
     failed: str = ""
+
+    @property
+    def cannot_be_measured(self) -> bool:
+        """Whether measuring failed on the numbers themselves, so that it would fail again."""
+        return bool(self.failed) and not self.failed.startswith(PASSING)
 
     @property
     def spaces(self) -> dict[Space, SpaceFlatness]:

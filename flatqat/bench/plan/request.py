@@ -70,7 +70,9 @@ def parse_spaces(names: tuple[str, ...]) -> tuple[Space, ...]:
 
 
 def lacking_spaces(cell: Cell, flatness: Flatness, request: Request) -> list[Space]:
-    """Return the requested spaces that a cell's `flatness` lacks."""
+    """Return the requested spaces that a cell's `flatness` lacks; none where it cannot be measured."""
+    if flatness.cannot_be_measured:
+        return []
     floating = cell.quant_spec.is_fp  # rounds nothing, so that all spaces but `quantized` are missing
     return [s for s in request.spaces if flatness.space(s) is None and (s == "quantized" or not floating)]
 

@@ -52,6 +52,8 @@ def test_what_could_not_be_measured_is_not_tried_again(tmp_path):
     assert lacking_spaces(job.cell, Flatness(), request) == ["quantized", "latent"]
     assert lacking_spaces(job.cell, Flatness(latent=space_flatness()), request) == ["quantized"]
     assert lacking_spaces(job.cell, Flatness(failed="the loss is inf"), request) == []
+    for passing in ("crashed: KeyError('x')", "out of memory: CUDA out of memory"):
+        assert lacking_spaces(job.cell, Flatness(failed=passing), request) == ["quantized", "latent"]
 
 
 def test_names_of_spaces():

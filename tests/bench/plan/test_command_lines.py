@@ -44,7 +44,7 @@ def planned(monkeypatch, tmp_path):
 
     def plan_of(options):
         plans = []
-        monkeypatch.setattr(execute, "execute", lambda plan: plans.append(plan) or 0)
+        monkeypatch.setattr(execute, "execute", lambda plan, **options: plans.append(plan) or 0)
         done = CliRunner().invoke(app, ["bench", "run", *options])
         assert done.exit_code == 0, (options, done.output, done.exception)
         return {job.cell: job for job in plans[0].scored()}
