@@ -93,6 +93,7 @@ class ModelSource:
         pretrained: Returns the file of a name's own weights, downloaded if necessary.
         files: Returns the local files that a network's code comes from.
         adapt: Renames the tensors of a file to the names of a network, and drops those that it never uses.
+        entry: The entry that the source's own loader takes of files with several sets of weights, if it does.
     """
 
     names: Callable[[], Sequence[str]]
@@ -100,6 +101,7 @@ class ModelSource:
     pretrained: Callable[[str], Path] = _no_weights
     files: Callable[[str], list[Path]] = lambda name: []
     adapt: Callable[[nn.Module, Mapping[str, Tensor]], dict[str, Tensor]] = lambda net, state: dict(state)
+    entry: str = ""
 
 
 def source_of(model: str) -> tuple[ModelSource, str]:
@@ -146,10 +148,14 @@ def build(
     return built
 
 
-def load_initial_(normalized: Normalized, model: str, path: Path, *, new_head: bool = False) -> None:
-    """Load a file of weights into what `build(model)` built. Raises WeightsError as `load_weights_` does."""
-    net, adapt = normalized.net, source_of(model)[0].adapt
-    load_weights_(net, path, new_head=new_head, adapt=lambda state: split_state(net, adapt(net, state)))
+def load_initial_(normalized: Normalized, model: str, path: Path, *, new_head: bool = False) -> str:
+    """Load a file of weights into what `build(model)` built; returns and raises what `load_weights_` does."""
+    net, source = normalized.net, source_of(model)[0]
+
+    def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return split_state(net, source.adapt(net, state))
+
+    return load_weights_(net, path, new_head=new_head, adapt=renamed, prefer=source.entry)
 
 
 def _check_name(source: ModelSource, source_name: str, name: str) -> None:

@@ -29,7 +29,7 @@ class Cell(Stored):
         method_version: The method's version, which grows when its numbers change.
         recipe_args: The recipe's settings that are not those of the suite.
         parent: The training id of the cell that it starts from, if any.
-        weights: The SHA-256 of the file that it starts from, if any.
+        weights: The SHA-256 of the file that it starts from, if any; `#ENTRY` follows where one was chosen.
         limit: The largest number of images that are scored of each shift, if limited.
         amp: Whether forward passes are in bfloat16.
         plugins: A hash of the plugin files that it is made of, if any.

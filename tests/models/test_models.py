@@ -7,7 +7,8 @@ from safetensors.torch import save_file
 from flatqat import registry, testing
 from flatqat.errors import UsageError, WeightsError
 from flatqat.models.base import build
-from flatqat.models.weights import load_weights_, read_weights
+from flatqat.models.checkpoint import read_entries
+from flatqat.models.weights import load_weights_
 
 
 @pytest.mark.parametrize("name", ["tiny", "cifar"])
@@ -90,7 +91,7 @@ def test_damaged_files(tmp_path, content, suffix):
     path = tmp_path / f"w{suffix}"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="expected tensors alone"):
-        read_weights(path)
+        read_entries(path)
 
 
 def test_real_weights_load_and_classify(shared):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat.bench.plan.request import Request
-from flatqat.errors import UsageError, WeightsError, choose
+from flatqat.errors import UsageError, choose
 from flatqat.spec import Cell, QuantSpec
 from flatqat.suite import Suite
 
@@ -60,15 +60,16 @@ class Networks:
         if window is not None and suite.task != "segmentation":
             raise UsageError(f"--window: expected a segmentation suite, got {suite.name} ({suite.task})")
         weights = self._weights(model)
-        weights_hash = _sha256(weights) if weights else None
         made = build(model, classes=suite.classes, seed=0, eval_transform=suite.eval_transform, window=window)
         if made.task != suite.task:
             raise UsageError(
                 f"model {model}: expected one for {suite.task}, which {suite.name} is, got one for "
                 f"{made.task}; the suite's default is {suite.default_model}"
             )
+        weights_hash = None
         if weights is not None:
-            load_initial_(made, model, weights, new_head=suite.new_head)
+            entry = load_initial_(made, model, weights, new_head=suite.new_head)
+            weights_hash = _sha256(weights) + (f"#{entry}" if entry else "")
         if layers := list(quantizable(made.net)):
             for spec in self._specs:
                 by_layer(layers, spec)
@@ -130,10 +131,8 @@ def base_cell_of(suite: Suite, model: str, seed: int, request: Request, networks
     return BaseCell(cell=cell, suite=suite, weights=network.weights, untrainable_reason=reason)
 
 
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        problem = f"weights {path}: expected a readable file, got: {error.strerror}; check --weights"
-        raise WeightsError(problem) from error
+def _sha256(weights: Path) -> str:
+    from flatqat.models.checkpoint import file_of
+
+    with file_of(weights).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
