@@ -6,12 +6,14 @@ PyTorch and pandas are imported inside the commands, so that `--help` and the li
 import io
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flatqat import __version__, registry
+from flatqat.commands.arguments import Commands
 from flatqat.commands.bench import DataRoot, Plugin, SuiteName, Threads, Workers, bench
 from flatqat.commands.gate import baseline, canary, check
 from flatqat.commands.inspect import audit, flatness, gallery
@@ -24,6 +26,7 @@ BUG = 70  # EX_SOFTWARE
 
 app = typer.Typer(
     name="flatqat",
+    cls=Commands,
     help="Measure what low-bit quantization costs a vision model under distribution shift, and whether "
     "flatter minima buy it back.",
     epilog="Start with `flatqat bench run`: it needs no data and takes about a minute.",
@@ -142,18 +145,23 @@ app.command()(audit)
 
 
 @app.command("test")
-def test(file: Annotated[Path, argument("FILE", "Python file that exports a plugin.")]) -> None:
-    """Check that a plugin file fulfills its contract.
+def contract(
+    file: Annotated[str, argument("FILE", "Python file that exports a plugin, or file:PATH.py:FUNCTION.")],
+    data_root: DataRoot = None,
+) -> None:
+    """Check that a plugin or a network fulfills its contract.
 
     Runs the checks that all built-in suites, methods, quantizers and models pass. Exits 1 if one fails.
 
     \b
-    Example:
+    Examples:
       flatqat test my_method.py
+      flatqat test my_suite.py --data-root data
+      flatqat test file:nets.py:make
     """
     from flatqat.testing import check_plugin
 
-    outcomes = list(check_plugin(file))
+    outcomes = list(check_plugin(file, data_root))
     for name, problem in outcomes:
         typer.echo(f"{'FAILED' if problem else 'passed'} {name}{': ' + problem if problem else ''}")
     raise typer.Exit(1 if any(problem for _, problem in outcomes) else 0)
@@ -190,6 +198,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a locale without λ and ± shows them as ?
             stream.reconfigure(errors="replace")
+    # torchvision's import, which users cannot change
+    warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", FutureWarning)
     try:
         app()
     except FlatqatError as error:

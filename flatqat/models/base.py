@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from flatqat import registry
 from flatqat.errors import UsageError, unknown
 from flatqat.models.attention import split_attention_, split_state
+from flatqat.models.outputs import logits_of
 from flatqat.models.sliding import slide
 from flatqat.models.weights import load_weights_
 from flatqat.spec import EvalTransform, Window
@@ -68,8 +69,9 @@ class Normalized(nn.Module):
         """Return logits, (B, classes) or (B, classes, H, W).
 
         In training, networks with auxiliary heads return (weight, logits) pairs, that of inference first.
+        Raises UsageError if the network returns neither, see `logits_of`.
         """
-        return self.net(self.normalize(images))
+        return logits_of(self.net(self.normalize(images)), training=self.training)
 
     def predict(self, images: Tensor) -> Tensor:
         """Return logits as they are scored: through the window, if there is one."""

@@ -67,7 +67,7 @@ def test_dry_run_tells_what_is_missing_on_disk(flatqat, tmp_path):
         (["--set", "anchor.strength"], "--set: expected"),
         (["--device", "tpu"], "--device: expected"),
         (["--weights", "nowhere.safetensors"], "nowhere.safetensors.*readable file"),
-        (["--plugin", "nowhere.py"], "found none"),
+        (["--plugin", "nowhere.py"], "got none"),
         (["--suite", "cifar10-c", "--data-root", "nowhere"], "cifar"),
     ],
     ids=str,
@@ -216,7 +216,7 @@ def test_plugin_check(flatqat, tmp_path):
     done = flatqat("test", bad)
     assert done.code == 1
     assert re.search(r"FAILED method bad-rule: Random numbers come from .*methods\.py:\d+ in ", done.out)
-    assert_one_line_error(flatqat("test", tmp_path / "absent.py"), "found none")
+    assert_one_line_error(flatqat("test", tmp_path / "absent.py"), "got none")
 
 
 def test_a_method_from_a_plugin_runs(flatqat, tmp_path):
