@@ -117,6 +117,8 @@ def source_of(model: str) -> tuple[ModelSource, str]:
         see = f"see: flatqat models list '*:{model}'"
         raise UsageError(f"{error}; other networks are SOURCE:NAME, {see}") from error
     _check_name(source, source_name, name)
+    if model == f"{source_name}:":
+        raise UsageError(f"model {model!r}: expected {source_name!r}, got a colon without a name")
     return source, name
 
 

@@ -62,12 +62,14 @@ def chosen(entries: Mapping[str, State], name: str, path: Path) -> dict[str, Sta
     below = {key: state for key, state in entries.items() if key == name or key.startswith(f"{name}.")}
     if below or not name:
         return below or dict(entries)
+    parts: dict[str, State] = {}
     for key, state in entries.items():
         whole = f"{key}." if key else ""
         prefix = f"{name.removeprefix(whole)}."
         part = {k.removeprefix(prefix): tensor for k, tensor in state.items() if k.startswith(prefix)}
-        if name.startswith(whole) and part:
-            return {name: part}
+        parts |= {f"{whole}{prefix}"[:-1]: part} if part else {}
+    if parts:
+        return parts
     there = listed([key for key in entries if key], 12, empty="no named entry")
     raise WeightsError(f"weights {path}: expected the name of an entry after #, got {name!r}; got {there}")
 

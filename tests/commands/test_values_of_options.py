@@ -118,3 +118,42 @@ def test_the_option_without_a_value_is_named(flatqat, line):
     done = flatqat("bench", "run", *line)
     assert done.code == 2
     assert re.match(rf"error: {line[0].rstrip('=')}: expected a ", done.err)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("--seeds", "9" * 19 + ","),
+        ("--device", "cuda:" + "9" * 20),
+        ("--bits", "９"),
+        ("--model", "tiny:"),
+        ("--model", "file:" + "x" * 300 + ".py:make"),
+        ("--set", "recipe.steps=" + "9" * 20),
+        ("--set", "recipe.lr=nan"),
+    ],
+    ids=lambda line: f"{line[0]} {line[1][:30]}",
+)
+def test_values_that_only_the_plan_can_judge(flatqat, tmp_path, monkeypatch, line):
+    monkeypatch.chdir(tmp_path)
+    done = flatqat("bench", "run", *ENOUGH["bench", "run"], *line)
+    assert done.code == 2
+    assert re.match("error: .*(expected|this machine has)", done.err)
+
+
+def test_the_variable_of_the_data_root_is_checked_as_the_option_is(flatqat, monkeypatch):
+    monkeypatch.setenv("FLATQAT_DATA_ROOT", "x" * 300)
+    done = flatqat("doctor")
+    assert (done.code, done.err[:34]) == (2, "error: --data-root: expected a pat")
+
+
+def test_a_model_with_a_long_path_has_a_record(flatqat, tmp_path):
+    folder = tmp_path / ("a" * 120) / ("b" * 120)
+    folder.mkdir(parents=True)
+    (folder / "nets.py").write_text(
+        "from flatqat.models.tiny import MODEL\n\n\ndef make(classes):\n    return MODEL.build('', classes)\n"
+    )
+    run = ("bench", "run", "--plugin", TOY, "--suite", "toy", "--no-flatness", "--results", tmp_path / "r")
+    done = flatqat(*run, "--method", "fp,qat", "--model", f"file:{folder}/nets.py:make")
+    assert done.code == 0, done.err
+    assert len(list((tmp_path / "r").rglob("*.json"))) >= 2
+    assert flatqat("bench", "report", "--results", tmp_path / "r").code == 0

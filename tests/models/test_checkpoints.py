@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import re
 import socket
 import tarfile
 import zipfile
@@ -17,11 +18,15 @@ from torch import nn
 from torch.nn.utils import parametrizations
 from torch.optim.swa_utils import AveragedModel
 
+from flatqat.bench.plan.command_lines import commands
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
+from flatqat.bench.records.store import Store
 from flatqat.errors import WeightsError
 from flatqat.models.base import build
 from flatqat.models.weights import load_weights_
+from tests.helpers import TOY
+from tests.helpers.command_line import assert_one_line_error
 
 
 def net(seed=0):
@@ -112,9 +117,10 @@ def test_students_and_teachers_in_one_state_dict_are_named(tmp_path, top):
     whole = f"{top}." if top else ""
     with pytest.raises(WeightsError, match=rf"parts .* fit: {whole}student \(9 .*, {whole}teacher \(9"):
         loaded(tmp_path / "w.pt")
-    state, entry = loaded(tmp_path / f"w.pt#{whole}teacher")
-    assert same(state, EMA)
-    assert entry == f"{whole}teacher"
+    for name in (f"{whole}teacher", "teacher"):
+        state, entry = loaded(tmp_path / f"w.pt#{name}")
+        assert same(state, EMA)
+        assert entry == f"{whole}teacher"
 
 
 def test_extra_heads_are_ignored_only_where_the_part_is_chosen(tmp_path):
@@ -357,3 +363,19 @@ def test_the_entry_is_part_of_the_identity_where_it_decides(tmp_path):
     alone, named = (cell_of(tmp_path / name, tmp_path) for name in ("one.pt", "one.pt#state_dict"))
     assert len(alone.weights) == 64
     assert alone == named
+
+
+def test_a_record_names_the_entry_and_a_report_shows_it(flatqat, tmp_path):
+    raw, ema = (build("tiny", classes=4, seed=seed).net.state_dict() for seed in (1, 2))
+    torch.save({"state_dict": raw, "state_dict_ema": ema}, tmp_path / "two.pt")
+    run = ("bench", "run", "--plugin", TOY, "--suite", "toy", "--method", "fp", "--no-flatness")
+    refused = flatqat(*run, "--weights", tmp_path / "two.pt", "--results", tmp_path / "r")
+    assert_one_line_error(refused, r"state_dict \(26 tensors\), state_dict_ema \(26 tensors\); choose with")
+    assert not (tmp_path / "r").exists()
+    done = flatqat(*run, "--weights", tmp_path / "two.pt#state_dict_ema", "--results", tmp_path / "r")
+    assert done.code == 0, done.err
+    assert re.search(r"weights [0-9a-f]{8}#state_dict_ema\s", done.out)
+    (record,) = Store(tmp_path / "r").records()
+    assert record.protocol.parent == "two.pt#state_dict_ema"
+    (command,) = commands([record], "r")
+    assert "--weights 'two.pt#state_dict_ema'" in command

@@ -47,6 +47,7 @@ def test_the_same_seed_builds_the_same_network_and_leaves_the_global_generator()
     [
         ("tniy", "did you mean 'tiny'"),
         ("cifar", "expected 'cifar:NAME'"),
+        ("tiny:", "model 'tiny:': expected 'tiny', got a colon without a name"),
         ("cifar:resnet21", "resnet20, resnet32"),
     ],
 )
