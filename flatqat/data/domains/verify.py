@@ -59,11 +59,13 @@ def _counts(domains: list[Domain], dataset: DomainSet) -> Iterator[Finding]:
 
 
 def _open(domains: list[Domain]) -> str:
-    """Raise DataError if a file is empty, cut off or no image."""
+    """Raise DataError if a run could not read a file."""
     paths = [path for domain in domains for path, _ in domain.files()]
     opened = paths[:: -(-len(paths) // MOST_OPENED)]
     if damaged := [path for path in opened if is_damaged(path)]:
-        got = f"files that are empty, cut off or no images: {listed(damaged, 3)}"
+        got = (
+            f"files that are empty, cut off, no images or of more than 8 bits a channel: {listed(damaged, 3)}"
+        )
         raise DataError(f"expected images, got {got}; restore them from their source")
     return f"{len(opened):,} of {len(paths):,} files opened, all complete"
 

@@ -41,7 +41,8 @@ def verify_natural(root: Path | None, *dataset: NaturalSet) -> list[Finding]:
         if place.ok:
             title, images = image_set.title, natural.images(root, image_set)
             among = image_set.class_subset or verify.ALL_CLASSES
-            findings += [verify.counted(title, images, image_set.count, among), verify.files(title, images)]
+            findings += [verify.counted(title, images, image_set.count, among)]
+            findings += [*verify.doubts(title, images), verify.files(title, images)]
     return findings
 
 

@@ -85,7 +85,7 @@ WRONG_MAPPINGS = {
     "counted from 1": (partial(shifted, by=1), "numbers 1 to 1000 in an order of their own", "meta.mat"),
     "another order": (
         ground_truth_as_val_txt,
-        r"expected class 65 \(n01751748\)",
+        r"got another for 11 of 12 that are known by name, such as 721 \(n03938244\) for ILSVRC2012",
         "sort the images by val.txt",
     ),
     "devkit without meta": (ground_truth_alone, "numbers 1 to 1000 in an order of their own", "put meta.mat"),
@@ -115,7 +115,7 @@ def test_labels_that_cannot_be_trusted_are_refused(mapping, tmp_path):
 
 def test_folders_made_in_another_order_are_refused(tmp_path):
     numbers = files.NUMBERS | {2: 971}
-    with pytest.raises(DataError, match=r"n09229709/ILSVRC2012_val_00000002.JPEG: expected class 970"):
+    with pytest.raises(DataError, match=r"971 \(n09229709\) for n09229709/ILSVRC2012_val_00000002"):
         clean.scored_images(files.val(tmp_path, numbers))
 
 
