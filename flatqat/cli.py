@@ -74,7 +74,8 @@ def suites_show(name: SuiteName, plugin: Plugin = None) -> None:
 def suites_verify(name: SuiteName, data_root: DataRoot = None, plugin: Plugin = None) -> None:
     """Check a suite's data on disk, and explain how to fix it.
 
-    Exits 2 if data is wrong or incomplete. A run can use incomplete data (`part`), but not wrong data.
+    Exits 2 if data is wrong or missing, which stops a run too. Incomplete or doubtful data (`part`) is only
+    a warning, here and in a run.
 
     \b
     Example:
@@ -86,7 +87,7 @@ def suites_verify(name: SuiteName, data_root: DataRoot = None, plugin: Plugin = 
         fix = f"\n      {finding.fix}" if finding.fix and not finding.ok else ""
         word = "ok   " if finding.ok else "part " if finding.partial else "WRONG"
         typer.echo(f"{word} {finding.what}{fix}")
-    raise typer.Exit(0 if all(finding.ok for finding in findings) else 2)
+    raise typer.Exit(2 if any(finding.is_fatal for finding in findings) else 0)
 
 
 @suites.command("generate")

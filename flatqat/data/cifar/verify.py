@@ -7,8 +7,7 @@ import numpy as np
 
 from flatqat.data.cifar.load import open_split
 from flatqat.data.cifar.sets import COUNTS, SIDE, Cifar, Split
-from flatqat.data.images.checks import run_check
-from flatqat.data.images.data_root import data_root
+from flatqat.data.images.checks import run_check, with_data_root
 from flatqat.data.images.encoded import EncodedImages
 from flatqat.errors import DataError
 from flatqat.finding import Finding
@@ -18,9 +17,10 @@ OVERLAP = 0.01  # of the test images; CIFAR-100 has at most 39, CIFAR-10 none (B
 
 def verify(cifar: Cifar, root: Path | None) -> list[Finding]:
     """Check counts, labels, balance, the ends of both files, and images that appear in both."""
-    place = run_check(lambda: f"data root {data_root(root, cifar.name)}")
-    if not place.ok:
-        return [place]
+    return with_data_root(cifar.name, partial(_verify, cifar), root)
+
+
+def _verify(cifar: Cifar, root: Path | None) -> list[Finding]:
     findings: list[Finding] = []
     opened: dict[Split, EncodedImages] = {}
     for split in COUNTS:

@@ -36,8 +36,8 @@ def in_known_order(images: Images) -> Images:
         got = f"another for {len(wrong):,} of {len(known):,} that are known by name"
         raise DataError(
             f"{images.folder}: expected the published class of every image, got {got}, such as {label} "
-            f"({classes.wnids()[label]}) for {name}, so labels may count the classes in another order than that of "
-            "WordNet ids; sort the images by val.txt of caffe_ilsvrc12 or LOC_val_solution.csv"
+            f"({classes.wnids()[label]}) for {name}, so labels may count the classes in another order than "
+            "that of WordNet ids; sort the images by val.txt of caffe_ilsvrc12 or LOC_val_solution.csv"
         )
     return replace(images, doubt="") if known else images
 

@@ -11,8 +11,7 @@ from flatqat.data.imagenet.clean import scored_images, train_images, untrainable
 from flatqat.data.imagenet.file_checks import check_complete, check_decodable
 from flatqat.data.imagenet.files import Images
 from flatqat.data.imagenet.names import EACH, TRAIN, VAL
-from flatqat.data.images.checks import run_check
-from flatqat.data.images.data_root import data_root
+from flatqat.data.images.checks import run_check, untrainable, with_data_root
 from flatqat.errors import listed
 from flatqat.finding import Finding
 
@@ -23,14 +22,11 @@ ALL_CLASSES = range(classes.COUNT)
 
 def verify(root: Path | None) -> list[Finding]:
     """Check the validation images, their labels, counts and files, and the optional training images."""
-    return list(_verify(root))
+    return with_data_root("ImageNet", lambda given: list(_verify(given)), root)
 
 
 @lru_cache(maxsize=4)  # many suites share these images
 def _verify(root: Path | None) -> tuple[Finding, ...]:
-    place = run_check(lambda: f"data root {data_root(root, 'ImageNet')}")
-    if not place.ok:
-        return (place,)
     found = run_check(lambda: f"ImageNet val in {scored_images(root).folder}")
     findings = [found]
     if found.ok:
@@ -83,8 +79,7 @@ def files(title: str, images: Images) -> Finding:
 
 def _train(root: Path | None) -> list[Finding]:
     if reason := untrainable_reason(root):
-        fix = "without them nothing is trained: methods that train are skipped"
-        return [Finding(ok=False, partial=True, what=reason, fix=fix)]
+        return [untrainable(reason)]
     place = run_check(lambda: f"ImageNet train in {train_images(root).folder}")
     if not place.ok:
         return [place]
