@@ -133,7 +133,7 @@ def test_a_full_disk_is_one_error_and_the_call_goes_on_later(data, tmp_path, mon
 
     monkeypatch.setattr(Path, "write_bytes", fails_on_the_third)
     with pytest.raises(
-        DataError, match="free space, got: No space left on device; fix that and run the same"
+        DataError, match="free space, got: No space left on device; fix that and run"
     ):
         make(data, full, workers=1)
     monkeypatch.undo()
@@ -170,6 +170,7 @@ def test_links_to_folders_are_followed(data, tmp_path):
     assert contents(tmp_path / "elsewhere" / "fog") == contents(tmp_path / "plain" / "gaussian_noise")
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS refuses such names")
 def test_names_that_are_not_utf_8_are_written(data, tmp_path):
     names = [os.fsdecode(b"n00000000/caf\xe9_%d.JPEG" % at) for at in range(5)]
     generate(data, names, tmp_path, corruption="fog", severity=1, table="imagenet")
