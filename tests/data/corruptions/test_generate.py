@@ -132,9 +132,7 @@ def test_a_full_disk_is_one_error_and_the_call_goes_on_later(data, tmp_path, mon
         return write(path, content)
 
     monkeypatch.setattr(Path, "write_bytes", fails_on_the_third)
-    with pytest.raises(
-        DataError, match="free space, got: No space left on device; fix that and run"
-    ):
+    with pytest.raises(DataError, match="free space, got: No space left on device; fix that and run"):
         make(data, full, workers=1)
     monkeypatch.undo()
     assert not any(path.name.endswith(".tmp") for path in contents(full))
