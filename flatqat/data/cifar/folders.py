@@ -7,7 +7,7 @@ import numpy as np
 
 from flatqat.data.images.data_root import visible_folders
 from flatqat.data.images.encoded import EncodedImages
-from flatqat.data.images.entries import image_names
+from flatqat.data.images.entries import content_of, image_names
 from flatqat.errors import DataError, listed
 
 
@@ -34,7 +34,7 @@ def read(folder: Path, classes: tuple[str, ...]) -> EncodedImages:
     return EncodedImages(
         source=str(folder),
         labels=np.array([label for label, _ in files], np.int64),
-        content=lambda index: files[index][1].read_bytes(),
+        content=lambda index: content_of(files[index][1]),
         name=lambda index: str(files[index][1]),
     )
 

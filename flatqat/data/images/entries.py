@@ -27,9 +27,17 @@ def image_names(folder: Path, suffixes: frozenset[str] = SUFFIXES) -> list[str]:
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield place and name of every file below a folder. Raises DataError if a folder cannot be read."""
-    for place, folders, files in os.walk(folder, onerror=_refuse):
-        folders[:] = [name for name in folders if not _is_hidden(name)]
+    """Yield place and name of every file below a folder; links to folders are followed, each folder once.
+
+    Raises DataError if a folder cannot be read.
+    """
+    seen = set[str]()
+    for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
         yield from ((place, name) for name in files if not _is_hidden(name))
 
 
@@ -53,6 +61,15 @@ def check_regular(path: Path | str) -> None:
         raise DataError(f"{path}: expected a file, got a folder, a pipe or a device; remove it")
     if not status.st_size:
         raise DataError(f"{path}: expected a file with content, got an empty one; restore it from its source")
+
+
+def content_of(path: Path) -> bytes:
+    """Return what a file holds. Raises DataError as `check_regular` does, and if it cannot be read."""
+    check_regular(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        _refuse(error)
 
 
 def unreadable(error: OSError) -> DataError:

@@ -1,6 +1,8 @@
 """Is an image file complete? Checks how it ends, which is cheap; decodes it if in doubt. Imports no torch."""
 
+import struct
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 TAIL = 16  # bytes: some good files have a few others at the end
-JPEG, JPEG_END, PNG_END = b"\xff\xd8\xff", b"\xff\xd9", b"IEND\xaeB`\x82"
+JPEG, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+PNG, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 
 
 def is_damaged(path: Path | str) -> bool:
@@ -46,9 +49,27 @@ def image_size(path: Path | str, check: "Callable[[Image], object]" = check_dept
     return decode_file(path, size)
 
 
+def looks_whole(content: bytes, side: int) -> bool:
+    """Return whether content begins as an 8-bit PNG or JPEG of this width and height, and ends as one."""
+    if content.startswith(PNG):
+        return content[16:25] == struct.pack(">IIB", side, side, 8) and content.endswith(PNG_END)
+    return content.startswith(JPEG) and content.endswith(JPEG_END) and _opened_size(content) == (side, side)
+
+
 def spread_indices(count: int, most: int) -> list[int]:
     """Return at most `most` indices, spread evenly over `count`, including the first and the last."""
     return sorted({int(index) for index in np.linspace(0, count - 1, min(count, most))})
+
+
+def _opened_size(content: bytes) -> tuple[int, int] | None:
+    """Return width and height from the header, or None if there is none that Pillow reads."""
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(content)) as image:
+            return image.size
+    except Exception:  # Pillow raises a dozen types on damaged bytes
+        return None
 
 
 def _ends(path: Path | str) -> tuple[bytes, bytes]:
