@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flatqat.data.imagenet import classes
 from flatqat.data.imagenet.files import stem
-from flatqat.data.images.entries import SUFFIXES, suffix, unreadable
+from flatqat.data.images.entries import SUFFIXES, lines_of, suffix
 from flatqat.errors import DataError, listed
 
 DEVKIT = ("ILSVRC2012_devkit_t12/data", "devkit/data", "data")
@@ -55,7 +55,7 @@ def _pick(file: Path, texts: Mapping[str, str], names: Iterable[str]) -> tuple[l
 def _listed(file: Path) -> dict[str, str]:
     """Return the class of each image: `<image> <class>`, or Kaggle's `<image>,<class> <box> ...`."""
     texts: dict[str, str] = {}
-    for line in _lines(file):
+    for line in lines_of(file):
         image, comma, rest = line.partition(",")
         if line.startswith("ImageId,"):
             continue
@@ -72,7 +72,7 @@ def _listed(file: Path) -> dict[str, str]:
 
 
 def _by_line(file: Path) -> dict[str, str]:
-    return _in_turn(line.strip() for line in _lines(file))
+    return _in_turn(line.strip() for line in lines_of(file))
 
 
 def _ground_truth(file: Path) -> dict[str, str]:
@@ -81,7 +81,7 @@ def _ground_truth(file: Path) -> dict[str, str]:
         raise DataError(_other_order(file))
     of_id = _meta(meta)
     try:
-        return _in_turn(of_id[int(line)] for line in _lines(file))
+        return _in_turn(of_id[int(line)] for line in lines_of(file))
     except (KeyError, ValueError) as error:
         raise DataError(f"{file}: expected whole numbers from 1 to 1000, got {error}; restore it") from error
 
@@ -112,16 +112,6 @@ def _label(file: Path, text: str) -> int:
 
 def _in_turn(texts: Iterable[str]) -> dict[str, str]:
     return {f"ILSVRC2012_val_{number:08}": text for number, text in enumerate(texts, start=1)}
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")  # as names on disk are read
-    except OSError as error:
-        raise unreadable(error) from error
-    if "\0" in text:
-        raise DataError(f"{file}: expected text in UTF-8, got UTF-16 or no text; save it as UTF-8")
-    return [line for line in text.splitlines() if line.strip()]
 
 
 def _other_order(file: Path) -> str:

@@ -10,7 +10,7 @@ from flatqat.data.imagenet.names import SIDE, VAL, CorruptedSet, NaturalSet
 from flatqat.data.images.checks import run_check, run_checks
 from flatqat.finding import Finding
 
-CHECKED, DECODED = 64, 4  # images of every corruption at every severity
+CHECKED, DECODED = 600, 4  # images of every corruption at every severity
 
 
 def verify_corrupted(root: Path | None, dataset: CorruptedSet, optional: str) -> list[Finding]:
@@ -58,7 +58,7 @@ def _corruptions(root: Path | None, dataset: CorruptedSet, optional: str) -> lis
     missing = corrupted.missing_corruptions(root, dataset, optional)
     present = [name for name in dataset.families if name not in missing]
     checks = [partial(_corruption, root, dataset, name) for name in present]
-    each = f"each at {len(SEVERITIES)} severities, {SIDE}x{SIDE}"
+    each = f"each at {len(SEVERITIES)} severities, {SIDE}x{SIDE} in {CHECKED} files of each"
     absent = [_optional(f"{dataset.title}: no {', '.join(sorted(missing))}")] if missing else []
     return [*run_checks(checks, dataset.title, each), *absent]
 

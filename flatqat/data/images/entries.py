@@ -72,6 +72,17 @@ def content_of(path: Path) -> bytes:
         _refuse(error)
 
 
+def lines_of(file: Path) -> list[str]:
+    """Return the lines of a text file that are not blank, without a byte order mark.
+
+    Bytes that are not UTF-8 are kept as in names. Raises DataError if the file cannot be read or is no text.
+    """
+    text = content_of(file).decode("utf-8-sig", errors="surrogateescape")
+    if "\0" in text:
+        raise DataError(f"{file}: expected text in UTF-8, got UTF-16 or no text; save it as UTF-8")
+    return [line for line in text.splitlines() if line.strip()]
+
+
 def unreadable(error: OSError) -> DataError:
     """Return the error for a file or a folder that the system does not let us read."""
     fix = "check the link, the permissions and the disk"

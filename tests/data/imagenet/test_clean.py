@@ -24,6 +24,17 @@ def sorted_wnids(root: Path) -> None:
     file.write_text("\n".join(names))
 
 
+def rewritten(change):
+    """val.txt of caffe_ilsvrc12, saved by another program."""
+
+    def write(root: Path) -> None:
+        file = root / "imagenet" / "val.txt"
+        files.listed(file)
+        file.write_bytes(change(file.read_text()).encode())
+
+    return write
+
+
 MAPPINGS = {
     "kaggle": lambda root: files.solution(root / "LOC_val_solution.csv"),
     "inside": lambda root: files.solution(root / "imagenet" / "val" / "LOC_val_solution.csv"),
@@ -31,6 +42,11 @@ MAPPINGS = {
     "caffe with ids": lambda root: files.listed(
         root / "imagenet" / "val.txt", {n: files.classes.wnids()[label] for n, label in files.NUMBERS.items()}
     ),
+    "kaggle in another file": lambda root: files.solution(root / "imagenet" / "val.txt"),
+    "byte order mark": rewritten(lambda text: "\ufeff" + text),
+    "of Windows": rewritten(lambda text: text.replace("\n", "\r\n").replace("ILSVRC", "val\\ILSVRC")),
+    "tabs and blanks": rewritten(lambda text: "\n" + text.replace(" ", "\t").replace("\n", "  \n\n")),
+    "without endings": rewritten(lambda text: text.replace(".JPEG", "")),
     "by line": sorted_wnids,
     "devkit": lambda root: files.devkit(root / "imagenet" / "ILSVRC2012_devkit_t12" / "data"),
 }
@@ -95,6 +111,16 @@ WRONG_MAPPINGS = {
         lambda root: (root / "imagenet" / "val.txt").write_text("ILSVRC2012_val_00000001.JPEG\n"),
         "an image and its label, got 'ILSVRC2012_val_00000001.JPEG'",
         "use val.txt of caffe_ilsvrc12",
+    ),
+    "of a list in UTF-16": (
+        lambda root: (root / "imagenet" / "val.txt").write_text("ILSVRC2012_val_00000001 65", "utf-16"),
+        "expected text in UTF-8, got UTF-16",
+        "save it as UTF-8",
+    ),
+    "two classes of an image": (
+        rewritten(lambda text: text + "ILSVRC2012_val_00000002.JPEG 3\n"),
+        "one class of each image, got 970 and 3 for ILSVRC2012_val_00000002",
+        "use the original file",
     ),
     "words": (
         lambda root: files.listed(root / "imagenet" / "val.txt", dict.fromkeys(files.NUMBERS, "tench")),
