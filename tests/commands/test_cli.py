@@ -13,7 +13,7 @@ import torch
 
 from flatqat import __version__
 from flatqat.models.base import build
-from tests.helpers import RESULTS, TOY
+from tests.helpers import RESULTS, TOY, imagenet_files
 from tests.helpers.command_line import assert_one_line_error
 
 FIRST_LOOK = RESULTS / "first-look"
@@ -183,6 +183,19 @@ def test_a_locale_without_the_signs_prints_what_it_can():
     done = subprocess.run(command, env=ascii_only, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "98.6 ?0.5" in done.stdout
+
+
+def test_incomplete_data_is_a_warning_and_wrong_data_an_error(flatqat, tmp_path):
+    """The same rule as that of a run."""
+    imagenet_files.val(tmp_path / "part")
+    done = flatqat("suites", "verify", "imagenet-c-live", "--data-root", tmp_path / "part")
+    assert done.code == 0
+    assert "part  ImageNet val: 12 of 50,000 images" in done.out
+    folder = imagenet_files.val(tmp_path / "wrong") / "imagenet" / "val" / "n01751748"
+    (folder / imagenet_files.name(1)).write_bytes(b"")
+    done = flatqat("suites", "verify", "imagenet-c-live", "--data-root", tmp_path / "wrong")
+    assert done.code == 2
+    assert "WRONG" in done.out
 
 
 def test_verify(flatqat, tmp_path):
