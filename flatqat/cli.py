@@ -3,7 +3,6 @@
 PyTorch and pandas are imported inside the commands, so that `--help` and the listings are instant.
 """
 
-import io
 import sys
 import traceback
 import warnings
@@ -19,10 +18,13 @@ from flatqat.commands.gate import baseline, canary, check
 from flatqat.commands.inspect import audit, flatness, gallery
 from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, argument, group, option, split
 from flatqat.commands.results import results
+from flatqat.console.printable import printable
+from flatqat.console.streams import safe_streams
 from flatqat.errors import FlatqatError
 from flatqat.suite import Suite
 
 BUG = 70  # EX_SOFTWARE
+INTERRUPTED = 130  # what a shell shows for a program that SIGINT ended
 
 app = typer.Typer(
     name="flatqat",
@@ -196,19 +198,29 @@ def main() -> None:
 
     A user's mistake is one line on stderr and exit code 2; a bug shows its traceback and exits with 70.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a locale without λ and ± shows them as ?
-            stream.reconfigure(errors="replace")
     # torchvision's import, which users cannot change
     warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", FutureWarning)
+    with safe_streams():
+        sys.exit(_run())
+
+
+def _run() -> int:
+    """Run the command line; returns its exit code."""
     try:
-        app()
+        code = app(standalone_mode=False)
+        return code if isinstance(code, int) else 0
     except FlatqatError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except Exception:  # a bug, which must not look like the gate's exit code 1
-        traceback.print_exc()
-        sys.exit(BUG)
+        typer.echo(f"error: {printable(str(error))}", err=True)
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
+        typer.echo("interrupted", err=True)
+        return INTERRUPTED
+    except Exception as error:
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # a wrong option, as click reports it
+            error.show()
+            return int(error.exit_code)
+        traceback.print_exc()  # a bug, which must not look like the gate's exit code 1
+        return BUG
 
 
 def _suite(name: str) -> Suite:

@@ -2,6 +2,8 @@
 
 import re
 
+from flatqat.console.printable import printable
+
 LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -10,11 +12,6 @@ LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 FORMULA = ("=", "+", "-", "@")  # a cell that begins with one of these is code to a spreadsheet
-
-
-def printable(text: str) -> str:
-    """Return text on one line without control characters, which steer a terminal."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else repr(c)[1:-1] for c in text)
 
 
 def markdown(text: str) -> str:
