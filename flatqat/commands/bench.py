@@ -23,6 +23,7 @@ Plugin = Annotated[
     list[Path] | None,
     option("FILE", "Python file that exports a plugin; may be repeated.", callback=input_file),
 ]
+OwnModel = Annotated[Names, option("NAME", "The cell's file of code, as file:nets.py:make, if it has one.")]
 SuiteName = Annotated[str, argument("NAME", "Name of a suite: see `flatqat suites list`.")]
 CellName = Annotated[str, argument("CELL", "How a stored cell's id or label begins, such as tiny-qat.")]
 
