@@ -5,6 +5,8 @@
     ├── DataError           a missing folder, a wrong layout, a damaged image, labels out of range
     ├── WeightsError        a checkpoint that is missing, unsafe, damaged or of another network
     ├── StoreError          a results folder that cannot be written, a record that cannot be read
+    │   ├── Vanished        a file of a results folder that another run removed
+    │   └── Misplaced       a record under the name of another cell, or among those of other images
     └── PluginError         a plugin file that fails to import or does not export what it must
     TrainingFailed          becomes the record of one cell, and all others still run
 
@@ -48,6 +50,14 @@ class WeightsError(FlatqatError):
 
 class StoreError(FlatqatError):
     """A results folder that cannot be written, or a record that cannot be read."""
+
+
+class Vanished(StoreError):
+    """A file of a results folder that is not there, or not any more: another run may have removed it."""
+
+
+class Misplaced(StoreError):
+    """A record that is not where its cell belongs, such as a copy under another name or of another folder."""
 
 
 class PluginError(FlatqatError):

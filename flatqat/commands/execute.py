@@ -8,8 +8,9 @@ from pathlib import Path
 from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
 from flatqat.bench.plan.jobs import Job, Plan
 from flatqat.bench.plan.request import Request
+from flatqat.bench.records.files import write_output
 from flatqat.bench.records.sections import sections
-from flatqat.bench.records.store import Store, write_atomically
+from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import VIEWS
 from flatqat.bench.report.render import FORMATS, load, render, show
 from flatqat.bench.study.page import write_study
@@ -88,7 +89,7 @@ def report(results: Path, suite: str | None, form: str, by: str, output: Path | 
     if output is not None and known == "study":
         write_study(load(store, suite), store, against, output)
     elif output is not None:
-        write_atomically(output, render(store, suite, "md" if known == "table" else known, view).encode())
+        write_output(output, render(store, suite, "md" if known == "table" else known, view).encode())
     elif known == "table":
         show(load(store, suite), store, view, console)
     else:

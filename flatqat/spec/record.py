@@ -50,6 +50,7 @@ class Record(Stored):
         train: What happened in training.
         protocol: How the numbers were made.
         env: Where they were computed.
+        outcomes_sha256: The SHA-256 of its file of per-image outcomes; empty in older records.
     """
 
     cell: Cell
@@ -60,18 +61,24 @@ class Record(Stored):
     train: TrainLog = NOT_TRAINED
     protocol: Protocol = NO_PROTOCOL
     env: Environment = NOWHERE
+    outcomes_sha256: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON values: every field of one that is done, else the first three."""
-        names = [each.name for each in fields(self)]
-        return {name: to_plain(getattr(self, name)) for name in names[: None if self.status == "done" else 3]}
+        names = ALWAYS if self.status == "done" else ALWAYS[:3]
+        hashed = {"outcomes_sha256": self.outcomes_sha256} if self.outcomes_sha256 else {}
+        return {name: to_plain(getattr(self, name)) for name in names} | hashed
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Record":
         """Return the inverse of `to_dict`. Raises FieldError on data of another shape."""
         if data.get("status") == "done":
-            for each in fields(cls):
-                if each.name not in data:
-                    raise FieldError("expected a value, got none", (each.name,))
+            for name in ALWAYS:
+                if name not in data:
+                    raise FieldError("expected a value, got none", (name,))
         record: Record = from_plain(cls, dict(data))
         return record
+
+
+ALWAYS = tuple(each.name for each in fields(Record) if each.name != "outcomes_sha256")
+"""The fields of the record of every finished cell."""

@@ -127,10 +127,12 @@ def test_weights_start_every_method(flatqat, tmp_path):
 
 
 def test_a_damaged_record_is_named(flatqat, tmp_path):
-    file = tmp_path / "records" / "toy" / "x.json"
+    file = tmp_path / "records" / "toy" / "x-s0-0123456789ab.json"
     file.parent.mkdir(parents=True)
     file.write_text("{")
-    assert_one_line_error(flatqat("bench", "report", "--results", tmp_path), r"x\.json.*damaged.*delete it")
+    assert_one_line_error(
+        flatqat("bench", "report", "--results", tmp_path), r"x-s0-0123456789ab\.json.*damaged.*delete it"
+    )
 
 
 def test_unwritable_results(flatqat, tmp_path):

@@ -31,7 +31,9 @@ def preflight(todo: Sequence[Lack], plan: Plan, session: Session) -> None:
     for (_, model), suite in {(job.suite.name, job.cell.model): job.suite for job in jobs}.items():
         _check_model(suite, model, plan.networks.get(suite, model).model, session.request.data_root)
     plan.networks.clear()
-    session.store.check_writable()
+    if todo:  # a finished matrix may lie in a folder that cannot be written
+        session.store.check_writable()
+        session.store.clean()
     for suite in suites:
         _check_fingerprint(suite, incomplete[suite.family], session)
 

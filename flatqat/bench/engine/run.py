@@ -1,5 +1,7 @@
 """The whole benchmark: plan -> train -> measure -> evaluate -> record. Each step resumes on its own."""
 
+from collections.abc import Sequence
+
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.assemble import assemble, with_flatness
 from flatqat.bench.engine.evaluate import evaluate
@@ -11,30 +13,50 @@ from flatqat.bench.plan.jobs import Plan, make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.console.progress import Progress, progress_for
 from flatqat.console.terminal import terminal
+from flatqat.errors import Vanished
 from flatqat.spec import Record
+
+ATTEMPTS = 100  # to go on after another run has removed files
 
 
 def run(plan: Plan, session: Session) -> list[Record]:
-    """Run what is missing of a plan; returns the record of every scored job, in the plan's order."""
+    """Run what is missing of a plan; returns the record of every scored job, in the plan's order.
+
+    Another run into the same folder may finish a cell first and remove what this one is about to read. Then
+    it looks again, and does what is still to do.
+    """
     todo = session.lacking(plan)
     preflight(todo, plan, session)
     if session.request.rerun:
         for lack in todo:
             session.store.forget_work(lack.job.cell)
+    results: dict[str, Record] = {}
+    for attempt in range(ATTEMPTS):
+        try:
+            _run(todo, plan, session, results)
+            break
+        except Vanished:
+            if attempt == ATTEMPTS - 1:
+                raise
+            todo = todo if session.request.rerun else session.lacking(plan)
+            todo = [lack for lack in todo if lack.job.cell.id not in results]
+    stored = (results.get(job.cell.id) or session.store.record(job.cell) for job in plan.scored())
+    return [record for record in stored if record]
+
+
+def _run(todo: Sequence[Lack], plan: Plan, session: Session, results: dict[str, Record]) -> None:
+    """Do what is to do, and put the new records into `results`."""
     troubles = Troubles(session.progress)
     for lack in troubles.runnable(todo):
         with troubles.catch(lack.job):
             train(lack.job, session)
             measure(lack, session)
-    results: dict[str, Record] = {}
     for suite in plan.suites:
         lacks = [lack for lack in todo if lack.job.suite is suite]
         evaluate(suite, [x.job for x in lacks if x.scores and not troubles.get(x.job)], session)
         for lack in lacks:
             if record := _keep(lack, troubles.get(lack.job), session):
                 results[lack.job.cell.id] = record
-    stored = (results.get(job.cell.id) or session.store.record(job.cell) for job in plan.scored())
-    return [record for record in stored if record]
 
 
 def run_request(request: Request, *, progress: bool = True) -> list[Record]:
@@ -58,10 +80,10 @@ def _keep(lack: Lack, trouble: Record | None, session: Session) -> Record | None
     store, job, request = session.store, lack.job, session.request
     if lack.scores:
         if store.finished(job.cell) and (trouble or not request.rerun):
+            store.drop_work(job.cell)
             return trouble if request.rerun else None
         record, outcomes = (trouble, None) if trouble else assemble(job, request, store, session.device)
-        store.write_record(record, outcomes)
-        return record
+        return store.write_record(record, outcomes)
     if lack.spaces and not trouble:
         store.write_record(with_flatness(job, store))
     return None

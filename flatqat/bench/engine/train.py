@@ -1,6 +1,5 @@
 """Train one cell: every method gets the same start and the same batches, and makes the update itself."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
@@ -18,7 +17,9 @@ from flatqat.bench.cell.restore import blank, load_stored_
 from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.checkpoint_selection import Selection, snapshot
 from flatqat.bench.plan.jobs import Job
-from flatqat.bench.records.store import Store, write_atomically
+from flatqat.bench.records.files import write_atomically
+from flatqat.bench.records.store import Store
+from flatqat.bench.records.weights import metadata_of
 from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors.image_data import ImageData
 from flatqat.errors import TrainingFailed
@@ -100,15 +101,6 @@ def starting_point(job: Job, store: Store) -> Normalized:
     return model
 
 
-def training_log(store: Store, job: Job) -> dict[str, Any]:
-    """Return steps, last loss, seconds and the like, from the metadata of the stored weights."""
-    from safetensors import safe_open
-
-    with safe_open(store.weights_path(job.cell), framework="pt") as file:
-        log: dict[str, Any] = json.loads(file.metadata()["train"])
-    return log
-
-
 def _take_steps(data: ImageData, selection: Selection, for_batchnorm: Sequence[Batch]) -> float | None:
     """Take all steps of the method; returns the last loss that was looked at."""
     job, method, session = selection.job, selection.method, selection.session
@@ -151,5 +143,7 @@ def _store_weights(last: dict[str, Tensor], selection: Selection, log: dict[str,
     chosen = last
     if selection.best is not None:
         chosen, log["selection"] = selection.best, selection.log()
-        write_atomically(store.weights_path(cell, "last"), save(last))
-    write_atomically(store.weights_path(cell), save(chosen, metadata={"train": json.dumps(log)}))
+        path = store.weights_path(cell, "last")
+        write_atomically(path, save(last, metadata=metadata_of(path)))
+    path = store.weights_path(cell)
+    write_atomically(path, save(chosen, metadata=metadata_of(path, log)))

@@ -158,7 +158,8 @@ def test_nothing_that_tables_need_may_be_absent(stored):
 )  # fmt: skip
 def test_errors_name_the_field(tmp_path, place, value, message):
     original = next(path for path in COMMITTED if "anchor-3" in path.name)
-    path = tmp_path / original.name
+    path = tmp_path / original.parent.name / original.name
+    path.parent.mkdir()
     path.write_text(json.dumps(damaged(json.loads(original.read_text()), tuple(place.split()), value)))
     with pytest.raises(StoreError) as error:
         read_record(path)
@@ -179,7 +180,8 @@ def test_hostile_json_is_refused(tmp_path, text):
 def test_a_record_of_any_depth_is_refused(tmp_path):
     """Such as the parser may still read."""
     original = next(path for path in COMMITTED if "anchor-3" in path.name)
-    path, deep = tmp_path / original.name, "[" * 900 + "]" * 900
+    path, deep = tmp_path / original.parent.name / original.name, "[" * 900 + "]" * 900
+    path.parent.mkdir()
     data = json.loads(original.read_text())
     data["protocol"]["method"]["deep"] = "DEEP"
     path.write_text(json.dumps(data).replace('"DEEP"', deep))
@@ -212,7 +214,7 @@ def test_flatness_survives_the_round_trip_with_what_is_measured_on_request():
 
 
 def test_a_failed_record_of_either_schema_is_read(tmp_path):
-    path = tmp_path / f"{FP.label}.json"
+    path = tmp_path / FP.suite / f"{FP.label}.json"
     record = Record(cell=FP, status="failed", reason="the loss is nan")
     assert parse_record(record_to_dict(record), path) == record
     empty = {"env": {}, "flatness": {}, "protocol": {}, "scores": {}, "train": {}}
