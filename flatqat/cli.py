@@ -18,7 +18,7 @@ from flatqat.commands.gate import baseline, canary, check
 from flatqat.commands.inspect import audit, flatness, gallery
 from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, argument, group, option, split
 from flatqat.commands.results import results
-from flatqat.console.printable import printable
+from flatqat.console.printable import printable, printable_lines
 from flatqat.console.streams import safe_streams
 from flatqat.errors import FlatqatError
 from flatqat.suite import Suite
@@ -88,7 +88,7 @@ def suites_verify(name: SuiteName, data_root: DataRoot = None, plugin: Plugin = 
     for finding in findings:
         fix = f"\n      {finding.fix}" if finding.fix and not finding.ok else ""
         word = "ok   " if finding.ok else "part " if finding.partial else "WRONG"
-        typer.echo(f"{word} {finding.what}{fix}")
+        typer.echo(printable_lines(f"{word} {finding.what}{fix}"))
     raise typer.Exit(2 if any(finding.is_fatal for finding in findings) else 0)
 
 

@@ -97,8 +97,12 @@ class Work:
     def forget_work(self, cell: Cell) -> None:
         """Drop weights and partial scores, so that the cell is computed again; its record stays."""
         self.drop_work(cell)
-        self.weights_path(cell).unlink(missing_ok=True)
-        self.weights_path(cell, "last").unlink(missing_ok=True)
+        self.drop_weights(cell.training_id)
+
+    def drop_weights(self, training_id: str) -> None:
+        """Remove trained weights by the training id of their cells."""
+        for end in ("", ".last"):
+            (self.root / "weights" / f"{training_id}{end}.safetensors").unlink(missing_ok=True)
 
     def _work(self, cell: Cell) -> Path:
         return self.root / ".work" / f"{cell.id}-{__version__}"

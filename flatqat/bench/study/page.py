@@ -29,7 +29,8 @@ def study_page(
         _section(section, members, store, None if place else picture)
         for place, (section, members) in enumerate(studies)
     ]
-    return "\n".join(markdown_line(line) for line in "\n\n".join(pages).split("\n")) + "\n"
+    links = ("#how-it-was-made", *([picture] if picture else []))
+    return "\n".join(markdown_line(line, links) for line in "\n\n".join(pages).split("\n")) + "\n"
 
 
 def write_study(sections: Sequence[Section], store: Store, against: str, output: Path) -> None:
