@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from flatqat.bench.records.record_json import readable
-from flatqat.bench.records.remove import files_of, matching, remove
+from flatqat.bench.records.remove import bytes_of, matching, remove
 from flatqat.bench.records.sections import problems, protocol_line, section_title, sections
 from flatqat.bench.records.store import Store
 from flatqat.console.terminal import plain_table, terminal
@@ -22,10 +22,8 @@ def print_cells(results: Path, patterns: Sequence[str]) -> int:
     table = plain_table("suite", "cell", "status", "date", "size", left=("suite", "cell", "status"))
     total = 0
     for record in records:
-        size = sum(path.stat().st_size for path in files_of(record, store))
-        date = datetime.fromtimestamp(store.record_path(record.cell).stat().st_mtime)
-        row = record.cell.suite, record.cell.label, record.status, f"{date:%Y-%m-%d %H:%M}", _size(size)
-        table.add_row(*row)
+        size, cell = bytes_of(record, store), record.cell
+        table.add_row(cell.suite, cell.label, record.status, _date(store.record_path(cell)), _size(size))
         total += size
     widest = console.measure(table).maximum  # labels are to be copied, so none is cut
     console.print(table, width=max(widest, console.width), crop=False, overflow="ignore", no_wrap=True)
@@ -71,6 +69,14 @@ def _print_done(record: Record) -> None:
         ("env", record.env.to_dict()),
     ):
         console.print(f"{title} {readable(to_plain(part))}", soft_wrap=True)
+
+
+def _date(path: Path) -> str:
+    """Return when a file was written; `-` if another command removed it meanwhile."""
+    try:
+        return f"{datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d %H:%M}"
+    except OSError:
+        return "-"
 
 
 def _size(size: float) -> str:

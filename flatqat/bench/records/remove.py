@@ -1,10 +1,11 @@
 """Stored cells taken out of a results folder, with everything that no other cell of it needs."""
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
+from contextlib import suppress
 
+from flatqat.bench.records.files import size_of
 from flatqat.bench.records.store import Store, begins
-from flatqat.errors import StoreError
+from flatqat.errors import StoreError, Vanished
 from flatqat.spec import Record
 
 
@@ -23,11 +24,14 @@ def matching(store: Store, patterns: Sequence[str]) -> list[Record]:
     return [r for r in records if not patterns or any(begins(r.cell, pattern) for pattern in patterns)]
 
 
-def files_of(record: Record, store: Store) -> list[Path]:
-    """Return the files of a cell that are stored: record, outcomes, weights."""
-    cell = record.cell
+def bytes_of(record: Record, store: Store) -> int:
+    """Return the bytes of the files of a cell that are stored: record, outcomes, weights."""
+    cell, total = record.cell, 0
     weights = [store.weights_path(cell, which) for which in ("selected", "last")]
-    return [p for p in (store.record_path(cell), store.outcomes_path(cell), *weights) if p.exists()]
+    for path in (store.record_path(cell), store.outcomes_path(cell), *weights):
+        with suppress(Vanished):
+            total += size_of(path)
+    return total
 
 
 def remove(records: Collection[Record], store: Store) -> None:

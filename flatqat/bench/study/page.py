@@ -15,6 +15,7 @@ from flatqat.bench.study.study import Study, studied
 from flatqat.bench.study.tables import family_table, flatness_table, main_table, rho_table
 from flatqat.errors import UsageError
 
+LINKS = ("#how-it-was-made", "measures.md")  # all others would be those of a record
 HEADLINE = (QUESTIONS[0], QUESTIONS[2])
 
 
@@ -29,7 +30,7 @@ def study_page(
         _section(section, members, store, None if place else picture)
         for place, (section, members) in enumerate(studies)
     ]
-    links = ("#how-it-was-made", *([picture] if picture else []))
+    links = (*LINKS, *([picture] if picture else []))
     return "\n".join(markdown_line(line, links) for line in "\n\n".join(pages).split("\n")) + "\n"
 
 
