@@ -3,27 +3,32 @@
 PyTorch and pandas are imported inside the commands, so that `--help` and the listings are instant.
 """
 
-import io
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flatqat import __version__, registry
+from flatqat.commands.arguments import Commands
 from flatqat.commands.bench import DataRoot, Plugin, SuiteName, Threads, Workers, bench
 from flatqat.commands.gate import baseline, canary, check
 from flatqat.commands.inspect import audit, flatness, gallery
 from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, argument, group, option, split
 from flatqat.commands.results import results
+from flatqat.console.printable import printable, printable_lines
+from flatqat.console.streams import safe_streams
 from flatqat.errors import FlatqatError
 from flatqat.suite import Suite
 
 BUG = 70  # EX_SOFTWARE
+INTERRUPTED = 130  # what a shell shows for a program that SIGINT ended
 
 app = typer.Typer(
     name="flatqat",
+    cls=Commands,
     help="Measure what low-bit quantization costs a vision model under distribution shift, and whether "
     "flatter minima buy it back.",
     epilog="Start with `flatqat bench run`: it needs no data and takes about a minute.",
@@ -71,7 +76,8 @@ def suites_show(name: SuiteName, plugin: Plugin = None) -> None:
 def suites_verify(name: SuiteName, data_root: DataRoot = None, plugin: Plugin = None) -> None:
     """Check a suite's data on disk, and explain how to fix it.
 
-    Exits 2 if data is wrong or incomplete. A run can use incomplete data (`part`), but not wrong data.
+    Exits 2 if data is wrong or missing, which stops a run too. Incomplete or doubtful data (`part`) is only
+    a warning, here and in a run.
 
     \b
     Example:
@@ -82,8 +88,8 @@ def suites_verify(name: SuiteName, data_root: DataRoot = None, plugin: Plugin = 
     for finding in findings:
         fix = f"\n      {finding.fix}" if finding.fix and not finding.ok else ""
         word = "ok   " if finding.ok else "part " if finding.partial else "WRONG"
-        typer.echo(f"{word} {finding.what}{fix}")
-    raise typer.Exit(0 if all(finding.ok for finding in findings) else 2)
+        typer.echo(printable_lines(f"{word} {finding.what}{fix}"))
+    raise typer.Exit(2 if any(finding.is_fatal for finding in findings) else 0)
 
 
 @suites.command("generate")
@@ -142,18 +148,23 @@ app.command()(audit)
 
 
 @app.command("test")
-def test(file: Annotated[Path, argument("FILE", "Python file that exports a plugin.")]) -> None:
-    """Check that a plugin file fulfills its contract.
+def contract(
+    file: Annotated[str, argument("FILE", "Python file that exports a plugin, or file:PATH.py:FUNCTION.")],
+    data_root: DataRoot = None,
+) -> None:
+    """Check that a plugin or a network fulfills its contract.
 
     Runs the checks that all built-in suites, methods, quantizers and models pass. Exits 1 if one fails.
 
     \b
-    Example:
+    Examples:
       flatqat test my_method.py
+      flatqat test my_suite.py --data-root data
+      flatqat test file:nets.py:make
     """
     from flatqat.testing import check_plugin
 
-    outcomes = list(check_plugin(file))
+    outcomes = list(check_plugin(file, data_root))
     for name, problem in outcomes:
         typer.echo(f"{'FAILED' if problem else 'passed'} {name}{': ' + problem if problem else ''}")
     raise typer.Exit(1 if any(problem for _, problem in outcomes) else 0)
@@ -187,17 +198,29 @@ def main() -> None:
 
     A user's mistake is one line on stderr and exit code 2; a bug shows its traceback and exits with 70.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a locale without λ and ± shows them as ?
-            stream.reconfigure(errors="replace")
+    # torchvision's import, which users cannot change
+    warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", FutureWarning)
+    with safe_streams():
+        sys.exit(_run())
+
+
+def _run() -> int:
+    """Run the command line; returns its exit code."""
     try:
-        app()
+        code = app(standalone_mode=False)
+        return code if isinstance(code, int) else 0
     except FlatqatError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except Exception:  # a bug, which must not look like the gate's exit code 1
-        traceback.print_exc()
-        sys.exit(BUG)
+        typer.echo(f"error: {printable(str(error))}", err=True)
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
+        typer.echo("interrupted", err=True)
+        return INTERRUPTED
+    except Exception as error:
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # a wrong option, as click reports it
+            error.show()
+            return int(error.exit_code)
+        traceback.print_exc()  # a bug, which must not look like the gate's exit code 1
+        return BUG
 
 
 def _suite(name: str) -> Suite:

@@ -5,18 +5,31 @@
     ├── DataError           a missing folder, a wrong layout, a damaged image, labels out of range
     ├── WeightsError        a checkpoint that is missing, unsafe, damaged or of another network
     ├── StoreError          a results folder that cannot be written, a record that cannot be read
+    │   ├── Vanished        a file of a results folder that another run removed
+    │   └── Misplaced       a record under the name of another cell, or among those of other images
     └── PluginError         a plugin file that fails to import or does not export what it must
     TrainingFailed          becomes the record of one cell, and all others still run
 
 Any other exception is a bug in flatqat and shows its traceback.
 """
 
+import os
+import stat
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TypeVar
 
 Name = TypeVar("Name", bound=str)
 MOST_LISTED = 30
+THINGS = (
+    (stat.S_ISREG, "a file"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 class FlatqatError(Exception):
@@ -39,6 +52,14 @@ class StoreError(FlatqatError):
     """A results folder that cannot be written, or a record that cannot be read."""
 
 
+class Vanished(StoreError):
+    """A file of a results folder that is not there, or not any more: another run may have removed it."""
+
+
+class Misplaced(StoreError):
+    """A record that is not where its cell belongs, such as a copy under another name or of another folder."""
+
+
 class PluginError(FlatqatError):
     """A plugin that fails to import or does not export what its kind requires."""
 
@@ -51,6 +72,17 @@ def listed(names: Collection[object], most: int = 4, *, empty: str = "none") -> 
     """Return `a, b, c and 7 more`: the first `most` names and how many others there are."""
     first = ", ".join(str(name) for name, _ in zip(names, range(most), strict=False))
     return f"{first} and {len(names) - most:,} more" if len(names) > most else first or empty
+
+
+def found(path: Path) -> str:
+    """Return what is at a path: `a file`, `a folder`, `a pipe`, ..., or `none` with the reason if known."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return "none"
+    except (OSError, ValueError) as error:
+        return f"none ({getattr(error, 'strerror', None) or error})"
+    return next((name for is_it, name in THINGS if is_it(mode)), "something else")
 
 
 def choose(kind: str, name: str, choices: Collection[Name]) -> Name:

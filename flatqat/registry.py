@@ -1,13 +1,15 @@
 """Find plugins by name. The folder is the registry; entry points and plugin files add to it.
 
 The built-in file `flatqat/suites/imagenet_c.py` exports `SUITE` and is the suite `imagenet-c`. Outside the
-repository, an entry point in the group `flatqat.suites` or a file given with `--plugin` does the same.
+repository, an entry point in the group `flatqat.suites` or a file given with `--plugin` does the same. What
+has a `name`, as every suite does, is called by it wherever it comes from, and everything else by its file.
 Listing reads docstrings and imports nothing.
 """
 
 import ast
 import importlib
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -15,10 +17,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import Any
 
-from flatqat.errors import PluginError, unknown
+from flatqat.errors import PluginError, found, unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +68,44 @@ def load(kind: Kind, name: str) -> Any:
     if path := _built_in(kind).get(name):
         return _export(kind, importlib.import_module(f"flatqat.{kind.folder}.{path.stem}"), path)
     if point := _entry_points(kind).get(name):
-        try:
-            return point.load()
-        except Exception as error:
-            raise PluginError(f"{kind.word} {name!r} ({point.value}) failed to load: {error!r}") from error
+        return _installed(kind, name, point)
     raise unknown(kind.word, name, names(kind))
 
 
-def add_plugin(path: Path) -> list[tuple[Kind, str]]:
-    """Register what a file exports, under the name of the file, and return the (kind, name) pairs.
+def _installed(kind: Kind, name: str, point: EntryPoint) -> Any:
+    who = f"{kind.word} {name!r} ({point.value})"
+    try:
+        thing = point.load()
+    except Exception as error:
+        raise PluginError(f"{who} failed to load: {error!r}") from error
+    if (own := _name(thing, Path(name))) != name:
+        raise PluginError(f"{who}: expected an entry point with the name of the {kind.word}, {own!r}")
+    return thing
 
-    Raises PluginError if the file fails to import, exports nothing or has the name of a built-in plugin.
+
+def add_plugin(path: Path) -> list[tuple[Kind, str]]:
+    """Register what a file exports, and return the (kind, name) pairs.
+
+    Raises PluginError if the file fails to import, exports nothing or has the name of another plugin.
     """
     module = import_file(path.resolve())
-    found = [(kind, _name(path)) for kind in KINDS if hasattr(module, kind.export)]
-    if not found:
+    exported = [kind for kind in KINDS if hasattr(module, kind.export)]
+    if not exported:
         exports = ", ".join(kind.export for kind in KINDS)
         raise PluginError(f"{path}: expected the file to export one of {exports}, got none of them")
-    for kind, name in found:
-        if name in _built_in(kind):
-            taken = f"the built-in {kind.word} {name!r}"
-            raise PluginError(f"{path}: expected a new name, got that of {taken}; rename the file")
-        _export(kind, module, path)
-    _plugin_files.update({key: path.resolve() for key in found})
-    return found
+    names_of = {kind: _name(_export(kind, module, path), path) for kind in exported}
+    for kind, name in names_of.items():
+        if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+            raise PluginError(f"{path}: expected a name of up to 100 letters, digits, - and ., got {name!r}")
+        other = _plugin_files.get((kind, name), path.resolve())
+        if name in _built_in(kind) or other != path.resolve():
+            taken = (
+                f"the built-in {kind.word} {name!r}" if name in _built_in(kind) else f"{name!r} in {other}"
+            )
+            how = "change its name" if hasattr(getattr(module, kind.export), "name") else "rename the file"
+            raise PluginError(f"{path}: expected a new name, got that of {taken}; {how}")
+    _plugin_files.update(dict.fromkeys(names_of.items(), path.resolve()))
+    return list(names_of.items())
 
 
 def plugin_file(kind: Kind, name: str) -> Path | None:
@@ -96,7 +113,22 @@ def plugin_file(kind: Kind, name: str) -> Path | None:
     return _plugin_files.get((kind, name))
 
 
-def _name(path: Path) -> str:
+def place(error: BaseException, path: Path) -> str:
+    """Return `file:line in function`, the last line of a file that was running; an empty text if none was."""
+    file = str(path.resolve())
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return f"{path}:{error.lineno}"
+    own = [frame for frame in extract_tb(error.__traceback__) if frame.filename == file]
+    return f"{path}:{own[-1].lineno} in {own[-1].name}" if own else ""
+
+
+def _name(thing: Any, path: Path) -> str:
+    """Return the `name` of what a file exports, or that of the file with - for _."""
+    name = getattr(thing, "name", None)
+    return name if isinstance(name, str) else _stem(path)
+
+
+def _stem(path: Path) -> str:
     return path.stem.replace("_", "-")
 
 
@@ -105,7 +137,7 @@ def _built_in(kind: Kind) -> dict[str, Path]:
     """Return the files in the kind's folder that assign its export at the top level, by name."""
     folder = Path(__file__).parent / kind.folder
     assigned = re.compile(rf"^{kind.export}\b\s*[:=]", re.MULTILINE)
-    return {_name(p): p for p in sorted(folder.glob("[a-z]*.py")) if assigned.search(p.read_text("utf-8"))}
+    return {_stem(p): p for p in sorted(folder.glob("[a-z]*.py")) if assigned.search(p.read_text("utf-8"))}
 
 
 @lru_cache
@@ -116,8 +148,8 @@ def _entry_points(kind: Kind) -> dict[str, EntryPoint]:
 @lru_cache
 def import_file(path: Path) -> ModuleType:
     """Return the module in a Python file, which runs once. Raises PluginError if it is missing or fails."""
-    if not path.is_file():
-        raise PluginError(f"plugin {path}: expected a Python file, found none")
+    if not os.path.isfile(path):
+        raise PluginError(f"plugin {path}: expected a Python file, got {found(path)}")
     module_spec = importlib.util.spec_from_file_location(f"flatqat_plugin_{path.stem}", path)
     if module_spec is None or module_spec.loader is None:
         raise PluginError(f"plugin {path}: expected a file that ends in .py")
@@ -126,7 +158,8 @@ def import_file(path: Path) -> ModuleType:
     try:
         module_spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise PluginError(f"plugin {path} failed to import: {type(error).__name__}: {error}") from error
+        cause, where = f"{type(error).__name__}: {error}", place(error, path)
+        raise PluginError(f"plugin {path} failed to import: {cause}{where and f' ({where})'}") from error
     return module
 
 

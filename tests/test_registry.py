@@ -56,7 +56,7 @@ def test_a_broken_plugin_names_its_file(tmp_path, text, problem):
 
 
 def test_an_absent_plugin_is_an_error(tmp_path):
-    with pytest.raises(PluginError, match="found none"):
+    with pytest.raises(PluginError, match="got none"):
         registry.add_plugin(tmp_path / "absent.py")
 
 
@@ -112,3 +112,79 @@ def test_plugins_may_hold_dataclasses_with_postponed_annotations(tmp_path):
         "from flatqat.methods.qat import QAT\n\n\n@dataclass\nclass D:\n    x: int = 1\n\n\nMETHOD = QAT\n"
     )
     assert registry.add_plugin(file)
+
+
+SUITE = """
+from dataclasses import replace
+from flatqat import registry
+
+SUITE = replace(registry.load(registry.SUITES, "digits-c"), name="my-digits")
+"""
+
+
+def test_what_has_a_name_is_called_by_it(tmp_path):
+    (tmp_path / "plugin_of_mine.py").write_text(SUITE)
+    (tmp_path / "another.py").write_text(
+        "from flatqat.methods.qat import QAT\n\n\nclass Rule(QAT):\n    name = 'gentle'\n\n\nMETHOD = Rule\n"
+    )
+    assert registry.add_plugin(tmp_path / "plugin_of_mine.py") == [(registry.SUITES, "my-digits")]
+    assert registry.load(registry.SUITES, "my-digits").name == "my-digits"
+    assert registry.add_plugin(tmp_path / "another.py") == [(registry.METHODS, "gentle")]
+    assert "another" not in registry.names(registry.METHODS)
+    assert dict(registry.summaries(registry.METHODS))["gentle"] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("digits-c", "got that of the built-in suite 'digits-c'; change its name"),
+        ("", "letters, digits, - and ., got ''"),
+        ("../out", "letters, digits, - and ., got '../out'"),
+        ("a@b", "got 'a@b'"),
+        ("x" * 101, "up to 100 letters"),
+    ],
+)
+def test_names_that_a_plugin_may_not_have(tmp_path, name, said):
+    (tmp_path / "mine.py").write_text(SUITE.replace("my-digits", name))
+    with pytest.raises(PluginError, match=said):
+        registry.add_plugin(tmp_path / "mine.py")
+
+
+def test_two_files_may_not_have_one_name(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(SUITE)
+    registry.add_plugin(tmp_path / "a" / "mine.py")
+    registry.add_plugin(tmp_path / "a" / "mine.py")
+    with pytest.raises(
+        PluginError, match=r"b/mine\.py: expected a new name, got that of 'my-digits' in .*a/mine"
+    ):
+        registry.add_plugin(tmp_path / "b" / "mine.py")
+
+
+def test_an_installed_plugin_has_the_name_of_its_entry_point(monkeypatch):
+    class Point:
+        value = "package:SUITE"
+
+        def load(self):
+            return registry.load(registry.SUITES, "digits-c")
+
+    monkeypatch.setattr(registry, "_entry_points", lambda kind: {"mine": Point()})
+    with pytest.raises(PluginError, match="entry point with the name of the suite, 'digits-c'"):
+        registry.load(registry.SUITES, "mine")
+
+
+@pytest.mark.parametrize("kind", registry.KINDS, ids=lambda kind: kind.word)
+def test_every_built_in_has_the_name_of_its_file(kind):
+    for name in registry.names(kind):
+        thing = registry.load(kind, name)
+        assert registry._name(thing, registry.Path(name)) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("x = 1\n\ny = z\n", "broken.py:3"), ("x = 1\ndef f(:\n", "broken.py:2")]
+)
+def test_a_broken_plugin_is_reported_with_its_line(tmp_path, text, line):
+    (tmp_path / "broken.py").write_text(text)
+    with pytest.raises(PluginError, match=line):
+        registry.add_plugin(tmp_path / "broken.py")

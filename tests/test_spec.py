@@ -105,3 +105,17 @@ def test_seeds_are_shared_by_methods_and_bits_alone():
     assert other.derive_seed("batches") == CELL.derive_seed("batches")
     assert CELL.derive_seed("batches") != CELL.derive_seed("init")
     assert dataclasses.replace(CELL, seed=1).derive_seed("batches") != CELL.derive_seed("batches")
+
+
+@pytest.mark.parametrize("model", ["file:" + "x" * 400 + ".py:make", "file:" + "ü" * 150 + ".py:make"])
+def test_labels_fit_into_file_names_and_differ(model):
+    cells = [dataclasses.replace(CELL, model=model, seed=seed) for seed in (0, 1)]
+    labels = [cell.label for cell in cells]
+    assert all(len(f".{label}.json.12345678.tmp".encode()) <= 255 for label in labels)
+    assert all(label.endswith(f"-s{cell.seed}-{cell.id}") for label, cell in zip(labels, cells, strict=True))
+    assert all(label[0].isalnum() for label in labels)
+
+
+def test_labels_of_ordinary_length_are_whole():
+    cell = dataclasses.replace(CELL, model="file:" + "x" * 150 + ".py:make")
+    assert cell.label == f"file_{'x' * 150}.py_make-qat-4-s0-{cell.id}"

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from flatqat.commands.arguments import input_file
 from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, argument, flag, group, option, split
 
 DEFAULT_SUITES, DEFAULT_METHODS, DEFAULT_BITS = ("digits-c",), ("fp", "qat", "anchor"), ("4",)
@@ -16,9 +17,13 @@ Results = Annotated[Path, option("DIR", "Folder of records, predictions and weig
 DataRoot = Annotated[Path | None, option("DIR", "Folder of the datasets.", envvar="FLATQAT_DATA_ROOT")]
 Device = Annotated[str, option("NAME", "Device: auto, cpu, cuda or cuda:INDEX.")]
 Threads = Annotated[int, option("N", "CPU threads; more than 1 helps only on an idle machine.", min=1)]
-Workers = Annotated[int, option("N", "Image-decoding threads; 0 decodes in the main thread.", min=0)]
+Workers = Annotated[int, option("N", "Image-decoding threads; 0 decodes in the main thread.", min=0, max=256)]
 Limit = Annotated[int | None, option("N", "Score at most N images per shift.", min=2)]
-Plugin = Annotated[list[Path] | None, option("FILE", "Python file that exports a plugin; may be repeated.")]
+Plugin = Annotated[
+    list[Path] | None,
+    option("FILE", "Python file that exports a plugin; may be repeated.", callback=input_file),
+]
+OwnModel = Annotated[Names, option("NAME", "The cell's file of code, as file:nets.py:make, if it has one.")]
 SuiteName = Annotated[str, argument("NAME", "Name of a suite: see `flatqat suites list`.")]
 AllRevisions = Annotated[
     bool, flag("--all-revisions", "Show older revisions of edited plugins, too, each in a row of its own.")
@@ -55,7 +60,12 @@ def bench_run(
         ),
     ] = None,
     weights: Annotated[
-        Path | None, option("FILE", "Start from these weights instead of pretraining.")
+        Path | None,
+        option(
+            "FILE[#ENTRY]",
+            "Start from these weights instead of pretraining; #ENTRY chooses among several in a file.",
+            callback=input_file,
+        ),
     ] = None,
     pretrained: Annotated[
         bool,

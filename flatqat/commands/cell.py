@@ -28,9 +28,11 @@ AUDIT_IMAGES = 256
 class FlatnessOptions:
     """The options of `flatqat flatness`: how a stored cell is measured.
 
-    No `measures` stand for the default ones, or for the picture alone, and no `images` for the recipe's.
+    Code runs only of `models`, see `trusted_model`. No `measures` stand for the default ones, or for the
+    picture alone, and no `images` for the recipe's.
     """
 
+    models: tuple[str, ...]
     measures: tuple[str, ...]
     picture: LandscapeOptions | None
     space: str
@@ -56,7 +58,7 @@ def flatness_of_cell(name: str, results: Path, data_root: Path | None, options: 
         raise UsageError(f"{expected}, got 'step_size': no filters there")
     device = choose_device(options.device)
     prepare(device, options.threads)
-    cell, model, batches = _restored(name, results, data_root, options.images, device)
+    cell, model, batches = _restored(name, results, data_root, options.images, device, options.models)
     loss = task_of(model.task).loss
     passes = work(names, draws) + (picture.points**2 if picture else 0)
     try:
@@ -82,11 +84,11 @@ def flatness_of_cell(name: str, results: Path, data_root: Path | None, options: 
     return readable(found)
 
 
-def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
-    """Print the audit of a stored cell on one batch of training images."""
+def audit_cell(name: str, results: Path, data_root: Path | None, models: tuple[str, ...] = ()) -> None:
+    """Print the audit of a stored cell on one batch of training images; code runs only of `models`."""
     from flatqat.quant.audit import audit
 
-    cell, model, ((images, _), *_) = _restored(name, results, data_root, AUDIT_IMAGES, "cpu")
+    cell, model, ((images, _), *_) = _restored(name, results, data_root, AUDIT_IMAGES, "cpu", models)
     rows = audit(model.net, model.normalize(images))
     columns = ("layer", "tensor", "bits", "codes", "levels", "clipped", "")
     table = plain_table(*columns, left=("layer", "tensor", ""), wrapped=("layer", ""))
@@ -107,17 +109,23 @@ def audit_cell(name: str, results: Path, data_root: Path | None) -> None:
 
 
 def _restored(
-    name: str, results: Path, data_root: Path | None, images: int | None, device: "torch.device | str"
+    name: str,
+    results: Path,
+    data_root: Path | None,
+    images: int | None,
+    device: "torch.device | str",
+    models: tuple[str, ...],
 ) -> tuple[Cell, "Normalized", list["Batch"]]:
     """Return a stored cell, its model, and `images` training images, or as many as its recipe says."""
     from flatqat.bench.cell.batches import fixed_transform
     from flatqat.bench.cell.restore import restore
+    from flatqat.bench.cell.trusted import trusted_model
     from flatqat.bench.flatness.flatness_point import flatness_batches
 
     store = Store(results)
     record = store.find(name)
     cell, count = record.cell, images or record.protocol.recipe.flatness_images
     (suite,) = members(cell.suite, cell.seed)
-    model = restore(cell, suite, store, device)
+    model = restore(cell, suite, store, device, model=trusted_model(cell, suite, models))
     view = fixed_transform(suite, model.eval_transform)
     return cell, model, flatness_batches(cell, suite.train(data_root), count, device, view=view)

@@ -9,9 +9,10 @@ from pathlib import Path
 from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
 from flatqat.bench.plan.jobs import Job, Plan
 from flatqat.bench.plan.request import Request, lacking_spaces
+from flatqat.bench.records.files import write_output
 from flatqat.bench.records.revisions import with_revisions
 from flatqat.bench.records.sections import sections
-from flatqat.bench.records.store import Store, write_atomically
+from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import VIEWS
 from flatqat.bench.report.render import FORMATS, load, render, show
 from flatqat.bench.study.page import write_study
@@ -105,7 +106,7 @@ def report(
     if output is not None and known == "study":
         write_study(load(store, suite, all_revisions=all_revisions), store, against, output)
     elif output is not None:
-        write_atomically(output, text(form="md" if known == "table" else known).encode())
+        write_output(output, text(form="md" if known == "table" else known).encode())
     elif known == "table":
         show(load(store, suite, all_revisions=all_revisions), store, view, console)
     else:

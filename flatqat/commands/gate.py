@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from flatqat.commands.arguments import input_file
 from flatqat.commands.bench import DataRoot, Device, Limit, Results, Threads, Workers
 from flatqat.commands.options import DEFAULT_WORKERS, Names, flag, option, split
 from flatqat.errors import UsageError
@@ -29,7 +30,9 @@ def baseline(
 
 
 def check(
-    baseline: Annotated[Path, option("FILE", "File written by `flatqat bench baseline`.")],
+    baseline: Annotated[
+        Path, option("FILE", "File written by `flatqat bench baseline`.", callback=input_file)
+    ],
     results: Results = Path("results"),
     max_drop: Annotated[float, option("POINTS", "Tolerated drop, in points of top-1 or mIoU.", min=0)] = 0.5,
     p: Annotated[float, option("P", "Significance level, after Holm's correction.", min=0, max=1)] = 0.01,
@@ -56,7 +59,10 @@ def check(
 
 def canary(
     model: Annotated[Names, option("NAME", "Models to check.  [default: all with published figures]")] = None,
-    weights: Annotated[Path | None, option("FILE", "File of public weights, for a single --model.")] = None,
+    weights: Annotated[
+        Path | None,
+        option("FILE[#ENTRY]", "File of public weights, for a single --model.", callback=input_file),
+    ] = None,
     pretrained: Annotated[
         bool, flag("--pretrained", "Use the model source's public weights; downloads them if needed.")
     ] = False,

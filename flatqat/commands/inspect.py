@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flatqat.commands.bench import CellName, DataRoot, Device, Plugin, Results, Threads
+from flatqat.commands.bench import CellName, DataRoot, Device, OwnModel, Plugin, Results, Threads
 from flatqat.commands.options import Names, add_plugins, argument, option, split
 
 
@@ -42,6 +42,7 @@ def flatness(
     ] = 20,
     device: Device = "auto",
     threads: Threads = 1,
+    model: OwnModel = None,
     plugin: Plugin = None,
 ) -> None:
     """Measure the flatness of a stored cell, in any space.
@@ -59,6 +60,7 @@ def flatness(
 
     add_plugins(plugin)
     options = FlatnessOptions(
+        models=split(model),
         measures=split(measure),
         picture=LandscapeOptions(file=landscape, points=grid, span=span) if landscape else None,
         space=space,
@@ -80,6 +82,7 @@ def gallery(
     images: Annotated[int, option("N", "Images per shift.", min=1)] = 4,
     device: Device = "auto",
     threads: Threads = 1,
+    model: OwnModel = None,
     plugin: Plugin = None,
 ) -> None:
     """Show predictions of segmentation cells side by side.
@@ -96,23 +99,39 @@ def gallery(
 
     add_plugins(plugin)
     page = gallery(
-        cells, output, results, data_root, shifts=split(shift), images=images, device=device, threads=threads
+        cells,
+        output,
+        results,
+        data_root,
+        shifts=split(shift),
+        images=images,
+        device=device,
+        threads=threads,
+        named=split(model),
     )
     typer.echo(page)
 
 
 def audit(
-    cell: CellName, results: Results = Path("results"), data_root: DataRoot = None, plugin: Plugin = None
+    cell: CellName,
+    results: Results = Path("results"),
+    data_root: DataRoot = None,
+    model: OwnModel = None,
+    plugin: Plugin = None,
 ) -> None:
     """Show what a stored model really computes with.
 
     Lists for each tensor the bits, the codes in use and the clipped values, and what is not quantized.
 
+    A network from a file of code is built only if you name the file, and only if it is what the cell was made
+    of.
+
     \b
-    Example:
+    Examples:
       flatqat audit tiny-qat
+      flatqat audit file_nets --model file:nets.py:make
     """
     from flatqat.commands.cell import audit_cell
 
     add_plugins(plugin)
-    audit_cell(cell, results, data_root)
+    audit_cell(cell, results, data_root, split(model))

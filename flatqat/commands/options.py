@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from flatqat import registry
-from flatqat.errors import UsageError
+from flatqat.commands.arguments import checked
 
 DEFAULT_WORKERS = min(8, os.cpu_count() or 1)
 
@@ -21,12 +21,12 @@ def group(name: str, text: str) -> typer.Typer:
 
 def option(metavar: str, text: str, *names: str, **settings: Any) -> Any:
     """Return an option that takes a value, with its help; without `names` its parameter names it."""
-    return typer.Option(*names, metavar=metavar, help=text, **settings)
+    return typer.Option(*names, metavar=metavar, help=text, **{"callback": checked} | settings)
 
 
 def argument(metavar: str, text: str) -> Any:
     """Return an argument, with its help."""
-    return typer.Argument(metavar=metavar, help=text)
+    return typer.Argument(metavar=metavar, help=text, callback=checked)
 
 
 def flag(name: str, text: str) -> Any:
@@ -41,7 +41,5 @@ def add_plugins(files: list[Path] | None) -> None:
 
 
 def split(values: Names) -> tuple[str, ...]:
-    """Return the names in repeated and comma-separated values. Raises UsageError if an option has no name."""
-    if values and not any(value.strip(" ,") for value in values):
-        raise UsageError("expected a name, got an empty option; leave the option out to use its default")
+    """Return the names in repeated and comma-separated values."""
     return tuple(part.strip() for value in values or [] for part in value.split(",") if part.strip())

@@ -1,18 +1,79 @@
-"""`flatqat results`: what to do with a results folder as a whole."""
+"""`flatqat results`: what is in a results folder, and what to do with it as a whole."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flatqat.commands.options import argument, group
+from flatqat.commands.bench import Results
+from flatqat.commands.options import argument, flag, group
+from flatqat.errors import UsageError
 
-results = group("results", "Maintain results folders.")
+results = group("results", "List, show and remove stored cells; maintain results folders.")
+Patterns = Annotated[
+    list[str] | None, argument("[CELL]...", "How ids or labels begin; * and ? stand for anything.")
+]
+NamedPatterns = Annotated[
+    list[str], argument("CELL...", "How ids or labels begin; * and ? stand for anything.")
+]
 
 
 @results.callback()
 def options() -> None:
-    """Maintain results folders."""
+    """List, show and remove stored cells; maintain results folders."""
+
+
+@results.command("list")
+def list_cells(cells: Patterns = None, results: Results = Path("results")) -> None:
+    """List stored cells: label, whose end is the id, status, date of the record, and size with weights.
+
+    \b
+    Examples:
+      flatqat results list
+      flatqat results list 'tiny-qat*-s0'
+    """
+    from flatqat.commands.stored import print_cells
+
+    print_cells(results, cells or [])
+
+
+@results.command("show")
+def show_cells(cells: NamedPatterns, results: Results = Path("results")) -> None:
+    """Print records for people: how a cell was made, its scores and its flatness.
+
+    \b
+    Example:
+      flatqat results show tiny-qat
+    """
+    from flatqat.commands.stored import print_records
+
+    print_records(results, cells)
+
+
+@results.command("rm")
+def remove_cells(
+    cells: NamedPatterns,
+    results: Results = Path("results"),
+    yes: Annotated[bool, flag("--yes", "Remove without asking.")] = False,
+) -> None:
+    """Remove stored cells: record, outcomes, unfinished work, and weights that no other cell needs.
+
+    \b
+    Examples:
+      flatqat results rm tiny-qat-4-s0-4f1c
+      flatqat results rm '*-anchor*' --results runs --yes
+    """
+    from flatqat.commands.stored import print_cells, remove_cells
+
+    found = print_cells(results, cells)
+    try:
+        agreed = yes or typer.confirm(f"Remove {'these' if found > 1 else 'this'}?", err=True)
+    except typer.Abort as error:
+        raise UsageError(
+            "results rm: expected y or n, got no answer; --yes removes without asking"
+        ) from error
+    if agreed:
+        typer.echo(f"{remove_cells(results, cells)} removed")
 
 
 @results.command("migrate")

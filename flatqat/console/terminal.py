@@ -1,6 +1,11 @@
-"""Printing: Rich on a terminal, plain text at a fixed width elsewhere."""
+"""Printing: Rich on a terminal, plain text at a fixed width elsewhere.
 
-from typing import TYPE_CHECKING
+What is printed is text, never markup, and a text cannot steer the terminal.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from flatqat.console.printable import printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -9,12 +14,20 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 120
 
 
-def terminal(stderr: bool = False) -> "Console":
-    """Return a console that respects NO_COLOR, and prints plain text if the output is not a terminal."""
+def terminal(stderr: bool = False, **options: Any) -> "Console":
+    """Return a console that prints texts as they are, without control characters, and respects NO_COLOR.
+
+    It prints plain text if the output is not a terminal.
+    """
     from rich.console import Console
 
-    console = Console(stderr=stderr)
-    return console if console.is_terminal else Console(stderr=stderr, width=PIPE_WIDTH)
+    class PlainConsole(Console):
+        def render_str(self, text: str, **settings: Any) -> Any:
+            return super().render_str(printable_lines(text), **settings)
+
+    plain: dict[str, Any] = {"stderr": stderr, "markup": False, "emoji": False, "highlight": False, **options}
+    console = PlainConsole(**plain)
+    return console if console.is_terminal else PlainConsole(**{"width": PIPE_WIDTH, **plain})
 
 
 def plain_table(

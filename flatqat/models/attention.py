@@ -109,7 +109,9 @@ def split_state(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor
             continue
         prefix = f"{name}." if name else ""
         for kind in ("weight", "bias"):
-            if (joint := renamed.pop(f"{prefix}in_proj_{kind}", None)) is not None:
+            joint = renamed.get(f"{prefix}in_proj_{kind}")
+            if joint is not None and joint.ndim and len(joint) % len(PROJECTIONS) == 0:
+                del renamed[f"{prefix}in_proj_{kind}"]
                 names = (f"{prefix}{projection}.{kind}" for projection in PROJECTIONS)
                 renamed.update(zip(names, joint.chunk(3), strict=True))
         for projection in PROJECTIONS:

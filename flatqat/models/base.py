@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from flatqat import registry
 from flatqat.errors import UsageError, unknown
 from flatqat.models.attention import split_attention_, split_state
+from flatqat.models.outputs import logits_of
 from flatqat.models.sliding import slide
 from flatqat.models.weights import load_weights_
 from flatqat.spec import EvalTransform, Window
@@ -68,8 +69,9 @@ class Normalized(nn.Module):
         """Return logits, (B, classes) or (B, classes, H, W).
 
         In training, networks with auxiliary heads return (weight, logits) pairs, that of inference first.
+        Raises UsageError if the network returns neither, see `logits_of`.
         """
-        return self.net(self.normalize(images))
+        return logits_of(self.net(self.normalize(images)), training=self.training)
 
     def predict(self, images: Tensor) -> Tensor:
         """Return logits as they are scored: through the window, if there is one."""
@@ -93,6 +95,7 @@ class ModelSource:
         pretrained: Returns the file of a name's own weights, downloaded if necessary.
         files: Returns the local files that a network's code comes from.
         adapt: Renames the tensors of a file to the names of a network, and drops those that it never uses.
+        entry: The entry that the source's own loader takes of files with several sets of weights, if it does.
     """
 
     names: Callable[[], Sequence[str]]
@@ -100,6 +103,7 @@ class ModelSource:
     pretrained: Callable[[str], Path] = _no_weights
     files: Callable[[str], list[Path]] = lambda name: []
     adapt: Callable[[nn.Module, Mapping[str, Tensor]], dict[str, Tensor]] = lambda net, state: dict(state)
+    entry: str = ""
 
 
 def source_of(model: str) -> tuple[ModelSource, str]:
@@ -113,6 +117,8 @@ def source_of(model: str) -> tuple[ModelSource, str]:
         see = f"see: flatqat models list '*:{model}'"
         raise UsageError(f"{error}; other networks are SOURCE:NAME, {see}") from error
     _check_name(source, source_name, name)
+    if model == f"{source_name}:":
+        raise UsageError(f"model {model!r}: expected {source_name!r}, got a colon without a name")
     return source, name
 
 
@@ -146,10 +152,14 @@ def build(
     return built
 
 
-def load_initial_(normalized: Normalized, model: str, path: Path, *, new_head: bool = False) -> None:
-    """Load a file of weights into what `build(model)` built. Raises WeightsError as `load_weights_` does."""
-    net, adapt = normalized.net, source_of(model)[0].adapt
-    load_weights_(net, path, new_head=new_head, adapt=lambda state: split_state(net, adapt(net, state)))
+def load_initial_(normalized: Normalized, model: str, path: Path, *, new_head: bool = False) -> str:
+    """Load a file of weights into what `build(model)` built; returns and raises what `load_weights_` does."""
+    net, source = normalized.net, source_of(model)[0]
+
+    def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return split_state(net, source.adapt(net, state))
+
+    return load_weights_(net, path, new_head=new_head, adapt=renamed, prefer=source.entry)
 
 
 def _check_name(source: ModelSource, source_name: str, name: str) -> None:

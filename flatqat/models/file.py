@@ -5,6 +5,7 @@ standard deviation, unless it has attributes `mean` and `std` (three numbers eac
 by its attribute `eval_transform`, if it has one. The file's content is part of a result's identity.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from flatqat import registry
-from flatqat.errors import PluginError, UsageError
+from flatqat.errors import PluginError, UsageError, found
 from flatqat.models.base import IMAGENET_MEAN, IMAGENET_STD, ModelSource, Normalized
 from flatqat.spec import EvalTransform
 
@@ -25,8 +26,9 @@ def _build(name: str, classes: int) -> Normalized:
     try:
         net = make(classes)
     except (Exception, SystemExit) as error:
-        reason = str(error).partition("\n")[0]
-        raise PluginError(f"{path}: {factory}({classes}) failed: {type(error).__name__}: {reason}") from error
+        cause = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        where = registry.place(error, path)
+        raise PluginError(f"{path}: {factory}({classes}) failed: {cause}{where and f' ({where})'}") from error
     if isinstance(net, Normalized):
         return net
     if not isinstance(net, nn.Module):
@@ -58,8 +60,8 @@ def _split(name: str) -> tuple[Path, str]:
     path, _, factory = name.rpartition(":")
     if not path.endswith(".py") or not factory.isidentifier():
         raise UsageError(f"model 'file:{name}': expected 'file:PATH.py:FUNCTION', such as file:nets.py:make")
-    if not Path(path).is_file():
-        raise UsageError(f"model 'file:{name}': expected a file {path}, found none")
+    if not os.path.isfile(path):
+        raise UsageError(f"model 'file:{name}': expected a file {path}, got {found(Path(path))}")
     return Path(path), factory
 
 

@@ -125,4 +125,6 @@ def _beside(module: str, file: str) -> str:
     return str(Path(sys.modules[module].__file__ or "").parent / file)
 
 
-MODEL = ModelSource(names=lambda: list(_zoo()), build=_build, pretrained=_pretrained, adapt=_adapt)
+MODEL = ModelSource(
+    names=lambda: list(_zoo()), build=_build, pretrained=_pretrained, adapt=_adapt, entry="last"
+)

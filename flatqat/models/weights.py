@@ -1,102 +1,115 @@
-"""Load weights from a file, without executing code and without ignoring any tensor."""
+"""Load weights from a file into a network, ignoring no tensor of the set that is taken."""
 
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from flatqat.errors import WeightsError
-
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "last")
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the state dict in a safetensors or torch file.
-
-    A torch file is read with `weights_only=True`. A dict that holds the state under one of `WRAPPERS` is
-    unwrapped, and the prefix `module.` of data-parallel training is removed.
-
-    Raises WeightsError if the file is missing, damaged or holds anything but tensors.
-    """
-    if not path.is_file():
-        raise WeightsError(f"weights {path}: expected a safetensors or torch file, found none")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with warnings.catch_warnings():  # about odd pickle protocols, before the error that matters
-            warnings.simplefilter("ignore")
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # readers raise many types on other bytes
-        raise WeightsError(
-            f"weights {path}: expected tensors alone (safetensors, or a torch state dict), got a file that "
-            "holds other objects or is damaged; save the state dict with safetensors.torch.save_file"
-        ) from error
-    for wrapper in WRAPPERS:
-        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
-            state = state[wrapper]
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsError(f"weights {path}: expected a state dict of tensors, got {type(state).__name__}")
-    if all(key.startswith("module.") for key in state):
-        return {key.removeprefix("module."): value for key, value in state.items()}
-    return dict(state)
+from flatqat.models.checkpoint import State, chosen, read_entries, split
+from flatqat.models.fit import Adapt, Fit, fit_of
 
 
 def load_weights_(
-    net: nn.Module,
-    path: Path,
-    *,
-    new_head: bool = False,
-    adapt: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict,
-) -> None:
-    """Load a file into `net`: every tensor must fit, none may be missing or left over.
+    net: nn.Module, path: Path, *, new_head: bool = False, adapt: Adapt = dict, prefer: str = ""
+) -> str:
+    """Load a file, or one entry of it (`FILE#ENTRY`), into `net`: every tensor of the entry must fit.
+
+    Prefixes that all names of an entry share (`module.`, `_orig_mod.`, `model.`) need not be the network's.
 
     Args:
         net: The network.
         path: The file.
         new_head: Whether layers that the file has for another number of classes keep their initial weights.
         adapt: Renames the tensors of the file to the names of the network.
+        prefer: The entry that is taken where several fit and none is chosen.
 
-    Raises WeightsError if the file cannot be read, or its tensors are not those of the network.
+    Returns:
+        The name of the entry, if the file alone does not determine it, else an empty text.
+
+    Raises WeightsError if the file cannot be read, its tensors are not those of the network, or several
+    entries are and none is chosen.
     """
-    state, expected = adapt(read_weights(path)), net.state_dict()
-    if new_head:
-        _keep_heads_(state, expected, net)
-    missing, surplus = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
-    misfits = [k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape]
-    if missing and all(k.endswith("num_batches_tracked") for k in missing):
-        state |= {k: expected[k] for k in missing}  # a counter that inference never reads
-        missing = []
-    if missing or surplus or misfits:
-        shapes = [f"{k} {tuple(state[k].shape)} for {tuple(expected[k].shape)}" for k in sorted(misfits)]
-        differences = (("missing", missing), ("not in the network", surplus), ("of another shape", shapes))
-        parts = "; ".join(f"{len(keys)} {what} (first: {keys[0]})" for what, keys in differences if keys)
-        raise WeightsError(f"weights {path}: expected the tensors of {type(net).__name__}, got {parts}")
-    for name, tensor in state.items():
-        if tensor.is_floating_point() != expected[name].is_floating_point() or not tensor.isfinite().all():
-            wanted = f"finite numbers of the network's kind in {name}"
-            raise WeightsError(f"weights {path}: expected {wanted}, got others")
+    expected, (_, name) = net.state_dict(), split(path)
+    entries = read_entries(path)
+
+    def fitted(states: Mapping[str, State]) -> dict[str, Fit]:
+        return {key: fit_of(state, expected, net, new_head, adapt) for key, state in states.items()}
+
+    every = fitted(entries)
+    fits = fitted(chosen(entries, name, path)) if name else every
+    taken = _only(fits, prefer)
+    if taken is None:
+        parts = fitted(_parts(entries)) if not _complete(every) else {}
+        raise WeightsError(_refusal(path, type(net).__name__, fits, parts))
+    state = {key: _converted(fits[taken].state[key], expected[key], key, path) for key in fits[taken].state}
     expected.update(state)  # keeps the layers' versions, without which some layers expect old names
     net.load_state_dict(expected)
+    default = _only(every, prefer)
+    is_default = default is not None and _equal(every[default].state, fits[taken].state)
+    return "" if is_default else taken
 
 
-def _keep_heads_(state: dict[str, Tensor], expected: Mapping[str, Tensor], net: nn.Module) -> None:
-    """Replace classifiers for another number of classes by the network's own.
+def _parts(entries: Mapping[str, State]) -> dict[str, State]:
+    """Return what has the same first part of its names in an entry: `student` and `teacher`."""
+    parts: dict[str, State] = {}
+    for entry, state in entries.items():
+        for name, tensor in state.items():
+            first, _, rest = name.partition(".")
+            if rest:
+                parts.setdefault(f"{entry}.{first}" if entry else first, {})[rest] = tensor
+    return parts
 
-    Classifiers are the linear and convolution layers with another number of outputs in the file, all of them
-    with the same two numbers, and otherwise the same. A layer inside the network is none, as what follows it
-    would not fit either.
-    """
-    layers: dict[tuple[int, int], list[str]] = {}
-    for name, module in net.named_modules():
-        names = {f"{name}.{part}" for part in ("weight", "bias")} & expected.keys() & state.keys()
-        if not isinstance(module, nn.Linear | nn.Conv2d) or f"{name}.weight" not in names:
-            continue
-        theirs, ours = ([tensors[key].shape for key in sorted(names)] for tensors in (state, expected))
-        if [shape[1:] for shape in theirs] == [shape[1:] for shape in ours]:
-            layers.setdefault((theirs[-1][0], ours[-1][0]), []).extend(names)
-    others = [counts for counts in layers if counts[0] != counts[1]]
-    if len(others) == 1:
-        state |= {name: expected[name] for name in layers[others[0]]}
+
+def _complete(fits: Mapping[str, Fit]) -> dict[str, Fit]:
+    return {name: fit for name, fit in fits.items() if fit.is_complete}
+
+
+def _only(fits: Mapping[str, Fit], prefer: str) -> str | None:
+    """Return the entry that fits, the preferred one of several or the first of equal ones, or None."""
+    complete = _complete(fits)
+    if prefer in complete:
+        return prefer
+    first = next(iter(complete), None)
+    if first is None:
+        return None
+    return first if all(_equal(complete[first].state, fit.state) for fit in complete.values()) else None
+
+
+def _equal(a: State, b: State) -> bool:
+    return a.keys() == b.keys() and all(a[k] is b[k] or _equal_tensors(a[k], b[k]) for k in a)
+
+
+def _equal_tensors(a: Tensor, b: Tensor) -> bool:
+    comparable = (t.double() if t.is_floating_point() else t for t in (a, b))  # not all types compare
+    return a.dtype == b.dtype and torch.equal(*comparable)
+
+
+def _refusal(path: Path, net: str, fits: Mapping[str, Fit], parts: Mapping[str, Fit]) -> str:
+    """Return why nothing was loaded, and what can be chosen instead."""
+    file, _ = split(path)
+    choices = _complete(fits) or _complete(parts)
+    name, best = max(fits.items(), key=lambda item: item[1].matching)
+    wanted = f"weights {path}: expected the tensors of {net}"
+    if _complete(fits):
+        wanted = f"weights {path}: expected one set of weights"
+    problem = f"got {best}" + (f" in {name}" if name and len(fits) > 1 else "")
+    if not choices:
+        return f"{wanted}, {problem}"
+    fit = ", ".join(f"{name} ({fit.matching} tensors)" for name, fit in choices.items())
+    problem = f"got {len(choices)} that fit {net}" if _complete(fits) else f"{problem}; parts of the file fit"
+    return f"{wanted}, {problem}: {fit}; choose with --weights {file}#{next(reversed(choices))}"
+
+
+def _converted(tensor: Tensor, like: Tensor, name: str, path: Path) -> Tensor:
+    """Return a tensor in the type of the network's. Raises WeightsError unless all is finite there."""
+    try:
+        value = tensor.to(like.dtype)
+        same_kind = tensor.is_floating_point() == like.is_floating_point() and not tensor.is_complex()
+        if same_kind and value.isfinite().all():
+            return value
+        got = f"{str(tensor.dtype).removeprefix('torch.')}, or numbers that are not finite"
+    except (RuntimeError, TypeError):  # of types that torch can store but not convert
+        got = str(tensor.dtype).removeprefix("torch.")
+    raise WeightsError(f"weights {path}: expected finite numbers of the network's kind in {name}, got {got}")

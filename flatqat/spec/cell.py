@@ -12,6 +12,8 @@ FIRST_NAMES = {"recipe": "budget", "recipe_args": "budget_args", "step_multiplie
 """The first names of fields that were renamed. Ids and seeds are hashed from these, so that stored cells keep
 their ids and runs their random numbers."""
 
+MOST_BYTES = 230  # of the 255 that file systems allow; temporary files have longer names
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell(Stored):
@@ -29,7 +31,7 @@ class Cell(Stored):
         method_version: The method's version, which grows when its numbers change.
         recipe_args: The recipe's settings that are not those of the suite.
         parent: The training id of the cell that it starts from, if any.
-        weights: The SHA-256 of the file that it starts from, if any.
+        weights: The SHA-256 of the file that it starts from, if any; `#ENTRY` follows where one was chosen.
         limit: The largest number of images that are scored of each shift, if limited.
         amp: Whether forward passes are in bfloat16.
         plugins: A hash of the plugin files that it is made of, if any.
@@ -90,9 +92,14 @@ class Cell(Stored):
 
     @property
     def label(self) -> str:
-        """A short name for people and file names: `cifar_resnet20-qat-4-s0-1a2b3c4d5e6f`."""
+        """A short name for people and file names: `cifar_resnet20-qat-4-s0-1a2b3c4d5e6f`.
+
+        Of one that is too long for a file system the beginning is cut off; the id keeps it unique.
+        """
         quant = "" if self.quant == self.method else f"-{self.quant}"
-        return re.sub(r"[^\w.@-]", "_", f"{self.model}-{self.method}{quant}-s{self.seed}-{self.id}")
+        label = re.sub(r"[^\w.@-]", "_", f"{self.model}-{self.method}{quant}-s{self.seed}-{self.id}")
+        short = label.encode()[-MOST_BYTES:].decode(errors="ignore")
+        return label if short == label else short.lstrip("._-")  # not a hidden file, nor like an option
 
     def derive_seed(self, purpose: str) -> int:
         """Return a seed that ignores the method and the bits: all methods get the same start and batches."""

@@ -67,7 +67,7 @@ class Window:
         """
         if text == "whole":
             return None
-        match = re.fullmatch(r"(\d+)(?:x(\d+))?(?::(\d+)(?:x(\d+))?)?", text)
+        match = re.fullmatch(r"(\d+)(?:x(\d+))?(?::(\d+)(?:x(\d+))?)?", text, re.ASCII)
         if match is None:
             raise UsageError(
                 f"--window: expected whole, SIZE or SIZE:STRIDE such as 512x1024:256x512, got {text!r}"

@@ -50,6 +50,7 @@ class Record(Stored):
         train: What happened in training.
         protocol: How the numbers were made.
         env: Where they were computed.
+        outcomes_sha256: The SHA-256 of its file of per-image outcomes; empty in older records.
         last_run: When it was last run, in UTC; empty in older records.
     """
 
@@ -61,12 +62,13 @@ class Record(Stored):
     train: TrainLog = NOT_TRAINED
     protocol: Protocol = NO_PROTOCOL
     env: Environment = NOWHERE
+    outcomes_sha256: str = ""
     last_run: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON values: every field of one that is done, else the first three."""
         names = ALWAYS if self.status == "done" else ALWAYS[:3]
-        optional = {"last_run": self.last_run} if self.last_run else {}
+        optional = {name: getattr(self, name) for name in LATER if getattr(self, name)}
         return {name: to_plain(getattr(self, name)) for name in names} | optional
 
     @classmethod
@@ -80,5 +82,6 @@ class Record(Stored):
         return record
 
 
-ALWAYS = tuple(each.name for each in fields(Record) if each.name != "last_run")
+LATER = ("outcomes_sha256", "last_run")
+ALWAYS = tuple(each.name for each in fields(Record) if each.name not in LATER)
 """The fields of the record of every finished cell."""

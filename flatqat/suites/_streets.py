@@ -1,13 +1,11 @@
 """What suites of street scenes share: training transforms, recipes, and Cityscapes as the ID set."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flatqat.data.images.checks import run_check
-from flatqat.data.images.data_root import data_root
+from flatqat.data.images.checks import Verify, untrainable, with_data_root
 from flatqat.data.images.segmentation_views import center_crop, jitter_crop
 from flatqat.data.streets import cityscapes
 from flatqat.data.streets.listing import list_part, load
@@ -21,7 +19,6 @@ from flatqat.suites._shifts import own_images
 if TYPE_CHECKING:
     from flatqat.data.tensors.image_data import Transform
 
-Verify = Callable[[Path | None], list[Finding]]
 CROP = (512, 1024)
 
 ID = (
@@ -105,12 +102,6 @@ def train_transform(
     return jitter_crop(size, seed, scale=scale)
 
 
-def with_data_root(needs: str, verify: Verify, root: Path | None) -> list[Finding]:
-    """Return the findings of `verify`; without a data root only that finding, once for all datasets."""
-    place = run_check(lambda: f"data root {data_root(root, needs)}")
-    return verify(root) if place.ok else [place]
-
-
 def _verify(others: Verify | None, root: Path | None) -> list[Finding]:
     return [*_verify_id(root), *(others(root) if others else [])]
 
@@ -120,9 +111,7 @@ def _verify_id(root: Path | None) -> tuple[Finding, ...]:
     """Check Cityscapes: its validation images are required, its training images optional."""
     train = _verify_set(root, CITYSCAPES, "train")
     if reason := cityscapes.untrainable_reason(root):
-        what = f"Cityscapes train: no images with label maps ({reason})"
-        fix = "without them nothing is trained: methods that train are skipped"
-        train = [Finding(ok=False, partial=True, what=what, fix=fix)]
+        train = [untrainable(f"Cityscapes train: no images with label maps ({reason})")]
     return (*_verify_set(root, CITYSCAPES, "val"), *train)
 
 

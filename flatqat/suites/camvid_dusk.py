@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from flatqat.data.images.checks import with_data_root
 from flatqat.data.images.segmentation_views import center_crop
 from flatqat.data.streets import camvid
 from flatqat.data.streets.names import CAMVID_CLASSES, CAMVID_LAYOUT
@@ -12,7 +13,7 @@ from flatqat.finding import Finding
 from flatqat.spec import Recipe
 from flatqat.suite import Shift, Suite
 from flatqat.suites._shifts import own_images
-from flatqat.suites._streets import train_transform, with_data_root
+from flatqat.suites._streets import train_transform
 
 CROP = (240, 320)
 # Batch sizes and learning rates are for small networks from scratch; smoke takes minutes on two CPU cores.

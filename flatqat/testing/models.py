@@ -1,21 +1,21 @@
 """Checks that every model source has to pass."""
 
+from typing import Any
+
 import torch
 
-from flatqat.models.base import ModelSource
+from flatqat.models.base import ModelSource, Normalized
 from flatqat.quant.apply import quantizable
 from flatqat.testing._toys import CLASSES, toy_images
 
-SIZES = {"classification": (64, 64), "segmentation": (64, 81)}
+SIZES = {"classification": ((64, 64), (32, 32), (224, 224), (28, 28)), "segmentation": ((64, 81),)}
 
 
 def model_gives_logits(source: ModelSource) -> None:
     """The first model returns finite logits of the expected shape, with gradients for every weight."""
     model = source.build(source.names()[0], CLASSES)
-    height, width = SIZES[model.task]
-    images = toy_images(2, size=96)[:, :, :height, :width]
-    expected = (2, CLASSES, height, width) if model.task == "segmentation" else (2, CLASSES)
-    output = model(images)
+    images, output = _run(model)
+    expected = (2, CLASSES, *images.shape[2:]) if model.task == "segmentation" else (2, CLASSES)
     heads = ((1.0, output),) if isinstance(output, torch.Tensor) else output
     for _, logits in heads:
         _check_logits(logits, expected)
@@ -39,6 +39,19 @@ def last_layer_classifies_pixels(source: ModelSource) -> None:
     *_, last = quantizable(model.net)
     got = f"got {executed[-1]} after {last}"
     assert executed[-1] == last, f"expected the layer registered last to run last, {got}"
+
+
+def _run(model: Normalized) -> tuple[torch.Tensor, Any]:
+    """Return images of the first size that the network accepts, and its output in training."""
+    first: Exception | None = None
+    for height, width in SIZES[model.task]:
+        images = toy_images(2, size=max(height, width))[:, :, :height, :width]
+        try:
+            return images, model(images)
+        except (RuntimeError, AssertionError, ValueError) as error:  # of layers made for another size
+            first = first or error
+    assert first is not None
+    raise first
 
 
 def _check_logits(logits: torch.Tensor, expected: tuple[int, ...]) -> None:

@@ -13,7 +13,7 @@ import torch
 
 from flatqat import __version__
 from flatqat.models.base import build
-from tests.helpers import RESULTS, TOY
+from tests.helpers import RESULTS, TOY, imagenet_files
 from tests.helpers.command_line import assert_one_line_error
 
 FIRST_LOOK = RESULTS / "first-look"
@@ -67,7 +67,7 @@ def test_dry_run_tells_what_is_missing_on_disk(flatqat, tmp_path):
         (["--set", "anchor.strength"], "--set: expected"),
         (["--device", "tpu"], "--device: expected"),
         (["--weights", "nowhere.safetensors"], "nowhere.safetensors.*readable file"),
-        (["--plugin", "nowhere.py"], "found none"),
+        (["--plugin", "nowhere.py"], "got none"),
         (["--suite", "cifar10-c", "--data-root", "nowhere"], "cifar"),
     ],
     ids=str,
@@ -127,10 +127,12 @@ def test_weights_start_every_method(flatqat, tmp_path):
 
 
 def test_a_damaged_record_is_named(flatqat, tmp_path):
-    file = tmp_path / "records" / "toy" / "x.json"
+    file = tmp_path / "records" / "toy" / "x-s0-0123456789ab.json"
     file.parent.mkdir(parents=True)
     file.write_text("{")
-    assert_one_line_error(flatqat("bench", "report", "--results", tmp_path), r"x\.json.*damaged.*delete it")
+    assert_one_line_error(
+        flatqat("bench", "report", "--results", tmp_path), r"x-s0-0123456789ab\.json.*damaged.*delete it"
+    )
 
 
 def test_unwritable_results(flatqat, tmp_path):
@@ -185,6 +187,19 @@ def test_a_locale_without_the_signs_prints_what_it_can():
     assert "98.6 ?0.5" in done.stdout
 
 
+def test_incomplete_data_is_a_warning_and_wrong_data_an_error(flatqat, tmp_path):
+    """The same rule as that of a run."""
+    imagenet_files.val(tmp_path / "part")
+    done = flatqat("suites", "verify", "imagenet-c-live", "--data-root", tmp_path / "part")
+    assert done.code == 0
+    assert "part  ImageNet val: 12 of 50,000 images" in done.out
+    folder = imagenet_files.val(tmp_path / "wrong") / "imagenet" / "val" / "n01751748"
+    (folder / imagenet_files.name(1)).write_bytes(b"")
+    done = flatqat("suites", "verify", "imagenet-c-live", "--data-root", tmp_path / "wrong")
+    assert done.code == 2
+    assert "WRONG" in done.out
+
+
 def test_verify(flatqat, tmp_path):
     assert flatqat("suites", "verify", "digits-c").code == 0
     for name in ("cifar10-c", "cifar100-c"):
@@ -216,7 +231,7 @@ def test_plugin_check(flatqat, tmp_path):
     done = flatqat("test", bad)
     assert done.code == 1
     assert re.search(r"FAILED method bad-rule: Random numbers come from .*methods\.py:\d+ in ", done.out)
-    assert_one_line_error(flatqat("test", tmp_path / "absent.py"), "found none")
+    assert_one_line_error(flatqat("test", tmp_path / "absent.py"), "got none")
 
 
 def test_a_method_from_a_plugin_runs(flatqat, tmp_path):

@@ -1,5 +1,6 @@
 """Ways to damage a copy of CIFAR-10 or CIFAR-100, each with what is to be said about it."""
 
+import os
 import pickle
 import re
 import shutil
@@ -20,6 +21,7 @@ from tests.helpers.cifar_files import SMALL
 
 Fault = Callable[[Path], Any]
 
+DEEP = np.full((32, 32), 40_000, np.uint16)
 NOISE = files.images("test", 1)[0]
 GREY = np.zeros((16, 24, 3), np.uint8)
 
@@ -131,6 +133,17 @@ class Faults:
             "other size": (
                 self.pictured(0, files.png(GREY)), "row 0: expected an image of 32x32, got 24x16"
             ),
+            "damaged in the middle": (self.pictured(100, files.png(NOISE)[:500]), "row 100: expected a PNG"),
+            "other size in the middle": (
+                self.pictured(100, files.png(GREY)), "row 100: expected an image of 32x32, got 24x16"
+            ),
+            "16 bits": (
+                self.pictured(100, files.png(DEEP)), "row 100: expected an image of 8 bits a channel, got"
+            ),
+            "a pipe": (
+                lambda root: (without(self.parquet)(root), os.mkfifo(root / self.parquet)),
+                "expected a file, got a folder, a pipe or a device",
+            ),
             "few rows": (
                 lambda root: files.parquet(self.cifar, root / self.cifar.slug, {"test": 60}),
                 "expected 200 test images, got 60; complete the copy",
@@ -180,6 +193,14 @@ class Faults:
                 rf"{self.name}: expected \.png or \.jpg images, got none",
             ),
             "lost image": (without(image), "expected 200 test images, got 199"),
+            "a link to nothing": (
+                lambda root: (without(image)(root), (root / image).symlink_to("nowhere")),
+                f"0_{self.name}.png: expected to read it, got: No such file or directory",
+            ),
+            "a pipe for an image": (
+                lambda root: (without(image)(root), os.mkfifo(root / image)),
+                f"0_{self.name}.png: expected a file, got a folder, a pipe or a device",
+            ),
             "no image in a file": (written(image, b"GIF"), f"0_{self.name}.png: expected a PNG"),
         }
         return {name: ("folders", *rest) for name, rest in found.items()}

@@ -14,19 +14,19 @@ from PIL import Image
 
 from flatqat.data.corruptions.names import SEVERITIES
 from flatqat.data.imagenet import classes
-from flatqat.data.imagenet.clean import FIRST
 from flatqat.data.imagenet.names import SIDE, CorruptedSet
 
-# Validation images by number, as they were labelled: the first five, and others of ImageNet-R and ImageNet-A.
+# Validation images by number, as they are labelled: the first five, and others of ImageNet-R and ImageNet-A.
 IN_R, IN_A = classes.subset("r"), classes.subset("a")
+FIRST = {1: 65, 2: 970, 3: 230, 4: 809, 5: 516}
 NUMBERS: dict[int, int] = FIRST | {
     293: 0,
-    11: IN_R[3],
-    4321: IN_R[3],
-    12: IN_R[150],
-    13: IN_A[7],
-    14: IN_A[99],
-    50_000: 999,
+    1935: IN_R[3],
+    2284: IN_R[3],
+    152: IN_R[150],
+    258: IN_A[7],
+    1168: IN_A[99],
+    2663: 999,
 }
 SIZE = (150, 120)  # of clean images, width and height
 

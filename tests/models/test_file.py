@@ -88,7 +88,7 @@ def test_the_seed_makes_the_weights(nets):
     [
         ("absent", PluginError, r"expected it to define a function absent\(classes\), got none"),
         ("constant", PluginError, r"expected it to define a function constant\(classes\)"),
-        ("fails", PluginError, r"fails\(5\) failed: ValueError: no such depth$"),
+        ("fails", PluginError, r"fails\(5\) failed: ValueError: no such depth \(.*nets\.py:19 in fails\)$"),
         ("number", PluginError, "to return an nn.Module or a Normalized, got int"),
         ("half", PluginError, "mean and std of three numbers each, or neither"),
         ("tensors", PluginError, "mean and std of three numbers each, or neither"),
@@ -106,7 +106,7 @@ def test_mistakes_in_the_file(nets, factory, error, said):
     [
         ("file", "expected 'file:NAME', got no name"),
         ("file:nets.py", "expected 'file:PATH.py:FUNCTION'"),
-        ("file:nowhere.py:make", "expected a file nowhere.py, found none"),
+        ("file:nowhere.py:make", "expected a file nowhere.py, got none"),
         ("file:nets.txt:make", "expected 'file:PATH.py:FUNCTION'"),
     ],
 )

@@ -7,7 +7,8 @@ from safetensors.torch import save_file
 from flatqat import registry, testing
 from flatqat.errors import UsageError, WeightsError
 from flatqat.models.base import build
-from flatqat.models.weights import load_weights_, read_weights
+from flatqat.models.checkpoint import read_entries
+from flatqat.models.weights import load_weights_
 
 
 @pytest.mark.parametrize("name", ["tiny", "cifar"])
@@ -46,6 +47,7 @@ def test_the_same_seed_builds_the_same_network_and_leaves_the_global_generator()
     [
         ("tniy", "did you mean 'tiny'"),
         ("cifar", "expected 'cifar:NAME'"),
+        ("tiny:", "model 'tiny:': expected 'tiny', got a colon without a name"),
         ("cifar:resnet21", "resnet20, resnet32"),
     ],
 )
@@ -90,7 +92,7 @@ def test_damaged_files(tmp_path, content, suffix):
     path = tmp_path / f"w{suffix}"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="expected tensors alone"):
-        read_weights(path)
+        read_entries(path)
 
 
 def test_real_weights_load_and_classify(shared):

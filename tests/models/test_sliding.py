@@ -72,7 +72,7 @@ def test_a_window_reads_its_own_text(text):
 def test_windows_as_text():
     assert Window.parse("whole") is None
     assert window("30") == window("30:20") == window("30x30:20x20")  # two thirds
-    for wrong in ("", "x", "512:", "0", "512:600", "8x"):
+    for wrong in ("", "x", "512:", "0", "512:600", "8x", "９"):
         with pytest.raises(UsageError, match="window"):
             Window.parse(wrong)
 

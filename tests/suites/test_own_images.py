@@ -1,37 +1,71 @@
-"""The functions of the guide that wrap one's own images do what it says."""
+"""What the guide says about one's own images: its suite runs on a folder of them, its function on arrays."""
 
+import json
 import re
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 from tests.helpers import ROOT
 
-
-def functions_of_the_guide():
-    (code,) = re.findall(r"```py\n(.*?)```", (ROOT / "docs/adding-a-suite.md").read_text("utf-8"), re.DOTALL)
-    assert len(code.splitlines()) <= 20
-    namespace = {}
-    exec(code, namespace)
-    return namespace
+SUITE, ARRAYS = re.findall(
+    r"```py\n(.*?)```", (ROOT / "docs/adding-a-suite.md").read_text("utf-8"), re.DOTALL
+)
+COLORS = {"cat": (200, 40, 40), "dog": (40, 40, 200)}
 
 
-def test_a_folder_for_each_class(tmp_path):
-    colors = {"cat": (250, 0, 0), "ant": (0, 0, 250)}
-    for name, color in colors.items():
-        (tmp_path / name).mkdir()
-        Image.new("RGB", (300, 260), color).save(tmp_path / name / "one.png")
-    data = functions_of_the_guide()["from_folders"](tmp_path)
-    images, labels = data.batch(torch.arange(2))
-    assert labels.tolist() == [0, 1]
-    assert images.shape == (2, 3, 224, 224)
-    assert (images[:, :, 0, 0] * 255).round().tolist() == [[0, 0, 250], [250, 0, 0]]
+@pytest.fixture
+def folder(tmp_path):
+    """Images whose color is their class, by night darker ones, of several sizes."""
+    rng = np.random.default_rng(0)
+    for part, count in {"train": 8, "val": 4, "test": 4, "night": 3}.items():
+        for name, color in COLORS.items():
+            (tmp_path / "data" / part / name).mkdir(parents=True)
+            for i in range(count):
+                noise = rng.integers(-30, 30, (80 + i, 90, 3))
+                pixels = np.clip((np.array(color) + noise) // (2 if part == "night" else 1), 0, 255)
+                Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "data" / part / name / f"{i}.png")
+    (tmp_path / "data" / "test" / "cat" / ".hidden").write_text("no image")
+    (tmp_path / "my_images.py").write_text(SUITE)
+    return tmp_path
+
+
+def test_the_suite_of_the_guide_passes_the_checks_and_runs(flatqat, folder):
+    file, data = folder / "my_images.py", folder / "data"
+    done = flatqat("test", file, "--data-root", data)
+    assert done.code == 0, done.out
+    assert done.out.count("passed suite cats-and-dogs") == 3
+    options = ("--plugin", file, "--suite", "cats-and-dogs", "--data-root", data, "--no-flatness")
+    short = ("--set", "recipe.pretrain_steps=30", "--set", "recipe.batch_size=8", "--method", "fp,ptq")
+    done = flatqat("bench", "run", *options, *short, "--bits", "8", "--results", folder / "r")
+    assert done.code == 0, done.err
+    records = [json.loads(path.read_text()) for path in folder.glob("r/records/cats-and-dogs/*.json")]
+    assert len(records) == 2
+    for record in records:
+        assert record["scores"]["id"]["top1"]["value"] == 100
+        assert record["scores"]["id"]["top1"]["n"] == 8
+        assert record["scores"]["night"]["top1"]["n"] == 6
+
+
+def test_without_images_the_check_says_where_they_belong(flatqat, folder):
+    for path in (folder / "data" / "night").rglob("*.png"):
+        path.unlink()
+    done = flatqat("test", folder / "my_images.py", "--data-root", folder / "data")
+    assert done.code == 1
+    line = SUITE[: SUITE.index("SUITE =")].count("\n") + 1
+    assert "got: night: 0 images" in done.out
+    assert f"({folder / 'my_images.py'}:{line} in SUITE, checked by" in done.out
+    done = flatqat("test", folder / "my_images.py")
+    assert "pass it if there is some, got: no data root" in done.out
 
 
 def test_arrays_in_memory():
+    namespace = {}
+    exec(ARRAYS, namespace)
     pixels = np.arange(2 * 3 * 4 * 4, dtype=np.uint8).reshape(2, 3, 4, 4)
-    data = functions_of_the_guide()["from_arrays"](pixels, np.array([3, 9]))
+    data = namespace["from_arrays"](pixels, np.array([3, 9]))
     assert not data.per_pixel
     images, labels = data.batch(torch.tensor([1]))
     assert labels.tolist() == [9]

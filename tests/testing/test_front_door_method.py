@@ -55,12 +55,14 @@ def test_an_error_is_reported_with_the_line_of_the_plugin(tmp_path, right, wrong
         assert problem.endswith(f"({file}:{line} in gradient)")
 
 
-def test_a_check_that_fails_is_reported_with_the_line_of_the_check(tmp_path):
+def test_a_check_that_fails_is_reported_with_the_lines_of_the_class_and_of_the_check(tmp_path):
     noisy = "super().gradient(x + __import__('torch').rand(()), y)"
     found = problems(tmp_path / "noisy.py", CLIPPED.replace("super().gradient(x, y)", noisy))
     (problem,) = (problem for check, problem in found.items() if "own generator" in check)
-    place = re.search(r"\((\S+/flatqat/testing/methods\.py):(\d+) in (\w+)\)$", problem)
+    place = re.search(r"checked by (\S+/flatqat/testing/methods\.py):(\d+) in (\w+)\)$", problem)
     assert place
+    line = CLIPPED[: CLIPPED.index("class Clipped")].count("\n") + 1
+    assert f"({tmp_path / 'noisy.py'}:{line} in Clipped, checked by" in problem
     assert place[3] == "method_leaves_the_global_generator"
     assert "get_rng_state()" in Path(place[1]).read_text().splitlines()[int(place[2]) - 1]
 

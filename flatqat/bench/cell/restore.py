@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from flatqat.bench.records.store import Store
-from flatqat.errors import StoreError, WeightsError
+from flatqat.bench.records.weights import check_weights
+from flatqat.errors import StoreError, Vanished, WeightsError
 from flatqat.models.base import Normalized, build
 from flatqat.models.weights import load_weights_
 from flatqat.quant.apply import quantize_
@@ -18,39 +19,48 @@ Which = Literal["selected", "last"]
 
 
 def restore(
-    cell: Cell, suite: Suite, store: Store, device: torch.device | str = "cpu", *, which: Which = "selected"
+    cell: Cell,
+    suite: Suite,
+    store: Store,
+    device: torch.device | str = "cpu",
+    *,
+    which: Which = "selected",
+    model: str | None = None,
 ) -> Normalized:
     """Return a cell's model as the store has it, quantized and in eval mode.
 
     `which` says whether its weights are those selected on `val` or those of the last step; without selection
-    they are the same. Raises StoreError if the weights are gone or damaged.
+    they are the same. `model` replaces the cell's own name of its network, see `trusted_model`. Raises
+    StoreError if the weights are gone or damaged.
     """
     path = store.weights_path(cell)
     if which == "last" and store.weights_path(cell, which).exists():
         path = store.weights_path(cell, which)
     if not store.has_weights(cell):
         fix = "train it again with: flatqat bench run --rerun and the options of that cell"
-        raise StoreError(f"cell {cell.label}: expected its weights at {path}, found none; {fix}")
-    model = blank(cell, suite)
-    quantize_(model.net, cell.quant_spec)
-    load_stored_(model.net, path)
-    return model.to(device).eval()
+        raise Vanished(f"cell {cell.label}: expected its weights at {path}, found none; {fix}")
+    net = blank(cell, suite, model=model)
+    quantize_(net.net, cell.quant_spec)
+    load_stored_(net.net, path)
+    return net.to(device).eval()
 
 
-def blank(cell: Cell, suite: Suite, seed: int = 0) -> Normalized:
+def blank(cell: Cell, suite: Suite, seed: int = 0, model: str | None = None) -> Normalized:
     """Return a cell's full-precision network with random weights; it predicts as the cell is scored."""
     window = cell.window or "whole"
-    model = build(
-        cell.model, classes=suite.classes, seed=seed, eval_transform=suite.eval_transform, window=window
-    )
-    model.amp = cell.amp
-    return model
+    name, transform = model or cell.model, suite.eval_transform
+    net = build(name, classes=suite.classes, seed=seed, eval_transform=transform, window=window)
+    net.amp = cell.amp
+    return net
 
 
 def load_stored_(net: nn.Module, path: Path) -> None:
-    """Load weights that flatqat stored itself; raises StoreError if they are damaged."""
+    """Load weights that flatqat stored itself; raises StoreError if they are damaged or another cell's."""
+    check_weights(path)
     try:
         load_weights_(net, path)
     except WeightsError as error:
+        if not path.exists():
+            raise Vanished(f"{path}: expected stored weights, found none; run again") from error
         problem = f"{path}: expected stored weights, got a damaged file; delete it and run again"
         raise StoreError(problem) from error

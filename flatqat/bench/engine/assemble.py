@@ -6,12 +6,12 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.cell.environment import environment
-from flatqat.bench.engine.train import training_log
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import Request
-from flatqat.bench.records.record_json import read_as
-from flatqat.bench.records.store import Arrays, Store
-from flatqat.spec import Protocol, Record, Score, ShiftInfo, TrainLog
+from flatqat.bench.records.files import Arrays
+from flatqat.bench.records.store import Store
+from flatqat.bench.records.weights import training_log
+from flatqat.spec import Protocol, Record, Score, ShiftInfo
 from flatqat.spec.reading import to_plain
 from flatqat.suite import Shift
 
@@ -28,7 +28,7 @@ def assemble(job: Job, request: Request, store: Store, device: torch.device) -> 
         status="done",
         scores=scores,
         flatness=store.flatness(job.cell, recorded=False),
-        train=read_as(TrainLog, training_log(store, job), store.weights_path(job.cell)),
+        train=training_log(store.weights_path(job.cell)),
         protocol=protocol(job, request, store),
         env=environment(device, threads=request.threads),
     )

@@ -124,7 +124,7 @@ def _groups_in_memory(jobs: list[Job], session: Session) -> list[list[Job]]:
     groups: list[list[Job]] = []
     used = 0
     for job in jobs:
-        size = 2 * session.store.weights_path(job.cell).stat().st_size  # the latent and the rounded weights
+        size = 2 * session.store.weights_size(job.cell)  # the latent and the rounded weights
         if not groups or used + size > room:
             groups.append([])
             used = 0

@@ -13,6 +13,7 @@ from flatqat.bench.plan.networks import code_files
 from flatqat.data.images.views import eval_crop
 from flatqat.errors import DataError, FlatqatError, UsageError
 from flatqat.models.base import Normalized
+from flatqat.registry import place
 from flatqat.spec import SuiteData
 from flatqat.suite import Suite
 
@@ -31,7 +32,9 @@ def preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Trou
     check_initial_weights(jobs)
     check_models(jobs, plan, session, troubles)
     plan.networks.clear()
-    session.store.check_writable()
+    if todo:  # a finished matrix may lie in a folder that cannot be written
+        session.store.check_writable()
+        session.store.clean()
     for suite in suites:
         _check_fingerprint(suite, incomplete[suite.family], session)
 
@@ -115,8 +118,12 @@ def _check_model(suite: Suite, model: str, net: Normalized, root: Path | None) -
         expected = (len(images), suite.classes, *labels.shape[1:])
         try:
             output = net.predict(images)
-        except (RuntimeError, AssertionError, ValueError) as error:
-            cause = str(error).partition("\n")[0]
+        except UsageError as error:
+            raise UsageError(f"model {model}: {error}") from error
+        except Exception as error:  # of the network's own code
+            cause = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            places = filter(None, (place(error, file) for file in code_files(model)))
+            cause += "".join(f" ({where})" for where in places)
             raise UsageError(
                 f"model {model}: expected it to accept images of {suite.name}, "
                 f"{tuple(images.shape[1:])}, got: {cause}; choose another model or suite"
@@ -124,3 +131,5 @@ def _check_model(suite: Suite, model: str, net: Normalized, root: Path | None) -
         got = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
         if got != expected:
             raise UsageError(f"model {model}: expected logits {expected}, got {got}; choose another model")
+        if output.isnan().any():
+            raise UsageError(f"model {model}: expected numbers as logits, got NaN; choose other weights")

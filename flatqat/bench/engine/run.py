@@ -13,15 +13,23 @@ from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.flatness.measure import measure
 from flatqat.bench.plan.jobs import Plan, make_plan
 from flatqat.bench.plan.request import Request
+from flatqat.bench.records.files import Arrays
 from flatqat.bench.records.revisions import now, renewed
-from flatqat.bench.records.store import Arrays, Store
+from flatqat.bench.records.store import Store
 from flatqat.console.progress import Progress, progress_for
 from flatqat.console.terminal import terminal
+from flatqat.errors import Vanished
 from flatqat.spec import Record
+
+ATTEMPTS = 100  # to go on after another run has removed files
 
 
 def run(plan: Plan, session: Session) -> list[Record]:
-    """Run what is missing of a plan; returns the record of every scored job, in the plan's order."""
+    """Run what is missing of a plan; returns the record of every scored job, in the plan's order.
+
+    Another run into the same folder may finish a cell first and remove what this one is about to read. Then
+    it looks again, and does what is still to do.
+    """
     todo, troubles = session.lacking(plan), Troubles(session.progress)
     _say_what_is_stored(todo, plan, session)
     if todo:
@@ -29,13 +37,30 @@ def run(plan: Plan, session: Session) -> list[Record]:
     if session.request.rerun:
         for lack in todo:
             session.store.forget_work(lack.job.cell)
+    results: dict[str, Record] = {}
+    for attempt in range(ATTEMPTS):
+        try:
+            _run(todo, plan, session, troubles, results)
+            break
+        except Vanished:
+            if attempt == ATTEMPTS - 1:
+                raise
+            todo = todo if session.request.rerun else session.lacking(plan)
+            todo = [lack for lack in todo if lack.job.cell.id not in results]
+    stored = (results.get(job.cell.id) or session.store.record(job.cell) for job in plan.scored())
+    return renewed([record for record in stored if record], session.store)
+
+
+def _run(
+    todo: Sequence[Lack], plan: Plan, session: Session, troubles: Troubles, results: dict[str, Record]
+) -> None:
+    """Do what is to do, and put the new records into `results`."""
     countdown = Countdown(todo, session)
     for lack in troubles.runnable(todo):
         countdown.at_job(lack)
         with troubles.catch(lack.job):
             train(lack.job, session)
             measure(lack, session)
-    results: dict[str, Record] = {}
     for suite in plan.suites:
         lacks = [lack for lack in todo if lack.job.suite is suite]
         scored = [lack.job for lack in lacks if lack.scores and not troubles.get(lack.job)]
@@ -44,8 +69,6 @@ def run(plan: Plan, session: Session) -> list[Record]:
         for lack in lacks:
             if record := _keep(lack, troubles, session):
                 results[lack.job.cell.id] = record
-    stored = (results.get(job.cell.id) or session.store.record(job.cell) for job in plan.scored())
-    return renewed([record for record in stored if record], session.store)
 
 
 def _say_what_is_stored(todo: Sequence[Lack], plan: Plan, session: Session) -> None:
@@ -83,14 +106,14 @@ def _keep(lack: Lack, troubles: Troubles, session: Session) -> Record | None:
     if made:
         record, outcomes = made
         return _write(record, store, outcomes)
-    if lack.scores and trouble and not store.finished(job.cell):
+    if lack.scores and store.finished(job.cell):
+        store.drop_work(job.cell)
+    elif lack.scores and trouble:
         return _write(trouble, store)
-    if lack.spaces and not lack.scores and not trouble:
+    elif lack.spaces and not trouble:
         _write(with_flatness(job, store), store)
     return trouble if request.rerun else None
 
 
 def _write(record: Record, store: Store, outcomes: Arrays | None = None) -> Record:
-    record = replace(record, last_run=now())
-    store.write_record(record, outcomes)
-    return record
+    return store.write_record(replace(record, last_run=now()), outcomes)

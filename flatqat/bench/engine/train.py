@@ -1,6 +1,5 @@
 """Train one cell: every method gets the same start and the same batches, and makes the update itself."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
@@ -18,10 +17,12 @@ from flatqat.bench.cell.restore import blank, load_stored_
 from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.checkpoint_selection import Selection, snapshot
 from flatqat.bench.plan.jobs import Job
-from flatqat.bench.records.store import Store, write_atomically
+from flatqat.bench.records.files import write_atomically
+from flatqat.bench.records.store import Store
+from flatqat.bench.records.weights import metadata_of
 from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors.image_data import ImageData
-from flatqat.errors import StoreError, TrainingFailed
+from flatqat.errors import StoreError, TrainingFailed, Vanished
 from flatqat.methods.base import Method, Setup
 from flatqat.metrics.loss import label_count
 from flatqat.metrics.task import task_of
@@ -93,20 +94,13 @@ def starting_point(job: Job, store: Store) -> Normalized:
     if job.parent is not None:
         try:
             load_stored_(model.net, store.weights_path(job.parent.cell))
+        except Vanished:
+            raise
         except StoreError as error:
             raise TrainingFailed(str(error)) from error
     elif job.weights is not None:
         load_initial_(model, job.cell.model, job.weights, new_head=job.suite.new_head)
     return model
-
-
-def training_log(store: Store, job: Job) -> dict[str, Any]:
-    """Return steps, last loss, seconds and the like, from the metadata of the stored weights."""
-    from safetensors import safe_open
-
-    with safe_open(store.weights_path(job.cell), framework="pt") as file:
-        log: dict[str, Any] = json.loads(file.metadata()["train"])
-    return log
 
 
 def _take_steps(data: ImageData, selection: Selection, for_batchnorm: Sequence[Batch]) -> float | None:
@@ -151,5 +145,7 @@ def _store_weights(last: dict[str, Tensor], selection: Selection, log: dict[str,
     chosen = last
     if selection.best is not None:
         chosen, log["selection"] = selection.best, selection.log()
-        write_atomically(store.weights_path(cell, "last"), save(last))
-    write_atomically(store.weights_path(cell), save(chosen, metadata={"train": json.dumps(log)}))
+        path = store.weights_path(cell, "last")
+        write_atomically(path, save(last, metadata=metadata_of(path)))
+    path = store.weights_path(cell)
+    write_atomically(path, save(chosen, metadata=metadata_of(path, log)))

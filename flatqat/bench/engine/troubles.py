@@ -8,7 +8,7 @@ from flatqat.bench.cell.failures import explained
 from flatqat.bench.cell.session import Lack
 from flatqat.bench.plan.jobs import Job
 from flatqat.console.progress import Progress
-from flatqat.errors import DataError, StoreError
+from flatqat.errors import DataError, StoreError, Vanished
 from flatqat.spec import Record
 
 Errors = tuple[type[Exception], ...]
@@ -35,10 +35,13 @@ class Troubles:
 
     @contextmanager
     def catch(self, *jobs: Job, ends: Errors = OF_ALL) -> Iterator[None]:
-        """Turn an error into the records of these jobs, so that it costs no other; errors in `ends` pass."""
+        """Turn an error into the records of these jobs, so that it costs no other; errors in `ends` pass.
+
+        So does a file that another run removed: `run` then looks again.
+        """
         try:
             yield
-        except ends:
+        except (*ends, Vanished):
             raise
         except (Exception, SystemExit) as error:  # code of plugins may raise whatever it likes
             reason = explained(error, ", ".join(job.title for job in jobs), self._progress)

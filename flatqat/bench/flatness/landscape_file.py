@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flatqat.bench.records.store import write_atomically
+from flatqat.bench.records.files import write_output
 from flatqat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def write_landscape(
         content = _csv_of(landscape).encode()
     else:
         content = _rendered(landscape, measured, options.file.suffix[1:])
-    write_atomically(options.file, content)
+    write_output(options.file, content)
     summary = {"file": str(options.file), "points": options.points, "span": options.span}
     lowest = dict(zip(("loss", "d", "e"), landscape.lowest, strict=True))
     return {"landscape": {**summary, "lowest": lowest, "highest": max(map(max, landscape.losses))}}

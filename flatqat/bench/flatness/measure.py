@@ -18,7 +18,7 @@ from flatqat.bench.flatness.landscape_file import LandscapeOptions
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import lacking_spaces
 from flatqat.console.progress import Advance, part
-from flatqat.errors import DataError, UsageError
+from flatqat.errors import DataError, UsageError, Vanished
 from flatqat.flatness.derivatives import loss_values
 from flatqat.flatness.landscape import Landscape, landscape
 from flatqat.metrics.loss import Loss, cross_entropy
@@ -43,7 +43,7 @@ def measure(lack: Lack, session: Session) -> None:
         for space in lacking:
             try:
                 known = known.updated(Flatness.from_dict({space: _measured(job, session, space, advance)}))
-            except DataError:
+            except (DataError, Vanished):
                 raise
             except (Exception, SystemExit) as error:  # whatever it is, it says nothing against the scores
                 failures.append(explained(error, f"flatness {job.title}", session.progress))

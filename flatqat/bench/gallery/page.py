@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.bench.gallery.palette import Color
-from flatqat.bench.records.store import write_atomically
+from flatqat.bench.records.files import write_output
 from flatqat.suite import Suite
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -57,7 +57,7 @@ def write_page(
         stem, heads = _stem(name), rows[0]
         width = max(LEAST_WIDTH, heads[0].picture.shape[1] // 2)
         sheet = f"{stem}.png"
-        write_atomically(output / sheet, _sheet(rows, scores[name], suite.metric))
+        write_output(output / sheet, _sheet(rows, scores[name], suite.metric))
         cells = [
             [_cell(output, f"{stem}/{y}-{x}-{_stem(c.title)}.png", c) for x, c in enumerate(row, start=1)]
             for y, row in enumerate(rows, start=1)
@@ -69,14 +69,14 @@ def write_page(
         TEMPLATE.read_text("utf-8")
     )
     page = template.render(suite=suite, shifts=shifts, legend=legend, width=width)
-    write_atomically(output / "index.html", page.encode())
+    write_output(output / "index.html", page.encode())
     return output / "index.html"
 
 
 def _cell(output: Path, file: str, column: Column) -> dict[str, str]:
     from PIL import Image
 
-    write_atomically(output / file, _png(Image.fromarray(column.picture)))
+    write_output(output / file, _png(Image.fromarray(column.picture)))
     return {"file": file, "title": column.title, "caption": _caption(column)}
 
 

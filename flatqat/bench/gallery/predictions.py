@@ -8,6 +8,7 @@ import torch
 
 from flatqat.bench.cell.environment import choose_device, prepare
 from flatqat.bench.cell.restore import restore
+from flatqat.bench.cell.trusted import trusted_model
 from flatqat.bench.gallery.page import Column, Pixels, write_page
 from flatqat.bench.gallery.palette import painted, palette
 from flatqat.bench.plan.jobs import members
@@ -36,11 +37,13 @@ def gallery(
     images: int,
     device: str,
     threads: int,
+    named: Sequence[str] = (),
 ) -> Path:
     """Write `output`/index.html with its pictures, and a sheet for each shift; returns the page.
 
     A single cell is shown with those to compare it with, see `chosen`. The images are the same fixed choice
-    for all cells. Raises StoreError or UsageError before anything is written.
+    for all cells. Code runs only of models that are `named`, see `trusted_model`. Raises StoreError or
+    UsageError before anything is written.
     """
     store = Store(results)
     records = chosen(names, store)
@@ -50,7 +53,11 @@ def gallery(
     torch_device = choose_device(device)
     prepare(torch_device, threads)
     titles = _titles(records)
-    models = {titles[r.cell.id]: restore(r.cell, suite, store, torch_device) for r in records}
+    sources = {r.cell.id: trusted_model(r.cell, suite, named) for r in records}
+    models = {
+        titles[r.cell.id]: restore(r.cell, suite, store, torch_device, model=sources[r.cell.id])
+        for r in records
+    }
     rows_by_shift: dict[str, list[list[Column]]] = {}
     with progress_for(terminal(stderr=True)).task(f"gallery of {suite.name}", len(shown)) as advance:
         for shift in shown:

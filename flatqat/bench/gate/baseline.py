@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flatqat.bench.records.files import Arrays, write_output
 from flatqat.bench.records.paired import outcomes_of
 from flatqat.bench.records.record_json import pop_schema, read_as, read_json, to_json
 from flatqat.bench.records.schema_1 import upgrade_shifts
-from flatqat.bench.records.store import Arrays, Store, write_atomically
+from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
 from flatqat.metrics.metric import METRICS, Metric
 from flatqat.spec import ShiftInfo, Stored
@@ -68,7 +69,7 @@ def write_baseline(store: Store, output: Path) -> int:
             ).to_dict()
     if not cells:
         raise StoreError(f"expected finished cells with outcomes in {store.root}, got none; make some first")
-    write_atomically(output, to_json({"schema": BASELINE_SCHEMA, "cells": cells}))
+    write_output(output, to_json({"schema": BASELINE_SCHEMA, "cells": cells}))
     return len(cells)
 
 

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.bench.gate.baseline import BaselineCell, read_baseline
+from flatqat.bench.records.files import Arrays
 from flatqat.bench.records.paired import outcomes_of
-from flatqat.bench.records.store import Arrays, Store
+from flatqat.bench.records.store import Store
 from flatqat.metrics.missing import mean_if_complete
 from flatqat.metrics.significance import holm, paired_difference, pooled_difference
 from flatqat.spec import ShiftInfo

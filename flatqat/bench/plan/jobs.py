@@ -157,7 +157,7 @@ def _add(
         method_args=changed(method.Config(), values),
         recipe_args=changed(default, recipe_values),
         parent=parent.cell.training_id if parent else None,
-        plugins=_plugins(suite, name, base.cell.model, spec.quantizer),
+        plugins=code_hash(suite, name, base.cell.model, spec.quantizer),
     )
     job = Job(
         cell=cell,
@@ -185,18 +185,23 @@ def _step_multiplier(method: type[Any], recipe: Recipe, passes: int) -> int:
     return max(1, passes // int(method.passes))
 
 
-def _plugins(suite: Suite, method: str, model: str, quantizer: str) -> str | None:
+def code_hash(suite: Suite, method: str, model: str, quantizer: str) -> str | None:
     """Return a hash of the plugin files that a cell uses, since editing one changes its numbers."""
+    files = own_files(suite, model, quantizer, method)
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12] if files else None
+
+
+def own_files(suite: Suite, model: str, quantizer: str, method: str | None = None) -> list[Path]:
+    """Return the user's own files of code that suite, model and quantizer, and a method, come from."""
     parts = (
         (registry.SUITES, suite.family),
-        (registry.METHODS, method),
+        *([(registry.METHODS, method)] if method else []),
         (registry.MODELS, model.partition(":")[0]),
         (registry.QUANTIZERS, quantizer),
         (registry.QUANTIZERS, registry.load(registry.QUANTIZERS, quantizer).edge_quantizer or quantizer),
     )
     files = [file for kind, name in dict.fromkeys(parts) if (file := registry.plugin_file(kind, name))]
-    files += code_files(model)
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12] if files else None
+    return files + code_files(model)
 
 
 def _check_settings(request: Request) -> None:

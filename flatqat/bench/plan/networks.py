@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flatqat.bench.plan.layers import simplest
 from flatqat.bench.plan.request import Request
-from flatqat.errors import DataError, UsageError, WeightsError, choose
+from flatqat.errors import DataError, UsageError, choose
 from flatqat.spec import Cell, QuantSpec
 from flatqat.suite import Shift, Suite
 
@@ -65,15 +65,16 @@ class Networks:
         if window is not None and suite.task != "segmentation":
             raise UsageError(f"--window: expected a segmentation suite, got {suite.name} ({suite.task})")
         weights = self._weights(model)
-        weights_hash = _sha256(weights) if weights else None
         made = build(model, classes=suite.classes, seed=0, eval_transform=suite.eval_transform, window=window)
         if made.task != suite.task:
             raise UsageError(
                 f"model {model}: expected one for {suite.task}, which {suite.name} is, got one for "
                 f"{made.task}; the suite's default is {suite.default_model}"
             )
+        weights_hash = None
         if weights is not None:
-            load_initial_(made, model, weights, new_head=suite.new_head)
+            entry = load_initial_(made, model, weights, new_head=suite.new_head)
+            weights_hash = _sha256(weights) + (f"#{entry}" if entry else "")
         layers = list(quantizable(made.net))
         specs = tuple(simplest(spec, layers) if layers else spec for spec in self._specs)
         return Network(model=made, weights=weights, weights_hash=weights_hash, specs=specs)
@@ -155,10 +156,8 @@ def _limit_of(suite: Suite, request: Request) -> int | None:
     return request.limit if limits else None
 
 
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        problem = f"weights {path}: expected a readable file, got: {error.strerror}; check --weights"
-        raise WeightsError(problem) from error
+def _sha256(weights: Path) -> str:
+    from flatqat.models.checkpoint import file_of
+
+    with file_of(weights).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

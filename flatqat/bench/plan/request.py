@@ -8,6 +8,7 @@ from flatqat.errors import UsageError, choose_all
 from flatqat.spec import SPACES, Cell, Flatness, Space
 
 MOST_SEEDS = 1000
+MOST_SEED_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,4 +84,6 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     numbers = all(part.isascii() and part.isdecimal() for part in parts)
     if not parts or not numbers or ("," not in text and not 1 <= int(text) <= MOST_SEEDS):
         raise UsageError(f"--seeds: expected how many (3) or which (0,1,2), got {text!r}")
+    if max(map(len, parts)) > MOST_SEED_DIGITS:
+        raise UsageError(f"--seeds: expected seeds of at most {MOST_SEED_DIGITS} digits, got longer ones")
     return tuple(map(int, parts)) if "," in text else tuple(range(int(text)))

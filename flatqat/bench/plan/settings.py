@@ -14,6 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from flatqat.errors import UsageError, choose
 
 Settings = Mapping[str, Mapping[str, str]]
+LARGEST = 10**9
 
 
 def parse_settings(texts: Iterable[str]) -> Settings:
@@ -69,7 +70,10 @@ def _convert(text: str, hint: Any, name: str) -> object:
         raise UsageError(f"--set {name}: expected true or false, got {text!r}")
     try:
         value = hint(text)
-        if isinstance(value, float) and not isfinite(value):
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise UsageError(f"--set {name}: expected at most {LARGEST:,}, got {text}")
+        is_number = isinstance(value, int | float)
+        if is_number and not (isfinite(value) and text.isascii() and "_" not in text):
             raise ValueError(text)
         return value
     except ValueError:

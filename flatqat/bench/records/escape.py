@@ -1,6 +1,9 @@
 """Texts of records made safe for each format: a record may come from a stranger."""
 
 import re
+from collections.abc import Iterable
+
+from flatqat.console.printable import printable
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -9,22 +12,20 @@ LATEX = {
     "·": r"\textperiodcentered{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
-FORMULA = ("=", "+", "-", "@")  # a cell that begins with one of these is code to a spreadsheet
-
-
-def printable(text: str) -> str:
-    """Return text on one line without control characters, which steer a terminal."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else repr(c)[1:-1] for c in text)
+FORMULA = tuple("=+-@＝＋－＠")  # a cell that begins with one of these is code to a spreadsheet
 
 
 def markdown(text: str) -> str:
-    """Return text for a table cell of Markdown, without raw HTML."""
+    """Return text for a table cell of Markdown, without raw HTML and links."""
     return markdown_line(text).replace("|", r"\|")
 
 
-def markdown_line(text: str) -> str:
-    """Return a line of Markdown without raw HTML."""
-    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", printable(text))
+def markdown_line(text: str, links: Iterable[str] = ()) -> str:
+    """Return a line of Markdown without raw HTML, and without links and pictures other than `links`."""
+    text = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", printable(text))
+    text = re.sub(r"^(\s*)\[(?=[^\]]*\]:)", r"\1\[", text)  # defines a link
+    own = "".join(rf"(?!{re.escape(link)}\))" for link in links)
+    return re.sub(rf"\]\({own}", r"]\(", text)
 
 
 def latex(text: str) -> str:
@@ -35,4 +36,4 @@ def latex(text: str) -> str:
 def csv(text: str) -> str:
     """Return text for a cell of CSV, without formulas."""
     text = printable(text)
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return f"'{text}" if text.lstrip().startswith(FORMULA) else text

@@ -1,7 +1,8 @@
 """Old records rewritten in today's schema."""
 
+from flatqat.bench.records.files import write_atomically
 from flatqat.bench.records.record_json import parse_record, read_json, record_to_dict, to_json
-from flatqat.bench.records.store import Store, write_atomically
+from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
 from flatqat.spec import SCHEMA
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from flatqat.bench.records.store import Arrays, Store
+from flatqat.bench.records.files import Arrays
+from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
 from flatqat.metrics.bootstrap import Interval
 from flatqat.metrics.metric import METRICS, Metric, Outcome
@@ -36,7 +37,7 @@ def outcomes_of(record: Record, store: Store) -> Arrays:
     """
     metric = metric_of(record)
     by_shift: dict[str, Arrays] = {}
-    for key, array in store.outcomes(record.cell, metric.needs).items():
+    for key, array in store.outcomes(record.cell, metric.needs, record.outcomes_sha256).items():
         shift, _, name = key.rpartition(":")
         by_shift.setdefault(shift, {})[name] = array
     usable = {shift: arrays for shift, arrays in by_shift.items() if set(metric.needs) <= set(arrays)}

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from flatqat.bench.records.files import read_bytes
 from flatqat.bench.records.schema_1 import upgrade
-from flatqat.errors import StoreError
+from flatqat.errors import Misplaced, StoreError
 from flatqat.metrics.effective_robustness import LINES
 from flatqat.metrics.mce import NORMALIZERS
 from flatqat.metrics.metric import METRICS
@@ -43,15 +44,27 @@ def readable(value: object, indent: str = "") -> str:
 
 def read_json(path: Path, fix: str = RERUN) -> dict[str, Any]:
     """Return the object in a JSON file. Raises StoreError, which ends with the advice `fix`."""
+    return parse_json(read_bytes(path, fix), path, fix)
+
+
+def parse_json(text: bytes, path: Path, fix: str = RERUN) -> dict[str, Any]:
+    """Return the object in a file's JSON, whose names are unique. Raises StoreError."""
     try:
-        data = json.loads(path.read_bytes())
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read: {error.strerror or error}; {fix}") from error
+        data = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{path}: expected JSON, got a damaged file ({error}); {fix}") from error
     if not isinstance(data, dict):
         raise StoreError(f"{path}: expected a JSON object, got a {type(data).__name__}; {fix}")
     return data
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} twice in one object")
+    return found
 
 
 def read_as(kind: type[T], data: object, path: Path, fix: str = RERUN) -> T:
@@ -75,18 +88,25 @@ def pop_schema(data: dict[str, Any], newest: int, path: Path, fix: str = RERUN) 
 
 
 def read_record(path: Path) -> Record:
-    """Read and check one record. Raises StoreError, which names the file and the field."""
+    """Read and check one record. Raises StoreError as `parse_record` does, and Vanished if there is none."""
     return parse_record(read_json(path), path)
 
 
 def parse_record(data: dict[str, Any], path: Path) -> Record:
-    """Return the record in the JSON of a file. Raises StoreError, which names the file and the field."""
+    """Return the record in the JSON of a file. Raises StoreError, which names the file and the field.
+
+    It is Misplaced if the file has not the folder and the name of the record's cell.
+    """
     schema = pop_schema(data, SCHEMA, path)
     try:
         record = Record.from_dict(upgrade(data) if schema == 1 else data)
-        _check(record, path.stem)
+        _check(record)
     except (FieldError, RecursionError) as error:
         raise StoreError(f"{path}: {error}; {RERUN}") from error
+    cell = record.cell
+    if (cell.suite, f"{cell.label}.json") != (path.parent.name, path.name):
+        got = f"got {cell.label} of {cell.suite}"
+        raise Misplaced(f"{path}: cell: expected the cell that the file is named after, {got}; {RERUN}")
     return record
 
 
@@ -95,10 +115,8 @@ def record_to_dict(record: Record) -> dict[str, Any]:
     return {"schema": SCHEMA, **record.to_dict()}
 
 
-def _check(record: Record, label: str) -> None:
+def _check(record: Record) -> None:
     """Raise FieldError unless the fields fit together, and everything that reports rely on is there."""
-    if (got := record.cell.label) != label:
-        raise FieldError(f"expected the cell that the file is named after, got {got}", ("cell",))
     if record.status != "done":
         return
     protocol, scores = record.protocol, record.scores

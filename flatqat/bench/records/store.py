@@ -5,81 +5,41 @@
     RESULTS/data/<suite>.json              fingerprint of the data that all results of a suite are made from
     RESULTS/weights/<id>.safetensors       trained weights by training id, the training log in their metadata
     RESULTS/weights/<id>.last.safetensors  the weights of the last step, where those of another were selected
-    RESULTS/.work/<id>/                    scores of finished shifts and flatness, until the record is written
+    RESULTS/.work/<id>-<version>/          scores of finished shifts and flatness, until the record is written
 
-Every file is written once, atomically: to a temporary file in the same folder, flushed, synced, renamed.
+Every file is written once, atomically: to a temporary file in the same folder, flushed, synced, renamed. A
+record has the hash of its outcomes, which are written first; weights have their name in their metadata. What
+a record says makes no path: a record is read only where its cell belongs.
 """
 
-import io
-import json
-import os
-import shutil
+import hashlib
+import re
+import sys
 import tempfile
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from flatqat.bench.records.files import Arrays, arrays_as_bytes, read_arrays, write_atomically
 from flatqat.bench.records.record_json import read_as, read_json, read_record, record_to_dict, to_json
-from flatqat.errors import StoreError, listed
-from flatqat.spec import Cell, Flatness, Record, Score, SuiteData
-from flatqat.spec.reading import to_plain
+from flatqat.bench.records.work import Work
+from flatqat.console.printable import printable
+from flatqat.errors import Misplaced, StoreError, Vanished, listed
+from flatqat.spec import Cell, Flatness, Record, SuiteData
 from flatqat.suite import Suite
 
 MOST_LISTED = 12
 OTHER_FOLDER = "restore the file, or use another --results"
-Arrays = dict[str, np.ndarray[Any, Any]]
-SCORES: Any = Mapping[str, Score]
+RECORD_NAME = re.compile(r"[\w.@-]+-s-?\d+-[0-9a-f]{12}\.json")
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file in one step, so that readers see the old one or the new one. Raises StoreError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        cause = error.strerror or error
-        raise StoreError(f"cannot write {path}: {cause}; nothing was changed there") from error
-
-
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """Write arrays as a compressed npz file, atomically. Raises StoreError."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    write_atomically(path, buffer.getvalue())
-
-
-def read_arrays(path: Path, names: Collection[str] | None = None) -> Arrays:
-    """Return the arrays of an npz file, or only those called `<shift>:<name>` with one of `names`.
-
-    Never executes pickles. Raises StoreError on a damaged file.
-    """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            keys = (key for key in arrays.files if names is None or key.rpartition(":")[2] in names)
-            return {key: arrays[key] for key in keys}
-    except Exception as error:  # whatever zip, zlib or numpy make of damaged bytes
-        got = f"a damaged file ({type(error).__name__}); delete it and run the cell again"
-        raise StoreError(f"{path}: expected stored arrays, got {got}") from error
-
-
-class Store:
+class Store(Work):
     """One results folder. Reading never creates it."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        super().__init__(root)
+        self._left_out: set[Path] = set()
 
     def check_writable(self) -> None:
         """Raise StoreError now rather than after hours of training."""
@@ -92,17 +52,18 @@ class Store:
 
     def data(self, suite: Suite) -> SuiteData | None:
         """Return what a suite's results are made from, or None if there are none yet."""
-        path = self._data_path(suite)
-        return (
-            read_as(SuiteData, read_json(path, OTHER_FOLDER), path, OTHER_FOLDER) if path.exists() else None
-        )
+        return self._data(suite.key)
 
     def write_data(self, suite: Suite, data: SuiteData) -> None:
         """Store what a suite's results are made from."""
-        write_atomically(self._data_path(suite), to_json(data.to_dict()))
+        write_atomically(self.root / "data" / f"{suite.key}.json", to_json(data.to_dict()))
 
-    def _data_path(self, suite: Suite) -> Path:
-        return self.root / "data" / f"{suite.key}.json"
+    def _data(self, key: str) -> SuiteData | None:
+        path = self.root / "data" / f"{key}.json"
+        try:
+            return read_as(SuiteData, read_json(path, OTHER_FOLDER), path, OTHER_FOLDER)
+        except Vanished:
+            return None
 
     # Records
 
@@ -116,15 +77,28 @@ class Store:
 
     def record(self, cell: Cell) -> Record | None:
         """Return the record of a cell, or None. Raises StoreError on a damaged one."""
-        path = self.record_path(cell)
-        return read_record(path) if path.exists() else None
+        try:
+            return self._read(self.record_path(cell))
+        except Vanished:
+            return None
 
     def records(self, suite: str | None = None) -> list[Record]:
-        """Return all records, or those of a suite or family. Raises StoreError on a damaged one."""
+        """Return all records, or those of a suite or family. Raises StoreError on a damaged one.
+
+        A copy under another name or from another folder is left out, with a line on stderr.
+        """
         paths = self.record_paths()
         if suite is not None:
             paths = [p for p in paths if suite in (p.parent.name, p.parent.name.partition("@")[0])]
-        return [read_record(path) for path in paths]
+        found = []
+        for path in paths:
+            try:
+                found.append(self._read(path))
+            except Misplaced as error:
+                self._leave_out(path, error)
+            except Vanished:  # another command removed it meanwhile
+                continue
+        return found
 
     def some_records(self, suite: str | None = None) -> list[Record]:
         """Return what `records` does. Raises StoreError also if there are none."""
@@ -135,16 +109,30 @@ class Store:
         return records
 
     def record_paths(self) -> list[Path]:
-        """Return where all records are, sorted."""
-        return sorted(self.root.glob("records/*/*.json"))
+        """Return where all records are, sorted. Raises StoreError if there is no results folder.
+
+        Hidden files are ignored; a file with another kind of name is left out, with a line on stderr.
+        """
+        if not self.root.is_dir():
+            got = "a file" if self.root.exists() else "none"
+            raise StoreError(f"results folder {self.root}: expected a folder, found {got}; check --results")
+        paths = []
+        for path in sorted(self.root.glob("records/*/*.json")):
+            if path.name.startswith(".") or path.parent.name.startswith("."):
+                continue
+            if RECORD_NAME.fullmatch(path.name) and path.is_file():
+                paths.append(path)
+            else:
+                self._leave_out(path, f"{path}: expected the name of a cell")
+        return paths
 
     def find(self, name: str) -> Record:
-        """Return the record whose id or label begins with `name`.
+        """Return the record whose id or label begins with `name`, in which * and ? stand for anything.
 
         Raises StoreError if there is none or several, or if it is not finished.
         """
         records = self.records()
-        matches = [r for r in records if r.cell.id.startswith(name) or r.cell.label.startswith(name)]
+        matches = [record for record in records if begins(record.cell, name)]
         if len(matches) == 1:
             (record,) = matches
             if record.status == "done":
@@ -157,73 +145,63 @@ class Store:
         raise StoreError(f"cell {name!r}: {expected}, got {what}; there are: {labels}")
 
     def finished(self, cell: Cell) -> Record | None:
-        """Return the record of a cell if it is done and has its outcomes, else None."""
+        """Return the record of a cell if it is done and its outcomes are stored and its own, else None."""
         record = self.record(cell)
-        is_finished = record is not None and record.status == "done" and self.outcomes_path(cell).exists()
+        is_finished = record is not None and record.status == "done" and self._has_outcomes(record)
         return record if is_finished else None
 
-    def write_record(self, record: Record, outcomes: Arrays | None = None) -> None:
-        """Write outcomes, then the record, whose existence says that the cell is complete; drop its work."""
-        if outcomes is not None:
-            write_arrays(self.outcomes_path(record.cell), outcomes)
-        write_atomically(self.record_path(record.cell), to_json(record_to_dict(record)))
-        shutil.rmtree(self._work(record.cell), ignore_errors=True)
-        with suppress(OSError):  # other cells may still be at work
-            (self.root / ".work").rmdir()
+    def write_record(self, record: Record, outcomes: Arrays | None = None) -> Record:
+        """Write outcomes, then the record with their hash, and drop the cell's work; returns what is stored.
 
-    def outcomes(self, cell: Cell, names: Collection[str] | None = None) -> Arrays:
-        """Return the outcomes of a cell as `<shift>:<name>`, all or those of `names`; empty if none exist."""
-        path = self.outcomes_path(cell)
-        return read_arrays(path, names) if path.exists() else {}
-
-    # Work in progress
-
-    def weights_path(self, cell: Cell, which: str = "selected") -> Path:
-        """Return where the deployed weights of a cell are.
-
-        With `which="last"`: those of the last step, which are kept only where another step was selected.
+        The record's existence says that the cell is complete, the hash that the two belong together.
         """
-        last = ".last" if which == "last" else ""
-        return self.root / "weights" / f"{cell.training_id}{last}.safetensors"
+        if outcomes is not None:
+            data = arrays_as_bytes(outcomes)
+            record = replace(record, outcomes_sha256=hashlib.sha256(data).hexdigest())
+            write_atomically(self.outcomes_path(record.cell), data)
+        write_atomically(self.record_path(record.cell), to_json(record_to_dict(record)))
+        self.drop_work(record.cell)
+        return record
 
-    def has_weights(self, cell: Cell) -> bool:
-        """Whether the trained weights of a cell are stored."""
-        return self.weights_path(cell).exists()
+    def outcomes(self, cell: Cell, names: Collection[str] | None = None, sha256: str = "") -> Arrays:
+        """Return the outcomes of a cell as `<shift>:<name>`, all or those of `names`; empty if none exist.
 
-    def has_scores(self, cell: Cell, shift: str) -> bool:
-        """Whether an unfinished cell has scores on a shift."""
-        return self._scores_path(cell, shift).exists()
+        Raises StoreError if their hash is not `sha256`, where that is known.
+        """
+        try:
+            return read_arrays(self.outcomes_path(cell), names, sha256)
+        except Vanished:
+            return {}
 
-    def write_scores(self, cell: Cell, shift: str, scores: Mapping[str, Score], outcomes: Arrays) -> None:
-        """Store the scores and per-image outcomes of an unfinished cell on a shift."""
-        text = json.dumps(to_plain(scores), allow_nan=False)
-        write_arrays(self._scores_path(cell, shift), {**outcomes, "scores": np.array(text)})
+    def _has_outcomes(self, record: Record) -> bool:
+        path = self.outcomes_path(record.cell)
+        try:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest() if record.outcomes_sha256 else ""
+        except OSError:
+            return False
+        return digest == record.outcomes_sha256 and path.exists()
 
-    def read_scores(self, cell: Cell, shift: str) -> tuple[dict[str, Score], Arrays]:
-        """Return what `write_scores` stored. Raises StoreError on a damaged file."""
-        path = self._scores_path(cell, shift)
-        arrays = read_arrays(path)
-        scores: dict[str, Score] = read_as(SCORES, json.loads(str(arrays.pop("scores"))), path)
-        return scores, arrays
+    def _read(self, path: Path) -> Record:
+        """Return a record. Raises StoreError; Misplaced, too, if it was made from other images."""
+        record = read_record(path)
+        key = record.cell.suite + record.protocol.split
+        data = self._data(key) if record.status == "done" and "/" not in key else None
+        if data and data.fingerprint != record.protocol.data:
+            expected = f"expected {data.fingerprint}, the images of this folder, got {record.protocol.data}"
+            raise Misplaced(f"{path}: protocol.data: {expected}; move it to a folder of its own")
+        return record
 
-    def write_flatness(self, cell: Cell, flatness: Flatness) -> None:
-        """Store the flatness of a cell until its record is written."""
-        write_atomically(self._work(cell) / "flatness.json", to_json(flatness.to_dict()))
+    def _leave_out(self, path: Path, why: object) -> None:
+        if path not in self._left_out:
+            self._left_out.add(path)
+            print(printable(f"left out: {why}"), file=sys.stderr)
 
     def flatness(self, cell: Cell, *, recorded: bool = True) -> Flatness:
         """Return the flatness of a cell: what `write_flatness` stored and, if `recorded`, its record has."""
-        path, record = self._work(cell) / "flatness.json", self.record(cell) if recorded else None
-        measured = read_as(Flatness, read_json(path), path) if path.exists() else Flatness()
-        return record.flatness.updated(measured) if record else measured
+        record = self.record(cell) if recorded else None
+        return record.flatness.updated(self.measured(cell)) if record else self.measured(cell)
 
-    def forget_work(self, cell: Cell) -> None:
-        """Drop weights and partial scores, so that the cell is computed again; its record stays."""
-        shutil.rmtree(self._work(cell), ignore_errors=True)
-        self.weights_path(cell).unlink(missing_ok=True)
-        self.weights_path(cell, "last").unlink(missing_ok=True)
 
-    def _work(self, cell: Cell) -> Path:
-        return self.root / ".work" / cell.id
-
-    def _scores_path(self, cell: Cell, shift: str) -> Path:
-        return self._work(cell) / f"{shift.replace('/', '@')}.npz"
+def begins(cell: Cell, pattern: str) -> bool:
+    """Whether the id or the label of a cell begins with a pattern, in which * and ? stand for anything."""
+    return any(fnmatchcase(name, f"{pattern}*") for name in (cell.id, cell.label))

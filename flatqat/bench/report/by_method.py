@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from flatqat.bench.records.files import Arrays
 from flatqat.bench.records.paired import (
     BySeed,
     extra_gap_of,
@@ -14,7 +15,7 @@ from flatqat.bench.records.paired import (
     outcomes_by_seed,
 )
 from flatqat.bench.records.sections import Section, reference_of, row_label
-from flatqat.bench.records.store import Arrays, Store
+from flatqat.bench.records.store import Store
 from flatqat.bench.report.robustness import robustness_columns
 from flatqat.metrics.metric import Metric
 from flatqat.metrics.missing import mean_if_complete, mean_of_known

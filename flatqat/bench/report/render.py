@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
-from flatqat.bench.records.escape import csv, latex, markdown, printable
+from flatqat.bench.records.escape import csv, latex, markdown
 from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.sections import Section, problems, sections
 from flatqat.bench.records.store import Store
@@ -13,6 +13,7 @@ from flatqat.bench.report.by_method import View, by_method, by_shift
 from flatqat.bench.report.families import Family, by_domain, merged
 from flatqat.bench.study.page import study_page
 from flatqat.bench.study.study import studied
+from flatqat.console.printable import printable
 from flatqat.console.terminal import plain_table
 from flatqat.spec import RESIDUAL_TOLERANCE
 

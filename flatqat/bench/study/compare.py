@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flatqat.bench.records.files import Arrays
 from flatqat.bench.records.paired import image_sets_of, is_nested, ood_shifts
-from flatqat.bench.records.store import Arrays
 from flatqat.metrics.bootstrap import Interval, nested_bootstrap, paired_bootstraps
 from flatqat.metrics.extra_gap import contributions
 from flatqat.metrics.randomized_blocks import Contrast, contrasts

@@ -4,15 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flatqat.bench.records.escape import markdown_line
+from flatqat.bench.records.files import is_special, write_output
 from flatqat.bench.records.sections import Section
-from flatqat.bench.records.store import Store, write_atomically
+from flatqat.bench.records.store import Store
 from flatqat.bench.study.correlations import QUESTIONS, Association, Question, associations, spaces
 from flatqat.bench.study.provenance import how_it_was_made
 from flatqat.bench.study.scatter import scatter
 from flatqat.bench.study.sentences import bits_in_words, by_family, cost, does_flat_help, id_and_gap, who_wins
 from flatqat.bench.study.study import Study, studied
 from flatqat.bench.study.tables import family_table, flatness_table, main_table, rho_table
+from flatqat.errors import UsageError
 
+LINKS = ("#how-it-was-made", "measures.md")  # all others would be those of a record
 HEADLINE = (QUESTIONS[0], QUESTIONS[2])
 
 
@@ -27,16 +30,23 @@ def study_page(
         _section(section, members, store, None if place else picture)
         for place, (section, members) in enumerate(studies)
     ]
-    return "\n".join(markdown_line(line) for line in "\n\n".join(pages).split("\n")) + "\n"
+    links = (*LINKS, *([picture] if picture else []))
+    return "\n".join(markdown_line(line, links) for line in "\n\n".join(pages).split("\n")) + "\n"
 
 
 def write_study(sections: Sequence[Section], store: Store, against: str, output: Path) -> None:
-    """Write the page and, if flatness was measured, its picture beside it. Raises StoreError."""
+    """Write the page and, if flatness was measured, its picture beside it; a pipe has none beside it.
+
+    Raises StoreError, or UsageError if the page would have the name of the picture.
+    """
+    picture = output.with_suffix(".svg")
+    if picture == output:
+        raise UsageError(f"--output: expected a file such as study.md, got {output}, the picture's name")
     studies = studied(sections, store, against)
-    svg, picture = scatter(studies[0][1]), output.with_suffix(".svg")
+    svg = None if is_special(output) else scatter(studies[0][1])
     if svg:
-        write_atomically(picture, svg)
-    write_atomically(output, study_page(studies, store, picture.name if svg else None).encode())
+        write_output(picture, svg)
+    write_output(output, study_page(studies, store, picture.name if svg else None).encode())
 
 
 def _section(section: Section, members: Sequence[Study], store: Store, picture: str | None) -> str:

@@ -36,7 +36,11 @@ def scatter(members: Sequence[Study]) -> bytes | None:
                 _panel(grid[row, column], study, space, methods)
             grid[row, 0].set_ylabel("OOD top-1, %")
         handles = [_marker(methods, name) for name in methods]
-        figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+        legend = figure.legend(
+            handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)  # a $ in a name is no formula
         picture = io.BytesIO()
         figure.savefig(picture, format="svg", metadata={"Date": None})
     return picture.getvalue()

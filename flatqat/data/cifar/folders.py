@@ -7,9 +7,8 @@ import numpy as np
 
 from flatqat.data.images.data_root import visible_folders
 from flatqat.data.images.encoded import EncodedImages
+from flatqat.data.images.entries import content_of, image_names
 from flatqat.errors import DataError, listed
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 
 
 def read(folder: Path, classes: tuple[str, ...]) -> EncodedImages:
@@ -35,13 +34,13 @@ def read(folder: Path, classes: tuple[str, ...]) -> EncodedImages:
     return EncodedImages(
         source=str(folder),
         labels=np.array([label for label, _ in files], np.int64),
-        content=lambda index: files[index][1].read_bytes(),
+        content=lambda index: content_of(files[index][1]),
         name=lambda index: str(files[index][1]),
     )
 
 
 def _images(folder: Path) -> list[Path]:
-    images = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
+    images = [folder / name for name in image_names(folder)]
     if not images:
         raise DataError(f"{folder}: expected .png or .jpg images, got none; complete the folder")
     return sorted(images, key=_natural_order)

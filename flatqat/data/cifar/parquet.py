@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from flatqat.data.images.encoded import EncodedImages
+from flatqat.data.images.entries import check_regular
 from flatqat.errors import DataError
 
 
@@ -33,6 +34,7 @@ def _columns(file: Path, image: str, label: str) -> tuple[list[bytes], Any]:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
+    check_regular(file)
     try:
         schema = pq.read_schema(file)
         if not {image, label} <= set(schema.names):

@@ -10,17 +10,17 @@ from flatqat.data.cifar.load import open_split
 from flatqat.data.cifar.sets import Cifar
 from flatqat.data.cifar.verify import verify
 from flatqat.data.corruptions.names import NAMES, SEVERITIES
-from flatqat.data.images.checks import run_check, run_checks
-from flatqat.data.images.data_root import data_root
+from flatqat.data.images.checks import run_check, run_checks, with_data_root
 from flatqat.errors import DataError
 from flatqat.finding import Finding
 
 
 def verify_corrupted(cifar: Cifar, root: Path | None) -> list[Finding]:
     """Check the clean images, the labels and their order, and all severities of the 19 files."""
-    place = run_check(lambda: f"data root {data_root(root, cifar.corrupted)}")
-    if not place.ok:
-        return [place]
+    return with_data_root(cifar.corrupted, partial(_verify, cifar), root)
+
+
+def _verify(cifar: Cifar, root: Path | None) -> list[Finding]:
     folder = run_check(lambda: f"{cifar.corrupted} in {find(cifar, root)}")
     if not folder.ok:
         return [*verify(cifar, root), folder]

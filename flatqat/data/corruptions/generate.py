@@ -5,16 +5,19 @@
     TO/manifest.json                         what the folder was made from, written first
 
 Every file is renamed into place, so every existing file is complete, and the same call resumes an interrupted
-one. `sha256sum -c ../<severity>.sha256`, run inside a severity's folder, checks it. Source:
-`make_imagenet_c.py` of hendrycks/robustness.
+one: what that was writing is overwritten. Several calls may write to one folder; of those that want the same
+severity, one works and the others wait. `sha256sum -c ../<severity>.sha256`, run inside a severity's folder,
+checks it. Source: `make_imagenet_c.py` of hendrycks/robustness.
 """
 
+import fcntl
 import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -50,34 +53,51 @@ def generate(
 
     Raises DataError if the folder was made from other images, or cannot be written.
     """
-    folder, hashes = to / corruption / str(severity), to / corruption / f"{severity}.sha256"
+    folder = to / corruption / str(severity)
     try:
-        _claim(to, data, names, table)
-        if hashes.exists():
-            advance(len(data))
-            return
-        todo = torch.tensor([index for index, name in enumerate(names) if not (folder / name).exists()])
-        advance(len(data) - len(todo))
-        for parent in sorted({(folder / name).parent for name in names}):
-            parent.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(max(1, workers)) as pool:
-            parts = [part for part in todo.split(BATCH_SIZE) if len(part)]
-            batches = read_ahead(((data, part) for part in parts), "cpu", workers)
-            for part, (images, _) in zip(parts, batches, strict=True):
-                pixels = (images * 255).round().byte()
-                corrupted = corrupt(pixels, data.ids[part], name=corruption, severity=severity, table=table)
-                arrays = corrupted.permute(0, 2, 3, 1).contiguous().numpy()
-                paths = [folder / names[index] for index in part.tolist()]
-                list(pool.map(_write_jpeg, arrays, paths))
-                advance(len(part))
-            digests = pool.map(_digest, [folder / name for name in names])
-            lines = [f"{digest}  {name}\n" for digest, name in zip(digests, names, strict=True)]
-        _write(hashes, "".join(lines).encode())
+        with _only_writer(to):
+            _claim(to, data, names, table)
+        with _only_writer(folder):
+            _write_missing(data, names, folder, corruption, severity, table, workers, advance)
     except OSError as error:
         raise DataError(
             f"{to}: expected a writable folder with free space, got: {error.strerror or error}; "
             "fix that and run the same command, which resumes"
         ) from error
+
+
+def _write_missing(
+    data: ImageData,
+    names: Sequence[str],
+    folder: Path,
+    corruption: str,
+    severity: int,
+    table: Table,
+    workers: int,
+    advance: Advance,
+) -> None:
+    """Write the images that are not in a severity's folder, then the hashes of all."""
+    hashes = folder.with_name(f"{severity}.sha256")
+    if hashes.exists():
+        advance(len(data))
+        return
+    todo = torch.tensor([index for index, name in enumerate(names) if not (folder / name).exists()])
+    advance(len(data) - len(todo))
+    for parent in sorted({(folder / name).parent for name in names}):
+        parent.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        parts = [part for part in todo.split(BATCH_SIZE) if len(part)]
+        batches = read_ahead(((data, part) for part in parts), "cpu", workers)
+        for part, (images, _) in zip(parts, batches, strict=True):
+            pixels = (images * 255).round().byte()
+            corrupted = corrupt(pixels, data.ids[part], name=corruption, severity=severity, table=table)
+            arrays = corrupted.permute(0, 2, 3, 1).contiguous().numpy()
+            paths = [folder / names[index] for index in part.tolist()]
+            list(pool.map(_write_jpeg, arrays, paths))
+            advance(len(part))
+        digests = pool.map(_digest, [folder / name for name in names])
+        lines = [f"{digest}  {name}\n" for digest, name in zip(digests, names, strict=True)]
+    _write(hashes, os.fsencode("".join(lines)))
 
 
 def _claim(to: Path, data: ImageData, names: Sequence[str], table: Table) -> None:
@@ -86,18 +106,45 @@ def _claim(to: Path, data: ImageData, names: Sequence[str], table: Table) -> Non
     listed = "\n".join(f"{name} {image_id}" for name, image_id in zip(names, data.ids.tolist(), strict=True))
     manifest = {
         "images": len(names),
-        "source": hashlib.sha256(listed.encode() + data.fingerprint().encode()).hexdigest(),
+        "source": hashlib.sha256(os.fsencode(listed) + data.fingerprint().encode()).hexdigest(),
         "severities": table,
         "frost": photographs.in_use(),
         "jpeg_quality": QUALITY,
     }
     if not path.exists():
         _write(path, json.dumps(manifest, indent=2).encode() + b"\n")
-    elif (written := json.loads(path.read_text("utf-8"))) != manifest:
+    elif (written := _read(path)) != manifest:
         raise DataError(
             f"{to}: expected a new folder or one made from these {len(names)} images, got one made from "
             f"{written.get('images')} others; choose another --to"
         )
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        written = json.loads(path.read_bytes())
+        if isinstance(written, dict):
+            return written
+        cause = "another value"
+    except (ValueError, RecursionError) as error:
+        cause = str(error)
+    raise DataError(f"{path}: expected a JSON object, got {cause}; choose another --to, or remove the folder")
+
+
+@contextmanager
+def _only_writer(folder: Path) -> Iterator[None]:
+    """Wait until no other process writes to a folder, which is made, and let none do so meanwhile.
+
+    Where the file system cannot lock folders, nothing is waited for.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _write_jpeg(pixels: Pixels, path: Path) -> None:
@@ -107,8 +154,7 @@ def _write_jpeg(pixels: Pixels, path: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         temporary.write_bytes(content)
         temporary.replace(path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from flatqat.data.images.data_root import contents, data_root, plain, visible_folders
+from flatqat.data.images.entries import image_names
 from flatqat.errors import DataError, listed
 
 Part = Literal["in", "out"]
@@ -161,9 +162,7 @@ def _check_classes(place: Path, classes: tuple[str, ...], dataset: DomainSet) ->
 
 
 def _images(folder: Path) -> tuple[str, ...]:
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if not entry.name.startswith(".")]
-    if images := sorted(name for name in names if os.path.splitext(name)[1].lower() in SUFFIXES):
+    if images := image_names(folder, SUFFIXES):
         return tuple(images)
     if inner := visible_folders(folder):
         got = f"the folders {listed([path.name for path in inner], 3)}, one level too many"

@@ -8,6 +8,7 @@ from pathlib import Path
 from flatqat.data.domains.sets import Domain, DomainSet, check_same_classes, find, read_domain
 from flatqat.data.images.checks import run_check
 from flatqat.data.images.data_root import plain
+from flatqat.data.images.entries import lines_of
 from flatqat.data.images.integrity import is_damaged
 from flatqat.errors import DataError, listed
 from flatqat.finding import Finding
@@ -59,11 +60,13 @@ def _counts(domains: list[Domain], dataset: DomainSet) -> Iterator[Finding]:
 
 
 def _open(domains: list[Domain]) -> str:
-    """Raise DataError if a file is empty, cut off or no image."""
+    """Raise DataError if a run could not read a file."""
     paths = [path for domain in domains for path, _ in domain.files()]
     opened = paths[:: -(-len(paths) // MOST_OPENED)]
     if damaged := [path for path in opened if is_damaged(path)]:
-        got = f"files that are empty, cut off or no images: {listed(damaged, 3)}"
+        got = (
+            f"files that are empty, cut off, no images or of more than 8 bits a channel: {listed(damaged, 3)}"
+        )
         raise DataError(f"expected images, got {got}; restore them from their source")
     return f"{len(opened):,} of {len(paths):,} files opened, all complete"
 
@@ -75,7 +78,8 @@ def _label_files(domains: list[Domain], dataset: DomainSet) -> Iterator[Finding]
     top = domains[0].folder.parent
     if plain(top.name) not in map(plain, dataset.folders):
         top = top.parent
-    paths = sorted([*top.glob(dataset.label_files), *top.glob(f"*/{dataset.label_files}")])
+    found = (*top.glob(dataset.label_files), *top.glob(f"*/{dataset.label_files}"))
+    paths = sorted(path for path in found if not path.name.startswith("."))
     findings = [run_check(partial(_labels, path, domains, dataset)) for path in paths]
     for what, count in sorted(Counter(finding.what for finding in findings if finding.ok).items()):
         yield Finding(ok=True, what=f"{count} label files: {what}")
@@ -86,9 +90,7 @@ def _labels(path: Path, domains: list[Domain], dataset: DomainSet) -> str:
     """Raise DataError if a label is not the number of its class, counted from 0 or from 1."""
     expected = {plain(domain.name): domain.classes for domain in domains}
     offsets = set()
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, line in enumerate(lines_of(path), start=1):
         try:
             name, text = line.rsplit(maxsplit=1)
             domain, one, _ = name.split("/")[-3:]

@@ -6,6 +6,7 @@
 The last tenth of a fixed permutation of the training images, at most 10,000, is for selection.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flatqat.data.imagenet import classes, mapping
-from flatqat.data.imagenet.files import Images, folder_names, image_names, in_class_folders, in_order, stem
+from flatqat.data.imagenet.files import Images, in_class_folders, in_order, stem
+from flatqat.data.imagenet.known import in_known_order
 from flatqat.data.imagenet.locate import find_split
 from flatqat.data.images.data_root import contents, data_root
+from flatqat.data.images.entries import folder_names, image_names
 from flatqat.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,9 +27,6 @@ if TYPE_CHECKING:
 MOST_HELD_OUT, SHARE_HELD_OUT = 10_000, 0.1
 SPLIT_SEED = 0
 SELECTION_ALONE = 1_000  # validation images, if there are no training images
-
-# Labels of the first validation images, which reveal any other order of the classes.
-FIRST = {1: 65, 2: 970, 3: 230, 4: 809, 5: 516}
 
 
 def train(root: Path | None) -> "ImageData":
@@ -103,15 +103,18 @@ def corruptible(folder: Path) -> "tuple[ImageData, list[str]]":
             f"{folder}: expected a folder of ImageNet's validation images, got {got}; check --from"
         )
     images, wnids = _listed(folder.resolve(), folder.resolve().parent), classes.wnids()
+    if images.doubt:
+        raise DataError(
+            f"{folder}: expected images whose classes are certain, since copies are written to folders of "
+            f"WordNet ids, got others: {images.doubt}; sort the images into class folders"
+        )
     pairs = zip(images.labels, images.names, strict=True)
     return images.load(), [f"{wnids[label]}/{stem(name)}.JPEG" for label, name in pairs]
 
 
 def _listed(folder: Path, place: Path) -> Images:
     """List class folders, or a flat folder with labels in it or above it, up to `place`."""
-    images = in_class_folders(folder) if folder_names(folder) else _flat(folder, place)
-    _check_order(images)
-    return images
+    return in_known_order(in_class_folders(folder) if folder_names(folder) else _flat(folder, place))
 
 
 def _flat(folder: Path, place: Path) -> Images:
@@ -119,16 +122,5 @@ def _flat(folder: Path, place: Path) -> Images:
     if not names:
         raise DataError(f"{folder}: expected class folders or images, got {contents(folder)}; complete it")
     above = [parent for parent in folder.parents if parent == place or place in parent.parents]
-    return in_order(folder, names, mapping.read(folder, names, (folder, *above)))
-
-
-def _check_order(images: Images) -> None:
-    wnids = classes.wnids()
-    for index in np.flatnonzero(np.isin(images.ids, list(FIRST))):
-        label, expected = images.labels[index], FIRST[images.ids[index]]
-        if label != expected:
-            raise DataError(
-                f"{images.folder}/{images.names[index]}: expected class {expected} ({wnids[expected]}), got "
-                f"{label} ({wnids[label]}), so labels count the classes in another order than that of "
-                "WordNet ids; sort the images by val.txt of caffe_ilsvrc12 or LOC_val_solution.csv"
-            )
+    labels, doubt = mapping.read(folder, names, (folder, *above))
+    return replace(in_order(folder, names, labels), doubt=doubt)

@@ -7,7 +7,6 @@ the part that a smaller copy holds. Every other corruption and severity must hav
 the same everywhere. Corrupted images are used as stored, neither resized nor cropped.
 """
 
-import os
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -17,10 +16,11 @@ import numpy as np
 
 from flatqat.data.corruptions.names import SEVERITIES
 from flatqat.data.imagenet import clean
-from flatqat.data.imagenet.files import Images, folder_names, in_class_folders
+from flatqat.data.imagenet.files import Images, in_class_folders
 from flatqat.data.imagenet.locate import find_set
 from flatqat.data.imagenet.names import SIDE, CorruptedSet
 from flatqat.data.images.data_root import contents
+from flatqat.data.images.entries import folder_names
 from flatqat.errors import DataError, listed
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _severities(place: Path) -> dict[int, str]:
 def _places(folder: Path, dataset: CorruptedSet) -> list[Path]:
     """Return the folders of the corruptions that exist, directly or in a group."""
     above = (folder, *(folder / group for group in dataset.groups))
-    inside = [(folder, set(os.listdir(folder))) for folder in above if folder.is_dir()]
+    inside = [(folder, set(folder_names(folder))) for folder in above if folder.is_dir()]
     return [folder / name for folder, names in inside for name in dataset.families if name in names]
 
 

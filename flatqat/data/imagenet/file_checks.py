@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from flatqat.data.imagenet.files import Images
-from flatqat.data.images.integrity import decoded_size, is_damaged, spread_indices
+from flatqat.data.images.encoded import decode_file, to_rgb
+from flatqat.data.images.integrity import is_damaged, spread_indices
 from flatqat.errors import DataError, listed
 
 THREADS, CHUNK = 8, 512
@@ -15,14 +16,15 @@ def check_complete(images: Images, *, most: int) -> int:
 
     A file that does not end as a JPEG does is decoded, because some good files have other bytes at the end.
 
-    Raises DataError if files are empty or cut off; its message lists the first few.
+    Raises DataError if a run could not read files; its message lists the first few.
     """
     paths = [images.paths[index] for index in spread_indices(len(images), most)]
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
     with ThreadPoolExecutor(THREADS) as pool:
         damaged = [path for in_chunk in pool.map(_damaged, chunks) for path in in_chunk]
     if damaged:
-        got, fix = f"{len(damaged):,} that are empty, cut off or damaged", "restore them from their source"
+        got = f"{len(damaged):,} that are empty, cut off, damaged or of more than 8 bits a channel"
+        fix = "restore them from their source"
         raise DataError(f"{images.folder}: expected complete images, got {got} ({listed(damaged)}); {fix}")
     return len(paths)
 
@@ -34,11 +36,9 @@ def check_decodable(images: Images, *, most: int, side: int | None = None) -> in
     """
     indices = spread_indices(len(images), most)
     for index in indices:
-        size = decoded_size(path := images.paths[index])
-        if size is None:
-            raise DataError(f"{path}: expected an image, got a file that does not decode; restore it")
-        if side and size != (side, side):
-            got, fix = f"{size[0]}x{size[1]}", "use the original files, not resized ones"
+        width, height = decode_file(path := images.paths[index], lambda image: to_rgb(image).size)
+        if side and (width, height) != (side, side):
+            got, fix = f"{width}x{height}", "use the original files, not resized ones"
             raise DataError(f"{path}: expected an image of {side}x{side}, got {got}; {fix}")
     return len(indices)
 

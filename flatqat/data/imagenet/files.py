@@ -8,9 +8,8 @@ root, and for a clean image and its corrupted copies.
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from flatqat.data.imagenet import classes
 from flatqat.data.imagenet.names import Naming
+from flatqat.data.images.entries import folder_names, image_names, name_hash
 from flatqat.errors import DataError, listed
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 Labels = NDArray[np.int64]
 
-SUFFIXES = (".JPEG", ".jpeg", ".jpg", ".JPG", ".png", ".PNG")
 NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})\b")
 
 
@@ -45,12 +44,16 @@ class Paths(Sequence[str]):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Images:
-    """N image files: `names` below `folder`, with labels and ids, int64 (N,)."""
+    """N image files: `names` below `folder`, with labels and ids, int64 (N,).
+
+    `doubt` says why labels may count the classes in another order; empty if they cannot.
+    """
 
     folder: Path
     names: tuple[str, ...]
     labels: Labels
     ids: Labels
+    doubt: str = ""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -63,7 +66,7 @@ class Images:
     def take(self, index: NDArray[np.intp]) -> "Images":
         """Return the images at `index`, in that order."""
         names = tuple(self.names[position] for position in index)
-        return Images(folder=self.folder, names=names, labels=self.labels[index], ids=self.ids[index])
+        return replace(self, names=names, labels=self.labels[index], ids=self.ids[index])
 
     def load(self, view: "Transform | None" = None) -> "ImageData":
         """Return a dataset that decodes the files on demand; `image_files` explains `view`."""
@@ -79,11 +82,14 @@ class Images:
 def in_class_folders(folder: Path, naming: Naming = "wnid") -> Images:
     """List the images of all class folders. Raises DataError as `labeled_folders` and `in_order` do."""
     names, labels = [], []
-    for name, label in labeled_folders(folder, naming).items():
+    of_folder = labeled_folders(folder, naming)
+    for name, label in of_folder.items():
         inside = image_names(folder / name)
         names += [f"{name}/{file}" for file in inside]
         labels += [label] * len(inside)
-    return in_order(folder, names, labels)
+    numbered, first = not of_folder.keys() <= classes.labels().keys(), 0 in of_folder.values()
+    doubt = "class folders are numbers and none is 0: they may count from 1" if numbered and not first else ""
+    return replace(in_order(folder, names, labels), doubt=doubt)
 
 
 def labeled_folders(folder: Path, naming: Naming = "wnid") -> dict[str, int]:
@@ -130,25 +136,12 @@ def image_id(name: str, wnid: str) -> int:
     """Return the number in a validation image's name, or else 63 bits of a hash of class and name."""
     if number := NUMBER.search(name):
         return int(number[1])
-    return int.from_bytes(blake2b(f"{wnid}/{stem(name)}".encode(), digest_size=8).digest()) >> 1
+    return name_hash(f"{wnid}/{stem(name)}")
 
 
 def stem(name: str) -> str:
     """Return the name of an image without its folder and its suffix."""
     return name.rpartition("/")[2].rpartition(".")[0]
-
-
-def folder_names(folder: Path) -> list[str]:
-    """Return the names of folders in a folder, sorted, without hidden ones."""
-    with os.scandir(folder) as entries:
-        return sorted(
-            entry.name for entry in entries if not entry.name.startswith((".", "__")) and entry.is_dir()
-        )
-
-
-def image_names(folder: Path) -> list[str]:
-    """Return the names of images in a folder, sorted, without hidden ones."""
-    return sorted(name for name in os.listdir(folder) if name.endswith(SUFFIXES) and not name.startswith("."))
 
 
 def _cause(wrong: list[str], naming: Naming) -> str:

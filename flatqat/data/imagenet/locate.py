@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from flatqat.data.imagenet.names import IMAGENET, SETS, ImageSet
-from flatqat.data.images.data_root import contents, data_root, plain
+from flatqat.data.images.data_root import contents, data_root, plain, visible_folders
 from flatqat.errors import DataError
 
 _CLS_LOC = ("Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")  # the layout of Kaggle's archive
@@ -42,5 +42,5 @@ def find_split(root: Path | None, split: str) -> tuple[Path, Path] | None:
 def _called(folder: Path, spellings: tuple[str, ...]) -> Iterator[Path]:
     """Yield folders inside `folder` in the order of their spellings."""
     if spellings:
-        inside = sorted(path for path in folder.iterdir() if plain(path.name) in spellings and path.is_dir())
+        inside = [path for path in visible_folders(folder) if plain(path.name) in spellings]
         yield from sorted(inside, key=lambda path: spellings.index(plain(path.name)))

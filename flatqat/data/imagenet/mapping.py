@@ -12,15 +12,18 @@ from pathlib import Path
 
 from flatqat.data.imagenet import classes
 from flatqat.data.imagenet.files import stem
+from flatqat.data.images.entries import SUFFIXES, lines_of, suffix
 from flatqat.errors import DataError, listed
 
 DEVKIT = ("ILSVRC2012_devkit_t12/data", "devkit/data", "data")
 
 
-def read(folder: Path, names: Iterable[str], places: Iterable[Path]) -> list[int]:
+def read(folder: Path, names: Iterable[str], places: Iterable[Path]) -> tuple[list[int], str]:
     """Return the label of each image of `names` in `folder`, from the first file found in `places`.
 
-    Raises DataError if there is no file, it counts classes in an unknown order, or it lacks an image.
+    Also returns why labels may be in another order: the file has numbers, whose order it does not tell. Empty
+    if it has WordNet ids. Raises DataError if there is no file, it counts classes in an unknown order, or it
+    lacks an image.
     """
     for place in places:
         for name, reader in _READERS.items():
@@ -33,46 +36,58 @@ def read(folder: Path, names: Iterable[str], places: Iterable[Path]) -> list[int
     )
 
 
-def _pick(file: Path, labels: Mapping[str, int], names: Iterable[str]) -> list[int]:
-    stems = [name.rpartition(".")[0] for name in names]
-    if missing := [stem for stem in stems if stem not in labels]:
+def _pick(file: Path, texts: Mapping[str, str], names: Iterable[str]) -> tuple[list[int], str]:
+    stems = [stem(name) for name in names]
+    if missing := [stem for stem in stems if stem not in texts]:
         raise DataError(
             f"{file}: expected the class of every image, got none for {len(missing):,} of {len(stems):,}: "
             f"{listed(missing)}; use the file that belongs to these images"
         )
-    return [labels[stem] for stem in stems]
+    for text in texts.values():
+        _label(file, text)
+    chosen = [texts[stem] for stem in stems]
+    if any(text in classes.labels() for text in chosen):
+        return [_label(file, text) for text in chosen], ""
+    doubt = f"{file.name} has numbers, whose order no image proves"
+    return [_label(file, text) for text in chosen], doubt
 
 
-def _solution(file: Path) -> dict[str, int]:
-    rows = (line.split(",") for line in _lines(file)[1:])
-    return {row[0]: _label(file, row[1].split()[0] if len(row) > 1 and row[1] else "nothing") for row in rows}
+def _listed(file: Path) -> dict[str, str]:
+    """Return the class of each image: `<image> <class>`, or Kaggle's `<image>,<class> <box> ...`."""
+    texts: dict[str, str] = {}
+    for line in lines_of(file):
+        image, comma, rest = line.partition(",")
+        if line.startswith("ImageId,"):
+            continue
+        row = (image, *rest.split()[:1]) if comma else line.rsplit(maxsplit=1)
+        if len(row) != 2 or (not comma and " " in row[0]):
+            got, fix = line.strip(), "use val.txt of caffe_ilsvrc12, or Kaggle's LOC_val_solution.csv"
+            raise DataError(f"{file}: expected lines of an image and its label, got {got!r}; {fix}")
+        name = row[0].strip().replace("\\", "/").rpartition("/")[2]
+        name = stem(name) if suffix(name) in SUFFIXES else name
+        if texts.setdefault(name, row[1]) != row[1]:
+            got = f"{texts[name]} and {row[1]} for {name}"
+            raise DataError(f"{file}: expected one class of each image, got {got}; use the original file")
+    return texts
 
 
-def _listed(file: Path) -> dict[str, int]:
-    rows = [line.split() for line in _lines(file)]
-    if wrong := next((row for row in rows if len(row) != 2), None):
-        got, fix = " ".join(wrong), "use val.txt of caffe_ilsvrc12"
-        raise DataError(f"{file}: expected lines of an image and its label, got {got!r}; {fix}")
-    return {stem(image): _label(file, text) for image, text in rows}
+def _by_line(file: Path) -> dict[str, str]:
+    return _in_turn(line.strip() for line in lines_of(file))
 
 
-def _by_line(file: Path) -> dict[str, int]:
-    return _in_turn(_label(file, line.strip()) for line in _lines(file))
-
-
-def _ground_truth(file: Path) -> dict[str, int]:
+def _ground_truth(file: Path) -> dict[str, str]:
     meta = file.with_name("meta.mat")
     if not meta.is_file():
         raise DataError(_other_order(file))
     of_id = _meta(meta)
     try:
-        return _in_turn(of_id[int(line)] for line in _lines(file))
+        return _in_turn(of_id[int(line)] for line in lines_of(file))
     except (KeyError, ValueError) as error:
         raise DataError(f"{file}: expected whole numbers from 1 to 1000, got {error}; restore it") from error
 
 
-def _meta(file: Path) -> dict[int, int]:
-    """Return the label of each ILSVRC2012_ID, for the 1,000 synsets that are classes."""
+def _meta(file: Path) -> dict[int, str]:
+    """Return the WordNet id of each ILSVRC2012_ID, for the 1,000 synsets that are classes."""
     from scipy.io import loadmat
 
     try:
@@ -80,7 +95,7 @@ def _meta(file: Path) -> dict[int, int]:
         pairs = [(int(row["ILSVRC2012_ID"]), str(row["WNID"])) for row in synsets]
     except Exception as error:  # scipy raises half a dozen types on damaged files
         raise DataError(f"{file}: expected meta.mat of the devkit, got {error}; restore it") from error
-    return {number: _label(file, wnid) for number, wnid in pairs if number <= classes.COUNT}
+    return {number: wnid for number, wnid in pairs if number <= classes.COUNT}
 
 
 def _label(file: Path, text: str) -> int:
@@ -95,12 +110,8 @@ def _label(file: Path, text: str) -> int:
     raise DataError(f"{file}: expected {expected}, got {text!r}; use the original file")
 
 
-def _in_turn(labels: Iterable[int]) -> dict[str, int]:
-    return {f"ILSVRC2012_val_{number:08}": label for number, label in enumerate(labels, start=1)}
-
-
-def _lines(file: Path) -> list[str]:
-    return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+def _in_turn(texts: Iterable[str]) -> dict[str, str]:
+    return {f"ILSVRC2012_val_{number:08}": text for number, text in enumerate(texts, start=1)}
 
 
 def _other_order(file: Path) -> str:
@@ -111,8 +122,8 @@ def _other_order(file: Path) -> str:
     )
 
 
-_READERS: dict[str, Callable[[Path], dict[str, int]]] = {
-    "LOC_val_solution.csv": _solution,
+_READERS: dict[str, Callable[[Path], dict[str, str]]] = {
+    "LOC_val_solution.csv": _listed,
     "val.txt": _listed,
     "val_list.txt": _listed,
     "imagenet_2012_validation_synset_labels.txt": _by_line,

@@ -11,8 +11,7 @@ from flatqat.data.imagenet.clean import scored_images, train_images, untrainable
 from flatqat.data.imagenet.file_checks import check_complete, check_decodable
 from flatqat.data.imagenet.files import Images
 from flatqat.data.imagenet.names import EACH, TRAIN, VAL
-from flatqat.data.images.checks import run_check
-from flatqat.data.images.data_root import data_root
+from flatqat.data.images.checks import run_check, untrainable, with_data_root
 from flatqat.errors import listed
 from flatqat.finding import Finding
 
@@ -23,19 +22,17 @@ ALL_CLASSES = range(classes.COUNT)
 
 def verify(root: Path | None) -> list[Finding]:
     """Check the validation images, their labels, counts and files, and the optional training images."""
-    return list(_verify(root))
+    return with_data_root("ImageNet", lambda given: list(_verify(given)), root)
 
 
 @lru_cache(maxsize=4)  # many suites share these images
 def _verify(root: Path | None) -> tuple[Finding, ...]:
-    place = run_check(lambda: f"data root {data_root(root, 'ImageNet')}")
-    if not place.ok:
-        return (place,)
     found = run_check(lambda: f"ImageNet val in {scored_images(root).folder}")
     findings = [found]
     if found.ok:
         images = scored_images(root)
-        findings += [counted("ImageNet val", images, VAL, each=EACH), files("ImageNet val", images)]
+        counts = counted("ImageNet val", images, VAL, each=EACH)
+        findings += [counts, *doubts("ImageNet val", images), files("ImageNet val", images)]
     return (*findings, *_train(root))
 
 
@@ -61,6 +58,15 @@ def counted(
     return Finding(ok=False, partial=True, what=what, fix=fix)
 
 
+def doubts(title: str, images: Images) -> list[Finding]:
+    """Return a partial finding if labels may count the classes in another order."""
+    if not images.doubt:
+        return []
+    what = f"{title}: labels are taken as numbers in the order of WordNet ids, unproven ({images.doubt})"
+    fix = "check a few by hand, or use the original names of files and folders, which prove it"
+    return [Finding(ok=False, partial=True, what=what, fix=fix)]
+
+
 def files(title: str, images: Images) -> Finding:
     """Check whether files are complete, and a few of them decode."""
 
@@ -73,8 +79,7 @@ def files(title: str, images: Images) -> Finding:
 
 def _train(root: Path | None) -> list[Finding]:
     if reason := untrainable_reason(root):
-        fix = "without them nothing is trained: methods that train are skipped"
-        return [Finding(ok=False, partial=True, what=reason, fix=fix)]
+        return [untrainable(reason)]
     place = run_check(lambda: f"ImageNet train in {train_images(root).folder}")
     if not place.ok:
         return [place]

@@ -10,7 +10,7 @@ from flatqat.data.imagenet.names import SIDE, VAL, CorruptedSet, NaturalSet
 from flatqat.data.images.checks import run_check, run_checks
 from flatqat.finding import Finding
 
-CHECKED, DECODED = 64, 4  # images of every corruption at every severity
+CHECKED, DECODED = 600, 4  # images of every corruption at every severity
 
 
 def verify_corrupted(root: Path | None, dataset: CorruptedSet, optional: str) -> list[Finding]:
@@ -41,7 +41,8 @@ def verify_natural(root: Path | None, *dataset: NaturalSet) -> list[Finding]:
         if place.ok:
             title, images = image_set.title, natural.images(root, image_set)
             among = image_set.class_subset or verify.ALL_CLASSES
-            findings += [verify.counted(title, images, image_set.count, among), verify.files(title, images)]
+            findings += [verify.counted(title, images, image_set.count, among)]
+            findings += [*verify.doubts(title, images), verify.files(title, images)]
     return findings
 
 
@@ -57,7 +58,7 @@ def _corruptions(root: Path | None, dataset: CorruptedSet, optional: str) -> lis
     missing = corrupted.missing_corruptions(root, dataset, optional)
     present = [name for name in dataset.families if name not in missing]
     checks = [partial(_corruption, root, dataset, name) for name in present]
-    each = f"each at {len(SEVERITIES)} severities, {SIDE}x{SIDE}"
+    each = f"each at {len(SEVERITIES)} severities, {SIDE}x{SIDE} in {CHECKED} files of each"
     absent = [_optional(f"{dataset.title}: no {', '.join(sorted(missing))}")] if missing else []
     return [*run_checks(checks, dataset.title, each), *absent]
 

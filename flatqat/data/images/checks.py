@@ -1,18 +1,37 @@
 """Turn checks of data on disk, which raise DataError, into findings."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
+from flatqat.data.images.data_root import data_root
+from flatqat.data.images.entries import unreadable
 from flatqat.errors import DataError
 from flatqat.finding import Finding
 
+Verify = Callable[[Path | None], list[Finding]]
+
+
+def with_data_root(needs: str, verify: Verify, root: Path | None) -> list[Finding]:
+    """Return the findings of `verify`; without a data root, which holds `needs`, only that finding."""
+    place = run_check(lambda: f"data root {data_root(root, needs)}")
+    return verify(root) if place.ok else [place]
+
+
+def untrainable(reason: str) -> Finding:
+    """Return the partial finding that nothing can be trained, for a reason."""
+    fix = "without them nothing is trained: methods that train are skipped"
+    return Finding(ok=False, partial=True, what=reason, fix=fix)
+
 
 def run_check(check: Callable[[], str | Finding]) -> Finding:
-    """Run a check and return its finding; a text that it returns is a good one, a DataError a bad one."""
+    """Run a check and return its finding; a text that it returns is a good one, an error a bad one."""
     try:
         result = check()
         return Finding(ok=True, what=result) if isinstance(result, str) else result
     except DataError as error:
         return finding_of(error)
+    except OSError as error:
+        return finding_of(unreadable(error))
 
 
 def run_checks(checks: Iterable[Callable[[], str]], title: str, each: str) -> list[Finding]:

@@ -1,8 +1,10 @@
 """The folder that `--data-root` names, and what a folder contains."""
 
+import os
 import re
 from pathlib import Path
 
+from flatqat.data.images.entries import folder_names, is_folder, unreadable
 from flatqat.errors import DataError, listed
 
 
@@ -18,14 +20,16 @@ def data_root(root: Path | None, needs: str) -> Path:
 
 def contents(folder: Path) -> str:
     """Describe what a folder contains, such as `cifar10/, notes.txt`."""
-    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
+    try:
+        names = sorted(entry.name + "/" * is_folder(entry) for entry in os.scandir(folder))
+    except OSError as error:
+        raise unreadable(error) from error
     return listed(names, 8, empty="an empty folder")
 
 
 def visible_folders(folder: Path) -> list[Path]:
     """Return the folders in a folder, sorted by name, without hidden ones."""
-    folders = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return sorted(folders, key=lambda path: path.name)
+    return [folder / name for name in folder_names(folder)]
 
 
 def plain(name: str) -> str:

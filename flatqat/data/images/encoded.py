@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from flatqat.data.images.entries import check_regular, unreadable
 from flatqat.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ def decode_image(content: bytes, name: str) -> Pixels:
 
     try:
         with Image.open(BytesIO(content)) as image:
-            return np.asarray(image.convert("RGB"))
+            return np.asarray(to_rgb(image))
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
     except Exception as error:  # Pillow raises a dozen types on damaged bytes
         raise DataError(
             f"{name}: expected a PNG or JPEG image, got {len(content)} bytes that do not decode "
@@ -32,16 +35,19 @@ def decode_image(content: bytes, name: str) -> Pixels:
         ) from error
 
 
-def decode_file(path: Path, work: "Callable[[Image], T]") -> T:
+def decode_file(path: Path | str, work: "Callable[[Image], T]") -> T:
     """Return `work(image)` of an image file. Raises DataError, which names the file, if either fails."""
     from PIL import Image as Pillow
 
+    check_regular(path)
     try:
         with Pillow.open(path) as image:
             return work(image)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     except Exception as error:
+        if isinstance(error, OSError) and error.errno:
+            raise unreadable(error) from error
         raise DataError(
             f"{path}: expected an image, got a file that does not decode ({_reason(error)}); restore it from "
             "its source"
@@ -53,12 +59,17 @@ def _reason(error: Exception) -> object:
 
 
 def to_rgb(image: "Image") -> "Image":
-    """Convert to RGB. Raises DataError if there are more than 8 bits per channel, which would be clipped."""
+    """Convert to RGB as stored, whatever orientation the file names. Raises DataError as `check_depth`."""
+    check_depth(image)
+    return image.convert("RGB")
+
+
+def check_depth(image: "Image") -> None:
+    """Raise DataError if there are more than 8 bits per channel, which would be clipped."""
     if image.mode.startswith(("I", "F")):
         raise DataError(
             f"expected an image of 8 bits a channel, got mode {image.mode}; use the image as it was published"
         )
-    return image.convert("RGB")
 
 
 @dataclass(frozen=True, slots=True)

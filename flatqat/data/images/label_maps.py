@@ -22,12 +22,17 @@ Size = tuple[int, ...]
 
 
 def label_map(image: Image) -> Pixels:
-    """Return the values of a grey or palette image, uint8 (H, W). Raises DataError on other modes."""
+    """Return the values of a label map, uint8 (H, W). Raises DataError as `check_mode`."""
+    check_mode(image)
+    return np.asarray(image)
+
+
+def check_mode(image: Image) -> None:
+    """Raise DataError unless an image is grey or has a palette."""
     if image.mode not in ("L", "P"):
         colors = image.mode in ("RGB", "RGBA")
         got = "colors: a map for display" if colors else f"mode {image.mode}, as maps of instances have"
         raise DataError(f"expected a label map of one 8-bit channel, got {got}; use the one with train ids")
-    return np.asarray(image)
 
 
 def train_ids(image: Image, lut: NDArray[np.uint8] | None, *, classes: int, name: str) -> Pixels:
@@ -64,10 +69,7 @@ def check_together(values: Iterable[int], *, maps: int, classes: int) -> None:
     if maps < ENOUGH or not values:
         return
     if not labels:
-        raise DataError(
-            f"expected labels in some of {maps} label maps, got {IGNORED} alone: no pixel would be scored; "
-            "use a split whose labels are public"
-        )
+        raise nothing_scored(maps)
     if labels[0] > 0:
         raise DataError(
             f"expected class 0 in some of {maps} label maps, got none (values {labels[0]} to {labels[-1]}): "
@@ -78,6 +80,14 @@ def check_together(values: Iterable[int], *, maps: int, classes: int) -> None:
             f"expected {IGNORED} in some of {maps} label maps, for pixels that are not scored, got none: "
             f"labels that start at 1, off by one, with 0 in its place; {original}"
         )
+
+
+def nothing_scored(maps: int) -> DataError:
+    """Return the error for label maps without a label."""
+    return DataError(
+        f"expected labels in some of {maps} label maps, got {IGNORED} alone: no pixel would be scored; "
+        "use a split whose labels are public"
+    )
 
 
 def check_fits(image: Path | str, size: Size, mask: Path | str, of_mask: Size) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.data.images.data_root import contents, data_root
+from flatqat.data.images.data_root import contents, data_root, visible_folders
 from flatqat.data.streets.listing import Listing, files_by_name, join_listings, pair_up
 from flatqat.data.streets.names import CAMVID_CLASSES, Place
 from flatqat.errors import DataError
@@ -60,7 +60,7 @@ def list_part(root: Path | None, part: str) -> Listing:
 def home_of(root: Path | None) -> Path:
     """Return the folder with `train` and `trainannot`. Raises DataError if there is none."""
     base = data_root(root, "CamVid")
-    named = [path for path in sorted(base.iterdir()) if path.name.lower() == "camvid" and path.is_dir()]
+    named = [path for path in visible_folders(base) if path.name.lower() == "camvid"]
     for home in (*named, base):
         if all((home / f"{split}").is_dir() and (home / f"{split}annot").is_dir() for split in SPLITS):
             return home

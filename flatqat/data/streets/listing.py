@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.data.images.data_root import contents, data_root, plain, visible_folders
+from flatqat.data.images.entries import files_below, name_hash
 from flatqat.data.streets.names import CLASSES, Place, StreetSet
 from flatqat.errors import DataError, listed
 
@@ -63,8 +63,8 @@ class Listing:
 
 
 def image_id(name: str) -> int:
-    """Return 63 bits of a hash of the name: the same in any part of the dataset and under any root."""
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest()) >> 1
+    """Return the hash of the name: the same in any part of the dataset and under any root."""
+    return name_hash(name)
 
 
 def join_listings(title: str, *parts: Listing) -> Listing:
@@ -140,14 +140,13 @@ def pair_up(title: str, images: Path, masks: Path, place: Place, fix: str) -> Li
 def files_by_name(folder: Path, ending: str) -> dict[str, str]:
     """Map names to the paths of files with an ending, at any depth. Raises DataError if one appears twice."""
     paths: dict[str, str] = {}
-    for place, _, files in os.walk(folder):
-        for file in files:
-            if file.endswith(ending) and not file.startswith("."):
-                path, name = os.path.join(place, file), file.removesuffix(ending)
-                if name in paths:
-                    got = f"{paths[name]} and {path}"
-                    raise DataError(f"{folder}: expected each file once, got {got}; remove one")
-                paths[name] = path
+    for place, file in files_below(folder):
+        if file.endswith(ending):
+            path, name = os.path.join(place, file), file.removesuffix(ending)
+            if name in paths:
+                got = f"{paths[name]} and {path}"
+                raise DataError(f"{folder}: expected each file once, got {got}; remove one")
+            paths[name] = path
     return paths
 
 
@@ -163,7 +162,7 @@ def _homes(base: Path, dataset: StreetSet) -> Iterator[Path]:
 
 def _names_in(folder: Path) -> list[str]:
     """Return the names of the files in a folder, at any depth, sorted."""
-    return sorted(file for _, _, files in os.walk(folder) for file in files)
+    return sorted(file for _, file in files_below(folder))
 
 
 def _instead(masks: Path, fix: str) -> str:

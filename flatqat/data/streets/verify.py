@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from flatqat.data.images import label_maps
 from flatqat.data.images.checks import finding_of, run_check
 from flatqat.data.images.encoded import decode_file
-from flatqat.data.images.integrity import has_image_ending, spread_indices
+from flatqat.data.images.integrity import image_size, spread_indices
 from flatqat.data.streets.listing import Listing
 from flatqat.errors import DataError, listed
 from flatqat.finding import Finding
@@ -34,8 +34,8 @@ def verify_part(
         part = listing()
     except DataError as error:
         return [finding_of(error)]
-    files, labels = run_check(lambda: _files(part)), run_check(lambda: _labels(part, classes, lut))
-    return [counted(part, count), files, labels]
+    findings = [counted(part, count), run_check(lambda: _files(part))]
+    return [*findings, run_check(lambda: _labels(part, classes, lut))] if findings[-1].ok else findings
 
 
 def counted(part: Listing, count: int | None) -> Finding:
@@ -55,18 +55,12 @@ def _files(part: Listing) -> str:
     """Raise DataError if a file is damaged, a map differs in size from its image, or images differ."""
     places = spread_indices(len(part), MOST_OPENED)
     first = part.images[places[0]]
-    size = _size(Path(first))
+    size = image_size(first)
     for image, mask in ((part.images[index], part.masks[index]) for index in places):
-        image_size = _size(Path(image))
-        label_maps.check_fits(image, image_size, mask, _size(Path(mask)))
-        label_maps.check_one_size(part.title, first, size, image, image_size)
+        own, of_mask = image_size(image), image_size(mask, label_maps.check_mode)
+        label_maps.check_fits(image, own, mask, of_mask)
+        label_maps.check_one_size(part.title, first, size, image, own)
     return f"{part.title}: {len(places):,} pairs opened, all complete, {label_maps.size_text(size)}"
-
-
-def _size(path: Path) -> tuple[int, int]:
-    """Return width and height; a file that does not end as images do is decoded to be sure."""
-    complete = has_image_ending(path)
-    return decode_file(path, lambda image: image.size if complete else image.copy().size)  # a copy is decoded
 
 
 def _labels(part: Listing, classes: int, lut: NDArray[np.uint8] | None) -> str:
@@ -78,6 +72,8 @@ def _labels(part: Listing, classes: int, lut: NDArray[np.uint8] | None) -> str:
         distinct.update(label_maps.values_of(labels))
     try:
         label_maps.check_together(distinct, maps=len(paths), classes=classes)
+        if distinct == {IGNORED} and len(paths) == len(part):
+            raise label_maps.nothing_scored(len(paths))
     except DataError as error:
         raise DataError(f"{part.title}: {error}") from error
     count = len(distinct - {IGNORED})

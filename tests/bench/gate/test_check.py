@@ -118,6 +118,7 @@ def test_improvement_trips_only_when_asked(tmp_path, baseline):
 @pytest.mark.parametrize("why", ["absent", "failed", "fewer images"])
 def test_what_was_not_measured_is_incomplete(tmp_path, baseline, why):
     store = Store(tmp_path / "new")
+    store.root.mkdir()
     if why == "failed":
         store.write_record(Record(cell=CELL, status="failed", reason="nan"))
     if why == "fewer images":

@@ -14,6 +14,7 @@ from flatqat.bench.report.render import render
 from flatqat.errors import UsageError
 from flatqat.quant.apply import quantizers
 from tests.helpers import TOY
+from tests.helpers.plugins import plugins_removed
 from tests.helpers.running import run_plan
 
 CPU = torch.device("cpu")
@@ -79,9 +80,10 @@ def test_the_quantizer_of_held_layers_is_part_of_the_identity(tmp_path):
             "from flatqat.quant.minmax import MinMax\n\n\nclass Held(MinMax):\n"
             '    edge_quantizer = "holder"\n\n\nQUANTIZER = Held\n'
         )
-        for name in ("holder.py", "held.py"):
-            registry.add_plugin(folder / name)
-        ids.append([job.cell.id for job in plan(tmp_path / "results", bits=("3@held",)).jobs][-1])
+        with plugins_removed():
+            for name in ("holder.py", "held.py"):
+                registry.add_plugin(folder / name)
+            ids.append([job.cell.id for job in plan(tmp_path / "results", bits=("3@held",)).jobs][-1])
     assert ids[0] != ids[1]
 
 

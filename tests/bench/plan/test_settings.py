@@ -38,6 +38,10 @@ def test_malformed_settings(text):
     [
         ({"strenght": "1"}, "did you mean 'strength'"),
         ({"steps": "1.5"}, "expected a whole number, got '1.5'"),
+        ({"steps": "1_0"}, "expected a whole number, got '1_0'"),
+        ({"steps": "１"}, "expected a whole number, got '１'"),
+        ({"steps": "9" * 20}, "m.steps: expected at most 1,000,000,000, got 9"),
+        ({"steps": "9" * 400}, "m.steps: expected at most 1,000,000,000, got 9"),
         ({"strength": "x"}, "expected a finite number, got 'x'"),
         ({"strength": "nan"}, "expected a finite number, got 'nan'"),
         ({"on": "1"}, "expected true or false"),

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from flatqat.bench.gate.baseline import read_baseline, write_baseline
 from flatqat.bench.records.record_json import parse_record, read_record, record_to_dict
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
+from flatqat.bench.report.tidy import load_results
 from flatqat.errors import StoreError
 from flatqat.spec import Flatness, Record
 from tests.helpers import RESULTS
@@ -22,6 +24,7 @@ COMMITTED = sorted(RESULTS.glob("*/records/*/*.json"))
 FEW = ("val", "id", "fog/3")
 DELETED, ABSENT = object(), object()
 REPLACEMENTS = (DELETED, None, "x", [], {}, True, -1)
+VIEWS = ("method", "shift", "severity", "family")
 
 REQUIRED = {
     *("cell", "status", "reason", "scores", "flatness", "train", "protocol", "env", "schema"),
@@ -107,12 +110,13 @@ def test_every_single_damage_is_refused_or_read_as_it_is(stored, tmp_path):
             if again != original:
                 changed[place, repr(replacement)] = record
     assert changed
-    for record in list(changed.values())[::10]:  # what is read, reports can show
-        store = Store(tmp_path)
+    shown = [(view, form) for view in VIEWS for form in ("md", "csv", "json", "latex")]
+    for number, record in enumerate(list(changed.values())[::3]):  # what is read, reports can show
+        store = Store(tmp_path / str(number))
         store.write_record(record)
-        for view in ("method", "shift", "severity", "family"):
-            for form in ("md", "csv", "json", "latex"):
-                assert render(store, None, form, view)
+        view, form = shown[number % len(shown)]
+        assert render(store, None, form, view)
+        assert len(load_results(store.root)) > 0
 
 
 def test_nothing_that_tables_need_may_be_absent(stored):
@@ -158,7 +162,8 @@ def test_nothing_that_tables_need_may_be_absent(stored):
 )  # fmt: skip
 def test_errors_name_the_field(tmp_path, place, value, message):
     original = next(path for path in COMMITTED if "anchor-3" in path.name)
-    path = tmp_path / original.name
+    path = tmp_path / original.parent.name / original.name
+    path.parent.mkdir()
     path.write_text(json.dumps(damaged(json.loads(original.read_text()), tuple(place.split()), value)))
     with pytest.raises(StoreError) as error:
         read_record(path)
@@ -167,19 +172,58 @@ def test_errors_name_the_field(tmp_path, place, value, message):
 
 
 @pytest.mark.parametrize(
-    "text", ["[" * 100_000, '{"schema": 2, "cell": ' + '{"a": ' * 100_000, '{"schema": ' + "9" * 5000 + "}"]
+    "text",
+    [
+        b"",
+        b"\x00" * 100,
+        b"[" * 100_000,
+        b'{"schema": 2, "cell": ' + b'{"a": ' * 100_000,
+        b'{"schema": ' + b"9" * 5000 + b"}",
+        b'{"schema": 2, "schema": 1}',
+        b'{"schema": 2, "cell": {"seed": 0, "seed": 1}}',
+        b"\xff\xfe{\x00",
+        "\ufeff{".encode(),
+    ],
+    ids=lambda text: repr(text[:24]),
 )
-def test_hostile_json_is_refused(tmp_path, text):
+@pytest.mark.parametrize("read", [read_record, read_baseline])
+def test_hostile_json_is_refused(tmp_path, text, read):
     path = tmp_path / "x.json"
-    path.write_text(text)
+    path.write_bytes(text)
     with pytest.raises(StoreError, match=r"x\.json: expected JSON"):
-        read_record(path)
+        read(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_record_that_an_editor_stored_otherwise_is_read(tmp_path, encoding):
+    original = COMMITTED[0]
+    path = tmp_path / original.parent.name / original.name
+    path.parent.mkdir()
+    path.write_text(original.read_text(), encoding=encoding)
+    assert read_record(path) == read_record(original)
+
+
+def test_every_damage_of_a_fingerprint_is_refused_or_harmless(tmp_path, streets):
+    shutil.copytree(streets.root, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "data" / "streets.json"
+    data = {"fingerprint": "d", "in_part": ["a", "b"]}
+    path.parent.mkdir()
+    for place in paths(data):
+        for replacement in (*REPLACEMENTS, 10**400, float("nan"), 3):
+            path.write_text(json.dumps(damaged(data, place, replacement)))
+            records, message = read_or_error(Store(tmp_path).records)
+            assert str(path) in message or records or replacement == "x"
+    for text in ("", "[]", "null", '{"fingerprint": "d", "fingerprint": "e"}', "[" * 100_000):
+        path.write_text(text)
+        with pytest.raises(StoreError, match=r"streets\.json: expected .*restore the file"):
+            Store(tmp_path).records()
 
 
 def test_a_record_of_any_depth_is_refused(tmp_path):
     """Such as the parser may still read."""
     original = next(path for path in COMMITTED if "anchor-3" in path.name)
-    path, deep = tmp_path / original.name, "[" * 900 + "]" * 900
+    path, deep = tmp_path / original.parent.name / original.name, "[" * 900 + "]" * 900
+    path.parent.mkdir()
     data = json.loads(original.read_text())
     data["protocol"]["method"]["deep"] = "DEEP"
     path.write_text(json.dumps(data).replace('"DEEP"', deep))
@@ -212,7 +256,7 @@ def test_flatness_survives_the_round_trip_with_what_is_measured_on_request():
 
 
 def test_a_failed_record_of_either_schema_is_read(tmp_path):
-    path = tmp_path / f"{FP.label}.json"
+    path = tmp_path / FP.suite / f"{FP.label}.json"
     record = Record(cell=FP, status="failed", reason="the loss is nan")
     assert parse_record(record_to_dict(record), path) == record
     empty = {"env": {}, "flatness": {}, "protocol": {}, "scores": {}, "train": {}}

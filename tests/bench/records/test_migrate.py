@@ -51,8 +51,8 @@ def test_reports_before_and_after_are_the_same_to_the_byte(tmp_path, name):
 
 
 def test_a_folder_without_records_is_refused(tmp_path):
-    for folder in (tmp_path, tmp_path / "nowhere"):
-        assert "expected records in" in str(migrate(folder).exception)
+    assert "expected records in" in str(migrate(tmp_path).exception)
+    assert "nowhere: expected a folder, found none" in str(migrate(tmp_path / "nowhere").exception)
 
 
 def test_nothing_is_changed_if_a_record_is_damaged(tmp_path):

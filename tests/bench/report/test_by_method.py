@@ -87,9 +87,9 @@ def test_outcomes_are_read_once_a_run(tmp_path, monkeypatch):
         put(store, cell)
     outcomes = Store.outcomes
 
-    def counted(store, cell, names=None):
+    def counted(store, cell, names=None, sha256=""):
         read.append((cell.label, names))
-        return outcomes(store, cell, names)
+        return outcomes(store, cell, names, sha256)
 
     monkeypatch.setattr(Store, "outcomes", counted)
     (section,) = sections(store.records())

@@ -83,4 +83,6 @@ def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(
         StoreError, match=r"expected records in .*, got none; make some with: flatqat bench run"
     ):
+        load_results(tmp_path)
+    with pytest.raises(StoreError, match="nowhere: expected a folder, found none"):
         load_results(tmp_path / "nowhere")

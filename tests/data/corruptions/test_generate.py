@@ -1,8 +1,14 @@
 """Corrupted images on disk: what the live corruption gives, whole, resumable, and tied to their source."""
 
+import errno
 import hashlib
 import io
+import os
+import signal
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,6 +78,113 @@ def test_a_stopped_call_goes_on_and_ends_the_same(data, tmp_path, monkeypatch):
     relative = [p.relative_to(whole) for p in sorted(whole.rglob("*")) if p.is_file()]
     assert relative == [p.relative_to(stopped) for p in sorted(stopped.rglob("*")) if p.is_file()]
     assert all((whole / p).read_bytes() == (stopped / p).read_bytes() for p in relative)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from flatqat.data.corruptions.generate import generate
+from flatqat.data.tensors.image_data import ImageData
+
+images = torch.randint(256, (5, 3, 32, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+data = ImageData.in_memory(images, torch.zeros(5, dtype=torch.long), classes=1, source="test")
+replaced, replace = [], Path.replace
+
+def kill_at(path, target):
+    if len(replaced) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    replaced.append(path)
+    return replace(path, target)
+
+Path.replace = kill_at
+names = [f"n{at // 2:08d}/image_{at}.JPEG" for at in range(5)]
+generate(data, names, Path(sys.argv[1]), corruption="gaussian_noise", severity=3, table="imagenet", workers=1)
+"""
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("at", [0, 1, 3, 6])
+def test_a_killed_process_leaves_nothing_behind_once_the_call_is_repeated(data, tmp_path, at):
+    """At the manifest, the first and the third image, and the hashes."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    make(data, whole)
+    child = subprocess.run([sys.executable, "-c", KILLED, killed, str(at)], check=False)
+    assert child.returncode == -signal.SIGKILL
+    assert any(path.name.endswith(".tmp") for path in contents(killed))
+    make(data, killed)
+    assert contents(killed) == contents(whole)
+
+
+def test_a_full_disk_is_one_error_and_the_call_goes_on_later(data, tmp_path, monkeypatch):
+    whole, full = tmp_path / "whole", tmp_path / "full"
+    make(data, whole)
+    wrote, write = [], Path.write_bytes
+
+    def fails_on_the_third(path, content):
+        wrote.append(path)
+        if len(wrote) == 3:
+            write(path, content[:10])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", fails_on_the_third)
+    with pytest.raises(DataError, match="free space, got: No space left on device; fix that and run"):
+        make(data, full, workers=1)
+    monkeypatch.undo()
+    assert not any(path.name.endswith(".tmp") for path in contents(full))
+    make(data, full)
+    assert contents(full) == contents(whole)
+
+
+def test_two_calls_at_once_write_the_same_files(data, tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: make(data, tmp_path / "both"), range(2)))
+    make(data, tmp_path / "one")
+    assert contents(tmp_path / "both") == contents(tmp_path / "one")
+
+
+def test_files_have_the_permissions_that_the_user_asks_for(data, tmp_path):
+    before = os.umask(0o007)
+    try:
+        make(data, tmp_path / "made")
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "made").rglob("*") if path.is_file()}
+    assert modes == {0o660}
+
+
+def test_links_to_folders_are_followed(data, tmp_path):
+    make(data, tmp_path / "plain")
+    (tmp_path / "elsewhere" / "fog").mkdir(parents=True)
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "gaussian_noise").symlink_to(tmp_path / "elsewhere" / "fog")
+    (tmp_path / "to").symlink_to(tmp_path / "linked")
+    make(data, tmp_path / "to")
+    assert (tmp_path / "linked" / "gaussian_noise").is_symlink()
+    assert contents(tmp_path / "elsewhere" / "fog") == contents(tmp_path / "plain" / "gaussian_noise")
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS refuses such names")
+def test_names_that_are_not_utf_8_are_written(data, tmp_path):
+    names = [os.fsdecode(b"n00000000/caf\xe9_%d.JPEG" % at) for at in range(5)]
+    generate(data, names, tmp_path, corruption="fog", severity=1, table="imagenet")
+    folder = tmp_path / "fog" / "1"
+    assert sorted(os.listdir(os.fsencode(folder / "n00000000"))) == [
+        b"caf\xe9_%d.JPEG" % at for at in range(5)
+    ]
+    check = subprocess.run(["sha256sum", "-c", "--quiet", "../1.sha256"], cwd=folder, check=False)
+    assert check.returncode == 0
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000, "\xff"])
+def test_a_damaged_manifest_is_refused(data, tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text, encoding="latin-1")
+    with pytest.raises(DataError, match=r"manifest.json: expected a JSON object, got .*choose another --to"):
+        make(data, tmp_path)
 
 
 def test_a_complete_folder_is_left_alone(data, tmp_path, monkeypatch):

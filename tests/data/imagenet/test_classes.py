@@ -35,7 +35,7 @@ def test_the_first_validation_images_are_labelled_as_elsewhere():
     """timm holds the ReaL labels of all validation images by number; most agree with the original label."""
     import json
 
-    from flatqat.data.imagenet.clean import FIRST
+    from tests.helpers.imagenet_files import FIRST
 
     timm = pytest.importorskip("timm")
     file = Path(timm.__file__).parent / "data" / "_info" / "imagenet_real_labels.json"

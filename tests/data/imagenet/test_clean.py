@@ -24,6 +24,17 @@ def sorted_wnids(root: Path) -> None:
     file.write_text("\n".join(names))
 
 
+def rewritten(change):
+    """val.txt of caffe_ilsvrc12, saved by another program."""
+
+    def write(root: Path) -> None:
+        file = root / "imagenet" / "val.txt"
+        files.listed(file)
+        file.write_bytes(change(file.read_text()).encode())
+
+    return write
+
+
 MAPPINGS = {
     "kaggle": lambda root: files.solution(root / "LOC_val_solution.csv"),
     "inside": lambda root: files.solution(root / "imagenet" / "val" / "LOC_val_solution.csv"),
@@ -31,6 +42,11 @@ MAPPINGS = {
     "caffe with ids": lambda root: files.listed(
         root / "imagenet" / "val.txt", {n: files.classes.wnids()[label] for n, label in files.NUMBERS.items()}
     ),
+    "kaggle in another file": lambda root: files.solution(root / "imagenet" / "val.txt"),
+    "byte order mark": rewritten(lambda text: "\ufeff" + text),
+    "of Windows": rewritten(lambda text: text.replace("\n", "\r\n").replace("ILSVRC", "val\\ILSVRC")),
+    "tabs and blanks": rewritten(lambda text: "\n" + text.replace(" ", "\t").replace("\n", "  \n\n")),
+    "without endings": rewritten(lambda text: text.replace(".JPEG", "")),
     "by line": sorted_wnids,
     "devkit": lambda root: files.devkit(root / "imagenet" / "ILSVRC2012_devkit_t12" / "data"),
 }
@@ -85,7 +101,7 @@ WRONG_MAPPINGS = {
     "counted from 1": (partial(shifted, by=1), "numbers 1 to 1000 in an order of their own", "meta.mat"),
     "another order": (
         ground_truth_as_val_txt,
-        r"expected class 65 \(n01751748\)",
+        r"got another for 11 of 12 that are known by name, such as 721 \(n03938244\) for ILSVRC2012",
         "sort the images by val.txt",
     ),
     "devkit without meta": (ground_truth_alone, "numbers 1 to 1000 in an order of their own", "put meta.mat"),
@@ -95,6 +111,16 @@ WRONG_MAPPINGS = {
         lambda root: (root / "imagenet" / "val.txt").write_text("ILSVRC2012_val_00000001.JPEG\n"),
         "an image and its label, got 'ILSVRC2012_val_00000001.JPEG'",
         "use val.txt of caffe_ilsvrc12",
+    ),
+    "of a list in UTF-16": (
+        lambda root: (root / "imagenet" / "val.txt").write_text("ILSVRC2012_val_00000001 65", "utf-16"),
+        "expected text in UTF-8, got UTF-16",
+        "save it as UTF-8",
+    ),
+    "two classes of an image": (
+        rewritten(lambda text: text + "ILSVRC2012_val_00000002.JPEG 3\n"),
+        "one class of each image, got 970 and 3 for ILSVRC2012_val_00000002",
+        "use the original file",
     ),
     "words": (
         lambda root: files.listed(root / "imagenet" / "val.txt", dict.fromkeys(files.NUMBERS, "tench")),
@@ -115,7 +141,7 @@ def test_labels_that_cannot_be_trusted_are_refused(mapping, tmp_path):
 
 def test_folders_made_in_another_order_are_refused(tmp_path):
     numbers = files.NUMBERS | {2: 971}
-    with pytest.raises(DataError, match=r"n09229709/ILSVRC2012_val_00000002.JPEG: expected class 970"):
+    with pytest.raises(DataError, match=r"971 \(n09229709\) for n09229709/ILSVRC2012_val_00000002"):
         clean.scored_images(files.val(tmp_path, numbers))
 
 

@@ -52,10 +52,10 @@ def test_every_file_is_checked(tmp_path):
     """Any of them may be cut off; a file that ends with other bytes but decodes is complete."""
     folder = files.val(tmp_path) / "imagenet" / "val"
     images = in_class_folders(folder)
-    with val_file(folder, 13).open("ab") as file:
+    with val_file(folder, 258).open("ab") as file:
         file.write(b"\0\0trailing")
     assert check_complete(images, most=100) == len(images)
-    path = val_file(folder, 14)
+    path = val_file(folder, 1168)
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(DataError, match=r"got 1 that .*ILSVRC2012_val_00000014.JPEG\)"):
+    with pytest.raises(DataError, match=r"got 1 that .*ILSVRC2012_val_00001168.JPEG\)"):
         check_complete(images, most=100)

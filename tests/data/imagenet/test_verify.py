@@ -114,7 +114,12 @@ WRONG = {
     "flat": ("imagenet-c-live", flat, "got image files and nothing that says their classes", "val.txt"),
     "integers": ("imagenet-c-live", integers, "got numbers (1, 2, 3, 4 and 2 more)", "rename them"),
     "words": ("imagenet-c-live", words, "WordNet ids such as n01440764, got goldfish, great white", "rename"),
-    "truncated": ("imagenet-c-live", truncated, "got 1 that are empty, cut off or damaged (", "restore them"),
+    "truncated": (
+        "imagenet-c-live",
+        truncated,
+        "got 1 that are empty, cut off, damaged or of",
+        "restore them",
+    ),
     "empty": ("imagenet-c-live", empty, "ILSVRC2012_val_00000002.JPEG", "restore them"),
     "too many": (
         "imagenet-c-live",
@@ -210,5 +215,5 @@ def test_right_data_has_no_wrong_findings(tmp_path):
         f"ImageNet train in {tmp_path}/imagenet/train",
         "ImageNet train: 30 images decode",
         f"ImageNet-C in {tmp_path}/imagenet-c",
-        "ImageNet-C: 19 of 19 corruptions, each at 5 severities, 224x224",
+        "ImageNet-C: 19 of 19 corruptions, each at 5 severities, 224x224 in 600 files of each",
     ]

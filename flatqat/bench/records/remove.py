@@ -1,0 +1,52 @@
+"""Stored cells taken out of a results folder, with everything that no other cell of it needs."""
+
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+
+from flatqat.bench.records.files import size_of
+from flatqat.bench.records.store import Store, begins
+from flatqat.errors import StoreError, Vanished
+from flatqat.spec import Record
+
+
+def matching(store: Store, patterns: Sequence[str]) -> list[Record]:
+    """Return the records whose id or label begins with a pattern, all without one.
+
+    Raises StoreError if a pattern matches none.
+    """
+    records = store.records()
+    for pattern in patterns:
+        if not any(begins(record.cell, pattern) for record in records):
+            see = "see: flatqat results list"
+            raise StoreError(
+                f"{pattern!r}: expected the beginning of a stored id or label, found none; {see}"
+            )
+    return [r for r in records if not patterns or any(begins(r.cell, pattern) for pattern in patterns)]
+
+
+def bytes_of(record: Record, store: Store) -> int:
+    """Return the bytes of the files of a cell that are stored: record, outcomes, weights."""
+    cell, total = record.cell, 0
+    weights = [store.weights_path(cell, which) for which in ("selected", "last")]
+    for path in (store.record_path(cell), store.outcomes_path(cell), *weights):
+        with suppress(Vanished):
+            total += size_of(path)
+    return total
+
+
+def remove(records: Collection[Record], store: Store) -> None:
+    """Remove records, outcomes and work of cells, and weights that no other stored cell has or starts from.
+
+    The record goes first, so that a cell cut off halfway is one that was never finished.
+    """
+    cells = [record.cell for record in records]
+    gone = {cell.id for cell in cells}
+    kept = [record.cell for record in store.records() if record.cell.id not in gone]
+    needed = {name for cell in kept for name in (cell.training_id, cell.parent)}
+    for cell in cells:
+        store.record_path(cell).unlink(missing_ok=True)
+        store.outcomes_path(cell).unlink(missing_ok=True)
+        store.drop_work(cell)
+    for name in {name for cell in cells for name in (cell.training_id, cell.parent)} - needed:
+        if name:
+            store.drop_weights(name)

@@ -1,0 +1,126 @@
+"""Work in progress of a results folder: trained weights, scores of finished shifts, and flatness.
+
+Several runs may share a folder, and the one that finishes a cell first removes its work. So a file may be
+gone between two looks: reading it then raises Vanished, and writing it makes its folder again.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flatqat import __version__
+from flatqat.bench.records.files import (
+    TEMPORARY,
+    Arrays,
+    arrays_as_bytes,
+    read_arrays,
+    size_of,
+    write_atomically,
+)
+from flatqat.bench.records.record_json import RERUN, parse_json, read_as, read_json, to_json
+from flatqat.errors import StoreError, Vanished
+from flatqat.spec import Cell, Flatness, Score
+from flatqat.spec.reading import to_plain
+
+SCORES: Any = Mapping[str, Score]
+STALE = 24 * 3600.0  # seconds; what is older than that no living run owns
+
+
+class Work:
+    """What runs leave in a results folder until the record of a cell is written, and its weights."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def weights_path(self, cell: Cell, which: str = "selected") -> Path:
+        """Return where the deployed weights of a cell are.
+
+        With `which="last"`: those of the last step, which are kept only where another step was selected.
+        """
+        last = ".last" if which == "last" else ""
+        return self.root / "weights" / f"{cell.training_id}{last}.safetensors"
+
+    def has_weights(self, cell: Cell) -> bool:
+        """Whether the trained weights of a cell are stored."""
+        return self.weights_path(cell).exists()
+
+    def weights_size(self, cell: Cell) -> int:
+        """Return the bytes of the trained weights of a cell. Raises Vanished if there are none."""
+        return size_of(self.weights_path(cell))
+
+    def has_scores(self, cell: Cell, shift: str) -> bool:
+        """Whether an unfinished cell has scores on a shift."""
+        return self._scores_path(cell, shift).exists()
+
+    def write_scores(self, cell: Cell, shift: str, scores: Mapping[str, Score], outcomes: Arrays) -> None:
+        """Store the scores and per-image outcomes of an unfinished cell on a shift."""
+        text = json.dumps({"of": [cell.id, shift], "scores": to_plain(scores)}, allow_nan=False)
+        write_atomically(
+            self._scores_path(cell, shift), arrays_as_bytes({**outcomes, "scores": np.array(text)})
+        )
+
+    def read_scores(self, cell: Cell, shift: str) -> tuple[dict[str, Score], Arrays]:
+        """Return what `write_scores` stored. Raises StoreError on a damaged file or that of another cell."""
+        path = self._scores_path(cell, shift)
+        arrays = read_arrays(path)
+        data = parse_json(str(arrays.pop("scores", "")).encode(), path)
+        if data.get("of") != [cell.id, shift]:
+            raise StoreError(f"{path}: expected scores of {cell.id} on {shift}, got others; {RERUN}")
+        scores: dict[str, Score] = read_as(SCORES, data.get("scores"), path)
+        return scores, arrays
+
+    def write_flatness(self, cell: Cell, flatness: Flatness) -> None:
+        """Store the flatness of a cell until its record is written."""
+        write_atomically(self._work(cell) / "flatness.json", to_json(flatness.to_dict()))
+
+    def measured(self, cell: Cell) -> Flatness:
+        """Return what `write_flatness` stored, or no flatness. Raises StoreError on a damaged file."""
+        path = self._work(cell) / "flatness.json"
+        try:
+            return read_as(Flatness, read_json(path), path)
+        except Vanished:
+            return Flatness()
+
+    def drop_work(self, cell: Cell) -> None:
+        """Drop what is left of a cell's work, of any version of flatqat."""
+        for folder in self.root.glob(f".work/{cell.id}*"):
+            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # other cells may still be at work
+            (self.root / ".work").rmdir()
+
+    def forget_work(self, cell: Cell) -> None:
+        """Drop weights and partial scores, so that the cell is computed again; its record stays."""
+        self.drop_work(cell)
+        self.drop_weights(cell.training_id)
+
+    def drop_weights(self, training_id: str) -> None:
+        """Remove trained weights by the training id of their cells."""
+        for end in ("", ".last"):
+            (self.root / "weights" / f"{training_id}{end}.safetensors").unlink(missing_ok=True)
+
+    def _work(self, cell: Cell) -> Path:
+        return self.root / ".work" / f"{cell.id}-{__version__}"
+
+    def _scores_path(self, cell: Cell, shift: str) -> Path:
+        return self._work(cell) / f"{shift.replace('/', '@')}.npz"
+
+    def clean(self) -> None:
+        """Remove what killed runs left a day ago or more: temporary files, and work of finished cells."""
+        oldest = time.time() - STALE
+        with suppress(OSError):
+            for path in self.root.rglob(TEMPORARY):
+                if path.is_file() and path.stat().st_mtime < oldest:
+                    path.unlink(missing_ok=True)
+            for folder in self.root.glob(".work/*"):
+                if _newest(folder) < oldest and any(self.root.glob(f"records/*/*-{folder.name[:12]}.json")):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _newest(folder: Path) -> float:
+    return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))

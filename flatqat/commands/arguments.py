@@ -1,0 +1,82 @@
+"""What is wrong with arguments whatever the command: empty ones, old names, paths and numbers that cannot be.
+
+What an option means is checked where it is used; here is what no option can mean.
+"""
+
+import os
+import re
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from flatqat.errors import UsageError, found
+
+RENAMED = {"--budget": "--recipe"}
+MOST_DIGITS = 1000
+LARGEST = 2**31
+MOST_SHOWN = 40
+
+
+class Commands(TyperGroup):
+    """All commands; looks at the words of a command line before it is parsed."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words. Raises UsageError on empty ones and on options that have another name now."""
+        for before, word in zip(["", *args], args, strict=False):
+            name, equals, value = word.partition("=")
+            if name in RENAMED:
+                raise UsageError(f"No such option: {name}; its name is {RENAMED[name]} now")
+            if not word or (re.fullmatch(r"--[\w-]+", name) and equals and not value):
+                option = name if equals else before if before.startswith("-") else "argument"
+                raise UsageError(f"{option}: expected a value, got an empty one; leave it out or name one")
+        return super().parse_args(ctx, args)
+
+
+def checked(param: typer.CallbackParam, value: Any) -> Any:
+    """Return the value of an option. Raises UsageError, with the option's name, on what none can mean."""
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if problem := _problem(one):
+            text = str(one)
+            got = repr(text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}...")
+            name = param.opts[0] if param.param_type_name == "option" else param.metavar or param.name
+            raise UsageError(f"{name}: expected {problem}, got {got}")
+    return value
+
+
+def input_file(param: typer.CallbackParam, value: Any) -> Any:
+    """Return the paths of files to read. Raises UsageError on one that is there and no regular file."""
+    checked(param, value)
+    for path in value if isinstance(value, list | tuple) else [value]:
+        if path is not None and os.path.exists(path) and not os.path.isfile(path):
+            raise UsageError(f"{param.opts[0]}: expected a file, got {found(path)}: {path}")
+    return value
+
+
+def _problem(value: Any) -> str:
+    """Return what was expected in place of a value, or an empty text."""
+    if isinstance(value, float):
+        return "" if isfinite(value) else "a finite number"
+    if isinstance(value, int):
+        return "" if abs(value) < LARGEST else f"a number below {LARGEST:,}"
+    if "\0" in str(value):
+        return "no NUL character"
+    if isinstance(value, str):
+        if not value.strip(" ,"):
+            return "a name; leave the option out to use its default"
+        return (
+            f"fewer than {MOST_DIGITS:,} digits in a row" if re.search(rf"\d{{{MOST_DIGITS}}}", value) else ""
+        )
+    return _impossible(value) if isinstance(value, Path) else ""
+
+
+def _impossible(path: Path) -> str:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        return f"a path ({error.strerror})"
+    return ""

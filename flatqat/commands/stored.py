@@ -1,0 +1,88 @@
+"""What `flatqat results list`, `show` and `rm` do: look at stored cells one by one, and remove them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from flatqat.bench.records.record_json import readable
+from flatqat.bench.records.remove import bytes_of, matching, remove
+from flatqat.bench.records.sections import problems, protocol_line, section_title, sections
+from flatqat.bench.records.store import Store
+from flatqat.console.terminal import plain_table, terminal
+from flatqat.spec import Record
+from flatqat.spec.reading import to_plain
+
+SHOWN = ("top1", "miou", "nll", "ece")
+
+
+def print_cells(results: Path, patterns: Sequence[str]) -> int:
+    """Print a line for each stored cell that a pattern names, all without one; returns how many."""
+    store, console = Store(results), terminal()
+    records = matching(store, patterns)
+    table = plain_table("suite", "cell", "status", "date", "size", left=("suite", "cell", "status"))
+    total = 0
+    for record in records:
+        size, cell = bytes_of(record, store), record.cell
+        table.add_row(cell.suite, cell.label, record.status, _date(store.record_path(cell)), _size(size))
+        total += size
+    widest = console.measure(table).maximum  # labels are to be copied, so none is cut
+    console.print(table, width=max(widest, console.width), crop=False, overflow="ignore", no_wrap=True)
+    console.print(f"{len(records)} cell{'s' * (len(records) != 1)}, {_size(total)}")
+    return len(records)
+
+
+def print_records(results: Path, patterns: Sequence[str]) -> None:
+    """Print for each stored cell that a pattern names how it was made, its scores and its flatness."""
+    console = terminal()
+    for record in matching(Store(results), patterns):
+        console.print(f"{record.cell.label} of {record.cell.suite}", style="bold", soft_wrap=True)
+        (section,) = sections([record])
+        for line in problems(section):
+            console.print(line, soft_wrap=True)
+        if record.status == "done":
+            _print_done(record)
+
+
+def remove_cells(results: Path, patterns: Sequence[str]) -> int:
+    """Remove the stored cells that a pattern names; returns how many."""
+    store = Store(results)
+    records = matching(store, patterns)
+    remove(records, store)
+    return len(records)
+
+
+def _print_done(record: Record) -> None:
+    console, protocol = terminal(), record.protocol
+    console.print(f"{section_title(record)}; {protocol_line([record])}", soft_wrap=True)
+    console.print(f"starts from {protocol.parent}; {protocol.recipe.steps} steps", soft_wrap=True)
+    metrics = [name for name in SHOWN if name in record.scores["id"]]
+    table = plain_table("set", *metrics, "images", left=("set",))
+    for shift, scores in record.scores.items():
+        values = (scores[name].value if name in scores else None for name in metrics)
+        shown = ("-" if value is None else f"{value:.2f}" for value in values)
+        table.add_row(shift, *shown, f"{scores[metrics[0]].n:,}")
+    console.print(table)
+    for title, part in (
+        ("method", dict(protocol.method)),
+        ("flatness", record.flatness.to_dict()),
+        ("train", record.train.to_dict()),
+        ("env", record.env.to_dict()),
+    ):
+        console.print(f"{title} {readable(to_plain(part))}", soft_wrap=True)
+
+
+def _date(path: Path) -> str:
+    """Return when a file was written; `-` if another command removed it meanwhile."""
+    try:
+        return f"{datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d %H:%M}"
+    except OSError:
+        return "-"
+
+
+def _size(size: float) -> str:
+    """Return bytes in words: `980 B`, `1.2 MB`."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

@@ -1,0 +1,17 @@
+"""Text made safe for terminals and logs: names and reasons may come from a stranger's files."""
+
+import re
+
+COMMAND = re.compile(r"::(?=[\w-]+[^:]*::)|##(?=\[)")
+"""How a line of a CI log begins that is a command to the service: `::error file=x::text`, `##[error]text`."""
+
+
+def printable(text: str) -> str:
+    """Return text on one line that steers neither a terminal nor a CI service, as it would unchanged."""
+    shown = "".join(c if c.isprintable() else " " if c.isspace() else repr(c)[1:-1] for c in text)
+    return COMMAND.sub(lambda match: " ".join(match[0]), shown)
+
+
+def printable_lines(text: str) -> str:
+    """Return text as `printable` does, its line breaks kept."""
+    return "\n".join(map(printable, text.split("\n")))

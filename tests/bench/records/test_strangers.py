@@ -1,0 +1,115 @@
+"""Files that do not belong where they are: they are left out by name, or refused, and block no report."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from flatqat.bench.records.store import Store
+from flatqat.bench.records.weights import check_weights, metadata_of, training_log
+from flatqat.bench.report.render import render
+from flatqat.errors import Misplaced, StoreError, Vanished
+from flatqat.spec import SuiteData
+from tests.helpers import RESULTS
+from tests.helpers.study_records import CELL, put, right_of
+
+OTHER = replace(CELL, method="sam")
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    store = Store(tmp_path)
+    for place, cell in enumerate((CELL, OTHER)):
+        put(store, cell, right_of(0, 0.1, {}, [place]))
+    return store
+
+
+@pytest.mark.parametrize("name", ["._{}", ".{}", ".#{}"])
+def test_hidden_files_are_ignored(store, capsys, name):
+    path = store.record_path(CELL)
+    before = render(store, None, "md", "method")
+    path.with_name(name.format(path.name)).write_bytes(b"\x00\x05\x16\x07 of another system")
+    assert render(Store(store.root), None, "md", "method") == before
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["{} (conflicted copy 2025-01-01)", "{}.sync-conflict-20250101-120000-ABCDEFG", "{} (1)", "{}-1",
+     "Copy of {}", "notes", "m-sam-4-s0-0123456789ab"],
+)  # fmt: skip
+@pytest.mark.parametrize("content", ["copy", "damaged"])
+def test_copies_under_other_names_are_left_out_by_name(store, capsys, name, content):
+    path = store.record_path(CELL)
+    stranger = path.with_name(name.format(path.stem) + ".json")
+    if content == "damaged" and name.startswith("m-"):
+        pytest.skip("a damaged file under the name of a cell is refused")
+    before = render(store, None, "md", "method")
+    stranger.write_text(path.read_text() if content == "copy" else '{"schema"')
+    assert render(store, None, "md", "method") == before
+    line, *more = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"left out: {stranger}: ")
+    assert not more
+
+
+def test_a_record_under_the_name_of_another_cell_is_left_out_and_never_run_over(store, capsys):
+    path, other = store.record_path(CELL), store.record_path(OTHER)
+    path.replace(other)
+    assert store.records() == []
+    expected = f"cell: expected the cell that the file is named after, got {CELL.label} of s"
+    assert f"left out: {other}: {expected}" in capsys.readouterr().err
+    with pytest.raises(Misplaced, match="named after"):
+        store.finished(OTHER)
+
+
+def test_a_record_of_other_images_is_left_out(store, capsys):
+    suite = type("Named", (), {"key": "s"})
+    store.write_data(suite, SuiteData(fingerprint="d"))
+    assert len(store.records()) == 2
+    path = store.record_path(CELL)
+    data = json.loads(path.read_text())
+    data["protocol"]["data"] = "e"
+    path.write_text(json.dumps(data))
+    assert [record.cell for record in store.records()] == [OTHER]
+    assert "protocol.data: expected d, the images of this folder, got e; move it" in capsys.readouterr().err
+
+
+def test_committed_records_are_those_of_their_images(capsys):
+    for folder in RESULTS.glob("*/records"):
+        store = Store(folder.parent)
+        assert len(store.records()) == len(list(folder.glob("*/*.json")))
+    assert capsys.readouterr().err == ""
+
+
+def test_weights_know_the_file_that_they_are(tmp_path):
+    import torch
+
+    first, second = tmp_path / "aa.safetensors", tmp_path / "aa.last.safetensors"
+    log = {"steps": 3, "last_loss": 0.5, "seconds": 1.0}
+    save_file({"x": torch.ones(1)}, first, metadata=metadata_of(first, log))
+    assert training_log(first).steps == 3
+    shutil.copy(first, second)
+    for check in (check_weights, training_log):
+        with pytest.raises(StoreError, match=r"named after, got those of aa\.safetensors; delete it"):
+            check(second)
+    with pytest.raises(Vanished, match="found none"):
+        check_weights(tmp_path / "absent.safetensors")
+    save_file(load_file(first), first)  # as older versions did
+    assert check_weights(first) == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{", "null", '{"steps": "3"}', '{"steps": 3, "steps": 4}', "[" * 100_000, '{"steps": NaN}',
+     '{"steps": 3, "last_loss": Infinity, "seconds": 1}', '{"steps": 1e999, "last_loss": 1, "seconds": 1}'],
+)  # fmt: skip
+def test_damaged_training_logs_are_refused(tmp_path, text):
+    from safetensors.numpy import save_file as save
+
+    path = tmp_path / "aa.safetensors"
+    save({"x": np.ones(1)}, path, metadata={"train": text})
+    with pytest.raises(StoreError, match=r"aa\.safetensors: .*expected"):
+        training_log(path)

@@ -1,0 +1,130 @@
+"""`flatqat results`: stored cells are listed, shown and removed one by one."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flatqat.bench.records.store import Store
+from flatqat.spec import Record
+from tests.helpers.command_line import assert_one_line_error
+from tests.helpers.study_records import CELL, put, right_of
+
+QAT = replace(CELL, parent="aaaaaaaaaaaa")
+SAM = replace(QAT, method="sam")
+PART = replace(QAT, limit=7)
+FAILED = replace(CELL, method="gsam", quant="3")
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    """Two cells of one parent, one of them scored in part, too, and one that failed; all weights are kept."""
+    store = Store(tmp_path / "r")
+    for place, cell in enumerate((QAT, SAM, PART)):
+        put(store, cell, right_of(0, 0.1, {}, [place]))
+    store.write_record(Record(cell=FAILED, status="failed", reason="the loss is \x1b[31mnan"))
+    (store.root / "weights").mkdir()
+    for name in {QAT.training_id, SAM.training_id, "aaaaaaaaaaaa"}:
+        for end in ("", ".last"):
+            (store.root / "weights" / f"{name}{end}.safetensors").write_bytes(b"w" * 1000)
+    return store
+
+
+def weights(store: Store) -> set[str]:
+    return {path.name.partition(".")[0] for path in (store.root / "weights").iterdir()}
+
+
+def labels(text: str) -> set[str]:
+    return set(re.findall(r"m-\w+-\d-s0-[0-9a-f]{12}", text))
+
+
+@pytest.mark.parametrize(
+    ("patterns", "cells"),
+    [
+        ((), {QAT, SAM, PART, FAILED}),
+        (("m-qat",), {QAT, PART}),
+        (("*-s0",), {QAT, SAM, PART, FAILED}),
+        ((SAM.id[:5],), {SAM}),
+        ((f"{SAM.id[:3]}*", "m-g?am"), {SAM, FAILED}),
+        (("*am-4",), {SAM}),
+    ],
+)
+def test_list_takes_the_beginning_of_labels_and_ids(flatqat, store, patterns, cells):
+    done = flatqat("results", "list", *patterns, "--results", store.root)
+    assert done.code == 0
+    assert labels(done.out) == {cell.label for cell in cells}
+    assert f"{len(cells)} cell" in done.out
+
+
+def test_list_has_status_date_and_size(flatqat, store):
+    lines = flatqat("results", "list", "--results", store.root).out.splitlines()
+    (failed,) = (line for line in lines if FAILED.label in line)
+    assert re.search(r"failed +20\d\d-\d\d-\d\d \d\d:\d\d +\d+ B", failed)
+    (sam,) = (line for line in lines if SAM.label in line)
+    files = [store.record_path(SAM), store.outcomes_path(SAM)]
+    size = 2000 + sum(path.stat().st_size for path in files)
+    assert sam.endswith(f"{size / 1000:.1f} kB ")
+
+
+def test_show_prints_one_record(flatqat, store):
+    done = flatqat("results", "show", SAM.id, "--results", store.root)
+    assert done.code == 0
+    assert SAM.label in done.out
+    assert "m · recipe b" in done.out
+    record = store.record(SAM)
+    for shift, scores in record.scores.items():
+        assert re.search(rf"^ {shift} +{scores['top1'].value:.2f} +1\.00 +2\.00 +500", done.out, re.MULTILINE)
+    failed = flatqat("results", "show", "m-gsam", "--results", store.root).out
+    assert r"failed: " in failed
+    assert "\x1b" not in failed
+    assert_one_line_error(
+        flatqat("results", "show", "x", "--results", store.root), "'x': expected the beginning"
+    )
+
+
+def test_rm_asks_first(flatqat, store, monkeypatch):
+    import io
+
+    for answer, code in (("n\n", 0), ("", 2)):
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        done = flatqat("results", "rm", "m-sam", "--results", store.root)
+        assert done.code == code
+        assert "Remove this? [y/N]" in done.err
+        assert store.record(SAM)
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert "1 removed" in flatqat("results", "rm", "m-sam", "--results", store.root).out
+    assert store.record(SAM) is None
+
+
+def test_rm_keeps_what_other_cells_need(flatqat, store):
+    store.write_scores(QAT, "id", {}, {})
+
+    def rm(*patterns: str) -> str:
+        return str(flatqat("results", "rm", *patterns, "--results", store.root, "--yes").out)
+
+    assert "1 removed" in rm(QAT.id)
+    assert not store.record_path(QAT).exists()
+    assert not store.outcomes_path(QAT).exists()
+    assert not (store.root / ".work").exists()
+    assert weights(store) == {
+        QAT.training_id,
+        SAM.training_id,
+        "aaaaaaaaaaaa",
+    }  # those of a limit are the same
+    rm(PART.id)
+    assert weights(store) == {SAM.training_id, "aaaaaaaaaaaa"}
+    assert store.finished(SAM)
+    rm("*")
+    assert weights(store) == set()
+    assert not list(store.root.glob("records/*/*"))
+
+
+def test_wrong_folders_and_patterns(flatqat, store, tmp_path):
+    nowhere = tmp_path / "nores"
+    for args in (("list",), ("show", "x"), ("rm", "x", "--yes")):
+        assert_one_line_error(
+            flatqat("results", *args, "--results", nowhere), f"results folder {nowhere}: .*found none"
+        )
+    assert_one_line_error(flatqat("results", "rm", "x", "--results", store.root, "--yes"), "found none; see")
+    assert not Path(nowhere).exists()

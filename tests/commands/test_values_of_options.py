@@ -1,0 +1,159 @@
+"""Every option of every command, given values that it cannot have: exit code 2 and what was expected."""
+
+import os
+import re
+import socket
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from flatqat.cli import app
+from tests.helpers import RESULTS, TOY
+from tests.helpers.command_line import leaves
+
+COMMANDS = leaves(get_command(app))
+STORED = ("tiny-fp", "--results", RESULTS / "first-look")
+ENOUGH = {  # what each command needs to get as far as the value that is wrong
+    ("bench", "run"): ("--plugin", TOY, "--suite", "toy", "--method", "qat", "--dry-run"),
+    ("bench", "report"): ("--results", RESULTS / "first-look"),
+    ("bench", "baseline"): ("--results", RESULTS / "first-look", "--output", "b.json"),
+    ("bench", "check"): ("--results", RESULTS / "first-look", "--baseline", "absent.json"),
+    ("bench", "canary"): ("--model", "cifar:resnet20", "--data-root", "."),
+    ("bench", "gallery"): (*STORED, "--output", "page"),
+    ("results", "migrate"): ("absent",),
+    ("suites", "show"): ("digits-c",),
+    ("suites", "verify"): ("cifar10-c",),
+    ("suites", "generate"): ("imagenet-c", "--from", ".", "--to", "to"),
+    ("models", "list"): ("tiny",),
+    ("flatness",): STORED,
+    ("audit",): STORED,
+    ("test",): ("absent.py",),
+}
+DIGITS = "9" * 5000
+TEXTS = ("", ",", "a\0b", DIGITS)
+PATHS = ("", "a\0b", "x" * 300)
+SPECIAL = ("a folder", "a pipe", "a device", "a socket", "an empty file", "bytes")
+NUMBERS = ("", "-1", DIGITS, "99999999999999999999", "nan", "x")
+REALS = ("", "-1", "nan", "inf", "1e999", "x")
+READ = {"plugin", "weights", "baseline", "file"}
+BIG = {("suites", "generate", "severity"): "6", ("bench", "check", "p"): "2"}
+
+
+def values(words, param):
+    kind = param.metavar
+    if kind.startswith(("DIR", "FILE")):
+        return (*PATHS, *SPECIAL) if param.name in READ else PATHS
+    own = BIG.get((*words, param.name))
+    return (
+        *(NUMBERS if kind == "N" else REALS if kind in ("X", "P", "POINTS") else TEXTS),
+        *([own] if own else []),
+    )
+
+
+def cases():
+    for words, command in COMMANDS.items():
+        for param in command.params:
+            if not getattr(param, "is_flag", False) and param.name != "help":
+                for value in values(words, param):
+                    short = value if len(value) < 40 else f"{value[0]}x{len(value)}"
+                    yield pytest.param(words, param, value, id=f"{' '.join(words)} {param.name} {short!r}")
+
+
+def made(value, folder):
+    """A file of this kind, or the value itself."""
+    path = Path("special.py")
+    if value == "a folder":
+        path.mkdir()
+    elif value == "a pipe":
+        os.mkfifo(path)
+    elif value == "a device":
+        return "/dev/zero"
+    elif value == "a socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+    elif value in ("an empty file", "bytes"):
+        path.write_bytes(b"" if value == "an empty file" else b"\x80\x00\xff not text")
+    else:
+        return value
+    return path
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("words", "param", "value"), list(cases()))
+def test_a_value_that_an_option_cannot_have(flatqat, tmp_path, monkeypatch, words, param, value):
+    monkeypatch.chdir(tmp_path)
+    given = made(value, tmp_path)
+    rest = [str(word) for word in ENOUGH.get(words, ())]
+    if param.param_type_name == "argument":
+        line = [given, *rest[1:]]
+    else:
+        if param.opts[0] in rest and not param.multiple:
+            del rest[rest.index(param.opts[0]) : rest.index(param.opts[0]) + 2]
+        line = [*rest, param.opts[0], given]
+    before = sorted(Path().rglob("*"))
+    done = flatqat(*words, *line)
+    assert done.code == 2, (done.code, done.out[-500:], done.err[-3000:])
+    assert "Traceback" not in done.err
+    assert re.search(r"expected|Invalid value|failed to import", done.err), done.err
+    assert len(done.err) < 2500
+    assert sorted(Path().rglob("*")) == before, "something was written"
+
+
+def test_an_option_with_an_old_name_is_answered_with_the_new_one(flatqat):
+    done = flatqat("bench", "run", "--budget", "smoke")
+    assert (done.code, done.err) == (2, "error: No such option: --budget; its name is --recipe now\n")
+    done = flatqat("bench", "run", "--budget=smoke")
+    assert "--recipe now" in done.err
+
+
+def test_an_option_that_is_nearly_one_is_answered_with_it(flatqat):
+    done = flatqat("bench", "run", "--methods", "qat")
+    assert done.code == 2
+    assert "--method" in done.err.partition("No such option")[2].partition("Possible")[2]
+
+
+@pytest.mark.parametrize("line", [("--method", ","), ("--recipe", ""), ("--recipe=",), ("--results", "")])
+def test_the_option_without_a_value_is_named(flatqat, line):
+    done = flatqat("bench", "run", *line)
+    assert done.code == 2
+    assert re.match(rf"error: {line[0].rstrip('=')}: expected a ", done.err)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("--seeds", "9" * 19 + ","),
+        ("--device", "cuda:" + "9" * 20),
+        ("--bits", "９"),
+        ("--model", "tiny:"),
+        ("--model", "file:" + "x" * 300 + ".py:make"),
+        ("--set", "recipe.steps=" + "9" * 20),
+        ("--set", "recipe.lr=nan"),
+    ],
+    ids=lambda line: f"{line[0]} {line[1][:30]}",
+)
+def test_values_that_only_the_plan_can_judge(flatqat, tmp_path, monkeypatch, line):
+    monkeypatch.chdir(tmp_path)
+    done = flatqat("bench", "run", *ENOUGH["bench", "run"], *line)
+    assert done.code == 2
+    assert re.match("error: .*(expected|this machine has)", done.err)
+
+
+def test_the_variable_of_the_data_root_is_checked_as_the_option_is(flatqat, monkeypatch):
+    monkeypatch.setenv("FLATQAT_DATA_ROOT", "x" * 300)
+    done = flatqat("doctor")
+    assert (done.code, done.err[:34]) == (2, "error: --data-root: expected a pat")
+
+
+def test_a_model_with_a_long_path_has_a_record(flatqat, tmp_path):
+    folder = tmp_path / ("a" * 120) / ("b" * 120)
+    folder.mkdir(parents=True)
+    (folder / "nets.py").write_text(
+        "from flatqat.models.tiny import MODEL\n\n\ndef make(classes):\n    return MODEL.build('', classes)\n"
+    )
+    run = ("bench", "run", "--plugin", TOY, "--suite", "toy", "--no-flatness", "--results", tmp_path / "r")
+    done = flatqat(*run, "--method", "fp,qat", "--model", f"file:{folder}/nets.py:make")
+    assert done.code == 0, done.err
+    assert len(list((tmp_path / "r").rglob("*.json"))) >= 2
+    assert flatqat("bench", "report", "--results", tmp_path / "r").code == 0

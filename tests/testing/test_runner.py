@@ -1,0 +1,100 @@
+"""What `flatqat test` can check, and where it says that something is wrong."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers.command_line import assert_one_line_error
+
+NETS = """
+from torch import nn
+
+def good(classes):
+    return nn.Sequential(nn.Conv2d(3, 8, 4), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(128, classes))
+
+def fixed(classes):
+    return nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.Flatten(), nn.Linear(512, classes))
+
+def narrow(classes):
+    return nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(128, 1))
+
+class Raises(nn.Module):
+    def forward(self, x):
+        return x.nothing_of_that_name
+
+def raises(classes):
+    return Raises()
+"""
+
+
+@pytest.fixture
+def nets(tmp_path):
+    path = tmp_path / "nets.py"
+    path.write_text(NETS)
+    return path
+
+
+@pytest.mark.parametrize("name", ["good", "fixed"])
+def test_a_network_of_ones_own_passes(flatqat, nets, name):
+    done = flatqat("test", f"file:{nets}:{name}")
+    assert done.code == 0, done.out
+    assert done.out.count(f"passed model file:{nets}:{name}") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "where"),
+    [
+        ("narrow", r"expected logits \(2, 4\), got \(2, 1\)", "def narrow"),
+        ("raises", r"raised AttributeError\(.*nothing_of_that_name", "return x.nothing"),
+    ],
+)
+def test_a_failure_is_reported_with_its_line_in_the_file(flatqat, nets, name, said, where):
+    done = flatqat("test", f"file:{nets}:{name}")
+    assert done.code == 1
+    line = NETS[: NETS.index(where)].count("\n") + 1
+    assert re.search(rf"FAILED model file:\S+: .*{said}.* \({nets}:{line} in \w+", done.out), done.out
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("file:nowhere.py:make", "expected a file nowhere.py, got none"),
+        ("file:nets.py", "expected 'file:PATH.py:FUNCTION'"),
+        ("nowhere.py", "expected a Python file, got none"),
+    ],
+)
+def test_what_is_not_there(flatqat, file, said):
+    assert_one_line_error(flatqat("test", file), said)
+
+
+QUANTIZER = """
+from flatqat.quant.lsq import LSQ
+
+
+class Half(LSQ):
+    def forward(self, v):
+        return super().forward(v) / 2
+
+
+QUANTIZER = Half
+"""
+
+
+def test_a_quantizer_that_fails_is_reported_with_its_line(flatqat, tmp_path):
+    (tmp_path / "half.py").write_text(QUANTIZER)
+    done = flatqat("test", tmp_path / "half.py")
+    assert done.code == 1
+    assert re.search(rf"FAILED quantizer half: .*\({tmp_path}/half\.py:5 in Half, checked by ", done.out), (
+        done.out
+    )
+
+
+def test_libraries_print_nothing_about_themselves(tmp_path):
+    pytest.importorskip("timm")
+    (tmp_path / "nets.py").write_text("import timm\n\n\ndef make(classes):\n    1 / 0\n")
+    command = [sys.executable, "-m", "flatqat", "test", f"file:{tmp_path / 'nets.py'}:make"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == ""
