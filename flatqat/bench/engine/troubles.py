@@ -39,9 +39,10 @@ class Troubles:
 
         So does a file that another run removed: `run` then looks again.
         """
+        passing: Errors = (*ends, Vanished)
         try:
             yield
-        except (*ends, Vanished):
+        except passing:
             raise
         except (Exception, SystemExit) as error:  # code of plugins may raise whatever it likes
             reason = explained(error, ", ".join(job.title for job in jobs), self._progress)
