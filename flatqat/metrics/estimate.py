@@ -1,0 +1,80 @@
+"""An estimate with the error that seeds and images leave in it: its 95% interval, p-value and power."""
+
+import math
+from dataclasses import dataclass
+
+LEVEL = 0.95
+SHARPNESS = 1.75  # of the transition from images to seeds; see `Estimate`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A mean over training seeds and images, in the unit of its contributions, and what it may be wrong by.
+
+    With X = `seed_variance`, of `seed_freedom` degrees of freedom, and Y = `image_variance`, of
+    `image_freedom`, the variance of the mean is X + Y, and an interval of level q reaches to both sides by
+
+        sqrt(X + Y) c,    c^2 = t_Y^2 + (t_X^2 - t_Y^2) w^1.75,    w = X / (X + Y),
+
+    where t_X and t_Y are the two-sided quantiles of Student's t. With the exponent 2 that is Satterthwaite's
+    solution, nu = (X + Y)^2 / (X^2 / f_X + Y^2 / f_Y), with t^2 linear in 1 / nu. Since X is itself
+    estimated, and with it w, that covers too little between the extremes: 93% with 2 degrees of freedom and
+    87% with one. The exponent 1.75 covers 94.4% to 96.1%, and 93.2% to 97.1%, whatever w is.
+
+    With one seed X is 0, and the estimate speaks of these training runs alone.
+
+    Source: Satterthwaite 1946, Biometrics Bulletin 2(6); the problem is that of Behrens and Fisher.
+    """
+
+    value: float
+    seed_variance: float
+    image_variance: float
+    seed_freedom: float
+    image_freedom: float
+    seeds: int
+    images: int
+
+    @property
+    def stderr(self) -> float:
+        """The standard error over seeds and images together."""
+        return math.sqrt(self.seed_variance + self.image_variance)
+
+    @property
+    def low(self) -> float:
+        """The lower end of the 95% interval."""
+        return self.value - self.half_width()
+
+    @property
+    def high(self) -> float:
+        """The upper end of the 95% interval."""
+        return self.value + self.half_width()
+
+    @property
+    def p(self) -> float:
+        """The two-sided p-value of zero: the level at which the interval would just end there."""
+        if not self.stderr:
+            return float(self.value == 0)
+        distance, low, high = abs(self.value) / self.stderr, -690.0, 0.0  # e^-690 is near the smallest double
+        for _ in range(50):
+            middle = (low + high) / 2
+            low, high = (low, middle) if self._quantile(math.exp(middle)) < distance else (middle, high)
+        return math.exp(high)
+
+    def half_width(self, level: float = LEVEL) -> float:
+        """Return how far the interval of a level reaches to each side."""
+        return self.stderr * self._quantile(1 - level) if self.stderr else 0.0
+
+    def detectable(self, p: float, power: float = 0.8) -> float:
+        """Return the true difference that has a two-sided p-value below `p` with probability `power`."""
+        if not self.stderr:
+            return 0.0
+        return self.stderr * (self._quantile(p) + self._quantile(2 * (1 - power)))
+
+    def _quantile(self, p: float) -> float:
+        """Return c for the two-sided tail `p`."""
+        from scipy.special import stdtrit
+
+        share = self.seed_variance / (self.seed_variance + self.image_variance)
+        of_seeds = float(stdtrit(self.seed_freedom, p / 2)) ** 2 if share else 0.0
+        of_images = float(stdtrit(self.image_freedom, p / 2)) ** 2
+        return math.sqrt(of_images + (of_seeds - of_images) * share**SHARPNESS)
