@@ -57,7 +57,7 @@ def figure(results: Path) -> str:
 def rows(study: Study) -> list[str]:
     """Return full precision, then all methods but the baseline, from the best to the worst."""
     others = [runs.method for runs in study.methods if runs is not study.baseline]
-    others.sort(key=lambda method: -study.find(method, OOD).interval.value)
+    others.sort(key=lambda method: -study.find(method, OOD).estimate.value)
     return [study.reference.method, *others]
 
 
@@ -85,7 +85,7 @@ def panel(study: Study, methods: list[str], left: float) -> list[str]:
         found, y = study.find(method, OOD), TOP + ROW * (row + 0.5)
         color = DECIDED_COLOR if found.is_sure() else UNDECIDED_COLOR
         color = REFERENCE_COLOR if method == study.reference.method else color
-        low, value, high = (x(v) for v in (found.interval.low, found.interval.value, found.interval.high))
+        low, value, high = (x(v) for v in (found.estimate.low, found.estimate.value, found.estimate.high))
         parts.append(line(low, y, high, y, color, 2))
         parts.append(f"<circle cx='{value:.1f}' cy='{y:.1f}' r='4' fill='{color}'/>")
     return parts

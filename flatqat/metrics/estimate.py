@@ -60,6 +60,21 @@ class Estimate:
             low, high = (low, middle) if self._quantile(math.exp(middle)) < distance else (middle, high)
         return math.exp(high)
 
+    def of_share(self, whole: float = 100.0) -> tuple[float, float]:
+        """Return the 95% interval of a mean that lies between 0 and `whole`, such as an accuracy in percent.
+
+        It is Wilson's score interval of the share p = value / `whole` for the n images that would give its
+        variance, n = p (1 - p) / variance, and for all images where p is 0 or 1. So it stays within its
+        bounds, and covers where few images are wrong and a symmetric one would be too narrow.
+
+        Source: Wilson 1927, JASA 22, 209-212.
+        """
+        p, variance, c = self.value / whole, (self.stderr / whole) ** 2, self._quantile(1 - LEVEL)
+        n = p * (1 - p) / variance if variance else float(self.images)
+        middle, scale = p + c * c / (2 * n), 1 + c * c / n
+        reach = c * math.sqrt(p * (1 - p) / n + (c / (2 * n)) ** 2)
+        return whole * (middle - reach) / scale, whole * (middle + reach) / scale
+
     def half_width(self, level: float = LEVEL) -> float:
         """Return how far the interval of a level reaches to each side."""
         return self.stderr * self._quantile(1 - level) if self.stderr else 0.0
@@ -74,7 +89,8 @@ class Estimate:
         """Return c for the two-sided tail `p`."""
         from scipy.special import stdtrit
 
-        share = self.seed_variance / (self.seed_variance + self.image_variance)
+        variance = self.seed_variance + self.image_variance
+        share = self.seed_variance / variance if variance else 0.0
         of_seeds = float(stdtrit(self.seed_freedom, p / 2)) ** 2 if share else 0.0
         of_images = float(stdtrit(self.image_freedom, p / 2)) ** 2
         return math.sqrt(of_images + (of_seeds - of_images) * share**SHARPNESS)

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.metrics import extra_gap, miou
-from flatqat.metrics.bootstrap import Interval
+from flatqat.metrics import miou
 from flatqat.metrics.confusion import Confusions
 
 Outcome = NDArray[Any]
@@ -20,7 +19,7 @@ Outcome = NDArray[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """How to compute a metric, its errors and its extra gap.
+    """How to compute a metric and its errors.
 
     Attributes:
         name: Name of the metric in scores and records.
@@ -29,7 +28,6 @@ class Metric:
         outcome: Makes the outcome of a shift from these arrays.
         values: Maps an outcome to values (n,) whose mean is the metric, a fraction, and whose standard error
             of the mean is that of the metric.
-        mean_extra_gap: See the module `extra_gap`.
         pooled_shares: See the module `miou`. None if the metric of all images of several shifts together is
             the mean over the shifts.
         by_class: Prefix of the scores `<by_class>/<index>` of every class, or None if there are none.
@@ -40,7 +38,6 @@ class Metric:
     needs: tuple[str, ...]
     outcome: Callable[[Mapping[str, Any]], Outcome]
     values: Callable[[Outcome], NDArray[Any]]
-    mean_extra_gap: Callable[..., Interval]
     pooled_shares: Callable[[Sequence[Sequence[Outcome]]], list[NDArray[Any]]] | None = None
     by_class: str | None = None
 
@@ -51,7 +48,6 @@ _TOP1 = Metric(
     needs=("margin",),
     outcome=lambda arrays: arrays["margin"] > 0,
     values=np.asarray,
-    mean_extra_gap=extra_gap.mean_extra_gap,
 )
 _MIOU = Metric(
     name="miou",
@@ -59,7 +55,6 @@ _MIOU = Metric(
     needs=("confusion", "unpredicted"),
     outcome=lambda arrays: Confusions(**arrays).counts,
     values=miou.pseudo_values,
-    mean_extra_gap=miou.mean_extra_gap,
     pooled_shares=miou.pooled_shares,
     by_class="iou",
 )

@@ -11,7 +11,7 @@ from torch import Tensor
 from flatqat.metrics.classification import ECE_BINS
 from flatqat.metrics.confusion import Confusions
 from flatqat.metrics.influence import ratio, standard_error
-from flatqat.metrics.miou import pseudo_values
+from flatqat.metrics.miou import miou, pseudo_values
 from flatqat.spec import IGNORED, Score
 
 PIXELS = 2**18  # of one image at a time: float32 logits of 19 classes then take 20 MB
@@ -30,8 +30,9 @@ class SegmentationMeter:
       so large images weigh more.
     - `ece`, the expected calibration error of labeled pixels in percent, with 15 bins.
 
-    Standard errors are over images, by the infinitesimal jackknife; `ece` has none. `nll` and `ece` are None
-    if logits that are not finite leave them undefined. `n` is the number of images.
+    Standard errors are over images, by the infinitesimal jackknife, that of `miou` by the delete-one
+    jackknife; `ece` has none. `nll` and `ece` are None if logits that are not finite leave them undefined.
+    `n` is the number of images.
     """
 
     def __init__(self, classes: int, class_subset: tuple[int, ...] | None = None) -> None:
@@ -90,10 +91,11 @@ class SegmentationMeter:
         outcomes = Confusions.pack(counts.reshape(-1, self.classes, self.classes + 1))
         n, labeled = len(outcomes), outcomes.labeled_by_class.sum(axis=1)
         intersection, union = outcomes.counts[:, 0], outcomes.counts[:, 1]
-        values = pseudo_values(outcomes.counts)
         calibration = float(np.abs(sums[:, 1:].sum(axis=0)).sum()) / max(int(labeled.sum()), 1)
         scores = {
-            "miou": _score(100 * float(values.mean()), 100 * values),
+            "miou": _score(
+                100 * float(miou(outcomes.counts.sum(axis=0))), 100 * pseudo_values(outcomes.counts)
+            ),
             "pixel_accuracy": _ratio(100 * intersection.sum(axis=1), labeled),
             "nll": _ratio(sums[:, 0], labeled),
             "ece": Score(value=_finite(100 * calibration) if labeled.any() else None, n=n),

@@ -1,15 +1,20 @@
-"""What a method loses under shift beyond the reference, from the stored outcomes of both, image by image."""
+"""The stored outcomes of all images, checked against their records, and estimates that are made from them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from flatqat.bench.records.files import Arrays
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
-from flatqat.metrics.bootstrap import Interval
+from flatqat.metrics.components import Components, pooled_scatter
+from flatqat.metrics.contributions import Weights, contributions, gap_weights
+from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.metric import METRICS, Metric, Outcome
 from flatqat.spec import Record
 
-Pairs = tuple[list[Arrays], list[Arrays], dict[str, str]]
 TOLERANCE = 1e-6  # percent, between a score and the same score of its outcomes
 BySeed = Mapping[int, Arrays]
 """The outcomes of one method's runs."""
@@ -23,6 +28,12 @@ def metric_of(record: Record) -> Metric:
 def ood_shifts(record: Record) -> list[str]:
     """Return the shifts that the mean over shifts is of."""
     return [name for name, shift in record.protocol.shifts.items() if shift.in_mean and name != "id"]
+
+
+def mean_weights(record: Record) -> Weights:
+    """Return the weights of OOD, the unweighted mean over shifts."""
+    shifts = ood_shifts(record)
+    return dict.fromkeys(shifts, 1 / len(shifts))
 
 
 def image_sets_of(record: Record, shifts: Iterable[str]) -> dict[str, str]:
@@ -61,29 +72,6 @@ def outcomes_by_seed(records: Sequence[Record], store: Store) -> BySeed:
     return {record.cell.seed: outcomes_of(record, store) for record in records}
 
 
-def extra_gap_of(record: Record, outcomes: BySeed, reference: BySeed) -> Interval | None:
-    """Return the extra gap of a method's runs, `record` one of them, over the reference's of the same seeds.
-
-    None for the reference itself.
-    """
-    return _extra_gap([_pairs(record, outcomes, reference)], record)
-
-
-def mean_extra_gap_of(
-    members: Sequence[tuple[Sequence[Record], Sequence[Record]]], store: Store
-) -> Interval | None:
-    """Return the mean extra gap over several (records, reference), with the seeds that all of these have."""
-    seeds = set.intersection(*({r.cell.seed for r in part} for member in members for part in member))
-    first = members[0][0][0]
-    if not seeds or first.protocol.reference:
-        return None
-    pairs = []
-    for member in members:
-        own, base = (outcomes_by_seed([r for r in part if r.cell.seed in seeds], store) for part in member)
-        pairs.append(_pairs(member[0][0], own, base))
-    return _extra_gap(pairs, first)
-
-
 def is_nested(record: Record) -> bool:
     """Whether every seed has images of its own."""
     return bool(record.protocol.split)
@@ -98,18 +86,61 @@ def _value(outcome: Outcome) -> float | None:
     return 100 * float((intersections[present] / unions[present]).mean()) if present.any() else None
 
 
-def _extra_gap(members: Sequence[Pairs | None], record: Record) -> Interval | None:
-    """Return the extra gap over members of the suite of `record`, or None if one of them has no pairs."""
-    complete = [pairs for pairs in members if pairs]
-    if len(complete) < len(members):
-        return None
-    return metric_of(record).mean_extra_gap(complete, nested=is_nested(record))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """The outcomes of several methods on one suite, of which `record` is any record."""
+
+    record: Record
+    methods: Mapping[Any, BySeed]
 
 
-def _pairs(record: Record, outcomes: BySeed, reference: BySeed) -> Pairs | None:
-    """Return the outcomes of a method and of the reference, seed by seed, and the shifts' image sets."""
-    both = [(own, reference[seed]) for seed, own in outcomes.items() if seed in reference]
-    if record.protocol.reference or not both or not all(own and base for own, base in both):
+def components_of(suites: Sequence[Scored], weights_of: Callable[[Record], Weights]) -> Components | None:
+    """Return the components of a weighted sum over shifts, its mean over suites, for all methods in order.
+
+    All suites have the same methods. The seeds are those that all methods have on all suites. None if there
+    is none, if outcomes are missing, if a set has a single image, or where the metric is undefined.
+    """
+    runs = [by_seed for suite in suites for by_seed in suite.methods.values()]
+    seeds = sorted(set.intersection(*(set(by_seed) for by_seed in runs)))
+    if not seeds or not all(by_seed[seed] for by_seed in runs for seed in seeds):
         return None
-    image_sets = image_sets_of(record, ["id", *ood_shifts(record)])
-    return [own for own, _ in both], [base for _, base in both], image_sets
+    pools = []
+    for suite in suites:
+        methods = [[by_seed[seed] for seed in seeds] for by_seed in suite.methods.values()]
+        if not (weights := weights_of(suite.record)):
+            return None
+        image_sets, values = image_sets_of(suite.record, weights), metric_of(suite.record).values
+        pools += [pool / len(suites) for pool in contributions(methods, image_sets, weights, values)]
+    if any(pool.shape[2] < 2 or not np.isfinite(pool).all() for pool in pools):
+        return None
+    return Components.of(pools, nested=is_nested(suites[0].record))
+
+
+def differences(
+    suites: Sequence[Scored], base: Any, weights_of: Callable[[Record], Weights]
+) -> dict[Any, Estimate]:
+    """Return each method minus `base` in a weighted sum over shifts, its mean over suites.
+
+    The scatter over seeds is pooled over the methods that have all seeds of the base. A method that lacks
+    some is compared on those it has, by its own scatter; one that shares none has no entry.
+    """
+    seeds = {seed for suite in suites for seed in suite.methods[base]}
+    names = [name for name in suites[0].methods if name != base]
+    whole = [n for n in names if all(seeds <= suite.methods[n].keys() for suite in suites)]
+    groups = [whole, *([name] for name in names if name not in whole)]
+    found: dict[Any, Estimate] = {}
+    for group in filter(None, groups):
+        chosen = [base, *group]
+        parts = [Scored(record=s.record, methods={n: s.methods[n] for n in chosen}) for s in suites]
+        if components := components_of(parts, weights_of):
+            scatter = pooled_scatter(components)
+            found |= {n: components.difference(k, 0, scatter) for k, n in enumerate(group, start=1)}
+    return found
+
+
+def extra_gaps(suites: Sequence[Scored], reference: Any) -> dict[Any, Estimate]:
+    """Return (ID_m - OOD_m) - (ID_f - OOD_f) of each method m and the full-precision reference f, in points.
+
+    OOD is the unweighted mean over shifts. Above zero, m loses more under shift than f.
+    """
+    return differences(suites, reference, lambda record: gap_weights(ood_shifts(record)))

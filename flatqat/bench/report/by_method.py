@@ -5,19 +5,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from flatqat.bench.records.files import Arrays
 from flatqat.bench.records.paired import (
     BySeed,
-    extra_gap_of,
+    Scored,
+    components_of,
+    extra_gaps,
     image_sets_of,
+    is_nested,
+    mean_weights,
     metric_of,
     ood_shifts,
     outcomes_by_seed,
 )
-from flatqat.bench.records.sections import Section, reference_of, row_label
+from flatqat.bench.records.sections import Section, row_label
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.robustness import robustness_columns
-from flatqat.metrics.metric import Metric
+from flatqat.metrics.components import Components
+from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.missing import mean_if_complete, mean_of_known
 from flatqat.spec import Record, ShiftInfo
 from flatqat.spec.flatness import number
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 View = Literal["method", "shift", "family", "severity", "class"]
+Key = tuple[str, str]
 VIEWS: tuple[View, ...] = ("method", "shift", "family", "severity", "class")
 SHARPNESS_RADIUS = "0.1"
 
@@ -33,20 +38,34 @@ SHARPNESS_RADIUS = "0.1"
 def by_method(section: Section, store: Store) -> "pd.DataFrame":
     """Return a row for each (method, bits), of means over seeds.
 
-    Its columns are the suite's metric ID and OOD in percent, their gap, the gap beyond that of the reference
-    with its 95% bootstrap interval, NLL and ECE on the shifts, and flatness. A standard error is over seeds
-    where there are several, else over images. `pooled` is the metric of the images of all shifts together,
-    for metrics where that is not the mean over shifts.
+    Its columns are the suite's metric ID and OOD in percent, their gap, the gap beyond that of the reference,
+    NLL and ECE on the shifts, and flatness. `pooled` is the metric of the images of all shifts together, for
+    metrics where that is not the mean over shifts. Standard errors and 95% intervals are over seeds and
+    images together, or with one seed over images; see `Estimate`.
     """
     import pandas as pd
 
-    reference = reference_of(section)
-    base = outcomes_by_seed(reference, store)
-    rows = []
-    for (method, _), records in section.rows.items():
-        by_seed = base if records is reference else outcomes_by_seed(records, store)
-        rows.append({"method": method, **_method_row(records, by_seed, base)})
-    return pd.DataFrame(rows)
+    outcomes = {key: outcomes_by_seed(records, store) for key, records in section.rows.items()}
+    extra = section_extra_gaps([section], [outcomes])
+    return pd.DataFrame(
+        [method_row(key, records, outcomes[key], extra.get(key)) for key, records in section.rows.items()]
+    )
+
+
+def section_extra_gaps(
+    sections: Sequence[Section], outcomes: Sequence[Mapping[Key, BySeed]]
+) -> Mapping[Key, Estimate]:
+    """Return the extra gap of each method over the reference, the mean over sections that all have it."""
+    references = [
+        next((k for k, rows in s.rows.items() if rows[0].protocol.reference), None) for s in sections
+    ]
+    if references[0] is None or len(set(references)) > 1:
+        return {}
+    suites = [
+        Scored(record=next(iter(section.rows.values()))[0], methods=of_section)
+        for section, of_section in zip(sections, outcomes, strict=True)
+    ]
+    return extra_gaps(suites, references[0])
 
 
 def by_shift(section: Section, view: View) -> "pd.DataFrame":
@@ -68,10 +87,12 @@ def by_shift(section: Section, view: View) -> "pd.DataFrame":
     return pd.DataFrame(columns).rename_axis(view).reset_index()
 
 
-def _method_row(records: list[Record], by_seed: BySeed, reference: BySeed) -> dict[str, Any]:
+def method_row(
+    key: Key, records: Sequence[Record], outcomes: BySeed, extra: Estimate | None
+) -> dict[str, Any]:
+    """Return the row of one (method, bits) from its records, the outcomes of images and its extra gap."""
     first, shifts, metric = records[0], ood_shifts(records[0]), metric_of(records[0])
-    name = metric.name
-    outcomes = list(by_seed.values())
+    name, scored = metric.name, [Scored(record=first, methods={"": outcomes})]
 
     def mean(set_name: str, score: str) -> float | None:
         return mean_of_known(r.scores[set_name][score].value for r in records).value
@@ -79,26 +100,19 @@ def _method_row(records: list[Record], by_seed: BySeed, reference: BySeed) -> di
     def ood(score: str) -> float | None:
         return mean_of_known(_mean_score(r, shifts, score) for r in records).value
 
-    id_value, id_stderr = mean_of_known(r.scores["id"][name].value for r in records)
-    ood_value, ood_stderr = mean_of_known(_mean_score(r, shifts, name) for r in records)
-    image_sets = image_sets_of(first, shifts)
-    if len(records) == 1:
-        id_stderr = first.scores["id"][name].stderr
-        ood_stderr = _stderr_over_images(_mean_shares(metric, outcomes[0], image_sets))
+    id_value, ood_value = mean("id", name), ood(name)
     gap = None if id_value is None or ood_value is None else id_value - ood_value
-    extra = extra_gap_of(first, by_seed, reference)
     flatness = [r.flatness.quantized for r in records if r.flatness.quantized]
     eigenvalues = [f.lambda_max for f in flatness if f.lambda_max and f.lambda_max.value is not None]
     return {
-        "bits": first.cell.bits,
+        "method": key[0],
+        "bits": key[1],
         "seeds": len(records),
         "images": first.scores["id"][name].n,
         f"val_{name}": mean("val", name),
-        f"id_{name}": id_value,
-        f"id_{name}_stderr": id_stderr,
-        f"ood_{name}": ood_value,
-        f"ood_{name}_stderr": ood_stderr,
-        **_pooled(metric, outcomes, image_sets),
+        **with_error(f"id_{name}", id_value, components_of(scored, lambda _: {"id": 1.0})),
+        **with_error(f"ood_{name}", ood_value, components_of(scored, mean_weights)),
+        **_pooled(first, outcomes),
         "gap": gap,
         "extra_gap": extra and extra.value,
         "extra_gap_low": extra and extra.low,
@@ -115,38 +129,36 @@ def _method_row(records: list[Record], by_seed: BySeed, reference: BySeed) -> di
     }
 
 
-def _pooled(metric: Metric, outcomes: list[Arrays], sets: Mapping[str, str]) -> dict[str, float | None]:
-    """Return the metric of all shifts' images in percent, mean over seeds, and its standard error."""
+def with_error(column: str, value: float | None, components: Components | None) -> dict[str, float | None]:
+    """Return the columns of a metric in percent: its mean, standard error, 95% interval and sd over seeds."""
+    estimate = components.mean(0) if components and value is not None else None
+    low, high = estimate.of_share() if estimate else (None, None)
+    return {
+        column: value,
+        f"{column}_stderr": estimate.stderr if estimate else None,
+        f"{column}_low": low,
+        f"{column}_high": high,
+        f"{column}_seed_sd": components.seed_sd(0) if components else None,
+    }
+
+
+def _pooled(record: Record, outcomes: BySeed) -> dict[str, float | None]:
+    """Return the metric of all shifts' images in percent, if it is not the mean of shifts, and its errors."""
+    metric, image_sets = metric_of(record), image_sets_of(record, ood_shifts(record))
     if not metric.pooled_shares:
         return {}
-    value = stderr = None
-    if all(outcomes) and sets:
-        shifts_of = {name: [s for s in sets if sets[s] == name] for name in sets.values()}
-        runs = [
-            metric.pooled_shares([[outcome[s] for s in shifts] for shifts in shifts_of.values()])
-            for outcome in outcomes
-        ]
-        value, stderr = mean_of_known(100 * sum(float(share.mean()) for share in shares) for shares in runs)
-        if len(runs) == 1:
-            stderr = _stderr_over_images(runs[0])
-    return {f"pooled_{metric.name}": value, f"pooled_{metric.name}_stderr": stderr}
-
-
-def _mean_shares(metric: Metric, outcomes: Arrays, sets: Mapping[str, str]) -> list[Any]:
-    """Return what each image of an image set contributes to the mean over the shifts."""
-    if not outcomes:
-        return []
-    shares: dict[str, Any] = {}
-    for shift, name in sets.items():
-        shares[name] = shares.get(name, 0.0) + metric.values(outcomes[shift]) / len(sets)
-    return list(shares.values())
-
-
-def _stderr_over_images(shares: Sequence[Any]) -> float | None:
-    """Return the standard error in percent of the sum of the means of independent image sets."""
-    if not shares or any(len(share) < 2 for share in shares):
-        return None
-    return 100 * float(np.sqrt(sum(share.var(ddof=1) / len(share) for share in shares)))
+    name = f"pooled_{metric.name}"
+    if not image_sets or not all(outcomes.values()):
+        return with_error(name, None, None)
+    of_set = {name: [s for s, other in image_sets.items() if other == name] for name in image_sets.values()}
+    runs = [
+        metric.pooled_shares([[run[s] for s in of] for of in of_set.values()]) for run in outcomes.values()
+    ]
+    pools = [100 * np.stack(shares)[None] for shares in zip(*runs, strict=True)]
+    if any(pool.shape[2] < 2 or not np.isfinite(pool).all() for pool in pools):
+        return with_error(name, None, None)
+    components = Components.of(pools, nested=is_nested(record))
+    return with_error(name, float(components.means[0]), components)
 
 
 def _mean_score(record: Record, shifts: list[str], metric: str) -> float | None:

@@ -4,10 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from flatqat.bench.records.paired import mean_extra_gap_of, metric_of, ood_shifts
-from flatqat.bench.records.sections import Section, protocol_line, reference_of, revisions_line
+from flatqat.bench.records.paired import (
+    BySeed,
+    Scored,
+    components_of,
+    mean_weights,
+    metric_of,
+    outcomes_by_seed,
+)
+from flatqat.bench.records.sections import Section, protocol_line, revisions_line
 from flatqat.bench.records.store import Store
-from flatqat.bench.report.by_method import by_method
+from flatqat.bench.report.by_method import method_row, section_extra_gaps, with_error
+from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.missing import mean_if_complete, mean_of_known
 from flatqat.spec import Record
 
@@ -15,8 +23,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Key = tuple[str, str]
+Outcomes = Mapping[str, Mapping[Key, BySeed]]
+"""The outcomes of every method by domain."""
 TEXTS = ("method", "bits", "domain")
-CAPTION = "mean: over the domains, ± over seeds. oracle: {} on the images of OOD, weights of the last step"
+CAPTION = "mean: over the domains. oracle: {} on the images of OOD, weights of the last step"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,50 +56,77 @@ def by_domain(family: Family, store: Store) -> "pd.DataFrame":
     """Return the columns of `by_method` with `domain` and `oracle_<metric>`, by domain and for their mean.
 
     A mean is over the seeds that all domains have. It is called `mean` if it is over all of the family's
-    domains, else `mean of 2/4`. Its standard error is over seeds (sd with ddof=1 over sqrt(n)), and its extra
-    gap is the mean of those of the domains with a bootstrap interval of its own.
+    domains, else `mean of 2/4`. Its errors are those of the mean over domains, whose images are independent.
     """
     import pandas as pd
 
-    tables = {name: by_method(member, store).to_dict("records") for name, member in family.members.items()}
+    outcomes: Outcomes = {
+        name: {key: outcomes_by_seed(records, store) for key, records in member.rows.items()}
+        for name, member in family.members.items()
+    }
+    extra = {name: section_extra_gaps([m], [outcomes[name]]) for name, m in family.members.items()}
+    mean_extra = _mean_extra_gaps(family, outcomes)
     rows: list[dict[str, Any]] = []
     for key in family.rows:
         domains = {name: member.rows[key] for name, member in family.members.items() if key in member.rows}
         for name, records in domains.items():
-            row = next(row for row in tables[name] if (row["method"], row["bits"]) == key)
+            row = method_row(key, records, outcomes[name][key], extra[name].get(key))
             rows.append(_with_domain(row, name, records))
-        if len(domains) > 1 and (mean := _mean_row(family, key, domains, store)):
+        by_seed = {name: outcomes[name][key] for name in domains}
+        if len(domains) > 1 and (mean := _mean_row(family, key, domains, by_seed, mean_extra.get(key))):
             rows.append(mean)
     return pd.DataFrame(rows)
 
 
+def _mean_extra_gaps(family: Family, outcomes: Outcomes) -> dict[Key, Estimate]:
+    """Return the extra gap of each method, the mean over the domains that have it."""
+    groups: dict[tuple[str, ...], list[Key]] = {}
+    for key in family.rows:
+        groups.setdefault(tuple(n for n, m in family.members.items() if key in m.rows), []).append(key)
+    found: dict[Key, Estimate] = {}
+    for names, keys in groups.items():
+        chosen = {k for k, rows in family.rows.items() if rows[0].protocol.reference} | set(keys)
+        if all(chosen <= family.members[n].rows.keys() for n in names):
+            members = [
+                replace(m, rows={k: m.rows[k] for k in m.rows if k in chosen})
+                for m in map(family.members.__getitem__, names)
+            ]
+            of_members = [{k: outcomes[n][k] for k in m.rows} for n, m in zip(names, members, strict=True)]
+            found |= section_extra_gaps(members, of_members)
+    return found
+
+
 def _mean_row(
-    family: Family, key: Key, all_records: Mapping[str, list[Record]], store: Store
+    family: Family,
+    key: Key,
+    all_records: Mapping[str, list[Record]],
+    all_outcomes: Mapping[str, BySeed],
+    extra: Estimate | None,
 ) -> dict[str, Any] | None:
     seeds = set.intersection(*({r.cell.seed for r in records} for records in all_records.values()))
     if not seeds:
         return None
     domains = {name: [r for r in records if r.cell.seed in seeds] for name, records in all_records.items()}
-    rows = []
-    for name, records in domains.items():
-        (row,) = by_method(replace(family.members[name], rows={key: records}), store).to_dict("records")
-        rows.append(_with_domain(row, name, records))
+    outcomes = {name: {seed: by_seed[seed] for seed in seeds} for name, by_seed in all_outcomes.items()}
+    rows = [
+        _with_domain(method_row(key, records, outcomes[name], None), name, records)
+        for name, records in domains.items()
+    ]
     columns = [column for column in rows[0] if column not in TEXTS]
     mean = {column: mean_if_complete(row[column] for row in rows).value for column in columns}
-    references = {name: reference_of(family.members[name]) for name in domains}
-    gap = mean_extra_gap_of([(records, references[name]) for name, records in domains.items()], store)
     is_complete, name = set(domains) == set(family.targets), _metric(next(iter(domains.values())))
+    scored = [Scored(record=records[0], methods={"": outcomes[n]}) for n, records in domains.items()]
     return {
         **rows[0],
         **mean,
         "domain": "mean" if is_complete else f"mean of {len(domains)}/{len(family.targets)}",
         "seeds": len(seeds),
         "images": sum(row["images"] for row in rows),
-        f"id_{name}_stderr": _stderr(domains, ["id"]),
-        f"ood_{name}_stderr": _stderr(domains, None),
-        "extra_gap": gap and gap.value,
-        "extra_gap_low": gap and gap.low,
-        "extra_gap_high": gap and gap.high,
+        **with_error(f"id_{name}", mean[f"id_{name}"], components_of(scored, lambda _: {"id": 1.0})),
+        **with_error(f"ood_{name}", mean[f"ood_{name}"], components_of(scored, mean_weights)),
+        "extra_gap": extra and extra.value,
+        "extra_gap_low": extra and extra.low,
+        "extra_gap_high": extra and extra.high,
         "lambda_max_residual": max((row["lambda_max_residual"] for row in rows), key=_or_zero),
     }
 
@@ -110,17 +147,6 @@ def _last(record: Record) -> float | None:
     if not last or not record.train.steps:
         return None
     return mean_if_complete(record.scores[name][metric_of(record).name].value for name in last).value
-
-
-def _stderr(domains: Mapping[str, list[Record]], shifts: list[str] | None) -> float | None:
-    """Return the standard error over seeds of the mean over domains and shifts, by default the OOD ones."""
-
-    def mean(record: Record) -> float | None:
-        name = _metric([record])
-        return mean_if_complete(record.scores[s][name].value for s in shifts or ood_shifts(record)).value
-
-    by_seed = zip(*domains.values(), strict=True)  # every domain has the same seeds, in order
-    return mean_of_known(mean_if_complete(map(mean, records)).value for records in by_seed).stderr
 
 
 def _or_zero(value: float | None) -> float:

@@ -1,34 +1,31 @@
 """Columns that only suites scored by top-1 may have: mean corruption error and effective robustness."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from flatqat.bench.records.paired import image_sets_of
+from flatqat.bench.records.paired import BySeed, Scored, components_of
 from flatqat.metrics.effective_robustness import effective_robustness
-from flatqat.metrics.mce import NORMALIZERS, mce, mce_stderr, relative_mce
+from flatqat.metrics.estimate import Estimate
+from flatqat.metrics.mce import NORMALIZERS, mce, mce_weights, relative_mce
 from flatqat.metrics.missing import mean_if_complete
 from flatqat.spec import Record
 
-Corrects = Mapping[str, NDArray[np.bool_]]
-
 
 def robustness_columns(
-    records: Sequence[Record], outcomes: Sequence[Corrects], ood_shifts: Sequence[str]
+    records: Sequence[Record], outcomes: BySeed, ood_shifts: Sequence[str]
 ) -> dict[str, float | None]:
     """Return the columns that the suite's `normalizer` and `baseline` add, as means over seeds.
 
-    mCE is in percent, its standard error over seeds where there are several, else over images; effective
-    robustness is in points.
+    mCE is in percent, with its standard error and half the width of its 95% interval over seeds and images;
+    effective robustness is in points.
     """
     protocol, columns = records[0].protocol, {}
     if name := protocol.normalizer:
         values, relative = zip(*(_mces(record, name) for record in records), strict=True)
-        columns["mce"], stderr = mean_if_complete(values)
-        if len(records) == 1:
-            stderr = _stderr_over_images(records[0], outcomes[0], name)
-        columns["mce_stderr"], columns["relative_mce"] = stderr, mean_if_complete(relative).value
+        columns["mce"] = mean_if_complete(values).value
+        error = _error_of_mce(records[0], outcomes, name)
+        columns["mce_stderr"] = error.stderr if error else None
+        columns["mce_half_width"] = error.half_width() if error else None
+        columns["relative_mce"] = mean_if_complete(relative).value
     if line := protocol.baseline:
         effective = (_effective(record, ood_shifts, line) for record in records)
         columns["effective_robustness"] = mean_if_complete(effective).value
@@ -53,14 +50,15 @@ def _mces(record: Record, normalizer: str) -> tuple[float | None, float | None]:
     return mce(errors, normalizer), relative_mce(errors, 100 - id_top1, normalizer)
 
 
-def _stderr_over_images(record: Record, outcomes: Corrects, normalizer: str) -> float | None:
-    """Return the standard error of mCE, or None unless all outcomes are stored and of one image set."""
-    shifts = [s for s in record.protocol.shifts if s.partition("/")[0] in NORMALIZERS[normalizer][0]]
-    if not shifts or any(s not in outcomes for s in shifts):
+def _error_of_mce(record: Record, outcomes: BySeed, normalizer: str) -> Estimate | None:
+    """Return mCE less a constant, with its error; None unless all its corruptions are scored and stored."""
+    per_error = mce_weights(normalizer)
+    shifts = [s for s in record.protocol.shifts if s.partition("/")[0] in per_error]
+    if not shifts:
         return None
-    if len(set(image_sets_of(record, shifts).values())) > 1:
-        return None
-    return mce_stderr({s: outcomes[s] for s in shifts}, normalizer)
+    weights = {s: -per_error[s.partition("/")[0]] for s in shifts}  # top-1 is 100 minus the error
+    components = components_of([Scored(record=record, methods={"": outcomes})], lambda _: weights)
+    return components.mean(0) if components else None
 
 
 def _effective(record: Record, shifts: Sequence[str], line: str) -> float | None:

@@ -6,7 +6,7 @@ from typing import Any
 from flatqat.bench.plan.command_lines import commands
 from flatqat.bench.records.sections import Section, problems
 from flatqat.bench.records.store import Store
-from flatqat.bench.study.compare import Runs
+from flatqat.bench.study.compare import OOD, Runs
 from flatqat.bench.study.sentences import bits_in_words, detectable, half_widths
 from flatqat.bench.study.study import Study
 from flatqat.spec import Record
@@ -14,8 +14,8 @@ from flatqat.spec.reading import to_plain
 
 ONE_SEED = "With one seed every number speaks of these training runs alone, not of the methods."
 SEVERAL_SEEDS = (
-    "A few seeds say little about the next: read an interval as a lower bound of the doubt. The p-values "
-    "take the scatter over seeds from all methods together, and so take for granted that all scatter alike."
+    "An interval holds the scatter of seeds and of images, with few degrees of freedom where seeds are few: "
+    "it is about a new training of these methods by this recipe, scored on other images of the same kind."
 )
 
 
@@ -60,11 +60,27 @@ def _roots(records: Sequence[Record]) -> Sequence[Record]:
 def _limits(study: Study) -> str:
     record = next(iter(study.baseline.records.values()))
     low, middle, high = half_widths(study)
-    steps = record.protocol.recipe.steps
+    limits = (
+        f"{record.protocol.recipe.steps:,} steps, {record.scores['id']['top1'].n:,} images a shift, "
+        f"{len(study.baseline.records)} seeds. The intervals of Δ OOD reach {middle:.2f} points to each side "
+        f"({low:.2f} to {high:.2f})"
+    )
+    if not any(c.p is not None for c in study.main):
+        return f"{limits}."
     return (
-        f"{steps:,} steps, {record.scores['id']['top1'].n:,} images a shift, {len(study.baseline.records)} "
-        f"seeds. The intervals of Δ OOD reach {middle:.2f} points to each side ({low:.2f} to {high:.2f}); "
-        f"after the correction a difference of about {detectable(study):.2f} points would have been sure."
+        f"{limits}; after the correction a true difference of {detectable(study):.2f} points would be found "
+        f"in 80% of such studies. {_scatter(study)}"
+    )
+
+
+def _scatter(study: Study) -> str:
+    """Say which methods are judged by a scatter over seeds of their own."""
+    tested = [c for c in study.main if c.what == OOD and c.p is not None]
+    own = [f"`{c.method}`" for c in tested if c.estimate.seed_freedom < len(study.baseline.records)]
+    if not own:
+        return "The scatter over seeds of OOD is pooled over all methods."
+    return (
+        f"The scatter over seeds of OOD is pooled, but that of {', '.join(own)} is larger and stands alone."
     )
 
 

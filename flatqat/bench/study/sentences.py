@@ -17,11 +17,13 @@ SPACE = {
 def who_wins(study: Study) -> str:
     """Say which methods beat the baseline in OOD, which lose, and how small a difference is detectable."""
     name = f"`{study.baseline.method}`"
+    if len(study.baseline.records) == 1:
+        return f"With one seed, nothing is called better or worse than {name}: it is one run of each method."
     tested = _sorted(c for c in study.main if c.what == OOD and c.p is not None)
     if not tested:
         return f"No method has all seeds of {name}: nothing can be said."
-    better = [c for c in tested if c.is_sure() and c.interval.value > 0]
-    worse = [c for c in tested if c.is_sure() and c.interval.value < 0]
+    better = [c for c in tested if c.is_sure() and c.estimate.value > 0]
+    worse = [c for c in tested if c.is_sure() and c.estimate.value < 0]
     undecided = [c for c in tested if not c.is_sure()]
     level = f"{study.baseline.mean(study.quantities[OOD]):.1f}%"
     sentence = (
@@ -29,8 +31,10 @@ def who_wins(study: Study) -> str:
         f"worse: {_listed(worse)}; undecided: {len(undecided)}"
     )
     if undecided:
-        ends = f"{undecided[-1].interval.value:+.2f} to {undecided[0].interval.value:+.2f}"
-        sentence += f" (from {ends} points; one of about {detectable(study):.2f} would have been sure)"
+        ends = f"{undecided[-1].estimate.value:+.2f} to {undecided[0].estimate.value:+.2f}"
+        sentence += (
+            f" (from {ends} points; one of {detectable(study):.2f} would be found in 80% of such studies)"
+        )
     return f"{sentence}."
 
 
@@ -60,7 +64,7 @@ def cost(study: Study) -> str:
     if study.reference is None:
         return ""
     name = study.reference.method
-    intervals = [(what, c.interval) for what in MAIN if (c := study.find(name, what))]
+    intervals = [(what, c.estimate) for what in MAIN if (c := study.find(name, what))]
     if not intervals:
         return ""
     losses = ", ".join(f"{-i.value:+.2f} [{-i.high:+.2f}, {-i.low:+.2f}] in {what}" for what, i in intervals)
@@ -100,14 +104,18 @@ def can_decide(answers: Sequence[Association]) -> bool:
 
 def half_widths(study: Study) -> tuple[float, float, float]:
     """Return the lowest, median and highest half-width of the intervals of OOD, over the methods."""
-    widths = [(c.interval.high - c.interval.low) / 2 for c in study.main if c.what == OOD and c.contrast]
+    methods = {runs.method for runs in study.methods}
+    widths = [c.estimate.half_width() for c in study.main if c.what == OOD and c.method in methods]
     return (min(widths), median(widths), max(widths)) if widths else (0.0, 0.0, 0.0)
 
 
 def detectable(study: Study) -> float:
-    """Return the difference in OOD, in points, that is significant after the correction: the median."""
+    """Return the true difference in OOD, in points, that is significant with a probability of 80%.
+
+    It is the median over the methods, with Bonferroni's correction over all comparisons of the table.
+    """
     tested = [c for c in study.main if c.p is not None]
-    ood = [c.contrast.detectable(len(tested), LEVEL) for c in tested if c.what == OOD and c.contrast]
+    ood = [c.estimate.detectable(LEVEL / len(tested)) for c in tested if c.what == OOD]
     return median(ood) if ood else 0.0
 
 
@@ -118,11 +126,11 @@ def _side(study: Study, what: str, words: str) -> str:
 
 def _sorted(compared: Iterable[Comparison]) -> list[Comparison]:
     """Return the comparisons from the highest difference to the lowest."""
-    return sorted(compared, key=lambda c: (-c.interval.value, c.method))
+    return sorted(compared, key=lambda c: (-c.estimate.value, c.method))
 
 
 def _values(compared: Sequence[Comparison]) -> str:
-    return ", ".join(f"`{c.method}` {c.interval.value:+.2f}" for c in compared)
+    return ", ".join(f"`{c.method}` {c.estimate.value:+.2f}" for c in compared)
 
 
 def _listed(compared: Sequence[Comparison]) -> str:
@@ -131,7 +139,7 @@ def _listed(compared: Sequence[Comparison]) -> str:
 
 def difference(c: Comparison) -> str:
     """Return a difference with its interval: `+0.42 [+0.20, +0.63]`."""
-    return f"{c.interval.value:+.2f} [{c.interval.low:+.2f}, {c.interval.high:+.2f}]"
+    return f"{c.estimate.value:+.2f} [{c.estimate.low:+.2f}, {c.estimate.high:+.2f}]"
 
 
 def _names(answers: Sequence[Association]) -> str:

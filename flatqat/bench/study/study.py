@@ -6,8 +6,15 @@ from dataclasses import dataclass
 from flatqat.bench.records.paired import metric_of, outcomes_of
 from flatqat.bench.records.sections import Section
 from flatqat.bench.records.store import Store
-from flatqat.bench.study.compare import MAIN, Comparison, Runs, Weights, comparisons, intervals_of, quantities
+from flatqat.bench.study.compare import (
+    MAIN,
+    Comparison,
+    Runs,
+    comparisons,
+    quantities,
+)
 from flatqat.errors import StoreError
+from flatqat.metrics.contributions import Weights
 from flatqat.spec import Record
 
 METRIC = "top1"  # the difference of other metrics is not the mean over images of differences
@@ -93,8 +100,6 @@ def _runs(method: str, records: Sequence[Record], store: Store) -> Runs:
 def _study(bits: str, methods: list[Runs], reference: Runs | None) -> Study:
     baseline = methods[0]
     weights = quantities(next(iter(baseline.records.values())))
-    others = [*methods[1:], *([reference] if reference else [])]
-    intervals = intervals_of(baseline, others, weights)
     families = [name for name in weights if name not in MAIN]
     return Study(
         bits=bits,
@@ -102,6 +107,6 @@ def _study(bits: str, methods: list[Runs], reference: Runs | None) -> Study:
         methods=methods,
         reference=reference,
         quantities=weights,
-        main=comparisons(methods, {name: weights[name] for name in MAIN}, intervals),
-        families=comparisons(methods, {name: weights[name] for name in families}, intervals),
+        main=comparisons(methods, reference, {name: weights[name] for name in MAIN}),
+        families=comparisons(methods, reference, {name: weights[name] for name in families}),
     )

@@ -17,10 +17,14 @@ from flatqat.bench.study.study import Study
 from flatqat.spec import Space
 
 CAPTION = (
-    "Δ: points of top-1 above `{baseline}` with the 95% interval of a paired bootstrap over {sampled}. "
-    "Bold: p below 0.05 after Holm's correction over the {count} comparisons of this table. p: two-sided "
-    "t, the scatter over seeds taken from all methods together, that over images on top. The reference is "
-    "shown, not tested."
+    "Δ: points of top-1 above `{baseline}` with its 95% interval {sampled}. Bold: p below 0.05 after Holm's "
+    "correction over the {count} comparisons of this table. The scatter over seeds is that of all methods "
+    "together where nothing speaks against it. sd: standard deviation of OOD over seeds. The reference is "
+    "shown by its own scatter, not tested."
+)
+ONE_SEED_CAPTION = (
+    "Δ: points of top-1 above `{baseline}` with its 95% interval over images, **for these runs alone**: with "
+    "one seed nothing is tested, and nothing is called better or worse."
 )
 RHO_CAPTION = (
     "Spearman's ρ ± its standard error. Of all measures more is sharper: flatter is better where ρ with "
@@ -41,13 +45,25 @@ FLATNESS_CAPTION = (
 
 def main_table(study: Study) -> list[str]:
     """Return ID, OOD and gap of every method, and their differences from the baseline."""
-    head = ["method", "seeds", "ID", "Δ ID", "OOD", "Δ OOD", "p", "gap", "Δ gap", "p"]
+    head = ["method", "seeds", "ID", "Δ ID", "OOD", "sd", "Δ OOD", "p", "gap", "Δ gap", "p"]
     rows = []
     for runs in study.shown:
         ood, gap = study.find(runs.method, OOD), study.find(runs.method, GAP)
         level = {what: f"{runs.mean(study.quantities[what]):.2f}" for what in (ID, OOD, GAP)}
         row = [f"`{runs.method}`", str(len(runs.records)), level[ID], _marked(study.find(runs.method, ID))]
-        rows.append([*row, level[OOD], _marked(ood), _p(ood), level[GAP], _marked(gap), _p(gap)])
+        sd = runs.seed_sd(study.quantities[OOD])
+        rows.append(
+            [
+                *row,
+                level[OOD],
+                "-" if sd is None else f"{sd:.2f}",
+                _marked(ood),
+                _p(ood),
+                level[GAP],
+                _marked(gap),
+                _p(gap),
+            ]
+        )
     count = sum(c.p is not None for c in study.main)
     return [*_table(head, rows), "", _caption(study, count)]
 
@@ -118,9 +134,11 @@ def _unconverged(runs: Runs, space: Space) -> bool:
 
 
 def _caption(study: Study, count: int) -> str:
-    nested = is_nested(next(iter(study.baseline.records.values())))
-    sampled = "seeds, and in each its images" if nested else "seeds and images, crossed"
-    return CAPTION.format(baseline=study.baseline.method, sampled=sampled, count=count)
+    name, record = study.baseline.method, next(iter(study.baseline.records.values()))
+    if len(study.baseline.records) == 1:
+        return ONE_SEED_CAPTION.format(baseline=name)
+    sampled = "over seeds, each with images of its own" if is_nested(record) else "over seeds and images"
+    return CAPTION.format(baseline=name, sampled=sampled, count=count)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
