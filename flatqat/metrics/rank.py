@@ -1,7 +1,7 @@
 """Rank correlation over a table of runs, with one row per method and one column per seed.
 
-Spearman's rho over all runs, within columns, or with a third quantity held fixed. Runs of one method or one
-seed are not independent, so the standard error and the test count methods and seeds instead of runs.
+Spearman's rho over all runs or within columns. Runs of one method or one seed are not independent, so the
+standard error and the test count methods and seeds instead of runs.
 """
 
 import math
@@ -19,52 +19,51 @@ Table = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankCorrelation:
-    """Spearman's rho in [-1, 1], its jackknife standard error, and its two-sided permutation p-value.
+    """A rank correlation in [-1, 1], its jackknife standard error, and its two-sided p-value.
 
-    `rows` and `columns` are the size of the tables.
+    `rows` and `columns` are the size of the tables. Of a partial correlation, `reliability` says how well
+    what is held fixed is measured, and `p` is None where that is not enough.
     """
 
     rho: float
     stderr: float
-    p: float
+    p: float | None
     rows: int
     columns: int
+    reliability: float = 1.0
 
 
 def rank_correlation(
-    x: Array, y: Array, given: Array | None = None, *, within: bool = False, draws: int = 9999, seed: int = 0
+    x: Array, y: Array, *, within: bool = False, draws: int = 9999, seed: int = 0
 ) -> RankCorrelation | None:
     """Return Spearman's rho of two tables (rows, columns), or None if one of them is constant.
 
     rho is the correlation of the ranks of all runs. With `within`, runs are ranked only among those of their
-    column, which removes what a seed does to all methods. With `given`, it is the partial correlation, that
-    of the ranks of x and y after the ranks of `given` are regressed out:
-    (r_xy - r_xz r_yz) / sqrt((1 - r_xz^2) (1 - r_yz^2)).
+    column, which removes what a seed does to all methods.
 
     The standard error is from the delete-one jackknife over rows plus that over columns, with variances
     added; over rows alone if there is one column. Each is (G - 1)/G sum_g (rho_g - mean rho)^2 (Efron & Stein
     1981). The sum counts the noise of single runs twice, so it is too large rather than too small.
 
-    The p-value is the share of permutations with |rho| at least as large. Whole rows of the (residual) ranks
-    of x are permuted: in all ways up to 6 rows, otherwise in `draws` random ways and the observed one. If
-    methods are independent, the test keeps its level whatever runs of one method or one seed share. A t-test
-    with the standard error above does not: with 10 rows and 3 columns it rejects up to 12% of the cases at
-    5%. With `given` the p-value is approximate (Anderson & Robinson 2001).
+    The p-value is the share of permutations with |rho| at least as large. Whole rows of the ranks of x
+    are permuted: in all ways up to 6 rows, otherwise in `draws` random ways and the observed one. If methods
+    are independent, the test keeps its level whatever runs of one method or one seed share. A t-test with the
+    standard error above does not: with 10 rows and 3 columns it rejects up to 12% of the cases at 5%.
 
     Raises ValueError if the tables are not finite and of one shape, or have fewer than three rows.
     """
-    tables = [np.asarray(table, dtype=np.float64) for table in (x, y, *([] if given is None else [given]))]
+    tables = [np.asarray(table, dtype=np.float64) for table in (x, y)]
     shape = tables[0].shape
     if any(t.shape != shape or t.ndim != 2 or not np.isfinite(t).all() for t in tables):
         raise ValueError(f"expected finite tables of one shape, got shapes {[t.shape for t in tables]}")
     if len(tables[0]) < FEWEST_ROWS:
         raise ValueError(f"expected at least {FEWEST_ROWS} rows, got {len(tables[0])}")
-    residuals = _residual_ranks(tables, within)
-    rho = _correlation(*residuals)
+    ranked = [_centered_ranks(table, within) for table in tables]
+    rho = _correlation(*ranked)
     if math.isnan(rho):
         return None
     stderr = math.sqrt(sum(_jackknife(tables, axis, within) for axis in (0, 1) if shape[axis] > 1))
-    p = _permutation_p(*residuals, draws=draws, seed=seed)
+    p = _permutation_p(*ranked, draws=draws, seed=seed)
     return RankCorrelation(rho=rho, stderr=stderr, p=p, rows=shape[0], columns=shape[1])
 
 
@@ -74,16 +73,6 @@ def ranks(values: Array) -> NDArray[np.float64]:
     last = np.cumsum(counts)
     mean_rank: NDArray[np.float64] = (last - (counts - 1) / 2)[index]
     return mean_rank
-
-
-def _residual_ranks(tables: list[Table], within: bool) -> tuple[Table, Table]:
-    """Return the centered ranks of the first two tables, after those of the third are regressed out."""
-    x, y, *given = (_centered_ranks(table, within) for table in tables)
-    for z in given:
-        size = float((z * z).sum())
-        if size:
-            x, y = (table - float((table * z).sum()) / size * z for table in (x, y))
-    return x, y
 
 
 def _centered_ranks(table: Table, within: bool) -> Table:
@@ -105,7 +94,7 @@ def _jackknife(tables: list[Table], axis: int, within: bool) -> float:
     """Return the delete-one variance of rho over an axis; undefined values do not count."""
     count = tables[0].shape[axis]
     parts = ([np.delete(table, g, axis) for table in tables] for g in range(count))
-    left_out = [_correlation(*_residual_ranks(part, within)) for part in parts]
+    left_out = [_correlation(*(_centered_ranks(table, within) for table in part)) for part in parts]
     values = np.array([value for value in left_out if not math.isnan(value)])
     return (count - 1) * float(values.var()) if len(values) else math.nan
 

@@ -33,6 +33,12 @@ class Runs:
         points = math.fsum(weight * values[shift] for shift, weight in weights.items())
         return round(points, 9)  # or equal accuracies would differ by rounding, and have different ranks
 
+    def half(self, seed: int, weights: Weights, which: int) -> float:
+        """Return `value` on every other image, from the first or, with `which` 1, the second."""
+        right = self.right[seed]
+        values = (100 * weight * float(right[shift][which::2].mean()) for shift, weight in weights.items())
+        return round(math.fsum(values), 9)
+
     def mean(self, weights: Weights) -> float:
         """Return the mean of `value` over seeds."""
         return float(np.mean([self.value(seed, weights) for seed in self.records]))

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from flatqat.bench.study.compare import GAP, ID, LEVEL, OOD, Runs
 from flatqat.bench.study.study import Study
 from flatqat.metrics.missing import mean_if_complete
+from flatqat.metrics.partial_rank import FEWEST_ROWS as FEWEST_ROWS_AT_EQUAL
+from flatqat.metrics.partial_rank import partial_rank
 from flatqat.metrics.rank import FEWEST_ROWS, RankCorrelation, rank_correlation
 from flatqat.metrics.significance import holm
 from flatqat.spec import SPACES, Record, Space, SpaceFlatness
@@ -35,7 +37,7 @@ BESIDE: dict[str, Value] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Does flatness correlate with a quantity, among the runs of one seed (`within`), or `given` another?
+    """Does flatness correlate with a quantity, among the runs of one seed (`within`), or at equal `given`?
 
     `flatter_is_better` is the sign of the correlation of sharpness with the quantity if flatness helps.
     """
@@ -59,8 +61,9 @@ QUESTIONS = (
 class Association:
     """The answer of one measure in one space to one question.
 
-    There is no correlation if the measure is constant, or known for fewer than three methods. `p` is after
-    Holm's correction over all measures and spaces of the question.
+    There is no correlation if the measure is constant, or known for too few methods. `p` is after Holm's
+    correction over all measures and spaces of the question; None if the answer is withheld, because what is
+    held equal is measured too coarsely.
     """
 
     space: Space
@@ -89,10 +92,14 @@ def associations(study: Study) -> list[Association]:
     for question in QUESTIONS:
         cases = [(space, name) for space in spaces(study) for name in MEASURES]
         results = [_correlation(study, space, name, question) for space, name in cases]
-        adjusted = iter(holm([r.p for r in results if r]))
+        adjusted = iter(holm([r.p for r in results if r and r.p is not None]))
         answers += [
             Association(
-                space=space, measure=name, question=question, correlation=r, p=next(adjusted) if r else None
+                space=space,
+                measure=name,
+                question=question,
+                correlation=r,
+                p=next(adjusted) if r and r.p is not None else None,
             )
             for (space, name), r in zip(cases, results, strict=True)
         ]
@@ -120,13 +127,25 @@ def _correlation(study: Study, space: Space, name: str, question: Question) -> R
         finite = [value for value in values if value is not None and np.isfinite(value)]
         if len(finite) == len(seeds):
             rows.append((finite, runs))
-    if len(rows) < FEWEST_ROWS:
-        return None
-
-    def table(quantity: str) -> NDArray[np.float64]:
-        weights = study.quantities[quantity]
-        return np.array([[runs.value(seed, weights) for seed in seeds] for _, runs in rows])
-
     sharpness = np.array([values for values, _ in rows])
-    given = table(question.given) if question.given else None
-    return rank_correlation(sharpness, table(question.quantity), given, within=question.within)
+
+    def table(quantity: str, half: int | None = None) -> NDArray[np.float64]:
+        weights = study.quantities[quantity]
+        return np.array(
+            [
+                [
+                    runs.value(seed, weights) if half is None else runs.half(seed, weights, half)
+                    for seed in seeds
+                ]
+                for _, runs in rows
+            ]
+        )
+
+    if question.given is None:
+        if len(rows) < FEWEST_ROWS:
+            return None
+        return rank_correlation(sharpness, table(question.quantity), within=question.within)
+    if len(rows) < FEWEST_ROWS_AT_EQUAL:
+        return None
+    halves = [(table(name, 0), table(name, 1)) for name in (question.quantity, question.given)]
+    return partial_rank(sharpness, *halves)

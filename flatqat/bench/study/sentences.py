@@ -77,6 +77,12 @@ def does_flat_help(answers: Sequence[Association], space: str, question: Questio
     of_space = [a for a in of_question if a.space == space]
     if not of_space:
         return f"{_where(space)}: too few methods to say."
+    if all(a.p is None for a in of_space):
+        reliability = max(a.correlation.reliability for a in of_space if a.correlation)
+        return (
+            f"{_where(space)}: withheld, since {question.given} tells the methods too little apart to be "
+            f"held equal (its halves correlate by {reliability:.2f})."
+        )
     flatter = [a for a in of_space if a.verdict > 0]
     sharper = [a for a in of_space if a.verdict < 0]
     rest = len(of_space) - len(flatter) - len(sharper)
@@ -99,7 +105,12 @@ def does_flat_help(answers: Sequence[Association], space: str, question: Questio
 
 def can_decide(answers: Sequence[Association]) -> bool:
     """Whether the smallest p that permutations can give would be significant after the correction."""
-    return any(len(answers) / math.factorial(a.correlation.rows) < LEVEL for a in answers if a.correlation)
+    known = [a for a in answers if a.correlation]
+    return any(
+        a.question.given or len(known) / math.factorial(a.correlation.rows) < LEVEL
+        for a in known
+        if a.correlation
+    )
 
 
 def half_widths(study: Study) -> tuple[float, float, float]:

@@ -32,8 +32,9 @@ RHO_CAPTION = (
     "with Holm's correction over the {count} measures of a column. The standard error is a jackknife over "
     "methods and one over seeds, variances added: runs of one method or of one seed are not independent, "
     "so the sample is as large as the number of methods. *within seeds*: ranks among the runs of one "
-    "seed. *at equal ID*: partial, the ranks of ID top-1 regressed out of both; its p is approximate, and "
-    "by chance below 0.05 up to twice as often as it should be."
+    "seed. *at equal ID*: partial, with the ranks of ID top-1 regressed out of both. ID has an error, which "
+    "would leave a correlation of its own; so each half of the images is the other's instrument, and p is "
+    "from a jackknife over methods. withheld: the halves of ID correlate by less than 0.5."
 )
 FLATNESS_CAPTION = (
     r"Means over seeds. λmax: top Hessian eigenvalue (\*: one or more did not converge). sharp: mean rise "
@@ -123,6 +124,8 @@ def _p(c: Comparison | None) -> str:
 def _rho(a: Association) -> str:
     if a.correlation is None:
         return "-"
+    if a.p is None:
+        return "withheld"
     text = f"{a.correlation.rho:+.2f} ± {a.correlation.stderr:.2f}"
     return f"**{text}**" if a.verdict else text
 
