@@ -1,0 +1,78 @@
+"""The change between two sets of runs against Welch's and Student's tests, and in its false alarms."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from flatqat.metrics.change import change
+
+
+def runs(rng, ease, seeds, seed_sd=0.5, pair_sd=9.0):
+    """Contributions (seeds, images) of one side; `ease` belongs to the images of both."""
+    return ease + seed_sd * rng.normal(size=(seeds, 1)) + pair_sd * rng.normal(size=(seeds, len(ease)))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(5)
+
+
+def test_where_seeds_rule_it_is_the_pooled_t_test_of_runs(rng):
+    """20,000 images: what they add to the scatter of 3 points over seeds is below 1e-3 of it."""
+    ease = 30 * rng.normal(size=20_000)
+    before, now = runs(rng, ease, 3, 3.0), runs(rng, ease, 4, 3.0)
+    found = change([before], [now])
+    expected = stats.ttest_ind(now.mean(axis=1), before.mean(axis=1))
+    assert found.value == pytest.approx(now.mean() - before.mean())
+    assert (found.p, found.seed_freedom) == (pytest.approx(expected.pvalue, rel=0.01), 5)
+
+
+def test_with_one_seed_each_it_is_the_paired_t_test_of_images(rng):
+    ease = 30 * rng.normal(size=300)
+    before, now = runs(rng, ease, 1), runs(rng, ease, 1)
+    found = change([before], [now])
+    assert found.p == pytest.approx(stats.ttest_rel(now[0], before[0]).pvalue, rel=1e-6)
+    assert found.seeds == 1
+
+
+def test_a_stated_scatter_of_retraining_counts_for_both_sides(rng):
+    ease = 30 * rng.normal(size=300)
+    before, now = runs(rng, ease, 1), runs(rng, ease, 1)
+    alone, with_sd = change([before], [now]), change([before], [now], retraining_sd=0.75)
+    assert with_sd.stderr**2 == pytest.approx(alone.stderr**2 + 2 * 0.75**2)
+    three = runs(rng, ease, 3)
+    assert change([three], [now], retraining_sd=0.75) == change([three], [now])  # it is known from three runs
+
+
+def test_the_same_runs_have_not_changed(rng):
+    same = runs(rng, np.zeros(50), 3)
+    assert change([same], [same]).value == 0
+    assert change([same], [same]).p == 1
+
+
+def test_pools_add_up(rng):
+    day, night = rng.normal(size=100), rng.normal(size=40)
+    before, now = ([runs(rng, ease, 2), runs(rng, night, 2)] for ease in (day, day))
+    found = change(before, now)
+    parts = [change(before[k : k + 1], now[k : k + 1]) for k in (0, 1)]
+    assert found.value == pytest.approx(sum(part.value for part in parts))
+    assert found.image_variance <= sum(part.image_variance for part in parts) + 1e-9
+
+
+def test_seeds_with_images_of_their_own(rng):
+    before, now = (rng.normal(size=(4, 30)) for _ in range(2))
+    found = change([before], [now], nested=True)
+    expected = stats.ttest_ind(now.mean(axis=1), before.mean(axis=1))
+    assert found.p == pytest.approx(expected.pvalue, rel=1e-6)
+
+
+@pytest.mark.parametrize("seeds", [(3, 3), (3, 1), (2, 2), (5, 3)])
+@pytest.mark.parametrize("seed_sd", [0.0, 0.37, 0.74])
+def test_a_retraining_changes_nothing_more_often_than_promised(seeds, seed_sd):
+    """At p < 0.05, two-sided: 5% of 600 trials, with a standard error of 0.9%; three of them beside."""
+    rng = np.random.default_rng([*seeds, round(100 * seed_sd)])
+    alarms = 0
+    for _ in range(600):
+        ease = 30 * rng.normal(size=400)
+        alarms += change([runs(rng, ease, seeds[0], seed_sd)], [runs(rng, ease, seeds[1], seed_sd)]).p < 0.05
+    assert 0.02 < alarms / 600 < 0.08
