@@ -90,7 +90,9 @@ def cases(quick: bool) -> Iterator[tuple[str, int, int, float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--quick", action="store_true", help="fewer cases")
     options = parser.parse_args()

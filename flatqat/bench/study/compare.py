@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flatqat.bench.records.paired import Scored, differences, ood_shifts
 from flatqat.bench.records.files import Arrays
+from flatqat.bench.records.paired import Scored, differences, ood_shifts
 from flatqat.metrics.contributions import Weights, gap_weights
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.significance import holm
