@@ -2,10 +2,10 @@
 
     python scripts/simulate_intervals.py [--trials 500] [--quick]
 
-Four methods of equal accuracy are trained with S seeds and scored on the same N images. What is right of an image
-depends on its difficulty, on the method, on the seed, and on the run and image; see `top1` and `miou`. The table
-has the share of worlds in which the interval of the difference of two methods holds 0 (with the scatter pooled
-over the methods where it fits) and in which that of one method's own metric holds its true value, in percent.
+Four methods of equal accuracy are trained with S seeds and scored on the same N images. What is right of an
+image depends on its difficulty, on the method, on the seed, and on the run and image; see `top1` and `miou`.
+The table has the share of worlds in which the interval of the difference of two methods holds 0 (with the
+scatter pooled over the methods where it fits) and in which that of one method's own metric holds the truth.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def top1(
 ) -> tuple[NDArray[np.bool_], float]:
     """Return which images are right, (methods, seeds, images), and the true accuracy in percent.
 
-    A probit model. `seed_sd` is the standard deviation over seeds, in points, of the difference of two methods.
+    A probit model. `seed_sd` is the standard deviation over seeds of the difference of two methods, in points.
     """
     base = NormalDist().inv_cdf(accuracy)
     shift = seed_sd / 2**0.5 / 100 / NormalDist().pdf(base) * rng.normal(size=(METHODS, seeds, 1))
