@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flatqat import registry
 from flatqat.bench.plan.request import Request
 from flatqat.errors import UsageError, WeightsError, choose
 from flatqat.spec import Cell, QuantSpec
@@ -97,12 +98,25 @@ def code_files(model: str) -> list[Path]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseCell:
-    """A cell without method and bits, its file of weights, and why it cannot be trained, if it cannot."""
+    """A cell without method and bits, its network and file of weights, and why it cannot be trained, if so."""
 
     cell: Cell
+    net: "Normalized"
     suite: Suite
     weights: Path | None
     untrainable_reason: str
+
+    def quant_version(self, spec: QuantSpec) -> int:
+        """Return the version of how a network is quantized: the larger one of its layers and its quantizer.
+
+        Raises UsageError if a layer of the network cannot be quantized.
+        """
+        from flatqat.quant.apply import layers_version
+
+        if spec.is_fp:
+            return 1
+        quantizer = registry.load(registry.QUANTIZERS, spec.quantizer)
+        return max(layers_version(self.net.net), int(quantizer.version))
 
 
 def base_cell_of(suite: Suite, model: str, seed: int, request: Request, networks: Networks) -> BaseCell:
@@ -127,7 +141,7 @@ def base_cell_of(suite: Suite, model: str, seed: int, request: Request, networks
         window=str(window) if window else None,
     )
     reason = lacking or f"the recipe {recipe!r} trains nothing"
-    return BaseCell(cell=cell, suite=suite, weights=network.weights, untrainable_reason=reason)
+    return BaseCell(cell=cell, net=network.model, suite=suite, weights=network.weights, untrainable_reason=reason)
 
 
 def _sha256(path: Path) -> str:
