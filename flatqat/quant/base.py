@@ -186,6 +186,7 @@ class Quantizer(nn.Module):
             self._search(observed)
 
     def _search(self, observed: Observer) -> None:
+        """Cover the fraction of the whole range with the smallest error; of equal ones the first."""
         values = observed.values
         best_error, best_fraction = torch.full_like(observed.low, torch.inf), torch.ones_like(observed.low)
         for fraction in MSE_FRACTIONS:

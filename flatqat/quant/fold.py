@@ -12,13 +12,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, remove_spectral_norm, remove_weight_norm
-from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.spectral_norm import SpectralNorm, SpectralNormLoadStateDictPreHook
 from torch.nn.utils.weight_norm import WeightNorm
 
 from flatqat.errors import UsageError
 from flatqat.quant.base import Quantizer
 
-HOOKS: tuple[tuple[type, Any], ...] = ((WeightNorm, remove_weight_norm), (SpectralNorm, remove_spectral_norm))
+
+
+def _remove_spectral_norm(layer: nn.Module) -> None:
+    """Remove the hook, also the one on loading, which torch wraps and then does not find."""
+    remove_spectral_norm(layer)
+    for key, hook in list(layer._load_state_dict_pre_hooks.items()):
+        if isinstance(getattr(hook, "hook", hook), SpectralNormLoadStateDictPreHook):
+            del layer._load_state_dict_pre_hooks[key]
+
+
+HOOKS: tuple[tuple[type, Any], ...] = (
+    (WeightNorm, remove_weight_norm),
+    (SpectralNorm, _remove_spectral_norm),
+)
 
 
 def weight_quantizer(layer: nn.Module) -> Quantizer | None:
