@@ -15,7 +15,8 @@ Source: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quan
 here, without `iterations`, there are 64 epochs over the calibration images (1,024 iterations for 512 images)
 at ten times the rate, which allows V to move about as far. In the paper the activation function is part of
 the layer; it cannot be identified in a general network, so here a layer is its convolution or product alone.
-Layers that share a weight are rounded once, for the inputs of the first. Quantizers that lose the magnitude of weights (dorefa, pact, apot, pot) are compared with W x all the same.
+Quantizers that lose the magnitude of weights (dorefa, pact, apot, pot) are compared with W x all the same.
+Layers that share a weight are rounded together, for the inputs of the first of them.
 """
 
 from collections import Counter

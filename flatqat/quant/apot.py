@@ -7,7 +7,8 @@ during calibration; B = b − 1 and a sign bit for weights and other inputs.
 
 Weights are normalized first: w̃ = (w − mean) / std over the layer's n weights, std with n − 1, with gradients
 through both. The layer computes with Q(w̃), and BatchNorm has to restore magnitude and mean, as with DoReFa.
-Q(w) is not idempotent, since Q(w) has another mean and deviation; the grid is. `in_weight_scale` is mean + std · Q(w).
+Q(w) is not idempotent, since Q(w) has another mean and deviation; the grid is. `in_weight_scale` is
+mean + std · Q(w).
 
 ∂v̂/∂v = 1 inside the range, else 0; ∂v̂/∂α = Π(v/α) − v/α inside, the sign outside. With weights of 2 bits,
 whose levels are −1, 0, 1, the gradient also passes outside ("calibrated gradients"). Weight decay applies to
@@ -148,7 +149,9 @@ class APoT(Quantizer):
         """Return the mean and standard deviation of the values that share a grid."""
         axes = tuple(range(1 if self.scale.ndim else 0, v.ndim))
         shared = v.numel() // self.scale.numel()
-        deviation, mean = torch.std_mean(v, axes, correction=min(1, shared - 1), keepdim=bool(self.scale.ndim))
+        deviation, mean = torch.std_mean(
+            v, axes, correction=min(1, shared - 1), keepdim=bool(self.scale.ndim)
+        )
         return mean, deviation.clamp_min(SMALLEST_SCALE)
 
 

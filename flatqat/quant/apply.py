@@ -1,9 +1,9 @@
 """Put quantizers on a model: on weights as parametrizations, on inputs as forward pre-hooks.
 
-This works for any model, and `isinstance(layer, nn.Conv2d)` remains true. A quantizer sees the weight that the
-layer computes with (`fold_`), and layers that share a weight share its quantizer: one tensor has one grid.
-Never deepcopy a quantized model (the copy shares the parametrized class): build a second one and load the
-state instead.
+This works for any model, and `isinstance(layer, nn.Conv2d)` remains true. A quantizer sees the weight that
+the layer computes with (`fold_`), and layers that share a weight share its quantizer: one tensor has one
+grid. Never deepcopy a quantized model (the copy shares the parametrized class): build a second one and load
+the state instead.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -45,7 +45,8 @@ def quantizable(model: nn.Module) -> dict[str, nn.Module]:
 
     Raises UsageError if one of them is lazy and does not know its shape yet.
     """
-    layers = {name: layer for name, layer in in_inference(model).items() if isinstance(layer, LAYERS)}
+    modules = in_inference(model).items()
+    layers: dict[str, nn.Module] = {name: layer for name, layer in modules if isinstance(layer, LAYERS)}
     for name, layer in layers.items():
         if any(map(parameter.is_lazy, layer.parameters())):
             raise UsageError(
@@ -74,7 +75,7 @@ def quantize_(model: nn.Module, spec: QuantSpec) -> None:
 
     Of layers that share a weight, the one with the most bits decides about the weight.
 
-    Raises UsageError if a pattern of the spec matches no layer, the model has no such layers, or `fold_` does.
+    Raises UsageError if a pattern of the spec matches no layer, if there are none, or as `fold_` does.
     """
     if spec.is_fp:
         return
@@ -88,7 +89,8 @@ def quantize_(model: nn.Module, spec: QuantSpec) -> None:
         sharing.setdefault(id(layer.weight), []).append(name)
     specs = by_layer(list(layers), spec)
     for names in sharing.values():
-        first, device = layers[names[0]], layers[names[0]].weight.device  # type: ignore[union-attr]
+        first: Any = layers[names[0]]
+        device = first.weight.device
         on_weight = _weight_quantizer(first, max((specs[name] for name in names), key=_weight_bits))
         for name in names:
             if on_weight is not None:
@@ -161,15 +163,14 @@ def latent_weights(model: nn.Module) -> dict[str, tuple[Tensor, Quantizer]]:
 
     A weight that layers share appears once, under its first name, as in `named_parameters`.
     """
-    lists = {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, parametrize.ParametrizationList) and isinstance(module[0], Quantizer)
-    }
-    first = {id(module.original): name for name, module in reversed(lists.items())}.values()
-    return {
-        f"{name}.original": (module.original, module[0]) for name, module in lists.items() if name in first
-    }
+    found: dict[str, tuple[Tensor, Quantizer]] = {}
+    known: set[int] = set()
+    for name, module in model.named_modules():
+        if isinstance(module, parametrize.ParametrizationList) and isinstance(module[0], Quantizer):
+            if id(module.original) not in known:
+                found[f"{name}.original"] = (module.original, module[0])
+            known.add(id(module.original))
+    return found
 
 
 @torch.no_grad()

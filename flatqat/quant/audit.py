@@ -59,11 +59,13 @@ def audit(model: nn.Module, images: Tensor) -> list[TensorAudit]:
         stack.callback(model.train, model.training)
         model.eval()(images)
     rows = []
-    for name, layer in quantizable(model).items():
-        for tensor, quantizer in (("weight", weight_quantizer(layer)), ("input", _input_quantizer(layer))):
-            row = audits.get(id(quantizer)) or _floating(name, tensor, "floating point")
-            if quantizer is None and tensor == "weight":
-                row = replace(row, size=layer.weight.numel())  # type: ignore[union-attr,operator]
+    layers: dict[str, Any] = quantizable(model)
+    for name, layer in layers.items():
+        quantizers_of = {"weight": weight_quantizer(layer), "input": getattr(layer, "input_quantizer", None)}
+        for tensor, own in quantizers_of.items():
+            row = audits.get(id(own)) or _floating(name, tensor, "floating point")
+            if own is None and tensor == "weight":
+                row = replace(row, size=layer.weight.numel())
             elif row.layer != name:
                 row = replace(row, layer=name, size=0, note=f"shared with {row.layer}")
             rows.append(row)
@@ -110,10 +112,6 @@ def _without_layer(model: nn.Module) -> list[TensorAudit]:
                 rows.append(replace(_floating(f"{name}.{own}".strip("."), "parameter", note), size=size))
                 known.add(id(p))
     return rows
-
-
-def _input_quantizer(layer: nn.Module) -> Quantizer | None:
-    return getattr(layer, "input_quantizer", None)
 
 
 def _floating(layer: str, tensor: str, note: str) -> TensorAudit:

@@ -7,8 +7,8 @@ gradients by the chain rule through the same backward; they are stored as l and 
 
 δ = 10⁻³, the fixed value of the published code; setting it by the trace of the Hessian is left out. Initial
 values for weights: u = −l = 3σ; for inputs that are never negative: l = 0, u = 3σ / sqrt(1 − 2/π), σ being
-the standard deviation of half a normal distribution; for other inputs: u = −l = 3σ. σ is that of a sample, with
-n − 1. One range per layer.
+the standard deviation of half a normal distribution; for other inputs: u = −l = 3σ. σ is that of a sample,
+with n − 1. One range per layer.
 
 Source: Lee, Kim, Ham 2021, "Network Quantization with Element-wise Gradient Scaling" (arXiv 2104.00903).
 There a layer computes with 2 x_q − 1 for weights and x_q for inputs, and multiplies its output by a learned

@@ -1,4 +1,4 @@
-"""What computes a layer's weight from other tensors (weight norm, spectral norm, ...) is folded into the weight.
+"""What computes a layer's weight from other tensors (weight norm, spectral norm) is folded into the weight.
 
 A quantizer has to see the weight that the layer computes with, and a method has to be able to set it. So the
 weight becomes a parameter before it gets a quantizer, as in deployment, where nothing but the weight is left:
@@ -17,7 +17,6 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from flatqat.errors import UsageError
 from flatqat.quant.base import Quantizer
-
 
 
 def _remove_spectral_norm(layer: nn.Module) -> None:
@@ -81,7 +80,7 @@ def fold_(layers: Mapping[str, nn.Module]) -> None:
 
 
 def _remove_parametrizations(layer: Any, folded: list[tuple[list[Tensor], nn.Parameter]]) -> None:
-    """Put the weight in the place of its parametrizations; `folded` has the ones before with their sources."""
+    """Put the weight in the place of its parametrizations; `folded` has those before and their sources."""
     weight, chain = layer.weight, layer.parametrizations.weight
     parameter = nn.Parameter(weight.detach().clone(), requires_grad=weight.requires_grad)
     sources = [*chain.parameters(recurse=False), *chain.buffers(recurse=False)]
@@ -97,5 +96,5 @@ def _remove_parametrizations(layer: Any, folded: list[tuple[list[Tensor], nn.Par
 
 def _remover(hook: Any) -> Callable[[nn.Module], object] | None:
     """Return the function of torch that folds what a hook computes into the weight, or None."""
-    known = (remove for kind, remove in HOOKS if isinstance(hook, kind) and hook.name == "weight")
-    return next(known, None)
+    named = getattr(hook, "name", "") == "weight"
+    return next((remove for kind, remove in HOOKS if named and isinstance(hook, kind)), None)

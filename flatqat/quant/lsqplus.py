@@ -6,8 +6,8 @@ the range and 1 outside, and as in the paper's equations a value exactly on a bo
 g = 1 / sqrt(N · (2^b − 1)). Weights have no offset and use the signed grid of LSQ.
 
 Initial values for weights: s = max(|μ − 3σ|, |μ + 3σ|) / 2^(b−1), per channel. For inputs: the (s, β) with
-the smallest mean squared rounding error, found here by the search of `ranges=mse`: over fractions of the whole
-range, and then, if there are negative values, over its upper and its lower end separately.
+the smallest mean squared rounding error, found here by the search of `ranges=mse`: over fractions of the
+whole range, and then, if there are negative values, over its upper and its lower end separately.
 
 Source: Bhalgat et al. 2020, "LSQ+: Improving low-bit quantization through learnable offsets and better
 initialization" (arXiv 2004.09576). Implementations differ: MQBench starts weights at half of the paper's step

@@ -6,8 +6,8 @@ the middle of segment k, T_k = start + a_1 + ... + a_(k−1) + a_k / 2. That is 
     f(x) = k − 1 + (x − left_k) / a_k   on segment k,       x̂ = s · round(clip(f(x), 0, n)).
 
 The backward is that of s · clip(f(x), 0, n) with ∂x̂/∂s = the code (generalized straight-through estimator):
-slope s / a_k on segment k, and a value exactly on `start`, such as the zeros behind a ReLU, counts as clipped.
-A width is at least 10⁻³ of half the output range, as in the authors' code.
+slope s / a_k on segment k. A value exactly on `start`, such as the zeros behind a ReLU, counts as clipped,
+and a width is at least 10⁻³ of half the output range, both as in the authors' code.
 
 Weights: levels s · (k − n/2), k = 0 .. n, s = 2 γ mean|w| / n, γ = (2^b − 1) / 2^(b−1), per channel; the
 gradient passes everywhere, also outside the range.

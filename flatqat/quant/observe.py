@@ -59,7 +59,7 @@ class Observer:
         return v.mean(self._axes(v)).view(self.scale_shape)
 
     def std(self, *, correction: int = 0) -> Tensor:
-        """Return the standard deviation of the sample over the values that share a scale; with 1, by n − 1."""
+        """Return the standard deviation over the n values that share a scale; with 1, by n − 1."""
         values = by_scale(self.values, self.scale_shape)
         return values.std(1, correction=min(correction, values.shape[1] - 1)).view(self.scale_shape)
 

@@ -86,7 +86,7 @@ class Cell(Stored):
 
     @property
     def bits(self) -> str:
-        """The bits for tables: `4`, `4@apot v2`, or `4 (keep none; layer1.*=8)` where layers are not the defaults."""
+        """The bits for tables: `4`, `4@apot v2`, or `4 (keep none; layer1.*=8)` with layers of their own."""
         layers = [f"keep {self.keep}"] if self.keep else []
         layers += [self.layer_bits] if self.layer_bits else []
         quant = f"{self.quant} v{self.quant_version}" if self.quant_version > 1 else self.quant

@@ -16,9 +16,7 @@ from flatqat.spec import QuantSpec, Recipe
 IMAGES = torch.rand(32, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 BATCH = IMAGES, torch.arange(32) % 4
 METHODS = [
-    name
-    for name in registry.names(registry.METHODS)
-    if registry.load(registry.METHODS, name).quantizes
+    name for name in registry.names(registry.METHODS) if registry.load(registry.METHODS, name).quantizes
 ]
 
 
@@ -169,7 +167,7 @@ def test_a_pruning_mask_is_refused_with_the_mend():
 
 def test_a_lazy_layer_is_refused_until_it_knows_its_shape():
     net = nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(4))
-    with pytest.raises(UsageError, match="layer 0: .*LazyConv2d before its first input"):
+    with pytest.raises(UsageError, match=r"layer 0: .*LazyConv2d before its first input"):
         quantizable(net)
     net(IMAGES)
     quantize_(net, QuantSpec.parse("4"))

@@ -49,9 +49,7 @@ def test_a_shared_weight_has_one_quantizer_and_one_latent_weight():
     assert net[2].parametrizations.weight.original is net[4].parametrizations.weight.original
     assert weight_quantizer(net[2]) is weight_quantizer(net[4])
     assert torch.equal(net[2].weight, net[4].weight)
-    assert list(latent_weights(net)) == [
-        f"{index}.parametrizations.weight.original" for index in (0, 2, 6)
-    ]
+    assert list(latent_weights(net)) == [f"{index}.parametrizations.weight.original" for index in (0, 2, 6)]
     assert latent_weights(net).keys() <= dict(net.named_parameters()).keys()
     assert [name for name, q in quantizers(net) if q.role == "input"] == ["0", "2", "4", "6"]
 

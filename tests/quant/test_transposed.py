@@ -31,7 +31,9 @@ def made(kind: str, bits: str, ranges: str = "mse") -> nn.Module:
     torch.manual_seed(0)
     layer = LAYERS[kind]()
     with torch.no_grad():
-        layer.weight *= torch.linspace(1, 9, layer.weight.shape[1]).view(1, -1, *[1] * (layer.weight.ndim - 2))
+        layer.weight *= torch.linspace(1, 9, layer.weight.shape[1]).view(
+            1, -1, *[1] * (layer.weight.ndim - 2)
+        )
     net = nn.Sequential(layer).eval()
     quantize_(net, QuantSpec.parse(bits, keep="none"))
     calibrate(net, [images(layer)], ranges)

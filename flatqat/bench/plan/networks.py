@@ -98,7 +98,7 @@ def code_files(model: str) -> list[Path]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseCell:
-    """A cell without method and bits, its network and file of weights, and why it cannot be trained, if so."""
+    """A cell without method and bits, its network, its file of weights, and why it cannot be trained."""
 
     cell: Cell
     net: "Normalized"
@@ -141,7 +141,9 @@ def base_cell_of(suite: Suite, model: str, seed: int, request: Request, networks
         window=str(window) if window else None,
     )
     reason = lacking or f"the recipe {recipe!r} trains nothing"
-    return BaseCell(cell=cell, net=network.model, suite=suite, weights=network.weights, untrainable_reason=reason)
+    return BaseCell(
+        cell=cell, net=network.model, suite=suite, weights=network.weights, untrainable_reason=reason
+    )
 
 
 def _sha256(path: Path) -> str:
