@@ -93,7 +93,8 @@ def checked(rows: list[TensorAudit]) -> list[TensorAudit]:
     """Return `rows`. Raises TrainingFailed, with the layers' names, where one of them has a problem."""
     if problems := [f"{row.tensor} of {row.layer}: {row.problem}" for row in rows if row.problem]:
         more = f" ({len(problems) - 1} more such tensors)" if len(problems) > 1 else ""
-        raise TrainingFailed(f"{problems[0]}{more}; flatqat audit shows the grids of a cell that works")
+        fix = "try other ranges (--set METHOD.ranges=minmax) or more bits for the layer (--layer-bits)"
+        raise TrainingFailed(f"{problems[0]}{more}; {fix}")
     return rows
 
 
