@@ -30,7 +30,7 @@ def top1(
 ) -> tuple[NDArray[np.bool_], float]:
     """Return which images are right, (methods, seeds, images), and the true accuracy in percent.
 
-    A probit model. `seed_sd` is the standard deviation over seeds of the difference of two methods, in points.
+    A probit model. `seed_sd` is the standard deviation over seeds of a difference of two methods, in points.
     """
     base = NormalDist().inv_cdf(accuracy)
     shift = seed_sd / 2**0.5 / 100 / NormalDist().pdf(base) * rng.normal(size=(METHODS, seeds, 1))

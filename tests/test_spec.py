@@ -84,6 +84,7 @@ def test_identity_leaves_out_defaults_and_is_stable():
         {"suite_version": 2}, {"model": "x"}, {"method": "fp"}, {"quant": "3"}, {"seed": 1}, {"limit": 5},
         {"weights": "ab"}, {"parent": "cd"}, {"amp": True}, {"method_args": (("strength", 0.2),)},
         {"recipe_args": (("steps", 3),)}, {"method_version": 2}, {"keep": "none"}, {"layer_bits": "fc=8"},
+        {"quant_version": 2},
     ],
     ids=str,
 )  # fmt: skip

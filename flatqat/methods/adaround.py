@@ -16,6 +16,7 @@ here, without `iterations`, there are 64 epochs over the calibration images (1,0
 at ten times the rate, which allows V to move about as far. In the paper the activation function is part of
 the layer; it cannot be identified in a general network, so here a layer is its convolution or product alone.
 Quantizers that lose the magnitude of weights (dorefa, pact, apot, pot) are compared with W x all the same.
+Layers that share a weight are rounded together, for the inputs of the first of them.
 """
 
 from collections import Counter
@@ -33,7 +34,7 @@ from flatqat.methods import ptq
 from flatqat.methods.base import Batch
 from flatqat.methods.schedule import half_cosine
 from flatqat.methods.settings import AtLeast
-from flatqat.quant.apply import disabled, latent_weights, quantizers
+from flatqat.quant.apply import TRANSPOSED, disabled, latent_weights, quantizers
 from flatqat.quant.base import Quantizer
 
 BETA_FIRST, BETA_LAST = 20.0, 2.0
@@ -89,7 +90,7 @@ class AdaRound(ptq.PTQ):
         if self.iterations:
             self._learn(layer, quantizer, rounding, pairs)
             learned = errors(layer, quantizer, quantizer.dequantize(rounding.codes).detach(), pairs)
-            better = (learned < before).view(-1, *[1] * (w.ndim - 1))
+            better = of_channels(learned < before, layer, w)
             chosen, after = torch.where(better, rounding.codes, nearest), torch.minimum(learned, before)
         with torch.no_grad():
             w.copy_(quantizer.denormalize(quantizer.dequantize(chosen), w))
@@ -208,6 +209,15 @@ def errors(layer: nn.Module, quantizer: Quantizer, weight: Tensor, pairs: Pairs)
     with quantizer.register_forward_hook(lambda *_: weight):  # the layer computes with it
         sums = [by_channel(layer, (layer(x) - target).double().square()).sum(1) for x, target in pairs]
     return torch.stack(sums).sum(0) / sum(by_channel(layer, target).shape[1] for _, target in pairs)
+
+
+def of_channels(values: Tensor, layer: nn.Module, w: Tensor) -> Tensor:
+    """Return one value for each output channel in a shape that broadcasts to that of the layer's weight."""
+    if not isinstance(layer, TRANSPOSED):
+        return values.view(-1, *[1] * (w.ndim - 1))
+    groups = layer.groups
+    by_input = values.view(groups, 1, -1).expand(-1, len(w) // groups, -1)
+    return by_input.reshape(len(w), -1, *[1] * (w.ndim - 2))
 
 
 def by_channel(layer: nn.Module, output: Tensor) -> Tensor:

@@ -62,7 +62,8 @@ class Dampen(Method):
                 if w_latent.grad is None:  # a layer that was not used
                     continue
                 pull = (w_latent - quantizer.in_weight_scale(w_latent)) * quantizer.in_range(w_latent)
-                shared = w_latent[0].numel() if self.config.aggregation == "kernel_mean" else 1
+                channels = w_latent.shape[quantizer.channel_axis]
+                shared = w_latent.numel() // channels if self.config.aggregation == "kernel_mean" else 1
                 w_latent.grad.add_(pull, alpha=2 * self.strength / shared)
         return logs
 

@@ -5,9 +5,10 @@ is a sum of ⌊B/2⌋ terms with four values and, if B is odd, one with two: zer
 two. No power is in two terms, and the largest sum is scaled to 1. B = b for inputs that are never negative
 during calibration; B = b − 1 and a sign bit for weights and other inputs.
 
-Weights are normalized first: w̃ = (w − mean) / std over the layer, with gradients through mean and std. The
-layer computes with Q(w̃), and BatchNorm has to restore magnitude and mean, as with DoReFa. Q(w) is not
-idempotent, since Q(w) has another mean and deviation; the grid is. `in_weight_scale` is mean + std · Q(w).
+Weights are normalized first: w̃ = (w − mean) / std over the layer's n weights, std with n − 1, with gradients
+through both. The layer computes with Q(w̃), and BatchNorm has to restore magnitude and mean, as with DoReFa.
+Q(w) is not idempotent, since Q(w) has another mean and deviation; the grid is. `in_weight_scale` is
+mean + std · Q(w).
 
 ∂v̂/∂v = 1 inside the range, else 0; ∂v̂/∂α = Π(v/α) − v/α inside, the sign outside. With weights of 2 bits,
 whose levels are −1, 0, 1, the gradient also passes outside ("calibrated gradients"). Weight decay applies to
@@ -46,6 +47,7 @@ def additive_levels(bits: int) -> tuple[float, ...]:
 class APoT(Quantizer):
     """Additive powers-of-two quantization (Li, Dong, Wang 2020), with a learned clipping bound."""
 
+    version = 2  # 1: the standard deviation of a population
     learns_scale = True
     per_channel = False
     edge_quantizer = "lsq"
@@ -146,7 +148,10 @@ class APoT(Quantizer):
     def _moments(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean and standard deviation of the values that share a grid."""
         axes = tuple(range(1 if self.scale.ndim else 0, v.ndim))
-        deviation, mean = torch.std_mean(v, axes, correction=0, keepdim=bool(self.scale.ndim))
+        shared = v.numel() // self.scale.numel()
+        deviation, mean = torch.std_mean(
+            v, axes, correction=min(1, shared - 1), keepdim=bool(self.scale.ndim)
+        )
         return mean, deviation.clamp_min(SMALLEST_SCALE)
 
 

@@ -1,7 +1,9 @@
 """Put quantizers on a model: on weights as parametrizations, on inputs as forward pre-hooks.
 
-This works for any model, and `isinstance(layer, nn.Conv2d)` remains true. Never deepcopy a quantized model
-(the copy shares the parametrized class): build a second one and load the state instead.
+This works for any model, and `isinstance(layer, nn.Conv2d)` remains true. A quantizer sees the weight that
+the layer computes with (`fold_`), and layers that share a weight share its quantizer: one tensor has one
+grid. Never deepcopy a quantized model (the copy shares the parametrized class): build a second one and load
+the state instead.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,15 +14,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import parameter
 from torch.nn.utils import parametrize
 
 from flatqat import registry
 from flatqat.errors import TrainingFailed, UsageError, unknown
 from flatqat.quant.base import Quantizer, RangeInit
+from flatqat.quant.fold import computed, fold_
 from flatqat.quant.observe import Observer
 from flatqat.spec import QuantSpec
 
-LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, *TRANSPOSED)
 KEPT_BITS = 8
 
 
@@ -36,14 +41,41 @@ def in_inference(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def quantizable(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the convolutions and linear layers used in inference by name, in order of registration."""
-    return {name: layer for name, layer in in_inference(model).items() if isinstance(layer, LAYERS)}
+    """Return the convolutions and linear layers used in inference by name, in order of registration.
+
+    Raises UsageError if one of them is lazy and does not know its shape yet.
+    """
+    modules = in_inference(model).items()
+    layers: dict[str, nn.Module] = {name: layer for name, layer in modules if isinstance(layer, LAYERS)}
+    for name, layer in layers.items():
+        if any(map(parameter.is_lazy, layer.parameters())):
+            raise UsageError(
+                f"layer {name}: expected a layer of known shape, got {type(layer).__name__} before its first "
+                "input; pass one batch through the network where it is built"
+            )
+    return layers
+
+
+def layers_version(model: nn.Module) -> int:
+    """Return 2 if the model has layers whose numbers changed once, and 1 for all other models.
+
+    Version 1 left transposed convolutions in floating point, did not calibrate weights that a layer computes
+    (weight norm), and gave layers that share a weight a grid each.
+
+    Raises UsageError if a layer cannot be quantized.
+    """
+    layers = quantizable(model)
+    shared = len({id(layer._parameters.get("weight", layer)) for layer in layers.values()}) < len(layers)
+    transposed = any(isinstance(layer, TRANSPOSED) for layer in layers.values())
+    return 2 if computed(layers) or shared or transposed else 1
 
 
 def quantize_(model: nn.Module, spec: QuantSpec) -> None:
     """Put quantizers on every layer that is `quantizable`, in place; `calibrate` sets their scales.
 
-    Raises UsageError if a pattern of the spec matches no layer, or the model has no such layers.
+    Of layers that share a weight, the one with the most bits decides about the weight.
+
+    Raises UsageError if a pattern of the spec matches no layer, if there are none, or as `fold_` does.
     """
     if spec.is_fp:
         return
@@ -51,18 +83,43 @@ def quantize_(model: nn.Module, spec: QuantSpec) -> None:
         raise UsageError(
             f"{type(model).__name__}: expected convolution or linear layers to quantize, got none"
         )
-    for name, chosen in by_layer(list(layers), spec).items():
-        layer: Any = layers[name]
-        quantizer: type[Quantizer] = registry.load(registry.QUANTIZERS, chosen.quantizer)
-        if chosen.weight_bits is not None:
-            weight, per_channel = layer.weight, spec.per_channel and quantizer.per_channel
-            shape = (len(weight), *[1] * (weight.ndim - 1)) if per_channel else ()
-            on_weight = quantizer(bits=chosen.weight_bits, role="weight", scale_shape=shape)
-            parametrize.register_parametrization(layer, "weight", on_weight.to(weight.device))
-        if chosen.act_bits is not None:
-            on_input = quantizer(bits=chosen.act_bits, role="input").to(next(layer.parameters()).device)
-            layer.add_module("input_quantizer", on_input)
-            layer.register_forward_pre_hook(_quantize_input)
+    fold_(layers)
+    sharing: dict[int, list[str]] = {}
+    for name, layer in layers.items():
+        sharing.setdefault(id(layer.weight), []).append(name)
+    specs = by_layer(list(layers), spec)
+    for names in sharing.values():
+        first: Any = layers[names[0]]
+        device = first.weight.device
+        on_weight = _weight_quantizer(first, max((specs[name] for name in names), key=_weight_bits))
+        for name in names:
+            if on_weight is not None:
+                parametrize.register_parametrization(layers[name], "weight", on_weight.to(device))
+            if (bits := specs[name].act_bits) is not None:
+                quantizer: type[Quantizer] = registry.load(registry.QUANTIZERS, specs[name].quantizer)
+                layers[name].add_module("input_quantizer", quantizer(bits=bits, role="input").to(device))
+                layers[name].register_forward_pre_hook(_quantize_input)
+
+
+def _weight_bits(spec: QuantSpec) -> int:
+    return spec.weight_bits or 32
+
+
+def _weight_quantizer(layer: Any, spec: QuantSpec) -> Quantizer | None:
+    """Return a quantizer for the weight of a layer, with a grid per output channel where the spec asks so.
+
+    Output channels are the first axis of a weight, and the second one of a transposed convolution, whose
+    groups share the grids.
+    """
+    if spec.weight_bits is None:
+        return None
+    quantizer: type[Quantizer] = registry.load(registry.QUANTIZERS, spec.quantizer)
+    axis, shape = int(isinstance(layer, TRANSPOSED)), [1] * layer.weight.ndim
+    shape[axis] = layer.weight.shape[axis]
+    per_channel = spec.per_channel and quantizer.per_channel and shape[axis] > axis
+    made = quantizer(bits=spec.weight_bits, role="weight", scale_shape=tuple(shape) if per_channel else ())
+    made.channel_axis = axis
+    return made
 
 
 def by_layer(names: Sequence[str], spec: QuantSpec) -> dict[str, QuantSpec]:
@@ -102,12 +159,18 @@ def quantizers(model: nn.Module) -> Iterator[tuple[str, Quantizer]]:
 
 
 def latent_weights(model: nn.Module) -> dict[str, tuple[Tensor, Quantizer]]:
-    """Return the latent parameter and the quantizer of each quantized weight, by the parameter's name."""
-    return {
-        f"{name}.original": (module.original, module[0])
-        for name, module in model.named_modules()
-        if isinstance(module, parametrize.ParametrizationList) and isinstance(module[0], Quantizer)
-    }
+    """Return the latent parameter and the quantizer of each quantized weight, by the parameter's name.
+
+    A weight that layers share appears once, under its first name, as in `named_parameters`.
+    """
+    found: dict[str, tuple[Tensor, Quantizer]] = {}
+    known: set[int] = set()
+    for name, module in model.named_modules():
+        if isinstance(module, parametrize.ParametrizationList) and isinstance(module[0], Quantizer):
+            if id(module.original) not in known:
+                found[f"{name}.original"] = (module.original, module[0])
+            known.add(id(module.original))
+    return found
 
 
 @torch.no_grad()
@@ -126,6 +189,7 @@ def calibrate(
             problem = "expected finite values to calibrate on, got NaN or infinity"
             raise TrainingFailed(f"{tensor}: {problem}; check the weights that it starts from")
         quantizer.calibrate(observed, range_init, percentile)
+        quantizer.calibrated = True
 
     for name, (weight, quantizer) in latent_weights(model).items():
         observed = Observer(tuple(quantizer.scale.shape), keep_all=True)

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from flatqat.quant.observe import Observer
-from flatqat.quant.ops import fake_quantize, from_codes, full_precision, to_codes
+from flatqat.quant.ops import fake_quantize, from_codes, full_precision, to_codes, within
 
 Role = Literal["weight", "input"]
 RangeInit = Literal["own", "minmax", "mse", "percentile"]
-MSE_FRACTIONS = [percent / 100 for percent in range(20, 101)]
+MSE_FRACTIONS = [percent / 100 for percent in range(20, 101)] + [0.2 * 0.9**i for i in range(1, 51)]
 SMALLEST_SCALE = 1e-8
 
 
@@ -25,8 +25,12 @@ class Quantizer(nn.Module):
         scale: Step size s: of shape () for one per tensor, (C, 1, ...) for one per output channel.
         qmin: Smallest integer code; calibration of an input may change it (unsigned or affine grids).
         qmax: Largest integer code.
+        channel_axis: The axis of a weight's output channels.
+        calibrated: Whether anything has set the grid.
         learns_scale: Whether `scale` is a parameter (else a buffer), for the roles in `learning_roles`.
         per_channel: Whether a weight gets one grid per output channel where the `QuantSpec` allows it.
+        open_ends: Whether a value exactly on the lower and on the upper bound counts as outside the range.
+        version: Increased whenever the same input gives different numbers, here or in its edge quantizer.
         edge_quantizer: Name of the quantizer for layers kept at 8 bits; None for this quantizer itself.
         weight_decayed: Names of the quantizer's parameters that weight decay applies to.
         custom_backward: Whether the backward pass differs from the straight-through estimator.
@@ -36,6 +40,8 @@ class Quantizer(nn.Module):
     learns_scale: ClassVar[bool] = False
     learning_roles: ClassVar[tuple[Role, ...]] = ("weight", "input")
     per_channel: ClassVar[bool] = True
+    open_ends: tuple[bool, bool] = (False, False)
+    version: ClassVar[int] = 1
     edge_quantizer: ClassVar[str | None] = None
     weight_decayed: ClassVar[tuple[str, ...]] = ()
     custom_backward: bool = False
@@ -49,6 +55,7 @@ class Quantizer(nn.Module):
         half: int = 2 ** (bits - 1)
         self.qmin, self.qmax = -half, half - 1
         self.enabled, self.ste_only = True, False
+        self.calibrated, self.channel_axis = False, 0
         self.observer: Observer | None = None
         scale = torch.ones(scale_shape)
         if self.learns_scale and role in self.learning_roles:
@@ -83,7 +90,10 @@ class Quantizer(nn.Module):
 
     def project(self, u: Tensor) -> Tensor:
         """Return the level of each normalized value, with the gradient used in training."""
-        return fake_quantize(u, self.step_size, self.qmin, self.qmax, self.grad_factor(u), self.grid_offset)
+        bounds = self.qmin, self.qmax
+        return fake_quantize(
+            u, self.step_size, *bounds, self.grad_factor(u), self.grid_offset, open_ends=self.open_ends
+        )
 
     def codes(self, v: Tensor) -> Tensor:
         """Return the int32 codes of `v`, from qmin to qmax; a larger code means a larger level."""
@@ -95,9 +105,9 @@ class Quantizer(nn.Module):
         return levels if self.grid_offset is None else levels + self.grid_offset
 
     def in_range(self, v: Tensor) -> Tensor:
-        """Return a boolean tensor: whether each value is within the range of the grid, bounds included."""
+        """Return a boolean tensor: whether each value is within the range of the grid; see `open_ends`."""
         ratio = self._minus_offset(v) / self.step_size
-        return (ratio >= self.qmin) & (ratio <= self.qmax)
+        return within(ratio, self.qmin, self.qmax, self.open_ends)
 
     def _minus_offset(self, v: Tensor) -> Tensor:
         u = self.normalize(full_precision(v))
@@ -142,6 +152,7 @@ class Quantizer(nn.Module):
     def set_scale(self, scale: Tensor) -> None:
         """Set the scale, of at least SMALLEST_SCALE, in place."""
         self.scale.data.copy_(scale.clamp_min(SMALLEST_SCALE))
+        self.calibrated = True
 
     def set_signed(self, signed: bool) -> None:
         """Use the signed or the unsigned grid; calibration of an input calls this."""
@@ -158,8 +169,9 @@ class Quantizer(nn.Module):
         """Set the grid from observed values.
 
         With `range_init`, `own` calls `initialize`, `minmax` covers the whole range, and `mse` takes the
-        fraction of that range, from 0.20 to 1.00 in steps of 0.01, with the smallest mean squared rounding
-        error. `percentile` leaves out 100 − `percentile` percent of the values at each end.
+        fraction of that range with the smallest mean squared rounding error: of 0.20 to 1.00 in steps of
+        0.01, and below, where single outliers make up the range, down to 0.001 in steps of 10%.
+        `percentile` leaves out 100 − `percentile` percent of the values at each end.
         """
         if self.role == "input":
             self.set_signed(not bool((observed.low >= 0).all()))
@@ -174,6 +186,7 @@ class Quantizer(nn.Module):
             self._search(observed)
 
     def _search(self, observed: Observer) -> None:
+        """Cover the fraction of the whole range with the smallest error; of equal ones the first."""
         values = observed.values
         best_error, best_fraction = torch.full_like(observed.low, torch.inf), torch.ones_like(observed.low)
         for fraction in MSE_FRACTIONS:
@@ -191,3 +204,4 @@ class Quantizer(nn.Module):
 
 def _read_bounds(module: Any, _: Any) -> None:
     module.set_bounds(*module.bounds.tolist())
+    module.calibrated = True

@@ -7,7 +7,8 @@ gradients by the chain rule through the same backward; they are stored as l and 
 
 δ = 10⁻³, the fixed value of the published code; setting it by the trace of the Hessian is left out. Initial
 values for weights: u = −l = 3σ; for inputs that are never negative: l = 0, u = 3σ / sqrt(1 − 2/π), σ being
-the standard deviation of half a normal distribution; for other inputs: u = −l = 3σ. One range per layer.
+the standard deviation of half a normal distribution; for other inputs: u = −l = 3σ. σ is that of a sample,
+with n − 1. One range per layer.
 
 Source: Lee, Kim, Ham 2021, "Network Quantization with Element-wise Gradient Scaling" (arXiv 2104.00903).
 There a layer computes with 2 x_q − 1 for weights and x_q for inputs, and multiplies its output by a learned
@@ -32,7 +33,9 @@ from flatqat.quant.observe import Observer
 class EWGS(LSQPlus):
     """Element-wise gradient scaling (Lee, Kim, Ham 2021) with a learned affine range."""
 
+    version = 2  # 1: started from the standard deviation of a population
     offset_roles: ClassVar[tuple[Role, ...]] = ("weight", "input")
+    offset_ends: ClassVar[tuple[bool, bool]] = (False, False)
     per_channel = False
     custom_backward = True
     delta: ClassVar[float] = 1e-3
@@ -46,7 +49,7 @@ class EWGS(LSQPlus):
 
     def initialize(self, observed: Observer) -> None:
         """Set the range to three standard deviations."""
-        deviation = 3 * observed.std()
+        deviation = 3 * observed.std(correction=1)
         if self.role == "input" and bool((observed.low >= 0).all()):
             self.set_range(torch.zeros_like(deviation), deviation / sqrt(1 - 2 / pi))
         else:

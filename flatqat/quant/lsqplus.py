@@ -1,12 +1,13 @@
 """LSQ+: LSQ with a learned offset β for inputs, so that asymmetric inputs use all codes.
 
 x̂ = s · round(clip((x − β) / s, 0, 2^b − 1)) + β. The gradients are those of `fake_quantize`; β's is 0 inside
-the range and 1 outside. The gradients of both parameters are multiplied by LSQ's g = 1 / sqrt(N · (2^b − 1)).
-Weights have no offset and use the signed grid of LSQ.
+the range and 1 outside, and as in the paper's equations a value exactly on a bound is outside: behind a ReLU
+β gets the gradient of every zero. The gradients of both parameters are multiplied by LSQ's
+g = 1 / sqrt(N · (2^b − 1)). Weights have no offset and use the signed grid of LSQ.
 
 Initial values for weights: s = max(|μ − 3σ|, |μ + 3σ|) / 2^(b−1), per channel. For inputs: the (s, β) with
-the smallest mean squared rounding error, found here by search: over fractions of the whole range, as with
-`ranges=mse`, and then, if there are negative values, over its upper and its lower end separately.
+the smallest mean squared rounding error, found here by the search of `ranges=mse`: over fractions of the
+whole range, and then, if there are negative values, over its upper and its lower end separately.
 
 Source: Bhalgat et al. 2020, "LSQ+: Improving low-bit quantization through learnable offsets and better
 initialization" (arXiv 2004.09576). Implementations differ: MQBench starts weights at half of the paper's step
@@ -27,13 +28,15 @@ from flatqat.quant.observe import Observer
 class LSQPlus(LSQ):
     """LSQ+ (Bhalgat et al. 2020): LSQ for weights, a learned step size and offset for inputs."""
 
+    version = 2  # 1: a value on a bound counted as inside
     offset_roles: ClassVar[tuple[Role, ...]] = ("input",)
+    offset_ends: ClassVar[tuple[bool, bool]] = (True, True)
 
     def __init__(self, *, bits: int, role: Role, scale_shape: tuple[int, ...] = ()) -> None:
         super().__init__(bits=bits, role=role, scale_shape=scale_shape)
         self.offset: nn.Parameter | None = None
         if role in self.offset_roles:
-            self.offset = nn.Parameter(torch.zeros(scale_shape))
+            self.offset, self.open_ends = nn.Parameter(torch.zeros(scale_shape)), self.offset_ends
             self.set_bounds(0, 2**bits - 1)
 
     @property
@@ -59,8 +62,12 @@ class LSQPlus(LSQ):
             self.set_scale(torch.maximum((mean - deviation).abs(), (mean + deviation).abs()) / -self.qmin)
         else:
             self._search(observed)
-            if bool((observed.low < 0).any()):
-                self._search_ends(observed)
+
+    def _search(self, observed: Observer) -> None:
+        """Also search both ends of the range of an input that has negative values."""
+        super()._search(observed)
+        if self.role == "input" and bool((observed.low < 0).any()):
+            self._search_ends(observed)
 
     def _search_ends(self, observed: Observer) -> None:
         """Move the upper end of the range, then the lower end, to where the error is smallest."""

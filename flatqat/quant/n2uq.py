@@ -6,7 +6,8 @@ the middle of segment k, T_k = start + a_1 + ... + a_(k−1) + a_k / 2. That is 
     f(x) = k − 1 + (x − left_k) / a_k   on segment k,       x̂ = s · round(clip(f(x), 0, n)).
 
 The backward is that of s · clip(f(x), 0, n) with ∂x̂/∂s = the code (generalized straight-through estimator):
-slope s / a_k on segment k. A width is at least 10⁻³ of half the output range, as in the authors' code.
+slope s / a_k on segment k. A value exactly on `start`, such as the zeros behind a ReLU, counts as clipped,
+and a width is at least 10⁻³ of half the output range, both as in the authors' code.
 
 Weights: levels s · (k − n/2), k = 0 .. n, s = 2 γ mean|w| / n, γ = (2^b − 1) / 2^(b−1), per channel; the
 gradient passes everywhere, also outside the range.
@@ -40,6 +41,7 @@ LARGEST = 1e30  # a clipped value has gradient 0, which times infinity would be 
 class N2UQ(Quantizer):
     """Nonuniform-to-uniform quantization (Liu et al. 2022): learned input thresholds, uniform levels."""
 
+    version = 2  # 1: a value on `start` counted as inside
     learns_scale = True
     learning_roles: ClassVar[tuple[Role, ...]] = ("input",)
     edge_quantizer = "lsq"
@@ -50,6 +52,7 @@ class N2UQ(Quantizer):
         self.set_bounds(0, self.segments)
         self.custom_backward = role == "weight"
         if role == "input":
+            self.open_ends = (True, False)
             self.start = nn.Parameter(torch.zeros(()))
             self.widths = nn.Parameter(torch.ones(self.segments))
 

@@ -49,7 +49,7 @@ class Observer:
 
     def quantile(self, fraction: float) -> Tensor:
         """Return the quantile of the sample at `fraction`, interpolated linearly."""
-        ordered = self.values.flatten(1 if self.scale_shape else 0).sort(-1).values
+        ordered = by_scale(self.values, self.scale_shape).sort(-1).values
         position = fraction * (ordered.shape[-1] - 1)
         lower, upper = ordered[..., int(position)], ordered[..., ceil(position)]
         return torch.lerp(lower, upper, position % 1).view(self.scale_shape)
@@ -58,12 +58,24 @@ class Observer:
         """Return the mean of `v` over the values that share a scale."""
         return v.mean(self._axes(v)).view(self.scale_shape)
 
-    def std(self) -> Tensor:
-        """Return the standard deviation of the sample over the values that share a scale."""
-        return self.values.std(self._axes(self.values), correction=0).view(self.scale_shape)
+    def std(self, *, correction: int = 0) -> Tensor:
+        """Return the standard deviation over the n values that share a scale; with 1, by n − 1."""
+        values = by_scale(self.values, self.scale_shape)
+        return values.std(1, correction=min(correction, values.shape[1] - 1)).view(self.scale_shape)
 
     def _axes(self, v: Tensor) -> tuple[int, ...]:
-        return tuple(range(1 if self.scale_shape else 0, v.ndim))
+        return tuple(axis for axis in range(v.ndim) if axis != channel_axis(self.scale_shape))
+
+
+def channel_axis(scale_shape: tuple[int, ...]) -> int | None:
+    """Return the axis along which a tensor has several scales; None with one scale per tensor."""
+    return max(range(len(scale_shape)), key=scale_shape.__getitem__) if scale_shape else None
+
+
+def by_scale(v: Tensor, scale_shape: tuple[int, ...]) -> Tensor:
+    """Return the values as (scales, everything else)."""
+    axis = channel_axis(scale_shape)
+    return v.flatten()[None] if axis is None else v.movedim(axis, 0).flatten(1)
 
 
 def _sample(values: Tensor) -> Tensor:

@@ -15,12 +15,25 @@ def full_precision(v: Tensor) -> Tensor:
     return v.float() if v.dtype in LOW_PRECISION else v
 
 
+def within(ratio: Tensor, low: float, high: float, open_ends: tuple[bool, bool] = (False, False)) -> Tensor:
+    """Return whether low ≤ ratio ≤ high, without the bound itself at an end that is open."""
+    above = ratio > low if open_ends[0] else ratio >= low
+    return above & (ratio < high if open_ends[1] else ratio <= high)
+
+
 def fake_quantize(
-    v: Tensor, scale: Tensor, qmin: int, qmax: int, grad_scale: float = 1.0, offset: Tensor | None = None
+    v: Tensor,
+    scale: Tensor,
+    qmin: int,
+    qmax: int,
+    grad_scale: float = 1.0,
+    offset: Tensor | None = None,
+    *,
+    open_ends: tuple[bool, bool] = (False, False),
 ) -> Tensor:
     """v̂ = s · clip(round((v − β) / s), qmin, qmax) + β, with the straight-through gradient of LSQ and LSQ+.
 
-    With r = (v − β) / s: ∂v̂/∂v = 1 where qmin ≤ r ≤ qmax (bounds included), else 0;
+    With r = (v − β) / s: ∂v̂/∂v = 1 where qmin ≤ r ≤ qmax (an end that is open excluded), else 0;
     ∂v̂/∂s = round(r) − r inside, `qmin` or `qmax` outside; ∂v̂/∂β = 0 inside, 1 outside. The last two are
     multiplied by `grad_scale`. Without `offset`, β = 0. The subgradient of `torch.clamp` is not used: at the
     bounds, where every clipped value lies, it differs between torch releases.
@@ -36,7 +49,7 @@ def fake_quantize(
     with torch.no_grad():
         ratio = v / scale if offset is None else (v - offset).div_(scale)
         clipped = ratio.clamp(qmin, qmax)
-        inside = clipped == ratio
+        inside = within(ratio, qmin, qmax, open_ends) if any(open_ends) else clipped == ratio
         codes = torch.round(clipped, out=ratio)
         learned = []
         if scale.requires_grad:  # in place: memory traffic dominates the cost

@@ -40,6 +40,8 @@ class Cell(Stored):
         keep: The layers kept at 8 bits as text; None for the first and the last.
         layer_bits: The layers with bits of their own as text, if any.
         window: The sliding window of inference as text, if any.
+        quant_version: The version of its quantization, which grows when its numbers change: the larger one of
+            the quantizer's and that of the network's layers.
     """
 
     suite: str
@@ -62,6 +64,7 @@ class Cell(Stored):
     keep: str | None = None
     layer_bits: str | None = None
     window: str | None = None
+    quant_version: int = 1
 
     @property
     def id(self) -> str:
@@ -85,10 +88,11 @@ class Cell(Stored):
 
     @property
     def bits(self) -> str:
-        """The bits for tables: `4`, or `4 (keep none; layer1.*=8)` where layers are not the defaults."""
+        """The bits for tables: `4`, `4@apot v2`, or `4 (keep none; layer1.*=8)` with layers of their own."""
         layers = [f"keep {self.keep}"] if self.keep else []
         layers += [self.layer_bits] if self.layer_bits else []
-        return f"{self.quant} ({'; '.join(layers)})" if layers else self.quant
+        quant = f"{self.quant} v{self.quant_version}" if self.quant_version > 1 else self.quant
+        return f"{quant} ({'; '.join(layers)})" if layers else quant
 
     @property
     def label(self) -> str:

@@ -106,7 +106,7 @@ def test_anchor_step_by_hand_in_the_scale_of_the_weights(quantizer, coupling):
     def carried(w: torch.Tensor, q) -> torch.Tensor:
         if quantizer == "dorefa":
             return torch.atanh(w.tanh().abs().max() * q(w))
-        return w.mean() + w.std(correction=0) * q(w)
+        return w.mean() + w.std() * q(w)
 
     index = list(latent_weights(made.model)).index("3.parametrizations.weight.original")
     for x, y in batches(2):

@@ -1,4 +1,4 @@
-"""The partial rank correlation against the formula of three plain ones, and in its level under errors of ID."""
+"""The partial rank correlation against the formula of three plain ones, and its level under errors of ID."""
 
 import numpy as np
 import pytest

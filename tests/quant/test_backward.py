@@ -61,7 +61,7 @@ def pact(q: Quantizer, x: Tensor) -> Tensor:
 
 def apot(q: Quantizer, v: Tensor) -> Tensor:
     if q.role == "weight":
-        v = (v - v.mean()) / (v - v.mean()).square().mean().sqrt()
+        v = (v - v.mean()) / ((v - v.mean()).square().sum() / (v.numel() - 1)).sqrt()
     y = clipped(v / q.scale, float(q.levels[0]), 1.0)
     nearest = q.levels[(y.detach().flatten()[:, None] - q.levels).abs().argmin(1)].view_as(y)
     return q.scale * (y + (nearest - y).detach())
@@ -221,18 +221,22 @@ def test_the_hessian_through_a_quantizer_is_masked_and_no_more(quantizer):
 @pytest.mark.parametrize("quantizer", [LSQPlus, EWGS, APoT, PoT, DoReFa, MinMax, PACT, N2UQ])
 @pytest.mark.parametrize("signed", [False, True])
 def test_the_gradient_at_saturation(quantizer, signed):
-    """1 on the bound and 0 beyond it (PACT: 0 on α, which it counts as clipped), and `inside` says so."""
+    """1 on the bound and 0 beyond it, and `inside` says so; where the authors exclude a bound, 0 on it.
+
+    PACT counts α as clipped, LSQ+ both bounds, N2UQ the lower one: its value there is the one for every zero.
+    """
     q = quantizer(bits=3, role="input")
     seen = Observer(())
-    seen.add(torch.tensor([-4.0 if signed else 0.0, 4.0]))
+    seen.add(torch.tensor([-3.5 if signed else 0.0, 3.5]))  # seven equal steps of a power of two
     q.calibrate(seen, "minmax")
     bounds = q.dequantize(torch.tensor([q.qmin, q.qmax], dtype=torch.int32)).detach()
     if quantizer is N2UQ:
-        bounds = bounds * (1 - 1e-6)  # its upper end is a sum of widths, and those round
+        bounds = torch.stack([q.start.detach(), bounds[1] * (1 - 1e-6)])  # a sum of widths, which round
     beyond = bounds + torch.tensor([-1e-3, 1e-3])
     v = torch.cat([bounds, beyond]).requires_grad_()
     (grad,) = torch.autograd.grad(q(v).sum(), v)
-    on_bound = [1.0 if quantizer is not PACT or not signed else 0.0, 0.0 if quantizer is PACT else 1.0]
+    excluded = {LSQPlus: (0.0, 0.0), N2UQ: (0.0, 1.0), PACT: (float(not signed), 0.0)}
+    on_bound = excluded.get(quantizer, (1.0, 1.0))
     assert grad.tolist() == pytest.approx([*on_bound, 0, 0], abs=2e-4)  # EWGS: 1 within δ/2n
     assert q.in_range(v).tolist() == [bool(g) for g in (*on_bound, 0, 0)]
 

@@ -28,7 +28,7 @@ from flatqat.metrics.loss import label_count
 from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized, load_initial_
 from flatqat.quant.apply import quantize_
-from flatqat.quant.audit import audit, summary
+from flatqat.quant.audit import audit, checked, summary
 
 LOG_EVERY = 10
 VAL_IMAGES = 1000
@@ -52,7 +52,7 @@ def train(job: Job, session: Session) -> None:
     last_loss = _take_steps(data, selection, for_batchnorm)
     method.end(for_batchnorm)
     ((images, _),) = fixed("audit", 1)
-    audited = summary(audit(model.net, model.normalize(images)))
+    audited = summary(checked(audit(model.net, model.normalize(images))))
     covered = [name for name in audited["floating"] if job.quant.act_bits or not name.endswith(" input")]
     if covered and not job.quant.is_fp:  # although the bits of the cell cover them
         session.progress.say(f"{job.title}: left in floating point: {', '.join(covered)}")

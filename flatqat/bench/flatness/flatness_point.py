@@ -25,7 +25,15 @@ from flatqat.bench.cell.batches import Batch
 from flatqat.data.tensors.image_data import ImageData, Transform
 from flatqat.flatness.params import LossFn, Params
 from flatqat.metrics.loss import Loss, cross_entropy
-from flatqat.quant.apply import disabled, in_inference, latent_weights, quantizers, ste_gradients
+from flatqat.quant.apply import (
+    disabled,
+    in_inference,
+    latent_weights,
+    quantizable,
+    quantizers,
+    ste_gradients,
+)
+from flatqat.quant.fold import fold_
 from flatqat.spec import Cell, Space
 
 CHUNK, SMALLEST_CHUNK = 256, 8  # images per chunk; with label maps, a chunk may be a single image
@@ -60,9 +68,10 @@ def evaluated_at(
 ) -> Iterator[FlatnessPoint]:
     """Yield the point of `space` for a loss. `acts` says whether input quantizers are on.
 
-    Within the context, the network is in eval mode and its quantizers are set up for the point.
+    Within the context, the network is in eval mode and its quantizers are set up for the point. Weights that
+    layers compute (weight norm) are folded for good, so that in floating point, too, the weights are moved.
     """
-    model.eval()
+    fold_(quantizable(model.eval()))
     off = [role for role, is_off in (("weight", space == "quantized"), ("input", not acts)) if is_off]
     params = moved_params(model, space)
     lower, upper = neighbors(model) if space == "quantized" else ({}, {})

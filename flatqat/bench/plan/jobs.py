@@ -151,6 +151,7 @@ def _add(
         method=name,
         step_multiplier=multiplier,
         method_version=method.version,
+        quant_version=base.quant_version(spec),
         quant=str(spec),
         keep=spec.keep_text,
         layer_bits=spec.layer_bits_text,

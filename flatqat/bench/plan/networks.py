@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flatqat import registry
 from flatqat.bench.plan.layers import simplest
 from flatqat.bench.plan.request import Request
 from flatqat.errors import DataError, UsageError, choose
@@ -102,13 +103,26 @@ def code_files(model: str) -> list[Path]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseCell:
-    """A cell without method and bits, the bits, its file of weights, and why it cannot be trained, if so."""
+    """A cell without method and bits, its network, the bits, its weights, and why it cannot be trained."""
 
     cell: Cell
+    net: "Normalized"
     suite: Suite
     specs: tuple[QuantSpec, ...]
     weights: Path | None
     untrainable_reason: str
+
+    def quant_version(self, spec: QuantSpec) -> int:
+        """Return the version of how a network is quantized: the larger one of its layers and its quantizer.
+
+        Raises UsageError if a layer of the network cannot be quantized.
+        """
+        from flatqat.quant.apply import layers_version
+
+        if spec.is_fp:
+            return 1
+        quantizer = registry.load(registry.QUANTIZERS, spec.quantizer)
+        return max(layers_version(self.net.net), int(quantizer.version))
 
 
 def base_cell_of(suite: Suite, model: str, seed: int, request: Request, networks: Networks) -> BaseCell:
@@ -134,7 +148,12 @@ def base_cell_of(suite: Suite, model: str, seed: int, request: Request, networks
     )
     reason = lacking or f"the recipe {recipe!r} trains nothing"
     return BaseCell(
-        cell=cell, suite=suite, specs=network.specs, weights=network.weights, untrainable_reason=reason
+        cell=cell,
+        net=network.model,
+        suite=suite,
+        specs=network.specs,
+        weights=network.weights,
+        untrainable_reason=reason,
     )
 
 

@@ -72,7 +72,8 @@ def test_records_hold_everything(results):
             or record.env.packages["torch"] == torch.__version__
         )
     assert records["ptq"].train.steps == 0
-    assert records["qat"].train.audit == {"quantized": 10, "floating": [], "most_codes": ANY}
+    audited = {"quantized": 10, "floating": [], "floating_weights": 0, "most_codes": ANY}
+    assert records["qat"].train.audit == audited
     assert records["qat"].train.audit["most_codes"]["3"] == 8
     assert len(records["fp"].train.audit["floating"]) == 10
     assert records["ptq"].cell.parent == records["fp"].cell.training_id
