@@ -40,15 +40,6 @@ def test_within_columns_it_is_the_mean_of_the_columns_where_nothing_is_tied(rng)
     assert rank_correlation(x, y, within=True).rho == pytest.approx(np.mean(columns), abs=TINY)
 
 
-def test_partial_is_the_formula_of_three_plain_ones(rng):
-    x, y, z = table(rng), table(rng), table(rng)
-    x, y = x + z, y - z
-    xy, xz, yz = (stats.spearmanr(a.ravel(), b.ravel()).statistic for a, b in ((x, y), (x, z), (y, z)))
-    expected = (xy - xz * yz) / np.sqrt((1 - xz**2) * (1 - yz**2))
-    assert rank_correlation(x, y, z).rho == pytest.approx(expected, abs=TINY)
-    assert abs(xy - expected) > 0.1  # or the test would say nothing
-
-
 def test_only_the_order_counts(rng):
     x, y = table(rng), table(rng)
     assert rank_correlation(np.exp(x), y**3) == rank_correlation(x, y)
@@ -117,10 +108,8 @@ def test_many_rows_are_drawn_and_agree_with_scipys_permutation_test(rng):
     assert rank_correlation(x, y).p == pytest.approx(expected, abs=4 * error)
 
 
-@pytest.mark.parametrize(("given", "most"), [(False, 0.09), (True, 0.14)])
-def test_independent_methods_are_called_related_as_rarely_as_promised(rng, given, most):
-    """Runs share their method and their seed. At 5% 400 tables give 0.05 ± 0.011: 3.5 of these up and down.
-    The partial correlation may be at 0.11, ± 0.016 (docs/measures.md); 0.14 is two of these up."""
+def test_independent_methods_are_called_related_as_rarely_as_promised(rng):
+    """Runs share their method and their seed. At 5% 400 tables give 0.05 ± 0.011: 3.5 of them up or down."""
 
     def runs():
         seeds, methods = rng.normal(size=(1, COLUMNS)), 0.3 * rng.normal(size=(ROWS, 1))
@@ -128,16 +117,12 @@ def test_independent_methods_are_called_related_as_rarely_as_promised(rng, given
 
     hits = 0
     for _ in range(400):
-        z = runs() if given else None
-        x, y = (runs() if z is None else runs() + z for _ in range(2))
-        hits += rank_correlation(x, y, z, draws=199).p <= 0.05
-    assert 0.01 < hits / 400 < most
+        hits += rank_correlation(runs(), runs(), draws=199).p <= 0.05
+    assert 0.01 < hits / 400 < 0.09
 
 
 def test_a_constant_has_no_correlation(rng):
     assert rank_correlation(np.ones((4, 2)), rng.normal(size=(4, 2))) is None
-    x = rng.normal(size=(4, 2))
-    assert rank_correlation(x, rng.normal(size=(4, 2)), x) is None  # nothing left at equal x
 
 
 @pytest.mark.parametrize(

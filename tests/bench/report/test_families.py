@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flatqat.metrics.bootstrap import nested_bootstrap
 
 from flatqat import registry
 from flatqat.bench.plan.jobs import make_plan
@@ -13,7 +14,6 @@ from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.families import by_domain, merged
 from flatqat.bench.report.render import load, render
-from flatqat.metrics.bootstrap import nested_bootstrap
 from flatqat.spec import Cell, Record, ShiftInfo
 from tests.helpers import HELPERS
 from tests.helpers.records import margins_of, protocol, scores_of, train_log

@@ -1,7 +1,7 @@
 """The page of a study: planted differences and correlations are found, sentences follow the numbers."""
 
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -17,9 +17,6 @@ from flatqat.bench.study.page import write_study
 from flatqat.bench.study.sentences import by_family, cost, does_flat_help, id_and_gap, who_wins
 from flatqat.bench.study.study import studied
 from flatqat.errors import StoreError
-from flatqat.metrics.bootstrap import nested_bootstrap, paired_bootstrap
-from flatqat.metrics.extra_gap import mean_extra_gap
-from flatqat.metrics.randomized_blocks import contrasts
 from flatqat.spec import Eigenvalue, Flatness
 from tests.helpers.study_records import CELL, METHODS, SHIFTS, flatness, planted, put, right_of
 
@@ -66,16 +63,21 @@ def test_differences_are_those_of_the_outcomes(something):
         method: [{s: arrays[f"{s}:margin"] > 0 for s in SHIFTS} for arrays in runs]
         for method, runs in outcomes.items()
     }
-    pools = dict.fromkeys(("id", "fog/1", "snow/1", "blur/1"), "id")
-    expected = mean_extra_gap([(right["sam"], right["qat"], pools)])
-    assert asdict(study.find("sam", GAP).interval) == pytest.approx(asdict(expected))
-    weather = 50 * sum(
-        np.array([run[s] for run in right["sam"]], float) - np.array([run[s] for run in right["qat"]], float)
-        for s in ("fog/1", "snow/1")
-    )
-    found = study.find("sam", "weather")
-    assert asdict(found.interval) == pytest.approx(asdict(paired_bootstrap([weather])))
-    assert found.contrast.value == pytest.approx(weather.mean())
+    gained = {
+        s: 100 * np.array([run[s] * 1.0 for run in right["sam"]])
+        - 100 * np.array([run[s] * 1.0 for run in right["qat"]])
+        for s in SHIFTS
+    }
+    weather = (gained["fog/1"] + gained["snow/1"]) / 2
+    gap = gained["id"] - (gained["fog/1"] + gained["snow/1"] + gained["blur/1"]) / 3
+    for what, d in (("weather", weather), (GAP, gap)):
+        found = study.find("sam", what).estimate
+        assert found.value == pytest.approx(d.mean(), abs=1e-9)
+        rest = d - d.mean(axis=0) - d.mean(axis=1, keepdims=True) + d.mean()
+        pair = (rest**2).sum() / (2 * 499) / 500
+        of_images = d.mean(axis=0).var(ddof=1) / 500 - pair / 3
+        assert found.image_variance == pytest.approx(max(of_images, 0))
+        assert found.seeds == 3
     assert study.find("qat", OOD) is None
 
 
@@ -84,7 +86,7 @@ def test_a_planted_winner_is_found_where_it_wins(winner):
     study = study_in(winner)
     sure = {(c.method, c.what) for c in (*study.main, *study.families) if c.is_sure()}
     assert sure == {("sam", OOD), ("sam", GAP), ("sam", "weather")}
-    weather = study.find("sam", "weather").interval
+    weather = study.find("sam", "weather").estimate
     assert weather.low < 8 < weather.high
     says = who_wins(study)
     assert "better under shift: `sam` +" in says
@@ -148,8 +150,8 @@ def test_the_answers_stand_in_the_first_ten_lines(winner):
 
 def test_another_baseline_turns_the_differences_round(something):
     forward, back = study_in(something).find("sam", OOD), study_of(something, "sam").find("qat", OOD)
-    assert back.interval.value == pytest.approx(-forward.interval.value)
-    assert back.contrast.p == pytest.approx(forward.contrast.p)
+    assert back.estimate.value == pytest.approx(-forward.estimate.value)
+    assert back.estimate.p == pytest.approx(forward.estimate.p)
 
 
 def test_the_reference_is_shown_and_not_tested(something):
@@ -186,7 +188,7 @@ def test_a_method_without_all_seeds_is_compared_and_not_tested(tmp_path):
     lone = replace(CELL, method="asam", seed=1)
     put(store, lone, right_of(1, 0.02, {}, [99]), flatness(3.0, 3.0))
     study = study_of(store)
-    assert study.find("asam", OOD).interval.seeds == 1
+    assert study.find("asam", OOD).estimate.seeds == 1
     assert study.find("asam", OOD).p is None
     assert all(a.correlation.rows == 1 + len(METHODS) for a in associations(study))
 
@@ -202,23 +204,31 @@ def test_a_measure_that_is_missing_takes_its_method_out(tmp_path):
     assert rows["SAM"] == 1 + len(METHODS)
 
 
-def test_seeds_with_images_of_their_own_are_bootstrapped_by_seed(something, tmp_path):
+def test_seeds_with_images_of_their_own_are_judged_by_their_scatter_alone(something, tmp_path):
     """No variance of images on top: it is part of the scatter of the seeds."""
     store = Store(tmp_path)
     for record in something.records():
         arrays = something.outcomes(record.cell)
         store.write_record(replace(record, protocol=replace(record.protocol, split="by seed")), arrays)
-    study, crossed = study_of(store), study_in(something)
-    right = {m: [store.outcomes(replace(CELL, method=m, seed=s)) for s in (0, 1, 2)] for m in ("qat", "sam")}
-    gained = [np.array([run["id:margin"] > 0 for run in right[m]], float) for m in ("sam", "qat")]
-    found, before = study.find("sam", ID), crossed.find("sam", ID)
-    assert asdict(found.interval) == pytest.approx(asdict(nested_bootstrap([100 * (gained[0] - gained[1])])))
-    assert found.interval.stderr != pytest.approx(before.interval.stderr, rel=0.01)
-    values = [[runs.value(seed, {"id": 1.0}) for seed in (0, 1, 2)] for runs in study.methods]
-    place = [runs.method for runs in study.methods].index("sam")
-    expected = contrasts(np.array(values), 0, [0.0] * len(values))[place]
-    assert asdict(found.contrast) == pytest.approx(asdict(expected))
-    assert found.contrast.stderr < before.contrast.stderr
+    of_own, of_same = study_of(store).find("sam", ID).estimate, study_in(something).find("sam", ID).estimate
+    assert of_own.image_variance == 0
+    assert of_same.image_variance > 0
+    assert of_own.value == pytest.approx(of_same.value)
+    with_own_images = "over seeds, each with images of its own"
+    assert with_own_images in page(store)
+    assert with_own_images not in page(something)
+
+
+def test_a_noisy_method_stands_alone_and_is_named(tmp_path):
+    store = planted(tmp_path)
+    for seed, gain in enumerate((0.1, -0.1, 0.0)):
+        cell = replace(CELL, method="noisy", seed=seed)
+        families = dict.fromkeys(("weather", "blur"), gain)
+        put(store, cell, right_of(seed, 0.02, families, [77]), flatness(3.0, 3.0))
+    found = {c.method: c.estimate.seed_freedom for c in study_of(store).main if c.what == OOD}
+    assert found.pop("noisy") == 2
+    assert max(found.values()) == 2 * (len(METHODS) + 1)
+    assert re.search(r"but that of `[^.]*noisy`[^.]* is larger and stands alone", page(store))
 
 
 def test_few_methods_are_said_to_be_too_few(tmp_path):
@@ -283,6 +293,21 @@ def test_with_one_seed_the_page_says_so_and_tells_no_scatter_of_seeds(tmp_path):
     limits = page(store).partition("What limits it:")[2]
     assert "With one seed every number speaks of these training runs alone" in limits
     assert "scatter over seeds" not in limits
+
+
+def test_with_one_seed_nothing_is_better_or_worse(tmp_path):
+    """However far apart the runs are: it is one run of each."""
+    store = Store(tmp_path)
+    for place, method in enumerate(("qat", "sam", "ema")):
+        gain = {"weather": -0.3 * (method == "ema"), "blur": 0.3 * (method == "sam")}
+        put(store, replace(CELL, method=method), right_of(0, 0.02, gain, [place]))
+    study = study_of(store)
+    assert not [c for c in (*study.main, *study.families) if c.is_sure() or c.p is not None]
+    text = page(store)
+    assert "With one seed, nothing is called better or worse than `qat`" in text
+    assert "over images, **for these runs alone**" in text
+    assert "**+" not in text
+    assert "**-" not in text
 
 
 @pytest.mark.parametrize(("residual", "starred"), [(2e-3, True), (5e-4, False)])
