@@ -135,6 +135,7 @@ def test_the_content_of_the_file_is_part_of_the_cell(nets, tmp_path):
             suites=("digits-c",),
             methods=("fp",),
             bits=("4",),
+            seeds=(0,),
             models=(f"file:{path}:plain",),
             results=tmp_path,
         )

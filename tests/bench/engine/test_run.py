@@ -34,7 +34,9 @@ CPU = torch.device("cpu")
 
 def request(results: Path, **changes) -> Request:
     return replace(
-        Request(suites=("toy",), methods=("fp", "ptq", "qat", "anchor"), bits=("3",), results=results),
+        Request(
+            suites=("toy",), methods=("fp", "ptq", "qat", "anchor"), bits=("3",), seeds=(0,), results=results
+        ),
         **changes,
     )
 

@@ -20,7 +20,9 @@ CPU = torch.device("cpu")
 
 
 def plan(results, **changes):
-    return make_plan(Request(suites=("toy",), methods=("qat",), results=results, spaces=(), **changes))
+    return make_plan(
+        Request(suites=("toy",), seeds=(0,), methods=("qat",), results=results, spaces=(), **changes)
+    )
 
 
 def test_cells_of_other_layers_are_others_and_the_defaults_are_none(tmp_path):
