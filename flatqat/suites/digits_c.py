@@ -1,13 +1,13 @@
 """Handwritten digits under 14 corruptions; ships with flatqat and trains from scratch in seconds.
 
-The constants of CIFAR-10-C were made for photographs: digits hardly suffer from its noise and blur, and lose
-everything in its contrast and fog. So `digits-c` has constants of its own, with which full-precision networks
-keep about 95, 90, 80, 65 and 50% at severities 1 to 5 of every corruption, about equal steps in the logarithm
-of the odds. `scripts/calibrate_digits.py` chose them by the images of `val` and seeds that no default run uses.
-`jpeg_compression` is left out: digits of 8x8 keep 95% at its lowest quality.
+The constants of CIFAR-10-C were made for photographs: digits hardly suffer from its noise and blur, and
+lose everything in its contrast and fog. So `digits-c` has constants of its own, with which full-precision
+networks keep about 95, 90, 80, 65 and 50% at severities 1 to 5 of every corruption, about equal steps in
+the logarithm of the odds. `scripts/calibrate_digits.py` chose them by the images of `val` and seeds that no
+default run uses. `jpeg_compression` is left out: digits of 8x8 keep 95% at its lowest quality.
 
-The recipe trains on small batches, and measures flatness on half as many images as other suites, so that three
-seeds of three methods take about a minute.
+The recipe trains on small batches, and measures flatness on half as many images as other suites, so that
+three seeds of three methods take about a minute.
 """
 
 from dataclasses import replace

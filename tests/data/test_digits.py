@@ -42,7 +42,8 @@ def test_the_parts_are_disjoint_and_whole() -> None:
 def test_the_split_stays_as_it_is() -> None:
     """Another permutation would be another suite version."""
     assert digits.load("train").ids[:4].tolist() == [362, 1568, 1440, 1761]
-    assert digits.load("test").ids[:4].tolist() == [1367, 599, 284, 990]
+    assert digits.load("val").ids[:4].tolist() == [410, 279, 666, 171]
+    assert digits.load("test").ids[:4].tolist() == [1349, 430, 394, 1643]
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -1,4 +1,4 @@
-"""The constants of each severity, from ImageNet-C (224 pixels), CIFAR-10-C (32), and for enlarged digits (32).
+"""The constants of each severity: of ImageNet-C (224 pixels), of CIFAR-10-C (32), and for enlarged digits.
 
 Their values are in `constants.toml`. Lengths are in pixels, amplitudes in units of the full range [0, 1]
 unless the operator's docstring says otherwise. Each operator's docstring names its constants in this order.
