@@ -10,12 +10,11 @@ and the networks' lowest and highest accuracy), then the lines of `constants.tom
 one core.
 
 One constant moves, the one that says how strong the corruption is. The others are near those of CIFAR-10-C
-at severity 3, except that frost covers the share that it takes away, motion blur may be longer, elastic waves
-are wider, so that people can read them, and glass moves pixels by one at a time, as a longer reach jumps
-from mild to severe. Disks and box filters change
-only at some sizes; 8 and 13 pixels are no candidates of `pixelate`: 8 are the digits' own grid and cost less
-than 9 or 10, 13 more than 12. `jpeg_compression` has no candidates: at quality 1, the lowest, the networks still keep
-95%.
+at severity 3, except that frost covers the share that it takes away, motion blur may be longer, elastic
+waves are wider, so that people can read them, and glass moves pixels by one at a time, as a longer reach
+jumps from mild to severe. Disks and box filters change only at some sizes; 8 and 13 pixels are no
+candidates of `pixelate`: 8 are the digits' own grid and cost less than 9 or 10, 13 more than 12.
+`jpeg_compression` has no candidates: at quality 1, the lowest, the networks still keep 95%.
 """
 
 import argparse

@@ -7,6 +7,8 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from flatqat.bench.plan.command_lines import commands
+from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.request import Request
 from flatqat.cli import app
 from flatqat.commands import execute
 from flatqat.models.base import build
@@ -61,6 +63,13 @@ def record_of(job) -> Record:
         protocol=protocol({}, parent=start),
         env=environment(),
     )
+
+
+def test_without_options_it_is_the_default_request_with_three_seeds(planned):
+    jobs = planned([])
+    assert list(jobs) == [job.cell for job in make_plan(Request()).scored()]
+    assert {cell.seed for cell in jobs} == {0, 1, 2}
+    assert len(jobs) == 9
 
 
 @pytest.mark.parametrize("matrix", MATRICES.values(), ids=MATRICES.keys())
