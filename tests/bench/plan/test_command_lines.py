@@ -102,7 +102,7 @@ def test_methods_of_one_matrix_share_a_line(planned):
     ],
 )
 def test_what_was_measured_is_asked_for_again(planned, spaces, option):
-    (job,) = planned(["--method", "qat"]).values()
+    (job,) = planned(["--method", "qat", "--seeds", "1"]).values()
     flatness = Flatness(**{space: space_flatness(space=space) for space in spaces})
     record = Record(cell=job.cell, status="done", flatness=flatness, env=environment(threads=2))
     (line,) = commands([record], "r")
