@@ -88,7 +88,7 @@ def test_the_quantizer_of_held_layers_is_part_of_the_identity(tmp_path):
 
 
 def test_the_command_line_takes_both_and_names_the_nearest_layer(flatqat, tmp_path):
-    command = ["bench", "run", "--plugin", TOY, "--suite", "toy", "--method", "qat"]
+    command = ["bench", "run", "--plugin", TOY, "--suite", "toy", "--method", "qat", "--seeds", "1"]
     command += ["--results", tmp_path, "--dry-run"]
     given = ["--keep", "first,linear", "--layer-bits", "stage1.*=8", "--layer-bits", "linear=fp"]
     plain, other = flatqat(*command), flatqat(*command, *given)
