@@ -134,9 +134,9 @@ def test_verifying_imports_no_torch(root: Path) -> None:
 def test_the_command_on_one_target(flatqat: Command, root: Path, tmp_path: Path) -> None:
     recipe = ("bn_batches=1", "pretrain_steps=2", "select_every=2", "steps=4")
     done = flatqat(
-        "bench", "run", "--seeds", "1", "--suite", "pacs@sketch", "--model", "tiny", "--method", "fp,qat", "--bits", "4",
+        "bench", "run", "--suite", "pacs@sketch", "--model", "tiny", "--method", "fp,qat", "--bits", "4",
         "--recipe", "smoke", *(part for setting in recipe for part in ("--set", f"recipe.{setting}")),
-        "--no-flatness", "--data-root", root, "--results", tmp_path,
+        "--no-flatness", "--seeds", "1", "--data-root", root, "--results", tmp_path,
     )  # fmt: skip
     assert done.code == 0, done.err
     assert f"pacs v1 · tiny · recipe smoke · {' · '.join(recipe)}" in done.out
