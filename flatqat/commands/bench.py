@@ -43,7 +43,7 @@ def bench_run(
     layer_bits: Annotated[
         Names, option("LAYERS=BITS", "Per-layer bit widths, such as 'layer4.*=w2a4'.")
     ] = None,
-    seeds: Annotated[str, option("SEEDS", "How many seeds (3), or which (0,1,2 or 7,).")] = "1",
+    seeds: Annotated[str, option("SEEDS", "How many seeds (3), or which (0,1,2 or 7,).")] = "3",
     recipe: Annotated[
         str | None,
         option(

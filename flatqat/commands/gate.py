@@ -99,6 +99,7 @@ def canary(
         suites=(),
         methods=("fp",),
         bits=("fp",),
+        seeds=(0,),
         weights=weights,
         pretrained=pretrained,
         data_root=data_root,

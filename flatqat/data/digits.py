@@ -20,7 +20,7 @@ Part = Literal["train", "val", "test"]
 
 CLASSES = 10
 COUNT = 1797
-PARTS: dict[Part, slice] = {"train": slice(0, 1100), "val": slice(1100, 1300), "test": slice(1300, COUNT)}
+PARTS: dict[Part, slice] = {"train": slice(0, 1100), "val": slice(1100, 1497), "test": slice(1497, COUNT)}
 SPLIT_SEED = 0
 SCALE = 4
 

@@ -17,7 +17,7 @@ from tests.helpers import RESULTS, TOY, imagenet_files
 from tests.helpers.command_line import assert_one_line_error
 
 FIRST_LOOK = RESULTS / "first-look"
-TOY_RUN = ("bench", "run", "--plugin", TOY, "--suite", "toy")
+TOY_RUN = ("bench", "run", "--plugin", TOY, "--suite", "toy", "--seeds", "1")
 
 
 def test_run_ends_with_the_table(flatqat, tmp_path):

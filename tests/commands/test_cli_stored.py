@@ -22,7 +22,9 @@ def stored(tmp_path_factory) -> Path:
     """Results of a toy run at 4 bits."""
     registry.add_plugin(TOY)
     folder = tmp_path_factory.mktemp("stored")
-    request = Request(suites=("toy",), methods=("fp", "qat", "anchor"), bits=("4",), results=folder)
+    request = Request(
+        suites=("toy",), methods=("fp", "qat", "anchor"), bits=("4",), seeds=(0,), results=folder
+    )
     run_plan(make_plan(request))
     return folder
 

@@ -124,7 +124,7 @@ def test_files_that_do_not_import(tmp_path, text):
 
 def test_a_mistake_is_one_line_on_the_command_line(nets, tmp_path):
     result = CliRunner().invoke(
-        app, ["bench", "run", "--model", f"file:{nets}:fails", "--results", str(tmp_path)]
+        app, ["bench", "run", "--model", f"file:{nets}:fails", "--seeds", "1", "--results", str(tmp_path)]
     )
     assert isinstance(result.exception, FlatqatError)  # printed by `main` as one line, exit code 2
 
@@ -135,6 +135,7 @@ def test_the_content_of_the_file_is_part_of_the_cell(nets, tmp_path):
             suites=("digits-c",),
             methods=("fp",),
             bits=("4",),
+            seeds=(0,),
             models=(f"file:{path}:plain",),
             results=tmp_path,
         )

@@ -115,6 +115,7 @@ def request(folder, model, *, pretrained):
         suites=("digits-c",),
         methods=("fp",),
         bits=("4",),
+        seeds=(0,),
         models=(model,),
         results=folder,
         pretrained=pretrained,

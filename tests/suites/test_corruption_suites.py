@@ -15,6 +15,7 @@ from tests.helpers.loading import imported_by_verifying, load
 CIFAR = ("cifar10-c", "cifar10-c-live", "cifar100-c", "cifar100-c-live")
 ALL = (*CIFAR, "digits-c")
 EXTRA = {"speckle_noise", "gaussian_blur", "spatter", "saturate"}
+DIGITS = [name for name in NAMES if name not in EXTRA and name != "jpeg_compression"]
 
 
 def shift(suite: Suite, name: str) -> Shift:
@@ -31,7 +32,7 @@ def test_shifts_are_named_after_corruption_and_severity(name: str) -> None:
     suite = load(name)
     suite_checks.suite_starts_with_id(suite)
     assert suite.name == name
-    corruptions = [corruption for corruption in NAMES if name != "digits-c" or corruption not in EXTRA]
+    corruptions = [corruption for corruption in NAMES if name != "digits-c" or corruption in DIGITS]
     assert [shift.name for shift in suite.shifts[1:]] == [
         f"{corruption}/{severity}" for corruption in corruptions for severity in range(1, 6)
     ]
@@ -42,9 +43,9 @@ def test_shifts_are_named_after_corruption_and_severity(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_the_headline_is_the_fifteen(name: str) -> None:
+def test_the_headline_is_the_fifteen_or_of_digits_fourteen(name: str) -> None:
     shifts = load(name).shifts[1:]
-    assert len([shift for shift in shifts if shift.in_mean]) == 75
+    assert len([shift for shift in shifts if shift.in_mean]) == (70 if name == "digits-c" else 75)
     assert {shift.name.split("/")[0] for shift in shifts if not shift.in_mean} <= EXTRA
 
 
@@ -106,10 +107,10 @@ def test_digits_need_no_folder() -> None:
     suite = load("digits-c")
     assert [finding.ok for finding in suite.verify(None)] == [True]
     sizes = [len(build(None)) for build in (suite.train, suite.val, suite.shifts[0].build)]
-    assert sizes == [1100, 200, 497]
+    assert sizes == [1100, 397, 300]
 
 
-@pytest.mark.parametrize("corruption", [name for name in NAMES if name not in EXTRA])
+@pytest.mark.parametrize("corruption", DIGITS)
 def test_live_corruptions_depend_on_the_image_and_not_on_the_batch(corruption: str) -> None:
     suite = load("digits-c")
     clean = suite.shifts[0].build(None).sample(40)
@@ -124,7 +125,7 @@ def test_live_corruptions_depend_on_the_image_and_not_on_the_batch(corruption: s
 
 
 def test_higher_severity_is_further_from_the_clean_images() -> None:
-    """On average over the corruptions, as CIFAR-10-C's constants are monotone for nearly all of them."""
+    """On average over the corruptions; fog and elastic distort at random."""
     suite = load("digits-c")
     clean, _ = everything(suite.shifts[0].build(None).sample(20), size=20)
     distance = torch.zeros(5)

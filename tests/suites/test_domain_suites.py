@@ -136,7 +136,7 @@ def test_the_command_on_one_target(flatqat: Command, root: Path, tmp_path: Path)
     done = flatqat(
         "bench", "run", "--suite", "pacs@sketch", "--model", "tiny", "--method", "fp,qat", "--bits", "4",
         "--recipe", "smoke", *(part for setting in recipe for part in ("--set", f"recipe.{setting}")),
-        "--no-flatness", "--data-root", root, "--results", tmp_path,
+        "--no-flatness", "--seeds", "1", "--data-root", root, "--results", tmp_path,
     )  # fmt: skip
     assert done.code == 0, done.err
     assert f"pacs v1 · tiny · recipe smoke · {' · '.join(recipe)}" in done.out

@@ -54,7 +54,7 @@ def test_a_whole_run_on_acdc(made: Path, tmp_path: Path, monkeypatch: pytest.Mon
     )
     monkeypatch.setattr("flatqat.suites.cityscapes_acdc.SUITE", small)
     request = Request(
-        suites=("cityscapes-acdc",), methods=("fp", "qat"), bits=("4",), models=("tiny-seg",),
+        suites=("cityscapes-acdc",), methods=("fp", "qat"), bits=("4",), seeds=(0,), models=("tiny-seg",),
         recipe="smoke", settings={"recipe": {"pretrain_steps": "30", "steps": "2"}},
         data_root=made, results=tmp_path, spaces=(),
     )  # fmt: skip

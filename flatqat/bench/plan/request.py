@@ -47,7 +47,7 @@ class Request:
     keep: tuple[str, ...] | None = None
     layer_bits: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = (0, 1, 2)
     recipe: str | None = None
     settings: Settings = field(default_factory=dict)
     weights: Path | None = None

@@ -21,7 +21,7 @@ from flatqat.data.corruptions import (
 from flatqat.data.corruptions._draw import Draw
 from flatqat.data.corruptions._levels import to_uint8
 from flatqat.data.corruptions.constants import CONSTANTS, Constants
-from flatqat.data.corruptions.names import NAMES, SEVERITIES, Table
+from flatqat.data.corruptions.names import SEVERITIES, Table
 from flatqat.errors import UsageError, choose
 
 Operator = Callable[[Tensor, Draw, Constants], Tensor]
@@ -50,20 +50,30 @@ def corrupt(images: Tensor, ids: Tensor, *, name: str, severity: int, table: Tab
         ids: int64 (B,).
         name: The corruption, one of `NAMES`.
         severity: 1 to 5.
-        table: The constants of severities: `cifar` is made for 32 pixels, `imagenet` for 224.
+        table: The constants of severities: `cifar` is made for 32 pixels, `imagenet` for 224, and `digits`
+            for handwritten digits of 32 pixels.
 
     Returns:
         uint8 (B, 3, H, W), on the device of `images`.
 
-    Raises UsageError if the name or the table is unknown, or the severity out of range.
+    Raises UsageError if the name or the table is unknown, the table lacks the name, or the severity is out of
+    range.
     """
-    choose("corruption", name, NAMES)
     choose("table of corruptions", table, CONSTANTS)
+    choose("corruption", name, CONSTANTS[table])
     if severity not in SEVERITIES:
         raise UsageError(f"severity of {name}: expected a whole number from 1 to 5, got {severity!r}")
+    constants = CONSTANTS[table][name][severity - 1]
+    return distort(images, ids, name=name, severity=severity, constants=constants)
+
+
+def distort(images: Tensor, ids: Tensor, *, name: str, severity: int, constants: Constants) -> Tensor:
+    """Return what `corrupt` does, with constants of your own in the order of the operator's docstring.
+
+    The severity only decides which random numbers are drawn.
+    """
     if len(images) == 0:
         return images.clone()
-    constants = CONSTANTS[table][name][severity - 1]
     operator = _OPERATORS[name]
     size = max(1, _CHUNK.get(images.device.type, _CHUNK_ELSEWHERE) // images[0].numel())
     chunks = zip(images.contiguous().split(size), ids.to(images.device).split(size), strict=True)

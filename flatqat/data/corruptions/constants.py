@@ -1,4 +1,4 @@
-"""The constants of each severity, for 224-pixel images (ImageNet-C) and 32-pixel images (CIFAR-10-C).
+"""The constants of each severity: of ImageNet-C (224 pixels), of CIFAR-10-C (32), and for enlarged digits.
 
 Their values are in `constants.toml`. Lengths are in pixels, amplitudes in units of the full range [0, 1]
 unless the operator's docstring says otherwise. Each operator's docstring names its constants in this order.
@@ -12,7 +12,11 @@ from flatqat.data.corruptions.names import Table
 
 Constants = tuple[float, ...]
 
-_SIDES: dict[Table, int] = {"cifar": 32, "imagenet": 244}  # unit of `elastic_transform` in pixels
+_SIDES: dict[Table, int] = {
+    "cifar": 32,
+    "digits": 32,
+    "imagenet": 244,
+}  # unit of `elastic_transform` in pixels
 
 
 def _read(table: Table) -> Iterator[tuple[str, tuple[Constants, ...]]]:

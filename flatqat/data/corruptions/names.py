@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-Table = Literal["cifar", "imagenet"]
+Table = Literal["cifar", "digits", "imagenet"]
 
 SEVERITIES = range(1, 6)
 

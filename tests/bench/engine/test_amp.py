@@ -19,7 +19,9 @@ CPU = torch.device("cpu")
 
 
 def go(folder: Path, **changes):
-    request = Request(suites=("toy",), methods=("fp", "qat"), bits=("3",), results=folder, spaces=())
+    request = Request(
+        suites=("toy",), methods=("fp", "qat"), bits=("3",), seeds=(0,), results=folder, spaces=()
+    )
     return run_plan(make_plan(replace(request, **changes)))
 
 

@@ -41,6 +41,7 @@ def request_(tmp_path):
         suites=(),
         methods=("fp",),
         bits=("fp",),
+        seeds=(0,),
         weights=tmp_path / "weights.pt",
         results=tmp_path / "r",
         limit=N,

@@ -114,7 +114,9 @@ def test_the_score_is_the_mean_over_groups_and_the_earliest_best_step_wins(
     tmp_path: Path,
 ) -> None:
     """Of two groups of unlike size, each counts half."""
-    request = Request(suites=("toy-family@plain",), methods=("fp",), bits=("4",), results=tmp_path)
+    request = Request(
+        suites=("toy-family@plain",), methods=("fp",), bits=("4",), seeds=(0,), results=tmp_path
+    )
     job = make_plan(request).scored()[0]
     data = job.suite.val(None)
     groups = torch.zeros(len(data), dtype=torch.long)
@@ -141,7 +143,9 @@ def test_the_score_is_the_metric_of_the_suite(
 ) -> None:
     """mIoU of the pooled confusion of each group, in one batch or in two."""
     monkeypatch.setattr("flatqat.bench.engine.checkpoint_selection.val_batch_size", lambda data, device: size)
-    request = Request(suites=("toy-family@plain",), methods=("fp",), bits=("4",), results=tmp_path)
+    request = Request(
+        suites=("toy-family@plain",), methods=("fp",), bits=("4",), seeds=(0,), results=tmp_path
+    )
     pixels = torch.randint(256, (9, 4, 3, 2), generator=torch.Generator().manual_seed(0)).byte()
     pixels[:, 3] %= 2
     groups = torch.tensor([0, 3, 3, 0, 3, 3, 3, 3, 3])
@@ -167,6 +171,7 @@ def test_batches_draw_from_every_group_alike(tmp_path: Path, batch_size: int) ->
         suites=("toy-family@plain",),
         methods=("fp",),
         bits=("4",),
+        seeds=(0,),
         settings={"recipe": {"batch_size": str(batch_size)}},
         results=tmp_path,
     )

@@ -44,7 +44,10 @@ def weights(tmp_path) -> Path:
 
 def request(tmp_path: Path, **changes) -> Request:
     return replace(
-        Request(suites=("toy",), methods=("fp", "ptq", "qat"), bits=("4",), results=tmp_path / "r"), **changes
+        Request(
+            suites=("toy",), methods=("fp", "ptq", "qat"), bits=("4",), seeds=(0,), results=tmp_path / "r"
+        ),
+        **changes,
     )
 
 

@@ -59,6 +59,7 @@ def request(root: Path, suite: str, side: int, **changes: object) -> Request:
             suites=(suite,),
             methods=("fp", "ptq", "qat"),
             bits=("4",),
+            seeds=(0,),
             models=(f"picky:{side}",),
             data_root=root / "data",
             results=root / "results",

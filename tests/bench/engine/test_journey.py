@@ -18,7 +18,9 @@ FAILING = {"recipe": {"lr": "1e30"}}
 
 
 def plan(results: Path, **changes: object) -> Plan:
-    wanted = Request(suites=("toy",), methods=("fp", "qat"), bits=("3",), results=results, spaces=())
+    wanted = Request(
+        suites=("toy",), methods=("fp", "qat"), bits=("3",), seeds=(0,), results=results, spaces=()
+    )
     return make_plan(replace(wanted, **changes))
 
 

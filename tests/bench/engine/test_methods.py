@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 def plan(folder: Path, **changes):
-    request = Request(suites=("toy",), methods=("fp",), bits=("3",), results=folder, spaces=())
+    request = Request(suites=("toy",), methods=("fp",), bits=("3",), seeds=(0,), results=folder, spaces=())
     return make_plan(replace(request, **changes))
 
 
@@ -47,7 +47,13 @@ def test_the_loss_that_a_rule_watches_is_that_of_val(tmp_path, monkeypatch):
     torch.save(build("tiny", classes=4, seed=0).net.state_dict(), weights)
     for amp in (False, True):
         request = Request(
-            suites=("toy",), methods=("qat",), bits=("3",), amp=amp, weights=weights, results=tmp_path
+            suites=("toy",),
+            methods=("qat",),
+            bits=("3",),
+            seeds=(0,),
+            amp=amp,
+            weights=weights,
+            results=tmp_path,
         )
         (job,) = make_plan(request).scored()
         model = train.starting_point(job, Store(tmp_path)).train()
@@ -74,7 +80,7 @@ def test_the_estimate_counts_a_hessian_product_as_two_passes_whatever_the_rule(t
         monkeypatch.setattr(estimate, "_time", lambda *_, step=step: (step, 0.0))
         jobs = plan(tmp_path, methods=(name,)).scored()
         for spaces in ((), ("quantized",)):
-            request = Request(suites=("toy",), methods=(name,), bits=("3",), spaces=spaces)
+            request = Request(suites=("toy",), methods=(name,), bits=("3",), seeds=(0,), spaces=spaces)
             seconds[name, bool(spaces)] = estimate.estimate(jobs, session_of(request))
     assert seconds["qat", False] == 12
     assert seconds["sam", False] == 24

@@ -34,7 +34,9 @@ CPU = torch.device("cpu")
 
 def request(results: Path, **changes) -> Request:
     return replace(
-        Request(suites=("toy",), methods=("fp", "ptq", "qat", "anchor"), bits=("3",), results=results),
+        Request(
+            suites=("toy",), methods=("fp", "ptq", "qat", "anchor"), bits=("3",), seeds=(0,), results=results
+        ),
         **changes,
     )
 
@@ -376,7 +378,19 @@ KILLED_AFTER = (0.1, 0.25, 0.45, 0.7)  # seconds
 
 def test_killed_at_any_moment_the_same_command_ends_with_the_same_table(results, tmp_path):
     """SIGKILL again and again, each time a little later after start-up; then let it finish."""
-    command = [sys.executable, "-m", "flatqat", "bench", "run", "--plugin", TOY, "--suite", "toy"]
+    command = [
+        sys.executable,
+        "-m",
+        "flatqat",
+        "bench",
+        "run",
+        "--plugin",
+        TOY,
+        "--suite",
+        "toy",
+        "--seeds",
+        "1",
+    ]
     command += ["--bits", "3", "--method", "fp,ptq,qat,anchor", "--results", tmp_path]
     killed = 0
     for delay in KILLED_AFTER:

@@ -37,7 +37,7 @@ def toy_map():
 
 def go(results: Path, **changes):
     request = Request(
-        suites=("toy-map",), methods=("fp", "ptq", "qat", "anchor"), bits=("3",), results=results
+        suites=("toy-map",), methods=("fp", "ptq", "qat", "anchor"), bits=("3",), seeds=(0,), results=results
     )
     return run_plan(make_plan(replace(request, **changes)))
 
@@ -113,7 +113,13 @@ def test_the_loss_that_a_rule_watches_is_that_of_labelled_pixels_through_the_win
     weights = tmp_path / "start.pt"
     torch.save(build("tiny-seg", classes=3, seed=0).net.state_dict(), weights)
     request = Request(
-        suites=("toy-map",), methods=("swad",), bits=("3",), window="12:10", weights=weights, results=tmp_path
+        suites=("toy-map",),
+        methods=("swad",),
+        bits=("3",),
+        seeds=(0,),
+        window="12:10",
+        weights=weights,
+        results=tmp_path,
     )
     job = next(job for job in make_plan(request).scored() if job.cell.method == "swad")
     model = starting_point(job, Store(tmp_path)).train()
@@ -231,7 +237,11 @@ def test_the_gallery_refuses_what_it_cannot_show(results, tmp_path):
     options = {"images": 1, "device": "cpu", "threads": 1}
     with pytest.raises(UsageError, match="did you mean 'dark'"):
         gallery(["tiny-seg-qat"], tmp_path / "x", results, None, shifts=("drak",), **options)
-    run_plan(make_plan(Request(suites=("toy",), methods=("ptq",), bits=("3",), results=tmp_path, spaces=())))
+    run_plan(
+        make_plan(
+            Request(suites=("toy",), methods=("ptq",), bits=("3",), seeds=(0,), results=tmp_path, spaces=())
+        )
+    )
     with pytest.raises(UsageError, match="expected cells of a segmentation suite"):
         gallery(["tiny-ptq"], tmp_path / "x", tmp_path, None, shifts=(), **options)
     assert not (tmp_path / "x").exists()

@@ -34,6 +34,7 @@ def test_a_transformer_runs_from_a_file(tmp_path):
         suites=("toy",),
         methods=("fp", "qat"),
         bits=("4", "w4"),
+        seeds=(0,),
         models=(f"file:{tmp_path / 'nets.py'}:vit",),
         results=tmp_path / "results",
     )

@@ -7,6 +7,8 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from flatqat.bench.plan.command_lines import commands
+from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.request import Request
 from flatqat.cli import app
 from flatqat.commands import execute
 from flatqat.models.base import build
@@ -63,6 +65,13 @@ def record_of(job) -> Record:
     )
 
 
+def test_without_options_it_is_the_default_request_with_three_seeds(planned):
+    jobs = planned([])
+    assert list(jobs) == [job.cell for job in make_plan(Request()).scored()]
+    assert {cell.seed for cell in jobs} == {0, 1, 2}
+    assert len(jobs) == 9
+
+
 @pytest.mark.parametrize("matrix", MATRICES.values(), ids=MATRICES.keys())
 def test_they_plan_the_same_cells(planned, matrix):
     jobs = {}
@@ -93,7 +102,7 @@ def test_methods_of_one_matrix_share_a_line(planned):
     ],
 )
 def test_what_was_measured_is_asked_for_again(planned, spaces, option):
-    (job,) = planned(["--method", "qat"]).values()
+    (job,) = planned(["--method", "qat", "--seeds", "1"]).values()
     flatness = Flatness(**{space: space_flatness(space=space) for space in spaces})
     record = Record(cell=job.cell, status="done", flatness=flatness, env=environment(threads=2))
     (line,) = commands([record], "r")

@@ -22,7 +22,7 @@ METHODS = tuple(name for name in registry.names(registry.METHODS) if name != "pr
 
 
 def plan(folder: Path, methods=METHODS, **changes):
-    request = Request(suites=("toy",), methods=methods, bits=("3",), results=folder, spaces=())
+    request = Request(suites=("toy",), methods=methods, bits=("3",), seeds=(0,), results=folder, spaces=())
     return make_plan(replace(request, **changes))
 
 

@@ -21,7 +21,9 @@ CPU = torch.device("cpu")
 
 
 def plan(results, **changes):
-    return make_plan(Request(suites=("toy",), methods=("qat",), results=results, spaces=(), **changes))
+    return make_plan(
+        Request(suites=("toy",), seeds=(0,), methods=("qat",), results=results, spaces=(), **changes)
+    )
 
 
 def test_cells_of_other_layers_are_others_and_the_defaults_are_none(tmp_path):
@@ -88,7 +90,7 @@ def test_the_quantizer_of_held_layers_is_part_of_the_identity(tmp_path):
 
 
 def test_the_command_line_takes_both_and_names_the_nearest_layer(flatqat, tmp_path):
-    command = ["bench", "run", "--plugin", TOY, "--suite", "toy", "--method", "qat"]
+    command = ["bench", "run", "--plugin", TOY, "--suite", "toy", "--method", "qat", "--seeds", "1"]
     command += ["--results", tmp_path, "--dry-run"]
     given = ["--keep", "first,linear", "--layer-bits", "stage1.*=8", "--layer-bits", "linear=fp"]
     plain, other = flatqat(*command), flatqat(*command, *given)

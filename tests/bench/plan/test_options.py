@@ -18,7 +18,13 @@ CPU = torch.device("cpu")
 
 def state(folder, method: str, **settings: dict[str, str]) -> dict[str, torch.Tensor]:
     request = Request(
-        suites=("toy",), methods=(method,), bits=("3",), settings=settings, results=folder, spaces=()
+        suites=("toy",),
+        methods=(method,),
+        bits=("3",),
+        seeds=(0,),
+        settings=settings,
+        results=folder,
+        spaces=(),
     )
     (record,) = run_plan(make_plan(request))
     suite = registry.load(registry.SUITES, "toy")
@@ -57,6 +63,6 @@ def test_ranges_by_percentile_through_the_engine(tmp_path):
 
 @pytest.mark.parametrize("method", ["ptq", "qat", "anchor", "saq", "fqat"])
 def test_a_percentile_below_the_middle_is_refused(method, tmp_path):
-    request = Request(suites=("toy",), methods=(method,), bits=("3",), results=tmp_path)
+    request = Request(suites=("toy",), methods=(method,), bits=("3",), seeds=(0,), results=tmp_path)
     with pytest.raises(UsageError, match=r"\.percentile: expected 50 to 100, got 0\.1"):
         make_plan(replace(request, settings={method: {"percentile": "0.1"}}))

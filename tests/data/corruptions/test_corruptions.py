@@ -95,6 +95,8 @@ def test_distortion_grows_with_severity(name: str, table: Table) -> None:
 def test_bad_input() -> None:
     with pytest.raises(UsageError, match=r"unknown corruption 'gausian_blur'.*did you mean 'gaussian_blur'"):
         one(grey(0), "gausian_blur", 1)
+    with pytest.raises(UsageError, match="unknown corruption 'jpeg_compression': expected"):
+        one(grey(0), "jpeg_compression", 1, "digits")
     with pytest.raises(UsageError, match="from 1 to 5, got 6"):
         one(grey(0), "fog", 6)
     assert one(grey(0, 0), "fog", 1).shape == (0, 3, 32, 32)
