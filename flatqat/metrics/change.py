@@ -45,7 +45,7 @@ def change(
     else:
         scatter, pair = retraining_sd**2, 0.0
     if nested:
-        of_images = sum(float(side.image[0, 0]) for side in sides)
+        of_images = 0.0 if freedom else sum(float(side.image[0, 0]) for side in sides)
     else:
         differences = [n.mean(axis=0) - b.mean(axis=0) for b, n in zip(before, now, strict=True)]
         of_images = math.fsum(float(d.var(ddof=1)) / len(d) for d in differences) - pair * sum(shares)

@@ -89,6 +89,8 @@ class Estimate:
         """Return c for the two-sided tail `p`."""
         from scipy.special import stdtrit
 
+        if p <= 0:
+            return math.inf
         variance = self.seed_variance + self.image_variance
         share = self.seed_variance / variance if variance else 0.0
         of_seeds = float(stdtrit(self.seed_freedom, p / 2)) ** 2 if share else 0.0

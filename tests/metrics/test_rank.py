@@ -54,14 +54,6 @@ def test_a_planted_correlation_is_found_and_its_sign_kept(rng):
     assert (found.rows, found.columns) == (ROWS, COLUMNS)
 
 
-def test_what_goes_through_the_third_quantity_alone_vanishes_when_it_is_held_fixed(rng):
-    z = table(rng)
-    x, y = z + 0.3 * table(rng), z + 0.3 * table(rng)
-    assert rank_correlation(x, y).rho > 0.8
-    assert abs(rank_correlation(x, y, z).rho) < 0.5
-    assert rank_correlation(x, y, z).p > 0.05
-
-
 def test_the_error_is_that_of_the_jackknife_over_rows_and_over_columns(rng):
     x, y = table(rng), table(rng)
     variance = 0.0

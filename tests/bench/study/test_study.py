@@ -45,7 +45,7 @@ def nothing(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def winner(tmp_path_factory):
-    return planted(tmp_path_factory.mktemp("winner"), better=0.08)
+    return planted(tmp_path_factory.mktemp("winner"), better=0.12)
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +82,12 @@ def test_differences_are_those_of_the_outcomes(something):
 
 
 def test_a_planted_winner_is_found_where_it_wins(winner):
-    """`sam` is 8 points better on weather, two of the three shifts, and nowhere else."""
+    """`sam` is 12 points better on weather, two of the three shifts, and nowhere else."""
     study = study_in(winner)
     sure = {(c.method, c.what) for c in (*study.main, *study.families) if c.is_sure()}
     assert sure == {("sam", OOD), ("sam", GAP), ("sam", "weather")}
     weather = study.find("sam", "weather").estimate
-    assert weather.low < 8 < weather.high
+    assert weather.low < 12 < weather.high
     says = who_wins(study)
     assert "better under shift: `sam` +" in says
     assert "worse: none; undecided: 6" in says
@@ -124,21 +124,49 @@ def test_flatness_is_correlated_with_each_quantity_over_all_runs(something):
     found = {a.question: a for a in associations(study) if (a.space, a.measure) == ("quantized", "λmax")}
     assert found[PLAIN].correlation.rho == pytest.approx(stats.spearmanr(sharp, ood).statistic)
     assert found[OF_GAP].correlation.rho == pytest.approx(stats.spearmanr(sharp, gap).statistic)
-    xy, xz, yz = (stats.spearmanr(a, b).statistic for a, b in ((sharp, ood), (sharp, top1), (ood, top1)))
-    partial = (xy - xz * yz) / np.sqrt((1 - xz**2) * (1 - yz**2))
-    assert found[PARTIAL].correlation.rho == pytest.approx(partial)
 
 
 def test_a_planted_correlation_has_its_sign_in_each_space(something):
     """Sharper is worse at the deployed weights; the latent order is turned round: there flatter is worse."""
     study = study_in(something)
     flat = associations(study)
-    for question in QUESTIONS:
+    for question in (PLAIN, WITHIN, OF_GAP):
         verdicts = {space: {a.verdict for a in flat if (a.space, a.question) == (space, question)}
                     for space in ("quantized", "latent")}  # fmt: skip
         assert verdicts == {"quantized": {1}, "latent": {-1}}, question.title
     assert "flatter goes with better for λmax (-" in does_flat_help(flat, "quantized", PLAIN)
     assert "flatter goes with worse for λmax (+" in does_flat_help(flat, "latent", PLAIN)
+
+
+def test_at_equal_id_nothing_is_said_where_id_does_not_differ(something):
+    flat = associations(study_in(something))
+    assert all(a.p is None and a.verdict == 0 for a in flat if a.question is PARTIAL)
+    says = does_flat_help(flat, "quantized", PARTIAL)
+    assert re.search(r"withheld, since ID tells the methods too little apart .* by -?0\.\d\d\)", says)
+    row = next(line for line in page(something).splitlines() if line.startswith("| quantized | λmax"))
+    assert row.count("withheld") == 1
+
+
+@pytest.mark.parametrize("of_its_own", [True, False])
+def test_at_equal_id_only_what_flatness_does_of_its_own_counts(tmp_path, of_its_own):
+    """Methods of more ability are better in ID and OOD. They are flatter, or flatter ones better besides."""
+    store, names = Store(tmp_path), ("qat", *METHODS, "sagm", "fqat", "adaround", "gaqat")
+    for place, method in enumerate(names):
+        rank = 5 * place % len(names)
+        sharp = place if of_its_own else rank
+        gain = {
+            "id": -0.04 * rank,
+            **dict.fromkeys(("weather", "blur"), -0.04 * rank - 0.02 * place * of_its_own),
+        }
+        for seed in (0, 1, 2):
+            cell = replace(CELL, method=method, seed=seed)
+            put(store, cell, right_of(seed, 0.02, gain, [place]), flatness(1 + sharp + 0.01 * seed, 1.0))
+    (found,) = {
+        (a.verdict, round(a.correlation.rho, 6))
+        for a in associations(study_of(store))
+        if a.question is PARTIAL and (a.space, a.measure) == ("quantized", "λmax")
+    }
+    assert found[0] == (1 if of_its_own else 0)
 
 
 def test_the_answers_stand_in_the_first_ten_lines(winner):
@@ -210,10 +238,13 @@ def test_seeds_with_images_of_their_own_are_judged_by_their_scatter_alone(someth
     for record in something.records():
         arrays = something.outcomes(record.cell)
         store.write_record(replace(record, protocol=replace(record.protocol, split="by seed")), arrays)
-    of_own, of_same = study_of(store).find("sam", ID).estimate, study_in(something).find("sam", ID).estimate
-    assert of_own.image_variance == 0
-    assert of_same.image_variance > 0
-    assert of_own.value == pytest.approx(of_same.value)
+    own, same = (s.find("sam", ID).estimate for s in (study_of(store), study_in(something)))
+    assert own.image_variance == 0
+    right = {m: [store.outcomes(replace(CELL, method=m, seed=s)) for s in (0, 1, 2)] for m in ("qat", "sam")}
+    top1 = {m: [100 * np.mean(run["id:margin"] > 0) for run in runs] for m, runs in right.items()}
+    assert own.value == same.value == pytest.approx(np.mean(top1["sam"]) - np.mean(top1["qat"]))
+    # the pooled scatter is in units of what the images of a seed give, which here is more than their pairs
+    assert own.seed_variance != same.seed_variance
     with_own_images = "over seeds, each with images of its own"
     assert with_own_images in page(store)
     assert with_own_images not in page(something)
