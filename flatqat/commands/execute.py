@@ -3,10 +3,9 @@
 import shlex
 from collections.abc import Iterable, Sequence
 from functools import partial
-from math import isnan
 from pathlib import Path
 
-from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
+from flatqat.bench.gate.check import INCOMPLETE, OK, REGRESSED
 from flatqat.bench.plan.jobs import Job, Plan
 from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.bench.records.files import write_output
@@ -22,12 +21,6 @@ from flatqat.errors import choose
 
 INTERRUPTED = 130
 FEW = 3
-MEANING = {
-    OK: "fine: nothing dropped",
-    REGRESSED: "REGRESSED",
-    INCOMPLETE: "INCOMPLETE: nothing was measured, or cells, images or scores of the baseline are missing",
-    IMPROVED: "IMPROVED: make a new baseline if this is meant",
-}
 
 
 def execute(plan: Plan, *, all_revisions: bool = False) -> int:
@@ -143,16 +136,3 @@ def _some(names: Iterable[str]) -> str:
     """The first few different ones."""
     different = list(dict.fromkeys(names))
     return ", ".join(different[:FEW]) + " ..." * (len(different) > FEW)
-
-
-def gate(results: Path, baseline: Path, max_drop: float, p: float, two_sided: bool) -> int:
-    """Print every comparison of the gate and return its exit code."""
-    code, verdicts = check(Store(results), baseline, max_drop, p, two_sided)
-    console, table = terminal(), plain_table("cell", "what", "before", "now", "change", "p", "verdict")
-    for v in verdicts:
-        numbers = ((v.before, ".2f"), (v.now, ".2f"), (v.now - v.before, "+.2f"), (v.p, ".3g"))
-        shown = ["-" if isnan(number) else format(number, form) for number, form in numbers]
-        table.add_row(v.cell, v.what, *shown, v.verdict)
-    console.print(table)
-    console.print(f"{MEANING[code]} (tolerance {max_drop} points, p < {p})", highlight=False)
-    return code

@@ -17,7 +17,8 @@ def baseline(
 ) -> None:
     """Write a baseline: the file that `bench check` compares with.
 
-    It holds the outcome of every image in every finished cell of the results folder.
+    It holds every finished cell of the results folder: the outcome of every image, its seed, what it was made
+    from and where it was computed.
 
     \b
     Example:
@@ -25,8 +26,12 @@ def baseline(
     """
     from flatqat.bench.gate.baseline import write_baseline
     from flatqat.bench.records.store import Store
+    from flatqat.console.printable import printable
 
-    typer.echo(f"{output}: {write_baseline(Store(results), output)} cells")
+    count, others = write_baseline(Store(results), output)
+    typer.echo(f"{output}: {count} cells")
+    for record in others:
+        typer.echo(printable(f"not in it: {record.cell.label}: {record.status} {record.reason}".rstrip()))
 
 
 def check(
@@ -36,25 +41,53 @@ def check(
     results: Results = Path("results"),
     max_drop: Annotated[float, option("POINTS", "Tolerated drop, in points of top-1 or mIoU.", min=0)] = 0.5,
     p: Annotated[float, option("P", "Significance level, after Holm's correction.", min=0, max=1)] = 0.01,
+    retraining_sd: Annotated[
+        float,
+        option("POINTS", "Standard deviation of a retraining, where both sides have a single seed.", min=0),
+    ] = 0.75,
+    evaluation_only: Annotated[
+        bool, flag("--evaluation-only", "Demand the same weights on both sides, and test over images alone.")
+    ] = False,
     two_sided: Annotated[bool, flag("--two-sided", "Trip the gate on improvements, too.")] = False,
+    only_changed: Annotated[bool, flag("--only-changed", "Hide rows that are fine.")] = False,
+    form: Annotated[str, option("NAME", "table or json.", "--format")] = "table",
 ) -> None:
     """Compare stored results with a baseline, image by image.
+
+    Cells are compared by their role (suite, model, method, bits, recipe, limit); what else differs is said.
 
     \b
     Exit codes:
       0  nothing dropped
       1  a drop larger than --max-drop, with a p-value below --p
-      2  wrong usage, such as a baseline that does not exist
-      3  a cell of the baseline is missing, failed or has other images
+      2  wrong usage, such as a baseline or a results folder that does not exist
+      3  a cell of the baseline is missing, failed or cannot be compared
       4  an improvement beyond the tolerance (only with --two-sided)
 
     \b
     Example:
       flatqat bench check --baseline results/baselines/main.json
     """
-    from flatqat.commands.execute import gate
+    from flatqat.bench.gate.check import check as run_check
+    from flatqat.bench.gate.compare import Rules
+    from flatqat.bench.records.store import Store
+    from flatqat.commands.verdicts import FORMATS, as_json, show_check
+    from flatqat.errors import choose
 
-    raise typer.Exit(gate(results, baseline, max_drop, p, two_sided))
+    known = choose("format", form, FORMATS)
+    rules = Rules(
+        max_drop=max_drop,
+        p=p,
+        two_sided=two_sided,
+        retraining_sd=retraining_sd,
+        evaluation_only=evaluation_only,
+    )
+    checked = run_check(Store(results), baseline, rules)
+    if known == "json":
+        typer.echo(as_json(checked, rules), nl=False)
+    else:
+        show_check(checked, rules, only_changed)
+    raise typer.Exit(checked.code)
 
 
 def canary(

@@ -1,39 +1,57 @@
-"""The file that the gate compares with: of every finished cell, what its metric needs of each image.
+"""The file that the gate compares with: every finished cell, where it was computed, and its images.
 
-For top-1 that is one bit an image, right or wrong; for mIoU the intersections and unions of the classes, as
-unsigned integers of 32 bits. Both are compressed, as text in JSON.
+Of each image it has what the metric needs, see `packing`. Schemas 1 and 2 have labels instead of cells, and
+neither environment nor weights.
 """
 
-import base64
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from flatqat.bench.gate.packing import FORM, Unpacker, pack
+from flatqat.bench.gate.run import Run
+from flatqat.bench.gate.series import newest
+from flatqat.bench.gate.weights import weights_digest
 from flatqat.bench.records.files import Arrays, write_output
-from flatqat.bench.records.paired import outcomes_of
+from flatqat.bench.records.paired import is_nested, outcomes_of
 from flatqat.bench.records.record_json import pop_schema, read_as, read_json, to_json
 from flatqat.bench.records.schema_1 import upgrade_shifts
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
-from flatqat.metrics.metric import METRICS, Metric
-from flatqat.spec import ShiftInfo, Stored
+from flatqat.metrics.metric import METRICS
+from flatqat.spec import Cell, Environment, FieldError, Record, ShiftInfo, Stored
 
-BASELINE_SCHEMA = 2
+BASELINE_SCHEMA = 3
 FIX = "check --baseline; make one with: flatqat bench baseline"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedCell(Stored):
-    """A cell as the file has it: by scored set its shift, number of images, and packed bits or counts."""
+    """A cell as the file has it.
 
-    label: str
+    Attributes:
+        shifts: The scored sets by name.
+        images: The number of images of each.
+        label: The cell's label, in schemas without `cell`.
+        cell: The cell.
+        env: Where it was computed.
+        data: The fingerprint of the data on disk.
+        weights: The digest of the weights, if they were stored.
+        nested: Whether every seed has images of its own.
+        metric: The suite's metric.
+        correct: The images of each set in text, for top-1.
+        counts: The same for mIoU.
+    """
+
     shifts: Mapping[str, ShiftInfo]
     images: Mapping[str, int]
+    label: str = ""
+    cell: Cell | None = None
+    env: Environment | None = None
+    data: str = ""
+    weights: str | None = None
+    nested: bool = False
     metric: str = "top1"
     correct: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, str] = field(default_factory=dict)
@@ -41,36 +59,60 @@ class PackedCell(Stored):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineCell:
-    """A cell of a baseline: by scored set its shift, and the metric's value of each image."""
+    """A cell of a baseline with the metric's value of each image."""
 
-    label: str
-    shifts: Mapping[str, ShiftInfo]
-    metric: Metric
+    packed: PackedCell
     values: Arrays
 
     @property
-    def images(self) -> dict[str, int]:
-        """The number of images of each scored set."""
-        return {shift: len(values) for shift, values in self.values.items()}
+    def label(self) -> str:
+        """A short name for people."""
+        return self.packed.cell.label if self.packed.cell else self.packed.label
+
+    def as_run(self, cell: Cell, *, identified: bool = True) -> Run:
+        """Return the run of the cell, which is its own if it is `identified`."""
+        packed = self.packed
+        return Run(
+            cell=cell,
+            values=lambda: self.values,
+            weights=lambda: packed.weights,
+            shifts=packed.shifts,
+            metric=METRICS[packed.metric],
+            data=packed.data,
+            nested=packed.nested,
+            env=packed.env,
+            identified=identified,
+        )
 
 
-def write_baseline(store: Store, output: Path) -> int:
-    """Store every finished cell of a results folder as a baseline; returns how many. Raises StoreError."""
-    cells = {}
-    for record in store.records():
-        outcomes = outcomes_of(record, store)
-        if record.status == "done" and outcomes:
-            cells[record.cell.id] = PackedCell(
-                label=record.cell.label,
-                shifts=record.protocol.shifts,
-                images={shift: len(images) for shift, images in outcomes.items()},
-                metric=record.protocol.metric,
-                **_packed(outcomes),
-            ).to_dict()
+def write_baseline(store: Store, output: Path) -> tuple[int, list[Record]]:
+    """Store every finished cell of a results folder as a baseline; returns how many, and the other records.
+
+    Of several revisions of a cell the newest is stored. Raises StoreError.
+    """
+    cells, others = {}, []
+    records = {record.cell.id: record for record in store.records()}
+    for run in newest([Run.of(record, store) for record in records.values()]):
+        record = records[run.cell.id]
+        outcomes = {} if run.reason else outcomes_of(record, store)
+        if not outcomes:
+            others.append(record)
+            continue
+        cells[record.cell.id] = PackedCell(
+            shifts=record.protocol.shifts,
+            images={shift: len(images) for shift, images in outcomes.items()},
+            cell=record.cell,
+            env=record.env,
+            data=record.protocol.data,
+            weights=weights_digest(record, store),
+            nested=is_nested(record),
+            metric=record.protocol.metric,
+            **pack(record.protocol.metric, outcomes),
+        ).to_dict()
     if not cells:
         raise StoreError(f"expected finished cells with outcomes in {store.root}, got none; make some first")
     write_output(output, to_json({"schema": BASELINE_SCHEMA, "cells": cells}))
-    return len(cells)
+    return len(cells), others
 
 
 def read_baseline(path: Path) -> dict[str, BaselineCell]:
@@ -81,14 +123,15 @@ def read_baseline(path: Path) -> dict[str, BaselineCell]:
     if schema == 1 and isinstance(cells, dict):
         data["cells"] = {cell_id: _upgraded(cell) for cell_id, cell in cells.items()}
     packed: dict[str, dict[str, PackedCell]] = read_as(FILE, data, path, FIX)
-    if "cells" not in packed:
-        raise StoreError(f"{path}: cells: expected a value, got none; {FIX}")
-    unpacked = {}
+    if not packed.get("cells"):
+        raise StoreError(f"{path}: cells: expected one or more, got none; {FIX}")
+    unpacker, unpacked = Unpacker(), {}
     for cell_id, cell in packed["cells"].items():
         try:
-            unpacked[cell_id] = _unpacked(cell)
-        except (ValueError, LookupError, zlib.error) as error:
-            raise StoreError(f"{path}: cells.{cell_id}: damaged outcomes ({error}); {FIX}") from error
+            _check(cell_id, cell, schema)
+            unpacked[cell_id] = BaselineCell(packed=cell, values=_values(cell, unpacker))
+        except FieldError as error:
+            raise StoreError(f"{path}: {error.under(cell_id).under('cells')}; {FIX}") from error
     return unpacked
 
 
@@ -101,43 +144,30 @@ def _upgraded(cell: Any) -> Any:
     return {**cell, "shifts": upgrade_shifts(cell["shifts"])}
 
 
-def _packed(outcomes: Arrays) -> dict[str, Any]:
-    """Return the fields of a cell that have its outcomes."""
-    if all(images.dtype == np.bool_ for images in outcomes.values()):
-        return {"correct": {s: _text(np.packbits(right)) for s, right in outcomes.items()}}
-    return {"counts": {s: _text(images.astype("<u4")) for s, images in outcomes.items()}}
+def _check(cell_id: str, packed: PackedCell, schema: int) -> None:
+    """Raise FieldError unless the fields of a cell fit together."""
+    if packed.metric not in METRICS:
+        raise FieldError(f"expected one of {', '.join(METRICS)}, got {packed.metric!r}", ("metric",))
+    if schema < BASELINE_SCHEMA and not packed.label:
+        raise FieldError("expected a text, got none", ("label",))
+    if schema == BASELINE_SCHEMA and (packed.cell is None or packed.cell.id != cell_id):
+        got = packed.cell and packed.cell.id
+        raise FieldError(f"expected the cell of this id, got {got or 'none'}", ("cell",))
+    if "id" not in packed.shifts:
+        raise FieldError("expected id among the shifts, got none", ("shifts",))
+    for name in ("images", FORM[packed.metric]):
+        if odd := sorted(set(packed.shifts) ^ set(getattr(packed, name))):
+            raise FieldError(f"expected one for each shift; see {odd[0]}", (name,))
 
 
-def _unpacked(cell: PackedCell) -> BaselineCell:
-    """Return a cell with the values of its images. Raises what damaged entries raise."""
-    unpack, packed = (_bits, cell.correct) if cell.correct else (_counts, cell.counts)
-    metric = METRICS[cell.metric]
-    if not cell.label or "id" not in packed or set(cell.shifts) != set(packed):
-        raise ValueError("shifts that do not fit the outcomes")
+def _values(packed: PackedCell, unpacker: Unpacker) -> Arrays:
+    """Return the metric's values. Raises FieldError on damaged outcomes."""
+    metric, name = METRICS[packed.metric], FORM[packed.metric]
+    texts, unpack = getattr(packed, name), getattr(unpacker, name)
     values = {}
-    for shift, text in packed.items():
-        outcome = unpack(_bytes(text), cell.images[shift])
-        values[shift] = metric.values(outcome)
-        if values[shift].shape != (len(outcome),):
-            raise ValueError(f"outcomes of {shift} that are not those of {metric.name}")
-    return BaselineCell(label=cell.label, shifts=cell.shifts, metric=metric, values=values)
-
-
-def _text(array: NDArray[Any]) -> str:
-    return base64.b64encode(zlib.compress(array.tobytes(), 9)).decode()
-
-
-def _bytes(text: str) -> bytes:
-    return zlib.decompress(base64.b64decode(text))
-
-
-def _bits(data: bytes, n: int) -> NDArray[np.bool_]:
-    bits = np.frombuffer(data, np.uint8)
-    if not 0 <= 8 * len(bits) - n < 8:
-        raise ValueError(f"{len(bits)} bytes for {n} images")
-    return np.unpackbits(bits, count=n).astype(bool)
-
-
-def _counts(data: bytes, n: int) -> NDArray[np.int64]:
-    """Return intersections and unions of shape (n, 2, classes)."""
-    return np.frombuffer(data, "<u4").reshape(n, 2, -1).astype(np.int64)
+    for shift, text in texts.items():
+        try:
+            values[shift] = metric.values(unpack(text, packed.images[shift]))
+        except FieldError as error:
+            raise error.under(shift).under(name) from error
+    return values

@@ -1,118 +1,133 @@
 """The gate for CI: has accuracy dropped by more than a tolerance, and by more than chance?
 
-A baseline has what the metric needs of every image, so the gate compares image by image: one shift by an
-exact McNemar test, or by a paired t-test of the values whose mean is the metric (pseudo-values of mIoU), a
-mean over shifts by a z-test of per-image means. It trips if a drop is both large and significant, with p
-adjusted by Holm over all comparisons.
+It compares the results folder with a baseline, cell by cell of the same role and image by image. Cells under
+several seeds are groups of training runs, and the scatter of these is in the p-value.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import nan
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from flatqat.bench.gate.baseline import BaselineCell, read_baseline
-from flatqat.bench.records.files import Arrays
-from flatqat.bench.records.paired import outcomes_of
+from flatqat.bench.gate.adopt import baseline_series
+from flatqat.bench.gate.baseline import read_baseline
+from flatqat.bench.gate.comparable import obstacles_of, of_same_weights, other_images
+from flatqat.bench.gate.compare import Row, Rules, Verdict, compare, judge
+from flatqat.bench.gate.differences import differences
+from flatqat.bench.gate.names import short_names
+from flatqat.bench.gate.run import Run
+from flatqat.bench.gate.series import Matches, Series, match, nearest, newest, series_of
 from flatqat.bench.records.store import Store
-from flatqat.metrics.missing import mean_if_complete
-from flatqat.metrics.significance import holm, paired_difference, pooled_difference
-from flatqat.spec import ShiftInfo
+from flatqat.errors import StoreError
 
 OK, REGRESSED, INCOMPLETE, IMPROVED = 0, 1, 3, 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """One comparison of the metric in percent: `ok`, `regressed`, `improved` or `missing`.
+class Checked:
+    """What a check found.
 
-    `what` is `id`, `ood`, a family of shifts, or why nothing could be compared; `p` is Holm's.
+    Attributes:
+        code: The exit code.
+        title: What all cells have in common.
+        verdicts: Every comparison.
+        missing: Cells of the baseline that could not be compared, and why.
+        differences: What else differs, and in which cells.
+        extra: Cells of the results that are not in the baseline.
+        older: The number of results that an edited plugin or a newer version has replaced.
     """
 
-    cell: str
-    what: str
-    before: float
-    now: float
-    p: float
-    verdict: str
+    code: int
+    title: str
+    verdicts: list[Verdict]
+    missing: list[tuple[str, str]]
+    differences: dict[str, list[str]]
+    extra: list[str]
+    older: int
 
 
-def check(
-    store: Store, baseline: Path, max_drop: float, p: float, two_sided: bool
-) -> tuple[int, list[Verdict]]:
-    """Compare a results folder with a baseline; returns the exit code and every comparison.
+def check(store: Store, baseline: Path, rules: Rules | None = None) -> Checked:
+    """Compare a results folder with a baseline.
 
-    The code is 0 if all is fine; 1 if one regressed, by more than `max_drop` points with an adjusted p below
-    `p`; 3 if a cell of the baseline is missing, failed, has other images or a single one, or its metric is
-    undefined (no pixel of a shift is labeled); 4 with `two_sided` if one improved by as much.
+    The code is 0 if all is fine; 1 if a row regressed; 3 if a cell of the baseline is missing, failed or
+    cannot be compared; 4 with `two_sided` if a row improved by as much as a drop that trips. Raises
+    StoreError if there is no results folder, or if the baseline is damaged.
     """
-    cells = read_baseline(baseline)
-    done = {r.cell.id: r for r in store.records() if r.status == "done"}
-    compared: list[tuple[str, str, float, float, float]] = []
-    verdicts: list[Verdict] = []
-    for cell_id, old in sorted(cells.items(), key=lambda item: item[1].label):
-        now = outcomes_of(done[cell_id], store) if cell_id in done else {}
-        if what := _lacking(old, now):
-            verdicts.append(_missing(old.label, what))
+    rules, stored, all_runs = rules or Rules(), read_baseline(baseline), _runs_in(store)
+    runs = newest(all_runs)
+    now = series_of(runs)
+    before, unknown = baseline_series(stored, now)
+    matches = match(before, now)
+    title, names = short_names([new for _, new in matches.pairs], [*matches.lost, *matches.extra])
+    rows: list[Row] = []
+    missing = [(label, "not in the results") for label in unknown] + _lost(matches, names)
+    found: dict[str, list[str]] = {}
+    for old, new in matches.pairs:
+        name = names[id(new)]
+        missing += [(name, f"seed {run.cell.seed} {run.reason}") for run in new.runs if run.reason]
+        if not new.done:
             continue
-        new = {s: old.metric.values(images) for s, images in now.items()}
-        for row in _compare(old.shifts, old.values, new):
-            if np.isfinite(row[1:]).all():
-                compared.append((old.label, *row))
-            else:
-                verdicts.append(_missing(old.label, f"{row[0]}: undefined"))
-    p_values = holm([tested[-1] for tested in compared]) if compared else []
-    for (cell, what, before, after, _), adjusted in zip(compared, p_values, strict=True):
-        verdict = _judge(after - before, adjusted, max_drop, p)
-        verdicts.append(Verdict(cell=cell, what=what, before=before, now=after, p=adjusted, verdict=verdict))
+        for text in differences(old, new):
+            found.setdefault(text, []).append(name)
+        compared, obstacles = _compare(name, old, new, rules)
+        rows += compared
+        missing += [(name, obstacle) for obstacle in obstacles]
+    verdicts = judge(rows, rules)
+    return Checked(
+        code=code_of(verdicts, rules, complete=not missing),
+        title=title,
+        verdicts=verdicts,
+        missing=missing,
+        differences=found,
+        extra=[names[id(one)] for one in matches.extra],
+        older=len(all_runs) - len(runs),
+    )
+
+
+def code_of(verdicts: list[Verdict], rules: Rules, *, complete: bool = True) -> int:
+    """Return the exit code of a check that is `complete` if nothing was missing."""
     results = {v.verdict for v in verdicts}
     if "regressed" in results:
-        return REGRESSED, verdicts
-    if "missing" in results or not compared:
-        return INCOMPLETE, verdicts
-    return (IMPROVED if two_sided and "improved" in results else OK), verdicts
+        return REGRESSED
+    if not complete or not verdicts:
+        return INCOMPLETE
+    return IMPROVED if rules.two_sided and "improved" in results else OK
 
 
-def _compare(
-    shifts: Mapping[str, ShiftInfo], old: Arrays, new: Arrays
-) -> list[tuple[str, float, float, float]]:
-    """Return (what, metric before, metric now, p) of ID, the mean over shifts, and each family."""
-    rows = [("id", _mean(old, ["id"]), _mean(new, ["id"]), paired_difference(new["id"], old["id"]).p)]
-    in_mean = [s for s, info in shifts.items() if info.in_mean and s != "id"]
-    families = {"ood": in_mean} if in_mean else {}
-    for shift in in_mean:
-        families.setdefault(shifts[shift].family, []).append(shift)
-    for what, members in families.items():
-        image_sets: dict[str, NDArray[np.float64]] = {}
-        for s in members:
-            share = (new[s].astype(float) - old[s]) / len(members)
-            image_sets[shifts[s].image_set] = image_sets.get(shifts[s].image_set, 0.0) + share
-        p = pooled_difference(list(image_sets.values())).p
-        rows.append((what, _mean(old, members), _mean(new, members), p))
-    return rows
+def _runs_in(store: Store) -> list[Run]:
+    if not store.root.is_dir():
+        problem = f"results folder {store.root}: expected a folder, found none"
+        raise StoreError(f"{problem}; make one with: flatqat bench run, or name another with --results")
+    return [Run.of(record, store) for record in store.records()]
 
 
-def _lacking(old: BaselineCell, now: Arrays) -> str:
-    """Return why a cell of the baseline cannot be compared; empty if it can."""
-    if {s: len(v) for s, v in now.items()} != old.images:
-        return "other images" if now else "not measured"
-    compared = [n for s, n in old.images.items() if s == "id" or old.shifts[s].in_mean]
-    return "a single image" if min(compared) < 2 else ""
+def _compare(name: str, old: Series, new: Series, rules: Rules) -> tuple[list[Row], list[str]]:
+    """Return the rows of two series, and why others cannot be compared."""
+    if obstacles := obstacles_of(old, new):
+        return [], obstacles
+    if rules.evaluation_only:
+        old, new, obstacles = of_same_weights(old, new)
+    if not new.done:
+        return [], obstacles
+    before, now = ({run.cell.seed: run.values() for run in side.done} for side in (old, new))
+    shifts, nested = new.done[0].shifts, new.done[0].nested
+    if images := other_images(shifts, before, now):
+        return [], [*obstacles, images]
+    rows = compare(name, shifts, before, now, rules, nested=nested)
+    undefined = [not np.isfinite([row.before, row.now]).all() for row in rows]
+    obstacles += [f"{row.what} is undefined" for row, is_so in zip(rows, undefined, strict=True) if is_so]
+    return [row for row, is_so in zip(rows, undefined, strict=True) if not is_so], obstacles
 
 
-def _missing(cell: str, what: str) -> Verdict:
-    return Verdict(cell=cell, what=what, before=np.nan, now=np.nan, p=np.nan, verdict="missing")
-
-
-def _judge(change: float, p: float, max_drop: float, level: float) -> str:
-    if p >= level or abs(round(change, 9)) <= max_drop:  # two percentages carry noise in their last digits
-        return "ok"
-    return "regressed" if change < 0 else "improved"
-
-
-def _mean(values: Arrays, shifts: list[str]) -> float:
-    mean = mean_if_complete(float(values[s].mean()) for s in shifts).value
-    return nan if mean is None else 100 * mean
+def _lost(matches: Matches, names: Mapping[int, str]) -> list[tuple[str, str]]:
+    """Return the cells of the baseline that have no counterpart, with the closest one."""
+    lost = []
+    for one in matches.lost:
+        hint, close = "", nearest(one, matches.extra)
+        if close is not None:
+            other, fields = close
+            differs = f"differs in {' and '.join(fields)}" if fields else "is one of several that it may be"
+            hint = f"; {names[id(other)]} {differs}"
+        lost.append((names[id(one)], f"not in the results{hint}"))
+    return lost

@@ -52,4 +52,4 @@ def by_class(section: Section) -> "pd.DataFrame":
 def _mean(records: Sequence[Record], metric: str, shifts: Sequence[str]) -> float | None:
     """Return the mean over shifts, then over seeds, of the values that are known."""
     by_seed = (mean_of_known(record.scores[shift][metric].value for shift in shifts) for record in records)
-    return mean_of_known(mean.value for mean in by_seed).value
+    return mean_of_known(mean for mean in by_seed)

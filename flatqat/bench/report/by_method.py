@@ -95,10 +95,10 @@ def method_row(
     name, scored = metric.name, [Scored(record=first, methods={"": outcomes})]
 
     def mean(set_name: str, score: str) -> float | None:
-        return mean_of_known(r.scores[set_name][score].value for r in records).value
+        return mean_of_known(r.scores[set_name][score].value for r in records)
 
     def ood(score: str) -> float | None:
-        return mean_of_known(_mean_score(r, shifts, score) for r in records).value
+        return mean_of_known(_mean_score(r, shifts, score) for r in records)
 
     id_value, ood_value = mean("id", name), ood(name)
     gap = None if id_value is None or ood_value is None else id_value - ood_value
@@ -121,10 +121,10 @@ def method_row(
         "ood_nll": ood("nll"),
         "id_ece": mean("id", "ece"),
         "ood_ece": ood("ece"),
-        "lambda_max": mean_of_known(e.value for e in eigenvalues).value,
+        "lambda_max": mean_of_known(e.value for e in eigenvalues),
         "lambda_max_residual": max((e.residual for e in eigenvalues if e.residual is not None), default=None),
-        "sharpness": mean_of_known(f.mean_rise(SHARPNESS_RADIUS) for f in flatness).value,
-        "sharpness_sam": mean_of_known(number(f.sharpness_sam) for f in flatness).value,
+        "sharpness": mean_of_known(f.mean_rise(SHARPNESS_RADIUS) for f in flatness),
+        "sharpness_sam": mean_of_known(number(f.sharpness_sam) for f in flatness),
         **robustness_columns(records, outcomes, shifts),
     }
 
@@ -162,7 +162,7 @@ def _pooled(record: Record, outcomes: BySeed) -> dict[str, float | None]:
 
 
 def _mean_score(record: Record, shifts: list[str], metric: str) -> float | None:
-    return mean_if_complete(record.scores[shift][metric].value for shift in shifts).value
+    return mean_if_complete(record.scores[shift][metric].value for shift in shifts)
 
 
 def _group(shift: str, info: ShiftInfo, view: View) -> object:

@@ -113,7 +113,7 @@ def _mean_row(
         for name, records in domains.items()
     ]
     columns = [column for column in rows[0] if column not in TEXTS]
-    mean = {column: mean_if_complete(row[column] for row in rows).value for column in columns}
+    mean = {column: mean_if_complete(row[column] for row in rows) for column in columns}
     is_complete, name = set(domains) == set(family.targets), _metric(next(iter(domains.values())))
     scored = [Scored(record=records[0], methods={"": outcomes[n]}) for n, records in domains.items()]
     return {
@@ -133,7 +133,7 @@ def _mean_row(
 
 def _with_domain(row: Mapping[Any, Any], domain: str, records: Sequence[Record]) -> dict[str, Any]:
     """Return a row of `by_method` with the domain as its third column, and the metric of the last weights."""
-    oracle = {f"oracle_{_metric(records)}": mean_of_known(_last(record) for record in records).value}
+    oracle = {f"oracle_{_metric(records)}": mean_of_known(_last(record) for record in records)}
     return {text: row.get(text) for text in TEXTS} | dict(row) | {"domain": domain} | oracle
 
 
@@ -146,7 +146,7 @@ def _last(record: Record) -> float | None:
     last = [name for name, shift in record.protocol.shifts.items() if shift.weights == "last"]
     if not last or not record.train.steps:
         return None
-    return mean_if_complete(record.scores[name][metric_of(record).name].value for name in last).value
+    return mean_if_complete(record.scores[name][metric_of(record).name].value for name in last)
 
 
 def _or_zero(value: float | None) -> float:

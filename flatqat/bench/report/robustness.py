@@ -21,14 +21,14 @@ def robustness_columns(
     protocol, columns = records[0].protocol, {}
     if name := protocol.normalizer:
         values, relative = zip(*(_mces(record, name) for record in records), strict=True)
-        columns["mce"] = mean_if_complete(values).value
+        columns["mce"] = mean_if_complete(values)
         error = _error_of_mce(records[0], outcomes, name)
         columns["mce_stderr"] = error.stderr if error else None
         columns["mce_half_width"] = error.half_width() if error else None
-        columns["relative_mce"] = mean_if_complete(relative).value
+        columns["relative_mce"] = mean_if_complete(relative)
     if line := protocol.baseline:
         effective = (_effective(record, ood_shifts, line) for record in records)
-        columns["effective_robustness"] = mean_if_complete(effective).value
+        columns["effective_robustness"] = mean_if_complete(effective)
     return columns
 
 
@@ -39,7 +39,7 @@ def corruption_errors(record: Record) -> dict[str, float]:
         if info.in_mean and info.severity is not None:
             top1 = record.scores[shift]["top1"].value
             errors.setdefault(shift.partition("/")[0], []).append(None if top1 is None else 100 - top1)
-    means = {name: mean_if_complete(values).value for name, values in errors.items()}
+    means = {name: mean_if_complete(values) for name, values in errors.items()}
     return {name: mean for name, mean in means.items() if mean is not None}
 
 
@@ -63,5 +63,5 @@ def _error_of_mce(record: Record, outcomes: BySeed, normalizer: str) -> Estimate
 
 def _effective(record: Record, shifts: Sequence[str], line: str) -> float | None:
     id_top1 = record.scores["id"]["top1"].value
-    ood = mean_if_complete(record.scores[shift]["top1"].value for shift in shifts).value
+    ood = mean_if_complete(record.scores[shift]["top1"].value for shift in shifts)
     return None if id_top1 is None or ood is None else effective_robustness(id_top1, ood, line)

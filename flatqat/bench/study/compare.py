@@ -10,7 +10,7 @@ from flatqat.bench.records.files import Arrays
 from flatqat.bench.records.paired import Scored, differences, ood_shifts
 from flatqat.metrics.contributions import Weights, gap_weights
 from flatqat.metrics.estimate import Estimate
-from flatqat.metrics.significance import holm
+from flatqat.metrics.holm import holm
 from flatqat.spec import Record
 
 ID, OOD, GAP = "ID", "OOD", "gap"

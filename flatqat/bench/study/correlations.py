@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from flatqat.bench.study.compare import GAP, ID, LEVEL, OOD, Runs
 from flatqat.bench.study.study import Study
+from flatqat.metrics.holm import holm
 from flatqat.metrics.missing import mean_if_complete
 from flatqat.metrics.partial_rank import FEWEST_ROWS as FEWEST_ROWS_AT_EQUAL
 from flatqat.metrics.partial_rank import partial_rank
 from flatqat.metrics.rank import FEWEST_ROWS, RankCorrelation, rank_correlation
-from flatqat.metrics.significance import holm
 from flatqat.spec import SPACES, Record, Space, SpaceFlatness
 from flatqat.spec.flatness import number
 
@@ -114,7 +114,7 @@ def value_of(record: Record, space: Space, value: Value) -> float | None:
 
 def mean_of(runs: Runs, space: Space, value: Value) -> float | None:
     """Return the mean of a value over seeds, or None if one is missing."""
-    return mean_if_complete(value_of(record, space, value) for record in runs.records.values()).value
+    return mean_if_complete(value_of(record, space, value) for record in runs.records.values())
 
 
 def _correlation(study: Study, space: Space, name: str, question: Question) -> RankCorrelation | None:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from flatqat.bench.gate.baseline import write_baseline
 from flatqat.bench.gate.check import OK, check
+from flatqat.bench.gate.compare import Rules
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
 from flatqat.cli import app
@@ -44,7 +45,7 @@ def test_reports_before_and_after_are_the_same_to_the_byte(tmp_path, name):
             assert after[file] == before[file]
     assert store.records() == records
     assert [render(store, None, form, view, "qat") for form, view in views] == reports
-    assert check(store, baseline, 0.0, 1.0, True)[0] == OK
+    assert check(store, baseline, Rules(max_drop=0, p=1, two_sided=True, retraining_sd=0)).code == OK
 
     assert migrate(folder).output == f"{len(records)} records: already schema 2\n"
     assert files(folder) == after

@@ -45,7 +45,7 @@ def test_outcomes_of_another_cell_are_refused_in_reports_and_by_the_gate(store, 
     for refused in (
         lambda: outcomes_of(first, store),
         lambda: render(store, None, "md", "method"),
-        lambda: check(store, baseline, 0.5, 0.01, False),
+        lambda: check(store, baseline),
         lambda: write_baseline(store, baseline),
     ):
         with pytest.raises(StoreError, match=message):

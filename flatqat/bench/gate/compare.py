@@ -1,0 +1,210 @@
+"""The gate's statistics: what changed between two groups of training runs, and what trips the gate.
+
+A drop trips if it is larger than the tolerance, and significant after Holm's correction over all rows of the
+check. The power of that is stated with each row.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+
+import numpy as np
+
+from flatqat.bench.records.files import Arrays
+from flatqat.errors import UsageError
+from flatqat.metrics.change import change
+from flatqat.metrics.estimate import Estimate
+from flatqat.metrics.holm import holm
+from flatqat.spec import ShiftInfo
+
+POWER = 0.8
+MOST_POINTS, PRECISION = 50.0, 1e-3  # of a drop that is said to be caught
+BySeed = Mapping[int, Arrays]
+"""For every seed the metric's value of each image by shift, a fraction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """When the gate trips.
+
+    Attributes:
+        max_drop: The tolerated drop in points.
+        p: The level of significance, after Holm's correction.
+        two_sided: Whether improvements trip it, too.
+        retraining_sd: The standard deviation in points that another training is taken to have, where neither
+            side has several seeds to estimate it from.
+        evaluation_only: Whether both sides evaluate the same weights, so that images alone are random.
+    """
+
+    max_drop: float = 0.5
+    p: float = 0.01
+    two_sided: bool = False
+    retraining_sd: float = 0.75
+    evaluation_only: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("max_drop", "p", "retraining_sd"):
+            if not isfinite(getattr(self, name)):
+                option = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{option}: expected a finite number, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One comparison before it is judged, with its own p-value; other fields are those of `Verdict`."""
+
+    cell: str
+    what: str
+    before: float
+    now: float
+    seeds_before: int
+    seeds_now: int
+    estimate: Estimate
+    p: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One comparison of the metric in percent: `ok`, `regressed` or `improved`.
+
+    Attributes:
+        cell: The name of the cell.
+        what: `id`, `ood` or a family of shifts.
+        before: The metric of the baseline, the mean over its seeds.
+        now: The metric of the results, the mean over theirs.
+        change: What it changed by.
+        catches: The true drop that trips the gate with a probability of 80%; None if none does.
+        p: The p-value after Holm's correction.
+        verdict: The verdict.
+        seeds_before: The number of seeds of the baseline.
+        seeds_now: The number of seeds of the results.
+    """
+
+    cell: str
+    what: str
+    before: float
+    now: float
+    change: float
+    catches: float | None
+    p: float
+    verdict: str
+    seeds_before: int
+    seeds_now: int
+
+
+def compare(
+    cell: str,
+    shifts: Mapping[str, ShiftInfo],
+    before: BySeed,
+    now: BySeed,
+    rules: Rules,
+    *,
+    nested: bool = False,
+) -> list[Row]:
+    """Return the rows of a cell: of ID, of the mean over shifts, and of each family, in points.
+
+    Each image contributes to a mean over shifts the mean of its values under them; shifts of other images
+    are independent pools. `nested` says that every seed has images of its own. A metric that is not defined
+    is NaN. Raises ValueError if the images of the seeds do not fit together.
+    """
+    if nested and [*before] == [*now] and len(now) == 1:
+        nested = False  # the same images on both sides
+    rows = []
+    for what, members in _groups(shifts):
+        sides = [_pools(shifts, members, side) for side in (before, now)]
+        if rules.evaluation_only:
+            sides = [_fixed_runs(side, nested) for side in sides]
+            estimate = change(*sides)
+        else:
+            estimate = change(*sides, nested=nested, retraining_sd=rules.retraining_sd)
+        means = [float(sum(pool.mean() for pool in side)) for side in sides]
+        rows.append(
+            Row(
+                cell=cell,
+                what=what,
+                before=means[0],
+                now=means[1],
+                seeds_before=len(before),
+                seeds_now=len(now),
+                estimate=estimate,
+                p=estimate.p,
+            )
+        )
+    return rows
+
+
+def judge(rows: Sequence[Row], rules: Rules) -> list[Verdict]:
+    """Return the verdict on each row of a check."""
+    verdicts = []
+    p_values = holm([row.p for row in rows]) if rows else []
+    for row, p in zip(rows, p_values, strict=True):
+        difference = round(row.now - row.before, 9)  # two percentages carry noise in their last digits
+        trips = p < rules.p and abs(difference) > rules.max_drop
+        verdicts.append(
+            Verdict(
+                cell=row.cell,
+                what=row.what,
+                before=row.before,
+                now=row.now,
+                seeds_before=row.seeds_before,
+                seeds_now=row.seeds_now,
+                change=difference,
+                catches=catches(row.estimate, len(rows), rules),
+                p=p,
+                verdict=("regressed" if difference < 0 else "improved") if trips else "ok",
+            )
+        )
+    return verdicts
+
+
+def catches(estimate: Estimate, rows: int, rules: Rules) -> float | None:
+    """Return the true drop that trips the gate with a probability of 80%, or None if none does.
+
+    A drop D trips surely if D > max(max_drop, c s), with its standard error s and the quantile c of the level
+    p / rows, which is the most that Holm's correction takes. If the true drop is d, D is above d - z s with a
+    probability of 80%, z being the quantile of that. So
+
+        d = max(max_drop, c s) + z s
+
+    and a true drop of just `max_drop` is caught half the time at most. In s, the variance from images is the
+    one observed, but no less than that of d points which are lost with whole images: q (1 - q) / N for
+    q = d / 100. Two runs with the same predictions say nothing of those that a change would flip.
+    """
+    drop, before = rules.max_drop, -1.0
+    if not rules.p:
+        return None
+    while drop < MOST_POINTS and drop - before > PRECISION:
+        before, q = drop, drop / 100
+        of_images = max(estimate.image_variance, 100**2 * q * (1 - q) / estimate.images)
+        observed = replace(estimate, image_variance=of_images)
+        beyond_the_tolerance = rules.max_drop + observed.half_width(2 * POWER - 1)
+        drop = max(beyond_the_tolerance, observed.detectable(rules.p / rows, POWER))
+    return drop if drop < MOST_POINTS else None
+
+
+def _groups(shifts: Mapping[str, ShiftInfo]) -> list[tuple[str, list[str]]]:
+    """Return the name and the shifts of each row."""
+    in_mean = [shift for shift, info in shifts.items() if info.in_mean and shift != "id"]
+    families: dict[str, list[str]] = {}
+    for shift in in_mean:
+        families.setdefault(shifts[shift].family, []).append(shift)
+    ood = [("ood", in_mean)] if in_mean else []
+    return [("id", ["id"]), *ood, *families.items()]
+
+
+def _pools(shifts: Mapping[str, ShiftInfo], members: Sequence[str], runs: BySeed) -> list[np.ndarray]:
+    """Return what each image contributes to the mean over shifts, (seeds, images) for each set of images."""
+    pools: dict[str, np.ndarray] = {}
+    for shift in members:
+        values = np.array([run[shift] for run in runs.values()], dtype=np.float64)
+        share = 100 / len(members) * values
+        image_set = shifts[shift].image_set
+        pools[image_set] = pools[image_set] + share if image_set in pools else share
+    return list(pools.values())
+
+
+def _fixed_runs(pools: Sequence[np.ndarray], nested: bool) -> list[np.ndarray]:
+    """Return pools of one run, the mean over given ones: whatever its weights are, they are not random."""
+    if nested:
+        return [row[None] / len(pool) for pool in pools for row in pool]
+    return [pool.mean(axis=0, keepdims=True) for pool in pools]

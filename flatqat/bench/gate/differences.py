@@ -1,0 +1,95 @@
+"""What else differs between a cell of the baseline and that of the results, in plain words.
+
+Nothing of this is an error: it is what somebody edited, or what a change of accuracy may come from.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from flatqat.bench.gate.series import Series
+from flatqat.spec import Args, Environment
+
+SHOWN_DIGITS = 12
+NONE, DEFAULT, SEVERAL = "none", "default", "/"
+ENVIRONMENT = ("device", "threads", "python", "flatqat")
+
+
+def differences(before: Series, now: Series) -> list[str]:
+    """Return what differs between two series of one role: seeds, identity and environment."""
+    found = [*_seeds(before, now), *_identity(before, now)]
+    if all(run.env is None for run in before.done):
+        return [*found, "the baseline holds no environment"]
+    return [*found, *_environment(before, now)]
+
+
+def _seeds(before: Series, now: Series) -> Iterator[str]:
+    if before.seeds != now.seeds:
+        yield f"seeds {_listed(before.seeds)} → {_listed(now.seeds)}"
+
+
+def _identity(before: Series, now: Series) -> Iterator[str]:
+    old, new = before.cell, now.cell
+    if not all(run.identified for run in before.done):
+        yield "code, weights or settings: the baseline has other ids, and does not hold what they stand for"
+        return
+    for what, a, b in (
+        ("version of the method", old.method_version, new.method_version),
+        ("code of its plugin files was edited:", old.plugins, new.plugins),
+        ("start weights", _short(old.weights), _short(new.weights)),
+        ("preprocessing", old.preprocessing, new.preprocessing),
+        ("bfloat16", _word(old.amp), _word(new.amp)),
+        ("multiplier of steps", old.step_multiplier, new.step_multiplier),
+    ):
+        if a != b:
+            yield f"{what} {_text(a)} → {_text(b)}"
+    for owner, ours, theirs in (
+        (old.method, old.method_args, new.method_args),
+        ("recipe", old.recipe_args, new.recipe_args),
+    ):
+        yield from _settings(owner, ours, theirs)
+    parents = [{run.cell.seed: run.cell.parent for run in side.done} for side in (before, now)]
+    same_files = old.plugins == new.plugins and old.weights == new.weights
+    if same_files and any(parents[0][s] != parents[1][s] for s in parents[0].keys() & parents[1].keys()):
+        yield "the training that it starts from"
+    if before.seeds == now.seeds and before.runs[0].data:  # the seed may decide which images are scored
+        yield from _of_runs("data", *([run.data for run in side.done] for side in (before, now)))
+
+
+def _environment(before: Series, now: Series) -> Iterator[str]:
+    sides = [[_versions(run.env) for run in side.done if run.env] for side in (before, now)]
+    for name in dict.fromkeys(name for side in sides for run in side for name in run):
+        yield from _of_runs(name, *([run.get(name) for run in side] for side in sides))
+
+
+def _versions(env: Environment) -> dict[str, object]:
+    return {name: getattr(env, name) for name in ENVIRONMENT} | dict(env.packages)
+
+
+def _of_runs(what: str, before: Iterable[object], now: Iterable[object]) -> Iterator[str]:
+    """Yield the difference between the values of two groups of runs, if there is one."""
+    ours, theirs = (_listed(sorted(set(map(_text, values))), SEVERAL) for values in (before, now))
+    if ours != theirs:
+        yield f"{what} {ours} → {theirs}"
+
+
+def _settings(owner: str, ours: Args, theirs: Args) -> Iterator[str]:
+    old, new = dict(ours), dict(theirs)
+    for name in sorted({**old, **new}):
+        a, b = (side.get(name, DEFAULT) for side in (old, new))
+        if a != b:
+            yield f"setting {owner}.{name} {a} → {b}"
+
+
+def _listed(values: Iterable[object], separator: str = ",") -> str:
+    return separator.join(map(str, values))
+
+
+def _short(digest: str | None) -> str | None:
+    return digest[:SHOWN_DIGITS] if digest else None
+
+
+def _word(on: bool) -> str:
+    return "on" if on else "off"
+
+
+def _text(value: object) -> str:
+    return NONE if value is None else str(value)

@@ -1,0 +1,63 @@
+"""A cell as the gate sees it, wherever it is stored: in a results folder or in a baseline."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from flatqat.bench.gate.weights import weights_digest
+from flatqat.bench.records.files import Arrays
+from flatqat.bench.records.paired import is_nested, metric_of, outcomes_of
+from flatqat.bench.records.store import Store
+from flatqat.metrics.metric import METRICS, Metric
+from flatqat.spec import Cell, Environment, Record, ShiftInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Run:
+    """One training run, and what its metric has of every image.
+
+    Attributes:
+        cell: Its cell.
+        values: Returns the metric's value of each image by shift, a fraction; see `Metric.values`.
+        weights: Returns the digest of the weights that are evaluated; None if they are not stored.
+        reason: Why it is not finished; empty where it is. It has nothing of what follows then.
+        shifts: The scored sets by name.
+        metric: The suite's metric.
+        data: The fingerprint of the data on disk.
+        nested: Whether every seed has images of its own.
+        env: Where it was computed; None if that is not known.
+        identified: Whether `cell` is its own; if not, it is that of the results which has its role.
+        age: When it was last run, and when its file was written; the larger, the newer.
+    """
+
+    cell: Cell
+    values: Callable[[], Arrays]
+    weights: Callable[[], str | None]
+    reason: str = ""
+    shifts: Mapping[str, ShiftInfo] = field(default_factory=dict)
+    metric: Metric = METRICS["top1"]
+    data: str = ""
+    nested: bool = False
+    env: Environment | None = None
+    identified: bool = True
+    age: tuple[str, int] = ("", 0)
+
+    @classmethod
+    def of(cls, record: Record, store: Store) -> "Run":
+        """Return the run of a stored record."""
+
+        def values() -> Arrays:
+            return {s: metric_of(record).values(images) for s, images in outcomes_of(record, store).items()}
+
+        is_done = record.status == "done"
+        return cls(
+            cell=record.cell,
+            values=values,
+            weights=lambda: weights_digest(record, store),
+            reason="" if is_done else f"{record.status}: {record.reason}",
+            shifts=record.protocol.shifts,
+            metric=metric_of(record),
+            data=record.protocol.data,
+            nested=is_nested(record),
+            env=record.env if is_done else None,
+            age=(record.last_run, store.record_path(record.cell).stat().st_mtime_ns),
+        )

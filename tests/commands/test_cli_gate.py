@@ -1,0 +1,162 @@
+"""`flatqat bench baseline` and `bench check` on made-up results."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from flatqat.bench.records.store import Store
+from flatqat.console import terminal
+from flatqat.spec import Record
+from tests.helpers.command_line import assert_one_line_error
+from tests.helpers.gate_records import CELL, SHIFTS, flipped, outcomes, store_with
+from tests.helpers.records import environment, shift_info
+
+WORSE = {shift: flipped(right, lost=300) for shift, right in outcomes().items()}
+LONG = replace(
+    CELL,
+    suite="a-suite-with-a-long-name",
+    method="a-method-with-a-long-name",
+    method_args=(("coupling", "elastic"), ("strength", 0.125)),
+)
+
+
+@pytest.fixture
+def baseline(flatqat, tmp_path):
+    file = tmp_path / "b.json"
+    store_with(tmp_path / "old", outcomes())
+    done = flatqat("bench", "baseline", "--results", tmp_path / "old", "--output", file)
+    assert (done.code, done.out) == (0, f"{file}: 1 cells\n")
+    return file
+
+
+def test_exit_codes_and_what_they_say(flatqat, tmp_path, baseline):
+    def check(folder, *options):
+        return flatqat("bench", "check", "--results", tmp_path / folder, "--baseline", baseline, *options)
+
+    fine = check("old")
+    assert (fine.code, "fine: nothing dropped" in fine.out) == (0, True)
+    store_with(tmp_path / "worse", WORSE)
+    worse = check("worse")
+    assert (worse.code, "REGRESSED (tolerance 0.5 points, p < 0.01; 4 regressed)" in worse.out) == (1, True)
+    store_with(tmp_path / "better", {s: flipped(right, won=300) for s, right in outcomes().items()})
+    assert check("better").code == 0
+    assert check("better", "--two-sided").code == 4
+    Store(tmp_path / "failed").write_record(Record(cell=CELL, status="failed", reason="the loss is nan"))
+    failed = check("failed")
+    assert failed.code == 3
+    assert "missing: qat 4: seed 0 failed: the loss is nan" in failed.out
+    (tmp_path / "empty").mkdir()
+    empty = check("empty")
+    assert (empty.code, "missing: qat 4 · s · m · recipe b: not in the results" in empty.out) == (3, True)
+    assert_one_line_error(check("nores"), "results folder .*nores: expected a folder, found none; make one")
+    (tmp_path / "file").touch()
+    assert_one_line_error(check("file"), "expected a folder")
+    assert_one_line_error(flatqat("bench", "check", "--baseline", tmp_path / "none.json"), "none.json")
+    for option in ("--max-drop", "--retraining-sd"):
+        assert_one_line_error(check("old", option, "inf"), f"{option}: expected a finite number, got inf")
+    assert_one_line_error(check("old", "--format", "xml"), "unknown format 'xml'")
+
+
+def test_options_change_the_verdict(flatqat, tmp_path, baseline):
+    store_with(tmp_path / "now", {s: flipped(right, lost=40) for s, right in outcomes().items()})
+
+    def code(*options):
+        return flatqat("bench", "check", "--results", tmp_path / "now", "--baseline", baseline, *options).code
+
+    assert code() == 0
+    assert code("--retraining-sd", 0) == 1
+    assert code("--retraining-sd", 0, "--max-drop", 2) == 0
+    assert code("--evaluation-only") == 3
+
+
+def test_what_failed_is_named_when_a_baseline_is_written(flatqat, tmp_path):
+    store = store_with(tmp_path / "old", outcomes())
+    store.write_record(Record(cell=replace(CELL, seed=1), status="failed", reason="nan\x1b[2J"))
+    done = flatqat("bench", "baseline", "--results", tmp_path / "old", "--output", tmp_path / "b.json")
+    assert done.code == 0
+    assert f"not in it: {replace(CELL, seed=1).label}: failed nan\\x1b[2J" in done.out
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_change_and_verdict_are_whole_whatever_the_width(flatqat, tmp_path, monkeypatch, width):
+    monkeypatch.setattr(terminal, "PIPE_WIDTH", width)
+    shifts = {**SHIFTS, "fog/1": shift_info("a-family-with-a-long-name", severity=1)}
+    for folder, right in (("old", outcomes()), ("new", WORSE)):
+        for cell in (LONG, replace(LONG, quant="w2a8@apot"), replace(CELL, suite="t")):
+            store_with(tmp_path / folder, right, cell, shifts=shifts)
+    flatqat("bench", "baseline", "--results", tmp_path / "old", "--output", tmp_path / "b.json")
+    done = flatqat("bench", "check", "--results", tmp_path / "new", "--baseline", tmp_path / "b.json")
+    assert done.code == 1
+    assert max(map(len, done.out.splitlines())) <= width
+    assert done.out.count(" -15.00 ") == done.out.count(" regressed ") == 12
+    assert "…" not in done.out
+    (heads,) = (line for line in done.out.splitlines() if " what " in line)
+    column = "".join(line[: heads.index("what")] for line in done.out.splitlines())
+    for part in ("coupling=elastic,", "strength=0.125)4·", "w2a8@apot·a-suite-with-a-long-name", "qat4·t"):
+        assert part in "".join(column.split()), done.out
+
+
+def test_what_differs_stands_above_the_verdict_and_what_is_not_known_is_said(flatqat, tmp_path, baseline):
+    now = replace(CELL, plugins="b" * 12)
+    store = store_with(tmp_path / "now", WORSE, now, env=environment(threads=2))
+    store_with(store.root, outcomes(), replace(CELL, method="other"))
+    done = flatqat("bench", "check", "--results", store.root, "--baseline", baseline)
+    lines = done.out.splitlines()
+    assert lines[:3] == [
+        "s · m · recipe b",
+        f"differs: code of its plugin files was edited: none → {'b' * 12} (qat 4)",
+        "differs: threads 1 → 2 (qat 4)",
+    ]
+    assert lines[-1].startswith("REGRESSED")
+    assert "* one seed on both sides: p is of images and of a scatter of 0.75 points" in done.out
+    assert "in the results, not in the baseline: other 4" in done.out
+
+
+def test_only_changed_rows(flatqat, tmp_path, baseline):
+    store_with(tmp_path / "now", {**outcomes(), "id": WORSE["id"]})
+    args = ("bench", "check", "--results", tmp_path / "now", "--baseline", baseline, "--only-changed")
+    done = flatqat(*args)
+    assert done.code == 1
+    assert "3 rows that are fine are not shown" in done.out
+    assert "weather" not in done.out
+
+
+def test_json_has_everything(flatqat, tmp_path, baseline):
+    store = store_with(tmp_path / "now", WORSE, replace(CELL, plugins="b" * 12))
+    args = ("bench", "check", "--results", store.root, "--baseline", baseline, "--format", "json")
+    done = flatqat(*args)
+    found = json.loads(done.out)
+    assert done.code == found["code"] == 1
+    assert found["meaning"] == "REGRESSED"
+    assert found["rules"]["max_drop"] == 0.5
+    assert {v["verdict"] for v in found["verdicts"]} == {"regressed"}
+    assert found["verdicts"][0]["change"] == -15
+    assert list(found["differences"].values()) == [["qat 4"]]
+    assert (found["missing"], found["extra"]) == ([], [])
+    lost = flatqat(*args[:3], tmp_path / "old", *args[4:5], baseline, "--format", "json", "--evaluation-only")
+    assert json.loads(lost.out)["missing"][0]["reason"].endswith("does not hold its weights")
+
+
+def test_texts_of_a_stranger_steer_no_terminal(flatqat, tmp_path):
+    cell = replace(CELL, method="[red]x", method_args=(("a", "\x1b[2J"),))
+    store_with(tmp_path / "old", outcomes(), cell)
+    flatqat("bench", "baseline", "--results", tmp_path / "old", "--output", tmp_path / "b.json")
+    done = flatqat("bench", "check", "--results", tmp_path / "old", "--baseline", tmp_path / "b.json")
+    assert done.code == 0
+    assert "\x1b" not in done.out
+    assert "[red]x(a=\\x1b[2J)" in done.out
+
+
+def test_the_gate_loads_neither_torch_nor_pandas(tmp_path, baseline):
+    code = (
+        "import sys; from pathlib import Path; from flatqat.bench.gate.check import check\n"
+        "from flatqat.bench.records.store import Store; import flatqat.commands.verdicts\n"
+        "check(Store(Path(sys.argv[1])), Path(sys.argv[2]))\n"
+        "assert not {'torch', 'pandas'} & set(sys.modules), sorted(sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "old"), str(baseline)]
+    subprocess.run(command, check=True, env={**os.environ}, timeout=120)
