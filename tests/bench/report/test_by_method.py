@@ -7,7 +7,8 @@ import pytest
 
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
-from flatqat.bench.report.by_method import by_method, by_shift
+from flatqat.bench.report.by_method import by_method
+from flatqat.bench.report.by_shift import by_shift
 from flatqat.bench.report.render import render
 from flatqat.spec import Cell, Record
 from tests.helpers.records import margins_of, protocol, scores_of, shift_info

@@ -5,7 +5,8 @@ import pytest
 
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
-from flatqat.bench.report.by_method import by_method, by_shift
+from flatqat.bench.report.by_method import by_method
+from flatqat.bench.report.by_shift import by_shift
 from flatqat.bench.report.render import render
 from flatqat.metrics.mce import ALEXNET
 from flatqat.spec import Cell, Record, Score

@@ -13,8 +13,9 @@ import torch
 from flatqat.bench.records.paired import outcomes_of
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
-from flatqat.bench.report.by_method import by_method, by_shift
-from flatqat.bench.report.render import CAPTIONS, render
+from flatqat.bench.report.by_method import by_method
+from flatqat.bench.report.by_shift import by_shift
+from flatqat.bench.report.render import render
 from flatqat.errors import StoreError, UsageError
 from flatqat.metrics.metric import METRICS
 from flatqat.metrics.task import task_of
@@ -245,8 +246,8 @@ def test_a_folder_of_both_tasks_reports_both(tmp_path):
     text, pictures = (render(each, None, "md", "method") for each in (store, alone))
     assert text.startswith(pictures)
     head, streets = pictures, text.removeprefix(pictures)
-    assert CAPTIONS["top1"] in head
-    assert CAPTIONS["miou"] in streets
+    assert "ID, OOD: top-1 in percent" in head
+    assert "ID, OOD: mIoU in percent" in streets
     assert "top-1" not in streets
     header = next(line for line in streets.splitlines() if line.startswith("|"))
     assert [cell.strip() for cell in header.split("|")[1:-1]][:6] == [

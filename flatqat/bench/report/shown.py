@@ -1,0 +1,119 @@
+"""What a table says, as texts, before any format: its header, its rows, and the notes that belong to it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flatqat.bench.records.sections import Section, row_label
+from flatqat.console.printable import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ENDS = (" low", " high")
+CLASSES = (
+    "IoU in percent, of the confusion matrix of a whole shift. OOD, and conditions of several shifts: the "
+    "mean over those shifts in which the class is present or predicted."
+)
+INTERVAL = "±: half of the 95% interval over seeds and images together."
+THESE_RUNS = (
+    "±: half of the 95% interval over images, for these training runs alone: there is one seed. A second "
+    "training may differ by more, so nothing here is named better or worse."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A table of texts without control characters.
+
+    Attributes:
+        header: The names of the columns; they may go over lines.
+        rows: The texts of every row.
+        labels: How many of the first columns name a row.
+        repeated: How many of the first columns stand in every block if the table is too wide for one.
+        groups: For each column a name; columns of one name stay together in a block.
+        dispensable: Names of columns that a narrow terminal leaves out, in this order.
+        notes: Sentences about this table alone.
+        definitions: By column a sentence about it, the same for every table that has it.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    labels: int
+    repeated: int
+    groups: Sequence[str]
+    dispensable: Sequence[Sequence[str]] = ()
+    notes: Sequence[str] = ()
+    definitions: Mapping[str, str] = field(default_factory=dict)
+
+    def kept(self, columns: Sequence[int]) -> "Shown":
+        """Return the table with these columns alone."""
+        return Shown(
+            header=[self.header[c] for c in columns],
+            rows=[[row[c] for c in columns] for row in self.rows],
+            labels=self.labels,
+            repeated=self.repeated,
+            groups=[self.groups[c] for c in columns],
+        )
+
+
+def by_column(section: Section, table: "pd.DataFrame") -> Shown:
+    """Return the table of a view with a column for each method, without errors; the reference is repeated."""
+    names = _values(table)
+    rows = [
+        [_label(row[names[0]]), *(number(row[name], ".1f") for name in names[1:])]
+        for row in table.to_dict("records")
+    ]
+    first = next(iter(section.rows.values()))[0]
+    header = [printable(name) for name in names]
+    repeated = 2 if first.protocol.reference and len(names) > 2 else 1
+    return Shown(header=header, rows=rows, labels=1, repeated=repeated, groups=header)
+
+
+def of_classes(section: Section, table: "pd.DataFrame") -> Shown:
+    """Return the table of classes and conditions, with errors; the columns of a method stay together."""
+    names = _values(table)
+    methods = [row_label(key) for key in section.rows]
+    groups = [max((m for m in methods if name.startswith(f"{m} ")), key=len, default="") for name in names]
+    rows = [
+        [_label(row[names[0]]), *(with_error(row, name, ENDS) for name in names[1:])]
+        for row in table.to_dict("records")
+    ]
+    one_seed = all(len(records) == 1 for records in section.rows.values())
+    has_errors = any("±" in text for row in rows for text in row)
+    return Shown(
+        header=[printable(name) for name in names],
+        rows=rows,
+        labels=1,
+        repeated=1,
+        groups=groups,
+        notes=[THESE_RUNS if one_seed else INTERVAL] if has_errors else [],
+        definitions={"class": CLASSES},
+    )
+
+
+def number(value: Any, form: str) -> str:
+    """Return a number as text, `-` if it is not known."""
+    return "-" if is_unknown(value) else format(value, form)
+
+
+def with_error(row: Mapping[Any, Any], column: str, ends: Sequence[str] = ("_low", "_high")) -> str:
+    """Return a number with half of its 95% interval, if that is known."""
+    low, high = (row.get(f"{column}{end}") for end in ends)
+    half = None if low is None or high is None else (high - low) / 2
+    return number(row[column], ".1f") + ("" if is_unknown(half) else f" ±{half:.1f}")
+
+
+def is_unknown(value: Any) -> bool:
+    """Whether a value of a table is None or NaN."""
+    return value is None or value != value
+
+
+def _values(table: "pd.DataFrame") -> list[Any]:
+    """Return the columns that are no ends of an interval."""
+    names = list(table.columns)
+    return [n for n in names if not any(n.endswith(e) and n.removesuffix(e) in names for e in ENDS)]
+
+
+def _label(value: Any) -> str:
+    return printable(str(value))
