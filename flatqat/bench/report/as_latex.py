@@ -33,9 +33,9 @@ def as_latex(title: str, problems: Sequence[str], protocol: str, shown: Shown | 
             rf"\label{{tab:{_label(title)}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
-            _row([name.replace("\n", " ") for name in shown.header]),
+            _row([name.replace("\n", " ") for name in shown.header], len(shown.header)),
             r"\midrule",
-            *map(_row, shown.rows),
+            *(_row(row, shown.labels) for row in shown.rows),
             r"\bottomrule",
             r"\end{tabular}",
             "",
@@ -48,13 +48,14 @@ def as_latex(title: str, problems: Sequence[str], protocol: str, shown: Shown | 
     return "\n".join(lines) + "\n"
 
 
-def _row(texts: Sequence[str]) -> str:
-    return " & ".join(_cell(text) for text in texts) + r" \\"
+def _row(texts: Sequence[str], labels: int) -> str:
+    cells = [*map(_text, texts[:labels]), *map(_number, texts[labels:])]
+    return " & ".join(cells) + r" \\"
 
 
-def _cell(text: str) -> str:
-    """Return a cell; one that begins with a bracket would be an argument of the line break before it."""
-    return f"{{}}{_text(text)}" if text.startswith(("[", "*")) else _text(text)
+def _number(text: str) -> str:
+    """Return a cell with minus signs before its digits, where a text has hyphens."""
+    return _text(re.sub(r"(?<![\w.])-(?=\d)", "−", text))
 
 
 def _text(text: str) -> str:

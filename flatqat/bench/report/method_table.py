@@ -21,12 +21,12 @@ LEAST_FLOATING = 1.0  # percent of the weights, below which a share in floating 
 
 ONE_SEED, FLOATING, NO_OUTCOMES = "†", "‡", "§"
 ONE_SEED_NOTE = (
-    f"{ONE_SEED}: one seed: ± and interval are over images, for that training run alone. A second training "
-    "may differ by more, so this one is named neither better nor worse."
+    f"{ONE_SEED}: from one seed: ± and interval are over images, for that training run alone. A second "
+    "training may differ by more, so this one is named neither better nor worse."
 )
 NO_OUTCOMES_NOTE = (
-    f"{NO_OUTCOMES}: no errors and no extra gap, since the outcomes of its images are not stored (the .npz "
-    "file beside each record)"
+    f"{NO_OUTCOMES}: no errors, since not all outcomes of its images are stored (the .npz file beside each "
+    "record); an extra gap is that of the seeds that have them"
 )
 COLLAPSED_NOTE = (
     "collapsed: ID has lost more than a quarter of what full precision has above chance; what such a method "
@@ -123,9 +123,9 @@ def _notes(rows: Sequence[Row], texts: Sequence[Mapping[str, str]]) -> list[str]
     notes = [ONE_SEED_NOTE] if any(ONE_SEED in text["method"] for text in texts) else []
     if any(row["collapsed"] for row in rows):
         notes.append(COLLAPSED_NOTE)
-    if shares := dict.fromkeys(f"{_name(row)} {_floating(row)}" for row in rows if _floating(row)):
+    if shares := dict.fromkeys(f"{_method(row)}: {_floating(row)}" for row in rows if _floating(row)):
         notes.append(f"{FLOATING}: weights that stay in floating point: {', '.join(shares)}.")
-    if lacking := dict.fromkeys(_name(row) for row in rows if _lacks_outcomes(row)):
+    if lacking := dict.fromkeys(_method(row, "domain") for row in rows if _lacks_outcomes(row)):
         notes.append(f"{NO_OUTCOMES_NOTE}: {', '.join(lacking)}.")
     return notes
 
@@ -152,6 +152,6 @@ def _floating(row: Row) -> str:
     return f"{layers:.0f} tensor{'s' * (layers > 1)}" if layers else ""
 
 
-def _name(row: Row) -> str:
+def _method(row: Row, domain: str = "") -> str:
     name = printable(row_label((row["method"], row["bits"])))
-    return f"{name} ({printable(row['domain'])})" if "domain" in row else name
+    return f"{name} ({printable(row[domain])})" if domain in row else name
