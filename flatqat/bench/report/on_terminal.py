@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 NAME_WIDTH = 16  # characters that names get before they go over lines
-LEAST_WIDTH = 10  # and before other columns go into a block of their own
+LEAST_WIDTH = 9  # and before other columns go into a block of their own
 LABEL_WIDTH = 32  # characters that a label other than a method's gets
 METHOD = ("method", "bits")
 EDGES, GAP = 2, 2  # spaces that a table and each of its columns add

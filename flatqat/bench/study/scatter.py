@@ -86,7 +86,7 @@ def _set_scale_(axes: Any) -> None:
         axes.set_xscale("log")
         labeled = (1, 2, 5) if high < 10**DECADES * low else (1,)
         axes.xaxis.set_major_locator(LogLocator(subs=labeled, numticks=7))
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
         axes.xaxis.set_minor_locator(NullLocator())
     else:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
