@@ -1,6 +1,7 @@
 """What a table of methods says beyond its numbers: what ± is of, and which rows are to be read otherwise."""
 
 import json
+import re
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
 from flatqat.spec import Cell, Flatness, QuantSpec, Record
+from tests.helpers import ROOT, street_records
 from tests.helpers.records import margins_of, protocol, scores_of, shift_info, space_flatness, train_log
 
 FP = Cell(suite="s", suite_version=1, model="m", method="fp", quant="fp", recipe="b", seed=0)
@@ -181,3 +183,20 @@ def test_means_over_domains_are_compared_with_those_of_full_precision(tmp_path: 
         put(store, replace(QAT, suite=f"f@{target}"), id_share=share)
     of_qat = numbers(store).loc["qat"].set_index("domain")["collapsed"]
     assert of_qat.to_dict() == {"art": True, "sketch": False, "mean": True}
+
+
+def test_the_documentation_names_every_column(tmp_path):
+    store = Store(tmp_path)
+    for target in ("art", "sketch"):
+        put(store, replace(FP, suite=f"f@{target}"))
+    for cell in (FP, QAT):
+        street_records.put(store, replace(cell, suite="streets"), street_records.matrices())
+    columns = set(pd.read_csv(StringIO(render(store, None, "csv", "method")))) - {"section"}
+    text = (ROOT / "docs" / "results.md").read_text().partition("### Columns of CSV and JSON")[2]
+    named = set(re.findall(r"`(\w+)`", text.partition("###")[0]))
+    of_errors = re.compile(r"(?<=METRIC)_(stderr|low|high|seed_sd)$")
+    general = {of_errors.sub("", re.sub("top1|miou", "METRIC", column)) for column in columns}
+    assert general - named == set()
+    of_robustness = {"mce", "mce_stderr", "mce_half_width", "relative_mce", "effective_robustness"}
+    elsewhere = {"section", "title", "protocol", "rows", "problems", "top1", "miou", "family", "severity"}
+    assert named - general == of_robustness | elsewhere
