@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.sections import Section, row_label
-from flatqat.bench.report.shown import INTERVAL, THESE_RUNS, Shown, is_unknown, number, with_error
+from flatqat.bench.report.marks import (
+    FLOATING,
+    INTERVAL,
+    NO_OUTCOMES,
+    ONE_SEED,
+    ONE_SEED_NOTE,
+    THESE_RUNS,
+    floating_note,
+    floating_text,
+    no_outcomes_note,
+)
+from flatqat.bench.report.shown import Shown, is_unknown, number, with_error
 from flatqat.console.printable import printable
 from flatqat.spec import RESIDUAL_TOLERANCE
 
@@ -17,17 +28,6 @@ EXTRA_GAP = "extra gap [95%]"
 EXTRA_GAP_OF_RUNS = "extra gap\n[95%, these runs]"
 ALWAYS = ("method", "bits", "domain", "seeds", "ID", "OOD")
 DISPENSABLE = (("NLL", "ECE"), ("λmax", "sharp"), ("pooled", "gap"), ("seeds",))
-LEAST_FLOATING = 1.0  # percent of the weights, below which a share in floating point is not marked
-
-ONE_SEED, FLOATING, NO_OUTCOMES = "†", "‡", "§"
-ONE_SEED_NOTE = (
-    f"{ONE_SEED}: from one seed: ± and interval are over images, for that training run alone. A second "
-    "training may differ by more, so this one is named neither better nor worse."
-)
-NO_OUTCOMES_NOTE = (
-    f"{NO_OUTCOMES}: no errors, since not all outcomes of its images are stored (the .npz file beside each "
-    "record); an extra gap is that of the seeds that have them"
-)
 COLLAPSED_NOTE = (
     "collapsed: ID has lost more than a quarter of what full precision has above chance; what such a method "
     "loses under shift says nothing."
@@ -123,11 +123,8 @@ def _notes(rows: Sequence[Row], texts: Sequence[Mapping[str, str]]) -> list[str]
     notes = [ONE_SEED_NOTE] if any(ONE_SEED in text["method"] for text in texts) else []
     if any(row["collapsed"] for row in rows):
         notes.append(COLLAPSED_NOTE)
-    if shares := dict.fromkeys(f"{_method(row)}: {_floating(row)}" for row in rows if _floating(row)):
-        notes.append(f"{FLOATING}: weights that stay in floating point: {', '.join(shares)}.")
-    if lacking := dict.fromkeys(_method(row, "domain") for row in rows if _lacks_outcomes(row)):
-        notes.append(f"{NO_OUTCOMES_NOTE}: {', '.join(lacking)}.")
-    return notes
+    notes += floating_note({_method(row): _floating(row) for row in rows if _floating(row)})
+    return notes + no_outcomes_note(_method(row, "domain") for row in rows if _lacks_outcomes(row))
 
 
 def _has_one_seed(row: Row) -> bool:
@@ -144,14 +141,9 @@ def _lacks_outcomes(row: Row) -> bool:
 
 
 def _floating(row: Row) -> str:
-    """Return how much of a quantized network's weights is in floating point; empty if next to nothing is."""
-    share = row["floating_weights"]
-    if not is_unknown(share):
-        return f"{share:.0f}%" if share >= LEAST_FLOATING else ""
-    layers = row["floating_layers"]
-    return f"{layers:.0f} tensor{'s' * (layers > 1)}" if layers else ""
+    return floating_text(row["floating_weights"], row["floating_layers"])
 
 
 def _method(row: Row, domain: str = "") -> str:
-    name = printable(row_label((row["method"], row["bits"])))
-    return f"{name} ({printable(row[domain])})" if domain in row else name
+    name = row_label((row["method"], row["bits"]))
+    return printable(f"{name} ({row[domain]})" if domain in row else name)

@@ -4,7 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.sections import Section, row_label
+from flatqat.bench.report.caveats import floating_layers, floating_weights
+from flatqat.bench.report.marks import (
+    FLOATING,
+    INTERVAL,
+    ONE_SEED,
+    ONE_SEED_NOTE,
+    THESE_RUNS,
+    floating_note,
+    floating_text,
+)
 from flatqat.console.printable import printable
 
 if TYPE_CHECKING:
@@ -15,11 +26,8 @@ CLASSES = (
     "IoU in percent, of the confusion matrix of a whole shift. OOD, and conditions of several shifts: the "
     "mean over those shifts in which the class is present or predicted."
 )
-INTERVAL = "±: half of the 95% interval over seeds and images together."
-THESE_RUNS = (
-    "±: half of the 95% interval over images, for these training runs alone: there is one seed. A second "
-    "training may differ by more, so nothing here is named better or worse."
-)
+
+OF_SHIFTS = "Shown: {} in percent, the mean over seeds and over the shifts of a row."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,37 +67,61 @@ class Shown:
 
 def by_column(section: Section, table: "pd.DataFrame") -> Shown:
     """Return the table of a view with a column for each method, without errors; the reference is repeated."""
-    names = _values(table)
+    names, records = _values(table), next(iter(section.rows.values()))
     rows = [
         [_label(row[names[0]]), *(number(row[name], ".1f") for name in names[1:])]
         for row in table.to_dict("records")
     ]
-    first = next(iter(section.rows.values()))[0]
-    header = [printable(name) for name in names]
-    repeated = 2 if first.protocol.reference and len(names) > 2 else 1
-    return Shown(header=header, rows=rows, labels=1, repeated=repeated, groups=header)
+    floating = _floating(section)
+    return Shown(
+        header=[f"{_label(name)} {FLOATING}" if name in floating else _label(name) for name in names],
+        rows=rows,
+        labels=1,
+        repeated=2 if records[0].protocol.reference and len(names) > 2 else 1,
+        groups=[_label(name) for name in names],
+        notes=floating_note(floating),
+        definitions={names[0]: OF_SHIFTS.format(metric_of(records[0]).title)},
+    )
 
 
 def of_classes(section: Section, table: "pd.DataFrame") -> Shown:
     """Return the table of classes and conditions, with errors; the columns of a method stay together."""
     names = _values(table)
-    methods = [row_label(key) for key in section.rows]
+    methods = {row_label(key): records for key, records in section.rows.items()}
     groups = [max((m for m in methods if name.startswith(f"{m} ")), key=len, default="") for name in names]
     rows = [
         [_label(row[names[0]]), *(with_error(row, name, ENDS) for name in names[1:])]
         for row in table.to_dict("records")
     ]
-    one_seed = all(len(records) == 1 for records in section.rows.values())
+    one_seed = [m for m, records in methods.items() if len(records) == 1]
+    these_runs, floating = len(one_seed) == len(methods), _floating(section)
+    marks = {m: ONE_SEED for m in one_seed if not these_runs}
+    marks |= {m: marks.get(m, "") + FLOATING for m in floating}
     has_errors = any("±" in text for row in rows for text in row)
     return Shown(
-        header=[printable(name) for name in names],
+        header=[
+            f"{_label(n)} {marks.get(group, '')}".rstrip() for n, group in zip(names, groups, strict=True)
+        ],
         rows=rows,
         labels=1,
         repeated=1,
         groups=groups,
-        notes=[THESE_RUNS if one_seed else INTERVAL] if has_errors else [],
-        definitions={"class": CLASSES},
+        notes=[
+            *([THESE_RUNS if these_runs else INTERVAL] if has_errors else []),
+            *([ONE_SEED_NOTE] if one_seed and not these_runs else []),
+            *floating_note(floating),
+        ],
+        definitions={names[0]: CLASSES},
     )
+
+
+def _floating(section: Section) -> dict[str, str]:
+    """Return how much is in floating point, by the label of each method where it is worth a mark."""
+    texts = {
+        row_label(key): floating_text(floating_weights(records), floating_layers(records))
+        for key, records in section.rows.items()
+    }
+    return {label: text for label, text in texts.items() if text}
 
 
 def number(value: Any, form: str) -> str:

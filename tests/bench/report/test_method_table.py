@@ -143,6 +143,9 @@ def test_weights_in_floating_point_are_marked(tmp_path, audit, share):
     assert set(rows) == {"fp", "qat ‡" if share else "qat"}
     assert (f"‡: weights that stay in floating point: qat 4: {share}." in below) == bool(share)
     assert ("‡" in below) == bool(share)
+    by_shift = render(store, None, "md", "shift")
+    assert ("qat 4 ‡" in by_shift) == (f"qat 4: {share}." in by_shift) == bool(share)
+    assert "fp ‡" not in by_shift
 
 
 def test_rows_without_outcomes_are_named_and_leave_the_others_alone(tmp_path):

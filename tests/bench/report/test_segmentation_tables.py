@@ -240,6 +240,20 @@ def test_by_class(tmp_path, seeds):
     assert "IoU in percent" in text
 
 
+def test_by_class_marks_what_comes_from_one_seed_among_others(tmp_path):
+    store = Store(tmp_path)
+    fill(store, (0, 1))
+    store.record_path(replace(QAT, seed=1)).unlink()
+    header, *_, below = render(store, None, "md", "class").splitlines()[2:]
+    names = [cell.strip() for cell in header.split("|")[1:-1]]
+    assert names[1:] == [
+        *(f"fp {which}" for which in ("ID", "OOD", *CONDITIONS)),
+        *(f"qat 4 {which} †" for which in ("ID", "OOD", *CONDITIONS)),
+    ]
+    assert "over seeds and images together. †: from one seed" in below
+    assert "†" not in render(store, None, "csv", "class")
+
+
 def test_a_class_that_no_shift_has_is_a_dash_and_classes_without_names_are_numbered(tmp_path):
     store = Store(tmp_path)
     of = matrices()
