@@ -254,6 +254,19 @@ def test_by_class_marks_what_comes_from_one_seed_among_others(tmp_path):
     assert "†" not in render(store, None, "csv", "class")
 
 
+def test_a_class_in_other_shifts_from_seed_to_seed_has_no_interval(tmp_path):
+    """By one seed a train is predicted in the fog, where there is none: 0% there, so half of night's."""
+    store, others = Store(tmp_path), matrices(seed=1)
+    others["fog"][:, 0, 2] += 5
+    put(store, FP, matrices())
+    put(store, replace(FP, seed=1), others)
+    table = pd.read_csv(StringIO(render(store, None, "csv", "class"))).set_index("class")
+    of_night = [iou(of["night"].sum(axis=0))[2] for of in (matrices(), others)]
+    assert table["fp OOD"]["train"] == pytest.approx((of_night[0] + of_night[1] / 2) / 2, rel=1e-5)
+    assert np.isnan([table["fp OOD low"]["train"], table["fp fog high"]["train"]]).all()
+    assert np.isfinite([table["fp OOD low"]["car"], table["fp night low"]["train"]]).all()
+
+
 def test_a_class_that_no_shift_has_is_a_dash_and_classes_without_names_are_numbered(tmp_path):
     store = Store(tmp_path)
     of = matrices()
