@@ -59,7 +59,14 @@ def net(tmp_path, request):
 
 
 def run(results, said=None, **changes):
-    fields = {"suites": ("toy",), "methods": ("fp", "qat"), "bits": ("3",), "spaces": (), "results": results}
+    fields = {
+        "suites": ("toy",),
+        "methods": ("fp", "qat"),
+        "bits": ("3",),
+        "seeds": (0,),
+        "spaces": (),
+        "results": results,
+    }
     progress = PlainProgress(said.append) if said is not None else None
     return run_plan(make_plan(Request(**{**fields, **changes})), progress)
 

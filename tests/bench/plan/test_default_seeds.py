@@ -12,6 +12,7 @@ from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.plan.settings import parse_settings
 from flatqat.cli import app
+from flatqat.commands import execute
 from flatqat.models.base import build
 from tests.helpers.plugins import registered
 
@@ -21,7 +22,7 @@ NO_STEPS = {"settings": parse_settings(["recipe.steps=0"])}
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
-    """Weights of `tiny` for the toy suite, which has a recipe without steps here, and a twin that cannot train."""
+    """Weights of `tiny` for the toy suite, here with a recipe without steps, and for a twin that cannot train."""
     toy = registry.load(registry.SUITES, "toy")
     still = replace(toy.recipes["default"], pretrain_steps=0, steps=0)
     toy = replace(toy, recipes={**toy.recipes, "eval": still})
@@ -81,3 +82,10 @@ def test_the_command_line(weights, options, cells):
     done = CliRunner().invoke(app, ["bench", "run", *words, "--dry-run"])
     assert done.exit_code == 0, done.output
     assert done.output.count("to run") == cells
+
+
+def test_published_figures_take_one(monkeypatch):
+    asked = []
+    monkeypatch.setattr(execute, "check_figures", lambda models, request: asked.append(request) or 0)
+    assert CliRunner().invoke(app, ["bench", "canary"]).exit_code == 0
+    assert asked[0].seeds == (0,)
