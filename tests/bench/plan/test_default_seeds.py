@@ -22,7 +22,7 @@ NO_STEPS = {"settings": parse_settings(["recipe.steps=0"])}
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
-    """Weights of `tiny` for the toy suite, here with a recipe without steps, and for a twin that cannot train."""
+    """Weights of `tiny` for the toy suite, here with a recipe without steps, and a twin that cannot train."""
     toy = registry.load(registry.SUITES, "toy")
     still = replace(toy.recipes["default"], pretrain_steps=0, steps=0)
     toy = replace(toy, recipes={**toy.recipes, "eval": still})
