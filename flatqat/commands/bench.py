@@ -43,7 +43,13 @@ def bench_run(
     layer_bits: Annotated[
         Names, option("LAYERS=BITS", "Per-layer bit widths, such as 'layer4.*=w2a4'.")
     ] = None,
-    seeds: Annotated[str, option("SEEDS", "How many seeds (3), or which (0,1,2 or 7,).")] = "3",
+    seeds: Annotated[
+        str | None,
+        option(
+            "SEEDS",
+            "How many seeds (5), or which (0,1,2 or 7,).  [default: 3 where something is trained, else 1]",
+        ),
+    ] = None,
     recipe: Annotated[
         str | None,
         option(
@@ -130,7 +136,7 @@ def bench_run(
         keep=split(keep) or None,
         layer_bits=split(layer_bits),
         models=split(model),
-        seeds=parse_seeds(seeds),
+        seeds=None if seeds is None else parse_seeds(seeds),
         recipe=recipe,
         settings=parse_settings(setting or []),
         weights=weights,

@@ -25,7 +25,9 @@ def options() -> None:
 
 @results.command("list")
 def list_cells(cells: Patterns = None, results: Results = Path("results")) -> None:
-    """List stored cells: label, whose end is the id, status, date of the record, and size with weights.
+    """List stored cells.
+
+    A line has the label, whose end is the id, the status, the date of the record, and the size with weights.
 
     \b
     Examples:
@@ -39,7 +41,7 @@ def list_cells(cells: Patterns = None, results: Results = Path("results")) -> No
 
 @results.command("show")
 def show_cells(cells: NamedPatterns, results: Results = Path("results")) -> None:
-    """Print records for people: how a cell was made, its scores and its flatness.
+    """Print how cells were made, their scores and flatness.
 
     \b
     Example:
@@ -56,7 +58,9 @@ def remove_cells(
     results: Results = Path("results"),
     yes: Annotated[bool, flag("--yes", "Remove without asking.")] = False,
 ) -> None:
-    """Remove stored cells: record, outcomes, unfinished work, and weights that no other cell needs.
+    """Remove stored cells.
+
+    That is their records, outcomes and unfinished work, and weights that no other cell needs.
 
     \b
     Examples:

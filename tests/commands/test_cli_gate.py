@@ -57,7 +57,7 @@ def test_exit_codes_and_what_they_say(flatqat, tmp_path, baseline):
     assert_one_line_error(check("file"), "expected a folder")
     assert_one_line_error(flatqat("bench", "check", "--baseline", tmp_path / "none.json"), "none.json")
     for option in ("--max-drop", "--retraining-sd"):
-        assert_one_line_error(check("old", option, "inf"), f"{option}: expected a finite number, got inf")
+        assert_one_line_error(check("old", option, "inf"), f"{option}: expected a finite number, got 'inf'")
     assert_one_line_error(check("old", "--format", "xml"), "unknown format 'xml'")
 
 

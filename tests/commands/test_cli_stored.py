@@ -63,10 +63,10 @@ def test_a_study_to_a_file_has_its_picture_beside_it(flatqat, stored, tmp_path):
     assert done.code == 0
     text = (tmp_path / "page.md").read_text(encoding="utf-8")
     assert text.startswith("# Who wins under shift, and does flatness go with it? toy v1")
-    assert "beside `qat`" in text
+    assert "nothing is called better or worse than `qat`" in text
     assert "](page.svg)" in text
     assert b"<svg" in (tmp_path / "page.svg").read_bytes()
-    assert "beside `anchor`" in flatqat(*args, "--against", "anchor").out
+    assert "nothing is called better or worse than `anchor`" in flatqat(*args, "--against", "anchor").out
 
 
 def test_a_study_against_what_is_not_there(flatqat, stored):

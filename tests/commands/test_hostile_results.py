@@ -89,8 +89,8 @@ def own(flatqat, tmp_path, monkeypatch) -> Path:
     """Results of the user's own network from a file."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nets.py").write_text(TRAP.format(marker=str(tmp_path / "built")))
-    options = ("--method", "qat", "--model", "file:nets.py:make", "--no-flatness", "--results", "r")
-    assert flatqat("bench", "run", "--plugin", TOY, "--suite", "toy", *options).code == 0
+    options = ("--method", "qat", "--model", "file:nets.py:make", "--no-flatness", "--seeds", "1")
+    assert flatqat("bench", "run", "--plugin", TOY, "--suite", "toy", "--results", "r", *options).code == 0
     return tmp_path
 
 

@@ -346,7 +346,7 @@ def test_devices_and_names_that_cannot_exist_are_refused(name):
 
 
 def cell_of(path, tmp_path):
-    request = Request(methods=("fp",), models=("tiny",), weights=path, results=tmp_path / "r")
+    request = Request(methods=("fp",), models=("tiny",), seeds=(0,), weights=path, results=tmp_path / "r")
     (job,) = make_plan(request).jobs
     return job.cell
 
@@ -368,7 +368,19 @@ def test_the_entry_is_part_of_the_identity_where_it_decides(tmp_path):
 def test_a_record_names_the_entry_and_a_report_shows_it(flatqat, tmp_path):
     raw, ema = (build("tiny", classes=4, seed=seed).net.state_dict() for seed in (1, 2))
     torch.save({"state_dict": raw, "state_dict_ema": ema}, tmp_path / "two.pt")
-    run = ("bench", "run", "--plugin", TOY, "--suite", "toy", "--method", "fp", "--no-flatness")
+    run = (
+        "bench",
+        "run",
+        "--plugin",
+        TOY,
+        "--suite",
+        "toy",
+        "--method",
+        "fp",
+        "--no-flatness",
+        "--seeds",
+        "1",
+    )
     refused = flatqat(*run, "--weights", tmp_path / "two.pt", "--results", tmp_path / "r")
     assert_one_line_error(refused, r"state_dict \(26 tensors\), state_dict_ema \(26 tensors\); choose with")
     assert not (tmp_path / "r").exists()

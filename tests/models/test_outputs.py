@@ -1,10 +1,12 @@
 """What networks of users return: logits in a dict or a tuple, and what is no logits at all."""
 
+import re
 from collections import OrderedDict, namedtuple
 
 import pytest
 import torch
 
+from flatqat.bench.records.store import Store
 from flatqat.errors import UsageError
 from flatqat.models.base import build
 from flatqat.models.outputs import logits_of
@@ -90,7 +92,6 @@ RUN = ("bench", "run", "--plugin", TOY, "--suite", "toy", "--method", "fp", "--n
         ("flat", r"expected logits \(2, 4\), got \(8,\)"),
         ("undefined", "expected numbers as logits, got NaN"),
         ("fails", r"got: AttributeError: .*nothing_of_that_name.* \(.*nets\.py:25 in <lambda>\)"),
-        ("only_in_training", "got NoneType"),
     ],
 )
 def test_what_is_no_logits_is_refused(flatqat, tmp_path, nets, factory, said):
@@ -98,7 +99,20 @@ def test_what_is_no_logits_is_refused(flatqat, tmp_path, nets, factory, said):
     errors = done.err.splitlines(keepends=True)[-1]
     done.err = errors
     assert_one_line_error(done, said)
-    assert not list((tmp_path / "r").rglob("*.json")) or factory == "only_in_training"
+    assert not list((tmp_path / "r").rglob("*.json"))
+
+
+def test_what_is_no_logits_in_training_alone_costs_its_cell(flatqat, tmp_path, nets):
+    done = flatqat(
+        *RUN, "--seeds", "1", "--model", f"file:{nets}:only_in_training", "--results", tmp_path / "r"
+    )
+    assert done.code == 3
+    assert "Traceback" not in done.err
+    (record,) = Store(tmp_path / "r").records()
+    assert record.status == "skipped"
+    assert re.match(
+        r"its parent \S+ failed: expected the network to return logits.*got NoneType", record.reason
+    )
 
 
 @pytest.mark.parametrize("factory", ["in_out", "in_logits", "in_tuple", "in_training"])

@@ -39,7 +39,7 @@ def test_the_suite_of_the_guide_passes_the_checks_and_runs(flatqat, folder):
     assert done.out.count("passed suite cats-and-dogs") == 3
     options = ("--plugin", file, "--suite", "cats-and-dogs", "--data-root", data, "--no-flatness")
     short = ("--set", "recipe.pretrain_steps=30", "--set", "recipe.batch_size=8", "--method", "fp,ptq")
-    done = flatqat("bench", "run", *options, *short, "--bits", "8", "--results", folder / "r")
+    done = flatqat("bench", "run", *options, *short, "--bits", "8", "--seeds", "1", "--results", folder / "r")
     assert done.code == 0, done.err
     records = [json.loads(path.read_text()) for path in folder.glob("r/records/cats-and-dogs/*.json")]
     assert len(records) == 2

@@ -8,7 +8,7 @@ from typing import Any
 
 from flatqat import registry
 from flatqat.bench.plan.networks import EVAL, BaseCell, Networks, base_cell_of, code_files
-from flatqat.bench.plan.request import Request
+from flatqat.bench.plan.request import DEFAULT_SEEDS, Request
 from flatqat.bench.plan.settings import Settings, changed, configure, sweep
 from flatqat.errors import StoreError, UsageError, choose
 from flatqat.spec import Cell, QuantSpec, Recipe
@@ -35,6 +35,12 @@ class Job:
     weights: Path | None = None
     skip: str = ""
     scored: bool = True
+
+    @property
+    def trains(self) -> bool:
+        """Whether the method takes a step, so that another seed gives another network."""
+        method: type[Any] = registry.load(registry.METHODS, self.cell.method)
+        return bool(method.steps(self.recipe))
 
     @property
     def title(self) -> str:
@@ -86,21 +92,30 @@ def make_plan(request: Request) -> Plan:
     jobs: dict[str, Job] = {}
     suites: dict[str, Suite] = {}  # the same object for all seeds, so that each shift is read once
     networks = Networks(request, specs)
-    most_passes = MATCHED_PASSES if request.compute_matched else 1
-    for name, seed in product(request.suites, request.seeds):
+    for name, seed in product(request.suites, request.seeds or DEFAULT_SEEDS):
         for member in members(name, seed):
             if member.key not in suites:
                 suites[member.key] = member.on_disk(request.data_root)
             suite = suites[member.key]
             for model in request.models or (suite.default_model,):
-                base = base_cell_of(suite, model, seed, request, networks)
-                for method in request.methods:
-                    quantizes = registry.load(registry.METHODS, method).quantizes
-                    variants = list(sweep(request.settings, owners(method)))
-                    for spec, settings in product(base.specs if quantizes else [QuantSpec()], variants):
-                        job = _add(jobs, base, method, spec, settings, most_passes)
-                        jobs[job.cell.id] = replace(job, scored=True)
+                found = _jobs_of(base_cell_of(suite, model, seed, request, networks), request)
+                repeats = request.seeds is None and seed != DEFAULT_SEEDS[0]
+                if not repeats or any(job.trains for job in found.values()):
+                    jobs |= found
     return Plan(request=request, jobs=tuple(jobs.values()), networks=networks)
+
+
+def _jobs_of(base: BaseCell, request: Request) -> dict[str, Job]:
+    """Return the jobs of all methods, bits and settings from one base, by the ids of their cells."""
+    jobs: dict[str, Job] = {}
+    most_passes = MATCHED_PASSES if request.compute_matched else 1
+    for method in request.methods:
+        quantizes = registry.load(registry.METHODS, method).quantizes
+        variants = list(sweep(request.settings, owners(method)))
+        for spec, settings in product(base.specs if quantizes else [QuantSpec()], variants):
+            job = _add(jobs, base, method, spec, settings, most_passes)
+            jobs[job.cell.id] = replace(job, scored=True)
+    return jobs
 
 
 def members(name: str, seed: int) -> list[Suite]:

@@ -7,6 +7,7 @@ from flatqat.bench.plan.settings import Settings
 from flatqat.errors import UsageError, choose_all
 from flatqat.spec import SPACES, Cell, Flatness, Space
 
+DEFAULT_SEEDS = (0, 1, 2)
 MOST_SEEDS = 1000
 MOST_SEED_DIGITS = 18
 
@@ -22,7 +23,8 @@ class Request:
         keep: Layers kept at 8 bits, as name patterns; by default the first and the last one.
         layer_bits: Bit-widths of single layers, such as `layer4.*=w2a4`.
         models: Names of models; by default the suite's own.
-        seeds: One run of every cell for each seed.
+        seeds: One run of every cell for each seed; by default DEFAULT_SEEDS, of which a suite and a model
+            for which nothing is trained take only the first.
         recipe: The name of the suite's recipe; by default its first.
         settings: Values by owner and key, as text: `{"anchor": {"strength": "0.1"}}`. Of several values,
             which commas separate (`"0.1,0.5"`), each is run, in every combination with those of others.
@@ -47,7 +49,7 @@ class Request:
     keep: tuple[str, ...] | None = None
     layer_bits: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] | None = None
     recipe: str | None = None
     settings: Settings = field(default_factory=dict)
     weights: Path | None = None

@@ -1,6 +1,7 @@
 """Published figures beside what comes out: in the sampling interval, off, or not to be checked and why."""
 
 from dataclasses import replace
+from functools import partial
 from math import sqrt
 
 import numpy as np
@@ -16,6 +17,8 @@ from flatqat.errors import UsageError
 from flatqat.metrics.mce import ALEXNET
 from flatqat.models.base import Normalized, build
 from flatqat.spec import Recipe
+from flatqat.suites._shifts import on_the_fly, shifts
+from flatqat.suites.digits_c import TEST
 from tests.helpers.running import session_of
 
 CPU = torch.device("cpu")
@@ -24,9 +27,10 @@ N = 60
 
 @pytest.fixture
 def suite(monkeypatch):
-    """The digits, never trained on."""
+    """The digits with all corruptions of the mCE, never trained on."""
     digits = registry.load(registry.SUITES, "digits-c")
-    frozen = replace(digits, recipes={"eval": Recipe(pretrain_steps=0, steps=0)})
+    every = shifts(TEST, partial(on_the_fly, TEST), extra=False)
+    frozen = replace(digits, recipes={"eval": Recipe(pretrain_steps=0, steps=0)}, shifts=every)
     load = registry.load
     monkeypatch.setattr(
         registry, "load", lambda kind, name: frozen if name == "digits-c" else load(kind, name)

@@ -14,7 +14,14 @@ from tests.helpers.running import run_plan, session_of
 
 
 def plan_of(results, **changes):
-    fields = {"suites": ("toy",), "methods": ("fp", "qat"), "bits": ("3",), "spaces": (), "results": results}
+    fields = {
+        "suites": ("toy",),
+        "methods": ("fp", "qat"),
+        "bits": ("3",),
+        "seeds": (0,),
+        "spaces": (),
+        "results": results,
+    }
     return make_plan(Request(**{**fields, **changes}))
 
 

@@ -21,7 +21,7 @@ def suites():
 
 
 def seconds(results: Path, **changes) -> float:
-    plan = make_plan(Request(results=results, bits=("3",), **changes))
+    plan = make_plan(Request(results=results, bits=("3",), seeds=(0,), **changes))
     return estimate(plan.jobs, session_of(plan.request))
 
 
@@ -34,7 +34,8 @@ def test_every_method_on_every_kind_of_suite(tmp_path):
 def test_a_method_without_steps_takes_no_time_for_steps(tmp_path, monkeypatch):
     """Its images still have to be scored."""
     monkeypatch.setattr("flatqat.bench.engine.estimate._fastest", lambda call: 1.0)
-    plan = make_plan(Request(results=tmp_path, suites=("toy",), methods=("ptq",), bits=("3",), spaces=()))
+    wanted = Request(results=tmp_path, suites=("toy",), methods=("ptq",), bits=("3",), seeds=(0,), spaces=())
+    plan = make_plan(wanted)
     jobs = [replace(job, parent=None) for job in plan.scored()]
     images = 4 * 96  # val, id and two shifts, at 1 s for a batch of 32
     assert estimate(jobs, session_of(plan.request)) == pytest.approx(images / 32)
@@ -44,12 +45,13 @@ def test_a_method_without_steps_takes_no_time_for_steps(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("forward", "said"),
     [
-        ("self.head(x.flatten(1))", "expected it to accept images of toy, (3, 16, 16), got: mat1"),
-        ("{'out': self.body(x)}", "expected logits (2, 4), got a dict"),
+        ("self.head(x.flatten(1))", "images of toy, (3, 16, 16), got: RuntimeError: mat1 and mat2"),
+        ("{'out': self.body(x)}", "expected logits (2, 4), got (2, 8, 14, 14)"),
+        ("{'a': x, 'b': x}", "expected the network to return logits: a tensor, the first"),
     ],
 )
 def test_a_model_that_does_not_take_the_images_is_refused(flatqat, tmp_path, forward, said, how):
-    net = tmp_path / f"net{len(forward)}.py"
+    net = tmp_path / "net.py"
     net.write_text(
         "from torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self, classes):\n"
         "        super().__init__()\n"

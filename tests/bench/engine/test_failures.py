@@ -59,7 +59,14 @@ def net(tmp_path, request):
 
 
 def run(results, said=None, **changes):
-    fields = {"suites": ("toy",), "methods": ("fp", "qat"), "bits": ("3",), "spaces": (), "results": results}
+    fields = {
+        "suites": ("toy",),
+        "methods": ("fp", "qat"),
+        "bits": ("3",),
+        "seeds": (0,),
+        "spaces": (),
+        "results": results,
+    }
     progress = PlainProgress(said.append) if said is not None else None
     return run_plan(make_plan(Request(**{**fields, **changes})), progress)
 
@@ -154,11 +161,17 @@ def test_a_network_whose_kth_build_fails_costs_its_own_cells(tmp_path, net, buil
     assert [r.status for r in bad.values()] == ["done", "done"], "tried again"
 
 
-@pytest.mark.parametrize("condition", [IN_TRAINING, "self.seen == 1"], ids=["training", "preflight"])
-def test_a_network_that_raises_before_it_is_scored_costs_its_own_cells(tmp_path, net, condition):
-    bad, good = by_model(run(tmp_path / "r", models=(net(condition), "tiny")))
+def test_a_network_that_raises_in_training_costs_its_own_cells(tmp_path, net):
+    bad, good = by_model(run(tmp_path / "r", models=(net(IN_TRAINING), "tiny")))
     assert [r.status for r in good.values()] == ["done", "done"]
     assert all("ZeroDivisionError" in r.reason for r in bad.values())
+
+
+def test_a_network_that_raises_at_the_first_images_is_refused_before_anything_is_computed(tmp_path, net):
+    said = r"images of toy, \(3, 16, 16\), got: ZeroDivisionError: of the network \(.*py:20 in forward\)"
+    with pytest.raises(UsageError, match=said):
+        run(tmp_path / "r", models=("tiny", net("self.seen == 1")))
+    assert not list(tmp_path.glob("r/**/*.*"))
 
 
 @pytest.mark.parametrize("stage", ["begin", "gradient", "end", "log"])

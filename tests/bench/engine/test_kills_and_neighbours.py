@@ -28,7 +28,7 @@ def toy() -> None:
 
 
 def run(folder: Path, *, rerun: bool = False, limit: int = 40, **options) -> list[Record]:
-    defaults = {"methods": ("fp",), "bits": ("4",), "spaces": ()}
+    defaults = {"methods": ("fp",), "bits": ("4",), "seeds": (0,), "spaces": ()}
     request = Request(suites=("toy",), results=folder, rerun=rerun, limit=limit, **{**defaults, **options})
     return run_plan(make_plan(request))
 

@@ -96,7 +96,8 @@ def test_curvature_of_ewgs_is_that_of_lsqplus():
     for quantizer in (EWGS, LSQPlus):
 
         class Affine(quantizer):
-            offset_roles, per_channel, delta = ("weight", "input"), False, 0.5
+            offset_roles, offset_ends = EWGS.offset_roles, EWGS.offset_ends
+            per_channel, delta = False, 0.5
 
         net = plain_network()
         with pytest.MonkeyPatch.context() as patch:

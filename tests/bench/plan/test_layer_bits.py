@@ -50,8 +50,9 @@ def test_a_cell_is_restored_from_its_record_alone(tmp_path):
     store = Store(tmp_path)
     records = {record.cell.bits: record for record in store.records()}
     own = "(keep none; linear=fp,stage1.*=w2a5)"
-    assert set(records) == {"4@apot", f"4@apot {own}", f"4 {own}"}
-    record = records[f"4@apot {own}"]
+    apot = registry.load(registry.QUANTIZERS, "apot").version
+    assert set(records) == {f"4@apot v{apot}", f"4@apot v{apot} {own}", f"4 {own}"}
+    record = records[f"4@apot v{apot} {own}"]
     assert record.protocol.quant.keep == ()
     assert record.protocol.quant.layer_bits == (("linear", "fp"), ("stage1.*", "w2a5"))
     (suite,) = members("toy", 0)
@@ -64,7 +65,7 @@ def test_a_cell_is_restored_from_its_record_alone(tmp_path):
     images, labels = data.batch(torch.arange(len(data)), "cpu")
     right = 100 * (model(images).argmax(1) == labels).float().mean().item()
     assert right == pytest.approx(record.scores["val"]["top1"].value)
-    assert f"4@apot {own}" in render(store, None, "csv", "method")
+    assert f"4@apot v{apot} {own}" in render(store, None, "csv", "method")
     assert r"(keep none; linear=fp,stage1.\*=w2a5)" in render(store, None, "md", "method")
     assert r"qat 4 (keep none; linear=fp,stage1.\*=w2a5)" in render(store, None, "md", "family")
 

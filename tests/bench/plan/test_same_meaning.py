@@ -16,7 +16,7 @@ from tests.helpers import HELPERS
 from tests.helpers.plugins import registered
 from tests.helpers.running import run_plan
 
-BASE = Request(suites=("toy",), methods=("fp", "anchor"), bits=("3",), results=Path("nowhere"))
+BASE = Request(suites=("toy",), methods=("fp", "anchor"), bits=("3",), seeds=(0,), results=Path("nowhere"))
 
 
 def ids(**changes) -> list[str]:

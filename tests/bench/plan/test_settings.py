@@ -67,7 +67,8 @@ def test_a_setting_of_several_values_is_swept_with_every_other():
 
 
 def of(methods, *texts, bits=("3",)):
-    request = Request(suites=("toy",), methods=methods, bits=bits, settings=parse_settings(texts))
+    settings = parse_settings(texts)
+    request = Request(suites=("toy",), methods=methods, bits=bits, seeds=(0,), settings=settings)
     return [job.cell for job in make_plan(request).scored()]
 
 
@@ -108,7 +109,8 @@ def test_a_wrong_value_of_a_sweep_is_named(text, problem):
 
 def test_titles_tell_values_apart():
     settings = parse_settings(["anchor.strength=0.05,1", "recipe.lr=0.01"])
-    plan = make_plan(Request(suites=("toy",), methods=("anchor",), bits=("3",), settings=settings))
+    request = Request(suites=("toy",), methods=("anchor",), bits=("3",), seeds=(0,), settings=settings)
+    plan = make_plan(request)
     assert [job.title for job in plan.scored()] == [
         "tiny anchor(strength=0.05) 3 seed 0, lr=0.01", "tiny anchor(strength=1.0) 3 seed 0, lr=0.01",
     ]  # fmt: skip

@@ -53,7 +53,7 @@ def student(flatqat, tmp_path):
         registry.import_file.cache_clear()
         plugins = ("--plugin", rule, "--plugin", TOY, "--model", f"file:{net}:make")
         what = ("--suite", "toy", "--method", methods, "--bits", "3", "--no-flatness", "--device", "cpu")
-        what += ("--set", "recipe.pretrain_steps=3")
+        what += ("--seeds", "1", "--set", "recipe.pretrain_steps=3")
         return flatqat("bench", "run", *plugins, *what, "--results", tmp_path / "r", *options)
 
     def rows(*options):
