@@ -101,10 +101,12 @@ class Components:
         def of(covariances: Floats) -> float:
             return max(float(weights @ covariances @ weights), 0.0)
 
-        pair = of(self.pair)
+        pair, seed = of(self.pair), of(self.seed)
+        if self.nested:
+            seed = max(seed, pair)  # the images of a seed are part of its scatter, which few seeds may miss
         return Estimate(
             value=float(weights @ self.means),
-            seed_variance=(pair * scatter.ratio if scatter else of(self.seed)) / self.seeds,
+            seed_variance=(pair * scatter.ratio if scatter else seed) / self.seeds,
             image_variance=0.0 if self.nested else max(of(self.image) - pair / self.seeds, 0.0),
             seed_freedom=scatter.freedom if scatter else self.seeds - 1,
             image_freedom=self.image_freedom,

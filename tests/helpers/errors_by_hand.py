@@ -34,6 +34,8 @@ def by_hand(pools: Sequence[np.ndarray], *, nested: bool = False) -> ByHand:
     seeds = len(pools[0])
     of_seed = np.sum([pool.mean(axis=1) for pool in pools], axis=0)
     from_seeds = of_seed.var(ddof=1) / seeds if seeds > 1 else 0.0
+    if nested and seeds > 1:  # the seeds cannot scatter less than their images make them
+        from_seeds = max(from_seeds, sum((p.var(axis=1, ddof=1) / p.shape[1]).mean() for p in pools) / seeds)
     from_images = 0.0
     if not nested or seeds == 1:
         for pool in pools:

@@ -122,16 +122,21 @@ def differences(
     """Return each method minus `base` in a weighted sum over shifts, its mean over suites.
 
     The scatter over seeds is pooled over the methods that have all seeds of the base. A method that lacks
-    some is compared on those it has, by its own scatter; one that shares none has no entry.
+    some is compared on those it has, by its own scatter; one that shares none has no entry. Runs without
+    stored outcomes take no part.
     """
-    seeds = {seed for suite in suites for seed in suite.methods[base]}
-    names = [name for name in suites[0].methods if name != base]
-    whole = [n for n in names if all(seeds <= suite.methods[n].keys() for suite in suites)]
+    stored = [{n: {s: run for s, run in runs.items() if run} for n, runs in suite.methods.items()}
+              for suite in suites]  # fmt: skip
+    seeds = {seed for methods in stored for seed in methods[base]}
+    names = [n for n in stored[0] if n != base and all(methods[n] for methods in stored)]
+    whole = [n for n in names if all(seeds <= methods[n].keys() for methods in stored)]
     groups = [whole, *([name] for name in names if name not in whole)]
     found: dict[Any, Estimate] = {}
-    for group in filter(None, groups):
-        chosen = [base, *group]
-        parts = [Scored(record=s.record, methods={n: s.methods[n] for n in chosen}) for s in suites]
+    for group in filter(None, groups if seeds else []):
+        parts = [
+            Scored(record=suite.record, methods={n: methods[n] for n in (base, *group)})
+            for suite, methods in zip(suites, stored, strict=True)
+        ]
         if components := components_of(parts, weights_of):
             scatter = pooled_scatter(components)
             found |= {n: components.difference(k, 0, scatter) for k, n in enumerate(group, start=1)}

@@ -56,25 +56,15 @@ def by_method(section: Section, store: Store) -> "pd.DataFrame":
 def section_extra_gaps(
     sections: Sequence[Section], outcomes: Sequence[Mapping[Key, BySeed]]
 ) -> Mapping[Key, Estimate]:
-    """Return the extra gap of each method over the reference, the mean over sections that all have it.
-
-    Runs without stored outcomes take no part, and leave the others alone.
-    """
+    """Return the extra gap of each method over the reference, the mean over sections that all have it."""
     references = [
         next((k for k, rows in s.rows.items() if rows[0].protocol.reference), None) for s in sections
     ]
     if references[0] is None or len(set(references)) > 1:
         return {}
-    stored = [
-        {key: {seed: run for seed, run in by_seed.items() if run} for key, by_seed in of_section.items()}
-        for of_section in outcomes
-    ]
-    keys = [key for key in stored[0] if all(of_section[key] for of_section in stored)]
-    if references[0] not in keys:
-        return {}
     suites = [
-        Scored(record=section.rows[references[0]][0], methods={key: of_section[key] for key in keys})
-        for section, of_section in zip(sections, stored, strict=True)
+        Scored(record=section.rows[references[0]][0], methods=of_section)
+        for section, of_section in zip(sections, outcomes, strict=True)
     ]
     return extra_gaps(suites, references[0])
 

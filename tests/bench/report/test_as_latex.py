@@ -65,14 +65,14 @@ def test_a_table_has_rules_a_label_and_notes_below():
     text = render(Store(RESULTS / "first-look"), None, "latex", "method")
     columns, (header, *rows) = parsed(text)
     assert columns == "ll" + "r" * (len(header) - 2)
-    assert header[:3] == ["method", "bits", "ID"]
+    assert header[:4] == ["method", "bits", "seeds", "ID"]
     assert r"$\lambda_{\max}$" in header
     assert [row[0] for row in rows] == ["fp", "qat", "anchor"]
-    assert re.fullmatch(r"98\.6 \$\\pm\$1\.\d", rows[0][2])
-    assert r"\label{tab:digits-c-v2-tiny-recipe-default}" in text
+    assert re.fullmatch(r"9\d\.\d \$\\pm\$\d\.\d", rows[0][3])
+    assert r"\label{tab:digits-c-v3-tiny-recipe-default}" in text
     below = text.partition(r"\end{tabular}")[2]
-    assert "497 test images" in below
-    assert "for these training runs alone" in below
+    assert "300 test images" in below
+    assert "over seeds and images together" in below
     assert r"\usepackage{booktabs}" in text.splitlines()[0]
 
 

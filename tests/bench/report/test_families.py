@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import t
 
 from flatqat import registry
 from flatqat.bench.plan.jobs import make_plan
@@ -16,7 +15,7 @@ from flatqat.bench.report.families import by_domain, merged
 from flatqat.bench.report.render import load, render
 from flatqat.spec import Cell, Record, ShiftInfo
 from tests.helpers import HELPERS
-from tests.helpers.errors_by_hand import ByHand, by_hand
+from tests.helpers.errors_by_hand import by_hand
 from tests.helpers.records import margins_of, protocol, scores_of, train_log
 from tests.helpers.running import run_plan
 
@@ -89,8 +88,8 @@ def test_a_domain_has_the_numbers_of_its_own_table(tmp_path: Path) -> None:
     assert row["id_top1"] == pytest.approx(100 * np.mean([r["id"].mean() for r in right]))
     assert row["ood_top1"] == pytest.approx(100 * np.mean([r["photo"].mean() for r in right]))
     assert row["oracle_top1"] == pytest.approx(100 * np.mean([r["oracle"].mean() for r in right]))
-    spread = np.std([100 * r["photo"].mean() for r in right], ddof=1) / 3**0.5
-    assert row["ood_top1_stderr"] == pytest.approx(spread)
+    expected = by_hand([100.0 * np.array([r["photo"] for r in right])], nested=True)
+    assert row["ood_top1_stderr"] == pytest.approx(expected.stderr)
 
 
 def test_the_mean_is_over_domains_and_its_error_over_seeds(tmp_path: Path) -> None:
@@ -102,7 +101,8 @@ def test_the_mean_is_over_domains_and_its_error_over_seeds(tmp_path: Path) -> No
         ]
         assert row[column] == pytest.approx(np.mean(by_seed))
         if column != "oracle_top1":
-            expected = ByHand(np.mean(by_seed), np.std(by_seed, ddof=1) / 3**0.5, t.ppf(0.975, 2))
+            pools = [100 / 3 * np.array([runs[t, "qat", s][name or t] for s in range(3)]) for t in TARGETS]
+            expected = by_hand(pools, nested=True)
             assert row[f"{column}_stderr"] == pytest.approx(expected.stderr)
             assert (row[f"{column}_low"], row[f"{column}_high"]) == pytest.approx(expected.share)
     assert row["gap"] == pytest.approx(row["id_top1"] - row["ood_top1"])
@@ -141,7 +141,8 @@ def test_a_mean_takes_the_seeds_that_all_domains_have(tmp_path: Path) -> None:
     assert row["seeds"] == 2
     by_seed = [100 * np.mean([runs[t, "qat", seed][t].mean() for t in TARGETS]) for seed in (0, 2)]
     assert row["ood_top1"] == pytest.approx(np.mean(by_seed))
-    assert row["ood_top1_stderr"] == pytest.approx(np.std(by_seed, ddof=1) / 2**0.5)
+    pools = [100 / 3 * np.array([runs[t, "qat", s][t] for s in (0, 2)]) for t in TARGETS]
+    assert row["ood_top1_stderr"] == pytest.approx(by_hand(pools, nested=True).stderr)
     assert rows(store)["qat", "photo"]["seeds"] == 3
 
 
