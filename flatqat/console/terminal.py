@@ -3,6 +3,8 @@
 What is printed is text, never markup, and a text cannot steer the terminal.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from flatqat.console.printable import printable_lines
@@ -28,6 +30,17 @@ def terminal(stderr: bool = False, **options: Any) -> "Console":
     plain: dict[str, Any] = {"stderr": stderr, "markup": False, "emoji": False, "highlight": False, **options}
     console = PlainConsole(**plain)
     return console if console.is_terminal else PlainConsole(**{"width": PIPE_WIDTH, **plain})
+
+
+@contextmanager
+def at_least(console: "Console", width: int) -> Iterator[None]:
+    """Let a console, which is no terminal, print lines of this width."""
+    before = console.width
+    console.width = max(before, width)
+    try:
+        yield
+    finally:
+        console.width = before
 
 
 def plain_table(

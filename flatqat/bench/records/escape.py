@@ -10,6 +10,10 @@ LATEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "·": r"\textperiodcentered{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "-": "-{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 FORMULA = tuple("=+-@＝＋－＠")  # a cell that begins with one of these is code to a spreadsheet
@@ -29,8 +33,8 @@ def markdown_line(text: str, links: Iterable[str] = ()) -> str:
 
 
 def latex(text: str) -> str:
-    """Return text for LaTeX, without commands."""
-    return re.sub(r"[\\~^·&%$#_{}]", lambda match: LATEX[match[0]], printable(text))
+    """Return text for LaTeX, without commands and without dashes made of hyphens."""
+    return re.sub(r"[\\~^·<>|&%$#_{}]|-(?=-)", lambda match: LATEX[match[0]], printable(text))
 
 
 def csv(text: str) -> str:

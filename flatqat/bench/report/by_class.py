@@ -1,21 +1,29 @@
-"""The IoU of every class, in distribution and under shift: which classes a method loses."""
+"""The IoU of every class, in distribution and in every condition: which classes a method loses, and where."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from flatqat.bench.records.paired import metric_of, ood_shifts
+import numpy as np
+
+from flatqat.bench.records.paired import (
+    BySeed,
+    image_sets_of,
+    is_nested,
+    metric_of,
+    ood_shifts,
+    outcomes_by_seed,
+)
 from flatqat.bench.records.sections import Section, row_label
+from flatqat.bench.records.store import Store
 from flatqat.errors import UsageError
+from flatqat.metrics.components import Components
+from flatqat.metrics.contributions import contributions
+from flatqat.metrics.miou import pseudo_values
 from flatqat.metrics.missing import mean_of_known
 from flatqat.spec import Record
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CAPTION = (
-    "IoU in percent, of the confusion matrix of a whole shift. OOD: the mean over those shifts in which the "
-    "class is present or predicted."
-)
 
 
 def check_classes(shown: Sequence[Section]) -> None:
@@ -28,11 +36,14 @@ def check_classes(shown: Sequence[Section]) -> None:
         )
 
 
-def by_class(section: Section) -> "pd.DataFrame":
-    """Return a row for each class and two columns for each (method, bits): ID and OOD IoU in percent.
+def by_class(section: Section, store: Store) -> "pd.DataFrame":
+    """Return a row for each class, and for each (method, bits) a column for ID, OOD and each condition.
 
-    Both are means over seeds. OOD is the mean over the shifts that have the class, or None if none has it.
-    Classes without names are numbered.
+    All are IoU in percent, means over seeds. OOD is the mean over the shifts that have the class, or None if
+    none has it. Conditions are columns if the suite has several; shifts with severities have one for their
+    family. Next to each column, `<column> low` and `<column> high` are its 95% interval over seeds and images
+    together, or with one seed over images; None unless all seeds have outcomes, and the class in the same
+    shifts. Classes without names are numbered.
     """
     import pandas as pd
 
@@ -40,16 +51,52 @@ def by_class(section: Section) -> "pd.DataFrame":
         return pd.DataFrame()
     first = next(iter(section.rows.values()))[0]
     scores = [key for key in first.scores["id"] if key.startswith(f"{metric_of(first).by_class}/")]
-    scores.sort(key=lambda key: int(key.partition("/")[2]))  # stored records sort them as text
-    names = first.protocol.class_names or [key.partition("/")[2] for key in scores]
+    scores.sort(key=_place)  # stored records sort them as text
+    names = first.protocol.class_names or [str(_place(key)) for key in scores]
     columns: dict[str, list[Any]] = {"class": list(names)}
     for key, records in section.rows.items():
-        for which, shifts in (("ID", ["id"]), ("OOD", ood_shifts(first))):
-            columns[f"{row_label(key)} {which}"] = [_mean(records, score, shifts) for score in scores]
+        outcomes = outcomes_by_seed(records, store)
+        for which, shifts in _conditions(first).items():
+            column = f"{row_label(key)} {which}"
+            columns[column] = [_mean(records, score, shifts) for score in scores]
+            ends = [_interval(records, outcomes, score, shifts) for score in scores]
+            columns[f"{column} low"], columns[f"{column} high"] = map(list, zip(*ends, strict=True))
     return pd.DataFrame(columns)
 
 
-def _mean(records: Sequence[Record], metric: str, shifts: Sequence[str]) -> float | None:
+def _conditions(record: Record) -> dict[str, list[str]]:
+    """Return the shifts behind every column of a method."""
+    conditions: dict[str, list[str]] = {}
+    for shift in ood_shifts(record):
+        info = record.protocol.shifts[shift]
+        conditions.setdefault(shift if info.severity is None else info.family, []).append(shift)
+    return {"ID": ["id"], "OOD": ood_shifts(record)} | (conditions if len(conditions) > 1 else {})
+
+
+def _mean(records: Sequence[Record], score: str, shifts: Sequence[str]) -> float | None:
     """Return the mean over shifts, then over seeds, of the values that are known."""
-    by_seed = (mean_of_known(record.scores[shift][metric].value for shift in shifts) for record in records)
-    return mean_of_known(mean for mean in by_seed)
+    by_seed = (mean_of_known(record.scores[shift][score].value for shift in shifts) for record in records)
+    return mean_of_known(by_seed)
+
+
+def _interval(
+    records: Sequence[Record], outcomes: BySeed, score: str, shifts: Sequence[str]
+) -> tuple[float | None, float | None]:
+    """Return the 95% interval of the IoU of one class, by the jackknife values of its images."""
+    known = {tuple(s for s in shifts if r.scores[s][score].value is not None) for r in records}
+    present, only = next(iter(known)), [_place(score)]
+    if len(known) > 1 or not present or not all(outcomes.values()):
+        return None, None
+    pools = contributions(
+        [list(outcomes.values())],
+        image_sets_of(records[0], present),
+        dict.fromkeys(present, 1 / len(present)),
+        lambda counts: pseudo_values(counts[:, :, only]),
+    )
+    if any(pool.shape[2] < 2 or not np.isfinite(pool).all() for pool in pools):
+        return None, None
+    return Components.of(pools, nested=is_nested(records[0])).mean(0).of_share()
+
+
+def _place(score: str) -> int:
+    return int(score.partition("/")[2])

@@ -1,4 +1,4 @@
-"""A section of stored records as a pandas table: a row for each method, or a column for each method."""
+"""A section of stored records as a pandas table with a row for each method."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,13 +17,14 @@ from flatqat.bench.records.paired import (
     ood_shifts,
     outcomes_by_seed,
 )
-from flatqat.bench.records.sections import Section, row_label
+from flatqat.bench.records.sections import Section
 from flatqat.bench.records.store import Store
+from flatqat.bench.report.caveats import floating_layers, floating_weights, with_collapsed
 from flatqat.bench.report.robustness import robustness_columns
 from flatqat.metrics.components import Components
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.missing import mean_if_complete, mean_of_known
-from flatqat.spec import Record, ShiftInfo
+from flatqat.spec import Record
 from flatqat.spec.flatness import number
 
 if TYPE_CHECKING:
@@ -41,50 +42,41 @@ def by_method(section: Section, store: Store) -> "pd.DataFrame":
     Its columns are the suite's metric ID and OOD in percent, their gap, the gap beyond that of the reference,
     NLL and ECE on the shifts, and flatness. `pooled` is the metric of the images of all shifts together, for
     metrics where that is not the mean over shifts. Standard errors and 95% intervals are over seeds and
-    images together, or with one seed over images; see `Estimate`.
+    images together, or with one seed over images; see `Estimate`. The last columns say what else to know
+    before reading a row, see the module `caveats`.
     """
     import pandas as pd
 
     outcomes = {key: outcomes_by_seed(records, store) for key, records in section.rows.items()}
     extra = section_extra_gaps([section], [outcomes])
-    return pd.DataFrame(
-        [method_row(key, records, outcomes[key], extra.get(key)) for key, records in section.rows.items()]
-    )
+    rows = [method_row(key, records, outcomes[key], extra.get(key)) for key, records in section.rows.items()]
+    return pd.DataFrame(with_collapsed(rows, section))
 
 
 def section_extra_gaps(
     sections: Sequence[Section], outcomes: Sequence[Mapping[Key, BySeed]]
 ) -> Mapping[Key, Estimate]:
-    """Return the extra gap of each method over the reference, the mean over sections that all have it."""
+    """Return the extra gap of each method over the reference, the mean over sections that all have it.
+
+    Runs without stored outcomes take no part, and leave the others alone.
+    """
     references = [
         next((k for k, rows in s.rows.items() if rows[0].protocol.reference), None) for s in sections
     ]
     if references[0] is None or len(set(references)) > 1:
         return {}
+    stored = [
+        {key: {seed: run for seed, run in by_seed.items() if run} for key, by_seed in of_section.items()}
+        for of_section in outcomes
+    ]
+    keys = [key for key in stored[0] if all(of_section[key] for of_section in stored)]
+    if references[0] not in keys:
+        return {}
     suites = [
-        Scored(record=next(iter(section.rows.values()))[0], methods=of_section)
-        for section, of_section in zip(sections, outcomes, strict=True)
+        Scored(record=section.rows[references[0]][0], methods={key: of_section[key] for key in keys})
+        for section, of_section in zip(sections, stored, strict=True)
     ]
     return extra_gaps(suites, references[0])
-
-
-def by_shift(section: Section, view: View) -> "pd.DataFrame":
-    """Return the metric in percent, mean over seeds: a column for each (method, bits), rows by `view`."""
-    import pandas as pd
-
-    columns = {}
-    for key_of_row, records in section.rows.items():
-        groups: dict[object, list[float]] = {}
-        name = metric_of(records[0]).name
-        for record in records:
-            for shift, info in record.protocol.shifts.items():
-                for metric, suffix in ((name, ""), (f"{name}_unmasked", " (no mask)")):
-                    key = _group(shift, info, view)
-                    score = record.scores[shift].get(metric)
-                    if key is not None and score and score.value is not None:
-                        groups.setdefault(f"{key}{suffix}" if suffix else key, []).append(score.value)
-        columns[row_label(key_of_row)] = {key: float(np.mean(values)) for key, values in groups.items()}
-    return pd.DataFrame(columns).rename_axis(view).reset_index()
 
 
 def method_row(
@@ -126,6 +118,10 @@ def method_row(
         "sharpness": mean_of_known(f.mean_rise(SHARPNESS_RADIUS) for f in flatness),
         "sharpness_sam": mean_of_known(number(f.sharpness_sam) for f in flatness),
         **robustness_columns(records, outcomes, shifts),
+        "extra_gap_seeds": extra and extra.seeds,
+        "seeds_with_outcomes": sum(map(bool, outcomes.values())),
+        "floating_weights": floating_weights(records),
+        "floating_layers": floating_layers(records),
     }
 
 
@@ -163,11 +159,3 @@ def _pooled(record: Record, outcomes: BySeed) -> dict[str, float | None]:
 
 def _mean_score(record: Record, shifts: list[str], metric: str) -> float | None:
     return mean_if_complete(record.scores[shift][metric].value for shift in shifts)
-
-
-def _group(shift: str, info: ShiftInfo, view: View) -> object:
-    if view == "shift" or shift in ("id", "val"):
-        return shift
-    if not info.in_mean and view == "severity":
-        return None
-    return info.family if view == "family" else info.severity

@@ -15,6 +15,7 @@ from flatqat.bench.records.paired import (
 from flatqat.bench.records.sections import Section, protocol_line, revisions_line
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import method_row, section_extra_gaps, with_error
+from flatqat.bench.report.caveats import with_collapsed
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.missing import mean_if_complete, mean_of_known
 from flatqat.spec import Record
@@ -75,7 +76,7 @@ def by_domain(family: Family, store: Store) -> "pd.DataFrame":
         by_seed = {name: outcomes[name][key] for name in domains}
         if len(domains) > 1 and (mean := _mean_row(family, key, domains, by_seed, mean_extra.get(key))):
             rows.append(mean)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(with_collapsed(rows, family))
 
 
 def _mean_extra_gaps(family: Family, outcomes: Outcomes) -> dict[Key, Estimate]:
@@ -127,6 +128,9 @@ def _mean_row(
         "extra_gap": extra and extra.value,
         "extra_gap_low": extra and extra.low,
         "extra_gap_high": extra and extra.high,
+        "extra_gap_seeds": extra and extra.seeds,
+        "seeds_with_outcomes": min(row["seeds_with_outcomes"] for row in rows),
+        "floating_layers": max(row["floating_layers"] for row in rows),
         "lambda_max_residual": max((row["lambda_max_residual"] for row in rows), key=_or_zero),
     }
 

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.study.compare import OOD
 from flatqat.bench.study.correlations import MEASURES, spaces, value_of
@@ -10,9 +10,19 @@ from flatqat.bench.study.sentences import bits_in_words
 from flatqat.bench.study.study import Study
 from flatqat.spec import Space
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 SHOWN = "sharp 10%"
 WIDE = 20  # a larger ratio of the ends gets a logarithmic scale
-MARKERS = "osD^vP*Xhp<>d"
+DECADES = 2  # of a logarithmic scale with more of them, only powers of ten are labeled
+MARKERS = "osD^vP*X<>dph8H+x12|"
+COLORS = (
+    *(f"C{place}" for place in range(10)),
+    *("#000000", "#393b79", "#637939", "#8c6d31", "#843c39"),
+    *("#f7b6d2", "#9edae5", "#ffbb78", "#98df8a", "#c5b0d5"),
+)
+"""As many as markers, so that up to 20 methods differ in both, and 400 in one or the other."""
 
 
 def scatter(members: Sequence[Study]) -> bytes | None:
@@ -20,30 +30,36 @@ def scatter(members: Sequence[Study]) -> bytes | None:
 
     The same runs give the same bytes with one version of matplotlib.
     """
+    import matplotlib as mpl
+
+    with mpl.rc_context({"svg.hashsalt": "flatqat", "svg.fonttype": "none", "font.size": 9}):
+        if figure := drawn(members):
+            picture = io.BytesIO()
+            figure.savefig(picture, format="svg", metadata={"Date": None})
+            return picture.getvalue()
+    return None
+
+
+def drawn(members: Sequence[Study]) -> "Figure | None":
+    """Return the picture as a figure of matplotlib, or None without flatness."""
     columns = list(dict.fromkeys(space for study in members for space in spaces(study)))
     if not columns:
         return None
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     methods = list(dict.fromkeys(runs.method for study in members for runs in study.shown))
-    with mpl.rc_context({"svg.hashsalt": "flatqat", "svg.fonttype": "none", "font.size": 9}):
-        width, height = 4.4 * len(columns), 3.2 * len(members) + 0.25 * len(methods)
-        figure = Figure(figsize=(max(width, 6), height), layout="constrained")
-        grid = figure.subplots(len(members), len(columns), squeeze=False, sharey="row")
-        for row, study in enumerate(members):
-            for column, space in enumerate(columns):
-                _panel(grid[row, column], study, space, methods)
-            grid[row, 0].set_ylabel("OOD top-1, %")
-        handles = [_marker(methods, name) for name in methods]
-        legend = figure.legend(
-            handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8
-        )
-        for text in legend.get_texts():
-            text.set_parse_math(False)  # a $ in a name is no formula
-        picture = io.BytesIO()
-        figure.savefig(picture, format="svg", metadata={"Date": None})
-    return picture.getvalue()
+    width, height = 4.4 * len(columns), 3.2 * len(members) + 0.25 * len(methods)
+    figure = Figure(figsize=(max(width, 6), height), layout="constrained")
+    grid = figure.subplots(len(members), len(columns), squeeze=False, sharey="row")
+    for row, study in enumerate(members):
+        for column, space in enumerate(columns):
+            _panel(grid[row, column], study, space, methods)
+        grid[row, 0].set_ylabel("OOD top-1, %")
+    handles = [_marker(methods, name) for name in methods]
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a $ in a name is no formula
+    return figure
 
 
 def _panel(axes: Any, study: Study, space: Space, methods: Sequence[str]) -> None:
@@ -56,17 +72,30 @@ def _panel(axes: Any, study: Study, space: Space, methods: Sequence[str]) -> Non
         if points:
             x, y = zip(*points, strict=True)
             axes.plot(x, y, linestyle="none", **_style(methods, runs.method))
-    low, high = axes.dataLim.intervalx
-    if low > 0 and high > WIDE * low:
-        axes.set_xscale("log")
+    _set_scale_(axes)
     axes.set_xlabel("mean rise of the loss, every filter moved by 10%")
     axes.set_title(f"{bits_in_words(study)}, space {space}", fontsize=9)
 
 
+def _set_scale_(axes: Any) -> None:
+    """Give an axis a linear or a logarithmic scale, and few enough ticks for their labels."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+
+    low, high = axes.dataLim.intervalx
+    if low > 0 and high > WIDE * low:
+        axes.set_xscale("log")
+        labeled = (1, 2, 5) if high < 10**DECADES * low else (1,)
+        axes.xaxis.set_major_locator(LogLocator(subs=labeled, numticks=7))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+
+
 def _style(methods: Sequence[str], name: str) -> dict[str, Any]:
     place = methods.index(name)
-    marker = MARKERS[place % len(MARKERS)]
-    return {"color": f"C{place % 10}", "marker": marker, "markersize": 5, "alpha": 0.85}
+    marker = MARKERS[(place + place // len(COLORS)) % len(MARKERS)]
+    return {"color": COLORS[place % len(COLORS)], "marker": marker, "markersize": 5, "alpha": 0.85}
 
 
 def _marker(methods: Sequence[str], name: str) -> Any:

@@ -11,7 +11,8 @@ from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
-from flatqat.bench.report.by_method import by_method, by_shift
+from flatqat.bench.report.by_method import by_method
+from flatqat.bench.report.by_shift import by_shift
 from flatqat.bench.report.render import render
 from flatqat.methods.base import Method
 from flatqat.spec import Cell

@@ -7,9 +7,11 @@ import pytest
 
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
-from flatqat.bench.report.by_method import by_method, by_shift
+from flatqat.bench.report.by_method import by_method
+from flatqat.bench.report.by_shift import by_shift
 from flatqat.bench.report.render import render
 from flatqat.spec import Cell, Record
+from tests.helpers.errors_by_hand import by_hand
 from tests.helpers.records import margins_of, protocol, scores_of, shift_info
 
 CELL = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", recipe="b", seed=0)
@@ -52,9 +54,12 @@ def test_one_seed_has_errors_over_images(tmp_path):
     per_image = 100 * ood(outcomes)
     assert row["seeds"] == 1
     assert row["id_top1"] == pytest.approx(100 * outcomes["id"].mean())
-    assert row["id_top1_stderr"] == 1.5
+    assert row["id_top1_stderr"] == pytest.approx(100 * np.std(outcomes["id"], ddof=1) / N**0.5)
     assert row["ood_top1"] == pytest.approx(per_image.mean())
+    expected = by_hand([per_image[None]])
     assert row["ood_top1_stderr"] == pytest.approx(np.std(per_image, ddof=1) / N**0.5)
+    assert (row["ood_top1_low"], row["ood_top1_high"]) == pytest.approx(expected.share)
+    assert row["ood_top1_seed_sd"] is None
 
 
 def test_several_seeds_have_errors_over_seeds_and_pair_with_the_reference_of_their_seed(tmp_path):
@@ -68,15 +73,19 @@ def test_several_seeds_have_errors_over_seeds_and_pair_with_the_reference_of_the
     (section,) = sections(store.records())
     rows = {row["method"]: row for row in by_method(section, store).to_dict("records")}
     means = [100 * ood(runs["qat", seed]).mean() for seed in (0, 1, 2)]
+    of_ood = by_hand([np.array([100 * ood(runs["qat", seed]) for seed in (0, 1, 2)])])
     assert rows["qat"]["ood_top1"] == pytest.approx(np.mean(means))
-    assert rows["qat"]["ood_top1_stderr"] == pytest.approx(np.std(means, ddof=1) / 3**0.5)
+    assert rows["qat"]["ood_top1_seed_sd"] == pytest.approx(np.std(means, ddof=1))
+    assert rows["qat"]["ood_top1_stderr"] == pytest.approx(of_ood.stderr)
+    assert (rows["qat"]["ood_top1_low"], rows["qat"]["ood_top1_high"]) == pytest.approx(of_ood.share)
 
-    def gap(outcomes: dict[str, np.ndarray]) -> float:
-        return 100 * (outcomes["id"].mean() - ood(outcomes).mean())
+    def gap(method: str, seed: int) -> np.ndarray:
+        return 100 * (runs[method, seed]["id"] - ood(runs[method, seed]))
 
-    expected = np.mean([gap(runs["qat", seed]) - gap(runs["fp", seed]) for seed in (0, 2)])
-    assert rows["qat"]["extra_gap"] == pytest.approx(expected)
-    assert rows["qat"]["extra_gap_low"] < expected < rows["qat"]["extra_gap_high"]
+    expected = by_hand([np.array([gap("qat", seed) - gap("fp", seed) for seed in (0, 2)])])
+    shown = [rows["qat"][f"extra_gap{end}"] for end in ("", "_low", "_high")]
+    assert shown == pytest.approx([expected.value, expected.low, expected.high])
+    assert rows["qat"]["extra_gap_seeds"] == 2
 
 
 def test_outcomes_are_read_once_a_run(tmp_path, monkeypatch):
@@ -112,8 +121,13 @@ def test_views_are_means_over_seeds_and_shifts(tmp_path, view, groups):
     (section,) = sections(store.records())
     table = by_shift(section, view).set_index(view)["qat 4"]
     assert set(table.index) == set(groups)
+    whole = by_shift(section, view, store).set_index(view)
+    assert list(whole) == ["qat 4", "qat 4 low", "qat 4 high"]
     for key, members in groups.items():
         assert table[key] == pytest.approx(100 * np.mean([run[s].mean() for run in runs for s in members]))
+        expected = by_hand([np.array([100 * np.mean([run[s] for s in members], axis=0) for run in runs])])
+        ends = (whole.loc[key, "qat 4 low"], whole.loc[key, "qat 4 high"])
+        assert ends == pytest.approx(expected.share)
 
 
 @pytest.mark.parametrize(

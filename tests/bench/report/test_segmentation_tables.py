@@ -13,12 +13,14 @@ import torch
 from flatqat.bench.records.paired import outcomes_of
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
-from flatqat.bench.report.by_method import by_method, by_shift
-from flatqat.bench.report.render import CAPTIONS, render
+from flatqat.bench.report.by_method import by_method
+from flatqat.bench.report.by_shift import by_shift
+from flatqat.bench.report.render import render
 from flatqat.errors import StoreError, UsageError
 from flatqat.metrics.metric import METRICS
 from flatqat.metrics.task import task_of
 from flatqat.spec import Cell, Record, Score
+from tests.helpers.errors_by_hand import by_hand, jackknife
 from tests.helpers.records import margins_of, protocol, scores_of, shift_info
 from tests.helpers.street_records import FP, NAMES, SHIFTS, Matrices, iou, matrices, miou, put
 
@@ -66,7 +68,8 @@ def test_the_three_names(tmp_path):
     (section,) = sections(store.records())
     row, of = rows(store)["qat"], found["qat", 0]
     assert row["id_miou"] == pytest.approx(miou(of["id"].sum(axis=0)))
-    assert (row["id_miou_stderr"], row["images"]) == (1.25, 30)
+    assert row["id_miou_stderr"] == pytest.approx(spread_of(of["id"]))
+    assert row["images"] == 30
     assert row["ood_miou"] == pytest.approx(mean_of_conditions(of))
     assert row["pooled_miou"] == pytest.approx(pooled(of))
     assert abs(row["pooled_miou"] - row["ood_miou"]) > 1
@@ -82,25 +85,37 @@ def test_means_over_seeds_and_the_extra_gap(tmp_path):
     row = rows(store)["qat"]
     means = [mean_of_conditions(found["qat", seed]) for seed in seeds]
     assert row["ood_miou"] == pytest.approx(np.mean(means))
-    assert row["ood_miou_stderr"] == pytest.approx(np.std(means, ddof=1) / 3**0.5)
+    expected = by_hand([np.array([values_of(found["qat", s][c]) / 2 for s in seeds]) for c in CONDITIONS])
+    assert row["ood_miou_stderr"] == pytest.approx(expected.stderr)
+    assert (row["ood_miou_low"], row["ood_miou_high"]) == pytest.approx(expected.share)
     together = [pooled(found["qat", seed]) for seed in seeds]
     assert row["pooled_miou"] == pytest.approx(np.mean(together))
-    assert row["pooled_miou_stderr"] == pytest.approx(np.std(together, ddof=1) / 3**0.5)
+    assert row["pooled_miou_seed_sd"] == pytest.approx(np.std(together, ddof=1))
+    assert row["pooled_miou_low"] < row["pooled_miou"] < row["pooled_miou_high"]
 
-    def gap(of: Matrices) -> float:
-        return miou(of["id"].sum(axis=0)) - mean_of_conditions(of)
+    def lost(shift: str) -> np.ndarray:
+        runs = [(found["qat", seed][shift], found["fp", seed][shift]) for seed in seeds]
+        return np.array([values_of(of_qat) - values_of(of_fp) for of_qat, of_fp in runs])
 
-    expected = np.mean([gap(found["qat", seed]) - gap(found["fp", seed]) for seed in seeds])
-    assert row["extra_gap"] == pytest.approx(expected)
-    assert row["extra_gap_low"] < expected < row["extra_gap_high"]
+    expected = by_hand([lost("id"), *(-lost(condition) / 2 for condition in CONDITIONS)])
+    shown = [row[f"extra_gap{end}"] for end in ("", "_low", "_high")]
+    assert shown == pytest.approx([expected.value, expected.low, expected.high])
     assert pd.isna(rows(store)["fp"]["extra_gap"])
 
 
 def spread_of(each: np.ndarray) -> float:
     """The standard error of one shift's mIoU, in points."""
-    hits = each.diagonal(axis1=1, axis2=2)
-    counts = np.stack([hits, each.sum(axis=1) + each.sum(axis=2) - hits], axis=1)
-    return 100 * float(METRICS["miou"].values(counts).std(ddof=1)) / len(each) ** 0.5
+    return float(values_of(each).std(ddof=1)) / len(each) ** 0.5
+
+
+def values_of(each: np.ndarray) -> np.ndarray:
+    """Values of the images whose mean is one shift's mIoU, in points."""
+    return jackknife(each, lambda images: miou(images.sum(axis=0)))
+
+
+def iou_values(each: np.ndarray, k: int) -> np.ndarray:
+    """Values of the images whose mean is the IoU of class k, in percent."""
+    return jackknife(each, lambda images: iou(images.sum(axis=0))[k])
 
 
 def test_the_error_over_images_is_that_of_the_pseudo_values(tmp_path):
@@ -132,7 +147,8 @@ def test_the_error_of_pooled_over_images(tmp_path):
         assert row["pooled_miou"] == pytest.approx(miou(each.sum(axis=0)))
         assert row["pooled_miou_stderr"] == pytest.approx(spread_of(each))
     shown = render(store, None, "md", "method")
-    assert f"{row['pooled_miou']:.1f} ±{row['pooled_miou_stderr']:.1f}" in shown
+    half = (row["pooled_miou_high"] - row["pooled_miou_low"]) / 2
+    assert f"{row['pooled_miou']:.1f} ±{half:.1f}" in shown
 
 
 def test_without_outcomes_what_needs_them_is_missing(tmp_path):
@@ -196,17 +212,59 @@ def test_by_class(tmp_path, seeds):
     store = Store(tmp_path)
     found = fill(store, seeds)
     table = pd.read_csv(StringIO(render(store, None, "csv", "class")))
-    assert list(table.columns) == ["section", "class", "fp ID", "fp OOD", "qat 4 ID", "qat 4 OOD"]
+    names = [f"{method} {which}" for method in ("fp", "qat 4") for which in ("ID", "OOD", *CONDITIONS)]
+    ends = ("", " low", " high")
+    assert list(table.columns) == ["section", "class", *(f"{name}{end}" for name in names for end in ends)]
     assert list(table["class"]) == NAMES
+    text = render(store, None, "md", "class")
     for label, method in (("fp", "fp"), ("qat 4", "qat")):
         for k in range(len(NAMES)):
             conditions = CONDITIONS if k < 2 else ("night",)  # no train in the fog
-            for which, shifts in (("ID", ("id",)), ("OOD", conditions)):
+            columns = {"ID": ("id",), "OOD": conditions, **{c: (c,) for c in conditions}}
+            for which, shifts in columns.items():
                 each = [iou(found[method, s][shift].sum(axis=0))[k] for s in seeds for shift in shifts]
-                assert table[f"{label} {which}"][k] == pytest.approx(np.mean(each), rel=1e-5)  # six digits
-    text = render(store, None, "md", "class")
+                column = f"{label} {which}"
+                assert table[column][k] == pytest.approx(np.mean(each), rel=1e-5)  # six digits
+                values = [
+                    np.array([iou_values(found[method, s][shift], k) for s in seeds]) for shift in shifts
+                ]
+                expected = by_hand([of_shift / len(shifts) for of_shift in values])
+                low, high = table[f"{column} low"][k], table[f"{column} high"][k]
+                assert (low, high) == pytest.approx(expected.share, rel=1e-4)
+                half = (high - low) / 2
+                assert f" {np.mean(each):.1f} ±{half:.1f} " in text
+    assert np.isnan(table["fp fog"][2])
+    assert np.isnan(table["fp fog low"][2])
+    assert ("these training runs alone" in text) == (len(seeds) == 1)
     assert "| train " in text
     assert "IoU in percent" in text
+
+
+def test_by_class_marks_what_comes_from_one_seed_among_others(tmp_path):
+    store = Store(tmp_path)
+    fill(store, (0, 1))
+    store.record_path(replace(QAT, seed=1)).unlink()
+    header, *_, below = render(store, None, "md", "class").splitlines()[2:]
+    names = [cell.strip() for cell in header.split("|")[1:-1]]
+    assert names[1:] == [
+        *(f"fp {which}" for which in ("ID", "OOD", *CONDITIONS)),
+        *(f"qat 4 {which} †" for which in ("ID", "OOD", *CONDITIONS)),
+    ]
+    assert "over seeds and images together. †: from one seed" in below
+    assert "†" not in render(store, None, "csv", "class")
+
+
+def test_a_class_in_other_shifts_from_seed_to_seed_has_no_interval(tmp_path):
+    """By one seed a train is predicted in the fog, where there is none: 0% there, so half of night's."""
+    store, others = Store(tmp_path), matrices(seed=1)
+    others["fog"][:, 0, 2] += 5
+    put(store, FP, matrices())
+    put(store, replace(FP, seed=1), others)
+    table = pd.read_csv(StringIO(render(store, None, "csv", "class"))).set_index("class")
+    of_night = [iou(of["night"].sum(axis=0))[2] for of in (matrices(), others)]
+    assert table["fp OOD"]["train"] == pytest.approx((of_night[0] + of_night[1] / 2) / 2, rel=1e-5)
+    assert np.isnan([table["fp OOD low"]["train"], table["fp fog high"]["train"]]).all()
+    assert np.isfinite([table["fp OOD low"]["car"], table["fp night low"]["train"]]).all()
 
 
 def test_a_class_that_no_shift_has_is_a_dash_and_classes_without_names_are_numbered(tmp_path):
@@ -218,7 +276,7 @@ def test_a_class_that_no_shift_has_is_a_dash_and_classes_without_names_are_numbe
     record = store.record(FP)
     store.write_record(replace(record, protocol=replace(record.protocol, class_names=())))
     last = render(store, None, "md", "class").splitlines()[6]
-    assert [cell.strip() for cell in last.split("|")[1:-1]] == ["2", "-", "-"]
+    assert [cell.strip() for cell in last.split("|")[1:-1]] == ["2", "-", "-", "-", "-"]
 
 
 def test_by_class_is_refused_for_classification(tmp_path):
@@ -245,8 +303,8 @@ def test_a_folder_of_both_tasks_reports_both(tmp_path):
     text, pictures = (render(each, None, "md", "method") for each in (store, alone))
     assert text.startswith(pictures)
     head, streets = pictures, text.removeprefix(pictures)
-    assert CAPTIONS["top1"] in head
-    assert CAPTIONS["miou"] in streets
+    assert "ID, OOD: top-1 in percent" in head
+    assert "ID, OOD: mIoU in percent" in streets
     assert "top-1" not in streets
     header = next(line for line in streets.splitlines() if line.startswith("|"))
     assert [cell.strip() for cell in header.split("|")[1:-1]][:6] == [

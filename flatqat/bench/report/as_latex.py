@@ -1,0 +1,69 @@
+"""A table as LaTeX, for the package booktabs."""
+
+import re
+from collections.abc import Sequence
+
+from flatqat.bench.records.escape import latex
+from flatqat.bench.report.shown import Shown
+from flatqat.console.printable import printable
+
+SYMBOLS = {
+    "λmax": r"$\lambda_{\max}$",
+    "±": r"$\pm$",
+    "†": r"\dag{}",
+    "‡": r"\ddag{}",
+    "§": r"\S{}",
+    "−": r"$-$",
+    "×": r"$\times$",
+}
+PREAMBLE = r"% needs \usepackage{booktabs}"
+
+
+def as_latex(title: str, problems: Sequence[str], protocol: str, shown: Shown | None) -> str:
+    """Return a float with the table, and below it the protocol and notes; failed cells are comments."""
+    lines = [f"% {printable(line)}" for line in problems]
+    if shown:
+        columns = "l" * shown.labels + "r" * (len(shown.header) - shown.labels)
+        notes = [f"{protocol}.", *shown.notes, *shown.definitions.values()]
+        lines += [
+            PREAMBLE,
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_text(title)}}}",
+            rf"\label{{tab:{_label(title)}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            _row([name.replace("\n", " ") for name in shown.header], len(shown.header)),
+            r"\midrule",
+            *(_row(row, shown.labels) for row in shown.rows),
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+            r"\smallskip",
+            r"\begin{minipage}{\linewidth}\footnotesize",
+            *map(_text, notes),
+            r"\end{minipage}",
+            r"\end{table}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(texts: Sequence[str], labels: int) -> str:
+    cells = [*map(_text, texts[:labels]), *map(_number, texts[labels:])]
+    return " & ".join(cells) + r" \\"
+
+
+def _number(text: str) -> str:
+    """Return a cell with minus signs before its digits, where a text has hyphens."""
+    return _text(re.sub(r"(?<![\w.])-(?=\d)", "−", text))
+
+
+def _text(text: str) -> str:
+    text = latex(text)
+    for symbol, command in SYMBOLS.items():
+        text = text.replace(symbol, command)
+    return text
+
+
+def _label(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")

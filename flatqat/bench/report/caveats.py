@@ -1,0 +1,60 @@
+"""What to know of a row before comparing it: it has collapsed, or computes with weights in floating point."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flatqat.bench.records.paired import metric_of
+from flatqat.bench.records.sections import Section
+from flatqat.metrics.missing import mean_of_known
+from flatqat.spec import Record
+
+COLLAPSE = 0.25  # of what the reference has above chance
+
+
+def with_collapsed(rows: Sequence[Mapping[str, Any]], section: Section) -> list[dict[str, Any]]:
+    """Return the rows with a column `collapsed`, compared with the reference of the same domain.
+
+    A method has collapsed if ID has lost more than a quarter of what the reference has above chance. Chance
+    is 100% / classes for top-1 where the names of the classes are recorded, else 0. What a collapsed method
+    has left to lose under shift is no measure of robustness.
+    """
+    reference = next((key for key, records in section.rows.items() if records[0].protocol.reference), None)
+    if not reference:
+        return [{**row, "collapsed": False} for row in rows]
+    record = section.rows[reference][0]
+    column, chance = f"id_{metric_of(record).name}", _chance(record)
+    of_reference = {
+        row.get("domain"): row[column] for row in rows if (row["method"], row["bits"]) == reference
+    }
+    return [
+        {**row, "collapsed": _has_collapsed(row[column], of_reference.get(row.get("domain")), chance)}
+        for row in rows
+    ]
+
+
+def floating_weights(records: Sequence[Record]) -> float | None:
+    """Return the percentage of weights that a quantized network has in floating point, or None if unknown."""
+    if records[0].protocol.quant.weight_bits is None:
+        return None
+    shares = [record.train.audit.get("floating_weights") for record in records]
+    return mean_of_known(float(share) for share in shares if isinstance(share, int | float))
+
+
+def floating_layers(records: Sequence[Record]) -> int:
+    """Return the number of weight tensors that a quantized network has in floating point."""
+    if records[0].protocol.quant.weight_bits is None:
+        return 0
+    names = records[0].train.audit.get("floating")
+    kept = names if isinstance(names, list | tuple) else ()
+    return sum(str(name).endswith((" weight", " parameter")) for name in kept)
+
+
+def _has_collapsed(value: float | None, of_reference: float | None, chance: float) -> bool:
+    if value is None or of_reference is None:
+        return False
+    return value < of_reference - COLLAPSE * max(of_reference - chance, 0)
+
+
+def _chance(record: Record) -> float:
+    classes = len(record.protocol.class_names)
+    return 100 / classes if classes and metric_of(record).name == "top1" else 0.0

@@ -1,0 +1,149 @@
+"""The table of methods as texts: one error behind every ±, and a mark for what changes its meaning."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from flatqat.bench.records.paired import metric_of
+from flatqat.bench.records.sections import Section, row_label
+from flatqat.bench.report.marks import (
+    FLOATING,
+    INTERVAL,
+    NO_OUTCOMES,
+    ONE_SEED,
+    ONE_SEED_NOTE,
+    THESE_RUNS,
+    floating_note,
+    floating_text,
+    no_outcomes_note,
+)
+from flatqat.bench.report.shown import Shown, is_unknown, number, with_error
+from flatqat.console.printable import printable
+from flatqat.spec import RESIDUAL_TOLERANCE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = Mapping[Any, Any]
+EXTRA_GAP = "extra gap [95%]"
+EXTRA_GAP_OF_RUNS = "extra gap\n[95%, these runs]"
+ALWAYS = ("method", "bits", "domain", "seeds", "ID", "OOD")
+DISPENSABLE = (("NLL", "ECE"), ("λmax", "sharp"), ("pooled", "gap"), ("seeds",))
+COLLAPSED_NOTE = (
+    "collapsed: ID has lost more than a quarter of what full precision has above chance; what such a method "
+    "loses under shift says nothing."
+)
+METRICS = {
+    "top1": "ID, OOD: top-1 in percent, OOD the mean over shifts.",
+    "miou": "ID, OOD: mIoU in percent, each of the confusion matrix of a whole shift, OOD the mean of "
+    "conditions.",
+}
+DEFINITIONS = {
+    "pooled": "pooled: mIoU of the confusion matrix of all conditions together.",
+    "gap": "gap: ID - OOD.",
+    EXTRA_GAP: "extra gap: by how much the gap exceeds that of full precision, with its 95% interval.",
+    "NLL": "NLL, ECE: means over shifts.",
+    "λmax": "λmax: top Hessian eigenvalue at the deployed weights (*: not converged).",
+    "sharp": "sharp: mean rise of the loss when every filter moves by 10% of its norm.",
+}
+
+
+def of_methods(section: Section, table: "pd.DataFrame") -> Shown:
+    """Return the table of methods; columns and notes without any value are left out."""
+    metric, rows = metric_of(next(iter(section.rows.values()))[0]), table.to_dict("records")
+    these_runs = all(map(_has_one_seed, rows))
+    texts = [_texts(row, metric.name, marks="" if these_runs else _one_seed_mark(row)) for row in rows]
+    if all(row["seeds"] == 1 for row in rows):
+        texts = [{name: text for name, text in row.items() if name != "seeds"} for row in texts]
+    names = [n for n in texts[0] if n in ALWAYS or any(row[n] != "-" for row in texts)]
+    header = [EXTRA_GAP_OF_RUNS if n == EXTRA_GAP and these_runs else n for n in names]
+    has_errors = any("±" in row[name] for row in texts for name in names)
+    labels = sum(name in ("method", "bits", "domain") for name in names)
+    return Shown(
+        header=header,
+        rows=[[row[name] for name in names] for row in texts],
+        labels=labels,
+        repeated=labels,
+        groups=header,
+        dispensable=DISPENSABLE,
+        notes=[*([THESE_RUNS if these_runs else INTERVAL] if has_errors else []), *_notes(rows, texts)],
+        definitions={"ID": METRICS[metric.name], **{n: DEFINITIONS[n] for n in names if n in DEFINITIONS}},
+    )
+
+
+def _texts(row: Row, metric: str, marks: str) -> dict[str, str]:
+    marks += FLOATING if _floating(row) else ""
+    marks += NO_OUTCOMES if _lacks_outcomes(row) else ""
+    pooled, oracle = f"pooled_{metric}", f"oracle_{metric}"
+    return {
+        "method": f"{printable(row['method'])} {marks}".rstrip(),
+        "bits": printable(row["bits"]),
+        **({"domain": printable(row["domain"])} if "domain" in row else {}),
+        "seeds": str(row["seeds"]),
+        "ID": with_error(row, f"id_{metric}"),
+        "OOD": with_error(row, f"ood_{metric}"),
+        **({"pooled": with_error(row, pooled)} if pooled in row else {}),
+        "gap": number(row["gap"], ".1f"),
+        **({"oracle": number(row[oracle], ".1f")} if oracle in row else {}),
+        EXTRA_GAP: _extra_gap(row),
+        **_robustness(row),
+        "NLL": number(row["ood_nll"], ".2f"),
+        "ECE": number(row["ood_ece"], ".1f"),
+        "λmax": number(row["lambda_max"], ".3g") + _flag(row),
+        "sharp": number(row["sharpness"], ".2g"),
+    }
+
+
+def _robustness(row: Row) -> dict[str, str]:
+    """Return the columns of `robustness_columns`, if the suite has them."""
+    shown = {}
+    if "mce" in row:
+        half = number(row["mce_half_width"], ".1f")
+        shown["mCE"] = number(row["mce"], ".1f") + ("" if half == "-" else f" ±{half}")
+        shown["rel. mCE"] = number(row["relative_mce"], ".1f")
+    if "effective_robustness" in row:
+        shown["eff. rob."] = number(row["effective_robustness"], "+.1f")
+    return shown
+
+
+def _extra_gap(row: Row) -> str:
+    if row["collapsed"]:
+        return "collapsed"
+    if is_unknown(row["extra_gap"]):
+        return "-"
+    return f"{row['extra_gap']:+.1f} [{row['extra_gap_low']:+.1f}, {row['extra_gap_high']:+.1f}]"
+
+
+def _flag(row: Row) -> str:
+    """Return a star if the eigenvalue did not converge to the tolerance."""
+    residual = row["lambda_max_residual"]
+    return "*" if not is_unknown(residual) and residual > RESIDUAL_TOLERANCE else ""
+
+
+def _notes(rows: Sequence[Row], texts: Sequence[Mapping[str, str]]) -> list[str]:
+    notes = [ONE_SEED_NOTE] if any(ONE_SEED in text["method"] for text in texts) else []
+    if any(row["collapsed"] for row in rows):
+        notes.append(COLLAPSED_NOTE)
+    notes += floating_note({_method(row): _floating(row) for row in rows if _floating(row)})
+    return notes + no_outcomes_note(_method(row, "domain") for row in rows if _lacks_outcomes(row))
+
+
+def _has_one_seed(row: Row) -> bool:
+    """Whether the errors of a row, or its extra gap, come from a single training run."""
+    return 1 in (row["seeds"], row["extra_gap_seeds"])
+
+
+def _one_seed_mark(row: Row) -> str:
+    return ONE_SEED if _has_one_seed(row) else ""
+
+
+def _lacks_outcomes(row: Row) -> bool:
+    return bool(row["seeds_with_outcomes"] < row["seeds"])
+
+
+def _floating(row: Row) -> str:
+    return floating_text(row["floating_weights"], row["floating_layers"])
+
+
+def _method(row: Row, domain: str = "") -> str:
+    name = row_label((row["method"], row["bits"]))
+    return printable(f"{name} ({row[domain]})" if domain in row else name)

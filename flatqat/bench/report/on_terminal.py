@@ -1,0 +1,72 @@
+"""A table on a terminal, in as many blocks as its width needs; in a pipe, in one."""
+
+from typing import TYPE_CHECKING
+
+from flatqat.bench.report.shown import Shown
+from flatqat.console.blocks import blocks, folded
+from flatqat.console.terminal import at_least, plain_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+NAME_WIDTH = 16  # characters that names get before they go over lines
+LEAST_WIDTH = 9  # and before other columns go into a block of their own
+LABEL_WIDTH = 32  # characters that a label other than a method's gets
+METHOD = ("method", "bits")
+EDGES, GAP = 2, 2  # spaces that a table and each of its columns add
+
+
+def print_table(shown: Shown, console: "Console") -> list[str]:
+    """Print a table, and return the names of the columns that a terminal had no room for, which it names.
+
+    Columns that every reader can do without are left out first. If that is not enough, the others go into
+    several blocks below each other, each with the labels of its rows. Only labels go over lines.
+    """
+    if not console.is_terminal:
+        with at_least(console, _needed(shown, LABEL_WIDTH)):
+            _print_block(shown, console)
+        return []
+    fitting = shown.kept(_fitting(shown, console.width))
+    widths = [width + GAP for width in _widths(fitting, LEAST_WIDTH)]
+    for columns in blocks(widths, fitting.groups, fitting.repeated, console.width - EDGES):
+        _print_block(fitting.kept(columns), console)
+    gone = [name for name in shown.header if name not in fitting.header]
+    if gone:
+        left_out = f"left out: {', '.join(gone)}; --format csv has all"
+        console.print(left_out, style="dim", markup=False, highlight=False)
+    return gone
+
+
+def _fitting(shown: Shown, width: int) -> list[int]:
+    """Return the columns that stay when a terminal of this width leaves some out."""
+    kept = list(range(len(shown.header)))
+    for names in shown.dispensable:
+        if _needed(shown.kept(kept), NAME_WIDTH) > width:
+            kept = [c for c in kept if shown.header[c] not in names]
+    return kept
+
+
+def _print_block(shown: Shown, console: "Console") -> None:
+    header = _header(shown)
+    labels = tuple(header[: shown.labels])
+    table = plain_table(*header, left=labels, wrapped=labels)
+    for row in shown.rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _needed(shown: Shown, name_width: int) -> int:
+    return EDGES + sum(width + GAP for width in _widths(shown, name_width))
+
+
+def _widths(shown: Shown, name_width: int) -> list[int]:
+    """Return the least width of every column, where the names of methods take up to `name_width`."""
+    columns = zip(_header(shown), *shown.rows, strict=True)
+    widths = [max(len(line) for text in texts for line in text.split("\n")) for texts in columns]
+    limits = [name_width if name in METHOD else LABEL_WIDTH for name in shown.header[: shown.labels]]
+    return [min(width, limit) for width, limit in zip(widths, limits, strict=False)] + widths[shown.labels :]
+
+
+def _header(shown: Shown) -> list[str]:
+    names = shown.header[shown.labels :]
+    return [*shown.header[: shown.labels], *(folded(name, NAME_WIDTH + 1) for name in names)]

@@ -1,0 +1,151 @@
+"""What a table says, as texts, before any format: its header, its rows, and the notes that belong to it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flatqat.bench.records.paired import metric_of
+from flatqat.bench.records.sections import Section, row_label
+from flatqat.bench.report.caveats import floating_layers, floating_weights
+from flatqat.bench.report.marks import (
+    FLOATING,
+    INTERVAL,
+    ONE_SEED,
+    ONE_SEED_NOTE,
+    THESE_RUNS,
+    floating_note,
+    floating_text,
+)
+from flatqat.console.printable import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ENDS = (" low", " high")
+CLASSES = (
+    "IoU in percent, of the confusion matrix of a whole shift. OOD, and conditions of several shifts: the "
+    "mean over those shifts in which the class is present or predicted."
+)
+
+OF_SHIFTS = "Shown: {} in percent, the mean over seeds and over the shifts of a row."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A table of texts without control characters.
+
+    Attributes:
+        header: The names of the columns; they may go over lines.
+        rows: The texts of every row.
+        labels: How many of the first columns name a row.
+        repeated: How many of the first columns stand in every block if the table is too wide for one.
+        groups: For each column a name; columns of one name stay together in a block.
+        dispensable: Names of columns that a narrow terminal leaves out, in this order.
+        notes: Sentences about this table alone.
+        definitions: By column a sentence about it, the same for every table that has it.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    labels: int
+    repeated: int
+    groups: Sequence[str]
+    dispensable: Sequence[Sequence[str]] = ()
+    notes: Sequence[str] = ()
+    definitions: Mapping[str, str] = field(default_factory=dict)
+
+    def kept(self, columns: Sequence[int]) -> "Shown":
+        """Return the table with these columns alone."""
+        return Shown(
+            header=[self.header[c] for c in columns],
+            rows=[[row[c] for c in columns] for row in self.rows],
+            labels=self.labels,
+            repeated=self.repeated,
+            groups=[self.groups[c] for c in columns],
+        )
+
+
+def by_column(section: Section, table: "pd.DataFrame") -> Shown:
+    """Return the table of a view with a column for each method, without errors; the reference is repeated."""
+    names, records = _values(table), next(iter(section.rows.values()))
+    rows = [
+        [_label(row[names[0]]), *(number(row[name], ".1f") for name in names[1:])]
+        for row in table.to_dict("records")
+    ]
+    floating = _floating(section)
+    return Shown(
+        header=[f"{_label(name)} {FLOATING}" if name in floating else _label(name) for name in names],
+        rows=rows,
+        labels=1,
+        repeated=2 if records[0].protocol.reference and len(names) > 2 else 1,
+        groups=[_label(name) for name in names],
+        notes=floating_note(floating),
+        definitions={names[0]: OF_SHIFTS.format(metric_of(records[0]).title)},
+    )
+
+
+def of_classes(section: Section, table: "pd.DataFrame") -> Shown:
+    """Return the table of classes and conditions, with errors; the columns of a method stay together."""
+    names = _values(table)
+    methods = {row_label(key): records for key, records in section.rows.items()}
+    groups = [max((m for m in methods if name.startswith(f"{m} ")), key=len, default="") for name in names]
+    rows = [
+        [_label(row[names[0]]), *(with_error(row, name, ENDS) for name in names[1:])]
+        for row in table.to_dict("records")
+    ]
+    one_seed = [m for m, records in methods.items() if len(records) == 1]
+    these_runs, floating = len(one_seed) == len(methods), _floating(section)
+    marks = {m: ONE_SEED for m in one_seed if not these_runs}
+    marks |= {m: marks.get(m, "") + FLOATING for m in floating}
+    has_errors = any("±" in text for row in rows for text in row)
+    return Shown(
+        header=[
+            f"{_label(n)} {marks.get(group, '')}".rstrip() for n, group in zip(names, groups, strict=True)
+        ],
+        rows=rows,
+        labels=1,
+        repeated=1,
+        groups=groups,
+        notes=[
+            *([THESE_RUNS if these_runs else INTERVAL] if has_errors else []),
+            *([ONE_SEED_NOTE] if one_seed and not these_runs else []),
+            *floating_note(floating),
+        ],
+        definitions={names[0]: CLASSES},
+    )
+
+
+def _floating(section: Section) -> dict[str, str]:
+    """Return how much is in floating point, by the label of each method where it is worth a mark."""
+    texts = {
+        row_label(key): floating_text(floating_weights(records), floating_layers(records))
+        for key, records in section.rows.items()
+    }
+    return {label: text for label, text in texts.items() if text}
+
+
+def number(value: Any, form: str) -> str:
+    """Return a number as text, `-` if it is not known."""
+    return "-" if is_unknown(value) else format(value, form)
+
+
+def with_error(row: Mapping[Any, Any], column: str, ends: Sequence[str] = ("_low", "_high")) -> str:
+    """Return a number with half of its 95% interval, if that is known."""
+    low, high = (row.get(f"{column}{end}") for end in ends)
+    half = None if low is None or high is None else (high - low) / 2
+    return number(row[column], ".1f") + ("" if is_unknown(half) else f" ±{half:.1f}")
+
+
+def is_unknown(value: Any) -> bool:
+    """Whether a value of a table is None or NaN."""
+    return value is None or value != value
+
+
+def _values(table: "pd.DataFrame") -> list[Any]:
+    """Return the columns that are no ends of an interval."""
+    names = list(table.columns)
+    return [n for n in names if not any(n.endswith(e) and n.removesuffix(e) in names for e in ENDS)]
+
+
+def _label(value: Any) -> str:
+    return printable(str(value))

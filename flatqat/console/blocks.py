@@ -1,0 +1,43 @@
+"""How a table that is too wide is split into blocks, and a long name into lines."""
+
+import re
+from collections.abc import Sequence
+from itertools import groupby
+
+
+def blocks(widths: Sequence[int], groups: Sequence[str], repeated: int, room: int) -> list[list[int]]:
+    """Return the columns of every block of a table: the first `repeated`, and of the others what has room.
+
+    `widths` and `groups` have an entry for each column. Columns of one group stay together if a block has
+    room for all of them. A block has at least one column that is not repeated.
+    """
+    found: list[list[int]] = [[]]
+
+    def has_room(columns: Sequence[int]) -> bool:
+        taken: list[int] = [*range(repeated), *found[-1], *columns]
+        return sum(widths[column] for column in taken) <= room
+
+    for _, group in groupby(range(repeated, len(widths)), key=groups.__getitem__):
+        columns = list(group)
+        if found[-1] and not has_room(columns):
+            found.append([])
+        for column in columns:
+            if found[-1] and not has_room([column]):
+                found.append([])
+            found[-1].append(column)
+    return [[*range(repeated), *block] for block in found]
+
+
+def folded(name: str, width: int) -> str:
+    """Return a name over lines of at most `width` characters, broken behind `( , = / ;` or a space.
+
+    A part without such a place stays whole. A name that has line breaks is returned as it is.
+    """
+    if "\n" in name:
+        return name
+    lines = [""]
+    for part in re.split(r"(?<=[(,=/; ])", name):
+        if lines[-1] and len((lines[-1] + part).rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.strip() for line in lines)
