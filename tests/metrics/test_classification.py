@@ -151,7 +151,7 @@ def test_wrong_shapes_and_missing_images_are_refused() -> None:
 
 def test_the_tests_of_differences_need_neither_torch_nor_scipy_to_start() -> None:
     code = (
-        "import sys, flatqat.metrics.extra_gap, flatqat.metrics.holm, flatqat.metrics.outcomes;"
+        "import sys, flatqat.metrics.components, flatqat.metrics.holm, flatqat.metrics.outcomes;"
         "from flatqat.metrics.task import TASKS; TASKS['segmentation'].metric.values;"
         "sys.exit(bool({'torch', 'scipy', 'pandas'} & set(sys.modules)))"
     )

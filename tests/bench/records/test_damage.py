@@ -238,7 +238,8 @@ def test_committed_records_keep_their_ids(path):
     assert parse_record(record_to_dict(record), path) == record
     stored = json.loads(path.read_text())
     for space, measured in record.flatness.spaces.items():
-        assert measured.lambda_max.converged == stored["flatness"][space]["lambda_max"]["converged"]
+        eigenvalue = stored["flatness"][space]["lambda_max"]
+        assert measured.lambda_max.converged == eigenvalue.get("converged", eigenvalue["residual"] <= 1e-3)
 
 
 @pytest.mark.parametrize("folder", ["first-look", "first-study"])
