@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FORMATS = ("table", "json")
 COLUMNS = ("cell", "what", "before", "now", "change", "catches", "p", "verdict")
 MEANING = {
-    OK: "fine: nothing dropped",
+    OK: "fine: nothing dropped beyond doubt",
     REGRESSED: "REGRESSED",
     INCOMPLETE: "INCOMPLETE: nothing was measured, or a part of the baseline has no counterpart",
     IMPROVED: "IMPROVED: make a new baseline if this is meant",
@@ -96,6 +96,8 @@ def _notes(checked: Checked, rules: Rules) -> list[str]:
     if checked.verdicts:
         level = f"p < {rules.p:g} after correction for {len(checked.verdicts)} rows"
         notes.append(f"catches: the true drop that is found in 4 of 5 runs, at {level}")
+    if any(v.verdict == "undecided" for v in checked.verdicts):
+        notes.append("undecided: a drop beyond the tolerance that may be chance; more seeds or images tell")
     if rules.evaluation_only:
         notes.append("both sides evaluate the same weights: p is of images alone")
     elif any(map(_has_one_seed, checked.verdicts)):

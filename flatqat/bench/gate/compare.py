@@ -65,7 +65,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """One comparison of the metric in percent: `ok`, `regressed` or `improved`.
+    """One comparison of the metric in percent: `ok`, `regressed`, `improved`, or `undecided`.
 
     Attributes:
         cell: The name of the cell.
@@ -75,7 +75,7 @@ class Verdict:
         change: What it changed by.
         catches: The true drop that trips the gate with a probability of 80%; None if none does.
         p: The p-value after Holm's correction.
-        verdict: The verdict.
+        verdict: The verdict. `undecided` is a drop beyond the tolerance that may be chance; it trips nothing.
         seeds_before: The number of seeds of the baseline.
         seeds_now: The number of seeds of the results.
     """
@@ -139,7 +139,6 @@ def judge(rows: Sequence[Row], rules: Rules) -> list[Verdict]:
     p_values = holm([row.p for row in rows]) if rows else []
     for row, p in zip(rows, p_values, strict=True):
         difference = round(row.now - row.before, 9)  # two percentages carry noise in their last digits
-        trips = p < rules.p and abs(difference) > rules.max_drop
         verdicts.append(
             Verdict(
                 cell=row.cell,
@@ -151,10 +150,18 @@ def judge(rows: Sequence[Row], rules: Rules) -> list[Verdict]:
                 change=difference,
                 catches=catches(row.estimate, len(rows), rules),
                 p=p,
-                verdict=("regressed" if difference < 0 else "improved") if trips else "ok",
+                verdict=_verdict(difference, p, rules),
             )
         )
     return verdicts
+
+
+def _verdict(difference: float, p: float, rules: Rules) -> str:
+    if abs(difference) <= rules.max_drop:
+        return "ok"
+    if difference < 0:
+        return "regressed" if p < rules.p else "undecided"
+    return "improved" if p < rules.p else "ok"
 
 
 def catches(estimate: Estimate, rows: int, rules: Rules) -> float | None:

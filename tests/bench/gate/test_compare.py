@@ -133,7 +133,8 @@ def test_catches_with_few_seeds_has_the_quantiles_of_student():
 
 def test_nothing_is_caught_at_a_level_of_zero():
     assert catches(estimate(0.4), 1, Rules(p=0)) is None
-    assert judge([row(80, 20, 0.4)], Rules(p=0))[0].verdict == "ok"
+    assert judge([row(80, 20, 0.4)], Rules(p=0))[0].verdict == "undecided"
+    assert judge([row(20, 80, 0.4)], Rules(p=0))[0].verdict == "ok"
 
 
 def test_a_drop_of_just_the_tolerance_passes_whatever_its_last_digit():
