@@ -96,10 +96,10 @@ def read_bytes(path: Path, fix: str = "restore it, or run the cell again") -> by
 
 
 def size_of(path: Path) -> int:
-    """Return the bytes of a file. Raises Vanished if there is none."""
+    """Return the bytes of a file. Raises Vanished if there is none, or a link that leads nowhere."""
     try:
         return path.stat().st_size
-    except FileNotFoundError as error:
+    except OSError as error:
         raise Vanished(f"{path}: expected a file, found none; run again") from error
 
 

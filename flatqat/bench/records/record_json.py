@@ -1,6 +1,7 @@
 """Records to and from JSON. Reading is strict: an error names the file and, by its path, the field."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from flatqat.spec import SCHEMA, FieldError, Record
 from flatqat.spec.reading import from_plain
 
 T = TypeVar("T")
+TRAINING_ID = re.compile(r"[0-9a-f]{12}")  # it names a file of weights
 RERUN = "restore the file, or delete it and run the cell again"
 
 
@@ -117,6 +119,8 @@ def record_to_dict(record: Record) -> dict[str, Any]:
 
 def _check(record: Record) -> None:
     """Raise FieldError unless the fields fit together, and everything that reports rely on is there."""
+    if record.cell.parent is not None and not TRAINING_ID.fullmatch(record.cell.parent):
+        raise FieldError("expected a training id of twelve hex digits", ("cell", "parent"))
     if record.status != "done":
         return
     protocol, scores = record.protocol, record.scores
