@@ -1,6 +1,7 @@
 """A results folder from a stranger: no command runs code that it names, or touches files outside of it."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -147,3 +148,29 @@ def test_outcomes_that_are_a_link_to_itself_are_listed_and_removed(flatqat, host
     assert "2 cells" in flatqat("results", "list", "--results", hostile).out
     assert "2 removed" in flatqat("results", "rm", "*", "--results", hostile, "--yes").out
     assert not path.is_symlink()
+
+
+@pytest.mark.parametrize("place", ["outcomes", "weights", "data"])
+def test_a_pipe_among_the_files_is_refused_and_never_read(flatqat, hostile, place):
+    store = Store(hostile)
+    cell = store.records("digits-c")[0].cell
+    path = {
+        "outcomes": store.outcomes_path(cell),
+        "weights": store.weights_path(cell),
+        "data": hostile / "data" / "digits-c.json",
+    }[place]
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    args = ("audit", cell.id, "--model", cell.model) if place == "weights" else ("bench", "report")
+    assert_one_line_error(flatqat(*args, "--results", hostile), rf"{path}: expected a file, got a pipe")
+
+
+def test_what_cannot_be_removed_is_said(flatqat, hostile):
+    store = Store(hostile)
+    path = store.outcomes_path(store.records("digits-c")[0].cell)
+    path.unlink()
+    path.mkdir()
+    done = flatqat("results", "rm", "*", "--results", hostile, "--yes")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert f"cannot remove {path}: " in done.err
