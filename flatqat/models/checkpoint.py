@@ -48,7 +48,12 @@ def read_entries(path: Path) -> dict[str, State]:
     """
     file = file_of(path)
     tree = _read(file)
-    entries = dict(_entries(tree))
+    found_entries = list(_entries(tree))
+    entries = dict(found_entries)
+    if len(entries) < len(found_entries):
+        names = [name for name, _ in found_entries]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise WeightsError(f"weights {file}: expected one entry {twice}, got several; save one alone")
     if not entries:
         raise WeightsError(f"weights {file}: expected a state dict of named tensors, got {_described(tree)}")
     return entries

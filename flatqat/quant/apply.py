@@ -98,7 +98,7 @@ def quantize_(model: nn.Module, spec: QuantSpec) -> None:
             if (bits := specs[name].act_bits) is not None:
                 quantizer: type[Quantizer] = registry.load(registry.QUANTIZERS, specs[name].quantizer)
                 layers[name].add_module("input_quantizer", quantizer(bits=bits, role="input").to(device))
-                layers[name].register_forward_pre_hook(_quantize_input)
+                layers[name].register_forward_pre_hook(_quantize_input, with_kwargs=True)
 
 
 def _weight_bits(spec: QuantSpec) -> int:
@@ -242,5 +242,7 @@ cached_weights = parametrize.cached
 """A context in which each weight is quantized once, at its first use; for inference only."""
 
 
-def _quantize_input(layer: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (layer.input_quantizer(args[0]), *args[1:])
+def _quantize_input(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    if args:
+        return (layer.input_quantizer(args[0]), *args[1:]), kwargs
+    return args, {**kwargs, "input": layer.input_quantizer(kwargs["input"])}

@@ -1,6 +1,7 @@
 """A results folder from a stranger: no command runs code that it names, or touches files outside of it."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,3 +123,54 @@ def test_a_suite_that_is_a_path_is_left_out(flatqat, hostile, tmp_path, suite):
     assert f"left out: {path}: cell: expected the cell that the file is named after" in done.err
     assert "1 removed" in done.out
     assert path.exists()
+
+
+@pytest.mark.parametrize("parent", ["../../precious", "/etc/precious", "", "a" * 13])
+def test_a_parent_that_is_a_path_is_refused_and_removes_nothing(flatqat, hostile, tmp_path, parent):
+    precious = tmp_path / "precious.safetensors"
+    precious.write_bytes(b"w")
+    store = Store(hostile)
+    record = store.records("digits-c")[0]
+    other = replace(record, cell=replace(record.cell, parent=parent))
+    store.write_record(other, {})
+    done = flatqat("results", "rm", "*", "--results", hostile, "--yes")
+    path = store.record_path(other.cell)
+    assert_one_line_error(done, rf"{path}: cell\.parent: expected a training id of twelve hex digits")
+    assert precious.exists()
+    assert path.exists()
+
+
+def test_outcomes_that_are_a_link_to_itself_are_listed_and_removed(flatqat, hostile):
+    store = Store(hostile)
+    path = store.outcomes_path(store.records("digits-c")[0].cell)
+    path.unlink()
+    path.symlink_to(path.name)
+    assert "2 cells" in flatqat("results", "list", "--results", hostile).out
+    assert "2 removed" in flatqat("results", "rm", "*", "--results", hostile, "--yes").out
+    assert not path.is_symlink()
+
+
+@pytest.mark.parametrize("place", ["outcomes", "weights", "data"])
+def test_a_pipe_among_the_files_is_refused_and_never_read(flatqat, hostile, place):
+    store = Store(hostile)
+    cell = store.records("digits-c")[0].cell
+    path = {
+        "outcomes": store.outcomes_path(cell),
+        "weights": store.weights_path(cell),
+        "data": hostile / "data" / "digits-c.json",
+    }[place]
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    args = ("audit", cell.id, "--model", cell.model) if place == "weights" else ("bench", "report")
+    assert_one_line_error(flatqat(*args, "--results", hostile), rf"{path}: expected a file, got a pipe")
+
+
+def test_what_cannot_be_removed_is_said(flatqat, hostile):
+    store = Store(hostile)
+    path = store.outcomes_path(store.records("digits-c")[0].cell)
+    path.unlink()
+    path.mkdir()
+    done = flatqat("results", "rm", "*", "--results", hostile, "--yes")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert f"cannot remove {path}: " in done.err

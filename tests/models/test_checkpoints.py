@@ -102,6 +102,16 @@ def test_of_two_that_fit_one_must_be_chosen(tmp_path, names):
         assert entry == name
 
 
+@pytest.mark.parametrize(
+    ("tree", "name"),
+    [({"a.b": {"c": RAW}, "a": {"b.c": EMA}}, "a.b.c"), ({0: RAW, "0": EMA}, "0")],
+)  # fmt: skip
+def test_entries_whose_names_are_the_same_are_refused(tmp_path, tree, name):
+    torch.save(tree, tmp_path / "w.pt")
+    with pytest.raises(WeightsError, match=f"expected one entry {re.escape(name)}, got several"):
+        loaded(tmp_path / "w.pt")
+
+
 def test_an_outer_name_chooses_the_only_weights_in_it(tmp_path):
     torch.save(TWO["state_dict, ema.state_dict"], tmp_path / "w.pt")
     state, entry = loaded(tmp_path / "w.pt#ema")

@@ -36,6 +36,34 @@ def test_first_and_last_layers_are_kept_at_eight_bits():
     assert {bits for (name, _), bits in widths.items() if name.startswith("stage")} == {3}
 
 
+class Caller(nn.Module):
+    """Calls its layers with their input by name, as in `layer(input=x)`, or by position."""
+
+    def __init__(self, by_name: bool) -> None:
+        super().__init__()
+        self.conv, self.head, self.by_name = nn.Conv2d(3, 8, 3, stride=4), nn.Linear(512, 10), by_name
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.by_name:
+            return self.head(input=self.conv(input=x).flatten(1))
+        return self.head(self.conv(x).flatten(1))
+
+
+def test_inputs_that_are_given_by_name_are_quantized_as_others():
+    start = Caller(by_name=False).state_dict()
+    scores = []
+    for by_name in (False, True):
+        net = Caller(by_name)
+        net.load_state_dict(start)
+        quantize_(net, QuantSpec.parse("3", keep="none"))
+        calibrate(net, [images()])
+        assert all(quantizer.calibrated for _, quantizer in quantizers(net))
+        scores.append(net.eval()(images()))
+    assert torch.equal(*scores)
+    with disabled(net, roles=("input",)):
+        assert not torch.equal(net(images()), scores[1])
+
+
 def test_keep_takes_patterns_and_refuses_what_matches_nothing():
     net = build("tiny", classes=10, seed=0).net
     quantize_(net, QuantSpec(weight_bits=2, act_bits=2, keep=("stage1*",)))

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from flatqat.errors import StoreError, Vanished
+from flatqat.errors import StoreError, Vanished, found
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 TEMPORARY = ".*.tmp"
@@ -88,6 +88,7 @@ def read_arrays(path: Path, names: Collection[str] | None = None, sha256: str = 
 
 def read_bytes(path: Path, fix: str = "restore it, or run the cell again") -> bytes:
     """Return the content of a file. Raises Vanished if there is none, StoreError if it cannot be read."""
+    check_regular(path, fix)
     try:
         return path.read_bytes()
     except OSError as error:
@@ -95,11 +96,25 @@ def read_bytes(path: Path, fix: str = "restore it, or run the cell again") -> by
         raise kind(f"{path}: cannot be read: {error.strerror or error}; {fix}") from error
 
 
+def check_regular(path: Path, fix: str) -> None:
+    """Raise StoreError if there is a folder, a pipe or a device at a path: reading a pipe would never end."""
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path}: expected a file, got {found(path)}; {fix}")
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if there is one. Raises StoreError if that is impossible."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot remove {path}: {error.strerror or error}") from error
+
+
 def size_of(path: Path) -> int:
-    """Return the bytes of a file. Raises Vanished if there is none."""
+    """Return the bytes of a file. Raises Vanished if there is none, or a link that leads nowhere."""
     try:
         return path.stat().st_size
-    except FileNotFoundError as error:
+    except OSError as error:
         raise Vanished(f"{path}: expected a file, found none; run again") from error
 
 

@@ -1,6 +1,7 @@
 """Records to and from JSON. Reading is strict: an error names the file and, by its path, the field."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from flatqat.spec import SCHEMA, FieldError, Record
 from flatqat.spec.reading import from_plain
 
 T = TypeVar("T")
+TRAINING_ID = re.compile(r"[0-9a-f]{12}")  # it names a file of weights
 RERUN = "restore the file, or delete it and run the cell again"
 
 
@@ -117,12 +119,16 @@ def record_to_dict(record: Record) -> dict[str, Any]:
 
 def _check(record: Record) -> None:
     """Raise FieldError unless the fields fit together, and everything that reports rely on is there."""
+    if record.cell.parent is not None and not TRAINING_ID.fullmatch(record.cell.parent):
+        raise FieldError("expected a training id of twelve hex digits", ("cell", "parent"))
     if record.status != "done":
         return
     protocol, scores = record.protocol, record.scores
     if "id" not in protocol.shifts or set(protocol.shifts) != set(scores):
         odd = sorted(set(protocol.shifts) ^ set(scores)) or ["id"]
         raise FieldError(f"expected those of the protocol's shifts, id among them; see {odd[0]}", ("scores",))
+    if not any(shift.in_mean for name, shift in protocol.shifts.items() if name != "id"):
+        raise FieldError("expected a shift other than id that counts in the mean", ("protocol", "shifts"))
     for name, value, choices in (
         ("metric", protocol.metric, METRICS),
         ("normalizer", protocol.normalizer, {"", *NORMALIZERS}),

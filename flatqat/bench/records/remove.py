@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
-from flatqat.bench.records.files import size_of
+from flatqat.bench.records.files import remove_file, size_of
 from flatqat.bench.records.store import Store, begins
 from flatqat.errors import StoreError, Vanished
 from flatqat.spec import Record
@@ -37,15 +37,16 @@ def bytes_of(record: Record, store: Store) -> int:
 def remove(records: Collection[Record], store: Store) -> None:
     """Remove records, outcomes and work of cells, and weights that no other stored cell has or starts from.
 
-    The record goes first, so that a cell cut off halfway is one that was never finished.
+    The record goes first, so that a cell cut off halfway is one that was never finished. Raises StoreError
+    if a file cannot be removed.
     """
     cells = [record.cell for record in records]
     gone = {cell.id for cell in cells}
     kept = [record.cell for record in store.records() if record.cell.id not in gone]
     needed = {name for cell in kept for name in (cell.training_id, cell.parent)}
     for cell in cells:
-        store.record_path(cell).unlink(missing_ok=True)
-        store.outcomes_path(cell).unlink(missing_ok=True)
+        remove_file(store.record_path(cell))
+        remove_file(store.outcomes_path(cell))
         store.drop_work(cell)
     for name in {name for cell in cells for name in (cell.training_id, cell.parent)} - needed:
         if name:

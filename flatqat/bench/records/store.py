@@ -21,7 +21,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from flatqat.bench.records.files import Arrays, arrays_as_bytes, read_arrays, write_atomically
+from flatqat.bench.records.files import Arrays, arrays_as_bytes, read_arrays, read_bytes, write_atomically
 from flatqat.bench.records.record_json import read_as, read_json, read_record, record_to_dict, to_json
 from flatqat.bench.records.work import Work
 from flatqat.console.printable import printable
@@ -176,8 +176,8 @@ class Store(Work):
     def _has_outcomes(self, record: Record) -> bool:
         path = self.outcomes_path(record.cell)
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest() if record.outcomes_sha256 else ""
-        except OSError:
+            digest = hashlib.sha256(read_bytes(path)).hexdigest() if record.outcomes_sha256 else ""
+        except StoreError:
             return False
         return digest == record.outcomes_sha256 and path.exists()
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from flatqat.bench.records.files import check_regular
 from flatqat.bench.records.record_json import parse_json, read_as
 from flatqat.errors import StoreError, Vanished
 from flatqat.spec import TrainLog
@@ -24,6 +25,7 @@ def check_weights(path: Path) -> dict[str, str]:
     """
     from safetensors import safe_open
 
+    check_regular(path, FIX)
     try:
         with safe_open(path, framework="np") as file:
             metadata: dict[str, str] = file.metadata() or {}

@@ -20,6 +20,7 @@ from flatqat.bench.records.files import (
     Arrays,
     arrays_as_bytes,
     read_arrays,
+    remove_file,
     size_of,
     write_atomically,
 )
@@ -102,7 +103,7 @@ class Work:
     def drop_weights(self, training_id: str) -> None:
         """Remove trained weights by the training id of their cells."""
         for end in ("", ".last"):
-            (self.root / "weights" / f"{training_id}{end}.safetensors").unlink(missing_ok=True)
+            remove_file(self.root / "weights" / f"{training_id}{end}.safetensors")
 
     def _work(self, cell: Cell) -> Path:
         return self.root / ".work" / f"{cell.id}-{__version__}"

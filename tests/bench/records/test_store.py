@@ -18,8 +18,8 @@ SCORE = Score(value=50.0, n=4, stderr=None)
 RECORD = Record(
     cell=CELL,
     status="done",
-    scores={"id": {"top1": SCORE, "nll": SCORE, "ece": SCORE}},
-    protocol=protocol({"id": shift_info("id")}),
+    scores={shift: {"top1": SCORE, "nll": SCORE, "ece": SCORE} for shift in ("id", "fog/1")},
+    protocol=protocol({"id": shift_info("id"), "fog/1": shift_info("weather")}),
 )
 
 
