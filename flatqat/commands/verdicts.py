@@ -95,7 +95,8 @@ def _notes(checked: Checked, rules: Rules) -> list[str]:
     notes = []
     if checked.verdicts:
         level = f"p < {rules.p:g} after correction for {len(checked.verdicts)} rows"
-        notes.append(f"catches: the true drop that is found in 4 of 5 runs, at {level}")
+        none = "; -: none of up to 50 points" * any(v.catches is None for v in checked.verdicts)
+        notes.append(f"catches: the true drop that is found in 4 of 5 runs, at {level}{none}")
     if rules.evaluation_only:
         notes.append("both sides evaluate the same weights: p is of images alone")
     elif any(map(_has_one_seed, checked.verdicts)):
