@@ -150,7 +150,7 @@ def import_file(path: Path) -> ModuleType:
     """Return the module in a Python file, which runs once. Raises PluginError if it is missing or fails."""
     if not os.path.isfile(path):
         raise PluginError(f"plugin {path}: expected a Python file, got {found(path)}")
-    module_spec = importlib.util.spec_from_file_location(f"flatqat_plugin_{path.stem}", path)
+    module_spec = importlib.util.spec_from_file_location(f"flatqat_plugin.{path.stem}", path)
     if module_spec is None or module_spec.loader is None:
         raise PluginError(f"plugin {path}: expected a file that ends in .py")
     module = importlib.util.module_from_spec(module_spec)

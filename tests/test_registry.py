@@ -122,6 +122,20 @@ SUITE = replace(registry.load(registry.SUITES, "digits-c"), name="my-digits")
 """
 
 
+def test_a_wrong_setting_of_a_plugin_is_called_by_the_name_of_its_method(tmp_path):
+    path = tmp_path / "my_method.py"
+    path.write_text(
+        "from dataclasses import dataclass\nfrom typing import Annotated\n"
+        "from flatqat import AtLeast, Calibration, Method\n"
+        "@dataclass(frozen=True, slots=True, kw_only=True)\n"
+        "class Config(Calibration):\n    level: Annotated[float, AtLeast(0)] = 0.1\n"
+        "class Mine(Method):\n    Config = Config\n"
+        "METHOD = Mine\n"
+    )
+    with pytest.raises(UsageError, match=r"^my-method\.level: expected at least 0, got -1\.0$"):
+        registry.import_file(path).METHOD.Config(level=-1.0)
+
+
 def test_what_has_a_name_is_called_by_it(tmp_path):
     (tmp_path / "plugin_of_mine.py").write_text(SUITE)
     (tmp_path / "another.py").write_text(

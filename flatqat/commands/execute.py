@@ -77,7 +77,9 @@ def dry(plan: Plan) -> int:
 def _state(job: Job, todo: Sequence[Job]) -> str:
     """Return a line about a job: whether it is to run, and why not."""
     state = "to run" if job in todo else "stored" if job.scored else "not needed"
-    note = "" if job.scored else "  (parent of others: trained, not scored)"
+    settings = ", ".join(f"{key}={value}" for key, value in job.cell.method_args)
+    note = f"  ({settings})" if settings else ""
+    note += "" if job.scored else "  (parent of others: trained, not scored)"
     if job.skip:
         state, note = "skipped", f"  ({job.skip}){note}"
     return f"{state:<10} {job.cell.label}{note}"

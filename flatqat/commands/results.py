@@ -27,7 +27,8 @@ def options() -> None:
 def list_cells(cells: Patterns = None, results: Results = Path("results")) -> None:
     """List stored cells.
 
-    A line has the label, whose end is the id, the status, the date of the record, and the size with weights.
+    A line has the label, whose end is the id, the recipe and other settings, the status, the date of the
+    record, and the size with weights. An older cell is one that an edit of the code has replaced.
 
     \b
     Examples:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from flatqat.bench.records.record_json import readable
 from flatqat.bench.records.remove import bytes_of, matching, remove
+from flatqat.bench.records.revisions import older
 from flatqat.bench.records.sections import problems, protocol_line, section_title, sections
 from flatqat.bench.records.store import Store
 from flatqat.console.terminal import plain_table, terminal
-from flatqat.spec import Record
+from flatqat.spec import Cell, Record
 from flatqat.spec.reading import to_plain
 
 SHOWN = ("top1", "miou", "nll", "ece")
@@ -18,12 +19,15 @@ SHOWN = ("top1", "miou", "nll", "ece")
 def print_cells(results: Path, patterns: Sequence[str]) -> int:
     """Print a line for each stored cell that a pattern names, all without one; returns how many."""
     store, console = Store(results), terminal()
-    records = matching(store, patterns)
-    table = plain_table("suite", "cell", "status", "date", "size", left=("suite", "cell", "status"))
+    records, old = matching(store, patterns), older(store.records())
+    columns = ("suite", "cell", "settings", "status", "date", "size")
+    table = plain_table(*columns, left=columns[:4])
     total = 0
     for record in records:
         size, cell = bytes_of(record, store), record.cell
-        table.add_row(cell.suite, cell.label, record.status, _date(store.record_path(cell)), _size(size))
+        status = f"{record.status}, older" if cell.id in old else record.status
+        date = _date(store.record_path(cell))
+        table.add_row(cell.suite, cell.label, _settings(cell), status, date, _size(size))
         total += size
     widest = console.measure(table).maximum  # labels are to be copied, so none is cut
     console.print(table, width=max(widest, console.width), crop=False, overflow="ignore", no_wrap=True)
@@ -69,6 +73,16 @@ def _print_done(record: Record) -> None:
         ("env", record.env.to_dict()),
     ):
         console.print(f"{title} {readable(to_plain(part))}", soft_wrap=True)
+
+
+def _settings(cell: Cell) -> str:
+    """Return the recipe, and what else tells cells apart whose labels differ in the id alone."""
+    settings = [f"{key}={value}" for key, value in cell.method_args]
+    settings += [f"recipe.{key}={value}" for key, value in cell.recipe_args]
+    settings += [f"{cell.step_multiplier}x steps"] if cell.step_multiplier > 1 else []
+    others = {"keep": cell.keep, "layers": cell.layer_bits, "limit": cell.limit, "window": cell.window}
+    settings += [f"{name} {value}" for name, value in others.items() if value is not None]
+    return ", ".join([cell.recipe, *settings])
 
 
 def _date(path: Path) -> str:

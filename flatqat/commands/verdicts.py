@@ -95,7 +95,8 @@ def _notes(checked: Checked, rules: Rules) -> list[str]:
     notes = []
     if checked.verdicts:
         level = f"p < {rules.p:g} after correction for {len(checked.verdicts)} rows"
-        notes.append(f"catches: the true drop that is found in 4 of 5 runs, at {level}")
+        none = "; -: none of up to 50 points" * any(v.catches is None for v in checked.verdicts)
+        notes.append(f"catches: the true drop that is found in 4 of 5 runs, at {level}{none}")
     if any(v.verdict == "undecided" for v in checked.verdicts):
         notes.append("undecided: a drop beyond the tolerance that may be chance; more seeds or images tell")
     if rules.evaluation_only:

@@ -34,7 +34,7 @@ class CheckedConfig:
             value = getattr(self, name)
             high = getattr(self, allowed.high) if isinstance(allowed.high, str) else allowed.high
             if value is not None and (value < allowed.low or (high is not None and value > high)):
-                method = type(self).__module__.rpartition(".")[2]
+                method = type(self).__module__.rpartition(".")[2].replace("_", "-")
                 expected = f"at least {allowed.low}" if high is None else f"{allowed.low} to {high}"
                 raise UsageError(f"{method}.{name}: expected {expected}, got {value}")
 

@@ -39,6 +39,12 @@ def test_dry_run_computes_nothing(flatqat, tmp_path):
     assert not (tmp_path / "r").exists()
 
 
+def test_dry_run_tells_the_cells_of_a_sweep_apart(flatqat, tmp_path):
+    sweep = ("--method", "anchor", "--set", "anchor.strength=0.5,2")
+    done = flatqat(*TOY_RUN, "--results", tmp_path / "r", "--dry-run", *sweep)
+    assert re.findall(r"tiny-anchor-4-s0-\w+ +(.*)", done.out) == ["(strength=0.5)", "(strength=2.0)"]
+
+
 def test_compute_matched_plans_other_cells_for_rules_of_one_pass(flatqat, tmp_path):
     planned = {}
     for options in ((), ("--compute-matched",)):

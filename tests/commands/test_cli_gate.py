@@ -116,6 +116,13 @@ def test_what_differs_stands_above_the_verdict_and_what_is_not_known_is_said(fla
     assert "in the results, not in the baseline: other 4" in done.out
 
 
+def test_a_row_that_catches_nothing_is_explained(flatqat, tmp_path, baseline):
+    store_with(tmp_path / "now", outcomes())
+    args = ("bench", "check", "--results", tmp_path / "now", "--baseline", baseline)
+    assert "-: none of up to 50 points" not in flatqat(*args).out
+    assert "-: none of up to 50 points" in flatqat(*args, "--retraining-sd", "20").out
+
+
 def test_only_changed_rows(flatqat, tmp_path, baseline):
     store_with(tmp_path / "now", {**outcomes(), "id": WORSE["id"]})
     args = ("bench", "check", "--results", tmp_path / "now", "--baseline", baseline, "--only-changed")

@@ -67,6 +67,24 @@ def test_list_has_status_date_and_size(flatqat, store):
     assert sam.endswith(f"{size / 1000:.1f} kB ")
 
 
+def test_list_tells_cells_apart_whose_labels_differ_in_the_id_alone(flatqat, store):
+    part = replace(QAT, method_args=(("strength", 0.5),), recipe_args=(("lr", 0.1),), step_multiplier=2)
+    edited = replace(QAT, plugins="f00")
+    for place, cell in enumerate((part, edited)):
+        put(store, cell, right_of(0, 0.1, {}, [place]))
+    store.write_record(replace(store.record(edited), last_run="2030-01-01"))
+    lines = flatqat("results", "list", "--results", store.root).out.splitlines()
+
+    def line(cell) -> str:
+        (found,) = (line for line in lines if cell.label in line)
+        return " ".join(found.split())
+
+    assert "b, strength=0.5, recipe.lr=0.1, 2x steps done 2" in line(part)
+    assert "b, limit 7 done 2" in line(PART)
+    assert "b done 2" in line(edited)
+    assert "b done, older 2" in line(QAT)
+
+
 def test_show_prints_one_record(flatqat, store):
     done = flatqat("results", "show", SAM.id, "--results", store.root)
     assert done.code == 0

@@ -61,7 +61,8 @@ def check(store: Store, baseline: Path, rules: Rules | None = None) -> Checked:
     matches = match(before, now)
     title, names = short_names([new for _, new in matches.pairs], [*matches.lost, *matches.extra])
     rows: list[Row] = []
-    missing = [(label, "not in the results") for label in unknown] + _lost(matches, names)
+    missing = [(label, "not in the results, or with other shifts") for label in unknown]
+    missing += _lost(matches, names)
     found: dict[str, list[str]] = {}
     for old, new in matches.pairs:
         name = names[id(new)]

@@ -19,8 +19,7 @@ from flatqat.spec import Space
 CAPTION = (
     "Δ: points of top-1 above `{baseline}` with its 95% interval {sampled}. Bold: p below 0.05 after Holm's "
     "correction over the {count} comparisons of this table. The scatter over seeds is that of all methods "
-    "together where nothing speaks against it. sd: standard deviation of OOD over seeds. The reference is "
-    "shown by its own scatter, not tested."
+    "together where nothing speaks against it. The reference is shown by its own scatter, not tested."
 )
 ONE_SEED_CAPTION = (
     "Δ: points of top-1 above `{baseline}` with its 95% interval over images, **for these runs alone**: with "
@@ -66,7 +65,9 @@ def main_table(study: Study) -> list[str]:
             ]
         )
     count = sum(c.p is not None for c in study.main)
-    return [*_table(head, rows), "", _caption(study, count)]
+    several = len(study.baseline.records) > 1
+    caption = _caption(study, count) + " sd: standard deviation of OOD over seeds." * several
+    return [*_table(head, rows), "", caption]
 
 
 def family_table(study: Study) -> list[str]:

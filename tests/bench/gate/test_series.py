@@ -214,7 +214,7 @@ def test_older_baselines_have_labels_and_no_environment(tmp_path, schema):
     put(tmp_path / "third", replace(ANCHOR, quant="3"))
     lost = check(Store(tmp_path / "third"), path)
     assert lost.code == INCOMPLETE
-    assert [reason for _, reason in lost.missing] == ["not in the results"] * 3
+    assert [reason for _, reason in lost.missing] == ["not in the results, or with other shifts"] * 3
 
 
 def test_the_shifts_of_results_decide_nothing_that_the_baseline_did_not(tmp_path):

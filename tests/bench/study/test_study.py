@@ -190,6 +190,13 @@ def test_the_reference_is_shown_and_not_tested(something):
     assert all(a.correlation.rows == 1 + len(METHODS) for a in associations(study))
 
 
+def test_the_scatter_over_seeds_is_explained_only_below_the_table_that_shows_it(something):
+    text = page(something)
+    main, families = [line for line in text.splitlines() if "comparisons of this table" in line][:2]
+    assert main.endswith(" sd: standard deviation of OOD over seeds.")
+    assert "sd:" not in families
+
+
 def test_the_same_store_gives_the_same_bytes(something, tmp_path):
     for name in ("a", "b"):
         write_study(sections(something.records()), something, "qat", tmp_path / name / "study.md")
