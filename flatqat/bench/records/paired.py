@@ -31,9 +31,9 @@ def ood_shifts(record: Record) -> list[str]:
 
 
 def mean_weights(record: Record) -> Weights:
-    """Return the weights of OOD, the unweighted mean over shifts."""
+    """Return the weights of OOD, the unweighted mean over shifts; none if there is no shift to count."""
     shifts = ood_shifts(record)
-    return dict.fromkeys(shifts, 1 / len(shifts))
+    return {shift: 1 / len(shifts) for shift in shifts}
 
 
 def image_sets_of(record: Record, shifts: Iterable[str]) -> dict[str, str]:

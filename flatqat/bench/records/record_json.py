@@ -127,8 +127,6 @@ def _check(record: Record) -> None:
     if "id" not in protocol.shifts or set(protocol.shifts) != set(scores):
         odd = sorted(set(protocol.shifts) ^ set(scores)) or ["id"]
         raise FieldError(f"expected those of the protocol's shifts, id among them; see {odd[0]}", ("scores",))
-    if not any(shift.in_mean for name, shift in protocol.shifts.items() if name != "id"):
-        raise FieldError("expected a shift other than id that counts in the mean", ("protocol", "shifts"))
     for name, value, choices in (
         ("metric", protocol.metric, METRICS),
         ("normalizer", protocol.normalizer, {"", *NORMALIZERS}),

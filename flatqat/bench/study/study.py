@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flatqat.bench.records.paired import metric_of, outcomes_of
+from flatqat.bench.records.paired import metric_of, ood_shifts, outcomes_of
 from flatqat.bench.records.sections import Section
 from flatqat.bench.records.store import Store
 from flatqat.bench.study.compare import (
@@ -90,6 +90,8 @@ def _runs(method: str, records: Sequence[Record], store: Store) -> Runs:
         if (metric := metric_of(record).name) != METRIC:
             got = f"{metric}; leave it out with --suite, or use --format md"
             raise StoreError(f"{record.cell.label}: a study expects a suite scored by {METRIC}, got {got}")
+        if not ood_shifts(record):
+            raise StoreError(f"{record.cell.label}: a study expects shifts that count in the mean, got none")
         right[record.cell.seed] = outcomes_of(record, store)
         if not right[record.cell.seed]:
             path = store.outcomes_path(record.cell)

@@ -119,15 +119,6 @@ def test_every_single_damage_is_refused_or_read_as_it_is(stored, tmp_path):
         assert len(load_results(store.root)) > 0
 
 
-def test_a_record_whose_mean_is_over_no_shift_is_refused(stored):
-    path, data = stored
-    new = copy.deepcopy(data)
-    for name, shift in new["protocol"]["shifts"].items():
-        shift["headline" if "headline" in shift else "in_mean"] = name == "id"
-    with pytest.raises(StoreError, match=r"protocol\.shifts: expected a shift other than id that counts"):
-        parse_record(new, path)
-
-
 def test_nothing_that_tables_need_may_be_absent(stored):
     path, data = stored
     for place in paths(data):

@@ -373,3 +373,17 @@ def test_methods_too_few_for_all_spaces_together_are_said_to_be_too_few(tmp_path
         put(store, replace(CELL, method=method), right_of(0, 0.1, {}, [place]), Flatness(**four))
     flat = associations(study_of(store))
     assert "for which 5 methods are too few" in does_flat_help(flat, "quantized", PLAIN)
+
+
+def test_without_shifts_there_is_a_table_and_no_study(tmp_path):
+    store = Store(tmp_path)
+    for place, method in enumerate(("qat", "sam")):
+        record = put(store, replace(CELL, method=method), right_of(0, 0.1, {}, [place]))
+        shifts = {
+            name: replace(shift, in_mean=name == "id") for name, shift in record.protocol.shifts.items()
+        }
+        changed = replace(record, protocol=replace(record.protocol, shifts=shifts))
+        store.write_record(changed, store.outcomes(record.cell))
+    assert "| sam" in render(store, None, "md", "method")
+    with pytest.raises(StoreError, match="a study expects shifts that count in the mean, got none"):
+        page(store)
