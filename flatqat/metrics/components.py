@@ -173,9 +173,11 @@ def _excess(scatter: Floats) -> Floats:
 
 
 def _of_pairs(covariances: Floats) -> Floats:
-    """Return the variances of all differences of two methods, (..., M, M), from covariances."""
+    """Return the variances of all differences of two methods, (..., M, M); 0 where rounding alone is left."""
     own = np.diagonal(covariances, axis1=-2, axis2=-1)
-    return np.maximum(own[..., :, None] + own[..., None, :] - 2 * covariances, 0.0)
+    together = own[..., :, None] + own[..., None, :]
+    variances = together - 2 * covariances
+    return np.where(variances > 1e-12 * together, variances, 0.0)
 
 
 @cache
