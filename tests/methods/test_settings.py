@@ -30,12 +30,12 @@ class Derived(Config):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"k": 0}, "test_settings.k: expected at least 1, got 0"),
-        ({"beta": 1.5}, "test_settings.beta: expected 0 to 1, got 1.5"),
-        ({"gamma": -0.5}, "test_settings.gamma: expected 0 to 1, got -0.5"),
-        ({"part": 2.5}, "test_settings.part: expected 0 to 2.0, got 2.5"),
-        ({"top": 0.5}, "test_settings.part: expected 0 to 0.5, got 1.0"),
-        ({"percentile": 49.0}, "test_settings.percentile: expected 50 to 100, got 49.0"),
+        ({"k": 0}, "test-settings.k: expected at least 1, got 0"),
+        ({"beta": 1.5}, "test-settings.beta: expected 0 to 1, got 1.5"),
+        ({"gamma": -0.5}, "test-settings.gamma: expected 0 to 1, got -0.5"),
+        ({"part": 2.5}, "test-settings.part: expected 0 to 2.0, got 2.5"),
+        ({"top": 0.5}, "test-settings.part: expected 0 to 0.5, got 1.0"),
+        ({"percentile": 49.0}, "test-settings.percentile: expected 50 to 100, got 49.0"),
     ],
 )
 def test_a_value_outside_its_range_is_refused(config_type, settings, message):
