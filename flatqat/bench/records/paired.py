@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from flatqat.metrics.components import Components, pooled_scatter
 from flatqat.metrics.contributions import Weights, contributions, gap_weights
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.metric import METRICS, Metric, Outcome
+from flatqat.metrics.miou import miou
 from flatqat.spec import Record
 
 TOLERANCE = 1e-6  # percent, between a score and the same score of its outcomes
@@ -79,11 +81,8 @@ def is_nested(record: Record) -> bool:
 
 def _value(outcome: Outcome) -> float | None:
     """Return the metric of an outcome in percent, or None if it is undefined."""
-    if outcome.ndim == 1:
-        return 100 * float(outcome.mean())
-    intersections, unions = outcome.sum(axis=0)
-    present = unions > 0
-    return 100 * float((intersections[present] / unions[present]).mean()) if present.any() else None
+    value = float(outcome.mean() if outcome.ndim == 1 else miou(outcome.sum(axis=0)))
+    return None if isnan(value) else 100 * value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,11 +99,6 @@ def method_label(record: Record) -> str:
     return cell.method + version + (f"({args})" if args else "") + step_multiplier
 
 
-def reference_of(section: Section) -> list[Record]:
-    """Return the row that the others are compared with; empty if it is not stored."""
-    return next((rows for rows in section.rows.values() if rows[0].protocol.reference), [])
-
-
 def row_label(key: tuple[str, str]) -> str:
     """Return `qat 4`, or `fp`, as the name of a row or column for (method, bits)."""
     method, bits = key
