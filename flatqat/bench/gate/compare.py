@@ -13,6 +13,7 @@ import numpy as np
 from flatqat.bench.records.files import Arrays
 from flatqat.errors import UsageError
 from flatqat.metrics.change import change
+from flatqat.metrics.contributions import contributions
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
 from flatqat.spec import ShiftInfo
@@ -201,13 +202,9 @@ def _groups(shifts: Mapping[str, ShiftInfo]) -> list[tuple[str, list[str]]]:
 
 def _pools(shifts: Mapping[str, ShiftInfo], members: Sequence[str], runs: BySeed) -> list[np.ndarray]:
     """Return what each image contributes to the mean over shifts, (seeds, images) for each set of images."""
-    pools: dict[str, np.ndarray] = {}
-    for shift in members:
-        values = np.array([run[shift] for run in runs.values()], dtype=np.float64)
-        share = 100 / len(members) * values
-        image_set = shifts[shift].image_set
-        pools[image_set] = pools[image_set] + share if image_set in pools else share
-    return list(pools.values())
+    image_sets = {shift: shifts[shift].image_set for shift in members}
+    weights = dict.fromkeys(members, 1 / len(members))
+    return [pool[0] for pool in contributions([list(runs.values())], image_sets, weights)]
 
 
 def _fixed_runs(pools: Sequence[np.ndarray], nested: bool) -> list[np.ndarray]:
