@@ -182,11 +182,20 @@ def _of_pairs(covariances: Floats) -> Floats:
 
 @cache
 def _draws_of_excess(methods: int, seeds: int) -> Floats:
-    """Return draws of the excess of a pair of methods where all scatter alike."""
+    """Return draws of `_excess` for one pair of methods where all scatter alike.
+
+    The sum of |e_a - e_b|^2 over all pairs is M sum |e|^2 - |sum e|^2, and over those of one method
+    M |e_m|^2 + sum |e|^2 - 2 e_m sum e, so that memory grows with the methods and not with their pairs.
+    """
     rng = np.random.Generator(np.random.PCG64(0))
     effects = rng.normal(size=(DRAWS, methods, seeds))
     effects -= effects.mean(axis=2, keepdims=True)
-    drawn: Floats = _excess(_of_pairs(effects @ effects.swapaxes(1, 2)))[:, 0, 1]
+    own, together = (effects**2).sum(axis=2), effects.sum(axis=1)
+    of_all = methods * own.sum(axis=1) - (together**2).sum(axis=1)
+    two = effects[:, :2]
+    of_each = methods * own[:, :2] + own.sum(axis=1)[:, None] - 2 * (two * together[:, None]).sum(axis=2)
+    without = (of_all[:, None] - of_each) / ((methods - 1) * (methods - 2) / 2)
+    drawn: Floats = ((two[:, 0] - two[:, 1]) ** 2).sum(axis=1) / without.min(axis=1)
     return drawn
 
 

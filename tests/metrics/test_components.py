@@ -1,5 +1,7 @@
 """Variance components against analysis of variance, simulated truths, and the coverage that they promise."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -114,6 +116,17 @@ def test_a_scatter_fits_as_often_as_promised():
     rng = np.random.default_rng(1)
     fits = [pooled_scatter(Components.of([drawn(rng, images=40)])).fits[1, 0] for _ in range(500)]
     assert 1 - np.mean(fits) == pytest.approx(0.1, abs=0.04)
+
+
+def test_many_methods_do_not_take_the_memory_of_their_pairs():
+    """4,000 draws of 150 methods and 3 seeds are 14 MB; with all their pairs they would be 720."""
+    components = Components.of([np.random.default_rng(0).normal(size=(150, 3, 20))])
+    tracemalloc.start()
+    scatter = pooled_scatter(components)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert scatter.freedom == 298
+    assert peak < 100e6
 
 
 @pytest.mark.parametrize("noisy", [0, 1])
