@@ -45,7 +45,7 @@ KNOWN = {
     "cifar100-c-live v1": "0d768451f83c",
     "digits-c v1": "b9aeace50c85",
     "digits-c v2": "b9aeace50c85",
-    "digits-c v3": "9d3c33d71860",
+    "digits-c v3": "77c1cd653577",
     "imagenet-3dcc v1": "cfcd38dc2960",
     "imagenet-a v1": "effdee2e3fb1",
     "imagenet-c v1": "8a6d972d66dd",
