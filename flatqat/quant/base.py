@@ -5,13 +5,13 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from flatqat.quant.kernels.rule import SMALLEST_SCALE, Rule
 from flatqat.quant.observe import Observer
-from flatqat.quant.ops import fake_quantize, from_codes, full_precision, to_codes, within
+from flatqat.quant.ops import fake_quantize_by, from_codes, full_precision, in_range_by, to_codes
 
 Role = Literal["weight", "input"]
 RangeInit = Literal["own", "minmax", "mse", "percentile"]
 MSE_FRACTIONS = [percent / 100 for percent in range(20, 101)] + [0.2 * 0.9**i for i in range(1, 51)]
-SMALLEST_SCALE = 1e-8
 
 
 class Quantizer(nn.Module):
@@ -66,7 +66,7 @@ class Quantizer(nn.Module):
         self.register_load_state_dict_post_hook(_read_bounds)
 
     def forward(self, v: Tensor) -> Tensor:
-        """Return Q(v) in at least float32, or `v` itself while the quantizer is disabled or observing."""
+        """Return Q(v), or `v` itself while the quantizer is disabled or observing."""
         if self.observer is not None:
             self.observer.add(v.detach())
             return v
@@ -77,8 +77,9 @@ class Quantizer(nn.Module):
         return v
 
     def quantize(self, v: Tensor) -> Tensor:
-        """Return Q(v), computed in at least float32."""
-        return self.project(self.normalize(full_precision(v)))
+        """Return Q(v), decided in at least float32."""
+        plain = type(self).normalize is Quantizer.normalize and type(self).project is Quantizer.project
+        return self.project(v if plain else self.normalize(full_precision(v)))
 
     def normalize(self, v: Tensor) -> Tensor:
         """Map `v` before it is put on the grid; must be differentiable and increasing."""
@@ -90,9 +91,12 @@ class Quantizer(nn.Module):
 
     def project(self, u: Tensor) -> Tensor:
         """Return the level of each normalized value, with the gradient used in training."""
-        bounds = self.qmin, self.qmax
-        return fake_quantize(
-            u, self.step_size, *bounds, self.grad_factor(u), self.grid_offset, open_ends=self.open_ends
+        return fake_quantize_by(self.rule(u), u, self._grid_scale, self.grid_offset)
+
+    def rule(self, u: Tensor) -> Rule:
+        """Return the bounds and the gradient of the grid for normalized values."""
+        return Rule(
+            self.qmin, self.qmax, self.grad_factor(u), *self.open_ends, divisor=float(self.step_divisor)
         )
 
     def codes(self, v: Tensor) -> Tensor:
@@ -106,12 +110,17 @@ class Quantizer(nn.Module):
 
     def in_range(self, v: Tensor) -> Tensor:
         """Return a boolean tensor: whether each value is within the range of the grid; see `open_ends`."""
-        ratio = self._minus_offset(v) / self.step_size
-        return within(ratio, self.qmin, self.qmax, self.open_ends)
+        u = self.normalize(full_precision(v))
+        return in_range_by(self.rule(u), u, self._grid_scale, self.grid_offset)
 
     def _minus_offset(self, v: Tensor) -> Tensor:
         u = self.normalize(full_precision(v))
         return u if self.grid_offset is None else u - self.grid_offset
+
+    @property
+    def _grid_scale(self) -> Tensor:
+        """What the rule makes the step size from: `scale`, or what a subclass has as its step size."""
+        return self.scale if type(self).step_size is Quantizer.step_size else self.step_size
 
     def in_weight_scale(self, v: Tensor) -> Tensor:
         """Return Q(v) in the scale of `v`, which can be compared with `v` or replace it."""
@@ -131,7 +140,12 @@ class Quantizer(nn.Module):
     @property
     def step_size(self) -> Tensor:
         """The distance between adjacent levels (the mean distance on a non-uniform grid)."""
-        return self.safe_scale
+        return self.safe_scale if self.step_divisor == 1 else self.safe_scale / self.step_divisor
+
+    @property
+    def step_divisor(self) -> int:
+        """How many steps `scale` has: 1, unless it is a bound and not the step size itself."""
+        return 1
 
     def grad_factor(self, v: Tensor) -> float:
         """Return `grad_scale(v)`, or 1 while `ste_only` is true."""

@@ -20,12 +20,13 @@ measured with the straight-through estimator instead. For another δ, subclass E
 """
 
 from math import pi, sqrt
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from flatqat.quant.base import Role
+from flatqat.quant.kernels.rule import Rule
 from flatqat.quant.lsqplus import LSQPlus
 from flatqat.quant.observe import Observer
 
@@ -40,12 +41,10 @@ class EWGS(LSQPlus):
     custom_backward = True
     delta: ClassVar[float] = 1e-3
 
-    def project(self, u: Tensor) -> Tensor:
-        """Round on the affine grid, with scaled gradients in training."""
-        if self.ste_only or not torch.is_grad_enabled():
-            return super().project(u)
-        constants = self.qmax, self.delta, self.grad_factor(u)
-        return _EWGS.apply(u, self.step_size, self.offset, constants)  # type: ignore[no-any-return]
+    def rule(self, u: Tensor) -> Rule:
+        """Return the rule of the affine grid, with gradients scaled by δ unless curvature is measured."""
+        plain = super().rule(u)
+        return plain if self.ste_only else plain._replace(delta=self.delta / self.qmax)
 
     def initialize(self, observed: Observer) -> None:
         """Set the range to three standard deviations."""
@@ -54,27 +53,6 @@ class EWGS(LSQPlus):
             self.set_range(torch.zeros_like(deviation), deviation / sqrt(1 - 2 / pi))
         else:
             self.set_range(-deviation, deviation)
-
-
-class _EWGS(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, v: Tensor, scale: Tensor, offset: Tensor, constants: tuple[Any, ...]) -> Tensor:
-        high, delta, ctx.factor = constants
-        ratio = (v - offset).div_(scale)
-        clipped = ratio.clamp(0, high)
-        inside = clipped == ratio
-        codes = clipped.round()
-        ctx.save_for_backward(inside, codes, clipped.sub_(codes))
-        ctx.shape, ctx.delta = scale.shape, delta / high
-        return (codes * scale).add_(offset)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,), (inside, codes, residual) = grads, ctx.saved_tensors
-        through = (residual * grad.sign()).mul_(ctx.delta).add_(1).mul_(grad).mul_(inside)
-        stopped = grad - through
-        on_scale = (stopped * codes).sub_(through * residual).sum_to_size(ctx.shape)
-        return through, on_scale * ctx.factor, stopped.sum_to_size(ctx.shape) * ctx.factor, None
 
 
 QUANTIZER = EWGS

@@ -6,19 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-LOW_PRECISION = (torch.bfloat16, torch.float16)
+from flatqat.quant.kernels import dispatch, formulas
+from flatqat.quant.kernels.formulas import LOW_PRECISION, widened
+from flatqat.quant.kernels.rule import Rule
+
 Pairs = Sequence[tuple[Tensor, Tensor]]
 
 
 def full_precision(v: Tensor) -> Tensor:
     """Return `v`, in float32 if it has half precision: codes are computed in float32."""
-    return v.float() if v.dtype in LOW_PRECISION else v
-
-
-def within(ratio: Tensor, low: float, high: float, open_ends: tuple[bool, bool] = (False, False)) -> Tensor:
-    """Return whether low ≤ ratio ≤ high, without the bound itself at an end that is open."""
-    above = ratio > low if open_ends[0] else ratio >= low
-    return above & (ratio < high if open_ends[1] else ratio <= high)
+    return widened(v)
 
 
 def fake_quantize(
@@ -35,29 +32,35 @@ def fake_quantize(
 
     With r = (v − β) / s: ∂v̂/∂v = 1 where qmin ≤ r ≤ qmax (an end that is open excluded), else 0;
     ∂v̂/∂s = round(r) − r inside, `qmin` or `qmax` outside; ∂v̂/∂β = 0 inside, 1 outside. The last two are
-    multiplied by `grad_scale`. Without `offset`, β = 0. The subgradient of `torch.clamp` is not used: at the
-    bounds, where every clipped value lies, it differs between torch releases.
+    multiplied by `grad_scale`. Without `offset`, β = 0. s is the magnitude of `scale`, at least 10⁻⁸.
 
-    `v` has any shape, `scale` and `offset` broadcast against it; half precision is quantized in float32.
+    `v` has any shape, `scale` and `offset` broadcast against it. Half precision is quantized in float32.
     Rounding is half to even. Source: Esser et al. 2020 (LSQ), eq. 1 to 3; Bhalgat et al. 2020 (LSQ+).
     """
-    v = full_precision(v)
-    if not torch.is_grad_enabled():  # nothing to save for the backward pass: one tensor instead of four
-        ratio = v / scale if offset is None else (v - offset).div_(scale)
-        value = ratio.clamp_(qmin, qmax).round_().mul_(scale)
-        return value if offset is None else value.add_(offset)
-    with torch.no_grad():
-        ratio = v / scale if offset is None else (v - offset).div_(scale)
-        clipped = ratio.clamp(qmin, qmax)
-        inside = within(ratio, qmin, qmax, open_ends) if any(open_ends) else clipped == ratio
-        codes = torch.round(clipped, out=ratio)
-        learned = []
-        if scale.requires_grad:  # in place: memory traffic dominates the cost
-            learned.append((scale, clipped.mul_(inside).neg_().add_(codes)))
-        if offset is not None and offset.requires_grad:
-            learned.append((offset, ~inside))
-        value = codes.mul_(scale) if offset is None else codes.mul_(scale).add_(offset)
-    return surrogate(value, v, inside, learned, grad_scale)
+    return fake_quantize_by(Rule(qmin, qmax, grad_scale, *open_ends), v, scale, offset)
+
+
+def fake_quantize_by(rule: Rule, v: Tensor, scale: Tensor, offset: Tensor | None = None) -> Tensor:
+    """Return v̂ by a rule, which has more variants than `fake_quantize`.
+
+    The subgradient of `torch.clamp` is not used: at the bounds, where every clipped value lies, it differs
+    between torch releases. The backward pass keeps `v` and no other large tensor. Slopes are constants of the
+    backward pass, which is linear in the upstream gradient: second derivatives are those of a function that is
+    linear in `v`, in `scale` and in `offset`.
+
+    Under autocast, v̂ of a half precision tensor has half precision: the layers would round it to that anyway.
+    """
+    if v.dtype in LOW_PRECISION and not torch.is_autocast_enabled(v.device.type):
+        v = v.float()
+    if not torch.is_grad_enabled():
+        return dispatch.levels(v, scale, offset, rule)
+    function = _FakeQuantize if dispatch.traced() else _FakeQuantizeEagerly
+    return function.apply(v, scale, offset, rule)  # type: ignore[no-any-return]
+
+
+def in_range_by(rule: Rule, v: Tensor, scale: Tensor, offset: Tensor | None = None) -> Tensor:
+    """Return where `fake_quantize_by` passes the gradient of `v`, as booleans."""
+    return dispatch.inside(v.detach(), scale.detach(), None if offset is None else offset.detach(), rule)
 
 
 def surrogate(
@@ -86,6 +89,120 @@ def to_codes(v: Tensor, scale: Tensor, qmin: int, qmax: int) -> Tensor:
 def from_codes(codes: Tensor, scale: Tensor) -> Tensor:
     """Return the dequantized values s · code."""
     return codes.to(scale.dtype) * scale
+
+
+def _pull(grad: Tensor, grid: Sequence[Any], needed: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
+    """Return the gradients that are needed, of `v`, of the scale and of the offset."""
+    if torch.is_grad_enabled():  # of a backward pass that is differentiated in turn
+        pulled = _Pull.apply(grad, *grid, needed)
+    else:
+        pulled = dispatch.pull(grad, *grid, on_v=needed[0])
+    return tuple(g if need else None for g, need in zip(pulled, needed, strict=True))
+
+
+class _FakeQuantize(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule) -> Tensor:
+        return dispatch.levels(v, scale, offset, rule)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        *tensors, ctx.rule = inputs
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return *_pull(*grads, (*ctx.saved_tensors, ctx.rule), ctx.needs_input_grad[:3]), None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
+        return _Push.apply(*tangents[:3], *ctx.saved_tensors, ctx.rule)  # type: ignore[no-any-return]
+
+
+class _FakeQuantizeEagerly(torch.autograd.Function):
+    """The same without functorch, which takes longer to prepare for than a small tensor takes to round."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
+        _FakeQuantize.setup_context(ctx, inputs, None)
+        return dispatch.levels(*inputs)
+
+    backward, jvp = _FakeQuantize.backward, _FakeQuantize.jvp
+
+
+class _Pull(torch.autograd.Function):
+    """The backward pass of `_FakeQuantize`: linear in the gradient, with the grid as a constant."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        grad: Tensor, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, needed: tuple[bool, ...]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return dispatch.pull(grad, v, scale, offset, rule, on_v=needed[0])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.rule, ctx.needed = inputs[4:]
+        scaled = ctx.rule.delta != 0  # by the sign of the gradient, so that it matters where this is taken
+        ctx.save_for_backward(*inputs[1:4], inputs[0] if scaled else None)
+        ctx.save_for_forward(*inputs[1:4])
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
+        *grid, grad = ctx.saved_tensors
+        if grad is not None:
+            return _through_pull(grad, tangents, grid, ctx.rule), *[None] * 5
+        wanted = (t if need else None for t, need in zip(tangents, ctx.needed, strict=True))
+        return _Push.apply(*wanted, *grid, ctx.rule), *[None] * 5
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Any:
+        return _Pull.apply(tangent, *ctx.saved_tensors, ctx.rule, ctx.needed)
+
+
+def _through_pull(grad: Tensor, tangents: Any, grid: Any, rule: Rule) -> Tensor:
+    """Return the derivative of `pull` with respect to `grad`, applied to tangents of its results."""
+    with torch.enable_grad():
+        leaf = grad.detach().requires_grad_()
+        results = [r for r, t in zip(formulas.pull(leaf, *grid, rule), tangents, strict=True) if t is not None]
+        return torch.autograd.grad(results, leaf, [t for t in tangents if t is not None])[0]
+
+
+class _Push(torch.autograd.Function):
+    """The derivative of `_FakeQuantize` along a tangent, with the grid as a constant."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        on_v: Tensor | None,
+        on_scale: Tensor | None,
+        on_offset: Tensor | None,
+        v: Tensor,
+        scale: Tensor,
+        offset: Tensor | None,
+        rule: Rule,
+    ) -> Tensor:
+        return dispatch.push((on_v, on_scale, on_offset), v, scale, offset, rule)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[3:6])
+        ctx.save_for_forward(*inputs[3:6])
+        ctx.rule = inputs[6]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return *_pull(*grads, (*ctx.saved_tensors, ctx.rule), ctx.needs_input_grad[:3]), *[None] * 4
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
+        return _Push.apply(*tangents[:3], *ctx.saved_tensors, ctx.rule)  # type: ignore[no-any-return]
 
 
 class _Surrogate(torch.autograd.Function):

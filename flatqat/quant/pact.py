@@ -22,8 +22,8 @@ from torch import Tensor
 
 from flatqat.quant.base import Role
 from flatqat.quant.dorefa import DoReFa
+from flatqat.quant.kernels.rule import Rule
 from flatqat.quant.observe import Observer
-from flatqat.quant.ops import full_precision, surrogate
 
 
 class PACT(DoReFa):
@@ -35,29 +35,16 @@ class PACT(DoReFa):
     start: ClassVar[float] = 10.0
 
     @property
-    def step_size(self) -> Tensor:
-        """α / n for inputs."""
-        return self.safe_scale / self.qmax if self.role == "input" else self.safe_scale
+    def step_divisor(self) -> int:
+        """α is n steps of an input's grid."""
+        return self.qmax if self.role == "input" else 1
 
-    def project(self, u: Tensor) -> Tensor:
-        """Clip inputs at α and round them on the uniform grid."""
+    def rule(self, u: Tensor) -> Rule:
+        """Return the rule of an input: α gets the gradient of clipped values alone, it itself included."""
+        plain = super().rule(u)
         if self.role == "weight":
-            return super().project(u)
-        alpha = self.safe_scale
-        with torch.no_grad():
-            step = alpha / self.qmax
-            value = (u / step).clamp_(self.qmin, self.qmax).round_().mul_(step)
-            clipped = (u >= alpha).to(value.dtype)
-            if self.qmin < 0:
-                clipped -= (u <= -alpha).to(value.dtype)
-        return surrogate(value, u, self.in_range(u), [(alpha, clipped)])
-
-    def in_range(self, v: Tensor) -> Tensor:
-        """Return where the gradient passes: below α, which itself counts as clipped."""
-        if self.role == "weight":
-            return super().in_range(v)
-        v = full_precision(v)
-        return (v < self.safe_scale) & (v > -self.safe_scale if self.qmin < 0 else v >= 0)
+            return plain
+        return plain._replace(residual=False, open_low=self.qmin < 0, open_high=True)
 
     def set_signed(self, signed: bool) -> None:
         """Use 2^b − 1 symmetric levels for signed inputs."""

@@ -1,0 +1,142 @@
+"""The kernels for a CPU, compiled once by the C++ compiler of the machine and kept in the user's cache.
+
+Where there is no compiler `blocks` serves instead: the same numbers, slower. FLATQAT_COMPILER names a compiler;
+empty, it turns compiled kernels off.
+"""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from flatqat.quant.kernels.formulas import Gradients, Tangents
+from flatqat.quant.kernels.layout import Layout, laid_out_as
+from flatqat.quant.kernels.rule import Rule
+
+SOURCE = Path(__file__).with_name("kernels.cpp")
+# Contraction and reassociation would change bits; neither error codes nor traps of arithmetic are looked at.
+EXACT = ("-O3", "-std=c++17", "-fPIC", "-shared", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
+ATTEMPTS: tuple[tuple[str, ...], ...] = (("-march=native", "-fopenmp"), ("-march=native",), ())
+COMPILERS = ("c++", "g++", "clang++")
+PATIENCE_S = 120
+OPERATIONS = {"levels": 3, "inside": 3, "pull": 6, "push": 6}  # with the number of arguments
+DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
+
+
+class Task(ctypes.Structure):
+    """The arguments that all kernels have in common, laid out as in the source."""
+
+    _fields_ = (
+        *((name, ctypes.c_double) for name in Rule._fields),
+        *((name, ctypes.c_int64) for name in (*Layout._fields, "threads")),
+        *((name, ctypes.c_void_p) for name in ("scale", "offset")),
+    )
+
+
+def levels(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, layout: Layout) -> Tensor:
+    """Return what `formulas.levels` does, to the bit."""
+    out = torch.empty_like(v)
+    _call("levels", (scale, offset, rule, layout), v, v, out)
+    return out
+
+
+def inside(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, layout: Layout) -> Tensor:
+    """Return what `formulas.inside` does, to the bit."""
+    out = torch.empty_like(v, dtype=torch.bool)
+    _call("inside", (scale, offset, rule, layout), v, v, out)
+    return out
+
+
+def pull(
+    grad: Tensor, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, layout: Layout, on_v: bool
+) -> Gradients:
+    """Return what `formulas.pull` does, sums in another order; an empty tensor for `v` if it is not wanted."""
+    given = torch.empty_like(v) if on_v else v.new_empty(0)
+    on_scale, on_offset = torch.empty_like(scale), torch.empty_like(scale)
+    grad = laid_out_as(grad, v)
+    _call("pull", (scale, offset, rule, layout), v, grad, v, given if on_v else None, on_scale, on_offset)
+    return given, on_scale, on_offset
+
+
+def push(
+    tangents: Tangents, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, layout: Layout
+) -> Tensor:
+    """Return what `formulas.push` does."""
+    on_v, on_scale, on_offset = tangents
+    out = torch.empty_like(v)
+    on_v = None if on_v is None else laid_out_as(on_v, v)
+    on_scale, on_offset = (None if t is None else t.contiguous() for t in (on_scale, on_offset))
+    _call("push", (scale, offset, rule, layout), v, on_v, on_scale, on_offset, v, out)
+    return out
+
+
+def _call(operation: str, given: Any, v: Tensor, *tensors: Tensor | None) -> None:
+    scale, offset, rule, layout = given
+    task = Task(*rule, *layout, torch.get_num_threads(), _address(scale), _address(offset))
+    getattr(library(), f"{operation}_{DTYPES[v.dtype]}")(ctypes.byref(task), *map(_address, tensors))
+
+
+def _address(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+@cache
+def library() -> Any:
+    """Return the compiled kernels; None if they cannot be compiled here."""
+    named = os.environ.get("FLATQAT_COMPILER")
+    compiler = next(filter(None, map(shutil.which, COMPILERS if named is None else [named])), None)
+    for flags in ATTEMPTS if compiler else ():
+        try:
+            lib = ctypes.CDLL(str(_built(compiler, flags)))
+        except (OSError, subprocess.SubprocessError):
+            continue
+        for operation, count in OPERATIONS.items():
+            for dtype in DTYPES.values():
+                function = getattr(lib, f"{operation}_{dtype}")
+                function.argtypes, function.restype = [ctypes.c_void_p] * count, None
+        return lib
+    return None
+
+
+def _built(compiler: str, flags: Sequence[str]) -> Path:
+    """Return the shared library for this source, compiler and processor; compile it if it is not there."""
+    command = [compiler, *EXACT, *flags]
+    key = repr((command, SOURCE.read_text(), _processor()))
+    name = f"kernels-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flatqat"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if (folder / name).exists():
+            return folder / name
+        work = tempfile.mkdtemp(dir=folder)
+    except (OSError, RuntimeError):  # no home, or one that cannot be written
+        folder = work = tempfile.mkdtemp(prefix="flatqat-")  # type: ignore[assignment]
+    made = Path(work) / name
+    try:
+        command += [str(SOURCE), "-o", str(made)]
+        subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S)
+        return made.replace(Path(folder) / name)  # at once, whoever else compiles it
+    finally:
+        if Path(work) != Path(folder):
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _processor() -> str:
+    """Return what tells one processor's instructions from another's: a cache may be shared by machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        return f"{platform.machine()} {platform.processor()} {platform.node()}"
+
+

@@ -1,0 +1,94 @@
+"""The operations in terms of torch's own, one after the other: what the kernels compute, on any tensor.
+
+With the step size s = max(|scale|, SMALLEST_SCALE) / divisor, r = (v − β) / s, c = clip(r), q = round(c),
+half to even, and I = 1 inside the range and 0 outside:
+
+    levels:  v̂ = s · q + β
+    pull:    ∂/∂v:      t = g · I · (1 + δ · sign(g) · (c − q))
+             ∂/∂scale:  Σ (g − t) · q − t · (c − q),  times factor · sign(scale) / divisor
+             ∂/∂β:      Σ (g − t),                    times factor
+    push:    the derivative of v̂ along a tangent, for δ = 0; the adjoint of `pull`
+
+with g the gradient of v̂. Without `residual` the term with c − q is left out of ∂/∂scale. A compiler fuses
+these lines by itself, and functorch maps them over a batch.
+"""
+
+import torch
+from torch import Tensor
+
+from flatqat.quant.kernels.rule import SMALLEST_SCALE, Rule
+
+LOW_PRECISION = (torch.bfloat16, torch.float16)
+Gradients = tuple[Tensor, Tensor, Tensor]
+Tangents = tuple[Tensor | None, Tensor | None, Tensor | None]
+
+
+def widened(v: Tensor) -> Tensor:
+    """Return `v`, in float32 if it has half precision."""
+    return v.float() if v.dtype in LOW_PRECISION else v
+
+
+def step_size(scale: Tensor, rule: Rule) -> Tensor:
+    """Return the distance between adjacent levels, which is never zero."""
+    size = scale.abs().clamp_min(SMALLEST_SCALE)
+    return size if rule.divisor == 1 else size / rule.divisor
+
+
+def ratio(v: Tensor, step: Tensor, offset: Tensor | None) -> Tensor:
+    """Return r, in units of the step size; half precision is decided in float32."""
+    v = widened(v)
+    return v / step if offset is None else (v - offset) / step
+
+
+def in_bounds(r: Tensor, rule: Rule) -> Tensor:
+    """Return whether low ≤ r ≤ high, without the bound itself at an end that is open."""
+    above = r > rule.low if rule.open_low else r >= rule.low
+    return above & (r < rule.high if rule.open_high else r <= rule.high)
+
+
+def levels(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule) -> Tensor:
+    """Return v̂, of the dtype of `v`."""
+    step = step_size(scale, rule)
+    codes = ratio(v, step, offset).clamp(rule.low, rule.high).round()
+    value = codes * step if offset is None else codes * step + offset
+    return value.to(v.dtype)
+
+
+def inside(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule) -> Tensor:
+    """Return I as booleans."""
+    return in_bounds(ratio(v, step_size(scale, rule), offset), rule)
+
+
+def pull(
+    grad: Tensor, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, on_v: bool = True
+) -> Gradients:
+    """Return the gradients of `v` (also if it is not wanted), of `scale`, and of an offset (also without)."""
+    r = ratio(v, step_size(scale, rule), offset)
+    clipped = r.clamp(rule.low, rule.high)
+    codes, within = clipped.round(), in_bounds(r, rule)
+    residual = clipped - codes
+    grad = widened(grad)
+    through = grad * within
+    if rule.delta:
+        through = through * (residual * grad.sign() * rule.delta + 1)
+    stopped = grad - through
+    on_step = stopped * codes
+    if rule.residual:
+        on_step = on_step - through * residual
+    on_scale = on_step.sum_to_size(scale.shape) * (rule.factor / rule.divisor) * scale.sign()
+    return through.to(v.dtype), on_scale, stopped.sum_to_size(scale.shape) * rule.factor
+
+
+def push(tangents: Tangents, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule) -> Tensor:
+    """Return the derivative of v̂ along tangents of `v`, `scale` and offset; None stands for zero."""
+    on_v, on_scale, on_offset = tangents
+    r = ratio(v, step_size(scale, rule), offset)
+    clipped, within = r.clamp(rule.low, rule.high), in_bounds(r, rule)
+    out = torch.zeros_like(clipped) if on_v is None else widened(on_v) * within
+    if on_scale is not None:
+        codes = clipped.round()
+        slope = codes - (clipped if rule.residual else codes) * within
+        out = out + slope * (on_scale * scale.sign() * (rule.factor / rule.divisor))
+    if on_offset is not None:
+        out = out + ~within * (on_offset * rule.factor)
+    return out.to(v.dtype)

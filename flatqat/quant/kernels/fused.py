@@ -1,0 +1,65 @@
+"""Which fused kernels a device has: those that agree with the formulas, or none."""
+
+from functools import cache
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from flatqat.quant.kernels import compiled, formulas
+from flatqat.quant.kernels.layout import KERNEL_DTYPES, layout_of
+from flatqat.quant.kernels.rule import Rule
+
+RULES = (
+    Rule(-2, 3),
+    Rule(0, 3, factor=0.5, open_low=True, open_high=True, delta=1e-3),
+    Rule(-3, 3, open_high=True, residual=False, divisor=3),
+)
+
+
+@cache
+def fused_kernels(device: str) -> ModuleType | None:
+    """Return the module of fused kernels for `cpu` or `cuda`; None if there is none that can be trusted here.
+
+    Each is checked once, on values inside, on and outside the bounds: a compiler may not keep to IEEE 754.
+    """
+    if device == "cpu":
+        module: ModuleType = compiled
+        if compiled.library() is None:
+            return None
+    else:
+        try:
+            from flatqat.quant.kernels import on_cuda as module
+        except ImportError:  # torch for CUDA brings triton along, but not everywhere
+            return None
+    return module if agrees(module, device) else None
+
+
+def agrees(module: ModuleType, device: str) -> bool:
+    """Return whether kernels give what the formulas give: values to the bit, sums to their rounding."""
+    values = torch.linspace(-3, 3, 483, device=device).view(3, 161)
+    scale = torch.tensor([[0.25], [0.0], [-0.5]], device=device)
+    offset = torch.tensor([[0.0], [0.1], [-0.1]], device=device)
+    for rule in RULES:
+        for dtype in KERNEL_DTYPES:
+            v, grad = values.to(dtype), values.flip(0).to(dtype)
+            grid = v, scale, offset, rule
+            layout = layout_of(v, scale, offset)
+            exact = [
+                (module.levels(*grid, layout), formulas.levels(*grid)),
+                (module.inside(*grid, layout), formulas.inside(*grid)),
+            ]
+            pulled = module.pull(grad, *grid, layout, on_v=True), formulas.pull(grad, *grid)
+            pushed = (
+                module.push((grad, scale, offset), *grid, layout),
+                formulas.push((grad, scale, offset), *grid),
+            )
+            rounded = [*zip(*pulled, strict=True), pushed]
+            if not (all(torch.equal(*pair) for pair in exact) and all(_close(*pair) for pair in rounded)):
+                return False
+    return True
+
+
+def _close(found: Tensor, wanted: Tensor) -> bool:
+    tolerance = 2**-7 if wanted.dtype == torch.bfloat16 else 1e-5  # one rounding; sums in another order
+    return torch.allclose(found, wanted, rtol=tolerance, atol=tolerance)
