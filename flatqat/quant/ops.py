@@ -54,7 +54,7 @@ def fake_quantize_by(rule: Rule, v: Tensor, scale: Tensor, offset: Tensor | None
         v = v.float()
     if not torch.is_grad_enabled():
         return dispatch.levels(v, scale, offset, rule)
-    function = _FakeQuantize if dispatch.traced() else _FakeQuantizeEagerly
+    function = _FakeQuantizeInFunctorch if dispatch.in_functorch() else _FakeQuantize
     return function.apply(v, scale, offset, rule)  # type: ignore[no-any-return]
 
 
@@ -91,9 +91,9 @@ def from_codes(codes: Tensor, scale: Tensor) -> Tensor:
     return codes.to(scale.dtype) * scale
 
 
-def _pull(grad: Tensor, grid: Sequence[Any], needed: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
+def _pull(grad: Tensor, grid: Sequence[Any], needed: Sequence[bool]) -> tuple[Tensor | None, ...]:
     """Return the gradients that are needed, of `v`, of the scale and of the offset."""
-    if torch.is_grad_enabled():  # of a backward pass that is differentiated in turn
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling():  # to be differentiated in turn
         pulled = _Pull.apply(grad, *grid, needed)
     else:
         pulled = dispatch.pull(grad, *grid, on_v=needed[0])
@@ -101,7 +101,22 @@ def _pull(grad: Tensor, grid: Sequence[Any], needed: tuple[bool, ...]) -> tuple[
 
 
 class _FakeQuantize(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule) -> Tensor:
+        ctx.save_for_backward(v, scale, offset)
+        ctx.rule = rule
+        return dispatch.levels(v, scale, offset, rule)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return *_pull(*grads, (*ctx.saved_tensors, ctx.rule), ctx.needs_input_grad[:3]), None
+
+
+class _FakeQuantizeInFunctorch(torch.autograd.Function):
+    """The same in the form that functorch wants, whose preparation takes longer than a small tensor."""
+
     generate_vmap_rule = True
+    backward = _FakeQuantize.backward
 
     @staticmethod
     def forward(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule) -> Tensor:
@@ -114,23 +129,8 @@ class _FakeQuantize(torch.autograd.Function):
         ctx.save_for_forward(*tensors)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return *_pull(*grads, (*ctx.saved_tensors, ctx.rule), ctx.needs_input_grad[:3]), None
-
-    @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
         return _Push.apply(*tangents[:3], *ctx.saved_tensors, ctx.rule)  # type: ignore[no-any-return]
-
-
-class _FakeQuantizeEagerly(torch.autograd.Function):
-    """The same without functorch, which takes longer to prepare for than a small tensor takes to round."""
-
-    @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> Tensor:
-        _FakeQuantize.setup_context(ctx, inputs, None)
-        return dispatch.levels(*inputs)
-
-    backward, jvp = _FakeQuantize.backward, _FakeQuantize.jvp
 
 
 class _Pull(torch.autograd.Function):

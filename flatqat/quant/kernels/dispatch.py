@@ -29,14 +29,14 @@ Numbers = Sequence[float]
 
 def levels(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule) -> Tensor:
     """Return v̂; see `formulas`."""
-    if traced():
+    if _traced():
         return formulas.levels(v, scale, offset, rule)
     return torch.ops.flatqat.levels(v, scale, offset, rule)  # type: ignore[no-any-return]
 
 
 def inside(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule) -> Tensor:
     """Return whether each value is within the range of the grid."""
-    if traced():
+    if _traced():
         return formulas.inside(v, scale, offset, rule)
     return torch.ops.flatqat.inside(v, scale, offset, rule)  # type: ignore[no-any-return]
 
@@ -45,21 +45,27 @@ def pull(
     grad: Tensor, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, *, on_v: bool = True
 ) -> Gradients:
     """Return the gradients of `v` (anything if `on_v` is false), of `scale` and of the offset."""
-    if traced():
+    if _traced():
         return formulas.pull(grad, v, scale, offset, rule)
     return torch.ops.flatqat.pull(grad, v, scale, offset, rule, on_v)  # type: ignore[no-any-return]
 
 
 def push(tangents: Tangents, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule) -> Tensor:
     """Return the derivative of v̂ along tangents of `v`, `scale` and offset; None stands for zero."""
-    if traced():
+    if _traced():
         return formulas.push(tangents, v, scale, offset, rule)
     return torch.ops.flatqat.push(*tangents, v, scale, offset, rule)  # type: ignore[no-any-return]
 
 
-def traced() -> bool:
-    """Return whether tensors stand for others: of a graph that is compiled, or of a functorch batch."""
-    return torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
+def in_functorch() -> bool:
+    """Return whether a transform of functorch is active, in which a tensor may stand for a batch of others."""
+    compiled = torch.compiler.is_compiling()  # which has transforms of its own
+    return not compiled and torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def _traced() -> bool:
+    """Return whether tensors stand for others, of a graph that is compiled or of a batch."""
+    return torch.compiler.is_compiling() or in_functorch()
 
 
 class _Kernels:

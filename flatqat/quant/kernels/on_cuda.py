@@ -44,12 +44,22 @@ def _rounded(v, scale, offset, low, high, divisor, OPEN_LOW: tl.constexpr, OPEN_
 
 
 @triton.jit
+def _store(to, at, value, mask):  # type: ignore[no-untyped-def]
+    """Store in the precision of the tensor: bfloat16 rounds half to even, which Triton leaves to the device."""
+    if to.dtype.element_ty == tl.bfloat16:
+        bits = value.to(tl.int32, bitcast=True)
+        even = (bits + 0x7FFF + ((bits >> 16) & 1)) & -65536
+        value = tl.where(value == value, even.to(tl.float32, bitcast=True), value)
+    tl.store(to + at, value, mask)
+
+
+@triton.jit
 def _levels_kernel(v, out, scale, offset, low, high, divisor, inner, channels, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
     at, mask, channel = _place(inner, channels, BLOCK)
     beta = tl.load(offset + channel)
     values = tl.load(v + at, mask)
     _, codes, _, step = _rounded(values, tl.load(scale + channel), beta, low, high, divisor, False, False)
-    tl.store(out + at, codes * step + beta, mask)
+    _store(out, at, codes * step + beta, mask)
 
 
 @triton.jit
@@ -80,7 +90,7 @@ def _pull_kernel(  # type: ignore[no-untyped-def]
     tl.store(sums + tl.program_id(0), tl.sum(tl.where(mask, slope, 0.0)) * (direction * factor / divisor))
     tl.store(sums + programs + tl.program_id(0), tl.sum(tl.where(mask, stopped, 0.0)) * factor)
     if ON_V:
-        tl.store(on_v + at, through, mask)
+        _store(on_v, at, through, mask)
 
 
 @triton.jit
@@ -97,7 +107,7 @@ def _push_kernel(  # type: ignore[no-untyped-def]
     by_offset = tl.load(toffset + channel) * factor
     through = tl.load(tv + at, mask).to(tl.float32) * within.to(tl.float32)
     outside = 1.0 - within.to(tl.float32)
-    tl.store(out + at, through + (codes - kept) * by_scale + outside * by_offset, mask)
+    _store(out, at, through + (codes - kept) * by_scale + outside * by_offset, mask)
 
 
 def levels(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, layout: Layout) -> Tensor:
