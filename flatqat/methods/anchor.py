@@ -20,7 +20,8 @@ Relatives: EASGD (Zhang et al. 2015, arXiv 1412.6651), oscillation dampening (ar
 whose pull, unlike that of `dampen` here, ends at the range), SWA.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -30,6 +31,7 @@ from torch import Tensor
 from flatqat.methods.base import Batch, Calibration, Method, Setup
 from flatqat.methods.settings import AtLeast, Between
 from flatqat.quant.apply import latent_weights
+from flatqat.quant.base import Quantizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,39 +53,76 @@ class Anchor(Method):
     def __init__(self, setup: Setup, config: Any = None) -> None:
         super().__init__(setup, config)
         self.weights = list(latent_weights(self.model).values())
-        self.anchors = [w_latent.detach().clone() for w_latent, _ in self.weights]
+        self._anchors = [w_latent.detach().clone() for w_latent, _ in self.weights]
+        self._due: float | None = None  # the β of the last step, if the anchors are still to be moved by it
+
+    @property
+    def anchors(self) -> list[Tensor]:
+        """The anchor of each quantized weight, in the order of `weights`."""
+        self._settle()
+        return self._anchors
 
     def gradient(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Add the pull of the anchors to the task gradient."""
-        logs = super().gradient(x, y)
-        with torch.no_grad():
-            for (w_latent, quantizer), anchor in zip(self.weights, self.anchors, strict=True):
-                if w_latent.grad is None:  # a layer that was not used
-                    continue
-                w_quant = quantizer.in_weight_scale(w_latent)
-                if self.config.coupling == "ema":
-                    pull = (w_quant - anchor) * quantizer.in_range(w_latent)
-                else:
-                    pull = w_latent - (anchor if self.config.coupling == "elastic" else w_quant)
-                w_latent.grad += 2 * self.config.strength * pull
+        with self._rounded() as rounded:
+            logs = super().gradient(x, y)
+        self._pull(rounded)
         return logs
 
     def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Take a QAT step, then move the anchors."""
         beta = 2 * self.learning_rate * self.config.strength if self.config.beta is None else self.config.beta
         logs = super().step(x, y)
-        with torch.no_grad():
-            for (w_latent, quantizer), anchor in zip(self.weights, self.anchors, strict=True):
-                ema = self.config.coupling == "ema"
-                anchor.lerp_(quantizer.in_weight_scale(w_latent) if ema else w_latent, beta)
+        self._due = beta
+        if self.config.coupling != "ema":  # else Q(W) is what the next forward pass computes anyway
+            self._settle()
         if self.config.requantize_every and self.steps_done % self.config.requantize_every == 0:
             self._reset_to_anchors()
         return logs
 
+    @contextmanager
+    def _rounded(self) -> Iterator[dict[Quantizer, Tensor]]:
+        """Collect Q(W), as the quantizers return it, within the context."""
+        rounded: dict[Quantizer, Tensor] = {}
+
+        def keep(quantizer: Any, _: Any, value: Tensor) -> None:
+            rounded[quantizer] = value.detach()
+
+        with ExitStack() as hooks:
+            for _, quantizer in self.weights:
+                hooks.enter_context(quantizer.register_forward_hook(keep))
+            yield rounded
+
+    @torch.no_grad()
+    def _settle(self) -> None:
+        """Move the anchors if they are due."""
+        beta, self._due = self._due, None
+        if beta is None:
+            return
+        ema = self.config.coupling == "ema"
+        targets = [quantizer.in_weight_scale(w) if ema else w for w, quantizer in self.weights]
+        torch._foreach_lerp_(self._anchors, targets, beta)
+
+    @torch.no_grad()
+    def _pull(self, rounded: Mapping[Quantizer, Tensor]) -> None:
+        """Add the pull to every gradient, from Q(W) as the forward pass has rounded it; move what is due."""
+        beta, self._due = self._due or 0.0, None
+        for (w, quantizer), anchor in zip(self.weights, self._anchors, strict=True):
+            known = rounded.get(quantizer)
+            if known is None or w.grad is None:  # a layer that was not used
+                if beta:
+                    anchor.lerp_(quantizer.in_weight_scale(w), beta)
+                continue
+            level, by = quantizer.denormalize(known, w), 2 * self.config.strength
+            if self.config.coupling == "ema":
+                quantizer.attract_(w.grad, anchor, w, level, beta, by)
+            else:
+                pull = w - (anchor if self.config.coupling == "elastic" else level)
+                w.grad.add_(pull.mul_(by))
+
     @torch.no_grad()
     def _reset_to_anchors(self) -> None:
-        for (w_latent, _), anchor in zip(self.weights, self.anchors, strict=True):
-            w_latent.copy_(anchor)
+        torch._foreach_copy_([w for w, _ in self.weights], self.anchors)
 
     def end(self, batches: Sequence[Batch]) -> None:
         """Deploy the anchors, unless `deploy` is `latent`."""

@@ -5,7 +5,9 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from flatqat.quant.kernels.rule import SMALLEST_SCALE, Rule
+from flatqat.quant.kernels import dispatch
+from flatqat.quant.kernels.rule import SMALLEST_SCALE as SMALLEST_SCALE
+from flatqat.quant.kernels.rule import Rule
 from flatqat.quant.observe import Observer
 from flatqat.quant.ops import fake_quantize_by, from_codes, full_precision, in_range_by, to_codes
 
@@ -125,6 +127,20 @@ class Quantizer(nn.Module):
     def in_weight_scale(self, v: Tensor) -> Tensor:
         """Return Q(v) in the scale of `v`, which can be compared with `v` or replace it."""
         return self.denormalize(self(v), v) if self.enabled else v
+
+    def attract_(
+        self, grad: Tensor, anchor: Tensor, v: Tensor, level: Tensor, beta: float, by: float
+    ) -> None:
+        """Move `anchor` by the fraction `beta` to `level` = Q(v), then add by · (Q(v) − anchor) to `grad`.
+
+        It is added where `v` is within the range of the grid. `anchor` and `grad` change in place.
+        """
+        if type(self).in_range is Quantizer.in_range and type(self).normalize is Quantizer.normalize:
+            grid = v, level, self._grid_scale, self.grid_offset, self.rule(v)
+            dispatch.attract_(grad, anchor, *grid, beta, by)
+        else:
+            anchor.lerp_(level, beta)
+            grad.add_((level - anchor).mul_(self.in_range(v)).mul_(by))
 
     @property
     def grid_offset(self) -> Tensor | None:

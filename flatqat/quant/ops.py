@@ -45,8 +45,8 @@ def fake_quantize_by(rule: Rule, v: Tensor, scale: Tensor, offset: Tensor | None
 
     The subgradient of `torch.clamp` is not used: at the bounds, where every clipped value lies, it differs
     between torch releases. The backward pass keeps `v` and no other large tensor. Slopes are constants of the
-    backward pass, which is linear in the upstream gradient: second derivatives are those of a function that is
-    linear in `v`, in `scale` and in `offset`.
+    backward pass, which is linear in the upstream gradient: second derivatives are those of a function that
+    is linear in `v`, in `scale` and in `offset`.
 
     Under autocast, v̂ of a half precision tensor has half precision: the layers would round it to that anyway.
     """
@@ -109,7 +109,8 @@ class _FakeQuantize(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return *_pull(*grads, (*ctx.saved_tensors, ctx.rule), ctx.needs_input_grad[:3]), None
+        (grad,), grid = grads, (*ctx.saved_tensors, ctx.rule)
+        return *_pull(grad, grid, ctx.needs_input_grad[:3]), None
 
 
 class _FakeQuantizeInFunctorch(torch.autograd.Function):
@@ -169,8 +170,10 @@ def _through_pull(grad: Tensor, tangents: Any, grid: Any, rule: Rule) -> Tensor:
     """Return the derivative of `pull` with respect to `grad`, applied to tangents of its results."""
     with torch.enable_grad():
         leaf = grad.detach().requires_grad_()
-        results = [r for r, t in zip(formulas.pull(leaf, *grid, rule), tangents, strict=True) if t is not None]
-        return torch.autograd.grad(results, leaf, [t for t in tangents if t is not None])[0]
+        v, scale, offset = grid
+        pairs = zip(formulas.pull(leaf, v, scale, offset, rule), tangents, strict=True)
+        results, along = zip(*[pair for pair in pairs if pair[1] is not None], strict=True)
+        return torch.autograd.grad(results, leaf, along)[0]
 
 
 class _Push(torch.autograd.Function):
@@ -198,7 +201,8 @@ class _Push(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return *_pull(*grads, (*ctx.saved_tensors, ctx.rule), ctx.needs_input_grad[:3]), *[None] * 4
+        (grad,), grid = grads, (*ctx.saved_tensors, ctx.rule)
+        return *_pull(grad, grid, ctx.needs_input_grad[:3]), *[None] * 4
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:

@@ -1,14 +1,13 @@
-"""Fused kernels, blocks and formulas: one result; the operators under autograd, functorch and the compiler."""
+"""Fused kernels, blocks and formulas: one result, also under functorch and a compiler."""
 
 import os
 import subprocess
 import sys
-from itertools import product
 from types import ModuleType
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from flatqat.models.base import build
@@ -16,7 +15,7 @@ from flatqat.quant.apply import calibrate, quantize_
 from flatqat.quant.kernels import blocks, compiled, dispatch, formulas, fused
 from flatqat.quant.kernels.layout import layout_of
 from flatqat.quant.kernels.rule import Rule
-from flatqat.quant.ops import fake_quantize, fake_quantize_by
+from flatqat.quant.ops import fake_quantize
 from flatqat.spec import QuantSpec
 
 RULES = [
@@ -70,7 +69,9 @@ def test_compiled_kernels_give_what_the_formulas_give(name, dtype, rule):
     check(compiled, v, scale, None, rule, layout)
 
 
-def check(module: ModuleType, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, *layout: object) -> None:
+def check(
+    module: ModuleType, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, *layout: object
+) -> None:
     """Check values to the bit and sums to the rounding of float32: they are added in another order."""
     grad = random(*v.shape, seed=3).to(v.dtype)
     grid = v, scale, offset, rule
@@ -79,7 +80,8 @@ def check(module: ModuleType, v: Tensor, scale: Tensor, offset: Tensor | None, r
     on_v, *sums = module.pull(grad, *grid, *layout, on_v=True)
     wanted_on_v, *wanted = formulas.pull(grad, *grid)
     assert_same(on_v, wanted_on_v)
-    exact = formulas.pull(grad.double(), v.double(), scale.double(), offset if offset is None else offset.double(), rule)
+    wide = [t if t is None else t.double() for t in (grad, v, scale, offset)]
+    exact = formulas.pull(*wide, rule)
     for found, known, plain in zip(sums, exact[1:], wanted, strict=True):
         if v.isfinite().all() and v.dtype == torch.float32:
             torch.testing.assert_close(found, known.float(), rtol=1e-5, atol=1e-4)
@@ -221,7 +223,8 @@ def test_functorch_maps_over_batches_and_scales():
     values, scales, offset = random(4, 5, 3), torch.tensor([0.1, 0.2, 0.3, 0.4]), torch.tensor(0.1)
     together = torch.func.vmap(torch.func.grad(loss, (0, 1)), in_dims=(0, 0, None))(values, scales, offset)
     for i in range(4):
-        for one, other in zip(together, torch.func.grad(loss, (0, 1))(values[i], scales[i], offset), strict=True):
+        alone = torch.func.grad(loss, (0, 1))(values[i], scales[i], offset)
+        for one, other in zip(together, alone, strict=True):
             torch.testing.assert_close(one[i], other, rtol=1e-5, atol=1e-6)
 
 

@@ -1,1 +1,1 @@
-"""Rounding in one pass: the four operations behind every uniform quantizer, as formulas and as fused kernels."""
+"""Rounding in one pass: the operations behind every uniform quantizer, as formulas and as kernels."""

@@ -1,4 +1,4 @@
-"""The formulas on a CPU without a compiler: block after block, so that intermediate values stay in its cache."""
+"""The formulas on a CPU without a compiler: block after block, so that they stay in its cache."""
 
 from collections.abc import Iterator
 
@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from flatqat.quant.kernels import formulas
-from flatqat.quant.kernels.formulas import Gradients, inside, push
+from flatqat.quant.kernels.formulas import Gradients, attract_, inside, push
 from flatqat.quant.kernels.rule import Rule
 
-__all__ = ["inside", "levels", "pull", "push"]
+__all__ = ["attract_", "inside", "levels", "pull", "push"]
 BLOCK = 2**16
 Block = tuple[slice, Tensor, Tensor | None]
 

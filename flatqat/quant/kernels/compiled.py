@@ -1,7 +1,7 @@
 """The kernels for a CPU, compiled once by the C++ compiler of the machine and kept in the user's cache.
 
-Where there is no compiler `blocks` serves instead: the same numbers, slower. FLATQAT_COMPILER names a compiler;
-empty, it turns compiled kernels off.
+Where there is no compiler `blocks` serves instead: the same numbers, slower. FLATQAT_COMPILER names a
+compiler; empty, it turns compiled kernels off.
 """
 
 import ctypes
@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,12 @@ from flatqat.quant.kernels.rule import Rule
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
 # Contraction and reassociation would change bits; neither error codes nor traps of arithmetic are looked at.
-EXACT = ("-O3", "-std=c++17", "-fPIC", "-shared", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
+EXACT = ("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
+ALWAYS = ("-O3", "-std=c++17", "-fPIC", "-shared", *EXACT)
 ATTEMPTS: tuple[tuple[str, ...], ...] = (("-march=native", "-fopenmp"), ("-march=native",), ())
 COMPILERS = ("c++", "g++", "clang++")
 PATIENCE_S = 120
-OPERATIONS = {"levels": 3, "inside": 3, "pull": 6, "push": 6}  # with the number of arguments
+OPERATIONS = {"levels": 3, "inside": 3, "pull": 6, "push": 6, "attract": 6}  # with the number of arguments
 DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 
@@ -60,7 +62,7 @@ def inside(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, layout: 
 def pull(
     grad: Tensor, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, layout: Layout, on_v: bool
 ) -> Gradients:
-    """Return what `formulas.pull` does, sums in another order; an empty tensor for `v` if it is not wanted."""
+    """Return what `formulas.pull` does, sums in another order; for `v`, nothing if it is not wanted."""
     given = torch.empty_like(v) if on_v else v.new_empty(0)
     on_scale, on_offset = torch.empty_like(scale), torch.empty_like(scale)
     grad = laid_out_as(grad, v)
@@ -80,6 +82,23 @@ def push(
     return out
 
 
+def attract_(
+    grad: Tensor,
+    anchor: Tensor,
+    v: Tensor,
+    level: Tensor,
+    scale: Tensor,
+    offset: Tensor | None,
+    rule: Rule,
+    layout: Layout,
+    beta: float,
+    strength: float,
+) -> None:
+    """Do what `formulas.attract_` does, in place."""
+    numbers = torch.tensor([beta, strength])
+    _call("attract", (scale, offset, rule, layout), v, v, level, anchor, grad, numbers)
+
+
 def _call(operation: str, given: Any, v: Tensor, *tensors: Tensor | None) -> None:
     scale, offset, rule, layout = given
     task = Task(*rule, *layout, torch.get_num_threads(), _address(scale), _address(offset))
@@ -94,14 +113,14 @@ def _address(tensor: Tensor | None) -> int | None:
 def library() -> Any:
     """Return the compiled kernels; None if they cannot be compiled here."""
     named = os.environ.get("FLATQAT_COMPILER")
-    compiler = next(filter(None, map(shutil.which, COMPILERS if named is None else [named])), None)
-    for flags in ATTEMPTS if compiler else ():
+    found = filter(None, map(shutil.which, COMPILERS if named is None else [named]))
+    for compiler, flags in product([*found][:1], ATTEMPTS):
         try:
             lib = ctypes.CDLL(str(_built(compiler, flags)))
         except (OSError, subprocess.SubprocessError):
             continue
         for operation, count in OPERATIONS.items():
-            for dtype in DTYPES.values():
+            for dtype in DTYPES.values() if operation != "attract" else ["float32"]:
                 function = getattr(lib, f"{operation}_{dtype}")
                 function.argtypes, function.restype = [ctypes.c_void_p] * count, None
         return lib
@@ -110,7 +129,7 @@ def library() -> Any:
 
 def _built(compiler: str, flags: Sequence[str]) -> Path:
     """Return the shared library for this source, compiler and processor; compile it if it is not there."""
-    command = [compiler, *EXACT, *flags]
+    command = [compiler, *ALWAYS, *flags]
     key = repr((command, SOURCE.read_text(), _processor()))
     name = f"kernels-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flatqat"
@@ -138,5 +157,3 @@ def _processor() -> str:
         return next(line for line in lines if line.startswith(("flags", "Features")))
     except (OSError, StopIteration):
         return f"{platform.machine()} {platform.processor()} {platform.node()}"
-
-

@@ -21,6 +21,10 @@ SCHEMAS = {
     "levels": f"levels(Tensor v, {GRID}) -> Tensor",
     "inside": f"inside(Tensor v, {GRID}) -> Tensor",
     "pull": f"pull(Tensor grad, Tensor v, {GRID}, bool on_v) -> (Tensor, Tensor, Tensor)",
+    "attract_": (
+        "attract_(Tensor(a!) grad, Tensor(b!) anchor, Tensor v, Tensor level, "
+        f"{GRID}, float beta, float strength) -> ()"
+    ),
     "push": f"push(Tensor? on_v, Tensor? on_scale, Tensor? on_offset, Tensor v, {GRID}) -> Tensor",
 }
 _LIBRARY = torch.library.Library("flatqat", "DEF")
@@ -57,8 +61,23 @@ def push(tangents: Tangents, v: Tensor, scale: Tensor, offset: Tensor | None, ru
     return torch.ops.flatqat.push(*tangents, v, scale, offset, rule)  # type: ignore[no-any-return]
 
 
+def attract_(
+    grad: Tensor,
+    anchor: Tensor,
+    v: Tensor,
+    level: Tensor,
+    scale: Tensor,
+    offset: Tensor | None,
+    rule: Rule,
+    beta: float,
+    strength: float,
+) -> None:
+    """Move `anchor` by a fraction `beta` to `level`, and add its pull from there to `grad`, in place."""
+    torch.ops.flatqat.attract_(grad, anchor, v, level, scale, offset, rule, beta, strength)
+
+
 def in_functorch() -> bool:
-    """Return whether a transform of functorch is active, in which a tensor may stand for a batch of others."""
+    """Return whether a transform of functorch is active, where a tensor may stand for a batch."""
     compiled = torch.compiler.is_compiling()  # which has transforms of its own
     return not compiled and torch._C._functorch.peek_interpreter_stack() is not None
 
@@ -100,6 +119,24 @@ class _Kernels:
     ) -> Tensor:
         serving, grid = self._serving(v, scale, offset, numbers)
         return serving.push((on_v, on_scale, on_offset), *grid)  # type: ignore[no-any-return]
+
+    def attract_(
+        self,
+        grad: Tensor,
+        anchor: Tensor,
+        v: Tensor,
+        level: Tensor,
+        scale: Tensor,
+        offset: Tensor | None,
+        numbers: Numbers,
+        beta: float,
+        strength: float,
+    ) -> None:
+        alike = all(t.dtype == torch.float32 and t.stride() == v.stride() for t in (grad, anchor, v, level))
+        serving, grid = self._serving(v, scale, offset, numbers)
+        if not alike:
+            serving, grid = formulas, grid[:4]
+        serving.attract_(grad, anchor, grid[0], level, *grid[1:], beta, strength)
 
     def _serving(
         self, v: Tensor, scale: Tensor, offset: Tensor | None, numbers: Numbers

@@ -8,6 +8,7 @@ half to even, and I = 1 inside the range and 0 outside:
              ∂/∂scale:  Σ (g − t) · q − t · (c − q),  times factor · sign(scale) / divisor
              ∂/∂β:      Σ (g − t),                    times factor
     push:    the derivative of v̂ along a tangent, for δ = 0; the adjoint of `pull`
+    attract: a ← a + β' · (v̂ − a),   g ← g + strength · I · (v̂ − a),   in place
 
 with g the gradient of v̂. Without `residual` the term with c − q is left out of ∂/∂scale. A compiler fuses
 these lines by itself, and functorch maps them over a batch.
@@ -92,3 +93,19 @@ def push(tangents: Tangents, v: Tensor, scale: Tensor, offset: Tensor | None, ru
     if on_offset is not None:
         out = out + ~within * (on_offset * rule.factor)
     return out.to(v.dtype)
+
+
+def attract_(
+    grad: Tensor,
+    anchor: Tensor,
+    v: Tensor,
+    level: Tensor,
+    scale: Tensor,
+    offset: Tensor | None,
+    rule: Rule,
+    beta: float,
+    strength: float,
+) -> None:
+    """Move `anchor` by a fraction `beta` to `level`, and add its pull from there to `grad`, in place."""
+    anchor.lerp_(level, beta)
+    grad.add_((level - anchor).mul_(inside(v, scale, offset, rule)).mul_(strength))

@@ -55,6 +55,11 @@ def agrees(module: ModuleType, device: str) -> bool:
                 formulas.push((grad, scale, offset), *grid),
             )
             rounded = [*zip(*pulled, strict=True), pushed]
+            if dtype == torch.float32:
+                (g, a), (g2, a2) = ((grad.clone(), v.clone()) for _ in range(2))
+                module.attract_(g, a, v, grad, *grid[1:], layout, 0.1, 0.2)
+                formulas.attract_(g2, a2, v, grad, *grid[1:], 0.1, 0.2)
+                rounded += [(g, g2), (a, a2)]
             if not (all(torch.equal(*pair) for pair in exact) and all(_close(*pair) for pair in rounded)):
                 return False
     return True

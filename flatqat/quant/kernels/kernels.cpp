@@ -175,6 +175,24 @@ void inside(const Task& t, const T* v, bool* out) {
     });
 }
 
+// As torch computes lerp, with fused multiply-add where the processor has it.
+inline float lerp(float from, float to, float weight) {
+    return weight < 0.5f ? std::fma(weight, to - from, from) : std::fma(weight - 1.0f, to - from, to);
+}
+
+void attract(const Task& t, const float* v, const float* level, float* anchor, float* grad, float beta,
+             float strength) {
+    for_blocks(t, [=](const Grid& grid, int64_t first, int64_t count, int64_t) {
+        const float *__restrict at = v + first, *__restrict to = level + first;
+        float *__restrict a = anchor + first, *__restrict g = grad + first;
+        for (int64_t i = 0; i < count; ++i) {
+            const float moved = lerp(a[i], to[i], beta);
+            a[i] = moved;
+            g[i] += (to[i] - moved) * grid.inside(grid.ratio(at[i])) * strength;
+        }
+    });
+}
+
 }  // namespace
 
 #define EXPORT(NAME, T)                                                                                      \
@@ -191,4 +209,8 @@ void inside(const Task& t, const T* v, bool* out) {
 extern "C" {
 EXPORT(float32, float)
 EXPORT(bfloat16, bfloat16)
+void attract_float32(const Task* t, const float* v, const float* level, float* anchor, float* grad,
+                     const float* numbers) {
+    attract(*t, v, level, anchor, grad, numbers[0], numbers[1]);
+}
 }

@@ -1,8 +1,8 @@
 """The kernels for CUDA, in Triton, which brings its own compiler.
 
-Every program takes a block of one row of the (outer, channels, inner) tensor, so that it has one grid. Division
-rounds to nearest and products are not fused with sums, as on a CPU. Sums of a block are stored and added by
-torch in a fixed order: repeated runs give the same bits.
+Every program takes a block of one row of the (outer, channels, inner) tensor, so that it has one grid.
+Division rounds to nearest and products are not fused with sums, as on a CPU. Sums of a block are stored and
+added by torch in a fixed order: repeated runs give the same bits.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ NO_FRACTION = tl.constexpr(12582912.0)  # 1.5 · 2²³: a sum with it has no pla
 
 
 @triton.jit
-def _place(inner, channels, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+def _place(inner, channels, BLOCK: tl.constexpr):
     """Return the addresses, the mask and the channel of a program's values."""
     per_row = tl.cdiv(inner, BLOCK)
     row = tl.program_id(0) // per_row
@@ -31,7 +31,7 @@ def _place(inner, channels, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def
 
 
 @triton.jit
-def _rounded(v, scale, offset, low, high, divisor, OPEN_LOW: tl.constexpr, OPEN_HIGH: tl.constexpr):  # type: ignore[no-untyped-def]
+def _rounded(v, scale, offset, low, high, divisor, OPEN_LOW: tl.constexpr, OPEN_HIGH: tl.constexpr):
     """Return the clipped ratios, the codes, whether the ratios are within the range, and the step size."""
     size = tl.abs(scale)
     step = tl.div_rn(tl.where(size < SMALLEST, SMALLEST, size), divisor)
@@ -44,8 +44,8 @@ def _rounded(v, scale, offset, low, high, divisor, OPEN_LOW: tl.constexpr, OPEN_
 
 
 @triton.jit
-def _store(to, at, value, mask):  # type: ignore[no-untyped-def]
-    """Store in the precision of the tensor: bfloat16 rounds half to even, which Triton leaves to the device."""
+def _store(to, at, value, mask):
+    """Store in the precision of the tensor; Triton does not say how it rounds to bfloat16."""
     if to.dtype.element_ty == tl.bfloat16:
         bits = value.to(tl.int32, bitcast=True)
         even = (bits + 0x7FFF + ((bits >> 16) & 1)) & -65536
@@ -54,7 +54,7 @@ def _store(to, at, value, mask):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _levels_kernel(v, out, scale, offset, low, high, divisor, inner, channels, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+def _levels_kernel(v, out, scale, offset, low, high, divisor, inner, channels, BLOCK: tl.constexpr):
     at, mask, channel = _place(inner, channels, BLOCK)
     beta = tl.load(offset + channel)
     values = tl.load(v + at, mask)
@@ -63,8 +63,19 @@ def _levels_kernel(v, out, scale, offset, low, high, divisor, inner, channels, B
 
 
 @triton.jit
-def _inside_kernel(  # type: ignore[no-untyped-def]
-    v, out, scale, offset, low, high, divisor, inner, channels, OPEN_LOW: tl.constexpr, OPEN_HIGH: tl.constexpr, BLOCK: tl.constexpr,
+def _inside_kernel(
+    v,
+    out,
+    scale,
+    offset,
+    low,
+    high,
+    divisor,
+    inner,
+    channels,
+    OPEN_LOW: tl.constexpr,
+    OPEN_HIGH: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
     at, mask, channel = _place(inner, channels, BLOCK)
     values, size, beta = tl.load(v + at, mask), tl.load(scale + channel), tl.load(offset + channel)
@@ -73,9 +84,26 @@ def _inside_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _pull_kernel(  # type: ignore[no-untyped-def]
-    grad, v, on_v, sums, scale, offset, low, high, divisor, factor, delta, inner, channels, programs,
-    OPEN_LOW: tl.constexpr, OPEN_HIGH: tl.constexpr, RESIDUAL: tl.constexpr, ON_V: tl.constexpr, BLOCK: tl.constexpr,
+def _pull_kernel(
+    grad,
+    v,
+    on_v,
+    sums,
+    scale,
+    offset,
+    low,
+    high,
+    divisor,
+    factor,
+    delta,
+    inner,
+    channels,
+    programs,
+    OPEN_LOW: tl.constexpr,
+    OPEN_HIGH: tl.constexpr,
+    RESIDUAL: tl.constexpr,
+    ON_V: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
     at, mask, channel = _place(inner, channels, BLOCK)
     g, values = tl.load(grad + at, mask, other=0.0).to(tl.float32), tl.load(v + at, mask, other=0.0)
@@ -94,9 +122,24 @@ def _pull_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _push_kernel(  # type: ignore[no-untyped-def]
-    tv, tscale, toffset, v, out, scale, offset, low, high, divisor, factor, inner, channels,
-    OPEN_LOW: tl.constexpr, OPEN_HIGH: tl.constexpr, RESIDUAL: tl.constexpr, BLOCK: tl.constexpr,
+def _push_kernel(
+    tv,
+    tscale,
+    toffset,
+    v,
+    out,
+    scale,
+    offset,
+    low,
+    high,
+    divisor,
+    factor,
+    inner,
+    channels,
+    OPEN_LOW: tl.constexpr,
+    OPEN_HIGH: tl.constexpr,
+    RESIDUAL: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
     at, mask, channel = _place(inner, channels, BLOCK)
     values, size, beta = tl.load(v + at, mask), tl.load(scale + channel), tl.load(offset + channel)
@@ -108,6 +151,35 @@ def _push_kernel(  # type: ignore[no-untyped-def]
     through = tl.load(tv + at, mask).to(tl.float32) * within.to(tl.float32)
     outside = 1.0 - within.to(tl.float32)
     _store(out, at, through + (codes - kept) * by_scale + outside * by_offset, mask)
+
+
+@triton.jit
+def _attract_kernel(
+    grad,
+    anchor,
+    v,
+    level,
+    scale,
+    offset,
+    low,
+    high,
+    divisor,
+    beta,
+    strength,
+    inner,
+    channels,
+    OPEN_LOW: tl.constexpr,
+    OPEN_HIGH: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    at, mask, channel = _place(inner, channels, BLOCK)
+    values, size, shift = tl.load(v + at, mask), tl.load(scale + channel), tl.load(offset + channel)
+    _, _, within, _ = _rounded(values, size, shift, low, high, divisor, OPEN_LOW, OPEN_HIGH)
+    a, to = tl.load(anchor + at, mask), tl.load(level + at, mask)
+    moved = tl.where(beta < 0.5, a + beta * (to - a), to + (beta - 1.0) * (to - a))
+    tl.store(anchor + at, moved, mask)
+    pull = (to - moved) * within.to(tl.float32) * strength
+    tl.store(grad + at, tl.load(grad + at, mask) + pull, mask)
 
 
 def levels(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, layout: Layout) -> Tensor:
@@ -127,7 +199,7 @@ def inside(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, layout: 
 def pull(
     grad: Tensor, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, layout: Layout, on_v: bool
 ) -> Gradients:
-    """Return what `formulas.pull` does, sums in another order; an empty tensor for `v` if it is not wanted."""
+    """Return what `formulas.pull` does, sums in another order; for `v`, nothing if it is not wanted."""
     programs, _ = _programs(layout)
     given = torch.empty_like(v) if on_v else v.new_empty(0)
     sums = scale.new_empty(2, layout.outer, layout.channels, programs // (layout.outer * layout.channels))
@@ -151,6 +223,24 @@ def push(
     ends = _ends(rule) | {"RESIDUAL": bool(rule.residual), "factor": float(rule.factor)}
     _launch(_push_kernel, layout, *tensors, v, out, *_grid(scale, offset, rule), **ends)
     return out
+
+
+def attract_(
+    grad: Tensor,
+    anchor: Tensor,
+    v: Tensor,
+    level: Tensor,
+    scale: Tensor,
+    offset: Tensor | None,
+    rule: Rule,
+    layout: Layout,
+    beta: float,
+    strength: float,
+) -> None:
+    """Do what `formulas.attract_` does, in place; a product may be rounded before its sum."""
+    numbers = {"beta": float(beta), "strength": float(strength)}
+    tensors = grad, anchor, v, level, *_grid(scale, offset, rule)
+    _launch(_attract_kernel, layout, *tensors, **numbers, **_ends(rule))
 
 
 def _grid(scale: Tensor, offset: Tensor | None, rule: Rule) -> tuple[Any, ...]:
