@@ -97,7 +97,7 @@ class Anchor(Method):
     def _settle(self) -> None:
         """Move the anchors if they are due."""
         beta, self._due = self._due, None
-        if beta is None:
+        if beta is None or not self.weights:
             return
         ema = self.config.coupling == "ema"
         targets = [quantizer.in_weight_scale(w) if ema else w for w, quantizer in self.weights]
@@ -122,7 +122,8 @@ class Anchor(Method):
 
     @torch.no_grad()
     def _reset_to_anchors(self) -> None:
-        torch._foreach_copy_([w for w, _ in self.weights], self.anchors)
+        for (w, _), anchor in zip(self.weights, self.anchors, strict=True):
+            w.copy_(anchor)
 
     def end(self, batches: Sequence[Batch]) -> None:
         """Deploy the anchors, unless `deploy` is `latent`."""
