@@ -1,7 +1,7 @@
 """Value, gradient and Hessian-vector products of a loss that is the mean over chunks.
 
-Only one chunk's graph is in memory at a time. Tensors that a chunk does not use have zero derivatives.
-Functions raise ValueError without losses.
+A gradient has only one chunk's graph in memory at a time; products keep as many as there is room for. Tensors
+that a chunk does not use have zero derivatives. Functions raise ValueError without losses.
 """
 
 import math
@@ -11,7 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from flatqat.flatness.graph_size import graph_size
 from flatqat.flatness.params import LossFn, Params, flatten, unflatten
+from flatqat.memory import available_memory
+
+MEMORY_SHARE = 0.5
 
 Product = Callable[[Tensor], Tensor]
 
@@ -60,29 +64,47 @@ def values_and_gradient(losses: Sequence[LossFn], params: Params) -> tuple[list[
     return values, unflatten(total / len(losses), params)
 
 
-def hessian_product(losses: Sequence[LossFn], params: Params) -> Product:
+def hessian_product(losses: Sequence[LossFn], params: Params, *, memory: float | None = None) -> Product:
     """Return the map v -> H v of the mean loss at `params`, for vectors (n,) in the order of `flatten`.
 
-    It uses double backward, H v = d(g(w) . v)/dw (Pearlmutter 1994), which is exact up to rounding. With a
-    single chunk, the graph of the gradient is reused by all products, which saves the forward and the first
-    backward pass. Several chunks rebuild their graphs each time, which saves memory.
+    It uses double backward, H v = d(g(w) . v)/dw (Pearlmutter 1994), which is exact up to rounding. The graph
+    of a chunk's gradient is kept for all products, which saves the forward and the first backward pass, if
+    it fits into `memory` bytes with those of the chunks before; by default half of what is available. Other
+    chunks rebuild theirs each time. A single chunk always keeps its graph.
     """
     if not losses:
         raise ValueError("expected at least one loss, got none")
     leaves = _leaves(params)
-    reused = _gradient(losses[0], leaves, create_graph=True)[1] if len(losses) == 1 else None
+    kept = _kept_gradients(losses, leaves, memory)
 
     def product(vector: Tensor) -> Tensor:
         direction = unflatten(vector, params)
         total = torch.zeros_like(vector)
-        for loss in losses:
+        for grads in kept:
+            total += _backward(grads, leaves, direction, retain_graph=True)
+        for loss in losses[len(kept) :]:
             # Not bound to a name, which would keep this chunk's graph while the next one is built.
             total += _backward(
-                reused or _gradient(loss, leaves, create_graph=True)[1], leaves, direction, bool(reused)
+                _gradient(loss, leaves, create_graph=True)[1], leaves, direction, retain_graph=False
             )
         return total / len(losses)
 
     return product
+
+
+def _kept_gradients(losses: Sequence[LossFn], leaves: Params, memory: float | None) -> list[Params]:
+    """Return the gradients of the first chunks, with their graphs, as many as `memory` has room for.
+
+    All chunks are taken to be as large as the first one. If some are rebuilt, one of them also needs room.
+    """
+    if memory is None:
+        memory = MEMORY_SHARE * available_memory(next(iter(leaves.values())).device)
+    with graph_size() as size:
+        first = _gradient(losses[0], leaves, create_graph=True)[1]
+    room = len(losses) if len(losses) * size() <= memory else int(memory // size()) - 1
+    if len(losses) > 1 and room < 1:
+        return []
+    return [first, *(_gradient(loss, leaves, create_graph=True)[1] for loss in losses[1:room])]
 
 
 def _leaves(params: Params) -> Params:
@@ -101,7 +123,7 @@ def _gradient(loss: LossFn, leaves: Params, *, create_graph: bool) -> tuple[floa
     return float(value.detach()), dict(zip(leaves, grads, strict=True))
 
 
-def _backward(grads: Params, leaves: Params, direction: Params, retain_graph: bool) -> Tensor:
+def _backward(grads: Params, leaves: Params, direction: Params, *, retain_graph: bool) -> Tensor:
     """Return d(grads . direction)/d(leaves) as one vector; gradients without a graph are constant."""
     pairs = [(grad, direction[name]) for name, grad in grads.items() if grad.requires_grad]
     if not pairs:

@@ -21,7 +21,7 @@ W = {"w": torch.ones(4, 2).double()}
 LOWER, UPPER = {"w": W["w"] - 1}, {"w": W["w"] + 1}
 SPECTRUM = [9.0, 7, 5, 4, 3, 2, 1, 0.5]
 
-# Calls of every chunk's loss: with a graph, one a gradient or a product of several chunks, and without.
+# Calls of every chunk's loss: with a graph, one a gradient and one for all products, and without.
 COSTS: dict[str, tuple[Callable[[list[LossFn]], object], int, int]] = {
     "average_case_sharpness": (lambda losses: average_case_sharpness(losses, W, radius=0.1, draws=3), 0, 7),
     "one_step_sharpness": (lambda losses: one_step_sharpness(losses, W, rho=0.1), 1, 2),
@@ -29,9 +29,9 @@ COSTS: dict[str, tuple[Callable[[list[LossFn]], object], int, int]] = {
     "flips": (lambda losses: code_flips(losses, W, LOWER, UPPER, fraction=0.5, draws=3), 0, 7),
     "rescaling": (lambda losses: step_size_noise(losses, W, size=0.1, draws=3), 0, 7),
     "landscape": (lambda losses: landscape(losses, W, points=3), 0, 9),
-    "lambda_max": (lambda losses: top_eigenvalue(losses, W, iterations=4, tolerance=0), 5, 0),
-    "trace": (lambda losses: trace(losses, W, steps=4, probes=3), 7, 0),
-    "density": (lambda losses: spectral_density(losses, W, steps=4, probes=3), 12, 0),
+    "lambda_max": (lambda losses: top_eigenvalue(losses, W, iterations=4, tolerance=0), 1, 0),
+    "trace": (lambda losses: trace(losses, W, steps=4, probes=3), 1, 0),
+    "density": (lambda losses: spectral_density(losses, W, steps=4, probes=3), 1, 0),
 }
 
 
@@ -48,16 +48,3 @@ def test_as_many_passes_as_documented(
 
     measure([loss, loss])
     assert calls == {True: 2 * graphs, False: 2 * plain}
-
-
-@pytest.mark.parametrize("name", ["lambda_max", "trace", "density"])
-def test_a_single_chunk_builds_its_graph_once(name: str) -> None:
-    calls = []
-    inner = quadratic(symmetric(SPECTRUM))
-
-    def loss(params: Params) -> Tensor:
-        calls.append(1)
-        return inner(params)
-
-    COSTS[name][0]([loss])
-    assert len(calls) == 1

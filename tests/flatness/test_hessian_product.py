@@ -1,11 +1,15 @@
 """Derivatives against dense and closed-form ones: chunks, unused tensors, attention, nothing touched."""
 
+import weakref
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from flatqat.flatness import derivatives
 from flatqat.flatness.derivatives import gradient, hessian_product
+from flatqat.flatness.graph_size import graph_size
 from flatqat.flatness.lanczos import lanczos
 from flatqat.flatness.params import Params, flatten, gaussian, unflatten
 from tests.helpers.flatness_toys import SmallNet, quadratic, symmetric
@@ -36,51 +40,96 @@ def test_gradient_of_chunks_is_that_of_the_whole(net64: SmallNet) -> None:
         torch.testing.assert_close(got[name], expected, rtol=1e-10, atol=1e-14)  # another order of summing
 
 
-def test_only_one_graph_is_alive_at_a_time() -> None:
-    alive: set[int] = set()
-    seen: list[int] = []
+class Alive:
+    """A cubic loss of one tensor that knows how many of its graphs are alive, by the lives of their contexts.
 
-    class Counted(torch.autograd.Function):
-        """The identity, which knows whether its graph is alive by the life of its context."""
+    `before` has that number at the start of every call.
+    """
 
-        @staticmethod
-        def forward(ctx: torch.autograd.function.FunctionCtx, w: Tensor) -> Tensor:
-            ctx.token = Token()  # type: ignore[attr-defined]
-            return w.clone()
+    def __init__(self) -> None:
+        self.graphs: weakref.WeakSet[object] = weakref.WeakSet()
+        self.before: list[int] = []
 
-        @staticmethod
-        def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:
-            return grad
+    def __call__(self, params: Params) -> Tensor:
+        self.before.append(len(self.graphs))
+        return Marked.apply(params["w"], self.graphs).pow(3).sum()
 
-    class Token:
-        def __init__(self) -> None:
-            alive.add(id(self))
 
-        def __del__(self) -> None:
-            alive.discard(id(self))
+class Marked(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, w: Tensor, graphs: set[object]) -> Tensor:
+        ctx.token = Token()  # type: ignore[attr-defined]
+        graphs.add(ctx.token)  # type: ignore[attr-defined]
+        return w.clone()
 
-    def loss(params: Params) -> Tensor:
-        seen.append(len(alive))
-        return Counted.apply(params["w"]).pow(3).sum()
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
+        return grad, None
 
-    params = {"w": torch.arange(1.0, 4.0, dtype=torch.float64)}
-    product = hessian_product([loss] * 4, params)
-    torch.testing.assert_close(product(torch.ones(3, dtype=torch.float64)), 6 * params["w"])
-    gradient([loss] * 4, params)
-    assert max(seen) == 0
+
+class Token:
+    pass
+
+
+CUBE = {"w": torch.arange(1.0, 4.0, dtype=torch.float64)}
+
+
+def cube_size() -> int:
+    """The size of one graph of Alive's gradient."""
+    w = CUBE["w"].clone().requires_grad_()
+    with graph_size() as size:
+        torch.autograd.grad(Alive()({"w": w}), w, create_graph=True)
+    return size()
+
+
+# In graphs: room for all, one short of all, where one is rebuilt in the room of the last, and for none.
+@pytest.mark.parametrize(("room", "kept"), [(4, 4), (3.9, 2), (2, 1), (1.9, 0), (0, 0)])
+def test_graphs_are_kept_while_they_fit(room: float, kept: int) -> None:
+    loss = Alive()
+    product = hessian_product([loss] * 4, CUBE, memory=room * cube_size())
+    assert len(loss.graphs) == kept
+    for _ in range(2):
+        loss.before.clear()
+        assert torch.equal(product(torch.ones(3, dtype=torch.float64)), 6 * CUBE["w"])
+        assert loss.before == [kept] * (4 - kept)  # never another rebuilt one
+    assert len(loss.graphs) == kept
+
+
+def test_kept_graphs_give_the_same_bits(net32: SmallNet) -> None:
+    vector = probe(net32.params)
+    kept, rebuilt = (hessian_product(net32.chunks(3), net32.params, memory=m) for m in (1e9, 0))
+    assert torch.equal(kept(vector), rebuilt(vector))
+
+
+def test_half_of_the_available_memory_is_for_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = Alive()
+    monkeypatch.setattr(derivatives, "available_memory", lambda device: int(2 * 4 * cube_size()))
+    hessian_product([loss] * 4, CUBE)
+    hessian_product([loss] * 5, CUBE)
+    assert loss.before == [0, 1, 2, 3, 0, 1, 2]
+
+
+def test_a_gradient_has_one_graph_at_a_time() -> None:
+    loss = Alive()
+    gradient([loss] * 4, CUBE)
+    assert loss.before == [0] * 4
 
 
 def test_a_single_chunk_is_evaluated_once() -> None:
-    calls = []
-
-    def loss(params: Params) -> Tensor:
-        calls.append(1)
-        return params["w"].pow(2).sum()
-
-    product = hessian_product([loss], {"w": torch.ones(3)})
+    loss = Alive()
+    product = hessian_product([loss], CUBE, memory=0)
     for _ in range(3):
-        product(torch.ones(3))
-    assert len(calls) == 1
+        product(torch.ones(3, dtype=torch.float64))
+    assert len(loss.before) == 1
+
+
+def test_the_size_of_a_graph_counts_each_storage_once() -> None:
+    w, x = torch.ones(5, requires_grad=True), torch.ones(3, 5, requires_grad=True)
+    with graph_size() as size:
+        out = (w * x).exp()  # saves w, x and the result of exp
+        out = out * x[:1]  # saves exp's result again, and a view of x
+    assert out.requires_grad
+    assert size() == 4 * (5 + 15 + 15)
 
 
 def test_tensors_without_influence_have_zero_derivatives() -> None:

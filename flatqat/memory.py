@@ -1,0 +1,39 @@
+"""How much memory is left to use, on the machine or on a device."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+UNKNOWN_MEMORY = 2**32  # assumed where a system reports nothing
+MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+
+
+def available_memory(device: Any = None) -> int:
+    """Return the bytes that can still be used on a `torch.device`, or in main memory.
+
+    On CUDA these are free on the card, or held by torch's allocator without being in use. In main memory they
+    include caches that the system gives up, as free pages alone do not, and end at a container's limit.
+    """
+    if device is not None and device.type == "cuda":
+        cuda = sys.modules["torch"].cuda
+        held = cuda.memory_reserved(device) - cuda.memory_allocated(device)
+        return int(cuda.mem_get_info(device)[0] + held)
+    known = [size for size in (_of_machine(), _of_container()) if size is not None]
+    return min(known, default=UNKNOWN_MEMORY)
+
+
+def _of_machine() -> int | None:
+    try:
+        lines = (line.split() for line in MEMINFO.read_text().splitlines())
+        return next(int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:")
+    except (OSError, StopIteration):  # not Linux
+        return None
+
+
+def _of_container() -> int | None:
+    """Return what is left of the limit of the control group, in which file caches count as used."""
+    try:
+        most, used = ((CGROUP / name).read_text() for name in ("memory.max", "memory.current"))
+        return max(0, int(most) - int(used))
+    except (OSError, ValueError):  # no control group, or no limit: "max"
+        return None
