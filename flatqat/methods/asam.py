@@ -9,11 +9,15 @@ ten times that of SAM. Everything else is as in `sam`.
 Source: Kwon et al. 2021 (arXiv 2102.11600), algorithm 1; the defaults are its values for CIFAR-10.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import torch
+from torch import Tensor
+
 from flatqat.methods import sam
-from flatqat.methods.perturb import EPS, Tensors, norm
+from flatqat.methods.perturb import EPS, Tensors, norm, scaled
 from flatqat.methods.settings import AtLeast
 
 
@@ -34,10 +38,17 @@ class ASAM(sam.SAM):
         """Return e = ρ · T² g / ‖T g‖."""
         values, scales = self.perturbation.values(), self.perturbation.scale_names
         weights = [name for name in slopes if "weight" in name and name not in scales]
-        sizes = {name: values[name].abs() + self.config.eta for name in weights}
-        sized = {name: slope * sizes.get(name, 1.0) for name, slope in slopes.items()}
-        factor = self.radius / (norm(sized) + EPS)
-        return {name: factor * slope * sizes.get(name, 1.0) for name, slope in sized.items()}
+        if not weights:
+            return super().ascent(slopes)
+        sizes = torch._foreach_add(torch._foreach_abs([values[name] for name in weights]), self.config.eta)
+        sized = slopes | _products(slopes, weights, sizes)
+        offsets = scaled(sized, self.radius / (norm(sized) + EPS))
+        return offsets | _products(offsets, weights, sizes)
+
+
+def _products(tensors: Tensors, names: Sequence[str], factors: Sequence[Tensor]) -> Tensors:
+    products = torch._foreach_mul([tensors[name] for name in names], factors)
+    return dict(zip(names, products, strict=True))
 
 
 METHOD = ASAM

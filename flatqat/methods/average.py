@@ -25,18 +25,18 @@ class Average:
     @torch.no_grad()
     def move_(self, fraction: float) -> None:
         """Set m ← m + fraction · (w − m), with w the current value; a fraction of 1 copies it exactly."""
-        for name, p in self.parameters.items():
-            target = self.quantized[name][1].in_weight_scale(p) if name in self.quantized else p
-            self.values[name].lerp_(target, fraction)
+        targets = [
+            self.quantized[name][1].in_weight_scale(p) if name in self.quantized else p
+            for name, p in self.parameters.items()
+        ]
+        torch._foreach_lerp_(list(self.values.values()), targets, fraction)
 
     @torch.no_grad()
     def join_(self, other: "Average", fraction: float) -> None:
         """Set m ← m + fraction · (other − m)."""
-        for name, value in self.values.items():
-            value.lerp_(other.values[name], fraction)
+        torch._foreach_lerp_(list(self.values.values()), list(other.values.values()), fraction)
 
     @torch.no_grad()
     def deploy_(self) -> None:
         """Copy the average into the model."""
-        for name, value in self.values.items():
-            self.parameters[name].copy_(value)
+        torch._foreach_copy_(list(self.parameters.values()), list(self.values.values()))

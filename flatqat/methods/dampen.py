@@ -57,6 +57,8 @@ class Dampen(Method):
     def gradient(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Add the pull towards the bin centers to the task gradient."""
         logs = super().gradient(x, y)
+        if not self.strength:
+            return logs
         with torch.no_grad():
             for w_latent, quantizer in self.weights:
                 if w_latent.grad is None:  # a layer that was not used

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from flatqat.methods import sagm
 from flatqat.methods.base import Batch
-from flatqat.methods.perturb import Tensors
+from flatqat.methods.perturb import Tensors, gradients
 from flatqat.methods.settings import AtLeast, Between
 from flatqat.quant.apply import quantizable, quantizers
 
@@ -65,11 +65,10 @@ class Unit:
     watched: tuple[str, ...]
     pooled: bool
 
-    def signs(self, gradients: Mapping[str, Tensor]) -> Tensor:
-        """Return the signs of the watched gradients, flat; a single zero if the unit has no gradient."""
-        watched = [gradients[name] for name in self.watched if name in gradients]
-        parts = [g.mean().view(1) if self.pooled else g.flatten() for g in watched]
-        return torch.cat(parts).sign() if parts else next(iter(gradients.values())).new_zeros(1)
+    def slopes(self, gradients: Mapping[str, Tensor]) -> list[Tensor]:
+        """Return the watched gradients or, if they are pooled, their means, each flat."""
+        watched = [gradients[name].flatten() for name in self.watched]
+        return [g.mean().view(1) if self.pooled and len(g) > 1 else g for g in watched]
 
 
 def find_units(model: nn.Module, target: FreezeTarget) -> list[Unit]:
@@ -98,23 +97,28 @@ class Disorder:
 
     def __init__(self, kind: DisorderKind, window: int) -> None:
         self.kind = kind
-        self.previous: Sequence[Tensor] = ()
+        self.previous: Tensor | None = None
         self.differing: deque[Tensor] = deque(maxlen=window if kind == "conflict" else window - 1)
 
-    def add(self, task: Sequence[Tensor], smooth: Sequence[Tensor]) -> None:
-        """Add the signs of both gradients of each unit at one step."""
-        signs = smooth if self.kind == "smooth" else task
-        reference = smooth if self.kind == "conflict" else self.previous
+    def add(self, task: Sequence[Sequence[Tensor]], smooth: Sequence[Sequence[Tensor]]) -> None:
+        """Add both gradients of each unit at one step, each in one or more flat tensors."""
+        units = smooth if self.kind == "smooth" else task
+        signs = _signs(units)
+        reference = _signs(smooth) if self.kind == "conflict" else self.previous
         self.previous = signs
-        if reference:
-            pairs = zip(signs, reference, strict=True)
-            self.differing.append(torch.stack([(a != b).float().mean() for a, b in pairs]))
+        if reference is not None:
+            differing = (signs != reference).float().split([sum(map(len, parts)) for parts in units])
+            self.differing.append(torch.stack([unit.mean() for unit in differing]))
 
     @property
     def values(self) -> Tensor | None:
         """The disorder d of every unit; None until the window is full."""
         is_full = len(self.differing) == self.differing.maxlen
         return torch.stack(list(self.differing)).mean(0).cpu() if is_full else None
+
+
+def _signs(units: Sequence[Sequence[Tensor]]) -> Tensor:
+    return torch.cat([part for unit in units for part in unit]).sign()
 
 
 class DisorderFreezing(sagm.SAGM):
@@ -126,6 +130,8 @@ class DisorderFreezing(sagm.SAGM):
         """Calibrate the grids and find the units."""
         super().begin(batches)
         self.units = find_units(self.model, self.config.freeze_target)
+        watched = {name for unit in self.units for name in unit.watched}
+        self.watched = {name: p for name, p in self.model.named_parameters() if name in watched}
         self.disorder = Disorder(self.config.disorder, self.config.window)
         self.frozen = torch.full((len(self.units),), self.config.control == "always")
         self.generator = torch.Generator().manual_seed(self.setup.seed)
@@ -144,11 +150,10 @@ class DisorderFreezing(sagm.SAGM):
     @torch.no_grad()
     def combine(self, first: Tensors) -> None:
         """Combine the gradients as SAGM does, except those of frozen units."""
-        second = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
-        task, smooth = ([unit.signs(slopes) for unit in self.units] for slopes in (first, second))
-        self.disorder.add(task, smooth)
-        frozen = [unit for unit, is_frozen in zip(self.units, self.frozen, strict=True) if is_frozen]
-        names = {name for unit in frozen for name in unit.parameters}
+        if self.units:
+            self.disorder.add(self._slopes(first), self._slopes(gradients(self.model)))
+        chosen = zip(self.units, self.frozen.tolist(), strict=True)
+        names = {name for unit, is_frozen in chosen if is_frozen for name in unit.parameters}
         if self.config.freeze_target == "scale_task_grad":
             for name in names & first.keys():
                 first[name].zero_()
@@ -157,6 +162,14 @@ class DisorderFreezing(sagm.SAGM):
             for name, p in self.model.named_parameters():
                 if name in names:
                     p.grad = None  # the optimizer skips it
+
+    def _slopes(self, gradients: Tensors) -> list[list[Tensor]]:
+        """Return the gradients of every unit, zero for what has none."""
+        filled = {
+            name: gradients[name] if name in gradients else torch.zeros_like(p)
+            for name, p in self.watched.items()
+        }
+        return [unit.slopes(filled) for unit in self.units]
 
     def _decide(self) -> None:
         """Choose the units that are frozen for the next K steps."""

@@ -43,11 +43,14 @@ class Config(Calibration):
 
 
 class Oscillation:
-    """The oscillation frequency f, mean code a and frozen state of every weight in a tensor."""
+    """The oscillation frequency f, mean code a and frozen state of every weight in a tensor.
+
+    Codes that are passed in are kept, and must not change.
+    """
 
     def __init__(self, codes: Tensor, momentum: float) -> None:
         self.momentum = momentum
-        self.codes, self.mean = codes.clone(), codes.float()
+        self.codes, self.mean = codes, codes.float()
         self.frequency, self.last_sign = torch.zeros_like(self.mean), torch.zeros_like(codes)
         self.frozen = torch.zeros_like(codes, dtype=torch.bool)
 
@@ -56,7 +59,7 @@ class Oscillation:
         sign = (codes - self.codes).sign()
         reversals = sign * self.last_sign < 0
         self.last_sign = torch.where(sign != 0, sign, self.last_sign)
-        self.codes = codes.clone()
+        self.codes = codes
         self.frequency.lerp_(reversals.float(), self.momentum)
         self.mean.lerp_(codes.float(), self.momentum)
         return reversals
@@ -81,14 +84,13 @@ class Freeze(Method):
         super().begin(batches)
         weights = latent_weights(self.model)
         self.weights = {name: pair for name, pair in weights.items() if pair[1].bits <= self.config.max_bits}
-        self.tracked: dict[str, Oscillation] = {}
-        for name, (w_latent, quantizer) in self.weights.items():
+        for w_latent, quantizer in self.weights.values():
             codes = quantizer.codes(w_latent.detach())
             level = quantizer.denormalize(quantizer.dequantize(codes), w_latent)
             if not torch.equal(quantizer.codes(level), codes):
                 expected = "expected a quantizer whose levels keep their codes, such as lsq"
                 raise UsageError(f"freeze: {expected}, got {type(quantizer).__name__}")
-            self.tracked[name] = Oscillation(codes, self.config.momentum)
+        self.tracked = Oscillation(self._codes(), self.config.momentum)
         self.perturbation = Perturbation(self.model, space="quantized")
 
     @property
@@ -97,35 +99,53 @@ class Freeze(Method):
         progress = self.steps_done / max(1, self.total_steps)
         return half_cosine(progress, self.config.threshold, self.config.threshold_end)
 
+    @torch.no_grad()
+    def _codes(self) -> Tensor:
+        """Return the codes of all tracked weights as one vector, so that few operations treat them."""
+        codes = [quantizer.codes(w_latent).flatten() for w_latent, quantizer in self.weights.values()]
+        return torch.cat(codes) if codes else torch.zeros(0, dtype=torch.int32)
+
+    def by_name(self, vector: Tensor) -> dict[str, Tensor]:
+        """Return the parts of a vector over all tracked weights, in the shapes of the weights."""
+        parts = vector.split([w_latent.numel() for w_latent, _ in self.weights.values()])
+        pairs = zip(self.weights.items(), parts, strict=True)
+        return {name: part.view_as(w_latent) for (name, (w_latent, _)), part in pairs}
+
     def gradient(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Correct the gradients of step sizes for frozen weights, whose codes are constant."""
         with self.perturbation.recorded() as shifts:
             logs = super().gradient(x, y)
+        frozen, codes = self.by_name(self.tracked.frozen), self.by_name(self.tracked.codes)
+        corrections = []
         for name, (w_latent, quantizer) in self.weights.items():
-            frozen, slope = self.tracked[name].frozen, shifts[name].grad
-            if slope is not None and quantizer.scale.requires_grad and bool(frozen.any()):
-                constant = frozen & quantizer.in_range(w_latent)  # clipped codes are constant anyway
-                level = quantizer.dequantize(self.tracked[name].codes)
-                (quantizer.grad_scale(w_latent) * level * slope * constant).sum().backward()
+            slope = shifts[name].grad
+            if slope is not None and quantizer.scale.requires_grad:
+                with torch.no_grad():  # clipped codes are constant anyway
+                    constant = slope * (frozen[name] & quantizer.in_range(w_latent))
+                level = quantizer.dequantize(codes[name])
+                corrections.append((quantizer.grad_scale(w_latent) * level * constant).sum())
+        if corrections:
+            torch.stack(corrections).sum().backward()
         return logs
 
     def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Take a QAT step, then freeze oscillating weights and put frozen ones on their levels."""
         logs = super().step(x, y)
         with torch.no_grad():
+            state = self.tracked
+            state.add(torch.where(state.frozen, state.codes, self._codes()))
+            state.freeze(self.threshold)
+            frozen, codes = self.by_name(state.frozen), self.by_name(state.codes)
             for name, (w_latent, quantizer) in self.weights.items():
-                state = self.tracked[name]
-                state.add(torch.where(state.frozen, state.codes, quantizer.codes(w_latent)))
-                state.freeze(self.threshold)
-                level = quantizer.denormalize(quantizer.dequantize(state.codes), w_latent)
-                w_latent.copy_(torch.where(state.frozen, level, w_latent))
+                level = quantizer.denormalize(quantizer.dequantize(codes[name]), w_latent)
+                w_latent.copy_(torch.where(frozen[name], level, w_latent))
         return logs
 
     def log(self) -> dict[str, Any]:
         """Return the number of tracked weights, the fraction frozen and the mean oscillation frequency."""
-        states = self.tracked.values()
-        count, frozen = sum(s.frozen.numel() for s in states), sum(int(s.frozen.sum()) for s in states)
-        frequency = sum(float(s.frequency.sum()) for s in states)
+        state, count = self.tracked, len(self.tracked.frozen)
+        frozen = int(state.frozen.sum())
+        frequency = sum(float(part.sum()) for part in self.by_name(state.frequency).values())
         return {"tracked": count, "frozen": frozen / max(1, count), "oscillation": frequency / max(1, count)}
 
 

@@ -15,7 +15,7 @@ from typing import Annotated
 import torch
 
 from flatqat.methods import sam
-from flatqat.methods.perturb import EPS, Tensors, norm
+from flatqat.methods.perturb import EPS, Tensors, gradients, norm, scaled
 from flatqat.methods.settings import AtLeast, Between
 
 
@@ -42,11 +42,13 @@ class GSAM(sam.SAM):
     @torch.no_grad()
     def combine(self, first: Tensors) -> None:
         """Write g' − α · g⊥ to `.grad`."""
-        second = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
-        dot = torch.stack([(first[name] * slope).sum() for name, slope in second.items()]).sum()
-        ratio = dot / (norm(second) + EPS).square()
-        for name, slope in second.items():
-            slope.sub_(self.config.alpha * (first[name] - ratio * slope))
+        second = gradients(self.model)
+        slopes, others = list(second.values()), [first[name] for name in second]
+        dot = torch.stack([product.sum() for product in torch._foreach_mul(others, slopes)]).sum()
+        parallel = scaled(second, dot / (norm(second) + EPS).square())
+        orthogonal = torch._foreach_sub(others, list(parallel.values()))
+        torch._foreach_mul_(orthogonal, self.config.alpha)
+        torch._foreach_sub_(slopes, orthogonal)
 
 
 METHOD = GSAM

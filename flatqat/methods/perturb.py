@@ -1,5 +1,7 @@
 """Perturb the weights for one pass and restore them: shared by SAM, its relatives and `freeze`.
 
+Tensors are treated together (`torch._foreach_*`), which on a GPU is one launch for many of them.
+
 The `space` says where the weights of quantized layers are perturbed. `latent` perturbs W: the network runs at
 Q(W + e), and any part of e that does not reach the next rounding threshold has no effect. `quantized`
 perturbs after the rounding, at Q(W) + e, with the gradient at Q(W), which includes clipped weights; the
@@ -7,7 +9,7 @@ straight-through estimator would give those no gradient. Liu et al. 2021 (arXiv 
 problem diminishment. Without weight quantizers the two spaces are the same.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Literal
 
@@ -57,17 +59,15 @@ class Perturbation:
     @contextmanager
     def moved(self, offsets: Tensors) -> Iterator[None]:
         """Add `offsets` within the context; afterwards every value is restored bit for bit."""
-        originals = {name: p.detach().clone() for name, p in self.direct.items() if name in offsets}
-        with torch.no_grad():
-            for name in originals:
-                self.direct[name].add_(offsets[name])
+        direct = {name: p for name, p in self.direct.items() if name in offsets}
+        originals = [p.data for p in direct.values()]
+        elsewhere = torch._foreach_add(originals, [offsets[name] for name in direct]) if direct else []
         try:
+            _put(direct.values(), elsewhere)  # the originals lie untouched meanwhile
             with self._shifted({name: offsets[name] for name in self.quantized if name in offsets}):
                 yield
         finally:
-            with torch.no_grad():
-                for name, value in originals.items():
-                    self.direct[name].copy_(value)
+            _put(direct.values(), originals)
 
     @contextmanager
     def _shifted(self, shifts: Tensors) -> Iterator[None]:
@@ -78,15 +78,29 @@ class Perturbation:
             yield
 
 
+def _put(parameters: Iterable[Tensor], values: Iterable[Tensor]) -> None:
+    for p, value in zip(parameters, values, strict=True):
+        p.data = value
+
+
+def gradients(model: nn.Module) -> Tensors:
+    """Return the gradient of every parameter that has one, by name."""
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
 def take_gradients(model: nn.Module) -> Tensors:
     """Return every parameter's gradient by name and clear `.grad`."""
-    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    taken = gradients(model)
     model.zero_grad()
-    return gradients
+    return taken
+
+
+def scaled(tensors: Tensors, factor: Tensor) -> Tensors:
+    """Return factor · t of every tensor."""
+    return dict(zip(tensors, torch._foreach_mul(list(tensors.values()), factor), strict=True))
 
 
 def norm(tensors: Mapping[str, Tensor]) -> Tensor:
     """Return the Euclidean norm of all tensors together."""
-    norms = torch.stack([torch.linalg.vector_norm(tensor) for tensor in tensors.values()])
-    total: Tensor = torch.linalg.vector_norm(norms)
+    total: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors.values()))))
     return total

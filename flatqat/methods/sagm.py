@@ -14,7 +14,7 @@ from typing import Annotated
 import torch
 
 from flatqat.methods import sam
-from flatqat.methods.perturb import EPS, Tensors, norm
+from flatqat.methods.perturb import EPS, Tensors, gradients, norm, scaled
 from flatqat.methods.settings import AtLeast
 
 
@@ -32,15 +32,14 @@ class SAGM(sam.SAM):
 
     def ascent(self, slopes: Tensors) -> Tensors:
         """Return e = (ρ / ‖g‖ − α) · g."""
-        factor = self.radius / (norm(slopes) + EPS) - self.config.alpha
-        return {name: factor * slope for name, slope in slopes.items()}
+        return scaled(slopes, self.radius / (norm(slopes) + EPS) - self.config.alpha)
 
     @torch.no_grad()
     def combine(self, first: Tensors) -> None:
         """Write the mean of both gradients to `.grad`."""
-        for name, p in self.model.named_parameters():
-            if p.grad is not None:
-                p.grad.add_(first[name]).mul_(0.5)
+        second = gradients(self.model)
+        torch._foreach_add_(list(second.values()), [first[name] for name in second])
+        torch._foreach_mul_(list(second.values()), 0.5)
 
 
 METHOD = SAGM

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from flatqat.methods.base import Calibration, Method, Setup
 from flatqat.methods.batchnorm import preserved_statistics
-from flatqat.methods.perturb import EPS, Perturbation, Space, Tensors, norm, take_gradients
+from flatqat.methods.perturb import EPS, Perturbation, Space, Tensors, norm, scaled, take_gradients
 from flatqat.methods.settings import AtLeast
 
 
@@ -63,8 +63,7 @@ class SAM(Method):
 
     def ascent(self, slopes: Tensors) -> Tensors:
         """Return the perturbation e for the second pass, from the gradients of the first."""
-        factor = self.radius / (norm(slopes) + EPS)
-        return {name: factor * slope for name, slope in slopes.items()}
+        return scaled(slopes, self.radius / (norm(slopes) + EPS))
 
     def combine(self, first: Tensors) -> None:
         """Combine the gradients of both passes in `.grad`, which holds those of the second."""

@@ -6,10 +6,10 @@ import torch
 from flatqat.methods.disorder import Disorder
 
 
-def signs(text: str) -> list[list[torch.Tensor]]:
-    """`+- ++` is one unit's sign +, then −; a step a column, a unit a word, all of one element."""
-    value = {"+": 1.0, "-": -1.0, "0": 0.0}
-    return [[torch.tensor([value[c]]) for c in step] for step in zip(*text.split(), strict=True)]
+def slopes(text: str) -> list[list[list[torch.Tensor]]]:
+    """`+- ++` is a slope of one unit above 0, then below; a step a column, a unit a word of one element."""
+    value = {"+": 0.2, "-": -0.1, "0": 0.0}
+    return [[[torch.tensor([value[c]])] for c in step] for step in zip(*text.split(), strict=True)]
 
 
 @pytest.mark.parametrize(
@@ -24,15 +24,15 @@ def signs(text: str) -> list[list[torch.Tensor]]:
 def test_disorder_of_sequences_by_hand(window, text, expected):
     for kind in ("task", "smooth"):
         seen = Disorder(kind, window)
-        for step in signs(text):
-            other = [-s * torch.tensor([1.0]) for s in signs(text)[0]]  # the other gradient plays no part
+        for step in slopes(text):
+            other = [[-part for part in unit] for unit in slopes(text)[0]]  # the other gradient plays no part
             seen.add(*((step, other) if kind == "task" else (other, step)))
         assert seen.values.tolist() == expected
 
 
 def test_conflict_by_hand():
     seen = Disorder("conflict", 4)
-    for task, smooth in zip(signs("+-+- ++++"), signs("++++ ++++"), strict=True):
+    for task, smooth in zip(slopes("+-+- ++++"), slopes("++++ ++++"), strict=True):
         assert seen.values is None
         seen.add(task, smooth)
     assert seen.values.tolist() == [0.5, 0]
@@ -42,7 +42,7 @@ def test_disorder_waits_for_a_full_window_and_is_the_mean_over_elements():
     seen = Disorder("task", 3)
     for step in ([1.0, 1.0, 1.0, 1.0], [-1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 1.0, 1.0]):
         assert seen.values is None
-        seen.add([torch.tensor(step)], [])
+        seen.add([[torch.tensor(step[:1]), torch.tensor(step[1:])]], [])
     assert seen.values.tolist() == [0.375]  # a quarter, then a half
 
 
@@ -51,6 +51,6 @@ def test_signs_drawn_at_random_have_a_disorder_of_one_half():
     for kind in ("task", "smooth", "conflict"):
         seen = Disorder(kind, 2000)
         for _ in range(2000):
-            task, smooth = torch.randn(2, 1, generator=generator).sign()
-            seen.add([task], [smooth])
+            task, smooth = torch.randn(2, 1, generator=generator)
+            seen.add([[task]], [[smooth]])
         assert abs(seen.values.item() - 0.5) < 4 * 0.5 / 2000**0.5  # four standard errors

@@ -90,8 +90,7 @@ def test_a_weight_that_oscillates_is_frozen_at_its_mean_code():
     path = [[2.2, 0.0, 2.0], [3.0, 0.4, 2.0], [0.2, 0.9, 2.0], [2.2, 1.4, 2.0], [-3.0, 3.0, -3.0]]
     config = freeze.Config(threshold=0.4, threshold_end=0.4, momentum=0.5)
     method, codes = scripted(path, config)
-    seen = method.tracked["3.parametrizations.weight.original"]
-    frozen = seen.frozen[0, 0, 0].tolist()
+    frozen = method.by_name(method.tracked.frozen)["3.parametrizations.weight.original"][0, 0, 0].tolist()
     assert frozen[0]
     assert not frozen[2]
     first = [c[0].item() for c in codes]
@@ -114,8 +113,8 @@ def test_frozen_weights_stay_at_their_codes_while_grids_move(bits):
             if name in before:
                 frozen, codes = before[name]
                 assert torch.equal(q.codes(w)[frozen], codes[frozen])
-                assert (method.tracked[name].frozen | ~frozen).all()
-            held = method.tracked[name].frozen
+                assert (method.by_name(method.tracked.frozen)[name] | ~frozen).all()
+            held = method.by_name(method.tracked.frozen)[name]
             if bits == "3":
                 assert torch.equal(w[held], q(w)[held])
             before[name] = held.clone(), q.codes(w)
@@ -135,11 +134,12 @@ def test_the_step_size_learns_from_frozen_weights_as_from_constant_codes():
     for x, y in data[:-1]:
         method.step(x, y)
     name = "3.parametrizations.weight.original"
-    (w, q), seen = method.weights[name], method.tracked[name]
-    assert 0 < seen.frozen.sum() < seen.frozen.numel()
+    w, q = method.weights[name]
+    frozen, codes = (method.by_name(part)[name] for part in (method.tracked.frozen, method.tracked.codes))
+    assert 0 < frozen.sum() < frozen.numel()
     with torch.no_grad():  # some that rounding has put beyond the last level count once
-        beyond = seen.frozen & (torch.arange(seen.frozen.numel()).view_as(w) % 2 == 0)
-        seen.codes[beyond] = q.qmax
+        beyond = frozen & (torch.arange(frozen.numel()).view_as(w) % 2 == 0)
+        codes[beyond] = q.qmax
         w.copy_(torch.where(beyond, (q.qmax + 0.1) * q.step_size, w))
     assert beyond.any()
     assert not q.in_range(w)[beyond].any()
@@ -150,7 +150,7 @@ def test_the_step_size_learns_from_frozen_weights_as_from_constant_codes():
     upstream = shifts[name].grad
     ratio = (w / q.step_size).detach()
     slope = torch.where(q.in_range(w), ratio.round() - ratio, ratio.clamp(q.qmin, q.qmax))
-    slope = torch.where(seen.frozen, q.codes(w).float(), slope)
+    slope = torch.where(frozen, q.codes(w).float(), slope)
     expected = (upstream * slope).sum((1, 2, 3), keepdim=True) * q.grad_scale(w) * q.scale.sign()
     method.optimizer.zero_grad()
     method.gradient(*data[-1])
@@ -160,9 +160,9 @@ def test_the_step_size_learns_from_frozen_weights_as_from_constant_codes():
 
 def test_only_weights_of_few_bits_are_tracked():
     middle = {"3.parametrizations.weight.original"}  # the ends have 8 bits
-    assert set(begun(Freeze, bits="4")[1].tracked) == middle
-    assert not begun(Freeze, bits="5")[1].tracked
-    assert len(begun(Freeze, freeze.Config(max_bits=8), bits="5")[1].tracked) == 3
+    assert set(begun(Freeze, bits="4")[1].weights) == middle
+    assert not begun(Freeze, bits="5")[1].weights
+    assert len(begun(Freeze, freeze.Config(max_bits=8), bits="5")[1].weights) == 3
     assert begun(Freeze, bits="5")[1].log() == {"tracked": 0, "frozen": 0, "oscillation": 0}
 
 
