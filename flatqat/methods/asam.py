@@ -46,7 +46,7 @@ class ASAM(sam.SAM):
         return offsets | _products(offsets, weights, sizes)
 
 
-def _products(tensors: Tensors, names: Sequence[str], factors: Sequence[Tensor]) -> Tensors:
+def _products(tensors: Tensors, names: Sequence[str], factors: tuple[Tensor, ...]) -> Tensors:
     products = torch._foreach_mul([tensors[name] for name in names], factors)
     return dict(zip(names, products, strict=True))
 

@@ -133,7 +133,7 @@ class DisorderFreezing(sagm.SAGM):
         watched = {name for unit in self.units for name in unit.watched}
         self.watched = {name: p for name, p in self.model.named_parameters() if name in watched}
         self.disorder = Disorder(self.config.disorder, self.config.window)
-        self.frozen = torch.full((len(self.units),), self.config.control == "always")
+        self._freeze(torch.full((len(self.units),), self.config.control == "always"))
         self.generator = torch.Generator().manual_seed(self.setup.seed)
         self.unit_steps = 0
         self.frozen_fractions: list[float] = []
@@ -142,7 +142,7 @@ class DisorderFreezing(sagm.SAGM):
     def step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Take a SAGM step; every K steps decide what is frozen."""
         logs = super().step(x, y)
-        self.unit_steps += int(self.frozen.sum())
+        self.unit_steps += len(self.frozen_units)
         if self.steps_done % self.config.every == 0 and self.units:
             self._decide()
         return logs
@@ -152,8 +152,7 @@ class DisorderFreezing(sagm.SAGM):
         """Combine the gradients as SAGM does, except those of frozen units."""
         if self.units:
             self.disorder.add(self._slopes(first), self._slopes(gradients(self.model)))
-        chosen = zip(self.units, self.frozen.tolist(), strict=True)
-        names = {name for unit, is_frozen in chosen if is_frozen for name in unit.parameters}
+        names = {name for unit in self.frozen_units for name in unit.parameters}
         if self.config.freeze_target == "scale_task_grad":
             for name in names & first.keys():
                 first[name].zero_()
@@ -171,16 +170,22 @@ class DisorderFreezing(sagm.SAGM):
         }
         return [unit.slopes(filled) for unit in self.units]
 
+    def _freeze(self, frozen: Tensor) -> None:
+        """Freeze these units, a boolean tensor on the CPU, and no others."""
+        self.frozen = frozen
+        self.frozen_units = [unit for unit, is_it in zip(self.units, frozen.tolist(), strict=True) if is_it]
+
     def _decide(self) -> None:
-        """Choose the units that are frozen for the next K steps."""
+        """Choose the units that are frozen for the next K steps: the only wait for the device."""
         d = self.disorder.values
         if self.config.control == "alternate":
-            self.frozen = ~self.frozen
+            self._freeze(~self.frozen)
         elif d is not None and self.config.control in ("none", "random"):
             r = self.config.threshold
-            self.frozen = d > r if self.config.freeze_when == "high" else d < r
+            frozen = d > r if self.config.freeze_when == "high" else d < r
             if self.config.control == "random":
-                self.frozen = self.frozen[torch.randperm(len(d), generator=self.generator)]
+                frozen = frozen[torch.randperm(len(d), generator=self.generator)]
+            self._freeze(frozen)
         self.frozen_fractions.append(round(self.frozen.float().mean().item(), 4))
         self.disorders.append(None if d is None else round(d.mean().item(), 4))
 

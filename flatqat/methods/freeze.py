@@ -138,7 +138,7 @@ class Freeze(Method):
             frozen, codes = self.by_name(state.frozen), self.by_name(state.codes)
             for name, (w_latent, quantizer) in self.weights.items():
                 level = quantizer.denormalize(quantizer.dequantize(codes[name]), w_latent)
-                w_latent.copy_(torch.where(frozen[name], level, w_latent))
+                torch.where(frozen[name], level, w_latent, out=w_latent)
         return logs
 
     def log(self) -> dict[str, Any]:
