@@ -31,9 +31,10 @@ def _of_machine() -> int | None:
 
 
 def _of_container() -> int | None:
-    """Return what is left of the limit of the control group, in which file caches count as used."""
+    """Return what is left of the limit of the control group, with the file caches that it can give up."""
     try:
-        most, used = ((CGROUP / name).read_text() for name in ("memory.max", "memory.current"))
-        return max(0, int(most) - int(used))
-    except (OSError, ValueError):  # no control group, or no limit: "max"
+        most, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        counts = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
+        return max(0, most - used + int(counts["inactive_file"]))
+    except (OSError, ValueError, KeyError):  # no control group, or no limit: "max"
         return None
