@@ -28,10 +28,9 @@ docs:
 readme:
     python scripts/readme.py
 
-# Speed beside peers, in one run.
-perf:
-    python perf/training.py
-    python perf/corruptions.py
+# Speed beside peers, into docs/speed.md; `just perf --only training --rounds 5` measures one topic.
+perf *args:
+    python -m perf {{args}}
 
 # Cost of many models in one pass; needs ImageNet's validation images.
 perf-one-pass data:

@@ -1,0 +1,104 @@
+"""The page docs/speed.md: what was measured, topic by topic, with goals."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from perf.rounds import Row, Spread
+
+HEAD = """# Speed
+
+What flatqat's speed is beside its peers, from one command, `just perf`. This page is generated.
+
+The variants of a row take turns in rounds, in random order and without garbage collection in between. The CPU
+seconds of two variants are divided round by round, because the speed of a machine with other work wanders by
+more than most differences. A figure is the median of these ratios, with the quartiles in brackets; one without
+brackets is an exact count. Everything runs on one thread. Peers see the same network, images and batch in the
+same rounds.
+
+`pip install -e '.[all,perf]'` installs the peers, and `python -m perf --only training` measures one topic anew.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """What was measured of one topic, where and when.
+
+    Attributes:
+        about: What the rows mean: a title, an empty line, and sentences.
+        measured: The machine, versions and date in words.
+        rows: The rows.
+    """
+
+    about: str
+    measured: str
+    rows: Sequence[Row]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Topic":
+        rows = []
+        for row in value["rows"]:
+            peers = {k: v if isinstance(v, str) else Spread(*v) for k, v in row["peers"].items()}
+            rows.append(Row(**{**row, "peers": peers}))
+        return cls(about=value["about"], measured=value["measured"], rows=rows)
+
+
+def page(topics: Sequence[Topic]) -> str:
+    """Return the whole page."""
+    return "\n".join([HEAD, _places(topics), *(_section(topic) for topic in topics), _missed(topics)])
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the rows as a Markdown table with a column for each peer."""
+    peers = list(dict.fromkeys(peer for row in rows for peer in row.peers))
+    goals = any(row.goal for row in rows)
+    head = ["", "flatqat", *peers, *(["goal"] if goals else [])]
+    lines = [head, ["---", *["---:"] * (len(head) - 1)]]
+    for row in rows:
+        beside = [shown(row.peers[peer]) if peer in row.peers else "" for peer in peers]
+        own = "not measured" if row.value is None else shown(Spread(row.value, row.low, row.high))
+        note = f"<br>{row.note}" if row.note else ""
+        lines.append([row.name + note, own, *beside, *([row.goal] if goals else [])])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def shown(value: Spread | str) -> str:
+    """Return a median with its quartiles, or the median alone where there is no spread."""
+    if isinstance(value, str):
+        return value
+    if value.low is None or value.low == value.high:
+        return _number(value.median)
+    return f"{_number(value.median)} ({_number(value.low)} – {_number(value.high)})"
+
+
+def reached(row: Row) -> bool | None:
+    """Return whether a row keeps its goal; None without a goal or a figure."""
+    goal = re.fullmatch(r"([≤≥]) ([0-9.]+)", row.goal)
+    if goal is None or row.value is None:
+        return None
+    return row.value <= float(goal[2]) if goal[1] == "≤" else row.value >= float(goal[2])
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) or abs(value) >= 100 else f"{value:.2f}"
+
+
+def _section(topic: Topic) -> str:
+    title, _, about = topic.about.strip().partition("\n\n")
+    return f"## {' '.join(title.split()).rstrip('.')}\n\n{about.strip()}\n\n{table(topic.rows)}"
+
+
+def _places(topics: Sequence[Topic]) -> str:
+    places = dict.fromkeys(topic.measured for topic in topics)
+    return "".join(f"Measured on {place}.\n" for place in places)
+
+
+def _missed(topics: Sequence[Topic]) -> str:
+    """Return the goals that are not reached, with what was noted about them."""
+    rows = [row for topic in topics for row in topic.rows if reached(row) is False]
+    lines = [f"- {row.name}: {_number(row.value)}, goal {row.goal}. {row.note}".rstrip() for row in rows]
+    return "## Goals not reached\n\n" + ("\n".join(lines) or "None.") + "\n"

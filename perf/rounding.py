@@ -1,0 +1,74 @@
+"""One tensor through a quantizer, forward and backward.
+
+The first row is LSQ's rounding of an activation tensor of (64, 16, 32, 32), with a gradient of the scale. The
+others are every quantizer at 4 bits in units of LSQ, on the weights of a layer of (256, 256, 3, 3) and on an
+input that is never negative.
+"""
+
+import torch
+from torch import Tensor
+
+from flatqat import registry
+from flatqat.quant.base import Quantizer, Role
+from flatqat.quant.observe import Observer
+from flatqat.quant.ops import fake_quantize
+from perf.rounds import Call, Row, row, turns
+
+ACTIVATIONS, WEIGHTS = (64, 16, 32, 32), (256, 256, 3, 3)
+
+
+def rows(rounds: int) -> list[Row]:
+    return [_beside_torch(rounds), *_quantizers("weight", rounds), *_quantizers("input", rounds)]
+
+
+def _beside_torch(rounds: int) -> Row:
+    calls = operators()
+    times = turns(calls, rounds)
+    ours, unit, *peers = calls
+    return row(f"rounding of a tensor, {ours} / {unit}", times, ours, unit, peers=peers)
+
+
+def operators() -> dict[str, Call]:
+    """Four ways to round and differentiate one tensor; the last one has no gradient of the scale."""
+    x = torch.randn(ACTIVATIONS, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    scale, zero = torch.tensor([0.3], requires_grad=True), torch.zeros(1)
+
+    def backward(out: Tensor) -> None:
+        out.backward(torch.ones_like(out))
+
+    def hand_written() -> Tensor:
+        ratio = (x / scale).clamp(-8, 7)
+        return (ratio + (ratio.round() - ratio).detach()) * scale
+
+    return {
+        "flatqat": lambda: backward(fake_quantize(x, scale, -8, 7)),
+        "torch, learnable": lambda: backward(
+            torch._fake_quantize_learnable_per_tensor_affine(x, scale, zero, -8, 7, 1.0)
+        ),
+        "tensor operations": lambda: backward(hand_written()),
+        "torch, fixed scale": lambda: backward(torch.fake_quantize_per_tensor_affine(x, 0.3, 0, -8, 7)),
+    }
+
+
+def _quantizers(role: Role, rounds: int) -> list[Row]:
+    calls = grids(role)
+    times = turns(calls, rounds)
+    kind = "4-bit weights" if role == "weight" else "4-bit input"
+    return [row(f"{kind}, {name} / lsq", times, name, "lsq") for name in calls if name != "lsq"]
+
+
+def grids(role: Role) -> dict[str, Call]:
+    """Return the forward and backward pass of one tensor through every quantizer."""
+    v = torch.randn(ACTIVATIONS if role == "input" else WEIGHTS, generator=torch.Generator().manual_seed(0))
+    v = v.relu_() if role == "input" else v.mul_(0.05)
+    calls: dict[str, Call] = {}
+    for name in sorted(registry.names(registry.QUANTIZERS)):
+        quantizer: type[Quantizer] = registry.load(registry.QUANTIZERS, name)
+        per_channel = role == "weight" and quantizer.per_channel
+        q = quantizer(bits=4, role=role, scale_shape=(WEIGHTS[0], 1, 1, 1) if per_channel else ())
+        seen = Observer(tuple(q.scale.shape))
+        seen.add(v)
+        q.calibrate(seen, "minmax")
+        leaf = v.clone().requires_grad_()
+        calls[name] = lambda q=q, leaf=leaf: q(leaf).backward(torch.ones_like(leaf))
+    return calls
