@@ -22,7 +22,7 @@ from perf.rounds import Row, prepare
 
 ROOT = Path(__file__).parent.parent
 MEASURED, PAGE = ROOT / "perf" / "measured.json", ROOT / "docs" / "speed.md"
-TOPICS = ("training", "memory", "kernels", "methods", "rounding", "inference", "loader", "stages")
+TOPICS = ("training", "memory", "kernels", "methods", "rounding", "inference", "loader", "stages", "cuda")
 PEERS = ("brevitas", "pyhessian", "curvlinops-for-pytorch", "imagecorruptions-imaug", "simplejpeg")
 ROUNDS, QUICK = 9, 2
 

@@ -1,7 +1,8 @@
 """Reading images.
 
-A JPEG of 500 x 375 pixels is decoded, resized to 256 and cropped to 224, into a tensor, on the product's own
-path as evaluation takes it. In images a second of one core, beside plain Pillow, which gives the same bytes; torchvision's own decoder gives others.
+A JPEG of 500 x 375 pixels is decoded, resized to 256 and cropped to 224, into a tensor, on the path that
+evaluation takes: in images a second of one core, beside plain Pillow, which gives the same bytes. Those of
+torchvision's own decoder are others.
 """
 
 import importlib

@@ -13,11 +13,11 @@ What flatqat's speed is beside its peers, from one command, `just perf`. This pa
 
 The variants of a row take turns in rounds, in random order and without garbage collection in between. The CPU
 seconds of two variants are divided round by round, because the speed of a machine with other work wanders by
-more than most differences. A figure is the median of these ratios, with the quartiles in brackets; one without
-brackets is an exact count. Everything runs on one thread. Peers see the same network, images and batch in the
-same rounds.
+more than most differences. A figure is the median of these ratios, with the quartiles in brackets; one
+without brackets is an exact count. Everything runs on one thread. Peers see the same network, images and
+batch in the same rounds.
 
-`pip install -e '.[all,perf]'` installs the peers, and `python -m perf --only training` measures one topic anew.
+`pip install -e '.[all,perf]'` installs the peers. `python -m perf --only training` measures one topic anew.
 """
 
 

@@ -5,28 +5,32 @@ in the first and last layer. Peers quantize the same network, and share everythi
 torch.ao learns no scale.
 """
 
-from functools import partial
+import time
 
-from perf.networks import NETWORKS, Network, rule, step
+from perf.networks import NETWORKS, Network, rule
 from perf.peers import PEERS
-from perf.rounds import Call, Row, built, row, turns
+from perf.rounds import Call, Clock, Row, built, row, turns
 
 GOAL = "≤ 1.15"
 
 
 def rows(rounds: int) -> list[Row]:
-    return [_row(network, rounds) for network in NETWORKS]
+    return [beside_peers(network, rounds) for network in NETWORKS]
 
 
-def _row(network: Network, rounds: int) -> Row:
-    others, absent = built({name: partial(_step_of, network, name) for name in PEERS})
-    ours = {"FP": step(network, "fp", "fp"), "QAT": step(network, "qat", "4")}
-    times = turns({**ours, **others}, rounds)
-    return row(
-        f"QAT step / FP step, {network}", times, "QAT", "FP", peers=list(others), absent=absent, goal=GOAL
-    )
+def title(network: Network) -> str:
+    return f"QAT step / FP step, {network}"
 
 
-def _step_of(network: Network, peer: str) -> Call:
-    begun, (x, y) = rule(network, "fp", "fp", quantize=PEERS[peer]), network.examples()
-    return lambda: begun.step(x, y)
+def beside_peers(network: Network, rounds: int, device: str = "cpu", clock: Clock = time.process_time) -> Row:
+    """Return the row of a network on a device."""
+    x, y = network.examples(device)
+
+    def step(method: str, bits: str, peer: str = "") -> Call:
+        begun = rule(network, method, bits, quantize=PEERS.get(peer), device=device)
+        return lambda: begun.step(x, y)
+
+    others, absent = built({peer: lambda peer=peer: step("fp", "fp", peer) for peer in PEERS})
+    ours = {"FP": step("fp", "fp"), "QAT": step("qat", "4")}
+    times = turns({**ours, **others}, rounds, clock=clock)
+    return row(title(network), times, "QAT", "FP", peers=list(others), absent=absent, goal=GOAL)

@@ -1,0 +1,69 @@
+"""The acceptance of a GPU, with the CPU in its place: that its checks run, and that they can fail."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from perf.gpu import __main__ as acceptance
+from perf.gpu import equality
+from perf.gpu.ledger import Entry, check, figure
+from perf.gpu.setting import Setting, apart
+
+ROOT = Path(__file__).parents[2]
+
+
+def accept(monkeypatch: pytest.MonkeyPatch, out: Path, *only: str) -> int:
+    words = ["gpu", "--device", "cpu", "--tiny", "--out", str(out), "--only", *only]
+    monkeypatch.setattr(sys, "argv", words)
+    return acceptance.main()
+
+
+def test_sections_pass_where_the_device_is_the_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert accept(monkeypatch, tmp_path, "meters", "kernels", "rounding", "one pass") == 0
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert {row["section"] for row in found} == {"machine", "meters", "kernels", "rounding", "one pass"}
+    assert (tmp_path / "gpu.md").read_text().startswith("| section | what | check | values |\n")
+
+
+def test_a_failed_check_and_a_section_that_breaks_fail_the_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def wrong(on: Setting) -> Iterator[Entry]:
+        yield check("one equals two", 1 == 2)
+
+    def broken(on: Setting) -> Iterator[Entry]:
+        yield figure("before")
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setitem(acceptance.SECTIONS, "meters", wrong)
+    monkeypatch.setitem(acceptance.SECTIONS, "kernels", broken)
+    assert accept(monkeypatch, tmp_path, "meters", "kernels", "flatness") == 1
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    failed = [(row["section"], row["what"]) for row in found if row["ok"] is False]
+    assert failed == [("meters", "one equals two"), ("kernels", "the section ran")]
+    assert any(row["section"] == "flatness" and row["ok"] for row in found)
+
+
+def test_a_device_that_computes_something_else_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of two corrupted batches, the device's, is one grey level off throughout."""
+    calls = iter(range(1000))
+    real = equality.corrupt
+    monkeypatch.setattr(equality, "corrupt", lambda *a, **k: real(*a, **k) // 2 + next(calls) % 2)
+    entries = list(equality.corruptions(Setting(device=torch.device("cpu"), tiny=True)))
+    assert not any(entry.ok for entry in entries)
+
+
+def test_distance_is_relative_to_the_largest_value() -> None:
+    assert apart(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 4.0])) == 0.25
+
+
+@pytest.mark.slow
+def test_the_whole_acceptance_passes_on_the_cpu(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "perf.gpu", "--device", "cpu", "--tiny", "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
