@@ -22,7 +22,18 @@ from perf.rounds import Row, prepare
 
 ROOT = Path(__file__).parent.parent
 MEASURED, PAGE = ROOT / "perf" / "measured.json", ROOT / "docs" / "speed.md"
-TOPICS = ("training", "memory", "kernels", "methods", "rounding", "inference", "loader", "stages", "cuda")
+TOPICS = (
+    "training",
+    "cuda",
+    "memory",
+    "kernels",
+    "methods",
+    "rounding",
+    "inference",
+    "loader",
+    "live",
+    "stages",
+)
 PEERS = ("brevitas", "pyhessian", "curvlinops-for-pytorch", "imagecorruptions-imaug", "simplejpeg")
 ROUNDS, QUICK = 9, 2
 
@@ -73,7 +84,7 @@ def _measured(name: str, rounds: int) -> Topic | None:
         return None
     rows = json.loads(done.stdout.splitlines()[-1])
     about = importlib.import_module(f"perf.{name}").__doc__
-    return Topic.from_dict({"about": about, "measured": _machine(), "rows": rows})
+    return Topic.from_dict({"about": about, "measured": _machine(), "rounds": rounds, "rows": rows})
 
 
 def _rows(name: str, rounds: int) -> list[Row]:

@@ -1,4 +1,4 @@
-"""The same training steps on a GPU.
+"""The same steps on a GPU.
 
 Timed on the clock of the machine, with the device's work done, many short steps between two waits.
 `python -m perf.gpu` measures more there, and checks that the device computes what the CPU does.

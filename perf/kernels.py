@@ -1,8 +1,8 @@
-"""Operations that a training step launches on a device, and how often it waits for the device.
+"""What a step asks of a device.
 
-Exact counts of what PyTorch dispatches in one step, views and allocations not among them, with the optimizer
-in the form that it has on a GPU. On a GPU small networks cost what their launches cost. A step waits where it
-needs a number from the device, as `.item()` does.
+Exact counts of the operators that PyTorch dispatches in one step, without views and allocations, with the
+optimizer in the form that it has on a GPU. There, small networks cost what these launches cost. A step waits
+for the device where it needs a number from it, as `.item()` does.
 """
 
 from typing import Any

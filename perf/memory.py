@@ -1,6 +1,7 @@
-"""Bytes that the forward pass keeps for the backward pass, with 4-bit quantizers beside full precision.
+"""Bytes kept for the backward pass.
 
-Counted, not estimated: every storage that autograd saves, once, without parameters, buffers and the images.
+Counted, not estimated: every storage that autograd saves in the forward pass of a step, once, without
+parameters, buffers and the images. The unit is the same in full precision.
 """
 
 from collections.abc import Callable

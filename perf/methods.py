@@ -1,4 +1,7 @@
-"""A training step of each method beside one of plain QAT, both with LSQ at 4 bits on ResNet-18."""
+"""Methods.
+
+A training step of a method beside one of plain QAT, both with LSQ at 4 bits.
+"""
 
 from perf.networks import RESNET_18, step
 from perf.rounds import Row, row, turns

@@ -28,11 +28,13 @@ class Topic:
     Attributes:
         about: What the rows mean: a title, an empty line, and sentences.
         measured: The machine, versions and date in words.
+        rounds: The number of rounds.
         rows: The rows.
     """
 
     about: str
     measured: str
+    rounds: int
     rows: Sequence[Row]
 
     def as_dict(self) -> dict[str, Any]:
@@ -44,7 +46,7 @@ class Topic:
         for row in value["rows"]:
             peers = {k: v if isinstance(v, str) else Spread(*v) for k, v in row["peers"].items()}
             rows.append(Row(**{**row, "peers": peers}))
-        return cls(about=value["about"], measured=value["measured"], rows=rows)
+        return cls(**{**value, "rows": rows})
 
 
 def page(topics: Sequence[Topic]) -> str:
@@ -89,7 +91,8 @@ def _number(value: float) -> str:
 
 def _section(topic: Topic) -> str:
     title, _, about = topic.about.strip().partition("\n\n")
-    return f"## {' '.join(title.split()).rstrip('.')}\n\n{about.strip()}\n\n{table(topic.rows)}"
+    taken = f"{topic.rounds} rounds." if topic.rounds > 1 else "One round."
+    return f"## {title.rstrip('.')}\n\n{about.strip()} {taken}\n\n{table(topic.rows)}"
 
 
 def _places(topics: Sequence[Topic]) -> str:
@@ -98,7 +101,20 @@ def _places(topics: Sequence[Topic]) -> str:
 
 
 def _missed(topics: Sequence[Topic]) -> str:
-    """Return the goals that are not reached, with what was noted about them."""
-    rows = [row for topic in topics for row in topic.rows if reached(row) is False]
-    lines = [f"- {row.name}: {_number(row.value)}, goal {row.goal}. {row.note}".rstrip() for row in rows]
-    return "## Goals not reached\n\n" + ("\n".join(lines) or "None.") + "\n"
+    """Return the goals that are not reached, and the peers that are ahead."""
+    lines = []
+    for row in (row for topic in topics for row in topic.rows if row.value is not None and row.goal):
+        goal = [f"goal {row.goal}"] if reached(row) is False else []
+        ahead = [f"{peer} {_number(value)}" for peer, value in _ahead(row).items()]
+        if goal or ahead:
+            lines.append(f"- {row.name}: {_number(row.value)}; {', '.join(goal + ahead)}")
+    return "## Goals not reached, and peers that are ahead\n\n" + ("\n".join(lines) or "None.") + "\n"
+
+
+def _ahead(row: Row) -> dict[str, float]:
+    """Return the medians of the peers that are nearer to the goal."""
+    medians = {peer: value.median for peer, value in row.peers.items() if not isinstance(value, str)}
+    up = row.goal.startswith("≥")
+    return {
+        p: m for p, m in medians.items() if row.value is not None and (m > row.value if up else m < row.value)
+    }

@@ -1,8 +1,8 @@
-"""One tensor through a quantizer, forward and backward.
+"""One tensor through a quantizer.
 
-The first row is LSQ's rounding of an activation tensor of (64, 16, 32, 32), with a gradient of the scale. The
-others are every quantizer at 4 bits in units of LSQ, on the weights of a layer of (256, 256, 3, 3) and on an
-input that is never negative.
+Forward and backward. The first row is LSQ's rounding of an activation tensor of (64, 16, 32, 32), with a
+gradient of the scale. The others are every quantizer at 4 bits in units of LSQ, on the weights of a layer of
+(256, 256, 3, 3) and on an input that is never negative.
 """
 
 import torch

@@ -1,7 +1,7 @@
-"""`flatqat bench run` without options but one seed: CPU seconds, and what part of them each stage takes.
+"""The default run.
 
-Seconds depend on the machine; the shares hardly do. What is not training, flatness or evaluation is start-up,
-planning, data and records.
+CPU seconds of `flatqat bench run` with one seed, and what part of them each stage takes. Seconds depend on the
+machine; the shares hardly do. The rest is start-up, planning, data and records.
 """
 
 import tempfile

@@ -47,8 +47,25 @@ def test_a_row_without_goal_or_figure_is_neither_reached_nor_missed(row: Row) ->
 
 
 def test_the_page_lists_what_is_missed_and_survives_json() -> None:
-    topic = Topic(about="Steps.\n\nWhat a step is.\n", measured="a machine", rows=[MISSED, COUNT, ABSENT])
+    topic = Topic(
+        about="Steps.\n\nWhat a step is.\n", measured="a machine", rounds=9, rows=[MISSED, COUNT, ABSENT]
+    )
     text = page([Topic.from_dict(json.loads(json.dumps(topic.as_dict())))])
     assert text == page([topic])
-    assert "## Steps\n\nWhat a step is.\n\n| " in text
-    assert text.endswith("## Goals not reached\n\n- QAT / FP: 1.50, goal ≤ 1.15.\n")
+    assert "## Steps\n\nWhat a step is. 9 rounds.\n\n| " in text
+    assert text.endswith("that are ahead\n\n- QAT / FP: 1.50; goal ≤ 1.15\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "goal", "line"),
+    [
+        (1.1, "≤ 1.15", "- ours: 1.10; other 1"),
+        (1.2, "≥ 1", "- ours: 1.20; torch 1.80"),
+        (0.9, "≤ 1.15", "None."),
+    ],
+)
+def test_the_page_names_peers_that_are_ahead(value: float, goal: str, line: str) -> None:
+    peers = {"torch": Spread.of([1.8]), "other": Spread.of([1.0]), "gone": NOT_INSTALLED}
+    row = Row(name="ours", value=value, peers=peers, goal=goal)
+    text = page([Topic(about="A.\n\nB.", measured="", rounds=1, rows=[row])])
+    assert text.endswith(f"that are ahead\n\n{line}\n")
