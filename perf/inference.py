@@ -1,7 +1,7 @@
 """Scoring.
 
-A batch of the product's size goes through ResNet-18 at 224 pixels, whose weights are rounded once. The unit is
-the same network in full precision as PyTorch runs it by default. The product's own settings (the allocator
+A batch of the product's size goes through ResNet-18 at 224 pixels, whose weights are rounded once. The unit
+is the same network in full precision as PyTorch runs it by default. The product's own settings (the allocator
 keeps freed memory) belong to a process, so every variant has one of its own, and they take turns.
 """
 

@@ -104,10 +104,11 @@ def _missed(topics: Sequence[Topic]) -> str:
     """Return the goals that are not reached, and the peers that are ahead."""
     lines = []
     for row in (row for topic in topics for row in topic.rows if row.value is not None and row.goal):
-        goal = [f"goal {row.goal}"] if reached(row) is False else []
-        ahead = [f"{peer} {_number(value)}" for peer, value in _ahead(row).items()]
+        goal = f"; goal {row.goal}" if reached(row) is False else ""
+        peers = " and ".join(f"{peer} ({_number(value)})" for peer, value in _ahead(row).items())
+        ahead = f"; ahead: {peers}" if peers else ""
         if goal or ahead:
-            lines.append(f"- {row.name}: {_number(row.value)}; {', '.join(goal + ahead)}")
+            lines.append(f"- {row.name}: {_number(row.value)}{goal}{ahead}")
     return "## Goals not reached, and peers that are ahead\n\n" + ("\n".join(lines) or "None.") + "\n"
 
 

@@ -1,7 +1,7 @@
 """The default run.
 
-CPU seconds of `flatqat bench run` with one seed, and what part of them each stage takes. Seconds depend on the
-machine; the shares hardly do. The rest is start-up, planning, data and records.
+CPU seconds of `flatqat bench run` with one seed, and what part of them each stage takes. Seconds depend on
+the machine; the shares hardly do. The rest is start-up, planning, data and records.
 """
 
 import tempfile

@@ -1,8 +1,8 @@
 """Steps of quantization-aware training.
 
-A step is the product's own: forward pass, backward pass and SGD, with LSQ at 4 bits on weights and inputs, and
-8 bits in the first and last layer. The unit is a step of the same network in full precision. Peers quantize
-the same network, and share everything else of the step. Of them, torch.ao learns no scale.
+A step is the product's own: forward pass, backward pass and SGD, with LSQ at 4 bits on weights and inputs,
+and 8 bits in the first and last layer. The unit is a step of the same network in full precision. Peers
+quantize the same network, and share everything else of the step. Of them, torch.ao learns no scale.
 """
 
 import time

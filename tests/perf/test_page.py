@@ -59,8 +59,8 @@ def test_the_page_lists_what_is_missed_and_survives_json() -> None:
 @pytest.mark.parametrize(
     ("value", "goal", "line"),
     [
-        (1.1, "≤ 1.15", "- ours: 1.10; other 1"),
-        (1.2, "≥ 1", "- ours: 1.20; torch 1.80"),
+        (1.1, "≤ 1.15", "- ours: 1.10; ahead: other (1)"),
+        (1.2, "≥ 1", "- ours: 1.20; ahead: torch (1.80)"),
         (0.9, "≤ 1.15", "None."),
     ],
 )
