@@ -1,8 +1,9 @@
 """What a step asks of a device.
 
 Exact counts of the operators that PyTorch dispatches in one step, without views and allocations, with the
-optimizer in the form that it has on a GPU. There, small networks cost what these launches cost. A step waits
-for the device where it needs a number from it, as `.item()` does.
+optimizer in the form that it has on a GPU. There, small networks cost what these launches cost. An operator
+of flatqat's own counts once; `python -m perf.gpu` counts the kernels themselves. A step waits for the device
+where it needs a number from it, as `.item()` does.
 """
 
 from typing import Any
