@@ -81,6 +81,10 @@ def bench_run(
     results: Results = Path("results"),
     device: Device = "auto",
     amp: Annotated[bool, flag("--amp", "Run forward passes in bfloat16 (autocast).")] = False,
+    compiled: Annotated[
+        bool,
+        flag("--compile", "Compile training steps: half a minute a cell, then faster; needs a C++ compiler."),
+    ] = False,
     threads: Threads = 1,
     workers: Workers = DEFAULT_WORKERS,
     limit: Limit = None,
@@ -145,6 +149,7 @@ def bench_run(
         results=results,
         device=device,
         amp=amp,
+        compile=compiled,
         threads=threads,
         workers=workers,
         limit=limit,

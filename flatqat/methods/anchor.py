@@ -82,14 +82,14 @@ class Anchor(Method):
 
     @contextmanager
     def _rounded(self) -> Iterator[dict[Quantizer, Tensor]]:
-        """Collect Q(W), as the quantizers return it, within the context."""
+        """Collect Q(W), as the quantizers return it, within the context; nothing of a compiled network."""
         rounded: dict[Quantizer, Tensor] = {}
 
         def keep(quantizer: Any, _: Any, value: Tensor) -> None:
             rounded[quantizer] = value.detach()
 
         with ExitStack() as hooks:
-            for _, quantizer in self.weights:
+            for _, quantizer in () if self.compiles else self.weights:
                 hooks.enter_context(quantizer.register_forward_hook(keep))
             yield rounded
 
@@ -109,11 +109,11 @@ class Anchor(Method):
         beta, self._due = self._due or 0.0, None
         for (w, quantizer), anchor in zip(self.weights, self._anchors, strict=True):
             known = rounded.get(quantizer)
-            if known is None or w.grad is None:  # a layer that was not used
-                if beta:
-                    anchor.lerp_(quantizer.in_weight_scale(w), beta)
+            level = quantizer.in_weight_scale(w) if known is None else quantizer.denormalize(known, w)
+            if w.grad is None:  # a layer that was not used
+                anchor.lerp_(level, beta)
                 continue
-            level, by = quantizer.denormalize(known, w), 2 * self.config.strength
+            by = 2 * self.config.strength
             if self.config.coupling == "ema":
                 quantizer.attract_(w.grad, anchor, w, level, beta, by)
             else:

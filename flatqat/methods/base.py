@@ -27,6 +27,7 @@ class Setup:
         loss: Maps (model output, labels) to the scalar task loss; the output may be in half precision.
         recipe: Optimizer, schedule and number of steps.
         amp: Whether the forward pass runs under bfloat16 autocast.
+        compile: Whether forward and backward passes are compiled (`torch.compile`).
         val_loss: Returns the model's mean task loss in eval mode on held-out in-distribution images.
         seed: Seed for the method's own random numbers.
     """
@@ -35,6 +36,7 @@ class Setup:
     loss: Callable[[Any, Tensor], Tensor]
     recipe: Recipe
     amp: bool = False
+    compile: bool = False
     val_loss: Callable[[], float] | None = None
     seed: int = 0
 
@@ -83,12 +85,19 @@ class Method:
         self.config = self.Config() if config is None else config
         self.total_steps, self.steps_done = self.steps(setup.recipe), 0
         self.freezes_batchnorm = setup.recipe.frozen_batchnorm and self.parent is not None
+        self.compiles = setup.compile and self.compilable
+        self.network = torch.compile(self.model) if self.compiles else self.model
         self.optimizer = _optimizer(self.model, setup.recipe, self.learning_rate)
 
     @classmethod
     def steps(cls, recipe: Recipe) -> int:
         """Return the number of steps that the method takes with a recipe."""
         return recipe.steps
+
+    @property
+    def compilable(self) -> bool:
+        """Whether a compiled network serves: not where hooks come and go, which a compiler does not see."""
+        return True
 
     @property
     def peak_learning_rate(self) -> float:
@@ -140,7 +149,7 @@ class Method:
     def task_gradient(self, x: Tensor, y: Tensor) -> Tensor:
         """Add the gradient of the task loss to `.grad` and return the loss, detached."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.setup.amp):
-            output = self.model(x)
+            output = self.network(x)
         loss = self.setup.loss(output, y)
         loss.backward()
         return loss.detach()

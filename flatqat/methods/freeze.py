@@ -94,6 +94,11 @@ class Freeze(Method):
         self.perturbation = Perturbation(self.model, space="quantized")
 
     @property
+    def compilable(self) -> bool:
+        """False: the gradients at rounded weights are recorded by hooks."""
+        return False
+
+    @property
     def threshold(self) -> float:
         """f_th after the steps taken so far."""
         progress = self.steps_done / max(1, self.total_steps)

@@ -46,6 +46,11 @@ class SAM(Method):
         self.perturbation = Perturbation(self.model, space=self.config.space, scales=self.config.scales)
 
     @property
+    def compilable(self) -> bool:
+        """Whether nothing is added to rounded weights by a hook."""
+        return bool(self.config.space == "latent")
+
+    @property
     def radius(self) -> float:
         """The radius ρ of the next step."""
         return self.config.rho  # type: ignore[no-any-return]

@@ -84,6 +84,7 @@ class TrainLog(Stored):
         audit: Tensors that compute quantized, those left in floating point, and codes in use by bit-width.
         method: What the method reports of itself.
         selection: The chosen step and the `val` score of each step looked at; empty without selection.
+        compiled: Whether its steps were compiled by `torch.compile`, which changes last digits.
     """
 
     steps: int
@@ -92,6 +93,7 @@ class TrainLog(Stored):
     audit: Mapping[str, Any] = field(default_factory=dict)
     method: Mapping[str, Any] = field(default_factory=dict)
     selection: Mapping[str, Any] = field(default_factory=dict)
+    compiled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,8 @@ class Environment(Stored):
         flatqat: The version of flatqat.
         python: The version of Python.
         packages: The version of each package that numbers depend on; None where it was not installed.
+        kernels: What computes the rounding, which adds up gradients in an order of its own: `compiled` on this
+            machine, `triton` or `torch`; empty in records of flatqat before 0.2.
     """
 
     device: str
@@ -111,6 +115,7 @@ class Environment(Stored):
     flatqat: str
     python: str
     packages: Mapping[str, str | None]
+    kernels: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

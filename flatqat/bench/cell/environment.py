@@ -24,6 +24,8 @@ def environment(device: "torch.device", threads: int) -> Environment:
     """Return versions and hardware, for a record."""
     import torch
 
+    from flatqat.quant.kernels.fused import kernels_on
+
     cuda = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return Environment(
         device=cuda or f"cpu ({platform.machine()})",
@@ -31,6 +33,7 @@ def environment(device: "torch.device", threads: int) -> Environment:
         flatqat=__version__,
         python=platform.python_version(),
         packages={package: installed(package) for package in RECORDED},
+        kernels=kernels_on(device.type),
     )
 
 

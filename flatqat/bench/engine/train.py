@@ -58,6 +58,8 @@ def train(job: Job, session: Session) -> None:
         session.progress.say(f"{job.title}: left in floating point: {', '.join(covered)}")
     seconds = round(perf_counter() - began, 2)
     log = {"steps": method.total_steps, "last_loss": last_loss, "seconds": seconds, "audit": audited}
+    if method.compiles:
+        log["compiled"] = True
     if method_log := method.log():
         log["method"] = method_log
     _store_weights(snapshot(model.net, "cpu"), selection, log)
@@ -83,7 +85,15 @@ def training_method(job: Job, model: Normalized, session: Session) -> Method:
         return total / count
 
     seed = job.cell.derive_seed("method")
-    setup = Setup(model=model, loss=loss, recipe=job.recipe, amp=request.amp, val_loss=val_loss, seed=seed)
+    setup = Setup(
+        model=model,
+        loss=loss,
+        recipe=job.recipe,
+        amp=request.amp,
+        compile=request.compile,
+        val_loss=val_loss,
+        seed=seed,
+    )
     method: type[Method] = registry.load(registry.METHODS, job.cell.method)
     return method(setup, job.config)
 

@@ -10,7 +10,7 @@ from flatqat.spec import Args, Environment
 
 SHOWN_DIGITS = 12
 NONE, DEFAULT, SEVERAL = "none", "default", "/"
-ENVIRONMENT = ("device", "threads", "python", "flatqat")
+ENVIRONMENT = ("device", "threads", "python", "flatqat", "kernels")
 
 
 def differences(before: Series, now: Series) -> list[str]:
@@ -61,7 +61,8 @@ def _environment(before: Series, now: Series) -> Iterator[str]:
 
 
 def _versions(env: Environment) -> dict[str, object]:
-    return {name: getattr(env, name) for name in ENVIRONMENT} | dict(env.packages)
+    """Return what numbers may depend on; what older records did not hold is left out."""
+    return {name: value for name in ENVIRONMENT if (value := getattr(env, name))} | dict(env.packages)
 
 
 def _of_runs(what: str, before: Iterable[object], now: Iterable[object]) -> Iterator[str]:

@@ -41,6 +41,7 @@ def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
     options += ["--layer-bits", cell.layer_bits] if cell.layer_bits else []
     options += _settings(cell.method, cell.method_args) + _settings("recipe", cell.recipe_args)
     options += ["--amp"] * cell.amp + ["--compute-matched"] * (cell.step_multiplier > 1)
+    options += ["--compile"] * record.train.compiled
     options += ["--plugin", "FILE"] if cell.plugins else []
     options += ["--threads", str(record.env.threads)] if record.env.threads > 1 else []
     spaces = list(record.flatness.spaces)

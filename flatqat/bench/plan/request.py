@@ -34,6 +34,7 @@ class Request:
         results: The results folder.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         amp: Whether forward passes run in bfloat16.
+        compile: Whether training steps are compiled.
         threads: CPU threads of PyTorch.
         workers: Threads that decode images; 0 decodes in the main thread.
         limit: How many images of each shift are scored; by default all.
@@ -58,6 +59,7 @@ class Request:
     results: Path = Path("results")
     device: str = "auto"
     amp: bool = False
+    compile: bool = False
     threads: int = 1
     workers: int = 0
     limit: int | None = None

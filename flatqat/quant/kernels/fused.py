@@ -35,6 +35,11 @@ def fused_kernels(device: str) -> ModuleType | None:
     return module if agrees(module, device) else None
 
 
+def kernels_on(device: str) -> str:
+    """Return what computes the rounding on `cpu` or `cuda`, for a record: `compiled`, `triton` or `torch`."""
+    return {"cpu": "compiled", "cuda": "triton"}[device] if fused_kernels(device) else "torch"
+
+
 def agrees(module: ModuleType, device: str) -> bool:
     """Return whether kernels give what the formulas give: values to the bit, sums to their rounding."""
     values = torch.linspace(-3, 3, 483, device=device).view(3, 161)

@@ -73,3 +73,20 @@ def test_evaluation_rounds_each_weight_once(tmp_path, monkeypatch):
     shifts, layers = 4, 5
     assert calls.count("input") == shifts * layers
     assert calls.count("weight") == 2 * layers  # once when the parametrization is registered, once to score
+
+
+def test_compiled_steps_give_the_numbers_of_plain_ones_and_are_recorded(tmp_path, monkeypatch):
+    compile_, graphs = torch.compile, []
+    eager = {"backend": "aot_eager", "fullgraph": True}
+    monkeypatch.setattr(torch, "compile", lambda model: graphs.append(model) or compile_(model, **eager))
+    methods = ("fp", "qat", "anchor", "sam", "saq", "freeze", "ema")
+    plain = go(tmp_path / "plain", methods=methods)
+    assert not graphs
+    found = go(tmp_path / "compiled", methods=methods, compile=True)
+    assert [record.status for record in found] == ["done"] * len(methods)
+    hooked = {"saq", "freeze"}  # as plain as before: a compiler does not see hooks that come and go
+    assert {r.cell.method for r in found if not r.train.compiled} == hooked
+    assert len(graphs) == 1 + len(methods) - len(hooked)  # and the parent
+    for one, other in zip(plain, found, strict=True):
+        assert one.cell == other.cell
+        assert other.scores["id"]["nll"].value == pytest.approx(one.scores["id"]["nll"].value, rel=0.02)
