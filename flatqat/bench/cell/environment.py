@@ -14,10 +14,16 @@ if TYPE_CHECKING:
     import torch
 
 # Decoding and networks depend on the recorded packages, too.
-RECORDED = ("torch", "numpy", "pillow", "torchvision", "timm", "onedl-mmsegmentation")
+RECORDED = ("torch", "numpy", "pillow", "simplejpeg", "torchvision", "timm", "onedl-mmsegmentation")
 COMPUTING = ("torch", "numpy", "scipy", "pandas", "pillow", "safetensors", "scikit-learn", "pyarrow")
 REQUIRED = (*COMPUTING, "matplotlib", "typer", "rich")
-OPTIONAL = {"torchvision": "zoo", "timm": "zoo", "robustbench": "robust", "onedl-mmsegmentation": "seg"}
+OPTIONAL = {
+    "torchvision": "zoo",
+    "timm": "zoo",
+    "robustbench": "robust",
+    "onedl-mmsegmentation": "seg",
+    "simplejpeg": "fast",
+}
 
 
 def environment(device: "torch.device", threads: int) -> Environment:

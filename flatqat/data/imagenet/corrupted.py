@@ -24,9 +24,6 @@ from flatqat.data.images.entries import folder_names
 from flatqat.errors import DataError, listed
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from flatqat.data.images.encoded import Pixels
     from flatqat.data.tensors.image_data import ImageData
 
 _NUMBER = re.compile(r"\d+(\.\d+)?")
@@ -39,7 +36,7 @@ def uncorrupted(root: Path | None, dataset: CorruptedSet) -> "ImageData":
 
 def corrupted(root: Path | None, dataset: CorruptedSet, *, corruption: str, severity: int) -> "ImageData":
     """Load copies of the images of `uncorrupted`, in its order. Raises DataError if one is missing."""
-    return images(root, dataset, corruption, severity).load(_as_stored)
+    return images(root, dataset, corruption, severity).load(side=SIDE)
 
 
 @lru_cache(maxsize=8)
@@ -122,10 +119,3 @@ def _places(folder: Path, dataset: CorruptedSet) -> list[Path]:
     above = (folder, *(folder / group for group in dataset.groups))
     inside = [(folder, set(folder_names(folder))) for folder in above if folder.is_dir()]
     return [folder / name for folder, names in inside for name in dataset.families if name in names]
-
-
-def _as_stored(image: "Image", _: int) -> "Pixels":
-    if image.size != (SIDE, SIDE):
-        got, fix = f"{image.width}x{image.height}", "use the original files, not resized ones"
-        raise DataError(f"expected an image of {SIDE}x{SIDE}, got {got}; {fix}")
-    return np.asarray(image)

@@ -22,7 +22,7 @@ from flatqat.data.images.entries import folder_names, image_names, name_hash
 from flatqat.errors import DataError, listed
 
 if TYPE_CHECKING:
-    from flatqat.data.tensors.image_data import ImageData, Transform
+    from flatqat.data.tensors.image_data import ImageData
 
 Labels = NDArray[np.int64]
 
@@ -68,14 +68,14 @@ class Images:
         names = tuple(self.names[position] for position in index)
         return replace(self, names=names, labels=self.labels[index], ids=self.ids[index])
 
-    def load(self, view: "Transform | None" = None) -> "ImageData":
-        """Return a dataset that decodes the files on demand; `image_files` explains `view`."""
+    def load(self, side: int | None = None) -> "ImageData":
+        """Return a dataset that decodes the files on demand; `image_files` explains `side`."""
         import torch
 
         from flatqat.data.tensors.image_files import image_files
 
         labels, ids = torch.from_numpy(self.labels), torch.from_numpy(self.ids)
-        return image_files(self.paths, labels, ids, classes=classes.COUNT, source=str(self.folder), view=view)
+        return image_files(self.paths, labels, ids, classes=classes.COUNT, source=str(self.folder), side=side)
 
 
 @lru_cache(maxsize=512)

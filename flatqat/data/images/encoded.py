@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from flatqat.data.images import jpeg
 from flatqat.data.images.entries import check_regular, unreadable
 from flatqat.errors import DataError
 
@@ -25,7 +26,7 @@ def decode_image(content: bytes, name: str) -> Pixels:
 
     try:
         with Image.open(BytesIO(content)) as image:
-            return np.asarray(to_rgb(image))
+            return rgb_pixels(image)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
     except Exception as error:  # Pillow raises a dozen types on damaged bytes
@@ -60,8 +61,18 @@ def _reason(error: Exception) -> object:
 
 def to_rgb(image: "Image") -> "Image":
     """Convert to RGB as stored, whatever orientation the file names. Raises DataError as `check_depth`."""
+    from PIL import Image as Pillow
+
     check_depth(image)
-    return image.convert("RGB")
+    pixels = jpeg.rgb_of(image)
+    return image.convert("RGB") if pixels is None else Pillow.fromarray(pixels)
+
+
+def rgb_pixels(image: "Image") -> Pixels:
+    """Return the pixels of `to_rgb(image)`, uint8 (H, W, 3)."""
+    check_depth(image)
+    pixels = jpeg.rgb_of(image)
+    return np.asarray(image.convert("RGB")) if pixels is None else pixels
 
 
 def check_depth(image: "Image") -> None:

@@ -175,6 +175,16 @@ def _arrived(
     return data._finish(torch.cat([part.result() for part in parts]), index, device)
 
 
+def channels_first(images: Iterable[Pixels]) -> Tensor:
+    """Return images of one size (H, W, C) as one batch, uint8 (B, C, H, W)."""
+    pixels = list(images)
+    height, width, channels = pixels[0].shape
+    batch = torch.empty(len(pixels), channels, height, width, dtype=torch.uint8)
+    for planes, image in zip(batch.numpy(), pixels, strict=True):
+        planes[:] = image.transpose(2, 0, 1)
+    return batch
+
+
 def check_labels(labels: Tensor, *, classes: int, source: str) -> None:
     """Raise DataError if there are no labels, or some are outside 0 .. classes - 1."""
     if len(labels) == 0:

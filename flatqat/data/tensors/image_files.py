@@ -1,15 +1,16 @@
 """Image files of many sizes, decoded on demand."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-import torch
+from PIL.Image import Image
 from torch import Tensor
 
-from flatqat.data.images.encoded import Pixels, decode_file, to_rgb
+from flatqat.data.images.encoded import Pixels, decode_file, rgb_pixels, to_rgb
 from flatqat.data.images.views import eval_crop
-from flatqat.data.tensors.image_data import ImageData, Transform, check_labels
+from flatqat.data.tensors.image_data import ImageData, Transform, channels_first, check_labels
+from flatqat.errors import DataError
 from flatqat.spec import EvalTransform
 
 
@@ -21,6 +22,7 @@ def image_files(
     classes: int,
     source: str,
     view: Transform | None = None,
+    side: int | None = None,
     groups: Tensor | None = None,
 ) -> ImageData:
     """Return a dataset of image files.
@@ -33,6 +35,7 @@ def image_files(
         source: What errors call the dataset.
         view: The transform of each image. Without one, the dataset takes that of each model
             (`ImageData.transformed`).
+        side: Width and height that all images must have, in pixels. They are then used as stored.
         groups: int64 (N,); see `ImageData`.
 
     Raises DataError if labels are out of range, and on decoding a damaged file.
@@ -44,16 +47,26 @@ def image_files(
 
     transform = view or eval_crop(EvalTransform())
 
+    def pixels(path: Path, image_id: int) -> Pixels:
+        return decode_file(path, partial(_stored, side)) if side else read(path, transform, image_id)
+
     def fetch(index: Tensor) -> Tensor:
         rows = zip(index.tolist(), ids[index].tolist(), strict=True)
-        pixels = [read(Path(paths[position]), transform, image_id) for position, image_id in rows]
-        return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
+        return channels_first(pixels(Path(paths[position]), image_id) for position, image_id in rows)
 
+    fixed = view or side
     return ImageData(
-        labels=labels, ids=ids, fetch=fetch, through_transform=None if view else through, groups=groups
+        labels=labels, ids=ids, fetch=fetch, through_transform=None if fixed else through, groups=groups
     )
 
 
 def read(path: Path, view: Transform, image_id: int = 0) -> Pixels:
     """Decode a file as RGB and apply a transform. Raises DataError, which names the file."""
     return decode_file(path, lambda image: view(to_rgb(image), image_id))
+
+
+def _stored(side: int, image: Image) -> Pixels:
+    if image.size != (side, side):
+        got, fix = f"{image.width}x{image.height}", "use the original files, not resized ones"
+        raise DataError(f"expected an image of {side}x{side}, got {got}; {fix}")
+    return rgb_pixels(image)

@@ -5,7 +5,6 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL.Image import Image
@@ -14,7 +13,7 @@ from torch import Tensor
 from flatqat.data.images.encoded import Pixels, decode_file, to_rgb
 from flatqat.data.images.label_maps import check_fits, check_one_size, train_ids
 from flatqat.data.images.segmentation_views import join, uncropped
-from flatqat.data.tensors.image_data import ImageData, Transform
+from flatqat.data.tensors.image_data import ImageData, Transform, channels_first
 from flatqat.errors import DataError
 
 
@@ -68,7 +67,7 @@ def segmentation_files(
 
     def fetch(index: Tensor) -> Tensor:
         rows = zip(index.tolist(), ids[index].tolist(), strict=True)
-        return torch.from_numpy(np.stack([pixels(*row) for row in rows])).permute(0, 3, 1, 2).contiguous()
+        return channels_first(pixels(*row) for row in rows)
 
     return ImageData(labels=None, ids=ids, fetch=fetch, through_transform=None if view else through)
 
