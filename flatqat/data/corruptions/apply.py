@@ -15,6 +15,7 @@ from flatqat.data.corruptions import (
     jpeg,
     motion,
     noise,
+    pixelate,
     snow,
     spatter,
 )
@@ -31,7 +32,7 @@ _FUNCTIONS: tuple[Operator, ...] = (
     noise.gaussian_noise, noise.shot_noise, noise.impulse_noise, noise.speckle_noise,
     blur.defocus_blur, glass.glass_blur, motion.motion_blur, blur.zoom_blur, blur.gaussian_blur,
     snow.snow, frost.frost, fog.fog, spatter.spatter, elastic.elastic_transform,
-    color.brightness, color.contrast, color.saturate, jpeg.pixelate, jpeg.jpeg_compression,
+    color.brightness, color.contrast, color.saturate, pixelate.pixelate, jpeg.jpeg_compression,
 )  # fmt: skip
 _OPERATORS = {function.__name__: function for function in _FUNCTIONS}
 

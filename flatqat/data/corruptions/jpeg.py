@@ -1,7 +1,7 @@
-"""Loss of resolution and of bits: pixelate and JPEG, both on the CPU."""
+"""JPEG: loss of bits, on the CPU."""
 
 import io
-from functools import lru_cache
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -11,74 +11,39 @@ from torch import Tensor
 
 from flatqat.data.corruptions._draw import Draw
 from flatqat.data.corruptions.constants import Constants
+from flatqat.data.images.jpeg import fast_decoder
 
-# Values processed at once: as many as fit in the cache of a core.
-_PART = 2**19
-
-
-def pixelate(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """Box-filter down to the fraction c of each side, then up again. Constants: (c,).
-
-    This equals Pillow's BOX resize in both directions, bit by bit: its horizontal pass comes first, and each
-    pass rounds to whole gray levels.
-    """
-    (fraction,) = constants
-    size = images.shape[2:]
-    small = [int(n * fraction) for n in size]
-    rows, columns = (_nearest(m, n) for m, n in zip(small, size, strict=True))
-    pixelated = []
-    for part in images.cpu().split(max(1, _PART // images[0].numel())):
-        x = _shrink(_shrink(part, small[1], 3), small[0], 2)
-        pixelated.append(_taken(_taken(x, columns, 3), rows, 2))
-    return torch.cat(pixelated).to(images.device)
+Plane = npt.NDArray[np.uint8]
 
 
 def jpeg_compression(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
-    """Encode and decode with libjpeg, chroma at half resolution. Constants: (quality,)."""
+    """Encode and decode with libjpeg, chroma at half resolution. Constants: (quality,).
+
+    Pillow encodes: simplejpeg has another cosine transform, whose pixels are not the same.
+    """
     quality = int(constants[0])
-    decoded = np.empty(images.shape, dtype=np.uint8)
-    for planes, result in zip(images.cpu().numpy(), decoded, strict=True):
-        image = _through_jpeg(planes, quality)
-        for band, plane in zip("RGB", result, strict=True):
-            plane[:] = np.frombuffer(image.tobytes("raw", band), dtype=np.uint8).reshape(plane.shape)
-    return torch.from_numpy(decoded).to(images.device)
+    result = np.empty(images.shape, dtype=np.uint8)
+    for image, compressed in zip(images.cpu().numpy(), result, strict=True):
+        for plane, decoded in zip(
+            compressed, _decoded(_encoded(image, quality), image[0].shape), strict=True
+        ):
+            plane[:] = decoded
+    return torch.from_numpy(result).to(images.device)
 
 
-def _through_jpeg(planes: npt.NDArray[np.uint8], quality: int) -> Image.Image:
-    """Encode and decode planes, as bands and without opening a file: faster than as an array of pixels."""
+def _encoded(planes: Plane, quality: int) -> bytes:
+    """Encode (3, H, W) as bands, which is faster than as an array of pixels."""
     size = (planes.shape[2], planes.shape[1])
     bands = [Image.frombuffer("L", size, plane, "raw", "L", 0, 1) for plane in planes]
     Image.merge("RGB", bands).save(buffer := io.BytesIO(), "JPEG", quality=quality)
-    return Image.frombytes("RGB", size, buffer.getvalue(), "jpeg", "RGB", "")
+    return buffer.getvalue()
 
 
-def _shrink(x: Tensor, size: int, axis: int) -> Tensor:
-    """Box-filter an axis of uint8 (B, C, H, W) to `size`: means of pixels, in Pillow's 22-bit fixed point."""
-    first, counts = _boxes(x.shape[axis], size)
-    along = (-1, *(1,) * (3 - axis))
-    total = _taken(x, first, axis).short()
-    for i in range(1, int(counts.max())):
-        within = torch.from_numpy((i < counts).astype(np.uint8)).view(along)
-        total += _taken(x, np.minimum(first + i, x.shape[axis] - 1), axis).mul_(within).short()
-    weights = torch.from_numpy((2.0**22 / counts + 0.5).astype(np.int32)).view(along)
-    return total.int().mul_(weights).add_(2**21).bitwise_right_shift_(22).byte()
-
-
-def _taken(x: Tensor, index: npt.NDArray[np.int64], axis: int) -> Tensor:
-    """Return x.index_select(axis, index), by numpy, which is several times faster for single bytes."""
-    return torch.from_numpy(x.numpy().take(index, axis))
-
-
-@lru_cache
-def _boxes(size: int, out: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the first pixel whose middle is in each of `out` boxes, and how many pixels are."""
-    scale = size / out
-    middles = (np.arange(out) + 0.5) * scale
-    offset = (np.arange(size)[:, None] + 0.5 - middles) / scale
-    inside = (offset > -0.5) & (offset <= 0.5)
-    return inside.argmax(0), inside.sum(0)
-
-
-def _nearest(size: int, out: int) -> npt.NDArray[np.int64]:
-    """Return the pixel, of `size`, in which the middle of each of `out` boxes is."""
-    return ((np.arange(out) + 0.5) * (size / out)).astype(np.int64)
+def _decoded(content: bytes, shape: tuple[int, ...]) -> Iterable[Plane]:
+    """Return the three planes (H, W); Pillow's come as bands and without opening a file, which is faster."""
+    decode = fast_decoder()
+    pixels = decode(content) if decode else None
+    if pixels is not None:
+        return (pixels[..., channel] for channel in range(3))
+    image = Image.frombytes("RGB", shape[::-1], content, "jpeg", "RGB", "")
+    return (np.frombuffer(image.tobytes("raw", band), np.uint8).reshape(shape) for band in "RGB")
