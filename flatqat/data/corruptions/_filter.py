@@ -1,4 +1,4 @@
-"""Put the channels of a batch side by side, as those of one image, so that filters use whole vectors."""
+"""Filters that use whole vectors: the channels of a batch, or all of its rows, are those of one image."""
 
 import torch
 from torch import Tensor
@@ -22,6 +22,18 @@ def side_by_side(images: Tensor) -> Tensor:
 def apart(x: Tensor, shape: torch.Size) -> Tensor:
     """Invert `side_by_side`: return (1, n, H, W) as images of `shape`."""
     return x[0, : shape[0] * shape[1]].reshape(*shape[:2], *x.shape[2:])
+
+
+def rows_correlated(x: Tensor, weights: Tensor) -> Tensor:
+    """Correlate the rows of (B, C, H, W) with weights (k,), without padding.
+
+    Rows do not depend on each other, so the lanes of vectors are filled with rows, however few channels.
+    """
+    rows = x.reshape(-1, x.shape[3])
+    missing = -len(rows) % _LANES
+    lanes = (F.pad(rows, (0, 0, 0, missing)) if missing else rows).view(1, _LANES, -1, x.shape[3])
+    filtered = correlated(lanes, weights[None]).flatten(0, 2)
+    return filtered[: len(rows)].view(*x.shape[:3], -1)
 
 
 def correlated(x: Tensor, kernel: Tensor) -> Tensor:

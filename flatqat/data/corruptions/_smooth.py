@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from flatqat.data.corruptions._filter import apart, correlated, side_by_side
+from flatqat.data.corruptions._filter import rows_correlated
 
 Border = Literal["nearest", "reflect"]
 
@@ -26,10 +26,10 @@ def smooth(x: Tensor, sigma: float, *, border: Border = "nearest", truncate: flo
         return torch.stack([up @ (down @ image @ left) @ right for image in x.float()])
     if radius == 0:
         return x.float()
-    channels, weights = side_by_side(x), gaussian(sigma, radius)
-    for axis, kernel in ((-1, weights[None]), (-2, weights[:, None])):
-        channels = correlated(_extended(channels, radius, axis, border), kernel)
-    return apart(channels, x.shape)
+    x, weights = x.float(), gaussian(sigma, radius)
+    for _ in ("rows", "columns"):
+        x = rows_correlated(_extended(x, radius, border), weights).transpose(2, 3)
+    return x.contiguous()
 
 
 def snap(weights: Tensor, bits: int) -> Tensor:
@@ -48,12 +48,11 @@ def gaussian(sigma: float, radius: int) -> Tensor:
     return weights / weights.sum()
 
 
-def _extended(x: Tensor, radius: int, axis: int, border: Border) -> Tensor:
+def _extended(x: Tensor, radius: int, border: Border) -> Tensor:
+    """Return longer rows."""
     if border == "nearest":
-        sides = (radius, radius, 0, 0) if axis == -1 else (0, 0, radius, radius)
-        return F.pad(x, sides, mode="replicate")
-    before, after = x.narrow(axis, 0, radius), x.narrow(axis, x.shape[axis] - radius, radius)
-    return torch.cat([before.flip(axis), x, after.flip(axis)], axis)
+        return F.pad(x, (radius, radius, 0, 0), mode="replicate")
+    return torch.cat([x[..., :radius].flip(-1), x, x[..., -radius:].flip(-1)], -1)
 
 
 @lru_cache(maxsize=64)
