@@ -1,18 +1,20 @@
 """The rims of drops: edges, the distance to them, and an emboss, each equal to OpenCV's function."""
 
+from itertools import product
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 _TAN_22 = 0.4142135623730950488  # tan of 22.5 degrees, between the sectors of Canny
 _FAR = 20.0
-# Moves and lengths of OpenCV's 5 x 5 distance mask (Borgefors 1986): straight, diagonal, knight's.
-_MOVES = (
-    *((dy, dx, 1.0) for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0))),
-    *((dy, dx, 1.4) for dy in (-1, 1) for dx in (-1, 1)),
-    *((dy, dx, 2.1969) for dy in (-1, 1) for dx in (-2, 2)),
-    *((dy, dx, 2.1969) for dy in (-2, 2) for dx in (-1, 1)),
-)
+_SIGNS = (-1, 1)
+# Lengths and moves of OpenCV's 5 x 5 distance mask (Borgefors 1986): straight, diagonal, knight's.
+_MOVES = {
+    1.0: ((0, 1), (1, 0), (0, -1), (-1, 0)),
+    1.4: tuple(product(_SIGNS, _SIGNS)),
+    2.1969: (*product(_SIGNS, (-2, 2)), *product((-2, 2), _SIGNS)),
+}
 _EMBOSS = ((-2, -1, 0), (-1, 1, 1), (0, 1, 2))
 
 
@@ -24,35 +26,54 @@ def rims(level: Tensor) -> Tensor:
 
 
 def _edges(level: Tensor) -> Tensor:
-    """Return Canny edges with thresholds 50 and 150 on |gx| + |gy|, Sobel 3 x 3; bool (B, 1, H, W)."""
-    p = F.pad(level, (1, 1, 1, 1), mode="replicate")
-    rows = p[..., :-2, :] + 2 * p[..., 1:-1, :] + p[..., 2:, :]
-    columns = p[..., :, :-2] + 2 * p[..., :, 1:-1] + p[..., :, 2:]
+    """Return Canny edges with thresholds 50 and 150 on |gx| + |gy|, Sobel 3 x 3; int8 (B, 1, H, W), -1 there.
+
+    Numbers are int16 and masks have all bits set, as comparisons and floating point are several times slower.
+    """
+    strength, bar = _peaks(level)
+    weak, edges = (_above(strength, bar, least).to(torch.int8) for least in (50, 150))
+    while True:
+        grown = _widened(edges).bitwise_and_(weak)
+        if torch.equal(grown, edges):
+            return edges
+        edges = grown
+
+
+def _peaks(level: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradient's strength, int16, and what it has to exceed to be a peak across the edge."""
+    p = F.pad(level, (1, 1, 1, 1), mode="replicate").short()
+    rows = (p[..., 1:-1, :] * 2).add_(p[..., :-2, :]).add_(p[..., 2:, :])
+    columns = (p[..., :, 1:-1] * 2).add_(p[..., :, :-2]).add_(p[..., :, 2:])
     gx, gy = rows[..., 2:] - rows[..., :-2], columns[..., 2:, :] - columns[..., :-2, :]
-    strength = gx.abs() + gy.abs()
+    rising = gx.bitwise_xor(gy).bitwise_right_shift_(15)
+    gx, gy = gx.abs_(), gy.abs_()
+    strength = gx + gy
     q = F.pad(strength, (1, 1, 1, 1))
 
     def at(dy: int, dx: int) -> Tensor:
         return q[..., 1 + dy : q.shape[-2] - 1 + dy, 1 + dx : q.shape[-1] - 1 + dx]
 
-    flat, steep = gy.abs() < gx.abs() * _TAN_22, gy.abs() > gx.abs() * (_TAN_22 + 2)
-    rising = (gx < 0) ^ (gy < 0)
-    horizontal = (strength > at(0, -1)) & (strength >= at(0, 1))
-    vertical = (strength > at(-1, 0)) & (strength >= at(1, 0))
-    down = (strength > at(-1, -1)) & (strength > at(1, 1))
-    up = (strength > at(-1, 1)) & (strength > at(1, -1))
-    slanted = ~(flat | steep)
-    peak = flat & horizontal | steep & vertical | slanted & (rising & up | ~rising & down)
-    weak, edges = peak & (strength > 50), peak & (strength > 150)
-    while True:
-        grown = weak & _widened(edges)
-        if bool((grown == edges).all()):
-            return edges
-        edges = grown
+    across = torch.maximum(at(0, -1), at(0, 1) - 1)  # a plateau peaks at its last pixel
+    upright = torch.maximum(at(-1, 0), at(1, 0) - 1)
+    down, up = torch.maximum(at(-1, -1), at(1, 1)), torch.maximum(at(-1, 1), at(1, -1))
+    slope = gx.float().mul_(_TAN_22).short()
+    not_flat = _above(gy, slope)
+    steep = _above(gy, slope.add_(gx, alpha=2))
+    return strength, _chosen(not_flat, _chosen(steep, upright, _chosen(rising, up, down)), across)
+
+
+def _above(x: Tensor, bar: Tensor, least: int = 0) -> Tensor:
+    """Return all bits where x exceeds the larger of both."""
+    return bar.clamp(min=least).sub_(x).bitwise_right_shift_(15)
+
+
+def _chosen(mask: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Return x where the mask has all bits, y where it has none."""
+    return x.bitwise_xor(y).bitwise_and_(mask).bitwise_xor_(y)
 
 
 def _widened(x: Tensor) -> Tensor:
-    """Return True where a pixel of bool (B, 1, H, W) or one of its eight neighbors is True."""
+    """Return each pixel of int8 (B, 1, H, W) or-ed with its eight neighbors."""
     p = F.pad(x, (1, 1, 1, 1))
     rows = p[..., :-2, :] | p[..., 1:-1, :] | p[..., 2:, :]
     return rows[..., :-2] | rows[..., 1:-1] | rows[..., 2:]
@@ -61,38 +82,46 @@ def _widened(x: Tensor) -> Tensor:
 def _distance(edges: Tensor) -> Tensor:
     """Return the length of the shortest path to an edge in `_MOVES`, at most 20; float32 (B, 1, H, W).
 
-    The order of moves on a path does not matter, so each kind of move gets one turn, in which 1, 2, 4, ... of
-    them are made at a time.
+    The order of moves on a path does not matter, and none has moves of one length in several directions. So
+    each length gets one turn, in which 1, 2, 4, ... moves in any one direction are made at a time.
     """
     height, width = edges.shape[2:]
-    distance = (~edges).float().mul_(_FAR)
-    for dy, dx, length in _MOVES:
+    distance = (edges.float() + 1).mul_(_FAR)
+    behind = torch.empty_like(distance)
+    for length, moves in _MOVES.items():
         times = 1
-        while times * length < _FAR and abs(times * dy) < height and abs(times * dx) < width:
-            to, origin = _shifted(distance, times * dy, times * dx)
-            torch.minimum(to, origin + times * length, out=to)
+        while times * length < _FAR:
+            torch.add(distance, times * length, out=behind)
+            for dy, dx in moves:
+                if abs(times * dy) < height and abs(times * dx) < width:
+                    to, origin = _shifted(distance, behind, times * dy, times * dx)
+                    torch.minimum(to, origin, out=to)
             times *= 2
     return distance
 
 
-def _shifted(x: Tensor, dy: int, dx: int) -> tuple[Tensor, Tensor]:
-    """Return two views of one shape: pixels with a neighbor at (dy, dx) in the image, and these neighbors."""
+def _shifted(x: Tensor, y: Tensor, dy: int, dx: int) -> tuple[Tensor, Tensor]:
+    """Return two views of one shape: pixels of x with a neighbor at (dy, dx), and these neighbors in y."""
     height, width = x.shape[2:]
     to = x[..., max(0, -dy) : height - max(0, dy), max(0, -dx) : width - max(0, dx)]
-    origin = x[..., max(0, dy) : height - max(0, -dy), max(0, dx) : width - max(0, -dx)]
+    origin = y[..., max(0, dy) : height - max(0, -dy), max(0, dx) : width - max(0, -dx)]
     return to, origin
 
 
 def _equalized(level: Tensor) -> Tensor:
     """Equalize the histogram of whole numbers 0 .. 20 to 0 .. 255, image by image."""
-    values = level.flatten(1).long()
-    counts = torch.zeros(len(level), int(_FAR) + 1, device=level.device)
-    counts.scatter_add_(1, values, torch.ones_like(values, dtype=counts.dtype))
+    count, levels = len(level), int(_FAR) + 1
+    values = (
+        level.flatten(1).int().add_(torch.arange(0, count * levels, levels, device=level.device)[:, None])
+    )
+    counts = values.flatten().bincount(minlength=count * levels).view(count, levels).float()
     total = counts.cumsum(1)
     first = counts.gather(1, (counts > 0).int().argmax(1, keepdim=True))
-    lookup = (total - first) * (255 / (values.shape[1] - first).clamp(min=1))
-    constant = first == values.shape[1]
-    return torch.where(constant, values.float(), lookup.round().gather(1, values)).view_as(level)
+    pixels = values.shape[1]
+    equalized = (total - first).mul_(255 / (pixels - first).clamp(min=1)).round_()
+    constant = torch.arange(levels, device=level.device, dtype=torch.float32)
+    table = torch.where(first == pixels, constant, equalized)
+    return table.flatten().index_select(0, values.flatten()).view_as(level)
 
 
 def _mean(x: Tensor) -> Tensor:

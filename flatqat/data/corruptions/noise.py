@@ -17,13 +17,13 @@ _LEAF = 2**_LEAF_BITS
 def gaussian_noise(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     """Return x + c n with n standard normal, independent for each channel. Constants: (c,)."""
     (scale,) = constants
-    return draw.normal("noise", *images.shape[1:]).mul_(255 * scale).add_(images)
+    return draw.normal("noise", *images.shape[1:]).mul_(255 * scale).add_(images.float())
 
 
 def speckle_noise(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     """Return x + c x n with n standard normal. Constants: (c,)."""
     (scale,) = constants
-    return draw.normal("noise", *images.shape[1:]).mul_(scale).add_(1).mul_(images)
+    return draw.normal("noise", *images.shape[1:]).mul_(scale).add_(1).mul_(images.float())
 
 
 def impulse_noise(images: Tensor, draw: Draw, constants: Constants) -> Tensor:

@@ -24,11 +24,11 @@ def spatter(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     if mud:
         cover = smooth((liquid > threshold).float(), strength)
         cover.mul_(cover >= 0.8)
-        return (images * (1 - cover)).add_(cover * _color(_MUD, cover))
+        return images.float().mul_(1 - cover).add_(cover * _color(_MUD, cover))
     level = liquid.mul_(liquid >= threshold).mul_(255).int().bitwise_and_(255).float()
     shine = level * rims(level)
     shine /= shine.amax((2, 3), keepdim=True).clamp_(min=1e-9)
-    return (strength * shine * _color(_WATER, shine)).add_(images)
+    return images.float().add_(strength * shine * _color(_WATER, shine))
 
 
 def _color(rgb: tuple[int, int, int], like: Tensor) -> Tensor:
