@@ -26,7 +26,7 @@ from flatqat.data.corruptions.apply import corrupt
 from flatqat.data.corruptions.names import NAMES, SEVERITIES, Table
 
 TABLES: dict[int, Table] = {32: "cifar", 224: "imagenet"}
-BATCHES = {32: 256, 224: 32}  # images of flatqat in a turn
+BATCHES = {32: 256, 224: 64}  # images of flatqat in a turn
 THEIRS = {32: 16, 224: 2}  # images of the rival in a turn
 OFFICIAL = [name for name, family in NAMES.items() if family != "extra"]
 

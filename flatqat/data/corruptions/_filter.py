@@ -8,15 +8,21 @@ from torch.nn import functional as F
 _LANES = 16
 
 
-def side_by_side(images: Tensor) -> Tensor:
+def side_by_side(images: Tensor, *, mirrored: int = 0) -> Tensor:
     """Return all channels of images (B, C, H, W) as those of one image, float32 (1, n, H, W).
 
     n is padded to whole vectors, as a remainder would be computed by other instructions, which may round
-    differently.
+    differently. With `mirrored`, images are that many pixels larger on each side, mirrored about edge pixels.
     """
-    x = images.flatten(0, 1)[None].float()
-    missing = -x.shape[1] % _LANES
-    return F.pad(x, (0, 0, 0, 0, 0, missing)) if missing else x
+    m, (height, width), planes = mirrored, images.shape[2:], images.flatten(0, 1)
+    count = len(planes)
+    x = torch.zeros(1, count - count % -_LANES, height + 2 * m, width + 2 * m, device=images.device)
+    x[0, :count, m : m + height, m : m + width] = planes
+    for i in range(1, m + 1):
+        x[..., m - i], x[..., m + width - 1 + i] = x[..., m + i], x[..., m + width - 1 - i]
+    for i in range(1, m + 1):
+        x[..., m - i, :], x[..., m + height - 1 + i, :] = x[..., m + i, :], x[..., m + height - 1 - i, :]
+    return x
 
 
 def apart(x: Tensor, shape: torch.Size) -> Tensor:

@@ -12,8 +12,6 @@ def floor_(levels: Tensor) -> Tensor:
     return levels.add_(_NUDGE).floor_()
 
 
-def to_uint8(levels: Tensor) -> Tensor:
-    """Clip numbers of any range and round them down, overwriting them. Bytes are returned unchanged."""
-    if levels.dtype == torch.uint8:
-        return levels
-    return levels.clamp_(0, 255).add_(_NUDGE).short().byte()
+def store(levels: Tensor, out: Tensor) -> None:
+    """Clip numbers of any range, round them down and write them to bytes `out`; bytes are copied."""
+    out.copy_(levels if levels.dtype == torch.uint8 else levels.clamp_(0, 255).add_(_NUDGE).short())

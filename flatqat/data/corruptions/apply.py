@@ -20,7 +20,7 @@ from flatqat.data.corruptions import (
     spatter,
 )
 from flatqat.data.corruptions._draw import Draw
-from flatqat.data.corruptions._levels import to_uint8
+from flatqat.data.corruptions._levels import store
 from flatqat.data.corruptions.constants import CONSTANTS, Constants
 from flatqat.data.corruptions.names import SEVERITIES, Table
 from flatqat.errors import UsageError, choose
@@ -77,5 +77,8 @@ def distort(images: Tensor, ids: Tensor, *, name: str, severity: int, constants:
         return images.clone()
     operator = _OPERATORS[name]
     size = max(1, _CHUNK.get(images.device.type, _CHUNK_ELSEWHERE) // images[0].numel())
-    chunks = zip(images.contiguous().split(size), ids.to(images.device).split(size), strict=True)
-    return torch.cat([to_uint8(operator(x, Draw.of(i, name, severity), constants)) for x, i in chunks])
+    corrupted = torch.empty_like(images, memory_format=torch.contiguous_format)
+    parts = (x.split(size) for x in (images.contiguous(), ids.to(images.device), corrupted))
+    for x, i, out in zip(*parts, strict=True):
+        store(operator(x, Draw.of(i, name, severity), constants), out)
+    return corrupted

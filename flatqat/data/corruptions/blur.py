@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from scipy.ndimage import correlate1d
 from torch import Tensor
-from torch.nn import functional as F
 
 from flatqat.data.corruptions._draw import Draw
 from flatqat.data.corruptions._filter import apart, correlated, side_by_side
@@ -21,8 +20,7 @@ def gaussian_blur(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
 def defocus_blur(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     """Average over a disk; borders mirror about the edge pixels. Constants: (radius, sigma of its edge)."""
     kernel = disk(*constants)
-    padded = F.pad(side_by_side(images), (len(kernel) // 2,) * 4, mode="reflect")
-    return apart(correlated(padded, kernel), images.shape)
+    return apart(correlated(side_by_side(images, mirrored=len(kernel) // 2), kernel), images.shape)
 
 
 def zoom_blur(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
@@ -48,5 +46,6 @@ def disk(radius: float, alias_blur: float) -> Tensor:
     weights = gaussian(alias_blur, soft).numpy()
     for axis in (0, 1):
         kernel = correlate1d(kernel, weights, axis, mode="mirror")
-    used = np.flatnonzero(kernel.max(0) > 2**-40)
+    kernel[kernel < 2**-40] = 0  # it changes no sum, and the tiniest numbers are processed very slowly
+    used = np.flatnonzero(kernel.max(0))
     return torch.from_numpy(kernel[used[0] : used[-1] + 1, used[0] : used[-1] + 1])

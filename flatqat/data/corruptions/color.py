@@ -1,5 +1,6 @@
 """Brightness, contrast and saturation."""
 
+import torch
 from torch import Tensor
 
 from flatqat.data.corruptions._draw import Draw
@@ -12,10 +13,10 @@ def brightness(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     At constant hue and saturation all channels scale by V' / V; black has no hue and turns gray.
     """
     (shift,) = constants
-    x = images.float()
-    value = x.amax(1, keepdim=True)
+    value = images.amax(1, keepdim=True).float()
     lifted = (value + 255 * shift).clamp_(max=255)
-    return x.mul_(lifted / value.clamp(min=1)) + lifted * (value == 0)
+    black = (1 - value).clamp_(min=0)  # 1 on it, otherwise 0
+    return torch.addcmul(black.mul_(lifted), images.float(), lifted / value.clamp_(min=1))
 
 
 def contrast(images: Tensor, draw: Draw, constants: Constants) -> Tensor:

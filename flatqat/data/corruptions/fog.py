@@ -14,7 +14,7 @@ def fog(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     size = 1 << (max(height, width) - 1).bit_length()
     haze = plasma(draw, size, decay)[:, None, :height, :width] * (255 * amount)
     peak = images.flatten(1).amax(1).float().view(-1, 1, 1, 1)
-    return (haze + images).mul_(peak / (peak + 255 * amount))
+    return images.float().add_(haze).mul_(peak / (peak + 255 * amount))
 
 
 def plasma(draw: Draw, size: int, decay: float) -> Tensor:
