@@ -1,9 +1,12 @@
 """Brightness, contrast and saturation."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
 from flatqat.data.corruptions._draw import Draw
+from flatqat.data.corruptions._levels import store
 from flatqat.data.corruptions.constants import Constants
 
 
@@ -12,11 +15,19 @@ def brightness(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
 
     At constant hue and saturation all channels scale by V' / V; black has no hue and turns gray.
     """
-    (shift,) = constants
-    value = images.amax(1, keepdim=True).float()
+    table = _brightened(constants[0]).to(images.device)
+    value = images.amax(1, keepdim=True).int().bitwise_left_shift_(8)
+    return table.index_select(0, images.int().bitwise_or_(value).flatten()).view(images.shape)
+
+
+@lru_cache(maxsize=10)
+def _brightened(shift: float) -> Tensor:
+    """Return the new level of a channel x in a pixel of value V at 256 V + x, uint8."""
+    value, x = torch.arange(256.0)[:, None], torch.arange(256.0)
     lifted = (value + 255 * shift).clamp_(max=255)
-    black = (1 - value).clamp_(min=0)  # 1 on it, otherwise 0
-    return torch.addcmul(black.mul_(lifted), images.float(), lifted / value.clamp_(min=1))
+    levels = torch.where(value > 0, x * (lifted / value.clamp(min=1)), lifted)
+    store(levels, table := torch.empty(256, 256, dtype=torch.uint8))
+    return table.flatten()
 
 
 def contrast(images: Tensor, draw: Draw, constants: Constants) -> Tensor:

@@ -1,7 +1,6 @@
 """JPEG: loss of bits, on the CPU."""
 
 import io
-from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +22,8 @@ def jpeg_compression(images: Tensor, draw: Draw, constants: Constants) -> Tensor
     """
     quality = int(constants[0])
     result = np.empty(images.shape, dtype=np.uint8)
-    for image, compressed in zip(images.cpu().numpy(), result, strict=True):
-        for plane, decoded in zip(
-            compressed, _decoded(_encoded(image, quality), image[0].shape), strict=True
-        ):
-            plane[:] = decoded
+    for image, decoded in zip(images.cpu().numpy(), result, strict=True):
+        _decode(_encoded(image, quality), decoded)
     return torch.from_numpy(result).to(images.device)
 
 
@@ -39,11 +35,13 @@ def _encoded(planes: Plane, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _decoded(content: bytes, shape: tuple[int, ...]) -> Iterable[Plane]:
-    """Return the three planes (H, W); Pillow's come as bands and without opening a file, which is faster."""
+def _decode(content: bytes, planes: Plane) -> None:
+    """Decode into (3, H, W); by Pillow as bands and without opening a file, which is faster."""
     decode = fast_decoder()
     pixels = decode(content) if decode else None
     if pixels is not None:
-        return (pixels[..., channel] for channel in range(3))
-    image = Image.frombytes("RGB", shape[::-1], content, "jpeg", "RGB", "")
-    return (np.frombuffer(image.tobytes("raw", band), np.uint8).reshape(shape) for band in "RGB")
+        planes[:] = pixels.transpose(2, 0, 1)
+        return
+    image = Image.frombytes("RGB", (planes.shape[2], planes.shape[1]), content, "jpeg", "RGB", "")
+    for band, plane in zip("RGB", planes, strict=True):
+        plane[:] = np.frombuffer(image.tobytes("raw", band), dtype=np.uint8).reshape(plane.shape)

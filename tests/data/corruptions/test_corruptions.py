@@ -16,10 +16,10 @@ from scipy import ndimage, stats
 from torch import Tensor
 from torch.nn import functional as F
 
-from flatqat.data.corruptions import _drops, blur, elastic, glass, noise
+from flatqat.data.corruptions import _drops, blur, elastic, glass, noise, pixelate
 from flatqat.data.corruptions._draw import Draw
 from flatqat.data.corruptions._smooth import smooth
-from flatqat.data.corruptions.apply import corrupt
+from flatqat.data.corruptions.apply import corrupt, distort
 from flatqat.data.corruptions.constants import CONSTANTS
 from flatqat.data.corruptions.names import NAMES, SEVERITIES, Table
 from flatqat.errors import UsageError
@@ -169,6 +169,27 @@ def test_codecs_equal_pillow(table: Table, severity: int, size: tuple[int, int])
     assert torch.equal(one(images, "jpeg_compression", severity, table)[0], tensor(Image.open(buffer)))
 
 
+@pytest.mark.parametrize("fraction", [0.97, 0.61, 0.34, 0.2, 0.13, 0.07, 0.02])
+def test_pixelate_equals_pillow_in_boxes_of_any_size(fraction: float) -> None:
+    """Of 1 to 50 pixels a side, on noise and on halves that are rounded up or, in some boxes, down."""
+    noise = torch.randint(256, (2, 3, 160, 96), generator=torch.Generator().manual_seed(0)).byte()
+    halves = torch.cat([noise, (torch.arange(160 * 96) % 2).byte().view(160, 96).expand(1, 3, -1, -1)])
+    ids = torch.arange(3)
+    ours = distort(halves, ids, name="pixelate", severity=1, constants=(fraction,))
+    size, box = (int(96 * fraction), int(160 * fraction)), Image.Resampling.BOX
+    for image, got in zip(halves, ours, strict=True):
+        small = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()).resize(size, box)
+        assert torch.equal(got, tensor(small.resize((96, 160), box)))
+
+
+def test_means_of_boxes_equal_fixed_point() -> None:
+    for count in (2, 3, 6, 10, 127, 128, 200, 257):
+        total = np.arange(255 * count + 1)
+        expected = (total * int(2**22 / count + 0.5) + 2**21) >> 22
+        stored = total.astype(np.uint16 if count < 128 else np.uint32)
+        assert np.array_equal(pixelate._mean(stored, count), expected), count
+
+
 @pytest.mark.parametrize("size", [(32, 32), (64, 64)])
 @pytest.mark.parametrize(("table", "severity"), CASES)
 def test_linear_filters_equal_numpy_and_scipy(table: Table, severity: int, size: tuple[int, int]) -> None:
@@ -234,7 +255,7 @@ def test_distance_to_edges() -> None:
     """OpenCV's 5 x 5 mask is within 2% of Euclid's distance (Borgefors 1986)."""
     edges = Draw.of(torch.tensor([3]), "edges", 1).uniform("where", 1, 40, 48) < 0.003
     exact = ndimage.distance_transform_edt(~edges[0, 0].numpy()).clip(max=20)
-    assert np.allclose(_drops._distance(edges)[0, 0], exact, rtol=0.02, atol=1e-5)
+    assert np.allclose(_drops._distance(-edges.to(torch.int8))[0, 0], exact, rtol=0.02, atol=1e-5)
 
 
 def test_elastic_maps_a_ramp_to_a_ramp() -> None:
