@@ -78,7 +78,9 @@ def distort(images: Tensor, ids: Tensor, *, name: str, severity: int, constants:
     operator = _OPERATORS[name]
     size = max(1, _CHUNK.get(images.device.type, _CHUNK_ELSEWHERE) // images[0].numel())
     corrupted = torch.empty_like(images, memory_format=torch.contiguous_format)
-    parts = (x.split(size) for x in (images.contiguous(), ids.to(images.device), corrupted))
-    for x, i, out in zip(*parts, strict=True):
-        store(operator(x, Draw.of(i, name, severity), constants), out)
+    keys = Draw.of(ids.to(images.device), name, severity).keys
+    for x, part, out in zip(
+        *(all_.split(size) for all_ in (images.contiguous(), keys, corrupted)), strict=True
+    ):
+        store(operator(x, Draw(part), constants), out)
     return corrupted
