@@ -32,7 +32,8 @@ class Quantizer(nn.Module):
         learns_scale: Whether `scale` is a parameter (else a buffer), for the roles in `learning_roles`.
         per_channel: Whether a weight gets one grid per output channel where the `QuantSpec` allows it.
         open_ends: Whether a value exactly on the lower and on the upper bound counts as outside the range.
-        version: Increased whenever the same input gives different numbers, here or in its edge quantizer.
+        version: Increased whenever the same input gives different numbers, here or in its edge quantizer. The
+            order of a sum does not count: it differs between processors and releases of torch, too.
         edge_quantizer: Name of the quantizer for layers kept at 8 bits; None for this quantizer itself.
         weight_decayed: Names of the quantizer's parameters that weight decay applies to.
         custom_backward: Whether the backward pass differs from the straight-through estimator.

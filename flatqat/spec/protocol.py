@@ -106,8 +106,8 @@ class Environment(Stored):
         flatqat: The version of flatqat.
         python: The version of Python.
         packages: The version of each package that numbers depend on; None where it was not installed.
-        kernels: What computes the rounding, which adds up gradients in an order of its own: `compiled` on this
-            machine, `triton` or `torch`; empty in records of flatqat before 0.2.
+        kernels: What computes the rounding, which adds up gradients in an order of its own: `compiled` here,
+            `triton` or `torch`; empty in older records.
     """
 
     device: str
