@@ -14,12 +14,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from flatqat.bench.cell.environment import keep_freed_memory
 from flatqat.cli import main
 from tests.helpers import SHARED
 from tests.helpers.plugins import plugins_removed
 
 # two OpenMP threads beside another busy process are far slower than one
 torch.set_num_threads(int(os.environ.get("FLATQAT_TEST_THREADS", "1")))
+keep_freed_memory()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Evaluate many models in one pass: each shift is read once, and every model runs on each batch."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,6 +9,7 @@ import torch
 
 from flatqat.bench.cell.batches import scoring_batch_size
 from flatqat.bench.cell.failures import out_of_memory
+from flatqat.bench.cell.memory import available
 from flatqat.bench.cell.restore import Which, restore
 from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.troubles import OF_ALL, Errors, Troubles
@@ -23,7 +23,6 @@ from flatqat.spec import EvalTransform
 from flatqat.suite import Shift, Suite
 
 MEMORY_SHARE = 0.5
-UNKNOWN_MEMORY = 4 * 2**30
 
 
 @torch.inference_mode()
@@ -120,7 +119,7 @@ class Together:
 
 def _groups_in_memory(jobs: list[Job], session: Session) -> list[list[Job]]:
     """Split jobs into groups whose weights take at most half of the free memory."""
-    room = MEMORY_SHARE * _free_memory(session.device)
+    room = MEMORY_SHARE * available(session.device)
     groups: list[list[Job]] = []
     used = 0
     for job in jobs:
@@ -131,13 +130,3 @@ def _groups_in_memory(jobs: list[Job], session: Session) -> list[list[Job]]:
         groups[-1].append(job)
         used += size
     return groups
-
-
-def _free_memory(device: torch.device) -> int:
-    """Return the free memory in bytes."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError):  # not every system reports it
-        return UNKNOWN_MEMORY
