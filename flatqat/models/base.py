@@ -63,7 +63,7 @@ class Normalized(nn.Module):
 
     def normalize(self, images: Tensor) -> Tensor:
         """Return what the network itself sees."""
-        return (images - self.mean) / self.std
+        return (images - self.mean).div_(self.std)
 
     def forward(self, images: Tensor) -> Any:
         """Return logits, (B, classes) or (B, classes, H, W).

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from flatqat.bench.plan.jobs import Job
 from flatqat.data.images.views import eval_crop
-from flatqat.data.tensors.image_data import ImageData, Transform, read_ahead
+from flatqat.data.tensors.image_data import ImageData, Transform
+from flatqat.data.tensors.reading import read_ahead
 from flatqat.spec import EvalTransform
 from flatqat.suite import Suite
 

@@ -111,12 +111,11 @@ def _check(figure: Figure, job: Job, session: Session) -> Check:
     try:
         together.restore()
         with session.progress.task(title, len(shifts)) as advance:
-            for shift in shifts:
-                together.score(shift)
-                if trouble := troubles.get(job):
-                    return Check(figure=figure, verdict="not checked", reason=trouble.reason)
-                right[shift.name] = session.store.read_scores(job.cell, shift.name)[1]["margin"] > 0
-                advance(1)
+            together.score(shifts, advance)
+        if trouble := troubles.get(job):
+            return Check(figure=figure, verdict="not checked", reason=trouble.reason)
+        for shift in shifts:
+            right[shift.name] = session.store.read_scores(job.cell, shift.name)[1]["margin"] > 0
     except Exception as error:
         return Check(figure=figure, verdict="not checked", reason=_reason(error, title, session))
     ours, tolerance = _mce(right) if figure.metric == "mce" else _top1(right, figure)

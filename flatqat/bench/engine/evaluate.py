@@ -1,13 +1,14 @@
 """Evaluate many models in one pass: each shift is read once, and every model runs on each batch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 import torch
 
-from flatqat.bench.cell.batches import scoring_batch_size
+from flatqat.bench.cell.batches import Batch, scoring_batch_size
 from flatqat.bench.cell.failures import out_of_memory
 from flatqat.bench.cell.memory import available
 from flatqat.bench.cell.restore import Which, restore
@@ -15,14 +16,17 @@ from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.troubles import OF_ALL, Errors, Troubles
 from flatqat.bench.plan.jobs import Job
 from flatqat.data.images.views import eval_crop
+from flatqat.data.tensors.reading import Reader, one_ahead
 from flatqat.errors import DataError
-from flatqat.metrics.task import task_of
+from flatqat.metrics.task import Meter, task_of
 from flatqat.models.base import Normalized
 from flatqat.quant.apply import cached_weights
 from flatqat.spec import EvalTransform
 from flatqat.suite import Shift, Suite
 
 MEMORY_SHARE = 0.5
+
+T = TypeVar("T")
 
 
 @torch.inference_mode()
@@ -39,12 +43,21 @@ def evaluate(suite: Suite, jobs: list[Job], session: Session, troubles: Troubles
         with session.progress.task(title, len(suite.scored)) as advance:
             for which in dict.fromkeys(shift.weights for shift in suite.scored):
                 together.restore(which)
-                with cached_weights():
-                    for shift in suite.scored:
-                        if shift.weights == which:
-                            together.score(shift)
-                            advance(1)
+                together.score([shift for shift in suite.scored if shift.weights == which], advance)
         groups += [[job] for job in together.lacked_memory]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """One pass over the images of a shift, for the jobs that lack its scores, with a meter for each.
+
+    `batches` returns those of each crop with the jobs whose models want it, or raises what prevents them.
+    """
+
+    shift: Shift
+    jobs: list[Job]
+    meters: dict[str, Meter]
+    batches: Callable[[], list[tuple[list[Job], Iterator[Batch]]]]
 
 
 class Together:
@@ -66,40 +79,69 @@ class Together:
                     self.models[job.cell.id] = restore(job.cell, job.suite, store, device, which=which)
 
     @torch.inference_mode()
-    def score(self, shift: Shift) -> None:
-        """Run the models on a shift, and store the scores that are not stored yet."""
-        store = self.session.store
-        waiting = [job for job in self._running(self.jobs) if not store.has_scores(job.cell, shift.name)]
-        if not waiting:
-            return
-        suite = waiting[0].suite
-        task = task_of(suite.task)
-        meters = {job.cell.id: task.meter(suite.classes, shift.class_subset) for job in waiting}
-        with self.troubles.catch(*waiting):
-            self._run(shift, waiting, meters)
-        for job in self._running(waiting):
-            with self._dropped_on_error(job):
-                scores, outcomes = meters[job.cell.id].result()
-                store.write_scores(job.cell, shift.name, scores, asdict(outcomes))
+    def score(self, shifts: Iterable[Shift], advance: Callable[[int], None] = lambda count: None) -> None:
+        """Run the models on shifts, and store the scores that are not stored yet.
 
-    def _run(self, shift: Shift, jobs: list[Job], meters: dict[str, Any]) -> None:
-        """Run the models once over the images, those that want the same crop side by side."""
+        While a shift is scored, threads make the first images of the next one and store the scores of the
+        one before.
+        """
+        reader = Reader(self.session.device, self.session.request.workers)
+        with cached_weights(), reader, ThreadPoolExecutor(1) as writer:
+            written: list[tuple[Job, Future[None]]] = []
+            for sweep in one_ahead(self._begin(shift, reader) for shift in shifts):
+                with self.troubles.catch(*sweep.jobs):
+                    self._run(sweep)
+                self._check(written)
+                written = [(job, writer.submit(self._write, job, sweep)) for job in self._running(sweep.jobs)]
+                advance(1)
+            self._check(written)
+
+    def _begin(self, shift: Shift, reader: Reader) -> Sweep:
+        """Begin to read a shift; an error waits for the shift's turn."""
+        lacks = [job for job in self.jobs if not self.session.store.has_scores(job.cell, shift.name)]
+        jobs = self._running(lacks)
+        return Sweep(
+            shift=shift,
+            jobs=jobs,
+            meters={
+                job.cell.id: task_of(job.suite.task).meter(job.suite.classes, shift.class_subset)
+                for job in jobs
+            },
+            batches=tried(lambda: self._read(shift, jobs, reader) if jobs else []),
+        )
+
+    def _read(self, shift: Shift, jobs: list[Job], reader: Reader) -> list[tuple[list[Job], Iterator[Batch]]]:
         request, device = self.session.request, self.session.device
         data = shift.build(request.data_root).sample(request.limit)
         by_transform: dict[EvalTransform | None, list[Job]] = {}
         for job in jobs:
             transform = self.models[job.cell.id].eval_transform if data.through_transform else None
             by_transform.setdefault(transform, []).append(job)
-        for transform, members in by_transform.items():
+        batches = []
+        for transform in by_transform:
             cropped = data.transformed(eval_crop(transform) if transform else None)
-            for images, labels in cropped.batches(
-                scoring_batch_size(cropped, device), device, request.workers
-            ):
+            batches.append(reader.batches(cropped.parts(scoring_batch_size(cropped, device))))
+        return list(zip(by_transform.values(), batches, strict=True))
+
+    def _run(self, sweep: Sweep) -> None:
+        """Run the models once over the images, those that want the same crop side by side."""
+        for members, batches in sweep.batches():
+            for images, labels in batches:
                 if not (running := self._running(members)):
                     break
                 for job in running:
                     with self._dropped_on_error(job):
-                        meters[job.cell.id].add(self.models[job.cell.id].predict(images), labels)
+                        sweep.meters[job.cell.id].add(self.models[job.cell.id].predict(images), labels)
+
+    def _write(self, job: Job, sweep: Sweep) -> None:
+        scores, outcomes = sweep.meters[job.cell.id].result()
+        self.session.store.write_scores(job.cell, sweep.shift.name, scores, asdict(outcomes))
+
+    def _check(self, written: list[tuple[Job, Future[None]]]) -> None:
+        """Wait until scores are stored; a job whose scores cannot be drops out."""
+        for job, future in written:
+            with self._dropped_on_error(job):
+                future.result()
 
     def _running(self, jobs: list[Job]) -> list[Job]:
         return [job for job in jobs if job.cell.id in self.models and not self.troubles.get(job)]
@@ -115,6 +157,16 @@ class Together:
                 if len(self.jobs) == 1 or not out_of_memory(error):
                     raise
                 self.lacked_memory.append(job)
+
+
+def tried(call: Callable[[], T]) -> Callable[[], T]:
+    """Call at once, and return what gives the result, or raises the error, later."""
+    outcome: Future[T] = Future()
+    try:
+        outcome.set_result(call())
+    except (Exception, SystemExit) as error:  # plugins may raise whatever they like
+        outcome.set_exception(error)
+    return outcome.result
 
 
 def _groups_in_memory(jobs: list[Job], session: Session) -> list[list[Job]]:

@@ -27,7 +27,8 @@ from flatqat.data.corruptions import photographs
 from flatqat.data.corruptions.apply import corrupt
 from flatqat.data.corruptions.names import Table
 from flatqat.data.images.encoded import Pixels
-from flatqat.data.tensors.image_data import ImageData, read_ahead
+from flatqat.data.tensors.image_data import ImageData
+from flatqat.data.tensors.reading import read_ahead
 from flatqat.errors import DataError
 
 QUALITY = 85

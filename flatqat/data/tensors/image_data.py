@@ -1,9 +1,8 @@
 """Labelled images in a fixed order, decoded batch by batch, with transforms that know each image's id."""
 
 import hashlib
-from collections import ChainMap, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import ChainMap
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from flatqat.data.images.encoded import Pixels
 from flatqat.data.images.label_maps import check_values, values_of
+from flatqat.data.tensors.reading import read_ahead, scaled, to_device
 from flatqat.errors import DataError
 
 Fetch = Callable[[Tensor], Tensor]
@@ -129,50 +129,29 @@ class ImageData:
 
     def batch(self, index: Tensor, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """Return images, float32 (B, 3, H, W) in [0, 1], and their labels (B,) or label maps (B, H, W)."""
-        return self._finish(self.fetch(index), index, device)
+        return scaled(*self.processed(self.fetch(index), index, torch.device(device)))
 
     def batches(
         self, size: int, device: torch.device | str = "cpu", workers: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every image once, in order, in batches of `size`; `read_ahead` explains `workers`."""
-        return read_ahead(((self, index) for index in torch.arange(len(self)).split(size)), device, workers)
+        """Yield every image once, in order, in batches of `size`; `Reader` explains `workers`."""
+        return read_ahead(self.parts(size), device, workers)
 
-    def _finish(self, images: Tensor, index: Tensor, device: torch.device | str) -> tuple[Tensor, Tensor]:
-        pixels, ids = images.to(device), self.ids[index].to(device)
+    def parts(self, size: int) -> "Iterator[tuple[ImageData, Tensor]]":
+        """Yield this data with the index of each of the batches of `batches`."""
+        return ((self, index) for index in torch.arange(len(self)).split(size))
+
+    def processed(self, pixels: Tensor, index: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Take what `fetch(index)` returned to a device and through the batch transforms.
+
+        Returns uint8 images (B, 3, H, W) and their labels (B,) or label maps (B, H, W), int64.
+        """
+        pixels, ids = to_device(pixels, device), to_device(self.ids[index], device)
         images = pixels[:, :3].contiguous()
         for transform in self.batch_transforms:
             images = transform(images, ids)
-        labels = pixels[:, 3].long() if self.labels is None else self.labels[index].to(device)
-        return images.float() / 255, labels
-
-
-def read_ahead(
-    requests: Iterable[tuple[ImageData, Tensor]], device: torch.device | str, workers: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield a batch for each (data, index), in order, while `workers` threads decode the next one.
-
-    Pillow releases Python's lock while it decodes. With 0 workers each batch is decoded when it is requested.
-    The number of workers changes no pixel.
-    """
-    if not workers:
-        for data, index in requests:
-            yield data.batch(index, device)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        ahead: deque[tuple[ImageData, Tensor, list[Future[Tensor]]]] = deque()
-        for data, index in requests:
-            parts = [part for part in index.tensor_split(workers) if len(part)]
-            ahead.append((data, index, [pool.submit(data.fetch, part) for part in parts]))
-            if len(ahead) > 1:
-                yield _arrived(*ahead.popleft(), device)
-        while ahead:
-            yield _arrived(*ahead.popleft(), device)
-
-
-def _arrived(
-    data: ImageData, index: Tensor, parts: list[Future[Tensor]], device: torch.device | str
-) -> tuple[Tensor, Tensor]:
-    return data._finish(torch.cat([part.result() for part in parts]), index, device)
+        labels = pixels[:, 3].long() if self.labels is None else to_device(self.labels[index], device)
+        return images, labels
 
 
 def channels_first(images: Iterable[Pixels]) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from flatqat.data.images.views import _window, eval_crop, random_resized_crop
-from flatqat.data.tensors.image_data import read_ahead
 from flatqat.data.tensors.image_files import image_files
+from flatqat.data.tensors.reading import read_ahead
 from flatqat.errors import DataError
 from flatqat.spec import EvalTransform
 

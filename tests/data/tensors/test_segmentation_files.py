@@ -9,7 +9,7 @@ from PIL import Image
 
 from flatqat.data.images.label_maps import check_together, check_values
 from flatqat.data.images.segmentation_views import center_crop, uncropped
-from flatqat.data.tensors.image_data import read_ahead
+from flatqat.data.tensors.reading import read_ahead
 from flatqat.data.tensors.segmentation_files import segmentation_files
 from flatqat.errors import DataError
 from tests.helpers import street_files

@@ -1,0 +1,96 @@
+"""Batches made ahead by threads: the same bytes, where they are made, and when."""
+
+import threading
+from functools import partial
+
+import pytest
+import torch
+
+from flatqat.data.corruptions.apply import corrupt
+from flatqat.data.tensors.image_data import ImageData
+from flatqat.data.tensors.reading import Reader, one_ahead, to_device
+
+N = 7
+
+
+def pictures(channels: int = 3) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(256, (N, channels, 32, 32), generator=generator, dtype=torch.uint8)
+
+
+def corrupted(name: str) -> ImageData:
+    data = ImageData.in_memory(pictures(), torch.arange(N) % 3, classes=3, source="test")
+    return data.map(partial(corrupt, name=name, severity=3, table="cifar"))
+
+
+@pytest.mark.parametrize("name", ["gaussian_noise", "glass_blur", "snow", "elastic_transform", "frost"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_corruptions_made_by_threads_are_the_same(name: str, threads: int) -> None:
+    """Whatever the number of workers, and of torch's own threads in each."""
+    data, before = corrupted(name), torch.get_num_threads()
+    plain = data.fetch(torch.arange(N))
+    expected = corrupt(plain, data.ids, name=name, severity=3, table="cifar").float() / 255
+    torch.set_num_threads(threads)
+    try:
+        for workers in (0, 1, 3):
+            images, labels = zip(*data.batches(4, workers=workers), strict=True)
+            assert torch.equal(torch.cat(images), expected)
+            assert torch.equal(torch.cat(labels), data.labels)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_label_maps_stay_beside_corrupted_colours(workers: int) -> None:
+    pixels = pictures(4) % 5
+    data = ImageData.with_label_maps(pixels, classes=5, source="test").map(lambda x, ids: x + 1)
+    images, masks = zip(*data.batches(4, workers=workers), strict=True)
+    assert torch.equal(torch.cat(images), (pixels[:, :3] + 1).float() / 255)
+    assert torch.equal(torch.cat(masks), pixels[:, 3].long())
+
+
+@pytest.mark.parametrize("inference", [True, False])
+def test_on_a_cpu_threads_run_the_transforms_in_the_mode_of_the_reader(inference: bool) -> None:
+    seen = []
+
+    def transform(images: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        seen.append((threading.current_thread(), torch.is_inference_mode_enabled(), len(ids)))
+        return images
+
+    data = ImageData.in_memory(pictures(), torch.zeros(N).long(), classes=1, source="test").map(transform)
+    with torch.inference_mode(inference):
+        list(data.batches(4, workers=2))
+    assert threading.main_thread() not in {thread for thread, _, _ in seen}
+    assert {mode for _, mode, _ in seen} == {inference}
+    assert sum(count for _, _, count in seen) == N
+
+
+def test_the_first_batch_is_begun_before_it_is_requested() -> None:
+    begun = threading.Event()
+
+    def transform(images: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        begun.set()
+        return images
+
+    data = ImageData.in_memory(pictures(), torch.zeros(N).long(), classes=1, source="test").map(transform)
+    with Reader("cpu", 1) as reader:
+        reader.batches(data.parts(4))
+        assert begun.wait(timeout=60)
+
+
+def test_one_item_is_drawn_ahead() -> None:
+    drawn: list[int] = []
+    items = one_ahead(drawn.append(at) or at for at in range(4))
+    assert drawn == [0]
+    assert next(items) == 0
+    assert drawn == [0, 1]
+    assert [*items] == [1, 2, 3]
+    assert [*one_ahead([])] == []
+
+
+def test_copies_to_a_gpu_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: calls.append("pinned") or tensor)
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, device, **options: calls.append(options) or tensor)
+    to_device(torch.zeros(2), torch.device("cuda"))
+    assert calls == ["pinned", {"non_blocking": True}]
