@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from flatqat import registry
 from flatqat.bench.plan.jobs import make_plan
@@ -95,9 +96,9 @@ def test_what_is_wrong_with_a_shift_leaves_the_scores_of_those_before_it(tmp_pat
             raise DataError("no such folder")
         return last.build(root)
 
-    with registered(registry.SUITES, "changed", with_shifts(first, replace(last, build=damaged))):
-        with pytest.raises(DataError, match="no such folder"):
-            run(tmp_path, "changed", workers=workers)
+    suite = with_shifts(first, replace(last, build=damaged))
+    with registered(registry.SUITES, "changed", suite), pytest.raises(DataError, match="no such folder"):
+        run(tmp_path, "changed", workers=workers)
     written = sorted(path.name for path in tmp_path.glob(".work/*/*.npz"))
     assert written == ["id.npz", "id.npz", "val.npz", "val.npz"]
 
