@@ -1,19 +1,33 @@
 """Cityscapes under 15 corruptions generated on the fly; needs only the clean images."""
 
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flatqat.data.streets import cityscapes
 from flatqat.suites import _streets
 from flatqat.suites._shifts import frost, on_the_fly, shifts
 
-CORRUPTED = partial(on_the_fly, cityscapes.scored, table="imagenet")
+if TYPE_CHECKING:
+    from flatqat.data.tensors.image_data import ImageData
+
+
+@lru_cache(maxsize=1)
+def _clean(root: Path | None) -> "ImageData":
+    """Load all validation images, which all corruptions share."""
+    return cityscapes.scored(root).decoded_once()
+
+
+def _val(root: Path | None) -> "ImageData":
+    alone = cityscapes.untrainable_reason(root)
+    return _clean(root).sample(cityscapes.SELECTION_ALONE) if alone else cityscapes.val(root)
+
+
+ID, *CORRUPTED = shifts(_clean, partial(on_the_fly, _clean, table="imagenet"), extra=False)
 
 SUITE = _streets.suite(
-    *(
-        replace(shift, in_mean=not shift.name.startswith("elastic_transform"))
-        for shift in shifts(cityscapes.scored, CORRUPTED, extra=False)[1:]
-    ),
+    *(replace(shift, in_mean=not shift.name.startswith("elastic_transform")) for shift in CORRUPTED),
     name="cityscapes-c-live",
     title="Cityscapes, corrupted on the fly",
     protocol=(
@@ -25,3 +39,4 @@ SUITE = _streets.suite(
     layout=_streets.LAYOUT,
     made_with=frost,
 )
+SUITE = replace(SUITE, val=_val, shifts=(ID, *SUITE.shifts[1:]))

@@ -15,6 +15,7 @@ from flatqat.bench.records.store import Store
 from flatqat.data.images.segmentation_views import center_crop
 from flatqat.data.streets.listing import Listing, image_id, list_part
 from flatqat.data.streets.names import CITYSCAPES
+from flatqat.data.tensors import segmentation_files
 from flatqat.finding import Finding
 from flatqat.spec import EvalTransform
 from flatqat.suite import Suite
@@ -244,3 +245,21 @@ def test_shifts_travel_to_other_processes(name: str) -> None:
     suite = load(name)
     again = pickle.loads(pickle.dumps((suite.shifts, suite.fixed_transform, suite.train_transform)))
     assert [shift.name for shift in again[0]] == [shift.name for shift in suite.shifts]
+
+
+def test_images_that_are_corrupted_live_are_decoded_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For every shift, and for `val` where there are no training images."""
+    shutil.rmtree(root / "cityscapes/leftImg8bit/train")
+    decoded, read_pair = [], segmentation_files.read_pair
+
+    def noted(image: Path, *rest: object, **options: object) -> object:
+        decoded.append(image)
+        return read_pair(image, *rest, **options)
+
+    monkeypatch.setattr(segmentation_files, "read_pair", noted)
+    clean, _ = zip(*_streets.cityscapes.scored(root).batches(2), strict=True)
+    once = len(decoded)
+    for shift in load("cityscapes-c-live").scored[:4]:
+        images, _ = zip(*shift.build(root).batches(2, workers=2), strict=True)
+        assert torch.equal(torch.cat(images), torch.cat(clean)) == (shift.family in ("id", "val"))
+    assert len(decoded) == 2 * once == 2 * len({*decoded})

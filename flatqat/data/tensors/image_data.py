@@ -1,7 +1,6 @@
 """Labelled images in a fixed order, decoded batch by batch, with transforms that know each image's id."""
 
 import hashlib
-from collections import ChainMap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from flatqat.data.images.encoded import Pixels
 from flatqat.data.images.label_maps import check_values, values_of
+from flatqat.data.tensors.kept import Kept
 from flatqat.data.tensors.reading import read_ahead, scaled, to_device
 from flatqat.errors import DataError
 
@@ -100,19 +100,9 @@ class ImageData:
         """Apply a transform to every image; without one, or if all have a common size, return `self`."""
         return self.through_transform(view) if self.through_transform and view else self
 
-    def cached(self, most_bytes: int) -> "ImageData":
-        """Return the same images, of one size, decoded only once while they fit in `most_bytes` of memory."""
-        images: dict[int, Tensor] = {}
-
-        def fetch(index: Tensor) -> Tensor:
-            missing = [position for position in index.tolist() if position not in images]
-            fresh = dict(zip(missing, self.fetch(torch.tensor(missing)), strict=True)) if missing else {}
-            if fresh and (len(images) + len(fresh)) * fresh[missing[0]].numel() <= most_bytes:
-                images.update(fresh)
-            decoded = ChainMap(fresh, images)
-            return torch.stack([decoded[position] for position in index.tolist()])
-
-        return replace(self, fetch=fetch, through_transform=None)
+    def decoded_once(self) -> "ImageData":
+        """Return the same images, of one size, which are kept once they are decoded (`Kept`)."""
+        return replace(self, fetch=Kept(self.fetch), through_transform=None)
 
     def sample(self, limit: int | None) -> "ImageData":
         """Return `limit` images, in order, chosen pseudo-randomly; the choice only depends on `len(self)`."""

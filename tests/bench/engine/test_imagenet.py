@@ -13,6 +13,8 @@ from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import protocol_line
 from flatqat.data.imagenet.names import IMAGENET_C, IMAGENET_V2
+from flatqat.data.images.encoded import decode_file
+from flatqat.data.tensors import image_files
 from flatqat.data.tensors.image_data import ImageData
 from flatqat.models.base import build
 from flatqat.suite import Suite
@@ -138,6 +140,29 @@ def test_every_seed_shares_the_suite(tmp_path):
     plan = make_plan(request(tmp_path, "imagenet-v2", 48, seeds=(0, 1)))
     assert len(plan.suites) == 1
     assert "threshold0.7" not in {shift.name for shift in plan.suites[0].shifts}
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_a_run_with_live_corruptions_decodes_each_image_once(tmp_path, monkeypatch, trains):
+    """For calibration, flatness, selection and 96 shifts, whichever threads ask for them."""
+    root, weights, decoded = files.val(tmp_path / "data", {1: 65, 2: 970}), tmp_path / "weights.pt", []
+    torch.save(build("picky:224", classes=1000, seed=0).net.state_dict(), weights)
+    if trains:
+        files.train(root)
+
+    def decode(path, work):
+        decoded.append(path)
+        return decode_file(path, work)
+
+    monkeypatch.setattr(image_files, "decode_file", decode)
+    changes = {"settings": STEPS} if trains else {}
+    wanted = request(
+        tmp_path, "imagenet-c-live", 224, weights=weights, workers=2, spaces=("quantized",), **changes
+    )
+    done = [record for record in go(wanted).values() if record.status == "done"]
+    assert [len(record.scores) for record in done] == [97] * (3 if trains else 2)
+    scored = [path.name for path in decoded if "val" in path.parts]
+    assert sorted(scored) == ["ILSVRC2012_val_00000001.JPEG", "ILSVRC2012_val_00000002.JPEG"]
 
 
 def test_sets_that_differ_in_transforms_alone_are_decoded_once(tmp_path, monkeypatch):

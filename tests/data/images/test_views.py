@@ -132,24 +132,6 @@ def test_a_view_knows_the_id_of_each_image(files):
     assert seen == [103, 101]
 
 
-def test_kept_images_are_decoded_once_while_there_is_room(files):
-    asked = []
-
-    def view(image, image_id):
-        asked.append(image_id)
-        return np.full((4, 4, 3), image_id, np.uint8)
-
-    plain, data = files.transformed(view), files.transformed(view).cached(3 * 4 * 4 * 3)
-    expected = [plain.fetch(index) for index in (torch.tensor([5, 0]), torch.tensor([0, 1, 5]))]
-    asked.clear()
-    assert torch.equal(data.fetch(torch.tensor([5, 0])), expected[0])
-    assert torch.equal(data.fetch(torch.tensor([0, 1, 5])), expected[1])
-    assert asked == [105, 100, 101]
-    data.fetch(torch.tensor([2, 5]))  # a fourth finds no room
-    data.subset(torch.tensor([2])).fetch(torch.tensor([0]))
-    assert asked == [105, 100, 101, 102, 102]
-
-
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_reading_ahead_changes_nothing(files, workers):
     data = files.transformed(eval_crop(EvalTransform(resize=40, crop=32)))
