@@ -54,6 +54,14 @@ def blank(cell: Cell, suite: Suite, seed: int = 0, model: str | None = None) -> 
     return net
 
 
+def channels_last_(model: Normalized) -> Normalized:
+    """Let convolutions see pixels as (B, H, W, channels) in memory: faster, and other last digits."""
+    for weight in model.parameters():
+        if weight.ndim == 4:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    return model
+
+
 def load_stored_(net: nn.Module, path: Path) -> None:
     """Load weights that flatqat stored itself; raises StoreError if they are damaged or another cell's."""
     check_weights(path)

@@ -11,7 +11,7 @@ import torch
 from flatqat.bench.cell.batches import Batch, scoring_batch_size
 from flatqat.bench.cell.failures import out_of_memory
 from flatqat.bench.cell.memory import available
-from flatqat.bench.cell.restore import Which, restore
+from flatqat.bench.cell.restore import Which, channels_last_, restore
 from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.troubles import OF_ALL, Errors, Troubles
 from flatqat.bench.plan.jobs import Job
@@ -76,7 +76,8 @@ class Together:
         for job in self.jobs:
             if not self.troubles.get(job) and job not in self.lacked_memory:
                 with self._dropped_on_error(job, ends=(DataError,)):
-                    self.models[job.cell.id] = restore(job.cell, job.suite, store, device, which=which)
+                    model = restore(job.cell, job.suite, store, device, which=which)
+                    self.models[job.cell.id] = channels_last_(model) if model.amp else model
 
     @torch.inference_mode()
     def score(self, shifts: Iterable[Shift], advance: Callable[[int], None] = lambda count: None) -> None:

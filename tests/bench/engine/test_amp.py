@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flatqat import registry
-from flatqat.bench.cell.restore import restore
+from flatqat.bench.cell.restore import channels_last_, restore
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
@@ -26,11 +26,14 @@ def go(folder: Path, **changes):
 
 
 def test_amp_scores_are_those_of_the_model_under_autocast(tmp_path):
-    """Stored NLL against the restored model called by hand in bfloat16; float32 gives another number."""
+    """Stored NLL against the restored model called by hand in bfloat16; float32 gives another number.
+
+    Convolutions see pixels as (B, H, W, channels) in memory, as they do not in float32.
+    """
     suite = registry.load(registry.SUITES, "toy")
     for record in go(tmp_path, amp=True):
         assert record.cell.amp
-        model = restore(record.cell, suite, Store(tmp_path))
+        model = channels_last_(restore(record.cell, suite, Store(tmp_path)))
         nll = {}
         for amp in (True, False):
             one = task_of("classification").meter(4)
@@ -39,6 +42,21 @@ def test_amp_scores_are_those_of_the_model_under_autocast(tmp_path):
                     one.add(model(x), y)
             nll[amp] = one.result()[0]["nll"].value
         assert record.scores["noise/1"]["nll"].value == nll[True] != nll[False]
+
+
+@pytest.mark.parametrize("amp", [False, True])
+def test_only_amp_moves_channels_last(tmp_path, monkeypatch, amp):
+    """In float32 that would change the last digits of every number there is."""
+    seen, conv2d = set(), torch.nn.functional.conv2d
+
+    def look(images, weight, *rest):
+        if torch.is_inference_mode_enabled() and weight.shape[1] > 1:  # in evaluation
+            seen.add(weight.is_contiguous(memory_format=torch.channels_last))
+        return conv2d(images, weight, *rest)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", look)
+    go(tmp_path, amp=amp)
+    assert seen == {amp}
 
 
 def test_amp_trains_other_weights_and_never_shares_a_table_with_float32(tmp_path):
