@@ -33,6 +33,7 @@ class ClassificationMeter:
 
     def __init__(self, classes: int, class_subset: tuple[int, ...] | None = None) -> None:
         self.classes, self.class_subset = classes, class_subset
+        self._subset = torch.tensor(class_subset or (), dtype=torch.long)
         self._columns: list[tuple[Tensor, ...]] = []
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
@@ -46,7 +47,7 @@ class ClassificationMeter:
         logits, labels = logits.detach().float(), labels.to(logits.device)
         unmasked = logits.argmax(1).masked_fill(logits.isnan().any(1), self.classes)
         if self.class_subset is not None:
-            subset = torch.tensor(self.class_subset, device=logits.device)
+            subset = self._subset = self._subset.to(logits.device)
             logits = torch.full_like(logits, -torch.inf).index_copy_(1, subset, logits[:, subset])
         true, log_p = labels[:, None], logits.log_softmax(1)
         margin = logits.gather(1, true).squeeze(1) - logits.scatter(1, true, -torch.inf).amax(1)

@@ -20,10 +20,10 @@ class Tiny(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits."""
-        x = F.relu(self.bn1(self.conv1(x)))
-        x = F.relu(x + self.stage1(x))
-        x = F.relu(self.stage2(x))
-        x = F.relu(x[:, :, ::2, ::2] + self.stage3(x))
+        x = F.relu_(self.bn1(self.conv1(x)))
+        x = F.relu_(x + self.stage1(x))
+        x = F.relu_(self.stage2(x))
+        x = F.relu_(x[:, :, ::2, ::2] + self.stage3(x))
         logits: Tensor = self.linear(x.mean((2, 3)))
         return logits
 

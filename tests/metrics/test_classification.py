@@ -173,3 +173,12 @@ def test_masked_classes_are_never_predicted_and_both_conventions_are_scored():
     plain = ClassificationMeter(4)
     plain.add(logits, labels)
     assert "top1_unmasked" not in plain.result()[0]
+
+
+def test_a_subset_is_brought_to_the_device_once(monkeypatch):
+    """On a GPU each copy waits for all that is computed there."""
+    meter = ClassificationMeter(4, (1, 3))
+    monkeypatch.setattr(torch, "tensor", lambda *args, **options: pytest.fail("another copy"))
+    for _ in range(2):
+        meter.add(torch.eye(4), torch.arange(4))
+    assert meter._subset.to("cpu") is meter._subset

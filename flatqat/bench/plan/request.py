@@ -36,7 +36,7 @@ class Request:
         amp: Whether forward passes run in bfloat16.
         compile: Whether training steps are compiled.
         threads: CPU threads of PyTorch.
-        workers: Threads that decode images; 0 decodes in the main thread.
+        workers: Threads that decode images, and on a CPU corrupt them; 0 does it in the main thread.
         limit: How many images of each shift are scored; by default all.
         window: A sliding window of inference, `512:256`, or `whole`; by default the model's own.
         compute_matched: Whether methods with a single pass per step get twice the steps.
