@@ -46,7 +46,7 @@ def together(data_root: Path, folder: Path, *, models: int, images: int, source:
     request = Request(
         suites=("imagenet-c-live",), models=(source,), methods=("fp", "ptq"), bits=BITS[: models - 1],
         seeds=(0,), recipe="eval", weights=weights, data_root=data_root, results=folder / "results",
-        limit=images, spaces=(),
+        limit=images, spaces=(), settings={"recipe": {"calibration_batches": "1", "batch_size": "16"}},
     )  # fmt: skip
     session, plan = Session.open(request, Progress()), make_plan(request)
     for job in plan.scored():
