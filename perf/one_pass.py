@@ -33,6 +33,7 @@ from flatqat.spec import EvalTransform
 from flatqat.suite import Shift
 
 BITS = ("8", "6", "5", "4", "3", "w8", "w6", "w4", "w4a8", "w3a8", "w2a8")
+QUICK = {"calibration_batches": "1", "batch_size": "16"}
 BATCH_SIZE = 55  # the engine's at 224 pixels
 SOURCE = "torchvision:mobilenet_v3_small"
 
@@ -46,7 +47,7 @@ def together(data_root: Path, folder: Path, *, models: int, images: int, source:
     request = Request(
         suites=("imagenet-c-live",), models=(source,), methods=("fp", "ptq"), bits=BITS[: models - 1],
         seeds=(0,), recipe="eval", weights=weights, data_root=data_root, results=folder / "results",
-        limit=images, spaces=(), settings={"recipe": {"calibration_batches": "1", "batch_size": "16"}},
+        limit=images, spaces=(), settings={"recipe": QUICK, "ptq": {"ranges": "minmax"}},
     )  # fmt: skip
     session, plan = Session.open(request, Progress()), make_plan(request)
     for job in plan.scored():
