@@ -10,7 +10,6 @@ import torch
 
 from flatqat.bench.cell.batches import Batch, scoring_batch_size
 from flatqat.bench.cell.failures import out_of_memory
-from flatqat.bench.cell.memory import available
 from flatqat.bench.cell.restore import Which, channels_last_, restore
 from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.troubles import OF_ALL, Errors, Troubles
@@ -18,6 +17,7 @@ from flatqat.bench.plan.jobs import Job
 from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors.reading import Reader, one_ahead
 from flatqat.errors import DataError
+from flatqat.memory import available_memory
 from flatqat.metrics.task import Meter, task_of
 from flatqat.models.base import Normalized
 from flatqat.quant.apply import cached_weights
@@ -172,7 +172,7 @@ def tried(call: Callable[[], T]) -> Callable[[], T]:
 
 def _groups_in_memory(jobs: list[Job], session: Session) -> list[list[Job]]:
     """Split jobs into groups whose weights take at most half of the free memory."""
-    room = MEMORY_SHARE * available(session.device)
+    room = MEMORY_SHARE * available_memory(session.device)
     groups: list[list[Job]] = []
     used = 0
     for job in jobs:

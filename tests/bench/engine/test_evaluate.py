@@ -113,7 +113,7 @@ def test_models_that_fill_half_of_the_memory_are_run_in_turns(tmp_path, monkeypa
     )
     (together, *_) = run(tmp_path / "a"), groups.copy()
     size = max(path.stat().st_size for path in (tmp_path / "a").glob("weights/*"))
-    monkeypatch.setattr(evaluating, "available", lambda device: 4 * size + size)
+    monkeypatch.setattr(evaluating, "available_memory", lambda device: 4 * size + size)
     apart = run(tmp_path / "b")
     assert groups == [2, 1, 1]
     assert [r.scores for r in together] == [r.scores for r in apart]
