@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from flatqat.metrics import miou
 from flatqat.metrics.confusion import Confusions
+from flatqat.metrics.outcomes import is_right
 
 Outcome = NDArray[Any]
 
@@ -46,7 +47,7 @@ _TOP1 = Metric(
     name="top1",
     title="top-1",
     needs=("margin",),
-    outcome=lambda arrays: arrays["margin"] > 0,
+    outcome=lambda arrays: is_right(arrays["margin"]),
     values=np.asarray,
 )
 _MIOU = Metric(

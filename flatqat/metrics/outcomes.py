@@ -6,8 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_INFINITY = 0x7C00  # the bits of the first float16 above all finite ones
 _LARGEST = np.finfo(np.float16).max
 _SMALLEST = np.finfo(np.float16).smallest_subnormal
+
+
+def is_right(margin: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return whether each margin is above zero; float16 by its bits, since processors compare no float16."""
+    if margin.dtype != np.float16:
+        return margin > 0
+    bits = margin.view(np.int16)
+    right: NDArray[np.bool_] = (bits > 0) & (bits <= _INFINITY)
+    return right
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,4 +60,4 @@ class Outcomes:
     @property
     def correct(self) -> NDArray[np.bool_]:
         """Whether each image is classified correctly, shape (n,)."""
-        return self.margin > 0
+        return is_right(self.margin)

@@ -16,4 +16,5 @@ from flatqat.spec.protocol import Environment, Protocol, ShiftInfo, SuiteData, T
 from flatqat.spec.quant import QuantSpec
 from flatqat.spec.reading import Args, FieldError, Stored
 from flatqat.spec.recipe import Recipe
-from flatqat.spec.record import SCHEMA, Record, Score, Status
+from flatqat.spec.record import SCHEMA, Record, Status
+from flatqat.spec.scores import Score, Scores

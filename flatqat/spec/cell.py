@@ -15,8 +15,15 @@ their ids and runs their random numbers."""
 MOST_BYTES = 230  # of the 255 that file systems allow; temporary files have longer names
 
 
+class _Identified:
+    """Keeps an id once it is computed; it is no field of the dataclass, and so no part of its value."""
+
+    __slots__ = ("_id",)
+    _id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell(Stored):
+class Cell(Stored, _Identified):
     """One thing to run. Its `id` is a hash of every field that is not at its default.
 
     Attributes:
@@ -69,7 +76,12 @@ class Cell(Stored):
     @property
     def id(self) -> str:
         """The first twelve hex digits of the SHA-256 of its JSON, with the names that fields had first."""
-        return _digest({FIRST_NAMES.get(name, name): value for name, value in self.to_dict().items()})[:12]
+        try:
+            return self._id
+        except AttributeError:
+            names = {FIRST_NAMES.get(name, name): value for name, value in self.to_dict().items()}
+            object.__setattr__(self, "_id", _digest(names)[:12])
+            return self._id
 
     @property
     def training_id(self) -> str:

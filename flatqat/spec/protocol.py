@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from flatqat.spec.quant import QuantSpec
-from flatqat.spec.reading import Stored
+from flatqat.spec.reading import SHARED, Stored
 from flatqat.spec.recipe import Recipe
 
 
@@ -57,10 +57,10 @@ class Protocol(Stored):
     data: str
     reference: bool
     parent: str
-    recipe: Recipe
-    quant: QuantSpec
+    recipe: Annotated[Recipe, SHARED]
+    quant: Annotated[QuantSpec, SHARED]
     method: Mapping[str, Any]
-    shifts: Mapping[str, ShiftInfo]
+    shifts: Annotated[Mapping[str, ShiftInfo], SHARED]
     metric: str = "top1"
     class_names: tuple[str, ...] = ()
     preprocessing: str = ""

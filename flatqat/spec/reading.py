@@ -5,12 +5,13 @@ A dataclass is read by the types of its fields. Every error names the field by i
 """
 
 import json
+import marshal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from math import isfinite
 from types import NoneType, UnionType
-from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from flatqat.errors import FlatqatError
 
@@ -18,6 +19,10 @@ Args = tuple[tuple[str, object], ...]
 """Settings as sorted pairs of name and value; an object in JSON."""
 
 Reader = Callable[[Any], Any]
+SHARED = "equal values are read once"
+"""In a type `Annotated[kind, SHARED]`: a value that many files have is read, and kept in memory, once."""
+
+MOST_SHARED = 256  # different values of one type
 SCALARS = {str: "a text", bool: "true or false", int: "a whole number", float: "a finite number"}
 LARGEST_INTEGER = 2**63  # beyond it numpy and pandas have no integers
 LONGEST_SHOWN = 40  # characters of a wrong value in a message
@@ -55,7 +60,8 @@ def from_plain(kind: Any, value: object) -> Any:
     """Return JSON's `value` as the type `kind`. Raises FieldError.
 
     `kind` is a dataclass, str, bool, int, float, Any, `Args`, or a Literal, optional, tuple or Mapping of
-    those. A field may be absent only if its dataclass is `Stored` and it has a default.
+    those. It may be Annotated: with SHARED, or with a function that reads it. A field may be absent only if
+    its dataclass is `Stored` and it has a default.
     """
     return _reader(kind)(value)
 
@@ -74,12 +80,17 @@ def to_plain(value: Any) -> Any:
     return [to_plain(entry) for entry in value] if isinstance(value, tuple | list) else value
 
 
-_hints = cache(get_type_hints)
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
 
 
 @cache
 def _reader(kind: Any) -> Reader:
     origin, options = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        inner, how = options
+        return _shared(_reader(inner)) if how == SHARED else how
     if kind in SCALARS:
         return lambda value: _scalar(kind, value)
     if kind in (Any, object):
@@ -110,11 +121,30 @@ def _dataclass_reader(kind: Any) -> Reader:
         for name in required:
             if name not in data:
                 raise FieldError("expected a value, got none", (name,))
-        values = {name: _under(name, readers.get(name, _unknown), entry) for name, entry in data.items()}
+        values, name = {}, ""
+        try:
+            for name, entry in data.items():
+                values[name] = readers.get(name, _unknown)(entry)
+        except FieldError as error:
+            raise error.under(name) from None
         try:
             return kind(**values)
         except FlatqatError as error:
             raise FieldError(str(error)) from error
+
+    return read
+
+
+def _shared(inner: Reader) -> Reader:
+    known: dict[bytes, Any] = {}
+
+    def read(value: Any) -> Any:
+        key = marshal.dumps(value, 2)  # tells 1, 1.0 and True apart; later versions depend on identity
+        if key not in known:
+            if len(known) == MOST_SHARED:
+                known.clear()
+            known[key] = inner(value)
+        return known[key]
 
     return read
 
@@ -137,6 +167,8 @@ def _object(value: object) -> dict[str, Any]:
 
 
 def _scalar(kind: type, value: object) -> object:
+    if type(value) is kind and (kind in (str, bool) or _is_number(value)):
+        return value
     # JSON has one kind of number, so 1 may stand for 1.0; True is an int in Python, and no number in JSON.
     fits = isinstance(value, int | float if kind is float else kind)
     if kind in (int, float):

@@ -1,15 +1,16 @@
 """What is kept of a cell. Standard library only."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from flatqat.spec.cell import Cell
 from flatqat.spec.flatness import Flatness
 from flatqat.spec.protocol import Environment, Protocol, TrainLog
 from flatqat.spec.quant import QuantSpec
-from flatqat.spec.reading import FieldError, Stored, from_plain, to_plain
+from flatqat.spec.reading import SHARED, FieldError, Stored, from_plain, to_plain
 from flatqat.spec.recipe import Recipe
+from flatqat.spec.scores import Score, Scores
 
 SCHEMA = 2
 Status = Literal["done", "failed", "skipped"]
@@ -20,21 +21,6 @@ NO_PROTOCOL = Protocol(
 )
 NOT_TRAINED = TrainLog(steps=0, last_loss=None, seconds=0.0)
 NOWHERE = Environment(device="", threads=1, flatqat="", python="", packages={})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """One measured number.
-
-    Attributes:
-        value: The number, in percent where it is a share; None where it is not defined.
-        n: The number of images behind it.
-        stderr: Its standard error over images, or None if unknown.
-    """
-
-    value: float | None
-    n: int
-    stderr: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +43,26 @@ class Record(Stored):
     cell: Cell
     status: Status
     reason: str = ""
-    scores: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
+    scores: Annotated[Mapping[str, Mapping[str, Score]], Scores.read] = field(default_factory=dict)
     flatness: Flatness = field(default_factory=Flatness)
     train: TrainLog = NOT_TRAINED
     protocol: Protocol = NO_PROTOCOL
-    env: Environment = NOWHERE
+    env: Annotated[Environment, SHARED] = NOWHERE
     outcomes_sha256: str = ""
     last_run: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.scores, Scores):
+            object.__setattr__(self, "scores", Scores.of(self.scores))
+
+    def values(self, metric: str, shifts: Iterable[str]) -> list[float | None]:
+        """Return the values of a metric on some sets, None where it is not defined."""
+        return self.columns.values_of(metric, shifts)
+
+    @property
+    def columns(self) -> Scores:
+        """The scores as they are kept; `scores` is for looking up one."""
+        return cast(Scores, self.scores)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON values: every field of one that is done, else the first three."""

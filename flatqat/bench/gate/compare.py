@@ -10,18 +10,18 @@ from math import isfinite
 
 import numpy as np
 
-from flatqat.bench.records.files import Arrays
+from flatqat.bench.gate.run import Values
 from flatqat.errors import UsageError
 from flatqat.metrics.change import change
-from flatqat.metrics.contributions import contributions
+from flatqat.metrics.contributions import by_image_set, pooled, shares
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
 from flatqat.spec import ShiftInfo
 
 POWER = 0.8
 MOST_POINTS, PRECISION = 50.0, 1e-3  # of a drop that is said to be caught
-BySeed = Mapping[int, Arrays]
-"""For every seed the metric's value of each image by shift, a fraction."""
+BySeed = Mapping[int, Values]
+"""For every seed the metric's value of each image by shift."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +204,8 @@ def _pools(shifts: Mapping[str, ShiftInfo], members: Sequence[str], runs: BySeed
     """Return what each image contributes to the mean over shifts, (seeds, images) for each set of images."""
     image_sets = {shift: shifts[shift].image_set for shift in members}
     weights = dict.fromkeys(members, 1 / len(members))
-    return [pool[0] for pool in contributions([list(runs.values())], image_sets, weights)]
+    parts = by_image_set(image_sets, weights)
+    return [pool[0] for pool in pooled([[shares(run, parts) for run in runs.values()]])]
 
 
 def _fixed_runs(pools: Sequence[np.ndarray], nested: bool) -> list[np.ndarray]:

@@ -6,12 +6,12 @@ anything is decompressed, and the images of a whole file share one allowance.
 
 import base64
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.bench.records.files import Arrays
 from flatqat.spec import FieldError
 
 MOST_BYTES = 2**30  # of all outcomes of a file in memory; ImageNet-C has 4 MB a cell
@@ -21,7 +21,7 @@ FORM = {"top1": "correct", "miou": "counts"}
 """What is packed of an image, by the metric that needs it."""
 
 
-def pack(metric: str, outcomes: Arrays) -> dict[str, Any]:
+def pack(metric: str, outcomes: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     """Return the outcomes of shifts as texts under their form."""
     if FORM[metric] == "correct":
         return {"correct": {s: _text(np.packbits(right)) for s, right in outcomes.items()}}

@@ -6,11 +6,16 @@ written where a link leads, and into a pipe or a device as it is.
 
 import hashlib
 import io
+import math
 import os
+import re
 import secrets
 import stat
+import zipfile
+import zlib
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +66,21 @@ def is_special(path: Path) -> bool:
 
 
 def arrays_as_bytes(arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
-    """Return arrays as a compressed npz file."""
+    """Return arrays as an npz file; those that compression would not halve are stored as they are."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+            data = member.getvalue()
+            halved = len(zlib.compress(data)) < len(data) / 2
+            info = zipfile.ZipInfo(f"{name}.npy")  # of 1980, so that the same arrays give the same bytes
+            file.writestr(info, data, zipfile.ZIP_DEFLATED if halved else zipfile.ZIP_STORED)
     return buffer.getvalue()
 
 
 def read_arrays(path: Path, names: Collection[str] | None = None, sha256: str = "") -> Arrays:
-    """Return the arrays of an npz file, or only those called `<shift>:<name>` with one of `names`.
+    """Return the arrays of an npz file, or only those whose last name, behind `:` or `/`, is in `names`.
 
     Never executes pickles. Raises StoreError on a damaged file and on one whose hash is not `sha256`, where
     that is known, and Vanished if there is none.
@@ -78,12 +90,39 @@ def read_arrays(path: Path, names: Collection[str] | None = None, sha256: str = 
         got = "others, as of a run that was cut off"
         raise StoreError(f"{path}: expected the outcomes of its record, got {got}; run the cell again")
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            keys = (key for key in arrays.files if names is None or key.rpartition(":")[2] in names)
-            return {key: arrays[key] for key in keys}
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            keys = {name.removesuffix(".npy"): name for name in file.namelist()}
+            return {
+                key: _array(file.read(name))
+                for key, name in keys.items()
+                if names is None or re.split("[:/]", key)[-1] in names
+            }
     except Exception as error:  # whatever zip, zlib or numpy make of damaged bytes
         got = f"a damaged file ({type(error).__name__}); delete it and run the cell again"
         raise StoreError(f"{path}: expected stored arrays, got {got}") from error
+
+
+def _array(data: bytes) -> np.ndarray[Any, Any]:
+    """Return the array in the bytes of an npy file, which shares their memory where it can."""
+    end = 10 + int.from_bytes(data[8:10], "little")
+    dtype, shape = _layout(data[:end])
+    if dtype is None:
+        array: np.ndarray[Any, Any] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+        return array
+    return np.frombuffer(data, dtype, math.prod(shape), end).reshape(shape)
+
+
+@lru_cache(maxsize=256)
+def _layout(header: bytes) -> tuple[np.dtype[Any] | None, tuple[int, ...]]:
+    """Return the type and the shape that an npy file begins with; None for one to be read element by element.
+
+    Thousands of files begin alike, and parsing a header takes longer than reading the array.
+    """
+    stream = io.BytesIO(header)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        return None, ()
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(stream)
+    return (None if by_columns or dtype.hasobject else dtype), shape
 
 
 def read_bytes(path: Path, fix: str = "restore it, or run the cell again") -> bytes:
@@ -98,7 +137,11 @@ def read_bytes(path: Path, fix: str = "restore it, or run the cell again") -> by
 
 def check_regular(path: Path, fix: str) -> None:
     """Raise StoreError if there is a folder, a pipe or a device at a path: reading a pipe would never end."""
-    if path.exists() and not path.is_file():
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if not stat.S_ISREG(mode):
         raise StoreError(f"{path}: expected a file, got {found(path)}; {fix}")
 
 

@@ -1,25 +1,23 @@
-"""The stored outcomes of all images, checked against their records, and estimates that are made from them."""
+"""The outcomes of stored records, and estimates that are made from what each image of them contributes."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
 from typing import Any
 
 import numpy as np
 
-from flatqat.bench.records.files import Arrays
+from flatqat.bench.records.outcomes import checked
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
 from flatqat.metrics.components import Components, pooled_scatter
-from flatqat.metrics.contributions import Weights, contributions, gap_weights
+from flatqat.metrics.contributions import Shares, Weights, by_image_set, gap_weights, pooled, shares
 from flatqat.metrics.estimate import Estimate
-from flatqat.metrics.metric import METRICS, Metric, Outcome
-from flatqat.metrics.miou import miou
+from flatqat.metrics.metric import METRICS, Metric
+from flatqat.metrics.stacked import Stacked
 from flatqat.spec import Record
 
-TOLERANCE = 1e-6  # percent, between a score and the same score of its outcomes
-BySeed = Mapping[int, Arrays]
-"""The outcomes of one method's runs."""
+SharesBySeed = Mapping[int, Shares]
+"""What the images of one method's runs contribute to a sum over shifts; empty where that is not known."""
 
 
 def metric_of(record: Record) -> Metric:
@@ -43,35 +41,16 @@ def image_sets_of(record: Record, shifts: Iterable[str]) -> dict[str, str]:
     return {shift: record.protocol.shifts[shift].image_set for shift in shifts}
 
 
-def outcomes_of(record: Record, store: Store) -> Arrays:
+def outcomes_of(record: Record, store: Store) -> Stacked:
     """Return the outcome of each shift, see `Metric.outcome`; empty if none are stored.
 
     Raises StoreError if the file is damaged, or if the scores of the record are not those of its images.
     """
-    metric = metric_of(record)
-    by_shift: dict[str, Arrays] = {}
-    for key, array in store.outcomes(record.cell, metric.needs, record.outcomes_sha256).items():
-        shift, _, name = key.rpartition(":")
-        by_shift.setdefault(shift, {})[name] = array
-    usable = {shift: arrays for shift, arrays in by_shift.items() if set(metric.needs) <= set(arrays)}
-    expected = {shift: scores[metric.name].n for shift, scores in record.scores.items()}
     try:
-        outcomes = {shift: metric.outcome(arrays) for shift, arrays in usable.items()}
-        if outcomes and {shift: len(images) for shift, images in outcomes.items()} != expected:
-            raise ValueError("expected as many images as its record")
-        for shift, images in outcomes.items():
-            value, score = _value(images), record.scores[shift][metric.name].value
-            if value != score and (value is None or score is None or abs(value - score) > TOLERANCE):
-                raise ValueError(f"expected the outcomes of its record, {score} on {shift}, got {value}")
+        return checked(store.stacks(record.cell, metric_of(record).needs, record.outcomes_sha256), record)
     except ValueError as error:
         path = store.outcomes_path(record.cell)
         raise StoreError(f"{path}: {error}; delete it and run the cell again") from error
-    return outcomes
-
-
-def outcomes_by_seed(records: Sequence[Record], store: Store) -> BySeed:
-    """Return the outcomes of records that differ in nothing but the seed."""
-    return {record.cell.seed: outcomes_of(record, store) for record in records}
 
 
 def is_nested(record: Record) -> bool:
@@ -79,72 +58,95 @@ def is_nested(record: Record) -> bool:
     return bool(record.protocol.split)
 
 
-def _value(outcome: Outcome) -> float | None:
-    """Return the metric of an outcome in percent, or None if it is undefined."""
-    value = float(outcome.mean() if outcome.ndim == 1 else miou(outcome.sum(axis=0)))
-    return None if isnan(value) else 100 * value
+def shares_by_seed(record: Record, values: Mapping[int, Mapping[str, Any]], weights: Weights) -> SharesBySeed:
+    """Return what the images of runs contribute to a weighted sum over shifts, from their values."""
+    parts = by_image_set(image_sets_of(record, weights), weights)
+    return {seed: shares(run, parts) if run else {} for seed, run in values.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scored:
-    """The outcomes of several methods on one suite, of which `record` is any record."""
+class Runs:
+    """The runs of one method, which differ in nothing but the seed.
+
+    Attributes:
+        record: The record of any of them.
+        outcomes: By seed the outcomes of all images, see `Metric.outcome`; empty where none are stored.
+        values: The metric's value of each image, see `Metric.values`.
+    """
 
     record: Record
-    methods: Mapping[Any, BySeed]
+    outcomes: Mapping[int, Stacked]
+    values: Mapping[int, Stacked]
+
+    @classmethod
+    def of(cls, records: Sequence[Record], store: Store) -> "Runs":
+        """Read the outcomes of records, once. Raises StoreError as `outcomes_of` does."""
+        outcomes = {record.cell.seed: outcomes_of(record, store) for record in records}
+        values = {seed: run.mapped(metric_of(records[0]).values) for seed, run in outcomes.items()}
+        return cls(record=records[0], outcomes=outcomes, values=values)
+
+    def of_seeds(self, seeds: Collection[int]) -> "Runs":
+        """Return the runs of some seeds."""
+        kept = ({s: run for s, run in runs.items() if s in seeds} for runs in (self.outcomes, self.values))
+        return Runs(record=self.record, outcomes=next(kept), values=next(kept))
+
+    def shares(self, weights: Weights) -> SharesBySeed:
+        """Return what the images contribute to a weighted sum over shifts."""
+        return shares_by_seed(self.record, self.values, weights)
+
+    def components(self, weights: Weights) -> Components | None:
+        """Return the components of a weighted sum over shifts, or None as `components_of` does."""
+        return components_of([{"": self.shares(weights)}], nested=is_nested(self.record))
 
 
-def components_of(suites: Sequence[Scored], weights_of: Callable[[Record], Weights]) -> Components | None:
-    """Return the components of a weighted sum over shifts, its mean over suites, for all methods in order.
+def components_of(suites: Sequence[Mapping[Any, SharesBySeed]], *, nested: bool) -> Components | None:
+    """Return the components of a sum over shifts, its mean over suites, for all methods in order.
 
     All suites have the same methods. The seeds are those that all methods have on all suites. None if there
-    is none, if outcomes are missing, if a set has a single image, or where the metric is undefined.
+    is none, if shares are missing, if a set has a single image, or where the metric is undefined.
     """
-    runs = [by_seed for suite in suites for by_seed in suite.methods.values()]
+    runs = [by_seed for suite in suites for by_seed in suite.values()]
     seeds = sorted(set.intersection(*(set(by_seed) for by_seed in runs)))
     if not seeds or not all(by_seed[seed] for by_seed in runs for seed in seeds):
         return None
     pools = []
     for suite in suites:
-        methods = [[by_seed[seed] for seed in seeds] for by_seed in suite.methods.values()]
-        if not (weights := weights_of(suite.record)):
-            return None
-        image_sets, values = image_sets_of(suite.record, weights), metric_of(suite.record).values
-        pools += [pool / len(suites) for pool in contributions(methods, image_sets, weights, values)]
+        of_suite = pooled([[by_seed[seed] for seed in seeds] for by_seed in suite.values()])
+        pools += [pool / len(suites) for pool in of_suite] if len(suites) > 1 else of_suite
     if any(pool.shape[2] < 2 or not np.isfinite(pool).all() for pool in pools):
         return None
-    return Components.of(pools, nested=is_nested(suites[0].record))
+    return Components.of(pools, nested=nested)
 
 
 def differences(
-    suites: Sequence[Scored], base: Any, weights_of: Callable[[Record], Weights]
+    suites: Sequence[Mapping[Any, SharesBySeed]], base: Any, *, nested: bool
 ) -> dict[Any, Estimate]:
-    """Return each method minus `base` in a weighted sum over shifts, its mean over suites.
+    """Return each method minus `base` in a sum over shifts, its mean over suites.
 
     The scatter over seeds is pooled over the methods that have all seeds of the base. A method that lacks
     some is compared on those it has, by its own scatter; one that shares none has no entry. Runs without
-    stored outcomes take no part.
+    shares take no part.
     """
-    stored = [{n: {s: run for s, run in runs.items() if run} for n, runs in suite.methods.items()}
-              for suite in suites]  # fmt: skip
+    stored = [
+        {n: {s: run for s, run in runs.items() if run} for n, runs in suite.items()} for suite in suites
+    ]
     seeds = {seed for methods in stored for seed in methods[base]}
     names = [n for n in stored[0] if n != base and all(methods[n] for methods in stored)]
     whole = [n for n in names if all(seeds <= methods[n].keys() for methods in stored)]
     groups = [whole, *([name] for name in names if name not in whole)]
     found: dict[Any, Estimate] = {}
     for group in filter(None, groups if seeds else []):
-        parts = [
-            Scored(record=suite.record, methods={n: methods[n] for n in (base, *group)})
-            for suite, methods in zip(suites, stored, strict=True)
-        ]
-        if components := components_of(parts, weights_of):
+        parts = [{n: methods[n] for n in (base, *group)} for methods in stored]
+        if components := components_of(parts, nested=nested):
             scatter = pooled_scatter(components)
             found |= {n: components.difference(k, 0, scatter) for k, n in enumerate(group, start=1)}
     return found
 
 
-def extra_gaps(suites: Sequence[Scored], reference: Any) -> dict[Any, Estimate]:
-    """Return (ID_m - OOD_m) - (ID_f - OOD_f) of each method m and the full-precision reference f, in points.
+def extra_gap_weights(record: Record) -> Weights:
+    """Return the weights of ID - OOD, where OOD is the unweighted mean over shifts.
 
-    OOD is the unweighted mean over shifts. Above zero, m loses more under shift than f.
+    The difference to the full-precision reference is the extra gap: above zero, a method loses more under
+    shift.
     """
-    return differences(suites, reference, lambda record: gap_weights(ood_shifts(record)))
+    return gap_weights(ood_shifts(record))

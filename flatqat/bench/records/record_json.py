@@ -123,7 +123,7 @@ def _check(record: Record) -> None:
         raise FieldError("expected a training id of twelve hex digits", ("cell", "parent"))
     if record.status != "done":
         return
-    protocol, scores = record.protocol, record.scores
+    protocol, scores = record.protocol, record.columns.metrics
     if "id" not in protocol.shifts or set(protocol.shifts) != set(scores):
         odd = sorted(set(protocol.shifts) ^ set(scores)) or ["id"]
         raise FieldError(f"expected those of the protocol's shifts, id among them; see {odd[0]}", ("scores",))
@@ -141,7 +141,7 @@ def _check(record: Record) -> None:
         raise FieldError(f"expected a name for each of {len(classes)} classes", ("protocol", "class_names"))
     numbered = {f"{by_class}/{k}" for k in range(len(classes))}
     top1 = {"top1"} if protocol.normalizer or protocol.baseline else set()
+    needed = {protocol.metric, "nll", "ece"} | numbered | top1
     for shift, metrics in scores.items():
-        for name in sorted({protocol.metric, "nll", "ece"} | numbered | top1):
-            if name not in metrics:
-                raise FieldError("expected a score, got none", ("scores", shift, name))
+        if lacking := needed.difference(metrics):
+            raise FieldError("expected a score, got none", ("scores", shift, min(lacking)))

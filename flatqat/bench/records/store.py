@@ -16,12 +16,14 @@ import hashlib
 import re
 import sys
 import tempfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 
 from flatqat.bench.records.files import Arrays, arrays_as_bytes, read_arrays, read_bytes, write_atomically
+from flatqat.bench.records.outcomes import NAMES, stack, stacks
 from flatqat.bench.records.record_json import read_as, read_json, read_record, record_to_dict, to_json
 from flatqat.bench.records.work import Work
 from flatqat.console.printable import printable
@@ -90,10 +92,10 @@ class Store(Work):
         paths = self.record_paths()
         if suite is not None:
             paths = [p for p in paths if suite in (p.parent.name, p.parent.name.partition("@")[0])]
-        found = []
+        found, data = [], cache(self._data)
         for path in paths:
             try:
-                found.append(self._read(path))
+                found.append(self._read(path, data))
             except Misplaced as error:
                 self._leave_out(path, error)
             except Vanished:  # another command removed it meanwhile
@@ -156,7 +158,7 @@ class Store(Work):
         The record's existence says that the cell is complete, the hash that the two belong together.
         """
         if outcomes is not None:
-            data = arrays_as_bytes(outcomes)
+            data = arrays_as_bytes(stack(outcomes))
             record = replace(record, outcomes_sha256=hashlib.sha256(data).hexdigest())
             write_atomically(self.outcomes_path(record.cell), data)
         write_atomically(self.record_path(record.cell), to_json(record_to_dict(record)))
@@ -166,12 +168,26 @@ class Store(Work):
     def outcomes(self, cell: Cell, names: Collection[str] | None = None, sha256: str = "") -> Arrays:
         """Return the outcomes of a cell as `<shift>:<name>`, all or those of `names`; empty if none exist.
 
-        Raises StoreError if their hash is not `sha256`, where that is known.
+        Raises StoreError if they are damaged or their hash is not `sha256`, where that is known.
         """
+        return {
+            f"{shift}:{name}": row
+            for shifts, arrays in self.stacks(cell, names, sha256)
+            for name, array in arrays.items()
+            for shift, row in zip(shifts, array, strict=True)
+        }
+
+    def stacks(
+        self, cell: Cell, names: Collection[str] | None = None, sha256: str = ""
+    ) -> list[tuple[list[str], Arrays]]:
+        """Return what `outcomes` does in groups: names of shifts, and arrays (shifts, images, ...) by name."""
+        path, wanted = self.outcomes_path(cell), names and {NAMES, *names}
         try:
-            return read_arrays(self.outcomes_path(cell), names, sha256)
+            return stacks(read_arrays(path, wanted, sha256))
         except Vanished:
-            return {}
+            return []
+        except ValueError as error:
+            raise StoreError(f"{path}: {error}; delete it and run the cell again") from error
 
     def _has_outcomes(self, record: Record) -> bool:
         path = self.outcomes_path(record.cell)
@@ -181,11 +197,11 @@ class Store(Work):
             return False
         return digest == record.outcomes_sha256 and path.exists()
 
-    def _read(self, path: Path) -> Record:
+    def _read(self, path: Path, data_of: Callable[[str], SuiteData | None] | None = None) -> Record:
         """Return a record. Raises StoreError; Misplaced, too, if it was made from other images."""
         record = read_record(path)
         key = record.cell.suite + record.protocol.split
-        data = self._data(key) if record.status == "done" and "/" not in key else None
+        data = (data_of or self._data)(key) if record.status == "done" and "/" not in key else None
         if data and data.fingerprint != record.protocol.data:
             expected = f"expected {data.fingerprint}, the images of this folder, got {record.protocol.data}"
             raise Misplaced(f"{path}: protocol.data: {expected}; move it to a folder of its own")

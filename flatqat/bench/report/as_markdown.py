@@ -15,7 +15,7 @@ def as_markdown(title: str, problems: Sequence[str], protocol: str, shown: Shown
 
 
 def _table(shown: Shown) -> str:
-    import pandas as pd
+    from tabulate import tabulate
 
     header = [_literal(markdown(name.replace("\n", " "))) for name in shown.header]
     rows = [
@@ -23,8 +23,7 @@ def _table(shown: Shown) -> str:
         for row in shown.rows
     ]
     aligned = ["left"] * shown.labels + ["right"] * (len(header) - shown.labels)
-    table = pd.DataFrame(rows, columns=header)
-    return str(table.to_markdown(index=False, disable_numparse=True, colalign=aligned))
+    return str(tabulate(rows, header, tablefmt="pipe", disable_numparse=True, colalign=aligned))
 
 
 def _notes(shown: Shown) -> list[str]:

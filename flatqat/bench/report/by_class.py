@@ -1,29 +1,29 @@
 """The IoU of every class, in distribution and in every condition: which classes a method loses, and where."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from flatqat.bench.records.paired import (
-    BySeed,
-    image_sets_of,
+    Runs,
+    components_of,
     is_nested,
     metric_of,
     ood_shifts,
-    outcomes_by_seed,
+    shares_by_seed,
 )
 from flatqat.bench.records.sections import Section, row_label
 from flatqat.bench.records.store import Store
 from flatqat.errors import UsageError
-from flatqat.metrics.components import Components
-from flatqat.metrics.contributions import contributions
 from flatqat.metrics.miou import pseudo_values
 from flatqat.metrics.missing import mean_of_known
 from flatqat.spec import Record
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Ends = tuple[float | None, float | None]
 
 
 def check_classes(shown: Sequence[Section]) -> None:
@@ -37,6 +37,13 @@ def check_classes(shown: Sequence[Section]) -> None:
 
 
 def by_class(section: Section, store: Store) -> "pd.DataFrame":
+    """Return `class_columns` as a table."""
+    import pandas as pd
+
+    return pd.DataFrame(class_columns(section, store))
+
+
+def class_columns(section: Section, store: Store) -> dict[str, list[Any]]:
     """Return a row for each class, and for each (method, bits) a column for ID, OOD and each condition.
 
     All are IoU in percent, means over seeds. OOD is the mean over the shifts that have the class, or None if
@@ -45,23 +52,21 @@ def by_class(section: Section, store: Store) -> "pd.DataFrame":
     together, or with one seed over images; None unless all seeds have outcomes, and the class in the same
     shifts. Classes without names are numbered.
     """
-    import pandas as pd
-
     if not section.rows:
-        return pd.DataFrame()
+        return {}
     first = next(iter(section.rows.values()))[0]
     scores = [key for key in first.scores["id"] if key.startswith(f"{metric_of(first).by_class}/")]
     scores.sort(key=_place)  # stored records sort them as text
     names = first.protocol.class_names or [str(_place(key)) for key in scores]
+    conditions = _conditions(first)
     columns: dict[str, list[Any]] = {"class": list(names)}
     for key, records in section.rows.items():
-        outcomes = outcomes_by_seed(records, store)
-        for which, shifts in _conditions(first).items():
+        ends = _ends(records, Runs.of(records, store), scores, conditions)
+        for which, shifts in conditions.items():
             column = f"{row_label(key)} {which}"
             columns[column] = [_mean(records, score, shifts) for score in scores]
-            ends = [_interval(records, outcomes, score, shifts) for score in scores]
-            columns[f"{column} low"], columns[f"{column} high"] = map(list, zip(*ends, strict=True))
-    return pd.DataFrame(columns)
+            columns[f"{column} low"], columns[f"{column} high"] = map(list, zip(*ends[which], strict=True))
+    return columns
 
 
 def _conditions(record: Record) -> dict[str, list[str]]:
@@ -75,27 +80,43 @@ def _conditions(record: Record) -> dict[str, list[str]]:
 
 def _mean(records: Sequence[Record], score: str, shifts: Sequence[str]) -> float | None:
     """Return the mean over shifts, then over seeds, of the values that are known."""
-    by_seed = (mean_of_known(record.scores[shift][score].value for shift in shifts) for record in records)
-    return mean_of_known(by_seed)
+    return mean_of_known(mean_of_known(record.values(score, shifts)) for record in records)
+
+
+def _ends(
+    records: Sequence[Record], runs: Runs, scores: Sequence[str], conditions: Mapping[str, Sequence[str]]
+) -> dict[str, list[Ends]]:
+    """Return for each condition the intervals of all classes; the values of a class are computed once."""
+    ends: dict[str, list[Ends]] = {which: [] for which in conditions}
+    shown = {shift for shifts in conditions.values() for shift in shifts}
+    for score in scores:
+        only = [_place(score)]
+        values = {
+            seed: {shift: pseudo_values(run[shift][:, :, only]) for shift in shown if shift in run}
+            for seed, run in runs.outcomes.items()
+        }
+        for which, shifts in conditions.items():
+            ends[which].append(_interval(records, values, score, shifts))
+    return ends
 
 
 def _interval(
-    records: Sequence[Record], outcomes: BySeed, score: str, shifts: Sequence[str]
-) -> tuple[float | None, float | None]:
+    records: Sequence[Record],
+    values: Mapping[int, Mapping[str, NDArray[Any]]],
+    score: str,
+    shifts: Sequence[str],
+) -> Ends:
     """Return the 95% interval of the IoU of one class, by the jackknife values of its images."""
-    known = {tuple(s for s in shifts if r.scores[s][score].value is not None) for r in records}
-    present, only = next(iter(known)), [_place(score)]
-    if len(known) > 1 or not present or not all(outcomes.values()):
+    known = {
+        tuple(s for s, value in zip(shifts, r.values(score, shifts), strict=True) if value is not None)
+        for r in records
+    }
+    present = next(iter(known))
+    if len(known) > 1 or not present:
         return None, None
-    pools = contributions(
-        [list(outcomes.values())],
-        image_sets_of(records[0], present),
-        dict.fromkeys(present, 1 / len(present)),
-        lambda counts: pseudo_values(counts[:, :, only]),
-    )
-    if any(pool.shape[2] < 2 or not np.isfinite(pool).all() for pool in pools):
-        return None, None
-    return Components.of(pools, nested=is_nested(records[0])).mean(0).of_share()
+    shares = shares_by_seed(records[0], values, dict.fromkeys(present, 1 / len(present)))
+    components = components_of([{"": shares}], nested=is_nested(records[0]))
+    return components.mean(0).of_share() if components else (None, None)
 
 
 def _place(score: str) -> int:

@@ -1,4 +1,4 @@
-"""A section of stored records as a pandas table with a row for each method."""
+"""A section of stored records as rows, one for each method."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from flatqat.bench.records.paired import (
-    BySeed,
-    Scored,
-    components_of,
-    extra_gaps,
+    Runs,
+    SharesBySeed,
+    differences,
+    extra_gap_weights,
     image_sets_of,
     is_nested,
     mean_weights,
     metric_of,
     ood_shifts,
-    outcomes_by_seed,
 )
 from flatqat.bench.records.sections import Section
 from flatqat.bench.records.store import Store
@@ -33,10 +32,18 @@ if TYPE_CHECKING:
 View = Literal["method", "shift", "family", "severity", "class"]
 Key = tuple[str, str]
 VIEWS: tuple[View, ...] = ("method", "shift", "family", "severity", "class")
+EXTRA_GAP = ("extra_gap", "extra_gap_low", "extra_gap_high")
 SHARPNESS_RADIUS = "0.1"
 
 
 def by_method(section: Section, store: Store) -> "pd.DataFrame":
+    """Return `method_rows` as a table."""
+    import pandas as pd
+
+    return pd.DataFrame(method_rows(section, store))
+
+
+def method_rows(section: Section, store: Store) -> list[dict[str, Any]]:
     """Return a row for each (method, bits), of means over seeds.
 
     Its columns are the suite's metric ID and OOD in percent, their gap, the gap beyond that of the reference,
@@ -45,42 +52,41 @@ def by_method(section: Section, store: Store) -> "pd.DataFrame":
     images together, or with one seed over images; see `Estimate`. The last columns say what else to know
     before reading a row, see the module `caveats`.
     """
-    import pandas as pd
+    rows, gaps = [], {}
+    for key, records in section.rows.items():
+        runs = Runs.of(records, store)
+        rows.append(method_row(key, records, runs))
+        gaps[key] = runs.shares(extra_gap_weights(records[0]))
+    extra = extra_gaps([section], [gaps])
+    return with_collapsed([with_extra_gap(row, extra) for row in rows], section)
 
-    outcomes = {key: outcomes_by_seed(records, store) for key, records in section.rows.items()}
-    extra = section_extra_gaps([section], [outcomes])
-    rows = [method_row(key, records, outcomes[key], extra.get(key)) for key, records in section.rows.items()]
-    return pd.DataFrame(with_collapsed(rows, section))
 
-
-def section_extra_gaps(
-    sections: Sequence[Section], outcomes: Sequence[Mapping[Key, BySeed]]
+def extra_gaps(
+    sections: Sequence[Section], gaps: Sequence[Mapping[Key, SharesBySeed]]
 ) -> Mapping[Key, Estimate]:
-    """Return the extra gap of each method over the reference, the mean over sections that all have it."""
+    """Return the extra gap of each method over the reference, the mean over sections that all have it.
+
+    `gaps` has for each section what the images of each method contribute to its gap.
+    """
     references = [
         next((k for k, rows in s.rows.items() if rows[0].protocol.reference), None) for s in sections
     ]
     if references[0] is None or len(set(references)) > 1:
         return {}
-    suites = [
-        Scored(record=section.rows[references[0]][0], methods=of_section)
-        for section, of_section in zip(sections, outcomes, strict=True)
-    ]
-    return extra_gaps(suites, references[0])
+    nested = is_nested(sections[0].rows[references[0]][0])
+    return differences(gaps, references[0], nested=nested)
 
 
-def method_row(
-    key: Key, records: Sequence[Record], outcomes: BySeed, extra: Estimate | None
-) -> dict[str, Any]:
-    """Return the row of one (method, bits) from its records, the outcomes of images and its extra gap."""
+def method_row(key: Key, records: Sequence[Record], runs: Runs) -> dict[str, Any]:
+    """Return the row of one (method, bits) from its records and runs, without its extra gap."""
     first, shifts, metric = records[0], ood_shifts(records[0]), metric_of(records[0])
-    name, scored = metric.name, [Scored(record=first, methods={"": outcomes})]
+    name = metric.name
 
     def mean(set_name: str, score: str) -> float | None:
-        return mean_of_known(r.scores[set_name][score].value for r in records)
+        return mean_of_known(value for r in records for value in r.values(score, [set_name]))
 
     def ood(score: str) -> float | None:
-        return mean_of_known(_mean_score(r, shifts, score) for r in records)
+        return mean_of_known(mean_if_complete(r.values(score, shifts)) for r in records)
 
     id_value, ood_value = mean("id", name), ood(name)
     gap = None if id_value is None or ood_value is None else id_value - ood_value
@@ -92,13 +98,11 @@ def method_row(
         "seeds": len(records),
         "images": first.scores["id"][name].n,
         f"val_{name}": mean("val", name),
-        **with_error(f"id_{name}", id_value, components_of(scored, lambda _: {"id": 1.0})),
-        **with_error(f"ood_{name}", ood_value, components_of(scored, mean_weights)),
-        **_pooled(first, outcomes),
+        **with_error(f"id_{name}", id_value, runs.components({"id": 1.0})),
+        **with_error(f"ood_{name}", ood_value, runs.components(mean_weights(first))),
+        **_pooled(first, runs),
         "gap": gap,
-        "extra_gap": extra and extra.value,
-        "extra_gap_low": extra and extra.low,
-        "extra_gap_high": extra and extra.high,
+        **dict.fromkeys(EXTRA_GAP),
         "id_nll": mean("id", "nll"),
         "ood_nll": ood("nll"),
         "id_ece": mean("id", "ece"),
@@ -107,12 +111,20 @@ def method_row(
         "lambda_max_residual": max((e.residual for e in eigenvalues if e.residual is not None), default=None),
         "sharpness": mean_of_known(f.mean_rise(SHARPNESS_RADIUS) for f in flatness),
         "sharpness_sam": mean_of_known(number(f.sharpness_sam) for f in flatness),
-        **robustness_columns(records, outcomes, shifts),
-        "extra_gap_seeds": extra and extra.seeds,
-        "seeds_with_outcomes": sum(map(bool, outcomes.values())),
+        **robustness_columns(records, runs, shifts),
+        "extra_gap_seeds": None,
+        "seeds_with_outcomes": sum(map(bool, runs.outcomes.values())),
         "floating_weights": floating_weights(records),
         "floating_layers": floating_layers(records),
     }
+
+
+def with_extra_gap(row: Mapping[str, Any], extra: Mapping[Key, Estimate]) -> dict[str, Any]:
+    """Return a row with the extra gap of its method, if that is known."""
+    if (found := extra.get((row["method"], row["bits"]))) is None:
+        return dict(row)
+    columns = zip(EXTRA_GAP, (found.value, found.low, found.high), strict=True)
+    return {**row, **dict(columns), "extra_gap_seeds": found.seeds}
 
 
 def with_error(column: str, value: float | None, components: Components | None) -> dict[str, float | None]:
@@ -128,24 +140,21 @@ def with_error(column: str, value: float | None, components: Components | None) 
     }
 
 
-def _pooled(record: Record, outcomes: BySeed) -> dict[str, float | None]:
+def _pooled(record: Record, runs: Runs) -> dict[str, float | None]:
     """Return the metric of all shifts' images in percent, if it is not the mean of shifts, and its errors."""
     metric, image_sets = metric_of(record), image_sets_of(record, ood_shifts(record))
     if not metric.pooled_shares:
         return {}
     name = f"pooled_{metric.name}"
-    if not image_sets or not all(outcomes.values()):
+    if not image_sets or not all(runs.outcomes.values()):
         return with_error(name, None, None)
     of_set = {name: [s for s, other in image_sets.items() if other == name] for name in image_sets.values()}
-    runs = [
-        metric.pooled_shares([[run[s] for s in of] for of in of_set.values()]) for run in outcomes.values()
+    shares = [
+        metric.pooled_shares([[run[s] for s in of] for of in of_set.values()])
+        for run in runs.outcomes.values()
     ]
-    pools = [100 * np.stack(shares)[None] for shares in zip(*runs, strict=True)]
+    pools = [100 * np.stack(of_runs)[None] for of_runs in zip(*shares, strict=True)]
     if any(pool.shape[2] < 2 or not np.isfinite(pool).all() for pool in pools):
         return with_error(name, None, None)
     components = Components.of(pools, nested=is_nested(record))
     return with_error(name, float(components.means[0]), components)
-
-
-def _mean_score(record: Record, shifts: list[str], metric: str) -> float | None:
-    return mean_if_complete(record.scores[shift][metric].value for shift in shifts)

@@ -1,8 +1,9 @@
-"""A section of stored records as a pandas table with a row for each shift, family or severity."""
+"""A section of stored records as a table with a row for each shift, family or severity."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from flatqat.bench.records.paired import BySeed, Scored, components_of, metric_of, outcomes_by_seed
+from flatqat.bench.records.paired import Runs, metric_of
 from flatqat.bench.records.sections import Section, row_label
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import View
@@ -14,30 +15,42 @@ if TYPE_CHECKING:
 
 Members = dict[object, list[str]]
 """The shifts behind every row of the table."""
+Column = dict[object, float | None]
 
 
 def by_shift(section: Section, view: View, store: Store | None = None) -> "pd.DataFrame":
+    """Return `shift_columns` as a table, its rows in a column called like the view."""
+    import pandas as pd
+
+    columns = shift_columns(section, view, store)
+    order = rows_of(columns)
+    table = pd.DataFrame({name: pd.Series(column, index=order) for name, column in columns.items()})
+    return table.rename_axis(view).reset_index()
+
+
+def shift_columns(section: Section, view: View, store: Store | None = None) -> dict[str, Column]:
     """Return the metric in percent, mean over seeds: a column for each (method, bits), rows by `view`.
 
     With a store, columns `<column> low` and `<column> high` have the 95% interval over seeds and images
     together, or with one seed over images.
     """
-    import pandas as pd
-
-    columns: dict[str, dict[object, float | None]] = {}
+    columns: dict[str, Column] = {}
     for key, records in section.rows.items():
         members, label = _members(records[0], view), row_label(key)
         unmasked: Members = {f"{row} (no mask)": shifts for row, shifts in members.items()}
         metric = metric_of(records[0]).name
         columns[label] = _values(records, members, metric) | _values(records, unmasked, f"{metric}_unmasked")
         if store:
-            ends = _intervals(records[0], members, outcomes_by_seed(records, store))
+            ends = _intervals(members, Runs.of(records, store))
             columns[f"{label} low"], columns[f"{label} high"] = (
                 {row: ends[row][end] for row in ends} for end in (0, 1)
             )
-    order = dict.fromkeys(row for column in columns.values() for row in column)
-    table = pd.DataFrame({name: pd.Series(column, index=list(order)) for name, column in columns.items()})
-    return table.rename_axis(view).reset_index()
+    return columns
+
+
+def rows_of(columns: Mapping[str, Column]) -> list[object]:
+    """Return the names of the rows that any of the columns has."""
+    return list(dict.fromkeys(row for column in columns.values() for row in column))
 
 
 def _members(record: Record, view: View) -> Members:
@@ -48,25 +61,21 @@ def _members(record: Record, view: View) -> Members:
     return members
 
 
-def _values(records: list[Record], members: Members, metric: str) -> dict[object, float | None]:
+def _values(records: Sequence[Record], members: Members, metric: str) -> Column:
     """Return the mean of each row over seeds and shifts; rows without a value are left out."""
+    known = {r.cell.id: {s for s, metrics in r.columns.metrics.items() if metric in metrics} for r in records}
     values = {
-        row: mean_of_known(score.value for r in records for s in shifts if (score := r.scores[s].get(metric)))
+        row: mean_of_known(
+            value for r in records for value in r.values(metric, [s for s in shifts if s in known[r.cell.id]])
+        )
         for row, shifts in members.items()
     }
     return {row: value for row, value in values.items() if value is not None}
 
 
-def _intervals(
-    record: Record, members: Members, outcomes: BySeed
-) -> dict[object, tuple[float | None, float | None]]:
-    scored = [Scored(record=record, methods={"": outcomes})]
-
-    def interval(shifts: list[str]) -> tuple[float | None, float | None]:
-        components = components_of(scored, lambda _: dict.fromkeys(shifts, 1 / len(shifts)))
-        return components.mean(0).of_share() if components else (None, None)
-
-    return {row: interval(shifts) for row, shifts in members.items()}
+def _intervals(members: Members, runs: Runs) -> dict[object, tuple[float | None, float | None]]:
+    found = {row: runs.components(dict.fromkeys(s, 1 / len(s))) for row, s in members.items()}
+    return {row: one.mean(0).of_share() if one else (None, None) for row, one in found.items()}
 
 
 def _row(shift: str, info: ShiftInfo, view: View) -> object:

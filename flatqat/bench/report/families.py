@@ -1,21 +1,24 @@
 """Families of suites in one table: rows by method, bits and left-out domain, and the mean over domains."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.records.paired import (
-    BySeed,
-    Scored,
+    Runs,
+    SharesBySeed,
     components_of,
+    extra_gap_weights,
+    is_nested,
     mean_weights,
     metric_of,
-    outcomes_by_seed,
 )
 from flatqat.bench.records.sections import Section, protocol_line, revisions_line
 from flatqat.bench.records.store import Store
-from flatqat.bench.report.by_method import method_row, section_extra_gaps, with_error
+from flatqat.bench.report.by_method import EXTRA_GAP, extra_gaps, method_row, with_error, with_extra_gap
 from flatqat.bench.report.caveats import with_collapsed
+from flatqat.metrics.components import Components
+from flatqat.metrics.contributions import Weights
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.missing import mean_if_complete, mean_of_known
 from flatqat.spec import Record
@@ -24,8 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Key = tuple[str, str]
-Outcomes = Mapping[str, Mapping[Key, BySeed]]
-"""The outcomes of every method by domain."""
 TEXTS = ("method", "bits", "domain")
 CAPTION = "mean: over the domains. oracle: {} on the images of OOD, weights of the last step"
 
@@ -54,32 +55,39 @@ def merged(sections: Sequence[Section]) -> list[Section]:
 
 
 def by_domain(family: Family, store: Store) -> "pd.DataFrame":
-    """Return the columns of `by_method` with `domain` and `oracle_<metric>`, by domain and for their mean.
+    """Return `domain_rows` as a table."""
+    import pandas as pd
+
+    return pd.DataFrame(domain_rows(family, store))
+
+
+def domain_rows(family: Family, store: Store) -> list[dict[str, Any]]:
+    """Return the columns of `method_rows` with `domain` and `oracle_<metric>`, by domain and for their mean.
 
     A mean is over the seeds that all domains have. It is called `mean` if it is over all of the family's
     domains, else `mean of 2/4`. Its errors are those of the mean over domains, whose images are independent.
     """
-    import pandas as pd
-
-    outcomes: Outcomes = {
-        name: {key: outcomes_by_seed(records, store) for key, records in member.rows.items()}
-        for name, member in family.members.items()
-    }
-    extra = {name: section_extra_gaps([m], [outcomes[name]]) for name, m in family.members.items()}
-    mean_extra = _mean_extra_gaps(family, outcomes)
-    rows: list[dict[str, Any]] = []
+    rows: dict[Key, list[dict[str, Any]]] = {}
+    means: dict[Key, dict[str, Any]] = {}
+    gaps: dict[str, dict[Key, SharesBySeed]] = {name: {} for name in family.members}
     for key in family.rows:
         domains = {name: member.rows[key] for name, member in family.members.items() if key in member.rows}
-        for name, records in domains.items():
-            row = method_row(key, records, outcomes[name][key], extra[name].get(key))
-            rows.append(_with_domain(row, name, records))
-        by_seed = {name: outcomes[name][key] for name in domains}
-        if len(domains) > 1 and (mean := _mean_row(family, key, domains, by_seed, mean_extra.get(key))):
-            rows.append(mean)
-    return pd.DataFrame(with_collapsed(rows, family))
+        runs = {name: Runs.of(records, store) for name, records in domains.items()}
+        rows[key] = [_domain_row(key, name, records, runs[name]) for name, records in domains.items()]
+        if len(domains) > 1 and (mean := _mean_row(family, key, domains, runs, rows[key])):
+            means[key] = mean
+        for name, of_domain in runs.items():
+            gaps[name][key] = of_domain.shares(extra_gap_weights(of_domain.record))
+    extra = {name: extra_gaps([member], [gaps[name]]) for name, member in family.members.items()}
+    mean_extra = _mean_extra_gaps(family, gaps)
+    found = []
+    for key, of_key in rows.items():
+        found += [with_extra_gap(row, extra[row["domain"]]) for row in of_key]
+        found += [with_extra_gap(means[key], mean_extra)] if key in means else []
+    return with_collapsed(found, family)
 
 
-def _mean_extra_gaps(family: Family, outcomes: Outcomes) -> dict[Key, Estimate]:
+def _mean_extra_gaps(family: Family, gaps: Mapping[str, Mapping[Key, SharesBySeed]]) -> dict[Key, Estimate]:
     """Return the extra gap of each method, the mean over the domains that have it."""
     groups: dict[tuple[str, ...], list[Key]] = {}
     for key in family.rows:
@@ -92,43 +100,49 @@ def _mean_extra_gaps(family: Family, outcomes: Outcomes) -> dict[Key, Estimate]:
                 replace(m, rows={k: m.rows[k] for k in m.rows if k in chosen})
                 for m in map(family.members.__getitem__, names)
             ]
-            of_members = [{k: outcomes[n][k] for k in m.rows} for n, m in zip(names, members, strict=True)]
-            found |= section_extra_gaps(members, of_members)
+            of_members = [{k: gaps[n][k] for k in m.rows} for n, m in zip(names, members, strict=True)]
+            found |= extra_gaps(members, of_members)
     return found
+
+
+def _domain_row(key: Key, domain: str, records: Sequence[Record], runs: Runs) -> dict[str, Any]:
+    return _with_domain(method_row(key, records, runs), domain, records)
 
 
 def _mean_row(
     family: Family,
     key: Key,
     all_records: Mapping[str, list[Record]],
-    all_outcomes: Mapping[str, BySeed],
-    extra: Estimate | None,
+    all_runs: Mapping[str, Runs],
+    all_rows: Sequence[dict[str, Any]],
 ) -> dict[str, Any] | None:
     seeds = set.intersection(*({r.cell.seed for r in records} for records in all_records.values()))
     if not seeds:
         return None
     domains = {name: [r for r in records if r.cell.seed in seeds] for name, records in all_records.items()}
-    outcomes = {name: {seed: by_seed[seed] for seed in seeds} for name, by_seed in all_outcomes.items()}
+    runs = {name: of_domain.of_seeds(seeds) for name, of_domain in all_runs.items()}
     rows = [
-        _with_domain(method_row(key, records, outcomes[name], None), name, records)
-        for name, records in domains.items()
+        row if len(domains[name]) == row["seeds"] else _domain_row(key, name, domains[name], runs[name])
+        for name, row in zip(domains, all_rows, strict=True)
     ]
     columns = [column for column in rows[0] if column not in TEXTS]
     mean = {column: mean_if_complete(row[column] for row in rows) for column in columns}
-    is_complete, name = set(domains) == set(family.targets), _metric(next(iter(domains.values())))
-    scored = [Scored(record=records[0], methods={"": outcomes[n]}) for n, records in domains.items()]
+    is_complete, first = set(domains) == set(family.targets), next(iter(domains.values()))[0]
+    name = metric_of(first).name
+
+    def components(weights_of: Callable[[Record], Weights]) -> Components | None:
+        suites = [{"": each.shares(weights_of(each.record))} for each in runs.values()]
+        return components_of(suites, nested=is_nested(first))
+
     return {
         **rows[0],
         **mean,
         "domain": "mean" if is_complete else f"mean of {len(domains)}/{len(family.targets)}",
         "seeds": len(seeds),
         "images": sum(row["images"] for row in rows),
-        **with_error(f"id_{name}", mean[f"id_{name}"], components_of(scored, lambda _: {"id": 1.0})),
-        **with_error(f"ood_{name}", mean[f"ood_{name}"], components_of(scored, mean_weights)),
-        "extra_gap": extra and extra.value,
-        "extra_gap_low": extra and extra.low,
-        "extra_gap_high": extra and extra.high,
-        "extra_gap_seeds": extra and extra.seeds,
+        **with_error(f"id_{name}", mean[f"id_{name}"], components(lambda _: {"id": 1.0})),
+        **with_error(f"ood_{name}", mean[f"ood_{name}"], components(mean_weights)),
+        **dict.fromkeys((*EXTRA_GAP, "extra_gap_seeds")),
         "seeds_with_outcomes": min(row["seeds_with_outcomes"] for row in rows),
         "floating_layers": max(row["floating_layers"] for row in rows),
         "lambda_max_residual": max((row["lambda_max_residual"] for row in rows), key=_or_zero),
@@ -150,7 +164,7 @@ def _last(record: Record) -> float | None:
     last = [name for name, shift in record.protocol.shifts.items() if shift.weights == "last"]
     if not last or not record.train.steps:
         return None
-    return mean_if_complete(record.scores[name][metric_of(record).name].value for name in last)
+    return mean_if_complete(record.values(metric_of(record).name, last))
 
 
 def _or_zero(value: float | None) -> float:

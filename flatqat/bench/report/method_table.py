@@ -1,7 +1,7 @@
 """The table of methods as texts: one error behind every ±, and a mark for what changes its meaning."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.sections import Section, row_label
@@ -19,9 +19,6 @@ from flatqat.bench.report.marks import (
 from flatqat.bench.report.shown import Shown, is_unknown, number, with_error
 from flatqat.console.printable import printable
 from flatqat.spec import RESIDUAL_TOLERANCE
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Row = Mapping[Any, Any]
 EXTRA_GAP = "extra gap [95%]"
@@ -47,9 +44,9 @@ DEFINITIONS = {
 }
 
 
-def of_methods(section: Section, table: "pd.DataFrame") -> Shown:
+def of_methods(section: Section, rows: Sequence[Row]) -> Shown:
     """Return the table of methods; columns and notes without any value are left out."""
-    metric, rows = metric_of(next(iter(section.rows.values()))[0]), table.to_dict("records")
+    metric = metric_of(next(iter(section.rows.values()))[0])
     these_runs = all(map(_has_one_seed, rows))
     texts = [_texts(row, metric.name, marks="" if these_runs else _one_seed_mark(row)) for row in rows]
     if all(row["seeds"] == 1 for row in rows):

@@ -7,10 +7,10 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.as_data import as_csv, as_json
 from flatqat.bench.report.as_latex import as_latex
 from flatqat.bench.report.as_markdown import as_markdown
-from flatqat.bench.report.by_class import by_class, check_classes
-from flatqat.bench.report.by_method import View, by_method
-from flatqat.bench.report.by_shift import by_shift
-from flatqat.bench.report.families import Family, by_domain, merged
+from flatqat.bench.report.by_class import by_class, check_classes, class_columns
+from flatqat.bench.report.by_method import View, by_method, method_rows
+from flatqat.bench.report.by_shift import by_shift, shift_columns
+from flatqat.bench.report.families import Family, by_domain, domain_rows, merged
 from flatqat.bench.report.method_table import of_methods
 from flatqat.bench.report.on_terminal import print_table
 from flatqat.bench.report.shown import Shown, by_column, of_classes
@@ -84,10 +84,12 @@ def _texts(section: Section, store: Store, view: View) -> Shown | None:
     """Return the table of a section as texts, or None if no cell is finished."""
     if not section.rows:
         return None
-    table = frame(section, store, view)
-    if view == "method":
-        return of_methods(section, table)
-    return of_classes(section, table) if view == "class" else by_column(section, table)
+    if view == "class":
+        return of_classes(section, class_columns(section, store))
+    if view != "method":
+        return by_column(section, view, shift_columns(section, view))
+    rows = domain_rows(section, store) if isinstance(section, Family) else method_rows(section, store)
+    return of_methods(section, rows)
 
 
 def _as_shown(stored: list[Section], view: View) -> list[Section]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flatqat.bench.records.paired import BySeed, Scored, components_of
+from flatqat.bench.records.paired import Runs
 from flatqat.metrics.effective_robustness import effective_robustness
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.mce import NORMALIZERS, mce, mce_weights, relative_mce
@@ -11,7 +11,7 @@ from flatqat.spec import Record
 
 
 def robustness_columns(
-    records: Sequence[Record], outcomes: BySeed, ood_shifts: Sequence[str]
+    records: Sequence[Record], runs: Runs, ood_shifts: Sequence[str]
 ) -> dict[str, float | None]:
     """Return the columns that the suite's `normalizer` and `baseline` add, as means over seeds.
 
@@ -22,7 +22,7 @@ def robustness_columns(
     if name := protocol.normalizer:
         values, relative = zip(*(_mces(record, name) for record in records), strict=True)
         columns["mce"] = mean_if_complete(values)
-        error = _error_of_mce(records[0], outcomes, name)
+        error = _error_of_mce(runs, name)
         columns["mce_stderr"] = error.stderr if error else None
         columns["mce_half_width"] = error.half_width() if error else None
         columns["relative_mce"] = mean_if_complete(relative)
@@ -35,10 +35,9 @@ def robustness_columns(
 def corruption_errors(record: Record) -> dict[str, float]:
     """Return the top-1 error in percent of each corruption, the mean over severities if all are known."""
     errors: dict[str, list[float | None]] = {}
-    for shift, info in record.protocol.shifts.items():
-        if info.in_mean and info.severity is not None:
-            top1 = record.scores[shift]["top1"].value
-            errors.setdefault(shift.partition("/")[0], []).append(None if top1 is None else 100 - top1)
+    shifts = [s for s, info in record.protocol.shifts.items() if info.in_mean and info.severity is not None]
+    for shift, top1 in zip(shifts, record.values("top1", shifts), strict=True):
+        errors.setdefault(shift.partition("/")[0], []).append(None if top1 is None else 100 - top1)
     means = {name: mean_if_complete(values) for name, values in errors.items()}
     return {name: mean for name, mean in means.items() if mean is not None}
 
@@ -50,18 +49,18 @@ def _mces(record: Record, normalizer: str) -> tuple[float | None, float | None]:
     return mce(errors, normalizer), relative_mce(errors, 100 - id_top1, normalizer)
 
 
-def _error_of_mce(record: Record, outcomes: BySeed, normalizer: str) -> Estimate | None:
+def _error_of_mce(runs: Runs, normalizer: str) -> Estimate | None:
     """Return mCE less a constant, with its error; None unless all its corruptions are scored and stored."""
     per_error = mce_weights(normalizer)
-    shifts = [s for s in record.protocol.shifts if s.partition("/")[0] in per_error]
+    shifts = [s for s in runs.record.protocol.shifts if s.partition("/")[0] in per_error]
     if not shifts:
         return None
     weights = {s: -per_error[s.partition("/")[0]] for s in shifts}  # top-1 is 100 minus the error
-    components = components_of([Scored(record=record, methods={"": outcomes})], lambda _: weights)
+    components = runs.components(weights)
     return components.mean(0) if components else None
 
 
 def _effective(record: Record, shifts: Sequence[str], line: str) -> float | None:
     id_top1 = record.scores["id"]["top1"].value
-    ood = mean_if_complete(record.scores[shift]["top1"].value for shift in shifts)
+    ood = mean_if_complete(record.values("top1", shifts))
     return None if id_top1 is None or ood is None else effective_robustness(id_top1, ood, line)

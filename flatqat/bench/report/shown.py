@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.sections import Section, row_label
+from flatqat.bench.report.by_shift import Column, rows_of
 from flatqat.bench.report.caveats import floating_layers, floating_weights
 from flatqat.bench.report.marks import (
     FLOATING,
@@ -17,9 +18,6 @@ from flatqat.bench.report.marks import (
     floating_text,
 )
 from flatqat.console.printable import printable
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ENDS = (" low", " high")
 CLASSES = (
@@ -65,33 +63,32 @@ class Shown:
         )
 
 
-def by_column(section: Section, table: "pd.DataFrame") -> Shown:
+def by_column(section: Section, view: str, columns: Mapping[str, Column]) -> Shown:
     """Return the table of a view with a column for each method, without errors; the reference is repeated."""
-    names, records = _values(table), next(iter(section.rows.values()))
-    rows = [
-        [_label(row[names[0]]), *(number(row[name], ".1f") for name in names[1:])]
-        for row in table.to_dict("records")
-    ]
-    floating = _floating(section)
+    records, floating = next(iter(section.rows.values())), _floating(section)
+    names = [view, *columns]
     return Shown(
         header=[f"{_label(name)} {FLOATING}" if name in floating else _label(name) for name in names],
-        rows=rows,
+        rows=[
+            [_label(row), *(number(column.get(row), ".1f") for column in columns.values())]
+            for row in rows_of(columns)
+        ],
         labels=1,
         repeated=2 if records[0].protocol.reference and len(names) > 2 else 1,
         groups=[_label(name) for name in names],
         notes=floating_note(floating),
-        definitions={names[0]: OF_SHIFTS.format(metric_of(records[0]).title)},
+        definitions={view: OF_SHIFTS.format(metric_of(records[0]).title)},
     )
 
 
-def of_classes(section: Section, table: "pd.DataFrame") -> Shown:
+def of_classes(section: Section, columns: Mapping[str, Sequence[Any]]) -> Shown:
     """Return the table of classes and conditions, with errors; the columns of a method stay together."""
-    names = _values(table)
+    names = [n for n in columns if not any(n.endswith(e) and n.removesuffix(e) in columns for e in ENDS)]
     methods = {row_label(key): records for key, records in section.rows.items()}
     groups = [max((m for m in methods if name.startswith(f"{m} ")), key=len, default="") for name in names]
     rows = [
         [_label(row[names[0]]), *(with_error(row, name, ENDS) for name in names[1:])]
-        for row in table.to_dict("records")
+        for row in (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
     ]
     one_seed = [m for m, records in methods.items() if len(records) == 1]
     these_runs, floating = len(one_seed) == len(methods), _floating(section)
@@ -139,12 +136,6 @@ def with_error(row: Mapping[Any, Any], column: str, ends: Sequence[str] = ("_low
 def is_unknown(value: Any) -> bool:
     """Whether a value of a table is None or NaN."""
     return value is None or value != value
-
-
-def _values(table: "pd.DataFrame") -> list[Any]:
-    """Return the columns that are no ends of an interval."""
-    names = list(table.columns)
-    return [n for n in names if not any(n.endswith(e) and n.removesuffix(e) in names for e in ENDS)]
 
 
 def _label(value: Any) -> str:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flatqat.bench.records.files import Arrays
-from flatqat.bench.records.paired import Scored, differences, ood_shifts
+from flatqat.bench.records.paired import differences, is_nested, ood_shifts, shares_by_seed
 from flatqat.metrics.contributions import Weights, gap_weights
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
+from flatqat.metrics.stacked import Stacked
 from flatqat.spec import Record
 
 ID, OOD, GAP = "ID", "OOD", "gap"
@@ -24,7 +24,7 @@ class Runs:
 
     method: str
     records: Mapping[int, Record]
-    right: Mapping[int, Arrays]
+    right: Mapping[int, Stacked]
 
     def value(self, seed: int, weights: Weights) -> float:
         """Return sum_k weights[k] top1_k of one run, in points."""
@@ -108,10 +108,7 @@ def comparisons(
 
 def _against(methods: Sequence[Runs], weights: Weights) -> dict[str, Estimate]:
     """Return each method minus the first, by name."""
-    found = differences([_scored(methods)], methods[0].method, lambda _: weights)
-    return {str(name): estimate for name, estimate in found.items()}
-
-
-def _scored(methods: Sequence[Runs]) -> Scored:
     record = next(iter(methods[0].records.values()))
-    return Scored(record=record, methods={runs.method: runs.right for runs in methods})
+    shares = {runs.method: shares_by_seed(record, runs.right, weights) for runs in methods}
+    found = differences([shares], methods[0].method, nested=is_nested(record))
+    return {str(name): estimate for name, estimate in found.items()}

@@ -1,0 +1,53 @@
+"""What every image of one run gives, by shift, in few arrays: one for all shifts of equally many images."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Stacked(Mapping[str, NDArray[Any]]):
+    """An array (images, ...) for each shift, as a row of an array (shifts, images, ...)."""
+
+    __slots__ = ("_places", "stacks")
+
+    def __init__(self, stacks: Sequence[tuple[Sequence[str], NDArray[Any]]]) -> None:
+        """Hold arrays (shifts, images, ...), each with the names of its shifts."""
+        self.stacks = stacks
+        self._places = {
+            shift: (number, row)
+            for number, (shifts, _) in enumerate(stacks)
+            for row, shift in enumerate(shifts)
+        }
+
+    def __getitem__(self, shift: str) -> NDArray[Any]:
+        """Return the array (images, ...) of a shift, which shares its memory with all others."""
+        number, row = self._places[shift]
+        array: NDArray[Any] = self.stacks[number][1][row]
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The number of images of each shift."""
+        return {shift: array.shape[1] for shifts, array in self.stacks for shift in shifts}
+
+    def mapped(self, values: Callable[[NDArray[Any]], NDArray[Any]]) -> "Stacked":
+        """Return what a function makes of the array of each shift; the images may not change in number."""
+        if values is np.asarray:
+            return self
+        return Stacked([(shifts, np.stack([*map(values, array)])) for shifts, array in self.stacks])
+
+    def rows(self, shifts: Sequence[str]) -> NDArray[Any] | None:
+        """Return the arrays of some shifts as one, (shifts, images, ...), or None if there are several."""
+        numbers, places = zip(*map(self._places.__getitem__, shifts), strict=True)
+        if len(set(numbers)) > 1:
+            return None
+        rows: NDArray[Any] = self.stacks[numbers[0]][1][list(places)]
+        return rows

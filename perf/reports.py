@@ -1,0 +1,173 @@
+"""What a report, a check and a listing of many stored cells cost, by the process that does it.
+
+    python perf/reports.py [--cells 10000] [--folder DIR] [--by method] [--format table]
+
+The cells are made up: of digits-c's shifts and sizes, 75 of 300 images each, with outcomes that go together
+over shifts, seeds and methods. Each is a method's setting or a network under ten seeds.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from flatqat import registry
+from flatqat.bench.records.store import Store
+from flatqat.metrics.outcomes import Outcomes
+from flatqat.spec import (
+    Cell,
+    Environment,
+    Flatness,
+    MeanRise,
+    Protocol,
+    QuantSpec,
+    Recipe,
+    Record,
+    Score,
+    ShiftInfo,
+    SpaceFlatness,
+    TrainLog,
+)
+from flatqat.suite import Suite
+
+SEEDS, NETWORKS, IMAGES, VAL_IMAGES, CLASSES = 10, 10, 300, 397, 10
+PACKAGES = {"numpy": "2.4.6", "pillow": "13.0.0", "timm": "1.0.9", "torch": "2.14.1", "torchvision": "0.29.1"}
+
+
+def fill(folder: Path, cells: int, networks: int = NETWORKS) -> None:
+    """Store this many cells, their methods and networks in turns."""
+    store, suite = Store(folder), registry.load(registry.SUITES, "digits-c")
+    for cell in _cells(suite, cells, networks):
+        store.write_record(*_result(suite, cell))
+
+
+def _cells(suite: Suite, count: int, networks: int) -> Iterator[Cell]:
+    first = Cell(
+        suite=suite.name,
+        suite_version=suite.version,
+        model="",
+        method="",
+        quant="fp",
+        recipe="default",
+        seed=0,
+    )
+    for place in range(count):
+        rest, seed = divmod(place, SEEDS)
+        setting, network = divmod(rest, networks)
+        quantized = {"method": "anchor", "quant": "4", "method_args": (("strength", 0.01 * setting),)}
+        how = quantized if setting else {"method": "fp"}
+        yield replace(first, model=f"network-{network}", seed=seed, **how)
+
+
+def _result(suite: Suite, cell: Cell) -> tuple[Record, dict[str, np.ndarray]]:
+    """A record and its outcomes: an image that is hard stays so, the more the severer the shift."""
+    rng = np.random.default_rng(int(cell.id, 16))
+    hard = {n: np.random.default_rng(n).standard_normal(n) for n in (IMAGES, VAL_IMAGES)}
+    scores, arrays = {}, {}
+    for shift in suite.scored:
+        labels = np.arange(VAL_IMAGES if shift.name == "val" else IMAGES) % CLASSES
+        margin = 3 - 0.6 * (shift.severity or 0) - hard[len(labels)] + 0.5 * rng.standard_normal(len(labels))
+        pred = np.where(margin > 0, labels, (labels + rng.integers(1, CLASSES, len(labels))) % CLASSES)
+        outcomes = Outcomes.pack(pred, margin, labels, classes=CLASSES)
+        arrays |= {f"{shift.name}:pred": outcomes.pred, f"{shift.name}:margin": outcomes.margin}
+        top1 = float(outcomes.correct.mean())
+        scores[shift.name] = {
+            "top1": Score(
+                value=100 * top1, n=len(labels), stderr=100 * (top1 * (1 - top1) / len(labels)) ** 0.5
+            ),
+            "nll": Score(value=float(rng.random()), n=len(labels), stderr=float(rng.random())),
+            "ece": Score(value=float(rng.random()), n=len(labels)),
+        }
+    return _record(suite, cell, scores), arrays
+
+
+def _record(suite: Suite, cell: Cell, scores: dict[str, dict[str, Score]]) -> Record:
+    shifts = {
+        s.name: ShiftInfo(family=s.family, severity=s.severity, image_set=s.image_set, in_mean=s.in_mean)
+        for s in suite.scored
+    }
+    rises = {
+        radius: MeanRise(value=0.1 + cell.seed, stderr=0.01, draws=10) for radius in ("0.05", "0.1", "0.2")
+    }
+    measured = SpaceFlatness(
+        space="quantized", acts="on", images=64, seed=1, loss=0.1, weight_norm=17.4, sharpness_avg=rises
+    )
+    return Record(
+        cell=cell,
+        status="done",
+        scores=scores,
+        flatness=Flatness(quantized=measured),
+        train=TrainLog(
+            steps=100, last_loss=0.2, seconds=2.0, audit={"floating": [], "floating_weights": 0.0}
+        ),
+        protocol=Protocol(
+            suite=suite.protocol,
+            data="97c1cbc2",
+            reference=cell.method == "fp",
+            parent=f"{cell.model}-pretrain-fp-s{cell.seed}",
+            recipe=Recipe(pretrain_steps=300, steps=100),
+            quant=QuantSpec.parse(cell.quant),
+            method=dict(cell.method_args),
+            shifts=shifts,
+            class_names=tuple(map(str, range(CLASSES))),
+        ),
+        env=Environment(
+            device="cpu (x86_64)", threads=1, flatqat="0.1.0", python="3.11.7", packages=PACKAGES
+        ),
+        last_run="2026-11-28T11:44:58.071+00:00",
+    )
+
+
+def cost(*words: str) -> tuple[float, float]:
+    """CPU seconds and the largest memory, in MB, of a command of flatqat; its exit code may be a verdict."""
+    process = subprocess.Popen([sys.executable, "-m", "flatqat", *words], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if os.waitstatus_to_exitcode(status) not in (0, 1, 3):
+        raise RuntimeError(f"flatqat {' '.join(words)}: exit code {os.waitstatus_to_exitcode(status)}")
+    scale = 2**20 if sys.platform == "darwin" else 2**10
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / scale
+
+
+def report_of(cells: int, *options: str) -> tuple[float, float]:
+    """CPU seconds and peak MB of `bench report` of this many made-up cells."""
+    with tempfile.TemporaryDirectory() as folder:
+        fill(Path(folder), cells)
+        return cost("bench", "report", "--results", folder, *options)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cells", type=int, default=10_000)
+    parser.add_argument("--networks", type=int, default=NETWORKS)
+    parser.add_argument("--folder", type=Path, help="where the cells are kept, and used again if it exists")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary) / "results"
+        if not folder.exists():
+            fill(folder, options.cells, options.networks)
+        where, baseline = ("--results", str(folder)), Path(temporary) / "baseline.json"
+        views = ("method", "shift", "family", "severity")
+        commands = {
+            **{f"report --by {view}": ("bench", "report", "--by", view, *where) for view in views},
+            "report --format csv": ("bench", "report", "--format", "csv", *where),
+            "baseline": ("bench", "baseline", "--output", str(baseline), *where),
+            "check": ("bench", "check", "--baseline", str(baseline), *where),
+            "results list": ("results", "list", *where),
+            "results show, 1 cell": ("results", "show", "network-0-fp-s0", *where),
+        }
+        for title, words in commands.items():
+            seconds, memory = cost(*words)
+            each = 1000 * seconds / options.cells
+            print(f"{title:22} {seconds:7.2f} s  {each:6.2f} ms a cell  {memory:6.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
