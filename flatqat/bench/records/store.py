@@ -180,7 +180,7 @@ class Store(Work):
     def stacks(
         self, cell: Cell, names: Collection[str] | None = None, sha256: str = ""
     ) -> list[tuple[list[str], Arrays]]:
-        """Return what `outcomes` does in groups: names of shifts, and arrays (shifts, images, ...) by name."""
+        """Return what `outcomes` does, in groups: names of shifts, and arrays (shifts, images, ...)."""
         path, wanted = self.outcomes_path(cell), names and {NAMES, *names}
         try:
             return stacks(read_arrays(path, wanted, sha256))

@@ -1,6 +1,7 @@
 """Tables against the same numbers computed by hand from outcomes: means, errors, pairing, separation."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,23 +89,27 @@ def test_several_seeds_have_errors_over_seeds_and_pair_with_the_reference_of_the
     assert rows["qat"]["extra_gap_seeds"] == 2
 
 
-def test_outcomes_are_read_once_a_run(tmp_path, monkeypatch):
+@pytest.mark.parametrize("form", ["md", "csv", "json", "latex"])
+@pytest.mark.parametrize("view", ["method", "shift", "family", "severity"])
+def test_a_report_reads_each_file_once(tmp_path, monkeypatch, view, form):
     variants = (("fp", "fp"), ("qat", "4"), ("sam", "4"))
     cells = [replace(CELL, method=m, quant=q, seed=s) for m, q in variants for s in (0, 1)]
     store, read = Store(tmp_path), []
     for cell in cells:
         put(store, cell)
-    outcomes = Store.outcomes
+    read_bytes = Path.read_bytes
 
-    def counted(store, cell, names=None, sha256=""):
-        read.append((cell.label, names))
-        return outcomes(store, cell, names, sha256)
+    def counted(path):
+        read.append(path)
+        return read_bytes(path)
 
-    monkeypatch.setattr(Store, "outcomes", counted)
-    (section,) = sections(store.records())
-    by_method(section, store)
-    assert all(names == ("margin",) for _, names in read)
-    assert sorted(label for label, _ in read) == sorted(cell.label for cell in cells)
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    render(store, None, form, view)
+    needs_outcomes = view == "method" or form in ("csv", "json")
+    files = [store.record_path(cell) for cell in cells]
+    files += [store.outcomes_path(cell) for cell in cells if needs_outcomes]
+    assert sorted(path for path in read if "records" in path.parts) == sorted(files)
+    assert len([path for path in read if "data" in path.parts]) <= 1
 
 
 @pytest.mark.parametrize(
