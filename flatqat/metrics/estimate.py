@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 LEVEL = 0.95
 SHARPNESS = 1.75  # of the transition from images to seeds; see `Estimate`
@@ -87,12 +88,18 @@ class Estimate:
 
     def _quantile(self, p: float) -> float:
         """Return c for the two-sided tail `p`."""
-        from scipy.special import stdtrit
-
         if p <= 0:
             return math.inf
         variance = self.seed_variance + self.image_variance
         share = self.seed_variance / variance if variance else 0.0
-        of_seeds = float(stdtrit(self.seed_freedom, p / 2)) ** 2 if share else 0.0
-        of_images = float(stdtrit(self.image_freedom, p / 2)) ** 2
+        of_seeds = _student(self.seed_freedom, p / 2) if share else 0.0
+        of_images = _student(self.image_freedom, p / 2)
         return math.sqrt(of_images + (of_seeds - of_images) * share**SHARPNESS)
+
+
+@lru_cache(maxsize=2**14)
+def _student(freedom: float, tail: float) -> float:
+    """Return the squared quantile of Student's t; rows of one table ask for the same ones."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, tail)) ** 2

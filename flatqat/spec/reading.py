@@ -92,7 +92,7 @@ def _reader(kind: Any) -> Reader:
         inner, how = options
         return _shared(_reader(inner)) if how == SHARED else how
     if kind in SCALARS:
-        return lambda value: _scalar(kind, value)
+        return lambda value: value if type(value) is str is kind else _scalar(kind, value)
     if kind in (Any, object):
         return _plain
     if kind == Args:
@@ -107,7 +107,7 @@ def _reader(kind: Any) -> Reader:
     if origin is tuple:
         return lambda value: _tuple(options, value)
     inner = _reader(options[1])
-    return lambda value: {name: _under(name, inner, entry) for name, entry in _object(value).items()}
+    return lambda value: _entries(_object(value), {}, inner)
 
 
 def _dataclass_reader(kind: Any) -> Reader:
@@ -121,12 +121,7 @@ def _dataclass_reader(kind: Any) -> Reader:
         for name in required:
             if name not in data:
                 raise FieldError("expected a value, got none", (name,))
-        values, name = {}, ""
-        try:
-            for name, entry in data.items():
-                values[name] = readers.get(name, _unknown)(entry)
-        except FieldError as error:
-            raise error.under(name) from None
+        values = _entries(data, readers, _unknown)
         try:
             return kind(**values)
         except FlatqatError as error:
@@ -137,8 +132,15 @@ def _dataclass_reader(kind: Any) -> Reader:
 
 def _shared(inner: Reader) -> Reader:
     known: dict[bytes, Any] = {}
+    last: tuple[Any, Any] = (None, None)
 
     def read(value: Any) -> Any:
+        nonlocal last
+        if value is not last[0] or value is None:
+            last = value, read_anew(value)
+        return last[1]
+
+    def read_anew(value: Any) -> Any:
         key = marshal.dumps(value, 2)  # tells 1, 1.0 and True apart; later versions depend on identity
         if key not in known:
             if len(known) == MOST_SHARED:
@@ -151,6 +153,17 @@ def _shared(inner: Reader) -> Reader:
 
 def _unknown(value: object) -> None:
     raise FieldError("expected no field of this name")
+
+
+def _entries(data: dict[str, Any], readers: Mapping[str, Reader], other: Reader) -> dict[str, Any]:
+    """Return what the reader of each entry makes of it, `other` where it has none of its own."""
+    values, name = {}, ""
+    try:
+        for name, entry in data.items():
+            values[name] = readers.get(name, other)(entry)
+    except FieldError as error:
+        raise error.under(name) from None
+    return values
 
 
 def _under(name: str, reader: Reader, value: object) -> Any:

@@ -7,7 +7,7 @@ neither environment nor weights.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from flatqat.bench.gate.packing import FORM, Unpacker, pack
 from flatqat.bench.gate.run import Run
@@ -21,6 +21,7 @@ from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
 from flatqat.metrics.metric import METRICS
 from flatqat.spec import Cell, Environment, FieldError, Record, ShiftInfo, Stored
+from flatqat.spec.reading import SHARED
 
 BASELINE_SCHEMA = 3
 FIX = "check --baseline; make one with: flatqat bench baseline"
@@ -44,11 +45,11 @@ class PackedCell(Stored):
         counts: The same for mIoU.
     """
 
-    shifts: Mapping[str, ShiftInfo]
-    images: Mapping[str, int]
+    shifts: Annotated[Mapping[str, ShiftInfo], SHARED]
+    images: Annotated[Mapping[str, int], SHARED]
     label: str = ""
     cell: Cell | None = None
-    env: Environment | None = None
+    env: Annotated[Environment | None, SHARED] = None
     data: str = ""
     weights: str | None = None
     nested: bool = False

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from flatqat.bench.records.alike import parsed
 from flatqat.bench.records.files import read_bytes
 from flatqat.bench.records.schema_1 import upgrade
 from flatqat.errors import Misplaced, StoreError
@@ -91,7 +92,7 @@ def pop_schema(data: dict[str, Any], newest: int, path: Path, fix: str = RERUN) 
 
 def read_record(path: Path) -> Record:
     """Read and check one record. Raises StoreError as `parse_record` does, and Vanished if there is none."""
-    return parse_record(read_json(path), path)
+    return parse_record(parsed(read_bytes(path, RERUN), lambda text: parse_json(text, path)), path)
 
 
 def parse_record(data: dict[str, Any], path: Path) -> Record:
