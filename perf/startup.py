@@ -66,7 +66,9 @@ def seconds(words: Sequence[str]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=7)
     for title, values in ratios(parser.parse_args().rounds).items():
         print(f"{title:14} {statistics.median(values):5.2f}   ({min(values):.2f} to {max(values):.2f})")

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.metrics.stacked import Stacked
+from flatqat.metrics.stacked import Stacked, together
 
 Runs = Sequence[Mapping[str, NDArray[Any]]]
 """The runs of one method: for each training seed and shift the outcome of every image, see `Metric`."""
 Weights = Mapping[str, float]
 Shares = Mapping[str, NDArray[np.float64]]
-"""What every image of one run contributes, (images,), by image set."""
-BLOCK = 2**12  # images at a time, of all shifts
+"""What every image contributes by image set, (images,) of one run, or (runs, images) of several."""
+BLOCK = 2**20  # values at a time, which are 8 MB
 
 
 def gap_weights(shifts: Sequence[str]) -> dict[str, float]:
@@ -38,8 +38,9 @@ def contributions(
     """
     if len({len(runs) for runs in methods}) != 1 or not methods[0]:
         raise ValueError(f"expected the same seeds for each method, got {[len(runs) for runs in methods]}")
+    of_methods = [[{s: np.asarray(values(run[s])) for s in weights} for run in runs] for runs in methods]
     parts = by_image_set(image_sets, weights)
-    return pooled([[shares({s: values(run[s]) for s in weights}, parts) for run in runs] for runs in methods])
+    return pooled([shares(together(runs), parts) for runs in of_methods])
 
 
 def by_image_set(image_sets: Mapping[str, str], weights: Weights) -> dict[str, Weights]:
@@ -50,42 +51,40 @@ def by_image_set(image_sets: Mapping[str, str], weights: Weights) -> dict[str, W
     return dict(parts)
 
 
-def shares(run: Mapping[str, NDArray[Any]], parts: Mapping[str, Weights]) -> Shares:
-    """Return what each image of a run contributes to the sum, from the values of its images by shift.
+def shares(runs: Mapping[str, NDArray[Any]], parts: Mapping[str, Weights]) -> Shares:
+    """Return what each image of some runs contributes to the sum, from the values of their images by shift.
 
-    `parts` has the weights by image set. Raises ValueError if shifts of one image set differ in their images.
+    Those are (runs, images), as `together` returns them. `parts` has the weights by image set. Raises
+    ValueError if shifts of one image set differ in their images.
     """
-    return {name: _weighted(_rows(run, [*part], name), [*part.values()]) for name, part in parts.items()}
+    return {name: _weighted(_rows(runs, [*part], name), [*part.values()]) for name, part in parts.items()}
 
 
-def pooled(methods: Sequence[Sequence[Shares]]) -> list[NDArray[np.float64]]:
-    """Return an array (methods, seeds, images) for each image set, from the shares of all runs.
-
-    Raises ValueError if runs differ in their images.
-    """
-    pools = []
-    for name in methods[0][0]:
-        _check_images("runs", name, {len(run[name]) for runs in methods for run in runs})
-        pools.append(np.array([[run[name] for run in runs] for runs in methods]))
-    return pools
+def pooled(methods: Sequence[Shares]) -> list[NDArray[np.float64]]:
+    """Return an array (methods, seeds, images) for each image set. Raises ValueError if images differ."""
+    for name in methods[0]:
+        _check_images("methods", name, {of_method[name].shape[-1] for of_method in methods})
+    return [np.stack([of_method[name] for of_method in methods]) for name in methods[0]]
 
 
 def _weighted(table: NDArray[Any], weights: Sequence[float]) -> NDArray[np.float64]:
-    """Return 100 times the weighted sum of rows (shifts, images), added one after the other."""
-    total, column = np.empty(table.shape[1]), 100 * np.array(weights)[:, None]
-    for start in range(0, len(total), BLOCK):
-        images = slice(start, start + BLOCK)
-        total[images] = (column * table[:, images]).sum(axis=0)
+    """Return 100 times the weighted sum of rows (shifts, ..., images), added one after the other."""
+    total = np.empty(table.shape[1:])
+    factors = 100 * np.array(weights).reshape(-1, *[1] * total.ndim)
+    step = max(1, BLOCK * table.shape[-1] // table.size)
+    for start in range(0, table.shape[-1], step):
+        images = slice(start, start + step)
+        total[..., images] = (factors * table[..., images]).sum(axis=0)
     return total
 
 
-def _rows(run: Mapping[str, NDArray[Any]], shifts: Sequence[str], name: str) -> NDArray[Any]:
-    """Return the values of the images of an image set, (shifts, images)."""
-    if isinstance(run, Stacked) and (rows := run.rows(shifts)) is not None:
+def _rows(runs: Mapping[str, NDArray[Any]], shifts: Sequence[str], name: str) -> NDArray[Any]:
+    """Return the values of the images of an image set, (shifts, runs, images)."""
+    if isinstance(runs, Stacked) and (rows := runs.rows(shifts)) is not None:
         return rows
     for shift in shifts:
-        _check_images(shift, name, {len(run[shifts[0]]), len(run[shift])})
-    return np.stack([run[shift] for shift in shifts])
+        _check_images(shift, name, {runs[shifts[0]].shape[-1], runs[shift].shape[-1]})
+    return np.stack([runs[shift] for shift in shifts])
 
 
 def _check_images(what: str, name: str, sizes: set[int]) -> None:

@@ -33,6 +33,14 @@ class Stacked(Mapping[str, NDArray[Any]]):
     def __len__(self) -> int:
         return len(self._places)
 
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> "Stacked":
+        """Return any arrays (images, ...) by shift as few arrays, which are copies."""
+        groups: dict[tuple[int, ...], list[str]] = {}
+        for shift, array in arrays.items():
+            groups.setdefault(array.shape, []).append(shift)
+        return cls([(shifts, np.stack([arrays[s] for s in shifts])) for shifts in groups.values()])
+
     @property
     def sizes(self) -> dict[str, int]:
         """The number of images of each shift."""
@@ -51,3 +59,24 @@ class Stacked(Mapping[str, NDArray[Any]]):
             return None
         rows: NDArray[Any] = self.stacks[numbers[0]][1][list(places)]
         return rows
+
+
+def together(runs: Sequence[Mapping[str, NDArray[Any]]]) -> Stacked:
+    """Return the arrays of several runs by shift, (runs, images, ...). Raises ValueError if images differ."""
+    stacked = [run if isinstance(run, Stacked) else Stacked.of(run) for run in runs]
+    first = [(shifts, array.shape) for shifts, array in stacked[0].stacks]
+    if any([(shifts, array.shape) for shifts, array in run.stacks] != first for run in stacked):
+        return Stacked.of({shift: _stack(shift, [run[shift] for run in stacked]) for shift in stacked[0]})
+    return Stacked(
+        [
+            (shifts, np.stack([run.stacks[number][1] for run in stacked], axis=1))
+            for number, (shifts, _) in enumerate(first)
+        ]
+    )
+
+
+def _stack(shift: str, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    sizes = {len(array) for array in arrays}
+    if len(sizes) > 1:
+        raise ValueError(f"{shift}: expected the same images in every run, got {sorted(sizes)}")
+    return np.stack(arrays)

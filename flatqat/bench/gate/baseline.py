@@ -13,13 +13,14 @@ from flatqat.bench.gate.packing import FORM, Unpacker, pack
 from flatqat.bench.gate.run import Run
 from flatqat.bench.gate.series import newest
 from flatqat.bench.gate.weights import weights_digest
-from flatqat.bench.records.files import Arrays, write_output
+from flatqat.bench.records.files import write_output
 from flatqat.bench.records.paired import is_nested, outcomes_of
 from flatqat.bench.records.record_json import pop_schema, read_as, read_json, to_json
 from flatqat.bench.records.schema_1 import upgrade_shifts
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
 from flatqat.metrics.metric import METRICS
+from flatqat.metrics.stacked import Stacked
 from flatqat.spec import Cell, Environment, FieldError, Record, ShiftInfo, Stored
 from flatqat.spec.reading import SHARED
 
@@ -63,7 +64,7 @@ class BaselineCell:
     """A cell of a baseline with the metric's value of each image."""
 
     packed: PackedCell
-    values: Arrays
+    values: Stacked
 
     @property
     def label(self) -> str:
@@ -161,7 +162,7 @@ def _check(cell_id: str, packed: PackedCell, schema: int) -> None:
             raise FieldError(f"expected one for each shift; see {odd[0]}", (name,))
 
 
-def _values(packed: PackedCell, unpacker: Unpacker) -> Arrays:
+def _values(packed: PackedCell, unpacker: Unpacker) -> Stacked:
     """Return the metric's values. Raises FieldError on damaged outcomes."""
     metric, name = METRICS[packed.metric], FORM[packed.metric]
     texts, unpack = getattr(packed, name), getattr(unpacker, name)
@@ -171,4 +172,4 @@ def _values(packed: PackedCell, unpacker: Unpacker) -> Arrays:
             values[shift] = metric.values(unpack(text, packed.images[shift]))
         except FieldError as error:
             raise error.under(shift).under(name) from error
-    return values
+    return Stacked.of(values)

@@ -13,9 +13,10 @@ import numpy as np
 from flatqat.bench.gate.run import Values
 from flatqat.errors import UsageError
 from flatqat.metrics.change import change
-from flatqat.metrics.contributions import by_image_set, pooled, shares
+from flatqat.metrics.contributions import by_image_set, shares
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
+from flatqat.metrics.stacked import Stacked, together
 from flatqat.spec import ShiftInfo
 
 POWER = 0.8
@@ -110,9 +111,9 @@ def compare(
     """
     if nested and [*before] == [*now] and len(now) == 1:
         nested = False  # the same images on both sides
-    rows = []
+    stacked, rows = [together([*side.values()]) for side in (before, now)], []
     for what, members in _groups(shifts):
-        sides = [_pools(shifts, members, side) for side in (before, now)]
+        sides = [_pools(shifts, members, side) for side in stacked]
         if rules.evaluation_only:
             sides = [_fixed_runs(side, nested) for side in sides]
             estimate = change(*sides)
@@ -200,12 +201,12 @@ def _groups(shifts: Mapping[str, ShiftInfo]) -> list[tuple[str, list[str]]]:
     return [("id", ["id"]), *ood, *families.items()]
 
 
-def _pools(shifts: Mapping[str, ShiftInfo], members: Sequence[str], runs: BySeed) -> list[np.ndarray]:
+def _pools(shifts: Mapping[str, ShiftInfo], members: Sequence[str], runs: Stacked) -> list[np.ndarray]:
     """Return what each image contributes to the mean over shifts, (seeds, images) for each set of images."""
     image_sets = {shift: shifts[shift].image_set for shift in members}
     weights = dict.fromkeys(members, 1 / len(members))
     parts = by_image_set(image_sets, weights)
-    return [pool[0] for pool in pooled([[shares(run, parts) for run in runs.values()]])]
+    return [*shares(runs, parts).values()]
 
 
 def _fixed_runs(pools: Sequence[np.ndarray], nested: bool) -> list[np.ndarray]:

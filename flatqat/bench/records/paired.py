@@ -13,7 +13,7 @@ from flatqat.metrics.components import Components, pooled_scatter
 from flatqat.metrics.contributions import Shares, Weights, by_image_set, gap_weights, pooled, shares
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.metric import METRICS, Metric
-from flatqat.metrics.stacked import Stacked
+from flatqat.metrics.stacked import Stacked, together
 from flatqat.spec import Record
 
 SharesBySeed = Mapping[int, Shares]
@@ -61,7 +61,10 @@ def is_nested(record: Record) -> bool:
 def shares_by_seed(record: Record, values: Mapping[int, Mapping[str, Any]], weights: Weights) -> SharesBySeed:
     """Return what the images of runs contribute to a weighted sum over shifts, from their values."""
     parts = by_image_set(image_sets_of(record, weights), weights)
-    return {seed: shares(run, parts) if run else {} for seed, run in values.items()}
+    stored = [seed for seed, run in values.items() if run]
+    of_runs = shares(together([values[seed] for seed in stored]), parts) if stored else {}
+    by_seed = {seed: {n: rows[k] for n, rows in of_runs.items()} for k, seed in enumerate(stored)}
+    return {seed: by_seed.get(seed, {}) for seed in values}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,11 +114,16 @@ def components_of(suites: Sequence[Mapping[Any, SharesBySeed]], *, nested: bool)
         return None
     pools = []
     for suite in suites:
-        of_suite = pooled([[by_seed[seed] for seed in seeds] for by_seed in suite.values()])
+        of_suite = pooled([_of_seeds(by_seed, seeds) for by_seed in suite.values()])
         pools += [pool / len(suites) for pool in of_suite] if len(suites) > 1 else of_suite
     if any(pool.shape[2] < 2 or not np.isfinite(pool).all() for pool in pools):
         return None
     return Components.of(pools, nested=nested)
+
+
+def _of_seeds(by_seed: SharesBySeed, seeds: Sequence[int]) -> Shares:
+    """Return the shares of runs as one array (runs, images) for each image set."""
+    return {name: np.stack([by_seed[seed][name] for seed in seeds]) for name in by_seed[seeds[0]]}
 
 
 def differences(
