@@ -7,6 +7,7 @@ import pytest
 
 from flatqat import registry
 from flatqat.errors import PluginError, UsageError
+from tests.helpers import RESULTS
 
 
 def test_the_folder_is_the_registry():
@@ -85,6 +86,22 @@ def test_light_commands_import_neither_torch_nor_pandas(command):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+@pytest.mark.parametrize("form", ["table", "md", "latex"])
+@pytest.mark.parametrize("view", ["method", "family"])
+def test_tables_are_made_without_pandas(form, view):
+    command = ["bench", "report", "--results", str(RESULTS / "first-look"), "--by", view, "--format", form]
+    code = (
+        "import sys; from flatqat.cli import app\n"
+        f"app({command!r}, standalone_mode=False)\n"
+        "heavy = {'torch', 'pandas', 'scipy.stats', 'sklearn', 'matplotlib', 'pyarrow', 'jinja2'}\n"
+        "heavy &= set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "anchor" in done.stdout
 
 
 def test_loading_all_suites_imports_nothing_that_takes_seconds():

@@ -19,7 +19,8 @@ SHOWN = ("top1", "miou", "nll", "ece")
 def print_cells(results: Path, patterns: Sequence[str]) -> int:
     """Print a line for each stored cell that a pattern names, all without one; returns how many."""
     store, console = Store(results), terminal()
-    records, old = matching(store, patterns), older(store.records())
+    every = store.records()
+    records, old = matching(every, patterns), older(every)
     columns = ("suite", "cell", "settings", "status", "date", "size")
     table = plain_table(*columns, left=columns[:4])
     total = 0
@@ -38,7 +39,7 @@ def print_cells(results: Path, patterns: Sequence[str]) -> int:
 def print_records(results: Path, patterns: Sequence[str]) -> None:
     """Print for each stored cell that a pattern names how it was made, its scores and its flatness."""
     console = terminal()
-    for record in matching(Store(results), patterns):
+    for record in matching(Store(results).records(), patterns):
         console.print(f"{record.cell.label} of {record.cell.suite}", style="bold", soft_wrap=True)
         (section,) = sections([record])
         for line in problems(section):
@@ -50,7 +51,7 @@ def print_records(results: Path, patterns: Sequence[str]) -> None:
 def remove_cells(results: Path, patterns: Sequence[str]) -> int:
     """Remove the stored cells that a pattern names; returns how many."""
     store = Store(results)
-    records = matching(store, patterns)
+    records = matching(store.records(), patterns)
     remove(records, store)
     return len(records)
 

@@ -13,7 +13,7 @@ Runs = Sequence[Mapping[str, NDArray[Any]]]
 Weights = Mapping[str, float]
 Shares = Mapping[str, NDArray[np.float64]]
 """What every image contributes by image set, (images,) of one run, or (runs, images) of several."""
-BLOCK = 2**20  # values at a time, which are 8 MB
+BLOCK = 2**18  # values at a time, which are 2 MB
 
 
 def gap_weights(shifts: Sequence[str]) -> dict[str, float]:
@@ -71,9 +71,10 @@ def _weighted(table: NDArray[Any], weights: Sequence[float]) -> NDArray[np.float
     """Return 100 times the weighted sum of rows (shifts, ..., images), added one after the other."""
     total = np.empty(table.shape[1:])
     factors = 100 * np.array(weights).reshape(-1, *[1] * total.ndim)
-    step = max(1, BLOCK * table.shape[-1] // table.size)
-    for start in range(0, table.shape[-1], step):
-        images = slice(start, start + step)
+    last = table.shape[-1] - 1  # no block has a single image, which numpy would add up in another order
+    step = max(2, BLOCK * table.shape[-1] // table.size)
+    for start in range(0, max(last, 1), step):
+        images = slice(start, start + step if start + step < last else None)
         total[..., images] = (factors * table[..., images]).sum(axis=0)
     return total
 

@@ -65,3 +65,20 @@ def test_other_images_or_seeds_are_refused():
         contributions([runs(2, 0.5), runs(3, 0.5)], IMAGE_SETS, {"id": 1.0})
     with pytest.raises(ValueError, match="fog/1: expected the same images throughout 'id'"):
         contributions([[{"id": np.ones(4), "fog/1": np.ones(5)}]], IMAGE_SETS, {"id": 1.0, "fog/1": 1.0})
+
+
+@pytest.mark.parametrize("block", [1, 280, 360, 2**18])  # 2, 7 and 9 images of 50
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("kind", [bool, float])
+def test_sums_are_to_the_bit_those_of_adding_shift_by_shift(monkeypatch, block, seeds, kind):
+    monkeypatch.setattr("flatqat.metrics.contributions.BLOCK", block)
+    rng = np.random.default_rng(0)
+    shifts = [f"fog/{k}" for k in range(40)]
+    draws = rng.random((seeds, 40, 50))
+    of = [dict(zip(shifts, rows if kind is float else rows < 0.7, strict=True)) for rows in draws]
+    weights = dict(zip(shifts, rng.normal(size=40).tolist(), strict=True))
+    (pool,) = contributions([of], dict.fromkeys(shifts, "id"), weights)
+    expected = np.zeros((seeds, 50))
+    for shift in shifts:
+        expected = expected + 100 * weights[shift] * np.array([run[shift] for run in of])
+    assert (pool[0] == expected).all()

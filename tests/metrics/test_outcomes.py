@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from flatqat.metrics.outcomes import Outcomes
+from flatqat.metrics.outcomes import Outcomes, is_right
 from flatqat.metrics.task import task_of
 
 TIES_TINY_AND_HUGE = st.sampled_from(
@@ -80,3 +80,10 @@ def test_predictions_take_the_smallest_type_that_holds_every_class_and_none(
 def test_arrays_of_two_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="one length"):
         Outcomes(pred=np.zeros(3, np.uint8), margin=np.zeros(2, np.float16))
+
+
+def test_margins_are_compared_by_their_bits_as_floating_point_does():
+    margins = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    with np.errstate(invalid="ignore"):
+        assert (is_right(margins) == (margins > 0)).all()
+    assert (is_right(np.array([-1.0, 0.0, 1e-9])) == [False, False, True]).all()

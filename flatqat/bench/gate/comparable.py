@@ -24,10 +24,10 @@ def obstacles_of(before: Series, now: Series) -> list[str]:
 
 def other_images(shifts: Mapping[str, ShiftInfo], before: BySeed, now: BySeed) -> str:
     """Return why the images of two series do not fit together; empty if they do."""
-    first = {shift: len(values) for shift, values in next(iter(before.values())).items()}
+    first = next(iter(before.values())).sizes
     for run in [*before.values(), *now.values()]:
-        sizes = {shift: len(values) for shift, values in run.items()}
-        for shift in [*first, *sizes]:
+        sizes = run.sizes
+        for shift in [*first, *sizes] if sizes != first else []:
             a, b = first.get(shift, 0), sizes.get(shift, 0)
             if a != b:
                 return f"other images of {shift}: {a:,} → {b:,}"

@@ -10,7 +10,6 @@ from math import isfinite
 
 import numpy as np
 
-from flatqat.bench.gate.run import Values
 from flatqat.errors import UsageError
 from flatqat.metrics.change import change
 from flatqat.metrics.contributions import by_image_set, shares
@@ -21,7 +20,7 @@ from flatqat.spec import ShiftInfo
 
 POWER = 0.8
 MOST_POINTS, PRECISION = 50.0, 1e-3  # of a drop that is said to be caught
-BySeed = Mapping[int, Values]
+BySeed = Mapping[int, Stacked]
 """For every seed the metric's value of each image by shift."""
 
 

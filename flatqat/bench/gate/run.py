@@ -2,18 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from numpy.typing import NDArray
 
 from flatqat.bench.gate.weights import weights_digest
 from flatqat.bench.records.paired import is_nested, metric_of, outcomes_of
 from flatqat.bench.records.store import Store
 from flatqat.metrics.metric import METRICS, Metric
+from flatqat.metrics.stacked import Stacked
 from flatqat.spec import Cell, Environment, Record, ShiftInfo
-
-Values = Mapping[str, NDArray[Any]]
-"""By shift the metric's value of each image, a fraction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,7 +30,7 @@ class Run:
     """
 
     cell: Cell
-    values: Callable[[], Values]
+    values: Callable[[], Stacked]
     weights: Callable[[], str | None]
     reason: str = ""
     shifts: Mapping[str, ShiftInfo] = field(default_factory=dict)
@@ -50,7 +45,7 @@ class Run:
     def of(cls, record: Record, store: Store) -> "Run":
         """Return the run of a stored record."""
 
-        def values() -> Values:
+        def values() -> Stacked:
             return outcomes_of(record, store).mapped(metric_of(record).values)
 
         is_done = record.status == "done"

@@ -9,12 +9,11 @@ from flatqat.errors import StoreError, Vanished
 from flatqat.spec import Record
 
 
-def matching(store: Store, patterns: Sequence[str]) -> list[Record]:
+def matching(records: Sequence[Record], patterns: Sequence[str]) -> list[Record]:
     """Return the records whose id or label begins with a pattern, all without one.
 
     Raises StoreError if a pattern matches none.
     """
-    records = store.records()
     for pattern in patterns:
         if not any(begins(record.cell, pattern) for record in records):
             see = "see: flatqat results list"

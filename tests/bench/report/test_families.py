@@ -11,6 +11,7 @@ from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
+from flatqat.bench.report.by_method import method_row
 from flatqat.bench.report.families import by_domain, merged
 from flatqat.bench.report.render import load, render
 from flatqat.spec import Cell, Record, ShiftInfo
@@ -163,6 +164,25 @@ def test_a_rule_without_steps_has_no_last_one(tmp_path: Path) -> None:
         value = table["ptq", domain]["oracle_top1"]
         assert value is None or np.isnan(value)
         assert table["fp", domain]["oracle_top1"] > 0
+
+
+def test_the_row_of_a_domain_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is computed again only where a domain has seeds that others lack, for the mean over domains."""
+    store, computed = Store(tmp_path), []
+
+    def counted(key, records, runs):
+        computed.append(sorted(runs.outcomes))
+        return method_row(key, records, runs)
+
+    monkeypatch.setattr("flatqat.bench.report.families.method_row", counted)
+    fill(store)
+    rows(store)
+    assert computed == [[0, 1, 2]] * 2 * len(TARGETS)
+    computed.clear()
+    put(store, replace(QAT, suite="f@art", seed=7))
+    rows(store)
+    assert computed.count([0, 1, 2, 7]) == 1
+    assert len(computed) == 2 * len(TARGETS) + 1
 
 
 def test_the_report_shows_a_family_once_and_its_members_shift_by_shift(tmp_path: Path) -> None:

@@ -181,6 +181,17 @@ def test_what_a_meter_gives_survives_the_store(tmp_path):
     assert 100 * METRICS["miou"].values(read).mean() == pytest.approx(scores["miou"].value, rel=1e-12)
 
 
+@pytest.mark.parametrize("view", ["method", "shift"])
+def test_the_values_of_images_are_computed_once_a_shift_and_run(tmp_path, monkeypatch, view):
+    store, seen = Store(tmp_path), []
+    fill(store, (0, 1))
+    values = METRICS["miou"].values
+    counted = replace(METRICS["miou"], values=lambda counts: seen.append(len(counts)) or values(counts))
+    monkeypatch.setitem(METRICS, "miou", counted)
+    render(store, None, "json", view)
+    assert len(seen) == len(store.records()) * len(SHIFTS)
+
+
 def test_damaged_outcomes_are_named(tmp_path):
     store = Store(tmp_path)
     fill(store)
