@@ -10,7 +10,7 @@ of two methods are correlated, since they are trained and scored alike; all vari
 over methods, from which those of any difference follow.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -23,6 +23,7 @@ from flatqat.metrics.estimate import Estimate
 Floats = NDArray[np.float64]
 LEAST_P = 0.1  # that a method scatters like the others, below which it is judged by its own scatter
 DRAWS = 4000
+MOST_EFFECTS = 2**20  # at a time, which are 8 MB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,25 +90,29 @@ class Components:
 
     def mean(self, method: int) -> Estimate:
         """Return the mean of one method."""
-        return self._estimate(np.eye(len(self.means))[method], None)
+        return self._estimate(float(self.means[method]), lambda matrix: matrix[method, method], None)
 
     def difference(self, method: int, base: int, scatter: "Scatter | None" = None) -> Estimate:
         """Return the mean of a method minus that of another, by the pooled `scatter` where it fits."""
-        unit = np.eye(len(self.means))
-        fits = scatter is not None and bool(scatter.fits[method, base])
-        return self._estimate(unit[method] - unit[base], scatter if fits else None)
+        a, b = method, base
+        fits = scatter is not None and bool(scatter.fits[a, b])
+        return self._estimate(
+            float(self.means[a] - self.means[b]),
+            lambda matrix: (matrix[a, a] - matrix[b, a]) - (matrix[a, b] - matrix[b, b]),
+            scatter if fits else None,
+        )
 
-    def _estimate(self, weights: Floats, scatter: "Scatter | None") -> Estimate:
-        def of(covariances: Floats) -> float:
-            return max(float(weights @ covariances @ weights), 0.0)
-
-        pair, seed = of(self.pair), of(self.seed)
+    def _estimate(
+        self, value: float, variance: Callable[[Floats], float], scatter: "Scatter | None"
+    ) -> Estimate:
+        """Return an estimate whose variance, of each kind, comes from the covariances of methods."""
+        image, pair, seed = (max(float(variance(m)), 0.0) for m in (self.image, self.pair, self.seed))
         if self.nested:
             seed = max(seed, pair)  # the images of a seed are part of its scatter, which few seeds may miss
         return Estimate(
-            value=float(weights @ self.means),
+            value=value,
             seed_variance=(pair * scatter.ratio if scatter else seed) / self.seeds,
-            image_variance=0.0 if self.nested else max(of(self.image) - pair / self.seeds, 0.0),
+            image_variance=0.0 if self.nested else max(image - pair / self.seeds, 0.0),
             seed_freedom=scatter.freedom if scatter else self.seeds - 1,
             image_freedom=self.image_freedom,
             seeds=self.seeds,
@@ -185,10 +190,18 @@ def _draws_of_excess(methods: int, seeds: int) -> Floats:
     """Return draws of `_excess` for one pair of methods where all scatter alike.
 
     The sum of |e_a - e_b|^2 over all pairs is M sum |e|^2 - |sum e|^2, and over those of one method
-    M |e_m|^2 + sum |e|^2 - 2 e_m sum e, so that memory grows with the methods and not with their pairs.
+    M |e_m|^2 + sum |e|^2 - 2 e_m sum e, so that memory does not grow with the pairs of methods; nor does it
+    with the draws, of which a part is made at a time.
     """
     rng = np.random.Generator(np.random.PCG64(0))
-    effects = rng.normal(size=(DRAWS, methods, seeds))
+    part = max(1, MOST_EFFECTS // (methods * seeds))
+    sizes = [min(part, DRAWS - start) for start in range(0, DRAWS, part)]
+    return np.concatenate([_some_draws(rng.normal(size=(size, methods, seeds))) for size in sizes])
+
+
+def _some_draws(effects: Floats) -> Floats:
+    """Return a draw of `_excess` for each array (methods, seeds) of effects, which are centered in place."""
+    methods = effects.shape[1]
     effects -= effects.mean(axis=2, keepdims=True)
     own, together = (effects**2).sum(axis=2), effects.sum(axis=1)
     of_all = methods * own.sum(axis=1) - (together**2).sum(axis=1)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from flatqat.metrics import components as components_module
 from flatqat.metrics.components import Components, pooled_scatter
 from scripts.simulate_intervals import cases, covered
 
@@ -190,3 +191,26 @@ def test_all_intervals_cover():
     wrong = {case: found for case, found in results.items() if not all(91 <= c <= 99 for c in found)}
     assert not wrong
     assert 94.5 < np.mean(list(results.values())) < 97
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_variances_are_to_the_bit_those_of_weights_times_covariances(nested):
+    rng = np.random.default_rng(0)
+    components = Components.of([rng.normal(size=(5, 3, 40)) + rng.normal(size=(5, 1, 40))], nested=nested)
+    for method, base in ((1, 0), (4, 2)):
+        weights = np.eye(5)[method] - np.eye(5)[base]
+        image, pair, seed = (
+            max(float(weights @ m @ weights), 0.0)
+            for m in (components.image, components.pair, components.seed)
+        )
+        found = components.difference(method, base)
+        assert found.value == float(weights @ components.means)
+        assert found.seed_variance == (max(seed, pair) if nested else seed) / 3
+        assert found.image_variance == (0.0 if nested else max(image - pair / 3, 0.0))
+
+
+def test_draws_do_not_depend_on_how_many_are_made_at_a_time(monkeypatch):
+    at_once = components_module._draws_of_excess.__wrapped__(6, 3)
+    monkeypatch.setattr(components_module, "MOST_EFFECTS", 1000)
+    assert (components_module._draws_of_excess.__wrapped__(6, 3) == at_once).all()
+    assert len(at_once) == components_module.DRAWS
