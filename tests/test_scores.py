@@ -2,11 +2,13 @@
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated
 
 import pytest
 
-from flatqat.spec import FieldError, Score, Scores
-from flatqat.spec.reading import from_plain, to_plain
+from flatqat.spec import Cell, FieldError, Score, Scores
+from flatqat.spec.reading import SHARED, from_plain, to_plain
 from flatqat.spec.scores import SCORES
 
 
@@ -92,3 +94,25 @@ def test_a_score_is_made_when_it_is_looked_up(monkeypatch):
     assert not made
     assert isinstance(scores["id"], Mapping)
     assert len(made) == 3
+
+
+def test_equal_parts_of_records_are_read_once_and_numbers_of_other_types_are_not_equal():
+    kind = Annotated[Mapping[str, int], SHARED]
+    first = from_plain(kind, {"a": 1})
+    assert from_plain(kind, {"a": 1}) is first
+    for other in (True, 1.5, "1"):
+        with pytest.raises(FieldError, match=r"a: expected a whole number"):
+            from_plain(kind, {"a": other})
+    assert from_plain(Annotated[float | None, SHARED], None) is None
+
+
+def test_the_id_of_a_cell_is_computed_once_and_no_part_of_it(monkeypatch):
+    cell = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", recipe="r", seed=0)
+    other = replace(cell)
+    assert cell.id == other.id
+    assert cell == other
+    assert "_id" not in cell.to_dict()
+    monkeypatch.setattr("flatqat.spec.cell._digest", lambda value: pytest.fail("computed again"))
+    assert cell.label.endswith(cell.id)
+    monkeypatch.undo()
+    assert replace(cell, seed=1).id != cell.id
