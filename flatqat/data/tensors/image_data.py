@@ -1,7 +1,7 @@
 """Labelled images in a fixed order, decoded batch by batch, with transforms that know each image's id."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import torch

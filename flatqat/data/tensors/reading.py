@@ -38,9 +38,13 @@ class Reader:
         self._pool.shutdown(cancel_futures=True)
 
     def batches(self, requests: Requests) -> Iterator[Batch]:
-        """Return a batch for each (data, index), in order; threads begin the first one at once."""
+        """Return a batch for each (data, index), in order; threads begin the first one at once.
+
+        A request is drawn before the batch of the one before is returned, also without threads: the caller
+        may draw both requests and what it does to a batch from one generator.
+        """
         if not self.workers:
-            return (data.batch(index, self.device) for data, index in requests)
+            return (data.batch(index, self.device) for data, index in one_ahead(requests))
         return (finish() for finish in one_ahead(self._begin(data, index) for data, index in requests))
 
     def _begin(self, data: "ImageData", index: Tensor) -> Callable[[], Batch]:

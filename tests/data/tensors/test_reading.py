@@ -8,7 +8,7 @@ import torch
 
 from flatqat.data.corruptions.apply import corrupt
 from flatqat.data.tensors.image_data import ImageData
-from flatqat.data.tensors.reading import Reader, one_ahead, to_device
+from flatqat.data.tensors.reading import Reader, one_ahead, read_ahead, to_device
 
 N = 7
 
@@ -94,3 +94,17 @@ def test_copies_to_a_gpu_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.Tensor, "to", lambda tensor, device, **options: calls.append(options) or tensor)
     to_device(torch.zeros(2), torch.device("cuda"))
     assert calls == ["pinned", {"non_blocking": True}]
+
+
+def test_requests_and_batches_may_share_a_generator() -> None:
+    images = torch.zeros(8, 3, 2, 2, dtype=torch.uint8)
+    data = ImageData.in_memory(images, torch.arange(8), classes=8, source="test")
+    drawn = []
+    for workers in (0, 1, 3):
+        generator = torch.Generator().manual_seed(0)
+        requests = ((data, torch.randint(8, (2,), generator=generator)) for _ in range(5))
+        numbers = []
+        for _, labels in read_ahead(requests, "cpu", workers):
+            numbers += [*labels.tolist(), int(torch.randint(100, (), generator=generator))]
+        drawn.append(numbers)
+    assert drawn[0] == drawn[1] == drawn[2]
