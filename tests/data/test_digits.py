@@ -1,5 +1,8 @@
 """The embedded digits: exact enlargement, a fixed split, and what is said when they are damaged."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import sklearn.datasets
@@ -55,13 +58,29 @@ def test_each_part_has_every_class(part: digits.Part) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda x, y: (x[:100], y[:100]), r"expected 1797 rows of 64 values .* got .*\(100, 64\)"),
-        (lambda x, y: (x / 16, y), "from 0 to 1"),
-        (lambda x, y: (_ for _ in ()).throw(OSError("no digits.csv.gz")), "no digits.csv.gz.*install"),
+        (lambda rows: rows[:100], r"expected 1797 rows of 64 values .* got .*\(100, 64\)"),
+        (lambda rows: rows / 16, "from 0 to 1"),
+        (lambda rows: None, r"No such file.*digits\.csv\.gz.*reinstall"),
     ],
 )
-def test_other_digits_are_refused(monkeypatch: pytest.MonkeyPatch, damage, message: str) -> None:
-    original = sklearn.datasets.load_digits(return_X_y=True)
-    monkeypatch.setattr(sklearn.datasets, "load_digits", lambda **_: damage(*original))
+def test_other_digits_are_refused(tmp_path, monkeypatch: pytest.MonkeyPatch, damage, message: str) -> None:
+    images, labels = sklearn.datasets.load_digits(return_X_y=True)
+    if (rows := damage(np.column_stack([images, labels]))) is not None:
+        (tmp_path / digits.FILE).parent.mkdir(parents=True)
+        np.savetxt(tmp_path / digits.FILE, rows, delimiter=",")  # compressed, as its name says
+    monkeypatch.setattr(digits, "_folder", lambda: tmp_path)
     with pytest.raises(DataError, match=message):
         digits.describe()
+
+
+def test_a_file_that_is_cut_off_is_refused(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / digits.FILE).parent.mkdir(parents=True)
+    (tmp_path / digits.FILE).write_bytes((digits._folder() / digits.FILE).read_bytes()[:1000])
+    monkeypatch.setattr(digits, "_folder", lambda: tmp_path)
+    with pytest.raises(DataError, match=r"do not load.*reinstall scikit-learn"):
+        digits.describe()
+
+
+def test_reading_imports_nothing_of_scikit_learn() -> None:
+    code = "import sys; from flatqat.data.digits import read; read(); sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
