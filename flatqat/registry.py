@@ -113,6 +113,11 @@ def plugin_file(kind: Kind, name: str) -> Path | None:
     return _plugin_files.get((kind, name))
 
 
+def plugin_files() -> list[Path]:
+    """Return the files that were added with `add_plugin`, in that order."""
+    return list(dict.fromkeys(_plugin_files.values()))
+
+
 def place(error: BaseException, path: Path) -> str:
     """Return `file:line in function`, the last line of a file that was running; an empty text if none was."""
     file = str(path.resolve())

@@ -17,6 +17,7 @@ Results = Annotated[Path, option("DIR", "Folder of records, predictions and weig
 DataRoot = Annotated[Path | None, option("DIR", "Folder of the datasets.", envvar="FLATQAT_DATA_ROOT")]
 Device = Annotated[str, option("NAME", "Device: auto, cpu, cuda or cuda:INDEX.")]
 Threads = Annotated[int, option("N", "CPU threads; more than 1 helps only on an idle machine.", min=1)]
+Jobs = Annotated[str, option("N", "Processes that share the work: a number, or auto for as many as pay off.")]
 Workers = Annotated[int, option("N", "Image-decoding threads; 0 decodes in the main thread.", min=0, max=256)]
 Limit = Annotated[int | None, option("N", "Score at most N images per shift.", min=2)]
 Plugin = Annotated[
@@ -85,6 +86,7 @@ def bench_run(
         bool,
         flag("--compile", "Compile training steps: half a minute a cell, then faster; needs a C++ compiler."),
     ] = False,
+    jobs: Jobs = "auto",
     threads: Threads = 1,
     workers: Workers = DEFAULT_WORKERS,
     limit: Limit = None,
@@ -114,13 +116,14 @@ def bench_run(
     """Train, evaluate and measure models, and print a table.
 
     Each combination of suite, model, method, bits and seed is a cell. Finished cells are stored and not
-    computed again, so the same command resumes an interrupted run. Options that take several values may be
+    computed again, so the same command resumes an interrupted run; run beside another on the same results
+    folder, it shares its work. Options that take several values may be
     repeated or take a comma-separated list. Exits 3 if a cell failed or was skipped, or its flatness failed.
 
     \b
     Examples:
       flatqat bench run
-      flatqat bench run --bits 4,3 --seeds 3 --method fp,ptq,qat,anchor
+      flatqat bench run --bits 4,3 --seeds 3 --method fp,ptq,qat,anchor --jobs 4
       flatqat bench run --bits 4@apot --keep first --layer-bits 'stage3.*=w2a4'
       flatqat bench run --suite cifar10-c-live --data-root data --limit 500
       flatqat bench run --method qat,anchor --set anchor.strength=0.03,0.1,0.3
@@ -129,7 +132,7 @@ def bench_run(
       flatqat bench run --recipe smoke --set recipe.lr=0.005 --dry-run
     """
     from flatqat.bench.plan.jobs import make_plan
-    from flatqat.bench.plan.request import Request, parse_seeds, parse_spaces
+    from flatqat.bench.plan.request import Request, parse_jobs, parse_seeds, parse_spaces
     from flatqat.bench.plan.settings import parse_settings
 
     add_plugins(plugin)
@@ -150,6 +153,7 @@ def bench_run(
         device=device,
         amp=amp,
         compile=compiled,
+        jobs=parse_jobs(jobs),
         threads=threads,
         workers=workers,
         limit=limit,

@@ -89,14 +89,18 @@ class LiveProgress(Progress):
 
     @contextmanager
     def task(self, description: str, total: int) -> Iterator[Advance]:
-        """Show a bar, and in its place the time that it took at the end."""
+        """Show a bar, beside those of other tasks, and in its place the time that it took at the end."""
         from rich.markup import escape
 
         start = monotonic()
-        with self.bars:
-            bar = self.bars.add_task(escape(description), total=total)
+        bar = self.bars.add_task(escape(description), total=total)
+        self.bars.start()
+        try:
             yield lambda n: self.bars.advance(bar, n)
+        finally:
             self.bars.remove_task(bar)
+            if not self.bars.tasks:
+                self.bars.stop()
         self.say(f"{description}: {seconds(monotonic() - start)}")
 
     def say(self, text: str) -> None:

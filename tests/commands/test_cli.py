@@ -72,6 +72,7 @@ def test_dry_run_tells_what_is_missing_on_disk(flatqat, tmp_path):
         (["--seeds", "x"], "--seeds: expected"),
         (["--set", "anchor.strength"], "--set: expected"),
         (["--device", "tpu"], "--device: expected"),
+        (["--jobs", "0"], "--jobs: expected auto or a number from 1 to 1024, got '0'"),
         (["--weights", "nowhere.safetensors"], "nowhere.safetensors.*readable file"),
         (["--plugin", "nowhere.py"], "got none"),
         (["--suite", "cifar10-c", "--data-root", "nowhere"], "cifar"),

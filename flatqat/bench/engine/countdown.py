@@ -1,58 +1,57 @@
-"""Which cell a run is at, and about how long all that is left takes."""
+"""About how long all that is left of a run takes; work is weighed in forward passes of one image."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import monotonic
 
 from flatqat import registry
-from flatqat.bench.cell.session import Lack, Session
+from flatqat.bench.cell.session import Lack
 from flatqat.bench.engine.estimate import images_scored
 from flatqat.bench.flatness.estimators import DEFAULT, GRADIENT, work
-from flatqat.console.progress import seconds
+from flatqat.bench.plan.request import Request
+from flatqat.bench.records.store import Store
+from flatqat.console.progress import Progress, seconds
 
 
 class Countdown:
-    """Counts the jobs of a run and weighs them in forward passes of one image.
+    """Says how far a run is: the time that is left is in proportion to that of the work done so far.
 
-    The time that is left is the time that the work done so far took, in proportion; parts that are skipped
-    count as done.
+    Whoever did that work; parts that are skipped count as done.
     """
 
-    def __init__(
-        self, todo: Sequence[Lack], session: Session, clock: Callable[[], float] = monotonic
-    ) -> None:
-        self._session, self._clock, self._began = session, clock, clock()
-        self._training = {lack.job.cell.id: _training(lack, session) for lack in todo}
-        self._scoring: dict[str, int] = {}
-        for lack in (lack for lack in todo if lack.scores):
-            key, images = lack.job.suite.key, images_scored(lack.job, session.request)
-            self._scoring[key] = self._scoring.get(key, 0) + images
-        self._total = sum(self._training.values()) + sum(self._scoring.values())
+    def __init__(self, progress: Progress, clock: Callable[[], float] = monotonic) -> None:
+        self._progress, self._clock, self._began = progress, clock, clock()
+        self._total = self._ahead = 0.0
 
-    def at_job(self, lack: Lack) -> None:
-        """Say that a job begins, if it is one of several, and count those before it as done."""
-        ids = list(self._training)
-        at = ids.index(lack.job.cell.id)
-        if len(ids) > 1:
-            ahead = sum(list(self._training.values())[at:]) + sum(self._scoring.values())
-            self._say(f"cell {at + 1} of {len(ids)}: {lack.job.title}", ahead)
+    @property
+    def ahead(self) -> float:
+        """The work that is left; the most that ever was is all of it."""
+        return self._ahead
 
-    def at_suite(self, key: str, cells: int) -> None:
-        """Say that the cells of a suite are scored, if there are several, and count those before as done."""
-        keys = list(self._scoring)
-        if key in keys and cells > 1:
-            ahead = sum(list(self._scoring.values())[keys.index(key) :])
-            self._say(f"score {cells} cells of {key}", ahead)
+    @ahead.setter
+    def ahead(self, work: float) -> None:
+        self._ahead, self._total = work, max(work, self._total)
 
-    def _say(self, what: str, ahead: float) -> None:
-        done = self._total - ahead
-        left = (self._clock() - self._began) / done * ahead if done > 0 else 0.0
-        self._session.progress.say(f"{what}, about {seconds(left)} left in all" if left else what)
+    def say(self, what: str) -> None:
+        """Say what begins, and the time that is left for all that is ahead, this included."""
+        done = self._total - self._ahead
+        left = (self._clock() - self._began) / done * self._ahead if done > 0 else 0.0
+        self._progress.say(f"{what}, about {seconds(left)} left in all" if left else what)
 
 
-def _training(lack: Lack, session: Session) -> int:
-    """Return the work of training a job, where its weights are not stored, and of measuring its flatness."""
-    recipe, stored = lack.job.recipe, session.store.has_weights(lack.job.cell)
-    method = registry.load(registry.METHODS, lack.job.cell.method)
-    steps = 0 if stored else method.steps(recipe) * int(method.passes)
-    flatness = len(lack.spaces) * work(DEFAULT, recipe.flatness_draws) * recipe.flatness_images
-    return steps * GRADIENT * recipe.batch_size + flatness
+def training_work(lack: Lack, store: Store) -> float:
+    """Return the work of training a job whose weights are not stored."""
+    if store.has_weights(lack.job.cell):
+        return 0.0
+    recipe, method = lack.job.recipe, registry.load(registry.METHODS, lack.job.cell.method)
+    return float(method.steps(recipe) * int(method.passes) * GRADIENT * recipe.batch_size)
+
+
+def flatness_work(lack: Lack) -> float:
+    """Return the work of measuring the flatness that a job lacks."""
+    recipe = lack.job.recipe
+    return float(len(lack.spaces) * work(DEFAULT, recipe.flatness_draws) * recipe.flatness_images)
+
+
+def scoring_work(lack: Lack, request: Request) -> float:
+    """Return the work of scoring a job, if it lacks scores; the data must be there."""
+    return float(images_scored(lack.job, request)) if lack.scores else 0.0

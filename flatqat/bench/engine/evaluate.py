@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import TypeVar
 
 import torch
@@ -14,6 +15,7 @@ from flatqat.bench.cell.restore import Which, channels_last_, restore
 from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.troubles import OF_ALL, Errors, Troubles
 from flatqat.bench.plan.jobs import Job
+from flatqat.bench.records.claims import Claims
 from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors.reading import Reader, one_ahead
 from flatqat.errors import DataError
@@ -30,21 +32,29 @@ T = TypeVar("T")
 
 
 @torch.inference_mode()
-def evaluate(suite: Suite, jobs: list[Job], session: Session, troubles: Troubles) -> None:
+def evaluate(suite: Suite, jobs: list[Job], session: Session, troubles: Troubles, claims: Claims) -> bool:
     """Score jobs on every shift whose scores are not stored; models with the same crop share its images.
 
-    A job that fails is left to `troubles`. One that lacks memory beside others is scored again on its own,
-    with batches of the same size: smaller ones could change the last digits of its numbers.
+    Leaves out the shifts that other processes are at; returns whether there were any others. A job that fails
+    is left to `troubles`. One that lacks memory beside others is scored again on its own, with batches of the
+    same size: smaller ones could change the last digits of its numbers.
     """
-    groups = _groups_in_memory(jobs, session)
+    groups, found = _groups_in_memory(jobs, session), False
     for group in groups:
         together = Together(group, session, troubles)
         title = f"evaluate {len(group)} model{'s' * (len(group) > 1)} on {suite.name}"
-        with session.progress.task(title, len(suite.scored)) as advance:
-            for which in dict.fromkeys(shift.weights for shift in suite.scored):
+        for which in dict.fromkeys(shift.weights for shift in suite.scored):
+            shifts = {f"{suite.key}-{s.name}": s for s in suite.scored if s.weights == which}
+            with claims.each(shifts, together.has_scored) as free:
+                if (first := next(free, None)) is None:
+                    continue
+                found = True
                 together.restore(which)
-                together.score([shift for shift in suite.scored if shift.weights == which], advance)
+                left = sum(not together.has_scored(shift) for shift in shifts.values())
+                with session.progress.task(title, left) as advance:
+                    together.score(chain([first], free), advance)
         groups += [[job] for job in together.lacked_memory]
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +89,14 @@ class Together:
                     model = restore(job.cell, job.suite, store, device, which=which)
                     self.models[job.cell.id] = channels_last_(model) if model.amp else model
 
+    def has_scored(self, shift: Shift) -> bool:
+        """Whether the scores of all jobs on a shift are stored, or never will be."""
+        return not any(self._lacks(job, shift) for job in self.jobs if job not in self.lacked_memory)
+
+    def _lacks(self, job: Job, shift: Shift) -> bool:
+        """Whether a job has neither scores nor, which is looked at later since they go with it, a record."""
+        return not (self.session.store.has_scores(job.cell, shift.name) or self.troubles.is_over(job))
+
     @torch.inference_mode()
     def score(self, shifts: Iterable[Shift], advance: Callable[[int], None] = lambda count: None) -> None:
         """Run the models on shifts, and store the scores that are not stored yet.
@@ -99,8 +117,7 @@ class Together:
 
     def _begin(self, shift: Shift, reader: Reader) -> Sweep:
         """Begin to read a shift; an error waits for the shift's turn."""
-        lacks = [job for job in self.jobs if not self.session.store.has_scores(job.cell, shift.name)]
-        jobs = self._running(lacks)
+        jobs = [job for job in self._running(self.jobs) if self._lacks(job, shift)]
         return Sweep(
             shift=shift,
             jobs=jobs,
@@ -171,8 +188,8 @@ def tried(call: Callable[[], T]) -> Callable[[], T]:
 
 
 def _groups_in_memory(jobs: list[Job], session: Session) -> list[list[Job]]:
-    """Split jobs into groups whose weights take at most half of the free memory."""
-    room = MEMORY_SHARE * available_memory(session.device)
+    """Split jobs into groups whose weights take at most half of this process's part of the free memory."""
+    room = MEMORY_SHARE * available_memory(session.device) / (session.request.jobs or 1)
     groups: list[list[Job]] = []
     used = 0
     for job in jobs:

@@ -1,37 +1,52 @@
 """Jobs that cannot run or go wrong: each becomes a record with the reason, and the others go on."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Literal
 
 from flatqat.bench.cell.failures import explained
-from flatqat.bench.cell.session import Lack
 from flatqat.bench.plan.jobs import Job
+from flatqat.bench.records.claims import Claims
 from flatqat.console.progress import Progress
 from flatqat.errors import DataError, StoreError, Vanished
 from flatqat.spec import Record
 
+Status = Literal["failed", "skipped"]
 Errors = tuple[type[Exception], ...]
 OF_ALL: Errors = (DataError, StoreError)
 """What would stop every other job, too: damaged data, a results folder that cannot be written."""
+NOTE = "trouble-"
 
 
 class Troubles:
-    """The records of the jobs of a run that were skipped, failed or crashed."""
+    """The records of the jobs that were skipped, failed or crashed, in this run and in those beside it."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._records: dict[str, Record] = {}
+        self._known: dict[str, tuple[Status, str]] = {}
+        self._claims: Claims | None = None
 
-    def runnable(self, lacks: Iterable[Lack]) -> Iterator[Lack]:
-        """Yield the jobs that can run, in order; others, also those of failed parents, are skipped."""
-        for lack in lacks:
-            if self.get(lack.job):
-                continue
-            if reason := lack.job.skip or self._blocked(lack.job):
-                self._keep(lack.job, "skipped", reason)
-            else:
-                yield lack
+    def share(self, claims: Claims) -> None:
+        """Let the runs that share the work know of each other's troubles from now on."""
+        self._claims = claims
+        for cell_id, trouble in self._known.items():
+            claims.note(NOTE + cell_id, json.dumps(trouble))
+        self.look()
+
+    def look(self) -> None:
+        """Learn what went wrong in other runs meanwhile."""
+        if self._claims:
+            for cell_id, text in self._claims.notes(NOTE).items():
+                with suppress(ValueError):  # it is just being written
+                    status, reason = json.loads(text)
+                    self._known.setdefault(cell_id, (status, reason))
+
+    def can_run(self, job: Job) -> bool:
+        """Whether a job can run: one that cannot, or whose parent failed, is skipped."""
+        if reason := job.skip or self._blocked(job):
+            self._keep(job, "skipped", reason)
+        return not reason
 
     @contextmanager
     def catch(self, *jobs: Job, ends: Errors = OF_ALL) -> Iterator[None]:
@@ -51,10 +66,19 @@ class Troubles:
 
     def get(self, job: Job) -> Record | None:
         """Return the record that says what went wrong with a job, or None."""
-        return self._records.get(job.cell.id)
+        if (trouble := self._known.get(job.cell.id)) is None:
+            return None
+        status, reason = trouble
+        return Record(cell=job.cell, status=status, reason=reason)
 
-    def _keep(self, job: Job, status: Literal["failed", "skipped"], reason: str) -> None:
-        self._records[job.cell.id] = Record(cell=job.cell, status=status, reason=reason)
+    def is_over(self, job: Job) -> bool:
+        """Whether nothing more is to do for a job: it is in trouble, or a run has written its record."""
+        return job.cell.id in self._known or bool(self._claims and self._claims.noted(job.cell.id))
+
+    def _keep(self, job: Job, status: Status, reason: str) -> None:
+        self._known[job.cell.id] = status, reason
+        if self._claims:
+            self._claims.note(NOTE + job.cell.id, json.dumps((status, reason)))
 
     def _blocked(self, job: Job) -> str:
         trouble = job.parent and self.get(job.parent)

@@ -10,6 +10,7 @@ from flatqat.spec import SPACES, Cell, Flatness, Space
 DEFAULT_SEEDS = (0, 1, 2)
 MOST_SEEDS = 1000
 MOST_SEED_DIGITS = 18
+MOST_JOBS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,8 @@ class Request:
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         amp: Whether forward passes run in bfloat16.
         compile: Whether training steps are compiled.
-        threads: CPU threads of PyTorch.
+        jobs: How many processes share the work; None for as many as pay.
+        threads: CPU threads of PyTorch, in each process.
         workers: Threads that decode images, and on a CPU corrupt them; 0 does it in the main thread.
         limit: How many images of each shift are scored; by default all.
         window: A sliding window of inference, `512:256`, or `whole`; by default the model's own.
@@ -61,12 +63,22 @@ class Request:
     amp: bool = False
     compile: bool = False
     threads: int = 1
+    jobs: int | None = 1
     workers: int = 0
     limit: int | None = None
     window: str | None = None
     compute_matched: bool = False
     spaces: tuple[Space, ...] = ("quantized",)
     rerun: bool = False
+
+
+def parse_jobs(text: str) -> int | None:
+    """Parse a number of processes, or `auto` as None. Raises UsageError."""
+    if text == "auto":
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 5 and 1 <= int(text) <= MOST_JOBS):
+        raise UsageError(f"--jobs: expected auto or a number from 1 to {MOST_JOBS}, got {text!r}")
+    return int(text)
 
 
 def parse_spaces(names: tuple[str, ...]) -> tuple[Space, ...]:

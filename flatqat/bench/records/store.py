@@ -6,6 +6,7 @@
     RESULTS/weights/<id>.safetensors       trained weights by training id, the training log in their metadata
     RESULTS/weights/<id>.last.safetensors  the weights of the last step, where those of another were selected
     RESULTS/.work/<id>-<version>/          scores of finished shifts and flatness, until the record is written
+    RESULTS/.work/claims/                  who is at what, as long as somebody is
 
 Every file is written once, atomically: to a temporary file in the same folder, flushed, synced, renamed. A
 record has the hash of its outcomes, which are written first; weights have their name in their metadata. What
@@ -153,7 +154,7 @@ class Store(Work):
         return record if is_finished else None
 
     def write_record(self, record: Record, outcomes: Arrays | None = None) -> Record:
-        """Write outcomes, then the record with their hash, and drop the cell's work; returns what is stored.
+        """Write outcomes, then the record with their hash; returns what is stored.
 
         The record's existence says that the cell is complete, the hash that the two belong together.
         """
@@ -162,7 +163,6 @@ class Store(Work):
             record = replace(record, outcomes_sha256=hashlib.sha256(data).hexdigest())
             write_atomically(self.outcomes_path(record.cell), data)
         write_atomically(self.record_path(record.cell), to_json(record_to_dict(record)))
-        self.drop_work(record.cell)
         return record
 
     def outcomes(self, cell: Cell, names: Collection[str] | None = None, sha256: str = "") -> Arrays:

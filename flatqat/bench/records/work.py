@@ -1,7 +1,8 @@
 """Work in progress of a results folder: trained weights, scores of finished shifts, and flatness.
 
-Several runs may share a folder, and the one that finishes a cell first removes its work. So a file may be
-gone between two looks: reading it then raises Vanished, and writing it makes its folder again.
+Several runs may share a folder; `claims` says who is at what. The one that finishes a cell removes its work,
+and a user may remove anything. So a file may be gone between two looks: reading it then raises Vanished, and
+writing it makes its folder again.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from flatqat import __version__
+from flatqat.bench.records.claims import Claims
 from flatqat.bench.records.files import (
     TEMPORARY,
     Arrays,
@@ -38,6 +40,10 @@ class Work:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    def claims(self) -> Claims:
+        """Return the part that a run takes in the work of the folder, for a `with` block."""
+        return Claims(self.root / ".work" / "claims")
 
     def weights_path(self, cell: Cell, which: str = "selected") -> Path:
         """Return where the deployed weights of a cell are.

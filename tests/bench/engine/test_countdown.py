@@ -7,6 +7,8 @@ import pytest
 
 from flatqat.bench.engine.countdown import Countdown
 from flatqat.bench.engine.estimate import images_scored
+from flatqat.bench.engine.pieces import Share, pieces_of
+from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.console.progress import PlainProgress
@@ -29,12 +31,15 @@ def test_what_is_left_is_in_proportion_to_what_was_done(tmp_path):
     """Pretraining takes 30 steps of 32 images, fp and qat 12 each; a gradient is 4 forward passes."""
     said, times = [], iter([0.0, 30.0, 42.0, 54.0])
     plan = plan_of(tmp_path)
-    session = session_of(plan.request, PlainProgress(said.append))
+    session = session_of(plan.request)
     todo = session.lacking(plan)
-    countdown = Countdown(todo, session, lambda: next(times))
-    for lack in todo:
-        countdown.at_job(lack)
-    countdown.at_suite("toy", 2)
+    with session.store.claims() as claims:
+        share = Share(session=session, troubles=Troubles(session.progress), claims=claims)
+        pieces = pieces_of(todo, share)
+    countdown = Countdown(PlainProgress(said.append), lambda: next(times))
+    for at in range(4):
+        countdown.ahead = sum(piece.work for piece in pieces[at:])
+        countdown.say(pieces[at].title)
     images = 2 * images_scored(todo[-1].job, plan.request)
     assert images == 2 * 4 * 96
     a_step = 32 * 4

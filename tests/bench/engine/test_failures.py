@@ -215,7 +215,7 @@ def test_scores_that_cannot_be_read_again_cost_one_cell(tmp_path, monkeypatch):
 
 
 def test_a_record_that_cannot_be_assembled_costs_one_cell(tmp_path, monkeypatch):
-    module = importlib.import_module("flatqat.bench.engine.run")
+    module = importlib.import_module("flatqat.bench.engine.recording")
     assemble = module.assemble
 
     def fail(job, *args):
@@ -229,7 +229,7 @@ def test_a_record_that_cannot_be_assembled_costs_one_cell(tmp_path, monkeypatch)
 
 
 def test_damaged_weights_cost_one_cell(tmp_path, monkeypatch):
-    module = importlib.import_module("flatqat.bench.engine.run")
+    module = importlib.import_module("flatqat.bench.engine.pieces")
     train = module.train
 
     def damage(job, session):

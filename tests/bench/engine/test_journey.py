@@ -13,6 +13,7 @@ from flatqat.bench.records.store import Store
 from flatqat.models import base
 from tests.helpers.running import run_plan, session_of
 
+PIECES = importlib.import_module("flatqat.bench.engine.pieces")
 RUN = importlib.import_module("flatqat.bench.engine.run")
 FAILING = {"recipe": {"lr": "1e30"}}
 
@@ -70,7 +71,7 @@ def test_running_again_and_failing_costs_no_finished_record(tmp_path, monkeypatc
     def fail(*args: object) -> None:
         raise RuntimeError("no luck")
 
-    monkeypatch.setattr(RUN, "train", fail)
+    monkeypatch.setattr(PIECES, "train", fail)
     (record,) = run_plan(plan(tmp_path, methods=("fp",), rerun=True))
     assert record.status == "skipped"  # its parent, pretraining, crashed
     assert record.reason.endswith("failed: crashed: RuntimeError('no luck')")
@@ -83,7 +84,7 @@ def test_flatness_that_crashes_costs_a_finished_cell_nothing(tmp_path, monkeypat
     def fail(*args: object) -> None:
         raise RuntimeError("no luck")
 
-    monkeypatch.setattr(RUN, "measure", fail)
+    monkeypatch.setattr(PIECES, "measure", fail)
     (record,) = run_plan(plan(tmp_path, methods=("fp",), spaces=("quantized",)))
     assert record == done
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flatqat import registry
-from flatqat.bench.engine import run as engine
+from flatqat.bench.engine import recording
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.paired import outcomes_of
@@ -113,15 +113,16 @@ def test_a_cell_that_another_run_finishes_first_is_taken_from_it(tmp_path, monke
     """The other run ends, and removes the work, right before this one reads it."""
     done = tmp_path / "done"
     (expected,) = run(done)
-    original, reads = engine.assemble, []
+    original, reads = recording.assemble, []
 
     def late(job, request, store, device):
         reads.append(job)
         if len(reads) == 1:
             store.write_record(expected, Store(done).outcomes(job.cell))
+            store.drop_work(job.cell)
         return original(job, request, store, device)
 
-    monkeypatch.setattr(engine, "assemble", late)
+    monkeypatch.setattr(recording, "assemble", late)
     (record,) = run(tmp_path / "r")
     assert record == expected
     assert len(reads) == 1
@@ -131,7 +132,7 @@ def test_a_cell_that_another_run_finishes_first_is_taken_from_it(tmp_path, monke
 
 def test_a_rerun_beside_another_starts_again_from_what_is_left(tmp_path, monkeypatch):
     (expected,) = run(tmp_path)
-    original, reads = engine.assemble, []
+    original, reads = recording.assemble, []
 
     def late(job, request, store, device):
         reads.append(job)
@@ -139,7 +140,7 @@ def test_a_rerun_beside_another_starts_again_from_what_is_left(tmp_path, monkeyp
             store.forget_work(job.cell)
         return original(job, request, store, device)
 
-    monkeypatch.setattr(engine, "assemble", late)
+    monkeypatch.setattr(recording, "assemble", late)
     (record,) = run(tmp_path, rerun=True)
     assert (record.scores, record.outcomes_sha256) == (expected.scores, expected.outcomes_sha256)
     assert len(reads) == 2
@@ -149,8 +150,8 @@ def test_a_file_that_always_vanishes_ends_the_run(tmp_path, monkeypatch):
     def gone(*args):
         raise Vanished("x: found none")
 
-    monkeypatch.setattr(engine, "ATTEMPTS", 3)
-    monkeypatch.setattr(engine, "assemble", gone)
+    monkeypatch.setattr("flatqat.bench.engine.sharing.ATTEMPTS", 3)
+    monkeypatch.setattr(recording, "assemble", gone)
     with pytest.raises(StoreError, match="found none"):
         run(tmp_path)
 

@@ -90,8 +90,8 @@ def test_training_learns(results):
 
 def test_a_second_run_computes_nothing_and_gives_the_same_bytes(results, monkeypatch):
     before = {p: p.read_bytes() for p in results.rglob("*") if p.is_file()}
-    monkeypatch.setattr("flatqat.bench.engine.run.train", lambda *args: pytest.fail("trained again"))
-    monkeypatch.setattr("flatqat.bench.engine.run.measure", lambda *args: pytest.fail("measured again"))
+    monkeypatch.setattr("flatqat.bench.engine.pieces.train", lambda *args: pytest.fail("trained again"))
+    monkeypatch.setattr("flatqat.bench.engine.pieces.measure", lambda *args: pytest.fail("measured again"))
     go(results)
     assert {p: p.read_bytes() for p in results.rglob("*") if p.is_file()} == before
 
@@ -358,15 +358,16 @@ def test_the_whole_matrix_is_checked_before_anything_is_computed(tmp_path, chang
 
 def test_another_run_in_the_folder_may_finish_first(results, tmp_path, monkeypatch):
     """Between the scores of this one and its records; what the other wrote stays."""
-    module = importlib.import_module("flatqat.bench.engine.run")
+    module = importlib.import_module("flatqat.bench.engine.pieces")
     evaluate = module.evaluate
     stamps = {}
 
     def scored(*args):
         monkeypatch.undo()
-        evaluate(*args)
+        found = evaluate(*args)
         go(tmp_path)
         stamps.update({p: p.stat().st_mtime_ns for p in tmp_path.glob("records/toy/*.json")})
+        return found
 
     monkeypatch.setattr(module, "evaluate", scored)
     records = go(tmp_path)

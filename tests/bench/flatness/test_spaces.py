@@ -30,7 +30,7 @@ def test_spaces_asked_for_later_are_added_and_those_measured_stay(tmp_path, monk
     assert later["qat"].flatness.latent.space == "latent"
     assert later["qat"].scores == first["qat"].scores
     assert set(later["fp"].flatness.spaces) == {"quantized"}  # no rounding to stand behind
-    monkeypatch.setattr("flatqat.bench.engine.run.measure", lambda *args: pytest.fail("measured again"))
+    monkeypatch.setattr("flatqat.bench.engine.pieces.measure", lambda *args: pytest.fail("measured again"))
     assert go(tmp_path, spaces=("latent",))
 
 

@@ -136,7 +136,7 @@ def test_work_of_another_version_is_not_taken(tmp_path, monkeypatch):
     assert store.has_scores(CELL, "id")
     monkeypatch.setattr("flatqat.bench.records.work.__version__", "99")
     assert not store.has_scores(CELL, "id")
-    put(store, CELL, right_of(0, 0.1, {}, [1]))
+    store.drop_work(CELL)
     assert not (tmp_path / ".work").exists()
 
 

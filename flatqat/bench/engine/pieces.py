@@ -1,0 +1,172 @@
+"""The pieces of work that a run consists of, each for the first process that takes it.
+
+A piece says whether it is done, whoever did it, and whether it can be done now. Processes that look at one
+results folder in this way share its work, and need to know nothing else of each other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flatqat.bench.cell.session import Lack, Session
+from flatqat.bench.engine.countdown import Countdown, flatness_work, scoring_work, training_work
+from flatqat.bench.engine.evaluate import evaluate
+from flatqat.bench.engine.train import train
+from flatqat.bench.engine.troubles import Troubles
+from flatqat.bench.flatness.measure import measure
+from flatqat.bench.plan.jobs import Job
+from flatqat.bench.records.claims import Claims
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What a process needs to take part in a run."""
+
+    session: Session
+    troubles: Troubles
+    claims: Claims
+
+    def is_trained(self, job: Job) -> bool:
+        """Whether the weights of a job are there; a job that cannot run needs none."""
+        return not job.skip and self.session.store.has_weights(job.cell)
+
+    def is_scored(self, job: Job) -> bool:
+        """Whether the scores of a job on all shifts are there."""
+        return all(self.session.store.has_scores(job.cell, shift.name) for shift in job.suite.scored)
+
+
+class Piece:
+    """A piece of work for one job, done under a claim."""
+
+    work = 0.0
+    """How much is left of it, in forward passes of one image."""
+
+    def __init__(self, lack: Lack, share: Share, title: str = "") -> None:
+        """Take what a job lacks; `title` is what is said when the piece begins, if anything is."""
+        self.lack, self.job, self.share, self.title = lack, lack.job, share, title
+
+    @classmethod
+    def name_of(cls, job: Job) -> str:
+        """Return what the piece of a job is claimed as, and noted as where a note says that it is done."""
+        return f"{cls.__name__.lower()}-{job.cell.id}"
+
+    def is_done(self) -> bool:
+        """Whether nothing is left to do, be it because something is wrong with the job."""
+        raise NotImplementedError
+
+    def is_ready(self) -> bool:
+        """Whether what it needs is there."""
+        raise NotImplementedError
+
+    def do(self, countdown: Countdown) -> bool:
+        """Do it; returns False if another process is at it."""
+        with self.share.claims.hold(self.name_of(self.job)) as mine:
+            if mine and not self.is_done():  # nor was it done between the two looks
+                if self.title:
+                    countdown.say(self.title)
+                self.run()
+        return mine
+
+    def run(self) -> None:
+        """Do what was claimed."""
+        raise NotImplementedError
+
+
+class Training(Piece):
+    """Train a job, once its parent is."""
+
+    def __init__(self, lack: Lack, share: Share, title: str = "") -> None:
+        super().__init__(lack, share, title)
+        self.work = training_work(lack, share.session.store)
+
+    @classmethod
+    def name_of(cls, job: Job) -> str:
+        """Return what it is claimed as: jobs that differ in what is scored have the same weights."""
+        return f"training-{job.cell.training_id}"
+
+    def is_done(self) -> bool:
+        """Whether the weights are stored, or never will be."""
+        return self.share.troubles.is_over(self.job) or self.share.is_trained(self.job)
+
+    def is_ready(self) -> bool:
+        """Whether what it starts from is there, or never will be."""
+        parent = self.job.parent
+        return not parent or self.share.is_trained(parent) or self.share.troubles.is_over(parent)
+
+    def run(self) -> None:
+        """Train the job, or skip it."""
+        if self.share.troubles.can_run(self.job):
+            with self.share.troubles.catch(self.job):
+                train(self.job, self.share.session)
+
+
+class Flatness(Piece):
+    """Measure the flatness of a trained job."""
+
+    def __init__(self, lack: Lack, share: Share, title: str = "") -> None:
+        super().__init__(lack, share, title)
+        self.work = flatness_work(lack)
+
+    def is_done(self) -> bool:
+        """Whether it was measured in this run, or never will be."""
+        return self.share.troubles.is_over(self.job) or self.share.claims.noted(self.name_of(self.job))
+
+    def is_ready(self) -> bool:
+        """Whether the weights are there."""
+        return self.share.is_trained(self.job)
+
+    def run(self) -> None:
+        """Measure what the job lacks."""
+        with self.share.troubles.catch(self.job):
+            measure(self.lack, self.share.session)
+            self.share.claims.note(self.name_of(self.job))
+
+
+class Scoring(Piece):
+    """Score all jobs of a suite that are trained, once all are: its parts, the shifts, are claimed."""
+
+    def __init__(self, lacks: Sequence[Lack], share: Share) -> None:
+        (first, *others), request = lacks, share.session.request
+        super().__init__(first, share, f"score {len(lacks)} cells of {first.job.suite.key}" if others else "")
+        self.jobs = [lack.job for lack in lacks]
+        self.work = sum(scoring_work(lack, request) for lack in lacks)
+
+    def is_done(self) -> bool:
+        """Whether the scores of all jobs are stored, or never will be."""
+        return all(self.share.troubles.is_over(job) or self.share.is_scored(job) for job in self.jobs)
+
+    def is_ready(self) -> bool:
+        """Whether the weights of all jobs are there, or never will be."""
+        return all(self.share.troubles.is_over(job) or self.share.is_trained(job) for job in self.jobs)
+
+    def do(self, countdown: Countdown) -> bool:
+        """Score what nobody is at; returns False if there is nothing."""
+        share = self.share
+        jobs = [job for job in self.jobs if not share.troubles.is_over(job)]
+        if self.title:
+            countdown.say(self.title)
+            self.title = ""
+        return evaluate(self.job.suite, jobs, share.session, share.troubles, share.claims)
+
+
+def pieces_of(todo: Sequence[Lack], share: Share) -> list[Piece]:
+    """Return all pieces, in the order in which they are taken: trainings first, since others wait for them.
+
+    Where a job takes its turn among all is said at its first piece.
+    """
+    generations = sorted(todo, key=lambda lack: _ancestors(lack.job))
+    trainings: list[Piece] = []
+    measurements: list[Piece] = []
+    for number, lack in enumerate(generations, start=1):
+        title = f"cell {number} of {len(todo)}: {lack.job.title}" if len(todo) > 1 else ""
+        training = Training(lack, share, title)
+        trainings.append(training)
+        if lack.spaces:
+            measurements.append(Flatness(lack, share, "" if training.work else title))
+    by_suite: dict[str, list[Lack]] = {}
+    for lack in (lack for lack in todo if lack.scores):
+        by_suite.setdefault(lack.job.suite.key, []).append(lack)
+    return [*trainings, *measurements, *(Scoring(lacks, share) for lacks in by_suite.values())]
+
+
+def _ancestors(job: Job) -> int:
+    return 1 + _ancestors(job.parent) if job.parent else 0

@@ -1,0 +1,56 @@
+"""The last piece of work of a job: its record."""
+
+from dataclasses import replace
+
+from flatqat.bench.engine.assemble import assemble, with_flatness
+from flatqat.bench.engine.pieces import Flatness, Piece
+from flatqat.bench.plan.jobs import Job
+from flatqat.bench.records.files import Arrays
+from flatqat.bench.records.revisions import now
+from flatqat.spec import Record
+
+
+class Recording(Piece):
+    """Write the record of a job once all is there that it lacked, or once something is wrong with it."""
+
+    @classmethod
+    def name_of(cls, job: Job) -> str:
+        """Return the note that `Troubles.is_over` looks for."""
+        return job.cell.id
+
+    def is_done(self) -> bool:
+        """Whether it was written in this run."""
+        return self.share.claims.noted(self.name_of(self.job))
+
+    def is_ready(self) -> bool:
+        """Whether all is there, or something is wrong with the job."""
+        share, lack = self.share, self.lack
+        measured = not lack.spaces or share.claims.noted(Flatness.name_of(self.job))
+        complete = measured and (not lack.scores or share.is_scored(self.job))
+        return complete or share.troubles.get(self.job) is not None
+
+    def run(self) -> None:
+        """Write the record, note it, and drop what it was made of: in this order, or others would miss it."""
+        self._keep()
+        self.share.claims.note(self.name_of(self.job))
+        if self.lack.scores or not self.share.troubles.get(self.job):
+            self.share.session.store.drop_work(self.job.cell)
+
+    def _keep(self) -> None:
+        """Write the record; a failure never replaces a finished one, nor one that another run wrote."""
+        lack, job, troubles = self.lack, self.job, self.share.troubles
+        store, request = self.share.session.store, self.share.session.request
+        made: tuple[Record, Arrays] | None = None
+        if lack.scores and not troubles.get(job) and (request.rerun or not store.finished(job.cell)):
+            with troubles.catch(job, ends=()):
+                made = assemble(job, request, store, self.share.session.device)
+        trouble = troubles.get(job)
+        if made:
+            self._write(*made)
+        elif lack.scores and trouble and not store.finished(job.cell):
+            self._write(trouble)
+        elif not lack.scores and not trouble:
+            self._write(with_flatness(job, store))
+
+    def _write(self, record: Record, outcomes: Arrays | None = None) -> None:
+        self.share.session.store.write_record(replace(record, last_run=now()), outcomes)

@@ -1,0 +1,64 @@
+"""How one process does its part of a run: the first piece that is ready and free, until all are done."""
+
+from collections.abc import Sequence
+from time import sleep
+
+from flatqat.bench.cell.session import Lack, Session
+from flatqat.bench.engine.countdown import Countdown
+from flatqat.bench.engine.pieces import Flatness, Piece, Share, pieces_of
+from flatqat.bench.engine.recording import Recording
+from flatqat.bench.engine.troubles import Troubles
+from flatqat.bench.plan.jobs import Plan
+from flatqat.bench.records.claims import Claims
+from flatqat.errors import Vanished
+
+ATTEMPTS = 100  # to go on after another run has removed files
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 1.0  # seconds between two looks at what others are at
+
+
+def take_part(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Troubles, claims: Claims) -> None:
+    """Do what is to do of a plan until nothing is left, beside others at work in the same folder.
+
+    Somebody may remove what this process is about to read. Then it looks again at what is still to do.
+    """
+    store, rerun, left = session.store, session.request.rerun, todo
+    troubles.share(claims)
+    if rerun:
+        _forget(todo, session, claims)
+    for attempt in range(ATTEMPTS):
+        try:
+            _work_off(left, Share(session=session, troubles=troubles, claims=claims))
+            break
+        except Vanished:
+            if attempt == ATTEMPTS - 1:
+                raise
+            for lack in todo:
+                claims.withdraw(Flatness.name_of(lack.job))
+            left = todo if rerun else session.lacking(plan)
+    for lack in todo:
+        if claims.noted(lack.job.cell.id):  # what was still being scored elsewhere when it failed
+            store.drop_work(lack.job.cell)
+
+
+def _work_off(todo: Sequence[Lack], share: Share) -> None:
+    """Do the first piece that is ready and that nobody is at, again and again until all are done."""
+    recordings = [Recording(lack, share) for lack in todo if lack.scores or lack.spaces]
+    pending: list[Piece] = [*recordings, *pieces_of(todo, share)]
+    pause = SHORTEST_PAUSE
+    countdown = Countdown(share.session.progress)
+    while pending := [piece for piece in pending if not piece.is_done()]:
+        share.troubles.look()
+        countdown.ahead = sum(piece.work for piece in pending)
+        if any(piece.is_ready() and piece.do(countdown) for piece in pending):
+            pause = SHORTEST_PAUSE
+        else:
+            sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _forget(todo: Sequence[Lack], session: Session, claims: Claims) -> None:
+    """Remove what is stored of the work, once for all that take part in a rerun."""
+    with claims.lock("rerun"):
+        for lack in todo:
+            if claims.note(f"rerun-{lack.job.cell.id}"):
+                session.store.forget_work(lack.job.cell)

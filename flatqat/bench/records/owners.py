@@ -1,0 +1,55 @@
+"""Who has created a file, and whether he has left it behind.
+
+An owner is a text, `<machine> <process> <random>`: the content of the file. He touches it now and then.
+"""
+
+import os
+import platform
+import secrets
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+LEFT_AFTER = 60.0  # seconds
+
+
+def new_owner() -> str:
+    """Return a name for somebody in this process."""
+    return f"{machine()} {os.getpid()} {secrets.token_hex(8)}"
+
+
+def is_left(path: Path, now: float) -> bool:
+    """Whether the owner of a file has ended, has not touched it for a minute, or has removed it."""
+    try:
+        where, pid, _ = path.read_text(encoding="utf-8").split(" ")
+        if where == machine() and not _is_alive(int(pid)):
+            return True
+    except ValueError:  # it is just being written
+        pass
+    except OSError:
+        return True
+    with suppress(OSError):
+        return now - path.stat().st_mtime > LEFT_AFTER
+    return True
+
+
+@cache
+def machine() -> str:
+    """Return what tells whose numbers of processes are comparable with those here."""
+    namespace = ""
+    with suppress(OSError):
+        namespace = os.readlink("/proc/self/ns/pid")
+    return f"{platform.node()}{namespace}".replace(" ", "_")
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether there is a process with this number; only POSIX lets one ask."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        pass
+    return True

@@ -1,0 +1,64 @@
+"""How many processes are started where nobody says it, and what the machine lets them use."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from flatqat.bench.cell import machine
+from flatqat.bench.engine import auto_jobs as module
+from flatqat.bench.engine.auto_jobs import WORTH_A_WORKER, auto_jobs, jobs_worth
+from flatqat.bench.plan.request import Request, parse_jobs
+from flatqat.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("shares", "fit", "more", "jobs"),
+    [
+        (0.5, 8, 9, 1),  # little to do
+        (1.9, 8, 9, 1),
+        (2.0, 8, 9, 2),
+        (100, 8, 9, 8),  # as many as there are cores
+        (100, 0, 9, 1),  # more threads than cores
+        (100, 8, 2, 3),  # memory for two more
+        (100, 8, 0, 1),
+    ],
+)
+def test_as_many_as_are_worth_it_and_fit(shares, fit, more, jobs):
+    assert jobs_worth(shares * WORTH_A_WORKER, fit, more) == jobs
+
+
+def test_cores_are_shared_among_processes_and_threads(monkeypatch):
+    monkeypatch.setattr(module, "cores", lambda: 8)
+    monkeypatch.setattr(module, "available_memory", lambda: 2**40)
+
+    def jobs(device, threads):
+        session = SimpleNamespace(device=torch.device(device), request=Request(threads=threads))
+        return auto_jobs(1e9, session)
+
+    assert [jobs("cpu", threads) for threads in (1, 2, 3, 8)] == [8, 4, 2, 1]
+    assert jobs("cuda", 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"), [("200000 100000", 2), ("50000 100000", 1), ("max 100000", 16), ("", 16)]
+)
+def test_a_container_uses_the_cores_of_its_quota(tmp_path, monkeypatch, quota, expected):
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda pid: range(16))
+    monkeypatch.setattr(machine, "QUOTA", tmp_path / "cpu.max")
+    assert machine.cores() == 16
+    (tmp_path / "cpu.max").write_text(quota)
+    assert machine.cores() == expected
+
+
+def test_the_memory_of_this_process(tmp_path, monkeypatch):
+    assert machine.peak_memory() > 2**20
+    monkeypatch.setattr(machine, "STATUS", tmp_path / "absent")
+    assert machine.peak_memory() == 0
+
+
+def test_the_option():
+    assert [parse_jobs(text) for text in ("auto", "1", "12")] == [None, 1, 12]
+    for text in ("0", "-1", "two", "1025", "²", ""):
+        with pytest.raises(UsageError, match="--jobs: expected auto or a number from 1 to 1024"):
+            parse_jobs(text)
