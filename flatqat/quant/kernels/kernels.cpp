@@ -13,6 +13,7 @@
 namespace {
 
 constexpr int64_t LANES = 16, CHUNK = 1024, BLOCK = 1 << 16;
+constexpr int64_t AHEAD = 1024;  // values: memory is asked for them while others are computed
 
 struct bfloat16 {
     uint16_t bits;
@@ -84,8 +85,13 @@ void levels(const Task& t, const T* __restrict v, T* __restrict out) {
     for_blocks(t, [=](const Grid& grid, int64_t first, int64_t count, int64_t) {
         const T* __restrict from = v + first;
         T* __restrict to = out + first;
-        for (int64_t i = 0; i < count; ++i)
-            store(to + i, std::rint(grid.clip(grid.ratio(load(from[i])))) * grid.step + grid.offset);
+        for (int64_t start = 0; start < count; start += LANES) {
+            const int64_t end = start + LANES < count ? start + LANES : count;
+            __builtin_prefetch(from + start + AHEAD);
+            __builtin_prefetch(to + start + AHEAD, 1);
+            for (int64_t i = start; i < end; ++i)
+                store(to + i, std::rint(grid.clip(grid.ratio(load(from[i])))) * grid.step + grid.offset);
+        }
     });
 }
 
@@ -124,9 +130,13 @@ void pull(const Task& t, const T* grad, const T* v, T* on_v, float* on_scale, fl
             const int64_t end = count < chunk + CHUNK ? count : chunk + CHUNK;
             Sums sums = {};
             int64_t i = chunk;
-            for (; i + LANES <= end; i += LANES)
+            for (; i + LANES <= end; i += LANES) {
+                __builtin_prefetch(grad + first + i + AHEAD);
+                __builtin_prefetch(v + first + i + AHEAD);
+                if (on_v) __builtin_prefetch(on_v + first + i + AHEAD, 1);
                 pull_lanes<EWGS>(grid, grad + first + i, v + first + i, on_v ? on_v + first + i : nullptr,
                                  LANES, sums);
+            }
             pull_lanes<EWGS>(grid, grad + first + i, v + first + i, on_v ? on_v + first + i : nullptr, end - i,
                              sums);
             for (int64_t lane = 0; lane < LANES; ++lane) {
