@@ -56,9 +56,15 @@ def matching_models(pattern: str) -> list[str]:
     return found
 
 
+COMPILED = "compiled for this processor"
+NOT_COMPILED = "in operations of PyTorch, slower: a C++ compiler (c++, g++ or clang++) would compile it"
+
+
 def diagnosis(data_root: Path | None) -> Iterator[str]:
     """Yield the lines of `flatqat doctor`."""
     import torch
+
+    from flatqat.quant.kernels.fused import kernels_on
 
     suites = registry.names(registry.SUITES)
     width = 2 + max(map(len, (*REQUIRED, *OPTIONAL, *suites)))
@@ -70,6 +76,8 @@ def diagnosis(data_root: Path | None) -> Iterator[str]:
         yield f"{package:<{width}}{installed(package) or absent}"
     cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     yield f"{'CUDA':<{width}}{', '.join(cuda) or 'no device, everything runs on the CPU'}"
+    fused = kernels_on("cpu") == "compiled"
+    yield f"{'rounding':<{width}}{COMPILED if fused else NOT_COMPILED}"
     yield f"{'data root':<{width}}{data_root or 'not set: use --data-root DIR or FLATQAT_DATA_ROOT'}"
     for name in suites:
         yield f"{name:<{width}}{_state(registry.load(registry.SUITES, name).verify(data_root))}"

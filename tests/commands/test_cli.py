@@ -219,6 +219,7 @@ def test_doctor(flatqat):
     done = flatqat("doctor")
     assert done.code == 0
     assert re.search(r"torch +2\.", done.out)
+    assert re.search(r"rounding +(compiled|in operations)", done.out)
     assert re.search(r"digits-c +data ok", done.out)
     assert re.search(r"cifar10-c +no data", done.out)
     assert len({re.match(r"(data root|\S+)  +", line).end() for line in done.out.splitlines()[1:]}) == 1
