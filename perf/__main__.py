@@ -11,6 +11,7 @@ import json
 import platform
 import subprocess
 import sys
+import time
 import warnings
 from dataclasses import asdict
 from datetime import date
@@ -22,20 +23,25 @@ from perf.rounds import Row, prepare
 
 ROOT = Path(__file__).parent.parent
 MEASURED, PAGE = ROOT / "perf" / "measured.json", ROOT / "docs" / "speed.md"
-TOPICS = (
-    "training",
-    "cuda",
-    "memory",
-    "kernels",
-    "methods",
-    "rounding",
-    "inference",
-    "loader",
-    "live",
-    "stages",
-)
+TOPICS = {  # and the turns of each variant: fewer where they are long, one where nothing wanders
+    "training": 9,
+    "cuda": 9,
+    "memory": 1,
+    "kernels": 1,
+    "methods": 9,
+    "rounding": 5,
+    "flatness": 5,
+    "inference": 7,
+    "corruptions": 7,
+    "loader": 9,
+    "live": 1,
+    "one_pass": 5,
+    "stages": 2,
+    "startup": 9,
+    "reports": 3,
+}
 PEERS = ("brevitas", "pyhessian", "curvlinops-for-pytorch", "imagecorruptions-imaug", "simplejpeg")
-ROUNDS, QUICK = 9, 2
+QUICK = 2
 
 
 def main() -> int:
@@ -43,26 +49,25 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--only", nargs="+", choices=TOPICS, default=TOPICS, metavar="TOPIC", help=", ".join(TOPICS)
+        "--only", nargs="+", choices=TOPICS, default=list(TOPICS), metavar="TOPIC", help=", ".join(TOPICS)
     )
-    parser.add_argument(
-        "--rounds", type=int, default=ROUNDS, help=f"turns of each variant, {ROUNDS} by default"
-    )
+    parser.add_argument("--rounds", type=int, help="turns of each variant; each topic has a default")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} rounds, and nothing is written")
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)  # the rows of one topic
     args = parser.parse_args()
-    rounds = QUICK if args.quick else args.rounds
     if args.json:
-        print(json.dumps([asdict(row) for row in _rows(args.only[0], rounds)]))
+        print(json.dumps([asdict(row) for row in _rows(args.only[0], args.rounds)]))
         return 0
     failed = 0
     known = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
     for name in args.only:
+        rounds, began = args.rounds or min(TOPICS[name], QUICK if args.quick else 99), time.perf_counter()
         topic = _measured(name, rounds)
         if topic is None:
             failed += 1
             continue
-        print(f"\n{topic.about.strip()}\n\n{table(topic.rows)}", flush=True)
+        print(f"\n{topic.about.strip()}\n\n{table(topic.rows)}")
+        print(f"{name}: {rounds} rounds, {time.perf_counter() - began:.0f} s", flush=True)
         known[name] = topic.as_dict()
         if not args.quick:
             _write(known)

@@ -1,80 +1,112 @@
 """Reading images.
 
-A JPEG of 500 x 375 pixels is decoded, resized to 256 and cropped to 224, into a tensor, on the path that
-evaluation takes: in images a second of one core, beside plain Pillow, which gives the same bytes. Those of
-torchvision's own decoder are others.
+Images a second of one core, as times those of plain Pillow, which gives the same bytes: JPEG files of 224
+pixels, which corrupted sets store; those of 500 x 375 pixels, decoded only; and the same through a resize to
+256 and a crop to 224, on the path that evaluation takes. The bytes of torchvision's own decoder are others.
 """
 
 import importlib
-import io
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
+from flatqat.data.images.encoded import decode_file, rgb_pixels
 from flatqat.data.images.views import eval_crop
+from flatqat.data.tensors.image_data import ImageData
 from flatqat.data.tensors.image_files import image_files
 from flatqat.spec import EvalTransform
 from perf.rounds import Call, Row, built, row, turns
 
-COUNT, SIZE, QUALITY = 32, (500, 375), 90
+COUNT, GOAL = 32, "≥ 1.4"
+STORED, PHOTOGRAPH = (224, 224), (500, 375)
+Crop = Callable[[Image.Image], Image.Image]
 
 
 def rows(rounds: int) -> list[Row]:
-    with photographs() as paths:
-        calls = {"flatqat": flatqat(paths), "Pillow": lambda: pillow(paths)}
-        if not torch.equal(calls["flatqat"](), calls["Pillow"]()):
-            raise AssertionError("expected the bytes of Pillow from the product's path, got others")
-        others, absent = built({"torchvision, other bytes": lambda: torchvision(paths)})
-        times = turns({**calls, **others}, rounds)
-    title, ours, unit = "images a second, flatqat / Pillow", "flatqat", "Pillow"
-    beside = {"peers": list(others), "absent": absent}
-    return [row(title, times, ours, unit, **beside, speed=True, goal="≥ 1.4")]
+    with tempfile.TemporaryDirectory() as folder:
+        small = photographs(Path(folder), STORED, quality=85)
+        large = photographs(Path(folder), PHOTOGRAPH, quality=90)
+        stored, viewed = files(small, side=STORED[0]), files(large).transformed(eval_crop(EvalTransform()))
+        return [
+            beside("files of 224 px", small, partial(fetched, stored), lambda image: image, rounds),
+            beside("files of 500 x 375 px, decoded only", large, lambda: decoded(large), None, rounds),
+            beside(
+                "files of 500 x 375 px, resized and cropped", large, partial(fetched, viewed), crop, rounds
+            ),
+        ]
 
 
-@contextmanager
-def photographs() -> Iterator[list[Path]]:
-    """Yield files cut from a photograph that scikit-learn ships."""
+def beside(title: str, paths: list[Path], ours: Call, view: Crop | None, rounds: int) -> Row:
+    """Return the row of `ours` beside others that do the same. Raises AssertionError where Pillow differs."""
+    calls = {"flatqat": ours, "Pillow": lambda: pillow(paths, view)}
+    first, second = (call() for call in calls.values())
+    if not np.array_equal(np.asarray(first), np.asarray(second)):
+        raise AssertionError(f"{title}: expected the bytes of Pillow from the product's path, got others")
+    others, absent = built({"torchvision, other bytes": lambda: torchvision(paths, view)})
+    times, name = turns({**calls, **others}, rounds), f"images a second, flatqat / Pillow, {title}"
+    return row(name, times, "flatqat", "Pillow", peers=list(others), absent=absent, speed=True, goal=GOAL)
+
+
+def photographs(folder: Path, size: tuple[int, int], quality: int) -> list[Path]:
+    """Write files of this width and height, cut from a photograph that scikit-learn ships."""
     from sklearn.datasets import load_sample_image
 
     whole = load_sample_image("china.jpg")  # (427, 640, 3)
-    with tempfile.TemporaryDirectory() as folder:
-        paths = []
-        for at in range(COUNT):
-            top, left = at % 50, at * 4 % 140
-            cut = np.roll(whole[top : top + SIZE[1], left : left + SIZE[0]], at, axis=2)
-            paths.append(Path(folder) / f"{at}.jpg")
-            Image.fromarray(cut).save(paths[-1], quality=QUALITY)
-        yield paths
+    paths = [folder / f"{size[0]} {at}.jpg" for at in range(COUNT)]
+    for at, path in enumerate(paths):
+        top, left = at % 50, at * 4 % 140
+        cut = np.roll(whole[top : top + size[1], left : left + size[0]], at, axis=2)
+        Image.fromarray(cut).save(path, quality=quality)
+    return paths
 
 
-def flatqat(paths: list[Path]) -> Call:
+def files(paths: list[Path], side: int | None = None) -> ImageData:
     index = torch.arange(len(paths))
-    data = image_files(paths, index, index, classes=len(paths), source="photographs")
-    data = data.transformed(eval_crop(EvalTransform()))
-    return lambda: data.fetch(index)
+    return image_files(paths, index, index, classes=len(paths), source="photographs", side=side)
 
 
-def pillow(paths: list[Path]) -> torch.Tensor:
-    frame = EvalTransform()
+def fetched(data: ImageData) -> Tensor:
+    return data.fetch(torch.arange(len(data)))
+
+
+def decoded(paths: list[Path]) -> list[NDArray[np.uint8]]:
+    return [decode_file(path, rgb_pixels) for path in paths]
+
+
+def pillow(paths: list[Path], view: Crop | None) -> Tensor | list[NDArray[np.uint8]]:
+    """Return the images as they are, or after `view` as a tensor of (N, 3, H, W)."""
     pixels = []
     for path in paths:
-        image = Image.open(io.BytesIO(path.read_bytes())).convert("RGB")
-        width, height = int(frame.resize * image.width / image.height), frame.resize
-        image = image.resize((width, height), Image.Resampling[frame.interpolation.upper()])
-        left, top = round((width - frame.crop) / 2), round((height - frame.crop) / 2)
-        pixels.append(np.asarray(image.crop((left, top, left + frame.crop, top + frame.crop))))
-    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
+        with Image.open(path) as image:
+            rgb = image.convert("RGB")
+            pixels.append(np.asarray(view(rgb) if view else rgb))
+    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous() if view else pixels
 
 
-def torchvision(paths: list[Path]) -> Call:
-    io_, transforms = (importlib.import_module(f"torchvision.{name}") for name in ("io", "transforms.v2"))
+def crop(image: Image.Image) -> Image.Image:
     frame = EvalTransform()
-    view = transforms.Compose(
+    width, height = int(frame.resize * image.width / image.height), frame.resize
+    image = image.resize((width, height), Image.Resampling[frame.interpolation.upper()])
+    left, top = round((width - frame.crop) / 2), round((height - frame.crop) / 2)
+    return image.crop((left, top, left + frame.crop, top + frame.crop))
+
+
+def torchvision(paths: list[Path], view: Crop | None) -> Call:
+    io, transforms = (importlib.import_module(f"torchvision.{name}") for name in ("io", "transforms.v2"))
+    frame = EvalTransform()
+    resize = transforms.Compose(
         [transforms.Resize(frame.resize, antialias=True), transforms.CenterCrop(frame.crop)]
     )
-    return lambda: torch.stack([view(io_.decode_jpeg(io_.read_file(str(path)))) for path in paths])
+
+    def read() -> list[Tensor]:
+        images = [io.decode_jpeg(io.read_file(str(path))) for path in paths]
+        return [resize(image) for image in images] if view is crop else images
+
+    return (lambda: torch.stack(read())) if view else read

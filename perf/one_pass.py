@@ -1,15 +1,13 @@
-"""Cost of one pass of many models over a shift, as a ratio to that of its parts.
+"""One pass of many models over a shift.
 
-    python perf/one_pass.py --data-root DATA [--models 12] [--images 96] [--rounds 5] [--source NAME]
-
-The parts are one decoding, one corruption, and the forward passes of each model. A pass is the engine's own
-`score`, which also meters predictions and stores scores. CPU time of the process, in which no threads decode.
+What it costs beside its parts: one decoding, one corruption, and the forward passes of each model. A pass is
+the engine's own, which also meters predictions and stores scores, over ImageNet's validation images in the
+folder that FLATQAT_DATA_ROOT names.
 """
 
-import argparse
+import os
 from functools import partial
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from time import process_time
 
@@ -31,8 +29,11 @@ from flatqat.models.base import build
 from flatqat.quant.apply import cached_weights
 from flatqat.spec import EvalTransform
 from flatqat.suite import Shift
+from perf.rounds import Row, Spread
 
 BITS = ("8", "6", "5", "4", "3", "w8", "w6", "w4", "w4a8", "w3a8", "w2a8")
+ROOT = Path(os.environ.get("FLATQAT_DATA_ROOT", Path(__file__).parents[2] / "shared" / "data"))
+MODELS, IMAGES, GOAL = len(BITS) + 1, 96, "≤ 1.05"
 QUICK = {"calibration_batches": "1", "batch_size": "16"}
 BATCH_SIZE = 55  # the engine's at 224 pixels
 SOURCE = "torchvision:mobilenet_v3_small"
@@ -40,19 +41,26 @@ SOURCE = "torchvision:mobilenet_v3_small"
 corrupted = partial(corrupt, name="gaussian_noise", severity=3, table="imagenet")
 
 
-def together(data_root: Path, folder: Path, *, models: int, images: int, source: str) -> Together:
-    """The engine with one network in full precision and at `models` - 1 widths of bits, calibrated."""
+def rows(rounds: int) -> list[Row]:
+    name = f"one pass of {MODELS} models / its parts, {SOURCE.partition(':')[2]}, {IMAGES} images"
+    if not (ROOT / "imagenet" / "val").is_dir():
+        return [Row(name=name, goal=GOAL, note="no imagenet/val in FLATQAT_DATA_ROOT")]
+    return [Row.of(name, Spread.of(ratios(ROOT, rounds)), goal=GOAL)]
+
+
+def together(data_root: Path, folder: Path) -> Together:
+    """The engine with one network in full precision and at all BITS, calibrated."""
     weights = folder / "weights.safetensors"
-    save_file(build(source, classes=1000, seed=0).net.state_dict(), weights)
+    save_file(build(SOURCE, classes=1000, seed=0).net.state_dict(), weights)
     request = Request(
-        suites=("imagenet-c-live",), models=(source,), methods=("fp", "ptq"), bits=BITS[: models - 1],
+        suites=("imagenet-c-live",), models=(SOURCE,), methods=("fp", "ptq"), bits=BITS,
         seeds=(0,), recipe="eval", weights=weights, data_root=data_root, results=folder / "results",
-        limit=images, spaces=(), settings={"recipe": QUICK, "ptq": {"ranges": "minmax"}},
+        limit=IMAGES, spaces=(), settings={"recipe": QUICK, "ptq": {"ranges": "minmax"}},
     )  # fmt: skip
     session, plan = Session.open(request, Progress()), make_plan(request)
     for job in plan.scored():
         train(job, session)
-    engine = Together(plan.scored()[:models], session, Troubles(Progress()))
+    engine = Together(plan.scored(), session, Troubles(Progress()))
     engine.restore()
     return engine
 
@@ -71,9 +79,7 @@ def in_parts(engine: Together, data: ImageData) -> float:
     return total
 
 
-def ratios(
-    data_root: Path, rounds: int = 5, *, models: int = 12, images: int = 96, source: str = SOURCE
-) -> list[float]:
+def ratios(data_root: Path, rounds: int) -> list[float]:
     """CPU seconds of a pass by those of its parts, taken in turns; a ratio each round."""
 
     def build(root: Path | None) -> ImageData:
@@ -81,27 +87,10 @@ def ratios(
 
     found = []
     with TemporaryDirectory() as folder:
-        engine = together(data_root, Path(folder), models=models, images=images, source=source)
+        engine = together(data_root, Path(folder))
         for number in range(rounds + 1):  # the first one warms up
-            parts = in_parts(engine, build(data_root).sample(images))
+            parts = in_parts(engine, build(data_root).sample(IMAGES))
             began = process_time()
             engine.score([Shift(name=f"noise/{number}", family="noise", build=build)])
             found.append((process_time() - began) / parts)
     return found[1:]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data-root", type=Path, required=True)
-    parser.add_argument("--models", type=int, default=12, choices=range(2, len(BITS) + 2), metavar="2..12")
-    parser.add_argument("--images", type=int, default=96)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--source", default=SOURCE)
-    args = parser.parse_args()
-    found = ratios(args.data_root, args.rounds, models=args.models, images=args.images, source=args.source)
-    print(f"{args.models} variants of {args.source}, {args.images} images, one thread")
-    print(f"one pass / its parts: {median(found):.3f}, from {min(found):.3f} to {max(found):.3f}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,21 +1,22 @@
-"""What commands cost before they do anything, as ratios to a hello world of Typer.
+"""What commands cost before they do anything.
 
-    python perf/startup.py [--rounds 7]
-
-CPU time of whole processes, all in turns: a ratio is that of one round, and the machine's load is in both.
+CPU time of whole processes, in units of that of a hello world of Typer, which flatqat is written with. The
+report is one of three cells.
 """
 
-import argparse
-import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from perf.rounds import Call, Row, children_time, row, turns
+
 RESULTS = Path(__file__).parents[1] / "results" / "first-look"
+GOALS = {"--help": "≤ 1.3", "suites list": "≤ 2.0", "bench report": "≤ 4"}
+UNIT = "hello world"
 HELLO = """
 import typer
 
@@ -29,24 +30,19 @@ app()
 """
 
 
-def ratios(rounds: int) -> dict[str, list[float]]:
-    """Return the CPU time of each command over that of the hello world, round by round."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        hello, results = folder / "hello.py", folder / "results"
+def rows(rounds: int) -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        hello, results = Path(folder) / "hello.py", Path(folder) / "results"
         hello.write_text(HELLO)
         three_cells(results)
-        commands = {
-            "--help": ["--help"],
-            "suites list": ["suites", "list"],
-            "bench report": ["bench", "report", "--results", str(results)],
-        }
-        found: dict[str, list[float]] = {title: [] for title in commands}
-        for _ in range(rounds + 1):
-            base = seconds([str(hello)])
-            for title, words in commands.items():
-                found[title].append(seconds(["-m", "flatqat", *words]) / base)
-    return {title: values[1:] for title, values in found.items()}  # the first round reads from the disk
+        calls: dict[str, Call] = {UNIT: partial(run, [str(hello)])}
+        for title in GOALS:
+            options = ["--results", str(results)] if title == "bench report" else []
+            calls[title] = partial(run, ["-m", "flatqat", *title.split(), *options])
+        times = turns(calls, rounds, clock=children_time, shortest=0)
+    return [
+        row(f"`flatqat {title}` / {UNIT}", times, title, UNIT, goal=goal) for title, goal in GOALS.items()
+    ]
 
 
 def three_cells(to: Path) -> None:
@@ -57,22 +53,6 @@ def three_cells(to: Path) -> None:
         shutil.copy(file, to / "records" / "digits-c")
 
 
-def seconds(words: Sequence[str]) -> float:
-    """Return the CPU time of Python with these words, its start included."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def run(words: Sequence[str]) -> None:
+    """Run Python with these words to its end."""
     subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=7)
-    for title, values in ratios(parser.parse_args().rounds).items():
-        print(f"{title:14} {statistics.median(values):5.2f}   ({min(values):.2f} to {max(values):.2f})")
-
-
-if __name__ == "__main__":
-    main()
