@@ -14,10 +14,11 @@ What flatqat's speed is beside its peers, from one command, `just perf`. This pa
 The variants of a row take turns in rounds, in random order and without garbage collection in between. The CPU
 seconds of two variants are divided round by round, because the speed of a machine with other work wanders by
 more than most differences. A figure is the median of these ratios, with the quartiles in brackets; one
-without brackets is an exact count. Everything runs on one thread. Peers see the same network, images and
-batch in the same rounds.
+without brackets is an exact count, or one measurement. Everything runs on one thread, unless a topic says
+otherwise. Peers see the same network, images and batch in the same rounds.
 
-`pip install -e '.[all,perf]'` installs the peers. `python -m perf --only training` measures one topic anew.
+`pip install -e '.[all,perf]'` installs the peers. `just perf --only training` measures one topic anew. The
+last section lists what is slower than it should be.
 """
 
 
@@ -51,7 +52,7 @@ class Topic:
 
 def page(topics: Sequence[Topic]) -> str:
     """Return the whole page."""
-    return "\n".join([HEAD, _places(topics), *(_section(topic) for topic in topics), _missed(topics)])
+    return "\n".join([HEAD, _places(topics), *(_section(topic) for topic in topics), _missing(topics)])
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -91,8 +92,8 @@ def _number(value: float) -> str:
 
 def _section(topic: Topic) -> str:
     title, _, about = topic.about.strip().partition("\n\n")
-    taken = f"{topic.rounds} rounds." if topic.rounds > 1 else "One round."
-    return f"## {title.rstrip('.')}\n\n{about.strip()} {taken}\n\n{table(topic.rows)}"
+    taken = f" {topic.rounds} rounds." if topic.rounds > 1 else ""
+    return f"## {title.rstrip('.')}\n\n{about.strip()}{taken}\n\n{table(topic.rows)}"
 
 
 def _places(topics: Sequence[Topic]) -> str:
@@ -100,22 +101,42 @@ def _places(topics: Sequence[Topic]) -> str:
     return "".join(f"Measured on {place}.\n" for place in places)
 
 
-def _missed(topics: Sequence[Topic]) -> str:
-    """Return the goals that are not reached, and the peers that are ahead."""
-    lines = []
-    for row in (row for topic in topics for row in topic.rows if row.value is not None and row.goal):
-        goal = f"; goal {row.goal}" if reached(row) is False else ""
-        peers = " and ".join(f"{peer} ({_number(value)})" for peer, value in _ahead(row).items())
-        ahead = f"; ahead: {peers}" if peers else ""
-        if goal or ahead:
-            lines.append(f"- {row.name}: {_number(row.value)}{goal}{ahead}")
-    return "## Goals not reached, and peers that are ahead\n\n" + ("\n".join(lines) or "None.") + "\n"
+def _missing(topics: Sequence[Topic]) -> str:
+    """Return the goals that are not reached, the peers that are ahead, and what was not measured."""
+    rows = [row for topic in topics for row in topic.rows]
+    lists = {
+        "Goals that are not reached": [_missed(row) for row in rows if reached(row) is False],
+        "Peers that are ahead": [_behind(row) for row in rows if _ahead(row)],
+        "Not measured": [line for row in rows for line in _unmeasured(row)],
+    }
+    parts = [f"{title}:\n\n{_listed(lines)}" for title, lines in lists.items()]
+    return "\n\n".join(["## What is missing", *parts]) + "\n"
+
+
+def _listed(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines or ["none"])
+
+
+def _missed(row: Row) -> str:
+    return f"{row.name}: {_number(row.value or 0)}, goal {row.goal}"
+
+
+def _behind(row: Row) -> str:
+    peers = " and ".join(f"{peer} {_number(value)}" for peer, value in _ahead(row).items())
+    return f"{row.name}: flatqat {_number(row.value or 0)}, {peers}"
 
 
 def _ahead(row: Row) -> dict[str, float]:
-    """Return the medians of the peers that are nearer to the goal."""
+    """Return the medians of the peers that are nearer to the goal; less is better where there is none."""
+    if row.value is None:
+        return {}
+    sign = -1 if row.goal.startswith("≥") else 1
     medians = {peer: value.median for peer, value in row.peers.items() if not isinstance(value, str)}
-    up = row.goal.startswith("≥")
-    return {
-        p: m for p, m in medians.items() if row.value is not None and (m > row.value if up else m < row.value)
-    }
+    return {peer: median for peer, median in medians.items() if sign * median < sign * row.value}
+
+
+def _unmeasured(row: Row) -> list[str]:
+    """Return why flatqat or a peer has no figure in a row."""
+    own = [f"{row.name}: {row.note}"] if row.value is None else []
+    peers = [f"{row.name}, {peer}: {why}" for peer, why in row.peers.items() if isinstance(why, str)]
+    return own + peers

@@ -2,27 +2,31 @@
 
 A step is the product's own: forward pass, backward pass and SGD, with LSQ at 4 bits on weights and inputs,
 and 8 bits in the first and last layer. The unit is a step of the same network in full precision. Peers
-quantize the same network, and share everything else of the step. Of them, torch.ao learns no scale.
+quantize the same network, and share everything else of the step. Of them, torch.ao learns no scale. The goal
+is 1.15 for all; as long as ResNet-18, MobileNetV2 and ViT-tiny are away from it, 1.25 is asked of them.
 """
 
 import time
 
-from perf.networks import NETWORKS, Network, rule
+from perf.networks import NETWORKS, RESNET_20, Network, rule
 from perf.peers import PEERS
 from perf.rounds import Call, Clock, Row, built, row, turns
 
-GOAL = "≤ 1.15"
+GOAL, FIRST = "≤ 1.15", "≤ 1.25"
 
 
 def rows(rounds: int) -> list[Row]:
-    return [beside_peers(network, rounds) for network in NETWORKS]
+    goals = {network: GOAL if network is RESNET_20 else FIRST for network in NETWORKS}
+    return [beside_peers(network, rounds, goal=goal) for network, goal in goals.items()]
 
 
 def title(network: Network) -> str:
     return f"QAT step / FP step, {network}"
 
 
-def beside_peers(network: Network, rounds: int, device: str = "cpu", clock: Clock = time.process_time) -> Row:
+def beside_peers(
+    network: Network, rounds: int, device: str = "cpu", clock: Clock = time.process_time, goal: str = GOAL
+) -> Row:
     """Return the row of a network on a device."""
     x, y = network.examples(device)
 
@@ -33,4 +37,4 @@ def beside_peers(network: Network, rounds: int, device: str = "cpu", clock: Cloc
     others, absent = built({peer: lambda peer=peer: step("fp", "fp", peer) for peer in PEERS})
     ours = {"FP": step("fp", "fp"), "QAT": step("qat", "4")}
     times = turns({**ours, **others}, rounds, clock=clock)
-    return row(title(network), times, "QAT", "FP", peers=list(others), absent=absent, goal=GOAL)
+    return row(title(network), times, "QAT", "FP", peers=list(others), absent=absent, goal=goal)

@@ -53,19 +53,32 @@ def test_the_page_lists_what_is_missed_and_survives_json() -> None:
     text = page([Topic.from_dict(json.loads(json.dumps(topic.as_dict())))])
     assert text == page([topic])
     assert "## Steps\n\nWhat a step is. 9 rounds.\n\n| " in text
-    assert text.endswith("that are ahead\n\n- QAT / FP: 1.50; goal ≤ 1.15\n")
+    assert text.endswith(
+        "## What is missing\n\n"
+        "Goals that are not reached:\n\n- QAT / FP: 1.50, goal ≤ 1.15\n\n"
+        "Peers that are ahead:\n\n- none\n\n"
+        "Not measured:\n\n- QAT / FP, Brevitas: not installed\n- on a GPU: no CUDA device here\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("value", "goal", "line"),
     [
-        (1.1, "≤ 1.15", "- ours: 1.10; ahead: other (1)"),
-        (1.2, "≥ 1", "- ours: 1.20; ahead: torch (1.80)"),
-        (0.9, "≤ 1.15", "None."),
+        (1.1, "≤ 1.15", "ours: flatqat 1.10, other 1"),
+        (1.1, "", "ours: flatqat 1.10, other 1"),
+        (1.2, "≥ 1", "ours: flatqat 1.20, torch 1.80"),
+        (0.9, "≤ 1.15", "none"),
     ],
 )
 def test_the_page_names_peers_that_are_ahead(value: float, goal: str, line: str) -> None:
-    peers = {"torch": Spread.of([1.8]), "other": Spread.of([1.0]), "gone": NOT_INSTALLED}
+    peers = {"torch": Spread.of([1.8]), "other": Spread.of([1.0])}
     row = Row(name="ours", value=value, peers=peers, goal=goal)
     text = page([Topic(about="A.\n\nB.", measured="", rounds=1, rows=[row])])
-    assert text.endswith(f"that are ahead\n\n{line}\n")
+    assert f"Peers that are ahead:\n\n- {line}\n\nNot" in text
+    assert "## A\n\nB.\n\n| " in text
+
+
+def test_a_row_that_was_not_measured_has_no_peers_ahead() -> None:
+    row = Row(name="ours", peers={"torch": Spread.of([1.8])}, goal="≤ 2", note="no memory")
+    text = page([Topic(about="A.\n\nB.", measured="", rounds=1, rows=[row])])
+    assert text.endswith("ahead:\n\n- none\n\nNot measured:\n\n- ours: no memory\n")
