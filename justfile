@@ -28,10 +28,7 @@ docs:
 readme:
     python scripts/readme.py
 
-# Speed beside peers, into docs/speed.md; `just perf --only training --rounds 5` measures one topic.
+# Speed beside peers, into docs/speed.md, in about 20 minutes; `just perf --only training` measures one topic.
+# FLATQAT_DATA_ROOT names the folder with ImageNet's validation images, which one topic needs.
 perf *args:
     python -m perf {{args}}
-
-# Cost of many models in one pass; needs ImageNet's validation images.
-perf-one-pass data:
-    python perf/one_pass.py --data-root {{data}}

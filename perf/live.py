@@ -1,4 +1,4 @@
-"""Live corruptions.
+"""Images that are corrupted live.
 
 All shifts of imagenet-c-live are made of the same validation images, and a run reads them for every shift in
 turn. Counted on five images.
