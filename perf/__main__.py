@@ -37,6 +37,7 @@ TOPICS = {  # and the turns of each variant: fewer where they are long, one wher
     "live": 1,
     "one_pass": 5,
     "stages": 2,
+    "jobs": 1,
     "startup": 9,
     "reports": 3,
 }

@@ -1,18 +1,20 @@
-"""What a second process gains: one matrix with `--jobs 2` against `--jobs 1`.
+"""What a second process gains.
 
-    python perf/jobs.py
-
-Eight cells of digits-c with their four pretrainings, each time into an empty folder. Wall time tells the
-truth only on two idle cores. On a busy machine the CPU time of all processes says what sharing costs, and
-that of the busiest process bounds what it gains.
+`flatqat bench run` with eight cells of digits-c and their four pretrainings into an empty folder, by one
+process and with `--jobs 2`. Wall time tells the truth only on two idle cores. Where others work too, CPU time
+says more: what sharing costs, and that of the busier process, which bounds what it gains.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 
+from perf.rounds import Row, Spread
+
+GOAL = "≥ 1.8"
 RUN = """
 import json, resource, sys, time
 from pathlib import Path
@@ -38,46 +40,25 @@ class Times:
     workers_cpu: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Speedup:
-    """Two processes against one.
-
-    Attributes:
-        wall: How much less time they take.
-        cpu: How much more CPU time they take together.
-        bound: How much less CPU time the busier one takes: the gain in wall time if none ever waits.
-    """
-
-    wall: float
-    cpu: float
-    bound: float
+def rows(rounds: int) -> list[Row]:
+    name = "8 cells with one process / two, wall time"
+    if (os.cpu_count() or 1) < 2:
+        return [Row(name=name, goal=GOAL, note="one core here")]
+    runs = [(times(1), times(2)) for _ in range(rounds)]
+    wall = [one.wall / two.wall for one, two in runs]
+    bound = [one.own_cpu / max(two.own_cpu, two.workers_cpu) for one, two in runs]
+    costs = [(two.own_cpu + two.workers_cpu) / one.own_cpu for one, two in runs]
+    return [
+        Row.of(name, Spread.of(wall), goal=GOAL),
+        Row.of("8 cells with one process / the busier of two, CPU time", Spread.of(bound)),
+        Row.of("8 cells with two processes together / one, CPU time", Spread.of(costs)),
+    ]
 
 
 def times(jobs: int) -> Times:
     """Run the matrix with so many processes."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", RUN, f"{folder}/results", str(jobs)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     wall, own, workers = json.loads(done.stdout)
     return Times(wall=wall, own_cpu=own, workers_cpu=workers)
-
-
-def speedup() -> Speedup:
-    """Run the matrix with one process and with two."""
-    one, two = times(1), times(2)
-    return Speedup(
-        wall=one.wall / two.wall,
-        cpu=(two.own_cpu + two.workers_cpu) / one.own_cpu,
-        bound=one.own_cpu / max(two.own_cpu, two.workers_cpu),
-    )
-
-
-def main() -> None:
-    """Print the gain."""
-    found = speedup()
-    print(f"--jobs 2 against --jobs 1: wall time / {found.wall:.2f}, CPU time x {found.cpu:.2f}")
-    print(f"at most / {found.bound:.2f} by the CPU time of the busier process")
-
-
-if __name__ == "__main__":
-    main()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from perf import __main__ as command
-from perf import corruptions, loader, one_pass, reports, startup
+from perf import corruptions, jobs, loader, one_pass, reports, startup
 from perf.page import Topic, page
 from perf.rounds import Row
 
@@ -90,6 +90,21 @@ def test_files_are_read_as_pillow_reads_them(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(loader, "decoded", lambda paths: [0 for _ in paths])
     with pytest.raises(AssertionError, match="decoded only: expected the bytes of Pillow"):
         loader.rows(1)
+
+
+def test_a_second_process_is_bound_by_the_busier_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = {
+        1: jobs.Times(wall=60, own_cpu=50, workers_cpu=0),
+        2: jobs.Times(wall=40, own_cpu=25, workers_cpu=30),
+    }
+    monkeypatch.setattr(jobs, "times", runs.get)
+    monkeypatch.setattr(jobs.os, "cpu_count", lambda: 2)
+    wall, bound, cost = jobs.rows(1)
+    assert (wall.value, wall.goal) == (1.5, "≥ 1.8")
+    assert (bound.value, cost.value) == (50 / 30, 55 / 50)
+    monkeypatch.setattr(jobs.os, "cpu_count", lambda: 1)
+    (row,) = jobs.rows(1)
+    assert (row.value, row.note) == (None, "one core here")
 
 
 def test_reports_of_few_cells_have_no_goal_but_that_of_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
