@@ -68,7 +68,9 @@ def main() -> int:
             failed += 1
             continue
         print(f"\n{topic.about.strip()}\n\n{table(topic.rows)}")
-        print(f"{name}: {rounds} rounds, {time.perf_counter() - began:.0f} s", flush=True)
+        print(
+            f"{name}: {time.perf_counter() - began:.0f} s for {rounds} round{'s' * (rounds > 1)}", flush=True
+        )
         known[name] = topic.as_dict()
         if not args.quick:
             _write(known)

@@ -127,12 +127,12 @@ def _behind(row: Row) -> str:
 
 
 def _ahead(row: Row) -> dict[str, float]:
-    """Return the medians of the peers that are nearer to the goal; less is better where there is none."""
+    """Return the medians of the peers that are better by a hundredth; less is better without a goal."""
     if row.value is None:
         return {}
     sign = -1 if row.goal.startswith("≥") else 1
     medians = {peer: value.median for peer, value in row.peers.items() if not isinstance(value, str)}
-    return {peer: median for peer, median in medians.items() if sign * median < sign * row.value}
+    return {peer: median for peer, median in medians.items() if sign * (row.value - median) >= 0.01}
 
 
 def _unmeasured(row: Row) -> list[str]:

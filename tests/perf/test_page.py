@@ -68,6 +68,7 @@ def test_the_page_lists_what_is_missed_and_survives_json() -> None:
         (1.1, "", "ours: flatqat 1.10, other 1"),
         (1.2, "≥ 1", "ours: flatqat 1.20, torch 1.80"),
         (0.9, "≤ 1.15", "none"),
+        (1.001, "≤ 1.15", "none"),
     ],
 )
 def test_the_page_names_peers_that_are_ahead(value: float, goal: str, line: str) -> None:
