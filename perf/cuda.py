@@ -18,7 +18,9 @@ NETWORKS = (RESNET_20, WIDE)
 
 def rows(rounds: int) -> list[Row]:
     if not torch.cuda.is_available():
-        return [Row(name=title(network), goal=GOAL, note="no CUDA device here") for network in NETWORKS]
+        return [
+            Row(name=title(network, "cuda"), goal=GOAL, note="no CUDA device here") for network in NETWORKS
+        ]
     return [beside_peers(network, rounds, "cuda", _clock) for network in NETWORKS]
 
 

@@ -20,8 +20,8 @@ def rows(rounds: int) -> list[Row]:
     return [beside_peers(network, rounds, goal=goal) for network, goal in goals.items()]
 
 
-def title(network: Network) -> str:
-    return f"QAT step / FP step, {network}"
+def title(network: Network, device: str = "cpu") -> str:
+    return f"QAT step / FP step, {network}{', on a GPU' * (device == 'cuda')}"
 
 
 def beside_peers(
@@ -37,4 +37,4 @@ def beside_peers(
     others, absent = built({peer: lambda peer=peer: step("fp", "fp", peer) for peer in PEERS})
     ours = {"FP": step("fp", "fp"), "QAT": step("qat", "4")}
     times = turns({**ours, **others}, rounds, clock=clock)
-    return row(title(network), times, "QAT", "FP", peers=list(others), absent=absent, goal=goal)
+    return row(title(network, device), times, "QAT", "FP", peers=list(others), absent=absent, goal=goal)
