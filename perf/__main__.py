@@ -24,7 +24,7 @@ from perf.rounds import Row, prepare
 ROOT = Path(__file__).parent.parent
 MEASURED, PAGE = ROOT / "perf" / "measured.json", ROOT / "docs" / "speed.md"
 TOPICS = {  # and the turns of each variant: fewer where they are long, one where nothing wanders
-    "training": 9,
+    "training": 7,
     "cuda": 9,
     "memory": 1,
     "kernels": 1,
@@ -32,7 +32,7 @@ TOPICS = {  # and the turns of each variant: fewer where they are long, one wher
     "rounding": 5,
     "flatness": 3,
     "inference": 7,
-    "corruptions": 7,
+    "corruptions": 5,
     "loader": 9,
     "live": 1,
     "one_pass": 3,
