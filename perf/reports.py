@@ -1,9 +1,8 @@
 """Reports of many stored cells.
 
 CPU seconds and memory of `bench report` as a process of its own, and milliseconds a cell of other commands,
-with what their start takes.
-The cells are made up: of digits-c's shifts and sizes, 75 of 300 images each, with outcomes that go together
-over shifts, seeds and methods. Each is a method's setting or a network under ten seeds.
+start included. The cells are made up: of digits-c's shifts and sizes, 75 of 300 images each, with outcomes
+that go together over shifts, seeds and methods. Each is a method's setting or a network under ten seeds.
 """
 
 import subprocess
