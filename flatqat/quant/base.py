@@ -123,7 +123,9 @@ class Quantizer(nn.Module):
     @property
     def _grid_scale(self) -> Tensor:
         """What the rule makes the step size from: `scale`, or what a subclass has as its step size."""
-        return self.scale if type(self).step_size is Quantizer.step_size else self.step_size
+        if type(self).step_size is not Quantizer.step_size:
+            return self.step_size
+        return self.scale if type(self).safe_scale is Quantizer.safe_scale else self.safe_scale
 
     def in_weight_scale(self, v: Tensor) -> Tensor:
         """Return Q(v) in the scale of `v`, which can be compared with `v` or replace it."""

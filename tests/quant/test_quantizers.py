@@ -202,3 +202,15 @@ def test_ranges_hold_zero_and_all_batches(batches, low, high, range_init):
     q.calibrate(observed(*map(torch.tensor, batches)), range_init, 100)
     assert 3 * q.scale.item() == pytest.approx(high - low)
     assert q.dequantize(torch.tensor([q.qmin, q.qmax])).tolist() == pytest.approx([low, high])
+
+
+def test_a_subclass_may_define_the_scale_that_is_safe():
+    class Twice(LSQ):
+        @property
+        def safe_scale(self):
+            return 2 * super().safe_scale
+
+    quantizer = Twice(bits=4, role="weight")
+    quantizer.set_scale(torch.tensor(0.1))
+    w = torch.linspace(-2, 2, 50)
+    assert torch.equal(quantizer(w), quantizer.dequantize(quantizer.codes(w)))
