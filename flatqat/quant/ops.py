@@ -168,12 +168,13 @@ class _Pull(torch.autograd.Function):
 
 def _through_pull(grad: Tensor, tangents: Any, grid: Any, rule: Rule) -> Tensor:
     """Return the derivative of `pull` with respect to `grad`, applied to tangents of its results."""
+    again = torch.is_grad_enabled()  # to be differentiated in turn, by the tangents
     with torch.enable_grad():
         leaf = grad.detach().requires_grad_()
         v, scale, offset = grid
         pairs = zip(formulas.pull(leaf, v, scale, offset, rule), tangents, strict=True)
         results, along = zip(*[pair for pair in pairs if pair[1] is not None], strict=True)
-        return torch.autograd.grad(results, leaf, along)[0]
+        return torch.autograd.grad(results, leaf, along, create_graph=again)[0]
 
 
 class _Push(torch.autograd.Function):

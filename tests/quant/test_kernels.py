@@ -15,7 +15,7 @@ from flatqat.quant.apply import calibrate, quantize_
 from flatqat.quant.kernels import blocks, compiled, dispatch, formulas, fused
 from flatqat.quant.kernels.layout import layout_of
 from flatqat.quant.kernels.rule import Rule
-from flatqat.quant.ops import fake_quantize
+from flatqat.quant.ops import fake_quantize, fake_quantize_by
 from flatqat.spec import QuantSpec
 
 RULES = [
@@ -144,6 +144,98 @@ def test_a_cache_that_cannot_be_written_costs_the_cache_only(monkeypatch, tmp_pa
     (tmp_path / "flatqat").write_text("a file where the folder would be")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert compiled.library.__wrapped__() is not None
+
+
+@needs_compiler
+def test_a_library_that_was_cut_short_is_compiled_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    compiled.library.__wrapped__()
+    (made,) = (tmp_path / "flatqat").iterdir()
+    whole = made.read_bytes()
+    made.unlink()  # the process has mapped this file
+    made.write_bytes(whole[: len(whole) // 2])
+    calls = []
+    run = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: calls.append(a) or run(*a, **k))
+    assert compiled.library.__wrapped__() is not None
+    assert len(calls) == 1
+
+
+@needs_compiler
+def test_a_compiler_that_hangs_is_waited_for_once(monkeypatch, tmp_path):
+    calls = []
+
+    def hang(*_, **__):
+        calls.append(1)
+        raise subprocess.TimeoutExpired("c++", 1)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(subprocess, "run", hang)
+    assert compiled.library.__wrapped__() is None
+    assert len(calls) == 1
+
+
+@needs_compiler
+def test_kernels_that_cannot_run_are_not_used(monkeypatch):
+    def fails(*_):
+        raise RuntimeError("Failed to find C compiler")
+
+    monkeypatch.setattr(compiled, "levels", fails)
+    assert fused.fused_kernels.__wrapped__("cpu") is None
+
+
+@needs_compiler
+def test_kernels_do_not_depend_on_torch_s_defaults():
+    v, level, scale = random(4, 8), random(4, 8, seed=1), torch.tensor(0.25)
+    wanted, found = [[torch.zeros(4, 8), torch.ones(4, 8)] for _ in range(2)]
+    formulas.attract_(*wanted, v, level, scale, None, RULES[0], 0.25, 2.0)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert fused.agrees(compiled, "cpu")
+        dispatch.attract_(*found, v, level, scale, None, RULES[0], 0.25, 2.0)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    torch.testing.assert_close(found, wanted)
+
+
+def test_tensors_without_values_are_rounded_by_the_formulas():
+    v, scale = torch.empty(4, 8, device="meta", requires_grad=True), torch.tensor(0.1, device="meta")
+    fake_quantize(v, scale, -8, 7).sum().backward()
+    assert v.grad is not None
+
+
+def test_a_pull_takes_transposed_weights_together():
+    v, level = random(6, 4).t(), random(6, 4, seed=1).t()
+    scale = torch.tensor(0.25)
+    wanted, found = [[random(6, 4, seed=2).t(), random(6, 4, seed=3).t()] for _ in range(2)]
+    formulas.attract_(*wanted, v, level, scale, None, RULES[0], 0.25, 2.0)
+    dispatch.attract_(*found, v, level, scale, None, RULES[0], 0.25, 2.0)
+    torch.testing.assert_close(found, wanted)
+
+
+def test_zeros_keep_their_sign():
+    v = torch.tensor([-0.01, -0.0, 0.0, 0.01])
+    assert fake_quantize(v, torch.tensor(0.1), -8, 7).signbit().tolist() == [True, True, False, False]
+
+
+def test_a_value_that_is_not_a_number_stops_second_derivatives_as_first_ones():
+    v, scale = torch.tensor([torch.nan, 0.2], requires_grad=True), torch.tensor(0.1)
+    upstream = torch.ones(2, requires_grad=True)
+    (first,) = torch.autograd.grad(fake_quantize(v, scale, -8, 7), v, upstream, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), upstream)
+    assert second.tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.3])
+def test_a_third_derivative_in_the_upstream_gradient_is_there(delta):
+    v, scale = random(20).requires_grad_(), torch.tensor(0.4)
+    upstream = random(20, seed=1).requires_grad_()
+    rounded = fake_quantize_by(Rule(-2, 1, delta=delta), v, scale)
+    (first,) = torch.autograd.grad(rounded, v, upstream, create_graph=True)
+    (second,) = torch.autograd.grad(first.pow(3).sum(), upstream, create_graph=True)
+    (third,) = torch.autograd.grad(second.sum(), upstream)
+    slope = (first / upstream).detach()
+    torch.testing.assert_close(third, 6 * slope**3 * upstream.detach())
 
 
 @pytest.mark.parametrize("named", ["", "no-such-compiler", "false"])

@@ -4,6 +4,7 @@ Where there is no compiler `blocks` serves instead: the same numbers, slower. FL
 compiler; empty, it turns compiled kernels off.
 """
 
+import atexit
 import ctypes
 import hashlib
 import os
@@ -95,7 +96,7 @@ def attract_(
     strength: float,
 ) -> None:
     """Do what `formulas.attract_` does, in place."""
-    numbers = torch.tensor([beta, strength])
+    numbers = torch.tensor([beta, strength], dtype=torch.float32, device="cpu")
     _call("attract", (scale, offset, rule, layout), v, v, level, anchor, grad, numbers)
 
 
@@ -117,6 +118,8 @@ def library() -> Any:
     for compiler, flags in product([*found][:1], ATTEMPTS):
         try:
             lib = ctypes.CDLL(str(_built(compiler, flags)))
+        except subprocess.TimeoutExpired:
+            return None  # other flags would hang, too
         except (OSError, subprocess.SubprocessError):
             continue
         for operation, count in OPERATIONS.items():
@@ -131,23 +134,30 @@ def _built(compiler: str, flags: Sequence[str]) -> Path:
     """Return the shared library for this source, compiler and processor; compile it if it is not there."""
     command = [compiler, *ALWAYS, *flags]
     key = repr((command, SOURCE.read_text(), _processor()))
-    name = f"kernels-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"
+    name = f"kernels-{_digest(key.encode())}"
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flatqat"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if (folder / name).exists():
-            return folder / name
+        for found in folder.glob(f"{name}-*.so"):
+            if found.stem == f"{name}-{_digest(found.read_bytes())}":  # a file cut short may end the process
+                return found
         work = tempfile.mkdtemp(dir=folder)
     except (OSError, RuntimeError):  # no home, or one that cannot be written
         folder = work = tempfile.mkdtemp(prefix="flatqat-")  # type: ignore[assignment]
-    made = Path(work) / name
+        atexit.register(shutil.rmtree, work, ignore_errors=True)
+    made = Path(work) / "made.so"
     try:
         command += [str(SOURCE), "-o", str(made)]
         subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S)
-        return made.replace(Path(folder) / name)  # at once, whoever else compiles it
+        kept = Path(folder) / f"{name}-{_digest(made.read_bytes())}.so"
+        return made.replace(kept)  # at once, whoever else compiles it
     finally:
         if Path(work) != Path(folder):
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _processor() -> str:

@@ -132,9 +132,9 @@ class _Kernels:
         beta: float,
         strength: float,
     ) -> None:
-        alike = all(t.dtype == torch.float32 and t.stride() == v.stride() for t in (grad, anchor, v, level))
         serving, grid = self._serving(v, scale, offset, numbers)
-        if not alike:
+        strides = grid[0].stride()  # of a copy, maybe
+        if not all(t.dtype == torch.float32 and t.stride() == strides for t in (grad, anchor, v, level)):
             serving, grid = formulas, grid[:4]
         serving.attract_(grad, anchor, grid[0], level, *grid[1:], beta, strength)
 

@@ -2,6 +2,7 @@
 
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,12 +28,14 @@ def fused_kernels(device: str) -> ModuleType | None:
         module: ModuleType = compiled
         if compiled.library() is None:
             return None
+    elif device != "cuda":
+        return None
     else:
         try:
             from flatqat.quant.kernels import on_cuda as module
         except ImportError:  # torch for CUDA brings triton along, but not everywhere
             return None
-    return module if agrees(module, device) else None
+    return module if _trusted(module, device) else None
 
 
 def kernels_on(device: str) -> str:
@@ -40,11 +43,19 @@ def kernels_on(device: str) -> str:
     return {"cpu": "compiled", "cuda": "triton"}[device] if fused_kernels(device) else "torch"
 
 
+def _trusted(module: ModuleType, device: str) -> bool:
+    try:
+        return agrees(module, device)
+    except Exception:  # whatever a compiler that is missing, or too old for the card, has to say
+        return False
+
+
 def agrees(module: ModuleType, device: str) -> bool:
     """Return whether kernels give what the formulas give: values to the bit, sums to their rounding."""
-    values = torch.linspace(-3, 3, 483, device=device).view(3, 161)
-    scale = torch.tensor([[0.25], [0.0], [-0.5]], device=device)
-    offset = torch.tensor([[0.0], [0.1], [-0.1]], device=device)
+    to: Any = {"device": device, "dtype": torch.float32}  # whatever the defaults are
+    values = torch.linspace(-3, 3, 483, **to).view(3, 161)
+    scale = torch.tensor([[0.25], [0.0], [-0.5]], **to)
+    offset = torch.tensor([[0.0], [0.1], [-0.1]], **to)
     for rule in RULES:
         for dtype in KERNEL_DTYPES:
             v, grad = values.to(dtype), values.flip(0).to(dtype)

@@ -51,7 +51,7 @@ namespace {
 constexpr float SMALLEST_SCALE = 1e-8f;
 
 struct Grid {
-    float low, high, in_low, in_high, step, offset, delta, residual;
+    float low, high, in_low, in_high, step, offset, added, delta, residual;
 
     Grid(const Task& t, int64_t channel) {
         constexpr float infinity = std::numeric_limits<float>::infinity();
@@ -61,6 +61,7 @@ struct Grid {
         float size = std::fabs(t.scale[channel]);
         step = (size < SMALLEST_SCALE ? SMALLEST_SCALE : size) / float(t.divisor);
         offset = t.offset ? t.offset[channel] : 0.0f;
+        added = t.offset ? offset : -0.0f;  // which leaves a negative zero as it is
         delta = float(t.delta), residual = float(t.residual);
     }
     float ratio(float v) const { return (v - offset) / step; }
@@ -90,7 +91,7 @@ void levels(const Task& t, const T* __restrict v, T* __restrict out) {
             __builtin_prefetch(from + start + AHEAD);
             __builtin_prefetch(to + start + AHEAD, 1);
             for (int64_t i = start; i < end; ++i)
-                store(to + i, std::rint(grid.clip(grid.ratio(load(from[i])))) * grid.step + grid.offset);
+                store(to + i, std::rint(grid.clip(grid.ratio(load(from[i])))) * grid.step + grid.added);
         }
     });
 }
@@ -170,7 +171,8 @@ void push(const Task& t, const T* tv, const float* tscale, const float* toffset,
             const float r = grid.ratio(load(v[i])), clipped = grid.clip(r), q = std::rint(clipped);
             const float in = grid.inside(r), kept = grid.residual != 0.0f ? clipped : q;
             const float from_v = tv ? load(tv[i]) * in : 0.0f;
-            store(out + i, from_v + by_scale * (q - kept * in) + by_offset * (1.0f - in));
+            const float from_scale = tscale ? by_scale * (q - kept * in) : 0.0f;  // not of NaN, without a tangent
+            store(out + i, from_v + from_scale + by_offset * (1.0f - in));
         }
     });
 }
