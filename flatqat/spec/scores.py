@@ -64,6 +64,8 @@ class Scores(Mapping[str, Mapping[str, Score]]):
     @classmethod
     def read(cls, plain: Any) -> "Scores":
         """Return the scores in JSON's object. Raises FieldError as reading each `Score` on its own does."""
+        if isinstance(plain, cls):
+            return plain
         try:
             every = [score for metrics in plain.values() for score in metrics.values()]
             counts, stderrs, values = zip(*map(itemgetter("n", "stderr", "value"), every), strict=True)
@@ -79,6 +81,10 @@ class Scores(Mapping[str, Mapping[str, Score]]):
         ):
             return cls.of(from_plain(SCORES, plain))
         return cls(tuple((shift, *metrics) for shift, metrics in plain.items()), counts, values, stderrs)
+
+    def with_numbers(self, values: Iterable[float | None], stderrs: Iterable[float | None]) -> "Scores":
+        """Return scores of the same metrics and images with other numbers, set by set."""
+        return Scores(self._names, self._counts, values, stderrs)
 
     def __getitem__(self, shift: str) -> dict[str, Score]:
         """Return the scores on a set by metric."""
@@ -101,8 +107,8 @@ class Scores(Mapping[str, Mapping[str, Score]]):
     def values_of(self, metric: str, shifts: Iterable[str]) -> list[float | None]:
         """Return the values of a metric on some sets."""
         places = _places_of(self._names, metric, tuple(shifts))
-        numbers = [self._values[place] for place in places]
-        return [None if isnan(number) else number for number in numbers]
+        numbers = map(self._values.__getitem__, places)
+        return [None if number != number else number for number in numbers]  # NaN differs from itself
 
     def counts_of(self, metric: str) -> dict[str, int]:
         """Return the number of images of each set behind a metric."""

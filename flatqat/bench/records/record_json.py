@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flatqat.bench.records.alike import parsed
+from flatqat.bench.records.alike import parsed, strict
 from flatqat.bench.records.files import read_bytes
 from flatqat.bench.records.schema_1 import upgrade
 from flatqat.errors import Misplaced, StoreError
@@ -50,24 +50,17 @@ def read_json(path: Path, fix: str = RERUN) -> dict[str, Any]:
     return parse_json(read_bytes(path, fix), path, fix)
 
 
-def parse_json(text: bytes, path: Path, fix: str = RERUN) -> dict[str, Any]:
+def parse_json(
+    text: bytes, path: Path, fix: str = RERUN, parse: Callable[[bytes], Any] = strict
+) -> dict[str, Any]:
     """Return the object in a file's JSON, whose names are unique. Raises StoreError."""
     try:
-        data = json.loads(text, object_pairs_hook=_unique)
+        data = parse(text)
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{path}: expected JSON, got a damaged file ({error}); {fix}") from error
     if not isinstance(data, dict):
         raise StoreError(f"{path}: expected a JSON object, got a {type(data).__name__}; {fix}")
     return data
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice!r} twice in one object")
-    return found
 
 
 def read_as(kind: type[T], data: object, path: Path, fix: str = RERUN) -> T:
@@ -92,7 +85,7 @@ def pop_schema(data: dict[str, Any], newest: int, path: Path, fix: str = RERUN) 
 
 def read_record(path: Path) -> Record:
     """Read and check one record. Raises StoreError as `parse_record` does, and Vanished if there is none."""
-    return parse_record(parsed(read_bytes(path, RERUN), lambda text: parse_json(text, path)), path)
+    return parse_record(parse_json(read_bytes(path, RERUN), path, parse=parsed), path)
 
 
 def parse_record(data: dict[str, Any], path: Path) -> Record:
