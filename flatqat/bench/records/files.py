@@ -15,12 +15,13 @@ import zipfile
 import zlib
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from flatqat.bench.records.members import Member, members
 from flatqat.errors import StoreError, Vanished, found
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -90,22 +91,27 @@ def read_arrays(path: Path, names: Collection[str] | None = None, sha256: str = 
         got = "others, as of a run that was cut off"
         raise StoreError(f"{path}: expected the outcomes of its record, got {got}; run the cell again")
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as file:
-            keys = {name.removesuffix(".npy"): name for name in file.namelist()}
-            return {
-                key: _array(file.read(name))
-                for key, name in keys.items()
-                if names is None or re.split("[:/]", key)[-1] in names
-            }
+        parts = (members(data) if sha256 else None) or _checked_members(data)
+        keys = {name.removesuffix(".npy"): read for name, read in parts.items()}
+        return {
+            key: _array(read())
+            for key, read in keys.items()
+            if names is None or re.split("[:/]", key)[-1] in names
+        }
     except Exception as error:  # whatever zip, zlib or numpy make of damaged bytes
         got = f"a damaged file ({type(error).__name__}); delete it and run the cell again"
         raise StoreError(f"{path}: expected stored arrays, got {got}") from error
 
 
-def _array(data: bytes) -> np.ndarray[Any, Any]:
+def _checked_members(data: bytes) -> dict[str, Member]:
+    file = zipfile.ZipFile(io.BytesIO(data))
+    return {name: partial(file.read, name) for name in file.namelist()}
+
+
+def _array(data: bytes | memoryview) -> np.ndarray[Any, Any]:
     """Return the array in the bytes of an npy file, which shares their memory where it can."""
     end = 10 + int.from_bytes(data[8:10], "little")
-    dtype, shape = _layout(data[:end])
+    dtype, shape = _layout(bytes(data[:end]))
     if dtype is None:
         array: np.ndarray[Any, Any] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
         return array

@@ -72,11 +72,11 @@ class Store(Work):
 
     def record_path(self, cell: Cell) -> Path:
         """Return where the record of a cell is."""
-        return self.root / "records" / cell.suite / f"{cell.label}.json"
+        return Path(self.root, "records", cell.suite, f"{cell.label}.json")
 
     def outcomes_path(self, cell: Cell) -> Path:
         """Return where the per-image outcomes of a cell are."""
-        return self.record_path(cell).with_suffix(".npz")
+        return Path(self.root, "records", cell.suite, f"{cell.label}.npz")
 
     def record(self, cell: Cell) -> Record | None:
         """Return the record of a cell, or None. Raises StoreError on a damaged one."""

@@ -1,5 +1,6 @@
 """Outcomes in few arrays: what is in a file, and that older files with an array a shift are the same."""
 
+import hashlib
 import io
 import zipfile
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pytest
 
 from flatqat.bench.records import files
 from flatqat.bench.records.files import arrays_as_bytes, read_arrays
+from flatqat.bench.records.members import members
 from flatqat.bench.records.outcomes import stack, stacks
 from flatqat.bench.records.paired import outcomes_of
 from flatqat.bench.records.store import Store
@@ -102,6 +104,64 @@ def test_the_header_of_an_array_is_parsed_once_for_all_files(tmp_path, monkeypat
         (tmp_path / f"{name}.npz").write_bytes(arrays_as_bytes({"a": np.full((5, 7), len(parsed))}))
         assert read_arrays(tmp_path / f"{name}.npz")["a"].shape == (5, 7)
     assert len(parsed) == 1
+
+
+def test_members_of_a_known_hash_are_found_without_the_directory(tmp_path, monkeypatch):
+    arrays = {"a": np.zeros((4, 500)), "1/b": np.random.default_rng(0).normal(size=300), "c": np.array("é")}
+    data = arrays_as_bytes(arrays)
+    (tmp_path / "x.npz").write_bytes(data)
+    plain = read_arrays(tmp_path / "x.npz")
+    with monkeypatch.context() as patch:
+        patch.setattr(zipfile, "ZipFile", None)
+        read = read_arrays(tmp_path / "x.npz", sha256=hashlib.sha256(data).hexdigest())
+    assert read.keys() == plain.keys() == arrays.keys()
+    assert all(same(read[name], array) and same(plain[name], array) for name, array in arrays.items())
+
+
+@pytest.mark.parametrize("how", ["streamed", "numpy", "before", "empty"])
+def test_zip_files_of_another_layout_are_read_all_the_same(tmp_path, how):
+    path = tmp_path / "x.npz"
+    if how == "streamed":  # sizes stand behind the members
+        with path.open("wb") as file:
+            np.savez(_Stream(file), x=np.arange(3))
+    elif how == "numpy":
+        np.savez(path, x=np.arange(3))
+    else:
+        path.write_bytes(
+            (how == "before") * b"?" + arrays_as_bytes({"x": np.arange(3)} if how != "empty" else {})
+        )
+    assert not members(path.read_bytes())
+    read = read_arrays(path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    assert {name: array.tolist() for name, array in read.items()} == (
+        {"x": [0, 1, 2]} if how != "empty" else {}
+    )
+
+
+class _Stream:
+    """A file that cannot be sought."""
+
+    def __init__(self, file):
+        self.write, self.flush = file.write, file.flush
+
+    def read(self):
+        raise OSError
+
+
+def test_damaged_members_are_refused_although_the_hash_is_theirs(tmp_path):
+    data = arrays_as_bytes({"a": np.zeros((4, 500)), "b": np.random.default_rng(0).normal(size=300)})
+    path, sizes = tmp_path / "x.npz", (b"PK\3\4", 22)
+    for damaged in (
+        _with(data, data.index(sizes[0]) + sizes[1], 7, 1),  # another size than it inflates to
+        _with(data, data.rindex(sizes[0]) + sizes[1], 7, 1),  # another size than is stored
+        _with(data, data.index(sizes[0]) + 45, 0xFF, 3),  # what does not inflate
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(StoreError, match="expected stored arrays, got a damaged file"):
+            read_arrays(path, sha256=hashlib.sha256(damaged).hexdigest())
+
+
+def _with(data: bytes, place: int, value: int, count: int) -> bytes:
+    return data[:place] + bytes([value]) * count + data[place + count :]
 
 
 def test_groups_whose_arrays_do_not_fit_are_refused(tmp_path):
