@@ -69,14 +69,30 @@ def pooled(methods: Sequence[Shares]) -> list[NDArray[np.float64]]:
 
 def _weighted(table: NDArray[Any], weights: Sequence[float]) -> NDArray[np.float64]:
     """Return 100 times the weighted sum of rows (shifts, ..., images), added one after the other."""
+    last = table.shape[-1] - 1  # no block has a single image, which numpy would add up in another order
+    if table.dtype == bool and last and len({*weights[1:]}) == 1:
+        return _counted(table, 100 * weights[0], 100 * weights[1])
     total = np.empty(table.shape[1:])
     factors = 100 * np.array(weights).reshape(-1, *[1] * total.ndim)
-    last = table.shape[-1] - 1  # no block has a single image, which numpy would add up in another order
     step = max(2, BLOCK * table.shape[-1] // table.size)
     for start in range(0, max(last, 1), step):
         images = slice(start, start + step if start + step < last else None)
         total[..., images] = (factors * table[..., images]).sum(axis=0)
     return total
+
+
+def _counted(table: NDArray[np.bool_], first: float, other: float) -> NDArray[np.float64]:
+    """Return the sum over rows (shifts, ..., images) of `first` or, in all but the first row, `other`.
+
+    Only rows that are true count. Adding zeros changes nothing, so the sum, which is rounded at each step,
+    follows from how many are.
+    """
+    steps = np.full((2, len(table)), other)
+    steps[:, 0] = 0.0, first
+    sums: NDArray[np.float64] = np.add.accumulate(steps, axis=1)
+    count = table[1:].view(np.uint8).sum(axis=0, dtype=np.min_scalar_type(len(table)))
+    found: NDArray[np.float64] = sums.ravel()[table[0] * np.intp(len(table)) + count]
+    return found
 
 
 def _rows(runs: Mapping[str, NDArray[Any]], shifts: Sequence[str], name: str) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """What every image of one run gives, by shift, in few arrays: one for all shifts of equally many images."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,7 @@ class Stacked(Mapping[str, NDArray[Any]]):
     def __init__(self, stacks: Sequence[tuple[Sequence[str], NDArray[Any]]]) -> None:
         """Hold arrays (shifts, images, ...), each with the names of its shifts."""
         self.stacks = stacks
-        self._places = {
-            shift: (number, row)
-            for number, (shifts, _) in enumerate(stacks)
-            for row, shift in enumerate(shifts)
-        }
+        self._places = _places(tuple(tuple(shifts) for shifts, _ in stacks))
 
     def __getitem__(self, shift: str) -> NDArray[Any]:
         """Return the array (images, ...) of a shift, which shares its memory with all others."""
@@ -59,6 +56,12 @@ class Stacked(Mapping[str, NDArray[Any]]):
             return None
         rows: NDArray[Any] = self.stacks[numbers[0]][1][list(places)]
         return rows
+
+
+@lru_cache(maxsize=64)
+def _places(groups: tuple[tuple[str, ...], ...]) -> dict[str, tuple[int, int]]:
+    """Return for each shift the number of its group and its row in it."""
+    return {shift: (number, row) for number, shifts in enumerate(groups) for row, shift in enumerate(shifts)}
 
 
 def together(runs: Sequence[Mapping[str, NDArray[Any]]]) -> Stacked:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flatqat.metrics.components import Components
-from flatqat.metrics.contributions import contributions, gap_weights
+from flatqat.metrics.contributions import _counted, _weighted, contributions, gap_weights
 from flatqat.metrics.metric import METRICS
 
 IMAGE_SETS = {"id": "id", "fog/1": "id", "fog/5": "id", "night": "night", "snow": "snow"}
@@ -82,3 +82,21 @@ def test_sums_are_to_the_bit_those_of_adding_shift_by_shift(monkeypatch, block, 
     for shift in shifts:
         expected = expected + 100 * weights[shift] * np.array([run[shift] for run in of])
     assert (pool[0] == expected).all()
+
+
+@pytest.mark.parametrize("shifts", [2, 3, 75, 300])
+@pytest.mark.parametrize("shape", [(50,), (3, 50), (4, 2), (2, 1)])
+@pytest.mark.parametrize(("first", "other"), [(0.1, 0.1), (-1 / 75, -1 / 75), (1.0, -1 / 75), (0.0, 0.3)])
+def test_right_images_are_counted_to_the_bit_of_adding_them(monkeypatch, shifts, shape, first, other):
+    table = np.random.default_rng(0).random((shifts, *shape)) < 0.7
+    weights = [first, *[other] * (shifts - 1)]
+    counted = _weighted(table, weights)
+    calls = []
+    monkeypatch.setattr(
+        "flatqat.metrics.contributions._counted", lambda *args: calls.append(args) or _counted(*args)
+    )
+    assert (_weighted(table, weights).view(np.int64) == counted.view(np.int64)).all()
+    assert len(calls) == (shape[-1] > 1)
+    added = _weighted(table.astype(float), weights)
+    assert len(calls) == (shape[-1] > 1)
+    assert (added.view(np.int64) == counted.view(np.int64)).all()
