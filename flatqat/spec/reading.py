@@ -24,6 +24,7 @@ SHARED = "equal values are read once"
 
 MOST_SHARED = 256  # different values of one type
 SCALARS = {str: "a text", bool: "true or false", int: "a whole number", float: "a finite number"}
+ATOMS = {*SCALARS, NoneType}
 LARGEST_INTEGER = 2**63  # beyond it numpy and pandas have no integers
 LONGEST_SHOWN = 40  # characters of a wrong value in a message
 
@@ -68,16 +69,28 @@ def from_plain(kind: Any, value: object) -> Any:
 
 def to_plain(value: Any) -> Any:
     """Return a value made of dataclasses, tuples and mappings as plain JSON values."""
-    if is_dataclass(value) and not isinstance(value, type):
-        hints, sparse = _hints(type(value)), isinstance(value, Stored)
+    kind: Any = type(value)
+    if kind in ATOMS:
+        return value
+    if (parts := _parts(kind)) is not None:
         return {
-            field.name: dict(entry) if hints[field.name] == Args else to_plain(entry)
-            for field in fields(value)
-            if (entry := getattr(value, field.name)) != _default(field) or not sparse
+            name: dict(entry) if is_args else to_plain(entry)
+            for name, default, is_args in parts
+            if (entry := getattr(value, name)) != default
         }
     if isinstance(value, Mapping):
         return {name: to_plain(entry) for name, entry in value.items()}
     return [to_plain(entry) for entry in value] if isinstance(value, tuple | list) else value
+
+
+@cache
+def _parts(kind: Any) -> list[tuple[str, object, bool]] | None:
+    """Return of each field of a dataclass the name, the value that is left out, and whether it is `Args`."""
+    has_fields = is_dataclass(kind)
+    if not has_fields:
+        return None
+    hints, sparse = _hints(kind), issubclass(kind, Stored)
+    return [(f.name, _default(f) if sparse else MISSING, hints[f.name] == Args) for f in fields(kind)]
 
 
 @cache

@@ -4,25 +4,30 @@ Of each image it has what the metric needs, see `packing`. Schemas 1 and 2 have 
 neither environment nor weights.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from flatqat.bench.gate.packing import FORM, Unpacker, pack
+import numpy as np
+from numpy.typing import NDArray
+
+from flatqat.bench.gate.lines import cell_line, lines_of, with_lines
+from flatqat.bench.gate.packing import FORM, Unpacker, pack, unpacked
 from flatqat.bench.gate.run import Run
 from flatqat.bench.gate.series import newest
 from flatqat.bench.gate.weights import weights_digest
-from flatqat.bench.records.files import write_output
+from flatqat.bench.records.files import read_bytes, write_output
 from flatqat.bench.records.paired import is_nested, outcomes_of
-from flatqat.bench.records.record_json import pop_schema, read_as, read_json, to_json
+from flatqat.bench.records.record_json import parse_json, pop_schema, read_as
 from flatqat.bench.records.schema_1 import upgrade_shifts
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
 from flatqat.metrics.metric import METRICS
 from flatqat.metrics.stacked import Stacked
 from flatqat.spec import Cell, Environment, FieldError, Record, ShiftInfo, Stored
-from flatqat.spec.reading import SHARED
+from flatqat.spec.reading import SHARED, from_plain
 
 BASELINE_SCHEMA = 3
 FIX = "check --baseline; make one with: flatqat bench baseline"
@@ -61,10 +66,18 @@ class PackedCell(Stored):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineCell:
-    """A cell of a baseline with the metric's value of each image."""
+    """A cell of a baseline: `packed` has no outcomes, `kept` the bits or else the values of each image."""
 
     packed: PackedCell
-    values: Stacked
+    kept: Stacked
+
+    @property
+    def values(self) -> Stacked:
+        """The value of each image by shift, made of what is kept in an eighth of the memory."""
+        if FORM[self.packed.metric] != "correct":
+            return self.kept
+        images = self.packed.images
+        return Stacked([(shifts, unpacked(bits, images[shifts[0]])) for shifts, bits in self.kept.stacks])
 
     @property
     def label(self) -> str:
@@ -92,7 +105,8 @@ def write_baseline(store: Store, output: Path) -> tuple[int, list[Record]]:
 
     Of several revisions of a cell the newest is stored. Raises StoreError.
     """
-    cells, others = {}, []
+    cells: dict[str, bytes] = {}
+    others, line = [], cell_line()
     records = {record.cell.id: record for record in store.records()}
     for run in newest([Run.of(record, store) for record in records.values()]):
         record = records[run.cell.id]
@@ -100,7 +114,7 @@ def write_baseline(store: Store, output: Path) -> tuple[int, list[Record]]:
         if not outcomes:
             others.append(record)
             continue
-        cells[record.cell.id] = PackedCell(
+        packed = PackedCell(
             shifts=record.protocol.shifts,
             images={shift: len(images) for shift, images in outcomes.items()},
             cell=record.cell,
@@ -110,31 +124,44 @@ def write_baseline(store: Store, output: Path) -> tuple[int, list[Record]]:
             nested=is_nested(record),
             metric=record.protocol.metric,
             **pack(record.protocol.metric, outcomes),
-        ).to_dict()
+        )
+        cells[record.cell.id] = line(packed)
     if not cells:
         raise StoreError(f"expected finished cells with outcomes in {store.root}, got none; make some first")
-    write_output(output, to_json({"schema": BASELINE_SCHEMA, "cells": cells}))
+    write_output(output, *with_lines(cells, BASELINE_SCHEMA))
     return len(cells), others
 
 
 def read_baseline(path: Path) -> dict[str, BaselineCell]:
     """Return the cells of a baseline by id. Raises StoreError, which names the file and the field."""
-    data = read_json(path, FIX)
+    text = read_bytes(path, FIX)
+    with suppress(ValueError, RecursionError):  # of another layout, or damaged: parsing all says where
+        schema, lines = lines_of(text)
+        if schema == BASELINE_SCHEMA:
+            return _unpacked(lines, schema, path)
+    data = parse_json(text, path, FIX)
     schema = pop_schema(data, BASELINE_SCHEMA, path, FIX)
     cells = data.get("cells")
     if schema == 1 and isinstance(cells, dict):
         data["cells"] = {cell_id: _upgraded(cell) for cell_id, cell in cells.items()}
-    packed: dict[str, dict[str, PackedCell]] = read_as(FILE, data, path, FIX)
-    if not packed.get("cells"):
+    read: dict[str, dict[str, PackedCell]] = read_as(FILE, data, path, FIX)
+    if not read.get("cells"):
         raise StoreError(f"{path}: cells: expected one or more, got none; {FIX}")
-    unpacker, unpacked = Unpacker(), {}
-    for cell_id, cell in packed["cells"].items():
+    return _unpacked(read["cells"].items(), schema, path)
+
+
+def _unpacked(cells: Iterable[tuple[str, Any]], schema: int, path: Path) -> dict[str, BaselineCell]:
+    """Return cells, as JSON has them or already read, by id."""
+    unpacker, found = Unpacker(), {}
+    for cell_id, plain in cells:
         try:
-            _check(cell_id, cell, schema)
-            unpacked[cell_id] = BaselineCell(packed=cell, values=_values(cell, unpacker))
+            packed = plain if isinstance(plain, PackedCell) else from_plain(PackedCell, plain)
+            _check(cell_id, packed, schema)
+            kept = _kept(packed, unpacker)
         except FieldError as error:
             raise StoreError(f"{path}: {error.under(cell_id).under('cells')}; {FIX}") from error
-    return unpacked
+        found[cell_id] = BaselineCell(packed=replace(packed, correct={}, counts={}), kept=kept)
+    return found
 
 
 FILE: Any = Mapping[str, Mapping[str, PackedCell]]
@@ -162,14 +189,15 @@ def _check(cell_id: str, packed: PackedCell, schema: int) -> None:
             raise FieldError(f"expected one for each shift; see {odd[0]}", (name,))
 
 
-def _values(packed: PackedCell, unpacker: Unpacker) -> Stacked:
-    """Return the metric's values. Raises FieldError on damaged outcomes."""
-    metric, name = METRICS[packed.metric], FORM[packed.metric]
-    texts, unpack = getattr(packed, name), getattr(unpacker, name)
-    values = {}
-    for shift, text in texts.items():
+def _kept(packed: PackedCell, unpacker: Unpacker) -> Stacked:
+    """Return what is kept of the outcomes, equally many images as one array. Raises FieldError on damage."""
+    name, values = FORM[packed.metric], METRICS[packed.metric].values
+    groups: dict[int, dict[str, NDArray[Any]]] = {}
+    for shift, text in getattr(packed, name).items():
+        images = packed.images[shift]
         try:
-            values[shift] = metric.values(unpack(text, packed.images[shift]))
+            kept = unpacker.bits(text, images) if name == "correct" else values(unpacker.counts(text, images))
         except FieldError as error:
             raise error.under(shift).under(name) from error
-    return Stacked.of(values)
+        groups.setdefault(images, {})[shift] = kept
+    return Stacked([([*group], np.stack([*group.values()])) for group in groups.values()])

@@ -28,6 +28,11 @@ def pack(metric: str, outcomes: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     return {"counts": {s: _text(images.astype(COUNT)) for s, images in outcomes.items()}}
 
 
+def unpacked(bits: NDArray[np.uint8], images: int) -> NDArray[np.bool_]:
+    """Return whether each image is right, shape (..., images), from the bits of each row."""
+    return np.unpackbits(bits, axis=-1, count=images).view(bool)
+
+
 class Unpacker:
     """Unpacks the texts of one file, whose outcomes may take MOST_BYTES together."""
 
@@ -36,12 +41,16 @@ class Unpacker:
 
     def correct(self, text: str, images: int) -> NDArray[np.bool_]:
         """Return whether each image is right, shape (images,). Raises FieldError on other text."""
+        return unpacked(self.bits(text, images), images)
+
+    def bits(self, text: str, images: int) -> NDArray[np.uint8]:
+        """Return the same in bits, which `unpacked` takes. Raises FieldError on other text."""
         self._take(images, images)
         size = -(-images // 8)
         data = _inflated(text, size, images)
         if len(data) < size:
             raise FieldError(f"expected {size:,} bytes for {images:,} images, got {len(data):,}")
-        return np.unpackbits(np.frombuffer(data, np.uint8), count=images).astype(bool)
+        return np.frombuffer(data, np.uint8)
 
     def counts(self, text: str, images: int) -> NDArray[np.int64]:
         """Return intersections and unions, shape (images, 2, classes). Raises FieldError on other text."""

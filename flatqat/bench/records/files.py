@@ -13,7 +13,7 @@ import secrets
 import stat
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
@@ -29,8 +29,11 @@ TEMPORARY = ".*.tmp"
 ATTEMPTS = 100  # to write into a folder that other runs remove as often
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file in one step, so that readers see the old one or the new one. Raises StoreError."""
+def write_atomically(path: Path, *data: bytes) -> None:
+    """Replace a file in one step, so that readers see the old one or the new one. Raises StoreError.
+
+    Its content is all of `data`, one after the other.
+    """
     for attempt in range(ATTEMPTS):
         try:
             _replace(path, data)
@@ -42,16 +45,17 @@ def write_atomically(path: Path, data: bytes) -> None:
             raise _unwritable(path, error) from error
 
 
-def write_output(path: Path, data: bytes) -> None:
+def write_output(path: Path, *data: bytes) -> None:
     """Write a file that the user named: where a link leads, in one step unless it is a pipe or a device.
 
     Raises StoreError.
     """
     if not is_special(path):
-        write_atomically(Path(os.path.realpath(path)), data)
+        write_atomically(Path(os.path.realpath(path)), *data)
         return
     try:
-        path.write_bytes(data)
+        with path.open("wb") as file:
+            file.writelines(data)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -167,13 +171,13 @@ def size_of(path: Path) -> int:
         raise Vanished(f"{path}: expected a file, found none; run again") from error
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, data: Sequence[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # less the user's umask
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.writelines(data)
             file.flush()
             os.fsync(file.fileno())
         with suppress(FileNotFoundError):
