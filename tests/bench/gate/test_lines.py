@@ -42,10 +42,12 @@ def test_equal_shifts_are_written_once(tmp_path, monkeypatch):
 
 def test_it_is_read_line_by_line_as_the_parser_reads_it(path, monkeypatch):
     texts, strict = [], lines.strict
+    lines._shifts.cache_clear()
     monkeypatch.setattr(lines, "strict", lambda text: texts.append(text) or strict(text))
     monkeypatch.setattr(baseline, "parse_json", None)
     by_line = read_baseline(path)
-    assert len(texts) == 3
+    assert len(texts) == 4
+    assert sum(b"image_set" in text for text in texts) == 1
     monkeypatch.undo()
     path.write_text(json.dumps(json.loads(path.read_bytes())))
     whole = read_baseline(path)
@@ -70,6 +72,10 @@ def test_the_committed_baseline_has_a_cell_on_each_line():
         (b'"seed": 1', b'"seed": }', "expected JSON"),
         (b'"seed": 1', b'"seed": "x"', r"cells\.[0-9a-f]{12}\.cell\.seed: expected a whole number"),
         (b'"env": {', b'"nested": 1, "env": {', r"nested: expected true or false"),
+        (b'"in_mean": true', b'"in_mean": 1', r"shifts\.blur/1\.in_mean: expected true or false"),
+        (b'"in_mean": true', b'"in_mean": ', "expected JSON"),
+        (b'"in_mean": true', b'"in_mean": true, "in_mean": true', "twice in one object"),
+        (b'"shifts": {"', b'"shifts": "x", "shifts": {"', "twice in one object"),
         (b'"schema": 3', b'"schema": 9', "schema: expected 3 or older, got 9"),
         (b'"schema": 3', b'"schema": 0', "schema: expected a whole number"),
         (b'\n },\n "schema": 3\n}', b'\n }},\n "schema": 3\n}', "expected JSON"),
@@ -88,3 +94,14 @@ def test_two_cells_of_one_id_are_refused(path):
     path.write_bytes(b"".join([*of_file[:3], *of_file[2:]]))
     with pytest.raises(StoreError, match="twice in one object"):
         read_baseline(path)
+
+
+@pytest.mark.parametrize("weights", ["", ', "weights": "0"', ', "weights": {"a": {"b": {}}}'])
+@pytest.mark.parametrize("shifts", ['{"id": {"a": {}}}', '{"id": {}}', "{}", '"x"', "[]", '{"id": [{}]}'])
+@pytest.mark.parametrize(
+    "where", ['"shifts": %s', '"cell": {"shifts": %s}', '"a": "\\"shifts\\": {", "shifts": %s']
+)
+def test_whatever_the_layout_the_values_are_those_of_the_parser(weights, shifts, where):
+    text = '{"0": {%s%s}}' % (where % shifts, weights)  # noqa: UP031
+    for each in (text, text.replace("{", "[{", 2).replace("[{", "{", 1).removesuffix("}") + "]}"):
+        assert lines._parsed(each.encode()) == json.loads(each)
