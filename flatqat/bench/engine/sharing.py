@@ -1,6 +1,7 @@
 """How one process does its part of a run: the first piece that is ready and free, until all are done."""
 
 from collections.abc import Sequence
+from itertools import product
 from time import sleep
 
 from flatqat.bench.cell.session import Lack, Session
@@ -9,6 +10,7 @@ from flatqat.bench.engine.pieces import Flatness, Piece, Share, pieces_of
 from flatqat.bench.engine.recording import Recording
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Plan
+from flatqat.bench.plan.request import lacking_spaces
 from flatqat.bench.records.claims import Claims
 from flatqat.errors import Vanished
 
@@ -19,7 +21,8 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 1.0  # seconds between two looks at what o
 def take_part(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Troubles, claims: Claims) -> None:
     """Do what is to do of a plan until nothing is left, beside others at work in the same folder.
 
-    Somebody may remove what this process is about to read. Then it looks again at what is still to do.
+    Somebody may remove what this process is about to read. Then it looks again at what is still to do; so it
+    does where a run that measures less has written a record meanwhile.
     """
     store, rerun, left = session.store, session.request.rerun, todo
     troubles.share(claims)
@@ -28,7 +31,10 @@ def take_part(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Trou
     for attempt in range(ATTEMPTS):
         try:
             _work_off(left, Share(session=session, troubles=troubles, claims=claims))
-            break
+            if not (left := _unmeasured(todo, session, troubles)):
+                break
+            for lack, piece in product(left, (Recording, Flatness)):
+                claims.withdraw(piece.name_of(lack.job))
         except Vanished:
             if attempt == ATTEMPTS - 1:
                 raise
@@ -38,6 +44,17 @@ def take_part(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Trou
     for lack in todo:
         if claims.noted(lack.job.cell.id):  # what was still being scored elsewhere when it failed
             store.drop_work(lack.job.cell)
+
+
+def _unmeasured(todo: Sequence[Lack], session: Session, troubles: Troubles) -> list[Lack]:
+    """Return what lacks flatness in its record, although all is done, and measuring has not failed."""
+    lacks = []
+    for lack in (lack for lack in todo if lack.spaces and not troubles.get(lack.job)):
+        record = session.store.record(lack.job.cell)
+        if record and not record.flatness.failed:
+            spaces = lacking_spaces(lack.job.cell, record.flatness, session.request)
+            lacks += [Lack(job=lack.job, spaces=tuple(spaces))] if spaces else []
+    return lacks
 
 
 def _work_off(todo: Sequence[Lack], share: Share) -> None:

@@ -326,3 +326,16 @@ def test_interrupting_stops_all_at_once_and_the_same_command_goes_on(tmp_path, a
     go(tmp_path)
     assert numbers(tmp_path) == alone
     assert not left_over(tmp_path)
+
+
+@pytest.mark.parametrize("measured", [(), ("latent",)], ids=["none", "latent"])
+def test_flatness_is_measured_that_a_run_beside_did_not_want(tmp_path, measured):
+    store, asked = Store(tmp_path), {"methods": ("qat",), "seeds": (0,)}
+    with store.claims() as claims:  # the other run, which goes on with other cells
+        (record,) = go(tmp_path, **asked, spaces=measured)
+        assert not record.flatness.quantized
+        for note in (record.cell.id, *[f"flatness-{record.cell.id}" for _ in measured]):
+            claims.note(note)
+        (record,) = go(tmp_path, **asked)
+        assert set(record.flatness.spaces) == {"quantized", *measured}
+    assert not left_over(tmp_path)
