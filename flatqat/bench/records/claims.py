@@ -164,8 +164,7 @@ class Claims:
         """Create a file of this run's, with its name in it if it is a claim; False if there is one."""
         for _ in range(ATTEMPTS):
             try:
-                with open(path, "x", encoding="utf-8") as file:
-                    file.write(text if path.suffix == ".note" else self._owner)
+                _write_new(path, text if path.suffix == ".note" else self._owner)
             except FileExistsError:
                 return False
             except FileNotFoundError:  # nobody was here, or the last one has just gone
@@ -212,3 +211,14 @@ class Claims:
             for path in tuple(self._held):
                 with suppress(OSError):
                     os.utime(path)
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file that is not there yet; where that fails, as on a full disk, there is none after it."""
+    with open(path, "x", encoding="utf-8") as file:
+        try:
+            file.write(text)
+            file.flush()
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 LEFT_AFTER = 60.0  # seconds
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def new_owner() -> str:
@@ -35,11 +36,16 @@ def is_left(path: Path, now: float) -> bool:
 
 @cache
 def machine() -> str:
-    """Return what tells whose numbers of processes are comparable with those here."""
-    namespace = ""
+    """Return what tells whose numbers of processes are comparable with those here.
+
+    Names alone do not: many machines are called `localhost`.
+    """
+    boot = namespace = ""
+    with suppress(OSError):  # not Linux
+        boot = BOOT.read_text(encoding="utf-8").strip()
     with suppress(OSError):
         namespace = os.readlink("/proc/self/ns/pid")
-    return f"{platform.node()}{namespace}".replace(" ", "_")
+    return f"{platform.node()}{boot}{namespace}".replace(" ", "_")
 
 
 def _is_alive(pid: int) -> bool:

@@ -1,6 +1,7 @@
 """Claims: one process has a piece; those of dead and silent ones are broken by one; nothing is left over."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from time import sleep, time
 import pytest
 
 from flatqat.bench.records import claims as module
+from flatqat.bench.records import owners
 from flatqat.bench.records.claims import Claims
 from flatqat.bench.records.owners import machine
 from flatqat.errors import StoreError
@@ -89,6 +91,18 @@ def test_the_claim_of_a_process_that_has_ended_here_is_stale_at_once(folder):
         assert a.take("x")
         assert not a.take("y")
         assert not a.take("z")
+
+
+def test_a_process_of_another_machine_of_the_same_name_may_be_alive(folder, tmp_path, monkeypatch):
+    boot = tmp_path / "boot_id"
+    boot.write_text("other\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(owners, "BOOT", boot)
+        namesake = machine.__wrapped__()
+    with Claims(folder) as claims:
+        written(folder, "x.claim", namesake, dead_pid())
+        written(folder, "y.claim", machine(), dead_pid())
+        assert (claims.take("x"), claims.take("y")) == (False, True)
 
 
 def test_of_many_that_break_a_claim_one_has_it(folder):
@@ -232,3 +246,20 @@ def test_a_disk_that_is_full_is_named(folder, monkeypatch):
         patch.setattr("builtins.open", full)
         with pytest.raises(StoreError, match=r"cannot write .*x\.claim: No space left"):
             a.take("x")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="only POSIX limits the size of files")
+def test_what_finds_no_room_on_the_disk_leaves_no_empty_file_for_which_others_would_wait(folder):
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    folder.mkdir(parents=True)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(StoreError, match="cannot write"):
+            Claims(folder).__enter__()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert not list(folder.iterdir())
