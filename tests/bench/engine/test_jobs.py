@@ -262,7 +262,7 @@ def test_an_error_ends_the_workers_too(tmp_path, met, monkeypatch):
     monkeypatch.setattr(pieces, "train", fail)
     with pytest.raises(DataError, match="damaged"):
         go(tmp_path, jobs=2)
-    assert [process.poll() for process in met.workers] == [130]
+    assert [process.poll() for process in met.workers] in ([130], [-signal.SIGKILL])  # at last, on a busy machine
     assert not (tmp_path / ".work" / "claims").exists()
 
 
