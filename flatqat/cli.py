@@ -7,7 +7,7 @@ import sys
 import traceback
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,7 +21,9 @@ from flatqat.commands.results import results
 from flatqat.console.printable import printable, printable_lines
 from flatqat.console.streams import safe_streams
 from flatqat.errors import FlatqatError
-from flatqat.suite import Suite
+
+if TYPE_CHECKING:
+    from flatqat.suite import Suite
 
 BUG = 70  # EX_SOFTWARE
 INTERRUPTED = 130  # what a shell shows for a program that SIGINT ended
@@ -223,7 +225,7 @@ def _run() -> int:
         return BUG
 
 
-def _suite(name: str) -> Suite:
+def _suite(name: str) -> "Suite":
     """Return a suite or family by its name, or one member of a family (`pacs@sketch`)."""
     from flatqat.bench.plan.jobs import members
 

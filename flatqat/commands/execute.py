@@ -4,9 +4,8 @@ import shlex
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from flatqat.bench.gate.check import INCOMPLETE, OK, REGRESSED
-from flatqat.bench.plan.jobs import Job, Plan
 from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.bench.records.files import write_output
 from flatqat.bench.records.revisions import with_revisions
@@ -14,19 +13,22 @@ from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import VIEWS
 from flatqat.bench.report.render import FORMATS, load, render, show
-from flatqat.bench.study.page import write_study
 from flatqat.console.progress import progress_for, seconds
 from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import choose
+
+if TYPE_CHECKING:
+    from flatqat.bench.plan.jobs import Job, Plan
 
 INTERRUPTED = 130
 FEW = 3
 
 
-def execute(plan: Plan, *, all_revisions: bool = False) -> int:
+def execute(plan: "Plan", *, all_revisions: bool = False) -> int:
     """Run a plan and print its table; 0, or 3 when a cell failed, was skipped or lacks its flatness."""
     from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.run import run
+    from flatqat.bench.gate.check import INCOMPLETE
 
     request, errors = plan.request, terminal(stderr=True)
     session = Session.open(request, progress_for(errors))
@@ -44,7 +46,7 @@ def execute(plan: Plan, *, all_revisions: bool = False) -> int:
     return 0 if all(complete) else INCOMPLETE
 
 
-def dry(plan: Plan) -> int:
+def dry(plan: "Plan") -> int:
     """Print the cells, the state of the data and an estimate of the time; 0, or 2 when data is missing."""
     from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.estimate import estimate
@@ -74,7 +76,7 @@ def dry(plan: Plan) -> int:
     return 2 if missing else 0
 
 
-def _state(job: Job, todo: Sequence[Job]) -> str:
+def _state(job: "Job", todo: "Sequence[Job]") -> str:
     """Return a line about a job: whether it is to run, and why not."""
     state = "to run" if job in todo else "stored" if job.scored else "not needed"
     settings = ", ".join(f"{key}={value}" for key, value in job.cell.method_args)
@@ -99,6 +101,8 @@ def report(
     store, console = Store(results), terminal()
     text = partial(render, store, suite, view=view, against=against, all_revisions=all_revisions)
     if output is not None and known == "study":
+        from flatqat.bench.study.page import write_study
+
         write_study(load(store, suite, all_revisions=all_revisions), store, against, output)
     elif output is not None:
         write_output(output, text(form="md" if known == "table" else known).encode())
@@ -112,6 +116,7 @@ def check_figures(models: tuple[str, ...], request: Request) -> int:
     """Print published figures and those measured here; 0, 1 if one is off, 3 if none could be checked."""
     from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.canary import canary, figures
+    from flatqat.bench.gate.check import INCOMPLETE, OK, REGRESSED
 
     console = terminal()
     checks = canary(figures(models), Session.open(request, progress_for(terminal(stderr=True))))

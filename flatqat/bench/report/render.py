@@ -14,8 +14,6 @@ from flatqat.bench.report.families import Family, by_domain, domain_rows, merged
 from flatqat.bench.report.method_table import of_methods
 from flatqat.bench.report.on_terminal import print_table
 from flatqat.bench.report.shown import Shown, by_column, of_classes
-from flatqat.bench.study.page import study_page
-from flatqat.bench.study.study import studied
 from flatqat.console.printable import printable
 
 if TYPE_CHECKING:
@@ -38,6 +36,9 @@ def render(
     """Return the report as text; a study compares with `against`. Raises StoreError if nothing is stored."""
     stored = load(store, suite, all_revisions=all_revisions)
     if form == "study":
+        from flatqat.bench.study.page import study_page
+        from flatqat.bench.study.study import studied
+
         return study_page(studied(stored, store, against), store)
     shown = _as_shown(stored, view)
     if form in ("json", "csv"):
