@@ -36,7 +36,7 @@ TOPICS = {  # and the turns of each variant: fewer where they are long, one wher
     "loader": 9,
     "live": 1,
     "one_pass": 3,
-    "stages": 2,
+    "stages": 1,
     "jobs": 1,
     "startup": 9,
     "reports": 3,

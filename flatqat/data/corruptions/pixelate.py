@@ -12,6 +12,7 @@ from flatqat.data.corruptions.constants import Constants
 
 _LANES = 16  # bytes: items of whole vectors are moved fastest
 _SMALL = 128  # pixels of a box
+_PLANES, _PIXELS = 64, 512  # rows that are transposed at once
 
 Levels = npt.NDArray[np.uint8]
 Total = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
@@ -29,12 +30,19 @@ def pixelate(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     planes = images.cpu().numpy().reshape(-1, height * width)
     lanes = len(planes) + -len(planes) % _LANES
     x = np.empty((height * width, lanes), np.uint8)
-    x[:, : len(planes)] = planes.T
+    _transpose(planes, x[:, : len(planes)], _PLANES)
     x, columns = _shrunk(x.reshape(height, width, lanes), int(width * fraction), 1)
     x, rows = _shrunk(x, int(height * fraction), 0)
     x = x.take(columns[_nearest(len(columns), width)], 1).take(rows[_nearest(len(rows), height)], 0)
-    pixelated = x.reshape(-1, lanes).T[: len(planes)]
-    return torch.from_numpy(np.ascontiguousarray(pixelated)).view(images.shape).to(images.device)
+    pixelated = np.empty_like(planes, order="C")
+    _transpose(x.reshape(-1, lanes)[:, : len(planes)], pixelated, _PIXELS)
+    return torch.from_numpy(pixelated).view(images.shape).to(images.device)
+
+
+def _transpose(source: Levels, target: Levels, block: int) -> None:
+    """Write the transpose of `source` to `target`, so many rows at a time that both stay in the cache."""
+    for start in range(0, len(source), block):
+        target[:, start : start + block] = source[start : start + block].T
 
 
 def _shrunk(x: Levels, size: int, axis: int) -> tuple[Levels, Index]:
