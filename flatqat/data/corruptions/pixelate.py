@@ -33,10 +33,11 @@ def pixelate(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     _transpose(planes, x[:, : len(planes)], _PLANES)
     x, columns = _shrunk(x.reshape(height, width, lanes), int(width * fraction), 1)
     x, rows = _shrunk(x, int(height * fraction), 0)
-    x = x.take(columns[_nearest(len(columns), width)], 1).take(rows[_nearest(len(rows), height)], 0)
-    pixelated = np.empty_like(planes, order="C")
-    _transpose(x.reshape(-1, lanes)[:, : len(planes)], pixelated, _PIXELS)
-    return torch.from_numpy(pixelated).view(images.shape).to(images.device)
+    x = x.take(columns[_nearest(len(columns), width)], 1)
+    found = np.empty((len(planes), len(x) * width), np.uint8)
+    _transpose(x.reshape(-1, lanes)[:, : len(planes)], found, _PIXELS)
+    found = found.reshape(len(planes), -1, width).take(rows[_nearest(len(rows), height)], 1)
+    return torch.from_numpy(found).view(images.shape).to(images.device)
 
 
 def _transpose(source: Levels, target: Levels, block: int) -> None:
