@@ -86,6 +86,8 @@ class Method:
         self.total_steps, self.steps_done = self.steps(setup.recipe), 0
         self.freezes_batchnorm = setup.recipe.frozen_batchnorm and self.parent is not None
         self.compiles = setup.compile and self.compilable
+        if self.compiles:
+            torch.compiler.reset()  # earlier networks count towards the limit of recompilations
         self.network = torch.compile(self.model) if self.compiles else self.model
         self.optimizer = _optimizer(self.model, setup.recipe, self.learning_rate)
 

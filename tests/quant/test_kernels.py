@@ -339,6 +339,7 @@ def test_a_quantized_network_compiles_as_one_graph(quantizer):
     quantize_(model.net, QuantSpec.parse(f"4@{quantizer}"))
     calibrate(model, [x])
     model.eval()  # BatchNorm moves its statistics in training
+    torch.compiler.reset()
     whole = torch.compile(model, backend="aot_eager", fullgraph=True)
     grads = []
     for network in (model, whole):

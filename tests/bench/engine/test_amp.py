@@ -97,6 +97,7 @@ def test_compiled_steps_give_the_numbers_of_plain_ones_and_are_recorded(tmp_path
     compile_, graphs = torch.compile, []
     eager = {"backend": "aot_eager", "fullgraph": True}
     monkeypatch.setattr(torch, "compile", lambda model: graphs.append(model) or compile_(model, **eager))
+    monkeypatch.setattr("torch._dynamo.config.recompile_limit", 2)  # of one network, not of all in a run
     methods = ("fp", "qat", "anchor", "sam", "saq", "freeze", "ema")
     plain = go(tmp_path / "plain", methods=methods)
     assert not graphs

@@ -326,7 +326,11 @@ def interrupted(folder, how):
     command = [sys.executable, "-m", "flatqat", "bench", "run", "--plugin", TOY, "--suite", "toy"]
     command += ["--seeds", "2", "--bits", "3", "--method", ",".join(METHODS), "--results", folder]
     with subprocess.Popen(
-        [*command, "--jobs", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [*command, "--jobs", "2"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     ) as run:
         assert run.stderr is not None
         for line in run.stderr:
