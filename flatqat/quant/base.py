@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from flatqat.quant.kernels import dispatch
 from flatqat.quant.kernels.rule import SMALLEST_SCALE as SMALLEST_SCALE
-from flatqat.quant.kernels.rule import Rule
+from flatqat.quant.kernels.rule import Grid, Rule
 from flatqat.quant.observe import Observer
 from flatqat.quant.ops import fake_quantize_by, from_codes, full_precision, in_range_by, to_codes
 
@@ -139,8 +139,8 @@ class Quantizer(nn.Module):
         It is added where `v` is within the range of the grid. `anchor` and `grad` change in place.
         """
         if type(self).in_range is Quantizer.in_range and type(self).normalize is Quantizer.normalize:
-            grid = v, level, self._grid_scale, self.grid_offset, self.rule(v)
-            dispatch.attract_(grad, anchor, *grid, beta, by)
+            grid = Grid(v, self._grid_scale, self.grid_offset, self.rule(v))
+            dispatch.attract_(grid, grad, anchor, level, beta, by)
         else:
             anchor.lerp_(level, beta)
             grad.add_((level - anchor).mul_(self.in_range(v)).mul_(by))

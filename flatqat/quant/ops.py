@@ -8,7 +8,7 @@ from torch import Tensor
 
 from flatqat.quant.kernels import dispatch, formulas
 from flatqat.quant.kernels.formulas import LOW_PRECISION, widened
-from flatqat.quant.kernels.rule import Rule
+from flatqat.quant.kernels.rule import Grid, Rule
 
 Pairs = Sequence[tuple[Tensor, Tensor]]
 
@@ -53,14 +53,15 @@ def fake_quantize_by(rule: Rule, v: Tensor, scale: Tensor, offset: Tensor | None
     if v.dtype in LOW_PRECISION and not torch.is_autocast_enabled(v.device.type):
         v = v.float()
     if not torch.is_grad_enabled():
-        return dispatch.levels(v, scale, offset, rule)
+        return dispatch.levels(Grid(v, scale, offset, rule))
     function = _FakeQuantizeInFunctorch if dispatch.in_functorch() else _FakeQuantize
     return function.apply(v, scale, offset, rule)  # type: ignore[no-any-return]
 
 
 def in_range_by(rule: Rule, v: Tensor, scale: Tensor, offset: Tensor | None = None) -> Tensor:
     """Return where `fake_quantize_by` passes the gradient of `v`, as booleans."""
-    return dispatch.inside(v.detach(), scale.detach(), None if offset is None else offset.detach(), rule)
+    v, scale, offset = (t if t is None else t.detach() for t in (v, scale, offset))  # type: ignore[assignment]
+    return dispatch.inside(Grid(v, scale, offset, rule))
 
 
 def surrogate(
@@ -91,12 +92,12 @@ def from_codes(codes: Tensor, scale: Tensor) -> Tensor:
     return codes.to(scale.dtype) * scale
 
 
-def _pull(grad: Tensor, grid: Sequence[Any], needed: Sequence[bool]) -> tuple[Tensor | None, ...]:
+def _pull(grad: Tensor, grid: Grid, needed: Sequence[bool]) -> tuple[Tensor | None, ...]:
     """Return the gradients that are needed, of `v`, of the scale and of the offset."""
     if torch.is_grad_enabled() and not torch.compiler.is_compiling():  # to be differentiated in turn
-        pulled = _Pull.apply(grad, *grid, needed)
+        pulled = _Pull.apply(grad, grid.v, grid.scale, grid.offset, grid.rule, needed)
     else:
-        pulled = dispatch.pull(grad, *grid, on_v=needed[0])
+        pulled = dispatch.pull(grid, grad, needed[0])
     return tuple(g if need else None for g, need in zip(pulled, needed, strict=True))
 
 
@@ -105,11 +106,12 @@ class _FakeQuantize(torch.autograd.Function):
     def forward(ctx: Any, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule) -> Tensor:
         ctx.save_for_backward(v, scale, offset)
         ctx.rule = rule
-        return dispatch.levels(v, scale, offset, rule)
+        return dispatch.levels(Grid(v, scale, offset, rule))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,), grid = grads, (*ctx.saved_tensors, ctx.rule)
+        (grad,), (v, scale, offset) = grads, ctx.saved_tensors
+        grid = Grid(v, scale, offset, ctx.rule)
         return *_pull(grad, grid, ctx.needs_input_grad[:3]), None
 
 
@@ -121,7 +123,7 @@ class _FakeQuantizeInFunctorch(torch.autograd.Function):
 
     @staticmethod
     def forward(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule) -> Tensor:
-        return dispatch.levels(v, scale, offset, rule)
+        return dispatch.levels(Grid(v, scale, offset, rule))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -143,7 +145,7 @@ class _Pull(torch.autograd.Function):
     def forward(
         grad: Tensor, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, needed: tuple[bool, ...]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        return dispatch.pull(grad, v, scale, offset, rule, on_v=needed[0])
+        return dispatch.pull(Grid(v, scale, offset, rule), grad, needed[0])
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -155,24 +157,23 @@ class _Pull(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
-        *grid, grad = ctx.saved_tensors
+        v, scale, offset, grad = ctx.saved_tensors
         if grad is not None:
-            return _through_pull(grad, tangents, grid, ctx.rule), *[None] * 5
+            return _through_pull(grad, tangents, Grid(v, scale, offset, ctx.rule)), *[None] * 5
         wanted = (t if need else None for t, need in zip(tangents, ctx.needed, strict=True))
-        return _Push.apply(*wanted, *grid, ctx.rule), *[None] * 5
+        return _Push.apply(*wanted, v, scale, offset, ctx.rule), *[None] * 5
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Any:
         return _Pull.apply(tangent, *ctx.saved_tensors, ctx.rule, ctx.needed)
 
 
-def _through_pull(grad: Tensor, tangents: Any, grid: Any, rule: Rule) -> Tensor:
+def _through_pull(grad: Tensor, tangents: Any, grid: Grid) -> Tensor:
     """Return the derivative of `pull` with respect to `grad`, applied to tangents of its results."""
     again = torch.is_grad_enabled()  # to be differentiated in turn, by the tangents
     with torch.enable_grad():
         leaf = grad.detach().requires_grad_()
-        v, scale, offset = grid
-        pairs = zip(formulas.pull(leaf, v, scale, offset, rule), tangents, strict=True)
+        pairs = zip(formulas.pull(grid, leaf), tangents, strict=True)
         results, along = zip(*[pair for pair in pairs if pair[1] is not None], strict=True)
         return torch.autograd.grad(results, leaf, along, create_graph=again)[0]
 
@@ -192,7 +193,7 @@ class _Push(torch.autograd.Function):
         offset: Tensor | None,
         rule: Rule,
     ) -> Tensor:
-        return dispatch.push((on_v, on_scale, on_offset), v, scale, offset, rule)
+        return dispatch.push(Grid(v, scale, offset, rule), on_v, on_scale, on_offset)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -202,7 +203,8 @@ class _Push(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,), grid = grads, (*ctx.saved_tensors, ctx.rule)
+        (grad,), (v, scale, offset) = grads, ctx.saved_tensors
+        grid = Grid(v, scale, offset, ctx.rule)
         return *_pull(grad, grid, ctx.needs_input_grad[:3]), *[None] * 4
 
     @staticmethod

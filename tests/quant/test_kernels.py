@@ -14,7 +14,7 @@ from flatqat.models.base import build
 from flatqat.quant.apply import calibrate, quantize_
 from flatqat.quant.kernels import blocks, compiled, dispatch, formulas, fused
 from flatqat.quant.kernels.layout import layout_of
-from flatqat.quant.kernels.rule import Rule
+from flatqat.quant.kernels.rule import Grid, Rule
 from flatqat.quant.ops import fake_quantize, fake_quantize_by
 from flatqat.spec import QuantSpec
 
@@ -24,7 +24,7 @@ RULES = [
     Rule(-2, 1, delta=0.3),
     Rule(-7, 7, open_low=True, open_high=True, residual=False, divisor=7),
 ]
-needs_compiler = pytest.mark.skipif(compiled.library() is None, reason="this machine has no C++ compiler")
+needs_compiler = pytest.mark.skipif(compiled.kernels() is None, reason="this machine has no C++ compiler")
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -65,23 +65,21 @@ def test_compiled_kernels_give_what_the_formulas_give(name, dtype, rule):
         assert layout is None
         return
     assert layout is not None
-    check(compiled, v, scale, offset, rule, layout)
-    check(compiled, v, scale, None, rule, layout)
+    check(compiled, Grid(v, scale, offset, rule, layout))
+    check(compiled, Grid(v, scale, None, rule, layout))
 
 
-def check(
-    module: ModuleType, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, *layout: object
-) -> None:
+def check(module: ModuleType, grid: Grid) -> None:
     """Check values to the bit and sums to the rounding of float32: they are added in another order."""
+    v, scale, offset, rule, _ = grid
     grad = random(*v.shape, seed=3).to(v.dtype)
-    grid = v, scale, offset, rule
-    assert_same(module.levels(*grid, *layout), formulas.levels(*grid))
-    assert_same(module.inside(*grid, *layout), formulas.inside(*grid))
-    on_v, *sums = module.pull(grad, *grid, *layout, on_v=True)
-    wanted_on_v, *wanted = formulas.pull(grad, *grid)
+    assert_same(module.levels(grid), formulas.levels(grid))
+    assert_same(module.inside(grid), formulas.inside(grid))
+    on_v, *sums = module.pull(grid, grad)
+    wanted_on_v, *wanted = formulas.pull(grid, grad)
     assert_same(on_v, wanted_on_v)
-    wide = [t if t is None else t.double() for t in (grad, v, scale, offset)]
-    exact = formulas.pull(*wide, rule)
+    wide = [t if t is None else t.double() for t in (v, scale, offset)]
+    exact = formulas.pull(Grid(*wide, rule), grad.double())
     for found, known, plain in zip(sums, exact[1:], wanted, strict=True):
         if v.isfinite().all() and v.dtype == torch.float32:
             torch.testing.assert_close(found, known.float(), rtol=1e-5, atol=1e-4)
@@ -89,7 +87,7 @@ def check(
     if not rule.delta:
         tangents = grad, scale, offset
         torch.testing.assert_close(
-            module.push(tangents, *grid, *layout), formulas.push(tangents, *grid), equal_nan=True
+            module.push(grid, *tangents), formulas.push(grid, *tangents), equal_nan=True
         )
 
 
@@ -103,16 +101,16 @@ def assert_same(found: Tensor, wanted: Tensor) -> None:
 def test_blocks_give_what_the_formulas_give(name, rule, monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK", 64)
     v, scale = grids()[name]
-    check(blocks, v, scale, 0.1 * scale, rule)
-    check(blocks, v, scale, None, rule)
+    check(blocks, Grid(v, scale, 0.1 * scale, rule))
+    check(blocks, Grid(v, scale, None, rule))
 
 
 def test_blocks_do_not_take_the_whole_tensor_at_once(monkeypatch):
     sizes = []
     plain = formulas.levels
-    monkeypatch.setattr(formulas, "levels", lambda v, *grid: sizes.append(v.numel()) or plain(v, *grid))
-    blocks.levels(random(3, 2**17), torch.full((3, 1), 0.1), None, RULES[0])
-    blocks.levels(random(3, 2**17), torch.tensor(0.1), None, RULES[0])
+    monkeypatch.setattr(formulas, "levels", lambda grid: sizes.append(grid.v.numel()) or plain(grid))
+    blocks.levels(Grid(random(3, 2**17), torch.full((3, 1), 0.1), None, RULES[0]))
+    blocks.levels(Grid(random(3, 2**17), torch.tensor(0.1), None, RULES[0]))
     assert sizes == [2**17] * 3 + [2**16] * 6
 
 
@@ -123,7 +121,7 @@ def test_sums_do_not_depend_on_the_number_of_threads():
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            results.append(dispatch.pull(grad, v, scale, scale, RULES[0]))
+            results.append(dispatch.pull(Grid(v, scale, scale, RULES[0]), grad))
     finally:
         torch.set_num_threads(before)
     assert all(map(torch.equal, *results))
@@ -132,24 +130,24 @@ def test_sums_do_not_depend_on_the_number_of_threads():
 @needs_compiler
 def test_the_library_is_compiled_once(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert compiled.library.__wrapped__() is not None
+    assert compiled.kernels.__wrapped__() is not None
     (made,) = (tmp_path / "flatqat").iterdir()
     assert made.suffix == ".so"
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("compiled again"))
-    assert compiled.library.__wrapped__() is not None
+    assert compiled.kernels.__wrapped__() is not None
 
 
 @needs_compiler
 def test_a_cache_that_cannot_be_written_costs_the_cache_only(monkeypatch, tmp_path):
     (tmp_path / "flatqat").write_text("a file where the folder would be")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert compiled.library.__wrapped__() is not None
+    assert compiled.kernels.__wrapped__() is not None
 
 
 @needs_compiler
 def test_a_library_that_was_cut_short_is_compiled_again(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    compiled.library.__wrapped__()
+    compiled.kernels.__wrapped__()
     (made,) = (tmp_path / "flatqat").iterdir()
     whole = made.read_bytes()
     made.unlink()  # the process has mapped this file
@@ -157,7 +155,7 @@ def test_a_library_that_was_cut_short_is_compiled_again(monkeypatch, tmp_path):
     calls = []
     run = subprocess.run
     monkeypatch.setattr(subprocess, "run", lambda *a, **k: calls.append(a) or run(*a, **k))
-    assert compiled.library.__wrapped__() is not None
+    assert compiled.kernels.__wrapped__() is not None
     assert len(calls) == 1
 
 
@@ -171,7 +169,7 @@ def test_a_compiler_that_hangs_is_waited_for_once(monkeypatch, tmp_path):
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(subprocess, "run", hang)
-    assert compiled.library.__wrapped__() is None
+    assert compiled.kernels.__wrapped__() is None
     assert len(calls) == 1
 
 
@@ -188,11 +186,11 @@ def test_kernels_that_cannot_run_are_not_used(monkeypatch):
 def test_kernels_do_not_depend_on_torch_s_defaults():
     v, level, scale = random(4, 8), random(4, 8, seed=1), torch.tensor(0.25)
     wanted, found = [[torch.zeros(4, 8), torch.ones(4, 8)] for _ in range(2)]
-    formulas.attract_(*wanted, v, level, scale, None, RULES[0], 0.25, 2.0)
+    formulas.attract_(Grid(v, scale, None, RULES[0]), *wanted, level, 0.25, 2.0)
     torch.set_default_dtype(torch.float64)
     try:
         assert fused.agrees(compiled, "cpu")
-        dispatch.attract_(*found, v, level, scale, None, RULES[0], 0.25, 2.0)
+        dispatch.attract_(Grid(v, scale, None, RULES[0]), *found, level, 0.25, 2.0)
     finally:
         torch.set_default_dtype(torch.float32)
     torch.testing.assert_close(found, wanted)
@@ -208,8 +206,8 @@ def test_a_pull_takes_transposed_weights_together():
     v, level = random(6, 4).t(), random(6, 4, seed=1).t()
     scale = torch.tensor(0.25)
     wanted, found = [[random(6, 4, seed=2).t(), random(6, 4, seed=3).t()] for _ in range(2)]
-    formulas.attract_(*wanted, v, level, scale, None, RULES[0], 0.25, 2.0)
-    dispatch.attract_(*found, v, level, scale, None, RULES[0], 0.25, 2.0)
+    formulas.attract_(Grid(v, scale, None, RULES[0]), *wanted, level, 0.25, 2.0)
+    dispatch.attract_(Grid(v, scale, None, RULES[0]), *found, level, 0.25, 2.0)
     torch.testing.assert_close(found, wanted)
 
 
@@ -244,7 +242,7 @@ def test_without_a_compiler_the_numbers_are_the_same(named, monkeypatch, tmp_pat
     wanted = fake_quantize(v, scale, -8, 7)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("FLATQAT_COMPILER", named)
-    monkeypatch.setattr(compiled, "library", compiled.library.__wrapped__)
+    monkeypatch.setattr(compiled, "kernels", compiled.kernels.__wrapped__)
     monkeypatch.setattr(fused, "fused_kernels", fused.fused_kernels.__wrapped__)
     monkeypatch.setattr(dispatch, "fused_kernels", fused.fused_kernels)
     assert fused.fused_kernels("cpu") is None

@@ -21,9 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flatqat.quant.kernels.formulas import Gradients, Tangents
-from flatqat.quant.kernels.layout import Layout, laid_out_as
-from flatqat.quant.kernels.rule import Rule
+from flatqat.quant.kernels import formulas
+from flatqat.quant.kernels.formulas import Gradients
+from flatqat.quant.kernels.layout import alike, laid_out_as
+from flatqat.quant.kernels.rule import Grid, Layout, Rule
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
 # Contraction and reassociation would change bits; neither error codes nor traps of arithmetic are looked at.
@@ -46,64 +47,52 @@ class Task(ctypes.Structure):
     )
 
 
-def levels(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, layout: Layout) -> Tensor:
+def levels(grid: Grid) -> Tensor:
     """Return what `formulas.levels` does, to the bit."""
-    out = torch.empty_like(v)
-    _call("levels", (scale, offset, rule, layout), v, v, out)
+    out = torch.empty_like(grid.v)
+    _call("levels", grid, grid.v, out)
     return out
 
 
-def inside(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, layout: Layout) -> Tensor:
+def inside(grid: Grid) -> Tensor:
     """Return what `formulas.inside` does, to the bit."""
-    out = torch.empty_like(v, dtype=torch.bool)
-    _call("inside", (scale, offset, rule, layout), v, v, out)
+    out = torch.empty_like(grid.v, dtype=torch.bool)
+    _call("inside", grid, grid.v, out)
     return out
 
 
-def pull(
-    grad: Tensor, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, layout: Layout, on_v: bool
-) -> Gradients:
+def pull(grid: Grid, grad: Tensor, on_v: bool = True) -> Gradients:
     """Return what `formulas.pull` does, sums in another order; for `v`, nothing if it is not wanted."""
+    v = grid.v
     given = torch.empty_like(v) if on_v else v.new_empty(0)
-    on_scale, on_offset = torch.empty_like(scale), torch.empty_like(scale)
+    on_scale, on_offset = torch.empty_like(grid.scale), torch.empty_like(grid.scale)
     grad = laid_out_as(grad, v)
-    _call("pull", (scale, offset, rule, layout), v, grad, v, given if on_v else None, on_scale, on_offset)
+    _call("pull", grid, grad, v, given if on_v else None, on_scale, on_offset)
     return given, on_scale, on_offset
 
 
-def push(
-    tangents: Tangents, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, layout: Layout
-) -> Tensor:
+def push(grid: Grid, on_v: Tensor | None, on_scale: Tensor | None, on_offset: Tensor | None) -> Tensor:
     """Return what `formulas.push` does."""
-    on_v, on_scale, on_offset = tangents
-    out = torch.empty_like(v)
-    on_v = None if on_v is None else laid_out_as(on_v, v)
+    out = torch.empty_like(grid.v)
+    on_v = None if on_v is None else laid_out_as(on_v, grid.v)
     on_scale, on_offset = (None if t is None else t.contiguous() for t in (on_scale, on_offset))
-    _call("push", (scale, offset, rule, layout), v, on_v, on_scale, on_offset, v, out)
+    _call("push", grid, on_v, on_scale, on_offset, grid.v, out)
     return out
 
 
-def attract_(
-    grad: Tensor,
-    anchor: Tensor,
-    v: Tensor,
-    level: Tensor,
-    scale: Tensor,
-    offset: Tensor | None,
-    rule: Rule,
-    layout: Layout,
-    beta: float,
-    strength: float,
-) -> None:
+def attract_(grid: Grid, grad: Tensor, anchor: Tensor, level: Tensor, beta: float, strength: float) -> None:
     """Do what `formulas.attract_` does, in place."""
+    if not alike(grid.v, grad, anchor, level):
+        return formulas.attract_(grid, grad, anchor, level, beta, strength)
     numbers = torch.tensor([beta, strength], dtype=torch.float32, device="cpu")
-    _call("attract", (scale, offset, rule, layout), v, v, level, anchor, grad, numbers)
+    return _call("attract", grid, grid.v, level, anchor, grad, numbers)
 
 
-def _call(operation: str, given: Any, v: Tensor, *tensors: Tensor | None) -> None:
-    scale, offset, rule, layout = given
+def _call(operation: str, grid: Grid, *tensors: Tensor | None) -> None:
+    v, scale, offset, rule, layout = grid
+    assert layout is not None
     task = Task(*rule, *layout, torch.get_num_threads(), _address(scale), _address(offset))
-    getattr(library(), f"{operation}_{DTYPES[v.dtype]}")(ctypes.byref(task), *map(_address, tensors))
+    getattr(kernels(), f"{operation}_{DTYPES[v.dtype]}")(ctypes.byref(task), *map(_address, tensors))
 
 
 def _address(tensor: Tensor | None) -> int | None:
@@ -111,7 +100,7 @@ def _address(tensor: Tensor | None) -> int | None:
 
 
 @cache
-def library() -> Any:
+def kernels() -> Any:
     """Return the compiled kernels; None if they cannot be compiled here."""
     named = os.environ.get("FLATQAT_COMPILER")
     found = filter(None, map(shutil.which, COMPILERS if named is None else [named]))

@@ -4,76 +4,54 @@ Fused kernels serve where a device has them, `blocks` on a CPU without a compile
 While `torch.compile` traces a model, or functorch maps over a batch, the formulas themselves are called.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from flatqat.quant.kernels import blocks, formulas
-from flatqat.quant.kernels.formulas import Gradients, Tangents
+from flatqat.quant.kernels.formulas import Gradients
 from flatqat.quant.kernels.fused import fused_kernels
 from flatqat.quant.kernels.layout import dense, layout_of
-from flatqat.quant.kernels.rule import Rule
+from flatqat.quant.kernels.rule import Grid, Rule
 
-GRID = "Tensor scale, Tensor? offset, float[] rule"
+OF_GRID = "Tensor v, Tensor scale, Tensor? offset, float[] rule"
 SCHEMAS = {
-    "levels": f"levels(Tensor v, {GRID}) -> Tensor",
-    "inside": f"inside(Tensor v, {GRID}) -> Tensor",
-    "pull": f"pull(Tensor grad, Tensor v, {GRID}, bool on_v) -> (Tensor, Tensor, Tensor)",
+    "levels": f"({OF_GRID}) -> Tensor",
+    "inside": f"({OF_GRID}) -> Tensor",
+    "pull": f"({OF_GRID}, Tensor grad, bool on_v) -> (Tensor, Tensor, Tensor)",
+    "push": f"({OF_GRID}, Tensor? on_v, Tensor? on_scale, Tensor? on_offset) -> Tensor",
     "attract_": (
-        "attract_(Tensor(a!) grad, Tensor(b!) anchor, Tensor v, Tensor level, "
-        f"{GRID}, float beta, float strength) -> ()"
+        f"({OF_GRID}, Tensor(a!) grad, Tensor(b!) anchor, Tensor level, float beta, float strength) -> ()"
     ),
-    "push": f"push(Tensor? on_v, Tensor? on_scale, Tensor? on_offset, Tensor v, {GRID}) -> Tensor",
 }
-_LIBRARY = torch.library.Library("flatqat", "DEF")
-Numbers = Sequence[float]
+_OPERATORS = torch.library.Library("flatqat", "DEF")
 
 
-def levels(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule) -> Tensor:
+def levels(grid: Grid) -> Tensor:
     """Return v̂; see `formulas`."""
-    if _traced():
-        return formulas.levels(v, scale, offset, rule)
-    return torch.ops.flatqat.levels(v, scale, offset, rule)  # type: ignore[no-any-return]
+    return _call("levels", grid)  # type: ignore[no-any-return]
 
 
-def inside(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule) -> Tensor:
+def inside(grid: Grid) -> Tensor:
     """Return whether each value is within the range of the grid."""
-    if _traced():
-        return formulas.inside(v, scale, offset, rule)
-    return torch.ops.flatqat.inside(v, scale, offset, rule)  # type: ignore[no-any-return]
+    return _call("inside", grid)  # type: ignore[no-any-return]
 
 
-def pull(
-    grad: Tensor, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, *, on_v: bool = True
-) -> Gradients:
+def pull(grid: Grid, grad: Tensor, on_v: bool = True) -> Gradients:
     """Return the gradients of `v` (anything if `on_v` is false), of `scale` and of the offset."""
-    if _traced():
-        return formulas.pull(grad, v, scale, offset, rule)
-    return torch.ops.flatqat.pull(grad, v, scale, offset, rule, on_v)  # type: ignore[no-any-return]
+    return _call("pull", grid, grad, on_v)  # type: ignore[no-any-return]
 
 
-def push(tangents: Tangents, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule) -> Tensor:
+def push(grid: Grid, on_v: Tensor | None, on_scale: Tensor | None, on_offset: Tensor | None) -> Tensor:
     """Return the derivative of v̂ along tangents of `v`, `scale` and offset; None stands for zero."""
-    if _traced():
-        return formulas.push(tangents, v, scale, offset, rule)
-    return torch.ops.flatqat.push(*tangents, v, scale, offset, rule)  # type: ignore[no-any-return]
+    return _call("push", grid, on_v, on_scale, on_offset)  # type: ignore[no-any-return]
 
 
-def attract_(
-    grad: Tensor,
-    anchor: Tensor,
-    v: Tensor,
-    level: Tensor,
-    scale: Tensor,
-    offset: Tensor | None,
-    rule: Rule,
-    beta: float,
-    strength: float,
-) -> None:
+def attract_(grid: Grid, grad: Tensor, anchor: Tensor, level: Tensor, beta: float, strength: float) -> None:
     """Move `anchor` by a fraction `beta` to `level`, and add its pull from there to `grad`, in place."""
-    torch.ops.flatqat.attract_(grad, anchor, v, level, scale, offset, rule, beta, strength)
+    _call("attract_", grid, grad, anchor, level, beta, strength)
 
 
 def in_functorch() -> bool:
@@ -82,83 +60,36 @@ def in_functorch() -> bool:
     return not compiled and torch._C._functorch.peek_interpreter_stack() is not None
 
 
-def _traced() -> bool:
-    """Return whether tensors stand for others, of a graph that is compiled or of a batch."""
-    return torch.compiler.is_compiling() or in_functorch()
+def _call(name: str, grid: Grid, *more: Any) -> Any:
+    if torch.compiler.is_compiling() or in_functorch():  # tensors stand for others, of a graph or of a batch
+        return getattr(formulas, name)(grid, *more)
+    return getattr(torch.ops.flatqat, name)(grid.v, grid.scale, grid.offset, grid.rule, *more)
 
 
-class _Kernels:
-    """The operators on one kind of device. The dispatcher of torch chooses it, by the key of a tensor."""
+def _operator(name: str, device: str, others: Any) -> Callable[..., Any]:
+    """Return an operator on one kind of device, which torch chooses by the keys of the tensors."""
 
-    def __init__(self, device: str, others: Any) -> None:
-        self.device, self.others = device, others
-
-    def levels(self, v: Tensor, scale: Tensor, offset: Tensor | None, numbers: Numbers) -> Tensor:
-        serving, grid = self._serving(v, scale, offset, numbers)
-        return serving.levels(*grid)  # type: ignore[no-any-return]
-
-    def inside(self, v: Tensor, scale: Tensor, offset: Tensor | None, numbers: Numbers) -> Tensor:
-        serving, grid = self._serving(v, scale, offset, numbers)
-        return serving.inside(*grid)  # type: ignore[no-any-return]
-
-    def pull(
-        self, grad: Tensor, v: Tensor, scale: Tensor, offset: Tensor | None, numbers: Numbers, on_v: bool
-    ) -> Gradients:
-        serving, grid = self._serving(v, scale, offset, numbers)
-        return serving.pull(grad, *grid, on_v=on_v)  # type: ignore[no-any-return]
-
-    def push(
-        self,
-        on_v: Tensor | None,
-        on_scale: Tensor | None,
-        on_offset: Tensor | None,
-        v: Tensor,
-        scale: Tensor,
-        offset: Tensor | None,
-        numbers: Numbers,
-    ) -> Tensor:
-        serving, grid = self._serving(v, scale, offset, numbers)
-        return serving.push((on_v, on_scale, on_offset), *grid)  # type: ignore[no-any-return]
-
-    def attract_(
-        self,
-        grad: Tensor,
-        anchor: Tensor,
-        v: Tensor,
-        level: Tensor,
-        scale: Tensor,
-        offset: Tensor | None,
-        numbers: Numbers,
-        beta: float,
-        strength: float,
-    ) -> None:
-        serving, grid = self._serving(v, scale, offset, numbers)
-        strides = grid[0].stride()  # of a copy, maybe
-        if not all(t.dtype == torch.float32 and t.stride() == strides for t in (grad, anchor, v, level)):
-            serving, grid = formulas, grid[:4]
-        serving.attract_(grad, anchor, grid[0], level, *grid[1:], beta, strength)
-
-    def _serving(
-        self, v: Tensor, scale: Tensor, offset: Tensor | None, numbers: Numbers
-    ) -> tuple[Any, tuple[Any, ...]]:
-        """Return the module that takes these tensors, and its arguments."""
-        v, rule = dense(v), Rule(*numbers)
+    def operator(
+        v: Tensor, scale: Tensor, offset: Tensor | None, numbers: Sequence[float], *more: Any
+    ) -> Any:
+        v = dense(v)
         layout = layout_of(v, scale, offset)
-        if layout and (fused := fused_kernels(self.device)):
-            return fused, (v, scale, offset, rule, layout)
-        return self.others, (v, scale, offset, rule)
+        serving = (layout and fused_kernels(device)) or others
+        return getattr(serving, name)(Grid(v, scale, offset, Rule(*numbers), layout), *more)
+
+    return operator
 
 
 def _register() -> None:
-    keys = {
-        "CPU": _Kernels("cpu", blocks),
-        "CUDA": _Kernels("cuda", formulas),
-        "CompositeExplicitAutograd": _Kernels("", formulas),
+    served: dict[str, tuple[str, Any]] = {
+        "CPU": ("cpu", blocks),
+        "CUDA": ("cuda", formulas),
+        "CompositeExplicitAutograd": ("", formulas),
     }
     for name, schema in SCHEMAS.items():
-        _LIBRARY.define(schema)
-        for key, kernels in keys.items():
-            _LIBRARY.impl(name, getattr(kernels, name), key)
+        _OPERATORS.define(name + schema)
+        for key, (device, others) in served.items():
+            _OPERATORS.impl(name, _operator(name, device, others), key)
 
 
 _register()

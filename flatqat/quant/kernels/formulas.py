@@ -17,11 +17,10 @@ these lines by itself, and functorch maps them over a batch.
 import torch
 from torch import Tensor
 
-from flatqat.quant.kernels.rule import SMALLEST_SCALE, Rule
+from flatqat.quant.kernels.rule import SMALLEST_SCALE, Grid, Rule
 
 LOW_PRECISION = (torch.bfloat16, torch.float16)
 Gradients = tuple[Tensor, Tensor, Tensor]
-Tangents = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
 def widened(v: Tensor) -> Tensor:
@@ -35,10 +34,10 @@ def step_size(scale: Tensor, rule: Rule) -> Tensor:
     return size if rule.divisor == 1 else size / rule.divisor
 
 
-def ratio(v: Tensor, step: Tensor, offset: Tensor | None) -> Tensor:
+def ratio(grid: Grid) -> Tensor:
     """Return r, in units of the step size; half precision is decided in float32."""
-    v = widened(v)
-    return v / step if offset is None else (v - offset) / step
+    v, step = widened(grid.v), step_size(grid.scale, grid.rule)
+    return v / step if grid.offset is None else (v - grid.offset) / step
 
 
 def in_bounds(r: Tensor, rule: Rule) -> Tensor:
@@ -47,24 +46,22 @@ def in_bounds(r: Tensor, rule: Rule) -> Tensor:
     return above & (r < rule.high if rule.open_high else r <= rule.high)
 
 
-def levels(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule) -> Tensor:
+def levels(grid: Grid) -> Tensor:
     """Return v̂, of the dtype of `v`."""
-    step = step_size(scale, rule)
-    codes = ratio(v, step, offset).clamp(rule.low, rule.high).round()
-    value = codes * step if offset is None else codes * step + offset
-    return value.to(v.dtype)
+    rule, step = grid.rule, step_size(grid.scale, grid.rule)
+    codes = ratio(grid).clamp(rule.low, rule.high).round()
+    value = codes * step if grid.offset is None else codes * step + grid.offset
+    return value.to(grid.v.dtype)
 
 
-def inside(v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule) -> Tensor:
+def inside(grid: Grid) -> Tensor:
     """Return I as booleans."""
-    return in_bounds(ratio(v, step_size(scale, rule), offset), rule)
+    return in_bounds(ratio(grid), grid.rule)
 
 
-def pull(
-    grad: Tensor, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, on_v: bool = True
-) -> Gradients:
+def pull(grid: Grid, grad: Tensor, on_v: bool = True) -> Gradients:
     """Return the gradients of `v` (also if it is not wanted), of `scale`, and of an offset (also without)."""
-    r = ratio(v, step_size(scale, rule), offset)
+    rule, scale, r = grid.rule, grid.scale, ratio(grid)
     clipped = r.clamp(rule.low, rule.high)
     codes, within = clipped.round(), in_bounds(r, rule)
     residual = clipped - codes
@@ -77,35 +74,24 @@ def pull(
     if rule.residual:
         on_step = on_step - through * residual
     on_scale = on_step.sum_to_size(scale.shape) * (rule.factor / rule.divisor) * scale.sign()
-    return through.to(v.dtype), on_scale, stopped.sum_to_size(scale.shape) * rule.factor
+    return through.to(grid.v.dtype), on_scale, stopped.sum_to_size(scale.shape) * rule.factor
 
 
-def push(tangents: Tangents, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule) -> Tensor:
+def push(grid: Grid, on_v: Tensor | None, on_scale: Tensor | None, on_offset: Tensor | None) -> Tensor:
     """Return the derivative of v̂ along tangents of `v`, `scale` and offset; None stands for zero."""
-    on_v, on_scale, on_offset = tangents
-    r = ratio(v, step_size(scale, rule), offset)
+    rule, r = grid.rule, ratio(grid)
     clipped, within = r.clamp(rule.low, rule.high), in_bounds(r, rule)
     out = torch.zeros_like(clipped) if on_v is None else widened(on_v) * within
     if on_scale is not None:
         codes = clipped.round()
         slope = codes - (clipped if rule.residual else codes) * within
-        out = out + slope * (on_scale * scale.sign() * (rule.factor / rule.divisor))
+        out = out + slope * (on_scale * grid.scale.sign() * (rule.factor / rule.divisor))
     if on_offset is not None:
         out = out + ~within * (on_offset * rule.factor)
-    return out.to(v.dtype)
+    return out.to(grid.v.dtype)
 
 
-def attract_(
-    grad: Tensor,
-    anchor: Tensor,
-    v: Tensor,
-    level: Tensor,
-    scale: Tensor,
-    offset: Tensor | None,
-    rule: Rule,
-    beta: float,
-    strength: float,
-) -> None:
+def attract_(grid: Grid, grad: Tensor, anchor: Tensor, level: Tensor, beta: float, strength: float) -> None:
     """Move `anchor` by a fraction `beta` to `level`, and add its pull from there to `grad`, in place."""
     anchor.lerp_(level, beta)
-    grad.add_((level - anchor).mul_(inside(v, scale, offset, rule)).mul_(strength))
+    grad.add_((level - anchor).mul_(inside(grid)).mul_(strength))

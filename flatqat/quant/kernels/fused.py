@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flatqat.quant.kernels import compiled, formulas
 from flatqat.quant.kernels.layout import KERNEL_DTYPES, layout_of
-from flatqat.quant.kernels.rule import Rule
+from flatqat.quant.kernels.rule import Grid, Rule
 
 RULES = (
     Rule(-2, 3),
@@ -26,7 +26,7 @@ def fused_kernels(device: str) -> ModuleType | None:
     """
     if device == "cpu":
         module: ModuleType = compiled
-        if compiled.library() is None:
+        if compiled.kernels() is None:
             return None
     elif device != "cuda":
         return None
@@ -59,23 +59,18 @@ def agrees(module: ModuleType, device: str) -> bool:
     for rule in RULES:
         for dtype in KERNEL_DTYPES:
             v, grad = values.to(dtype), values.flip(0).to(dtype)
-            grid = v, scale, offset, rule
-            layout = layout_of(v, scale, offset)
+            grid = Grid(v, scale, offset, rule, layout_of(v, scale, offset))
             exact = [
-                (module.levels(*grid, layout), formulas.levels(*grid)),
-                (module.inside(*grid, layout), formulas.inside(*grid)),
+                (module.levels(grid), formulas.levels(grid)),
+                (module.inside(grid), formulas.inside(grid)),
             ]
-            pulled = module.pull(grad, *grid, layout, on_v=True), formulas.pull(grad, *grid)
-            pushed = (
-                module.push((grad, scale, offset), *grid, layout),
-                formulas.push((grad, scale, offset), *grid),
-            )
-            rounded = [*zip(*pulled, strict=True), pushed]
+            rounded = [*zip(module.pull(grid, grad), formulas.pull(grid, grad), strict=True)]
+            rounded += [(module.push(grid, grad, scale, offset), formulas.push(grid, grad, scale, offset))]
             if dtype == torch.float32:
-                (g, a), (g2, a2) = ((grad.clone(), v.clone()) for _ in range(2))
-                module.attract_(g, a, v, grad, *grid[1:], layout, 0.1, 0.2)
-                formulas.attract_(g2, a2, v, grad, *grid[1:], 0.1, 0.2)
-                rounded += [(g, g2), (a, a2)]
+                changed = [(grad.clone(), v.clone()) for _ in range(2)]
+                for m, (g, anchor) in zip((module, formulas), changed, strict=True):
+                    m.attract_(grid, g, anchor, grad, 0.1, 0.2)
+                rounded += zip(*changed, strict=True)
             if not (all(torch.equal(*pair) for pair in exact) and all(_close(*pair) for pair in rounded)):
                 return False
     return True

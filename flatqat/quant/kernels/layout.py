@@ -1,20 +1,13 @@
 """How the grids of a tensor lie in its memory."""
 
 from math import prod
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from flatqat.quant.kernels.rule import Layout
+
 KERNEL_DTYPES = (torch.float32, torch.bfloat16)
-
-
-class Layout(NamedTuple):
-    """A tensor as (outer, channels, inner) in memory, with one grid per channel."""
-
-    outer: int
-    channels: int
-    inner: int
 
 
 def layout_of(v: Tensor, scale: Tensor, offset: Tensor | None) -> Layout | None:
@@ -37,6 +30,11 @@ def layout_of(v: Tensor, scale: Tensor, offset: Tensor | None) -> Layout | None:
 def dense(v: Tensor) -> Tensor:
     """Return `v`, copied if its values do not fill its memory in an order that kernels take."""
     return v if _is_dense(v) else v.contiguous()
+
+
+def alike(v: Tensor, *others: Tensor) -> bool:
+    """Return whether all are float32 and lie in memory as `v` does, so that kernels may write to them."""
+    return all(t.dtype == torch.float32 and t.stride() == v.stride() for t in (v, *others))
 
 
 def laid_out_as(v: Tensor, other: Tensor) -> Tensor:

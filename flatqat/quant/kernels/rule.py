@@ -1,6 +1,9 @@
-"""What one rounding does, apart from its tensors."""
+"""What one rounding does, and to what."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SMALLEST_SCALE = 1e-8
 
@@ -29,3 +32,29 @@ class Rule(NamedTuple):
     delta: float = 0.0
     residual: float = True
     divisor: float = 1.0
+
+
+class Layout(NamedTuple):
+    """A tensor as (outer, channels, inner) in memory, with one grid per channel."""
+
+    outer: int
+    channels: int
+    inner: int
+
+
+class Grid(NamedTuple):
+    """Values and the grid that they are rounded to.
+
+    Attributes:
+        v: The values, of any shape.
+        scale: What the rule makes step sizes from; broadcasts against `v`.
+        offset: The level of code 0, of the shape of `scale`; None for zero.
+        rule: The bounds and the gradient.
+        layout: How the grids lie in the memory of `v`, where fused kernels take them.
+    """
+
+    v: "Tensor"
+    scale: "Tensor"
+    offset: "Tensor | None"
+    rule: Rule
+    layout: Layout | None = None
