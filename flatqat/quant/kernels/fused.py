@@ -1,6 +1,7 @@
 """Which fused kernels a device has: those that agree with the formulas, or none."""
 
 from functools import cache
+from itertools import product
 from types import ModuleType
 from typing import Any
 
@@ -56,10 +57,10 @@ def agrees(module: ModuleType, device: str) -> bool:
     values = torch.linspace(-3, 3, 483, **to).view(3, 161)
     scale = torch.tensor([[0.25], [0.0], [-0.5]], **to)
     offset = torch.tensor([[0.0], [0.1], [-0.1]], **to)
-    for rule in RULES:
+    for rule, beta in product(RULES, (offset, None)):
         for dtype in KERNEL_DTYPES:
             v, grad = values.to(dtype), values.flip(0).to(dtype)
-            grid = Grid(v, scale, offset, rule, layout_of(v, scale, offset))
+            grid = Grid(v, scale, beta, rule, layout_of(v, scale, beta))
             exact = [
                 (module.levels(grid), formulas.levels(grid)),
                 (module.inside(grid), formulas.inside(grid)),
