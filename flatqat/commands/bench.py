@@ -84,7 +84,10 @@ def bench_run(
     amp: Annotated[bool, flag("--amp", "Run forward passes in bfloat16 (autocast).")] = False,
     compiled: Annotated[
         bool,
-        flag("--compile", "Compile training steps: half a minute a cell, then faster; needs a C++ compiler."),
+        flag(
+            "--compile",
+            "Compile training steps: up to half a minute a cell, then faster; needs a C++ compiler.",
+        ),
     ] = False,
     jobs: Jobs = "auto",
     threads: Threads = 1,

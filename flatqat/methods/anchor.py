@@ -107,18 +107,15 @@ class Anchor(Method):
     def _pull(self, rounded: Mapping[Quantizer, Tensor]) -> None:
         """Add the pull to every gradient, from Q(W) as the forward pass has rounded it; move what is due."""
         beta, self._due = self._due or 0.0, None
+        coupling, by = self.config.coupling, 2 * self.config.strength
         for (w, quantizer), anchor in zip(self.weights, self._anchors, strict=True):
-            known = rounded.get(quantizer)
-            level = quantizer.in_weight_scale(w) if known is None else quantizer.denormalize(known, w)
-            if w.grad is None:  # a layer that was not used
-                anchor.lerp_(level, beta)
-                continue
-            by = 2 * self.config.strength
-            if self.config.coupling == "ema":
-                quantizer.attract_(w.grad, anchor, w, level, beta, by)
-            else:
-                pull = w - (anchor if self.config.coupling == "elastic" else level)
-                w.grad.add_(pull.mul_(by))
+            if coupling == "ema" and w.grad is not None:
+                quantizer.attract_(w.grad, anchor, w, _level(w, quantizer, rounded), beta, by)
+            elif coupling == "ema":  # a layer that was not used
+                anchor.lerp_(_level(w, quantizer, rounded), beta)
+            elif w.grad is not None:
+                to = anchor if coupling == "elastic" else _level(w, quantizer, rounded)
+                w.grad.add_((w - to).mul_(by))
 
     @torch.no_grad()
     def _reset_to_anchors(self) -> None:
@@ -130,6 +127,12 @@ class Anchor(Method):
         if self.config.deploy == "anchor":
             self._reset_to_anchors()
         super().end(batches)
+
+
+def _level(w: Tensor, quantizer: Quantizer, rounded: Mapping[Quantizer, Tensor]) -> Tensor:
+    """Return Q(W) in the scale of W, from what the forward pass rounded, if that is known."""
+    known = rounded.get(quantizer)
+    return quantizer.in_weight_scale(w) if known is None else quantizer.denormalize(known, w)
 
 
 METHOD = Anchor

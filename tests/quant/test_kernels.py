@@ -128,6 +128,19 @@ def test_sums_do_not_depend_on_the_number_of_threads():
 
 
 @needs_compiler
+def test_sums_do_not_depend_on_the_width_of_vectors(monkeypatch, tmp_path):
+    v, grad, scale = random(3, 5000), random(3, 5000, seed=1), torch.tensor([[0.1], [0.2], [0.3]])
+    grid, native = Grid(v, scale, 0.1 * scale, RULES[0]), compiled.kernels()
+    wanted = dispatch.pull(grid, grad)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(compiled, "ATTEMPTS", ((),))  # for the oldest processor of this kind
+    plain = compiled.kernels.__wrapped__()
+    assert plain._name != native._name
+    monkeypatch.setattr(compiled, "kernels", lambda: plain)
+    assert all(map(torch.equal, dispatch.pull(grid, grad), wanted))
+
+
+@needs_compiler
 def test_the_library_is_compiled_once(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert compiled.kernels.__wrapped__() is not None

@@ -108,4 +108,5 @@ def test_compiled_steps_give_the_numbers_of_plain_ones_and_are_recorded(tmp_path
     assert len(graphs) == 1 + len(methods) - len(hooked)  # and the parent
     for one, other in zip(plain, found, strict=True):
         assert one.cell == other.cell
-        assert other.scores["id"]["nll"].value == pytest.approx(one.scores["id"]["nll"].value, rel=0.02)
+        # Sums in another order make 10⁻⁶; ema without its average would be 7 · 10⁻⁴ away, anchor as qat 6%.
+        assert other.scores["id"]["nll"].value == pytest.approx(one.scores["id"]["nll"].value, rel=1e-4)
