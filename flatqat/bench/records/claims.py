@@ -153,7 +153,7 @@ class Claims:
     def _is_alone(self) -> bool:
         """Whether no other run takes part."""
         others = [path for path in self._folder.glob("*.present") if path != self._present]
-        return all(map(self._is_left, others))
+        return all(self._is_left(path) or not path.exists() for path in others)
 
     def _clear(self) -> None:
         for path in self._folder.iterdir():
@@ -194,10 +194,11 @@ class Claims:
         grave = path.with_name(f"{secrets.token_hex(8)}.broken")
         with suppress(OSError):
             path.rename(grave)
-            if broken := self._is_left(grave):
-                grave.unlink()
-            else:  # another was faster, and this is the claim of the run that came after
-                os.link(grave, path)
+            try:
+                broken = self._is_left(grave)
+                if not broken:  # another was faster, and this is the claim of the run that came after
+                    os.link(grave, path)
+            finally:
                 grave.unlink()
             return broken
         return False

@@ -20,18 +20,14 @@ def new_owner() -> str:
 
 
 def is_left(path: Path, now: float) -> bool:
-    """Whether the owner of a file has ended, has not touched it for a minute, or has removed it."""
-    try:
-        where, pid, _ = path.read_text(encoding="utf-8").split(" ")
-        if where == machine() and not _is_alive(int(pid)):
-            return True
-    except ValueError:  # it is just being written
-        pass
-    except OSError:
-        return True
-    with suppress(OSError):
+    """Whether there is such a file, and its owner has ended or has not touched it for a minute."""
+    with suppress(OSError):  # he has removed it
+        with suppress(ValueError):  # it is just being written
+            where, pid, _ = path.read_text(encoding="utf-8").split(" ")
+            if where == machine() and not _is_alive(int(pid)):
+                return True
         return now - path.stat().st_mtime > LEFT_AFTER
-    return True
+    return False
 
 
 @cache

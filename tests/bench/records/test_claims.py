@@ -142,6 +142,40 @@ def test_who_breaks_the_claim_of_the_door_too_late_puts_back_the_one_that_came_a
     assert list(folder.iterdir()) == [path]
 
 
+def test_who_cannot_put_back_a_claim_as_another_has_come_leaves_no_file_of_his_own(folder, monkeypatch):
+    a, b, c = (Claims(folder) for _ in range(3))
+    assert b.take("x")
+    path, link = folder / "x.claim", os.link
+
+    def late(*args):
+        assert c.take("x")
+        link(*args)
+
+    monkeypatch.setattr(os, "link", late)
+    assert not a._break(path)
+    assert list(folder.iterdir()) == [path]
+    assert path.read_text() == c._owner
+
+
+def test_who_waits_at_the_door_breaks_nothing_as_long_as_those_before_live(folder, monkeypatch):
+    monkeypatch.setattr(Claims, "_break", lambda self, path: broken.append(path))
+    monkeypatch.setattr(module, "PAUSE", 0.0)
+    broken, inside = [], []
+
+    def work(claims):
+        for _ in range(100):
+            with claims._door():
+                inside.append(len(list(folder.glob("door.claim"))))
+
+    threads = [threading.Thread(target=work, args=(Claims(folder),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert inside == [1] * 400
+    assert not broken
+
+
 def test_the_last_one_that_goes_leaves_nothing(tmp_path, folder):
     with Claims(folder) as a:
         with Claims(folder) as b:
