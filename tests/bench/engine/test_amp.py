@@ -97,11 +97,11 @@ def test_compiled_steps_give_the_numbers_of_plain_ones_and_are_recorded(tmp_path
     compile_, graphs = torch.compile, []
     eager = {"backend": "aot_eager", "fullgraph": True}
     monkeypatch.setattr(torch, "compile", lambda model: graphs.append(model) or compile_(model, **eager))
-    monkeypatch.setattr("torch._dynamo.config.recompile_limit", 2)  # of one network, not of all in a run
     methods = ("fp", "qat", "anchor", "sam", "saq", "freeze", "ema")
     plain = go(tmp_path / "plain", methods=methods)
     assert not graphs
-    found = go(tmp_path / "compiled", methods=methods, compile=True)
+    with torch._dynamo.config.patch(recompile_limit=2):  # of one network, not of all in a run
+        found = go(tmp_path / "compiled", methods=methods, compile=True)
     assert [record.status for record in found] == ["done"] * len(methods)
     hooked = {"saq", "freeze"}  # as plain as before: a compiler does not see hooks that come and go
     assert {r.cell.method for r in found if not r.train.compiled} == hooked
