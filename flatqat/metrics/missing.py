@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 def mean_of_known(values: Iterable[float | None]) -> float | None:
     """Return the mean of the values that are known; those that are None or NaN are skipped."""
-    known = [value for value in values if value is not None and value == value]
-    return math.fsum(known) / len(known) if known else None
+    return mean_if_complete([value for value in values if value is not None and value == value])
 
 
 def mean_if_complete(values: Iterable[float | None]) -> float | None:
-    """Return the mean of all values, or None if one of them is None or NaN."""
+    """Return the mean of all values, or None if one of them is None or NaN, or if there are none."""
     every = list(values)
-    return mean_of_known(every if all(value is not None and value == value for value in every) else [])
+    if not every or None in every:
+        return None
+    total = math.fsum(every)  # type: ignore[arg-type]
+    return None if math.isnan(total) else total / len(every)
