@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flatqat.commands.bench import Results
-from flatqat.commands.options import argument, flag, group
+from flatqat.commands.options import argument, flag, group, option
 from flatqat.errors import UsageError
 
 results = group("results", "List, show and remove stored cells; maintain results folders.")
@@ -79,6 +79,32 @@ def remove_cells(
         ) from error
     if agreed:
         typer.echo(f"{remove_cells(results, cells)} removed")
+
+
+@results.command("merge")
+def merge(
+    folders: Annotated[list[Path], argument("DIR", "Results folders.")],
+    into: Annotated[Path, option("DIR", "The folder that gets all cells, new or one of them.")],
+    weights: Annotated[bool, flag("--weights/--no-weights", "Copy trained weights, too.")] = True,
+) -> None:
+    """Merge results folders.
+
+    They may come from machines that shared a matrix. Nothing is written unless all fits together: a suite
+    must have been scored on the same images everywhere, and a cell that several folders have must have the
+    same numbers. The folders stay as they are, and so does what is unfinished in them. A merge that was cut
+    off is continued by the same command.
+
+    \b
+    Example:
+      flatqat results merge runs-a runs-b --into runs
+    """
+    from flatqat.bench.records.merge import merge
+
+    merged = merge(folders, into, weights=weights)
+    for folder, added, unfinished in zip(merged.folders, merged.added, merged.unfinished, strict=True):
+        rest = f"; {unfinished} unfinished, left there" if unfinished else ""
+        typer.echo(f"{folder}: {added} new cell{'s' * (added != 1)}{rest}")
+    typer.echo(f"{into}: {merged.cells} cells; {merged.weights} files of weights copied")
 
 
 @results.command("migrate")

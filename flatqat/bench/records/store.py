@@ -61,6 +61,11 @@ class Store(Work):
         """Store what a suite's results are made from."""
         write_atomically(self.root / "data" / f"{suite.key}.json", to_json(data.to_dict()))
 
+    def fingerprints(self) -> dict[str, str]:
+        """Return the fingerprint of the images of each suite, by the name of the file that has it."""
+        found = {path.stem: self._data(path.stem) for path in sorted(self.root.glob("data/*.json"))}
+        return {key: data.fingerprint for key, data in found.items() if data}
+
     def _data(self, key: str) -> SuiteData | None:
         path = self.root / "data" / f"{key}.json"
         try:
@@ -150,7 +155,7 @@ class Store(Work):
     def finished(self, cell: Cell) -> Record | None:
         """Return the record of a cell if it is done and its outcomes are stored and its own, else None."""
         record = self.record(cell)
-        is_finished = record is not None and record.status == "done" and self._has_outcomes(record)
+        is_finished = record is not None and record.status == "done" and self.has_outcomes(record)
         return record if is_finished else None
 
     def write_record(self, record: Record, outcomes: Arrays | None = None) -> Record:
@@ -164,6 +169,15 @@ class Store(Work):
             write_atomically(self.outcomes_path(record.cell), data)
         write_atomically(self.record_path(record.cell), to_json(record_to_dict(record)))
         return record
+
+    def has_outcomes(self, record: Record) -> bool:
+        """Whether the outcomes of a record are stored and its own."""
+        path = self.outcomes_path(record.cell)
+        try:
+            digest = hashlib.sha256(read_bytes(path)).hexdigest() if record.outcomes_sha256 else ""
+        except StoreError:
+            return False
+        return digest == record.outcomes_sha256 and path.exists()
 
     def outcomes(self, cell: Cell, names: Collection[str] | None = None, sha256: str = "") -> Arrays:
         """Return the outcomes of a cell as `<shift>:<name>`, all or those of `names`; empty if none exist.
@@ -188,14 +202,6 @@ class Store(Work):
             return []
         except ValueError as error:
             raise StoreError(f"{path}: {error}; delete it and run the cell again") from error
-
-    def _has_outcomes(self, record: Record) -> bool:
-        path = self.outcomes_path(record.cell)
-        try:
-            digest = hashlib.sha256(read_bytes(path)).hexdigest() if record.outcomes_sha256 else ""
-        except StoreError:
-            return False
-        return digest == record.outcomes_sha256 and path.exists()
 
     def _read(self, path: Path, data_of: Callable[[str], SuiteData | None] | None = None) -> Record:
         """Return a record. Raises StoreError; Misplaced, too, if it was made from other images."""

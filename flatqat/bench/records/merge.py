@@ -1,0 +1,113 @@
+"""Several results folders made one: of machines that shared a matrix, or of people that did.
+
+Everything is checked before anything is written. What is there already stays, and outcomes are written before
+their record, so a merge that was cut off is continued by the same command.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flatqat.bench.records.files import read_bytes, write_atomically
+from flatqat.bench.records.store import Store
+from flatqat.bench.records.united import united
+from flatqat.bench.records.weights import check_weights
+from flatqat.errors import StoreError
+from flatqat.spec import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """What a merge did.
+
+    Attributes:
+        folders: The folders that were read.
+        added: How many cells each of them added to those before it.
+        cells: How many cells the merged folder has.
+        weights: How many files of weights were copied.
+        unfinished: How many unfinished cells each of them has, which stay there.
+    """
+
+    folders: list[Path]
+    added: list[int]
+    cells: int
+    weights: int
+    unfinished: list[int]
+
+
+def merge(sources: Sequence[Path], into: Path, *, weights: bool = True) -> Merged:
+    """Put the cells of results folders into one, which may be new or one of them.
+
+    A cell that several folders have must have the same numbers in each; `united` says what is kept of it.
+    Weights are copied if `weights` is true.
+
+    Raises StoreError, before anything is written, if a folder has no records or a damaged file, if a suite
+    was scored on other images, or if a cell has other numbers.
+    """
+    target = Store(into)
+    stores = [Store(path) for path in sources if path.resolve() != into.resolve()]
+    held = {record.cell.id: record for record in (target.records() if into.is_dir() else [])}
+    found = [store.some_records() for store in stores]
+    _check_images([target, *stores], [list(held.values()), *found])
+    plan, added = dict(held), []
+    for store, records in zip(stores, found, strict=True):
+        before = len(plan)
+        for record in records:
+            known = plan.get(record.cell.id)
+            plan[record.cell.id] = united(known, record, str(store.root)) if known else record
+        added.append(len(plan) - before)
+    files = [path for store in stores for path in _weights(store)] if weights else []
+    target.check_writable()
+    for store in stores:
+        for path in store.root.glob("data/*.json"):
+            _copied(path, into)
+    copied = sum([_copied(path, into) for path in files])
+    for record in plan.values():
+        if record != held.get(record.cell.id):
+            _write(record, target, stores)
+    return Merged(
+        folders=[store.root for store in stores],
+        added=added,
+        cells=len(plan),
+        weights=copied,
+        unfinished=[len([*store.root.glob(".work/*-*")]) for store in stores],
+    )
+
+
+def _check_images(stores: Sequence[Store], records: Iterable[Sequence[Record]]) -> None:
+    """Raise StoreError if two folders have scored a suite on other images."""
+    known: dict[str, tuple[str, Path]] = {}
+    for store, its in zip(stores, records, strict=True):
+        done = {r.cell.suite + r.protocol.split: r.protocol.data for r in its if r.status == "done"}
+        for suite, fingerprint in (store.fingerprints() | done).items():
+            first, folder = known.setdefault(suite, (fingerprint, store.root))
+            if fingerprint != first:
+                got = f"got {first} in {folder} and {fingerprint} in {store.root}"
+                raise StoreError(f"{suite}: expected the same images in all folders, {got}; keep them apart")
+
+
+def _weights(store: Store) -> list[Path]:
+    """Return the files of weights in a folder. Raises StoreError if one is damaged."""
+    paths = sorted(store.root.glob("weights/*.safetensors"))
+    for path in paths:
+        check_weights(path)
+    return paths
+
+
+def _copied(path: Path, into: Path) -> bool:
+    """Copy a file of a results folder to its place in another one, unless it is there."""
+    to = into / path.parent.name / path.name
+    if missing := not to.exists():
+        write_atomically(to, read_bytes(path))
+    return missing
+
+
+def _write(record: Record, target: Store, stores: Iterable[Store]) -> None:
+    """Write a record, and before it the outcomes that are its own, where a folder has them."""
+    if record.status == "done" and not target.has_outcomes(record):
+        for store in stores:
+            if store.has_outcomes(record):
+                outcomes = read_bytes(store.outcomes_path(record.cell))
+                write_atomically(target.outcomes_path(record.cell), outcomes)
+                break
+    target.write_record(record)

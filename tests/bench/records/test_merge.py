@@ -1,0 +1,152 @@
+"""Results folders made one: all cells, no cell with two numbers, nothing written unless all fits."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flatqat.bench.records import merge as module
+from flatqat.bench.records.merge import merge
+from flatqat.bench.records.store import Store
+from flatqat.errors import StoreError
+from flatqat.spec import Flatness, Record
+from tests.helpers import study_records
+from tests.helpers.records import space_flatness
+from tests.helpers.study_records import CELL, flatness, right_of
+
+
+@pytest.fixture
+def folders(tmp_path) -> list[Path]:
+    """Seeds 0 and 1 of one cell in one folder, 1 and 2 in the other."""
+    paths = [tmp_path / name for name in "ab"]
+    for path, seeds in zip(paths, ((0, 1), (1, 2)), strict=True):
+        for seed in seeds:
+            study_records.put(Store(path), replace(CELL, seed=seed), right_of(seed, 0.1, {}, [1]))
+    return paths
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_all_cells_and_their_outcomes_are_there_once(folders, tmp_path):
+    merged = merge(folders, tmp_path / "c")
+    assert (merged.added, merged.cells) == ([2, 1], 3)
+    assert files(tmp_path / "c") == files(folders[0]) | files(folders[1])
+
+
+def test_merging_again_and_into_one_of_them_changes_what_is_missing_alone(folders, tmp_path):
+    merge(folders, tmp_path / "c")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "c").rglob("*")}
+    assert merge(folders, tmp_path / "c").added == [0, 0]
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "c").rglob("*")} == before
+    assert merge(folders, folders[0]).added == [1]
+    assert files(folders[0]) == files(tmp_path / "c")
+
+
+def test_a_merge_that_is_cut_off_is_continued(folders, tmp_path, monkeypatch):
+    write = module.write_atomically
+    for most in (0, 1, 1):
+        written: list[Path] = []
+
+        def cut_off(path, *data, most=most, written=written):
+            if len(written) == most:
+                raise KeyboardInterrupt
+            written.append(path)
+            write(path, *data)
+
+        monkeypatch.setattr(module, "write_atomically", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            merge(folders, tmp_path / "c")
+        assert all(Store(tmp_path / "c").finished(r.cell) for r in Store(tmp_path / "c").records())
+    monkeypatch.undo()
+    merge(folders, tmp_path / "c")
+    assert files(tmp_path / "c") == files(folders[0]) | files(folders[1])
+
+
+def test_one_cell_with_two_scores_is_refused_before_anything_is_written(folders, tmp_path):
+    study_records.put(Store(folders[1]), replace(CELL, seed=1), right_of(1, 0.1, {}, [2]))
+    with pytest.raises(StoreError, match=rf"cell m-qat-4-s1-.*one set of scores, got others in {folders[1]}"):
+        merge(folders, tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+def test_one_cell_with_equal_scores_of_other_images_is_refused(folders, tmp_path):
+    right = right_of(1, 0.1, {}, [1])
+    study_records.put(Store(folders[1]), replace(CELL, seed=1), right | {"id": np.roll(right["id"], 1)})
+    with pytest.raises(StoreError, match="one set of scores"):
+        merge(folders, tmp_path / "c")
+
+
+def test_other_images_are_refused_with_both_fingerprints(folders, tmp_path):
+    for folder, fingerprint in zip(folders, ("one", "other"), strict=True):
+        (folder / "data").mkdir()
+        (folder / "data" / "t.json").write_text(json.dumps({"fingerprint": fingerprint}))
+    with pytest.raises(StoreError, match=r"t: expected the same images .* got one in .*a and other in .*b"):
+        merge(folders, tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+def test_images_are_compared_by_the_records_where_a_folder_does_not_name_them(folders, tmp_path):
+    store = Store(folders[1])
+    for record in store.records():
+        store.write_record(replace(record, protocol=replace(record.protocol, data="other")))
+    with pytest.raises(StoreError, match="s: expected the same images"):
+        merge(folders, tmp_path / "c")
+
+
+def test_of_a_cell_that_is_done_in_one_folder_the_failure_in_another_is_forgotten(tmp_path):
+    a, b = (Store(tmp_path / name) for name in "ab")
+    study_records.put(a, CELL, right_of(0, 0.1, {}, [1]))
+    b.write_record(Record(cell=CELL, status="failed", reason="no memory", last_run="2030"))
+    for order in ([a.root, b.root], [b.root, a.root]):
+        into = tmp_path / f"into-{order[0].name}"
+        merge(order, into)
+        assert Store(into).finished(CELL)
+
+
+def test_of_two_failures_the_last_one_stays(tmp_path):
+    for name, when in (("a", "2029"), ("b", "2030")):
+        Store(tmp_path / name).write_record(Record(cell=CELL, status="failed", reason=name, last_run=when))
+    merge([tmp_path / "b", tmp_path / "a"], tmp_path / "c")
+    assert Store(tmp_path / "c").record(CELL).reason == "b"
+
+
+def test_flatness_comes_from_both(tmp_path):
+    a, b = (Store(tmp_path / name) for name in "ab")
+    right = right_of(0, 0.1, {}, [1])
+    study_records.put(a, CELL, right, Flatness(latent=space_flatness(3.0, space="latent")))
+    study_records.put(b, CELL, right, Flatness(quantized=flatness(2.0, 1.0).quantized))
+    merge([a.root, b.root], tmp_path / "c")
+    spaces = Store(tmp_path / "c").record(CELL).flatness.spaces
+    assert set(spaces) == {"quantized", "latent"}
+
+
+def test_a_damaged_file_of_weights_is_named_before_anything_is_written(folders, tmp_path):
+    (folders[1] / "weights").mkdir()
+    (folders[1] / "weights" / "123.safetensors").write_bytes(b"no weights")
+    with pytest.raises(StoreError, match=r"123\.safetensors: expected stored weights"):
+        merge(folders, tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+    merge(folders, tmp_path / "c", weights=False)
+    assert not (tmp_path / "c" / "weights").exists()
+
+
+def test_the_command_says_what_came_from_where(flatqat, folders, tmp_path):
+    (folders[0] / ".work" / "0123456789ab-1.0").mkdir(parents=True)
+    done = flatqat("results", "merge", *folders, "--into", tmp_path / "c")
+    assert done.code == 0
+    assert done.out.splitlines() == [
+        f"{folders[0]}: 2 new cells; 1 unfinished, left there",
+        f"{folders[1]}: 1 new cell",
+        f"{tmp_path / 'c'}: 3 cells; 0 files of weights copied",
+    ]
+
+
+def test_a_folder_without_results_is_named(flatqat, folders, tmp_path):
+    failed = flatqat("results", "merge", folders[0], tmp_path / "none", "--into", tmp_path / "c")
+    assert failed.code == 2
+    assert f"results folder {tmp_path / 'none'}: expected a folder, found none" in failed.err
+    assert not (tmp_path / "c").exists()
