@@ -1,6 +1,7 @@
 """The frozen values that everything else passes around. Standard library only."""
 
 from flatqat.spec.cell import Cell
+from flatqat.spec.cost import Cost
 from flatqat.spec.flatness import (
     RESIDUAL_TOLERANCE,
     SPACES,
