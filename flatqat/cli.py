@@ -14,6 +14,7 @@ import typer
 from flatqat import __version__, registry
 from flatqat.commands.arguments import Commands
 from flatqat.commands.bench import DataRoot, Plugin, SuiteName, Threads, Workers, bench
+from flatqat.commands.cost import cost
 from flatqat.commands.gate import baseline, canary, check
 from flatqat.commands.inspect import audit, flatness, gallery
 from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, argument, group, option, split
@@ -147,6 +148,7 @@ for command in (baseline, check, canary, gallery):
     bench.command()(command)
 app.command()(flatness)
 app.command()(audit)
+app.command()(cost)
 
 
 @app.command("test")

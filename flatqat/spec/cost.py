@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from flatqat.errors import UsageError
 from flatqat.spec.reading import Stored
 
 
@@ -28,6 +29,11 @@ class Cost(Stored):
     other_bytes: int
     activation_bytes: int
     macs_by_bits: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        numbers = (*self.image, self.macs, self.bops, self.weight_bytes, self.other_bytes)
+        if min(*numbers, self.activation_bytes, *self.macs_by_bits.values()) < 0:
+            raise UsageError("expected numbers of at least 0, got a negative one")
 
     @property
     def size_bytes(self) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal, cast
 
 from flatqat.spec.cell import Cell
+from flatqat.spec.cost import Cost
 from flatqat.spec.flatness import Flatness
 from flatqat.spec.protocol import Environment, Protocol, TrainLog
 from flatqat.spec.quant import QuantSpec
@@ -38,6 +39,7 @@ class Record(Stored):
         env: Where they were computed.
         outcomes_sha256: The SHA-256 of its file of per-image outcomes; empty in older records.
         last_run: When it was last run, in UTC; empty in older records.
+        cost: What its network costs for one image; None in older records.
     """
 
     cell: Cell
@@ -50,6 +52,7 @@ class Record(Stored):
     env: Annotated[Environment, SHARED] = NOWHERE
     outcomes_sha256: str = ""
     last_run: str = ""
+    cost: Cost | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.scores, Scores):
@@ -67,7 +70,7 @@ class Record(Stored):
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON values: every field of one that is done, else the first three."""
         names = ALWAYS if self.status == "done" else ALWAYS[:3]
-        optional = {name: getattr(self, name) for name in LATER if getattr(self, name)}
+        optional = {name: to_plain(value) for name in LATER if (value := getattr(self, name))}
         return {name: to_plain(getattr(self, name)) for name in names} | optional
 
     @classmethod
@@ -81,6 +84,6 @@ class Record(Stored):
         return record
 
 
-LATER = ("outcomes_sha256", "last_run")
+LATER = ("outcomes_sha256", "last_run", "cost")
 ALWAYS = tuple(each.name for each in fields(Record) if each.name not in LATER)
 """The fields of the record of every finished cell."""

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+from flatqat.bench.cell.cell_cost import cost_of
+from flatqat.bench.cell.failures import explained
 from flatqat.bench.engine.assemble import assemble, with_flatness
 from flatqat.bench.engine.pieces import Flatness, Piece
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.records.files import Arrays
 from flatqat.bench.records.revisions import now
-from flatqat.spec import Record
+from flatqat.spec import Cost, Record
 
 
 class Recording(Piece):
@@ -46,11 +48,21 @@ class Recording(Piece):
                 made = assemble(job, request, store, self.share.session.device)
         trouble = troubles.get(job)
         if made:
-            self._write(*made)
+            record, outcomes = made
+            self._write(replace(record, cost=self._cost()), outcomes)
         elif lack.scores and trouble and not store.finished(job.cell):
             self._write(trouble)
         elif not lack.scores and not trouble:
             self._write(with_flatness(job, store))
+
+    def _cost(self) -> Cost | None:
+        """Return what the network costs; None if that fails: its scores are worth a record without it."""
+        session, job = self.share.session, self.job
+        try:
+            return cost_of(job.cell, job.suite, session.request.data_root, session.device).total()
+        except Exception as error:  # of the network's own code, which never ran on a single image
+            explained(error, f"the cost of {job.title}", session.progress)
+            return None
 
     def _write(self, record: Record, outcomes: Arrays | None = None) -> None:
         self.share.session.store.write_record(replace(record, last_run=now()), outcomes)

@@ -17,6 +17,7 @@ from flatqat.bench.records.sections import Section, protocol_line, revisions_lin
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import EXTRA_GAP, extra_gaps, method_row, with_error, with_extra_gap
 from flatqat.bench.report.caveats import with_collapsed
+from flatqat.bench.report.cost_columns import cost_columns, with_whole_numbers
 from flatqat.metrics.components import Components
 from flatqat.metrics.contributions import Weights
 from flatqat.metrics.estimate import Estimate
@@ -58,7 +59,8 @@ def by_domain(family: Family, store: Store) -> "pd.DataFrame":
     """Return `domain_rows` as a table."""
     import pandas as pd
 
-    return pd.DataFrame(domain_rows(family, store))
+    rows = domain_rows(family, store)
+    return with_whole_numbers(pd.DataFrame(rows), rows)
 
 
 def domain_rows(family: Family, store: Store) -> list[dict[str, Any]]:
@@ -143,6 +145,7 @@ def _mean_row(
         **with_error(f"id_{name}", mean[f"id_{name}"], components(lambda _: {"id": 1.0})),
         **with_error(f"ood_{name}", mean[f"ood_{name}"], components(mean_weights)),
         **dict.fromkeys((*EXTRA_GAP, "extra_gap_seeds")),
+        **cost_columns([record for records in domains.values() for record in records]),
         "seeds_with_outcomes": min(row["seeds_with_outcomes"] for row in rows),
         "floating_layers": max(row["floating_layers"] for row in rows),
         "lambda_max_residual": max((row["lambda_max_residual"] for row in rows), key=_or_zero),

@@ -5,6 +5,7 @@ from typing import Any
 
 from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.sections import Section, row_label
+from flatqat.bench.report import cost_texts
 from flatqat.bench.report.marks import (
     FLOATING,
     INTERVAL,
@@ -24,7 +25,7 @@ Row = Mapping[Any, Any]
 EXTRA_GAP = "extra gap [95%]"
 EXTRA_GAP_OF_RUNS = "extra gap\n[95%, these runs]"
 ALWAYS = ("method", "bits", "domain", "seeds", "ID", "OOD")
-DISPENSABLE = (("NLL", "ECE"), ("λmax", "sharp"), ("pooled", "gap"), ("seeds",))
+DISPENSABLE = (*cost_texts.DISPENSABLE, ("NLL", "ECE"), ("λmax", "sharp"), ("pooled", "gap"), ("seeds",))
 COLLAPSED_NOTE = (
     "collapsed: ID has lost more than a quarter of what full precision has above chance; what such a method "
     "loses under shift says nothing."
@@ -41,6 +42,7 @@ DEFINITIONS = {
     "NLL": "NLL, ECE: means over shifts.",
     "λmax": "λmax: top Hessian eigenvalue at the deployed weights (*: not converged).",
     "sharp": "sharp: mean rise of the loss when every filter moves by 10% of its norm.",
+    **cost_texts.DEFINITIONS,
 }
 
 
@@ -87,6 +89,7 @@ def _texts(row: Row, metric: str, marks: str) -> dict[str, str]:
         "ECE": number(row["ood_ece"], ".1f"),
         "λmax": number(row["lambda_max"], ".3g") + _flag(row),
         "sharp": number(row["sharpness"], ".2g"),
+        **cost_texts.cost_texts(row),
     }
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from flatqat.bench.records.revisions import newest
 from flatqat.bench.records.sections import method_label, section_title
 from flatqat.bench.records.store import Store
+from flatqat.bench.report.cost_columns import COLUMNS as COST
+from flatqat.bench.report.cost_columns import fields_of
 from flatqat.spec import Record
 
 if TYPE_CHECKING:
@@ -17,11 +19,11 @@ OPTIONS = ("weights", "limit", "window", "amp")
 SHIFT = ("family", "severity", "in_mean", "image_set")
 SCORE = ("metric", "value", "n", "stderr")
 STATUS = ("reference", "status", "reason")
-COLUMNS = ("cell", "section", "method", "bits", *CELL, *OPTIONS, *STATUS, "shift", *SHIFT, *SCORE)
+COLUMNS = ("cell", "section", "method", "bits", *CELL, *OPTIONS, *STATUS, "shift", *SHIFT, *SCORE, *COST)
 DTYPES = {
     **dict.fromkeys(COLUMNS, "string"),
     **dict.fromkeys(("suite_version", "seed", "step_multiplier"), "int64"),
-    **dict.fromkeys(("limit", "severity", "n"), "Int64"),  # with a capital: may be missing
+    **dict.fromkeys(("limit", "severity", "n", *COST), "Int64"),  # with a capital: may be missing
     **dict.fromkeys(("reference", "in_mean"), "boolean"),
     **dict.fromkeys(("value", "stderr"), "float64"),
     "amp": "bool",
@@ -41,7 +43,9 @@ def load_results(folder: str | Path = "results", *, suite: str | None = None) ->
     - the scored set: `shift`, among them `id` and `val`, `family`, `severity`, `in_mean` (whether it counts
       in the OOD mean, which leaves out `id`), `image_set`;
     - the score: `metric` (`top1`, `miou`, `nll`, `ece`, `iou/3`, ...), `value` (in percent where it is a
-      share; NaN where it is undefined), `n` (the number of images), `stderr` (over images).
+      share; NaN where it is undefined), `n` (the number of images), `stderr` (over images);
+    - the network, for one image: `macs`, `bops`, `weight_bytes`, `other_bytes` and `activation_bytes`, see
+      `Cost`.
 
     Of cells whose plugins were edited, the newest revision counts, as in reports.
 
@@ -77,6 +81,7 @@ def _rows(record: Record) -> Iterator[dict[str, Any]]:
         "reference": record.protocol.reference if record.status == "done" else None,
         "status": record.status,
         "reason": record.reason or None,
+        **fields_of(record.cost),
     }
     if record.status != "done":
         yield of_cell

@@ -1,0 +1,137 @@
+"""What `flatqat cost` does: count what a stored cell costs, print it, and complete its record."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flatqat.bench.plan.jobs import members
+from flatqat.bench.records.remove import matching
+from flatqat.bench.records.store import Store
+from flatqat.console.printable import printable
+from flatqat.console.terminal import plain_table, terminal
+from flatqat.errors import StoreError, choose, listed
+from flatqat.spec import Cost, Record
+
+if TYPE_CHECKING:
+    from flatqat.quant.layer_cost import NetworkCost
+
+FORMATS = ("table", "json")
+MOST_LISTED = 3
+COLUMNS = ("layer", "bits", "MACs", "GBOPs", "share", "weights", "bytes", "acts")
+MEANING = (
+    "For one image of {} x {} pixels. bits: of weights and activations, w32a32 is floating point. GBOPs: "
+    "10^9 bit operations, MACs times both bits. bytes: weights packed at their bits. acts: bytes of "
+    "input and output of a call together, each at the bits of the layer that reads it; the largest counts."
+)
+
+
+def show_costs(
+    patterns: Sequence[str], results: Path, data_root: Path | None, form: str, models: tuple[str, ...]
+) -> None:
+    """Print the cost of each finished cell that a pattern names, and store it where its record has none.
+
+    Code runs only of `models`, see `trusted_model`. Raises UsageError on an unknown format, and StoreError if
+    no cell is finished.
+    """
+    known, store = choose("format", form, FORMATS), Store(results)
+    named = matching(store.records(), patterns)
+    records = [record for record in named if record.status == "done"]
+    if not records:
+        cell = named[0]
+        raise StoreError(f"cell {cell.cell.label}: expected a finished one, got {cell.status}; run it again")
+    groups: dict[tuple[object, ...], list[Record]] = {}
+    for record in records:
+        groups.setdefault(_network(record), []).append(record)
+    found = [(alike, _counted(alike[0], data_root, models)) for alike in groups.values()]
+    if known == "json":
+        cells = [_as_json(record, cost) for alike, cost in found for record in alike]
+        terminal().file.write(json.dumps(cells, indent=2) + "\n")
+    else:
+        for alike, cost in found:
+            _print(alike, cost)
+    _complete([(record, cost.total()) for alike, cost in found for record in alike], store)
+
+
+def _network(record: Record) -> tuple[object, ...]:
+    """Return what two records have in common whose networks cost the same."""
+    cell = record.cell
+    return cell.suite, cell.model, cell.plugins, cell.quant, cell.keep, cell.layer_bits, cell.window
+
+
+def _counted(record: Record, data_root: Path | None, models: tuple[str, ...]) -> "NetworkCost":
+    from flatqat.bench.cell.cell_cost import cost_of
+    from flatqat.bench.cell.trusted import trusted_model
+
+    cell = record.cell
+    (suite,) = members(cell.suite, cell.seed)
+    return cost_of(cell, suite, data_root, model=trusted_model(cell, suite, models))
+
+
+def _complete(found: Sequence[tuple[Record, Cost]], store: Store) -> None:
+    """Give each record its cost that has none; a folder that is only read keeps what it has."""
+    lacking = [(record, cost) for record, cost in found if record.cost is None]
+    errors = terminal(stderr=True)
+    try:
+        for record, cost in lacking:
+            store.write_record(replace(record, cost=cost))
+    except StoreError as error:
+        errors.print(f"not stored: {printable(str(error))}", markup=False, highlight=False, soft_wrap=True)
+        return
+    if lacking:
+        many = f"{len(lacking)} record{'s' * (len(lacking) > 1)}"
+        errors.print(f"cost stored in {many} that had none", style="dim", highlight=False)
+
+
+def _print(alike: Sequence[Record], counted: "NetworkCost") -> None:
+    from flatqat.quant.layer_cost import FLOAT_BITS, activation_bytes
+
+    total, console = counted.total(), terminal()
+    held = activation_bytes(counted.layers)
+    table = plain_table(*COLUMNS, left=("layer", "bits"), wrapped=("layer",))
+    for name, layer in counted.layers.items():
+        bits = f"w{layer.weight_bits}a{layer.act_bits}"
+        weights = (f"{layer.weights:,}", f"{layer.weight_bytes:,}") if layer.weights else ("shared", "-")
+        table.add_row(
+            printable(name), bits, *_work(layer.macs, layer.bops, total), *weights, f"{held[name]:,}"
+        )
+    if counted.functional_macs:
+        bops = counted.functional_macs * FLOAT_BITS**2
+        work = _work(counted.functional_macs, bops, total)
+        table.add_row("(functional)", f"w{FLOAT_BITS}a{FLOAT_BITS}", *work, "-", "-", "-")
+    others = (f"{counted.other_values:,}", f"{total.other_bytes:,}")
+    table.add_row("(others, float32)", "", "-", "-", "-", *others, "-")
+    parameters = sum(layer.weights for layer in counted.layers.values()) + counted.other_values
+    sums = (f"{parameters:,}", f"{total.size_bytes:,}", f"{total.activation_bytes:,}")
+    table.add_section()
+    table.add_row("total", "", *_work(total.macs, total.bops, total), *sums)
+    title = listed([record.cell.label for record in alike], MOST_LISTED)
+    console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+    console.print(table)
+    console.print(MEANING.format(*total.image), style="dim", highlight=False)
+
+
+def _work(macs: int, bops: int, total: Cost) -> tuple[str, str, str]:
+    return f"{macs:,}", f"{bops / 1e9:.3g}", f"{100 * bops / max(1, total.bops):.1f}%"
+
+
+def _as_json(record: Record, counted: "NetworkCost") -> dict[str, Any]:
+    from flatqat.quant.layer_cost import activation_bytes
+
+    held = activation_bytes(counted.layers)
+    layers = [
+        {
+            "layer": name,
+            "macs": layer.macs,
+            "bops": layer.bops,
+            "weights": layer.weights,
+            "weight_bits": layer.weight_bits,
+            "act_bits": layer.act_bits,
+            "weight_bytes": layer.weight_bytes,
+            "activation_bytes": held[name],
+        }
+        for name, layer in counted.layers.items()
+    ]
+    own = {"functional_macs": counted.functional_macs, "other_values": counted.other_values}
+    return {"cell": record.cell.label, **asdict(counted.total()), **own, "layers": layers}
