@@ -180,6 +180,10 @@ def bench_report(
     ] = "table",
     output: Annotated[Path | None, option("FILE", "Write to this file instead of the terminal.")] = None,
     by: Annotated[str, option("NAME", "One row per method, shift, family, severity or class.")] = "method",
+    plot: Annotated[
+        str | None,
+        option("NAME", "Draw a picture to a .png, .svg or .pdf --output: pareto (accuracy against cost)."),
+    ] = None,
     against: Annotated[str, option("METHOD", "The method that a study compares all others with.")] = "qat",
     all_revisions: AllRevisions = False,
 ) -> None:
@@ -193,7 +197,8 @@ def bench_report(
       flatqat bench report
       flatqat bench report --by family --format md --output table.md
       flatqat bench report --format study --output study.md
+      flatqat bench report --plot pareto --output pareto.png
     """
     from flatqat.commands.execute import report
 
-    report(results, suite, form, by, output, against, all_revisions)
+    report(results, suite, form, by, output, against, all_revisions, plot)

@@ -15,7 +15,7 @@ from flatqat.bench.report.by_method import VIEWS
 from flatqat.bench.report.render import FORMATS, load, render, show
 from flatqat.console.progress import progress_for, seconds
 from flatqat.console.terminal import plain_table, terminal
-from flatqat.errors import choose
+from flatqat.errors import UsageError, choose
 
 if TYPE_CHECKING:
     from flatqat.bench.plan.jobs import Job, Plan
@@ -95,10 +95,21 @@ def report(
     output: Path | None,
     against: str,
     all_revisions: bool,
+    plot: str | None = None,
 ) -> None:
-    """Print or write the report. Raises UsageError on an unknown format or view."""
+    """Print or write the report, or a picture. Raises UsageError on an unknown format, view or picture."""
     view, known = choose("view", by, VIEWS), choose("format", form, FORMATS)
     store, console = Store(results), terminal()
+    if plot is not None:
+        from flatqat.bench.report.pictures import check_picture, write_picture
+
+        if (view, known) != ("method", "table"):
+            raise UsageError(
+                f"--plot {plot}: expected neither --by nor --format with a picture; leave them out"
+            )
+        path = check_picture(plot, output)
+        write_picture(plot, load(store, suite, all_revisions=all_revisions), store, path)
+        return
     text = partial(render, store, suite, view=view, against=against, all_revisions=all_revisions)
     if output is not None and known == "study":
         from flatqat.bench.study.page import write_study

@@ -1,0 +1,144 @@
+"""OOD accuracy against what a network costs: a point for each method and bits, and which are on the front."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flatqat.bench.records.paired import metric_of
+from flatqat.bench.records.sections import Section, row_label
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.by_method import method_rows
+from flatqat.bench.report.cost_columns import size_bytes
+from flatqat.bench.report.families import Family, domain_rows, merged
+from flatqat.errors import StoreError
+
+SEPARATOR = " · "  # of the parts of a section's title
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One method at one bit width, the mean over seeds.
+
+    Attributes:
+        method: The method's name, with what else tells it apart in its panel.
+        bits: The bits, with the model where a panel has several.
+        size: Bytes of all parameters.
+        bops: Bit operations for one image.
+        ood: The suite's metric, the mean over shifts, in percent.
+        ends: Both ends of its 95% interval, if known.
+        seeds: The number of seeds.
+    """
+
+    method: str
+    bits: str
+    size: float
+    bops: float
+    ood: float
+    ends: tuple[float, float] | None
+    seeds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """What may be compared: points of one suite, scored on the same images by the same metric.
+
+    `without` has the labels of rows that have no cost or no OOD value.
+    """
+
+    title: str
+    metric: str
+    points: tuple[Point, ...]
+    without: tuple[str, ...]
+
+
+def panels(sections: Sequence[Section], store: Store) -> list[Panel]:
+    """Return a panel for each suite, with all its models. Raises StoreError if no record has a cost."""
+    groups: dict[tuple[object, ...], list[Section]] = {}
+    for section in merged(sections):
+        if section.rows:
+            groups.setdefault(_comparable(section), []).append(section)
+    found = [_panel(group, store) for group in groups.values()]
+    if not any(panel.points for panel in found):
+        where = "" if store.root == Path("results") else f" --results {shlex.quote(str(store.root))}"
+        expected = "expected records with the cost of their network, got none"
+        raise StoreError(f"--plot pareto: {expected}; add it with: flatqat cost '*'{where} --data-root DATA")
+    return [panel for panel in found if panel.points]
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Return the places of the (cost, value) pairs that none surpasses, by rising cost.
+
+    One surpasses another if it costs no more and its value is no lower, and one of both is better.
+    """
+    order = sorted(range(len(points)), key=lambda k: (points[k][0], -points[k][1]))
+    best: list[int] = []
+    for k in order:
+        if not best or points[k][1] > points[best[-1]][1] or points[k] == points[best[-1]]:
+            best.append(k)
+    return best
+
+
+def _comparable(section: Section) -> tuple[object, ...]:
+    cell = next(iter(section.rows.values()))[0].cell
+    suite = cell.suite.partition("@")[0] if isinstance(section, Family) else cell.suite
+    return suite, cell.suite_version, cell.limit
+
+
+def _panel(sections: Sequence[Section], store: Store) -> Panel:
+    first = next(iter(sections[0].rows.values()))[0]
+    models = {_model(section) for section in sections}
+    points, without = [], []
+    for section in sections:
+        model = _model(section) if len(models) > 1 else ""
+        others = _others(section, sections)
+        for row in _rows(section, store):
+            if point := _point(row, metric_of(first).name, model, others):
+                points.append(point)
+            else:
+                without.append(
+                    " ".join(filter(None, (model, row_label((row["method"], row["bits"])), others)))
+                )
+    title = sections[0].title if len(sections) == 1 else sections[0].title.partition(SEPARATOR)[0]
+    return Panel(title=title, metric=metric_of(first).title, points=tuple(points), without=tuple(without))
+
+
+def _model(section: Section) -> str:
+    return next(iter(section.rows.values()))[0].cell.model
+
+
+def _others(section: Section, sections: Sequence[Section]) -> str:
+    """Return what a section's title has besides its model that others of its panel have not."""
+    shared = set.intersection(*(set(each.title.split(SEPARATOR)) for each in sections))
+    parts = section.title.split(SEPARATOR)
+    return ", ".join(part for part in parts if part not in shared and part != _model(section))
+
+
+def _rows(section: Section, store: Store) -> list[dict[str, Any]]:
+    """Return the rows of a section, of a family those of the mean over domains, or of its only domain."""
+    if not isinstance(section, Family):
+        return method_rows(section, store)
+    rows = domain_rows(section, store)
+    means = {(row["method"], row["bits"]) for row in rows if str(row["domain"]).startswith("mean")}
+    return [
+        row
+        for row in rows
+        if (row["method"], row["bits"]) not in means or str(row["domain"]).startswith("mean")
+    ]
+
+
+def _point(row: dict[str, Any], metric: str, model: str, others: str) -> Point | None:
+    size, ood = size_bytes(row), row[f"ood_{metric}"]
+    if not size or not row["bops"] or ood is None:
+        return None
+    low, high = row[f"ood_{metric}_low"], row[f"ood_{metric}_high"]
+    return Point(
+        method=f"{row['method']} ({others})" if others else row["method"],
+        bits=f"{model} {row['bits']}".strip(),
+        size=size,
+        bops=row["bops"],
+        ood=ood,
+        ends=None if low is None or high is None else (low, high),
+        seeds=row["seeds"],
+    )

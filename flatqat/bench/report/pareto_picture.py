@@ -1,0 +1,165 @@
+"""The picture of accuracy against cost: of each suite a panel against size, and one against BOPs."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import log10
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+from flatqat.bench.records.sections import Section
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.pareto import Panel, Point, front, panels
+from flatqat.console.printable import printable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A8F98")
+"""Those of Okabe and Ito (2008), told apart by all common kinds of color vision, gray in place of yellow."""
+MARKERS = "osD^vP*X<>"
+LINE_COLOR, GRID_COLOR = "#8a8f98", "#e3e5e8"
+AXES = (("size of all parameters, MB", "size", 1e6), ("bit operations an image, GBOPs", "bops", 1e9))
+ALIKE = 0.004  # decades between costs that are shown as one
+STEP = 0.013  # of the width of a panel, between points of one cost; less where groups would meet:
+FILLED = 0.85  # of the distance between two groups, by half of each
+MARGIN = 0.06  # of the width, at each side
+NOTES_WIDTH, TITLE_WIDTH = 165, 125  # characters
+COUNTED = (
+    "Size: weights packed at their bits, all other parameters in float32. BOPs: MACs times the bits of "
+    "weight and activation, 32 in floating point. Line: the front of the means; none costs less and is "
+    "at least as good. Points of one cost stand side by side."
+)
+SEVERAL_SEEDS = "Bars: 95% intervals over seeds and images together"
+ONE_SEED = "of one training run over its images alone"
+
+
+def drawn(sections: Sequence[Section], store: Store) -> "Figure":
+    """Return the picture as a figure of matplotlib. Raises StoreError if no record has a cost."""
+    from matplotlib.figure import Figure
+
+    rows = panels(sections, store)
+    methods = list(dict.fromkeys(point.method for panel in rows for point in panel.points))
+    columns = 3 if max(map(len, methods)) < 40 else 2
+    notes = fill(f"{_bars(rows)} {COUNTED}{_without(rows)}", NOTES_WIDTH)
+    lines = -(-len(methods) // columns) + notes.count("\n") + 1
+    figure = Figure(figsize=(9.6, 3.9 * len(rows) + 0.19 * lines + 0.2), layout="constrained")
+    grid = figure.subplots(len(rows), 2, squeeze=False, sharey="row")
+    for axes, panel in zip(grid, rows, strict=True):
+        for each, (label, cost, unit) in zip(axes, AXES, strict=True):
+            _draw_(each, panel, [getattr(point, cost) / unit for point in panel.points], methods)
+            each.set_xlabel(label)
+        axes[0].set_ylabel(f"OOD {panel.metric}, %")
+        axes[0].set_title(fill(printable(panel.title), TITLE_WIDTH), fontsize=9, loc="left", parse_math=False)
+    handles = [_handle(methods, name) for name in methods]
+    legend = figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        title=notes,
+        title_fontproperties={"size": 7},
+    )
+    legend.set_alignment("left")
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a $ in a name is no formula
+    return figure
+
+
+def _draw_(axes: Any, panel: Panel, costs: Sequence[float], methods: Sequence[str]) -> None:
+    """Draw the points of a panel against their costs, the front, and the bits of each group of one cost."""
+    places, groups = beside(costs, [methods.index(point.method) for point in panel.points])
+    axes.set_xscale("log")
+    for point, x in zip(panel.points, places, strict=True):
+        bar = [[point.ood - point.ends[0]], [point.ends[1] - point.ood]] if point.ends else [[0.0], [0.0]]
+        axes.errorbar(
+            x,
+            point.ood,
+            yerr=bar,
+            linestyle="none",
+            elinewidth=0.9,
+            zorder=3,
+            **_style(methods, point.method),
+        )
+    best = front([(cost, point.ood) for cost, point in zip(costs, panel.points, strict=True)])
+    of_best = [places[k] for k in best], [panel.points[k].ood for k in best]
+    axes.plot(*of_best, drawstyle="steps-post", color=LINE_COLOR, linewidth=1.2, zorder=2)
+    for group in groups:
+        _name_(axes, [panel.points[k] for k in group], [places[k] for k in group])
+    _set_scale_(axes, places)
+    axes.grid(color=GRID_COLOR, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.margins(y=0.12)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def beside(costs: Sequence[float], order: Sequence[int]) -> tuple[list[float], list[list[int]]]:
+    """Return where points are drawn, and the groups of those that cost the same, as indices.
+
+    Points of one group stand side by side in the given order, around their common cost.
+    """
+    width = log10(max(costs) / min(costs)) or 1.0
+    groups: list[list[int]] = []
+    for k in sorted(range(len(costs)), key=lambda k: costs[k]):
+        if groups and log10(costs[k] / costs[groups[-1][0]]) < ALIKE * width:
+            groups[-1].append(k)
+        else:
+            groups.append([k])
+    apart = [log10(costs[b[0]] / costs[a[0]]) / (len(a) + len(b)) for a, b in pairwise(groups)]
+    step = min([STEP * width, *(FILLED * 2 * each for each in apart)])
+    places = list(costs)
+    for group in groups:
+        for place, k in enumerate(sorted(group, key=lambda k: order[k])):
+            places[k] = costs[k] * 10 ** (step * (place - (len(group) - 1) / 2))
+    return places, groups
+
+
+def _name_(axes: Any, points: Sequence[Point], places: Sequence[float]) -> None:
+    """Write the bits of a group above its highest bar."""
+    top = max(point.ends[1] if point.ends else point.ood for point in points)
+    middle = 10 ** (sum(map(log10, places)) / len(places))
+    names = printable(", ".join(dict.fromkeys(point.bits for point in points)))
+    bits = names if not names[0].isdigit() or not names.isdigit() else f"{names} bits"
+    text = axes.annotate(
+        bits, (middle, top), (0, 5), textcoords="offset points", ha="center", va="bottom", fontsize=8
+    )
+    text.set_parse_math(False)
+
+
+def _set_scale_(axes: Any, places: Sequence[float]) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    low, high = min(places), max(places)
+    margin = (high / low) ** MARGIN if high > low else 2.0
+    axes.set_xlim(low / margin, high * margin)
+    decades = log10(high / low)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 3 else (1,), numticks=12))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _bars(rows: Sequence[Panel]) -> str:
+    seeds = [point.seeds for panel in rows for point in panel.points if point.ends]
+    if not seeds:
+        return "No intervals: the outcomes of images are not stored."
+    single = [count == 1 for count in seeds]
+    if all(single):
+        return f"Bars: 95% intervals, {ONE_SEED}."
+    return f"{SEVERAL_SEEDS}{f', {ONE_SEED}' if any(single) else ''}."
+
+
+def _without(rows: Sequence[Panel]) -> str:
+    names = [name for panel in rows for name in panel.without]
+    return f" Not shown, without a cost: {printable(', '.join(names))}." if names else ""
+
+
+def _style(methods: Sequence[str], name: str) -> dict[str, Any]:
+    """Return a color and a marker; both differ for eight methods, and one of them for eighty."""
+    place = methods.index(name)
+    marker = MARKERS[(place + place // len(COLORS)) % len(MARKERS)]
+    return {"color": COLORS[place % len(COLORS)], "marker": marker, "markersize": 5}
+
+
+def _handle(methods: Sequence[str], name: str) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linestyle="none", label=printable(name), **_style(methods, name))
