@@ -23,7 +23,8 @@ class Point:
 
     Attributes:
         method: The method's name, with what else tells it apart in its panel.
-        bits: The bits, with the model where a panel has several.
+        model: The model's name.
+        bits: The bits.
         size: Bytes of all parameters.
         bops: Bit operations for one image.
         ood: The suite's metric, the mean over shifts, in percent.
@@ -32,6 +33,7 @@ class Point:
     """
 
     method: str
+    model: str
     bits: str
     size: float
     bops: float
@@ -88,11 +90,9 @@ def _comparable(section: Section) -> tuple[object, ...]:
 
 def _panel(sections: Sequence[Section], store: Store) -> Panel:
     first = next(iter(sections[0].rows.values()))[0]
-    models = {_model(section) for section in sections}
     points, without = [], []
     for section in sections:
-        model = _model(section) if len(models) > 1 else ""
-        others = _others(section, sections)
+        model, others = _model(section), _others(section, sections)
         for row in _rows(section, store):
             if point := _point(row, metric_of(first).name, model, others):
                 points.append(point)
@@ -135,7 +135,8 @@ def _point(row: dict[str, Any], metric: str, model: str, others: str) -> Point |
     low, high = row[f"ood_{metric}_low"], row[f"ood_{metric}_high"]
     return Point(
         method=f"{row['method']} ({others})" if others else row["method"],
-        bits=f"{model} {row['bits']}".strip(),
+        model=model,
+        bits=row["bits"],
         size=size,
         bops=row["bops"],
         ood=ood,

@@ -1,6 +1,6 @@
 """The picture of accuracy against cost: of each suite a panel against size, and one against BOPs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import log10
 from textwrap import fill
@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 from flatqat.bench.records.sections import Section
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.pareto import Panel, Point, front, panels
+from flatqat.bench.report.point_styles import Kind, Style, legend_entries, styles
 from flatqat.console.printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A8F98")
-"""Those of Okabe and Ito (2008), told apart by all common kinds of color vision, gray in place of yellow."""
-MARKERS = "osD^vP*X<>"
 LINE_COLOR, GRID_COLOR = "#8a8f98", "#e3e5e8"
 AXES = (("size of all parameters, MB", "size", 1e6), ("bit operations an image, GBOPs", "bops", 1e9))
 ALIKE = 0.004  # decades between costs that are shown as one
@@ -36,23 +34,24 @@ ONE_SEED = "of one training run over its images alone"
 def drawn(sections: Sequence[Section], store: Store) -> "Figure":
     """Return the picture as a figure of matplotlib. Raises StoreError if no record has a cost."""
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     rows = panels(sections, store)
-    methods = list(dict.fromkeys(point.method for panel in rows for point in panel.points))
-    columns = 3 if max(map(len, methods)) < 40 else 2
+    kinds = [_kind(point) for panel in rows for point in panel.points]
+    entries, style_of = legend_entries(kinds), styles(kinds)
+    columns = 4 if max(len(name) for name, _ in entries) < 30 else 2
     notes = fill(f"{_bars(rows)} {COUNTED}{_without(rows)}", NOTES_WIDTH)
-    lines = -(-len(methods) // columns) + notes.count("\n") + 1
+    lines = -(-len(entries) // columns) + notes.count("\n") + 1
     figure = Figure(figsize=(9.6, 3.9 * len(rows) + 0.19 * lines + 0.2), layout="constrained")
     grid = figure.subplots(len(rows), 2, squeeze=False, sharey="row")
     for axes, panel in zip(grid, rows, strict=True):
         for each, (label, cost, unit) in zip(axes, AXES, strict=True):
-            _draw_(each, panel, [getattr(point, cost) / unit for point in panel.points], methods)
+            _draw_(each, panel, [getattr(point, cost) / unit for point in panel.points], style_of)
             each.set_xlabel(label)
         axes[0].set_ylabel(f"OOD {panel.metric}, %")
         axes[0].set_title(fill(printable(panel.title), TITLE_WIDTH), fontsize=9, loc="left", parse_math=False)
-    handles = [_handle(methods, name) for name in methods]
     legend = figure.legend(
-        handles=handles,
+        handles=[Line2D([], [], label=name, **style) for name, style in entries],
         loc="outside lower center",
         ncols=columns,
         frameon=False,
@@ -65,21 +64,14 @@ def drawn(sections: Sequence[Section], store: Store) -> "Figure":
     return figure
 
 
-def _draw_(axes: Any, panel: Panel, costs: Sequence[float], methods: Sequence[str]) -> None:
+def _draw_(axes: Any, panel: Panel, costs: Sequence[float], style_of: Mapping[Kind, Style]) -> None:
     """Draw the points of a panel against their costs, the front, and the bits of each group of one cost."""
-    places, groups = beside(costs, [methods.index(point.method) for point in panel.points])
+    order = list(style_of)
+    places, groups = beside(costs, [order.index(_kind(point)) for point in panel.points])
     axes.set_xscale("log")
     for point, x in zip(panel.points, places, strict=True):
         bar = [[point.ood - point.ends[0]], [point.ends[1] - point.ood]] if point.ends else [[0.0], [0.0]]
-        axes.errorbar(
-            x,
-            point.ood,
-            yerr=bar,
-            linestyle="none",
-            elinewidth=0.9,
-            zorder=3,
-            **_style(methods, point.method),
-        )
+        axes.errorbar(x, point.ood, yerr=bar, elinewidth=0.9, zorder=3, **style_of[_kind(point)])
     best = front([(cost, point.ood) for cost, point in zip(costs, panel.points, strict=True)])
     of_best = [places[k] for k in best], [panel.points[k].ood for k in best]
     axes.plot(*of_best, drawstyle="steps-post", color=LINE_COLOR, linewidth=1.2, zorder=2)
@@ -120,7 +112,14 @@ def _name_(axes: Any, points: Sequence[Point], places: Sequence[float]) -> None:
     names = printable(", ".join(dict.fromkeys(point.bits for point in points)))
     bits = names if not names[0].isdigit() or not names.isdigit() else f"{names} bits"
     text = axes.annotate(
-        bits, (middle, top), (0, 5), textcoords="offset points", ha="center", va="bottom", fontsize=8
+        bits,
+        (middle, top),
+        (0, 5),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        fontsize=8,
+        in_layout=False,
     )
     text.set_parse_math(False)
 
@@ -133,7 +132,7 @@ def _set_scale_(axes: Any, places: Sequence[float]) -> None:
     axes.set_xlim(low / margin, high * margin)
     decades = log10(high / low)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 3 else (1,), numticks=12))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
     axes.xaxis.set_minor_locator(NullLocator())
 
 
@@ -144,7 +143,7 @@ def _bars(rows: Sequence[Panel]) -> str:
     single = [count == 1 for count in seeds]
     if all(single):
         return f"Bars: 95% intervals, {ONE_SEED}."
-    return f"{SEVERAL_SEEDS}{f', {ONE_SEED}' if any(single) else ''}."
+    return f"{SEVERAL_SEEDS}{f'; {ONE_SEED}' if any(single) else ''}."
 
 
 def _without(rows: Sequence[Panel]) -> str:
@@ -152,14 +151,5 @@ def _without(rows: Sequence[Panel]) -> str:
     return f" Not shown, without a cost: {printable(', '.join(names))}." if names else ""
 
 
-def _style(methods: Sequence[str], name: str) -> dict[str, Any]:
-    """Return a color and a marker; both differ for eight methods, and one of them for eighty."""
-    place = methods.index(name)
-    marker = MARKERS[(place + place // len(COLORS)) % len(MARKERS)]
-    return {"color": COLORS[place % len(COLORS)], "marker": marker, "markersize": 5}
-
-
-def _handle(methods: Sequence[str], name: str) -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], linestyle="none", label=printable(name), **_style(methods, name))
+def _kind(point: Point) -> Kind:
+    return point.method, point.model
