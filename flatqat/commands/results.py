@@ -44,6 +44,9 @@ def list_cells(cells: Patterns = None, results: Results = Path("results")) -> No
 def show_cells(cells: NamedPatterns, results: Results = Path("results")) -> None:
     """Print how cells were made, their scores and flatness.
 
+    Names the file of the weights, the recipe with all its values, and the command that makes the cell. In
+    it, DATA stands for the data root and FILE for plugin files.
+
     \b
     Example:
       flatqat results show tiny-qat

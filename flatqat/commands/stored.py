@@ -1,15 +1,19 @@
 """What `flatqat results list`, `show` and `rm` do: look at stored cells one by one, and remove them."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
+from flatqat.bench.plan.command_lines import commands
+from flatqat.bench.records.files import size_of
 from flatqat.bench.records.record_json import readable
 from flatqat.bench.records.remove import bytes_of, matching, remove
 from flatqat.bench.records.revisions import older
 from flatqat.bench.records.sections import problems, protocol_line, section_title, sections
 from flatqat.bench.records.store import Store
 from flatqat.console.terminal import plain_table, terminal
+from flatqat.errors import Vanished
 from flatqat.spec import Cell, Record
 from flatqat.spec.reading import to_plain
 
@@ -37,15 +41,20 @@ def print_cells(results: Path, patterns: Sequence[str]) -> int:
 
 
 def print_records(results: Path, patterns: Sequence[str]) -> None:
-    """Print for each stored cell that a pattern names how it was made, its scores and its flatness."""
-    console = terminal()
-    for record in matching(Store(results).records(), patterns):
+    """Print for each stored cell that a pattern names how it was made, its scores and its flatness.
+
+    That includes its file of weights, and the command that makes it.
+    """
+    console, store = terminal(), Store(results)
+    every = store.records()
+    for record in matching(every, patterns):
         console.print(f"{record.cell.label} of {record.cell.suite}", style="bold", soft_wrap=True)
         (section,) = sections([record])
         for line in problems(section):
             console.print(line, soft_wrap=True)
         if record.status == "done":
-            _print_done(record)
+            _print_made(record, every, store)
+            _print_numbers(record)
 
 
 def remove_cells(results: Path, patterns: Sequence[str]) -> int:
@@ -56,10 +65,37 @@ def remove_cells(results: Path, patterns: Sequence[str]) -> int:
     return len(records)
 
 
-def _print_done(record: Record) -> None:
+def _print_made(record: Record, every: Sequence[Record], store: Store) -> None:
+    """Print how a finished cell was made, where its weights are, and the command that makes it."""
+    console, protocol, cell = terminal(), record.protocol, record.cell
+    (command,) = commands([record], str(store.root), among=every)
+    settings = ", ".join(f"{key} {value}" for key, value in asdict(protocol.recipe).items())
+    for line in (
+        f"{section_title(record)}; {protocol_line([record])}",
+        f"starts from {protocol.parent}; {protocol.recipe.steps} steps",
+        f"weights: {_weights(store.weights_path(cell))}",
+        *(
+            [f"weights of the last step: {_weights(last)}"]
+            if (last := store.weights_path(cell, "last")).exists()
+            else []
+        ),
+        f"recipe {cell.recipe}: {settings}",
+        f"command: {command}",
+    ):
+        console.print(line, soft_wrap=True)
+
+
+def _weights(path: Path) -> str:
+    """Return a file of weights and its size, or that it is not there."""
+    try:
+        return f"{path}, {_size(size_of(path))}"
+    except Vanished:
+        return f"{path}, which is not there; the command with --rerun trains them again"
+
+
+def _print_numbers(record: Record) -> None:
+    """Print the scores of a finished cell, its flatness and its cost, and where they were computed."""
     console, protocol = terminal(), record.protocol
-    console.print(f"{section_title(record)}; {protocol_line([record])}", soft_wrap=True)
-    console.print(f"starts from {protocol.parent}; {protocol.recipe.steps} steps", soft_wrap=True)
     metrics = [name for name in SHOWN if name in record.scores["id"]]
     table = plain_table("set", *metrics, "images", left=("set",))
     for shift, scores in record.scores.items():
@@ -70,6 +106,7 @@ def _print_done(record: Record) -> None:
     for title, part in (
         ("method", dict(protocol.method)),
         ("flatness", record.flatness.to_dict()),
+        *([("cost", record.cost.to_dict())] if record.cost else []),
         ("train", record.train.to_dict()),
         ("env", record.env.to_dict()),
     ):

@@ -9,16 +9,16 @@ from flatqat.spec import Args, Flatness, Record
 V = TypeVar("V")
 
 
-def commands(records: Sequence[Record], results: str) -> list[str]:
+def commands(records: Sequence[Record], results: str, among: Sequence[Record] = ()) -> list[str]:
     """Return `flatqat bench run ...` lines that plan exactly these cells, one for each set of settings.
 
     DATA stands for the data root, the name of a weights file for its path, and FILE for plugin files, which
-    records do not name.
+    records do not name. Other records, `among` which these are, may name a weights file.
     """
     groups: dict[tuple[str, ...], dict[str, set[tuple[str, int]]]] = {}
     for record in records:
         cell = record.cell
-        methods = groups.setdefault(_options(record, records), {})
+        methods = groups.setdefault(_options(record, among or records), {})
         methods.setdefault(cell.method, set()).add((cell.quant, cell.seed))
     lines = []
     for options, methods in groups.items():
