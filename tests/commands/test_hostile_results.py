@@ -66,6 +66,7 @@ def test_no_command_runs_code_that_a_record_names(flatqat, hostile, marker, tmp_
         ("results", "show", "*", *at),
         ("results", "migrate", hostile),
         ("audit", digits.cell.id, *at),
+        ("cost", digits.cell.id, *at),
         ("flatness", digits.cell.id, *at),
         ("flatness", digits.cell.id, *at, "--landscape", out / "l.png"),
         ("bench", "gallery", streets.cell.id, *at, "--output", out / "g"),
@@ -74,7 +75,7 @@ def test_no_command_runs_code_that_a_record_names(flatqat, hostile, marker, tmp_
         done = flatqat(*args)
         assert not marker.exists(), args
         assert "Traceback" not in done.err, done.err
-        if args[0] in ("audit", "flatness") or args[1] == "gallery":
+        if args[0] in ("audit", "cost", "flatness") or args[1] == "gallery":
             told = rf"before it runs, {hostile}/evil.py:make; if you trust that file, add --model file:"
             assert_one_line_error(done, told)
     assert not list(Store(hostile).records())

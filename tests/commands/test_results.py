@@ -1,11 +1,12 @@
 """`flatqat results`: stored cells are listed, shown and removed one by one."""
 
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+from flatqat.bench.plan.command_lines import commands
 from flatqat.bench.records.store import Store
 from flatqat.spec import Record
 from tests.helpers.command_line import assert_one_line_error
@@ -99,6 +100,34 @@ def test_show_prints_one_record(flatqat, store):
     assert_one_line_error(
         flatqat("results", "show", "x", "--results", store.root), "'x': expected the beginning"
     )
+
+
+def test_show_names_the_weights_the_recipe_and_the_command(flatqat, store):
+    at = ("--results", store.root)
+    lines = flatqat("results", "show", SAM.id, *at).out.splitlines()
+    path, last = store.weights_path(SAM), store.weights_path(SAM, "last")
+    assert f"weights: {path}, 1.0 kB" in lines
+    assert f"weights of the last step: {last}, 1.0 kB" in lines
+    (recipe,) = (line for line in lines if line.startswith("recipe b: "))
+    for name, value in asdict(store.record(SAM).protocol.recipe).items():
+        assert f"{name} {value}" in recipe
+    (command,) = commands([store.record(SAM)], str(store.root))
+    assert f"command: {command}" in lines
+    path.unlink()
+    last.unlink()
+    lines = flatqat("results", "show", SAM.id, *at).out.splitlines()
+    assert f"weights: {path}, which is not there; the command with --rerun trains them again" in lines
+    assert not any(line.startswith("weights of the last step") for line in lines)
+
+
+def test_the_command_names_a_file_of_weights_as_the_record_that_starts_from_it(flatqat, tmp_path):
+    store = Store(tmp_path)
+    put(store, replace(CELL, method="fp", quant="fp", weights="ab12"), right_of(0, 0.1, {}, [0]))
+    put(store, replace(CELL, weights="ab12", parent="aaaaaaaaaaaa"), right_of(0, 0.1, {}, [1]))
+    (fp,) = (record for record in store.records() if record.cell.method == "fp")
+    for cell in ("m-fp", "m-qat"):
+        shown = flatqat("results", "show", cell, "--results", tmp_path).out
+        assert f"--weights {fp.protocol.parent}" in shown
 
 
 def test_rm_asks_first(flatqat, store, monkeypatch):
