@@ -21,7 +21,7 @@ def as_csv(frames: "Sequence[tuple[Section, pd.DataFrame]]") -> str:
     import pandas as pd
 
     titled = [
-        table.assign(section=section.title).map(_cell).rename(columns=csv)
+        _safe(table.assign(section=section.title)).rename(columns=csv)
         for section, table in frames
         if section.rows
     ]
@@ -36,6 +36,14 @@ def _section(section: Section, table: "pd.DataFrame") -> dict[str, Any]:
     rows = json.loads(table.to_json(orient="records", double_precision=10))
     failed = [{"cell": r.cell.label, "status": r.status, "reason": r.reason} for r in section.problems]
     return {"title": section.title, "protocol": section.protocol, "rows": rows, "problems": failed}
+
+
+def _safe(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a table whose texts are safe in a spreadsheet; columns of numbers stay as they are."""
+    from pandas.api.types import is_numeric_dtype
+
+    texts = [name for name in table.columns if not is_numeric_dtype(table[name])]
+    return table.assign(**{name: table[name].map(_cell) for name in texts})
 
 
 def _cell(value: Any) -> Any:

@@ -34,11 +34,15 @@ def size_bytes(row: Mapping[Any, Any]) -> float | None:
 
 
 def with_whole_numbers(table: "pd.DataFrame", rows: Sequence[Mapping[Any, Any]]) -> "pd.DataFrame":
-    """Return a table of rows whose costs are whole numbers also beside missing ones."""
+    """Return a table of rows whose costs are whole numbers also beside missing ones.
+
+    A mean of different costs need not be whole, and makes its column one of floating point.
+    """
     import pandas as pd
 
-    exact = {name: pd.Series([row[name] for row in rows], dtype=object) for name in COLUMNS}
-    return table.assign(**exact)
+    values = {name: [row[name] for row in rows] for name in COLUMNS}
+    whole = {n: v for n, v in values.items() if all(each is None or isinstance(each, int) for each in v)}
+    return table.assign(**{name: pd.array(v, dtype="Int64") for name, v in whole.items()})
 
 
 def _common(values: Sequence[int]) -> int | float | None:
