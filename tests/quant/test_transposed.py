@@ -11,6 +11,7 @@ from flatqat.metrics.loss import cross_entropy
 from flatqat.quant.apply import calibrate, latent_weights, quantize_
 from flatqat.quant.audit import audit, summary
 from flatqat.quant.base import Quantizer
+from flatqat.quant.cost import network_cost
 from flatqat.spec import QuantSpec, Recipe
 
 LAYERS = {
@@ -110,3 +111,18 @@ def test_every_method_trains_them(method):
     q: Quantizer = net[2].parametrizations.weight[0]
     assert q.scale.shape == (1, 3, 1, 1)
     assert torch.equal(net[2].weight, q.dequantize(q.codes(net[2].weight)))
+
+
+def test_a_decoder_is_quantized_audited_and_counted_throughout():
+    net = nn.Sequential(nn.Conv2d(4, 8, 3, stride=2, padding=1), nn.ConvTranspose2d(8, 6, 2, stride=2))
+    quantize_(net, QuantSpec.parse("4", keep="none"))
+    x = torch.rand(2, 4, 6, 6, generator=torch.Generator().manual_seed(0))
+    calibrate(net, [x], "mse")
+    rows = audit(net, x)
+    assert [(row.layer, row.tensor, row.bits) for row in rows] == [
+        (layer, tensor, 4) for layer in "01" for tensor in ("weight", "input")
+    ]
+    assert summary(rows)["floating_weights"] == 0
+    cost = network_cost(net, (4, 6, 6)).total()
+    assert cost.macs_by_bits == {"w4a4": (9 * 4 * 8 + 8 * 6 * 4) * 9}, "both at maps of 3x3"
+    assert cost.weight_bytes == (9 * 4 * 8 + 8 * 6 * 4) // 2
