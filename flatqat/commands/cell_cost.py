@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "json")
 MOST_LISTED = 3
-COLUMNS = ("layer", "bits", "MACs", "GBOPs", "share", "weights", "bytes", "acts")
+COLUMNS = ("layer", "bits", "MACs", "GBOPs", "share", "bytes", "acts")
 MEANING = (
     "For one image of {} x {} pixels. bits: of weights and activations, w32a32 is floating point. GBOPs: "
-    "10^9 bit operations, MACs times both bits. bytes: weights packed at their bits. acts: bytes of "
-    "input and output of a call together, each at the bits of the layer that reads it; the largest counts."
+    "10^9 bit operations, MACs times both bits. bytes: weights packed at their bits; others are "
+    "biases, BatchNorm, step sizes. acts: bytes of input and output of a call together, each at the bits of "
+    "the layer that reads it; the largest counts."
 )
 
 
@@ -92,19 +93,17 @@ def _print(alike: Sequence[Record], counted: "NetworkCost") -> None:
     table = plain_table(*COLUMNS, left=("layer", "bits"), wrapped=("layer",))
     for name, layer in counted.layers.items():
         bits = f"w{layer.weight_bits}a{layer.act_bits}"
-        weights = (f"{layer.weights:,}", f"{layer.weight_bytes:,}") if layer.weights else ("shared", "-")
+        weights = f"{layer.weight_bytes:,}" if layer.weights else "shared"
         table.add_row(
-            printable(name), bits, *_work(layer.macs, layer.bops, total), *weights, f"{held[name]:,}"
+            printable(name), bits, *_work(layer.macs, layer.bops, total), weights, f"{held[name]:,}"
         )
     if counted.functional_macs:
         bops = counted.functional_macs * FLOAT_BITS**2
         work = _work(counted.functional_macs, bops, total)
-        table.add_row("(functional)", f"w{FLOAT_BITS}a{FLOAT_BITS}", *work, "-", "-", "-")
-    others = (f"{counted.other_values:,}", f"{total.other_bytes:,}")
-    table.add_row("(others, float32)", "", "-", "-", "-", *others, "-")
-    parameters = sum(layer.weights for layer in counted.layers.values()) + counted.other_values
-    sums = (f"{parameters:,}", f"{total.size_bytes:,}", f"{total.activation_bytes:,}")
+        table.add_row("(functional)", f"w{FLOAT_BITS}a{FLOAT_BITS}", *work, "-", "-")
+    table.add_row("(others, float32)", "", "-", "-", "-", f"{total.other_bytes:,}", "-")
     table.add_section()
+    sums = (f"{total.size_bytes:,}", f"{total.activation_bytes:,}")
     table.add_row("total", "", *_work(total.macs, total.bops, total), *sums)
     title = listed([record.cell.label for record in alike], MOST_LISTED)
     console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
