@@ -16,9 +16,9 @@ def cost(
     model: OwnModel = None,
     plugin: Plugin = None,
 ) -> None:
-    """Show what stored cells cost for one image: MACs, bit operations and bytes, by layer.
+    """Show what stored cells cost for one image, by layer.
 
-    Counts shapes and bits and measures no machine, so weights are not needed; data is needed only for the
+    Counts MACs, bit operations and bytes from shapes and bits. It needs no weights, and data only for the
     size of its images. A record that lacks its cost, as older ones do, gets it, for the tables and pictures
     of `bench report`. Nothing else of it changes.
 
