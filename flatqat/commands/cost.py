@@ -19,7 +19,7 @@ def cost(
     """Show what stored cells cost for one image, by layer.
 
     Counts MACs, bit operations and bytes from shapes and bits. It needs no weights, and data only for the
-    size of its images. A record that lacks its cost, as older ones do, gets it, for the tables and pictures
+    size of images. A record that lacks its cost, as older ones do, gets it, for the tables and pictures
     of `bench report`. Nothing else of it changes.
 
     \b

@@ -5,14 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
+from flatqat.bench.cell.cell_cost import cost_of
 from flatqat.bench.engine import recording
-from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.jobs import make_plan, members
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.record_json import parse_record, record_to_dict
 from flatqat.bench.records.store import Store
 from flatqat.console.progress import Progress
 from flatqat.errors import StoreError
-from flatqat.spec import Cost
+from flatqat.spec import Cell, Cost
 from tests.helpers.running import run_plan
 
 # tiny at 16 pixels: maps of 8x8, 8x8, 4x4 and 2x2, and four classes
@@ -91,3 +92,20 @@ def test_records_with_and_without_a_cost_are_read_as_they_were_written(request_,
     for wrong, what in (({**data["cost"], "bops": -1}, "a negative one"), ({}, "image: expected a value")):
         with pytest.raises(StoreError, match=rf"cost.*{what}"):
             parse_record({**data, "cost": wrong}, path)
+
+
+def test_a_window_counts_at_all_its_positions():
+    """Two halves of an image have the MACs of the whole in twice the calls, and half of its activations."""
+    (suite,) = members("streets", 0)
+    cell = Cell(
+        suite="streets", suite_version=1, model="tiny-seg", method="qat", quant="4", recipe="r", seed=0
+    )
+    whole = cost_of(cell, suite, None)
+    height, width = whole.image
+    assert (height, width) == tuple(suite.shifts[0].build(None).fetch(torch.arange(1)).shape[-2:])
+    halves = cost_of(replace(cell, window=f"{height}x{width // 2}:{height}x{width // 2}"), suite, None)
+    convolution = next(iter(whole.layers))
+    assert halves.layers[convolution].macs == whole.layers[convolution].macs
+    assert len(halves.layers[convolution].calls) == 2 * len(whole.layers[convolution].calls)
+    assert halves.total().activation_bytes < whole.total().activation_bytes
+    assert halves.total().weight_bytes == whole.total().weight_bytes
