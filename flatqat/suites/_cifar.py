@@ -1,4 +1,4 @@
-"""The two suites of CIFAR-10 and CIFAR-100: corrupted on the fly, and from the official corrupted files."""
+"""Suites of CIFAR-10 and CIFAR-100: corrupted on the fly, from the official files, and system noise."""
 
 from dataclasses import replace
 from functools import partial
@@ -13,13 +13,14 @@ from flatqat.data.cifar.verify_corrupted import verify_corrupted
 from flatqat.data.images.crop import crop
 from flatqat.spec import Recipe
 from flatqat.suite import Suite
+from flatqat.suites import _sysnoise
 from flatqat.suites._shifts import frost, on_the_fly, shifts
 
 if TYPE_CHECKING:
     from flatqat.data.tensors.image_data import ImageData
 
 PROTOCOL = (
-    "32x32 RGB as stored, no resize, no crop; {images}; corruptions {corruptions}; normalised by the model; "
+    "32x32 RGB as stored, no resize, no crop; {images}; {shifts}; normalised by the model; "
     "trained on 45,000 images with 4-pixel crops and flips"
 )
 
@@ -38,7 +39,9 @@ def live_suite(cifar: Cifar, *, version: int = 1, images: str = "10,000 test ima
         classes=len(cifar.classes),
         metric="top1",
         default_model="cifar:resnet20",
-        protocol=PROTOCOL.format(images=images, corruptions="made live with the constants of CIFAR-10-C"),
+        protocol=PROTOCOL.format(
+            images=images, shifts="corruptions made live with the constants of CIFAR-10-C"
+        ),
         layout=_clean_layout(cifar),
         train=partial(load, cifar, "train"),
         val=partial(load, cifar, "val"),
@@ -60,12 +63,25 @@ def official_suite(cifar: Cifar, *, images: str = "10,000 test images") -> Suite
         live_suite(cifar),
         name=f"{cifar.slug}-c",
         title=f"{cifar.name} and {cifar.corrupted}",
-        protocol=PROTOCOL.format(images=images, corruptions="from the official files"),
+        protocol=PROTOCOL.format(images=images, shifts="corruptions from the official files"),
         layout=_layout(cifar),
         train=partial(_clean_beside, cifar, "train"),
         val=partial(_clean_beside, cifar, "val"),
         shifts=shifts(partial(_clean_beside, cifar, "test"), partial(corrupted, cifar), extra=True),
         verify=partial(verify_corrupted, cifar),
+        made_with=str,  # nothing
+    )
+
+
+def noisy_suite(cifar: Cifar, *, images: str = "10,000 test images") -> Suite:
+    """Return the suite of the clean test images and their system noise."""
+    shifts = f"{_sysnoise.THERE_AND_BACK}; {_sysnoise.COLOR}; {_sysnoise.MEAN}"
+    return replace(
+        live_suite(cifar),
+        name=f"sysnoise-{cifar.slug}",
+        title=f"{cifar.name} under system noise",
+        protocol=PROTOCOL.format(images=images, shifts=shifts),
+        shifts=_sysnoise.in_memory(partial(load, cifar, "test")),
         made_with=str,  # nothing
     )
 

@@ -19,6 +19,13 @@ from flatqat.suites._streets import train_transform
 WEATHERS = ("fog", "night", "rain", "snow")
 CROP, SCALE = (64, 128), (0.8, 1.4)
 JITTER, HUE = 0.3, 0.02
+PROTOCOL = (
+    "drawn scenes of 96x192, 19 classes, the own bonnet left out; trained on 400 clear ones: scale 0.8 to "
+    "1.4, windows of 64x128 drawn again, up to ten times, while one class fills more than 75%, flips, colour "
+    "jitter of 0.3 with hues turned by 2% at most; calibration, BatchNorm and flatness on whole scenes; ID "
+    "100 clear scenes, shifts {shifts}, scored whole unless a window is named; mIoU from the confusion "
+    "matrix pooled over a shift, classes without a pixel in truth and prediction left out"
+)
 DEFAULT = Recipe(
     pretrain_steps=1000, steps=200, batch_size=8, pretrain_lr=0.1, lr=0.015, weight_decay=5e-4,
     schedule="poly", bn_batches=8, calibration_batches=4, flatness_images=8, flatness_draws=5,
@@ -42,14 +49,7 @@ SUITE = Suite(
     class_names=CLASSES,
     metric="miou",
     default_model="tiny-seg",
-    protocol=(
-        "drawn scenes of 96x192, 19 classes, the own bonnet left out; trained on 400 clear ones: scale 0.8 "
-        "to 1.4, windows of 64x128 drawn again, up to ten times, while one class fills more than 75%, flips, "
-        "colour jitter of 0.3 with hues turned by 2% at most; calibration, BatchNorm and flatness on whole "
-        "scenes; ID 100 clear scenes, shifts the same scenes in other weathers, scored whole unless a window "
-        "is named; mIoU from the confusion matrix pooled over a shift, classes without a pixel in truth and "
-        "prediction left out"
-    ),
+    protocol=PROTOCOL.format(shifts="the same scenes in other weathers"),
     layout="nothing on disk: the scenes are rendered",
     train=partial(load, part="train"),
     val=partial(load, part="val"),

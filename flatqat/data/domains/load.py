@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.data.domains.sets import DomainSet, Part, read
+from flatqat.data.images.encoded import Decode, to_rgb
 
 if TYPE_CHECKING:
     from flatqat.data.tensors.image_data import ImageData
@@ -23,12 +24,18 @@ HOLDOUT = 0.2
 
 
 def load(
-    root: Path | None, dataset: DomainSet, *, domains: tuple[str, ...], part: Part, seed: int
+    root: Path | None,
+    dataset: DomainSet,
+    *,
+    domains: tuple[str, ...],
+    part: Part,
+    seed: int,
+    decode: Decode = to_rgb,
 ) -> "ImageData":
     """Load the in- or out-splits of some domains, one after the other, grouped by domain.
 
     Labels are the numbers of the sorted classes, groups those of the sorted domains, and ids count the images
-    of the whole dataset. File listings are kept in memory.
+    of the whole dataset. File listings are kept in memory. `image_files` explains `decode`.
     """
     import torch
 
@@ -47,7 +54,9 @@ def load(
         first += len(files)
     each_id, group = (torch.from_numpy(np.concatenate(parts)) for parts in (ids, groups))
     title, classes = dataset.title, dataset.classes
-    return image_files(paths, torch.tensor(labels), each_id, classes=classes, source=title, groups=group)
+    return image_files(
+        paths, torch.tensor(labels), each_id, classes=classes, source=title, groups=group, decode=decode
+    )
 
 
 def split(n: int, seed: int, number: int) -> dict[Part, NDArray[np.int64]]:

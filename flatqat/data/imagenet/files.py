@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from flatqat.data.imagenet import classes
 from flatqat.data.imagenet.names import Naming
+from flatqat.data.images.encoded import Decode, to_rgb
 from flatqat.data.images.entries import folder_names, image_names, name_hash
 from flatqat.errors import DataError, listed
 
@@ -68,14 +69,16 @@ class Images:
         names = tuple(self.names[position] for position in index)
         return replace(self, names=names, labels=self.labels[index], ids=self.ids[index])
 
-    def load(self, side: int | None = None) -> "ImageData":
-        """Return a dataset that decodes the files on demand; `image_files` explains `side`."""
+    def load(self, side: int | None = None, decode: Decode = to_rgb) -> "ImageData":
+        """Return a dataset that decodes the files on demand; `image_files` explains `side` and `decode`."""
         import torch
 
         from flatqat.data.tensors.image_files import image_files
 
         labels, ids = torch.from_numpy(self.labels), torch.from_numpy(self.ids)
-        return image_files(self.paths, labels, ids, classes=classes.COUNT, source=str(self.folder), side=side)
+        return image_files(
+            self.paths, labels, ids, classes=classes.COUNT, source=str(self.folder), side=side, decode=decode
+        )
 
 
 @lru_cache(maxsize=512)

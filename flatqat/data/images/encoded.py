@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 T = TypeVar("T")
+Decode = Callable[["Image"], "Image"]
+"""An image that is only opened to the same one as RGB, such as `to_rgb`."""
 
 
 def decode_image(content: bytes, name: str) -> Pixels:

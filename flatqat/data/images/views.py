@@ -5,6 +5,7 @@ Both equal torchvision's transforms on Pillow images to the pixel: `Resize` and 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from math import exp, log, sqrt
 
@@ -12,16 +13,60 @@ import numpy as np
 from PIL.Image import Image, Resampling
 
 from flatqat.data.images.encoded import Pixels
-from flatqat.spec import EvalTransform
+from flatqat.spec import EvalTransform, Interpolation
 
 TRIES = 10
 Size = tuple[int, int]
 """Width and height in pixels."""
 
 
-def eval_crop(frame: EvalTransform) -> Callable[[Image, int], Pixels]:
-    """Return the transform that `frame` describes; an image smaller than the crop gets a black border."""
-    return partial(_cut, frame)
+def pillow_resize(image: Image, size: Size, interpolation: Interpolation) -> Image:
+    """Resize an image with Pillow."""
+    return image.resize(size, Resampling[interpolation.upper()])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalCrop:
+    """The transform that `frame` describes; an image smaller than the crop gets a black border.
+
+    Attributes:
+        frame: The sizes and the filter.
+        resize: Resizes an image to a size with a filter.
+        whole: Makes the length of the longer side whole.
+        moved: By how many pixels the crop lies further to the right and down, as far as the image goes.
+    """
+
+    frame: EvalTransform
+    resize: Callable[[Image, Size, Interpolation], Image] = pillow_resize
+    whole: Callable[[float], int] = int
+    moved: int = 0
+
+    def __call__(self, image: Image, _: int) -> Pixels:
+        """Return the pixels that a network sees, uint8 (crop, crop, 3)."""
+        size, crop = self._size(image.size), self.frame.crop
+        if size != image.size:
+            image = self.resize(image, size, self.frame.interpolation)
+        if size != (crop, crop):
+            left, top = map(self._start, size)
+            image = image.crop((left, top, left + crop, top + crop))
+        return np.asarray(image)
+
+    def _size(self, size: Size) -> Size:
+        (width, height), short = size, self.frame.resize
+        if self.frame.squash:
+            return short, short
+        if width <= height:
+            return short, self.whole(short * height / width)
+        return self.whole(short * width / height), short
+
+    def _start(self, side: int) -> int:
+        room = side - self.frame.crop
+        return min(max(round(room / 2) + self.moved, 0), room) if room >= 0 else -(-room // 2)
+
+
+def eval_crop(frame: EvalTransform) -> EvalCrop:
+    """Return the transform that `frame` describes."""
+    return EvalCrop(frame=frame)
 
 
 def random_resized_crop(
@@ -36,31 +81,13 @@ def random_resized_crop(
     return partial(_random_cut, frame, seed, area, flip)
 
 
-def _cut(frame: EvalTransform, image: Image, _: int) -> Pixels:
-    width, height = image.size
-    if frame.squash:
-        size = (frame.resize, frame.resize)
-    elif width <= height:
-        size = (frame.resize, int(frame.resize * height / width))
-    else:
-        size = (int(frame.resize * width / height), frame.resize)
-    if size != image.size:
-        image = image.resize(size, _resampling(frame))
-    left, top = (
-        round((side - frame.crop) / 2) if side >= frame.crop else -((frame.crop - side) // 2) for side in size
-    )
-    if size != (frame.crop, frame.crop):
-        image = image.crop((left, top, left + frame.crop, top + frame.crop))
-    return np.asarray(image)
-
-
 def _random_cut(
     frame: EvalTransform, seed: int, area: tuple[float, float], flip: bool, image: Image, image_id: int
 ) -> Pixels:
     rng = np.random.Generator(np.random.PCG64([seed, image_id]))
     left, top, width, height = _window(image.size, area, rng)
     box = (left, top, left + width, top + height)
-    pixels = np.asarray(image.crop(box).resize((frame.crop, frame.crop), _resampling(frame)))
+    pixels = np.asarray(pillow_resize(image.crop(box), (frame.crop, frame.crop), frame.interpolation))
     return pixels[:, ::-1] if flip and rng.random() < 0.5 else pixels
 
 
@@ -77,7 +104,3 @@ def _window(size: Size, area: tuple[float, float], rng: np.random.Generator) -> 
     width = min(whole_width, round(whole_height * 4 / 3))
     height = min(whole_height, round(whole_width * 4 / 3))
     return (whole_width - width) // 2, (whole_height - height) // 2, width, height
-
-
-def _resampling(frame: EvalTransform) -> Resampling:
-    return Resampling[frame.interpolation.upper()]

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL.Image import Image
 from torch import Tensor
 
-from flatqat.data.images.encoded import Pixels, decode_file, rgb_pixels, to_rgb
+from flatqat.data.images.encoded import Decode, Pixels, decode_file, rgb_pixels, to_rgb
 from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors.image_data import ImageData, Transform, channels_first, check_labels
 from flatqat.errors import DataError
@@ -24,6 +24,7 @@ def image_files(
     view: Transform | None = None,
     side: int | None = None,
     groups: Tensor | None = None,
+    decode: Decode = to_rgb,
 ) -> ImageData:
     """Return a dataset of image files.
 
@@ -37,18 +38,21 @@ def image_files(
             (`ImageData.transformed`).
         side: Width and height that all images must have, in pixels. They are then used as stored.
         groups: int64 (N,); see `ImageData`.
+        decode: Returns an image that is only opened as RGB. Images of one `side` are decoded as ever.
 
     Raises DataError if labels are out of range, and on decoding a damaged file.
     """
     check_labels(labels, classes=classes, source=source)
 
     def through(chosen: Transform) -> ImageData:
-        return image_files(paths, labels, ids, classes=classes, source=source, view=chosen, groups=groups)
+        return image_files(
+            paths, labels, ids, classes=classes, source=source, view=chosen, groups=groups, decode=decode
+        )
 
     transform = view or eval_crop(EvalTransform())
 
     def pixels(path: Path, image_id: int) -> Pixels:
-        return decode_file(path, partial(_stored, side)) if side else read(path, transform, image_id)
+        return decode_file(path, partial(_stored, side)) if side else read(path, transform, image_id, decode)
 
     def fetch(index: Tensor) -> Tensor:
         rows = zip(index.tolist(), ids[index].tolist(), strict=True)
@@ -60,9 +64,9 @@ def image_files(
     )
 
 
-def read(path: Path, view: Transform, image_id: int = 0) -> Pixels:
+def read(path: Path, view: Transform, image_id: int = 0, decode: Decode = to_rgb) -> Pixels:
     """Decode a file as RGB and apply a transform. Raises DataError, which names the file."""
-    return decode_file(path, lambda image: view(to_rgb(image), image_id))
+    return decode_file(path, lambda image: view(decode(image), image_id))
 
 
 def _stored(side: int, image: Image) -> Pixels:

@@ -1,0 +1,6 @@
+"""CIFAR-10 through other resizes and colour conversions; needs only the clean images."""
+
+from flatqat.data.cifar.sets import CIFAR10
+from flatqat.suites._cifar import noisy_suite
+
+SUITE = noisy_suite(CIFAR10)

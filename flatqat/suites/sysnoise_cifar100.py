@@ -1,0 +1,6 @@
+"""CIFAR-100 through other resizes and colour conversions; needs only the clean images."""
+
+from flatqat.data.cifar.sets import CIFAR100
+from flatqat.suites._cifar import noisy_suite
+
+SUITE = noisy_suite(CIFAR100)
