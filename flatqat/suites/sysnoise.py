@@ -1,6 +1,5 @@
 """ImageNet through other decoders, resizes, colour conversions and crops; needs only the clean images."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,8 @@ from flatqat.data.imagenet import clean
 from flatqat.data.imagenet.verify import verify
 from flatqat.data.images.encoded import Decode
 from flatqat.data.sysnoise import decoders
+from flatqat.data.sysnoise.resized import check_resized
+from flatqat.finding import Finding
 from flatqat.suites import _imagenet, _sysnoise
 
 if TYPE_CHECKING:
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 
 def _scored(root: Path | None, decode: Decode) -> "ImageData":
     return clean.scored_images(root).load(decode=decode)
+
+
+def _verify(root: Path | None) -> list[Finding]:
+    findings = _sysnoise.with_decoder(verify, root)
+    if any(finding.is_fatal for finding in findings):
+        return findings
+    return [*findings, check_resized(clean.scored_images(root).paths)]
 
 
 SUITE = _imagenet.suite(
@@ -28,6 +36,6 @@ SUITE = _imagenet.suite(
     ),
     layout=_imagenet.LAYOUT,
     shifts=_sysnoise.on_disk(_scored, _sysnoise.all_names()),
-    verify=partial(_sysnoise.with_decoder, verify),
+    verify=_verify,
     made_with=decoders.found,
 )

@@ -24,7 +24,9 @@ FAST: Mapping[str, tuple[bool, bool]] = {
 
 
 def decode_fast(name: str, image: Image) -> Image:
-    """Return an opened image as RGB, a JPEG of three channels by one of `FAST`, any other as `to_rgb` does.
+    """Return an opened image as RGB, a JPEG of three channels by one of `FAST`.
+
+    Any other file, and one of which libjpeg warns, is decoded as `to_rgb` does.
 
     Raises DataError if the file is damaged, or simplejpeg is not installed.
     """
@@ -36,8 +38,8 @@ def decode_fast(name: str, image: Image) -> Image:
     dct, chroma = FAST[name]
     image.fp.seek(0)
     try:
-        pixels = decode(image.fp.read(), "RGB", fastdct=dct, fastupsample=chroma, strict=False)
-    except ValueError:  # Pillow reads it, or says what is wrong
+        pixels = decode(image.fp.read(), "RGB", fastdct=dct, fastupsample=chroma)
+    except ValueError:  # libjpeg warns: Pillow reads it, or says what is wrong
         return to_rgb(image)
     return Pillow.fromarray(pixels)
 

@@ -30,7 +30,8 @@ def _box(x: Values) -> Values:
 
 
 def _triangle(x: Values) -> Values:
-    return np.clip(1 - np.abs(x), 0, None)
+    inside: Values = np.maximum(1 - np.abs(x), 0)
+    return inside
 
 
 def _hamming(x: Values) -> Values:
