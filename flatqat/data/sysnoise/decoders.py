@@ -1,8 +1,8 @@
-"""JPEG decoders that trade exactness for speed, as libjpeg-turbo offers them and TensorFlow has by default.
+"""JPEG decoders that trade exactness for speed, as libjpeg-turbo offers them.
 
-`fast_dct` approximates the inverse cosine transform in fewer bits (JDCT_IFAST), `fast_chroma` repeats the
-chroma of subsampled images instead of interpolating it. OpenCV and torchvision use libjpeg-turbo as Pillow
-does, with the same bytes as a result.
+`fast_dct` approximates the inverse cosine transform in fewer bits (JDCT_IFAST, the default of TensorFlow),
+`fast_chroma` repeats the chroma of subsampled images instead of interpolating it. OpenCV and torchvision use
+libjpeg-turbo as Pillow does, with the same bytes as a result.
 """
 
 from collections.abc import Callable, Mapping
