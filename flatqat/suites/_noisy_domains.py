@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 NOISE = (*_sysnoise.all_names(("decoder", "resize", "color")), ("crop", "larger"))
 
 
-def noisy(dataset: DomainSet, *, name: str) -> Suite:
+def noisy(dataset: DomainSet, *, name: str, **recipe: int) -> Suite:
     """Return the suite `name`, with the recipes of the dataset's family, whose batches have the same size."""
-    base = family(dataset, name=name)
+    base = family(dataset, name=name, **recipe)
     split = partial(load, dataset=dataset, domains=dataset.targets, seed=0)
 
     def scored(root: Path | None, decode: Decode) -> "ImageData":

@@ -3,12 +3,10 @@
 from flatqat.data.domains.sets import DomainSet
 from flatqat.suites._domains import family
 
-SUITE = family(
-    DomainSet(
-        title="OfficeHome",
-        folders=("office_home", "OfficeHomeDataset", "OfficeHomeDataset_10072016"),
-        domains=(("art", 2427), ("clipart", 4365), ("product", 4439), ("real_world", 4357)),
-        classes=65,
-    ),
-    name="officehome",
+OFFICEHOME = DomainSet(
+    title="OfficeHome",
+    folders=("office_home", "OfficeHomeDataset", "OfficeHomeDataset_10072016"),
+    domains=(("art", 2427), ("clipart", 4365), ("product", 4439), ("real_world", 4357)),
+    classes=65,
 )
+SUITE = family(OFFICEHOME, name="officehome")

@@ -17,7 +17,10 @@ from tests.helpers.loading import imported_by_verifying, load, stops
 
 COUNTS = {
     "sysnoise": {"decoder": 3, "resize": 11, "color": 4, "crop": 4},
-    "sysnoise-pacs": {"decoder": 3, "resize": 11, "color": 4, "crop": 1},
+    **{
+        f"sysnoise-{name}": {"decoder": 3, "resize": 11, "color": 4, "crop": 1}
+        for name in ("pacs", "officehome", "vlcs", "terraincognita", "domainnet")
+    },
     "sysnoise-cifar10": {"resize": 11, "color": 4},
     "sysnoise-cifar100": {"resize": 11, "color": 4},
     "sysnoise-streets": {"resize": 11, "color": 4},
