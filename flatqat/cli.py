@@ -15,6 +15,7 @@ from flatqat import __version__, registry
 from flatqat.commands.arguments import Commands
 from flatqat.commands.bench import DataRoot, Plugin, SuiteName, Threads, Workers, bench
 from flatqat.commands.cost import cost
+from flatqat.commands.export import export
 from flatqat.commands.gate import baseline, canary, check
 from flatqat.commands.inspect import audit, flatness, gallery
 from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, argument, group, option, split
@@ -45,7 +46,7 @@ suites = group("suites", "List, describe and verify suites (test sets and their 
 methods = group("methods", "List training methods.")
 quantizers = group("quantizers", "List quantizers.")
 models = group("models", "List models.")
-for commands in (bench, results, suites, methods, quantizers, models):
+for commands in (bench, results, export, suites, methods, quantizers, models):
     app.add_typer(commands)
 
 

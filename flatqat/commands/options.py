@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from flatqat import registry
 from flatqat.commands.arguments import checked
@@ -14,9 +15,34 @@ DEFAULT_WORKERS = min(8, os.cpu_count() or 1)
 Names = list[str] | None  # given repeatedly or separated by commas; see `split`
 
 
-def group(name: str, text: str) -> typer.Typer:
+class WithDefault(TyperGroup):
+    """A group that runs its first command where the first word names no other."""
+
+    @property
+    def default(self) -> str:
+        """The name of the command that is left out on a command line."""
+        return next(iter(self.commands))
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the commands that have to be named."""
+        return [name for name in self.commands if name != self.default]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words, with the default command's name in front where another's is not."""
+        named = not args or args[0] in (*self.list_commands(ctx), *ctx.help_option_names)
+        return super().parse_args(ctx, args if named else [self.default, *args])
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help of the default command, then the names of the others."""
+        command = self.commands[self.default]
+        own = command.make_context(ctx.info_name, [], parent=ctx.parent, resilient_parsing=True)
+        command.format_help(own, formatter)
+        self.format_commands(ctx, formatter)
+
+
+def group(name: str, text: str, *, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
     """Return a group of commands, which shows its help if none of them is given."""
-    return typer.Typer(name=name, no_args_is_help=True, rich_markup_mode=None, help=text)
+    return typer.Typer(name=name, cls=cls, no_args_is_help=True, rich_markup_mode=None, help=text)
 
 
 def option(metavar: str, text: str, *names: str, **settings: Any) -> Any:

@@ -24,6 +24,10 @@ OPTIONAL = {
     "robustbench": "robust",
     "onedl-mmsegmentation": "seg",
     "simplejpeg": "fast",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "openvino": "openvino",
 }
 
 # Options of glibc's malloc.h and their values. Older versions refuse a high M_MMAP_THRESHOLD instead.

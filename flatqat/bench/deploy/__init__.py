@@ -1,0 +1,1 @@
+"""The deployment of stored cells: what needs a results folder."""

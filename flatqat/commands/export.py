@@ -1,0 +1,48 @@
+"""`flatqat export`: a stored cell's quantized model as a file, and what can be done with that file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flatqat.commands.bench import CellName, DataRoot, OwnModel, Plugin, Results
+from flatqat.commands.options import WithDefault, add_plugins, flag, group, option, split
+
+export = group("export", "Write a stored cell's quantized model to a file.", cls=WithDefault)
+
+
+@export.command("write")
+def write(
+    cell: CellName,
+    output: Annotated[Path, option("FILE", "File to write: .onnx, or .safetensors for codes.")],
+    form: Annotated[
+        str, option("NAME", "Format: onnx, or codes (packed integers for any reader).", "--format")
+    ] = "onnx",
+    fold_batchnorm: Annotated[
+        bool,
+        flag("--fold-batchnorm", "Fold BatchNorm into the scales of weights; their codes stay the same."),
+    ] = False,
+    results: Results = Path("results"),
+    data_root: DataRoot = None,
+    model: OwnModel = None,
+    plugin: Plugin = None,
+) -> None:
+    """Write a stored cell's quantized model to a file.
+
+    An ONNX file has the integer codes of the weights, at most 4 bits in 4, and rounds inputs by
+    QuantizeLinear and DequantizeLinear at the cell's own scales. It takes images in [0, 1] and normalizes
+    them itself. Grids that these operators cannot say are looked up in tables, to the same numbers. `codes`
+    is a safetensors file with the codes of each weight in exactly their bits, for readers without ONNX.
+
+    \b
+    Examples:
+      flatqat export tiny-qat --output tiny.onnx
+      flatqat export tiny-qat --output tiny.onnx --fold-batchnorm
+      flatqat export tiny-qat --output tiny.safetensors --format codes
+    """
+    from flatqat.bench.deploy.export import ExportOptions, export_cell
+
+    add_plugins(plugin)
+    options = ExportOptions(file=output, form=form, fold_batchnorm=fold_batchnorm)
+    for line in export_cell(cell, results, data_root, options, models=split(model)):
+        typer.echo(line)

@@ -1,0 +1,1 @@
+"""Quantized models as files: grids as data, ONNX graphs, packed codes."""

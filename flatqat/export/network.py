@@ -1,0 +1,86 @@
+"""All grids of a quantized network, and marks in the place of its quantizers while it is traced."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from flatqat.errors import UsageError
+from flatqat.export.grids import Grid
+from flatqat.export.read import Codes, input_grid, weight_codes
+from flatqat.quant.apply import quantizable, quantizers
+from flatqat.quant.base import Quantizer
+from flatqat.quant.fold import weight_quantizer
+
+DOMAIN = "flatqat"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """The quantized tensors of a network.
+
+    Attributes:
+        weights: The quantized weights by layer; one that layers share is there under the first of them.
+        inputs: The grids of quantized inputs by layer.
+        layers: For every layer that could be quantized, the layer under which its weight is in `weights`;
+            None if the weight is in floating point.
+    """
+
+    weights: dict[str, Codes]
+    inputs: dict[str, Grid]
+    layers: dict[str, str | None]
+
+
+def read_network(net: nn.Module) -> Network:
+    """Return the quantized tensors of a network. Raises UsageError if there are none or one is refused."""
+    weights, inputs, names = {}, {}, {}
+    modules: dict[str, Any] = dict(net.named_modules())
+    for name, quantizer in quantizers(net):
+        names[quantizer] = name
+        if quantizer.role == "weight":
+            original = modules[name].parametrizations.weight.original
+            weights[name] = weight_codes(quantizer, original.detach(), name)
+        else:
+            inputs[name] = input_grid(quantizer, name)
+    if not names:
+        raise UsageError("expected a quantized network, got one in floating point, which has no codes")
+    own = {name: weight_quantizer(layer) for name, layer in quantizable(net).items()}
+    layers = {name: None if quantizer is None else names[quantizer] for name, quantizer in own.items()}
+    return Network(weights=weights, inputs=inputs, layers=layers)
+
+
+class Mark(nn.Module):
+    """Stands in a traced graph where a quantizer was: a node `flatqat::weight` or `flatqat::input`."""
+
+    def __init__(self, role: str, layer: str) -> None:
+        super().__init__()
+        self.role, self.layer = role, layer
+
+    def forward(self, v: Tensor) -> Tensor:
+        """Return a tensor like `v`, known to the graph by the name of the layer."""
+        operator, attributes = f"{DOMAIN}::{self.role}", {"layer": self.layer}
+        marked: Tensor = torch.onnx.ops.symbolic(
+            operator, (v,), attributes, dtype=v.dtype, shape=v.shape, version=1
+        )
+        return marked
+
+
+@contextmanager
+def marked(net: nn.Module) -> Iterator[None]:
+    """Within the context, marks take the place of all quantizers."""
+    marks = {quantizer: Mark(quantizer.role, name) for name, quantizer in quantizers(net)}
+    replaced: list[tuple[dict[str, Any], str, Quantizer]] = []
+    for module in list(net.modules()):
+        for name, child in module._modules.items():
+            if isinstance(child, Quantizer):
+                replaced.append((module._modules, name, child))
+    try:
+        for children, name, quantizer in replaced:
+            children[name] = marks[quantizer]
+        yield
+    finally:
+        for children, name, quantizer in replaced:
+            children[name] = quantizer

@@ -1,0 +1,24 @@
+"""Integers of a few bits, packed densely.
+
+Element i has the bits i · b to i · b + b - 1 of a stream, its lowest bit first, and bit j of the stream is bit
+j mod 8 of byte j // 8, counted from the lowest. For 4 bits that is how ONNX packs its INT4: the first element
+of a pair is in the lower half of a byte.
+"""
+
+from typing import Any
+
+import numpy as np
+
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def pack(values: np.ndarray[Any, Any], bits: int) -> Bytes:
+    """Return integers, of any shape, as bytes: the lowest `bits` bits of each in two's complement."""
+    every = (values.reshape(-1, 1).astype(np.int64) >> np.arange(bits)) & 1
+    return np.packbits(every.astype(np.uint8), bitorder="little")
+
+
+def unpack(data: Bytes, bits: int, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the first `count` integers of packed ones, as numbers from 0 to 2^bits - 1."""
+    every = np.unpackbits(data, count=count * bits, bitorder="little")
+    return every.reshape(count, bits).astype(np.int64) @ (1 << np.arange(bits))

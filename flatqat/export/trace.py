@@ -1,0 +1,95 @@
+"""Trace a network to an ONNX graph in which marks stand for quantizers."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from flatqat.errors import UsageError
+from flatqat.export.network import marked
+from flatqat.models.base import Normalized
+from flatqat.models.optional import quietly
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+OPSET = 21  # the first with INT4 and UINT4
+INPUT, OUTPUT = "images", "logits"
+BATCH, SIDES = {0: "batch"}, {2: "height", 3: "width"}
+
+
+def trace(model: Normalized, images: Tensor) -> "tuple[ModelProto, list[str]]":
+    """Return the graph of a network, and which axes of its images may have any size.
+
+    These are `batch`, and in segmentation `height` and `width`; a network that computes with the numbers
+    themselves is traced again with sides as they are, and then for as many images as they are.
+
+    Args:
+        model: The network in eval mode.
+        images: Two or more images of a size that it accepts.
+
+    Raises UsageError, with the operator or the reason, if it cannot be traced.
+    """
+    whole = BATCH | SIDES if model.task == "segmentation" else BATCH
+    attempts = [whole, BATCH, {}] if len(whole) > 1 else [BATCH, {}]
+    for axes in attempts:
+        try:
+            return _named(_traced(model, images, axes), axes)
+        except Exception as error:  # whatever torch.export and torch.onnx make of a network
+            if operator := _operator(error):
+                raise UsageError(
+                    f"{type(model.net).__name__}: expected operators that ONNX has, got {operator}, which "
+                    "torch.onnx cannot export; replace it in the network"
+                ) from error
+            first = error
+    reason = _reason(first)
+    raise UsageError(f"{type(model.net).__name__}: torch.onnx cannot export it: {reason}") from first
+
+
+def _traced(model: Normalized, images: Tensor, axes: dict[int, str]) -> "ModelProto":
+    dynamic = {
+        axis: torch.export.Dim(name) if axis == 0 else torch.export.Dim.AUTO for axis, name in axes.items()
+    }
+    with quietly(), torch.no_grad(), marked(model.net):
+        program = torch.onnx.export(
+            model,
+            (images,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=(dynamic,),
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto  # type: ignore[no-any-return]
+
+
+def _named(graph: "ModelProto", axes: dict[int, str]) -> "tuple[ModelProto, list[str]]":
+    """Give the axes that were found to be of any size their names, and return these."""
+    shape = graph.graph.input[0].type.tensor_type.shape
+    names = {shape.dim[axis].dim_param: name for axis, name in axes.items() if shape.dim[axis].dim_param}
+    for value in (*graph.graph.input, *graph.graph.output):
+        for size in value.type.tensor_type.shape.dim:
+            if size.dim_param:
+                size.dim_param = names.get(size.dim_param, size.dim_param)
+    del graph.graph.value_info[:]  # in terms of the old names
+    return graph, list(names.values())
+
+
+def _operator(error: BaseException | None) -> str:
+    """Return the operator that an error or one of its causes says has no translation."""
+    while error is not None:
+        if match := re.search(r"No ONNX function found for <OpOverload\(op='([^']+)'", str(error)):
+            return match[1]
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first line of the innermost cause."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines: list[Any] = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
