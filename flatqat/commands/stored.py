@@ -12,6 +12,7 @@ from flatqat.bench.records.remove import bytes_of, matching, remove
 from flatqat.bench.records.revisions import older
 from flatqat.bench.records.sections import problems, protocol_line, section_title, sections
 from flatqat.bench.records.store import Store
+from flatqat.console.printable import bytes_in_words
 from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import Vanished
 from flatqat.spec import Cell, Record
@@ -32,11 +33,11 @@ def print_cells(results: Path, patterns: Sequence[str]) -> int:
         size, cell = bytes_of(record, store), record.cell
         status = f"{record.status}, older" if cell.id in old else record.status
         date = _date(store.record_path(cell))
-        table.add_row(cell.suite, cell.label, _settings(cell), status, date, _size(size))
+        table.add_row(cell.suite, cell.label, _settings(cell), status, date, bytes_in_words(size))
         total += size
     widest = console.measure(table).maximum  # labels are to be copied, so none is cut
     console.print(table, width=max(widest, console.width), crop=False, overflow="ignore", no_wrap=True)
-    console.print(f"{len(records)} cell{'s' * (len(records) != 1)}, {_size(total)}")
+    console.print(f"{len(records)} cell{'s' * (len(records) != 1)}, {bytes_in_words(total)}")
     return len(records)
 
 
@@ -129,12 +130,3 @@ def _date(path: Path) -> str:
         return f"{datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d %H:%M}"
     except OSError:
         return "-"
-
-
-def _size(size: float) -> str:
-    """Return bytes in words: `980 B`, `1.2 MB`."""
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"

@@ -15,3 +15,12 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Return text as `printable` does, its line breaks kept."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def bytes_in_words(size: float) -> str:
+    """Return bytes in words: `980 B`, `1.2 MB`."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

@@ -15,7 +15,10 @@ def described(network: Network) -> dict[str, Described]:
     """
     layers: dict[str, Described] = {}
     for name, owner in network.layers.items():
-        weight = None if owner is None else of_grid(network.weights[owner].grid) | {"of": owner}
+        weight = None
+        if owner is not None:
+            stored = network.weights[owner]
+            weight = of_grid(stored.grid) | {"shape": list(stored.codes.shape), "of": owner}
         grid = network.inputs.get(name)
         layers[name] = {"weight": weight, "input": None if grid is None else of_grid(grid)}
     return layers

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from onnx import GraphProto, ModelProto, NodeProto, helper
+from onnx import GraphProto, ModelProto, NodeProto
 
 from flatqat.errors import UsageError
 from flatqat.export.network import DOMAIN, Network
@@ -31,7 +31,7 @@ def place_grids_(model: ModelProto, network: Network) -> None:
             else:
                 nodes.append(node)
             continue
-        layer = _layer(node)
+        layer = layer_of(node)
         part = Nodes(f"{layer}.{node.op_type}")
         if node.op_type == "input":
             renamed[node.output[0]] = add_rounding(part, network.inputs[layer], node.input[0])
@@ -78,20 +78,28 @@ def walk(graph: GraphProto) -> Iterator[NodeProto]:
                 yield from walk(inner)
 
 
-def _layer(mark: NodeProto) -> str:
-    return next(attribute.s.decode() for attribute in mark.attribute if attribute.name == "layer")
+def layer_of(mark: NodeProto) -> str:
+    """Return the layer whose quantizer a mark stands for."""
+    layer: str = next(attribute.s.decode() for attribute in mark.attribute if attribute.name == "layer")
+    return layer
 
 
-def _orders(graph: GraphProto) -> dict[str, list[int]]:
-    """Return by layer the order of axes of each weight that all its readers transpose alike."""
+def readers_of(graph: GraphProto) -> dict[str, list[NodeProto]]:
+    """Return by name of a value the nodes that read it; one that reads it twice is there twice."""
     readers: dict[str, list[NodeProto]] = {}
     for node in walk(graph):
         for name in node.input:
             readers.setdefault(name, []).append(node)
+    return readers
+
+
+def _orders(graph: GraphProto) -> dict[str, list[int]]:
+    """Return by layer the order of axes of each weight that all its readers transpose alike."""
+    readers = readers_of(graph)
     orders: dict[str, list[list[int] | None]] = {}
     for mark in graph.node:
         if mark.domain == DOMAIN and mark.op_type == "weight":
-            orders.setdefault(_layer(mark), []).extend(map(_order, readers.get(mark.output[0], [])))
+            orders.setdefault(layer_of(mark), []).extend(map(_order, readers.get(mark.output[0], [])))
     return {
         layer: found[0]
         for layer, found in orders.items()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from flatqat.errors import UsageError
 from flatqat.export.grids import Grid
 from flatqat.export.read import Codes, input_grid, weight_codes
-from flatqat.quant.apply import quantizable, quantizers
+from flatqat.quant.apply import in_inference, latent_weights, quantizable, quantizers
 from flatqat.quant.base import Quantizer
 from flatqat.quant.fold import weight_quantizer
 
@@ -61,9 +61,9 @@ class Mark(nn.Module):
 
     def forward(self, v: Tensor) -> Tensor:
         """Return a tensor like `v`, known to the graph by the name of the layer."""
-        operator, attributes = f"{DOMAIN}::{self.role}", {"layer": self.layer}
+        operator = f"{DOMAIN}::{self.role}"
         marked: Tensor = torch.onnx.ops.symbolic(
-            operator, (v,), attributes, dtype=v.dtype, shape=v.shape, version=1
+            operator, (v,), {"layer": self.layer}, dtype=v.dtype, shape=v.shape, version=1
         )
         return marked
 
@@ -84,3 +84,28 @@ def marked(net: nn.Module) -> Iterator[None]:
     finally:
         for children, name, quantizer in replaced:
             children[name] = quantizer
+
+
+def floating(net: nn.Module) -> dict[str, Tensor]:
+    """Return by name what is in floating point in inference, beside grids and quantized weights.
+
+    A tensor that has several names is there under the first.
+    """
+    latent = {id(tensor) for tensor, _ in latent_weights(net).values()}
+    return {name: tensor for name, tensor in _tensors(net).items() if id(tensor) not in latent}
+
+
+def float_bytes(net: nn.Module) -> int:
+    """Return the size in float32 of all that a network computes with in inference, grids aside."""
+    return sum(4 * tensor.numel() for tensor in _tensors(net).values())
+
+
+def _tensors(net: nn.Module) -> dict[str, Tensor]:
+    found: dict[int, tuple[str, Tensor]] = {}
+    for prefix, module in in_inference(net).items():
+        if not isinstance(module, Quantizer):
+            own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+            for name, tensor in own:
+                if tensor.is_floating_point():
+                    found.setdefault(id(tensor), (f"{prefix}.{name}".removeprefix("."), tensor))
+    return dict(found.values())

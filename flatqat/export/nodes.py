@@ -1,6 +1,5 @@
 """Nodes of ONNX that put a tensor on a grid, or give stored codes their levels."""
 
-from dataclasses import dataclass
 from math import ceil, log2
 from typing import Any
 
@@ -11,26 +10,7 @@ from torch import Tensor
 from flatqat.export.grids import Grid
 from flatqat.export.packing import pack
 from flatqat.export.read import Codes
-
-
-@dataclass(frozen=True, slots=True)
-class Integers:
-    """An integer type of ONNX: its number there, its width, its smallest and its largest value."""
-
-    type: int
-    bits: int
-    low: int
-    high: int
-
-
-TYPES = (
-    Integers(TensorProto.UINT4, 4, 0, 15),
-    Integers(TensorProto.INT4, 4, -8, 7),
-    Integers(TensorProto.UINT8, 8, 0, 255),
-    Integers(TensorProto.INT8, 8, -128, 127),
-    Integers(TensorProto.UINT16, 16, 0, 2**16 - 1),
-    Integers(TensorProto.INT16, 16, -(2**15), 2**15 - 1),
-)
+from flatqat.export.storage import Integers, input_type, weight_type
 
 
 class Nodes:
@@ -60,23 +40,6 @@ class Nodes:
         data = pack(value.contiguous().numpy(), kind.bits).tobytes()
         self.initializers.append(helper.make_tensor(name, kind.type, list(value.shape), data, raw=True))
         return name
-
-
-def weight_type(grid: Grid) -> Integers:
-    """Return the narrowest integer type that holds the codes of a weight, those of a table from 0."""
-    low = grid.low if grid.scale is not None else 0
-    return next(kind for kind in TYPES if kind.low <= low and low + grid.count - 1 <= kind.high)
-
-
-def input_type(grid: Grid) -> tuple[Integers, int]:
-    """Return the narrowest integer type that holds the codes of an input, and the zero point added to them."""
-    for bits in (4, 8, 16):
-        for zero in (0, -grid.low):
-            for kind in TYPES:
-                fits = kind.low <= grid.low + zero and grid.high + zero <= kind.high
-                if kind.bits == bits and fits and kind.low <= zero <= kind.high:
-                    return kind, zero
-    raise AssertionError(f"codes {grid.low} to {grid.high} have more than 16 bits")
 
 
 def add_weight(nodes: Nodes, weight: Codes) -> str:
@@ -127,7 +90,8 @@ def _add_table(nodes: Nodes, weight: Codes, kind: Integers) -> str:
 
 def _add_search(nodes: Nodes, grid: Grid, v: str) -> str:
     """Search thresholds in a binary tree: the children of node n are 2n and, above its threshold, 2n + 1."""
-    assert grid.thresholds is not None and grid.levels is not None
+    assert grid.thresholds is not None
+    assert grid.levels is not None
     depth = ceil(log2(grid.count))
     leaves = 2**depth
     padded = torch.cat([grid.thresholds, torch.full((leaves - grid.count,), torch.inf)])

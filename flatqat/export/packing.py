@@ -1,8 +1,8 @@
 """Integers of a few bits, packed densely.
 
-Element i has the bits i · b to i · b + b - 1 of a stream, its lowest bit first, and bit j of the stream is bit
-j mod 8 of byte j // 8, counted from the lowest. For 4 bits that is how ONNX packs its INT4: the first element
-of a pair is in the lower half of a byte.
+Element i has the bits i · b to i · b + b - 1 of a stream, its lowest bit first, and bit j of the stream is
+bit j mod 8 of byte j // 8, counted from the lowest. For 4 bits that is how ONNX packs its INT4: the first
+element of a pair is in the lower half of a byte.
 """
 
 from typing import Any

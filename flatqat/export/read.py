@@ -15,6 +15,8 @@ from flatqat.export.thresholds import LARGEST, number, order, thresholds
 from flatqat.quant.base import Quantizer
 
 PROBES = 4096
+WIDEST = 2**15
+"""Codes lie between -WIDEST and WIDEST; those of 8 bits and less always do, but for a grid far from zero."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,7 @@ class Codes:
 @torch.no_grad()
 def weight_codes(quantizer: Quantizer, weight: Tensor, layer: str) -> Codes:
     """Return a weight on its grid. Raises UsageError if its quantized values are not levels of its codes."""
+    _check_bounds(quantizer, layer)
     codes, values = quantizer.codes(weight), quantizer.quantize(weight)
     axis = None if quantizer.scale.numel() == 1 else quantizer.channel_axis
     if int(codes.min()) >= quantizer.qmin and int(codes.max()) <= quantizer.qmax:
@@ -46,6 +49,7 @@ def input_grid(quantizer: Quantizer, layer: str) -> Grid:
 
     Raises UsageError if a value's level hangs on other values, or if a larger value may have a smaller code.
     """
+    _check_bounds(quantizer, layer)
     if quantizer.scale.numel() != 1:
         raise _refused(quantizer, layer, "one grid for all of an input")
     changes = thresholds(quantizer.codes, quantizer.qmin, quantizer.qmax)
@@ -55,6 +59,11 @@ def input_grid(quantizer: Quantizer, layer: str) -> Grid:
             return grid
     needed = "a level for each value alone, that of its code, and no smaller code for a larger value"
     raise _refused(quantizer, layer, needed)
+
+
+def _check_bounds(quantizer: Quantizer, layer: str) -> None:
+    if not -WIDEST < quantizer.qmin < quantizer.qmax < WIDEST:
+        raise _refused(quantizer, layer, f"codes `qmin` to `qmax` between {-WIDEST} and {WIDEST}")
 
 
 def _even(quantizer: Quantizer, axis: int | None) -> Grid | None:

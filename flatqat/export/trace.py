@@ -63,7 +63,7 @@ def _traced(model: Normalized, images: Tensor, axes: dict[int, str]) -> "ModelPr
             verbose=False,
         )
     assert program is not None
-    return program.model_proto  # type: ignore[no-any-return]
+    return program.model_proto
 
 
 def _named(graph: "ModelProto", axes: dict[int, str]) -> "tuple[ModelProto, list[str]]":

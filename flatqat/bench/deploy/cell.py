@@ -40,7 +40,8 @@ class Deployable:
 def deployable(name: str, results: Path, models: Sequence[str] = ()) -> Deployable:
     """Return the cell whose id or label begins with `name`; its code runs only of `models`.
 
-    Raises UsageError if it is in floating point, and StoreError as `Store.find`, `trusted_model` and `restore`.
+    Raises UsageError if it is in floating point, and StoreError as `Store.find`, `trusted_model` and
+    `restore` do.
     """
     store = Store(results)
     record = store.find(name)
