@@ -40,8 +40,12 @@ def weight_type(grid: Grid) -> Integers:
 
 
 def input_type(grid: Grid) -> tuple[Integers, int]:
-    """Return the narrowest integer type for the codes of an input, and the zero point added to them."""
-    for bits in (4, 8, 16):
+    """Return the narrowest integer type for the codes of an input, and the zero point added to them.
+
+    It has 8 bits or more: onnxruntime (1.32) refuses to load a `Clip`, as of a ReLU6, before a
+    `QuantizeLinear` to 4 bits.
+    """
+    for bits in (8, 16):
         for zero in (0, -grid.low):
             for kind in TYPES:
                 fits = kind.low <= grid.low + zero and grid.high + zero <= kind.high
