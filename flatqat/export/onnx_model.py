@@ -8,6 +8,7 @@ import onnx
 from onnx import ModelProto
 from torch import Tensor
 
+from flatqat import __version__
 from flatqat.export.batchnorm import fold_batchnorm_
 from flatqat.export.graph import place_grids_
 from flatqat.export.grids import Grid
@@ -51,7 +52,7 @@ def onnx_model(
         network = folded.network
         about_norms = _about_norms(folded.count, folded.kept)
     place_grids_(proto, network)
-    proto.producer_name = "flatqat"
+    proto.producer_name, proto.producer_version = "flatqat", __version__
     fixed = [] if "height" in axes else [f"images of {images.shape[2]}x{images.shape[3]} only"]
     fixed += [] if "batch" in axes else [f"batches of {len(images)} only"]
     return Exported(
