@@ -48,34 +48,39 @@ def trace(model: Normalized, images: Tensor) -> "tuple[ModelProto, list[str]]":
 
 
 def _traced(model: Normalized, images: Tensor, axes: dict[int, str]) -> "ModelProto":
-    dynamic = {
-        axis: torch.export.Dim(name) if axis == 0 else torch.export.Dim.AUTO for axis, name in axes.items()
-    }
+    """Return the graph, in which axes have sizes of their own wherever no computation hangs on one size.
+
+    torch.onnx would export the network itself, too, but as if no size that it assumes had to be checked.
+    """
+    dynamic = dict.fromkeys(axes, torch.export.Dim.AUTO)
     with quietly(), torch.no_grad(), marked(model.net):
+        exported = torch.export.export(model, (images,), dynamic_shapes=(dynamic,))
         program = torch.onnx.export(
-            model,
-            (images,),
+            exported,
             dynamo=True,
             opset_version=OPSET,
             input_names=[INPUT],
             output_names=[OUTPUT],
-            dynamic_shapes=(dynamic,),
             verbose=False,
         )
     assert program is not None
     return program.model_proto
 
 
-def _named(graph: "ModelProto", axes: dict[int, str]) -> "tuple[ModelProto, list[str]]":
+def _named(model: "ModelProto", axes: dict[int, str]) -> "tuple[ModelProto, list[str]]":
     """Give the axes that were found to be of any size their names, and return these."""
-    shape = graph.graph.input[0].type.tensor_type.shape
-    names = {shape.dim[axis].dim_param: name for axis, name in axes.items() if shape.dim[axis].dim_param}
-    for value in (*graph.graph.input, *graph.graph.output):
-        for size in value.type.tensor_type.shape.dim:
-            if size.dim_param:
-                size.dim_param = names.get(size.dim_param, size.dim_param)
-    del graph.graph.value_info[:]  # in terms of the old names
-    return graph, list(names.values())
+    values = [*model.graph.input, *model.graph.output]
+    sizes = [size for value in values for size in value.type.tensor_type.shape.dim]
+    for size in sizes:
+        if size.dim_param.isdigit():  # how torch.onnx names an axis that turned out to have one size
+            size.dim_value = int(size.dim_param)
+    shape = model.graph.input[0].type.tensor_type.shape.dim
+    names = {shape[axis].dim_param: name for axis, name in axes.items() if shape[axis].dim_param}
+    for size in sizes:
+        if size.dim_param:
+            size.dim_param = names.get(size.dim_param, size.dim_param)
+    del model.graph.value_info[:]  # in terms of the old names
+    return model, list(names.values())
 
 
 def _operator(error: BaseException | None) -> str:

@@ -38,7 +38,9 @@ def traced(kind: str, gamma=GAMMA, *, bias: bool = True, reader: bool = False, *
     nodes = [
         helper.make_node("weight", ["w"], ["marked"], domain="flatqat", layer="layer"),
         helper.make_node(kind, ["x", "marked", *(["b"] if bias else [])], ["y"], **attributes),
-        helper.make_node("BatchNormalization", ["y", "gamma", "beta", "mean", "variance"], ["z"], epsilon=1e-3),
+        helper.make_node(
+            "BatchNormalization", ["y", "gamma", "beta", "mean", "variance"], ["z"], epsilon=1e-3
+        ),
         helper.make_node("Add", ["z", "y" if reader else "z"], ["out"]),
     ]
     shape = [None, 3] if kind == "Gemm" else [None, 3, 6, 6]

@@ -60,9 +60,7 @@ def test_a_negative_scale_counts_by_its_magnitude(name):
     nodes = Nodes("layer.input")
     output = add_rounding(nodes, input_grid(quantizer, "layer"), "v")
     with torch.no_grad():
-        assert torch.equal(
-            run(graph_of(nodes, output, 1, v=[None]), v=values), quantizer.quantize(values)
-        )
+        assert torch.equal(run(graph_of(nodes, output, 1, v=[None]), v=values), quantizer.quantize(values))
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1])

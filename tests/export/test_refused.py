@@ -57,7 +57,9 @@ class Squares(Quantizer):
 @pytest.mark.parametrize("kind", [Dynamic, Falling, Coarse, Random])
 def test_an_input_that_no_grid_says(kind):
     quantizer = kind(bits=4, role="input")
-    with pytest.raises(UsageError, match=f"layer conv1: expected of the quantizer of its input .* {kind.__name__}"):
+    with pytest.raises(
+        UsageError, match=f"layer conv1: expected of the quantizer of its input .* {kind.__name__}"
+    ):
         input_grid(quantizer, "conv1")
 
 

@@ -22,10 +22,12 @@ def assert_one_line_error(done: SimpleNamespace, pattern: str) -> None:
 
 
 def leaves(command: Any, words: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
-    """Every command below a group, by its words: ("bench", "run")."""
+    """Every command below a group, by its words: ("bench", "run"); a group's default has those of the group."""
     if not hasattr(command, "commands"):
         return {words: command}
-    below = (leaves(c, (*words, name)) for name, c in command.commands.items())
+    default = getattr(command, "default", None)
+    named = {name: words if name == default else (*words, name) for name in command.commands}
+    below = (leaves(command.commands[name], its_words) for name, its_words in named.items())
     return {words: command for group in below for words, command in group.items()}
 
 

@@ -8,6 +8,7 @@ from flatqat.models.base import Normalized
 from flatqat.quant.apply import calibrate, quantize_
 from flatqat.spec import QuantSpec
 
+
 def run(proto, *, optimized: bool = False, **inputs: torch.Tensor) -> torch.Tensor:
     """The first output, without any optimization of the graph unless asked for."""
     import onnxruntime
