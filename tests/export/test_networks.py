@@ -1,4 +1,4 @@
-"""Layers of every kind: integer codes in the file, the same levels at every layer, nothing in floating point."""
+"""Layers of every kind: integer codes in the file, the same levels, no weight in floating point."""
 
 import numpy as np
 import pytest
@@ -128,7 +128,7 @@ def test_what_is_stored_in_a_wider_type_is_said(three):
 
 
 def test_any_number_of_images_and_no_trace_of_this_machine(three):
-    model, made = three
+    _, made = three
     assert made.axes == ["batch"]
     assert run(made.proto, images=IMAGES[:1]).shape == (1, 5)
     data = as_file(made.proto)

@@ -34,7 +34,7 @@ def test_an_operator_that_onnx_lacks_is_named():
 
 def test_a_branch_on_values_is_a_reason():
     model = quantized(Odd(lambda x: x if x.sum() > 0 else -x), "4", IMAGES)
-    with pytest.raises(UsageError, match="Odd: torch.onnx cannot export it: .*data-dependent"):
+    with pytest.raises(UsageError, match=r"Odd: torch\.onnx cannot export it: .*data-dependent"):
         trace(model, IMAGES)
 
 

@@ -22,7 +22,7 @@ def assert_one_line_error(done: SimpleNamespace, pattern: str) -> None:
 
 
 def leaves(command: Any, words: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
-    """Every command below a group, by its words: ("bench", "run"); a group's default has those of the group."""
+    """Every command below a group, by its words: ("bench", "run"); a group's default has the group's."""
     if not hasattr(command, "commands"):
         return {words: command}
     default = getattr(command, "default", None)

@@ -1,0 +1,153 @@
+"""`flatqat export` on stored cells: what the file holds and says, and how bad input is refused."""
+
+import hashlib
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from flatqat import __version__, registry
+from flatqat.bench.deploy.cell import deployable
+from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.request import Request
+from tests.helpers import ROOT, TOY
+from tests.helpers.command_line import assert_one_line_error
+from tests.helpers.onnx_runs import kinds, run
+from tests.helpers.running import run_plan
+
+PAGE = ROOT / "docs" / "deployment.md"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Results of a toy run at 3 bits."""
+    registry.add_plugin(TOY)
+    folder = tmp_path_factory.mktemp("stored")
+    request = Request(suites=("toy",), methods=("fp", "qat"), bits=("3",), seeds=(0,), results=folder)
+    run_plan(make_plan(request))
+    return folder
+
+
+@pytest.fixture
+def export(flatqat, store):
+    return lambda *args: flatqat("export", *args, "--results", store, "--plugin", TOY)
+
+
+def read(file):
+    import onnx
+
+    proto = onnx.load(file)
+    return proto, {entry.key: json.loads(entry.value) for entry in proto.metadata_props}
+
+
+def test_a_file_that_predicts_as_the_cell_does(export, store, tmp_path):
+    registry.add_plugin(TOY)
+    file = tmp_path / "tiny.onnx"
+    done = export("tiny-qat", "--output", file)
+    assert done.code == 0, done.err
+    summary, notes = done.out.splitlines()
+    size = f"{file.stat().st_size / 1000:.1f} kB"
+    assert re.fullmatch(rf"{file}: {size}, \d+\.\d% of 68.3 kB in float32; 5 of 5 layers quantized", summary)
+    assert notes.startswith("opset 21; weights of 3 bits as INT4; inputs of 3 bits as clipped UINT8; images")
+    proto, says = read(file)
+    cell = deployable("tiny-qat", store)
+    pictures = registry.load(registry.SUITES, "toy").shifts[1].build(None).batch(torch.arange(96))[0]
+    with torch.no_grad():
+        expected = cell.model(pictures)
+    got = run(proto, images=pictures)
+    assert (got.argmax(1) == expected.argmax(1)).float().mean() >= 0.98
+    assert ((got - expected).abs().amax(1) < 1e-4).float().mean() > 0.5
+    optimized = run(proto, optimized=True, images=pictures)
+    assert (optimized.argmax(1) == expected.argmax(1)).float().mean() >= 0.98
+    spec = cell.record.cell
+    assert says["flatqat.schema"] == 1
+    assert says["flatqat.version"] == __version__
+    assert says["flatqat.cell"]["id"] == spec.id
+    assert says["flatqat.cell"]["label"] == spec.label
+    assert says["flatqat.cell"]["bits"] == "3"
+    weights = store / "weights" / f"{spec.training_id}.safetensors"
+    assert says["flatqat.weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    bits = [layer["weight"]["bits"] for layer in says["flatqat.layers"].values()]
+    assert bits == [8, 3, 3, 3, 8]
+    assert says["flatqat.images"]["any_size"] == ["batch"]
+    assert says["flatqat.protocol"]["suite"] == "16x16, made up"
+
+
+def test_batchnorm_is_kept_unless_it_is_to_be_folded(export, tmp_path):
+    file = tmp_path / "tiny.onnx"
+    done = export("tiny-qat", "--output", file, "--fold-batchnorm")
+    assert "BatchNorm folded into 4 layers" in done.out
+    assert "BatchNormalization" not in kinds(read(file)[0])
+
+
+def test_the_codes_are_read_as_the_page_says(export, store, tmp_path, monkeypatch):
+    """The code of the page restores every weight to the bit, without flatqat."""
+    registry.add_plugin(TOY)
+    done = export("tiny-qat", "--output", tmp_path / "tiny.safetensors", "--format", "codes")
+    assert done.code == 0, done.err
+    assert len(done.out.splitlines()) == 1
+    page = PAGE.read_text("utf-8")
+    section = page.partition("## Codes without flatqat")[2].partition("\n## ")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert "flatqat" not in re.sub(r'"flatqat\.', "", code)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(code, names)
+    weights = names["weights"]
+    net = deployable("tiny-qat", store).model.net
+    modules = dict(net.named_modules())
+    assert list(weights) == ["conv1", "stage1.0", "stage2.0", "stage3.0", "linear"]
+    for layer, weight in weights.items():
+        assert np.array_equal(weight, modules[layer].weight.detach().numpy())
+    tensors = names["tensors"]
+    assert np.array_equal(tensors["bn1.running_var"], net.bn1.running_var.numpy())
+    packed = tensors["stage1.0.weight.codes"]
+    assert len(packed) == -(-16 * 16 * 9 * 3 // 8)
+
+
+def bad(*args, message):
+    return pytest.param(args, message, id=message)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        bad("tiny-fp", "--output", "x.onnx", message="expected a quantized one, got one in floating point"),
+        bad("nothing", "--output", "x.onnx", message="expected the beginning of one stored id or label"),
+        bad("tiny-qat", "--output", "no/x.onnx", message="expected an existing folder, got none: no"),
+        bad("tiny-qat", "--output", ".", message="expected a file, got a folder"),
+        bad("tiny-qat", "--output", "x.pb", message=r"expected a file that ends in \.onnx, got x\.pb"),
+        bad("tiny-qat", "--output", "x.safetensors", message="did you mean --format codes"),
+        bad("tiny-qat", "--output", "x.onnx", "--format", "tflite", message="unknown format 'tflite'"),
+        bad(
+            "tiny-qat", "--output", "x.safetensors", "--format", "codes", "--fold-batchnorm",
+            message="--fold-batchnorm: expected --format onnx",
+        ),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_and_nothing_is_written(export, tmp_path, monkeypatch, args, message):
+    monkeypatch.chdir(tmp_path)
+    assert_one_line_error(export(*args), message)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_extra_is_named_where_a_package_is_missing(export, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
+    assert_one_line_error(
+        export("tiny-qat", "--output", "x.onnx"), r"onnxscript is not installed; .* 'flatqat\[onnx\]'"
+    )
+
+
+def test_a_cell_without_weights_is_told_how_to_get_them(export, store, tmp_path):
+    registry.add_plugin(TOY)
+    cell = deployable("tiny-qat", store).record.cell
+    weights = store / "weights" / f"{cell.training_id}.safetensors"
+    moved = weights.rename(tmp_path / "away")
+    try:
+        assert_one_line_error(export("tiny-qat", "--output", tmp_path / "x.onnx"), "expected its weights at")
+    finally:
+        moved.rename(weights)
+    assert not (tmp_path / "x.onnx").exists()
