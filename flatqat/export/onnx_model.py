@@ -87,6 +87,8 @@ def _wider(what: str, how: str, grids: Iterable[tuple[Grid, Integers]]) -> Itera
 
 
 def _about_norms(count: int, kept: list[str]) -> list[str]:
-    shown = "; ".join(kept[:MOST_KEPT]) + (f" and {len(kept) - MOST_KEPT} more" * (len(kept) > MOST_KEPT))
-    notes = [f"BatchNorm folded into {count} layers"]
-    return [*notes, f"BatchNorm kept behind {shown}"] if kept else notes
+    if not count and not kept:
+        return ["no BatchNorm to fold"]
+    more = f" and {len(kept) - MOST_KEPT} more" * (len(kept) > MOST_KEPT)
+    behind = [f"BatchNorm kept: {', '.join(kept[:MOST_KEPT])}{more}"] if kept else []
+    return [f"BatchNorm folded into {count} layers", *behind]
