@@ -89,7 +89,7 @@ def _print_made(record: Record, every: Sequence[Record], store: Store) -> None:
 def _weights(path: Path) -> str:
     """Return a file of weights and its size, or that it is not there."""
     try:
-        return f"{path}, {_size(size_of(path))}"
+        return f"{path}, {bytes_in_words(size_of(path))}"
     except Vanished:
         return f"{path}, which is not there; the command with --rerun trains them again"
 
