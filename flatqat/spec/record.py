@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, cast
 
 from flatqat.spec.cell import Cell
 from flatqat.spec.cost import Cost
+from flatqat.spec.deployment import Deployment
 from flatqat.spec.flatness import Flatness
 from flatqat.spec.protocol import Environment, Protocol, TrainLog
 from flatqat.spec.quant import QuantSpec
@@ -40,6 +41,7 @@ class Record(Stored):
         outcomes_sha256: The SHA-256 of its file of per-image outcomes; empty in older records.
         last_run: When it was last run, in UTC; empty in older records.
         cost: What its network costs for one image; None in older records.
+        deployed: What the exported file that was verified last does; None if none was.
     """
 
     cell: Cell
@@ -53,6 +55,7 @@ class Record(Stored):
     outcomes_sha256: str = ""
     last_run: str = ""
     cost: Cost | None = None
+    deployed: Deployment | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.scores, Scores):
@@ -84,6 +87,6 @@ class Record(Stored):
         return record
 
 
-LATER = ("outcomes_sha256", "last_run", "cost")
+LATER = ("outcomes_sha256", "last_run", "cost", "deployed")
 ALWAYS = tuple(each.name for each in fields(Record) if each.name not in LATER)
 """The fields of the record of every finished cell."""
