@@ -1,0 +1,47 @@
+"""A cell beside itself with its sums rounded otherwise: how far a faithful file may be off.
+
+Runtimes add up the products of a layer in other orders, so sums differ in their last digits. Where one lies
+at the border of two codes it is rounded to the other one, which is a whole step in the next layer, and there
+moves more codes. So in deep networks differences grow to some level whatever began them, and a file that says
+exactly what the cell says differs from it by as much as the cell from itself.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from flatqat.models.base import Normalized
+from flatqat.quant.apply import quantizable
+
+UNIT = 2.0**-23
+"""The distance of 1 to the next float32."""
+
+
+@contextmanager
+def rounded_otherwise(model: Normalized, seed: int = 0) -> Iterator[None]:
+    """Within the context, each output y of a layer is y (1 + k 2^-23), with k drawn from -1, 0 and 1."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def change(module: Any, args: Any, output: Tensor) -> Tensor:
+        return output * (1 + UNIT * torch.randint(-1, 2, output.shape, generator=generator))
+
+    hooks = [layer.register_forward_hook(change) for layer in quantizable(model.net).values()]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def control(model: Normalized) -> Callable[[Tensor], Tensor]:
+    """Return a cell's network, rounded otherwise, as what maps images to logits."""
+
+    def run(images: Tensor) -> Tensor:
+        with rounded_otherwise(model), torch.autocast("cpu", torch.bfloat16, enabled=model.amp):
+            logits: Tensor = model(images)
+        return logits
+
+    return run
