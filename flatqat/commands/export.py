@@ -7,6 +7,7 @@ import typer
 
 from flatqat.commands.bench import CellName, DataRoot, OwnModel, Plugin, Results
 from flatqat.commands.options import WithDefault, add_plugins, flag, group, option, split
+from flatqat.commands.verify import verify
 
 export = group("export", "Write a stored cell's quantized model to a file.", cls=WithDefault)
 
@@ -46,3 +47,6 @@ def write(
     options = ExportOptions(file=output, form=form, fold_batchnorm=fold_batchnorm)
     for line in export_cell(cell, results, data_root, options, models=split(model)):
         typer.echo(line)
+
+
+export.command("verify")(verify)

@@ -12,6 +12,7 @@ from flatqat.bench.records.remove import bytes_of, matching, remove
 from flatqat.bench.records.revisions import older
 from flatqat.bench.records.sections import problems, protocol_line, section_title, sections
 from flatqat.bench.records.store import Store
+from flatqat.commands.verified import latency_lines, notes, verdict
 from flatqat.console.printable import bytes_in_words
 from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import Vanished
@@ -104,6 +105,9 @@ def _print_numbers(record: Record) -> None:
         shown = ("-" if value is None else f"{value:.2f}" for value in values)
         table.add_row(shift, *shown, f"{scores[metrics[0]].n:,}")
     console.print(table)
+    if record.deployed:
+        for line in (verdict(record), *notes(record), *latency_lines(record.deployed.latency)):
+            console.print(f"{record.deployed.file}: {line}", soft_wrap=True)
     for title, part in (
         ("method", dict(protocol.method)),
         ("flatness", record.flatness.to_dict()),

@@ -22,6 +22,7 @@ ENOUGH = {  # what each command needs to get as far as the value that is wrong
     ("bench", "canary"): ("--model", "cifar:resnet20", "--data-root", "."),
     ("bench", "gallery"): (*STORED, "--output", "page"),
     ("results", "migrate"): ("absent",),
+    ("export", "verify"): ("tiny-qat-4-s0", "absent.onnx", "--results", RESULTS / "first-look"),
     ("suites", "show"): ("digits-c",),
     ("suites", "verify"): ("cifar10-c",),
     ("suites", "generate"): ("imagenet-c", "--from", ".", "--to", "to"),
@@ -88,7 +89,9 @@ def test_a_value_that_an_option_cannot_have(flatqat, tmp_path, monkeypatch, word
     given = made(value, tmp_path)
     rest = [str(word) for word in ENOUGH.get(words, ())]
     if param.param_type_name == "argument":
-        line = [given, *rest[1:]]
+        arguments = [one for one in COMMANDS[words].params if one.param_type_name == "argument"]
+        place = arguments.index(param)
+        line = [*rest[:place], given, *rest[place + 1 :]]
     else:
         if param.opts[0] in rest and not param.multiple:
             del rest[rest.index(param.opts[0]) : rest.index(param.opts[0]) + 2]

@@ -1,0 +1,161 @@
+"""What a verified file showed, printed: by family and on the worst shifts, codes, latency, the verdict."""
+
+import json
+from typing import TYPE_CHECKING
+
+from flatqat.bench.report.deployed import percentage
+from flatqat.console.printable import printable
+from flatqat.console.terminal import plain_table, terminal
+from flatqat.metrics.metric import METRICS
+from flatqat.spec import Compared, Deployment, FileRun, Latency, Record
+from flatqat.spec.reading import to_plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+FORMATS = ("table", "json")
+COLUMNS = ("set", "agree", "logits", "rel.", "cell", "file", "change [95%]")
+MOST_SHIFTS = 5
+LOGITS = (
+    "agree: percentage of predictions that are the cell's, rounded down. logits: their largest difference; "
+    "rel.: in units of the range of the cell's logits."
+)
+
+
+def show_verified(record: Record, least: float | None = None) -> None:
+    """Print the outcome of verifying a record's file; the verdict stands last."""
+    console, found = terminal(), _deployed(record)
+
+    def say(text: str, style: str | None = None, *, one_line: bool = False) -> None:
+        console.print(printable(text), style=style, markup=False, highlight=False, soft_wrap=one_line)
+
+    say(f"{record.cell.label} of {record.cell.suite} · {found.file}", "bold")
+    for title, run in (("graph optimization off", found.plain), ("graph optimization on", found.optimized)):
+        say(title)
+        _print_run(run, console)
+        say(codes_line(run))
+    say(control_line(found.control))
+    title = METRICS[record.protocol.metric].title
+    say(f"{LOGITS} cell, file: {title} in percent, of families the mean over shifts.", "dim")
+    for line in (*notes(record), *latency_lines(found.latency)):
+        say(line)
+    failed = below(record, least)
+    gate = "" if least is None else f"; at least {least:g}% demanded" + ": FAILED" * failed
+    say(f"{verdict(record)}{gate}", "bold red" if failed else None, one_line=True)
+
+
+def as_json(record: Record, least: float | None = None) -> str:
+    """Return the outcome of verifying a record's file as JSON."""
+    gate = {"min_agreement": least, "passed": not below(record, least)}
+    cell = {"cell": record.cell.id, "label": record.cell.label, "suite": record.cell.suite}
+    fields = {**cell, "metric": record.protocol.metric, **gate, **to_plain(_deployed(record))}
+    return json.dumps(fields, indent=2, allow_nan=False) + "\n"
+
+
+def below(record: Record, least: float | None) -> bool:
+    """Whether fewer predictions agree than `least` percent, over all images without graph optimization."""
+    return least is not None and _deployed(record).plain.all.agreement < least
+
+
+def verdict(record: Record) -> str:
+    """Return in one line how often the file predicts what the cell predicts."""
+    found = _deployed(record)
+    every, optimized = found.plain.all, found.optimized.all
+    unit = "pixels" if record.protocol.metric == "miou" else "predictions"
+    runtime = f"{found.runtime} {found.packages.get(found.runtime)}"
+    return (
+        f"{percentage(every.agreement, 3)}% of {every.predictions:,} {unit} agree in {runtime}, "
+        f"{percentage(optimized.agreement, 3)}% with the graph optimized; the cell with itself "
+        f"{percentage(found.control.all.agreement, 3)}%"
+    )
+
+
+def notes(record: Record) -> list[str]:
+    """Return what else to know of the comparison."""
+    found, shifts = _deployed(record), len(_deployed(record).plain.shifts)
+    lines = []
+    if found.limit != record.cell.limit:
+        lines.append(f"on {found.limit} images a set, fewer than the cell was scored on")
+    elif found.moved:
+        lines.append(
+            f"the cell's own scores here differ from those of its record on {found.moved} of {shifts} sets: "
+            f"it was computed on {record.env.device} with {record.env.threads} threads and torch "
+            f"{record.env.packages.get('torch')}, and now on {found.device} with {found.threads} and "
+            f"{found.packages.get('torch')}"
+        )
+    else:
+        lines.append("the cell's own scores here are those of its record")
+    return [*lines, *([f"{found.runtime}: {found.note}"] if found.note else [])]
+
+
+def control_line(run: FileRun) -> str:
+    """Return how far the cell is off itself where its sums are rounded otherwise."""
+    every, codes = run.all, run.codes
+    share = (
+        "" if codes is None or not codes.codes else f", {100 * codes.differing / codes.codes:.2g}% of codes"
+    )
+    return (
+        "control: with sums off by one unit in the last place the cell agrees with itself in "
+        f"{percentage(every.agreement, 3)}%; logits differ by up to {_number(every.largest, '.2g')}{share}"
+    )
+
+
+def codes_line(run: FileRun) -> str:
+    """Return in one line how many codes differ."""
+    if (codes := run.codes) is None:
+        return "codes of inputs: not compared"
+    if not codes.codes:
+        return "codes of inputs: none to compare, all are looked up in tables"
+    share = f"{codes.differing:,} of {codes.codes:,} differ ({100 * codes.differing / codes.codes:.2g}%)"
+    first = f", by at most {codes.largest}, the first before {codes.first}" if codes.differing else ""
+    return f"codes of inputs: {share}{first}; {codes.layers} layers, {codes.images} images"
+
+
+def latency_lines(found: Latency | None) -> list[str]:
+    """Return how long an image takes, if that was measured."""
+    if found is None:
+        return []
+    shape = "x".join(map(str, found.shape))
+    return [
+        f"latency of {shape}, median [quartiles] of {found.runs} runs: file {found.median:.2f} "
+        f"[{found.low:.2f}, {found.high:.2f}] ms; full precision in torch {found.float_median:.2f} "
+        f"[{found.float_low:.2f}, {found.float_high:.2f}] ms"
+    ]
+
+
+def _print_run(run: FileRun, console: "Console") -> None:
+    """Print a table of families, the mean over shifts, and the shifts that agree least."""
+    worst = sorted((one.agreement, name) for name, one in run.shifts.items() if one.agreement < 100)
+    named = {**run.families, "all sets, OOD": run.all}
+    shown = [name for _, name in worst if name not in named][:MOST_SHIFTS]
+    texts = [(name, *_texts(one)) for name, one in named.items()]
+    texts += [(name, *_texts(run.shifts[name])) for name in shown]
+    table = plain_table(*COLUMNS, left=("set",), wrapped=())
+    for number, row in enumerate(texts):
+        if number == len(named):
+            table.add_section()
+        table.add_row(*row)
+    widest = max(console.measure(table).maximum, console.width)  # a name is never cut
+    console.print(table, width=widest, crop=False, overflow="ignore", no_wrap=True)
+
+
+def _texts(one: Compared) -> tuple[str, ...]:
+    change = "-" if one.change is None else f"{one.change:+.2f}"
+    ends = "" if one.low is None or one.high is None else f" [{one.low:+.2f}, {one.high:+.2f}]"
+    return (
+        percentage(one.agreement),
+        _number(one.largest, ".2g"),
+        _number(one.relative, ".1g"),
+        _number(one.cell, ".2f"),
+        _number(one.file, ".2f"),
+        change + ends,
+    )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _deployed(record: Record) -> Deployment:
+    assert record.deployed is not None
+    return record.deployed
