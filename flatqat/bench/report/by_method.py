@@ -20,6 +20,7 @@ from flatqat.bench.records.sections import Section
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.caveats import floating_layers, floating_weights, with_collapsed
 from flatqat.bench.report.cost_columns import cost_columns, with_whole_numbers
+from flatqat.bench.report.deployed import deployed_columns
 from flatqat.bench.report.robustness import robustness_columns
 from flatqat.metrics.components import Components
 from flatqat.metrics.estimate import Estimate
@@ -51,8 +52,9 @@ def method_rows(section: Section, store: Store) -> list[dict[str, Any]]:
     Its columns are the suite's metric ID and OOD in percent, their gap, the gap beyond that of the reference,
     NLL and ECE on the shifts, and flatness. `pooled` is the metric of the images of all shifts together, for
     metrics where that is not the mean over shifts. Standard errors and 95% intervals are over seeds and
-    images together, or with one seed over images; see `Estimate`. The last columns say what the network
-    costs, and what else to know before reading a row, see the module `caveats`.
+    images together, or with one seed over images; see `Estimate`. Rows with verified files have the columns
+    of `deployed_columns`. The last columns say what the network costs, and what else to know before reading
+    a row, see the module `caveats`.
     """
     rows, gaps = [], {}
     for key, records in section.rows.items():
@@ -115,6 +117,7 @@ def method_row(key: Key, records: Sequence[Record], runs: Runs) -> dict[str, Any
         "sharpness_sam": mean_of_known(number(f.sharpness_sam) for f in flatness),
         **robustness_columns(records, runs, shifts),
         **cost_columns(records),
+        **deployed_columns(records, shifts),
         "extra_gap_seeds": None,
         "seeds_with_outcomes": sum(map(bool, runs.outcomes.values())),
         "floating_weights": floating_weights(records),

@@ -128,7 +128,7 @@ def _mean_row(
         for name, row in zip(domains, all_rows, strict=True)
     ]
     columns = [column for column in rows[0] if column not in TEXTS]
-    mean = {column: mean_if_complete(row[column] for row in rows) for column in columns}
+    mean = {column: mean_if_complete(row.get(column) for row in rows) for column in columns}
     is_complete, first = set(domains) == set(family.targets), next(iter(domains.values()))[0]
     name = metric_of(first).name
 
@@ -142,6 +142,7 @@ def _mean_row(
         "domain": "mean" if is_complete else f"mean of {len(domains)}/{len(family.targets)}",
         "seeds": len(seeds),
         "images": sum(row["images"] for row in rows),
+        **_deployed_images(rows),
         **with_error(f"id_{name}", mean[f"id_{name}"], components(lambda _: {"id": 1.0})),
         **with_error(f"ood_{name}", mean[f"ood_{name}"], components(mean_weights)),
         **dict.fromkeys((*EXTRA_GAP, "extra_gap_seeds")),
@@ -150,6 +151,11 @@ def _mean_row(
         "floating_layers": max(row["floating_layers"] for row in rows),
         "lambda_max_residual": max((row["lambda_max_residual"] for row in rows), key=_or_zero),
     }
+
+
+def _deployed_images(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    images = [row["deployed_images"] for row in rows if row.get("deployed_images")]
+    return {"deployed_images": sum(images)} if len(images) == len(rows) else {}
 
 
 def _with_domain(row: Mapping[Any, Any], domain: str, records: Sequence[Record]) -> dict[str, Any]:

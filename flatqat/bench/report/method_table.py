@@ -6,6 +6,7 @@ from typing import Any
 from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.sections import Section, row_label
 from flatqat.bench.report import cost_texts
+from flatqat.bench.report.deployed import percentage
 from flatqat.bench.report.marks import (
     FLOATING,
     INTERVAL,
@@ -25,7 +26,14 @@ Row = Mapping[Any, Any]
 EXTRA_GAP = "extra gap [95%]"
 EXTRA_GAP_OF_RUNS = "extra gap\n[95%, these runs]"
 ALWAYS = ("method", "bits", "domain", "seeds", "ID", "OOD")
-DISPENSABLE = (*cost_texts.DISPENSABLE, ("NLL", "ECE"), ("λmax", "sharp"), ("pooled", "gap"), ("seeds",))
+DISPENSABLE = (
+    *cost_texts.DISPENSABLE,
+    ("NLL", "ECE"),
+    ("λmax", "sharp"),
+    ("deployed", "agree"),
+    ("pooled", "gap"),
+    ("seeds",),
+)
 COLLAPSED_NOTE = (
     "collapsed: ID has lost more than a quarter of what full precision has above chance; what such a method "
     "loses under shift says nothing."
@@ -39,6 +47,8 @@ DEFINITIONS = {
     "pooled": "pooled: mIoU of the confusion matrix of all conditions together.",
     "gap": "gap: ID - OOD.",
     EXTRA_GAP: "extra gap: by how much the gap exceeds that of full precision, with its 95% interval.",
+    "deployed": "deployed: OOD of the exported file in a runtime, with its graph optimized.",
+    "agree": "agree: percentage of predictions on all sets that are those of the cell, rounded down.",
     "NLL": "NLL, ECE: means over shifts.",
     "λmax": "λmax: top Hessian eigenvalue at the deployed weights (*: not converged).",
     "sharp": "sharp: mean rise of the loss when every filter moves by 10% of its norm.",
@@ -85,6 +95,8 @@ def _texts(row: Row, metric: str, marks: str) -> dict[str, str]:
         **({"oracle": number(row[oracle], ".1f")} if oracle in row else {}),
         EXTRA_GAP: _extra_gap(row),
         **_robustness(row),
+        "deployed": number(row.get(f"deployed_ood_{metric}"), ".1f"),
+        "agree": _agreement(row),
         "NLL": number(row["ood_nll"], ".2f"),
         "ECE": number(row["ood_ece"], ".1f"),
         "λmax": number(row["lambda_max"], ".3g") + _flag(row),
@@ -113,6 +125,11 @@ def _extra_gap(row: Row) -> str:
     return f"{row['extra_gap']:+.1f} [{row['extra_gap_low']:+.1f}, {row['extra_gap_high']:+.1f}]"
 
 
+def _agreement(row: Row) -> str:
+    share = row.get("deployed_agreement")
+    return "-" if share is None or is_unknown(share) else percentage(share)
+
+
 def _flag(row: Row) -> str:
     """Return a star if the eigenvalue did not converge to the tolerance."""
     residual = row["lambda_max_residual"]
@@ -123,8 +140,21 @@ def _notes(rows: Sequence[Row], texts: Sequence[Mapping[str, str]]) -> list[str]
     notes = [ONE_SEED_NOTE] if any(ONE_SEED in text["method"] for text in texts) else []
     if any(row["collapsed"] for row in rows):
         notes.append(COLLAPSED_NOTE)
+    notes += _files_note(rows)
     notes += floating_note({_method(row): _floating(row) for row in rows if _floating(row)})
     return notes + no_outcomes_note(_method(row, "domain") for row in rows if _lacks_outcomes(row))
+
+
+def _files_note(rows: Sequence[Row]) -> list[str]:
+    """Return the note on files that fewer images or seeds were verified on than the row is of."""
+    parts = []
+    for row in rows:
+        seeds, images = row.get("deployed_seeds"), row.get("deployed_images")
+        less = [f"{seeds:.0f} of {row['seeds']} seeds"] if seeds and seeds < row["seeds"] else []
+        less += [f"{images:.0f} of {row['images']} images a set"] if images and images < row["images"] else []
+        parts += [f"{_method(row, 'domain')} on {', '.join(less)}"] if less else []
+    change = "deployed is then OOD plus the change on those"
+    return [f"Files were verified in part: {'; '.join(parts)}; {change}."] if parts else []
 
 
 def _has_one_seed(row: Row) -> bool:

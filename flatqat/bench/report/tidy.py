@@ -9,6 +9,7 @@ from flatqat.bench.records.sections import method_label, section_title
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.cost_columns import COLUMNS as COST
 from flatqat.bench.report.cost_columns import fields_of
+from flatqat.bench.report.deployed import deployed_value
 from flatqat.spec import Record
 
 if TYPE_CHECKING:
@@ -18,14 +19,18 @@ CELL = ("suite", "suite_version", "model", "recipe", "seed", "step_multiplier")
 OPTIONS = ("weights", "limit", "window", "amp")
 SHIFT = ("family", "severity", "in_mean", "image_set")
 SCORE = ("metric", "value", "n", "stderr")
+DEPLOYED = ("deployed", "agreement")
 STATUS = ("reference", "status", "reason")
-COLUMNS = ("cell", "section", "method", "bits", *CELL, *OPTIONS, *STATUS, "shift", *SHIFT, *SCORE, *COST)
+COLUMNS = (
+    *("cell", "section", "method", "bits", *CELL, *OPTIONS, *STATUS),
+    *("shift", *SHIFT, *SCORE, *COST, *DEPLOYED),
+)
 DTYPES = {
     **dict.fromkeys(COLUMNS, "string"),
     **dict.fromkeys(("suite_version", "seed", "step_multiplier"), "int64"),
     **dict.fromkeys(("limit", "severity", "n", *COST), "Int64"),  # with a capital: may be missing
     **dict.fromkeys(("reference", "in_mean"), "boolean"),
-    **dict.fromkeys(("value", "stderr"), "float64"),
+    **dict.fromkeys(("value", "stderr", *DEPLOYED), "float64"),
     "amp": "bool",
 }
 
@@ -45,7 +50,10 @@ def load_results(folder: str | Path = "results", *, suite: str | None = None) ->
     - the score: `metric` (`top1`, `miou`, `nll`, `ece`, `iou/3`, ...), `value` (in percent where it is a
       share; NaN where it is undefined), `n` (the number of images), `stderr` (over images);
     - the network, for one image: `macs`, `bops`, `weight_bytes`, `other_bytes` and `activation_bytes`, see
-      `Cost`.
+      `Cost`;
+    - the exported file, where one was verified: `deployed` (its value of the suite's metric, with the graph
+      optimized; of files verified on fewer images, `value` plus the change on those) and `agreement` (the
+      percentage of its predictions on the set that are those of the cell).
 
     Of cells whose plugins were edited, the newest revision counts, as in reports.
 
@@ -89,4 +97,11 @@ def _rows(record: Record) -> Iterator[dict[str, Any]]:
         of_shift = {"shift": shift} | {name: getattr(info, name) for name in SHIFT}
         for metric, score in record.scores[shift].items():
             of_score = {"metric": metric, "value": score.value, "n": score.n, "stderr": score.stderr}
-            yield of_cell | of_shift | of_score
+            of_file = _deployed(record, shift) if metric == record.protocol.metric else {}
+            yield of_cell | of_shift | of_score | of_file
+
+
+def _deployed(record: Record, shift: str) -> dict[str, float | None]:
+    found = record.deployed.optimized.shifts.get(shift) if record.deployed else None
+    agreement = found.agreement if found else None
+    return {"deployed": deployed_value(record, shift), "agreement": agreement}

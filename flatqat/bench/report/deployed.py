@@ -1,0 +1,53 @@
+"""What a verified file adds to a table: its metric and how often it predicts what its cell predicts.
+
+Of the two runs of a file, tables show the one with graph optimization: that is how a runtime runs it.
+"""
+
+import math
+from collections.abc import Sequence
+
+from flatqat.metrics.missing import mean_if_complete, mean_of_known
+from flatqat.spec import Record
+
+
+def deployed_value(record: Record, shift: str) -> float | None:
+    """Return the suite's metric of the verified file on a set, in percent; None if it is not known.
+
+    Where the file saw fewer images than the cell was scored on, it is the score of the cell plus the change
+    on those images, which can be compared with that score.
+    """
+    found = record.deployed.optimized.shifts.get(shift) if record.deployed else None
+    if found is None or shift not in record.scores:
+        return None
+    score = record.scores[shift][record.protocol.metric]
+    if found.images == score.n:
+        return found.file
+    return None if found.change is None or score.value is None else score.value + found.change
+
+
+def deployed_columns(records: Sequence[Record], shifts: Sequence[str]) -> dict[str, float | None]:
+    """Return the columns of the verified files of a row, means over the seeds that have one; none without.
+
+    `deployed_images` is the number of ID images that the files saw, the fewest of all seeds.
+    """
+    verified = [record for record in records if record.deployed]
+    if not verified:
+        return {}
+    name = verified[0].protocol.metric
+    runs = [record.deployed.optimized for record in verified if record.deployed]
+    of_id = [run.shifts["id"].images for run in runs if "id" in run.shifts]
+    return {
+        f"deployed_id_{name}": mean_of_known(deployed_value(record, "id") for record in verified),
+        f"deployed_ood_{name}": mean_of_known(
+            mean_if_complete(deployed_value(record, shift) for shift in shifts) for record in verified
+        ),
+        "deployed_agreement": mean_of_known(run.all.agreement for run in runs),
+        "deployed_seeds": len(verified),
+        "deployed_images": min(of_id, default=None),
+    }
+
+
+def percentage(share: float, digits: int = 2) -> str:
+    """Return a percentage rounded down, so that only all is 100."""
+    scale = 10**digits
+    return f"{math.floor(share * scale + 1e-6) / scale:.{digits}f}"
