@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TypeVar
 
 Name = TypeVar("Name", bound=str)
-MOST_LISTED = 30
+MOST_LISTED = 40
 THINGS = (
     (stat.S_ISREG, "a file"),
     (stat.S_ISDIR, "a folder"),

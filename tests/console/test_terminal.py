@@ -95,7 +95,7 @@ def test_a_table_of_one_seed_says_so_in_eighty_columns(tmp_path, capsys):
     assert headers(text, "method") == [
         ["method", "bits", "ID", "OOD", "gap", "[95%,", "these", "runs]", "λmax", "sharp"]
     ]
-    assert "left out: NLL, ECE; --format csv has all" in text
+    assert "left out: NLL, ECE, GBOPs, size MB, acts MB; --format csv has all" in text
 
 
 @pytest.mark.parametrize("view", ["shift", "family", "severity"])
