@@ -91,21 +91,21 @@ def quantize_(model: nn.Module, spec: QuantSpec) -> None:
     for names in sharing.values():
         first: Any = layers[names[0]]
         device = first.weight.device
-        on_weight = _weight_quantizer(first, max((specs[name] for name in names), key=_weight_bits))
+        on_weight = new_weight_quantizer(first, max((specs[name] for name in names), key=_weight_bits))
         for name in names:
             if on_weight is not None:
                 parametrize.register_parametrization(layers[name], "weight", on_weight.to(device))
             if (bits := specs[name].act_bits) is not None:
                 quantizer: type[Quantizer] = registry.load(registry.QUANTIZERS, specs[name].quantizer)
                 layers[name].add_module("input_quantizer", quantizer(bits=bits, role="input").to(device))
-                layers[name].register_forward_pre_hook(_quantize_input, with_kwargs=True)
+                layers[name].register_forward_pre_hook(quantize_input, with_kwargs=True)
 
 
 def _weight_bits(spec: QuantSpec) -> int:
     return spec.weight_bits or 32
 
 
-def _weight_quantizer(layer: Any, spec: QuantSpec) -> Quantizer | None:
+def new_weight_quantizer(layer: Any, spec: QuantSpec) -> Quantizer | None:
     """Return a quantizer for the weight of a layer, with a grid per output channel where the spec asks so.
 
     Output channels are the first axis of a weight, and the second one of a transposed convolution, whose
@@ -184,17 +184,8 @@ def calibrate(
     Raises TrainingFailed if a weight or an input has no finite range.
     """
 
-    def set_grid(quantizer: Quantizer, observed: Observer, tensor: str) -> None:
-        if not bool((observed.low.isfinite() & observed.high.isfinite()).all()):
-            problem = "expected finite values to calibrate on, got NaN or infinity"
-            raise TrainingFailed(f"{tensor}: {problem}; check the weights that it starts from")
-        quantizer.calibrate(observed, range_init, percentile)
-        quantizer.calibrated = True
-
     for name, (weight, quantizer) in latent_weights(model).items():
-        observed = Observer(tuple(quantizer.scale.shape), keep_all=True)
-        observed.add(weight)
-        set_grid(quantizer, observed, name)
+        set_weight_grid_(quantizer, weight, name, range_init, percentile)
     inputs = {name: quantizer for name, quantizer in quantizers(model) if quantizer.role == "input"}
     if not inputs:
         return
@@ -208,7 +199,27 @@ def calibrate(
             model(images)
         for name, quantizer in inputs.items():
             if quantizer.observer is not None and quantizer.observer.has_values:
-                set_grid(quantizer, quantizer.observer, f"the input of {name}")
+                set_grid_(quantizer, quantizer.observer, f"the input of {name}", range_init, percentile)
+
+
+def set_weight_grid_(
+    quantizer: Quantizer, weight: Tensor, name: str, range_init: RangeInit, percentile: float
+) -> None:
+    """Set the grid of a weight from its values. Raises TrainingFailed if they are not finite."""
+    observed = Observer(tuple(quantizer.scale.shape), keep_all=True)
+    observed.add(weight)
+    set_grid_(quantizer, observed, name, range_init, percentile)
+
+
+def set_grid_(
+    quantizer: Quantizer, observed: Observer, tensor: str, range_init: RangeInit, percentile: float
+) -> None:
+    """Set a grid from what was observed of a tensor. Raises TrainingFailed if it has no finite range."""
+    if not bool((observed.low.isfinite() & observed.high.isfinite()).all()):
+        problem = "expected finite values to calibrate on, got NaN or infinity"
+        raise TrainingFailed(f"{tensor}: {problem}; check the weights that it starts from")
+    quantizer.calibrate(observed, range_init, percentile)
+    quantizer.calibrated = True
 
 
 def disabled(model: nn.Module, roles: tuple[str, ...] = ("weight", "input")) -> AbstractContextManager[None]:
@@ -242,7 +253,8 @@ cached_weights = parametrize.cached
 """A context in which each weight is quantized once, at its first use; for inference only."""
 
 
-def _quantize_input(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+def quantize_input(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the arguments of a layer with its `input_quantizer` applied to the input: a pre-hook."""
     if args:
         return (layer.input_quantizer(args[0]), *args[1:]), kwargs
     return args, {**kwargs, "input": layer.input_quantizer(kwargs["input"])}
