@@ -20,6 +20,7 @@ from flatqat.commands.gate import baseline, canary, check
 from flatqat.commands.inspect import audit, flatness, gallery
 from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, argument, group, option, split
 from flatqat.commands.results import results
+from flatqat.commands.sensitivity import sensitivity
 from flatqat.console.printable import printable, printable_lines
 from flatqat.console.streams import safe_streams
 from flatqat.errors import FlatqatError
@@ -150,6 +151,7 @@ for command in (baseline, check, canary, gallery):
 app.command()(flatness)
 app.command()(audit)
 app.command()(cost)
+app.command()(sensitivity)
 
 
 @app.command("test")

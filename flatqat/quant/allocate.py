@@ -86,7 +86,9 @@ def _checked(harm: NDArray[Any], cost: NDArray[Any], budget: float) -> tuple[Flo
     harm, cost = np.asarray(harm, np.float64), np.asarray(cost, np.float64)
     if harm.ndim != 3 or harm.shape[:2] != cost.shape or not (np.isfinite(harm).all() and (cost >= 0).all()):
         shapes = f"{harm.shape} and {cost.shape}"
-        raise ValueError(f"expected finite harm (layers, choices, groups) and cost of its layers, got {shapes}")
+        raise ValueError(
+            f"expected finite harm (layers, choices, groups) and cost of its layers, got {shapes}"
+        )
     low, high = reachable(cost)
     if budget * (1 + SLACK) < low:
         raise UsageError(f"budget: expected {low:g} to {high:g}, what the choices can reach, got {budget:g}")

@@ -183,7 +183,6 @@ def calibrate(
 
     Raises TrainingFailed if a weight or an input has no finite range.
     """
-
     for name, (weight, quantizer) in latent_weights(model).items():
         set_weight_grid_(quantizer, weight, name, range_init, percentile)
     inputs = {name: quantizer for name, quantizer in quantizers(model) if quantizer.role == "input"}

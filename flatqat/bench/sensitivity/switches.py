@@ -7,7 +7,7 @@ these bits does, to the bit.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,15 +28,13 @@ from flatqat.quant.fold import fold_, weight_quantizer
 from flatqat.quant.observe import Observer
 from flatqat.spec import QuantSpec
 
-What = Literal["weights", "acts", "both"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
     """Bits and quantizer of a layer, and what they apply to; the rest is as in the reference."""
 
     spec: QuantSpec
-    what: What = "both"
+    what: str = "both"  # or weights, or acts
 
 
 Forms = Mapping[str, Form | None]
@@ -55,8 +53,10 @@ class Switches:
 
     def __init__(self, model: Normalized, ranges: RangeInit = "mse", percentile: float = 99.9) -> None:
         self.model, self._ranges, self._percentile = model.eval(), ranges, percentile
-        self.layers: dict[str, Any] = quantizable(model.net)
-        fold_(self.layers)
+        fold_(quantizable(model.net))
+        if model.amp:
+            channels_last_(model)
+        self.layers: dict[str, Any] = dict(quantizable(model.net))
         self._reference = {name: layer.weight.detach().clone() for name, layer in self.layers.items()}
         self._device = next(iter(self._reference.values())).device
         sharing: dict[int, list[str]] = {}
@@ -76,8 +76,6 @@ class Switches:
         self._inputs: dict[str, nn.Module] = {n: layer.input_quantizer for n, layer in self.layers.items()}
         self._observers: dict[str, Observer] = {}
         self._made: dict[tuple[str, str, QuantSpec], Quantizer | None] = {}
-        if model.amp:
-            channels_last_(model)
 
     @torch.no_grad()
     def observe(self, batches: Iterable[Tensor]) -> None:

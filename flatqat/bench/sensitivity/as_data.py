@@ -1,0 +1,130 @@
+"""What a command found as plain values: for the results folder, and as JSON and CSV."""
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from flatqat.bench.cell.environment import environment
+from flatqat.bench.sensitivity.differences import Agreement, Table, interval
+from flatqat.bench.sensitivity.images import ImageSet
+from flatqat.bench.sensitivity.run import Checked, Found
+from flatqat.metrics.estimate import Estimate
+from flatqat.quant.layer_cost import LayerCost
+from flatqat.spec.reading import to_plain
+
+COLUMNS = ("mode", "what", "bits", "layer", "macs", "weights", "on", "delta", "low", "high", "p", "images")
+
+
+def as_data(found: Found, threads: int) -> dict[str, Any]:
+    """Return everything that a command found, and how."""
+    opened, cell = found.opened, found.opened.record.cell
+    return {
+        "cell": cell.label,
+        "bits": str(found.bits),
+        "protocol": {
+            **opened.kept.protocol,
+            "suite": opened.record.protocol.suite,
+            "options": asdict(found.options),
+            "reported": [_set(one) for one in found.sets],
+            "test_images_split": found.splits,
+            "intervals": "95%, over images alone: they speak of this training",
+            "environment": to_plain(environment(opened.switches.model.mean.device, threads)),
+        },
+        "sweeps": [
+            {
+                "mode": sweep.mode,
+                "what": sweep.form.what,
+                "base": {on: _estimate(one) for on, one in table.base.items()},
+                "layers": [_row(found, table, place) for place in range(len(table.networks))],
+                "agreement": _agreement(agreed),
+            }
+            for sweep, (table, agreed) in found.sweeps.items()
+        ],
+        "proposal": None if found.checked is None else _proposal(found.checked),
+    }
+
+
+def as_csv(found: Found) -> str:
+    """Return a line for each layer and each of ID, OOD and the families."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(COLUMNS)
+    for sweep, (table, _) in found.sweeps.items():
+        for place, unit in enumerate(table.networks):
+            cost = cost_of(found, unit)
+            for on, deltas in table.deltas.items():
+                one = deltas[place]
+                numbers = (one.value, one.low, one.high, one.p, one.images)
+                lines.writerow(
+                    (sweep.mode, sweep.form.what, found.bits, unit, cost.macs, cost.weights, on, *numbers)
+                )
+    return text.getvalue()
+
+
+def cost_of(found: Found, unit: str) -> LayerCost:
+    """Return what the layers of a unit cost together."""
+    layers = [found.opened.costs[name] for name in found.opened.switches.units[unit]]
+    return LayerCost(macs=sum(one.macs for one in layers), weights=sum(one.weights for one in layers))
+
+
+def _row(found: Found, table: Table, place: int) -> dict[str, Any]:
+    unit = table.networks[place]
+    cost = cost_of(found, unit)
+    return {
+        "layer": unit,
+        "layers": list(found.opened.switches.units[unit]),
+        "macs": cost.macs,
+        "weights": cost.weights,
+        "delta": {on: _estimate(deltas[place]) for on, deltas in table.deltas.items()},
+    }
+
+
+def _estimate(one: Estimate) -> dict[str, float]:
+    return {"value": one.value, "low": one.low, "high": one.high, "p": one.p, "images": one.images}
+
+
+def _set(one: ImageSet) -> dict[str, Any]:
+    return {"name": one.name, "family": one.family, "image_set": one.image_set, "images": len(one.data)}
+
+
+def _agreement(agreed: Agreement | None) -> dict[str, Any] | None:
+    if agreed is None:
+        return None
+    low, high = interval(agreed.same)
+    rho = agreed.same
+    return {
+        "unit": "layers",
+        "layers": rho.rows,
+        "rho": {"value": rho.rho, "low": low, "high": high, "p": rho.p},
+        "rho_on_different_halves": agreed.apart,
+        "reliability_of_OOD": agreed.reliability,
+    }
+
+
+def _proposal(checked: Checked) -> dict[str, Any]:
+    proposal, budget = checked.proposal, checked.budget
+    return {
+        "budget": {"kind": budget.kind, "value": budget.value},
+        "choices": [str(spec) for spec in checked.choices],
+        "chosen_on": [_set(one) for one in checked.choosing],
+        "bits": str(proposal.spec),
+        "layer_bits": proposal.spec.layer_bits_text,
+        "by_layer": {unit: str(spec) for unit, spec in proposal.by_unit.items()},
+        "cost": proposal.cost,
+        "harm": proposal.harm,
+        "uniform": {"bits": str(proposal.uniform), "keep": proposal.uniform.keep_text or "first,last"},
+        "uniform_cost": proposal.uniform_cost,
+        "against_reference": _whole(checked.against_reference),
+        "against_uniform": _whole(checked.against_uniform),
+    }
+
+
+def _whole(table: Table | None) -> Mapping[str, Any] | None:
+    if table is None:
+        return None
+    return {
+        name: {on: _estimate(deltas[place]) for on, deltas in table.deltas.items()}
+        for place, name in enumerate(table.networks)
+    }

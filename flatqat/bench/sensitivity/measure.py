@@ -1,0 +1,192 @@
+"""Measure a network with one layer switched at a time: images are made once, all variants see each batch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flatqat.bench.cell.batches import scoring_batch_size
+from flatqat.bench.sensitivity.images import ImageSet
+from flatqat.bench.sensitivity.replay import Replay
+from flatqat.bench.sensitivity.switches import Form, Forms, Switches
+from flatqat.console.progress import Advance
+from flatqat.data.tensors.reading import Reader
+from flatqat.metrics.task import task_of
+
+TIMED = 16  # images that are run once to tell how long all will take
+CHECKED = 2  # images on which replaying is compared with whole runs
+UNITS_OF_PROGRESS = 100  # for each forward pass of a batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """All variants of one kind: each unit in turn is what all others are not.
+
+    With the mode `one` the unit has the form and all others are as in the reference; with `all-but-one` all
+    others have the form, and the unit is as in the reference.
+    """
+
+    mode: str
+    form: Form
+
+    @property
+    def name(self) -> str:
+        """Such as `one both 4`."""
+        return f"{self.mode} {self.form.what} {self.form.spec}"
+
+    def base(self, units: Sequence[str]) -> Forms:
+        """Return the forms of the network that all variants differ from in one unit."""
+        return {} if self.mode == "one" else dict.fromkeys(units, self.form)
+
+    @property
+    def switched(self) -> Form | None:
+        """The form of the unit whose turn it is."""
+        return self.form if self.mode == "one" else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Measured:
+    """What n images gave in each of some networks.
+
+    Attributes:
+        networks: The names of the networks: `base` and the units, or those of `measure_whole`.
+        outcome: The outcome of each image, see `Metric`: (networks, n, ...).
+        divergence: The mean Kullback-Leibler divergence, over pixels if there are logits at each, of the
+            predicted distribution from that of the reference, in nats: (networks, n).
+    """
+
+    networks: tuple[str, ...]
+    outcome: NDArray[Any]
+    divergence: NDArray[np.float64]
+
+
+class Columns:
+    """Collects what images give in one network, batch by batch."""
+
+    def __init__(self, task: str, classes: int, subset: tuple[int, ...] | None) -> None:
+        self._task = task_of(task)
+        self._meter = self._task.meter(classes, subset)
+        self._divergences: list[Tensor] = []
+
+    def add(self, logits: Tensor, labels: Tensor, log_reference: Tensor) -> None:
+        """Add a batch; `log_reference` has the logarithms of the probabilities in the reference."""
+        self._meter.add(logits, labels)
+        log_p = logits.float().log_softmax(1)
+        terms = (log_reference.exp() * (log_reference - log_p)).sum(1)
+        self._divergences.append(terms.flatten(1).mean(1) if terms.ndim > 1 else terms)
+
+    def result(self) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """Return outcome and divergence of all images."""
+        _, outcomes = self._meter.result()
+        divergence = torch.cat(self._divergences).double().cpu().numpy()
+        return self._task.metric.outcome(asdict(outcomes)), divergence
+
+
+class Measure:
+    """Runs switched networks over image sets.
+
+    Attributes:
+        replay: What repeats the run of the base behind a changed layer.
+        seconds: How long one image takes in a whole run, known after `prepare`.
+    """
+
+    def __init__(self, switches: Switches, classes: int, *, device: torch.device, workers: int) -> None:
+        self.switches, self.classes = switches, classes
+        self.device, self.workers = device, workers
+        self.replay = Replay(switches.model.net, switches.layers)
+        self.seconds = 0.0
+
+    @torch.no_grad()
+    def sweep(
+        self, images: ImageSet, sweeps: Sequence[Sweep], units: Sequence[str], advance: Advance
+    ) -> list[Measured]:
+        """Return what images give in the base and in the variants of some units, for each sweep."""
+        names = ("base", *units)
+        columns = [{name: self._columns(images) for name in names} for _ in sweeps]
+        bases: list[Forms] = [{}]
+        bases += [base for s in sweeps if (base := s.base(tuple(self.switches.units))) not in bases]
+        with self.replay.installed():
+            for x, y in self._batches(images):
+                log_reference: Tensor | None = None
+                for base in bases:
+                    self.switches.switch(base)
+                    logits = self.replay.record(partial(self._predict, x))
+                    log_reference = _log_p(logits) if log_reference is None else log_reference
+                    advance(UNITS_OF_PROGRESS)
+                    for sweep, column in zip(sweeps, columns, strict=True):
+                        if sweep.base(tuple(self.switches.units)) == base:
+                            column["base"].add(logits, y, log_reference)
+                            for unit in units:
+                                column[unit].add(self._variant(sweep, unit, x), y, log_reference)
+                                advance(self.weight(unit))
+        self.switches.switch({})
+        return [_measured(column) for column in columns]
+
+    def _variant(self, sweep: Sweep, unit: str, x: Tensor) -> Tensor:
+        self.switches.set(unit, sweep.switched)
+        logits = self.replay.run(self.switches.units[unit], partial(self._predict, x))
+        self.switches.set(unit, sweep.base((unit,)).get(unit))
+        return logits
+
+    @torch.no_grad()
+    def whole(self, images: ImageSet, networks: dict[str, Forms], advance: Advance) -> Measured:
+        """Return what images give in whole networks; the first one is the reference."""
+        columns = {name: self._columns(images) for name in networks}
+        for x, y in self._batches(images):
+            log_reference: Tensor | None = None
+            for name, forms in networks.items():
+                self.switches.switch(forms)
+                logits = self._predict(x)
+                log_reference = _log_p(logits) if log_reference is None else log_reference
+                columns[name].add(logits, y, log_reference)
+                advance(UNITS_OF_PROGRESS)
+        self.switches.switch({})
+        return _measured(columns)
+
+    @torch.no_grad()
+    def prepare(self, images: ImageSet) -> None:
+        """Find out on two images whether variants can be replayed, and how much of a run each takes."""
+        x, _ = images.data.batch(torch.arange(min(TIMED, len(images.data))), self.device)
+        with self.replay.installed():
+            self.replay.verify(lambda: self._predict(x[:CHECKED]))
+            began = perf_counter()
+            self.replay.record(lambda: self._predict(x))
+            self.seconds = (perf_counter() - began) / len(x)
+
+    def batches_of(self, images: ImageSet) -> int:
+        """Return how many batches a set has."""
+        return -(-len(images.data) // scoring_batch_size(images.data, self.device))
+
+    def weight(self, unit: str) -> int:
+        """Return the progress that a variant of a unit makes."""
+        return round(UNITS_OF_PROGRESS * self.share(unit))
+
+    def share(self, unit: str) -> float:
+        """Return the part of a forward pass that a variant of a unit takes."""
+        shares = [self.replay.remaining.get(name, 1.0) for name in self.switches.units[unit]]
+        return max(shares) if self.replay.exact else 1.0
+
+    def _predict(self, x: Tensor) -> Tensor:
+        return self.switches.model.predict(x)
+
+    def _columns(self, images: ImageSet) -> Columns:
+        return Columns(self.switches.model.task, self.classes, images.class_subset)
+
+    def _batches(self, images: ImageSet) -> Iterator[tuple[Tensor, Tensor]]:
+        with Reader(self.device, self.workers) as reader:
+            yield from reader.batches(images.data.parts(scoring_batch_size(images.data, self.device)))
+
+
+def _log_p(logits: Tensor) -> Tensor:
+    return logits.float().log_softmax(1)
+
+
+def _measured(columns: dict[str, Columns]) -> Measured:
+    outcomes, divergences = zip(*(column.result() for column in columns.values()), strict=True)
+    return Measured(networks=tuple(columns), outcome=np.stack(outcomes), divergence=np.stack(divergences))

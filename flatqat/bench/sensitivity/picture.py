@@ -1,0 +1,66 @@
+"""What lower bits cost each layer under shift against what they cost in clear weather, as PNG or SVG."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flatqat.bench.sensitivity.differences import ID, OOD, Table
+from flatqat.bench.sensitivity.measure import Sweep
+from flatqat.errors import UsageError
+
+SUFFIXES = (".png", ".svg")
+NAMED = 6  # layers that cost the most under shift
+COLORS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:pink")
+
+
+def check_file(file: Path) -> None:
+    """Raise UsageError unless a file has the suffix of a picture."""
+    if file.suffix not in SUFFIXES:
+        raise UsageError(f"--plot: expected a file that ends in {' or '.join(SUFFIXES)}, got {file}")
+
+
+def picture(title: str, bits: str, tables: dict[Sweep, Table], image_format: str) -> bytes:
+    """Return a panel for each sweep: a point for each layer with its intervals, those that cost most named.
+
+    The same numbers give the same bytes with one version of matplotlib.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({"svg.hashsalt": "flatqat", "svg.fonttype": "none", "font.size": 9}):
+        figure = Figure(figsize=(6.2 * len(tables), 5.6), layout="constrained")
+        panels = figure.subplots(1, len(tables), squeeze=False)[0]
+        for axes, (sweep, table) in zip(panels, tables.items(), strict=True):
+            _panel(axes, table)
+            whose = "this layer" if sweep.mode == "one" else "this layer beside all others"
+            part = {"both": "", "acts": ", activations", "weights": ", weights"}[sweep.form.what]
+            axes.set_title(f"{whose} at {bits} bits{part}", fontsize=9)
+        figure.suptitle(title, fontsize=10)
+        image = io.BytesIO()
+        metadata = {"Date": None} if image_format == "svg" else {"Software": None}
+        figure.savefig(image, format=image_format, dpi=160, metadata=metadata)
+    return image.getvalue()
+
+
+def _panel(axes: Any, table: Table) -> None:
+    x, y = (np.array([one.value for one in table.deltas[on]]) for on in (ID, OOD))
+    dx, dy = (np.array([one.half_width() for one in table.deltas[on]]) for on in (ID, OOD))
+    order = np.argsort(y, kind="stable")
+    named = [place for place in order[:NAMED] if y[place] + dy[place] < 0]
+    rest = [place for place in order if place not in named]
+    style: dict[str, Any] = {"fmt": "o", "markersize": 4, "elinewidth": 0.6}
+    axes.axline((0, 0), slope=1, color="0.8", linewidth=0.8, zorder=0)
+    axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
+    axes.axvline(0, color="0.85", linewidth=0.8, zorder=0)
+    axes.errorbar(
+        x[rest], y[rest], dy[rest], dx[rest], color="0.55", alpha=0.7, label="other layers", **style
+    )
+    for place, color in zip(named, COLORS, strict=False):
+        label = table.networks[place]
+        axes.errorbar(x[place], y[place], dy[place], dx[place], color=color, label=label, **style)
+    axes.set_xlabel("change of the score in clear weather (ID), points")
+    axes.set_ylabel("change of the score under shift (OOD), points")
+    for text in axes.legend(loc="best", fontsize=8, frameon=False).get_texts():
+        text.set_parse_math(False)

@@ -1,0 +1,153 @@
+"""The result of `flatqat sensitivity`, printed within 80 columns: a table of layers, and what it means."""
+
+from typing import TYPE_CHECKING
+
+from flatqat.console.terminal import plain_table, terminal
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+    from flatqat.bench.sensitivity.differences import Agreement, Table
+    from flatqat.bench.sensitivity.measure import Sweep
+    from flatqat.bench.sensitivity.run import Checked, Found
+    from flatqat.metrics.estimate import Estimate
+
+WIDTH = 80
+NARROW = 26  # the widest column of names
+BUDGETS = {"bops": "billions of bit operations", "average-bits": "bits of the mean weight"}
+
+
+def show(found: "Found") -> None:
+    """Print the tables of all sweeps, and the proposal if there is one."""
+    console = terminal()
+    console.width = min(console.width, WIDTH)
+
+    def say(text: str, style: str | None = None) -> None:
+        console.print(text, style=style, highlight=False)
+
+    for sweep, (table, agreed) in found.sweeps.items():
+        say(f"{found.opened.record.cell.label}: {_what(found, sweep)}", "bold")
+        console.print(_layers(found, table))
+        for note in (*_notes(found, sweep, table), *_agreement(agreed)):
+            say(note, "dim")
+        say("")
+    if found.checked is not None:
+        for line in _proposal(found, found.checked):
+            say(line)
+        if found.checked.against_reference is not None:
+            console.print(_check(found.checked))
+            say(_verdict(found.checked))
+
+
+def _what(found: "Found", sweep: "Sweep") -> str:
+    part = {"both": "weights and activations", "acts": "activations", "weights": "weights"}[sweep.form.what]
+    which = "of one layer" if sweep.mode == "one" else "of this layer, all others at them, too,"
+    return f"{part} {which} at {found.bits} bits"
+
+
+def _layers(found: "Found", table: "Table") -> "RichTable":
+    from flatqat.bench.sensitivity.as_data import cost_of
+    from flatqat.bench.sensitivity.differences import ID, OOD
+
+    families = [on for on in table.deltas if on not in (ID, OOD)]
+    shown = plain_table(
+        "layer", "MACs", "ID", "OOD", *families, left=("layer",), wrapped=("layer", *families)
+    )
+    shown.columns[0].max_width = NARROW
+    total = sum(cost.macs for cost in found.opened.costs.values()) or 1
+    order = sorted(range(len(table.networks)), key=lambda place: table.deltas[OOD][place].value)
+    for place in order:
+        unit = table.networks[place]
+        both = (_with_interval(table.deltas[on][place]) for on in (ID, OOD))
+        each = (_marked(table.deltas[family][place]) for family in families)
+        shown.add_row(unit, f"{100 * cost_of(found, unit).macs / total:.1f}%", *both, *each)
+    return shown
+
+
+def _with_interval(one: "Estimate") -> str:
+    return f"{one.value:+.1f} ±{one.half_width():.1f}"
+
+
+def _marked(one: "Estimate") -> str:
+    return f"{one.value:+.1f}{'*' if one.low > 0 or one.high < 0 else ' '}"
+
+
+def _notes(found: "Found", sweep: "Sweep", table: "Table") -> list[str]:
+    from flatqat.bench.sensitivity.differences import ID, OOD
+    from flatqat.metrics.holm import holm
+    from flatqat.metrics.metric import METRICS
+
+    title = METRICS[found.opened.record.protocol.metric].title
+    base = {"one": "the cell as it is", "all-but-one": f"all layers at {found.bits} bits"}[sweep.mode]
+    images = ", ".join(f"{s.name} ({len(s.data)})" for s in found.sets)
+    widths = sorted(one.half_width() for one in table.deltas[OOD])
+    sure = sum(
+        p < 0.05 and one.value < 0
+        for p, one in zip(holm([one.p for one in table.deltas[OOD]]), table.deltas[OOD], strict=True)
+    )
+    split = " The images are those that never choose bits: one half of the test images." * found.splits
+    return [
+        f"Points of {title} that lower bits of the layer change; most costly under shift first. "
+        f"{base}: {table.base[ID].value:.1f} ID, {table.base[OOD].value:.1f} OOD. ±: half of the 95% "
+        "interval over images alone, which speaks of this training; *: an interval without zero. Images: "
+        f"{images}.{split}",
+        f"{sure} of {len(table.networks)} layers cost accuracy under shift beyond doubt (Holm, 5%). The "
+        f"median interval reaches ±{widths[len(widths) // 2]:.1f} points: what a layer costs below that is "
+        "not seen.",
+    ]
+
+
+def _agreement(agreed: "Agreement | None") -> list[str]:
+    from flatqat.bench.sensitivity.differences import interval
+
+    if agreed is None:
+        return []
+    rho, (low, high) = agreed.same, interval(agreed.same)
+    return [
+        f"What costs accuracy in clear weather and what costs it under shift: rank correlation over "
+        f"{rho.rows} layers {rho.rho:+.2f} [{low:+.2f}, {high:+.2f}]. From different halves of the images, "
+        f"which share no noise: {agreed.apart:+.2f}; OOD with itself: {agreed.reliability:+.2f}."
+    ]
+
+
+def _proposal(found: "Found", checked: "Checked") -> list[str]:
+    proposal, unit = checked.proposal, BUDGETS[checked.budget.kind]
+    chosen = ", ".join(f"{s.name} ({len(s.data)})" for s in checked.choosing)
+    own = f" --layer-bits {proposal.spec.layer_bits_text}" if proposal.spec.layer_bits else ""
+    keep = "" if proposal.uniform.keep else ", no layer kept at 8"
+    return [
+        f"Proposed within {checked.budget.value:.4g} {unit}, by the least divergence of predictions on "
+        f"{chosen} ({found.options.solver}; bits to choose from: {', '.join(map(str, checked.choices))}):",
+        f"  --bits {proposal.spec}{own}",
+        f"It costs {proposal.cost:.4g}; {proposal.uniform} bits in all layers{keep} cost "
+        f"{proposal.uniform_cost:.4g}.",
+    ]
+
+
+def _check(checked: "Checked") -> "RichTable":
+    against, beside = checked.against_reference, checked.against_uniform
+    assert against is not None
+    assert beside is not None
+    shown = plain_table("points", *_heads(against), left=("points",), wrapped=("points",))
+    shown.add_row("reference, %", *(f"{one.value:.1f}" for one in against.base.values()))
+    for place, name in enumerate(against.networks):
+        label = f"{name} {checked.proposal.uniform}" if name == "uniform" else name
+        shown.add_row(f"{label} - reference", *(_with_interval(c[place]) for c in against.deltas.values()))
+    shown.add_row("proposal - uniform", *(_with_interval(column[0]) for column in beside.deltas.values()))
+    return shown
+
+
+def _heads(table: "Table") -> list[str]:
+    from flatqat.bench.sensitivity.differences import ID
+
+    return ["ID" if on == ID else on for on in table.deltas]
+
+
+def _verdict(checked: "Checked") -> str:
+    from flatqat.bench.sensitivity.differences import OOD
+
+    assert checked.against_uniform is not None
+    (one,) = checked.against_uniform.deltas[OOD]
+    word = "better than" if one.low > 0 else "worse than" if one.high < 0 else "not told apart from"
+    points = f"{one.value:+.1f} [{one.low:+.1f}, {one.high:+.1f}]"
+    return f"Under shift the proposal is {word} uniform bits: {points} points."
