@@ -40,9 +40,10 @@ def show(found: "Found") -> None:
 
 
 def _what(found: "Found", sweep: "Sweep") -> str:
-    part = {"both": "weights and activations", "acts": "activations", "weights": "weights"}[sweep.form.what]
-    which = "of one layer" if sweep.mode == "one" else "of this layer, all others at them, too,"
-    return f"{part} {which} at {found.bits} bits"
+    part = {"both": "", "acts": " (activations only)", "weights": " (weights only)"}[sweep.form.what]
+    if sweep.mode == "one":
+        return f"one layer at {found.bits} bits{part}, compared with the cell as it is"
+    return f"all layers at {found.bits} bits{part}, compared with all but one"
 
 
 def _layers(found: "Found", table: "Table") -> "RichTable":
@@ -65,7 +66,7 @@ def _layers(found: "Found", table: "Table") -> "RichTable":
 
 
 def _with_interval(one: "Estimate") -> str:
-    return f"{one.value:+.1f} ±{one.half_width():.1f}"
+    return f"{one.value:+.1f} ±{one.half_width():.1f}" if one.stderr else f"{one.value:+.1f}     "
 
 
 def _marked(one: "Estimate") -> str:
@@ -78,7 +79,7 @@ def _notes(found: "Found", sweep: "Sweep", table: "Table") -> list[str]:
     from flatqat.metrics.metric import METRICS
 
     title = METRICS[found.opened.record.protocol.metric].title
-    base = {"one": "the cell as it is", "all-but-one": f"all layers at {found.bits} bits"}[sweep.mode]
+    base = {"one": "The cell as it is", "all-but-one": f"All layers at {found.bits} bits"}[sweep.mode]
     images = ", ".join(f"{s.name} ({len(s.data)})" for s in found.sets)
     widths = sorted(one.half_width() for one in table.deltas[OOD])
     sure = sum(
@@ -87,7 +88,7 @@ def _notes(found: "Found", sweep: "Sweep", table: "Table") -> list[str]:
     )
     split = " The images are those that never choose bits: one half of the test images." * found.splits
     return [
-        f"Points of {title} that lower bits of the layer change; most costly under shift first. "
+        f"Points of {title} by which lower bits of a layer change the score; most costly under shift first. "
         f"{base}: {table.base[ID].value:.1f} ID, {table.base[OOD].value:.1f} OOD. ±: half of the 95% "
         "interval over images alone, which speaks of this training; *: an interval without zero. Images: "
         f"{images}.{split}",
@@ -124,23 +125,18 @@ def _proposal(found: "Found", checked: "Checked") -> list[str]:
     ]
 
 
-def _check(checked: "Checked") -> "RichTable":
-    against, beside = checked.against_reference, checked.against_uniform
-    assert against is not None
-    assert beside is not None
-    shown = plain_table("points", *_heads(against), left=("points",), wrapped=("points",))
-    shown.add_row("reference, %", *(f"{one.value:.1f}" for one in against.base.values()))
-    for place, name in enumerate(against.networks):
-        label = f"{name} {checked.proposal.uniform}" if name == "uniform" else name
-        shown.add_row(f"{label} - reference", *(_with_interval(c[place]) for c in against.deltas.values()))
-    shown.add_row("proposal - uniform", *(_with_interval(column[0]) for column in beside.deltas.values()))
-    return shown
-
-
-def _heads(table: "Table") -> list[str]:
+def _check(found: "Checked") -> "RichTable":
     from flatqat.bench.sensitivity.differences import ID
 
-    return ["ID" if on == ID else on for on in table.deltas]
+    against, beside = found.against_reference, found.against_uniform
+    assert against is not None
+    assert beside is not None
+    heads = ("reference", f"uniform {found.proposal.uniform}", "proposal", "proposal - uniform")
+    shown = plain_table("points", *heads, left=("points",))
+    for on, base in against.base.items():
+        changes = (_with_interval(one) for one in (*against.deltas[on], *beside.deltas[on]))
+        shown.add_row("ID" if on == ID else on, f"{base.value:.1f}", *changes)
+    return shown
 
 
 def _verdict(checked: "Checked") -> str:
