@@ -20,6 +20,7 @@ from flatqat.metrics.metric import METRICS
 from flatqat.metrics.rank import FEWEST_ROWS, RankCorrelation, rank_correlation
 
 ID, OOD = "id", "OOD"
+DIGITS = 9
 Floats = NDArray[np.float64]
 
 
@@ -134,4 +135,6 @@ def _rho(x: Floats, y: Floats) -> float:
 
 
 def _column(values: Sequence[float] | Floats) -> Floats:
-    return np.asarray(values, np.float64)[:, None]
+    """Return a table of one column for ranks; equal values that were added up in another order are equal."""
+    column: Floats = np.round(np.asarray(values, np.float64), DIGITS)[:, None]
+    return column

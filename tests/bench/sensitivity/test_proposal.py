@@ -1,0 +1,127 @@
+"""What a proposal costs, what it is compared with, and what `bench run` makes of it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from flatqat.bench.sensitivity.options import Options, parse_budget
+from flatqat.bench.sensitivity.proposal import Budget, Costs, propose, spec_of
+from flatqat.errors import UsageError
+from flatqat.quant.apply import by_layer
+from flatqat.quant.layer_cost import LayerCost
+from flatqat.spec import QuantSpec
+
+LAYERS = {
+    "stem": LayerCost(macs=1_000_000_000, weights=100),
+    "a": LayerCost(macs=4_000_000_000, weights=1000),
+    "b": LayerCost(macs=4_000_000_000, weights=0),  # shares the weight of a
+    "c": LayerCost(macs=1_000_000_000, weights=3000),
+    "head": LayerCost(macs=0, weights=900),
+}
+UNITS = {"stem": ("stem",), "a": ("a", "b"), "c": ("c",), "head": ("head",)}
+CHOICES = [QuantSpec.parse(bits, keep="none") for bits in ("8", "4", "w4a8")]
+
+
+def costs(kind: str, value: float) -> Costs:
+    return Costs(UNITS, LAYERS, Budget(kind=kind, value=value))
+
+
+def test_costs_by_hand():
+    bops, size = costs("bops", 1), costs("average-bits", 1)
+    assert bops.of_unit("a", QuantSpec.parse("w4a8")) == 8 * 4 * 8
+    assert bops.of_unit("stem", QuantSpec.parse("w4")) == 4 * 32
+    assert bops.of_spec(QuantSpec.parse("4")) == 1 * 64 + 8 * 16 + 1 * 16  # 8 bits at both ends
+    assert size.of_unit("c", QuantSpec.parse("w4a8")) == 3000 * 4 / 5000
+    assert size.of_spec(QuantSpec.parse("4")) == (100 * 8 + 4000 * 4 + 900 * 8) / 5000
+
+
+@pytest.mark.parametrize("solver", ["exact", "greedy"])
+@pytest.mark.parametrize(("kind", "value"), [("bops", 300.0), ("average-bits", 5.0)])
+def test_a_proposal_keeps_its_budget_and_bench_run_understands_it(kind, value, solver):
+    harm = np.random.default_rng(0).random((4, 3, 1)) + np.array([0.0, 2.0, 1.0])[None, :, None]
+    found = propose(costs(kind, value), CHOICES, harm, solver=solver)
+    assert found.cost <= value * (1 + 1e-9)
+    text = found.spec.layer_bits_text
+    parsed = QuantSpec.parse(str(found.spec), layer_bits=text)  # kept layers are the default ones
+    meant = by_layer(list(LAYERS), parsed)
+    for unit, names in UNITS.items():
+        for name in names:
+            own = found.by_unit[unit]
+            assert (meant[name].weight_bits, meant[name].act_bits) == (own.weight_bits, own.act_bits)
+            assert meant[name].quantizer == own.quantizer
+    assert costs(kind, value).of_spec(parsed) == pytest.approx(found.cost)
+
+
+def test_the_bits_of_another_quantizer_stay_its_own():
+    by_unit = {unit: QuantSpec.parse(bits + "@apot") for unit, bits in zip(UNITS, "8443", strict=True)}
+    spec = spec_of(list(LAYERS), UNITS, by_unit)
+    assert (str(spec), spec.layer_bits_text) == ("4@apot", "stem=8,head=3")
+    assert {one.quantizer for one in by_layer(list(LAYERS), spec).values()} == {"apot"}
+
+
+def test_it_is_compared_with_the_most_uniform_bits_of_the_same_cost():
+    harm = np.zeros((4, 3, 1))
+    of_four = costs("bops", 1).of_spec(QuantSpec.parse("4"))
+    assert propose(costs("bops", of_four), CHOICES, harm).uniform == QuantSpec.parse("4")
+    assert propose(costs("bops", of_four + 1), CHOICES, harm).uniform == QuantSpec.parse("4")
+    just_below = propose(
+        costs("bops", of_four * 0.999), [*CHOICES, QuantSpec.parse("3")], np.zeros((4, 4, 1))
+    )
+    assert just_below.uniform == QuantSpec.parse("3")
+    low = costs("bops", 1).of_spec(replace(QuantSpec.parse("2"), keep=()))
+    without_ends = propose(costs("bops", low), [*CHOICES, QuantSpec.parse("2")], np.zeros((4, 4, 1)))
+    assert without_ends.uniform == replace(QuantSpec.parse("2"), keep=())
+
+
+def test_a_divergence_that_is_not_finite_is_the_worst():
+    harm = np.zeros((4, 3, 1))
+    harm[1, 1:] = np.nan
+    harm[2, 1:] = np.inf
+    found = propose(costs("average-bits", 7.9), CHOICES, harm)
+    assert found.by_unit["a"] == found.by_unit["c"] == CHOICES[0]
+
+
+def test_budgets():
+    assert parse_budget(None, None) is None
+    assert parse_budget("8.5", None) == ("bops", 8.5)
+    assert parse_budget("w4a8-bit", None) == ("bops", QuantSpec.parse("w4a8"))
+    assert parse_budget(None, 4.5) == ("average-bits", 4.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "pattern"),
+    [
+        ({"bops": "4-bit", "average_bits": 4.0}, "both a budget"),
+        ({"bops": "much"}, "billions of bit operations"),
+        ({"bops": "-3"}, "got '-3'"),
+        ({"bops": "9-bit"}, "2 to 8 bits"),
+        ({"average_bits": 0.0}, "expected a number above 0"),
+        ({"bops": "4-bit", "layers": ("a",)}, "a proposal needs all layers"),
+        ({"bits": "fp"}, "expected lower bits"),
+        ({"choices": ("8", "fp")}, "expected lower bits"),
+        ({"choices": ("9",)}, "2 to 8 bits"),
+        ({"modes": ("two",)}, "unknown mode 'two'"),
+        ({"whats": ("biases",)}, "unknown part of a layer"),
+        ({"solver": "magic"}, "unknown solver"),
+    ],
+)
+def test_what_cannot_be_asked(changes, pattern):
+    with pytest.raises(UsageError, match=pattern):
+        Options(**changes)
+
+
+def test_a_budget_out_of_reach_names_what_is():
+    with pytest.raises(UsageError, match=r"--average-bits: expected 4 to 8, what the choices 8, 4, w4a8"):
+        propose(costs("average-bits", 3.0), CHOICES, np.zeros((4, 3, 1)))
+
+
+def test_lower_bits_by_default():
+    assert Options().lower(QuantSpec()) == QuantSpec.parse("4")
+    own = QuantSpec.parse("w4a8@apot", keep="first", layer_bits="a=8")
+    assert Options().lower(own) == QuantSpec.parse("w3a7@apot", keep="none")
+    assert str(Options(bits="3").lower(own)) == "3@apot"
+    assert str(Options(bits="3@minmax").lower(own)) == "3@minmax"
+    assert Options().lower(QuantSpec.parse("w4")) == QuantSpec.parse("w3", keep="none")
+    with pytest.raises(UsageError, match="there are no lower ones"):
+        Options().lower(QuantSpec.parse("2"))

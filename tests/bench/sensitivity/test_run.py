@@ -1,0 +1,137 @@
+"""Whole commands on toy cells: what is chosen, what is kept, and other tasks."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from flatqat import registry
+from flatqat.bench.sensitivity.as_data import as_csv, as_data
+from flatqat.bench.sensitivity.differences import ID, OOD
+from flatqat.bench.sensitivity.measure import Measure
+from flatqat.bench.sensitivity.options import Options
+from flatqat.bench.sensitivity.run import Sensitivity
+from flatqat.metrics.miou import pseudo_values
+from flatqat.quant.allocate import harm_of
+from tests.helpers import HELPERS
+from tests.helpers.plugins import registered
+from tests.helpers.sensitivity_runs import run, store
+
+BUDGET = Options(bits="3", limit=32, bops="4-bit", choices=("8", "4", "3"), choose_on="worst-family")
+
+
+@pytest.fixture(scope="module")
+def found(cells):
+    return run(cells, BUDGET)
+
+
+def test_shifted_images_do_not_change_what_is_proposed(cells, found, tmp_path):
+    """The toy suite with shifts of nothing but noise, measured from scratch in another folder."""
+    toy = registry.load(registry.SUITES, "toy")
+
+    def noise(root):
+        data = toy.shifts[0].build(root)
+        return data.map(lambda images, ids: torch.randint_like(images, 0, 256))
+
+    shifts = (toy.shifts[0], *(replace(shift, build=noise) for shift in toy.shifts[1:]))
+    (tmp_path / "records").symlink_to(cells / "records")
+    (tmp_path / "weights").symlink_to(cells / "weights")
+    with registered(registry.SUITES, "toy", replace(toy, shifts=shifts)):
+        other = run(tmp_path, BUDGET)
+    assert other.checked.proposal == found.checked.proposal
+    sweep = next(iter(found.sweeps))
+    assert other.sweeps[sweep][0].base[OOD].value < found.sweeps[sweep][0].base[OOD].value - 20
+
+
+def test_a_proposal_is_within_its_budget_and_its_harm_is_the_sum_of_what_was_measured(cells, found):
+    proposal = found.checked.proposal
+    assert proposal.cost <= found.checked.budget.value * (1 + 1e-9)
+    assert str(proposal.uniform) == "4"
+    assert proposal.uniform_cost == pytest.approx(found.checked.budget.value)
+    harms = []
+    for images in found.checked.choosing:
+        of_bits = [found.opened.kept.read(images, f"one both {bits}") for bits in found.checked.choices]
+        harms.append([one.divergence[1:].mean(axis=1) for one in of_bits])
+    harm = np.array(harms).transpose(2, 1, 0)
+    chosen = [found.checked.choices.index(spec) for spec in proposal.by_unit.values()]
+    assert proposal.harm == pytest.approx(harm_of(harm, chosen))
+    greedy = run(cells, replace(BUDGET, solver="greedy", check=False)).checked.proposal
+    assert greedy.harm >= proposal.harm - 1e-12
+
+
+def test_the_check_is_the_difference_of_the_differences(found):
+    against, beside = found.checked.against_reference, found.checked.against_uniform
+    assert against.networks == ("uniform", "proposal")
+    for on in (ID, OOD, "noise"):
+        uniform, proposal = (one.value for one in against.deltas[on])
+        assert beside.deltas[on][0].value == pytest.approx(proposal - uniform)
+
+
+def test_nothing_is_measured_twice(cells, found, monkeypatch):
+    for step in ("prepare", "sweep", "whole"):
+        monkeypatch.setattr(Measure, step, lambda *_: pytest.fail("a network ran"))
+    again = run(cells, BUDGET)
+    assert as_csv(again) == as_csv(found)
+    assert as_data(again, 1) == as_data(found, 1)
+    other = replace(BUDGET, bops=None, average_bits=5.0, choices=("8", "3"), solver="greedy", check=False)
+    assert run(cells, other).checked.proposal.cost <= 5
+
+
+def test_an_interrupted_command_goes_on(cells, tmp_path, monkeypatch):
+    (tmp_path / "records").symlink_to(cells / "records")
+    (tmp_path / "weights").symlink_to(cells / "weights")
+    seen, sweep = [], Measure.sweep
+
+    def once(self, images, *rest):
+        seen.append(images.name)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return sweep(self, images, *rest)
+
+    monkeypatch.setattr(Measure, "sweep", once)
+    options = Options(bits="3", limit=16)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, options)
+    run(tmp_path, options)
+    assert seen == ["id", "noise/2", "noise/2"]
+    run(tmp_path, replace(options, layers=("conv1",)))
+    assert len(seen) == 3
+
+
+def test_a_quantized_cell_is_the_reference_itself(cells):
+    got = run(cells, Options(limit=32, modes=("one", "all-but-one")), cell="tiny-ptq")
+    assert str(got.bits) == "3"
+    one, all_but_one = (table for table, _ in got.sweeps.values())
+    reference = got.opened.record.scores["noise/2"]["top1"].value
+    whole = run(cells, Options(limit=96), cell="tiny-ptq")
+    assert next(iter(whole.sweeps.values()))[0].base["noise"].value == pytest.approx(reference)
+    assert one.base[ID].value != all_but_one.base[ID].value or one.base[OOD] != all_but_one.base[OOD]
+
+
+def test_workers_change_nothing(cells, found, tmp_path):
+    (tmp_path / "records").symlink_to(cells / "records")
+    (tmp_path / "weights").symlink_to(cells / "weights")
+    assert as_csv(run(tmp_path, Options(bits="3", limit=32), workers=3)) == as_csv(found)
+
+
+def test_segmentation(tmp_path):
+    registry.add_plugin(HELPERS / "toy_map.py")
+    folder = store(tmp_path, "toy-map", ("fp",), settings={"recipe": {"pretrain_steps": "10"}})
+    got = run(folder, Options(bits="2", limit=12, average_bits=4, choose_on="held-apart"), "tiny-seg-fp")
+    ((sweep, (table, _)),) = got.sweeps.items()
+    images = got.sets[0]
+    counts = got.opened.kept.read(images, sweep.name).outcome
+    assert counts.shape == (1 + len(table.networks), 12, 2, 3)
+    direct = 100 * (pseudo_values(counts[1]).mean() - pseudo_values(counts[0]).mean())
+    assert table.deltas[ID][0].value == pytest.approx(direct)
+    assert got.checked.proposal.cost <= 4
+
+
+def test_a_failing_set_keeps_nothing(cells, tmp_path, monkeypatch):
+    (tmp_path / "records").symlink_to(cells / "records")
+    (tmp_path / "weights").symlink_to(cells / "weights")
+    monkeypatch.setattr(Sensitivity, "_work", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path, Options(limit=16))
+    assert not (tmp_path / "sensitivity").exists()
