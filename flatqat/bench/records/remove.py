@@ -1,5 +1,6 @@
 """Stored cells taken out of a results folder, with everything that no other cell of it needs."""
 
+import shutil
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
@@ -34,7 +35,7 @@ def bytes_of(record: Record, store: Store) -> int:
 
 
 def remove(records: Collection[Record], store: Store) -> None:
-    """Remove records, outcomes and work of cells, and weights that no other stored cell has or starts from.
+    """Remove all that is stored of cells, and weights that no other stored cell has or starts from.
 
     The record goes first, so that a cell cut off halfway is one that was never finished. Raises StoreError
     if a file cannot be removed.
@@ -47,6 +48,7 @@ def remove(records: Collection[Record], store: Store) -> None:
         remove_file(store.record_path(cell))
         remove_file(store.outcomes_path(cell))
         store.drop_work(cell)
+        shutil.rmtree(store.sensitivity_path(cell), ignore_errors=True)
     for name in {name for cell in cells for name in (cell.training_id, cell.parent)} - needed:
         if name:
             store.drop_weights(name)

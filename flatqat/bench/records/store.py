@@ -7,6 +7,7 @@
     RESULTS/weights/<id>.last.safetensors  the weights of the last step, where those of another were selected
     RESULTS/.work/<id>-<version>/          scores of finished shifts and flatness, until the record is written
     RESULTS/.work/claims/                  who is at what, as long as somebody is
+    RESULTS/sensitivity/<label>/           what lower bits cost its layers, see `bench/sensitivity/stored.py`
 
 Every file is written once, atomically: to a temporary file in the same folder, flushed, synced, renamed. A
 record has the hash of its outcomes, which are written first; weights have their name in their metadata. What
@@ -72,6 +73,10 @@ class Store(Work):
             return read_as(SuiteData, read_json(path, OTHER_FOLDER), path, OTHER_FOLDER)
         except Vanished:
             return None
+
+    def sensitivity_path(self, cell: Cell) -> Path:
+        """Return the folder of what was measured of a cell with other bits."""
+        return Path(self.root, "sensitivity", cell.label)
 
     # Records
 

@@ -136,5 +136,4 @@ def _rho(x: Floats, y: Floats) -> float:
 
 def _column(values: Sequence[float] | Floats) -> Floats:
     """Return a table of one column for ranks; equal values that were added up in another order are equal."""
-    column: Floats = np.round(np.asarray(values, np.float64), DIGITS)[:, None]
-    return column
+    return np.asarray(values, np.float64).round(DIGITS)[:, None]

@@ -79,5 +79,5 @@ def open_cell(
         root=root,
         switches=Switches(model, ranges, percentile),
         costs=costs,
-        kept=Kept(root=results, cell=record.cell, protocol=protocol),
+        kept=Kept(store=store, cell=record.cell, protocol=protocol),
     )

@@ -19,9 +19,10 @@ import numpy as np
 
 from flatqat.bench.records.files import arrays_as_bytes, read_arrays, write_atomically
 from flatqat.bench.records.record_json import readable
+from flatqat.bench.records.store import Store
 from flatqat.bench.sensitivity.images import ImageSet
 from flatqat.bench.sensitivity.measure import Measured
-from flatqat.errors import Vanished
+from flatqat.errors import StoreError, Vanished
 from flatqat.spec import Cell
 
 VERSION = 1
@@ -31,23 +32,32 @@ VERSION = 1
 class Kept:
     """The folder of a cell. `protocol` is what decides its numbers besides images and networks."""
 
-    root: Path
+    store: Store
     cell: Cell
     protocol: Mapping[str, Any]
 
     @property
     def folder(self) -> Path:
         """Where everything about the cell is."""
-        return self.root / "sensitivity" / self.cell.label
+        return self.store.sensitivity_path(self.cell)
 
     def read(self, images: ImageSet, kind: str) -> Measured | None:
         """Return what is kept of some images and one kind of networks. Raises StoreError on damage."""
+        path = self._path(images, kind)
         try:
-            arrays = read_arrays(self._path(images, kind))
+            arrays = read_arrays(path)
         except Vanished:
             return None
-        names = json.loads(str(arrays["networks"]))
-        return Measured(networks=tuple(names), outcome=arrays["outcome"], divergence=arrays["divergence"])
+        try:
+            names, outcome, divergence = (arrays[name] for name in ("networks", "outcome", "divergence"))
+            networks = tuple(json.loads(str(names)))
+            shapes = {outcome.shape[:2], divergence.shape}
+            if shapes != {(len(networks), len(images.data))}:
+                raise ValueError(f"arrays of shapes {shapes}")
+        except (KeyError, ValueError, TypeError) as error:
+            got = f"others ({error}); delete it and run the command again"
+            raise StoreError(f"{path}: expected what was measured of {images.name}, got {got}") from error
+        return Measured(networks=networks, outcome=outcome, divergence=divergence)
 
     def add(self, images: ImageSet, kind: str, measured: Measured) -> Measured:
         """Keep what was measured beside what is there; returns both."""

@@ -1,5 +1,6 @@
 """Whole commands on toy cells: what is chosen, what is kept, and other tasks."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -7,11 +8,15 @@ import pytest
 import torch
 
 from flatqat import registry
+from flatqat.bench.records.files import arrays_as_bytes
+from flatqat.bench.records.remove import remove
+from flatqat.bench.records.store import Store
 from flatqat.bench.sensitivity.as_data import as_csv, as_data
 from flatqat.bench.sensitivity.differences import ID, OOD
 from flatqat.bench.sensitivity.measure import Measure
 from flatqat.bench.sensitivity.options import Options
 from flatqat.bench.sensitivity.run import Sensitivity
+from flatqat.errors import StoreError
 from flatqat.metrics.miou import pseudo_values
 from flatqat.quant.allocate import harm_of
 from tests.helpers import HELPERS
@@ -19,6 +24,9 @@ from tests.helpers.plugins import registered
 from tests.helpers.sensitivity_runs import run, store
 
 BUDGET = Options(bits="3", limit=32, bops="4-bit", choices=("8", "4", "3"), choose_on="worst-family")
+
+
+SEGMENTATION = Options(bits="2", limit=12, average_bits=4, choices=("8", "3"), choose_on="held-apart")
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +126,7 @@ def test_workers_change_nothing(cells, found, tmp_path):
 def test_segmentation(tmp_path):
     registry.add_plugin(HELPERS / "toy_map.py")
     folder = store(tmp_path, "toy-map", ("fp",), settings={"recipe": {"pretrain_steps": "10"}})
-    got = run(folder, Options(bits="2", limit=12, average_bits=4, choose_on="held-apart"), "tiny-seg-fp")
+    got = run(folder, SEGMENTATION, "tiny-seg-fp")
     ((sweep, (table, _)),) = got.sweeps.items()
     images = got.sets[0]
     counts = got.opened.kept.read(images, sweep.name).outcome
@@ -135,3 +143,18 @@ def test_a_failing_set_keeps_nothing(cells, tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         run(tmp_path, Options(limit=16))
     assert not (tmp_path / "sensitivity").exists()
+
+
+def test_damaged_files_are_told_and_removing_a_cell_removes_them(cells, tmp_path):
+    for folder in ("records", "weights"):
+        shutil.copytree(cells / folder, tmp_path / folder)
+    got = run(tmp_path, Options(limit=16))
+    files = sorted(got.opened.kept.folder.glob("id-*.npz"))
+    files[0].write_bytes(arrays_as_bytes({"networks": np.array("[]")}))
+    with pytest.raises(StoreError, match="expected what was measured of id, got others"):
+        run(tmp_path, Options(limit=16))
+    files[0].write_bytes(b"PK")
+    with pytest.raises(StoreError, match="expected stored arrays, got a damaged file"):
+        run(tmp_path, Options(limit=16))
+    remove([got.opened.record], Store(tmp_path))
+    assert not got.opened.kept.folder.exists()
