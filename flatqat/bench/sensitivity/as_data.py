@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -81,7 +82,10 @@ def _row(found: Found, table: Table, place: int) -> dict[str, Any]:
     }
 
 
-def _estimate(one: Estimate) -> dict[str, float]:
+def _estimate(one: Estimate) -> dict[str, float | None]:
+    """Return the numbers of an estimate, None where mIoU is not defined on these images."""
+    if not math.isfinite(one.value + one.stderr):
+        return dict.fromkeys(("value", "low", "high", "p")) | {"images": one.images}
     return {"value": one.value, "low": one.low, "high": one.high, "p": one.p, "images": one.images}
 
 

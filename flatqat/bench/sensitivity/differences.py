@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.bench.sensitivity.images import ImageSet
-from flatqat.bench.sensitivity.measure import Measured
+from flatqat.bench.sensitivity.readings import Measured
 from flatqat.metrics.components import Components
 from flatqat.metrics.contributions import contributions
 from flatqat.metrics.estimate import Estimate
@@ -120,10 +120,13 @@ def agreement(found: Table) -> Agreement | None:
 def interval(rho: RankCorrelation) -> tuple[float, float]:
     """Return the 95% interval of a correlation: its standard error is a jackknife over layers.
 
-    It is made on Fisher's scale, z = atanh(rho), so that it stays within -1 and 1, with t of layers - 2.
+    It is made on Fisher's scale, z = atanh(rho), so that it stays within -1 and 1, with t of layers - 2. It
+    is all of that where too few layers differ for a standard error.
     """
     from scipy.special import stdtrit
 
+    if not np.isfinite(rho.stderr):
+        return -1.0, 1.0
     within = min(max(rho.rho, -1 + 1e-9), 1 - 1e-9)
     reach = float(stdtrit(rho.rows - 2, 0.975)) * rho.stderr / (1 - within**2)
     return float(np.tanh(np.arctanh(within) - reach)), float(np.tanh(np.arctanh(within) + reach))

@@ -1,23 +1,20 @@
 """Measure a network with one layer switched at a time: images are made once, all variants see each batch."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from flatqat.bench.cell.batches import scoring_batch_size
 from flatqat.bench.sensitivity.images import ImageSet
+from flatqat.bench.sensitivity.readings import Columns, Measured, measured
 from flatqat.bench.sensitivity.replay import Replay
 from flatqat.bench.sensitivity.switches import Form, Forms, Switches
 from flatqat.console.progress import Advance
 from flatqat.data.tensors.reading import Reader
-from flatqat.metrics.task import task_of
 
 TIMED = 16  # images that are run once to tell how long all will take
 CHECKED = 2  # images on which replaying is compared with whole runs
@@ -48,44 +45,6 @@ class Sweep:
     def switched(self) -> Form | None:
         """The form of the unit whose turn it is."""
         return self.form if self.mode == "one" else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Measured:
-    """What n images gave in each of some networks.
-
-    Attributes:
-        networks: The names of the networks: `base` and the units, or those of `measure_whole`.
-        outcome: The outcome of each image, see `Metric`: (networks, n, ...).
-        divergence: The mean Kullback-Leibler divergence, over pixels if there are logits at each, of the
-            predicted distribution from that of the reference, in nats: (networks, n).
-    """
-
-    networks: tuple[str, ...]
-    outcome: NDArray[Any]
-    divergence: NDArray[np.float64]
-
-
-class Columns:
-    """Collects what images give in one network, batch by batch."""
-
-    def __init__(self, task: str, classes: int, subset: tuple[int, ...] | None) -> None:
-        self._task = task_of(task)
-        self._meter = self._task.meter(classes, subset)
-        self._divergences: list[Tensor] = []
-
-    def add(self, logits: Tensor, labels: Tensor, log_reference: Tensor) -> None:
-        """Add a batch; `log_reference` has the logarithms of the probabilities in the reference."""
-        self._meter.add(logits, labels)
-        log_p = logits.float().log_softmax(1)
-        terms = (log_reference.exp() * (log_reference - log_p)).sum(1)
-        self._divergences.append(terms.flatten(1).mean(1) if terms.ndim > 1 else terms)
-
-    def result(self) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        """Return outcome and divergence of all images."""
-        _, outcomes = self._meter.result()
-        divergence = torch.cat(self._divergences).double().cpu().numpy()
-        return self._task.metric.outcome(asdict(outcomes)), divergence
 
 
 class Measure:
@@ -126,7 +85,7 @@ class Measure:
                                 column[unit].add(self._variant(sweep, unit, x), y, log_reference)
                                 advance(self.weight(unit))
         self.switches.switch({})
-        return [_measured(column) for column in columns]
+        return [measured(column) for column in columns]
 
     def _variant(self, sweep: Sweep, unit: str, x: Tensor) -> Tensor:
         self.switches.set(unit, sweep.switched)
@@ -147,7 +106,7 @@ class Measure:
                 columns[name].add(logits, y, log_reference)
                 advance(UNITS_OF_PROGRESS)
         self.switches.switch({})
-        return _measured(columns)
+        return measured(columns)
 
     @torch.no_grad()
     def prepare(self, images: ImageSet) -> None:
@@ -185,8 +144,3 @@ class Measure:
 
 def _log_p(logits: Tensor) -> Tensor:
     return logits.float().log_softmax(1)
-
-
-def _measured(columns: dict[str, Columns]) -> Measured:
-    outcomes, divergences = zip(*(column.result() for column in columns.values()), strict=True)
-    return Measured(networks=tuple(columns), outcome=np.stack(outcomes), divergence=np.stack(divergences))

@@ -21,7 +21,7 @@ from flatqat.bench.records.files import arrays_as_bytes, read_arrays, write_atom
 from flatqat.bench.records.record_json import readable
 from flatqat.bench.records.store import Store
 from flatqat.bench.sensitivity.images import ImageSet
-from flatqat.bench.sensitivity.measure import Measured
+from flatqat.bench.sensitivity.readings import Measured
 from flatqat.errors import StoreError, Vanished
 from flatqat.spec import Cell
 

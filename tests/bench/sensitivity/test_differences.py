@@ -9,7 +9,7 @@ from scipy.stats import spearmanr, t
 
 from flatqat.bench.sensitivity.differences import ID, OOD, agreement, columns, interval, table
 from flatqat.bench.sensitivity.images import ImageSet
-from flatqat.bench.sensitivity.measure import Measured
+from flatqat.bench.sensitivity.readings import Measured
 from flatqat.data.tensors.image_data import ImageData
 from flatqat.metrics.rank import RankCorrelation
 
@@ -94,6 +94,7 @@ def test_an_interval_of_a_correlation_by_hand():
     z, reach = np.arctanh(0.5), t.ppf(0.975, 20) * 0.1 / 0.75
     assert interval(rho) == pytest.approx((np.tanh(z - reach), np.tanh(z + reach)))
     assert interval(replace(rho, rho=1.0, stderr=0.0)) == pytest.approx((1, 1))
+    assert interval(replace(rho, stderr=np.nan)) == (-1, 1)
 
 
 def test_no_correlation_of_two_layers_or_without_differences():

@@ -14,8 +14,8 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.sensitivity.as_data import as_csv, as_data
 from flatqat.bench.sensitivity.differences import ID, OOD
 from flatqat.bench.sensitivity.measure import Measure
+from flatqat.bench.sensitivity.measurements import Measurements
 from flatqat.bench.sensitivity.options import Options
-from flatqat.bench.sensitivity.run import Sensitivity
 from flatqat.errors import StoreError
 from flatqat.metrics.miou import pseudo_values
 from flatqat.quant.allocate import harm_of
@@ -139,7 +139,7 @@ def test_segmentation(tmp_path):
 def test_a_failing_set_keeps_nothing(cells, tmp_path, monkeypatch):
     (tmp_path / "records").symlink_to(cells / "records")
     (tmp_path / "weights").symlink_to(cells / "weights")
-    monkeypatch.setattr(Sensitivity, "_work", lambda *_: 1 / 0)
+    monkeypatch.setattr(Measurements, "_work", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(tmp_path, Options(limit=16))
     assert not (tmp_path / "sensitivity").exists()

@@ -1,0 +1,101 @@
+"""What is kept of a cell, and what is not: then it is measured, with the time that takes said beforehand."""
+
+from collections.abc import Mapping, Sequence
+
+from flatqat.bench.sensitivity.images import ImageSet
+from flatqat.bench.sensitivity.measure import UNITS_OF_PROGRESS, Measure, Sweep
+from flatqat.bench.sensitivity.opened import Opened
+from flatqat.bench.sensitivity.readings import Measured
+from flatqat.bench.sensitivity.stored import taken
+from flatqat.bench.sensitivity.switches import Forms
+from flatqat.console.progress import Progress, seconds
+
+REFERENCE = "reference"
+WHOLE = "whole"
+
+
+class Measurements:
+    """Measures what the results folder does not have yet; calibrates only if that is anything."""
+
+    def __init__(self, opened: Opened, measure: Measure, progress: Progress) -> None:
+        self.opened, self.kept = opened, opened.kept
+        self.measure, self.progress = measure, progress
+        self._ready = False
+
+    def sweeps(self, images: ImageSet, sweeps: Sequence[Sweep], units: Sequence[str]) -> list[Measured]:
+        """Return what is kept of each sweep, after measuring what is not."""
+        names, found = ("base", *units), []
+        lacking = {s: self._lacking(images, s.name, names) for s in sweeps}
+        together = sorted(
+            {unit for units_of in lacking.values() for unit in units_of} - {"base"}, key=units.index
+        )
+        todo = [s for s in sweeps if lacking[s]]
+        if todo:
+            self._prepare(images)
+            total = self._work(images, todo, together)
+            title = f"{images.name}: {len(todo) * len(together)} variants, {len(images.data)} images"
+            with self.progress.task(title, total) as advance:
+                measured = self.measure.sweep(images, todo, together, advance)
+            for sweep, one in zip(todo, measured, strict=True):
+                self.kept.add(images, sweep.name, one)
+        for sweep in sweeps:
+            kept = self.kept.read(images, sweep.name)
+            assert kept is not None
+            found.append(taken(kept, names))
+        return found
+
+    def _lacking(self, images: ImageSet, kind: str, names: Sequence[str]) -> list[str]:
+        kept = self.kept.read(images, kind)
+        return [name for name in names if kept is None or name not in kept.networks]
+
+    def whole(self, images: ImageSet, forms: Mapping[str, Forms]) -> Measured:
+        """Return what is kept of whole networks, of which the first is the reference, as `sweeps` does."""
+        keys = {name: _key(one) for name, one in forms.items()}
+        if self._lacking(images, WHOLE, list(keys.values())):
+            self._prepare(images)
+            title = f"{images.name}: {len(forms)} networks, {len(images.data)} images"
+            batches = self.measure.batches_of(images)
+            with self.progress.task(title, batches * len(forms) * UNITS_OF_PROGRESS) as advance:
+                networks = {keys[name]: one for name, one in forms.items()}
+                self.kept.add(images, WHOLE, self.measure.whole(images, networks, advance))
+        kept = self.kept.read(images, WHOLE)
+        assert kept is not None
+        chosen = taken(kept, list(keys.values()))
+        return Measured(networks=tuple(keys), outcome=chosen.outcome, divergence=chosen.divergence)
+
+    def _prepare(self, images: ImageSet) -> None:
+        if not self._ready:
+            with self.progress.task("calibrate on training images", 1):
+                self.opened.observe()
+            self.measure.prepare(images)
+            self._ready = True
+            if not self.measure.replay.exact:
+                self.progress.say("every variant is a whole run: this network does not repeat itself exactly")
+
+    def forecast(self, parts: Sequence[tuple[Sequence[ImageSet], Sequence[Sweep], Sequence[str]]]) -> None:
+        """Say how much there is to measure, and about how long that takes."""
+        variants, passes = 0, 0.0
+        for sets, sweeps, units in parts:
+            for images in sets:
+                for sweep in sweeps:
+                    lacking = [u for u in self._lacking(images, sweep.name, units) if u != "base"]
+                    if lacking:
+                        self._prepare(images)
+                        variants += len(lacking) * len(images.data)
+                        passes += len(images.data) * (1 + sum(map(self.measure.share, lacking)))
+        if variants:
+            took = seconds(passes * self.measure.seconds)
+            self.progress.say(
+                f"{variants:,} images through a network with one layer changed: as much as {passes:,.0f} "
+                f"whole runs, about {took} and the time to make the images"
+            )
+
+    def _work(self, images: ImageSet, sweeps: Sequence[Sweep], units: Sequence[str]) -> int:
+        bases = 1 + len({s.form for s in sweeps if s.mode != "one"})
+        shares = len(sweeps) * sum(self.measure.weight(unit) for unit in units)
+        return self.measure.batches_of(images) * (bases * UNITS_OF_PROGRESS + shares)
+
+
+def _key(forms: Forms) -> str:
+    """Return a name that is the same for the same forms."""
+    return ",".join(f"{u}={f.spec}/{f.what}" for u, f in forms.items() if f is not None) or REFERENCE
