@@ -43,7 +43,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-suites = group("suites", "List, describe and verify suites (test sets and their shifts).")
+suites = group("suites", "List, describe and verify suites (test sets and shifts).")
 methods = group("methods", "List training methods.")
 quantizers = group("quantizers", "List quantizers.")
 models = group("models", "List models.")
