@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 NARROW = 26  # the widest column of names
-BUDGETS = {"bops": "billions of bit operations", "average-bits": "bits of the mean weight"}
+BUDGETS = {"bops": "GBOPs", "average-bits": "bits of the mean weight"}
 
 
 def show(found: "Found") -> None:

@@ -37,7 +37,7 @@ def sensitivity(
     limit: Annotated[int, option("N", "Images of each shift, and of all that choose bits.", min=4)] = 200,
     bops: Annotated[
         str | None,
-        option("X", "Propose bits within billions of bit operations, or those of uniform bits: 4-bit."),
+        option("X", "Propose bits within this many GBOPs, or those of uniform bits, such as 4-bit."),
     ] = None,
     average_bits: Annotated[
         float | None, option("X", "Propose bits with which the mean weight has X bits.")
@@ -60,9 +60,11 @@ def sensitivity(
     """Measure what lower bits cost each layer of a cell.
 
     Each layer of a stored cell gets fewer bits in turn. The table says by how much that changes the score in
-    clear weather (ID), under shift (OOD) and in each family of shifts. With a budget it proposes bits for each layer, which images of the training distribution choose and never
-    a shift that is scored. All numbers are kept in RESULTS/sensitivity: the same command goes on where it
-    was interrupted, and another budget needs no other measurements.
+    clear weather (ID), under shift (OOD) and in each family of shifts. With a budget it proposes bits for
+    each layer, which images of the training distribution choose and never a shift that is scored.
+
+    All numbers are kept in RESULTS/sensitivity: the same command goes on where it was interrupted, and
+    another budget needs no other measurements.
 
     \b
     Examples:

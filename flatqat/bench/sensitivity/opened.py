@@ -8,15 +8,14 @@ from pathlib import Path
 import torch
 
 from flatqat.bench.cell.batches import fixed_batches
+from flatqat.bench.cell.cell_cost import cost_of
 from flatqat.bench.cell.restore import restore
 from flatqat.bench.cell.trusted import trusted_model
 from flatqat.bench.plan.jobs import Job, members
 from flatqat.bench.records.store import Store
 from flatqat.bench.sensitivity.stored import Kept
 from flatqat.bench.sensitivity.switches import Switches
-from flatqat.data.images.views import eval_crop
 from flatqat.errors import unknown
-from flatqat.quant.cost import network_cost
 from flatqat.quant.layer_cost import LayerCost
 from flatqat.spec import Record
 from flatqat.suite import Suite
@@ -61,10 +60,9 @@ def open_cell(
     record = store.find(name)
     (suite,) = members(record.cell.suite, record.cell.seed)
     suite = suite.on_disk(root)
-    model = restore(record.cell, suite, store, device, model=trusted_model(record.cell, suite, models))
-    clean = next(shift for shift in suite.shifts if shift.name == "id").build(root)
-    _, height, width = clean.transformed(eval_crop(model.eval_transform)).fetch(torch.arange(1))[0].shape
-    costs = network_cost(model.net, (3, height, width), run=model.predict).layers
+    named = trusted_model(record.cell, suite, models)
+    costs = cost_of(record.cell, suite, root, device, model=named).layers
+    model = restore(record.cell, suite, store, device, model=named)
     method = record.protocol.method
     ranges, percentile = method.get("ranges", "mse"), method.get("percentile", 99.9)
     protocol = {

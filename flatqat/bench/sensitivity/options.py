@@ -115,6 +115,6 @@ def parse_budget(bops: str | None, average_bits: float | None) -> tuple[str, flo
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        expected = "expected billions of bit operations such as 8.5, or those of uniform bits such as 4-bit"
+        expected = "expected GBOPs (1e9 bit operations) such as 8.5, or those of uniform bits such as 4-bit"
         raise UsageError(f"--bops: {expected}, got {bops!r}")
     return "bops", value

@@ -93,7 +93,7 @@ def test_budgets():
     ("changes", "pattern"),
     [
         ({"bops": "4-bit", "average_bits": 4.0}, "both a budget"),
-        ({"bops": "much"}, "billions of bit operations"),
+        ({"bops": "much"}, "expected GBOPs"),
         ({"bops": "-3"}, "got '-3'"),
         ({"bops": "9-bit"}, "2 to 8 bits"),
         ({"average_bits": 0.0}, "expected a number above 0"),
