@@ -133,3 +133,25 @@ def test_nothing_is_left_behind():
         assert "forward" in vars(net.conv1)
     assert {name: set(vars(module)) for name, module in net.named_modules()} == before
     assert not net.conv1._forward_pre_hooks
+
+
+@pytest.mark.parametrize(
+    "name", ["timm:tf_efficientnet_lite0", "timm:vit_tiny_patch16_224", "torchvision:squeezenet1_1"]
+)
+@torch.no_grad()
+def test_networks_of_others_are_replayed_to_the_bit(name):
+    pytest.importorskip(name.partition(":")[0])
+    net = build(name, classes=10, seed=0).net.eval()
+    x = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(2))
+    layers = quantizable(net)
+    replay, shares = Replay(net, layers), []
+    with replay.installed():
+        assert replay.verify(lambda: net(x[:1]))
+        replay.record(lambda: net(x))
+        for layer_name in [*layers][:: len(layers) // 5]:
+            before = layers[layer_name].weight.data
+            layers[layer_name].weight.data = before * 0.9
+            assert torch.equal(replay.run([layer_name], lambda: net(x)), net(x))
+            layers[layer_name].weight.data = before
+            shares.append(replay.remaining[layer_name])
+    assert shares == sorted(shares, reverse=True)
