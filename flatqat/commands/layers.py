@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from flatqat.metrics.estimate import Estimate
 
 WIDTH = 80
-NARROW = 26  # the widest column of names
+FEW = 4  # families that have room beside a name of 19 characters
+LEAST_SHARE = 0.005
 BUDGETS = {"bops": "GBOPs", "average-bits": "bits of the mean weight"}
 
 
 def show(found: "Found") -> None:
     """Print the tables of all sweeps, and the proposal if there is one."""
     console = terminal()
-    console.width = min(console.width, WIDTH)
+    if len({s.family for s in found.sets}) <= FEW + 1:  # with ID
+        console.width = min(console.width, WIDTH)
 
     def say(text: str, style: str | None = None) -> None:
         console.print(text, style=style, highlight=False)
@@ -51,18 +53,20 @@ def _layers(found: "Found", table: "Table") -> "RichTable":
     from flatqat.bench.sensitivity.differences import ID, OOD
 
     families = [on for on in table.deltas if on not in (ID, OOD)]
-    shown = plain_table(
-        "layer", "MACs", "ID", "OOD", *families, left=("layer",), wrapped=("layer", *families)
-    )
-    shown.columns[0].max_width = NARROW
+    shown = plain_table("layer", "MACs", "ID", "OOD", *families, left=("layer",), wrapped=("layer",))
+    shown.padding = 0
     total = sum(cost.macs for cost in found.opened.costs.values()) or 1
     order = sorted(range(len(table.networks)), key=lambda place: table.deltas[OOD][place].value)
     for place in order:
         unit = table.networks[place]
         both = (_with_interval(table.deltas[on][place]) for on in (ID, OOD))
         each = (_marked(table.deltas[family][place]) for family in families)
-        shown.add_row(unit, f"{100 * cost_of(found, unit).macs / total:.1f}%", *both, *each)
+        shown.add_row(unit, _share(cost_of(found, unit).macs / total), *both, *each)
     return shown
+
+
+def _share(part: float) -> str:
+    return f"{100 * part:.0f}%" if part >= LEAST_SHARE else "<1%"
 
 
 def _with_interval(one: "Estimate") -> str:

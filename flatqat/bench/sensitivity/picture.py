@@ -62,5 +62,5 @@ def _panel(axes: Any, table: Table) -> None:
         axes.errorbar(x[place], y[place], dy[place], dx[place], color=color, label=label, **style)
     axes.set_xlabel("change of the score in clear weather (ID), points")
     axes.set_ylabel("change of the score under shift (OOD), points")
-    for text in axes.legend(loc="best", fontsize=8, frameon=False).get_texts():
+    for text in axes.legend(loc="upper left", fontsize=8, frameon=False).get_texts():
         text.set_parse_math(False)
