@@ -35,7 +35,7 @@ def show(found: "Found") -> None:
         say("")
     if found.checked is not None:
         for line in _proposal(found, found.checked):
-            say(line)
+            console.print(line, soft_wrap=line.startswith(" "))  # to be copied
         if found.checked.against_reference is not None:
             console.print(_check(found.checked))
             say(_verdict(found.checked))
@@ -120,12 +120,14 @@ def _proposal(found: "Found", checked: "Checked") -> list[str]:
     chosen = ", ".join(f"{s.name} ({len(s.data)})" for s in checked.choosing)
     own = f" --layer-bits {proposal.spec.layer_bits_text}" if proposal.spec.layer_bits else ""
     keep = "" if proposal.uniform.keep else ", no layer kept at 8"
+    measured = "" if checked.divergence is None else f"; measured on id: {checked.divergence:.3g}"
     return [
         f"Proposed within {checked.budget.value:.4g} {unit}, by the least divergence of predictions on "
         f"{chosen} ({found.options.solver}; bits to choose from: {', '.join(map(str, checked.choices))}):",
         f"  --bits {proposal.spec}{own}",
         f"It costs {proposal.cost:.4g}; {proposal.uniform} bits in all layers{keep} cost "
-        f"{proposal.uniform_cost:.4g}.",
+        f"{proposal.uniform_cost:.4g}. Divergence as the sum over layers: {proposal.harm:.3g} nats"
+        f"{measured}.",
     ]
 
 

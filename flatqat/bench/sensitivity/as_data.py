@@ -118,6 +118,7 @@ def _proposal(checked: Checked) -> dict[str, Any]:
         "by_layer": {unit: str(spec) for unit, spec in proposal.by_unit.items()},
         "cost": proposal.cost,
         "harm": proposal.harm,
+        "harm_measured_on_id": checked.divergence,
         "uniform": {"bits": str(proposal.uniform), "keep": proposal.uniform.keep_text or "first,last"},
         "uniform_cost": proposal.uniform_cost,
         "against_reference": _whole(checked.against_reference),

@@ -1,13 +1,13 @@
 """From a stored cell to what lower bits cost each of its layers, and to bits for each of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 import torch
 
-from flatqat.bench.sensitivity.differences import Agreement, Table, agreement, table
+from flatqat.bench.sensitivity.differences import ID, Agreement, Table, agreement, table
 from flatqat.bench.sensitivity.images import Images, ImageSet
 from flatqat.bench.sensitivity.measure import Measure, Sweep
 from flatqat.bench.sensitivity.measurements import REFERENCE, Measurements
@@ -27,6 +27,8 @@ class Checked:
     """A proposal, and what it and uniform bits lose on the reported images.
 
     `against_reference` has the rows `uniform` and `proposal`, `against_uniform` the row `proposal`.
+    `divergence` is that of the proposal on the reported clean images, where the additive model predicts
+    `proposal.harm`.
     """
 
     proposal: Proposal
@@ -35,6 +37,7 @@ class Checked:
     choosing: tuple[ImageSet, ...]
     against_reference: Table | None = None
     against_uniform: Table | None = None
+    divergence: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,11 +145,9 @@ class Sensitivity:
         measured = {s.name: self.measurements.whole(s, forms) for s in sets}
         metric = self.opened.record.protocol.metric
         last = {name: taken(one, ("uniform", "proposal")) for name, one in measured.items()}
-        return Checked(
-            proposal=checked.proposal,
-            budget=checked.budget,
-            choices=checked.choices,
-            choosing=checked.choosing,
+        return replace(
+            checked,
             against_reference=table(metric, sets, measured, base=REFERENCE),
             against_uniform=table(metric, sets, last, base="uniform"),
+            divergence=float(taken(measured[ID], ("proposal",)).divergence.mean()),
         )

@@ -71,6 +71,7 @@ def test_a_proposal_is_within_its_budget_and_its_harm_is_the_sum_of_what_was_mea
 def test_the_check_is_the_difference_of_the_differences(found):
     against, beside = found.checked.against_reference, found.checked.against_uniform
     assert against.networks == ("uniform", "proposal")
+    assert found.checked.divergence > 0
     for on in (ID, OOD, "noise"):
         uniform, proposal = (one.value for one in against.deltas[on])
         assert beside.deltas[on][0].value == pytest.approx(proposal - uniform)
