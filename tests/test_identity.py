@@ -60,6 +60,15 @@ KNOWN = {
     "streets v1": "9dff84186ef1",
     "terraincognita v1": "b59d626fa3b0",
     "vlcs v1": "23592a755921",
+    "sysnoise v1": "229a7c3d20fa",
+    "sysnoise-cifar10 v1": "5d224846c3a0",
+    "sysnoise-cifar100 v1": "5d224846c3a0",
+    "sysnoise-domainnet v1": "4d560aae75b1",
+    "sysnoise-officehome v1": "20a6d7f56f28",
+    "sysnoise-pacs v1": "20a6d7f56f28",
+    "sysnoise-streets v1": "f887caf7a5c4",
+    "sysnoise-terraincognita v1": "20a6d7f56f28",
+    "sysnoise-vlcs v1": "20a6d7f56f28",
     "bits": "d05474a7b017",
 }
 
