@@ -78,7 +78,13 @@ class _Lookup:
         name = layer_of(mark)
         own = self.uses[name] == len(self.readers[mark.output[0]]) == len(self.readers[norm.input[0]]) == 1
         known = all(part in self.values for part in (*norm.input[1:], *layer.input[2:]))
-        return layer if own and known else None, name
+        plain = layer.op_type != "Gemm" or (
+            _attribute(layer, "transB", 0)
+            == _attribute(layer, "alpha", 1)
+            == _attribute(layer, "beta", 1)
+            == 1
+        )
+        return layer if own and known and plain else None, name
 
 
 def _scaled(weight: Codes, factor: Tensor, layer: NodeProto) -> Codes | str:

@@ -1,5 +1,6 @@
 """Put grids in the place of the marks in a traced graph."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ def place_grids_(model: ModelProto, network: Network) -> None:
     done: set[str] = set()  # weights that are stored transposed
     renamed: dict[str, str] = {}
     nodes: list[NodeProto] = []
+    calls: Counter[str] = Counter()
     for node in graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]
         if node.domain != DOMAIN:
@@ -34,6 +36,9 @@ def place_grids_(model: ModelProto, network: Network) -> None:
         layer = layer_of(node)
         part = Nodes(f"{layer}.{node.op_type}")
         if node.op_type == "input":
+            calls[layer] += 1
+            if calls[layer] > 1:  # a layer may be called more than once
+                part = Nodes(f"{layer}.input.{calls[layer]}")
             renamed[node.output[0]] = add_rounding(part, network.inputs[layer], node.input[0])
         else:
             if layer not in placed:

@@ -14,8 +14,13 @@ Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 def pack(values: np.ndarray[Any, Any], bits: int) -> Bytes:
     """Return integers, of any shape, as bytes: the lowest `bits` bits of each in two's complement."""
-    every = (values.reshape(-1, 1).astype(np.int64) >> np.arange(bits)) & 1
-    return np.packbits(every.astype(np.uint8), bitorder="little")
+    if bits == 8:  # bit by bit, large weights would need several times their memory
+        return values.astype(np.uint8).reshape(-1)
+    flat = values.reshape(-1)
+    every = np.empty((len(flat), bits), np.uint8)
+    for bit in range(bits):
+        every[:, bit] = (flat >> bit) & 1
+    return np.packbits(every, bitorder="little")
 
 
 def unpack(data: Bytes, bits: int, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:

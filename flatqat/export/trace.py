@@ -42,9 +42,9 @@ def trace(model: Normalized, images: Tensor) -> "tuple[ModelProto, list[str]]":
                     f"{type(model.net).__name__}: expected operators that ONNX has, got {operator}, which "
                     "torch.onnx cannot export; replace it in the network"
                 ) from error
-            first = error
-    reason = _reason(first)
-    raise UsageError(f"{type(model.net).__name__}: torch.onnx cannot export it: {reason}") from first
+            last = error
+    reason = _reason(last)
+    raise UsageError(f"{type(model.net).__name__}: torch.onnx cannot export it: {reason}") from last
 
 
 def _traced(model: Normalized, images: Tensor, axes: dict[int, str]) -> "ModelProto":

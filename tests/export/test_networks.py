@@ -54,6 +54,18 @@ class Tied(nn.Module):
         return self.second(F.relu(self.first(x)))
 
 
+class Twice(nn.Module):
+    """A layer that is called twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(12, 12)
+
+    def forward(self, x):
+        x = x.mean(3).flatten(1)[:, :12]
+        return self.layer(F.relu(self.layer(x)))
+
+
 def seeded(kind) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -87,6 +99,13 @@ def test_layers_of_every_kind_compute_the_same(three):
     wrong = (run(made.proto, images=IMAGES) - expected).abs() > 1e-4
     assert expected.std() > 0.1
     assert wrong.any(1).float().mean() <= 0.5
+
+
+def test_a_layer_that_is_called_twice_rounds_both_of_its_inputs():
+    model = quantized(seeded(Twice), "4", IMAGES)
+    made = exported(model)
+    assert kinds(made.proto).count("QuantizeLinear") == 2
+    assert run(made.proto, images=IMAGES).allclose(logits(model), atol=1e-5)
 
 
 def test_weights_alone_leave_nothing_on_an_edge():

@@ -16,17 +16,15 @@ from torch import Tensor
 from flatqat.models.base import Normalized
 from flatqat.quant.apply import quantizable
 
-UNIT = 2.0**-23
-"""The distance of 1 to the next float32."""
-
 
 @contextmanager
 def rounded_otherwise(model: Normalized, seed: int = 0) -> Iterator[None]:
-    """Within the context, each output y of a layer is y (1 + k 2^-23), with k drawn from -1, 0 and 1."""
+    """Within the context, each output of a layer is the float32 below it, itself, or the one above it."""
     generator = torch.Generator().manual_seed(seed)
 
     def change(module: Any, args: Any, output: Tensor) -> Tensor:
-        return output * (1 + UNIT * torch.randint(-1, 2, output.shape, generator=generator))
+        towards = torch.inf * torch.randint(-1, 2, output.shape, generator=generator)  # NaN: stay
+        return torch.where(towards.isnan(), output, torch.nextafter(output, towards))
 
     hooks = [layer.register_forward_hook(change) for layer in quantizable(model.net).values()]
     try:
@@ -37,10 +35,10 @@ def rounded_otherwise(model: Normalized, seed: int = 0) -> Iterator[None]:
 
 
 def control(model: Normalized) -> Callable[[Tensor], Tensor]:
-    """Return a cell's network, rounded otherwise, as what maps images to logits."""
+    """Return a cell's network, rounded otherwise, as what maps images to logits; in float32 like its file."""
 
     def run(images: Tensor) -> Tensor:
-        with rounded_otherwise(model), torch.autocast("cpu", torch.bfloat16, enabled=model.amp):
+        with rounded_otherwise(model):
             logits: Tensor = model(images)
         return logits
 

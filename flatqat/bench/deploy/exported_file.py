@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from flatqat.bench.deploy.cell import Deployable
-from flatqat.bench.deploy.runtime import INPUT, OUTPUT
+from flatqat.bench.deploy.metadata import SCHEMA
 from flatqat.bench.records.files import read_bytes
 from flatqat.errors import UsageError
+from flatqat.export.trace import INPUT, OUTPUT
 
-CELL_KEY, WEIGHTS_KEY = "flatqat.cell", "flatqat.weights_sha256"
+SCHEMA_KEY, CELL_KEY, WEIGHTS_KEY = "flatqat.schema", "flatqat.cell", "flatqat.weights_sha256"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +94,9 @@ def read_exported(path: Path, cell: Deployable) -> ExportedFile:
     says = _metadata(model)
     if not says:
         raise UsageError(f"{path}: expected a file of flatqat export, got one of another program; {fix}")
+    if says["schema"] != str(SCHEMA):
+        got = f"got {says['schema']}, of another version of flatqat"
+        raise UsageError(f"{path}: expected a file of schema {SCHEMA}, {got}; {fix}")
     if says["cell"] != cell.record.cell.id:
         got = f"got that of {says['label']} ({says['cell']})"
         raise UsageError(f"{path}: expected the file of {label} ({cell.record.cell.id}), {got}; {fix}")
@@ -111,6 +115,7 @@ def _metadata(model: Any) -> dict[str, str]:
     try:
         cell = json.loads(texts[CELL_KEY])
         return {
+            "schema": str(json.loads(texts[SCHEMA_KEY])),
             "cell": str(cell["id"]),
             "label": str(cell["label"]),
             "weights": str(json.loads(texts[WEIGHTS_KEY])),

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flatqat.errors import UsageError, choose
+from flatqat.export.trace import INPUT
+from flatqat.models.optional import require
 
-INPUT, OUTPUT = "images", "logits"
 RUNTIMES = ("onnxruntime", "openvino")
 EXTRAS = {"onnx": "onnx", "onnxruntime": "onnx", "openvino": "openvino"}
 EXACT = {"LP_TRANSFORMS_MODE": "NO", "INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"}
@@ -96,7 +96,9 @@ class InBatches:
         parts = [
             self.loaded.run(whole[start : start + self.size]) for start in range(0, len(whole), self.size)
         ]
-        return [np.concatenate(outputs)[: len(images)] for outputs in zip(*parts, strict=True)]
+        outputs = map(np.concatenate, zip(*parts, strict=True))
+        # an output may have several rows for an image, such as its windows
+        return [output[: len(output) * len(images) // len(whole)] for output in outputs]
 
     def note(self) -> str:
         """Return what the runtime has made of the graph."""
@@ -124,9 +126,7 @@ def load(name: str, graph: bytes, *, optimized: bool, threads: int, batch: int |
 def check_installed(name: str) -> None:
     """Raise UsageError if a runtime is unknown, or is not installed with what reads its files."""
     for package in (choose("runtime", name, RUNTIMES), "onnx"):
-        if find_spec(package) is None:
-            fix = f"install it with: pip install 'flatqat[{EXTRAS[package]}]'"
-            raise UsageError(f"--runtime {name}: expected the package {package}, found none; {fix}")
+        require(package, extra=EXTRAS[package])
 
 
 def network(loaded: Loaded) -> Network:

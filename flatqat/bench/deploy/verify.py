@@ -102,7 +102,9 @@ class _Comparison:
         suite, scored = self.cell.suite.on_disk(root), record.scores
         sweep = Sweep(suite, model, self.runs, root=root, limit=limit, workers=options.workers)
         shifts = [s for s in suite.shifts if s.name in scored and s.weights == "selected"]
-        counts = {s.name: min(scored[s.name]["nll"].n, limit or scored[s.name]["nll"].n) for s in shifts}
+        every = {s.name: scored[s.name]["nll"].n for s in shifts}
+        counts = {name: min(n, limit or n) for name, n in every.items()}
+        limit = record.cell.limit if counts == every else limit
         with progress.task(f"verify {record.cell.label}", sum(counts.values())) as advance:
             swept = sweep.each(shifts, self._look, advance, counts)
         return Deployment(

@@ -1,10 +1,11 @@
 """Runtimes and files that cannot be used, each told in one line; batches of a fixed size."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
-from flatqat.bench.deploy import runtime
 from flatqat.bench.deploy.runtime import InBatches, load, network
 from flatqat.errors import UsageError
 
@@ -18,7 +19,7 @@ class Doubling:
     def run(self, images):
         assert len(images) == 3
         self.seen.append(images)
-        return [2 * images, images.sum(axis=(1, 2, 3))]
+        return [2 * images, images.sum(axis=(1, 2, 3)), images.reshape(6, 6)]
 
     def note(self) -> str:
         return "doubles"
@@ -28,9 +29,10 @@ class Doubling:
 def test_a_fixed_number_of_images_is_completed_and_cut(count):
     graph = Doubling()
     images = np.arange(count * 12, dtype=np.float32).reshape(count, 3, 2, 2)
-    doubled, sums = InBatches(graph, 3).run(images)
+    doubled, sums, halves = InBatches(graph, 3).run(images)
     assert np.array_equal(doubled, 2 * images)
     assert np.array_equal(sums, images.sum(axis=(1, 2, 3)))
+    assert np.array_equal(halves, images.reshape(-1, 6)), "two rows for each image"
     assert len(graph.seen) == -(-count // 3)
     assert network(InBatches(graph, 3))(torch.from_numpy(images)).equal(2 * torch.from_numpy(images))
 
@@ -49,10 +51,9 @@ def test_an_unknown_runtime_names_the_choices():
     ],
 )
 def test_a_missing_package_names_its_extra(monkeypatch, missing, name, extra):
-    found = runtime.find_spec
-    monkeypatch.setattr(runtime, "find_spec", lambda package: None if package == missing else found(package))
     pytest.importorskip(name)
-    with pytest.raises(UsageError, match=rf"package {missing}, found none.*'flatqat\[{extra}\]'"):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(UsageError, match=rf"{missing} is not installed.*'flatqat\[{extra}\]'"):
         load(name, b"", optimized=True, threads=1)
 
 
