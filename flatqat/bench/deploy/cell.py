@@ -1,6 +1,5 @@
 """A stored cell as what is to be deployed: its network, the images that it takes, and where it comes from."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from torch import Tensor
 from flatqat.bench.cell.restore import restore
 from flatqat.bench.cell.trusted import trusted_model
 from flatqat.bench.plan.jobs import members
-from flatqat.bench.records.files import read_bytes
 from flatqat.bench.records.store import Store
 from flatqat.data.images.views import eval_crop
 from flatqat.errors import UsageError
@@ -51,8 +49,7 @@ def deployable(name: str, results: Path, models: Sequence[str] = ()) -> Deployab
         raise UsageError(f"cell {cell.label}: expected a quantized one, got {got}; name another")
     (suite,) = members(cell.suite, cell.seed)
     model = restore(cell, suite, store, model=trusted_model(cell, suite, models))
-    digest = hashlib.sha256(read_bytes(store.weights_path(cell))).hexdigest()
-    return Deployable(record=record, suite=suite, model=model, weights_sha256=digest)
+    return Deployable(record=record, suite=suite, model=model, weights_sha256=store.weights_sha256(cell))
 
 
 def example_images(cell: Deployable, data_root: Path | None) -> Tensor:

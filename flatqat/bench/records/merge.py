@@ -42,7 +42,7 @@ def merge(sources: Sequence[Path], into: Path, *, weights: bool = True) -> Merge
     Weights are copied if `weights` is true.
 
     Raises StoreError, before anything is written, if a folder has no records or a damaged file, if a suite
-    was scored on other images, or if a cell has other numbers.
+    was scored on other images, if a cell has other numbers, or a training other weights.
     """
     target = Store(into)
     stores = [Store(path) for path in sources if path.resolve() != into.resolve()]
@@ -57,6 +57,7 @@ def merge(sources: Sequence[Path], into: Path, *, weights: bool = True) -> Merge
             plan[record.cell.id] = united(known, record, str(store.root)) if known else record
         added.append(len(plan) - before)
     files = [path for store in stores for path in _weights(store)] if weights else []
+    _check_weights([*sorted(into.glob("weights/*.safetensors")), *files])
     target.check_writable()
     for store in stores:
         for path in store.root.glob("data/*.json"):
@@ -92,6 +93,25 @@ def _weights(store: Store) -> list[Path]:
     for path in paths:
         check_weights(path)
     return paths
+
+
+def _check_weights(paths: Iterable[Path]) -> None:
+    """Raise StoreError if two files are named after one training and have other weights."""
+    known: dict[str, Path] = {}
+    for path in paths:
+        first = known.setdefault(path.name, path)
+        if first != path and _tensors(first) != _tensors(path):
+            raise StoreError(
+                f"{path.name}: expected the weights of one training, got others in {first.parent} and "
+                f"{path.parent}: it was trained twice, and what starts from it has two beginnings; merge "
+                "records alone with --no-weights"
+            )
+
+
+def _tensors(path: Path) -> bytes:
+    """Return the numbers in a file of weights; what is said of the training differs, in its duration."""
+    data = read_bytes(path)
+    return data[8 + int.from_bytes(data[:8], "little") :]
 
 
 def _copied(path: Path, into: Path) -> bool:

@@ -1,6 +1,5 @@
 """Stored cells taken out of a results folder, with everything that no other cell of it needs."""
 
-import shutil
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
@@ -25,10 +24,11 @@ def matching(records: Sequence[Record], patterns: Sequence[str]) -> list[Record]
 
 
 def bytes_of(record: Record, store: Store) -> int:
-    """Return the bytes of the files of a cell that are stored: record, outcomes, weights."""
+    """Return the bytes of the files of a cell that are stored: record, outcomes, weights, sensitivity."""
     cell, total = record.cell, 0
     weights = [store.weights_path(cell, which) for which in ("selected", "last")]
-    for path in (store.record_path(cell), store.outcomes_path(cell), *weights):
+    measured = sorted(store.sensitivity_path(cell).glob("*"))
+    for path in (store.record_path(cell), store.outcomes_path(cell), *weights, *measured):
         with suppress(Vanished):
             total += size_of(path)
     return total
@@ -48,7 +48,10 @@ def remove(records: Collection[Record], store: Store) -> None:
         remove_file(store.record_path(cell))
         remove_file(store.outcomes_path(cell))
         store.drop_work(cell)
-        shutil.rmtree(store.sensitivity_path(cell), ignore_errors=True)
+        for path in store.sensitivity_path(cell).glob("*"):
+            remove_file(path)
+        with suppress(OSError):  # there is none, or another command is writing to it
+            store.sensitivity_path(cell).rmdir()
     for name in {name for cell in cells for name in (cell.training_id, cell.parent)} - needed:
         if name:
             store.drop_weights(name)

@@ -2,6 +2,7 @@
 
     RESULTS/records/<suite>/<label>.json   the record; its existence is the cell's completion
     RESULTS/records/<suite>/<label>.npz    for every image of every shift: class and margin, or confusion
+    RESULTS/sensitivity/<label>/           what lower bits cost the layers of a cell, where that was measured
     RESULTS/data/<suite>.json              fingerprint of the data that all results of a suite are made from
     RESULTS/weights/<id>.safetensors       trained weights by training id, the training log in their metadata
     RESULTS/weights/<id>.last.safetensors  the weights of the last step, where those of another were selected
@@ -73,6 +74,10 @@ class Store(Work):
             return read_as(SuiteData, read_json(path, OTHER_FOLDER), path, OTHER_FOLDER)
         except Vanished:
             return None
+
+    def weights_sha256(self, cell: Cell) -> str:
+        """Return the hash of the weights of a cell. Raises Vanished if there are none."""
+        return hashlib.sha256(read_bytes(self.weights_path(cell))).hexdigest()
 
     def sensitivity_path(self, cell: Cell) -> Path:
         """Return the folder of what was measured of a cell with other bits."""

@@ -2,7 +2,7 @@
 
 Bits may only be chosen on images of the training distribution: on `val`, as it is or under the four
 corruptions that ImageNet-C sets apart for development (`extra`). No shift of the suite is ever built for it,
-and none of its images is seen: the test images of a suite without images of its own for selection are split
+and none of its images is seen: the ID images of a suite without other images for selection are split
 in two halves, one of which chooses while the other is reported.
 """
 
@@ -62,8 +62,15 @@ class Images:
 
     @property
     def splits(self) -> bool:
-        """Whether the test images are split, since `val` would be some of them."""
-        return bool(self.suite.untrainable_reason(self.root))
+        """Whether the ID images are split, since `val` would be some of them.
+
+        That is so without training images, and in suites of domains, whose ID images also choose the step.
+        """
+        return self.suite.val == self._id.build or bool(self.suite.untrainable_reason(self.root))
+
+    @property
+    def _id(self) -> Shift:
+        return next(shift for shift in self.suite.shifts if shift.name == "id")
 
     def reported(self, shifts: Sequence[Shift]) -> list[ImageSet]:
         """Return the reported images of shifts, `id` among them."""
@@ -89,8 +96,7 @@ class Images:
             expected = "expected corruptions that the suite does not count in its mean"
             raise UsageError(f"--choose-on {choose_on}: {expected}, got {', '.join(both)}; use clean")
         count = len(names) + (choose_on != "held-apart")
-        (id_,) = (shift for shift in self.suite.shifts if shift.name == "id")
-        source = id_.build(self.root) if self.splits else self.suite.val(self.root)
+        source = self._id.build(self.root) if self.splits else self.suite.val(self.root)
         clean = self._drawn(source, self.splits, half=0, limit=max(2, self.limit // count))
         side = min(clean.fetch(torch.arange(1)).shape[-2:])
         table: Table = "imagenet" if side >= LARGE else "cifar"

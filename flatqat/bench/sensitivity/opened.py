@@ -67,6 +67,7 @@ def open_cell(
     ranges, percentile = method.get("ranges", "mse"), method.get("percentile", 99.9)
     protocol = {
         "data": record.protocol.data,
+        "weights": store.weights_sha256(record.cell),
         "ranges": ranges,
         "percentile": percentile,
         "calibration_images": record.protocol.recipe.calibration_batches * record.protocol.recipe.batch_size,

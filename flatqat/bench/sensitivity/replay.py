@@ -55,8 +55,8 @@ class Replay:
             for name, layer in self._layers.items():
                 hook = layer.register_forward_pre_hook(partial(self._note, name), prepend=True)
                 stack.callback(hook.remove)
+            stack.callback(self._tape.clear)
             yield
-            self._tape.clear()
 
     def verify(self, run: Run) -> bool:
         """Replay `run` without changes behind each layer; if one differs from the record, all runs are whole.

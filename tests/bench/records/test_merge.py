@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from flatqat.bench.records import merge as module
 from flatqat.bench.records.merge import merge
@@ -132,6 +133,19 @@ def test_a_damaged_file_of_weights_is_named_before_anything_is_written(folders, 
     assert not (tmp_path / "c").exists()
     merge(folders, tmp_path / "c", weights=False)
     assert not (tmp_path / "c" / "weights").exists()
+
+
+def test_one_training_with_two_weights_is_refused_before_anything_is_written(folders, tmp_path):
+    for folder, value, seconds in zip(folders, (1.0, 2.0), ("1", "2"), strict=True):
+        (folder / "weights").mkdir()
+        path = folder / "weights" / "123.safetensors"
+        save_file({"w": np.full(3, value, np.float32)}, path, {"file": path.name, "train": seconds})
+    with pytest.raises(StoreError, match=r"123\.safetensors: .*weights of one training, got others"):
+        merge(folders, tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+    path = folders[1] / "weights" / "123.safetensors"
+    save_file({"w": np.full(3, 1.0, np.float32)}, path, {"file": path.name, "train": "2"})
+    assert merge(folders, tmp_path / "c").weights == 1
 
 
 def test_the_command_says_what_came_from_where(flatqat, folders, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from flatqat import registry
+from flatqat.bench.plan.jobs import members
 from flatqat.bench.sensitivity.images import HELD_APART, Images
 from flatqat.bench.sensitivity.options import CHOOSE_ON, Options
 from flatqat.bench.sensitivity.shifts import reported
@@ -69,6 +70,19 @@ def test_test_images_are_split_where_val_would_be_some_of_them():
     assert len(chosen) + len(shown[0].data) == len(frozen().shifts[0].build(None))
     another = images(frozen(), seed=1).choosing("clean")[0].data.ids
     assert not torch.equal(another, images(frozen()).choosing("clean")[0].data.ids)
+
+
+def test_the_id_images_are_split_where_they_also_choose_the_step():
+    suite = replace(toy(), val=toy().shifts[0].build)
+    chosen = images(suite, limit=1000).choosing("clean")[0].data
+    for one in images(suite, limit=1000).reported(suite.shifts):
+        assert not set(one.data.ids.tolist()) & set(chosen.ids.tolist())
+
+
+@pytest.mark.parametrize("name", ["pacs@sketch", "officehome@art", "sysnoise-pacs", "sysnoise-vlcs"])
+def test_suites_of_domains_choose_the_step_on_id_images_and_are_split(name):
+    (suite,) = members(name, 0)
+    assert images(replace(suite, untrainable_reason=lambda root: "")).splits
 
 
 def test_val_is_used_whole_where_it_is_apart():
