@@ -111,11 +111,9 @@ def test_an_interrupted_command_goes_on(cells, tmp_path, monkeypatch):
 def test_a_quantized_cell_is_the_reference_itself(cells):
     got = run(cells, Options(limit=32, modes=("one", "all-but-one")), cell="tiny-ptq")
     assert str(got.bits) == "3"
-    one, all_but_one = (table for table, _ in got.sweeps.values())
     reference = got.opened.record.scores["noise/2"]["top1"].value
     whole = run(cells, Options(limit=96), cell="tiny-ptq")
     assert next(iter(whole.sweeps.values()))[0].base["noise"].value == pytest.approx(reference)
-    assert one.base[ID].value != all_but_one.base[ID].value or one.base[OOD] != all_but_one.base[OOD]
 
 
 def test_workers_change_nothing(cells, found, tmp_path):
