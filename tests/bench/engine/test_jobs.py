@@ -200,10 +200,11 @@ def test_workers_write_what_one_process_writes(tmp_path, alone):
     assert numbers(tmp_path) == alone
     assert not left_over(tmp_path)
     lines = Counter(re.sub(r", about .*|: [\d.]+ s$", "", line) for line in said)
+    # what is shared is shown again if one process has ended its part before the other begins
+    assert lines.pop("evaluate 6 models on toy") in (1, 2)
     assert set(lines.values()) == {1}
     assert {f"cell {k} of 8" for k in range(1, 9)} < {line.partition(":")[0] for line in lines}
     assert sum(line.startswith("train ") for line in lines) == 8
-    assert lines["evaluate 6 models on toy"] == 1
 
 
 @pytest.fixture
