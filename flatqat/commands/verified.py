@@ -7,7 +7,7 @@ from flatqat.bench.report.deployed import percentage
 from flatqat.console.printable import printable
 from flatqat.console.terminal import plain_table, terminal
 from flatqat.metrics.metric import METRICS
-from flatqat.spec import Compared, Deployment, FileRun, Latency, Record
+from flatqat.spec import Compared, Deployment, Exact, FileRun, Latency, Record
 from flatqat.spec.reading import to_plain
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def show_verified(record: Record, least: float | None = None) -> None:
         say(title)
         _print_run(run, console)
         say(codes_line(run))
-    say(control_line(found.control))
+    for line in (*exact_lines(found.exact), control_line(found.control)):
+        say(line)
     title = METRICS[record.protocol.metric].title
     say(f"{LOGITS} cell, file: {title} in percent, of families the mean over shifts.", "dim")
     for line in (*notes(record), *latency_lines(found.latency)):
@@ -63,10 +64,12 @@ def verdict(record: Record) -> str:
     every, optimized = found.plain.all, found.optimized.all
     unit = "pixels" if record.protocol.metric == "miou" else "predictions"
     runtime = f"{found.runtime} {found.packages.get(found.runtime)}"
+    exact = found.exact
+    in_float64 = f", in float64 {percentage(exact.agreement, 3)}%" if exact and not exact.problem else ""
     return (
         f"{percentage(every.agreement, 3)}% of {every.predictions:,} {unit} agree in {runtime}, "
         f"{percentage(optimized.agreement, 3)}% with the graph optimized; the cell with itself "
-        f"{percentage(found.control.all.agreement, 3)}%"
+        f"{percentage(found.control.all.agreement, 3)}%{in_float64}"
     )
 
 
@@ -98,6 +101,21 @@ def control_line(run: FileRun) -> str:
         "control: with sums off by one unit in the last place the cell agrees with itself in "
         f"{percentage(every.agreement, 3)}%; logits differ by up to {_number(every.largest, '.2g')}{share}"
     )
+
+
+def exact_lines(found: Exact | None) -> list[str]:
+    """Return in one line what differs in float64, if that was computed."""
+    if found is None:
+        return []
+    if found.problem:
+        return [f"in float64: not compared, since it cannot be computed: {found.problem}"]
+    assert found.codes is not None
+    codes = f"{found.codes.differing or 'none'} of {found.codes.codes:,} codes differ"
+    first = f", the first before {found.codes.first}" if found.codes.differing else ""
+    return [
+        f"in float64: {percentage(found.agreement, 3)}% of {found.predictions:,} predictions agree; logits "
+        f"differ by up to {_number(found.largest, '.2g')}; {codes}{first} ({found.images} images)"
+    ]
 
 
 def codes_line(run: FileRun) -> str:

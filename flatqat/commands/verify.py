@@ -26,6 +26,10 @@ def verify(
     codes: Annotated[
         int, option("N", "Compare rounded inputs of layers on N images a set; 0 for none.", min=0)
     ] = 2,
+    exact: Annotated[
+        int,
+        option("N", "Compute N images a set in float64, too, where nothing is rounded; 0 for none.", min=0),
+    ] = 1,
     form: Annotated[str, option("NAME", "table or json.", "--format")] = "table",
     results: Results = Path("results"),
     data_root: DataRoot = None,
@@ -68,6 +72,7 @@ def verify(
         threads=threads,
         workers=workers,
         code_images=codes,
+        exact_images=exact,
         latency=latency,
         models=split(model),
     )

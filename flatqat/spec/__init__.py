@@ -2,7 +2,7 @@
 
 from flatqat.spec.cell import Cell
 from flatqat.spec.cost import Cost
-from flatqat.spec.deployment import CodeFlips, Compared, Deployment, FileRun, Latency
+from flatqat.spec.deployment import CodeFlips, Compared, Deployment, Exact, FileRun, Latency
 from flatqat.spec.flatness import (
     RESIDUAL_TOLERANCE,
     SPACES,

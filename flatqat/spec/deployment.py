@@ -78,6 +78,27 @@ class FileRun(Stored):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exact(Stored):
+    """The file beside the cell where both compute in float64: what differs there is no matter of rounding.
+
+    Attributes:
+        images: The images that were looked at, over all sets.
+        predictions: The number of predictions: of images, or of all pixels that the network returns.
+        agreement: The percentage of predictions that are the same.
+        largest: The largest difference of a logit; None where one of the two is not finite alone.
+        codes: The codes at the inputs of all quantized layers.
+        problem: Why there are no numbers; empty if there are.
+    """
+
+    images: int = 0
+    predictions: int = 0
+    agreement: float = 100.0
+    largest: float | None = None
+    codes: CodeFlips | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Latency(Stored):
     """How long one image takes, in milliseconds, over repeated runs after some that do not count.
 
@@ -120,6 +141,7 @@ class Deployment(Stored):
         optimized: The run with all of it, as the runtime does it unless told otherwise.
         control: The cell beside itself, with sums off by at most one unit in the last place, in place of a
             file: what a faithful file may be off by.
+        exact: Both in float64, on some images; None if that was not wanted.
         latency: How long an image takes, if that was measured.
         note: What else to know of these numbers.
     """
@@ -135,6 +157,7 @@ class Deployment(Stored):
     plain: FileRun
     optimized: FileRun
     control: FileRun
+    exact: Exact | None = None
     moved: int = 0
     latency: Latency | None = None
     note: str = ""

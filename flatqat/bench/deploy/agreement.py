@@ -28,7 +28,7 @@ class Agreement:
 
     def add(self, cell: Tensor, file: Tensor, labels: Tensor) -> None:
         """Add logits (B, classes) or (B, classes, H, W) of both, and labels (B,) or label maps (B, H, W)."""
-        cell, file = _by_prediction(cell.detach().float(), labels), _by_prediction(file.float(), labels)
+        cell, file = (_by_prediction(_widened(logits), labels) for logits in (cell.detach(), file))
         if not len(cell):
             return
         self.predictions += len(cell)
@@ -65,3 +65,8 @@ def _by_prediction(logits: Tensor, labels: Tensor) -> Tensor:
     if labels.ndim == 1:
         return logits
     return logits.movedim(1, -1)[labels != IGNORED]
+
+
+def _widened(logits: Tensor) -> Tensor:
+    """Return logits in at least float32."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

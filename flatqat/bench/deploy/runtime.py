@@ -25,8 +25,8 @@ Network = Callable[[Tensor], Tensor]
 class Loaded(Protocol):
     """A graph that a runtime has loaded."""
 
-    def run(self, images: NDArray[np.float32]) -> Sequence[NDArray[Any]]:
-        """Return the outputs of the graph for images (B, 3, H, W), in its order."""
+    def run(self, images: NDArray[Any]) -> Sequence[NDArray[Any]]:
+        """Return the outputs of the graph for images (B, 3, H, W) of its type, in its order."""
 
     def note(self) -> str:
         """Return what the runtime has made of the graph, in words; empty if it does not say."""
@@ -45,7 +45,7 @@ class OnnxRuntime:
         options.log_severity_level = FATAL_ONLY
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
-    def run(self, images: NDArray[np.float32]) -> Sequence[NDArray[Any]]:
+    def run(self, images: NDArray[Any]) -> Sequence[NDArray[Any]]:
         """Return the outputs of the graph."""
         outputs: Sequence[NDArray[Any]] = self._session.run(None, {INPUT: images})
         return outputs
@@ -65,7 +65,7 @@ class OpenVino:
         settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1} | ({} if optimized else EXACT)
         self._compiled = core.compile_model(core.read_model(graph), "CPU", settings)
 
-    def run(self, images: NDArray[np.float32]) -> Sequence[NDArray[Any]]:
+    def run(self, images: NDArray[Any]) -> Sequence[NDArray[Any]]:
         """Return the outputs of the graph."""
         outputs = self._compiled([images])
         return [outputs[number] for number in range(len(outputs))]
@@ -89,7 +89,7 @@ class InBatches:
     loaded: Loaded
     size: int
 
-    def run(self, images: NDArray[np.float32]) -> Sequence[NDArray[Any]]:
+    def run(self, images: NDArray[Any]) -> Sequence[NDArray[Any]]:
         """Return the outputs of the graph for any number of images."""
         missing = -len(images) % self.size
         whole = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])

@@ -4,6 +4,7 @@ import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -27,6 +28,9 @@ from flatqat.quant.apply import quantizers
 from flatqat.spec import Cell, Deployment, FileRun, Latency, Record
 from flatqat.suite import Shift
 
+if TYPE_CHECKING:
+    from flatqat.bench.deploy.exact import InFloat64
+
 PLAIN, OPTIMIZED, CONTROL = "plain", "optimized", "control"
 
 
@@ -41,6 +45,7 @@ class VerifyOptions:
         threads: CPU threads of the runtime and of torch.
         workers: Threads that decode images.
         code_images: On how many images of each set codes are compared.
+        exact_images: On how many images of each set both compute in float64, too.
         latency: Whether to measure how long an image takes.
         models: The models whose own code may run, see `trusted_model`.
     """
@@ -51,6 +56,7 @@ class VerifyOptions:
     threads: int = 1
     workers: int = 0
     code_images: int = 2
+    exact_images: int = 1
     latency: bool = False
     models: tuple[str, ...] = ()
 
@@ -72,15 +78,23 @@ def verify_cell(
     for finding in suite.verify(data_root):
         if finding.is_fatal:
             raise DataError(f"suite {suite.name}: {finding.what}; {finding.fix}")
-    found = _Comparison(cell, file, options).deployment(data_root, limit, progress)
+    exact = None
+    if options.exact_images:
+        from flatqat.bench.deploy.exact import InFloat64
+
+        # a second network, since it is changed
+        exact = InFloat64(deployable(name, results, options.models).model, file)
+    found = _Comparison(cell, file, options, exact).deployment(data_root, limit, progress)
     return _stored(found, cell.record, Store(results))
 
 
 class _Comparison:
     """A cell, and the runs of its file with what they are loaded from."""
 
-    def __init__(self, cell: Deployable, file: ExportedFile, options: VerifyOptions) -> None:
-        self.cell, self.file, self.options = cell, file, options
+    def __init__(
+        self, cell: Deployable, file: ExportedFile, options: VerifyOptions, exact: "InFloat64 | None"
+    ) -> None:
+        self.cell, self.file, self.options, self.exact = cell, file, options, exact
         self.graphs = {run: self._load(file.data, run) for run in (PLAIN, OPTIMIZED)}
         self.runs = {run: network(graph) for run, graph in self.graphs.items()}
         self.runs[CONTROL] = control(cell.model)
@@ -119,14 +133,18 @@ class _Comparison:
             plain=self._summed_up(PLAIN, swept),
             optimized=self._summed_up(OPTIMIZED, swept),
             control=replace(self._summed_up(CONTROL, swept), shifts={}),
+            exact=self.exact.result() if self.exact else None,
             moved=_moved(record, swept) if limit == record.cell.limit else 0,
             latency=self._latency(sweep, shifts[0]) if options.latency else None,
             note=self.graphs[OPTIMIZED].note(),
         )
 
     def _look(self, images: Tensor) -> None:
-        """Compare the codes of the first images of a set."""
-        model, images = self.cell.model, images[: self.options.code_images]
+        """Compare the codes of the first images of a set, and both in float64."""
+        model = self.cell.model
+        if self.exact:
+            self.exact.add(first_window(model, images[: self.options.exact_images]))
+        images = images[: self.options.code_images]
         if self.codes_of:
             some = first_window(model, images)
             expected = codes_of_cell(model, model)(some)
