@@ -1,4 +1,4 @@
-"""Top-1 accuracy, negative log-likelihood and calibration error of one model on one shift."""
+"""Top-1 accuracy, negative log-likelihood, Brier score and calibration error of one model on one shift."""
 
 import math
 from typing import Any
@@ -22,11 +22,13 @@ class ClassificationMeter:
 
     - `top1`, in percent, with its binomial standard error. An image with a NaN among its logits is wrong.
     - `nll`, the mean negative log-likelihood in nats, with the standard error of a mean.
+    - `brier`, the mean over images of Σ_k (p_k − y_k)², 0 to 2, with the standard error of a mean. Here p are
+      the probabilities of all classes, and y is 1 for the true class (Brier 1950).
     - `ece`, the expected calibration error in percent, without a standard error.
     - `top1_unmasked`, only with a class subset.
 
-    `nll` and `ece` are None if logits that are not finite leave them undefined. A class whose logit is -inf
-    is never predicted. With `class_subset`, all other classes are masked in this way first, and
+    `nll`, `brier` and `ece` are None if logits that are not finite leave them undefined. A class whose logit
+    is -inf is never predicted. With `class_subset`, all other classes are masked in this way first, and
     `top1_unmasked` is the top-1 among all classes: the two conventions for datasets with fewer classes than
     the model (ImageNet-R, ImageNet-A).
     """
@@ -53,7 +55,8 @@ class ClassificationMeter:
         margin = logits.gather(1, true).squeeze(1) - logits.scatter(1, true, -torch.inf).amax(1)
         pred = logits.argmax(1).masked_fill(logits.isnan().any(1), self.classes)
         nll, confidence = -log_p.gather(1, true).squeeze(1), log_p.amax(1).exp()
-        self._columns.append((labels, pred, margin, nll, confidence, unmasked))
+        brier = log_p.mul(2).exp().sum(1) - 2 * (-nll).exp() + 1
+        self._columns.append((labels, pred, margin, nll, brier, confidence, unmasked))
 
     def result(self) -> tuple[dict[str, Score], Outcomes]:
         """Return the scores over all images, and the outcome of each image in the order of `add`.
@@ -63,12 +66,13 @@ class ClassificationMeter:
         if not self._columns:
             raise ValueError("expected images, got none")
         columns = (torch.cat(column).cpu().numpy() for column in zip(*self._columns, strict=True))
-        labels, pred, margin, nll, confidence, unmasked = columns
-        outcomes = Outcomes.pack(pred, margin, labels, classes=self.classes)
+        labels, pred, margin, nll, brier, confidence, unmasked = columns
+        outcomes = Outcomes.pack(pred, margin, labels, confidence, classes=self.classes)
         ece = 100 * expected_calibration_error(confidence, outcomes.correct)
         scores = {
             "top1": _top1(outcomes.correct),
             "nll": _mean(nll.astype(np.float64)),
+            "brier": _mean(brier.astype(np.float64)),
             "ece": Score(value=ece if math.isfinite(ece) else None, n=len(outcomes)),
         }
         if self.class_subset is not None:

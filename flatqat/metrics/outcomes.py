@@ -1,4 +1,4 @@
-"""The stored outcome of every image of one shift: 3 or 4 bytes, from which tests need no GPU."""
+"""The stored outcome of every image of one shift: 7 or 8 bytes, from which tests need no GPU."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,25 +22,33 @@ def is_right(margin: NDArray[Any]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Outcomes:
-    """The predicted class and the margin of n images, in the order of the shift.
+    """The predicted class, the margin and the confidence of n images, in the order of the shift.
 
     `pred`, shape (n,), is uint8 below 256 classes and uint16 otherwise. Its value is the number of classes,
     which is not a class, if a logit was NaN and nothing was predicted. `margin`, float16 of shape (n,), is
     the logit of the true class minus the largest other logit, and always finite. Its sign is exact: an image
-    is classified correctly if and only if its margin is above zero. Raises ValueError on other shapes.
+    is classified correctly if and only if its margin is above zero. `confidence`, float32 of shape (n,), is
+    the probability of the predicted class, NaN if that is undefined. Raises ValueError on other shapes.
     """
 
     pred: NDArray[np.unsignedinteger[Any]]
     margin: NDArray[np.float16]
+    confidence: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        if self.pred.shape != self.margin.shape or self.pred.ndim != 1:
-            shapes = f"{self.pred.shape} and {self.margin.shape}"
-            raise ValueError(f"expected two arrays of one length, got {shapes}")
+        shapes = [array.shape for array in (self.pred, self.margin, self.confidence)]
+        if len(set(shapes)) > 1 or self.pred.ndim != 1:
+            raise ValueError(f"expected arrays of one length, got {', '.join(map(str, shapes))}")
 
     @classmethod
     def pack(
-        cls, pred: NDArray[Any], margin: NDArray[Any], labels: NDArray[Any], *, classes: int
+        cls,
+        pred: NDArray[Any],
+        margin: NDArray[Any],
+        labels: NDArray[Any],
+        confidence: NDArray[Any],
+        *,
+        classes: int,
     ) -> "Outcomes":
         """Return the outcomes in compact types, from arrays (n,).
 
@@ -52,7 +60,8 @@ class Outcomes:
         correct = pred == labels
         finite = np.nan_to_num(margin, nan=-np.inf).clip(-_LARGEST, _LARGEST).astype(np.float16)
         signed = np.where(correct, np.maximum(finite, _SMALLEST), np.minimum(finite, np.float16(0)))
-        return cls(pred=pred.astype(np.min_scalar_type(classes)), margin=signed)
+        stored = pred.astype(np.min_scalar_type(classes))
+        return cls(pred=stored, margin=signed, confidence=confidence.astype(np.float32))
 
     def __len__(self) -> int:
         return len(self.pred)

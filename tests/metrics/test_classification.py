@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 
 from flatqat.metrics.classification import ClassificationMeter
 from flatqat.metrics.outcomes import Outcomes
@@ -56,6 +56,16 @@ def test_nll_is_the_cross_entropy() -> None:
     assert nll.stderr == pytest.approx(float(each.std()) / math.sqrt(1000), rel=1e-6)
 
 
+def test_brier_is_the_squared_distance_from_the_true_class() -> None:
+    logits, labels = sample(1000, 10)
+    brier = measure(logits, labels)[0]["brier"]
+    each = (logits.double().softmax(1) - one_hot(labels, 10)).square().sum(1)
+    assert brier.value == pytest.approx(float(each.mean()), rel=1e-6)  # float32, errors average out
+    assert brier.stderr == pytest.approx(float(each.std()) / math.sqrt(1000), rel=1e-6)
+    certain = torch.tensor([[200.0, 0], [0, 200]])
+    assert [measure(certain[[k]], torch.tensor([0]))[0]["brier"].value for k in (0, 1)] == [0, 2]
+
+
 def test_ece_and_accuracy_agree_with_torchmetrics() -> None:
     from torchmetrics.functional.classification import multiclass_accuracy, multiclass_calibration_error
 
@@ -85,6 +95,14 @@ def test_batches_do_not_change_a_bit(classes: int, dtype: torch.dtype) -> None:
         assert others == scores
         np.testing.assert_array_equal(other.pred, outcomes.pred)
         np.testing.assert_array_equal(other.margin, outcomes.margin)
+        np.testing.assert_array_equal(other.confidence, outcomes.confidence)
+
+
+def test_the_confidence_is_the_probability_of_the_predicted_class() -> None:
+    logits, labels = sample(50, 10)
+    _, outcomes = measure(logits, labels)
+    expected = logits.softmax(1).gather(1, torch.from_numpy(outcomes.pred).long()[:, None])[:, 0]
+    np.testing.assert_allclose(outcomes.confidence, expected, rtol=1e-6)  # an ulp of exp
 
 
 def test_half_precision_logits_are_computed_on_as_float32() -> None:
@@ -124,7 +142,9 @@ def test_logits_that_are_not_finite_leave_nll_and_ece_undefined() -> None:
     logits[4] = torch.nan
     scores, outcomes = measure(logits, labels)
     assert scores["nll"] == Score(value=None, n=10)
+    assert scores["brier"] == Score(value=None, n=10)
     assert scores["ece"] == Score(value=None, n=10)
+    assert np.isnan(outcomes.confidence).tolist() == [place == 4 for place in range(10)]
     assert not outcomes.correct[4]
     assert scores["top1"].value == 100 * outcomes.correct.mean()
 

@@ -59,7 +59,7 @@ def test_extremes_are_clipped_and_nan_is_wrong() -> None:
 
 def test_the_prediction_outranks_the_margin() -> None:
     margin = np.array([2.0, -2.0, 1e-9, -1e-9, 1e-9], np.float32)
-    packed = Outcomes.pack(np.array([1, 0, 0, 1, 1]), margin, np.zeros(5, int), classes=2)
+    packed = Outcomes.pack(np.array([1, 0, 0, 1, 1]), margin, np.zeros(5, int), np.ones(5), classes=2)
     assert packed.correct.tolist() == [False, True, True, False, False]
     assert packed.margin.tolist() == [0, 2**-24, 2**-24, 0, 0]
 
@@ -79,7 +79,9 @@ def test_predictions_take_the_smallest_type_that_holds_every_class_and_none(
 
 def test_arrays_of_two_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="one length"):
-        Outcomes(pred=np.zeros(3, np.uint8), margin=np.zeros(2, np.float16))
+        Outcomes(
+            pred=np.zeros(3, np.uint8), margin=np.zeros(3, np.float16), confidence=np.zeros(2, np.float32)
+        )
 
 
 def test_margins_are_compared_by_their_bits_as_floating_point_does():

@@ -1,6 +1,8 @@
 """The record of a cell, assembled from what training, measuring and evaluating left in the store."""
 
+from collections.abc import Iterable
 from dataclasses import replace
+from math import isfinite
 
 import torch
 
@@ -11,6 +13,7 @@ from flatqat.bench.plan.request import Request
 from flatqat.bench.records.files import Arrays
 from flatqat.bench.records.store import Store
 from flatqat.bench.records.weights import training_log
+from flatqat.metrics.detection import auroc
 from flatqat.spec import Protocol, Record, Score, ShiftInfo
 from flatqat.spec.reading import to_plain
 from flatqat.suite import Shift
@@ -23,6 +26,9 @@ def assemble(job: Job, request: Request, store: Store, device: torch.device) -> 
     for shift in job.suite.scored:
         scores[shift.name], arrays = store.read_scores(job.cell, shift.name)
         outcomes |= {f"{shift.name}:{name}": array for name, array in arrays.items()}
+    shifted = [s.name for s in job.suite.scored if s.weights == "selected" and s.name not in ("id", "val")]
+    for name, detected in detection(outcomes, shifted).items():
+        scores[name]["auroc"] = detected
     record = Record(
         cell=job.cell,
         status="done",
@@ -33,6 +39,20 @@ def assemble(job: Job, request: Request, store: Store, device: torch.device) -> 
         env=environment(device, threads=request.threads),
     )
     return record, outcomes
+
+
+def detection(outcomes: Arrays, shifts: Iterable[str]) -> dict[str, Score]:
+    """Return in percent how well confidence tells the images of each shift from those of `id`, see `auroc`.
+
+    `outcomes` has a cell's arrays as `<shift>:<name>`. Nothing is returned where they have no confidences.
+    """
+    if (known := outcomes.get("id:confidence")) is None:
+        return {}
+    values = {shift: 100 * auroc(known, outcomes[f"{shift}:confidence"]) for shift in shifts}
+    return {
+        shift: Score(value=value if isfinite(value) else None, n=len(outcomes[f"{shift}:confidence"]))
+        for shift, value in values.items()
+    }
 
 
 def with_flatness(job: Job, store: Store) -> Record:

@@ -19,6 +19,7 @@ from flatqat.bench.records.paired import (
 from flatqat.bench.records.sections import Section
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.caveats import floating_layers, floating_weights, with_collapsed
+from flatqat.bench.report.confidence import confidence_columns
 from flatqat.bench.report.cost_columns import cost_columns, with_whole_numbers
 from flatqat.bench.report.deployed import deployed_columns
 from flatqat.bench.report.robustness import robustness_columns
@@ -50,11 +51,11 @@ def method_rows(section: Section, store: Store) -> list[dict[str, Any]]:
     """Return a row for each (method, bits), of means over seeds.
 
     Its columns are the suite's metric ID and OOD in percent, their gap, the gap beyond that of the reference,
-    NLL and ECE on the shifts, and flatness. `pooled` is the metric of the images of all shifts together, for
-    metrics where that is not the mean over shifts. Standard errors and 95% intervals are over seeds and
-    images together, or with one seed over images; see `Estimate`. Rows with verified files have the columns
-    of `deployed_columns`. The last columns say what the network costs, and what else to know before reading
-    a row, see the module `caveats`.
+    NLL, ECE, Brier score and detection on the shifts, and flatness. `pooled` is the metric of the images of
+    all shifts together, for metrics where that is not the mean over shifts. Standard errors and 95% intervals
+    are over seeds and images together, or with one seed over images; see `Estimate`. Rows with verified files
+    have the columns of `deployed_columns`. The last columns say what the network costs, and what else to know
+    before reading a row, see the module `caveats`.
     """
     rows, gaps = [], {}
     for key, records in section.rows.items():
@@ -111,6 +112,7 @@ def method_row(key: Key, records: Sequence[Record], runs: Runs) -> dict[str, Any
         "ood_nll": ood("nll"),
         "id_ece": mean("id", "ece"),
         "ood_ece": ood("ece"),
+        **confidence_columns(records, shifts),
         "lambda_max": mean_of_known(e.value for e in eigenvalues),
         "lambda_max_residual": max((e.residual for e in eigenvalues if e.residual is not None), default=None),
         "sharpness": mean_of_known(f.mean_rise(SHARPNESS_RADIUS) for f in flatness),

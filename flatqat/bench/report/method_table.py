@@ -28,6 +28,7 @@ EXTRA_GAP_OF_RUNS = "extra gap\n[95%, these runs]"
 ALWAYS = ("method", "bits", "domain", "seeds", "ID", "OOD")
 DISPENSABLE = (
     *cost_texts.DISPENSABLE,
+    ("Brier", "AUROC"),
     ("NLL", "ECE"),
     ("λmax", "sharp"),
     ("deployed", "agree"),
@@ -50,6 +51,9 @@ DEFINITIONS = {
     "deployed": "deployed: OOD of the exported file in a runtime, with its graph optimized.",
     "agree": "agree: percentage of predictions on all sets that are those of the cell, rounded down.",
     "NLL": "NLL, ECE: means over shifts.",
+    "Brier": "Brier: mean over shifts, 0 is perfect and 2 the worst.",
+    "AUROC": "AUROC: of telling shifted images from ID by confidence, in percent, mean over shifts; 50 is "
+    "chance.",
     "λmax": "λmax: top Hessian eigenvalue at the deployed weights (*: not converged).",
     "sharp": "sharp: mean rise of the loss when every filter moves by 10% of its norm.",
     **cost_texts.DEFINITIONS,
@@ -99,6 +103,8 @@ def _texts(row: Row, metric: str, marks: str) -> dict[str, str]:
         "agree": _agreement(row),
         "NLL": number(row["ood_nll"], ".2f"),
         "ECE": number(row["ood_ece"], ".1f"),
+        "Brier": number(row["ood_brier"], ".3f"),
+        "AUROC": number(row["ood_auroc"], ".1f"),
         "λmax": number(row["lambda_max"], ".3g") + _flag(row),
         "sharp": number(row["sharpness"], ".2g"),
         **cost_texts.cost_texts(row),

@@ -97,7 +97,7 @@ def test_with_training_images_every_method_runs(tmp_path):
         "val": 3, "id": 3, "imagenet-r": 8, "id_1000": 12,
     }  # fmt: skip
     assert "short side 56" in record.protocol.preprocessing
-    assert set(record.scores["imagenet-r"]) == {"top1", "nll", "ece", "top1_unmasked"}
+    assert set(record.scores["imagenet-r"]) == {"top1", "nll", "brier", "ece", "auroc", "top1_unmasked"}
     assert record.flatness.quantized.images == 4
 
 

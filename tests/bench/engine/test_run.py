@@ -65,7 +65,7 @@ def test_records_hold_everything(results):
     for record in records.values():
         assert record.status == "done"
         assert set(record.scores) == {"val", "id", "noise/1", "noise/2"}
-        assert {"top1", "nll", "ece"} == set(record.scores["id"])
+        assert {"top1", "nll", "brier", "ece"} == set(record.scores["id"])
         assert record.scores["id"]["top1"].n == 96
         assert record.flatness.quantized.lambda_max.residual < 1e-2
         assert set(record.flatness.quantized.sharpness_avg) == {"0.05", "0.1", "0.2"}

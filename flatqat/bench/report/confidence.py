@@ -1,0 +1,23 @@
+"""Columns on the confidence of a network, which records have that were made since it is kept."""
+
+from collections.abc import Sequence
+
+from flatqat.metrics.missing import mean_if_complete, mean_of_known
+from flatqat.spec import Record
+
+
+def confidence_columns(records: Sequence[Record], shifts: Sequence[str]) -> dict[str, float | None]:
+    """Return the Brier score ID and OOD, and the AUROC in percent of telling shifts from ID.
+
+    They are means over seeds, and OOD over shifts; None where no record has the number on all of them.
+    """
+    return {
+        "id_brier": _mean(records, "brier", ["id"]),
+        "ood_brier": _mean(records, "brier", shifts),
+        "ood_auroc": _mean(records, "auroc", shifts),
+    }
+
+
+def _mean(records: Sequence[Record], score: str, shifts: Sequence[str]) -> float | None:
+    have = [r for r in records if all(score in r.columns.metrics[shift] for shift in shifts)]
+    return mean_of_known(mean_if_complete(r.values(score, shifts)) for r in have)
