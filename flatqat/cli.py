@@ -14,6 +14,7 @@ import typer
 from flatqat import __version__, registry
 from flatqat.commands.arguments import Commands
 from flatqat.commands.bench import DataRoot, Plugin, SuiteName, Threads, Workers, bench
+from flatqat.commands.catalog import list_all, methods, models, quantizers, recipes
 from flatqat.commands.cost import cost
 from flatqat.commands.export import export
 from flatqat.commands.gate import baseline, canary, check
@@ -40,14 +41,11 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 suites = group("suites", "List, describe and verify suites (test sets and shifts).")
-methods = group("methods", "List training methods.")
-quantizers = group("quantizers", "List quantizers.")
-models = group("models", "List models.")
-for commands in (bench, results, export, suites, methods, quantizers, models):
+for commands in (bench, results, export, suites, methods, quantizers, models, recipes):
     app.add_typer(commands)
 
 
@@ -57,9 +55,7 @@ def _version(requested: bool) -> None:
         raise typer.Exit
 
 
-suites.command("list", help="List all suites, one line each.")(lambda: _list(registry.SUITES))
-methods.command("list", help="List all methods, one line each.")(lambda: _list(registry.METHODS))
-quantizers.command("list", help="List all quantizers, one line each.")(lambda: _list(registry.QUANTIZERS))
+suites.command("list", help="List all suites, one line each.")(lambda: list_all(registry.SUITES))
 
 
 @suites.command("show")
@@ -123,27 +119,6 @@ def suites_generate(
 
     names = list(split(corruption))
     typer.echo(generate_suite(name, source, to, names, severity or [], threads, workers))
-
-
-@models.command("list")
-def models_list(
-    pattern: Annotated[
-        str | None, argument("PATTERN", "Pattern of full names, such as 'timm:resnet*'.")
-    ] = None,
-) -> None:
-    """List model sources, or the models that match a pattern.
-
-    \b
-    Examples:
-      flatqat models list
-      flatqat models list 'torchvision:mobilenet*'
-    """
-    if pattern is None:
-        _list(registry.MODELS)
-    else:
-        from flatqat.commands.describe import matching_models
-
-        typer.echo("\n".join(matching_models(pattern)))
 
 
 for command in (baseline, check, canary, gallery):
@@ -235,10 +210,3 @@ def _suite(name: str) -> "Suite":
     from flatqat.bench.plan.jobs import members
 
     return members(name, 0)[0] if "@" in name else registry.load(registry.SUITES, name)
-
-
-def _list(kind: registry.Kind) -> None:
-    rows = list(registry.summaries(kind))
-    width = max(len(name) for name, _ in rows)
-    for name, summary in rows:
-        typer.echo(f"{name:<{width}}  {summary}")

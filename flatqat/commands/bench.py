@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from flatqat import registry
 from flatqat.commands.arguments import input_file
+from flatqat.commands.completion import cells, names_of
 from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, argument, flag, group, option, split
 
 DEFAULT_SUITES, DEFAULT_METHODS, DEFAULT_BITS = ("digits-c",), ("fp", "qat", "anchor"), ("4",)
@@ -25,18 +27,38 @@ Plugin = Annotated[
     option("FILE", "Python file that exports a plugin; may be repeated.", callback=input_file),
 ]
 OwnModel = Annotated[Names, option("NAME", "The cell's file of code, as file:nets.py:make, if it has one.")]
-SuiteName = Annotated[str, argument("NAME", "Name of a suite: see `flatqat suites list`.")]
+SuiteName = Annotated[
+    str,
+    argument("NAME", "Name of a suite: see `flatqat suites list`.", autocompletion=names_of(registry.SUITES)),
+]
 AllRevisions = Annotated[
     bool, flag("--all-revisions", "Show older revisions of edited plugins, too, each in a row of its own.")
 ]
-CellName = Annotated[str, argument("CELL", "How a stored cell's id or label begins, such as tiny-qat.")]
+CellName = Annotated[
+    str,
+    argument("CELL", "How a stored cell's id or label begins, such as tiny-qat.", autocompletion=cells),
+]
 
 
 @bench.command("run")
 def bench_run(
-    suite: Annotated[Names, option("NAME", "Suites: see `suites list`.  [default: digits-c]")] = None,
+    suite: Annotated[
+        Names,
+        option(
+            "NAME",
+            "Suites: see `suites list`.  [default: digits-c]",
+            autocompletion=names_of(registry.SUITES),
+        ),
+    ] = None,
     model: Annotated[Names, option("NAME", "Models: see `models list`.  [default: the suite's]")] = None,
-    method: Annotated[Names, option("NAME", "Methods: see `methods list`.  [default: fp,qat,anchor]")] = None,
+    method: Annotated[
+        Names,
+        option(
+            "NAME",
+            "Methods: see `methods list`.  [default: fp,qat,anchor]",
+            autocompletion=names_of(registry.METHODS),
+        ),
+    ] = None,
     bits: Annotated[Names, option("BITS", "Bit widths: 4, w4a8, w4a32@lsq or fp.  [default: 4]")] = None,
     keep: Annotated[
         Names, option("LAYERS", "Layers kept at 8 bits: name patterns, or none.  [default: first,last]")
@@ -55,7 +77,7 @@ def bench_run(
         str | None,
         option(
             "NAME",
-            "How to train: steps, optimizer, learning rates; see `suites show`.  [default: the suite's]",
+            "How to train: steps, optimizer, learning rates; see `recipes show`.  [default: the suite's]",
         ),
     ] = None,
     setting: Annotated[

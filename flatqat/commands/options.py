@@ -50,9 +50,9 @@ def option(metavar: str, text: str, *names: str, **settings: Any) -> Any:
     return typer.Option(*names, metavar=metavar, help=text, **{"callback": checked} | settings)
 
 
-def argument(metavar: str, text: str) -> Any:
+def argument(metavar: str, text: str, **settings: Any) -> Any:
     """Return an argument, with its help."""
-    return typer.Argument(metavar=metavar, help=text, callback=checked)
+    return typer.Argument(metavar=metavar, help=text, callback=checked, **settings)
 
 
 def flag(name: str, text: str) -> Any:

@@ -6,15 +6,18 @@ from typing import Annotated
 import typer
 
 from flatqat.commands.bench import Results
+from flatqat.commands.completion import cells
 from flatqat.commands.options import argument, flag, group, option
 from flatqat.errors import UsageError
 
 results = group("results", "List, show and remove stored cells; maintain results folders.")
 Patterns = Annotated[
-    list[str] | None, argument("[CELL]...", "How ids or labels begin; * and ? stand for anything.")
+    list[str] | None,
+    argument("[CELL]...", "How ids or labels begin; * and ? stand for anything.", autocompletion=cells),
 ]
 NamedPatterns = Annotated[
-    list[str], argument("CELL...", "How ids or labels begin; * and ? stand for anything.")
+    list[str],
+    argument("CELL...", "How ids or labels begin; * and ? stand for anything.", autocompletion=cells),
 ]
 
 

@@ -11,7 +11,12 @@ from tests.helpers.command_line import leaves, parse
 
 COMMANDS = leaves(get_command(app))
 GROUPS = [(), *dict.fromkeys(words[:1] for words in COMMANDS if len(words) > 1)]
-BARE = {("suites", "list"), ("methods", "list"), ("quantizers", "list")}  # nothing to show by example
+BARE = {
+    ("suites", "list"),
+    ("methods", "list"),
+    ("quantizers", "list"),
+    ("recipes", "list"),
+}  # nothing to show by example
 
 
 def examples(text: str) -> list[list[str]]:

@@ -1,0 +1,96 @@
+"""Descriptions of methods, quantizers and recipes, as lines of text made from their own docstrings."""
+
+import inspect
+import re
+import sys
+import textwrap
+from dataclasses import fields
+from typing import Any, get_args, get_type_hints
+
+from flatqat import registry
+from flatqat.errors import choose
+from flatqat.methods.settings import ranges
+from flatqat.spec import Recipe
+from flatqat.suite import Suite
+
+WIDTH = 80
+
+
+def describe_method(name: str) -> str:
+    """Return the lines of `flatqat methods show`. Raises UsageError if there is no such method."""
+    method = registry.load(registry.METHODS, name)
+    parent = f"the final weights of {method.parent}" if method.parent else "random weights"
+    lines = [
+        f"{name} version {method.version}",
+        f"starts    from {parent}",
+        f"network   {'quantized' if method.quantizes else 'in full precision'}",
+        f"compute   {_passes(method)}",
+    ]
+    settings = _settings(name, method.Config)
+    return "\n".join([*lines, *settings, "", *_about(method)])
+
+
+def describe_quantizer(name: str) -> str:
+    """Return the lines of `flatqat quantizers show`. Raises UsageError if there is no such quantizer."""
+    quantizer = registry.load(registry.QUANTIZERS, name)
+    learns = " and ".join(f"{role}s" for role in quantizer.learning_roles) if quantizer.learns_scale else ""
+    edge = quantizer.edge_quantizer or name
+    backward = "of its own" if quantizer.custom_backward else "the straight-through estimator"
+    lines = [
+        f"{name} version {quantizer.version}",
+        f"weights   {'a grid per output channel' if quantizer.per_channel else 'one grid per tensor'}",
+        f"step size {f'learned for {learns}' if learns else 'set by calibration'}",
+        f"gradient  {backward}",
+        f"8 bits    of kept layers by {edge}",
+        f"use       --bits 4@{name}",
+    ]
+    return "\n".join([*lines, "", *_about(quantizer)])
+
+
+def describe_recipe(name: str, suite: Suite) -> str:
+    """Return the lines of `flatqat recipes show`. Raises UsageError if the suite has no such recipe."""
+    recipe = suite.recipes[choose("recipe", name, suite.recipes)]
+    values = {field.name: str(getattr(recipe, field.name)) for field in fields(Recipe)}
+    names, widest = max(map(len, values)), max(map(len, values.values()))
+    meanings = attributes_of(Recipe)
+    default = " (default)" if name == suite.default_recipe else ""
+    lines = [f"{name} of {suite.name}{default}; change a value with --set recipe.NAME=VALUE"]
+    for field, value in values.items():
+        head = f"{field:<{names}}  {value:>{widest}}  "
+        lines += textwrap.wrap(meanings[field], WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+    return "\n".join(lines)
+
+
+def attributes_of(described: Any) -> dict[str, str]:
+    """Return what the section `Attributes` of a class's docstring says, by name."""
+    text = inspect.getdoc(described) or ""
+    section = text.partition("Attributes:\n")[2]
+    found = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", section, re.MULTILINE)
+    return {name: " ".join(meaning.split()) for name, meaning in found}
+
+
+def _settings(name: str, config: Any) -> list[str]:
+    """Return a line for each setting of a method: its default, and what it may be."""
+    allowed, hints = ranges(config), get_type_hints(config)
+    lines = []
+    for field in fields(config):
+        choices = [part for part in get_args(hints[field.name]) if isinstance(part, str)]
+        among = allowed.get(field.name)
+        limits = f"at least {among.low}" if among and among.high is None else ""
+        limits = f"{among.low} to {among.high}" if among and among.high is not None else limits
+        note = ", ".join(choices) or limits
+        default = "none" if field.default is None else field.default
+        lines.append(f"--set     {name}.{field.name}={default}" + (f"   ({note})" if note else ""))
+    return lines
+
+
+def _passes(method: Any) -> str:
+    if not method.trains:
+        return "no training step is needed"
+    return f"{method.passes} forward and backward pass{'es' * (method.passes > 1)} a step"
+
+
+def _about(plugin: Any) -> list[str]:
+    """Return the docstring of the file that a plugin is in, without its margin, or else the plugin's own."""
+    module = sys.modules.get(plugin.__module__)
+    return inspect.cleandoc(getattr(module, "__doc__", "") or plugin.__doc__ or "").splitlines()

@@ -1,0 +1,109 @@
+"""Descriptions of plugins are made from the plugins themselves, and shells complete their names."""
+
+import os
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+
+from flatqat import registry
+from flatqat.commands.describe_plugins import attributes_of
+from flatqat.spec import Recipe
+from tests.helpers import RESULTS, ROOT
+
+
+@pytest.mark.parametrize("name", registry.names(registry.METHODS))
+def test_a_method_shows_every_setting_with_its_default(flatqat, name):
+    text, method = flatqat("methods", "show", name).out, registry.load(registry.METHODS, name)
+    for field in fields(method.Config):
+        default = "none" if field.default is None else field.default
+        assert f"{name}.{field.name}={default}" in text
+    assert (method.parent or "random weights") in text
+    assert "arXiv" not in text or "\n\n" in text
+
+
+def test_choices_and_ranges_are_those_that_a_run_accepts(flatqat):
+    text = flatqat("methods", "show", "anchor").out
+    assert "anchor.coupling=ema   (ema, elastic, dampen)" in text
+    assert "anchor.beta=0.02   (0 to 1)" in text
+    assert "W_a ← (1 − β) W_a + β Q(W)" in text, "its equations"
+    error = flatqat("bench", "run", "--set", "anchor.beta=2", "--dry-run").err
+    assert "expected 0 to 1, got 2" in error
+
+
+@pytest.mark.parametrize("name", registry.names(registry.QUANTIZERS))
+def test_a_quantizer_shows_how_it_is_used(flatqat, name):
+    text = flatqat("quantizers", "show", name).out
+    assert f"--bits 4@{name}" in text
+    assert len(text.splitlines()) > 7, "with what its file says"
+
+
+def test_a_recipe_explains_every_value(flatqat):
+    meanings = attributes_of(Recipe)
+    assert set(meanings) == {field.name for field in fields(Recipe)}
+    text = flatqat("recipes", "show", "smoke", "--suite", "pacs").out
+    recipe = registry.load(registry.SUITES, "pacs").recipes["smoke"]
+    for field in fields(Recipe):
+        (line,) = [line for line in text.splitlines() if line.startswith(f"{field.name} ")]
+        assert line.split()[1] == str(getattr(recipe, field.name))
+        assert line.split()[2] == meanings[field.name].split()[0]
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_all_suites_list_their_recipes(flatqat):
+    listed = dict(line.split(maxsplit=1) for line in flatqat("recipes", "list").out.splitlines())
+    assert set(listed) == set(registry.names(registry.SUITES))
+    assert listed["imagenet-c"] == "default, smoke, eval"
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("methods", "show", "ankor"), "anchor"),
+        (("quantizers", "show", "lsd"), "lsq"),
+        (("recipes", "show", "huge"), "default, smoke"),
+        (("recipes", "show", "smoke", "--suite", "pax"), "pacs"),
+    ],
+)
+def test_unknown_names_are_told_with_the_choices(flatqat, words, named):
+    ended = flatqat(*words)
+    assert ended.code == 2
+    assert named in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_plugins_are_described_like_all_others(flatqat, tmp_path):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        '"""My own rule."""\nfrom flatqat import Method\n\n\n'
+        "class Mine(Method):\n    version = 7\n\n\nMETHOD = Mine\n"
+    )
+    text = flatqat("methods", "show", "mine", "--plugin", plugin).out
+    assert text.startswith("mine version 7\n")
+    assert text.endswith("\n\nMy own rule.\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("flatqat be", {"bench"}),
+        ("flatqat bench run --method fp,anch", {"fp,anchor"}),
+        ("flatqat bench run --suite cifar100-c-", {"cifar100-c-live"}),
+        ("flatqat methods show anc", {"anchor"}),
+        (f"flatqat audit --results {RESULTS / 'first-look'} tiny-fp-s0", None),
+    ],
+)
+def test_a_shell_completes_commands_names_and_cells(line, offered):
+    words = line.split()
+    command = [
+        sys.executable,
+        "-c",
+        "from flatqat.cli import main; import sys; sys.argv[0] = 'flatqat'; main()",
+    ]
+    asked = {"_FLATQAT_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    ended = subprocess.run(
+        command, env={**os.environ, **asked}, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    found = set(ended.stdout.split())
+    assert found == offered if offered else all(label.startswith(words[-1]) for label in found) and found
