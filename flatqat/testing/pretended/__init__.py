@@ -1,0 +1,38 @@
+"""A pretended CUDA device on a machine without one: real numbers in the CPU's memory, devices by a tag.
+
+    with pretended_device() as there:
+        model.to(there.device)
+        method.step(x.to(there.device), y.to(there.device))
+    there.notes.waits
+
+Results are those of the CPU to the bit. What CUDA would refuse is refused, at the line that asks for it, and
+what costs time there is noted: waits of the host, copies, kernels. A real device also computes sums in another
+order and draws other random numbers, which this one does not show.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from flatqat.testing.pretended.functions import Functions
+from flatqat.testing.pretended.notes import RefusedByDevice as RefusedByDevice
+from flatqat.testing.pretended.operators import Operators
+from flatqat.testing.pretended.replaced import replaced
+from flatqat.testing.pretended.world import World
+
+
+@contextmanager
+def pretended_device() -> Iterator[World]:
+    """Give a device to make tensors on, and to move tensors and modules to, within the context.
+
+    Tensors that outlive the context are plain tensors of the CPU.
+    """
+    world = World()
+    with (
+        replaced(world.notes),
+        torch.autograd.set_multithreading_enabled(False),
+        Operators(world),
+        Functions(world),
+    ):
+        yield world
