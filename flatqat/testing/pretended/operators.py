@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from flatqat.testing.pretended.notes import RefusedByDevice, place
 from flatqat.testing.pretended.replaced import DeviceGenerator
 from flatqat.testing.pretended.rules import (
-    COPIES,
+    crossing,
     has_kernel,
     launches,
     name_of,
@@ -56,9 +56,8 @@ class Operators(TorchDispatchMode):
             notes.kernels.append(name_of(func))
         if why := waits(func, args, there):
             notes.waits[f"{why} at {place()}"] += 1
-        if name_of(func) in COPIES:
-            crossing = [t for t in tensors(args[1]) if not all(map(there, given))]
-            notes.copies[f"copy at {place()}"] += sum(t.nbytes for t in crossing)
+        for tensor in crossing(func, args, there):
+            notes.copies[f"copy at {place()}"] += tensor.nbytes
         if unordered(func, given):
             notes.unordered[f"{name_of(func)} at {place()}"] += 1
 

@@ -10,6 +10,7 @@ import torch
 from flatqat.testing.pretended.notes import Notes, place
 
 GIBIBYTE = 2**30
+HostGenerator = torch.Generator
 
 
 class DeviceGenerator(torch.Generator):
@@ -25,6 +26,18 @@ class DeviceGenerator(torch.Generator):
         return torch.device("cuda", 0)
 
 
+class _Generators(type):
+    def __call__(cls, device: Any = "cpu") -> torch.Generator:
+        return DeviceGenerator() if torch.device(device).type == "cuda" else HostGenerator(device)
+
+    def __instancecheck__(cls, thing: Any) -> bool:
+        return isinstance(thing, HostGenerator)
+
+
+class _AnyGenerator(metaclass=_Generators):
+    """What stands for `torch.Generator`: makes one of either device."""
+
+
 class _Autocast(torch.autocast):
     """Autocast of the CPU in place of CUDA's, which would switch itself off here."""
 
@@ -35,10 +48,9 @@ class _Autocast(torch.autocast):
 @contextmanager
 def replaced(notes: Notes) -> Iterator[None]:
     """Replace, within the context, what would ask a driver."""
-    plain, asks = torch.Generator, torch.is_autocast_enabled
+    import torch._dynamo  # noqa: F401  # as optimizers do when first used; it must not see what is replaced
 
-    def generator(device: Any = "cpu") -> torch.Generator:
-        return DeviceGenerator() if torch.device(device).type == "cuda" else plain(device)
+    asks = torch.is_autocast_enabled
 
     def synchronize(device: Any = None) -> None:
         notes.waits[f"synchronize at {place()}"] += 1
@@ -53,7 +65,7 @@ def replaced(notes: Notes) -> Iterator[None]:
     }
     in_torch = {
         "autocast": _Autocast,
-        "Generator": generator,
+        "Generator": _AnyGenerator,
         "is_autocast_enabled": lambda device_type="cuda": asks(_host(device_type)),
     }
     with mock.patch.multiple(torch.cuda, **in_cuda), mock.patch.multiple(torch, **in_torch):

@@ -67,9 +67,9 @@ def waits(func: Any, args: Sequence[Any], there: OnDevice) -> str:
     name = name_of(func)
     if name in WAITS:
         return name.strip("_")
-    if name in COPIES and not _at_once(func, args):
-        target, source = (bool(tensors(x)) and all(map(there, tensors(x))) for x in args[:2])
-        return "" if target == source else "copy to the device" if target else "copy to the host"
+    if name in COPIES:
+        waiting = crossing(func, args, there) and not (len(args) > 2 and args[2])  # the third: not to wait
+        return "copy between device and host" if waiting else ""
     if name not in INDEXED:
         return ""
     indices, value = tensors(args[1]), args[2] if len(args) > 2 else None
@@ -78,6 +78,14 @@ def waits(func: Any, args: Sequence[Any], there: OnDevice) -> str:
     filled = isinstance(value, Tensor) and value.numel() == 1 and not there(value)
     masks = any(index.dtype in (torch.bool, torch.uint8) for index in indices)
     return "index by a mask" if masks and not (filled and len(indices) == 1) else ""
+
+
+def crossing(func: Any, args: Sequence[Any], there: OnDevice) -> list[Tensor]:
+    """Return the tensors that an operator copies from one device to the other."""
+    if name_of(func) not in COPIES:
+        return []
+    pairs = zip(tensors(args[0]), tensors(args[1]), strict=True)
+    return [source for target, source in pairs if there(target) != there(source)]
 
 
 def unordered(func: Any, given: Sequence[Tensor]) -> bool:
@@ -97,11 +105,6 @@ def launches(func: Any) -> bool:
     """Return whether an operator runs a kernel: no view, and not memory alone."""
     is_view = any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns)
     return not is_view and name_of(func) not in NO_KERNEL
-
-
-def _at_once(func: Any, args: Sequence[Any]) -> bool:
-    """Return whether a copy is asked not to wait, by its third argument."""
-    return len(args) > 2 and bool(args[2])
 
 
 def _changed(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[Tensor]:
