@@ -29,10 +29,7 @@ def pretended_device() -> Iterator[World]:
     Tensors that outlive the context are plain tensors of the CPU.
     """
     world = World()
-    with (
-        replaced(world.notes),
-        torch.autograd.set_multithreading_enabled(False),
-        Operators(world),
-        Functions(world),
-    ):
+    functions = Functions(world)
+    in_one_thread = torch.autograd.set_multithreading_enabled(False)
+    with replaced(world.notes, functions), in_one_thread, Operators(world), functions:
         yield world

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from flatqat.testing.pretended.notes import RefusedByDevice, place
+from flatqat.testing.pretended.replaced import DeviceGenerator
 from flatqat.testing.pretended.rules import tensors
 from flatqat.testing.pretended.world import CPU, DEVICE, World
 
@@ -44,12 +45,13 @@ class Functions(TorchFunctionMode):
             self._note_copy(args[0], CPU, at_once=False)
         if func in OF_VALUES:
             return self._of_values(func, args, kwargs)
-        if (named := kwargs.get("device")) is not None and torch.device(named).type in ("cpu", "cuda"):
+        named = kwargs.get("device")
+        if by_name := named is not None and torch.device(named).type in ("cpu", "cuda"):
             device, kwargs["device"] = torch.device(named), CPU
-            with world.asking(DEVICE if device.type == "cuda" else CPU, by_name=True):
-                return func(*args, **kwargs)
-        device = DEVICE if any(map(world.there, tensors(args, kwargs))) else CPU
-        with world.asking(device, by_name=False):
+        else:
+            device = DEVICE if any(map(world.there, tensors(args, kwargs))) else CPU
+        _check_generator(kwargs.get("generator"), device)
+        with world.asking(device, by_name=by_name):
             out = func(*args, **kwargs)
         if func is Tensor.__deepcopy__:  # copies a storage without an operator
             world.settle(out, device)
@@ -58,6 +60,9 @@ class Functions(TorchFunctionMode):
     def _of_values(self, func: Any, args: Any, kwargs: Any) -> Tensor:
         """Return a tensor of numbers from Python, which are copied to the device, or of another tensor."""
         named, values = kwargs.pop("device", None), args[0]
+        if not isinstance(values, Tensor):
+            for number in filter(self.world.there, tensors(args[-1])):  # each is read by itself
+                self._note_copy(number, CPU, at_once=False)
         if func is Tensor.new_tensor or isinstance(values, Tensor):
             device = torch.device(named or self.world.device_of(values))
         else:
@@ -98,3 +103,12 @@ class Functions(TorchFunctionMode):
         self.world.notes.copies[what] += tensor.nbytes
         if to == CPU or not at_once:
             self.world.notes.waits[what] += 1
+
+
+def _check_generator(generator: Any, device: torch.device) -> None:
+    on_device = device.type == DEVICE.type
+    if generator is not None and isinstance(generator, DeviceGenerator) != on_device:
+        one, other = ("CPU", "device") if on_device else ("device", "CPU")
+        raise RefusedByDevice(
+            f"expected a generator of the {other}, got one of the {one}; draw on the CPU, then move the numbers"
+        )

@@ -4,6 +4,7 @@ import os
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -44,6 +45,10 @@ def place() -> str:
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PASSED_OVER):
         frame = frame.f_back
-    file = Path(frame.f_code.co_filename)
-    inside = file.is_relative_to(PACKAGE)
-    return f"{file.relative_to(PACKAGE.parent) if inside else file.name}:{frame.f_lineno}"
+    return f"{_shown(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+@cache
+def _shown(file: str) -> str:
+    path = Path(file)
+    return str(path.relative_to(PACKAGE.parent)) if path.is_relative_to(PACKAGE) else path.name

@@ -7,7 +7,6 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from flatqat.testing.pretended.notes import RefusedByDevice, place
-from flatqat.testing.pretended.replaced import DeviceGenerator
 from flatqat.testing.pretended.rules import (
     crossing,
     has_kernel,
@@ -39,7 +38,6 @@ class Operators(TorchDispatchMode):
             self._note(func, args, given)
         elif device == DEVICE and launches(func):
             world.notes.kernels.append(name_of(func))
-        _check_generator(kwargs.get("generator"), device == DEVICE)
         out = func(*args, **kwargs)
         self._settle(tensors(out), given, device)
         return out
@@ -73,11 +71,3 @@ class Operators(TorchDispatchMode):
             elif not self.world.there(tensor):
                 origins = (self.world.origins.get(t) for t in given)
                 self.world.origins.put(tensor, next(filter(None, origins), None) or place())
-
-
-def _check_generator(generator: Any, on_device: bool) -> None:
-    if generator is not None and isinstance(generator, DeviceGenerator) != on_device:
-        one, other = ("CPU", "device") if on_device else ("device", "CPU")
-        raise RefusedByDevice(
-            f"expected a generator of the {other}, got one of the {one}; draw on the CPU, then move the numbers"
-        )

@@ -6,6 +6,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from flatqat.testing.pretended.notes import Notes, place
 
@@ -46,11 +47,15 @@ class _Autocast(torch.autocast):
 
 
 @contextmanager
-def replaced(notes: Notes) -> Iterator[None]:
-    """Replace, within the context, what would ask a driver."""
+def replaced(notes: Notes, functions: TorchFunctionMode) -> Iterator[None]:
+    """Replace, within the context, what would ask a driver, and let `functions` see backward passes in Python."""
     import torch._dynamo  # noqa: F401  # as optimizers do when first used; it must not see what is replaced
 
-    asks = torch.is_autocast_enabled
+    asks, run_backward = torch.is_autocast_enabled, torch.autograd._engine_run_backward
+
+    def seen_backward(*args: Any, **kwargs: Any) -> Any:
+        with functions:  # which does not see what the function `backward` of torch calls in turn
+            return run_backward(*args, **kwargs)
 
     def synchronize(device: Any = None) -> None:
         notes.waits[f"synchronize at {place()}"] += 1
@@ -68,7 +73,11 @@ def replaced(notes: Notes) -> Iterator[None]:
         "Generator": _AnyGenerator,
         "is_autocast_enabled": lambda device_type="cuda": asks(_host(device_type)),
     }
-    with mock.patch.multiple(torch.cuda, **in_cuda), mock.patch.multiple(torch, **in_torch):
+    with (
+        mock.patch.multiple(torch.cuda, **in_cuda),
+        mock.patch.multiple(torch, **in_torch),
+        mock.patch.object(torch.autograd, "_engine_run_backward", seen_backward),
+    ):
         yield
 
 

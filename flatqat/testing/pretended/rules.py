@@ -4,13 +4,12 @@ The tables hold names of operators in torch's namespace `aten`. They follow the 
 `torch.use_deterministic_algorithms`, and that of CUDA semantics for what waits.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
 OnDevice = Callable[[Tensor], bool]
 
@@ -37,6 +36,7 @@ UNORDERED = {
 PRODUCTS = {"mm", "bmm", "addmm", "baddbmm", "addmv", "mv", "dot", "convolution"}
 
 
+@cache
 def name_of(func: Any) -> str:
     """Return the name of an operator without its overload; with its namespace, unless that is torch's own."""
     return str(func._schema.name).removeprefix("aten::")
@@ -44,7 +44,15 @@ def name_of(func: Any) -> str:
 
 def tensors(*trees: Any) -> list[Tensor]:
     """Return all tensors in arguments or results."""
-    return [leaf for leaf in tree_leaves(trees) if isinstance(leaf, Tensor)]
+    found = []
+    for tree in trees:  # those of torch.utils._pytree take most of the time of an operator
+        if isinstance(tree, Tensor):
+            found.append(tree)
+        elif isinstance(tree, list | tuple):
+            found += tensors(*tree)
+        elif isinstance(tree, Mapping):
+            found += tensors(*tree.values())
+    return found
 
 
 def strangers(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], there: OnDevice) -> list[Tensor]:
@@ -101,18 +109,23 @@ def has_kernel(func: Any, given: Sequence[Tensor]) -> bool:
     return func.namespace != "aten" or not _known() or _registered(func.name())
 
 
+@cache
 def launches(func: Any) -> bool:
     """Return whether an operator runs a kernel: no view, and not memory alone."""
     is_view = any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns)
     return not is_view and name_of(func) not in NO_KERNEL
 
 
-def _changed(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[Tensor]:
-    """Yield the tensors that an operator writes to."""
-    for position, argument in enumerate(func._schema.arguments):
-        if argument.alias_info is not None and argument.alias_info.is_write:
-            given = args[position] if position < len(args) else kwargs.get(argument.name)
-            yield from tensors(given)
+def _changed(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
+    """Return the tensors that an operator writes to."""
+    return tensors([args[i] if i < len(args) else kwargs.get(name) for i, name in _written(func)])
+
+
+@cache
+def _written(func: Any) -> list[tuple[int, str]]:
+    """Return the positions and names of the arguments that an operator writes to."""
+    arguments = enumerate(func._schema.arguments)
+    return [(i, a.name) for i, a in arguments if a.alias_info is not None and a.alias_info.is_write]
 
 
 @cache
