@@ -5,15 +5,13 @@ from torch import Tensor, nn
 
 from flatqat import registry
 from flatqat.errors import UsageError
-from flatqat.methods.base import Batch, Method, Setup
+from flatqat.methods.base import Calibration, Method
 from flatqat.methods.settings import ranges
-from flatqat.metrics.loss import Loss, cross_entropy, pixel_cross_entropy
-from flatqat.models.segmentation import training_only
-from flatqat.quant.apply import quantize_
-from flatqat.spec import IGNORED, QuantSpec, Recipe
+from flatqat.metrics.loss import cross_entropy, pixel_cross_entropy
+from flatqat.spec import IGNORED
 from flatqat.testing._toys import CLASSES, toy_images
-
-RECIPE = Recipe(pretrain_steps=3, steps=3, batch_size=16)
+from flatqat.testing._trainings import RECIPE, Pixelwise, begun, network, quantized, ready, run, train
+from flatqat.testing.pretended import pretended_device
 
 
 def method_config_is_frozen_with_defaults(method_class: type[Method]) -> None:
@@ -38,14 +36,14 @@ def method_trains_finitely(method_class: type[Method]) -> None:
 
 def method_is_deterministic(method_class: type[Method]) -> None:
     """The same initial weights and batches give the same final weights, bit for bit."""
-    differing = _differing(_train(method_class, "4")[0], _train(method_class, "4")[0])
+    differing = _differing(train(method_class, "4")[0], train(method_class, "4")[0])
     assert not differing, f"expected equal weights in both runs, got a difference in {differing[:3]}"
 
 
 def method_leaves_the_global_generator(method_class: type[Method]) -> None:
     """Random numbers come from the method's own generator, not from torch's global one."""
     before = torch.get_rng_state()
-    _train(method_class, "4")
+    train(method_class, "4")
     message = "expected torch.Generator().manual_seed(setup.seed), but the global generator was used"
     assert torch.equal(before, torch.get_rng_state()), message
 
@@ -54,7 +52,7 @@ def method_works_on_any_bits(method_class: type[Method]) -> None:
     """Training works at w4a4 and w2a32 with every quantizer."""
     for quantizer in registry.names(registry.QUANTIZERS):
         for bits in (f"4@{quantizer}", f"w2a32@{quantizer}"):
-            _, losses = _train(method_class, bits)
+            _, losses = train(method_class, bits)
             assert all(loss.isfinite() for loss in losses), f"expected finite losses at {bits}"
 
 
@@ -64,8 +62,8 @@ def method_works_on_label_maps(method_class: type[Method]) -> None:
     masks = (images[:, 0] * CLASSES).long()
     masks[:, 0] = IGNORED
     for quantizer in registry.names(registry.QUANTIZERS):
-        net = _quantized(_Pixelwise(), f"4@{quantizer}", method_class)
-        losses = _run(_begun(method_class, net, pixel_cross_entropy, (images, masks)), (images, masks))
+        net = quantized(Pixelwise(), f"4@{quantizer}", method_class)
+        losses = run(begun(method_class, net, pixel_cross_entropy, (images, masks)), (images, masks))
         assert all(loss.isfinite() for loss in losses), f"expected finite losses with {quantizer}"
         expected, got = (8, CLASSES, *masks.shape[1:]), tuple(net.eval()(images).shape)
         assert got == expected, f"expected logits {expected} at the end, got {got}"
@@ -76,9 +74,21 @@ def method_works_in_floating_point(method_class: type[Method]) -> None:
     _check_training(method_class, "fp")
 
 
+def method_works_on_another_device(method_class: type[Method]) -> None:
+    """Training works on a device that is not the CPU, and leaves the model there."""
+    quick = issubclass(method_class.Config, Calibration)
+    config = method_class.Config(ranges="minmax") if quick else None
+    with pretended_device() as there:
+        net = network("4", method_class).to(there.device)
+        batch = toy_images(16).to(there.device), (torch.arange(16) % CLASSES).to(there.device)
+        run(begun(method_class, net, cross_entropy, batch, config), batch)
+        left = [name for name, tensor in net.state_dict().items() if not there.there(tensor)]
+    assert not left, f"expected the model on the device of the images, got {left[:3]} on the CPU"
+
+
 def method_puts_back_what_it_moves(method_class: type[Method]) -> None:
     """Perturbed parameters are restored, bit for bit, before the optimizer steps."""
-    net, method, batch = _ready(method_class, "4")
+    net, method, batch = ready(method_class, "4")
     before: dict[str, Tensor] = {}
     moved: list[str] = []
     method.optimizer.register_step_pre_hook(
@@ -92,8 +102,8 @@ def method_puts_back_what_it_moves(method_class: type[Method]) -> None:
 
 def method_end_changes_the_model_alone(method_class: type[Method]) -> None:
     """`end` changes only the model's state: once that is restored, training can continue."""
-    expected, _ = _train(method_class, "4")
-    net, method, batch = _ready(method_class, "4")
+    expected, _ = train(method_class, "4")
+    net, method, batch = ready(method_class, "4")
     for _ in range(method.total_steps):
         method.step(*batch)
         before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
@@ -106,7 +116,7 @@ def method_end_changes_the_model_alone(method_class: type[Method]) -> None:
 
 def method_keeps_the_state_dict(method_class: type[Method]) -> None:
     """The state of the trained model loads into a newly quantized one."""
-    trained, fresh = _train(method_class, "4")[0], _net("4", method_class)
+    trained, fresh = train(method_class, "4")[0], network("4", method_class)
     expected, got = fresh.state_dict().keys(), trained.state_dict().keys()
     assert expected == got, f"expected the same tensors, got a difference in {sorted(expected ^ got)[:3]}"
 
@@ -115,9 +125,9 @@ CHECKS = [check for name, check in dict(globals()).items() if name.startswith("m
 
 
 def _check_training(method_class: type[Method], bits: str) -> None:
-    model, losses = _train(method_class, bits)
+    model, losses = train(method_class, bits)
     assert all(loss.isfinite() for loss in losses), f"expected finite losses, got {losses}"
-    before, _ = _train(method_class, bits, steps=0)
+    before, _ = train(method_class, bits, steps=0)
     pairs = zip(model.parameters(), before.parameters(), strict=True)
     changed = any(not torch.equal(a, b) for a, b in pairs) or method_class.steps(RECIPE) == 0
     assert changed, "expected training to change the weights, but they are the same"
@@ -127,67 +137,3 @@ def _differing(a: nn.Module, b: nn.Module) -> list[str]:
     """Return the names of the tensors that differ in any bit."""
     others = b.state_dict()
     return [name for name, tensor in a.state_dict().items() if not torch.equal(tensor, others[name])]
-
-
-def _quantized(net: nn.Module, bits: str, method_class: type[Method]) -> nn.Module:
-    quantize_(net, QuantSpec.parse(bits) if method_class.quantizes else QuantSpec())
-    return net
-
-
-def _net(bits: str, method_class: type[Method]) -> nn.Module:
-    """Return a small convolutional network, the same one at every call."""
-    with torch.random.fork_rng(devices=[]):  # initial weights come from the global generator
-        torch.manual_seed(0)
-        stem = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU()
-        body = nn.Conv2d(4, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()
-        net = nn.Sequential(*stem, *body, nn.Flatten(), nn.Linear(8 * 64, CLASSES))
-    return _quantized(net, bits, method_class)
-
-
-class _Pixelwise(nn.Module):
-    """Logits per pixel; in training also those of an auxiliary head, with its weight."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            self.stem = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
-            self.body = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
-            self.auxiliary = training_only(nn.Conv2d(4, CLASSES, 1))
-            self.head = nn.Conv2d(8, CLASSES, 1)
-
-    def forward(self, x: Tensor) -> Tensor | tuple[tuple[float, Tensor], ...]:
-        early = self.stem(x)
-        logits: Tensor = self.head(self.body(early))
-        return ((1.0, logits), (0.4, self.auxiliary(early))) if self.training else logits
-
-
-def _ready(method_class: type[Method], bits: str) -> tuple[nn.Module, Method, Batch]:
-    """Return the network, the method after `begin`, and the batch to train on."""
-    net = _net(bits, method_class)
-    batch = toy_images(16), torch.arange(16) % CLASSES
-    return net, _begun(method_class, net, cross_entropy, batch), batch
-
-
-def _begun(method_class: type[Method], net: nn.Module, loss: Loss, batch: Batch) -> Method:
-    x, y = batch
-
-    def val_loss() -> float:
-        with torch.no_grad():
-            return loss(net.eval()(x.flip(3)), y).item()
-
-    method = method_class(Setup(model=net, loss=loss, recipe=RECIPE, val_loss=val_loss))
-    method.begin([batch])
-    return method
-
-
-def _train(method_class: type[Method], bits: str, steps: int | None = None) -> tuple[nn.Module, list[Tensor]]:
-    net, method, batch = _ready(method_class, bits)
-    return net, _run(method, batch, steps)
-
-
-def _run(method: Method, batch: Batch, steps: int | None = None) -> list[Tensor]:
-    """Take `steps` steps, by default all, and end the training; returns the loss of each."""
-    losses = [method.step(*batch)["loss"] for _ in range(method.total_steps if steps is None else steps)]
-    method.end([batch])
-    return losses

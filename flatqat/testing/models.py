@@ -7,6 +7,7 @@ import torch
 from flatqat.models.base import ModelSource, Normalized
 from flatqat.quant.apply import quantizable
 from flatqat.testing._toys import CLASSES, toy_images
+from flatqat.testing.pretended import pretended_device
 
 SIZES = {"classification": ((64, 64), (32, 32), (224, 224), (28, 28)), "segmentation": ((64, 81),)}
 
@@ -41,6 +42,20 @@ def last_layer_classifies_pixels(source: ModelSource) -> None:
     assert executed[-1] == last, f"expected the layer registered last to run last, {got}"
 
 
+def model_works_on_another_device(source: ModelSource) -> None:
+    """The first model trains and predicts on a device that is not the CPU."""
+    name = source.names()[0]
+    images, _ = _run(source.build(name, CLASSES))
+    with pretended_device() as there:
+        model, x = source.build(name, CLASSES).to(there.device), images.to(there.device)
+        output = model(x)
+        for logits in (output,) if isinstance(output, torch.Tensor) else (head for _, head in output):
+            assert there.there(logits), "expected logits on the device of the images, got some on the CPU"
+            logits.sum().backward(retain_graph=True)
+        with torch.no_grad():
+            model.eval()(x)
+
+
 def _run(model: Normalized) -> tuple[torch.Tensor, Any]:
     """Return images of the first size that the network accepts, and its output in training."""
     first: Exception | None = None
@@ -59,4 +74,4 @@ def _check_logits(logits: torch.Tensor, expected: tuple[int, ...]) -> None:
     assert logits.isfinite().all(), "expected finite logits, got NaN or infinity"
 
 
-CHECKS = [model_gives_logits, last_layer_classifies_pixels]
+CHECKS = [model_gives_logits, model_works_on_another_device, last_layer_classifies_pixels]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from flatqat.quant.base import Quantizer, RangeInit, Role
 from flatqat.quant.observe import Observer
+from flatqat.testing.pretended import pretended_device
 
 
 def quantizer_is_idempotent(q: Quantizer, v: Tensor) -> None:
@@ -107,7 +108,23 @@ def _on_all_examples(check: Callable[[Quantizer, Tensor], None]) -> Callable[[ty
     return check_all
 
 
+def works_on_another_device(quantizer: type[Quantizer]) -> None:
+    """Calibration, rounding and gradients work on a device that is not the CPU."""
+    range_inits: tuple[RangeInit, ...] = ("own", "percentile")
+    cases = _cases(torch.Generator().manual_seed(0))
+    for (role, scale_shape, values), range_init in product(cases, range_inits):
+        with pretended_device() as there:
+            q = quantizer(bits=4, role=role, scale_shape=scale_shape).to(there.device)
+            v, observed = values.to(there.device), Observer(scale_shape)
+            observed.add(v)
+            q.calibrate(observed, range_init)
+            q(v.requires_grad_()).sum().backward()
+            results = q.dequantize(q.codes(v)), q.in_range(v), q.in_weight_scale(v)
+        assert all(map(there.there, results)), f"expected results on the device, got others for {q}"
+
+
 CHECKS = [_on_all_examples(check) for name, check in dict(globals()).items() if name.startswith("quantizer_")]
+CHECKS.append(works_on_another_device)
 
 
 @lru_cache
@@ -116,21 +133,25 @@ def _examples(quantizer: type[Quantizer]) -> list[tuple[Quantizer, Tensor]]:
     generator = torch.Generator().manual_seed(0)
     examples = []
     for bits in (2, 3, 4, 5, 8):
-        weight, signed = torch.randn(6, 40, generator=generator), torch.randn(6, 40, generator=generator)
-        cases: list[tuple[Role, tuple[int, ...], Tensor]] = [
-            ("weight", (6, 1), weight),
-            ("weight", (), weight),
-            ("input", (), signed),
-            ("input", (), signed.relu()),
-        ]
         range_inits: tuple[RangeInit, ...] = ("own", "minmax", "mse", "percentile")
-        for (role, scale_shape, values), range_init in product(cases, range_inits):
+        for (role, scale_shape, values), range_init in product(_cases(generator), range_inits):
             q = quantizer(bits=bits, role=role, scale_shape=scale_shape)
             observed = Observer(scale_shape)
             observed.add(values)
             q.calibrate(observed, range_init)
             examples.append((q.eval(), values))
     return examples
+
+
+def _cases(generator: torch.Generator) -> list[tuple[Role, tuple[int, ...], Tensor]]:
+    """Return roles with shapes of the scale, and random values."""
+    weight, signed = torch.randn(6, 40, generator=generator), torch.randn(6, 40, generator=generator)
+    return [
+        ("weight", (6, 1), weight),
+        ("weight", (), weight),
+        ("input", (), signed),
+        ("input", (), signed.relu()),
+    ]
 
 
 def _second(

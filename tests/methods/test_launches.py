@@ -1,7 +1,7 @@
 """What a step asks of a GPU: it never waits for a result, and tensors are treated together.
 
-Counted on a pretended device, below autograd, backward passes and optimizers included. An operator on a list of
-tensors (`torch._foreach_*`) counts once, as on a GPU, where it is one launch for up to a hundred or so.
+Counted on a pretended device, below autograd, backward passes and optimizers included. An operator on a list
+of tensors (`torch._foreach_*`) counts once, as on a GPU, where it is one launch for up to a hundred or so.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ Begun = tuple[Method, tuple[torch.Tensor, torch.Tensor], Notes]
 
 @contextmanager
 def begun(name: str, source: str = "tiny", **settings: object) -> Iterator[Begun]:
-    """A method on a pretended device after `begin` and two steps, a batch, and what is noted from there on."""
+    """A method on a pretended device after `begin` and two steps, a batch, and what is noted from then on."""
     method_class = registry.load(registry.METHODS, name)
     if method_class.quantizes:
         settings = {"ranges": "minmax", **settings}  # the quickest
@@ -39,9 +39,7 @@ def begun(name: str, source: str = "tiny", **settings: object) -> Iterator[Begun
     x, y = torch.rand(4, 3, 32, 32, generator=generator), torch.randint(10, (4,), generator=generator)
     with pretended_device() as there:
         batch = x.to(there.device), y.to(there.device)
-        setup = Setup(
-            model=model.to(there.device), loss=F.cross_entropy, recipe=RECIPE, val_loss=lambda: 1.0
-        )
+        setup = Setup(model=model.to(there.device), loss=F.cross_entropy, recipe=RECIPE, val_loss=lambda: 1.0)
         method = method_class(setup, method_class.Config(**settings))
         method.begin([batch])
         for _ in range(2):
@@ -91,7 +89,7 @@ def test_freezing_by_disorder_waits_once_every_k_steps() -> None:
 
 
 @pytest.mark.parametrize(("source", "rounded", "most"), [("tiny", 10, 1.4), ("cifar:resnet20", 40, 1.5)])
-def test_quantization_adds_two_kernels_for_each_rounded_tensor(source: str, rounded: int, most: float) -> None:
+def test_quantization_adds_two_kernels_per_rounded_tensor(source: str, rounded: int, most: float) -> None:
     """One forward and one backward; step sizes are updated together with all other parameters.
 
     74 kernels beside 54, and 259 beside 179: 1.37 and 1.45 times those of full precision.

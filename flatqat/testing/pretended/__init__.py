@@ -5,8 +5,8 @@
         method.step(x.to(there.device), y.to(there.device))
     there.notes.waits
 
-Results are those of the CPU to the bit. What CUDA would refuse is refused, at the line that asks for it, and
-what costs time there is noted: waits of the host, copies, kernels. A real device also computes sums in another
+Results are those of the CPU to the bit. What CUDA would refuse is refused, at the line that asks for it,
+and what costs time there is noted: waits of the host, copies, kernels. A real device also adds in another
 order and draws other random numbers, which this one does not show.
 """
 
@@ -30,6 +30,10 @@ def pretended_device() -> Iterator[World]:
     """
     world = World()
     functions = Functions(world)
-    in_one_thread = torch.autograd.set_multithreading_enabled(False)
-    with replaced(world.notes, functions), in_one_thread, Operators(world), functions:
+    with (
+        torch.autograd.set_multithreading_enabled(False),  # contexts are those of this thread
+        replaced(world.notes, functions),
+        Operators(world),
+        functions,
+    ):
         yield world

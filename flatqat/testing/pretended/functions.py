@@ -13,14 +13,15 @@ from flatqat.testing.pretended.rules import tensors
 from flatqat.testing.pretended.world import CPU, DEVICE, World
 
 ANSWERS: dict[Any, Callable[[World, Tensor], Any]] = {
-    Tensor.device.__get__: World.device_of,  # type: ignore[attr-defined]
+    Tensor.device.__get__: World.device_of,
     Tensor.is_cuda.__get__: World.there,  # type: ignore[attr-defined]
     Tensor.is_cpu.__get__: lambda world, tensor: not world.there(tensor),  # type: ignore[attr-defined]
     Tensor.get_device: lambda world, tensor: 0 if world.there(tensor) else -1,
 }
-MOVES = {Tensor.to, Tensor.cuda, Tensor.cpu}
-TO_NUMPY = {Tensor.numpy, Tensor.__array__}
-OF_VALUES = {torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor}
+MOVES: set[Any] = {Tensor.to, Tensor.cuda, Tensor.cpu}
+TO_NUMPY: set[Any] = {Tensor.numpy, Tensor.__array__}
+AS_TENSOR: set[Any] = {torch.as_tensor, torch.asarray}
+OF_VALUES: set[Any] = {torch.tensor, Tensor.new_tensor, *AS_TENSOR}
 
 
 class Functions(TorchFunctionMode):
@@ -35,14 +36,14 @@ class Functions(TorchFunctionMode):
         world, kwargs = self.world, dict(kwargs or {})
         if func in ANSWERS:
             return ANSWERS[func](world, args[0])
-        if func in MOVES:
+        if func in MOVES or (func in AS_TENSOR and isinstance(args[0], Tensor)):
             return self._move(func, args, kwargs)
         if func is Tensor.pin_memory:
             return args[0]
         if func in TO_NUMPY and world.there(args[0]):
             raise RefusedByDevice("expected a tensor on the CPU for NumPy, got one on the device; use .cpu()")
         if func is Tensor.tolist and world.there(args[0]):
-            self._note_copy(args[0], CPU, at_once=False)
+            self._note_copy(args[0], CPU)
         if func in OF_VALUES:
             return self._of_values(func, args, kwargs)
         named = kwargs.get("device")
@@ -58,50 +59,43 @@ class Functions(TorchFunctionMode):
         return out
 
     def _of_values(self, func: Any, args: Any, kwargs: Any) -> Tensor:
-        """Return a tensor of numbers from Python, which are copied to the device, or of another tensor."""
-        named, values = kwargs.pop("device", None), args[0]
-        if not isinstance(values, Tensor):
-            for number in filter(self.world.there, tensors(args[-1])):  # each is read by itself
-                self._note_copy(number, CPU, at_once=False)
-        if func is Tensor.new_tensor or isinstance(values, Tensor):
-            device = torch.device(named or self.world.device_of(values))
-        else:
-            device = torch.device(named or CPU)
-        if func is not Tensor.new_tensor and func is not torch.tensor and isinstance(values, Tensor):
-            return values.to(device, **kwargs) if named is None else self._move(Tensor.to, (values, device), kwargs)
-        with self.world.asking(CPU, by_name=True):
+        """Return a tensor of values from Python, which go one by one to the host, then to the device."""
+        world, named, source = self.world, kwargs.pop("device", None), args[0]
+        device = torch.device(named or (world.device_of(source) if isinstance(source, Tensor) else CPU))
+        for value in filter(world.there, tensors(args[-1])):
+            if value is not source:
+                self._note_copy(value, CPU)
+        with world.asking(CPU, by_name=True):
             out: Tensor = func(*args, **kwargs)
-        if device.type == "cuda":
-            self._note_copy(out, DEVICE, at_once=False)
-            self.world.settle(out)
+        if device.type == DEVICE.type:
+            self._note_copy(out, DEVICE)
+            world.settle(out)
         return out
 
     def _move(self, func: Any, args: Any, kwargs: Any) -> Tensor:
         """Move a tensor, or change its dtype or format where it is."""
         world, tensor = self.world, args[0]
-        here = world.device_of(tensor)
-        copy = kwargs.pop("copy", False)
-        if func is not Tensor.to:
-            device, dtype, at_once, form = DEVICE if func is Tensor.cuda else CPU, None, False, None
+        here, copy, no_wait = world.device_of(tensor), kwargs.pop("copy", False), False
+        changes: dict[str, Any] = {}
+        if func is Tensor.cuda or func is Tensor.cpu:
+            device = DEVICE if func is Tensor.cuda else CPU
         elif len(args) > 1 and isinstance(args[1], Tensor):
-            device, dtype, at_once, form = world.device_of(args[1]), args[1].dtype, False, None
+            device, changes["dtype"] = world.device_of(args[1]), args[1].dtype
         else:
-            device, dtype, at_once, form = torch._C._nn._parse_to(*args[1:], **kwargs)
-        changes = {"dtype": dtype} if dtype is not None else {}
-        if form is not None:
-            changes["memory_format"] = form
+            device, changes["dtype"], no_wait, form = torch._C._nn._parse_to(*args[1:], **kwargs)
+            if form is not None:
+                changes["memory_format"] = form
         with world.asking(here, by_name=False):
-            changed = tensor.to(**changes, copy=copy) if changes or copy else tensor
+            changed: Tensor = tensor.to(**changes, copy=copy) if any(changes.values()) or copy else tensor
         if device is None or device.type == here.type:
             return changed
-        target = DEVICE if device.type == "cuda" else CPU
-        self._note_copy(changed, target, at_once=at_once)
-        return world.moved(changed, target)
+        self._note_copy(changed, device, no_wait=no_wait)
+        return world.moved(changed, device)
 
-    def _note_copy(self, tensor: Tensor, to: torch.device, *, at_once: bool) -> None:
-        what = f"copy to the {'device' if to == DEVICE else 'host'} at {place()}"
+    def _note_copy(self, tensor: Tensor, to: torch.device, *, no_wait: bool = False) -> None:
+        what = f"copy to the {'device' if to.type == DEVICE.type else 'host'} at {place()}"
         self.world.notes.copies[what] += tensor.nbytes
-        if to == CPU or not at_once:
+        if to.type != DEVICE.type or not no_wait:
             self.world.notes.waits[what] += 1
 
 
@@ -109,6 +103,5 @@ def _check_generator(generator: Any, device: torch.device) -> None:
     on_device = device.type == DEVICE.type
     if generator is not None and isinstance(generator, DeviceGenerator) != on_device:
         one, other = ("CPU", "device") if on_device else ("device", "CPU")
-        raise RefusedByDevice(
-            f"expected a generator of the {other}, got one of the {one}; draw on the CPU, then move the numbers"
-        )
+        how = "draw on the CPU, then move the numbers"
+        raise RefusedByDevice(f"expected a generator of the {other}, got one of the {one}; {how}")

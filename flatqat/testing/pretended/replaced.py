@@ -48,10 +48,10 @@ class _Autocast(torch.autocast):
 
 @contextmanager
 def replaced(notes: Notes, functions: TorchFunctionMode) -> Iterator[None]:
-    """Replace, within the context, what would ask a driver, and let `functions` see backward passes in Python."""
-    import torch._dynamo  # noqa: F401  # as optimizers do when first used; it must not see what is replaced
+    """Replace what would ask a driver; let `functions` see backward passes that are written in Python."""
+    import torch._dynamo  # as optimizers do when first used; it must not see what is replaced
 
-    asks, run_backward = torch.is_autocast_enabled, torch.autograd._engine_run_backward
+    asks, run_backward = torch.is_autocast_enabled, torch.autograd._engine_run_backward  # type: ignore[attr-defined]
 
     def seen_backward(*args: Any, **kwargs: Any) -> Any:
         with functions:  # which does not see what the function `backward` of torch calls in turn
@@ -60,7 +60,7 @@ def replaced(notes: Notes, functions: TorchFunctionMode) -> Iterator[None]:
     def synchronize(device: Any = None) -> None:
         notes.waits[f"synchronize at {place()}"] += 1
 
-    in_cuda = {
+    in_cuda: dict[str, Any] = {
         "synchronize": synchronize,
         "get_rng_state": lambda device=None: torch.get_rng_state(),
         "set_rng_state": lambda state, device=None: None,
@@ -68,7 +68,7 @@ def replaced(notes: Notes, functions: TorchFunctionMode) -> Iterator[None]:
         "get_device_name": lambda device=None: "pretended",
         "empty_cache": lambda: None,
     }
-    in_torch = {
+    in_torch: dict[str, Any] = {
         "autocast": _Autocast,
         "Generator": _AnyGenerator,
         "is_autocast_enabled": lambda device_type="cuda": asks(_host(device_type)),

@@ -73,10 +73,10 @@ class World:
     def refuse(self, tensors: list[Tensor], name: str) -> None:
         """Raise RefusedByDevice for tensors of the CPU that an operator does not take."""
         shape, origin = tuple(tensors[0].shape), self.origins.get(tensors[0])
-        made = f"made in {origin}" if origin else "made before"
+        made = f"made in {origin}" if origin else "made earlier"
         raise RefusedByDevice(
             f"expected tensors on one device, got one on the CPU, {shape}, {made}, in {name.strip('_')}; "
-            "make it with device=x.device, or register it as a buffer of the module"
+            "make it with device=x.device, move it with .to(x.device), or register it as a buffer"
         )
 
 
@@ -87,6 +87,6 @@ class _Move(torch.autograd.Function):
         return world.copied(tensor, device)
 
     @staticmethod
-    def backward(ctx: object, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: object, grad: Tensor) -> tuple[Tensor, None, None]:
         world, device = ctx.back  # type: ignore[attr-defined]
         return world.copied(grad, device), None, None
