@@ -116,7 +116,8 @@ class AdaRound(ptq.PTQ):
     def _sample(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Return random images of one batch, and their targets."""
         x, target = pairs[int(torch.randint(len(pairs), (), generator=self.generator))]
-        index = torch.randperm(len(x), generator=self.generator)[: self.config.images].to(x.device)
+        index = torch.randperm(len(x), generator=self.generator)[: self.config.images]
+        index = index.to(x.device, non_blocking=True)  # in each iteration: nothing waits for a few numbers
         return x[index], target[index]
 
     def log(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat.data.corruptions import photographs
-from flatqat.data.corruptions.names import NAMES, SEVERITIES, Table
+from flatqat.data.corruptions.names import NAMES, ON_CPU, SEVERITIES, Table
 from flatqat.suite import Shift
 
 if TYPE_CHECKING:
@@ -57,4 +57,5 @@ def on_the_fly(
     """Load the images of `clean` with a corruption applied batch by batch, seeded by image id."""
     from flatqat.data.corruptions.apply import corrupt  # imports torch, which listings must not
 
-    return clean(root).map(partial(corrupt, name=corruption, severity=severity, table=table))
+    change = partial(corrupt, name=corruption, severity=severity, table=table)
+    return clean(root).map(change, on_cpu=corruption in ON_CPU)

@@ -14,5 +14,8 @@ _FAMILIES = {
     "extra": ("speckle_noise", "gaussian_blur", "spatter", "saturate"),
 }
 
+#: These are computed on a CPU wherever the images are.
+ON_CPU = ("pixelate", "jpeg_compression")
+
 #: Corruption -> family. The four `extra` are the validation set of Hendrycks & Dietterich (2019).
 NAMES: dict[str, str] = {name: family for family, names in _FAMILIES.items() for name in names}

@@ -49,10 +49,10 @@ def in_memory(data: "ImageData", family: Family, name: str) -> "ImageData":
     For want of another resolution, those of `resize` are enlarged by half and shrunk again. Label maps stay.
     """
     if family == "color":
-        return data.map(partial(_of_batch, partial(round_trip, form=name)))
+        return data.map(partial(_of_batch, partial(round_trip, form=name)), on_cpu=True)
     truncated = name == "truncated"
     noise = partial(there_and_back, name="bilinear" if truncated else name, truncated=truncated)
-    return data.map(partial(_of_batch, noise))
+    return data.map(partial(_of_batch, noise), on_cpu=True)
 
 
 def _changed(view: EvalCrop, family: Family, name: str) -> EvalCrop:

@@ -32,6 +32,7 @@ class ImageData:
         labels: int64 (N,), or None with label maps.
         ids: int64 (N,). An id stands for the image itself, whatever subset or order it appears in.
         fetch: Decodes the images at an index (B,) to uint8 (B, 3, H, W).
+        cpu_transforms: Each maps uint8 images and their ids to uint8 images, before they go to a device.
         batch_transforms: Each maps uint8 images and their ids to uint8 images, on the device of the batch.
         through_transform: Returns the same dataset with another `Transform` of each image; None if all images
             have a common size already.
@@ -41,6 +42,7 @@ class ImageData:
     labels: Tensor | None
     ids: Tensor
     fetch: Fetch
+    cpu_transforms: tuple[BatchTransform, ...] = ()
     batch_transforms: tuple[BatchTransform, ...] = ()
     through_transform: "Callable[[Transform], ImageData] | None" = None
     groups: Tensor | None = None
@@ -75,13 +77,18 @@ class ImageData:
         """Whether every image has a label map, as in segmentation, in place of one label."""
         return self.labels is None
 
-    def map(self, transform: BatchTransform) -> "ImageData":
-        """Return the same images with one more batch transform."""
-        through = self.through_transform
+    def map(self, transform: BatchTransform, *, on_cpu: bool = False) -> "ImageData":
+        """Return the same images with one more batch transform.
+
+        One that computes on a CPU wherever its images are belongs there, `on_cpu`: the threads that decode
+        run it, and nothing is copied back. It must come before those that run on a device.
+        """
+        through, first = self.through_transform, on_cpu and not self.batch_transforms
         return replace(
             self,
-            batch_transforms=(*self.batch_transforms, transform),
-            through_transform=through and (lambda view: through(view).map(transform)),
+            cpu_transforms=(*self.cpu_transforms, *[transform] * first),
+            batch_transforms=(*self.batch_transforms, *[transform] * (not first)),
+            through_transform=through and (lambda view: through(view).map(transform, on_cpu=on_cpu)),
         )
 
     def subset(self, index: Tensor) -> "ImageData":
@@ -119,7 +126,7 @@ class ImageData:
 
     def batch(self, index: Tensor, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """Return images, float32 (B, 3, H, W) in [0, 1], and their labels (B,) or label maps (B, H, W)."""
-        return scaled(*self.processed(self.fetch(index), index, torch.device(device)))
+        return scaled(*self.processed(self.prepared(index), index, torch.device(device)))
 
     def batches(
         self, size: int, device: torch.device | str = "cpu", workers: int = 0
@@ -131,8 +138,18 @@ class ImageData:
         """Yield this data with the index of each of the batches of `batches`."""
         return ((self, index) for index in torch.arange(len(self)).split(size))
 
+    def prepared(self, index: Tensor) -> Tensor:
+        """Return what `fetch(index)` does, with the transforms for the CPU."""
+        pixels = self.fetch(index)
+        if not self.cpu_transforms:
+            return pixels
+        images = pixels[:, :3].contiguous()
+        for transform in self.cpu_transforms:
+            images = transform(images, self.ids[index])
+        return torch.cat([images, pixels[:, 3:]], 1) if self.per_pixel else images
+
     def processed(self, pixels: Tensor, index: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Take what `fetch(index)` returned to a device and through the batch transforms.
+        """Take what `prepared(index)` returned to a device and through the batch transforms.
 
         Returns uint8 images (B, 3, H, W) and their labels (B,) or label maps (B, H, W), int64.
         """

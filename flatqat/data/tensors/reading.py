@@ -20,9 +20,9 @@ T = TypeVar("T")
 class Reader:
     """Makes batches on a device, while `workers` threads are at work on the next one.
 
-    Threads decode, and where the device is a CPU they run the batch transforms, too: Pillow and torch release
-    Python's lock. With 0 workers each batch is made when it is requested. What becomes of an image depends on
-    its pixels and its id alone, so the number of workers changes no pixel.
+    Threads decode and run the transforms for the CPU, and where that is the device all batch transforms:
+    Pillow and torch release Python's lock. With 0 workers each batch is made when it is requested. What
+    becomes of an image depends on its pixels and its id alone, so the number of workers changes no pixel.
 
     Leaving its context ends the threads.
     """
@@ -53,7 +53,7 @@ class Reader:
 
         def make(part: Tensor) -> tuple[Tensor, ...]:
             with torch.inference_mode(inference):  # a mode of each thread
-                pixels = data.fetch(part)
+                pixels = data.prepared(part)
                 return data.processed(pixels, part, self.device) if on_cpu else (pixels,)
 
         parts = [part for part in index.tensor_split(self.workers) if len(part)]

@@ -1,6 +1,7 @@
 """Batches made ahead by threads: the same bytes, where they are made, and when."""
 
 import threading
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from flatqat.data.corruptions.apply import corrupt
 from flatqat.data.tensors.image_data import ImageData
 from flatqat.data.tensors.reading import Reader, one_ahead, read_ahead, to_device
+from flatqat.testing.pretended import pretended_device
 
 N = 7
 
@@ -108,3 +110,53 @@ def test_requests_and_batches_may_share_a_generator() -> None:
             numbers += [*labels.tolist(), int(torch.randint(100, (), generator=generator))]
         drawn.append(numbers)
     assert drawn[0] == drawn[1] == drawn[2]
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_runs_on_a_cpu_anyway_runs_before_the_images_go_to_the_device(
+    channels: int, workers: int
+) -> None:
+    """By the threads that decode; then nothing is copied back, and the pixels are the same."""
+    pixels, labels = pictures(channels) % 3, torch.arange(N) % 3
+    if channels == 4:
+        data = ImageData.with_label_maps(pixels, classes=3, source="test")
+    else:
+        data = ImageData.in_memory(pixels, labels, classes=3, source="test")
+    change, threads, devices = partial(corrupt, name="pixelate", severity=3, table="cifar"), set(), set()
+
+    def transform(images: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        threads.add(threading.current_thread())
+        return change(images, ids)
+
+    def look(images: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        devices.add(images.device.type)
+        return images
+
+    expected = data.map(change).map(look).batch(torch.arange(N))
+    assert devices == {"cpu"}
+    with pretended_device() as there:
+        found = list(data.map(transform, on_cpu=True).map(look).batches(4, there.device, workers))
+    assert devices == {"cpu", "cuda"}
+    assert (threading.main_thread() in threads) == (workers == 0)
+    assert not there.notes.waits
+    for whole, parts in zip(expected, zip(*found, strict=True), strict=True):
+        assert torch.equal(torch.cat(parts), whole)
+
+
+def test_a_transform_for_the_cpu_stays_behind_one_that_came_before() -> None:
+    data = ImageData.in_memory(pictures() // 2, torch.zeros(N).long(), classes=1, source="test")
+    both = data.map(lambda x, ids: x + 1).map(lambda x, ids: x * 2, on_cpu=True)
+    images, _ = both.batch(torch.arange(N))
+    assert torch.equal(images, ((pictures() // 2 + 1) * 2).float() / 255)
+
+
+def test_subsets_and_views_keep_the_transforms_for_the_cpu() -> None:
+    data = ImageData.in_memory(pictures() // 2, torch.zeros(N).long(), classes=1, source="test")
+    seen = replace(data, through_transform=lambda view: data).map(lambda x, ids: x * 2, on_cpu=True)
+    for changed in (
+        seen.subset(torch.arange(N)),
+        seen.transformed(lambda image, id_: image),
+        seen.decoded_once(),
+    ):
+        assert torch.equal(changed.prepared(torch.arange(N)), pictures() // 2 * 2)
