@@ -52,7 +52,7 @@ class Draw:
         deviations; the variance is 1.
         """
         index = self.shorts(field, *shape).int().add_(STEPS // 2)
-        return _quantiles().to(index.device).index_select(0, index.flatten()).view(index.shape)
+        return _quantiles(index.device).index_select(0, index.flatten()).view(index.shape)
 
     def integers(self, field: str, *shape: int, low: int, high: int) -> Tensor:
         """Return int32 (B, *shape), uniform on low .. high - 1 up to n / 2^16, for n = high - low < 2^15."""
@@ -60,11 +60,11 @@ class Draw:
         return numbers.mul_(high - low).bitwise_right_shift_(16).add_(low)
 
 
-@lru_cache(maxsize=1)
-def _quantiles() -> Tensor:
+@lru_cache(maxsize=4)
+def _quantiles(device: torch.device) -> Tensor:
     """Return the quantiles of the normal distribution, float32 (2^16,)."""
     values = ndtri((np.arange(STEPS) + 0.5) / STEPS)
-    return torch.from_numpy((values / values.std()).astype(np.float32))
+    return torch.from_numpy((values / values.std()).astype(np.float32)).to(device)
 
 
 def _hash(text: str) -> int:

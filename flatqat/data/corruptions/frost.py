@@ -25,16 +25,15 @@ def frost(images: Tensor, draw: Draw, constants: Constants) -> Tensor:
     keep, amount, step = constants[0], constants[1], int(constants[2])
     pictures = _pictures(photographs.paths(), step, images.device)
     size = images.shape[2:]
-    result = images.float().mul_(keep)
     which = draw.integers("picture", low=0, high=len(pictures)).tolist()
     corners = draw.uniform("corner", 2).tolist()
-    for image, number, corner in zip(result, which, corners, strict=True):
+    crops = []
+    for number, corner in zip(which, corners, strict=True):
         picture = _larger(pictures[number], size)
         room = (n - m for n, m in zip(picture.shape[1:], size, strict=True))
         top, left = (int(share * n) for share, n in zip(corner, room, strict=True))
-        crop = picture[:, top : top + size[0], left : left + size[1]]
-        image.add_(crop.float().mul_(amount))
-    return result
+        crops.append(picture[:, top : top + size[0], left : left + size[1]])
+    return images.float().mul_(keep).add_(torch.stack(crops).float().mul_(amount))
 
 
 def _larger(picture: Tensor, size: torch.Size) -> Tensor:

@@ -26,7 +26,7 @@ from flatqat.testing.pretended.world import World
 def pretended_device() -> Iterator[World]:
     """Give a device to make tensors on, and to move tensors and modules to, within the context.
 
-    Tensors that outlive the context are plain tensors of the CPU.
+    Outside, its tensors are plain tensors of the CPU; in another context they are on the device again.
     """
     world = World()
     functions = Functions(world)

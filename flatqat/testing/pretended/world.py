@@ -11,6 +11,7 @@ from flatqat.testing.pretended.notes import Notes, RefusedByDevice
 from flatqat.testing.pretended.storages import Storages
 
 CPU, DEVICE = torch.device("cpu"), torch.device("cuda", 0)
+RESIDENTS: Storages[bool] = Storages()  # of all contexts: a cache keeps tensors of a device
 
 
 class World:
@@ -25,12 +26,11 @@ class World:
     def __init__(self) -> None:
         self.device, self.notes = DEVICE, Notes()
         self.origins: Storages[str] = Storages()
-        self._residents: Storages[bool] = Storages()
         self._asked: list[tuple[torch.device, bool]] = [(CPU, False)]
 
     def there(self, tensor: Tensor) -> bool:
         """Return whether a tensor is on the device."""
-        return self._residents.get(tensor) is True
+        return RESIDENTS.get(tensor) is True
 
     def device_of(self, tensor: Tensor) -> torch.device:
         """Return the device that a tensor is on."""
@@ -39,7 +39,7 @@ class World:
     def settle(self, tensor: Tensor, device: torch.device = DEVICE) -> None:
         """Put a tensor that was just made on a device."""
         if device.type == DEVICE.type:
-            self._residents.put(tensor, True)
+            RESIDENTS.put(tensor, True)
 
     @contextmanager
     def asking(self, device: torch.device, by_name: bool) -> Iterator[None]:
