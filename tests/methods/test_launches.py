@@ -88,6 +88,15 @@ def test_freezing_by_disorder_waits_once_every_k_steps() -> None:
     assert waits == [1, 0, 0, 1]
 
 
+def test_learning_to_round_waits_once_a_layer_however_long_it_learns() -> None:
+    waits = []
+    for iterations in (4, 8):
+        with begun("adaround", iterations=iterations, images=2) as (method, batch, notes):
+            method.begin([batch])
+            waits.append(notes.waits)
+    assert waits[0] == waits[1] != {}
+
+
 @pytest.mark.parametrize(("source", "rounded", "most"), [("tiny", 10, 1.4), ("cifar:resnet20", 40, 1.5)])
 def test_quantization_adds_two_kernels_per_rounded_tensor(source: str, rounded: int, most: float) -> None:
     """One forward and one backward; step sizes are updated together with all other parameters.

@@ -20,13 +20,16 @@ from tests.helpers.on_device import RECIPE, same_bits, training
 
 METHODS = registry.names(registry.METHODS)
 QUANTIZERS = registry.names(registry.QUANTIZERS)
+UNORDERED = {"n2uq": {"cumsum", "index_add"}}
 CELL = Cell(suite="digits-c", suite_version=1, model="tiny", method="qat", quant="4", recipe="smoke", seed=0)
 
 
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
 @pytest.mark.parametrize("method", ["qat", "sam"])  # of one pass, and of two
 def test_every_quantizer_in_training(method: str, quantizer: str) -> None:
-    same_bits(training(method, f"4@{quantizer}", ranges="minmax"))
+    """Sums have the same order every time, except those of the gradients of n2uq's tables."""
+    notes = same_bits(training(method, f"4@{quantizer}", ranges="minmax"))
+    assert {what.partition(" ")[0] for what in notes.unordered} == UNORDERED.get(quantizer, set())
 
 
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
@@ -38,7 +41,8 @@ def test_every_quantizer_without_training(quantizer: str) -> None:
 @pytest.mark.parametrize("method", sorted({*METHODS} - {"qat", "sam", "ptq", "adaround"}))
 def test_every_method(method: str) -> None:
     quantizes = registry.load(registry.METHODS, method).quantizes
-    same_bits(training(method, "3", **({"ranges": "own"} if quantizes else {})))
+    notes = same_bits(training(method, "3", **({"ranges": "own"} if quantizes else {})))
+    assert not notes.unordered
 
 
 def test_calibration_by_the_smallest_error() -> None:
@@ -69,7 +73,8 @@ def test_training_for_label_maps() -> None:
         losses = [method.step(x, y)["loss"] for _ in range(2)]
         return [*losses, *model.state_dict().values()]
 
-    same_bits(compute)
+    found = {what.partition(" ")[0] for what in same_bits(compute).unordered}
+    assert found == {"nll_loss2d_forward", "nll_loss2d_backward", "upsample_bilinear2d_backward"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -99,7 +104,7 @@ def test_meters(task: str, logits: tuple[int, ...], labels: tuple[int, ...]) -> 
     same_bits(compute)
 
 
-@pytest.mark.parametrize("space", ["quantized", "latent", "step_size"])
+@pytest.mark.parametrize("space", ["quantized", "step_size", pytest.param("latent", marks=pytest.mark.slow)])
 def test_flatness(space: str) -> None:
     """The largest eigenvalue by Lanczos, and sharpness by one step and by random ones."""
     generator = torch.Generator().manual_seed(0)
@@ -108,7 +113,8 @@ def test_flatness(space: str) -> None:
     def compute(device: torch.device) -> list[Tensor]:
         model = build("tiny", classes=10, seed=0)
         quantize_(model.net, QuantSpec.parse("4"))
-        method = QAT(Setup(model=model.to(device), loss=pixel_cross_entropy, recipe=RECIPE))
+        setup = Setup(model=model.to(device), loss=pixel_cross_entropy, recipe=RECIPE)
+        method = QAT(setup, QAT.Config(ranges="minmax"))
         batch = x.to(device), y.to(device)
         method.begin([batch])
         found = flatness_of(model, [batch], CELL, measures=("lambda_max", "sharpness"), space=space, draws=2)
