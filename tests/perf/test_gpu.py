@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from flatqat import registry
+from flatqat.testing.pretended import pretended_device
 from perf.gpu import __main__ as acceptance
 from perf.gpu import equality
 from perf.gpu.ledger import Entry, check, figure
@@ -28,6 +30,18 @@ def test_sections_pass_where_the_device_is_the_cpu(monkeypatch: pytest.MonkeyPat
     found = json.loads((tmp_path / "gpu.json").read_text())
     assert {row["section"] for row in found} == {"machine", "meters", "kernels", "rounding", "one pass"}
     assert (tmp_path / "gpu.md").read_text().startswith("| section | what | check | values |\n")
+
+
+def test_equality_is_checked_between_two_devices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A pretended one, which computes what the CPU does: what the sections move is where it has to be."""
+    words = ["gpu", "--device", "cuda:0", "--tiny", "--out", str(tmp_path), "--only", "meters"]
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr(registry, "names", lambda kind: ["lsq"])
+    with pretended_device() as there:
+        assert acceptance.main() == 0
+        on = Setting(device=there.device, tiny=True)
+        assert [entry.ok for entry in equality.quantizers(on)] == [True, True]
+    assert len(there.notes.kernels) > 100
 
 
 def test_a_failed_check_and_a_section_that_breaks_fail_the_whole(

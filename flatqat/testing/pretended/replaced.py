@@ -62,6 +62,7 @@ def replaced(notes: Notes, functions: TorchFunctionMode) -> Iterator[None]:
 
     in_cuda: dict[str, Any] = {
         "synchronize": synchronize,
+        "set_device": lambda device: None,
         "get_rng_state": lambda device=None: torch.get_rng_state(),
         "set_rng_state": lambda state, device=None: None,
         "mem_get_info": lambda device=None: (8 * GIBIBYTE, 80 * GIBIBYTE),
