@@ -7,7 +7,8 @@
     ├── StoreError          a results folder that cannot be written, a record that cannot be read
     │   ├── Vanished        a file of a results folder that another run removed
     │   └── Misplaced       a record under the name of another cell, or among those of other images
-    └── PluginError         a plugin file that fails to import or does not export what it must
+    ├── PluginError         a plugin file that fails to import or does not export what it must
+    └── RankLost            a process of several that train together has ended
     TrainingFailed          becomes the record of one cell, and all others still run
 
 Any other exception is a bug in flatqat and shows its traceback.
@@ -62,6 +63,10 @@ class Misplaced(StoreError):
 
 class PluginError(FlatqatError):
     """A plugin that fails to import or does not export what its kind requires."""
+
+
+class RankLost(FlatqatError):
+    """A process of several that train together has ended, so that the others cannot go on."""
 
 
 class TrainingFailed(Exception):

@@ -1,5 +1,6 @@
 """`flatqat bench run` and `bench report`, and the options that several commands share."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -112,6 +113,9 @@ def bench_run(
         ),
     ] = False,
     jobs: Jobs = "auto",
+    distributed: Annotated[
+        bool, flag("--distributed", "Train each cell with all processes that torchrun has started.")
+    ] = False,
     threads: Threads = 1,
     workers: Workers = DEFAULT_WORKERS,
     limit: Limit = None,
@@ -159,7 +163,12 @@ def bench_run(
     from flatqat.bench.plan.jobs import make_plan
     from flatqat.bench.plan.request import Request, parse_jobs, parse_seeds, parse_spaces
     from flatqat.bench.plan.settings import parse_settings
+    from flatqat.bench.ranks.place import Place
+    from flatqat.commands.distributed import follow, leading
 
+    place = Place.of(os.environ) if distributed else None
+    if place and not place.leads:
+        raise typer.Exit(follow(place))
     add_plugins(plugin)
     request = Request(
         suites=split(suite) or DEFAULT_SUITES,
@@ -189,8 +198,10 @@ def bench_run(
     )
     from flatqat.commands.execute import dry, execute
 
-    plan = make_plan(request)
-    raise typer.Exit(dry(plan) if dry_run else execute(plan, all_revisions=all_revisions))
+    with leading(place, request) as (own, ranks):
+        plan = make_plan(own)
+        code = dry(plan) if dry_run else execute(plan, all_revisions=all_revisions, ranks=ranks)
+    raise typer.Exit(code)
 
 
 @bench.command("report")

@@ -19,13 +19,17 @@ from flatqat.errors import UsageError, choose
 
 if TYPE_CHECKING:
     from flatqat.bench.plan.jobs import Job, Plan
+    from flatqat.bench.ranks.ranks import Ranks
 
 INTERRUPTED = 130
 FEW = 3
 
 
-def execute(plan: "Plan", *, all_revisions: bool = False) -> int:
-    """Run a plan and print its table; 0, or 3 when a cell failed, was skipped or lacks its flatness."""
+def execute(plan: "Plan", *, all_revisions: bool = False, ranks: "Ranks | None" = None) -> int:
+    """Run a plan and print its table; 0, or 3 when a cell failed, was skipped or lacks its flatness.
+
+    With `ranks`, this process leads them.
+    """
     from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.run import run
     from flatqat.bench.gate.check import INCOMPLETE
@@ -33,7 +37,7 @@ def execute(plan: "Plan", *, all_revisions: bool = False) -> int:
     request, errors = plan.request, terminal(stderr=True)
     session = Session.open(request, progress_for(errors))
     try:
-        records = run(plan, session)
+        records = run(plan, session, ranks)
     except KeyboardInterrupt:
         errors.print("interrupted; the same command goes on from here")
         return INTERRUPTED

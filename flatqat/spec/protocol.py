@@ -85,6 +85,7 @@ class TrainLog(Stored):
         method: What the method reports of itself.
         selection: The chosen step and the `val` score of each step looked at; empty without selection.
         compiled: Whether its steps were compiled by `torch.compile`, which changes last digits.
+        processes: How many processes shared its batches (`--distributed`), which changes last digits.
     """
 
     steps: int
@@ -94,6 +95,7 @@ class TrainLog(Stored):
     method: Mapping[str, Any] = field(default_factory=dict)
     selection: Mapping[str, Any] = field(default_factory=dict)
     compiled: bool = False
+    processes: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,19 +28,22 @@ def training_batches(
     *,
     eval_transform: EvalTransform,
     workers: int = 0,
+    rows: slice | None = None,
 ) -> Iterator[Batch]:
     """Yield augmented training batches, epoch after epoch; the cell's seed decides, whatever the method.
 
-    Each of the data's groups contributes an equal part of every batch, in epochs of its own.
+    Each of the data's groups contributes an equal part of every batch, in epochs of its own. Of each batch,
+    only `rows` are decoded and yielded, by default all.
     """
     order = torch.Generator().manual_seed(job.cell.derive_seed("batches"))
     draws = torch.Generator().manual_seed(job.cell.derive_seed("augment"))
     requests = (
-        (_randomly_transformed(job, data, eval_transform, draws), index)
+        (_randomly_transformed(job, data, eval_transform, draws), index if rows is None else index[rows])
         for index in _indices(data, job.recipe.batch_size, steps, order)
     )
+    whole = batch_length(data, job.recipe.batch_size)
     for images, labels in read_ahead(requests, device, workers):
-        yield job.suite.augment(images, draws) if job.suite.augment else images, labels
+        yield _augmented(images, job.suite, draws, rows, whole), labels
 
 
 def fixed_batches(
@@ -75,20 +78,43 @@ def fixed_transform(suite: Suite, eval_transform: EvalTransform) -> Transform:
     return suite.fixed_transform or eval_crop(eval_transform)
 
 
-def _indices(data: ImageData, batch_size: int, steps: int, order: torch.Generator) -> Iterator[Tensor]:
+def batch_length(data: ImageData, batch_size: int) -> int:
+    """Return how many images each training batch has: fewer than `batch_size` where the data has fewer."""
+    return sum(size for _, size in _groups(data, batch_size))
+
+
+def _groups(data: ImageData, batch_size: int) -> list[tuple[Tensor, int]]:
+    """Return the images of each group, and how many of them each batch has."""
     groups = [torch.arange(len(data))]
     if data.groups is not None:
         groups = [(data.groups == group).nonzero()[:, 0] for group in data.groups.unique()]
-    sizes = [min(batch_size // len(groups), len(group)) for group in groups]
+    return [(group, min(batch_size // len(groups), len(group))) for group in groups]
+
+
+def _indices(data: ImageData, batch_size: int, steps: int, order: torch.Generator) -> Iterator[Tensor]:
+    groups = _groups(data, batch_size)
     unused = [torch.empty(0, dtype=torch.long)] * len(groups)  # of each group's epoch
     for _ in range(steps):
         parts = []
-        for number, (group, size) in enumerate(zip(groups, sizes, strict=True)):
+        for number, (group, size) in enumerate(groups):
             if len(unused[number]) < size:
                 unused[number] = group[torch.randperm(len(group), generator=order)]
             parts.append(unused[number][:size])
             unused[number] = unused[number][size:]
         yield torch.cat(parts)
+
+
+def _augmented(
+    images: Tensor, suite: Suite, draws: torch.Generator, rows: slice | None, whole: int
+) -> Tensor:
+    """Return augmented images: those of a part of a batch as within the whole, whose others are black."""
+    if suite.augment is None:
+        return images
+    if rows is None:
+        return suite.augment(images, draws)
+    batch = images.new_zeros(whole, *images.shape[1:])
+    batch[rows] = images
+    return suite.augment(batch, draws)[rows]
 
 
 def _randomly_transformed(

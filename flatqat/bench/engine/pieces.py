@@ -25,6 +25,10 @@ class Share:
     troubles: Troubles
     claims: Claims
 
+    def train(self, job: Job) -> None:
+        """Train a job."""
+        train(job, self.session)
+
     def is_trained(self, job: Job) -> bool:
         """Whether the weights of a job are there; a job that cannot run needs none."""
         return not job.skip and self.session.store.has_weights(job.cell)
@@ -96,7 +100,7 @@ class Training(Piece):
         """Train the job, or skip it."""
         if self.share.troubles.can_run(self.job):
             with self.share.troubles.catch(self.job):
-                train(self.job, self.share.session)
+                self.share.train(self.job)
 
 
 class Flatness(Piece):

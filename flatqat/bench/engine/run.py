@@ -7,11 +7,13 @@ from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.auto_jobs import auto_jobs
 from flatqat.bench.engine.countdown import flatness_work, scoring_work, training_work
 from flatqat.bench.engine.crew import Crew
+from flatqat.bench.engine.distributed import check_batches, leading
 from flatqat.bench.engine.preflight import preflight
 from flatqat.bench.engine.sharing import take_part
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job, Plan, make_plan
 from flatqat.bench.plan.request import Request
+from flatqat.bench.ranks.ranks import Ranks
 from flatqat.bench.records.revisions import renewed
 from flatqat.console.merged import Merged
 from flatqat.console.progress import Progress, progress_for
@@ -19,20 +21,28 @@ from flatqat.console.terminal import terminal
 from flatqat.spec import Record
 
 
-def run(plan: Plan, session: Session) -> list[Record]:
-    """Run what is missing of a plan; returns the record of every scored job, in the plan's order."""
+def run(plan: Plan, session: Session, ranks: Ranks | None = None) -> list[Record]:
+    """Run what is missing of a plan; returns the record of every scored job, in the plan's order.
+
+    With `ranks`, this process leads others, which train each cell together and then share the rest.
+    """
     session = replace(session, progress=Merged(session.progress))
     todo, troubles = session.lacking(plan), Troubles(session.progress)
     _say_what_is_stored(todo, plan, session)
     if todo:
         work = sum(training_work(lack, session.store) + flatness_work(lack) for lack in todo)
         with Crew(session.request, todo, session.progress) as crew:
-            crew.grow(_jobs(work, session))  # they start while this process checks
+            if not ranks:
+                crew.grow(_jobs(work, session))  # they start while this process checks
             preflight(todo, plan, session, troubles)
             work += sum(scoring_work(lack, session.request) for lack in todo)
-            session = replace(session, request=crew.grow(_jobs(work, session)))
-            with session.store.claims() as claims, crew.at_work():
-                take_part(todo, plan, session, troubles, claims)
+            if ranks:
+                check_batches(todo, session, ranks)
+            else:
+                session = replace(session, request=crew.grow(_jobs(work, session)))
+            led = leading(ranks, todo, session)
+            with session.store.claims() as claims, crew.at_work(), led as first:
+                take_part(todo, plan, session, troubles, claims, first)
     records = [_record(job, session, troubles) for job in plan.scored()]
     return renewed([record for record in records if record], session.store)
 

@@ -1,6 +1,6 @@
 """How one process does its part of a run: the first piece that is ready and free, until all are done."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from time import sleep
 
@@ -18,19 +18,31 @@ ATTEMPTS = 100  # to go on after another run has removed files
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 1.0  # seconds between two looks at what others are at
 
 
-def take_part(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Troubles, claims: Claims) -> None:
+def take_part(
+    todo: Sequence[Lack],
+    plan: Plan,
+    session: Session,
+    troubles: Troubles,
+    claims: Claims,
+    first: Callable[[Share], None] | None = None,
+) -> None:
     """Do what is to do of a plan until nothing is left, beside others at work in the same folder.
 
-    Somebody may remove what this process is about to read. Then it looks again at what is still to do; so it
-    does where a run that measures less has written a record meanwhile.
+    `first` does what this process cannot do alone. Somebody may remove what this process is about to read.
+    Then it looks again at what is still to do; so it does where a run that measures less has written a record
+    meanwhile.
     """
     store, rerun, left = session.store, session.request.rerun, todo
     troubles.share(claims)
     if rerun:
         _forget(todo, session, claims)
+    share = Share(session=session, troubles=troubles, claims=claims)
+    if first:
+        first(share)
     for attempt in range(ATTEMPTS):
         try:
-            _work_off(left, Share(session=session, troubles=troubles, claims=claims))
+            recordings = [Recording(lack, share) for lack in left if lack.scores or lack.spaces]
+            work_off([*recordings, *pieces_of(left, share)], share)
             if not (left := _unmeasured(todo, session, troubles)):
                 break
             for lack, piece in product(left, (Recording, Flatness)):
@@ -57,15 +69,16 @@ def _unmeasured(todo: Sequence[Lack], session: Session, troubles: Troubles) -> l
     return lacks
 
 
-def _work_off(todo: Sequence[Lack], share: Share) -> None:
-    """Do the first piece that is ready and that nobody is at, again and again until all are done."""
-    recordings = [Recording(lack, share) for lack in todo if lack.scores or lack.spaces]
-    pending: list[Piece] = [*recordings, *pieces_of(todo, share)]
-    pause = SHORTEST_PAUSE
+def work_off(pieces: Sequence[Piece], share: Share, later: float = 0.0) -> None:
+    """Do the first piece that is ready and that nobody is at, again and again until all are done.
+
+    `later` is the work that comes after all of them.
+    """
+    pending, pause = list(pieces), SHORTEST_PAUSE
     countdown = Countdown(share.session.progress)
     while pending := [piece for piece in pending if not piece.is_done()]:
         share.troubles.look()
-        countdown.ahead = sum(piece.work for piece in pending)
+        countdown.ahead = later + sum(piece.work for piece in pending)
         if any(piece.is_ready() and piece.do(countdown) for piece in pending):
             pause = SHORTEST_PAUSE
         else:

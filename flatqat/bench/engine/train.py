@@ -1,7 +1,7 @@
 """Train one cell: every method gets the same start and the same batches, and makes the update itself."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from math import isfinite
 from time import perf_counter
@@ -12,11 +12,20 @@ from safetensors.torch import save
 from torch import Tensor
 
 from flatqat import registry
-from flatqat.bench.cell.batches import Batch, fixed_batches, training_batches, val_batch_size
+from flatqat.bench.cell.batches import (
+    Batch,
+    batch_length,
+    fixed_batches,
+    training_batches,
+    val_batch_size,
+)
 from flatqat.bench.cell.restore import blank, load_stored_
 from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.checkpoint_selection import Selection, snapshot
 from flatqat.bench.plan.jobs import Job
+from flatqat.bench.ranks.check import check_same
+from flatqat.bench.ranks.ranks import Ranks
+from flatqat.bench.ranks.whole_batch import WholeBatch
 from flatqat.bench.records.files import write_atomically
 from flatqat.bench.records.store import Store
 from flatqat.bench.records.weights import metadata_of
@@ -34,8 +43,12 @@ LOG_EVERY = 10
 VAL_IMAGES = 1000
 
 
-def train(job: Job, session: Session) -> None:
-    """Store the trained weights of `job`. Raises TrainingFailed on a bad start or infinite numbers."""
+def train(job: Job, session: Session, ranks: Ranks | None = None) -> None:
+    """Store the trained weights of `job`. Raises TrainingFailed on a bad start or infinite numbers.
+
+    With `ranks`, every one of them calls this, trains on its part of each batch, and has all weights at the
+    end; the one that leads stores them.
+    """
     store = session.store
     if store.has_weights(job.cell):
         return
@@ -45,12 +58,16 @@ def train(job: Job, session: Session) -> None:
     model.to(session.device)
     data = job.suite.train(session.request.data_root)
     fixed = partial(fixed_batches, job, data, device=session.device, eval_transform=model.eval_transform)
-    method = training_method(job, model, session)
-    selection = Selection(job, method, model, session)
-    method.begin(fixed("calibration", job.recipe.calibration_batches))
-    for_batchnorm = fixed("batchnorm", job.recipe.bn_batches)
-    last_loss = _take_steps(data, selection, for_batchnorm)
-    method.end(for_batchnorm)
+    whole = WholeBatch(ranks, batch_length(data, job.recipe.batch_size)) if ranks else None
+    with whole.on(model) if whole else nullcontext():
+        method = training_method(job, model, session, whole)
+        selection = Selection(job, method, model, session)
+        method.begin(fixed("calibration", job.recipe.calibration_batches))
+        for_batchnorm = fixed("batchnorm", job.recipe.bn_batches)
+        last_loss = _take_steps(data, selection, for_batchnorm, whole)
+        method.end(for_batchnorm)
+    if ranks:
+        check_same(model, ranks)
     ((images, _),) = fixed("audit", 1)
     audited = summary(checked(audit(model.net, model.normalize(images))))
     covered = [name for name in audited["floating"] if job.quant.act_bits or not name.endswith(" input")]
@@ -60,13 +77,19 @@ def train(job: Job, session: Session) -> None:
     log = {"steps": method.total_steps, "last_loss": last_loss, "seconds": seconds, "audit": audited}
     if method.compiles:
         log["compiled"] = True
+    if ranks and method.total_steps:
+        log["processes"] = ranks.size
     if method_log := method.log():
         log["method"] = method_log
-    _store_weights(snapshot(model.net, "cpu"), selection, log)
+    if not ranks or ranks.leads:
+        _store_weights(snapshot(model.net, "cpu"), selection, log)
 
 
-def training_method(job: Job, model: Normalized, session: Session) -> Method:
-    """Return the job's method, ready to train `model`; it may use the loss on VAL_IMAGES images of `val`."""
+def training_method(job: Job, model: Normalized, session: Session, whole: WholeBatch | None = None) -> Method:
+    """Return the job's method, ready to train `model`; it may use the loss on VAL_IMAGES images of `val`.
+
+    Where it sees a part of each batch, its losses and gradients are those of the `whole`.
+    """
     loss, request, device = task_of(job.suite.task).loss, session.request, session.device
 
     @cache
@@ -87,7 +110,7 @@ def training_method(job: Job, model: Normalized, session: Session) -> Method:
     seed = job.cell.derive_seed("method")
     setup = Setup(
         model=model,
-        loss=loss,
+        loss=whole.mean_of(loss) if whole else loss,
         recipe=job.recipe,
         amp=request.amp,
         compile=request.compile,
@@ -113,16 +136,24 @@ def starting_point(job: Job, store: Store) -> Normalized:
     return model
 
 
-def _take_steps(data: ImageData, selection: Selection, for_batchnorm: Sequence[Batch]) -> float | None:
+def _take_steps(
+    data: ImageData, selection: Selection, for_batchnorm: Sequence[Batch], whole: WholeBatch | None
+) -> float | None:
     """Take all steps of the method; returns the last loss that was looked at."""
     job, method, session = selection.job, selection.method, selection.session
     steps, device, last_loss = method.total_steps, session.device, None
     eval_transform, workers = selection.model.eval_transform, session.request.workers
-    batches = training_batches(job, data, steps, device, eval_transform=eval_transform, workers=workers)
+    rows = whole.rows if whole else None
+    batches = training_batches(
+        job, data, steps, device, eval_transform=eval_transform, workers=workers, rows=rows
+    )
     task = session.progress.task(f"train {job.title}", steps)
     with seeded(job.cell.derive_seed("dropout"), device), task as advance:
         for step, (x, y) in enumerate(batches, start=1):
-            logs = method.step(x, y)
+            with whole or nullcontext():
+                logs = method.step(x, y)
+            if step == 1 and whole:
+                check_same(selection.model, whole.ranks)
             if step % LOG_EVERY == 0 or step == steps:
                 last_loss = _finite(logs["loss"].item(), step)
             if selection.is_due(step):

@@ -1,0 +1,1 @@
+"""The processes that train one cell together, each with its part of every batch."""

@@ -1,0 +1,140 @@
+"""What processes that train together tell each other: what to do next, sums, and whether all is well.
+
+The first of them leads. What is to be told goes through the store that torchrun keeps, where a process that
+fails can leave word while others wait for its part of a sum; tensors go through a process group.
+"""
+
+import pickle
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+
+from flatqat.bench.ranks.place import Place
+from flatqat.errors import RankLost, TrainingFailed
+
+LONG = timedelta(days=30)  # torchrun ends all when one has ended; nothing else may end a long wait
+GRACE = timedelta(seconds=20)  # for the others to fail, too, where the same has happened to all
+OVER = "over"
+
+
+class Dismissed(Exception):
+    """The process that leads needs this one no more."""
+
+
+class Ranks:
+    """The processes that train together, as one of them sees it."""
+
+    def __init__(self, place: Place, store: distributed.Store) -> None:
+        self.place, self.size = place, place.size
+        self._told = self._blocks = 0
+        self._store, self._words = store, distributed.PrefixStore("flatqat", store)
+
+    @classmethod
+    def meet(cls, place: Place) -> "Ranks":
+        """Meet the others at the address that torchrun has given to all."""
+        store, _, _ = next(iter(distributed.rendezvous("env://", timeout=LONG)))
+        return cls(place, store)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process decides, prints and writes."""
+        return self.place.leads
+
+    def open(self, device: torch.device) -> None:
+        """Be ready for sums on a device; all have to come."""
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        store = distributed.PrefixStore("group", self._store)
+        distributed.init_process_group(
+            backend, store=store, rank=self.place.rank, world_size=self.size, timeout=LONG
+        )
+
+    def close(self) -> None:
+        """Let go of the others; those that wait for word are dismissed."""
+        if self.leads:
+            with suppress(RuntimeError):  # the store has gone, and with it all others
+                self.tell(OVER)
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+
+    def tell(self, what: object) -> None:
+        """Tell the others something, each once."""
+        self._told += 1
+        self._words.set(f"told/{self._told}", pickle.dumps(what))
+
+    def told(self) -> Any:
+        """Return the next thing that the leading process tells. Raises Dismissed where it is the last."""
+        self._told += 1
+        what = pickle.loads(self._awaited(f"told/{self._told}"))
+        if what == OVER:
+            raise Dismissed
+        return what
+
+    def report(self, lines: Sequence[str]) -> None:
+        """Leave the last words of this process."""
+        self._words.set(f"report/{self.place.rank}", pickle.dumps(list(lines)))
+
+    def reports(self) -> list[str]:
+        """Return the last words of all others, once they have come to their ends."""
+        return [line for rank in self._others() for line in pickle.loads(self._awaited(f"report/{rank}"))]
+
+    @contextmanager
+    def alike(self) -> Iterator[None]:
+        """End a block in the same way everywhere: where one process fails, all do.
+
+        Raises TrainingFailed if another has failed, and RankLost if this one has and others do not come to
+        the end of the block, as they wait for it within.
+        """
+        self._blocks += 1
+        try:
+            yield
+        except RankLost:
+            raise
+        except (Exception, SystemExit) as error:  # code of plugins may raise whatever it likes
+            reason = str(error).partition("\n")[0] or repr(error)
+            self._end_block(reason)
+            try:
+                self._words.wait([self._end_of_block(rank) for rank in self._others()], GRACE)
+            except RuntimeError:
+                raise RankLost(f"failed while others went on: {type(error).__name__}: {reason}") from error
+            raise
+        self._end_block("")
+        for rank in self._others():
+            if reason := self._awaited(self._end_of_block(rank)).decode():
+                raise TrainingFailed(reason)
+
+    def sum_(self, total: Tensor) -> Tensor:
+        """Add up a contiguous tensor over all processes, in place. Raises RankLost where one has ended."""
+        return self._together(distributed.all_reduce, total)
+
+    def of_leader_(self, tensor: Tensor) -> Tensor:
+        """Replace a contiguous tensor by that of the leading process, in place."""
+        return self._together(distributed.broadcast, tensor, 0)
+
+    def _together(self, operation: Any, tensor: Tensor, *arguments: object) -> Tensor:
+        try:
+            operation(tensor, *arguments)
+        except RuntimeError as error:
+            raise RankLost(f"expected {self.size} processes to train together, but one has ended") from error
+        return tensor
+
+    def _others(self) -> list[int]:
+        return [rank for rank in range(self.size) if rank != self.place.rank]
+
+    def _end_of_block(self, rank: int) -> str:
+        return f"block/{self._blocks}/{rank}"
+
+    def _end_block(self, reason: str) -> None:
+        self._words.set(self._end_of_block(self.place.rank), reason)
+
+    def _awaited(self, key: str) -> bytes:
+        try:
+            self._words.wait([key], LONG)
+            return bytes(self._words.get(key))
+        except RuntimeError as error:
+            raise RankLost("expected word from another process, but torchrun has ended") from error

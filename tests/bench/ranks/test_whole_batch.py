@@ -1,0 +1,84 @@
+"""Two processes with a part of each batch each, against one that has all of it."""
+
+import pytest
+import torch
+
+from flatqat import registry
+from flatqat.metrics.loss import pixel_cross_entropy
+from flatqat.spec import IGNORED
+from tests.helpers.ranks_runs import forked, trained
+
+IMAGES, STEPS = 13, 6  # 7 and 6 images
+TOLERANCE = 1e-9  # double precision: sums in another order differ by 1e-16, which a few steps make larger
+SETTINGS = {  # what makes a method do what it is for within a few steps
+    "dampen": {"start": 0.0},
+    "fqat": {"window": 2, "every": 2},
+    "freeze": {"momentum": 0.3},
+    "gaqat": {"window": 2, "every": 2},
+    "lookahead": {"k": 2},
+    "sam": {"space": "quantized"},
+    "swad": {"every": 1, "n_converge": 1, "n_tolerance": 2},
+    "adaround": {"iterations": 5},
+}
+
+
+def images(count):
+    generator = torch.Generator().manual_seed(1)
+    x = torch.rand(count, IMAGES, 3, 8, 8, generator=generator, dtype=torch.double)
+    return x + torch.arange(IMAGES).view(1, -1, 1, 1, 1) / IMAGES, generator  # parts of unequal statistics
+
+
+def batches():
+    x, generator = images(STEPS)
+    return list(zip(x, torch.randint(4, (STEPS, IMAGES), generator=generator), strict=True))
+
+
+def maps():
+    """Label maps of which the first part of each batch has few labels, and the second has many."""
+    x, generator = images(STEPS)
+    y = torch.randint(4, (STEPS, IMAGES, 8, 8), generator=generator)
+    y[:, : IMAGES // 2, 1:] = IGNORED
+    return list(zip(x, y, strict=True))
+
+
+def cases():
+    methods = {name: registry.load(registry.METHODS, name) for name in registry.names(registry.METHODS)}
+    found = {}
+    for name, method in methods.items():
+        config = method.Config(**SETTINGS.get(name, {}))
+        found[name] = (method, config, batches(), {"bits": "4" if method.quantizes else "fp"})
+    for name in registry.names(registry.QUANTIZERS):
+        found[f"qat@{name}"] = (methods["qat"], None, batches(), {"bits": f"3@{name}"})
+    for name in ("qat", "sam"):
+        found[f"{name} per pixel"] = (methods[name], None, maps(), {"loss": pixel_cross_entropy})
+    return found
+
+
+CASES = cases()
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """What each of two processes finds, by case."""
+
+    def all_cases(ranks):
+        return {
+            name: trained(method, config, data, ranks=ranks, **options)
+            for name, (method, config, data, options) in CASES.items()
+        }
+
+    return forked(2, tmp_path_factory.mktemp("two"), all_cases)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_two_processes_take_the_steps_of_one(together, name):
+    method, config, data, options = CASES[name]
+    losses, state = trained(method, config, data, **options)
+    for other_losses, other in (found[name] for found in together):
+        assert other_losses == pytest.approx(losses, rel=TOLERANCE), name
+        assert other.keys() == state.keys()
+        for key, tensor in state.items():
+            torch.testing.assert_close(other[key], tensor, rtol=TOLERANCE, atol=TOLERANCE, msg=key)
+    first, second = (found[name] for found in together)
+    assert first[0] == second[0]
+    assert all(torch.equal(tensor, second[1][key]) for key, tensor in first[1].items())
