@@ -39,7 +39,7 @@ def leading(place: Place | None, request: Request) -> Iterator[tuple[Request, "R
 
 
 def follow(place: Place) -> int:
-    """Take part in a run that another process leads, in silence unless this one fails; returns the exit code."""
+    """Take part in a run that another process leads, in silence unless this fails; returns the exit code."""
     from flatqat.bench.engine.distributed import follow as follow_ranks
     from flatqat.bench.ranks.ranks import Ranks
 

@@ -11,11 +11,13 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-from torch import Tensor, distributed
+import torch.distributed
+from torch import Tensor
 
 from flatqat.bench.ranks.place import Place
 from flatqat.errors import RankLost, TrainingFailed
 
+distributed: Any = torch.distributed  # exports stores without their types
 LONG = timedelta(days=30)  # torchrun ends all when one has ended; nothing else may end a long wait
 GRACE = timedelta(seconds=20)  # for the others to fail, too, where the same has happened to all
 OVER = "over"
@@ -28,7 +30,7 @@ class Dismissed(Exception):
 class Ranks:
     """The processes that train together, as one of them sees it."""
 
-    def __init__(self, place: Place, store: distributed.Store) -> None:
+    def __init__(self, place: Place, store: Any) -> None:
         self.place, self.size = place, place.size
         self._told = self._blocks = 0
         self._store, self._words = store, distributed.PrefixStore("flatqat", store)

@@ -42,7 +42,7 @@ class WholeBatch(TorchFunctionMode):
         return self._replaced.get(func, func)(*args, **(kwargs or {}))
 
     def on(self, model: nn.Module) -> AbstractContextManager[None]:
-        """Return a context in which a model can be trained in this way. Raises TrainingFailed if it cannot."""
+        """Return a context in which a model can be trained so. Raises TrainingFailed if it cannot."""
         if any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
             raise TrainingFailed(
                 "expected BatchNorm, which --distributed synchronizes by itself, got SyncBatchNorm; "
@@ -57,7 +57,8 @@ class WholeBatch(TorchFunctionMode):
             total = loss(output, labels, reduction="sum")
             count = torch.full_like(total, label_count(labels), dtype=torch.double)
             whole, labeled = summed(torch.stack([total.double(), count]), self.ranks)
-            return (whole / labeled.clamp_min(1)).to(total.dtype)
+            mean: Tensor = whole / labeled.clamp_min(1)
+            return mean.to(total.dtype)
 
         return of_whole
 
@@ -83,7 +84,7 @@ class WholeBatch(TorchFunctionMode):
         centered = x - mean.view(shape)
         variance = summed(centered.square().sum(axes), self.ranks) / count
         factor = (variance + eps).rsqrt()
-        result = centered * (factor if weight is None else factor * weight).view(shape)
+        result: Tensor = centered * (factor if weight is None else factor * weight).view(shape)
         with torch.no_grad():
             for running, new in ((running_mean, mean), (running_var, variance * count / (count - 1))):
                 if running is not None:
