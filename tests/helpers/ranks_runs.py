@@ -4,6 +4,7 @@ import os
 import pickle
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +90,14 @@ def trained(
     loss: Loss = cross_entropy,
     ranks: Ranks | None = None,
 ) -> tuple[list[float], dict[str, Tensor]]:
-    """The losses of a training, one step a batch, and the final state: alone, or as one of `ranks`."""
+    """The losses of a training, one step a batch, and the states before and after its end.
+
+    It is trained alone, or as one of `ranks`.
+    """
     x, y = batches[0]
     net = network(bits, per_pixel=y.ndim > 1)
     whole = WholeBatch(ranks, len(x)) if ranks else None
-    steps = len(batches)
+    rows, steps = whole.rows if whole else slice(None), len(batches)
 
     def val_loss() -> float:
         with torch.no_grad():
@@ -107,17 +111,14 @@ def trained(
         torch.manual_seed(3)
         losses = []
         for images, labels in batches[: method.total_steps]:
-            if whole:
-                with whole:
-                    logs = method.step(images[whole.rows], labels[whole.rows])
-            else:
-                logs = method.step(images, labels)
+            with whole or nullcontext():
+                logs = method.step(images[rows], labels[rows])
             losses.append(logs["loss"].item())
+        states.update({f"{name} before the end": t.clone() for name, t in net.state_dict().items()})
         method.end(batches[:2])
         return losses
 
-    if whole is None:
-        return train(), net.state_dict()
-    with whole.on(net):
+    states: dict[str, Tensor] = {}
+    with whole.on(net) if whole else nullcontext():
         losses = train()
-    return losses, net.state_dict()
+    return losses, states | net.state_dict()
