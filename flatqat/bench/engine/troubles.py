@@ -9,13 +9,14 @@ from flatqat.bench.cell.failures import explained
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.records.claims import Claims
 from flatqat.console.progress import Progress
-from flatqat.errors import DataError, StoreError, Vanished
+from flatqat.errors import DataError, RankLost, StoreError, Vanished
 from flatqat.spec import Record
 
 Status = Literal["failed", "skipped"]
 Errors = tuple[type[Exception], ...]
-OF_ALL: Errors = (DataError, StoreError)
-"""What would stop every other job, too: damaged data, a results folder that cannot be written."""
+OF_ALL: Errors = (DataError, StoreError, RankLost)
+"""What would stop every other job, too: damaged data, a results folder that cannot be written, or that one of
+the processes that train together has ended."""
 NOTE = "trouble-"
 
 

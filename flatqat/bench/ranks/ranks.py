@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from time import monotonic, sleep
 from typing import Any
 
 import torch
@@ -19,7 +20,8 @@ from flatqat.errors import RankLost, TrainingFailed
 
 distributed: Any = torch.distributed  # exports stores without their types
 LONG = timedelta(days=30)  # torchrun ends all when one has ended; nothing else may end a long wait
-GRACE = timedelta(seconds=20)  # for the others to fail, too, where the same has happened to all
+GRACE, PAUSE = 20.0, 0.05  # seconds for the others to fail, too, where the same has happened to all
+AGAIN = "the same command goes on from here"
 OVER = "over"
 
 
@@ -100,10 +102,9 @@ class Ranks:
         except (Exception, SystemExit) as error:  # code of plugins may raise whatever it likes
             reason = str(error).partition("\n")[0] or repr(error)
             self._end_block(reason)
-            try:
-                self._words.wait([self._end_of_block(rank) for rank in self._others()], GRACE)
-            except RuntimeError:
-                raise RankLost(f"failed while others went on: {type(error).__name__}: {reason}") from error
+            if not self._come_to_the_end():
+                kind = type(error).__name__
+                raise RankLost(f"failed where others did not: {kind}: {reason}; {AGAIN}") from error
             raise
         self._end_block("")
         for rank in self._others():
@@ -122,7 +123,8 @@ class Ranks:
         try:
             operation(tensor, *arguments)
         except RuntimeError as error:
-            raise RankLost(f"expected {self.size} processes to train together, but one has ended") from error
+            problem = f"expected {self.size} processes to train together, but one has ended; {AGAIN}"
+            raise RankLost(problem) from error
         return tensor
 
     def _others(self) -> list[int]:
@@ -134,9 +136,16 @@ class Ranks:
     def _end_block(self, reason: str) -> None:
         self._words.set(self._end_of_block(self.place.rank), reason)
 
+    def _come_to_the_end(self) -> bool:
+        """Whether all others come to the end of the block, too, in the time that they are given."""
+        keys, latest = [self._end_of_block(rank) for rank in self._others()], monotonic() + GRACE
+        while not (come := bool(self._words.check(keys))) and monotonic() < latest:
+            sleep(PAUSE)
+        return come
+
     def _awaited(self, key: str) -> bytes:
         try:
             self._words.wait([key], LONG)
             return bytes(self._words.get(key))
         except RuntimeError as error:
-            raise RankLost("expected word from another process, but torchrun has ended") from error
+            raise RankLost(f"expected word from another process, but torchrun has ended; {AGAIN}") from error

@@ -63,7 +63,7 @@ QUICK = ("fp", "fqat", "freeze", "sam", "swad", "qat@ewgs", "qat per pixel")
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory):
-    """What each of two processes finds, by case; they start once for the quick ones and once for the others."""
+    """What each of two processes finds, by case: of the quick ones, or of the others."""
 
     @cache
     def find(quick):

@@ -1,0 +1,113 @@
+"""Processes that train together: what they are told, and how they end."""
+
+import pytest
+import torch
+from torch import nn
+
+from flatqat.bench.ranks import ranks as module
+from flatqat.bench.ranks.check import check_same
+from flatqat.bench.ranks.place import Place
+from flatqat.bench.ranks.ranks import Dismissed
+from flatqat.bench.ranks.whole_batch import rows_of
+from flatqat.errors import RankLost, TrainingFailed, UsageError
+from tests.helpers.ranks_runs import forked
+
+TORCHRUN = {"RANK": "3", "WORLD_SIZE": "8", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
+
+
+def test_a_place_is_what_torchrun_has_set():
+    place = Place.of({**TORCHRUN, "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"})
+    assert place == Place(rank=3, size=8, local_rank=1, local_size=2)
+    assert not place.leads
+    assert place.device("cuda") == "cuda:1"
+    assert place.device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"RANK": ""}, "expected the variables that torchrun sets, got no RANK"),
+        ({"MASTER_PORT": ""}, "got no MASTER_PORT; start it with torchrun"),
+        ({"WORLD_SIZE": "x"}, "expected a number in WORLD_SIZE, got 'x'"),
+        ({"RANK": "8"}, "expected a RANK below WORLD_SIZE, got 8 of 8"),
+    ],
+)
+def test_a_place_that_torchrun_has_not_set(changes, problem):
+    with pytest.raises(UsageError, match=problem):
+        Place.of({**TORCHRUN, **changes})
+
+
+@pytest.mark.parametrize(("size", "whole"), [(1, 5), (2, 7), (3, 7), (4, 4)])
+def test_every_row_belongs_to_one_process(size, whole):
+    parts = [range(whole)[rows_of(rank, size, whole)] for rank in range(size)]
+    assert [row for part in parts for row in part] == list(range(whole))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_the_leading_process_tells_the_others_and_dismisses_them(tmp_path):
+    def work(ranks):
+        if ranks.leads:
+            ranks.tell("first")
+            ranks.tell(None)
+            ranks.close()
+            return ranks.reports()
+        heard = [ranks.told(), ranks.told()]
+        with pytest.raises(Dismissed):
+            ranks.told()
+        ranks.report([f"line of {ranks.place.rank}"])
+        return heard
+
+    assert forked(3, tmp_path, work) == [["line of 1", "line of 2"], ["first", None], ["first", None]]
+
+
+def ends(ranks, what):
+    """How a block ends, as text."""
+    try:
+        with ranks.alike():
+            what()
+    except (RankLost, TrainingFailed, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
+    return "well"
+
+
+def fail():
+    raise ValueError("broken")
+
+
+def test_processes_end_alike(tmp_path):
+    def work(ranks):
+        well = ends(ranks, lambda: None)
+        all_fail = ends(ranks, fail)
+        one_fails = ends(ranks, fail if ranks.leads else lambda: None)
+        return well, all_fail, one_fails
+
+    first, second = forked(2, tmp_path, work)
+    assert first == ("well", "ValueError: broken", "ValueError: broken")
+    assert second == ("well", "ValueError: broken", "TrainingFailed: broken")
+
+
+def test_a_process_that_fails_while_others_wait_ends_and_so_do_they(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "GRACE", 0.5)
+
+    def work(ranks):
+        return ends(ranks, (lambda: ranks.sum_(torch.ones(3))) if ranks.leads else fail)
+
+    waits, fails = forked(2, tmp_path, work)
+    again = "the same command goes on from here"
+    assert waits == f"RankLost: expected 2 processes to train together, but one has ended; {again}"
+    assert fails == f"RankLost: failed where others did not: ValueError: broken; {again}"
+
+
+def test_other_weights_are_found(tmp_path):
+    def work(ranks):
+        model = nn.Linear(3, 2)
+        nn.init.ones_(model.weight)
+        nn.init.ones_(model.bias)
+        check_same(model, ranks)
+        with torch.no_grad():
+            model.bias[1] += 0.01 * ranks.place.rank
+        with pytest.raises(TrainingFailed, match="expected the same weights in all processes, got others"):
+            check_same(model, ranks)
+        return True
+
+    assert forked(2, tmp_path, work) == [True, True]
