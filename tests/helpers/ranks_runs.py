@@ -23,15 +23,15 @@ from flatqat.spec import QuantSpec, Recipe
 CPU = torch.device("cpu")
 
 
-def forked(size: int, folder: Path, work: Callable[[Ranks], Any]) -> list[Any]:
-    """What `work` returns in each of so many processes that meet."""
+def forked(size: int, folder: Path, work: Callable[[Ranks], Any], *, is_open: bool = True) -> list[Any]:
+    """What `work` returns in each of so many processes that meet, and are ready for sums if `is_open`."""
     folder.mkdir(parents=True, exist_ok=True)
     children = []
     for rank in range(size):
         pid = os.fork()
         if not pid:
             try:
-                _work(rank, size, folder, work)
+                _work(rank, size, folder, work, is_open)
             except BaseException:
                 traceback.print_exc()
             finally:
@@ -42,10 +42,11 @@ def forked(size: int, folder: Path, work: Callable[[Ranks], Any]) -> list[Any]:
     return [pickle.loads((folder / str(rank)).read_bytes()) for rank in range(size)]
 
 
-def _work(rank: int, size: int, folder: Path, work: Callable[[Ranks], Any]) -> None:
+def _work(rank: int, size: int, folder: Path, work: Callable[[Ranks], Any], is_open: bool) -> None:
     place = Place(rank=rank, size=size, local_rank=rank, local_size=size)
     ranks = Ranks(place, FileStore(str(folder / "store"), size))
-    ranks.open(CPU)
+    if is_open:
+        ranks.open(CPU)
     result = work(ranks)
     (folder / str(rank)).write_bytes(pickle.dumps(result))
 

@@ -32,14 +32,20 @@ class Failing(QAT):
 METHOD = Failing
 """
 NEAR = 1e-3
-"""Float sums in another order differ by 1e-7, and 40 steps of a network this small make at most 1e-4 of it; what
-is left out of a sum changes the first digits."""
+"""Float sums in another order differ by 1e-7, of which 40 steps of a small network make at most 1e-4; what is
+left out of a sum changes the first digits."""
 
 
 def request(results, **changes):
     fields = {
-        **{"suites": ("toy",), "methods": METHODS, "bits": ("8",), "seeds": (0,), "results": results},
-        **{"settings": {"recipe": {"batch_size": "31"}}, "spaces": (), "device": "cpu"},
+        "suites": ("toy",),
+        "methods": METHODS,
+        "bits": ("8@minmax",),  # whose scales are fixed: learned ones make last digits large
+        "seeds": (0,),
+        "results": results,
+        "settings": {"recipe": {"batch_size": "31"}},
+        "spaces": (),
+        "device": "cpu",
     }
     return Request(**{**fields, **changes})
 
@@ -56,7 +62,7 @@ def go(results, folder, **changes):
         ranks.close()
         return said
 
-    said, other = forked(2, folder, work)
+    said, other = forked(2, folder, work, is_open=False)
     assert other is None
     return said
 
