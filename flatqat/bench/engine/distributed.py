@@ -108,7 +108,7 @@ def follow(ranks: Ranks) -> None:
         todo = task.lacks_of(plan)
         ranks.open(session.device)
         with session.store.claims() as claims:
-            first = partial(_follow, {job.cell.id: job for job in plan.jobs}, ranks)
+            first = partial(_follow, {job.cell.id: job for job in plan.jobs}, ranks, said)
             take_part(todo, plan, session, Troubles(said), claims, first)
         ranks.report(said.lines)
     except Dismissed:
@@ -126,11 +126,12 @@ def _lead(todo: Sequence[Lack], ranks: Ranks, share: Share) -> None:
     ranks.tell(None)
 
 
-def _follow(jobs: dict[str, Job], ranks: Ranks, share: Share) -> None:
-    """Train what the leading process names."""
+def _follow(jobs: dict[str, Job], ranks: Ranks, said: Said, share: Share) -> None:
+    """Train what the leading process names, which says what goes wrong."""
     while (cell_id := ranks.told()) is not None:
         with share.troubles.catch(jobs[cell_id]), ranks.alike():
             train(jobs[cell_id], share.session, ranks)
+    said.lines.clear()
 
 
 def _ids(job: Job | None) -> list[str]:
