@@ -122,8 +122,13 @@ class Ranks:
     def _together(self, operation: Any, tensor: Tensor, *arguments: object) -> Tensor:
         try:
             operation(tensor, *arguments)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
-            problem = f"expected {self.size} processes to train together, but one has ended; {AGAIN}"
+            cause = str(error).partition("\n")[0]
+            problem = (
+                f"expected {self.size} processes to train together, but one has ended ({cause}); {AGAIN}"
+            )
             raise RankLost(problem) from error
         return tensor
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.distributed import HashStore
 from torch.nn import functional as F
 
 from flatqat.bench.ranks.place import Place
@@ -18,7 +19,7 @@ def parts(function, x):
     results = []
     for rank in range(SIZE):
         place = Place(rank=rank, size=SIZE, local_rank=rank, local_size=SIZE)
-        whole = WholeBatch(Ranks(place, None), IMAGES)
+        whole = WholeBatch(Ranks(place, HashStore()), IMAGES)
         each = len(x) // IMAGES
         torch.manual_seed(0)
         with whole:

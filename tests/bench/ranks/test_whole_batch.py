@@ -1,11 +1,13 @@
 """Two processes with a part of each batch each, against one that has all of it."""
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
 import torch
 
 from flatqat import registry
+from flatqat.methods.qat import QAT
 from flatqat.metrics.loss import pixel_cross_entropy
 from flatqat.spec import IGNORED, Recipe
 from tests.helpers.ranks_runs import forked, trained
@@ -42,6 +44,25 @@ def maps():
     return list(zip(x, y, strict=True))
 
 
+class Flooded(QAT):
+    """A function of the loss that is not linear, as in the page on adding a method."""
+
+    def __init__(self, setup, config=None):
+        super().__init__(replace(setup, loss=lambda *pair: (setup.loss(*pair) - 1.2).abs().square()), config)
+
+
+class Penalized(QAT):
+    """Gradients that no backward pass of flatqat's takes, and the gradient of their norm."""
+
+    def gradient(self, x, y):
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        loss = self.setup.loss(self.network(x), y)
+        slopes = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
+        decay = sum(p.square().sum() for p in parameters)  # the same in all processes
+        (loss + 0.1 * sum(g.square().sum() for g in slopes) + 0.01 * decay).backward()
+        return {"loss": loss.detach()}
+
+
 def cases():
     methods = {name: registry.load(registry.METHODS, name) for name in registry.names(registry.METHODS)}
     found = {}
@@ -51,13 +72,15 @@ def cases():
             found[name] = (method, config, batches(), {"bits": "4" if method.quantizes else "fp"})
     for name in registry.names(registry.QUANTIZERS):
         found[f"qat@{name}"] = (methods["qat"], None, batches(), {"bits": f"3@{name}"})
+    found["flooded"] = (Flooded, None, batches(), {})
+    found["penalized"] = (Penalized, None, batches(), {})
     for name in ("qat", "sam"):
         found[f"{name} per pixel"] = (methods[name], None, maps(), {"loss": pixel_cross_entropy})
     return found
 
 
 CASES = cases()
-QUICK = ("fp", "fqat", "freeze", "sam", "swad", "qat@ewgs", "qat per pixel")
+QUICK = ("fp", "freeze", "sam", "swad", "penalized", "qat@ewgs", "qat per pixel")
 """A method of each kind, and the quantizer whose backward pass is not linear."""
 
 
