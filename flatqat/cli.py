@@ -25,6 +25,7 @@ from flatqat.commands.sensitivity import sensitivity
 from flatqat.console.printable import printable, printable_lines
 from flatqat.console.streams import safe_streams
 from flatqat.errors import FlatqatError
+from flatqat.memory import lack_of_memory, out_of_memory
 
 if TYPE_CHECKING:
     from flatqat.suite import Suite
@@ -201,6 +202,10 @@ def _run() -> int:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # a wrong option, as click reports it
             error.show()
             return int(error.exit_code)
+        if out_of_memory(error):
+            hint = "end other programs, or choose a smaller model or another --device"
+            typer.echo(f"error: {printable(lack_of_memory(error))}; {hint}", err=True)
+            return 2
         traceback.print_exc()  # a bug, which must not look like the gate's exit code 1
         return BUG
 

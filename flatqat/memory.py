@@ -1,10 +1,11 @@
-"""How much memory is left to use, on the machine or on a device."""
+"""How much memory is left to use, on the machine or on a device, and which errors say that it ran out."""
 
 import sys
 from pathlib import Path
 from typing import Any
 
 UNKNOWN_MEMORY = 2**32  # assumed where a system reports nothing
+ALLOCATOR = "not enough memory"  # part of what torch's allocator on the CPU says, in a RuntimeError
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
@@ -20,6 +21,19 @@ def available_memory(device: Any = None) -> int:
         return int(cuda.mem_get_info(device)[0] + held)
     known = [size for size in (_of_machine(), _of_container()) if size is not None]
     return min(known, default=UNKNOWN_MEMORY)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the machine or the device lacks memory."""
+    torch: Any = sys.modules.get("torch")
+    kinds = (MemoryError, torch.OutOfMemoryError) if torch else (MemoryError,)
+    return isinstance(error, kinds) or (isinstance(error, RuntimeError) and ALLOCATOR in str(error))
+
+
+def lack_of_memory(error: BaseException) -> str:
+    """Return what an error says that is `out_of_memory`, in one line."""
+    first_line = str(error).partition("\n")[0]
+    return f"out of memory: {first_line}".rstrip(": ")
 
 
 def _of_machine() -> int | None:

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from flatqat.bench.cell.session import Session
-from flatqat.bench.engine.evaluate import Together
+from flatqat.bench.engine.together import Together
 from flatqat.bench.engine.train import train
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import make_plan

@@ -71,7 +71,7 @@ def measured(request: Request) -> list[dict[str, Any]]:
             val = job.suite.scored[0]
             model = restore(job.cell, job.suite, session.store, session.device)
             score(val, {job.cell.id: model}, [job], session)
-            scores, _ = session.store.read_scores(job.cell, val.name)
+            scores, *_ = session.store.read_scores(job.cell, val.name)
             found = {name: scores[name].value for name in ("top1", "nll")}
             settings = request.settings.get(job.cell.method, {})
             rows.append(

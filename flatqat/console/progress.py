@@ -26,6 +26,23 @@ def part(advance: Advance, steps: int) -> Iterator[Advance]:
     advance(steps - done)
 
 
+@contextmanager
+def taken_back_on_error(advance: Advance) -> Iterator[Advance]:
+    """Count what will be done again if it fails: then none of it counts as done."""
+    done = 0
+
+    def count(n: int) -> None:
+        nonlocal done
+        done += n
+        advance(n)
+
+    try:
+        yield count
+    except BaseException:
+        advance(-done)
+        raise
+
+
 class Progress:
     """Progress that shows nothing: the base class, and what tests use."""
 

@@ -70,6 +70,7 @@ class SpaceFlatness(Stored):
         acts: Whether the input quantizers were on.
         backward: `straight-through` where a quantizer's own backward, being no gradient, was replaced.
         images: The number of training images that the loss is a mean over.
+        chunk: The number of images in memory at a time, where memory lacked for as many as usual; else 0.
         seed: The seed of all random draws.
         loss: The loss at the point itself.
         weight_norm: The L2 norm of the tensors that are moved; the Hessian scales with it.
@@ -82,12 +83,14 @@ class SpaceFlatness(Stored):
         apgd: The worst rise in a ball, by the kind of ball.
         code_flips: The mean rise when a share of the weights moves to a neighboring code.
         step_size_noise: The mean rise when the step sizes are moved at random.
+        not_repeatable: Operators without an algorithm that repeats on the device.
     """
 
     space: Space
     acts: Literal["on", "off"]
     backward: str = ""
     images: int
+    chunk: int = 0
     seed: int
     loss: float
     weight_norm: float
@@ -100,6 +103,7 @@ class SpaceFlatness(Stored):
     apgd: Mapping[str, Any] | None = None
     code_flips: Mapping[str, Any] | None = None
     step_size_noise: Mapping[str, Any] | None = None
+    not_repeatable: tuple[str, ...] = ()
 
     def mean_rise(self, radius: str) -> float | None:
         """Return the mean rise of the loss at a radius such as `0.1`, or None."""

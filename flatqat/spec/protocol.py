@@ -29,6 +29,19 @@ class ShiftInfo(Stored):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScoringLog(Stored):
+    """How a set was scored, where it was not in the usual way.
+
+    Attributes:
+        batch: The number of images in a batch, where memory lacked for as many as usual; else 0.
+        not_repeatable: Operators without an algorithm that repeats on the device.
+    """
+
+    batch: int = 0
+    not_repeatable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol(Stored):
     """Everything about how the numbers were made that is not in the cell's own names.
 
@@ -51,6 +64,7 @@ class Protocol(Stored):
         targets: The left-out domains of the suite's family, in its order.
         made_with: What the images come from besides the data on disk.
         in_part: Which parts of the data were incomplete, in words.
+        scoring: How sets were scored, by name, where it was not in the usual way.
     """
 
     suite: str
@@ -71,6 +85,7 @@ class Protocol(Stored):
     targets: tuple[str, ...] = ()
     made_with: str = ""
     in_part: tuple[str, ...] = ()
+    scoring: Mapping[str, ScoringLog] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +101,7 @@ class TrainLog(Stored):
         selection: The chosen step and the `val` score of each step looked at; empty without selection.
         compiled: Whether its steps were compiled by `torch.compile`, which changes last digits.
         processes: How many processes shared its batches (`--distributed`), which changes last digits.
+        not_repeatable: Operators without an algorithm that repeats on the device.
     """
 
     steps: int
@@ -96,6 +112,7 @@ class TrainLog(Stored):
     selection: Mapping[str, Any] = field(default_factory=dict)
     compiled: bool = False
     processes: int = 1
+    not_repeatable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

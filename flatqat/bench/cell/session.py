@@ -1,10 +1,11 @@
 """One run of the benchmark: the request, where results go, the device, and what is still to do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from flatqat.bench.cell.environment import choose_device, prepare
+from flatqat.bench.cell.halving import Sizes
 from flatqat.bench.plan.jobs import Job, Plan
 from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.bench.records.store import Store
@@ -23,12 +24,13 @@ class Lack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What every step of a run needs: the request, the results folder, the device, the progress."""
+    """What every step of a run needs: the request, the results folder, the device, the progress, sizes."""
 
     request: Request
     store: Store
     device: torch.device
     progress: Progress
+    sizes: Sizes = field(default_factory=Sizes, compare=False)
 
     @classmethod
     def open(cls, request: Request, progress: Progress) -> "Session":

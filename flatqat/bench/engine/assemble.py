@@ -13,8 +13,9 @@ from flatqat.bench.plan.request import Request
 from flatqat.bench.records.files import Arrays
 from flatqat.bench.records.store import Store
 from flatqat.bench.records.weights import training_log
+from flatqat.bench.records.work import AS_USUAL
 from flatqat.metrics.detection import auroc
-from flatqat.spec import Protocol, Record, Score, ShiftInfo
+from flatqat.spec import Protocol, Record, Score, ScoringLog, ShiftInfo
 from flatqat.spec.reading import to_plain
 from flatqat.suite import Shift
 
@@ -23,8 +24,10 @@ def assemble(job: Job, request: Request, store: Store, device: torch.device) -> 
     """Return the finished record of a job and its per-image outcomes as `<shift>:<name>`."""
     scores: dict[str, dict[str, Score]] = {}
     outcomes: Arrays = {}
+    logs: dict[str, ScoringLog] = {}
     for shift in job.suite.scored:
-        scores[shift.name], arrays = store.read_scores(job.cell, shift.name)
+        scores[shift.name], arrays, log = store.read_scores(job.cell, shift.name)
+        logs |= {shift.name: log} if log != AS_USUAL else {}
         outcomes |= {f"{shift.name}:{name}": array for name, array in arrays.items()}
     shifted = [s.name for s in job.suite.scored if s.weights == "selected" and s.name not in ("id", "val")]
     for name, detected in detection(outcomes, shifted).items():
@@ -35,7 +38,7 @@ def assemble(job: Job, request: Request, store: Store, device: torch.device) -> 
         scores=scores,
         flatness=store.flatness(job.cell, recorded=False),
         train=training_log(store.weights_path(job.cell)),
-        protocol=protocol(job, request, store),
+        protocol=replace(protocol(job, request, store), scoring=logs),
         env=environment(device, threads=request.threads),
     )
     return record, outcomes

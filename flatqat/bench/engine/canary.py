@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from flatqat.bench.cell.failures import explained
 from flatqat.bench.cell.session import Session
-from flatqat.bench.engine.evaluate import Together
+from flatqat.bench.engine.together import Together
 from flatqat.bench.engine.train import train
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job, make_plan

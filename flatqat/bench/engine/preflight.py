@@ -12,6 +12,7 @@ from flatqat.bench.plan.jobs import Job, Plan
 from flatqat.bench.plan.networks import code_files
 from flatqat.data.images.views import eval_crop
 from flatqat.errors import DataError, FlatqatError, UsageError
+from flatqat.memory import out_of_memory
 from flatqat.models.base import Normalized
 from flatqat.registry import place
 from flatqat.spec import SuiteData
@@ -121,6 +122,8 @@ def _check_model(suite: Suite, model: str, net: Normalized, root: Path | None) -
         except UsageError as error:
             raise UsageError(f"model {model}: {error}") from error
         except Exception as error:  # of the network's own code
+            if out_of_memory(error):
+                raise
             cause = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
             places = filter(None, (place(error, file) for file in code_files(model)))
             cause += "".join(f" ({where})" for where in places)

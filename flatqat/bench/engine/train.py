@@ -19,6 +19,7 @@ from flatqat.bench.cell.batches import (
     training_batches,
     val_batch_size,
 )
+from flatqat.bench.cell.halving import again
 from flatqat.bench.cell.restore import blank, load_stored_
 from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.checkpoint_selection import Selection, snapshot
@@ -32,6 +33,7 @@ from flatqat.bench.records.weights import metadata_of
 from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors.image_data import ImageData
 from flatqat.errors import StoreError, TrainingFailed, Vanished
+from flatqat.memory import lack_of_memory, out_of_memory
 from flatqat.methods.base import Method, Setup
 from flatqat.metrics.loss import label_count
 from flatqat.metrics.task import task_of
@@ -44,14 +46,32 @@ VAL_IMAGES = 1000
 
 
 def train(job: Job, session: Session, ranks: Ranks | None = None) -> None:
-    """Store the trained weights of `job`. Raises TrainingFailed on a bad start or infinite numbers.
+    """Store the trained weights of `job`.
 
-    With `ranks`, every one of them calls this, trains on its part of each batch, and has all weights at the
-    end; the one that leads stores them.
+    Training that lacks memory begins again once, from its start and with the same numbers: a smaller batch
+    would be another recipe. With `ranks`, every one of them calls this, trains on its part of each batch, and
+    has all weights at the end; the one that leads stores them, and none begins again on its own.
+
+    Raises TrainingFailed if it lacks memory again, on a bad start and on infinite numbers.
     """
-    store = session.store
-    if store.has_weights(job.cell):
+    if session.store.has_weights(job.cell):
         return
+    attempt = partial(_train, job, session, ranks)
+    try:
+        if ranks:
+            attempt()
+        else:
+            again(attempt, f"train {job.title}", session.progress.say)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        batch, smaller = job.recipe.batch_size, max(1, job.recipe.batch_size // 2)
+        hint = f"try a smaller batch, as by --set recipe.batch_size={smaller} (now {batch}), another recipe"
+        raise TrainingFailed(f"{lack_of_memory(error)}; {hint}") from error
+
+
+def _train(job: Job, session: Session, ranks: Ranks | None) -> None:
+    store = session.store
     began = perf_counter()
     model = starting_point(job, store)
     quantize_(model.net, job.quant)

@@ -24,7 +24,7 @@ from torch.func import functional_call
 from flatqat.bench.cell.batches import Batch
 from flatqat.data.tensors.image_data import ImageData, Transform
 from flatqat.flatness.params import LossFn, Params
-from flatqat.metrics.loss import Loss, cross_entropy
+from flatqat.metrics.loss import Loss, cross_entropy, label_count
 from flatqat.quant.apply import (
     disabled,
     in_inference,
@@ -65,8 +65,11 @@ def evaluated_at(
     space: Space,
     acts: bool,
     loss: Loss = cross_entropy,
+    chunk: int | None = None,
 ) -> Iterator[FlatnessPoint]:
     """Yield the point of `space` for a loss. `acts` says whether input quantizers are on.
+
+    `chunk` is the number of images that are in memory at a time, by default those of a batch.
 
     Within the context, the network is in eval mode and its quantizers are set up for the point. Weights that
     layers compute (weight norm) are folded for good, so that in floating point, too, the weights are moved.
@@ -77,7 +80,7 @@ def evaluated_at(
     lower, upper = neighbors(model) if space == "quantized" else ({}, {})
     with disabled(model, roles=tuple(off)), ste_gradients(model):
         yield FlatnessPoint(
-            losses=[_loss(model, loss, images, labels) for images, labels in batches],
+            losses=_losses(model, batches, loss, chunk),
             params=params,
             lower=lower,
             upper=upper,
@@ -143,5 +146,21 @@ def neighbors(model: nn.Module) -> tuple[Params, Params]:
     return lower, upper
 
 
-def _loss(model: nn.Module, loss: Loss, images: Tensor, labels: Tensor) -> LossFn:
-    return lambda params: loss(functional_call(model, params, (images,)), labels)
+def _losses(model: nn.Module, batches: Sequence[Batch], loss: Loss, chunk: int | None) -> Sequence[LossFn]:
+    """Return losses whose mean is that of the batches, whatever the size of a chunk.
+
+    A part of a batch weighs as much as it has labels, of images or of pixels.
+    """
+    if chunk is None or all(len(labels) <= chunk for _, labels in batches):
+        return [_loss(model, loss, images, labels) for images, labels in batches]
+    count = sum(-(-len(labels) // chunk) for _, labels in batches)
+    losses = []
+    for whole, all_labels in batches:
+        share = count / len(batches) / max(1, label_count(all_labels))
+        for images, labels in zip(whole.split(chunk), all_labels.split(chunk), strict=True):
+            losses.append(_loss(model, loss, images, labels, weight=share * label_count(labels)))
+    return losses
+
+
+def _loss(model: nn.Module, loss: Loss, images: Tensor, labels: Tensor, weight: float = 1.0) -> LossFn:
+    return lambda params: weight * loss(functional_call(model, params, (images,)), labels)

@@ -10,6 +10,7 @@ from torch import nn
 
 from flatqat.bench.cell.batches import Batch, fixed_transform
 from flatqat.bench.cell.failures import explained
+from flatqat.bench.cell.halving import again
 from flatqat.bench.cell.restore import restore
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.flatness.estimators import DEFAULT, ESTIMATORS, JsonDict, Measurement, work
@@ -17,12 +18,13 @@ from flatqat.bench.flatness.flatness_point import FlatnessPoint, evaluated_at, f
 from flatqat.bench.flatness.landscape_file import LandscapeOptions
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import lacking_spaces
-from flatqat.console.progress import Advance, part
+from flatqat.console.progress import Advance, part, taken_back_on_error
 from flatqat.errors import DataError, UsageError, Vanished
 from flatqat.flatness.derivatives import loss_values
 from flatqat.flatness.landscape import Landscape, landscape
 from flatqat.metrics.loss import Loss, cross_entropy
 from flatqat.metrics.task import task_of
+from flatqat.models.base import Normalized
 from flatqat.spec import Cell, Flatness, Space
 
 
@@ -51,16 +53,29 @@ def measure(lack: Lack, session: Session) -> None:
 
 
 def _measured(job: Job, session: Session, space: Space, advance: Advance) -> JsonDict:
-    """Return the flatness of a trained job in one space."""
-    recipe, device = job.recipe, session.device
-    model, loss = restore(job.cell, job.suite, session.store, device), task_of(job.suite.task).loss
-    data, view = job.suite.train(session.request.data_root), fixed_transform(job.suite, model.eval_transform)
-    batches = flatness_batches(job.cell, data, recipe.flatness_images, device, view=view)
-    measured = flatness_of(
-        model, batches, job.cell, loss=loss, space=space, draws=recipe.flatness_draws, advance=advance
-    )
-    measured["lambda_max"].pop("converged", None)  # the residual, which is kept, says the same
-    return measured
+    """Return the flatness of a trained job in one space, over smaller chunks of images where memory lacks."""
+    recipe, device, say = job.recipe, session.device, session.progress.say
+    restored = partial(restore, job.cell, job.suite, session.store, device)
+
+    def loaded() -> tuple[list[Normalized], list[Batch]]:
+        model, data = restored(), job.suite.train(session.request.data_root)
+        view = fixed_transform(job.suite, model.eval_transform)
+        return [model], flatness_batches(job.cell, data, recipe.flatness_images, device, view=view)
+
+    models, batches = again(loaded, f"flatness {job.title}", say)
+
+    def measured(chunk: int) -> JsonDict:
+        model = models.pop() if models else restored()  # an error may leave a model half prepared
+        loss, draws = task_of(job.suite.task).loss, recipe.flatness_draws
+        with taken_back_on_error(advance) as count:
+            return flatness_of(
+                model, batches, job.cell, loss=loss, space=space, draws=draws, chunk=chunk, advance=count
+            )
+
+    kind = f"flatness of {job.cell.model} on {job.suite.family} in the space {space}"
+    found = session.sizes.halved(measured, kind, len(batches[0][1]), say)
+    found["lambda_max"].pop("converged", None)  # the residual, which is kept, says the same
+    return found
 
 
 def flatness_of(
@@ -73,13 +88,18 @@ def flatness_of(
     acts: bool = True,
     draws: int = 20,
     loss: Loss = cross_entropy,
+    chunk: int | None = None,
     advance: Advance = lambda n: None,
 ) -> JsonDict:
     """Return the measures of one space, by their names in ESTIMATORS, with the loss and the weights' norm.
 
+    `chunk` images are in memory at a time, by default those of a batch. Where it divides batches, sums are in
+    another order, and the result says so.
+
     What cannot be measured is null with a reason. Raises UsageError without what the space moves.
     """
-    at = partial(evaluated_at, model, batches, cell, acts=acts, loss=loss)
+    at = partial(evaluated_at, model, batches, cell, acts=acts, loss=loss, chunk=chunk)
+    divides = chunk is not None and any(len(labels) > chunk for _, labels in batches)
     with at(space=space) as point:
         if not point.params:
             raise UsageError(f"space {space!r}: expected a model with step sizes, got none; use another")
@@ -88,6 +108,7 @@ def flatness_of(
             "acts": "on" if acts else "off",
             **({"backward": "straight-through"} if point.backward_replaced else {}),
             "images": sum(len(labels) for _, labels in batches),
+            **({"chunk": chunk} if divides else {}),
             "seed": point.seed,
             "loss": fmean(loss_values(point.losses, point.params)),
             "weight_norm": torch.stack([p.norm() for p in point.params.values()]).norm().item(),

@@ -28,10 +28,11 @@ from flatqat.bench.records.files import (
 )
 from flatqat.bench.records.record_json import RERUN, parse_json, read_as, read_json, to_json
 from flatqat.errors import StoreError, Vanished
-from flatqat.spec import Cell, Flatness, Score
+from flatqat.spec import Cell, Flatness, Score, ScoringLog
 from flatqat.spec.reading import to_plain
 
 SCORES: Any = Mapping[str, Score]
+AS_USUAL = ScoringLog()
 STALE = 24 * 3600.0  # seconds; what is older than that no living run owns
 
 
@@ -65,14 +66,22 @@ class Work:
         """Whether an unfinished cell has scores on a shift."""
         return self._scores_path(cell, shift).exists()
 
-    def write_scores(self, cell: Cell, shift: str, scores: Mapping[str, Score], outcomes: Arrays) -> None:
-        """Store the scores and per-image outcomes of an unfinished cell on a shift."""
-        text = json.dumps({"of": [cell.id, shift], "scores": to_plain(scores)}, allow_nan=False)
+    def write_scores(
+        self,
+        cell: Cell,
+        shift: str,
+        scores: Mapping[str, Score],
+        outcomes: Arrays,
+        log: ScoringLog = AS_USUAL,
+    ) -> None:
+        """Store the scores and per-image outcomes of an unfinished cell on a shift, and how it was scored."""
+        content = {"of": [cell.id, shift], "scores": to_plain(scores), "log": log.to_dict()}
+        text = json.dumps(content, allow_nan=False)
         write_atomically(
             self._scores_path(cell, shift), arrays_as_bytes({**outcomes, "scores": np.array(text)})
         )
 
-    def read_scores(self, cell: Cell, shift: str) -> tuple[dict[str, Score], Arrays]:
+    def read_scores(self, cell: Cell, shift: str) -> tuple[dict[str, Score], Arrays, ScoringLog]:
         """Return what `write_scores` stored. Raises StoreError on a damaged file or that of another cell."""
         path = self._scores_path(cell, shift)
         arrays = read_arrays(path)
@@ -80,7 +89,7 @@ class Work:
         if data.get("of") != [cell.id, shift]:
             raise StoreError(f"{path}: expected scores of {cell.id} on {shift}, got others; {RERUN}")
         scores: dict[str, Score] = read_as(SCORES, data.get("scores"), path)
-        return scores, arrays
+        return scores, arrays, read_as(ScoringLog, data.get("log", {}), path)
 
     def write_flatness(self, cell: Cell, flatness: Flatness) -> None:
         """Store the flatness of a cell until its record is written."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from flatqat import registry
-from flatqat.bench.engine import evaluate
+from flatqat.bench.engine import together
 from flatqat.bench.engine.canary import Figure, canary, figures
 from flatqat.bench.plan.request import Request
 from flatqat.console.progress import PlainProgress
@@ -124,7 +124,7 @@ def test_what_cannot_be_checked_says_why(suite, request_, tmp_path):
 
 def test_a_second_call_scores_nothing_again(suite, request_, monkeypatch):
     first = canary([figure("id", 50.0)], session_of(request_))
-    monkeypatch.setattr("flatqat.bench.engine.evaluate.task_of", lambda *args: pytest.fail("scored again"))
+    monkeypatch.setattr("flatqat.bench.engine.together.task_of", lambda *args: pytest.fail("scored again"))
     assert canary([figure("id", 50.0)], session_of(request_)) == first
 
 
@@ -144,7 +144,7 @@ def test_the_published_figures_are_read():
 def test_a_bug_costs_the_figure_that_it_hits_alone(suite, request_, monkeypatch, stage):
     """The next figure is checked, and the bug is shown."""
     said: list[str] = []
-    original = {"restore": evaluate.restore, "predict": Normalized.predict}[stage]
+    original = {"restore": together.restore, "predict": Normalized.predict}[stage]
     broken: list[object] = []
 
     def fail(*args, **kwargs):
@@ -153,7 +153,7 @@ def test_a_bug_costs_the_figure_that_it_hits_alone(suite, request_, monkeypatch,
             raise ZeroDivisionError("of the model")
         return original(*args, **kwargs)
 
-    target = (evaluate, "restore") if stage == "restore" else (Normalized, "predict")
+    target = (together, "restore") if stage == "restore" else (Normalized, "predict")
     monkeypatch.setattr(*target, fail)
     wanted = [figure("id", 50.0), figure("fog/1", 50.0)]
     checks = canary(wanted, session_of(request_, PlainProgress(said.append)))

@@ -15,7 +15,7 @@ from threading import Event
 import pytest
 
 from flatqat.bench.engine import crew, pieces
-from flatqat.bench.engine.evaluate import Together
+from flatqat.bench.engine.together import Together
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request

@@ -161,7 +161,7 @@ def test_another_limit_reuses_the_weights(results, monkeypatch):
 def test_flatness_is_added_to_a_record_without_scoring_again(tmp_path, monkeypatch):
     (plain,) = go(tmp_path, methods=("fp",), spaces=())
     assert plain.flatness == Flatness()
-    monkeypatch.setattr("flatqat.bench.engine.evaluate.task_of", lambda *args: pytest.fail("scored again"))
+    monkeypatch.setattr("flatqat.bench.engine.together.task_of", lambda *args: pytest.fail("scored again"))
     (measured,) = go(tmp_path, methods=("fp",))
     assert measured.flatness.quantized.lambda_max.value > 0
     assert measured.scores == plain.scores

@@ -1,0 +1,54 @@
+"""One pass over the images of a shift: what is read, for which models, and what counts their results."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+from flatqat.bench.cell.batches import Batch
+from flatqat.bench.plan.jobs import Job
+from flatqat.data.tensors.image_data import ImageData
+from flatqat.metrics.task import Meter
+from flatqat.spec import ScoringLog
+from flatqat.suite import Shift
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """The images of a shift in one crop, the jobs whose models want it, and how many are in a batch."""
+
+    jobs: list[Job]
+    data: ImageData
+    usual: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """One pass over the images of a shift, for the jobs that lack its scores, with a meter for each.
+
+    `streams` returns what is read, and `batches` the batches of each stream; they raise what prevents them.
+    """
+
+    shift: Shift
+    jobs: list[Job]
+    meters: dict[str, Meter]
+    streams: Callable[[], list[Stream]]
+    batches: Callable[[], list[Iterator[Batch]]]
+
+    def log(self, job: Job) -> ScoringLog:
+        """Return how a job was scored."""
+        halved = (s.size for s in self.streams() if job in s.jobs and s.size < s.usual)
+        return ScoringLog(batch=next(halved, 0))
+
+
+def tried(call: Callable[[], T]) -> Callable[[], T]:
+    """Call at once, and return what gives the result, or raises the error, later."""
+    outcome: Future[T] = Future()
+    try:
+        outcome.set_result(call())
+    except (Exception, SystemExit) as error:  # plugins may raise whatever they like
+        outcome.set_exception(error)
+    return outcome.result

@@ -1,0 +1,175 @@
+"""Models of one suite that see the same batches, shift by shift, until their scores are stored."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from functools import partial
+
+import torch
+
+from flatqat.bench.cell.batches import BATCH_SIZE, scoring_batch_size
+from flatqat.bench.cell.halving import again
+from flatqat.bench.cell.restore import Which, channels_last_, restore
+from flatqat.bench.cell.session import Session
+from flatqat.bench.engine.sweep import Stream, Sweep, tried
+from flatqat.bench.engine.troubles import OF_ALL, Errors, Troubles
+from flatqat.bench.plan.jobs import Job
+from flatqat.data.images.views import eval_crop
+from flatqat.data.tensors.reading import Reader, one_ahead
+from flatqat.errors import DataError
+from flatqat.memory import out_of_memory
+from flatqat.metrics.task import task_of
+from flatqat.models.base import Normalized
+from flatqat.quant.apply import cached_weights
+from flatqat.spec import EvalTransform
+from flatqat.suite import Shift
+
+
+class Together:
+    """The models of some jobs of one suite, which see the same batches; one that fails drops out."""
+
+    def __init__(self, jobs: list[Job], session: Session, troubles: Troubles) -> None:
+        self.jobs, self.session, self.troubles = jobs, session, troubles
+        self.models: dict[str, Normalized] = {}
+        self.lacked_memory: list[Job] = []
+        """The jobs that may go through beside fewer others."""
+        self.alone = len(jobs) == 1
+
+    def restore(self, which: Which = "selected") -> None:
+        """Put the stored models of all jobs into memory, in place of others."""
+        self.models.clear()
+        store, device, say = self.session.store, self.session.device, self.session.progress.say
+        for job in self.jobs:
+            if not self.troubles.get(job) and job not in self.lacked_memory:
+                with self._dropped_on_error(job, ends=(DataError,)):
+                    load = partial(restore, job.cell, job.suite, store, device, which=which)
+                    model = again(load, f"load {job.title}", say) if self.alone else load()
+                    self.models[job.cell.id] = channels_last_(model) if model.amp else model
+
+    def has_scored(self, shift: Shift) -> bool:
+        """Whether the scores of all jobs on a shift are stored, or never will be."""
+        return not any(self._lacks(job, shift) for job in self.jobs if job not in self.lacked_memory)
+
+    def _lacks(self, job: Job, shift: Shift) -> bool:
+        """Whether a job has neither scores nor, which is looked at later since they go with it, a record."""
+        return not (self.session.store.has_scores(job.cell, shift.name) or self.troubles.is_over(job))
+
+    @torch.inference_mode()
+    def score(self, shifts: Iterable[Shift], advance: Callable[[int], None] = lambda count: None) -> None:
+        """Run the models on shifts, and store the scores that are not stored yet.
+
+        While a shift is scored, threads make the first images of the next one and store the scores of the
+        one before.
+        """
+        reader = Reader(self.session.device, self.session.request.workers)
+        with cached_weights(), reader, ThreadPoolExecutor(1) as writer:
+            written: list[tuple[Job, Future[None]]] = []
+            for sweep in one_ahead(self._begin(shift, reader) for shift in shifts):
+                ran = sweep
+                with self.troubles.catch(*sweep.jobs):
+                    ran = self._run_in_memory(sweep, reader)
+                self._check(written)
+                written = [(job, writer.submit(self._write, job, ran)) for job in self._running(ran.jobs)]
+                advance(1)
+            self._check(written)
+
+    def _begin(self, shift: Shift, reader: Reader, most: int = BATCH_SIZE) -> Sweep:
+        """Begin to read a shift in batches of `most` images or less; an error waits for the shift's turn."""
+        jobs = [job for job in self._running(self.jobs) if self._lacks(job, shift)]
+        if self.alone:
+            most = self.session.sizes.most(self._kind, most)
+        streams = tried(lambda: self._streams(shift, jobs, most) if jobs else [])
+        return Sweep(
+            shift=shift,
+            jobs=jobs,
+            meters={
+                job.cell.id: task_of(job.suite.task).meter(job.suite.classes, shift.class_subset)
+                for job in jobs
+            },
+            streams=streams,
+            batches=tried(lambda: [reader.batches(s.data.parts(s.size)) for s in streams()]),
+        )
+
+    @property
+    def _kind(self) -> str:
+        """What the process keeps sizes of batches for: a network and images of one size."""
+        job = self.jobs[0]
+        return f"evaluation of {job.cell.model} on {job.suite.family}"
+
+    def _streams(self, shift: Shift, jobs: list[Job], most: int) -> list[Stream]:
+        request, device = self.session.request, self.session.device
+        data = shift.build(request.data_root).sample(request.limit)
+        by_transform: dict[EvalTransform | None, list[Job]] = {}
+        for job in jobs:
+            transform = self.models[job.cell.id].eval_transform if data.through_transform else None
+            by_transform.setdefault(transform, []).append(job)
+        streams = []
+        for transform, members in by_transform.items():
+            cropped = data.transformed(eval_crop(transform) if transform else None)
+            usual = scoring_batch_size(cropped, device)
+            streams.append(Stream(jobs=members, data=cropped, usual=usual, size=min(usual, most)))
+        return streams
+
+    def _run_in_memory(self, sweep: Sweep, reader: Reader) -> Sweep:
+        """Run a sweep, or one with smaller batches where a model on its own lacks memory; returns it.
+
+        If images lack memory beside several models, these go through in smaller groups.
+        """
+        if not self.alone:
+            try:
+                self._run(sweep)
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+                self._leave_to_smaller_groups(*self._running(sweep.jobs))
+            return sweep
+
+        def run(size: int) -> Sweep:
+            smaller = sweep if size >= begun else self._begin(sweep.shift, reader, size)
+            self._run(smaller)
+            return smaller
+
+        begun = max((stream.size for stream in sweep.streams()), default=1)
+        return self.session.sizes.halved(run, self._kind, begun, self.session.progress.say)
+
+    def _run(self, sweep: Sweep) -> None:
+        """Run the models once over the images, those that want the same crop side by side."""
+        for stream, batches in zip(sweep.streams(), sweep.batches(), strict=True):
+            for images, labels in batches:
+                if not (running := self._running(stream.jobs)):
+                    break
+                for job in running:
+                    with nullcontext() if self.alone else self._dropped_on_error(job):
+                        sweep.meters[job.cell.id].add(self.models[job.cell.id].predict(images), labels)
+
+    def _write(self, job: Job, sweep: Sweep) -> None:
+        scores, outcomes = sweep.meters[job.cell.id].result()
+        store = self.session.store
+        store.write_scores(job.cell, sweep.shift.name, scores, asdict(outcomes), sweep.log(job))
+
+    def _check(self, written: list[tuple[Job, Future[None]]]) -> None:
+        """Wait until scores are stored; a job whose scores cannot be drops out."""
+        for job, future in written:
+            with self._dropped_on_error(job):
+                future.result()
+
+    def _running(self, jobs: list[Job]) -> list[Job]:
+        return [job for job in jobs if job.cell.id in self.models and not self.troubles.get(job)]
+
+    @contextmanager
+    def _dropped_on_error(self, job: Job, ends: Errors = OF_ALL) -> Iterator[None]:
+        """Leave an error to `troubles`, but lack of memory beside other models to another try."""
+        with self.troubles.catch(job, ends=ends):
+            try:
+                yield
+            except Exception as error:
+                if self.alone or not out_of_memory(error):
+                    self.models.pop(job.cell.id, None)
+                    raise
+                self._leave_to_smaller_groups(job)
+
+    def _leave_to_smaller_groups(self, *jobs: Job) -> None:
+        for job in jobs:
+            self.models.pop(job.cell.id, None)
+            self.lacked_memory.append(job)
