@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 UNKNOWN_MEMORY = 2**32  # assumed where a system reports nothing
-ALLOCATOR = "not enough memory"  # part of what torch's allocator on the CPU says, in a RuntimeError
+SAYINGS = ("not enough memory", "out of memory", "STATUS_ALLOC_FAILED")
+"""What a RuntimeError says, of torch's allocator on the CPU, of what quotes errors, of CUDA's libraries."""
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
@@ -27,7 +28,9 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the machine or the device lacks memory."""
     torch: Any = sys.modules.get("torch")
     kinds = (MemoryError, torch.OutOfMemoryError) if torch else (MemoryError,)
-    return isinstance(error, kinds) or (isinstance(error, RuntimeError) and ALLOCATOR in str(error))
+    return isinstance(error, kinds) or (
+        isinstance(error, RuntimeError) and any(saying in str(error) for saying in SAYINGS)
+    )
 
 
 def lack_of_memory(error: BaseException) -> str:

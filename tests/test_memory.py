@@ -41,3 +41,30 @@ def test_what_the_allocator_holds_unused_is_available_on_a_card(monkeypatch: pyt
     for name, value in found.items():
         monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
     assert memory.available_memory(torch.device("cuda")) == 100 + 300
+
+
+@pytest.mark.parametrize(
+    ("error", "lacks"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: not enough memory: you tried"
+            ),
+            True,
+        ),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"), True),
+        (RuntimeError("shapes do not fit"), False),
+        (ValueError("out of memory"), False),
+    ],
+    ids=repr,
+)
+def test_errors_that_say_that_memory_ran_out(error: Exception, lacks: bool) -> None:
+    assert memory.out_of_memory(error) is lacks
+
+
+def test_what_lacks_memory_is_said_in_one_line() -> None:
+    assert memory.lack_of_memory(MemoryError()) == "out of memory"
+    said = memory.lack_of_memory(torch.OutOfMemoryError("CUDA out of memory.\nOf 8 GiB"))
+    assert said == "out of memory: CUDA out of memory."

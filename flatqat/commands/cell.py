@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.cell.environment import choose_device, prepare
 from flatqat.bench.flatness.landscape_file import LandscapeOptions, write_landscape
@@ -45,6 +45,7 @@ class FlatnessOptions:
 
 def flatness_of_cell(name: str, results: Path, data_root: Path | None, options: FlatnessOptions) -> str:
     """Return the flatness of a stored cell as JSON. Raises UsageError, or StoreError on a loss not finite."""
+    from flatqat.bench.cell.halving import Sizes
     from flatqat.bench.flatness.estimators import DEFAULT, chosen, work
     from flatqat.bench.flatness.flatness_point import evaluated_at
     from flatqat.bench.flatness.measure import flatness_of, landscape_of
@@ -59,25 +60,23 @@ def flatness_of_cell(name: str, results: Path, data_root: Path | None, options: 
     device = choose_device(options.device)
     prepare(device, options.threads)
     cell, model, batches = _restored(name, results, data_root, options.images, device, options.models)
-    loss = task_of(model.task).loss
     passes = work(names, draws) + (picture.points**2 if picture else 0)
-    try:
-        with progress_for(terminal(stderr=True)).task(f"flatness {cell.label}", passes) as advance:
-            found = {"cell": cell.label} | flatness_of(
-                model,
-                batches,
-                cell,
-                measures=names,
-                draws=draws,
-                space=space,
-                acts=acts,
-                loss=loss,
-                advance=advance,
-            )
+    moved: dict[str, Any] = {"space": space, "acts": acts, "loss": task_of(model.task).loss}
+    progress = progress_for(terminal(stderr=True))
+
+    def measured(chunk: int) -> dict[str, Any]:
+        at: dict[str, Any] = {**moved, "chunk": chunk}
+        with progress.task(f"flatness {cell.label}", passes) as advance:
+            found = flatness_of(model, batches, cell, measures=names, draws=draws, advance=advance, **at)
+            found = {"cell": cell.label} | found
             if picture:
-                with evaluated_at(model, batches, cell, space=space, acts=acts, loss=loss) as point:
+                with evaluated_at(model, batches, cell, **at) as point:
                     surface = landscape_of(point, picture, advance)
                 found |= write_landscape(surface, found, picture)
+        return found
+
+    try:
+        found = Sizes().halved(measured, f"flatness {cell.label}", len(batches[0][1]), progress.say)
     except FloatingPointError as error:
         hint = "try a smaller --span" if picture else "there is nothing to measure"
         raise StoreError(f"cell {cell.label}: {error}; {hint}") from error

@@ -15,6 +15,12 @@ from flatqat.metrics.miou import miou, pseudo_values
 from flatqat.spec import IGNORED, Score
 
 PIXELS = 2**18  # of one image at a time: float32 logits of 19 classes then take 20 MB
+CONFIDENCE_BITS = 32
+"""Confidences are counted in units of 2^-32. So their sums are integers, the same in any order.
+
+A confidence is the largest of at most 255 probabilities, above 2^-8, where float32 has no bits beyond the 31st:
+nothing is rounded. The sum over an image takes 63 bits from 2^31 pixels on, which no image has.
+"""
 
 
 class SegmentationMeter:
@@ -60,9 +66,9 @@ class SegmentationMeter:
     def _piece(self, logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         """Return two flat tensors with what the scores need from some rows of an image.
 
-        The first has the number of pixels by true and predicted class, where the last predicted class means
-        none. The second has, in float64, the sum of the NLL, and then for each bin of confidence the sum of
-        (correct - confidence).
+        The first has integers: the number of pixels by true and predicted class, where the last predicted class
+        means none, and then for each bin of confidence the sum of (correct - confidence), in units of
+        2^-CONFIDENCE_BITS. The second has, in float64, the sum of the NLL.
         """
         labeled = truth != IGNORED
         logits, truth = logits[:, labeled].float(), truth[labeled]
@@ -76,9 +82,10 @@ class SegmentationMeter:
         nll = -log_p.gather(0, truth[None]).double().sum()
         confidence = log_p.amax(0).exp().double()
         inner_edges = torch.arange(1, ECE_BINS, device=logits.device, dtype=torch.float64) / ECE_BINS
-        bin_index, gap = torch.bucketize(confidence, inner_edges), (pred == truth).double() - confidence
-        gaps = torch.bincount(bin_index, weights=gap, minlength=ECE_BINS)
-        return counts, torch.cat([nll[None], gaps])
+        bin_index, one = torch.bucketize(confidence, inner_edges), 2**CONFIDENCE_BITS
+        gap = (pred == truth) * one - (confidence * one).round().nan_to_num().long()  # of a NaN the NLL tells
+        gaps = gap.new_zeros(ECE_BINS).index_add_(0, bin_index.clamp_max(ECE_BINS - 1), gap)
+        return torch.cat([counts, gaps]), nll[None]
 
     def result(self) -> tuple[dict[str, Score], Confusions]:
         """Return the scores over all images, and the confusion matrix of each image in the order of `add`.
@@ -87,18 +94,21 @@ class SegmentationMeter:
         """
         if not self._images:
             raise ValueError("expected images, got none")
-        counts, sums = (torch.stack(part).cpu().numpy() for part in zip(*self._images, strict=True))
+        counts, nlls = (torch.stack(part).cpu().numpy() for part in zip(*self._images, strict=True))
+        counts, gaps = np.split(counts, [self.classes * (self.classes + 1)], axis=1)
         outcomes = Confusions.pack(counts.reshape(-1, self.classes, self.classes + 1))
         n, labeled = len(outcomes), outcomes.labeled_by_class.sum(axis=1)
         intersection, union = outcomes.counts[:, 0], outcomes.counts[:, 1]
-        calibration = float(np.abs(sums[:, 1:].sum(axis=0)).sum()) / max(int(labeled.sum()), 1)
+        gap = sum(abs(sum(bin_gaps)) for bin_gaps in gaps.T.tolist())  # Python's integers never overflow
+        ece = 100 * gap / (max(int(labeled.sum()), 1) << CONFIDENCE_BITS)
+        has_ece = labeled.any() and not np.isnan(nlls).any()  # without a confidence there is no NLL either
         scores = {
             "miou": _score(
                 100 * float(miou(outcomes.counts.sum(axis=0))), 100 * pseudo_values(outcomes.counts)
             ),
             "pixel_accuracy": _ratio(100 * intersection.sum(axis=1), labeled),
-            "nll": _ratio(sums[:, 0], labeled),
-            "ece": Score(value=_finite(100 * calibration) if labeled.any() else None, n=n),
+            "nll": _ratio(nlls[:, 0], labeled),
+            "ece": Score(value=ece if has_ece else None, n=n),
         }
         for k in range(self.classes):
             scores[f"iou/{k}"] = _ratio(100 * intersection[:, k], union[:, k])

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from flatqat.errors import WeightsError, found, listed
+from flatqat.memory import out_of_memory
 
 State = dict[str, Tensor]
 DEEPEST = 4  # how many dicts and lists are around a state dict at most
@@ -90,6 +91,8 @@ def _read(file: Path) -> Any:
         problem = f"expected a readable file, got: {error.strerror or error}"
         raise WeightsError(f"weights {file}: {problem}; check --weights") from error
     except Exception as error:  # readers raise many types on other bytes
+        if out_of_memory(error):
+            raise
         refused = re.search(r"GLOBAL (\S+)", str(error))
         raise WeightsError(
             f"weights {file}: expected tensors alone (safetensors, or a torch state dict), got a file that "

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from flatqat.errors import WeightsError
+from flatqat.memory import out_of_memory
 from flatqat.models.checkpoint import State, chosen, read_entries, split
 from flatqat.models.fit import Adapt, Fit, fit_of
 
@@ -110,6 +111,8 @@ def _converted(tensor: Tensor, like: Tensor, name: str, path: Path) -> Tensor:
         if same_kind and value.isfinite().all():
             return value
         got = f"{str(tensor.dtype).removeprefix('torch.')}, or numbers that are not finite"
-    except (RuntimeError, TypeError):  # of types that torch can store but not convert
+    except (RuntimeError, TypeError) as error:  # of types that torch can store but not convert
+        if out_of_memory(error):
+            raise
         got = str(tensor.dtype).removeprefix("torch.")
     raise WeightsError(f"weights {path}: expected finite numbers of the network's kind in {name}, got {got}")

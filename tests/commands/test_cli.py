@@ -253,3 +253,13 @@ def test_a_method_from_a_plugin_runs(flatqat, tmp_path):
     )
     assert done.code == 0
     assert re.search(r"^ half-rate +4 ", done.out, re.MULTILINE)
+
+
+def test_memory_that_runs_out_elsewhere_is_one_line(flatqat, monkeypatch):
+    def fail(*args):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nOf 8 GiB")
+
+    monkeypatch.setattr("flatqat.commands.describe.diagnosis", fail)
+    done = flatqat("doctor")
+    hint = "end other programs, or choose a smaller model or another --device"
+    assert (done.code, done.err) == (2, f"error: out of memory: CUDA out of memory.; {hint}\n")

@@ -1,33 +1,38 @@
-"""Memory that runs out at a chosen operation, or whenever a tensor has more images than fit."""
+"""Memory that runs out at a chosen allocation, or at every one for more images than fit."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 
-@dataclass
 class Scarce(TorchDispatchMode):
-    """Raises what CUDA does at the k-th operator within, or at each whose result `lacks` memory.
+    """Raises what CUDA does at the allocation number `at`, and at each whose tensor `lacks` memory.
 
-    `counted` is how many operators there were.
+    An allocation is an operator with a result that shares no memory with what it was given; `counted` is how
+    many there were. Modes belong to a thread: others have all the memory that they want.
     """
 
-    at: int = 0
-    lacks: Callable[[Tensor], bool] = field(default=lambda result: False)
-    counted: int = 0
-
-    def __post_init__(self) -> None:
+    def __init__(self, at: int = 0, lacks: Callable[[Tensor], bool] = lambda result: False) -> None:
         super().__init__()
+        self.at, self.lacks, self.counted = at, lacks, 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.counted += 1
-        if self.counted == self.at:
+        results = func(*args, **(kwargs or {}))
+        given = set(map(place, tensors((args, kwargs))))
+        new = [tensor for tensor in tensors(results) if place(tensor) not in given]
+        self.counted += bool(new)
+        if new and (self.counted == self.at or any(map(self.lacks, new))):
             raise torch.OutOfMemoryError(f"CUDA out of memory at {func}")
-        result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor) and self.lacks(result):
-            raise torch.OutOfMemoryError(f"CUDA out of memory in {func} for {tuple(result.shape)}")
-        return result
+        return results
+
+
+def tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor) and leaf.numel()]
+
+
+def place(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()

@@ -107,7 +107,7 @@ class Together:
         streams = []
         for transform, members in by_transform.items():
             cropped = data.transformed(eval_crop(transform) if transform else None)
-            usual = scoring_batch_size(cropped, device)
+            usual = min(scoring_batch_size(cropped, device), len(cropped))
             streams.append(Stream(jobs=members, data=cropped, usual=usual, size=min(usual, most)))
         return streams
 

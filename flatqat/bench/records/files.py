@@ -23,6 +23,7 @@ import numpy as np
 
 from flatqat.bench.records.members import Member, members
 from flatqat.errors import StoreError, Vanished, found
+from flatqat.memory import out_of_memory
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 TEMPORARY = ".*.tmp"
@@ -103,6 +104,8 @@ def read_arrays(path: Path, names: Collection[str] | None = None, sha256: str = 
             if names is None or re.split("[:/]", key)[-1] in names
         }
     except Exception as error:  # whatever zip, zlib or numpy make of damaged bytes
+        if out_of_memory(error):
+            raise
         got = f"a damaged file ({type(error).__name__}); delete it and run the cell again"
         raise StoreError(f"{path}: expected stored arrays, got {got}") from error
 

@@ -31,6 +31,8 @@ def decode_image(content: bytes, name: str) -> Pixels:
             return rgb_pixels(image)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
+    except MemoryError:
+        raise
     except Exception as error:  # Pillow raises a dozen types on damaged bytes
         raise DataError(
             f"{name}: expected a PNG or JPEG image, got {len(content)} bytes that do not decode "
@@ -48,6 +50,8 @@ def decode_file(path: Path | str, work: "Callable[[Image], T]") -> T:
             return work(image)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+    except MemoryError:
+        raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno:
             raise unreadable(error) from error

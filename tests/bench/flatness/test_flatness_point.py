@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from flatqat.bench.flatness.flatness_point import flatness_batches, moved_params, neighbors
+from flatqat.bench.flatness.flatness_point import evaluated_at, flatness_batches, moved_params, neighbors
 from flatqat.bench.flatness.measure import flatness_of
 from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors.image_data import ImageData
+from flatqat.metrics.loss import pixel_cross_entropy
 from flatqat.quant.apply import latent_weights, quantize_
 from flatqat.spec import Cell, EvalTransform, QuantSpec
 from tests.helpers.quantized_toys import CELL, data, trained
@@ -102,3 +103,25 @@ def test_the_scale_space_moves_all_that_quantizers_learn(quantizer, learned):
     assert {name.rpartition(".")[2] for name in names} == learned
     assert not names & set(moved_params(net, "latent"))
     assert len(names) + len(moved_params(net, "latent")) == len(list(net.parameters()))
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 4])
+def test_chunks_of_any_size_have_the_mean_loss_of_the_batches(chunk):
+    """Also where parts are of unequal size, and some have few labeled pixels or none."""
+    net = nn.Conv2d(3, 5, 1).requires_grad_(False).eval()
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(8, 3, 6, 6, generator=generator)
+    labels = torch.randint(5, (8, 6, 6), generator=generator)
+    labels[1, :5], labels[2] = 255, 255
+    batches = list(zip(images.split(4), labels.split(4), strict=True))
+
+    def mean_loss(chunk):
+        with evaluated_at(
+            net, batches, CELL, space="latent", acts=True, loss=pixel_cross_entropy, chunk=chunk
+        ) as at:
+            assert len(at.losses) == 2 * -(-4 // (chunk or 4))
+            return sum(float(loss(at.params)) for loss in at.losses) / len(at.losses)
+
+    assert mean_loss(chunk) == pytest.approx(mean_loss(None), rel=1e-6)  # float32 losses
+    whole = [float(pixel_cross_entropy(net(x), y)) for x, y in batches]
+    assert mean_loss(None) == pytest.approx(sum(whole) / 2, rel=1e-6)
