@@ -18,8 +18,8 @@ PIXELS = 2**18  # of one image at a time: float32 logits of 19 classes then take
 CONFIDENCE_BITS = 32
 """Confidences are counted in units of 2^-32. So their sums are integers, the same in any order.
 
-A confidence is the largest of at most 255 probabilities, above 2^-8, where float32 has no bits beyond the 31st:
-nothing is rounded. The sum over an image takes 63 bits from 2^31 pixels on, which no image has.
+A confidence is the largest of at most 255 probabilities, so above 2^-8, where float32 has no bits beyond the
+31st: nothing is lost. The sum over an image stays below 2^63 up to 2^31 pixels, which no image has.
 """
 
 
@@ -66,8 +66,8 @@ class SegmentationMeter:
     def _piece(self, logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         """Return two flat tensors with what the scores need from some rows of an image.
 
-        The first has integers: the number of pixels by true and predicted class, where the last predicted class
-        means none, and then for each bin of confidence the sum of (correct - confidence), in units of
+        The first has integers: the number of pixels by true and predicted class, where the last predicted
+        class means none, and then for each bin of confidence the sum of (correct - confidence), in units of
         2^-CONFIDENCE_BITS. The second has, in float64, the sum of the NLL.
         """
         labeled = truth != IGNORED
@@ -83,8 +83,8 @@ class SegmentationMeter:
         confidence = log_p.amax(0).exp().double()
         inner_edges = torch.arange(1, ECE_BINS, device=logits.device, dtype=torch.float64) / ECE_BINS
         bin_index, one = torch.bucketize(confidence, inner_edges), 2**CONFIDENCE_BITS
-        gap = (pred == truth) * one - (confidence * one).round().nan_to_num().long()  # of a NaN the NLL tells
-        gaps = gap.new_zeros(ECE_BINS).index_add_(0, bin_index.clamp_max(ECE_BINS - 1), gap)
+        gap = (pred == truth) * one - (confidence * one).long()  # of a NaN the NLL tells
+        gaps = gap.new_zeros(ECE_BINS).index_add_(0, bin_index, gap)
         return torch.cat([counts, gaps]), nll[None]
 
     def result(self) -> tuple[dict[str, Score], Confusions]:

@@ -14,7 +14,7 @@ from flatqat.spec.flatness import (
     WorstRise,
 )
 from flatqat.spec.image import IGNORED, EvalTransform, Interpolation, Window
-from flatqat.spec.protocol import Environment, Protocol, ScoringLog, ShiftInfo, SuiteData, TrainLog
+from flatqat.spec.protocol import Cuda, Environment, Protocol, ScoringLog, ShiftInfo, SuiteData, TrainLog
 from flatqat.spec.quant import QuantSpec
 from flatqat.spec.reading import Args, FieldError, Stored
 from flatqat.spec.recipe import Recipe

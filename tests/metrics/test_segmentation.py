@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -105,6 +106,25 @@ def test_nll_ece_and_accuracy_are_those_of_the_labelled_pixels_as_images() -> No
     assert scores["nll"].value == pytest.approx(theirs["nll"].value, rel=1e-6)
     assert scores["ece"].value == pytest.approx(theirs["ece"].value, rel=1e-6)
     assert scores["pixel_accuracy"].value == pytest.approx(theirs["top1"].value, rel=1e-12)
+
+
+def test_the_calibration_error_is_exact() -> None:
+    """Against fractions: float32 confidences are summed without rounding, so their order cannot matter."""
+    logits, masks = sample(size=(50, 40))
+    logits = 4 * logits
+    gaps, labeled = [Fraction(0)] * 15, 0
+    for image, mask in zip(logits, masks, strict=True):
+        kept = mask != 255
+        log_p, truth = image[:, kept].log_softmax(0), mask[kept]
+        right = image[:, kept].argmax(0) == truth
+        for confidence, is_right in zip(log_p.amax(0).exp().tolist(), right.tolist(), strict=True):
+            place = next(b for b in range(15) if confidence <= (b + 1) / 15)
+            gaps[place] += is_right - Fraction(confidence)
+            labeled += 1
+    # 100 / n and the division are rounded
+    assert measure(logits, masks)[0]["ece"].value == pytest.approx(
+        float(100 * sum(map(abs, gaps)) / labeled), rel=1e-15
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

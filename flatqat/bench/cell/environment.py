@@ -4,12 +4,14 @@ import ctypes
 import os
 import platform
 import re
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat import __version__
 from flatqat.errors import UsageError
-from flatqat.spec import Environment
+from flatqat.spec import Cuda, Environment
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +33,8 @@ OPTIONAL = {
 }
 
 # Options of glibc's malloc.h and their values. Older versions refuse a high M_MMAP_THRESHOLD instead.
+DRIVER = Path("/proc/driver/nvidia/version")
+
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 KEEPING = {M_TRIM_THRESHOLD: 2**31 - 1, M_MMAP_MAX: 0, M_ARENA_MAX: 1}
 
@@ -41,15 +45,29 @@ def environment(device: "torch.device", threads: int) -> Environment:
 
     from flatqat.quant.kernels.fused import kernels_on
 
-    cuda = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    is_cuda = device.type == "cuda"
     return Environment(
-        device=cuda or f"cpu ({platform.machine()})",
+        device=torch.cuda.get_device_name(device) if is_cuda else f"cpu ({platform.machine()})",
         threads=threads,
         flatqat=__version__,
         python=platform.python_version(),
         packages={package: installed(package) for package in RECORDED},
         kernels=kernels_on(device.type),
+        cuda=_cuda() if is_cuda else None,
     )
+
+
+def _cuda() -> Cuda:
+    import torch
+
+    from flatqat.bench.cell.determinism import flags
+
+    driver = ""
+    with suppress(OSError):
+        found = re.search(r"Kernel Module.*?  ([0-9.]+)  ", DRIVER.read_text())
+        driver = found[1] if found else ""
+    cudnn = torch.backends.cudnn.version()
+    return Cuda(version=torch.version.cuda or "", cudnn=str(cudnn or ""), driver=driver, flags=flags())
 
 
 def installed(package: str) -> str | None:
@@ -91,7 +109,7 @@ def keep_freed_memory() -> None:
 
 
 def prepare(device: "torch.device", threads: int) -> None:
-    """Set threads, the allocator and deterministic full-precision arithmetic. Raises UsageError."""
+    """Set threads, the allocator and, on CUDA, arithmetic that repeats. Raises UsageError."""
     import torch
 
     keep_freed_memory()
@@ -100,7 +118,6 @@ def prepare(device: "torch.device", threads: int) -> None:
         raise UsageError(f"--threads: expected at most {cores}, the cores of this machine, got {threads}")
     torch.set_num_threads(threads)
     if device.type == "cuda":
-        torch.backends.cudnn.deterministic = True
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cudnn.allow_tf32 = False
-        torch.backends.cuda.matmul.allow_tf32 = False
+        from flatqat.bench.cell.determinism import repeat_on_cuda
+
+        repeat_on_cuda()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from flatqat.bench.cell.determinism import flags_put_back
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.auto_jobs import auto_jobs
 from flatqat.bench.engine.countdown import flatness_work, scoring_work, training_work
@@ -76,4 +77,6 @@ def run_request(request: Request, *, progress: bool = True) -> list[Record]:
     Raises FlatqatError if the request, the data or the weights are not usable, before anything is computed.
     """
     plan = make_plan(request)
-    return run(plan, Session.open(request, progress_for(terminal(stderr=True)) if progress else Progress()))
+    shown = progress_for(terminal(stderr=True)) if progress else Progress()
+    with flags_put_back():
+        return run(plan, Session.open(request, shown))

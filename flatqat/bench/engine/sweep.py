@@ -1,8 +1,9 @@
 """One pass over the images of a shift: what is read, for which models, and what counts their results."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from flatqat.bench.cell.batches import Batch
@@ -30,6 +31,7 @@ class Sweep:
     """One pass over the images of a shift, for the jobs that lack its scores, with a meter for each.
 
     `streams` returns what is read, and `batches` the batches of each stream; they raise what prevents them.
+    `odd` has the operators of each job, and `odd_in_reading` those of all, that do not repeat on the device.
     """
 
     shift: Shift
@@ -37,11 +39,14 @@ class Sweep:
     meters: dict[str, Meter]
     streams: Callable[[], list[Stream]]
     batches: Callable[[], list[Iterator[Batch]]]
+    odd_in_reading: set[str] = field(default_factory=set)
+    odd: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def log(self, job: Job) -> ScoringLog:
         """Return how a job was scored."""
+        odd = self.odd_in_reading | self.odd[job.cell.id]
         halved = (s.size for s in self.streams() if job in s.jobs and s.size < s.usual)
-        return ScoringLog(batch=next(halved, 0))
+        return ScoringLog(batch=next(halved, 0), not_repeatable=tuple(sorted(odd)))
 
 
 def tried(call: Callable[[], T]) -> Callable[[], T]:

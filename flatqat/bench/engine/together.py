@@ -7,8 +7,10 @@ from dataclasses import asdict
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from flatqat.bench.cell.batches import BATCH_SIZE, scoring_batch_size
+from flatqat.bench.cell.determinism import Heard, listening
 from flatqat.bench.cell.halving import again
 from flatqat.bench.cell.restore import Which, channels_last_, restore
 from flatqat.bench.cell.session import Session
@@ -35,6 +37,7 @@ class Together:
         self.lacked_memory: list[Job] = []
         """The jobs that may go through beside fewer others."""
         self.alone = len(jobs) == 1
+        self.heard = Heard()
 
     def restore(self, which: Which = "selected") -> None:
         """Put the stored models of all jobs into memory, in place of others."""
@@ -63,7 +66,12 @@ class Together:
         one before.
         """
         reader = Reader(self.session.device, self.session.request.workers)
-        with cached_weights(), reader, ThreadPoolExecutor(1) as writer:
+        with (
+            cached_weights(),
+            reader,
+            ThreadPoolExecutor(1) as writer,
+            listening(reader.device) as self.heard,
+        ):
             written: list[tuple[Job, Future[None]]] = []
             for sweep in one_ahead(self._begin(shift, reader) for shift in shifts):
                 ran = sweep
@@ -79,16 +87,15 @@ class Together:
         jobs = [job for job in self._running(self.jobs) if self._lacks(job, shift)]
         if self.alone:
             most = self.session.sizes.most(self._kind, most)
-        streams = tried(lambda: self._streams(shift, jobs, most) if jobs else [])
+        meters = {
+            job.cell.id: task_of(job.suite.task).meter(job.suite.classes, shift.class_subset) for job in jobs
+        }
+        odd: set[str] = set()
+        with self.heard.into(odd):
+            streams = tried(lambda: self._streams(shift, jobs, most) if jobs else [])
+            batches = tried(lambda: [reader.batches(s.data.parts(s.size)) for s in streams()])
         return Sweep(
-            shift=shift,
-            jobs=jobs,
-            meters={
-                job.cell.id: task_of(job.suite.task).meter(job.suite.classes, shift.class_subset)
-                for job in jobs
-            },
-            streams=streams,
-            batches=tried(lambda: [reader.batches(s.data.parts(s.size)) for s in streams()]),
+            shift=shift, jobs=jobs, meters=meters, streams=streams, batches=batches, odd_in_reading=odd
         )
 
     @property
@@ -135,13 +142,18 @@ class Together:
 
     def _run(self, sweep: Sweep) -> None:
         """Run the models once over the images, those that want the same crop side by side."""
-        for stream, batches in zip(sweep.streams(), sweep.batches(), strict=True):
-            for images, labels in batches:
-                if not (running := self._running(stream.jobs)):
-                    break
-                for job in running:
-                    with nullcontext() if self.alone else self._dropped_on_error(job):
-                        sweep.meters[job.cell.id].add(self.models[job.cell.id].predict(images), labels)
+        with self.heard.into(sweep.odd_in_reading):
+            for stream, batches in zip(sweep.streams(), sweep.batches(), strict=True):
+                for images, labels in batches:
+                    if not (running := self._running(stream.jobs)):
+                        break
+                    for job in running:
+                        self._score(job, images, labels, sweep)
+
+    def _score(self, job: Job, images: Tensor, labels: Tensor, sweep: Sweep) -> None:
+        guard = nullcontext() if self.alone else self._dropped_on_error(job)
+        with guard, self.heard.into(sweep.odd[job.cell.id]):
+            sweep.meters[job.cell.id].add(self.models[job.cell.id].predict(images), labels)
 
     def _write(self, job: Job, sweep: Sweep) -> None:
         scores, outcomes = sweep.meters[job.cell.id].result()

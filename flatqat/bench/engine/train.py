@@ -19,6 +19,7 @@ from flatqat.bench.cell.batches import (
     training_batches,
     val_batch_size,
 )
+from flatqat.bench.cell.determinism import listening
 from flatqat.bench.cell.halving import again
 from flatqat.bench.cell.restore import blank, load_stored_
 from flatqat.bench.cell.session import Session
@@ -71,6 +72,18 @@ def train(job: Job, session: Session, ranks: Ranks | None = None) -> None:
 
 
 def _train(job: Job, session: Session, ranks: Ranks | None) -> None:
+    with listening(session.device) as heard:
+        last, selection, log = _trained(job, session, ranks)
+    if heard.names:
+        log["not_repeatable"] = sorted(heard.names)
+    if not ranks or ranks.leads:
+        _store_weights(last, selection, log)
+
+
+def _trained(
+    job: Job, session: Session, ranks: Ranks | None
+) -> tuple[dict[str, Tensor], Selection, dict[str, Any]]:
+    """Return the last weights, the selection and the log of a training."""
     store = session.store
     began = perf_counter()
     model = starting_point(job, store)
@@ -101,8 +114,7 @@ def _train(job: Job, session: Session, ranks: Ranks | None) -> None:
         log["processes"] = ranks.size
     if method_log := method.log():
         log["method"] = method_log
-    if not ranks or ranks.leads:
-        _store_weights(snapshot(model.net, "cpu"), selection, log)
+    return snapshot(model.net, "cpu"), selection, log
 
 
 def training_method(job: Job, model: Normalized, session: Session, whole: WholeBatch | None = None) -> Method:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from flatqat.bench.cell.batches import Batch, fixed_transform
+from flatqat.bench.cell.determinism import listening
 from flatqat.bench.cell.failures import explained
 from flatqat.bench.cell.halving import again
 from flatqat.bench.cell.restore import restore
@@ -73,7 +74,10 @@ def _measured(job: Job, session: Session, space: Space, advance: Advance) -> Jso
             )
 
     kind = f"flatness of {job.cell.model} on {job.suite.family} in the space {space}"
-    found = session.sizes.halved(measured, kind, len(batches[0][1]), say)
+    with listening(device) as heard:
+        found = session.sizes.halved(measured, kind, len(batches[0][1]), say)
+    if heard.names:
+        found["not_repeatable"] = sorted(heard.names)
     found["lambda_max"].pop("converged", None)  # the residual, which is kept, says the same
     return found
 

@@ -55,6 +55,9 @@ def _identity(before: Series, now: Series) -> Iterator[str]:
 
 
 def _environment(before: Series, now: Series) -> Iterator[str]:
+    kinds = [{run.env.kind for run in side.done if run.env} for side in (before, now)]
+    if kinds[0] != kinds[1]:
+        yield "another kind of device, whose numbers differ in last digits without any edit"
     sides = [[_versions(run.env) for run in side.done if run.env] for side in (before, now)]
     for name in dict.fromkeys(name for side in sides for run in side for name in run):
         yield from _of_runs(name, *([run.get(name) for run in side] for side in sides))
@@ -62,7 +65,11 @@ def _environment(before: Series, now: Series) -> Iterator[str]:
 
 def _versions(env: Environment) -> dict[str, object]:
     """Return what numbers may depend on; what older records did not hold is left out."""
-    return {name: value for name in ENVIRONMENT if (value := getattr(env, name))} | dict(env.packages)
+    known = {name: value for name in ENVIRONMENT if (value := getattr(env, name))} | dict(env.packages)
+    if env.cuda:
+        known |= {"CUDA": env.cuda.version, "cuDNN": env.cuda.cudnn, "driver": env.cuda.driver}
+        known |= {f"flag {name}": _word(on) for name, on in env.cuda.flags.items()}
+    return known
 
 
 def _of_runs(what: str, before: Iterable[object], now: Iterable[object]) -> Iterator[str]:

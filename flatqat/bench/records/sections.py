@@ -73,12 +73,22 @@ def protocol_line(records: list[Record]) -> str:
     if first.window:
         parts.append(f"in a sliding window of {first.window} (size:stride), logits averaged")
     parts += [first.made_with, *first.in_part]
-    parts += [f"data {data}", f"seed {seeds}"]
+    parts += [f"data {data}", f"seed {seeds}", *computing_lines(records)]
     if first.normalizer:
         parts.append(f"mCE: errors in units of {first.normalizer}'s, which are fixed")
     if first.baseline:
         parts.append(f"eff. rob.: points of OOD above the line {first.baseline} of standard models")
     return "; ".join(part for part in parts if part)
+
+
+def computing_lines(records: list[Record]) -> list[str]:
+    """Return what to know of where numbers were computed: on several kinds of devices, or in bfloat16."""
+    kinds, lines = sorted({r.env.kind for r in records}), []
+    if len(kinds) > 1:
+        lines.append(f"computed on {' and '.join(kinds)}, which differ in last digits")
+    if any(r.cell.amp and not r.protocol.quant.is_fp for r in records):
+        lines.append("bfloat16 moves the levels of 8-bit grids by up to a step")
+    return lines
 
 
 def problems(section: Section) -> list[str]:

@@ -101,9 +101,15 @@ def _methods(members: Sequence[Study]) -> list[tuple[str, Mapping[str, Any]]]:
 def _environment(records: Sequence[Record]) -> dict[str, str]:
     """Return versions, device and threads; several where cells differ."""
     environments = [record.env.to_dict() for record in records]
-    rows = [{**environment.pop("packages"), **environment} for environment in environments]
+    rows = [{**e.pop("packages"), **_flat(e.pop("cuda", {})), **e} for e in environments]
     names = dict.fromkeys(name for environment in rows for name in environment)
     return {name: _each(environment.get(name) for environment in rows) for name in names}
+
+
+def _flat(cuda: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of CUDA by names of their own."""
+    known = {"CUDA": cuda.get("version"), "cuDNN": cuda.get("cudnn"), "driver": cuda.get("driver")}
+    return {**known, **cuda.get("flags", {})} if cuda else {}
 
 
 def _each(values: Iterable[Any]) -> str:

@@ -116,9 +116,8 @@ def test_chunks_of_any_size_have_the_mean_loss_of_the_batches(chunk):
     batches = list(zip(images.split(4), labels.split(4), strict=True))
 
     def mean_loss(chunk):
-        with evaluated_at(
-            net, batches, CELL, space="latent", acts=True, loss=pixel_cross_entropy, chunk=chunk
-        ) as at:
+        options = {"space": "latent", "acts": True, "loss": pixel_cross_entropy, "chunk": chunk}
+        with evaluated_at(net, batches, CELL, **options) as at:
             assert len(at.losses) == 2 * -(-4 // (chunk or 4))
             return sum(float(loss(at.params)) for loss in at.losses) / len(at.losses)
 
