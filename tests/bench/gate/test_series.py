@@ -10,7 +10,7 @@ import pytest
 from flatqat.bench.gate.baseline import write_baseline
 from flatqat.bench.gate.check import INCOMPLETE, OK, REGRESSED, check
 from flatqat.bench.records.store import Store
-from flatqat.spec import Environment, Record
+from flatqat.spec import Cuda, Environment, Record
 from tests.helpers.gate_records import CELL, SHIFTS, flipped, outcomes, store_with
 
 ANCHOR = replace(CELL, method="anchor", method_args=(("strength", 0.1),))
@@ -164,9 +164,22 @@ ELSEWHERE = Environment(
 def test_another_environment_is_said(tmp_path):
     done = gate(tmp_path, [CELL], {CELL: outcomes()}, env=ELSEWHERE)
     assert list(done.differences) == [
+        "another kind of device, whose numbers differ in last digits without any edit",
         "device cpu → H100", "threads 1 → 2", "python 3 → 4", "flatqat 0 → 1", "torch 2.0 → 2.1",
         "numpy none → 1",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [({}, []), ({"cudnn": "90200", "flags": {"tf32": True}}, ["cuDNN 90100 → 90200", "flag tf32 off → on"])],
+)
+def test_what_numbers_of_a_gpu_depend_on_is_said(tmp_path, changed, said):
+    cuda = Cuda(version="12.4", cudnn="90100", flags={"tf32": False})
+    before, now = (replace(ELSEWHERE, cuda=side) for side in (cuda, replace(cuda, **changed)))
+    path = tmp_path / "b.json"
+    write_baseline(put(tmp_path / "old", CELL, env=before), path)
+    assert list(check(put(tmp_path / "new", CELL, env=now), path).differences) == said
 
 
 def test_other_data_are_said(tmp_path):

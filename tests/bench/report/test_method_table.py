@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
@@ -85,6 +86,47 @@ def test_every_error_is_half_of_its_interval_and_says_what_it_is_over(tmp_path, 
     assert ("extra gap [95%, these runs]" in header) == (THESE_RUNS in below) == one
     assert ("extra gap [95%]" in header) == (OF_SEEDS in below) == ("seeds" in header) == (not one)
     assert "†" not in below
+
+
+MIXED = "computed on H100 and cpu, which differ in last digits"
+MOVED = "bfloat16 moves the levels of 8-bit grids by up to a step"
+
+
+@pytest.mark.parametrize(
+    ("devices", "said"),
+    [(("cpu (x86_64)", "cpu (arm64)"), ""), (("H100", "H100"), ""), (("cpu (x86_64)", "H100"), MIXED)],
+)
+@pytest.mark.parametrize("form", ["md", "latex"])
+def test_tables_of_several_kinds_of_devices_say_so(tmp_path, devices, said, form):
+    store = Store(tmp_path)
+    for cell, device in zip((FP, QAT), devices, strict=True):
+        put(store, cell)
+        record = store.record(cell)
+        store.write_record(replace(record, env=replace(record.env, device=device)))
+    text = render(store, None, form, "method")
+    assert (MIXED in text) == bool(said)
+    assert "computed on" in text or not said
+
+
+def test_tables_of_quantized_cells_in_bfloat16_say_what_it_does_to_grids(tmp_path):
+    store = Store(tmp_path)
+    put(store, replace(FP, amp=True))
+    assert MOVED not in render(store, None, "md", "method")
+    put(store, replace(QAT, amp=True))
+    assert MOVED in render(store, None, "md", "method")
+    other = Store(tmp_path / "float32")
+    put(other, FP)
+    put(other, QAT)
+    assert MOVED not in render(other, None, "md", "method")
+
+
+def test_a_level_of_an_8_bit_grid_moves_by_up_to_a_step_in_bfloat16():
+    """bfloat16 has 8 bits of precision: a code of 8 bits times any step size needs up to 32."""
+    steps = torch.linspace(0.001, 0.1, 5000)[:, None]
+    for codes, most in ((torch.arange(256), 1.0), (torch.arange(-128, 128), 0.5), (torch.arange(16), 1 / 16)):
+        levels = steps * codes
+        moved = ((levels.bfloat16().float() - levels).abs() / steps).max().item()
+        assert 0.9 * most < moved < most
 
 
 def test_a_row_of_one_seed_among_others_has_a_mark(tmp_path):
