@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.utils import deterministic
 
-NOT_REPEATABLE = r"(\S+) does not have a deterministic implementation"
+NOT_REPEATABLE = r"(.+?) (does not have a deterministic implementation|defaults to a non-deterministic algo)"
 WORKSPACE, OF_FIXED_SIZE = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"  # with these, cuBLAS repeats
 FLAGS: tuple[tuple[Any, str, bool], ...] = (
     (torch.backends.cudnn, "deterministic", True),
@@ -75,14 +75,17 @@ class Heard:
 
 @contextmanager
 def listening(device: torch.device) -> Iterator[Heard]:
-    """Collect torch's warnings of operators that do not repeat, in place of showing them."""
+    """Collect torch's warnings of operators that do not repeat, in place of showing them.
+
+    Torch gives some of them once in a process; here each cell hears its own.
+    """
     heard = Heard()
     if device.type == "cpu":
         yield heard
         return
     with warnings.catch_warnings():
         warnings.filterwarnings("always", NOT_REPEATABLE)
-        show = warnings.showwarning
+        show, always = warnings.showwarning, torch.is_warn_always_enabled()
 
         def collect(message: Warning | str, *where: Any, **more: Any) -> None:
             if found := re.match(NOT_REPEATABLE, str(message)):
@@ -91,4 +94,8 @@ def listening(device: torch.device) -> Iterator[Heard]:
                 show(message, *where, **more)
 
         warnings.showwarning = collect
-        yield heard
+        torch.set_warn_always(True)
+        try:
+            yield heard
+        finally:
+            torch.set_warn_always(always)

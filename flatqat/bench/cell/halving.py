@@ -20,7 +20,7 @@ def again(work: Callable[[], T], title: str, say: Say) -> T:
         if not out_of_memory(error):
             raise
     # not within `except`: there the error still holds all that was in memory when it was raised
-    _free_memory()
+    free_memory()
     say(f"out of memory: {title} once more")
     return work()
 
@@ -52,12 +52,12 @@ class Sizes:
                 if size < usual:
                     self._most[kind] = size
                 return done
-            _free_memory()
+            free_memory()
             size //= 2
             say(f"out of memory: {kind} again with {size} image{'s' * (size > 1)} at a time")
 
 
-def _free_memory() -> None:
+def free_memory() -> None:
     """Free what is in cycles, and what torch keeps of a GPU for later."""
     gc.collect()
     if torch.cuda.is_initialized():

@@ -4,6 +4,7 @@ from itertools import chain
 
 import torch
 
+from flatqat.bench.cell.halving import free_memory
 from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.together import Together
 from flatqat.bench.engine.troubles import Troubles
@@ -37,7 +38,9 @@ def evaluate(suite: Suite, jobs: list[Job], session: Session, troubles: Troubles
                 left = sum(not together.has_scored(shift) for shift in shifts.values())
                 with session.progress.task(title, left) as advance:
                     together.score(chain([first], free), advance)
-        groups += in_halves(together.lacked_memory)
+        if together.lacked_memory:
+            free_memory()
+            groups += in_halves(together.lacked_memory)
     return found
 
 

@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from flatqat.bench.cell.halving import again
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job, Plan
@@ -13,7 +15,6 @@ from flatqat.bench.plan.networks import code_files
 from flatqat.data.images.views import eval_crop
 from flatqat.errors import DataError, FlatqatError, UsageError
 from flatqat.memory import out_of_memory
-from flatqat.models.base import Normalized
 from flatqat.registry import place
 from flatqat.spec import SuiteData
 from flatqat.suite import Suite
@@ -48,7 +49,8 @@ def check_models(jobs: Sequence[Job], plan: Plan, session: Session, troubles: Tr
     for (_, model), members in by_model.items():
         suite = members[0].suite
         with troubles.catch(*members, ends=(FlatqatError,)):
-            _check_model(suite, model, plan.networks.get(suite, model).model, session.request.data_root)
+            check = partial(_check_model, suite, model, plan, session.request.data_root)
+            again(check, f"first images of {suite.name} for {model}", session.progress.say)
 
 
 def check_initial_weights(jobs: Iterable[Job]) -> None:
@@ -110,9 +112,9 @@ def _fingerprint(suite: Suite, root: Path | None) -> str:
 
 
 @torch.no_grad()
-def _check_model(suite: Suite, model: str, net: Normalized, root: Path | None) -> None:
+def _check_model(suite: Suite, model: str, plan: Plan, root: Path | None) -> None:
     """Run two images, clean and shifted, or one where each pixel is classified: size misfits show now."""
-    net.eval()
+    net = plan.networks.get(suite, model).model.eval()
     for built in (suite.val(root), suite.shifts[-1].build(root)):
         data = built.transformed(eval_crop(net.eval_transform))
         images, labels = data.batch(torch.arange(1 if data.per_pixel else 2))

@@ -1,15 +1,21 @@
 """The last piece of work of a job: its record."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from flatqat.bench.cell.cell_cost import cost_of
 from flatqat.bench.cell.failures import explained
+from flatqat.bench.cell.halving import again
 from flatqat.bench.engine.assemble import assemble, with_flatness
 from flatqat.bench.engine.pieces import Flatness, Piece
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.records.files import Arrays
 from flatqat.bench.records.revisions import now
 from flatqat.spec import Cost, Record
+
+T = TypeVar("T")
 
 
 class Recording(Piece):
@@ -45,7 +51,7 @@ class Recording(Piece):
         made: tuple[Record, Arrays] | None = None
         if lack.scores and not troubles.get(job) and (request.rerun or not store.finished(job.cell)):
             with troubles.catch(job, ends=()):
-                made = assemble(job, request, store, self.share.session.device)
+                made = self._again(partial(assemble, job, request, store, self.share.session.device))
         trouble = troubles.get(job)
         if made:
             record, outcomes = made
@@ -59,10 +65,14 @@ class Recording(Piece):
         """Return what the network costs; None if that fails: its scores are worth a record without it."""
         session, job = self.share.session, self.job
         try:
-            return cost_of(job.cell, job.suite, session.request.data_root, session.device).total()
+            costs = partial(cost_of, job.cell, job.suite, session.request.data_root, session.device)
+            return self._again(costs).total()
         except Exception as error:  # of the network's own code, which never ran on a single image
             explained(error, f"the cost of {job.title}", session.progress)
             return None
+
+    def _again(self, work: Callable[[], T]) -> T:
+        return again(work, f"the record of {self.job.title}", self.share.session.progress.say)
 
     def _write(self, record: Record, outcomes: Arrays | None = None) -> None:
         self.share.session.store.write_record(replace(record, last_run=now()), outcomes)

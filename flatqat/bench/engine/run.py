@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from flatqat.bench.cell.determinism import flags_put_back
+from flatqat.bench.cell.halving import again
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.auto_jobs import auto_jobs
 from flatqat.bench.engine.countdown import flatness_work, scoring_work, training_work
@@ -35,7 +37,7 @@ def run(plan: Plan, session: Session, ranks: Ranks | None = None) -> list[Record
         with Crew(session.request, todo, session.progress) as crew:
             if not ranks:
                 crew.grow(_jobs(work, session))  # they start while this process checks
-            preflight(todo, plan, session, troubles)
+            again(partial(preflight, todo, plan, session, troubles), "all checks", session.progress.say)
             work += sum(scoring_work(lack, session.request) for lack in todo)
             if ranks:
                 check_batches(todo, session, ranks)

@@ -185,3 +185,4 @@ class Together:
         for job in jobs:
             self.models.pop(job.cell.id, None)
             self.lacked_memory.append(job)
+            self.session.progress.say(f"out of memory: {job.title} goes on beside fewer models")

@@ -19,6 +19,7 @@ from tests.helpers.plugins import registered
 from tests.helpers.running import run_plan
 from tests.helpers.scarce_memory import Scarce
 
+engine = importlib.import_module("flatqat.bench.engine.run")
 pieces = importlib.import_module("flatqat.bench.engine.pieces")
 STAGES = ("train", "measure", "evaluate")
 QUICK = {"pretrain_steps": "3", "steps": "2", "flatness_images": "16", "flatness_draws": "2"}
@@ -96,6 +97,31 @@ def test_so_it_is_at_many_points(tmp_path, undisturbed, stage):
     expected, allocations = undisturbed
     for at in random.Random(1).sample(allocations[stage], 16):
         check_point(at, tmp_path / str(at), expected, digits=DIGITS if stage == "measure" else 0)
+
+
+@pytest.mark.slow
+def test_a_command_whose_memory_runs_out_anywhere_ends_with_a_table(tmp_path, flatqat, undisturbed):
+    """At points from the first check to the last record; each cell has its own numbers in the end."""
+    run_, operations = engine.run, undisturbed[1]
+    ends = max(map(max, operations.values())) + 200  # of records, too
+    points = random.Random(2).sample(range(1, ends), 30)
+    options = [f"--set=recipe.{name}={value}" for name, value in QUICK.items()]
+    for at in points:
+        scarce, folder = Scarce(at=at), tmp_path / str(at)
+
+        def scarcely(plan, session, scarce=scarce):
+            with scarce:
+                return run_(plan, session)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(engine, "run", scarcely)
+            command = ("--suite", "toy", "--method", "fp,qat", "--bits", "3", "--seeds", "1", "--jobs", "1")
+            done = flatqat("bench", "run", *command, *options, "--results", folder, "--device", "cpu")
+        assert done.code == 0, (at, done.err)
+        assert "Traceback" not in done.err
+        records = {r.cell.id: numbers(r) for r in Store(folder).records()}
+        assert records == {cell_id: nearly(cell) for cell_id, cell in undisturbed[0].items()}, at
+        assert scarce.counted > at or "out of memory" not in done.err
 
 
 def of_images(result: torch.Tensor) -> bool:
