@@ -132,13 +132,22 @@ class Together:
                 self._leave_to_smaller_groups(*self._running(sweep.jobs))
             return sweep
 
-        def run(size: int) -> Sweep:
-            smaller = sweep if size >= begun else self._begin(sweep.shift, reader, size)
-            self._run(smaller)
-            return smaller
+        begun = [sweep]
 
-        begun = max((stream.size for stream in sweep.streams()), default=1)
-        return self.session.sizes.halved(run, self._kind, begun, self.session.progress.say)
+        def begin() -> Sweep:
+            first = begun.pop() if begun else self._begin(sweep.shift, reader)
+            first.streams()
+            return first
+
+        def run(size: int) -> Sweep:
+            ran = first if size >= usual else self._begin(sweep.shift, reader, size)
+            self._run(ran)
+            return ran
+
+        say = self.session.progress.say
+        first = again(begin, f"{self._kind}, {sweep.shift.name},", say)
+        usual = max((stream.size for stream in first.streams()), default=1)
+        return self.session.sizes.halved(run, self._kind, usual, say)
 
     def _run(self, sweep: Sweep) -> None:
         """Run the models once over the images, those that want the same crop side by side."""

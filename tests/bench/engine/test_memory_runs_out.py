@@ -226,3 +226,20 @@ def test_images_that_lack_memory_beside_several_models_are_read_for_fewer(tmp_pa
     assert set(read) == {96}, "with batches of the same size"
     assert {r.cell.id: numbers(r) for r in records} == undisturbed[0]
     assert not any(record.protocol.scoring for record in records)
+
+
+def test_a_set_that_lacks_memory_when_it_is_made_is_made_again(tmp_path, undisturbed):
+    suite, made = registry.load(registry.SUITES, "toy"), []
+
+    def build(root):
+        if torch.is_inference_mode_enabled():
+            made.append(root)
+            if len(made) <= 2:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+        return suite.shifts[-1].build(root)
+
+    shifts = (*suite.shifts[:-1], replace(suite.shifts[-1], build=build))
+    with registered(registry.SUITES, "toy", replace(suite, shifts=shifts)):
+        records = run(tmp_path)
+    assert len(made) == 4, "beside the other, twice for the first on its own, and for the second"
+    assert {r.cell.id: numbers(r) for r in records} == undisturbed[0]
