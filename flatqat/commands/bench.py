@@ -21,6 +21,10 @@ DataRoot = Annotated[Path | None, option("DIR", "Folder of the datasets.", envva
 Device = Annotated[str, option("NAME", "Device: auto, cpu, cuda or cuda:INDEX.")]
 Threads = Annotated[int, option("N", "CPU threads; more than 1 helps only on an idle machine.", min=1)]
 Jobs = Annotated[str, option("N", "Processes that share the work: a number, or auto for as many as pay off.")]
+PerDevice = Annotated[
+    int | None,
+    option("N", "Processes on each of --devices, or on each GPU of --ray.  [default: 1]", min=1, max=64),
+]
 Workers = Annotated[int, option("N", "Image-decoding threads; 0 decodes in the main thread.", min=0, max=256)]
 Limit = Annotated[int | None, option("N", "Score at most N images per shift.", min=2)]
 Plugin = Annotated[
@@ -112,10 +116,18 @@ def bench_run(
             "Compile training steps: up to half a minute a cell, then faster; needs a C++ compiler.",
         ),
     ] = False,
+    devices: Annotated[
+        Names, option("NAMES", "A process on each of these devices, such as cuda:0,cuda:1.")
+    ] = None,
+    per_device: PerDevice = None,
     jobs: Jobs = "auto",
     distributed: Annotated[
         bool, flag("--distributed", "Train each cell with all processes that torchrun has started.")
     ] = False,
+    ray: Annotated[
+        str | None,
+        option("CLUSTER", "Work on a Ray cluster: local, auto (the one that runs here) or HOST:PORT."),
+    ] = None,
     threads: Threads = 1,
     workers: Workers = DEFAULT_WORKERS,
     limit: Limit = None,
@@ -161,8 +173,9 @@ def bench_run(
       flatqat bench run --recipe smoke --set recipe.lr=0.005 --dry-run
     """
     from flatqat.bench.plan.jobs import make_plan
-    from flatqat.bench.plan.request import Request, parse_jobs, parse_seeds, parse_spaces
+    from flatqat.bench.plan.request import Request, parse_seeds, parse_spaces
     from flatqat.bench.plan.settings import parse_settings
+    from flatqat.bench.plan.workers import parse_workers
     from flatqat.bench.ranks.place import Place
     from flatqat.commands.distributed import follow, leading
 
@@ -170,6 +183,8 @@ def bench_run(
     if place and not place.leads:
         raise typer.Exit(follow(place))
     add_plugins(plugin)
+    listed = None if devices is None else split(devices)
+    who = parse_workers(jobs=jobs, device=device, devices=listed, per_device=per_device, ray=ray)
     request = Request(
         suites=split(suite) or DEFAULT_SUITES,
         methods=split(method) or DEFAULT_METHODS,
@@ -184,10 +199,13 @@ def bench_run(
         pretrained=pretrained,
         data_root=data_root,
         results=results,
-        device=device,
+        device=who.device,
+        devices=who.devices,
+        ray=who.ray,
+        per_device=who.per_device,
         amp=amp,
         compile=compiled,
-        jobs=parse_jobs(jobs),
+        jobs=who.jobs,
         threads=threads,
         workers=workers,
         limit=limit,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatqat import __version__
-from flatqat.errors import UsageError
+from flatqat.errors import UsageError, listed
 from flatqat.spec import Cuda, Environment
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ OPTIONAL = {
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
     "openvino": "openvino",
+    "ray": "ray",
 }
 
 # Options of glibc's malloc.h and their values. Older versions refuse a high M_MMAP_THRESHOLD instead.
@@ -78,7 +79,7 @@ def installed(package: str) -> str | None:
         return None
 
 
-def choose_device(name: str) -> "torch.device":
+def choose_device(name: str, option: str = "--device") -> "torch.device":
     """Return the device named `auto`, `cpu`, `cuda` or `cuda:1`. Raises UsageError if it is not available."""
     import torch
 
@@ -86,10 +87,11 @@ def choose_device(name: str) -> "torch.device":
         return torch.device("cuda" if name == "auto" and torch.cuda.is_available() else "cpu")
     match = re.fullmatch("cuda(:([0-9]+))?", name)
     if match is None:
-        raise UsageError(f"--device: expected auto, cpu, cuda or cuda:INDEX, got {name!r}")
+        raise UsageError(f"{option}: expected auto, cpu, cuda or cuda:INDEX, got {name!r}")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if int(match[2] or 0) >= count:
-        raise UsageError(f"--device {name}: this machine has {count} CUDA devices; use --device cpu")
+        there = listed(["cpu", *(f"cuda:{index}" for index in range(count))])
+        raise UsageError(f"{option} {name}: this machine has no such device; expected one of: {there}")
     return torch.device(name)
 
 
@@ -109,7 +111,10 @@ def keep_freed_memory() -> None:
 
 
 def prepare(device: "torch.device", threads: int) -> None:
-    """Set threads, the allocator and, on CUDA, arithmetic that repeats. Raises UsageError."""
+    """Set threads, the allocator and, on CUDA, the current device and arithmetic that repeats.
+
+    Raises UsageError.
+    """
     import torch
 
     keep_freed_memory()
@@ -120,4 +125,6 @@ def prepare(device: "torch.device", threads: int) -> None:
     if device.type == "cuda":
         from flatqat.bench.cell.determinism import repeat_on_cuda
 
+        if device.index is not None:  # what names no GPU is on the current one, kernels and plugins included
+            torch.cuda.set_device(device)
         repeat_on_cuda()

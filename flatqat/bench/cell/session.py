@@ -34,8 +34,13 @@ class Session:
 
     @classmethod
     def open(cls, request: Request, progress: Progress) -> "Session":
-        """Choose the device and set it up. Raises UsageError if the machine lacks the device or the cores."""
-        device = choose_device(request.device)
+        """Choose the device and set it up. Raises UsageError if the machine lacks a device or the cores.
+
+        What starts workers on a Ray cluster computes nothing itself, and may lack the device that they have.
+        """
+        for name in request.devices:
+            choose_device(name, "--devices")
+        device = choose_device("cpu" if request.ray else request.device)
         prepare(device, request.threads)
         return cls(request=request, store=Store(request.results), device=device, progress=progress)
 

@@ -7,11 +7,11 @@ from functools import partial
 from flatqat.bench.cell.determinism import flags_put_back
 from flatqat.bench.cell.halving import again
 from flatqat.bench.cell.session import Lack, Session
-from flatqat.bench.engine.auto_jobs import auto_jobs
 from flatqat.bench.engine.countdown import flatness_work, scoring_work, training_work
 from flatqat.bench.engine.crew import Crew
 from flatqat.bench.engine.distributed import check_batches, leading
 from flatqat.bench.engine.preflight import preflight
+from flatqat.bench.engine.ray_crew import RayCrew
 from flatqat.bench.engine.sharing import take_part
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job, Plan, make_plan
@@ -34,18 +34,18 @@ def run(plan: Plan, session: Session, ranks: Ranks | None = None) -> list[Record
     _say_what_is_stored(todo, plan, session)
     if todo:
         work = sum(training_work(lack, session.store) + flatness_work(lack) for lack in todo)
-        with Crew(session.request, todo, session.progress) as crew:
+        with (RayCrew if session.request.ray else Crew)(session, todo) as crew:
             if not ranks:
-                crew.grow(_jobs(work, session))  # they start while this process checks
+                crew.grow(work)  # they start while this process checks
             again(partial(preflight, todo, plan, session, troubles), "all checks", session.progress.say)
             work += sum(scoring_work(lack, session.request) for lack in todo)
             if ranks:
                 check_batches(todo, session, ranks)
             else:
-                session = replace(session, request=crew.grow(_jobs(work, session)))
-            led = leading(ranks, todo, session)
-            with session.store.claims() as claims, crew.at_work(), led as first:
-                take_part(todo, plan, session, troubles, claims, first)
+                session = replace(session, request=crew.grow(work))
+            with session.store.claims() as claims, leading(ranks, todo, session) as first:
+                crew.work(partial(take_part, todo, plan, session, troubles, claims, first))
+                troubles.share(claims)
     records = [_record(job, session, troubles) for job in plan.scored()]
     return renewed([record for record in records if record], session.store)
 
@@ -55,10 +55,6 @@ def _record(job: Job, session: Session, troubles: Troubles) -> Record | None:
     stored, trouble = session.store.record(job.cell), troubles.get(job)
     failed = trouble and session.request.rerun and stored and stored.status == "done"
     return trouble if failed else stored
-
-
-def _jobs(work: float, session: Session) -> int:
-    return session.request.jobs or auto_jobs(work, session)
 
 
 def _say_what_is_stored(todo: Sequence[Lack], plan: Plan, session: Session) -> None:

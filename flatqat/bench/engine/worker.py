@@ -1,4 +1,4 @@
-"""A process that shares the work of a run, started by `crew` as `python -m flatqat.bench.engine.worker`.
+"""A process that shares the work of a run, started by `process` as `python -m flatqat.bench.engine.worker`.
 
 It reads what is to do from its standard input, and after that the word to begin, which it gets when all
 checks have passed. When its input ends it stops. Its progress leaves it through its standard output.
@@ -14,22 +14,25 @@ from typing import BinaryIO
 
 from flatqat import registry
 from flatqat.bench.cell.session import Session
-from flatqat.bench.engine.crew import Task
 from flatqat.bench.engine.sharing import take_part
+from flatqat.bench.engine.task import Task
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.console.merged import Event, Sent
 from flatqat.errors import FlatqatError
 
-INTERRUPTED = 130
+MISTAKE, INTERRUPTED = 2, 130
 
 
 def main() -> int:
     """Take part in a run; returns the exit code."""
-    commands, progress = sys.stdin.buffer, Sent(Sender(_own_output()).send)
+    commands, sender = sys.stdin.buffer, Sender(_own_output())
     warnings.simplefilter("ignore")  # the process that started this one shows the same
+    _listen_to_interrupts()
     try:
         task: Task = pickle.load(commands)
+        task.enter()
+        progress = Sent(sender.send)
         for file in task.plugins:
             registry.add_plugin(file)
         plan = make_plan(task.request)
@@ -39,7 +42,8 @@ def main() -> int:
         with session.store.claims() as claims:
             take_part(todo, plan, session, Troubles(progress), claims)
     except FlatqatError as error:
-        progress.say(f"a worker ended: {error}")  # the process that started it will meet the same
+        sender.send(("error", str(error)))
+        return MISTAKE
     except (EOFError, KeyboardInterrupt):
         return INTERRUPTED
     finally:
@@ -67,6 +71,13 @@ def _own_output() -> BinaryIO:
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return output
+
+
+def _listen_to_interrupts() -> None:
+    """Let an interrupt raise KeyboardInterrupt, whatever was inherited: jobs in the background ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 def _stop_at_end(commands: BinaryIO) -> None:

@@ -34,6 +34,10 @@ class Request:
         data_root: The folder of all datasets.
         results: The results folder.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        devices: The device of each process, that of the one that starts the others first; empty if it is
+            `device` for all.
+        ray: The Ray cluster whose workers do it: `local`, `auto` or `HOST:PORT`; None for processes here.
+        per_device: How many workers of a Ray cluster share a GPU.
         amp: Whether forward passes run in bfloat16.
         compile: Whether training steps are compiled.
         jobs: How many processes share the work; None for as many as pay.
@@ -60,6 +64,9 @@ class Request:
     data_root: Path | None = None
     results: Path = Path("results")
     device: str = "auto"
+    devices: tuple[str, ...] = ()
+    ray: str | None = None
+    per_device: int = 1
     amp: bool = False
     compile: bool = False
     threads: int = 1

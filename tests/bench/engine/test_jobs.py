@@ -14,7 +14,7 @@ from threading import Event
 
 import pytest
 
-from flatqat.bench.engine import crew, pieces
+from flatqat.bench.engine import crew, pieces, process
 from flatqat.bench.engine.together import Together
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import make_plan
@@ -213,7 +213,7 @@ def met(monkeypatch):
 
     `met.workers` are the processes of all workers.
     """
-    met, train, show, start = Event(), pieces.train, crew.Receiver.show, crew.Worker.__init__
+    met, train, show, start = Event(), pieces.train, crew.Receiver.show, process.Process.__init__
     met.workers = []
 
     def show_(self, event):
@@ -230,7 +230,7 @@ def met(monkeypatch):
         train(job, session)
 
     monkeypatch.setattr(crew.Receiver, "show", show_)
-    monkeypatch.setattr(crew.Worker, "__init__", start_)
+    monkeypatch.setattr(process.Process, "__init__", start_)
     monkeypatch.setattr(pieces, "train", train_)
     return met
 
@@ -263,27 +263,27 @@ def test_an_error_ends_the_workers_too(tmp_path, met, monkeypatch):
     monkeypatch.setattr(pieces, "train", fail)
     with pytest.raises(DataError, match="damaged"):
         go(tmp_path, jobs=2)
-    assert [process.poll() is None for process in met.workers] == [False]
+    assert [worker.poll() is None for worker in met.workers] == [False]
     assert not (tmp_path / ".work" / "claims").exists()
 
 
 def test_a_mistake_of_the_user_is_told_once_and_before_anything_is_computed(tmp_path, monkeypatch):
     said: list[str] = []
     workers = []
-    start = crew.Worker.__init__
+    start = process.Process.__init__
     monkeypatch.setattr(
-        crew.Worker, "__init__", lambda self, *args: start(self, *args) or workers.append(self._process)
+        process.Process, "__init__", lambda self, *args: start(self, *args) or workers.append(self._process)
     )
     monkeypatch.setattr("flatqat.bench.engine.run.preflight", lambda *args: json.loads("wrong"))
     with pytest.raises(json.JSONDecodeError):
         go(tmp_path, said, jobs=3)
     assert (said, len(workers)) == ([], 2)
-    assert all(process.poll() is not None for process in workers)
+    assert all(worker.poll() is not None for worker in workers)
     assert not list(tmp_path.iterdir())
 
 
 def test_little_work_starts_no_workers(tmp_path, monkeypatch):
-    monkeypatch.setattr(crew.Worker, "__init__", lambda *args: pytest.fail("started"))
+    monkeypatch.setattr(process.Process, "__init__", lambda *args: pytest.fail("started"))
     assert go(tmp_path, jobs=None, methods=("fp",), seeds=(0,), spaces=())
 
 

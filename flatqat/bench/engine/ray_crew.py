@@ -1,0 +1,134 @@
+"""The workers of a run on a Ray cluster. Who starts them shows their progress and computes nothing."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+from flatqat.bench.cell.session import Lack, Session
+from flatqat.bench.engine.auto_jobs import jobs_worth
+from flatqat.bench.engine.crew import Crew, Worker
+from flatqat.bench.engine.process import GRACE, Ending
+from flatqat.bench.engine.ray_cluster import Cluster
+from flatqat.bench.engine.task import Task
+from flatqat.console.merged import Receiver
+from flatqat.console.progress import Progress
+from flatqat.errors import FlatqatError
+
+LIVES = 4  # of a worker: what kills as many processes would kill the next one, too
+
+
+class RayCrew(Crew):
+    """Workers on a cluster that is joined for as long as the run takes."""
+
+    beside = 0
+
+    def __init__(self, session: Session, todo: Sequence[Lack]) -> None:
+        super().__init__(session, todo)
+        self._cluster = Cluster.of(session.request)
+        self._endings: SimpleQueue[tuple[str, Ending]] = SimpleQueue()
+
+    def __enter__(self) -> "Crew":
+        """Start nothing yet; choose the device of all."""
+        try:
+            request = replace(self.session.request, device=self._cluster.device)
+        except BaseException:
+            self._cluster.leave()
+            raise
+        self.session = replace(self.session, request=request)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End all workers, and leave the cluster."""
+        super().__exit__(*error)
+        self._cluster.leave()
+
+    def worth(self, work: float) -> int:
+        """Return as many as the work is worth and the cluster has room for."""
+        offers = self._cluster.offers
+        return jobs_worth(work, offers, offers)
+
+    def start(self, task: Task, number: int) -> Worker:
+        """Start a worker on the cluster."""
+        return RayWorker(self._cluster, task, self.session.progress, f"worker {number}", self._endings.put)
+
+    def work(self, own_part: Callable[[], None]) -> None:
+        """Let the workers work until one finds that all is done.
+
+        Raises FlatqatError with what a worker cannot go on with, and if none is left.
+        """
+        for worker in self.workers:
+            worker.begin()
+        with self:
+            for _ in self.workers:
+                title, ending = self._endings.get()
+                if not ending.code:
+                    return
+                if ending.error:
+                    raise FlatqatError(f"{title}: {ending.error}")
+            raise FlatqatError(
+                f"Ray: expected workers, got none that lives; the last one ended with {ending.how}"
+            )
+
+
+class RayWorker:
+    """A worker on a cluster: one actor after the other, as they die. A thread shows their progress."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        task: Task,
+        progress: Progress,
+        title: str,
+        ended: Callable[[tuple[str, Ending]], None],
+    ) -> None:
+        self._cluster, self._task, self._progress, self._title = cluster, task, progress, title
+        self._begun = self._dismissed = self._ready = False
+        self._actor: Any = cluster.actor(task)
+        self._thread = Thread(target=self._live, args=(ended,), daemon=True)
+        self._thread.start()
+
+    def begin(self) -> None:
+        """Let it begin."""
+        self._begun = True
+        self._actor.begin.remote()
+
+    def dismiss(self) -> None:
+        """Let it end."""
+        self._dismissed = True
+        self._actor.dismiss.remote()
+
+    def wait(self) -> None:
+        """Wait until its process has ended, unless it still waits for room; then end its actor."""
+        if self._ready:
+            self._thread.join(GRACE)
+        with suppress(Exception):  # it is gone already
+            self._cluster.kill(self._actor)
+
+    def _live(self, ended: Callable[[tuple[str, Ending]], None]) -> None:
+        for life in range(1, 1 + LIVES):
+            ending = self._show()
+            if not ending.code or ending.error or self._dismissed or life == LIVES:
+                break
+            self._progress.say(f"{self._title} ended with {ending.how}; another takes its place")
+            self._ready, self._actor = False, self._cluster.actor(self._task)
+            if self._begun:
+                self._actor.begin.remote()
+        ended((self._title, ending))
+
+    def _show(self) -> Ending:
+        """Show what the actor sends until its process has ended; returns how that was."""
+        name, receiver = self._title.partition(" on ")[0], Receiver(self._progress)
+        ending = Ending.of(1)
+        for event in self._cluster.events(self._actor):
+            match event:
+                case ("at", host, pid):
+                    self._title, self._ready = f"{name} on {host} (process {pid})", True
+                case ("ended", how):
+                    ending = how
+                case _:
+                    receiver.show(event)
+        receiver.close()
+        return ending
