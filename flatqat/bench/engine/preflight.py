@@ -36,7 +36,6 @@ def preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Trou
     plan.networks.clear()
     if todo:  # a finished matrix may lie in a folder that cannot be written
         session.store.check_writable()
-        session.store.clean()
     for suite in suites:
         _check_fingerprint(suite, incomplete[suite.family], session)
 

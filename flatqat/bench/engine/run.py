@@ -46,6 +46,8 @@ def run(plan: Plan, session: Session, ranks: Ranks | None = None) -> list[Record
             with session.store.claims() as claims, leading(ranks, todo, session) as first:
                 crew.work(partial(take_part, todo, plan, session, troubles, claims, first))
                 troubles.share(claims)
+    else:
+        session.store.tidy()
     records = [_record(job, session, troubles) for job in plan.scored()]
     return renewed([record for record in records if record], session.store)
 

@@ -90,5 +90,6 @@ def _forget(todo: Sequence[Lack], session: Session, claims: Claims) -> None:
     """Remove what is stored of the work, once for all that take part in a rerun."""
     with claims.lock("rerun"):
         for lack in todo:
-            if claims.note(f"rerun-{lack.job.cell.id}"):
+            if not claims.noted(name := f"rerun-{lack.job.cell.id}"):
                 session.store.forget_work(lack.job.cell)
+                claims.note(name)  # after it, as one that is killed between the two has forgotten nothing

@@ -7,8 +7,8 @@
 A claim is a file that is created exclusively, so that one run gets it, and that its owner touches now and
 then. One that was not touched for a minute, or whose process on this machine has ended, is stale: others
 break it by renaming it, which one of them does. The first run that comes in removes what killed runs left,
-and the last one that goes removes the folder. A claim saves time and no more: what two runs do
-nevertheless, both do right.
+claims and what `clean` finds, and the last one that goes removes all that and the folder. A claim saves time
+and no more: what two runs do nevertheless, both do right.
 """
 
 import os
@@ -33,8 +33,10 @@ ATTEMPTS = 100  # to create a file in a folder that others remove as often
 class Claims:
     """The part that one run takes in the work of a results folder, within `with`."""
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time) -> None:
-        self._folder, self._clock = folder, clock
+    def __init__(
+        self, folder: Path, clock: Callable[[], float] = time, clean: Callable[[], None] = lambda: None
+    ) -> None:
+        self._folder, self._clock, self._clean = folder, clock, clean
         self._owner = new_owner()
         self._present = folder / f"{self._owner.rpartition(' ')[2]}.present"
         self._held: set[Path] = set()
@@ -156,6 +158,7 @@ class Claims:
         return all(self._is_left(path) or not path.exists() for path in others)
 
     def _clear(self) -> None:
+        self._clean()
         for path in self._folder.iterdir():
             if path != self._path("door", "claim"):
                 path.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from flatqat.bench.records.members import Member, members
+from flatqat.bench.records.owners import process_mark
 from flatqat.errors import StoreError, Vanished, found
 from flatqat.memory import out_of_memory
 
@@ -176,7 +177,7 @@ def size_of(path: Path) -> int:
 
 def _replace(path: Path, data: Sequence[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{process_mark()}.{secrets.token_hex(8)}.tmp")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # less the user's umask
     try:
         with os.fdopen(handle, "wb") as file:

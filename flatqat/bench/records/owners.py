@@ -1,8 +1,10 @@
 """Who has created a file, and whether he has left it behind.
 
-An owner is a text, `<machine> <process> <random>`: the content of the file. He touches it now and then.
+An owner is a text, `<machine> <process> <random>`: the content of the file. He touches it now and then. A
+temporary file, which is just being written, names its process, `<hash of the machine>-<process>`.
 """
 
+import hashlib
 import os
 import platform
 import secrets
@@ -30,6 +32,17 @@ def is_left(path: Path, now: float) -> bool:
     return False
 
 
+def process_mark() -> str:
+    """Return what names this process in the name of a file."""
+    return f"{_short_machine()}-{os.getpid()}"
+
+
+def has_ended(mark: str) -> bool:
+    """Whether a mark is that of a process of this machine that has ended."""
+    where, _, pid = mark.partition("-")
+    return where == _short_machine() and pid.isdecimal() and not _is_alive(int(pid))
+
+
 @cache
 def machine() -> str:
     """Return what tells whose numbers of processes are comparable with those here.
@@ -42,6 +55,11 @@ def machine() -> str:
     with suppress(OSError):
         namespace = os.readlink("/proc/self/ns/pid")
     return f"{platform.node()}{boot}{namespace}".replace(" ", "_")
+
+
+@cache
+def _short_machine() -> str:
+    return hashlib.sha256(machine().encode()).hexdigest()[:8]
 
 
 def _is_alive(pid: int) -> bool:

@@ -7,9 +7,9 @@ writing it makes its folder again.
 
 import json
 import shutil
-import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ import numpy as np
 from flatqat import __version__
 from flatqat.bench.records.claims import Claims
 from flatqat.bench.records.files import (
-    TEMPORARY,
     Arrays,
     arrays_as_bytes,
     read_arrays,
@@ -26,6 +25,7 @@ from flatqat.bench.records.files import (
     size_of,
     write_atomically,
 )
+from flatqat.bench.records.leftovers import clean
 from flatqat.bench.records.record_json import RERUN, parse_json, read_as, read_json, to_json
 from flatqat.errors import StoreError, Vanished
 from flatqat.spec import Cell, Flatness, Score, ScoringLog
@@ -33,7 +33,6 @@ from flatqat.spec.reading import to_plain
 
 SCORES: Any = Mapping[str, Score]
 AS_USUAL = ScoringLog()
-STALE = 24 * 3600.0  # seconds; what is older than that no living run owns
 
 
 class Work:
@@ -44,7 +43,7 @@ class Work:
 
     def claims(self) -> Claims:
         """Return the part that a run takes in the work of the folder, for a `with` block."""
-        return Claims(self.root / ".work" / "claims")
+        return Claims(self.root / ".work" / "claims", clean=partial(clean, self.root))
 
     def weights_path(self, cell: Cell, which: str = "selected") -> Path:
         """Return where the deployed weights of a cell are.
@@ -126,17 +125,8 @@ class Work:
     def _scores_path(self, cell: Cell, shift: str) -> Path:
         return self._work(cell) / f"{shift.replace('/', '@')}.npz"
 
-    def clean(self) -> None:
-        """Remove what killed runs left a day ago or more: temporary files, and work of finished cells."""
-        oldest = time.time() - STALE
-        with suppress(OSError):
-            for path in self.root.rglob(TEMPORARY):
-                if path.is_file() and path.stat().st_mtime < oldest:
-                    path.unlink(missing_ok=True)
-            for folder in self.root.glob(".work/*"):
-                if _newest(folder) < oldest and any(self.root.glob(f"records/*/*-{folder.name[:12]}.json")):
-                    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _newest(folder: Path) -> float:
-    return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+    def tidy(self) -> None:
+        """Remove what killed runs left, if nobody takes part; nothing where the folder cannot be written."""
+        if (self.root / ".work").exists():
+            with suppress(OSError, StoreError), self.claims():
+                pass

@@ -326,12 +326,13 @@ def interrupted(folder, how):
     """Send a signal to a run of two processes once it trains; returns its code, what it says, its workers."""
     command = [sys.executable, "-m", "flatqat", "bench", "run", "--plugin", TOY, "--suite", "toy"]
     command += ["--seeds", "2", "--bits", "3", "--method", ",".join(METHODS), "--results", folder]
+    ignored = signal.SIG_DFL if how == signal.SIGINT else signal.SIG_IGN
     with subprocess.Popen(
         [*command, "--jobs", "2"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, ignored),  # a job in the background ignores it
     ) as run:
         assert run.stderr is not None
         for line in run.stderr:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flatqat import registry
-from flatqat.bench.engine import recording
+from flatqat.bench.engine import pieces, recording
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.paired import outcomes_of
@@ -178,3 +178,27 @@ def test_a_finished_matrix_needs_no_folder_that_can_be_written(tmp_path, monkeyp
     for name in ("mkdir", "replace", "open", "unlink"):
         monkeypatch.setattr(os, name, refused)
     assert run(tmp_path) == records
+
+
+def test_a_rerun_that_is_killed_before_it_has_forgotten_does_not_keep_others_from_it(tmp_path, monkeypatch):
+    """What is noted as forgotten is gone: else others would take old weights for new ones."""
+    (first,) = run(tmp_path)
+    store, trained = Store(tmp_path), []
+    forget, train = Store.forget_work, pieces.train
+
+    def killed(self, cell):
+        monkeypatch.setattr(Store, "forget_work", forget)
+        raise KeyboardInterrupt
+
+    def counted(job, session):
+        trained.append(job.cell.method)
+        train(job, session)
+
+    monkeypatch.setattr(pieces, "train", counted)
+    with store.claims():  # a run beside it, which keeps the notes
+        monkeypatch.setattr(Store, "forget_work", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, rerun=True)
+        (record,) = run(tmp_path, rerun=True)
+    assert trained == ["pretrain", "fp"]
+    assert record.scores == first.scores

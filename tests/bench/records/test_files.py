@@ -4,7 +4,6 @@ import os
 import shutil
 import stat
 import threading
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +13,7 @@ from flatqat.bench.records import files
 from flatqat.bench.records.files import write_atomically, write_output
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
-from flatqat.spec import Flatness
-from tests.helpers.study_records import CELL, put, right_of
+from tests.helpers.study_records import CELL
 
 
 @pytest.fixture
@@ -102,32 +100,6 @@ def test_a_folder_that_another_run_removes_is_made_again(tmp_path, monkeypatch):
     assert sorted(steps) == ["fsync", "open", "replace"]
     assert path.read_bytes() == b"x"
     assert [p.name for p in path.parent.iterdir()] == ["file"]
-
-
-def aged(*paths) -> None:
-    for path in paths:
-        os.utime(path, (time.time() - 2 * 24 * 3600,) * 2)
-
-
-def test_what_killed_runs_left_is_removed_after_a_day(tmp_path):
-    store, other = Store(tmp_path), replace(CELL, seed=7)
-    record = put(store, CELL, right_of(0, 0.1, {}, [1]))
-    for cell in (CELL, other):
-        store.write_flatness(cell, Flatness())
-    old = [tmp_path / "weights" / ".0123.tmp", store.record_path(CELL).parent / ".x.json.ab.tmp"]
-    young = tmp_path / "weights" / ".4567.tmp"
-    young.parent.mkdir()
-    for path in (*old, young):
-        path.write_bytes(b"half")
-    store.clean()
-    assert all(path.exists() for path in (*old, young))
-    assert len(list(tmp_path.glob(".work/*"))) == 2
-    aged(*old, *tmp_path.glob(".work/*/*"), *tmp_path.glob(".work/*"))
-    store.clean()
-    assert not any(path.exists() for path in old)
-    assert young.exists()
-    assert [path.name[:12] for path in tmp_path.glob(".work/*")] == [other.id]
-    assert store.finished(record.cell)
 
 
 def test_work_of_another_version_is_not_taken(tmp_path, monkeypatch):

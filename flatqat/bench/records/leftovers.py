@@ -1,0 +1,44 @@
+"""What killed runs left in a results folder: half-written files, and work that records have taken over."""
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from time import time
+
+from flatqat.bench.records.files import TEMPORARY
+from flatqat.bench.records.owners import has_ended
+from flatqat.bench.records.record_json import read_as, read_json, read_record
+from flatqat.errors import StoreError, Vanished
+from flatqat.spec import Flatness
+
+STALE = 24 * 3600.0  # seconds; a file that is older than that is not being written
+ID_LENGTH = 12
+
+
+def clean(root: Path) -> None:
+    """Remove what was left, for a run that takes part alone. What is in doubt stays."""
+    with suppress(OSError):
+        for path in root.rglob(TEMPORARY):
+            if path.is_file() and _is_abandoned(path):
+                path.unlink(missing_ok=True)
+        records = {path.stem[-ID_LENGTH:]: path for path in root.glob("records/*/*.json")}
+        for folder in root.glob(".work/*-*"):
+            with suppress(KeyError, StoreError):  # no record, or a damaged one
+                if _has_all(records[folder.name[:ID_LENGTH]], folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether the process of a temporary file has ended; that of another machine ends within a day."""
+    return has_ended(path.name.split(".")[1]) or path.stat().st_mtime < time() - STALE
+
+
+def _has_all(record_path: Path, folder: Path) -> bool:
+    """Whether a finished record has what the folder of its work has: all scores, and this flatness."""
+    record = read_record(record_path)
+    try:
+        path = folder / "flatness.json"
+        measured = read_as(Flatness, read_json(path), path)
+    except Vanished:
+        measured = Flatness()
+    return record.status == "done" and record.flatness.updated(measured) == record.flatness

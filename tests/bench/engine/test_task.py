@@ -1,0 +1,54 @@
+"""A worker that cannot do what it is told says why, and ends with an error that its starter can tell."""
+
+from queue import SimpleQueue
+
+import pytest
+
+from flatqat.bench.cell.session import Lack
+from flatqat.bench.engine.process import Ending, Process
+from flatqat.bench.engine.task import Task
+from flatqat.bench.plan.jobs import make_plan
+from flatqat.bench.plan.request import Request
+from flatqat.errors import UsageError
+
+REQUEST = {"suites": ("toy",), "methods": ("fp",), "seeds": (0,), "spaces": ()}
+
+
+def lacking(**request) -> tuple[Request, list[Lack]]:
+    asked = Request(**{**REQUEST, **request})
+    return asked, [Lack(job=job, scores=True) for job in make_plan(asked).scored()]
+
+
+def test_what_is_to_do_is_found_again_in_an_equal_plan(tmp_path):
+    request, lacks = lacking(seeds=(0, 1))
+    told = Task.of(request, lacks).lacks_of(make_plan(request))
+    assert [(lack.job.cell, lack.scores, lack.spaces) for lack in told] == [
+        (lack.job.cell, True, ()) for lack in lacks
+    ]
+
+
+def test_other_code_plans_other_cells():
+    request, lacks = lacking(seeds=(0, 1))
+    other, _ = lacking(seeds=(1, 2))
+    with pytest.raises(UsageError, match=r"expected the cells of .* got others for 1 of 2"):
+        Task.of(request, lacks).lacks_of(make_plan(other))
+
+
+def test_a_machine_without_the_folder_says_so(tmp_path, monkeypatch):
+    gone, endings, events = tmp_path / "gone", SimpleQueue(), []
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    task = Task.of(*lacking(results=tmp_path / "r"))
+    monkeypatch.chdir(tmp_path)
+    gone.rmdir()
+    process = Process(task, events.append, endings.put)
+    ending = endings.get(timeout=300)
+    process.dismiss()
+    process.wait()
+    assert (ending.code, ending.how) == (2, "exit code 2")
+    assert f"expected the folder {gone} on every machine that takes part, got: No such file" in ending.error
+    assert not events
+
+
+def test_endings_in_words():
+    assert [Ending.of(code).how for code in (-9, 1)] == ["signal 9", "exit code 1"]
