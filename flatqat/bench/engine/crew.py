@@ -43,6 +43,10 @@ class Crew:
 
     def __exit__(self, *error: object) -> None:
         """End all workers."""
+        self.end()
+
+    def end(self) -> None:
+        """End all workers that there are."""
         workers, self.workers = self.workers, []
         for worker in workers:
             worker.dismiss()
@@ -84,8 +88,10 @@ class Crew:
         """Let the workers work while this process does its own part, and end them after it."""
         for worker in self.workers:
             worker.begin()
-        with self:
+        try:
             own_part()
+        finally:
+            self.end()
 
 
 class Hand:

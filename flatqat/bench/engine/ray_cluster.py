@@ -4,8 +4,10 @@ Ray is imported here alone, and only when a cluster is asked for. Its own logs s
 """
 
 import os
+import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
 from time import sleep
@@ -63,41 +65,10 @@ class RemoteProcess:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A Ray cluster that this process has joined."""
+    """A Ray cluster that this process has joined, and the request that it works on."""
 
     ray: Any
     request: Request
-    joined: bool
-    """Whether it was joined for this run."""
-
-    @classmethod
-    def of(cls, request: Request) -> "Cluster":
-        """Join the cluster of a request, or start one here. Raises UsageError if there is none."""
-        assert request.ray
-        for name, value in QUIET.items():
-            os.environ.setdefault(name, value)
-        ray = require("ray", extra="ray")
-        if ray.is_initialized():  # by the notebook or the script that runs a request
-            return cls(ray, request, joined=False)
-        if ":" in request.ray:
-            _check_port(request.ray)
-        local = {"object_store_memory": OBJECT_STORE, "include_dashboard": False}
-        try:
-            ray.init(
-                request.ray,
-                log_to_driver=False,
-                logging_level="ERROR",
-                **(local if request.ray == "local" else {}),
-            )
-        except Exception as error:  # ConnectionError, RuntimeError, ValueError and others, by what is wrong
-            got = _first_line(error)
-            raise UsageError(f"--ray {request.ray}: expected a Ray cluster, got: {got}; {START}") from error
-        return cls(ray, request, joined=True)
-
-    def leave(self) -> None:
-        """Leave the cluster; one that was started here ends."""
-        if self.joined:
-            self.ray.shutdown()
 
     @property
     def device(self) -> str:
@@ -139,6 +110,47 @@ class Cluster:
     def kill(self, actor: Any) -> None:
         """End an actor at once."""
         self.ray.kill(actor)
+
+
+@contextmanager
+def joined(request: Request) -> Iterator[Cluster]:
+    """Join the cluster of a request, or start one here, for a block. Raises UsageError if there is none."""
+    local = request.ray == "local"
+    own = local and "RAY_AUTH_MODE" not in os.environ
+    with _environment(QUIET | (_own_token() if own else {})):
+        ray = require("ray", extra="ray")
+        if ray.is_initialized():  # by the notebook or the script that runs the request
+            yield Cluster(ray, request)
+            return
+        if ":" in (address := request.ray or ""):
+            _check_port(address)
+        options = {"object_store_memory": OBJECT_STORE, "include_dashboard": False} if local else {}
+        try:
+            try:
+                ray.init(address, log_to_driver=False, logging_level="ERROR", **options)
+            except Exception as error:  # ConnectionError, RuntimeError, ValueError and others
+                got = _first_line(error)
+                raise UsageError(f"--ray {address}: expected a Ray cluster, got: {got}; {START}") from error
+            yield Cluster(ray, request)
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set those variables that are not set yet, within a block."""
+    new = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(new)
+    try:
+        yield
+    finally:
+        for name in new:
+            os.environ.pop(name, None)
+
+
+def _own_token() -> dict[str, str]:
+    """Return what guards a cluster of this run alone; without it Ray writes a token into the user's home."""
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 def _first_line(error: Exception) -> str:

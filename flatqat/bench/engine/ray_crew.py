@@ -1,7 +1,7 @@
 """The workers of a run on a Ray cluster. Who starts them shows their progress and computes nothing."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from queue import SimpleQueue
 from threading import Thread
@@ -11,7 +11,7 @@ from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.auto_jobs import jobs_worth
 from flatqat.bench.engine.crew import Crew, Worker
 from flatqat.bench.engine.process import GRACE, Ending
-from flatqat.bench.engine.ray_cluster import Cluster
+from flatqat.bench.engine.ray_cluster import Cluster, joined
 from flatqat.bench.engine.task import Task
 from flatqat.console.merged import Receiver
 from flatqat.console.progress import Progress
@@ -27,23 +27,22 @@ class RayCrew(Crew):
 
     def __init__(self, session: Session, todo: Sequence[Lack]) -> None:
         super().__init__(session, todo)
-        self._cluster = Cluster.of(session.request)
+        self._stack = ExitStack()
         self._endings: SimpleQueue[tuple[str, Ending]] = SimpleQueue()
 
     def __enter__(self) -> "Crew":
-        """Start nothing yet; choose the device of all."""
-        try:
+        """Join the cluster, and choose the device of all workers."""
+        with ExitStack() as stack:
+            self._cluster = stack.enter_context(joined(self.session.request))
             request = replace(self.session.request, device=self._cluster.device)
-        except BaseException:
-            self._cluster.leave()
-            raise
+            self._stack = stack.pop_all()
         self.session = replace(self.session, request=request)
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def end(self) -> None:
         """End all workers, and leave the cluster."""
-        super().__exit__(*error)
-        self._cluster.leave()
+        with self._stack:
+            super().end()
 
     def worth(self, work: float) -> int:
         """Return as many as the work is worth and the cluster has room for."""
@@ -59,18 +58,18 @@ class RayCrew(Crew):
 
         Raises FlatqatError with what a worker cannot go on with, and if none is left.
         """
-        for worker in self.workers:
-            worker.begin()
-        with self:
-            for _ in self.workers:
-                title, ending = self._endings.get()
-                if not ending.code:
-                    return
-                if ending.error:
-                    raise FlatqatError(f"{title}: {ending.error}")
-            raise FlatqatError(
-                f"Ray: expected workers, got none that lives; the last one ended with {ending.how}"
-            )
+        super().work(self._wait)
+
+    def _wait(self) -> None:
+        for _ in self.workers:
+            title, ending = self._endings.get()
+            if not ending.code:
+                return
+            if ending.error:
+                raise FlatqatError(f"{title}: {ending.error}")
+        raise FlatqatError(
+            f"Ray: expected workers, got none that lives; the last one ended with {ending.how}"
+        )
 
 
 class RayWorker:
