@@ -165,6 +165,7 @@ def bench_run(
     Examples:
       flatqat bench run
       flatqat bench run --bits 4,3 --seeds 3 --method fp,ptq,qat,anchor --jobs 4
+      flatqat bench run --bits 4,3 --devices cuda:0,cuda:1 --per-device 2
       flatqat bench run --bits 4@apot --keep first --layer-bits 'stage3.*=w2a4'
       flatqat bench run --suite cifar10-c-live --data-root data --limit 500
       flatqat bench run --method qat,anchor --set anchor.strength=0.03,0.1,0.3

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from math import ceil
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
@@ -50,7 +51,11 @@ class RayCrew(Crew):
         return jobs_worth(work, offers, offers)
 
     def start(self, task: Task, number: int) -> Worker:
-        """Start a worker on the cluster."""
+        """Start a worker on the cluster; one with a GPU shares it, and the CPUs beside it, with few."""
+        asked = self.session.request
+        if asked.device == "cuda":
+            decoding = ceil(asked.workers / asked.per_device)
+            task = replace(task, request=replace(task.request, jobs=asked.per_device, workers=decoding))
         return RayWorker(self._cluster, task, self.session.progress, f"worker {number}", self._endings.put)
 
     def work(self, own_part: Callable[[], None]) -> None:

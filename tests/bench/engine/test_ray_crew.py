@@ -44,7 +44,8 @@ class Pretended:
     device, offers = "cpu", 4
 
     def __init__(self, *scripts) -> None:
-        self.scripts, self.started, self.killed, self.left = list(scripts), [], [], 0
+        self.scripts, self.left = list(scripts), 0
+        self.told, self.started, self.killed = [], [], []
 
     @contextmanager
     def joined(self, request):
@@ -52,6 +53,7 @@ class Pretended:
         self.left += 1
 
     def actor(self, task) -> Actor:
+        self.told.append(task.request)
         actor = Actor(self.scripts.pop(0) if self.scripts else [])
         self.started.append(actor)
         return actor
@@ -70,10 +72,12 @@ class Pretended:
 def work(monkeypatch, tmp_path):
     """Let workers work on a pretended cluster; returns what is said."""
 
-    def work(cluster: Pretended, jobs: int | None = 2, units: float = 0.0) -> list[str]:
+    def work(cluster: Pretended, jobs: int | None = 2, units: float = 0.0, **asked) -> list[str]:
         monkeypatch.setattr(module, "joined", cluster.joined)
         said: list[str] = []
-        session = session_of(Request(ray="auto", jobs=jobs, results=tmp_path), PlainProgress(said.append))
+        session = session_of(
+            Request(ray="auto", jobs=jobs, results=tmp_path, **asked), PlainProgress(said.append)
+        )
         try:
             with RayCrew(session, []) as crew:
                 crew.grow(units)
@@ -116,6 +120,15 @@ def test_what_a_worker_cannot_go_on_with_ends_the_run(work):
     cluster = Pretended([("ended", Ending.of(2, "x: damaged"))])
     with pytest.raises(FlatqatError, match=r"^worker 1 on node0 \(process 7\): x: damaged$"):
         work(cluster)
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cpu", ("cpu", 4, 2)), ("cuda", ("cuda", 2, 4))])
+def test_who_shares_memory_and_decoding_threads(work, device, expected):
+    cluster = Pretended([DONE])
+    cluster.device = device
+    work(cluster, jobs=4, per_device=2, workers=8)
+    assert {(told.device, told.jobs, told.workers) for told in cluster.told} == {expected}
+    assert {told.ray for told in cluster.told} == {None}
 
 
 def test_a_worker_is_told_where_it_computes():
