@@ -38,9 +38,8 @@ class Session:
 
         What starts workers on a Ray cluster computes nothing itself, and may lack the device that they have.
         """
-        for name in request.devices:
-            choose_device(name, "--devices")
-        device = choose_device("cpu" if request.ray else request.device)
+        places = [choose_device(name, "--devices") for name in request.devices]
+        device = places[0] if places else choose_device("cpu" if request.ray else request.device)
         prepare(device, request.threads)
         return cls(request=request, store=Store(request.results), device=device, progress=progress)
 

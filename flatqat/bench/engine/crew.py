@@ -59,8 +59,8 @@ class Crew:
         Returns the request for the process that calls. The threads that decode images are divided among all.
         """
         asked = self.session.request
-        count = max(asked.jobs or self.worth(work), self.beside + len(self.workers))
-        devices = asked.devices or (asked.device,) * count
+        count = asked.jobs or self.worth(work)
+        devices = asked.devices or (asked.device,) * max(count, self.beside + len(self.workers))
         own = [
             replace(
                 asked,
@@ -68,7 +68,7 @@ class Crew:
                 devices=(),
                 ray=None,
                 jobs=devices.count(device),  # who share the memory of the device
-                workers=ceil(asked.workers / count),
+                workers=ceil(asked.workers / len(devices)),
             )
             for device in devices
         ]

@@ -104,7 +104,7 @@ class Cluster:
         try:
             for batch in actor.events.options(num_returns="streaming").remote():
                 yield from self.ray.get(batch)
-        except self.ray.exceptions.RayError as error:
+        except Exception as error:  # the death of the actor; anything, if the cluster is being left
             yield ("ended", Ending(code=1, how=f"its actor ({_first_line(error)})"))
 
     def kill(self, actor: Any) -> None:

@@ -34,8 +34,8 @@ class Request:
         data_root: The folder of all datasets.
         results: The results folder.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
-        devices: The device of each process, that of the one that starts the others first; empty if it is
-            `device` for all.
+        devices: The device of each process, that of the one that starts the others first, in place of
+            `device` and `jobs`.
         ray: The Ray cluster whose workers do it: `local`, `auto` or `HOST:PORT`; None for processes here.
         per_device: How many workers of a Ray cluster share a GPU.
         amp: Whether forward passes run in bfloat16.

@@ -28,7 +28,7 @@ def parse_workers(
     if devices is not None:
         _refuse("--devices", {"--ray": ray, "--jobs": jobs != "auto", "--device": device != "auto"})
         places = _places(devices, per_device or 1)
-        return Workers(jobs=len(places), device=places[0], devices=places)
+        return Workers(jobs=len(places), device=device, devices=places)
     if ray is not None:
         if not CLUSTER.fullmatch(ray):
             raise UsageError(f"--ray: expected local, auto or HOST:PORT, got {ray!r}")

@@ -44,7 +44,7 @@ def grown(monkeypatch, **asked) -> tuple[Request, list[Idle]]:
 
 
 def test_every_process_gets_the_next_device(monkeypatch):
-    own, workers = grown(monkeypatch, jobs=4, device="cuda:0", devices=FOUR)
+    own, workers = grown(monkeypatch, devices=FOUR)
     assert (own.device, own.jobs, own.workers) == ("cuda:0", 2, 2)
     told = [worker.task.request for worker in workers]
     assert [request.device for request in told] == ["cuda:1", "cuda:0", "cuda:1"]
@@ -77,8 +77,13 @@ def test_the_device_of_a_session_is_the_current_one(two_gpus, tmp_path, name, cu
     assert list(map(str, two_gpus)) == current
 
 
+def test_the_process_that_starts_the_others_has_the_first_device(two_gpus, tmp_path):
+    session = Session.open(Request(devices=("cuda:1", "cpu"), results=tmp_path), Progress())
+    assert (session.device, two_gpus) == (torch.device("cuda:1"), [torch.device("cuda:1")])
+
+
 def test_a_device_that_is_not_there_is_answered_with_those_that_are(two_gpus, tmp_path):
-    request = Request(device="cuda:1", devices=("cuda:1", "cuda:2"), results=tmp_path)
+    request = Request(devices=("cuda:1", "cuda:2"), results=tmp_path)
     with pytest.raises(
         UsageError, match=r"--devices cuda:2: .* has no such device; expected one of: cpu, cuda:0, cuda:1$"
     ):

@@ -13,8 +13,8 @@ def parse(**options) -> Workers:
 
 def test_each_device_takes_its_turn():
     two = parse(devices=("cuda:0", "cuda:1"), per_device=2)
-    assert two == Workers(jobs=4, device="cuda:0", devices=("cuda:0", "cuda:1", "cuda:0", "cuda:1"))
-    assert parse(devices=("cpu",), per_device=3) == Workers(jobs=3, device="cpu", devices=("cpu",) * 3)
+    assert two == Workers(jobs=4, device="auto", devices=("cuda:0", "cuda:1", "cuda:0", "cuda:1"))
+    assert parse(devices=("cpu",), per_device=3) == Workers(jobs=3, device="auto", devices=("cpu",) * 3)
     assert parse(devices=("cpu", "cpu")).jobs == 2
     assert parse(devices=("cuda", "cuda:0")).devices == ("cuda:0",) * 2
 
