@@ -1,14 +1,18 @@
 """A worker that cannot do what it is told says why, and ends with an error that its starter can tell."""
 
 from queue import SimpleQueue
+from types import SimpleNamespace
 
 import pytest
 
 from flatqat.bench.cell.session import Lack
+from flatqat.bench.engine import crew
+from flatqat.bench.engine.crew import Hand
 from flatqat.bench.engine.process import Ending, Process
 from flatqat.bench.engine.task import Task
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
+from flatqat.console.progress import PlainProgress
 from flatqat.errors import UsageError
 
 REQUEST = {"suites": ("toy",), "methods": ("fp",), "seeds": (0,), "spaces": ()}
@@ -52,3 +56,22 @@ def test_a_machine_without_the_folder_says_so(tmp_path, monkeypatch):
 
 def test_endings_in_words():
     assert [Ending.of(code).how for code in (-9, 1)] == ["signal 9", "exit code 1"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "expected"),
+    [
+        (Ending.of(0), []),
+        (Ending.of(-9), ["worker 1 ended with signal 9; the others do its work"]),
+        (Ending.of(2, "x: damaged"), ["a worker ended: x: damaged"]),
+    ],
+)
+def test_what_is_said_of_the_end_of_a_worker(monkeypatch, ending, expected):
+    def ended_at_once(task, show, ended):
+        ended(ending)
+        return SimpleNamespace(begin=None, wait=None)
+
+    said: list[str] = []
+    monkeypatch.setattr(crew, "Process", ended_at_once)
+    Hand(None, PlainProgress(said.append), "worker 1")
+    assert said == expected
