@@ -105,7 +105,7 @@ class Cluster:
             for batch in actor.events.options(num_returns="streaming").remote():
                 yield from self.ray.get(batch)
         except Exception as error:  # the death of the actor; anything, if the cluster is being left
-            yield ("ended", Ending(code=1, how=f"its actor ({_first_line(error)})"))
+            yield ("ended", _ending_of(error))
 
     def kill(self, actor: Any) -> None:
         """End an actor at once."""
@@ -151,6 +151,13 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 def _own_token() -> dict[str, str]:
     """Return what guards a cluster of this run alone; without it Ray writes a token into the user's home."""
     return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
+def _ending_of(error: Exception) -> Ending:
+    """Return how a worker ended whose actor raised an error: it died, or could not even start."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    cannot_start = f"expected the same flatqat and Ray on every node, got: {lines[-1]}"
+    return Ending(1, f"its actor ({lines[0]})", cannot_start if "creation task" in lines[0] else "")
 
 
 def _first_line(error: Exception) -> str:

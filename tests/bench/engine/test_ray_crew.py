@@ -146,6 +146,29 @@ def test_a_worker_is_told_where_it_computes():
         assert cluster(device="cuda").device
 
 
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        ("The actor died unexpectedly.\n\tpid: 7", Ending(1, "its actor (The actor died unexpectedly.)")),
+        (
+            "Died because of an error in its creation task, x\n  ^^\nImportError: no y",
+            Ending(
+                1,
+                "its actor (Died because of an error in its creation task, x)",
+                "expected the same flatqat and Ray on every node, got: ImportError: no y",
+            ),
+        ),
+    ],
+)
+def test_the_death_of_an_actor_is_an_ending(raised, expected):
+    def get(batch):
+        raise RuntimeError(raised)
+
+    events = SimpleNamespace(options=lambda **options: SimpleNamespace(remote=lambda: ["a batch"]))
+    cluster = Cluster(SimpleNamespace(get=get), Request(ray="auto"))
+    assert list(cluster.events(SimpleNamespace(events=events))) == [("ended", expected)]
+
+
 RUN = (
     "bench",
     "run",
