@@ -15,9 +15,9 @@ from math import ceil
 from flatqat import registry
 from flatqat.bench.cell.batches import batch_length
 from flatqat.bench.cell.session import Lack, Session
-from flatqat.bench.engine.crew import Task
 from flatqat.bench.engine.pieces import Share, Training, pieces_of
 from flatqat.bench.engine.sharing import take_part, work_off
+from flatqat.bench.engine.task import Task
 from flatqat.bench.engine.train import train
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job, make_plan
@@ -58,10 +58,9 @@ def request_of(request: Request, place: Place) -> Request:
         raise UsageError(
             "--distributed: expected no --compile, which cannot see sums over processes, got both"
         )
-    if (request.jobs or 1) > 1:
-        raise UsageError(
-            f"--distributed: torchrun starts all processes: expected no --jobs, got {request.jobs}"
-        )
+    others = {"--devices": request.devices, "--ray": request.ray, "--jobs": (request.jobs or 1) > 1}
+    if given := [name for name, value in others.items() if value]:
+        raise UsageError(f"--distributed: torchrun starts all processes: expected no {given[0]}, got both")
     workers = ceil(request.workers / place.local_size)
     device = place.device(request.device)
     beside = place.local_size if device == "cpu" else 1  # that share the memory

@@ -94,7 +94,7 @@ def test_looking_does_not_disturb_training(tmp_path: Path, method: str) -> None:
     (looked,) = go(tmp_path / "looked", method, select_every=2)
     (plain,) = go(tmp_path / "plain", method, select_every=0)
     assert same(weights(tmp_path / "looked", looked, "last"), weights(tmp_path / "plain", plain))
-    deployed = {name: score for name, score in plain.scores["plain"].items() if name != "auroc"}  # of it alone
+    deployed = {name: score for name, score in plain.scores["plain"].items() if name != "auroc"}
     assert plain.scores["oracle"] == deployed
     assert looked.scores["oracle"] == deployed
 
