@@ -149,7 +149,9 @@ def test_a_batch_without_an_image_for_each_process(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"jobs": 2}, "expected no --jobs, got 2"),
+        ({"jobs": 2}, "expected no --jobs, got both"),
+        ({"devices": ("cpu", "cpu")}, "expected no --devices, got both"),
+        ({"ray": "local"}, "expected no --ray, got both"),
         ({"compile": True}, "expected no --compile"),
         ({"device": "cuda:1"}, "--device cuda:1: expected auto, cpu or cuda with --distributed"),
     ],
