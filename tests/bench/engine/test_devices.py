@@ -1,11 +1,13 @@
 """Each process has a device of its own; the numbers are those of one process."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from flatqat.bench.cell import environment
+from flatqat.bench.cell.determinism import flags_put_back
 from flatqat.bench.cell.session import Session
 from flatqat.bench.engine import crew as module
 from flatqat.bench.engine.crew import Crew
@@ -59,15 +61,14 @@ def test_processes_of_one_device_share_its_memory(monkeypatch):
 
 
 @pytest.fixture
-def two_gpus(monkeypatch) -> list[torch.device]:
+def two_gpus(monkeypatch) -> Iterator[list[torch.device]]:
     """A machine that says it has two GPUs; the devices that are made current."""
     current: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "set_device", current.append)
-    flags = SimpleNamespace(cudnn=SimpleNamespace(), cuda=SimpleNamespace(matmul=SimpleNamespace()))
-    monkeypatch.setattr(torch, "backends", flags)
-    return current
+    with flags_put_back():
+        yield current
 
 
 @pytest.mark.parametrize(("name", "current"), [("cuda:1", ["cuda:1"]), ("cuda", []), ("cpu", [])])
