@@ -1,8 +1,10 @@
 """An exported file in float64, node by node, by the reference implementation of ONNX.
 
-Its own convolutions, pooling and error function take seconds an image or round to float32; those are torch's.
+Its own convolutions, pooling and error function take seconds an image or round to float32; those are
+torch's.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -39,7 +41,7 @@ class Reference:
                 _widen_(attribute.t)
                 if node.op_type == "Cast" and attribute.name == "to" and attribute.i == TensorProto.FLOAT:
                     attribute.i = TensorProto.DOUBLE
-        self._evaluator = ReferenceEvaluator(model, new_ops=[Conv, ConvTranspose, MaxPool, Erf])
+        self._evaluator = ReferenceEvaluator(model, new_ops=[Conv, ConvTranspose, MaxPool, Erf, Gelu])
 
     def run(self, images: Array) -> list[Array]:
         """Return the outputs of the graph for images (B, 3, H, W) in float64."""
@@ -53,7 +55,23 @@ class Reference:
 def _widen_(tensor: TensorProto) -> None:
     if tensor.data_type == TensorProto.FLOAT:
         array = numpy_helper.to_array(tensor).astype(np.float64)
+        if array.size == 1 and "." not in tensor.name:  # the network's own: a grid's is `layer.input.scale`
+            array = np.full_like(array, exact_root(array.item()))
         tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+
+
+def exact_root(value: float) -> float:
+    """Return the square root of an integer, or of the inverse of one, of which `value` is the float32.
+
+    All other values are returned as they are. Networks compute with such roots as exactly as they can, the
+    scale of attention and those of GELU among them, and a file has their float32.
+    """
+    if not math.isfinite(value) or not (square := value * value):
+        return value
+    for root in (math.sqrt(round(square)), 1 / math.sqrt(max(1, round(1 / square)))):
+        if np.float32(root) == abs(value):
+            return math.copysign(root, value)
+    return value
 
 
 class Conv(OpRun):
@@ -115,6 +133,15 @@ class Erf(OpRun):
 
     def _run(self, x: Array) -> tuple[Array]:
         return (torch.erf(_tensor(x)).numpy(),)
+
+
+class Gelu(OpRun):
+    """x Φ(x), or what `tanh` approximates it by."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, approximate: str | None = None) -> tuple[Array]:
+        return (F.gelu(_tensor(x), approximate=approximate or "none").numpy(),)
 
 
 def _padding(pads: Sequence[int] | None) -> list[int]:

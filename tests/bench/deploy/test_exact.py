@@ -1,5 +1,6 @@
 """In float64 a file has all codes of its cell, whatever the quantizer and however deep; a fault shows."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 from flatqat.bench.deploy.exact import InFloat64
-from flatqat.bench.deploy.reference import Reference
+from flatqat.bench.deploy.reference import Reference, exact_root
 from flatqat.export.nodes import Nodes
 from flatqat.export.onnx_model import onnx_model
 
@@ -165,3 +166,22 @@ def test_transposed_groups_are_those_of_onnxruntime():
     images = torch.randn(2, 4, 9, 8, generator=random)
     (found,) = Reference(graph.SerializeToString()).run(images.double().numpy())
     np.testing.assert_allclose(found, run(graph, images=images).numpy(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["Gelu", "Erf"])
+def test_functions_are_those_of_the_standard_library(kind):
+    nodes = Nodes("layer")
+    graph = graph_of(nodes, nodes.add(kind, "images"), 1, images=[None])
+    values = np.linspace(-6, 6, 1001)
+    (found,) = Reference(graph.SerializeToString()).run(values)
+    of_one = math.erf if kind == "Erf" else lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2
+    np.testing.assert_allclose(found, [of_one(x) for x in values], rtol=0, atol=1e-15)
+
+
+def test_roots_are_widened_to_roots_and_nothing_else():
+    for exact in (math.sqrt(32), 1 / math.sqrt(64), -math.sqrt(2), math.sqrt(1 / 2), 3.0, 0.25):
+        assert exact_root(float(np.float32(exact))) == pytest.approx(exact, rel=1e-15)
+    for other in (0.0, 0.3, 1e-30, -7.3, math.inf, 5.656855):
+        value = float(np.float32(other))
+        assert exact_root(value) == value
+    assert math.isnan(exact_root(math.nan))
