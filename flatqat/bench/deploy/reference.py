@@ -66,8 +66,9 @@ def exact_root(value: float) -> float:
     All other values are returned as they are. Networks compute with such roots as exactly as they can, the
     scale of attention and those of GELU among them, and a file has their float32.
     """
-    if not math.isfinite(value) or not (square := value * value):
+    if not 1e-4 < abs(value) < 1e4:  # nor NaN
         return value
+    square = value * value
     for root in (math.sqrt(round(square)), 1 / math.sqrt(max(1, round(1 / square)))):
         if np.float32(root) == abs(value):
             return math.copysign(root, value)

@@ -109,9 +109,9 @@ def test_a_command_whose_memory_runs_out_anywhere_ends_with_a_table(tmp_path, fl
     for at in points:
         scarce, folder = Scarce(at=at), tmp_path / str(at)
 
-        def scarcely(plan, session, scarce=scarce):
+        def scarcely(*args, scarce=scarce):
             with scarce:
-                return run_(plan, session)
+                return run_(*args)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(engine, "run", scarcely)
