@@ -46,6 +46,8 @@ def flatqat(
     """Run a command in this process; gives `code`, `out`, `err`."""
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):  # of the job that runs these tests
+        monkeypatch.delenv(name, raising=False)
 
     def run(*args: object) -> SimpleNamespace:
         monkeypatch.setattr(sys, "argv", ["flatqat", *map(str, args)])

@@ -50,11 +50,19 @@ def check(
     ] = False,
     two_sided: Annotated[bool, flag("--two-sided", "Trip the gate on improvements, too.")] = False,
     only_changed: Annotated[bool, flag("--only-changed", "Hide rows that are fine.")] = False,
-    form: Annotated[str, option("NAME", "table or json.", "--format")] = "table",
+    only: Annotated[
+        list[str] | None,
+        option("PATTERN", "Check only these cells or rows, such as 'qat*' or ood; may be repeated."),
+    ] = None,
+    form: Annotated[str, option("NAME", "Format: table, github, json, junit or md.", "--format")] = "table",
+    output: Annotated[
+        Path | None, option("FILE", "Write json, junit or md to this file, beside the table.")
+    ] = None,
 ) -> None:
     """Compare stored results with a baseline, image by image.
 
     Cells are compared by their role (suite, model, method, bits, recipe, limit); what else differs is said.
+    In GitHub Actions, annotations and the job's summary go with the table.
 
     \b
     Exit codes:
@@ -65,16 +73,17 @@ def check(
       4  an improvement beyond the tolerance (only with --two-sided)
 
     \b
-    Example:
-      flatqat bench check --baseline results/baselines/main.json
+    Examples:
+      flatqat bench check --baseline main.json
+      flatqat bench check --baseline main.json --only 'qat*' --only-changed
+      flatqat bench check --baseline main.json --format junit --output gate.xml
     """
     from flatqat.bench.gate.check import check as run_check
     from flatqat.bench.gate.compare import Rules
     from flatqat.bench.records.store import Store
-    from flatqat.commands.verdicts import FORMATS, as_json, show_check
-    from flatqat.errors import choose
+    from flatqat.commands.verdicts import check_form, print_check
 
-    known = choose("format", form, FORMATS)
+    known = check_form(form, output)
     rules = Rules(
         max_drop=max_drop,
         p=p,
@@ -82,11 +91,8 @@ def check(
         retraining_sd=retraining_sd,
         evaluation_only=evaluation_only,
     )
-    checked = run_check(Store(results), baseline, rules)
-    if known == "json":
-        typer.echo(as_json(checked, rules), nl=False)
-    else:
-        show_check(checked, rules, only_changed)
+    checked = run_check(Store(results), baseline, rules, only or ())
+    print_check(checked, rules, known, output, only_changed)
     raise typer.Exit(checked.code)
 
 

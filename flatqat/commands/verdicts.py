@@ -1,68 +1,84 @@
-"""The check of the gate, printed: what differs, every comparison, and the verdict."""
+"""The check of the gate in the form that was asked for, on the terminal or in a file."""
 
-import json
-from collections import Counter
-from dataclasses import asdict
+from collections.abc import Callable
 from itertools import groupby
+from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, Checked
+import typer
+
+from flatqat.bench.gate.as_data import as_json
+from flatqat.bench.gate.as_github import annotations, append_summary, in_actions
+from flatqat.bench.gate.as_junit import as_junit
+from flatqat.bench.gate.as_markdown import as_markdown
+from flatqat.bench.gate.check import Checked
 from flatqat.bench.gate.compare import Rules, Verdict
+from flatqat.bench.gate.wording import COLUMNS, beside, conclusion, differing, notes, numbers
+from flatqat.bench.records.files import write_output
 from flatqat.console.printable import printable
 from flatqat.console.terminal import plain_table, terminal
-from flatqat.errors import listed
+from flatqat.errors import UsageError, choose
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-FORMATS = ("table", "json")
-COLUMNS = ("cell", "what", "before", "now", "change", "catches", "p", "verdict")
-MEANING = {
-    OK: "fine: nothing dropped beyond doubt",
-    REGRESSED: "REGRESSED",
-    INCOMPLETE: "INCOMPLETE: nothing was measured, or a part of the baseline has no counterpart",
-    IMPROVED: "IMPROVED: make a new baseline if this is meant",
+FILES: dict[str, Callable[[Checked, Rules, bool], str]] = {
+    "json": lambda checked, rules, _: as_json(checked, rules),
+    "junit": lambda checked, rules, _: as_junit(checked, rules),
+    "md": lambda checked, rules, only_changed: as_markdown(checked, rules, only_changed=only_changed),
 }
-ONE_SEED = "*"
-MOST_LISTED, LEAST_P = 6, 1e-9
+"""The formats that are files, and what makes their texts."""
+FORMATS = ("table", "github", *FILES)
 OTHERS_WIDTH, LEAST_WIDTH = 64, 12  # of all columns but the cell, and of that one
+
+
+def check_form(form: str, output: Path | None) -> str:
+    """Return the format called `form`. Raises UsageError if there is none, or if it is no file's."""
+    known = choose("format", form, FORMATS)
+    if output is not None and known not in FILES:
+        raise UsageError(f"--output: expected --format {', '.join(FILES)} with it, got {known}")
+    return known
+
+
+def print_check(checked: Checked, rules: Rules, form: str, output: Path | None, only_changed: bool) -> None:
+    """Print or write a check. In GitHub Actions, annotations and the job's summary go with the table."""
+    if output is not None:
+        write_output(output, FILES[form](checked, rules, only_changed).encode())
+    elif form in FILES:
+        typer.echo(FILES[form](checked, rules, only_changed), nl=False)
+        return
+    if form != "github":
+        show_check(checked, rules, only_changed)
+    if form == "github" or in_actions():
+        for line in annotations(checked, rules):
+            typer.echo(line)
+        append_summary(checked, rules, only_changed)
 
 
 def show_check(checked: Checked, rules: Rules, only_changed: bool) -> None:
     """Print a check: what differs besides the numbers stands first, the verdict last."""
-    console, compared = terminal(), {v.cell for v in checked.verdicts}
+    console = terminal()
 
     def say(text: str, style: str | None = None) -> None:
         console.print(printable(text), style=style, markup=False, highlight=False)
 
     if checked.title:
         say(checked.title, "bold")
-    for text, cells in checked.differences.items():
-        where = "" if len(compared) > 1 and compared <= set(cells) else f" ({listed(cells, MOST_LISTED)})"
-        say(f"differs: {text}{where}")
+    for text in differing(checked):
+        say(text)
     shown = [v for v in checked.verdicts if v.verdict != "ok" or not only_changed]
     if shown:
         console.print(_table(shown, rules, console.width))
     if hidden := len(checked.verdicts) - len(shown):
         say(f"{hidden} rows that are fine are not shown")
-    for note in _notes(checked, rules):
+    for note in notes(checked, rules):
         say(note, "dim")
-    if checked.extra:
-        say(f"in the results, not in the baseline: {listed(checked.extra, MOST_LISTED)}")
+    for text in beside(checked):
+        say(text)
     for cell, reason in checked.missing:
         say(f"missing: {cell}: {reason}", "bold red")
-    scale = f"tolerance {rules.max_drop:g} points, p < {rules.p:g}"
-    trips = Counter(v.verdict for v in checked.verdicts)
-    counts = ", ".join(f"{n} {verdict}" for verdict, n in trips.items())
-    say(f"{MEANING[checked.code]} ({scale}{'; ' * bool(counts)}{counts})")
-
-
-def as_json(checked: Checked, rules: Rules) -> str:
-    """Return a check as JSON."""
-    missing = [{"cell": cell, "reason": reason} for cell, reason in checked.missing]
-    fields = {"meaning": MEANING[checked.code], **asdict(checked), "missing": missing, "rules": asdict(rules)}
-    return json.dumps(fields, indent=2, allow_nan=False) + "\n"
+    say(conclusion(checked, rules))
 
 
 def _table(verdicts: list[Verdict], rules: Rules, width: int) -> "Table":
@@ -76,40 +92,5 @@ def _table(verdicts: list[Verdict], rules: Rules, width: int) -> "Table":
         for k, v in enumerate(rows):
             part = "\n".join(name[k : k + 1] if k < last else name[k:])
             style = {"regressed": "bold red", "improved": "green"}.get(v.verdict, "")
-            table.add_row(Text(part), Text(printable(v.what)), *_numbers(v, rules), v.verdict, style=style)
+            table.add_row(Text(part), Text(printable(v.what)), *numbers(v, rules), v.verdict, style=style)
     return table
-
-
-def _numbers(v: Verdict, rules: Rules) -> tuple[str, ...]:
-    marked = ONE_SEED if _has_one_seed(v) and not rules.evaluation_only else " "
-    caught = "-" if v.catches is None else f"{v.catches:.2f}"
-    return f"{v.before:.2f}", f"{v.now:.2f}", f"{v.change:+.2f}", caught, f"{_p_value(v.p)}{marked}"
-
-
-def _p_value(p: float) -> str:
-    return f"{p:.2g}" if p >= LEAST_P else f"<{LEAST_P:.0e}"
-
-
-def _notes(checked: Checked, rules: Rules) -> list[str]:
-    """Return what the columns mean in this check."""
-    notes = []
-    if checked.verdicts:
-        level = f"p < {rules.p:g} after correction for {len(checked.verdicts)} rows"
-        none = "; -: none of up to 50 points" * any(v.catches is None for v in checked.verdicts)
-        notes.append(f"catches: the true drop that is found in 4 of 5 runs, at {level}{none}")
-    if any(v.verdict == "undecided" for v in checked.verdicts):
-        notes.append("undecided: a drop beyond the tolerance that may be chance; more seeds or images tell")
-    if rules.evaluation_only:
-        notes.append("both sides evaluate the same weights: p is of images alone")
-    elif any(map(_has_one_seed, checked.verdicts)):
-        spread = f"a scatter of {rules.retraining_sd:g} points between trainings (--retraining-sd)"
-        alone = "of images alone: it speaks of these two trainings, not of the code"
-        known = f"of images and of {spread}, which one seed cannot show"
-        notes.append(f"{ONE_SEED} one seed on both sides: p is {known if rules.retraining_sd else alone}")
-    if checked.older:
-        notes.append(f"left out: {checked.older} of older revisions of the code, which newer ones replace")
-    return notes
-
-
-def _has_one_seed(verdict: Verdict) -> bool:
-    return verdict.seeds_before == verdict.seeds_now == 1

@@ -10,6 +10,7 @@ from math import isfinite
 
 import numpy as np
 
+from flatqat.bench.gate.shift_groups import By, shift_groups
 from flatqat.errors import UsageError
 from flatqat.metrics.change import change
 from flatqat.metrics.contributions import by_image_set, shares
@@ -101,8 +102,9 @@ def compare(
     rules: Rules,
     *,
     nested: bool = False,
+    by: By = "family",
 ) -> list[Row]:
-    """Return the rows of a cell: of ID, of the mean over shifts, and of each family, in points.
+    """Return the rows of a cell: of ID, of the mean over shifts, and of each family or shift, in points.
 
     Each image contributes to a mean over shifts the mean of its values under them; shifts of other images
     are independent pools. `nested` says that every seed has images of its own. A metric that is not defined
@@ -111,7 +113,7 @@ def compare(
     if nested and [*before] == [*now] and len(now) == 1:
         nested = False  # the same images on both sides
     stacked, rows = [together([*side.values()]) for side in (before, now)], []
-    for what, members in _groups(shifts):
+    for what, members in shift_groups(shifts, by):
         sides = [_pools(shifts, members, side) for side in stacked]
         if rules.evaluation_only:
             sides = [_fixed_runs(side, nested) for side in sides]
@@ -188,16 +190,6 @@ def catches(estimate: Estimate, rows: int, rules: Rules) -> float | None:
         beyond_the_tolerance = rules.max_drop + observed.half_width(2 * POWER - 1)
         drop = max(beyond_the_tolerance, observed.detectable(rules.p / rows, POWER))
     return drop if drop < MOST_POINTS else None
-
-
-def _groups(shifts: Mapping[str, ShiftInfo]) -> list[tuple[str, list[str]]]:
-    """Return the name and the shifts of each row."""
-    in_mean = [shift for shift, info in shifts.items() if info.in_mean and shift != "id"]
-    families: dict[str, list[str]] = {}
-    for shift in in_mean:
-        families.setdefault(shifts[shift].family, []).append(shift)
-    ood = [("ood", in_mean)] if in_mean else []
-    return [("id", ["id"]), *ood, *families.items()]
 
 
 def _pools(shifts: Mapping[str, ShiftInfo], members: Sequence[str], runs: Stacked) -> list[np.ndarray]:

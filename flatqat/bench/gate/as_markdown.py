@@ -1,0 +1,52 @@
+"""The check of the gate as Markdown, for a comment on a pull request and for the summary of a job."""
+
+from collections.abc import Sequence
+
+from flatqat.bench.gate.check import Checked
+from flatqat.bench.gate.compare import Rules, Verdict
+from flatqat.bench.gate.wording import COLUMNS, beside, conclusion, differing, notes, numbers
+from flatqat.bench.records.escape import markdown, markdown_line
+
+MARK = "<!-- flatqat bench check -->"
+"""The first line, by which a workflow finds the comment that it wrote before."""
+CHANGED = ("regressed", "undecided", "improved")
+TEXTS = ("cell", "what", "verdict")
+
+
+def as_markdown(checked: Checked, rules: Rules, *, only_changed: bool = False) -> str:
+    """Return a check as Markdown: the verdict, what changed, and what is fine behind a fold.
+
+    With `only_changed` the number of rows that are fine stands in their place.
+    """
+    changed = [v for verdict in CHANGED for v in checked.verdicts if v.verdict == verdict]
+    fine = [v for v in checked.verdicts if v.verdict == "ok"]
+    rows = f"{len(fine)} row{'s' * (len(fine) != 1)} that {'are' if len(fine) != 1 else 'is'} fine"
+    missing = [f"missing: {cell}: {reason}" for cell, reason in checked.missing]
+    parts = [
+        f"{MARK}\n### {_line(conclusion(checked, rules))}",
+        f"**{_line(checked.title)}**" if checked.title else "",
+        _table(changed, rules) if changed else "",
+        "\n".join(f"- {_line(line)}" for line in (*missing, *differing(checked), *beside(checked))),
+        "<br>\n".join(map(_line, notes(checked, rules))),
+    ]
+    if fine and only_changed:
+        parts.append(f"Not shown: {rows}.")
+    elif fine:
+        parts.append(f"<details>\n<summary>{rows}</summary>\n\n{_table(fine, rules)}\n\n</details>")
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _table(verdicts: Sequence[Verdict], rules: Rules) -> str:
+    from tabulate import tabulate
+
+    rows = [[_cell(text) for text in (v.cell, v.what, *numbers(v, rules), v.verdict)] for v in verdicts]
+    aligned = ["left" if name in TEXTS else "right" for name in COLUMNS]
+    return str(tabulate(rows, COLUMNS, tablefmt="pipe", disable_numparse=True, colalign=aligned))
+
+
+def _line(text: str) -> str:
+    return markdown_line(text).replace("*", r"\*")
+
+
+def _cell(text: str) -> str:
+    return markdown(text).replace("*", r"\*")

@@ -1,0 +1,95 @@
+"""Two groups of runs compared series by series: the rows, and why the rest is not compared."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from flatqat.bench.gate.comparable import obstacles_of, of_same_weights, other_images
+from flatqat.bench.gate.compare import Row, Rules, compare
+from flatqat.bench.gate.differences import differences
+from flatqat.bench.gate.names import short_names
+from flatqat.bench.gate.series import Matches, Series, match, nearest
+from flatqat.bench.gate.shift_groups import By
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """The rows of all series that match, before they are judged.
+
+    Attributes:
+        title: What all cells have in common.
+        rows: Every comparison.
+        missing: What could not be compared, and why.
+        differences: What else differs, and in which cells.
+        extra: What only the second group has.
+        labels: The labels of the cells of each name.
+    """
+
+    title: str
+    rows: list[Row]
+    missing: list[tuple[str, str]]
+    differences: dict[str, list[str]]
+    extra: list[str]
+    labels: dict[str, list[str]]
+
+
+def compare_all(before: Sequence[Series], now: Sequence[Series], rules: Rules, by: By = "family") -> Compared:
+    """Compare the series of two groups that have one role."""
+    matches = match(before, now)
+    title, names = short_names([new for _, new in matches.pairs], [*matches.lost, *matches.extra])
+    rows: list[Row] = []
+    missing = _lost(matches, names)
+    found: dict[str, list[str]] = {}
+    labels: dict[str, list[str]] = {}
+    for one in (*matches.lost, *matches.extra, *(new for _, new in matches.pairs)):
+        labels.setdefault(names[id(one)], []).extend(run.cell.label for run in one.runs)
+    for old, new in matches.pairs:
+        name = names[id(new)]
+        missing += [(name, f"seed {run.cell.seed} {run.reason}") for run in new.runs if run.reason]
+        if not new.done:
+            continue
+        for text in differences(old, new):
+            found.setdefault(text, []).append(name)
+        compared, obstacles = _compare(name, old, new, rules, by)
+        rows += compared
+        missing += [(name, obstacle) for obstacle in obstacles]
+    return Compared(
+        title=title,
+        rows=rows,
+        missing=missing,
+        differences=found,
+        extra=[names[id(one)] for one in matches.extra],
+        labels=labels,
+    )
+
+
+def _compare(name: str, old: Series, new: Series, rules: Rules, by: By) -> tuple[list[Row], list[str]]:
+    """Return the rows of two series, and why others cannot be compared."""
+    if obstacles := obstacles_of(old, new):
+        return [], obstacles
+    if rules.evaluation_only:
+        old, new, obstacles = of_same_weights(old, new)
+    if not new.done:
+        return [], obstacles
+    before, now = ({run.cell.seed: run.values() for run in side.done} for side in (old, new))
+    shifts, nested = new.done[0].shifts, new.done[0].nested
+    if images := other_images(shifts, before, now):
+        return [], [*obstacles, images]
+    rows = compare(name, shifts, before, now, rules, nested=nested, by=by)
+    undefined = [not np.isfinite([row.before, row.now]).all() for row in rows]
+    obstacles += [f"{row.what} is undefined" for row, is_so in zip(rows, undefined, strict=True) if is_so]
+    return [row for row, is_so in zip(rows, undefined, strict=True) if not is_so], obstacles
+
+
+def _lost(matches: Matches, names: Mapping[int, str]) -> list[tuple[str, str]]:
+    """Return the cells of the first group that have no counterpart, with the closest one."""
+    lost = []
+    for one in matches.lost:
+        hint, close = "", nearest(one, matches.extra)
+        if close is not None:
+            other, fields = close
+            differs = f"differs in {' and '.join(fields)}" if fields else "is one of several that it may be"
+            hint = f"; {names[id(other)]} {differs}"
+        lost.append((names[id(one)], f"not in the results{hint}"))
+    return lost

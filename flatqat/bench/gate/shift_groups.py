@@ -1,0 +1,18 @@
+"""Which shifts a row is the mean of: ID, all that count in the mean, and then each family or each shift."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from flatqat.spec import ShiftInfo
+
+By = Literal["family", "shift"]
+ID, OOD = "id", "ood"
+
+
+def shift_groups(shifts: Mapping[str, ShiftInfo], by: By = "family") -> list[tuple[str, list[str]]]:
+    """Return the name and the shifts of each row."""
+    in_mean = [shift for shift, info in shifts.items() if info.in_mean and shift != ID]
+    parts: dict[str, list[str]] = {}
+    for shift in in_mean:
+        parts.setdefault(shifts[shift].family if by == "family" else shift, []).append(shift)
+    return [(ID, [ID]), *([(OOD, in_mean)] if in_mean else []), *parts.items()]

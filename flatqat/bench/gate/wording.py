@@ -1,0 +1,82 @@
+"""The check of the gate in words, whatever the format: its verdict, its numbers, and what these mean."""
+
+from collections import Counter
+
+from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, Checked
+from flatqat.bench.gate.compare import Rules, Verdict
+from flatqat.errors import listed
+
+COLUMNS = ("cell", "what", "before", "now", "change", "catches", "p", "verdict")
+MEANING = {
+    OK: "fine: nothing dropped beyond doubt",
+    REGRESSED: "REGRESSED",
+    INCOMPLETE: "INCOMPLETE: nothing was measured, or a part of the baseline has no counterpart",
+    IMPROVED: "IMPROVED: make a new baseline if this is meant",
+}
+ONE_SEED = "*"
+LEAST_P = 1e-9
+MOST_LISTED = 6
+
+
+def conclusion(checked: Checked, rules: Rules) -> str:
+    """Return the verdict on the whole check, with its rules and counts."""
+    scale = f"tolerance {rules.max_drop:g} points, p < {rules.p:g}"
+    trips = Counter(v.verdict for v in checked.verdicts)
+    counts = ", ".join(f"{n} {verdict}" for verdict, n in trips.items())
+    return f"{MEANING[checked.code]} ({scale}{'; ' * bool(counts)}{counts})"
+
+
+def differing(checked: Checked) -> list[str]:
+    """Return a sentence on everything that differs besides the numbers, and in which cells."""
+    compared, said = {v.cell for v in checked.verdicts}, []
+    for text, cells in checked.differences.items():
+        everywhere = len(compared) > 1 and compared <= set(cells)
+        said.append(f"differs: {text}" + ("" if everywhere else f" ({listed(cells, MOST_LISTED)})"))
+    return said
+
+
+def beside(checked: Checked) -> list[str]:
+    """Return a sentence on the cells that the baseline does not have, if there are any."""
+    extra = listed(checked.extra, MOST_LISTED)
+    return [f"in the results, not in the baseline: {extra}"] if checked.extra else []
+
+
+def numbers(v: Verdict, rules: Rules) -> tuple[str, str, str, str, str]:
+    """Return the columns from `before` to `p` of a row."""
+    caught = "-" if v.catches is None else f"{v.catches:.2f}"
+    mark = ONE_SEED if _has_one_seed(v) and not rules.evaluation_only else " "
+    return f"{v.before:.2f}", f"{v.now:.2f}", f"{v.change:+.2f}", caught, f"{_p_value(v.p)}{mark}"
+
+
+def sentence(v: Verdict) -> str:
+    """Return a row on one line, without its cell: `ood: 81.20 → 78.90 (-2.30 points, p 0.0004)`."""
+    return f"{v.what}: {v.before:.2f} → {v.now:.2f} ({v.change:+.2f} points, p {_p_value(v.p)})"
+
+
+def notes(checked: Checked, rules: Rules) -> list[str]:
+    """Return what the columns mean in this check."""
+    said = []
+    if checked.verdicts:
+        level = f"p < {rules.p:g} after correction for {len(checked.verdicts)} rows"
+        none = "; -: none of up to 50 points" * any(v.catches is None for v in checked.verdicts)
+        said.append(f"catches: the true drop that is found in 4 of 5 runs, at {level}{none}")
+    if any(v.verdict == "undecided" for v in checked.verdicts):
+        said.append("undecided: a drop beyond the tolerance that may be chance; more seeds or images tell")
+    if rules.evaluation_only:
+        said.append("both sides evaluate the same weights: p is of images alone")
+    elif any(map(_has_one_seed, checked.verdicts)):
+        spread = f"a scatter of {rules.retraining_sd:g} points between trainings (--retraining-sd)"
+        alone = "of images alone: it speaks of these two trainings, not of the code"
+        known = f"of images and of {spread}, which one seed cannot show"
+        said.append(f"{ONE_SEED} one seed on both sides: p is {known if rules.retraining_sd else alone}")
+    if checked.older:
+        said.append(f"left out: {checked.older} of older revisions of the code, which newer ones replace")
+    return said
+
+
+def _p_value(p: float) -> str:
+    return f"{p:.2g}" if p >= LEAST_P else f"<{LEAST_P:.0e}"
+
+
+def _has_one_seed(verdict: Verdict) -> bool:
+    return verdict.seeds_before == verdict.seeds_now == 1
