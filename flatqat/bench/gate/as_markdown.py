@@ -7,8 +7,6 @@ from flatqat.bench.gate.compare import Rules, Verdict
 from flatqat.bench.gate.wording import COLUMNS, beside, conclusion, differing, notes, numbers
 from flatqat.bench.records.escape import markdown, markdown_line
 
-MARK = "<!-- flatqat bench check -->"
-"""The first line, by which a workflow finds the comment that it wrote before."""
 CHANGED = ("regressed", "undecided", "improved")
 TEXTS = ("cell", "what", "verdict")
 
@@ -23,7 +21,7 @@ def as_markdown(checked: Checked, rules: Rules, *, only_changed: bool = False) -
     rows = f"{len(fine)} row{'s' * (len(fine) != 1)} that {'are' if len(fine) != 1 else 'is'} fine"
     missing = [f"missing: {cell}: {reason}" for cell, reason in checked.missing]
     parts = [
-        f"{MARK}\n### {_line(conclusion(checked, rules))}",
+        f"### {_line(conclusion(checked, rules))}",
         f"**{_line(checked.title)}**" if checked.title else "",
         _table(changed, rules) if changed else "",
         "\n".join(f"- {_line(line)}" for line in (*missing, *differing(checked), *beside(checked))),
