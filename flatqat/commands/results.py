@@ -10,7 +10,7 @@ from flatqat.commands.completion import cells
 from flatqat.commands.options import argument, flag, group, option
 from flatqat.errors import UsageError
 
-results = group("results", "List, show and remove stored cells; maintain results folders.")
+results = group("results", "List, show, check, merge and remove stored cells.")
 Patterns = Annotated[
     list[str] | None,
     argument("[CELL]...", "How ids or labels begin; * and ? stand for anything.", autocompletion=cells),
@@ -23,7 +23,7 @@ NamedPatterns = Annotated[
 
 @results.callback()
 def options() -> None:
-    """List, show and remove stored cells; maintain results folders."""
+    """List, show, check, merge and remove stored cells."""
 
 
 @results.command("list")
@@ -111,6 +111,24 @@ def merge(
         rest = f"; {unfinished} unfinished, left there" if unfinished else ""
         typer.echo(f"{folder}: {added} new cell{'s' * (added != 1)}{rest}")
     typer.echo(f"{into}: {merged.cells} cells; {merged.weights} files of weights copied")
+
+
+@results.command("check")
+def check(folder: Annotated[Path, argument("DIR", "A results folder.")]) -> None:
+    """Check that results are what they say, and print their rows.
+
+    Every record must have the shape of its schema, the id of its cell, the fingerprint of the folder's
+    images, and outcomes with its hash; and the scores that follow from these outcomes are computed again:
+    top-1, mIoU, pixel accuracy and IoU. It needs neither weights nor data nor a GPU. Exits 1 if anything is
+    wrong.
+
+    \b
+    Example:
+      flatqat results check results
+    """
+    from flatqat.commands.checked import print_checked
+
+    raise typer.Exit(print_checked(folder))
 
 
 @results.command("migrate")

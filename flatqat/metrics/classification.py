@@ -10,6 +10,7 @@ from torch import Tensor
 
 from flatqat.metrics.influence import standard_error
 from flatqat.metrics.outcomes import Outcomes
+from flatqat.metrics.rescored import top1
 from flatqat.spec import Score
 
 ECE_BINS = 15
@@ -70,13 +71,13 @@ class ClassificationMeter:
         outcomes = Outcomes.pack(pred, margin, labels, confidence, classes=self.classes)
         ece = 100 * expected_calibration_error(confidence, outcomes.correct)
         scores = {
-            "top1": _top1(outcomes.correct),
+            "top1": top1(outcomes.correct),
             "nll": _mean(nll.astype(np.float64)),
             "brier": _mean(brier.astype(np.float64)),
             "ece": Score(value=ece if math.isfinite(ece) else None, n=len(outcomes)),
         }
         if self.class_subset is not None:
-            scores["top1_unmasked"] = _top1(unmasked == labels)
+            scores["top1_unmasked"] = top1(unmasked == labels)
         return scores, outcomes
 
 
@@ -93,11 +94,6 @@ def expected_calibration_error(
     bin_index = np.searchsorted(np.arange(1, bins) / bins, confidence, side="left")
     gaps = np.bincount(bin_index, weights=correct - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(confidence))
-
-
-def _top1(correct: NDArray[np.bool_]) -> Score:
-    p, n = float(correct.mean()), len(correct)
-    return Score(value=100 * p, n=n, stderr=100 * math.sqrt(p * (1 - p) / n))
 
 
 def _mean(values: NDArray[np.float64]) -> Score:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from flatqat.metrics import miou
 from flatqat.metrics.confusion import Confusions
 from flatqat.metrics.outcomes import is_right
+from flatqat.metrics.rescored import pixel_scores, top1
+from flatqat.spec import Score
 
 Outcome = NDArray[Any]
 
@@ -27,6 +29,7 @@ class Metric:
         title: Name of the metric in tables.
         needs: Names of the stored arrays that `outcome` needs.
         outcome: Makes the outcome of a shift from these arrays.
+        scores: Makes of these arrays all scores that follow from them, by name.
         values: Maps an outcome to values (n,) whose mean is the metric, a fraction, and whose standard error
             of the mean is that of the metric.
         pooled_shares: See the module `miou`. None if the metric of all images of several shifts together is
@@ -38,6 +41,7 @@ class Metric:
     title: str
     needs: tuple[str, ...]
     outcome: Callable[[Mapping[str, Any]], Outcome]
+    scores: Callable[[Mapping[str, Any]], dict[str, Score]]
     values: Callable[[Outcome], NDArray[Any]]
     pooled_shares: Callable[[Sequence[Sequence[Outcome]]], list[NDArray[Any]]] | None = None
     by_class: str | None = None
@@ -48,6 +52,7 @@ _TOP1 = Metric(
     title="top-1",
     needs=("margin",),
     outcome=lambda arrays: is_right(arrays["margin"]),
+    scores=lambda arrays: {"top1": top1(is_right(arrays["margin"]))},
     values=np.asarray,
 )
 _MIOU = Metric(
@@ -55,6 +60,7 @@ _MIOU = Metric(
     title="mIoU",
     needs=("confusion", "unpredicted"),
     outcome=lambda arrays: Confusions(**arrays).counts,
+    scores=lambda arrays: pixel_scores(Confusions(**arrays)),
     values=miou.pseudo_values,
     pooled_shares=miou.pooled_shares,
     by_class="iou",

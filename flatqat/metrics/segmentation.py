@@ -1,17 +1,12 @@
 """mIoU, pixel accuracy, negative log-likelihood and calibration error of one model on one shift."""
 
-import math
-from typing import Any
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from flatqat.metrics.classification import ECE_BINS
 from flatqat.metrics.confusion import Confusions
-from flatqat.metrics.influence import ratio, standard_error
-from flatqat.metrics.miou import miou, pseudo_values
+from flatqat.metrics.rescored import pixel_scores, ratio_score
 from flatqat.spec import IGNORED, Score
 
 PIXELS = 2**18  # of one image at a time: float32 logits of 19 classes then take 20 MB
@@ -98,33 +93,13 @@ class SegmentationMeter:
         counts, gaps = np.split(counts, [self.classes * (self.classes + 1)], axis=1)
         outcomes = Confusions.pack(counts.reshape(-1, self.classes, self.classes + 1))
         n, labeled = len(outcomes), outcomes.labeled_by_class.sum(axis=1)
-        intersection, union = outcomes.counts[:, 0], outcomes.counts[:, 1]
         gap = sum(abs(sum(bin_gaps)) for bin_gaps in gaps.T.tolist())  # Python's integers never overflow
         ece = 100 * gap / (max(int(labeled.sum()), 1) << CONFIDENCE_BITS)
         has_ece = labeled.any() and not np.isnan(nlls).any()  # without a confidence there is no NLL either
-        scores = {
-            "miou": _score(
-                100 * float(miou(outcomes.counts.sum(axis=0))), 100 * pseudo_values(outcomes.counts)
-            ),
-            "pixel_accuracy": _ratio(100 * intersection.sum(axis=1), labeled),
-            "nll": _ratio(nlls[:, 0], labeled),
+        of_counts = pixel_scores(outcomes)
+        of_logits = {
+            "nll": ratio_score(nlls[:, 0], labeled),
             "ece": Score(value=ece if has_ece else None, n=n),
         }
-        for k in range(self.classes):
-            scores[f"iou/{k}"] = _ratio(100 * intersection[:, k], union[:, k])
-        return scores, outcomes
-
-
-def _ratio(numerators: NDArray[Any], denominators: NDArray[Any]) -> Score:
-    if not np.isfinite(numerators).all():
-        return Score(value=None, n=len(numerators))
-    value, influence = ratio(numerators, denominators)
-    return _score(float(value), influence)
-
-
-def _score(value: float, influence: NDArray[np.float64]) -> Score:
-    return Score(value=_finite(value), n=len(influence), stderr=standard_error(influence))
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+        first = {name: of_counts.pop(name) for name in ("miou", "pixel_accuracy")}
+        return first | of_logits | of_counts, outcomes

@@ -22,6 +22,7 @@ ENOUGH = {  # what each command needs to get as far as the value that is wrong
     ("bench", "canary"): ("--model", "cifar:resnet20", "--data-root", "."),
     ("bench", "gallery"): (*STORED, "--output", "page"),
     ("results", "migrate"): ("absent",),
+    ("results", "check"): ("absent",),
     ("export", "verify"): ("tiny-qat-4-s0", "absent.onnx", "--results", RESULTS / "first-look"),
     ("suites", "show"): ("digits-c",),
     ("suites", "verify"): ("cifar10-c",),

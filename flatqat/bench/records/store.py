@@ -96,7 +96,7 @@ class Store(Work):
     def record(self, cell: Cell) -> Record | None:
         """Return the record of a cell, or None. Raises StoreError on a damaged one."""
         try:
-            return self._read(self.record_path(cell))
+            return self.read(self.record_path(cell))
         except Vanished:
             return None
 
@@ -111,7 +111,7 @@ class Store(Work):
         found, data = [], cache(self._data)
         for path in paths:
             try:
-                found.append(self._read(path, data))
+                found.append(self.read(path, data))
             except Misplaced as error:
                 self._leave_out(path, error)
             except Vanished:  # another command removed it meanwhile
@@ -213,8 +213,8 @@ class Store(Work):
         except ValueError as error:
             raise StoreError(f"{path}: {error}; delete it and run the cell again") from error
 
-    def _read(self, path: Path, data_of: Callable[[str], SuiteData | None] | None = None) -> Record:
-        """Return a record. Raises StoreError; Misplaced, too, if it was made from other images."""
+    def read(self, path: Path, data_of: Callable[[str], SuiteData | None] | None = None) -> Record:
+        """Return the record of a file. Raises StoreError; Misplaced, too, if it is of other images."""
         record = read_record(path)
         key = record.cell.suite + record.protocol.split
         data = (data_of or self._data)(key) if record.status == "done" and "/" not in key else None

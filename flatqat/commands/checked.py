@@ -1,0 +1,29 @@
+"""What `flatqat results check` prints: what is wrong with a results folder, and the rows that are right."""
+
+from pathlib import Path
+
+from flatqat.bench.records.sections import sections
+from flatqat.bench.records.sound import Examined
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.render import show
+from flatqat.console.terminal import terminal
+
+WRONG = 1
+
+
+def print_checked(folder: Path) -> int:
+    """Print what is wrong with a results folder, a line each, and the report of all other records; 0 or 1."""
+    store, console = Store(folder), terminal()
+    examined = Examined(store)
+    for line in examined.problems:
+        console.print(line, style="bold red", soft_wrap=True)
+    show(sections(examined.records), store, "method", console)
+    records = f"{len(examined.records)} record{'s' * (len(examined.records) != 1)}"
+    scores = f"{examined.scores:,} scores computed again from the outcomes of images"
+    if examined.problems:
+        count = len(examined.problems)
+        problems = f"{count} problem{'s' * (count != 1)}"
+        console.print(f"WRONG: {problems}; {records} without any; {scores}", soft_wrap=True)
+        return WRONG
+    console.print(f"right: {records}, with ids, hashes and fingerprints; {scores}", soft_wrap=True)
+    return 0
