@@ -16,6 +16,7 @@ from flatqat.commands.arguments import Commands
 from flatqat.commands.bench import DataRoot, Plugin, SuiteName, Threads, Workers, bench
 from flatqat.commands.catalog import list_all, methods, models, quantizers, recipes
 from flatqat.commands.cost import cost
+from flatqat.commands.diff import diff
 from flatqat.commands.export import export
 from flatqat.commands.gate import baseline, canary, check
 from flatqat.commands.inspect import audit, flatness, gallery
@@ -122,7 +123,7 @@ def suites_generate(
     typer.echo(generate_suite(name, source, to, names, severity or [], threads, workers))
 
 
-for command in (baseline, check, canary, gallery):
+for command in (baseline, check, diff, canary, gallery):
     bench.command()(command)
 app.command()(flatness)
 app.command()(audit)

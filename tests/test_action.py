@@ -92,3 +92,20 @@ def test_what_it_uses_is_pinned_to_a_major_version_and_every_input_is_described(
     assert [name for name in action["inputs"] if f"inputs.{name}" not in text] == []
     for step in steps:
         assert "${{" not in step.get("run", ""), "a text of a workflow would be code"
+
+
+def test_the_workflows_of_the_page_use_the_action_as_it_is():
+    page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+    blocks = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    workflows = [block for block in blocks if "jobs" in block]
+    assert len(workflows) == 2
+    steps = [step for each in workflows for job in each["jobs"].values() for step in job["steps"]]
+    ours = [step for step in steps if step.get("uses", "").startswith("flatqat/flatqat@")]
+    assert len(ours) == 2
+    assert all(step["with"].keys() <= action["inputs"].keys() for step in ours)
+    outputs = re.findall(r"steps\.flatqat\.outputs\.([\w-]+)", page)
+    assert outputs
+    assert set(outputs) <= action["outputs"].keys()
+    table = re.findall(r"`([\w-]+)`", "".join(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)))
+    assert action["inputs"].keys() <= set(table), "every input is in the table"

@@ -1,10 +1,7 @@
 """The check of the gate in the form that was asked for, on the terminal or in a file."""
 
 from collections.abc import Callable
-from itertools import groupby
 from pathlib import Path
-from textwrap import wrap
-from typing import TYPE_CHECKING
 
 import typer
 
@@ -13,15 +10,13 @@ from flatqat.bench.gate.as_github import annotations, append_summary, in_actions
 from flatqat.bench.gate.as_junit import as_junit
 from flatqat.bench.gate.as_markdown import as_markdown
 from flatqat.bench.gate.check import Checked
-from flatqat.bench.gate.compare import Rules, Verdict
+from flatqat.bench.gate.compare import Rules
 from flatqat.bench.gate.wording import COLUMNS, beside, conclusion, differing, notes, numbers
 from flatqat.bench.records.files import write_output
+from flatqat.console.grouped import grouped_table
 from flatqat.console.printable import printable
-from flatqat.console.terminal import plain_table, terminal
+from flatqat.console.terminal import terminal
 from flatqat.errors import UsageError, choose
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 FILES: dict[str, Callable[[Checked, Rules, bool], str]] = {
     "json": lambda checked, rules, _: as_json(checked, rules),
@@ -30,7 +25,8 @@ FILES: dict[str, Callable[[Checked, Rules, bool], str]] = {
 }
 """The formats that are files, and what makes their texts."""
 FORMATS = ("table", "github", *FILES)
-OTHERS_WIDTH, LEAST_WIDTH = 64, 12  # of all columns but the cell, and of that one
+STYLES = {"regressed": "bold red", "improved": "green"}
+OTHERS_WIDTH = 64  # of all columns but the cell
 
 
 def check_form(form: str, output: Path | None) -> str:
@@ -69,7 +65,9 @@ def show_check(checked: Checked, rules: Rules, only_changed: bool) -> None:
         say(text)
     shown = [v for v in checked.verdicts if v.verdict != "ok" or not only_changed]
     if shown:
-        console.print(_table(shown, rules, console.width))
+        rows = [(v.cell, v.what, *numbers(v, rules), v.verdict) for v in shown]
+        styles = [STYLES.get(v.verdict, "") for v in shown]
+        console.print(grouped_table(COLUMNS, rows, console.width, OTHERS_WIDTH, styles))
     if hidden := len(checked.verdicts) - len(shown):
         say(f"{hidden} rows that are fine are not shown")
     for note in notes(checked, rules):
@@ -79,18 +77,3 @@ def show_check(checked: Checked, rules: Rules, only_changed: bool) -> None:
     for cell, reason in checked.missing:
         say(f"missing: {cell}: {reason}", "bold red")
     say(conclusion(checked, rules))
-
-
-def _table(verdicts: list[Verdict], rules: Rules, width: int) -> "Table":
-    """Return the comparisons as a table, the name of each cell once; it goes on beside the cell's rows."""
-    from rich.text import Text
-
-    table = plain_table(*COLUMNS, wrapped=("cell", "what"))
-    for cell, group in groupby(verdicts, key=lambda v: v.cell):
-        rows, name = list(group), wrap(printable(cell), max(width - OTHERS_WIDTH, LEAST_WIDTH))
-        last = len(rows) - 1
-        for k, v in enumerate(rows):
-            part = "\n".join(name[k : k + 1] if k < last else name[k:])
-            style = {"regressed": "bold red", "improved": "green"}.get(v.verdict, "")
-            table.add_row(Text(part), Text(printable(v.what)), *numbers(v, rules), v.verdict, style=style)
-    return table

@@ -53,7 +53,7 @@ def _schema(kind: Any, definitions: dict[str, Schema]) -> Schema:
     origin, options = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _schema(options[0], definitions)
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         name = kind.__name__
         if name not in definitions:
             definitions[name] = {}  # taken, should the type contain itself

@@ -19,6 +19,7 @@ ENOUGH = {  # what each command needs to get as far as the value that is wrong
     ("bench", "report"): ("--results", RESULTS / "first-look"),
     ("bench", "baseline"): ("--results", RESULTS / "first-look", "--output", "b.json"),
     ("bench", "check"): ("--results", RESULTS / "first-look", "--baseline", "absent.json"),
+    ("bench", "diff"): ("qat", "anchor", "--results", RESULTS / "first-look"),
     ("bench", "canary"): ("--model", "cifar:resnet20", "--data-root", "."),
     ("bench", "gallery"): (*STORED, "--output", "page"),
     ("results", "migrate"): ("absent",),

@@ -13,11 +13,10 @@ from flatqat.bench.gate.baseline import read_baseline
 from flatqat.bench.gate.compare import Rules, Verdict, judge
 from flatqat.bench.gate.compared import compare_all
 from flatqat.bench.gate.only import narrowed
-from flatqat.bench.gate.run import Run
+from flatqat.bench.gate.run import runs_in
 from flatqat.bench.gate.series import newest, series_of
 from flatqat.bench.gate.shift_groups import shift_groups
 from flatqat.bench.records.store import Store
-from flatqat.errors import StoreError
 
 OK, REGRESSED, INCOMPLETE, IMPROVED = 0, 1, 3, 4
 
@@ -53,7 +52,7 @@ def check(store: Store, baseline: Path, rules: Rules | None = None, only: Sequen
     StoreError if there is no results folder, or if the baseline is damaged, and UsageError if a pattern names
     nothing.
     """
-    rules, stored, all_runs = rules or Rules(), read_baseline(baseline), _runs_in(store)
+    rules, stored, all_runs = rules or Rules(), read_baseline(baseline), runs_in(store)
     runs = newest(all_runs)
     now = series_of(runs)
     before, unknown = baseline_series(stored, now)
@@ -83,10 +82,3 @@ def code_of(verdicts: list[Verdict], rules: Rules, *, complete: bool = True) -> 
     if not complete or not verdicts:
         return INCOMPLETE
     return IMPROVED if rules.two_sided and "improved" in results else OK
-
-
-def _runs_in(store: Store) -> list[Run]:
-    if not store.root.is_dir():
-        problem = f"results folder {store.root}: expected a folder, found none"
-        raise StoreError(f"{problem}; make one with: flatqat bench run, or name another with --results")
-    return [Run.of(record, store) for record in store.records()]

@@ -9,17 +9,20 @@ from flatqat.bench.gate.series import Series
 from flatqat.spec import ShiftInfo
 
 
-def obstacles_of(before: Series, now: Series) -> list[str]:
-    """Return why nothing of two series is comparable; empty if it is."""
+def obstacles_of(before: Series, now: Series, *, same_data: bool = False) -> list[str]:
+    """Return why nothing of two series is comparable; empty if it is.
+
+    With `same_data` they must have the same fingerprints of their images, too.
+    """
     old, new = before.cell, now.cell
     if old.suite_version != new.suite_version:
         return [f"another version of {new.suite}: {old.suite_version} → {new.suite_version}"]
     metrics = [{run.metric.name for run in side.done} for side in (before, now)]
     if now.done and metrics[0] != metrics[1]:
         return [f"another metric: {'/'.join(metrics[0])} → {'/'.join(metrics[1])}"]
-    if now.done and (odd := _odd_shift(before.done[0].shifts, now.done[0].shifts)):
+    if now.done and (odd := odd_shift(before.done[0].shifts, now.done[0].shifts)):
         return [f"other shifts, such as {odd}"]
-    return []
+    return _other_data(before, now) if same_data else []
 
 
 def other_images(shifts: Mapping[str, ShiftInfo], before: BySeed, now: BySeed) -> str:
@@ -59,6 +62,15 @@ def _other_weights(before: Run, now: Run) -> str:
     return "" if digests[0] == digests[1] else f"other weights: {digests[0]} → {digests[1]}"
 
 
-def _odd_shift(old: Mapping[str, ShiftInfo], new: Mapping[str, ShiftInfo]) -> str | None:
+def _other_data(before: Series, now: Series) -> list[str]:
+    """Return a sentence if the images of two series are others; seeds that both have are compared alone."""
+    old, new = ({run.cell.seed: run.data for run in side.done} for side in (before, now))
+    seeds = sorted(old.keys() & new.keys())
+    sides = [{side[seed] for seed in seeds} if seeds else {*side.values()} for side in (old, new)]
+    names = ("/".join(sorted(side)) for side in sides)
+    return [] if sides[0] == sides[1] else [f"other images: data {' → '.join(names)}"]
+
+
+def odd_shift(old: Mapping[str, ShiftInfo], new: Mapping[str, ShiftInfo]) -> str | None:
     """Return a shift that only one side has, or that the two count otherwise."""
     return next((shift for shift in [*old, *new] if old.get(shift) != new.get(shift)), None)

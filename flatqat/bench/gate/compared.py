@@ -34,12 +34,23 @@ class Compared:
     labels: dict[str, list[str]]
 
 
-def compare_all(before: Sequence[Series], now: Sequence[Series], rules: Rules, by: By = "family") -> Compared:
-    """Compare the series of two groups that have one role."""
+def compare_all(
+    before: Sequence[Series],
+    now: Sequence[Series],
+    rules: Rules,
+    *,
+    by: By = "family",
+    same_data: bool = False,
+    where: str = "the results",
+) -> Compared:
+    """Compare the series of two groups that have one role.
+
+    With `same_data` only those on the same images are compared; `where` says what the second group is.
+    """
     matches = match(before, now)
     title, names = short_names([new for _, new in matches.pairs], [*matches.lost, *matches.extra])
     rows: list[Row] = []
-    missing = _lost(matches, names)
+    missing = _lost(matches, names, where)
     found: dict[str, list[str]] = {}
     labels: dict[str, list[str]] = {}
     for one in (*matches.lost, *matches.extra, *(new for _, new in matches.pairs)):
@@ -51,7 +62,7 @@ def compare_all(before: Sequence[Series], now: Sequence[Series], rules: Rules, b
             continue
         for text in differences(old, new):
             found.setdefault(text, []).append(name)
-        compared, obstacles = _compare(name, old, new, rules, by)
+        compared, obstacles = _compare(name, old, new, rules, by, same_data)
         rows += compared
         missing += [(name, obstacle) for obstacle in obstacles]
     return Compared(
@@ -64,9 +75,11 @@ def compare_all(before: Sequence[Series], now: Sequence[Series], rules: Rules, b
     )
 
 
-def _compare(name: str, old: Series, new: Series, rules: Rules, by: By) -> tuple[list[Row], list[str]]:
+def _compare(
+    name: str, old: Series, new: Series, rules: Rules, by: By, same_data: bool
+) -> tuple[list[Row], list[str]]:
     """Return the rows of two series, and why others cannot be compared."""
-    if obstacles := obstacles_of(old, new):
+    if obstacles := obstacles_of(old, new, same_data=same_data):
         return [], obstacles
     if rules.evaluation_only:
         old, new, obstacles = of_same_weights(old, new)
@@ -82,7 +95,7 @@ def _compare(name: str, old: Series, new: Series, rules: Rules, by: By) -> tuple
     return [row for row, is_so in zip(rows, undefined, strict=True) if not is_so], obstacles
 
 
-def _lost(matches: Matches, names: Mapping[int, str]) -> list[tuple[str, str]]:
+def _lost(matches: Matches, names: Mapping[int, str], where: str) -> list[tuple[str, str]]:
     """Return the cells of the first group that have no counterpart, with the closest one."""
     lost = []
     for one in matches.lost:
@@ -91,5 +104,5 @@ def _lost(matches: Matches, names: Mapping[int, str]) -> list[tuple[str, str]]:
             other, fields = close
             differs = f"differs in {' and '.join(fields)}" if fields else "is one of several that it may be"
             hint = f"; {names[id(other)]} {differs}"
-        lost.append((names[id(one)], f"not in the results{hint}"))
+        lost.append((names[id(one)], f"not in {where}{hint}"))
     return lost

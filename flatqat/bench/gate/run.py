@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from flatqat.bench.gate.weights import weights_digest
 from flatqat.bench.records.paired import is_nested, metric_of, outcomes_of
 from flatqat.bench.records.store import Store
+from flatqat.errors import StoreError
 from flatqat.metrics.metric import METRICS, Metric
 from flatqat.metrics.stacked import Stacked
 from flatqat.spec import Cell, Environment, Record, ShiftInfo
@@ -61,3 +62,11 @@ class Run:
             env=record.env if is_done else None,
             age=(record.last_run, store.record_path(record.cell).stat().st_mtime_ns),
         )
+
+
+def runs_in(store: Store) -> list[Run]:
+    """Return the runs of all records of a results folder. Raises StoreError if there is none."""
+    if not store.root.is_dir():
+        problem = f"results folder {store.root}: expected a folder, found none"
+        raise StoreError(f"{problem}; make one with: flatqat bench run, or name another with --results")
+    return [Run.of(record, store) for record in store.records()]

@@ -6,6 +6,7 @@ from typing import Literal
 from flatqat.spec import ShiftInfo
 
 By = Literal["family", "shift"]
+BY: tuple[By, ...] = ("family", "shift")
 ID, OOD = "id", "ood"
 
 

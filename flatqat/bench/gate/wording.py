@@ -45,12 +45,17 @@ def numbers(v: Verdict, rules: Rules) -> tuple[str, str, str, str, str]:
     """Return the columns from `before` to `p` of a row."""
     caught = "-" if v.catches is None else f"{v.catches:.2f}"
     mark = ONE_SEED if _has_one_seed(v) and not rules.evaluation_only else " "
-    return f"{v.before:.2f}", f"{v.now:.2f}", f"{v.change:+.2f}", caught, f"{_p_value(v.p)}{mark}"
+    return f"{v.before:.2f}", f"{v.now:.2f}", f"{v.change:+.2f}", caught, f"{p_value(v.p)}{mark}"
 
 
 def sentence(v: Verdict) -> str:
     """Return a row on one line, without its cell: `ood: 81.20 → 78.90 (-2.30 points, p 0.0004)`."""
-    return f"{v.what}: {v.before:.2f} → {v.now:.2f} ({v.change:+.2f} points, p {_p_value(v.p)})"
+    return f"{v.what}: {v.before:.2f} → {v.now:.2f} ({v.change:+.2f} points, p {p_value(v.p)})"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value as text."""
+    return f"{p:.2g}" if p >= LEAST_P else f"<{LEAST_P:.0e}"
 
 
 def notes(checked: Checked, rules: Rules) -> list[str]:
@@ -72,10 +77,6 @@ def notes(checked: Checked, rules: Rules) -> list[str]:
     if checked.older:
         said.append(f"left out: {checked.older} of older revisions of the code, which newer ones replace")
     return said
-
-
-def _p_value(p: float) -> str:
-    return f"{p:.2g}" if p >= LEAST_P else f"<{LEAST_P:.0e}"
 
 
 def _has_one_seed(verdict: Verdict) -> bool:

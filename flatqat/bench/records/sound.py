@@ -100,7 +100,7 @@ class Examined:
             got = "none" if odd[0] in record.scores else "outcomes without scores"
             yield f"{file}: expected the outcomes of each set of its record, got {got} of {odd[0]}"
             return
-        differing = []
+        differing: list[str] = []
         for shifts, arrays in groups:
             for place, shift in enumerate(shifts):
                 of_shift = {name: array[place] for name, array in arrays.items()}

@@ -1,0 +1,91 @@
+"""Two rows of one folder, such as two methods: paired by image and by seed, as tables and studies do it."""
+
+from collections.abc import Sequence
+
+from flatqat.bench.diff.difference import Diff, Difference, Part
+from flatqat.bench.gate.comparable import odd_shift, other_images
+from flatqat.bench.gate.shift_groups import By, shift_groups
+from flatqat.bench.records.paired import Runs, components_of, is_nested
+from flatqat.bench.records.sections import Section, row_label
+from flatqat.bench.records.store import Store, begins
+from flatqat.spec import Record
+
+Key = tuple[str, str]
+Rows = dict[Key, list[Record]]
+"""Finished records by (method, bits), as a section has them."""
+
+
+def rows_named(section: Section, name: str) -> Rows:
+    """Return the rows of a method (`qat`), the row `qat 4`, or those of cells whose label or id begins so."""
+    named = {key: records for key, records in section.rows.items() if name in (key[0], row_label(key))}
+    if named:
+        return named
+    begun = {key: [r for r in records if begins(r.cell, name)] for key, records in section.rows.items()}
+    return {key: records for key, records in begun.items() if records}
+
+
+def diff_of_rows(a: str, b: str, sections: Sequence[Section], store: Store, by: By) -> Diff:
+    """Return the differences of two rows, or of the rows of two methods at the same bits, in each section."""
+    parts = []
+    for section in sections:
+        ours, theirs = rows_named(section, a), rows_named(section, b)
+        if ours or theirs:
+            parts.append(_part(section.title, ours, theirs, store, by))
+    return Diff(a=a, b=b, parts=parts)
+
+
+def _part(title: str, ours: Rows, theirs: Rows, store: Store, by: By) -> Part:
+    found: list[Difference] = []
+    missing, compared = [], set()
+    for key, other in _pairs(ours, theirs):
+        name = f"{row_label(key)} → {row_label(other)}"
+        compared |= {key, other}
+        rows, reasons = _compared(name, ours[key], theirs[other], store, by)
+        found += rows
+        missing += [(name, reason) for reason in reasons]
+    for side, where in ((ours, "B"), (theirs, "A")):
+        missing += [
+            (row_label(key), f"{where} has no row to compare it with") for key in side.keys() - compared
+        ]
+    return Part(title=title, rows=found, missing=missing, differs={})
+
+
+def _pairs(ours: Rows, theirs: Rows) -> list[tuple[Key, Key]]:
+    """Return the rows of the same bits; where there are none and one side has a single row, that with all."""
+    every = [(key, other) for key in ours for other in theirs if ours[key] != theirs[other]]
+    alike = [(key, other) for key, other in every if key[1] == other[1]]
+    return alike or (every if min(len(ours), len(theirs)) == 1 else [])
+
+
+def _compared(
+    name: str, ours: Sequence[Record], theirs: Sequence[Record], store: Store, by: By
+) -> tuple[list[Difference], list[str]]:
+    """Return the differences of two rows, and why there are no others."""
+    sides = [Runs.of(records, store) for records in (ours, theirs)]
+    shifts, others = (side.record.protocol.shifts for side in sides)
+    if odd := odd_shift(shifts, others):
+        return [], [f"other shifts, such as {odd}"]
+    stored = [{seed for seed, values in side.values.items() if values} for side in sides]
+    if not all(stored):
+        return [], ["the outcomes of images are not stored"]
+    if not (seeds := stored[0] & stored[1]):
+        listed = (", ".join(map(str, sorted(of_side))) for of_side in stored)
+        return [], [f"no seed in common: {' and '.join(listed)}"]
+    a, b = (side.of_seeds(seeds) for side in sides)
+    if images := other_images(shifts, a.values, b.values):
+        return [], [images]
+    found, undefined = [], []
+    for what, members in shift_groups(shifts, by):
+        weights = dict.fromkeys(members, 1 / len(members))
+        parts = {"a": a.shares(weights), "b": b.shares(weights)}
+        components = components_of([parts], nested=is_nested(a.record))
+        if components is None:
+            undefined.append(f"{what} is undefined")
+            continue
+        means = components.means.tolist()
+        estimate = components.difference(1, 0)
+        count = len(seeds)
+        found.append(
+            Difference(cell=name, what=what, a=means[0], b=means[1], estimate=estimate, seeds=(count, count))
+        )
+    return found, undefined
