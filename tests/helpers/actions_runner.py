@@ -1,6 +1,7 @@
 """A composite action as GitHub's runner does it: its bash steps run, what it `uses` is only noted.
 
-Expressions are those that `action.yml` needs: contexts, comparisons, `&&`, `||`, `!` and `cancelled()`.
+Expressions are those that `action.yml` needs: contexts, comparisons, `&&`, `||`, `!`, and whether the job
+was cancelled.
 """
 
 import os
@@ -53,7 +54,7 @@ class Runner:
         defaults = {name: str(each["default"]) for name, each in action["inputs"].items()}
         self.context = {
             "inputs": defaults | {name.replace("_", "-"): value for name, value in inputs.items()},
-            "github": {"sha": "c0ffee", "job": "gate", "action_path": str(ROOT)},
+            "github": {"sha": "c0ffee", "job": "gate", "run_id": "7", "run_attempt": "1"},
             "runner": {"os": "Linux", "arch": "X64"},
         }
         self._prepare()
@@ -63,8 +64,8 @@ class Runner:
             if name in done:
                 continue
             condition = self.value(step.get("if", "true"))
-            always = "cancelled()" in str(step.get("if", ""))
-            if not condition or not (succeeded or always):
+            whatever = re.search(r"cancelled\(\)|always\(\)", str(step.get("if", "")))
+            if not condition or not (succeeded or whatever):
                 self.outcomes[name] = "skipped"
                 continue
             if "uses" in step:
@@ -124,10 +125,10 @@ class Runner:
         whole = EXPRESSION.fullmatch(expression.strip())
         parts = TOKEN.findall(whole[1] if whole else expression)
         code = "".join(PYTHON.get(part) or self._operand(part) for part in parts)
-        return eval(code, {"__builtins__": {}}, {"cancelled": lambda: False})
+        return eval(code, {"__builtins__": {}}, {"cancelled": lambda: False, "always": lambda: True})
 
     def _operand(self, word: str) -> str:
-        if word.startswith("'") or word == "cancelled":
+        if word.startswith("'") or word in ("cancelled", "always"):
             return word
         if word == "true":
             return "True"

@@ -15,6 +15,7 @@ from flatqat.errors import StoreError, UsageError
 from flatqat.metrics.holm import holm
 from flatqat.metrics.stacked import Stacked
 from flatqat.spec import Record
+from tests.helpers import street_records
 from tests.helpers.gate_records import CELL, SHIFTS, flipped, outcomes, store_with
 from tests.helpers.records import shift_info
 from tests.helpers.study_records import CELL as STUDIED
@@ -196,3 +197,19 @@ def test_a_word_is_a_folder_or_a_row(tmp_path, monkeypatch):
         diff("no/where", "old", results)
     with pytest.raises(UsageError, match=r"unknown folder, or row of absent, 'x': expected one of \(none\)"):
         diff("x", "old", tmp_path.joinpath("absent").relative_to(tmp_path))
+
+
+def test_a_difference_of_miou_is_that_of_the_scores(tmp_path):
+    store, sam = Store(tmp_path), replace(street_records.FP, method="sam", quant="4")
+    scores = []
+    for cell, loss in ((street_records.FP, 0.0), (sam, 0.1)):
+        street_records.put(store, cell, street_records.matrices(loss=loss))
+        scores.append(store.record(cell).scores)
+    found = {row.what: row for row in diff("fp", "sam", tmp_path, "shift").rows}
+    assert found.keys() == {"id", "ood", "fog", "night"}
+    for shift in ("id", "fog", "night"):
+        expected = [of_record[shift]["miou"].value for of_record in scores]
+        # the jackknife's mean is the metric up to rounding
+        assert (found[shift].a, found[shift].b) == pytest.approx(expected, abs=1e-9)
+        assert found[shift].estimate.value == pytest.approx(expected[1] - expected[0], abs=1e-9)
+        assert found[shift].estimate.high < 0
