@@ -28,13 +28,13 @@ def diff(
     method with all its bits, a row of the table, or cells whose label begins so. What cannot be compared is
     said with the reason.
 
-    \\b
+    \b
     Exit codes:
       0  something was compared
       2  wrong usage, such as a word that is a folder and a row
       3  nothing can be compared
 
-    \\b
+    \b
     Examples:
       flatqat bench diff runs/before runs/after
       flatqat bench diff qat anchor --results runs --by shift

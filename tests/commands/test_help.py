@@ -28,6 +28,7 @@ def test_help_fits_80_columns(flatqat, monkeypatch, words):
     monkeypatch.setenv("COLUMNS", "80")
     text = flatqat(*words, "--help").out
     assert text
+    assert "\\b" not in text, "a mark of lines to keep is no text"
     assert not [line for line in text.splitlines() if len(line) > 80]
     assert not [line for line in text.splitlines() if line.endswith("...") and "Usage" not in line], "cut off"
 

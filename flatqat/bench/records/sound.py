@@ -5,7 +5,7 @@ far as these tell them (`Metric.scores`).
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import isclose
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from flatqat.bench.records.outcomes import stacks
 from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.store import RECORD_NAME, Store
 from flatqat.bench.records.weights import check_weights
-from flatqat.errors import StoreError, found
+from flatqat.errors import StoreError, UsageError, found
 from flatqat.spec import Record
 
 PRECISION = 1e-12
@@ -56,9 +56,10 @@ class Examined:
             return None, [f"{path}: expected a record beside it, got none of its name"] * alone
         if not RECORD_NAME.fullmatch(path.name):
             return None, [f"{path}: expected a record or its outcomes, under the name of a cell"]
+        problems: list[str] = []
         try:
             record = self._store.read(path)
-            problems = [*self._of_folder(record, path)]
+            problems += self._of_folder(record, path)
             if record.status == "done":
                 problems += self._of_outcomes(record)
                 for which in ("selected", "last"):
@@ -66,7 +67,9 @@ class Examined:
                     if weights.exists():
                         check_weights(weights)
         except StoreError as error:
-            return None, [str(error)]
+            return None, [*problems, str(error)]
+        except UsageError as error:
+            return None, [*problems, f"{path}: cell: {error}"]
         return record, problems
 
     def _of_folder(self, record: Record, path: Path) -> Iterator[str]:
@@ -91,23 +94,28 @@ class Examined:
         if record.outcomes_sha256 and digest != record.outcomes_sha256:
             yield f"{file}: expected the SHA-256 of its record, {record.outcomes_sha256}, got {digest}"
         try:
-            groups = stacks(read_arrays(file))
-        except ValueError as error:
-            yield f"{file}: {error}"
+            differing = [*self._differing(record, stacks(read_arrays(file)))]
+        except StoreError:
+            raise
+        except Exception as error:  # whatever numpy makes of arrays that are no outcomes
+            yield f"{file}: expected the outcomes of its record, got other arrays ({error!r})"
             return
-        stored = {shift for shifts, _ in groups for shift in shifts}
-        if odd := sorted(stored ^ set(record.scores)):
-            got = "none" if odd[0] in record.scores else "outcomes without scores"
-            yield f"{file}: expected the outcomes of each set of its record, got {got} of {odd[0]}"
-            return
-        differing: list[str] = []
-        for shifts, arrays in groups:
-            for place, shift in enumerate(shifts):
-                of_shift = {name: array[place] for name, array in arrays.items()}
-                differing += self._rescored(record, shift, of_shift)
         if differing:
             more = f"; and {len(differing) - 1} more" if len(differing) > 1 else ""
             yield f"{path}: {differing[0]}{more}"
+
+    def _differing(self, record: Record, groups: Sequence[tuple[list[str], Arrays]]) -> Iterator[str]:
+        """Yield which sets have no outcomes or no scores, or else which scores are not those of outcomes."""
+        stored = {str(shift) for shifts, _ in groups for shift in shifts}
+        if odd := sorted(stored ^ set(record.scores)):
+            got = "scores alone" if odd[0] in record.scores else "outcomes alone"
+            yield f"scores.{odd[0]}: expected scores and outcomes, got {got}"
+            return
+        for shifts, arrays in groups:
+            for place, shift in enumerate(shifts):
+                yield from self._rescored(
+                    record, shift, {name: array[place] for name, array in arrays.items()}
+                )
 
     def _rescored(self, record: Record, shift: str, arrays: Arrays) -> Iterator[str]:
         """Yield the scores of a set that are not those of its outcomes."""

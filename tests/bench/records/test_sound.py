@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -144,15 +145,44 @@ def test_a_damage_is_one_line_that_names_the_file(folder, damage, message):
 def test_a_damaged_file_of_outcomes(folder):
     data = path_of(folder, ".npz").read_bytes()
     path_of(folder, ".npz").write_bytes(data[: len(data) // 2])
-    lines = problems(folder)
-    assert "expected stored arrays, got a damaged file" in lines[-1]
+    of_hash, of_arrays = problems(folder)
+    assert "expected the SHA-256 of its record" in of_hash
+    assert "expected stored arrays, got a damaged file" in of_arrays
+
+
+def rewritten(folder: Path, change) -> str:
+    """What is wrong, besides the hash, once `change` has edited the arrays of outcomes."""
+    arrays = dict(np.load(path_of(folder, ".npz")))
+    change(arrays)
+    np.savez(path_of(folder, ".npz"), **arrays)
+    of_hash, other = problems(folder)
+    assert "expected the SHA-256 of its record" in of_hash
+    return other
 
 
 def test_outcomes_without_a_set_of_the_record(folder):
-    arrays = dict(np.load(path_of(folder, ".npz")))
-    del arrays["0/shifts"], arrays["0/margin"], arrays["0/pred"]
-    np.savez(path_of(folder, ".npz"), **arrays)
-    assert "expected the outcomes of each set of its record, got none of " in problems(folder)[-1]
+    def change(arrays):
+        arrays["0/shifts"] = np.where(arrays["0/shifts"] == "val", "other", arrays["0/shifts"])
+
+    line = rewritten(folder, change)
+    assert line.endswith(".json: scores.other: expected scores and outcomes, got outcomes alone")
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("margin", lambda a: a[:, :0]),
+        ("margin", lambda a: a.astype("U8")),
+        ("margin", lambda a: np.zeros((len(a), a.shape[1], 2, 2))),
+        ("margin", lambda a: a[:, :-1]),
+        ("shifts", lambda a: np.arange(len(a))),
+        ("shifts", lambda a: a[:0]),
+    ],
+)
+def test_arrays_that_are_no_outcomes(folder, name, array):
+    line = rewritten(folder, lambda arrays: arrays.update({f"0/{name}": array(arrays[f"0/{name}"])}))
+    ways = r"the outcomes of its record|scores and outcomes|[\d.]+, from its outcomes"
+    assert re.search(f"expected ({ways})", line)
 
 
 def test_no_fingerprint_is_one_line_for_all_records(folder):
