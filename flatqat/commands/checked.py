@@ -25,5 +25,7 @@ def print_checked(folder: Path) -> int:
         problems = f"{count} problem{'s' * (count != 1)}"
         console.print(f"WRONG: {problems}; {records} without any; {scores}", soft_wrap=True)
         return WRONG
-    console.print(f"right: {records}, with ids, hashes and fingerprints; {scores}", soft_wrap=True)
+    unhashed = sum(r.status == "done" and not r.outcomes_sha256 for r in examined.records)
+    hashes = "hashes" + f" (which {unhashed} older ones lack)" * bool(unhashed)
+    console.print(f"right: {records}, their ids, fingerprints and {hashes}; {scores}", soft_wrap=True)
     return 0

@@ -15,7 +15,13 @@ def test_right_results_have_the_rows_of_the_report(flatqat):
     *rows, last = done.out.splitlines()
     assert rows == report.out.splitlines()
     scores = "648 scores computed again from the outcomes of images"
-    assert last == f"right: 9 records, with ids, hashes and fingerprints; {scores}"
+    assert last == f"right: 9 records, their ids, fingerprints and hashes; {scores}"
+
+
+def test_older_records_without_a_hash_are_counted(flatqat):
+    done = flatqat("results", "check", RESULTS / "first-study")
+    assert done.code == 0
+    assert "\nright: 63 records, their ids, fingerprints and hashes (which 63 older ones lack); " in done.out
 
 
 def test_wrong_results_exit_1_and_the_others_are_shown(flatqat, tmp_path):
