@@ -1,8 +1,5 @@
 """Top-1 accuracy, negative log-likelihood, Brier score and calibration error of one model on one shift."""
 
-import math
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,10 +7,8 @@ from torch import Tensor
 
 from flatqat.metrics.influence import standard_error
 from flatqat.metrics.outcomes import Outcomes
-from flatqat.metrics.rescored import top1
+from flatqat.metrics.rescored import ece, top1
 from flatqat.spec import Score
-
-ECE_BINS = 15
 
 
 class ClassificationMeter:
@@ -69,31 +64,15 @@ class ClassificationMeter:
         columns = (torch.cat(column).cpu().numpy() for column in zip(*self._columns, strict=True))
         labels, pred, margin, nll, brier, confidence, unmasked = columns
         outcomes = Outcomes.pack(pred, margin, labels, confidence, classes=self.classes)
-        ece = 100 * expected_calibration_error(confidence, outcomes.correct)
         scores = {
             "top1": top1(outcomes.correct),
             "nll": _mean(nll.astype(np.float64)),
             "brier": _mean(brier.astype(np.float64)),
-            "ece": Score(value=ece if math.isfinite(ece) else None, n=len(outcomes)),
+            "ece": ece(outcomes.confidence, outcomes.correct),
         }
         if self.class_subset is not None:
             scores["top1_unmasked"] = top1(unmasked == labels)
         return scores, outcomes
-
-
-def expected_calibration_error(
-    confidence: NDArray[Any], correct: NDArray[np.bool_], *, bins: int = ECE_BINS
-) -> float:
-    """Return ECE = sum_b |sum_{i in b} (correct_i - confidence_i)| / n, a fraction (Guo et al. 2017, eq. 3).
-
-    Bins have equal width, (b/bins, (b+1)/bins]. The result is NaN if a confidence is NaN. Bins closed on the
-    left, as in torchmetrics, put a confidence of exactly 1 into a bin of its own, and their values differ
-    slightly. Shapes (n,); the confidence is the probability of the predicted class.
-    """
-    confidence = confidence.astype(np.float64)
-    bin_index = np.searchsorted(np.arange(1, bins) / bins, confidence, side="left")
-    gaps = np.bincount(bin_index, weights=correct - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(confidence))
 
 
 def _mean(values: NDArray[np.float64]) -> Score:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from flatqat.metrics import miou
 from flatqat.metrics.confusion import Confusions
 from flatqat.metrics.outcomes import is_right
-from flatqat.metrics.rescored import pixel_scores, top1
+from flatqat.metrics.rescored import of_images, pixel_scores
 from flatqat.spec import Score
 
 Outcome = NDArray[Any]
@@ -29,7 +29,7 @@ class Metric:
         title: Name of the metric in tables.
         needs: Names of the stored arrays that `outcome` needs.
         outcome: Makes the outcome of a shift from these arrays.
-        scores: Makes of these arrays all scores that follow from them, by name.
+        scores: Makes of all stored arrays the scores that follow from them, by name.
         values: Maps an outcome to values (n,) whose mean is the metric, a fraction, and whose standard error
             of the mean is that of the metric.
         pooled_shares: See the module `miou`. None if the metric of all images of several shifts together is
@@ -52,15 +52,16 @@ _TOP1 = Metric(
     title="top-1",
     needs=("margin",),
     outcome=lambda arrays: is_right(arrays["margin"]),
-    scores=lambda arrays: {"top1": top1(is_right(arrays["margin"]))},
+    scores=of_images,
     values=np.asarray,
 )
+_CONFUSIONS = ("confusion", "unpredicted")
 _MIOU = Metric(
     name="miou",
     title="mIoU",
-    needs=("confusion", "unpredicted"),
+    needs=_CONFUSIONS,
     outcome=lambda arrays: Confusions(**arrays).counts,
-    scores=lambda arrays: pixel_scores(Confusions(**arrays)),
+    scores=lambda arrays: pixel_scores(Confusions(**{name: arrays[name] for name in _CONFUSIONS})),
     values=miou.pseudo_values,
     pooled_shares=miou.pooled_shares,
     by_class="iou",

@@ -1,18 +1,21 @@
 """The scores of a shift that follow from the stored outcomes of its images alone.
 
-Meters compute them from the same outcomes, so a stored score is that of these formulas. NLL and ECE do not
-follow: they need logits.
+Meters compute them from the same outcomes, so a stored score is that of these formulas. Others do not follow:
+NLL needs logits, and the ECE of pixels their confidences.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flatqat.metrics.calibration import expected_calibration_error
 from flatqat.metrics.confusion import Confusions
 from flatqat.metrics.influence import ratio, standard_error
 from flatqat.metrics.miou import miou, pseudo_values
+from flatqat.metrics.outcomes import is_right
 from flatqat.spec import Score
 
 
@@ -20,6 +23,19 @@ def top1(correct: NDArray[np.bool_]) -> Score:
     """Return the share of images (n,) that are right, in percent, with its binomial standard error."""
     p, n = float(correct.mean()), len(correct)
     return Score(value=100 * p, n=n, stderr=100 * math.sqrt(p * (1 - p) / n))
+
+
+def ece(confidence: NDArray[Any], correct: NDArray[np.bool_]) -> Score:
+    """Return the expected calibration error of images (n,) in percent; None where a confidence is NaN."""
+    value = 100 * expected_calibration_error(confidence, correct)
+    return Score(value=value if math.isfinite(value) else None, n=len(correct))
+
+
+def of_images(arrays: Mapping[str, Any]) -> dict[str, Score]:
+    """Return `top1` and, where the confidences are stored, `ece`."""
+    correct = is_right(arrays["margin"])
+    of_confidence = {"ece": ece(arrays["confidence"], correct)} if "confidence" in arrays else {}
+    return {"top1": top1(correct)} | of_confidence
 
 
 def pixel_scores(outcomes: Confusions) -> dict[str, Score]:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flatqat.metrics.classification import ECE_BINS
+from flatqat.metrics.calibration import ECE_BINS
 from flatqat.metrics.confusion import Confusions
 from flatqat.metrics.rescored import pixel_scores, ratio_score
 from flatqat.spec import IGNORED, Score

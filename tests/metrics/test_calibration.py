@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flatqat.metrics.classification import expected_calibration_error
+from flatqat.metrics.calibration import expected_calibration_error
 
 
 @pytest.mark.parametrize("bins", [1, 2, 15])

@@ -123,7 +123,7 @@ class Examined:
         if lacking := [name for name in metric.needs if name not in arrays]:
             yield f"scores.{shift}: expected outcomes with the array {lacking[0]}, got {', '.join(arrays)}"
             return
-        for name, score in metric.scores({name: arrays[name] for name in metric.needs}).items():
+        for name, score in metric.scores(arrays).items():
             self.scores += 1
             for part in ("value", "n", "stderr"):
                 expected, got = getattr(score, part), getattr(kept.get(name), part, None)

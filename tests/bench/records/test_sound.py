@@ -15,6 +15,7 @@ from flatqat.bench.records.record_json import read_record
 from flatqat.bench.records.sound import Examined
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
+from flatqat.metrics.classification import ClassificationMeter
 from flatqat.metrics.segmentation import SegmentationMeter
 from flatqat.spec import Cell, QuantSpec, Record
 from tests.helpers import RESULTS
@@ -224,6 +225,31 @@ def test_every_score_of_pixels_follows_from_its_confusions(tmp_path):
     store.write_record(replace(record, scores={"id": changed}), arrays)
     (line,) = Examined(store).problems
     assert "scores.id.iou/1.stderr: expected " in line
+
+
+def test_a_calibration_error_follows_from_stored_confidences(tmp_path):
+    meter, rng = ClassificationMeter(4), torch.Generator().manual_seed(0)
+    meter.add(torch.randn(50, 4, generator=rng), torch.randint(4, (50,), generator=rng))
+    scores, outcomes = meter.result()
+    record = Record(
+        cell=FP,
+        status="done",
+        scores={"id": scores},
+        protocol=protocol({"id": shift_info("id")}, quant=QuantSpec()),
+        env=environment(),
+        train=train_log(),
+    )
+    store = Store(tmp_path)
+    arrays = {f"id:{name}": getattr(outcomes, name) for name in ("pred", "margin", "confidence")}
+    store.write_record(record, arrays)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "streets.json").write_text('{"fingerprint": "d"}')
+    examined = Examined(store)
+    assert (examined.problems, examined.scores) == ([], 2)
+    changed = {**scores, "ece": replace(scores["ece"], value=scores["ece"].value - 1)}
+    store.write_record(replace(record, scores={"id": changed}), arrays)
+    (line,) = Examined(store).problems
+    assert "scores.id.ece.value: expected " in line
 
 
 def test_a_failed_cell_is_no_problem(tmp_path):
