@@ -235,7 +235,7 @@ def test_plugin_check(flatqat, tmp_path):
         "    def step(self, x, y):\n        return super().step(x + torch.rand(()), y)\n\n\nMETHOD = Rule\n"
     )
     done = flatqat("test", good)
-    assert (done.code, done.out.count("passed")) == (0, 10)
+    assert (done.code, done.out.count("passed")) == (0, 11)
     done = flatqat("test", bad)
     assert done.code == 1
     assert re.search(r"FAILED method bad-rule: Random numbers come from .*methods\.py:\d+ in ", done.out)

@@ -175,7 +175,10 @@ def _limit(options: VerifyOptions, cell: Cell) -> int | None:
 
 def _moved(record: Record, swept: Mapping[str, Swept]) -> int:
     """Return on how many sets the scores of the cell are not those of its record."""
-    return sum(dict(of_set.scores) != dict(record.scores[shift]) for shift, of_set in swept.items())
+    return sum(
+        any(score != record.scores[shift].get(name, score) for name, score in of_set.scores.items())
+        for shift, of_set in swept.items()
+    )
 
 
 def _stored(deployment: Deployment, record: Record, store: Store) -> Record:
