@@ -1,17 +1,16 @@
 """What `flatqat results list`, `show` and `rm` do: look at stored cells one by one, and remove them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from flatqat.bench.plan.command_lines import commands
 from flatqat.bench.records.files import size_of
 from flatqat.bench.records.record_json import readable
 from flatqat.bench.records.remove import bytes_of, matching, remove
 from flatqat.bench.records.revisions import older
-from flatqat.bench.records.sections import problems, protocol_line, section_title, sections
+from flatqat.bench.records.sections import problems, sections
 from flatqat.bench.records.store import Store
+from flatqat.bench.report.made import made
 from flatqat.commands.verified import latency_lines, notes, verdict
 from flatqat.console.printable import bytes_in_words
 from flatqat.console.terminal import plain_table, terminal
@@ -69,20 +68,19 @@ def remove_cells(results: Path, patterns: Sequence[str]) -> int:
 
 def _print_made(record: Record, every: Sequence[Record], store: Store) -> None:
     """Print how a finished cell was made, where its weights are, and the command that makes it."""
-    console, protocol, cell = terminal(), record.protocol, record.cell
-    (command,) = commands([record], str(store.root), among=every)
-    settings = ", ".join(f"{key} {value}" for key, value in asdict(protocol.recipe).items())
+    console, cell = terminal(), record.cell
+    (_, protocol), (start, parent), recipe, command = made(record, every, str(store.root))
     for line in (
-        f"{section_title(record)}; {protocol_line([record])}",
-        f"starts from {protocol.parent}; {protocol.recipe.steps} steps",
+        protocol,
+        f"{start} {parent}",
         f"weights: {_weights(store.weights_path(cell))}",
         *(
             [f"weights of the last step: {_weights(last)}"]
             if (last := store.weights_path(cell, "last")).exists()
             else []
         ),
-        f"recipe {cell.recipe}: {settings}",
-        f"command: {command}",
+        ": ".join(recipe),
+        ": ".join(command),
     ):
         console.print(line, soft_wrap=True)
 

@@ -26,6 +26,11 @@ class Section:
     problems: list[Record]
     older: int = 0
 
+    @property
+    def reference(self) -> tuple[str, str] | None:
+        """The row that every other is compared with, if it is stored."""
+        return next((key for key, records in self.rows.items() if records[0].protocol.reference), None)
+
 
 def sections(records: Iterable[Record], *, all_revisions: bool = False) -> list[Section]:
     """Split records by protocol, and within it by (method, bits).

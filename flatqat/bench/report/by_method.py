@@ -73,9 +73,7 @@ def extra_gaps(
 
     `gaps` has for each section what the images of each method contribute to its gap.
     """
-    references = [
-        next((k for k, rows in s.rows.items() if rows[0].protocol.reference), None) for s in sections
-    ]
+    references = [section.reference for section in sections]
     if references[0] is None or len(set(references)) > 1:
         return {}
     nested = is_nested(sections[0].rows[references[0]][0])

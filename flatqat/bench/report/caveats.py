@@ -18,7 +18,7 @@ def with_collapsed(rows: Sequence[Mapping[str, Any]], section: Section) -> list[
     is 100% / classes for top-1 where the names of the classes are recorded, else 0. What a collapsed method
     has left to lose under shift is no measure of robustness.
     """
-    reference = next((key for key, records in section.rows.items() if records[0].protocol.reference), None)
+    reference = section.reference
     if not reference:
         return [{**row, "collapsed": False} for row in rows]
     record = section.rows[reference][0]

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-Format = Literal["table", "md", "csv", "json", "latex", "study"]
-FORMATS: tuple[Format, ...] = ("table", "md", "csv", "json", "latex", "study")
+Format = Literal["table", "md", "csv", "json", "latex", "study", "html"]
+FORMATS: tuple[Format, ...] = ("table", "md", "csv", "json", "latex", "study", "html")
 
 
 def render(
@@ -33,13 +33,20 @@ def render(
     *,
     all_revisions: bool = False,
 ) -> str:
-    """Return the report as text; a study compares with `against`. Raises StoreError if nothing is stored."""
+    """Return the report as text; a study and a page compare with `against`, and have all views.
+
+    Raises StoreError if nothing is stored.
+    """
     stored = load(store, suite, all_revisions=all_revisions)
     if form == "study":
         from flatqat.bench.study.page import study_page
         from flatqat.bench.study.study import studied
 
         return study_page(studied(stored, store, against), store)
+    if form == "html":
+        from flatqat.bench.report.html.page import as_html
+
+        return as_html(stored, store, against)
     shown = _as_shown(stored, view)
     if form in ("json", "csv"):
         frames = [(section, frame(section, store, view, ends=True)) for section in shown]

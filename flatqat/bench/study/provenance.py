@@ -24,8 +24,7 @@ def how_it_was_made(section: Section, members: Sequence[Study], store: Store) ->
     records = [record for rows in section.rows.values() for record in rows]
     first = members[0].baseline
     record = next(iter(first.records.values()))
-    root = store.root.absolute()
-    folder = f"results/{root.name}" if root.parent.name == "results" else root.name
+    folder = folder_of(store)
     options = f"--against {first.method} --suite {record.cell.suite} --results {folder}"
     return [
         "## How it was made",
@@ -50,6 +49,12 @@ def how_it_was_made(section: Section, members: Sequence[Study], store: Store) ->
         *(f"    {line}" for line in commands(records, folder)),
         f"    flatqat bench report --format study {options} --output PAGE",
     ]
+
+
+def folder_of(store: Store) -> str:
+    """Return the results folder as a reader of the project would name it, wherever it lies here."""
+    root = store.root.absolute()
+    return f"results/{root.name}" if root.parent.name == "results" else root.name
 
 
 def _roots(records: Sequence[Record]) -> Sequence[Record]:

@@ -1,0 +1,1 @@
+"""The report as one HTML file: tables, plots and cells, made from stored results alone."""

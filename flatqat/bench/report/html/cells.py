@@ -1,0 +1,104 @@
+"""The cells of a section, one by one: how each was made as text, its numbers for the script of the page."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flatqat.bench.records.sections import Section, method_label
+from flatqat.bench.report.html.data import plain
+from flatqat.bench.report.made import made
+from flatqat.console.printable import printable
+from flatqat.spec import Record
+from flatqat.spec.reading import to_plain
+
+METRICS = ("top1", "miou", "nll", "ece")
+
+
+@dataclass(slots=True)
+class Pool:
+    """Values that many cells share, each kept once."""
+
+    values: list[Any] = field(default_factory=list)
+    places: dict[str, int] = field(default_factory=dict)
+
+    def add(self, value: Any) -> int:
+        """Return the place of a value."""
+        place = self.places.setdefault(json.dumps(value), len(self.values))
+        if place == len(self.values):
+            self.values.append(value)
+        return place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellBlock:
+    """What the page says of a cell: its label, its row, and lines of a name and a text."""
+
+    label: str
+    method: str
+    bits: str
+    lines: Sequence[tuple[str, str]]
+
+
+def blocks(section: Section, every: Sequence[Record], folder: str) -> list[CellBlock]:
+    """Return all finished cells of a section; what they have in common stands above."""
+    return [
+        CellBlock(
+            label=printable(record.cell.label),
+            method=printable(method_label(record)),
+            bits=printable(record.cell.bits),
+            lines=[
+                *((name, printable(text)) for name, text in made(record, every, folder)[1:]),
+                ("environment", printable(_environment(record))),
+            ],
+        )
+        for record in _records(section)
+    ]
+
+
+def numbers(section: Section, pool: Pool) -> list[dict[str, Any]]:
+    """Return scores, flatness, cost and training of all finished cells, in the same order."""
+    return [_numbers(record, pool) for record in _records(section)]
+
+
+def _numbers(record: Record, pool: Pool) -> dict[str, Any]:
+    metrics = [name for name in METRICS if name in record.scores["id"]]
+    sets = [[shift, scores[metrics[0]].n] for shift, scores in record.scores.items()]
+    values = {name: record.columns.values_of(name, _with(record, name)) for name in metrics}
+    parts = {
+        "method": dict(record.protocol.method),
+        "flatness": record.flatness.to_dict(),
+        **({"cost": record.cost.to_dict()} if record.cost else {}),
+        **({"deployed": record.deployed.to_dict()} if record.deployed else {}),
+        "train": record.train.to_dict(),
+    }
+    return {
+        "sets": pool.add(_short(sets)),
+        "scores": {
+            name: [None if v is None else round(v, 2) for v in column] for name, column in values.items()
+        },
+        "parts": {name: pool.add(_short(to_plain(part))) for name, part in parts.items()},
+    }
+
+
+def _with(record: Record, metric: str) -> list[str]:
+    return [shift for shift, scores in record.columns.metrics.items() if metric in scores]
+
+
+def _environment(record: Record) -> str:
+    values: Mapping[str, Any] = record.env.to_dict()
+    flat = {**{k: v for k, v in values.items() if k != "packages"}, **values["packages"]}
+    return ", ".join(f"{name} {value}" for name, value in flat.items() if value not in (None, ""))
+
+
+def _short(value: Any) -> Any:
+    """Return JSON values with numbers as short as those of tables."""
+    if isinstance(value, Mapping):
+        return {printable(str(key)): _short(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_short(each) for each in value]
+    return plain(value)
+
+
+def _records(section: Section) -> list[Record]:
+    return [record for row in section.rows.values() for record in row]

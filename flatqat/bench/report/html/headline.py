@@ -1,0 +1,99 @@
+"""What a section says in one sentence: what low bits cost under shift, as far as its interval allows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flatqat.bench.records.paired import metric_of
+from flatqat.bench.records.sections import Section, row_label
+from flatqat.bench.report.shown import is_unknown
+from flatqat.metrics.estimate import Estimate
+
+Row = Mapping[Any, Any]
+Key = tuple[str, str]
+
+
+def headline(section: Section, rows: Sequence[Row], taxes: Mapping[Key, Estimate], against: str) -> str:
+    """Return the sentence on the lowest bits of the method `against`, or of the first method without it.
+
+    Which row it is about does not depend on any score. `taxes` are in OOD. Names are between backticks.
+    """
+    if not section.rows:
+        return "No cell is finished."
+    key, metric = _chosen(section, against), metric_of(next(iter(section.rows.values()))[0])
+    of_key = [row for row in rows if (row["method"], row["bits"]) == key]
+    row = next((row for row in of_key if str(row.get("domain", "")).startswith("mean")), of_key[0])
+    if section.reference is None or key not in taxes:
+        return _level(section, row, metric.name, metric.title)
+    tax, reference = taxes[key], row_label(section.reference)
+    ends = f"{tax.value:+.1f} points, 95% interval {_ends(tax.low, tax.high)}"
+    if tax.seeds == 1:
+        return (
+            f"In these training runs alone, `{row_label(key)}` is apart from `{reference}` by {ends} over "
+            f"images, in OOD {metric.title}: with one seed this says nothing of the methods."
+        )
+    over = f"over {tax.seeds} seeds and images"
+    name = f"`{key[0]}` at {in_words(key[1])}"
+    return f"{_cost(name, reference, tax, metric.title, ends, over)}{_beside_id(row)}."
+
+
+def in_words(bits: str) -> str:
+    """Return `4 bits`, or a longer text of bits as it is."""
+    return f"{bits} bits" if bits.isdecimal() else bits
+
+
+def _chosen(section: Section, against: str) -> Key:
+    """Return the row with the lowest bits of `against`, or else of the first method but the reference."""
+    others = [key for key in section.rows if key != section.reference] or list(section.rows)
+    method = against if any(key[0] == against for key in others) else others[0][0]
+    return min((key for key in others if key[0] == method), key=lambda key: _bits(section, key))
+
+
+def _bits(section: Section, key: Key) -> tuple[int, int]:
+    quant = section.rows[key][0].protocol.quant
+    return quant.weight_bits or 32, quant.act_bits or 32
+
+
+def _cost(name: str, reference: str, tax: Estimate, metric: str, ends: str, over: str) -> str:
+    if tax.low <= 0 <= tax.high:
+        return (
+            f"Whether {name} costs OOD {metric} is undecided: it is apart from `{reference}` by {ends} {over}"
+        )
+    verb = "loses" if tax.high < 0 else "gains"
+    low, high = sorted((abs(tax.low), abs(tax.high)))
+    return (
+        f"Under shift, {name} {verb} {abs(tax.value):.1f} points of {metric} against `{reference}`, "
+        f"95% interval {low:.1f} to {high:.1f} {over}"
+    )
+
+
+def _beside_id(row: Row) -> str:
+    """Say whether that is more than in distribution, by the extra gap."""
+    if row["collapsed"]:
+        return ", and has collapsed in distribution"
+    if is_unknown(row["extra_gap"]):
+        return ""
+    low, high = row["extra_gap_low"], row["extra_gap_high"]
+    ends = f"extra gap {row['extra_gap']:+.1f}, {_ends(low, high)}"
+    if low <= 0 <= high:
+        return f"; whether the cost is larger than in distribution is undecided ({ends})"
+    return f", which is {'worse' if low > 0 else 'better'} than in distribution ({ends})"
+
+
+def _level(section: Section, row: Row, name: str, metric: str) -> str:
+    """Say how good a row is where there is nothing to compare it with."""
+    value = row[f"ood_{name}"]
+    label = f"`{row_label((row['method'], row['bits']))}`"
+    why = (
+        "full precision is not stored"
+        if section.reference is None
+        else "there is no interval of a difference"
+    )
+    if is_unknown(value):
+        return f"OOD {metric} of {label} is not known."
+    low, high = row[f"ood_{name}_low"], row[f"ood_{name}_high"]
+    ends = "" if is_unknown(low) else f", 95% interval {low:.1f} to {high:.1f}"
+    return f"{label} has {value:.1f}% OOD {metric}{ends}; what its bits cost is not known, since {why}."
+
+
+def _ends(low: float, high: float) -> str:
+    return f"{low:+.1f} to {high:+.1f}"

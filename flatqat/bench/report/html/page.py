@@ -1,0 +1,54 @@
+"""The whole page: one file without a request to anywhere, the same bytes from the same store."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from flatqat.bench.records.sections import Section
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.families import merged
+from flatqat.bench.report.html import data
+from flatqat.bench.report.html.cells import Pool
+from flatqat.bench.report.html.section import block
+from flatqat.bench.study.provenance import folder_of
+from flatqat.console.printable import printable
+
+ASSETS = Path(__file__).parent
+
+
+def as_html(stored: Sequence[Section], store: Store, against: str) -> str:
+    """Return the page of all sections; who wins is asked of methods beside `against`.
+
+    The policy of its head lets a browser run the script of the page, named by its hash, and no other, and
+    load nothing: so no text of a record is code, even if it were not escaped.
+    """
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+    every = [r for section in stored for row in (*section.rows.values(), section.problems) for r in row]
+    pool, folder = Pool(), folder_of(store)
+    found = [block(section, store, against, every, folder, pool) for section in merged(stored)]
+    script = (ASSETS / "page.js").read_text("utf-8")
+    environment = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters["code"] = lambda text: Markup(as_code(printable(text)))
+    environment.filters["printable"] = printable
+    template = environment.from_string((ASSETS / "page.html").read_text("utf-8"))
+    return template.render(
+        folder=folder,
+        against=against,
+        blocks=[shown for shown, _ in found],
+        style=Markup((ASSETS / "page.css").read_text("utf-8")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        data=Markup(data.as_script({"sections": [numbers for _, numbers in found], "pool": pool.values})),
+    )
+
+
+def as_code(text: str) -> str:
+    """Return text as HTML, what is between backticks as code."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))

@@ -1,0 +1,89 @@
+"""One section of the page: its sentence, plots, tables and cells, and the numbers behind them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flatqat.bench.records.sections import Section, problems
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.by_method import method_rows
+from flatqat.bench.report.families import Family, domain_rows
+from flatqat.bench.report.html import cells, data, tables
+from flatqat.bench.report.html.answers import NONE, Answers, answers
+from flatqat.bench.report.html.cells import CellBlock, Pool
+from flatqat.bench.report.html.headline import headline
+from flatqat.bench.report.html.member import Member, member_of
+from flatqat.bench.report.html.plots import Figure, of_rows
+from flatqat.bench.report.html.series import MOST_LINES, Series, series_of
+from flatqat.bench.report.html.tables import Table
+from flatqat.bench.report.method_table import of_methods
+from flatqat.bench.report.tax import ood_taxes
+from flatqat.spec import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Everything about one section; where no cell is finished, its sentence alone.
+
+    Attributes:
+        section: The section, whose title and protocol are shown.
+        headline: Its sentence.
+        answers: What its study answers.
+        series: Its rows as plots tell them apart.
+        methods: The table of methods.
+        figures: The plots of rows.
+        members: What is shown shift by shift.
+        cells: Its cells.
+    """
+
+    section: Section
+    headline: str
+    answers: Answers = NONE
+    series: Sequence[Series] = ()
+    methods: Table | None = None
+    figures: Sequence[Figure] = ()
+    members: Sequence[Member] = ()
+    cells: Sequence[CellBlock] = ()
+
+    @property
+    def problems(self) -> list[str]:
+        """A line for each cell that is not shown in full."""
+        return problems(self.section)
+
+    @property
+    def without_lines(self) -> int:
+        """How many rows have no lines, since there are too many."""
+        return max(0, len(self.series) - MOST_LINES)
+
+
+def block(
+    section: Section, store: Store, against: str, every: Sequence[Record], folder: str, pool: Pool
+) -> tuple[Block, dict[str, Any]]:
+    """Return a section of the page, and its numbers for the script."""
+    title = data.plain(section.title)
+    if not section.rows:
+        return Block(section=section, headline=headline(section, [], {}, against)), {"title": title}
+    parts = list(section.members.values()) if isinstance(section, Family) else [section]
+    parts = [part for part in parts if part.rows]
+    rows = domain_rows(section, store) if isinstance(section, Family) else method_rows(section, store)
+    lacking = [(row["method"], row["bits"]) for row in rows if row["seeds_with_outcomes"] < row["seeds"]]
+    series = series_of(section, against)
+    members = [member_of(part, store, series, titled=len(parts) > 1) for part in parts]
+    shown = Block(
+        section=section,
+        headline=headline(section, rows, ood_taxes(parts, store), against),
+        answers=NONE if len(parts) > 1 else answers(parts[0], store, against, lacking),
+        series=series,
+        methods=tables.of_shown("Methods", of_methods(section, rows)),
+        figures=of_rows(section, rows, {(one.method, one.bits): one for one in series}),
+        members=[member for member, _ in members],
+        cells=cells.blocks(section, every, folder),
+    )
+    found = {
+        "title": title,
+        "rows": [[data.plain(text) for text in (one.label, one.method, one.bits)] for one in series],
+        "method": data.of_rows(rows),
+        "members": [numbers for _, numbers in members],
+        "cells": cells.numbers(section, pool),
+    }
+    return shown, found

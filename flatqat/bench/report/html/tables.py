@@ -1,0 +1,135 @@
+"""The tables of the page as texts: rows are methods, whatever the view."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from flatqat.bench.records.sections import Section, row_label
+from flatqat.bench.report.by_shift import Column, rows_of
+from flatqat.bench.report.shown import Shown, with_error
+from flatqat.bench.report.tax import ID, OOD, Taxes, corruption_of
+from flatqat.console.printable import printable
+from flatqat.metrics.estimate import Estimate
+
+LEVELS = 5  # of color in a heat map, to either side of zero
+ENDS = (" low", " high")
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A cell of a table: its text, the classes of the style sheet, and what a pointer shows."""
+
+    text: str
+    style: str = ""
+    tip: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table with the method and its bits in front.
+
+    Attributes:
+        name: Its name.
+        header: The names of all columns.
+        rows: The cells of all rows.
+        labels: How many of the first columns name a row.
+        notes: Sentences below it.
+        style: Classes of the style sheet.
+    """
+
+    name: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    labels: int = 2
+    notes: Sequence[str] = ()
+    style: str = ""
+
+
+def of_shown(name: str, shown: Shown) -> Table:
+    """Return the table of methods as every format has it."""
+    return Table(
+        name=name,
+        header=[text.replace("\n", " ") for text in shown.header],
+        rows=[[Cell(text=text) for text in row] for row in shown.rows],
+        labels=shown.labels,
+        notes=[*shown.notes, *shown.definitions.values()],
+    )
+
+
+def turned(name: str, section: Section, columns: Mapping[str, Column], note: str) -> Table:
+    """Return the columns of `shift_columns` as rows: a column for each family or severity, ID first."""
+    names = sorted(rows_of(columns), key=_outside)
+    rows = []
+    for key in section.rows:
+        label = row_label(key)
+        of_row = {(each, end): columns[f"{label}{end}"].get(each) for each in names for end in ("", *ENDS)}
+        texts = [with_error({f"{end}": of_row[each, end] for end in ("", *ENDS)}, "", ENDS) for each in names]
+        rows.append([*_labels(key), *(Cell(text=text) for text in texts)])
+    header = ["ID" if each == "id" else printable(str(each)) for each in names]
+    return Table(name=name, header=["method", "bits", *header], rows=rows, notes=[note])
+
+
+def of_classes(section: Section, columns: Mapping[str, Sequence[object]], note: str) -> Table:
+    """Return the columns of `class_columns` with a row for each method and class, a column a condition."""
+    classes = [printable(str(name)) for name in columns["class"]]
+    conditions: list[str] = []
+    rows = []
+    for key in section.rows:
+        own = f"{row_label(key)} "
+        conditions = conditions or [
+            n.removeprefix(own) for n in columns if n.startswith(own) and not n.endswith(ENDS)
+        ]
+        for k, name in enumerate(classes):
+            cells = [
+                with_error({end: columns[f"{own}{which}{end}"][k] for end in ("", *ENDS)}, "", ENDS)
+                for which in conditions
+            ]
+            rows.append([*_labels(key), Cell(text=name), *(Cell(text=text) for text in cells)])
+    header = ["method", "bits", "class", *map(printable, conditions)]
+    return Table(name="Classes and conditions", header=header, rows=rows, labels=3, notes=[note])
+
+
+def heat_map(section: Section, found: Taxes, metric: str) -> Table:
+    """Return the tax of every method on ID, OOD and each corruption; the stronger, the deeper the color."""
+    sets = [name for name in found if name in (ID, OOD) or not _is_one_of_several(name, found)]
+    keys = [key for key in section.rows if any(key in found[name] for name in sets)]
+    largest = max((abs(found[s][k].value) for s in sets for k in keys if k in found[s]), default=0.0) or 1.0
+    paint: Callable[[Estimate], Cell] = lambda one: _painted(one, largest)  # noqa: E731
+    rows = []
+    for key in keys:
+        cells = [paint(found[name][key]) if key in found[name] else Cell(text="-") for name in sets]
+        of_ood = found.get(OOD, {}).get(key)
+        half = Cell(text=f"{of_ood.low:+.1f} to {of_ood.high:+.1f}" if of_ood else "-", style="x")
+        rows.append([*_labels(key), *cells[:2], half, *cells[2:]])
+    reference = printable(row_label(section.reference)) if section.reference else ""
+    header = ["method", "bits", *sets[:2], "OOD 95%", *(name.replace("_", " ") for name in sets[2:])]
+    note = (
+        f"Points of {metric} minus those of {reference}, each corruption over its severities: below zero a "
+        "method has lost. Bold: its 95% interval, which a pointer shows, leaves out zero; with so many cells "
+        "some do by chance. The depth of the color is the size, up to "
+        f"{largest:.1f} points."
+    )
+    return Table(
+        name=f"Tax by corruption, minus {reference}", header=header, rows=rows, notes=[note], style="heat"
+    )
+
+
+def _painted(one: Estimate, largest: float) -> Cell:
+    level = round(LEVELS * abs(one.value) / largest)
+    style = f"{'n' if one.value < 0 else 'p'}{level}" if level else ""
+    style += " sure" * (not one.low <= 0 <= one.high)
+    return Cell(text=f"{one.value:+.1f}", style=style.strip(), tip=f"{one.low:+.1f} to {one.high:+.1f}")
+
+
+def _is_one_of_several(name: str, found: Taxes) -> bool:
+    """Whether a set is one severity of a corruption."""
+    return corruption_of(name) != name and corruption_of(name) in found
+
+
+def _labels(key: Key) -> list[Cell]:
+    return [Cell(text=printable(part)) for part in key]
+
+
+def _outside(name: object) -> int:
+    """Put ID in front and `val` last."""
+    return {"id": 0, "val": 2}.get(str(name), 1)
