@@ -228,7 +228,7 @@ def bench_report(
     results: Results = Path("results"),
     suite: Annotated[str | None, option("NAME", "Report only this suite.")] = None,
     form: Annotated[
-        str, option("NAME", "Format: table, md, csv, json, latex or study.", "--format")
+        str, option("NAME", "Format: table, md, csv, json, latex, study or html.", "--format")
     ] = "table",
     output: Annotated[Path | None, option("FILE", "Write to this file instead of the terminal.")] = None,
     by: Annotated[str, option("NAME", "One row per method, shift, family, severity or class.")] = "method",
@@ -236,19 +236,23 @@ def bench_report(
         str | None,
         option("NAME", "Draw a picture to a .png, .svg or .pdf --output: pareto (accuracy against cost)."),
     ] = None,
-    against: Annotated[str, option("METHOD", "The method that a study compares all others with.")] = "qat",
+    against: Annotated[
+        str, option("METHOD", "The method that a study or page compares others with.")
+    ] = "qat",
     all_revisions: AllRevisions = False,
 ) -> None:
-    """Print tables of stored results, or write a study.
+    """Print tables of stored results, or write a study or a page.
 
     The same results give the same bytes. A study is a Markdown page with a figure: which method wins where,
-    compared with one method at the same bits, and whether flatness correlates with OOD accuracy.
+    compared with one method at the same bits, and whether flatness correlates with OOD accuracy. HTML is one
+    file to open in a browser: what low bits cost, plots, and all tables and cells to sort and filter.
 
     \b
     Examples:
       flatqat bench report
       flatqat bench report --by family --format md --output table.md
       flatqat bench report --format study --output study.md
+      flatqat bench report --format html --output report.html
       flatqat bench report --plot pareto --output pareto.png
     """
     from flatqat.commands.execute import report

@@ -114,6 +114,10 @@ def report(
         path = check_picture(plot, output)
         write_picture(plot, load(store, suite, all_revisions=all_revisions), store, path)
         return
+    if known == "html" and view != "method":
+        raise UsageError(
+            f"--format html: expected no --by, got {view}; leave it out, the page has every view"
+        )
     text = partial(render, store, suite, view=view, against=against, all_revisions=all_revisions)
     if output is not None and known == "study":
         from flatqat.bench.study.page import write_study

@@ -33,7 +33,7 @@ def headline(section: Section, rows: Sequence[Row], taxes: Mapping[Key, Estimate
         )
     over = f"over {tax.seeds} seeds and images"
     name = f"`{key[0]}` at {in_words(key[1])}"
-    return f"{_cost(name, reference, tax, metric.title, ends, over)}{_beside_id(row)}."
+    return f"{_cost(name, reference, tax, metric.title, ends, over)}{_beside_id(row, tax)}."
 
 
 def in_words(bits: str) -> str:
@@ -54,29 +54,29 @@ def _bits(section: Section, key: Key) -> tuple[int, int]:
 
 
 def _cost(name: str, reference: str, tax: Estimate, metric: str, ends: str, over: str) -> str:
-    if tax.low <= 0 <= tax.high:
-        return (
-            f"Whether {name} costs OOD {metric} is undecided: it is apart from `{reference}` by {ends} {over}"
-        )
-    verb = "loses" if tax.high < 0 else "gains"
+    if _holds_zero(tax.low, tax.high):
+        apart = f"it is apart from `{reference}` by {ends} {over}"
+        return f"Whether {name} costs OOD {metric} is undecided: {apart}"
     low, high = sorted((abs(tax.low), abs(tax.high)))
     return (
-        f"Under shift, {name} {verb} {abs(tax.value):.1f} points of {metric} against `{reference}`, "
-        f"95% interval {low:.1f} to {high:.1f} {over}"
+        f"Under shift, {name} {'loses' if tax.high < 0 else 'gains'} {abs(tax.value):.1f} points of {metric} "
+        f"against `{reference}`, 95% interval {low:.1f} to {high:.1f} {over}"
     )
 
 
-def _beside_id(row: Row) -> str:
-    """Say whether that is more than in distribution, by the extra gap."""
+def _beside_id(row: Row, tax: Estimate) -> str:
+    """Say whether the loss or gain is more than in distribution, by the extra gap."""
     if row["collapsed"]:
-        return ", and has collapsed in distribution"
+        return ", and it has collapsed in distribution"
     if is_unknown(row["extra_gap"]):
         return ""
     low, high = row["extra_gap_low"], row["extra_gap_high"]
-    ends = f"extra gap {row['extra_gap']:+.1f}, {_ends(low, high)}"
-    if low <= 0 <= high:
-        return f"; whether the cost is larger than in distribution is undecided ({ends})"
-    return f", which is {'worse' if low > 0 else 'better'} than in distribution ({ends})"
+    ends = f"(extra gap {row['extra_gap']:+.1f}, {_ends(low, high)})"
+    if _holds_zero(low, high):
+        return f"; whether that is more or less than in distribution is undecided {ends}"
+    if _holds_zero(tax.low, tax.high):
+        return f"; beside that in distribution it is {'lower' if low > 0 else 'higher'} {ends}"
+    return f", {'more' if (low > 0) == (tax.high < 0) else 'less'} than in distribution {ends}"
 
 
 def _level(section: Section, row: Row, name: str, metric: str) -> str:
@@ -93,6 +93,10 @@ def _level(section: Section, row: Row, name: str, metric: str) -> str:
     low, high = row[f"ood_{name}_low"], row[f"ood_{name}_high"]
     ends = "" if is_unknown(low) else f", 95% interval {low:.1f} to {high:.1f}"
     return f"{label} has {value:.1f}% OOD {metric}{ends}; what its bits cost is not known, since {why}."
+
+
+def _holds_zero(low: float, high: float) -> bool:
+    return low <= 0 <= high
 
 
 def _ends(low: float, high: float) -> str:

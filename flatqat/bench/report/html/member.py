@@ -56,13 +56,14 @@ def member_of(
     tax = tax_columns(section, found)
     scores = lines.draw(lines.panels_of(section, "id"), series, columns["shift"], f"{metric.title}, %")
     lost = lines.draw(lines.panels_of(section, ID), series, tax, "tax, points", of_zero=True)
+    severities = sorted({info.severity for info in shifts.values() if info.severity is not None})
+    along = "against severity" if severities else "by shift"
     groups = [
-        (f"{metric.title} against severity", OF_SHIFTS.format(metric.title), scores),
-        ("Tax against severity", TAX_NOTE, lost),
+        (f"{metric.title} {along}", OF_SHIFTS.format(metric.title), scores),
+        (f"Tax {along}", TAX_NOTE, lost),
     ]
     shown = [tables.heat_map(section, found, metric.title)] if found.get(OOD) else []
     note = f"{OF_SHIFTS.format(metric.title)} ±: half of the 95% interval."
-    severities = sorted({info.severity for info in shifts.values() if info.severity is not None})
     shown += [
         tables.turned(name, section, columns[view], note)
         for view, name in NAMES.items()

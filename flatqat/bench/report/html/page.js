@@ -63,6 +63,7 @@
     const head = make("thead"), body = make("tbody"), line = make("tr");
     for (const name of header) {
       const th = make("th", undefined, { scope: "col", "aria-sort": "none" });
+      th.classList.toggle("t", line.cells.length < 3);
       th.append(make("button", name, { type: "button" }));
       line.append(th);
     }
