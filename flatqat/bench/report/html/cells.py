@@ -32,36 +32,39 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellBlock:
-    """What the page says of a cell: its label, its row, and lines of a name and a text."""
+    """What a drawer of the page has to say even without a script: the cell, and the command that makes it."""
 
     label: str
     method: str
     bits: str
-    lines: Sequence[tuple[str, str]]
+    command: str
 
 
-def blocks(section: Section, every: Sequence[Record], folder: str) -> list[CellBlock]:
-    """Return all finished cells of a section; what they have in common stands above."""
-    return [
-        CellBlock(
-            label=printable(record.cell.label),
-            method=printable(method_label(record)),
-            bits=printable(record.cell.bits),
-            lines=[
-                *((name, printable(text)) for name, text in made(record, every, folder)[1:]),
-                ("environment", printable(_environment(record))),
-            ],
+def cells_of(
+    section: Section, every: Sequence[Record], folder: str, pool: Pool
+) -> tuple[list[CellBlock], list[dict[str, Any]]]:
+    """Return all finished cells of a section, and what the script puts into their drawers.
+
+    That is what `flatqat results show` prints, but for what all cells have in common and stands above.
+    """
+    blocks, numbers = [], []
+    for record in (record for row in section.rows.values() for record in row):
+        _, *lines, (_, command) = made(record, every, folder)
+        blocks.append(
+            CellBlock(
+                label=printable(record.cell.label),
+                method=printable(method_label(record)),
+                bits=printable(record.cell.bits),
+                command=printable(command),
+            )
         )
-        for record in _records(section)
-    ]
-
-
-def numbers(section: Section, pool: Pool) -> list[dict[str, Any]]:
-    """Return scores, flatness, cost and training of all finished cells, in the same order."""
-    return [_numbers(record, pool) for record in _records(section)]
+        lines.append(("environment", _environment(record)))
+        numbers.append({"lines": [pool.add(_short(line)) for line in lines], **_numbers(record, pool)})
+    return blocks, numbers
 
 
 def _numbers(record: Record, pool: Pool) -> dict[str, Any]:
+    """Return scores in hundredths, and flatness, cost and training."""
     metrics = [name for name in METRICS if name in record.scores["id"]]
     sets = [[shift, scores[metrics[0]].n] for shift, scores in record.scores.items()]
     values = {name: record.columns.values_of(name, _with(record, name)) for name in metrics}
@@ -75,7 +78,7 @@ def _numbers(record: Record, pool: Pool) -> dict[str, Any]:
     return {
         "sets": pool.add(_short(sets)),
         "scores": {
-            name: [None if v is None else round(v, 2) for v in column] for name, column in values.items()
+            name: [None if v is None else round(100 * v) for v in column] for name, column in values.items()
         },
         "parts": {name: pool.add(_short(to_plain(part))) for name, part in parts.items()},
     }
@@ -98,7 +101,3 @@ def _short(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_short(each) for each in value]
     return plain(value)
-
-
-def _records(section: Section) -> list[Record]:
-    return [record for row in section.rows.values() for record in row]

@@ -17,9 +17,9 @@ def of_rows(rows: Sequence[Mapping[Any, Any]]) -> dict[str, Any]:
     return _table(columns, [[row.get(name) for name in columns] for row in rows])
 
 
-def of_columns(view: str, columns: Mapping[str, Column]) -> dict[str, Any]:
-    """Return columns by row as a table, whose first column names the row."""
-    rows = [[row, *(of.get(row) for of in columns.values())] for row in rows_of(columns)]
+def of_columns(view: str, columns: Mapping[str, Column], decimals: int | None = None) -> dict[str, Any]:
+    """Return columns by row as a table, whose first column names the row; rounded if `decimals` is given."""
+    rows = [[row, *(_rounded(of.get(row), decimals) for of in columns.values())] for row in rows_of(columns)]
     return _table([view, *columns], rows)
 
 
@@ -38,6 +38,10 @@ def plain(value: Any) -> Any:
         return None
     short = float(f"{value:.{DIGITS}g}")
     return int(short) if short.is_integer() else short
+
+
+def _rounded(value: float | None, decimals: int | None) -> float | None:
+    return value if value is None or decimals is None else round(value, decimals)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:

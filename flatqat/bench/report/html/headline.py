@@ -72,6 +72,8 @@ def _beside_id(row: Row, tax: Estimate) -> str:
         return ""
     low, high = row["extra_gap_low"], row["extra_gap_high"]
     ends = f"(extra gap {row['extra_gap']:+.1f}, {_ends(low, high)})"
+    if _holds_zero(low, high) and _holds_zero(tax.low, tax.high):
+        return f", and so is whether it is more or less than in distribution {ends}"
     if _holds_zero(low, high):
         return f"; whether that is more or less than in distribution is undecided {ends}"
     if _holds_zero(tax.low, tax.high):

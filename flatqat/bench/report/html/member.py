@@ -16,6 +16,7 @@ from flatqat.bench.report.html.tables import Table
 from flatqat.bench.report.shown import CLASSES, OF_SHIFTS
 from flatqat.bench.report.tax import ID, OOD, tax_columns, taxes
 
+TAX_DECIMALS = 3  # of points, of which tables show one
 TAX_NOTE = (
     "Each method minus full precision at the same seeds and images, with 95% intervals over both; below zero "
     "it has lost. The intervals are of single points, with no correction for their number."
@@ -76,7 +77,7 @@ def member_of(
             data.plain(name): [data.plain(info.family), info.severity] for name, info in shifts.items()
         },
         **{view: data.of_columns(view, of) for view, of in columns.items()},
-        "tax": data.of_columns("shift", tax),
+        "tax": data.of_columns("shift", tax, TAX_DECIMALS),
     }
     if metric.by_class:
         classes = class_columns(section, store)

@@ -99,19 +99,21 @@
 
   // The numbers of a cell, when its drawer is opened first.
   const fill = (drawer, cell) => {
+    const list = make("dl");
+    for (const [name, text] of cell.lines.map((place) => data.pool[place])) list.append(make("dt", name), make("dd", text));
     const names = Object.keys(cell.scores), table = make("table"), line = make("tr");
     line.append(...["set", ...names, "images"].map((name) => make("th", name, { scope: "col" })));
     table.append(line);
     data.pool[cell.sets].forEach(([set, images], at) => {
       const tr = make("tr");
-      const values = names.map((name) => cell.scores[name][at]).map((value) => (value == null ? "-" : value.toFixed(2)));
+      const values = names.map((name) => cell.scores[name][at]).map((value) => (value == null ? "-" : (value / 100).toFixed(2)));
       tr.append(make("th", set, { scope: "row" }), ...[...values, images].map((text) => make("td", text)));
       table.append(tr);
     });
     const scroll = make("div", undefined, { class: "scroll", role: "region", tabindex: 0, "aria-label": "Scores" });
     scroll.append(table);
     const parts = Object.entries(cell.parts).map(([name, place]) => make("pre", `${name} ${JSON.stringify(data.pool[place], null, 1)}`, { tabindex: 0 }));
-    drawer.append(scroll, ...parts);
+    drawer.append(list, scroll, ...parts);
   };
 
   document.querySelectorAll("section.block").forEach((block) => {

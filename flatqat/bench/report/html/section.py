@@ -69,6 +69,7 @@ def block(
     lacking = [(row["method"], row["bits"]) for row in rows if row["seeds_with_outcomes"] < row["seeds"]]
     series = series_of(section, against)
     members = [member_of(part, store, series, titled=len(parts) > 1) for part in parts]
+    drawers, numbers = cells.cells_of(section, every, folder, pool)
     shown = Block(
         section=section,
         headline=headline(section, rows, ood_taxes(parts, store), against),
@@ -77,13 +78,13 @@ def block(
         methods=tables.of_shown("Methods", of_methods(section, rows)),
         figures=of_rows(section, rows, {(one.method, one.bits): one for one in series}),
         members=[member for member, _ in members],
-        cells=cells.blocks(section, every, folder),
+        cells=drawers,
     )
     found = {
         "title": title,
         "rows": [[data.plain(text) for text in (one.label, one.method, one.bits)] for one in series],
         "method": data.of_rows(rows),
         "members": [numbers for _, numbers in members],
-        "cells": cells.numbers(section, pool),
+        "cells": numbers,
     }
     return shown, found
