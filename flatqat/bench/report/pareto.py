@@ -1,7 +1,7 @@
 """OOD accuracy against what a network costs: a point for each method and bits, and which are on the front."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,10 @@ from flatqat.bench.report.families import Family, domain_rows, merged
 from flatqat.errors import StoreError
 
 SEPARATOR = " · "  # of the parts of a section's title
+
+Row = Mapping[Any, Any]
+Rows = Sequence[Row]
+"""A table of methods, see `method_rows` and `domain_rows`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +61,21 @@ class Panel:
 
 def panels(sections: Sequence[Section], store: Store) -> list[Panel]:
     """Return a panel for each suite, with all its models. Raises StoreError if no record has a cost."""
-    groups: dict[tuple[object, ...], list[Section]] = {}
-    for section in merged(sections):
-        if section.rows:
-            groups.setdefault(_comparable(section), []).append(section)
-    found = [_panel(group, store) for group in groups.values()]
-    if not any(panel.points for panel in found):
+    shown = [section for section in merged(sections) if section.rows]
+    found = panels_of([(section, _rows(section, store)) for section in shown])
+    if not found:
         where = "" if store.root == Path("results") else f" --results {shlex.quote(str(store.root))}"
         expected = "expected records with the cost of their network, got none"
         raise StoreError(f"--plot pareto: {expected}; add it with: flatqat cost '*'{where} --data-root DATA")
-    return [panel for panel in found if panel.points]
+    return found
+
+
+def panels_of(tables: Sequence[tuple[Section, Rows]]) -> list[Panel]:
+    """Return the panels of sections, merged and with rows, whose tables of methods are known."""
+    groups: dict[tuple[object, ...], list[tuple[Section, Rows]]] = {}
+    for section, rows in tables:
+        groups.setdefault(_comparable(section), []).append((section, rows))
+    return [panel for group in groups.values() if (panel := _panel(group)).points]
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -88,12 +97,13 @@ def _comparable(section: Section) -> tuple[object, ...]:
     return suite, cell.suite_version, cell.limit
 
 
-def _panel(sections: Sequence[Section], store: Store) -> Panel:
+def _panel(tables: Sequence[tuple[Section, Rows]]) -> Panel:
+    sections = [section for section, _ in tables]
     first = next(iter(sections[0].rows.values()))[0]
     points, without = [], []
-    for section in sections:
+    for section, rows in tables:
         model, others = _model(section), _others(section, sections)
-        for row in _rows(section, store):
+        for row in of_means(rows):
             if point := _point(row, metric_of(first).name, model, others):
                 points.append(point)
             else:
@@ -115,20 +125,21 @@ def _others(section: Section, sections: Sequence[Section]) -> str:
     return ", ".join(part for part in parts if part not in shared and part != _model(section))
 
 
-def _rows(section: Section, store: Store) -> list[dict[str, Any]]:
-    """Return the rows of a section, of a family those of the mean over domains, or of its only domain."""
-    if not isinstance(section, Family):
-        return method_rows(section, store)
-    rows = domain_rows(section, store)
-    means = {(row["method"], row["bits"]) for row in rows if str(row["domain"]).startswith("mean")}
-    return [
-        row
-        for row in rows
-        if (row["method"], row["bits"]) not in means or str(row["domain"]).startswith("mean")
-    ]
+def of_means(rows: Rows) -> Rows:
+    """Return the rows of a table; of left-out domains, those of their mean, or of the only domain."""
+    means = {(row["method"], row["bits"]) for row in rows if _is_mean(row)}
+    return [row for row in rows if (row["method"], row["bits"]) not in means or _is_mean(row)]
 
 
-def _point(row: dict[str, Any], metric: str, model: str, others: str) -> Point | None:
+def _is_mean(row: Row) -> bool:
+    return str(row.get("domain", "")).startswith("mean")
+
+
+def _rows(section: Section, store: Store) -> Rows:
+    return domain_rows(section, store) if isinstance(section, Family) else method_rows(section, store)
+
+
+def _point(row: Row, metric: str, model: str, others: str) -> Point | None:
     size, ood = size_bytes(row), row[f"ood_{metric}"]
     if not size or not row["bops"] or ood is None:
         return None

@@ -18,8 +18,9 @@ from flatqat.bench.report.tax import ID, OOD, tax_columns, taxes
 
 TAX_DECIMALS = 3  # of points, of which tables show one
 TAX_NOTE = (
-    "Each method minus full precision at the same seeds and images, with 95% intervals over both; below zero "
-    "it has lost. The intervals are of single points, with no correction for their number."
+    "Each method minus full precision on the same images, with 95% intervals over seeds and images, or with "
+    "one seed over images alone; below zero it has lost. The intervals are of single points, with no "
+    "correction for their number."
 )
 SHIFT_VIEWS: tuple[View, ...] = ("shift", "family", "severity")
 NAMES: dict[View, str] = {"family": "Families of shifts", "severity": "Severities"}
@@ -60,7 +61,7 @@ def member_of(
     severities = sorted({info.severity for info in shifts.values() if info.severity is not None})
     along = "against severity" if severities else "by shift"
     groups = [
-        (f"{metric.title} {along}", OF_SHIFTS.format(metric.title), scores),
+        (f"Scores {along}", OF_SHIFTS.format(metric.title), scores),
         (f"Tax {along}", TAX_NOTE, lost),
     ]
     shown = [tables.heat_map(section, found, metric.title)] if found.get(OOD) else []

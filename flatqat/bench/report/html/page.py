@@ -13,6 +13,8 @@ from flatqat.bench.report.families import merged
 from flatqat.bench.report.html import data
 from flatqat.bench.report.html.cells import Pool
 from flatqat.bench.report.html.section import block
+from flatqat.bench.report.html.size import across_models
+from flatqat.bench.report.pareto import panels_of
 from flatqat.bench.study.provenance import folder_of
 from flatqat.console.printable import printable
 
@@ -31,6 +33,9 @@ def as_html(stored: Sequence[Section], store: Store, against: str) -> str:
     every = [r for section in stored for row in (*section.rows.values(), section.problems) for r in row]
     pool, folder = Pool(), folder_of(store)
     found = [block(section, store, against, every, folder, pool) for section in merged(stored)]
+    blocks = [shown for shown, _ in found]
+    titles = {shown.section.title for shown in blocks}
+    panels = panels_of([(shown.section, shown.rows) for shown in blocks if shown.rows])
     script = (ASSETS / "page.js").read_text("utf-8")
     environment = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
@@ -41,7 +46,8 @@ def as_html(stored: Sequence[Section], store: Store, against: str) -> str:
     return template.render(
         folder=folder,
         against=against,
-        blocks=[shown for shown, _ in found],
+        blocks=blocks,
+        sizes=[across_models(panel) for panel in panels if panel.title not in titles],
         style=Markup((ASSETS / "page.css").read_text("utf-8")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -1,43 +1,32 @@
 """The plots of rows: ID against OOD with the line to compare with, flatness and size against OOD."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.sections import Section, row_label
-from flatqat.bench.report.cost_columns import size_bytes
 from flatqat.bench.report.html import scatter, svg
-from flatqat.bench.report.html.scatter import Axes, Point, Row, ends_of, with_ends
+from flatqat.bench.report.html.scatter import Axes, Figure, Point, Row, ends_of, with_ends
 from flatqat.bench.report.html.series import Series
-from flatqat.bench.report.pareto import front
-from flatqat.bench.report.pareto_picture import beside
+from flatqat.bench.report.html.size import size_figure
+from flatqat.bench.report.pareto import of_means, panels_of
 from flatqat.bench.report.shown import is_unknown
 from flatqat.metrics.effective_robustness import LINES, predicted
 
 STEPS = 40  # of a line that is a curve
-MEGA = 1e6
 FLATNESS = {
     "lambda_max": ("Top Hessian eigenvalue", "λmax"),
     "sharpness": ("Sharpness", "mean rise of the loss, every filter moved by 10%"),
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """A picture with its name and what it shows, in words."""
-
-    name: str
-    note: str
-    svg: str
-
-
 def of_rows(section: Section, rows: Sequence[Row], series: Mapping[tuple[str, str], Series]) -> list[Figure]:
     """Return the plots that have the numbers they need; of domains, the rows of their mean."""
-    known = [row for row in rows if str(row.get("domain", "mean")).startswith("mean")] or rows
+    known = of_means(rows)
     found = [_id_and_ood(section, known, series)]
     found += [_flatness(section, known, series, column) for column in FLATNESS]
-    found.append(_size(section, known, series))
+    costs = panels_of([(section, rows)])
+    found += [size_figure(panel, lambda point: series[point.method, point.bits]) for panel in costs]
     return [figure for figure in found if figure]
 
 
@@ -104,51 +93,6 @@ def _flatness(
     axes = Axes(name=f"{title} against OOD", x=x_name, y=f"OOD {metric}, %")
     note = "Flatter is further left. A picture alone decides nothing; the answers below it are tests by rank."
     return Figure(name=axes.name, note=note, svg=scatter.draw(axes, points))
-
-
-def _size(section: Section, rows: Sequence[Row], series: Mapping[Any, Series]) -> Figure | None:
-    metric, _, ood = _names(section)
-    known = [row for row in rows if size_bytes(row) and not is_unknown(row[ood])]
-    if not known:
-        return None
-    costs = [(size_bytes(row) or 0.0) / MEGA for row in known]
-    places, groups = beside(costs, [series[_key(row)].place for row in known])
-    points = [
-        Point(
-            series=series[_key(row)],
-            x=place,
-            y=row[ood],
-            y_ends=ends_of(row, ood),
-            tip=f"{_label(row)}: {size:.3g} MB, {_ood(row, ood)}",
-        )
-        for row, size, place in zip(known, costs, places, strict=True)
-    ]
-    best = front([(size, point.y) for size, point in zip(costs, points, strict=True)])
-    named = [(sorted({points[k].series.bits for k in group}), [points[k] for k in group]) for group in groups]
-    axes = Axes(name="Size against OOD", x="size of all parameters, MB", y=f"OOD {metric}, %", log=True)
-    note = (
-        "Weights are packed at their bits, all other parameters are in float32. The line is the front of the "
-        "means: nothing smaller is as good. Points of one size stand side by side, their bits above them."
-    )
-    at_front = [points[k] for k in best]
-
-    def under(x: svg.Scale, y: svg.Scale) -> str:
-        return _stairs(at_front, x, y) + "".join(_bits(names, group, x, y) for names, group in named)
-
-    return Figure(name=axes.name, note=note, svg=scatter.draw(axes, points, under))
-
-
-def _stairs(points: Sequence[Point], x: svg.Scale, y: svg.Scale) -> str:
-    first, *others = points
-    path = f"M{x(first.x):.1f} {y(first.y):.1f}" + "".join(f"H{x(p.x):.1f}V{y(p.y):.1f}" for p in others)
-    return svg.tag("path", class_="front", d=path)
-
-
-def _bits(names: Sequence[str], group: Sequence[Point], x: svg.Scale, y: svg.Scale) -> str:
-    """Return the bits of points of one size, above the highest of their intervals."""
-    middle = sum(x(point.x) for point in group) / len(group)
-    top = min(y(point.y_ends[1] if point.y_ends else point.y) for point in group)
-    return svg.text(", ".join(names), middle, top - 6, "middle")
 
 
 def _dashed(points: Sequence[tuple[float, float]], x: svg.Scale, y: svg.Scale) -> str:

@@ -39,6 +39,15 @@ class Axes:
     log: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A picture with its name and what it shows, in words."""
+
+    name: str
+    note: str
+    svg: str
+
+
 def draw(axes: Axes, points: Sequence[Point], under: Under | None = None) -> str:
     """Return the picture of points, with their intervals."""
     xs = [v for p in points for v in (p.x, *(p.x_ends or ()))]

@@ -1,6 +1,6 @@
 """One section of the page: its sentence, plots, tables and cells, and the numbers behind them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from flatqat.bench.report.html.answers import NONE, Answers, answers
 from flatqat.bench.report.html.cells import CellBlock, Pool
 from flatqat.bench.report.html.headline import headline
 from flatqat.bench.report.html.member import Member, member_of
-from flatqat.bench.report.html.plots import Figure, of_rows
+from flatqat.bench.report.html.plots import of_rows
+from flatqat.bench.report.html.scatter import Figure
 from flatqat.bench.report.html.series import MOST_LINES, Series, series_of
 from flatqat.bench.report.html.tables import Table
 from flatqat.bench.report.method_table import of_methods
@@ -27,6 +28,7 @@ class Block:
 
     Attributes:
         section: The section, whose title and protocol are shown.
+        rows: Its table of methods as numbers.
         headline: Its sentence.
         answers: What its study answers.
         series: Its rows as plots tell them apart.
@@ -38,6 +40,7 @@ class Block:
 
     section: Section
     headline: str
+    rows: Sequence[Mapping[Any, Any]] = ()
     answers: Answers = NONE
     series: Sequence[Series] = ()
     methods: Table | None = None
@@ -72,6 +75,7 @@ def block(
     drawers, numbers = cells.cells_of(section, every, folder, pool)
     shown = Block(
         section=section,
+        rows=rows,
         headline=headline(section, rows, ood_taxes(parts, store), against),
         answers=NONE if len(parts) > 1 else answers(parts[0], store, against, lacking),
         series=series,

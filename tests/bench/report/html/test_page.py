@@ -182,7 +182,7 @@ def test_a_failed_cell_is_named_with_its_reason(tmp_path):
 def size_of(folder, rows: int, seeds: int) -> int:
     """The bytes of a page of so many copies of real cells, each a method of its own, and full precision."""
     real, store = Store(RESULTS / "first-look"), Store(folder / f"{rows}-{seeds}")
-    of_fp, of_qat = ([r for r in real.records() if r.cell.method == name][0] for name in ("fp", "qat"))
+    of_fp, of_qat = (next(r for r in real.records() if r.cell.method == name) for name in ("fp", "qat"))
     outcomes = real.outcomes(of_qat.cell)
     for row in range(rows):
         record = of_qat if row else of_fp
