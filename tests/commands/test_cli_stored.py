@@ -27,6 +27,25 @@ def stored(tmp_path_factory) -> Path:
     return folder
 
 
+def test_a_page_is_printed_as_it_is_written(flatqat, stored, tmp_path):
+    page, args = tmp_path / "report.html", ("bench", "report", "--results", stored, "--format", "html")
+    assert flatqat(*args, "--output", page).code == 0
+    assert flatqat(*args).out == page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        (("--by", "family"), r"--format html: expected no --by, got family; leave it out"),
+        (("--plot", "pareto", "--output", "p.png"), r"--plot pareto: expected neither --by nor --format"),
+    ],
+)
+def test_a_page_has_every_view_and_its_own_plots(flatqat, stored, tmp_path, monkeypatch, option, told):
+    monkeypatch.chdir(tmp_path)
+    assert_one_line_error(flatqat("bench", "report", "--results", stored, "--format", "html", *option), told)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("form", ["md", "csv", "json", "latex"])
 @pytest.mark.parametrize("by", ["method", "shift", "family", "severity"])
 def test_reports_are_the_same_to_the_byte(flatqat, stored, form, by):

@@ -58,6 +58,7 @@ def test_no_command_runs_code_that_a_record_names(flatqat, hostile, marker, tmp_
     for args in (
         *(("bench", "report", *at, *form) for form in forms),
         ("bench", "report", *at, "--format", "study", "--suite", "digits-c", "--output", out / "s.md"),
+        ("bench", "report", *at, "--format", "html", "--output", out / "page.html"),
         ("bench", "report", *at, "--by", "class", "--suite", "streets"),
         *(("bench", "check", *at, "--baseline", BASELINE, "--format", f) for f in ("table", "junit", "md")),
         ("bench", "diff", hostile, RESULTS / "first-look"),

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from flatqat.bench.records.paired import ood_shifts
 from flatqat.bench.records.sections import Section, row_label
 from flatqat.bench.report.by_shift import Column, rows_of
 from flatqat.bench.report.shown import Shown, with_error
-from flatqat.bench.report.tax import ID, OOD, Taxes, corruption_of
+from flatqat.bench.report.tax import ID, OOD, Taxes, corruption_of, quantities
 from flatqat.console.printable import printable
 from flatqat.metrics.estimate import Estimate
 
@@ -101,13 +102,16 @@ def heat_map(section: Section, found: Taxes, metric: str) -> Table:
         of_ood = found.get(OOD, {}).get(key)
         half = Cell(text=f"{of_ood.low:+.1f} to {of_ood.high:+.1f}" if of_ood else "-", style="x")
         rows.append([*_labels(key), *cells[:2], half, *cells[2:]])
+    record = next(iter(section.rows.values()))[0]
+    ood = set(ood_shifts(record))
+    aside = [name for name in sets[2:] if not quantities(record)[name].keys() <= ood]
     reference = printable(row_label(section.reference)) if section.reference else ""
     header = ["method", "bits", *sets[:2], "OOD 95%", *(name.replace("_", " ") for name in sets[2:])]
     note = (
         f"Points of {metric} minus those of {reference}, each corruption over its severities: below zero a "
         "method has lost. Bold: its 95% interval, which a pointer shows, leaves out zero; with so many cells "
         "some do by chance. The depth of the color is the size, up to "
-        f"{largest:.1f} points."
+        f"{largest:.1f} points." + (f" OOD leaves out {', '.join(map(printable, aside))}." if aside else "")
     )
     return Table(
         name=f"Tax by corruption, minus {reference}", header=header, rows=rows, notes=[note], style="heat"
