@@ -10,7 +10,8 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_class import class_columns
 from flatqat.bench.report.by_method import View
 from flatqat.bench.report.by_shift import Column, shift_columns
-from flatqat.bench.report.html import data, lines, tables
+from flatqat.bench.report.html import data, tables
+from flatqat.bench.report.html.lines import Lines, panels_of
 from flatqat.bench.report.html.series import Series
 from flatqat.bench.report.html.tables import Table
 from flatqat.bench.report.shown import CLASSES, OF_SHIFTS
@@ -20,7 +21,7 @@ TAX_DECIMALS = 3  # of points, of which tables show one
 TAX_NOTE = (
     "Each method minus full precision on the same images, with 95% intervals over seeds and images, or with "
     "one seed over images alone; below zero it has lost. The intervals are of single points, with no "
-    "correction for their number."
+    "correction for their number; a few long ones end at the edge of their plot."
 )
 SHIFT_VIEWS: tuple[View, ...] = ("shift", "family", "severity")
 NAMES: dict[View, str] = {"family": "Families of shifts", "severity": "Severities"}
@@ -56,14 +57,12 @@ def member_of(
     }
     found = taxes(section, store)
     tax = tax_columns(section, found)
-    scores = lines.draw(lines.panels_of(section, "id"), series, columns["shift"], f"{metric.title}, %")
-    lost = lines.draw(lines.panels_of(section, ID), series, tax, "tax, points", of_zero=True)
+    scores = Lines(what=f"{metric.title}, %", series=series, columns=columns["shift"])
+    lost = Lines(what="tax, points", series=series, columns=tax, of_zero=True)
+    drawn = (scores.pictures(panels_of(section, "id")), lost.pictures(panels_of(section, ID)))
     severities = sorted({info.severity for info in shifts.values() if info.severity is not None})
     along = "against severity" if severities else "by shift"
-    groups = [
-        (f"Scores {along}", OF_SHIFTS.format(metric.title), scores),
-        (f"Tax {along}", TAX_NOTE, lost),
-    ]
+    names = ((f"Scores {along}", OF_SHIFTS.format(metric.title)), (f"Tax {along}", TAX_NOTE))
     shown = [tables.heat_map(section, found, metric.title)] if found.get(OOD) else []
     note = f"{OF_SHIFTS.format(metric.title)} ±: half of the 95% interval."
     shown += [
@@ -86,7 +85,11 @@ def member_of(
         numbers["class"] = data.of_lists(classes)
     member = Member(
         title=section.title if titled else "",
-        groups=[(name, note, [(p.name, svg) for p, svg in drawn]) for name, note, drawn in groups if drawn],
+        groups=[
+            (name, note, [(panel.name, picture) for panel, picture in pictures])
+            for (name, note), pictures in zip(names, drawn, strict=True)
+            if pictures
+        ],
         tables=shown,
         families=sorted({str(data.plain(info.family)) for info in shifts.values()}),
         severities=severities,
