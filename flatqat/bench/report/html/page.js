@@ -125,7 +125,9 @@
       explorer(box, section, section.members[box.closest(".member").dataset.member], fits));
     const filter = () => {
       for (const row of block.querySelectorAll("table.sortable tbody tr")) {
-        row.hidden = !fits(row.cells[0].textContent, row.cells[1].textContent);
+        const [method, bits, name] = [...row.cells].map((cell) => cell.textContent);
+        const ofClass = !row.closest(".classes") || name.toLowerCase().includes(form.elements.class.value.toLowerCase());
+        row.hidden = !fits(method, bits) || !ofClass;
       }
       for (const mark of block.querySelectorAll("g[data-row]")) {
         const [, method, bits] = section.rows[mark.dataset.row];
@@ -140,7 +142,7 @@
     };
     form.addEventListener("input", filter);
     form.addEventListener("submit", (event) => event.preventDefault());
-    form.querySelector(".count").textContent = `${section.rows.length} rows`;
+    filter();
     block.querySelector(".legend").addEventListener("change", (event) => {
       for (const mark of block.querySelectorAll(`.panels g[data-row="${event.target.dataset.row}"]`)) {
         mark.classList.toggle("off", !event.target.checked);

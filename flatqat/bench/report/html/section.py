@@ -54,6 +54,11 @@ class Block:
         return problems(self.section)
 
     @property
+    def has_classes(self) -> bool:
+        """Whether there are tables of classes."""
+        return any(table.style == "classes" for member in self.members for table in member.tables)
+
+    @property
     def without_lines(self) -> int:
         """How many rows have no lines, since there are too many."""
         return max(0, len(self.series) - MOST_LINES)

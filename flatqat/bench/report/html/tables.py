@@ -87,7 +87,9 @@ def of_classes(section: Section, columns: Mapping[str, Sequence[object]], note: 
             ]
             rows.append([*_labels(key), Cell(text=name), *(Cell(text=text) for text in cells)])
     header = ["method", "bits", "class", *map(printable, conditions)]
-    return Table(name="Classes and conditions", header=header, rows=rows, labels=3, notes=[note])
+    return Table(
+        name="Classes and conditions", header=header, rows=rows, labels=3, notes=[note], style="classes"
+    )
 
 
 def heat_map(section: Section, found: Taxes, metric: str) -> Table:

@@ -1,12 +1,13 @@
 """The page in Chromium: its own policy lets its script run, columns sort, filters hide, drawers fill."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
-from tests.helpers import RESULTS
+from tests.helpers import RESULTS, street_records
 from tests.helpers.browser import dom, told
 
 LOOK = """
@@ -51,6 +52,15 @@ found.scores = drawer.querySelector("table").rows.length;
 found.wide = document.documentElement.scrollWidth <= document.documentElement.clientWidth;
 return found;
 """
+
+
+@pytest.fixture
+def streets(tmp_path) -> Store:
+    store = Store(tmp_path / "r")
+    street_records.put(store, street_records.FP, street_records.matrices())
+    qat = replace(street_records.FP, method="qat", quant="4")
+    street_records.put(store, qat, street_records.matrices(7, 0.05))
+    return store
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +112,15 @@ def test_a_tick_hides_lines_and_an_opened_drawer_is_filled(found):
     assert told["drawer"] == ["starts from", "recipe default", "environment"]
     assert told["scores"] == 73
     assert told["wide"]
+
+
+def test_classes_are_filtered_by_name(streets, tmp_path):
+    script = """
+    const form = document.querySelector("form.filter");
+    form.elements.class.value = "CAR";
+    form.elements.class.dispatchEvent(new Event("input", { bubbles: true }));
+    const rows = [...document.querySelectorAll(".classes tbody tr")].filter((row) => !row.hidden);
+    return rows.map((row) => row.cells[2].textContent);
+    """
+    found = json.loads(told(render(streets, None, "html", "method", "qat"), tmp_path, script))
+    assert found == {"told": ["car", "car"], "said": []}

@@ -81,6 +81,30 @@ def test_the_numbers_are_those_of_csv(look, streets):
     assert_numbers_are_those_of_csv(page_of(streets), streets, ("method", "shift", "family", "class"))
 
 
+def test_so_are_those_of_left_out_domains(tmp_path):
+    store = Store(tmp_path)
+    for place, suite in enumerate(("f@a", "f@b")):
+        for method, bits in (("fp", "fp"), ("qat", "4")):
+            cell = replace(CELL, method=method, quant=bits, suite=suite)
+            put(store, cell, right_of(0, 0.05, {}, [place]))
+    page = page_of(store)
+    assert_numbers_are_those_of_csv(page, store, ("method",))
+    (section,) = data_of(page)["sections"]
+    assert [member["title"] for member in section["members"]] == [
+        f"{s} v1 · m · recipe b" for s in ("f@a", "f@b")
+    ]
+
+
+def test_tables_can_be_read_without_a_script(look):
+    (body,) = re.findall(r'aria-label="Methods">.*?<tbody>(.*?)</tbody>', look, re.DOTALL)
+    rows = [re.findall(r"<t[hd][^>]*>([^<]*)</t", row) for row in re.findall(r"<tr>(.*?)</tr>", body)]
+    markdown = render(Store(RESULTS / "first-look"), None, "md", "method").splitlines()
+    lines = [
+        [text.strip() for text in line.strip("|").split("|")] for line in markdown if line.startswith("|")
+    ]
+    assert rows == lines[2:]
+
+
 def test_the_same_store_gives_the_same_bytes(look):
     assert page_of(Store(RESULTS / "first-look")) == look
 
