@@ -1,6 +1,6 @@
 """What the page shows shift by shift, of a section or of one domain: plots against severity, and tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,9 @@ from flatqat.bench.report.html.lines import Lines, panels_of
 from flatqat.bench.report.html.series import Series
 from flatqat.bench.report.html.tables import Table
 from flatqat.bench.report.shown import CLASSES, OF_SHIFTS
-from flatqat.bench.report.tax import ID, OOD, tax_columns, taxes
+from flatqat.bench.report.tax import ID, OOD, Taxes, tax_columns, taxes
+from flatqat.metrics.metric import Metric
+from flatqat.spec import ShiftInfo
 
 TAX_DECIMALS = 3  # of points, of which tables show one
 TAX_NOTE = (
@@ -24,7 +26,7 @@ TAX_NOTE = (
     "correction for their number; a few long ones end at the edge of their plot."
 )
 SHIFT_VIEWS: tuple[View, ...] = ("shift", "family", "severity")
-NAMES: dict[View, str] = {"family": "Families of shifts", "severity": "Severities"}
+Columns = Mapping[str, Column]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,48 +52,68 @@ def member_of(
     section: Section, store: Store, series: Sequence[Series], *, titled: bool
 ) -> tuple[Member, dict[str, Any]]:
     """Return what is shown of a section shift by shift, and its numbers for the script."""
-    record = next(iter(section.rows.values()))[0]
-    metric, shifts = metric_of(record), record.protocol.shifts
-    columns: dict[str, dict[str, Column]] = {
-        view: shift_columns(section, view, store) for view in SHIFT_VIEWS
-    }
+    columns: dict[str, Columns] = {view: shift_columns(section, view, store) for view in SHIFT_VIEWS}
     found = taxes(section, store)
-    tax = tax_columns(section, found)
-    scores = Lines(what=f"{metric.title}, %", series=series, columns=columns["shift"])
-    lost = Lines(what="tax, points", series=series, columns=tax, of_zero=True)
-    drawn = (scores.pictures(panels_of(section, "id")), lost.pictures(panels_of(section, ID)))
-    severities = sorted({info.severity for info in shifts.values() if info.severity is not None})
-    along = "against severity" if severities else "by shift"
-    names = ((f"Scores {along}", OF_SHIFTS.format(metric.title)), (f"Tax {along}", TAX_NOTE))
-    shown = [tables.heat_map(section, found, metric.title)] if found.get(OOD) else []
-    note = f"{OF_SHIFTS.format(metric.title)} ±: half of the 95% interval."
-    shown += [
-        tables.turned(name, section, columns[view], note)
-        for view, name in NAMES.items()
-        if view == "family" or severities
-    ]
-    numbers = {
-        "title": data.plain(section.title),
-        "metric": metric.title,
-        "shifts": {
-            data.plain(name): [data.plain(info.family), info.severity] for name, info in shifts.items()
-        },
-        **{view: data.of_columns(view, of) for view, of in columns.items()},
-        "tax": data.of_columns("shift", tax, TAX_DECIMALS),
-    }
-    if metric.by_class:
+    tax, classes = tax_columns(section, found), {}
+    if _metric(section).by_class:
         classes = class_columns(section, store)
-        shown.append(tables.of_classes(section, classes, CLASSES))
-        numbers["class"] = data.of_lists(classes)
+    shifts = _shifts(section).values()
     member = Member(
         title=section.title if titled else "",
-        groups=[
-            (name, note, [(panel.name, picture) for panel, picture in pictures])
-            for (name, note), pictures in zip(names, drawn, strict=True)
-            if pictures
-        ],
-        tables=shown,
-        families=sorted({str(data.plain(info.family)) for info in shifts.values()}),
-        severities=severities,
+        groups=_groups(section, series, columns["shift"], tax),
+        tables=_tables(section, columns, found, classes),
+        families=sorted({str(data.plain(info.family)) for info in shifts}),
+        severities=_severities(section),
     )
-    return member, numbers
+    return member, {
+        "title": data.plain(section.title),
+        "metric": _metric(section).title,
+        "shifts": {data.plain(n): [data.plain(i.family), i.severity] for n, i in _shifts(section).items()},
+        **{view: data.of_columns(view, of) for view, of in columns.items()},
+        "tax": data.of_columns("shift", tax, TAX_DECIMALS),
+        **({"class": data.of_lists(classes)} if classes else {}),
+    }
+
+
+def _groups(
+    section: Section, series: Sequence[Series], scores: Columns, tax: Columns
+) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    metric, along = _metric(section).title, "against severity" if _severities(section) else "by shift"
+    of_scores = Lines(what=f"{metric}, %", series=series, columns=scores)
+    of_tax = Lines(what="tax, points", series=series, columns=tax, of_zero=True)
+    groups = [
+        (f"Scores {along}", OF_SHIFTS.format(metric), of_scores.pictures(panels_of(section, "id"))),
+        (f"Tax {along}", TAX_NOTE, of_tax.pictures(panels_of(section, ID))),
+    ]
+    return [
+        (name, note, [(p.name, svg) for p, svg in pictures]) for name, note, pictures in groups if pictures
+    ]
+
+
+def _tables(
+    section: Section,
+    columns: Mapping[str, Columns],
+    found: Taxes,
+    classes: Mapping[str, Sequence[Any]],
+) -> list[Table]:
+    metric = _metric(section).title
+    note = f"{OF_SHIFTS.format(metric)} ±: half of the 95% interval."
+    shown = [tables.heat_map(section, found, metric)] if found.get(OOD) else []
+    shown.append(tables.turned("Families of shifts", section, columns["family"], note))
+    if _severities(section):
+        shown.append(tables.turned("Severities", section, columns["severity"], note))
+    if classes:
+        shown.append(tables.of_classes(section, classes, CLASSES))
+    return shown
+
+
+def _severities(section: Section) -> list[int]:
+    return sorted({info.severity for info in _shifts(section).values() if info.severity is not None})
+
+
+def _shifts(section: Section) -> Mapping[str, ShiftInfo]:
+    return next(iter(section.rows.values()))[0].protocol.shifts
+
+
+def _metric(section: Section) -> Metric:
+    return metric_of(next(iter(section.rows.values()))[0])

@@ -1,6 +1,6 @@
 """The plots of rows: ID against OOD with the line to compare with, flatness and size against OOD."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flatqat.bench.records.paired import metric_of
@@ -46,14 +46,24 @@ def _id_and_ood(section: Section, rows: Sequence[Row], series: Mapping[Any, Seri
     ]
     if not points:
         return None
-    line, note = _line(section, rows)
+    compared, note = _compared(section, rows)
     note = f"A point is the mean over seeds, its bars are 95% intervals. {note}".strip()
     axes = Axes(name="ID against OOD", x=f"ID {metric}, %", y=f"OOD {metric}, %")
-    return Figure(name=axes.name, note=note, svg=scatter.draw(axes, points, line))
+    if compared is None:
+        return Figure(name=axes.name, note=note, svg=scatter.draw(axes, points))
+
+    def under(x: svg.Scale, y: svg.Scale) -> str:
+        steps = [x.low + k * (x.high - x.low) / STEPS for k in range(STEPS + 1)]
+        known = [(v, compared(v)) for v in steps if 0 < v < 100]
+        inside = [(x(a), y(b)) for a, b in known if y.low <= b <= y.high]
+        return svg.tag("path", class_="compared", d=svg.line(inside)) if len(inside) > 1 else ""
+
+    also = [compared(point.x) for point in points if 0 < point.x < 100]
+    return Figure(name=axes.name, note=note, svg=scatter.draw(axes, points, under, also))
 
 
-def _line(section: Section, rows: Sequence[Row]) -> tuple[scatter.Under | None, str]:
-    """Return the line of standard models, or that of equal gap, and what it is."""
+def _compared(section: Section, rows: Sequence[Row]) -> tuple[Callable[[float], float] | None, str]:
+    """Return OOD by ID on the line of standard models, or on that of equal gap, and what it is."""
     record = next(iter(section.rows.values()))[0]
     if name := record.protocol.baseline:
         line = LINES[name]
@@ -61,7 +71,7 @@ def _line(section: Section, rows: Sequence[Row]) -> tuple[scatter.Under | None, 
             f"Dashed: OOD as {line.models} standard models predict it from ID (line {name}); effective "
             "robustness is how far a point lies above."
         )
-        return (lambda x, y: _dashed([(v, predicted(v, line)) for v in _steps(x) if 0 < v < 100], x, y)), note
+        return lambda value: predicted(value, line), note
     gaps = [row["gap"] for row in rows if _key(row) == section.reference and not is_unknown(row["gap"])]
     if section.reference is None or not gaps:
         return None, ""
@@ -69,7 +79,7 @@ def _line(section: Section, rows: Sequence[Row]) -> tuple[scatter.Under | None, 
         f"Dashed: the gap between ID and OOD of {row_label(section.reference)}; below it a method loses more "
         "under shift, its extra gap is above zero."
     )
-    return (lambda x, y: _dashed([(v, v - gaps[0]) for v in _steps(x)], x, y)), note
+    return lambda value: value - gaps[0], note
 
 
 def _flatness(
@@ -93,15 +103,6 @@ def _flatness(
     axes = Axes(name=f"{title} against OOD", x=x_name, y=f"OOD {metric}, %")
     note = "Flatter is further left. A picture alone decides nothing; the answers below it are tests by rank."
     return Figure(name=axes.name, note=note, svg=scatter.draw(axes, points))
-
-
-def _dashed(points: Sequence[tuple[float, float]], x: svg.Scale, y: svg.Scale) -> str:
-    inside = [(x(a), y(b)) for a, b in points if y.low <= b <= y.high]
-    return svg.tag("path", class_="compared", d=svg.line(inside)) if len(inside) > 1 else ""
-
-
-def _steps(x: svg.Scale) -> list[float]:
-    return [x.low + k * (x.high - x.low) / STEPS for k in range(STEPS + 1)]
 
 
 def _ood(row: Row, column: str) -> str:

@@ -48,10 +48,10 @@ class Figure:
     svg: str
 
 
-def draw(axes: Axes, points: Sequence[Point], under: Under | None = None) -> str:
-    """Return the picture of points, with their intervals."""
+def draw(axes: Axes, points: Sequence[Point], under: Under | None = None, also: Sequence[float] = ()) -> str:
+    """Return the picture of points, with their intervals; the values `also` are on the axis of y, too."""
     xs = [v for p in points for v in (p.x, *(p.x_ends or ()))]
-    ys = [v for p in points for v in (p.y, *(p.y_ends or ()))]
+    ys = [*also, *(v for p in points for v in (p.y, *(p.y_ends or ())))]
     log = min(xs) > 0 and (axes.log or max(xs) > DECADES_BEFORE_LOG * min(xs))
     x = svg.scale(xs, LEFT, WIDTH - RIGHT, log=log)
     y = svg.scale(ys, HEIGHT - BOTTOM, TOP)

@@ -1,6 +1,6 @@
 """The few parts of SVG that plots are made of, as text whose attributes and contents are escaped."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
@@ -106,11 +106,15 @@ def number(value: float) -> str:
 
 def _round(low: float, high: float, most: int) -> list[float]:
     """Return at most so many multiples of 1, 2 or 5 times a power of ten."""
-    step: Callable[[int], float] = lambda k: (1, 2, 5)[k % 3] * 10.0 ** (k // 3)  # noqa: E731
     k = 3 * floor(log10((high - low) / most))
-    while floor(high / step(k)) - ceil(low / step(k)) + 1 > most:
+    while floor(high / _step(k)) - ceil(low / _step(k)) + 1 > most:
         k += 1
-    return [round(n * step(k), 12) for n in range(ceil(low / step(k)), floor(high / step(k)) + 1)]
+    return [round(n * _step(k), 12) for n in range(ceil(low / _step(k)), floor(high / _step(k)) + 1)]
+
+
+def _step(k: int) -> float:
+    """Return the k-th of the round steps ..., 0.5, 1, 2, 5, 10, ..., of which 1 is the zeroth."""
+    return float((1, 2, 5)[k % 3] * 10.0 ** (k // 3))
 
 
 def _content(content: str) -> str:

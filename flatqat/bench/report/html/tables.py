@@ -1,6 +1,6 @@
 """The tables of the page as texts: rows are methods, whatever the view."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flatqat.bench.records.paired import ood_shifts
@@ -73,13 +73,12 @@ def turned(name: str, section: Section, columns: Mapping[str, Column], note: str
 def of_classes(section: Section, columns: Mapping[str, Sequence[object]], note: str) -> Table:
     """Return the columns of `class_columns` with a row for each method and class, a column a condition."""
     classes = [printable(str(name)) for name in columns["class"]]
-    conditions: list[str] = []
+    names = [*columns][1 :: 1 + len(ENDS)]  # of the values alone, in the order of rows
+    first = f"{row_label(next(iter(section.rows)))} "
+    conditions = [name.removeprefix(first) for name in names[: len(names) // len(section.rows)]]
     rows = []
     for key in section.rows:
         own = f"{row_label(key)} "
-        conditions = conditions or [
-            n.removeprefix(own) for n in columns if n.startswith(own) and not n.endswith(ENDS)
-        ]
         for k, name in enumerate(classes):
             cells = [
                 with_error({end: columns[f"{own}{which}{end}"][k] for end in ("", *ENDS)}, "", ENDS)
@@ -97,10 +96,9 @@ def heat_map(section: Section, found: Taxes, metric: str) -> Table:
     sets = [name for name in found if name in (ID, OOD) or not _is_one_of_several(name, found)]
     keys = [key for key in section.rows if any(key in found[name] for name in sets)]
     largest = max((abs(found[s][k].value) for s in sets for k in keys if k in found[s]), default=0.0) or 1.0
-    paint: Callable[[Estimate], Cell] = lambda one: _painted(one, largest)  # noqa: E731
     rows = []
     for key in keys:
-        cells = [paint(found[name][key]) if key in found[name] else Cell(text="-") for name in sets]
+        cells = [_painted(found[name].get(key), largest) for name in sets]
         of_ood = found.get(OOD, {}).get(key)
         half = Cell(text=f"{of_ood.low:+.1f} to {of_ood.high:+.1f}" if of_ood else "-", style="x")
         rows.append([*_labels(key), *cells[:2], half, *cells[2:]])
@@ -108,7 +106,13 @@ def heat_map(section: Section, found: Taxes, metric: str) -> Table:
     ood = set(ood_shifts(record))
     aside = [name for name in sets[2:] if not quantities(record)[name].keys() <= ood]
     reference = printable(row_label(section.reference)) if section.reference else ""
-    header = ["method", "bits", *sets[:2], "OOD 95%", *(name.replace("_", " ") for name in sets[2:])]
+    header = [
+        "method",
+        "bits",
+        *sets[:2],
+        "OOD 95%",
+        *(printable(name.replace("_", " ")) for name in sets[2:]),
+    ]
     note = (
         f"Points of {metric} minus those of {reference}, each corruption over its severities: below zero a "
         "method has lost. Bold: its 95% interval, which a pointer shows, leaves out zero; with so many cells "
@@ -120,7 +124,9 @@ def heat_map(section: Section, found: Taxes, metric: str) -> Table:
     )
 
 
-def _painted(one: Estimate, largest: float) -> Cell:
+def _painted(one: Estimate | None, largest: float) -> Cell:
+    if one is None:
+        return Cell(text="-")
     level = round(LEVELS * abs(one.value) / largest)
     style = f"{'n' if one.value < 0 else 'p'}{level}" if level else ""
     style += " sure" * (not one.low <= 0 <= one.high)
