@@ -114,11 +114,11 @@ class Lines:
         paths.append(svg.tag("path", class_="m", d=markers))
         form = "+.1f" if self.of_zero else ".1f"
         texts = [
-            f"{label} {value:{form}}"
+            f"{label}: {value:{form}}"
             for label, value in zip(panel.labels, values, strict=True)
             if value is not None
         ]
-        return one.group(f"{one.label}, {panel.name}: {' · '.join(texts)}", *paths, hides=True)
+        return one.group(f"{one.label}, {panel.name} · {' · '.join(texts)}", *paths, hides=True)
 
     def _values(self, one: Series, panel: Panel, end: str) -> list[float | None]:
         column = self.columns.get(f"{one.label}{end}", {})

@@ -61,8 +61,8 @@ def test_lines_and_markers_are_at_their_values():
     assert_in_proportion([*first, *second], [90.0, 72.5, 41.0, 95.0, 60.0])
     assert first[0] < first[1] < first[2]  # lower is further down
     assert markers(picture) == [places(path) for path in paths(picture, "l")]
-    assert "m0 4, fog: ID 90.0 · 1 72.5 · 2 41.0" in picture
-    assert "m1 4, fog: ID 95.0 · 2 60.0" in picture
+    assert "m0 4, fog · ID: 90.0 · 1: 72.5 · 2: 41.0" in picture
+    assert "m1 4, fog · ID: 95.0 · 2: 60.0" in picture
 
 
 def test_intervals_beside_zero_are_at_their_ends():
