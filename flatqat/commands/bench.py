@@ -234,7 +234,7 @@ def bench_report(
     by: Annotated[str, option("NAME", "One row per method, shift, family, severity or class.")] = "method",
     plot: Annotated[
         str | None,
-        option("NAME", "Draw a picture to a .png, .svg or .pdf --output: pareto (accuracy against cost)."),
+        option("NAME", "Draw severity, tax, id-ood, flatness or pareto to a .png, .svg or .pdf --output."),
     ] = None,
     against: Annotated[
         str, option("METHOD", "The method that a study or page compares others with.")
@@ -253,7 +253,7 @@ def bench_report(
       flatqat bench report --by family --format md --output table.md
       flatqat bench report --format study --output study.md
       flatqat bench report --format html --output report.html
-      flatqat bench report --plot pareto --output pareto.png
+      flatqat bench report --plot tax --output tax.pdf
     """
     from flatqat.commands.execute import report
 

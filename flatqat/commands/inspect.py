@@ -23,7 +23,9 @@ def flatness(
     ] = None,
     landscape: Annotated[
         Path | None,
-        option("FILE", "Plot the loss on a plane through the weights, to a .png, .svg, .csv or .json file."),
+        option(
+            "FILE", "Plot the loss on a plane through the weights, to a .png, .svg, .pdf, .csv or .json file."
+        ),
     ] = None,
     grid: Annotated[int, option("N", "Landscape points per side; odd.")] = 21,
     span: Annotated[

@@ -49,7 +49,7 @@ def sensitivity(
     solver: Annotated[str, option("NAME", "How bits are chosen: exact or greedy.")] = "exact",
     check: Annotated[bool, typer.Option(help="Compare the proposal with uniform bits.")] = True,
     form: Annotated[str, option("NAME", "Format: table, json or csv.", "--format")] = "table",
-    plot: Annotated[Path | None, option("FILE", "Draw OOD against ID to a .png or .svg file.")] = None,
+    plot: Annotated[Path | None, option("FILE", "Draw OOD against ID to a .png, .svg or .pdf file.")] = None,
     seed: Annotated[int, option("N", "Decides which images are drawn.", min=0)] = 0,
     device: Device = "auto",
     threads: Threads = 1,
@@ -96,10 +96,11 @@ def sensitivity(
     )
     from flatqat.bench.cell.environment import choose_device, prepare
     from flatqat.bench.records.files import write_output
+    from flatqat.bench.records.picture_files import check_suffix
     from flatqat.bench.records.record_json import readable
     from flatqat.bench.sensitivity.as_data import as_csv, as_data
     from flatqat.bench.sensitivity.opened import open_cell
-    from flatqat.bench.sensitivity.picture import check_file, picture
+    from flatqat.bench.sensitivity.picture import picture
     from flatqat.bench.sensitivity.run import Sensitivity
     from flatqat.commands.layers import show
     from flatqat.console.progress import progress_for
@@ -107,7 +108,7 @@ def sensitivity(
     from flatqat.errors import StoreError, TrainingFailed
 
     if plot:
-        check_file(plot)
+        check_suffix("--plot", plot)
     chosen, errors = choose_device(device), terminal(stderr=True)
     prepare(chosen, threads)
     opened = open_cell(cell, results, data_root, split(model), chosen)
@@ -119,7 +120,7 @@ def sensitivity(
     path = opened.kept.write(data, data["protocol"]["options"])
     if plot:
         tables = {sweep: table for sweep, (table, _) in found.sweeps.items()}
-        write_output(plot, picture(opened.record.cell.label, str(found.bits), tables, plot.suffix[1:]))
+        write_output(plot, picture(opened.record.cell.label, str(found.bits), tables, plot.suffix))
     if form == "table":
         show(found)
     else:

@@ -103,7 +103,10 @@ def test_a_proposal_that_bench_run_takes(sensitivity, flatqat, cells, tmp_path):
         (["tiny-fp", "--family", "fogs"], "unknown family of toy 'fogs': expected one of noise"),
         (["tiny-fp", "--shift", "fog/3"], "unknown shift of toy 'fog/3'"),
         (["tiny-fp", "--format", "xml"], "unknown format 'xml'"),
-        (["tiny-fp", "--plot", "x.pdf"], "--plot: expected a file that ends in .png or .svg"),
+        (
+            ["tiny-fp", "--plot", "x.gif"],
+            "--plot: expected a file that ends in one of .png, .svg, .pdf, got x.gif",
+        ),
         (
             ["tiny-fp", "--bops", "0.0001"],
             r"--bops: expected 0\.\d+ to 0\.\d+, what the choices 8, 6, 5, 4, 3 can",

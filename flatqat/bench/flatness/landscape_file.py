@@ -1,6 +1,5 @@
-"""Loss landscapes as files: a plot (PNG, SVG) or numbers (CSV, JSON), depending on the file's suffix."""
+"""Loss landscapes as files: a plot (PNG, SVG, PDF) or numbers (CSV, JSON), depending on the file's suffix."""
 
-import io
 import json
 import math
 from collections.abc import Mapping
@@ -9,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.records.files import write_output
+from flatqat.bench.records.picture_files import UNDATED, as_bytes, drawing
 from flatqat.errors import UsageError
 
 if TYPE_CHECKING:
     from flatqat.flatness.landscape import Landscape
 
-SUFFIXES = (".png", ".svg", ".csv", ".json")
+SUFFIXES = (*UNDATED, ".csv", ".json")
 MAX_POINTS = 501
 MIN_LEVELS, MAX_LEVELS = 5, 14
 
@@ -52,7 +52,7 @@ def write_landscape(
     elif options.file.suffix == ".csv":
         content = _csv_of(landscape).encode()
     else:
-        content = _rendered(landscape, measured, options.file.suffix[1:])
+        content = _rendered(landscape, measured, options.file.suffix)
     write_output(options.file, content)
     summary = {"file": str(options.file), "points": options.points, "span": options.span}
     lowest = dict(zip(("loss", "d", "e"), landscape.lowest, strict=True))
@@ -66,9 +66,8 @@ def _csv_of(landscape: "Landscape") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rendered(landscape: "Landscape", measured: Mapping[str, Any], image_format: str) -> bytes:
+def _rendered(landscape: "Landscape", measured: Mapping[str, Any], suffix: str) -> bytes:
     """Return a contour plot of the loss with the weights and the lowest point of the grid marked."""
-    import matplotlib as mpl
     import numpy as np
     from matplotlib.colors import LogNorm, Normalize
     from matplotlib.figure import Figure
@@ -78,7 +77,7 @@ def _rendered(landscape: "Landscape", measured: Mapping[str, Any], image_format:
     levels = contour_levels(float(losses.min()), float(losses.max()))
     scale = LogNorm if levels[0] > 0 and levels[-1] > 10 * levels[0] else Normalize
     lowest, d, e = landscape.lowest
-    with mpl.rc_context({"svg.hashsalt": "flatqat", "font.size": 9}):
+    with drawing():
         figure = Figure(figsize=(5.8, 5.4), layout="constrained")
         axes = figure.subplots()
         fill = axes.contourf(ticks, ticks, losses, levels, norm=scale(levels[0], levels[-1]), extend="both")
@@ -95,10 +94,7 @@ def _rendered(landscape: "Landscape", measured: Mapping[str, Any], image_format:
         figure.suptitle(measured["cell"], fontsize=11)
         figure.colorbar(fill, label="loss", format="%g", ticks=levels, shrink=0.9).minorticks_off()
         figure.legend(loc="outside lower center", ncols=2, frameon=False)
-        image = io.BytesIO()
-        metadata = {"Date": None} if image_format == "svg" else {"Software": None}  # the same bytes each time
-        figure.savefig(image, format=image_format, dpi=200, metadata=metadata)
-    return image.getvalue()
+        return as_bytes(figure, suffix)
 
 
 def contour_levels(low: float, high: float) -> list[float]:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import log10
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.records.sections import Section
 from flatqat.bench.records.store import Store
+from flatqat.bench.report.figures import LINE_COLOR, bar, legend_, legend_height, plain_axes_, title_
 from flatqat.bench.report.pareto import Panel, Point, front, panels
 from flatqat.bench.report.point_styles import Kind, Style, legend_entries, styles
 from flatqat.console.printable import printable
@@ -15,13 +15,12 @@ from flatqat.console.printable import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LINE_COLOR, GRID_COLOR = "#8a8f98", "#e3e5e8"
+WIDTH = 9.6  # inches
 AXES = (("size of all parameters, MB", "size", 1e6), ("bit operations an image, GBOPs", "bops", 1e9))
 ALIKE = 0.004  # decades between costs that are shown as one
 STEP = 0.013  # of the width of a panel, between points of one cost; less where groups would meet:
 FILLED = 0.85  # of the distance between two groups, by half of each
 MARGIN = 0.06  # of the width, at each side
-NOTES_WIDTH, TITLE_WIDTH = 165, 125  # characters
 COUNTED = (
     "Size: weights packed at their bits, all other parameters in float32. BOPs: MACs times the bits of "
     "weight and activation, 32 in floating point. Line: the front of the means; none costs less and is "
@@ -34,33 +33,21 @@ ONE_SEED = "of one training run over its images alone"
 def drawn(sections: Sequence[Section], store: Store) -> "Figure":
     """Return the picture as a figure of matplotlib. Raises StoreError if no record has a cost."""
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
     rows = panels(sections, store)
     kinds = [_kind(point) for panel in rows for point in panel.points]
     entries, style_of = legend_entries(kinds), styles(kinds)
-    columns = 4 if max(len(name) for name, _ in entries) < 30 else 2
-    notes = fill(f"{_bars(rows)} {COUNTED}{_without(rows)}", NOTES_WIDTH)
-    lines = -(-len(entries) // columns) + notes.count("\n") + 1
-    figure = Figure(figsize=(9.6, 3.9 * len(rows) + 0.19 * lines + 0.2), layout="constrained")
+    notes = f"{_bars(rows)} {COUNTED}{_without(rows)}"
+    height = 3.9 * len(rows) + legend_height(entries, notes, WIDTH)
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     grid = figure.subplots(len(rows), 2, squeeze=False, sharey="row")
     for axes, panel in zip(grid, rows, strict=True):
         for each, (label, cost, unit) in zip(axes, AXES, strict=True):
             _draw_(each, panel, [getattr(point, cost) / unit for point in panel.points], style_of)
             each.set_xlabel(label)
         axes[0].set_ylabel(f"OOD {panel.metric}, %")
-        axes[0].set_title(fill(printable(panel.title), TITLE_WIDTH), fontsize=9, loc="left", parse_math=False)
-    legend = figure.legend(
-        handles=[Line2D([], [], label=name, **style) for name, style in entries],
-        loc="outside lower center",
-        ncols=columns,
-        frameon=False,
-        title=notes,
-        title_fontproperties={"size": 7},
-    )
-    legend.set_alignment("left")
-    for text in legend.get_texts():
-        text.set_parse_math(False)  # a $ in a name is no formula
+        title_(axes[0], panel.title, WIDTH)
+    legend_(figure, entries, notes, WIDTH)
     return figure
 
 
@@ -70,18 +57,17 @@ def _draw_(axes: Any, panel: Panel, costs: Sequence[float], style_of: Mapping[Ki
     places, groups = beside(costs, [order.index(_kind(point)) for point in panel.points])
     axes.set_xscale("log")
     for point, x in zip(panel.points, places, strict=True):
-        bar = [[point.ood - point.ends[0]], [point.ends[1] - point.ood]] if point.ends else [[0.0], [0.0]]
-        axes.errorbar(x, point.ood, yerr=bar, elinewidth=0.9, zorder=3, **style_of[_kind(point)])
+        axes.errorbar(
+            x, point.ood, yerr=bar(point.ood, point.ends), elinewidth=0.9, zorder=3, **style_of[_kind(point)]
+        )
     best = front([(cost, point.ood) for cost, point in zip(costs, panel.points, strict=True)])
     of_best = [places[k] for k in best], [panel.points[k].ood for k in best]
     axes.plot(*of_best, drawstyle="steps-post", color=LINE_COLOR, linewidth=1.2, zorder=2)
     for group in groups:
         _name_(axes, [panel.points[k] for k in group], [places[k] for k in group])
     _set_scale_(axes, places)
-    axes.grid(color=GRID_COLOR, linewidth=0.6)
-    axes.set_axisbelow(True)
+    plain_axes_(axes)
     axes.margins(y=0.12)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def beside(costs: Sequence[float], order: Sequence[int]) -> tuple[list[float], list[list[int]]]:

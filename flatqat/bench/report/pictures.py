@@ -1,35 +1,32 @@
 """Pictures of stored results by name, written as PNG, SVG or PDF. The same store gives the same bytes."""
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flatqat.bench.records.files import write_output
+from flatqat.bench.records.picture_files import as_bytes, check_suffix, drawing
 from flatqat.bench.records.sections import Section
 from flatqat.bench.records.store import Store
-from flatqat.bench.report import pareto_picture
-from flatqat.errors import UsageError, choose
+from flatqat.bench.report import pareto_picture, scatter_picture, severity_picture
+from flatqat.errors import choose
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PLOTS: "Mapping[str, Callable[[Sequence[Section], Store], Figure]]" = {"pareto": pareto_picture.drawn}
-UNDATED: Mapping[str, Mapping[str, Any]] = {
-    ".png": {"Software": None},
-    ".svg": {"Date": None},
-    ".pdf": {"CreationDate": None},
+PLOTS: "Mapping[str, Callable[[Sequence[Section], Store], Figure]]" = {
+    "severity": severity_picture.scores,
+    "tax": severity_picture.tax,
+    "id-ood": scatter_picture.id_ood,
+    "flatness": scatter_picture.flatness,
+    "pareto": pareto_picture.drawn,
 }
 
 
 def check_picture(plot: str, output: Path | None) -> Path:
     """Return where a picture goes. Raises UsageError on an unknown name or a file of an unknown kind."""
     choose("plot", plot, PLOTS)
-    if output is None or output.suffix not in UNDATED:
-        got = "none" if output is None else str(output)
-        endings = ", ".join(UNDATED)
-        raise UsageError(f"--plot {plot}: expected --output FILE that ends in one of {endings}, got {got}")
-    return output
+    return check_suffix(f"--plot {plot}: --output", output)
 
 
 def write_picture(plot: str, sections: Sequence[Section], store: Store, output: Path) -> None:
@@ -37,10 +34,7 @@ def write_picture(plot: str, sections: Sequence[Section], store: Store, output: 
 
     Raises UsageError as `check_picture` does, and StoreError if the records lack what is drawn.
     """
-    import matplotlib as mpl
-
     path = check_picture(plot, output)
-    with mpl.rc_context({"svg.hashsalt": "flatqat", "svg.fonttype": "none", "font.size": 9}):
-        figure, image = PLOTS[plot](sections, store), io.BytesIO()
-        figure.savefig(image, format=path.suffix[1:], dpi=200, metadata=UNDATED[path.suffix])
-    write_output(path, image.getvalue())
+    with drawing():
+        image = as_bytes(PLOTS[plot](sections, store), path.suffix)
+    write_output(path, image)

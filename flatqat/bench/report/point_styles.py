@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flatqat.bench.records.sections import row_label
 from flatqat.console.printable import printable
 
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A8F98")
@@ -12,7 +13,7 @@ SIZE = 5
 NEUTRAL = "#555555"
 
 Kind = tuple[str, str]
-"""A method and a model."""
+"""A method and a model, or a method and its bits."""
 Style = Mapping[str, Any]
 
 
@@ -43,6 +44,12 @@ def legend_entries(kinds: Sequence[Kind]) -> list[tuple[str, Style]]:
         (printable(m), {**_style(0, k), "color": NEUTRAL, "linestyle": "none"}) for k, m in enumerate(models)
     ]
     return [*colors, *markers]
+
+
+def of_rows(rows: Sequence[Kind], style_of: Mapping[Kind, Style] | None = None) -> list[tuple[str, Style]]:
+    """Return the names and styles of a legend of methods and their bits, in place of models."""
+    found = styles(rows) if style_of is None else style_of
+    return [(printable(row_label(row)), found[row]) for row in dict.fromkeys(rows)]
 
 
 def _names(kinds: Sequence[Kind]) -> tuple[list[str], list[str]]:

@@ -1,35 +1,25 @@
-"""What lower bits cost each layer under shift against what they cost in clear weather, as PNG or SVG."""
+"""What lower bits cost each layer under shift against what they cost in clear weather, as a picture."""
 
-import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from flatqat.bench.records.picture_files import as_bytes, drawing
 from flatqat.bench.sensitivity.differences import ID, OOD, Table
 from flatqat.bench.sensitivity.measure import Sweep
-from flatqat.errors import UsageError
 
-SUFFIXES = (".png", ".svg")
 NAMED = 6  # layers that cost the most under shift
 COLORS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:pink")
 
 
-def check_file(file: Path) -> None:
-    """Raise UsageError unless a file has the suffix of a picture."""
-    if file.suffix not in SUFFIXES:
-        raise UsageError(f"--plot: expected a file that ends in {' or '.join(SUFFIXES)}, got {file}")
-
-
-def picture(title: str, bits: str, tables: dict[Sweep, Table], image_format: str) -> bytes:
+def picture(title: str, bits: str, tables: dict[Sweep, Table], suffix: str) -> bytes:
     """Return a panel for each sweep: a point for each layer with its intervals, those that cost most named.
 
     The same numbers give the same bytes with one version of matplotlib.
     """
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({"svg.hashsalt": "flatqat", "svg.fonttype": "none", "font.size": 9}):
+    with drawing():
         figure = Figure(figsize=(6.2 * len(tables), 5.6), layout="constrained")
         panels = figure.subplots(1, len(tables), squeeze=False)[0]
         for axes, (sweep, table) in zip(panels, tables.items(), strict=True):
@@ -38,10 +28,7 @@ def picture(title: str, bits: str, tables: dict[Sweep, Table], image_format: str
             part = {"both": "", "acts": ", activations", "weights": ", weights"}[sweep.form.what]
             axes.set_title(f"{whose} at {bits} bits{part}", fontsize=9)
         figure.suptitle(title, fontsize=10)
-        image = io.BytesIO()
-        metadata = {"Date": None} if image_format == "svg" else {"Software": None}
-        figure.savefig(image, format=image_format, dpi=160, metadata=metadata)
-    return image.getvalue()
+        return as_bytes(figure, suffix)
 
 
 def _panel(axes: Any, table: Table) -> None:

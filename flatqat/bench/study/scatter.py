@@ -1,9 +1,9 @@
 """OOD top-1 against the flatness of each run, as SVG: a row for each bit-width, a column for each space."""
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from flatqat.bench.records.picture_files import as_bytes, drawing
 from flatqat.bench.study.compare import OOD
 from flatqat.bench.study.correlations import MEASURES, spaces, value_of
 from flatqat.bench.study.sentences import bits_in_words
@@ -30,14 +30,9 @@ def scatter(members: Sequence[Study]) -> bytes | None:
 
     The same runs give the same bytes with one version of matplotlib.
     """
-    import matplotlib as mpl
-
-    with mpl.rc_context({"svg.hashsalt": "flatqat", "svg.fonttype": "none", "font.size": 9}):
-        if figure := drawn(members):
-            picture = io.BytesIO()
-            figure.savefig(picture, format="svg", metadata={"Date": None})
-            return picture.getvalue()
-    return None
+    with drawing():
+        figure = drawn(members)
+        return as_bytes(figure, ".svg") if figure else None
 
 
 def drawn(members: Sequence[Study]) -> "Figure | None":

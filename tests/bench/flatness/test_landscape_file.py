@@ -92,7 +92,7 @@ def test_contours_are_at_round_numbers():
 @pytest.mark.parametrize(
     ("args", "pattern"),
     [
-        ({"file": Path("x.pdf")}, "expected a file that ends in one of .png, .svg, .csv, .json, got x.pdf"),
+        ({"file": Path("x.gif")}, "ends in one of .png, .svg, .pdf, .csv, .json, got x.gif"),
         ({"file": Path("x.png"), "points": 20}, "--grid: expected an odd number from 3 to 501.*got 20"),
         ({"file": Path("x.png"), "points": 1}, "--grid"),
         ({"file": Path("x.png"), "span": 0.0}, "--span: expected a finite number above 0, got 0.0"),

@@ -1,0 +1,44 @@
+"""Figures of matplotlib as the bytes of a file: the same figure gives the same bytes."""
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flatqat.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+UNDATED: Mapping[str, Mapping[str, Any]] = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None},
+}
+"""What a file is not to say of itself, by its suffix."""
+DPI = 200
+
+
+def check_suffix(option: str, file: Path | None) -> Path:
+    """Return where a picture goes. Raises UsageError, with the option's name, on no file or another kind."""
+    if file is None or file.suffix not in UNDATED:
+        got = "none" if file is None else str(file)
+        raise UsageError(f"{option}: expected a file that ends in one of {', '.join(UNDATED)}, got {got}")
+    return file
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Let figures be drawn alike: small text that stays text, and names that hang on nothing random."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"svg.hashsalt": "flatqat", "svg.fonttype": "none", "font.size": 9}):
+        yield
+
+
+def as_bytes(figure: "Figure", suffix: str) -> bytes:
+    """Return a figure in the format of a suffix; call it within `drawing`."""
+    image = io.BytesIO()
+    figure.savefig(image, format=suffix[1:], dpi=DPI, metadata=UNDATED[suffix])
+    return image.getvalue()

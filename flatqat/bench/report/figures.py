@@ -1,0 +1,65 @@
+"""What the pictures of reports have in common: lines and axes, the legend with its notes, the file."""
+
+from collections.abc import Mapping, Sequence
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+from flatqat.bench.report.point_styles import Style
+from flatqat.console.printable import printable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LINE_COLOR, GRID_COLOR = "#8a8f98", "#e3e5e8"
+NOTES_CHARACTERS_PER_INCH, TITLE_CHARACTERS_PER_INCH = 17, 13
+LINE_HEIGHT = 0.19  # inches, of a legend
+
+
+def plain_axes_(axes: Any) -> None:
+    """Give axes a quiet grid behind the data, and no frame above and at the right."""
+    axes.grid(color=GRID_COLOR, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def title_(axes: Any, text: str, width: float) -> None:
+    """Write a title above axes, in lines that fit `width` inches."""
+    wrapped = fill(printable(text), int(TITLE_CHARACTERS_PER_INCH * width))
+    axes.set_title(wrapped, fontsize=9, loc="left", parse_math=False)  # a $ in a name is no formula
+
+
+def legend_height(entries: Sequence[tuple[str, Style]], notes: str, width: float) -> float:
+    """Return the inches that `legend_` takes."""
+    lines = -(-len(entries) // _columns(entries, width)) + _filled(notes, width).count("\n") + 1
+    return LINE_HEIGHT * lines + 0.2
+
+
+def legend_(figure: "Figure", entries: Sequence[tuple[str, Style]], notes: str, width: float) -> None:
+    """Write names beside their styles below a figure of `width` inches, and the notes above them."""
+    from matplotlib.lines import Line2D
+
+    legend = figure.legend(
+        handles=[Line2D([], [], label=name, **style) for name, style in entries],
+        loc="outside lower center",
+        ncols=_columns(entries, width),
+        frameon=False,
+        title=_filled(notes, width),
+        title_fontproperties={"size": 7},
+    )
+    legend.set_alignment("left")
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def bar(value: float, ends: tuple[float, float] | None) -> list[list[float]]:
+    """Return an interval as matplotlib draws error bars: below and above its value."""
+    return [[value - ends[0]], [ends[1] - value]] if ends else [[0.0], [0.0]]
+
+
+def _columns(entries: Sequence[tuple[str, Mapping[str, Any]]], width: float) -> int:
+    longest = max((len(name) for name, _ in entries), default=0)
+    return max(1, min(6, int(width / (0.075 * longest + 0.6))))
+
+
+def _filled(notes: str, width: float) -> str:
+    return fill(notes, int(NOTES_CHARACTERS_PER_INCH * width))

@@ -1,0 +1,130 @@
+"""Pictures against severity: a panel for each corruption, a line for each method and bits."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from flatqat.bench.records.paired import metric_of
+from flatqat.bench.records.sections import Section, row_label
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.by_shift import Column, shift_columns
+from flatqat.bench.report.figures import bar, legend_, legend_height, plain_axes_, title_
+from flatqat.bench.report.html.lines import Panel, panels_of
+from flatqat.bench.report.point_styles import Style, of_rows, styles
+from flatqat.bench.report.tax import ID, tax_columns, taxes
+from flatqat.errors import StoreError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ACROSS = 4
+PANEL_WIDTH, PANEL_HEIGHT, WIDEST = 2.4, 1.9, 9.6
+APART = 0.12  # of the distance between two severities, between intervals
+SCORES_NOTE = "Means over seeds at each severity, ID first. The panels of one suite share a scale."
+TAX_NOTE = (
+    "Each method minus full precision at the same seeds and images; below zero it has lost. Bars: 95% "
+    "intervals over seeds and images, with one seed over images alone, of single points, with no correction "
+    "for their number."
+)
+
+
+def scores(sections: Sequence[Section], store: Store) -> "Figure":
+    """Return the metric against severity. Raises StoreError if no suite has shifts."""
+    blocks = []
+    for section in sections:
+        record = next(iter(section.rows.values()))[0]
+        columns = shift_columns(section, "shift")
+        blocks.append((section, panels_of(section, "id"), columns, f"{metric_of(record).title}, %"))
+    return _drawn("severity", blocks, SCORES_NOTE, of_zero=False)
+
+
+def tax(sections: Sequence[Section], store: Store) -> "Figure":
+    """Return each method minus full precision against severity.
+
+    Raises StoreError without full precision beside others, and without stored outcomes.
+    """
+    blocks = []
+    for section in sections:
+        columns = tax_columns(section, taxes(section, store))
+        blocks.append((section, panels_of(section, ID), columns, "tax, points"))
+    return _drawn("tax", blocks, TAX_NOTE, of_zero=True)
+
+
+Block = tuple[Section, Sequence[Panel], Mapping[str, Column], str]
+
+
+def _drawn(plot: str, blocks: Sequence[Block], notes: str, *, of_zero: bool) -> "Figure":
+    from matplotlib.figure import Figure
+
+    blocks = [block for block in blocks if block[1] and any(block[2].values())]
+    if not blocks:
+        needed = "full precision and other methods with their outcomes" if of_zero else "shifts"
+        raise StoreError(f"--plot {plot}: expected records of {needed}, got none; run them first")
+    style_of = styles([key for section, *_ in blocks for key in section.rows])
+    drawn = [key for section, _, columns, _ in blocks for key in section.rows if columns.get(row_label(key))]
+    entries = of_rows(drawn, style_of)
+    widths = [min(WIDEST, _across(panels) * _panel_width(panels)) for _, panels, *_ in blocks]
+    width = max(widths)
+    heights = [0.35 + PANEL_HEIGHT * -(-len(panels) // _across(panels)) for _, panels, *_ in blocks]
+    figure = Figure(
+        figsize=(width, sum(heights) + legend_height(entries, notes, width)), layout="constrained"
+    )
+    parts = figure.subfigures(len(blocks), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for part, (section, panels, columns, label) in zip(parts, blocks, strict=True):
+        across = _across(panels)
+        grid = part.subplots(-(-len(panels) // across), across, squeeze=False, sharey=True)
+        for axes, panel in zip(grid.flat, panels, strict=False):
+            _panel_(axes, panel, section, columns, style_of, of_zero)
+            title_(axes, panel.name, PANEL_WIDTH)
+        for axes in grid.flat[len(panels) :]:
+            axes.set_visible(False)
+        part.supylabel(label, fontsize=9)
+        part.suptitle(section.title, fontsize=9, x=0.01, ha="left", parse_math=False)
+    legend_(figure, entries, notes, width)
+    return figure
+
+
+def _across(panels: Sequence[Panel]) -> int:
+    return min(ACROSS, len(panels))
+
+
+def _panel_width(panels: Sequence[Panel]) -> float:
+    labels = max(sum(len(label) + 2 for label in panel.labels) for panel in panels)
+    return max(PANEL_WIDTH, 0.09 * labels)
+
+
+def _panel_(
+    axes: Any,
+    panel: Panel,
+    section: Section,
+    columns: Mapping[str, Column],
+    style_of: Mapping[tuple[str, str], Style],
+    of_zero: bool,
+) -> None:
+    """Draw the lines of one corruption, with their intervals beside zero."""
+    rows = [key for key in section.rows if columns.get(row_label(key))]
+    for place, key in enumerate(rows):
+        label = row_label(key)
+        shift = APART * (place - (len(rows) - 1) / 2) if of_zero or not panel.joined else 0.0
+        known = [
+            (k + shift, value, _ends(columns, label, name))
+            for k, name in enumerate(panel.sets)
+            if (value := columns[label].get(name)) is not None
+        ]
+        if not known:
+            continue
+        style = dict(style_of[key]) | {"markersize": 3.5, "linewidth": 1.1}
+        style["linestyle"] = "-" if panel.joined else "none"
+        x, y, ends = zip(*known, strict=True)
+        axes.plot(x, y, **style)
+        for at, value, end in zip(x, y, ends, strict=True):
+            if of_zero and end:
+                axes.errorbar(at, value, yerr=bar(value, end), color=style["color"], elinewidth=0.8)
+    if of_zero:
+        axes.axhline(0, color="0.4", linewidth=0.8, zorder=1)
+    axes.set_xticks(range(len(panel.labels)), panel.labels, fontsize=8)
+    plain_axes_(axes)
+
+
+def _ends(columns: Mapping[str, Column], label: str, name: str) -> tuple[float, float] | None:
+    low, high = (columns.get(f"{label} {end}", {}).get(name) for end in ("low", "high"))
+    return None if low is None or high is None else (low, high)
