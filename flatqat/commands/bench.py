@@ -236,6 +236,9 @@ def bench_report(
         str | None,
         option("NAME", "Draw severity, tax, id-ood, flatness or pareto to a .png, .svg or .pdf --output."),
     ] = None,
+    columns: Annotated[
+        Names, option("NAMES", "Only these columns of tables, such as ID,OOD,'extra gap'.")
+    ] = None,
     against: Annotated[
         str, option("METHOD", "The method that a study or page compares others with.")
     ] = "qat",
@@ -257,4 +260,4 @@ def bench_report(
     """
     from flatqat.commands.execute import report
 
-    report(results, suite, form, by, output, against, all_revisions, plot)
+    report(results, suite, form, by, output, against, all_revisions, plot, split(columns))

@@ -12,7 +12,7 @@ from flatqat.bench.records.revisions import with_revisions
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import VIEWS
-from flatqat.bench.report.render import FORMATS, load, render, show
+from flatqat.bench.report.render import FORMATS, WHOLE, load, render, show
 from flatqat.console.progress import progress_for, seconds
 from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import UsageError, choose
@@ -100,6 +100,7 @@ def report(
     against: str,
     all_revisions: bool,
     plot: str | None = None,
+    columns: tuple[str, ...] = (),
 ) -> None:
     """Print or write the report, or a picture. Raises UsageError on an unknown format, view or picture."""
     view, known = choose("view", by, VIEWS), choose("format", form, FORMATS)
@@ -107,10 +108,9 @@ def report(
     if plot is not None:
         from flatqat.bench.report.pictures import check_picture, write_picture
 
-        if (view, known) != ("method", "table"):
-            raise UsageError(
-                f"--plot {plot}: expected neither --by nor --format with a picture; leave them out"
-            )
+        if (view, known, columns) != ("method", "table", ()):
+            given = "expected neither --by, --format nor --columns with a picture"
+            raise UsageError(f"--plot {plot}: {given}; leave them out")
         path = check_picture(plot, output)
         write_picture(plot, load(store, suite, all_revisions=all_revisions), store, path)
         return
@@ -118,7 +118,11 @@ def report(
         raise UsageError(
             f"--format html: expected no --by, got {view}; leave it out, the page has every view"
         )
-    text = partial(render, store, suite, view=view, against=against, all_revisions=all_revisions)
+    if columns and known in WHOLE:
+        raise UsageError(f"--columns: expected a format of tables alone, got --format {known}; leave one out")
+    text = partial(
+        render, store, suite, view=view, against=against, columns=columns, all_revisions=all_revisions
+    )
     if output is not None and known == "study":
         from flatqat.bench.study.page import write_study
 
@@ -126,7 +130,7 @@ def report(
     elif output is not None:
         write_output(output, text(form="md" if known == "table" else known).encode())
     elif known == "table":
-        show(load(store, suite, all_revisions=all_revisions), store, view, console)
+        show(load(store, suite, all_revisions=all_revisions), store, view, console, columns)
     else:
         console.file.write(text(form=known))
 

@@ -1,7 +1,7 @@
 """A table as LaTeX, for the package booktabs."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from flatqat.bench.records.escape import latex
 from flatqat.bench.report.shown import Shown
@@ -35,7 +35,10 @@ def as_latex(title: str, problems: Sequence[str], protocol: str, shown: Shown | 
             r"\toprule",
             _row([name.replace("\n", " ") for name in shown.header], len(shown.header)),
             r"\midrule",
-            *(_row(row, shown.labels) for row in shown.rows),
+            *(
+                _row(row, shown.labels, {column for at, column in shown.strong if at == number})
+                for number, row in enumerate(shown.rows)
+            ),
             r"\bottomrule",
             r"\end{tabular}",
             "",
@@ -48,9 +51,10 @@ def as_latex(title: str, problems: Sequence[str], protocol: str, shown: Shown | 
     return "\n".join(lines) + "\n"
 
 
-def _row(texts: Sequence[str], labels: int) -> str:
+def _row(texts: Sequence[str], labels: int, strong: Collection[int] = ()) -> str:
     cells = [*map(_text, texts[:labels]), *map(_number, texts[labels:])]
-    return " & ".join(cells) + r" \\"
+    bold = [rf"\textbf{{{cell}}}" if place in strong else cell for place, cell in enumerate(cells)]
+    return " & ".join(bold) + r" \\"
 
 
 def _number(text: str) -> str:

@@ -1,5 +1,6 @@
 """Tables of stored records for people, papers and programs. The same store gives the same bytes."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from flatqat.bench.records.sections import Section, problems, sections
@@ -7,20 +8,25 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.as_data import as_csv, as_json
 from flatqat.bench.report.as_latex import as_latex
 from flatqat.bench.report.as_markdown import as_markdown
+from flatqat.bench.report.best import with_best
 from flatqat.bench.report.by_class import by_class, check_classes, class_columns
 from flatqat.bench.report.by_method import View, by_method, method_rows
 from flatqat.bench.report.by_shift import by_shift, shift_columns
+from flatqat.bench.report.chosen import with_columns
 from flatqat.bench.report.families import Family, by_domain, domain_rows, merged
 from flatqat.bench.report.method_table import of_methods
 from flatqat.bench.report.on_terminal import print_table
 from flatqat.bench.report.shown import Shown, by_column, of_classes
 from flatqat.console.printable import printable
+from flatqat.errors import choose
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
 Format = Literal["table", "md", "csv", "json", "latex", "study", "html"]
+WHOLE: tuple[Format, ...] = ("study", "html")  # pages with tables of their own
+LABELS = ("method", "bits", "domain", "shift", "family", "severity", "class", "condition")
 FORMATS: tuple[Format, ...] = ("table", "md", "csv", "json", "latex", "study", "html")
 
 
@@ -31,11 +37,12 @@ def render(
     view: View,
     against: str = "",
     *,
+    columns: Sequence[str] = (),
     all_revisions: bool = False,
 ) -> str:
     """Return the report as text; a study and a page compare with `against`, and have all views.
 
-    Raises StoreError if nothing is stored.
+    Raises StoreError if nothing is stored, and UsageError if a table has none of some `columns`.
     """
     stored = load(store, suite, all_revisions=all_revisions)
     if form == "study":
@@ -50,22 +57,28 @@ def render(
     shown = _as_shown(stored, view)
     if form in ("json", "csv"):
         frames = [(section, frame(section, store, view, ends=True)) for section in shown]
+        frames = _kept(frames, columns) if columns else frames
         return as_json(frames) if form == "json" else as_csv(frames)
     write = as_markdown if form == "md" else as_latex
+    texts = with_columns([_texts(section, store, view, bold=form == "latex") for section in shown], columns)
     return "\n".join(
-        write(section.title, problems(section), section.protocol, _texts(section, store, view))
-        for section in shown
+        write(section.title, problems(section), section.protocol, text)
+        for section, text in zip(shown, texts, strict=True)
     )
 
 
-def show(stored: list[Section], store: Store, view: View, console: "Console") -> None:
+def show(
+    stored: list[Section], store: Store, view: View, console: "Console", columns: Sequence[str] = ()
+) -> None:
     """Print the report on a terminal."""
     definitions: dict[str, None] = {}
-    for section in _as_shown(stored, view):
+    wanted = _as_shown(stored, view)
+    texts = with_columns([_texts(section, store, view) for section in wanted], columns)
+    for section, shown in zip(wanted, texts, strict=True):
         console.print(printable(section.title), style="bold", markup=False, highlight=False, soft_wrap=True)
         for line in problems(section):
             console.print(printable(line), style="bold red", markup=False, highlight=False)
-        if shown := _texts(section, store, view):
+        if shown:
             gone = print_table(shown, console)
             notes = [f"{printable(section.protocol)}.", *shown.notes]
             console.print("\n".join(notes) + "\n", style="dim", markup=False, highlight=False)
@@ -88,16 +101,30 @@ def frame(section: Section, store: Store, view: View, *, ends: bool = False) -> 
     return by_method(section, store) if view == "method" else by_shift(section, view, store if ends else None)
 
 
-def _texts(section: Section, store: Store, view: View) -> Shown | None:
-    """Return the table of a section as texts, or None if no cell is finished."""
+def _texts(section: Section, store: Store, view: View, *, bold: bool = False) -> Shown | None:
+    """Return the table of a section as texts, or None if no cell is finished; the best may be in `bold`."""
     if not section.rows:
         return None
     if view == "class":
         return of_classes(section, class_columns(section, store))
     if view != "method":
         return by_column(section, view, shift_columns(section, view))
-    rows = domain_rows(section, store) if isinstance(section, Family) else method_rows(section, store)
-    return of_methods(section, rows)
+    if isinstance(section, Family):
+        return of_methods(section, domain_rows(section, store))
+    shown = of_methods(section, method_rows(section, store))
+    return with_best(shown, section, store) if bold else shown
+
+
+def _kept(
+    frames: "Sequence[tuple[Section, pd.DataFrame]]", columns: Sequence[str]
+) -> "list[tuple[Section, pd.DataFrame]]":
+    """Return tables with the columns that name their rows and those wanted ones that they have."""
+    known = [name for _, table in frames for name in table.columns]
+    wanted = [choose("column", name, known) for name in columns]
+    return [
+        (section, table[[n for n in table.columns if n in LABELS or n in wanted]])
+        for section, table in frames
+    ]
 
 
 def _as_shown(stored: list[Section], view: View) -> list[Section]:

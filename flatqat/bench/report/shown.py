@@ -1,6 +1,6 @@
 """What a table says, as texts, before any format: its header, its rows, and the notes that belong to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,7 @@ class Shown:
         dispensable: Names of columns that a narrow terminal leaves out, in this order.
         notes: Sentences about this table alone.
         definitions: By column a sentence about it, the same for every table that has it.
+        strong: Rows and columns of the texts that a page prints in bold.
     """
 
     header: Sequence[str]
@@ -51,6 +52,7 @@ class Shown:
     dispensable: Sequence[Sequence[str]] = ()
     notes: Sequence[str] = ()
     definitions: Mapping[str, str] = field(default_factory=dict)
+    strong: Set[tuple[int, int]] = frozenset()
 
     def kept(self, columns: Sequence[int]) -> "Shown":
         """Return the table with these columns alone."""

@@ -1,0 +1,75 @@
+"""Which methods are the best of their bits, as far as paired differences can tell."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import isfinite
+
+from flatqat.bench.records.paired import (
+    Runs,
+    differences,
+    is_nested,
+    mean_weights,
+    metric_of,
+)
+from flatqat.bench.records.sections import Section
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.shown import Shown
+from flatqat.metrics.contributions import Weights
+from flatqat.metrics.holm import holm
+from flatqat.metrics.missing import mean_if_complete, mean_of_known
+from flatqat.spec import Record
+
+LEVEL = 0.05
+Key = tuple[str, str]
+NOTE = (
+    "Bold: of the methods of one bit width, the best and those that are not beyond doubt worse than it "
+    "(paired by seed and image, 95%, Holm's correction); none where that is all of them."
+)
+
+
+def with_best(shown: Shown, section: Section, store: Store) -> Shown:
+    """Return the table of a section's methods with the best of each bit width in bold, and the note on it."""
+    found = best(section, store)
+    places = {name: shown.header.index(name) for name in found if name in shown.header}
+    strong = {
+        (row, place)
+        for row, key in enumerate(section.rows)
+        for name, place in places.items()
+        if key in found[name]
+    }
+    return replace(shown, strong=strong, notes=[*shown.notes, NOTE]) if strong else shown
+
+
+def best(section: Section, store: Store) -> dict[str, set[Key]]:
+    """Return by column, ID and OOD, the rows that may be the best of their bits; see NOTE."""
+    record = next(iter(section.rows.values()))[0]
+    found: dict[str, set[Key]] = {}
+    for column, weights in {"ID": {"id": 1.0}, "OOD": mean_weights(record)}.items():
+        for bits in dict.fromkeys(bits for _, bits in section.rows):
+            keys = [key for key in section.rows if key[1] == bits and key != section.reference]
+            found.setdefault(column, set()).update(_best(section, store, keys, weights))
+    return found
+
+
+def _best(section: Section, store: Store, keys: Sequence[Key], weights: Weights) -> set[Key]:
+    """Return the rows among `keys` that no test tells from the one with the largest value."""
+    values = {key: _value(section.rows[key], weights) for key in keys}
+    known = {key: value for key, value in values.items() if value is not None}
+    if len(known) < 2:
+        return set()
+    first = max(known, key=lambda key: known[key])
+    shares = {key: Runs.of(section.rows[key], store).shares(weights) for key in known}
+    nested = is_nested(section.rows[first][0])
+    found = differences([shares], first, nested=nested)
+    tested = [key for key in known if key != first]
+    if not all(key in found and isfinite(found[key].p) for key in tested):
+        return set()  # some runs have no outcomes, or no seed in common
+    adjusted = dict(zip(tested, holm([found[key].p for key in tested]), strict=True))
+    equal = {first, *(key for key in tested if adjusted[key] >= LEVEL)}
+    return equal if len(equal) < len(known) else set()
+
+
+def _value(records: Sequence[Record], weights: Weights) -> float | None:
+    """Return the mean over seeds of the metric's mean over some shifts."""
+    metric, shifts = metric_of(records[0]).name, list(weights)
+    return mean_of_known(mean_if_complete(r.values(metric, shifts)) for r in records)

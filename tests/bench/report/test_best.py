@@ -1,0 +1,73 @@
+"""What stands in bold is the best of its bits as far as paired differences can tell; columns are chosen."""
+
+import re
+
+import pytest
+
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.best import NOTE, best
+from flatqat.bench.report.render import load, render
+from flatqat.errors import UsageError
+from tests.helpers.cost_records import cost, put
+
+COST = cost(9000, 4)
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    """`sam` is far better than `qat` at 4 bits, and `ema` equal to `sam` but for one image of 200."""
+    for seed in range(3):
+        put(tmp_path, "fp", "fp", 0.95, COST, seed=seed)
+        put(tmp_path, "qat", "4", 0.60, COST, seed=seed)
+        put(tmp_path, "sam", "4", 0.80, COST, seed=seed)
+        put(tmp_path, "ema", "4", 0.795, COST, seed=seed)
+        put(tmp_path, "qat", "3", 0.70, COST, seed=seed)
+        put(tmp_path, "sam", "3", 0.70, COST, seed=seed)
+        put(tmp_path, "ema", "2", 0.50, COST, seed=seed)
+    return Store(tmp_path)
+
+
+def test_the_best_and_those_that_may_be_equal_to_it(store):
+    (section,) = load(store, None)
+    found = best(section, store)
+    assert found["OOD"] == {("sam", "4"), ("ema", "4")}
+    assert found["ID"] == set(), "equal on every image: nothing is decided"
+
+
+def test_latex_has_them_in_bold_and_says_what_that_means(store):
+    text = render(store, None, "latex", "method", "qat")
+    bold = [line.split(" & ")[0] for line in text.splitlines() if r"\textbf" in line]
+    assert set(bold) == {"sam", "ema"}
+    assert all(len(re.findall(r"\\textbf", line)) <= 1 for line in text.splitlines())
+    assert NOTE.partition(":")[0] in text
+    assert r"\textbf" not in render(store, None, "latex", "family", "qat")
+    assert "**" not in render(store, None, "md", "method", "qat")
+
+
+def test_chosen_columns_come_in_the_users_order_and_bold_goes_with_them(store):
+    text = render(store, None, "latex", "method", "qat", columns=("OOD", "ID"))
+    header = next(line for line in text.splitlines() if line.startswith("method"))
+    assert header == r"method & bits & OOD & ID \\"
+    (sam,) = [line for line in text.splitlines() if line.startswith("sam & 4")]
+    assert sam.startswith(r"sam & 4 & \textbf{80.0 $\pm$")
+    csv = render(store, None, "csv", "method", "qat", columns=("ood_top1",))
+    assert csv.splitlines()[0] == "section,method,bits,ood_top1"
+
+
+def test_a_column_is_found_without_its_brackets_and_marks(store):
+    whole = render(store, None, "md", "method", "qat")
+    text = render(store, None, "md", "method", "qat", columns=("extra gap",))
+    assert "extra gap [95%]" in text
+    assert "| NLL" not in text
+    assert "| NLL" in whole or "NLL |" in whole
+    assert "NLL, ECE: means" not in text, "nor is what it would have meant"
+
+
+def test_suites_that_lack_a_column_go_without_it_and_unknown_ones_are_told(store, tmp_path):
+    put(tmp_path, "qat", "4", 0.7, COST, suite="t")
+    text = render(store, None, "md", "method", "qat", columns=("extra gap", "ID"))
+    assert text.count("extra gap [95%]") == 1
+    assert "### t v1" in text
+    for form in ("md", "csv"):
+        with pytest.raises(UsageError, match="unknown column 'mCE': expected one of"):
+            render(store, None, form, "method", "qat", columns=("mCE",))
