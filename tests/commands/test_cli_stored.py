@@ -172,7 +172,7 @@ def test_a_landscape_of_a_stored_cell(flatqat, stored, tmp_path):
     assert found["landscape"]["highest"] == max(map(max, data["losses"]))
     flatqat(*args, "--landscape", tmp_path / "l.csv", "--measure", "code_flips", "--draws", 2)
     assert (tmp_path / "l.csv").read_text().count("\n") == 10
-    assert_one_line_error(flatqat(*args, "--landscape", tmp_path / "l.pdf"), "--landscape: expected a file")
+    assert_one_line_error(flatqat(*args, "--landscape", tmp_path / "l.gif"), "--landscape: expected a file")
     assert_one_line_error(
         flatqat(*args, "--landscape", "l.png", "--grid", 4), "--grid: expected an odd number"
     )

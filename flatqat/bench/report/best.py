@@ -1,6 +1,6 @@
 """Which methods are the best of their bits, as far as paired differences can tell."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
 
@@ -12,7 +12,6 @@ from flatqat.bench.records.paired import (
     metric_of,
 )
 from flatqat.bench.records.sections import Section
-from flatqat.bench.records.store import Store
 from flatqat.bench.report.shown import Shown
 from flatqat.metrics.contributions import Weights
 from flatqat.metrics.holm import holm
@@ -27,9 +26,9 @@ NOTE = (
 )
 
 
-def with_best(shown: Shown, section: Section, store: Store) -> Shown:
+def with_best(shown: Shown, section: Section, runs: Mapping[Key, Runs]) -> Shown:
     """Return the table of a section's methods with the best of each bit width in bold, and the note on it."""
-    found = best(section, store)
+    found = best(section, runs)
     places = {name: shown.header.index(name) for name in found if name in shown.header}
     strong = {
         (row, place)
@@ -40,25 +39,25 @@ def with_best(shown: Shown, section: Section, store: Store) -> Shown:
     return replace(shown, strong=strong, notes=[*shown.notes, NOTE]) if strong else shown
 
 
-def best(section: Section, store: Store) -> dict[str, set[Key]]:
+def best(section: Section, runs: Mapping[Key, Runs]) -> dict[str, set[Key]]:
     """Return by column, ID and OOD, the rows that may be the best of their bits; see NOTE."""
     record = next(iter(section.rows.values()))[0]
     found: dict[str, set[Key]] = {}
     for column, weights in {"ID": {"id": 1.0}, "OOD": mean_weights(record)}.items():
         for bits in dict.fromkeys(bits for _, bits in section.rows):
             keys = [key for key in section.rows if key[1] == bits and key != section.reference]
-            found.setdefault(column, set()).update(_best(section, store, keys, weights))
+            found.setdefault(column, set()).update(_best(section, runs, keys, weights))
     return found
 
 
-def _best(section: Section, store: Store, keys: Sequence[Key], weights: Weights) -> set[Key]:
+def _best(section: Section, runs: Mapping[Key, Runs], keys: Sequence[Key], weights: Weights) -> set[Key]:
     """Return the rows among `keys` that no test tells from the one with the largest value."""
     values = {key: _value(section.rows[key], weights) for key in keys}
     known = {key: value for key, value in values.items() if value is not None}
     if len(known) < 2:
         return set()
     first = max(known, key=lambda key: known[key])
-    shares = {key: Runs.of(section.rows[key], store).shares(weights) for key in known}
+    shares = {key: runs[key].shares(weights) for key in known}
     nested = is_nested(section.rows[first][0])
     found = differences([shares], first, nested=nested)
     tested = [key for key in known if key != first]

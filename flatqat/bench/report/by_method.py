@@ -47,8 +47,10 @@ def by_method(section: Section, store: Store) -> "pd.DataFrame":
     return with_whole_numbers(pd.DataFrame(rows), rows)
 
 
-def method_rows(section: Section, store: Store) -> list[dict[str, Any]]:
-    """Return a row for each (method, bits), of means over seeds.
+def method_rows(
+    section: Section, store: Store, read: Mapping[Key, Runs] | None = None
+) -> list[dict[str, Any]]:
+    """Return a row for each (method, bits), of means over seeds; `read` has the runs if they are read.
 
     Its columns are the suite's metric ID and OOD in percent, their gap, the gap beyond that of the reference,
     NLL, ECE, Brier score and detection on the shifts, and flatness. `pooled` is the metric of the images of
@@ -59,7 +61,7 @@ def method_rows(section: Section, store: Store) -> list[dict[str, Any]]:
     """
     rows, gaps = [], {}
     for key, records in section.rows.items():
-        runs = Runs.of(records, store)
+        runs = Runs.of(records, store) if read is None else read[key]
         rows.append(method_row(key, records, runs))
         gaps[key] = runs.shares(extra_gap_weights(records[0]))
     extra = extra_gaps([section], [gaps])

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from flatqat.bench.records.paired import Runs
 from flatqat.bench.records.sections import Section, problems, sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.as_data import as_csv, as_json
@@ -111,8 +112,9 @@ def _texts(section: Section, store: Store, view: View, *, bold: bool = False) ->
         return by_column(section, view, shift_columns(section, view))
     if isinstance(section, Family):
         return of_methods(section, domain_rows(section, store))
-    shown = of_methods(section, method_rows(section, store))
-    return with_best(shown, section, store) if bold else shown
+    runs = {key: Runs.of(records, store) for key, records in section.rows.items()} if bold else None
+    shown = of_methods(section, method_rows(section, store, runs))
+    return with_best(shown, section, runs) if runs else shown
 
 
 def _kept(

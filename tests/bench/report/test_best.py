@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from flatqat.bench.records.paired import Runs
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.best import NOTE, best
 from flatqat.bench.report.render import load, render
@@ -29,7 +30,7 @@ def store(tmp_path) -> Store:
 
 def test_the_best_and_those_that_may_be_equal_to_it(store):
     (section,) = load(store, None)
-    found = best(section, store)
+    found = best(section, {key: Runs.of(records, store) for key, records in section.rows.items()})
     assert found["OOD"] == {("sam", "4"), ("ema", "4")}
     assert found["ID"] == set(), "equal on every image: nothing is decided"
 
