@@ -7,8 +7,8 @@ from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.sections import Section, row_label
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_shift import Column, shift_columns
+from flatqat.bench.report.corruption_panels import Panel, panels_of
 from flatqat.bench.report.figures import bar, legend_, legend_height, plain_axes_, title_
-from flatqat.bench.report.html.lines import Panel, panels_of
 from flatqat.bench.report.point_styles import Style, of_rows, styles
 from flatqat.bench.report.tax import ID, tax_columns, taxes
 from flatqat.errors import StoreError

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flatqat.bench.records.sections import Section
 from flatqat.bench.report.by_shift import Column
+from flatqat.bench.report.corruption_panels import Panel
 from flatqat.bench.report.html import svg
 from flatqat.bench.report.html.series import Series
-from flatqat.bench.report.tax import corruption_of
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 250.0, 165.0, 34.0, 8.0, 8.0, 22.0
 LABEL = 6.5  # pixels of a character below a plot
@@ -15,45 +14,6 @@ APART = 3.0  # pixels between intervals of one place
 LONGEST = 0.02  # of the ends of intervals, at either side, that may lie outside of a plot
 ENDS = (" low", " high")
 DESCRIPTION = "{} of {} on {}. The same numbers are in the table of every shift."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
-    """One small plot: its name, the sets along its axis, and their labels; `joined` makes lines."""
-
-    name: str
-    sets: Sequence[str]
-    labels: Sequence[str]
-    joined: bool
-
-    @property
-    def width(self) -> float:
-        """The width that its labels need."""
-        longest = max(map(len, self.labels))
-        return max(WIDTH, LEFT + RIGHT + len(self.labels) * (LABEL * longest + 8))
-
-
-def panels_of(section: Section, of_id: str) -> list[Panel]:
-    """Return a panel for each corruption, ID first in each, and one for all shifts without severities."""
-    record = next(iter(section.rows.values()))[0]
-    corruptions: dict[str, list[str]] = {}
-    single = []
-    for shift, info in record.protocol.shifts.items():
-        if shift in ("id", "val"):
-            continue
-        if info.severity is None:
-            single.append(shift)
-        else:
-            corruptions.setdefault(corruption_of(shift), []).append(shift)
-    found = []
-    for name, shifts in corruptions.items():
-        in_mean = record.protocol.shifts[shifts[0]].in_mean
-        labels = ["ID", *(str(record.protocol.shifts[shift].severity) for shift in shifts)]
-        title = name if in_mean else f"{name} (not in the mean)"
-        found.append(Panel(name=title, sets=[of_id, *shifts], labels=labels, joined=True))
-    if single:
-        found.append(Panel(name="shifts", sets=[of_id, *single], labels=["ID", *single], joined=False))
-    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +41,9 @@ class Lines:
         return [(panel, self._picture(panel, drawn, y)) for panel in panels]
 
     def _picture(self, panel: Panel, drawn: Sequence[Series], y: svg.Scale) -> str:
-        step = (panel.width - LEFT - RIGHT) / len(panel.labels)
+        step = (width_of(panel) - LEFT - RIGHT) / len(panel.labels)
         places = [LEFT + step * (k + 0.5) for k in range(len(panel.labels))]
-        parts = [_grid(y, panel.width, self.of_zero)]
+        parts = [_grid(y, width_of(panel), self.of_zero)]
         parts += [
             svg.text(text, x, HEIGHT - 7, "middle") for text, x in zip(panel.labels, places, strict=True)
         ]
@@ -93,7 +53,7 @@ class Lines:
             beside = APART * (at - (len(shown) - 1) / 2) if self.of_zero or not panel.joined else 0.0
             parts.append(self._marks(one, panel, [x + beside for x in places], y))
         described = DESCRIPTION.format(self.what, ", ".join(one.label for one in shown), panel.name)
-        return svg.figure(f"{self.what}: {panel.name}", described, panel.width, HEIGHT, *parts)
+        return svg.figure(f"{self.what}: {panel.name}", described, width_of(panel), HEIGHT, *parts)
 
     def _marks(self, one: Series, panel: Panel, places: Sequence[float], y: svg.Scale) -> str:
         """Return the line of one row, its markers and its intervals, which end at the edge of the plot."""
@@ -142,3 +102,9 @@ def _grid(y: svg.Scale, width: float, of_zero: bool) -> str:
         svg.tag("path", class_="zero", d=f"M{LEFT:.0f} {y(0.0):.1f}H{width - RIGHT:.0f}") if of_zero else ""
     )
     return svg.tag("path", class_="grid", d=lines) + labels + zero
+
+
+def width_of(panel: Panel) -> float:
+    """Return the width that the labels of a plot need."""
+    longest = max(map(len, panel.labels))
+    return max(WIDTH, LEFT + RIGHT + len(panel.labels) * (LABEL * longest + 8))

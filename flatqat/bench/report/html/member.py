@@ -10,8 +10,9 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_class import class_columns
 from flatqat.bench.report.by_method import View
 from flatqat.bench.report.by_shift import Column, shift_columns
+from flatqat.bench.report.corruption_panels import panels_of
 from flatqat.bench.report.html import data, tables
-from flatqat.bench.report.html.lines import Lines, panels_of
+from flatqat.bench.report.html.lines import Lines
 from flatqat.bench.report.html.series import Series
 from flatqat.bench.report.html.tables import Table
 from flatqat.bench.report.shown import CLASSES, OF_SHIFTS

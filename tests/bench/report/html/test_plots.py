@@ -7,7 +7,8 @@ import pytest
 
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import method_rows
-from flatqat.bench.report.html.lines import Lines, Panel, panels_of
+from flatqat.bench.report.corruption_panels import Panel, panels_of
+from flatqat.bench.report.html.lines import Lines
 from flatqat.bench.report.html.plots import of_rows
 from flatqat.bench.report.html.series import FIRST_SHOWN, MOST_LINES, Series, series_of
 from flatqat.bench.report.html.svg import SHAPES
