@@ -9,16 +9,24 @@ from flatqat.errors import choose
 
 
 def with_columns(tables: Sequence[Shown | None], names: Sequence[str]) -> list[Shown | None]:
-    """Return tables with their labels and those columns of `names` that they have; all columns without names.
+    """Return tables with their labels and those columns of `names` that they have.
 
-    A name is that of a header without what stands in brackets. Raises UsageError on one that no table has.
+    Without names all columns are kept but those that are shown on request alone. A name is that of a header
+    without what stands in brackets. Raises UsageError on one that no table has.
     """
     if not names:
-        return list(tables)
+        return [shown and _usual(shown) for shown in tables]
     known = [name_of(header) for shown in tables if shown for header in shown.header[shown.labels :]]
     for name in names:
         choose("column", name, known)
     return [shown and _kept(shown, names) for shown in tables]
+
+
+def _usual(shown: Shown) -> Shown:
+    """Return a table without the columns that are shown on request alone."""
+    names = [name_of(header) for header in shown.header[shown.labels :]]
+    usual = [name for name in names if name not in shown.on_request]
+    return shown if usual == names else replace(_kept(shown, usual), dispensable=shown.dispensable)
 
 
 def _kept(shown: Shown, names: Sequence[str]) -> Shown:
@@ -27,7 +35,6 @@ def _kept(shown: Shown, names: Sequence[str]) -> Shown:
     headers = {shown.header[place] for place in kept}
     return replace(
         shown.kept(kept),
-        dispensable=(),
         notes=shown.notes,
         strong={(row, kept.index(place)) for row, place in shown.strong if place in kept},
         definitions={name: text for name, text in shown.definitions.items() if name in headers},

@@ -28,13 +28,13 @@ EXTRA_GAP_OF_RUNS = "extra gap\n[95%, these runs]"
 ALWAYS = ("method", "bits", "domain", "seeds", "ID", "OOD")
 DISPENSABLE = (
     *cost_texts.DISPENSABLE,
-    ("Brier", "AUROC"),
     ("NLL", "ECE"),
     ("λmax", "sharp"),
     ("deployed", "agree"),
     ("pooled", "gap"),
     ("seeds",),
 )
+ON_REQUEST = ("Brier", "AUROC")
 COLLAPSED_NOTE = (
     "collapsed: ID has lost more than a quarter of what full precision has above chance; what such a method "
     "loses under shift says nothing."
@@ -78,6 +78,7 @@ def of_methods(section: Section, rows: Sequence[Row]) -> Shown:
         repeated=labels,
         groups=header,
         dispensable=DISPENSABLE,
+        on_request=ON_REQUEST,
         notes=[*([THESE_RUNS if these_runs else INTERVAL] if has_errors else []), *_notes(rows, texts)],
         definitions={"ID": METRICS[metric.name], **{n: DEFINITIONS[n] for n in names if n in DEFINITIONS}},
     )

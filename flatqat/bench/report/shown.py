@@ -42,6 +42,7 @@ class Shown:
         notes: Sentences about this table alone.
         definitions: By column a sentence about it, the same for every table that has it.
         strong: Rows and columns of the texts that a page prints in bold.
+        on_request: Names of columns that are shown only where they are asked for.
     """
 
     header: Sequence[str]
@@ -53,6 +54,7 @@ class Shown:
     notes: Sequence[str] = ()
     definitions: Mapping[str, str] = field(default_factory=dict)
     strong: Set[tuple[int, int]] = frozenset()
+    on_request: Sequence[str] = ()
 
     def kept(self, columns: Sequence[int]) -> "Shown":
         """Return the table with these columns alone."""

@@ -1,6 +1,7 @@
 """What stands in bold is the best of its bits as far as paired differences can tell; columns are chosen."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +10,7 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.best import NOTE, best
 from flatqat.bench.report.render import load, render
 from flatqat.errors import UsageError
+from flatqat.spec import Score
 from tests.helpers.cost_records import cost, put
 
 COST = cost(9000, 4)
@@ -62,6 +64,22 @@ def test_a_column_is_found_without_its_brackets_and_marks(store):
     assert "| NLL" not in text
     assert "| NLL" in whole or "NLL |" in whole
     assert "NLL, ECE: means" not in text, "nor is what it would have meant"
+
+
+def test_brier_and_detection_are_shown_on_request(tmp_path):
+    record = put(tmp_path, "qat", "4", 0.7, COST)
+    scores = {name: dict(of) for name, of in record.scores.items()}
+    for name in scores:
+        scores[name] |= {"brier": Score(value=0.25, n=200), "auroc": Score(value=61.5, n=200)}
+    Store(tmp_path).write_record(replace(record, scores=scores))
+    store = Store(tmp_path)
+    usual = render(store, None, "md", "method", "qat")
+    assert "AUROC" not in usual
+    assert "NLL, ECE: means" in usual
+    text = render(store, None, "md", "method", "qat", columns=("AUROC", "Brier"))
+    (row,) = [line.split("|") for line in text.splitlines() if line.startswith("| qat")]
+    assert [cell.strip() for cell in row[3:5]] == ["61.5", "0.250"]
+    assert "AUROC: of telling" in text
 
 
 def test_suites_that_lack_a_column_go_without_it_and_unknown_ones_are_told(store, tmp_path):
