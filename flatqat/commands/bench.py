@@ -151,6 +151,9 @@ def bench_run(
         option("NAMES", "Spaces to measure flatness in: quantized, latent, step_size.  [default: quantized]"),
     ] = None,
     rerun: Annotated[bool, flag("--rerun", "Compute stored cells again.")] = False,
+    log: Annotated[
+        str | None, option("NAME", "Write training curves for tensorboard, wandb or mlflow.")
+    ] = None,
     all_revisions: AllRevisions = False,
     plugin: Plugin = None,
 ) -> None:
@@ -214,6 +217,7 @@ def bench_run(
         spaces=parse_spaces(split(space) or ("quantized",)) if flatness else (),
         window=window,
         rerun=rerun,
+        log=log,
     )
     from flatqat.commands.execute import dry, execute
 

@@ -56,8 +56,10 @@ def dry(plan: "Plan") -> int:
     from flatqat.bench.engine.estimate import estimate
     from flatqat.bench.engine.preflight import check_initial_weights, check_models
     from flatqat.bench.engine.troubles import Troubles
+    from flatqat.bench.sinks.named import check_sink
 
     console = terminal()
+    check_sink(plan.request.log)
     session = Session.open(plan.request, progress_for(terminal(stderr=True)))
     todo = [lack.job for lack in session.lacking(plan)]
     for job in plan.jobs:

@@ -30,6 +30,11 @@ class Selection:
         self.best: dict[str, Tensor] | None = None
         self.scores: dict[int, float] = {}
 
+    @property
+    def name(self) -> str:
+        """The name of the score, `val_top1` or `val_miou`."""
+        return f"val_{self.job.suite.metric}"
+
     def is_due(self, step: int) -> bool:
         """Return whether the model is scored after this step."""
         every = self.job.recipe.select_every
@@ -47,8 +52,7 @@ class Selection:
     def log(self) -> dict[str, Any]:
         """Return the chosen step and the score of every step that was scored, for the record."""
         step = max(self.scores, key=lambda at: (self.scores[at], -at))
-        name = f"val_{self.job.suite.metric}"
-        return {"step": step, name: {str(at): round(s, 4) for at, s in self.scores.items()}}
+        return {"step": step, self.name: {str(at): round(s, 4) for at, s in self.scores.items()}}
 
     @torch.no_grad()
     def _val_score(self) -> float:

@@ -18,6 +18,7 @@ from flatqat.bench.plan.jobs import Job, Plan, make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.ranks.ranks import Ranks
 from flatqat.bench.records.revisions import renewed
+from flatqat.bench.sinks.named import check_sink
 from flatqat.console.merged import Merged
 from flatqat.console.progress import Progress, progress_for
 from flatqat.console.terminal import terminal
@@ -29,6 +30,7 @@ def run(plan: Plan, session: Session, ranks: Ranks | None = None) -> list[Record
 
     With `ranks`, this process leads others, which train each cell together and then share the rest.
     """
+    check_sink(session.request.log)
     session = replace(session, progress=Merged(session.progress))
     todo, troubles = session.lacking(plan), Troubles(session.progress)
     _say_what_is_stored(todo, plan, session)

@@ -24,6 +24,7 @@ from flatqat.bench.cell.halving import again
 from flatqat.bench.cell.restore import blank, load_stored_
 from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.checkpoint_selection import Selection, snapshot
+from flatqat.bench.engine.curve import curve_of
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.ranks.check import check_same
 from flatqat.bench.ranks.ranks import Ranks
@@ -180,16 +181,20 @@ def _take_steps(
         job, data, steps, device, eval_transform=eval_transform, workers=workers, rows=rows
     )
     task = session.progress.task(f"train {job.title}", steps)
-    with seeded(job.cell.derive_seed("dropout"), device), task as advance:
+    curves = curve_of(job, session, shown=steps > 0 and (not whole or whole.ranks.leads))
+    with curves as curve, seeded(job.cell.derive_seed("dropout"), device), task as advance:
         for step, (x, y) in enumerate(batches, start=1):
             with whole or nullcontext():
                 logs = method.step(x, y)
+            curve.add(step, logs)
             if step == 1 and whole:
                 check_same(selection.model, whole.ranks)
             if step % LOG_EVERY == 0 or step == steps:
+                curve.write()
                 last_loss = _finite(logs["loss"].item(), step)
             if selection.is_due(step):
                 selection.score_now(step, for_batchnorm)
+                curve.scalars(step, {selection.name: selection.scores[step]})
             advance(1)
     return last_loss
 

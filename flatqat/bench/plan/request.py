@@ -48,6 +48,7 @@ class Request:
         compute_matched: Whether methods with a single pass per step get twice the steps.
         spaces: Where flatness is measured; empty for nowhere.
         rerun: Whether stored cells are computed again.
+        log: The tool that training curves are written for: `tensorboard`, `wandb` or `mlflow`; None for none.
     """
 
     suites: tuple[str, ...] = ("digits-c",)
@@ -77,6 +78,7 @@ class Request:
     compute_matched: bool = False
     spaces: tuple[Space, ...] = ("quantized",)
     rerun: bool = False
+    log: str | None = None
 
 
 def parse_jobs(text: str) -> int | None:
