@@ -9,6 +9,18 @@ import typer
 from flatqat import registry
 from flatqat.commands.arguments import input_file
 from flatqat.commands.completion import cells, names_of
+from flatqat.commands.of_cells import (
+    BitWidths,
+    Keep,
+    LayerBits,
+    Methods,
+    Models,
+    RecipeName,
+    Seeds,
+    Settings,
+    Suites,
+    Weights,
+)
 from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, argument, flag, group, option, split
 
 DEFAULT_SUITES, DEFAULT_METHODS, DEFAULT_BITS = ("digits-c",), ("fp", "qat", "anchor"), ("4",)
@@ -31,6 +43,10 @@ Plugin = Annotated[
     list[Path] | None,
     option("FILE", "Python file that exports a plugin; may be repeated.", callback=input_file),
 ]
+Beside = Annotated[
+    Path | None,
+    option("FILE", "Show what is comparable in a baseline, too, or in flatqat's own: reference.", "--with"),
+]
 OwnModel = Annotated[Names, option("NAME", "The cell's file of code, as file:nets.py:make, if it has one.")]
 SuiteName = Annotated[
     str,
@@ -47,60 +63,16 @@ CellName = Annotated[
 
 @bench.command("run")
 def bench_run(
-    suite: Annotated[
-        Names,
-        option(
-            "NAME",
-            "Suites: see `suites list`.  [default: digits-c]",
-            autocompletion=names_of(registry.SUITES),
-        ),
-    ] = None,
-    model: Annotated[Names, option("NAME", "Models: see `models list`.  [default: the suite's]")] = None,
-    method: Annotated[
-        Names,
-        option(
-            "NAME",
-            "Methods: see `methods list`.  [default: fp,qat,anchor]",
-            autocompletion=names_of(registry.METHODS),
-        ),
-    ] = None,
-    bits: Annotated[Names, option("BITS", "Bit widths: 4, w4a8, w4a32@lsq or fp.  [default: 4]")] = None,
-    keep: Annotated[
-        Names, option("LAYERS", "Layers kept at 8 bits: name patterns, or none.  [default: first,last]")
-    ] = None,
-    layer_bits: Annotated[
-        Names, option("LAYERS=BITS", "Per-layer bit widths, such as 'layer4.*=w2a4'.")
-    ] = None,
-    seeds: Annotated[
-        str | None,
-        option(
-            "SEEDS",
-            "How many seeds (5), or which (0,1,2 or 7,).  [default: 3 where something is trained, else 1]",
-        ),
-    ] = None,
-    recipe: Annotated[
-        str | None,
-        option(
-            "NAME",
-            "How to train: steps, optimizer, learning rates; see `recipes show`.  [default: the suite's]",
-        ),
-    ] = None,
-    setting: Annotated[
-        Names,
-        option(
-            "KEY=VALUE",
-            "Change a setting: recipe.lr=0.01. Several values run each: anchor.strength=0.1,1.",
-            "--set",
-        ),
-    ] = None,
-    weights: Annotated[
-        Path | None,
-        option(
-            "FILE[#ENTRY]",
-            "Start from these weights instead of pretraining; #ENTRY chooses among several in a file.",
-            callback=input_file,
-        ),
-    ] = None,
+    suite: Suites = None,
+    model: Models = None,
+    method: Methods = None,
+    bits: BitWidths = None,
+    keep: Keep = None,
+    layer_bits: LayerBits = None,
+    seeds: Seeds = None,
+    recipe: RecipeName = None,
+    setting: Settings = None,
+    weights: Weights = None,
     pretrained: Annotated[
         bool,
         flag("--pretrained", "Start from the model source's public weights; downloads them if needed."),
@@ -152,7 +124,8 @@ def bench_run(
     ] = None,
     rerun: Annotated[bool, flag("--rerun", "Compute stored cells again.")] = False,
     log: Annotated[
-        str | None, option("NAME", "Write training curves for tensorboard, wandb or mlflow.")
+        str | None,
+        option("NAME", "Write training curves for tensorboard, wandb or mlflow.", envvar="FLATQAT_LOG"),
     ] = None,
     all_revisions: AllRevisions = False,
     plugin: Plugin = None,
@@ -246,6 +219,7 @@ def bench_report(
     against: Annotated[
         str, option("METHOD", "The method that a study or page compares others with.")
     ] = "qat",
+    beside: Beside = None,
     all_revisions: AllRevisions = False,
 ) -> None:
     """Print tables of stored results, or write a study or a page.
@@ -261,7 +235,8 @@ def bench_report(
       flatqat bench report --format study --output study.md
       flatqat bench report --format html --output report.html
       flatqat bench report --plot tax --output tax.pdf
+      flatqat bench report --with reference
     """
     from flatqat.commands.execute import report
 
-    report(results, suite, form, by, output, against, all_revisions, plot, split(columns))
+    report(results, suite, form, by, output, against, all_revisions, plot, split(columns), beside)

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flatqat.bench.gate.reference import read_pack
 from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.bench.records.files import write_output
 from flatqat.bench.records.revisions import with_revisions
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 FEW = 3
+BESIDE = tuple(form for form in FORMATS if form not in WHOLE)
 
 
 def execute(plan: "Plan", *, all_revisions: bool = False, ranks: "Ranks | None" = None) -> int:
@@ -103,10 +105,14 @@ def report(
     all_revisions: bool,
     plot: str | None = None,
     columns: tuple[str, ...] = (),
+    beside: Path | None = None,
 ) -> None:
     """Print or write the report, or a picture. Raises UsageError on an unknown format, view or picture."""
     view, known = choose("view", by, VIEWS), choose("format", form, FORMATS)
     store, console = Store(results), terminal()
+    if beside is not None and (plot, view, known in BESIDE) != (None, "method", True):
+        raise UsageError(f"--with: expected no --plot or --by, and --format {' or '.join(BESIDE)}")
+    pack = None if beside is None else read_pack(beside)
     if plot is not None:
         from flatqat.bench.report.pictures import check_picture, write_picture
 
@@ -123,7 +129,14 @@ def report(
     if columns and known in WHOLE:
         raise UsageError(f"--columns: expected a format of tables alone, got --format {known}; leave one out")
     text = partial(
-        render, store, suite, view=view, against=against, columns=columns, all_revisions=all_revisions
+        render,
+        store,
+        suite,
+        view=view,
+        against=against,
+        columns=columns,
+        all_revisions=all_revisions,
+        pack=pack,
     )
     if output is not None and known == "study":
         from flatqat.bench.study.page import write_study
@@ -132,7 +145,7 @@ def report(
     elif output is not None:
         write_output(output, text(form="md" if known == "table" else known).encode())
     elif known == "table":
-        show(load(store, suite, all_revisions=all_revisions), store, view, console, columns)
+        show(load(store, suite, all_revisions=all_revisions), store, view, console, columns, pack)
     else:
         console.file.write(text(form=known))
 

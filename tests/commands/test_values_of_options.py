@@ -45,7 +45,7 @@ PATHS = ("", "a\0b", "x" * 300)
 SPECIAL = ("a folder", "a pipe", "a device", "a socket", "an empty file", "bytes")
 NUMBERS = ("", "-1", DIGITS, "99999999999999999999", "nan", "x")
 REALS = ("", "-1", "nan", "inf", "1e999", "x")
-READ = {"plugin", "weights", "baseline", "file"}
+READ = {"plugin", "weights", "baseline", "file", "beside"}
 BIG = {("suites", "generate", "severity"): "6", ("bench", "check", "p"): "2"}
 
 

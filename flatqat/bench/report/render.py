@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from flatqat.bench.gate.reference import Pack
 from flatqat.bench.records.paired import Runs
 from flatqat.bench.records.sections import Section, problems, sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.as_data import as_csv, as_json
 from flatqat.bench.report.as_latex import as_latex
 from flatqat.bench.report.as_markdown import as_markdown
+from flatqat.bench.report.beside import Beside, beside
+from flatqat.bench.report.beside_table import frame_beside, said, section_of, shown_beside, title_of
 from flatqat.bench.report.best import with_best
 from flatqat.bench.report.by_class import by_class, check_classes, class_columns
 from flatqat.bench.report.by_method import View, by_method, method_rows
@@ -26,9 +29,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Format = Literal["table", "md", "csv", "json", "latex", "study", "html"]
-WHOLE: tuple[Format, ...] = ("study", "html")  # pages with tables of their own
+WHOLE: tuple[Format, ...] = ("study", "html")  # with contents of their own
 LABELS = ("method", "bits", "domain", "shift", "family", "severity", "class", "condition")
-FORMATS: tuple[Format, ...] = ("table", "md", "csv", "json", "latex", "study", "html")
+FORMATS: tuple[Format, ...] = ("table", "md", "csv", "json", "latex", *WHOLE)
 
 
 def render(
@@ -40,10 +43,12 @@ def render(
     *,
     columns: Sequence[str] = (),
     all_revisions: bool = False,
+    pack: Pack | None = None,
 ) -> str:
-    """Return the report as text; a study and a page compare with `against`, and have all views.
+    """Return the report as text, with tables beside a pack.
 
-    Raises StoreError if nothing is stored, and UsageError if a table has none of some `columns`.
+    A study and a page compare with `against`, and have all views. Raises StoreError if nothing is stored, and
+    UsageError if a table has none of some `columns`.
     """
     stored = load(store, suite, all_revisions=all_revisions)
     if form == "study":
@@ -59,29 +64,39 @@ def render(
     if form in ("json", "csv"):
         frames = [(section, frame(section, store, view, ends=True)) for section in shown]
         frames = _kept(frames, columns) if columns else frames
+        frames += [(section_of(b, s), frame_beside(b)) for s, b in _beside(stored, store, pack)]
         return as_json(frames) if form == "json" else as_csv(frames)
     write = as_markdown if form == "md" else as_latex
     texts = with_columns([_texts(section, store, view, bold=form == "latex") for section in shown], columns)
-    return "\n".join(
+    parts = [
         write(section.title, problems(section), section.protocol, text)
         for section, text in zip(shown, texts, strict=True)
-    )
+    ]
+    parts += [write(title_of(b), said(b), b.made, shown_beside(b)) for _, b in _beside(stored, store, pack)]
+    return "\n".join(parts)
 
 
 def show(
-    stored: list[Section], store: Store, view: View, console: "Console", columns: Sequence[str] = ()
+    stored: list[Section],
+    store: Store,
+    view: View,
+    console: "Console",
+    columns: Sequence[str] = (),
+    pack: Pack | None = None,
 ) -> None:
-    """Print the report on a terminal."""
-    definitions: dict[str, None] = {}
+    """Print the report on a terminal, with tables beside a pack."""
     wanted = _as_shown(stored, view)
     texts = with_columns([_texts(section, store, view) for section in wanted], columns)
-    for section, shown in zip(wanted, texts, strict=True):
-        console.print(printable(section.title), style="bold", markup=False, highlight=False, soft_wrap=True)
-        for line in problems(section):
+    tables = [(s.title, problems(s), s.protocol, text) for s, text in zip(wanted, texts, strict=True)]
+    tables += [(title_of(b), said(b), b.made, shown_beside(b)) for _, b in _beside(stored, store, pack)]
+    definitions: dict[str, None] = {}
+    for title, lines, protocol, shown in tables:
+        console.print(printable(title), style="bold", markup=False, highlight=False, soft_wrap=True)
+        for line in lines:
             console.print(printable(line), style="bold red", markup=False, highlight=False)
         if shown:
             gone = print_table(shown, console)
-            notes = [f"{printable(section.protocol)}.", *shown.notes]
+            notes = [f"{printable(protocol)}.", *shown.notes]
             console.print("\n".join(notes) + "\n", style="dim", markup=False, highlight=False)
             definitions |= dict.fromkeys(text for name, text in shown.definitions.items() if name not in gone)
     if definitions:
@@ -127,6 +142,11 @@ def _kept(
         (section, table[[n for n in table.columns if n in LABELS or n in wanted]])
         for section, table in frames
     ]
+
+
+def _beside(stored: list[Section], store: Store, pack: Pack | None) -> list[tuple[Section, Beside]]:
+    """Return what each section with finished cells has beside a pack, if there is one."""
+    return [(section, beside(section, store, pack)) for section in stored if section.rows] if pack else []
 
 
 def _as_shown(stored: list[Section], view: View) -> list[Section]:

@@ -6,14 +6,15 @@ from typing import ClassVar
 import pytest
 from safetensors.torch import load_file
 
-from flatqat.bench.engine.train import LOG_EVERY
+from flatqat.bench.engine.train import LOG_EVERY, train
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.record_json import record_to_dict
 from flatqat.bench.sinks import named
 from flatqat.bench.sinks.sink import Sink
 from flatqat.console.progress import PlainProgress
-from tests.helpers.running import run_plan
+from tests.helpers.ranks_runs import forked
+from tests.helpers.running import run_plan, session_of
 
 PRETRAIN, STEPS = 30, 12
 SELECT = {"recipe": {"select_every": "5"}}
@@ -147,6 +148,17 @@ def test_an_interruption_closes_the_curve(tmp_path, monkeypatch, told):
     with pytest.raises(KeyboardInterrupt):
         go(tmp_path)
     assert [one.closed for one in told] == [1]
+
+
+def test_of_processes_that_train_together_the_first_writes(tmp_path):
+    def work(ranks):
+        plan = make_plan(request(tmp_path / "results", settings={}))
+        train(plan.jobs[0], session_of(plan.request), ranks)
+        return [list(one.of("loss")) for one in Told.trainings]
+
+    first, second = forked(2, tmp_path / "ranks", work)
+    assert first == [list(range(1, PRETRAIN + 1))]
+    assert second == []
 
 
 def test_the_tool_is_no_part_of_a_cell(tmp_path):

@@ -148,8 +148,13 @@ def test_a_missing_package_is_named_with_its_command(monkeypatch, tmp_path, name
 
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)], ids=["run", "dry"])
-def test_an_unknown_tool_is_refused_before_anything_is_done(flatqat, tmp_path, more):
-    run = flatqat("bench", "run", "--suite", "toy", "--log", "tensorbord", "--results", tmp_path / "r", *more)
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_an_unknown_tool_is_refused_before_anything_is_done(flatqat, tmp_path, monkeypatch, more, how):
+    if how == "option":
+        more += ("--log", "tensorbord")
+    else:  # for torchrun, which takes --log for one of its own options
+        monkeypatch.setenv("FLATQAT_LOG", "tensorbord")
+    run = flatqat("bench", "run", "--suite", "toy", "--results", tmp_path / "r", *more)
     assert run.code == 2
     assert run.err.count("\n") == 1
     assert "did you mean 'tensorboard'?" in run.err
