@@ -205,7 +205,7 @@ def bench_report(
     results: Results = Path("results"),
     suite: Annotated[str | None, option("NAME", "Report only this suite.")] = None,
     form: Annotated[
-        str, option("NAME", "Format: table, md, csv, json, latex, study or html.", "--format")
+        str, option("NAME", "Format: table, md, csv, json, latex, study, html or hf.", "--format")
     ] = "table",
     output: Annotated[Path | None, option("FILE", "Write to this file instead of the terminal.")] = None,
     by: Annotated[str, option("NAME", "One row per method, shift, family, severity or class.")] = "method",

@@ -112,6 +112,8 @@ def report(
     store, console = Store(results), terminal()
     if beside is not None and (plot, view, known in BESIDE) != (None, "method", True):
         raise UsageError(f"--with: expected no --plot or --by, and --format {' or '.join(BESIDE)}")
+    if known == "hf" and view != "method":
+        raise UsageError(f"--format hf: expected no --by, got {view}; leave it out, it has ID and OOD")
     pack = None if beside is None else read_pack(beside)
     if plot is not None:
         from flatqat.bench.report.pictures import check_picture, write_picture

@@ -10,6 +10,7 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.as_data import as_csv, as_json
 from flatqat.bench.report.as_latex import as_latex
 from flatqat.bench.report.as_markdown import as_markdown
+from flatqat.bench.report.as_model_index import as_model_index
 from flatqat.bench.report.beside import Beside, beside
 from flatqat.bench.report.beside_table import frame_beside, said, section_of, shown_beside, title_of
 from flatqat.bench.report.best import with_best
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-Format = Literal["table", "md", "csv", "json", "latex", "study", "html"]
-WHOLE: tuple[Format, ...] = ("study", "html")  # with contents of their own
+Format = Literal["table", "md", "csv", "json", "latex", "study", "html", "hf"]
+WHOLE: tuple[Format, ...] = ("study", "html", "hf")  # with contents of their own
 LABELS = ("method", "bits", "domain", "shift", "family", "severity", "class", "condition")
 FORMATS: tuple[Format, ...] = ("table", "md", "csv", "json", "latex", *WHOLE)
 
@@ -60,6 +61,8 @@ def render(
         from flatqat.bench.report.html.page import as_html
 
         return as_html(stored, store, against)
+    if form == "hf":
+        return as_model_index(stored, store)
     shown = _as_shown(stored, view)
     if form in ("json", "csv"):
         frames = [(section, frame(section, store, view, ends=True)) for section in shown]
