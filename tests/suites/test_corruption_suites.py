@@ -150,13 +150,13 @@ def test_live_cifar(shared: Path) -> None:
 
 def test_results_are_tied_to_the_pictures_of_ice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Live corruptions with other pictures are other data; the official files are made with nothing."""
-    from flatqat.bench.engine.preflight import _fingerprint
+    from flatqat.bench.cell.same_images import fingerprint_of
     from flatqat.data.corruptions import photographs
 
     suite = load("digits-c")
     assert suite.made_with() == "frost from procedural textures"
     assert load("cifar10-c").made_with() == load("imagenet-c").made_with() == ""
-    before = _fingerprint(suite, None)
+    before = fingerprint_of(suite, None)
     monkeypatch.setattr(photographs, "in_use", lambda: "photographs 12345678")
     assert suite.made_with() == load("imagenet-c-live").made_with() == "frost from photographs 12345678"
-    assert _fingerprint(suite, None) != before
+    assert fingerprint_of(suite, None) != before

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from flatqat.bench.cell.environment import RECORDED, choose_device, installed, prepare
 from flatqat.bench.cell.restore import blank
+from flatqat.bench.cell.same_images import check_same_images
 from flatqat.bench.cell.trusted import trusted_model
 from flatqat.bench.deploy.cell import Deployable, deployable
 from flatqat.bench.deploy.codes import CodeComparison, Codes, codes_of_cell, codes_of_file
@@ -78,6 +79,8 @@ def verify_cell(
     for finding in suite.verify(data_root):
         if finding.is_fatal:
             raise DataError(f"suite {suite.name}: {finding.what}; {finding.fix}")
+    store = Store(results)
+    check_same_images(suite.on_disk(data_root), data_root, store)
     exact = None
     if options.exact_images:
         from flatqat.bench.deploy.exact import InFloat64
@@ -85,7 +88,7 @@ def verify_cell(
         # a second network, since it is changed
         exact = InFloat64(deployable(name, results, options.models).model, file)
     found = _Comparison(cell, file, options, exact).deployment(data_root, limit, progress)
-    return _stored(found, cell.record, Store(results))
+    return _stored(found, cell.record, store)
 
 
 class _Comparison:

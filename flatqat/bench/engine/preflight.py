@@ -1,6 +1,5 @@
 """Checks before anything is computed: is the data there and the results folder's, do the models accept it?"""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import torch
 
 from flatqat.bench.cell.halving import again
+from flatqat.bench.cell.same_images import check_same_images
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job, Plan
@@ -83,31 +83,15 @@ def _verify(suites: Iterable[Suite], session: Session) -> dict[str, list[str]]:
 def _check_fingerprint(suite: Suite, incomplete: Sequence[str], session: Session) -> None:
     """Write the data's fingerprint into a new results folder; in a used one it must be the same."""
     store = session.store
-    current, stored = _fingerprint(suite, session.request.data_root), store.data(suite)
-    if stored is None:
+    current = check_same_images(suite, session.request.data_root, store)
+    if store.data(suite) is None:
         store.write_data(suite, SuiteData(fingerprint=current, in_part=tuple(map(_short, incomplete))))
-    elif stored.fingerprint != current:
-        raise DataError(
-            f"suite {suite.name}: expected the images that {store.root} was made from "
-            f"(fingerprint {stored.fingerprint}), got others ({current}); use another --results"
-        )
 
 
 def _short(text: str) -> str:
     """Return a finding without examples and without paths of this machine, for records."""
     text = text.partition(" (")[0]
     return text.partition(": expected")[0] if "/" in text else text
-
-
-def _fingerprint(suite: Suite, root: Path | None) -> str:
-    """Return eight hex digits of all labels, a few images of each set, and what else images are made with."""
-    sets = [suite.train(root), *(shift.build(root) for shift in suite.scored)]
-    known: dict[tuple[int, int], str] = {}  # sets that differ in their transforms alone are decoded once
-    for data in sets:
-        key = (id(data.fetch), id(data.labels))
-        known[key] = known.get(key) or data.fingerprint()
-    digests = [known[id(data.fetch), id(data.labels)] for data in sets]
-    return hashlib.sha256("".join([*digests, suite.made_with()]).encode()).hexdigest()[:8]
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import torch
 from flatqat.bench.cell.batches import fixed_batches
 from flatqat.bench.cell.cell_cost import cost_of
 from flatqat.bench.cell.restore import restore
+from flatqat.bench.cell.same_images import check_same_images
 from flatqat.bench.cell.trusted import trusted_model
 from flatqat.bench.plan.jobs import Job, members
 from flatqat.bench.records.store import Store
@@ -55,12 +56,17 @@ class Opened:
 def open_cell(
     name: str, results: Path, root: Path | None, models: tuple[str, ...], device: torch.device
 ) -> Opened:
-    """Restore a stored cell. Raises StoreError if there is none, or its weights are gone."""
+    """Restore a stored cell.
+
+    Raises StoreError if there is none or its weights are gone, and DataError if the images are others than
+    those of the results folder.
+    """
     store = Store(results)
     record = store.find(name)
     (suite,) = members(record.cell.suite, record.cell.seed)
     suite = suite.on_disk(root)
     named = trusted_model(record.cell, suite, models)
+    check_same_images(suite, root, store)
     costs = cost_of(record.cell, suite, root, device, model=named).layers
     model = restore(record.cell, suite, store, device, model=named)
     method = record.protocol.method

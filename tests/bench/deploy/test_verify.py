@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from flatqat.bench.records.store import Store
-from flatqat.errors import StoreError, UsageError
+from flatqat.errors import DataError, StoreError, UsageError
 from tests.helpers.verified_cells import (
     BITS,
     exported,
@@ -145,3 +146,15 @@ def test_openvino_says_in_which_types_it_computes(store, files, bits, kinds):
     assert found.plain.all.agreement == found.optimized.all.agreement == 100
     assert f" in {kinds}" in found.note
     assert found.packages["openvino"]
+
+
+def test_other_images_than_those_of_the_folder_are_refused(store, files, monkeypatch):
+    """By what looks at stored cells again, as by a run: numbers of other images are no change of a file."""
+    from flatqat.bench.sensitivity.opened import open_cell
+
+    monkeypatch.setattr("flatqat.bench.cell.same_images.fingerprint_of", lambda suite, root: "12345678")
+    problem = r"suite toy: expected the images that .* was made from .*, got others \(12345678\)"
+    with pytest.raises(DataError, match=problem):
+        verified(store, "tiny-qat-4", files["4"])
+    with pytest.raises(DataError, match=problem):
+        open_cell("tiny-qat-4", store.root, None, (), torch.device("cpu"))

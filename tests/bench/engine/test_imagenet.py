@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from flatqat import registry
-from flatqat.bench.engine.preflight import _fingerprint, _short
+from flatqat.bench.cell.same_images import fingerprint_of
+from flatqat.bench.engine.preflight import _short
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import protocol_line
@@ -175,7 +176,7 @@ def test_sets_that_differ_in_transforms_alone_are_decoded_once(tmp_path, monkeyp
     decoded = []
     original = ImageData.fingerprint
     monkeypatch.setattr(ImageData, "fingerprint", lambda data: decoded.append(data) or original(data))
-    assert _fingerprint(suite, root) == expected
+    assert fingerprint_of(suite, root) == expected
     assert len(decoded) < 5 < len(sets)
 
 

@@ -1,0 +1,31 @@
+"""Whether the images on disk are those that a results folder was made from."""
+
+import hashlib
+from pathlib import Path
+
+from flatqat.bench.records.store import Store
+from flatqat.errors import DataError
+from flatqat.suite import Suite
+
+
+def fingerprint_of(suite: Suite, root: Path | None) -> str:
+    """Return eight hex digits of all labels, a few images of each set, and what else images are made with."""
+    sets = [suite.train(root), *(shift.build(root) for shift in suite.scored)]
+    known: dict[tuple[int, int], str] = {}  # sets that differ in their transforms alone are decoded once
+    for data in sets:
+        key = (id(data.fetch), id(data.labels))
+        known[key] = known.get(key) or data.fingerprint()
+    digests = [known[id(data.fetch), id(data.labels)] for data in sets]
+    return hashlib.sha256("".join([*digests, suite.made_with()]).encode()).hexdigest()[:8]
+
+
+def check_same_images(suite: Suite, root: Path | None, store: Store) -> str:
+    """Return the fingerprint of a suite's images. Raises DataError if a used folder has another."""
+    current, stored = fingerprint_of(suite, root), store.data(suite)
+    if stored is not None and stored.fingerprint != current:
+        raise DataError(
+            f"suite {suite.name}: expected the images that {store.root} was made from "
+            f"(fingerprint {stored.fingerprint}), got others ({current}); use another --results or "
+            "--data-root"
+        )
+    return current
