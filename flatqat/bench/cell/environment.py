@@ -33,9 +33,8 @@ OPTIONAL = {
     "ray": "ray",
 }
 
-# Options of glibc's malloc.h and their values. Older versions refuse a high M_MMAP_THRESHOLD instead.
 DRIVER = Path("/proc/driver/nvidia/version")
-
+# Options of glibc's malloc.h and their values. Older versions refuse a high M_MMAP_THRESHOLD instead.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 KEEPING = {M_TRIM_THRESHOLD: 2**31 - 1, M_MMAP_MAX: 0, M_ARENA_MAX: 1}
 

@@ -44,21 +44,27 @@ class Claims:
 
     def __enter__(self) -> "Claims":
         """Come in. Raises StoreError if the folder cannot be written."""
-        with self._door():
-            if self._is_alone():  # what is here was left by killed runs
-                self._clear()
-            self._create(self._present)
-        Thread(target=self._beat, daemon=True).start()
+        Thread(target=self._beat, daemon=True).start()  # before the door: to clear a large folder takes long
+        try:
+            with self._door():
+                if self._is_alone():  # what is here was left by killed runs
+                    self._clear()
+                self._create(self._present)
+        except BaseException:
+            self._over.set()
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:
         """Give up all claims and go; the last one removes the folder."""
-        self._over.set()
-        for path in tuple(self._held):
-            self._give_up(path)
-        with self._door():
-            if self._is_alone():
-                self._clear()
+        try:
+            for path in tuple(self._held):
+                self._give_up(path)
+            with self._door():
+                if self._is_alone():
+                    self._clear()
+        finally:
+            self._over.set()
         for folder in (self._folder, self._folder.parent):
             with suppress(OSError):  # somebody else is in it
                 folder.rmdir()

@@ -111,6 +111,15 @@ def read_arrays(path: Path, names: Collection[str] | None = None, sha256: str = 
         raise StoreError(f"{path}: expected stored arrays, got {got}") from error
 
 
+def is_own(path: Path, sha256: str) -> bool:
+    """Whether a file is there and has a hash; any will do if that is not known."""
+    try:
+        digest = hashlib.sha256(read_bytes(path)).hexdigest() if sha256 else ""
+    except StoreError:
+        return False
+    return digest == sha256 and path.exists()
+
+
 def _checked_members(data: bytes) -> dict[str, Member]:
     file = zipfile.ZipFile(io.BytesIO(data))
     return {name: partial(file.read, name) for name in file.namelist()}

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from time import time
 
-from flatqat.bench.records.files import TEMPORARY
+from flatqat.bench.records.files import TEMPORARY, is_own
 from flatqat.bench.records.owners import has_ended
 from flatqat.bench.records.record_json import read_as, read_json, read_record
 from flatqat.errors import StoreError, Vanished
@@ -34,11 +34,12 @@ def _is_abandoned(path: Path) -> bool:
 
 
 def _has_all(record_path: Path, folder: Path) -> bool:
-    """Whether a finished record has what the folder of its work has: all scores, and this flatness."""
+    """Whether a finished record has what the folder of its work has: its own outcomes, and this flatness."""
     record = read_record(record_path)
     try:
         path = folder / "flatness.json"
         measured = read_as(Flatness, read_json(path), path)
     except Vanished:
         measured = Flatness()
-    return record.status == "done" and record.flatness.updated(measured) == record.flatness
+    finished = record.status == "done" and is_own(record_path.with_suffix(".npz"), record.outcomes_sha256)
+    return finished and record.flatness.updated(measured) == record.flatness

@@ -8,7 +8,6 @@
     RESULTS/weights/<id>.last.safetensors  the weights of the last step, where those of another were selected
     RESULTS/.work/<id>-<version>/          scores of finished shifts and flatness, until the record is written
     RESULTS/.work/claims/                  who is at what, as long as somebody is
-    RESULTS/sensitivity/<label>/           what lower bits cost its layers, see `bench/sensitivity/stored.py`
 
 Every file is written once, atomically: to a temporary file in the same folder, flushed, synced, renamed. A
 record has the hash of its outcomes, which are written first; weights have their name in their metadata. What
@@ -25,7 +24,14 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-from flatqat.bench.records.files import Arrays, arrays_as_bytes, read_arrays, read_bytes, write_atomically
+from flatqat.bench.records.files import (
+    Arrays,
+    arrays_as_bytes,
+    is_own,
+    read_arrays,
+    read_bytes,
+    write_atomically,
+)
 from flatqat.bench.records.outcomes import NAMES, stack, stacks
 from flatqat.bench.records.record_json import read_as, read_json, read_record, record_to_dict, to_json
 from flatqat.bench.records.work import Work
@@ -182,12 +188,7 @@ class Store(Work):
 
     def has_outcomes(self, record: Record) -> bool:
         """Whether the outcomes of a record are stored and its own."""
-        path = self.outcomes_path(record.cell)
-        try:
-            digest = hashlib.sha256(read_bytes(path)).hexdigest() if record.outcomes_sha256 else ""
-        except StoreError:
-            return False
-        return digest == record.outcomes_sha256 and path.exists()
+        return is_own(self.outcomes_path(record.cell), record.outcomes_sha256)
 
     def outcomes(self, cell: Cell, names: Collection[str] | None = None, sha256: str = "") -> Arrays:
         """Return the outcomes of a cell as `<shift>:<name>`, all or those of `names`; empty if none exist.

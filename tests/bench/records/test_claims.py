@@ -297,3 +297,23 @@ def test_what_finds_no_room_on_the_disk_leaves_no_empty_file_for_which_others_wo
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, ignored)
     assert not list(folder.iterdir())
+
+
+def test_the_door_is_kept_while_a_large_folder_is_cleared(folder, monkeypatch):
+    """Otherwise another run would break it after a minute, and lose its own claims to this one's clearing."""
+    monkeypatch.setattr(module, "BEAT", 0.01)
+    ages = []
+
+    def slowly():
+        door = folder / "door.claim"
+        os.utime(door, (0, 0))
+        for _ in range(500):
+            if door.stat().st_mtime > 0:
+                break
+            sleep(0.01)
+        ages.append(door.stat().st_mtime)
+
+    with Claims(folder, clean=slowly):
+        pass
+    assert len(ages) == 2, "when it comes in, and when it goes"
+    assert min(ages) > 0

@@ -110,3 +110,13 @@ def test_a_run_with_nothing_to_do_removes_what_was_left(store):
     store.tidy()
     assert not temporary.exists()
     assert not (store.root / ".work").exists()
+
+
+def test_scores_of_a_cell_whose_outcomes_are_lost_stay(store):
+    """It is scored again, and what is scored already is not to be done twice."""
+    work = store.root / ".work" / f"{CELL.id}-0"
+    work.mkdir(parents=True)
+    (work / "fog@1.npz").write_bytes(b"scores")
+    store.outcomes_path(CELL).write_bytes(b"damaged")
+    with store.claims():
+        assert work.exists()
