@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from flatqat.finding import Finding
-from flatqat.spec import EvalTransform, Recipe
+from flatqat.spec import EvalTransform, Recipe, ShiftInfo
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -39,6 +39,17 @@ class Shift:
     in_mean: bool = True
     class_subset: tuple[int, ...] | None = None
     weights: Literal["selected", "last"] = "selected"
+
+    @property
+    def info(self) -> ShiftInfo:
+        """What records say of it."""
+        return ShiftInfo(
+            family=self.family,
+            severity=self.severity,
+            image_set=self.image_set,
+            in_mean=self.in_mean,
+            weights=self.weights,
+        )
 
 
 def _trainable(root: Path | None) -> str:

@@ -50,7 +50,7 @@ def test_without_a_baseline_it_runs_reports_and_offers_one(runner):
     ]
     (restored, saved) = (given for name, given in runner.used if "cache" in name)
     assert {**saved, "restore-keys": saved["key"].removesuffix("7-1")} == restored
-    assert re.fullmatch(r"flatqat-Linux-X64-[\d.]+-[\w.+]+-gate-c0ffee-7-1", saved["key"])
+    assert re.fullmatch(r"flatqat-Linux-X64-[\d.]+-[\w.+]+-gate-c0ffee-run-7-1", saved["key"])
 
 
 def test_a_baseline_that_holds_passes(runner):

@@ -1,20 +1,35 @@
 """What `flatqat results check` prints: what is wrong with a results folder, and the rows that are right."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from flatqat.bench.plan.jobs import members
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.sound import Examined
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import show
 from flatqat.console.terminal import terminal
+from flatqat.errors import FlatqatError
+from flatqat.spec import Record, ShiftInfo
 
 WRONG = 1
+
+
+def _shifts_of(record: Record) -> Mapping[str, ShiftInfo]:
+    """Return what the suite of a record says of its shifts; nothing of a suite that is not here."""
+    try:
+        (suite,) = members(record.cell.suite, record.cell.seed)
+    except FlatqatError:
+        return {}
+    if suite.version != record.cell.suite_version:
+        return {}
+    return {shift.name: shift.info for shift in suite.scored}
 
 
 def print_checked(folder: Path) -> int:
     """Print what is wrong with a results folder, a line each, and the report of all other records; 0 or 1."""
     store, console = Store(folder), terminal()
-    examined = Examined(store)
+    examined = Examined(store, _shifts_of)
     for line in examined.problems:
         console.print(line, style="bold red", soft_wrap=True)
     show(sections(examined.records), store, "method", console)

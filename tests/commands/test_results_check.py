@@ -1,5 +1,6 @@
 """`flatqat results check`: what is wrong, a line each, and the rows of the report."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -57,3 +58,16 @@ def test_checking_loads_no_torch():
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, RESULTS / "first-look"], check=True, timeout=120)
+
+
+def test_shifts_that_were_taken_out_of_the_mean_are_found(flatqat, tmp_path):
+    """Otherwise OOD would be the mean over those that a submitter likes."""
+    folder = tmp_path / "r"
+    shutil.copytree(RESULTS / "first-look", folder)
+    path = next(folder.glob("records/*/tiny-qat-4-s0-*.json"))
+    data = json.loads(path.read_text())
+    data["protocol"]["shifts"]["fog/5"]["in_mean"] = False
+    path.write_text(json.dumps(data))
+    done = flatqat("results", "check", folder)
+    assert done.code == 1
+    assert "protocol.shifts.fog/5: expected" in done.out

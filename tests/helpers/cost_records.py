@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from flatqat.bench.records.store import Store
-from flatqat.spec import Cell, Cost, Record
+from flatqat.spec import Cell, Cost, Flatness, Record
 from tests.helpers.records import margins_of, protocol, scores_of, shift_info
 
 SHIFTS = {
@@ -28,7 +28,14 @@ def cost(weights: int, bits: int, macs: int = 1_234_567_891) -> Cost:
 
 
 def put(
-    root: Path, method: str, quant: str, ood: float, of: Cost | None, seed: int = 0, **cell: object
+    root: Path,
+    method: str,
+    quant: str,
+    ood: float,
+    of: Cost | None,
+    seed: int = 0,
+    flatness: Flatness | None = None,
+    **cell: object,
 ) -> Record:
     """Store a run whose OOD accuracy is `ood`, a fraction of N images."""
     fields = {"suite": "s", "suite_version": 1, "model": "m", "recipe": "b", **cell}
@@ -39,6 +46,7 @@ def put(
         scores=scores_of(right),
         protocol=protocol(SHIFTS, reference=method == "fp"),
         cost=of,
+        flatness=flatness or Flatness(),
     )
     Store(root).write_record(record, margins_of(right))
     return record

@@ -19,7 +19,7 @@ from torch.nn.utils import parametrize
 from flatqat.bench.deploy.agreement import Agreement
 from flatqat.bench.deploy.codes import CodeComparison, Codes
 from flatqat.bench.deploy.exported_file import ExportedFile
-from flatqat.bench.deploy.reference import Reference
+from flatqat.bench.deploy.reference import Reference, exact_root
 from flatqat.bench.deploy.runtime import InBatches, Loaded
 from flatqat.export.grids import Grid
 from flatqat.export.network import Network, read_network
@@ -88,7 +88,7 @@ def exact_cell_(model: Normalized, network: Network) -> Both:
     for part in model.modules():
         for attribute, value in vars(part).items():
             if isinstance(value, float):  # such as epsilon, which a file has in float32
-                setattr(part, attribute, float(np.float32(value)))
+                setattr(part, attribute, exact_root(float(np.float32(value))))
     model.double()
 
     def run(images: Tensor) -> tuple[Tensor, Codes]:

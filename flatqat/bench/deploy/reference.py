@@ -21,6 +21,7 @@ from flatqat.export.graph import walk
 from flatqat.export.trace import INPUT
 
 Array = NDArray[Any]
+LARGEST_ROOT = 64.0
 CONVOLUTIONS: dict[int, Callable[..., torch.Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED: dict[int, Callable[..., torch.Tensor]] = {
     1: F.conv_transpose1d,
@@ -66,7 +67,7 @@ def exact_root(value: float) -> float:
     All other values are returned as they are. Networks compute with such roots as exactly as they can, the
     scale of attention and those of GELU among them, and a file has their float32.
     """
-    if not 1e-4 < abs(value) < 1e4:  # nor NaN
+    if not 1 / LARGEST_ROOT <= abs(value) <= LARGEST_ROOT:  # nor NaN; beyond, too many numbers are roots
         return value
     square = value * value
     for root in (math.sqrt(round(square)), 1 / math.sqrt(max(1, round(1 / square)))):

@@ -15,9 +15,8 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.records.weights import training_log
 from flatqat.bench.records.work import AS_USUAL
 from flatqat.metrics.detection import auroc
-from flatqat.spec import Protocol, Record, Score, ScoringLog, ShiftInfo
+from flatqat.spec import Protocol, Record, Score, ScoringLog
 from flatqat.spec.reading import to_plain
-from flatqat.suite import Shift
 
 
 def assemble(job: Job, request: Request, store: Store, device: torch.device) -> tuple[Record, Arrays]:
@@ -80,7 +79,7 @@ def protocol(job: Job, request: Request, store: Store) -> Protocol:
         recipe=job.recipe,
         quant=job.quant,
         method=to_plain(job.config),
-        shifts={shift.name: _info(shift) for shift in suite.scored},
+        shifts={shift.name: shift.info for shift in suite.scored},
         metric=suite.metric,
         class_names=suite.class_names,
         preprocessing=job.cell.preprocessing or "",
@@ -91,10 +90,4 @@ def protocol(job: Job, request: Request, store: Store) -> Protocol:
         targets=tuple(suite.targets),
         made_with=suite.made_with(),
         in_part=data.in_part if data else (),
-    )
-
-
-def _info(s: Shift) -> ShiftInfo:
-    return ShiftInfo(
-        family=s.family, severity=s.severity, image_set=s.image_set, in_mean=s.in_mean, weights=s.weights
     )

@@ -82,10 +82,19 @@ class Cluster:
 
     @property
     def offers(self) -> int:
-        """How many workers have room in the cluster at once."""
+        """How many workers have room in the cluster at once, each on one node.
+
+        Raises UsageError if none has.
+        """
         if self.device == "cuda":
             return int(self._has("GPU")) * self.request.per_device
-        return int(self._has("CPU")) // self.request.threads
+        cpus = [int(node["Resources"].get("CPU", 0)) for node in self.ray.nodes() if node["Alive"]]
+        if not (room := sum(count // self.request.threads for count in cpus)):
+            got = f"nodes of at most {max(cpus, default=0)}"
+            raise UsageError(
+                f"--ray: expected a node with {self.request.threads} CPUs, as --threads asks, got {got}"
+            )
+        return room
 
     def _has(self, resource: str) -> float:
         return float(self.ray.cluster_resources().get(resource, 0))

@@ -5,7 +5,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from math import ceil
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 from flatqat.bench.cell.session import Lack, Session
@@ -90,6 +90,7 @@ class RayWorker:
     ) -> None:
         self._cluster, self._task, self._progress, self._title = cluster, task, progress, title
         self._begun = self._dismissed = self._ready = False
+        self._changing = Lock()
         self._actor: Any = cluster.actor(task)
         self._thread = Thread(target=self._live, args=(ended,), daemon=True)
         self._thread.start()
@@ -101,8 +102,9 @@ class RayWorker:
 
     def dismiss(self) -> None:
         """Let it end."""
-        self._dismissed = True
-        self._actor.dismiss.remote()
+        with self._changing:
+            self._dismissed = True
+            self._actor.dismiss.remote()
 
     def wait(self) -> None:
         """Wait until its process has ended, unless it still waits for room; then end its actor."""
@@ -116,11 +118,19 @@ class RayWorker:
             ending = self._show()
             if not ending.code or ending.error or self._dismissed or life == LIVES:
                 break
-            self._progress.say(f"{self._title} ended with {ending.how}; another takes its place")
-            self._ready, self._actor = False, self._cluster.actor(self._task)
-            if self._begun:
-                self._actor.begin.remote()
+            if not self._replaced(ending):
+                break
         ended((self._title, ending))
+
+    def _replaced(self, ending: Ending) -> bool:
+        """Start another actor in the place of one that has died, unless none is wanted any more."""
+        with self._changing:
+            if not self._dismissed:
+                self._progress.say(f"{self._title} ended with {ending.how}; another takes its place")
+                self._ready, self._actor = False, self._cluster.actor(self._task)
+                if self._begun:
+                    self._actor.begin.remote()
+            return not self._dismissed
 
     def _show(self) -> Ending:
         """Show what the actor sends until its process has ended; returns how that was."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from flatqat.bench.gate.check import Checked
+from flatqat.bench.gate.check import INCOMPLETE, Checked
 from flatqat.bench.gate.compare import Rules, Verdict
 from flatqat.bench.gate.wording import beside, conclusion, differing, notes, sentence
 from flatqat.console.printable import printable
@@ -59,6 +59,8 @@ def _cases(checked: Checked, rules: Rules) -> Iterator["Element"]:
         yield _case(verdict.cell, verdict.what, *_outcome(verdict, rules))
     for cell, reason in checked.missing:
         yield _case(cell, "comparison", "error", "missing", reason)
+    if checked.code == INCOMPLETE and not checked.verdicts and not checked.missing:
+        yield _case(SUITE, "comparison", "error", "missing", conclusion(checked, rules))
 
 
 def _outcome(verdict: Verdict, rules: Rules) -> tuple[str, str, str]:

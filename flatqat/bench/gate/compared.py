@@ -12,6 +12,8 @@ from flatqat.bench.gate.names import short_names
 from flatqat.bench.gate.series import Matches, Series, match, nearest
 from flatqat.bench.gate.shift_groups import By
 
+RESULTS = "the results"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
@@ -41,7 +43,7 @@ def compare_all(
     *,
     by: By = "family",
     same_data: bool = False,
-    where: str = "the results",
+    where: str = RESULTS,
 ) -> Compared:
     """Compare the series of two groups that have one role.
 
@@ -57,7 +59,8 @@ def compare_all(
         labels.setdefault(names[id(one)], []).extend(run.cell.label for run in one.runs)
     for old, new in matches.pairs:
         name = names[id(new)]
-        missing += [(name, f"seed {run.cell.seed} {run.reason}") for run in new.runs if run.reason]
+        place = "" if where == RESULTS else f" in {where}"
+        missing += [(name, f"seed {run.cell.seed} {run.reason}{place}") for run in new.runs if run.reason]
         if not new.done:
             continue
         for text in differences(old, new):

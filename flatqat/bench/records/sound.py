@@ -5,7 +5,7 @@ far as these tell them (`Metric.scores`).
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isclose
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.store import RECORD_NAME, Store
 from flatqat.bench.records.weights import check_weights
 from flatqat.errors import StoreError, UsageError, found
-from flatqat.spec import Record
+from flatqat.spec import Record, ShiftInfo
 
+ShiftsOf = Callable[[Record], Mapping[str, ShiftInfo]]
 PRECISION = 1e-12
 """Relative, of the same sums in float64, which another processor may add up in another order."""
 
@@ -30,15 +31,18 @@ class Examined:
         scores: How many scores were computed again.
     """
 
-    def __init__(self, store: Store) -> None:
-        """Look at all files of a results folder. Raises StoreError if there are no records."""
+    def __init__(self, store: Store, shifts_of: ShiftsOf = lambda record: {}) -> None:
+        """Look at all files of a results folder. Raises StoreError if there are no records.
+
+        `shifts_of` returns what the suite of a record says of its shifts, as far as that is known.
+        """
         folder = store.root / "records"
         if not folder.is_dir():
             raise StoreError(f"{folder}: expected a folder, found {found(folder)}; name a results folder")
         self.records: list[Record] = []
         self.problems: list[str] = []
         self.scores = 0
-        self._store = store
+        self._store, self._shifts_of = store, shifts_of
         self._data = {path.stem for path in store.root.glob("data/*.json")}
         paths = [path for path in sorted(folder.glob("*/*")) if not path.name.startswith(".")]
         if not paths:
@@ -80,6 +84,11 @@ class Examined:
         if key not in self._data:
             file = self._store.root / "data" / f"{key}.json"
             yield f"{file}: expected the fingerprint of its records, {record.protocol.data}, got none"
+        stated = self._shifts_of(record)
+        for name, info in record.protocol.shifts.items():
+            if name in stated and info != stated[name]:
+                needed = f"expected {stated[name]}, as its suite has it"
+                yield f"{path}: protocol.shifts.{name}: {needed}, got {info}"
         if record.protocol.quant != record.cell.quant_spec:
             expected, got = record.cell.quant_spec, record.protocol.quant
             yield f"{path}: protocol.quant: expected {expected}, as in its cell, got {got}"

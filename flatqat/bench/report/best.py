@@ -22,7 +22,8 @@ LEVEL = 0.05
 Key = tuple[str, str]
 NOTE = (
     "Bold: of the methods of one bit width, the best and those that are not beyond doubt worse than it "
-    "(paired by seed and image, 95%, Holm's correction); none where that is all of them."
+    "(paired by seed and image, 95%, Holm's correction); none where that is all of them, where they have one "
+    "seed, and where their seeds differ."
 )
 
 
@@ -54,15 +55,16 @@ def _best(section: Section, runs: Mapping[Key, Runs], keys: Sequence[Key], weigh
     """Return the rows among `keys` that no test tells from the one with the largest value."""
     values = {key: _value(section.rows[key], weights) for key in keys}
     known = {key: value for key, value in values.items() if value is not None}
-    if len(known) < 2:
-        return set()
+    seeds = {tuple(sorted(runs[key].values)) for key in known}
+    if len(known) < 2 or len(seeds) > 1 or len(next(iter(seeds))) < 2:
+        return set()  # one seed, or not the same for all, says nothing of methods
     first = max(known, key=lambda key: known[key])
     shares = {key: runs[key].shares(weights) for key in known}
     nested = is_nested(section.rows[first][0])
     found = differences([shares], first, nested=nested)
     tested = [key for key in known if key != first]
     if not all(key in found and isfinite(found[key].p) for key in tested):
-        return set()  # some runs have no outcomes, or no seed in common
+        return set()  # some runs have no outcomes
     adjusted = dict(zip(tested, holm([found[key].p for key in tested]), strict=True))
     equal = {first, *(key for key in tested if adjusted[key] >= LEVEL)}
     return equal if len(equal) < len(known) else set()

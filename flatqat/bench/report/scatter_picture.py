@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PANEL_WIDTH, HEIGHT = 4.8, 3.9
-ID_NOTE = "Bars: 95% intervals over seeds and images, with one seed over images alone."
+ID_NOTE = (
+    "Bars: 95% intervals over seeds and images, with one seed over images alone. Gray line, where it is "
+    "within the picture: OOD equal to ID."
+)
 PREDICTED_NOTE = (
     " Broken line: what ID predicts for models without a robustness intervention (Taori et al. 2020)."
 )

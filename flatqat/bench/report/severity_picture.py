@@ -30,7 +30,7 @@ TAX_NOTE = (
 def scores(sections: Sequence[Section], store: Store) -> "Figure":
     """Return the metric against severity. Raises StoreError if no suite has shifts."""
     blocks = []
-    for section in sections:
+    for section in (section for section in sections if section.rows):
         record = next(iter(section.rows.values()))[0]
         columns = shift_columns(section, "shift")
         blocks.append((section, panels_of(section, "id"), columns, f"{metric_of(record).title}, %"))
@@ -43,7 +43,7 @@ def tax(sections: Sequence[Section], store: Store) -> "Figure":
     Raises StoreError without full precision beside others, and without stored outcomes.
     """
     blocks = []
-    for section in sections:
+    for section in (section for section in sections if section.rows):
         columns = tax_columns(section, taxes(section, store))
         blocks.append((section, panels_of(section, ID), columns, "tax, points"))
     return _drawn("tax", blocks, TAX_NOTE, of_zero=True)

@@ -84,6 +84,20 @@ def test_shared_repeated_and_deep(kind):
     assert found.largest < ROUNDING
 
 
+def test_roots_that_a_network_keeps_are_the_files():
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.head = nn.Linear(12, 12), nn.Linear(12, 4)
+            self.scale, self.rate = 32**-0.5, 0.1
+
+        def forward(self, x):
+            x = self.layer(x.mean(3).flatten(1)[:, :12])
+            return self.head(x) * self.scale * self.rate
+
+    assert compared(quantized(seeded(Scaled), "4", IMAGES)).largest < ROUNDING
+
+
 def test_folded_batchnorm_is_rounded_anew_but_says_the_same():
     """Scales that are off by 1e-8 move hardly a code, and logits of equal codes are equal."""
     found = compared(quantized(seeded(Deep), "8", IMAGES), fold_batchnorm=True)
@@ -181,7 +195,7 @@ def test_functions_are_those_of_the_standard_library(kind):
 def test_roots_are_widened_to_roots_and_nothing_else():
     for exact in (math.sqrt(32), 1 / math.sqrt(64), -math.sqrt(2), math.sqrt(1 / 2), 3.0, 0.25):
         assert exact_root(float(np.float32(exact))) == pytest.approx(exact, rel=1e-15)
-    for other in (0.0, 0.3, 1e-30, -7.3, math.inf, 5.656855):
+    for other in (0.0, 0.3, 1e-30, -7.3, math.inf, 5.656855, 5000.123, 3.3e-4, 1234.5):
         value = float(np.float32(other))
         assert exact_root(value) == value
     assert math.isnan(exact_root(math.nan))

@@ -132,7 +132,11 @@ def test_who_shares_memory_and_decoding_threads(work, device, expected):
 
 
 def test_a_worker_is_told_where_it_computes():
-    ray = SimpleNamespace(cluster_resources=lambda: {"CPU": 7.0, "GPU": 2.0})
+    nodes = [
+        {"Alive": alive, "Resources": {"CPU": cpus}}
+        for alive, cpus in ((True, 4.0), (True, 3.0), (False, 8.0))
+    ]
+    ray = SimpleNamespace(cluster_resources=lambda: {"CPU": 7.0, "GPU": 2.0}, nodes=lambda: nodes)
 
     def cluster(**options):
         return Cluster(ray, Request(ray="auto", **options))
@@ -142,6 +146,10 @@ def test_a_worker_is_told_where_it_computes():
     assert (cluster(device="cpu", threads=2).device, cluster(device="cpu", threads=2).offers) == ("cpu", 3)
     ray.cluster_resources = lambda: {"CPU": 7.0}
     assert (cluster().device, cluster().offers) == ("cpu", 7)
+    with pytest.raises(
+        UsageError, match="--ray: expected a node with 5 CPUs, as --threads asks, got nodes of at most 4"
+    ):
+        assert cluster(threads=5).offers
     with pytest.raises(UsageError, match="--device cuda: expected a Ray cluster with GPUs"):
         assert cluster(device="cuda").device
 

@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime
 from xml.etree import ElementTree
 
 import pytest
 
 from flatqat.bench.gate.as_junit import as_junit
-from flatqat.bench.gate.check import Checked, code_of
+from flatqat.bench.gate.check import INCOMPLETE, Checked, code_of
 from flatqat.bench.gate.compare import Rules, Verdict
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5)
@@ -125,3 +126,12 @@ def test_texts_of_a_stranger_stay_texts():
     )
     suite = assert_valid(as_junit(checked, Rules(), WHEN))
     assert suite.find("testcase").attrib["classname"] == r"""<a>&"\x00\x1b[2J\ud800\uffff ]]>"""
+
+
+def test_a_check_without_a_row_is_not_green():
+    """Services that read only the file would take no test for no problem."""
+    checked = replace(checked_of([]), code=INCOMPLETE)
+    suite = assert_valid(as_junit(checked, Rules(), WHEN))
+    (case,) = suite.findall("testcase")
+    assert case.find("error").get("message")
+    assert suite.get("errors") == suite.get("tests") == "1"

@@ -37,6 +37,17 @@ def test_the_best_and_those_that_may_be_equal_to_it(store):
     assert found["ID"] == set(), "equal on every image: nothing is decided"
 
 
+@pytest.mark.parametrize("seeds", [{"qat": (0,), "sam": (0,)}, {"qat": (0, 1, 2), "sam": (0, 1)}])
+def test_one_seed_and_other_seeds_say_nothing_of_methods(tmp_path, seeds):
+    for method, of_method in seeds.items():
+        for seed in of_method:
+            put(tmp_path, method, "4", 0.8 if method == "sam" else 0.6, COST, seed=seed)
+    store = Store(tmp_path)
+    (section,) = load(store, None)
+    found = best(section, {key: Runs.of(records, store) for key, records in section.rows.items()})
+    assert found == {"ID": set(), "OOD": set()}
+
+
 def test_latex_has_them_in_bold_and_says_what_that_means(store):
     text = render(store, None, "latex", "method", "qat")
     bold = [line.split(" & ")[0] for line in text.splitlines() if r"\textbf" in line]

@@ -10,8 +10,10 @@ from flatqat.bench.report.pictures import PLOTS, write_picture
 from flatqat.bench.report.render import load
 from flatqat.bench.report.tax import taxes
 from flatqat.errors import StoreError, UsageError
+from flatqat.spec import Cell, Flatness, Record
 from tests.helpers import RESULTS
 from tests.helpers.cost_records import cost, put
+from tests.helpers.records import space_flatness
 
 LOOK = Store(RESULTS / "first-look")
 (SECTION,) = load(LOOK, None)
@@ -90,3 +92,14 @@ def test_what_cannot_be_drawn_is_told(tmp_path):
     with pytest.raises(UsageError, match="expected one of flatness, id-ood, pareto, severity, tax"):
         write_picture("pie", sections, store, tmp_path / "pie.png")
     assert not (tmp_path / "pie.png").exists()
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+def test_a_model_that_failed_stops_no_picture(tmp_path, plot):
+    for method, quant in (("fp", "fp"), ("qat", "4")):
+        put(tmp_path, method, quant, 0.7, cost(9000, 4), flatness=Flatness(quantized=space_flatness()))
+    failed = Cell(suite="s", suite_version=1, model="other", recipe="b", method="qat", quant="4", seed=0)
+    Store(tmp_path).write_record(Record(cell=failed, status="failed", reason="boom"))
+    store = Store(tmp_path)
+    write_picture(plot, load(store, None), store, tmp_path / "picture.svg")
+    assert (tmp_path / "picture.svg").exists()

@@ -85,16 +85,20 @@ def _level(section: Section, row: Row, name: str, metric: str) -> str:
     """Say how good a row is where there is nothing to compare it with."""
     value = row[f"ood_{name}"]
     label = f"`{row_label((row['method'], row['bits']))}`"
+    if is_unknown(value):
+        return f"OOD {metric} of {label} is not known."
+    low, high = row[f"ood_{name}_low"], row[f"ood_{name}_high"]
+    over = "over images, of this training run alone" if row["seeds"] == 1 else "over seeds and images"
+    ends = "" if is_unknown(low) else f", 95% interval {low:.1f} to {high:.1f} {over}"
+    said = f"{label} has {value:.1f}% OOD {metric}{ends}"
+    if (row["method"], row["bits"]) == section.reference:
+        return f"{said}; only full precision is stored."
     why = (
         "full precision is not stored"
         if section.reference is None
         else "there is no interval of a difference"
     )
-    if is_unknown(value):
-        return f"OOD {metric} of {label} is not known."
-    low, high = row[f"ood_{name}_low"], row[f"ood_{name}_high"]
-    ends = "" if is_unknown(low) else f", 95% interval {low:.1f} to {high:.1f}"
-    return f"{label} has {value:.1f}% OOD {metric}{ends}; what its bits cost is not known, since {why}."
+    return f"{said}; what its bits cost is not known, since {why}."
 
 
 def _holds_zero(low: float, high: float) -> bool:

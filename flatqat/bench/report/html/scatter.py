@@ -9,7 +9,7 @@ from flatqat.bench.report.html.series import Series
 from flatqat.bench.report.shown import is_unknown
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400.0, 290.0, 44.0, 12.0, 12.0, 40.0
-DECADES_BEFORE_LOG = 20  # a larger ratio of the ends gets a logarithmic scale
+LARGE_RATIO = 20  # a larger ratio of the ends gets a logarithmic scale
 
 Row = Mapping[Any, Any]
 Ends = tuple[float, float] | None
@@ -52,7 +52,7 @@ def draw(axes: Axes, points: Sequence[Point], under: Under | None = None, also: 
     """Return the picture of points, with their intervals; the values `also` are on the axis of y, too."""
     xs = [v for p in points for v in (p.x, *(p.x_ends or ()))]
     ys = [*also, *(v for p in points for v in (p.y, *(p.y_ends or ())))]
-    log = min(xs) > 0 and (axes.log or max(xs) > DECADES_BEFORE_LOG * min(xs))
+    log = min(xs) > 0 and (axes.log or max(xs) > LARGE_RATIO * min(xs))
     x = svg.scale(xs, LEFT, WIDTH - RIGHT, log=log)
     y = svg.scale(ys, HEIGHT - BOTTOM, TOP)
     parts = [_grid(x, y, axes), under(x, y) if under else ""]

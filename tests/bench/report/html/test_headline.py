@@ -43,6 +43,7 @@ def estimate(value: float, error: float, seeds: int = 3) -> Estimate:
 def row(key, extra=None, collapsed=False):
     low, high = (None, None) if extra is None else (extra - 1, extra + 1)
     ood = {"ood_top1": 70.0, "ood_top1_low": 65.0, "ood_top1_high": 75.0}
+    ood |= {"seeds": 3}
     of_gap = {"extra_gap": extra, "extra_gap_low": low, "extra_gap_high": high, "collapsed": collapsed}
     return {"method": key[0], "bits": key[1], **ood, **of_gap}
 
@@ -94,8 +95,15 @@ def test_what_has_collapsed_and_what_has_no_comparison_is_said(section):
     assert said(section, estimate(-30, 1), collapsed=True).endswith("and it has collapsed in distribution.")
     text = said(section, None)
     assert text.startswith(
-        "`qat 4` has 70.0% OOD top-1, 95% interval 65.0 to 75.0; what its bits cost is not"
+        "`qat 4` has 70.0% OOD top-1, 95% interval 65.0 to 75.0 over seeds and images; what its bits cost is"
     )
+
+
+def test_full_precision_alone_and_one_seed_are_said(section):
+    alone = replace(section, rows={key: rows for key, rows in section.rows.items() if key[0] == "fp"})
+    text = headline(alone, [row(("fp", "fp")) | {"seeds": 1}], {}, "qat")
+    interval = "95% interval 65.0 to 75.0 over images, of this training run alone"
+    assert text == f"`fp` has 70.0% OOD top-1, {interval}; only full precision is stored."
 
 
 def test_it_is_computed_from_the_records(tmp_path):
