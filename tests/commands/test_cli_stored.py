@@ -37,7 +37,7 @@ def test_a_page_is_printed_as_it_is_written(flatqat, stored, tmp_path):
     ("option", "told"),
     [
         (("--by", "family"), r"--format html: expected no --by, got family; leave it out"),
-        (("--plot", "pareto", "--output", "p.png"), r"--plot pareto: expected neither --by nor --format"),
+        (("--plot", "pareto", "--output", "p.png"), r"--plot pareto: expected neither --by, --format nor"),
     ],
 )
 def test_a_page_has_every_view_and_its_own_plots(flatqat, stored, tmp_path, monkeypatch, option, told):

@@ -102,11 +102,14 @@ def test_wrong_values_of_plot_write_nothing(flatqat, first_look, tmp_path):
     for more, expected in (
         (
             ("paretto", "--output", out),
-            "unknown plot 'paretto': expected one of pareto; did you mean 'pareto'",
+            "unknown plot 'paretto': expected one of flatness, id-ood, pareto, severity, tax; did you mean",
         ),
-        (("pareto",), r"expected --output FILE that ends in one of \.png, \.svg, \.pdf, got none"),
+        (
+            ("pareto",),
+            r"--plot pareto: --output: expected a file that ends in one of \.png, \.svg, \.pdf, got none",
+        ),
         (("pareto", "--output", tmp_path / "out.jpg"), r"one of \.png, \.svg, \.pdf, got .*out\.jpg"),
-        (("pareto", "--output", out, "--by", "shift"), "expected neither --by nor --format"),
+        (("pareto", "--output", out, "--by", "shift"), "expected neither --by, --format nor"),
         (("pareto", "--output", out), r"cost of their network, got none; add it with: flatqat cost '\*'"),
     ):
         assert_one_line_error(flatqat(*args, *more), expected)
