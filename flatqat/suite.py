@@ -28,6 +28,9 @@ class Shift:
         in_mean: Whether it counts in the mean over shifts.
         class_subset: The classes of a dataset that has fewer than the suite. All other logits are masked, and
             `top1_unmasked` is reported beside `top1`.
+        groups: Groups of the suite's classes, of which each is one class of a dataset with coarser labels.
+            Its probability is the mean of its members', scaled so that all groups add up to 1. Labels of the
+            images are places of groups.
         weights: Which weights of a training run are scored: those selected on `val`, or the last ones.
     """
 
@@ -38,6 +41,7 @@ class Shift:
     image_set: str = "id"
     in_mean: bool = True
     class_subset: tuple[int, ...] | None = None
+    groups: tuple[tuple[int, ...], ...] | None = None
     weights: Literal["selected", "last"] = "selected"
 
     @property

@@ -57,6 +57,7 @@ KNOWN = {
     "domainnet v1": "d1d7461ce2d1",
     "officehome v1": "51071b36f912",
     "pacs v1": "9af83c7e7d08",
+    "shape-16 v1": "a84e3026f8ec",
     "streets v1": "9dff84186ef1",
     "terraincognita v1": "b59d626fa3b0",
     "vlcs v1": "23592a755921",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flatqat.metrics.confusion import Confusions
+    from flatqat.metrics.grouped import Groups
     from flatqat.metrics.loss import Loss
     from flatqat.metrics.outcomes import Outcomes
     from flatqat.spec import Score
@@ -44,9 +45,19 @@ class Task:
         loss: Loss = resolve_name(self.loss_path)
         return loss
 
-    def meter(self, classes: int, class_subset: tuple[int, ...] | None = None) -> Meter:
-        """Return a new meter for a model, and for a shift that may have only a subset of its classes."""
-        meter: Meter = resolve_name(self.meter_path)(classes, class_subset)
+    def meter(
+        self,
+        classes: int,
+        class_subset: tuple[int, ...] | None = None,
+        groups: "Groups | None" = None,
+    ) -> Meter:
+        """Return a new meter for a model, and for a shift that may have only a subset of its classes.
+
+        With `groups` each group of the model's classes counts as one class.
+        """
+        meter: Meter = resolve_name(self.meter_path)(len(groups) if groups else classes, class_subset)
+        if groups:
+            meter = resolve_name("flatqat.metrics.grouped:GroupedMeter")(meter, classes, groups)
         return meter
 
 

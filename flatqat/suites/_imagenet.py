@@ -147,4 +147,5 @@ def _missing_sets(root: Path | None, *, sets: tuple[tuple[str, NaturalSet], ...]
 
 
 def _verify_sets(root: Path | None, *, sets: tuple[tuple[str, NaturalSet], ...]) -> list[Finding]:
-    return verify_natural(root, *(dataset for _, dataset in sets))
+    datasets = [dataset for _, dataset in sets]
+    return verify_natural(root, *datasets, optional=datasets[1:])

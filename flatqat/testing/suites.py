@@ -32,10 +32,23 @@ def suite_data_is_consistent(suite: Suite, root: Path | None = None) -> None:
         equal = torch.equal(images, again.batch(torch.arange(len(again)))[0])
         assert equal, f"{name}: expected equal data when built twice, got a difference"
         valid = labels[labels != IGNORED] if data.per_pixel else labels
-        in_range = 0 <= int(valid.min()) <= int(valid.max()) < suite.classes
-        assert in_range, f"{name}: expected labels from 0 to {suite.classes - 1}, got others"
+        classes = len(shift.groups) if shift.groups else suite.classes
+        in_range = 0 <= int(valid.min()) <= int(valid.max()) < classes
+        assert in_range, f"{name}: expected labels from 0 to {classes - 1}, got others"
         first = labels_of.setdefault(shift.image_set, labels)
         assert torch.equal(first, labels), f"{name}: expected the labels of image set {shift.image_set!r}"
+
+
+def suite_groups_are_of_its_classes(suite: Suite, root: Path | None = None) -> None:
+    """Groups of a shift have members, are disjoint, and consist of classes of the suite."""
+    for shift in suite.shifts:
+        members = [label for group in shift.groups or () for label in group]
+        assert all(shift.groups or ()), f"{shift.name}: expected groups with members, got an empty one"
+        assert len(set(members)) == len(members), (
+            f"{shift.name}: expected disjoint groups, got a shared class"
+        )
+        in_range = all(0 <= label < suite.classes for label in members)
+        assert in_range, f"{shift.name}: expected classes from 0 to {suite.classes - 1} in groups, got others"
 
 
 def suite_members_are_those_of_its_targets(suite: Suite, root: Path | None = None) -> None:
@@ -54,4 +67,9 @@ def suite_members_are_those_of_its_targets(suite: Suite, root: Path | None = Non
         )
 
 
-CHECKS = [suite_starts_with_id, suite_data_is_consistent, suite_members_are_those_of_its_targets]
+CHECKS = [
+    suite_starts_with_id,
+    suite_data_is_consistent,
+    suite_groups_are_of_its_classes,
+    suite_members_are_those_of_its_targets,
+]

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from flatqat.metrics.grouped import Grouping, Groups
 from flatqat.spec import IGNORED
 
 
@@ -13,7 +14,8 @@ class Agreement:
 
     A prediction is the class with the largest logit, of each image or of each labeled pixel; a NaN among the
     logits makes one that agrees with nothing but another NaN. With `class_subset` only those classes can be
-    predicted, as in `ClassificationMeter`. Differences are over all logits of images or labeled pixels.
+    predicted, as in `ClassificationMeter`, and with `groups` one of them, as in `GroupedMeter`. Differences
+    are over all logits of images or labeled pixels.
 
     Attributes:
         predictions: The number of predictions so far.
@@ -21,10 +23,11 @@ class Agreement:
         largest: The largest difference of a logit; infinite if one of the two is not finite alone.
     """
 
-    def __init__(self, class_subset: tuple[int, ...] | None = None) -> None:
+    def __init__(self, class_subset: tuple[int, ...] | None = None, groups: Groups | None = None) -> None:
         self.predictions, self.equal, self.largest = 0, 0, 0.0
         self._low, self._high = math.inf, -math.inf
         self._subset = None if class_subset is None else torch.tensor(class_subset)
+        self._grouping = Grouping(groups) if groups else None
 
     def add(self, cell: Tensor, file: Tensor, labels: Tensor) -> None:
         """Add logits (B, classes) or (B, classes, H, W) of both, and labels (B,) or label maps (B, H, W)."""
@@ -56,6 +59,7 @@ class Agreement:
 
     def _predicted(self, logits: Tensor) -> Tensor:
         """Return the predicted class of each row of logits, -1 for none."""
+        logits = self._grouping(logits) if self._grouping else logits
         logits = logits if self._subset is None else logits[:, self._subset]
         return logits.argmax(1).masked_fill(logits.isnan().any(1), -1)
 

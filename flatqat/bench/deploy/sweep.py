@@ -79,7 +79,7 @@ class Sweep:
 
     def _swept(self, shift: Shift, reader: Reader, look: Look, advance: Advance) -> Swept:
         meters = {name: self._meter(shift) for name in ("", *self.runs)}
-        agreements = {name: Agreement(shift.class_subset) for name in self.runs}
+        agreements = {name: Agreement(shift.class_subset, shift.groups) for name in self.runs}
         data, first = self.images(shift), True
         for images, labels in reader.batches(data.parts(scoring_batch_size(data, CPU))):
             expected = self.model.predict(images)
@@ -103,7 +103,7 @@ class Sweep:
         )
 
     def _meter(self, shift: Shift) -> Meter:
-        return self.task.meter(self.suite.classes, shift.class_subset)
+        return self.task.meter(self.suite.classes, shift.class_subset, shift.groups)
 
     def _predict(self, run: Network, images: Tensor) -> Tensor:
         def checked(seen: Tensor) -> Tensor:

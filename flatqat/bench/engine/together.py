@@ -88,7 +88,8 @@ class Together:
         if self.alone:
             most = self.session.sizes.most(self._kind, most)
         meters = {
-            job.cell.id: task_of(job.suite.task).meter(job.suite.classes, shift.class_subset) for job in jobs
+            job.cell.id: task_of(job.suite.task).meter(job.suite.classes, shift.class_subset, shift.groups)
+            for job in jobs
         }
         odd: set[str] = set()
         with self.heard.into(odd):

@@ -31,8 +31,8 @@ LARGE = 64  # pixels of the shorter side, from which the constants of ImageNet-C
 class ImageSet:
     """Some images of one shift.
 
-    `family` groups sets in tables; `image_set` is the same for sets of the same images; `class_subset` is
-    that of the shift.
+    `family` groups sets in tables; `image_set` is the same for sets of the same images; `class_subset`
+    and `groups` are those of the shift.
     """
 
     name: str
@@ -40,6 +40,7 @@ class ImageSet:
     image_set: str
     data: ImageData
     class_subset: tuple[int, ...] | None = None
+    groups: tuple[tuple[int, ...], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,7 @@ class Images:
                 image_set=shift.image_set,
                 data=self._drawn(shift.build(self.root), self.splits and shift.image_set == "id", half=1),
                 class_subset=shift.class_subset,
+                groups=shift.groups,
             )
             for shift in shifts
         ]
@@ -105,7 +107,11 @@ class Images:
             found[f"val {name}/{SEVERITY}"] = clean.map(
                 partial(corrupt, name=name, severity=SEVERITY, table=table)
             )
-        return [ImageSet(name=name, family=name, image_set="val", data=data) for name, data in found.items()]
+        groups = self._id.groups if self.splits else None  # which decide what labels mean
+        return [
+            ImageSet(name=name, family=name, image_set="val", data=data, groups=groups)
+            for name, data in found.items()
+        ]
 
     def _drawn(self, data: ImageData, split: bool, *, half: int, limit: int | None = None) -> ImageData:
         """Return at most `limit` images, in order, of all or of one half of them; cut as the model asks."""

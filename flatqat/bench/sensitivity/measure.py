@@ -140,7 +140,7 @@ class Measure:
         return self.switches.model.predict(x)
 
     def _columns(self, images: ImageSet) -> Columns:
-        return Columns(self.switches.model.task, self.classes, images.class_subset)
+        return Columns(self.switches.model.task, self.classes, images.class_subset, images.groups)
 
     def _batches(self, images: ImageSet) -> Iterator[tuple[Tensor, Tensor]]:
         with Reader(self.device, self.workers) as reader:

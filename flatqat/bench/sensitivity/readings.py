@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flatqat.metrics.grouped import Groups
 from flatqat.metrics.task import task_of
 
 
@@ -31,9 +32,11 @@ class Measured:
 class Columns:
     """Collects what images give in one network, batch by batch."""
 
-    def __init__(self, task: str, classes: int, subset: tuple[int, ...] | None) -> None:
+    def __init__(
+        self, task: str, classes: int, subset: tuple[int, ...] | None, groups: Groups | None
+    ) -> None:
         self._task = task_of(task)
-        self._meter = self._task.meter(classes, subset)
+        self._meter = self._task.meter(classes, subset, groups)
         self._divergences: list[Tensor] = []
 
     def add(self, logits: Tensor, labels: Tensor, log_reference: Tensor) -> None:

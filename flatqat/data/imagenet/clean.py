@@ -66,6 +66,15 @@ def scored_images(root: Path | None, class_subset: tuple[int, ...] | None = None
     return chosen
 
 
+@lru_cache(maxsize=2)
+def scored_in_groups(root: Path | None, groups: tuple[tuple[int, ...], ...]) -> "ImageData":
+    """Load the validation images of groups of classes; their labels are the places of the groups."""
+    place = {label: place for place, group in enumerate(groups) for label in group}
+    images = scored_images(root, tuple(sorted(place)))
+    labels = np.array([place[label] for label in images.labels.tolist()], np.int64)
+    return replace(images, labels=labels).load()
+
+
 def train_images(root: Path | None) -> Images:
     """List all training images, held out or not; `untrainable_reason` must be empty. Imports no torch."""
     location = find_split(root, "train")

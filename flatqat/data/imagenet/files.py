@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.data.imagenet import classes
-from flatqat.data.imagenet.names import Naming
+from flatqat.data.imagenet.names import Naming, class_names
 from flatqat.data.images.encoded import Decode, to_rgb
 from flatqat.data.images.entries import folder_names, image_names, name_hash
 from flatqat.errors import DataError, listed
@@ -90,15 +90,17 @@ def in_class_folders(folder: Path, naming: Naming = "wnid") -> Images:
         inside = image_names(folder / name)
         names += [f"{name}/{file}" for file in inside]
         labels += [label] * len(inside)
-    numbered, first = not of_folder.keys() <= classes.labels().keys(), 0 in of_folder.values()
+    numbered, first = all(name.isdecimal() for name in of_folder), 0 in of_folder.values()
     doubt = "class folders are numbers and none is 0: they may count from 1" if numbered and not first else ""
-    return replace(in_order(folder, names, labels), doubt=doubt)
+    return replace(in_order(folder, names, labels, class_names(naming)), doubt=doubt)
 
 
 def labeled_folders(folder: Path, naming: Naming = "wnid") -> dict[str, int]:
     """Return the label of each class folder. Raises DataError, with the cause, on any other name."""
     names, by_wnid = folder_names(folder), classes.labels()
-    if naming == "wnid" or (names and all(name in by_wnid for name in names)):
+    if naming == "sixteen":
+        label_of = {name: label for label, name in enumerate(class_names(naming))}
+    elif naming == "wnid" or (names and all(name in by_wnid for name in names)):
         label_of = by_wnid
     else:
         label_of = {str(label): label for label in range(classes.COUNT)}
@@ -107,11 +109,16 @@ def labeled_folders(folder: Path, naming: Naming = "wnid") -> dict[str, int]:
     return {name: label_of[name] for name in names}
 
 
-def in_order(folder: Path, names: Sequence[str], labels: Sequence[int]) -> Images:
-    """Sort files by image name and number them. Raises DataError if one appears twice, or there is none."""
+def in_order(
+    folder: Path, names: Sequence[str], labels: Sequence[int], called: tuple[str, ...] = classes.wnids()
+) -> Images:
+    """Sort files by image name and number them; `called` are the classes of labels.
+
+    Raises DataError if one appears twice, or there is none.
+    """
     if not names:
         raise DataError(f"{folder}: expected images in class folders, got none; complete the copy")
-    ordered, ordered_labels, ids, duplicates = _numbered(tuple(names), tuple(labels))
+    ordered, ordered_labels, ids, duplicates = _numbered(tuple(names), tuple(labels), called)
     if duplicates:
         got = " and ".join(duplicates)
         raise DataError(f"{folder}: expected each image once, got {got}; keep the original")
@@ -120,7 +127,7 @@ def in_order(folder: Path, names: Sequence[str], labels: Sequence[int]) -> Image
 
 @lru_cache(maxsize=8)
 def _numbered(
-    names: tuple[str, ...], labels: tuple[int, ...]
+    names: tuple[str, ...], labels: tuple[int, ...], called: tuple[str, ...]
 ) -> tuple[tuple[str, ...], Labels, Labels, list[str]]:
     """Return names, labels and ids in order, and the names of an image that appears twice.
 
@@ -128,18 +135,18 @@ def _numbered(
     """
     # By the image's name, then by its folder.
     order = sorted(range(len(names)), key=lambda index: names[index].split("/")[::-1])
-    ordered, wnids = tuple(names[index] for index in order), classes.wnids()
-    ids = np.array([image_id(names[index], wnids[labels[index]]) for index in order], np.int64)
+    ordered = tuple(names[index] for index in order)
+    ids = np.array([image_id(names[index], called[labels[index]]) for index in order], np.int64)
     unique, counts = np.unique(ids, return_counts=True)
     duplicates = np.flatnonzero(ids == unique[counts.argmax()]) if len(unique) < len(ids) else ()
     return ordered, np.array(labels, np.int64)[order], ids, [ordered[index] for index in duplicates]
 
 
-def image_id(name: str, wnid: str) -> int:
+def image_id(name: str, called: str) -> int:
     """Return the number in a validation image's name, or else 63 bits of a hash of class and name."""
     if number := NUMBER.search(name):
         return int(number[1])
-    return name_hash(f"{wnid}/{stem(name)}")
+    return name_hash(f"{called}/{stem(name)}")
 
 
 def stem(name: str) -> str:
@@ -150,6 +157,8 @@ def stem(name: str) -> str:
 def _cause(wrong: list[str], naming: Naming) -> str:
     """Return what folders with these names are, and the fix."""
     got = listed(wrong)
+    if naming == "sixteen":
+        return f"expected class folders {', '.join(class_names(naming))}, got {got}; use the original folders"
     if naming == "integer":
         return f"expected class folders 0 to 999, got {got}; use the original folders"
     if all(name.isdecimal() for name in wrong):

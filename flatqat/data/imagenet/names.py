@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from flatqat.data.corruptions.names import NAMES
-from flatqat.data.imagenet import classes
+from flatqat.data.imagenet import classes, sixteen
 from flatqat.data.images.data_root import plain
 
-Naming = Literal["wnid", "integer"]
+Naming = Literal["wnid", "integer", "sixteen"]
 
 VAL, EACH = 50_000, 50  # validation images, and those of each class
 TRAIN = 1_281_167
@@ -51,12 +51,23 @@ class NaturalSet(ImageSet):
     Attributes:
         count: The published number of images.
         class_subset: The labels that the dataset has; None for all of them.
-        naming: Whether class folders are named by WordNet ids or by labels.
+        naming: Whether class folders are named by WordNet ids, by labels, or as the 16 classes of `sixteen`,
+            whose places are then the labels.
     """
 
     count: int
     class_subset: tuple[int, ...] | None = None
     naming: Naming = "wnid"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the labels stand for: WordNet ids, or the names of the 16 classes."""
+        return class_names(self.naming)
+
+
+def class_names(naming: Naming) -> tuple[str, ...]:
+    """Return the class of each label: WordNet ids, or the names of the 16 classes."""
+    return sixteen.NAMES if naming == "sixteen" else classes.wnids()
 
 
 IMAGENET = ("imagenet", "imagenet1k", "imagenet2012", "ilsvrc2012", "ilsvrc")
@@ -111,6 +122,18 @@ def _v2(variant: str) -> NaturalSet:
 
 IMAGENET_V2 = {variant: _v2(variant) for variant in ("matched-frequency", "threshold0.7", "top-images")}
 
+EDGES, SILHOUETTES = (
+    NaturalSet(
+        title=title, folders=folders, layout=f"texture-vs-shape/{layout}/<class>/*.png",
+        count=160, within=("texturevsshape", "stimuli"), naming="sixteen",
+    )
+    for title, layout, folders in (
+        ("edge drawings", "edges", ("edges", "edge")),
+        ("filled silhouettes", "filled-silhouettes", ("filledsilhouettes", "silhouettes", "silhouette")),
+    )
+)  # fmt: skip
+
 SETS: tuple[ImageSet, ...] = (
-    IMAGENET_C, IMAGENET_C_BAR, IMAGENET_3DCC, IMAGENET_R, IMAGENET_A, IMAGENET_SKETCH, *IMAGENET_V2.values()
+    IMAGENET_C, IMAGENET_C_BAR, IMAGENET_3DCC, IMAGENET_R, IMAGENET_A, IMAGENET_SKETCH, *IMAGENET_V2.values(),
+    EDGES, SILHOUETTES,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Images of ImageNet's classes from other sources: ImageNet-R, -A, -Sketch and V2."""
+"""Images of ImageNet's classes from other sources: ImageNet-R, -A, -Sketch, V2, drawings and silhouettes."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +10,7 @@ from flatqat.data.imagenet import classes
 from flatqat.data.imagenet.files import Images, in_class_folders, labeled_folders
 from flatqat.data.imagenet.locate import find_set
 from flatqat.data.imagenet.names import NaturalSet
+from flatqat.data.images.data_root import plain
 from flatqat.errors import DataError, listed
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ def is_missing(root: Path | None, dataset: NaturalSet) -> bool:
 
 
 def _looks_right(folder: Path, dataset: NaturalSet) -> bool:
+    if dataset.naming == "sixteen" and plain(folder.name) not in dataset.folders:
+        return (
+            False  # drawings and silhouettes have the same classes and files: their folders tell them apart
+        )
     try:
         return bool(labeled_folders(folder, dataset.naming))
     except DataError:

@@ -37,18 +37,27 @@ def _verify(root: Path | None) -> tuple[Finding, ...]:
 
 
 def counted(
-    title: str, images: Images, total: int, among: Sequence[int] = ALL_CLASSES, *, each: int | None = None
+    title: str,
+    images: Images,
+    total: int,
+    among: Sequence[int] = ALL_CLASSES,
+    *,
+    each: int | None = None,
+    called: tuple[str, ...] = classes.wnids(),
 ) -> Finding:
-    """Count images and classes: too few are a partial finding; too many, in all or of a class, a bad one."""
-    counts, wnids = np.bincount(images.labels, minlength=classes.COUNT), classes.wnids()
+    """Count images and classes: too few are a partial finding; too many, in all or of a class, a bad one.
+
+    `called` are the classes of labels.
+    """
+    counts = np.bincount(images.labels, minlength=len(called))
     most = int(counts.argmax())
     if each and counts[most] > each:
-        what = f"{images.folder}: expected {each} images of each class, got {counts[most]} of {wnids[most]}"
+        what = f"{images.folder}: expected {each} images of each class, got {counts[most]} of {called[most]}"
         return Finding(ok=False, what=what, fix=f"keep only those of {title}")
     if len(images) > total:
         what = f"{images.folder}: expected {total:,} images of {title}, got {len(images):,}"
         return Finding(ok=False, what=what, fix="remove the files that are not in the original")
-    missing = [wnids[label] for label in among if not counts[label]]
+    missing = [called[label] for label in among if not counts[label]]
     present = f"{len(among) - len(missing)} of {len(among)} classes"
     what = f"{title}: {len(images):,} of {total:,} images, {present}"
     if len(images) == total and not missing:

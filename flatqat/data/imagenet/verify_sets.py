@@ -1,5 +1,6 @@
 """Are the corrupted and the natural datasets on disk complete and correct? Imports no torch."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -29,19 +30,21 @@ def verify_corrupted(root: Path | None, dataset: CorruptedSet, optional: str) ->
     return findings if pairs.is_fatal else [*findings, *_corruptions(root, dataset, optional)]
 
 
-def verify_natural(root: Path | None, *dataset: NaturalSet) -> list[Finding]:
-    """Check ImageNet itself, then every dataset, of which only the first is required."""
+def verify_natural(
+    root: Path | None, *datasets: NaturalSet, optional: Sequence[NaturalSet] = ()
+) -> list[Finding]:
+    """Check ImageNet itself, then every dataset; those that are `optional` may be missing."""
     findings = verify.verify(root)
-    for image_set in dataset:
-        if image_set is not dataset[0] and natural.is_missing(root, image_set):
+    for image_set in datasets:
+        if image_set in optional and natural.is_missing(root, image_set):
             findings.append(_optional(f"{image_set.title} is missing: expected {image_set.layout}"))
             continue
         place = run_check(partial(_natural, root, image_set))
         findings.append(place)
         if place.ok:
             title, images = image_set.title, natural.images(root, image_set)
-            among = image_set.class_subset or verify.ALL_CLASSES
-            findings += [verify.counted(title, images, image_set.count, among)]
+            among = image_set.class_subset or range(len(image_set.classes))
+            findings += [verify.counted(title, images, image_set.count, among, called=image_set.classes)]
             findings += [*verify.doubts(title, images), verify.files(title, images)]
     return findings
 

@@ -11,8 +11,8 @@ from flatqat.spec import IGNORED
 NAN, INF = math.nan, math.inf
 
 
-def counted(cell, file, labels, subset=None) -> Agreement:
-    agreement = Agreement(subset)
+def counted(cell, file, labels, subset=None, groups=None) -> Agreement:
+    agreement = Agreement(subset, groups)
     agreement.add(torch.tensor(cell), torch.tensor(file), torch.tensor(labels))
     return agreement
 
@@ -39,6 +39,13 @@ def test_a_class_that_is_masked_is_predicted_by_neither():
     cell, file = [[9.0, 1.0, 0.0], [0.0, 1.0, 2.0]], [[0.0, 1.0, 0.5], [9.0, 1.0, 2.0]]
     assert counted(cell, file, [1, 2]).equal == 0
     assert counted(cell, file, [1, 2], subset=(1, 2)).equal == 2
+
+
+def test_classes_of_one_group_are_one_prediction():
+    cell, file = [[9.0, 1.0, 0.0], [0.0, 1.0, 2.0]], [[1.0, 9.0, 0.5], [3.0, 1.0, 2.0]]
+    assert counted(cell, file, [0, 1]).equal == 0
+    found = counted(cell, file, [0, 1], groups=((0, 1), (2,)))
+    assert (found.equal, found.largest) == (1, 8.0)  # differences are those of all logits
 
 
 def test_only_labeled_pixels_count():

@@ -13,8 +13,10 @@ from flatqat.bench.engine.preflight import _short
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import protocol_line
+from flatqat.data.imagenet import sixteen
 from flatqat.data.imagenet.names import IMAGENET_C, IMAGENET_V2
 from flatqat.data.images.encoded import decode_file
+from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors import image_files
 from flatqat.data.tensors.image_data import ImageData
 from flatqat.models.base import build
@@ -116,6 +118,38 @@ def test_without_training_images_nothing_is_trained(tmp_path):
     assert set(records["ptq"].scores) == {"val", "id", "matched-frequency", "top-images"}
     assert "no training images" in records["ptq"].protocol.in_part
     assert "; no training images; " in protocol_line([records["ptq"]])
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_groups_of_classes_are_scored_and_all_classes_trained(trainable, tmp_path):
+    """The scores are those of mean probabilities, computed here once more from the network's outputs."""
+    root = tmp_path / "data"
+    files.natural(root / "imagenet" / "val", (65, 8, 404, 294, 999), each=1)
+    for name in ("edges", "filled-silhouettes"):
+        files.natural(root / "texture-vs-shape" / name, sixteen.NAMES, each=1)
+    if trainable:
+        files.train(root)
+    net = build("picky:48", classes=1000, seed=0)
+    torch.save(net.net.state_dict(), weights := tmp_path / "weights.pt")
+    settings = STEPS if trainable else {}
+    records = go(request(tmp_path, "shape-16", 48, weights=weights, settings=settings))
+    assert {method: record.status for method, record in records.items()} == {
+        "fp": "done", "ptq": "done", "qat": "done" if trainable else "skipped",
+    }  # fmt: skip
+    scores = records["ptq"].scores
+    assert {name: one["top1"].n for name, one in scores.items()} == {
+        "val": 3 if trainable else 5, "id": 3, "edges": 16, "silhouettes": 16,
+    }  # fmt: skip
+    shift = registry.load(registry.SUITES, "shape-16").shifts[1]
+    data = shift.build(root).transformed(eval_crop(net.eval_transform))
+    images, labels = data.batch(torch.arange(16))
+    if not trainable:
+        with torch.no_grad():
+            p = net.predict(images).double().softmax(1)
+        means = torch.stack([p[:, list(group)].mean(1) for group in sixteen.GROUPS], 1)
+        found, of_true = records["fp"].scores["edges"], means.gather(1, labels[:, None])[:, 0] / means.sum(1)
+        assert found["top1"].value == 100 * float((means.argmax(1) == labels).double().mean())
+        assert found["nll"].value == pytest.approx(float(-of_true.log().mean()))
 
 
 def test_corrupted_images_are_never_cut_as_a_model_asks(tmp_path):

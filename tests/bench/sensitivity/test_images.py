@@ -72,6 +72,14 @@ def test_test_images_are_split_where_val_would_be_some_of_them():
     assert not torch.equal(another, images(frozen()).choosing("clean")[0].data.ids)
 
 
+def test_labels_of_groups_stay_those_of_groups_where_id_images_choose():
+    grouped = tuple(replace(shift, groups=((0, 1), (2,))) for shift in toy().shifts)
+    for suite, groups in ((toy(), None), (frozen(), ((0, 1), (2,)))):
+        suite = replace(suite, shifts=grouped)
+        assert {one.groups for one in images(suite).choosing("worst-family")} == {groups}
+        assert {one.groups for one in images(suite).reported(suite.shifts)} == {((0, 1), (2,))}
+
+
 def test_the_id_images_are_split_where_they_also_choose_the_step():
     suite = replace(toy(), val=toy().shifts[0].build)
     chosen = images(suite, limit=1000).choosing("clean")[0].data
