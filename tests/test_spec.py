@@ -14,28 +14,56 @@ CELL = Cell(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["fp", "4", "w4a8", "w4a32", "w2a32@minmax", "8", "3@minmax"])
+@pytest.mark.parametrize(
+    "text", ["fp", "4", "w4a8", "w4a32", "w32a3", "w2a32@minmax", "w32a8@minmax", "8", "3@minmax"]
+)
 def test_canonical_texts_round_trip(text):
     assert str(QuantSpec.parse(text)) == text
 
 
 @pytest.mark.parametrize(
-    ("text", "canonical"), [("w4", "w4a32"), ("w4a4", "4"), ("w4a32@lsq", "w4a32"), ("4@lsq", "4")]
+    ("text", "canonical"),
+    [
+        ("w4", "w4a32"),
+        ("w4a4", "4"),
+        ("w4a32@lsq", "w4a32"),
+        ("4@lsq", "4"),
+        ("w32a04", "w32a4"),
+    ],
 )
 def test_other_spellings_have_one_canonical_text(text, canonical):
     assert str(QuantSpec.parse(text)) == canonical
 
 
-@given(st.integers(2, 8), st.one_of(st.none(), st.integers(2, 8)), st.sampled_from(["lsq", "minmax"]))
+BITS = st.one_of(st.none(), st.integers(2, 8))
+
+
+@given(BITS, BITS, st.sampled_from(["lsq", "minmax"]))
 def test_every_spec_survives_its_text(weight_bits, act_bits, quantizer):
     spec = QuantSpec(weight_bits=weight_bits, act_bits=act_bits, quantizer=quantizer)
-    assert QuantSpec.parse(str(spec)) == spec
+    assert QuantSpec.parse(str(spec)) == (QuantSpec() if spec.is_fp else spec)
 
 
-@pytest.mark.parametrize("text", ["4w", "", "w", "a4", "1", "w4a9", "16", "w0a4", "4@", "FP"])
+@pytest.mark.parametrize("text", ["4w", "", "w", "a4", "1", "w4a9", "16", "w0a4", "4@", "FP", "w16a4"])
 def test_malformed_bits_say_what_was_expected(text):
     with pytest.raises(UsageError, match="expected"):
         QuantSpec.parse(text)
+
+
+@pytest.mark.parametrize("text", ["32", "w32", "w32a32@minmax"])
+def test_floating_point_throughout_is_called_fp(text):
+    with pytest.raises(
+        UsageError, match=f"expected .* bits for weights or activations, got '{text}'; use fp"
+    ):
+        QuantSpec.parse(text)
+
+
+def test_bits_of_a_layer_can_be_the_only_ones_of_weights():
+    for bits, layers, rounds in (
+        ("4", None, True), ("w4a32", None, True), ("fp", None, False), ("w32a4", None, False),
+        ("w32a4", "fc=w32a8", False), ("w32a4", "fc=w32a8,conv1=w2", True),
+    ):  # fmt: skip
+        assert QuantSpec.parse(bits, layer_bits=layers).rounds_weights is rounds
 
 
 def test_the_error_lists_the_forms():

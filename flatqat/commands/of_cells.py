@@ -25,7 +25,7 @@ Methods = Annotated[
         autocompletion=names_of(registry.METHODS),
     ),
 ]
-BitWidths = Annotated[Names, option("BITS", "Bit widths: 4, w4a8, w4a32@lsq or fp.  [default: 4]")]
+BitWidths = Annotated[Names, option("BITS", "Bit widths: 4, w4a8, w4a32@lsq, w32a4 or fp.  [default: 4]")]
 Keep = Annotated[
     Names, option("LAYERS", "Layers kept at 8 bits: name patterns, or none.  [default: first,last]")
 ]

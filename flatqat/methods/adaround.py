@@ -59,6 +59,7 @@ class AdaRound(ptq.PTQ):
     """Adaptive rounding (Nagel et al. 2020): post-training quantization with learned rounding directions."""
 
     Config = Config
+    needs_rounded_weights = True
     version = 2  # 1: outputs as activations in place left them, small batches shown fewer times
 
     def begin(self, batches: Sequence[Batch]) -> None:

@@ -49,6 +49,7 @@ class Anchor(Method):
     """Quantization-aware training with full-precision anchor weights that pull on the quantized ones."""
 
     Config = Config
+    needs_rounded_weights = True
 
     def __init__(self, setup: Setup, config: Any = None) -> None:
         super().__init__(setup, config)

@@ -68,6 +68,8 @@ class Method:
         quantizes: Whether the model gets quantizers.
         trains: Whether the method needs at least one training step to be meaningful.
         reference: Whether other methods are compared with it.
+        needs_rounded_weights: Whether it only changes how weights are rounded, so that at bits of activations
+            alone it would be plain training or calibration under another name; such cells are skipped.
         passes: Number of forward and backward passes per step.
         version: Increased whenever the same input gives different numbers.
     """
@@ -77,6 +79,7 @@ class Method:
     quantizes: ClassVar[bool] = True
     trains: ClassVar[bool] = True
     reference: ClassVar[bool] = False
+    needs_rounded_weights: ClassVar[bool] = False
     passes: ClassVar[int] = 1
     version: ClassVar[int] = 1
 

@@ -41,6 +41,7 @@ class Dampen(Method):
     """Quantization-aware training with oscillation dampening (Nagel et al. 2022)."""
 
     Config = Config
+    needs_rounded_weights = True
 
     def __init__(self, setup: Setup, config: Any = None) -> None:
         super().__init__(setup, config)

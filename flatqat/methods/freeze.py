@@ -75,6 +75,7 @@ class Freeze(Method):
     """Quantization-aware training with iterative weight freezing (Nagel et al. 2022)."""
 
     Config = Config
+    needs_rounded_weights = True
 
     def begin(self, batches: Sequence[Batch]) -> None:
         """Calibrate the grids and start tracking the codes.

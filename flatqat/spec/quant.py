@@ -7,14 +7,16 @@ from flatqat.errors import UsageError
 
 _QUANT_TEXT = re.compile(r"(?:(?P<both>[0-9]+)|w(?P<w>[0-9]+)(?:a(?P<a>[0-9]+))?)(?:@(?P<quantizer>[\w-]+))?")
 BITS_RANGE = range(2, 9)
+FLOAT_BITS = 32  # which stand for floating point in the text forms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantSpec:
     """How a network is quantized: bits, grid and layers.
 
-    Its text forms are `fp`, `4` (weights and activations), `w4a8`, `w4` or `w4a32` (weights only), each with
-    an optional `@quantizer`; for `keep` `layer1.*,fc` or `none`; for `layer_bits` `layer1.*=8,layer4.*=w2a4`.
+    Its text forms are `fp`, `4` (weights and activations), `w4a8`, `w4` or `w4a32` (weights only) and `w32a4`
+    (activations only), each with an optional `@quantizer`; for `keep` `layer1.*,fc` or `none`; for
+    `layer_bits` `layer1.*=8,layer4.*=w2a4`.
 
     Attributes:
         weight_bits: Bits of the weights, 2 to 8; None for floating point.
@@ -39,6 +41,13 @@ class QuantSpec:
         """Whether weights and activations are both in floating point."""
         return self.weight_bits is None and self.act_bits is None
 
+    @property
+    def rounds_weights(self) -> bool:
+        """Whether the weights of some layer are quantized."""
+        return self.weight_bits is not None or any(
+            QuantSpec.parse(bits).weight_bits is not None for _, bits in self.layer_bits
+        )
+
     @classmethod
     def parse(cls, text: str, *, keep: str | None = None, layer_bits: str | None = None) -> "QuantSpec":
         """Return the value of text forms, whose layers are ignored for `fp`. Raises UsageError.
@@ -62,13 +71,15 @@ class QuantSpec:
         if match is None:
             raise UsageError(f"bits: expected 'fp', '4', 'w4', 'w4a8' or 'w4a8@lsq', got {text!r}")
         weight_bits = int(match["both"] or match["w"])
-        act_bits = weight_bits if match["both"] else int(match["a"] or 32)
+        act_bits = weight_bits if match["both"] else int(match["a"] or FLOAT_BITS)
         for what, bits in (("weights", weight_bits), ("activations", act_bits)):
-            if bits not in BITS_RANGE and not (what == "activations" and bits == 32):
+            if bits not in (*BITS_RANGE, FLOAT_BITS):
                 raise UsageError(f"bits: expected 2 to 8 bits for {what}, got {bits} in {text!r}")
+        if weight_bits == act_bits == FLOAT_BITS:
+            raise UsageError(f"bits: expected 2 to 8 bits for weights or activations, got {text!r}; use fp")
         return cls(
-            weight_bits=weight_bits,
-            act_bits=None if act_bits == 32 else act_bits,
+            weight_bits=None if weight_bits == FLOAT_BITS else weight_bits,
+            act_bits=None if act_bits == FLOAT_BITS else act_bits,
             quantizer=match["quantizer"] or "lsq",
         )
 
@@ -76,7 +87,8 @@ class QuantSpec:
         if self.is_fp:
             return "fp"
         same = self.weight_bits == self.act_bits
-        bits = str(self.weight_bits) if same else f"w{self.weight_bits}a{self.act_bits or 32}"
+        weights, acts = (bits or FLOAT_BITS for bits in (self.weight_bits, self.act_bits))
+        bits = str(weights) if same else f"w{weights}a{acts}"
         return bits if self.quantizer == "lsq" else f"{bits}@{self.quantizer}"
 
     @property

@@ -53,6 +53,11 @@ def export_cell(
             require(package, extra="onnx")
     cell = deployable(name, results, models)
     network = read_network(cell.model.net)
+    if options.form == "codes" and not network.weights:
+        got = f"weights in floating point ({cell.record.cell.bits})"
+        raise UsageError(
+            f"--format codes: expected weights with codes to store, got {got}; use --format onnx"
+        )
     made = _as_onnx if options.form == "onnx" else _as_codes
     data, notes = made(cell, network, data_root, options)
     write_output(options.file, data)
@@ -92,4 +97,7 @@ def _about_scoring(cell: Deployable) -> list[str]:
 
 def _quantized(network: Network) -> str:
     some = sum(owner is not None or name in network.inputs for name, owner in network.layers.items())
-    return f"{some} of {len(network.layers)} layers quantized"
+    layers = f"{some} of {len(network.layers)} layers"
+    if not network.weights:
+        return f"inputs of {layers} quantized, weights in floating point"
+    return f"{layers} quantized"

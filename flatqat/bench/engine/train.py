@@ -104,8 +104,10 @@ def _trained(
         check_same(model, ranks)
     ((images, _),) = fixed("audit", 1)
     audited = summary(checked(audit(model.net, model.normalize(images))))
-    covered = [name for name in audited["floating"] if job.quant.act_bits or not name.endswith(" input")]
-    if covered and not job.quant.is_fp:  # although the bits of the cell cover them
+    of_inputs, of_weights = job.quant.act_bits is not None, job.quant.rounds_weights
+    floating = audited["floating"]
+    covered = [name for name in floating if (of_inputs if name.endswith(" input") else of_weights)]
+    if covered:  # although the bits of the cell cover them
         session.progress.say(f"{job.title}: left in floating point: {', '.join(covered)}")
     seconds = round(perf_counter() - began, 2)
     log = {"steps": method.total_steps, "last_loss": last_loss, "seconds": seconds, "audit": audited}

@@ -183,10 +183,18 @@ def _add(
         config=method.Config(**values),
         parent=parent,
         weights=None if parent else weights,
-        skip=base.untrainable_reason if method.trains and not recipe.steps else "",
+        skip=base.untrainable_reason if method.trains and not recipe.steps else _nothing_to_do(name, spec),
         scored=False,
     )
     return jobs.setdefault(cell.id, job)
+
+
+def _nothing_to_do(name: str, spec: QuantSpec) -> str:
+    """Return why a method has nothing of its own to do at some bits; empty if it has."""
+    method = registry.load(registry.METHODS, name)
+    if spec.is_fp or spec.rounds_weights or not method.needs_rounded_weights:
+        return ""
+    return f"{name} only changes how weights are rounded, and {spec} rounds none; use bits such as 4 or w4a8"
 
 
 def _step_multiplier(method: type[Any], recipe: Recipe, passes: int) -> int:

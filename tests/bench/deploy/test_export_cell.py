@@ -151,3 +151,32 @@ def test_a_cell_without_weights_is_told_how_to_get_them(export, store, tmp_path)
     finally:
         moved.rename(weights)
     assert not (tmp_path / "x.onnx").exists()
+
+
+def test_activations_alone(flatqat, tmp_path):
+    """The graph rounds inputs and has weights in float32; there are no codes to pack."""
+    registry.add_plugin(TOY)
+    folder = tmp_path / "stored"
+    request = Request(
+        suites=("toy",), methods=("ptq",), bits=("w32a3",), seeds=(0,), results=folder, spaces=()
+    )
+    run_plan(make_plan(request))
+    file = tmp_path / "tiny.onnx"
+    own = ("--results", folder, "--plugin", TOY)
+    done = flatqat("export", "tiny-ptq", "--output", file, *own)
+    assert done.code == 0, done.err
+    summary, notes = done.out.splitlines()
+    assert summary.endswith("; inputs of 5 of 5 layers quantized, weights in floating point")
+    assert "weights of" not in notes
+    proto, says = read(file)
+    assert all(layer["weight"] is None and layer["input"] for layer in says["flatqat.layers"].values())
+    pictures = registry.load(registry.SUITES, "toy").shifts[1].build(None).batch(torch.arange(96))[0]
+    with torch.no_grad():
+        expected = deployable("tiny-ptq", folder).model(pictures)
+    got = run(proto, images=pictures)
+    assert (got.argmax(1) == expected.argmax(1)).float().mean() >= 0.98
+    packed = tmp_path / "tiny.safetensors"
+    refused = flatqat("export", "tiny-ptq", "--output", packed, "--format", "codes", *own)
+    got = r"got weights in floating point \(w32a3\); use --format onnx"
+    assert_one_line_error(refused, f"--format codes: expected weights with codes to store, {got}")
+    assert not packed.exists()
