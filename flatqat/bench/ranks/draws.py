@@ -5,54 +5,69 @@ takes the rows of its own images.
 """
 
 from collections.abc import Callable
+from inspect import isfunction
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverloadPacket
 from torch.nn import functional as F
 
 from flatqat.errors import TrainingFailed
 
+SEEDED = torch.Tag.nondeterministic_seeded
 DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d)
 FILLING = (torch.Tensor.bernoulli_, torch.Tensor.uniform_, torch.Tensor.normal_)
-DRAWING = (
-    *(torch.rand, torch.randn, torch.randint, torch.randperm, torch.rand_like, torch.randn_like),
-    *(torch.bernoulli, torch.normal, torch.multinomial, F.alpha_dropout, F.feature_alpha_dropout, F.rrelu),
-    *(F.gumbel_softmax, F.scaled_dot_product_attention, F.multi_head_attention_forward),
-)
-"""What may draw for more than the rows of images."""
 
 
 class Draws:
-    """What replaces functions that draw random numbers, for the images `rows` of a batch of `whole`."""
+    """What replaces functions that draw random numbers, for the images `rows` of a batch of `whole`.
 
-    def __init__(self, rows: slice, whole: int) -> None:
+    So that all of the `processes` decide alike, each knows how many images the others have.
+    """
+
+    def __init__(self, rows: slice, whole: int, processes: int) -> None:
         self._rows, self._whole, self._images = rows, whole, rows.stop - rows.start
+        self._counts = {whole // processes, -(-whole // processes)}
 
-    def replaced(self) -> dict[Any, Callable[..., Any]]:
-        """Return what stands for each of the functions."""
-        kinds = ((DROPOUTS, self._dropout), (FILLING, self._filled), (DRAWING, self._undivided))
-        return {function: replace(function) for functions, replace in kinds for function in functions}
+    def instead_of(self, function: Any) -> Callable[..., Any]:
+        """Return what stands for a function: itself, where it draws nothing."""
+        if function in DROPOUTS:
+            return self._dropout(function)
+        if function in FILLING:
+            return self._filled(function)
+        return self._undivided(function) if may_draw(function) else function
 
     def _dropout(self, function: Any) -> Callable[..., Tensor]:
         def dropped(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
             if not training or p == 0:
                 return input
-            rows, shape = self._rows_and_shape(input, function)
-            kept = function(input.new_ones(shape), p)[rows]
+            if not input.ndim or len(input) % self._images:
+                raise TrainingFailed(_cannot(function, _for(input, "are not those of images")))
+            kept = self._own_rows(function, input.new_ones(self._whole_shape(input)), p)
             return input.mul_(kept) if inplace else input * kept
 
         return dropped
 
     def _filled(self, function: Any) -> Callable[..., Tensor]:
-        """Fill the rows of a tensor; a single one is what all images share, as where a layer is left out."""
+        """Fill the rows of a tensor; other first axes than one of images are drawn alike by all processes.
+
+        Those are a single row, as where the layer is left out for all images, and the shape of weights. Some
+        can be both. Only a column that `bernoulli_` fills leaves out a layer for images, or their windows.
+        """
 
         def filled(tensor: Tensor, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
-            if generator is not None or (len(tensor) == 1 and self._images > 1):
+            size = len(tensor) if tensor.ndim else 0
+            column = function is torch.Tensor.bernoulli_ and tensor.ndim > 1 and tensor.numel() == size
+            of_images = size == self._images or (column and size % self._images == 0)
+            shared = all(size % images for images in self._counts)
+            if generator is not None or not size or (shared and not of_images):
                 return function(tensor, *args, generator=generator, **kwargs)  # type: ignore[no-any-return]
-            rows, shape = self._rows_and_shape(tensor, function)
+            if not of_images or (size == self._images and 1 in self._counts):
+                raise TrainingFailed(_cannot(function, _for(tensor, "may be those of images or not")))
             with torch.no_grad():
-                return tensor.copy_(function(tensor.new_empty(shape), *args, **kwargs)[rows])
+                empty = tensor.new_empty(self._whole_shape(tensor))
+                return tensor.copy_(self._own_rows(function, empty, *args, **kwargs))
 
         return filled
 
@@ -60,28 +75,44 @@ class Draws:
         """Let a function work as long as it draws nothing from the global generator."""
 
         def called(*args: Any, **kwargs: Any) -> Any:
-            before = _states()
+            before = states()
             result = function(*args, **kwargs)
-            if not all(map(torch.equal, before, _states())):
+            if not all(map(torch.equal, before, states())):
                 raise TrainingFailed(_cannot(function, "draws random numbers"))
             return result
 
         return called
 
-    def _rows_and_shape(self, tensor: Tensor, function: Any) -> tuple[slice, tuple[int, ...]]:
-        """Return the rows of a tensor within that of the whole batch, and the shape of the latter."""
-        each, rest = divmod(len(tensor), self._images) if tensor.ndim else (0, 1)
-        if rest:
-            what = f"draws for a tensor of {tuple(tensor.shape)}, whose rows are not those of images"
-            raise TrainingFailed(_cannot(function, what))
-        rows = slice(self._rows.start * each, self._rows.stop * each)
-        return rows, (self._whole * each, *tensor.shape[1:])
+    def _whole_shape(self, tensor: Tensor) -> tuple[int, ...]:
+        """Return the shape of a tensor for the whole batch."""
+        return self._whole * (len(tensor) // self._images), *tensor.shape[1:]
+
+    def _own_rows(self, function: Any, whole: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the own rows of what a function makes of a tensor for the whole batch."""
+        each = len(whole) // self._whole
+        drawn: Tensor = function(whole, *args, **kwargs)
+        return drawn[self._rows.start * each : self._rows.stop * each]
 
 
-def _states() -> list[Tensor]:
+def may_draw(function: Any) -> bool:
+    """Whether a function may draw: PyTorch says so of its operators, but not of what calls them."""
+    name = getattr(function, "__name__", "")
+    if name.startswith("__"):  # arithmetic, indexing and attributes
+        return False
+    operator = getattr(torch.ops.aten, name, None)
+    if isfunction(function) or not isinstance(operator, OpOverloadPacket):
+        return True
+    return any(SEEDED in getattr(operator, overload).tags for overload in operator.overloads())
+
+
+def states() -> list[Tensor]:
     """Return the states of the generators that layers draw from."""
     cuda = [torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else []
     return [torch.get_rng_state(), *cuda]
+
+
+def _for(tensor: Tensor, rows: str) -> str:
+    return f"draws for a tensor of {tuple(tensor.shape)}, whose rows {rows}"
 
 
 def _cannot(function: Any, what: str) -> str:

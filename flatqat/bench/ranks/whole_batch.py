@@ -35,11 +35,14 @@ class WholeBatch(TorchFunctionMode):
         super().__init__()
         self.ranks = ranks
         self.rows = rows_of(ranks.place.rank, ranks.size, whole)
-        self._replaced = {F.batch_norm: self._batch_norm, **Draws(self.rows, whole).replaced()}
+        self._draws = Draws(self.rows, whole, ranks.size)
+        self._calls: dict[Any, Callable[..., Any]] = {F.batch_norm: self._batch_norm}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call a function of PyTorch, or what replaces it."""
-        return self._replaced.get(func, func)(*args, **(kwargs or {}))
+        if (call := self._calls.get(func)) is None:
+            call = self._calls[func] = self._draws.instead_of(func)
+        return call(*args, **(kwargs or {}))
 
     def on(self, model: nn.Module) -> AbstractContextManager[None]:
         """Return a context in which a model can be trained so. Raises TrainingFailed if it cannot."""

@@ -46,6 +46,7 @@ def noisy(x):
         (nn.Dropout2d(0.3), (IMAGES, 7, 4, 4)),
         (nn.Dropout3d(0.3), (IMAGES, 7, 2, 2, 2)),
         (stochastic_depth, (IMAGES, 7, 4)),
+        (stochastic_depth, (3 * IMAGES, 7, 4)),  # windows
         (noisy, (IMAGES, 7)),
         (nn.Dropout(0.3).eval(), (IMAGES, 7)),
         (nn.Dropout(0.0), (IMAGES, 7)),
@@ -58,15 +59,49 @@ def test_a_part_draws_what_the_whole_does(function, shape):
     torch.testing.assert_close(found, function(x.clone()))
 
 
-def test_what_all_images_share_is_drawn_once():
-    found = parts(lambda x: torch.empty(1, 1).uniform_().expand(len(x), 1), torch.ones(IMAGES, 1))
-    assert len(found.unique()) == 1
+@pytest.mark.parametrize("shape", [(1, 1), (), (7, 3)])  # a layer, a number, weights
+def test_what_all_images_share_is_drawn_once(shape):
+    def function(x):
+        return torch.empty(shape).uniform_().sum().expand(len(x), 1)
+
+    x = torch.ones(IMAGES, 1)
+    found = parts(function, x)
+    torch.manual_seed(0)
+    torch.testing.assert_close(found, function(x))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 1), (8, 3)])
+def test_where_a_process_has_one_image_a_row_can_be_its_own_or_that_of_all(shape):
+    for rank in range(SIZE):
+        place = Place(rank=rank, size=SIZE, local_rank=rank, local_size=SIZE)
+        refused = pytest.raises(TrainingFailed, match="whose rows may be those of images or not")
+        with refused, WholeBatch(Ranks(place, HashStore()), 3):
+            torch.empty(shape).normal_()
+
+
+def test_a_layer_of_pytorch_that_draws_nothing_works():
+    lstm = nn.LSTM(4, 3, 2, dropout=0.5, batch_first=True).eval()
+    x = torch.ones(IMAGES, 2, 4)
+    torch.testing.assert_close(parts(lambda x: lstm(x)[0], x), lstm(x)[0])
 
 
 @pytest.mark.parametrize(
     ("function", "problem"),
     [
-        (torch.rand_like, "rand_like draws random numbers"),
+        *(
+            (getattr(torch, name), f"{name} draws random numbers")
+            for name in ("rand_like", "randn_like", "bernoulli", "poisson")
+        ),
+        *(
+            (getattr(torch.Tensor, name), f"{name} draws random numbers")
+            for name in ("bernoulli", "exponential_", "log_normal_", "random_", "cauchy_")
+        ),
+        (lambda x: torch.randint_like(x, 9), "randint_like draws random numbers"),
+        (lambda x: torch.dropout(x, 0.5, True), "dropout draws random numbers"),
+        (lambda x: F.gumbel_softmax(x), "gumbel_softmax draws random numbers"),
+        (lambda x: torch.distributions.Normal(x, x).sample(), "normal draws random numbers"),
+        (nn.LSTM(4, 3, 2, dropout=0.5), "lstm draws random numbers"),
+        (lambda x: torch.empty(6, 2).normal_(), r"normal_ draws for a tensor of \(6, 2\)"),
         (lambda x: F.alpha_dropout(x, 0.5, training=True), "alpha_dropout draws random numbers"),
         (lambda x: F.dropout(x.new_ones(7, 2)), r"dropout draws for a tensor of \(7, 2\)"),
         (
