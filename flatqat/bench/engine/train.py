@@ -26,7 +26,7 @@ from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.checkpoint_selection import Selection, snapshot
 from flatqat.bench.engine.curve import curve_of
 from flatqat.bench.plan.jobs import Job
-from flatqat.bench.ranks.check import check_same
+from flatqat.bench.ranks.check import check_same, check_same_draws
 from flatqat.bench.ranks.ranks import Ranks
 from flatqat.bench.ranks.whole_batch import WholeBatch
 from flatqat.bench.records.files import write_atomically
@@ -191,6 +191,8 @@ def _take_steps(
             curve.add(step, logs)
             if step == 1 and whole:
                 check_same(selection.model, whole.ranks)
+            if step in (1, steps) and whole:
+                check_same_draws(device, whole.ranks)
             if step % LOG_EVERY == 0 or step == steps:
                 curve.write()
                 last_loss = _finite(logs["loss"].item(), step)

@@ -1,8 +1,11 @@
-"""Whether processes that train together still have the same weights."""
+"""Whether processes that train together still have the same weights, and draw the same random numbers."""
+
+from zlib import crc32
 
 import torch
 from torch import Tensor, nn
 
+from flatqat.bench.ranks.draws import states
 from flatqat.bench.ranks.ranks import Ranks
 from flatqat.errors import TrainingFailed
 
@@ -26,6 +29,21 @@ def check_same(model: nn.Module, ranks: Ranks) -> None:
         )
 
 
+def check_same_draws(device: torch.device, ranks: Ranks) -> None:
+    """Raise TrainingFailed, in all processes, if layers have drawn other random numbers in one of them."""
+    digest = crc32(b"".join(state.numpy().tobytes() for state in states()))
+    own = torch.tensor([digest], dtype=torch.double, device=device)
+    differing = (own != ranks.of_leader_(own.clone())).double()
+    if ranks.sum_(differing).item():
+        raise TrainingFailed(
+            "expected the same random numbers in all processes, got others: a layer draws them in a way that "
+            "--distributed cannot divide among processes; train it without"
+        )
+
+
 def _differs(tensor: Tensor, ranks: Ranks) -> bool:
+    """Whether values are apart; NaN where the leading process has it, too, is for the loss to report."""
     first = ranks.of_leader_(tensor.clone())
-    return bool((tensor - first).abs().max() > APART * first.abs().max())
+    same = (tensor == first) | (tensor.isnan() & first.isnan())
+    farthest = (tensor - first).abs().masked_fill(same, 0).max()
+    return not farthest <= APART * first.nan_to_num(0, 0, 0).abs().max()  # not even where it is NaN

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from flatqat.bench.ranks import ranks as module
-from flatqat.bench.ranks.check import check_same
+from flatqat.bench.ranks.check import check_same, check_same_draws
 from flatqat.bench.ranks.place import Place
 from flatqat.bench.ranks.ranks import Dismissed
 from flatqat.bench.ranks.whole_batch import rows_of
@@ -109,6 +109,47 @@ def test_other_weights_are_found(tmp_path):
             model.bias[1] += 0.01 * ranks.place.rank
         with pytest.raises(TrainingFailed, match="expected the same weights in all processes, got others"):
             check_same(model, ranks)
+        return True
+
+    assert forked(2, tmp_path, work) == [True, True]
+
+
+@pytest.mark.parametrize(("value", "found"), [(float("nan"), True), (float("inf"), True), (1 + 1e-6, False)])
+def test_one_value_in_one_process(value, found, tmp_path):
+    def work(ranks):
+        model = nn.Linear(3, 2)
+        nn.init.ones_(model.weight)
+        nn.init.ones_(model.bias)
+        with torch.no_grad():
+            model.bias[1] = value if ranks.leads else 1
+        try:
+            check_same(model, ranks)
+        except TrainingFailed:
+            return True
+        return False
+
+    assert forked(2, tmp_path, work) == [found, found]
+
+
+def test_a_value_that_is_not_finite_in_all_processes_is_the_same(tmp_path):
+    def work(ranks):
+        model = nn.Linear(3, 1)
+        with torch.no_grad():
+            model.weight[0] = torch.tensor([float("nan"), float("inf"), 1.0])
+            model.bias.fill_(float("-inf"))
+        check_same(model, ranks)
+        return True
+
+    assert forked(2, tmp_path, work) == [True, True]
+
+
+def test_other_random_numbers_are_found(tmp_path):
+    def work(ranks):
+        torch.manual_seed(0)
+        check_same_draws(torch.device("cpu"), ranks)
+        torch.empty(2 + ranks.place.rank).normal_()
+        with pytest.raises(TrainingFailed, match="expected the same random numbers in all processes"):
+            check_same_draws(torch.device("cpu"), ranks)
         return True
 
     assert forked(2, tmp_path, work) == [True, True]
