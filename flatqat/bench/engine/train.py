@@ -52,11 +52,13 @@ def train(job: Job, session: Session, ranks: Ranks | None = None) -> None:
 
     Training that lacks memory begins again once, from its start and with the same numbers: a smaller batch
     would be another recipe. With `ranks`, every one of them calls this, trains on its part of each batch, and
-    has all weights at the end; the one that leads stores them, and none begins again on its own.
+    has all weights at the end; the one that leads stores them, and none begins again on its own. Nor does one
+    look whether they are stored: the one that leads has, and another might see what was stored meanwhile, and
+    leave the others waiting.
 
     Raises TrainingFailed if it lacks memory again, on a bad start and on infinite numbers.
     """
-    if session.store.has_weights(job.cell):
+    if not ranks and session.store.has_weights(job.cell):
         return
     attempt = partial(_train, job, session, ranks)
     try:

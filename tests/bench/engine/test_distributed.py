@@ -132,6 +132,15 @@ def test_what_fails_in_all_processes_costs_one_cell(tmp_path):
     assert sum("as it should" in line for line in said) == 1
 
 
+def test_weights_that_appear_meanwhile_keep_no_process_from_its_part(tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr(train, "_train", lambda job, session, ranks: trained.append(ranks))
+    monkeypatch.setattr(Store, "has_weights", lambda store, cell: True)
+    own = request(tmp_path / "results")
+    train.train(make_plan(own).jobs[0], session_of(own), "ranks")
+    assert trained == ["ranks"]
+
+
 def test_a_batch_without_an_image_for_each_process(tmp_path):
     def work(ranks):
         own = request(tmp_path / "results", settings={"recipe": {"batch_size": "2"}})
