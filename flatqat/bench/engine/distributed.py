@@ -7,7 +7,7 @@ pieces of the work as in any run.
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
@@ -25,7 +25,7 @@ from flatqat.bench.plan.request import Request
 from flatqat.bench.ranks.place import Place
 from flatqat.bench.ranks.ranks import Dismissed, Ranks
 from flatqat.console.progress import Progress
-from flatqat.errors import UsageError
+from flatqat.errors import UsageError, Vanished
 
 
 class Said(Progress):
@@ -82,14 +82,14 @@ def check_batches(todo: Sequence[Lack], session: Session, ranks: Ranks) -> None:
 @contextmanager
 def leading(
     ranks: Ranks | None, todo: Sequence[Lack], session: Session
-) -> Iterator[Callable[[Share], None] | None]:
+) -> Iterator[Callable[[Sequence[Lack], Share], None] | None]:
     """Yield what the leading process does first; the others take part within the block."""
     if not ranks:
         yield None
         return
     ranks.tell(Task.of(session.request, todo))
     ranks.open(session.device)
-    yield partial(_lead, todo, ranks)
+    yield partial(_lead, ranks)
     for line in ranks.reports():
         session.progress.say(line)
 
@@ -114,7 +114,7 @@ def follow(ranks: Ranks) -> None:
         pass
 
 
-def _lead(todo: Sequence[Lack], ranks: Ranks, share: Share) -> None:
+def _lead(ranks: Ranks, todo: Sequence[Lack], share: Share) -> None:
     """Train all that takes steps, and what that starts from."""
     together = RanksShare(session=share.session, troubles=share.troubles, claims=share.claims, ranks=ranks)
     pieces = pieces_of(todo, together)
@@ -125,10 +125,13 @@ def _lead(todo: Sequence[Lack], ranks: Ranks, share: Share) -> None:
     ranks.tell(None)
 
 
-def _follow(jobs: dict[str, Job], ranks: Ranks, said: Said, share: Share) -> None:
-    """Train what the leading process names, which says what goes wrong."""
+def _follow(jobs: dict[str, Job], ranks: Ranks, said: Said, _: Sequence[Lack], share: Share) -> None:
+    """Train what the leading process names, which says what goes wrong.
+
+    Where somebody has removed what all start from, that process looks again, and names more.
+    """
     while (cell_id := ranks.told()) is not None:
-        with share.troubles.catch(jobs[cell_id]), ranks.alike():
+        with suppress(Vanished), share.troubles.catch(jobs[cell_id]), ranks.alike():
             train(jobs[cell_id], share.session, ranks)
     said.lines.clear()
 

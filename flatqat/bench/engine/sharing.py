@@ -24,7 +24,7 @@ def take_part(
     session: Session,
     troubles: Troubles,
     claims: Claims,
-    first: Callable[[Share], None] | None = None,
+    first: Callable[[Sequence[Lack], Share], None] | None = None,
 ) -> None:
     """Do what is to do of a plan until nothing is left, beside others at work in the same folder.
 
@@ -37,10 +37,11 @@ def take_part(
     if rerun:
         _forget(todo, session, claims)
     share = Share(session=session, troubles=troubles, claims=claims)
-    if first:
-        first(share)
     for attempt in range(ATTEMPTS):
         try:
+            if first:
+                first(left, share)
+                first = None
             recordings = [Recording(lack, share) for lack in left if lack.scores or lack.spaces]
             work_off([*recordings, *pieces_of(left, share)], share)
             if not (left := _unmeasured(todo, session, troubles)):

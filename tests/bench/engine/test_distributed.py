@@ -12,7 +12,7 @@ from flatqat.bench.plan.request import Request
 from flatqat.bench.ranks.place import Place
 from flatqat.bench.records.store import Store
 from flatqat.console.progress import PlainProgress
-from flatqat.errors import UsageError
+from flatqat.errors import UsageError, Vanished
 from tests.helpers.ranks_runs import forked
 from tests.helpers.running import session_of
 
@@ -139,6 +139,22 @@ def test_weights_that_appear_meanwhile_keep_no_process_from_its_part(tmp_path, m
     own = request(tmp_path / "results")
     train.train(make_plan(own).jobs[0], session_of(own), "ranks")
     assert trained == ["ranks"]
+
+
+def test_what_all_start_from_is_trained_again_if_somebody_removes_it(tmp_path, monkeypatch):
+    start, removed = train.starting_point, []
+
+    def starting_point(job, store):
+        if job.parent and not removed:  # once in each process
+            removed.append(store.weights_path(job.parent.cell))
+            removed[0].unlink(missing_ok=True)
+            raise Vanished("as it should")
+        return start(job, store)
+
+    monkeypatch.setattr(train, "starting_point", starting_point)
+    go(tmp_path / "results", tmp_path / "ranks", methods=("qat",))
+    (record,) = Store(tmp_path / "results").records()
+    assert (record.status, record.reason, record.train.processes) == ("done", "", 2)
 
 
 def test_a_batch_without_an_image_for_each_process(tmp_path):
