@@ -17,6 +17,7 @@ from torch import Tensor
 
 from flatqat.bench.ranks.place import Place
 from flatqat.errors import RankLost, TrainingFailed
+from flatqat.memory import out_of_memory
 
 distributed: Any = torch.distributed  # exports stores without their types
 LONG = timedelta(days=30)  # torchrun ends all when one has ended; nothing else may end a long wait
@@ -122,9 +123,9 @@ class Ranks:
     def _together(self, operation: Any, tensor: Tensor, *arguments: object) -> Tensor:
         try:
             operation(tensor, *arguments)
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
+            if out_of_memory(error):
+                raise
             cause = str(error).partition("\n")[0]
             problem = (
                 f"expected {self.size} processes to train together, but one has ended ({cause}); {AGAIN}"

@@ -3,11 +3,12 @@
 import pytest
 import torch
 from torch import nn
+from torch.distributed import HashStore
 
 from flatqat.bench.ranks import ranks as module
 from flatqat.bench.ranks.check import check_same, check_same_draws
 from flatqat.bench.ranks.place import Place
-from flatqat.bench.ranks.ranks import Dismissed
+from flatqat.bench.ranks.ranks import Dismissed, Ranks
 from flatqat.bench.ranks.whole_batch import rows_of
 from flatqat.errors import RankLost, TrainingFailed, UsageError
 from tests.helpers.ranks_runs import forked
@@ -153,3 +154,22 @@ def test_other_random_numbers_are_found(tmp_path):
         return True
 
     assert forked(2, tmp_path, work) == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (RuntimeError("NCCL error: unhandled cuda error\nCuda failure 2 'out of memory'"), RuntimeError),
+        (torch.OutOfMemoryError("CUDA out of memory"), torch.OutOfMemoryError),
+        (RuntimeError("Connection closed by peer"), RankLost),
+    ],
+)
+def test_a_sum_that_lacks_memory_is_not_taken_for_the_end_of_another(error, kind, monkeypatch):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(module.distributed, "all_reduce", fails)
+    place = Place(rank=0, size=2, local_rank=0, local_size=2)
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        Ranks(place, HashStore()).sum_(torch.ones(1))
+    assert type(caught.value) is kind
