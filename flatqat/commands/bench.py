@@ -107,6 +107,7 @@ def bench_run(
         str | None,
         option("SIZE", "Sliding window for segmentation, 512[:STRIDE], or whole.  [default: the model's]"),
     ] = None,
+    adapt: Annotated[str | None, option("NAME", "Fit BatchNorm to each shift: bn or bn+steps.")] = None,
     compute_matched: Annotated[
         bool,
         flag(
@@ -150,7 +151,7 @@ def bench_run(
       flatqat bench run --recipe smoke --set recipe.lr=0.005 --dry-run
     """
     from flatqat.bench.plan.jobs import make_plan
-    from flatqat.bench.plan.request import Request, parse_seeds, parse_spaces
+    from flatqat.bench.plan.request import Request, parse_adapt, parse_seeds, parse_spaces
     from flatqat.bench.plan.settings import parse_settings
     from flatqat.bench.plan.workers import parse_workers
     from flatqat.bench.ranks.place import Place
@@ -189,6 +190,7 @@ def bench_run(
         compute_matched=compute_matched,
         spaces=parse_spaces(split(space) or ("quantized",)) if flatness else (),
         window=window,
+        adapt=parse_adapt(adapt),
         rerun=rerun,
         log=log,
     )

@@ -122,6 +122,7 @@ def _settings(cell: Cell) -> str:
     settings += [f"recipe.{key}={value}" for key, value in cell.recipe_args]
     settings += [f"{cell.step_multiplier}x steps"] if cell.step_multiplier > 1 else []
     others = {"keep": cell.keep, "layers": cell.layer_bits, "limit": cell.limit, "window": cell.window}
+    others["adapted"] = cell.adapt
     settings += [f"{name} {value}" for name, value in others.items() if value is not None]
     return ", ".join([cell.recipe, *settings])
 

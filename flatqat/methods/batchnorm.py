@@ -4,8 +4,9 @@ Running statistics lag behind weights that change, the more so on a coarse grid;
 statistics over fresh batches does not. Source: Nagel et al. 2022 (arXiv 2203.11086), section 4.1.
 """
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,20 +19,37 @@ BatchNorm = nn.modules.batchnorm._BatchNorm
 @torch.no_grad()
 def reestimate_batchnorm(model: nn.Module, batches: Sequence[Tensor]) -> None:
     """Set running means and variances to the plain average over `batches`; without batches do nothing."""
-    layers = [m for m in model.modules() if isinstance(m, BatchNorm) and m.track_running_stats]
-    if not layers or not batches:
+    if not estimated(model) or not batches:
         return
+    with reestimating(model):
+        for images in batches:
+            model(images)
+
+
+@contextmanager
+def reestimating(model: nn.Module) -> Iterator[None]:
+    """Within the context, average the statistics of every batch that the model sees, and of these alone.
+
+    BatchNorm normalizes by each batch's own statistics meanwhile; all else is in eval mode.
+    """
+    layers = estimated(model)
     training, momenta = model.training, [layer.momentum for layer in layers]
     model.eval()
     for layer in layers:
         layer.reset_running_stats()
         layer.momentum = None  # cumulative average
         layer.train()
-    for images in batches:
-        model(images)
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
-    model.train(training)
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+        model.train(training)
+
+
+def estimated(model: nn.Module) -> list[Any]:
+    """Return the BatchNorm layers that have running statistics."""
+    return [m for m in model.modules() if isinstance(m, BatchNorm) and m.track_running_stats]
 
 
 def freeze_batchnorm(model: nn.Module) -> None:

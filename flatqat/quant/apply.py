@@ -21,7 +21,7 @@ from flatqat import registry
 from flatqat.errors import TrainingFailed, UsageError, unknown
 from flatqat.quant.base import Quantizer, RangeInit
 from flatqat.quant.fold import computed, fold_
-from flatqat.quant.observe import Observer
+from flatqat.quant.observe import Observer, observing
 from flatqat.spec import QuantSpec
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -188,12 +188,9 @@ def calibrate(
     inputs = {name: quantizer for name, quantizer in quantizers(model) if quantizer.role == "input"}
     if not inputs:
         return
-    with ExitStack() as stack, disabled(model, roles=("weight",)):
+    with ExitStack() as stack, disabled(model, roles=("weight",)), observing(inputs.values()):
         stack.callback(model.train, model.training)
         model.eval()
-        for quantizer in inputs.values():
-            quantizer.observer = Observer(tuple(quantizer.scale.shape))
-            stack.callback(setattr, quantizer, "observer", None)
         for images in batches:
             model(images)
         for name, quantizer in inputs.items():

@@ -1,6 +1,9 @@
 """Running statistics of a tensor, for calibration."""
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from math import ceil
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,6 +68,18 @@ class Observer:
 
     def _axes(self, v: Tensor) -> tuple[int, ...]:
         return tuple(axis for axis in range(v.ndim) if axis != channel_axis(self.scale_shape))
+
+
+@contextmanager
+def observing(quantizers: Collection[Any]) -> Iterator[None]:
+    """Within the context, quantizers observe their tensors (`observer`) and return them unchanged."""
+    for quantizer in quantizers:
+        quantizer.observer = Observer(tuple(quantizer.scale.shape))
+    try:
+        yield
+    finally:
+        for quantizer in quantizers:
+            quantizer.observer = None
 
 
 def channel_axis(scale_shape: tuple[int, ...]) -> int | None:

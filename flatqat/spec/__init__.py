@@ -1,6 +1,6 @@
 """The frozen values that everything else passes around. Standard library only."""
 
-from flatqat.spec.cell import Cell
+from flatqat.spec.cell import ADAPTATIONS, Adapt, Cell
 from flatqat.spec.cost import Cost
 from flatqat.spec.deployment import CodeFlips, Compared, Deployment, Exact, FileRun, Latency
 from flatqat.spec.flatness import (

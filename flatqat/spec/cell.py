@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from flatqat.spec.quant import QuantSpec
 from flatqat.spec.reading import Args, Stored
@@ -11,6 +12,10 @@ from flatqat.spec.reading import Args, Stored
 FIRST_NAMES = {"recipe": "budget", "recipe_args": "budget_args", "step_multiplier": "stretch"}
 """The first names of fields that were renamed. Ids and seeds are hashed from these, so that stored cells keep
 their ids and runs their random numbers."""
+
+Adapt = Literal["bn", "bn+steps"]
+"""What is adapted to each scored set: BatchNorm statistics alone, or the ranges of inputs, too."""
+ADAPTATIONS: tuple[Adapt, ...] = get_args(Adapt)
 
 MOST_BYTES = 230  # of the 255 that file systems allow; temporary files have longer names
 
@@ -49,6 +54,7 @@ class Cell(Stored, _Identified):
         window: The sliding window of inference as text, if any.
         quant_version: The version of its quantization, which grows when its numbers change: the larger one of
             the quantizer's and that of the network's layers.
+        adapt: What is adapted to each scored set before it is scored, if anything is.
     """
 
     suite: str
@@ -72,6 +78,7 @@ class Cell(Stored, _Identified):
     layer_bits: str | None = None
     window: str | None = None
     quant_version: int = 1
+    adapt: Adapt | None = None
 
     @property
     def id(self) -> str:
@@ -85,8 +92,8 @@ class Cell(Stored, _Identified):
 
     @property
     def training_id(self) -> str:
-        """The id of the trained weights, which ignores the number of scored images and the window."""
-        return replace(self, limit=None, window=None).id
+        """The id of the trained weights, which ignores how they are scored: images, window, adaptation."""
+        return replace(self, limit=None, window=None, adapt=None).id
 
     @property
     def target(self) -> str:

@@ -58,6 +58,7 @@ class Protocol(Stored):
         class_names: The names of the classes, where the suite has them.
         preprocessing: How the model's source cuts images, where the suite leaves that to it.
         window: The sliding window of inference and its strides, as text.
+        adapt: How the network was adapted to each scored set, in words; empty if it was not.
         normalizer: The constants that mCE is in units of, such as `alexnet`.
         baseline: The line of standard models that effective robustness is measured from.
         split: Names the split where the seed decides which images train and which are scored.
@@ -79,6 +80,7 @@ class Protocol(Stored):
     class_names: tuple[str, ...] = ()
     preprocessing: str = ""
     window: str = ""
+    adapt: str = ""
     normalizer: str = ""
     baseline: str = ""
     split: str = ""

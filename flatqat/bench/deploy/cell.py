@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from flatqat.bench.cell.adapted import check_not_adapted
 from flatqat.bench.cell.restore import restore
 from flatqat.bench.cell.trusted import trusted_model
 from flatqat.bench.plan.jobs import members
@@ -38,12 +39,13 @@ class Deployable:
 def deployable(name: str, results: Path, models: Sequence[str] = ()) -> Deployable:
     """Return the cell whose id or label begins with `name`; its code runs only of `models`.
 
-    Raises UsageError if it is in floating point, and StoreError as `Store.find`, `trusted_model` and
-    `restore` do.
+    Raises UsageError if it is in floating point or was adapted, and StoreError as `Store.find`,
+    `trusted_model` and `restore` do.
     """
     store = Store(results)
     record = store.find(name)
     cell = record.cell
+    check_not_adapted(cell)
     if cell.quant_spec.is_fp:
         got = "one in floating point, which has no codes to export"
         raise UsageError(f"cell {cell.label}: expected a quantized one, got {got}; name another")

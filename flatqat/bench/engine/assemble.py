@@ -8,6 +8,7 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.cell.environment import environment
+from flatqat.bench.engine.adapting import WORDS
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.files import Arrays
@@ -84,6 +85,7 @@ def protocol(job: Job, request: Request, store: Store) -> Protocol:
         class_names=suite.class_names,
         preprocessing=job.cell.preprocessing or "",
         window=job.cell.window or "",
+        adapt=WORDS[job.cell.adapt] if job.cell.adapt else "",
         normalizer=suite.normalizer or "",
         baseline=suite.baseline or "",
         split=suite.split,

@@ -5,7 +5,7 @@ from time import monotonic
 
 from flatqat import registry
 from flatqat.bench.cell.session import Lack
-from flatqat.bench.engine.estimate import images_scored
+from flatqat.bench.engine.estimate import images_scored, passes_of
 from flatqat.bench.flatness.estimators import DEFAULT, GRADIENT, work
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
@@ -54,4 +54,4 @@ def flatness_work(lack: Lack) -> float:
 
 def scoring_work(lack: Lack, request: Request) -> float:
     """Return the work of scoring a job, if it lacks scores; the data must be there."""
-    return float(images_scored(lack.job, request)) if lack.scores else 0.0
+    return float(images_scored(lack.job, request) * passes_of(lack.job)) if lack.scores else 0.0

@@ -37,7 +37,7 @@ def estimate(jobs: Sequence[Job], session: Session) -> float:
         method = registry.load(registry.METHODS, job.cell.method)
         total += step * method.steps(job.recipe)
         if job.scored:
-            total += forward * images[job.suite.name]
+            total += forward * images[job.suite.name] * passes_of(job)
             spaces = len(lacking_spaces(job.cell, Flatness(), session.request))
             share = job.recipe.flatness_images / job.recipe.batch_size
             total += spaces * share * step / method.passes * PRODUCT_PER_PASS * ITERATIONS
@@ -54,6 +54,11 @@ def _key(job: Job) -> tuple[str, str, str, str]:
 def images_scored(job: Job, request: Request) -> int:
     """Return the number of images of all shifts together."""
     return sum(len(shift.build(request.data_root).sample(request.limit)) for shift in job.suite.scored)
+
+
+def passes_of(job: Job) -> int:
+    """Return how often a network sees the images that it is scored on: once before, too, if it is adapted."""
+    return 2 if job.cell.adapt else 1
 
 
 def _time(job: Job, session: Session) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from functools import partial
 
@@ -14,6 +14,7 @@ from flatqat.bench.cell.determinism import Heard, listening
 from flatqat.bench.cell.halving import again
 from flatqat.bench.cell.restore import Which, channels_last_, restore
 from flatqat.bench.cell.session import Session
+from flatqat.bench.engine.adapting import fitted, is_adapted
 from flatqat.bench.engine.sweep import Stream, Sweep, tried
 from flatqat.bench.engine.troubles import OF_ALL, Errors, Troubles
 from flatqat.bench.plan.jobs import Job
@@ -126,7 +127,7 @@ class Together:
         """
         if not self.alone:
             try:
-                self._run(sweep)
+                self._run(sweep, reader)
             except Exception as error:
                 if not out_of_memory(error):
                     raise
@@ -142,7 +143,7 @@ class Together:
 
         def run(size: int) -> Sweep:
             ran = first if size >= usual else self._begin(sweep.shift, reader, size)
-            self._run(ran)
+            self._run(ran, reader)
             return ran
 
         say = self.session.progress.say
@@ -150,20 +151,33 @@ class Together:
         usual = max((stream.size for stream in first.streams()), default=1)
         return self.session.sizes.halved(run, self._kind, usual, say)
 
-    def _run(self, sweep: Sweep) -> None:
+    def _run(self, sweep: Sweep, reader: Reader) -> None:
         """Run the models once over the images, those that want the same crop side by side."""
         with self.heard.into(sweep.odd_in_reading):
             for stream, batches in zip(sweep.streams(), sweep.batches(), strict=True):
-                for images, labels in batches:
-                    if not (running := self._running(stream.jobs)):
-                        break
-                    for job in running:
-                        self._score(job, images, labels, sweep)
+                with self._fitted(stream, sweep, reader):
+                    for images, labels in batches:
+                        if not (running := self._running(stream.jobs)):
+                            break
+                        for job in running:
+                            self._score(job, images, labels, sweep)
+
+    def _fitted(self, stream: Stream, sweep: Sweep, reader: Reader) -> AbstractContextManager[None]:
+        """Return a context in which the models of adapted cells are fitted to the images of a stream."""
+        jobs = [job for job in self._running(stream.jobs) if is_adapted(job, sweep.shift)]
+        guarded = partial(self._guarded, sweep=sweep)
+        return fitted(jobs, self.models, stream.data, reader, guarded) if jobs else nullcontext()
 
     def _score(self, job: Job, images: Tensor, labels: Tensor, sweep: Sweep) -> None:
+        with self._guarded(job, sweep):
+            sweep.meters[job.cell.id].add(self.models[job.cell.id].predict(images), labels)
+
+    @contextmanager
+    def _guarded(self, job: Job, sweep: Sweep) -> Iterator[None]:
+        """Hear which operators do not repeat, and let an error cost this job alone where there are others."""
         guard = nullcontext() if self.alone else self._dropped_on_error(job)
         with guard, self.heard.into(sweep.odd[job.cell.id]):
-            sweep.meters[job.cell.id].add(self.models[job.cell.id].predict(images), labels)
+            yield
 
     def _write(self, job: Job, sweep: Sweep) -> None:
         scores, outcomes = sweep.meters[job.cell.id].result()

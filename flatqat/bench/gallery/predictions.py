@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from flatqat.bench.cell.adapted import check_not_adapted
 from flatqat.bench.cell.environment import choose_device, prepare
 from flatqat.bench.cell.restore import restore
 from flatqat.bench.cell.trusted import trusted_model
@@ -77,6 +78,8 @@ def chosen(names: Sequence[str], store: Store) -> list[Record]:
     or UsageError.
     """
     named = [store.find(name) for name in names]
+    for record in named:
+        check_not_adapted(record.cell)
     suites = list(dict.fromkeys(record.cell.suite for record in named))
     if len(suites) > 1:
         raise UsageError(f"gallery: expected cells of one suite, got some of {', '.join(suites)}")

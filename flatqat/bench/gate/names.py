@@ -28,6 +28,7 @@ def _parts(cell: Cell) -> dict[str, str]:
         "recipe": f"recipe {cell.recipe}{_settings(cell.recipe_args)}",
         "limit": f"{cell.limit} images a shift" if cell.limit else "",
         "window": f"window {cell.window}" if cell.window else "",
+        "adapt": f"adapted {cell.adapt}" if cell.adapt else "",
         "amp": "bfloat16" if cell.amp else "",
         "weights": f"weights {cell.weights[:8]}" if cell.weights else "",
     }

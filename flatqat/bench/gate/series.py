@@ -1,7 +1,8 @@
 """Series: the runs of one cell under several seeds, and which series of results is which of the baseline.
 
-Cells match by their role: suite, model, method, bits, recipe, limit and window. What else is in a cell is its
-identity, which changes when somebody edits a method, so it only decides between several of one role.
+Cells match by their role: suite, model, method, bits, recipe, limit, window and adaptation. What else is in a
+cell is its identity, which changes when somebody edits a method, so it only decides between several of one
+role.
 """
 
 from collections.abc import Iterable, Sequence

@@ -37,6 +37,7 @@ def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
     options += ["--weights", _weights_name(cell.weights, records)] if cell.weights else []
     options += ["--limit", str(cell.limit)] if cell.limit else []
     options += ["--window", cell.window] if cell.window else []
+    options += ["--adapt", cell.adapt] if cell.adapt else []
     options += ["--keep", cell.keep] if cell.keep else []
     options += ["--layer-bits", cell.layer_bits] if cell.layer_bits else []
     options += _settings(cell.method, cell.method_args) + _settings("recipe", cell.recipe_args)

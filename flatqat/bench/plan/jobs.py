@@ -53,7 +53,8 @@ class Job:
         method, recipe = method and f"({method})", recipe and f", {recipe}"
         quant = "" if cell.quant == cell.method else f" {cell.bits}"
         steps = f" {cell.step_multiplier}x steps" if cell.step_multiplier > 1 else ""
-        what = f"{cell.model} {cell.method}{method}{quant}{steps} seed {cell.seed}{recipe}"
+        adapted = f", adapted {cell.adapt}" if cell.adapt else ""
+        what = f"{cell.model} {cell.method}{method}{quant}{steps} seed {cell.seed}{recipe}{adapted}"
         return f"{target} {what}" if target else what
 
 

@@ -59,6 +59,7 @@ class Networks:
         self._built.clear()
 
     def _build(self, suite: Suite, model: str) -> Network:
+        from flatqat.methods.batchnorm import estimated
         from flatqat.models.base import build, load_initial_
         from flatqat.quant.apply import quantizable
 
@@ -71,6 +72,11 @@ class Networks:
             raise UsageError(
                 f"model {model}: expected one for {suite.task}, which {suite.name} is, got one for "
                 f"{made.task}; the suite's default is {suite.default_model}"
+            )
+        if self._request.adapt and not estimated(made.net):
+            raise UsageError(
+                f"--adapt {self._request.adapt}: expected a network with BatchNorm statistics, got {model}, "
+                "which has none; leave out --adapt or choose another --model"
             )
         weights_hash = None
         if weights is not None:
@@ -145,6 +151,7 @@ def base_cell_of(suite: Suite, model: str, seed: int, request: Request, networks
         amp=request.amp,
         preprocessing=network.model.preprocessing if suite.sizes_vary else None,
         window=str(window) if window else None,
+        adapt=request.adapt,
     )
     reason = lacking or f"the recipe {recipe!r} trains nothing"
     return BaseCell(

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flatqat.bench.plan.settings import Settings
-from flatqat.errors import UsageError, choose_all
-from flatqat.spec import SPACES, Cell, Flatness, Space
+from flatqat.errors import UsageError, choose, choose_all
+from flatqat.spec import ADAPTATIONS, SPACES, Adapt, Cell, Flatness, Space
 
 DEFAULT_SEEDS = (0, 1, 2)
 MOST_SEEDS = 1000
@@ -45,6 +45,7 @@ class Request:
         workers: Threads that decode images, and on a CPU corrupt them; 0 does it in the main thread.
         limit: How many images of each shift are scored; by default all.
         window: A sliding window of inference, `512:256`, or `whole`; by default the model's own.
+        adapt: What is adapted to each scored set, on its images without labels; by default nothing.
         compute_matched: Whether methods with a single pass per step get twice the steps.
         spaces: Where flatness is measured; empty for nowhere.
         rerun: Whether stored cells are computed again.
@@ -75,6 +76,7 @@ class Request:
     workers: int = 0
     limit: int | None = None
     window: str | None = None
+    adapt: Adapt | None = None
     compute_matched: bool = False
     spaces: tuple[Space, ...] = ("quantized",)
     rerun: bool = False
@@ -88,6 +90,11 @@ def parse_jobs(text: str) -> int | None:
     if not (text.isascii() and text.isdecimal() and len(text) < 5 and 1 <= int(text) <= MOST_JOBS):
         raise UsageError(f"--jobs: expected auto or a number from 1 to {MOST_JOBS}, got {text!r}")
     return int(text)
+
+
+def parse_adapt(name: str | None) -> Adapt | None:
+    """Return what is adapted. Raises UsageError on an unknown name."""
+    return None if name is None else choose("adaptation", name, ADAPTATIONS)
 
 
 def parse_spaces(names: tuple[str, ...]) -> tuple[Space, ...]:

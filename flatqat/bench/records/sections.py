@@ -1,7 +1,7 @@
 """Stored records in sections: what was made in the same way may share a table.
 
 Numbers of two protocols never share a table: records are split by suite version, model, recipe, start
-weights, image limit, window and precision before anything is averaged.
+weights, image limit, window, adaptation and precision before anything is averaged.
 """
 
 import hashlib
@@ -77,7 +77,7 @@ def protocol_line(records: list[Record]) -> str:
     parts = [first.suite, first.preprocessing]
     if first.window:
         parts.append(f"in a sliding window of {first.window} (size:stride), logits averaged")
-    parts += [first.made_with, *first.in_part]
+    parts += [first.adapt, first.made_with, *first.in_part]
     parts += [f"data {data}", f"seed {seeds}", *computing_lines(records)]
     if first.normalizer:
         parts.append(f"mCE: errors in units of {first.normalizer}'s, which are fixed")
@@ -129,6 +129,7 @@ def section_title(record: Record) -> str:
     parts += [f"weights {digest[:8]}{sign}{entry}"] if digest else []
     parts += [f"{cell.limit} images a shift"] if cell.limit else []
     parts += [f"window {cell.window}"] if cell.window else []
+    parts += [f"adapted {cell.adapt}"] if cell.adapt else []
     parts += ["bfloat16"] if cell.amp else []
     return " · ".join(parts)
 

@@ -94,7 +94,7 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
 def _comparable(section: Section) -> tuple[object, ...]:
     cell = next(iter(section.rows.values()))[0].cell
     suite = cell.suite.partition("@")[0] if isinstance(section, Family) else cell.suite
-    return suite, cell.suite_version, cell.limit
+    return suite, cell.suite_version, cell.limit, cell.adapt
 
 
 def _panel(tables: Sequence[tuple[Section, Rows]]) -> Panel:
@@ -110,7 +110,10 @@ def _panel(tables: Sequence[tuple[Section, Rows]]) -> Panel:
                 without.append(
                     " ".join(filter(None, (model, row_label((row["method"], row["bits"])), others)))
                 )
-    title = sections[0].title if len(sections) == 1 else sections[0].title.partition(SEPARATOR)[0]
+    title = sections[0].title
+    if len(sections) > 1:
+        title = title.partition(SEPARATOR)[0]
+        title += f"{SEPARATOR}adapted {first.cell.adapt}" if first.cell.adapt else ""
     return Panel(title=title, metric=metric_of(first).title, points=tuple(points), without=tuple(without))
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CELL = ("suite", "suite_version", "model", "recipe", "seed", "step_multiplier")
-OPTIONS = ("weights", "limit", "window", "amp")
+OPTIONS = ("weights", "limit", "window", "adapt", "amp")
 SHIFT = ("family", "severity", "in_mean", "image_set")
 SCORE = ("metric", "value", "n", "stderr")
 DEPLOYED = ("deployed", "agreement")
@@ -43,8 +43,8 @@ def load_results(folder: str | Path = "results", *, suite: str | None = None) ->
 
     - the cell: `cell` (its id), `section` (rows of one section may be compared), `method` and
       `bits` (both as in the tables, settings included), `suite`, `suite_version`, `model`, `recipe`, `seed`,
-      `step_multiplier`, `weights`, `limit`, `window`, `amp`, `reference` (the method that the others are
-      compared with), `status`, `reason`;
+      `step_multiplier`, `weights`, `limit`, `window`, `adapt`, `amp`, `reference` (the method that the
+      others are compared with), `status`, `reason`;
     - the scored set: `shift`, among them `id` and `val`, `family`, `severity`, `in_mean` (whether it counts
       in the OOD mean, which leaves out `id`), `image_set`;
     - the score: `metric` (`top1`, `miou`, `nll`, `ece`, `iou/3`, ...), `value` (in percent where it is a

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from flatqat.bench.cell.adapted import check_not_adapted
 from flatqat.bench.cell.batches import fixed_batches
 from flatqat.bench.cell.cell_cost import cost_of
 from flatqat.bench.cell.restore import restore
@@ -58,11 +59,12 @@ def open_cell(
 ) -> Opened:
     """Restore a stored cell.
 
-    Raises StoreError if there is none or its weights are gone, and DataError if the images are others than
-    those of the results folder.
+    Raises StoreError if there is none or its weights are gone, UsageError if it was adapted, and DataError if
+    the images are others than those of the results folder.
     """
     store = Store(results)
     record = store.find(name)
+    check_not_adapted(record.cell)
     (suite,) = members(record.cell.suite, record.cell.seed)
     suite = suite.on_disk(root)
     named = trusted_model(record.cell, suite, models)
