@@ -75,7 +75,15 @@ KNOWN = {
 
 
 # Fields added later count only where they are not at their default, as in a cell's id.
-LATER = ("optimizer", "schedule", "frozen_batchnorm", "select_every", "layer_bits")
+LATER = (
+    "optimizer",
+    "schedule",
+    "frozen_batchnorm",
+    "select_every",
+    "select_images",
+    "image_size",
+    "layer_bits",
+)
 LATER_SETTINGS = {"percentile": 99.9}
 
 

@@ -58,7 +58,8 @@ def show_costs(
 def _network(record: Record) -> tuple[object, ...]:
     """Return what two records have in common whose networks cost the same."""
     cell = record.cell
-    return cell.suite, cell.model, cell.plugins, cell.quant, cell.keep, cell.layer_bits, cell.window
+    layers, images = (cell.quant, cell.keep, cell.layer_bits), (cell.window, cell.preprocessing)
+    return cell.suite, cell.model, cell.plugins, *layers, *images
 
 
 def _counted(record: Record, data_root: Path | None, models: tuple[str, ...]) -> "NetworkCost":

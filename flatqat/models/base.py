@@ -55,8 +55,12 @@ class Normalized(nn.Module):
     @property
     def preprocessing(self) -> str:
         """The transform or window, mean and standard deviation, as the protocol states them."""
+        return self.preprocessing_by(self.eval_transform)
+
+    def preprocessing_by(self, frame: EvalTransform) -> str:
+        """Return `preprocessing` with another transform."""
         mean, std = (" ".join(f"{v:.3f}" for v in t.flatten().tolist()) for t in (self.mean, self.std))
-        sees = str(self.eval_transform)
+        sees = str(frame)
         if self.task == "segmentation":
             sees = f"window {self.window}, logits averaged" if self.window else "whole images, not resized"
         return f"{sees}; mean {mean}, std {std}"

@@ -1,7 +1,7 @@
 """How images are cropped and scanned: frozen values. Standard library only."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from flatqat.errors import UsageError
@@ -26,6 +26,10 @@ class EvalTransform:
     crop: int = 224
     interpolation: Interpolation = "bilinear"
     squash: bool = False
+
+    def scaled(self, crop: int) -> "EvalTransform":
+        """Return the transform to crops of another size, which show the same part of an image."""
+        return replace(self, resize=round(self.resize * crop / self.crop), crop=crop)
 
     def __str__(self) -> str:
         size = f"{self.resize}x{self.resize}" if self.squash else f"short side {self.resize}"

@@ -7,7 +7,7 @@ A dataclass is read by the types of its fields. Every error names the field by i
 import json
 import marshal
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, field, fields, is_dataclass
 from functools import cache
 from math import isfinite
 from types import NoneType, UnionType
@@ -23,6 +23,7 @@ SHARED = "equal values are read once"
 """In a type `Annotated[kind, SHARED]`: a value that many files have is read, and kept in memory, once."""
 
 MOST_SHARED = 256  # different values of one type
+ADDED = {"added": True}
 SCALARS = {str: "a text", bool: "true or false", int: "a whole number", float: "a finite number"}
 ATOMS = {*SCALARS, NoneType}
 LARGEST_INTEGER = 2**63  # beyond it numpy and pandas have no integers
@@ -57,12 +58,17 @@ class Stored:
         return value
 
 
+def added(default: Any) -> Any:
+    """Return a field that files from before it lack: JSON leaves it out at its default, as in a `Stored`."""
+    return field(default=default, metadata=ADDED)
+
+
 def from_plain(kind: Any, value: object) -> Any:
     """Return JSON's `value` as the type `kind`. Raises FieldError.
 
     `kind` is a dataclass, str, bool, int, float, Any, `Args`, or a Literal, optional, tuple or Mapping of
     those. It may be Annotated: with SHARED, or with a function that reads it. A field may be absent only if
-    its dataclass is `Stored` and it has a default.
+    its dataclass is `Stored` and it has a default, or if it was `added`.
     """
     return _reader(kind)(value)
 
@@ -89,8 +95,13 @@ def _parts(kind: Any) -> list[tuple[str, object, bool]] | None:
     has_fields = is_dataclass(kind)
     if not has_fields:
         return None
-    hints, sparse = _hints(kind), issubclass(kind, Stored)
-    return [(f.name, _default(f) if sparse else MISSING, hints[f.name] == Args) for f in fields(kind)]
+    hints = _hints(kind)
+    defaults = {f.name: _default(f) if _may_be_absent(f, kind) else MISSING for f in fields(kind)}
+    return [(name, default, hints[name] == Args) for name, default in defaults.items()]
+
+
+def _may_be_absent(of: "Field[Any]", kind: Any) -> bool:
+    return issubclass(kind, Stored) or of.metadata == ADDED
 
 
 @cache
@@ -126,8 +137,7 @@ def _reader(kind: Any) -> Reader:
 def _dataclass_reader(kind: Any) -> Reader:
     hints = _hints(kind)
     readers = {field.name: _reader(hints[field.name]) for field in fields(kind)}
-    sparse = issubclass(kind, Stored)
-    required = [f.name for f in fields(kind) if _default(f) is MISSING or not sparse]
+    required = [f.name for f in fields(kind) if _default(f) is MISSING or not _may_be_absent(f, kind)]
 
     def read(value: object) -> Any:
         data = _object(value)

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flatqat.errors import UsageError
+from flatqat.spec.reading import added
+
+LARGEST_SIDE = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,9 @@ class Recipe:
         frozen_batchnorm: Whether the parent's BatchNorm statistics stay; the parent estimates them.
         select_every: Steps between two scores on `val`, of which the best step's weights are deployed; with
             0 those of the last step are.
+        select_images: Images of `val` that these scores are of, a fixed random choice; 0 for all.
+        image_size: The side of images in pixels, in training and evaluation, where a suite's images vary in
+            size; 0 for that of the suite or the model.
     """
 
     pretrain_steps: int
@@ -44,6 +50,8 @@ class Recipe:
     schedule: Literal["cosine", "constant", "poly"] = "cosine"
     frozen_batchnorm: bool = False
     select_every: int = 0
+    select_images: int = added(0)
+    image_size: int = added(0)
 
     def __post_init__(self) -> None:
         at_least = {
@@ -59,9 +67,16 @@ class Recipe:
             "flatness_images": 1,
             "flatness_draws": 2,
             "select_every": 0,
+            "select_images": 0,
+            "image_size": 0,
         }
         for name, low in at_least.items():
             if getattr(self, name) < low:
                 raise UsageError(f"recipe.{name}: expected at least {low}, got {getattr(self, name)}")
         if self.momentum >= 1:
             raise UsageError(f"recipe.momentum: expected less than 1, got {self.momentum}")
+        if self.image_size > LARGEST_SIDE:
+            raise UsageError(f"recipe.image_size: expected at most {LARGEST_SIDE}, got {self.image_size}")
+        if self.select_images and not self.select_every:
+            expected = "expected none without recipe.select_every, which says when they are scored"
+            raise UsageError(f"recipe.select_images: {expected}, got {self.select_images}")

@@ -1,7 +1,7 @@
 """The model of a stored cell, as it was at the end of training."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -50,8 +50,17 @@ def blank(cell: Cell, suite: Suite, seed: int = 0, model: str | None = None) -> 
     window = cell.window or "whole"
     name, transform = model or cell.model, suite.eval_transform
     net = build(name, classes=suite.classes, seed=seed, eval_transform=transform, window=window)
+    if size := image_size(cell, suite):
+        net.eval_transform = net.eval_transform.scaled(size)
     net.amp = cell.amp
     return net
+
+
+def image_size(cell: Cell, suite: Suite) -> int:
+    """Return the side of images that a cell's recipe asks for; 0 for that of the suite or the model."""
+    recipe = suite.recipes.get(cell.recipe)
+    size: Any = dict(cell.recipe_args).get("image_size", recipe.image_size if recipe else 0)
+    return int(size)
 
 
 def channels_last_(model: Normalized) -> Normalized:

@@ -20,7 +20,8 @@ class Selection:
     """Scores the model on `val` every `recipe.select_every` steps and keeps the best weights in `best`.
 
     With `select_every=0` nothing is selected, and `best` stays None. The score is the suite's metric,
-    averaged over the groups of `val` (the source domains); of equal scores the earliest wins.
+    averaged over the groups of `val` (the source domains); of equal scores the earliest wins. With
+    `recipe.select_images` it is of so many images of `val`, the same for all methods and steps.
 
     Source: Gulrajani & Lopez-Paz 2021 (arXiv 2007.01434), section 3, training-domain validation.
     """
@@ -58,7 +59,7 @@ class Selection:
     def _val_score(self) -> float:
         """Return the score of the model as it is, in percent."""
         model, suite, device = self.model.eval(), self.job.suite, self.session.device
-        data = suite.val(self.session.request.data_root)
+        data = suite.val(self.session.request.data_root).sample(self.job.recipe.select_images or None)
         cropped = data.transformed(eval_crop(model.eval_transform))
         groups = torch.zeros(len(data), dtype=torch.long) if data.groups is None else data.groups
         meters = {int(g): task_of(suite.task).meter(suite.classes) for g in groups.unique()}

@@ -24,7 +24,7 @@ PRODUCT_PER_PASS = 2.0  # a Hessian-vector product costs about two passes of tra
 def estimate(jobs: Sequence[Job], session: Session) -> float:
     """Return the seconds of all work but decoding, corruptions and the looks at `val` of methods."""
     distinct = {_key(job): job for job in jobs}
-    timed: dict[tuple[str, str, str, str], tuple[float, float]] = {}
+    timed: dict[tuple[object, ...], tuple[float, float]] = {}
     with session.progress.task("time a few steps", len(distinct)) as advance:
         for key, job in distinct.items():
             timed[key] = _time(job, session)
@@ -46,9 +46,9 @@ def estimate(jobs: Sequence[Job], session: Session) -> float:
     return total
 
 
-def _key(job: Job) -> tuple[str, str, str, str]:
+def _key(job: Job) -> tuple[object, ...]:
     """Return what decides the time of a step: jobs that share it are timed once."""
-    return job.suite.name, job.cell.model, job.cell.method, job.cell.quant
+    return job.suite.name, job.cell.model, job.cell.method, job.cell.quant, job.recipe.image_size
 
 
 def images_scored(job: Job, request: Request) -> int:

@@ -42,13 +42,13 @@ def preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Trou
 
 def check_models(jobs: Sequence[Job], plan: Plan, session: Session, troubles: Troubles) -> None:
     """Raise UsageError if a model does not accept a suite's images; one that crashes costs its own jobs."""
-    by_model: dict[tuple[str, str], list[Job]] = {}
+    by_model: dict[tuple[str, str, int], list[Job]] = {}
     for job in jobs:
-        by_model.setdefault((job.suite.name, job.cell.model), []).append(job)
-    for (_, model), members in by_model.items():
+        by_model.setdefault((job.suite.name, job.cell.model, job.recipe.image_size), []).append(job)
+    for (_, model, size), members in by_model.items():
         suite = members[0].suite
         with troubles.catch(*members, ends=(FlatqatError,)):
-            check = partial(_check_model, suite, model, plan, session.request.data_root)
+            check = partial(_check_model, suite, model, plan, session.request.data_root, size)
             again(check, f"first images of {suite.name} for {model}", session.progress.say)
 
 
@@ -95,11 +95,16 @@ def _short(text: str) -> str:
 
 
 @torch.no_grad()
-def _check_model(suite: Suite, model: str, plan: Plan, root: Path | None) -> None:
+def _check_model(suite: Suite, model: str, plan: Plan, root: Path | None, size: int) -> None:
     """Run two images, clean and shifted, or one where each pixel is classified: size misfits show now."""
     net = plan.networks.get(suite, model).model.eval()
+    frame = net.eval_transform.scaled(size) if size else net.eval_transform
+    hint = "leave out recipe.image_size, or " if size else ""
     for built in (suite.val(root), suite.shifts[-1].build(root)):
-        data = built.transformed(eval_crop(net.eval_transform))
+        if size and not built.through_transform:
+            problem = f"expected none, since {suite.name} has images that come at one size, got {size}"
+            raise UsageError(f"recipe.image_size: {problem}; leave it out")
+        data = built.transformed(eval_crop(frame))
         images, labels = data.batch(torch.arange(1 if data.per_pixel else 2))
         expected = (len(images), suite.classes, *labels.shape[1:])
         try:
@@ -114,7 +119,7 @@ def _check_model(suite: Suite, model: str, plan: Plan, root: Path | None) -> Non
             cause += "".join(f" ({where})" for where in places)
             raise UsageError(
                 f"model {model}: expected it to accept images of {suite.name}, "
-                f"{tuple(images.shape[1:])}, got: {cause}; choose another model or suite"
+                f"{tuple(images.shape[1:])}, got: {cause}; {hint}choose another model or suite"
             ) from error
         got = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
         if got != expected:

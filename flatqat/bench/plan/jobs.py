@@ -173,6 +173,7 @@ def _add(
         layer_bits=spec.layer_bits_text,
         method_args=changed(method.Config(), values),
         recipe_args=changed(default, recipe_values),
+        preprocessing=base.preprocessing(recipe),
         parent=parent.cell.training_id if parent else None,
         plugins=code_hash(suite, name, base.cell.model, spec.quantizer),
     )

@@ -14,7 +14,7 @@ from flatqat import registry
 from flatqat.bench.plan.layers import simplest
 from flatqat.bench.plan.request import Request
 from flatqat.errors import DataError, UsageError, choose
-from flatqat.spec import Cell, QuantSpec
+from flatqat.spec import Cell, QuantSpec, Recipe
 from flatqat.suite import Shift, Suite
 
 if TYPE_CHECKING:
@@ -129,6 +129,20 @@ class BaseCell:
             return 1
         quantizer = registry.load(registry.QUANTIZERS, spec.quantizer)
         return max(layers_version(self.net.net), int(quantizer.version))
+
+    def preprocessing(self, recipe: Recipe) -> str | None:
+        """Return how images are cut where the suite leaves that to the model or the recipe.
+
+        Raises UsageError if the recipe has a size for images of one size.
+        """
+        if not recipe.image_size:
+            return self.cell.preprocessing
+        if not self.suite.sizes_vary or self.net.task != "classification":
+            expected = f"expected none, since images of {self.suite.name} come at one size"
+            raise UsageError(f"recipe.image_size: {expected}, got {recipe.image_size}; leave it out")
+        frame = self.net.eval_transform
+        cut = self.net.preprocessing_by(frame.scaled(recipe.image_size))
+        return f"{recipe.image_size} pixels in place of {frame.crop}: {cut}"
 
 
 def base_cell_of(suite: Suite, model: str, seed: int, request: Request, networks: Networks) -> BaseCell:
