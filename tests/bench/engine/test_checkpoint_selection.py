@@ -207,3 +207,24 @@ def test_seeds_split_the_data_and_the_records_say_so(tmp_path: Path) -> None:
     assert first.protocol.targets == ("dark", "plain", "light")
     assert first.protocol.shifts["oracle"].weights == "last"
     assert first.protocol.shifts["plain"].weights == "selected"
+
+
+def test_a_look_may_be_at_a_part_of_val_that_is_the_same_for_all(tmp_path: Path) -> None:
+    """Every score is that of the same ten images, which neither the method nor the step decides."""
+    settings = {"recipe": {"select_images": "10"}}
+    request = Request(suites=("toy-family@plain",), methods=("fp", "qat"), bits=("4",), seeds=(0,))
+    jobs = make_plan(replace(request, settings=settings, results=tmp_path)).scored()
+    data = jobs[0].suite.val(None)
+    chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:10].sort().values
+    x, y = data.batch(chosen)
+    model = build("tiny", classes=4, seed=3)
+    with torch.no_grad():
+        right = (model.eval()(x).argmax(1) == y).double()
+    groups = data.groups[chosen]
+    expected = 100 * torch.stack([right[groups == g].mean() for g in groups.unique()]).mean().item()
+    for job in jobs:
+        looked = Selection(job, None, model, session_of(request))  # type: ignore[arg-type]
+        assert looked._val_score() == pytest.approx(expected)
+    whole = make_plan(replace(request, results=tmp_path)).scored()[0]
+    everything = Selection(whole, None, model, session_of(request))  # type: ignore[arg-type]
+    assert everything._val_score() != pytest.approx(expected)

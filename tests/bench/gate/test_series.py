@@ -70,7 +70,7 @@ def test_cells_of_one_role_are_compared_and_what_differs_is_said(tmp_path, befor
     "change",
     [
         {"suite": "t"}, {"model": "n"}, {"method": "ptq"}, {"quant": "3"}, {"recipe": "long"}, {"limit": 100},
-        {"window": "8:4"}, {"keep": "none"}, {"layer_bits": "a=8"}, {"suite": "s@t"},
+        {"window": "8:4"}, {"adapt": "bn"}, {"keep": "none"}, {"layer_bits": "a=8"}, {"suite": "s@t"},
     ],
     ids=str,
 )  # fmt: skip

@@ -33,6 +33,7 @@ MATRICES = {
         ["--keep", "none"],
     ],
     "recipe": [["--recipe", "smoke", "--set", "recipe.lr=0.003", "--limit", "50", "--amp"]],
+    "adapted": [["--adapt", "bn+steps"], ["--adapt", "bn", "--bits", "3"], ["--seeds", "1"]],
     "equal compute": [["--method", "fp,qat,sam", "--compute-matched"]],
     "weights": [["--weights", "start here.safetensors", "--method", "fp,ptq,qat", "--bits", "4,3"]],
 }

@@ -66,6 +66,7 @@ def test_the_same_cells(same, as_):
         {"layer_bits": ("conv1=3",)},
         {"layer_bits": ("stage1.0=2", "*=4")},
         {"limit": 95},
+        {"adapt": "bn"},
     ],
     ids=str,
 )
