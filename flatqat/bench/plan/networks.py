@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flatqat import registry
 from flatqat.bench.plan.layers import simplest
-from flatqat.bench.plan.request import Request
+from flatqat.bench.plan.request import Request, parse_adapt
 from flatqat.errors import DataError, UsageError, choose
 from flatqat.spec import Cell, QuantSpec, Recipe
 from flatqat.suite import Shift, Suite
@@ -165,7 +165,7 @@ def base_cell_of(suite: Suite, model: str, seed: int, request: Request, networks
         amp=request.amp,
         preprocessing=network.model.preprocessing if suite.sizes_vary else None,
         window=str(window) if window else None,
-        adapt=request.adapt,
+        adapt=parse_adapt(request.adapt),
     )
     reason = lacking or f"the recipe {recipe!r} trains nothing"
     return BaseCell(
