@@ -116,10 +116,10 @@ def log(tmp_path, monkeypatch):
         log.add("measure", lack.job.cell.id)
         measure(lack, session)
 
-    def read_(self, sweep):
+    def read_(self, sweep, reader):
         if sweep.jobs:
             log.add("read", sweep.shift.name, len(sweep.jobs))
-        read(self, sweep)
+        read(self, sweep, reader)
 
     monkeypatch.setattr(pieces, "train", train_)
     monkeypatch.setattr(pieces, "measure", measure_)
