@@ -3,6 +3,7 @@
 python scripts/reference_pack.py [--check]
 """
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -21,7 +22,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name, results in PACKS.items():
             made, stored = Path(folder, name), FOLDER / name
-            write_baseline(Store(results), made)
+            records = Path(folder) / "results"
+            for part in ("data", "records"):  # without weights, whose digests a pack is not to have
+                shutil.copytree(results / part, records / part)
+            write_baseline(Store(records), made)
+            shutil.rmtree(records)
             if "--check" not in sys.argv[1:]:
                 stored.write_bytes(made.read_bytes())
             elif not stored.exists() or stored.read_bytes() != made.read_bytes():
