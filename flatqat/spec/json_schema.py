@@ -10,7 +10,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from flatqat.spec.reading import LARGEST_INTEGER, Args, Stored
+from flatqat.spec.reading import ADDED, LARGEST_INTEGER, Args, Stored
 from flatqat.spec.record import ALWAYS, SCHEMA, Record
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -89,13 +89,15 @@ def _object(kind: Any, definitions: dict[str, Schema]) -> Schema:
         "description": text.partition("\n\n")[0].replace("\n", " "),
         "type": "object",
         "properties": properties,
-        "required": [each.name for each in fields(kind) if not sparse or _has_no_default(each)],
+        "required": [each.name for each in fields(kind) if not _may_lack(each, sparse=sparse)],
         "additionalProperties": False,
     }
 
 
-def _has_no_default(field: Any) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING
+def _may_lack(field: Any, *, sparse: bool) -> bool:
+    """Whether an object may lack a field: it has a default, and its type leaves it out or it was `added`."""
+    has_default = field.default is not MISSING or field.default_factory is not MISSING
+    return has_default and (sparse or field.metadata == ADDED)
 
 
 def _attributes(docstring: str) -> Iterator[tuple[str, str]]:
