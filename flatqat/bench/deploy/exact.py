@@ -87,8 +87,10 @@ def exact_cell_(model: Normalized, network: Network) -> Both:
         rounding.input_quantizer = _Rounding(_widened(grid), name, seen)
     for part in model.modules():
         for attribute, value in vars(part).items():
-            if isinstance(value, float):  # such as epsilon, which a file has in float32
-                setattr(part, attribute, exact_root(float(np.float32(value))))
+            if isinstance(value, float):  # which a file has in float32
+                stored = float(np.float32(value))
+                of_node = type(part).__module__.startswith("torch.nn")  # an attribute there, such as epsilon
+                setattr(part, attribute, stored if of_node else exact_root(stored))
     model.double()
 
     def run(images: Tensor) -> tuple[Tensor, Codes]:

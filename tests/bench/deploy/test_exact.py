@@ -98,6 +98,18 @@ def test_roots_that_a_network_keeps_are_the_files():
     assert compared(quantized(seeded(Scaled), "4", IMAGES)).largest < ROUNDING
 
 
+def test_constants_of_torchs_own_layers_are_attributes_of_nodes_in_float32():
+    class Leaky(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.leaky, self.head = nn.Linear(12, 12), nn.LeakyReLU(0.1), nn.Linear(12, 4)
+
+        def forward(self, x):
+            return self.leaky(self.head(self.leaky(self.layer(x.mean(3).flatten(1)[:, :12]))))
+
+    assert compared(quantized(seeded(Leaky), "4", IMAGES)).largest < ROUNDING
+
+
 def test_folded_batchnorm_is_rounded_anew_but_says_the_same():
     """Scales that are off by 1e-8 move hardly a code, and logits of equal codes are equal."""
     found = compared(quantized(seeded(Deep), "8", IMAGES), fold_batchnorm=True)
