@@ -9,7 +9,7 @@ from typing import Any
 
 from flatqat.bench.diff.difference import Diff, Part
 from flatqat.bench.diff.wording import COLUMNS, LEFT, cells, differing, missing, notes
-from flatqat.bench.records.escape import csv, markdown, markdown_line
+from flatqat.bench.records.escape import csv, literal_cell, literal_line
 
 NUMBERS = ("a", "b", "difference", "low", "high", "p", "seeds_a", "seeds_b", "images")
 FIELDS = ("section", "cell", "what", *NUMBERS)
@@ -19,14 +19,14 @@ def as_markdown(diff: Diff) -> str:
     """Return a diff as Markdown."""
     from tabulate import tabulate
 
-    p_values, parts = iter(diff.p_values()), [f"A: {_line(diff.a)}<br>\nB: {_line(diff.b)}"]
+    p_values, parts = iter(diff.p_values()), [f"A: {literal_line(diff.a)}<br>\nB: {literal_line(diff.b)}"]
     aligned = ["left" if name in LEFT else "right" for name in COLUMNS]
     for part in diff.parts:
-        rows = [[_cell(text) for text in cells(row, next(p_values))] for row in part.rows]
+        rows = [[literal_cell(text) for text in cells(row, next(p_values))] for row in part.rows]
         table = tabulate(rows, COLUMNS, tablefmt="pipe", disable_numparse=True, colalign=aligned)
-        said = "\n".join(f"- {_line(line)}" for line in (*missing(part), *differing(part)))
-        parts += [f"### {_line(part.title)}" * bool(part.title), str(table) * bool(rows), said]
-    parts.append("<br>\n".join(map(_line, notes(diff))))
+        said = "\n".join(f"- {literal_line(line)}" for line in (*missing(part), *differing(part)))
+        parts += [f"### {literal_line(part.title)}" * bool(part.title), str(table) * bool(rows), said]
+    parts.append("<br>\n".join(map(literal_line, notes(diff))))
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
@@ -61,11 +61,3 @@ def _records(diff: Diff) -> Iterator[dict[str, Any]]:
             values = (row.a, row.b, e.value, e.low, e.high, p_values[next(place)], *row.seeds, e.images)
             texts = {"section": part.title, "cell": row.cell, "what": row.what}
             yield texts | dict(zip(NUMBERS, values, strict=True))
-
-
-def _line(text: str) -> str:
-    return markdown_line(text).replace("*", r"\*")
-
-
-def _cell(text: str) -> str:
-    return markdown(text).replace("*", r"\*")

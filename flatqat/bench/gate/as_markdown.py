@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from flatqat.bench.gate.check import Checked
 from flatqat.bench.gate.compare import Rules, Verdict
 from flatqat.bench.gate.wording import COLUMNS, beside, conclusion, differing, notes, numbers
-from flatqat.bench.records.escape import markdown, markdown_line
+from flatqat.bench.records.escape import literal_cell, literal_line
 
 CHANGED = ("regressed", "undecided", "improved")
 TEXTS = ("cell", "what", "verdict")
@@ -21,11 +21,11 @@ def as_markdown(checked: Checked, rules: Rules, *, only_changed: bool = False) -
     rows = f"{len(fine)} row{'s' * (len(fine) != 1)} that {'are' if len(fine) != 1 else 'is'} fine"
     missing = [f"missing: {cell}: {reason}" for cell, reason in checked.missing]
     parts = [
-        f"### {_line(conclusion(checked, rules))}",
-        f"**{_line(checked.title)}**" if checked.title else "",
+        f"### {literal_line(conclusion(checked, rules))}",
+        f"**{literal_line(checked.title)}**" if checked.title else "",
         _table(changed, rules) if changed else "",
-        "\n".join(f"- {_line(line)}" for line in (*missing, *differing(checked), *beside(checked))),
-        "<br>\n".join(map(_line, notes(checked, rules))),
+        "\n".join(f"- {literal_line(line)}" for line in (*missing, *differing(checked), *beside(checked))),
+        "<br>\n".join(map(literal_line, notes(checked, rules))),
     ]
     if fine and only_changed:
         parts.append(f"Not shown: {rows}.")
@@ -37,14 +37,8 @@ def as_markdown(checked: Checked, rules: Rules, *, only_changed: bool = False) -
 def _table(verdicts: Sequence[Verdict], rules: Rules) -> str:
     from tabulate import tabulate
 
-    rows = [[_cell(text) for text in (v.cell, v.what, *numbers(v, rules), v.verdict)] for v in verdicts]
+    rows = [
+        [literal_cell(text) for text in (v.cell, v.what, *numbers(v, rules), v.verdict)] for v in verdicts
+    ]
     aligned = ["left" if name in TEXTS else "right" for name in COLUMNS]
     return str(tabulate(rows, COLUMNS, tablefmt="pipe", disable_numparse=True, colalign=aligned))
-
-
-def _line(text: str) -> str:
-    return markdown_line(text).replace("*", r"\*")
-
-
-def _cell(text: str) -> str:
-    return markdown(text).replace("*", r"\*")

@@ -32,6 +32,16 @@ def markdown_line(text: str, links: Iterable[str] = ()) -> str:
     return re.sub(rf"\]\({own}", r"]\(", text)
 
 
+def literal_cell(text: str) -> str:
+    """Return text for a table cell of Markdown in which the stars of layer patterns are no emphasis."""
+    return markdown(text).replace("*", r"\*")
+
+
+def literal_line(text: str) -> str:
+    """Return a line of Markdown in which the stars of layer patterns are no emphasis."""
+    return markdown_line(text).replace("*", r"\*")
+
+
 def latex(text: str) -> str:
     """Return text for LaTeX, without commands and without dashes made of hyphens."""
     return re.sub(r"[\\~^·<>|&%$#_{}]|-(?=-)", lambda match: LATEX[match[0]], printable(text))

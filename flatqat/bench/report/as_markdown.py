@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flatqat.bench.records.escape import markdown
+from flatqat.bench.records.escape import literal_cell, markdown
 from flatqat.bench.report.shown import Shown
 
 
@@ -17,9 +17,9 @@ def as_markdown(title: str, problems: Sequence[str], protocol: str, shown: Shown
 def _table(shown: Shown) -> str:
     from tabulate import tabulate
 
-    header = [_literal(markdown(name.replace("\n", " "))) for name in shown.header]
+    header = [literal_cell(name.replace("\n", " ")) for name in shown.header]
     rows = [
-        [*(_literal(markdown(text)) for text in row[: shown.labels]), *map(markdown, row[shown.labels :])]
+        [*(literal_cell(text) for text in row[: shown.labels]), *map(markdown, row[shown.labels :])]
         for row in shown.rows
     ]
     aligned = ["left"] * shown.labels + ["right"] * (len(header) - shown.labels)
@@ -27,9 +27,4 @@ def _table(shown: Shown) -> str:
 
 
 def _notes(shown: Shown) -> list[str]:
-    return [_literal(markdown(note)) for note in (*shown.notes, *shown.definitions.values())]
-
-
-def _literal(text: str) -> str:
-    """Return text with the stars of layer patterns escaped, which are emphasis in Markdown."""
-    return text.replace("*", r"\*")
+    return [literal_cell(note) for note in (*shown.notes, *shown.definitions.values())]
