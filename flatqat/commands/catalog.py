@@ -35,8 +35,18 @@ def list_all(kind: registry.Kind) -> None:
         typer.echo(f"{name:<{width}}  {summary}")
 
 
-methods.command("list", help="List all methods, one line each.")(lambda: list_all(registry.METHODS))
-quantizers.command("list", help="List all quantizers, one line each.")(lambda: list_all(registry.QUANTIZERS))
+@methods.command("list")
+def methods_list(plugin: Plugin = None) -> None:
+    """List all methods, one line each."""
+    add_plugins(plugin)
+    list_all(registry.METHODS)
+
+
+@quantizers.command("list")
+def quantizers_list(plugin: Plugin = None) -> None:
+    """List all quantizers, one line each."""
+    add_plugins(plugin)
+    list_all(registry.QUANTIZERS)
 
 
 @methods.command("show")

@@ -1,7 +1,6 @@
 """Descriptions of methods, quantizers and recipes, as lines of text made from their own docstrings."""
 
 import inspect
-import re
 import sys
 import textwrap
 from dataclasses import fields
@@ -11,6 +10,7 @@ from flatqat import registry
 from flatqat.errors import choose
 from flatqat.methods.settings import ranges
 from flatqat.spec import Recipe
+from flatqat.spec.json_schema import attributes_of
 from flatqat.suite import Suite
 
 WIDTH = 80
@@ -59,14 +59,6 @@ def describe_recipe(name: str, suite: Suite) -> str:
         head = f"{field:<{names}}  {value:>{widest}}  "
         lines += textwrap.wrap(meanings[field], WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
     return "\n".join(lines)
-
-
-def attributes_of(described: Any) -> dict[str, str]:
-    """Return what the section `Attributes` of a class's docstring says, by name."""
-    text = inspect.getdoc(described) or ""
-    section = text.partition("Attributes:\n")[2]
-    found = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", section, re.MULTILINE)
-    return {name: " ".join(meaning.split()) for name, meaning in found}
 
 
 def _settings(name: str, config: Any) -> list[str]:

@@ -5,7 +5,6 @@ It says what `reading` checks: the shape of every field. What must fit together 
 
 import inspect
 import re
-from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -79,7 +78,7 @@ def _either(one: Schema, null: Schema) -> Schema:
 def _object(kind: Any, definitions: dict[str, Schema]) -> Schema:
     """Return the schema of a dataclass, whose docstring describes it and its fields."""
     hints, text = get_type_hints(kind, include_extras=True), inspect.getdoc(kind) or ""
-    described = dict(_attributes(text))
+    described = attributes_of(kind)
     sparse = issubclass(kind, Stored)
     properties = {}
     for each in fields(kind):
@@ -100,8 +99,8 @@ def _may_lack(field: Any, *, sparse: bool) -> bool:
     return has_default and (sparse or field.metadata == ADDED)
 
 
-def _attributes(docstring: str) -> Iterator[tuple[str, str]]:
-    """Yield the names and descriptions of the attributes in a docstring."""
-    section = docstring.partition("Attributes:\n")[2].partition("\n\n")[0]
-    for match in re.finditer(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE):
-        yield match[1], re.sub(r"\s+", " ", match[2])
+def attributes_of(kind: Any) -> dict[str, str]:
+    """Return what the section `Attributes` of a class's docstring says, by name."""
+    section = (inspect.getdoc(kind) or "").partition("Attributes:\n")[2].partition("\n\n")[0]
+    found = re.finditer(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
+    return {match[1]: re.sub(r"\s+", " ", match[2]) for match in found}

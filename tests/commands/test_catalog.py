@@ -1,6 +1,8 @@
 """Descriptions of plugins are made from the plugins themselves, and shells complete their names."""
 
+import inspect
 import os
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -8,8 +10,8 @@ from dataclasses import fields
 import pytest
 
 from flatqat import registry
-from flatqat.commands.describe_plugins import attributes_of
 from flatqat.spec import Recipe
+from flatqat.spec.json_schema import attributes_of
 from tests.helpers import RESULTS, ROOT
 
 
@@ -20,7 +22,7 @@ def test_a_method_shows_every_setting_with_its_default(flatqat, name):
         default = "none" if field.default is None else field.default
         assert f"{name}.{field.name}={default}" in text
     assert (method.parent or "random weights") in text
-    assert "arXiv" not in text or "\n\n" in text
+    assert inspect.cleandoc(sys.modules[method.__module__].__doc__) in text
 
 
 def test_choices_and_ranges_are_those_that_a_run_accepts(flatqat):
@@ -78,6 +80,9 @@ def test_plugins_are_described_like_all_others(flatqat, tmp_path):
     plugin.write_text(
         '"""My own rule."""\nfrom flatqat import Method\n\n\n'
         "class Mine(Method):\n    version = 7\n\n\nMETHOD = Mine\n"
+    )
+    assert re.search(
+        r"^mine +My own rule\.$", flatqat("methods", "list", "--plugin", plugin).out, re.MULTILINE
     )
     text = flatqat("methods", "show", "mine", "--plugin", plugin).out
     assert text.startswith("mine version 7\n")

@@ -5,7 +5,7 @@ anyway, and of a sink that fails only the rest of the curve is lost.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import Tensor
@@ -68,7 +68,10 @@ class Curve:
         try:
             yield
         except (Exception, SystemExit) as error:  # of packages that may raise whatever they like
-            self._sink = None
+            failed, self._sink = self._sink, None
+            if failed:
+                with suppress(Exception, SystemExit):  # as much of it as still works
+                    failed.close()
             why = getattr(error, "strerror", None) or str(error).partition("\n")[0]
             lost = f"--log {self._name}: curves are lost ({type(error).__name__}: {why})"
             self._session.progress.say(f"{lost}; results are not affected")

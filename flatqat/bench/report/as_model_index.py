@@ -49,6 +49,7 @@ def _results(row: Mapping[str, Any], records: Sequence[Record]) -> Iterator[dict
     settings |= {f"recipe.{name}": value for name, value in cell.recipe_args}
     settings |= {"limit": cell.limit} if cell.limit else {}
     settings |= {"window": cell.window} if cell.window else {}
+    settings |= {"adapt": cell.adapt} if cell.adapt else {}
     settings |= {"bfloat16": True} if cell.amp else {}
     settings |= {"weights": cell.weights} if cell.weights else {}
     for split, title in SPLITS.items():

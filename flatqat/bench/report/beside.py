@@ -1,8 +1,8 @@
 """The rows of a section beside those of a pack: differences in points, paired by image.
 
-Compared is what has the same suite and version, model, recipe, start, limit, window, precision, method, bits
-and images. Trainings of the two sides count as independent, as in the gate: another machine makes a training
-another one.
+Compared is what has the same suite and version, model, recipe, start, limit, window, adaptation, precision,
+method, bits and images. Trainings of the two sides count as independent, as in the gate: another machine
+makes a training another one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from flatqat.errors import listed
 from flatqat.spec import Cell
 
 RULES = Rules(retraining_sd=0.0)  # nothing is assumed of how much a single training scatters
-OF_SECTION = ("suite_version", "model", "recipe", "recipe_args", "weights", "limit", "window", "amp")
+OF_SECTION = ("suite_version", "model", "recipe", "recipe_args", "weights", "limit", "window", "adapt", "amp")
 NO_OUTCOMES = "the outcomes of its images are not stored"
 MEANS = ("id", "ood")
 

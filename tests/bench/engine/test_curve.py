@@ -137,6 +137,7 @@ def test_values_that_are_no_numbers_cost_only_the_curve(tmp_path, monkeypatch, t
     (record,) = go(tmp_path, said, methods=("fp",))
     assert record.status == "done"
     assert told[1].values == []
+    assert [one.closed for one in told] == [1] * len(told)
     assert sum("--log told" in line for line in said) == 1
 
 

@@ -57,13 +57,14 @@ def test_segmentation_has_its_own_task_and_metric(tmp_path):
 
 def test_settings_and_left_out_domains_are_arguments(tmp_path):
     (record,) = FIRST_LOOK.records()[:1]
-    cell = replace(record.cell, suite="pacs@art", recipe_args=(("lr", 1e-05),), limit=7, amp=True)
+    cell = replace(record.cell, suite="pacs@art", recipe_args=(("lr", 1e-05),), limit=7, amp=True, adapt="bn")
     store = Store(tmp_path)
     store.write_record(replace(record, cell=cell, outcomes_sha256=""))
     (entry,) = entries(store)
     dataset = entry["results"][0]["dataset"]
     assert (dataset["type"], dataset["config"]) == ("pacs", "art")
-    settings = {"version": 3, "recipe": "default", "recipe.lr": 1e-05, "limit": 7, "bfloat16": True}
+    settings = {"version": 3, "recipe": "default", "recipe.lr": 1e-05, "limit": 7, "adapt": "bn"}
+    settings |= {"bfloat16": True}
     assert dataset["args"] == {**settings, "data": "97c1cbc2"}
     assert "interval" not in entry["results"][0]["metrics"][0]["name"]  # no outcomes, no errors
 

@@ -100,6 +100,7 @@ def test_a_row_of_other_images_is_not_shown_alone(tmp_path):
         ({"limit": 100}, "limit"),
         ({"recipe": "c", "recipe_args": (("lr", 0.1),)}, "recipe and recipe args"),
         ({"model": "n"}, "model"),
+        ({"adapt": "bn"}, "adapt"),
     ],
     ids=str,
 )
