@@ -26,15 +26,16 @@ class Grouping:
     def __init__(self, groups: Groups) -> None:
         self._sizes = [len(group) for group in groups]
         self._members = torch.tensor([label for group in groups for label in group])
+        self._log_sizes = torch.tensor(self._sizes, dtype=torch.float64).log()
 
     def __call__(self, logits: Tensor) -> Tensor:
         """Return (B, groups, ...) for logits (B, classes, ...), in float32 or wider."""
         self._members = self._members.to(logits.device)
+        self._log_sizes = self._log_sizes.to(logits.device)
         wide = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))
         parts = wide.index_select(1, self._members).split(self._sizes, 1)
         sums = torch.stack([part.logsumexp(1) for part in parts], 1)
-        sizes = torch.tensor(self._sizes, dtype=wide.dtype, device=wide.device)
-        return sums - sizes.log().view(1, -1, *[1] * (sums.ndim - 2))
+        return sums - self._log_sizes.to(sums.dtype).view(1, -1, *[1] * (sums.ndim - 2))
 
 
 class GroupedMeter:
