@@ -41,6 +41,7 @@ KNOWN = {
     "cifar10-c v1": "a48fc497785b",
     "cifar10-c-live v1": "5da06937383c",
     "cifar10-c-live v2": "5da06937383c",
+    "cifar10-c-live-135 v1": "4af520bb3f54",
     "cifar100-c v1": "859b63c3bc52",
     "cifar100-c-live v1": "0d768451f83c",
     "digits-c v1": "b9aeace50c85",

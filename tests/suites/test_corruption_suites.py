@@ -160,3 +160,11 @@ def test_results_are_tied_to_the_pictures_of_ice(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(photographs, "in_use", lambda: "photographs 12345678")
     assert suite.made_with() == load("imagenet-c-live").made_with() == "frost from photographs 12345678"
     assert fingerprint_of(suite, None) != before
+
+
+def test_three_severities_are_those_of_the_whole_suite() -> None:
+    some, whole = load("cifar10-c-live-135"), load("cifar10-c-live")
+    kept = [s for s in whole.shifts if s.name == "id" or (s.in_mean and s.severity in (1, 3, 5))]
+    assert len(kept) == 1 + 15 * 3
+    assert [s.info for s in some.shifts] == [s.info for s in kept]
+    assert [s.name for s in some.shifts] == [s.name for s in kept]
