@@ -10,7 +10,7 @@ from flatqat.commands.completion import cells
 from flatqat.commands.options import argument, flag, group, option
 from flatqat.errors import UsageError
 
-results = group("results", "List, show, check, merge and remove stored cells.")
+results = group("results", "List, show, check, merge, compact and remove stored cells.")
 Patterns = Annotated[
     list[str] | None,
     argument("[CELL]...", "How ids or labels begin; * and ? stand for anything.", autocompletion=cells),
@@ -23,7 +23,7 @@ NamedPatterns = Annotated[
 
 @results.callback()
 def options() -> None:
-    """List, show, check, merge and remove stored cells."""
+    """List, show, check, merge, compact and remove stored cells."""
 
 
 @results.command("list")
@@ -111,6 +111,28 @@ def merge(
         rest = f"; {unfinished} unfinished, left there" if unfinished else ""
         typer.echo(f"{folder}: {added} new cell{'s' * (added != 1)}{rest}")
     typer.echo(f"{into}: {merged.cells} cells; {merged.weights} files of weights copied")
+
+
+@results.command("compact")
+def compact_cells(
+    folder: Annotated[Path, argument("DIR", "A results folder.")],
+    into: Annotated[Path, option("DIR", "The folder that gets the cells, new or begun in this way.")],
+) -> None:
+    """Make a small copy of results, to be committed.
+
+    Of every image it keeps only whether it is right, which is what tables, intervals and tests of top-1 need;
+    not its class nor its confidence, nor the weights. Cells of other metrics keep their outcomes. The folder
+    stays as it is; the same command adds the cells that came since.
+
+    \b
+    Example:
+      flatqat results compact runs --into results/study
+    """
+    from flatqat.bench.records.compact import compact
+    from flatqat.bench.records.store import Store
+
+    new, cells = compact(Store(folder), Store(into))
+    typer.echo(f"{into}: {cells} cells, {new} of them new")
 
 
 @results.command("check")

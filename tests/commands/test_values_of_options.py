@@ -24,6 +24,7 @@ ENOUGH = {  # what each command needs to get as far as the value that is wrong
     ("bench", "gallery"): (*STORED, "--output", "page"),
     ("results", "migrate"): ("absent",),
     ("results", "check"): ("absent",),
+    ("results", "compact"): ("absent", "--into", "into"),
     ("export", "verify"): ("tiny-qat-4-s0", "absent.onnx", "--results", RESULTS / "first-look"),
     ("suites", "show"): ("digits-c",),
     ("suites", "verify"): ("cifar10-c",),

@@ -48,7 +48,7 @@ def merge(sources: Sequence[Path], into: Path, *, weights: bool = True) -> Merge
     stores = [Store(path) for path in sources if path.resolve() != into.resolve()]
     held = {record.cell.id: record for record in (target.records() if into.is_dir() else [])}
     found = [store.some_records() for store in stores]
-    _check_images([target, *stores], [list(held.values()), *found])
+    check_images([target, *stores], [list(held.values()), *found])
     plan, added = dict(held), []
     for store, records in zip(stores, found, strict=True):
         before = len(plan)
@@ -61,8 +61,8 @@ def merge(sources: Sequence[Path], into: Path, *, weights: bool = True) -> Merge
     target.check_writable()
     for store in stores:
         for path in store.root.glob("data/*.json"):
-            _copied(path, into)
-    copied = sum([_copied(path, into) for path in files])
+            copied(path, into)
+    count = sum([copied(path, into) for path in files])
     for record in plan.values():
         if record != held.get(record.cell.id):
             _write(record, target, stores)
@@ -70,12 +70,12 @@ def merge(sources: Sequence[Path], into: Path, *, weights: bool = True) -> Merge
         folders=[store.root for store in stores],
         added=added,
         cells=len(plan),
-        weights=copied,
+        weights=count,
         unfinished=[len([*store.root.glob(".work/*-*")]) for store in stores],
     )
 
 
-def _check_images(stores: Sequence[Store], records: Iterable[Sequence[Record]]) -> None:
+def check_images(stores: Sequence[Store], records: Iterable[Sequence[Record]]) -> None:
     """Raise StoreError if two folders have scored a suite on other images."""
     known: dict[str, tuple[str, Path]] = {}
     for store, its in zip(stores, records, strict=True):
@@ -114,7 +114,7 @@ def _tensors(path: Path) -> bytes:
     return data[8 + int.from_bytes(data[:8], "little") :]
 
 
-def _copied(path: Path, into: Path) -> bool:
+def copied(path: Path, into: Path) -> bool:
     """Copy a file of a results folder to its place in another one, unless it is there."""
     to = into / path.parent.name / path.name
     if missing := not to.exists():
