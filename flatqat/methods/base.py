@@ -70,7 +70,7 @@ class Method:
         reference: Whether other methods are compared with it.
         needs_rounded_weights: Whether it only changes how weights are rounded, so that at bits of activations
             alone it would be plain training or calibration under another name; such cells are skipped.
-        passes: Number of forward and backward passes per step.
+        passes: Number of forward and backward passes per step, at the defaults; see `passes_with`.
         version: Increased whenever the same input gives different numbers.
     """
 
@@ -98,6 +98,11 @@ class Method:
     def steps(cls, recipe: Recipe) -> int:
         """Return the number of steps that the method takes with a recipe."""
         return recipe.steps
+
+    @classmethod
+    def passes_with(cls, config: Any) -> int:
+        """Return the number of forward and backward passes per step with some settings."""
+        return cls.passes
 
     @property
     def compilable(self) -> bool:

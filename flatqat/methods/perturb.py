@@ -9,8 +9,8 @@ straight-through estimator would give those no gradient. Liu et al. 2021 (arXiv 
 problem diminishment. Without weight quantizers the two spaces are the same.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Literal
 
 import torch
@@ -62,12 +62,9 @@ class Perturbation:
         direct = {name: p for name, p in self.direct.items() if name in offsets}
         originals = [p.data for p in direct.values()]
         elsewhere = torch._foreach_add(originals, [offsets[name] for name in direct]) if direct else []
-        try:
-            _put(direct.values(), elsewhere)  # the originals lie untouched meanwhile
-            with self._shifted({name: offsets[name] for name in self.quantized if name in offsets}):
-                yield
-        finally:
-            _put(direct.values(), originals)
+        shifts = {name: offsets[name] for name in self.quantized if name in offsets}
+        with replaced(list(direct.values()), elsewhere), self._shifted(shifts):
+            yield
 
     @contextmanager
     def _shifted(self, shifts: Tensors) -> Iterator[None]:
@@ -76,6 +73,22 @@ class Perturbation:
                 quantizer = self.quantized[name][1]
                 hooks.enter_context(quantizer.register_forward_hook(lambda *call, by=shift: call[-1] + by))
             yield
+
+
+@contextmanager
+def replaced(parameters: Sequence[Tensor], values: Iterable[Tensor]) -> Iterator[None]:
+    """Put `values` in the place of those of parameters within the context; the originals lie untouched."""
+    originals = [p.data for p in parameters]
+    try:
+        _put(parameters, values)
+        yield
+    finally:
+        _put(parameters, originals)
+
+
+def drawn_again(device: torch.device) -> AbstractContextManager[None]:
+    """Return a context after which random layers on a device draw the numbers again that they drew in it."""
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])
 
 
 def _put(parameters: Iterable[Tensor], values: Iterable[Tensor]) -> None:

@@ -14,12 +14,20 @@ Source: Foret et al. 2021 (arXiv 2010.01412), algorithm 1; ρ = 0.05 is its valu
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from flatqat.methods.base import Calibration, Method, Setup
 from flatqat.methods.batchnorm import preserved_statistics
-from flatqat.methods.perturb import EPS, Perturbation, Space, Tensors, norm, scaled, take_gradients
+from flatqat.methods.perturb import (
+    EPS,
+    Perturbation,
+    Space,
+    Tensors,
+    drawn_again,
+    norm,
+    scaled,
+    take_gradients,
+)
 from flatqat.methods.settings import AtLeast
 
 
@@ -57,8 +65,7 @@ class SAM(Method):
 
     def gradient(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Write the gradient at the perturbed point to `.grad`, combined with the first."""
-        devices = [x.device] if x.device.type == "cuda" else []
-        with torch.random.fork_rng(devices), self.perturbation.recorded() as shifts:  # drawn again below
+        with drawn_again(x.device), self.perturbation.recorded() as shifts:
             loss = self.task_gradient(x, y)
         slopes, first = self.perturbation.slopes(shifts), take_gradients(self.model)
         with self.perturbation.moved(self.ascent(slopes)), preserved_statistics(self.model):

@@ -43,7 +43,8 @@ def training_work(lack: Lack, store: Store) -> float:
     if store.has_weights(lack.job.cell):
         return 0.0
     recipe, method = lack.job.recipe, registry.load(registry.METHODS, lack.job.cell.method)
-    return float(method.steps(recipe) * int(method.passes) * GRADIENT * recipe.batch_size)
+    passes = int(method.passes_with(lack.job.config))
+    return float(method.steps(recipe) * passes * GRADIENT * recipe.batch_size)
 
 
 def flatness_work(lack: Lack) -> float:

@@ -40,7 +40,7 @@ def estimate(jobs: Sequence[Job], session: Session) -> float:
             total += forward * images[job.suite.name] * passes_of(job)
             spaces = len(lacking_spaces(job.cell, Flatness(), session.request))
             share = job.recipe.flatness_images / job.recipe.batch_size
-            total += spaces * share * step / method.passes * PRODUCT_PER_PASS * ITERATIONS
+            total += spaces * share * step / _passes(job) * PRODUCT_PER_PASS * ITERATIONS
             moves = 2 * job.recipe.flatness_draws * len(RADII)
             total += spaces * forward * job.recipe.flatness_images * moves
     return total
@@ -48,7 +48,13 @@ def estimate(jobs: Sequence[Job], session: Session) -> float:
 
 def _key(job: Job) -> tuple[object, ...]:
     """Return what decides the time of a step: jobs that share it are timed once."""
-    return job.suite.name, job.cell.model, job.cell.method, job.cell.quant, job.recipe.image_size
+    cell = job.cell
+    return job.suite.name, cell.model, cell.method, _passes(job), cell.quant, job.recipe.image_size
+
+
+def _passes(job: Job) -> int:
+    """Return the forward and backward passes of a training step."""
+    return int(registry.load(registry.METHODS, job.cell.method).passes_with(job.config))
 
 
 def images_scored(job: Job, request: Request) -> int:

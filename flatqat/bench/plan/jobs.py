@@ -154,13 +154,14 @@ def _add(
     if method.parent and not (weights and registry.load(registry.METHODS, method.parent).parent is None):
         parent = _add(jobs, base, method.parent, QuantSpec(), settings)
     values = configure(method.Config, name, settings.get(name, {}))
+    config = method.Config(**values)
     default = suite.recipes[base.cell.recipe]
     recipe_values = configure(Recipe, "recipe", settings.get("recipe", {}))
     recipe = replace(default, **recipe_values)
     if base.cell.recipe == EVAL and recipe.steps:
         reason = base.untrainable_reason
         raise UsageError(f"--set recipe.steps: expected none, since {reason}; got {recipe.steps}")
-    multiplier = _step_multiplier(method, recipe, passes)
+    multiplier = _step_multiplier(method, config, recipe, passes)
     recipe = replace(recipe, steps=multiplier * recipe.steps)
     cell = replace(
         base.cell,
@@ -182,7 +183,7 @@ def _add(
         suite=suite,
         quant=spec,
         recipe=recipe,
-        config=method.Config(**values),
+        config=config,
         parent=parent,
         weights=None if parent else weights,
         skip=base.untrainable_reason if method.trains and not recipe.steps else _nothing_to_do(name, spec),
@@ -199,7 +200,7 @@ def _nothing_to_do(name: str, spec: QuantSpec) -> str:
     return f"{name} only changes how weights are rounded, and {spec} rounds none; use bits such as 4 or w4a8"
 
 
-def _step_multiplier(method: type[Any], recipe: Recipe, passes: int) -> int:
+def _step_multiplier(method: type[Any], config: Any, recipe: Recipe, passes: int) -> int:
     """Return how often a method's steps are repeated, so that it spends `passes` for each step of the recipe.
 
     The reference gets no more steps, since every row is compared with it; nor does a method whose number of
@@ -208,7 +209,7 @@ def _step_multiplier(method: type[Any], recipe: Recipe, passes: int) -> int:
     longer = replace(recipe, steps=passes * recipe.steps)
     if method.reference or method.steps(longer) == method.steps(recipe):
         return 1
-    return max(1, passes // int(method.passes))
+    return max(1, passes // int(method.passes_with(config)))
 
 
 def code_hash(suite: Suite, method: str, model: str, quantizer: str) -> str | None:
