@@ -100,14 +100,16 @@ def test_compiled_steps_give_the_numbers_of_plain_ones_and_are_recorded(tmp_path
     eager = {"backend": "aot_eager", "fullgraph": True}
     monkeypatch.setattr(torch, "compile", lambda model: graphs.append(model) or compile_(model, **eager))
     methods = ("fp", "qat", "anchor", "sam", "saq", "freeze", "ema")
-    plain = go(tmp_path / "plain", methods=methods)
+    settings = {"anchor": {"coupling": "ema,dual"}}
+    plain = go(tmp_path / "plain", methods=methods, settings=settings)
     assert not graphs
     with torch._dynamo.config.patch(recompile_limit=2):  # of one network, not of all in a run
-        found = go(tmp_path / "compiled", methods=methods, compile=True)
-    assert [record.status for record in found] == ["done"] * len(methods)
+        found = go(tmp_path / "compiled", methods=methods, settings=settings, compile=True)
+    cells = len(methods) + 1
+    assert [record.status for record in found] == ["done"] * cells
     hooked = {"saq", "freeze"}  # as plain as before: a compiler does not see hooks that come and go
     assert {r.cell.method for r in found if not r.train.compiled} == hooked
-    assert len(graphs) == 1 + len(methods) - len(hooked)  # and the parent
+    assert len(graphs) == 1 + cells - len(hooked)  # and the parent
     for one, other in zip(plain, found, strict=True):
         assert one.cell == other.cell
         # Sums in another order make 10⁻⁶; ema without its average would be 7 · 10⁻⁴ away, anchor as qat 6%.

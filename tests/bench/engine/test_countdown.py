@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from flatqat.bench.engine.countdown import Countdown
+from flatqat.bench.engine.countdown import Countdown, training_work
 from flatqat.bench.engine.estimate import images_scored
 from flatqat.bench.engine.pieces import Share, pieces_of
 from flatqat.bench.engine.troubles import Troubles
@@ -50,6 +50,14 @@ def test_what_is_left_is_in_proportion_to_what_was_done(tmp_path):
         f"cell 3 of 3: tiny qat 3 seed 0, about {round(left[1])} s left in all",
         f"score 2 cells of toy, about {left[2]:.1f} s left in all",
     ]
+
+
+@pytest.mark.parametrize(("coupling", "passes"), [("ema", 1), ("dual", 2)])
+def test_the_work_of_a_training_is_that_of_its_passes(tmp_path, coupling, passes):
+    plan = plan_of(tmp_path, methods=("anchor",), settings={"anchor": {"coupling": coupling}})
+    session = session_of(plan.request)
+    lack = session.lacking(plan)[-1]
+    assert training_work(lack, session.store) == 12 * 32 * 4 * passes
 
 
 def test_a_run_counts_its_cells_and_what_was_stored(tmp_path):

@@ -76,14 +76,15 @@ def test_what_a_rule_logs_is_kept_in_the_record(tmp_path):
 def test_the_estimate_counts_a_hessian_product_as_two_passes_whatever_the_rule(tmp_path, monkeypatch):
     """A step of two passes takes twice as long to train with, and as long to measure."""
     seconds = {}
-    for name, step in (("qat", 1.0), ("sam", 2.0)):
+    dual = {"anchor": {"coupling": "dual"}}
+    for name, step, settings in (("qat", 1.0, {}), ("sam", 2.0, {}), ("anchor", 2.0, dual)):
         monkeypatch.setattr(estimate, "_time", lambda *_, step=step: (step, 0.0))
-        jobs = plan(tmp_path, methods=(name,)).scored()
+        jobs = plan(tmp_path, methods=(name,), settings=settings).scored()
         for spaces in ((), ("quantized",)):
             request = Request(suites=("toy",), methods=(name,), bits=("3",), seeds=(0,), spaces=spaces)
             seconds[name, bool(spaces)] = estimate.estimate(jobs, session_of(request))
     assert seconds["qat", False] == 12
-    assert seconds["sam", False] == 24
+    assert seconds["sam", False] == seconds["anchor", False] == 24
     images_in_batches = 32 / 32
     products = images_in_batches * 2 * estimate.ITERATIONS
-    assert seconds["qat", True] - 12 == seconds["sam", True] - 24 == products
+    assert seconds["qat", True] - 12 == seconds["sam", True] - 24 == seconds["anchor", True] - 24 == products

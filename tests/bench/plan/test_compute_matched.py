@@ -43,6 +43,13 @@ def test_rules_of_one_pass_get_the_steps_of_two_and_nothing_else_changes(tmp_pat
     assert set(spent.values()) == {24}
 
 
+def test_a_rule_whose_passes_depend_on_its_settings(tmp_path):
+    settings = {"anchor": {"coupling": "ema,dual"}}
+    jobs = plan(tmp_path, methods=("anchor",), settings=settings, compute_matched=True).scored()
+    found = {dict(job.cell.method_args).get("coupling", "ema"): job.cell.step_multiplier for job in jobs}
+    assert found == {"ema": 2, "dual": 1}
+
+
 def test_cells_without_stretch_keep_their_identity():
     cell = Cell(suite="s", suite_version=1, model="m", method="qat", quant="4", recipe="b", seed=0)
     assert "step_multiplier" not in cell.to_dict()

@@ -70,6 +70,8 @@ def cases():
         if method.steps(Recipe(pretrain_steps=STEPS, steps=STEPS)):
             config = method.Config(**SETTINGS.get(name, {}))
             found[name] = (method, config, batches(), {"bits": "4" if method.quantizes else "fp"})
+    dual = methods["anchor"].Config(coupling="dual")
+    found["anchor dual"] = (methods["anchor"], dual, batches(), {})
     for name in registry.names(registry.QUANTIZERS):
         found[f"qat@{name}"] = (methods["qat"], None, batches(), {"bits": f"3@{name}"})
     found["flooded"] = (Flooded, None, batches(), {})

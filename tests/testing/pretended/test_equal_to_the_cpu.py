@@ -55,6 +55,7 @@ def test_calibration_by_the_smallest_error() -> None:
         ("sam", {"space": "quantized", "scales": True}),
         ("anchor", {"coupling": "elastic"}),
         ("anchor", {"coupling": "dampen", "requantize_every": 2}),
+        ("anchor", {"coupling": "dual"}),
         ("ema", {"average": "quantized"}),
     ],
 )
