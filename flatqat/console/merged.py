@@ -4,16 +4,18 @@ What they do together has one bar, and what they all say is said once.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from threading import RLock
 from typing import Any
 
+from flatqat.console.board import UNKNOWN, Doing, Pair, Row, State
 from flatqat.console.progress import Advance, Progress
 
 Event = tuple[Any, ...]
-"""("say", text), ("begin", number, description, total), ("advance", number, n) or ("end", number, failed)."""
+"""("say", text), ("begin", number, description, total, doing), ("advance", number, n), ("end", number, failed)
+or ("cell", key, state, scores)."""
 
 
 class Merged(Progress):
@@ -21,16 +23,17 @@ class Merged(Progress):
 
     def __init__(self, shown: Progress) -> None:
         self._shown, self._lock = shown, RLock()
-        self._tasks: dict[str, _Task] = {}
+        self._tasks: dict[tuple[str, Doing | None], _Task] = {}
         self._said: set[str] = set()
 
     @contextmanager
-    def task(self, description: str, total: int) -> Iterator[Advance]:
+    def task(self, description: str, total: int, doing: Doing | None = None) -> Iterator[Advance]:
         """Count steps of the task with this description, which ends when the last one that is at it ends."""
+        name = description, doing
         with self._lock:
-            if description not in self._tasks:
-                self._tasks[description] = _Task(self._shown, description, total)
-            task = self._tasks[description]
+            if name not in self._tasks:
+                self._tasks[name] = _Task(self._shown, description, total, doing)
+            task = self._tasks[name]
             task.users += 1
         try:
             yield lambda n: self._advance(task, n)
@@ -38,8 +41,19 @@ class Merged(Progress):
             with self._lock:
                 task.users -= 1
                 if not task.users:
-                    del self._tasks[description]
+                    del self._tasks[name]
                     task.stack.__exit__(*sys.exc_info())
+
+    @contextmanager
+    def cells(self, rows: Sequence[Row]) -> Iterator[None]:
+        """Show the cells that all are at."""
+        with self._shown.cells(rows):
+            yield
+
+    def cell(self, key: str, state: State, scores: Pair = UNKNOWN) -> None:
+        """Show how far a cell is now, whoever says it."""
+        with self._lock:
+            self._shown.cell(key, state, scores)
 
     def say(self, text: str) -> None:
         """Print a line that was not printed yet; the time that is left does not make it another one."""
@@ -57,9 +71,9 @@ class Merged(Progress):
 class _Task:
     """A task that is shown, and how many are at it."""
 
-    def __init__(self, shown: Progress, description: str, total: int) -> None:
+    def __init__(self, shown: Progress, description: str, total: int, doing: Doing | None) -> None:
         self.users, self.stack = 0, ExitStack()
-        self.advance = self.stack.enter_context(shown.task(description, total))
+        self.advance = self.stack.enter_context(shown.task(description, total, doing))
 
 
 class Sent(Progress):
@@ -69,15 +83,19 @@ class Sent(Progress):
         self._send, self._numbers = send, count()
 
     @contextmanager
-    def task(self, description: str, total: int) -> Iterator[Advance]:
+    def task(self, description: str, total: int, doing: Doing | None = None) -> Iterator[Advance]:
         """Send how a task goes."""
         number, failed = next(self._numbers), True
-        self._send(("begin", number, description, total))
+        self._send(("begin", number, description, total, doing))
         try:
             yield lambda n: self._send(("advance", number, n))
             failed = False
         finally:
             self._send(("end", number, failed))
+
+    def cell(self, key: str, state: State, scores: Pair = UNKNOWN) -> None:
+        """Send how far a cell is."""
+        self._send(("cell", key, state, scores))
 
     def say(self, text: str) -> None:
         """Send a line."""
@@ -96,9 +114,11 @@ class Receiver:
         match event:
             case ("say", text):
                 self._shown.say(text)
-            case ("begin", number, description, total):
+            case ("cell", key, state, scores):
+                self._shown.cell(key, state, scores)
+            case ("begin", number, description, total, doing):
                 stack = ExitStack()
-                self._tasks[number] = stack, stack.enter_context(self._shown.task(description, total))
+                self._tasks[number] = stack, stack.enter_context(self._shown.task(description, total, doing))
             case ("advance", number, n):
                 self._tasks[number][1](n)
             case ("end", number, failed):

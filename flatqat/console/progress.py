@@ -1,15 +1,17 @@
-"""Progress with an ETA, on stderr: live bars on a terminal, an occasional plain line elsewhere."""
+"""Progress with an ETA, on stderr: a live display on a terminal, an occasional plain line elsewhere."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
+
+from flatqat.console.board import UNKNOWN, Board, Doing, Pair, Row, State, end_line
 
 Advance = Callable[[int], None]
 
 PLAIN_SECONDS = 15.0
-WIDTH_OF_BAR = 40  # of everything beside the description
 
 
 @contextmanager
@@ -47,9 +49,20 @@ class Progress:
     """Progress that shows nothing: the base class, and what tests use."""
 
     @contextmanager
-    def task(self, description: str, total: int) -> Iterator[Advance]:
-        """Yield `advance`, to be called with the number of steps that were done, up to `total` in all."""
+    def task(self, description: str, total: int, doing: Doing | None = None) -> Iterator[Advance]:
+        """Yield `advance`, to be called with the number of steps that were done, up to `total` in all.
+
+        `doing` says what this does to which cells of a run.
+        """
         yield lambda n: None
+
+    @contextmanager
+    def cells(self, rows: Sequence[Row]) -> Iterator[None]:
+        """Show the cells of a run within a block."""
+        yield
+
+    def cell(self, key: str, state: State, scores: Pair = UNKNOWN) -> None:
+        """Show how far a cell is now; to say it again changes nothing."""
 
     def say(self, text: str) -> None:
         """Print one line for the user."""
@@ -57,12 +70,13 @@ class Progress:
 
 @dataclass
 class PlainProgress(Progress):
-    """Progress as text with `write`: a line at the end of each task, and every fifteen seconds within it."""
+    """Progress as text with `write`: a line at the end of each task and cell, and every fifteen seconds."""
 
     write: Callable[[str], None]
+    board: Board = field(default_factory=Board)
 
     @contextmanager
-    def task(self, description: str, total: int) -> Iterator[Advance]:
+    def task(self, description: str, total: int, doing: Doing | None = None) -> Iterator[Advance]:
         """Print the time left now and then, and the time that it took at the end."""
         start = last = monotonic()
         done = 0
@@ -79,55 +93,32 @@ class PlainProgress(Progress):
         yield advance
         self.write(f"{description}: {seconds(monotonic() - start)}")
 
+    @contextmanager
+    def cells(self, rows: Sequence[Row]) -> Iterator[None]:
+        """Print a line when one of these cells is over."""
+        self.board = Board(rows)
+        yield
+
+    def cell(self, key: str, state: State, scores: Pair = UNKNOWN) -> None:
+        """Print a line if that is the end of a cell which gets scores."""
+        place = self.board.move(key, state, scores)
+        if place and place.is_over and place.row.scored:
+            self.write(end_line(place, self.board.counts()))
+
     def say(self, text: str) -> None:
         """Print one line."""
         self.write(text)
 
 
-class LiveProgress(Progress):
-    """Progress as bars of Rich on a terminal."""
-
-    def __init__(self, console: Any) -> None:
-        """Draw on `console`, a Rich console."""
-        from rich import progress
-        from rich.table import Column
-
-        self.console = console
-        text = Column(no_wrap=True, overflow="ellipsis", max_width=max(20, console.width - WIDTH_OF_BAR))
-        self.bars = progress.Progress(
-            progress.TextColumn("{task.description}", table_column=text),
-            progress.BarColumn(bar_width=12),
-            progress.MofNCompleteColumn(),
-            progress.TimeRemainingColumn(),
-            progress.TextColumn("left"),
-            console=console,
-            transient=True,
-        )
-
-    @contextmanager
-    def task(self, description: str, total: int) -> Iterator[Advance]:
-        """Show a bar, beside those of other tasks, and in its place the time that it took at the end."""
-        from rich.markup import escape
-
-        start = monotonic()
-        bar = self.bars.add_task(escape(description), total=total)
-        self.bars.start()
-        try:
-            yield lambda n: self.bars.advance(bar, n)
-        finally:
-            self.bars.remove_task(bar)
-            if not self.bars.tasks:
-                self.bars.stop()
-        self.say(f"{description}: {seconds(monotonic() - start)}")
-
-    def say(self, text: str) -> None:
-        """Print one line above the bars."""
-        self.console.print(text, style="dim", markup=False, highlight=False)
-
-
 def progress_for(console: Any) -> Progress:
-    """Return live bars if the console is a terminal, plain lines if not."""
-    if console.is_terminal:
+    """Return a live display if the console is a terminal on which lines can be drawn anew, plain lines if not.
+
+    The terminals of CI services keep what is drawn over elsewhere: they set `CI`.
+    """
+    in_ci = os.environ.get("CI", "") not in ("", "0", "false")
+    if console.is_terminal and not console.is_dumb_terminal and not in_ci:
+        from flatqat.console.live import LiveProgress
+
         return LiveProgress(console)
     return PlainProgress(lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True))
 

@@ -5,8 +5,9 @@ import pickle
 import pytest
 from rich.console import Console
 
+from flatqat.console.live import LiveProgress
 from flatqat.console.merged import Merged, Receiver, Sent
-from flatqat.console.progress import LiveProgress, PlainProgress, Progress
+from flatqat.console.progress import PlainProgress, Progress
 
 
 class Shown(Progress):
@@ -18,7 +19,7 @@ class Shown(Progress):
     def say(self, text):
         self.events.append(text)
 
-    def task(self, description, total):
+    def task(self, description, total, doing=None):
         return _Task(self.events, description, total)
 
 
@@ -84,7 +85,7 @@ def test_progress_goes_through_a_pipe():
 def test_the_tasks_of_a_process_that_died_are_over():
     shown = Shown()
     receiver = Receiver(shown)
-    receiver.show(("begin", 0, "train", 2))
+    receiver.show(("begin", 0, "train", 2, None))
     receiver.close()
     receiver.close()
     assert shown.events == [("begin", "train", 2), ("failed", "train")]

@@ -10,6 +10,7 @@ from flatqat.bench.engine.together import Together
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.records.claims import Claims
+from flatqat.console.board import Doing
 from flatqat.memory import available_memory
 from flatqat.suite import Suite
 
@@ -28,6 +29,7 @@ def evaluate(suite: Suite, jobs: list[Job], session: Session, troubles: Troubles
     for group in groups:
         together = Together(group, session, troubles)
         title = f"evaluate {len(group)} model{'s' * (len(group) > 1)} on {suite.name}"
+        doing = Doing("scoring", tuple(job.cell.id for job in group), counted=True)
         for which in dict.fromkeys(shift.weights for shift in suite.scored):
             shifts = {f"{suite.key}-{s.name}": s for s in suite.scored if s.weights == which}
             with claims.each(shifts, together.has_scored) as free:
@@ -36,7 +38,7 @@ def evaluate(suite: Suite, jobs: list[Job], session: Session, troubles: Troubles
                 found = True
                 together.restore(which)
                 left = sum(not together.has_scored(shift) for shift in shifts.values())
-                with session.progress.task(title, left) as advance:
+                with session.progress.task(title, left, doing) as advance:
                     together.score(chain([first], free), advance)
         if together.lacked_memory:
             free_memory()

@@ -15,6 +15,7 @@ from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.flatness.measure import measure
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.records.claims import Claims
+from flatqat.console.board import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,11 @@ class Share:
     def is_scored(self, job: Job) -> bool:
         """Whether the scores of a job on all shifts are there."""
         return all(self.session.store.has_scores(job.cell, shift.name) for shift in job.suite.scored)
+
+    def tell(self, job: Job, state: State) -> None:
+        """Let the progress know where a job is, or what is wrong with it."""
+        trouble = self.troubles.get(job)
+        self.session.progress.cell(job.cell.id, trouble.status if trouble else state)
 
 
 class Piece:
@@ -74,6 +80,9 @@ class Piece:
         """Do what was claimed."""
         raise NotImplementedError
 
+    def tell(self) -> None:
+        """Let the progress know that it is done, whoever did it."""
+
 
 class Training(Piece):
     """Train a job, once its parent is."""
@@ -102,6 +111,10 @@ class Training(Piece):
             with self.share.troubles.catch(self.job):
                 self.share.train(self.job)
 
+    def tell(self) -> None:
+        """Let the progress know that the job is trained."""
+        self.share.tell(self.job, "trained")
+
 
 class Flatness(Piece):
     """Measure the flatness of a trained job."""
@@ -123,6 +136,10 @@ class Flatness(Piece):
         with self.share.troubles.catch(self.job):
             measure(self.lack, self.share.session)
             self.share.claims.note(self.name_of(self.job))
+
+    def tell(self) -> None:
+        """Let the progress know that the job is measured."""
+        self.share.tell(self.job, "measured")
 
 
 class Scoring(Piece):
@@ -150,6 +167,11 @@ class Scoring(Piece):
             countdown.say(self.title)
             self.title = ""
         return evaluate(self.job.suite, jobs, share.session, share.troubles, share.claims)
+
+    def tell(self) -> None:
+        """Let the progress know that all jobs are scored."""
+        for job in self.jobs:
+            self.share.tell(job, "scored")
 
 
 def pieces_of(todo: Sequence[Lack], share: Share) -> list[Piece]:

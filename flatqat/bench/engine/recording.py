@@ -10,6 +10,7 @@ from flatqat.bench.cell.failures import explained
 from flatqat.bench.cell.halving import again
 from flatqat.bench.engine.assemble import assemble, with_flatness
 from flatqat.bench.engine.pieces import Flatness, Piece
+from flatqat.bench.engine.whereabouts import scores_of
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.records.files import Arrays
 from flatqat.bench.records.revisions import now
@@ -43,6 +44,13 @@ class Recording(Piece):
         self.share.claims.note(self.name_of(self.job))
         if self.lack.scores or not self.share.troubles.get(self.job):
             self.share.session.store.drop_work(self.job.cell)
+
+    def tell(self) -> None:
+        """Let the progress know how the job came out, with the scores of its record."""
+        job, share = self.job, self.share
+        record = share.troubles.get(job) or share.session.store.record(job.cell)
+        if record:
+            share.session.progress.cell(job.cell.id, record.status, scores_of(record))
 
     def _keep(self) -> None:
         """Write the record; a failure never replaces a finished one, nor one that another run wrote."""

@@ -14,6 +14,7 @@ from flatqat.bench.engine.preflight import preflight
 from flatqat.bench.engine.ray_crew import RayCrew
 from flatqat.bench.engine.sharing import take_part
 from flatqat.bench.engine.troubles import Troubles
+from flatqat.bench.engine.whereabouts import rows_of
 from flatqat.bench.plan.jobs import Job, Plan, make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.ranks.ranks import Ranks
@@ -46,7 +47,8 @@ def run(plan: Plan, session: Session, ranks: Ranks | None = None) -> list[Record
             else:
                 session = replace(session, request=crew.grow(work))
             with session.store.claims() as claims, leading(ranks, todo, session) as first:
-                crew.work(partial(take_part, todo, plan, session, troubles, claims, first))
+                with session.progress.cells(rows_of(plan, todo, session.store)):
+                    crew.work(partial(take_part, todo, plan, session, troubles, claims, first))
                 troubles.share(claims)
     else:
         session.store.tidy()

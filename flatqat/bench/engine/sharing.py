@@ -77,7 +77,7 @@ def work_off(pieces: Sequence[Piece], share: Share, later: float = 0.0) -> None:
     """
     pending, pause = list(pieces), SHORTEST_PAUSE
     countdown = Countdown(share.session.progress)
-    while pending := [piece for piece in pending if not piece.is_done()]:
+    while pending := [piece for piece in pending if not _ended(piece)]:
         share.troubles.look()
         countdown.ahead = later + sum(piece.work for piece in pending)
         if any(piece.is_ready() and piece.do(countdown) for piece in pending):
@@ -85,6 +85,13 @@ def work_off(pieces: Sequence[Piece], share: Share, later: float = 0.0) -> None:
         else:
             sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _ended(piece: Piece) -> bool:
+    """Whether a piece is done; if so, that is told."""
+    if done := piece.is_done():
+        piece.tell()
+    return done
 
 
 def _forget(todo: Sequence[Lack], session: Session, claims: Claims) -> None:

@@ -32,6 +32,7 @@ from flatqat.bench.ranks.whole_batch import WholeBatch
 from flatqat.bench.records.files import write_atomically
 from flatqat.bench.records.store import Store
 from flatqat.bench.records.weights import metadata_of
+from flatqat.console.board import Doing
 from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors.image_data import ImageData
 from flatqat.errors import StoreError, TrainingFailed, Vanished
@@ -184,7 +185,7 @@ def _take_steps(
     batches = training_batches(
         job, data, steps, device, eval_transform=eval_transform, workers=workers, rows=rows
     )
-    task = session.progress.task(f"train {job.title}", steps)
+    task = session.progress.task(f"train {job.title}", steps, Doing("training", (job.cell.id,)))
     curves = curve_of(job, session, shown=steps > 0 and (not whole or whole.ranks.leads))
     with curves as curve, seeded(job.cell.derive_seed("dropout"), device), task as advance:
         for step, (x, y) in enumerate(batches, start=1):

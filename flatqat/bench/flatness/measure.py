@@ -19,6 +19,7 @@ from flatqat.bench.flatness.flatness_point import FlatnessPoint, evaluated_at, f
 from flatqat.bench.flatness.landscape_file import LandscapeOptions
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import lacking_spaces
+from flatqat.console.board import Doing
 from flatqat.console.progress import Advance, part, taken_back_on_error
 from flatqat.errors import DataError, UsageError, Vanished
 from flatqat.flatness.derivatives import loss_values
@@ -42,7 +43,8 @@ def measure(lack: Lack, session: Session) -> None:
     if not lacking:
         return
     draws, failures = job.recipe.flatness_draws, []
-    with session.progress.task(f"flatness {job.title}", len(lacking) * work(DEFAULT, draws)) as advance:
+    steps, doing = len(lacking) * work(DEFAULT, draws), Doing("measuring", (job.cell.id,))
+    with session.progress.task(f"flatness {job.title}", steps, doing) as advance:
         for space in lacking:
             try:
                 known = known.updated(Flatness.from_dict({space: _measured(job, session, space, advance)}))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from flatqat.bench.records.revisions import older
-from flatqat.spec import Record
+from flatqat.spec import Cell, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,11 @@ def problems(section: Section) -> list[str]:
 
 def method_label(record: Record) -> str:
     """Return the method's name for tables: `anchor`, `anchor(coupling=elastic)`, `qat 2x steps`."""
-    cell = record.cell
+    return method_of(record.cell)
+
+
+def method_of(cell: Cell) -> str:
+    """Return what `method_label` does for a cell that may have no record yet."""
     step_multiplier = f" {cell.step_multiplier}x steps" if cell.step_multiplier > 1 else ""
     args = ", ".join(f"{key}={value}" for key, value in cell.method_args)
     version = f" v{cell.method_version}" if cell.method_version > 1 else ""

@@ -1,0 +1,135 @@
+"""The cells of a run as a few lines of text, however many there are and however small the terminal is."""
+
+from collections.abc import Sequence
+
+from flatqat.console.board import TROUBLES, Board, Place
+from flatqat.console.printable import printable
+
+Line = tuple[str, str]
+"""A text and its style."""
+
+NAMES = ("suite", "model", "method", "bits")
+ALWAYS = ("method", "bits")
+LEAST_NAME = 6  # characters that a name keeps
+GAP = "  "
+STEADY = {"state": 15, "ID": 5, "OOD": 5}
+"""Widths for what is still to come, so that no column moves when it does."""
+
+
+def cell_lines(board: Board, width: int, height: int) -> list[Line]:
+    """Return a table of at most `height` lines of at most `width` characters; the last one counts the cells.
+
+    Where cells are too many there is a line for each method and bits; where those are, for the most recent.
+    """
+    places, room = board.places, height - 2
+    single = [[place] for place in places]
+    if not places or height < 1:
+        return []
+    if len(single) <= room:
+        rows = single
+    else:
+        by_labels: dict[tuple[str, ...], list[Place]] = {}
+        for place in places:
+            by_labels.setdefault(place.row.labels, []).append(place)
+        rows = list(by_labels.values())
+        rows = single if len(rows) == len(single) else rows
+    kept = _most_recent(rows, max(room, 0))
+    lines = _table(kept, places, width, seeds=rows is single) if kept else []
+    return [*lines, (_count(board, len(rows) - len(kept))[:width], "dim")]
+
+
+def _most_recent(rows: Sequence[list[Place]], room: int) -> list[list[Place]]:
+    """Return the rows that are worked on or have changed last, in their order."""
+
+    def recency(at: int) -> tuple[bool, int]:
+        return any(place.activities for place in rows[at]), max(place.changed for place in rows[at])
+
+    chosen = sorted(range(len(rows)), key=recency, reverse=True)[:room]
+    return [rows[at] for at in sorted(chosen)]
+
+
+def _table(rows: Sequence[list[Place]], places: Sequence[Place], width: int, *, seeds: bool) -> list[Line]:
+    """Return the lines of a header and of rows of cells."""
+    shown = [
+        at
+        for at, name in enumerate(NAMES)
+        if name in ALWAYS or len({place.row.labels[at] for place in places}) > 1
+    ]
+    metric = "/".join(dict.fromkeys(place.row.metric for place in places))
+    header = [*(NAMES[at] for at in shown), *(["seed"] if seeds else []), "state", f"{metric} ID", "OOD"]
+    texts = [
+        [
+            *(printable(row[0].row.labels[at]) for at in shown),
+            *([str(row[0].row.seed)] if seeds else []),
+            _state(row),
+            *(_mean([place.scores[at] for place in row]) for at in range(2)),
+        ]
+        for row in rows
+    ]
+    lines = _laid_out([header, *texts], len(shown), width)
+    return list(zip(lines, ["bold", *map(_style, rows)], strict=True))
+
+
+def _state(row: Sequence[Place]) -> str:
+    """Return where a cell is, or how many of several are over and what happens to another."""
+    if len(row) == 1:
+        return row[0].activity or row[0].state
+    over = f"{sum(place.is_over for place in row)} of {len(row)}"
+    rest = ([place.activity for place in row if place.activity] or _troubles(row))[:1]
+    return ", ".join([over, *rest]) if rest else f"{over} done"
+
+
+def _troubles(places: Sequence[Place]) -> list[str]:
+    """Return how many are in each kind of trouble, if any are."""
+    counts = {state: sum(place.state == state for place in places) for state in TROUBLES}
+    return [f"{count} {state}" for state, count in counts.items() if count]
+
+
+def _mean(scores: Sequence[float | None]) -> str:
+    known = [score for score in scores if score is not None]
+    return f"{sum(known) / len(known):.1f}" if known else ""
+
+
+def _style(row: Sequence[Place]) -> str:
+    if any(place.activities for place in row):
+        return ""
+    if any(place.state in TROUBLES for place in row):
+        return "red"
+    return "" if any(place.is_over for place in row) else "dim"
+
+
+def _count(board: Board, hidden: int) -> str:
+    over, every = board.counts()
+    troubles = _troubles([place for place in board.places if place.row.scored])
+    of_them = f" ({', '.join(troubles)})" if troubles else ""
+    rest = f"; {hidden} more row{'s' * (hidden > 1)}" if hidden else ""
+    return f"{over} of {every} cells finished{of_them}{rest}"
+
+
+def _laid_out(rows: Sequence[Sequence[str]], names: int, width: int) -> list[str]:
+    """Return rows as lines. Names are cut to fit; where that is not enough, the last columns are left out."""
+    header = rows[0]
+    widths = [
+        max(*(len(row[at]) for row in rows), STEADY.get(title.rpartition(" ")[2], 0))
+        for at, title in enumerate(header)
+    ]
+
+    def too_wide() -> int:
+        return sum(widths) + len(GAP) * (len(widths) - 1) - width
+
+    while too_wide() > 0 and (widest := max(widths[:names])) > LEAST_NAME:
+        widths[widths.index(widest)] -= 1
+    while too_wide() > 0 and len(widths) > 1:
+        widths.pop()
+    left = [at < names or title == "state" for at, title in enumerate(header)]
+    return [
+        GAP.join(
+            _cut(text, size).ljust(size) if to_left else _cut(text, size).rjust(size)
+            for text, size, to_left in zip(row, widths, left, strict=False)  # columns that are left out
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
