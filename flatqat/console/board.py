@@ -98,11 +98,18 @@ class Board:
         return list(self._places.values())
 
     def move(self, key: str, state: State, scores: Pair) -> Place | None:
-        """Move a cell on, and return its place; None if it is there or further already, or not on the board."""
+        """Move a cell on and return its place; None if it is not on the board, or as far already.
+
+        Scores that are known replace others in any case, until the cell is over.
+        """
         place = self._places.get(key)
-        if place is None or place.is_over or STATES.index(state) <= STATES.index(place.state):
+        if place is None or place.is_over:
             return None
-        place.state, place.scores, place.changed = state, scores, next(self._changes)
+        if scores != UNKNOWN:
+            place.scores, place.changed = scores, next(self._changes)
+        if STATES.index(state) <= STATES.index(place.state):
+            return None
+        place.state, place.changed = state, next(self._changes)
         return place
 
     @contextmanager
@@ -128,8 +135,7 @@ class Board:
 def end_line(place: Place, counts: tuple[int, int]) -> str:
     """Return a line on a cell that is over: `done tiny qat 4 seed 0: top-1 85.4, OOD 71.2 (3 of 8)`."""
     names = (place.row.metric, "OOD")
-    numbers = [
-        f"{name} {score:.1f}" for name, score in zip(names, place.scores, strict=True) if score is not None
-    ]
+    known = [(name, score) for name, score in zip(names, place.scores, strict=True) if score is not None]
+    numbers = [f"{name} {score:.1f}" for name, score in known]
     of_it = f": {', '.join(numbers)}" if numbers else ""
     return f"{place.state} {place.row.title}{of_it} ({counts[0]} of {counts[1]})"

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any
 
 from rich import progress
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Column
 from rich.text import Text
@@ -83,7 +83,7 @@ class LiveProgress(Progress):
         """Return the table as it is now, in what `bars` leave of the terminal."""
         board, size = self.board, self.console.size
         lines = cell_lines(board, size.width, size.height - bars - LINES_OF_TALK) if board else []
-        return Text("\n", no_wrap=True, overflow="crop", end="").join(Text(*line) for line in lines)
+        return Text("\n", no_wrap=True, overflow="crop").join(Text(*line) for line in lines)
 
     def _stop_if_idle(self) -> None:
         if not self.board and not self.bars.tasks:
@@ -93,11 +93,9 @@ class LiveProgress(Progress):
 class Bars(progress.Progress):
     """The bars below the table."""
 
-    def __init__(
-        self, shown: LiveProgress, *columns: progress.ProgressColumn, console: Console, **options: Any
-    ):
+    def __init__(self, shown: LiveProgress, *columns: progress.ProgressColumn, **options: Any) -> None:
         self._shown = shown
-        super().__init__(*columns, console=console, **options)
+        super().__init__(*columns, **options)
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """Yield the table, if there is one, and then the bars."""

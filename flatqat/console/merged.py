@@ -14,8 +14,8 @@ from flatqat.console.board import UNKNOWN, Doing, Pair, Row, State
 from flatqat.console.progress import Advance, Progress
 
 Event = tuple[Any, ...]
-"""("say", text), ("begin", number, description, total, doing), ("advance", number, n), ("end", number, failed)
-or ("cell", key, state, scores)."""
+"""("say", text), ("begin", number, description, total, doing), ("advance", number, n),
+("end", number, failed) or ("cell", key, state, scores)."""
 
 
 class Merged(Progress):

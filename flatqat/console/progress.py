@@ -111,7 +111,7 @@ class PlainProgress(Progress):
 
 
 def progress_for(console: Any) -> Progress:
-    """Return a live display if the console is a terminal on which lines can be drawn anew, plain lines if not.
+    """Return a live display if the console is a terminal that can draw over lines, plain lines if not.
 
     The terminals of CI services keep what is drawn over elsewhere: they set `CI`.
     """

@@ -73,7 +73,7 @@ class Together:
             ThreadPoolExecutor(1) as writer,
             listening(reader.device) as self.heard,
         ):
-            written: list[tuple[Job, Future[None]]] = []
+            written: list[tuple[Job, Future[float | None]]] = []
             for sweep in one_ahead(self._begin(shift, reader) for shift in shifts):
                 ran = sweep
                 with self.troubles.catch(*sweep.jobs):
@@ -179,16 +179,19 @@ class Together:
         with guard, self.heard.into(sweep.odd[job.cell.id]):
             yield
 
-    def _write(self, job: Job, sweep: Sweep) -> None:
+    def _write(self, job: Job, sweep: Sweep) -> float | None:
+        """Store the scores of a job on a shift; returns that of its metric if they are those on `id`."""
         scores, outcomes = sweep.meters[job.cell.id].result()
         store = self.session.store
         store.write_scores(job.cell, sweep.shift.name, scores, asdict(outcomes), sweep.log(job))
+        return scores[job.suite.metric].value if sweep.shift.name == "id" else None
 
-    def _check(self, written: list[tuple[Job, Future[None]]]) -> None:
+    def _check(self, written: list[tuple[Job, Future[float | None]]]) -> None:
         """Wait until scores are stored; a job whose scores cannot be drops out."""
         for job, future in written:
             with self._dropped_on_error(job):
-                future.result()
+                if (known := future.result()) is not None:
+                    self.session.progress.cell(job.cell.id, "trained", (known, None))
 
     def _running(self, jobs: list[Job]) -> list[Job]:
         return [job for job in jobs if job.cell.id in self.models and not self.troubles.get(job)]
