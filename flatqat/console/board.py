@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal, get_args
 
-State = Literal["waiting", "trained", "measured", "scored", "done", "failed", "skipped"]
+State = Literal["waiting", "starting", "trained", "measured", "scored", "done", "failed", "skipped"]
 Pair = tuple[float | None, float | None]
 """A metric in percent, in distribution and out of it; None where it is not defined."""
 

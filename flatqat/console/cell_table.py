@@ -1,8 +1,8 @@
 """The cells of a run as a few lines of text, however many there are and however small the terminal is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from flatqat.console.board import TROUBLES, Board, Place
+from flatqat.console.board import STATES, TROUBLES, Board, Place
 from flatqat.console.printable import printable
 
 Line = tuple[str, str]
@@ -12,7 +12,8 @@ NAMES = ("suite", "model", "method", "bits")
 ALWAYS = ("method", "bits")
 LEAST_NAME = 6  # characters that a name keeps
 GAP = "  "
-STEADY = {"state": 15, "ID": 5, "OOD": 5}
+STEADY = {"ID": 5, "OOD": 5}
+STATE, STATE_OF_SEVERAL = 15, 20
 """Widths for what is still to come, so that no column moves when it does."""
 
 
@@ -66,17 +67,22 @@ def _table(rows: Sequence[list[Place]], places: Sequence[Place], width: int, *, 
         ]
         for row in rows
     ]
-    lines = _laid_out([header, *texts], len(shown), width)
+    steady = {**STEADY, "state": STATE if seeds else STATE_OF_SEVERAL}
+    lines = _laid_out([header, *texts], steady, len(shown), width)
     return list(zip(lines, ["bold", *map(_style, rows)], strict=True))
 
 
 def _state(row: Sequence[Place]) -> str:
-    """Return where a cell is, or how many of several are over and what happens to another."""
+    """Return where a cell is; of several how many are over and what happens to another, or the furthest."""
+    activity = next(filter(None, (place.activity for place in row)), "")
     if len(row) == 1:
-        return row[0].activity or row[0].state
-    over = f"{sum(place.is_over for place in row)} of {len(row)}"
-    rest = ([place.activity for place in row if place.activity] or _troubles(row))[:1]
-    return ", ".join([over, *rest]) if rest else f"{over} done"
+        return activity or row[0].state
+    over = sum(place.is_over for place in row)
+    if now := activity or "".join(_troubles(row)[:1]):
+        return f"{over} of {len(row)}, {now}" if over else now
+    furthest = max((place.state for place in row), key=STATES.index)
+    there = sum(place.state == furthest for place in row)
+    return f"{there} of {len(row)} {furthest}" if furthest != "waiting" else furthest
 
 
 def _troubles(places: Sequence[Place]) -> list[str]:
@@ -95,7 +101,7 @@ def _style(row: Sequence[Place]) -> str:
         return ""
     if any(place.state in TROUBLES for place in row):
         return "red"
-    return "" if any(place.is_over for place in row) else "dim"
+    return "dim" if all(place.state == "waiting" for place in row) else ""
 
 
 def _count(board: Board, hidden: int) -> str:
@@ -106,11 +112,11 @@ def _count(board: Board, hidden: int) -> str:
     return f"{over} of {every} cells finished{of_them}{rest}"
 
 
-def _laid_out(rows: Sequence[Sequence[str]], names: int, width: int) -> list[str]:
+def _laid_out(rows: Sequence[Sequence[str]], steady: Mapping[str, int], names: int, width: int) -> list[str]:
     """Return rows as lines. Names are cut to fit; where that is not enough, the last columns are left out."""
     header = rows[0]
     widths = [
-        max(*(len(row[at]) for row in rows), STEADY.get(title.rpartition(" ")[2], 0))
+        max(*(len(row[at]) for row in rows), steady.get(title.rpartition(" ")[2], 0))
         for at, title in enumerate(header)
     ]
 

@@ -108,6 +108,7 @@ class Training(Piece):
     def run(self) -> None:
         """Train the job, or skip it."""
         if self.share.troubles.can_run(self.job):
+            self.share.tell(self.job, "starting")
             with self.share.troubles.catch(self.job):
                 self.share.train(self.job)
 
