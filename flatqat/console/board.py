@@ -105,7 +105,7 @@ class Board:
         place = self._places.get(key)
         if place is None or place.is_over:
             return None
-        if scores != UNKNOWN:
+        if scores != UNKNOWN or state in TROUBLES:
             place.scores, place.changed = scores, next(self._changes)
         if STATES.index(state) <= STATES.index(place.state):
             return None

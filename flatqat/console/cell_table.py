@@ -63,7 +63,7 @@ def _table(rows: Sequence[list[Place]], places: Sequence[Place], width: int, *, 
             *(printable(row[0].row.labels[at]) for at in shown),
             *([str(row[0].row.seed)] if seeds else []),
             _state(row),
-            *(_mean([place.scores[at] for place in row]) for at in range(2)),
+            *_means(row),
         ]
         for row in rows
     ]
@@ -91,9 +91,14 @@ def _troubles(places: Sequence[Place]) -> list[str]:
     return [f"{count} {state}" for state, count in counts.items() if count]
 
 
-def _mean(scores: Sequence[float | None]) -> str:
-    known = [score for score in scores if score is not None]
-    return f"{sum(known) / len(known):.1f}" if known else ""
+def _means(row: Sequence[Place]) -> list[str]:
+    """Return the mean scores of the cells that are done, or else what is known of the others."""
+    places = [place for place in row if place.state == "done"] or row
+    columns = (
+        [score for score in column if score is not None]
+        for column in zip(*(place.scores for place in places), strict=True)
+    )
+    return [f"{sum(known) / len(known):.1f}" if known else "" for known in columns]
 
 
 def _style(row: Sequence[Place]) -> str:

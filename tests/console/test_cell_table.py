@@ -43,6 +43,7 @@ def tell(progress: Progress, then) -> None:
         progress.cell(qat, "trained", (80.06, None))
         progress.cell(qat, "done", (80.06, 60.0))
         progress.cell(qat, "trained")  # by one that looks late
+        progress.cell(ptq, "trained", (50.0, None))
         progress.cell(ptq, "failed")
         progress.cell(aqua, "skipped")
         progress.cell("of another run", "done", (1.0, 1.0))
@@ -121,12 +122,13 @@ def test_many_seeds_share_the_line_of_their_method():
     for seed, scores in enumerate([(90.0, 50.0), (80.0, 61.0)]):
         board.move(f"m0-4-{seed}", "done", scores)
     board.move("m0-4-2", "failed", UNKNOWN)
-    board.move("m1-4-1", "trained", UNKNOWN)
+    board.move("m0-4-3", "trained", (10.0, None))  # its seed is not in the mean before both scores are
+    board.move("m1-4-1", "trained", (30.0, None))
     assert len(text_of(board, 14)) == 14
     assert text_of(board, 13) == [
         "method  bits  state                 top-1 ID    OOD",
         "m0      4     3 of 4, 1 failed          85.0   55.5",
-        "m1      4     1 of 4 trained",
+        "m1      4     1 of 4 trained            30.0",
         "m2      4     waiting",
         "3 of 12 cells finished (1 failed)",
     ]
@@ -137,7 +139,7 @@ def test_many_seeds_share_the_line_of_their_method():
         activity.done = 5
         assert [line.split("4     ")[1] for line in text_of(board, 9)[1:3]] == [
             "3 of 4, training 50%      85.0   55.5",
-            "training 50%",
+            "training 50%              30.0",
         ]
 
 
