@@ -154,6 +154,6 @@ def test_plain_lines_have_the_scores_of_the_records(tmp_path):
 
 def test_values_of_a_sweep_over_the_recipe_have_names_of_their_own(tmp_path):
     told = Told()
-    go(tmp_path, told, seeds=(0,), spaces=(), methods=("qat",), settings={"recipe": {"lr": "0.01,0.02"}})
+    go(tmp_path, told, seeds=(0,), spaces=(), methods=("qat",), settings={"recipe": {"lr": "0.01,0.03"}})
     names = {row.labels[2] for row in told.rows.values() if row.scored}
-    assert names == {"qat, lr=0.01", "qat, lr=0.02"}
+    assert names == {"qat, lr=0.01", "qat, lr=0.03"}
