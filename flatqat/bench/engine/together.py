@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from flatqat.bench.cell.batches import BATCH_SIZE, scoring_batch_size
+from flatqat.bench.cell.batches import BATCH_SIZE, Batch, scoring_batch_size
 from flatqat.bench.cell.determinism import Heard, listening
 from flatqat.bench.cell.halving import again
 from flatqat.bench.cell.restore import Which, channels_last_, restore
@@ -143,30 +143,45 @@ class Together:
 
         def run(size: int) -> Sweep:
             ran = first if size >= usual else self._begin(sweep.shift, reader, size)
-            self._run(ran, reader)
+            for stream, batches in zip(ran.streams(), ran.batches(), strict=True):
+                self._score_all(stream, batches, ran)
+            ran.odd[self.jobs[0].cell.id] |= first.odd[self.jobs[0].cell.id]  # those of the fit
             return ran
 
-        say = self.session.progress.say
-        first = again(begin, f"{self._kind}, {sweep.shift.name},", say)
+        say, title = self.session.progress.say, f"{self._kind}, {sweep.shift.name},"
+        first = again(begin, title, say)
         usual = max((stream.size for stream in first.streams()), default=1)
-        return self.session.sizes.halved(run, self._kind, usual, say)
+        with ExitStack() as fits:  # one, whatever the size of the batches that are scored
+
+            def fit() -> None:
+                for stream in first.streams():
+                    fits.enter_context(self._fitted(stream, first, reader))
+
+            again(fit, title, say)
+            return self.session.sizes.halved(run, self._kind, usual, say)
 
     def _run(self, sweep: Sweep, reader: Reader) -> None:
         """Run the models once over the images, those that want the same crop side by side."""
-        with self.heard.into(sweep.odd_in_reading):
-            for stream, batches in zip(sweep.streams(), sweep.batches(), strict=True):
-                with self._fitted(stream, sweep, reader):
-                    for images, labels in batches:
-                        if not (running := self._running(stream.jobs)):
-                            break
-                        for job in running:
-                            self._score(job, images, labels, sweep)
+        for stream, batches in zip(sweep.streams(), sweep.batches(), strict=True):
+            with self._fitted(stream, sweep, reader):
+                self._score_all(stream, batches, sweep)
 
-    def _fitted(self, stream: Stream, sweep: Sweep, reader: Reader) -> AbstractContextManager[None]:
-        """Return a context in which the models of adapted cells are fitted to the images of a stream."""
+    def _score_all(self, stream: Stream, batches: Iterator[Batch], sweep: Sweep) -> None:
+        """Run the models of a stream once over its images."""
+        with self.heard.into(sweep.odd_in_reading):
+            for images, labels in batches:
+                if not (running := self._running(stream.jobs)):
+                    break
+                for job in running:
+                    self._score(job, images, labels, sweep)
+
+    @contextmanager
+    def _fitted(self, stream: Stream, sweep: Sweep, reader: Reader) -> Iterator[None]:
+        """Within the context, the models of adapted cells are fitted to the images of a stream."""
         jobs = [job for job in self._running(stream.jobs) if is_adapted(job, sweep.shift)]
         guarded = partial(self._guarded, sweep=sweep)
-        return fitted(jobs, self.models, stream.data, reader, guarded) if jobs else nullcontext()
+        with fitted(jobs, self.models, stream.data, reader, guarded) if jobs else nullcontext():
+            yield
 
     def _score(self, job: Job, images: Tensor, labels: Tensor, sweep: Sweep) -> None:
         with self._guarded(job, sweep):

@@ -2,6 +2,7 @@
 
 import importlib
 import random
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -189,6 +190,45 @@ def test_a_model_that_lacks_memory_on_its_own_is_scored_in_smaller_batches(tmp_p
         assert {log.batch for log in record.protocol.scoring.values()} == {24}
         assert list(record.protocol.scoring) == list(record.protocol.shifts)
         assert Store(tmp_path).record(record.cell) == record
+
+
+def test_an_adapted_model_is_fitted_once_however_small_its_batches_get(tmp_path, monkeypatch):
+    together = importlib.import_module("flatqat.bench.engine.together")
+    fitted, fits, scored = together.fitted, [], []
+
+    @contextmanager
+    def counted(*args):
+        fits.append(args)
+        scored.clear()
+        with fitted(*args):
+            scored.append(True)
+            yield
+
+    monkeypatch.setattr(together, "fitted", counted)
+    asked = {"methods": ("fp",), "spaces": (), "adapt": "bn"}
+    (calm,) = run(tmp_path / "calm", **asked)
+    usual = len(fits)
+    fits.clear()
+    scored.clear()
+    with Scarce(lacks=lambda result: bool(scored) and of_images(result) and len(result) > 32):
+        (record,) = run(tmp_path / "scarce", **asked)
+    assert record.protocol.scoring["id"].batch == 24
+    assert len(fits) == usual
+    for shift, scores in calm.scores.items():
+        assert record.scores[shift]["nll"].value == pytest.approx(scores["nll"].value, rel=DIGITS)
+
+
+def test_a_fit_that_lacks_memory_is_tried_again_once(tmp_path, monkeypatch):
+    together, fits = importlib.import_module("flatqat.bench.engine.together"), []
+
+    def fail(jobs, models, data, reader, guarded):
+        fits.append(len(data))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(together, "fitted", fail)
+    (record,) = run(tmp_path, methods=("fp",), spaces=(), adapt="bn")
+    assert (record.status, len(fits)) == ("failed", 2)
+    assert "out of memory" in record.reason
 
 
 def test_flatness_goes_over_fewer_images_at_a_time(tmp_path, undisturbed):
