@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed import FileStore
+from torch.distributed import TCPStore
 
 from flatqat.bench.ranks.place import Place
 from flatqat.bench.ranks.ranks import Ranks
@@ -26,12 +26,12 @@ CPU = torch.device("cpu")
 def forked(size: int, folder: Path, work: Callable[[Ranks], Any], *, is_open: bool = True) -> list[Any]:
     """What `work` returns in each of so many processes that meet, and are ready for sums if `is_open`."""
     folder.mkdir(parents=True, exist_ok=True)
-    children = []
+    store, children = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False), []
     for rank in range(size):
         pid = os.fork()
         if not pid:
             try:
-                _work(rank, size, folder, work, is_open)
+                _work(rank, size, folder, store.port, work, is_open)
             except BaseException:
                 traceback.print_exc()
             finally:
@@ -42,9 +42,9 @@ def forked(size: int, folder: Path, work: Callable[[Ranks], Any], *, is_open: bo
     return [pickle.loads((folder / str(rank)).read_bytes()) for rank in range(size)]
 
 
-def _work(rank: int, size: int, folder: Path, work: Callable[[Ranks], Any], is_open: bool) -> None:
+def _work(rank: int, size: int, folder: Path, port: int, work: Callable[[Ranks], Any], is_open: bool) -> None:
     place = Place(rank=rank, size=size, local_rank=rank, local_size=size)
-    ranks = Ranks(place, FileStore(str(folder / "store"), size))
+    ranks = Ranks(place, TCPStore("127.0.0.1", port, wait_for_workers=False))
     if is_open:
         ranks.open(CPU)
     result = work(ranks)

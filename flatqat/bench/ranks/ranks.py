@@ -35,7 +35,8 @@ class Ranks:
 
     def __init__(self, place: Place, store: Any) -> None:
         self.place, self.size = place, place.size
-        self._told = self._blocks = 0
+        self._told = self._blocks = self._groups = 0
+        self._device = torch.device("cpu")
         self._store, self._words = store, distributed.PrefixStore("flatqat", store)
 
     @classmethod
@@ -51,21 +52,25 @@ class Ranks:
 
     def open(self, device: torch.device) -> None:
         """Be ready for sums on a device; all have to come."""
+        self._device = device
         if device.type == "cuda":
             torch.cuda.set_device(device)
+        self._groups += 1
         backend = "nccl" if device.type == "cuda" else "gloo"
-        store = distributed.PrefixStore("group", self._store)
+        store = distributed.PrefixStore(f"group/{self._groups}", self._store)
         distributed.init_process_group(
             backend, store=store, rank=self.place.rank, world_size=self.size, timeout=LONG
         )
+        self._words.set(self._opened(self.place.rank), "")
+        for rank in self._others():  # none may fail, and end connections, while another still makes them
+            self._awaited(self._opened(rank))
 
     def close(self) -> None:
         """Let go of the others; those that wait for word are dismissed."""
         if self.leads:
             with suppress(RuntimeError):  # the store has gone, and with it all others
                 self.tell(OVER)
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
+        self._let_go()
 
     def tell(self, what: object) -> None:
         """Tell the others something, each once."""
@@ -92,8 +97,11 @@ class Ranks:
     def alike(self) -> Iterator[None]:
         """End a block in the same way everywhere: where one process fails, all do.
 
-        Raises TrainingFailed if another has failed, and RankLost if this one has and others do not come to
-        the end of the block, as they wait for it within.
+        On CPUs a process that fails ends its connections, and with them the wait of others for its part of a
+        sum; then all connect anew. NCCL lets nobody out of a sum, so that on GPUs they wait on.
+
+        Raises TrainingFailed if another has failed, and RankLost if this one has, on a GPU, and others do not
+        come to the end of the block, as they wait for it within.
         """
         self._blocks += 1
         try:
@@ -103,13 +111,17 @@ class Ranks:
         except (Exception, SystemExit) as error:  # code of plugins may raise whatever it likes
             reason = str(error).partition("\n")[0] or repr(error)
             self._end_block(reason)
-            if not self._come_to_the_end():
+            if self._device.type == "cpu":
+                self._let_go()
+            elif not self._come_to_the_end():
                 kind = type(error).__name__
                 raise RankLost(f"failed where others did not: {kind}: {reason}; {AGAIN}") from error
+            self._open_anew()
             raise
         self._end_block("")
         for rank in self._others():
             if reason := self._awaited(self._end_of_block(rank)).decode():
+                self._open_anew()
                 raise TrainingFailed(reason)
 
     def sum_(self, total: Tensor) -> Tensor:
@@ -126,6 +138,8 @@ class Ranks:
         except RuntimeError as error:
             if out_of_memory(error):
                 raise
+            if reason := self._failed_elsewhere():
+                raise TrainingFailed(reason) from error
             cause = str(error).partition("\n")[0]
             problem = (
                 f"expected {self.size} processes to train together, but one has ended ({cause}); {AGAIN}"
@@ -135,6 +149,28 @@ class Ranks:
 
     def _others(self) -> list[int]:
         return [rank for rank in range(self.size) if rank != self.place.rank]
+
+    def _let_go(self) -> None:
+        """End the connections for sums, which ends the wait of whoever is within one."""
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+
+    def _open_anew(self) -> None:
+        """Connect again after a block that failed, once all have come to its end."""
+        for rank in self._others():
+            self._awaited(self._end_of_block(rank))
+        if self._device.type == "cpu":
+            self._let_go()
+            self.open(self._device)
+
+    def _failed_elsewhere(self) -> str:
+        """Return why another process has failed in this block, or nothing."""
+        keys = [self._end_of_block(rank) for rank in self._others()]
+        words = (self._words.get(key).decode() for key in keys if self._words.check([key]))
+        return next(filter(None, words), "")
+
+    def _opened(self, rank: int) -> str:
+        return f"open/{self._groups}/{rank}"
 
     def _end_of_block(self, rank: int) -> str:
         return f"block/{self._blocks}/{rank}"

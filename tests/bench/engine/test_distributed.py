@@ -132,6 +132,27 @@ def test_what_fails_in_all_processes_costs_one_cell(tmp_path):
     assert sum("as it should" in line for line in said) == 1
 
 
+@pytest.mark.parametrize("lacking", [0, 1])
+def test_memory_that_one_process_lacks_costs_one_cell(tmp_path, monkeypatch, lacking):
+    qat = registry.load(registry.METHODS, "anchor")
+
+    def go_out(self, x, y):
+        if self.steps_done == 2 and torch.distributed.get_rank() == lacking:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return step(self, x, y)
+
+    step = qat.step
+    monkeypatch.setattr(qat, "step", go_out)
+    said = go(tmp_path / "results", tmp_path / "ranks", methods=("anchor", "fp", "dampen"))
+    records = {r.cell.method: r for r in Store(tmp_path / "results").records()}
+    reason = "out of memory: CUDA out of memory. Tried to allocate 2 GiB; try a smaller batch, as by "
+    assert records["anchor"].status == "failed"
+    assert records["anchor"].reason.startswith(reason)
+    assert sum(line.startswith("failed: ") for line in said) == 1
+    done = {name: (r.status, r.train.processes) for name, r in records.items() if name != "anchor"}
+    assert done == {"fp": ("done", 2), "dampen": ("done", 2)}
+
+
 def test_weights_that_appear_meanwhile_keep_no_process_from_its_part(tmp_path, monkeypatch):
     trained = []
     monkeypatch.setattr(train, "_train", lambda job, session, ranks: trained.append(ranks))

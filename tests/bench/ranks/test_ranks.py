@@ -87,17 +87,44 @@ def test_processes_end_alike(tmp_path):
     assert second == ("well", "ValueError: broken", "TrainingFailed: broken")
 
 
-def test_a_process_that_fails_while_others_wait_ends_and_so_do_they(tmp_path, monkeypatch):
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_process_that_fails_while_others_wait_lets_them_out_and_all_go_on(tmp_path, size, failing):
+    def work(ranks):
+        def add_up():
+            for _ in range(3):
+                ranks.sum_(torch.ones(1000))
+
+        ended = ends(ranks, fail if ranks.place.rank == failing else add_up)
+        total = ranks.sum_(torch.ones(1)).item()
+        return ended, total, ends(ranks, add_up)
+
+    found = forked(size, tmp_path, work)
+    for rank, (ended, total, after) in enumerate(found):
+        assert ended == ("ValueError: broken" if rank == failing else "TrainingFailed: broken")
+        assert (total, after) == (size, "well")
+
+
+def test_a_process_that_fails_on_a_gpu_while_others_wait_ends(tmp_path, monkeypatch):
+    """NCCL lets nobody out of a sum; here the wait ends with the process, as torchrun would end it."""
     monkeypatch.setattr(module, "GRACE", 0.5)
 
     def work(ranks):
+        ranks._device = torch.device("cuda")
         return ends(ranks, (lambda: ranks.sum_(torch.ones(3))) if ranks.leads else fail)
 
-    waits, fails = forked(2, tmp_path, work)
+    _, fails = forked(2, tmp_path, work)
     again = "the same command goes on from here"
-    assert waits.startswith("RankLost: expected 2 processes to train together, but one has ended (")
-    assert waits.endswith(f"; {again}")
     assert fails == f"RankLost: failed where others did not: ValueError: broken; {again}"
+
+
+def test_a_process_that_ends_without_a_word_ends_the_others(tmp_path):
+    def work(ranks):
+        return ends(ranks, lambda: ranks.sum_(torch.ones(3))) if ranks.leads else "gone"
+
+    waits, _ = forked(2, tmp_path, work)
+    assert waits.startswith("RankLost: expected 2 processes to train together, but one has ended (")
+    assert waits.endswith("; the same command goes on from here")
 
 
 def test_other_weights_are_found(tmp_path):
