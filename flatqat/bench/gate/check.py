@@ -29,7 +29,7 @@ class Checked:
         code: The exit code.
         title: What all cells have in common.
         verdicts: Every comparison.
-        missing: Cells of the baseline that could not be compared, and why.
+        missing: What of the baseline could not be compared, and why.
         differences: What else differs, and in which cells.
         extra: Cells of the results that are not in the baseline.
         older: The number of results that an edited plugin or a newer version has replaced.
@@ -64,10 +64,10 @@ def check(store: Store, baseline: Path, rules: Rules | None = None, only: Sequen
     compared = narrowed(compared, only, rows)
     verdicts = judge(compared.rows, rules)
     return Checked(
-        code=code_of(verdicts, rules, complete=not compared.missing),
+        code=code_of(verdicts, rules, complete=not compared.not_compared),
         title=compared.title,
         verdicts=verdicts,
-        missing=compared.missing,
+        missing=compared.not_compared,
         differences=compared.differences,
         extra=compared.extra,
         older=len(all_runs) - len(runs),

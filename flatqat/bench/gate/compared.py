@@ -22,7 +22,8 @@ class Compared:
     Attributes:
         title: What all cells have in common.
         rows: Every comparison.
-        missing: What could not be compared, and why.
+        missing: The cells that could not be compared, and why.
+        undefined: The cells and rows in which the metric is not defined on either side.
         differences: What else differs, and in which cells.
         extra: What only the second group has.
         labels: The labels of the cells of each name.
@@ -31,9 +32,15 @@ class Compared:
     title: str
     rows: list[Row]
     missing: list[tuple[str, str]]
+    undefined: list[tuple[str, str]]
     differences: dict[str, list[str]]
     extra: list[str]
     labels: dict[str, list[str]]
+
+    @property
+    def not_compared(self) -> list[tuple[str, str]]:
+        """What could not be compared, and why: cells, then single rows."""
+        return [*self.missing, *((cell, f"{what} is undefined") for cell, what in self.undefined)]
 
 
 def compare_all(
@@ -52,6 +59,7 @@ def compare_all(
     matches = match(before, now)
     title, names = short_names([new for _, new in matches.pairs], [*matches.lost, *matches.extra])
     rows: list[Row] = []
+    undefined: list[tuple[str, str]] = []
     missing = _lost(matches, names, where)
     found: dict[str, list[str]] = {}
     labels: dict[str, list[str]] = {}
@@ -66,12 +74,15 @@ def compare_all(
         for text in differences(old, new):
             found.setdefault(text, []).append(name)
         compared, obstacles = _compare(name, old, new, rules, by, same_data)
-        rows += compared
+        defined = [bool(np.isfinite([row.before, row.now]).all()) for row in compared]
+        rows += [row for row, is_so in zip(compared, defined, strict=True) if is_so]
+        undefined += [(name, row.what) for row, is_so in zip(compared, defined, strict=True) if not is_so]
         missing += [(name, obstacle) for obstacle in obstacles]
     return Compared(
         title=title,
         rows=rows,
         missing=missing,
+        undefined=undefined,
         differences=found,
         extra=[names[id(one)] for one in matches.extra],
         labels=labels,
@@ -92,10 +103,7 @@ def _compare(
     shifts, nested = new.done[0].shifts, new.done[0].nested
     if images := other_images(shifts, before, now):
         return [], [*obstacles, images]
-    rows = compare(name, shifts, before, now, rules, nested=nested, by=by)
-    undefined = [not np.isfinite([row.before, row.now]).all() for row in rows]
-    obstacles += [f"{row.what} is undefined" for row, is_so in zip(rows, undefined, strict=True) if is_so]
-    return [row for row, is_so in zip(rows, undefined, strict=True) if not is_so], obstacles
+    return compare(name, shifts, before, now, rules, nested=nested, by=by), obstacles
 
 
 def _lost(matches: Matches, names: Mapping[int, str], where: str) -> list[tuple[str, str]]:

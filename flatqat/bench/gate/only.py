@@ -52,6 +52,7 @@ def narrowed(compared: Compared, patterns: Sequence[str], rows: Collection[str])
         compared,
         rows=[row for row in compared.rows if only.row(row.cell, row.what)],
         missing=[(cell, reason) for cell, reason in compared.missing if only.cell(cell)],
+        undefined=[(cell, row) for cell, row in compared.undefined if only.row(cell, row)],
         differences={text: cells for text, cells in differences.items() if cells},
         extra=[*filter(only.cell, compared.extra)],
     )

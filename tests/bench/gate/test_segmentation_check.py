@@ -136,6 +136,11 @@ def test_a_shift_without_a_labelled_pixel_is_incomplete(tmp_path):
     assert done.code == INCOMPLETE
     assert {v.what: v.verdict for v in done.verdicts} == {"id": "ok", "fog": "ok"}
     assert [reason for _, reason in done.missing] == ["ood is undefined", "night is undefined"]
+    asked = check(store, path, only=["id", "fog"])
+    assert (asked.code, asked.missing) == (OK, [])
+    asked = check(store, path, only=["id", "night"])
+    assert asked.code == INCOMPLETE
+    assert [reason for _, reason in asked.missing] == ["night is undefined"]
 
 
 def test_cells_of_both_tasks_stand_in_one_baseline(tmp_path):
