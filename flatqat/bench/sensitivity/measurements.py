@@ -1,6 +1,7 @@
 """What is kept of a cell, and what is not: then it is measured, with the time that takes said beforehand."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from flatqat.bench.sensitivity.images import ImageSet
 from flatqat.bench.sensitivity.measure import UNITS_OF_PROGRESS, Measure, Sweep
@@ -21,6 +22,7 @@ class Measurements:
         self.opened, self.kept = opened, opened.kept
         self.measure, self.progress = measure, progress
         self._ready = False
+        self._known: dict[Path, Measured | None] = {}
 
     def sweeps(self, images: ImageSet, sweeps: Sequence[Sweep], units: Sequence[str]) -> list[Measured]:
         """Return what is kept of each sweep, after measuring what is not."""
@@ -37,15 +39,24 @@ class Measurements:
             with self.progress.task(title, total) as advance:
                 measured = self.measure.sweep(images, todo, together, advance)
             for sweep, one in zip(todo, measured, strict=True):
-                self.kept.add(images, sweep.name, one)
+                self._keep(images, sweep.name, one)
         for sweep in sweeps:
-            kept = self.kept.read(images, sweep.name)
+            kept = self._kept(images, sweep.name)
             assert kept is not None
             found.append(taken(kept, names))
         return found
 
+    def _kept(self, images: ImageSet, kind: str) -> Measured | None:
+        """Return what is kept, which is read once."""
+        if (path := self.kept.path(images, kind)) not in self._known:
+            self._known[path] = self.kept.read(images, kind)
+        return self._known[path]
+
+    def _keep(self, images: ImageSet, kind: str, measured: Measured) -> None:
+        self._known[self.kept.path(images, kind)] = self.kept.add(images, kind, measured)
+
     def _lacking(self, images: ImageSet, kind: str, names: Sequence[str]) -> list[str]:
-        kept = self.kept.read(images, kind)
+        kept = self._kept(images, kind)
         return [name for name in names if kept is None or name not in kept.networks]
 
     def whole(self, images: ImageSet, forms: Mapping[str, Forms]) -> Measured:
@@ -57,8 +68,8 @@ class Measurements:
             batches = self.measure.batches_of(images)
             with self.progress.task(title, batches * len(forms) * UNITS_OF_PROGRESS) as advance:
                 networks = {keys[name]: one for name, one in forms.items()}
-                self.kept.add(images, WHOLE, self.measure.whole(images, networks, advance))
-        kept = self.kept.read(images, WHOLE)
+                self._keep(images, WHOLE, self.measure.whole(images, networks, advance))
+        kept = self._kept(images, WHOLE)
         assert kept is not None
         chosen = taken(kept, list(keys.values()))
         return Measured(networks=tuple(keys), outcome=chosen.outcome, divergence=chosen.divergence)

@@ -43,7 +43,7 @@ class Kept:
 
     def read(self, images: ImageSet, kind: str) -> Measured | None:
         """Return what is kept of some images and one kind of networks. Raises StoreError on damage."""
-        path = self._path(images, kind)
+        path = self.path(images, kind)
         try:
             arrays = read_arrays(path)
         except Vanished:
@@ -60,7 +60,7 @@ class Kept:
         return Measured(networks=networks, outcome=outcome, divergence=divergence)
 
     def add(self, images: ImageSet, kind: str, measured: Measured) -> Measured:
-        """Keep what was measured beside what is there; returns both."""
+        """Keep what was measured beside what is there, whoever has added it meanwhile; returns both."""
         before = self.read(images, kind)
         both = joined(before, measured) if before else measured
         arrays = {
@@ -68,7 +68,7 @@ class Kept:
             "outcome": both.outcome,
             "divergence": both.divergence,
         }
-        write_atomically(self._path(images, kind), arrays_as_bytes(arrays))
+        write_atomically(self.path(images, kind), arrays_as_bytes(arrays))
         return both
 
     def write(self, found: Mapping[str, Any], options: Mapping[str, Any]) -> Path:
@@ -77,7 +77,8 @@ class Kept:
         write_atomically(path, (readable(found) + "\n").encode())
         return path
 
-    def _path(self, images: ImageSet, kind: str) -> Path:
+    def path(self, images: ImageSet, kind: str) -> Path:
+        """Return where some images and one kind of networks are kept."""
         data = images.data
         seen = hashlib.sha256(data.ids.numpy().tobytes())
         if data.labels is not None:
