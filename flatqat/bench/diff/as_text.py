@@ -9,7 +9,7 @@ from typing import Any
 
 from flatqat.bench.diff.difference import Diff, Part
 from flatqat.bench.diff.wording import COLUMNS, LEFT, cells, differing, missing, notes
-from flatqat.bench.records.escape import csv, literal_cell, literal_line
+from flatqat.bench.records.escape import csv, csv_number, literal_cell, literal_line
 
 NUMBERS = ("a", "b", "difference", "low", "high", "p", "seeds_a", "seeds_b", "images")
 FIELDS = ("section", "cell", "what", *NUMBERS)
@@ -36,7 +36,7 @@ def as_csv(diff: Diff) -> str:
     writer = csv_format.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()
     for row in _records(diff):
-        writer.writerow({name: csv(v) if isinstance(v, str) else f"{v:.6g}" for name, v in row.items()})
+        writer.writerow({name: csv(v) if isinstance(v, str) else csv_number(v) for name, v in row.items()})
     return text.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from math import isfinite
 
 from flatqat.console.printable import printable
 
@@ -45,6 +46,13 @@ def literal_line(text: str) -> str:
 def latex(text: str) -> str:
     """Return text for LaTeX, without commands and without dashes made of hyphens."""
     return re.sub(r"[\\~^·<>|&%$#_{}]|-(?=-)", lambda match: LATEX[match[0]], printable(text))
+
+
+def csv_number(value: float | None) -> str:
+    """Return a number for a cell of CSV, six digits of a fraction; nothing for one that is not defined."""
+    if value is None or not isfinite(value):
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.6g}"
 
 
 def csv(text: str) -> str:

@@ -56,8 +56,7 @@ def as_csv(found: Found) -> str:
         for place, unit in enumerate(table.networks):
             cost = cost_of(found, unit)
             for on, deltas in table.deltas.items():
-                one = deltas[place]
-                numbers = (one.value, one.low, one.high, one.p, one.images)
+                numbers = _estimate(deltas[place]).values()
                 lines.writerow(
                     (sweep.mode, sweep.form.what, found.bits, unit, cost.macs, cost.weights, on, *numbers)
                 )

@@ -1,5 +1,6 @@
 """Whole commands on toy cells: what is chosen, what is kept, and other tasks."""
 
+import csv
 import shutil
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from flatqat import registry
 from flatqat.bench.records.files import arrays_as_bytes
 from flatqat.bench.records.remove import remove
 from flatqat.bench.records.store import Store
+from flatqat.bench.sensitivity import stored
 from flatqat.bench.sensitivity.as_data import as_csv, as_data
 from flatqat.bench.sensitivity.differences import ID, OOD
 from flatqat.bench.sensitivity.measure import Measure
@@ -85,6 +87,28 @@ def test_nothing_is_measured_twice(cells, found, monkeypatch):
     assert as_data(again, 1) == as_data(found, 1)
     other = replace(BUDGET, bops=None, average_bits=5.0, choices=("8", "3"), solver="greedy", check=False)
     assert run(cells, other).checked.proposal.cost <= 5
+
+
+def test_what_is_kept_is_read_once(cells, found, monkeypatch):
+    read = []
+    read_arrays = stored.read_arrays
+    monkeypatch.setattr(stored, "read_arrays", lambda path: read.append(path) or read_arrays(path))
+    run(cells, BUDGET)
+    assert len(read) == len(set(read)) > 3
+
+
+def test_what_is_not_defined_is_empty_in_csv(found):
+    sweep, (table, agreed) = next(iter(found.sweeps.items()))
+    (first, *others) = table.deltas[OOD]
+    deltas = {**table.deltas, OOD: [replace(first, value=float("nan")), *others]}
+    lines = [
+        *csv.DictReader(
+            as_csv(replace(found, sweeps={sweep: (replace(table, deltas=deltas), agreed)})).split()
+        )
+    ]
+    (line,) = (line for line in lines if line["on"] == OOD and line["layer"] == table.networks[0])
+    assert [line[name] for name in ("delta", "low", "high", "p")] == [""] * 4
+    assert int(line["images"]) == first.images
 
 
 def test_an_interrupted_command_goes_on(cells, tmp_path, monkeypatch):
