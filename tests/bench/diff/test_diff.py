@@ -1,11 +1,14 @@
 """Differences and intervals against formulas written out, and against the chain of studies and the gate."""
 
+import io
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
+from flatqat.bench.diff.as_text import as_csv
 from flatqat.bench.diff.sides import diff
 from flatqat.bench.gate.compare import Rules, compare
 from flatqat.bench.records.sections import sections
@@ -144,6 +147,26 @@ def test_what_cannot_be_compared_is_said_with_the_reason(tmp_path):
         f"not in B ({b})"
     )
     assert next(reason for cell, reason in reasons.items() if cell.startswith("new 4")) == f"not in A ({a})"
+
+
+def test_a_cell_that_failed_in_the_first_folder_alone_is_named_once(tmp_path):
+    store_with(tmp_path / "a", outcomes())
+    sam = replace(CELL, method="sam")
+    Store(tmp_path / "a").write_record(Record(cell=sam, status="failed", reason="the loss is nan"))
+    store_with(tmp_path / "b", outcomes())
+    store_with(tmp_path / "b", outcomes(), sam)
+    found = diff(str(tmp_path / "a"), str(tmp_path / "b"), tmp_path)
+    assert found.parts[0].missing == [(sam.label, f"failed: the loss is nan in A ({tmp_path / 'a'})")]
+
+
+def test_a_number_that_is_not_defined_is_an_empty_field(two_folders, tmp_path):
+    found = diff(*two_folders, tmp_path)
+    (part,) = found.parts
+    row = replace(part.rows[0], a=float("nan"))
+    table = pd.read_csv(io.StringIO(as_csv(replace(found, parts=[replace(part, rows=[row])]))))
+    assert "nan" not in as_csv(replace(found, parts=[replace(part, rows=[row])]))
+    assert np.isnan(table["a"][0])
+    assert table["b"][0] == pytest.approx(row.b, rel=1e-5)
 
 
 def test_rows_that_cannot_be_compared(tmp_path):
