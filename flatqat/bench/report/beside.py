@@ -66,10 +66,11 @@ def beside(section: Section, store: Store, pack: Pack) -> Beside:
         if before is None:
             reasons += [f"{label}: {_lacking(stored.get(key, []), pack)}"] if stored else []
             continue
-        if why := _obstacle(before, now, first):
+        sides, why = _sides(before, now, first)
+        if why:
             reasons.append(f"{name}: {why}")
             continue
-        found, undefined = _compared(before, now or before)
+        found, undefined = _compared((now or before).runs[0], *sides)
         reasons += [f"{name}: {what} is undefined" for what in undefined]
         if found:
             (rows if now else alone)[key] = found
@@ -106,10 +107,9 @@ def _values(series: Series) -> BySeed:
     return {run.cell.seed: run.values() for run in series.done}
 
 
-def _compared(before: Series, now: Series) -> tuple[list[Row], list[str]]:
+def _compared(run: Run, before: BySeed, now: BySeed) -> tuple[list[Row], list[str]]:
     """Return the comparisons of ID and OOD, and which of them are undefined."""
-    run = now.runs[0]
-    every = compare("", run.shifts, _values(before), _values(now), RULES, nested=run.nested)
+    every = compare("", run.shifts, before, now, RULES, nested=run.nested)
     rows = [row for row in every if row.what in MEANS]
     undefined = [row.what for row in rows if not (isfinite(row.before) and isfinite(row.now))]
     return [row for row in rows if row.what not in undefined], undefined
@@ -125,14 +125,18 @@ def _lacking(stored: Sequence[Series], pack: Pack) -> str:
     return f"{pack.name} has several, made by other code" if stored else f"not in {pack.name}"
 
 
-def _obstacle(before: Series, now: Series | None, first: Series) -> str:
-    """Return why a series does not belong beside that of its row, or beside the first; empty if it does."""
+def _sides(before: Series, now: Series | None, first: Series) -> tuple[list[BySeed], str]:
+    """Return the values of a series and of that of its row, or of itself where there is none.
+
+    There is a reason beside them if it does not belong beside that of its row, or beside the first.
+    """
     if obstacles := obstacles_of(before, now or first, same_data=True):
-        return obstacles[0]
-    values = _values(now) if now else {}
-    if not all(values.values()):
-        return NO_OUTCOMES
-    return other_images(first.runs[0].shifts, _values(before), values)
+        return [], obstacles[0]
+    old = _values(before)
+    new = _values(now) if now else old
+    if not all(new.values()):
+        return [], NO_OUTCOMES
+    return [old, new], other_images(first.runs[0].shifts, old, new)
 
 
 def _nothing(section: Section, pack: Pack) -> str:

@@ -49,6 +49,17 @@ def test_the_same_results_differ_by_exactly_nothing():
         np.testing.assert_allclose(table[f"reference_{name}"], own[f"{name}_top1"], rtol=1e-12)
 
 
+def test_outcomes_are_read_once(tmp_path, monkeypatch):
+    store = store_with(tmp_path / "ours", outcomes())
+    pack, read = pack_of(store, tmp_path), []
+    stacks = Store.stacks
+    monkeypatch.setattr(
+        Store, "stacks", lambda self, cell, *more: read.append(cell) or stacks(self, cell, *more)
+    )
+    assert found_in(store, pack).rows
+    assert len(read) == 1
+
+
 def test_differences_are_those_of_means_over_seeds_paired_by_image(tmp_path):
     before, now = outcomes(), {s: flipped(right, lost=100, won=40) for s, right in outcomes().items()}
     pack = pack_of(store_with(tmp_path / "theirs", before), tmp_path)
