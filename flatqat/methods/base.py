@@ -11,7 +11,7 @@ from flatqat.methods.batchnorm import freeze_batchnorm, reestimate_batchnorm
 from flatqat.methods.schedule import half_cosine
 from flatqat.methods.settings import Between, CheckedConfig
 from flatqat.quant.apply import calibrate, quantizers
-from flatqat.quant.base import RangeInit
+from flatqat.quant.base import PERCENTILE, RANGES, RangeInit
 from flatqat.spec import Recipe
 
 Batch = tuple[Tensor, Tensor]
@@ -53,8 +53,8 @@ class Calibration(CheckedConfig):
         percentile: Where a range ends, at both ends, per input and weight channel (`ranges=percentile`).
     """
 
-    ranges: RangeInit = "mse"
-    percentile: Annotated[float, Between(50, 100)] = 99.9
+    ranges: RangeInit = RANGES
+    percentile: Annotated[float, Between(50, 100)] = PERCENTILE
 
 
 class Method:

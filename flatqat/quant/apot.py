@@ -27,7 +27,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from flatqat.quant.base import SMALLEST_SCALE, Quantizer, RangeInit, Role
+from flatqat.quant.base import PERCENTILE, SMALLEST_SCALE, Quantizer, RangeInit, Role
 from flatqat.quant.lookup import bucketize, lookup
 from flatqat.quant.observe import Observer
 from flatqat.quant.ops import full_precision, surrogate
@@ -129,7 +129,9 @@ class APoT(Quantizer):
         self.middles = (self.levels[1:] + self.levels[:-1]) / 2
 
     @torch.no_grad()
-    def calibrate(self, observed: Observer, range_init: RangeInit = "own", percentile: float = 99.9) -> None:
+    def calibrate(
+        self, observed: Observer, range_init: RangeInit = "own", percentile: float = PERCENTILE
+    ) -> None:
         """Calibrate weights on their normalized values."""
         if self.role == "weight":
             normalized = Observer(observed.scale_shape, keep_all=True)

@@ -18,10 +18,11 @@ from torch.nn import parameter
 from torch.nn.utils import parametrize
 
 from flatqat import registry
-from flatqat.errors import TrainingFailed, UsageError, unknown
-from flatqat.quant.base import Quantizer, RangeInit
+from flatqat.errors import UsageError, unknown
+from flatqat.quant.base import PERCENTILE, Quantizer, RangeInit
 from flatqat.quant.fold import computed, fold_
-from flatqat.quant.observe import Observer, observing
+from flatqat.quant.grids import set_input_grids_, set_weight_grid_
+from flatqat.quant.observe import observing
 from flatqat.spec import QuantSpec
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -175,7 +176,7 @@ def latent_weights(model: nn.Module) -> dict[str, tuple[Tensor, Quantizer]]:
 
 @torch.no_grad()
 def calibrate(
-    model: nn.Module, batches: Iterable[Tensor], range_init: RangeInit = "own", percentile: float = 99.9
+    model: nn.Module, batches: Iterable[Tensor], range_init: RangeInit = "own", percentile: float = PERCENTILE
 ) -> None:
     """Set every grid: of weights from the weights, of inputs from a full-precision pass over `batches`.
 
@@ -193,29 +194,7 @@ def calibrate(
         model.eval()
         for images in batches:
             model(images)
-        for name, quantizer in inputs.items():
-            if quantizer.observer is not None and quantizer.observer.has_values:
-                set_grid_(quantizer, quantizer.observer, f"the input of {name}", range_init, percentile)
-
-
-def set_weight_grid_(
-    quantizer: Quantizer, weight: Tensor, name: str, range_init: RangeInit, percentile: float
-) -> None:
-    """Set the grid of a weight from its values. Raises TrainingFailed if they are not finite."""
-    observed = Observer(tuple(quantizer.scale.shape), keep_all=True)
-    observed.add(weight)
-    set_grid_(quantizer, observed, name, range_init, percentile)
-
-
-def set_grid_(
-    quantizer: Quantizer, observed: Observer, tensor: str, range_init: RangeInit, percentile: float
-) -> None:
-    """Set a grid from what was observed of a tensor. Raises TrainingFailed if it has no finite range."""
-    if not bool((observed.low.isfinite() & observed.high.isfinite()).all()):
-        problem = "expected finite values to calibrate on, got NaN or infinity"
-        raise TrainingFailed(f"{tensor}: {problem}; check the weights that it starts from")
-    quantizer.calibrate(observed, range_init, percentile)
-    quantizer.calibrated = True
+        set_input_grids_(inputs, range_init, percentile)
 
 
 def disabled(model: nn.Module, roles: tuple[str, ...] = ("weight", "input")) -> AbstractContextManager[None]:

@@ -13,6 +13,9 @@ from flatqat.quant.ops import fake_quantize_by, from_codes, full_precision, in_r
 
 Role = Literal["weight", "input"]
 RangeInit = Literal["own", "minmax", "mse", "percentile"]
+RANGES: RangeInit = "mse"
+PERCENTILE = 99.9
+"""How methods set ranges, unless their settings say otherwise."""
 MSE_FRACTIONS = [percent / 100 for percent in range(20, 101)] + [0.2 * 0.9**i for i in range(1, 51)]
 
 
@@ -198,7 +201,9 @@ class Quantizer(nn.Module):
         self.bounds.copy_(torch.tensor([low, high]))
 
     @torch.no_grad()
-    def calibrate(self, observed: Observer, range_init: RangeInit = "own", percentile: float = 99.9) -> None:
+    def calibrate(
+        self, observed: Observer, range_init: RangeInit = "own", percentile: float = PERCENTILE
+    ) -> None:
         """Set the grid from observed values.
 
         With `range_init`, `own` calls `initialize`, `minmax` covers the whole range, and `mse` takes the

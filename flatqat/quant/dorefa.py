@@ -21,7 +21,7 @@ affine grid with an observer instead.
 import torch
 from torch import Tensor
 
-from flatqat.quant.base import SMALLEST_SCALE, Quantizer, RangeInit, Role
+from flatqat.quant.base import PERCENTILE, SMALLEST_SCALE, Quantizer, RangeInit, Role
 from flatqat.quant.observe import Observer
 from flatqat.quant.ops import fake_quantize, full_precision
 
@@ -74,7 +74,9 @@ class DoReFa(Quantizer):
         """Return True everywhere for weights, which are never clipped."""
         return super().in_range(v) if self.role == "input" else torch.ones_like(v, dtype=torch.bool)
 
-    def calibrate(self, observed: Observer, range_init: RangeInit = "own", percentile: float = 99.9) -> None:
+    def calibrate(
+        self, observed: Observer, range_init: RangeInit = "own", percentile: float = PERCENTILE
+    ) -> None:
         """Calibrate inputs; the grid of weights is fixed."""
         if self.role == "input":
             super().calibrate(observed, range_init, percentile)

@@ -22,8 +22,9 @@ from flatqat.data.tensors.image_data import ImageData
 from flatqat.data.tensors.reading import Reader
 from flatqat.methods.batchnorm import estimated, reestimating
 from flatqat.models.base import Normalized
-from flatqat.quant.apply import quantizers, set_grid_
-from flatqat.quant.base import Quantizer, RangeInit
+from flatqat.quant.apply import quantizers
+from flatqat.quant.base import PERCENTILE, RANGES, Quantizer, RangeInit
+from flatqat.quant.grids import set_input_grids_
 from flatqat.quant.observe import observing
 from flatqat.spec import Adapt
 from flatqat.suite import Shift
@@ -117,8 +118,5 @@ def fitting(model: Normalized, job: Job) -> Generator[int, None, None]:
 
 def _set_ranges(inputs: Mapping[str, Quantizer], job: Job) -> None:
     """Set the grids of inputs from what they observed, by the method's own settings."""
-    ranges: RangeInit = getattr(job.config, "ranges", "mse")
-    percentile = getattr(job.config, "percentile", 99.9)
-    for name, quantizer in inputs.items():
-        if quantizer.observer is not None and quantizer.observer.has_values:
-            set_grid_(quantizer, quantizer.observer, f"the input of {name}", ranges, percentile)
+    ranges: RangeInit = getattr(job.config, "ranges", RANGES)
+    set_input_grids_(inputs, ranges, getattr(job.config, "percentile", PERCENTILE))

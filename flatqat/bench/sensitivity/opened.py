@@ -18,6 +18,7 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.sensitivity.stored import Kept
 from flatqat.bench.sensitivity.switches import Switches
 from flatqat.errors import unknown
+from flatqat.quant.base import PERCENTILE, RANGES
 from flatqat.quant.layer_cost import LayerCost
 from flatqat.spec import Record
 from flatqat.suite import Suite
@@ -72,7 +73,7 @@ def open_cell(
     costs = cost_of(record.cell, suite, root, device, model=named).layers
     model = restore(record.cell, suite, store, device, model=named)
     method = record.protocol.method
-    ranges, percentile = method.get("ranges", "mse"), method.get("percentile", 99.9)
+    ranges, percentile = method.get("ranges", RANGES), method.get("percentile", PERCENTILE)
     protocol = {
         "data": record.protocol.data,
         "weights": store.weights_sha256(record.cell),

@@ -20,11 +20,10 @@ from flatqat.quant.apply import (
     new_weight_quantizer,
     quantizable,
     quantize_input,
-    set_grid_,
-    set_weight_grid_,
 )
-from flatqat.quant.base import Quantizer, RangeInit
+from flatqat.quant.base import PERCENTILE, RANGES, Quantizer, RangeInit
 from flatqat.quant.fold import fold_, weight_quantizer
+from flatqat.quant.grids import set_grid_, set_weight_grid_
 from flatqat.quant.observe import Observer
 from flatqat.spec import QuantSpec
 
@@ -51,7 +50,7 @@ class Switches:
         units: The names of the layers of each unit.
     """
 
-    def __init__(self, model: Normalized, ranges: RangeInit = "mse", percentile: float = 99.9) -> None:
+    def __init__(self, model: Normalized, ranges: RangeInit = RANGES, percentile: float = PERCENTILE) -> None:
         self.model, self._ranges, self._percentile = model.eval(), ranges, percentile
         fold_(quantizable(model.net))
         if model.amp:
