@@ -45,15 +45,15 @@ class Curve:
         self.write()
         if self._sink:
             with self._lost_alone():
-                self._sink.scalars(step, values)
+                self._sink.scalars([(step, values)])
 
     def write(self) -> None:
         """Write the steps so far."""
         steps, self._steps = self._steps, []
-        if self._sink:
+        if self._sink and steps:
             with self._lost_alone():
-                for step, logs in steps:
-                    self._sink.scalars(step, {name: float(value) for name, value in logs.items()})
+                rows = [(step, {name: float(value) for name, value in of.items()}) for step, of in steps]
+                self._sink.scalars(rows)
 
     def close(self) -> None:
         """Write the rest."""

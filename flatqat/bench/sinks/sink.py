@@ -1,9 +1,12 @@
 """What a tool that draws curves is told: of which training they are, and its numbers step by step."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
+
+Row = tuple[int, Mapping[str, float]]
+"""A step, and the values after it by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +38,8 @@ class Sink:
     def __init__(self, training: Training) -> None:
         """Open the tool for a training."""
 
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Take the values after a step, by name; steps never go down."""
+    def scalars(self, rows: Sequence[Row]) -> None:
+        """Take the values after some steps; steps never go down."""
         raise NotImplementedError
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """Curves as event files for TensorBoard, a folder for each cell."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from flatqat.bench.sinks.sink import Sink, Training
+from flatqat.bench.sinks.sink import Row, Sink, Training
 
 
 class TensorBoard(Sink):
@@ -16,10 +16,11 @@ class TensorBoard(Sink):
         folder = training.folder / "tensorboard" / training.suite / training.label
         self._writer = SummaryWriter(str(folder), purge_step=0)
 
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Take the values after a step."""
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
+    def scalars(self, rows: Sequence[Row]) -> None:
+        """Take the values after some steps."""
+        for step, values in rows:
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Write the rest."""

@@ -1,9 +1,9 @@
 """Curves as runs of Weights & Biases, one for each cell."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from flatqat.bench.sinks.sink import Sink, Training
+from flatqat.bench.sinks.sink import Row, Sink, Training
 
 PROJECT = "flatqat"
 
@@ -26,9 +26,10 @@ class WandB(Sink):
             settings=wandb.Settings(silent=True, console="off"),
         )
 
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Take the values after a step."""
-        self._run.log(dict(values), step=step)
+    def scalars(self, rows: Sequence[Row]) -> None:
+        """Take the values after some steps."""
+        for step, values in rows:
+            self._run.log(dict(values), step=step)
 
     def close(self) -> None:
         """Send the rest."""

@@ -10,14 +10,12 @@ severity, one works and the others wait. `sha256sum -c ../<severity>.sha256`, ru
 checks it. Source: `make_imagenet_c.py` of hendrycks/robustness.
 """
 
-import fcntl
 import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -30,6 +28,7 @@ from flatqat.data.images.encoded import Pixels
 from flatqat.data.tensors.image_data import ImageData
 from flatqat.data.tensors.reading import read_ahead
 from flatqat.errors import DataError
+from flatqat.locks import only_one
 
 QUALITY = 85
 BATCH_SIZE = 64
@@ -56,9 +55,9 @@ def generate(
     """
     folder = to / corruption / str(severity)
     try:
-        with _only_writer(to):
+        with only_one(to):
             _claim(to, data, names, table)
-        with _only_writer(folder):
+        with only_one(folder):
             _write_missing(data, names, folder, corruption, severity, table, workers, advance)
     except OSError as error:
         raise DataError(
@@ -130,22 +129,6 @@ def _read(path: Path) -> dict[str, object]:
     except (ValueError, RecursionError) as error:
         cause = str(error)
     raise DataError(f"{path}: expected a JSON object, got {cause}; choose another --to, or remove the folder")
-
-
-@contextmanager
-def _only_writer(folder: Path) -> Iterator[None]:
-    """Wait until no other process writes to a folder, which is made, and let none do so meanwhile.
-
-    Where the file system cannot lock folders, nothing is waited for.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _write_jpeg(pixels: Pixels, path: Path) -> None:

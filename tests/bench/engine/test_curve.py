@@ -30,8 +30,8 @@ class Told(Sink):
         self.training, self.values, self.closed = training, [], 0
         self.trainings.append(self)
 
-    def scalars(self, step, values):
-        self.values.append((step, dict(values)))
+    def scalars(self, rows):
+        self.values += [(step, dict(values)) for step, values in rows]
 
     def close(self):
         self.closed += 1
@@ -142,7 +142,7 @@ def test_values_that_are_no_numbers_cost_only_the_curve(tmp_path, monkeypatch, t
 
 
 def test_an_interruption_closes_the_curve(tmp_path, monkeypatch, told):
-    def interrupted(self, step, values):
+    def interrupted(self, rows):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Told, "scalars", interrupted)

@@ -6,6 +6,7 @@ wandb is played by a module that writes down how it is called, in workers, too.
 import json
 import sys
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,9 +44,8 @@ def training(folder):
 
 
 def fill(sink, first=1.0):
-    sink.scalars(1, {"loss": first, "loss_moved": 2.0})
-    sink.scalars(2, {"loss": float("nan")})
-    sink.scalars(2, {"val_top1": 75.0})
+    sink.scalars([(1, {"loss": first, "loss_moved": 2.0}), (2, {"loss": float("nan")})])
+    sink.scalars([(2, {"val_top1": 75.0})])
     sink.close()
 
 
@@ -85,6 +85,21 @@ def test_mlflow_reads_the_curves_of_every_training(tmp_path, monkeypatch):
     assert starts == {9.0, 1.0}
     (scored,) = client.get_metric_history(runs[0].info.run_id, "val_top1")
     assert (scored.step, scored.value) == (2, 75.0)
+
+
+def test_mlflow_gets_the_steps_of_a_curve_in_few_requests(tmp_path, monkeypatch):
+    """MLflow is played by modules, so that it need not be installed."""
+    sent = []
+    entities = SimpleNamespace(Metric=lambda name, value, now, step: (step, name, value))
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(entities=entities))
+    monkeypatch.setitem(sys.modules, "mlflow.entities", entities)
+    sink = object.__new__(SINKS["mlflow"])
+    sink._run, sink._client = "run", SimpleNamespace(log_batch=lambda run, metrics: sent.append(metrics))
+    rows = [(step, {"loss": 1.0 / step, "rise": 2.0}) for step in range(1, 601)]
+    sink.scalars(rows)
+    assert [len(metrics) for metrics in sent] == [1000, 200]
+    expected = [(step, name, value) for step, values in rows for name, value in values.items()]
+    assert [metric for metrics in sent for metric in metrics] == expected
 
 
 @pytest.fixture
