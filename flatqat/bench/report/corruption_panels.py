@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from flatqat.bench.records.sections import Section
-from flatqat.bench.report.tax import corruption_of
+from flatqat.bench.report.tax import by_corruption
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,17 +21,11 @@ class Panel:
 def panels_of(section: Section, of_id: str) -> list[Panel]:
     """Return a panel for each corruption, ID first in each, and one for all shifts without severities."""
     record = next(iter(section.rows.values()))[0]
-    corruptions: dict[str, list[str]] = {}
-    single = []
-    for shift, info in record.protocol.shifts.items():
-        if shift in ("id", "val"):
-            continue
-        if info.severity is None:
-            single.append(shift)
-        else:
-            corruptions.setdefault(corruption_of(shift), []).append(shift)
+    shifts_of = by_corruption(record)
+    severe = {"id", "val", *chain(*shifts_of.values())}
+    single = [shift for shift in record.protocol.shifts if shift not in severe]
     found = []
-    for name, shifts in corruptions.items():
+    for name, shifts in shifts_of.items():
         in_mean = record.protocol.shifts[shifts[0]].in_mean
         labels = ["ID", *(str(record.protocol.shifts[shift].severity) for shift in shifts)]
         title = name if in_mean else f"{name} (not in the mean)"

@@ -59,17 +59,22 @@ def ood_taxes(members: Sequence[Section], store: Store) -> Mapping[Key, Estimate
 
 def quantities(record: Record) -> dict[str, Weights]:
     """Return ID, OOD, each corruption over its severities, and each shift, as weights of shifts."""
-    corruptions: dict[str, list[str]] = {}
-    for shift, info in record.protocol.shifts.items():
-        if info.severity is not None:
-            corruptions.setdefault(corruption_of(shift), []).append(shift)
     shifts = [shift for shift in record.protocol.shifts if shift not in ("id", "val")]
     return {
         ID: {"id": 1.0},
         **({OOD: mean_weights(record)} if ood_shifts(record) else {}),
-        **{name: dict.fromkeys(members, 1 / len(members)) for name, members in corruptions.items()},
+        **{name: dict.fromkeys(members, 1 / len(members)) for name, members in by_corruption(record).items()},
         **{shift: {shift: 1.0} for shift in shifts},
     }
+
+
+def by_corruption(record: Record) -> dict[str, list[str]]:
+    """Return the shifts that have a severity, by what they have beside it."""
+    corruptions: dict[str, list[str]] = {}
+    for shift, info in record.protocol.shifts.items():
+        if info.severity is not None:
+            corruptions.setdefault(corruption_of(shift), []).append(shift)
+    return corruptions
 
 
 def corruption_of(shift: str) -> str:

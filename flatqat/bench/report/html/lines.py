@@ -7,12 +7,12 @@ from flatqat.bench.report.by_shift import Column
 from flatqat.bench.report.corruption_panels import Panel
 from flatqat.bench.report.html import svg
 from flatqat.bench.report.html.series import Series
+from flatqat.bench.report.shown import ENDS
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 250.0, 165.0, 34.0, 8.0, 8.0, 22.0
 LABEL = 6.5  # pixels of a character below a plot
 APART = 3.0  # pixels between intervals of one place
 LONGEST = 0.02  # of the ends of intervals, at either side, that may lie outside of a plot
-ENDS = (" low", " high")
 DESCRIPTION = "{} of {} on {}. The same numbers are in the table of every shift."
 
 

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from flatqat.bench.records.paired import ood_shifts
 from flatqat.bench.records.sections import Section, row_label
 from flatqat.bench.report.by_shift import Column, rows_of
-from flatqat.bench.report.shown import Shown, with_error
+from flatqat.bench.report.shown import ENDS, Shown, with_error
 from flatqat.bench.report.tax import ID, OOD, Taxes, corruption_of, quantities
 from flatqat.console.printable import printable
 from flatqat.metrics.estimate import Estimate
 
 LEVELS = 5  # of color in a heat map, to either side of zero
-ENDS = (" low", " high")
 Key = tuple[str, str]
 
 
