@@ -36,6 +36,8 @@ def show_costs(
     Code runs only of `models`, see `trusted_model`. Raises UsageError on an unknown format, and StoreError if
     no cell is finished.
     """
+    from flatqat.bench.cell.cell_cost import network_of
+
     known, store = choose("format", form, FORMATS), Store(results)
     named = matching(store.records(), patterns)
     records = [record for record in named if record.status == "done"]
@@ -44,7 +46,7 @@ def show_costs(
         raise StoreError(f"cell {cell.cell.label}: expected a finished one, got {cell.status}; run it again")
     groups: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
-        groups.setdefault(_network(record), []).append(record)
+        groups.setdefault(network_of(record.cell), []).append(record)
     found = [(alike, _counted(alike[0], data_root, models)) for alike in groups.values()]
     if known == "json":
         cells = [_as_json(record, cost) for alike, cost in found for record in alike]
@@ -53,13 +55,6 @@ def show_costs(
         for alike, cost in found:
             _print(alike, cost)
     _complete([(record, cost.total()) for alike, cost in found for record in alike], store)
-
-
-def _network(record: Record) -> tuple[object, ...]:
-    """Return what two records have in common whose networks cost the same."""
-    cell = record.cell
-    layers, images = (cell.quant, cell.keep, cell.layer_bits), (cell.window, cell.preprocessing)
-    return cell.suite, cell.model, cell.plugins, *layers, *images
 
 
 def _counted(record: Record, data_root: Path | None, models: tuple[str, ...]) -> "NetworkCost":

@@ -33,6 +33,12 @@ def cost_of(
     return network_cost(net.to(device).eval().net, (3, height, width), run=net.predict)
 
 
+def network_of(cell: Cell) -> tuple[object, ...]:
+    """Return what two cells have in common whose networks cost the same."""
+    layers, images = (cell.quant, cell.keep, cell.layer_bits), (cell.window, cell.preprocessing)
+    return cell.suite, cell.model, cell.plugins, *layers, *images
+
+
 def image_size(net: Normalized, suite: Suite, data_root: Path | None) -> tuple[int, int]:
     """Return height and width of the images that a network is scored on.
 

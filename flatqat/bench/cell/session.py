@@ -10,7 +10,7 @@ from flatqat.bench.plan.jobs import Job, Plan
 from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.bench.records.store import Store
 from flatqat.console.progress import Progress
-from flatqat.spec import Flatness, Space
+from flatqat.spec import Cost, Flatness, Space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +24,19 @@ class Lack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What every step of a run needs: the request, the results folder, the device, the progress, sizes."""
+    """What every step of a run needs: the request, the results folder, the device, the progress.
+
+    Attributes:
+        sizes: How many images at a time memory has allowed.
+        costs: What networks cost that were counted, by `network_of`.
+    """
 
     request: Request
     store: Store
     device: torch.device
     progress: Progress
     sizes: Sizes = field(default_factory=Sizes, compare=False)
+    costs: dict[tuple[object, ...], Cost] = field(default_factory=dict, compare=False)
 
     @classmethod
     def open(cls, request: Request, progress: Progress) -> "Session":

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from flatqat.bench.cell.adapted import check_not_adapted
+from flatqat.bench.cell.cell_cost import image_size
 from flatqat.bench.cell.restore import restore
 from flatqat.bench.cell.trusted import trusted_model
 from flatqat.bench.plan.jobs import members
 from flatqat.bench.records.store import Store
-from flatqat.data.images.views import eval_crop
 from flatqat.errors import UsageError
 from flatqat.models.base import Normalized
 from flatqat.spec import Record
@@ -65,12 +65,5 @@ def example_images(cell: Deployable, data_root: Path | None) -> Tensor:
 
 
 def _size(cell: Deployable, data_root: Path | None) -> tuple[int, int]:
-    model, suite = cell.model, cell.suite
-    if model.window is not None:
-        return model.window.height, model.window.width
-    if suite.sizes_vary:
-        return model.eval_transform.crop, model.eval_transform.crop
-    data = suite.val(data_root).transformed(eval_crop(model.eval_transform))
-    images, _ = data.batch(torch.arange(1))
-    height, width = images.shape[-2:]
-    return height, width
+    window = cell.model.window
+    return (window.height, window.width) if window else image_size(cell.model, cell.suite, data_root)

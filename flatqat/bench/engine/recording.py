@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from flatqat.bench.cell.cell_cost import cost_of
+from flatqat.bench.cell.cell_cost import cost_of, network_of
 from flatqat.bench.cell.failures import explained
 from flatqat.bench.cell.halving import again
 from flatqat.bench.engine.assemble import assemble, with_flatness
@@ -72,9 +72,12 @@ class Recording(Piece):
     def _cost(self) -> Cost | None:
         """Return what the network costs; None if that fails: its scores are worth a record without it."""
         session, job = self.share.session, self.job
+        known, network = session.costs, network_of(job.cell)
         try:
-            costs = partial(cost_of, job.cell, job.suite, session.request.data_root, session.device)
-            return self._again(costs).total()
+            if network not in known:
+                costs = partial(cost_of, job.cell, job.suite, session.request.data_root, session.device)
+                known[network] = self._again(costs).total()
+            return known[network]
         except Exception as error:  # of the network's own code, which never ran on a single image
             explained(error, f"the cost of {job.title}", session.progress)
             return None

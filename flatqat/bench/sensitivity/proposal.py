@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from flatqat.errors import UsageError
 from flatqat.quant.allocate import SOLVERS, harm_of, reachable
 from flatqat.quant.apply import by_layer
-from flatqat.quant.layer_cost import LayerCost
+from flatqat.quant.layer_cost import FLOAT_BITS, LayerCost
 from flatqat.spec import QuantSpec
 from flatqat.spec.quant import BITS_RANGE
 
 Floats = NDArray[np.float64]
-FLOAT_BITS = 32
 GIGA = 1e9
 WORST = 1e3  # in nats, in place of a divergence that is not finite
 
@@ -37,7 +36,7 @@ class Budget:
         """Return what a layer with these bits takes of the budget; `weights` are those of all layers."""
         weight_bits, act_bits = spec.weight_bits or FLOAT_BITS, spec.act_bits or FLOAT_BITS
         if self.kind == "bops":
-            return cost.macs * weight_bits * act_bits / GIGA
+            return replace(cost, weight_bits=weight_bits, act_bits=act_bits).bops / GIGA
         return cost.weights * weight_bits / weights
 
 

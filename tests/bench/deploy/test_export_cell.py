@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from flatqat import __version__, registry
-from flatqat.bench.deploy.cell import deployable
+from flatqat.bench.deploy.cell import deployable, example_images
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from tests.helpers import ROOT, TOY
@@ -40,6 +40,14 @@ def read(file):
 
     proto = onnx.load(file)
     return proto, {entry.key: json.loads(entry.value) for entry in proto.metadata_props}
+
+
+def test_images_have_the_size_that_the_cost_is_counted_for(store, monkeypatch):
+    registry.add_plugin(TOY)
+    cell = deployable("tiny-qat", store)
+    assert example_images(cell, None).shape[2:] == cell.record.cost.image
+    monkeypatch.setattr("flatqat.bench.deploy.cell.image_size", lambda *_: (24, 20))
+    assert example_images(cell, None).shape == (2, 3, 24, 20)
 
 
 def test_a_file_that_predicts_as_the_cell_does(export, store, tmp_path):

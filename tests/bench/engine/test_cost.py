@@ -43,6 +43,21 @@ def records(request_):
     return {record.cell.method: record for record in run_plan(make_plan(request_))}
 
 
+def test_cells_whose_networks_are_alike_are_counted_once(request_, tmp_path, monkeypatch):
+    counted = []
+
+    def count(cell, *more):
+        counted.append(cell.label)
+        return cost_of(cell, *more)
+
+    monkeypatch.setattr(recording, "cost_of", count)
+    several = replace(request_, results=tmp_path, seeds=(0, 1), methods=("fp", "ptq", "qat"))
+    found = run_plan(make_plan(several))
+    assert len(found) == 6
+    assert len(counted) == 2, "in floating point, and at 3 bits"
+    assert all(r.cost == found[-1].cost for r in found if r.cell.method != "fp")
+
+
 def test_a_record_has_the_cost_of_its_network_by_hand(records):
     macs = STEM + BODY + HEAD
     assert records["fp"].cost == Cost(
