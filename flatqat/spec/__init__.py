@@ -3,6 +3,7 @@
 from flatqat.spec.cell import ADAPTATIONS, Adapt, Cell
 from flatqat.spec.cost import Cost
 from flatqat.spec.deployment import CodeFlips, Compared, Deployment, Exact, FileRun, Latency
+from flatqat.spec.environment import Cuda, Environment
 from flatqat.spec.flatness import (
     RESIDUAL_TOLERANCE,
     SPACES,
@@ -14,7 +15,7 @@ from flatqat.spec.flatness import (
     WorstRise,
 )
 from flatqat.spec.image import IGNORED, EvalTransform, Interpolation, Window
-from flatqat.spec.protocol import Cuda, Environment, Protocol, ScoringLog, ShiftInfo, SuiteData, TrainLog
+from flatqat.spec.protocol import Protocol, ScoringLog, ShiftInfo, SuiteData, TrainLog
 from flatqat.spec.quant import QuantSpec
 from flatqat.spec.reading import Args, FieldError, Stored
 from flatqat.spec.recipe import Recipe

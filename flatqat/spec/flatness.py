@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from flatqat.spec.reading import Stored
+from flatqat.spec.environment import Environment
+from flatqat.spec.reading import SHARED, Stored
 
 Space = Literal["quantized", "latent", "step_size"]
 SPACES: tuple[Space, ...] = ("quantized", "latent", "step_size")
@@ -84,6 +85,7 @@ class SpaceFlatness(Stored):
         code_flips: The mean rise when a share of the weights moves to a neighboring code.
         step_size_noise: The mean rise when the step sizes are moved at random.
         not_repeatable: Operators without an algorithm that repeats on the device.
+        env: Where it was measured, if not where the record says.
     """
 
     space: Space
@@ -104,6 +106,7 @@ class SpaceFlatness(Stored):
     code_flips: Mapping[str, Any] | None = None
     step_size_noise: Mapping[str, Any] | None = None
     not_repeatable: tuple[str, ...] = ()
+    env: Annotated[Environment | None, SHARED] = None
 
     def mean_rise(self, radius: str) -> float | None:
         """Return the mean rise of the loss at a radius such as `0.1`, or None."""

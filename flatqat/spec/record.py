@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, cast
 from flatqat.spec.cell import Cell
 from flatqat.spec.cost import Cost
 from flatqat.spec.deployment import Deployment
+from flatqat.spec.environment import Environment
 from flatqat.spec.flatness import Flatness
-from flatqat.spec.protocol import Environment, Protocol, TrainLog
+from flatqat.spec.protocol import Protocol, TrainLog
 from flatqat.spec.quant import QuantSpec
 from flatqat.spec.reading import SHARED, FieldError, Stored, from_plain, to_plain
 from flatqat.spec.recipe import Recipe
@@ -37,7 +38,8 @@ class Record(Stored):
         flatness: The flatness of the loss around its weights.
         train: What happened in training.
         protocol: How the numbers were made.
-        env: Where they were computed.
+        env: Where `id` was scored, and what names no other place was computed: `train`, sets in
+            `protocol.scoring`, spaces in `flatness`. In older records, where they were written.
         outcomes_sha256: The SHA-256 of its file of per-image outcomes; empty in older records.
         last_run: When it was last run, in UTC; empty in older records.
         cost: What its network costs for one image; None in older records.
@@ -69,6 +71,17 @@ class Record(Stored):
     def columns(self) -> Scores:
         """The scores as they are kept; `scores` is for looking up one."""
         return cast(Scores, self.scores)
+
+    @property
+    def environments(self) -> list[Environment]:
+        """The different places where it was computed, `env` first."""
+        named = [self.train.env, *(log.env for log in self.protocol.scoring.values())]
+        named += [space.env for space in self.flatness.spaces.values()]
+        found = [self.env]
+        for env in named:
+            if env is not None and env not in found:
+                found.append(env)
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON values: every field of one that is done, else the first three."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from math import isfinite
+from typing import Any, TypeVar
 
 import torch
 
@@ -16,8 +17,11 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.records.weights import training_log
 from flatqat.bench.records.work import AS_USUAL
 from flatqat.metrics.detection import auroc
-from flatqat.spec import Protocol, Record, Score, ScoringLog
+from flatqat.spec import Environment, Flatness, Protocol, Record, Score, ScoringLog, TrainLog
+from flatqat.spec.flatness import SpaceFlatness
 from flatqat.spec.reading import to_plain
+
+Part = TypeVar("Part", ScoringLog, TrainLog, SpaceFlatness)
 
 
 def assemble(job: Job, request: Request, store: Store, device: torch.device) -> tuple[Record, Arrays]:
@@ -27,19 +31,21 @@ def assemble(job: Job, request: Request, store: Store, device: torch.device) -> 
     logs: dict[str, ScoringLog] = {}
     for shift in job.suite.scored:
         scores[shift.name], arrays, log = store.read_scores(job.cell, shift.name)
-        logs |= {shift.name: log} if log != AS_USUAL else {}
+        logs[shift.name] = log
         outcomes |= {f"{shift.name}:{name}": array for name, array in arrays.items()}
     shifted = [s.name for s in job.suite.scored if s.weights == "selected" and s.name not in ("id", "val")]
     for name, detected in detection(outcomes, shifted).items():
         scores[name]["auroc"] = detected
+    env = logs["id"].env or environment(device, threads=request.threads)
+    logs = {name: own for name, log in logs.items() if (own := elsewhere(log, env)) != AS_USUAL}
     record = Record(
         cell=job.cell,
         status="done",
         scores=scores,
-        flatness=store.flatness(job.cell, recorded=False),
-        train=training_log(store.weights_path(job.cell)),
+        flatness=placed(store.flatness(job.cell, recorded=False), env),
+        train=elsewhere(training_log(store.weights_path(job.cell)), env),
         protocol=replace(protocol(job, request, store), scoring=logs),
-        env=environment(device, threads=request.threads),
+        env=env,
     )
     return record, outcomes
 
@@ -62,7 +68,19 @@ def with_flatness(job: Job, store: Store) -> Record:
     """Return the record of a finished job with the flatness that it lacked."""
     record = store.record(job.cell)
     assert record is not None
-    return replace(record, flatness=record.flatness.updated(store.flatness(job.cell, recorded=False)))
+    measured = placed(store.flatness(job.cell, recorded=False), record.env)
+    return replace(record, flatness=record.flatness.updated(measured))
+
+
+def elsewhere(part: Part, env: Environment) -> Part:
+    """Return a part of a record that names where it was computed only if that is not `env`."""
+    return replace(part, env=None) if part.env == env else part
+
+
+def placed(flatness: Flatness, env: Environment) -> Flatness:
+    """Return flatness whose spaces name where they were measured only if that is not `env`."""
+    spaces: dict[str, Any] = {name: elsewhere(one, env) for name, one in flatness.spaces.items()}
+    return replace(flatness, **spaces)
 
 
 def protocol(job: Job, request: Request, store: Store) -> Protocol:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from flatqat.bench.cell.batches import BATCH_SIZE, Batch, scoring_batch_size
 from flatqat.bench.cell.determinism import Heard, listening
+from flatqat.bench.cell.environment import environment
 from flatqat.bench.cell.halving import again
 from flatqat.bench.cell.restore import Which, channels_last_, restore
 from flatqat.bench.cell.session import Session
@@ -39,6 +40,7 @@ class Together:
         """The jobs that may go through beside fewer others."""
         self.alone = len(jobs) == 1
         self.heard = Heard()
+        self.env = environment(session.device, session.request.threads)
 
     def restore(self, which: Which = "selected") -> None:
         """Put the stored models of all jobs into memory, in place of others."""
@@ -198,7 +200,8 @@ class Together:
         """Store the scores of a job on a shift; returns that of its metric if they are those on `id`."""
         scores, outcomes = sweep.meters[job.cell.id].result()
         store = self.session.store
-        store.write_scores(job.cell, sweep.shift.name, scores, asdict(outcomes), sweep.log(job))
+        log = replace(sweep.log(job), env=self.env)
+        store.write_scores(job.cell, sweep.shift.name, scores, asdict(outcomes), log)
         return scores[job.suite.metric].value if sweep.shift.name == "id" else None
 
     def _check(self, written: list[tuple[Job, Future[float | None]]]) -> None:

@@ -20,6 +20,7 @@ from flatqat.bench.cell.batches import (
     val_batch_size,
 )
 from flatqat.bench.cell.determinism import listening
+from flatqat.bench.cell.environment import environment
 from flatqat.bench.cell.halving import again
 from flatqat.bench.cell.restore import blank, load_stored_
 from flatqat.bench.cell.session import Session
@@ -43,6 +44,7 @@ from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized, load_initial_
 from flatqat.quant.apply import quantize_
 from flatqat.quant.audit import audit, checked, summary
+from flatqat.spec.reading import to_plain
 
 LOG_EVERY = 10
 VAL_IMAGES = 1000
@@ -78,6 +80,7 @@ def train(job: Job, session: Session, ranks: Ranks | None = None) -> None:
 def _train(job: Job, session: Session, ranks: Ranks | None) -> None:
     with listening(session.device) as heard:
         last, selection, log = _trained(job, session, ranks)
+    log["env"] = to_plain(environment(session.device, session.request.threads))
     if heard.names:
         log["not_repeatable"] = sorted(heard.names)
     if not ranks or ranks.leads:

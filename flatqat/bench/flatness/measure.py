@@ -10,6 +10,7 @@ from torch import nn
 
 from flatqat.bench.cell.batches import Batch, fixed_transform
 from flatqat.bench.cell.determinism import listening
+from flatqat.bench.cell.environment import environment
 from flatqat.bench.cell.failures import explained
 from flatqat.bench.cell.halving import again
 from flatqat.bench.cell.restore import restore
@@ -28,6 +29,7 @@ from flatqat.metrics.loss import Loss, cross_entropy
 from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized
 from flatqat.spec import Cell, Flatness, Space
+from flatqat.spec.reading import to_plain
 
 
 def measure(lack: Lack, session: Session) -> None:
@@ -78,6 +80,7 @@ def _measured(job: Job, session: Session, space: Space, advance: Advance) -> Jso
     kind = f"flatness of {job.cell.model} on {job.suite.family} in the space {space}"
     with listening(device) as heard:
         found = session.sizes.halved(measured, kind, len(batches[0][1]), say)
+    found["env"] = to_plain(environment(device, session.request.threads))
     if heard.names:
         found["not_repeatable"] = sorted(heard.names)
     found["lambda_max"].pop("converged", None)  # the residual, which is kept, says the same

@@ -88,7 +88,7 @@ def protocol_line(records: list[Record]) -> str:
 
 def computing_lines(records: list[Record]) -> list[str]:
     """Return what to know of where numbers were computed: on several kinds of devices, or in bfloat16."""
-    kinds, lines = sorted({r.env.kind for r in records if r.env.device}), []
+    kinds, lines = sorted({e.kind for r in records for e in r.environments if e.device}), []
     if len(kinds) > 1:
         lines.append(f"computed on {' and '.join(kinds)}, which differ in last digits")
     if any(r.cell.amp and not r.protocol.quant.is_fp for r in records):

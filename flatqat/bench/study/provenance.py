@@ -105,7 +105,7 @@ def _methods(members: Sequence[Study]) -> list[tuple[str, Mapping[str, Any]]]:
 
 def _environment(records: Sequence[Record]) -> dict[str, str]:
     """Return versions, device and threads; several where cells differ."""
-    environments = [record.env.to_dict() for record in records]
+    environments = [each.to_dict() for record in records for each in record.environments]
     rows = [{**e.pop("packages"), **_flat(e.pop("cuda", {})), **e} for e in environments]
     names = dict.fromkeys(name for environment in rows for name in environment)
     return {name: _each(environment.get(name) for environment in rows) for name in names}

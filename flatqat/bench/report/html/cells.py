@@ -89,9 +89,13 @@ def _with(record: Record, metric: str) -> list[str]:
 
 
 def _environment(record: Record) -> str:
-    values: Mapping[str, Any] = record.env.to_dict()
-    flat = {**{k: v for k, v in values.items() if k != "packages"}, **values["packages"]}
-    return ", ".join(f"{name} {value}" for name, value in flat.items() if value not in (None, ""))
+    """Return where a cell was scored, and where else it was computed."""
+    places = []
+    for env in record.environments:
+        values: Mapping[str, Any] = env.to_dict()
+        flat = {**{k: v for k, v in values.items() if k != "packages"}, **values["packages"]}
+        places.append(", ".join(f"{name} {value}" for name, value in flat.items() if value not in (None, "")))
+    return "; also on ".join(places)
 
 
 def _short(value: Any) -> Any:
