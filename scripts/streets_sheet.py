@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from flatqat.bench.gallery.palette import painted, palette
+from flatqat.data.images.palette import painted, palette
 from flatqat.data.streets.names import CLASSES
 from flatqat.scenes.load import WEATHERS, pixels
 from flatqat.scenes.size import HEIGHT, WIDTH

@@ -18,6 +18,11 @@ A confidence is the largest of at most 255 probabilities, so above 2^-8, where f
 """
 
 
+def predicted(logits: Tensor, none: int) -> Tensor:
+    """Return the class of each pixel, int64 (...), for logits (classes, ...); `none` where one is NaN."""
+    return logits.argmax(0).masked_fill(logits.isnan().any(0), none)
+
+
 class SegmentationMeter:
     """Counts pixels image by image on the model's device, a part of an image at a time.
 
@@ -68,7 +73,7 @@ class SegmentationMeter:
         labeled = truth != IGNORED
         logits, truth = logits[:, labeled].float(), truth[labeled]
         columns = self.classes + 1
-        pred = logits.argmax(0).masked_fill(logits.isnan().any(0), self.classes)
+        pred = predicted(logits, self.classes)
         counts = torch.bincount(truth * columns + pred, minlength=self.classes * columns)
         if len(counts) > self.classes * columns:
             label = int(truth.max())

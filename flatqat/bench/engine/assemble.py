@@ -13,6 +13,7 @@ from flatqat.bench.engine.adapting import WORDS
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.files import Arrays
+from flatqat.bench.records.pictures import Labels, Predicted
 from flatqat.bench.records.store import Store
 from flatqat.bench.records.weights import training_log
 from flatqat.bench.records.work import AS_USUAL
@@ -24,13 +25,16 @@ from flatqat.spec.reading import to_plain
 Part = TypeVar("Part", ScoringLog, TrainLog, SpaceFlatness)
 
 
-def assemble(job: Job, request: Request, store: Store, device: torch.device) -> tuple[Record, Arrays]:
-    """Return the finished record of a job and its per-image outcomes as `<shift>:<name>`."""
+def assemble(
+    job: Job, request: Request, store: Store, device: torch.device
+) -> tuple[Record, Arrays, Predicted]:
+    """Return the finished record of a job, its per-image outcomes as `<shift>:<name>`, and its pictures."""
     scores: dict[str, dict[str, Score]] = {}
     outcomes: Arrays = {}
     logs: dict[str, ScoringLog] = {}
+    pictures: dict[str, dict[int, Labels]] = {}
     for shift in job.suite.scored:
-        scores[shift.name], arrays, log = store.read_scores(job.cell, shift.name)
+        scores[shift.name], arrays, log, pictures[shift.name] = store.read_scores(job.cell, shift.name)
         logs[shift.name] = log
         outcomes |= {f"{shift.name}:{name}": array for name, array in arrays.items()}
     shifted = [s.name for s in job.suite.scored if s.weights == "selected" and s.name not in ("id", "val")]
@@ -47,7 +51,7 @@ def assemble(job: Job, request: Request, store: Store, device: torch.device) -> 
         protocol=replace(protocol(job, request, store), scoring=logs),
         env=env,
     )
-    return record, outcomes
+    return record, outcomes, pictures
 
 
 def detection(outcomes: Arrays, shifts: Iterable[str]) -> dict[str, Score]:

@@ -13,6 +13,7 @@ from flatqat.bench.engine.pieces import Flatness, Piece
 from flatqat.bench.engine.whereabouts import scores_of
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.records.files import Arrays
+from flatqat.bench.records.pictures import NOTHING, Predicted
 from flatqat.bench.records.revisions import now
 from flatqat.spec import Cost, Record
 
@@ -56,14 +57,14 @@ class Recording(Piece):
         """Write the record; a failure never replaces a finished one, nor one that another run wrote."""
         lack, job, troubles = self.lack, self.job, self.share.troubles
         store, request = self.share.session.store, self.share.session.request
-        made: tuple[Record, Arrays] | None = None
+        made: tuple[Record, Arrays, Predicted] | None = None
         if lack.scores and not troubles.get(job) and (request.rerun or not store.finished(job.cell)):
             with troubles.catch(job, ends=()):
                 made = self._again(partial(assemble, job, request, store, self.share.session.device))
         trouble = troubles.get(job)
         if made:
-            record, outcomes = made
-            self._write(replace(record, cost=self._cost()), outcomes)
+            record, outcomes, predicted = made
+            self._write(replace(record, cost=self._cost()), outcomes, predicted)
         elif lack.scores and trouble and not store.finished(job.cell):
             self._write(trouble)
         elif not lack.scores and not trouble:
@@ -85,5 +86,5 @@ class Recording(Piece):
     def _again(self, work: Callable[[], T]) -> T:
         return again(work, f"the record of {self.job.title}", self.share.session.progress.say)
 
-    def _write(self, record: Record, outcomes: Arrays | None = None) -> None:
-        self.share.session.store.write_record(replace(record, last_run=now()), outcomes)
+    def _write(self, record: Record, outcomes: Arrays | None = None, predicted: Predicted = NOTHING) -> None:
+        self.share.session.store.write_record(replace(record, last_run=now()), outcomes, predicted)

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from flatqat.bench.cell.batches import Batch
+from flatqat.bench.engine.snapshots import Snapshots
 from flatqat.bench.plan.jobs import Job
+from flatqat.bench.records.pictures import Labels
 from flatqat.data.tensors.image_data import ImageData
 from flatqat.metrics.task import Meter
 from flatqat.spec import ScoringLog
@@ -18,12 +20,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """The images of a shift in one crop, the jobs whose models want it, and how many are in a batch."""
+    """The images of a shift in one crop, the jobs whose models want it, and how many are in a batch.
+
+    `snapshots` takes pictures of some of them.
+    """
 
     jobs: list[Job]
     data: ImageData
     usual: int
     size: int
+    snapshots: Snapshots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +47,10 @@ class Sweep:
     batches: Callable[[], list[Iterator[Batch]]]
     odd_in_reading: set[str] = field(default_factory=set)
     odd: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def pictures(self, job: Job) -> dict[int, Labels]:
+        """Return what a job predicts of some images, by their place in the shift."""
+        return next(stream.snapshots.of(job.cell.id) for stream in self.streams() if job in stream.jobs)
 
     def log(self, job: Job) -> ScoringLog:
         """Return how a job was scored."""

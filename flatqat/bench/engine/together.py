@@ -16,6 +16,7 @@ from flatqat.bench.cell.halving import again
 from flatqat.bench.cell.restore import Which, channels_last_, restore
 from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.adapting import fitted, is_adapted
+from flatqat.bench.engine.snapshots import Snapshots, snapshots_of
 from flatqat.bench.engine.sweep import Stream, Sweep, tried
 from flatqat.bench.engine.troubles import OF_ALL, Errors, Troubles
 from flatqat.bench.plan.jobs import Job
@@ -80,6 +81,7 @@ class Together:
                 ran = sweep
                 with self.troubles.catch(*sweep.jobs):
                     ran = self._run_in_memory(sweep, reader)
+                    self._keep_seen(ran)
                 self._check(written)
                 written = [(job, writer.submit(self._write, job, ran)) for job in self._running(ran.jobs)]
                 advance(1)
@@ -110,7 +112,8 @@ class Together:
 
     def _streams(self, shift: Shift, jobs: list[Job], most: int) -> list[Stream]:
         request, device = self.session.request, self.session.device
-        data = shift.build(request.data_root).sample(request.limit)
+        whole = shift.build(request.data_root)
+        data = whole.sample(request.limit)
         by_transform: dict[EvalTransform | None, list[Job]] = {}
         for job in jobs:
             transform = self.models[job.cell.id].eval_transform if data.through_transform else None
@@ -119,7 +122,10 @@ class Together:
         for transform, members in by_transform.items():
             cropped = data.transformed(eval_crop(transform) if transform else None)
             usual = min(scoring_batch_size(cropped, device), len(cropped))
-            streams.append(Stream(jobs=members, data=cropped, usual=usual, size=min(usual, most)))
+            shots = snapshots_of(shift, request.limit, len(whole), per_pixel=whole.per_pixel)
+            streams.append(
+                Stream(jobs=members, data=cropped, usual=usual, size=min(usual, most), snapshots=shots)
+            )
         return streams
 
     def _run_in_memory(self, sweep: Sweep, reader: Reader) -> Sweep:
@@ -174,6 +180,16 @@ class Together:
             for images, labels in batches:
                 if not (running := self._running(stream.jobs)):
                     break
+                stream.snapshots.begin(images, labels)
+                for job in running:
+                    self._score(job, images, labels, sweep, stream.snapshots)
+
+    def _score_all(self, stream: Stream, batches: Iterator[Batch], sweep: Sweep) -> None:
+        """Run the models of a stream once over its images."""
+        with self.heard.into(sweep.odd_in_reading):
+            for images, labels in batches:
+                if not (running := self._running(stream.jobs)):
+                    break
                 for job in running:
                     self._score(job, images, labels, sweep)
 
@@ -185,9 +201,11 @@ class Together:
         with fitted(jobs, self.models, stream.data, reader, guarded) if jobs else nullcontext():
             yield
 
-    def _score(self, job: Job, images: Tensor, labels: Tensor, sweep: Sweep) -> None:
+    def _score(self, job: Job, images: Tensor, labels: Tensor, sweep: Sweep, shots: Snapshots) -> None:
         with self._guarded(job, sweep):
-            sweep.meters[job.cell.id].add(self.models[job.cell.id].predict(images), labels)
+            logits = self.models[job.cell.id].predict(images)
+            sweep.meters[job.cell.id].add(logits, labels)
+            shots.add(job.cell.id, logits)
 
     @contextmanager
     def _guarded(self, job: Job, sweep: Sweep) -> Iterator[None]:
@@ -200,9 +218,16 @@ class Together:
         """Store the scores of a job on a shift; returns that of its metric if they are those on `id`."""
         scores, outcomes = sweep.meters[job.cell.id].result()
         store = self.session.store
-        log = replace(sweep.log(job), env=self.env)
-        store.write_scores(job.cell, sweep.shift.name, scores, asdict(outcomes), log)
+        log, pictures = replace(sweep.log(job), env=self.env), sweep.pictures(job)
+        store.write_scores(job.cell, sweep.shift.name, scores, asdict(outcomes), log, pictures)
         return scores[job.suite.metric].value if sweep.shift.name == "id" else None
+
+    def _keep_seen(self, sweep: Sweep) -> None:
+        """Store the images that pictures of predictions are of, unless they are stored."""
+        for stream in sweep.streams():
+            if seen := stream.snapshots.seen:
+                key = stream.jobs[0].suite.key
+                self.session.store.pictures.add_seen(key, sweep.shift.name, seen)
 
     def _check(self, written: list[tuple[Job, Future[float | None]]]) -> None:
         """Wait until scores are stored; a job whose scores cannot be drops out."""

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.bench.gallery.palette import Color
 from flatqat.bench.records.files import write_output
+from flatqat.data.images.palette import Color
 from flatqat.suite import Suite
 
 TEMPLATE = Path(__file__).with_name("page.html")

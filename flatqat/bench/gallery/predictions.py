@@ -11,21 +11,20 @@ from flatqat.bench.cell.environment import choose_device, prepare
 from flatqat.bench.cell.restore import restore
 from flatqat.bench.cell.trusted import trusted_model
 from flatqat.bench.gallery.page import Column, Pixels, write_page
-from flatqat.bench.gallery.palette import painted, palette
 from flatqat.bench.plan.jobs import members
+from flatqat.bench.records.pictures import few
 from flatqat.bench.records.revisions import newest
 from flatqat.bench.records.sections import method_label, row_label, sections
 from flatqat.bench.records.store import Store
 from flatqat.console.progress import progress_for
 from flatqat.console.terminal import terminal
+from flatqat.data.images.palette import painted, palette
 from flatqat.errors import UsageError, choose
+from flatqat.metrics.segmentation import predicted
 from flatqat.models.base import Normalized
 from flatqat.quant.apply import cached_weights
 from flatqat.spec import IGNORED, Record
 from flatqat.suite import Shift, Suite
-
-MOST_SHIFTS = 12
-MIDDLE_SEVERITY = 3
 
 
 def gallery(
@@ -113,9 +112,7 @@ def chosen_shifts(suite: Suite, names: Sequence[str]) -> list[Shift]:
     if names:
         kind = f"shift of {suite.name}"
         return [by_name[choose(kind, name, by_name)] for name in dict.fromkeys(names)]
-    if len(by_name) <= MOST_SHIFTS:
-        return list(by_name.values())
-    return [shift for shift in suite.shifts if shift.severity in (None, MIDDLE_SEVERITY)]
+    return [by_name[name] for name in few({shift.name: shift.severity for shift in suite.shifts})]
 
 
 @torch.inference_mode()
@@ -138,7 +135,7 @@ def rows(
                 Column(title="ground truth", picture=painted(truth, colors)),
             ]
             for title, model in models.items():
-                labels = model.predict(image)[0].argmax(0).cpu().numpy()
+                labels = predicted(model.predict(image)[0], IGNORED).cpu().numpy()
                 labeled = truth != IGNORED
                 accuracy = 100 * float((labels == truth)[labeled].mean()) if labeled.any() else None
                 row.append(Column(title=title, picture=painted(labels, colors), accuracy=accuracy))

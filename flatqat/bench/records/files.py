@@ -86,18 +86,20 @@ def arrays_as_bytes(arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def read_arrays(path: Path, names: Collection[str] | None = None, sha256: str = "") -> Arrays:
+def read_arrays(
+    path: Path, names: Collection[str] | None = None, sha256: str = "", most: int | None = None
+) -> Arrays:
     """Return the arrays of an npz file, or only those whose last name, behind `:` or `/`, is in `names`.
 
-    Never executes pickles. Raises StoreError on a damaged file and on one whose hash is not `sha256`, where
-    that is known, and Vanished if there is none.
+    Never executes pickles. Raises StoreError on a damaged file, on one whose hash is not `sha256`, where that
+    is known, and on an array of more than `most` bytes before it takes memory; Vanished if there is none.
     """
     data = read_bytes(path)
     if sha256 and hashlib.sha256(data).hexdigest() != sha256:
         got = "others, as of a run that was cut off"
         raise StoreError(f"{path}: expected the outcomes of its record, got {got}; run the cell again")
     try:
-        parts = (members(data) if sha256 else None) or _checked_members(data)
+        parts = (members(data) if sha256 else None) or _checked_members(data, most)
         keys = {name.removesuffix(".npy"): read for name, read in parts.items()}
         return {
             key: _array(read())
@@ -120,8 +122,10 @@ def is_own(path: Path, sha256: str) -> bool:
     return digest == sha256 and path.exists()
 
 
-def _checked_members(data: bytes) -> dict[str, Member]:
+def _checked_members(data: bytes, most: int | None) -> dict[str, Member]:
     file = zipfile.ZipFile(io.BytesIO(data))
+    if most is not None and any(info.file_size > most for info in file.infolist()):
+        raise ValueError(f"expected arrays of {most} bytes at most")
     return {name: partial(file.read, name) for name in file.namelist()}
 
 

@@ -57,15 +57,24 @@ def merge(sources: Sequence[Path], into: Path, *, weights: bool = True) -> Merge
             plan[record.cell.id] = united(known, record, str(store.root)) if known else record
         added.append(len(plan) - before)
     files = [path for store in stores for path in _weights(store)] if weights else []
+    pictured = {record.cell.id: _pictured(record, target, stores) for record in plan.values()}
+    seen = [
+        (path, store.pictures.read_seen(path)) for store in stores for path in store.pictures.seen_paths()
+    ]
     _check_weights([*sorted(into.glob("weights/*.safetensors")), *files])
     target.check_writable()
     for store in stores:
         for path in store.root.glob("data/*.json"):
             copied(path, into)
+    for path, images in seen:
+        target.pictures.add_to(into / "data" / path.parent.name / path.name, images)
     count = sum([copied(path, into) for path in files])
     for record in plan.values():
         if record != held.get(record.cell.id):
             _write(record, target, stores)
+        if source := pictured[record.cell.id]:
+            path = target.pictures.path(record.cell)
+            write_atomically(path, read_bytes(source.pictures.path(record.cell)))
     return Merged(
         folders=[store.root for store in stores],
         added=added,
@@ -112,6 +121,13 @@ def _tensors(path: Path) -> bytes:
     """Return the numbers in a file of weights; what is said of the training differs, in its duration."""
     data = read_bytes(path)
     return data[8 + int.from_bytes(data[:8], "little") :]
+
+
+def _pictured(record: Record, target: Store, stores: Sequence[Store]) -> Store | None:
+    """Return a folder with the pictures of a record that the target lacks. Raises StoreError on damage."""
+    if target.pictures.read(record):
+        return None
+    return next((store for store in stores if store.pictures.read(record)), None)
 
 
 def copied(path: Path, into: Path) -> bool:

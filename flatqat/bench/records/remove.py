@@ -24,11 +24,12 @@ def matching(records: Sequence[Record], patterns: Sequence[str]) -> list[Record]
 
 
 def bytes_of(record: Record, store: Store) -> int:
-    """Return the bytes of the files of a cell that are stored: record, outcomes, weights, sensitivity."""
+    """Return the bytes of the files of a cell that are stored, those of its weights included."""
     cell, total = record.cell, 0
     weights = [store.weights_path(cell, which) for which in ("selected", "last")]
     measured = sorted(store.sensitivity_path(cell).glob("*"))
-    for path in (store.record_path(cell), store.outcomes_path(cell), *weights, *measured):
+    own = (store.record_path(cell), store.outcomes_path(cell), store.pictures.path(cell))
+    for path in (*own, *weights, *measured):
         with suppress(Vanished):
             total += size_of(path)
     return total
@@ -47,6 +48,9 @@ def remove(records: Collection[Record], store: Store) -> None:
     for cell in cells:
         remove_file(store.record_path(cell))
         remove_file(store.outcomes_path(cell))
+        remove_file(store.pictures.path(cell))
+        with suppress(OSError):  # there is none, or there are those of other cells
+            store.pictures.path(cell).parent.rmdir()
         store.drop_work(cell)
         for path in store.sensitivity_path(cell).glob("*"):
             remove_file(path)

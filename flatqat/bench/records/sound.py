@@ -12,6 +12,7 @@ from pathlib import Path
 from flatqat.bench.records.files import Arrays, read_arrays, read_bytes
 from flatqat.bench.records.outcomes import stacks
 from flatqat.bench.records.paired import metric_of
+from flatqat.bench.records.sound_pictures import wrong_pictures, wrong_predictions
 from flatqat.bench.records.store import RECORD_NAME, Store
 from flatqat.bench.records.weights import check_weights
 from flatqat.errors import StoreError, UsageError, found
@@ -52,6 +53,7 @@ class Examined:
             self.problems += [line for line in problems if line not in self.problems]
             if record and not problems:
                 self.records.append(record)
+        self.problems += wrong_pictures(store)
 
     def _examine(self, path: Path) -> tuple[Record | None, list[str]]:
         """Return the record in a file, if it is one, and what is wrong with it and all that belongs to it."""
@@ -66,6 +68,7 @@ class Examined:
             problems += self._of_folder(record, path)
             if record.status == "done":
                 problems += self._of_outcomes(record)
+                problems += wrong_predictions(record, self._store)
                 for which in ("selected", "last"):
                     weights = self._store.weights_path(record.cell, which)
                     if weights.exists():

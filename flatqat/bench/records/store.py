@@ -4,6 +4,8 @@
     RESULTS/records/<suite>/<label>.npz    for every image of every shift: class and margin, or confusion
     RESULTS/sensitivity/<label>/           what lower bits cost the layers of a cell, where that was measured
     RESULTS/data/<suite>.json              fingerprint of the data that all results of a suite are made from
+    RESULTS/data/<suite>/<shift>.npz       of a segmentation suite: a few images of a shift, small, with truth
+    RESULTS/pictures/<suite>/<label>.npz   what a cell predicts of these images, see `pictures`
     RESULTS/weights/<id>.safetensors       trained weights by training id, the training log in their metadata
     RESULTS/weights/<id>.last.safetensors  the weights of the last step, where those of another were selected
     RESULTS/.work/<id>-<version>/          scores of finished shifts and flatness, until the record is written
@@ -33,6 +35,7 @@ from flatqat.bench.records.files import (
     write_atomically,
 )
 from flatqat.bench.records.outcomes import NAMES, stack, stacks
+from flatqat.bench.records.pictures import NOTHING, Pictures, Predicted
 from flatqat.bench.records.record_json import read_as, read_json, read_record, record_to_dict, to_json
 from flatqat.bench.records.work import Work
 from flatqat.console.printable import printable
@@ -41,6 +44,7 @@ from flatqat.spec import Cell, Flatness, Record, SuiteData
 from flatqat.suite import Suite
 
 MOST_LISTED = 12
+
 OTHER_FOLDER = "restore the file, or use another --results"
 RECORD_NAME = re.compile(r"[\w.@-]+-s-?\d+-[0-9a-f]{12}\.json")
 
@@ -50,6 +54,7 @@ class Store(Work):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
+        self.pictures = Pictures(root)
         self._left_out: set[Path] = set()
 
     def check_writable(self) -> None:
@@ -174,14 +179,17 @@ class Store(Work):
         is_finished = record is not None and record.status == "done" and self.has_outcomes(record)
         return record if is_finished else None
 
-    def write_record(self, record: Record, outcomes: Arrays | None = None) -> Record:
-        """Write outcomes, then the record with their hash; returns what is stored.
+    def write_record(
+        self, record: Record, outcomes: Arrays | None = None, predicted: Predicted = NOTHING
+    ) -> Record:
+        """Write pictures and outcomes, then the record with their hash; returns what is stored.
 
-        The record's existence says that the cell is complete, the hash that the two belong together.
+        The record's existence says that the cell is complete, the hash that all belong together.
         """
         if outcomes is not None:
             data = arrays_as_bytes(stack(outcomes))
             record = replace(record, outcomes_sha256=hashlib.sha256(data).hexdigest())
+            self.pictures.write(record, predicted)
             write_atomically(self.outcomes_path(record.cell), data)
         write_atomically(self.record_path(record.cell), to_json(record_to_dict(record)))
         return record

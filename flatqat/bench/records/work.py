@@ -26,6 +26,7 @@ from flatqat.bench.records.files import (
     write_atomically,
 )
 from flatqat.bench.records.leftovers import clean
+from flatqat.bench.records.pictures import Labels
 from flatqat.bench.records.record_json import RERUN, parse_json, read_as, read_json, to_json
 from flatqat.errors import StoreError, Vanished
 from flatqat.spec import Cell, Flatness, Score, ScoringLog
@@ -33,6 +34,8 @@ from flatqat.spec.reading import to_plain
 
 SCORES: Any = Mapping[str, Score]
 AS_USUAL = ScoringLog()
+PICTURE = "picture/"
+NO_PICTURES: Mapping[int, Labels] = {}
 
 
 class Work:
@@ -72,15 +75,22 @@ class Work:
         scores: Mapping[str, Score],
         outcomes: Arrays,
         log: ScoringLog = AS_USUAL,
+        pictures: Mapping[int, Labels] = NO_PICTURES,
     ) -> None:
-        """Store the scores and per-image outcomes of an unfinished cell on a shift, and how it was scored."""
+        """Store the scores and per-image outcomes of an unfinished cell on a shift, and how it was scored.
+
+        `pictures` has what it predicts of some images, by their place in the shift.
+        """
         content = {"of": [cell.id, shift], "scores": to_plain(scores), "log": log.to_dict()}
         text = json.dumps(content, allow_nan=False)
+        arrays = {**outcomes, **{f"{PICTURE}{at}": labels for at, labels in pictures.items()}}
         write_atomically(
-            self._scores_path(cell, shift), arrays_as_bytes({**outcomes, "scores": np.array(text)})
+            self._scores_path(cell, shift), arrays_as_bytes({**arrays, "scores": np.array(text)})
         )
 
-    def read_scores(self, cell: Cell, shift: str) -> tuple[dict[str, Score], Arrays, ScoringLog]:
+    def read_scores(
+        self, cell: Cell, shift: str
+    ) -> tuple[dict[str, Score], Arrays, ScoringLog, dict[int, Labels]]:
         """Return what `write_scores` stored. Raises StoreError on a damaged file or that of another cell."""
         path = self._scores_path(cell, shift)
         arrays = read_arrays(path)
@@ -88,7 +98,9 @@ class Work:
         if data.get("of") != [cell.id, shift]:
             raise StoreError(f"{path}: expected scores of {cell.id} on {shift}, got others; {RERUN}")
         scores: dict[str, Score] = read_as(SCORES, data.get("scores"), path)
-        return scores, arrays, read_as(ScoringLog, data.get("log", {}), path)
+        log = read_as(ScoringLog, data.get("log", {}), path)
+        pictures = {key: arrays.pop(key) for key in [*arrays] if key.startswith(PICTURE)}
+        return scores, arrays, log, {int(key.removeprefix(PICTURE)): of for key, of in pictures.items()}
 
     def write_flatness(self, cell: Cell, flatness: Flatness) -> None:
         """Store the flatness of a cell until its record is written."""

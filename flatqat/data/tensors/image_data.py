@@ -113,10 +113,7 @@ class ImageData:
 
     def sample(self, limit: int | None) -> "ImageData":
         """Return `limit` images, in order, chosen pseudo-randomly; the choice only depends on `len(self)`."""
-        if limit is None or limit >= len(self):
-            return self
-        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))
-        return self.subset(order[:limit].sort().values)
+        return self if limit is None or limit >= len(self) else self.subset(sampled(len(self), limit))
 
     def fingerprint(self) -> str:
         """Return eight hex digits that identify this copy: a hash of all labels and of sixteen images."""
@@ -159,6 +156,12 @@ class ImageData:
             images = transform(images, ids)
         labels = pixels[:, 3].long() if self.labels is None else to_device(self.labels[index], device)
         return images, labels
+
+
+def sampled(count: int, limit: int | None) -> Tensor:
+    """Return which of `count` images `ImageData.sample` chooses, int64; a larger limit adds to them."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    return order[:limit].sort().values
 
 
 def channels_first(images: Iterable[Pixels]) -> Tensor:

@@ -15,12 +15,12 @@ from flatqat.bench.cell import batches
 from flatqat.bench.cell.restore import restore
 from flatqat.bench.engine.train import starting_point, training_method
 from flatqat.bench.gallery.page import write_page
-from flatqat.bench.gallery.palette import COLORS, painted, palette
 from flatqat.bench.gallery.predictions import Column, chosen, chosen_shifts, gallery
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
+from flatqat.data.images.palette import COLORS, painted, palette
 from flatqat.errors import UsageError
 from flatqat.models.base import build
 from tests.helpers import HELPERS

@@ -41,19 +41,19 @@ SYNONYMS = {
     "pedestrian": "person",
     "bicyclist": "rider",
 }
+SPARE: tuple[Color, ...] = (
+    (31, 119, 180), (174, 199, 232), (255, 127, 14), (255, 187, 120), (44, 160, 44),
+    (152, 223, 138), (214, 39, 40), (255, 152, 150), (148, 103, 189), (197, 176, 213),
+    (140, 86, 75), (196, 156, 148), (227, 119, 194), (247, 182, 210), (127, 127, 127),
+    (199, 199, 199), (188, 189, 34), (219, 219, 141), (23, 190, 207), (158, 218, 229),
+)  # fmt: skip
+"""For classes without a color of their own: `tab20` of matplotlib."""
 
 
 def palette(names: Sequence[str]) -> list[Color]:
-    """Return a color for each class; classes without a color of their own get one of `tab20`."""
-    from matplotlib import colormaps
-
-    spare = [tuple(int(255 * part) for part in rgb) for rgb in colormaps["tab20"].colors]  # type: ignore[attr-defined]
-    chosen: list[Color] = []
-    for i, name in enumerate(names):
-        name = name.lower().replace("_", " ")
-        r, g, b = COLORS.get(SYNONYMS.get(name, name), spare[i % len(spare)])
-        chosen.append((r, g, b))
-    return chosen
+    """Return a color for each class; classes without a color of their own get one of `SPARE`."""
+    plain = [name.lower().replace("_", " ") for name in names]
+    return [COLORS.get(SYNONYMS.get(n, n), SPARE[i % len(SPARE)]) for i, n in enumerate(plain)]
 
 
 def painted(labels: NDArray[Any], colors: Sequence[Color]) -> NDArray[np.uint8]:
