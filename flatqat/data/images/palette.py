@@ -3,6 +3,7 @@
 The colors are those of Cityscapes for its classes, and for classes of other datasets that mean the same.
 """
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,3 +63,15 @@ def painted(labels: NDArray[Any], colors: Sequence[Color]) -> NDArray[np.uint8]:
     table[: len(colors)] = colors
     painted: NDArray[np.uint8] = table[labels.astype(np.uint8)]
     return painted
+
+
+def as_png(labels: NDArray[np.uint8], colors: Sequence[Color]) -> bytes:
+    """Return a label map (H, W) as PNG: what `painted` returns, with the colors that occur as palette."""
+    from PIL import Image
+
+    values, places = np.unique(labels, return_inverse=True)
+    image = Image.fromarray(places.reshape(labels.shape).astype(np.uint8)).convert("P")
+    image.putpalette(painted(values, colors).tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

@@ -12,6 +12,7 @@ from flatqat.bench.report.by_method import View
 from flatqat.bench.report.by_shift import Column, shift_columns
 from flatqat.bench.report.corruption_panels import panels_of
 from flatqat.bench.report.html import data, tables
+from flatqat.bench.report.html.gallery import Gallery, gallery_of
 from flatqat.bench.report.html.lines import Lines
 from flatqat.bench.report.html.series import Series
 from flatqat.bench.report.html.tables import Table
@@ -40,6 +41,7 @@ class Member:
         tables: Its tables.
         families: The families of its shifts, to choose from.
         severities: The severities of its shifts, to choose from.
+        gallery: Its pictures, if its task has any.
     """
 
     title: str
@@ -47,12 +49,16 @@ class Member:
     tables: Sequence[Table]
     families: Sequence[str]
     severities: Sequence[int]
+    gallery: Gallery | None
 
 
 def member_of(
-    section: Section, store: Store, series: Sequence[Series], *, titled: bool
+    section: Section, store: Store, series: Sequence[Series], room: int, *, titled: bool
 ) -> tuple[Member, dict[str, Any]]:
-    """Return what is shown of a section shift by shift, and its numbers for the script."""
+    """Return what is shown of a section shift by shift, and its numbers for the script.
+
+    Its pictures have `room` bytes.
+    """
     columns: dict[str, Columns] = {view: shift_columns(section, view, store) for view in SHIFT_VIEWS}
     found = taxes(section, store)
     tax, classes = tax_columns(section, found), {}
@@ -65,6 +71,7 @@ def member_of(
         tables=_tables(section, columns, found, classes),
         families=sorted({str(data.plain(info.family)) for info in shifts}),
         severities=_severities(section),
+        gallery=gallery_of(section, store, series, room),
     )
     return member, {
         "title": data.plain(section.title),

@@ -116,6 +116,18 @@
     drawer.append(list, scroll, ...parts);
   };
 
+  for (const box of document.querySelectorAll(".gallery")) {
+    const form = box.querySelector("form"), fits = (name, value) => !form.elements[name] || ["", value].includes(form.elements[name].value);
+    const choose = () => {
+      for (const shot of box.querySelectorAll(".shot")) {
+        shot.hidden = !(fits("shift", shot.dataset.shift) && fits("number", shot.dataset.number));
+      }
+    };
+    form.addEventListener("input", choose);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    choose();
+  }
+
   document.querySelectorAll("section.block").forEach((block) => {
     const section = data.sections[block.dataset.section], form = block.querySelector("form.filter");
     if (!form) return;
@@ -133,8 +145,8 @@
         const [, method, bits] = section.rows[mark.dataset.row];
         mark.classList.toggle("faint", !fits(method, bits));
       }
-      for (const drawer of block.querySelectorAll(".cells details")) {
-        drawer.hidden = !fits(drawer.dataset.method, drawer.dataset.bits);
+      for (const part of block.querySelectorAll(".cells details, .pictures figure[data-method]")) {
+        part.hidden = !fits(part.dataset.method, part.dataset.bits);
       }
       for (const redraw of redraws) redraw();
       const count = section.rows.filter(([, method, bits]) => fits(method, bits)).length;

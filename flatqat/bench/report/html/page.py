@@ -12,6 +12,7 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.families import merged
 from flatqat.bench.report.html import data
 from flatqat.bench.report.html.cells import Pool
+from flatqat.bench.report.html.gallery import MOST_BYTES
 from flatqat.bench.report.html.section import block
 from flatqat.bench.report.html.size import across_models
 from flatqat.bench.report.pareto import panels_of
@@ -32,7 +33,9 @@ def as_html(stored: Sequence[Section], store: Store, against: str) -> str:
 
     every = [r for section in stored for row in (*section.rows.values(), section.problems) for r in row]
     pool, folder = Pool(), folder_of(store)
-    found = [block(section, store, against, every, folder, pool) for section in merged(stored)]
+    pictured = sum(row[0].protocol.class_names != () for s in stored for row in [*s.rows.values()][:1])
+    room = MOST_BYTES // max(1, pictured)
+    found = [block(section, store, against, every, folder, pool, room) for section in merged(stored)]
     blocks = [shown for shown, _ in found]
     titles = {shown.section.title for shown in blocks}
     panels = panels_of([(shown.section, shown.rows) for shown in blocks if shown.rows])

@@ -65,9 +65,12 @@ class Block:
 
 
 def block(
-    section: Section, store: Store, against: str, every: Sequence[Record], folder: str, pool: Pool
+    section: Section, store: Store, against: str, every: Sequence[Record], folder: str, pool: Pool, room: int
 ) -> tuple[Block, dict[str, Any]]:
-    """Return a section of the page, and its numbers for the script."""
+    """Return a section of the page, and its numbers for the script.
+
+    The pictures of each of its parts have `room` bytes.
+    """
     title = data.plain(section.title)
     if not section.rows:
         return Block(section=section, headline=headline(section, [], {}, against)), {"title": title}
@@ -76,7 +79,7 @@ def block(
     rows = domain_rows(section, store) if isinstance(section, Family) else method_rows(section, store)
     lacking = [(row["method"], row["bits"]) for row in rows if row["seeds_with_outcomes"] < row["seeds"]]
     series = series_of(section, against)
-    members = [member_of(part, store, series, titled=len(parts) > 1) for part in parts]
+    members = [member_of(part, store, series, room, titled=len(parts) > 1) for part in parts]
     drawers, numbers = cells.cells_of(section, every, folder, pool)
     shown = Block(
         section=section,
