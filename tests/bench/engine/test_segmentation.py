@@ -20,7 +20,7 @@ from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
-from flatqat.data.images.palette import COLORS, painted, palette
+from flatqat.data.images.palette import painted, palette
 from flatqat.errors import UsageError
 from flatqat.models.base import build
 from tests.helpers import HELPERS
@@ -245,11 +245,3 @@ def test_the_gallery_refuses_what_it_cannot_show(results, tmp_path):
     with pytest.raises(UsageError, match="expected cells of a segmentation suite"):
         gallery(["tiny-ptq"], tmp_path / "x", tmp_path, None, shifts=(), **options)
     assert not (tmp_path / "x").exists()
-
-
-def test_classes_have_colours_of_their_own():
-    names = ("road", "Tree", "a thing nobody knows", "another")
-    found = palette(names)
-    assert found[0] == COLORS["road"]
-    assert found[1] == COLORS["vegetation"]
-    assert len(set(found)) == 4

@@ -24,7 +24,7 @@ NONE = (
     "cells again and keeps some, and `flatqat bench gallery` makes them from weights and data."
 )
 SEED = "Predictions of seed {}. Percentages are of the labeled pixels of these small pictures."
-FULL = "{} more images are stored; a page has {:.0f} MB of pictures at most."
+FULL = "Left out: {} more stored image{}; a page has {:.0f} MB of pictures at most."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +116,7 @@ def gallery_of(section: Section, store: Store, series: Sequence[Series], room: i
     seeds = sorted({seed for seed, of in rows.values() if of})
     notes = [SEED.format(", ".join(map(str, seeds))), *_left_out(series, predicted, every, seen)]
     if more := sum(map(len, seen.values())) - len(shots):
-        notes.append(FULL.format(more, MOST_BYTES / 1e6))
+        notes.append(FULL.format(more, "s" * (more > 1), MOST_BYTES / 1e6))
     legend = [*zip(names, colors, strict=True), (UNLABELED, IGNORED_COLOR)]
     return Gallery(
         note=" ".join(notes),
