@@ -20,7 +20,7 @@ MOST_ROWS = 12
 AT_ONCE = 6  # shifts that are shown below each other until a reader chooses one
 UNLABELED = "not labeled"
 NONE = (
-    "No pictures of predictions are stored; older versions kept none. `flatqat bench run --rerun` computes "
+    "No pictures are stored here; older versions kept none. `flatqat bench run --rerun` computes "
     "cells again and keeps some, and `flatqat bench gallery` makes them from weights and data."
 )
 SEED = "Predictions of seed {}. Percentages are of the labeled pixels of these small pictures."
