@@ -4,7 +4,7 @@ They are those that were kept when the cells were scored, see `flatqat.bench.rec
 """
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from flatqat.bench.records.pictures import MIDDLE_SEVERITY, Labels, Predicted, Seen, few
@@ -101,7 +101,8 @@ def gallery_of(section: Section, store: Store, series: Sequence[Series], room: i
     first = next(iter(section.rows.values()))[0]
     if not (names := first.protocol.class_names):
         return None
-    rows = {one: _stored(section.rows.get((one.method, one.bits), ()), store) for one in series[:MOST_ROWS]}
+    chosen = sorted(sorted(series, key=lambda one: not one.is_shown)[:MOST_ROWS], key=lambda one: one.place)
+    rows = {one: _stored(section.rows.get((one.method, one.bits), ()), store) for one in chosen}
     predicted = {one: of for one, (_, of) in rows.items() if of}
     shifts = sorted(first.protocol.shifts.items(), key=lambda item: item[0] != "id")  # the others as they are
     every = {name: info.severity for name, info in shifts if name != "val"}
@@ -114,7 +115,7 @@ def gallery_of(section: Section, store: Store, series: Sequence[Series], room: i
     colors = palette(names)
     shots = _fitting(_shots(seen, predicted, colors), room)
     seeds = sorted({seed for seed, of in rows.values() if of})
-    notes = [SEED.format(", ".join(map(str, seeds))), *_left_out(series, predicted, every, seen)]
+    notes = [SEED.format(", ".join(map(str, seeds))), *_left_out(len(series), rows, predicted, every, seen)]
     if more := sum(map(len, seen.values())) - len(shots):
         notes.append(FULL.format(more, "s" * (more > 1), MOST_BYTES / 1e6))
     legend = [*zip(names, colors, strict=True), (UNLABELED, IGNORED_COLOR)]
@@ -193,16 +194,17 @@ def _fitting(shots: Iterator[Shot], room: int) -> list[Shot]:
 
 
 def _left_out(
-    series: Sequence[Series],
-    predicted: Mapping[Series, Predicted],
+    count: int,
+    rows: Collection[Series],
+    predicted: Collection[Series],
     every: Mapping[str, int | None],
-    seen: Mapping[str, object],
+    seen: Collection[str],
 ) -> Iterator[str]:
     """Yield what the gallery lacks, a sentence each."""
-    if without := [printable(one.label) for one in series[:MOST_ROWS] if one not in predicted]:
+    if without := [printable(one.label) for one in rows if one not in predicted]:
         yield f"No pictures are stored of {', '.join(without)}."
-    if len(series) > MOST_ROWS:
-        yield f"Of {len(series)} rows the first {MOST_ROWS} are shown."
+    if count > len(rows):
+        yield f"Of {count} rows {len(rows)} are shown, first those with lines in the plots."
     if len(few(every)) < len(every):
         yield f"Of {len(every)} sets those of severity {MIDDLE_SEVERITY} are shown."
     if lacking := [printable(shift) for shift in few(every) if shift not in seen]:
