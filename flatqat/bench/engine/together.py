@@ -223,8 +223,8 @@ class Together:
         return scores[job.suite.metric].value if sweep.shift.name == "id" else None
 
     def _keep_seen(self, sweep: Sweep) -> None:
-        """Store the images that pictures of predictions are of, unless they are stored."""
-        for stream in sweep.streams():
+        """Store the images that pictures of predictions are of, unless they are stored or none was scored."""
+        for stream in sweep.streams() if self._running(sweep.jobs) else ():
             if seen := stream.snapshots.seen:
                 key = stream.jobs[0].suite.key
                 self.session.store.pictures.add_seen(key, sweep.shift.name, seen)
