@@ -67,7 +67,7 @@ def remove_cells(
 ) -> None:
     """Remove stored cells.
 
-    That is their records, outcomes and unfinished work, and weights that no other cell needs.
+    That is their records, outcomes, pictures and unfinished work, and weights that no other cell needs.
 
     \b
     Examples:
