@@ -184,15 +184,6 @@ class Together:
                 for job in running:
                     self._score(job, images, labels, sweep, stream.snapshots)
 
-    def _score_all(self, stream: Stream, batches: Iterator[Batch], sweep: Sweep) -> None:
-        """Run the models of a stream once over its images."""
-        with self.heard.into(sweep.odd_in_reading):
-            for images, labels in batches:
-                if not (running := self._running(stream.jobs)):
-                    break
-                for job in running:
-                    self._score(job, images, labels, sweep)
-
     @contextmanager
     def _fitted(self, stream: Stream, sweep: Sweep, reader: Reader) -> Iterator[None]:
         """Within the context, the models of adapted cells are fitted to the images of a stream."""
