@@ -21,7 +21,7 @@ from traceback import extract_tb
 from types import ModuleType
 from typing import Any
 
-from flatqat.errors import PluginError, found, unknown
+from flatqat.errors import PluginError, UsageError, found, unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,8 @@ def load(kind: Kind, name: str) -> Any:
         return _export(kind, importlib.import_module(f"flatqat.{kind.folder}.{path.stem}"), path)
     if point := _entry_points(kind).get(name):
         return _installed(kind, name, point)
-    raise unknown(kind.word, name, names(kind))
+    error = unknown(kind.word, name, names(kind))
+    raise UsageError(f"{error}; a {kind.word} of your own needs --plugin FILE")
 
 
 def _installed(kind: Kind, name: str, point: EntryPoint) -> Any:

@@ -32,6 +32,12 @@ def test_unknown_names_list_the_choices_and_the_nearest():
         registry.load(registry.METHODS, "anchr")
 
 
+@pytest.mark.parametrize("kind", registry.KINDS, ids=lambda kind: kind.word)
+def test_an_unknown_name_may_be_that_of_a_plugin(kind):
+    with pytest.raises(UsageError, match=rf"; a {kind.word} of your own needs --plugin FILE$"):
+        registry.load(kind, "nothing")
+
+
 def test_a_plugin_file_is_loaded_by_its_name(tmp_path):
     file = tmp_path / "my_rule.py"
     file.write_text("from flatqat.methods.qat import QAT\n\n\nclass Rule(QAT): ...\n\n\nMETHOD = Rule\n")
