@@ -18,7 +18,7 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from traceback import extract_tb
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any
 
 from flatqat.errors import PluginError, UsageError, found, unknown
@@ -43,6 +43,8 @@ METHODS = Kind("methods", "METHOD", ("Config", "parent", "quantizes", "steps", "
 QUANTIZERS = Kind("quant", "QUANTIZER", ("calibrate", "quantize", "codes", "dequantize"))
 MODELS = Kind("models", "MODEL", ("names", "build"))
 KINDS = (SUITES, METHODS, QUANTIZERS, MODELS)
+
+MODULES = "flatqat_plugin."  # before the names of modules from plugin files
 
 _plugin_files: dict[tuple[Kind, str], Path] = {}
 
@@ -128,6 +130,14 @@ def place(error: BaseException, path: Path) -> str:
     return f"{path}:{own[-1].lineno} in {own[-1].name}" if own else ""
 
 
+def frames_of_plugin(error: BaseException) -> TracebackType | None:
+    """Return the part of a traceback that begins with the first line of a plugin file, or None."""
+    frames = error.__traceback__
+    while frames and not frames.tb_frame.f_globals.get("__name__", "").startswith(MODULES):
+        frames = frames.tb_next
+    return frames
+
+
 def _name(thing: Any, path: Path) -> str:
     """Return the `name` of what a file exports, or that of the file with - for _."""
     name = getattr(thing, "name", None)
@@ -156,7 +166,7 @@ def import_file(path: Path) -> ModuleType:
     """Return the module in a Python file, which runs once. Raises PluginError if it is missing or fails."""
     if not os.path.isfile(path):
         raise PluginError(f"plugin {path}: expected a Python file, got {found(path)}")
-    module_spec = importlib.util.spec_from_file_location(f"flatqat_plugin.{path.stem}", path)
+    module_spec = importlib.util.spec_from_file_location(f"{MODULES}{path.stem}", path)
     if module_spec is None or module_spec.loader is None:
         raise PluginError(f"plugin {path}: expected a file that ends in .py")
     module = importlib.util.module_from_spec(module_spec)

@@ -2,6 +2,7 @@
 
 import importlib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -166,6 +167,30 @@ def test_a_network_that_raises_in_training_costs_its_own_cells(tmp_path, net):
     bad, good = by_model(run(tmp_path / "r", models=(net(IN_TRAINING), "tiny")))
     assert [r.status for r in good.values()] == ["done", "done"]
     assert all("ZeroDivisionError" in r.reason for r in bad.values())
+
+
+@pytest.mark.parametrize("full", ["", "1"])
+def test_the_traceback_of_a_plugin_begins_in_its_file(tmp_path, net, monkeypatch, full):
+    """The lines of flatqat that lead there are shown on request."""
+    monkeypatch.setenv("FLATQAT_TRACEBACK", full)
+    said, model = [], net(IN_TRAINING)
+    run(tmp_path / "r", said, models=(model,), methods=("fp",))
+    (crash,) = (text for text in said if "Traceback" in text)
+    files = [Path(line.split('"')[1]).name for line in crash.splitlines() if line.startswith('  File "')]
+    own = Path(model.split(":")[1]).name
+    assert own in files
+    assert ("train.py" in files) == bool(full)
+    assert (files[0] == own) == (not full)
+    assert crash.rstrip().endswith("ZeroDivisionError: of the network")
+
+
+def test_a_step_without_a_loss_costs_its_own_cells(tmp_path, monkeypatch):
+    anchor = registry.load(registry.METHODS, "anchor")
+    monkeypatch.setattr(anchor, "step", lambda self, x, y: torch.zeros(()))
+    records = {r.cell.method: r for r in run(tmp_path, methods=("anchor", "qat"))}
+    assert records["qat"].status == "done"
+    reason = "expected `gradient` and `step` to return a dict with `loss`, got a Tensor"
+    assert records["anchor"].reason == reason
 
 
 def test_a_network_that_raises_at_the_first_images_is_refused_before_anything_is_computed(tmp_path, net):
