@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from flatqat.commands.contract import print_outcomes
 from tests.helpers.command_line import assert_one_line_error
 
 NETS = """
@@ -89,6 +90,39 @@ def test_a_quantizer_that_fails_is_reported_with_its_line(flatqat, tmp_path):
     assert re.search(rf"FAILED quantizer half: .*\({tmp_path}/half\.py:5 in Half, checked by ", done.out), (
         done.out
     )
+
+
+def test_a_reason_is_printed_once(capsys):
+    outcomes = [
+        ("a", ""),
+        ("b", "no x (f.py:3 in step)"),
+        ("c", "no x (f.py:3 in step)"),
+        ("d", "no y (f.py:1 in F, checked by methods.py:7 in one)"),
+        ("e", "no y (f.py:1 in F, checked by methods.py:9 in other)"),
+        ("f", "no y (f.py:1 in F, checked by methods.py:8 in third)"),
+        ("g", "no z (f.py:4 in end)"),
+    ]
+    assert not print_outcomes(outcomes)
+    assert capsys.readouterr().out.splitlines() == [
+        "passed a",
+        "FAILED b: no x (f.py:3 in step)",
+        "FAILED d: no y (f.py:1 in F, checked by methods.py:7 in one)",
+        "FAILED g: no z (f.py:4 in end)",
+        '1 more check failed for the same reason as "b"',
+        '2 more checks failed for the same reason as "d"',
+    ]
+    assert print_outcomes([("a", ""), ("b", "")])
+
+
+def test_a_check_is_printed_when_it_is_done(capsys):
+    """The second check sees the line of the first."""
+
+    def outcomes():
+        yield "a", ""
+        assert capsys.readouterr().out == "passed a\n"
+        yield "b", ""
+
+    print_outcomes(outcomes())
 
 
 def test_libraries_print_nothing_about_themselves(tmp_path):
