@@ -1,12 +1,13 @@
 """The base class of methods: `step(x, y)` is one complete update, and the engine never handles a loss."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from flatqat.errors import PluginError, listed
 from flatqat.methods.batchnorm import freeze_batchnorm, reestimate_batchnorm
 from flatqat.methods.schedule import half_cosine
 from flatqat.methods.settings import Between, CheckedConfig
@@ -153,7 +154,10 @@ class Method:
         return logs
 
     def gradient(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Write the gradient of the training loss to every parameter's `.grad` and return scalars to log."""
+        """Write the gradient of the training loss to every parameter's `.grad`.
+
+        Returns the scalars to log as a dict of tensors, among them `loss`.
+        """
         return {"loss": self.task_gradient(x, y)}
 
     def task_gradient(self, x: Tensor, y: Tensor) -> Tensor:
@@ -175,6 +179,21 @@ class Method:
         """
         if not self.freezes_batchnorm:
             reestimate_batchnorm(self.model, [x for x, _ in batches])
+
+
+def loss_of(logs: Any) -> Tensor:
+    """Return the loss from what `Method.step` returned. Raises PluginError if that has no scalar `loss`."""
+    said = "expected `gradient` and `step` to return a dict with `loss`"
+    if not isinstance(logs, Mapping):
+        raise PluginError(f"{said}, got {'None' if logs is None else f'a {type(logs).__name__}'}")
+    if "loss" not in logs:
+        raise PluginError(f"{said}, got one with {listed(logs, empty='nothing')}")
+    loss = logs["loss"]
+    if not isinstance(loss, Tensor):
+        raise PluginError(f"{said}, a scalar tensor, got a {type(loss).__name__}")
+    if loss.numel() != 1:
+        raise PluginError(f"{said}, a scalar tensor, got one of shape {tuple(loss.shape)}")
+    return loss
 
 
 def _optimizer(model: nn.Module, recipe: Recipe, lr: float) -> torch.optim.Optimizer:

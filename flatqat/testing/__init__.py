@@ -12,6 +12,7 @@ from traceback import extract_tb
 from typing import Any
 
 from flatqat import registry
+from flatqat.errors import PluginError
 from flatqat.models.base import source_of
 from flatqat.testing import methods, models, quantizers, suites
 
@@ -70,7 +71,7 @@ def _problem(check: Check, subject: Subject) -> str:
     try:
         check(subject.thing)
     except (Exception, SystemExit) as error:
-        said = str(error) if isinstance(error, AssertionError) else f"raised {error!r}"
+        said = str(error) if isinstance(error, (AssertionError, PluginError)) else f"raised {error!r}"
         return f"{said or 'the check failed'} ({_location(error, subject)})"
     return ""
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flatqat.methods.base import Batch, Method, Setup
+from flatqat.methods.base import Batch, Method, Setup, loss_of
 from flatqat.metrics.loss import Loss, cross_entropy
 from flatqat.models.segmentation import training_only
 from flatqat.quant.apply import quantize_
@@ -77,6 +77,6 @@ def train(method_class: type[Method], bits: str, steps: int | None = None) -> tu
 
 def run(method: Method, batch: Batch, steps: int | None = None) -> list[Tensor]:
     """Take `steps` steps, by default all, and end the training; returns the loss of each."""
-    losses = [method.step(*batch)["loss"] for _ in range(method.total_steps if steps is None else steps)]
+    losses = [loss_of(method.step(*batch)) for _ in range(method.total_steps if steps is None else steps)]
     method.end([batch])
     return losses

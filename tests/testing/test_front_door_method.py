@@ -67,6 +67,24 @@ def test_a_check_that_fails_is_reported_with_the_lines_of_the_class_and_of_the_c
     assert "get_rng_state()" in Path(place[1]).read_text().splitlines()[int(place[2]) - 1]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "got"),
+    [
+        ("return logs['loss']", "a Tensor"),
+        ("return None", "None"),
+        ("return {}", "one with nothing"),
+        ("return {'gap': logs['loss'], 'rise': 0}", "one with gap, rise"),
+        ("return {'loss': logs['loss'].item()}", "a scalar tensor, got a float"),
+        ("return {'loss': logs['loss'].repeat(3)}", r"a scalar tensor, got one of shape \(3,\)"),
+    ],
+)
+def test_a_gradient_that_returns_something_else_is_reported(tmp_path, wrong, got):
+    found = problems(tmp_path / "wrong.py", CLIPPED.replace("return logs", wrong))
+    assert len(found) >= 8
+    for problem in found.values():
+        assert re.match(rf"expected `gradient` and `step` to return a dict with `loss`,.* {got} \(", problem)
+
+
 BARE = "class Config:\n    ranges: str = 'mse'\n    percentile: float = 99.9"
 
 

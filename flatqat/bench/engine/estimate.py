@@ -14,6 +14,7 @@ from flatqat.bench.engine.train import training_method
 from flatqat.bench.flatness.estimators import ITERATIONS, RADII
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import Request, lacking_spaces
+from flatqat.methods.base import loss_of
 from flatqat.quant.apply import quantize_
 from flatqat.spec import Flatness
 
@@ -81,7 +82,7 @@ def _time(job: Job, session: Session) -> tuple[float, float]:
     method = training_method(replace(job, recipe=recipe), model, session)
     method.begin([(x, y)])
     takes_steps = registry.load(registry.METHODS, job.cell.method).steps(job.recipe) > 0
-    step = _fastest(lambda: method.step(x, y)["loss"].item()) if takes_steps else 0.0
+    step = _fastest(lambda: loss_of(method.step(x, y)).item()) if takes_steps else 0.0
     model.eval()
     with torch.inference_mode():
         forward = _fastest(lambda: model.predict(x).sum().item())

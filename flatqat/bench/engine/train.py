@@ -38,7 +38,7 @@ from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors.image_data import ImageData
 from flatqat.errors import StoreError, TrainingFailed, Vanished
 from flatqat.memory import lack_of_memory, out_of_memory
-from flatqat.methods.base import Method, Setup
+from flatqat.methods.base import Method, Setup, loss_of
 from flatqat.metrics.loss import label_count
 from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized, load_initial_
@@ -194,6 +194,7 @@ def _take_steps(
         for step, (x, y) in enumerate(batches, start=1):
             with whole or nullcontext():
                 logs = method.step(x, y)
+            loss = loss_of(logs)
             curve.add(step, logs)
             if step == 1 and whole:
                 check_same(selection.model, whole.ranks)
@@ -201,7 +202,7 @@ def _take_steps(
                 check_same_draws(device, whole.ranks)
             if step % LOG_EVERY == 0 or step == steps:
                 curve.write()
-                last_loss = _finite(logs["loss"].item(), step)
+                last_loss = _finite(loss.item(), step)
             if selection.is_due(step):
                 selection.score_now(step, for_batchnorm)
                 curve.scalars(step, {selection.name: selection.scores[step]})
