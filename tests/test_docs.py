@@ -28,13 +28,14 @@ COMMAND = re.compile(r"^    (flatqat .*?)(?:  #.*)?$", re.MULTILINE)
 FENCED = re.compile(r"```(?P<language>\w*)\n(?P<text>.*?)```", re.DOTALL)
 
 
-def plugin_of(guide: Path, folder: Path) -> Path:
-    """Write the guide's example to the file name that the guide gives it."""
+def examples(guide: Path) -> dict[str, str]:
+    """The guide's examples, by the file names that it gives them."""
     text = guide.read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    (name,) = re.findall(r"Save it as `(\w+\.py)`", text)
-    (folder / name).write_text(code, encoding="utf-8")
-    return folder / name
+    codes = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    return dict(zip(re.findall(r"Save it as `(\w+\.py)`", text), codes, strict=True))
+
+
+EXAMPLES = [(guide, name) for guide in GUIDES for name in examples(guide)]
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -50,9 +51,10 @@ def test_there_is_a_guide_for_every_kind():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
-def test_the_example_of_a_guide_passes_the_contract_checks(guide, tmp_path):
-    outcomes = list(check_plugin(plugin_of(guide, tmp_path)))
+@pytest.mark.parametrize(("guide", "name"), EXAMPLES, ids=[name for _, name in EXAMPLES])
+def test_the_example_of_a_guide_passes_the_contract_checks(guide, name, tmp_path):
+    (tmp_path / name).write_text(examples(guide)[name], encoding="utf-8")
+    outcomes = list(check_plugin(tmp_path / name))
     assert outcomes
     assert not [outcome for outcome in outcomes if outcome[1]]
 
@@ -60,7 +62,8 @@ def test_the_example_of_a_guide_passes_the_contract_checks(guide, tmp_path):
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
 def test_the_commands_of_a_guide_run(guide, tmp_path):
     """Training runs are only planned."""
-    plugin_of(guide, tmp_path)
+    for name, code in examples(guide).items():
+        (tmp_path / name).write_text(code, encoding="utf-8")
     commands = [shlex.split(text) for text in COMMAND.findall(guide.read_text(encoding="utf-8"))]
     assert len(commands) == 2
     for command in commands:

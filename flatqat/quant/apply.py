@@ -160,9 +160,15 @@ def quantizers(model: nn.Module) -> Iterator[tuple[str, Quantizer]]:
 
 
 def latent_weights(model: nn.Module) -> dict[str, tuple[Tensor, Quantizer]]:
-    """Return the latent parameter and the quantizer of each quantized weight, by the parameter's name.
+    """Return a dict from the name of each quantized weight to a pair: its latent parameter W and its quantizer.
 
     A weight that layers share appears once, under its first name, as in `named_parameters`.
+
+    Example:
+        The mean rounding error of each weight:
+
+            for name, (w, quantizer) in latent_weights(self.model).items():
+                print(name, (quantizer.in_weight_scale(w) - w).abs().mean())
     """
     found: dict[str, tuple[Tensor, Quantizer]] = {}
     known: set[int] = set()
