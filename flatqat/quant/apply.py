@@ -160,15 +160,10 @@ def quantizers(model: nn.Module) -> Iterator[tuple[str, Quantizer]]:
 
 
 def latent_weights(model: nn.Module) -> dict[str, tuple[Tensor, Quantizer]]:
-    """Return a dict from the name of each quantized weight to a pair: its latent parameter W and its quantizer.
+    """Return a dict from the name of each quantized weight to a pair: the latent parameter and its quantizer.
 
-    A weight that layers share appears once, under its first name, as in `named_parameters`.
-
-    Example:
-        The mean rounding error of each weight:
-
-            for name, (w, quantizer) in latent_weights(self.model).items():
-                print(name, (quantizer.in_weight_scale(w) - w).abs().mean())
+    A weight that layers share appears once, under its first name, as in `named_parameters`. A loop over it:
+    `for name, (w, quantizer) in latent_weights(self.model).items()`.
     """
     found: dict[str, tuple[Tensor, Quantizer]] = {}
     known: set[int] = set()
