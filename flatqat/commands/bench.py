@@ -216,7 +216,7 @@ def bench_report(
         option("NAME", "Draw severity, tax, id-ood, flatness or pareto to a .png, .svg or .pdf --output."),
     ] = None,
     columns: Annotated[
-        Names, option("NAMES", "Only these columns of tables, such as ID,OOD,'extra gap'.")
+        Names, option("NAMES", "Only these columns of tables, such as id,ood,extra_gap.")
     ] = None,
     against: Annotated[
         str, option("METHOD", "The method that a study or page compares others with.")

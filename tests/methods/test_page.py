@@ -52,7 +52,11 @@ def test_the_guide_has_every_class_attribute_with_its_default():
 
 
 def test_what_the_guide_says_that_a_method_has_is_there():
-    method = Method(Setup(model=nn.Linear(2, 2), loss=nn.functional.cross_entropy, recipe=Recipe(pretrain_steps=1, steps=1)))
+    method = Method(
+        Setup(
+            model=nn.Linear(2, 2), loss=nn.functional.cross_entropy, recipe=Recipe(pretrain_steps=1, steps=1)
+        )
+    )
     names = names_in_table("| attribute | what it is |")
     assert len(names) >= 8
     assert all(hasattr(method, name) for name in names)

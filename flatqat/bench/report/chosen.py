@@ -1,25 +1,24 @@
 """The columns of a table that the user wants."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from flatqat.bench.report.column_names import columns_named, name_of
 from flatqat.bench.report.shown import Shown
-from flatqat.errors import choose
 
 
 def with_columns(tables: Sequence[Shown | None], names: Sequence[str]) -> list[Shown | None]:
     """Return tables with their labels and those columns of `names` that they have.
 
     Without names all columns are kept but those that are shown on request alone. A name is that of a header
-    without what stands in brackets. Raises UsageError on one that no table has.
+    without what stands in brackets, or another of `columns_named`. Raises UsageError on one that no table
+    has.
     """
     if not names:
         return [shown and _usual(shown) for shown in tables]
     known = [name_of(header) for shown in tables if shown for header in shown.header[shown.labels :]]
-    for name in names:
-        choose("column", name, known)
-    return [shown and _kept(shown, names) for shown in tables]
+    wanted = columns_named(names, known)
+    return [shown and _kept(shown, wanted) for shown in tables]
 
 
 def _usual(shown: Shown) -> Shown:
@@ -39,8 +38,3 @@ def _kept(shown: Shown, names: Sequence[str]) -> Shown:
         strong={(row, kept.index(place)) for row, place in shown.strong if place in kept},
         definitions={name: text for name, text in shown.definitions.items() if name in headers},
     )
-
-
-def name_of(header: str) -> str:
-    """Return the name of a column: `extra gap` of "extra gap [95%]", `ptq 4` of "ptq 4 †"."""
-    return " ".join(re.sub(r"\[.*?\]|[^\w\s().=,%-]", " ", header).split())

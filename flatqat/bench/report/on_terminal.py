@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from flatqat.bench.report.column_names import typed
 from flatqat.bench.report.shown import Shown
 from flatqat.console.blocks import blocks, folded
 from flatqat.console.terminal import at_least, plain_table
@@ -32,7 +33,9 @@ def print_table(shown: Shown, console: "Console") -> list[str]:
         _print_block(fitting.kept(columns), console)
     gone = [name for name in shown.header if name not in fitting.header]
     if gone:
-        left_out = f"left out: {', '.join(gone)}; --format csv has all"
+        hardest = sorted(gone, key=lambda name: typed(name) == name)  # those that look otherwise when typed
+        some = ",".join(["OOD", *map(typed, hardest[:2])])
+        left_out = f"left out: {', '.join(gone)}; see bench report --columns {some}, or --format csv"
         console.print(left_out, style="dim", markup=False, highlight=False)
     return gone
 

@@ -18,12 +18,12 @@ from flatqat.bench.report.by_class import by_class, check_classes, class_columns
 from flatqat.bench.report.by_method import View, by_method, method_rows
 from flatqat.bench.report.by_shift import by_shift, shift_columns
 from flatqat.bench.report.chosen import with_columns
+from flatqat.bench.report.column_names import columns_named
 from flatqat.bench.report.families import Family, by_domain, domain_rows, merged
 from flatqat.bench.report.method_table import of_methods
 from flatqat.bench.report.on_terminal import print_table
 from flatqat.bench.report.shown import Shown, by_column, of_classes
 from flatqat.console.printable import printable
-from flatqat.errors import choose
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,8 +139,7 @@ def _kept(
     frames: "Sequence[tuple[Section, pd.DataFrame]]", columns: Sequence[str]
 ) -> "list[tuple[Section, pd.DataFrame]]":
     """Return tables with the columns that name their rows and those wanted ones that they have."""
-    known = [name for _, table in frames for name in table.columns]
-    wanted = [choose("column", name, known) for name in columns]
+    wanted = columns_named(columns, [name for _, table in frames for name in table.columns])
     return [
         (section, table[[n for n in table.columns if n in LABELS or n in wanted]])
         for section, table in frames

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
@@ -10,7 +11,7 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.best import NOTE, best
 from flatqat.bench.report.render import load, render
 from flatqat.errors import UsageError
-from flatqat.spec import Score
+from flatqat.spec import Eigenvalue, Flatness, MeanRise, Score, SpaceFlatness
 from tests.helpers.cost_records import cost, put
 
 COST = cost(9000, 4)
@@ -75,6 +76,37 @@ def test_a_column_is_found_without_its_brackets_and_marks(store):
     assert "| NLL" not in text
     assert "| NLL" in whole or "NLL |" in whole
     assert "NLL, ECE: means" not in text, "nor is what it would have meant"
+
+
+@pytest.mark.parametrize(
+    ("form", "names", "header"),
+    [
+        ("md", ("ood", "Extra_Gap", "SHARP"), "OOD extra gap [95%] sharp"),
+        ("md", ("ood_top1", "sharpness", "ood", "bops"), "OOD sharp GBOPs"),
+        ("latex", ("lambda_max",), r"$\lambda_{\max}$"),
+        ("csv", ("OOD", "extra gap", "λmax", "Sharp"), "ood_top1 extra_gap lambda_max sharpness"),
+        ("csv", ("NLL", "ood_nll"), "ood_nll"),
+    ],
+)
+def test_a_column_has_its_name_of_csv_and_of_tables_in_every_format(tmp_path, form, names, header):
+    flat = SpaceFlatness(
+        space="quantized", acts="off", images=1, seed=0, loss=1.0, weight_norm=1.0,
+        lambda_max=Eigenvalue(value=3.0, residual=0.0),
+        sharpness_avg={"0.1": MeanRise(value=0.5, stderr=None, draws=1)},
+    )  # fmt: skip
+    for seed, (method, bits) in product((0, 1), (("fp", "fp"), ("qat", "4"))):
+        put(tmp_path, method, bits, 0.8, COST, seed=seed, flatness=Flatness(quantized=flat))
+    text = render(Store(tmp_path), None, form, "method", "qat", columns=names)
+    (line,) = [line for line in text.splitlines() if "method" in line and "bits" in line]
+    found = [cell.strip() for cell in re.split(r"[|&,]", line.removesuffix(r" \\")) if cell.strip()]
+    assert " ".join(found[found.index("bits") + 1 :]) == header
+
+
+def test_the_choices_are_listed_once(store, tmp_path):
+    put(tmp_path, "qat", "4", 0.7, COST, suite="t")
+    with pytest.raises(UsageError) as error:
+        render(store, None, "md", "method", "qat", columns=("oodd",))
+    assert str(error.value).count("OOD") == 1
 
 
 def test_brier_and_detection_are_shown_on_request(tmp_path):

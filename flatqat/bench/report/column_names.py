@@ -1,0 +1,56 @@
+"""What columns may be called where a user names them: as in a table or as in CSV, in any case."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from flatqat.errors import unknown
+
+SAME = {
+    **{f"{name}_{metric}": name for name in ("id", "ood", "pooled", "oracle") for metric in ("top1", "miou")},
+    **{f"deployed_ood_{metric}": "deployed" for metric in ("top1", "miou")},
+    "extra_gap": "extra gap",
+    "deployed_agreement": "agree",
+    "ood_nll": "nll",
+    "ood_ece": "ece",
+    "ood_brier": "brier",
+    "ood_auroc": "auroc",
+    "lambda_max": "λmax",
+    "sharpness": "sharp",
+    "relative_mce": "rel. mce",
+    "effective_robustness": "eff. rob.",
+    "bops": "gbops",
+    "size": "size mb",
+    "activation_bytes": "acts mb",
+    "acts": "acts mb",
+}
+"""By a name in CSV, or a shorter one, that of the same column in a table."""
+
+
+def columns_named(names: Sequence[str], columns: Iterable[str]) -> list[str]:
+    """Return those of `columns` that are named, once each; a name may be that of several, as of two metrics.
+
+    Raises UsageError on a name of none of them.
+    """
+    known, found = list(dict.fromkeys(columns)), dict[str, None]()
+    for name in names:
+        alike = [name] if name in known else [other for other in known if _meaning(other) == _meaning(name)]
+        if not alike:
+            raise unknown("column", name, known)
+        found |= dict.fromkeys(alike)
+    return list(found)
+
+
+def name_of(header: str) -> str:
+    """Return the name of a column: `extra gap` of "extra gap [95%]", `ptq 4` of "ptq 4 †"."""
+    return " ".join(re.sub(r"\[.*?\]|[^\w\s().=,%-]", " ", header).split())
+
+
+def typed(header: str) -> str:
+    """Return a name of a column that needs neither quotes nor signs that keyboards lack."""
+    name = name_of(header)
+    short = [other for other, meant in SAME.items() if meant == name.lower()]
+    return name if re.fullmatch(r"[\w.-]+", name, re.ASCII) else (short or [name])[-1]
+
+
+def _meaning(name: str) -> str:
+    return SAME.get(name.lower(), name.lower())
