@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
+PLACES = ("(,/; ", "=", "-")  # signs that a line may end with, the better ones first
+
 
 def blocks(widths: Sequence[int], groups: Sequence[str], repeated: int, room: int) -> list[list[int]]:
     """Return the columns of every block of a table: the first `repeated`, and of the others what has room.
@@ -29,15 +31,25 @@ def blocks(widths: Sequence[int], groups: Sequence[str], repeated: int, room: in
 
 
 def folded(name: str, width: int) -> str:
-    """Return a name over lines of at most `width` characters, broken behind `( , = / ;` or a space.
+    """Return a name over lines of at most `width` characters, broken behind `( , / ;` or a space.
 
-    A part without such a place stays whole. A name that has line breaks is returned as it is.
+    Where that is not enough, also behind `=`, and then behind `-`. A part without any such place stays whole.
+    A name that has line breaks is returned as it is.
     """
     if "\n" in name:
         return name
     lines = [""]
-    for part in re.split(r"(?<=[(,=/; ])", name):
+    for part in _parts(name, width, PLACES):
         if lines[-1] and len((lines[-1] + part).rstrip()) > width:
             lines.append("")
         lines[-1] += part
     return "\n".join(line.strip() for line in lines)
+
+
+def _parts(name: str, width: int, places: Sequence[str]) -> list[str]:
+    """Return the parts of a name between places to break it, finer ones only in a part that is too long."""
+    if len(name.rstrip()) <= width or not places:
+        return [name]
+    return [
+        piece for part in re.split(f"(?<=[{places[0]}])", name) for piece in _parts(part, width, places[1:])
+    ]

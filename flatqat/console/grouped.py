@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from itertools import groupby
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from flatqat.console.blocks import folded
 from flatqat.console.printable import printable
 from flatqat.console.terminal import plain_table
 
@@ -30,7 +30,7 @@ def grouped_table(
     table = plain_table(*columns, wrapped=tuple(columns[:2]))
     numbered = zip(rows, styles or [""] * len(rows), strict=True)
     for group, members in groupby(numbered, key=lambda row: row[0][0]):
-        own, name = list(members), wrap(printable(group), max(width - others, LEAST_WIDTH))
+        own, name = list(members), folded(printable(group), max(width - others, LEAST_WIDTH)).split("\n")
         last = len(own) - 1
         for k, ((_, what, *rest), style) in enumerate(own):
             part = "\n".join(name[k : k + 1] if k < last else name[k:])

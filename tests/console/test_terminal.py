@@ -101,6 +101,13 @@ def test_a_table_of_one_seed_says_so_in_eighty_columns(tmp_path, capsys):
     assert said in " ".join(text.split())
 
 
+def test_a_label_of_a_method_never_breaks_within_a_setting(capsys):
+    text = report("first-study", "method", 80, capsys)
+    labels = [line.split("  ")[0].strip() for line in text.splitlines()]
+    assert "coupling=elastic)" in labels
+    assert {label for label in labels if "strength" in label} == {"strength=0.001)"}
+
+
 @pytest.mark.parametrize("view", ["shift", "family", "severity"])
 @pytest.mark.parametrize("width", [None, 60, 80, 120, 200])
 def test_many_columns_are_split_with_their_rows_and_the_reference(view, width, capsys):
@@ -137,6 +144,6 @@ def test_blocks_hold_what_has_room_and_repeat_the_first_columns():
 def test_names_are_folded_where_they_can_be():
     name = "anchor(coupling=dampen, strength=0.001) 3"
     assert folded(name, 99) == name
-    assert folded(name, 17).split("\n") == ["anchor(coupling=", "dampen, strength=", "0.001) 3"]
+    assert folded(name, 17).split("\n") == ["anchor(", "coupling=dampen,", "strength=0.001) 3"]
     assert folded("unbroken" * 9, 17) == "unbroken" * 9
     assert folded("two\nlines of text", 4) == "two\nlines of text"

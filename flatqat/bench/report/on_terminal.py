@@ -53,8 +53,10 @@ def _print_block(shown: Shown, console: "Console") -> None:
     header = _header(shown)
     labels = tuple(header[: shown.labels])
     table = plain_table(*header, left=labels, wrapped=labels)
-    for row in shown.rows:
-        table.add_row(*row)
+    least, *others = _widths(shown, NAME_WIDTH)
+    room = max(least, console.width - EDGES - sum(width + GAP for width in others))
+    for name, *rest in shown.rows:
+        table.add_row(folded(name, room), *rest)
     console.print(table)
 
 
