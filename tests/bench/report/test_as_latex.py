@@ -19,6 +19,8 @@ COMMANDS = {
         "linewidth",
         "footnotesize",
         "pm",
+        "textbf",
+        "boldmath",
         "lambda",
         "max",
         "dag",
@@ -95,7 +97,28 @@ def test_numbers_have_minus_signs_and_texts_keep_their_hyphens():
     )
     _, (header, *rows) = parsed(as_latex("a", [], "p", shown))
     assert header == ["method", r"extra gap [95\%]"]
-    assert rows == [["re-train -{}-fast", "$-$1.5 [$-$2.0, +3.0]"], ["fp", "-"]]
+    assert rows == [["re-train -{}-fast", "$-$1.5 [$-$2.0, +3.0]"], ["fp", "--"]]
+
+
+def test_signs_are_bold_with_their_numbers():
+    shown = Shown(
+        header=["method", "ID", "OOD"],
+        rows=[["qat", "80.0 ±1.2", "7"]],
+        labels=1,
+        repeated=1,
+        groups=["", "", ""],
+        strong={(0, 1), (0, 2)},
+    )
+    _, (_, row) = parsed(as_latex("a", [], "p", shown))
+    assert row == ["qat", r"\textbf{\boldmath 80.0 $\pm$1.2}", r"\textbf{7}"]
+
+
+@pytest.mark.parametrize("count", [8, 9])
+def test_a_wide_table_says_how_to_choose_columns(count):
+    header = [f"c{place}" for place in range(count)]
+    shown = Shown(header=header, rows=[header], labels=1, repeated=1, groups=header)
+    said = "% 9 columns: choose with --columns" in as_latex("a", [], "p", shown).splitlines()
+    assert said == (count == 9)
 
 
 def test_hyphens_make_no_dash():

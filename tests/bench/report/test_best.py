@@ -64,7 +64,7 @@ def test_chosen_columns_come_in_the_users_order_and_bold_goes_with_them(store):
     header = next(line for line in text.splitlines() if line.startswith("method"))
     assert header == r"method & bits & OOD & ID \\"
     (sam,) = [line for line in text.splitlines() if line.startswith("sam & 4")]
-    assert sam.startswith(r"sam & 4 & \textbf{80.0 $\pm$")
+    assert sam.startswith(r"sam & 4 & \textbf{\boldmath 80.0 $\pm$")
     csv = render(store, None, "csv", "method", "qat", columns=("ood_top1",))
     assert csv.splitlines()[0] == "section,method,bits,ood_top1"
 
