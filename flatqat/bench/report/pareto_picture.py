@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.records.sections import Section
 from flatqat.bench.records.store import Store
-from flatqat.bench.report.figures import LINE_COLOR, bar, legend_, legend_height, plain_axes_, title_
+from flatqat.bench.report.figures import (
+    LINE_COLOR,
+    bar,
+    bars_note,
+    legend_,
+    legend_height,
+    plain_axes_,
+    title_,
+)
 from flatqat.bench.report.pareto import Panel, Point, front, panels
 from flatqat.bench.report.point_styles import Kind, Style, legend_entries, styles
 from flatqat.console.printable import printable
@@ -26,8 +34,6 @@ COUNTED = (
     "weight and activation, 32 in floating point. Line: the front of the means; none costs less and is "
     "at least as good. Points of one cost stand side by side."
 )
-SEVERAL_SEEDS = "Bars: 95% intervals over seeds and images together"
-ONE_SEED = "of one training run over its images alone"
 
 
 def drawn(sections: Sequence[Section], store: Store) -> "Figure":
@@ -37,7 +43,8 @@ def drawn(sections: Sequence[Section], store: Store) -> "Figure":
     rows = panels(sections, store)
     kinds = [_kind(point) for panel in rows for point in panel.points]
     entries, style_of = legend_entries(kinds), styles(kinds)
-    notes = f"{_bars(rows)} {COUNTED}{_without(rows)}"
+    seeds = [point.seeds for panel in rows for point in panel.points if point.ends]
+    notes = f"{bars_note(seeds)} {COUNTED}{_without(rows)}"
     height = 3.9 * len(rows) + legend_height(entries, notes, WIDTH)
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     grid = figure.subplots(len(rows), 2, squeeze=False, sharey="row")
@@ -120,16 +127,6 @@ def _set_scale_(axes: Any, places: Sequence[float]) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 3 else (1,), numticks=12))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
     axes.xaxis.set_minor_locator(NullLocator())
-
-
-def _bars(rows: Sequence[Panel]) -> str:
-    seeds = [point.seeds for panel in rows for point in panel.points if point.ends]
-    if not seeds:
-        return "No intervals: the outcomes of images are not stored."
-    single = [count == 1 for count in seeds]
-    if all(single):
-        return f"Bars: 95% intervals, {ONE_SEED}."
-    return f"{SEVERAL_SEEDS}{f'; {ONE_SEED}' if any(single) else ''}."
 
 
 def _without(rows: Sequence[Panel]) -> str:

@@ -9,8 +9,10 @@ from flatqat.console.printable import printable
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A8F98")
 """Those of Okabe and Ito (2008), told apart by all common kinds of color vision, gray in place of yellow."""
 MARKERS = "osD^vP*X<>"
-SIZE = 5
+DASHES, FILLINGS = ("-", "--", ":", "-."), ("full", "none", "left", "bottom")
+SIZE, LARGER = 5, 6  # points; the larger one where markers are open, too
 NEUTRAL = "#555555"
+FULL = "fp"  # the bits of floating point
 
 Kind = tuple[str, str]
 """A method and a model, or a method and its bits."""
@@ -46,10 +48,47 @@ def legend_entries(kinds: Sequence[Kind]) -> list[tuple[str, Style]]:
     return [*colors, *markers]
 
 
-def of_rows(rows: Sequence[Kind], style_of: Mapping[Kind, Style] | None = None) -> list[tuple[str, Style]]:
-    """Return the names and styles of a legend of methods and their bits, in place of models."""
-    found = styles(rows) if style_of is None else style_of
-    return [(printable(row_label(row)), found[row]) for row in dict.fromkeys(rows)]
+def row_styles(rows: Sequence[Kind], *, lines: bool) -> dict[Kind, Style]:
+    """Return a style for each (method, bits): color and marker of the method, filling and dash of the bits.
+
+    So a method looks the same at all bits, and keeps its look when other bits are added. With `lines` the
+    styles have a line.
+    """
+    methods, widths = _names(rows)[0], _widths(rows)
+    found: dict[Kind, Style] = {}
+    for method, bits in rows:
+        color, place = methods.index(method), widths.index(bits) if bits in widths else 0
+        dash = DASHES[place % len(DASHES)] if lines else "none"
+        filling = FILLINGS[place % len(FILLINGS)]
+        found[method, bits] = {
+            **_style(color, color + color // len(COLORS)),
+            "markersize": LARGER,
+            "markeredgewidth": 0.8,
+            "fillstyle": filling,
+            "linestyle": dash,
+        }
+    return found
+
+
+def row_entries(rows: Sequence[Kind], style_of: Mapping[Kind, Style]) -> list[tuple[str, Style]]:
+    """Return the names and styles of a legend of rows: of each, or of the methods and then of the bits."""
+    if len(_widths(rows)) < 2:
+        return [(printable(row_label(row)), style_of[row]) for row in dict.fromkeys(rows)]
+    lines = style_of[rows[0]]["linestyle"] != "none"
+    plain = {"fillstyle": FILLINGS[0], "linestyle": DASHES[0] if lines else "none"}
+    methods = {printable(row[0]): {**style_of[row], **plain} for row in rows}
+    neutral = {"color": NEUTRAL, "marker": MARKERS[0]}
+    widths = {_width(row[1]): {**style_of[row], **neutral} for row in rows if row[1] != FULL}
+    return [*methods.items(), *widths.items()]
+
+
+def _widths(rows: Sequence[Kind]) -> list[str]:
+    """Return the bits of rows but those of floating point, which are drawn as the first."""
+    return list(dict.fromkeys(bits for _, bits in rows if bits != FULL))
+
+
+def _width(bits: str) -> str:
+    return f"{bits} bits" if bits.isdigit() else printable(bits)
 
 
 def _names(kinds: Sequence[Kind]) -> tuple[list[str], list[str]]:

@@ -9,8 +9,16 @@ from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.sections import Section
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import method_rows
-from flatqat.bench.report.figures import LINE_COLOR, bar, legend_, legend_height, plain_axes_, title_
-from flatqat.bench.report.point_styles import Kind, of_rows, styles
+from flatqat.bench.report.figures import (
+    LINE_COLOR,
+    bar,
+    bars_note,
+    legend_,
+    legend_height,
+    plain_axes_,
+    title_,
+)
+from flatqat.bench.report.point_styles import Kind, row_entries, row_styles
 from flatqat.errors import StoreError
 from flatqat.metrics.effective_robustness import LINES, predicted
 
@@ -18,17 +26,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PANEL_WIDTH, HEIGHT = 4.8, 3.9
-ID_NOTE = (
-    "Bars: 95% intervals over seeds and images, with one seed over images alone. Gray line, where it is "
-    "within the picture: OOD equal to ID."
-)
+EQUAL_NOTE = "Gray line: OOD equal to ID."
 PREDICTED_NOTE = (
-    " Broken line: what ID predicts for models without a robustness intervention (Taori et al. 2020)."
+    "Broken line: what ID predicts for models without a robustness intervention (Taori et al. 2020)."
 )
-FLATNESS_NOTE = (
-    "Means over seeds, measured at the deployed weights Q(W). Bars: 95% intervals of OOD over seeds and "
-    "images, with one seed over images alone. What flatness has to do with OOD says --format study."
-)
+FLATNESS_NOTE = "Flatness: means over seeds, at the deployed weights Q(W)."
 MEASURES = (
     ("lambda_max", "top Hessian eigenvalue"),
     ("sharpness", "mean rise of the loss, filters moved by 10%"),
@@ -38,10 +40,7 @@ LARGE_RATIO = 20
 
 def id_ood(sections: Sequence[Section], store: Store) -> "Figure":
     """Return OOD against ID, a panel for each section. Raises StoreError without records."""
-    has_line = any(
-        r.protocol.baseline for section in sections for rows in section.rows.values() for r in rows
-    )
-    return _drawn("id-ood", sections, store, (("ID", "id_{}"),), ID_NOTE + PREDICTED_NOTE * has_line)
+    return _drawn("id-ood", sections, store, (("ID", "id_{}"),), "")
 
 
 def flatness(sections: Sequence[Section], store: Store) -> "Figure":
@@ -51,7 +50,7 @@ def flatness(sections: Sequence[Section], store: Store) -> "Figure":
 
 
 def _drawn(
-    plot: str, sections: Sequence[Section], store: Store, along: Sequence[tuple[str, str]], notes: str
+    plot: str, sections: Sequence[Section], store: Store, along: Sequence[tuple[str, str]], note: str
 ) -> "Figure":
     """Return a row of panels for each section with any number: OOD against each of `along`."""
     from matplotlib.figure import Figure
@@ -66,38 +65,37 @@ def _drawn(
     if not found:
         raise StoreError(f"--plot {plot}: expected records with these numbers, got none; measure them first")
     kinds: list[Kind] = [(row["method"], row["bits"]) for _, _, rows, _ in found for row in rows]
-    style_of, entries = styles(kinds), of_rows(kinds)
+    style_of = row_styles(kinds, lines=False)
+    entries = row_entries(kinds, style_of)
     panels = len(found) * len(along)
     across = min(2, panels)
     down, width = -(-panels // across), PANEL_WIDTH * across
-    height = HEIGHT * down + legend_height(entries, notes, width)
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(layout="constrained")
     grid = figure.subplots(down, across, squeeze=False)
-    places = iter(grid.flat)
+    places, lines = iter(grid.flat), dict[str, None]()
     for section, metric, rows, columns in found:
         for label, column in columns:
             axes = next(places)
             line = next(iter(section.rows.values()))[0].protocol.baseline if column.startswith("id_") else ""
-            _panel_(axes, rows, column, f"ood_{metric.name}", style_of, line)
+            lines |= dict.fromkeys(_panel_(axes, rows, column, f"ood_{metric.name}", style_of, line))
             axes.set_xlabel(f"{label} {metric.title}, %" if column.startswith("id_") else label)
             axes.set_ylabel(f"OOD {metric.title}, %")
             title_(axes, section.title, PANEL_WIDTH)
     for axes in places:
         axes.set_visible(False)
+    seeds = [row["seeds"] for _, metric, rows, _ in found for row in rows if _ends(row, f"ood_{metric.name}")]
+    notes = " ".join(filter(None, (note, bars_note(seeds), *lines)))
+    figure.set_size_inches(width, HEIGHT * down + legend_height(entries, notes, width))
     legend_(figure, entries, notes, width)
     return figure
 
 
-def _panel_(axes: Any, rows: Sequence[Any], column: str, ood: str, style_of: Any, line: str) -> None:
-    """Draw the points of one panel with their intervals."""
+def _panel_(axes: Any, rows: Sequence[Any], column: str, ood: str, style_of: Any, line: str) -> list[str]:
+    """Draw the points of one panel with their intervals; returns notes on the lines that it has."""
     known = [row for row in rows if row[column] is not None]
     values = [row[column] for row in known]
-    if (
-        not column.startswith("id_")
-        and values
-        and min(values) > 0
-        and max(values) > LARGE_RATIO * min(values)
-    ):
+    is_id = column.startswith("id_")
+    if not is_id and values and min(values) > 0 and max(values) > LARGE_RATIO * min(values):
         axes.set_xscale("log")
     for row in known:
         ends, along = _ends(row, ood), _ends(row, column)
@@ -105,17 +103,26 @@ def _panel_(axes: Any, rows: Sequence[Any], column: str, ood: str, style_of: Any
         axes.errorbar(
             row[column], row[ood], **bars, elinewidth=0.9, zorder=3, **style_of[row["method"], row["bits"]]
         )
-    if column.startswith("id_"):
-        axes.autoscale_view()
-        low, high = axes.get_xlim()
-        axes.autoscale(False)
-        axes.axline((0, 0), slope=1, color=LINE_COLOR, linewidth=0.8, zorder=1)
-        if line:
-            x = np.linspace(max(low, 0.1), min(high, 99.9), 100)
-            axes.plot(
-                x, [predicted(value, LINES[line]) for value in x], "--", color=LINE_COLOR, linewidth=1.0
-            )
     plain_axes_(axes)
+    return _lines_(axes, line) if is_id else []
+
+
+def _lines_(axes: Any, line: str) -> list[str]:
+    """Draw where OOD is ID, and what ID predicts, as far as they are within the axes; returns their notes."""
+    axes.autoscale_view()
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    axes.autoscale(False)
+    notes = []
+    if max(left, low) < min(right, high):
+        axes.axline((0, 0), slope=1, color=LINE_COLOR, linewidth=0.8, zorder=1)
+        notes.append(EQUAL_NOTE)
+    if line:
+        x = np.linspace(max(left, 0.1), min(right, 99.9), 100)
+        y = [predicted(value, LINES[line]) for value in x]
+        if any(low < value < high for value in y):
+            axes.plot(x, y, "--", color=LINE_COLOR, linewidth=1.0)
+            notes.append(PREDICTED_NOTE)
+    return notes
 
 
 def _ends(row: Any, column: str) -> tuple[float, float] | None:

@@ -1,6 +1,7 @@
 """Pictures against severity: a panel for each corruption, a line for each method and bits."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.records.paired import metric_of
@@ -9,7 +10,8 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_shift import Column, shift_columns
 from flatqat.bench.report.corruption_panels import Panel, panels_of
 from flatqat.bench.report.figures import bar, legend_, legend_height, plain_axes_, title_
-from flatqat.bench.report.point_styles import Style, of_rows, styles
+from flatqat.bench.report.ordinary_bars import Bar, limits
+from flatqat.bench.report.point_styles import Style, row_entries, row_styles
 from flatqat.bench.report.tax import ID, tax_columns, taxes
 from flatqat.errors import StoreError
 
@@ -18,13 +20,14 @@ if TYPE_CHECKING:
 
 ACROSS = 4
 PANEL_WIDTH, PANEL_HEIGHT, WIDEST = 2.4, 1.9, 9.6
-APART = 0.12  # of the distance between two severities, between intervals
+APART, GROUP = 0.12, 0.7  # of the distance between two severities: between intervals, and all of one severity
 SCORES_NOTE = "Means over seeds at each severity, ID first. The panels of one suite share a scale."
 TAX_NOTE = (
     "Each method minus full precision at the same seeds and images; below zero it has lost. Bars: 95% "
     "intervals over seeds and images, with one seed over images alone, of single points, with no correction "
     "for their number."
 )
+CUT_NOTE = " An arrow at the edge: the bar goes on."
 
 
 def scores(sections: Sequence[Section], store: Store) -> "Figure":
@@ -59,9 +62,11 @@ def _drawn(plot: str, blocks: Sequence[Block], notes: str, *, of_zero: bool) -> 
     if not blocks:
         needed = "full precision and other methods with their outcomes" if of_zero else "shifts"
         raise StoreError(f"--plot {plot}: expected records of {needed}, got none; run them first")
-    style_of = styles([key for section, *_ in blocks for key in section.rows])
+    style_of = row_styles([key for section, *_ in blocks for key in section.rows], lines=True)
     drawn = [key for section, _, columns, _ in blocks for key in section.rows if columns.get(row_label(key))]
-    entries = of_rows(drawn, style_of)
+    entries = row_entries(drawn, style_of)
+    edges = [limits(_bars(*block[:3])) if of_zero else None for block in blocks]
+    notes += CUT_NOTE if any(edges) else ""
     widths = [min(WIDEST, _across(panels) * _panel_width(panels)) for _, panels, *_ in blocks]
     width = max(widths)
     heights = [0.35 + PANEL_HEIGHT * -(-len(panels) // _across(panels)) for _, panels, *_ in blocks]
@@ -69,11 +74,13 @@ def _drawn(plot: str, blocks: Sequence[Block], notes: str, *, of_zero: bool) -> 
         figsize=(width, sum(heights) + legend_height(entries, notes, width)), layout="constrained"
     )
     parts = figure.subfigures(len(blocks), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for part, (section, panels, columns, label) in zip(parts, blocks, strict=True):
+    for part, (section, panels, columns, label), ends in zip(parts, blocks, edges, strict=True):
         across = _across(panels)
         grid = part.subplots(-(-len(panels) // across), across, squeeze=False, sharey=True)
         for axes, panel in zip(grid.flat, panels, strict=False):
             _panel_(axes, panel, section, columns, style_of, of_zero)
+            if ends:
+                _cut_(axes, ends)
             title_(axes, panel.name, PANEL_WIDTH)
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
@@ -102,9 +109,10 @@ def _panel_(
 ) -> None:
     """Draw the lines of one corruption, with their intervals beside zero."""
     rows = [key for key in section.rows if columns.get(row_label(key))]
+    apart = min(APART, GROUP / max(1, len(rows)))
     for place, key in enumerate(rows):
         label = row_label(key)
-        shift = APART * (place - (len(rows) - 1) / 2) if of_zero or not panel.joined else 0.0
+        shift = apart * (place - (len(rows) - 1) / 2) if of_zero or not panel.joined else 0.0
         known = [
             (k + shift, value, _ends(columns, label, name))
             for k, name in enumerate(panel.sets)
@@ -113,7 +121,7 @@ def _panel_(
         if not known:
             continue
         style = dict(style_of[key]) | {"markersize": 3.5, "linewidth": 1.1}
-        style["linestyle"] = "-" if panel.joined else "none"
+        style |= {} if panel.joined else {"linestyle": "none"}
         x, y, ends = zip(*known, strict=True)
         axes.plot(x, y, **style)
         for at, value, end in zip(x, y, ends, strict=True):
@@ -123,6 +131,32 @@ def _panel_(
         axes.axhline(0, color="0.4", linewidth=0.8, zorder=1)
     axes.set_xticks(range(len(panel.labels)), panel.labels, fontsize=8)
     plain_axes_(axes)
+
+
+def _bars(section: Section, panels: Sequence[Panel], columns: Mapping[str, Column]) -> list[Bar]:
+    """Return all points of a section with their intervals."""
+    labels, sets = [row_label(key) for key in section.rows], [name for panel in panels for name in panel.sets]
+    return [
+        (name, value, _ends(columns, label, name))
+        for label, name in product(labels, sets)
+        if (value := columns.get(label, {}).get(name)) is not None
+    ]
+
+
+def _cut_(axes: Any, edges: tuple[float, float]) -> None:
+    """Let the axis of the values end at its edges, with an arrow where a bar goes on."""
+    from matplotlib.markers import CARETDOWNBASE, CARETUPBASE
+
+    low, high = edges
+    axes.set_ylim(low, high)
+    for bars in axes.containers:
+        (lines,) = bars.lines[2]
+        ((x, bottom), (_, top)) = lines.get_segments()[0]
+        arrow = {"color": lines.get_color(), "markersize": 4, "linestyle": "none", "clip_on": False}
+        if bottom < low:
+            axes.plot([x], [low], marker=CARETDOWNBASE, **arrow)
+        if top > high:
+            axes.plot([x], [high], marker=CARETUPBASE, **arrow)
 
 
 def _ends(columns: Mapping[str, Column], label: str, name: str) -> tuple[float, float] | None:

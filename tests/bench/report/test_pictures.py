@@ -1,12 +1,17 @@
 """Pictures of stored results show the numbers of the tables, whole and in the same bytes each time."""
 
+from dataclasses import replace
+
 import pytest
 
 from flatqat.bench.records.store import Store
 from flatqat.bench.report import scatter_picture, severity_picture
 from flatqat.bench.report.by_method import method_rows
 from flatqat.bench.report.by_shift import shift_columns
+from flatqat.bench.report.figures import LINE_COLOR
+from flatqat.bench.report.ordinary_bars import limits
 from flatqat.bench.report.pictures import PLOTS, write_picture
+from flatqat.bench.report.point_styles import row_entries, row_styles
 from flatqat.bench.report.render import load
 from flatqat.bench.report.tax import taxes
 from flatqat.errors import StoreError, UsageError
@@ -79,6 +84,78 @@ def test_points_are_the_rows_of_the_table(draw, columns):
     for axes, column in zip(shown, columns, strict=True):
         points = {tuple(map(float, c.lines[0].get_xydata()[0])) for c in axes.containers}
         assert points == {(row[column], row["ood_top1"]) for row in rows}
+
+
+def test_a_method_has_one_look_and_the_bits_another():
+    few = [("fp", "fp"), ("qat", "3"), ("sam", "3")]
+    many = [*few, ("qat", "4"), ("sam", "4"), ("ema", "4")]
+    styles = row_styles(many, lines=True)
+    look = {row: (style["color"], style["marker"]) for row, style in styles.items()}
+    width = {row: (style["linestyle"], style["fillstyle"]) for row, style in styles.items()}
+    assert look["qat", "3"] == look["qat", "4"]
+    assert len({look[row] for row in many}) == 4, "of as many methods"
+    assert width["qat", "3"] == width["sam", "3"] == width["fp", "fp"] == ("-", "full")
+    assert width["qat", "4"] == width["ema", "4"] == ("--", "none")
+    assert {row: styles[row] for row in few} == row_styles(few, lines=True), "kept when rows are added"
+    assert {style["linestyle"] for style in row_styles(many, lines=False).values()} == {"none"}
+
+
+def test_a_legend_names_methods_and_bits_once():
+    many = [("fp", "fp"), ("qat", "3"), ("sam", "3"), ("qat", "4"), ("sam", "w4a8")]
+    styles = row_styles(many, lines=True)
+    entries = dict(row_entries(many, styles))
+    assert list(entries) == ["fp", "qat", "sam", "3 bits", "4 bits", "w4a8"]
+    assert entries["qat"]["color"] == styles["qat", "4"]["color"]
+    assert entries["qat"]["fillstyle"] == "full"
+    assert entries["4 bits"]["linestyle"] == styles["qat", "4"]["linestyle"]
+    assert entries["4 bits"]["color"] not in {style["color"] for style in styles.values()}
+    assert [name for name, _ in row_entries(many[:3], styles)] == ["fp", "qat 3", "sam 3"]
+
+
+def test_notes_are_of_what_is_drawn(tmp_path):
+    """The line of equal accuracies only where the picture has room for it; of one seed or of several."""
+    for ood in (0.7, 0.9):
+        put(tmp_path / str(ood), "qat", "4", ood, cost(9000, 4))
+    far, near = (Store(tmp_path / str(ood)) for ood in (0.7, 0.9))
+    for store, equal in ((far, False), (near, True)):
+        figure = scatter_picture.id_ood(load(store, None), store)
+        said = " ".join(figure.legends[0].get_title().get_text().split())
+        lines = [line for line in figure.axes[0].get_lines() if line.get_color() == LINE_COLOR]
+        assert bool(lines) == ("Gray line" in said) == equal
+        assert "of one training run over its images alone" in said
+    assert "over seeds and images together" in notes_of(scatter_picture.id_ood([SECTION], LOOK))
+    assert "--format" not in notes_of(scatter_picture.flatness([SECTION], LOOK))
+
+
+def notes_of(figure):
+    return " ".join(figure.legends[0].get_title().get_text().split())
+
+
+def test_one_long_bar_does_not_stretch_the_axis():
+    ordinary = [("a", 1.0, (-1.0, 3.0)), ("a", 2.0, (0.0, 4.0)), ("b", 0.0, (-8.0, 8.0))]
+    assert limits(ordinary) is None
+    low, high = limits([*ordinary, ("a", 0.0, (-40.0, 40.0))])
+    assert -10 < low < -8
+    assert 8 < high < 10
+    low, high = limits([*ordinary, ("a", 30.0, (-40.0, 100.0))])
+    assert 30 < high < 34, "no value is cut"
+    assert limits([("a", 1.0, None), ("b", 2.0, None)]) is None
+
+
+def test_a_bar_that_is_cut_has_an_arrow_and_a_note(monkeypatch):
+    found = {name: dict(of_set) for name, of_set in taxes(SECTION, LOOK).items()}
+    one = found["fog/3"]["qat", "4"]
+    assert "arrow" not in notes_of(severity_picture.tax([SECTION], LOOK))
+    found["fog/3"]["qat", "4"] = replace(one, image_variance=1e4)
+    monkeypatch.setattr(severity_picture, "taxes", lambda *args: found)
+    figure = severity_picture.tax([SECTION], LOOK)
+    assert "An arrow at the edge: the bar goes on." in notes_of(figure)
+    axes = panels(figure)["fog"]
+    low, high = axes.get_ylim()
+    assert high - low < 60
+    arrows = [line.get_ydata()[0] for line in axes.get_lines() if not line.get_clip_on()]
+    assert arrows == [low, high]
+    assert all(line.get_clip_on() for line in panels(figure)["frost"].get_lines())
 
 
 def test_what_cannot_be_drawn_is_told(tmp_path):
