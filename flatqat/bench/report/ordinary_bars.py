@@ -4,6 +4,7 @@ That happens where a method has its own scatter over few seeds, and others share
 """
 
 from collections.abc import Sequence
+from math import isfinite
 
 Ends = tuple[float, float]
 Bar = tuple[str, float, Ends | None]
@@ -17,17 +18,19 @@ def limits(bars: Sequence[Bar]) -> Ends | None:
     """Return the ends of an axis that shows all values and all ordinary bars; None if that is all bars.
 
     A bar is ordinary if it is at most `MOST` times as long as the usual one of its set, the lower median.
+    What is not finite is never ordinary.
     """
     lengths: dict[str, list[float]] = {}
-    for name, _, ends in bars:
-        if ends:
-            lengths.setdefault(name, []).append(ends[1] - ends[0])
+    known = [(name, ends) for name, _, ends in bars if ends and all(map(isfinite, ends))]
+    for name, (low, high) in known:
+        lengths.setdefault(name, []).append(high - low)
     usual = {name: sorted(of_set)[(len(of_set) - 1) // 2] for name, of_set in lengths.items()}
-    shown = [value for _, value, _ in bars]
-    for name, _, ends in bars:
-        if ends and ends[1] - ends[0] <= MOST * usual[name]:
-            shown += ends
-    low, high = min(shown), max(shown)
-    room = MARGIN * (high - low)
-    low, high = low - room, high + room
+    shown = [value for _, value, _ in bars if isfinite(value)]
+    for name, (low, high) in known:
+        if high - low <= MOST * usual[name]:
+            shown += (low, high)
+    if not shown:
+        return None
+    room = MARGIN * (max(shown) - min(shown))
+    low, high = min(shown) - room, max(shown) + room
     return (low, high) if any(ends and (ends[0] < low or ends[1] > high) for *_, ends in bars) else None

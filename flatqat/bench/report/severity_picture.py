@@ -62,7 +62,8 @@ def _drawn(plot: str, blocks: Sequence[Block], notes: str, *, of_zero: bool) -> 
     if not blocks:
         needed = "full precision and other methods with their outcomes" if of_zero else "shifts"
         raise StoreError(f"--plot {plot}: expected records of {needed}, got none; run them first")
-    style_of = row_styles([key for section, *_ in blocks for key in section.rows], lines=True)
+    joined = any(panel.joined for _, panels, *_ in blocks for panel in panels)
+    style_of = row_styles([key for section, *_ in blocks for key in section.rows], lines=joined)
     drawn = [key for section, _, columns, _ in blocks for key in section.rows if columns.get(row_label(key))]
     entries = row_entries(drawn, style_of)
     edges = [limits(_bars(*block[:3])) if of_zero else None for block in blocks]

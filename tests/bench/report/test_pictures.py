@@ -1,6 +1,7 @@
 """Pictures of stored results show the numbers of the tables, whole and in the same bytes each time."""
 
 from dataclasses import replace
+from math import inf, nan
 
 import pytest
 
@@ -16,9 +17,9 @@ from flatqat.bench.report.render import load
 from flatqat.bench.report.tax import taxes
 from flatqat.errors import StoreError, UsageError
 from flatqat.spec import Cell, Flatness, Record
-from tests.helpers import RESULTS
+from tests.helpers import RESULTS, cost_records
 from tests.helpers.cost_records import cost, put
-from tests.helpers.records import space_flatness
+from tests.helpers.records import shift_info, space_flatness
 
 LOOK = Store(RESULTS / "first-look")
 (SECTION,) = load(LOOK, None)
@@ -112,6 +113,17 @@ def test_a_legend_names_methods_and_bits_once():
     assert [name for name, _ in row_entries(many[:3], styles)] == ["fp", "qat 3", "sam 3"]
 
 
+def test_where_nothing_is_joined_the_legend_has_no_lines(tmp_path, monkeypatch):
+    monkeypatch.setitem(cost_records.SHIFTS, "fog/1", shift_info("weather"))
+    put(tmp_path, "qat", "4", 0.7, cost(9000, 4))
+    store = Store(tmp_path)
+    for figure, line in (
+        (severity_picture.scores(load(store, None), store), "None"),
+        (severity_picture.scores([SECTION], LOOK), "-"),
+    ):
+        assert {handle.get_linestyle() for handle in figure.legends[0].legend_handles} == {line}
+
+
 def test_notes_are_of_what_is_drawn(tmp_path):
     """The line of equal accuracies only where the picture has room for it; of one seed or of several."""
     for ood in (0.7, 0.9):
@@ -140,6 +152,9 @@ def test_one_long_bar_does_not_stretch_the_axis():
     low, high = limits([*ordinary, ("a", 30.0, (-40.0, 100.0))])
     assert 30 < high < 34, "no value is cut"
     assert limits([("a", 1.0, None), ("b", 2.0, None)]) is None
+    assert limits([]) is None
+    low, high = limits([*ordinary, ("c", 0.0, (-inf, inf)), ("c", nan, None)])
+    assert -10 < low < high < 10
 
 
 def test_a_bar_that_is_cut_has_an_arrow_and_a_note(monkeypatch):
