@@ -111,6 +111,11 @@ def add_plugin(path: Path) -> list[tuple[Kind, str]]:
     return list(names_of.items())
 
 
+def is_built_in(kind: Kind, name: str) -> bool:
+    """Whether a plugin comes with flatqat."""
+    return name in _built_in(kind)
+
+
 def plugin_file(kind: Kind, name: str) -> Path | None:
     """Return the file that a plugin came from, or None for a built-in or installed one."""
     return _plugin_files.get((kind, name))

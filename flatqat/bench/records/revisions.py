@@ -1,13 +1,15 @@
-"""Which of several records of one cell counts: of those that differ in their code alone, the one run last.
+"""Which records count where code was edited: those made of the code that was run last.
 
 Editing a plugin gives the cells that use it other ids, so that old and new numbers are never mixed. Those of
-the older code stay in the folder and are called older revisions.
+the older code stay in the folder and are called older revisions, whether the newer code was run with their
+own settings, seeds and bits or with others.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from flatqat import registry
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
 from flatqat.spec import Cell, Record
@@ -32,8 +34,8 @@ def newest(records: Sequence[Record]) -> list[Record]:
 def older(records: Iterable[Record]) -> set[str]:
     """Return the ids of older revisions: what does not agree with a record that was run later.
 
-    Two agree if all seeds of a row have the same code, and if what starts from the same parent has the same
-    revision of it.
+    Two agree if what is made of the same files has the same code, and if what starts from the same parent has
+    the same revision of it. A record without numbers makes none of another row older.
     """
     old: set[str] = set()
     claims: dict[tuple[object, ...], object] = {}
@@ -64,11 +66,31 @@ def _claims(record: Record) -> dict[tuple[object, ...], object]:
         ("code", row): (cell.plugins, cell.preprocessing),
         ("cell", role(cell)): cell.id,
     }
+    if record.status == "done":
+        claims["files", replace(table, suite=_family(cell)), files(cell)] = cell.plugins
     if cell.quant == "fp" and not cell.method_args and cell.step_multiplier == 1:  # others may start from it
         claims["start", table, _name(cell.label)] = cell.training_id
     if cell.parent and record.status == "done":
         claims["start", table, _name(record.protocol.parent)] = cell.parent
     return claims
+
+
+def files(cell: Cell) -> tuple[str, str]:
+    """Return what decides, with suite and model, which files of plugins a cell is made of.
+
+    That is its method, where that is not flatqat's own, and its quantizer.
+    """
+    own = registry.is_built_in(registry.METHODS, cell.method)
+    return "" if own else f"{cell.method} v{cell.method_version}", cell.quant.partition("@")[2]
+
+
+def revision(cell: Cell) -> str:
+    """Return what names the code of a cell: six digits of the hash of its plugin files, or of its own."""
+    return (cell.plugins or cell.id)[:6]
+
+
+def _family(cell: Cell) -> str:
+    return cell.suite.partition("@")[0]
 
 
 def _name(label: str) -> str:
@@ -77,17 +99,19 @@ def _name(label: str) -> str:
 
 
 def with_revisions(records: Sequence[Record], store: Store) -> list[Record]:
-    """Return the records of a run with all others of the same roles in its folder.
+    """Return the records of a run with all others in its folder that do not agree with them.
 
     Only cells made of plugins have any. None are found in a folder that cannot be read: the run is done.
     """
-    roles = {role(record.cell) for record in records if record.cell.plugins}
-    known = {record.cell.id for record in records}
+    own = [record for record in records if record.cell.plugins]
+    claims = {key: value for record in own for key, value in _claims(record).items()}
     try:
-        stored = [r for suite in sorted({cell.suite for cell in roles}) for r in store.records(suite)]
+        stored = [r for suite in sorted({_family(r.cell) for r in own}) for r in store.records(suite)]
     except StoreError:
         stored = []
-    return [*records, *(r for r in stored if role(r.cell) in roles and r.cell.id not in known)]
+    known = {record.cell.id for record in records}
+    others = (r for r in stored if r.cell.id not in known)
+    return [*records, *(r for r in others if any(claims.get(k, v) != v for k, v in _claims(r).items()))]
 
 
 def renewed(records: Sequence[Record], store: Store) -> list[Record]:

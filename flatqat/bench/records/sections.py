@@ -5,10 +5,11 @@ weights, image limit, window, adaptation and precision before anything is averag
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from flatqat.bench.records.revisions import older
+from flatqat.bench.records.revisions import files, older, revision
 from flatqat.spec import Cell, Record
 
 
@@ -38,27 +39,41 @@ def sections(records: Iterable[Record], *, all_revisions: bool = False) -> list[
     Older revisions are left out, or have rows of their own.
     """
     groups: dict[str, list[Record]] = {}
-    for record in records:
+    every = list(records)
+    for record in every:
         groups.setdefault(section_title(record), []).append(record)
-    split = []
+    split, old = [], older(every)
     for title, members in sorted(groups.items()):
-        old = older(members)
         shown = [r for r in members if all_revisions or r.cell.id not in old]
         done = [r for r in shown if r.status == "done"]
-        rows: dict[tuple[str, str], list[Record]] = {}
-        for record in sorted(done, key=lambda r: (_order(r), r.cell.id in old, r.cell.seed)):
-            label, bits = method_label(record), record.cell.bits
-            if record.cell.id in old:
-                label = f"{label} (revision {(record.cell.plugins or record.cell.id)[:6]})"
-            row = rows.setdefault((label, bits), [])
-            if row and row[-1].cell.seed == record.cell.seed:  # the same code from other starts
-                row = rows.setdefault((f"{label} ({record.cell.id[:6]})", bits), [])
-            row.append(record)
+        rows = _rows(sorted(done, key=lambda r: (_order(r), r.cell.id in old, r.cell.seed)), old)
         left_out = len(members) - len(shown)
         protocol = "; ".join([protocol_line(done), *revisions_line(left_out)]) if done else ""
         problems = [r for r in shown if r.status != "done"]
         split.append(Section(title=title, protocol=protocol, rows=rows, problems=problems, older=left_out))
     return split
+
+
+def _rows(records: Sequence[Record], old: Collection[str]) -> dict[tuple[str, str], list[Record]]:
+    """Return records by label and bits; where code has several revisions, each label names its own."""
+    rows: dict[tuple[str, str], list[Record]] = {}
+    several = {files(record.cell) for record in records if record.cell.id in old}
+    for record in records:
+        cell, label = record.cell, method_label(record)
+        if cell.id in old:
+            label = f"{label} (revision {revision(cell)})"
+        elif cell.plugins and files(cell) in several:
+            label = f"{label} (revision {revision(cell)}, latest)"
+        row = rows.setdefault((label, cell.bits), [])
+        if row and row[-1].cell.seed == cell.seed:  # the same code from other starts
+            row = rows.setdefault((f"{label} ({cell.id[:6]})", cell.bits), [])
+        row.append(record)
+    return rows
+
+
+def is_of(label: str, method: str) -> bool:
+    """Whether the label of a row is that of a method, in its latest revision where there are several."""
+    return method in (label, re.sub(r" \(revision \w+, latest\)$", "", label))
 
 
 def revisions_line(left_out: int) -> list[str]:
@@ -97,11 +112,15 @@ def computing_lines(records: list[Record]) -> list[str]:
 
 
 def problems(section: Section) -> list[str]:
-    """Return a line for every cell that failed, was skipped or lacks flatness, with its reason."""
+    """Return a line for every cell that failed, was skipped or lacks flatness, with its reason.
+
+    Without rows, a line says which cells were left out.
+    """
     without = [r for row in section.rows.values() for r in row if r.flatness.failed]
     return [
         *(f"{r.status}: {r.cell.label}: {r.reason}" for r in section.problems),
         *(f"no flatness: {r.cell.label}: {r.flatness.failed}" for r in without),
+        *([] if section.rows else revisions_line(section.older)),
     ]
 
 

@@ -1,6 +1,7 @@
 """Editing a plugin between runs: the newest revision counts everywhere, and nothing is ever refused."""
 
 import json
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import pytest
 
 from flatqat import load_results, registry
 from flatqat.bench.records.revisions import newest, older
-from flatqat.bench.records.sections import sections
+from flatqat.bench.records.sections import problems, sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import FORMATS, render
 from flatqat.spec import Cell, Record
@@ -47,22 +48,32 @@ def student(flatqat, tmp_path):
     """Runs a method and a network of the student's own, after an edit."""
     rule, net = tmp_path / "my_rule.py", tmp_path / "net.py"
 
-    def run(*options, scale=1.0, width=4, methods="fp,ptq,my-rule"):
+    def run(*options, scale=1.0, width=4, methods="fp,ptq,my-rule", bits="3"):
         rule.write_text(METHOD.format(scale))
         net.write_text(NET.format(width=width))
         registry.import_file.cache_clear()
         plugins = ("--plugin", rule, "--plugin", TOY, "--model", f"file:{net}:make")
-        what = ("--suite", "toy", "--method", methods, "--bits", "3", "--no-flatness", "--device", "cpu")
+        what = ("--suite", "toy", "--method", methods, "--bits", bits, "--no-flatness", "--device", "cpu")
         what += ("--seeds", "1", "--set", "recipe.pretrain_steps=3")
         return flatqat("bench", "run", *plugins, *what, "--results", tmp_path / "r", *options)
 
-    def rows(*options):
-        done = flatqat("bench", "report", "--results", tmp_path / "r", "--format", "json", *options)
+    def report(*options):
+        done = flatqat("bench", "report", "--results", tmp_path / "r", *options)
         assert done.code == 0, done.err
-        (section,) = json.loads(done.out)
-        return {row["method"]: row["id_nll"] for row in section["rows"]}, section["protocol"]
+        return done
 
-    return SimpleNamespace(run=run, rows=rows, results=tmp_path / "r")
+    def section(*options):
+        (found,) = json.loads(report("--format", "json", *options).out)
+        return found
+
+    def rows(*options):
+        found = section(*options)
+        return {row["method"]: row["id_nll"] for row in found["rows"]}, found["protocol"]
+
+    def bits():
+        return {row["bits"] for row in section()["rows"] if row["method"] == "my-rule"}
+
+    return SimpleNamespace(run=run, report=report, rows=rows, bits=bits, results=tmp_path / "r")
 
 
 def test_an_edited_method_shows_its_newest_numbers(student):
@@ -77,11 +88,30 @@ def test_an_edited_method_shows_its_newest_numbers(student):
     assert (newer["fp"], newer["ptq"]) == (first["fp"], first["ptq"])
     assert "1 cell of older revisions" in protocol_line
     everything, protocol_line = student.rows("--all-revisions")
-    (name,) = set(everything) - set(newer)
-    assert name.startswith("my-rule (revision ")
-    assert everything[name] == first["my-rule"]
+    old, latest = sorted(set(everything) - set(newer), key=lambda name: name.endswith(", latest)"))
+    assert re.fullmatch(r"my-rule \(revision \w{6}\)", old)
+    assert re.fullmatch(r"my-rule \(revision \w{6}, latest\)", latest)
+    assert (everything[old], everything[latest]) == (first["my-rule"], newer["my-rule"])
+    assert set(everything) == {"fp", "ptq", old, latest}
     assert "older revisions" not in protocol_line
-    assert name in student.run("--all-revisions", scale=0.0).out
+    assert old in student.run("--all-revisions", scale=0.0).out
+    both = "--format", "study", "--against", "my-rule", "--all-revisions"
+    assert f"called better or worse than `{latest}`" in student.report(*both).out
+
+
+def test_a_table_never_mixes_the_code_of_a_sweep(student):
+    """Only one value is run again after an edit, here of the bits; then that edit is undone, for the other."""
+    student.run(bits="3,2")
+    assert student.bits() == {"3", "2"}
+    again = " ".join(student.run(bits="2", scale=0.0, methods="fp,my-rule").out.split())
+    assert "2 cells of older revisions of the code left out" in again
+    assert student.bits() == {"2"}
+    everything, _ = student.rows("--all-revisions")
+    assert sum(name.startswith("my-rule (revision ") for name in everything) == 2
+    undone = student.run(bits="3")
+    assert "3 of 3 cells stored" in undone.err
+    assert "1 cell of older revisions of the code left out" in " ".join(undone.out.split())
+    assert student.bits() == {"3", "2"}
 
 
 def test_an_edit_that_is_undone_is_the_newest_again(student):
@@ -152,15 +182,47 @@ def test_all_seeds_of_a_row_are_of_one_revision():
     ) == [2]
 
 
-def test_another_setting_bits_or_weights_file_is_no_revision():
+def test_another_method_quantizer_version_or_weights_file_is_no_revision():
     records = (
         record(plugins="a", last_run="1"),
-        record(plugins="b", last_run="2", method_args=(("x", 1),)),
-        record(plugins="c", last_run="3", quant="4"),
+        record("other-rule", plugins="b", last_run="2"),
+        record(plugins="c", last_run="3", quant="3@mine"),
         record(plugins="d", last_run="4", weights="w"),
         record(plugins="e", last_run="5", method_version=2),
+        record("qat", plugins="f", last_run="6"),
     )
-    assert kept(*records) == [0, 1, 2, 3, 4]
+    assert kept(*records) == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"method_args": (("x", 1),)}, {"quant": "4"}, {"seed": 1}, {"keep": "none"}, {"step_multiplier": 2}],
+)
+def test_other_rows_of_a_method_are_of_the_code_that_was_run_last(other):
+    first = record(plugins="a", last_run="1"), record(plugins="a", last_run="2", **other)
+    assert kept(*first, record(plugins="b", last_run="3", **other)) == [2]
+    assert kept(*first, record(plugins="b", last_run="0", **other)) == [0, 1]
+
+
+def test_methods_of_flatqat_with_a_quantizer_of_ones_own_are_of_one_code():
+    codes = zip(("qat", "sam", "ptq"), "aab", strict=True)
+    records = [
+        record(name, quant="3@mine", plugins=code, last_run=str(k)) for k, (name, code) in enumerate(codes)
+    ]
+    assert kept(*records) == [2]
+
+
+def test_domains_of_a_family_are_of_one_code():
+    records = [record(suite=f"toy@{name}", plugins=name, last_run=name) for name in "ab"]
+    assert kept(*records) == [1]
+    gone, _ = sections(records)
+    assert problems(gone) == ["1 cell of older revisions of the code left out (--all-revisions)"]
+
+
+def test_code_that_fails_makes_no_other_row_older():
+    works = record(plugins="a", last_run="1"), record(plugins="a", last_run="1", quant="4")
+    fails = replace(record(plugins="b", last_run="2"), status="failed", reason="a typo")
+    assert kept(*works, fails) == [1, 2]
 
 
 def test_what_starts_from_a_replaced_parent_is_older():
