@@ -55,7 +55,7 @@ def test_what_is_not_compared_stands_below_and_alone_it_exits_3(flatqat, tmp_pat
     done = flatqat("bench", "diff", tmp_path / "a", tmp_path / "b")
     assert done.code == 3
     assert "not compared: qat 4 · s · m · recipe b: not in A" in done.out
-    store_with(tmp_path / "a", outcomes())
+    store_with(tmp_path / "a", outcomes(1))
     done = flatqat("bench", "diff", tmp_path / "a", tmp_path / "b")
     assert done.code == 0
     assert "* one seed on both sides: over images, for these trainings alone" in done.out

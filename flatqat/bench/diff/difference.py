@@ -1,7 +1,7 @@
 """What a comparison found: differences in points with their intervals, and what could not be compared."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
@@ -18,6 +18,7 @@ class Difference:
         b: The mean over those of B.
         estimate: `b` - `a`, with what seeds and images leave open.
         seeds: The numbers of seeds of A and of B.
+        identical: Whether all images have the same outcome in A and B, which leaves nothing open.
     """
 
     cell: str
@@ -26,11 +27,17 @@ class Difference:
     b: float
     estimate: Estimate
     seeds: tuple[int, int]
+    identical: bool = False
+
+    def __post_init__(self) -> None:
+        if self.identical:
+            known = replace(self.estimate, value=0.0, seed_variance=0.0, image_variance=0.0)
+            object.__setattr__(self, "estimate", known)
 
     @property
     def of_these_runs(self) -> bool:
         """Whether both have one seed: interval and p are then over images, for these two trainings alone."""
-        return self.seeds == (1, 1)
+        return self.seeds == (1, 1) and not self.identical
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,5 +71,7 @@ class Diff:
         return [row for part in self.parts for row in part.rows]
 
     def p_values(self) -> list[float]:
-        """Return the p-value of each row, after Holm's correction over all of them."""
-        return holm([row.estimate.p for row in self.rows]) if self.rows else []
+        """Return the p-value of each row, after Holm's correction over all that are not identical."""
+        tested = [row.estimate.p for row in self.rows if not row.identical]
+        corrected = iter(holm(tested) if tested else [])
+        return [1.0 if row.identical else next(corrected) for row in self.rows]

@@ -41,4 +41,5 @@ def _difference(row: Row) -> Difference:
         b=row.now,
         estimate=row.estimate,
         seeds=(row.seeds_before, row.seeds_now),
+        identical=row.identical,
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from flatqat.bench.diff.difference import Diff, Difference, Part
 from flatqat.bench.gate.comparable import odd_shift, other_images
+from flatqat.bench.gate.compare import are_identical
 from flatqat.bench.gate.shift_groups import By, shift_groups
 from flatqat.bench.records.paired import Runs, components_of, is_nested
 from flatqat.bench.records.sections import Section, row_label
@@ -24,13 +25,12 @@ def rows_named(section: Section, name: str) -> Rows:
     return {key: records for key, records in begun.items() if records}
 
 
-def diff_of_rows(a: str, b: str, sections: Sequence[Section], store: Store, by: By) -> Diff:
-    """Return the differences of two rows, or of the rows of two methods at the same bits, in each section."""
-    parts = []
-    for section in sections:
-        ours, theirs = rows_named(section, a), rows_named(section, b)
-        if ours or theirs:
-            parts.append(_part(section.title, ours, theirs, store, by))
+def diff_of_rows(a: str, b: str, rows: Sequence[tuple[str, Rows, Rows]], store: Store, by: By) -> Diff:
+    """Return the differences of two rows, or of the rows of two methods at the same bits, in each section.
+
+    `rows` has for each section its title, and the rows that `a` and `b` name.
+    """
+    parts = [_part(title, ours, theirs, store, by) for title, ours, theirs in rows if ours or theirs]
     return Diff(a=a, b=b, parts=parts)
 
 
@@ -84,8 +84,15 @@ def _compared(
             continue
         means = components.means.tolist()
         estimate = components.difference(1, 0)
-        count = len(seeds)
         found.append(
-            Difference(cell=name, what=what, a=means[0], b=means[1], estimate=estimate, seeds=(count, count))
+            Difference(
+                cell=name,
+                what=what,
+                a=means[0],
+                b=means[1],
+                estimate=estimate,
+                seeds=(len(seeds), len(seeds)),
+                identical=are_identical(a.values, b.values, members),
+            )
         )
     return found, undefined

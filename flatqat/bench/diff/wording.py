@@ -11,6 +11,8 @@ LEFT = COLUMNS[:2]
 def cells(row: Difference, p: float) -> tuple[str, ...]:
     """Return the columns of a row, whose corrected p-value is `p`."""
     e = row.estimate
+    if row.identical:
+        return row.cell, row.what, f"{row.a:.2f}", f"{row.b:.2f}", "identical", ""
     interval = f"{e.value:+.2f} [{e.low:+.2f}, {e.high:+.2f}]"
     mark = ONE_SEED if row.of_these_runs else " "
     return row.cell, row.what, f"{row.a:.2f}", f"{row.b:.2f}", interval, f"{p_value(p)}{mark}"
@@ -33,7 +35,11 @@ def notes(diff: Diff) -> list[str]:
     """Return what the columns mean."""
     if not diff.rows:
         return []
-    said = [f"B - A: points, paired by image; p: after Holm's correction over {len(diff.rows)} rows"]
+    tested = [row for row in diff.rows if not row.identical]
+    p = f"; p: after Holm's correction over {len(tested)} rows" if tested else ""
+    said = [f"B - A: points, paired by image{p}"]
+    if len(tested) < len(diff.rows):
+        said.append("identical: every image has the same outcome on both sides; not among the rows of p")
     if any(row.of_these_runs for row in diff.rows):
         said.append(f"{ONE_SEED} one seed on both sides: over images, for these trainings alone")
     return said

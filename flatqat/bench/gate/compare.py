@@ -53,7 +53,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One comparison before it is judged, with its own p-value; other fields are those of `Verdict`."""
+    """One comparison before it is judged, with its own p-value; other fields are those of `Verdict`.
+
+    `identical` says that no image has another value than before.
+    """
 
     cell: str
     what: str
@@ -63,6 +66,7 @@ class Row:
     seeds_now: int
     estimate: Estimate
     p: float
+    identical: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,9 +135,17 @@ def compare(
                 seeds_now=len(now),
                 estimate=estimate,
                 p=estimate.p,
+                identical=are_identical(before, now, members),
             )
         )
     return rows
+
+
+def are_identical(before: BySeed, now: BySeed, shifts: Sequence[str]) -> bool:
+    """Whether every image has the same value in the same seeds, in all of some shifts."""
+    return before.keys() == now.keys() and all(
+        np.array_equal(before[seed][shift], now[seed][shift]) for seed in before for shift in shifts
+    )
 
 
 def judge(rows: Sequence[Row], rules: Rules) -> list[Verdict]:

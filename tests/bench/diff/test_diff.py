@@ -1,6 +1,7 @@
 """Differences and intervals against formulas written out, and against the chain of studies and the gate."""
 
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from flatqat.bench.diff.as_text import as_csv
+from flatqat.bench.diff.as_text import as_csv, as_markdown
 from flatqat.bench.diff.sides import diff
 from flatqat.bench.gate.compare import Rules, compare
 from flatqat.bench.records.sections import sections
@@ -236,3 +237,54 @@ def test_a_difference_of_miou_is_that_of_the_scores(tmp_path):
         assert (found[shift].a, found[shift].b) == pytest.approx(expected, abs=1e-9)
         assert found[shift].estimate.value == pytest.approx(expected[1] - expected[0], abs=1e-9)
         assert found[shift].estimate.high < 0
+
+
+def test_identical_outcomes_leave_nothing_open_and_take_no_part_in_the_correction(tmp_path):
+    """Both sides retrained with other seeds that scatter, which says nothing of rows without a difference."""
+    for name in "ab":
+        for seed in range(2):
+            right = outcomes(seed)
+            changed = {**right, "blur/1": flipped(right["blur/1"], lost=30)} if name == "b" else right
+            store_with(tmp_path / name, changed, replace(CELL, seed=seed))
+    found = diff(str(tmp_path / "a"), str(tmp_path / "b"), tmp_path)
+    rows = {row.what: row for row in found.rows}
+    assert {what for what, row in rows.items() if row.identical} == {"id", "weather"}
+    p_values = dict(zip(rows, found.p_values(), strict=True))
+    assert [p_values["ood"], p_values["blur"]] == holm([rows["ood"].estimate.p, rows["blur"].estimate.p])
+    assert (rows["id"].estimate.low, rows["id"].estimate.high, p_values["id"]) == (0, 0, 1)
+    text = as_markdown(found)
+    assert len(re.findall(r"\| +identical \| +\|", text)) == 2
+    assert "correction over 2 rows" in text
+    assert "identical: every image has the same outcome on both sides" in text
+
+
+def test_images_that_change_places_are_not_identical(tmp_path):
+    right = outcomes()
+    swapped = {**right, "fog/1": right["blur/1"], "blur/1": right["fog/1"]}
+    store_with(tmp_path / "a", right)
+    store_with(tmp_path / "b", swapped)
+    found = {row.what: row for row in diff(str(tmp_path / "a"), str(tmp_path / "b"), tmp_path).rows}
+    assert [what for what, row in found.items() if row.identical] == ["id"]
+    assert found["ood"].estimate.value == 0
+
+
+def test_rows_of_older_revisions_are_named_as_in_reports_or_by_their_cells(tmp_path):
+    for code, right in (("a" * 12, outcomes()), ("b" * 12, BETTER)):
+        for seed in range(2):
+            cell = replace(CELL, method="mine", plugins=code, seed=seed)
+            store = store_with(tmp_path, right, cell)
+            store.write_record(replace(store.record(cell), last_run=code))
+    older = replace(CELL, method="mine", plugins="a" * 12)
+    name, latest = "mine (revision aaaaaa)", "mine (revision bbbbbb, latest)"
+    expected = diff("mine", name, tmp_path).rows
+    assert [row.seeds for row in expected] == [(2, 2)] * 4
+    assert expected[0].cell == f"mine 4 → {name} 4"
+    assert expected[0].estimate.value < 0
+    for words in ((latest, name), ("mine 4", f"{name} 4"), (latest, f"{name} 4")):
+        assert [row.estimate for row in diff(*words, tmp_path).rows] == [row.estimate for row in expected]
+    for cells in (older.id, older.label):
+        (row, *_) = diff("mine", cells, tmp_path).rows
+        assert row.cell == expected[0].cell
+        assert row.seeds == (1, 1)
+    with pytest.raises(UsageError, match=re.escape(f"did you mean '{name}'")):
+        diff("mine", "mine (revision aaaaa)", tmp_path)

@@ -100,7 +100,7 @@ def test_an_edited_method_shows_its_newest_numbers(student):
 
 
 def test_a_table_never_mixes_the_code_of_a_sweep(student):
-    """Only one value is run again after an edit, here of the bits; then that edit is undone, for the other."""
+    """Only one value is run again after an edit, here of the bits; then it is undone, for the other."""
     student.run(bits="3,2")
     assert student.bits() == {"3", "2"}
     again = " ".join(student.run(bits="2", scale=0.0, methods="fp,my-rule").out.split())
