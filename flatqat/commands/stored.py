@@ -1,13 +1,14 @@
 """What `flatqat results list`, `show` and `rm` do: look at stored cells one by one, and remove them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flatqat.bench.records.files import size_of
 from flatqat.bench.records.record_json import readable
 from flatqat.bench.records.remove import bytes_of, matching, remove
-from flatqat.bench.records.revisions import older
+from flatqat.bench.records.revisions import older, revision
 from flatqat.bench.records.sections import problems, sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.made import made
@@ -18,7 +19,13 @@ from flatqat.errors import Vanished
 from flatqat.spec import Cell, Record
 from flatqat.spec.reading import to_plain
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 SHOWN = ("top1", "miou", "nll", "ece")
+LISTED = ("suite", "cell", "settings", "status", "date", "size")
+DISPENSABLE = ("size", "date", "suite")
+WIDEST = 10**6
 
 
 def print_cells(results: Path, patterns: Sequence[str]) -> int:
@@ -26,19 +33,38 @@ def print_cells(results: Path, patterns: Sequence[str]) -> int:
     store, console = Store(results), terminal()
     every = store.records()
     records, old = matching(every, patterns), older(every)
-    columns = ("suite", "cell", "settings", "status", "date", "size")
-    table = plain_table(*columns, left=columns[:4])
-    total = 0
+    rows, total = [], 0
     for record in records:
         size, cell = bytes_of(record, store), record.cell
         status = f"{record.status}, older" if cell.id in old else record.status
         date = _date(store.record_path(cell))
-        table.add_row(cell.suite, cell.label, _settings(cell), status, date, bytes_in_words(size))
+        rows.append((cell.suite, cell.label, _settings(cell), status, date, bytes_in_words(size)))
         total += size
-    widest = console.measure(table).maximum  # labels are to be copied, so none is cut
-    console.print(table, width=max(widest, console.width), crop=False, overflow="ignore", no_wrap=True)
+    gone = _print_fitting(rows, console)
     console.print(f"{len(records)} cell{'s' * (len(records) != 1)}, {bytes_in_words(total)}")
+    if gone:
+        console.print(f"left out: {', '.join(gone)}; a wider terminal or a pipe has all", style="dim")
     return len(records)
+
+
+def _print_fitting(rows: Sequence[tuple[str, ...]], console: "Console") -> list[str]:
+    """Print a table of cells, and return the columns that a terminal had no room for.
+
+    Labels are to be copied, and what is in a pipe is for programs, so neither is ever cut.
+    """
+    kept = list(LISTED)
+    while True:
+        table = plain_table(*kept, left=LISTED[:4], wrapped=("settings",) if console.is_terminal else ())
+        for row in rows:
+            table.add_row(*(text for name, text in zip(LISTED, row, strict=True) if name in kept))
+        gone = [name for name in DISPENSABLE if name not in kept]
+        widest = console.measure(table, options=console.options.update(width=WIDEST)).maximum
+        if not console.is_terminal or widest <= console.width or len(gone) == len(DISPENSABLE):
+            break
+        kept.remove(DISPENSABLE[len(gone)])
+    least = console.measure(table).minimum if console.is_terminal else widest
+    console.print(table, width=max(least, console.width), crop=False, overflow="ignore")
+    return gone
 
 
 def print_records(results: Path, patterns: Sequence[str]) -> None:
@@ -48,8 +74,11 @@ def print_records(results: Path, patterns: Sequence[str]) -> None:
     """
     console, store = terminal(), Store(results)
     every = store.records()
+    old = older(every)
     for record in matching(every, patterns):
         console.print(f"{record.cell.label} of {record.cell.suite}", style="bold", soft_wrap=True)
+        if line := _revision(record, old):
+            console.print(line, soft_wrap=True)
         (section,) = sections([record])
         for line in problems(section):
             console.print(line, soft_wrap=True)
@@ -64,6 +93,14 @@ def remove_cells(results: Path, patterns: Sequence[str]) -> int:
     records = matching(store.records(), patterns)
     remove(records, store)
     return len(records)
+
+
+def _revision(record: Record, old: Collection[str]) -> str:
+    """Return the revision of a cell's plugins, when it was run last, and whether it is an older one."""
+    parts = [f"revision {revision(record.cell)}"] if record.cell.plugins else []
+    parts += [f"last run {record.last_run[:16].replace('T', ' ')} UTC"] if record.last_run else []
+    parts += ["older: newer code has replaced it"] if record.cell.id in old else []
+    return ", ".join(parts)
 
 
 def _print_made(record: Record, every: Sequence[Record], store: Store) -> None:

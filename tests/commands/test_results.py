@@ -2,12 +2,16 @@
 
 import re
 from dataclasses import asdict, replace
+from functools import partial
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from flatqat.bench.plan.command_lines import commands
 from flatqat.bench.records.store import Store
+from flatqat.commands import stored
+from flatqat.console.terminal import terminal
 from flatqat.spec import Record
 from tests.helpers.command_line import assert_one_line_error
 from tests.helpers.study_records import CELL, put, right_of
@@ -130,6 +134,56 @@ def test_the_command_names_a_file_of_weights_as_the_record_that_starts_from_it(f
         assert f"--weights {fp.protocol.parent}" in shown
 
 
+@pytest.mark.parametrize("command", ["list", "show", "rm"])
+def test_a_cell_that_is_not_stored_is_answered_with_those_that_are(flatqat, store, command):
+    def told(pattern: str) -> set[str]:
+        done = flatqat("results", command, pattern, "--results", store.root)
+        assert_one_line_error(
+            done, f"cell '{re.escape(pattern)}': expected the beginning .*got none; there are: "
+        )
+        return labels(done.err)
+
+    assert told("gsam") == {FAILED.label}
+    assert told("qat*s1") == {cell.label for cell in (QAT, SAM, PART, FAILED)}
+
+
+def test_show_takes_what_rm_takes_and_says_which_revision_a_cell_is(flatqat, store):
+    for code, day in (("a" * 12, "2030-01-01"), ("b" * 12, "2030-01-02")):
+        cell = replace(QAT, method="mine", plugins=code)
+        put(store, cell, right_of(0, 0.1, {}, [0]))
+        store.write_record(replace(store.record(cell), last_run=f"{day}T10:20:30.000+00:00"))
+    lines = flatqat("results", "show", "*mine*", SAM.id[:5], "--results", store.root).out.splitlines()
+    heads = {line: lines[k + 1] for k, line in enumerate(lines) if line.endswith(" of s")}
+    older, latest = (replace(QAT, method="mine", plugins=letter * 12).label for letter in "ab")
+    assert heads[f"{older} of s"] == (
+        "revision aaaaaa, last run 2030-01-01 10:20 UTC, older: newer code has replaced it"
+    )
+    assert heads[f"{latest} of s"] == "revision bbbbbb, last run 2030-01-02 10:20 UTC"
+    assert heads[f"{SAM.label} of s"].startswith("s v1 · m")
+
+
+@pytest.mark.parametrize(
+    ("width", "gone"),
+    [(None, []), (150, []), (80, ["size", "date"]), (60, ["size", "date", "suite"])],
+)
+def test_a_narrow_terminal_leaves_columns_out_and_cuts_no_label(store, monkeypatch, width, gone):
+    put(store, replace(QAT, recipe_args=(("lr", 0.1), ("steps", 5))), right_of(0, 0.1, {}, [0]))
+    text = StringIO()
+    settings = {"width": width, "force_terminal": True, "no_color": True} if width else {}
+    monkeypatch.setattr(stored, "terminal", partial(terminal, file=text, **settings))
+    stored.print_cells(store.root, [])
+    printed = re.sub(r"\x1b\[[\d;]*m", "", text.getvalue())
+    assert len(labels(printed)) == 5
+    assert all(len(line) <= (width or 200) for line in printed.splitlines())
+    assert "recipe.lr=0.1" in printed
+    assert [name for name in ("size", "date", "suite") if name not in printed.splitlines()[1]] == gone
+    assert (
+        f"left out: {', '.join(gone)}; a wider terminal or a pipe has all" in " ".join(printed.split())
+    ) == bool(gone)
+    if not width:
+        assert "b, recipe.lr=0.1, recipe.steps=5" in printed
+
+
 def test_rm_asks_first(flatqat, store, monkeypatch):
     import io
 
@@ -173,5 +227,5 @@ def test_wrong_folders_and_patterns(flatqat, store, tmp_path):
         assert_one_line_error(
             flatqat("results", *args, "--results", nowhere), f"results folder {nowhere}: .*found none"
         )
-    assert_one_line_error(flatqat("results", "rm", "x", "--results", store.root, "--yes"), "found none; see")
+    assert_one_line_error(flatqat("results", "rm", "x", "--results", store.root, "--yes"), "got none")
     assert not Path(nowhere).exists()

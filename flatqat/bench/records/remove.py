@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from flatqat.bench.records.files import remove_file, size_of
-from flatqat.bench.records.store import Store, begins
+from flatqat.bench.records.store import Store, begins, candidates
 from flatqat.errors import StoreError, Vanished
 from flatqat.spec import Record
 
@@ -16,10 +16,8 @@ def matching(records: Sequence[Record], patterns: Sequence[str]) -> list[Record]
     """
     for pattern in patterns:
         if not any(begins(record.cell, pattern) for record in records):
-            see = "see: flatqat results list"
-            raise StoreError(
-                f"{pattern!r}: expected the beginning of a stored id or label, found none; {see}"
-            )
+            expected = "expected the beginning of a stored id or label, or a pattern with * and ?"
+            raise StoreError(f"cell {pattern!r}: {expected}, got none; {candidates(records, pattern)}")
     return [r for r in records if not patterns or any(begins(r.cell, pattern) for pattern in patterns)]
 
 

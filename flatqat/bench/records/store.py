@@ -169,9 +169,8 @@ class Store(Work):
             got = f"{record.status}: {record.reason}; name another, or run it again"
             raise StoreError(f"cell {record.cell.label}: expected a finished one, got {got}")
         what = f"{len(matches)} of them" if matches else "none"
-        labels = listed([r.cell.label for r in matches or records], MOST_LISTED, empty="(no records)")
         expected = f"expected the beginning of one stored id or label in {self.root}"
-        raise StoreError(f"cell {name!r}: {expected}, got {what}; there are: {labels}")
+        raise StoreError(f"cell {name!r}: {expected}, got {what}; {candidates(matches or records, name)}")
 
     def finished(self, cell: Cell) -> Record | None:
         """Return the record of a cell if it is done and its outcomes are stored and its own, else None."""
@@ -241,6 +240,13 @@ class Store(Work):
         """Return the flatness of a cell: what `write_flatness` stored and, if `recorded`, its record has."""
         record = self.record(cell) if recorded else None
         return record.flatness.updated(self.measured(cell)) if record else self.measured(cell)
+
+
+def candidates(records: Collection[Record], name: str) -> str:
+    """Return a clause on which cells there are: those whose label holds `name`, or else all of them."""
+    labels = [record.cell.label for record in records]
+    near = [label for label in labels if name.strip("*?") in label]
+    return f"there are: {listed(near or labels, MOST_LISTED, empty='(no records)')}"
 
 
 def begins(cell: Cell, pattern: str) -> bool:
