@@ -47,6 +47,7 @@ KINDS = (SUITES, METHODS, QUANTIZERS, MODELS)
 MODULES = "flatqat_plugin."  # before the names of modules from plugin files
 
 _plugin_files: dict[tuple[Kind, str], Path] = {}
+_imported: dict[Path, bytes] = {}
 
 
 def names(kind: Kind) -> list[str]:
@@ -121,6 +122,16 @@ def plugin_file(kind: Kind, name: str) -> Path | None:
     return _plugin_files.get((kind, name))
 
 
+def forget_edited() -> None:
+    """Forget the modules of files of code if one was edited since, as in a notebook.
+
+    They run again when they are used. Else its cells would have the hash of the new code and the numbers of the old one.
+    """
+    if any(_content(path) != content for path, content in _imported.items()):
+        import_file.cache_clear()
+        _imported.clear()
+
+
 def plugin_files() -> list[Path]:
     """Return the files that were added with `add_plugin`, in that order."""
     return list(dict.fromkeys(_plugin_files.values()))
@@ -175,6 +186,7 @@ def import_file(path: Path) -> ModuleType:
     if module_spec is None or module_spec.loader is None:
         raise PluginError(f"plugin {path}: expected a file that ends in .py")
     module = importlib.util.module_from_spec(module_spec)
+    _imported[path] = _content(path)
     sys.modules[module_spec.name] = module  # dataclasses look their module up
     try:
         module_spec.loader.exec_module(module)
@@ -182,6 +194,10 @@ def import_file(path: Path) -> ModuleType:
         cause, where = f"{type(error).__name__}: {error}", place(error, path)
         raise PluginError(f"plugin {path} failed to import: {cause}{where and f' ({where})'}") from error
     return module
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
 
 
 def _export(kind: Kind, module: ModuleType, path: Path) -> Any:

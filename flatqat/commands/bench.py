@@ -21,7 +21,7 @@ from flatqat.commands.of_cells import (
     Suites,
     Weights,
 )
-from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, argument, flag, group, option, split
+from flatqat.commands.options import DEFAULT_WORKERS, Names, argument, flag, group, option, split
 
 DEFAULT_SUITES, DEFAULT_METHODS, DEFAULT_BITS = ("digits-c",), ("fp", "qat", "anchor"), ("4",)
 
@@ -160,7 +160,6 @@ def bench_run(
     place = Place.of(os.environ) if distributed else None
     if place and not place.leads:
         raise typer.Exit(follow(place))
-    add_plugins(plugin)
     listed = None if devices is None else split(devices)
     who = parse_workers(jobs=jobs, device=device, devices=listed, per_device=per_device, ray=ray)
     request = Request(
@@ -193,6 +192,7 @@ def bench_run(
         adapt=parse_adapt(adapt),
         rerun=rerun,
         log=log,
+        plugins=tuple(plugin or ()),
     )
     from flatqat.commands.execute import dry, execute
 

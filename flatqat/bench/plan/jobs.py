@@ -82,9 +82,12 @@ MATCHED_PASSES = 2  # forward and backward passes for each step of the recipe, a
 def make_plan(request: Request) -> Plan:
     """Resolve every name and setting of a request.
 
-    Raises UsageError if a name, a setting or a combination does not exist, WeightsError if the weights do not
-    fit a model, and StoreError if the results folder is a file.
+    Raises UsageError if a name, a setting or a combination does not exist, PluginError if a plugin file is
+    none, WeightsError if the weights do not fit a model, and StoreError if the results folder is a file.
     """
+    registry.forget_edited()
+    for file in request.plugins:
+        registry.add_plugin(Path(file))
     specs = _specs(request)
     _check_settings(request)
     if request.results.exists() and not request.results.is_dir():

@@ -50,6 +50,8 @@ class Request:
         spaces: Where flatness is measured; empty for nowhere.
         rerun: Whether stored cells are computed again.
         log: The tool that training curves are written for: `tensorboard`, `wandb` or `mlflow`; None for none.
+        plugins: Python files that export a plugin, whose names are then known. One that was edited since the
+            last request is read again.
     """
 
     suites: tuple[str, ...] = ("digits-c",)
@@ -81,6 +83,7 @@ class Request:
     spaces: tuple[Space, ...] = ("quantized",)
     rerun: bool = False
     log: str | None = None
+    plugins: tuple[str | Path, ...] = ()
 
 
 def parse_jobs(text: str) -> int | None:

@@ -13,6 +13,7 @@ from unittest.mock import ANY
 import pytest
 import torch
 
+import flatqat
 from flatqat import registry
 from flatqat.bench.cell.batches import training_batches
 from flatqat.bench.cell.restore import restore
@@ -22,7 +23,7 @@ from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method
 from flatqat.bench.report.render import render
-from flatqat.errors import DataError, StoreError, UsageError
+from flatqat.errors import DataError, PluginError, StoreError, UsageError
 from flatqat.methods.base import Method
 from flatqat.metrics.task import task_of
 from flatqat.spec import EvalTransform, Flatness
@@ -291,6 +292,25 @@ def test_a_plugin_that_was_edited_is_another_cell(tmp_path):
         registry.add_plugin(file)
         ids.append(make_plan(request(tmp_path, methods=("edited-rule",))).scored()[0].cell.id)
     assert ids[0] != ids[1]
+
+
+def test_a_request_names_plugin_files_and_an_edited_one_is_read_again(tmp_path):
+    """In one process, as in a notebook; `log` puts what the code is into the record."""
+    file = tmp_path / "noted_rule.py"
+    text = (
+        "from flatqat.methods.qat import QAT\n\n\nclass Rule(QAT):\n    def log(self):\n        return {}\n"
+    )
+    asked = request(tmp_path / "r", methods=("noted-rule",), plugins=(str(file),), spaces=())
+    found = []
+    for noted in ({"code": 1}, {"code": "another"}):
+        file.write_text(f"{text.format(noted)}\n\nMETHOD = Rule\n")
+        (record,) = flatqat.run(asked, progress=False)
+        assert record.train.method == noted
+        found.append(record.cell.id)
+    assert found[0] != found[1]
+    file.unlink()
+    with pytest.raises(PluginError, match="expected a Python file, got none"):
+        flatqat.run(asked, progress=False)
 
 
 @pytest.mark.parametrize(
