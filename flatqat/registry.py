@@ -125,7 +125,8 @@ def plugin_file(kind: Kind, name: str) -> Path | None:
 def forget_edited() -> None:
     """Forget the modules of files of code if one was edited since, as in a notebook.
 
-    They run again when they are used. Else its cells would have the hash of the new code and the numbers of the old one.
+    They run again when they are used. Else its cells would have the hash of the new code and the numbers of
+    the old one.
     """
     if any(_content(path) != content for path, content in _imported.items()):
         import_file.cache_clear()

@@ -9,7 +9,7 @@ from flatqat.bench.records.files import size_of
 from flatqat.bench.records.record_json import readable
 from flatqat.bench.records.remove import bytes_of, matching, remove
 from flatqat.bench.records.revisions import older, revision
-from flatqat.bench.records.sections import problems, sections
+from flatqat.bench.records.sections import problems, sections, settings_text
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.made import made
 from flatqat.commands.verified import latency_lines, notes, verdict
@@ -155,8 +155,7 @@ def _print_numbers(record: Record) -> None:
 
 def _settings(cell: Cell) -> str:
     """Return the recipe, and what else tells cells apart whose labels differ in the id alone."""
-    settings = [f"{key}={value}" for key, value in cell.method_args]
-    settings += [f"recipe.{key}={value}" for key, value in cell.recipe_args]
+    settings = [text] if (text := settings_text(cell)) else []
     settings += [f"{cell.step_multiplier}x steps"] if cell.step_multiplier > 1 else []
     others = {"keep": cell.keep, "layers": cell.layer_bits, "limit": cell.limit, "window": cell.window}
     others["adapted"] = cell.adapt

@@ -137,6 +137,12 @@ def method_of(cell: Cell) -> str:
     return cell.method + version + (f"({args})" if args else "") + step_multiplier
 
 
+def settings_text(cell: Cell) -> str:
+    """Return `strength=0.5, recipe.lr=0.1`: the settings of a cell that are not at their defaults."""
+    method = [f"{key}={value}" for key, value in cell.method_args]
+    return ", ".join([*method, *(f"recipe.{key}={value}" for key, value in cell.recipe_args)])
+
+
 def row_label(key: tuple[str, str]) -> str:
     """Return `qat 4`, or `fp`, as the name of a row or column for (method, bits)."""
     method, bits = key

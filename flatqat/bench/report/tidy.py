@@ -1,16 +1,18 @@
 """All stored scores as one pandas table for notebooks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flatqat.bench.records.revisions import newest
-from flatqat.bench.records.sections import method_label, section_title
+from flatqat.bench.records.revisions import older, revision
+from flatqat.bench.records.sections import method_label, section_title, sections, settings_text
 from flatqat.bench.records.store import Store
+from flatqat.bench.report.by_method import SHARPNESS_RADIUS
 from flatqat.bench.report.cost_columns import COLUMNS as COST
 from flatqat.bench.report.cost_columns import fields_of
 from flatqat.bench.report.deployed import deployed_value
 from flatqat.spec import Record
+from flatqat.spec.flatness import number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,21 +23,25 @@ SHIFT = ("family", "severity", "in_mean", "image_set")
 SCORE = ("metric", "value", "n", "stderr")
 DEPLOYED = ("deployed", "agreement")
 STATUS = ("reference", "status", "reason")
+CODE = ("settings", "revision", "older")
+FLATNESS = ("lambda_max", "lambda_max_residual", "sharpness", "sharpness_sam")
 COLUMNS = (
     *("cell", "section", "method", "bits", *CELL, *OPTIONS, *STATUS),
-    *("shift", *SHIFT, *SCORE, *COST, *DEPLOYED),
+    *("shift", *SHIFT, *SCORE, *COST, *DEPLOYED, *CODE, *FLATNESS),
 )
 DTYPES = {
     **dict.fromkeys(COLUMNS, "string"),
     **dict.fromkeys(("suite_version", "seed", "step_multiplier"), "int64"),
     **dict.fromkeys(("limit", "severity", "n", *COST), "Int64"),  # with a capital: may be missing
     **dict.fromkeys(("reference", "in_mean"), "boolean"),
-    **dict.fromkeys(("value", "stderr", *DEPLOYED), "float64"),
-    "amp": "bool",
+    **dict.fromkeys(("value", "stderr", *DEPLOYED, *FLATNESS), "float64"),
+    **dict.fromkeys(("amp", "older"), "bool"),
 }
 
 
-def load_results(folder: str | Path = "results", *, suite: str | None = None) -> "pd.DataFrame":
+def load_results(
+    folder: str | Path = "results", *, suite: str | None = None, all_revisions: bool = False
+) -> "pd.DataFrame":
     """Return all stored scores, one row for each cell, shift and metric.
 
     A cell that failed or was skipped has one row, with its `status` and `reason` and no shift, metric or
@@ -53,13 +59,19 @@ def load_results(folder: str | Path = "results", *, suite: str | None = None) ->
       `Cost`;
     - the exported file, where one was verified: `deployed` (its value of the suite's metric, with the graph
       optimized; of files verified on fewer images, `value` plus the change on those) and `agreement` (the
-      percentage of its predictions on the set that are those of the cell).
-
-    Of cells whose plugins were edited, the newest revision counts, as in reports.
+      percentage of its predictions on the set that are those of the cell);
+    - the code: `settings` (`strength=0.5, recipe.lr=0.1`: those of the method and the recipe that are not
+      their defaults), `revision` (the six digits that reports have, where the cell is made of plugins) and
+      `older` (whether newer code has replaced the cell);
+    - the flatness of the deployed weights, where it was measured: `lambda_max` and its
+      `lambda_max_residual`, `sharpness` (the mean rise of the loss when every filter moves by 10% of its
+      norm) and `sharpness_sam`.
 
     Args:
         folder: A results folder.
         suite: The name of a suite or a family, to load only its cells.
+        all_revisions: Whether to load older revisions of edited plugins, too. `method` then names the
+            revision, as in reports. Else the code that was run last counts.
 
     Raises:
         StoreError: There are no records, or one is damaged.
@@ -72,12 +84,30 @@ def load_results(folder: str | Path = "results", *, suite: str | None = None) ->
             ood = results.query("in_mean and shift != 'id' and metric == 'top1'")
             runs = ood.groupby(["section", "method", "bits", "seed"])["value"].mean()
             runs.groupby(["section", "method", "bits"]).mean()
+
+        What belongs to a cell, such as its flatness or cost, stands in all of its rows:
+
+            results.drop_duplicates("cell")[["method", "bits", "seed", "lambda_max"]]
     """
     import pandas as pd
 
-    rows = [row for record in newest(Store(Path(folder)).some_records(suite)) for row in _rows(record)]
+    records = Store(Path(folder)).some_records(suite)
+    old = older(records)
+    kept = [record for record in records if all_revisions or record.cell.id not in old]
+    labels = _labels(kept)
+    rows = [
+        {**row, "method": labels.get(record.cell.id, row["method"]), "older": record.cell.id in old}
+        for record in kept
+        for row in _rows(record)
+    ]
     columns: dict[str, list[Any]] = {name: [row.get(name) for row in rows] for name in COLUMNS}
     return pd.DataFrame({name: pd.array(columns[name], dtype=DTYPES[name]) for name in COLUMNS})  # type: ignore[call-overload]
+
+
+def _labels(records: Sequence[Record]) -> dict[str, str]:
+    """Return the method as tables name it, by the id of each finished cell."""
+    parts = sections(records, all_revisions=True)
+    return {r.cell.id: key[0] for section in parts for key, row in section.rows.items() for r in row}
 
 
 def _rows(record: Record) -> Iterator[dict[str, Any]]:
@@ -89,7 +119,10 @@ def _rows(record: Record) -> Iterator[dict[str, Any]]:
         "reference": record.protocol.reference if record.status == "done" else None,
         "status": record.status,
         "reason": record.reason or None,
+        "settings": settings_text(record.cell),
+        "revision": revision(record.cell) if record.cell.plugins else None,
         **fields_of(record.cost),
+        **_flatness(record),
     }
     if record.status != "done":
         yield of_cell
@@ -99,6 +132,20 @@ def _rows(record: Record) -> Iterator[dict[str, Any]]:
             of_score = {"metric": metric, "value": score.value, "n": score.n, "stderr": score.stderr}
             of_file = _deployed(record, shift) if metric == record.protocol.metric else {}
             yield of_cell | of_shift | of_score | of_file
+
+
+def _flatness(record: Record) -> dict[str, float | None]:
+    measured = record.flatness.quantized
+    if measured is None:
+        return {}
+    eigenvalue = measured.lambda_max
+    values = (
+        number(eigenvalue),
+        eigenvalue.residual if eigenvalue else None,
+        measured.mean_rise(SHARPNESS_RADIUS),
+        number(measured.sharpness_sam),
+    )
+    return dict(zip(FLATNESS, values, strict=True))
 
 
 def _deployed(record: Record, shift: str) -> dict[str, float | None]:

@@ -14,7 +14,8 @@ from flatqat.errors import StoreError
 from flatqat.spec import Record
 from tests.helpers import RESULTS
 from tests.helpers.street_records import FP, SHIFTS, matrices, put
-from tests.helpers.study_records import CELL, planted
+from tests.helpers.study_records import CELL, planted, right_of
+from tests.helpers.study_records import put as put_study
 
 ROW = ["section", "method", "bits"]
 
@@ -86,3 +87,39 @@ def test_a_folder_without_results_is_refused(tmp_path):
         load_results(tmp_path)
     with pytest.raises(StoreError, match="nowhere: expected a folder, found none"):
         load_results(tmp_path / "nowhere")
+
+
+def test_flatness_is_that_of_the_reports_and_settings_are_texts(tmp_path):
+    store = planted(tmp_path, seeds=(0, 1))
+    cell = replace(CELL, method_args=(("strength", 0.5), ("mode", "x")), recipe_args=(("lr", 0.1),))
+    put_study(store, cell, right_of(0, 0.1, {}, [0]))
+    table = load_results(tmp_path).drop_duplicates("cell")
+    means = table.groupby(ROW)[["lambda_max", "sharpness", "sharpness_sam"]].mean()
+    compared = 0
+    for section in sections(store.records()):
+        for row in by_method(section, store).to_dict("records"):
+            for name, value in means.loc[(section.title, row["method"], row["bits"])].items():
+                expected = np.nan if row[name] is None else row[name]
+                assert value == pytest.approx(expected, rel=1e-12, nan_ok=True)
+                compared += bool(np.isfinite(value))
+    assert compared
+    settings = dict(zip(table["cell"], table["settings"], strict=True))
+    assert settings.pop(cell.id) == "strength=0.5, mode=x, recipe.lr=0.1"
+    assert set(settings.values()) == {""}
+    assert table["revision"].isna().all()
+
+
+def test_all_revisions_have_the_names_of_reports(tmp_path):
+    store = Store(tmp_path)
+    for code in "ab":
+        cell = replace(CELL, method="mine", plugins=code * 12)
+        put_study(store, cell, right_of(0, 0.1, {}, [0]))
+        store.write_record(replace(store.record(cell), last_run=code))
+    (latest,) = load_results(tmp_path).drop_duplicates("cell").to_dict("records")
+    assert (latest["method"], latest["revision"], latest["older"]) == ("mine", "bbbbbb", False)
+    table = load_results(tmp_path, all_revisions=True).drop_duplicates("cell").set_index("revision")
+    assert table["method"].to_dict() == {
+        "aaaaaa": "mine (revision aaaaaa)",
+        "bbbbbb": "mine (revision bbbbbb, latest)",
+    }
+    assert table["older"].to_dict() == {"aaaaaa": True, "bbbbbb": False}
