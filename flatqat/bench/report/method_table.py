@@ -21,6 +21,7 @@ from flatqat.bench.report.marks import (
 from flatqat.bench.report.shown import Shown, is_unknown, number, with_error
 from flatqat.console.printable import printable
 from flatqat.spec import RESIDUAL_TOLERANCE
+from flatqat.spec.reading import Args
 
 Row = Mapping[Any, Any]
 EXTRA_GAP = "extra gap [95%]"
@@ -35,6 +36,7 @@ DISPENSABLE = (
     ("seeds",),
 )
 ON_REQUEST = ("Brier", "AUROC")
+VAL = "val"
 COLLAPSED_NOTE = (
     "collapsed: ID has lost more than a quarter of what full precision has above chance; what such a method "
     "loses under shift says nothing."
@@ -45,6 +47,7 @@ METRICS = {
     "conditions.",
 }
 DEFINITIONS = {
+    VAL: "val: as ID, on the validation images, which alone may choose a setting.",
     "pooled": "pooled: mIoU of the confusion matrix of all conditions together.",
     "gap": "gap: ID - OOD.",
     EXTRA_GAP: "extra gap: by how much the gap exceeds that of full precision, with its 95% interval.",
@@ -78,10 +81,19 @@ def of_methods(section: Section, rows: Sequence[Row]) -> Shown:
         repeated=labels,
         groups=header,
         dispensable=DISPENSABLE,
-        on_request=ON_REQUEST,
+        on_request=ON_REQUEST if _is_swept(section) else (VAL, *ON_REQUEST),
         notes=[*([THESE_RUNS if these_runs else INTERVAL] if has_errors else []), *_notes(rows, texts)],
         definitions={"ID": METRICS[metric.name], **{n: DEFINITIONS[n] for n in names if n in DEFINITIONS}},
     )
+
+
+def _is_swept(section: Section) -> bool:
+    """Whether there is a choice to make: a method has several settings at the same bits."""
+    settings: dict[tuple[str, str], set[Args]] = {}
+    for records in section.rows.values():
+        cell = records[0].cell
+        settings.setdefault((cell.method, cell.bits), set()).add(cell.method_args)
+    return any(len(several) > 1 for several in settings.values())
 
 
 def _texts(row: Row, metric: str, marks: str) -> dict[str, str]:
@@ -93,6 +105,7 @@ def _texts(row: Row, metric: str, marks: str) -> dict[str, str]:
         "bits": printable(row["bits"]),
         **({"domain": printable(row["domain"])} if "domain" in row else {}),
         "seeds": str(row["seeds"]),
+        VAL: number(row[f"val_{metric}"], ".1f"),
         "ID": with_error(row, f"id_{metric}"),
         "OOD": with_error(row, f"ood_{metric}"),
         **({"pooled": with_error(row, pooled)} if pooled in row else {}),

@@ -221,6 +221,24 @@ def test_columns_and_notes_without_a_value_vanish(tmp_path):
     assert "sharp: mean rise" in below
 
 
+def test_val_is_shown_where_a_setting_is_to_be_chosen_and_on_request(tmp_path):
+    store = Store(tmp_path)
+    for cell in (FP, QAT, replace(QAT, method_args=(("strength", 0.5),), quant="3")):
+        put(store, cell)
+    header, _, below = table(store)
+    assert "val" not in header
+    assert "val:" not in below
+    asked = render(store, None, "md", "method", columns=("val",))
+    assert len(re.findall(r"\| +90\.0 \|", asked)) == 3
+    assert "val: as ID" in asked
+    put(store, replace(QAT, method_args=(("strength", 0.7),)), id_share=0.8)
+    header, rows, below = table(store)
+    assert header[:5] == ["method", "bits", "val", "ID", "OOD"]
+    assert (rows["qat"]["val"], rows["qat(strength=0.7)"]["val"]) == ("90.0", "80.0")
+    assert numbers(store)["val_top1"]["qat(strength=0.7)"] == pytest.approx(80)
+    assert "which alone may choose a setting" in below
+
+
 def test_means_over_domains_are_compared_with_those_of_full_precision(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for target, share in (("art", 0.3), ("sketch", 0.9)):

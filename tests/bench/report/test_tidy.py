@@ -91,7 +91,7 @@ def test_a_folder_without_results_is_refused(tmp_path):
 
 def test_flatness_is_that_of_the_reports_and_settings_are_texts(tmp_path):
     store = planted(tmp_path, seeds=(0, 1))
-    cell = replace(CELL, method_args=(("strength", 0.5), ("mode", "x")), recipe_args=(("lr", 0.1),))
+    cell = replace(CELL, method_args=(("mode", "x"), ("strength", 0.5)), recipe_args=(("lr", 0.1),))
     put_study(store, cell, right_of(0, 0.1, {}, [0]))
     table = load_results(tmp_path).drop_duplicates("cell")
     means = table.groupby(ROW)[["lambda_max", "sharpness", "sharpness_sam"]].mean()
@@ -104,7 +104,7 @@ def test_flatness_is_that_of_the_reports_and_settings_are_texts(tmp_path):
                 compared += bool(np.isfinite(value))
     assert compared
     settings = dict(zip(table["cell"], table["settings"], strict=True))
-    assert settings.pop(cell.id) == "strength=0.5, mode=x, recipe.lr=0.1"
+    assert settings.pop(cell.id) == "mode=x, strength=0.5, recipe.lr=0.1"
     assert set(settings.values()) == {""}
     assert table["revision"].isna().all()
 
