@@ -206,6 +206,10 @@ def bench_run(
 def bench_report(
     results: Results = Path("results"),
     suite: Annotated[str | None, option("NAME", "Report only this suite.")] = None,
+    method: Annotated[
+        Names, option("NAMES", "Only rows of these methods, such as qat or 'anchor(*0.3)'.")
+    ] = None,
+    bits: Annotated[Names, option("BITS", "Only rows of these bit widths, and full precision.")] = None,
     form: Annotated[
         str, option("NAME", "Format: table, md, csv, json, latex, study, html or hf.", "--format")
     ] = "table",
@@ -234,11 +238,14 @@ def bench_report(
     Examples:
       flatqat bench report
       flatqat bench report --by family --format md --output table.md
+      flatqat bench report --method fp,qat,anchor --bits 4
       flatqat bench report --format study --output study.md
       flatqat bench report --format html --output report.html
       flatqat bench report --plot tax --output tax.pdf
       flatqat bench report --with reference
     """
+    from flatqat.bench.report.choice import Choice
     from flatqat.commands.execute import report
 
-    report(results, suite, form, by, output, against, all_revisions, plot, split(columns), beside)
+    choice = Choice(methods=split(method), bits=split(bits))
+    report(results, suite, form, by, output, against, all_revisions, plot, split(columns), beside, choice)

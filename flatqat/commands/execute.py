@@ -13,7 +13,8 @@ from flatqat.bench.records.revisions import with_revisions
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import VIEWS
-from flatqat.bench.report.render import FORMATS, WHOLE, load, render, show
+from flatqat.bench.report.choice import Choice
+from flatqat.bench.report.render import ALL, FORMATS, WHOLE, load, render, show
 from flatqat.console.progress import progress_for, seconds
 from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import UsageError, choose
@@ -106,6 +107,7 @@ def report(
     plot: str | None = None,
     columns: tuple[str, ...] = (),
     beside: Path | None = None,
+    choice: Choice = ALL,
 ) -> None:
     """Print or write the report, or a picture. Raises UsageError on an unknown format, view or picture."""
     view, known = choose("view", by, VIEWS), choose("format", form, FORMATS)
@@ -114,6 +116,9 @@ def report(
         raise UsageError(f"--with: expected no --plot or --by, and --format {' or '.join(BESIDE)}")
     if known == "hf" and view != "method":
         raise UsageError(f"--format hf: expected no --by, got {view}; leave it out, it has ID and OOD")
+    if beside is not None and choice.options:
+        raise UsageError(f"--with: expected all rows, got {choice.options}; leave one of them out")
+    stored = partial(load, store, suite, all_revisions=all_revisions, choice=choice)
     pack = None if beside is None else read_pack(beside)
     if plot is not None:
         from flatqat.bench.report.pictures import check_picture, write_picture
@@ -122,7 +127,7 @@ def report(
             given = "expected neither --by, --format nor --columns with a picture"
             raise UsageError(f"--plot {plot}: {given}; leave them out")
         path = check_picture(plot, output)
-        write_picture(plot, load(store, suite, all_revisions=all_revisions), store, path)
+        write_picture(plot, stored(), store, path)
         return
     if known == "html" and view != "method":
         raise UsageError(
@@ -138,16 +143,17 @@ def report(
         against=against,
         columns=columns,
         all_revisions=all_revisions,
+        choice=choice,
         pack=pack,
     )
     if output is not None and known == "study":
         from flatqat.bench.study.page import write_study
 
-        write_study(load(store, suite, all_revisions=all_revisions), store, against, output)
+        write_study(stored(), store, against, output)
     elif output is not None:
         write_output(output, text(form="md" if known == "table" else known).encode())
     elif known == "table":
-        show(load(store, suite, all_revisions=all_revisions), store, view, console, columns, pack)
+        show(stored(), store, view, console, columns, pack)
     else:
         console.file.write(text(form=known))
 

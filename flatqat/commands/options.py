@@ -1,6 +1,7 @@
 """How the options of commands are declared, and how their values are read."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,5 +68,6 @@ def add_plugins(files: list[Path] | None) -> None:
 
 
 def split(values: Names) -> tuple[str, ...]:
-    """Return the names in repeated and comma-separated values."""
-    return tuple(part.strip() for value in values or [] for part in value.split(",") if part.strip())
+    """Return the names in repeated and comma-separated values; a comma between brackets is part of a name."""
+    parts = [part.strip() for value in values or [] for part in re.split(r",(?![^()]*\))", value)]
+    return tuple(filter(None, parts))

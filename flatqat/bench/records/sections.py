@@ -18,7 +18,8 @@ class Section:
     """The records of one protocol, with what they have in common and how they were made, in words.
 
     `rows` has the finished records by (method, bits), sorted by seed, and `problems` all others; `older` is
-    the number of cells of older revisions that are left out.
+    the number of cells of older revisions that are left out, and `chosen` says which rows the user wants,
+    where not all.
     """
 
     title: str
@@ -26,6 +27,7 @@ class Section:
     rows: Mapping[tuple[str, str], list[Record]]
     problems: list[Record]
     older: int = 0
+    chosen: str = ""
 
     @property
     def reference(self) -> tuple[str, str] | None:
@@ -48,9 +50,9 @@ def sections(records: Iterable[Record], *, all_revisions: bool = False) -> list[
         done = [r for r in shown if r.status == "done"]
         rows = _rows(sorted(done, key=lambda r: (_order(r), r.cell.id in old, r.cell.seed)), old)
         left_out = len(members) - len(shown)
-        protocol = "; ".join([protocol_line(done), *revisions_line(left_out)]) if done else ""
         problems = [r for r in shown if r.status != "done"]
-        split.append(Section(title=title, protocol=protocol, rows=rows, problems=problems, older=left_out))
+        how = how_made(rows, left_out)
+        split.append(Section(title=title, protocol=how, rows=rows, problems=problems, older=left_out))
     return split
 
 
@@ -74,6 +76,13 @@ def _rows(records: Sequence[Record], old: Collection[str]) -> dict[tuple[str, st
 def is_of(label: str, method: str) -> bool:
     """Whether the label of a row is that of a method, in its latest revision where there are several."""
     return method in (label, re.sub(r" \(revision \w+, latest\)$", "", label))
+
+
+def how_made(rows: Mapping[tuple[str, str], list[Record]], older: int, chosen: str = "") -> str:
+    """Return how the numbers of rows were made, in words, and which are left out; empty without rows."""
+    done = [record for records in rows.values() for record in records]
+    only = [f"only the rows of {chosen}, over which alone the scatter of seeds is pooled"] if chosen else []
+    return "; ".join([protocol_line(done), *revisions_line(older), *only]) if done else ""
 
 
 def revisions_line(left_out: int) -> list[str]:

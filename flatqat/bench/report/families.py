@@ -13,7 +13,7 @@ from flatqat.bench.records.paired import (
     mean_weights,
     metric_of,
 )
-from flatqat.bench.records.sections import Section, protocol_line, revisions_line
+from flatqat.bench.records.sections import Section, how_made
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import EXTRA_GAP, extra_gaps, method_row, with_error, with_extra_gap
 from flatqat.bench.report.caveats import with_collapsed
@@ -193,14 +193,16 @@ def _family(title: str, group: list[Section]) -> Family:
     targets = (done[0].protocol.targets if done else ()) or tuple(members)
     ordered = {name: members[name] for name in targets if name in members}
     keys = dict.fromkeys(key for section in ordered.values() for key in section.rows)
-    left_out = sum(section.older for section in group)
-    how = "; ".join([protocol_line(done), *revisions_line(left_out)]) if done else ""
+    rows = {key: [r for s in ordered.values() for r in s.rows.get(key, [])] for key in keys}
+    left_out, chosen = sum(section.older for section in group), group[0].chosen
+    how = how_made(rows, left_out, chosen)
     return Family(
         title=title,
         protocol=f"{how}. {CAPTION.format(metric_of(done[0]).title)}" if done else "",
-        rows={key: [r for s in ordered.values() for r in s.rows.get(key, [])] for key in keys},
+        rows=rows,
         problems=[r for section in group for r in section.problems],
         older=left_out,
+        chosen=chosen,
         members=ordered,
         targets=targets,
     )

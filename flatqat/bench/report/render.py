@@ -17,6 +17,7 @@ from flatqat.bench.report.best import with_best
 from flatqat.bench.report.by_class import by_class, check_classes, class_columns
 from flatqat.bench.report.by_method import View, by_method, method_rows
 from flatqat.bench.report.by_shift import by_shift, shift_columns
+from flatqat.bench.report.choice import Choice, chosen
 from flatqat.bench.report.chosen import with_columns
 from flatqat.bench.report.column_names import columns_named
 from flatqat.bench.report.families import Family, by_domain, domain_rows, merged
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 Format = Literal["table", "md", "csv", "json", "latex", "study", "html", "hf"]
 WHOLE: tuple[Format, ...] = ("study", "html", "hf")  # with contents of their own
 LABELS = ("method", "bits", "domain", "shift", "family", "severity", "class", "condition")
+ALL = Choice()
 FORMATS: tuple[Format, ...] = ("table", "md", "csv", "json", "latex", *WHOLE)
 
 
@@ -44,6 +46,7 @@ def render(
     *,
     columns: Sequence[str] = (),
     all_revisions: bool = False,
+    choice: Choice = ALL,
     pack: Pack | None = None,
 ) -> str:
     """Return the report as text, with tables beside a pack.
@@ -51,7 +54,7 @@ def render(
     A study and a page compare with `against`, and have all views. Raises StoreError if nothing is stored, and
     UsageError if a table has none of some `columns`.
     """
-    stored = load(store, suite, all_revisions=all_revisions)
+    stored = load(store, suite, all_revisions=all_revisions, choice=choice)
     if form == "study":
         from flatqat.bench.study.page import study_page
         from flatqat.bench.study.study import studied
@@ -106,9 +109,14 @@ def show(
         console.print(" ".join(definitions), style="dim", markup=False, highlight=False)
 
 
-def load(store: Store, suite: str | None, *, all_revisions: bool = False) -> list[Section]:
-    """Return the sections of all stored records, or of a suite's. Raises StoreError if there are none."""
-    return sections(store.some_records(suite), all_revisions=all_revisions)
+def load(
+    store: Store, suite: str | None, *, all_revisions: bool = False, choice: Choice = ALL
+) -> list[Section]:
+    """Return the sections of all stored records, or of a suite's, with the chosen rows.
+
+    Raises StoreError if there are no records, and UsageError as `chosen` does.
+    """
+    return chosen(sections(store.some_records(suite), all_revisions=all_revisions), choice)
 
 
 def frame(section: Section, store: Store, view: View, *, ends: bool = False) -> "pd.DataFrame":

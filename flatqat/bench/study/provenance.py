@@ -26,6 +26,7 @@ def how_it_was_made(section: Section, members: Sequence[Study], store: Store) ->
     record = next(iter(first.records.values()))
     folder = folder_of(store)
     options = f"--against {first.method} --suite {record.cell.suite} --results {folder}"
+    options += f" {section.chosen}" if section.chosen else ""
     return [
         "## How it was made",
         "",

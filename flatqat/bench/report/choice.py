@@ -1,0 +1,98 @@
+"""The rows that a report is to have, where the user names them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from shlex import quote
+
+from flatqat.bench.records.sections import Section, how_made, method_label
+from flatqat.errors import UsageError, listed, unknown
+from flatqat.spec import QuantSpec, Record
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Names of rows, in which * and ? stand for anything; none stand for all.
+
+    Attributes:
+        methods: Methods with all their settings (`anchor`), or the names of rows (`anchor(strength=0.3)`).
+        bits: Bit widths as `bench run` takes them (`4`, `w4a4`, `4@apot`), or as tables have them. Full
+            precision, which others are compared with, stays whatever they are.
+    """
+
+    methods: tuple[str, ...] = ()
+    bits: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> str:
+        """The choice as options of a command, empty without one."""
+        given = {"method": self.methods, "bits": self.bits}
+        return " ".join(f"--{name} {quote(','.join(names))}" for name, names in given.items() if names)
+
+
+def chosen(sections: Sequence[Section], choice: Choice) -> list[Section]:
+    """Return the sections with the rows that are chosen alone, without those that have none.
+
+    The scatter over seeds is then pooled over these, which their protocols say. Raises UsageError on a name
+    that no row has, and if no row has a method and bits together.
+    """
+    if not choice.options:
+        return list(sections)
+    records = [r for s in sections for row in (*s.rows.values(), s.problems) for r in row]
+    every = {*(key for s in sections for key in s.rows), *map(_key, records)}
+    _check("method", choice.methods, {text for key in every for text in _methods(key)})
+    _check("bits", choice.bits, {key[1] for key in every}, quant=True)
+    found = [_of_section(section, choice) for section in sections]
+    kept = [section for section in found if section.rows or section.problems]
+    if not kept:
+        rows = listed(sorted({" ".join(key) for key in every}), 12)
+        raise UsageError(f"{choice.options}: expected rows of both, got none; there are: {rows}")
+    return kept
+
+
+def _of_section(section: Section, choice: Choice) -> Section:
+    rows = {
+        key: records
+        for key, records in section.rows.items()
+        if _is_chosen(key, choice, is_reference=records[0].protocol.reference)
+    }
+    problems = [record for record in section.problems if _is_chosen(_key(record), choice)]
+    how = how_made(rows, section.older, choice.options)
+    return replace(section, protocol=how, rows=rows, problems=problems, chosen=choice.options)
+
+
+def _is_chosen(key: Key, choice: Choice, *, is_reference: bool = False) -> bool:
+    of_method = not choice.methods or any(_matches(m, text) for m in choice.methods for text in _methods(key))
+    of_bits = is_reference or not choice.bits or any(_matches(_spelled(b), key[1]) for b in choice.bits)
+    return of_method and of_bits
+
+
+def _key(record: Record) -> Key:
+    return method_label(record), record.cell.bits
+
+
+def _methods(key: Key) -> tuple[str, str]:
+    """Return the names of a row's method: its label, and the method without settings."""
+    return key[0], key[0].partition("(")[0].partition(" ")[0]
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return pattern == text or fnmatchcase(text, pattern)
+
+
+def _spelled(bits: str) -> str:
+    """Return bits as rows have them: `4` of `w4a4`; anything else as it is."""
+    try:
+        return str(QuantSpec.parse(bits))
+    except UsageError:
+        return bits
+
+
+def _check(kind: str, names: Sequence[str], known: set[str], *, quant: bool = False) -> None:
+    """Raise UsageError if one of some names is none that rows have."""
+    for name in names:
+        pattern = _spelled(name) if quant else name
+        if not any(_matches(pattern, text) for text in known):
+            raise unknown(kind, name, known)

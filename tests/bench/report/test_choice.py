@@ -1,0 +1,132 @@
+"""Rows that the user names: every format has these alone, with the errors of a folder without others."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from flatqat.bench.records.store import Store
+from flatqat.bench.report.choice import Choice
+from flatqat.bench.report.render import FORMATS, load, render
+from flatqat.commands.options import split
+from flatqat.errors import UsageError
+from flatqat.spec import Record
+from tests.helpers.command_line import assert_one_line_error
+from tests.helpers.study_records import CELL, SEEDS, flatness, put, right_of
+
+ROWS = {
+    "fp": replace(CELL, method="fp", quant="fp"),
+    "qat": CELL,
+    "sam": replace(CELL, method="sam"),
+    "anchor": replace(CELL, method="anchor"),
+    "anchor(coupling=elastic, strength=0.3)": replace(
+        CELL, method="anchor", method_args=(("coupling", "elastic"), ("strength", 0.3))
+    ),
+}
+
+
+def filled(root, names=tuple(ROWS), bits=("4", "3")) -> Store:
+    store, cells = Store(root), []
+    for name in names:
+        own = ("fp",) if name == "fp" else bits
+        cells += [replace(ROWS[name], quant=quant, seed=seed) for quant in own for seed in SEEDS]
+    for cell in cells:
+        place = [list(ROWS).index("anchor" if cell.method_args else cell.method), len(cell.method_args)]
+        put(store, cell, right_of(cell.seed, 0.02, {"blur": 0.02 * place[0]}, place), flatness(1, 2))
+    return store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Store:
+    """Five methods, four of them at two bit widths, and a cell of one that failed."""
+    store = filled(tmp_path_factory.mktemp("r") / "r")
+    store.write_record(Record(cell=replace(CELL, method="gsam"), status="failed", reason="the loss is nan"))
+    return store
+
+
+@pytest.mark.parametrize(
+    ("methods", "bits", "expected"),
+    [
+        (("qat",), (), ["qat 4", "qat 3"]),
+        (("anchor",), ("3",), ["anchor 3", "anchor(coupling=elastic, strength=0.3) 3"]),
+        (("anchor(coupling=elastic, strength=0.3)",), ("4",), ["anchor(coupling=elastic, strength=0.3) 4"]),
+        (("*am",), ("w4a4",), ["sam 4"]),
+        (("fp", "q?t"), ("3",), ["fp fp", "qat 3"]),
+        (("fp", "sam"), (), ["fp fp", "sam 4", "sam 3"]),
+    ],
+)
+def test_names_and_patterns_of_rows(store, methods, bits, expected):
+    (section,) = load(store, None, choice=Choice(methods=methods, bits=bits))
+    assert sorted(" ".join(key) for key in section.rows) == sorted(expected)
+    assert section.problems == [] or "*am" in methods
+    assert split([",".join(methods)]) == methods  # on a command line
+
+
+def test_bits_alone_keep_full_precision_and_what_failed_at_them(store):
+    (section,) = load(store, None, choice=Choice(bits=("4",)))
+    assert {bits for _, bits in section.rows} == {"fp", "4"}
+    assert [record.cell.method for record in section.problems] == ["gsam"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_all_formats_have_the_chosen_rows_with_the_errors_of_these_alone(store, tmp_path, form):
+    """As of a folder that has no others, but for what says that there are."""
+    choice = Choice(methods=("fp", "qat", "sam"), bits=("4",))
+    text = render(store, None, form, "method", "qat", choice=choice)
+    alone = filled(tmp_path / "r", ("fp", "qat", "sam"), ("4",))
+    said = "; only the rows of --method fp,qat,sam --bits 4, over which alone the scatter of seeds is pooled"
+    assert "elastic" not in text
+    if form in ("latex", "table"):
+        said = said.replace("--", "-{}-")
+    assert (said in text) == (form not in ("csv", "hf"))
+    if form not in ("html", "study"):  # whose sizes and commands differ
+        plain = render(alone, None, form, "method", "qat")
+        assert text.replace(said, "") == plain
+    if form == "study":
+        assert "--against qat --suite s --results r --method fp,qat,sam --bits 4 --output PAGE" in text
+
+
+def test_the_scatter_is_pooled_over_the_chosen_rows(store):
+    def half_width(choice: Choice) -> float:
+        (section,) = json.loads(render(store, None, "json", "method", choice=choice))
+        (row,) = (row for row in section["rows"] if (row["method"], row["bits"]) == ("sam", "4"))
+        return row["extra_gap_high"] - row["extra_gap_low"]
+
+    assert half_width(Choice()) != half_width(Choice(methods=("fp", "sam")))
+
+
+@pytest.mark.parametrize(
+    ("choice", "told"),
+    [
+        (Choice(methods=("qta",)), r"unknown method 'qta': expected one of anchor, .*mean 'qat'"),
+        (Choice(bits=("w5a5",)), "unknown bits 'w5a5': expected one of 3, 4, fp"),
+        (Choice(methods=("fp",), bits=("4",)), None),
+        (Choice(methods=("gsam",), bits=("3",)), "expected rows of both, got none; there are: anchor 3, "),
+    ],
+)
+def test_what_no_row_has_is_answered_with_those_there_are(store, choice, told):
+    if told is None:
+        assert load(store, None, choice=choice)
+        return
+    with pytest.raises(UsageError, match=told):
+        load(store, None, choice=choice)
+
+
+def test_the_command_takes_them_for_tables_and_pictures(flatqat, store, tmp_path):
+    report = (
+        "bench",
+        "report",
+        "--results",
+        store.root,
+        "--method",
+        "fp,anchor(coupling=elastic, strength=0.3)",
+    )
+    lines = flatqat(*report, "--bits", "3", "--format", "csv").out.splitlines()
+    assert [line.count("anchor(coupling=elastic, strength=0.3)") for line in lines[1:]] == [0, 1]
+    assert flatqat(*report, "--by", "family").code == 0
+    flatqat(*report, "--plot", "id-ood", "--output", tmp_path / "p.svg")
+    assert "elastic" in (tmp_path / "p.svg").read_text()
+    assert "sam" not in (tmp_path / "p.svg").read_text()
+    assert_one_line_error(
+        flatqat(*report, "--with", "reference"), "--with: expected all rows, got --method .*; leave one"
+    )
