@@ -15,13 +15,13 @@ def with_columns(tables: Sequence[Shown | None], names: Sequence[str]) -> list[S
     has.
     """
     if not names:
-        return [shown and _usual(shown) for shown in tables]
+        return [shown and usual(shown) for shown in tables]
     known = [name_of(header) for shown in tables if shown for header in shown.header[shown.labels :]]
     wanted = columns_named(names, known)
     return [shown and _kept(shown, wanted) for shown in tables]
 
 
-def _usual(shown: Shown) -> Shown:
+def usual(shown: Shown) -> Shown:
     """Return a table without the columns that are shown on request alone."""
     names = [name_of(header) for header in shown.header[shown.labels :]]
     usual = [name for name in names if name not in shown.on_request]

@@ -7,6 +7,7 @@ from typing import Any
 from flatqat.bench.records.sections import Section, problems
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import method_rows
+from flatqat.bench.report.chosen import usual
 from flatqat.bench.report.families import Family, domain_rows
 from flatqat.bench.report.html import cells, data, tables
 from flatqat.bench.report.html.answers import NONE, Answers, answers
@@ -87,7 +88,7 @@ def block(
         headline=headline(section, rows, ood_taxes(parts, store), against),
         answers=NONE if len(parts) > 1 else answers(parts[0], store, against, lacking),
         series=series,
-        methods=tables.of_shown("Methods", of_methods(section, rows)),
+        methods=tables.of_shown("Methods", usual(of_methods(section, rows))),
         figures=of_rows(section, rows, {(one.method, one.bits): one for one in series}),
         members=[member for member, _ in members],
         cells=drawers,
