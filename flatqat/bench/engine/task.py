@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flatqat import registry
@@ -26,7 +26,8 @@ class Task:
     def of(cls, request: Request, todo: Sequence[Lack]) -> "Task":
         """Return the task of a worker."""
         lacking = [(lack.job.cell.id, lack.scores, lack.spaces) for lack in todo]
-        return cls(request, Path.cwd(), registry.plugin_files(), lacking)
+        bare = replace(request, plugins=())  # in `plugins` they have whole paths
+        return cls(bare, Path.cwd(), registry.plugin_files(), lacking)
 
     def enter(self) -> None:
         """Go to the folder. Raises UsageError if this machine has none of this name."""

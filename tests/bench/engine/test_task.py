@@ -31,6 +31,18 @@ def test_what_is_to_do_is_found_again_in_an_equal_plan(tmp_path):
     ]
 
 
+def test_plugin_files_are_named_by_their_whole_paths(tmp_path, monkeypatch):
+    """A process of another folder or machine cannot find them otherwise."""
+    (tmp_path / "told_rule.py").write_text("from flatqat.methods.qat import QAT as METHOD\n")
+    monkeypatch.chdir(tmp_path)
+    task = Task.of(*lacking(methods=("told-rule",), plugins=("told_rule.py",)))
+    assert tmp_path / "told_rule.py" in task.plugins
+    monkeypatch.chdir("/")
+    assert [cell_id for cell_id, *_ in task.lacking] == [
+        job.cell.id for job in make_plan(task.request).scored()
+    ]
+
+
 def test_other_code_plans_other_cells():
     request, lacks = lacking(seeds=(0, 1))
     other, _ = lacking(seeds=(1, 2))
