@@ -171,7 +171,7 @@ def test_what_a_meter_gives_survives_the_store(tmp_path):
     measured.add(logits, masks)
     scores, outcomes = measured.result()
     store.write_scores(FP, "id", scores, asdict(outcomes))
-    again, arrays, _ = store.read_scores(FP, "id")
+    again, arrays, *_ = store.read_scores(FP, "id")
     assert again == scores
     how = protocol({"id": SHIFTS["id"]}, reference=True, metric="miou")
     record = Record(cell=FP, status="done", scores={"id": again}, protocol=how)
