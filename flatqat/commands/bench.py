@@ -213,7 +213,9 @@ def bench_report(
     form: Annotated[
         str, option("NAME", "Format: table, md, csv, json, latex, study, html or hf.", "--format")
     ] = "table",
-    output: Annotated[Path | None, option("FILE", "Write to this file instead of the terminal.")] = None,
+    output: Annotated[
+        Path | None, option("FILE", "Write to this file instead of the terminal.", "--output", "-o")
+    ] = None,
     by: Annotated[str, option("NAME", "One row per method, shift, family, severity or class.")] = "method",
     plot: Annotated[
         str | None,

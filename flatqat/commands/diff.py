@@ -20,7 +20,9 @@ def diff(
     results: Results = Path("results"),
     by: Annotated[str, option("NAME", "Rows for each family or shift.")] = "family",
     form: Annotated[str, option("NAME", "Format: table, md, csv or json.", "--format")] = "table",
-    output: Annotated[Path | None, option("FILE", "Write to this file instead of the terminal.")] = None,
+    output: Annotated[
+        Path | None, option("FILE", "Write to this file instead of the terminal.", "--output", "-o")
+    ] = None,
 ) -> None:
     """Compare two results folders, or two rows, image by image.
 

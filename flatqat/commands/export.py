@@ -15,7 +15,9 @@ export = group("export", "Write a stored cell's quantized model to a file.", cls
 @export.command("write")
 def write(
     cell: CellName,
-    output: Annotated[Path, option("FILE", "File to write: .onnx, or .safetensors for codes.")],
+    output: Annotated[
+        Path, option("FILE", "File to write: .onnx, or .safetensors for codes.", "--output", "-o")
+    ],
     form: Annotated[
         str, option("NAME", "Format: onnx, or codes (packed integers for any reader).", "--format")
     ] = "onnx",

@@ -12,7 +12,7 @@ from flatqat.errors import UsageError
 
 
 def baseline(
-    output: Annotated[Path, option("FILE", "Baseline file to write.")],
+    output: Annotated[Path, option("FILE", "Baseline file to write.", "--output", "-o")],
     results: Results = Path("results"),
 ) -> None:
     """Write a baseline: the file that `bench check` compares with.
@@ -56,7 +56,8 @@ def check(
     ] = None,
     form: Annotated[str, option("NAME", "Format: table, github, json, junit or md.", "--format")] = "table",
     output: Annotated[
-        Path | None, option("FILE", "Write json, junit or md to this file, beside the table.")
+        Path | None,
+        option("FILE", "Write json, junit or md to this file, beside the table.", "--output", "-o"),
     ] = None,
 ) -> None:
     """Compare stored results with a baseline, image by image.

@@ -77,7 +77,7 @@ def flatness(
 
 def gallery(
     cells: Annotated[list[str], argument("CELL", "How stored cells' ids or labels begin.")],
-    output: Annotated[Path, option("DIR", "Output folder for the page and its images.")],
+    output: Annotated[Path, option("DIR", "Output folder for the page and its images.", "--output", "-o")],
     results: Results = Path("results"),
     data_root: DataRoot = None,
     shift: Annotated[Names, option("NAMES", "Shifts to show.  [default: all, up to 12]")] = None,
