@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from flatqat.console.rounded import rounded, with_interval
 from flatqat.console.terminal import plain_table, terminal
 
 if TYPE_CHECKING:
@@ -70,11 +71,12 @@ def _share(part: float) -> str:
 
 
 def _with_interval(one: "Estimate") -> str:
-    return f"{one.value:+.1f} ±{one.half_width():.1f}" if one.stderr else f"{one.value:+.1f}     "
+    value = rounded(one.value, "+.1f")
+    return f"{value} ±{rounded(one.half_width())}" if one.stderr else f"{value}     "
 
 
 def _marked(one: "Estimate") -> str:
-    return f"{one.value:+.1f}{'*' if one.low > 0 or one.high < 0 else ' '}"
+    return f"{rounded(one.value, '+.1f')}{'*' if one.low > 0 or one.high < 0 else ' '}"
 
 
 def _notes(found: "Found", sweep: "Sweep", table: "Table") -> list[str]:
@@ -93,12 +95,12 @@ def _notes(found: "Found", sweep: "Sweep", table: "Table") -> list[str]:
     split = " The images are those that never choose bits: one half of the test images." * found.splits
     return [
         f"Points of {title} by which lower bits of a layer change the score; most costly under shift first. "
-        f"{base}: {table.base[ID].value:.1f} ID, {table.base[OOD].value:.1f} OOD. ±: half of the 95% "
-        "interval over images alone, which speaks of this training; *: an interval without zero. Images: "
+        f"{base}: {rounded(table.base[ID].value)} ID, {rounded(table.base[OOD].value)} OOD. ±: half of the "
+        "95% interval over images alone, which speaks of this training; *: an interval without zero. Images: "
         f"{images}.{split}",
         f"{sure} of {len(table.networks)} layers cost accuracy under shift beyond doubt (Holm, 5%). The "
-        f"median interval reaches ±{widths[len(widths) // 2]:.1f} points: what a layer costs below that is "
-        "not seen.",
+        f"median interval reaches ±{rounded(widths[len(widths) // 2])} points: what a layer costs below that "
+        "is not seen.",
     ]
 
 
@@ -110,8 +112,9 @@ def _agreement(agreed: "Agreement | None") -> list[str]:
     rho, (low, high) = agreed.same, interval(agreed.same)
     return [
         f"What costs accuracy in clear weather and what costs it under shift: rank correlation over "
-        f"{rho.rows} layers {rho.rho:+.2f} [{low:+.2f}, {high:+.2f}]. From different halves of the images, "
-        f"which share no noise: {agreed.apart:+.2f}; OOD with itself: {agreed.reliability:+.2f}."
+        f"{rho.rows} layers {with_interval(rho.rho, low, high, '+.2f')}. From different halves of the "
+        f"images, which share no noise: {rounded(agreed.apart, '+.2f')}; OOD with itself: "
+        f"{rounded(agreed.reliability, '+.2f')}."
     ]
 
 
@@ -141,7 +144,7 @@ def _check(found: "Checked") -> "RichTable":
     shown = plain_table("points", *heads, left=("points",))
     for on, base in against.base.items():
         changes = (_with_interval(one) for one in (*against.deltas[on], *beside.deltas[on]))
-        shown.add_row("ID" if on == ID else on, f"{base.value:.1f}", *changes)
+        shown.add_row("ID" if on == ID else on, rounded(base.value), *changes)
     return shown
 
 
@@ -151,5 +154,5 @@ def _verdict(checked: "Checked") -> str:
     assert checked.against_uniform is not None
     (one,) = checked.against_uniform.deltas[OOD]
     word = "better than" if one.low > 0 else "worse than" if one.high < 0 else "not told apart from"
-    points = f"{one.value:+.1f} [{one.low:+.1f}, {one.high:+.1f}]"
+    points = with_interval(one.value, one.low, one.high)
     return f"Under shift the proposal is {word} uniform bits: {points} points."

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from flatqat.bench.report.deployed import percentage
 from flatqat.console.printable import printable
+from flatqat.console.rounded import rounded, with_interval
 from flatqat.console.terminal import plain_table, terminal
 from flatqat.metrics.metric import METRICS
 from flatqat.spec import Compared, Deployment, Exact, FileRun, Latency, Record
@@ -158,15 +159,16 @@ def _print_run(run: FileRun, console: "Console") -> None:
 
 
 def _texts(one: Compared) -> tuple[str, ...]:
-    change = "-" if one.change is None else f"{one.change:+.2f}"
-    ends = "" if one.low is None or one.high is None else f" [{one.low:+.2f}, {one.high:+.2f}]"
+    change = "-" if one.change is None else rounded(one.change, "+.2f")
+    if one.change is not None and one.low is not None and one.high is not None:
+        change = with_interval(one.change, one.low, one.high, "+.2f")
     return (
         percentage(one.agreement),
         _number(one.largest, ".2g"),
         _number(one.relative, ".1g"),
         _number(one.cell, ".2f"),
         _number(one.file, ".2f"),
-        change + ends,
+        change,
     )
 
 

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from flatqat.metrics import miou
 from flatqat.metrics.confusion import Confusions
+from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.outcomes import is_right
 from flatqat.metrics.rescored import of_images, pixel_scores
 from flatqat.spec import Score
 
 Outcome = NDArray[Any]
+LEAST_STDERR = 1e-9  # percent, below which equal values of images differ by rounding alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,7 @@ class Metric:
         pooled_shares: See the module `miou`. None if the metric of all images of several shifts together is
             the mean over the shifts.
         by_class: Prefix of the scores `<by_class>/<index>` of every class, or None if there are none.
+        counts_images: Whether the metric is the share of the images that are right.
     """
 
     name: str
@@ -45,6 +48,17 @@ class Metric:
     values: Callable[[Outcome], NDArray[Any]]
     pooled_shares: Callable[[Sequence[Sequence[Outcome]]], list[NDArray[Any]]] | None = None
     by_class: str | None = None
+    counts_images: bool = True
+
+    def ends(self, estimate: Estimate | None) -> tuple[float | None, float | None]:
+        """Return the 95% interval of the metric in percent, (None, None) if it is not known.
+
+        Where the values of all images are equal, an interval follows for a share of images alone: none of n
+        right still allows some. An IoU of 0 says nothing of how it scatters.
+        """
+        if estimate is None or (not self.counts_images and estimate.stderr < LEAST_STDERR):
+            return None, None
+        return estimate.of_share()
 
 
 _TOP1 = Metric(
@@ -65,5 +79,6 @@ _MIOU = Metric(
     values=miou.pseudo_values,
     pooled_shares=miou.pooled_shares,
     by_class="iou",
+    counts_images=False,
 )
 METRICS = {metric.name: metric for metric in (_TOP1, _MIOU)}

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from flatqat.console import terminal
+from flatqat.console.rounded import with_interval
 from tests.helpers import RESULTS
 from tests.helpers.command_line import assert_one_line_error
 from tests.helpers.gate_records import CELL, SHIFTS, outcomes, store_with
@@ -36,7 +37,7 @@ def test_all_formats_have_the_same_numbers(flatqat, tmp_path):
     assert len(rows) == len(part["rows"]) == markdown.count("| qat 4 → anchor 4 |") == 72
     for row, plain in zip(rows, part["rows"], strict=True):
         assert row.keys() == plain.keys()
-        interval = f"{plain['difference']:+.2f} [{plain['low']:+.2f}, {plain['high']:+.2f}]"
+        interval = with_interval(plain["difference"], plain["low"], plain["high"], "+.2f")
         assert interval in table
         assert interval in markdown
         for name in ("a", "b", "difference", "low", "high", "p"):

@@ -14,7 +14,7 @@ def test_a_table_beside_a_pack(flatqat, tmp_path, pack):
     run = flatqat("bench", "report", "--results", FIRST_LOOK, "--with", pack)
     assert run.code == 0
     assert f"digits-c v3 · tiny · recipe default · beside {pack}" in run.out
-    assert run.out.count("+0.0 [") == 6
+    assert run.out.count(" 0.0 [") == 6
     plain = flatqat("bench", "report", "--results", FIRST_LOOK).out
     table, _, _ = plain.partition("ID, OOD: top-1")
     assert run.out.startswith(table.rstrip())
@@ -22,7 +22,7 @@ def test_a_table_beside_a_pack(flatqat, tmp_path, pack):
         "bench", "report", "--results", FIRST_LOOK, "--with", pack, "--output", tmp_path / "report.md"
     )
     assert written.code == 0
-    assert "+0.0 [" in (tmp_path / "report.md").read_text()
+    assert " 0.0 [" in (tmp_path / "report.md").read_text()
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", b'{"cells": {"a": 1}, "schema": 3}', PACK])

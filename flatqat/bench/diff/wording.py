@@ -2,6 +2,7 @@
 
 from flatqat.bench.diff.difference import Diff, Difference, Part
 from flatqat.bench.gate.wording import MOST_LISTED, ONE_SEED, p_value
+from flatqat.console.rounded import rounded, with_interval
 from flatqat.errors import listed
 
 COLUMNS = ("cell", "what", "A", "B", "B - A [95%]", "p")
@@ -12,10 +13,10 @@ def cells(row: Difference, p: float) -> tuple[str, ...]:
     """Return the columns of a row, whose corrected p-value is `p`."""
     e = row.estimate
     if row.identical:
-        return row.cell, row.what, f"{row.a:.2f}", f"{row.b:.2f}", "identical", ""
-    interval = f"{e.value:+.2f} [{e.low:+.2f}, {e.high:+.2f}]"
+        return row.cell, row.what, rounded(row.a, ".2f"), rounded(row.b, ".2f"), "identical", ""
+    interval = with_interval(e.value, e.low, e.high, "+.2f")
     mark = ONE_SEED if row.of_these_runs else " "
-    return row.cell, row.what, f"{row.a:.2f}", f"{row.b:.2f}", interval, f"{p_value(p)}{mark}"
+    return row.cell, row.what, rounded(row.a, ".2f"), rounded(row.b, ".2f"), interval, f"{p_value(p)}{mark}"
 
 
 def missing(part: Part) -> list[str]:

@@ -4,6 +4,7 @@ from collections import Counter
 
 from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, Checked
 from flatqat.bench.gate.compare import Rules, Verdict
+from flatqat.console.rounded import rounded
 from flatqat.errors import listed
 
 COLUMNS = ("cell", "what", "before", "now", "change", "catches", "p", "verdict")
@@ -45,12 +46,17 @@ def numbers(v: Verdict, rules: Rules) -> tuple[str, str, str, str, str]:
     """Return the columns from `before` to `p` of a row."""
     caught = "-" if v.catches is None else f"{v.catches:.2f}"
     mark = ONE_SEED if _has_one_seed(v) and not rules.evaluation_only else " "
-    return f"{v.before:.2f}", f"{v.now:.2f}", f"{v.change:+.2f}", caught, f"{p_value(v.p)}{mark}"
+    return *_points(v), caught, f"{p_value(v.p)}{mark}"
 
 
 def sentence(v: Verdict) -> str:
     """Return a row on one line, without its cell: `ood: 81.20 → 78.90 (-2.30 points, p 0.0004)`."""
-    return f"{v.what}: {v.before:.2f} → {v.now:.2f} ({v.change:+.2f} points, p {p_value(v.p)})"
+    before, now, change = _points(v)
+    return f"{v.what}: {before} → {now} ({change} points, p {p_value(v.p)})"
+
+
+def _points(v: Verdict) -> tuple[str, str, str]:
+    return rounded(v.before, ".2f"), rounded(v.now, ".2f"), rounded(v.change, "+.2f")
 
 
 def p_value(p: float) -> str:

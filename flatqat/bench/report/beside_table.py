@@ -8,6 +8,7 @@ from flatqat.bench.records.sections import Section
 from flatqat.bench.report.beside import Beside
 from flatqat.bench.report.shown import Shown
 from flatqat.console.printable import printable
+from flatqat.console.rounded import rounded, with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,6 +100,6 @@ def _texts(rows: Sequence[Row], whats: Sequence[str], *, is_alone: bool) -> list
             continue
         e = row.estimate
         mark = f" {ONE_SEED}" if row.seeds_before == row.seeds_now == 1 else ""
-        difference = f"{e.value:+.1f} [{e.low:+.1f}, {e.high:+.1f}]{mark}"
-        texts += ["-" if is_alone else f"{row.now:.1f}", f"{row.before:.1f}", "-" if is_alone else difference]
+        difference = with_interval(e.value, e.low, e.high) + mark
+        texts += ["-" if is_alone else rounded(row.now), rounded(row.before), "-" if is_alone else difference]
     return texts

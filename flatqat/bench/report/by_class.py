@@ -50,7 +50,7 @@ def class_columns(section: Section, store: Store) -> dict[str, list[Any]]:
     none has it. Conditions are columns if the suite has several; shifts with severities have one for their
     family. Next to each column, `<column> low` and `<column> high` are its 95% interval over seeds and images
     together, or with one seed over images; None unless all seeds have outcomes, and the class in the same
-    shifts. Classes without names are numbered.
+    shifts, and where no image changes the IoU. Classes without names are numbered.
     """
     if not section.rows:
         return {}
@@ -116,7 +116,7 @@ def _interval(
         return None, None
     shares = shares_by_seed(records[0], values, dict.fromkeys(present, 1 / len(present)))
     components = components_of([{"": shares}], nested=is_nested(records[0]))
-    return components.mean(0).of_share() if components else (None, None)
+    return metric_of(records[0]).ends(components.mean(0) if components else None)
 
 
 def _place(score: str) -> int:

@@ -25,6 +25,7 @@ from flatqat.bench.report.deployed import deployed_columns
 from flatqat.bench.report.robustness import robustness_columns
 from flatqat.metrics.components import Components
 from flatqat.metrics.estimate import Estimate
+from flatqat.metrics.metric import Metric
 from flatqat.metrics.missing import mean_if_complete, mean_of_known
 from flatqat.spec import Record
 from flatqat.spec.flatness import number
@@ -103,8 +104,8 @@ def method_row(key: Key, records: Sequence[Record], runs: Runs) -> dict[str, Any
         "seeds": len(records),
         "images": first.scores["id"][name].n,
         f"val_{name}": mean("val", name),
-        **with_error(f"id_{name}", id_value, runs.components({"id": 1.0})),
-        **with_error(f"ood_{name}", ood_value, runs.components(mean_weights(first))),
+        **with_error("id", metric, id_value, runs.components({"id": 1.0})),
+        **with_error("ood", metric, ood_value, runs.components(mean_weights(first))),
         **_pooled(first, runs),
         "gap": gap,
         **dict.fromkeys(EXTRA_GAP),
@@ -135,10 +136,12 @@ def with_extra_gap(row: Mapping[str, Any], extra: Mapping[Key, Estimate]) -> dic
     return {**row, **dict(columns), "extra_gap_seeds": found.seeds}
 
 
-def with_error(column: str, value: float | None, components: Components | None) -> dict[str, float | None]:
-    """Return the columns of a metric in percent: its mean, standard error, 95% interval and sd over seeds."""
-    estimate = components.mean(0) if components and value is not None else None
-    low, high = estimate.of_share() if estimate else (None, None)
+def with_error(
+    on: str, metric: Metric, value: float | None, components: Components | None
+) -> dict[str, float | None]:
+    """Return the columns `<on>_<metric>` in percent: mean, standard error, 95% interval and sd over seeds."""
+    column, estimate = f"{on}_{metric.name}", components.mean(0) if components and value is not None else None
+    low, high = metric.ends(estimate)
     return {
         column: value,
         f"{column}_stderr": estimate.stderr if estimate else None,
@@ -153,9 +156,9 @@ def _pooled(record: Record, runs: Runs) -> dict[str, float | None]:
     metric, image_sets = metric_of(record), image_sets_of(record, ood_shifts(record))
     if not metric.pooled_shares:
         return {}
-    name = f"pooled_{metric.name}"
+    unknown = with_error("pooled", metric, None, None)
     if not image_sets or not all(runs.outcomes.values()):
-        return with_error(name, None, None)
+        return unknown
     of_set = {name: [s for s, other in image_sets.items() if other == name] for name in image_sets.values()}
     shares = [
         metric.pooled_shares([[run[s] for s in of] for of in of_set.values()])
@@ -163,6 +166,6 @@ def _pooled(record: Record, runs: Runs) -> dict[str, float | None]:
     ]
     pools = [100 * np.stack(of_runs)[None] for of_runs in zip(*shares, strict=True)]
     if any(pool.shape[2] < 2 or not np.isfinite(pool).all() for pool in pools):
-        return with_error(name, None, None)
+        return unknown
     components = Components.of(pools, nested=is_nested(record))
-    return with_error(name, float(components.means[0]), components)
+    return with_error("pooled", metric, float(components.means[0]), components)

@@ -7,6 +7,7 @@ from flatqat.bench.records.paired import Runs, metric_of
 from flatqat.bench.records.sections import Section, row_label
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import View
+from flatqat.metrics.metric import Metric
 from flatqat.metrics.missing import mean_of_known
 from flatqat.spec import Record, ShiftInfo
 
@@ -38,10 +39,11 @@ def shift_columns(section: Section, view: View, store: Store | None = None) -> d
     for key, records in section.rows.items():
         members, label = _members(records[0], view), row_label(key)
         unmasked: Members = {f"{row} (no mask)": shifts for row, shifts in members.items()}
-        metric = metric_of(records[0]).name
-        columns[label] = _values(records, members, metric) | _values(records, unmasked, f"{metric}_unmasked")
+        metric = metric_of(records[0])
+        columns[label] = _values(records, members, metric.name)
+        columns[label] |= _values(records, unmasked, f"{metric.name}_unmasked")
         if store:
-            ends = _intervals(members, Runs.of(records, store))
+            ends = _intervals(members, Runs.of(records, store), metric)
             columns[f"{label} low"], columns[f"{label} high"] = (
                 {row: ends[row][end] for row in ends} for end in (0, 1)
             )
@@ -73,9 +75,11 @@ def _values(records: Sequence[Record], members: Members, metric: str) -> Column:
     return {row: value for row, value in values.items() if value is not None}
 
 
-def _intervals(members: Members, runs: Runs) -> dict[object, tuple[float | None, float | None]]:
+def _intervals(
+    members: Members, runs: Runs, metric: Metric
+) -> dict[object, tuple[float | None, float | None]]:
     found = {row: runs.components(dict.fromkeys(s, 1 / len(s))) for row, s in members.items()}
-    return {row: one.mean(0).of_share() if one else (None, None) for row, one in found.items()}
+    return {row: metric.ends(one.mean(0) if one else None) for row, one in found.items()}
 
 
 def _row(shift: str, info: ShiftInfo, view: View) -> object:

@@ -130,7 +130,8 @@ def _mean_row(
     columns = [column for column in rows[0] if column not in TEXTS]
     mean = {column: mean_if_complete(row.get(column) for row in rows) for column in columns}
     is_complete, first = set(domains) == set(family.targets), next(iter(domains.values()))[0]
-    name = metric_of(first).name
+    metric = metric_of(first)
+    name = metric.name
 
     def components(weights_of: Callable[[Record], Weights]) -> Components | None:
         suites = [{"": each.shares(weights_of(each.record))} for each in runs.values()]
@@ -143,8 +144,8 @@ def _mean_row(
         "seeds": len(seeds),
         "images": sum(row["images"] for row in rows),
         **_deployed_images(rows),
-        **with_error(f"id_{name}", mean[f"id_{name}"], components(lambda _: {"id": 1.0})),
-        **with_error(f"ood_{name}", mean[f"ood_{name}"], components(mean_weights)),
+        **with_error("id", metric, mean[f"id_{name}"], components(lambda _: {"id": 1.0})),
+        **with_error("ood", metric, mean[f"ood_{name}"], components(mean_weights)),
         **dict.fromkeys((*EXTRA_GAP, "extra_gap_seeds")),
         **cost_columns([record for records in domains.values() for record in records]),
         "seeds_with_outcomes": min(row["seeds_with_outcomes"] for row in rows),

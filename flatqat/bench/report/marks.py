@@ -17,6 +17,10 @@ ONE_SEED_NOTE = (
     "training may differ by more, so this one is named neither better nor worse."
 )
 
+NO_SCATTER = (
+    "Without ±: 0.0 or 100.0 where no image changes the value, so that nothing is known of how it scatters."
+)
+
 
 def floating_text(share: float | None, layers: int) -> str:
     """Return how much of a quantized network's weights is in floating point; empty if next to nothing is."""

@@ -18,8 +18,9 @@ from flatqat.bench.report.marks import (
     floating_text,
     no_outcomes_note,
 )
-from flatqat.bench.report.shown import Shown, is_unknown, number, with_error
+from flatqat.bench.report.shown import Shown, is_unknown, no_scatter_note, number, with_error
 from flatqat.console.printable import printable
+from flatqat.console.rounded import with_interval
 from flatqat.spec import RESIDUAL_TOLERANCE
 from flatqat.spec.reading import Args
 
@@ -142,7 +143,7 @@ def _extra_gap(row: Row) -> str:
         return "collapsed"
     if is_unknown(row["extra_gap"]):
         return "-"
-    return f"{row['extra_gap']:+.1f} [{row['extra_gap_low']:+.1f}, {row['extra_gap_high']:+.1f}]"
+    return with_interval(*(row[f"extra_gap{end}"] for end in ("", "_low", "_high")))
 
 
 def _agreement(row: Row) -> str:
@@ -162,6 +163,7 @@ def _notes(rows: Sequence[Row], texts: Sequence[Mapping[str, str]]) -> list[str]
         notes.append(COLLAPSED_NOTE)
     notes += _files_note(rows)
     notes += floating_note({_method(row): _floating(row) for row in rows if _floating(row)})
+    notes += no_scatter_note([list(text.values()) for text in texts])
     return notes + no_outcomes_note(_method(row, "domain") for row in rows if _lacks_outcomes(row))
 
 

@@ -11,6 +11,7 @@ from flatqat.bench.report.caveats import floating_layers, floating_weights
 from flatqat.bench.report.marks import (
     FLOATING,
     INTERVAL,
+    NO_SCATTER,
     ONE_SEED,
     ONE_SEED_NOTE,
     THESE_RUNS,
@@ -18,6 +19,7 @@ from flatqat.bench.report.marks import (
     floating_text,
 )
 from flatqat.console.printable import printable
+from flatqat.console.rounded import rounded
 
 ENDS = (" low", " high")
 CLASSES = (
@@ -110,6 +112,7 @@ def of_classes(section: Section, columns: Mapping[str, Sequence[Any]]) -> Shown:
         notes=[
             *([THESE_RUNS if these_runs else INTERVAL] if has_errors else []),
             *([ONE_SEED_NOTE] if one_seed and not these_runs else []),
+            *no_scatter_note(rows),
             *floating_note(floating),
         ],
         definitions={names[0]: CLASSES},
@@ -127,14 +130,22 @@ def _floating(section: Section) -> dict[str, str]:
 
 def number(value: Any, form: str) -> str:
     """Return a number as text, `-` if it is not known."""
-    return "-" if is_unknown(value) else format(value, form)
+    if is_unknown(value):
+        return "-"
+    return rounded(value, form) if form.endswith("f") else format(value, form)
 
 
 def with_error(row: Mapping[Any, Any], column: str, ends: Sequence[str] = ("_low", "_high")) -> str:
     """Return a number with half of its 95% interval, if that is known."""
     low, high = (row.get(f"{column}{end}") for end in ends)
     half = None if low is None or high is None else (high - low) / 2
-    return number(row[column], ".1f") + ("" if is_unknown(half) else f" ±{half:.1f}")
+    return number(row[column], ".1f") + ("" if is_unknown(half) else f" ±{number(half, '.1f')}")
+
+
+def no_scatter_note(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the note on values at an end of their scale that have no error beside others that have one."""
+    texts = {text for row in rows for text in row}
+    return [NO_SCATTER] if texts & {"0.0", "100.0"} and any("±" in text for text in texts) else []
 
 
 def is_unknown(value: Any) -> bool:

@@ -15,6 +15,7 @@ from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method
 from flatqat.bench.report.by_shift import by_shift
+from flatqat.bench.report.marks import NO_SCATTER
 from flatqat.bench.report.render import render
 from flatqat.errors import StoreError, UsageError
 from flatqat.metrics.metric import METRICS
@@ -288,6 +289,57 @@ def test_a_class_that_no_shift_has_is_a_dash_and_classes_without_names_are_numbe
     store.write_record(replace(record, protocol=replace(record.protocol, class_names=())))
     last = render(store, None, "md", "class").splitlines()[6]
     assert [cell.strip() for cell in last.split("|")[1:-1]] == ["2", "-", "-", "-", "-"]
+
+
+def dead(of: Matrices, k: int) -> Matrices:
+    """Class k is never right: its pixels are false alarms of another."""
+    for each in of.values():
+        each[:, k, (k + 1) % 2] += each[:, k, k]
+        each[:, k, k] = 0
+    return of
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_an_iou_that_no_image_changes_has_no_interval(tmp_path, seeds):
+    """Wilson's interval of 0 of n images is one of a share of images, which an IoU is not."""
+    store = Store(tmp_path)
+    for seed in seeds:
+        put(store, replace(FP, seed=seed), dead(matrices(seed=seed), 1))
+    table = pd.read_csv(StringIO(render(store, None, "csv", "class"))).set_index("class")
+    assert table.loc["car", "fp ID"] == 0
+    assert np.isnan(table.loc["car", ["fp ID low", "fp OOD high", "fp fog low"]].astype(float)).all()
+    assert np.isfinite(table.loc["road", ["fp ID low", "fp OOD high"]].astype(float)).all()
+    text = render(store, None, "md", "class")
+    (row,) = [line for line in text.splitlines() if line.startswith("| car")]
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["0.0"] * 4
+    assert NO_SCATTER in text
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_nor_has_an_miou_of_nothing_or_everything(tmp_path, right):
+    store, of = Store(tmp_path), matrices()
+    for each in of.values():
+        truth = each.sum(axis=2)
+        each[:] = 0
+        for k in range(3):
+            each[:, k, k if right else (k + 1) % 3] = truth[:, k]
+    put(store, FP, of)
+    row = rows(store)["fp"]
+    assert row["id_miou"] == (100 if right else 0)
+    assert pd.isna([row["id_miou_low"], row["ood_miou_high"], row["pooled_miou_low"]]).all()
+    (section,) = sections(store.records())
+    assert by_shift(section, "shift", store)["fp low"].isna().all()
+
+
+def test_a_share_of_images_has_one(tmp_path):
+    right = {shift: np.zeros(50, bool) for shift in SHIFTS}
+    how = protocol(SHIFTS, suite="p", reference=True)
+    cell = Cell(suite="pictures", suite_version=1, model="m", method="fp", quant="fp", recipe="b", seed=0)
+    store = Store(tmp_path)
+    store.write_record(
+        Record(cell=cell, status="done", scores=scores_of(right), protocol=how), margins_of(right)
+    )
+    assert rows(store)["fp"]["id_top1_high"] == pytest.approx(7.5, abs=0.3)  # Wilson, 0 of 50 by t of 49
 
 
 def test_by_class_is_refused_for_classification(tmp_path):

@@ -8,6 +8,7 @@ from flatqat.bench.report.corruption_panels import Panel
 from flatqat.bench.report.html import svg
 from flatqat.bench.report.html.series import Series
 from flatqat.bench.report.shown import ENDS
+from flatqat.console.rounded import rounded
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 250.0, 165.0, 34.0, 8.0, 8.0, 22.0
 LABEL = 6.5  # pixels of a character below a plot
@@ -74,7 +75,7 @@ class Lines:
         paths.append(svg.tag("path", class_="m", d=markers))
         form = "+.1f" if self.of_zero else ".1f"
         texts = [
-            f"{label}: {value:{form}}"
+            f"{label}: {rounded(value, form)}"
             for label, value in zip(panel.labels, values, strict=True)
             if value is not None
         ]

@@ -48,7 +48,11 @@
     const scores = new Map(member.shift.columns.map((name, at) => [name, at]));
     const taxes = new Map(member.tax.columns.map((name, at) => [name, at]));
     const taxOf = new Map(member.tax.rows.map((row) => [row[0] === "ID" ? "id" : row[0], row]));
-    const short = (value, sign = "") => (value == null ? "-" : (value > 0 ? sign : "") + value.toFixed(1));
+    const short = (value, sign = "") => {
+      if (value == null) return "-";
+      const decimals = [1, 2, 3, 4, 5, 6].find((each) => Number(value.toFixed(each)));
+      return decimals ? (value > 0 ? sign : "") + value.toFixed(decimals) : "0.0";
+    };
     const interval = (low, high, sign) => (low == null ? "-" : `${short(low, sign)} to ${short(high, sign)}`);
     const rows = member.shift.rows.flatMap((row) =>
       section.rows.filter(([label]) => row[scores.get(label)] != null).map(([label, method, bits]) => {

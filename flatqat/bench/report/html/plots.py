@@ -20,11 +20,16 @@ FLATNESS = {
 }
 
 
-def of_rows(section: Section, rows: Sequence[Row], series: Mapping[tuple[str, str], Series]) -> list[Figure]:
-    """Return the plots that have the numbers they need; of domains, the rows of their mean."""
+def of_rows(
+    section: Section, rows: Sequence[Row], series: Mapping[tuple[str, str], Series], *, answered: bool
+) -> list[Figure]:
+    """Return the plots that have the numbers they need; of domains, the rows of their mean.
+
+    `answered` says whether tests of flatness stand below.
+    """
     known = of_means(rows)
     found = [_id_and_ood(section, known, series)]
-    found += [_flatness(section, known, series, column) for column in FLATNESS]
+    found += [_flatness(section, known, series, column, answered) for column in FLATNESS]
     costs = panels_of([(section, rows)])
     found += [size_figure(panel, lambda point: series[point.method, point.bits]) for panel in costs]
     return [figure for figure in found if figure]
@@ -83,7 +88,7 @@ def _compared(section: Section, rows: Sequence[Row]) -> tuple[Callable[[float], 
 
 
 def _flatness(
-    section: Section, rows: Sequence[Row], series: Mapping[Any, Series], column: str
+    section: Section, rows: Sequence[Row], series: Mapping[Any, Series], column: str, answered: bool
 ) -> Figure | None:
     metric, _, ood = _names(section)
     title, x_name = FLATNESS[column]
@@ -101,7 +106,8 @@ def _flatness(
     if len(points) < 2:
         return None
     axes = Axes(name=f"{title} against OOD", x=x_name, y=f"OOD {metric}, %")
-    note = "Flatter is further left. A picture alone decides nothing; the answers below it are tests by rank."
+    tests = "; the answers below it are tests by rank" * answered
+    note = f"Flatter is further left. A picture alone decides nothing{tests}."
     return Figure(name=axes.name, note=note, svg=scatter.draw(axes, points))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from flatqat.bench.report.html import svg
 from flatqat.bench.report.html.series import Series
 from flatqat.bench.report.shown import is_unknown
+from flatqat.console.rounded import rounded, with_interval
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400.0, 290.0, 44.0, 12.0, 12.0, 40.0
 LARGE_RATIO = 20  # a larger ratio of the ends gets a logarithmic scale
@@ -71,7 +72,7 @@ def ends_of(row: Row, column: str) -> Ends:
 
 def with_ends(value: float, ends: Ends) -> str:
     """Return a number in percent and its interval as text."""
-    return f"{value:.1f}" + (f" [{ends[0]:.1f}, {ends[1]:.1f}]" if ends else "")
+    return with_interval(value, *ends, ".1f") if ends else rounded(value)
 
 
 def _marks(point: Point, x: svg.Scale, y: svg.Scale) -> str:

@@ -82,14 +82,20 @@ def block(
     series = series_of(section, against)
     members = [member_of(part, store, series, room, titled=len(parts) > 1) for part in parts]
     drawers, numbers = cells.cells_of(section, every, folder, pool)
+    answered = NONE if len(parts) > 1 else answers(parts[0], store, against, lacking)
     shown = Block(
         section=section,
         rows=rows,
         headline=headline(section, rows, ood_taxes(parts, store), against),
-        answers=NONE if len(parts) > 1 else answers(parts[0], store, against, lacking),
+        answers=answered,
         series=series,
         methods=tables.of_shown("Methods", usual(of_methods(section, rows))),
-        figures=of_rows(section, rows, {(one.method, one.bits): one for one in series}),
+        figures=of_rows(
+            section,
+            rows,
+            {(one.method, one.bits): one for one in series},
+            answered=bool(answered.flatness),
+        ),
         members=[member for member, _ in members],
         cells=drawers,
     )

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from flatqat.bench.records.paired import ood_shifts
 from flatqat.bench.records.sections import Section, row_label
 from flatqat.bench.report.by_shift import Column, rows_of
-from flatqat.bench.report.shown import ENDS, Shown, with_error
+from flatqat.bench.report.shown import ENDS, Shown, no_scatter_note, with_error
 from flatqat.bench.report.tax import ID, OOD, Taxes, corruption_of, quantities
 from flatqat.console.printable import printable
+from flatqat.console.rounded import rounded
 from flatqat.metrics.estimate import Estimate
 
 LEVELS = 5  # of color in a heat map, to either side of zero
@@ -85,8 +86,9 @@ def of_classes(section: Section, columns: Mapping[str, Sequence[object]], note: 
             ]
             rows.append([*_labels(key), Cell(text=name), *(Cell(text=text) for text in cells)])
     header = ["method", "bits", "class", *map(printable, conditions)]
+    notes = [note, *no_scatter_note([[cell.text for cell in row] for row in rows])]
     return Table(
-        name="Classes and conditions", header=header, rows=rows, labels=3, notes=[note], style="classes"
+        name="Classes and conditions", header=header, rows=rows, labels=3, notes=notes, style="classes"
     )
 
 
@@ -99,7 +101,7 @@ def heat_map(section: Section, found: Taxes, metric: str) -> Table:
     for key in keys:
         cells = [_painted(found[name].get(key), largest) for name in sets]
         of_ood = found.get(OOD, {}).get(key)
-        half = Cell(text=f"{of_ood.low:+.1f} to {of_ood.high:+.1f}" if of_ood else "-", style="x")
+        half = Cell(text=_ends(of_ood) if of_ood else "-", style="x")
         rows.append([*_labels(key), *cells[:2], half, *cells[2:]])
     record = next(iter(section.rows.values()))[0]
     ood = set(ood_shifts(record))
@@ -116,7 +118,8 @@ def heat_map(section: Section, found: Taxes, metric: str) -> Table:
         f"Points of {metric} minus those of {reference}, each corruption over its severities: below zero a "
         "method has lost. Bold: its 95% interval, which a pointer shows, leaves out zero; with so many cells "
         "some do by chance. The depth of the color is the size, up to "
-        f"{largest:.1f} points." + (f" OOD leaves out {', '.join(map(printable, aside))}." if aside else "")
+        f"{rounded(largest)} points."
+        + (f" OOD leaves out {', '.join(map(printable, aside))}." if aside else "")
     )
     return Table(
         name=f"Tax by corruption, minus {reference}", header=header, rows=rows, notes=[note], style="heat"
@@ -129,7 +132,11 @@ def _painted(one: Estimate | None, largest: float) -> Cell:
     level = round(LEVELS * abs(one.value) / largest)
     style = f"{'n' if one.value < 0 else 'p'}{level}" if level else ""
     style += " sure" * (not one.low <= 0 <= one.high)
-    return Cell(text=f"{one.value:+.1f}", style=style.strip(), tip=f"{one.low:+.1f} to {one.high:+.1f}")
+    return Cell(text=rounded(one.value, "+.1f"), style=style.strip(), tip=_ends(one))
+
+
+def _ends(one: Estimate) -> str:
+    return f"{rounded(one.low, '+.1f')} to {rounded(one.high, '+.1f')}"
 
 
 def _is_one_of_several(name: str, found: Taxes) -> bool:

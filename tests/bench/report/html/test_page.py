@@ -11,8 +11,9 @@ import pytest
 
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import load, render
-from flatqat.spec import Record
+from flatqat.spec import Flatness, Record
 from tests.helpers import RESULTS, street_records, study_records
+from tests.helpers.records import space_flatness
 from tests.helpers.study_records import CELL, put, right_of
 
 EVIL = "</script><img src=x onerror=alert(1)>\"'><b>&amp;\x1b[31m`c`{{ 7*7 }} -->\u2028 url(//e.example)"
@@ -226,3 +227,14 @@ def test_a_page_of_a_thousand_cells_would_stay_small(tmp_path):
 @pytest.mark.slow
 def test_a_page_of_a_thousand_cells_stays_small(tmp_path):
     assert size_of(tmp_path, 334, 3) < 5e6
+
+
+def test_tests_by_rank_are_named_where_there_are_any(look, streets):
+    """The page of segmentation has pictures of flatness, and no study below them."""
+    for rise, record in enumerate(streets.records()):
+        flatness = Flatness(quantized=space_flatness(1.0 + rise))
+        streets.write_record(replace(record, flatness=flatness))
+    page = page_of(streets)
+    assert "A picture alone decides nothing." in page
+    assert "tests by rank" not in page
+    assert "the answers below it are tests by rank." in look

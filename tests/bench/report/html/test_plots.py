@@ -100,7 +100,7 @@ def test_panels_are_corruptions_with_id_first(tmp_path):
     assert [(panel.sets, panel.labels) for panel in panels][1] == (["id", "fog/1"], ["ID", "1"])
 
 
-def figures(store: Store, **protocol):
+def figures(store: Store, answered: bool = False, **protocol):
     (section,) = load(store, None)
     rows = {
         key: [replace(r, protocol=replace(r.protocol, **protocol)) for r in records]
@@ -109,7 +109,7 @@ def figures(store: Store, **protocol):
     section = replace(section, rows=rows)
     found = method_rows(section, store)
     styled = {(one.method, one.bits): one for one in series_of(section, "qat")}
-    return {figure.name: figure for figure in of_rows(section, found, styled)}, found
+    return {figure.name: figure for figure in of_rows(section, found, styled, answered=answered)}, found
 
 
 def test_points_are_rows_and_the_dashed_line_has_the_gap_of_the_reference(tmp_path):
