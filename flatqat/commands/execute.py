@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flatqat.bench.gate.reference import read_pack
 from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.bench.records.files import write_output
+from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.revisions import with_revisions
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
@@ -47,7 +48,9 @@ def execute(plan: "Plan", *, all_revisions: bool = False, ranks: "Ranks | None" 
     shown = sections(with_revisions(records, session.store), all_revisions=all_revisions)
     show(shown, session.store, "method", terminal())
     where = "" if request.results == Path("results") else f" --results {shlex.quote(str(request.results))}"
-    stored = f"stored in {request.results}; next: flatqat bench report{where} --by family"
+    has_classes = any(r.status == "done" and metric_of(r).by_class for r in records)
+    view = "class" if has_classes and len(request.suites) == 1 else "family"
+    stored = f"stored in {request.results}; next: flatqat bench report{where} --by {view}"
     errors.print(stored, style="dim", markup=False, highlight=False, soft_wrap=True)
     complete = (r.status == "done" and not lacking_spaces(r.cell, r.flatness, request) for r in records)
     return 0 if all(complete) else INCOMPLETE

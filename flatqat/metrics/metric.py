@@ -34,10 +34,10 @@ class Metric:
         scores: Makes of all stored arrays the scores that follow from them, by name.
         values: Maps an outcome to values (n,) whose mean is the metric, a fraction, and whose standard error
             of the mean is that of the metric.
+        whole: Whether these values are 0 or 1, of an image that is right or wrong as a whole.
         pooled_shares: See the module `miou`. None if the metric of all images of several shifts together is
             the mean over the shifts.
         by_class: Prefix of the scores `<by_class>/<index>` of every class, or None if there are none.
-        counts_images: Whether the metric is the share of the images that are right.
     """
 
     name: str
@@ -46,17 +46,17 @@ class Metric:
     outcome: Callable[[Mapping[str, Any]], Outcome]
     scores: Callable[[Mapping[str, Any]], dict[str, Score]]
     values: Callable[[Outcome], NDArray[Any]]
+    whole: bool
     pooled_shares: Callable[[Sequence[Sequence[Outcome]]], list[NDArray[Any]]] | None = None
     by_class: str | None = None
-    counts_images: bool = True
 
     def ends(self, estimate: Estimate | None) -> tuple[float | None, float | None]:
         """Return the 95% interval of the metric in percent, (None, None) if it is not known.
 
-        Where the values of all images are equal, an interval follows for a share of images alone: none of n
-        right still allows some. An IoU of 0 says nothing of how it scatters.
+        Where the values of all images are equal, an interval follows for images that are right or wrong as
+        a whole: none of n right still allows some. An IoU of 0 says nothing of how it scatters.
         """
-        if estimate is None or (not self.counts_images and estimate.stderr < LEAST_STDERR):
+        if estimate is None or (not self.whole and estimate.stderr < LEAST_STDERR):
             return None, None
         return estimate.of_share()
 
@@ -68,6 +68,7 @@ _TOP1 = Metric(
     outcome=lambda arrays: is_right(arrays["margin"]),
     scores=of_images,
     values=np.asarray,
+    whole=True,
 )
 _CONFUSIONS = ("confusion", "unpredicted")
 _MIOU = Metric(
@@ -77,8 +78,8 @@ _MIOU = Metric(
     outcome=lambda arrays: Confusions(**arrays).counts,
     scores=lambda arrays: pixel_scores(Confusions(**{name: arrays[name] for name in _CONFUSIONS})),
     values=miou.pseudo_values,
+    whole=False,
     pooled_shares=miou.pooled_shares,
     by_class="iou",
-    counts_images=False,
 )
 METRICS = {metric.name: metric for metric in (_TOP1, _MIOU)}

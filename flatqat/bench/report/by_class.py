@@ -43,23 +43,40 @@ def by_class(section: Section, store: Store) -> "pd.DataFrame":
     return pd.DataFrame(class_columns(section, store))
 
 
-def class_columns(section: Section, store: Store) -> dict[str, list[Any]]:
+def columns_meant(names: Sequence[str], shown: Sequence[Section]) -> list[str]:
+    """Return names of columns, those of several in place of what they share: `fog`, `qat 4` or `qat`.
+
+    Case does not matter.
+    """
+    groups: dict[str, dict[str, None]] = {}
+    for section in shown:
+        for key, records in section.rows.items():
+            for which in _conditions(records[0]):
+                for shared in (row_label(key), key[0], which):
+                    groups.setdefault(shared.lower(), {})[f"{row_label(key)} {which}"] = None
+    return [column for name in names for column in groups.get(name.lower(), [name])]
+
+
+def class_columns(section: Section, store: Store, *, total: bool = False) -> dict[str, list[Any]]:
     """Return a row for each class, and for each (method, bits) a column for ID, OOD and each condition.
 
     All are IoU in percent, means over seeds. OOD is the mean over the shifts that have the class, or None if
     none has it. Conditions are columns if the suite has several; shifts with severities have one for their
     family. Next to each column, `<column> low` and `<column> high` are its 95% interval over seeds and images
     together, or with one seed over images; None unless all seeds have outcomes, and the class in the same
-    shifts, and where no image changes the IoU. Classes without names are numbered.
+    shifts, and where no image changes the IoU. Classes without names are numbered. With `total` the last row
+    is the metric over all classes.
     """
     if not section.rows:
         return {}
     first = next(iter(section.rows.values()))[0]
     scores = [key for key in first.scores["id"] if key.startswith(f"{metric_of(first).by_class}/")]
     scores.sort(key=_place)  # stored records sort them as text
-    names = first.protocol.class_names or [str(_place(key)) for key in scores]
+    names = list(first.protocol.class_names or [str(_place(key)) for key in scores])
+    if total:
+        names, scores = [*names, metric_of(first).title], [*scores, metric_of(first).name]
     conditions = _conditions(first)
-    columns: dict[str, list[Any]] = {"class": list(names)}
+    columns: dict[str, list[Any]] = {"class": names}
     for key, records in section.rows.items():
         ends = _ends(records, Runs.of(records, store), scores, conditions)
         for which, shifts in conditions.items():
@@ -90,7 +107,7 @@ def _ends(
     ends: dict[str, list[Ends]] = {which: [] for which in conditions}
     shown = {shift for shifts in conditions.values() for shift in shifts}
     for score in scores:
-        only = [_place(score)]
+        only = slice(None) if score == metric_of(records[0]).name else [_place(score)]
         values = {
             seed: {shift: pseudo_values(run[shift][:, :, only]) for shift in shown if shift in run}
             for seed, run in runs.outcomes.items()

@@ -51,8 +51,9 @@ def shift_columns(section: Section, view: View, store: Store | None = None) -> d
 
 
 def rows_of(columns: Mapping[str, Column]) -> list[object]:
-    """Return the names of the rows that any of the columns has."""
-    return list(dict.fromkeys(row for column in columns.values() for row in column))
+    """Return the names of the rows that any of the columns has, ID first and `val` last."""
+    rows = dict.fromkeys(row for column in columns.values() for row in column)
+    return sorted(rows, key=lambda row: {"id": 0, "val": 2}.get(str(row), 1))
 
 
 def _members(record: Record, view: View) -> Members:

@@ -14,7 +14,7 @@ from flatqat.bench.report.as_model_index import as_model_index
 from flatqat.bench.report.beside import Beside, beside
 from flatqat.bench.report.beside_table import frame_beside, said, section_of, shown_beside, title_of
 from flatqat.bench.report.best import with_best
-from flatqat.bench.report.by_class import by_class, check_classes, class_columns
+from flatqat.bench.report.by_class import by_class, check_classes, class_columns, columns_meant
 from flatqat.bench.report.by_method import View, by_method, method_rows
 from flatqat.bench.report.by_shift import by_shift, shift_columns
 from flatqat.bench.report.choice import Choice, chosen
@@ -67,6 +67,7 @@ def render(
     if form == "hf":
         return as_model_index(stored, store)
     shown = _as_shown(stored, view)
+    columns = columns_meant(columns, shown) if view == "class" else columns
     if form in ("json", "csv"):
         frames = [(section, frame(section, store, view, ends=True)) for section in shown]
         frames = _kept(frames, columns) if columns else frames
@@ -92,6 +93,7 @@ def show(
 ) -> None:
     """Print the report on a terminal, with tables beside a pack."""
     wanted = _as_shown(stored, view)
+    columns = columns_meant(columns, wanted) if view == "class" else columns
     texts = with_columns([_texts(section, store, view) for section in wanted], columns)
     tables = [(s.title, problems(s), s.protocol, text) for s, text in zip(wanted, texts, strict=True)]
     tables += [(title_of(b), said(b), b.made, shown_beside(b)) for _, b in _beside(stored, store, pack)]
@@ -133,9 +135,9 @@ def _texts(section: Section, store: Store, view: View, *, bold: bool = False) ->
     if not section.rows:
         return None
     if view == "class":
-        return of_classes(section, class_columns(section, store))
+        return of_classes(section, class_columns(section, store, total=True))
     if view != "method":
-        return by_column(section, view, shift_columns(section, view))
+        return by_column(section, view, shift_columns(section, view, store))
     if isinstance(section, Family):
         return of_methods(section, domain_rows(section, store))
     runs = {key: Runs.of(records, store) for key, records in section.rows.items()} if bold else None

@@ -1,6 +1,6 @@
 """What a table says, as texts, before any format: its header, its rows, and the notes that belong to it."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,37 +70,33 @@ class Shown:
 
 
 def by_column(section: Section, view: str, columns: Mapping[str, Column]) -> Shown:
-    """Return the table of a view with a column for each method, without errors; the reference is repeated."""
-    records, floating = next(iter(section.rows.values())), _floating(section)
-    names = [view, *columns]
+    """Return the table of a view with a column for each method, with errors; the reference is repeated."""
+    records, names = next(iter(section.rows.values())), _without_ends(columns)
+    rows = [
+        [_label(row), *(with_error({n: of.get(row) for n, of in columns.items()}, n, ENDS) for n in names)]
+        for row in rows_of(columns)
+    ]
+    marks, notes = _marks(section, rows)
     return Shown(
-        header=[f"{_label(name)} {FLOATING}" if name in floating else _label(name) for name in names],
-        rows=[
-            [_label(row), *(number(column.get(row), ".1f") for column in columns.values())]
-            for row in rows_of(columns)
-        ],
+        header=[view, *(f"{_label(name)} {marks.get(name, '')}".rstrip() for name in names)],
+        rows=rows,
         labels=1,
-        repeated=2 if records[0].protocol.reference and len(names) > 2 else 1,
-        groups=[_label(name) for name in names],
-        notes=floating_note(floating),
+        repeated=2 if records[0].protocol.reference and len(names) > 1 else 1,
+        groups=[view, *map(_label, names)],
+        notes=notes,
         definitions={view: OF_SHIFTS.format(metric_of(records[0]).title)},
     )
 
 
 def of_classes(section: Section, columns: Mapping[str, Sequence[Any]]) -> Shown:
     """Return the table of classes and conditions, with errors; the columns of a method stay together."""
-    names = [n for n in columns if not any(n.endswith(e) and n.removesuffix(e) in columns for e in ENDS)]
-    methods = {row_label(key): records for key, records in section.rows.items()}
-    groups = [max((m for m in methods if name.startswith(f"{m} ")), key=len, default="") for name in names]
+    names, labels = _without_ends(columns), [row_label(key) for key in section.rows]
+    groups = [max((m for m in labels if name.startswith(f"{m} ")), key=len, default="") for name in names]
     rows = [
         [_label(row[names[0]]), *(with_error(row, name, ENDS) for name in names[1:])]
         for row in (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
     ]
-    one_seed = [m for m, records in methods.items() if len(records) == 1]
-    these_runs, floating = len(one_seed) == len(methods), _floating(section)
-    marks = {m: ONE_SEED for m in one_seed if not these_runs}
-    marks |= {m: marks.get(m, "") + FLOATING for m in floating}
-    has_errors = any("±" in text for row in rows for text in row)
+    marks, notes = _marks(section, rows)
     return Shown(
         header=[
             f"{_label(n)} {marks.get(group, '')}".rstrip() for n, group in zip(names, groups, strict=True)
@@ -109,14 +105,31 @@ def of_classes(section: Section, columns: Mapping[str, Sequence[Any]]) -> Shown:
         labels=1,
         repeated=1,
         groups=groups,
-        notes=[
-            *([THESE_RUNS if these_runs else INTERVAL] if has_errors else []),
-            *([ONE_SEED_NOTE] if one_seed and not these_runs else []),
-            *no_scatter_note(rows),
-            *floating_note(floating),
-        ],
+        notes=notes,
         definitions={names[0]: CLASSES},
     )
+
+
+def _without_ends(columns: Iterable[str]) -> list[str]:
+    """Return the columns of values, without those of the ends of their intervals."""
+    known = list(columns)
+    return [n for n in known if not any(n.endswith(e) and n.removesuffix(e) in known for e in ENDS)]
+
+
+def _marks(section: Section, rows: Sequence[Sequence[str]]) -> tuple[Mapping[str, str], list[str]]:
+    """Return the marks behind the label of each method in a table with a column for each, and its notes."""
+    methods = {row_label(key): records for key, records in section.rows.items()}
+    has_errors = any("±" in text for row in rows for text in row)
+    one_seed = [m for m, records in methods.items() if len(records) == 1] if has_errors else []
+    these_runs, floating = len(one_seed) == len(methods), _floating(section)
+    marks = {m: ONE_SEED for m in one_seed if not these_runs}
+    marks |= {m: marks.get(m, "") + FLOATING for m in floating}
+    return marks, [
+        *([THESE_RUNS if these_runs else INTERVAL] if has_errors else []),
+        *([ONE_SEED_NOTE] if one_seed and not these_runs else []),
+        *no_scatter_note(rows),
+        *floating_note(floating),
+    ]
 
 
 def _floating(section: Section) -> dict[str, str]:

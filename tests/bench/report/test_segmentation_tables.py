@@ -291,6 +291,62 @@ def test_a_class_that_no_shift_has_is_a_dash_and_classes_without_names_are_numbe
     assert [cell.strip() for cell in last.split("|")[1:-1]] == ["2", "-", "-", "-", "-"]
 
 
+def cells_of(text: str) -> dict[str, list[str]]:
+    """The texts of a Markdown table by the first of each row, its header among them."""
+    lines = [line for line in text.splitlines() if line.startswith("|") and "---" not in line]
+    split = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    return {first: rest for first, *rest in split}
+
+
+def test_the_last_row_of_classes_is_their_mean(tmp_path):
+    store = Store(tmp_path)
+    of = fill(store)["fp", 0]
+    shown = cells_of(render(store, None, "md", "class"))
+    assert list(shown) == ["class", *NAMES, "mIoU"]
+    row = rows(store)["fp"]
+    half = (row["ood_miou_high"] - row["ood_miou_low"]) / 2
+    assert shown["mIoU"][0].startswith(f"{row['id_miou']:.1f} ±")
+    assert shown["mIoU"][1] == f"{row['ood_miou']:.1f} ±{half:.1f}"
+    assert shown["mIoU"][2].startswith(f"{miou(of['fog'].sum(axis=0)):.1f} ±")
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("fog", ["fp fog", "qat 4 fog"]),
+        ("id", ["fp ID", "qat 4 ID"]),
+        ("QAT 4", ["qat 4 ID", "qat 4 OOD", "qat 4 fog", "qat 4 night"]),
+        ("qat", ["qat 4 ID", "qat 4 OOD", "qat 4 fog", "qat 4 night"]),
+        ("fp", ["fp ID", "fp OOD", "fp fog", "fp night"]),
+        ("qat 4 fog", ["qat 4 fog"]),
+    ],
+)
+def test_columns_of_classes_by_what_they_share(tmp_path, name, columns):
+    store = Store(tmp_path)
+    fill(store)
+    assert cells_of(render(store, None, "md", "class", columns=[name]))["class"] == columns
+    table = pd.read_csv(StringIO(render(store, None, "csv", "class", columns=[name])))
+    assert list(table.columns) == ["section", "class", *columns]
+    with pytest.raises(UsageError, match="unknown column 'hail'"):
+        render(store, None, "md", "class", columns=[name, "hail"])
+
+
+@pytest.mark.parametrize("view", ["family", "shift"])
+def test_id_is_first_and_val_last_with_the_errors_of_each(tmp_path, view):
+    """Records are read back with their shifts in alphabetical order."""
+    store = Store(tmp_path)
+    fill(store)
+    text = render(store, None, "md", view)
+    first, *_, last = list(cells_of(text))[1:]
+    assert (first, last) == ("id", "val")
+    row = rows(store)["qat"]
+    half = (row["id_miou_high"] - row["id_miou_low"]) / 2
+    assert cells_of(text)["id"][1] == f"{row['id_miou']:.1f} ±{half:.1f}"
+    assert "for these training runs alone" in text
+    table = pd.read_csv(StringIO(render(store, None, "csv", view)))
+    assert [table[view].iloc[0], table[view].iloc[-1]] == ["id", "val"]
+
+
 def dead(of: Matrices, k: int) -> Matrices:
     """Class k is never right: its pixels are false alarms of another."""
     for each in of.values():

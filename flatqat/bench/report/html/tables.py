@@ -59,7 +59,7 @@ def of_shown(name: str, shown: Shown) -> Table:
 
 def turned(name: str, section: Section, columns: Mapping[str, Column], note: str) -> Table:
     """Return the columns of `shift_columns` as rows: a column for each family or severity, ID first."""
-    names = sorted(rows_of(columns), key=_outside)
+    names = rows_of(columns)
     rows = []
     for key in section.rows:
         label = row_label(key)
@@ -146,8 +146,3 @@ def _is_one_of_several(name: str, found: Taxes) -> bool:
 
 def _labels(key: Key) -> list[Cell]:
     return [Cell(text=printable(part)) for part in key]
-
-
-def _outside(name: object) -> int:
-    """Put ID in front and `val` last."""
-    return {"id": 0, "val": 2}.get(str(name), 1)
