@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ACROSS = 4
 PANEL_WIDTH, PANEL_HEIGHT, WIDEST = 2.4, 1.9, 9.6
 APART, GROUP = 0.12, 0.7  # of the distance between two severities: between intervals, and all of one severity
-SCORES_NOTE = "Means over seeds at each severity, ID first. The panels of one suite share a scale."
+SCORES_NOTE = "Means over seeds {}, ID first. The panels of one suite share a scale."
 TAX_NOTE = (
     "Each method minus full precision at the same seeds and images; below zero it has lost. Bars: 95% "
     "intervals over seeds and images, with one seed over images alone, of single points, with no correction "
@@ -37,7 +37,9 @@ def scores(sections: Sequence[Section], store: Store) -> "Figure":
         record = next(iter(section.rows.values()))[0]
         columns = shift_columns(section, "shift")
         blocks.append((section, panels_of(section, "id"), columns, f"{metric_of(record).title}, %"))
-    return _drawn("severity", blocks, SCORES_NOTE, of_zero=False)
+    has_severities = any(panel.joined for _, panels, *_ in blocks for panel in panels)
+    where = "at each severity" if has_severities else "on each shift, none of which has severities"
+    return _drawn("severity", blocks, SCORES_NOTE.format(where), of_zero=False)
 
 
 def tax(sections: Sequence[Section], store: Store) -> "Figure":

@@ -17,7 +17,7 @@ from flatqat.bench.report.render import load
 from flatqat.bench.report.tax import taxes
 from flatqat.errors import StoreError, UsageError
 from flatqat.spec import Cell, Flatness, Record
-from tests.helpers import RESULTS, cost_records
+from tests.helpers import RESULTS, cost_records, street_records
 from tests.helpers.cost_records import cost, put
 from tests.helpers.records import shift_info, space_flatness
 
@@ -54,6 +54,20 @@ def test_severity_has_a_panel_for_each_corruption_with_the_tables_numbers():
         expected = [columns[label][name] for name in ("id", *(f"fog/{k}" for k in range(1, 6)))]
         assert line.get_ydata().tolist() == expected
     assert [text.get_text() for text in drawn["fog"].get_xticklabels()] == ["ID", "1", "2", "3", "4", "5"]
+
+
+def test_what_the_axis_shows_is_said(tmp_path):
+    store = Store(tmp_path)
+    street_records.put(store, street_records.FP, street_records.matrices())
+    shown = {where: " ".join(legend_of(severity_picture.scores(load(where, None), where)).split())
+             for where in (LOOK, store)}  # fmt: skip
+    assert "Means over seeds at each severity, ID first." in shown[LOOK]
+    assert "Means over seeds on each shift, none of which has severities, ID first." in shown[store]
+
+
+def legend_of(figure) -> str:
+    (legend,) = figure.legends
+    return legend.get_title().get_text()
 
 
 def test_tax_is_the_paired_difference_with_its_interval():

@@ -71,22 +71,29 @@ def turned(name: str, section: Section, columns: Mapping[str, Column], note: str
 
 
 def of_classes(section: Section, columns: Mapping[str, Sequence[object]], note: str) -> Table:
-    """Return the columns of `class_columns` with a row for each method and class, a column a condition."""
+    """Return the columns of `class_columns` with a row for each method and class, a column a condition.
+
+    Classes that no row has a right pixel of are named below instead.
+    """
     classes = [printable(str(name)) for name in columns["class"]]
     names = [*columns][1 :: 1 + len(ENDS)]  # of the values alone, in the order of rows
     first = f"{row_label(next(iter(section.rows)))} "
     conditions = [name.removeprefix(first) for name in names[: len(names) // len(section.rows)]]
+    never = [k for k in range(len(classes)) if not any(columns[name][k] for name in names)]
     rows = []
     for key in section.rows:
         own = f"{row_label(key)} "
-        for k, name in enumerate(classes):
+        for k in (k for k in range(len(classes)) if k not in never):
             cells = [
                 with_error({end: columns[f"{own}{which}{end}"][k] for end in ("", *ENDS)}, "", ENDS)
                 for which in conditions
             ]
-            rows.append([*_labels(key), Cell(text=name), *(Cell(text=text) for text in cells)])
+            rows.append([*_labels(key), Cell(text=classes[k]), *(Cell(text=text) for text in cells)])
     header = ["method", "bits", "class", *map(printable, conditions)]
     notes = [note, *no_scatter_note([[cell.text for cell in row] for row in rows])]
+    if never:
+        left_out = ", ".join(classes[k] for k in never)
+        notes.append(f"Left out, since no pixel of them is right anywhere: {left_out}.")
     return Table(
         name="Classes and conditions", header=header, rows=rows, labels=3, notes=notes, style="classes"
     )
@@ -114,15 +121,17 @@ def heat_map(section: Section, found: Taxes, metric: str) -> Table:
         "OOD 95%",
         *(printable(name.replace("_", " ")) for name in sets[2:]),
     ]
+    has_severities = any(info.severity is not None for info in record.protocol.shifts.values())
+    kind, over = ("corruption", ", each corruption over its severities") if has_severities else ("shift", "")
     note = (
-        f"Points of {metric} minus those of {reference}, each corruption over its severities: below zero a "
-        "method has lost. Bold: its 95% interval, which a pointer shows, leaves out zero; with so many cells "
-        "some do by chance. The depth of the color is the size, up to "
+        f"Points of {metric} minus those of {reference}{over}: below zero a method has lost. Bold: its 95% "
+        "interval, which a pointer shows, leaves out zero; with so many cells some do by chance. The depth "
+        "of the color is the size, up to "
         f"{rounded(largest)} points."
         + (f" OOD leaves out {', '.join(map(printable, aside))}." if aside else "")
     )
     return Table(
-        name=f"Tax by corruption, minus {reference}", header=header, rows=rows, notes=[note], style="heat"
+        name=f"Tax by {kind}, minus {reference}", header=header, rows=rows, notes=[note], style="heat"
     )
 
 

@@ -82,6 +82,29 @@ def test_the_numbers_are_those_of_csv(look, streets):
     assert_numbers_are_those_of_csv(page_of(streets), streets, ("method", "shift", "family", "class"))
 
 
+def test_classes_that_are_never_right_are_named_below(streets, tmp_path):
+    store = Store(tmp_path / "dead")
+    for method in ("fp", "qat"):
+        of = street_records.matrices()
+        for each in of.values():
+            each[:, 1, 0] += each[:, 1, 1]
+            each[:, 1, 1] = 0
+        street_records.put(store, replace(street_records.FP, method=method), of)
+    page = page_of(store)
+    assert "Left out, since no pixel of them is right anywhere: car." in page
+    assert 'scope="row">road<' in page
+    assert 'scope="row">car<' not in page
+    assert "Left out" not in page_of(streets)
+
+
+def test_the_tax_is_by_what_a_suite_has(look, streets):
+    assert "Tax by corruption, minus fp" in look
+    assert "each corruption over its severities" in look
+    page = page_of(streets)
+    assert "Tax by shift, minus fp" in page
+    assert "each corruption over its severities" not in page
+
+
 def test_so_are_those_of_left_out_domains(tmp_path):
     store = Store(tmp_path)
     for place, suite in enumerate(("f@a", "f@b")):
