@@ -1,6 +1,5 @@
 """A quantized network as an ONNX model, and what has to be said of it."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -81,9 +80,12 @@ def _about_grids(network: Network) -> Iterator[str]:
 
 
 def _wider(what: str, how: str, grids: Iterable[tuple[Grid, Integers]]) -> Iterator[str]:
-    kinds = Counter((grid.bits, kind.name) for grid, kind in grids if kind.bits > grid.bits)
-    for bits, name in sorted(kinds):
-        yield f"{what} of {bits} bits {how} {name}"
+    kinds: dict[int, set[str]] = {}
+    for grid, kind in grids:
+        if kind.bits > grid.bits:
+            kinds.setdefault(grid.bits, set()).add(kind.name)
+    for bits, names in sorted(kinds.items()):
+        yield f"{what} of {bits} bits {how} {' and '.join(sorted(names))}"
 
 
 def _about_norms(count: int, kept: list[str]) -> list[str]:

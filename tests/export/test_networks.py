@@ -72,8 +72,7 @@ def test_what_is_stored_in_a_wider_type_is_said(three):
     _, made = three
     assert made.notes == [
         "weights of 3 bits as INT4",
-        "inputs of 3 bits as clipped INT8",
-        "inputs of 3 bits as clipped UINT8",
+        "inputs of 3 bits as clipped INT8 and UINT8",
         "images of 16x16 only",
     ]
 

@@ -26,7 +26,7 @@ def as_latex(title: str, problems: Sequence[str], protocol: str, shown: Shown | 
     if shown:
         many = len(shown.header)
         columns = "l" * shown.labels + "r" * (many - shown.labels)
-        notes = [f"{protocol}.", *shown.notes, *shown.definitions.values()]
+        notes = [f"{protocol}.", *shown.said(), *shown.definitions.values()]
         lines += [
             PREAMBLE,
             *([f"% {many} columns: choose with --columns"] if many > MOST_COLUMNS else []),

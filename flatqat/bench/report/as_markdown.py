@@ -27,4 +27,4 @@ def _table(shown: Shown) -> str:
 
 
 def _notes(shown: Shown) -> list[str]:
-    return [literal_cell(note) for note in (*shown.notes, *shown.definitions.values())]
+    return [literal_cell(note) for note in (*shown.said(), *shown.definitions.values())]

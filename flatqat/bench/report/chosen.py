@@ -36,5 +36,6 @@ def _kept(shown: Shown, names: Sequence[str]) -> Shown:
         shown.kept(kept),
         notes=shown.notes,
         strong={(row, kept.index(place)) for row, place in shown.strong if place in kept},
+        notes_of={name: text for name, text in shown.notes_of.items() if name in headers},
         definitions={name: text for name, text in shown.definitions.items() if name in headers},
     )

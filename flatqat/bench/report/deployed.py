@@ -28,7 +28,8 @@ def deployed_value(record: Record, shift: str) -> float | None:
 def deployed_columns(records: Sequence[Record], shifts: Sequence[str]) -> dict[str, float | None]:
     """Return the columns of the verified files of a row, means over the seeds that have one; none without.
 
-    `deployed_images` is the number of ID images that the files saw, the fewest of all seeds.
+    `deployed_images` is the number of ID images that the files saw, the fewest of all seeds, and
+    `deployed_latency_ms` the median time of one image, None unless it was measured.
     """
     verified = [record for record in records if record.deployed]
     if not verified:
@@ -42,6 +43,11 @@ def deployed_columns(records: Sequence[Record], shifts: Sequence[str]) -> dict[s
             mean_if_complete(deployed_value(record, shift) for shift in shifts) for record in verified
         ),
         "deployed_agreement": mean_of_known(run.all.agreement for run in runs),
+        "deployed_latency_ms": mean_of_known(
+            record.deployed.latency.median
+            for record in verified
+            if record.deployed and record.deployed.latency
+        ),
         "deployed_seeds": len(verified),
         "deployed_images": min(of_id, default=None),
     }

@@ -32,11 +32,11 @@ DISPENSABLE = (
     *cost_texts.DISPENSABLE,
     ("NLL", "ECE"),
     ("λmax", "sharp"),
-    ("deployed", "agree"),
     ("pooled", "gap"),
     ("seeds",),
+    ("deployed", "agree"),
 )
-ON_REQUEST = ("Brier", "AUROC")
+ON_REQUEST = ("Brier", "AUROC", "latency")
 VAL = "val"
 COLLAPSED_NOTE = (
     "collapsed: ID has lost more than a quarter of what full precision has above chance; what such a method "
@@ -54,6 +54,7 @@ DEFINITIONS = {
     EXTRA_GAP: "extra gap: by how much the gap exceeds that of full precision, with its 95% interval.",
     "deployed": "deployed: OOD of the exported file in a runtime, with its graph optimized.",
     "agree": "agree: percentage of predictions on all sets that are those of the cell, rounded down.",
+    "latency": "latency: of one image through the exported file, median in ms.",
     "NLL": "NLL, ECE: means over shifts.",
     "Brier": "Brier: mean over shifts, 0 is perfect and 2 the worst.",
     "AUROC": "AUROC: of telling shifted images from ID by confidence, in percent, mean over shifts; 50 is "
@@ -72,7 +73,8 @@ def of_methods(section: Section, rows: Sequence[Row]) -> Shown:
     if all(row["seeds"] == 1 for row in rows):
         texts = [{name: text for name, text in row.items() if name != "seeds"} for row in texts]
     names = [n for n in texts[0] if n in ALWAYS or any(row[n] != "-" for row in texts)]
-    header = [EXTRA_GAP_OF_RUNS if n == EXTRA_GAP and these_runs else n for n in names]
+    header_of = {n: EXTRA_GAP_OF_RUNS if n == EXTRA_GAP and these_runs else n for n in names}
+    header = list(header_of.values())
     has_errors = any("±" in row[name] for row in texts for name in names)
     labels = sum(name in ("method", "bits", "domain") for name in names)
     return Shown(
@@ -84,7 +86,11 @@ def of_methods(section: Section, rows: Sequence[Row]) -> Shown:
         dispensable=DISPENSABLE,
         on_request=ON_REQUEST if _is_swept(section) else (VAL, *ON_REQUEST),
         notes=[*([THESE_RUNS if these_runs else INTERVAL] if has_errors else []), *_notes(rows, texts)],
-        definitions={"ID": METRICS[metric.name], **{n: DEFINITIONS[n] for n in names if n in DEFINITIONS}},
+        notes_of={header_of[n]: text for n, text in _notes_of(rows).items() if n in header_of},
+        definitions={
+            "ID": METRICS[metric.name],
+            **{header_of[n]: DEFINITIONS[n] for n in names if n in DEFINITIONS},
+        },
     )
 
 
@@ -116,6 +122,7 @@ def _texts(row: Row, metric: str, marks: str) -> dict[str, str]:
         **_robustness(row),
         "deployed": number(row.get(f"deployed_ood_{metric}"), ".1f"),
         "agree": _agreement(row),
+        "latency": number(row.get("deployed_latency_ms"), ".3g"),
         "NLL": number(row["ood_nll"], ".2f"),
         "ECE": number(row["ood_ece"], ".1f"),
         "Brier": number(row["ood_brier"], ".3f"),
@@ -159,16 +166,20 @@ def _flag(row: Row) -> str:
 
 def _notes(rows: Sequence[Row], texts: Sequence[Mapping[str, str]]) -> list[str]:
     notes = [ONE_SEED_NOTE] if any(ONE_SEED in text["method"] for text in texts) else []
-    if any(row["collapsed"] for row in rows):
-        notes.append(COLLAPSED_NOTE)
-    notes += _files_note(rows)
     notes += floating_note({_method(row): _floating(row) for row in rows if _floating(row)})
     notes += no_scatter_note([list(text.values()) for text in texts])
     return notes + no_outcomes_note(_method(row, "domain") for row in rows if _lacks_outcomes(row))
 
 
-def _files_note(rows: Sequence[Row]) -> list[str]:
-    """Return the note on files that fewer images or seeds were verified on than the row is of."""
+def _notes_of(rows: Sequence[Row]) -> dict[str, str]:
+    """Return by column what to know of some rows."""
+    collapsed = any(row["collapsed"] for row in rows)
+    partly = _files_note(rows)
+    return {**({EXTRA_GAP: COLLAPSED_NOTE} if collapsed else {}), **({"deployed": partly} if partly else {})}
+
+
+def _files_note(rows: Sequence[Row]) -> str:
+    """Return the note on files that fewer images or seeds were verified on than the row is of, if any."""
     parts = []
     for row in rows:
         seeds, images = row.get("deployed_seeds"), row.get("deployed_images")
@@ -176,7 +187,7 @@ def _files_note(rows: Sequence[Row]) -> list[str]:
         less += [f"{images:.0f} of {row['images']} images a set"] if images and images < row["images"] else []
         parts += [f"{_method(row, 'domain')} on {', '.join(less)}"] if less else []
     change = "deployed is then OOD plus the change on those"
-    return [f"Files were verified in part: {'; '.join(parts)}; {change}."] if parts else []
+    return f"Files were verified in part: {'; '.join(parts)}; {change}." if parts else ""
 
 
 def _has_one_seed(row: Row) -> bool:

@@ -104,7 +104,7 @@ def show(
             console.print(printable(line), style="bold red", markup=False, highlight=False)
         if shown:
             gone = print_table(shown, console)
-            notes = [f"{printable(protocol)}.", *shown.notes]
+            notes = [f"{printable(protocol)}.", *shown.said(gone)]
             console.print("\n".join(notes) + "\n", style="dim", markup=False, highlight=False)
             definitions |= dict.fromkeys(text for name, text in shown.definitions.items() if name not in gone)
     if definitions:

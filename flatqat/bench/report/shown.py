@@ -42,6 +42,7 @@ class Shown:
         groups: For each column a name; columns of one name stay together in a block.
         dispensable: Names of columns that a narrow terminal leaves out, in this order.
         notes: Sentences about this table alone.
+        notes_of: By column a sentence about it in this table alone.
         definitions: By column a sentence about it, the same for every table that has it.
         strong: Rows and columns of the texts that a page prints in bold.
         on_request: Names of columns that are shown only where they are asked for.
@@ -57,6 +58,11 @@ class Shown:
     definitions: Mapping[str, str] = field(default_factory=dict)
     strong: Set[tuple[int, int]] = frozenset()
     on_request: Sequence[str] = ()
+    notes_of: Mapping[str, str] = field(default_factory=dict)
+
+    def said(self, without: Sequence[str] = ()) -> list[str]:
+        """Return the sentences about this table alone, without those on some columns."""
+        return [*self.notes, *(text for name, text in self.notes_of.items() if name not in without)]
 
     def kept(self, columns: Sequence[int]) -> "Shown":
         """Return the table with these columns alone."""

@@ -1,9 +1,11 @@
 """Verified files in records and tables: what is stored comes back, and columns are computed from it."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from flatqat.bench.records.record_json import record_to_dict
 from flatqat.bench.records.sections import sections
@@ -11,7 +13,7 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method, method_rows
 from flatqat.bench.report.deployed import deployed_value, percentage
 from flatqat.bench.report.method_table import of_methods
-from flatqat.bench.report.render import render
+from flatqat.bench.report.render import load, render, show
 from flatqat.bench.report.tidy import load_results
 from flatqat.spec import CodeFlips, Compared, Deployment, FileRun, Latency, Record
 from tests.helpers import gate_records
@@ -98,8 +100,41 @@ def test_columns_are_of_the_seeds_that_have_a_file(store):
     columns = dict(zip(shown.header, zip(*shown.rows, strict=True), strict=True))
     assert columns["deployed"] == (f"{ood - 1:.1f}", "-")
     assert columns["agree"] == ("90.00", "-")
-    assert "verified in part: qat 4 on 1 of 2 seeds" in " ".join(shown.notes)
+    assert "verified in part: qat 4 on 1 of 2 seeds" in " ".join(shown.said())
     assert {"deployed", "agree"} <= set(shown.definitions)
+
+
+def on_terminal(store: Store, width: int, capsys, columns: tuple[str, ...] = ()) -> str:
+    console = Console(width=width, force_terminal=True, no_color=True)
+    show(load(store, None), store, "method", console, columns)
+    return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+
+
+def test_what_was_verified_stays_when_other_columns_go(store, capsys):
+    deployed(store)
+    (header,) = [line for line in on_terminal(store, 60, capsys).splitlines() if "method" in line]
+    assert header.split() == ["method", "bits", "ID", "OOD", "deployed", "agree"]
+
+
+def test_a_note_goes_with_its_column(store, capsys):
+    deployed(store)
+    assert "verified in part" in on_terminal(store, 80, capsys)
+    narrow = on_terminal(store, 40, capsys)
+    assert "deployed, agree" in narrow
+    assert "verified in part" not in narrow
+    assert "verified in part" in on_terminal(store, 80, capsys, ("deployed",))
+    assert "verified in part" not in on_terminal(store, 80, capsys, ("OOD",))
+
+
+def test_latency_is_shown_on_request(store, capsys):
+    deployed(store)
+    assert "latency" not in on_terminal(store, 200, capsys)
+    shown = on_terminal(store, 80, capsys, ("latency",))
+    (row,) = [line for line in shown.splitlines() if line.startswith(" qat")]
+    assert row.split()[-1] == "2"
+    assert "one image through the exported file, median in ms" in shown
+    (of_sam,) = [line for line in shown.splitlines() if line.startswith(" sam")]
+    assert of_sam.split()[-1] == "-"
 
 
 def test_a_file_that_saw_fewer_images_is_the_cell_plus_its_change(store):

@@ -53,7 +53,7 @@ def of_shown(name: str, shown: Shown) -> Table:
         header=[text.replace("\n", " ") for text in shown.header],
         rows=[[Cell(text=text) for text in row] for row in shown.rows],
         labels=shown.labels,
-        notes=[*shown.notes, *shown.definitions.values()],
+        notes=[*shown.said(), *shown.definitions.values()],
     )
 
 
