@@ -34,13 +34,14 @@ def print_checked(folder: Path) -> int:
         console.print(line, style="bold red", soft_wrap=True)
     show(sections(examined.records), store, "method", console)
     records = f"{len(examined.records)} record{'s' * (len(examined.records) != 1)}"
+    in_a_pipe = not console.is_terminal  # where programs look at the last line
     scores = f"{examined.scores:,} scores computed again from the outcomes of images"
     if examined.problems:
         count = len(examined.problems)
         problems = f"{count} problem{'s' * (count != 1)}"
-        console.print(f"WRONG: {problems}; {records} without any; {scores}", soft_wrap=True)
+        console.print(f"WRONG: {problems}; {records} without any; {scores}", soft_wrap=in_a_pipe)
         return WRONG
     unhashed = sum(r.status == "done" and not r.outcomes_sha256 for r in examined.records)
     hashes = "hashes" + f" (which {unhashed} older ones lack)" * bool(unhashed)
-    console.print(f"right: {records}, their ids, fingerprints and {hashes}; {scores}", soft_wrap=True)
+    console.print(f"right: {records}, their ids, fingerprints and {hashes}; {scores}", soft_wrap=in_a_pipe)
     return 0

@@ -47,6 +47,7 @@ def diff(
     from flatqat.bench.gate.check import INCOMPLETE, OK
     from flatqat.bench.gate.shift_groups import BY
     from flatqat.bench.records.files import write_output
+    from flatqat.commands.written import say_written
     from flatqat.errors import choose
 
     forms = {"table": as_markdown, "md": as_markdown, "csv": as_csv, "json": as_json}
@@ -54,6 +55,7 @@ def diff(
     found = compare(a, b, results, view)
     if output is not None:
         write_output(output, forms[known](found).encode())
+        say_written(output)
     elif known == "table":
         _show(found)
     else:

@@ -16,6 +16,7 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import VIEWS
 from flatqat.bench.report.choice import Choice
 from flatqat.bench.report.render import ALL, FORMATS, WHOLE, load, render, show
+from flatqat.commands.written import say_written
 from flatqat.console.progress import progress_for, seconds
 from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import UsageError, choose
@@ -131,6 +132,7 @@ def report(
             raise UsageError(f"--plot {plot}: {given}; leave them out")
         path = check_picture(plot, output)
         write_picture(plot, stored(), store, path)
+        say_written(path)
         return
     if known == "html" and view != "method":
         raise UsageError(
@@ -159,6 +161,8 @@ def report(
         show(stored(), store, view, console, columns, pack)
     else:
         console.file.write(text(form=known))
+    if output is not None:
+        say_written(output)
 
 
 def check_figures(models: tuple[str, ...], request: Request) -> int:

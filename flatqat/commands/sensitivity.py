@@ -103,6 +103,7 @@ def sensitivity(
     from flatqat.bench.sensitivity.picture import picture
     from flatqat.bench.sensitivity.run import Sensitivity
     from flatqat.commands.layers import show
+    from flatqat.commands.written import say_written
     from flatqat.console.progress import progress_for
     from flatqat.console.terminal import terminal
     from flatqat.errors import StoreError, TrainingFailed
@@ -125,4 +126,6 @@ def sensitivity(
         show(found)
     else:
         typer.echo(readable(data) if form == "json" else as_csv(found), nl=form == "json")
+    if plot:
+        say_written(plot)
     errors.print(f"stored in {shlex.quote(str(path))}", style="dim", soft_wrap=True)

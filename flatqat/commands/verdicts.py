@@ -11,8 +11,9 @@ from flatqat.bench.gate.as_junit import as_junit
 from flatqat.bench.gate.as_markdown import as_markdown
 from flatqat.bench.gate.check import Checked
 from flatqat.bench.gate.compare import Rules
-from flatqat.bench.gate.wording import COLUMNS, beside, conclusion, differing, notes, numbers
+from flatqat.bench.gate.wording import COLUMNS, beside, conclusion, differing, in_rows, notes, numbers
 from flatqat.bench.records.files import write_output
+from flatqat.commands.written import say_written
 from flatqat.console.grouped import grouped_table
 from flatqat.console.printable import printable
 from flatqat.console.terminal import terminal
@@ -41,6 +42,7 @@ def print_check(checked: Checked, rules: Rules, form: str, output: Path | None, 
     """Print or write a check. In GitHub Actions, annotations and the job's summary go with the table."""
     if output is not None:
         write_output(output, FILES[form](checked, rules, only_changed).encode())
+        say_written(output)
     elif form in FILES:
         typer.echo(FILES[form](checked, rules, only_changed), nl=False)
         return
@@ -69,7 +71,8 @@ def show_check(checked: Checked, rules: Rules, only_changed: bool) -> None:
         styles = [STYLES.get(v.verdict, "") for v in shown]
         console.print(grouped_table(COLUMNS, rows, console.width, OTHERS_WIDTH, styles))
     if hidden := len(checked.verdicts) - len(shown):
-        say(f"{hidden} rows that are fine are not shown")
+        be = "is" if hidden == 1 else "are"
+        say(f"{in_rows(hidden)} that {be} fine {be} not shown")
     for note in notes(checked, rules):
         say(note, "dim")
     for text in beside(checked):

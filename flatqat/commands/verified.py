@@ -28,7 +28,8 @@ def show_verified(record: Record, least: float | None = None) -> None:
     console, found = terminal(), _deployed(record)
 
     def say(text: str, style: str | None = None, *, one_line: bool = False) -> None:
-        console.print(printable(text), style=style, markup=False, highlight=False, soft_wrap=one_line)
+        as_it_is = one_line and not console.is_terminal  # for programs, which look at the last line
+        console.print(printable(text), style=style, markup=False, highlight=False, soft_wrap=as_it_is)
 
     say(f"{record.cell.label} of {record.cell.suite} · {found.file}", "bold")
     for title, run in (("graph optimization off", found.plain), ("graph optimization on", found.optimized)):

@@ -123,6 +123,15 @@ def test_a_row_that_catches_nothing_is_explained(flatqat, tmp_path, baseline):
     assert "-: none of up to 50 points" in flatqat(*args, "--retraining-sd", "20").out
 
 
+@pytest.mark.parametrize(("only", "told"), [("id", "correction for 1 row"), ("*", "correction for 4 rows")])
+def test_one_row_is_not_called_rows(flatqat, tmp_path, baseline, only, told):
+    store_with(tmp_path / "now", outcomes())
+    args = ("bench", "check", "--results", tmp_path / "now", "--baseline", baseline, "--only", only)
+    assert told in [line.rpartition("after ")[2] for line in flatqat(*args).out.splitlines()]
+    hidden = "1 row that is fine is not shown" if only == "id" else "4 rows that are fine are not shown"
+    assert hidden in flatqat(*args, "--only-changed").out
+
+
 def test_only_changed_rows(flatqat, tmp_path, baseline):
     store_with(tmp_path / "now", {**outcomes(), "id": WORSE["id"]})
     args = ("bench", "check", "--results", tmp_path / "now", "--baseline", baseline, "--only-changed")

@@ -34,6 +34,26 @@ def test_a_page_is_printed_as_it_is_written(flatqat, stored, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("page.html", ("report", "--format", "html")),
+        ("table.md", ("report",)),
+        ("study.md", ("report", "--format", "study")),
+        ("tax.png", ("report", "--plot", "tax")),
+        ("diff.md", ("diff", "qat", "anchor")),
+    ],
+)
+def test_a_file_that_was_written_is_named_on_stderr(flatqat, stored, tmp_path, name, options):
+    done = flatqat("bench", *options, "--results", stored, "--output", tmp_path / name)
+    assert (done.code, done.out) == (0, "")
+    assert done.err.splitlines()[-1] == f"written to {tmp_path / name}"
+
+
+def test_a_device_is_not(flatqat, stored):
+    assert flatqat("bench", "report", "--results", stored, "--output", "/dev/null").err == ""
+
+
+@pytest.mark.parametrize(
     ("option", "told"),
     [
         (("--by", "family"), r"--format html: expected no --by, got family; leave it out"),

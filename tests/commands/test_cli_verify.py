@@ -1,12 +1,16 @@
 """`flatqat export verify` on the command line: its table, its exit codes, and what it refuses."""
 
 import json
+import re
 import shutil
 
 import pytest
+from rich.console import Console
 
 from flatqat import registry
+from flatqat.bench.records.store import Store
 from flatqat.bench.report.tidy import load_results
+from flatqat.commands import verified
 from tests.helpers import TOY
 from tests.helpers.command_line import assert_one_line_error
 from tests.helpers.verified_cells import exported, trained, with_other_scale
@@ -39,6 +43,19 @@ def verify(made, flatqat, tmp_path):
 
     run.results = results
     return run
+
+
+def test_the_verdict_wraps_between_words_on_a_terminal(verify, monkeypatch, capsys):
+    """A terminal itself would break it within a word; a pipe has it on one line."""
+    verify()
+    (record,) = [r for r in Store(verify.results).records() if r.deployed]
+    console = Console(force_terminal=True, no_color=True, width=80)
+    monkeypatch.setattr(verified, "terminal", lambda: console)
+    verified.show_verified(record)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    last = text[text.index("100.000% of 288 predictions agree in onnx") :].splitlines()
+    assert len(last) > 1
+    assert max(map(len, last)) <= 80
 
 
 def test_the_table_says_agreement_by_family_and_ends_with_a_verdict(verify, flatqat):

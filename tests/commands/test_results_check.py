@@ -1,10 +1,14 @@
 """`flatqat results check`: what is wrong, a line each, and the rows of the report."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 
+from rich.console import Console
+
+from flatqat.commands import checked
 from tests.helpers import RESULTS
 from tests.helpers.command_line import assert_one_line_error
 
@@ -17,6 +21,16 @@ def test_right_results_have_the_rows_of_the_report(flatqat):
     assert rows == report.out.splitlines()
     scores = "648 scores computed again from the outcomes of images"
     assert last == f"right: 9 records, their ids, fingerprints and hashes; {scores}"
+
+
+def test_the_last_line_wraps_between_words_on_a_terminal(capsys, monkeypatch):
+    """A terminal itself would break it within a word; a pipe has it on one line."""
+    monkeypatch.setattr(checked, "terminal", lambda: Console(force_terminal=True, no_color=True, width=60))
+    assert checked.print_checked(RESULTS / "first-look") == 0
+    text = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    last = text[text.index("right: ") :].splitlines()
+    assert len(last) > 1
+    assert max(map(len, last)) <= 60
 
 
 def test_older_records_without_a_hash_are_counted(flatqat):

@@ -59,6 +59,11 @@ def _points(v: Verdict) -> tuple[str, str, str]:
     return rounded(v.before, ".2f"), rounded(v.now, ".2f"), rounded(v.change, "+.2f")
 
 
+def in_rows(count: int) -> str:
+    """Return `1 row`, `2 rows`."""
+    return f"{count} row{'s' * (count != 1)}"
+
+
 def p_value(p: float) -> str:
     """Return a p-value as text."""
     return f"{p:.2g}" if p >= LEAST_P else f"<{LEAST_P:.0e}"
@@ -68,7 +73,7 @@ def notes(checked: Checked, rules: Rules) -> list[str]:
     """Return what the columns mean in this check."""
     said = []
     if checked.verdicts:
-        level = f"p < {rules.p:g} after correction for {len(checked.verdicts)} rows"
+        level = f"p < {rules.p:g} after correction for {in_rows(len(checked.verdicts))}"
         none = "; -: none of up to 50 points" * any(v.catches is None for v in checked.verdicts)
         said.append(f"catches: the true drop that is found in 4 of 5 runs, at {level}{none}")
     if any(v.verdict == "undecided" for v in checked.verdicts):

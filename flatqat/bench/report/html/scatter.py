@@ -58,9 +58,8 @@ def draw(axes: Axes, points: Sequence[Point], under: Under | None = None, also: 
     y = svg.scale(ys, HEIGHT - BOTTOM, TOP)
     parts = [_grid(x, y, axes), under(x, y) if under else ""]
     parts += [_marks(point, x, y) for point in points]
-    described = (
-        f"{axes.y} against {axes.x} of {len(points)} rows. The same numbers are in the table of methods."
-    )
+    rows = f"{len(points)} row{'s' * (len(points) != 1)}"
+    described = f"{axes.y} against {axes.x} of {rows}. The same numbers are in the table of methods."
     return svg.figure(axes.name, described, WIDTH, HEIGHT, *parts)
 
 
