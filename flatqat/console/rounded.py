@@ -1,12 +1,12 @@
 """Numbers as texts, rounded so that what is not zero does not look like it, and zero has no sign."""
 
-MOST_DECIMALS = 6
+MOST_DECIMALS = 3
 
 
 def rounded(value: float, form: str = ".1f") -> str:
     """Return a number in a form such as `.1f` or `+.2f`, with more decimals where it would show as zero.
 
-    So -0.04 in `+.1f` is `-0.04`. What six decimals show as zero differs from it by rounding alone: `0.0`.
+    So -0.04 in `+.1f` is `-0.04`. What three decimals show as zero is `0.0`.
     """
     sign, least = form[: form.index(".")], int(form.strip("+.f"))
     for decimals in range(least, MOST_DECIMALS + 1):

@@ -42,6 +42,12 @@ def test_a_table_within_80_columns_and_a_picture(sensitivity, tmp_path):
     assert (tmp_path / "again.svg").read_text(encoding="utf-8") == svg
 
 
+def test_the_time_said_beforehand_includes_making_the_images(sensitivity, cells, monkeypatch):
+    monkeypatch.setattr("flatqat.bench.sensitivity.measure.seconds_to_make", lambda *args: 3600.0)
+    done = sensitivity("tiny-fp", "--bits", 7, "--layers", "linear")
+    assert re.search(r"about 2 h.* in all", done.err), done.err  # id and noise/2
+
+
 def test_most_costly_under_shift_first(sensitivity):
     found = json.loads(sensitivity("tiny-fp", "--bits", 2, "--format", "json").out)
     (sweep,) = found["sweeps"]

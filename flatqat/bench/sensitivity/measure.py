@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from flatqat.bench.cell.batches import scoring_batch_size
+from flatqat.bench.cell.making import seconds_to_make
 from flatqat.bench.sensitivity.images import ImageSet
 from flatqat.bench.sensitivity.readings import Columns, Measured, measured
 from flatqat.bench.sensitivity.replay import Replay
@@ -55,13 +56,14 @@ class Measure:
     Attributes:
         replay: What repeats the run of the base behind a changed layer.
         seconds: How long one image takes in a whole run, known after `prepare`.
+        reading: How long the scores of one image take, known after `prepare`.
     """
 
     def __init__(self, switches: Switches, classes: int, *, device: torch.device, workers: int) -> None:
         self.switches, self.classes = switches, classes
         self.device, self.workers = device, workers
         self.replay = Replay(switches.model.net, switches.layers)
-        self.seconds = inf
+        self.seconds = self.reading = inf
         self._shares: dict[str, float] = {}
 
     @torch.no_grad()
@@ -114,14 +116,21 @@ class Measure:
     @torch.no_grad()
     def prepare(self, images: ImageSet) -> None:
         """Find out on two images whether variants can be replayed, and how much of a run each takes."""
-        x, _ = images.data.batch(torch.arange(min(TIMED, len(images.data))), self.device)
+        x, y = images.data.batch(torch.arange(min(TIMED, len(images.data))), self.device)
         with self.replay.installed():
             self.replay.verify(lambda: self._predict(x[:CHECKED]))
             for _ in range(TIMES):  # the fastest, since other processes only slow it down
                 began = perf_counter()
-                self.replay.record(partial(self._predict, x))
+                logits = self.replay.record(partial(self._predict, x))
                 if (took := (perf_counter() - began) / len(x)) < self.seconds:
                     self.seconds, self._shares = took, self.replay.remaining
+                began = perf_counter()
+                self._columns(images).add(logits, y, _log_p(logits))
+                self.reading = min(self.reading, (perf_counter() - began) / len(x))
+
+    def seconds_to_make(self, images: ImageSet) -> float:
+        """Return about how long making the images of a set takes."""
+        return seconds_to_make(images.data, self.device, self.workers)
 
     def batches_of(self, images: ImageSet) -> int:
         """Return how many batches a set has."""

@@ -85,7 +85,7 @@ class Measurements:
 
     def forecast(self, parts: Sequence[tuple[Sequence[ImageSet], Sequence[Sweep], Sequence[str]]]) -> None:
         """Say how much there is to measure, and about how long that takes."""
-        variants, passes = 0, 0.0
+        variants, passes, read, making = 0, 0.0, 0, {}
         for sets, sweeps, units in parts:
             for images in sets:
                 for sweep in sweeps:
@@ -94,11 +94,14 @@ class Measurements:
                         self._prepare(images)
                         variants += len(lacking) * len(images.data)
                         passes += len(images.data) * (1 + sum(map(self.measure.share, lacking)))
+                        read += len(images.data) * (1 + len(lacking))
+                        making[images.name] = images
         if variants:
-            took = seconds(passes * self.measure.seconds)
+            made = sum(map(self.measure.seconds_to_make, making.values()))
+            took = seconds(passes * self.measure.seconds + read * self.measure.reading + made)
             self.progress.say(
                 f"{variants:,} images through a network with one layer changed: as much as {passes:,.0f} "
-                f"whole runs, about {took} and the time to make the images"
+                f"whole runs, about {took} in all"
             )
 
     def _work(self, images: ImageSet, sweeps: Sequence[Sweep], units: Sequence[str]) -> int:

@@ -50,7 +50,7 @@
     const taxOf = new Map(member.tax.rows.map((row) => [row[0] === "ID" ? "id" : row[0], row]));
     const short = (value, sign = "") => {
       if (value == null) return "-";
-      const decimals = [1, 2, 3, 4, 5, 6].find((each) => Number(value.toFixed(each)));
+      const decimals = [1, 2, 3].find((each) => Number(value.toFixed(each)));
       return decimals ? (value > 0 ? sign : "") + value.toFixed(decimals) : "0.0";
     };
     const interval = (low, high, sign) => (low == null ? "-" : `${short(low, sign)} to ${short(high, sign)}`);
