@@ -8,12 +8,16 @@ from flatqat.bench.records.picture_files import as_bytes, drawing
 from flatqat.bench.sensitivity.differences import ID, OOD, Table
 from flatqat.bench.sensitivity.measure import Sweep
 
+LEGEND = "colors: the {} layers that cost most under shift\nhollow: its interval there holds zero"
 NAMED = 6  # layers that cost the most under shift
 COLORS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:pink")
 
 
 def picture(title: str, bits: str, tables: dict[Sweep, Table], suffix: str) -> bytes:
     """Return a panel for each sweep: a point for each layer with its intervals, those that cost most named.
+
+    Named are the `NAMED` layers with the lowest values under shift, if below zero; hollow are those whose
+    interval there holds zero.
 
     The same numbers give the same bytes with one version of matplotlib.
     """
@@ -35,7 +39,7 @@ def _panel(axes: Any, table: Table) -> None:
     x, y = (np.array([one.value for one in table.deltas[on]]) for on in (ID, OOD))
     dx, dy = (np.array([one.half_width() for one in table.deltas[on]]) for on in (ID, OOD))
     order = np.argsort(y, kind="stable")
-    named = [place for place in order[:NAMED] if y[place] + dy[place] < 0]
+    named = [place for place in order[:NAMED] if y[place] < 0]
     rest = [place for place in order if place not in named]
     style: dict[str, Any] = {"fmt": "o", "markersize": 4, "elinewidth": 0.6}
     axes.axline((0, 0), slope=1, color="0.8", linewidth=0.8, zorder=0)
@@ -45,9 +49,13 @@ def _panel(axes: Any, table: Table) -> None:
         x[rest], y[rest], dy[rest], dx[rest], color="0.55", alpha=0.7, label="other layers", **style
     )
     for place, color in zip(named, COLORS, strict=False):
-        label = table.networks[place]
-        axes.errorbar(x[place], y[place], dy[place], dx[place], color=color, label=label, **style)
+        label, sure = table.networks[place], y[place] + dy[place] < 0
+        fill = {} if sure else {"markerfacecolor": "white"}
+        axes.errorbar(x[place], y[place], dy[place], dx[place], color=color, label=label, **style, **fill)
     axes.set_xlabel("change of the score in clear weather (ID), points")
     axes.set_ylabel("change of the score under shift (OOD), points")
-    for text in axes.legend(loc="upper left", fontsize=8, frameon=False).get_texts():
+    said = LEGEND.format(len(named)) if named else ""
+    legend = axes.legend(loc="upper left", fontsize=8, frameon=False, title=said, title_fontsize=7)
+    legend.set_alignment("left")
+    for text in legend.get_texts():
         text.set_parse_math(False)
