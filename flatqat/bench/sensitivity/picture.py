@@ -8,7 +8,7 @@ from flatqat.bench.records.picture_files import as_bytes, drawing
 from flatqat.bench.sensitivity.differences import ID, OOD, Table
 from flatqat.bench.sensitivity.measure import Sweep
 
-LEGEND = "colors: the {} layers that cost most under shift\nhollow: its interval there holds zero"
+LEGEND = "colors: what costs most under shift\nhollow: its interval there holds zero"
 NAMED = 6  # layers that cost the most under shift
 COLORS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:pink")
 
@@ -45,16 +45,15 @@ def _panel(axes: Any, table: Table) -> None:
     axes.axline((0, 0), slope=1, color="0.8", linewidth=0.8, zorder=0)
     axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
     axes.axvline(0, color="0.85", linewidth=0.8, zorder=0)
-    axes.errorbar(
-        x[rest], y[rest], dy[rest], dx[rest], color="0.55", alpha=0.7, label="other layers", **style
-    )
+    gray = {"color": "0.55", "alpha": 0.7, "label": "other layers"}
+    axes.errorbar(x[rest], y[rest], dy[rest], dx[rest], **gray, **style)
     for place, color in zip(named, COLORS, strict=False):
         label, sure = table.networks[place], y[place] + dy[place] < 0
         fill = {} if sure else {"markerfacecolor": "white"}
         axes.errorbar(x[place], y[place], dy[place], dx[place], color=color, label=label, **style, **fill)
     axes.set_xlabel("change of the score in clear weather (ID), points")
     axes.set_ylabel("change of the score under shift (OOD), points")
-    said = LEGEND.format(len(named)) if named else ""
+    said = LEGEND if named else ""
     legend = axes.legend(loc="upper left", fontsize=8, frameon=False, title=said, title_fontsize=7)
     legend.set_alignment("left")
     for text in legend.get_texts():
