@@ -10,6 +10,7 @@ SAME = {
     **{f"deployed_ood_{metric}": "deployed" for metric in ("top1", "miou")},
     "extra_gap": "extra gap",
     "deployed_agreement": "agree",
+    "deployed_latency_ms": "latency",
     "ood_nll": "nll",
     "ood_ece": "ece",
     "ood_brier": "brier",

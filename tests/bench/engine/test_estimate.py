@@ -46,7 +46,9 @@ def test_a_method_without_steps_takes_no_time_for_steps(tmp_path, monkeypatch):
 
 def test_steps_of_other_passes_are_timed_on_their_own(tmp_path, monkeypatch):
     timed = []
-    monkeypatch.setattr("flatqat.bench.engine.estimate._time", lambda job, _: timed.append(job) or (1.0, 0.0, 0.0))
+    monkeypatch.setattr(
+        "flatqat.bench.engine.estimate._time", lambda job, _: timed.append(job) or (1.0, 0.0, 0.0)
+    )
     settings = {"anchor": {"coupling": "ema,elastic,dual", "strength": "0.1,0.2"}}
     seconds(tmp_path, suites=("toy",), methods=("anchor",), settings=settings)
     assert [job.config.coupling == "dual" for job in timed if job.scored] == [False, True]
