@@ -58,7 +58,7 @@ def headers(text: str, label: str) -> list[list[str]]:
     return [lines[at - 1].split() for at, line in enumerate(lines) if line.startswith(" ──")]
 
 
-ALL = ["method", "bits", "seeds", "ID", "OOD", "gap", "extra", "gap", "[95%]", "NLL", "ECE", "λmax", "sharp"]
+ALL = ["method", "bits", "seeds", "val", "ID", "OOD", "gap", "extra", "gap", "[95%]", "NLL", "ECE", "λmax", "sharp"]
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ ALL = ["method", "bits", "seeds", "ID", "OOD", "gap", "extra", "gap", "[95%]", "
         (None, ""),
         (200, ""),
         (120, ""),
-        (80, "NLL, ECE, λmax, sharp"),
-        (60, "seeds, gap, NLL, ECE, λmax, sharp"),
+        (80, "gap, NLL, ECE, λmax, sharp"),
+        (60, "seeds, val, gap, NLL, ECE, λmax, sharp"),
     ],
 )
 def test_narrow_terminals_go_without_columns_and_name_them(width, gone, capsys):

@@ -34,6 +34,7 @@ DISPENSABLE = (
     ("λmax", "sharp"),
     ("pooled", "gap"),
     ("seeds",),
+    ("val",),
     ("deployed", "agree"),
 )
 ON_REQUEST = ("Brier", "AUROC", "latency")
