@@ -5,11 +5,12 @@ check. The power of that is stated with each row.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
 
+from flatqat.bench.gate.power import catches, spread_of_shares
 from flatqat.bench.gate.shift_groups import By, shift_groups
 from flatqat.errors import UsageError
 from flatqat.metrics.change import change
@@ -19,8 +20,6 @@ from flatqat.metrics.holm import holm
 from flatqat.metrics.stacked import Stacked, together
 from flatqat.spec import ShiftInfo
 
-POWER = 0.8
-MOST_POINTS, PRECISION = 50.0, 1e-3  # of a drop that is said to be caught
 BySeed = Mapping[int, Stacked]
 """For every seed the metric's value of each image by shift."""
 
@@ -55,7 +54,8 @@ class Rules:
 class Row:
     """One comparison before it is judged, with its own p-value; other fields are those of `Verdict`.
 
-    `identical` says that no image has another value than before.
+    `identical` says that no image has another value than before; `spread` is the variance from images of a
+    drop of one point, None where images are right or wrong.
     """
 
     cell: str
@@ -67,6 +67,7 @@ class Row:
     estimate: Estimate
     p: float
     identical: bool = False
+    spread: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ class Verdict:
         before: The metric of the baseline, the mean over its seeds.
         now: The metric of the results, the mean over theirs.
         change: What it changed by.
-        catches: The true drop that trips the gate with a probability of 80%; None if none does.
+        catches: The true drop that trips the gate with a probability of 80%; None if none can.
         p: The p-value after Holm's correction.
         verdict: The verdict. `undecided` is a drop beyond the tolerance that may be chance; it trips nothing.
         seeds_before: The number of seeds of the baseline.
@@ -106,13 +107,15 @@ def compare(
     rules: Rules,
     *,
     nested: bool = False,
+    whole: bool = True,
     by: By = "family",
 ) -> list[Row]:
     """Return the rows of a cell: of ID, of the mean over shifts, and of each family or shift, in points.
 
     Each image contributes to a mean over shifts the mean of its values under them; shifts of other images
-    are independent pools. `nested` says that every seed has images of its own. A metric that is not defined
-    is NaN. Raises ValueError if the images of the seeds do not fit together.
+    are independent pools. `nested` says that every seed has images of its own, and `whole` that an image is
+    right or wrong as a whole. A metric that is not defined is NaN. Raises ValueError if the images of the
+    seeds do not fit together.
     """
     if nested and [*before] == [*now] and len(now) == 1:
         nested = False  # the same images on both sides
@@ -136,6 +139,7 @@ def compare(
                 estimate=estimate,
                 p=estimate.p,
                 identical=are_identical(before, now, members),
+                spread=None if whole else spread_of_shares(sides[0]),
             )
         )
     return rows
@@ -163,7 +167,13 @@ def judge(rows: Sequence[Row], rules: Rules) -> list[Verdict]:
                 seeds_before=row.seeds_before,
                 seeds_now=row.seeds_now,
                 change=difference,
-                catches=catches(row.estimate, len(rows), rules),
+                catches=catches(
+                    row.estimate,
+                    max_drop=rules.max_drop,
+                    level=rules.p / len(rows),
+                    score=row.before,
+                    spread=row.spread,
+                ),
                 p=p,
                 verdict=_verdict(difference, p, rules),
             )
@@ -177,31 +187,6 @@ def _verdict(difference: float, p: float, rules: Rules) -> str:
     if difference < 0:
         return "regressed" if p < rules.p else "undecided"
     return "improved" if p < rules.p else "ok"
-
-
-def catches(estimate: Estimate, rows: int, rules: Rules) -> float | None:
-    """Return the true drop that trips the gate with a probability of 80%, or None if none does.
-
-    A drop D trips surely if D > max(max_drop, c s), with its standard error s and the quantile c of the level
-    p / rows, which is the most that Holm's correction takes. If the true drop is d, D is above d - z s with a
-    probability of 80%, z being the quantile of that. So
-
-        d = max(max_drop, c s) + z s
-
-    and a true drop of just `max_drop` is caught half the time at most. In s, the variance from images is the
-    one observed, but no less than that of d points which are lost with whole images: q (1 - q) / N for
-    q = d / 100. Two runs with the same predictions say nothing of those that a change would flip.
-    """
-    drop, before = rules.max_drop, -1.0
-    if not rules.p:
-        return None
-    while drop < MOST_POINTS and drop - before > PRECISION:
-        before, q = drop, drop / 100
-        of_images = max(estimate.image_variance, 100**2 * q * (1 - q) / estimate.images)
-        observed = replace(estimate, image_variance=of_images)
-        beyond_the_tolerance = rules.max_drop + observed.half_width(2 * POWER - 1)
-        drop = max(beyond_the_tolerance, observed.detectable(rules.p / rows, POWER))
-    return drop if drop < MOST_POINTS else None
 
 
 def _pools(shifts: Mapping[str, ShiftInfo], members: Sequence[str], runs: Stacked) -> list[np.ndarray]:

@@ -100,10 +100,10 @@ def _compare(
     if not new.done:
         return [], obstacles
     before, now = ({run.cell.seed: run.values() for run in side.done} for side in (old, new))
-    shifts, nested = new.done[0].shifts, new.done[0].nested
+    shifts, nested, whole = new.done[0].shifts, new.done[0].nested, new.done[0].metric.whole
     if images := other_images(shifts, before, now):
         return [], [*obstacles, images]
-    return compare(name, shifts, before, now, rules, nested=nested, by=by), obstacles
+    return compare(name, shifts, before, now, rules, nested=nested, whole=whole, by=by), obstacles
 
 
 def _lost(matches: Matches, names: Mapping[int, str], where: str) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ MEANING = {
 }
 ONE_SEED = "*"
 LEAST_P = 1e-9
+LEAST_SHOWN = 0.005  # points
 MOST_LISTED = 6
 
 
@@ -74,8 +75,11 @@ def notes(checked: Checked, rules: Rules) -> list[str]:
     said = []
     if checked.verdicts:
         level = f"p < {rules.p:g} after correction for {in_rows(len(checked.verdicts))}"
-        none = "; -: none of up to 50 points" * any(v.catches is None for v in checked.verdicts)
-        said.append(f"catches: the true drop that is found in 4 of 5 runs, at {level}{none}")
+        said.append(f"catches: the true drop that is found in 4 of 5 runs, at {level}")
+    if any(v.catches is None for v in checked.verdicts):
+        said.append("-: not even the loss of the whole score is found so often; such a row can hardly fail")
+    if any(v.catches is not None and v.catches < LEAST_SHOWN for v in checked.verdicts):
+        said.append("0.00: no image differs between the two sides, so a drop that all images share is found")
     if any(v.verdict == "undecided" for v in checked.verdicts):
         said.append("undecided: a drop beyond the tolerance that may be chance; more seeds or images tell")
     if rules.evaluation_only:

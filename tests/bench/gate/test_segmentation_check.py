@@ -9,6 +9,7 @@ from scipy.stats import ttest_rel
 from flatqat.bench.gate.baseline import read_baseline, write_baseline
 from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
 from flatqat.bench.gate.compare import Rules
+from flatqat.bench.gate.wording import notes
 from flatqat.bench.records.store import Store
 from flatqat.metrics.metric import METRICS
 from flatqat.metrics.miou import pseudo_values
@@ -74,6 +75,15 @@ def test_the_same_results_pass_with_the_miou_of_the_whole_shift(tmp_path, baseli
     pooled = {shift: miou(each.sum(axis=0)) for shift, each in matrices().items()}
     assert by_what["id"].now == pytest.approx(pooled["id"], rel=1e-12)
     assert by_what["ood"].now == pytest.approx((pooled["fog"] + pooled["night"]) / 2, rel=1e-12)
+
+
+def test_what_a_row_catches_is_near_what_it_finds(tmp_path, baseline):
+    """By whole images that could only be right or wrong it would be 30 points and more."""
+    done = gate(tmp_path / "new", baseline, matrices())
+    assert all(0.5 <= v.catches < 2 for v in done.verdicts)
+    certain = gate(tmp_path / "new", baseline, matrices(), max_drop=0)
+    assert all(v.catches == 0 for v in certain.verdicts)
+    assert any(line.startswith("0.00: no image differs") for line in notes(certain, Rules(max_drop=0)))
 
 
 def test_a_drop_of_one_condition_trips_and_says_which(tmp_path, baseline):
