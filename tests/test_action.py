@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from xml.etree import ElementTree
 
 import numpy as np
@@ -75,6 +76,32 @@ def test_a_baseline_that_was_better_fails(runner):
     assert "### REGRESSED (tolerance 0.5 points" in runner.summary
     assert outcomes(runner)["noise"] == "failure"
     assert (runner.folder / "temp" / "flatqat" / "check.md").read_text().startswith("### REGRESSED")
+
+
+def test_a_cache_brings_back_neither_an_old_baseline_nor_old_cells(tmp_path):
+    """With a `cache-key` of their own, runs of several commits share the results folder."""
+    runner, given = Runner(tmp_path), {"cache_key": "nets", "artifact": ""}
+    assert runner.run(run=RUN.replace("0,", "0,1"), **given), runner.log
+    baseline = tmp_path / "results" / "baselines" / "main.json"
+    baseline.parent.mkdir()
+    baseline.write_text("old")
+    assert not runner.run(run=RUN, baseline=str(baseline), **given)
+    baseline.write_bytes((tmp_path / "temp" / "flatqat" / "baseline.json").read_bytes())
+    shutil.rmtree(tmp_path / "results" / "records")
+    assert runner.run(run=RUN, baseline=str(baseline), **given), runner.log
+    assert len(list((tmp_path / "results" / "records").rglob("*.json"))) == 2, "the cache was restored"
+    cells = json.loads((tmp_path / "temp" / "flatqat" / "baseline.json").read_text())["cells"]
+    assert [cell["cell"]["seed"] for cell in cells.values()] == [0]
+
+
+def test_an_error_stands_where_the_comparison_would(runner):
+    assert not runner.run(*BEFORE, baseline="gone.json")
+    assert runner.outputs["check"] == {"exit-code": "2"}
+    text = (runner.folder / "temp" / "flatqat" / "check.md").read_text()
+    assert text.startswith("### flatqat bench check: exit code 2\n\n    ")
+    assert "gone.json" in text
+    assert text in runner.summary
+    assert "gone.json" in runner.log
 
 
 def test_arguments_that_are_no_command_line_are_one_line(runner):

@@ -129,6 +129,10 @@ def bench_run(
         option("NAME", "Write training curves for tensorboard, wandb or mlflow.", envvar="FLATQAT_LOG"),
     ] = None,
     all_revisions: AllRevisions = False,
+    baseline: Annotated[
+        Path | None,
+        option("FILE", "Write the cells of this run as a baseline, too.", "--write-baseline"),
+    ] = None,
     plugin: Plugin = None,
 ) -> None:
     """Train, evaluate and measure models, and print a table.
@@ -198,7 +202,11 @@ def bench_run(
 
     with leading(place, request) as (own, ranks):
         plan = make_plan(own)
-        code = dry(plan) if dry_run else execute(plan, all_revisions=all_revisions, ranks=ranks)
+        code = (
+            dry(plan)
+            if dry_run
+            else execute(plan, all_revisions=all_revisions, baseline=baseline, ranks=ranks)
+        )
     raise typer.Exit(code)
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flatqat.bench.gate.baseline import write_baseline
 from flatqat.bench.gate.reference import read_pack
 from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.bench.records.files import write_output
@@ -30,10 +31,16 @@ FEW = 3
 BESIDE = tuple(form for form in FORMATS if form not in WHOLE)
 
 
-def execute(plan: "Plan", *, all_revisions: bool = False, ranks: "Ranks | None" = None) -> int:
+def execute(
+    plan: "Plan",
+    *,
+    all_revisions: bool = False,
+    baseline: Path | None = None,
+    ranks: "Ranks | None" = None,
+) -> int:
     """Run a plan and print its table; 0, or 3 when a cell failed, was skipped or lacks its flatness.
 
-    With `ranks`, this process leads them.
+    Its finished cells become the file `baseline`, if any. With `ranks`, this process leads them.
     """
     from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.run import run
@@ -53,6 +60,9 @@ def execute(plan: "Plan", *, all_revisions: bool = False, ranks: "Ranks | None" 
     view = "class" if has_classes and len(request.suites) == 1 else "family"
     stored = f"stored in {request.results}; next: flatqat bench report{where} --by {view}"
     errors.print(stored, style="dim", markup=False, highlight=False, soft_wrap=True)
+    if baseline and any(record.status == "done" for record in records):
+        count, _ = write_baseline(session.store, baseline, records)
+        errors.print(f"{baseline}: {count} cells", markup=False, highlight=False, soft_wrap=True)
     complete = (r.status == "done" and not lacking_spaces(r.cell, r.flatness, request) for r in records)
     return 0 if all(complete) else INCOMPLETE
 

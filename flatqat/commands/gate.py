@@ -22,7 +22,7 @@ def baseline(
 
     \b
     Example:
-      flatqat bench baseline --output results/baselines/main.json
+      flatqat bench baseline --output baselines/main.json
     """
     from flatqat.bench.gate.baseline import write_baseline
     from flatqat.bench.records.store import Store

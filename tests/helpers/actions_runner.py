@@ -1,4 +1,6 @@
-"""A composite action as GitHub's runner does it: its bash steps run, what it `uses` is only noted.
+"""A composite action as GitHub's runner does it: its bash steps run, what it `uses` is noted.
+
+The caches of results are kept, and put back over what is there, as the real ones are.
 
 Expressions are those that `action.yml` needs: contexts, comparisons, `&&`, `||`, `!`, and whether the job
 was cancelled.
@@ -6,6 +8,7 @@ was cancelled.
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -41,6 +44,7 @@ class Runner:
     outcomes: dict[str, str] = field(default_factory=dict)
     used: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     log: str = ""
+    runs: int = 7
 
     @property
     def summary(self) -> str:
@@ -49,15 +53,17 @@ class Runner:
     def run(self, *done: str, **inputs: str) -> bool:
         """Run all steps but those `done` by an earlier run; whether none failed."""
         action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
-        unknown = inputs.keys() - action["inputs"].keys()
+        given = {name.replace("_", "-"): value for name, value in inputs.items()}
+        unknown = given.keys() - action["inputs"].keys()
         assert not unknown, f"the action has no input {unknown}"
         defaults = {name: str(each["default"]) for name, each in action["inputs"].items()}
         self.context = {
-            "inputs": defaults | {name.replace("_", "-"): value for name, value in inputs.items()},
-            "github": {"sha": "c0ffee", "job": "gate", "run_id": "7", "run_attempt": "1"},
+            "inputs": defaults | given,
+            "github": {"sha": "c0ffee", "job": "gate", "run_id": str(self.runs), "run_attempt": "1"},
             "runner": {"os": "Linux", "arch": "X64"},
         }
         self._prepare()
+        self.runs += 1
         succeeded = True
         for number, step in enumerate(action["runs"]["steps"]):
             name = step.get("id", f"step-{number}")
@@ -71,6 +77,7 @@ class Runner:
             if "uses" in step:
                 given = {key: self.text(value) for key, value in step.get("with", {}).items()}
                 self.used.append((step["uses"], given))
+                self._cache(step["uses"], given)
                 self.outputs[name] = {"cache-primary-key": given["key"]} if "key" in given else {}
                 code = 0
             else:
@@ -90,6 +97,18 @@ class Runner:
         for name in ("summary", "pip"):
             (self.folder / name).write_text("")
         self.log = ""
+
+    def _cache(self, name: str, given: dict[str, str]) -> None:
+        """Save the paths of a cache under its key, or restore the newest of those that it may take."""
+        caches = self.folder / "caches"
+        if name.startswith("actions/cache/save@"):
+            for path in given["path"].split():
+                if (self.folder / path).exists():
+                    shutil.copytree(self.folder / path, caches / given["key"] / path, dirs_exist_ok=True)
+        elif name.startswith("actions/cache/restore@") and caches.exists():
+            found = [one for one in caches.iterdir() if one.name.startswith(given["restore-keys"])]
+            for cache in sorted(found, key=lambda one: one.stat().st_mtime)[-1:]:
+                shutil.copytree(cache, self.folder, dirs_exist_ok=True)
 
     def _bash(self, name: str, step: dict[str, Any]) -> int:
         output = self.folder / "output"

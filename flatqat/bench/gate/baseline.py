@@ -4,7 +4,7 @@ Of each image it has what the metric needs, see `packing`. Schemas 1 and 2 have 
 neither environment nor weights.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -100,14 +100,17 @@ class BaselineCell:
         )
 
 
-def write_baseline(store: Store, output: Path) -> tuple[int, list[Record]]:
+def write_baseline(
+    store: Store, output: Path, of: Sequence[Record] | None = None
+) -> tuple[int, list[Record]]:
     """Store every finished cell of a results folder as a baseline; returns how many, and the other records.
 
-    Of several revisions of a cell the newest is stored. Raises StoreError.
+    `of` has the records that it is about, by default all of the folder. Of several revisions of a cell the
+    newest is stored. Raises StoreError.
     """
     cells: dict[str, bytes] = {}
     others, line = [], cell_line()
-    records = {record.cell.id: record for record in store.records()}
+    records = {record.cell.id: record for record in (store.records() if of is None else of)}
     for run in newest([Run.of(record, store) for record in records.values()]):
         record = records[run.cell.id]
         outcomes = {} if run.reason else outcomes_of(record, store)
