@@ -1,8 +1,11 @@
 """The action for GitHub: its shell steps run for real on a toy suite, against two baselines."""
 
 import json
+import os
 import re
+import shlex
 import shutil
+import subprocess
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,6 +15,7 @@ import yaml
 from flatqat.bench.gate.packing import pack
 from tests.helpers import ROOT, TOY
 from tests.helpers.actions_runner import Runner
+from tests.helpers.command_line import parse
 
 RUN = f"--plugin '{TOY}' --suite toy --method fp --seeds 0, --set recipe.pretrain_steps=4 --no-flatness"
 BEFORE = ("install", "run", "report")
@@ -121,18 +125,95 @@ def test_what_it_uses_is_pinned_to_a_major_version_and_every_input_is_described(
         assert "${{" not in step.get("run", ""), "a text of a workflow would be code"
 
 
+def page() -> str:
+    return (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+
+
+def workflows() -> dict[str, dict]:
+    """The whole workflows of the page by name; GitHub reads the key `on` as a text, YAML as true."""
+    blocks = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", page(), re.DOTALL)]
+    return {block["name"]: block for block in blocks if "jobs" in block}
+
+
+def steps(workflow: dict) -> list[dict]:
+    return [step for job in workflow["jobs"].values() for step in job["steps"]]
+
+
+def ours(workflow: dict) -> list[dict]:
+    return [step for step in steps(workflow) if step.get("uses", "").startswith("flatqat/flatqat@")]
+
+
 def test_the_workflows_of_the_page_use_the_action_as_it_is():
-    page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
     action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
-    blocks = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
-    workflows = [block for block in blocks if "jobs" in block]
-    assert len(workflows) == 2
-    steps = [step for each in workflows for job in each["jobs"].values() for step in job["steps"]]
-    ours = [step for step in steps if step.get("uses", "").startswith("flatqat/flatqat@")]
-    assert len(ours) == 2
-    assert all(step["with"].keys() <= action["inputs"].keys() for step in ours)
-    outputs = re.findall(r"steps\.flatqat\.outputs\.([\w-]+)", page)
+    assert [*workflows()] == ["Data", "Accuracy", "Renew the baseline"]
+    for workflow in workflows().values():
+        assert workflow.keys() == {"name", True, "permissions", "jobs"}
+        assert all(step.get("uses") or step.get("run") for step in steps(workflow))
+        assert all(step["with"].keys() <= action["inputs"].keys() for step in ours(workflow))
+    outputs = re.findall(r"steps\.flatqat\.outputs\.([\w-]+)", page())
     assert outputs
     assert set(outputs) <= action["outputs"].keys()
-    table = re.findall(r"`([\w-]+)`", "".join(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)))
+    table = re.findall(r"`([\w-]+)`", "".join(re.findall(r"^\| (`.*?) \|", page(), re.MULTILINE)))
     assert action["inputs"].keys() <= set(table), "every input is in the table"
+
+
+def test_the_arguments_in_the_workflows_of_the_page_are_real():
+    """And the gate runs what the baseline is made of, on the data that the first workflow caches."""
+    (gate,), (renewal,) = (ours(workflows()[name]) for name in ("Accuracy", "Renew the baseline"))
+    assert gate["with"] == renewal["with"]
+    parse(["flatqat", "bench", "run", *shlex.split(gate["with"]["run"])])
+    check = ["flatqat", "bench", "check", "--baseline", ROOT / "action.yml"]
+    parse([*map(str, check), *shlex.split(gate["with"]["check"])])
+    caches = [
+        {key: step["with"][key] for key in ("path", "key")}
+        for workflow in workflows().values()
+        for step in steps(workflow)
+        if "actions/cache" in step.get("uses", "")
+    ]
+    assert len(caches) == 3
+    assert all(cache == caches[0] for cache in caches)
+    assert gate["with"]["data-root"] == caches[0]["path"]
+
+
+def test_the_shell_of_the_page_is_bash():
+    for workflow in workflows().values():
+        for step in steps(workflow):
+            checked = subprocess.run(
+                ["bash", "-n"], input=step.get("run", ""), text=True, capture_output=True
+            )
+            assert not checked.stderr
+            assert "${{" not in step.get("run", "")
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_refused_pull_request_leaves_no_branch(tmp_path, allowed):
+    """The last step of the renewal, with a real git and a `gh` that GitHub allows or refuses."""
+    (step,) = (
+        one for one in steps(workflows()["Renew the baseline"]) if "gh pr create" in one.get("run", "")
+    )
+    for folder in ("bin", "made"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "made" / "baseline.json").write_text("{}")
+    (tmp_path / "made" / "check.md").write_text("fine")
+    (tmp_path / "bin" / "gh").write_text(f"#!/bin/sh\nexit {0 if allowed else 1}\n")
+    (tmp_path / "bin" / "gh").chmod(0o755)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]
+
+    def run(*command: str, folder: str = ".") -> str:
+        return subprocess.run(
+            command, cwd=tmp_path / folder, check=True, capture_output=True, text=True
+        ).stdout
+
+    run(*git, "init", "-q", "--bare", "origin")
+    run(*git, "clone", "-q", "origin", "work")
+    run(*git, "commit", "-q", "--allow-empty", "-m", "first", folder="work")
+    env = os.environ | {
+        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        "FOLDER": str(tmp_path / "made"),
+        "BRANCH": "baseline-7",
+    }
+    bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    done = subprocess.run(bash, cwd=tmp_path / "work", env=env, capture_output=True, text=True)
+    branches = run("git", "branch", "--list", folder="origin")
+    assert (done.returncode == 0, "baseline-7" in branches) == (allowed, allowed), done.stderr
+    assert ("::error::" in done.stdout) is not allowed
