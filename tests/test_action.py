@@ -175,6 +175,15 @@ def test_the_arguments_in_the_workflows_of_the_page_are_real():
     assert gate["with"]["data-root"] == caches[0]["path"]
 
 
+def test_the_commands_in_the_steps_of_the_page_are_real():
+    blocks = re.findall(r"```yaml\n(.*?)```", page(), re.DOTALL)
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    commands = [shlex.split(line) for line in lines if line.startswith("flatqat ")]
+    assert [command[1] for command in commands] == ["export", "export"]
+    for command in commands:
+        parse(command)
+
+
 def test_the_shell_of_the_page_is_bash():
     for workflow in workflows().values():
         for step in steps(workflow):

@@ -1,6 +1,7 @@
 """What `flatqat results list`, `show` and `rm` do: look at stored cells one by one, and remove them."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,9 +141,11 @@ def _print_numbers(record: Record) -> None:
         shown = ("-" if value is None else f"{value:.2f}" for value in values)
         table.add_row(shift, *shown, f"{scores[metrics[0]].n:,}")
     console.print(table)
-    if record.deployed:
-        for line in (verdict(record), *notes(record), *latency_lines(record.deployed.latency)):
-            console.print(f"{record.deployed.file}: {line}", soft_wrap=True)
+    for found in (record.deployed, *record.elsewhere.values()):
+        if found is not None:
+            of = replace(record, deployed=found)
+            for line in (verdict(of), *notes(of), *latency_lines(found.latency)):
+                console.print(f"{found.file}: {line}", soft_wrap=True)
     for title, part in (
         ("method", dict(protocol.method)),
         ("flatness", record.flatness.to_dict()),

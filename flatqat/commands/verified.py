@@ -1,6 +1,7 @@
 """What a verified file showed, printed: by family and on the worst shifts, codes, latency, the verdict."""
 
 import json
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from flatqat.bench.report.deployed import percentage
@@ -23,7 +24,34 @@ LOGITS = (
 )
 
 
-def show_verified(record: Record, least: float | None = None) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Least:
+    """The least percentage of all predictions that must agree, by graph optimization; None for any."""
+
+    plain: float | None = None
+    optimized: float | None = None
+
+    def failing(self, record: Record) -> list[str]:
+        """Return the names of the runs in which fewer agree."""
+        found, wanted = _deployed(record), asdict(self)
+        agreements = {"plain": found.plain.all.agreement, "optimized": found.optimized.all.agreement}
+        return [name for name, share in agreements.items() if share < (wanted[name] or 0)]
+
+    def verdict(self, record: Record) -> str:
+        """Return what was demanded and whether it holds, behind the verdict; empty if nothing was."""
+        said = ((self.plain, "plain", ""), (self.optimized, "optimized", " with the graph optimized"))
+        failing = self.failing(record)
+        return "".join(
+            f"; at least {least:g}%{where} demanded" + ": FAILED" * (name in failing)
+            for least, name, where in said
+            if least is not None
+        )
+
+
+ANY = Least()
+
+
+def show_verified(record: Record, least: Least = ANY) -> None:
     """Print the outcome of verifying a record's file; the verdict stands last."""
     console, found = terminal(), _deployed(record)
 
@@ -42,22 +70,20 @@ def show_verified(record: Record, least: float | None = None) -> None:
     say(f"{LOGITS} cell, file: {title} in percent, of families the mean over shifts.", "dim")
     for line in (*notes(record), *latency_lines(found.latency)):
         say(line)
-    failed = below(record, least)
-    gate = "" if least is None else f"; at least {least:g}% demanded" + ": FAILED" * failed
-    say(f"{verdict(record)}{gate}", "bold red" if failed else None, one_line=True)
+    style = "bold red" if least.failing(record) else None
+    say(f"{verdict(record)}{least.verdict(record)}", style, one_line=True)
 
 
-def as_json(record: Record, least: float | None = None) -> str:
+def as_json(record: Record, least: Least = ANY) -> str:
     """Return the outcome of verifying a record's file as JSON."""
-    gate = {"min_agreement": least, "passed": not below(record, least)}
+    gate = {
+        "min_agreement": least.plain,
+        "min_agreement_optimized": least.optimized,
+        "passed": not least.failing(record),
+    }
     cell = {"cell": record.cell.id, "label": record.cell.label, "suite": record.cell.suite}
     fields = {**cell, "metric": record.protocol.metric, **gate, **to_plain(_deployed(record))}
     return json.dumps(fields, indent=2, allow_nan=False) + "\n"
-
-
-def below(record: Record, least: float | None) -> bool:
-    """Whether fewer predictions agree than `least` percent, over all images without graph optimization."""
-    return least is not None and _deployed(record).plain.all.agreement < least
 
 
 def verdict(record: Record) -> str:

@@ -22,6 +22,10 @@ def verify(
             max=100,
         ),
     ] = None,
+    min_agreement_optimized: Annotated[
+        float | None,
+        option("PERCENT", "The same with graph optimization, as it is used.", min=0, max=100),
+    ] = None,
     latency: Annotated[bool, flag("--latency", "Measure how long one image takes, too.")] = False,
     codes: Annotated[
         int, option("N", "Compare rounded inputs of layers on N images a set; 0 for none.", min=0)
@@ -48,22 +52,24 @@ def verify(
     \b
     Exit codes:
       0  compared
-      1  fewer predictions agree than --min-agreement
+      1  fewer predictions agree than --min-agreement or --min-agreement-optimized
       2  wrong usage, such as the file of another cell
 
     \b
     Examples:
       flatqat export verify tiny-qat tiny.onnx
       flatqat export verify tiny-qat tiny.onnx --limit 100 --min-agreement 99.9
+      flatqat export verify tiny-qat tiny.onnx --min-agreement-optimized 98
       flatqat export verify tiny-qat tiny.onnx --runtime openvino --latency
     """
     from flatqat.bench.deploy.verify import VerifyOptions, verify_cell
-    from flatqat.commands.verified import FORMATS, as_json, below, show_verified
+    from flatqat.commands.verified import FORMATS, Least, as_json, show_verified
     from flatqat.console.progress import progress_for
     from flatqat.console.terminal import terminal
     from flatqat.errors import choose
 
     known = choose("format", form, FORMATS)
+    least = Least(plain=min_agreement, optimized=min_agreement_optimized)
     add_plugins(plugin)
     options = VerifyOptions(
         file=file,
@@ -78,7 +84,7 @@ def verify(
     )
     record = verify_cell(cell, results, data_root, options, progress_for(terminal(stderr=True)))
     if known == "json":
-        typer.echo(as_json(record, min_agreement), nl=False)
+        typer.echo(as_json(record, least), nl=False)
     else:
-        show_verified(record, min_agreement)
-    raise typer.Exit(1 if below(record, min_agreement) else 0)
+        show_verified(record, least)
+    raise typer.Exit(1 if least.failing(record) else 0)

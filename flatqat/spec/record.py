@@ -44,6 +44,7 @@ class Record(Stored):
         last_run: When it was last run, in UTC; empty in older records.
         cost: What its network costs for one image; None in older records.
         deployed: What the exported file that was verified last does; None if none was.
+        elsewhere: What the same file does in other runtimes, by their name.
     """
 
     cell: Cell
@@ -58,6 +59,7 @@ class Record(Stored):
     last_run: str = ""
     cost: Cost | None = None
     deployed: Deployment | None = None
+    elsewhere: Mapping[str, Deployment] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.scores, Scores):
@@ -100,6 +102,6 @@ class Record(Stored):
         return record
 
 
-LATER = ("outcomes_sha256", "last_run", "cost", "deployed")
+LATER = ("outcomes_sha256", "last_run", "cost", "deployed", "elsewhere")
 ALWAYS = tuple(each.name for each in fields(Record) if each.name not in LATER)
 """The fields of the record of every finished cell."""

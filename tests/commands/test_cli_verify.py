@@ -109,6 +109,20 @@ def test_the_gate_trips_on_a_fault(verify, made):
     done = verify("--min-agreement", "99.9", file=faulty)
     assert done.code == 1
     assert done.out.splitlines()[-1].endswith("at least 99.9% demanded: FAILED")
+    shipped = verify("--min-agreement-optimized", "99.9", file=faulty)
+    assert shipped.code == 1
+    assert shipped.out.splitlines()[-1].endswith("at least 99.9% with the graph optimized demanded: FAILED")
+    both = json.loads(verify("--min-agreement-optimized", "99", "--format", "json").out)
+    assert (both["min_agreement"], both["min_agreement_optimized"], both["passed"]) == (None, 99, True)
+
+
+def test_a_few_images_do_not_replace_what_all_of_them_said(verify, flatqat):
+    assert verify().code == 0
+    few = verify("--limit", "4")
+    assert "12 predictions agree" in few.out.splitlines()[-1]
+    assert "not stored: the record keeps what this file did in onnxruntime on all images" in few.err
+    shown = flatqat("results", "show", NAME, "--results", verify.results)
+    assert "tiny.onnx: 100.000% of 288 predictions agree" in shown.out
 
 
 def damaged(change):

@@ -17,6 +17,7 @@ from flatqat.bench.deploy.cell import Deployable, deployable
 from flatqat.bench.deploy.codes import CodeComparison, Codes, codes_of_cell, codes_of_file
 from flatqat.bench.deploy.control import control
 from flatqat.bench.deploy.exported_file import ExportedFile, read_exported
+from flatqat.bench.deploy.kept import with_deployment
 from flatqat.bench.deploy.latency import latency_of
 from flatqat.bench.deploy.runtime import Loaded, check_installed, load, network
 from flatqat.bench.deploy.summary import summed_up
@@ -65,11 +66,12 @@ class VerifyOptions:
 def verify_cell(
     name: str, results: Path, data_root: Path | None, options: VerifyOptions, progress: Progress
 ) -> Record:
-    """Compare an exported file with its cell on all sets; returns the record, which now holds the outcome.
+    """Compare an exported file with its cell on all sets; returns the record with the outcome as `deployed`.
 
-    Nothing is written unless all went well. Raises UsageError on a cell in full precision, on a file that is
-    not of this cell, on a runtime that is unknown, missing or cannot run it, and on a limit above the cell's;
-    StoreError or DataError if weights or images are gone.
+    The outcome is stored, see `kept.with_deployment`, and what is not is said. Nothing is written unless all
+    went well. Raises UsageError on a cell in full precision, on a file that is not of this cell, on a runtime
+    that is unknown, missing or cannot run it, and on a limit above the cell's; StoreError or DataError if
+    weights or images are gone.
     """
     check_installed(options.runtime)
     prepare(choose_device("cpu"), options.threads)
@@ -88,7 +90,10 @@ def verify_cell(
         # a second network, since it is changed
         exact = InFloat64(deployable(name, results, options.models).model, file)
     found = _Comparison(cell, file, options, exact).deployment(data_root, limit, progress)
-    return _stored(found, cell.record, store)
+    said = _store(found, cell.record, store)
+    if said:
+        progress.say(said)
+    return replace(cell.record, deployed=found)
 
 
 class _Comparison:
@@ -184,10 +189,15 @@ def _moved(record: Record, swept: Mapping[str, Swept]) -> int:
     )
 
 
-def _stored(deployment: Deployment, record: Record, store: Store) -> Record:
-    """Write a deployment into the record as it is now. Raises StoreError if the cell was run again since."""
+def _store(deployment: Deployment, record: Record, store: Store) -> str:
+    """Write a deployment into the record as it is now; returns what to say of it.
+
+    Raises StoreError if the cell was run again since.
+    """
     now = store.record(record.cell)
     if now is None or now.status != "done" or now.outcomes_sha256 != record.outcomes_sha256:
         problem = "expected the record that the file was compared with, got another or none"
         raise StoreError(f"cell {record.cell.label}: {problem}; verify it again")
-    return store.write_record(replace(now, deployed=deployment))
+    kept, said = with_deployment(now, deployment)
+    store.write_record(kept)
+    return said

@@ -73,6 +73,7 @@ def _numbers(record: Record, pool: Pool) -> dict[str, Any]:
         "flatness": record.flatness.to_dict(),
         **({"cost": record.cost.to_dict()} if record.cost else {}),
         **({"deployed": record.deployed.to_dict()} if record.deployed else {}),
+        **{f"deployed in {name}": found.to_dict() for name, found in record.elsewhere.items()},
         "train": record.train.to_dict(),
     }
     return {
