@@ -92,13 +92,22 @@ def verdict(record: Record) -> str:
     every, optimized = found.plain.all, found.optimized.all
     unit = "pixels" if record.protocol.metric == "miou" else "predictions"
     runtime = f"{found.runtime} {found.packages.get(found.runtime)}"
-    exact = found.exact
-    in_float64 = f", in float64 {percentage(exact.agreement, 3)}%" if exact and not exact.problem else ""
     return (
         f"{percentage(every.agreement, 3)}% of {every.predictions:,} {unit} agree in {runtime}, "
         f"{percentage(optimized.agreement, 3)}% with the graph optimized; the cell with itself "
-        f"{percentage(found.control.all.agreement, 3)}%{in_float64}"
+        f"{percentage(found.control.all.agreement, 3)}%{_in_float64(found)}"
     )
+
+
+def _in_float64(found: Deployment) -> str:
+    """Return what float64 says of the difference: that it is rounding, or that it is a fault."""
+    exact = found.exact
+    if exact is None or exact.problem:
+        return ""
+    differs = exact.agreement < 100 or (exact.codes is not None and exact.codes.differing)
+    if differs:
+        return f"; float64 does not agree ({percentage(exact.agreement, 3)}%): more than the rounding of sums"
+    return "; float64 agrees" + ": rounding" * (found.plain.all.agreement < 100)
 
 
 def notes(record: Record) -> list[str]:

@@ -1,0 +1,29 @@
+"""The last line of `flatqat export verify`: whether float64 makes a difference one of rounding."""
+
+from dataclasses import replace
+
+import pytest
+
+from flatqat.commands.verified import verdict
+from flatqat.spec import CodeFlips, Exact
+from tests.bench.deploy.test_kept import ALL, FULL, RECORD, RUN
+
+SAME = CodeFlips(images=1, layers=1, codes=9, differing=0, largest=0)
+MOST = replace(RUN, all=replace(ALL, agreement=99.985))
+
+
+@pytest.mark.parametrize(
+    ("plain", "exact", "said"),
+    [
+        (MOST, Exact(codes=SAME), "; float64 agrees: rounding"),
+        (RUN, Exact(codes=SAME), "; float64 agrees"),
+        (MOST, Exact(codes=replace(SAME, differing=1)), "; float64 does not agree (100.000%): more than"),
+        (MOST, Exact(agreement=75.0, codes=SAME), "; float64 does not agree (75.000%): more than"),
+        (MOST, None, "the cell with itself 100.000%"),
+        (MOST, Exact(problem="no memory"), "the cell with itself 100.000%"),
+    ],
+)
+def test_the_last_line_says_whether_it_is_rounding(plain, exact, said):
+    line = verdict(replace(RECORD, deployed=replace(FULL, plain=plain, exact=exact)))
+    assert said in line
+    assert line.endswith(said) or said.endswith("than")
