@@ -122,13 +122,15 @@ def _proposal(found: "Found", checked: "Checked") -> list[str]:
     proposal, unit = checked.proposal, BUDGETS[checked.budget.kind]
     chosen = ", ".join(f"{s.name} ({len(s.data)})" for s in checked.choosing)
     own = f" --layer-bits {proposal.spec.layer_bits_text}" if proposal.spec.layer_bits else ""
-    keep = "" if proposal.uniform.keep else ", no layer kept at 8"
+    ends = " but the first and the last, which have 8," if proposal.uniform.keep else ""
+    same = [f"It is what --bits {proposal.uniform}{' --keep none' * (not ends)} has without --layer-bits."]
     measured = "" if checked.divergence is None else f"; measured on id: {checked.divergence:.3g}"
     return [
         f"Proposed within {checked.budget.value:.4g} {unit}, by the least divergence of predictions on "
         f"{chosen} ({found.options.solver}; bits to choose from: {', '.join(map(str, checked.choices))}):",
         f"  --bits {proposal.spec}{own}",
-        f"It costs {proposal.cost:.4g}; {proposal.uniform} bits in all layers{keep} cost "
+        *(same if proposal.is_uniform else []),
+        f"It costs {proposal.cost:.4g}; {proposal.uniform} bits in all layers{ends} cost "
         f"{proposal.uniform_cost:.4g}. Divergence as the sum over layers: {proposal.harm:.3g} nats"
         f"{measured}.",
     ]

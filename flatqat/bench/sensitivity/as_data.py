@@ -120,6 +120,7 @@ def _proposal(checked: Checked) -> dict[str, Any]:
         "harm_measured_on_id": checked.divergence,
         "uniform": {"bits": str(proposal.uniform), "keep": proposal.uniform.keep_text or "first,last"},
         "uniform_cost": proposal.uniform_cost,
+        "is_uniform": proposal.is_uniform,
         "against_reference": _whole(checked.against_reference),
         "against_uniform": _whole(checked.against_uniform),
     }

@@ -51,6 +51,7 @@ class Proposal:
         cost: What it costs, in units of the budget.
         uniform: The uniform bits with the most bits that cost no more.
         uniform_cost: What those cost.
+        is_uniform: Whether it gives every layer the bits that uniform ones do.
     """
 
     spec: QuantSpec
@@ -59,6 +60,7 @@ class Proposal:
     cost: float
     uniform: QuantSpec
     uniform_cost: float
+    is_uniform: bool
 
 
 class Costs:
@@ -111,13 +113,15 @@ def propose(
     chosen = SOLVERS[solver](harm, cost, costs.budget.value)
     by_unit = {unit: choices[choice] for unit, choice in zip(costs.units, chosen, strict=True)}
     uniform = _uniform(costs, choices[0].quantizer)
+    spec = spec_of(list(costs.layers), costs.units, by_unit)
     return Proposal(
-        spec=spec_of(list(costs.layers), costs.units, by_unit),
+        spec=spec,
         by_unit=by_unit,
         harm=harm_of(harm, chosen),
         cost=float(cost[np.arange(len(chosen)), chosen].sum()),
         uniform=uniform,
         uniform_cost=costs.of_spec(uniform),
+        is_uniform=_bits([*costs.layers], spec) == _bits([*costs.layers], uniform),
     )
 
 
@@ -130,6 +134,11 @@ def spec_of(
     ends = {layers[0], layers[-1]}  # kept at 8 bits unless they are named
     own = [(name, bits[name]) for name in layers if bits[name] != common or name in ends]
     return replace(common, layer_bits=tuple((name, str(spec).partition("@")[0]) for name, spec in own))
+
+
+def _bits(layers: Sequence[str], spec: QuantSpec) -> list[tuple[int | None, int | None]]:
+    """Return the bits of weights and activations of each layer."""
+    return [(one.weight_bits, one.act_bits) for one in by_layer(layers, spec).values()]
 
 
 def _uniform(costs: Costs, quantizer: str) -> QuantSpec:

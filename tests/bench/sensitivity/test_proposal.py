@@ -74,6 +74,15 @@ def test_it_is_compared_with_the_most_uniform_bits_of_the_same_cost():
     assert without_ends.uniform == replace(QuantSpec.parse("2"), keep=())
 
 
+def test_it_says_when_it_is_what_uniform_bits_are():
+    """Uniform 4 bits: 8 bits at both ends, where they cost little harm, and 4 elsewhere."""
+    ends, inside = [0.0, 9, 9], [1.0, 1, 9]
+    wanted = np.array([{"stem": ends, "head": ends}.get(unit, inside) for unit in UNITS])[:, :, None]
+    of_four = costs("bops", 1).of_spec(QuantSpec.parse("4"))
+    assert propose(costs("bops", of_four), CHOICES, wanted).is_uniform
+    assert not propose(costs("bops", of_four), CHOICES, wanted[::-1] * 0 + wanted[1]).is_uniform
+
+
 def test_a_divergence_that_is_not_finite_is_the_worst():
     harm = np.zeros((4, 3, 1))
     harm[1, 1:] = np.nan
