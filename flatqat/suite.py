@@ -77,7 +77,7 @@ class Suite:
         metric: The name of the score, such as `top1` or `miou`.
         default_model: The model that `bench run` uses without `--model`.
         protocol: What was done to the data, printed beside every number.
-        layout: The files that the suite expects below the data root.
+        layout: The files that the suite expects below the data root; begins with `nothing on disk` if none.
         train: Loads the ID images for training from the data root.
         val: Loads the ID images for selection, the only ones that may select anything.
         shifts: The test sets, `id` first.
@@ -155,6 +155,11 @@ class Suite:
     def default_recipe(self) -> str:
         """The name of the first recipe."""
         return next(iter(self.recipes))
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether it has files below the data root."""
+        return not self.layout.startswith("nothing on disk")
 
     def on_disk(self, root: Path | None) -> "Suite":
         """Return the suite without its `missing_shifts`, or itself if there are none."""

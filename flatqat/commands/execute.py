@@ -1,6 +1,5 @@
 """What a command does between its options and its exit code: device, progress, printing."""
 
-import shlex
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ from flatqat.bench.gate.baseline import write_baseline
 from flatqat.bench.gate.reference import read_pack
 from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.bench.records.files import write_output
+from flatqat.bench.records.named import results_option
 from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.revisions import with_revisions
 from flatqat.bench.records.sections import sections
@@ -55,7 +55,7 @@ def execute(
         return INTERRUPTED
     shown = sections(with_revisions(records, session.store), all_revisions=all_revisions)
     show(shown, session.store, "method", terminal())
-    where = "" if request.results == Path("results") else f" --results {shlex.quote(str(request.results))}"
+    where = results_option(request.results)
     has_classes = any(r.status == "done" and metric_of(r).by_class for r in records)
     view = "class" if has_classes and len(request.suites) == 1 else "family"
     stored = f"stored in {request.results}; next: flatqat bench report{where} --by {view}"

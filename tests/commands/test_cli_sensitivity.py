@@ -87,7 +87,10 @@ def test_a_proposal_that_bench_run_takes(sensitivity, flatqat, cells, tmp_path):
     assert re.search(
         r"Under shift the proposal is (better than|worse than|not told apart from) uniform", done.out
     )
+    words = " ".join(done.out.split())
+    assert "; 4 bits in all layers but the first and the last, which have 8, cost" in words
     data = json.loads(sensitivity("tiny-fp", "--bops", "4-bit", "--choices", "8,4,3", "--format", "json").out)
+    assert ("It is what --bits 4 has without --layer-bits." in words) == data["proposal"]["is_uniform"]
     proposal = data["proposal"]
     assert proposal["cost"] <= proposal["budget"]["value"]
     words = ("--suite", "toy", "--method", "ptq", "--bits", proposal["bits"], "--layer-bits")
@@ -132,4 +135,11 @@ def test_a_cell_whose_weights_are_gone(flatqat, cells, tmp_path):
     (tmp_path / "records").symlink_to(cells / "records")
     registry.add_plugin(TOY)
     done = flatqat("sensitivity", "tiny-fp", "--results", tmp_path)
-    assert_one_line_error(done, "expected its weights at .*, found none; train it again")
+    assert_one_line_error(
+        done, "expected its weights at .*, found none; train it again with: flatqat bench run"
+    )
+    shown = flatqat("results", "show", "tiny-fp", "--results", tmp_path).out
+    (command,) = re.findall(r"^command: (.*)$", shown, re.MULTILINE)
+    assert done.err.endswith(f"{command} --rerun\n")
+    assert command.endswith(f"--results {tmp_path}")
+    assert "--data-root" not in command, "the toy suite has no files"

@@ -125,6 +125,15 @@ def test_a_few_images_do_not_replace_what_all_of_them_said(verify, flatqat):
     assert "tiny.onnx: 100.000% of 288 predictions agree" in shown.out
 
 
+def test_what_to_write_names_the_folder_and_overwrites_no_other_file(verify, tmp_path):
+    other = tmp_path / "README.md"
+    other.write_text("# notes")
+    done = verify(file=other)
+    assert_one_line_error(
+        done, rf"write it with: flatqat export (\S+) --output \1\.onnx --results {verify.results}"
+    )
+
+
 def damaged(change):
     def write(made, folder):
         file = folder / "damaged.onnx"

@@ -28,12 +28,14 @@ class Deployable:
         suite: Its suite, or the member that it belongs to.
         model: The quantized network, in eval mode on the CPU.
         weights_sha256: The hash of its stored weights.
+        results: The folder that it is stored in.
     """
 
     record: Record
     suite: Suite
     model: Normalized
     weights_sha256: str
+    results: Path = Path("results")
 
 
 def deployable(name: str, results: Path, models: Sequence[str] = ()) -> Deployable:
@@ -51,7 +53,13 @@ def deployable(name: str, results: Path, models: Sequence[str] = ()) -> Deployab
         raise UsageError(f"cell {cell.label}: expected a quantized one, got {got}; name another")
     (suite,) = members(cell.suite, cell.seed)
     model = restore(cell, suite, store, model=trusted_model(cell, suite, models))
-    return Deployable(record=record, suite=suite, model=model, weights_sha256=store.weights_sha256(cell))
+    return Deployable(
+        record=record,
+        suite=suite,
+        model=model,
+        weights_sha256=store.weights_sha256(cell),
+        results=results,
+    )
 
 
 def example_images(cell: Deployable, data_root: Path | None) -> Tensor:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from flatqat.bench.deploy.cell import Deployable
 from flatqat.bench.deploy.metadata import SCHEMA
 from flatqat.bench.records.files import read_bytes
+from flatqat.bench.records.named import results_option
 from flatqat.errors import UsageError
 from flatqat.export.trace import INPUT, OUTPUT
 
@@ -84,7 +86,9 @@ def read_exported(path: Path, cell: Deployable) -> ExportedFile:
     import onnx
 
     label = cell.record.cell.label
-    fix = f"write it with: flatqat export {label} --output {path}"
+    output = path if path.suffix == ".onnx" else Path(f"{label}.onnx")  # nothing else is overwritten
+    where = results_option(cell.results)
+    fix = f"write it with: flatqat export {label} --output {shlex.quote(str(output))}{where}"
     data = read_bytes(path, fix)
     try:
         model = onnx.load_model_from_string(data)

@@ -4,7 +4,10 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from flatqat import registry
+from flatqat.errors import FlatqatError
 from flatqat.spec import Args, Flatness, Record
+from flatqat.suite import Suite
 
 V = TypeVar("V")
 
@@ -12,8 +15,8 @@ V = TypeVar("V")
 def commands(records: Sequence[Record], results: str, among: Sequence[Record] = ()) -> list[str]:
     """Return `flatqat bench run ...` lines that plan exactly these cells, one for each set of settings.
 
-    DATA stands for the data root, the name of a weights file for its path, and FILE for plugin files, which
-    records do not name. Other records, `among` which these are, may name a weights file.
+    DATA stands for the data root where there is one, the name of a weights file for its path, and FILE for
+    plugin files, which records do not name. Other records, `among` which these are, may name a weights file.
     """
     groups: dict[tuple[str, ...], dict[str, set[tuple[str, int]]]] = {}
     for record in records:
@@ -33,7 +36,8 @@ def commands(records: Sequence[Record], results: str, among: Sequence[Record] = 
 def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
     """Return all options but method, bits and seeds."""
     cell = record.cell
-    options = ["--suite", cell.suite, "--model", cell.model, "--recipe", cell.recipe, "--data-root", "DATA"]
+    options = ["--suite", cell.suite, "--model", cell.model, "--recipe", cell.recipe]
+    options += ["--data-root", "DATA"] if _needs_data(cell.suite) else []
     options += ["--weights", _weights_name(cell.weights, records)] if cell.weights else []
     options += ["--limit", str(cell.limit)] if cell.limit else []
     options += ["--window", cell.window] if cell.window else []
@@ -51,6 +55,15 @@ def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
     elif spaces and spaces != ["quantized"]:
         options += ["--space", ",".join(spaces)]
     return tuple(options)
+
+
+def _needs_data(suite: str) -> bool:
+    """Whether a suite has files in the data root; one that is not known here may have some."""
+    try:
+        known: Suite = registry.load(registry.SUITES, suite.partition("@")[0])
+    except FlatqatError:
+        return True
+    return known.needs_data
 
 
 def _weights_name(digest: str, records: Iterable[Record]) -> str:

@@ -34,6 +34,7 @@ from flatqat.bench.records.files import (
     read_bytes,
     write_atomically,
 )
+from flatqat.bench.records.named import results_option
 from flatqat.bench.records.outcomes import NAMES, stack, stacks
 from flatqat.bench.records.pictures import NOTHING, Pictures, Predicted
 from flatqat.bench.records.record_json import read_as, read_json, read_record, record_to_dict, to_json
@@ -134,7 +135,8 @@ class Store(Work):
         records = self.records(suite)
         if not records:
             where = f"{self.root} for suite {suite}" if suite else str(self.root)
-            raise StoreError(f"expected records in {where}, got none; make some with: flatqat bench run")
+            make = f"make some with: flatqat bench run{results_option(self.root)}"
+            raise StoreError(f"expected records in {where}, got none; {make}")
         return records
 
     def record_paths(self) -> list[Path]:

@@ -1,11 +1,10 @@
 """OOD accuracy against what a network costs: a point for each method and bits, and which are on the front."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from flatqat.bench.records.named import results_option
 from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.sections import Section, row_label
 from flatqat.bench.records.store import Store
@@ -64,7 +63,7 @@ def panels(sections: Sequence[Section], store: Store) -> list[Panel]:
     shown = [section for section in merged(sections) if section.rows]
     found = panels_of([(section, _rows(section, store)) for section in shown])
     if not found:
-        where = "" if store.root == Path("results") else f" --results {shlex.quote(str(store.root))}"
+        where = results_option(store.root)
         expected = "expected records with the cost of their network, got none"
         raise StoreError(f"--plot pareto: {expected}; add it with: flatqat cost '*'{where} --data-root DATA")
     return found
