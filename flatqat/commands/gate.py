@@ -52,7 +52,7 @@ def check(
     only_changed: Annotated[bool, flag("--only-changed", "Hide rows that are fine.")] = False,
     only: Annotated[
         list[str] | None,
-        option("PATTERN", "Check only these cells or rows, such as 'qat*' or ood; may be repeated."),
+        option("PATTERN", "Check only these cells or rows, such as 'qat*' or ood; repeated: any of them."),
     ] = None,
     form: Annotated[str, option("NAME", "Format: table, github, json, junit or md.", "--format")] = "table",
     output: Annotated[

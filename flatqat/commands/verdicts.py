@@ -73,7 +73,7 @@ def show_check(checked: Checked, rules: Rules, only_changed: bool) -> None:
     if hidden := len(checked.verdicts) - len(shown):
         be = "is" if hidden == 1 else "are"
         say(f"{in_rows(hidden)} that {be} fine {be} not shown")
-    for note in notes(checked, rules):
+    for note in notes(checked, rules, table=bool(shown)):
         say(note, "dim")
     for text in beside(checked):
         say(text)

@@ -140,6 +140,35 @@ def test_only_changed_rows(flatqat, tmp_path, baseline):
     assert done.code == 1
     assert "3 rows that are fine are not shown" in done.out
     assert "weather" not in done.out
+    assert "catches: the true drop" in done.out
+
+
+def test_without_a_row_no_column_is_explained(flatqat, tmp_path, baseline):
+    args = ("bench", "check", "--results", tmp_path / "old", "--baseline", baseline, "--only-changed")
+    for more in ((), ("--format", "md")):
+        done = flatqat(*args, *more)
+        assert done.code == 0
+        assert "catches" not in done.out
+        assert "one seed on both sides" not in done.out
+
+
+def test_outcomes_that_are_gone_are_said_to_be_gone(flatqat, tmp_path, baseline):
+    store = store_with(tmp_path / "now", outcomes())
+    file = store.outcomes_path(CELL)
+    file.unlink()
+    said = f"{file}: expected the outcomes of its record, got none"
+    done = flatqat("bench", "check", "--results", store.root, "--baseline", baseline)
+    assert done.code == 3
+    assert "".join(said.split()) in "".join(done.out.split())
+    assert said in flatqat("results", "check", store.root).out
+    assert "other images" not in done.out
+
+
+def test_a_baseline_of_another_suite_is_said_first(flatqat, tmp_path, baseline):
+    store_with(tmp_path / "now", outcomes(), replace(CELL, suite="t"))
+    done = flatqat("bench", "check", "--results", tmp_path / "now", "--baseline", baseline)
+    assert done.code == 3
+    assert done.out.splitlines()[0] == "the baseline is of s, these results are of t"
 
 
 def test_json_has_everything(flatqat, tmp_path, baseline):

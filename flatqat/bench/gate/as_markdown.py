@@ -25,7 +25,7 @@ def as_markdown(checked: Checked, rules: Rules, *, only_changed: bool = False) -
         f"**{literal_line(checked.title)}**" if checked.title else "",
         _table(changed, rules) if changed else "",
         "\n".join(f"- {literal_line(line)}" for line in (*missing, *differing(checked), *beside(checked))),
-        "<br>\n".join(map(literal_line, notes(checked, rules))),
+        "<br>\n".join(map(literal_line, notes(checked, rules, table=bool(changed) or not only_changed))),
     ]
     if fine and only_changed:
         parts.append(f"Not shown: {rows}.")

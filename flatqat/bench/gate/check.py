@@ -14,9 +14,10 @@ from flatqat.bench.gate.compare import Rules, Verdict, judge
 from flatqat.bench.gate.compared import compare_all
 from flatqat.bench.gate.only import narrowed
 from flatqat.bench.gate.run import runs_in
-from flatqat.bench.gate.series import newest, series_of
+from flatqat.bench.gate.series import Series, newest, series_of
 from flatqat.bench.gate.shift_groups import shift_groups
 from flatqat.bench.records.store import Store
+from flatqat.errors import listed
 
 OK, REGRESSED, INCOMPLETE, IMPROVED = 0, 1, 3, 4
 
@@ -27,7 +28,7 @@ class Checked:
 
     Attributes:
         code: The exit code.
-        title: What all cells have in common.
+        title: What all cells have in common, or that no suite is in both.
         verdicts: Every comparison.
         missing: What of the baseline could not be compared, and why.
         differences: What else differs, and in which cells.
@@ -65,13 +66,21 @@ def check(store: Store, baseline: Path, rules: Rules | None = None, only: Sequen
     verdicts = judge(compared.rows, rules)
     return Checked(
         code=code_of(verdicts, rules, complete=not compared.not_compared),
-        title=compared.title,
+        title=_unlike(before, now) or compared.title,
         verdicts=verdicts,
         missing=compared.not_compared,
         differences=compared.differences,
         extra=compared.extra,
         older=len(all_runs) - len(runs),
     )
+
+
+def _unlike(before: Sequence[Series], now: Sequence[Series]) -> str:
+    """Return of which suites the baseline and the results are, if they share none."""
+    suites = [sorted({one.cell.suite for one in side}) for side in (before, now)]
+    if not all(suites) or {*suites[0]} & {*suites[1]}:
+        return ""
+    return f"the baseline is of {listed(suites[0])}, these results are of {listed(suites[1])}"
 
 
 def code_of(verdicts: list[Verdict], rules: Rules, *, complete: bool = True) -> int:

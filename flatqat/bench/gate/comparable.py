@@ -25,6 +25,12 @@ def obstacles_of(before: Series, now: Series, *, same_data: bool = False) -> lis
     return _other_data(before, now) if same_data else []
 
 
+def without_outcomes(series: Series, values: BySeed) -> list[str]:
+    """Return which runs of a series have lost the outcomes of their images."""
+    gone = [run.file for run in series.done if not values[run.cell.seed]]
+    return [f"{file}: expected the outcomes of its record, got none; run the cell again" for file in gone]
+
+
 def other_images(shifts: Mapping[str, ShiftInfo], before: BySeed, now: BySeed) -> str:
     """Return why the images of two series do not fit together; empty if they do."""
     first = next(iter(before.values())).sizes

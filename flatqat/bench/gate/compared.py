@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flatqat.bench.gate.comparable import obstacles_of, of_same_weights, other_images
+from flatqat.bench.gate.comparable import obstacles_of, of_same_weights, other_images, without_outcomes
 from flatqat.bench.gate.compare import Row, Rules, compare
 from flatqat.bench.gate.differences import differences
 from flatqat.bench.gate.names import short_names
@@ -100,6 +100,8 @@ def _compare(
     if not new.done:
         return [], obstacles
     before, now = ({run.cell.seed: run.values() for run in side.done} for side in (old, new))
+    if gone := [*without_outcomes(old, before), *without_outcomes(new, now)]:
+        return [], [*obstacles, *gone]
     shifts, nested, whole = new.done[0].shifts, new.done[0].nested, new.done[0].metric.whole
     if images := other_images(shifts, before, now):
         return [], [*obstacles, images]

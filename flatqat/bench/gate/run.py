@@ -28,6 +28,7 @@ class Run:
         nested: Whether every seed has images of its own.
         env: Where it was computed; None if that is not known.
         identified: Whether `cell` is its own; if not, it is that of the results which has its role.
+        file: Its file of outcomes; empty in a baseline.
         age: When it was last run, and when its file was written; the larger, the newer.
     """
 
@@ -41,6 +42,7 @@ class Run:
     nested: bool = False
     env: Environment | None = None
     identified: bool = True
+    file: str = ""
     age: tuple[str, int] = ("", 0)
 
     @classmethod
@@ -61,6 +63,7 @@ class Run:
             data=record.protocol.data,
             nested=is_nested(record),
             env=record.env if is_done else None,
+            file=str(store.outcomes_path(record.cell)),
             age=(record.last_run, store.record_path(record.cell).stat().st_mtime_ns),
         )
 

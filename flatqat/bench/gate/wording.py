@@ -70,12 +70,18 @@ def p_value(p: float) -> str:
     return f"{p:.2g}" if p >= LEAST_P else f"<{LEAST_P:.0e}"
 
 
-def notes(checked: Checked, rules: Rules) -> list[str]:
-    """Return what the columns mean in this check."""
-    said = []
-    if checked.verdicts:
-        level = f"p < {rules.p:g} after correction for {in_rows(len(checked.verdicts))}"
-        said.append(f"catches: the true drop that is found in 4 of 5 runs, at {level}")
+def notes(checked: Checked, rules: Rules, *, table: bool = True) -> list[str]:
+    """Return what the columns mean in this check, if a `table` of rows is shown, and what was left out."""
+    said = _columns(checked, rules) if table and checked.verdicts else []
+    if checked.older:
+        said.append(f"left out: {checked.older} of older revisions of the code, which newer ones replace")
+    return said
+
+
+def _columns(checked: Checked, rules: Rules) -> list[str]:
+    """Return what the columns mean."""
+    level = f"p < {rules.p:g} after correction for {in_rows(len(checked.verdicts))}"
+    said = [f"catches: the true drop that is found in 4 of 5 runs, at {level}"]
     if any(v.catches is None for v in checked.verdicts):
         said.append("-: not even the loss of the whole score is found so often; such a row can hardly fail")
     if any(v.catches is not None and v.catches < LEAST_SHOWN for v in checked.verdicts):
@@ -89,8 +95,6 @@ def notes(checked: Checked, rules: Rules) -> list[str]:
         alone = "of images alone: it speaks of these two trainings, not of the code"
         known = f"of images and of {spread}, which one seed cannot show"
         said.append(f"{ONE_SEED} one seed on both sides: p is {known if rules.retraining_sd else alone}")
-    if checked.older:
-        said.append(f"left out: {checked.older} of older revisions of the code, which newer ones replace")
     return said
 
 
