@@ -16,8 +16,22 @@ DEFAULT_WORKERS = min(8, os.cpu_count() or 1)
 Names = list[str] | None  # given repeatedly or separated by commas; see `split`
 
 
+class _OfGroup(typer.Context):
+    """The context of a command that is called by the name of its group alone."""
+
+    @property
+    def command_path(self) -> str:
+        """The words that call it."""
+        assert self.parent is not None
+        return self.parent.command_path
+
+
 class WithDefault(TyperGroup):
     """A group that runs its first command where the first word names no other."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.commands[self.default].context_class = _OfGroup
 
     @property
     def default(self) -> str:
@@ -36,7 +50,7 @@ class WithDefault(TyperGroup):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help of the default command, then the names of the others."""
         command = self.commands[self.default]
-        own = command.make_context(ctx.info_name, [], parent=ctx.parent, resilient_parsing=True)
+        own = command.make_context(self.default, [], parent=ctx, resilient_parsing=True)
         command.format_help(own, formatter)
         self.format_commands(ctx, formatter)
 

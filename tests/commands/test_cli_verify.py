@@ -134,6 +134,15 @@ def test_what_to_write_names_the_folder_and_overwrites_no_other_file(verify, tmp
     )
 
 
+@pytest.mark.parametrize("args", [("x", "--opset", "17"), ("x",), ("--help",)])
+def test_the_command_without_a_name_is_called_as_the_page_has_it(flatqat, args):
+    done = flatqat("export", *args)
+    usage = (done.out + done.err).splitlines()[0]
+    assert re.fullmatch(r"Usage: .*export \[OPTIONS\] .*CELL.*", usage)
+    assert "export write" not in done.out + done.err
+    assert "export verify [OPTIONS]" in flatqat("export", "verify", "--oops").err
+
+
 def damaged(change):
     def write(made, folder):
         file = folder / "damaged.onnx"

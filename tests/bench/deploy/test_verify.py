@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -65,6 +66,22 @@ def test_the_record_keeps_it_beside_its_scores(store, files):
     assert 0 < deployed.latency.low <= deployed.latency.median <= deployed.latency.high
     assert deployed.latency.shape == (1, 3, 16, 16)
     assert verified(store, "tiny-qat-4", files["4"], code_images=0).deployed.plain.codes is None
+
+
+def test_a_file_of_8_bits_converts_to_opset_19_as_the_page_says(files):
+    import onnx
+    import onnxruntime
+    from onnx import version_converter
+
+    older = version_converter.convert_version(onnx.load(files["8"]), 19)
+    images = {"images": np.random.default_rng(0).random((4, 3, 16, 16), dtype=np.float32)}
+    logits = [
+        onnxruntime.InferenceSession(file).run(None, images)[0]
+        for file in (files["8"].read_bytes(), older.SerializeToString())
+    ]
+    np.testing.assert_array_equal(*logits)
+    with pytest.raises(RuntimeError):
+        version_converter.convert_version(onnx.load(files["4"]), 20)
 
 
 def test_another_step_size_is_found(store, files):
