@@ -5,6 +5,7 @@ What an option means is checked where it is used; here is what no option can mea
 
 import os
 import re
+from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from flatqat.errors import UsageError, found
+from flatqat.errors import UsageError, found, listed
 
 RENAMED = {"--budget": "--recipe"}
 MOST_DIGITS = 1000
@@ -32,7 +33,31 @@ class Commands(TyperGroup):
             if not word or (re.fullmatch(r"--[\w-]+", name) and equals and not value):
                 option = name if equals else before if before.startswith("-") else "argument"
                 raise UsageError(f"{option}: expected a value, got an empty one; leave it out or name one")
+        self._check_group(ctx, args)
         return super().parse_args(ctx, args)
+
+    def _check_group(self, ctx: Any, args: list[str]) -> None:
+        """Raise UsageError on a command that another group has, under that name or a close one."""
+        first = self.commands.get(args[0]) if args else None
+        inside = isinstance(first, TyperGroup) and not hasattr(first, "default")
+        if not args[inside:] or (first is not None and not inside):
+            return
+        word, known = args[inside], first.commands if isinstance(first, TyperGroup) else self.commands
+        if word.startswith("-") or word in known or get_close_matches(word, known):
+            return
+        places = self._places(ctx)
+        if nearest := get_close_matches(word, places, n=1, cutoff=0.8):
+            typed = " ".join(args[: inside + 1])
+            raise UsageError(f"No such command: {typed}; did you mean {listed(places[nearest[0]])}?")
+
+    def _places(self, ctx: Any) -> dict[str, list[str]]:
+        """Return every command in words, by its last word."""
+        found: dict[str, list[str]] = {}
+        for name, command in self.commands.items():
+            below = command.list_commands(ctx) if isinstance(command, TyperGroup) else [""]
+            for last in below:
+                found.setdefault(last or name, []).append(f"flatqat {name} {last}".rstrip())
+        return found
 
 
 def checked(param: typer.CallbackParam, value: Any) -> Any:

@@ -263,3 +263,24 @@ def test_memory_that_runs_out_elsewhere_is_one_line(flatqat, monkeypatch):
     done = flatqat("doctor")
     hint = "end other programs, or choose a smaller model or another --device"
     assert (done.code, done.err) == (2, f"error: out of memory: CUDA out of memory.; {hint}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bench", "cost", "tiny"], "No such command: bench cost; did you mean flatqat cost?"),
+        (["canary"], "No such command: canary; did you mean flatqat bench canary?"),
+        (["results", "reprot"], "No such command: results reprot; did you mean flatqat bench report?"),
+        (["merge", "a"], "No such command: merge; did you mean flatqat results merge?"),
+    ],
+)
+def test_a_command_of_another_group_is_named(flatqat, words, said):
+    assert_one_line_error(flatqat(*words), f"^error: {re.escape(said)}$")
+
+
+@pytest.mark.parametrize("words", [["bench", "rum"], ["nothing"], ["write"], ["bench", "--cost"]])
+def test_other_words_are_answered_as_before(flatqat, words):
+    done = flatqat(*words)
+    assert done.code == 2
+    assert re.search(r"No such (command|option)", done.err)
+    assert "flatqat export write" not in done.err

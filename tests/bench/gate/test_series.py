@@ -234,3 +234,11 @@ def test_the_shifts_of_results_decide_nothing_that_the_baseline_did_not(tmp_path
     aside = {s: replace(info, in_mean=s == "id") for s, info in SHIFTS.items()}
     done = gate(tmp_path, [CELL], {CELL: outcomes()}, shifts=aside)
     assert (done.code, done.missing) == (INCOMPLETE, [("qat 4", "other shifts, such as blur/1")])
+
+
+@pytest.mark.parametrize("other", [{"keep": "none"}, {"layer_bits": "fc=8"}])
+def test_other_layer_bits_are_another_role(tmp_path, other):
+    done = gate(tmp_path, [CELL], {replace(CELL, **other): outcomes()})
+    assert done.code == INCOMPLETE
+    ((_, reason),) = done.missing
+    assert reason.endswith(f"differs in {next(iter(other))}")
