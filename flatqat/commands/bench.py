@@ -129,9 +129,8 @@ def bench_run(
         option("NAME", "Write training curves for tensorboard, wandb or mlflow.", envvar="FLATQAT_LOG"),
     ] = None,
     all_revisions: AllRevisions = False,
-    baseline: Annotated[
-        Path | None,
-        option("FILE", "Write the cells of this run as a baseline, too.", "--write-baseline"),
+    write_baseline: Annotated[
+        Path | None, option("FILE", "Write the cells of this run as a baseline, too.")
     ] = None,
     plugin: Plugin = None,
 ) -> None:
@@ -205,7 +204,7 @@ def bench_run(
         code = (
             dry(plan)
             if dry_run
-            else execute(plan, all_revisions=all_revisions, baseline=baseline, ranks=ranks)
+            else execute(plan, all_revisions=all_revisions, baseline=write_baseline, ranks=ranks)
         )
     raise typer.Exit(code)
 
