@@ -27,4 +27,6 @@ def united(known: Record, other: Record, where: str) -> Record:
             f"machines or with two numbers of threads; remove one of them: flatqat results rm {label}"
         )
     optional = {name: getattr(last, name) or getattr(first, name) for name in LATER}
+    of = optional["deployed"] and optional["deployed"].sha256  # another file's outcomes stand beside none
+    optional["elsewhere"] = {k: one for k, one in optional["elsewhere"].items() if one.sha256 == of}
     return replace(last, flatness=first.flatness.updated(last.flatness), **optional)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from flatqat.bench.deploy.kept import with_deployment
+from flatqat.bench.records.united import united
 from flatqat.spec import Compared, Deployment, FileRun, Record
 from tests.helpers.gate_records import CELL
 
@@ -60,3 +61,12 @@ def test_fewer_images_replace_no_fuller_outcome_of_the_same_file(full):
 def test_another_file_replaces_all():
     new = replace(FULL, sha256="b", limit=4)
     assert with_deployment(kept(FULL, OTHER), new) == (replace(RECORD, deployed=new), "")
+
+
+def test_a_merge_keeps_other_runtimes_of_the_same_file_alone():
+    older, newer = (replace(RECORD, last_run=when) for when in "12")
+    both = replace(older, deployed=FULL, elsewhere={"openvino": OTHER})
+    same = united(both, replace(newer, deployed=FULL), "there")
+    assert same.elsewhere == {"openvino": OTHER}
+    other = united(both, replace(newer, deployed=replace(FULL, sha256="b")), "there")
+    assert other.elsewhere == {}
