@@ -58,7 +58,22 @@ def headers(text: str, label: str) -> list[list[str]]:
     return [lines[at - 1].split() for at, line in enumerate(lines) if line.startswith(" ──")]
 
 
-ALL = ["method", "bits", "seeds", "val", "ID", "OOD", "gap", "extra", "gap", "[95%]", "NLL", "ECE", "λmax", "sharp"]
+ALL = [
+    "method",
+    "bits",
+    "seeds",
+    "val",
+    "ID",
+    "OOD",
+    "gap",
+    "extra",
+    "gap",
+    "[95%]",
+    "NLL",
+    "ECE",
+    "λmax",
+    "sharp",
+]
 
 
 @pytest.mark.parametrize(
