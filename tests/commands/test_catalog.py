@@ -27,7 +27,7 @@ def test_a_method_shows_every_setting_with_its_default(flatqat, name):
 
 def test_choices_and_ranges_are_those_that_a_run_accepts(flatqat):
     text = flatqat("methods", "show", "anchor").out
-    assert "anchor.coupling=ema   (ema, elastic, dampen)" in text
+    assert "anchor.coupling=ema   (ema, elastic, dampen, dual)" in text
     assert "anchor.beta=0.02   (0 to 1)" in text
     assert "W_a ← (1 − β) W_a + β Q(W)" in text, "its equations"
     error = flatqat("bench", "run", "--set", "anchor.beta=2", "--dry-run").err

@@ -90,7 +90,7 @@ def test_the_picture_is_the_same_to_the_byte(flatqat, first_look, tmp_path, suff
     files = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
     for file in files:
         done = flatqat("bench", "report", "--results", first_look, "--plot", "pareto", "--output", file)
-        assert (done.code, done.out, done.err) == (0, "", "")
+        assert (done.code, done.out, done.err) == (0, "", f"written to {file}\n")
     first, second = (file.read_bytes() for file in files)
     assert first == second
     assert first.startswith(begins)

@@ -76,9 +76,10 @@ def test_what_a_rule_logs_is_kept_in_the_record(tmp_path):
 def test_the_estimate_counts_a_hessian_product_as_two_passes_whatever_the_rule(tmp_path, monkeypatch):
     """A step of two passes takes twice as long to train with, and as long to measure."""
     seconds = {}
+    monkeypatch.setattr(estimate, "seconds_to_make", lambda *_, **__: 0.0)
     dual = {"anchor": {"coupling": "dual"}}
     for name, step, settings in (("qat", 1.0, {}), ("sam", 2.0, {}), ("anchor", 2.0, dual)):
-        monkeypatch.setattr(estimate, "_time", lambda *_, step=step: (step, 0.0))
+        monkeypatch.setattr(estimate, "_time", lambda *_, step=step: (step, 0.0, 0.0))
         jobs = plan(tmp_path, methods=(name,), settings=settings).scored()
         for spaces in ((), ("quantized",)):
             request = Request(suites=("toy",), methods=(name,), bits=("3",), seeds=(0,), spaces=spaces)
