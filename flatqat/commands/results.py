@@ -121,8 +121,8 @@ def compact_cells(
     """Make a small copy of results, to be committed.
 
     Of every image it keeps only whether it is right, which is what tables, intervals and tests of top-1 need;
-    not its class nor its confidence, nor the weights. Cells of other metrics keep their outcomes. The folder
-    stays as it is; the same command adds the cells that came since.
+    not its class nor its confidence, nor the weights and pictures. Cells of other metrics keep their
+    outcomes. The folder stays as it is; the same command adds the cells that came since.
 
     \b
     Example:

@@ -19,10 +19,14 @@ def rounded(value: float, form: str = ".1f") -> str:
 def with_interval(value: float, low: float, high: float, form: str = "+.1f") -> str:
     """Return a number with its interval: `+0.4 [+0.2, +0.6]`.
 
-    The number has more decimals only where an end has, which is where the interval is as small: -0.02 between
-    -1.9 and +1.8 is `0.0`.
+    All three have as many decimals as the end that needs most: `-0.03 [-0.08, +0.01]`. The number itself asks
+    for none: -0.02 between -1.9 and +1.8 is `0.0`.
     """
-    ends = [rounded(end, form) for end in (low, high)]
-    is_small = any(not float(f"{end:{form}}") for end in (low, high))
-    shown = rounded(value if is_small or float(f"{value:{form}}") else 0.0, form)
+    decimals = max(len(rounded(end, form).partition(".")[2]) for end in (low, high))
+    shown, *ends = (_fixed(number, form, decimals) for number in (value, low, high))
     return f"{shown} [{', '.join(ends)}]"
+
+
+def _fixed(value: float, form: str, decimals: int) -> str:
+    text = f"{value:{form[: form.index('.')]}.{decimals}f}"
+    return text if float(text) else f"{0:.{decimals}f}"

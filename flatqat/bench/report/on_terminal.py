@@ -35,7 +35,9 @@ def print_table(shown: Shown, console: "Console") -> list[str]:
     if gone:
         hardest = sorted(gone, key=lambda name: typed(name) == name)  # those that look otherwise when typed
         some = ",".join(["OOD", *map(typed, hardest[:2])])
-        left_out = f"left out: {', '.join(gone)}; see bench report --columns {some}, or --format csv"
+        left_out = (
+            f"left out: {', '.join(gone)}; bench report has them with --columns {some}, or --format csv"
+        )
         console.print(left_out, style="dim", markup=False, highlight=False)
     return gone
 

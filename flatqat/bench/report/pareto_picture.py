@@ -31,9 +31,10 @@ FILLED = 0.85  # of the distance between two groups, by half of each
 MARGIN = 0.06  # of the width, at each side
 COUNTED = (
     "Size: weights packed at their bits, all other parameters in float32. BOPs: MACs times the bits of "
-    "weight and activation, 32 in floating point. Line: the front of the means; none costs less and is "
-    "at least as good. Points of one cost stand side by side."
+    "weight and activation, 32 in floating point."
 )
+FRONT = " Line: the front of the means; none costs less and is at least as good."
+BESIDE = " Points of one cost stand side by side."
 
 
 def drawn(sections: Sequence[Section], store: Store) -> "Figure":
@@ -44,7 +45,7 @@ def drawn(sections: Sequence[Section], store: Store) -> "Figure":
     kinds = [_kind(point) for panel in rows for point in panel.points]
     entries, style_of = legend_entries(kinds), styles(kinds)
     seeds = [point.seeds for panel in rows for point in panel.points if point.ends]
-    notes = f"{bars_note(seeds)} {COUNTED}{_without(rows)}"
+    notes = f"{bars_note(seeds)} {COUNTED}{_of_drawn(rows)}{_without(rows)}"
     height = 3.9 * len(rows) + legend_height(entries, notes, WIDTH)
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     grid = figure.subplots(len(rows), 2, squeeze=False, sharey="row")
@@ -127,6 +128,17 @@ def _set_scale_(axes: Any, places: Sequence[float]) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 3 else (1,), numticks=12))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _of_drawn(rows: Sequence[Panel]) -> str:
+    """Say what is drawn beyond points, in any of the panels."""
+    costs = [[getattr(point, cost) for point in panel.points] for panel in rows for _, cost, _ in AXES]
+    goods = [[point.ood for point in panel.points] for panel in rows for _ in AXES]
+    has_front = any(
+        len(front([*zip(c, good, strict=True)])) > 1 for c, good in zip(costs, goods, strict=True)
+    )
+    has_groups = any(len(group) > 1 for each in costs for group in beside(each, range(len(each)))[1])
+    return FRONT * has_front + BESIDE * has_groups
 
 
 def _without(rows: Sequence[Panel]) -> str:

@@ -20,8 +20,9 @@ MOST_ROWS = 12
 AT_ONCE = 6  # shifts that are shown below each other until a reader chooses one
 UNLABELED = "not labeled"
 NONE = (
-    "No pictures are stored here; older versions kept none. `flatqat bench run --rerun` computes "
-    "cells again and keeps some, and `flatqat bench gallery` makes them from weights and data."
+    "No pictures are stored here: compact copies have none, nor have cells of older versions. "
+    "`flatqat bench run --rerun` computes cells again and keeps some, and `flatqat bench gallery` makes them "
+    "from weights and data."
 )
 SEED = "Predictions of seed {}. Percentages are of the labeled pixels of these small pictures."
 FULL = "Left out: {} more stored image{}; a page has {:.0f} MB of pictures at most."

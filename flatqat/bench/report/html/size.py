@@ -11,10 +11,9 @@ from flatqat.bench.report.pareto import Point as Cost
 from flatqat.bench.report.pareto_picture import beside
 
 MEGA = 1e6
-NOTE = (
-    "Weights are packed at their bits, all other parameters are in float32. The line is the front of the "
-    "means: nothing smaller is as good. Points of one size stand side by side, their bits above them."
-)
+NOTE = "Weights are packed at their bits, all other parameters are in float32. Bits stand above the points."
+FRONT = " The line is the front of the means: nothing smaller is as good."
+BESIDE = " Points of one size stand side by side."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +46,10 @@ def size_figure(panel: Panel, series_of: Callable[[Cost], Series], name: str = "
     def under(x: svg.Scale, y: svg.Scale) -> str:
         return _stairs(at_front, x, y) + "".join(_bits([*bits], group, x, y) for bits, group in named)
 
+    drawn = FRONT * (len(at_front) > 1) + BESIDE * any(len(group) > 1 for group in groups)
     without = f" Not shown, without a cost: {', '.join(panel.without)}." if panel.without else ""
     axes = Axes(name=name, x="size of all parameters, MB", y=f"OOD {panel.metric}, %", log=True)
-    return Figure(name=name, note=NOTE + without, svg=scatter.draw(axes, points, under))
+    return Figure(name=name, note=NOTE + drawn + without, svg=scatter.draw(axes, points, under))
 
 
 def across_models(panel: Panel) -> Across:

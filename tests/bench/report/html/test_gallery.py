@@ -104,7 +104,7 @@ def test_records_without_pictures_are_told_so(store, tmp_path):
     street_records.put(old, FP, street_records.matrices())
     page = page_of(old)
     assert not pictures(page)
-    assert note_of(page).startswith("No pictures are stored here; older versions kept none.")
+    assert note_of(page).startswith("No pictures are stored here: compact copies have none")
     street_records.put(store, replace(FP, method="sam", quant="4"), street_records.matrices(4))
     assert "No pictures are stored of sam 4. No pictures are stored of id, aside." in note_of(page_of(store))
 
