@@ -78,6 +78,16 @@ def is_of(label: str, method: str) -> bool:
     return method in (label, re.sub(r" \(revision \w+, latest\)$", "", label))
 
 
+def without_latest(label: str) -> str:
+    """Return the label of a row, with or without its bits, but for the mark of the latest revision."""
+    return re.sub(r"(\(revision \w+), latest\)", r"\1)", label)
+
+
+def is_latest(label: str) -> bool:
+    """Whether the label of a row is marked as that of the latest of several revisions."""
+    return without_latest(label) != label
+
+
 def how_made(rows: Mapping[tuple[str, str], list[Record]], older: int, chosen: str = "") -> str:
     """Return how the numbers of rows were made, in words, and which are left out; empty without rows."""
     done = [record for records in rows.values() for record in records]

@@ -280,8 +280,10 @@ def test_rows_of_older_revisions_are_named_as_in_reports_or_by_their_cells(tmp_p
     assert [row.seeds for row in expected] == [(2, 2)] * 4
     assert expected[0].cell == f"mine 4 → {name} 4"
     assert expected[0].estimate.value < 0
-    for words in ((latest, name), ("mine 4", f"{name} 4"), (latest, f"{name} 4")):
+    typed = "mine (revision bbbbbb)"
+    for words in ((latest, name), ("mine 4", f"{name} 4"), (latest, f"{name} 4"), (f"{typed} 4", name)):
         assert [row.estimate for row in diff(*words, tmp_path).rows] == [row.estimate for row in expected]
+    assert diff(name, typed, tmp_path).rows[0].cell == f"{name} 4 → {latest} 4"
     for cells in (older.id, older.label):
         (row, *_) = diff("mine", cells, tmp_path).rows
         assert row.cell == expected[0].cell
