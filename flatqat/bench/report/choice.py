@@ -1,11 +1,11 @@
 """The rows that a report is to have, where the user names them."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from shlex import quote
 
-from flatqat.bench.records.sections import Section, how_made, method_label
+from flatqat.bench.records.sections import Section, how_made, is_latest, method_label, without_latest
 from flatqat.errors import UsageError, listed, unknown
 from flatqat.spec import QuantSpec, Record
 
@@ -32,18 +32,20 @@ class Choice:
         return " ".join(f"--{name} {quote(','.join(names))}" for name, names in given.items() if names)
 
 
-def chosen(sections: Sequence[Section], choice: Choice) -> list[Section]:
+def chosen(sections: Sequence[Section], choice: Choice, revisions: Sequence[Section] = ()) -> list[Section]:
     """Return the sections with the rows that are chosen alone, without those that have none.
 
     The scatter over seeds is then pooled over these, which their protocols say. Raises UsageError on a name
-    that no row has, and if no row has a method and bits together.
+    that no row has, which may be that of an older row in `revisions`, sections with all of them, and if no
+    row has a method and bits together.
     """
     if not choice.options:
         return list(sections)
     records = [r for s in sections for row in (*s.rows.values(), s.problems) for r in row]
     every = {*(key for s in sections for key in s.rows), *map(_key, records)}
-    _check("method", choice.methods, {text for key in every for text in _methods(key)})
-    _check("bits", choice.bits, {key[1] for key in every}, quant=True)
+    hidden = {key for s in revisions for key in s.rows} - every
+    _check_methods(choice.methods, every, hidden)
+    _check_bits(choice.bits, {key[1] for key in every})
     found = [_of_section(section, choice) for section in sections]
     kept = [section for section in found if section.rows or section.problems]
     if not kept:
@@ -73,9 +75,9 @@ def _key(record: Record) -> Key:
     return method_label(record), record.cell.bits
 
 
-def _methods(key: Key) -> tuple[str, str]:
-    """Return the names of a row's method: its label, and the method without settings."""
-    return key[0], key[0].partition("(")[0].partition(" ")[0]
+def _methods(key: Key) -> tuple[str, str, str]:
+    """Return the names of a row's method: its label, that without `latest`, and the method alone."""
+    return key[0], without_latest(key[0]), key[0].partition("(")[0].partition(" ")[0]
 
 
 def _matches(pattern: str, text: str) -> bool:
@@ -90,9 +92,21 @@ def _spelled(bits: str) -> str:
         return bits
 
 
-def _check(kind: str, names: Sequence[str], known: set[str], *, quant: bool = False) -> None:
-    """Raise UsageError if one of some names is none that rows have."""
+def _check_methods(names: Sequence[str], shown: Set[Key], hidden: Set[Key]) -> None:
     for name in names:
-        pattern = _spelled(name) if quant else name
-        if not any(_matches(pattern, text) for text in known):
-            raise unknown(kind, name, known)
+        if not _named(name, shown):
+            if found := _named(name, hidden):
+                what = "the latest revision by name" if all(map(is_latest, found)) else "an older revision"
+                raise UsageError(f"method {name!r}: {what}; add --all-revisions")
+            raise unknown("method", name, {text for key in shown for text in _methods(key)})
+
+
+def _named(name: str, keys: Set[Key]) -> list[str]:
+    """Return the labels of the rows that a name stands for."""
+    return [key[0] for key in keys if any(_matches(name, text) for text in _methods(key))]
+
+
+def _check_bits(names: Sequence[str], known: set[str]) -> None:
+    for name in names:
+        if not any(_matches(_spelled(name), text) for text in known):
+            raise unknown("bits", name, known)

@@ -118,7 +118,10 @@ def load(
 
     Raises StoreError if there are no records, and UsageError as `chosen` does.
     """
-    return chosen(sections(store.some_records(suite), all_revisions=all_revisions), choice)
+    records = store.some_records(suite)
+    shown = sections(records, all_revisions=all_revisions)
+    hidden = choice.methods and not all_revisions
+    return chosen(shown, choice, sections(records, all_revisions=True) if hidden else ())
 
 
 def frame(section: Section, store: Store, view: View, *, ends: bool = False) -> "pd.DataFrame":

@@ -130,3 +130,27 @@ def test_the_command_takes_them_for_tables_and_pictures(flatqat, store, tmp_path
     assert_one_line_error(
         flatqat(*report, "--with", "reference"), "--with: expected all rows, got --method .*; leave one"
     )
+
+
+def test_an_older_revision_is_answered_with_the_option_that_shows_it(tmp_path):
+    store = Store(tmp_path)
+    for code, name in (("a" * 12, "qat"), ("a" * 12, "gone"), ("b" * 12, "qat")):
+        cell = replace(CELL, method=name, plugins=code)
+        record = put(store, cell, right_of(0, 0.02, {}, [0, 0]), flatness(1, 2))
+        store.write_record(replace(record, last_run=code))
+
+    def labels(name: str, *, all_revisions: bool = False) -> list[str]:
+        (section,) = load(store, None, all_revisions=all_revisions, choice=Choice(methods=(name,)))
+        return [label for label, _ in section.rows]
+
+    older, latest = "qat (revision aaaaaa)", "qat (revision bbbbbb)"
+    for name in (older, "qat (revision a*)"):
+        with pytest.raises(UsageError, match=r"method 'qat .*': an older revision; add --all-revisions"):
+            labels(name)
+        assert labels(name, all_revisions=True) == [older]
+    with pytest.raises(
+        UsageError, match=r"method 'qat .*': the latest revision by name; add --all-revisions"
+    ):
+        labels(latest)
+    for name in (latest, f"{latest[:-1]}, latest)"):
+        assert labels(name, all_revisions=True) == ["qat (revision bbbbbb, latest)"]
