@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from flatqat.errors import unknown
+from flatqat.errors import UsageError, unknown
 
 SAME = {
     **{f"{name}_{metric}": name for name in ("id", "ood", "pooled", "oracle") for metric in ("top1", "miou")},
@@ -25,18 +25,24 @@ SAME = {
     "acts": "acts mb",
 }
 """By a name in CSV, or a shorter one, that of the same column in a table."""
+MEASURED_BY = {
+    "deployed": "flatqat export verify",
+    "agree": "flatqat export verify",
+    "latency": "flatqat export verify --latency",
+}
+"""By column of a table of methods, the command without which no row has it."""
 
 
 def columns_named(names: Sequence[str], columns: Iterable[str]) -> list[str]:
     """Return those of `columns` that are named, once each; a name may be that of several, as of two metrics.
 
-    Raises UsageError on a name of none of them.
+    Raises UsageError on a name of none of them, with the command that measures it if there is one.
     """
     known, found = list(dict.fromkeys(columns)), dict[str, None]()
     for name in names:
         alike = [name] if name in known else [other for other in known if _meaning(other) == _meaning(name)]
         if not alike:
-            raise unknown("column", name, known)
+            raise _missing(name, known)
         found |= dict.fromkeys(alike)
     return list(found)
 
@@ -51,6 +57,14 @@ def typed(header: str) -> str:
     name = name_of(header)
     short = [other for other, meant in SAME.items() if meant == name.lower()]
     return name if re.fullmatch(r"[\w.-]+", name, re.ASCII) else (short or [name])[-1]
+
+
+def _missing(name: str, known: Sequence[str]) -> UsageError:
+    """Return the error for a column that no table has; tables of methods, which alone have OOD, may yet."""
+    command = MEASURED_BY.get(_meaning(name))
+    if command and "ood" in map(_meaning, known):
+        return UsageError(f"column {name!r}: expected a row that has it, found none; {command} measures it")
+    return unknown("column", name, known)
 
 
 def _meaning(name: str) -> str:

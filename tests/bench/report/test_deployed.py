@@ -15,6 +15,7 @@ from flatqat.bench.report.deployed import deployed_value, percentage
 from flatqat.bench.report.method_table import of_methods
 from flatqat.bench.report.render import load, render, show
 from flatqat.bench.report.tidy import load_results
+from flatqat.errors import UsageError
 from flatqat.spec import CodeFlips, Compared, Deployment, FileRun, Latency, Record
 from tests.helpers import gate_records
 from tests.helpers.gate_records import CELL, store_with
@@ -135,6 +136,15 @@ def test_latency_is_shown_on_request(store, capsys):
     assert "one image through the exported file, median in ms" in shown
     (of_sam,) = [line for line in shown.splitlines() if line.startswith(" sam")]
     assert of_sam.split()[-1] == "-"
+
+
+@pytest.mark.parametrize("form", ["md", "csv"])
+def test_what_no_file_was_verified_for_is_answered_with_the_command_that_measures_it(store, form):
+    for name, command in (("Latency", "flatqat export verify --latency"), ("agree", "flatqat export verify")):
+        with pytest.raises(UsageError, match=f"column '{name}': .* found none; {command} measures it$"):
+            render(store, None, form, "method", columns=(name, "ood"))
+        with pytest.raises(UsageError, match=f"unknown column '{name}'"):
+            render(store, None, form, "family", columns=(name,))
 
 
 def test_a_file_that_saw_fewer_images_is_the_cell_plus_its_change(store):
