@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from flatqat.bench.records.revisions import files, older, revision
 from flatqat.spec import Cell, Record
 
+POOLED = "the scatter of seeds is pooled over these rows alone"
+"""What is said beside numbers of a section that `pools_fewer`, where such a scatter is in them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """The records of one protocol, with what they have in common and how they were made, in words.
 
     `rows` has the finished records by (method, bits), sorted by seed, and `problems` all others; `older` is
-    the number of cells of older revisions that are left out, and `chosen` says which rows the user wants,
-    where not all.
+    the number of cells of older revisions that are left out, `chosen` says which rows the user wants, where
+    not all, and `fewer` whether there are others.
     """
 
     title: str
@@ -28,11 +31,17 @@ class Section:
     problems: list[Record]
     older: int = 0
     chosen: str = ""
+    fewer: bool = False
 
     @property
     def reference(self) -> tuple[str, str] | None:
         """The row that every other is compared with, if it is stored."""
         return next((key for key, records in self.rows.items() if records[0].protocol.reference), None)
+
+    @property
+    def pools_fewer(self) -> bool:
+        """Whether a scatter over seeds is pooled over fewer rows than there are, since a user chose some."""
+        return self.fewer and any(len({r.cell.seed for r in row}) > 1 for row in self.rows.values())
 
 
 def sections(records: Iterable[Record], *, all_revisions: bool = False) -> list[Section]:
@@ -91,7 +100,7 @@ def is_latest(label: str) -> bool:
 def how_made(rows: Mapping[tuple[str, str], list[Record]], older: int, chosen: str = "") -> str:
     """Return how the numbers of rows were made, in words, and which are left out; empty without rows."""
     done = [record for records in rows.values() for record in records]
-    only = [f"only the rows of {chosen}, over which alone the scatter of seeds is pooled"] if chosen else []
+    only = [f"only the rows of {chosen}"] if chosen else []
     return "; ".join([protocol_line(done), *revisions_line(older), *only]) if done else ""
 
 

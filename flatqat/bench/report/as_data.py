@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.records.escape import csv
-from flatqat.bench.records.sections import Section
+from flatqat.bench.records.sections import POOLED, Section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,9 @@ def as_csv(frames: "Sequence[tuple[Section, pd.DataFrame]]") -> str:
 def _section(section: Section, table: "pd.DataFrame") -> dict[str, Any]:
     rows = json.loads(table.to_json(orient="records", double_precision=10))
     failed = [{"cell": r.cell.label, "status": r.status, "reason": r.reason} for r in section.problems]
-    return {"title": section.title, "protocol": section.protocol, "rows": rows, "problems": failed}
+    pooled = section.pools_fewer and "extra_gap" in table and table["extra_gap"].notna().any()
+    protocol = f"{section.protocol}. extra_gap: {POOLED}" if pooled else section.protocol
+    return {"title": section.title, "protocol": protocol, "rows": rows, "problems": failed}
 
 
 def _safe(table: "pd.DataFrame") -> "pd.DataFrame":

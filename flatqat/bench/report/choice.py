@@ -35,7 +35,7 @@ class Choice:
 def chosen(sections: Sequence[Section], choice: Choice, revisions: Sequence[Section] = ()) -> list[Section]:
     """Return the sections with the rows that are chosen alone, without those that have none.
 
-    The scatter over seeds is then pooled over these, which their protocols say. Raises UsageError on a name
+    The scatter over seeds is then pooled over these, see `Section.pools_fewer`. Raises UsageError on a name
     that no row has, which may be that of an older row in `revisions`, sections with all of them, and if no
     row has a method and bits together.
     """
@@ -62,7 +62,8 @@ def _of_section(section: Section, choice: Choice) -> Section:
     }
     problems = [record for record in section.problems if _is_chosen(_key(record), choice)]
     how = how_made(rows, section.older, choice.options)
-    return replace(section, protocol=how, rows=rows, problems=problems, chosen=choice.options)
+    fewer = len(rows) < len(section.rows)
+    return replace(section, protocol=how, rows=rows, problems=problems, chosen=choice.options, fewer=fewer)
 
 
 def _is_chosen(key: Key, choice: Choice, *, is_reference: bool = False) -> bool:

@@ -204,6 +204,7 @@ def _family(title: str, group: list[Section]) -> Family:
         problems=[r for section in group for r in section.problems],
         older=left_out,
         chosen=chosen,
+        fewer=any(section.fewer for section in group),
         members=ordered,
         targets=targets,
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flatqat.bench.records.paired import metric_of
-from flatqat.bench.records.sections import Section, row_label
+from flatqat.bench.records.sections import POOLED, Section, row_label
 from flatqat.bench.report import cost_texts
 from flatqat.bench.report.deployed import percentage
 from flatqat.bench.report.marks import (
@@ -87,7 +87,7 @@ def of_methods(section: Section, rows: Sequence[Row]) -> Shown:
         dispensable=DISPENSABLE,
         on_request=ON_REQUEST if _is_swept(section) else (VAL, *ON_REQUEST),
         notes=[*([THESE_RUNS if these_runs else INTERVAL] if has_errors else []), *_notes(rows, texts)],
-        notes_of={header_of[n]: text for n, text in _notes_of(rows).items() if n in header_of},
+        notes_of={header_of[n]: text for n, text in _notes_of(section, rows).items() if n in header_of},
         definitions={
             "ID": METRICS[metric.name],
             **{header_of[n]: DEFINITIONS[n] for n in names if n in DEFINITIONS},
@@ -172,11 +172,18 @@ def _notes(rows: Sequence[Row], texts: Sequence[Mapping[str, str]]) -> list[str]
     return notes + no_outcomes_note(_method(row, "domain") for row in rows if _lacks_outcomes(row))
 
 
-def _notes_of(rows: Sequence[Row]) -> dict[str, str]:
+def _notes_of(section: Section, rows: Sequence[Row]) -> dict[str, str]:
     """Return by column what to know of some rows."""
-    collapsed = any(row["collapsed"] for row in rows)
-    partly = _files_note(rows)
-    return {**({EXTRA_GAP: COLLAPSED_NOTE} if collapsed else {}), **({"deployed": partly} if partly else {})}
+    notes = {EXTRA_GAP: _extra_gap_note(section, rows), "deployed": _files_note(rows)}
+    return {name: text for name, text in notes.items() if text}
+
+
+def _extra_gap_note(section: Section, rows: Sequence[Row]) -> str:
+    """Return what to know of extra gaps: what collapsed means, and what their errors are pooled over."""
+    has_errors = any(not row["collapsed"] and not is_unknown(row["extra_gap"]) for row in rows)
+    notes = [COLLAPSED_NOTE] if any(row["collapsed"] for row in rows) else []
+    notes += [f"extra gap: {POOLED}."] if has_errors and section.pools_fewer else []
+    return " ".join(notes)
 
 
 def _files_note(rows: Sequence[Row]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flatqat.bench.plan.command_lines import commands
-from flatqat.bench.records.sections import Section, problems
+from flatqat.bench.records.sections import POOLED, Section, problems
 from flatqat.bench.records.store import Store
 from flatqat.bench.study.compare import OOD, Runs
 from flatqat.bench.study.sentences import bits_in_words, detectable, half_widths
@@ -30,7 +30,7 @@ def how_it_was_made(section: Section, members: Sequence[Study], store: Store) ->
     return [
         "## How it was made",
         "",
-        f"{section.protocol}.",
+        f"{section.protocol}.{_pooled(section, members)}",
         "",
         f"- Start: {_each(r.protocol.parent for r in _roots(records))}.",
         f"- Recipe `{record.cell.recipe}`: {_settings(to_plain(record.protocol.recipe))}.",
@@ -61,6 +61,12 @@ def folder_of(store: Store) -> str:
 def _roots(records: Sequence[Record]) -> Sequence[Record]:
     """Return the records of cells that start from no other; all if there are none."""
     return [record for record in records if not record.cell.parent] or records
+
+
+def _pooled(section: Section, members: Sequence[Study]) -> str:
+    """Return what to know of differences of some rows alone, whose scatter over seeds is pooled."""
+    tested = any(c.p is not None for study in members for c in study.main)
+    return f" Δ: {POOLED}." if tested and section.pools_fewer else ""
 
 
 def _limits(study: Study) -> str:

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from flatqat.bench.records.sections import POOLED, sections
 from flatqat.bench.records.store import Store
-from flatqat.bench.report.choice import Choice
+from flatqat.bench.report.choice import Choice, chosen
 from flatqat.bench.report.render import FORMATS, load, render
 from flatqat.commands.options import split
 from flatqat.errors import UsageError
@@ -74,16 +75,48 @@ def test_all_formats_have_the_chosen_rows_with_the_errors_of_these_alone(store, 
     choice = Choice(methods=("fp", "qat", "sam"), bits=("4",))
     text = render(store, None, form, "method", "qat", choice=choice)
     alone = filled(tmp_path / "r", ("fp", "qat", "sam"), ("4",))
-    said = "; only the rows of --method fp,qat,sam --bits 4, over which alone the scatter of seeds is pooled"
+    said = "; only the rows of --method fp,qat,sam --bits 4"
+    pooled = {
+        "table": f"extra gap: {POOLED}.\n",
+        "md": f" extra gap: {POOLED}.",
+        "latex": f"extra gap: {POOLED}.\n",
+        "html": f"extra gap: {POOLED}.",
+        "json": f". extra_gap: {POOLED}",
+        "study": f" Δ: {POOLED}.",
+    }
     assert "elastic" not in text
     if form in ("latex", "table"):
         said = said.replace("--", "-{}-")
     assert (said in text) == (form not in ("csv", "hf"))
+    assert text.count(POOLED) == (form in pooled)
     if form not in ("html", "study"):  # whose sizes and commands differ
         plain = render(alone, None, form, "method", "qat")
-        assert text.replace(said, "") == plain
+        assert text.replace(said, "").replace(pooled.get(form, POOLED), "") == plain
     if form == "study":
         assert "--against qat --suite s --results r --method fp,qat,sam --bits 4 --output PAGE" in text
+
+
+@pytest.mark.parametrize(
+    ("names", "view", "columns", "said"),
+    [
+        (("fp", "sam"), "method", (), True),
+        (("fp", "sam"), "method", ("extra_gap",), True),
+        (("fp", "sam"), "method", ("ood",), False),
+        (("fp", "sam"), "family", (), False),
+        (("sam", "qat"), "method", (), False),  # no extra gap without full precision
+        (("*",), "method", (), False),
+    ],
+)
+def test_pooling_is_noted_where_a_pooled_number_is_shown_and_rows_are_left_out(
+    store, names, view, columns, said
+):
+    for form in ("md", "json"):
+        text = render(store, None, form, view, columns=columns, choice=Choice(methods=names))
+        assert "only the rows of --method" in text
+        assert (POOLED in text) == said
+    one_seed = [record for record in store.records() if record.cell.seed == 0]
+    (section,) = chosen(sections(one_seed), Choice(methods=names))
+    assert not section.pools_fewer
 
 
 def test_the_scatter_is_pooled_over_the_chosen_rows(store):
