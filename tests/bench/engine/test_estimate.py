@@ -27,6 +27,7 @@ def seconds(results: Path, **changes) -> float:
     return estimate(plan.jobs, session_of(plan.request))
 
 
+@pytest.mark.slow
 def test_every_method_on_every_kind_of_suite(tmp_path):
     """Also one without steps, under a schedule that is not defined beyond the last step."""
     settings = {"recipe": {"schedule": "poly", "steps": "1", "pretrain_steps": "1"}}

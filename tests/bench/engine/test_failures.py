@@ -46,6 +46,7 @@ IN_TRAINING, IN_FLATNESS = "self.training", "torch.is_grad_enabled() and not sel
 IN_SCORING = "torch.is_inference_mode_enabled() and self.seen == {k}"
 FROM_THEN_ON = "torch.is_inference_mode_enabled() and self.seen >= {k}"
 OUT_OF_MEMORY = "torch.OutOfMemoryError('CUDA out of memory')"
+TRIED = "RuntimeError('not enough memory: you tried')"
 
 
 @pytest.fixture
@@ -86,8 +87,8 @@ def by_model(records):
         (3, "KeyError('no')", "crashed: KeyError('no')"),
         (3, "SystemExit(3)", "crashed: SystemExit(3)"),
         (1, OUT_OF_MEMORY, "out of memory: CUDA out of memory"),
-        (1, "MemoryError()", "out of memory"),
-        (1, "RuntimeError('not enough memory: you tried')", "out of memory: not enough memory: you tried"),
+        pytest.param(1, "MemoryError()", "out of memory", marks=pytest.mark.slow),
+        pytest.param(1, TRIED, "out of memory: not enough memory: you tried", marks=pytest.mark.slow),
     ],
 )
 def test_a_network_that_raises_in_evaluation_is_taken_out(tmp_path, net, k, error, reason):
@@ -269,7 +270,9 @@ def test_damaged_weights_cost_one_cell(tmp_path, monkeypatch):
     assert "delete it and run again" in records["fp"].reason
 
 
-@pytest.mark.parametrize("error", ["ZeroDivisionError('no')", OUT_OF_MEMORY, "SystemExit(1)"])
+@pytest.mark.parametrize(
+    "error", ["ZeroDivisionError('no')", pytest.param(OUT_OF_MEMORY, marks=pytest.mark.slow), "SystemExit(1)"]
+)
 def test_flatness_that_fails_never_costs_the_scores(tmp_path, net, error):
     bad, good = by_model(run(tmp_path / "r", models=(net(IN_FLATNESS, error), "tiny"), spaces=("quantized",)))
     for record in bad.values():
