@@ -16,6 +16,7 @@ from tabulate import tabulate
 from flatqat.bench.records.paired import Runs, differences, mean_weights
 from flatqat.bench.records.sections import Section, sections
 from flatqat.bench.records.store import Store
+from flatqat.console.rounded import with_interval
 from flatqat.metrics.contributions import Weights
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
@@ -126,7 +127,7 @@ def answer(contrast: Contrast) -> str:
 
 def interval(estimate: Estimate) -> str:
     """Return an estimate and its 95% interval."""
-    return f"{estimate.value:+.2f} [{estimate.low:+.2f}, {estimate.high:+.2f}]"
+    return with_interval(estimate.value, estimate.low, estimate.high, "+.2f")
 
 
 def page(store: Store) -> str:

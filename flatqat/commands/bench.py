@@ -198,7 +198,9 @@ def bench_run(
         plugins=tuple(plugin or ()),
     )
     from flatqat.commands.execute import dry, execute
+    from flatqat.commands.written import check_later
 
+    check_later("--write-baseline", write_baseline, dry_run=dry_run)
     with leading(place, request) as (own, ranks):
         plan = make_plan(own)
         code = (

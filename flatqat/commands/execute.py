@@ -17,7 +17,7 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import VIEWS
 from flatqat.bench.report.choice import Choice
 from flatqat.bench.report.render import ALL, FORMATS, WHOLE, load, render, show
-from flatqat.commands.written import say_written
+from flatqat.commands.written import baseline_line, say_written
 from flatqat.console.progress import progress_for, seconds
 from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import UsageError, choose
@@ -62,7 +62,7 @@ def execute(
     errors.print(stored, style="dim", markup=False, highlight=False, soft_wrap=True)
     if baseline and any(record.status == "done" for record in records):
         count, _ = write_baseline(session.store, baseline, records)
-        errors.print(f"{baseline}: {count} cells", markup=False, highlight=False, soft_wrap=True)
+        errors.print(baseline_line(baseline, count), markup=False, highlight=False, soft_wrap=True)
     complete = (r.status == "done" and not lacking_spaces(r.cell, r.flatness, request) for r in records)
     return 0 if all(complete) else INCOMPLETE
 

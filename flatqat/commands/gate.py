@@ -26,10 +26,11 @@ def baseline(
     """
     from flatqat.bench.gate.baseline import write_baseline
     from flatqat.bench.records.store import Store
+    from flatqat.commands.written import baseline_line
     from flatqat.console.printable import printable
 
     count, others = write_baseline(Store(results), output)
-    typer.echo(f"{output}: {count} cells")
+    typer.echo(baseline_line(output, count))
     for record in others:
         typer.echo(printable(f"not in it: {record.cell.label}: {record.status} {record.reason}".rstrip()))
 

@@ -104,9 +104,10 @@ def _in_float64(found: Deployment) -> str:
     exact = found.exact
     if exact is None or exact.problem:
         return ""
-    differs = exact.agreement < 100 or (exact.codes is not None and exact.codes.differing)
-    if differs:
+    if exact.agreement < 100:
         return f"; float64 does not agree ({percentage(exact.agreement, 3)}%): more than the rounding of sums"
+    if exact.codes is not None and exact.codes.differing:
+        return "; in float64 codes differ: more than the rounding of sums"
     return "; float64 agrees" + ": rounding" * (found.plain.all.agreement < 100)
 
 

@@ -22,9 +22,19 @@ def with_interval(value: float, low: float, high: float, form: str = "+.1f") -> 
     All three have as many decimals as the end that needs most: `-0.03 [-0.08, +0.01]`. The number itself asks
     for none: -0.02 between -1.9 and +1.8 is `0.0`.
     """
-    decimals = max(len(rounded(end, form).partition(".")[2]) for end in (low, high))
+    decimals = _decimals(low, high, form)
     shown, *ends = (_fixed(number, form, decimals) for number in (value, low, high))
     return f"{shown} [{', '.join(ends)}]"
+
+
+def interval(low: float, high: float, form: str = "+.1f") -> str:
+    """Return the ends of an interval, with as many decimals as the one that needs most: `+0.2 to +0.6`."""
+    decimals = _decimals(low, high, form)
+    return f"{_fixed(low, form, decimals)} to {_fixed(high, form, decimals)}"
+
+
+def _decimals(low: float, high: float, form: str) -> int:
+    return max(len(rounded(end, form).partition(".")[2]) for end in (low, high))
 
 
 def _fixed(value: float, form: str, decimals: int) -> str:

@@ -22,7 +22,7 @@ def diff_of_folders(a: Store, b: Store, by: By) -> Diff:
     of_a, of_b = (f"{name} ({store.root})" for name, store in (("A", a), ("B", b)))
     compared = compare_all(series_of(done), series_of(now), RULES, by=by, same_data=True, where=of_b)
     failed = {run.cell.label: f"{run.reason} in {of_a}" for run in before if run.reason}
-    only_in_b = [name for name in compared.extra if not failed.keys() & {*compared.labels[name]}]
+    only_in_b = [name for name in compared.extra if not failed.keys() >= {*compared.labels[name]}]
     missing = [*failed.items(), *compared.not_compared, *((name, f"not in {of_a}") for name in only_in_b)]
     part = Part(
         title=compared.title,

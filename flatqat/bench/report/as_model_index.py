@@ -15,7 +15,7 @@ from flatqat.bench.records.sections import Section, problems, row_label
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import method_rows
 from flatqat.console.printable import printable
-from flatqat.console.rounded import rounded
+from flatqat.console.rounded import interval
 from flatqat.spec import Record
 
 URL = "https://flatqat.github.io/flatqat"
@@ -58,7 +58,7 @@ def _results(row: Mapping[str, Any], records: Sequence[Record]) -> Iterator[dict
             continue
         low, high = (row[f"{split}_{metric.name}_{end}"] for end in ("low", "high"))
         seeds = f"mean over {len(records)} seeds" if len(records) > 1 else "one seed"
-        interval = "" if low is None else f", 95% interval {rounded(low)} to {rounded(high)}"
+        ends = "" if low is None else f", 95% interval {interval(low, high, '.1f')}"
         yield {
             "task": {"type": task, "name": task_name},
             "dataset": {
@@ -72,7 +72,7 @@ def _results(row: Mapping[str, Any], records: Sequence[Record]) -> Iterator[dict
                 {
                     "type": metric_id,
                     "value": round(value, DIGITS),
-                    "name": f"{metric.title} in percent, {seeds}{interval}",
+                    "name": f"{metric.title} in percent, {seeds}{ends}",
                 }
             ],
             "source": {"name": f"flatqat {flatqat.__version__}", "url": URL},

@@ -40,7 +40,11 @@ def columns_named(names: Sequence[str], columns: Iterable[str]) -> list[str]:
     """
     known, found = list(dict.fromkeys(columns)), dict[str, None]()
     for name in names:
-        alike = [name] if name in known else [other for other in known if _meaning(other) == _meaning(name)]
+        alike = (
+            [name]
+            if name in known
+            else [other for other in known if _meaning(other) == _meaning(name_of(name))]
+        )
         if not alike:
             raise _missing(name, known)
         found |= dict.fromkeys(alike)

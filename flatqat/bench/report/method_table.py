@@ -39,6 +39,7 @@ DISPENSABLE = (
 )
 ON_REQUEST = ("Brier", "AUROC", "latency")
 VAL = "val"
+SCORES = ("ID", "OOD", "pooled")
 COLLAPSED_NOTE = (
     "collapsed: ID has lost more than a quarter of what full precision has above chance; what such a method "
     "loses under shift says nothing."
@@ -86,7 +87,10 @@ def of_methods(section: Section, rows: Sequence[Row]) -> Shown:
         groups=header,
         dispensable=DISPENSABLE,
         on_request=ON_REQUEST if _is_swept(section) else (VAL, *ON_REQUEST),
-        notes=[*([THESE_RUNS if these_runs else INTERVAL] if has_errors else []), *_notes(rows, texts)],
+        notes=[
+            *([THESE_RUNS if these_runs else INTERVAL] if has_errors else []),
+            *_notes(section, rows, texts),
+        ],
         notes_of={header_of[n]: text for n, text in _notes_of(section, rows).items() if n in header_of},
         definitions={
             "ID": METRICS[metric.name],
@@ -165,10 +169,10 @@ def _flag(row: Row) -> str:
     return "*" if not is_unknown(residual) and residual > RESIDUAL_TOLERANCE else ""
 
 
-def _notes(rows: Sequence[Row], texts: Sequence[Mapping[str, str]]) -> list[str]:
+def _notes(section: Section, rows: Sequence[Row], texts: Sequence[Mapping[str, str]]) -> list[str]:
     notes = [ONE_SEED_NOTE] if any(ONE_SEED in text["method"] for text in texts) else []
     notes += floating_note({_method(row): _floating(row) for row in rows if _floating(row)})
-    notes += no_scatter_note([list(text.values()) for text in texts])
+    notes += no_scatter_note(section, [[text.get(name, "-") for name in SCORES] for text in texts])
     return notes + no_outcomes_note(_method(row, "domain") for row in rows if _lacks_outcomes(row))
 
 

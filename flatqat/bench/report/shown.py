@@ -133,7 +133,7 @@ def _marks(section: Section, rows: Sequence[Sequence[str]]) -> tuple[Mapping[str
     return marks, [
         *([THESE_RUNS if these_runs else INTERVAL] if has_errors else []),
         *([ONE_SEED_NOTE] if one_seed and not these_runs else []),
-        *no_scatter_note(rows),
+        *no_scatter_note(section, rows),
         *floating_note(floating),
     ]
 
@@ -161,8 +161,13 @@ def with_error(row: Mapping[Any, Any], column: str, ends: Sequence[str] = ("_low
     return number(row[column], ".1f") + ("" if is_unknown(half) else f" ±{number(half, '.1f')}")
 
 
-def no_scatter_note(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the note on values at an end of their scale that have no error beside others that have one."""
+def no_scatter_note(section: Section, rows: Iterable[Iterable[str]]) -> list[str]:
+    """Return the note on values at an end of their scale that have no error beside others that have one.
+
+    Where images are right or wrong as a whole, such values have errors, too.
+    """
+    if metric_of(next(iter(section.rows.values()))[0]).whole:
+        return []
     texts = {text for row in rows for text in row}
     return [NO_SCATTER] if texts & {"0.0", "100.0"} and any("±" in text for text in texts) else []
 

@@ -7,6 +7,7 @@ from statistics import median
 from flatqat.bench.study.compare import GAP, ID, LEVEL, MAIN, OOD, Comparison
 from flatqat.bench.study.correlations import Association, Question
 from flatqat.bench.study.study import Study
+from flatqat.console.rounded import interval, rounded, with_interval
 
 SPACE = {
     "quantized": "at the deployed weights (space `quantized`)",
@@ -31,7 +32,7 @@ def who_wins(study: Study) -> str:
         f"worse: {_listed(worse)}; undecided: {len(undecided)}"
     )
     if undecided:
-        ends = f"{undecided[-1].estimate.value:+.2f} to {undecided[0].estimate.value:+.2f}"
+        ends = interval(undecided[-1].estimate.value, undecided[0].estimate.value, "+.2f")
         sentence += (
             f" (from {ends} points; one of {detectable(study):.2f} would be found in 80% of such studies)"
         )
@@ -67,7 +68,9 @@ def cost(study: Study) -> str:
     intervals = [(what, c.estimate) for what in MAIN if (c := study.find(name, what))]
     if not intervals:
         return ""
-    losses = ", ".join(f"{-i.value:+.2f} [{-i.high:+.2f}, {-i.low:+.2f}] in {what}" for what, i in intervals)
+    losses = ", ".join(
+        f"{with_interval(-i.value, -i.high, -i.low, '+.2f')} in {what}" for what, i in intervals
+    )
     return f"`{study.baseline.method}` beside `{name}`, points of top-1: {losses}."
 
 
@@ -89,7 +92,7 @@ def does_flat_help(answers: Sequence[Association], space: str, question: Questio
     strongest = max(of_space, key=lambda a: abs(a.correlation.rho) if a.correlation else 0)
     assert strongest.correlation
     rho = strongest.correlation
-    most = f"{strongest.measure}, ρ = {rho.rho:+.2f} ± {rho.stderr:.2f}"
+    most = f"{strongest.measure}, ρ = {rounded(rho.rho, '+.2f')} ± {rho.stderr:.2f}"
     if not flatter and not sharper:
         few = "" if can_decide(of_question) else f", for which {rho.rows} methods are too few"
         return (
@@ -141,7 +144,7 @@ def _sorted(compared: Iterable[Comparison]) -> list[Comparison]:
 
 
 def _values(compared: Sequence[Comparison]) -> str:
-    return ", ".join(f"`{c.method}` {c.estimate.value:+.2f}" for c in compared)
+    return ", ".join(f"`{c.method}` {rounded(c.estimate.value, '+.2f')}" for c in compared)
 
 
 def _listed(compared: Sequence[Comparison]) -> str:
@@ -150,11 +153,11 @@ def _listed(compared: Sequence[Comparison]) -> str:
 
 def difference(c: Comparison) -> str:
     """Return a difference with its interval: `+0.42 [+0.20, +0.63]`."""
-    return f"{c.estimate.value:+.2f} [{c.estimate.low:+.2f}, {c.estimate.high:+.2f}]"
+    return with_interval(c.estimate.value, c.estimate.low, c.estimate.high, "+.2f")
 
 
 def _names(answers: Sequence[Association]) -> str:
-    return ", ".join(f"{a.measure} ({a.correlation.rho:+.2f})" for a in answers if a.correlation)
+    return ", ".join(f"{a.measure} ({rounded(a.correlation.rho, '+.2f')})" for a in answers if a.correlation)
 
 
 def _where(space: str) -> str:

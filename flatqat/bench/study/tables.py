@@ -14,6 +14,7 @@ from flatqat.bench.study.correlations import (
 )
 from flatqat.bench.study.sentences import difference
 from flatqat.bench.study.study import Study
+from flatqat.console.rounded import rounded
 from flatqat.spec import Space
 
 CAPTION = (
@@ -127,7 +128,7 @@ def _rho(a: Association) -> str:
         return "-"
     if a.p is None:
         return "withheld"
-    text = f"{a.correlation.rho:+.2f} ± {a.correlation.stderr:.2f}"
+    text = f"{rounded(a.correlation.rho, '+.2f')} ± {a.correlation.stderr:.2f}"
     return f"**{text}**" if a.verdict else text
 
 

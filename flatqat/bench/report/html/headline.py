@@ -6,7 +6,7 @@ from typing import Any
 from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.sections import Section, is_of, row_label
 from flatqat.bench.report.shown import is_unknown
-from flatqat.console.rounded import rounded
+from flatqat.console.rounded import interval, rounded
 from flatqat.metrics.estimate import Estimate
 
 Row = Mapping[Any, Any]
@@ -26,7 +26,7 @@ def headline(section: Section, rows: Sequence[Row], taxes: Mapping[Key, Estimate
     if section.reference is None or key not in taxes:
         return _level(section, row, metric.name, metric.title)
     tax, reference = taxes[key], row_label(section.reference)
-    ends = f"{rounded(tax.value, '+.1f')} points, 95% interval {_ends(tax.low, tax.high)}"
+    ends = f"{rounded(tax.value, '+.1f')} points, 95% interval {interval(tax.low, tax.high)}"
     if tax.seeds == 1:
         return (
             f"In these training runs alone, `{row_label(key)}` is apart from `{reference}` by {ends} over "
@@ -61,7 +61,7 @@ def _cost(name: str, reference: str, tax: Estimate, metric: str, ends: str, over
     low, high = sorted((abs(tax.low), abs(tax.high)))
     return (
         f"Under shift, {name} {'loses' if tax.high < 0 else 'gains'} {rounded(abs(tax.value))} points of "
-        f"{metric} against `{reference}`, 95% interval {rounded(low)} to {rounded(high)} {over}"
+        f"{metric} against `{reference}`, 95% interval {interval(low, high, '.1f')} {over}"
     )
 
 
@@ -72,7 +72,7 @@ def _beside_id(row: Row, tax: Estimate) -> str:
     if is_unknown(row["extra_gap"]):
         return ""
     low, high = row["extra_gap_low"], row["extra_gap_high"]
-    ends = f"(extra gap {rounded(row['extra_gap'], '+.1f')}, {_ends(low, high)})"
+    ends = f"(extra gap {rounded(row['extra_gap'], '+.1f')}, {interval(low, high)})"
     if _holds_zero(low, high) and _holds_zero(tax.low, tax.high):
         return f", and so is whether it is more or less than in distribution {ends}"
     if _holds_zero(low, high):
@@ -90,7 +90,7 @@ def _level(section: Section, row: Row, name: str, metric: str) -> str:
         return f"OOD {metric} of {label} is not known."
     low, high = row[f"ood_{name}_low"], row[f"ood_{name}_high"]
     over = "over images, of this training run alone" if row["seeds"] == 1 else "over seeds and images"
-    ends = "" if is_unknown(low) else f", 95% interval {rounded(low)} to {rounded(high)} {over}"
+    ends = "" if is_unknown(low) else f", 95% interval {interval(low, high, '.1f')} {over}"
     said = f"{label} has {rounded(value)}% OOD {metric}{ends}"
     if (row["method"], row["bits"]) == section.reference:
         return f"{said}; only full precision is stored."
@@ -104,7 +104,3 @@ def _level(section: Section, row: Row, name: str, metric: str) -> str:
 
 def _holds_zero(low: float, high: float) -> bool:
     return low <= 0 <= high
-
-
-def _ends(low: float, high: float) -> str:
-    return f"{rounded(low, '+.1f')} to {rounded(high, '+.1f')}"

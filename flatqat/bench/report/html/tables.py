@@ -9,7 +9,7 @@ from flatqat.bench.report.by_shift import Column, rows_of
 from flatqat.bench.report.shown import ENDS, Shown, no_scatter_note, with_error
 from flatqat.bench.report.tax import ID, OOD, Taxes, corruption_of, quantities
 from flatqat.console.printable import printable
-from flatqat.console.rounded import rounded
+from flatqat.console.rounded import interval, rounded
 from flatqat.metrics.estimate import Estimate
 
 LEVELS = 5  # of color in a heat map, to either side of zero
@@ -90,7 +90,7 @@ def of_classes(section: Section, columns: Mapping[str, Sequence[object]], note: 
             ]
             rows.append([*_labels(key), Cell(text=classes[k]), *(Cell(text=text) for text in cells)])
     header = ["method", "bits", "class", *map(printable, conditions)]
-    notes = [note, *no_scatter_note([[cell.text for cell in row] for row in rows])]
+    notes = [note, *no_scatter_note(section, [[cell.text for cell in row] for row in rows])]
     if never:
         left_out = ", ".join(classes[k] for k in never)
         notes.append(f"Left out, since no pixel of them is right anywhere: {left_out}.")
@@ -108,7 +108,7 @@ def heat_map(section: Section, found: Taxes, metric: str) -> Table:
     for key in keys:
         cells = [_painted(found[name].get(key), largest) for name in sets]
         of_ood = found.get(OOD, {}).get(key)
-        half = Cell(text=_ends(of_ood) if of_ood else "-", style="x")
+        half = Cell(text=interval(of_ood.low, of_ood.high) if of_ood else "-", style="x")
         rows.append([*_labels(key), *cells[:2], half, *cells[2:]])
     record = next(iter(section.rows.values()))[0]
     ood = set(ood_shifts(record))
@@ -141,11 +141,7 @@ def _painted(one: Estimate | None, largest: float) -> Cell:
     level = round(LEVELS * abs(one.value) / largest)
     style = f"{'n' if one.value < 0 else 'p'}{level}" if level else ""
     style += " sure" * (not one.low <= 0 <= one.high)
-    return Cell(text=rounded(one.value, "+.1f"), style=style.strip(), tip=_ends(one))
-
-
-def _ends(one: Estimate) -> str:
-    return f"{rounded(one.low, '+.1f')} to {rounded(one.high, '+.1f')}"
+    return Cell(text=rounded(one.value, "+.1f"), style=style.strip(), tip=interval(one.low, one.high))
 
 
 def _is_one_of_several(name: str, found: Taxes) -> bool:
