@@ -108,6 +108,8 @@ def add_plugin(path: Path) -> list[tuple[Kind, str]]:
             )
             how = "change its name" if hasattr(getattr(module, kind.export), "name") else "rename the file"
             raise PluginError(f"{path}: expected a new name, got that of {taken}; {how}")
+    for key in [key for key, file in _plugin_files.items() if file == path.resolve()]:
+        del _plugin_files[key]  # names that it had before an edit
     _plugin_files.update(dict.fromkeys(names_of.items(), path.resolve()))
     return list(names_of.items())
 
@@ -187,10 +189,10 @@ def import_file(path: Path) -> ModuleType:
     if module_spec is None or module_spec.loader is None:
         raise PluginError(f"plugin {path}: expected a file that ends in .py")
     module = importlib.util.module_from_spec(module_spec)
-    _imported[path] = _content(path)
+    content = _imported[path] = _content(path)
     sys.modules[module_spec.name] = module  # dataclasses look their module up
     try:
-        module_spec.loader.exec_module(module)
+        exec(compile(content, path, "exec"), module.__dict__)  # the bytes of its hash, never older bytecode
     except (Exception, SystemExit) as error:
         cause, where = f"{type(error).__name__}: {error}", place(error, path)
         raise PluginError(f"plugin {path} failed to import: {cause}{where and f' ({where})'}") from error

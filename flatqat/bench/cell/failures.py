@@ -33,5 +33,5 @@ def _traceback(error: BaseException) -> str:
     frames = None if os.environ.get(FULL) else registry.frames_of_plugin(error)
     shown = traceback.format_exception(type(error), error, frames or error.__traceback__)
     if frames:
-        shown.insert(1, f"  (from the plugin on; {FULL}=1 shows all)\n")
+        shown.insert(0, f"(from the plugin on; {FULL}=1 shows all)\n")
     return "".join(shown)

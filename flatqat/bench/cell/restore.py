@@ -6,7 +6,6 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from flatqat.bench.plan.command_lines import commands
 from flatqat.bench.records.named import results_option
 from flatqat.bench.records.store import Store
 from flatqat.bench.records.weights import check_weights
@@ -39,21 +38,13 @@ def restore(
     if which == "last" and store.weights_path(cell, which).exists():
         path = store.weights_path(cell, which)
     if not store.has_weights(cell):
-        fix = f"train it again with: {_training(cell, store)}"
+        shows = f"flatqat results show {cell.label}{results_option(store.root)}"
+        fix = f"train it again with the command that this shows, and --rerun: {shows}"
         raise Vanished(f"cell {cell.label}: expected its weights at {path}, found none; {fix}")
     net = blank(cell, suite, model=model)
     quantize_(net.net, cell.quant_spec)
     load_stored_(net.net, path)
     return net.to(device).eval()
-
-
-def _training(cell: Cell, store: Store) -> str:
-    """Return the command that trains a stored cell again, as `results show` has it."""
-    record = store.record(cell)
-    if record is None:
-        return f"flatqat bench run --rerun{results_option(store.root)}"
-    (command,) = commands([record], str(store.root), among=store.records(cell.suite))
-    return f"{command} --rerun"
 
 
 def blank(cell: Cell, suite: Suite, seed: int = 0, model: str | None = None) -> Normalized:

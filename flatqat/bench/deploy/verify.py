@@ -17,11 +17,11 @@ from flatqat.bench.deploy.cell import Deployable, deployable
 from flatqat.bench.deploy.codes import CodeComparison, Codes, codes_of_cell, codes_of_file
 from flatqat.bench.deploy.control import control
 from flatqat.bench.deploy.exported_file import ExportedFile, read_exported
-from flatqat.bench.deploy.kept import with_deployment
 from flatqat.bench.deploy.latency import latency_of
 from flatqat.bench.deploy.runtime import Loaded, check_installed, load, network
 from flatqat.bench.deploy.summary import summed_up
 from flatqat.bench.deploy.sweep import Sweep, Swept, first_window
+from flatqat.bench.records.deployments import with_deployment
 from flatqat.bench.records.store import Store
 from flatqat.console.progress import Progress
 from flatqat.errors import DataError, StoreError, UsageError
@@ -68,7 +68,7 @@ def verify_cell(
 ) -> Record:
     """Compare an exported file with its cell on all sets; returns the record with the outcome as `deployed`.
 
-    The outcome is stored, see `kept.with_deployment`, and what is not is said. Nothing is written unless all
+    The outcome is stored, see `with_deployment`, and what is not is said. Nothing is written unless all
     went well. Raises UsageError on a cell in full precision, on a file that is not of this cell, on a runtime
     that is unknown, missing or cannot run it, and on a limit above the cell's; StoreError or DataError if
     weights or images are gone.
@@ -199,5 +199,6 @@ def _store(deployment: Deployment, record: Record, store: Store) -> str:
         problem = "expected the record that the file was compared with, got another or none"
         raise StoreError(f"cell {record.cell.label}: {problem}; verify it again")
     kept, said = with_deployment(now, deployment)
-    store.write_record(kept)
+    if kept != now:
+        store.write_record(kept)
     return said

@@ -58,9 +58,10 @@ class Curve:
     def close(self) -> None:
         """Write the rest."""
         self.write()
-        if self._sink:
+        sink, self._sink = self._sink, None
+        if sink:
             with self._lost_alone():
-                self._sink.close()
+                sink.close()
 
     @contextmanager
     def _lost_alone(self) -> Iterator[None]:

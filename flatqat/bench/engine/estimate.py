@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from timeit import repeat
 
 import torch
 
 from flatqat import registry
 from flatqat.bench.cell.batches import fixed_transform
-from flatqat.bench.cell.making import seconds_to_make
+from flatqat.bench.cell.making import seconds_to_make, wait_for
 from flatqat.bench.cell.restore import blank
 from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.train import training_method
@@ -101,10 +100,14 @@ def _time(job: Job, session: Session) -> tuple[float, float, float]:
     takes_steps = registry.load(registry.METHODS, job.cell.method).steps(job.recipe) > 0
     step = _fastest(lambda: loss_of(method.step(x, y)).item()) if takes_steps else 0.0
     model.eval()
-    meter = partial(task_of(job.suite.task).meter, job.suite.classes)
+
+    def score() -> None:
+        task_of(job.suite.task).meter(job.suite.classes).add(model.predict(x), y)
+        wait_for(session.device)
+
     with torch.inference_mode():
         forward = _fastest(lambda: model.predict(x).sum().item())
-        scoring = _fastest(lambda: meter().add(model.predict(x), y))
+        scoring = _fastest(score)
     return step, forward / len(x), scoring / len(x)
 
 

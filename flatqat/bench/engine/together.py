@@ -22,7 +22,7 @@ from flatqat.bench.engine.troubles import OF_ALL, Errors, Troubles
 from flatqat.bench.plan.jobs import Job
 from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors.reading import Reader, one_ahead
-from flatqat.errors import DataError
+from flatqat.errors import DataError, StoreError
 from flatqat.memory import out_of_memory
 from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized
@@ -218,7 +218,10 @@ class Together:
         for stream in sweep.streams() if self._running(sweep.jobs) else ():
             if seen := stream.snapshots.seen:
                 key = stream.jobs[0].suite.key
-                self.session.store.pictures.add_seen(key, sweep.shift.name, seen)
+                try:
+                    self.session.store.pictures.add_seen(key, sweep.shift.name, seen)
+                except StoreError as error:  # no score depends on them
+                    self.session.progress.say(f"pictures of {sweep.shift.name} are not kept: {error}")
 
     def _check(self, written: list[tuple[Job, Future[float | None]]]) -> None:
         """Wait until scores are stored; a job whose scores cannot be drops out."""

@@ -41,5 +41,5 @@ def _row(job: Job, store: Store, *, stored: bool, recipe: bool) -> Row:
         metric=METRICS[job.suite.metric].title,
         scored=job.scored,
         state="done" if stored else "waiting",
-        scores=scores_of(store.finished(cell)) if stored else UNKNOWN,
+        scores=scores_of(store.record(cell)) if stored else UNKNOWN,
     )

@@ -34,16 +34,16 @@ def compact(source: Store, target: Store) -> tuple[int, int]:
     records = source.some_records()
     held = {record.cell.id: record for record in (target.records() if target.root.is_dir() else [])}
     check_images([target, source], [list(held.values()), records])
-    plan = [_beside(record, held.get(record.cell.id), source) for record in records]
+    plan = [(record, _beside(record, held.get(record.cell.id), source)) for record in records]
     target.check_writable()
     for path in source.root.glob("data/*.json"):
         copied(path, target.root)
-    for record in plan:
-        if source.has_outcomes(record) and not target.has_outcomes(record):
-            target.write_record(record, _small(record, source))
+    for own, record in plan:
+        if source.has_outcomes(own) and not target.has_outcomes(record):
+            target.write_record(record, _small(own, source))
         elif record != held.get(record.cell.id):
             target.write_record(record)
-    new = len([record for record in plan if record.cell.id not in held])
+    new = len([record for record in records if record.cell.id not in held])
     return new, len(held) + new
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from flatqat.bench.records.deployments import with_deployment
 from flatqat.errors import StoreError
 from flatqat.spec import Record
 from flatqat.spec.record import LATER
@@ -20,13 +21,21 @@ def united(known: Record, other: Record, where: str) -> Record:
     if first.status != "done":
         return last
     hashes = {record.outcomes_sha256 for record in (known, other) if record.outcomes_sha256}
-    if known.scores != other.scores or len(hashes) > 1:
-        label = known.cell.label
+    label = known.cell.label
+    if known.scores != other.scores:
         raise StoreError(
             f"cell {label}: expected one set of scores, got others in {where}: it was run twice, on two "
             f"machines or with two numbers of threads; remove one of them: flatqat results rm {label}"
         )
+    if len(hashes) > 1:
+        raise StoreError(
+            f"cell {label}: expected one set of outcomes of its images, got others in {where} with the same "
+            "scores: that is a compact copy, or it was run twice; leave one of the folders out"
+        )
     optional = {name: getattr(last, name) or getattr(first, name) for name in LATER}
-    of = optional["deployed"] and optional["deployed"].sha256  # another file's outcomes stand beside none
-    optional["elsewhere"] = {k: one for k, one in optional["elsewhere"].items() if one.sha256 == of}
-    return replace(last, flatness=first.flatness.updated(last.flatness), **optional)
+    merged = replace(last, flatness=first.flatness.updated(last.flatness), **optional)
+    merged = replace(merged, deployed=first.deployed, elsewhere=first.elsewhere)
+    for deployment in (last.deployed, *last.elsewhere.values()):
+        if deployment:
+            merged, _ = with_deployment(merged, deployment)
+    return merged

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flatqat.bench.cell.batches import scoring_batch_size
-from flatqat.bench.cell.making import seconds_to_make
+from flatqat.bench.cell.making import seconds_to_make, wait_for
 from flatqat.bench.sensitivity.images import ImageSet
 from flatqat.bench.sensitivity.readings import Columns, Measured, measured
 from flatqat.bench.sensitivity.replay import Replay
@@ -126,6 +126,7 @@ class Measure:
                     self.seconds, self._shares = took, self.replay.remaining
                 began = perf_counter()
                 self._columns(images).add(logits, y, _log_p(logits))
+                wait_for(self.device)
                 self.reading = min(self.reading, (perf_counter() - began) / len(x))
 
     def seconds_to_make(self, images: ImageSet) -> float:

@@ -294,15 +294,19 @@ def test_a_plugin_that_was_edited_is_another_cell(tmp_path):
     assert ids[0] != ids[1]
 
 
-def test_a_request_names_plugin_files_and_an_edited_one_is_read_again(tmp_path):
-    """In one process, as in a notebook; `log` puts what the code is into the record."""
+def test_a_request_names_plugin_files_and_an_edited_one_is_read_again(tmp_path, monkeypatch):
+    """In one process, as in a notebook; `log` puts what the code is into the record.
+
+    Python would run the bytecode of the first text, which is as long as the second and as old.
+    """
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     file = tmp_path / "noted_rule.py"
     text = (
         "from flatqat.methods.qat import QAT\n\n\nclass Rule(QAT):\n    def log(self):\n        return {}\n"
     )
     asked = request(tmp_path / "r", methods=("noted-rule",), plugins=(str(file),), spaces=())
     found = []
-    for noted in ({"code": 1}, {"code": "another"}):
+    for noted in ({"code": 1}, {"code": 2}):
         file.write_text(f"{text.format(noted)}\n\nMETHOD = Rule\n")
         (record,) = flatqat.run(asked, progress=False)
         assert record.train.method == noted

@@ -9,6 +9,7 @@ import pytest
 from flatqat.bench.records import compact as module
 from flatqat.bench.records.compact import compact
 from flatqat.bench.records.files import read_arrays
+from flatqat.bench.records.merge import merge
 from flatqat.bench.records.sound import Examined
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
@@ -115,3 +116,21 @@ def test_other_numbers_images_and_the_same_folder_are_refused(source, tmp_path):
 def test_the_committed_study_is_compact():
     for path in (RESULTS / "first-study" / "records").glob("*/*.npz"):
         assert {key.split("/")[1] for key in read_arrays(path)} == {"shifts", "margin"}
+
+
+def test_outcomes_that_the_copy_has_lost_come_back(source, tmp_path):
+    target = Store(tmp_path / "target")
+    compact(source, target)
+    before = files(target.root)
+    path = target.outcomes_path(target.records()[0].cell)
+    path.unlink()
+    assert compact(source, target) == (0, len(before) // 2)
+    assert files(target.root) == before
+
+
+def test_a_copy_is_not_merged_with_its_folder(source, tmp_path):
+    target = Store(tmp_path / "target")
+    compact(source, target)
+    with pytest.raises(StoreError, match="a compact copy"):
+        merge([source.root, target.root], tmp_path / "both")
+    assert not (tmp_path / "both").exists()

@@ -77,7 +77,7 @@ def test_one_cell_with_two_scores_is_refused_before_anything_is_written(folders,
 def test_one_cell_with_equal_scores_of_other_images_is_refused(folders, tmp_path):
     right = right_of(1, 0.1, {}, [1])
     study_records.put(Store(folders[1]), replace(CELL, seed=1), right | {"id": np.roll(right["id"], 1)})
-    with pytest.raises(StoreError, match="one set of scores"):
+    with pytest.raises(StoreError, match="one set of outcomes"):
         merge(folders, tmp_path / "c")
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from flatqat.bench.deploy.kept import with_deployment
+from flatqat.bench.records.deployments import with_deployment
 from flatqat.bench.records.united import united
 from flatqat.spec import Compared, Deployment, FileRun, Record
 from tests.helpers.gate_records import CELL
@@ -70,3 +70,14 @@ def test_a_merge_keeps_other_runtimes_of_the_same_file_alone():
     assert same.elsewhere == {"openvino": OTHER}
     other = united(both, replace(newer, deployed=replace(FULL, sha256="b")), "there")
     assert other.elsewhere == {}
+
+
+def test_a_merge_keeps_the_fuller_outcome_of_every_runtime_wherever_it_stands():
+    older, newer = (replace(RECORD, last_run=when) for when in "12")
+    first = replace(older, deployed=FULL, elsewhere={"openvino": OTHER})
+    second = replace(
+        newer, deployed=replace(OTHER, limit=4), elsewhere={"third": replace(FULL, runtime="third")}
+    )
+    for record in (united(first, second, "there"), united(second, first, "there")):
+        assert record.deployed == FULL
+        assert record.elsewhere == {"openvino": OTHER, "third": replace(FULL, runtime="third")}
