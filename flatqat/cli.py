@@ -141,7 +141,7 @@ def contract(
     """Check that a plugin or a network fulfills its contract.
 
     Runs the checks that all built-in suites, methods, quantizers and models pass, and prints each when it is
-    done; those of a method take about a minute. Exits 1 if one fails.
+    done; those of a method take up to a minute. Exits 1 if one fails.
 
     \b
     Examples:

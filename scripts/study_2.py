@@ -1,10 +1,11 @@
-"""Run the parts of the second study that are planned in docs/study-2-plan.md.
+"""Run the parts of the second study (docs/study-2-plan.md) on CIFAR-10.
 
     python scripts/study_2.py PART DATA WEIGHTS RESULTS [SEEDS] [-- OPTIONS]
 
 PART is one of those below. DATA holds CIFAR-10, WEIGHTS is cifar10_resnet20.safetensors; OPTIONS go to every
-`flatqat bench run`, such as `--device cuda`, `--jobs 4` or `--dry-run`. What is stored in RESULTS is not run
-again, and every seed is finished before the next one begins. The committed records are a small copy:
+`flatqat bench run`, such as `--jobs 4` or `--dry-run`. What is stored in RESULTS is not run again, and every
+seed is finished before the next one begins. `coupling=dual`, whose strength is chosen first, and the networks
+that are pretrained on ImageNet are not among the parts yet. The committed records are a small copy:
 
     flatqat results compact RESULTS --into results/study-2
 """

@@ -43,9 +43,9 @@ class Commands(TyperGroup):
         if not args[inside:] or (first is not None and not inside):
             return
         word, known = args[inside], first.commands if isinstance(first, TyperGroup) else self.commands
-        if word.startswith("-") or word in known or get_close_matches(word, known):
-            return
         places = self._places(ctx)
+        if word.startswith("-") or word in known or (word not in places and get_close_matches(word, known)):
+            return
         if nearest := get_close_matches(word, places, n=1, cutoff=0.8):
             typed = " ".join(args[: inside + 1])
             raise UsageError(f"No such command: {typed}; did you mean {listed(places[nearest[0]])}?")
@@ -54,7 +54,8 @@ class Commands(TyperGroup):
         """Return every command in words, by its last word."""
         found: dict[str, list[str]] = {}
         for name, command in self.commands.items():
-            below = command.list_commands(ctx) if isinstance(command, TyperGroup) else [""]
+            below = list(command.list_commands(ctx)) if isinstance(command, TyperGroup) else [""]
+            below += [""] * hasattr(command, "default")  # which the name of its group alone calls
             for last in below:
                 found.setdefault(last or name, []).append(f"flatqat {name} {last}".rstrip())
         return found

@@ -269,6 +269,8 @@ def test_memory_that_runs_out_elsewhere_is_one_line(flatqat, monkeypatch):
     ("words", "said"),
     [
         (["bench", "cost", "tiny"], "No such command: bench cost; did you mean flatqat cost?"),
+        (["report"], "No such command: report; did you mean flatqat bench report?"),
+        (["bench", "export"], "No such command: bench export; did you mean flatqat export?"),
         (["canary"], "No such command: canary; did you mean flatqat bench canary?"),
         (["results", "reprot"], "No such command: results reprot; did you mean flatqat bench report?"),
         (["merge", "a"], "No such command: merge; did you mean flatqat results merge?"),

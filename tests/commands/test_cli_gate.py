@@ -29,7 +29,7 @@ def baseline(flatqat, tmp_path):
     file = tmp_path / "b.json"
     store_with(tmp_path / "old", outcomes())
     done = flatqat("bench", "baseline", "--results", tmp_path / "old", "--output", file)
-    assert (done.code, done.out) == (0, f"{file}: 1 cells\n")
+    assert (done.code, done.out) == (0, f"{file}: 1 cell\n")
     return file
 
 

@@ -67,7 +67,28 @@ def test_a_second_look_is_taken_where_the_first_left_something_open(tmp_path, mo
     (section,) = module.sections(store.records())
     found = {c.bits: c for c in module.contrasts(section, store)}
     assert {bits: c.ood.seeds for bits, c in found.items()} == {"4": 24, "3": 8, "2": 8}
-    assert (found["4"].level, found["4"].p) == (0.03, found["4"].ood.p)  # the only one left
+    assert (found["4"].level, found["4"].p) == (0.03, found["4"].ood.p)  # the two before are rejected first
+
+
+def test_what_was_as_good_counts_in_the_correction_of_the_second_look(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        module, "LOOKS", ((range(8), 0.0), (range(24), 0.03))
+    )  # the first look rejects nothing
+    store = cells(Store(tmp_path), range(24))
+    (section,) = module.sections(store.records())
+    found = {c.bits: c for c in module.contrasts(section, store)}
+    assert {bits: c.ood.seeds for bits, c in found.items()} == {"4": 8, "3": 24, "2": 24}
+    first, second = sorted((found["3"], found["2"]), key=lambda c: c.ood.p)
+    assert first.p == pytest.approx(3 * first.ood.p)
+    assert second.p == pytest.approx(max(first.p, 2 * second.ood.p))
+
+
+def test_other_parts_of_the_study_do_not_stop_the_page(tmp_path):
+    store = cells(Store(tmp_path), range(8))
+    before = module.page(store)
+    cell = replace(CELL, suite=module.SUITE, recipe_args=(("steps", 100),), limit=100)
+    study_records.put(store, cell, right_of(0, 0.1, {}, [1]))
+    assert module.page(store) == before
 
 
 @pytest.mark.parametrize(

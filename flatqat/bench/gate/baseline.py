@@ -30,7 +30,7 @@ from flatqat.spec import Cell, Environment, FieldError, Record, ShiftInfo, Store
 from flatqat.spec.reading import SHARED, from_plain
 
 BASELINE_SCHEMA = 3
-FIX = "check --baseline; make one with: flatqat bench baseline"
+FIX = "check --baseline; make one with: flatqat bench baseline --results DIR --output FILE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
