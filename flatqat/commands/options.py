@@ -17,7 +17,7 @@ Names = list[str] | None  # given repeatedly or separated by commas; see `split`
 
 
 class _OfGroup(typer.Context):
-    """The context of the default command of a group, which is named by its group alone however it is called."""
+    """The context of a group's default command, which goes by the name of the group alone."""
 
     @property
     def command_path(self) -> str:

@@ -16,7 +16,7 @@ from flatqat.metrics.confusion import Confusions
 from flatqat.metrics.influence import ratio, standard_error
 from flatqat.metrics.miou import miou, pseudo_values
 from flatqat.metrics.outcomes import is_right
-from flatqat.spec import Score
+from flatqat.spec import IGNORED, Score
 
 
 def top1(correct: NDArray[np.bool_]) -> Score:
@@ -48,6 +48,12 @@ def pixel_scores(outcomes: Confusions) -> dict[str, Score]:
         "pixel_accuracy": ratio_score(100 * intersection.sum(axis=1), labeled),
         **{f"iou/{k}": ratio_score(100 * intersection[:, k], union[:, k]) for k in range(counts.shape[2])},
     }
+
+
+def share_right(labels: NDArray[Any], truth: NDArray[Any]) -> float | None:
+    """Return how many of the labeled pixels of a label map are right, in percent; None without any."""
+    labeled = truth != IGNORED
+    return 100 * float((labels == truth)[labeled].mean()) if labeled.any() else None
 
 
 def ratio_score(numerators: NDArray[Any], denominators: NDArray[Any]) -> Score:

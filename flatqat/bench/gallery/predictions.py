@@ -20,6 +20,7 @@ from flatqat.console.progress import progress_for
 from flatqat.console.terminal import terminal
 from flatqat.data.images.palette import painted, palette
 from flatqat.errors import UsageError, choose
+from flatqat.metrics.rescored import share_right
 from flatqat.metrics.segmentation import predicted
 from flatqat.models.base import Normalized
 from flatqat.quant.apply import cached_weights
@@ -136,8 +137,7 @@ def rows(
             ]
             for title, model in models.items():
                 labels = predicted(model.predict(image)[0], IGNORED).cpu().numpy()
-                labeled = truth != IGNORED
-                accuracy = 100 * float((labels == truth)[labeled].mean()) if labeled.any() else None
+                accuracy = share_right(labels, truth)
                 row.append(Column(title=title, picture=painted(labels, colors), accuracy=accuracy))
             shown.append(row)
     return shown

@@ -1,6 +1,6 @@
 """The rows that a report is to have, where the user names them."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from shlex import quote
@@ -32,19 +32,20 @@ class Choice:
         return " ".join(f"--{name} {quote(','.join(names))}" for name, names in given.items() if names)
 
 
-def chosen(sections: Sequence[Section], choice: Choice, revisions: Sequence[Section] = ()) -> list[Section]:
+def chosen(
+    sections: Sequence[Section], choice: Choice, revisions: Callable[[], Sequence[Section]] = list
+) -> list[Section]:
     """Return the sections with the rows that are chosen alone, without those that have none.
 
     The scatter over seeds is then pooled over these, see `Section.pools_fewer`. Raises UsageError on a name
-    that no row has, which may be that of an older row in `revisions`, sections with all of them, and if no
-    row has a method and bits together.
+    that no row has, which may be that of an older row in what `revisions` returns, sections with all of them,
+    and if no row has a method and bits together.
     """
     if not choice.options:
         return list(sections)
     records = [r for s in sections for row in (*s.rows.values(), s.problems) for r in row]
     every = {*(key for s in sections for key in s.rows), *map(_key, records)}
-    hidden = {key for s in revisions for key in s.rows} - every
-    _check_methods(choice.methods, every, hidden)
+    _check_methods(choice.methods, every, revisions)
     _check_bits(choice.bits, {key[1] for key in every})
     found = [_of_section(section, choice) for section in sections]
     kept = [section for section in found if section.rows or section.problems]
@@ -93,9 +94,10 @@ def _spelled(bits: str) -> str:
         return bits
 
 
-def _check_methods(names: Sequence[str], shown: Set[Key], hidden: Set[Key]) -> None:
+def _check_methods(names: Sequence[str], shown: Set[Key], revisions: Callable[[], Sequence[Section]]) -> None:
     for name in names:
         if not _named(name, shown):
+            hidden = {key for section in revisions() for key in section.rows} - shown
             if found := _named(name, hidden):
                 what = "the latest revision by name" if all(map(is_latest, found)) else "an older revision"
                 raise UsageError(f"method {name!r}: {what}; add --all-revisions")

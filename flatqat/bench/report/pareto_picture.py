@@ -1,6 +1,6 @@
 """The picture of accuracy against cost: of each suite a panel against size, and one against BOPs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from math import log10
 from typing import TYPE_CHECKING, Any
@@ -45,22 +45,27 @@ def drawn(sections: Sequence[Section], store: Store) -> "Figure":
     kinds = [_kind(point) for panel in rows for point in panel.points]
     entries, style_of = legend_entries(kinds), styles(kinds)
     seeds = [point.seeds for panel in rows for point in panel.points if point.ends]
-    notes = f"{bars_note(seeds)} {COUNTED}{_of_drawn(rows)}{_without(rows)}"
-    height = 3.9 * len(rows) + legend_height(entries, notes, WIDTH)
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = Figure(layout="constrained")
     grid = figure.subplots(len(rows), 2, squeeze=False, sharey="row")
+    drawn: dict[str, None] = {}
     for axes, panel in zip(grid, rows, strict=True):
         for each, (label, cost, unit) in zip(axes, AXES, strict=True):
-            _draw_(each, panel, [getattr(point, cost) / unit for point in panel.points], style_of)
+            costs = [getattr(point, cost) / unit for point in panel.points]
+            drawn |= dict.fromkeys(_draw_(each, panel, costs, style_of))
             each.set_xlabel(label)
         axes[0].set_ylabel(f"OOD {panel.metric}, %")
         title_(axes[0], panel.title, WIDTH)
+    notes = f"{bars_note(seeds)} {COUNTED}{''.join(sorted(drawn, reverse=True))}{_without(rows)}"
+    figure.set_size_inches(WIDTH, 3.9 * len(rows) + legend_height(entries, notes, WIDTH))
     legend_(figure, entries, notes, WIDTH)
     return figure
 
 
-def _draw_(axes: Any, panel: Panel, costs: Sequence[float], style_of: Mapping[Kind, Style]) -> None:
-    """Draw the points of a panel against their costs, the front, and the bits of each group of one cost."""
+def _draw_(axes: Any, panel: Panel, costs: Sequence[float], style_of: Mapping[Kind, Style]) -> Iterator[str]:
+    """Draw the points of a panel against their costs, the front, and the bits of each group of one cost.
+
+    Yields notes on what is there beyond points.
+    """
     order = list(style_of)
     places, groups = beside(costs, [order.index(_kind(point)) for point in panel.points])
     axes.set_xscale("log")
@@ -76,6 +81,10 @@ def _draw_(axes: Any, panel: Panel, costs: Sequence[float], style_of: Mapping[Ki
     _set_scale_(axes, places)
     plain_axes_(axes)
     axes.margins(y=0.12)
+    if len(best) > 1:
+        yield FRONT
+    if any(len(group) > 1 for group in groups):
+        yield BESIDE
 
 
 def beside(costs: Sequence[float], order: Sequence[int]) -> tuple[list[float], list[list[int]]]:
@@ -128,17 +137,6 @@ def _set_scale_(axes: Any, places: Sequence[float]) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 3 else (1,), numticks=12))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
     axes.xaxis.set_minor_locator(NullLocator())
-
-
-def _of_drawn(rows: Sequence[Panel]) -> str:
-    """Say what is drawn beyond points, in any of the panels."""
-    costs = [[getattr(point, cost) for point in panel.points] for panel in rows for _, cost, _ in AXES]
-    goods = [[point.ood for point in panel.points] for panel in rows for _ in AXES]
-    has_front = any(
-        len(front([*zip(c, good, strict=True)])) > 1 for c, good in zip(costs, goods, strict=True)
-    )
-    has_groups = any(len(group) > 1 for each in costs for group in beside(each, range(len(each)))[1])
-    return FRONT * has_front + BESIDE * has_groups
 
 
 def _without(rows: Sequence[Panel]) -> str:

@@ -1,6 +1,7 @@
 """Tables of stored records for people, papers and programs. The same store gives the same bytes."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from flatqat.bench.gate.reference import Pack
@@ -120,8 +121,7 @@ def load(
     """
     records = store.some_records(suite)
     shown = sections(records, all_revisions=all_revisions)
-    hidden = choice.methods and not all_revisions
-    return chosen(shown, choice, sections(records, all_revisions=True) if hidden else ())
+    return chosen(shown, choice, partial(sections, records, all_revisions=True))
 
 
 def frame(section: Section, store: Store, view: View, *, ends: bool = False) -> "pd.DataFrame":

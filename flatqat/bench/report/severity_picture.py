@@ -9,7 +9,7 @@ from flatqat.bench.records.sections import Section, row_label
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_shift import Column, shift_columns
 from flatqat.bench.report.corruption_panels import Panel, panels_of
-from flatqat.bench.report.figures import bar, legend_, legend_height, plain_axes_, title_
+from flatqat.bench.report.figures import bar, bars_note, legend_, legend_height, plain_axes_, title_
 from flatqat.bench.report.ordinary_bars import Bar, limits
 from flatqat.bench.report.point_styles import Style, row_entries, row_styles
 from flatqat.bench.report.tax import ID, tax_columns, taxes
@@ -23,9 +23,8 @@ PANEL_WIDTH, PANEL_HEIGHT, WIDEST = 2.4, 1.9, 9.6
 APART, GROUP = 0.12, 0.7  # of the distance between two severities: between intervals, and all of one severity
 SCORES_NOTE = "Means over seeds {}, ID first. The panels of one suite share a scale."
 TAX_NOTE = (
-    "Each method minus full precision at the same seeds and images; below zero it has lost. Bars: 95% "
-    "intervals over seeds and images, with one seed over images alone, of single points, with no correction "
-    "for their number."
+    "Each method minus full precision at the same seeds and images; below zero it has lost. {} They are of "
+    "single points, with no correction for their number."
 )
 CUT_NOTE = " An arrow at the edge: the bar goes on."
 
@@ -51,7 +50,13 @@ def tax(sections: Sequence[Section], store: Store) -> "Figure":
     for section in (section for section in sections if section.rows):
         columns = tax_columns(section, taxes(section, store))
         blocks.append((section, panels_of(section, ID), columns, "tax, points"))
-    return _drawn("tax", blocks, TAX_NOTE, of_zero=True)
+    rows = [
+        row
+        for section, _, columns, _ in blocks
+        for key, row in section.rows.items()
+        if row_label(key) in columns
+    ]
+    return _drawn("tax", blocks, TAX_NOTE.format(bars_note([len(row) for row in rows])), of_zero=True)
 
 
 Block = tuple[Section, Sequence[Panel], Mapping[str, Column], str]

@@ -13,7 +13,8 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.html.series import Series
 from flatqat.console.printable import printable
 from flatqat.data.images.palette import IGNORED_COLOR, Color, as_png, palette
-from flatqat.spec import IGNORED, Record
+from flatqat.metrics.rescored import share_right
+from flatqat.spec import Record
 
 MOST_BYTES = 1_000_000  # of all pictures of a page
 MOST_ROWS = 12
@@ -179,8 +180,8 @@ def _pictures(
 
 
 def _right(labels: Labels, truth: Labels) -> str:
-    labeled = truth != IGNORED
-    return f"{100 * (labels == truth)[labeled].mean():.1f}% right" if labeled.any() else ""
+    share = share_right(labels, truth)
+    return "" if share is None else f"{share:.1f}% right"
 
 
 def _fitting(shots: Iterator[Shot], room: int) -> list[Shot]:
