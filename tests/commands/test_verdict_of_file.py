@@ -6,7 +6,7 @@ import pytest
 
 from flatqat.commands.verified import verdict
 from flatqat.spec import CodeFlips, Exact
-from tests.bench.deploy.test_kept import ALL, FULL, RECORD, RUN
+from tests.bench.records.test_deployments import ALL, FULL, RECORD, RUN
 
 SAME = CodeFlips(images=1, layers=1, codes=9, differing=0, largest=0)
 MOST = replace(RUN, all=replace(ALL, agreement=99.985))
