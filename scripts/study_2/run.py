@@ -1,6 +1,6 @@
 """Run the parts of the second study (docs/study-2-plan.md) on CIFAR-10.
 
-    python scripts/study_2.py PART DATA WEIGHTS RESULTS [SEEDS] [-- OPTIONS]
+    python -m scripts.study_2.run PART DATA WEIGHTS RESULTS [SEEDS] [-- OPTIONS]
 
 PART is one of those below. DATA holds CIFAR-10, WEIGHTS is cifar10_resnet20.safetensors; OPTIONS go to every
 `flatqat bench run`, such as `--jobs 4` or `--dry-run`. What is stored in RESULTS is not run again, and every

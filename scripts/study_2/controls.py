@@ -1,0 +1,73 @@
+"""The controls of part 1: what costs as much as the anchor or averages as it does, each minus QAT."""
+
+from dataclasses import dataclass
+
+from flatqat.bench.records.paired import differences
+from flatqat.metrics.estimate import Estimate
+from flatqat.metrics.holm import holm
+from scripts.study_2.part import Part, table
+from scripts.study_2.rows import BITS, Row, Rows, in_words, interval
+
+CONTROLS = ("ema", "sam", "qat 2x steps", "anchor(deploy=latent)")
+DUAL = "anchor(coupling=dual"
+FEWEST_SEEDS, LEVEL = 2, 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """A control minus QAT in OOD; `p` is corrected over all controls of the plan at its bit-width."""
+
+    row: Row
+    seeds: tuple[int, ...]
+    ood: Estimate
+    p: float
+
+
+def controls(rows: Rows, bits: str) -> list[Control]:
+    """Return the controls that are there at a bit-width, over the seeds that they share with QAT."""
+    qat = Row("qat", bits)
+    named = [row for row in rows.records if row.bits == bits and not row.adapt]
+    there = [row for row in named if row.method in CONTROLS or row.method.startswith(DUAL)]
+    there = [row for row in there if len(rows.seeds(qat, row)) >= FEWEST_SEEDS]
+    seeds = rows.seeds(qat, *there) if there else []
+    if len(seeds) < FEWEST_SEEDS:
+        return []
+    shares = {row: rows.runs(row, seeds).shares(rows.ood) for row in (qat, *there)}
+    found = differences([shares], qat, nested=False)
+    missing = [1.0] * (len(CONTROLS) + 1 - len(there))  # of the plan's family, they reject nothing
+    adjusted = holm([*(found[row].p for row in there), *missing])
+    return [
+        Control(row=row, seeds=tuple(seeds), ood=found[row], p=p)
+        for row, p in zip(there, adjusted, strict=False)
+    ]
+
+
+def part(rows: Rows) -> Part | None:
+    """Return this part of the page, or None without a control."""
+    found = [control for bits in BITS for control in controls(rows, bits)]
+    if not found:
+        return None
+    better = [c for c in found if c.p < LEVEL and c.ood.value > 0]
+    worse = [c for c in found if c.p < LEVEL and c.ood.value < 0]
+    open_ = [c for c in found if c.p >= LEVEL]
+    parts = [f"{word}: {_names(some)}" for word, some in (("better", better), ("worse", worse)) if some]
+    if open_:
+        reach = max(max(-c.ood.low, c.ood.high) for c in open_)
+        parts.append(f"undecided: {len(open_)} of {len(found)}, all within ±{reach:.1f} points")
+    lines = [
+        table(
+            ["bits", "control", "seeds", "Δ OOD", "p"],
+            [[c.row.bits, c.row.method, in_words(c.seeds), interval(c.ood), f"{c.p:.3f}"] for c in found],
+        ),
+        "",
+        "Δ: points of OOD top-1 above QAT at the same bits, with the 95% interval over seeds and images. "
+        "p: after "
+        f"Holm's correction over the {len(CONTROLS) + 1} controls of a bit-width. `sam` and `qat 2x steps` "
+        f"cost "
+        "twice as much as QAT.",
+    ]
+    return Part(title="Controls", found=[f"**Controls minus QAT in OOD.** {'; '.join(parts)}."], lines=lines)
+
+
+def _names(some: list[Control]) -> str:
+    return ", ".join(f"{c.row.method} at {c.row.bits} bits ({interval(c.ood)})" for c in some)

@@ -1,0 +1,137 @@
+"""Part 5 of the second study: sharpness against OOD, over configurations at one bit-width."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flatqat.bench.records.paired import mean_weights, metric_of, outcomes_of
+from flatqat.bench.records.store import Store
+from flatqat.bench.study.correlations import MEASURES, value_of
+from flatqat.metrics.contributions import Weights
+from flatqat.metrics.holm import holm
+from flatqat.metrics.partial_rank import partial_rank
+from flatqat.metrics.rank import RankCorrelation, rank_correlation
+from flatqat.metrics.stacked import Stacked
+from flatqat.spec import SPACES, Record, Space
+from scripts.study_2.part import Part, table
+from scripts.study_2.rows import SUITE
+
+LIMIT, STEPS, BITS, PLANNED = 500, 100, "3", 120
+SHARPNESS = tuple(name for name in MEASURES if name != "λmax")
+LEVEL, ID = 0.05, {"id": 1.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """How a measure in a space correlates with OOD, alone or at equal ID, with p corrected over measures."""
+
+    space: Space
+    measure: str
+    alone: RankCorrelation | None
+    alone_p: float | None
+    at_equal: RankCorrelation | None
+    at_equal_p: float | None
+
+
+def configurations(store: Store) -> list[Record]:
+    """Return the runs of the grid, one a configuration."""
+    return [
+        record
+        for record in store.records(SUITE)
+        if record.status == "done"
+        and (record.cell.limit, record.cell.bits, record.cell.adapt) == (LIMIT, BITS, None)
+        and dict(record.cell.recipe_args).get("steps") == STEPS
+    ]
+
+
+def answers(records: list[Record], store: Store) -> list[Answer]:
+    """Return the answer of every measure in every space."""
+    values = [outcomes_of(record, store).mapped(metric_of(record).values) for record in records]
+    ood = mean_weights(records[0])
+    whole = _column(values, ood, slice(None))
+    halves = [tuple(_column(values, w, slice(k, None, 2)) for k in (0, 1)) for w in (ood, ID)]
+    cases = [(space, name) for space in SPACES for name in SHARPNESS]
+    alone: list[RankCorrelation | None] = []
+    at_equal: list[RankCorrelation | None] = []
+    for space, name in cases:
+        measured = [value_of(record, space, MEASURES[name]) for record in records]
+        keep = np.array([value is not None and math.isfinite(value) for value in measured])
+        sharp = np.array([[value] for value, kept in zip(measured, keep, strict=True) if kept])
+        enough = int(keep.sum()) >= 5
+        alone.append(rank_correlation(sharp, whole[keep]) if enough else None)
+        (y, z) = ((a[keep], b[keep]) for a, b in halves)
+        at_equal.append(partial_rank(sharp, y, z) if enough else None)
+    corrected = [_corrected(results) for results in (alone, at_equal)]
+    return [
+        Answer(space=space, measure=name, alone=a, alone_p=ap, at_equal=e, at_equal_p=ep)
+        for (space, name), a, ap, e, ep in zip(
+            cases, alone, corrected[0], at_equal, corrected[1], strict=True
+        )
+        if a
+    ]
+
+
+def _column(values: list[Stacked], weights: Weights, which: slice) -> NDArray[np.float64]:
+    sums: list[list[float]] = []
+    for run in values:
+        of_run: Mapping[str, float] = {shift: float(run[shift][which].mean()) for shift in weights}
+        sums.append([round(100 * math.fsum(w * of_run[shift] for shift, w in weights.items()), 9)])
+    return np.array(sums)
+
+
+def _corrected(results: list[RankCorrelation | None]) -> list[float | None]:
+    adjusted = iter(holm([r.p for r in results if r and r.p is not None]))
+    return [next(adjusted) if r and r.p is not None else None for r in results]
+
+
+def part(store: Store) -> Part | None:
+    """Return this part of the page, or None before there are enough configurations to rank."""
+    records = configurations(store)
+    if len(records) < PLANNED // 2:
+        return None
+    found = answers(records, store)
+    rows = [
+        [a.space, a.measure, _rho(a.alone), _p(a.alone_p), _rho(a.at_equal), _p(a.at_equal_p)] for a in found
+    ]
+    count = f"{len(records)} configurations at {BITS} bits"
+    lines = [
+        table(["space", "measure", "ρ with OOD", "p", "ρ at equal ID", "p"], rows),
+        "",
+        f"Spearman's ρ ± its standard error over {count}, one seed each; more is sharper, so flatter is "
+        f"better "
+        "where ρ is negative. p: after Holm's correction over the measures and spaces of a column.",
+    ]
+    return Part(
+        title="Flatness",
+        found=[
+            f"**Flatness and OOD**, over {count}: {_verdict([(a, a.alone, a.alone_p) for a in found])}; at "
+            f"equal "
+            f"ID: {_verdict([(a, a.at_equal, a.at_equal_p) for a in found])}."
+        ],
+        lines=lines,
+    )
+
+
+def _verdict(cases: list[tuple[Answer, RankCorrelation | None, float | None]]) -> str:
+    if all(p is None for _, _, p in cases):
+        return "withheld, since ID tells the configurations too little apart"
+    sure = [(a, r) for a, r, p in cases if r and p is not None and p < LEVEL]
+    if not sure:
+        return f"undecided for all {len(cases)} measures"
+    words = {True: "flatter is better", False: "flatter is worse"}
+    return "; ".join(
+        f"{word} by {', '.join(f'{a.measure} ({a.space}, ρ = {r.rho:+.2f})' for a, r in some)}"
+        for sign, word in words.items()
+        if (some := [(a, r) for a, r in sure if (r.rho < 0) is sign])
+    )
+
+
+def _rho(result: RankCorrelation | None) -> str:
+    return f"{result.rho:+.2f} ± {result.stderr:.2f}" if result else "-"
+
+
+def _p(p: float | None) -> str:
+    return "withheld" if p is None else f"{p:.3f}"

@@ -1,0 +1,90 @@
+"""Write the second study's page and picture from results/study-2; `--check` only compares.
+
+    python -m scripts.study_2.page [--check]
+
+docs/study-2-plan.md says what is compared with what, and what decides.
+"""
+
+import sys
+from pathlib import Path
+
+from flatqat.bench.records.sections import protocol_line
+from flatqat.bench.records.store import Store
+from scripts.study_2 import adapted, contrast, controls, flatness, tax
+from scripts.study_2.figure import figure
+from scripts.study_2.rows import Rows
+
+ROOT = Path(__file__).parent.parent.parent
+RESULTS, PAGE, FIGURE = (
+    ROOT / "results" / "study-2",
+    ROOT / "docs" / "study-2.md",
+    ROOT / "docs" / "study-2.svg",
+)
+TITLE = "What do low bits cost under shift, and does the anchor buy it back? The second study"
+MISSING = {
+    "Controls": "the controls of the contrast",
+    "What low bits cost, and where they help": "the profile of the tax",
+    "BatchNorm under shift": "BatchNorm re-estimated under shift",
+    "Flatness": "flatness over 120 configurations",
+    "PACS": "PACS with a pretrained network",
+}
+"""The parts of the plan by title, as they are named while they are not there."""
+
+
+def page(store: Store) -> str:
+    """Return the page. Raises SystemExit if no look at the contrast can be taken yet."""
+    rows = Rows.of(store)
+    first = contrast.part(rows)
+    if first is None:
+        sys.exit(
+            f"expected all seeds of a look in {store.root}, which the plan wants before anything is read"
+        )
+    parts = [
+        first,
+        *filter(None, (controls.part(rows), tax.part(rows), adapted.part(rows), flatness.part(store))),
+    ]
+    titles = {part.title for part in parts}
+    missing = [words for title, words in MISSING.items() if title not in titles]
+    records = [record for row in rows.records.values() for record in row.values() if not record.cell.adapt]
+    lines = [f"# {TITLE}", ""]
+    lines += [f"- {sentence}" for part in parts for sentence in part.found]
+    lines += [
+        "",
+        "![OOD top-1 of anchor-QAT compared with QAT, and of QAT compared with full precision](study-2.svg)",
+    ]
+    lines += [
+        "",
+        "[The plan](study-2-plan.md) was committed before the first cell was run. It says what is "
+        "compared, at which "
+        "levels, and what counts as an answer. Every number and sentence here is computed from the records "
+        "in "
+        "`results/study-2`.",
+    ]
+    if missing:
+        lines += ["", f"Planned and not here yet: {', '.join(missing)}."]
+    for part in parts:
+        lines += ["", f"## {part.title}", "", *part.lines]
+    lines += ["", "## How it was made", "", f"{protocol_line(records)}.", "", COMMANDS]
+    return "\n".join(lines) + "\n"
+
+
+COMMANDS = (
+    "`python -m scripts.study_2.run PART DATA WEIGHTS RESULTS` runs a part, `flatqat results compact "
+    "RESULTS --into "
+    "results/study-2` makes the committed copy, and `python -m scripts.study_2.page` writes this page."
+)
+
+
+def main() -> int:
+    """Write the page and its picture, or return 1 if one of them is out of date."""
+    store = Store(RESULTS)
+    made = {PAGE: page(store), FIGURE: figure(Rows.of(store))}
+    if "--check" in sys.argv[1:]:
+        return int(any(not p.exists() or p.read_text(encoding="utf-8") != text for p, text in made.items()))
+    for path, text in made.items():
+        path.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,20 @@
+"""A part of the second study's page."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tabulate import tabulate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What one part of the plan found: sentences for the top of the page, and its own lines below a title."""
+
+    title: str
+    found: Sequence[str]
+    lines: Sequence[str]
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    return str(tabulate([*map(list, rows)], list(header), tablefmt="pipe", disable_numparse=True))

@@ -1,0 +1,120 @@
+"""The rows of the second study: stored runs by method, bits and adaptation, and differences between them."""
+
+import sys
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from flatqat.bench.records.paired import Runs, SharesBySeed, differences, mean_weights, ood_shifts
+from flatqat.bench.records.sections import method_label
+from flatqat.bench.records.store import Store
+from flatqat.console.rounded import with_interval
+from flatqat.metrics.contributions import Weights
+from flatqat.metrics.estimate import Estimate
+from flatqat.spec import Record
+
+SUITE, LIMIT, STEPS = "cifar10-c-live-135", 2000, 400
+BITS = ("4", "3", "2")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Row:
+    """What makes a row: the method as tables name it, the bits, what is adapted to each shift."""
+
+    method: str
+    bits: str
+    adapt: str = ""
+
+
+FP = Row("fp", "fp")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """The finished runs of one suite with one limit and so many steps, by row and seed."""
+
+    records: Mapping[Row, Mapping[int, Record]]
+    store: Store
+
+    @classmethod
+    def of(cls, store: Store, *, suite: str = SUITE, limit: int = LIMIT, steps: int = STEPS) -> "Rows":
+        """Find the runs in a store. Raises SystemExit if two of them are one row's with one seed."""
+        found: dict[Row, dict[int, Record]] = {}
+        for record in store.records(suite):
+            cell = record.cell
+            if record.status != "done" or cell.limit != limit or dict(cell.recipe_args).get("steps") != steps:
+                continue
+            row = found.setdefault(Row(method_label(record), cell.bits, cell.adapt or ""), {})
+            if cell.seed in row:
+                sys.exit(f"expected one run a seed, got {row[cell.seed].cell.label} and {cell.label}")
+            row[cell.seed] = record
+        return cls(records=found, store=store)
+
+    def seeds(self, *rows: Row) -> list[int]:
+        """Return the seeds that all of these rows have."""
+        return sorted(set.intersection(*(set(self.records.get(row, {})) for row in rows)))
+
+    def runs(self, row: Row, seeds: Iterable[int]) -> Runs:
+        """Read the outcomes of a row."""
+        return Runs.of([self.records[row][seed] for seed in seeds], self.store)
+
+    @property
+    def record(self) -> Record:
+        """The record of any run."""
+        return next(iter(next(iter(self.records.values())).values()))
+
+    @property
+    def ood(self) -> Weights:
+        """The weights of OOD."""
+        return mean_weights(self.record)
+
+    def of_corruption(self, corruption: str) -> Weights:
+        """Return the weights of the mean over the severities of a corruption."""
+        shifts = [shift for shift in ood_shifts(self.record) if corruption_of(shift) == corruption]
+        return dict.fromkeys(shifts, 1 / len(shifts))
+
+    @property
+    def corruptions(self) -> list[str]:
+        """The corruptions that count in OOD."""
+        return sorted({corruption_of(shift) for shift in ood_shifts(self.record)})
+
+
+def corruption_of(shift: str) -> str:
+    """Return the corruption of a shift."""
+    return shift.partition("/")[0]
+
+
+def mean(runs: Runs, weights: Weights) -> float:
+    """Return the mean of a weighted sum over shifts, in percent."""
+    components = runs.components(weights)
+    assert components  # every seed has the same images
+    return float(components.means[0])
+
+
+def difference(base: Runs, other: Runs, weights: Weights) -> Estimate:
+    """Return a row minus another in a weighted sum over shifts, by the scatter of the two."""
+    return between(base.shares(weights), other.shares(weights))
+
+
+def between(base: SharesBySeed, other: SharesBySeed) -> Estimate:
+    """Return what `other` has more than `base`, over the seeds and images of both."""
+    return differences([{"base": base, "other": other}], "base", nested=False)["other"]
+
+
+def minus(other: SharesBySeed, base: SharesBySeed) -> SharesBySeed:
+    """Return what the images of one row contribute beyond those of another, seed by seed."""
+    return {seed: {name: of_set - base[seed][name] for name, of_set in other[seed].items()} for seed in other}
+
+
+def interval(estimate: Estimate) -> str:
+    """Return an estimate and its 95% interval."""
+    return with_interval(estimate.value, estimate.low, estimate.high, "+.2f")
+
+
+def in_words(seeds: Collection[int]) -> str:
+    """Return `seeds 0 to 7`, or the seeds one by one where some lie apart."""
+    first, last = min(seeds), max(seeds)
+    if len(seeds) == 1:
+        return f"seed {first}"
+    if len(seeds) == last - first + 1:
+        return f"seeds {first} to {last}"
+    return f"seeds {', '.join(map(str, sorted(seeds)))}"

@@ -1,0 +1,274 @@
+"""The page of the second study: nothing is read before a look is complete, and what was planted is found."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from flatqat.bench.records.store import Store
+from flatqat.metrics.estimate import Estimate
+from flatqat.spec import Cell, Flatness, Record
+from scripts.study_2 import adapted, contrast, controls, flatness, page, rows, tax
+from scripts.study_2.figure import figure
+from scripts.study_2.rows import BITS, LIMIT, STEPS, SUITE, Row, Rows
+from tests.helpers.records import (
+    environment,
+    margins_of,
+    protocol,
+    scores_of,
+    shift_info,
+    space_flatness,
+    train_log,
+)
+
+CELL = Cell(
+    suite=SUITE,
+    suite_version=1,
+    model="m",
+    method="qat",
+    quant="4",
+    recipe="b",
+    seed=0,
+    limit=LIMIT,
+    recipe_args=(("steps", STEPS),),
+)
+SHIFTS = {
+    "id": shift_info("id"),
+    **{
+        f"{name}/{severity}": shift_info(family, severity=severity)
+        for name, family in (("impulse_noise", "noise"), ("fog", "weather"), ("glass_blur", "blur"))
+        for severity in (1, 3, 5)
+    },
+}
+SHARE = {shift: 0.9 - 0.1 * (info.severity or 0) for shift, info in SHIFTS.items()}
+N = 500
+GAINS = {"4": 0.0, "3": 0.04, "2": -0.04}
+
+
+def put(store: Store, cell: Cell, gain: Mapping[str, float], measured: Flatness | None = None) -> None:
+    """Store a run on images whose difficulty all runs share; `gain` is in fractions, by shift."""
+    difficulty = np.random.default_rng(0).random(N)
+    rng = np.random.default_rng([cell.seed, *cell.training_id.encode()])
+    right = {
+        shift: difficulty + 0.02 * rng.standard_normal(N) < share + gain.get(shift, 0.0)
+        for shift, share in SHARE.items()
+    }
+    record = Record(
+        cell=cell,
+        status="done",
+        scores=scores_of(right),
+        flatness=measured or Flatness(),
+        train=train_log(),
+        protocol=protocol(SHIFTS, reference=cell.method == "fp"),
+        env=environment(),
+    )
+    store.write_record(record, margins_of(right))
+
+
+def put_row(
+    store: Store, method: str, bits: str, seeds: Iterable[int], gain: Mapping[str, float], **fields
+) -> None:
+    for seed in seeds:
+        put(store, replace(CELL, method=method, quant=bits, seed=seed, **fields), gain)
+
+
+def under_shift(gain: float) -> dict[str, float]:
+    return dict.fromkeys([shift for shift in SHIFTS if shift != "id"], gain)
+
+
+def contrasted(store: Store, seeds: range) -> Store:
+    """The anchor is as good as QAT at 4 bits, better by 4 points at 3 and worse at 2."""
+    for bits, gain in GAINS.items():
+        put_row(store, "qat", bits, seeds, {})
+        put_row(store, "anchor", bits, seeds, under_shift(gain))
+    return store
+
+
+def found_in(store: Store) -> dict[str, contrast.Contrast]:
+    return {c.bits: c for c in contrast.contrasts(Rows.of(store))}
+
+
+def ood(store: Store, method: str, bits: str) -> float:
+    """OOD of a row from its scores, another way than through outcomes."""
+    of_row = Rows.of(store).records[Row(method, bits)].values()
+    values = [r.scores[shift]["top1"].value for r in of_row for shift in SHIFTS if shift != "id"]
+    return float(np.mean(values))
+
+
+def test_answers_are_those_that_were_planted(tmp_path):
+    store = contrasted(Store(tmp_path), range(8))
+    found = found_in(store)
+    assert {bits: c.answer for bits, c in found.items()} == {"4": "as good", "3": "better", "2": "worse"}
+    for bits, c in found.items():
+        assert (c.qat, c.anchor) == pytest.approx((ood(store, "qat", bits), ood(store, "anchor", bits)))
+        assert c.ood.value == pytest.approx(c.anchor - c.qat)
+        assert c.level == 0.02
+    text = page.page(store)
+    assert text == page.page(store)
+    assert "**3 bits: anchor-QAT is better than QAT.** OOD top-1 +" in text
+    assert "**2 bits: anchor-QAT is worse than QAT.** OOD top-1 -" in text
+    for words in page.MISSING.values():
+        assert words in text
+
+
+def test_the_p_value_of_three_is_corrected_for_three(tmp_path):
+    found = found_in(contrasted(Store(tmp_path), range(8))).values()
+    smallest = min(c.ood.p for c in found)
+    assert min(c.p for c in found) == pytest.approx(min(1, 3 * smallest))
+
+
+def test_nothing_is_read_before_a_look_is_complete(tmp_path):
+    store = contrasted(Store(tmp_path), range(7))
+    assert found_in(store) == {}
+    with pytest.raises(SystemExit, match="expected all seeds of a look"):
+        page.page(store)
+    contrasted(store, range(12))  # the first four of the second look are read by nobody
+    assert {c.ood.seeds for c in found_in(store).values()} == {8}
+
+
+def test_a_second_look_is_taken_where_the_first_left_something_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(contrast, "AS_GOOD", 0.0)  # so that 4 bits stay undecided
+    found = found_in(contrasted(Store(tmp_path), range(24)))
+    assert {bits: c.ood.seeds for bits, c in found.items()} == {"4": 24, "3": 8, "2": 8}
+    assert (found["4"].level, found["4"].p) == (0.03, found["4"].ood.p)  # the two before are rejected first
+
+
+def test_what_was_as_good_counts_in_the_correction_of_the_second_look(tmp_path, monkeypatch):
+    looks = ((range(8), 0.0), (range(24), 0.03))  # the first look rejects nothing
+    monkeypatch.setattr(contrast, "LOOKS", looks)
+    found = found_in(contrasted(Store(tmp_path), range(24)))
+    assert {bits: c.ood.seeds for bits, c in found.items()} == {"4": 8, "3": 24, "2": 24}
+    first, second = sorted((found["3"], found["2"]), key=lambda c: c.ood.p)
+    assert first.p == pytest.approx(3 * first.ood.p)
+    assert second.p == pytest.approx(max(first.p, 2 * second.ood.p))
+
+
+def test_runs_of_another_limit_or_length_are_no_part_of_the_rows(tmp_path):
+    store = contrasted(Store(tmp_path), range(8))
+    before = page.page(store)
+    put(store, replace(CELL, recipe_args=(("steps", 100),)), under_shift(0.3))
+    put(store, replace(CELL, limit=100), under_shift(0.3))
+    assert page.page(store) == before
+
+
+def test_two_runs_of_one_row_and_seed_are_refused(tmp_path):
+    store = contrasted(Store(tmp_path), range(1))
+    put(store, replace(CELL, recipe_args=(("lr", 0.1), ("steps", STEPS))), {})
+    with pytest.raises(SystemExit, match="expected one run a seed"):
+        Rows.of(store)
+
+
+@pytest.mark.parametrize(
+    ("value", "stderr", "p", "answer"),
+    [
+        (0.9, 0.1, 0.019, "better"),
+        (-0.9, 0.1, 0.019, "worse"),
+        (0.1, 0.1, 0.021, "as good"),
+        (0.9, 0.1, 0.021, "undecided"),
+        (-0.9, 0.1, 0.021, "undecided"),
+        (0.0, 2.0, 1.0, "undecided"),
+    ],
+)
+def test_an_answer_is_by_p_then_by_the_interval(value, stderr, p, answer):
+    of = Estimate(
+        value=value,
+        seed_variance=stderr**2,
+        image_variance=0.0,
+        seed_freedom=7,
+        image_freedom=1999,
+        seeds=8,
+        images=2000,
+    )
+    found = contrast.Contrast(bits="3", ood=of, id=of, qat=60.0, anchor=60.0, p=p, level=0.02, tests=3)
+    assert found.answer == answer
+
+
+def test_controls_are_compared_on_shared_seeds_and_corrected_over_the_plan(tmp_path):
+    store = contrasted(Store(tmp_path), range(8))
+    put_row(store, "ema", "3", range(4), under_shift(0.05))
+    put_row(store, "sam", "3", range(4), {})
+    put_row(store, "qat", "3", range(4), under_shift(-0.05), step_multiplier=2)
+    put_row(store, "anchor", "3", range(3), {}, method_args=(("coupling", "dual"), ("strength", 0.1)))
+    found = {c.row.method: c for c in controls.controls(Rows.of(store), "3")}
+    assert set(found) == {"ema", "sam", "qat 2x steps", "anchor(coupling=dual, strength=0.1)"}
+    assert all(c.seeds == (0, 1, 2) for c in found.values())
+    smallest = min(c.ood.p for c in found.values())
+    assert min(c.p for c in found.values()) == pytest.approx(5 * smallest)  # five are planned, four are there
+    part = controls.part(Rows.of(store))
+    assert part
+    assert re.search(r"better: ema at 3 bits .*; worse: qat 2x steps at 3 bits", part.found[0])
+    assert "undecided: 2 of 4" in part.found[0]
+
+
+def taxed(store: Store) -> Store:
+    """QAT loses 5 points but on impulse noise, where it gains more the stronger it is, by its inputs."""
+    impulse = {f"impulse_noise/{severity}": 0.02 * severity for severity in (1, 3, 5)}
+    contrasted(store, range(8))
+    put_row(store, "fp", "fp", range(8), under_shift(0.05) | {s: -gain for s, gain in impulse.items()})
+    put_row(store, "qat", "w3a32", range(4), under_shift(0.05) | {s: -gain for s, gain in impulse.items()})
+    put_row(store, "qat", "w32a3", range(4), under_shift(0.05) | dict.fromkeys(impulse, 0.0))
+    return store
+
+
+def test_the_tax_and_its_owner_are_those_that_were_planted(tmp_path):
+    store = taxed(Store(tmp_path))
+    there = Rows.of(store)
+    gain = tax.tax(there, Row("qat", "3"), there.of_corruption("impulse_noise"))
+    assert gain
+    expected = 100 * 0.02 * (1 + 3 + 5) / 3
+    assert gain.estimate.value == pytest.approx(expected, abs=1.0)  # 500 images, blurred by their noise
+    per_corruption = {name: e for name, (e, p) in tax.by_corruption(there, "3").items() if p < 0.05}
+    assert {name: e.value > 0 for name, e in per_corruption.items()} == {
+        "impulse_noise": True,
+        "fog": False,
+        "glass_blur": False,
+    }
+    part = tax.part(there)
+    assert part
+    assert "(p = 0.000, the plan's hypothesis; seeds 0 to 7): a gain" in part.found[1]
+    assert part.found[1].endswith("points: it rises.")
+    text = "\n".join(part.lines)
+    assert re.search(r"weights alone \(w3a32\) +\| seeds 0 to 3 \| [+-]?0\.\d+ .*\| 1.000", text)
+    assert re.search(r"inputs alone \(w32a3\) +\| seeds 0 to 3 \| \+[56]\.\d+ .*\| 0.000", text)
+    assert "**-5." in text
+    drawn = figure(there)
+    assert ">impulse noise<" in drawn
+    assert drawn.count("<circle") == len(BITS) + 3
+
+
+def test_what_adaptation_gives_back_is_found(tmp_path):
+    store = taxed(Store(tmp_path))
+    put_row(store, "fp", "fp", range(3), under_shift(0.10), adapt="bn")
+    put_row(store, "qat", "3", range(3), under_shift(0.10), adapt="bn")
+    part = adapted.part(Rows.of(store))
+    assert part
+    there, seeds = Rows.of(store), range(3)
+    levels = {
+        (row, adapt): rows.mean(there.runs(Row(row, "fp" if row == "fp" else "3", adapt), seeds), there.ood)
+        for row in ("fp", "qat")
+        for adapt in ("", "bn")
+    }
+    shrinks = levels["qat", "bn"] - levels["fp", "bn"] - (levels["qat", ""] - levels["fp", ""])
+    assert f"3 bits {shrinks:+.2f} [" in part.found[0]
+    assert len(part.found) == 1
+
+
+@pytest.mark.parametrize(("slope", "words"), [(0.3, "flatter is better"), (-0.3, "flatter is worse")])
+def test_flatness_is_ranked_over_configurations(tmp_path, slope, words):
+    store = contrasted(Store(tmp_path), range(8))
+    assert flatness.part(store) is None
+    count = flatness.PLANNED // 2
+    for place in range(count):
+        args = (("lr", 0.001 * (1 + place)), ("steps", flatness.STEPS))
+        cell = replace(CELL, quant="3", limit=flatness.LIMIT, recipe_args=args)
+        sharp = Flatness(quantized=space_flatness(1.0 + place))
+        put(store, cell, under_shift(-slope * place / count), sharp)
+    part = flatness.part(store)
+    assert part
+    assert f"{count} configurations at 3 bits: {words} by sharp 5% (quantized, ρ = {-slope / 0.3:+.2f})" in (
+        part.found[0].replace("0.99", "1.00").replace("0.98", "1.00")
+    )
+    assert "λmax" not in part.found[0]
+    assert "withheld, since ID tells the configurations too little apart" in part.found[0]
