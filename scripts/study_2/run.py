@@ -1,11 +1,13 @@
-"""Run the parts of the second study (docs/study-2-plan.md) on CIFAR-10.
+"""Run the parts of the second study (docs/study-2-plan.md).
 
     python -m scripts.study_2.run PART DATA WEIGHTS RESULTS [SEEDS] [-- OPTIONS]
 
-PART is one of those below. DATA holds CIFAR-10, WEIGHTS is cifar10_resnet20.safetensors; OPTIONS go to every
-`flatqat bench run`, such as `--jobs 4` or `--dry-run`. What is stored in RESULTS is not run again, and every
-seed is finished before the next one begins. `coupling=dual`, whose strength is chosen first, and the networks
-that are pretrained on ImageNet are not among the parts yet. The committed records are a small copy:
+PART is one of those below, DATA holds the images, and WEIGHTS is the file that networks start from:
+cifar10_resnet20.safetensors, or tf_efficientnet_lite0.safetensors for `network`, `shapes`, `pacs-search` and
+`pacs`. OPTIONS go to every `flatqat bench run`, such as `--jobs 4`, `--dry-run`. What a search chose on `val`
+is an option, too: `--set anchor.strength=S` for `dual`, `--set recipe.lr=R --set recipe.steps=N` for
+`pacs`. What is stored in RESULTS is not run again, and every seed is finished before the next one begins. The
+committed records are a small copy:
 
     flatqat results compact RESULTS --into results/study-2
 """
@@ -21,6 +23,16 @@ CLIP = ["--plugin", "scripts/clip.py"]
 RATES, DECAYS = ["--set", "recipe.lr=0.003,0.01,0.03"], ["--set", "recipe.weight_decay=0.0001,0.001"]
 GRID = [*SUITE, "--set", "recipe.steps=100", "--limit", "500", "--bits", "3", *RATES, *DECAYS]
 PLAIN = "qat,ema,lookahead,swad,asam,gsam,sagm,saq,dampen,freeze,gaqat,fqat"
+
+DUAL = ["--method", "anchor", "--set", "anchor.coupling=dual"]
+LITE0 = ["--model", "timm:tf_efficientnet_lite0", "--no-flatness"]
+ROUNDED = ["--recipe", "eval", "--method", "fp,ptq"]
+
+PACS_RECIPE = ("optimizer=sgd", "schedule=cosine", "batch_size=48", "image_size=96")
+LOOKS = ("select_every=50", "select_images=500")
+PACS = [*LITE0, *(f"--set=recipe.{setting}" for setting in (*PACS_RECIPE, *LOOKS))]
+RATES_OF_PACS = ["--set", "recipe.lr=0.001,0.003,0.01,0.03", "--set", "recipe.steps=300,600"]
+FROZEN = ["--plugin", "scripts/frozen_convolutions.py", "--method", "frozen-convolutions"]
 
 PARTS: dict[str, tuple[str, list[list[str]]]] = {
     "contrast": ("0,1,2,3,4,5,6,7", [[*TRAINED, "--method", "qat,anchor", *LOW]]),
@@ -39,6 +51,21 @@ PARTS: dict[str, tuple[str, list[list[str]]]] = {
             [*TRAINED, "--method", "ptq", "--bits", "4,3,w3a32,w32a3,w8a3"],
             [*TRAINED, "--method", "qat", "--bits", "w3a32,w32a3,w8a3"],
             [*TRAINED, "--method", "qat", "--bits", "w32a3@clip", *CLIP],
+        ],
+    ),
+    "dual-search": (
+        "100",
+        [[*TRAINED, *DUAL, "--set", "anchor.strength=0.01,0.1,1", "--bits", "3"]],
+    ),
+    "dual": ("0,1,2,3", [[*TRAINED, *DUAL, *LOW]]),
+    "network": ("0", [[*LITE0, *ROUNDED, "--suite", "imagenet-c-live", "--bits", "8,6,4,w4a32,w32a4"]]),
+    "shapes": ("0", [[*LITE0, *ROUNDED, "--suite", "shape-16", "--bits", "8,6,4"]]),
+    "pacs-search": ("100", [["--suite", "pacs@photo", *PACS, *RATES_OF_PACS, "--method", "fp"]]),
+    "pacs": (
+        "0,1,2",
+        [
+            ["--suite", "pacs", *PACS, "--method", "fp,qat,anchor,sagm,swad", "--bits", "w7a32,4,3"],
+            ["--suite", "pacs", *PACS, *FROZEN, "--bits", "fp,w7a32"],
         ],
     ),
     "adapted": (

@@ -1,0 +1,58 @@
+"""The parts of the second study are those of its plan, and their commands exist."""
+
+from pathlib import Path
+
+import pytest
+from safetensors.torch import save_file
+
+from flatqat.models.base import build
+from scripts.study_2.run import PARTS
+
+ROOT = Path(__file__).parent.parent.parent
+A_SEED = {
+    "contrast": 2 * 3,
+    "reference": 1,
+    "controls": 3 + 2 * 3 + 3,
+    "profile": 5 + 3 + 1,
+    "adapted": 2 * (1 + 3),
+    "dual-search": 3,
+    "dual": 3,
+    "network": 1 + 5,
+    "shapes": 1 + 3,
+    "pacs-search": 4 * 2,
+    "pacs": 4 * (1 + 4 * 3 + 2),
+    "flatness": 3 * 2 * (12 + 4 + 4),
+}
+"""The cells of one seed, by part: methods times bit-widths, and domains or settings."""
+
+
+def test_every_part_is_counted():
+    assert set(A_SEED) == set(PARTS)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Files of weights of the two networks, made up."""
+    folder, sizes = tmp_path_factory.mktemp("weights"), {"cifar:resnet20": 10}
+    sizes["timm:tf_efficientnet_lite0"] = 1000
+    files = {}
+    for name, classes in sizes.items():
+        files[name] = folder / f"{name.partition(':')[2]}.safetensors"
+        save_file(build(name, classes=classes, seed=0).net.state_dict(), files[name])
+    return files
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_has_the_cells_of_the_plan(part, flatqat, tmp_path, monkeypatch, weights):
+    """The command comes as far as looking for the images, which are not there."""
+    pytest.importorskip("timm")
+    monkeypatch.chdir(ROOT)  # the paths of plugins are relative to it
+    where = ("--results", tmp_path / "results", "--data-root", tmp_path / "nowhere")
+    planned = []
+    for run in PARTS[part][1]:
+        file = weights[run[run.index("--model") + 1]]
+        done = flatqat("bench", "run", *run, "--seeds", "0,", *where, "--weights", file, "--dry-run")
+        planned += [line.split()[2] for line in done.out.splitlines() if line.startswith("to run ")]
+        assert "missing " in done.out, done.err
+    assert len(planned) == len(set(planned))
+    assert len([cell for cell in planned if "-fp-" not in cell or part != "profile"]) == A_SEED[part]
