@@ -17,7 +17,7 @@ from flatqat.metrics.rank import RankCorrelation, rank_correlation
 from flatqat.metrics.stacked import Stacked
 from flatqat.spec import SPACES, Record, Space
 from scripts.study_2.part import Part, table
-from scripts.study_2.rows import SUITE
+from scripts.study_2.rows import SUITE, steps_of
 
 LIMIT, STEPS, BITS, PLANNED = 500, 100, "3", 120
 SHARPNESS = tuple(name for name in MEASURES if name != "λmax")
@@ -43,7 +43,7 @@ def configurations(store: Store) -> list[Record]:
         for record in store.records(SUITE)
         if record.status == "done"
         and (record.cell.limit, record.cell.bits, record.cell.adapt) == (LIMIT, BITS, None)
-        and dict(record.cell.recipe_args).get("steps") == STEPS
+        and steps_of(record.cell) == STEPS
     ]
 
 

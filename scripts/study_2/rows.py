@@ -1,7 +1,7 @@
 """The rows of the second study: stored runs by method, bits and adaptation, and differences between them."""
 
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from flatqat.bench.records.paired import Runs, SharesBySeed, differences, mean_weights, ood_shifts
@@ -10,7 +10,7 @@ from flatqat.bench.records.store import Store
 from flatqat.console.rounded import with_interval
 from flatqat.metrics.contributions import Weights
 from flatqat.metrics.estimate import Estimate
-from flatqat.spec import Record
+from flatqat.spec import Cell, Record
 
 SUITE, LIMIT, STEPS = "cifar10-c-live-135", 2000, 400
 BITS = ("4", "3", "2")
@@ -30,24 +30,29 @@ FP = Row("fp", "fp")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """The finished runs of one suite with one limit and so many steps, by row and seed."""
+    """The finished runs of one protocol, by row and seed."""
 
     records: Mapping[Row, Mapping[int, Record]]
     store: Store
 
     @classmethod
-    def of(cls, store: Store, *, suite: str = SUITE, limit: int = LIMIT, steps: int = STEPS) -> "Rows":
-        """Find the runs in a store. Raises SystemExit if two of them are one row's with one seed."""
+    def of(cls, store: Store, suite: str, wanted: Callable[[Cell], bool]) -> "Rows":
+        """Find the runs of a suite that are wanted. Raises SystemExit if two are of one row and seed."""
         found: dict[Row, dict[int, Record]] = {}
         for record in store.records(suite):
             cell = record.cell
-            if record.status != "done" or cell.limit != limit or dict(cell.recipe_args).get("steps") != steps:
+            if record.status != "done" or not wanted(cell):
                 continue
             row = found.setdefault(Row(method_label(record), cell.bits, cell.adapt or ""), {})
             if cell.seed in row:
                 sys.exit(f"expected one run a seed, got {row[cell.seed].cell.label} and {cell.label}")
             row[cell.seed] = record
         return cls(records=found, store=store)
+
+    @classmethod
+    def of_cifar(cls, store: Store) -> "Rows":
+        """Find the runs of ResNet-20 on CIFAR-10 with the plan's common settings."""
+        return cls.of(store, SUITE, lambda c: c.limit == LIMIT and steps_of(c) == STEPS)
 
     def seeds(self, *rows: Row) -> list[int]:
         """Return the seeds that all of these rows have."""
@@ -76,6 +81,11 @@ class Rows:
     def corruptions(self) -> list[str]:
         """The corruptions that count in OOD."""
         return sorted({corruption_of(shift) for shift in ood_shifts(self.record)})
+
+
+def steps_of(cell: Cell) -> object:
+    """Return the steps of a cell, or None where they are those of its recipe."""
+    return dict(cell.recipe_args).get("steps")
 
 
 def corruption_of(shift: str) -> str:

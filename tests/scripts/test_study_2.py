@@ -10,7 +10,7 @@ import pytest
 from flatqat.bench.records.store import Store
 from flatqat.metrics.estimate import Estimate
 from flatqat.spec import Cell, Flatness, Record
-from scripts.study_2 import adapted, contrast, controls, flatness, page, rows, tax
+from scripts.study_2 import adapted, contrast, controls, flatness, pacs, page, pretrained, rows, tax
 from scripts.study_2.figure import figure
 from scripts.study_2.rows import BITS, LIMIT, STEPS, SUITE, Row, Rows
 from tests.helpers.records import (
@@ -67,6 +67,9 @@ def put(store: Store, cell: Cell, gain: Mapping[str, float], measured: Flatness 
     store.write_record(record, margins_of(right))
 
 
+LITE0 = {"model": pretrained.MODEL, "limit": None, "recipe_args": ()}
+
+
 def put_row(
     store: Store, method: str, bits: str, seeds: Iterable[int], gain: Mapping[str, float], **fields
 ) -> None:
@@ -87,12 +90,12 @@ def contrasted(store: Store, seeds: range) -> Store:
 
 
 def found_in(store: Store) -> dict[str, contrast.Contrast]:
-    return {c.bits: c for c in contrast.contrasts(Rows.of(store))}
+    return {c.bits: c for c in contrast.contrasts(Rows.of_cifar(store))}
 
 
 def ood(store: Store, method: str, bits: str) -> float:
     """OOD of a row from its scores, another way than through outcomes."""
-    of_row = Rows.of(store).records[Row(method, bits)].values()
+    of_row = Rows.of_cifar(store).records[Row(method, bits)].values()
     values = [r.scores[shift]["top1"].value for r in of_row for shift in SHIFTS if shift != "id"]
     return float(np.mean(values))
 
@@ -157,7 +160,7 @@ def test_two_runs_of_one_row_and_seed_are_refused(tmp_path):
     store = contrasted(Store(tmp_path), range(1))
     put(store, replace(CELL, recipe_args=(("lr", 0.1), ("steps", STEPS))), {})
     with pytest.raises(SystemExit, match="expected one run a seed"):
-        Rows.of(store)
+        Rows.of_cifar(store)
 
 
 @pytest.mark.parametrize(
@@ -191,12 +194,12 @@ def test_controls_are_compared_on_shared_seeds_and_corrected_over_the_plan(tmp_p
     put_row(store, "sam", "3", range(4), {})
     put_row(store, "qat", "3", range(4), under_shift(-0.05), step_multiplier=2)
     put_row(store, "anchor", "3", range(3), {}, method_args=(("coupling", "dual"), ("strength", 0.1)))
-    found = {c.row.method: c for c in controls.controls(Rows.of(store), "3")}
+    found = {c.row.method: c for c in controls.controls(Rows.of_cifar(store), "3")}
     assert set(found) == {"ema", "sam", "qat 2x steps", "anchor(coupling=dual, strength=0.1)"}
     assert all(c.seeds == (0, 1, 2) for c in found.values())
     smallest = min(c.ood.p for c in found.values())
     assert min(c.p for c in found.values()) == pytest.approx(5 * smallest)  # five are planned, four are there
-    part = controls.part(Rows.of(store))
+    part = controls.part(Rows.of_cifar(store))
     assert part
     assert re.search(r"better: ema at 3 bits .*; worse: qat 2x steps at 3 bits", part.found[0])
     assert "undecided: 2 of 4" in part.found[0]
@@ -214,7 +217,7 @@ def taxed(store: Store) -> Store:
 
 def test_the_tax_and_its_owner_are_those_that_were_planted(tmp_path):
     store = taxed(Store(tmp_path))
-    there = Rows.of(store)
+    there = Rows.of_cifar(store)
     gain = tax.tax(there, Row("qat", "3"), there.of_corruption("impulse_noise"))
     assert gain
     expected = 100 * 0.02 * (1 + 3 + 5) / 3
@@ -242,9 +245,9 @@ def test_what_adaptation_gives_back_is_found(tmp_path):
     store = taxed(Store(tmp_path))
     put_row(store, "fp", "fp", range(3), under_shift(0.10), adapt="bn")
     put_row(store, "qat", "3", range(3), under_shift(0.10), adapt="bn")
-    part = adapted.part(Rows.of(store))
+    part = adapted.part(Rows.of_cifar(store))
     assert part
-    there, seeds = Rows.of(store), range(3)
+    there, seeds = Rows.of_cifar(store), range(3)
     levels = {
         (row, adapt): rows.mean(there.runs(Row(row, "fp" if row == "fp" else "3", adapt), seeds), there.ood)
         for row in ("fp", "qat")
@@ -272,3 +275,38 @@ def test_flatness_is_ranked_over_configurations(tmp_path, slope, words):
     )
     assert "λmax" not in part.found[0]
     assert "withheld, since ID tells the configurations too little apart" in part.found[0]
+
+
+def test_a_pretrained_network_is_compared_with_itself_in_full_precision(tmp_path):
+    store = contrasted(Store(tmp_path), range(8))
+    assert pretrained.part(store) is None
+    put_row(store, "fp", "fp", (0,), {}, suite="imagenet-c-live", **LITE0)
+    impulse = dict.fromkeys([shift for shift in SHIFTS if shift.startswith("impulse")], 0.1)
+    put_row(store, "ptq", "6", (0,), under_shift(-0.1) | impulse, suite="imagenet-c-live", **LITE0)
+    part = pretrained.part(store)
+    assert part
+    assert re.search(r"under corruption.* 6 bits -3\.[0-9]", part.found[0])
+    text = "\n".join(part.lines)
+    assert "better on impulse noise and worse on 2 of 3 corruptions" in text
+    assert "500 images a shift" in text
+
+
+def test_pacs_is_the_mean_over_domains_minus_full_precision(tmp_path):
+    store = contrasted(Store(tmp_path), range(8))
+    assert pacs.part(store) is None
+    gains = dict(zip(pacs.DOMAINS, (0.0, 0.02, 0.04, 0.06), strict=True))
+    controls_there = [(pacs.CONTROL, "fp"), (pacs.CONTROL, "w7a32")]
+    for domain, gain in gains.items():
+        suite = f"pacs@{domain}"
+        put_row(store, "fp", "fp", (0, 1, 100), {}, suite=suite, **LITE0)
+        for method, bits in [*((method, "w7a32") for method in pacs.METHODS), *controls_there]:
+            gained = under_shift(gain if method == "qat" else 0.0)
+            put_row(store, method, bits, (0, 1), gained, suite=suite, **LITE0)
+    part = pacs.part(store)
+    assert part
+    assert re.fullmatch(r"\*\*PACS, minus full precision.\*\* qat at w7a32 \+[23]\.\d.*\.", part.found[0])
+    (row,) = [line for line in part.lines[0].splitlines() if line.startswith("| qat")]
+    *by_domain, average = (float(cell) for cell in row.split("|")[3:8])
+    assert average == pytest.approx(np.mean(by_domain), abs=0.1)  # each is rounded to a tenth
+    assert by_domain == sorted(by_domain)
+    assert "seeds 0 to 1" in part.lines[2]

@@ -1,0 +1,74 @@
+"""Part 2 of the second study for a second network: EfficientNet-Lite0 by PTQ, under corruption and on "
+"shapes."""
+
+from flatqat.bench.records.store import Store
+from flatqat.metrics.holm import holm
+from scripts.study_2.part import Part, table
+from scripts.study_2.rows import FP, Row, Rows, difference, interval, mean
+from scripts.study_2.tax import IMPULSE, LEVEL
+
+MODEL, CORRUPTIONS, SHAPES = "timm:tf_efficientnet_lite0", "imagenet-c-live", "shape-16"
+SHOWN = ("8", "6", "4", "w4a32", "w32a4")
+BY_CORRUPTION = "6"
+
+
+def part(store: Store) -> Part | None:
+    """Return this part of the page, or None without full precision and another row."""
+    found, lines = [], []
+    for suite, words in ((CORRUPTIONS, "under corruption"), (SHAPES, "on edge drawings and silhouettes")):
+        rows = Rows.of(store, suite, lambda cell: cell.model == MODEL)
+        there = [row for bits in SHOWN if (row := Row("ptq", bits)) in rows.records and FP in rows.records]
+        if not there:
+            continue
+        costs = "; ".join(f"{row.bits} bits {_delta(rows, row)}" for row in there)
+        found.append(
+            f"**A pretrained network {words}.** PTQ minus full precision, points of OOD top-1: {costs}."
+        )
+        lines += ["", f"`{suite}`, {_images(rows):,} images a shift:", "", _table(rows, there)]
+        if suite == CORRUPTIONS and Row("ptq", BY_CORRUPTION) in there:
+            lines += ["", _by_corruption(rows)]
+    if not found:
+        return None
+    note = (
+        "EfficientNet-Lite0 with its ImageNet weights, rounded without training: one network, so the 95% "
+        "intervals "
+        "are over images only. The ImageNet images may be of its training set: differences count, levels "
+        "do not."
+    )
+    return Part(title="A pretrained network", found=found, lines=[note, *lines])
+
+
+def _delta(rows: Rows, row: Row) -> str:
+    return interval(difference(rows.runs(FP, [0]), rows.runs(row, [0]), rows.ood))
+
+
+def _images(rows: Rows) -> int:
+    return next(iter(rows.record.scores.values()))["top1"].n
+
+
+def _table(rows: Rows, there: list[Row]) -> str:
+    shifts = rows.corruptions if len(rows.corruptions) < 5 else [IMPULSE]
+    named = {name.replace("_", " "): rows.of_corruption(name) for name in shifts}
+    weights = {"ID": {"id": 1.0}, "OOD": rows.ood, **named}
+    fp, cells = rows.runs(FP, [0]), []
+    for row in (FP, *there):
+        runs = rows.runs(row, [0])
+        levels = [f"{mean(runs, weights[name]):.2f}" for name in ("ID", "OOD")]
+        deltas = ["-" if row == FP else interval(difference(fp, runs, w)) for w in weights.values()]
+        cells.append([row.method, row.bits, *levels, *deltas])
+    return table(["method", "bits", "ID", "OOD", *(f"Δ {name}" for name in weights)], cells)
+
+
+def _by_corruption(rows: Rows) -> str:
+    """Say on which corruptions the rounded network is better or worse than full precision."""
+    fp, rounded = rows.runs(FP, [0]), rows.runs(Row("ptq", BY_CORRUPTION), [0])
+    taxes = {name: difference(fp, rounded, rows.of_corruption(name)) for name in rows.corruptions}
+    sure = {n for n, p in zip(taxes, holm([t.p for t in taxes.values()]), strict=True) if p < LEVEL}
+    better = [n.replace("_", " ") for n in taxes if n in sure and taxes[n].value > 0]
+    worse = [n for n in taxes if n in sure and taxes[n].value < 0]
+    gain = f"better on {', '.join(better)}" if better else "better on none"
+    return (
+        f"At {BY_CORRUPTION} bits it is {gain} and worse on {len(worse)} of {len(taxes)} corruptions, "
+        f"after Holm's "
+        f"correction; on impulse noise by {interval(taxes[IMPULSE])} points."
+    )
