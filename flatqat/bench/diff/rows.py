@@ -7,7 +7,7 @@ from flatqat.bench.gate.comparable import odd_shift, other_images
 from flatqat.bench.gate.compare import are_identical
 from flatqat.bench.gate.shift_groups import By, shift_groups
 from flatqat.bench.records.paired import Runs, components_of, is_nested
-from flatqat.bench.records.sections import Section, row_label, without_latest
+from flatqat.bench.records.sections import Section, names_of, row_label
 from flatqat.bench.records.store import Store, begins
 from flatqat.spec import Record
 
@@ -19,11 +19,13 @@ Rows = dict[Key, list[Record]]
 def rows_named(section: Section, name: str) -> Rows:
     """Return the rows of a method (`qat`), the row `qat 4`, or those of cells whose label or id begins so.
 
-    Where no row has the name, the latest revision has its own without the word `latest`, too.
+    Where no row has the name as its label, one that may be asked for by it has it, see `names_of`.
     """
     labels = {key: (key[0], row_label(key)) for key in section.rows}
-    shorter = {key: tuple(map(without_latest, of_row)) for key, of_row in labels.items()}
-    for names in (labels, shorter):
+    every = {
+        (m, bits): [n for own in names_of(m) for n in (own, row_label((own, bits)))] for m, bits in labels
+    }
+    for names in (labels, every):
         if named := {key: records for key, records in section.rows.items() if name in names[key]}:
             return named
     begun = {key: [r for r in records if begins(r.cell, name)] for key, records in section.rows.items()}

@@ -82,19 +82,19 @@ def _rows(records: Sequence[Record], old: Collection[str]) -> dict[tuple[str, st
     return rows
 
 
-def is_of(label: str, method: str) -> bool:
-    """Whether the label of a row is that of a method, in its latest revision where there are several."""
-    return method in (label, re.sub(r" \(revision \w+, latest\)$", "", label))
+def names_of(label: str) -> tuple[str, ...]:
+    """Return the names by which a row can be asked for: its label, and of a latest revision two shorter ones.
 
-
-def without_latest(label: str) -> str:
-    """Return the label of a row, with or without its bits, but for the mark of the latest revision."""
-    return re.sub(r"(\(revision \w+), latest\)", r"\1)", label)
+    `mine (revision 3c41d7, latest)` is also `mine (revision 3c41d7)`, and `mine`, as it is called where no
+    older revision is shown.
+    """
+    shorter = (re.sub(r" \(revision (\w+), latest\)", to, label) for to in (r" (revision \1)", ""))
+    return tuple(dict.fromkeys((label, *shorter)))
 
 
 def is_latest(label: str) -> bool:
     """Whether the label of a row is marked as that of the latest of several revisions."""
-    return without_latest(label) != label
+    return len(names_of(label)) > 1
 
 
 def how_made(rows: Mapping[tuple[str, str], list[Record]], older: int, chosen: str = "") -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from shlex import quote
 
-from flatqat.bench.records.sections import Section, how_made, is_latest, method_label, without_latest
+from flatqat.bench.records.sections import Section, how_made, is_latest, method_label, names_of
 from flatqat.errors import UsageError, listed, unknown
 from flatqat.spec import QuantSpec, Record
 
@@ -77,9 +77,9 @@ def _key(record: Record) -> Key:
     return method_label(record), record.cell.bits
 
 
-def _methods(key: Key) -> tuple[str, str, str]:
-    """Return the names of a row's method: its label, that without `latest`, and the method alone."""
-    return key[0], without_latest(key[0]), key[0].partition("(")[0].partition(" ")[0]
+def _methods(key: Key) -> tuple[str, ...]:
+    """Return the names of a row, and of its method alone."""
+    return *names_of(key[0]), key[0].partition("(")[0].partition(" ")[0]
 
 
 def _matches(pattern: str, text: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flatqat.bench.records.paired import metric_of, ood_shifts, outcomes_of
-from flatqat.bench.records.sections import Section, is_of
+from flatqat.bench.records.sections import Section, names_of
 from flatqat.bench.records.store import Store
 from flatqat.bench.study.compare import (
     MAIN,
@@ -77,9 +77,9 @@ def studies(section: Section, store: Store, against: str) -> list[Study]:
             rows.setdefault(bits, []).append(runs)
     by_bits = []
     for bits, members in rows.items():
-        baseline = [runs for runs in members if is_of(runs.method, against)]
+        baseline = [runs for runs in members if against in names_of(runs.method)]
         if baseline and len(members) > 1:
-            others = [runs for runs in members if not is_of(runs.method, against)]
+            others = [runs for runs in members if against not in names_of(runs.method)]
             by_bits.append(_study(bits, [*baseline, *others], reference))
     return by_bits
 

@@ -5,10 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from flatqat.bench.records.sections import POOLED, sections
+from flatqat.bench.diff.rows import rows_named
+from flatqat.bench.records.sections import POOLED, names_of, sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.choice import Choice, chosen
+from flatqat.bench.report.html.headline import headline
 from flatqat.bench.report.render import FORMATS, load, render
+from flatqat.bench.study.study import studies
 from flatqat.commands.options import split
 from flatqat.errors import UsageError
 from flatqat.spec import Record
@@ -187,3 +190,27 @@ def test_an_older_revision_is_answered_with_the_option_that_shows_it(tmp_path):
         labels(latest)
     for name in (latest, f"{latest[:-1]}, latest)"):
         assert labels(name, all_revisions=True) == ["qat (revision bbbbbb, latest)"]
+
+
+def test_a_row_with_revisions_has_the_same_names_everywhere(tmp_path):
+    """Where rows are chosen, where two are compared, as the baseline of a study, and on the page."""
+    store, settings = Store(tmp_path), (("strength", 0.3),)
+    mine = [replace(CELL, method="mine", method_args=settings, plugins=code * 12) for code in "ab"]
+    for cell in (CELL, *mine):
+        record = put(store, cell, right_of(0, 0.02, {}, [0, 0]), flatness(1, 2))
+        store.write_record(replace(record, last_run=cell.plugins or ""))
+    (section,) = sections(store.records(), all_revisions=True)
+    older, latest = (f"mine(strength=0.3) (revision {code})" for code in ("aaaaaa", "bbbbbb, latest"))
+    assert names_of(older) == (older,)
+    assert names_of(latest) == (latest, "mine(strength=0.3) (revision bbbbbb)", "mine(strength=0.3)")
+    for label in (older, latest):
+        for name in names_of(label):
+            (alone,) = chosen([section], Choice(methods=(name,)))
+            assert list(alone.rows) == [(label, "4")]
+            for word in (name, f"{name} 4"):
+                assert list(rows_named(section, word)) == [(label, "4")]
+            (study,) = studies(section, store, name)
+            assert study.baseline.method == label
+            assert headline(section, [{"method": label, "bits": "4", "ood_top1": None}], {}, name).endswith(
+                f"of `{label} 4` is not known."
+            )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flatqat.bench.records.paired import metric_of
-from flatqat.bench.records.sections import Section, is_of, row_label
+from flatqat.bench.records.sections import Section, names_of, row_label
 from flatqat.bench.report.shown import is_unknown
 from flatqat.console.rounded import interval, rounded
 from flatqat.metrics.estimate import Estimate
@@ -45,7 +45,7 @@ def in_words(bits: str) -> str:
 def _chosen(section: Section, against: str) -> Key:
     """Return the row with the lowest bits of `against`, or else of the first method but the reference."""
     others = [key for key in section.rows if key != section.reference] or list(section.rows)
-    method = next((key[0] for key in others if is_of(key[0], against)), others[0][0])
+    method = next((key[0] for key in others if against in names_of(key[0])), others[0][0])
     return min((key for key in others if key[0] == method), key=lambda key: _bits(section, key))
 
 

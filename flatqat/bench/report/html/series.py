@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flatqat.bench.records.sections import Section, is_of, row_label
+from flatqat.bench.records.sections import Section, names_of, row_label
 from flatqat.bench.report.html import svg
 
 COLORS, DASHES = 8, 4  # of the style sheet
@@ -64,7 +64,7 @@ def series_of(section: Section, against: str) -> list[Series]:
     keys = list(section.rows)
     methods = list(dict.fromkeys(method for method, _ in keys))
     widths = list(dict.fromkeys(bits for key in keys if key != section.reference for bits in key[1:]))
-    chosen = [key for key in keys if key == section.reference or is_of(key[0], against)]
+    chosen = [key for key in keys if key == section.reference or against in names_of(key[0])]
     shown = set(_first([*chosen, *keys], FIRST_SHOWN))
     found = []
     for place, (method, bits) in enumerate(keys):
