@@ -14,6 +14,7 @@ from flatqat.bench.records.sections import problems, sections, settings_text
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.made import made
 from flatqat.commands.verified import latency_lines, notes, verdict
+from flatqat.console.blocks import fitting
 from flatqat.console.printable import bytes_in_words
 from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import Vanished
@@ -22,6 +23,7 @@ from flatqat.spec.reading import to_plain
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 SHOWN = ("top1", "miou", "nll", "ece")
 LISTED = ("suite", "cell", "settings", "status", "date", "size")
@@ -53,19 +55,22 @@ def _print_fitting(rows: Sequence[tuple[str, ...]], console: "Console") -> list[
 
     Labels are to be copied, and what is in a pipe is for programs, so neither is ever cut.
     """
-    kept = list(LISTED)
-    while True:
-        table = plain_table(*kept, left=LISTED[:4], wrapped=("settings",) if console.is_terminal else ())
+    wrapped = ("settings",) if console.is_terminal else ()
+
+    def table_of(columns: Sequence[int]) -> "Table":
+        table = plain_table(*(LISTED[c] for c in columns), left=LISTED[:4], wrapped=wrapped)
         for row in rows:
-            table.add_row(*(text for name, text in zip(LISTED, row, strict=True) if name in kept))
-        gone = [name for name in DISPENSABLE if name not in kept]
-        widest = console.measure(table, options=console.options.update(width=WIDEST)).maximum
-        if not console.is_terminal or widest <= console.width or len(gone) == len(DISPENSABLE):
-            break
-        kept.remove(DISPENSABLE[len(gone)])
-    least = console.measure(table).minimum if console.is_terminal else widest
-    console.print(table, width=max(least, console.width), crop=False, overflow="ignore")
-    return gone
+            table.add_row(*(row[c] for c in columns))
+        return table
+
+    def needed(columns: Sequence[int]) -> int:
+        return console.measure(table_of(columns), options=console.options.update(width=WIDEST)).maximum
+
+    room = console.width if console.is_terminal else WIDEST
+    kept = fitting(LISTED, [(name,) for name in DISPENSABLE], needed, room)
+    least = console.measure(table_of(kept)).minimum if console.is_terminal else needed(kept)
+    console.print(table_of(kept), width=max(least, console.width), crop=False, overflow="ignore")
+    return [name for name in DISPENSABLE if LISTED.index(name) not in kept]
 
 
 def print_records(results: Path, patterns: Sequence[str]) -> None:

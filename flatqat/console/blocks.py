@@ -1,10 +1,29 @@
-"""How a table that is too wide is split into blocks, and a long name into lines."""
+"""How a table that is too wide leaves out columns, is split into blocks, and its long names into lines."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
 PLACES = ("(,/; ", "=", "-")  # signs that a line may end with, the better ones first
+
+
+def fitting(
+    header: Sequence[str],
+    dispensable: Sequence[Sequence[str]],
+    needed: Callable[[Sequence[int]], int],
+    width: int,
+) -> list[int]:
+    """Return the columns that stay where a table is to fit a width.
+
+    Those that are `dispensable` are left out in this order, names of one entry together, for as long as the
+    columns that stay `needed` more than that.
+    """
+    kept = list(range(len(header)))
+    for names in dispensable:
+        if needed(kept) <= width:
+            break
+        kept = [column for column in kept if header[column] not in names]
+    return kept
 
 
 def blocks(widths: Sequence[int], groups: Sequence[str], repeated: int, room: int) -> list[list[int]]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import View
 from flatqat.bench.report.render import frame, load, show
-from flatqat.console.blocks import blocks, folded
+from flatqat.console.blocks import blocks, fitting, folded
 from flatqat.console.terminal import plain_table, terminal
 from tests.helpers import RESULTS
 
@@ -145,6 +145,12 @@ def test_many_columns_are_split_with_their_rows_and_the_reference(view, width, c
         assert [number for line in shown for number in line[2:]] == [f"{n:.1f}" for n in numbers[1:]]
     assert "…" not in text
     assert "left out" not in text
+
+
+def test_columns_are_left_out_in_their_order_until_the_others_fit():
+    header, dispensable = ["a", "b", "c", "d"], [("d",), ("b", "c")]
+    for width, kept in ((4, [0, 1, 2, 3]), (3, [0, 1, 2]), (2, [0]), (0, [0])):
+        assert fitting(header, dispensable, len, width) == kept
 
 
 def test_blocks_hold_what_has_room_and_repeat_the_first_columns():

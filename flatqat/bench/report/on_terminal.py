@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from flatqat.bench.report.column_names import typed
 from flatqat.bench.report.shown import Shown
-from flatqat.console.blocks import blocks, folded
+from flatqat.console.blocks import blocks, fitting, folded
 from flatqat.console.terminal import at_least, plain_table
 
 if TYPE_CHECKING:
@@ -27,11 +27,14 @@ def print_table(shown: Shown, console: "Console") -> list[str]:
         with at_least(console, _needed(shown, LABEL_WIDTH)):
             _print_block(shown, console)
         return []
-    fitting = shown.kept(_fitting(shown, console.width))
-    widths = [width + GAP for width in _widths(fitting, LEAST_WIDTH)]
-    for columns in blocks(widths, fitting.groups, fitting.repeated, console.width - EDGES):
-        _print_block(fitting.kept(columns), console)
-    gone = [name for name in shown.header if name not in fitting.header]
+    columns = fitting(
+        shown.header, shown.dispensable, lambda some: _needed(shown.kept(some), NAME_WIDTH), console.width
+    )
+    kept = shown.kept(columns)
+    widths = [width + GAP for width in _widths(kept, LEAST_WIDTH)]
+    for block in blocks(widths, kept.groups, kept.repeated, console.width - EDGES):
+        _print_block(kept.kept(block), console)
+    gone = [name for name in shown.header if name not in kept.header]
     if gone:
         hardest = sorted(gone, key=lambda name: typed(name) == name)  # those that look otherwise when typed
         some = ",".join(["OOD", *map(typed, hardest[:2])])
@@ -40,15 +43,6 @@ def print_table(shown: Shown, console: "Console") -> list[str]:
         )
         console.print(left_out, style="dim", markup=False, highlight=False)
     return gone
-
-
-def _fitting(shown: Shown, width: int) -> list[int]:
-    """Return the columns that stay when a terminal of this width leaves some out."""
-    kept = list(range(len(shown.header)))
-    for names in shown.dispensable:
-        if _needed(shown.kept(kept), NAME_WIDTH) > width:
-            kept = [c for c in kept if shown.header[c] not in names]
-    return kept
 
 
 def _print_block(shown: Shown, console: "Console") -> None:
