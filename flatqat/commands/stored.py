@@ -16,7 +16,7 @@ from flatqat.bench.report.made import made
 from flatqat.commands.verified import latency_lines, notes, verdict
 from flatqat.console.blocks import fitting
 from flatqat.console.printable import bytes_in_words
-from flatqat.console.terminal import plain_table, terminal
+from flatqat.console.terminal import UNBOUND, full_width, plain_table, print_uncut, terminal
 from flatqat.errors import Vanished
 from flatqat.spec import Cell, Record
 from flatqat.spec.reading import to_plain
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 SHOWN = ("top1", "miou", "nll", "ece")
 LISTED = ("suite", "cell", "settings", "status", "date", "size")
 DISPENSABLE = ("size", "date", "suite")
-WIDEST = 10**6
 
 
 def print_cells(results: Path, patterns: Sequence[str]) -> int:
@@ -64,12 +63,11 @@ def _print_fitting(rows: Sequence[tuple[str, ...]], console: "Console") -> list[
         return table
 
     def needed(columns: Sequence[int]) -> int:
-        return console.measure(table_of(columns), options=console.options.update(width=WIDEST)).maximum
+        return full_width(table_of(columns), console)
 
-    room = console.width if console.is_terminal else WIDEST
+    room = console.width if console.is_terminal else UNBOUND
     kept = fitting(LISTED, [(name,) for name in DISPENSABLE], needed, room)
-    least = console.measure(table_of(kept)).minimum if console.is_terminal else needed(kept)
-    console.print(table_of(kept), width=max(least, console.width), crop=False, overflow="ignore")
+    print_uncut(table_of(kept), console)
     return [name for name in DISPENSABLE if LISTED.index(name) not in kept]
 
 
@@ -83,11 +81,9 @@ def print_records(results: Path, patterns: Sequence[str]) -> None:
     old = older(every)
     for record in matching(every, patterns):
         console.print(f"{record.cell.label} of {record.cell.suite}", style="bold", soft_wrap=True)
-        if line := _revision(record, old):
-            console.print(line, soft_wrap=True)
         (section,) = sections([record])
-        for line in problems(section):
-            console.print(line, soft_wrap=True)
+        for line in (*_revision(record, old), *problems(section)):
+            _say(line, console)
         if record.status == "done":
             _print_made(record, every, store)
             _print_numbers(record)
@@ -101,31 +97,33 @@ def remove_cells(results: Path, patterns: Sequence[str]) -> int:
     return len(records)
 
 
-def _revision(record: Record, old: Collection[str]) -> str:
+def _say(text: str, console: "Console") -> None:
+    """Print a sentence: over the lines of a terminal between words, and on one line of a pipe."""
+    console.print(text, soft_wrap=not console.is_terminal)
+
+
+def _revision(record: Record, old: Collection[str]) -> list[str]:
     """Return the revision of a cell's plugins, when it was run last, and whether it is an older one."""
     parts = [f"revision {revision(record.cell)}"] if record.cell.plugins else []
     parts += [f"last run {record.last_run[:16].replace('T', ' ')} UTC"] if record.last_run else []
     parts += ["older: newer code has replaced it"] if record.cell.id in old else []
-    return ", ".join(parts)
+    return [", ".join(parts)] if parts else []
 
 
 def _print_made(record: Record, every: Sequence[Record], store: Store) -> None:
-    """Print how a finished cell was made, where its weights are, and the command that makes it."""
+    """Print how a finished cell was made, where its weights are, and the command that makes it.
+
+    Paths and the command have no line breaks, wherever a terminal goes on below, so that they can be copied.
+    """
     console, cell = terminal(), record.cell
     (_, protocol), (start, parent), recipe, command = made(record, every, str(store.root))
-    for line in (
-        protocol,
-        f"{start} {parent}",
-        f"weights: {_weights(store.weights_path(cell))}",
-        *(
-            [f"weights of the last step: {_weights(last)}"]
-            if (last := store.weights_path(cell, "last")).exists()
-            else []
-        ),
-        ": ".join(recipe),
-        ": ".join(command),
-    ):
-        console.print(line, soft_wrap=True)
+    _say(protocol, console)
+    _say(f"{start} {parent}", console)
+    console.print(f"weights: {_weights(store.weights_path(cell))}", soft_wrap=True)
+    if (last := store.weights_path(cell, "last")).exists():
+        console.print(f"weights of the last step: {_weights(last)}", soft_wrap=True)
+    _say(": ".join(recipe), console)
+    console.print(": ".join(command), soft_wrap=True)
 
 
 def _weights(path: Path) -> str:
@@ -145,12 +143,12 @@ def _print_numbers(record: Record) -> None:
         values = (scores[name].value if name in scores else None for name in metrics)
         shown = ("-" if value is None else f"{value:.2f}" for value in values)
         table.add_row(shift, *shown, f"{scores[metrics[0]].n:,}")
-    console.print(table)
+    print_uncut(table, console)
     for found in (record.deployed, *record.elsewhere.values()):
         if found is not None:
             of = replace(record, deployed=found)
             for line in (verdict(of), *notes(of), *latency_lines(found.latency)):
-                console.print(f"{found.file}: {line}", soft_wrap=True)
+                _say(f"{found.file}: {line}", console)
     for title, part in (
         ("method", dict(protocol.method)),
         ("flatness", record.flatness.to_dict()),

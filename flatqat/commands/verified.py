@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flatqat.bench.report.deployed import percentage
 from flatqat.console.printable import printable
 from flatqat.console.rounded import rounded, with_interval
-from flatqat.console.terminal import plain_table, terminal
+from flatqat.console.terminal import plain_table, print_uncut, terminal
 from flatqat.metrics.metric import METRICS
 from flatqat.spec import Compared, Deployment, Exact, FileRun, Latency, Record
 from flatqat.spec.reading import to_plain
@@ -191,8 +191,7 @@ def _print_run(run: FileRun, console: "Console") -> None:
         if number == len(named):
             table.add_section()
         table.add_row(*row)
-    widest = max(console.measure(table).maximum, console.width)  # a name is never cut
-    console.print(table, width=widest, crop=False, overflow="ignore", no_wrap=True)
+    print_uncut(table, console)
 
 
 def _texts(one: Compared) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 PIPE_WIDTH = 120
+UNBOUND = 10**6  # characters: more than any table has
 
 
 def terminal(stderr: bool = False, **options: Any) -> "Console":
@@ -34,13 +35,31 @@ def terminal(stderr: bool = False, **options: Any) -> "Console":
 
 @contextmanager
 def at_least(console: "Console", width: int) -> Iterator[None]:
-    """Let a console, which is no terminal, print lines of this width."""
+    """Let a console print lines of this width, however few characters it has."""
     before = console.width
     console.width = max(before, width)
     try:
         yield
     finally:
         console.width = before
+
+
+def print_uncut(table: "Table", console: "Console") -> None:
+    """Print a table and cut none of its texts: only columns that wrap give way where it is too wide."""
+    from rich.measure import measure_renderables
+
+    unbound = console.options.update(width=UNBOUND)
+    lacking = 0
+    for column in table.columns:
+        size = measure_renderables(console, unbound, [column.header, *column.cells])
+        lacking += 0 if column.no_wrap else size.maximum - size.minimum
+    with at_least(console, full_width(table, console) - lacking):
+        console.print(table)
+
+
+def full_width(table: "Table", console: "Console") -> int:
+    """Return the width of a table that neither cuts nor wraps any text."""
+    return console.measure(table, options=console.options.update(width=UNBOUND)).maximum
 
 
 def plain_table(

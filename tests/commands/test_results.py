@@ -168,9 +168,7 @@ def test_show_takes_what_rm_takes_and_says_which_revision_a_cell_is(flatqat, sto
 )
 def test_a_narrow_terminal_leaves_columns_out_and_cuts_no_label(store, monkeypatch, width, gone):
     put(store, replace(QAT, recipe_args=(("lr", 0.1), ("steps", 5))), right_of(0, 0.1, {}, [0]))
-    text = StringIO()
-    settings = {"width": width, "force_terminal": True, "no_color": True} if width else {}
-    monkeypatch.setattr(stored, "terminal", partial(terminal, file=text, **settings))
+    text = on_terminal(monkeypatch, width)
     stored.print_cells(store.root, [])
     printed = re.sub(r"\x1b\[[\d;]*m", "", text.getvalue())
     assert len(labels(printed)) == 5
@@ -182,6 +180,49 @@ def test_a_narrow_terminal_leaves_columns_out_and_cuts_no_label(store, monkeypat
     ) == bool(gone)
     if not width:
         assert "b, recipe.lr=0.1, recipe.steps=5" in printed
+
+
+LONG = "a-domain-with-a-long-name/" + 9 * "of-many-words-"
+"""The name of a set that no terminal has room for."""
+
+
+def on_terminal(monkeypatch, width: int | None) -> StringIO:
+    """Where the commands on stored cells print to: a terminal of this width, or a pipe."""
+    text, settings = StringIO(), {"width": width, "force_terminal": True, "no_color": True} if width else {}
+    monkeypatch.setattr(stored, "terminal", partial(terminal, file=text, **settings))
+    return text
+
+
+@pytest.mark.parametrize("width", [None, 80, 40])
+def test_show_wraps_sentences_between_words_and_cuts_nothing(store, monkeypatch, width):
+    record = store.record(SAM)
+    shifts = {**record.protocol.shifts, LONG: record.protocol.shifts["id"]}
+    protocol = replace(record.protocol, preprocessing=" ".join(50 * ["word"]), shifts=shifts)
+    scores = {**record.scores, LONG: record.scores["id"]}
+    store.write_record(replace(record, protocol=protocol, scores=scores))
+    text = on_terminal(monkeypatch, width)
+    stored.print_records(store.root, [SAM.id])
+    printed = re.sub(r"\x1b\[[\d;]*m", "", text.getvalue())
+    lines = printed.splitlines()
+    assert re.search(rf"^ {LONG} +\d+\.\d\d +1\.00 +2\.00 +500", printed, re.MULTILINE)
+    assert "…" not in printed
+    told = lines[1 : next(at for at, line in enumerate(lines) if line.startswith("starts from "))]
+    assert (len(told) == 1) == (width is None)
+    assert width is None or max(map(len, told)) <= width
+    assert " ".join(told).count(" word") == 50
+    (command,) = commands([store.record(SAM)], str(store.root))
+    assert f"command: {command}" in lines
+
+
+@pytest.mark.parametrize("width", [None, 80])
+def test_list_cuts_no_long_label_beside_long_settings(store, monkeypatch, width):
+    cell = replace(QAT, model="a-model-with-" + 9 * "a-long-name-", recipe_args=(("lr", 0.1), ("steps", 5)))
+    put(store, cell, right_of(0, 0.1, {}, [0]))
+    text = on_terminal(monkeypatch, width)
+    stored.print_cells(store.root, [cell.id])
+    assert cell.label in text.getvalue()
+    assert "…" not in text.getvalue()
+    assert ("b, recipe.lr=0.1, recipe.steps=5" in text.getvalue()) == (width is None)
 
 
 def test_rm_asks_first(flatqat, store, monkeypatch):
