@@ -130,14 +130,15 @@ def notes(record: Record) -> list[str]:
 
 
 def control_line(run: FileRun) -> str:
-    """Return how far the cell is off itself where its sums are rounded otherwise."""
+    """Return in one line what rounding alone changes in the cell: how far off a correct file may be."""
     every, codes = run.all, run.codes
-    share = (
-        "" if codes is None or not codes.codes else f", {100 * codes.differing / codes.codes:.2g}% of codes"
+    of_codes = (
+        f"; {100 * codes.differing / codes.codes:.2g}% of codes differ" if codes and codes.codes else ""
     )
     return (
-        "control: with sums off by one unit in the last place the cell agrees with itself in "
-        f"{percentage(every.agreement, 3)}%; logits differ by up to {_number(every.largest, '.2g')}{share}"
+        "control, the cell against itself with each output of a layer moved by at most one float32 step: "
+        f"{percentage(every.agreement, 3)}% of predictions agree; logits differ by up to "
+        f"{_number(every.largest, '.2g')}{of_codes}. Rounding alone can make a correct file differ as much"
     )
 
 
