@@ -8,9 +8,10 @@ from flatqat.bench.report.shown import number
 
 GIGA, MEGA = 1e9, 1e6
 GBOPS, SIZE, ACTS = "GBOPs", "size MB", "acts MB"
+PACKED = "weights packed at their bits, all other parameters in float32."
 DEFINITIONS = {
     GBOPS: "GBOPs: 10^9 bit operations an image, MACs times the bits of weight and activation.",
-    SIZE: "size: weights packed at their bits, all other parameters in float32.",
+    SIZE: f"size: {PACKED}",
     ACTS: "acts: the largest input and output of a layer together, at their bits.",
 }
 DISPENSABLE = ((ACTS,), (GBOPS, SIZE))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.records.sections import Section
 from flatqat.bench.records.store import Store
+from flatqat.bench.report.cost_texts import PACKED
 from flatqat.bench.report.figures import (
     LINE_COLOR,
     bar,
@@ -29,10 +30,7 @@ ALIKE = 0.004  # decades between costs that are shown as one
 STEP = 0.013  # of the width of a panel, between points of one cost; less where groups would meet:
 FILLED = 0.85  # of the distance between two groups, by half of each
 MARGIN = 0.06  # of the width, at each side
-COUNTED = (
-    "Size: weights packed at their bits, all other parameters in float32. BOPs: MACs times the bits of "
-    "weight and activation, 32 in floating point."
-)
+COUNTED = f"Size: {PACKED} BOPs: MACs times the bits of weight and activation, 32 in floating point."
 FRONT = " Line: the front of the means; none costs less and is at least as good."
 BESIDE = " Points of one cost stand side by side."
 
@@ -81,10 +79,13 @@ def _draw_(axes: Any, panel: Panel, costs: Sequence[float], style_of: Mapping[Ki
     _set_scale_(axes, places)
     plain_axes_(axes)
     axes.margins(y=0.12)
-    if len(best) > 1:
-        yield FRONT
-    if any(len(group) > 1 for group in groups):
-        yield BESIDE
+    yield from notes_on(best, groups)
+
+
+def notes_on(best: Sequence[int], groups: Sequence[Sequence[int]]) -> list[str]:
+    """Return a sentence on the front, if it is a line, and one on points of one cost, if there are any."""
+    drawn = {FRONT: len(best) > 1, BESIDE: any(len(group) > 1 for group in groups)}
+    return [sentence for sentence, is_drawn in drawn.items() if is_drawn]
 
 
 def beside(costs: Sequence[float], order: Sequence[int]) -> tuple[list[float], list[list[int]]]:

@@ -3,17 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from flatqat.bench.report.cost_texts import PACKED
 from flatqat.bench.report.html import scatter, svg
 from flatqat.bench.report.html.scatter import Axes, Figure, Point, with_ends
 from flatqat.bench.report.html.series import COLORS, DASHES, Series
 from flatqat.bench.report.pareto import Panel, front
 from flatqat.bench.report.pareto import Point as Cost
-from flatqat.bench.report.pareto_picture import beside
+from flatqat.bench.report.pareto_picture import beside, notes_on
 
 MEGA = 1e6
-NOTE = "Weights are packed at their bits, all other parameters are in float32. Bits stand above the points."
-FRONT = " The line is the front of the means: nothing smaller is as good."
-BESIDE = " Points of one size stand side by side."
+NOTE = f"Size: {PACKED} Bits stand above the points."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +37,8 @@ def size_figure(panel: Panel, series_of: Callable[[Cost], Series], name: str = "
         )
         for point, cost, place in zip(panel.points, costs, places, strict=True)
     ]
-    at_front = [points[k] for k in front([(c, p.ood) for c, p in zip(costs, panel.points, strict=True)])]
+    best = front([(cost, point.ood) for cost, point in zip(costs, panel.points, strict=True)])
+    at_front = [points[k] for k in best]
     named = [
         (dict.fromkeys(panel.points[k].bits for k in group), [points[k] for k in group]) for group in groups
     ]
@@ -46,10 +46,13 @@ def size_figure(panel: Panel, series_of: Callable[[Cost], Series], name: str = "
     def under(x: svg.Scale, y: svg.Scale) -> str:
         return _stairs(at_front, x, y) + "".join(_bits([*bits], group, x, y) for bits, group in named)
 
-    drawn = FRONT * (len(at_front) > 1) + BESIDE * any(len(group) > 1 for group in groups)
     without = f" Not shown, without a cost: {', '.join(panel.without)}." if panel.without else ""
     axes = Axes(name=name, x="size of all parameters, MB", y=f"OOD {panel.metric}, %", log=True)
-    return Figure(name=name, note=NOTE + drawn + without, svg=scatter.draw(axes, points, under))
+    return Figure(
+        name=name,
+        note="".join([NOTE, *notes_on(best, groups), without]),
+        svg=scatter.draw(axes, points, under),
+    )
 
 
 def across_models(panel: Panel) -> Across:

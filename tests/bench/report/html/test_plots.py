@@ -12,6 +12,7 @@ from flatqat.bench.report.html.lines import Lines
 from flatqat.bench.report.html.plots import of_rows
 from flatqat.bench.report.html.series import FIRST_SHOWN, MOST_LINES, Series, series_of
 from flatqat.bench.report.html.svg import SHAPES
+from flatqat.bench.report.pareto_picture import BESIDE, FRONT
 from flatqat.bench.report.render import load
 from flatqat.metrics.effective_robustness import LINES, predicted
 from tests.helpers.cost_records import cost
@@ -156,6 +157,7 @@ def test_the_front_is_of_the_smallest_and_best(tmp_path):
     assert stairs == f"M{x:.1f} {y:.1f}H{to:.1f}V{up:.1f}"
     labels = re.findall(r'text-anchor="middle">([^<]+)</text>', figure.svg)
     assert {"4", "8", "fp"} <= set(labels)
+    assert FRONT + BESIDE in figure.note  # the sentences of `--plot pareto`
 
 
 def test_full_precision_and_the_method_against_are_shown_first(tmp_path):
