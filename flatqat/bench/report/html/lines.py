@@ -1,4 +1,4 @@
-"""Small plots side by side, one for each corruption, with a line for each row against severity."""
+"""Small plots side by side: lines against severity for each corruption, and points of all other shifts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the page shows shift by shift, of a section or of one domain: plots against severity, and tables."""
+"""What the page shows shift by shift, of a section or of one domain: plots, and tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

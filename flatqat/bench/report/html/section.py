@@ -60,8 +60,13 @@ class Block:
         return any(table.style == "classes" for member in self.members for table in member.tables)
 
     @property
+    def has_lines(self) -> bool:
+        """Whether any plot has severities along its axis, over which a row is a line."""
+        return any(member.severities for member in self.members)
+
+    @property
     def without_lines(self) -> int:
-        """How many rows have no lines, since there are too many."""
+        """How many rows are in no plot shift by shift, since there are too many."""
         return max(0, len(self.series) - MOST_LINES)
 
 

@@ -105,6 +105,15 @@ def test_the_tax_is_by_what_a_suite_has(look, streets):
     assert "each corruption over its severities" not in page
 
 
+def test_lines_against_severity_are_spoken_of_where_there_are_any(look, streets):
+    page = page_of(streets)
+    assert "A tick draws the row's lines against severity." in look
+    assert "A tick shows the row in the plots by shift." in page
+    for said in ("against severity", "Lines and points"):
+        assert said in look
+        assert said not in page
+
+
 def test_so_are_those_of_left_out_domains(tmp_path):
     store = Store(tmp_path)
     for place, suite in enumerate(("f@a", "f@b")):
