@@ -25,18 +25,24 @@ SAME = {
     "acts": "acts mb",
 }
 """By a name in CSV, or a shorter one, that of the same column in a table."""
-MEASURED_BY = {
-    "deployed": "flatqat export verify",
-    "agree": "flatqat export verify",
-    "latency": "flatqat export verify --latency",
+NO_CONFIDENCES = (
+    "these records have no confidences, since they are of segmentation or were made before confidences were "
+    "kept; flatqat bench run --rerun computes the latter again, with them"
+)
+LACKING = {
+    "deployed": "flatqat export verify measures it",
+    "agree": "flatqat export verify measures it",
+    "latency": "flatqat export verify --latency measures it",
+    "brier": NO_CONFIDENCES,
+    "auroc": NO_CONFIDENCES,
 }
-"""By column of a table of methods, the command without which no row has it."""
+"""By column of a table of methods that no row may have, why that is and what to do."""
 
 
 def columns_named(names: Sequence[str], columns: Iterable[str]) -> list[str]:
     """Return those of `columns` that are named, once each; a name may be that of several, as of two metrics.
 
-    Raises UsageError on a name of none of them, with the command that measures it if there is one.
+    Raises UsageError on a name of none of them, with what to do if rows could have it.
     """
     known, found = list(dict.fromkeys(columns)), dict[str, None]()
     for name in names:
@@ -65,9 +71,9 @@ def typed(header: str) -> str:
 
 def _missing(name: str, known: Sequence[str]) -> UsageError:
     """Return the error for a column that no table has; tables of methods, which alone have OOD, may yet."""
-    command = MEASURED_BY.get(_meaning(name))
-    if command and "ood" in map(_meaning, known):
-        return UsageError(f"column {name!r}: expected a row that has it, found none; {command} measures it")
+    advice = LACKING.get(_meaning(name))
+    if advice and "ood" in map(_meaning, known):
+        return UsageError(f"column {name!r}: expected a row that has it, found none; {advice}")
     return unknown("column", name, known)
 
 

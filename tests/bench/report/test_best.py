@@ -12,6 +12,7 @@ from flatqat.bench.report.best import NOTE, best
 from flatqat.bench.report.render import load, render
 from flatqat.errors import UsageError
 from flatqat.spec import Eigenvalue, Flatness, MeanRise, Score, SpaceFlatness
+from tests.helpers.command_line import assert_one_line_error
 from tests.helpers.cost_records import cost, put
 
 COST = cost(9000, 4)
@@ -123,6 +124,18 @@ def test_brier_and_detection_are_shown_on_request(tmp_path):
     (row,) = [line.split("|") for line in text.splitlines() if line.startswith("| qat")]
     assert [cell.strip() for cell in row[3:5]] == ["61.5", "0.250"]
     assert "AUROC: of telling" in text
+
+
+def test_records_without_confidences_are_told_apart_from_a_wrong_name(flatqat, tmp_path):
+    put(tmp_path, "qat", "4", 0.7, COST)
+    for name in ("Brier", "ood_auroc"):
+        done = flatqat("bench", "report", "--results", tmp_path, "--columns", f"OOD,{name}", "--format", "md")
+        why = f"column '{name}': .* found none; these records have no confidences, .* bench run --rerun"
+        assert_one_line_error(done, why)
+    assert_one_line_error(
+        flatqat("bench", "report", "--results", tmp_path, "--columns", "Brier", "--by", "family"),
+        "unknown column 'Brier'",
+    )
 
 
 def test_suites_that_lack_a_column_go_without_it_and_unknown_ones_are_told(store, tmp_path):
