@@ -3,11 +3,13 @@
 import inspect
 import sys
 import textwrap
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any, get_args, get_type_hints
 
 from flatqat import registry
-from flatqat.errors import choose
+from flatqat.errors import UsageError, choose
+from flatqat.methods.base import Method
 from flatqat.methods.settings import ranges
 from flatqat.spec import Recipe
 from flatqat.spec.json_schema import attributes_of
@@ -63,10 +65,10 @@ def describe_recipe(name: str, suite: Suite) -> str:
 
 def _settings(name: str, config: Any) -> list[str]:
     """Return a line for each setting of a method: its default, and what it may be."""
-    allowed, hints = ranges(config), get_type_hints(config)
+    allowed, choices_of = ranges(config), _choices(config)
     lines = []
     for field in fields(config):
-        choices = [part for part in get_args(hints[field.name]) if isinstance(part, str)]
+        choices = choices_of[field.name]
         among = allowed.get(field.name)
         limits = f"at least {among.low}" if among and among.high is None else ""
         limits = f"{among.low} to {among.high}" if among and among.high is not None else limits
@@ -76,10 +78,31 @@ def _settings(name: str, config: Any) -> list[str]:
     return lines
 
 
+def _choices(config: Any) -> dict[str, list[str]]:
+    """Return by setting the words that it may be; none where it may be anything."""
+    hints = get_type_hints(config)
+    return {f.name: [w for w in get_args(hints[f.name]) if isinstance(w, str)] for f in fields(config)}
+
+
 def _passes(method: Any) -> str:
+    """Return what a step costs, and with which choices, each alone, it costs something else.
+
+    A method that counts its passes by its settings may do so by numbers, too, which are not tried.
+    """
     if not method.trains:
         return "no training step is needed"
-    return f"{method.passes} forward and backward pass{'es' * (method.passes > 1)} a step"
+    usual = method.passes_with(method.Config())
+    text = f"{usual} forward and backward pass{'es' * (usual > 1)} a step"
+    own, plain = (inspect.getattr_static(each, "passes_with") for each in (method, Method))
+    if own is plain:
+        return text
+    others = []
+    for name, choices in _choices(method.Config).items():
+        for choice in choices:
+            with suppress(UsageError):  # a choice that needs another one
+                passes = method.passes_with(method.Config(**{name: choice}))
+                others += [f", {passes} with {name}={choice}"] if passes != usual else []
+    return f"{text} at the defaults{''.join(others) or '; settings change that'}"
 
 
 def _about(plugin: Any) -> list[str]:

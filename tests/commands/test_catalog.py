@@ -34,6 +34,39 @@ def test_choices_and_ranges_are_those_that_a_run_accepts(flatqat):
     assert "expected 0 to 1, got 2" in error
 
 
+BY_A_NUMBER = """
+from dataclasses import dataclass
+from flatqat.methods.qat import QAT
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(QAT.Config):
+    ascents: int = 1
+
+class Climbing(QAT):
+    Config = Config
+
+    @classmethod
+    def passes_with(cls, config):
+        return 1 + config.ascents
+
+METHOD = Climbing
+"""
+
+
+def test_passes_that_depend_on_settings_are_not_said_of_all(flatqat, tmp_path):
+    def compute(*words: str) -> str:
+        lines = flatqat("methods", "show", *words).out.splitlines()
+        return next(line.removeprefix("compute   ") for line in lines if line.startswith("compute "))
+
+    each = "forward and backward pass"
+    assert compute("anchor") == f"1 {each} a step at the defaults, 2 with coupling=dual"
+    assert compute("sam") == f"2 {each}es a step"
+    assert compute("ptq") == "no training step is needed"
+    (tmp_path / "climbing.py").write_text(BY_A_NUMBER)
+    told = compute("climbing", "--plugin", str(tmp_path / "climbing.py"))
+    assert told == f"2 {each}es a step at the defaults; settings change that"
+
+
 @pytest.mark.parametrize("name", registry.names(registry.QUANTIZERS))
 def test_a_quantizer_shows_how_it_is_used(flatqat, name):
     text = flatqat("quantizers", "show", name).out
