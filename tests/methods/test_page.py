@@ -34,7 +34,13 @@ def test_a_row_has_the_passes_and_the_defaults_of_the_code(name):
         f"{key}={str(v).lower() if v is None or v is True or v is False else v}" for key, v in values.items()
     ]
     assert defaults == ", ".join(shown)
-    assert int(passes) == method.passes
+    usual, *others = passes.split("; ")
+    assert int(usual) == method.passes_with(config)
+    for count, setting, choice in (
+        re.fullmatch(r"(\d+) with (\w+)=(\w+)", other).groups() for other in others
+    ):
+        assert int(count) == method.passes_with(method.Config(**{setting: choice}))
+    assert bool(others) == ("passes_with" in vars(method))
 
 
 def names_in_table(head: str) -> list[str]:
