@@ -1,6 +1,7 @@
 """Made-up pictures beside the made-up records of streets: places 2 and 7 of fog and night."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -26,6 +27,15 @@ def put_with_pictures(store: Store, cell: Cell, seed: int) -> None:
     street_records.put(store, cell, matrices(seed))
     predicted = {shift: {at: labels(seed, shift, at) for at in PLACES} for shift in SHIFTS}
     store.pictures.write(store.record(cell), predicted)
+
+
+def store_with_pictures(root: Path) -> Store:
+    """Full precision and 4 bits, both with predictions, beside the images and their truth."""
+    store = Store(root)
+    put_with_pictures(store, FP, 0)
+    put_with_pictures(store, QAT, 1)
+    put_seen(store)
+    return store
 
 
 def put_seen(store: Store) -> None:

@@ -168,14 +168,6 @@ def test_each_deploys_its_own_weights(deploy):
     assert equal == {name: name == deploy for name in expected}
 
 
-def test_requantize_puts_the_anchor_back_every_k_steps():
-    _, method = begun(Anchor, Config(coupling="dual", requantize_every=2))
-    for step, (x, y) in enumerate(batches(6), start=1):
-        method.step(x, y)
-        same = all(torch.equal(w, a) for (w, _), a in zip(method.weights, method.anchors, strict=True))
-        assert same == (step % 2 == 0), step
-
-
 def test_the_second_pass_is_under_autocast_too():
     net = network("3")
     method = Anchor(Setup(model=net, loss=F.cross_entropy, recipe=RECIPE, amp=True), Config(coupling="dual"))

@@ -1,19 +1,18 @@
 """When anchor-QAT puts the anchor back, and what happens after it."""
 
+import pytest
 import torch
 from torch.nn import functional as F
 
 from flatqat.methods.anchor import Anchor, Config
 from flatqat.methods.base import Setup
 from flatqat.methods.batchnorm import reestimate_batchnorm
-from tests.helpers.method_runs import RECIPE, assert_equal, batches, network
+from tests.helpers.method_runs import RECIPE, assert_equal, batches, begun, network
 
 
-def test_requantize_puts_the_anchor_back_every_k_steps():
-    method = Anchor(
-        Setup(model=network("3"), loss=F.cross_entropy, recipe=RECIPE), Config(requantize_every=2)
-    )
-    method.begin(batches(1))
+@pytest.mark.parametrize("coupling", ["ema", "dual"])
+def test_requantize_puts_the_anchor_back_every_k_steps(coupling):
+    _, method = begun(Anchor, Config(coupling=coupling, requantize_every=2))
     for step, (x, y) in enumerate(batches(6), start=1):
         method.step(x, y)
         same = all(torch.equal(w, a) for (w, _), a in zip(method.weights, method.anchors, strict=True))

@@ -16,16 +16,12 @@ from flatqat.bench.records.sound import Examined
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
 from tests.helpers import street_records
-from tests.helpers.street_pictures import FP, QAT, SHAPE, put_seen, put_with_pictures
+from tests.helpers.street_pictures import FP, QAT, SHAPE, put_with_pictures, store_with_pictures
 
 
 @pytest.fixture
 def store(tmp_path) -> Store:
-    store = Store(tmp_path / "r")
-    put_with_pictures(store, FP, 0)
-    put_with_pictures(store, QAT, 1)
-    put_seen(store)
-    return store
+    return store_with_pictures(tmp_path / "r")
 
 
 def read(store: Store, cell=FP):

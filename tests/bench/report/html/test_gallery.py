@@ -18,18 +18,22 @@ from flatqat.data.images.palette import painted, palette
 from tests.bench.report.html.test_page import Elements
 from tests.helpers import RESULTS, street_records
 from tests.helpers.browser import told
-from tests.helpers.street_pictures import FP, PLACES, QAT, SHIFTS, labels, put_seen, put_with_pictures
+from tests.helpers.street_pictures import (
+    FP,
+    PLACES,
+    QAT,
+    SHIFTS,
+    labels,
+    put_with_pictures,
+    store_with_pictures,
+)
 
 EVIL = "</script><img src=x onerror=alert(1)>\"'><b>{{ 7*7 }}\x1b[31m"
 
 
 @pytest.fixture
 def store(tmp_path) -> Store:
-    store = Store(tmp_path / "r")
-    put_with_pictures(store, FP, 0)
-    put_with_pictures(store, QAT, 1)
-    put_seen(store)
-    return store
+    return store_with_pictures(tmp_path / "r")
 
 
 def page_of(store: Store) -> str:
