@@ -27,7 +27,7 @@ CLASSES = (
     "mean over those shifts in which the class is present or predicted."
 )
 
-OF_SHIFTS = "Shown: {} in percent, the mean over seeds and over the shifts of a row."
+OF_SHIFTS = "Shown: {} in percent, the mean over seeds and over the shifts of a {}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ def by_column(section: Section, view: str, columns: Mapping[str, Column]) -> Sho
         repeated=2 if records[0].protocol.reference and len(names) > 1 else 1,
         groups=[view, *map(_label, names)],
         notes=notes,
-        definitions={view: OF_SHIFTS.format(metric_of(records[0]).title)},
+        definitions={view: OF_SHIFTS.format(metric_of(records[0]).title, "row")},
     )
 
 

@@ -22,6 +22,7 @@ from flatqat.metrics.metric import Metric
 from flatqat.spec import ShiftInfo
 
 TAX_DECIMALS = 3  # of points, of which tables show one
+SCORES_NOTE = "Shown: {} in percent, the mean over seeds."
 TAX_NOTE = (
     "Each method minus full precision on the same images, with 95% intervals over seeds and images, or with "
     "one seed over images alone; below zero it has lost. The intervals are of single points, with no "
@@ -90,7 +91,7 @@ def _groups(
     of_scores = Lines(what=f"{metric}, %", series=series, columns=scores)
     of_tax = Lines(what="tax, points", series=series, columns=tax, of_zero=True)
     groups = [
-        (f"Scores {along}", OF_SHIFTS.format(metric), of_scores.pictures(panels_of(section, "id"))),
+        (f"Scores {along}", SCORES_NOTE.format(metric), of_scores.pictures(panels_of(section, "id"))),
         (f"Tax {along}", TAX_NOTE, of_tax.pictures(panels_of(section, ID))),
     ]
     return [
@@ -105,7 +106,7 @@ def _tables(
     classes: Mapping[str, Sequence[Any]],
 ) -> list[Table]:
     metric = _metric(section).title
-    note = f"{OF_SHIFTS.format(metric)} ±: half of the 95% interval."
+    note = f"{OF_SHIFTS.format(metric, 'column')} ±: half of the 95% interval."
     shown = [tables.heat_map(section, found, metric)] if found.get(OOD) else []
     shown.append(tables.turned("Families of shifts", section, columns["family"], note))
     if _severities(section):

@@ -2,6 +2,7 @@
 {
   const data = JSON.parse(document.getElementById("data").textContent);
   const FEW = 60; // rows that are drawn before the reader asks for all
+  const NAMES = 4; // columns of every shift that are words: method, bits, shift and family
   document.documentElement.classList.add("js");
 
   const make = (name, text, attributes = {}) => {
@@ -67,7 +68,7 @@
     const head = make("thead"), body = make("tbody"), line = make("tr");
     for (const name of header) {
       const th = make("th", undefined, { scope: "col", "aria-sort": "none" });
-      th.classList.toggle("t", line.cells.length < 3);
+      th.classList.toggle("t", line.cells.length < NAMES);
       th.append(make("button", name, { type: "button" }));
       line.append(th);
     }
@@ -81,7 +82,7 @@
       const shown = all ? chosen : chosen.slice(0, FEW);
       body.replaceChildren(...shown.map((cells) => {
         const tr = make("tr");
-        tr.append(...cells.map((text, at) => (at < 3 ? make("th", text, { scope: "row" }) : make("td", text))));
+        tr.append(...cells.map((text, at) => (at < NAMES ? make("th", text, { scope: "row" }) : make("td", text))));
         return tr;
       }));
       status.textContent = `${shown.length.toLocaleString("en")} of ${chosen.length.toLocaleString("en")} rows.`;

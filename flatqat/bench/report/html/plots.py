@@ -106,7 +106,7 @@ def _flatness(
     if len(points) < 2:
         return None
     axes = Axes(name=f"{title} against OOD", x=x_name, y=f"OOD {metric}, %")
-    tests = "; the answers below it are tests by rank" * answered
+    tests = "; the answers below are tests by rank" * answered
     note = f"Flatter is further left. A picture alone decides nothing{tests}."
     return Figure(name=axes.name, note=note, svg=scatter.draw(axes, points))
 

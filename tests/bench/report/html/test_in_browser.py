@@ -38,6 +38,7 @@ const own = explorer.querySelector("form");
 type("family", "noise", own);
 type("severity", "5", own);
 const texts = (row) => [...row.cells].map((cell) => cell.textContent);
+found.names = explorer.querySelectorAll("tbody tr:first-child th, thead th.t").length;
 found.explored = [...explorer.querySelectorAll("tbody tr")].map(texts);
 type("method", "");
 found.unfiltered = visible().length;
@@ -104,6 +105,7 @@ def test_the_table_of_shifts_is_filtered_too(found):
     assert {row[2] for row in rows} == names
     assert {(row[0], row[3], row[4]) for row in rows} == {("qat", "noise", "5")}
     assert all(" to " in row[6] and " to " in row[8] for row in rows)
+    assert found["told"]["names"] == 4 + 4  # words, which stand at the left, below their heads
 
 
 def test_a_tick_hides_lines_and_an_opened_drawer_is_filled(found):

@@ -105,6 +105,13 @@ def test_the_tax_is_by_what_a_suite_has(look, streets):
     assert "each corruption over its severities" not in page
 
 
+def test_notes_say_what_a_number_is_the_mean_over(look):
+    """A column of the tables is a family or a severity, and a point of the small plots a single set."""
+    over_shifts = "Shown: top-1 in percent, the mean over seeds and over the shifts of a column. ±:"
+    assert look.count(over_shifts) == look.count("over the shifts of a") == 2
+    assert look.count("Shown: top-1 in percent, the mean over seeds.</p>") == 1
+
+
 def test_lines_against_severity_are_spoken_of_where_there_are_any(look, streets):
     page = page_of(streets)
     assert "A tick draws the row's lines against severity." in look
@@ -269,4 +276,4 @@ def test_tests_by_rank_are_named_where_there_are_any(look, streets):
     page = page_of(streets)
     assert "A picture alone decides nothing." in page
     assert "tests by rank" not in page
-    assert "the answers below it are tests by rank." in look
+    assert "the answers below are tests by rank." in look
