@@ -64,9 +64,12 @@
         return [method, bits, row[0], family, severity == null ? "-" : `${severity}`,
           short(value), interval(low, high), short(lost, "+"), interval(from, to, "+")];
       }));
+    // The places of the columns that are shown: a suite may have no severities.
+    const severities = header.indexOf("severity"), severe = rows.some((row) => row[severities] !== "-");
+    const places = [...header.keys()].filter((at) => severe || at !== severities);
     let order = rows, all = false;
     const head = make("thead"), body = make("tbody"), line = make("tr");
-    for (const name of header) {
+    for (const name of places.map((at) => header[at])) {
       const th = make("th", undefined, { scope: "col", "aria-sort": "none" });
       th.classList.toggle("t", line.cells.length < NAMES);
       th.append(make("button", name, { type: "button" }));
@@ -82,7 +85,7 @@
       const shown = all ? chosen : chosen.slice(0, FEW);
       body.replaceChildren(...shown.map((cells) => {
         const tr = make("tr");
-        tr.append(...cells.map((text, at) => (at < NAMES ? make("th", text, { scope: "row" }) : make("td", text))));
+        tr.append(...places.map((at) => (at < NAMES ? make("th", cells[at], { scope: "row" }) : make("td", cells[at]))));
         return tr;
       }));
       status.textContent = `${shown.length.toLocaleString("en")} of ${chosen.length.toLocaleString("en")} rows.`;
@@ -91,8 +94,8 @@
     head.addEventListener("click", (event) => {
       const th = event.target.closest("th");
       if (!th) return;
-      const isNumber = rows.some((row) => typeof key(row[th.cellIndex]) === "number");
-      order = sorted(rows, (row, column) => row[column], th.cellIndex, turn(th, isNumber));
+      const at = places[th.cellIndex], isNumber = rows.some((row) => typeof key(row[at]) === "number");
+      order = sorted(rows, (row, column) => row[column], at, turn(th, isNumber));
       draw();
     });
     more.addEventListener("click", () => { all = true; draw(); });

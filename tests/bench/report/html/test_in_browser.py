@@ -116,6 +116,24 @@ def test_a_tick_hides_lines_and_an_opened_drawer_is_filled(found):
     assert told["wide"]
 
 
+def test_a_suite_without_severities_has_no_column_of_them(streets, tmp_path):
+    script = """
+    const table = document.querySelector(".explorer table"), heads = [...table.tHead.rows[0].cells];
+    const texts = (of) => [...of].map((cell) => cell.textContent);
+    const at = heads.findIndex((th) => th.textContent === "mIoU");
+    heads[at].querySelector("button").click();
+    const rows = [...table.tBodies[0].rows];
+    const scores = rows.map((row) => Number(row.cells[at].textContent));
+    return [texts(heads), texts(rows[0].cells).slice(0, 4), scores];
+    """
+    found = json.loads(told(render(streets, None, "html", "method", "qat"), tmp_path, script))
+    heads, first, scores = found["told"]
+    assert heads == ["method", "bits", "shift", "family", "mIoU", "95%", "tax", "95%"]
+    assert first == ["fp", "fp", "val", "val"]
+    assert scores == sorted(scores, reverse=True)
+    assert found["said"] == []
+
+
 def test_classes_are_filtered_by_name(streets, tmp_path):
     script = """
     const form = document.querySelector("form.filter");
