@@ -34,7 +34,8 @@ def who_wins(study: Study) -> str:
     if undecided:
         ends = interval(undecided[-1].estimate.value, undecided[0].estimate.value, "+.2f")
         sentence += (
-            f" (from {ends} points; one of {detectable(study):.2f} would be found in 80% of such studies)"
+            f" (from {ends} points; a true difference of {detectable(study):.2f} would be found in 80% of "
+            "such studies)"
         )
     return f"{sentence}."
 
