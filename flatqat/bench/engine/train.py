@@ -39,6 +39,7 @@ from flatqat.data.tensors.image_data import ImageData
 from flatqat.errors import StoreError, TrainingFailed, Vanished
 from flatqat.memory import lack_of_memory, out_of_memory
 from flatqat.methods.base import Method, Setup, loss_of
+from flatqat.methods.perturb import drawn_again
 from flatqat.metrics.loss import label_count
 from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized, load_initial_
@@ -213,7 +214,7 @@ def _take_steps(
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch's global generator, which dropout and stochastic depth draw from, and restore it after."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with drawn_again(device):
         torch.manual_seed(seed)
         yield
 
