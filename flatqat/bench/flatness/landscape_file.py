@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.records.files import write_output
-from flatqat.bench.records.picture_files import UNDATED, as_bytes, drawing
+from flatqat.bench.records.picture_files import as_bytes, check_suffix, drawing
 from flatqat.errors import UsageError
 
 if TYPE_CHECKING:
     from flatqat.flatness.landscape import Landscape
 
-SUFFIXES = (*UNDATED, ".csv", ".json")
+NUMBERS = (".csv", ".json")
 MAX_POINTS = 501
 MIN_LEVELS, MAX_LEVELS = 5, 14
 
@@ -28,9 +28,7 @@ class LandscapeOptions:
     span: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.file.suffix not in SUFFIXES:
-            endings = ", ".join(SUFFIXES)
-            raise UsageError(f"--landscape: expected a file that ends in one of {endings}, got {self.file}")
+        check_suffix("--landscape", self.file, NUMBERS)
         if self.points % 2 == 0 or not 3 <= self.points <= MAX_POINTS:
             expected = f"an odd number from 3 to {MAX_POINTS}, so that the center is on the grid"
             raise UsageError(f"--grid: expected {expected}, got {self.points}")

@@ -1,7 +1,7 @@
 """Figures of matplotlib as the bytes of a file: the same figure gives the same bytes."""
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +20,15 @@ UNDATED: Mapping[str, Mapping[str, Any]] = {
 DPI = 200
 
 
-def check_suffix(option: str, file: Path | None) -> Path:
-    """Return where a picture goes. Raises UsageError, with the option's name, on no file or another kind."""
-    if file is None or file.suffix not in UNDATED:
+def check_suffix(option: str, file: Path | None, others: Sequence[str] = ()) -> Path:
+    """Return where a picture goes. Raises UsageError, with the option's name, on no file or another kind.
+
+    `others` are the suffixes of kinds that are no pictures, and as good.
+    """
+    endings = (*UNDATED, *others)
+    if file is None or file.suffix not in endings:
         got = "none" if file is None else str(file)
-        raise UsageError(f"{option}: expected a file that ends in one of {', '.join(UNDATED)}, got {got}")
+        raise UsageError(f"{option}: expected a file that ends in one of {', '.join(endings)}, got {got}")
     return file
 
 
