@@ -77,13 +77,13 @@ class Record(Stored):
     @property
     def environments(self) -> list[Environment]:
         """The different places where it was computed, `env` first."""
-        named = [self.train.env, *(log.env for log in self.protocol.scoring.values())]
-        named += [space.env for space in self.flatness.spaces.values()]
-        found = [self.env]
-        for env in named:
-            if env is not None and env not in found:
-                found.append(env)
-        return found
+        spaces = (space.env for space in self.flatness.spaces.values())
+        return _different([self.env, self.train.env, *self.scored_in, *spaces])
+
+    @property
+    def scored_in(self) -> list[Environment]:
+        """The different places where its sets were scored, `env` first."""
+        return _different([self.env, *(log.env for log in self.protocol.scoring.values())])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON values: every field of one that is done, else the first three."""
@@ -100,6 +100,15 @@ class Record(Stored):
                     raise FieldError("expected a value, got none", (name,))
         record: Record = from_plain(cls, dict(data))
         return record
+
+
+def _different(places: Iterable[Environment | None]) -> list[Environment]:
+    """Return each of the places that are named once, in order."""
+    found: list[Environment] = []
+    for env in places:
+        if env is not None and env not in found:
+            found.append(env)
+    return found
 
 
 LATER = ("outcomes_sha256", "last_run", "cost", "deployed", "elsewhere")

@@ -42,7 +42,9 @@ class PackedCell(Stored):
         images: The number of images of each.
         label: The cell's label, in schemas without `cell`.
         cell: The cell.
-        env: Where it was computed.
+        env: Where `id` was scored, and what is not named below was done.
+        env_of_training: Where it was trained, if not there.
+        other_envs: Where else sets were scored.
         data: The fingerprint of the data on disk.
         weights: The digest of the weights, if they were stored.
         nested: Whether every seed has images of its own.
@@ -56,6 +58,8 @@ class PackedCell(Stored):
     label: str = ""
     cell: Cell | None = None
     env: Annotated[Environment | None, SHARED] = None
+    env_of_training: Annotated[Environment | None, SHARED] = None
+    other_envs: tuple[Annotated[Environment, SHARED], ...] = ()
     data: str = ""
     weights: str | None = None
     nested: bool = False
@@ -95,7 +99,8 @@ class BaselineCell:
             metric=METRICS[packed.metric],
             data=packed.data,
             nested=packed.nested,
-            env=packed.env,
+            scored_in=[*filter(None, [packed.env]), *packed.other_envs],
+            trained_in=[*filter(None, [packed.env_of_training or packed.env])],
             identified=identified,
         )
 
@@ -122,6 +127,8 @@ def write_baseline(
             images={shift: len(images) for shift, images in outcomes.items()},
             cell=record.cell,
             env=record.env,
+            env_of_training=record.train.env,
+            other_envs=tuple(record.scored_in[1:]),
             data=record.protocol.data,
             weights=weights_digest(record, store),
             nested=is_nested(record),

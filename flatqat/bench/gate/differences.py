@@ -3,7 +3,7 @@
 Nothing of this is an error: it is what somebody edited, or what a change of accuracy may come from.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from flatqat.bench.gate.series import Series
 from flatqat.spec import Args, Environment
@@ -16,7 +16,7 @@ ENVIRONMENT = ("device", "threads", "python", "flatqat", "kernels")
 def differences(before: Series, now: Series) -> list[str]:
     """Return what differs between two series of one role: seeds, identity and environment."""
     found = [*_seeds(before, now), *_identity(before, now)]
-    if all(run.env is None for run in before.done):
+    if not any(run.scored_in for run in before.done):
         return [*found, "the baseline holds no environment"]
     return [*found, *_environment(before, now)]
 
@@ -51,16 +51,26 @@ def _identity(before: Series, now: Series) -> Iterator[str]:
     if same_files and any(parents[0][s] != parents[1][s] for s in parents[0].keys() & parents[1].keys()):
         yield "the training that it starts from"
     if before.seeds == now.seeds and before.runs[0].data:  # the seed may decide which images are scored
-        yield from _of_runs("data", *([run.data for run in side.done] for side in (before, now)))
+        yield from _of_values("data", *([run.data for run in side.done] for side in (before, now)))
 
 
 def _environment(before: Series, now: Series) -> Iterator[str]:
-    kinds = [{run.env.kind for run in side.done if run.env} for side in (before, now)]
-    if kinds[0] != kinds[1]:
+    """Yield what differs where they were scored, and what differs otherwise where they were trained."""
+    sides = before.done, now.done
+    known = list(_of_places(*([env for run in side for env in run.scored_in] for side in sides)))
+    yield from known
+    for text in _of_places(*([env for run in side for env in run.trained_in] for side in sides)):
+        if text not in known:
+            yield f"in training: {text}"
+
+
+def _of_places(before: Sequence[Environment], now: Sequence[Environment]) -> Iterator[str]:
+    """Yield the differences between two groups of environments."""
+    if {env.kind for env in before} != {env.kind for env in now}:
         yield "another kind of device, whose numbers differ in last digits without any edit"
-    sides = [[_versions(run.env) for run in side.done if run.env] for side in (before, now)]
-    for name in dict.fromkeys(name for side in sides for run in side for name in run):
-        yield from _of_runs(name, *([run.get(name) for run in side] for side in sides))
+    sides = [[_versions(env) for env in side] for side in (before, now)]
+    for name in dict.fromkeys(name for side in sides for one in side for name in one):
+        yield from _of_values(name, *([one.get(name) for one in side] for side in sides))
 
 
 def _versions(env: Environment) -> dict[str, object]:
@@ -72,8 +82,8 @@ def _versions(env: Environment) -> dict[str, object]:
     return known
 
 
-def _of_runs(what: str, before: Iterable[object], now: Iterable[object]) -> Iterator[str]:
-    """Yield the difference between the values of two groups of runs, if there is one."""
+def _of_values(what: str, before: Iterable[object], now: Iterable[object]) -> Iterator[str]:
+    """Yield the difference between two groups of values, if there is one."""
     ours, theirs = (_listed(sorted(set(map(_text, values))), SEVERAL) for values in (before, now))
     if ours != theirs:
         yield f"{what} {ours} → {theirs}"

@@ -1,6 +1,6 @@
 """A cell as the gate sees it, wherever it is stored: in a results folder or in a baseline."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flatqat.bench.gate.weights import weights_digest
@@ -26,7 +26,8 @@ class Run:
         metric: The suite's metric.
         data: The fingerprint of the data on disk.
         nested: Whether every seed has images of its own.
-        env: Where it was computed; None if that is not known.
+        scored_in: Where its sets were scored, `id` first; empty if that is not known.
+        trained_in: Where it was trained; empty if that is not known.
         identified: Whether `cell` is its own; if not, it is that of the results which has its role.
         file: Its file of outcomes; empty in a baseline.
         age: When it was last run, and when its file was written; the larger, the newer.
@@ -40,7 +41,8 @@ class Run:
     metric: Metric = METRICS["top1"]
     data: str = ""
     nested: bool = False
-    env: Environment | None = None
+    scored_in: Sequence[Environment] = ()
+    trained_in: Sequence[Environment] = ()
     identified: bool = True
     file: str = ""
     age: tuple[str, int] = ("", 0)
@@ -62,7 +64,8 @@ class Run:
             metric=metric_of(record),
             data=record.protocol.data,
             nested=is_nested(record),
-            env=record.env if is_done else None,
+            scored_in=record.scored_in if is_done else (),
+            trained_in=[record.train.env or record.env] if is_done else (),
             file=str(store.outcomes_path(record.cell)),
             age=(record.last_run, store.record_path(record.cell).stat().st_mtime_ns),
         )

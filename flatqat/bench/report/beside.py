@@ -92,8 +92,8 @@ def _made(stored: Mapping[Key, Sequence[Series]], pack: Pack) -> str:
     runs = [run for of_row in stored.values() for series in of_row for run in series.runs]
     places = {
         f"flatqat {env.flatqat}, torch {env.packages.get('torch')}, {env.device}"
-        for env in (run.env for run in runs)
-        if env
+        for run in runs
+        for env in run.scored_in[:1]
     }
     return f"{pack.name}: {' / '.join(sorted(places)) or 'computed elsewhere'}"
 

@@ -10,8 +10,9 @@ import pytest
 from flatqat.bench.gate.baseline import write_baseline
 from flatqat.bench.gate.check import INCOMPLETE, OK, REGRESSED, check
 from flatqat.bench.records.store import Store
-from flatqat.spec import Cuda, Environment, Record
+from flatqat.spec import Cuda, Environment, Record, ScoringLog
 from tests.helpers.gate_records import CELL, SHIFTS, flipped, outcomes, store_with
+from tests.helpers.records import environment
 
 ANCHOR = replace(CELL, method="anchor", method_args=(("strength", 0.1),))
 STRONG = replace(CELL, method="anchor", method_args=(("strength", 1),))
@@ -180,6 +181,27 @@ def test_what_numbers_of_a_gpu_depend_on_is_said(tmp_path, changed, said):
     path = tmp_path / "b.json"
     write_baseline(put(tmp_path / "old", CELL, env=before), path)
     assert list(check(put(tmp_path / "new", CELL, env=now), path).differences) == said
+
+
+def test_where_cells_were_trained_and_sets_were_scored_is_said(tmp_path):
+    here, path, stores = environment(), tmp_path / "b.json", []
+    newer = replace(here, packages={"torch": "2.1"})
+    for name, training, others in (("old", newer, ELSEWHERE), ("new", ELSEWHERE, here)):
+        store = put(
+            tmp_path / name, CELL, scoring={"fog/1": ScoringLog(env=others), "id": ScoringLog(batch=2)}
+        )
+        record = store.record(CELL)
+        store.write_record(replace(record, train=replace(record.train, env=training)))
+        stores.append(store)
+    write_baseline(stores[0], path)
+    assert list(check(stores[0], path).differences) == []
+    assert list(check(stores[1], path).differences) == [
+        "another kind of device, whose numbers differ in last digits without any edit",
+        "device H100/cpu → cpu", "threads 1/2 → 1", "python 3/4 → 3", "flatqat 0/1 → 0",
+        "torch 2.0/2.1 → 2.0", "numpy 1/none → none", "in training: device cpu → H100",
+        "in training: threads 1 → 2", "in training: python 3 → 4", "in training: flatqat 0 → 1",
+        "in training: numpy none → 1",
+    ]  # fmt: skip
 
 
 def test_other_data_are_said(tmp_path):
