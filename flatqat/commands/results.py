@@ -67,18 +67,19 @@ def remove_cells(
 ) -> None:
     """Remove stored cells.
 
-    That is their records, outcomes, pictures and unfinished work, and weights that no other cell needs.
+    That is their records, outcomes, pictures and unfinished work, and weights and images of a gallery that no
+    other cell needs.
 
     \b
     Examples:
       flatqat results rm tiny-qat-4-s0-4f1c
       flatqat results rm '*-anchor*' --results runs --yes
     """
-    from flatqat.commands.stored import print_cells, remove_cells
+    from flatqat.commands.stored import print_cells, question, remove_cells
 
-    found = print_cells(results, cells)
+    print_cells(results, cells)
     try:
-        agreed = yes or typer.confirm(f"Remove {'these' if found > 1 else 'this'}?", err=True)
+        agreed = yes or typer.confirm(question(results, cells), err=True)
     except typer.Abort as error:
         raise UsageError(
             "results rm: expected y or n, got no answer; --yes removes without asking"

@@ -239,6 +239,24 @@ def test_rm_asks_first(flatqat, store, monkeypatch):
     assert store.record(SAM) is None
 
 
+def test_rm_says_which_images_go_too(flatqat, tmp_path, monkeypatch):
+    import io
+
+    from tests.helpers.street_pictures import FP, QAT, put_seen, put_with_pictures
+
+    streets = Store(tmp_path / "streets")
+    for number, cell in enumerate((FP, QAT)):
+        put_with_pictures(streets, cell, number)
+    put_seen(streets)
+
+    def asked(pattern: str) -> str:
+        monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+        return str(flatqat("results", "rm", pattern, "--results", streets.root).err)
+
+    assert "Remove this? [y/N]" in asked(QAT.id)
+    assert "Remove these, with 2 files of images that no other cell was scored on? [y/N]" in asked("*")
+
+
 def test_rm_keeps_what_other_cells_need(flatqat, store):
     store.write_scores(QAT, "id", {}, {})
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from flatqat.bench.records.files import remove_file, size_of
 from flatqat.bench.records.store import Store, begins, candidates
@@ -33,16 +34,37 @@ def bytes_of(record: Record, store: Store) -> int:
     return total
 
 
-def remove(records: Collection[Record], store: Store) -> None:
-    """Remove all that is stored of cells, and weights that no other stored cell has or starts from.
+def images_of_no_other(records: Collection[Record], store: Store) -> list[Path]:
+    """Return the files of images of the suites of cells that no other stored cell was scored on.
 
-    The record goes first, so that a cell cut off halfway is one that was never finished. Raises StoreError
-    if a file cannot be removed.
+    As long as other cells are unfinished, or a run is at work, there are none: these may need them.
+    """
+    gone = {record.cell.id for record in records}
+    if any(path.name.partition("-")[0] not in gone for path in store.root.glob(".work/*")):
+        return []
+    keys = {_key(record) for record in records}
+    needed = {
+        (_key(record), shift.replace("/", "@"))
+        for record in store.records()
+        if record.cell.id not in gone
+        for shift in record.scores
+    }
+    paths = [path for path in store.pictures.seen_paths() if path.parent.name in keys]
+    return [path for path in paths if (path.parent.name, path.stem) not in needed]
+
+
+def remove(records: Collection[Record], store: Store) -> None:
+    """Remove all that is stored of cells, and weights and images that no other stored cell needs.
+
+    Weights are needed by cells that have them or start from them. A record goes before the rest of its cell,
+    so that a cell cut off halfway is one that was never finished. Raises StoreError if a file cannot be
+    removed.
     """
     cells = [record.cell for record in records]
     gone = {cell.id for cell in cells}
     kept = [record.cell for record in store.records() if record.cell.id not in gone]
     needed = {name for cell in kept for name in (cell.training_id, cell.parent)}
+    images = images_of_no_other(records, store)
     for cell in cells:
         remove_file(store.record_path(cell))
         remove_file(store.outcomes_path(cell))
@@ -57,3 +79,12 @@ def remove(records: Collection[Record], store: Store) -> None:
     for name in {name for cell in cells for name in (cell.training_id, cell.parent)} - needed:
         if name:
             store.drop_weights(name)
+    for path in images:
+        remove_file(path)
+        with suppress(OSError):  # there are others in it
+            path.parent.rmdir()
+
+
+def _key(record: Record) -> str:
+    """Return the name of the data of a cell, without what a cell that failed does not tell."""
+    return record.cell.suite + record.protocol.split

@@ -11,7 +11,7 @@ from flatqat.bench.records import pictures
 from flatqat.bench.records.merge import merge
 from flatqat.bench.records.migrate import migrate
 from flatqat.bench.records.pictures import Pictures, Seen, as_jpeg, few, kept_pixels
-from flatqat.bench.records.remove import bytes_of, remove
+from flatqat.bench.records.remove import bytes_of, images_of_no_other, remove
 from flatqat.bench.records.sound import Examined
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
@@ -179,6 +179,23 @@ def test_a_cell_that_is_removed_takes_them_along(store):
     assert not (store.root / "pictures" / "streets").exists()
     street_records.put(store, FP, street_records.matrices())
     assert bytes_of(store.record(FP), store) == with_pictures - size
+
+
+def test_images_go_with_the_last_cell_that_was_scored_on_them(store):
+    def seen():
+        return {f"{path.parent.name}/{path.stem}" for path in store.pictures.seen_paths()}
+
+    store.pictures.add_seen("streets", "gone", store.pictures.seen("streets", "fog"))
+    store.pictures.add_seen("others", "fog", store.pictures.seen("streets", "fog"))
+    qat, fp = store.record(QAT), store.record(FP)
+    store.write_scores(FP, "fog", {}, {})  # of a cell that is computed again
+    assert images_of_no_other([qat], store) == []
+    store.drop_work(FP)
+    remove([qat], store)
+    assert seen() == {"streets/fog", "streets/night", "others/fog"}
+    remove([fp], store)
+    assert seen() == {"others/fog"}
+    assert not (store.root / "data" / "streets").exists()
 
 
 def test_migrating_and_flatness_leave_them(store):
