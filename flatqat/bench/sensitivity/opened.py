@@ -69,13 +69,13 @@ def open_cell(
     (suite,) = members(record.cell.suite, record.cell.seed)
     suite = suite.on_disk(root)
     named = trusted_model(record.cell, suite, models)
-    check_same_images(suite, root, store)
+    images = check_same_images(suite, root, store)
     costs = cost_of(record.cell, suite, root, device, model=named).layers
     model = restore(record.cell, suite, store, device, model=named)
     method = record.protocol.method
     ranges, percentile = method.get("ranges", RANGES), method.get("percentile", PERCENTILE)
     protocol = {
-        "data": record.protocol.data,
+        "data": images,  # those of now, as a folder may lack the fingerprint of those of then
         "weights": store.weights_sha256(record.cell),
         "ranges": ranges,
         "percentile": percentile,

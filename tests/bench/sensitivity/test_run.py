@@ -54,6 +54,25 @@ def test_shifted_images_do_not_change_what_is_proposed(cells, found, tmp_path):
     assert other.sweeps[sweep][0].base[OOD].value < found.sweeps[sweep][0].base[OOD].value - 20
 
 
+def test_measurements_of_other_images_are_not_taken_for_those_of_these(cells, found, tmp_path, monkeypatch):
+    """In a folder that does not say which images it is of."""
+    for name in ("records", "weights", "sensitivity"):
+        shutil.copytree(cells / name, tmp_path / name)
+    measured = []
+    whole = Measure.sweep
+    monkeypatch.setattr(
+        Measure,
+        "sweep",
+        lambda self, images, *rest: measured.append(images.name) or whole(self, images, *rest),
+    )
+    run(tmp_path, BUDGET)
+    assert measured == []
+    monkeypatch.setattr("flatqat.bench.cell.same_images.fingerprint_of", lambda suite, root: "12345678")
+    found = run(tmp_path, replace(BUDGET, bops=None))
+    assert measured == [one.name for one in found.sets]
+    assert as_data(found, 1)["protocol"]["data"] == "12345678"
+
+
 def test_a_proposal_is_within_its_budget_and_its_harm_is_the_sum_of_what_was_measured(cells, found):
     proposal = found.checked.proposal
     assert proposal.cost <= found.checked.budget.value * (1 + 1e-9)
