@@ -7,6 +7,7 @@ from torch import Tensor
 
 from flatqat.bench.records.pictures import COUNT, Labels, Seen, as_jpeg, kept_pixels
 from flatqat.data.tensors.image_data import sampled
+from flatqat.memory import out_of_memory
 from flatqat.metrics.segmentation import predicted
 from flatqat.spec import IGNORED
 from flatqat.suite import Shift
@@ -17,18 +18,33 @@ class Snapshots:
 
     Attributes:
         seen: The images and their truth, by their place in the shift.
+        trouble: Why there are none, where none could be made.
     """
 
     def __init__(self, shown: Mapping[int, int]) -> None:
         """Take pictures of the images that stand at the keys of `shown`, whose places in the shift it has."""
-        self._shown = shown
+        self._shown = dict(shown)
         self._passed = 0
         self._rows: dict[int, int] = {}
         self._predicted: dict[str, dict[int, Labels]] = {}
         self.seen: dict[int, Seen] = {}
+        self.trouble = ""
 
     def begin(self, images: Tensor, masks: Tensor) -> None:
-        """Take the next batch: images (B, 3, H, W) in [0, 1] and label maps (B, H, W)."""
+        """Take the next batch: images (B, 3, H, W) in [0, 1] and label maps (B, H, W).
+
+        Where no picture can be made of one of them there are none at all: no score depends on them.
+        """
+        try:
+            self._take(images, masks)
+        except Exception as error:  # of images of a plugin, or of what makes a JPEG of them
+            if out_of_memory(error):
+                raise
+            self.trouble = f"{type(error).__name__}: {error}"
+            for known in (self._shown, self._rows, self._predicted, self.seen):
+                known.clear()
+
+    def _take(self, images: Tensor, masks: Tensor) -> None:
         here = range(self._passed, self._passed + len(images))
         self._rows = {at - here.start: place for at, place in self._shown.items() if at in here}
         self._passed = here.stop

@@ -216,12 +216,14 @@ class Together:
     def _keep_seen(self, sweep: Sweep) -> None:
         """Store the images that pictures of predictions are of, unless they are stored or none was scored."""
         for stream in sweep.streams() if self._running(sweep.jobs) else ():
-            if seen := stream.snapshots.seen:
-                key = stream.jobs[0].suite.key
-                try:
-                    self.session.store.pictures.add_seen(key, sweep.shift.name, seen)
-                except StoreError as error:  # no score depends on them
-                    self.session.progress.say(f"pictures of {sweep.shift.name} are not kept: {error}")
+            shots, key, trouble = stream.snapshots, stream.jobs[0].suite.key, stream.snapshots.trouble
+            try:
+                if shots.seen:
+                    self.session.store.pictures.add_seen(key, sweep.shift.name, shots.seen)
+            except StoreError as error:  # no score depends on them
+                trouble = str(error)
+            if trouble:
+                self.session.progress.say(f"pictures of {sweep.shift.name} are not kept: {trouble}")
 
     def _check(self, written: list[tuple[Job, Future[float | None]]]) -> None:
         """Wait until scores are stored; a job whose scores cannot be drops out."""

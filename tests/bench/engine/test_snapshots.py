@@ -12,12 +12,14 @@ from PIL import Image
 from flatqat import registry
 from flatqat.bench.cell import batches
 from flatqat.bench.cell.restore import restore
+from flatqat.bench.engine.distributed import Said
 from flatqat.bench.engine.snapshots import snapshots_of
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records import pictures
 from flatqat.bench.records.store import Store
 from flatqat.bench.records.work import Work
+from flatqat.console.progress import Progress
 from flatqat.suite import Shift
 from tests.helpers import HELPERS
 from tests.helpers.running import run_plan
@@ -28,11 +30,11 @@ def toy_map():
     registry.add_plugin(HELPERS / "toy_map.py")
 
 
-def go(results: Path, **changes):
+def go(results: Path, progress: Progress | None = None, **changes):
     request = Request(
         suites=("toy-map",), methods=("fp", "qat"), bits=("3",), seeds=(0,), results=results, spaces=()
     )
-    return run_plan(make_plan(replace(request, **changes)))
+    return run_plan(make_plan(replace(request, **changes)), progress)
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +172,26 @@ def test_a_damaged_file_of_images_stops_no_run(results, tmp_path):
     (record,) = go(tmp_path, methods=("fp",))
     assert record.status == "done"
     assert file.read_bytes() == (results / "data" / "toy-map" / "dark.npz").read_bytes()
+
+
+def test_images_that_no_picture_can_be_made_of_cost_no_score(results, tmp_path, monkeypatch):
+    made = []
+
+    def fails(pixels):
+        made.append(pixels)
+        if len(made) == 2:
+            raise TypeError("cannot handle this data type")
+        return pictures.as_jpeg(pixels)
+
+    monkeypatch.setattr("flatqat.bench.engine.snapshots.as_jpeg", fails)
+    said = Said()
+    records = go(tmp_path, said)
+    assert [record.scores for record in records] == [Store(results).record(r.cell).scores for r in records]
+    assert [line for line in said.lines if "pictures" in line] == [
+        "pictures of id are not kept: TypeError: cannot handle this data type"
+    ]
+    assert list(stored(tmp_path, "fp")) == list(stored(tmp_path, "qat")) == ["dark"]
+    assert [path.stem for path in Store(tmp_path).pictures.seen_paths()] == ["dark"]
 
 
 def test_a_pixel_without_a_prediction_has_none_in_the_picture():
