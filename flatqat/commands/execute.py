@@ -70,6 +70,7 @@ def execute(
 def dry(plan: "Plan") -> int:
     """Print the cells, the state of the data and an estimate of the time; 0, or 2 when data is missing."""
     from flatqat.bench.cell.session import Session
+    from flatqat.bench.engine.auto_jobs import processes
     from flatqat.bench.engine.estimate import estimate
     from flatqat.bench.engine.preflight import check_initial_weights, check_models
     from flatqat.bench.engine.troubles import Troubles
@@ -78,7 +79,8 @@ def dry(plan: "Plan") -> int:
     console = terminal()
     check_sink(plan.request.log)
     session = Session.open(plan.request, progress_for(terminal(stderr=True)))
-    todo = [lack.job for lack in session.lacking(plan)]
+    lacking = session.lacking(plan)
+    todo = [lack.job for lack in lacking]
     for job in plan.jobs:
         console.print(_state(job, todo), markup=False, highlight=False)
     missing = [
@@ -94,8 +96,10 @@ def dry(plan: "Plan") -> int:
         runnable = [job for job in todo if not job.skip]
         check_initial_weights(runnable)
         check_models(runnable, plan, session, troubles)
-        runnable = [job for job in runnable if not troubles.get(job)]
-        console.print(f"about {seconds(estimate(runnable, session))} on {session.device}", highlight=False)
+        left = [lack for lack in lacking if not lack.job.skip and not troubles.get(lack.job)]
+        count = processes(left, session)
+        where = f"{session.device}{f', in {count} processes' * (count > 1)}"
+        console.print(f"about {seconds(estimate(left, session, count))} on {where}", highlight=False)
     return 2 if missing else 0
 
 

@@ -1,7 +1,10 @@
 """How many processes pay for themselves in a run on this machine."""
 
+from collections.abc import Sequence
+
 from flatqat.bench.cell.machine import cores, peak_memory
-from flatqat.bench.cell.session import Session
+from flatqat.bench.cell.session import Lack, Session
+from flatqat.bench.engine.countdown import flatness_work, scoring_work, training_work
 from flatqat.memory import available_memory
 
 WORTH_A_WORKER = 100_000.0
@@ -15,6 +18,15 @@ def auto_jobs(work: float, session: Session) -> int:
         return 1
     each = max(LEAST_MEMORY, 2 * peak_memory())
     return jobs_worth(work, cores() // session.request.threads, available_memory() // each)
+
+
+def processes(todo: Sequence[Lack], session: Session) -> int:
+    """Return how many processes share what is to do; 1 for a Ray cluster, whose size may change."""
+    request = session.request
+    if request.devices or request.jobs or request.ray:
+        return 1 if request.ray else len(request.devices) or request.jobs or 1
+    of_jobs = (training_work(one, session.store) + flatness_work(one) for one in todo)
+    return auto_jobs(sum(of_jobs) + sum(scoring_work(one, request) for one in todo), session)
 
 
 def jobs_worth(work: float, fit: int, more: int) -> int:

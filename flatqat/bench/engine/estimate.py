@@ -1,7 +1,8 @@
 """How long a plan will take: the time of a few steps and images, multiplied by their number."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from time import perf_counter
 from timeit import repeat
 
 import torch
@@ -10,44 +11,78 @@ from flatqat import registry
 from flatqat.bench.cell.batches import fixed_transform
 from flatqat.bench.cell.making import seconds_to_make, wait_for
 from flatqat.bench.cell.restore import blank
-from flatqat.bench.cell.session import Session
+from flatqat.bench.cell.session import Lack, Session
+from flatqat.bench.engine.adapting import is_adapted
 from flatqat.bench.engine.train import training_method
 from flatqat.bench.flatness.estimators import ITERATIONS, RADII
 from flatqat.bench.plan.jobs import Job
-from flatqat.bench.plan.request import Request, lacking_spaces
+from flatqat.bench.plan.request import Request
 from flatqat.data.images.views import eval_crop
 from flatqat.methods.base import loss_of
 from flatqat.metrics.task import task_of
-from flatqat.quant.apply import quantize_
-from flatqat.spec import Flatness
+from flatqat.quant.apply import cached_weights, quantize_
+from flatqat.spec import EvalTransform
 
 CALLS = 3
+BATCHES = 2  # that a method is begun with, where the recipe has as many for calibration
 PRODUCT_PER_PASS = 2.0  # a Hessian-vector product costs about two passes of training on as many images
 
 
-def estimate(jobs: Sequence[Job], session: Session) -> float:
-    """Return the seconds of all work but the images of training and the looks at `val` of methods."""
-    distinct = {_key(job): job for job in jobs}
-    timed: dict[tuple[object, ...], tuple[float, float, float]] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """Seconds of parts of the work on a job, and what its model does to images before it sees them.
+
+    Attributes:
+        start: Of loading what is loaded once, and of building the network.
+        begin: Of beginning to train, for each batch of calibration.
+        step: Of a training step.
+        forward: Of predicting an image.
+        scoring: Of predicting and scoring it.
+        transform: The crop of a model that has one of its own.
+    """
+
+    start: float = 0.0
+    begin: float = 0.0
+    step: float = 0.0
+    forward: float = 0.0
+    scoring: float = 0.0
+    transform: EvalTransform | None = None
+
+
+def estimate(todo: Sequence[Lack], session: Session, processes: int = 1) -> float:
+    """Return the seconds of all work but the images of training and the looks at `val` of methods.
+
+    Several processes share it, but a cell is trained after its parent, and scored after all trainings.
+    """
+    distinct = {_key(lack.job): lack.job for lack in todo}
+    timed: dict[tuple[object, ...], Timed] = {}
     with session.progress.task("time a few steps", len(distinct)) as advance:
         for key, job in distinct.items():
             timed[key] = _time(job, session)
             advance(1)
-    scored = {job.suite.name: job for job in jobs if job.scored}
-    images = {name: images_scored(job, session.request) for name, job in scored.items()}
-    total = sum(_making(job, session) for job in scored.values())
-    for job in jobs:
-        step, forward, scoring = timed[_key(job)]
-        method = registry.load(registry.METHODS, job.cell.method)
-        total += step * method.steps(job.recipe)
-        if job.scored:
-            total += (scoring + forward * (passes_of(job) - 1)) * images[job.suite.name]
-            spaces = len(lacking_spaces(job.cell, Flatness(), session.request))
-            share = job.recipe.flatness_images / job.recipe.batch_size
-            total += spaces * share * step / _passes(job) * PRODUCT_PER_PASS * ITERATIONS
-            moves = 2 * job.recipe.flatness_draws * len(RADII)
-            total += spaces * forward * job.recipe.flatness_images * moves
-    return total
+    scored: dict[str, list[Job]] = {}
+    for job in (lack.job for lack in todo if lack.scores):
+        scored.setdefault(job.suite.name, []).append(job)
+    images = {name: images_scored(jobs[0], session.request) for name, jobs in scored.items()}
+    total = sum(_making(jobs, timed[_key(jobs[0])], session) for jobs in scored.values())
+    trainings = 0.0
+    ends: dict[str, float] = {}  # of the training of each cell, where nothing waits but for its parent
+    for lack in todo:
+        job, one = lack.job, timed[_key(lack.job)]
+        training = 0.0
+        if not session.store.has_weights(job.cell):
+            steps = registry.load(registry.METHODS, job.cell.method).steps(job.recipe)
+            training = one.begin * job.recipe.calibration_batches + one.step * steps
+        ends[job.cell.id] = training + (ends.get(job.parent.cell.id, 0.0) if job.parent else 0.0)
+        trainings += training
+        if lack.scores:
+            total += (one.scoring + one.forward * (passes_of(job) - 1)) * images[job.suite.name]
+        spaces, share = len(lack.spaces), job.recipe.flatness_images / job.recipe.batch_size
+        total += spaces * share * one.step / _passes(job) * PRODUCT_PER_PASS * ITERATIONS
+        moves = 2 * job.recipe.flatness_draws * len(RADII)
+        total += spaces * one.forward * job.recipe.flatness_images * moves
+    start = sum(one.start for one in timed.values())
+    return start + max([trainings / processes, *ends.values()]) + total / processes
 
 
 def _key(job: Job) -> tuple[object, ...]:
@@ -71,21 +106,25 @@ def passes_of(job: Job) -> int:
     return 2 if job.cell.adapt else 1
 
 
-def _making(job: Job, session: Session) -> float:
-    """Return the seconds of making the images that the models of a suite are scored on, once for all."""
-    request, transform = session.request, blank(job.cell, job.suite).eval_transform
-    total = 0.0
-    with session.progress.task("time a few images", len(job.suite.scored)) as advance:
-        for shift in job.suite.scored:
+def _making(jobs: Sequence[Job], timed: Timed, session: Session) -> float:
+    """Return the seconds of making the images that the models of a suite are scored on, once for all.
+
+    They are made once before, too, if models are fitted to them.
+    """
+    request, suite, total = session.request, jobs[0].suite, 0.0
+    with session.progress.task("time a few images", len(suite.scored)) as advance:
+        for shift in suite.scored:
             data = shift.build(request.data_root).sample(request.limit)
-            cropped = data.transformed(eval_crop(transform)) if data.through_transform else data
-            total += seconds_to_make(cropped, session.device, request.workers)
+            view = eval_crop(timed.transform) if data.through_transform and timed.transform else None
+            times = 1 + any(is_adapted(job, shift) for job in jobs)
+            total += times * seconds_to_make(data.transformed(view), session.device, request.workers)
             advance(1)
     return total
 
 
-def _time(job: Job, session: Session) -> tuple[float, float, float]:
-    """Return the seconds of a training step, and of predicting and of scoring one image."""
+def _time(job: Job, session: Session) -> Timed:
+    """Return how long the work on a job takes."""
+    began = perf_counter()
     model = blank(job.cell, job.suite)
     quantize_(model.net, job.quant)
     model.to(session.device)
@@ -96,7 +135,9 @@ def _time(job: Job, session: Session) -> tuple[float, float, float]:
         job.recipe, pretrain_steps=max(CALLS, job.recipe.pretrain_steps), steps=max(CALLS, job.recipe.steps)
     )
     method = training_method(replace(job, recipe=recipe), model, session)
-    method.begin([(x, y)])
+    start = perf_counter() - began
+    batches = max(1, min(BATCHES, job.recipe.calibration_batches))
+    (began_in,) = repeat(lambda: method.begin([(x, y)] * batches), number=1, repeat=1)
     takes_steps = registry.load(registry.METHODS, job.cell.method).steps(job.recipe) > 0
     step = _fastest(lambda: loss_of(method.step(x, y)).item()) if takes_steps else 0.0
     model.eval()
@@ -105,10 +146,18 @@ def _time(job: Job, session: Session) -> tuple[float, float, float]:
         task_of(job.suite.task).meter(job.suite.classes).add(model.predict(x), y)
         wait_for(session.device)
 
-    with torch.inference_mode():
-        forward = _fastest(lambda: model.predict(x).sum().item())
-        scoring = _fastest(score)
-    return step, forward / len(x), scoring / len(x)
+    with torch.inference_mode(), cached_weights():
+        forward = _fastest(lambda: model.predict(x).sum().item()) / len(x)
+        scoring = _fastest(score) / len(x)
+    transform = model.eval_transform
+    return Timed(
+        start=start,
+        begin=began_in / batches,
+        step=step,
+        forward=forward,
+        scoring=scoring,
+        transform=transform,
+    )
 
 
 def _fastest(call: Callable[[], object]) -> float:

@@ -8,11 +8,13 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.cell import making
-from flatqat.bench.engine.estimate import estimate
+from flatqat.bench.cell.session import Lack
+from flatqat.bench.engine.estimate import Timed, estimate
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
+from flatqat.bench.records.store import Store
 from tests.helpers import HELPERS
-from tests.helpers.running import session_of
+from tests.helpers.running import run_plan, session_of
 
 METHODS = [name for name in registry.names(registry.METHODS) if name != "pretrain"]
 
@@ -24,7 +26,8 @@ def suites():
 
 def seconds(results: Path, **changes) -> float:
     plan = make_plan(Request(results=results, bits=("3",), seeds=(0,), **changes))
-    return estimate(plan.jobs, session_of(plan.request))
+    session = session_of(plan.request)
+    return estimate(session.lacking(plan), session)
 
 
 @pytest.mark.slow
@@ -37,18 +40,20 @@ def test_every_method_on_every_kind_of_suite(tmp_path):
 def test_a_method_without_steps_takes_no_time_for_steps(tmp_path, monkeypatch):
     """Its images still have to be scored."""
     monkeypatch.setattr("flatqat.bench.engine.estimate._fastest", lambda call: 1.0)
+    monkeypatch.setattr("flatqat.bench.engine.estimate.perf_counter", lambda: 0.0)
+    monkeypatch.setattr("flatqat.bench.engine.estimate.repeat", lambda call, number, repeat: [0.0])
     monkeypatch.setattr("flatqat.bench.engine.estimate.seconds_to_make", lambda *args: 0.0)
     wanted = Request(results=tmp_path, suites=("toy",), methods=("ptq",), bits=("3",), seeds=(0,), spaces=())
     plan = make_plan(wanted)
-    jobs = [replace(job, parent=None) for job in plan.scored()]
+    lacks = [Lack(job=replace(job, parent=None), scores=True) for job in plan.scored()]
     images = 4 * 96  # val, id and two shifts, at 1 s for a batch of 32
-    assert estimate(jobs, session_of(plan.request)) == pytest.approx(images / 32)
+    assert estimate(lacks, session_of(plan.request)) == pytest.approx(images / 32)
 
 
 def test_steps_of_other_passes_are_timed_on_their_own(tmp_path, monkeypatch):
     timed = []
     monkeypatch.setattr(
-        "flatqat.bench.engine.estimate._time", lambda job, _: timed.append(job) or (1.0, 0.0, 0.0)
+        "flatqat.bench.engine.estimate._time", lambda job, _: timed.append(job) or Timed(step=1.0)
     )
     settings = {"anchor": {"coupling": "ema,elastic,dual", "strength": "0.1,0.2"}}
     seconds(tmp_path, suites=("toy",), methods=("anchor",), settings=settings)
@@ -56,7 +61,7 @@ def test_steps_of_other_passes_are_timed_on_their_own(tmp_path, monkeypatch):
 
 
 def test_images_are_made_once_for_all_models_and_scores_take_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("flatqat.bench.engine.estimate._time", lambda job, session: (0.0, 0.0, 0.5))
+    monkeypatch.setattr("flatqat.bench.engine.estimate._time", lambda job, session: Timed(scoring=0.5))
     monkeypatch.setattr(
         "flatqat.bench.engine.estimate.seconds_to_make", lambda data, device, workers: float(len(data))
     )
@@ -66,8 +71,83 @@ def test_images_are_made_once_for_all_models_and_scores_take_time(tmp_path, monk
             results=tmp_path, suites=("toy",), methods=methods, bits=("3",), seeds=(0,), spaces=()
         )
         plan = make_plan(wanted)
-        found = estimate(plan.scored(), session_of(plan.request))
+        found = estimate([Lack(job=job, scores=True) for job in plan.scored()], session_of(plan.request))
         assert found == pytest.approx(images + 0.5 * images * len(plan.scored()))
+
+
+def test_images_of_adapted_cells_are_made_twice_but_for_those_of_val(tmp_path, monkeypatch):
+    monkeypatch.setattr("flatqat.bench.engine.estimate._time", lambda job, session: Timed())
+    monkeypatch.setattr(
+        "flatqat.bench.engine.estimate.seconds_to_make", lambda data, device, workers: float(len(data))
+    )
+    changes = {"suites": ("toy",), "methods": ("ptq",), "spaces": ()}
+    assert seconds(tmp_path, **changes) == 4 * 96  # val, id and two shifts
+    assert seconds(tmp_path, **changes, adapt="bn") == (1 + 3 * 2) * 96
+
+
+def test_only_what_a_cell_lacks_takes_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "flatqat.bench.engine.estimate._time", lambda job, _: Timed(begin=1.0, step=1.0, scoring=1.0)
+    )
+    monkeypatch.setattr("flatqat.bench.engine.estimate.seconds_to_make", lambda *args: 0.0)
+    plan = make_plan(
+        Request(results=tmp_path, suites=("toy",), methods=("fp", "qat"), bits=("3",), seeds=(0,), spaces=())
+    )
+    run_plan(replace(plan, jobs=[job for job in plan.jobs if job.cell.quant == "fp"]))
+    session = session_of(plan.request)
+    (lack,) = session.lacking(plan)
+    recipe = lack.job.recipe
+    training = recipe.steps + recipe.calibration_batches
+    assert estimate([lack], session) == training + 4 * 96
+    Store(tmp_path).weights_path(lack.job.cell).touch()
+    assert estimate([lack], session) == 4 * 96
+
+
+def test_what_processes_can_do_alone_is_divided_among_them(tmp_path, monkeypatch):
+    monkeypatch.setattr("flatqat.bench.engine.estimate._time", lambda job, _: Timed(start=1.0, step=1.0))
+    monkeypatch.setattr("flatqat.bench.engine.estimate.seconds_to_make", lambda *args: 6.0)
+    plan = make_plan(
+        Request(results=tmp_path, suites=("toy",), methods=("fp", "qat"), bits=("3",), seeds=(0,), spaces=())
+    )
+    session, recipe = session_of(plan.request), plan.jobs[0].recipe
+    todo = session.lacking(plan)
+    steps = recipe.pretrain_steps + 2 * recipe.steps
+    assert estimate(todo, session) == 3 + steps + 24
+    longest = recipe.pretrain_steps + recipe.steps  # a cell is trained after its parent
+    assert estimate(todo, session, 2) == 3 + max(steps / 2, longest) + 24 / 2
+    assert estimate(todo, session, 100) == 3 + longest + 24 / 100
+
+
+def test_calibration_takes_time_too(tmp_path, monkeypatch):
+    """That of AdaRound is all that it does."""
+    monkeypatch.setattr("flatqat.bench.engine.estimate._fastest", lambda call: 0.0)
+    monkeypatch.setattr("flatqat.bench.engine.estimate.perf_counter", lambda: 0.0)
+    monkeypatch.setattr("flatqat.bench.engine.estimate.seconds_to_make", lambda *args: 0.0)
+    monkeypatch.setattr("flatqat.bench.engine.estimate.repeat", lambda call, number, repeat: [3.0])
+    plan = make_plan(
+        Request(results=tmp_path, suites=("toy",), methods=("ptq",), bits=("3",), seeds=(0,), spaces=())
+    )
+    (lack,) = (Lack(job=job, scores=True) for job in plan.scored())
+    batches = lack.job.recipe.calibration_batches
+    assert estimate([lack], session_of(plan.request)) == batches * 3.0 / min(2, batches)
+
+
+def test_of_images_that_take_no_time_more_are_timed(monkeypatch):
+    """A millisecond for each batch, and a tenth for each image, none of which is timed twice."""
+    now, made = [0.0], []
+
+    class Fast:
+        def __len__(self):
+            return 1000
+
+        def batch(self, index, device):
+            now[0] += 1e-3 + 1e-4 * len(index)
+            made.extend(index.tolist())
+
+    monkeypatch.setattr(making, "perf_counter", lambda: now[0])
+    found = making.seconds_to_make(Fast(), torch.device("cpu"), workers=0)
+    assert found == pytest.approx(1000 * (1e-4 + 1e-3 / 256))
+    assert sorted(made[1:]) == list(range(1000 - 4 - 16 - 64 - 256, 1000))
 
 
 def test_the_last_images_tell_how_long_all_take(monkeypatch):
@@ -83,7 +163,7 @@ def test_the_last_images_tell_how_long_all_take(monkeypatch):
             made.extend(index.tolist())
 
     monkeypatch.setattr(making, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(making.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(making, "cores", lambda: 4)
     assert making.seconds_to_make(Slow(), torch.device("cpu"), workers=8) == pytest.approx(50.0)
     assert made == [92, 96, 97, 98, 99]
 
