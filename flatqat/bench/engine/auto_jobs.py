@@ -21,10 +21,15 @@ def auto_jobs(work: float, session: Session) -> int:
 
 
 def processes(todo: Sequence[Lack], session: Session) -> int:
-    """Return how many processes share what is to do; 1 for a Ray cluster, whose size may change."""
+    """Return how many processes share what is to do without sharing cores or a GPU.
+
+    That is 1 for a Ray cluster, whose size may change.
+    """
     request = session.request
-    if request.devices or request.jobs or request.ray:
-        return 1 if request.ray else len(request.devices) or request.jobs or 1
+    if request.ray or session.device.type != "cpu":
+        return max(1, len({*request.devices}))
+    if count := len(request.devices) or request.jobs:
+        return max(1, min(count, cores() // request.threads))
     of_jobs = (training_work(one, session.store) + flatness_work(one) for one in todo)
     return auto_jobs(sum(of_jobs) + sum(scoring_work(one, request) for one in todo), session)
 

@@ -7,7 +7,7 @@ import torch
 
 from flatqat.bench.cell import machine
 from flatqat.bench.engine import auto_jobs as module
-from flatqat.bench.engine.auto_jobs import WORTH_A_WORKER, auto_jobs, jobs_worth
+from flatqat.bench.engine.auto_jobs import WORTH_A_WORKER, auto_jobs, jobs_worth, processes
 from flatqat.bench.plan.request import Request, parse_jobs
 from flatqat.errors import UsageError
 
@@ -38,6 +38,25 @@ def test_cores_are_shared_among_processes_and_threads(monkeypatch):
 
     assert [jobs("cpu", threads) for threads in (1, 2, 3, 8)] == [8, 4, 2, 1]
     assert jobs("cuda", 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "device", "count"),
+    [
+        ({"jobs": 3}, "cpu", 3),
+        ({"jobs": 16}, "cpu", 8),  # as many as there are cores
+        ({"jobs": 3, "threads": 4}, "cpu", 2),
+        ({"jobs": None}, "cpu", 1),  # nothing to do
+        ({"devices": ("cpu", "cpu")}, "cpu", 2),
+        ({"jobs": 4}, "cuda", 1),
+        ({"devices": ("cuda:0", "cuda:1", "cuda:1")}, "cuda", 2),
+        ({"ray": "auto", "jobs": 4}, "cpu", 1),
+    ],
+)
+def test_processes_that_share_cores_or_a_gpu_are_not_faster(monkeypatch, options, device, count):
+    monkeypatch.setattr(module, "cores", lambda: 8)
+    session = SimpleNamespace(device=torch.device(device), request=Request(**options))
+    assert processes([], session) == count
 
 
 @pytest.mark.parametrize(
