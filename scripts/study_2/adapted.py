@@ -36,15 +36,13 @@ def part(rows: Rows) -> Part | None:
         if each:
             found.append(
                 f"**{WAYS[adapt]} re-estimated on each shift.** By so many points the tax of QAT in OOD "
-                f"shrinks: "
-                f"{each}; p after Holm's correction over the bit-widths."
+                f"shrinks: {each}; p after Holm's correction over the bit-widths."
             )
     lines = [
         table(["method", "bits", "re-estimated", "seeds", "OOD", "OOD, adapted", "Δ"], cells),
         "",
         "OOD top-1 in percent, as trained and with what is named re-estimated on the unlabelled images of "
-        "each "
-        "shift. Δ: the gain, with its 95% interval over seeds and images.",
+        "each shift. Δ: the gain, with its 95% interval over seeds and images.",
     ]
     return Part(title="BatchNorm under shift", found=found, lines=lines)
 

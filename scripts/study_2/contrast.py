@@ -103,10 +103,10 @@ def sentence(contrast: Contrast) -> str:
     }
     return (
         f"**{contrast.bits} bits: {words[contrast.answer]}.** OOD top-1 {interval(contrast.ood)} points "
-        f"({contrast.qat:.1f}% with QAT, {contrast.anchor:.1f}% with the anchor), "
-        f"p = {contrast.p:.3f} after Holm's correction, tested at {contrast.level:g}; "
-        f"{contrast.ood.seeds} seeds, {contrast.ood.images:,} images a shift; "
-        f"a difference of {contrast.detectable:.1f} would have been found in 80% of such studies."
+        f"({contrast.qat:.1f}% with QAT, {contrast.anchor:.1f}% with the anchor), p = {contrast.p:.3f} "
+        f"after Holm's correction, tested at {contrast.level:g}; {contrast.ood.seeds} seeds, "
+        f"{contrast.ood.images:,} images a shift; a difference of {contrast.detectable:.1f} would have "
+        "been found in 80% of such studies."
     )
 
 
@@ -121,13 +121,10 @@ def part(rows: Rows) -> Part | None:
         table(HEADER, [contrast.cells for contrast in found]),
         "",
         "OOD: top-1 in percent, the mean over 45 shifts. Δ: anchor minus QAT with its 95% interval over "
-        "seeds and "
-        "images. p: after Holm's correction over the bit-widths of a look.",
+        "seeds and images. p: after Holm's correction over the bit-widths of a look.",
         "",
         "The plan expected 8 seeds to find a difference of 1.0 point with 90% power, and meant a single "
-        "test. With "
-        f"the scatter found here a single test at 0.05 finds {single:.1f} with 90% power at every "
-        f"bit-width, and the "
-        f"look, at its lower level and corrected, {worst:.1f} in 80% of studies.",
+        f"test. With the scatter found here a single test at 0.05 finds {single:.1f} with 90% power at "
+        f"every bit-width, and the look, at its lower level and corrected, {worst:.1f} in 80% of studies.",
     ]
     return Part(title="Anchor against QAT", found=[sentence(contrast) for contrast in found], lines=lines)

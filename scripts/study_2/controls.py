@@ -61,10 +61,8 @@ def part(rows: Rows) -> Part | None:
         ),
         "",
         "Δ: points of OOD top-1 above QAT at the same bits, with the 95% interval over seeds and images. "
-        "p: after "
-        f"Holm's correction over the {len(CONTROLS) + 1} controls of a bit-width. `sam` and `qat 2x steps` "
-        f"cost "
-        "twice as much as QAT.",
+        f"p: after Holm's correction over the {len(CONTROLS) + 1} controls of a bit-width. `sam` and `qat "
+        "2x steps` cost twice as much as QAT.",
     ]
     return Part(title="Controls", found=[f"**Controls minus QAT in OOD.** {'; '.join(parts)}."], lines=lines)
 

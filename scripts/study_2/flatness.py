@@ -101,15 +101,13 @@ def part(store: Store) -> Part | None:
         table(["space", "measure", "ρ with OOD", "p", "ρ at equal ID", "p"], rows),
         "",
         f"Spearman's ρ ± its standard error over {count}, one seed each; more is sharper, so flatter is "
-        f"better "
-        "where ρ is negative. p: after Holm's correction over the measures and spaces of a column.",
+        "better where ρ is negative. p: after Holm's correction over the measures and spaces of a column.",
     ]
     return Part(
         title="Flatness",
         found=[
             f"**Flatness and OOD**, over {count}: {_verdict([(a, a.alone, a.alone_p) for a in found])}; at "
-            f"equal "
-            f"ID: {_verdict([(a, a.at_equal, a.at_equal_p) for a in found])}."
+            f"equal ID: {_verdict([(a, a.at_equal, a.at_equal_p) for a in found])}."
         ],
         lines=lines,
     )

@@ -55,10 +55,8 @@ def page(store: Store) -> str:
     lines += [
         "",
         "[The plan](study-2-plan.md) was committed before the first cell was run. It says what is "
-        "compared, at which "
-        "levels, and what counts as an answer. Every number and sentence here is computed from the records "
-        "in "
-        "`results/study-2`.",
+        "compared, at which levels, and what counts as an answer. Every number and sentence here is "
+        "computed from the records in `results/study-2`.",
     ]
     if missing:
         lines += ["", f"Planned and not here yet: {', '.join(missing)}."]
@@ -70,8 +68,8 @@ def page(store: Store) -> str:
 
 COMMANDS = (
     "`python -m scripts.study_2.run PART DATA WEIGHTS RESULTS` runs a part, `flatqat results compact "
-    "RESULTS --into "
-    "results/study-2` makes the committed copy, and `python -m scripts.study_2.page` writes this page."
+    "RESULTS --into results/study-2` makes the committed copy, and `python -m scripts.study_2.page` "
+    "writes this page."
 )
 
 

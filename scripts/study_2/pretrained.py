@@ -31,9 +31,8 @@ def part(store: Store) -> Part | None:
         return None
     note = (
         "EfficientNet-Lite0 with its ImageNet weights, rounded without training: one network, so the 95% "
-        "intervals "
-        "are over images only. The ImageNet images may be of its training set: differences count, levels "
-        "do not."
+        "intervals are over images only. The ImageNet images may be of its training set: differences "
+        "count, levels do not."
     )
     return Part(title="A pretrained network", found=found, lines=[note, *lines])
 
@@ -69,6 +68,5 @@ def _by_corruption(rows: Rows) -> str:
     gain = f"better on {', '.join(better)}" if better else "better on none"
     return (
         f"At {BY_CORRUPTION} bits it is {gain} and worse on {len(worse)} of {len(taxes)} corruptions, "
-        f"after Holm's "
-        f"correction; on impulse noise by {interval(taxes[IMPULSE])} points."
+        f"after Holm's correction; on impulse noise by {interval(taxes[IMPULSE])} points."
     )

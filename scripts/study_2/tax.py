@@ -60,15 +60,12 @@ def part(rows: Rows) -> Part | None:
 
 LEVELS_NOTE = (
     "Top-1 in percent; OOD is the mean over 45 shifts. Δ: points above full precision on the same seeds, "
-    "with the "
-    "95% interval over seeds and images, of each difference alone. A network in full precision is trained "
-    "for as "
-    "many steps as QAT."
+    "with the 95% interval over seeds and images, of each difference alone. A network in full precision "
+    "is trained for as many steps as QAT."
 )
 CORRUPTION_NOTE = (
     "QAT minus full precision, points of top-1, the mean over severities 1, 3 and 5. Bold: p below 0.05 "
-    "after "
-    "Holm's correction over the 15 corruptions of a bit-width."
+    "after Holm's correction over the 15 corruptions of a bit-width."
 )
 
 
@@ -90,11 +87,10 @@ def hypotheses(rows: Rows) -> list[str]:
     assert gain
     assert slope
     return [
-        "**Where they help.** On impulse noise, 3 bits minus full precision is "
-        f"{interval(gain.estimate)} points (p = {gain.estimate.p:.3f}, the plan's hypothesis; "
-        f"{in_words(gain.seeds)}): {_verdict(gain.estimate, 'a gain', 'a loss')}. From severity 1 to 5 it "
-        f"changes "
-        f"by {interval(slope.estimate)} points: {_verdict(slope.estimate, 'it rises', 'it falls')}."
+        f"**Where they help.** On impulse noise, 3 bits minus full precision is {interval(gain.estimate)} "
+        f"points (p = {gain.estimate.p:.3f}, the plan's hypothesis; {in_words(gain.seeds)}): "
+        f"{_verdict(gain.estimate, 'a gain', 'a loss')}. From severity 1 to 5 it changes by "
+        f"{interval(slope.estimate)} points: {_verdict(slope.estimate, 'it rises', 'it falls')}."
     ]
 
 
