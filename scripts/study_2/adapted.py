@@ -2,7 +2,7 @@
 
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
-from scripts.study_2.part import Part, table
+from scripts.study_2.part import Part, p_in_words, table
 from scripts.study_2.rows import BITS, FP, Row, Rows, between, difference, in_words, interval, mean, minus
 
 WAYS = {"bn": "BatchNorm", "bn+steps": "BatchNorm and ranges of inputs"}
@@ -30,7 +30,7 @@ def part(rows: Rows) -> Part | None:
         missing = [1.0] * (len(BITS) - len(of_way))
         adjusted = holm([*(estimate.p for _, estimate in of_way), *missing])
         each = "; ".join(
-            f"{bits} bits {interval(estimate)} (p = {p:.3f})"
+            f"{bits} bits {interval(estimate)} (p {p_in_words(p)})"
             for (bits, estimate), p in zip(of_way, adjusted, strict=False)
         )
         if each:

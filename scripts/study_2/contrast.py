@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flatqat.bench.records.paired import Runs
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
-from scripts.study_2.part import Part, table
+from scripts.study_2.part import Part, p_in_table, p_in_words, table
 from scripts.study_2.rows import BITS, Row, Rows, difference, interval, mean
 
 LOOKS = ((range(8), 0.02), (range(24), 0.03))
@@ -49,7 +49,15 @@ class Contrast:
         """The cells of its row in a table with the columns HEADER."""
         levels = [f"{self.qat:.2f}", f"{self.anchor:.2f}"]
         half = f"{self.ood.half_width():.2f}"
-        return [self.bits, *levels, interval(self.ood), half, interval(self.id), f"{self.p:.3f}", self.answer]
+        return [
+            self.bits,
+            *levels,
+            interval(self.ood),
+            half,
+            interval(self.id),
+            p_in_table(self.p),
+            self.answer,
+        ]
 
 
 def contrasts(rows: Rows) -> list[Contrast]:
@@ -103,7 +111,7 @@ def sentence(contrast: Contrast) -> str:
     }
     return (
         f"**{contrast.bits} bits: {words[contrast.answer]}.** OOD top-1 {interval(contrast.ood)} points "
-        f"({contrast.qat:.1f}% with QAT, {contrast.anchor:.1f}% with the anchor), p = {contrast.p:.3f} "
+        f"({contrast.qat:.1f}% with QAT, {contrast.anchor:.1f}% with the anchor), p {p_in_words(contrast.p)} "
         f"after Holm's correction, tested at {contrast.level:g}; {contrast.ood.seeds} seeds, "
         f"{contrast.ood.images:,} images a shift; a difference of {contrast.detectable:.1f} would have "
         "been found in 80% of such studies."

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from flatqat.bench.records.paired import differences
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
-from scripts.study_2.part import Part, table
+from scripts.study_2.part import Part, p_in_table, table
 from scripts.study_2.rows import BITS, Row, Rows, in_words, interval
 
 CONTROLS = ("ema", "sam", "qat 2x steps", "anchor(deploy=latent)")
@@ -57,7 +57,7 @@ def part(rows: Rows) -> Part | None:
     lines = [
         table(
             ["bits", "control", "seeds", "Δ OOD", "p"],
-            [[c.row.bits, c.row.method, in_words(c.seeds), interval(c.ood), f"{c.p:.3f}"] for c in found],
+            [[c.row.bits, c.row.method, in_words(c.seeds), interval(c.ood), p_in_table(c.p)] for c in found],
         ),
         "",
         "Δ: points of OOD top-1 above QAT at the same bits, with the 95% interval over seeds and images. "

@@ -16,7 +16,7 @@ from flatqat.metrics.partial_rank import partial_rank
 from flatqat.metrics.rank import RankCorrelation, rank_correlation
 from flatqat.metrics.stacked import Stacked
 from flatqat.spec import SPACES, Record, Space
-from scripts.study_2.part import Part, table
+from scripts.study_2.part import Part, p_in_table, table
 from scripts.study_2.rows import SUITE, steps_of
 
 LIMIT, STEPS, BITS, PLANNED = 500, 100, "3", 120
@@ -132,4 +132,4 @@ def _rho(result: RankCorrelation | None) -> str:
 
 
 def _p(p: float | None) -> str:
-    return "withheld" if p is None else f"{p:.3f}"
+    return "withheld" if p is None else p_in_table(p)

@@ -18,3 +18,13 @@ class Part:
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table in Markdown."""
     return str(tabulate([*map(list, rows)], list(header), tablefmt="pipe", disable_numparse=True))
+
+
+def p_in_table(p: float) -> str:
+    """Return a p-value in thousandths."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def p_in_words(p: float) -> str:
+    """Return what follows `p` in a sentence: `= 0.012`, or `< 0.001`."""
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"

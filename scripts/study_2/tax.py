@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from flatqat.metrics.contributions import Weights
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
-from scripts.study_2.part import Part, table
+from scripts.study_2.part import Part, p_in_table, p_in_words, table
 from scripts.study_2.rows import BITS, FP, Row, Rows, difference, in_words, interval, mean
 
 IMPULSE, LEVEL, FEWEST_SEEDS = "impulse_noise", 0.05, 2
@@ -88,7 +88,7 @@ def hypotheses(rows: Rows) -> list[str]:
     assert slope
     return [
         f"**Where they help.** On impulse noise, 3 bits minus full precision is {interval(gain.estimate)} "
-        f"points (p = {gain.estimate.p:.3f}, the plan's hypothesis; {in_words(gain.seeds)}): "
+        f"points (p {p_in_words(gain.estimate.p)}, the plan's hypothesis; {in_words(gain.seeds)}): "
         f"{_verdict(gain.estimate, 'a gain', 'a loss')}. From severity 1 to 5 it changes by "
         f"{interval(slope.estimate)} points: {_verdict(slope.estimate, 'it rises', 'it falls')}."
     ]
@@ -107,7 +107,7 @@ def _owners(rows: Rows) -> list[str]:
         return []
     adjusted = holm([*(t.estimate.p for t in found), *[1.0] * (len(OWNERS) - len(found))])
     cells = [
-        [OWNERS[t.row], in_words(t.seeds), interval(t.estimate), f"{p:.3f}"]
+        [OWNERS[t.row], in_words(t.seeds), interval(t.estimate), p_in_table(p)]
         for t, p in zip(found, adjusted, strict=False)
     ]
     note = f"Points above full precision. p: after Holm's correction over these {len(OWNERS)}."
