@@ -59,6 +59,9 @@ def test_a_piece_is_given_up_when_doing_it_fails(folder):
             raise KeyboardInterrupt
         with b.hold("x") as mine, a.hold("x") as others:
             assert (mine, others) == (True, False)
+            with b.hold("x") as again:
+                assert not again
+            assert not a.take("x"), "who does not get a piece gives up none"
         assert a.take("x")
 
 

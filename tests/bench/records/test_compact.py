@@ -1,5 +1,6 @@
 """A small copy of results: the same tables and intervals from two bits an image."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,10 @@ def source(tmp_path) -> Store:
 
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def written(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 def test_reports_are_the_same(source, tmp_path):
@@ -68,9 +73,10 @@ def test_confusions_of_pixels_stay_whole(tmp_path):
 def test_cells_and_flatness_that_come_later_are_added(source, tmp_path):
     target = Store(tmp_path / "target")
     compact(source, target)
-    before = files(target.root)
+    before, times = files(target.root), written(target.root)
     assert compact(source, target) == (0, len(before) // 2)
     assert files(target.root) == before
+    assert written(target.root) == times, "what is there stays"
 
     study_records.put(source, replace(CELL, seed=7), right_of(7, 0.1, {}, [1]))
     record = source.records()[0]
@@ -111,6 +117,18 @@ def test_other_numbers_images_and_the_same_folder_are_refused(source, tmp_path):
     assert files(other.root) == before
     with pytest.raises(StoreError, match="none: expected a folder"):
         compact(Store(tmp_path / "none"), other)
+
+
+def test_fingerprints_come_along_and_other_images_are_refused(source, tmp_path):
+    target = Store(tmp_path / "target")
+    for store, fingerprint in ((source, "one"), (target, "other")):
+        (store.root / "data").mkdir(parents=True)
+        (store.root / "data" / "t.json").write_text(json.dumps({"fingerprint": fingerprint}))
+    with pytest.raises(StoreError, match=r"t: expected the same images .*got other in .*and one in"):
+        compact(source, target)
+    (target.root / "data" / "t.json").unlink()
+    compact(source, target)
+    assert files(target.root)["data/t.json"] == files(source.root)["data/t.json"]
 
 
 def test_the_committed_study_is_compact():

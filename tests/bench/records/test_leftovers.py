@@ -58,7 +58,9 @@ def test_a_file_that_is_being_written_stays(store, monkeypatch):
 
 @pytest.mark.parametrize(("days", "gone"), [(0.9, False), (1.1, True)])
 def test_a_file_of_another_machine_goes_after_a_day(store, days, gone):
-    names = (".00000000-1.ab.tmp", ".0123.tmp", ".x.json.ab.tmp")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    names = (f".00000000-{ended.pid}.ab.tmp", ".0123.tmp", ".x.json.ab.tmp")
     for name in names:
         (store.root / name).touch()
         os.utime(store.root / name, (time.time() - days * 24 * 3600,) * 2)

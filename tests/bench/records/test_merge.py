@@ -33,6 +33,8 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_all_cells_and_their_outcomes_are_there_once(folders, tmp_path):
+    (folders[1] / "data").mkdir()
+    (folders[1] / "data" / "t.json").write_text(json.dumps({"fingerprint": "one"}))
     merged = merge(folders, tmp_path / "c")
     assert (merged.added, merged.cells) == ([2, 1], 3)
     assert files(tmp_path / "c") == files(folders[0]) | files(folders[1])
@@ -98,6 +100,13 @@ def test_images_are_compared_by_the_records_where_a_folder_does_not_name_them(fo
         merge(folders, tmp_path / "c")
 
 
+def test_seeds_with_images_of_their_own_have_their_own_fingerprints(folders, tmp_path):
+    store = Store(folders[1])
+    record = store.record(replace(CELL, seed=2))
+    store.write_record(replace(record, protocol=replace(record.protocol, data="other", split="-2")))
+    assert merge(folders, tmp_path / "c").cells == 3
+
+
 def test_of_a_cell_that_is_done_in_one_folder_the_failure_in_another_is_forgotten(tmp_path):
     a, b = (Store(tmp_path / name) for name in "ab")
     study_records.put(a, CELL, right_of(0, 0.1, {}, [1]))
@@ -125,6 +134,18 @@ def test_flatness_comes_from_both(tmp_path):
     assert set(spaces) == {"quantized", "latent"}
 
 
+def test_of_what_both_have_that_of_the_last_run_stays(tmp_path):
+    a, b = (Store(tmp_path / name) for name in "ab")
+    for store, when, sharpness in ((a, "2030", 2.0), (b, "2029", 1.0)):
+        study_records.put(store, CELL, right_of(0, 0.1, {}, [1]), flatness(sharpness, 1.0))
+        store.write_record(replace(store.record(CELL), last_run=when))
+    for order in ([a.root, b.root], [b.root, a.root]):
+        into = tmp_path / f"into-{order[0].name}"
+        merge(order, into)
+        found = Store(into).record(CELL)
+        assert (found.last_run, found.flatness.quantized) == ("2030", space_flatness(2.0))
+
+
 def test_a_damaged_file_of_weights_is_named_before_anything_is_written(folders, tmp_path):
     (folders[1] / "weights").mkdir()
     (folders[1] / "weights" / "123.safetensors").write_bytes(b"no weights")
@@ -140,8 +161,9 @@ def test_one_training_with_two_weights_is_refused_before_anything_is_written(fol
         (folder / "weights").mkdir()
         path = folder / "weights" / "123.safetensors"
         save_file({"w": np.full(3, value, np.float32)}, path, {"file": path.name, "train": seconds})
-    with pytest.raises(StoreError, match=r"123\.safetensors: .*weights of one training, got others"):
-        merge(folders, tmp_path / "c")
+    for into in (tmp_path / "c", folders[0]):
+        with pytest.raises(StoreError, match=r"123\.safetensors: .*weights of one training, got others"):
+            merge(folders, into)
     assert not (tmp_path / "c").exists()
     path = folders[1] / "weights" / "123.safetensors"
     save_file({"w": np.full(3, 1.0, np.float32)}, path, {"file": path.name, "train": "2"})

@@ -161,6 +161,14 @@ def test_a_merge_adds_what_the_other_folder_lacks(store, tmp_path):
     assert old.pictures.seen("streets", "fog").keys() == {2, 5, 7}
 
 
+def test_a_merge_replaces_no_picture(store, tmp_path):
+    other = Store(tmp_path / "other")
+    put_with_pictures(other, FP, 0)
+    other.pictures.write(other.record(FP), {"fog": {2: np.zeros(SHAPE, np.uint8)}})
+    merge([store.root], other.root)
+    assert {shift: list(of) for shift, of in read(other).items()} == {"fog": [2]}
+
+
 def test_a_damaged_picture_stops_a_merge_before_anything_is_written(store, tmp_path):
     store.pictures.path(QAT).write_bytes(b"x")
     with pytest.raises(StoreError, match="expected stored arrays"):
