@@ -218,6 +218,19 @@ def test_an_adapted_model_is_fitted_once_however_small_its_batches_get(tmp_path,
         assert record.scores[shift]["nll"].value == pytest.approx(scores["nll"].value, rel=DIGITS)
 
 
+def test_models_that_cannot_even_be_loaded_are_tried_twice_on_their_own(tmp_path, monkeypatch):
+    together, loads = importlib.import_module("flatqat.bench.engine.together"), []
+
+    def fail(cell, *args, **options):
+        loads.append(cell.method)
+        raise torch.OutOfMemoryError("CUDA out of memory") if len(loads) < 20 else ValueError("endless")
+
+    monkeypatch.setattr(together, "restore", fail)
+    records = run(tmp_path, spaces=())
+    assert sorted(loads) == ["fp"] * 3 + ["qat"] * 3
+    assert all(record.status == "failed" and "out of memory" in record.reason for record in records)
+
+
 def test_a_fit_that_lacks_memory_is_tried_again_once(tmp_path, monkeypatch):
     together, fits = importlib.import_module("flatqat.bench.engine.together"), []
 
