@@ -4,6 +4,7 @@ import importlib
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -117,3 +118,12 @@ def test_models_that_fill_half_of_the_memory_are_run_in_turns(tmp_path, monkeypa
     apart = run(tmp_path / "b")
     assert groups == [2, 1, 1]
     assert [r.scores for r in together] == [r.scores for r in apart]
+
+
+@pytest.mark.parametrize(("processes", "groups"), [(None, [4, 1]), (1, [4, 1]), (2, [2, 2, 1])])
+def test_processes_divide_the_memory(monkeypatch, processes, groups):
+    monkeypatch.setattr(evaluating, "available_memory", lambda device: 160)
+    store, request = SimpleNamespace(weights_size=lambda cell: 10), SimpleNamespace(jobs=processes)
+    session = SimpleNamespace(device=None, request=request, store=store)
+    found = evaluating.groups_in_memory([SimpleNamespace(cell=None)] * 5, session)
+    assert [len(group) for group in found] == groups

@@ -2,6 +2,7 @@
 
 import importlib
 import random
+import warnings
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from flatqat import registry
+from flatqat.bench.cell.determinism import listening
+from flatqat.bench.engine.together import Together
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
@@ -177,14 +180,25 @@ def test_training_that_lacks_memory_again_names_the_setting(tmp_path, monkeypatc
     )
 
 
-def test_a_model_that_lacks_memory_on_its_own_is_scored_in_smaller_batches(tmp_path, undisturbed):
+def test_a_model_that_lacks_memory_on_its_own_is_scored_in_smaller_batches(
+    tmp_path, undisturbed, monkeypatch
+):
     """Room for a batch of training, 32, but not for the 96 images of a set."""
     said: list[str] = []
+    begin, begun = Together._begin, []
+
+    def counted(self, shift, *args):
+        begun.append(shift.name)
+        return begin(self, shift, *args)
+
+    monkeypatch.setattr(Together, "_begin", counted)
     with Scarce(lacks=lambda result: of_images(result) and len(result) > 32):
         records = run(tmp_path, said)
     kind = "out of memory: evaluation of tiny on toy again with"
     tried = [line for line in said if line.startswith(kind)]
     assert tried == [f"{kind} {size} images at a time" for size in (48, 24)]
+    sets = list(records[0].protocol.shifts)
+    assert sorted(begun[-len(sets) :]) == sorted(sets), "the second model reads each set once"
     for record in records:
         assert numbers(record) == nearly(undisturbed[0][record.cell.id])
         assert {log.batch for log in record.protocol.scoring.values()} == {24}
@@ -197,14 +211,17 @@ def test_an_adapted_model_is_fitted_once_however_small_its_batches_get(tmp_path,
     fitted, fits, scored = together.fitted, [], []
 
     @contextmanager
-    def counted(*args):
+    def counted(jobs, *args):
         fits.append(args)
         scored.clear()
-        with fitted(*args):
+        with args[-1](jobs[0]):
+            warnings.warn("a_fit does not have a deterministic implementation", stacklevel=1)
+        with fitted(jobs, *args):
             scored.append(True)
             yield
 
     monkeypatch.setattr(together, "fitted", counted)
+    monkeypatch.setattr(together, "listening", lambda device: listening(torch.device("cuda")))
     asked = {"methods": ("fp",), "spaces": (), "adapt": "bn"}
     (calm,) = run(tmp_path / "calm", **asked)
     usual = len(fits)
@@ -213,6 +230,7 @@ def test_an_adapted_model_is_fitted_once_however_small_its_batches_get(tmp_path,
     with Scarce(lacks=lambda result: bool(scored) and of_images(result) and len(result) > 32):
         (record,) = run(tmp_path / "scarce", **asked)
     assert record.protocol.scoring["id"].batch == 24
+    assert record.protocol.scoring["id"].not_repeatable == ("a_fit",)
     assert len(fits) == usual
     for shift, scores in calm.scores.items():
         assert record.scores[shift]["nll"].value == pytest.approx(scores["nll"].value, rel=DIGITS)
