@@ -62,6 +62,10 @@ def test_annotations_are_the_verdicts_with_what_github_reads_escaped(check):
     assert [row.partition(":")[0] for row in rows] == ["id", "ood", "blur", "weather"]
     assert rows[0].startswith("id: 79.40 → 64.40 (-15.00 points, p ")
     assert "::notice title=a%2Cb%3A 100%25 4%3A improved::" in done.out
+    assert "::error title=sam 4%3A missing::seed 0 failed: 50%25 nan\n" in done.out
+    assert ("error", "a,b: 100% 4: improved") in [
+        note[:2] for note in annotations(check("--format", "github", "--two-sided").out)
+    ]
 
 
 @pytest.mark.parametrize("now", ["new", "old"])
@@ -121,6 +125,21 @@ def test_markdown_has_the_verdict_then_what_changed_and_the_rest_behind_a_fold(c
     assert "<details>" not in short
     assert short.endswith("Not shown: 2 rows that are fine.\n")
     assert text.startswith(short.partition("Not shown")[0])
+    by_chance = check("--format", "md", "--only-changed", "--retraining-sd", "20").out
+    assert by_chance.count("| undecided |") == 4
+
+
+def test_markdown_has_names_of_strangers_as_they_are(flatqat, tmp_path):
+    store_with(tmp_path / "old", outcomes(), replace(CELL, method="a|<b>"))
+    flatqat("bench", "baseline", "--results", tmp_path / "old", "--output", tmp_path / "b.json")
+    args = ("bench", "check", "--results", tmp_path / "old", "--baseline", tmp_path / "b.json")
+    rows = [
+        line for line in flatqat(*args, "--format", "md").out.splitlines() if line.endswith("| ok        |")
+    ]
+    assert len(rows) == 4
+    for row in rows:
+        assert "<b>" not in row
+        assert len(re.findall(r"(?<!\\)\|", row)) == 9
 
 
 def test_a_file_is_written_beside_the_table(check, tmp_path):

@@ -116,6 +116,17 @@ def test_nothing_is_caught_at_a_level_of_zero():
     assert judge([row(20, 80, 0.4)], Rules(p=0))[0].verdict == "ok"
 
 
+def test_a_p_value_of_just_the_level_is_not_below_it():
+    one = row(80, 70, 3)
+    assert judge([one], Rules(p=one.p))[0].verdict == "undecided"
+    assert judge([one], Rules(p=one.p + 1e-9))[0].verdict == "regressed"
+
+
+def test_each_of_several_rows_catches_what_one_does_at_its_part_of_the_level():
+    one = row(80, 80, 0.4)
+    assert judge([one] * 4, Rules(p=0.04))[0].catches == judge([one], Rules(p=0.01))[0].catches
+
+
 def test_a_drop_of_just_the_tolerance_passes_whatever_its_last_digit():
     assert judge([row(80, 79.5 - 1e-13, 1e-3)], Rules(max_drop=0.5))[0].verdict == "ok"
     assert judge([row(80, 79.5 - 1e-6, 1e-3)], Rules(max_drop=0.5))[0].verdict == "regressed"

@@ -252,6 +252,21 @@ def test_older_baselines_have_labels_and_no_environment(tmp_path, schema):
     assert [reason for _, reason in lost.missing] == ["not in the results, or with other shifts"] * 3
 
 
+def test_cells_of_an_older_baseline_are_not_guessed(tmp_path):
+    path, label = tmp_path / "b.json", f"m-anchor-4-s0-{ANCHOR.id}"
+    write_baseline(put(tmp_path / "old", ANCHOR), path)
+    older(path, 2)
+    for cell in (ANCHOR, STRONG):
+        put(tmp_path / "either", replace(cell, plugins="b" * 12))
+    aside = {s: replace(info, in_mean=s == "id") for s, info in SHIFTS.items()}
+    put(tmp_path / "aside", replace(ANCHOR, plugins="b" * 12), shifts=aside)
+    for folder in ("either", "aside"):
+        for only in ([], [label]):
+            done = check(Store(tmp_path / folder), path, only=only)
+            assert (done.code, done.verdicts) == (INCOMPLETE, [])
+            assert done.missing == [(label, "not in the results, or with other shifts")]
+
+
 def test_the_shifts_of_results_decide_nothing_that_the_baseline_did_not(tmp_path):
     aside = {s: replace(info, in_mean=s == "id") for s, info in SHIFTS.items()}
     done = gate(tmp_path, [CELL], {CELL: outcomes()}, shifts=aside)
