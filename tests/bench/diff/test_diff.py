@@ -74,6 +74,7 @@ def test_with_one_seed_it_is_the_paired_test_over_images(request, tmp_path, side
         assert row.b - row.a == pytest.approx(value, abs=1e-9)
         assert row.of_these_runs
     assert found.p_values() == holm([row.estimate.p for row in found.rows])
+    assert list(pd.read_csv(io.StringIO(as_csv(found)))["p"]) == pytest.approx(found.p_values(), rel=1e-5)
 
 
 def test_two_methods_over_seeds_have_the_numbers_of_a_study_of_two(tmp_path):
@@ -106,6 +107,18 @@ def test_two_folders_over_seeds_have_the_numbers_of_the_gate(tmp_path):
     assert not found.rows[0].of_these_runs
 
 
+def test_seeds_with_images_of_their_own_have_all_error_in_their_scatter(tmp_path):
+    changes = []
+    for seed in SEEDS:
+        before, now = outcomes(seed), outcomes(seed + 10)
+        store_with(tmp_path, before, replace(CELL, seed=seed), split="-own")
+        store_with(tmp_path, now, replace(ANCHOR, seed=seed), split="-own")
+        changes.append(100 * (now["id"].mean() - before["id"].mean()))
+    of_id = diff("qat", "anchor", tmp_path).rows[0].estimate
+    assert of_id.image_variance == 0
+    assert of_id.seed_variance >= np.var(changes, ddof=1) / len(SEEDS)  # or what images alone make it
+
+
 def test_rows_by_shift(two_folders, tmp_path):
     found = diff(*two_folders, tmp_path / "r", "shift")
     assert [row.what for row in found.rows] == ["id", "ood", "blur/1", "fog/1"]
@@ -123,6 +136,8 @@ def test_methods_are_compared_at_the_same_bits_and_a_single_row_with_all(tmp_pat
     assert pairs("qat", "anchor") == (["qat 4 → anchor 4"], [alone])
     assert pairs("anchor", "qat") == (["anchor 4 → qat 4"], [("qat 3", "A has no row to compare it with")])
     assert sorted(pairs("fp", "qat")[0]) == ["fp → qat 3", "fp → qat 4"]
+    assert sorted(pairs("qat", "fp")[0]) == ["qat 3 → fp", "qat 4 → fp"]
+    assert pairs("qat", "qat 4") == (["qat 3 → qat 4"], [])
     assert pairs("qat 4", "qat 3") == (["qat 4 → qat 3"], [])
     assert pairs("m-qat-3", f"{ANCHOR.id[:6]}") == (["qat 3 → anchor 4"], [])
 
@@ -256,6 +271,13 @@ def test_identical_outcomes_leave_nothing_open_and_take_no_part_in_the_correctio
     assert len(re.findall(r"\| +identical \| +\|", text)) == 2
     assert "correction over 2 rows" in text
     assert "identical: every image has the same outcome on both sides" in text
+
+
+def test_of_identical_rows_no_seeds_are_counted(two_folders, tmp_path):
+    store_with(tmp_path / "same", outcomes())
+    said = "one seed on both sides: over images, for these trainings alone"
+    assert said in as_markdown(diff(*two_folders, tmp_path))
+    assert said not in as_markdown(diff(two_folders[0], str(tmp_path / "same"), tmp_path))
 
 
 def test_images_that_change_places_are_not_identical(tmp_path):

@@ -54,6 +54,11 @@ def test_the_baseline_gives_the_pseudo_values_of_the_counts(baseline):
         np.testing.assert_array_equal(cell.values[shift], pseudo_values(counts(each)))
 
 
+def test_another_metric_is_not_compared(tmp_path, baseline):
+    done = check(store_with(tmp_path / "new", outcomes(), FP), baseline)
+    assert (done.code, done.missing) == (INCOMPLETE, [("fp", "another metric: miou → top1")])
+
+
 def test_values_are_computed_once_before_and_once_now(tmp_path, baseline, monkeypatch):
     seen = []
 

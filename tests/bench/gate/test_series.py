@@ -113,6 +113,11 @@ def test_settings_that_may_be_either_are_not_guessed(tmp_path):
     assert all("is one of several that it may be" in reason for _, reason in done.missing)
 
 
+def test_the_only_cell_left_of_two_is_not_guessed(tmp_path):
+    done = gate(tmp_path, [ANCHOR, STRONG], {replace(ANCHOR, method_args=(("strength", 0.2),)): outcomes()})
+    assert (done.code, done.verdicts, len(done.missing), len(done.extra)) == (INCOMPLETE, [], 2, 1)
+
+
 def test_cells_that_are_only_in_the_results_are_named_and_no_failure(tmp_path):
     done = gate(tmp_path, [CELL], {CELL: outcomes(), ANCHOR: outcomes()})
     assert done.code == OK
