@@ -8,7 +8,7 @@ import pytest
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import method_rows
 from flatqat.bench.report.corruption_panels import Panel, panels_of
-from flatqat.bench.report.html.lines import Lines
+from flatqat.bench.report.html.lines import HEIGHT, Lines
 from flatqat.bench.report.html.plots import of_rows
 from flatqat.bench.report.html.series import FIRST_SHOWN, MOST_LINES, Series, series_of
 from flatqat.bench.report.html.svg import SHAPES
@@ -82,15 +82,34 @@ def test_intervals_beside_zero_are_at_their_ends():
     assert_in_proportion([zero, *values, *flat], [0, -1, -3, 2, -2, 0.5, -6, -1.5, 1, 4])
 
 
-def test_a_few_long_intervals_do_not_squeeze_the_rest():
+@pytest.mark.parametrize("long", [-1000.0, 1000.0])
+def test_a_few_long_intervals_do_not_squeeze_the_rest(long):
     names = [f"fog/{k}" for k in range(200)]
     panel = Panel(name="fog", sets=names, labels=["1"] * 200, joined=True)
     low, high = dict.fromkeys(names, -2.0), dict.fromkeys(names, 2.0)
-    low["fog/7"] = -1000.0
+    (low if long < 0 else high)["fog/7"] = long
     columns = {"m0 4": dict.fromkeys(names, 0.0), "m0 4 low": low, "m0 4 high": high}
     ((_, picture),) = Lines(what="w", series=[series(0)], columns=columns, of_zero=True).pictures([panel])
-    lows = [float(y) for y in re.findall(r"M[\d.]+ ([\d.]+)V", paths(picture, "i")[0])]
-    assert max(lows) == lows[7] > lows[8] > 0.8 * lows[7]
+    ends = re.findall(r"M[\d.]+ ([\d.-]+)V([\d.-]+)", paths(picture, "i")[0])
+    far = [float(pair[long > 0]) for pair in ends]
+    assert 0 <= far[7] <= HEIGHT
+    assert 0 < abs(far[7] - far[8]) < 0.2 * HEIGHT
+
+
+def test_zero_is_on_the_plot_however_far_from_it_all_values_are():
+    values = {"id": -9.0, "fog/1": -9.5, "fog/2": -10.0}
+    columns = {f"m0 4{end}": values for end in ("", " low", " high")}
+    ((_, picture),) = Lines(what="w", series=[series(0)], columns=columns, of_zero=True).pictures([PANEL])
+    (zero,) = (float(y) for y in re.findall(r'class="zero" d="M\d+ ([\d.-]+)H', picture))
+    assert 0 <= zero < markers(picture)[0][0][1]
+
+
+def test_shifts_without_severities_are_not_joined():
+    columns = {"m0 4": {"id": 90.0, "fog/1": 72.5, "fog/2": 41.0}}
+    lines = Lines(what="w", series=[series(0)], columns=columns)
+    ((_, picture),) = lines.pictures([replace(PANEL, joined=False)])
+    assert paths(picture, "l") == []
+    assert len(markers(picture)[0]) == 3
 
 
 def test_panels_are_corruptions_with_id_first(tmp_path):

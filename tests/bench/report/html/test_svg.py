@@ -17,6 +17,8 @@ def test_ticks_are_few_round_and_on_the_axis(values, most):
     ticks = axis.ticks(most)
     assert 2 <= len(ticks) <= most
     assert all(axis.low <= tick <= axis.high for tick in ticks)
+    assert ticks[0] - (ticks[1] - ticks[0]) < axis.low
+    assert ticks[-1] + (ticks[1] - ticks[0]) > axis.high
     steps = {round(b - a, 12) for a, b in pairwise(ticks)}
     (step,) = {f"{step:.6e}" for step in steps}
     assert step[0] in "125"
