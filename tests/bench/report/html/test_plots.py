@@ -138,6 +138,13 @@ def test_points_are_rows_and_the_dashed_line_has_the_gap_of_the_reference(tmp_pa
     points = [place for (place,) in markers(figure.svg)]
     assert_in_proportion([y for _, y in points], [row["ood_top1"] for row in rows])
     assert_in_proportion([x for x, _ in points], [row["id_top1"] for row in rows])
+    bars = [re.fullmatch(r"M\S+ (\S+)V(\S+)M(\S+) \S+H(\S+)", path) for path in paths(figure.svg, "i")]
+    assert len(bars) == len(rows)
+    ends = [[float(bar[k]) for bar in bars] for k in (1, 2, 3, 4)]
+    names = ("ood_top1_low", "ood_top1_high", "id_top1_low", "id_top1_high")
+    for of_ends, name, axis in zip(ends, names, (1, 1, 0, 0), strict=True):
+        centers, at = [point[axis] for point in points], [row[name[: name.rindex("_")]] for row in rows]
+        assert_in_proportion([*centers, *of_ends], [*at, *(row[name] for row in rows)])
     assert rows[0]["method"] == "fp"
     (line,) = (places(path) for path in paths(figure.svg, "compared"))
     (x, y) = points[0]
