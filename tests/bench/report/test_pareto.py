@@ -37,6 +37,7 @@ def test_the_front_is_what_a_search_through_all_pairs_finds():
         found = front(points)
         assert sorted(found) == [k for k in range(count) if not surpassed(k)]
         assert [points[k] for k in found] == sorted(points[k] for k in found)
+    assert front([(1.0, 5.0), (2.0, 4.0), (1.0, 5.0)]) == [0, 2]
 
 
 def test_a_point_is_the_mean_over_seeds_with_the_reports_interval(store):
@@ -58,6 +59,13 @@ def test_suites_have_panels_of_their_own_and_models_share_one(tmp_path):
     kinds = {(p.method, p.model) for p in of_s.points}
     assert kinds == {("qat (recipe b)", "m"), ("qat (recipe b)", "n"), ("qat (recipe long)", "m")}
     assert (of_s.title, of_t.title) == ("s v1", "t v1 · m · recipe b")
+
+
+def test_cells_on_fewer_images_and_adapted_ones_have_panels_of_their_own(tmp_path):
+    for fields in ({}, {"limit": 100}, {"adapt": "bn"}):
+        put(tmp_path, "qat", "4", 0.7, cost(9000, 4), **fields)
+    found = panels(load(Store(tmp_path), None), Store(tmp_path))
+    assert [len(panel.points) for panel in found] == [1, 1, 1]
 
 
 def test_records_without_a_cost_name_the_command_that_adds_it(tmp_path):

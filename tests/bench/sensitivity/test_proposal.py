@@ -53,6 +53,13 @@ def test_a_proposal_keeps_its_budget_and_bench_run_understands_it(kind, value, s
     assert costs(kind, value).of_spec(parsed) == pytest.approx(found.cost)
 
 
+def test_the_ends_have_the_bits_that_were_chosen():
+    """They stay at 8 bits where no bits of their own are named."""
+    names = ["first", "middle", "last"]
+    spec = spec_of(names, {name: (name,) for name in names}, dict.fromkeys(names, QuantSpec.parse("4")))
+    assert {(one.weight_bits, one.act_bits) for one in by_layer(names, spec).values()} == {(4, 4)}
+
+
 def test_the_bits_of_another_quantizer_stay_its_own():
     by_unit = {unit: QuantSpec.parse(bits + "@apot") for unit, bits in zip(UNITS, "8443", strict=True)}
     spec = spec_of(list(LAYERS), UNITS, by_unit)

@@ -175,8 +175,11 @@ def test_the_dashed_line_is_that_of_standard_models_where_the_suite_has_one(tmp_
 def test_the_front_is_of_the_smallest_and_best(tmp_path):
     for method, bits, ood in (("fp", "fp", 0.8), ("qat", "8", 0.85), ("qat", "4", 0.7), ("sam", "4", 0.6)):
         put_cost(tmp_path, method, bits, ood, cost(9000, 32 if bits == "fp" else int(bits)))
+    put_cost(tmp_path, "ptq", "8", 0.9, None)
     shown, rows = figures(Store(tmp_path))
     figure = shown["Size against OOD"]
+    assert figure.note.endswith("Not shown, without a cost: m ptq 8.")
+    rows = [row for row in rows if row["method"] != "ptq"]
     points = {(r["method"], r["bits"]): p for r, (p,) in zip(rows, markers(figure.svg), strict=True)}
     (stairs,) = paths(figure.svg, "front")
     (x, y), (to, up) = points["qat", "4"], points["qat", "8"]
