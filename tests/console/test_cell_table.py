@@ -178,6 +178,15 @@ def test_no_name_steers_the_terminal():
     assert not re.search(r"[\x00-\x1f]", "".join(lines))
 
 
+def test_a_cell_never_moves_back():
+    board = Board([row("qat")])
+    (place,) = board.places
+    assert board.move(KEYS[2], "scored", UNKNOWN) is place
+    for state in ("scored", "trained", "starting"):
+        assert board.move(KEYS[2], state, (80.0, None)) is None
+        assert (place.state, place.scores) == ("scored", (80.0, None))
+
+
 def test_plain_lines_say_how_each_cell_ended():
     said: list[str] = []
     tell(PlainProgress(said.append), lambda: said.append("---"))
