@@ -1,13 +1,17 @@
 """An exported file beside its cell, from training to the record, and files with a fault."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from flatqat.bench.deploy import verify
+from flatqat.bench.deploy.verify import VerifyOptions
 from flatqat.bench.records.store import Store
 from flatqat.errors import DataError, StoreError, UsageError
+from tests.helpers.study_records import CELL
 from tests.helpers.verified_cells import (
     BITS,
     exported,
@@ -109,6 +113,15 @@ def test_fewer_images_are_a_sample_of_those_of_the_cell(store, files):
     assert (found.limit, found.moved) == (10, 0)
     assert found.plain.all.predictions == 30
     assert {one.images for one in found.plain.shifts.values()} == {10}
+    assert verified(store, "tiny-qat-4", files["4"], limit=10**4).deployed.limit is None
+
+
+def test_more_images_than_those_of_the_cell_are_refused():
+    options, cell = VerifyOptions(file=Path("x"), limit=9), replace(CELL, limit=8)
+    with pytest.raises(UsageError, match=r"--limit: expected at most 8, .* got 9"):
+        verify._limit(options, cell)
+    assert [verify._limit(replace(options, limit=n), cell) for n in (None, 8, 7)] == [8, 8, 7]
+    assert verify._limit(options, CELL) == 9
 
 
 def test_scores_that_are_not_those_of_the_record_are_counted(store, files):
@@ -143,8 +156,6 @@ def test_a_file_of_something_else_is_refused_and_nothing_is_written(store, files
 
 
 def test_a_cell_that_runs_again_meanwhile_is_left_alone(store, files, monkeypatch):
-    from flatqat.bench.deploy import verify
-
     record = store.find("tiny-qat-8")
     monkeypatch.setattr(
         verify, "_moved", lambda *_: store.write_record(replace(record, outcomes_sha256="0")) and 0
