@@ -57,12 +57,13 @@ def interval(*pools: np.ndarray) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def test_a_set_has_the_interval_of_paired_differences(seen):
-    found = summed_up(seen, SHIFTS, METRICS["top1"]).shifts["night"]
-    assert (found.images, found.predictions) == (25, 25)
-    assert found.change == pytest.approx(difference(seen["night"]).mean())
-    assert (found.low, found.high) == pytest.approx(interval(difference(seen["night"])))
-    assert found.agreement == 100 * seen["night"].agreement.equal / 25
+@pytest.mark.parametrize(("name", "images", "change"), [("night", 25, 0.0), ("id", N, -5.0)])
+def test_a_set_has_the_interval_of_paired_differences(seen, name, images, change):
+    found = summed_up(seen, SHIFTS, METRICS["top1"]).shifts[name]
+    assert (found.images, found.predictions) == (images, images)
+    assert found.change == pytest.approx(difference(seen[name]).mean()) == pytest.approx(change)
+    assert (found.low, found.high) == pytest.approx(interval(difference(seen[name])))
+    assert found.agreement == 100 * seen[name].agreement.equal / images
 
 
 def test_a_family_pairs_the_images_that_its_shifts_share(seen):

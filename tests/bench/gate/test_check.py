@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import t as student
 
 from flatqat.bench.gate.baseline import write_baseline
-from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
+from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check, code_of
 from flatqat.bench.gate.compare import Rules
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
@@ -147,6 +147,10 @@ def test_a_regression_outranks_a_missing_cell(tmp_path):
     done = gate(tmp_path / "new", path, now)
     assert done.code == REGRESSED
     assert len(done.missing) == 1
+
+
+def test_a_check_of_no_row_is_incomplete():
+    assert code_of([], Rules()) == INCOMPLETE
 
 
 def test_a_baseline_of_nothing_is_refused(tmp_path):
