@@ -102,3 +102,11 @@ def test_bars_of_several_tasks_stand_side_by_side():
     with pytest.raises(ZeroDivisionError), live.task("c", 2):
         raise ZeroDivisionError
     assert (live.bars.tasks, live.bars.live.is_started) == ([], False)
+
+
+def test_brackets_in_a_description_are_no_markup():
+    live = LiveProgress(Console(force_terminal=True, quiet=True, width=100))
+    with open("/dev/null", "w") as sink, live.task("train [red]qat[/nothing]", 2):
+        paper = Console(width=100, record=True, file=sink)
+        paper.print(live.bars.get_renderable())
+    assert paper.export_text().startswith("train [red]qat[/nothing] ")
