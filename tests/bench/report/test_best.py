@@ -1,5 +1,7 @@
 """What stands in bold is the best of its bits as far as paired differences can tell; columns are chosen."""
 
+import csv
+import io
 import re
 from dataclasses import replace
 from itertools import product
@@ -113,8 +115,9 @@ def test_the_choices_are_listed_once(store, tmp_path):
 def test_brier_and_detection_are_shown_on_request(tmp_path):
     record = put(tmp_path, "qat", "4", 0.7, COST)
     scores = {name: dict(of) for name, of in record.scores.items()}
-    for name in scores:
-        scores[name] |= {"brier": Score(value=0.25, n=200), "auroc": Score(value=61.5, n=200)}
+    for name, brier in (("val", 0.75), ("id", 0.125), ("fog/1", 0.25)):
+        scores[name]["brier"] = Score(value=brier, n=200)
+    scores["fog/1"]["auroc"] = Score(value=61.5, n=200)
     Store(tmp_path).write_record(replace(record, scores=scores))
     store = Store(tmp_path)
     usual = render(store, None, "md", "method", "qat")
@@ -124,6 +127,8 @@ def test_brier_and_detection_are_shown_on_request(tmp_path):
     (row,) = [line.split("|") for line in text.splitlines() if line.startswith("| qat")]
     assert [cell.strip() for cell in row[3:5]] == ["61.5", "0.250"]
     assert "AUROC: of telling" in text
+    (numbers,) = csv.DictReader(io.StringIO(render(store, None, "csv", "method", "qat")))
+    assert [float(numbers[name]) for name in ("id_brier", "ood_brier", "ood_auroc")] == [0.125, 0.25, 61.5]
 
 
 def test_records_without_confidences_are_told_apart_from_a_wrong_name(flatqat, tmp_path):
