@@ -6,6 +6,7 @@ from typing import ClassVar
 import pytest
 from safetensors.torch import load_file
 
+from flatqat import registry
 from flatqat.bench.engine.train import LOG_EVERY, train
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
@@ -166,3 +167,19 @@ def test_the_tool_is_no_part_of_a_cell(tmp_path):
     wanted = request(tmp_path)
     ids = [job.cell.id for job in make_plan(wanted).jobs]
     assert ids == [job.cell.id for job in make_plan(replace(wanted, log=None)).jobs]
+
+
+def test_the_steps_before_a_failure_are_not_lost(tmp_path, told, monkeypatch):
+    sam = registry.load(registry.METHODS, "sam")
+    step = sam.step
+
+    def fail(self, x, y):
+        if self.steps_done == LOG_EVERY - 3:
+            raise ValueError("no more")
+        return step(self, x, y)
+
+    monkeypatch.setattr(sam, "step", fail)
+    assert {record.status for record in go(tmp_path, methods=("sam",))} == {"failed"}
+    assert told[-1].training.label.startswith("tiny-sam-")
+    assert {at for at, values in told[-1].values if "loss" in values} >= {LOG_EVERY - 4, LOG_EVERY - 3}
+    assert told[-1].closed == 1

@@ -41,6 +41,19 @@ def test_the_best_and_those_that_may_be_equal_to_it(store):
     assert found["ID"] == set(), "equal on every image: nothing is decided"
 
 
+@pytest.mark.parametrize(("others", "bold"), [(("qat",), {("sam", "4")}), (("qat", "ema"), set())])
+def test_what_one_test_tells_apart_two_may_not(tmp_path, others, bold):
+    """Four of 200 images: p is 0.045 on its own, and 0.09 after Holm's correction over two."""
+    for seed in range(2):
+        put(tmp_path, "sam", "4", 0.80, COST, seed=seed)
+        for method in others:
+            put(tmp_path, method, "4", 0.78, COST, seed=seed)
+    store = Store(tmp_path)
+    (section,) = load(store, None)
+    runs = {key: Runs.of(records, store) for key, records in section.rows.items()}
+    assert best(section, runs)["OOD"] == bold
+
+
 @pytest.mark.parametrize("seeds", [{"qat": (0,), "sam": (0,)}, {"qat": (0, 1, 2), "sam": (0, 1)}])
 def test_one_seed_and_other_seeds_say_nothing_of_methods(tmp_path, seeds):
     for method, of_method in seeds.items():
