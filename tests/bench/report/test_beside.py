@@ -77,6 +77,10 @@ def test_differences_are_those_of_means_over_seeds_paired_by_image(tmp_path):
     difference = f"{e.value:+.1f} [{e.low:+.1f}, {e.high:+.1f}] †"
     assert shown.rows[0][:6] == ["qat", "4", "1 / 1", *means, difference]
     assert any(note.startswith("†: one seed on both sides") for note in shown.notes)
+    (row,) = frame_beside(found).to_dict("records")
+    assert (row["id"], row["reference_id"]) == pytest.approx((rows[0].now, rows[0].before), abs=1e-12)
+    ends = tuple(row[f"id_difference{end}"] for end in ("", "_low", "_high"))
+    assert ends == pytest.approx((e.value, e.low, e.high), abs=1e-12)
 
 
 def test_rows_of_one_side_are_shown_or_named(tmp_path):

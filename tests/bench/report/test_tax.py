@@ -46,6 +46,17 @@ def test_value_and_interval_are_those_of_paired_images(two):
         assert (tax.low, tax.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
+def test_seeds_with_images_of_their_own_have_all_error_in_their_scatter(two):
+    section, store, _ = two
+    own = {
+        key: [replace(record, protocol=replace(record.protocol, split="-own")) for record in records]
+        for key, records in section.rows.items()
+    }
+    section = replace(section, rows=own)
+    assert taxes(section, store)["OOD"]["qat", "4"].image_variance == 0
+    assert ood_taxes([section], store)["qat", "4"].image_variance == 0
+
+
 def test_the_sets_are_id_ood_corruptions_and_shifts(two):
     record = two[0].rows["qat", "4"][0]
     corruptions = ("blur", "fog", "snow", "spatter")
