@@ -209,3 +209,19 @@ def test_classification_has_none(tmp_path):
     registry.add_plugin(HELPERS / "toy.py")
     go(tmp_path, suites=("toy",), methods=("fp",))
     assert not [*tmp_path.glob("pictures/*"), *tmp_path.glob("data/*/*")]
+
+
+@pytest.mark.parametrize(
+    ("name", "groups", "per_pixel", "taken"),
+    [
+        ("fog", None, True, 3),
+        ("fog", ((0, 1), (2,)), True, 0),
+        ("val", None, True, 0),
+        ("fog", None, False, 0),
+    ],
+)
+def test_pictures_are_taken_where_labels_are_classes_of_pixels(name, groups, per_pixel, taken):
+    shift = Shift(name=name, family="f", build=lambda root: None, groups=groups)
+    shots = snapshots_of(shift, None, 5, per_pixel=per_pixel)
+    shots.begin(torch.zeros(5, 3, 8, 8), torch.zeros(5, 8, 8, dtype=torch.long))
+    assert len(shots.seen) == taken
