@@ -1,5 +1,6 @@
 """Pictures in a results folder: stored and read, merged, removed and checked; nothing is taken on trust."""
 
+import io
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -117,7 +118,9 @@ def test_damaged_images_are_named(store, arrays, message):
 def test_a_file_that_would_fill_the_memory_is_refused_before_it_does(store):
     path = store.pictures.path(FP)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("fog/2.npy", bytes(10**8))
+        large = io.BytesIO()
+        np.save(large, np.zeros((4000, 4000), np.uint8))  # a label map, were it not for its size
+        file.writestr("fog/2.npy", large.getvalue())
     assert path.stat().st_size < 10**6
     with pytest.raises(StoreError, match="damaged file"):
         read(store)
