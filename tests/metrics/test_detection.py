@@ -21,4 +21,5 @@ def test_separated_images_equal_images_and_unknown_confidence():
     high, low = np.array([0.9, 0.8]), np.array([0.3, 0.2, 0.1])
     assert (auroc(high, low), auroc(low, high), auroc(high, high)) == (1, 0, 0.5)
     assert np.isnan(auroc(high, np.array([0.5, np.nan])))
+    assert np.isnan(auroc(np.array([0.5, np.nan]), high))
     assert np.isnan(auroc(high, np.empty(0)))
