@@ -111,10 +111,10 @@ def sentence(contrast: Contrast) -> str:
     }
     return (
         f"**{contrast.bits} bits: {words[contrast.answer]}.** OOD top-1 {interval(contrast.ood)} points "
-        f"({contrast.qat:.1f}% with QAT, {contrast.anchor:.1f}% with the anchor), p {p_in_words(contrast.p)} "
-        f"after Holm's correction, tested at {contrast.level:g}; {contrast.ood.seeds} seeds, "
-        f"{contrast.ood.images:,} images a shift; a difference of {contrast.detectable:.1f} would have "
-        "been found in 80% of such studies."
+        f"({contrast.qat:.1f}% with QAT, {contrast.anchor:.1f}% with the anchor), p "
+        f"{p_in_words(contrast.p)} after Holm's correction, tested at {contrast.level:g}; "
+        f"{contrast.ood.seeds} seeds, {contrast.ood.images:,} images a shift; a difference of "
+        f"{contrast.detectable:.1f} would have been found in 80% of such studies."
     )
 
 

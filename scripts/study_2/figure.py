@@ -15,7 +15,7 @@ from scripts.study_2.tax import LEVEL, by_corruption
 LABELS, PANEL, GAP, ROW, TOP, BOTTOM = 130, 290, 40, 22, 66, 78  # pixels
 DECIDED, UNDECIDED, BAND = "#0b6bcb", "#8a8f98", "#eef3f8"
 STYLE = "font-family='Helvetica, Arial, sans-serif' font-size='13'"
-LEGEND = "points of top-1 with 95% intervals; blue: decided, gray: undecided, after Holm's correction"
+LEGEND = 'points of top-1 with 95% intervals; blue: different after Holm\'s correction; shaded: "as good"'
 SHOWN_BITS = "3"
 
 
@@ -31,7 +31,7 @@ class Line:
 def figure(rows: Rows) -> str:
     """Return the picture of what is there; the second panel only where full precision is."""
     anchor = [
-        Line(label=f"{c.bits} bits", estimate=c.ood, sure=c.answer in ("better", "worse"))
+        Line(label=f"{c.bits} bits: {c.answer}", estimate=c.ood, sure=c.answer in ("better", "worse"))
         for c in contrasts(rows)
     ]
     taxes = by_corruption(rows, SHOWN_BITS)

@@ -49,9 +49,9 @@ def part(store: Store) -> Part | None:
             ["method", "bits", *(name.replace("_", " ") for name in DOMAINS), "mean", "Δ mean", "p"], cells
         ),
         "",
-        f"Top-1 in percent on the domain left out, {in_words(seeds)}. Δ: points above full precision, the "
-        "mean over domains, with its 95% interval. p: after Holm's correction over the rows of a "
-        f"bit-width. `{CONTROL}`: convolutions stop in the middle of training, rounded or not.",
+        f"Top-1 in percent on the domain left out, seeds {in_words(seeds)}. Δ: points above full "
+        "precision, the mean over domains, with its 95% interval. p: after Holm's correction over the "
+        f"rows of a bit-width. `{CONTROL}`: convolutions stop in the middle of training, rounded or not.",
     ]
     sentence = f"**PACS, minus full precision.** {words or f'undecided for all {len(found)} rows'}."
     return Part(title="PACS", found=[sentence], lines=lines)

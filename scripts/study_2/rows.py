@@ -121,10 +121,8 @@ def interval(estimate: Estimate) -> str:
 
 
 def in_words(seeds: Collection[int]) -> str:
-    """Return `seeds 0 to 7`, or the seeds one by one where some lie apart."""
+    """Return `0 to 7`, or the seeds one by one where some lie apart."""
     first, last = min(seeds), max(seeds)
-    if len(seeds) == 1:
-        return f"seed {first}"
-    if len(seeds) == last - first + 1:
-        return f"seeds {first} to {last}"
-    return f"seeds {', '.join(map(str, sorted(seeds)))}"
+    if len(seeds) == last - first + 1 > 1:
+        return f"{first} to {last}"
+    return ", ".join(map(str, sorted(seeds)))

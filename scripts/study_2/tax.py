@@ -75,8 +75,8 @@ def cost(rows: Rows) -> str:
     each = "; ".join(f"{t.row.bits} bits {interval(t.estimate)}" for t in taxes)
     seeds = in_words(taxes[0].seeds)
     return (
-        f"**What low bits cost under shift.** QAT minus full precision, points of OOD top-1: {each} "
-        f"({seeds})."
+        f"**What low bits cost under shift.** QAT minus full precision, points of OOD top-1: {each} (seeds "
+        f"{seeds})."
     )
 
 
@@ -88,7 +88,7 @@ def hypotheses(rows: Rows) -> list[str]:
     assert slope
     return [
         f"**Where they help.** On impulse noise, 3 bits minus full precision is {interval(gain.estimate)} "
-        f"points (p {p_in_words(gain.estimate.p)}, the plan's hypothesis; {in_words(gain.seeds)}): "
+        f"points (p {p_in_words(gain.estimate.p)}, the plan's hypothesis; seeds {in_words(gain.seeds)}): "
         f"{_verdict(gain.estimate, 'a gain', 'a loss')}. From severity 1 to 5 it changes by "
         f"{interval(slope.estimate)} points: {_verdict(slope.estimate, 'it rises', 'it falls')}."
     ]

@@ -233,8 +233,8 @@ def test_the_tax_and_its_owner_are_those_that_were_planted(tmp_path):
     assert "(p < 0.001, the plan's hypothesis; seeds 0 to 7): a gain" in part.found[1]
     assert part.found[1].endswith("points: it rises.")
     text = "\n".join(part.lines)
-    assert re.search(r"weights alone \(w3a32\) +\| seeds 0 to 3 \| [+-]?0\.\d+ .*\| 1.000", text)
-    assert re.search(r"inputs alone \(w32a3\) +\| seeds 0 to 3 \| \+[56]\.\d+ .*\| <0.001", text)
+    assert re.search(r"weights alone \(w3a32\) +\| 0 to 3 +\| [+-]?0\.\d+ .*\| 1.000", text)
+    assert re.search(r"inputs alone \(w32a3\) +\| 0 to 3 +\| \+[56]\.\d+ .*\| <0.001", text)
     assert "**-5." in text
     drawn = figure(there)
     assert ">impulse noise<" in drawn
