@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from flatqat.bench.cell.session import Lack
 from flatqat.bench.engine import estimate, train
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
@@ -79,11 +80,12 @@ def test_the_estimate_counts_a_hessian_product_as_two_passes_whatever_the_rule(t
     monkeypatch.setattr(estimate, "seconds_to_make", lambda *_, **__: 0.0)
     dual = {"anchor": {"coupling": "dual"}}
     for name, step, settings in (("qat", 1.0, {}), ("sam", 2.0, {}), ("anchor", 2.0, dual)):
-        monkeypatch.setattr(estimate, "_time", lambda *_, step=step: (step, 0.0, 0.0))
+        monkeypatch.setattr(estimate, "_time", lambda *_, step=step: estimate.Timed(step=step))
         jobs = plan(tmp_path, methods=(name,), settings=settings).scored()
         for spaces in ((), ("quantized",)):
             request = Request(suites=("toy",), methods=(name,), bits=("3",), seeds=(0,), spaces=spaces)
-            seconds[name, bool(spaces)] = estimate.estimate(jobs, session_of(request))
+            lacks = [Lack(job=job, scores=True, spaces=spaces) for job in jobs]
+            seconds[name, bool(spaces)] = estimate.estimate(lacks, session_of(request))
     assert seconds["qat", False] == 12
     assert seconds["sam", False] == seconds["anchor", False] == 24
     images_in_batches = 32 / 32
