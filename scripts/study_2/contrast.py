@@ -16,6 +16,10 @@ LOOKS = ((range(8), 0.02), (range(24), 0.03))
 """The seeds of each look and its level, of which the plan says why they add up to 0.05."""
 AS_GOOD = 1.0  # points to each side of zero
 
+APART = (
+    "At {} the 95% interval does not hold zero, and yet the plan calls nothing better: its intervals are "
+    "of one contrast each, while p is corrected for three and has to pass the level of one of two looks."
+)
 HEADER = ["bits", "QAT", "anchor", "Δ OOD", "± half", "Δ ID", "p", "answer"]
 
 
@@ -135,4 +139,7 @@ def part(rows: Rows) -> Part | None:
         f"test. With the scatter found here a single test at 0.05 finds {single:.1f} with 90% power at "
         f"every bit-width, and the look, at its lower level and corrected, {worst:.1f} in 80% of studies.",
     ]
+    apart = [c for c in found if c.answer not in ("better", "worse") and not c.ood.low <= 0 <= c.ood.high]
+    if apart:
+        lines += ["", APART.format(" and ".join(f"{c.bits} bits" for c in apart))]
     return Part(title="Anchor against QAT", found=[sentence(contrast) for contrast in found], lines=lines)

@@ -15,7 +15,10 @@ from scripts.study_2.tax import LEVEL, by_corruption
 LABELS, PANEL, GAP, ROW, TOP, BOTTOM = 130, 290, 40, 22, 66, 78  # pixels
 DECIDED, UNDECIDED, BAND = "#0b6bcb", "#8a8f98", "#eef3f8"
 STYLE = "font-family='Helvetica, Arial, sans-serif' font-size='13'"
-LEGEND = 'points of top-1 with 95% intervals; blue: different after Holm\'s correction; shaded: "as good"'
+LEGEND = (
+    "points of top-1 with 95% intervals",
+    'blue: different after Holm\'s correction; shaded: "as good"',
+)
 SHOWN_BITS = "3"
 
 
@@ -47,7 +50,7 @@ def figure(rows: Rows) -> str:
     ]
     for place, (title, of_what, lines, band) in enumerate(panels):
         parts += _panel(title, of_what, lines, band, left=place * (LABELS + PANEL + GAP) + LABELS)
-    parts.append(_text(width / 2, height - 12, LEGEND))
+    parts += [_text(width / 2, height - 30 + 18 * place, words) for place, words in enumerate(LEGEND)]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 

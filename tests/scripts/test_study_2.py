@@ -188,6 +188,13 @@ def test_an_answer_is_by_p_then_by_the_interval(value, stderr, p, answer):
     assert found.answer == answer
 
 
+def test_an_interval_without_zero_that_decides_nothing_is_explained(tmp_path, monkeypatch):
+    store = contrasted(Store(tmp_path), range(8))
+    assert "the plan calls nothing better" not in page.page(store)
+    monkeypatch.setattr(contrast, "LOOKS", ((range(8), 0.0),))
+    assert "At 3 bits and 2 bits the 95% interval does not hold zero" in page.page(store)
+
+
 def test_controls_are_compared_on_shared_seeds_and_corrected_over_the_plan(tmp_path):
     store = contrasted(Store(tmp_path), range(8))
     put_row(store, "ema", "3", range(4), under_shift(0.05))
