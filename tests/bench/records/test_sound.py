@@ -56,7 +56,7 @@ def problems(folder: Path) -> list[str]:
     return [line.removeprefix(f"{folder}/") for line in examined.problems]
 
 
-@pytest.mark.parametrize("name", ["first-look", "first-study"])
+@pytest.mark.parametrize("name", ["first-look", "first-study", "study-2"])
 def test_committed_results_are_right(name):
     examined = Examined(Store(RESULTS / name))
     records = examined.records
