@@ -45,8 +45,7 @@ def page(store: Store) -> str:
     parts = [first, *filter(None, [*of_cifar, *others])]
     titles = {part.title for part in parts}
     missing = [words for title, words in MISSING.items() if title not in titles]
-    if not rows.records.keys() >= tax.OWNERS.keys():
-        missing.append(f"whose the gain on {tax.IMPULSE.replace('_', ' ')} is")
+    missing += [words for part in parts for words in part.lacks]
     records = [record for row in rows.records.values() for record in row.values() if not record.cell.adapt]
     lines = [f"# {TITLE}", ""]
     lines += [f"- {sentence}" for part in parts for sentence in part.found]
@@ -61,7 +60,7 @@ def page(store: Store) -> str:
         "computed from the records in `results/study-2`.",
     ]
     if missing:
-        lines += ["", f"Planned and not here yet, or not whole: {', '.join(missing)}."]
+        lines += ["", f"Planned and not here yet: {', '.join(missing)}."]
     for part in parts:
         lines += ["", f"## {part.title}", "", *part.lines]
     lines += ["", "## How it was made", "", f"{protocol_line(records)}.", "", COMMANDS]

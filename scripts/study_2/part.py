@@ -8,11 +8,15 @@ from tabulate import tabulate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What one part of the plan found: sentences for the top of the page, and its own lines below a title."""
+    """What one part of the plan found: sentences for the top of the page, and its own lines below a title.
+
+    `lacks` names what of the part is not there yet.
+    """
 
     title: str
     found: Sequence[str]
     lines: Sequence[str]
+    lacks: Sequence[str] = ()
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

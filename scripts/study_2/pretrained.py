@@ -14,11 +14,12 @@ BY_CORRUPTION = "6"
 
 def part(store: Store) -> Part | None:
     """Return this part of the page, or None without full precision and another row."""
-    found, lines = [], []
+    found, lines, lacks = [], [], []
     for suite, words in ((CORRUPTIONS, "under corruption"), (SHAPES, "on edge drawings and silhouettes")):
         rows = Rows.of(store, suite, lambda cell: cell.model == MODEL)
         there = [row for bits in SHOWN if (row := Row("ptq", bits)) in rows.records and FP in rows.records]
         if not there:
+            lacks.append(f"a pretrained network {words}")
             continue
         costs = "; ".join(f"{row.bits} bits {_delta(rows, row)}" for row in there)
         found.append(
@@ -34,7 +35,7 @@ def part(store: Store) -> Part | None:
         "intervals are over images only. The ImageNet images may be of its training set: differences "
         "count, levels do not."
     )
-    return Part(title="A pretrained network", found=found, lines=[note, *lines])
+    return Part(title="A pretrained network", found=found, lines=[note, *lines], lacks=lacks)
 
 
 def _delta(rows: Rows, row: Row) -> str:

@@ -55,7 +55,9 @@ def part(rows: Rows) -> Part | None:
     if owners := _owners(rows):
         lines += ["", f"Whose the gain on {IMPULSE.replace('_', ' ')} is:", "", *owners]
     lines += ["", "By corruption:", "", table(*_by_corruption(rows)), "", CORRUPTION_NOTE]
-    return Part(title="What low bits cost, and where they help", found=found, lines=lines)
+    whole = all(len(rows.seeds(FP, row)) >= FEWEST_SEEDS for row in OWNERS)
+    lacks = [] if whole else [f"whose the gain on {IMPULSE.replace('_', ' ')} is"]
+    return Part(title="What low bits cost, and where they help", found=found, lines=lines, lacks=lacks)
 
 
 LEVELS_NOTE = (

@@ -243,6 +243,7 @@ def test_the_tax_and_its_owner_are_those_that_were_planted(tmp_path):
     assert re.search(r"weights alone \(w3a32\) +\| 0 to 3 +\| [+-]?0\.\d+ .*\| 1.000", text)
     assert re.search(r"inputs alone \(w32a3\) +\| 0 to 3 +\| \+[56]\.\d+ .*\| <0.001", text)
     assert "**-5." in text
+    assert part.lacks == ["whose the gain on impulse noise is"]
     drawn = figure(there)
     assert ">impulse noise<" in drawn
     assert drawn.count("<circle") == len(BITS) + 3
@@ -296,6 +297,7 @@ def test_a_pretrained_network_is_compared_with_itself_in_full_precision(tmp_path
     text = "\n".join(part.lines)
     assert "better on impulse noise and worse on 2 of 3 corruptions" in text
     assert "500 images a shift" in text
+    assert "a pretrained network on edge drawings and silhouettes" in page.page(store)
 
 
 def test_pacs_is_the_mean_over_domains_minus_full_precision(tmp_path):
