@@ -291,8 +291,11 @@ def test_a_pretrained_network_is_compared_with_itself_in_full_precision(tmp_path
     put_row(store, "fp", "fp", (0,), {}, suite="imagenet-c-live", **LITE0)
     impulse = dict.fromkeys([shift for shift in SHIFTS if shift.startswith("impulse")], 0.1)
     put_row(store, "ptq", "6", (0,), under_shift(-0.1) | impulse, suite="imagenet-c-live", **LITE0)
+    put_row(store, "ptq", "4", (0,), dict.fromkeys(SHIFTS, -0.8), suite="imagenet-c-live", **LITE0)
     part = pretrained.part(store)
     assert part
+    assert part.found[0].count("collapsed") == 1
+    assert part.found[0].endswith("(collapsed in ID, too).")
     assert re.search(r"under corruption.* 6 bits -3\.[0-9]", part.found[0])
     text = "\n".join(part.lines)
     assert "better on impulse noise and worse on 2 of 3 corruptions" in text
