@@ -13,13 +13,14 @@ import typer
 
 from flatqat import __version__, registry
 from flatqat.commands.arguments import Commands
-from flatqat.commands.bench import DataRoot, Plugin, SuiteName, Threads, Workers, bench
+from flatqat.commands.bench import bench
 from flatqat.commands.catalog import list_all, methods, models, quantizers, recipes
 from flatqat.commands.cost import cost
 from flatqat.commands.diff import diff
 from flatqat.commands.export import export
 from flatqat.commands.gate import baseline, canary, check
 from flatqat.commands.inspect import audit, flatness, gallery
+from flatqat.commands.of_results import DataRoot, Plugin, SuiteName, Threads, Workers
 from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, argument, group, option, split
 from flatqat.commands.results import results
 from flatqat.commands.sensitivity import sensitivity

@@ -1,4 +1,4 @@
-"""`flatqat bench run` and `bench report`, and the options that several commands share."""
+"""`flatqat bench run` and `bench report`."""
 
 import os
 from pathlib import Path
@@ -6,9 +6,6 @@ from typing import Annotated
 
 import typer
 
-from flatqat import registry
-from flatqat.commands.arguments import input_file
-from flatqat.commands.completion import cells, names_of
 from flatqat.commands.of_cells import (
     BitWidths,
     Keep,
@@ -21,44 +18,24 @@ from flatqat.commands.of_cells import (
     Suites,
     Weights,
 )
-from flatqat.commands.options import DEFAULT_WORKERS, Names, argument, flag, group, option, split
+from flatqat.commands.of_results import (
+    AllRevisions,
+    Beside,
+    DataRoot,
+    Device,
+    Jobs,
+    Limit,
+    PerDevice,
+    Plugin,
+    Results,
+    Threads,
+    Workers,
+)
+from flatqat.commands.options import DEFAULT_WORKERS, Names, flag, group, option, split
 
 DEFAULT_SUITES, DEFAULT_METHODS, DEFAULT_BITS = ("digits-c",), ("fp", "qat", "anchor"), ("4",)
 
 bench = group("bench", "Run the benchmark, report its results, gate CI on them.")
-
-
-Results = Annotated[Path, option("DIR", "Folder of records, predictions and weights.")]
-DataRoot = Annotated[Path | None, option("DIR", "Folder of the datasets.", envvar="FLATQAT_DATA_ROOT")]
-Device = Annotated[str, option("NAME", "Device: auto, cpu, cuda or cuda:INDEX.")]
-Threads = Annotated[int, option("N", "CPU threads; more than 1 helps only on an idle machine.", min=1)]
-Jobs = Annotated[str, option("N", "Processes that share the work: a number, or auto for as many as pay off.")]
-PerDevice = Annotated[
-    int | None,
-    option("N", "Processes on each of --devices, or on each GPU of --ray.  [default: 1]", min=1, max=64),
-]
-Workers = Annotated[int, option("N", "Image-decoding threads; 0 decodes in the main thread.", min=0, max=256)]
-Limit = Annotated[int | None, option("N", "Score at most N images per shift.", min=2)]
-Plugin = Annotated[
-    list[Path] | None,
-    option("FILE", "Python file that exports a plugin; may be repeated.", callback=input_file),
-]
-Beside = Annotated[
-    Path | None,
-    option("FILE", "Show what is comparable in a baseline, too, or in flatqat's own: reference.", "--with"),
-]
-OwnModel = Annotated[Names, option("NAME", "The cell's file of code, as file:nets.py:make, if it has one.")]
-SuiteName = Annotated[
-    str,
-    argument("NAME", "Name of a suite: see `flatqat suites list`.", autocompletion=names_of(registry.SUITES)),
-]
-AllRevisions = Annotated[
-    bool, flag("--all-revisions", "Show older revisions of edited plugins, too, each in a row of its own.")
-]
-CellName = Annotated[
-    str,
-    argument("CELL", "How a stored cell's id or label begins, such as tiny-qat.", autocompletion=cells),
-]
 
 
 @bench.command("run")

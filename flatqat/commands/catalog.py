@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from flatqat import registry
-from flatqat.commands.bench import Plugin
 from flatqat.commands.completion import names_of
+from flatqat.commands.of_results import Plugin
 from flatqat.commands.options import add_plugins, argument, group, option
 
 methods = group("methods", "List and describe training methods.")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from flatqat.commands.bench import DataRoot, OwnModel, Plugin, Results
+from flatqat.commands.of_results import DataRoot, OwnModel, Plugin, Results
 from flatqat.commands.options import add_plugins, option, split
 from flatqat.commands.results import NamedPatterns
 

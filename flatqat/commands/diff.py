@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flatqat.commands.bench import Results
+from flatqat.commands.of_results import Results
 from flatqat.commands.options import argument, option
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flatqat.commands.bench import CellName, DataRoot, OwnModel, Plugin, Results
+from flatqat.commands.of_results import CellName, DataRoot, OwnModel, Plugin, Results
 from flatqat.commands.options import WithDefault, add_plugins, flag, group, option, split
 from flatqat.commands.verify import verify
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flatqat.commands.arguments import input_file
-from flatqat.commands.bench import DataRoot, Device, Limit, Results, Threads, Workers
+from flatqat.commands.of_results import DataRoot, Device, Limit, Results, Threads, Workers
 from flatqat.commands.options import DEFAULT_WORKERS, Names, flag, option, split
 from flatqat.errors import UsageError
 

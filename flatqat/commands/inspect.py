@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flatqat.commands.bench import CellName, DataRoot, Device, OwnModel, Plugin, Results, Threads
+from flatqat.commands.of_results import CellName, DataRoot, Device, OwnModel, Plugin, Results, Threads
 from flatqat.commands.options import Names, add_plugins, argument, option, split
 
 

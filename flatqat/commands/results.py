@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from flatqat.commands.bench import Results
 from flatqat.commands.completion import cells
+from flatqat.commands.of_results import Results
 from flatqat.commands.options import argument, flag, group, option
 from flatqat.errors import UsageError
 

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from flatqat.commands.bench import CellName, DataRoot, Device, OwnModel, Plugin, Results, Threads, Workers
+from flatqat.commands.of_results import (
+    CellName,
+    DataRoot,
+    Device,
+    OwnModel,
+    Plugin,
+    Results,
+    Threads,
+    Workers,
+)
 from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, option, split
 
 FORMATS = ("table", "json", "csv")

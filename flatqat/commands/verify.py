@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flatqat.commands.bench import CellName, DataRoot, Limit, OwnModel, Plugin, Results, Threads, Workers
+from flatqat.commands.of_results import CellName, DataRoot, Limit, OwnModel, Plugin, Results, Threads, Workers
 from flatqat.commands.options import DEFAULT_WORKERS, add_plugins, argument, flag, option, split
 
 
