@@ -40,3 +40,8 @@ def _decimals(low: float, high: float, form: str) -> int:
 def _fixed(value: float, form: str, decimals: int) -> str:
     text = f"{value:{form[: form.index('.')]}.{decimals}f}"
     return text if float(text) else f"{0:.{decimals}f}"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value in thousandths, or that it is below one."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"

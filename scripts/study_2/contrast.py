@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flatqat.bench.records.paired import Runs
+from flatqat.console.rounded import p_value
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
-from scripts.study_2.part import Part, p_in_table, p_in_words, table
+from scripts.study_2.part import Part, p_in_words, table
 from scripts.study_2.rows import BITS, Row, Rows, difference, interval, mean
 
 LOOKS = ((range(8), 0.02), (range(24), 0.03))
@@ -59,7 +60,7 @@ class Contrast:
             interval(self.ood),
             half,
             interval(self.id),
-            p_in_table(self.p),
+            p_value(self.p),
             self.answer,
         ]
 

@@ -1,30 +1,21 @@
 """The controls of part 1: what costs as much as the anchor or averages as it does, each minus QAT."""
 
-from dataclasses import dataclass
-
 from flatqat.bench.records.paired import differences
-from flatqat.metrics.estimate import Estimate
+from flatqat.console.rounded import p_value
 from flatqat.metrics.holm import holm
-from scripts.study_2.part import Part, p_in_table, table
-from scripts.study_2.rows import BITS, Row, Rows, in_words, interval
+from scripts.study_2.part import Part, table
+from scripts.study_2.rows import BITS, Difference, Row, Rows, in_words, interval
 
 CONTROLS = ("ema", "sam", "qat 2x steps", "anchor(deploy=latent)")
 DUAL = "anchor(coupling=dual"
 FEWEST_SEEDS, LEVEL = 2, 0.05
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Control:
-    """A control minus QAT in OOD; `p` is corrected over all controls of the plan at its bit-width."""
+def controls(rows: Rows, bits: str) -> list[Difference]:
+    """Return the controls that are there at a bit-width, over the seeds that they share with QAT.
 
-    row: Row
-    seeds: tuple[int, ...]
-    ood: Estimate
-    p: float
-
-
-def controls(rows: Rows, bits: str) -> list[Control]:
-    """Return the controls that are there at a bit-width, over the seeds that they share with QAT."""
+    p is corrected over all controls of the plan.
+    """
     qat = Row("qat", bits)
     named = [row for row in rows.records if row.bits == bits and not row.adapt]
     there = [row for row in named if row.method in CONTROLS or row.method.startswith(DUAL)]
@@ -37,7 +28,7 @@ def controls(rows: Rows, bits: str) -> list[Control]:
     missing = [1.0] * (len(CONTROLS) + 1 - len(there))  # of the plan's family, they reject nothing
     adjusted = holm([*(found[row].p for row in there), *missing])
     return [
-        Control(row=row, seeds=tuple(seeds), ood=found[row], p=p)
+        Difference(row=row, seeds=tuple(seeds), estimate=found[row], p=p)
         for row, p in zip(there, adjusted, strict=False)
     ]
 
@@ -47,17 +38,20 @@ def part(rows: Rows) -> Part | None:
     found = [control for bits in BITS for control in controls(rows, bits)]
     if not found:
         return None
-    better = [c for c in found if c.p < LEVEL and c.ood.value > 0]
-    worse = [c for c in found if c.p < LEVEL and c.ood.value < 0]
+    better = [c for c in found if c.p < LEVEL and c.estimate.value > 0]
+    worse = [c for c in found if c.p < LEVEL and c.estimate.value < 0]
     open_ = [c for c in found if c.p >= LEVEL]
     parts = [f"{word}: {_names(some)}" for word, some in (("better", better), ("worse", worse)) if some]
     if open_:
-        reach = max(max(-c.ood.low, c.ood.high) for c in open_)
+        reach = max(max(-c.estimate.low, c.estimate.high) for c in open_)
         parts.append(f"undecided: {len(open_)} of {len(found)}, all within ±{reach:.1f} points")
     lines = [
         table(
             ["bits", "control", "seeds", "Δ OOD", "p"],
-            [[c.row.bits, c.row.method, in_words(c.seeds), interval(c.ood), p_in_table(c.p)] for c in found],
+            [
+                [c.row.bits, c.row.method, in_words(c.seeds), interval(c.estimate), p_value(c.p)]
+                for c in found
+            ],
         ),
         "",
         "Δ: points of OOD top-1 above QAT at the same bits, with the 95% interval over seeds and images. "
@@ -67,5 +61,5 @@ def part(rows: Rows) -> Part | None:
     return Part(title="Controls", found=[f"**Controls minus QAT in OOD.** {'; '.join(parts)}."], lines=lines)
 
 
-def _names(some: list[Control]) -> str:
-    return ", ".join(f"{c.row.method} at {c.row.bits} bits ({interval(c.ood)})" for c in some)
+def _names(some: list[Difference]) -> str:
+    return ", ".join(f"{c.row.method} at {c.row.bits} bits ({interval(c.estimate)})" for c in some)

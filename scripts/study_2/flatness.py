@@ -1,22 +1,20 @@
 """Part 5 of the second study: sharpness against OOD, over configurations at one bit-width."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flatqat.bench.records.paired import mean_weights, metric_of, outcomes_of
 from flatqat.bench.records.store import Store
+from flatqat.bench.study.compare import Runs
 from flatqat.bench.study.correlations import MEASURES, value_of
-from flatqat.metrics.contributions import Weights
+from flatqat.console.rounded import p_value
 from flatqat.metrics.holm import holm
-from flatqat.metrics.partial_rank import partial_rank
+from flatqat.metrics.partial_rank import FEWEST_ROWS, partial_rank
 from flatqat.metrics.rank import RankCorrelation, rank_correlation
-from flatqat.metrics.stacked import Stacked
 from flatqat.spec import SPACES, Record, Space
-from scripts.study_2.part import Part, p_in_table, table
+from scripts.study_2.part import Part, table
 from scripts.study_2.rows import SUITE, steps_of
 
 LIMIT, STEPS, BITS, PLANNED = 500, 100, "3", 120
@@ -49,10 +47,10 @@ def configurations(store: Store) -> list[Record]:
 
 def answers(records: list[Record], store: Store) -> list[Answer]:
     """Return the answer of every measure in every space."""
-    values = [outcomes_of(record, store).mapped(metric_of(record).values) for record in records]
+    runs = [_runs(record, store) for record in records]
     ood = mean_weights(records[0])
-    whole = _column(values, ood, slice(None))
-    halves = [tuple(_column(values, w, slice(k, None, 2)) for k in (0, 1)) for w in (ood, ID)]
+    whole = np.array([[run.value(0, ood)] for run in runs])
+    halves = [tuple(np.array([[run.half(0, w, k)] for run in runs]) for k in (0, 1)) for w in (ood, ID)]
     cases = [(space, name) for space in SPACES for name in SHARPNESS]
     alone: list[RankCorrelation | None] = []
     at_equal: list[RankCorrelation | None] = []
@@ -60,7 +58,7 @@ def answers(records: list[Record], store: Store) -> list[Answer]:
         measured = [value_of(record, space, MEASURES[name]) for record in records]
         keep = np.array([value is not None and math.isfinite(value) for value in measured])
         sharp = np.array([[value] for value, kept in zip(measured, keep, strict=True) if kept])
-        enough = int(keep.sum()) >= 5
+        enough = int(keep.sum()) >= FEWEST_ROWS
         alone.append(rank_correlation(sharp, whole[keep]) if enough else None)
         (y, z) = ((a[keep], b[keep]) for a, b in halves)
         at_equal.append(partial_rank(sharp, y, z) if enough else None)
@@ -74,12 +72,10 @@ def answers(records: list[Record], store: Store) -> list[Answer]:
     ]
 
 
-def _column(values: list[Stacked], weights: Weights, which: slice) -> NDArray[np.float64]:
-    sums: list[list[float]] = []
-    for run in values:
-        of_run: Mapping[str, float] = {shift: float(run[shift][which].mean()) for shift in weights}
-        sums.append([round(100 * math.fsum(w * of_run[shift] for shift, w in weights.items()), 9)])
-    return np.array(sums)
+def _runs(record: Record, store: Store) -> Runs:
+    """Return a configuration's only run, as that of seed 0, which all of them have."""
+    right = outcomes_of(record, store).mapped(metric_of(record).values)
+    return Runs(method=record.cell.label, records={0: record}, right={0: right})
 
 
 def _corrected(results: list[RankCorrelation | None]) -> list[float | None]:
@@ -132,4 +128,4 @@ def _rho(result: RankCorrelation | None) -> str:
 
 
 def _p(p: float | None) -> str:
-    return "withheld" if p is None else p_in_table(p)
+    return "withheld" if p is None else p_value(p)

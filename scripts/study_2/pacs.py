@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from flatqat.bench.records.paired import SharesBySeed, differences, is_nested
 from flatqat.bench.records.store import Store
+from flatqat.console.rounded import p_value
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
-from scripts.study_2.part import Part, p_in_table, table
+from scripts.study_2.part import Part, table
 from scripts.study_2.rows import FP, Row, Rows, in_words, interval, mean
 
 DOMAINS = ("art_painting", "cartoon", "photo", "sketch")
@@ -41,7 +42,7 @@ def part(store: Store) -> Part | None:
     for f in found:
         levels = [f"{value:.1f}" for value in f.by_domain]
         average = sum(f.by_domain) / len(f.by_domain)
-        cells.append([f.row.method, f.row.bits, *levels, f"{average:.1f}", interval(f.mean), p_in_table(f.p)])
+        cells.append([f.row.method, f.row.bits, *levels, f"{average:.1f}", interval(f.mean), p_value(f.p)])
     sure = [f for f in found if f.p < LEVEL]
     words = "; ".join(f"{f.row.method} at {f.row.bits} {interval(f.mean)}" for f in sure)
     lines = [

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
+from flatqat.console.rounded import p_value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
@@ -24,11 +26,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return str(tabulate([*map(list, rows)], list(header), tablefmt="pipe", disable_numparse=True))
 
 
-def p_in_table(p: float) -> str:
-    """Return a p-value in thousandths."""
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
 def p_in_words(p: float) -> str:
     """Return what follows `p` in a sentence: `= 0.012`, or `< 0.001`."""
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+    text = p_value(p)
+    return text.replace("<", "< ") if text.startswith("<") else f"= {text}"

@@ -51,7 +51,7 @@ def _images(rows: Rows) -> int:
 
 def _table(rows: Rows, there: list[Row]) -> str:
     shifts = rows.corruptions if len(rows.corruptions) < 5 else [IMPULSE]
-    named = {name.replace("_", " "): rows.of_corruption(name) for name in shifts}
+    named = {name.replace("_", " "): rows.weights[name] for name in shifts}
     weights = {"ID": {"id": 1.0}, "OOD": rows.ood, **named}
     fp, cells = rows.runs(FP, [0]), []
     for row in (FP, *there):
@@ -65,7 +65,7 @@ def _table(rows: Rows, there: list[Row]) -> str:
 def _by_corruption(rows: Rows) -> str:
     """Say on which corruptions the rounded network is better or worse than full precision."""
     fp, rounded = rows.runs(FP, [0]), rows.runs(Row("ptq", BY_CORRUPTION), [0])
-    taxes = {name: difference(fp, rounded, rows.of_corruption(name)) for name in rows.corruptions}
+    taxes = {name: difference(fp, rounded, rows.weights[name]) for name in rows.corruptions}
     sure = {n for n, p in zip(taxes, holm([t.p for t in taxes.values()]), strict=True) if p < LEVEL}
     better = [n.replace("_", " ") for n in taxes if n in sure and taxes[n].value > 0]
     worse = [n for n in taxes if n in sure and taxes[n].value < 0]

@@ -4,9 +4,10 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from flatqat.bench.records.paired import Runs, SharesBySeed, differences, mean_weights, ood_shifts
+from flatqat.bench.records.paired import Runs, SharesBySeed, differences, ood_shifts
 from flatqat.bench.records.sections import method_label
 from flatqat.bench.records.store import Store
+from flatqat.bench.report.tax import OOD, corruption_of, quantities
 from flatqat.console.rounded import with_interval
 from flatqat.metrics.contributions import Weights
 from flatqat.metrics.estimate import Estimate
@@ -68,18 +69,18 @@ class Rows:
         return next(iter(next(iter(self.records.values())).values()))
 
     @property
+    def weights(self) -> Mapping[str, Weights]:
+        """The weights of ID, of OOD, and by name of each corruption over its severities."""
+        return quantities(self.record)
+
+    @property
     def ood(self) -> Weights:
         """The weights of OOD."""
-        return mean_weights(self.record)
-
-    def of_corruption(self, corruption: str) -> Weights:
-        """Return the weights of the mean over the severities of a corruption."""
-        shifts = [shift for shift in ood_shifts(self.record) if corruption_of(shift) == corruption]
-        return dict.fromkeys(shifts, 1 / len(shifts))
+        return self.weights[OOD]
 
     @property
     def corruptions(self) -> list[str]:
-        """The corruptions that count in OOD."""
+        """The corruptions that count in OOD, of shifts with or without a severity."""
         return sorted({corruption_of(shift) for shift in ood_shifts(self.record)})
 
 
@@ -88,9 +89,14 @@ def steps_of(cell: Cell) -> object:
     return dict(cell.recipe_args).get("steps")
 
 
-def corruption_of(shift: str) -> str:
-    """Return the corruption of a shift."""
-    return shift.partition("/")[0]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A row minus another over the seeds that both have; `p` is corrected where it is one of several."""
+
+    row: Row
+    seeds: tuple[int, ...]
+    estimate: Estimate
+    p: float
 
 
 def mean(runs: Runs, weights: Weights) -> float:

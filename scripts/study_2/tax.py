@@ -1,13 +1,13 @@
 """Part 2 of the second study: rows minus full precision, by corruption and severity."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from flatqat.console.rounded import p_value
 from flatqat.metrics.contributions import Weights
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
-from scripts.study_2.part import Part, p_in_table, p_in_words, table
-from scripts.study_2.rows import BITS, FP, Row, Rows, difference, in_words, interval, mean
+from scripts.study_2.part import Part, p_in_words, table
+from scripts.study_2.rows import BITS, FP, Difference, Row, Rows, difference, in_words, interval, mean
 
 IMPULSE, LEVEL, FEWEST_SEEDS = "impulse_noise", 0.05, 2
 QAT_3 = Row("qat", "3")
@@ -25,22 +25,13 @@ SHOWN = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tax:
-    """A row minus full precision in a weighted sum over shifts, over the seeds that both have."""
-
-    row: Row
-    seeds: tuple[int, ...]
-    estimate: Estimate
-
-
-def tax(rows: Rows, row: Row, weights: Weights) -> Tax | None:
+def tax(rows: Rows, row: Row, weights: Weights) -> Difference | None:
     """Return what a row has more than full precision, or None where too few seeds have both."""
     seeds = rows.seeds(FP, row)
     if len(seeds) < FEWEST_SEEDS:
         return None
     estimate = difference(rows.runs(FP, seeds), rows.runs(row, seeds), weights)
-    return Tax(row=row, seeds=tuple(seeds), estimate=estimate)
+    return Difference(row=row, seeds=tuple(seeds), estimate=estimate, p=estimate.p)
 
 
 def part(rows: Rows) -> Part | None:
@@ -84,7 +75,7 @@ def cost(rows: Rows) -> str:
 
 def hypotheses(rows: Rows) -> list[str]:
     """Say whether the plan's two hypotheses on impulse noise hold."""
-    gain = tax(rows, QAT_3, rows.of_corruption(IMPULSE))
+    gain = tax(rows, QAT_3, rows.weights[IMPULSE])
     slope = tax(rows, QAT_3, {f"{IMPULSE}/5": 1.0, f"{IMPULSE}/1": -1.0})
     assert gain
     assert slope
@@ -104,12 +95,12 @@ def _verdict(estimate: Estimate, above: str, below: str) -> str:
 
 def _owners(rows: Rows) -> list[str]:
     """Return a table of the differences on impulse noise by what is quantized, with a note."""
-    found = [t for row in OWNERS if (t := tax(rows, row, rows.of_corruption(IMPULSE)))]
+    found = [t for row in OWNERS if (t := tax(rows, row, rows.weights[IMPULSE]))]
     if not found:
         return []
     adjusted = holm([*(t.estimate.p for t in found), *[1.0] * (len(OWNERS) - len(found))])
     cells = [
-        [OWNERS[t.row], in_words(t.seeds), interval(t.estimate), p_in_table(p)]
+        [OWNERS[t.row], in_words(t.seeds), interval(t.estimate), p_value(p)]
         for t, p in zip(found, adjusted, strict=False)
     ]
     note = f"Points above full precision. p: after Holm's correction over these {len(OWNERS)}."
@@ -118,7 +109,7 @@ def _owners(rows: Rows) -> list[str]:
 
 def _levels(rows: Rows, there: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     header = ["method", "bits", "seeds", "ID", "OOD", "Δ ID", "Δ OOD", "Δ impulse noise"]
-    at_id, impulse = {"id": 1.0}, rows.of_corruption(IMPULSE)
+    at_id, impulse = {"id": 1.0}, rows.weights[IMPULSE]
     cells = []
     for row in (FP, *there):
         seeds = rows.seeds(FP, row)
@@ -132,7 +123,7 @@ def _levels(rows: Rows, there: Sequence[Row]) -> tuple[list[str], list[list[str]
 
 def by_corruption(rows: Rows, bits: str) -> dict[str, tuple[Estimate, float]]:
     """Return QAT minus full precision by corruption, with p corrected over them."""
-    taxes = {name: tax(rows, Row("qat", bits), rows.of_corruption(name)) for name in rows.corruptions}
+    taxes = {name: tax(rows, Row("qat", bits), rows.weights[name]) for name in rows.corruptions}
     found = {name: t.estimate for name, t in taxes.items() if t}
     return dict(
         zip(found, zip(found.values(), holm([e.p for e in found.values()]), strict=True), strict=True)

@@ -204,7 +204,7 @@ def test_controls_are_compared_on_shared_seeds_and_corrected_over_the_plan(tmp_p
     found = {c.row.method: c for c in controls.controls(Rows.of_cifar(store), "3")}
     assert set(found) == {"ema", "sam", "qat 2x steps", "anchor(coupling=dual, strength=0.1)"}
     assert all(c.seeds == (0, 1, 2) for c in found.values())
-    smallest = min(c.ood.p for c in found.values())
+    smallest = min(c.estimate.p for c in found.values())
     assert min(c.p for c in found.values()) == pytest.approx(5 * smallest)  # five are planned, four are there
     part = controls.part(Rows.of_cifar(store))
     assert part
@@ -225,7 +225,7 @@ def taxed(store: Store) -> Store:
 def test_the_tax_and_its_owner_are_those_that_were_planted(tmp_path):
     store = taxed(Store(tmp_path))
     there = Rows.of_cifar(store)
-    gain = tax.tax(there, Row("qat", "3"), there.of_corruption("impulse_noise"))
+    gain = tax.tax(there, Row("qat", "3"), there.weights["impulse_noise"])
     assert gain
     expected = 100 * 0.02 * (1 + 3 + 5) / 3
     assert gain.estimate.value == pytest.approx(expected, abs=1.0)  # 500 images, blurred by their noise
@@ -278,9 +278,11 @@ def test_flatness_is_ranked_over_configurations(tmp_path, slope, words):
         put(store, cell, under_shift(-slope * place / count), sharp)
     part = flatness.part(store)
     assert part
-    assert f"{count} configurations at 3 bits: {words} by sharp 5% (quantized, ρ = {-slope / 0.3:+.2f})" in (
-        part.found[0].replace("0.99", "1.00").replace("0.98", "1.00")
-    )
+    assert f"{count} configurations at 3 bits: {words} by sharp 5% (quantized, ρ = " in part.found[0]
+    rho = float(re.findall(r"ρ = ([+-][\d.]+)", part.found[0])[0])
+    assert rho == pytest.approx(
+        -slope / 0.3, abs=0.03
+    )  # neighbours differ by two images, less than their noise
     assert "λmax" not in part.found[0]
     assert "withheld, since ID tells the configurations too little apart" in part.found[0]
 

@@ -125,9 +125,9 @@ class Pictures:
 
         `key` is that of the suite's data. Raises StoreError if they are damaged.
         """
-        if not {self._seen_path(key, shift)} & {*self.seen_paths()}:
+        if not {self.seen_path(key, shift)} & {*self.seen_paths()}:
             return {}
-        return self.read_seen(self._seen_path(key, shift))
+        return self.read_seen(self.seen_path(key, shift))
 
     def read_seen(self, path: Path) -> dict[int, Seen]:
         """Return the images in a file; empty if there is none. Raises StoreError if it is damaged."""
@@ -142,7 +142,7 @@ class Pictures:
 
     def add_seen(self, key: str, shift: str, seen: Mapping[int, Seen]) -> None:
         """Store images of a shift beside those that are there."""
-        self.add_to(self._seen_path(key, shift), seen)
+        self.add_to(self.seen_path(key, shift), seen)
 
     def add_to(self, path: Path, seen: Mapping[int, Seen]) -> None:
         """Store images in a file beside those that are there."""
@@ -157,7 +157,8 @@ class Pictures:
             arrays |= {f"image/{at}": np.frombuffer(one.image, np.uint8), f"truth/{at}": one.truth}
         write_atomically(path, arrays_as_bytes(arrays))
 
-    def _seen_path(self, key: str, shift: str) -> Path:
+    def seen_path(self, key: str, shift: str) -> Path:
+        """Return where the images of a shift are, if they are stored."""
         return Path(self._root, "data", key, f"{shift.replace('/', '@')}.npz")
 
 

@@ -44,13 +44,13 @@ def images_of_no_other(records: Collection[Record], store: Store) -> list[Path]:
         return []
     keys = {_key(record) for record in records}
     needed = {
-        (_key(record), shift.replace("/", "@"))
+        store.pictures.seen_path(_key(record), shift)
         for record in store.records()
         if record.cell.id not in gone
         for shift in record.scores
     }
     paths = [path for path in store.pictures.seen_paths() if path.parent.name in keys]
-    return [path for path in paths if (path.parent.name, path.stem) not in needed]
+    return [path for path in paths if path not in needed]
 
 
 def remove(records: Collection[Record], store: Store) -> None:

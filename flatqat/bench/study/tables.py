@@ -14,7 +14,7 @@ from flatqat.bench.study.correlations import (
 )
 from flatqat.bench.study.sentences import difference
 from flatqat.bench.study.study import Study
-from flatqat.console.rounded import rounded
+from flatqat.console.rounded import p_value, rounded
 from flatqat.spec import Space
 
 CAPTION = (
@@ -120,7 +120,7 @@ def _marked(c: Comparison | None) -> str:
 def _p(c: Comparison | None) -> str:
     if c is None or c.p is None:
         return "-"
-    return "<0.001" if c.p < 0.001 else f"{c.p:.3f}"
+    return p_value(c.p)
 
 
 def _rho(a: Association) -> str:
