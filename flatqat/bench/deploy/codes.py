@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from flatqat.bench.deploy.runtime import Loaded
+from flatqat.errors import UsageError
 from flatqat.models.base import Normalized
 from flatqat.quant.apply import quantizers
 from flatqat.spec import CodeFlips
@@ -25,11 +26,17 @@ class CodeComparison:
         self._first: tuple[int, str] | None = None
 
     def add(self, cell: Codes, other: Codes, images: int) -> None:
-        """Compare the codes of the layers that `other` has; both are of the same images."""
+        """Compare the codes of the layers that `other` has; both are of the same images.
+
+        Raises UsageError if `other` has more or fewer codes at a layer.
+        """
         for place, layer in enumerate(cell):
             if layer not in other:  # its inputs are looked up in a table
                 continue
             for expected, found in zip(cell[layer], other[layer], strict=True):
+                if found.numel() != expected.numel():
+                    shapes = f"expected codes {tuple(expected.shape)} at {layer}, got {tuple(found.shape)}"
+                    raise UsageError(f"the file: {shapes}; the runtime may not support it on this CPU")
                 differences = (found.reshape(expected.shape) - expected).abs()
                 differing = int((differences > 0).sum())
                 self._codes += expected.numel()

@@ -15,7 +15,9 @@ from flatqat.models.optional import require
 
 RUNTIMES = ("onnxruntime", "openvino")
 EXTRAS = {"onnx": "onnx", "onnxruntime": "onnx", "openvino": "openvino"}
-EXACT = {"LP_TRANSFORMS_MODE": "NO", "INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"}
+IN_FLOAT32 = {"INFERENCE_PRECISION_HINT": "f32"}
+"""What is not computed in integers is in float32, on CPUs where OpenVINO would choose bfloat16, too."""
+EXACT = {"LP_TRANSFORMS_MODE": "NO", "EXECUTION_MODE_HINT": "ACCURACY"}
 """OpenVINO without its integer kernels: it always transforms graphs, and this is as near as it comes."""
 FATAL_ONLY = 4  # of the levels of its log: errors are raised as well
 
@@ -62,7 +64,8 @@ class OpenVino:
         import openvino
 
         core = openvino.Core()
-        settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1} | ({} if optimized else EXACT)
+        settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1} | IN_FLOAT32
+        settings |= {} if optimized else EXACT
         self._compiled = core.compile_model(core.read_model(graph), "CPU", settings)
 
     def run(self, images: NDArray[Any]) -> Sequence[NDArray[Any]]:

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from flatqat.bench.deploy import verify
+from flatqat.bench.deploy.codes import CodeComparison
+from flatqat.bench.deploy.runtime import load
 from flatqat.bench.deploy.verify import VerifyOptions
 from flatqat.bench.records.store import Store
 from flatqat.errors import DataError, StoreError, UsageError
@@ -174,6 +176,19 @@ def test_openvino_says_in_which_types_it_computes(store, files, bits, kinds):
     assert found.plain.all.agreement == found.optimized.all.agreement == 100
     assert f" in {kinds}" in found.note
     assert found.packages["openvino"]
+
+
+@pytest.mark.parametrize("optimized", [False, True])
+def test_openvino_is_asked_for_float32_on_every_cpu(files, optimized):
+    pytest.importorskip("openvino")
+    loaded = load("openvino", files["4"].read_bytes(), optimized=optimized, threads=1)
+    assert "float32" in str(loaded._compiled.get_property("INFERENCE_PRECISION_HINT"))
+
+
+def test_codes_of_fewer_images_are_refused():
+    cell, file = ({"conv": [torch.zeros(images, 3, 2, 2)]} for images in (2, 0))
+    with pytest.raises(UsageError, match=r"expected codes \(2, 3, 2, 2\) at conv, got \(0, 3, 2, 2\)"):
+        CodeComparison().add(cell, file, 2)
 
 
 def test_other_images_than_those_of_the_folder_are_refused(store, files, monkeypatch):
