@@ -2,13 +2,16 @@
 
 from flatqat.bench.records.paired import differences
 from flatqat.console.rounded import p_value
+from flatqat.methods.anchor import Config
 from flatqat.metrics.holm import holm
+from flatqat.spec import Record
+from scripts.study_2 import choice
 from scripts.study_2.part import Part, table
 from scripts.study_2.rows import BITS, Difference, Row, Rows, in_words, interval
 
 CONTROLS = ("ema", "sam", "qat 2x steps", "anchor(deploy=latent)")
 DUAL = "anchor(coupling=dual"
-FEWEST_SEEDS, LEVEL = 2, 0.05
+FEWEST_SEEDS, PLANNED_SEEDS, LEVEL = 2, 4, 0.05
 
 
 def controls(rows: Rows, bits: str) -> list[Difference]:
@@ -58,7 +61,28 @@ def part(rows: Rows) -> Part | None:
         f"p: after Holm's correction over the {len(CONTROLS) + 1} controls of a bit-width. `sam` and `qat "
         "2x steps` cost twice as much as QAT.",
     ]
-    return Part(title="Controls", found=[f"**Controls minus QAT in OOD.** {'; '.join(parts)}."], lines=lines)
+    if search := choice.choice(_searched(rows), {"strength": Config().strength}):
+        words = f"The strength of `coupling=dual`, by top-1 on `val` with seed {choice.SEED} at 3 bits:"
+        lines += ["", words, "", *search]
+    sentence = f"**Controls minus QAT in OOD.** {'; '.join(parts)}."
+    return Part(title="Controls", found=[sentence], lines=lines, lacks=_lacks(found))
+
+
+def _searched(rows: Rows) -> list[Record]:
+    """Return the runs among which the strength of `coupling=dual` was chosen."""
+    of_dual = [runs for row, runs in rows.records.items() if row.method.startswith(DUAL) and not row.adapt]
+    return [runs[choice.SEED] for runs in of_dual if choice.SEED in runs]
+
+
+def _lacks(found: list[Difference]) -> list[str]:
+    """Say which controls are not there at all bit-widths with as many seeds as the plan has."""
+    names = {c.row.method for c in found}
+    missing = [name for name in CONTROLS if name not in names]
+    if not any(name.startswith(DUAL) for name in names):
+        missing.append(f"{DUAL})")
+    short = len(found) < len(names) * len(BITS) or any(len(c.seeds) < PLANNED_SEEDS for c in found)
+    lacks = [f"the controls {', '.join(f'`{name}`' for name in missing)}"] if missing else []
+    return [*lacks, f"more seeds of the controls ({PLANNED_SEEDS} are planned)"] if short else lacks
 
 
 def _names(some: list[Difference]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flatqat.bench.records.sections import protocol_line
 from flatqat.bench.records.store import Store
-from scripts.study_2 import adapted, contrast, controls, flatness, pacs, pretrained, tax
+from scripts.study_2 import adapted, choice, contrast, controls, flatness, pacs, pretrained, tax
 from scripts.study_2.figure import figure
 from scripts.study_2.rows import Rows
 
@@ -46,7 +46,8 @@ def page(store: Store) -> str:
     titles = {part.title for part in parts}
     missing = [words for title, words in MISSING.items() if title not in titles]
     missing += [words for part in parts for words in part.lacks]
-    records = [record for row in rows.records.values() for record in row.values() if not record.cell.adapt]
+    runs = [record for row in rows.records.values() for record in row.values()]
+    records = [record for record in runs if not record.cell.adapt and record.cell.seed != choice.SEED]
     lines = [f"# {TITLE}", ""]
     lines += [f"- {sentence}" for part in parts for sentence in part.found]
     lines += [

@@ -1,5 +1,4 @@
-"""Part 2 of the second study for a second network: EfficientNet-Lite0 by PTQ, under corruption and on "
-"shapes."""
+"""Part 2 for a second network: EfficientNet-Lite0 by PTQ, under corruption and on shapes."""
 
 from flatqat.bench.records.store import Store
 from flatqat.metrics.holm import holm

@@ -10,7 +10,7 @@ import pytest
 from flatqat.bench.records.store import Store
 from flatqat.metrics.estimate import Estimate
 from flatqat.spec import Cell, Flatness, Record
-from scripts.study_2 import adapted, contrast, controls, flatness, pacs, page, pretrained, rows, tax
+from scripts.study_2 import adapted, choice, contrast, controls, flatness, pacs, page, pretrained, rows, tax
 from scripts.study_2.figure import figure
 from scripts.study_2.rows import BITS, LIMIT, STEPS, SUITE, Row, Rows
 from tests.helpers.records import (
@@ -48,12 +48,17 @@ GAINS = {"4": 0.0, "3": 0.04, "2": -0.04}
 
 
 def put(store: Store, cell: Cell, gain: Mapping[str, float], measured: Flatness | None = None) -> None:
-    """Store a run on images whose difficulty all runs share; `gain` is in fractions, by shift."""
+    """Store a run on images whose difficulty all runs share; `gain` is in fractions, by shift.
+
+    Runs of a search have `val`, too.
+    """
+    val = {"val": shift_info("val", image_set="val", in_mean=False)} if cell.seed == choice.SEED else {}
+    shifts = SHIFTS | val
     difficulty = np.random.default_rng(0).random(N)
     rng = np.random.default_rng([cell.seed, *cell.training_id.encode()])
     right = {
         shift: difficulty + 0.02 * rng.standard_normal(N) < share + gain.get(shift, 0.0)
-        for shift, share in SHARE.items()
+        for shift, share in {**SHARE, **dict.fromkeys(val, 0.9)}.items()
     }
     record = Record(
         cell=cell,
@@ -61,12 +66,13 @@ def put(store: Store, cell: Cell, gain: Mapping[str, float], measured: Flatness 
         scores=scores_of(right),
         flatness=measured or Flatness(),
         train=train_log(),
-        protocol=protocol(SHIFTS, reference=cell.method == "fp"),
+        protocol=protocol(shifts, reference=cell.method == "fp"),
         env=environment(),
     )
     store.write_record(record, margins_of(right))
 
 
+CONTROLS_OF_PACS = [(pacs.CONTROL, "fp"), (pacs.CONTROL, "w7a32")]
 LITE0 = {"model": pretrained.MODEL, "limit": None, "recipe_args": ()}
 
 
@@ -208,8 +214,27 @@ def test_controls_are_compared_on_shared_seeds_and_corrected_over_the_plan(tmp_p
     assert min(c.p for c in found.values()) == pytest.approx(5 * smallest)  # five are planned, four are there
     part = controls.part(Rows.of_cifar(store))
     assert part
+    assert part.lacks == [
+        "the controls `anchor(deploy=latent)`",
+        "more seeds of the controls (4 are planned)",
+    ]
+    assert "on `val`" not in "\n".join(part.lines)
     assert re.search(r"better: ema at 3 bits .*; worse: qat 2x steps at 3 bits", part.found[0])
     assert "undecided: 2 of 4" in part.found[0]
+
+
+def test_the_strength_of_dual_is_shown_with_what_it_was_chosen_among(tmp_path):
+    store = contrasted(Store(tmp_path), range(8))
+    put_row(store, "ema", "3", range(4), {})
+    for strength, gain in ((0.01, 0.02), (None, 0.06), (1.0, -0.02)):  # None: at the default, in no record
+        args = (("coupling", "dual"), *([("strength", strength)] if strength else []))
+        put_row(store, "anchor", "3", (choice.SEED,), {"val": gain}, method_args=args)
+    part = controls.part(Rows.of_cifar(store))
+    assert part
+    table = [line.replace(" ", "") for line in part.lines[-1].splitlines()[2:]]
+    assert [row.split("|")[1] for row in table] == ["**0.1**", "0.01", "1"]
+    assert all(float(row.split("|")[2].strip("*")) > 80 for row in table)
+    assert "seed 0, 1, 2, 3, 4, 5, 6, 7." in page.page(store)  # not that of the search
 
 
 def taxed(store: Store) -> Store:
@@ -307,20 +332,35 @@ def test_a_pretrained_network_is_compared_with_itself_in_full_precision(tmp_path
 
 def test_pacs_is_the_mean_over_domains_minus_full_precision(tmp_path):
     store = contrasted(Store(tmp_path), range(8))
-    assert pacs.part(store) is None
     gains = dict(zip(pacs.DOMAINS, (0.0, 0.02, 0.04, 0.06), strict=True))
-    controls_there = [(pacs.CONTROL, "fp"), (pacs.CONTROL, "w7a32")]
-    for domain, gain in gains.items():
-        suite = f"pacs@{domain}"
-        put_row(store, "fp", "fp", (0, 1, 100), {}, suite=suite, **LITE0)
-        for method, bits in [*((method, "w7a32") for method in pacs.METHODS), *controls_there]:
-            gained = under_shift(gain if method == "qat" else 0.0)
-            put_row(store, method, bits, (0, 1), gained, suite=suite, **LITE0)
+
+    def put_domains(method: str, bits: str, seeds: Iterable[int], share: float = 0.0) -> None:
+        for domain, gain in gains.items():
+            put_row(store, method, bits, seeds, under_shift(share * gain), suite=f"pacs@{domain}", **LITE0)
+
+    for lr, steps, gain in ((0.01, 300, 0.05), (0.003, 600, 0.0)):
+        fields = LITE0 | {"recipe_args": (("lr", lr), ("steps", steps))}
+        put_row(store, "fp", "fp", (choice.SEED,), {"val": gain}, suite="pacs@photo", **fields)
+    assert pacs.part(store) is None
+    put_domains("fp", "fp", (0, 1))
+    first = pacs.part(store)
+    assert first
+    assert re.search(r"Full precision reaches \d\d\.\d% top-1 .* \(art painting \d\d\.\d, ", first.found[0])
+    assert len(first.found) == 1
+    assert first.lacks == ["14 of 14 rows of PACS"]
+    assert re.search(r"\*\*0\.01\*\* +\| \*\*300\*\*", first.lines[-1])
+
+    put_domains("qat", "w7a32", (0, 1), share=1.0)
+    (alone,) = pacs.of_bits(pacs.by_domain(store), "w7a32")
+    assert alone.p == pytest.approx(6 * alone.mean.p)  # six are planned, one is there
+    for method, bits in [*((method, "w7a32") for method in pacs.METHODS[1:]), *(CONTROLS_OF_PACS)]:
+        put_domains(method, bits, (0, 1))
     part = pacs.part(store)
     assert part
-    assert re.fullmatch(r"\*\*PACS, minus full precision.\*\* qat at w7a32 \+[23]\.\d.*\.", part.found[0])
-    (row,) = [line for line in part.lines[0].splitlines() if line.startswith("| qat")]
-    *by_domain, average = (float(cell) for cell in row.split("|")[3:8])
+    assert re.fullmatch(r"\*\*PACS, minus full precision.\*\* qat at w7a32 \+[23]\.\d.*\.", part.found[1])
+    (row,) = (line for line in part.lines[0].splitlines() if line.startswith("| qat"))
+    *by_domain, average = (float(cell) for cell in row.split("|")[4:9])
     assert average == pytest.approx(np.mean(by_domain), abs=0.1)  # each is rounded to a tenth
     assert by_domain == sorted(by_domain)
-    assert "seeds 0 to 1" in part.lines[2]
+    assert "0 to 1" in row
+    assert part.lacks == ["8 of 14 rows of PACS"]
