@@ -2,7 +2,7 @@
 
 # All tests.
 test *args:
-    python -m pytest {{args}}
+    python -m pytest -n auto --dist loadfile {{args}}
 
 # All tests as on an older CPU, whose vector code rounds otherwise, and with two threads.
 test-older-cpu *args:

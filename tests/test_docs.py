@@ -116,7 +116,8 @@ def test_the_readme_starts_with_its_two_commands():
     blocks = [m["text"] for m in FENCED.finditer(README.read_text(encoding="utf-8")) if m["language"] == "sh"]
     assert blocks == [
         "python3 -m venv .venv && .venv/bin/pip install -q '.[all]' && .venv/bin/flatqat bench run\n",
-        "python3 -m venv .venv && .venv/bin/pip install -q -e '.[all,dev]' && .venv/bin/python -m pytest\n",
+        "python3 -m venv .venv && .venv/bin/pip install -q -e '.[all,dev]' && "
+        ".venv/bin/python -m pytest -n auto --dist loadfile\n",
     ]
 
 
