@@ -1,4 +1,4 @@
-"""What was chosen on validation images, as the plan has it, before anything of that setting was tested."""
+"""What was chosen by validation images, which alone may choose."""
 
 from collections.abc import Iterable, Mapping
 
@@ -26,7 +26,13 @@ def choice(records: Iterable[Record], settings: Mapping[str, float | None]) -> l
     return [table([*settings, "val"], cells)]
 
 
+def best(records: Iterable[Record]) -> Record:
+    """Return the record with the highest top-1 on `val`."""
+    return max(records, key=_on_val)
+
+
 def _on_val(record: Record) -> float:
+    """Return top-1 on `val`, in percent."""
     value = record.scores["val"]["top1"].value
     assert value is not None  # of a finished run
     return value

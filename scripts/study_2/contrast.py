@@ -18,8 +18,9 @@ LOOKS = ((range(8), 0.02), (range(24), 0.03))
 AS_GOOD = 1.0  # points to each side of zero
 
 APART = (
-    "At {} the 95% interval does not hold zero, and yet the plan calls nothing better: its intervals are "
-    "of one contrast each, while p is corrected for three and has to pass the level of one of two looks."
+    "At {} the 95% interval excludes zero, and yet by the plan's rule this is neither better nor worse: an "
+    "interval is of one contrast alone, while p is corrected for three and has to pass the level of one of "
+    "two looks."
 )
 HEADER = ["bits", "QAT", "anchor", "Δ OOD", "± half", "Δ ID", "p", "answer"]
 

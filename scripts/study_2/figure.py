@@ -10,7 +10,7 @@ from html import escape
 from flatqat.metrics.estimate import Estimate
 from scripts.study_2.contrast import AS_GOOD, contrasts
 from scripts.study_2.rows import Rows
-from scripts.study_2.tax import LEVEL, by_corruption
+from scripts.study_2.tax import by_corruption, is_sure
 
 LABELS, PANEL, GAP, ROW, TOP, BOTTOM = 130, 290, 40, 22, 66, 78  # pixels
 DECIDED, UNDECIDED, BAND = "#0b6bcb", "#8a8f98", "#eef3f8"
@@ -39,7 +39,7 @@ def figure(rows: Rows) -> str:
     ]
     taxes = by_corruption(rows, SHOWN_BITS)
     by_value = sorted(taxes.items(), key=lambda item: -item[1][0].value)
-    qat = [Line(label=n.replace("_", " "), estimate=e, sure=p < LEVEL) for n, (e, p) in by_value]
+    qat = [Line(label=n.replace("_", " "), estimate=e, sure=is_sure(p)) for n, (e, p) in by_value]
     panels = [("anchor-QAT minus QAT", "mean of 15 corruptions", anchor, AS_GOOD)]
     if qat:
         panels.append((f"QAT at {SHOWN_BITS} bits minus full precision", "by corruption", qat, 0.0))

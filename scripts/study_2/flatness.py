@@ -13,9 +13,9 @@ from flatqat.console.rounded import p_value
 from flatqat.metrics.holm import holm
 from flatqat.metrics.partial_rank import FEWEST_ROWS, partial_rank
 from flatqat.metrics.rank import RankCorrelation, rank_correlation
-from flatqat.spec import SPACES, Record, Space
+from flatqat.spec import SPACES, Cell, Record, Space
 from scripts.study_2.part import Part, table
-from scripts.study_2.rows import SUITE, steps_of
+from scripts.study_2.rows import MODEL, SUITE
 
 LIMIT, STEPS, BITS, PLANNED = 500, 100, "3", 120
 SHARPNESS = tuple(name for name in MEASURES if name != "λmax")
@@ -28,21 +28,20 @@ class Answer:
 
     space: Space
     measure: str
-    alone: RankCorrelation | None
+    alone: RankCorrelation
     alone_p: float | None
     at_equal: RankCorrelation | None
     at_equal_p: float | None
 
 
 def configurations(store: Store) -> list[Record]:
-    """Return the runs of the grid, one a configuration."""
-    return [
-        record
-        for record in store.records(SUITE)
-        if record.status == "done"
-        and (record.cell.limit, record.cell.bits, record.cell.adapt) == (LIMIT, BITS, None)
-        and steps_of(record.cell) == STEPS
-    ]
+    """Return the runs of the grid, one a configuration, also those that failed."""
+    return [record for record in store.records(SUITE) if _is_of_grid(record.cell)]
+
+
+def _is_of_grid(cell: Cell) -> bool:
+    known = (cell.model, cell.seed, cell.limit, cell.bits, cell.adapt, dict(cell.recipe_args).get("steps"))
+    return known == (MODEL, 0, LIMIT, BITS, None, STEPS)
 
 
 def answers(records: list[Record], store: Store) -> list[Answer]:
@@ -84,29 +83,34 @@ def _corrected(results: list[RankCorrelation | None]) -> list[float | None]:
 
 
 def part(store: Store) -> Part | None:
-    """Return this part of the page, or None before there are enough configurations to rank."""
-    records = configurations(store)
+    """Return this part of the page, or None before there are enough configurations to rank.
+
+    Nothing is tested before all configurations of the plan have run.
+    """
+    planned = configurations(store)
+    records = [record for record in planned if record.status == "done"]
     if len(records) < PLANNED // 2:
         return None
-    found = answers(records, store)
-    rows = [
-        [a.space, a.measure, _rho(a.alone), _p(a.alone_p), _rho(a.at_equal), _p(a.at_equal_p)] for a in found
-    ]
+    found, whole = answers(records, store), len(planned) >= PLANNED
+    rows = []
+    for a in found:
+        tests = ((a.alone, a.alone_p), (a.at_equal, a.at_equal_p))
+        cells = [text for r, p in tests for text in (_rho(r), _p(p) if whole else "not yet")]
+        rows.append([a.space, a.measure, str(a.alone.rows), *cells])
     count = f"{len(records)} configurations at {BITS} bits"
     lines = [
-        table(["space", "measure", "ρ with OOD", "p", "ρ at equal ID", "p"], rows),
+        table(["space", "measure", "measured", "ρ with OOD", "p", "ρ at equal ID", "p"], rows),
         "",
         f"Spearman's ρ ± its standard error over {count}, one seed each; more is sharper, so flatter is "
-        "better where ρ is negative. p: after Holm's correction over the measures and spaces of a column.",
+        "better where ρ is negative. Measured: configurations with a finite value. p: after Holm's "
+        "correction over the measures and spaces of a column.",
     ]
-    return Part(
-        title="Flatness",
-        found=[
-            f"**Flatness and OOD**, over {count}: {_verdict([(a, a.alone, a.alone_p) for a in found])}; at "
-            f"equal ID: {_verdict([(a, a.at_equal, a.at_equal_p) for a in found])}."
-        ],
-        lines=lines,
+    sentence = (
+        f"**Flatness and OOD**, over {count}: {_verdict([(a, a.alone, a.alone_p) for a in found])}; at "
+        f"equal ID: {_verdict([(a, a.at_equal, a.at_equal_p) for a in found])}."
     )
+    lacks = [] if whole else [f"{PLANNED - len(planned)} of {PLANNED} configurations of flatness"]
+    return Part(title="Flatness", found=[sentence] if whole and found else [], lines=lines, lacks=lacks)
 
 
 def _verdict(cases: list[tuple[Answer, RankCorrelation | None, float | None]]) -> str:

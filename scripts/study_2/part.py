@@ -26,6 +26,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return str(tabulate([*map(list, rows)], list(header), tablefmt="pipe", disable_numparse=True))
 
 
+def p_cell(p: float | None) -> str:
+    """Return p for a table; `not yet` before all planned seeds are there, when nothing is tested."""
+    return "not yet" if p is None else p_value(p)
+
+
 def p_in_words(p: float) -> str:
     """Return what follows `p` in a sentence: `= 0.012`, or `< 0.001`."""
     text = p_value(p)

@@ -1,7 +1,7 @@
 """The rows of the second study: stored runs by method, bits and adaptation, and differences between them."""
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flatqat.bench.records.paired import Runs, SharesBySeed, differences, ood_shifts
@@ -11,10 +11,11 @@ from flatqat.bench.report.tax import OOD, corruption_of, quantities
 from flatqat.console.rounded import with_interval
 from flatqat.metrics.contributions import Weights
 from flatqat.metrics.estimate import Estimate
+from flatqat.metrics.holm import holm
 from flatqat.spec import Cell, Record
 
-SUITE, LIMIT, STEPS = "cifar10-c-live-135", 2000, 400
-BITS = ("4", "3", "2")
+SUITE, MODEL, LIMIT, STEPS = "cifar10-c-live-135", "cifar:resnet20", 2000, 400
+BITS, SEVERITIES = ("4", "3", "2"), (1, 3, 5)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -53,7 +54,7 @@ class Rows:
     @classmethod
     def of_cifar(cls, store: Store) -> "Rows":
         """Find the runs of ResNet-20 on CIFAR-10 with the plan's common settings."""
-        return cls.of(store, SUITE, lambda c: c.limit == LIMIT and steps_of(c) == STEPS)
+        return cls.of(store, SUITE, _is_common)
 
     def seeds(self, *rows: Row) -> list[int]:
         """Return the seeds that all of these rows have."""
@@ -84,19 +85,29 @@ class Rows:
         return sorted({corruption_of(shift) for shift in ood_shifts(self.record)})
 
 
-def steps_of(cell: Cell) -> object:
-    """Return the steps of a cell, or None where they are those of its recipe."""
-    return dict(cell.recipe_args).get("steps")
+def _is_common(cell: Cell) -> bool:
+    whole = cell.model == MODEL and cell.limit == LIMIT and not cell.amp
+    return whole and dict(cell.recipe_args) == {"steps": STEPS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A row minus another over the seeds that both have; `p` is corrected where it is one of several."""
+    """A row minus another over the seeds that both have."""
 
     row: Row
     seeds: tuple[int, ...]
     estimate: Estimate
-    p: float
+
+
+def corrected(found: Sequence[Difference], planned: Collection[int], family: int) -> list[float | None]:
+    """Return the p-values after Holm's correction over as many tests as the plan has.
+
+    None for what lacks some of the planned seeds: it is not tested yet. Missing tests reject nothing.
+    """
+    whole = [set(planned) <= set(d.seeds) for d in found]
+    there = [d.estimate.p for d, tested in zip(found, whole, strict=True) if tested]
+    adjusted = iter(holm([*there, *[1.0] * (family - len(there))]))
+    return [next(adjusted) if tested else None for tested in whole]
 
 
 def mean(runs: Runs, weights: Weights) -> float:

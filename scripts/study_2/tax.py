@@ -1,16 +1,26 @@
 """Part 2 of the second study: rows minus full precision, by corruption and severity."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from flatqat.console.rounded import p_value
 from flatqat.metrics.contributions import Weights
 from flatqat.metrics.estimate import Estimate
-from flatqat.metrics.holm import holm
-from scripts.study_2.part import Part, p_in_words, table
-from scripts.study_2.rows import BITS, FP, Difference, Row, Rows, difference, in_words, interval, mean
+from scripts.study_2.part import Part, p_cell, p_in_words, table
+from scripts.study_2.rows import (
+    BITS,
+    FP,
+    SEVERITIES,
+    Difference,
+    Row,
+    Rows,
+    corrected,
+    difference,
+    in_words,
+    interval,
+    mean,
+)
 
 IMPULSE, LEVEL = "impulse_noise", 0.05
-FEWEST_SEEDS, PLANNED_SEEDS = 2, 4
+FEWEST_SEEDS, PLANNED, OF_HYPOTHESIS = 2, range(4), range(8)
 QAT_3 = Row("qat", "3")
 OWNERS = {
     Row("qat", "w3a32"): "weights alone (w3a32)",
@@ -20,7 +30,7 @@ OWNERS = {
 }
 """What may own the gain on impulse noise."""
 SHOWN = (
-    *(Row("qat", bits) for bits in BITS),
+    *(Row(method, bits) for method in ("qat", "anchor") for bits in BITS),
     *(Row("qat", bits) for bits in ("w3a32", "w8a3", "w32a3", "w32a3@clip")),
     *(Row("ptq", bits) for bits in ("4", "3", "w3a32", "w8a3", "w32a3")),
 )
@@ -32,7 +42,7 @@ def tax(rows: Rows, row: Row, weights: Weights) -> Difference | None:
     if len(seeds) < FEWEST_SEEDS:
         return None
     estimate = difference(rows.runs(FP, seeds), rows.runs(row, seeds), weights)
-    return Difference(row=row, seeds=tuple(seeds), estimate=estimate, p=estimate.p)
+    return Difference(row=row, seeds=tuple(seeds), estimate=estimate)
 
 
 def part(rows: Rows) -> Part | None:
@@ -40,22 +50,19 @@ def part(rows: Rows) -> Part | None:
     there = [row for row in SHOWN if len(rows.seeds(FP, row)) >= FEWEST_SEEDS]
     if not any(row.method == "qat" for row in there):
         return None
-    found = [cost(rows)]
+    found = [cost(rows), *hypotheses(rows)]
     lines = [table(*_levels(rows, there)), "", LEVELS_NOTE]
-    if QAT_3 in there:
-        found += hypotheses(rows)
     if owners := _owners(rows):
-        lines += ["", f"Whose the gain on {IMPULSE.replace('_', ' ')} is:", "", *owners]
+        lines += ["", "What the gain on impulse noise is due to:", "", *owners]
     lines += ["", "By corruption:", "", table(*_by_corruption(rows)), "", CORRUPTION_NOTE]
+    lines += ["", "By severity:", "", table(*_by_severity(rows)), "", SEVERITY_NOTE]
     return Part(title="What low bits cost, and where they help", found=found, lines=lines, lacks=_lacks(rows))
 
 
 def _lacks(rows: Rows) -> list[str]:
-    if any(len(rows.seeds(FP, row)) < FEWEST_SEEDS for row in OWNERS):
-        return [f"whose the gain on {IMPULSE.replace('_', ' ')} is"]
-    if any(len(rows.seeds(FP, row)) < PLANNED_SEEDS for row in SHOWN):
-        return [f"more seeds of what is quantized in part, and of PTQ ({PLANNED_SEEDS} are planned)"]
-    return []
+    planned = [row for row in SHOWN if row.method != "anchor"]
+    missing = sum(not set(PLANNED) <= set(rows.seeds(FP, row)) for row in planned)
+    return [f"{missing} of {len(planned)} rows of the profile on {len(PLANNED)} seeds"] if missing else []
 
 
 LEVELS_NOTE = (
@@ -67,30 +74,35 @@ CORRUPTION_NOTE = (
     "QAT minus full precision, points of top-1, the mean over severities 1, 3 and 5. Bold: p below 0.05 "
     "after Holm's correction over the 15 corruptions of a bit-width."
 )
+SEVERITY_NOTE = (
+    "QAT minus full precision, points of top-1, the mean over 15 corruptions. [Every row by corruption and "
+    "severity](study-2-profile.csv) has a file of its own. Both are exploratory."
+)
 
 
 def cost(rows: Rows) -> str:
     """Say what QAT costs in OOD."""
     taxes = [t for bits in BITS if (t := tax(rows, Row("qat", bits), rows.ood))]
     each = "; ".join(f"{t.row.bits} bits {interval(t.estimate)}" for t in taxes)
-    seeds = in_words(taxes[0].seeds)
+    seeds = " / ".join(dict.fromkeys(in_words(t.seeds) for t in taxes))
     return (
-        f"**What low bits cost under shift.** QAT minus full precision, points of OOD top-1: {each} (seeds "
-        f"{seeds})."
+        "**What low bits cost under shift** (exploratory). QAT minus full precision, points of OOD top-1: "
+        f"{each} (seeds {seeds})."
     )
 
 
 def hypotheses(rows: Rows) -> list[str]:
-    """Say whether the plan's two hypotheses on impulse noise hold."""
-    gain = tax(rows, QAT_3, rows.weights[IMPULSE])
-    slope = tax(rows, QAT_3, {f"{IMPULSE}/5": 1.0, f"{IMPULSE}/1": -1.0})
-    assert gain
-    assert slope
+    """Say whether the plan's two hypotheses on impulse noise hold, once all their seeds are there."""
+    if not set(OF_HYPOTHESIS) <= set(rows.seeds(FP, QAT_3)):
+        return []
+    fp, qat = (rows.runs(row, OF_HYPOTHESIS) for row in (FP, QAT_3))
+    gain = difference(fp, qat, rows.weights[IMPULSE])
+    slope = difference(fp, qat, {f"{IMPULSE}/5": 1.0, f"{IMPULSE}/1": -1.0})
     return [
-        f"**Where they help.** On impulse noise, 3 bits minus full precision is {interval(gain.estimate)} "
-        f"points (p {p_in_words(gain.estimate.p)}, the plan's hypothesis; seeds {in_words(gain.seeds)}): "
-        f"{_verdict(gain.estimate, 'a gain', 'a loss')}. From severity 1 to 5 it changes by "
-        f"{interval(slope.estimate)} points: {_verdict(slope.estimate, 'it rises', 'it falls')}."
+        f"**Where low bits help.** On impulse noise, 3 bits minus full precision is {interval(gain)} points "
+        f"(p {p_in_words(gain.p)}, the plan's hypothesis; seeds {in_words(OF_HYPOTHESIS)}): "
+        f"{_verdict(gain, 'a gain', 'a loss')}. At severity 5 it is {interval(slope)} points above that at "
+        f"severity 1 (p {p_in_words(slope.p)}): {_verdict(slope, 'it rises', 'it falls')}."
     ]
 
 
@@ -105,10 +117,9 @@ def _owners(rows: Rows) -> list[str]:
     found = [t for row in OWNERS if (t := tax(rows, row, rows.weights[IMPULSE]))]
     if not found:
         return []
-    adjusted = holm([*(t.estimate.p for t in found), *[1.0] * (len(OWNERS) - len(found))])
     cells = [
-        [OWNERS[t.row], in_words(t.seeds), interval(t.estimate), p_value(p)]
-        for t, p in zip(found, adjusted, strict=False)
+        [OWNERS[t.row], in_words(t.seeds), interval(t.estimate), p_cell(p)]
+        for t, p in zip(found, corrected(found, PLANNED, len(OWNERS)), strict=True)
     ]
     note = f"Points above full precision. p: after Holm's correction over these {len(OWNERS)}."
     return [table(["quantized", "seeds", "Δ impulse noise", "p"], cells), "", note]
@@ -128,21 +139,51 @@ def _levels(rows: Rows, there: Sequence[Row]) -> tuple[list[str], list[list[str]
     return header, cells
 
 
-def by_corruption(rows: Rows, bits: str) -> dict[str, tuple[Estimate, float]]:
+def by_corruption(rows: Rows, bits: str) -> dict[str, tuple[Estimate, float | None]]:
     """Return QAT minus full precision by corruption, with p corrected over them."""
     taxes = {name: tax(rows, Row("qat", bits), rows.weights[name]) for name in rows.corruptions}
-    found = {name: t.estimate for name, t in taxes.items() if t}
-    return dict(
-        zip(found, zip(found.values(), holm([e.p for e in found.values()]), strict=True), strict=True)
-    )
+    found = {name: t for name, t in taxes.items() if t}
+    adjusted = corrected(list(found.values()), PLANNED, len(found))
+    return {name: (t.estimate, p) for (name, t), p in zip(found.items(), adjusted, strict=True)}
+
+
+def is_sure(p: float | None) -> bool:
+    """Say whether a corrected p is below the level; what is not tested yet is not."""
+    return p is not None and p < LEVEL
 
 
 def _by_corruption(rows: Rows) -> tuple[list[str], list[list[str]]]:
     columns = {bits: found for bits in BITS if (found := by_corruption(rows, bits))}
-    header = ["corruption", *(f"{bits} bits" for bits in columns)]
     cells = []
     for name in rows.corruptions:
         taxes = [column[name] for column in columns.values()]
-        shown = [f"**{interval(e)}**" if p < LEVEL else interval(e) for e, p in taxes]
+        shown = [f"**{interval(e)}**" if is_sure(p) else interval(e) for e, p in taxes]
         cells.append([name.replace("_", " "), *shown])
-    return header, cells
+    return ["corruption", *_named(columns)], cells
+
+
+def _by_severity(rows: Rows) -> tuple[list[str], list[list[str]]]:
+    there = [bits for bits in BITS if tax(rows, Row("qat", bits), rows.ood)]
+    cells = []
+    for severity in SEVERITIES:
+        weights = {f"{name}/{severity}": 1 / len(rows.corruptions) for name in rows.corruptions}
+        taxes = [t for bits in there if (t := tax(rows, Row("qat", bits), weights))]
+        cells.append([str(severity), *(interval(t.estimate) for t in taxes)])
+    return ["severity", *_named(there)], cells
+
+
+def _named(bits: Iterable[str]) -> list[str]:
+    return [f"{b} bits" for b in bits]
+
+
+def profile(rows: Rows) -> str:
+    """Return all rows minus full precision by corruption and severity, as CSV."""
+    lines = ["method,bits,seeds,corruption,severity,difference,low,high"]
+    for row in SHOWN:
+        for name in rows.corruptions:
+            for severity in SEVERITIES:
+                if t := tax(rows, row, {f"{name}/{severity}": 1.0}):
+                    e = t.estimate
+                    numbers = ",".join(f"{value:.2f}" for value in (e.value, e.low, e.high))
+                    lines.append(f"{row.method},{row.bits},{len(t.seeds)},{name},{severity},{numbers}")
+    return "\n".join(lines) + "\n"

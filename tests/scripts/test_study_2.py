@@ -12,7 +12,7 @@ from flatqat.metrics.estimate import Estimate
 from flatqat.spec import Cell, Flatness, Record
 from scripts.study_2 import adapted, choice, contrast, controls, flatness, pacs, page, pretrained, rows, tax
 from scripts.study_2.figure import figure
-from scripts.study_2.rows import BITS, LIMIT, STEPS, SUITE, Row, Rows
+from scripts.study_2.rows import BITS, LIMIT, MODEL, STEPS, SUITE, Row, Rows
 from tests.helpers.records import (
     environment,
     margins_of,
@@ -26,7 +26,7 @@ from tests.helpers.records import (
 CELL = Cell(
     suite=SUITE,
     suite_version=1,
-    model="m",
+    model=MODEL,
     method="qat",
     quant="4",
     recipe="b",
@@ -154,17 +154,19 @@ def test_what_was_as_good_counts_in_the_correction_of_the_second_look(tmp_path, 
     assert second.p == pytest.approx(max(first.p, 2 * second.ood.p))
 
 
-def test_runs_of_another_limit_or_length_are_no_part_of_the_rows(tmp_path):
+def test_runs_of_other_settings_or_networks_are_no_part_of_the_rows(tmp_path):
     store = contrasted(Store(tmp_path), range(8))
     before = page.page(store)
     put(store, replace(CELL, recipe_args=(("steps", 100),)), under_shift(0.3))
     put(store, replace(CELL, limit=100), under_shift(0.3))
+    put(store, replace(CELL, recipe_args=(("lr", 0.1), ("steps", STEPS))), under_shift(0.3))
+    put(store, replace(CELL, model="cifar:resnet32"), under_shift(0.3))
     assert page.page(store) == before
 
 
 def test_two_runs_of_one_row_and_seed_are_refused(tmp_path):
     store = contrasted(Store(tmp_path), range(1))
-    put(store, replace(CELL, recipe_args=(("lr", 0.1), ("steps", STEPS))), {})
+    put(store, replace(CELL, weights="0" * 64), {})
     with pytest.raises(SystemExit, match="expected one run a seed"):
         Rows.of_cifar(store)
 
@@ -198,37 +200,56 @@ def test_an_interval_without_zero_that_decides_nothing_is_explained(tmp_path, mo
     store = contrasted(Store(tmp_path), range(8))
     assert "the plan calls nothing better" not in page.page(store)
     monkeypatch.setattr(contrast, "LOOKS", ((range(8), 0.0),))
-    assert "At 3 bits and 2 bits the 95% interval does not hold zero" in page.page(store)
+    assert "At 3 bits and 2 bits the 95% interval excludes zero" in page.page(store)
 
 
-def test_controls_are_compared_on_shared_seeds_and_corrected_over_the_plan(tmp_path):
+def searched(store: Store, gains: Mapping[float | None, float]) -> None:
+    """Store the search for the strength of dual: by strength, or None at its default, the gain on `val`."""
+    for strength, gain in gains.items():
+        args = (("coupling", "dual"), *([("strength", strength)] if strength else []))
+        put_row(store, "anchor", "3", (choice.SEED,), {"val": gain}, method_args=args)
+
+
+def test_controls_are_tested_on_all_their_seeds_and_corrected_over_the_plan(tmp_path):
     store = contrasted(Store(tmp_path), range(8))
     put_row(store, "ema", "3", range(4), under_shift(0.05))
     put_row(store, "sam", "3", range(4), {})
     put_row(store, "qat", "3", range(4), under_shift(-0.05), step_multiplier=2)
-    put_row(store, "anchor", "3", range(3), {}, method_args=(("coupling", "dual"), ("strength", 0.1)))
+    alone = {c.row.method: c.estimate for c in controls.controls(Rows.of_cifar(store), "3")}
+    searched(store, {None: 0.0, 0.01: 0.05})
+    for strength in (0.01, 1.0):  # the first was chosen
+        args = (("coupling", "dual"), ("strength", strength))
+        put_row(store, "anchor", "3", range(3), under_shift(0.05), method_args=args)
     found = {c.row.method: c for c in controls.controls(Rows.of_cifar(store), "3")}
-    assert set(found) == {"ema", "sam", "qat 2x steps", "anchor(coupling=dual, strength=0.1)"}
-    assert all(c.seeds == (0, 1, 2) for c in found.values())
-    smallest = min(c.estimate.p for c in found.values())
-    assert min(c.p for c in found.values()) == pytest.approx(5 * smallest)  # five are planned, four are there
+    assert set(found) == {"ema", "sam", "qat 2x steps", "anchor(coupling=dual, strength=0.01)"}
+    assert {name: found[name].estimate for name in alone} == alone  # a control with fewer seeds changes none
+    assert found["ema"].seeds == (0, 1, 2, 3)
+    p = dict(zip(found, rows.corrected(list(found.values()), controls.PLANNED, 5), strict=True))
+    smallest = min(c.estimate.p for name, c in found.items() if "dual" not in name)
+    assert p["anchor(coupling=dual, strength=0.01)"] is None
+    assert min(of for of in p.values() if of is not None) == pytest.approx(5 * smallest)
     part = controls.part(Rows.of_cifar(store))
     assert part
-    assert part.lacks == [
-        "the controls `anchor(deploy=latent)`",
-        "more seeds of the controls (4 are planned)",
-    ]
-    assert "on `val`" not in "\n".join(part.lines)
     assert re.search(r"better: ema at 3 bits .*; worse: qat 2x steps at 3 bits", part.found[0])
-    assert "undecided: 2 of 4" in part.found[0]
+    assert "dual" not in part.found[0]
+    assert "undecided: 1 of 3, whose" in part.found[0]
+    assert re.search(r"dual, strength=0.01\) +\| 0 to 2 +\| \+[45]\.\d.* not yet", "\n".join(part.lines))
+    assert part.lacks == ["12 of 15 controls on 4 seeds"]
+
+
+def test_nothing_is_said_of_controls_before_their_seeds_are_there(tmp_path):
+    store = contrasted(Store(tmp_path), range(8))
+    put_row(store, "ema", "3", range(2), under_shift(0.05))
+    part = controls.part(Rows.of_cifar(store))
+    assert part
+    assert not part.found
+    assert part.lacks == ["15 of 15 controls on 4 seeds"]
 
 
 def test_the_strength_of_dual_is_shown_with_what_it_was_chosen_among(tmp_path):
     store = contrasted(Store(tmp_path), range(8))
     put_row(store, "ema", "3", range(4), {})
-    for strength, gain in ((0.01, 0.02), (None, 0.06), (1.0, -0.02)):  # None: at the default, in no record
-        args = (("coupling", "dual"), *([("strength", strength)] if strength else []))
-        put_row(store, "anchor", "3", (choice.SEED,), {"val": gain}, method_args=args)
+    searched(store, {0.01: 0.02, None: 0.06, 1.0: -0.02})
     part = controls.part(Rows.of_cifar(store))
     assert part
     table = [line.replace(" ", "") for line in part.lines[-1].splitlines()[2:]]
@@ -247,6 +268,15 @@ def taxed(store: Store) -> Store:
     return store
 
 
+def expected_at_5(there: Rows) -> float:
+    """QAT minus full precision at 3 bits and severity 5, from scores."""
+    means = []
+    for row in (Row("qat", "3"), rows.FP):
+        of_row = there.records[row].values()
+        means.append(np.mean([r.scores[s]["top1"].value for r in of_row for s in SHIFTS if s.endswith("/5")]))
+    return means[0] - means[1]
+
+
 def test_the_tax_and_its_owner_are_those_that_were_planted(tmp_path):
     store = taxed(Store(tmp_path))
     there = Rows.of_cifar(store)
@@ -263,15 +293,48 @@ def test_the_tax_and_its_owner_are_those_that_were_planted(tmp_path):
     part = tax.part(there)
     assert part
     assert "(p < 0.001, the plan's hypothesis; seeds 0 to 7): a gain" in part.found[1]
-    assert part.found[1].endswith("points: it rises.")
+    assert part.found[1].endswith("severity 1 (p < 0.001): it rises.")
     text = "\n".join(part.lines)
-    assert re.search(r"weights alone \(w3a32\) +\| 0 to 3 +\| [+-]?0\.\d+ .*\| 1.000", text)
+    assert re.search(r"weights alone \(w3a32\) +\| 0 to 3 +\| [+-]?0\.\d+ .*\| (1\.000|0\.[1-9])", text)
     assert re.search(r"inputs alone \(w32a3\) +\| 0 to 3 +\| \+[56]\.\d+ .*\| <0.001", text)
     assert "**-5." in text
-    assert part.lacks == ["whose the gain on impulse noise is"]
+    assert part.lacks == ["7 of 12 rows of the profile on 4 seeds"]
+    by_severity = text[text.index("By severity") :]
+    assert re.search(r"\| 5 +\|", by_severity)
+    assert f"{expected_at_5(there):+.2f} [" in by_severity
     drawn = figure(there)
     assert ">impulse noise<" in drawn
     assert drawn.count("<circle") == len(BITS) + 3
+
+
+def test_hypotheses_and_owners_wait_for_their_seeds(tmp_path):
+    store = contrasted(Store(tmp_path), range(8))
+    put_row(store, "fp", "fp", range(7), under_shift(0.05))
+    put_row(store, "qat", "w3a32", range(3), {})
+    part = tax.part(Rows.of_cifar(store))
+    assert part
+    assert not any("hypothesis" in sentence for sentence in part.found)
+    assert re.search(r"weights alone \(w3a32\) +\| 0 to 2 .* not yet", "\n".join(part.lines))
+    fp = dict.fromkeys(under_shift(0.0), 0.05)
+    put_row(store, "fp", "fp", (7, 8), fp)
+    (sentence,) = tax.hypotheses(Rows.of_cifar(store))
+    assert "seeds 0 to 7" in sentence
+    with_more = contrasted(Store(tmp_path), range(9))
+    assert tax.hypotheses(Rows.of_cifar(with_more)) == [sentence]  # seed 8 was not planned
+
+
+def test_the_profile_has_every_row_by_corruption_and_severity(tmp_path):
+    there = Rows.of_cifar(taxed(Store(tmp_path)))
+    header, *lines = tax.profile(there).splitlines()
+    found = {tuple(line.split(",")[:2] + line.split(",")[3:5]): line.split(",") for line in lines}
+    assert header == "method,bits,seeds,corruption,severity,difference,low,high"
+    assert len(found) == len(lines) == 8 * 9  # six at low bits, two owners; three corruptions by severity
+    fp, qat = (there.records[row].values() for row in (rows.FP, Row("qat", "2")))
+    by_hand = [np.mean([r.scores["fog/3"]["top1"].value for r in of_row]) for of_row in (fp, qat)]
+    row = found["qat", "2", "fog", "3"]
+    assert float(row[5]) == pytest.approx(by_hand[1] - by_hand[0], abs=0.005)  # two digits are shown
+    assert float(row[6]) < float(row[5]) < float(row[7])
+    assert row[2] == "8"
 
 
 def test_what_adaptation_gives_back_is_found(tmp_path):
@@ -289,20 +352,28 @@ def test_what_adaptation_gives_back_is_found(tmp_path):
     shrinks = levels["qat", "bn"] - levels["fp", "bn"] - (levels["qat", ""] - levels["fp", ""])
     assert f"3 bits {shrinks:+.2f} [" in part.found[0]
     assert len(part.found) == 1
+    assert part.lacks == ["5 of 6 comparisons under BatchNorm adapted"]
 
 
 @pytest.mark.parametrize(("slope", "words"), [(0.3, "flatter is better"), (-0.3, "flatter is worse")])
 def test_flatness_is_ranked_over_configurations(tmp_path, slope, words):
     store = contrasted(Store(tmp_path), range(8))
     assert flatness.part(store) is None
-    count = flatness.PLANNED // 2
+    count = flatness.PLANNED
     for place in range(count):
         args = (("lr", 0.001 * (1 + place)), ("steps", flatness.STEPS))
         cell = replace(CELL, quant="3", limit=flatness.LIMIT, recipe_args=args)
         sharp = Flatness(quantized=space_flatness(1.0 + place))
         put(store, cell, under_shift(-slope * place / count), sharp)
+        if place == count // 2:
+            early = flatness.part(store)
+            assert early
+            assert not early.found
+            assert "not yet" in early.lines[0]
+            assert early.lacks == [f"{count - place - 1} of {count} configurations of flatness"]
     part = flatness.part(store)
     assert part
+    assert not part.lacks
     assert f"{count} configurations at 3 bits: {words} by sharp 5% (quantized, ρ = " in part.found[0]
     rho = float(re.findall(r"ρ = ([+-][\d.]+)", part.found[0])[0])
     assert rho == pytest.approx(
@@ -333,34 +404,44 @@ def test_a_pretrained_network_is_compared_with_itself_in_full_precision(tmp_path
 def test_pacs_is_the_mean_over_domains_minus_full_precision(tmp_path):
     store = contrasted(Store(tmp_path), range(8))
     gains = dict(zip(pacs.DOMAINS, (0.0, 0.02, 0.04, 0.06), strict=True))
+    chosen, other = ((("lr", lr), ("steps", steps)) for lr, steps in ((0.01, 300), (0.003, 600)))
 
-    def put_domains(method: str, bits: str, seeds: Iterable[int], share: float = 0.0) -> None:
+    def put_domains(method: str, bits: str, seeds: Iterable[int], share: float = 0.0, args=chosen) -> None:
+        fields = LITE0 | {"recipe_args": args}
         for domain, gain in gains.items():
-            put_row(store, method, bits, seeds, under_shift(share * gain), suite=f"pacs@{domain}", **LITE0)
+            put_row(store, method, bits, seeds, under_shift(share * gain), suite=f"pacs@{domain}", **fields)
 
-    for lr, steps, gain in ((0.01, 300, 0.05), (0.003, 600, 0.0)):
-        fields = LITE0 | {"recipe_args": (("lr", lr), ("steps", steps))}
+    put_domains("fp", "fp", (0, 1, 2))
+    assert pacs.part(store) is None  # before the search, nothing was chosen
+    for args, gain in ((chosen, 0.05), (other, 0.0)):
+        fields = LITE0 | {"recipe_args": args}
         put_row(store, "fp", "fp", (choice.SEED,), {"val": gain}, suite="pacs@photo", **fields)
-    assert pacs.part(store) is None
-    put_domains("fp", "fp", (0, 1))
+    put_domains("fp", "fp", (3,), args=other)  # not of the plan
     first = pacs.part(store)
     assert first
     assert re.search(r"Full precision reaches \d\d\.\d% top-1 .* \(art painting \d\d\.\d, ", first.found[0])
+    assert "seeds 0 to 2)" in first.found[0]
     assert len(first.found) == 1
-    assert first.lacks == ["14 of 14 rows of PACS"]
+    assert first.lacks == ["14 of 14 rows of PACS on 3 seeds"]
     assert re.search(r"\*\*0\.01\*\* +\| \*\*300\*\*", first.lines[-1])
 
-    put_domains("qat", "w7a32", (0, 1), share=1.0)
-    (alone,) = pacs.of_bits(pacs.by_domain(store), "w7a32")
-    assert alone.p == pytest.approx(6 * alone.mean.p)  # six are planned, one is there
-    for method, bits in [*((method, "w7a32") for method in pacs.METHODS[1:]), *(CONTROLS_OF_PACS)]:
-        put_domains(method, bits, (0, 1))
+    put_domains("qat", "w7a32", (0,), share=1.0)
+    early = pacs.part(store)
+    assert early
+    assert len(early.found) == 1  # one seed is not tested
+    assert re.search(r"\| qat .* not yet", early.lines[0])
+
+    put_domains("qat", "w7a32", (1, 2), share=1.0)
+    for method, bits in [*((method, "w7a32") for method in pacs.METHODS[1:]), *CONTROLS_OF_PACS]:
+        put_domains(method, bits, (0, 1, 2))
     part = pacs.part(store)
     assert part
     assert re.fullmatch(r"\*\*PACS, minus full precision.\*\* qat at w7a32 \+[23]\.\d.*\.", part.found[1])
     (row,) = (line for line in part.lines[0].splitlines() if line.startswith("| qat"))
-    *by_domain, average = (float(cell) for cell in row.split("|")[4:9])
-    assert average == pytest.approx(np.mean(by_domain), abs=0.1)  # each is rounded to a tenth
-    assert by_domain == sorted(by_domain)
-    assert "0 to 1" in row
-    assert part.lacks == ["8 of 14 rows of PACS"]
+    *levels, average = (float(cell) for cell in row.split("|")[4:9])
+    assert average == pytest.approx(np.mean(levels), abs=0.1)  # each is rounded to a tenth
+    assert levels == sorted(levels)
+    assert "0 to 2" in row
+    assert part.lacks == ["8 of 14 rows of PACS on 3 seeds"]
+    domains = pacs.by_domain(store)
+    assert [of_domain.records[Row("fp", "fp")].keys() for of_domain in domains] == [{0, 1, 2}] * 4
