@@ -162,7 +162,7 @@ def test_the_drawing_of_the_rooms_is_complete():
 
 
 def test_the_page_of_the_second_study_and_its_picture_are_the_stored_ones():
-    done = subprocess.run([sys.executable, "-m", "scripts.study_2.page", "--check"], cwd=ROOT, timeout=120)
+    done = subprocess.run([sys.executable, "-m", "scripts.study_2.page", "--check"], cwd=ROOT, timeout=300)
     assert done.returncode == 0, "out of date: run python -m scripts.study_2.page"
 
 
