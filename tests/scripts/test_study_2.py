@@ -198,7 +198,7 @@ def test_an_answer_is_by_p_then_by_the_interval(value, stderr, p, answer):
 
 def test_an_interval_without_zero_that_decides_nothing_is_explained(tmp_path, monkeypatch):
     store = contrasted(Store(tmp_path), range(8))
-    assert "the plan calls nothing better" not in page.page(store)
+    assert "the 95% interval excludes zero" not in page.page(store)
     monkeypatch.setattr(contrast, "LOOKS", ((range(8), 0.0),))
     assert "At 3 bits and 2 bits the 95% interval excludes zero" in page.page(store)
 
