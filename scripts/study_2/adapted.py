@@ -1,6 +1,6 @@
 """Part 4 of the second study: BatchNorm re-estimated on each shift, and whether the tax shrinks with it."""
 
-from scripts.study_2.part import Part, p_in_words, table
+from scripts.study_2.part import Part, lacking, p_in_words, table
 from scripts.study_2.rows import (
     BITS,
     FP,
@@ -56,7 +56,7 @@ def part(rows: Rows) -> Part | None:
     ]
     planned = len(WAYS) * len(BITS)
     missing = planned - sum(set(PLANNED) <= set(d.seeds) for of_way in tested for d in of_way)
-    lacks = [f"{missing} of {planned} comparisons under BatchNorm adapted"] if missing else []
+    lacks = lacking(missing, planned, "comparisons under BatchNorm adapted")
     return Part(title="BatchNorm under shift", found=found, lines=lines, lacks=lacks)
 
 

@@ -4,12 +4,13 @@ from flatqat.bench.records.sections import method_label
 from flatqat.methods.anchor import Config
 from flatqat.spec import Record
 from scripts.study_2.choice import SEED, best, choice
-from scripts.study_2.part import Part, p_cell, table
+from scripts.study_2.part import Part, lacking, p_cell, table
 from scripts.study_2.rows import BITS, Difference, Row, Rows, corrected, difference, in_words, interval
 
 CONTROLS = ("ema", "sam", "qat 2x steps", "anchor(deploy=latent)")
 DUAL = "anchor(coupling=dual"
 FEWEST_SEEDS, PLANNED, LEVEL = 2, range(4), 0.05
+STRENGTHS = 3  # of dual, among which the plan chooses
 
 
 def controls(rows: Rows, bits: str) -> list[Difference]:
@@ -76,12 +77,12 @@ def _names(some: list[Difference]) -> str:
 
 
 def _searched(rows: Rows) -> list[Record]:
-    """Return the runs among which the strength of `coupling=dual` was chosen."""
+    """Return the runs among which the strength of `coupling=dual` is chosen; empty before all are there."""
     of_dual = [runs for row, runs in rows.records.items() if row.method.startswith(DUAL) and not row.adapt]
-    return [runs[SEED] for runs in of_dual if SEED in runs]
+    found = [runs[SEED] for runs in of_dual if SEED in runs]
+    return found if len(found) == STRENGTHS else []
 
 
 def _lacks(tested: list[tuple[Difference, float]]) -> list[str]:
     planned = (len(CONTROLS) + 1) * len(BITS)
-    missing = planned - len(tested)
-    return [f"{missing} of {planned} controls on {len(PLANNED)} seeds"] if missing else []
+    return lacking(planned - len(tested), planned, f"controls on {len(PLANNED)} seeds")

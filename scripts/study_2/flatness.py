@@ -14,7 +14,7 @@ from flatqat.metrics.holm import holm
 from flatqat.metrics.partial_rank import FEWEST_ROWS, partial_rank
 from flatqat.metrics.rank import RankCorrelation, rank_correlation
 from flatqat.spec import SPACES, Cell, Record, Space
-from scripts.study_2.part import Part, table
+from scripts.study_2.part import Part, lacking, table
 from scripts.study_2.rows import MODEL, SUITE
 
 LIMIT, STEPS, BITS, PLANNED = 500, 100, "3", 120
@@ -109,7 +109,7 @@ def part(store: Store) -> Part | None:
         f"**Flatness and OOD**, over {count}: {_verdict([(a, a.alone, a.alone_p) for a in found])}; at "
         f"equal ID: {_verdict([(a, a.at_equal, a.at_equal_p) for a in found])}."
     )
-    lacks = [] if whole else [f"{PLANNED - len(planned)} of {PLANNED} configurations of flatness"]
+    lacks = lacking(max(0, PLANNED - len(planned)), PLANNED, "configurations of flatness")
     return Part(title="Flatness", found=[sentence] if whole and found else [], lines=lines, lacks=lacks)
 
 

@@ -6,14 +6,14 @@ from flatqat.bench.records.paired import differences, is_nested
 from flatqat.bench.records.store import Store
 from flatqat.spec import Cell, Record
 from scripts.study_2.choice import SEED, best, choice
-from scripts.study_2.part import Part, p_cell, table
+from scripts.study_2.part import Part, lacking, p_cell, table
 from scripts.study_2.rows import FP, Difference, Row, Rows, corrected, in_words, interval, mean
 
 DOMAINS = ("art_painting", "cartoon", "photo", "sketch")
 METHODS = ("qat", "anchor", "sagm", "swad")
 BITS = ("w7a32", "4", "3")
 CONTROL = "frozen-convolutions"
-SEARCHED = "photo"
+SEARCHED, SETTINGS = "photo", 8  # four learning rates, each with two numbers of steps
 PLANNED, LEVEL = range(3), 0.05
 
 
@@ -64,8 +64,7 @@ def part(store: Store) -> Part | None:
             f"**PACS, minus full precision.** {sure or f'Undecided for all {len(tested)} rows'}."
         )
     count = sum(len(_planned(bits)) for bits in BITS)
-    missing = count - len(tested)
-    lacks = [f"{missing} of {count} rows of PACS on {len(PLANNED)} seeds"] if missing else []
+    lacks = lacking(count - len(tested), count, f"rows of PACS on {len(PLANNED)} seeds")
     return Part(title="PACS", found=sentences, lines=lines, lacks=lacks)
 
 
@@ -118,9 +117,10 @@ def _mean(levels: Sequence[float]) -> float:
 
 
 def _searched(store: Store) -> list[Record]:
-    """Return the runs among which the learning rate and the steps were chosen."""
+    """Return the runs among which the learning rate and the steps are chosen; empty before all are there."""
     of_suite = store.records(f"pacs@{SEARCHED}")
-    return [r for r in of_suite if r.cell.seed == SEED and r.status == "done"]
+    found = [r for r in of_suite if r.cell.seed == SEED and r.status == "done"]
+    return found if len(found) == SETTINGS else []
 
 
 def _seeds(domains: list[Rows], *rows: Row) -> list[int]:

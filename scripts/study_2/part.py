@@ -26,6 +26,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return str(tabulate([*map(list, rows)], list(header), tablefmt="pipe", disable_numparse=True))
 
 
+def lacking(missing: int, planned: int, what: str) -> list[str]:
+    """Return `3 of 12 rows` as what a part lacks; empty if nothing is missing."""
+    return [f"{missing} of {planned} {what}"] if missing else []
+
+
 def p_cell(p: float | None) -> str:
     """Return p for a table; `not yet` before all planned seeds are there, when nothing is tested."""
     return "not yet" if p is None else p_value(p)

@@ -2,7 +2,7 @@
 
 from flatqat.bench.records.store import Store
 from flatqat.metrics.holm import holm
-from scripts.study_2.part import Part, table
+from scripts.study_2.part import Part, lacking, table
 from scripts.study_2.rows import FP, Row, Rows, difference, interval, mean
 from scripts.study_2.tax import IMPULSE, LEVEL
 
@@ -19,9 +19,8 @@ def part(store: Store) -> Part | None:
         rows = Rows.of(store, suite, lambda cell: cell.model == MODEL)
         planned = [Row("ptq", bits) for bits in PLANNED[suite]]
         there = [row for row in planned if row in rows.records and FP in rows.records]
-        if len(there) < len(planned):
-            missing = f"{len(planned) - len(there)} of {len(planned)} rows"
-            lacks.append(f"{missing} of a pretrained network {words}")
+        missing = len(planned) - len(there)
+        lacks += lacking(missing, len(planned), f"rows of a pretrained network {words}")
         if not there:
             continue
         costs = "; ".join(f"{row.bits} bits {_delta(rows, row)}" for row in there)

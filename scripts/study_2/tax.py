@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from flatqat.metrics.contributions import Weights
 from flatqat.metrics.estimate import Estimate
-from scripts.study_2.part import Part, p_cell, p_in_words, table
+from scripts.study_2.part import Part, lacking, p_cell, p_in_words, table
 from scripts.study_2.rows import (
     BITS,
     FP,
@@ -62,7 +62,7 @@ def part(rows: Rows) -> Part | None:
 def _lacks(rows: Rows) -> list[str]:
     planned = [row for row in SHOWN if row.method != "anchor"]
     missing = sum(not set(PLANNED) <= set(rows.seeds(FP, row)) for row in planned)
-    return [f"{missing} of {len(planned)} rows of the profile on {len(PLANNED)} seeds"] if missing else []
+    return lacking(missing, len(planned), f"rows of the profile on {len(PLANNED)} seeds")
 
 
 LEVELS_NOTE = (

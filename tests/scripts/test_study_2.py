@@ -217,6 +217,8 @@ def test_controls_are_tested_on_all_their_seeds_and_corrected_over_the_plan(tmp_
     put_row(store, "qat", "3", range(4), under_shift(-0.05), step_multiplier=2)
     alone = {c.row.method: c.estimate for c in controls.controls(Rows.of_cifar(store), "3")}
     searched(store, {None: 0.0, 0.01: 0.05})
+    assert "on `val`" not in "\n".join(controls.part(Rows.of_cifar(store)).lines)  # one of three is missing
+    searched(store, {1.0: -0.05})
     for strength in (0.01, 1.0):  # the first was chosen
         args = (("coupling", "dual"), ("strength", strength))
         put_row(store, "anchor", "3", range(3), under_shift(0.05), method_args=args)
@@ -401,6 +403,16 @@ def test_a_pretrained_network_is_compared_with_itself_in_full_precision(tmp_path
     assert "a pretrained network on edge drawings and silhouettes" in page.page(store)
 
 
+def test_a_failed_cell_is_named(tmp_path):
+    store = contrasted(Store(tmp_path), range(8))
+    assert "Failed" not in page.page(store)
+    cell = replace(CELL, method="sam")
+    store.write_record(
+        Record(cell=cell, status="failed", reason="loss is not finite", env=environment()), None
+    )
+    assert f"Failed, and so in no number above: {cell.label}: loss is not finite." in page.page(store)
+
+
 def test_pacs_is_the_mean_over_domains_minus_full_precision(tmp_path):
     store = contrasted(Store(tmp_path), range(8))
     gains = dict(zip(pacs.DOMAINS, (0.0, 0.02, 0.04, 0.06), strict=True))
@@ -413,7 +425,9 @@ def test_pacs_is_the_mean_over_domains_minus_full_precision(tmp_path):
 
     put_domains("fp", "fp", (0, 1, 2))
     assert pacs.part(store) is None  # before the search, nothing was chosen
-    for args, gain in ((chosen, 0.05), (other, 0.0)):
+    rest = [(("lr", lr), ("steps", 300)) for lr in (0.02, 0.03, 0.04, 0.05, 0.06, 0.07)]
+    for args, gain in ((chosen, 0.05), (other, 0.0), *((args, -0.01) for args in rest)):
+        assert pacs.part(store) is None  # nor before all eight of it are there
         fields = LITE0 | {"recipe_args": args}
         put_row(store, "fp", "fp", (choice.SEED,), {"val": gain}, suite="pacs@photo", **fields)
     put_domains("fp", "fp", (3,), args=other)  # not of the plan
