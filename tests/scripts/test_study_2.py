@@ -50,7 +50,7 @@ GAINS = {"4": 0.0, "3": 0.04, "2": -0.04}
 def put(store: Store, cell: Cell, gain: Mapping[str, float], measured: Flatness | None = None) -> None:
     """Store a run on images whose difficulty all runs share; `gain` is in fractions, by shift.
 
-    Runs of a search have `val`, too.
+    Runs of a search have `val`, too, and those on PACS a step chosen on it: 100, and 50 more for every seed.
     """
     val = {"val": shift_info("val", image_set="val", in_mean=False)} if cell.seed == choice.SEED else {}
     shifts = SHIFTS | val
@@ -65,7 +65,7 @@ def put(store: Store, cell: Cell, gain: Mapping[str, float], measured: Flatness 
         status="done",
         scores=scores_of(right),
         flatness=measured or Flatness(),
-        train=train_log(),
+        train=replace(train_log(), selection={"step": 100 + 50 * cell.seed} if "pacs" in cell.suite else {}),
         protocol=protocol(shifts, reference=cell.method == "fp"),
         env=environment(),
     )
@@ -311,7 +311,11 @@ def test_the_tax_and_its_owner_are_those_that_were_planted(tmp_path):
 
 def test_hypotheses_and_owners_wait_for_their_seeds(tmp_path):
     store = contrasted(Store(tmp_path), range(8))
-    put_row(store, "fp", "fp", range(7), under_shift(0.05))
+    put_row(store, "fp", "fp", range(3), under_shift(0.05))
+    early = tax.by_corruption(Rows.of_cifar(store), "3")
+    assert early
+    assert {p for _, p in early.values()} == {None}
+    put_row(store, "fp", "fp", range(3, 7), under_shift(0.05))
     put_row(store, "qat", "w3a32", range(3), {})
     part = tax.part(Rows.of_cifar(store))
     assert part
@@ -456,6 +460,7 @@ def test_pacs_is_the_mean_over_domains_minus_full_precision(tmp_path):
     assert average == pytest.approx(np.mean(levels), abs=0.1)  # each is rounded to a tenth
     assert levels == sorted(levels)
     assert "0 to 2" in row
+    assert "100 to 200" in row  # steps
     assert part.lacks == ["8 of 14 rows of PACS on 3 seeds"]
     domains = pacs.by_domain(store)
     assert [of_domain.records[Row("fp", "fp")].keys() for of_domain in domains] == [{0, 1, 2}] * 4
