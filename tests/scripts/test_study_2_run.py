@@ -1,11 +1,13 @@
 """The parts of the second study are those of its plan, and their commands exist."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from safetensors.torch import save_file
 
 from flatqat.models.base import build
+from scripts.study_2 import run
 from scripts.study_2.run import PARTS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -24,6 +26,14 @@ A_SEED = {
     "flatness": 3 * 2 * (12 + 4 + 4),
 }
 """The cells of one seed, by part: methods times bit-widths, and domains or settings."""
+
+
+@pytest.mark.parametrize(("codes", "code"), [((0, 0, 0), 0), ((0, -9, 0), 1), ((0, 1, 0), 1)])
+def test_a_command_that_fails_or_is_killed_fails_the_part(monkeypatch, codes, code):
+    left = iter(codes)
+    monkeypatch.setattr(run.subprocess, "run", lambda command: SimpleNamespace(returncode=next(left)))
+    monkeypatch.setattr(run.sys, "argv", ["run", "controls", "data", "weights", "results", "0"])
+    assert run.main() == code
 
 
 def test_every_part_is_counted():
