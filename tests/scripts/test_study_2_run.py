@@ -7,7 +7,7 @@ import pytest
 from safetensors.torch import save_file
 
 from flatqat.models.base import build
-from scripts.study_2 import run
+from scripts.study_2 import run as study
 from scripts.study_2.run import PARTS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -31,9 +31,9 @@ A_SEED = {
 @pytest.mark.parametrize(("codes", "code"), [((0, 0, 0), 0), ((0, -9, 0), 1), ((0, 1, 0), 1)])
 def test_a_command_that_fails_or_is_killed_fails_the_part(monkeypatch, codes, code):
     left = iter(codes)
-    monkeypatch.setattr(run.subprocess, "run", lambda command: SimpleNamespace(returncode=next(left)))
-    monkeypatch.setattr(run.sys, "argv", ["run", "controls", "data", "weights", "results", "0"])
-    assert run.main() == code
+    monkeypatch.setattr(study.subprocess, "run", lambda command: SimpleNamespace(returncode=next(left)))
+    monkeypatch.setattr(study.sys, "argv", ["run", "controls", "data", "weights", "results", "0"])
+    assert study.main() == code
 
 
 def test_every_part_is_counted():
