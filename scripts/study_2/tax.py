@@ -50,10 +50,10 @@ def part(rows: Rows) -> Part | None:
     there = [row for row in SHOWN if len(rows.seeds(FP, row)) >= FEWEST_SEEDS]
     if not any(row.method == "qat" for row in there):
         return None
-    found = [cost(rows), *hypotheses(rows)]
+    found = [cost(rows), *hypotheses(rows), *whose_gain(rows)]
     lines = [table(*_levels(rows, there)), "", LEVELS_NOTE]
     if owners := _owners(rows):
-        lines += ["", "What the gain on impulse noise is due to:", "", *owners]
+        lines += ["", "What the gain on impulse noise is due to:", "", *_by_owner(owners)]
     lines += ["", "By corruption:", "", table(*_by_corruption(rows)), "", CORRUPTION_NOTE]
     lines += ["", "By severity:", "", table(*_by_severity(rows)), "", SEVERITY_NOTE]
     return Part(title="What low bits cost, and where they help", found=found, lines=lines, lacks=_lacks(rows))
@@ -101,26 +101,43 @@ def hypotheses(rows: Rows) -> list[str]:
     return [
         f"**Where low bits help.** On impulse noise, 3 bits minus full precision is {interval(gain)} points "
         f"(p {p_in_words(gain.p)}, the plan's hypothesis; seeds {in_words(OF_HYPOTHESIS)}): "
-        f"{_verdict(gain, 'a gain', 'a loss')}. At severity 5 it is {interval(slope)} points above that at "
-        f"severity 1 (p {p_in_words(slope.p)}): {_verdict(slope, 'it rises', 'it falls')}."
+        f"{_verdict(gain, 'a gain', 'a loss', gain.p)}. At severity 5 it is {interval(slope)} points above "
+        f"that at severity 1 (p {p_in_words(slope.p)}): {_verdict(slope, 'it rises', 'it falls', slope.p)}."
     ]
 
 
-def _verdict(estimate: Estimate, above: str, below: str) -> str:
-    if estimate.p >= LEVEL:
+def _verdict(estimate: Estimate, above: str, below: str, p: float) -> str:
+    if p >= LEVEL:
         return "undecided"
     return above if estimate.value > 0 else below
 
 
-def _owners(rows: Rows) -> list[str]:
-    """Return a table of the differences on impulse noise by what is quantized, with a note."""
-    found = [t for row in OWNERS if (t := tax(rows, row, rows.weights[IMPULSE]))]
-    if not found:
+def whose_gain(rows: Rows) -> list[str]:
+    """Say what the gain on impulse noise is due to, once all that may own it have their seeds."""
+    owners = _owners(rows)
+    tested = [(t, p) for t, p in owners if p is not None]
+    if len(tested) < len(OWNERS):
         return []
-    cells = [
-        [OWNERS[t.row], in_words(t.seeds), interval(t.estimate), p_cell(p)]
-        for t, p in zip(found, corrected(found, PLANNED, len(OWNERS)), strict=True)
+    each = "; ".join(
+        f"{OWNERS[t.row]} {interval(t.estimate)} (p {p_in_words(p)}): "
+        f"{_verdict(t.estimate, 'a gain', 'a loss', p)}"
+        for t, p in tested
+    )
+    return [
+        f"**Whose gain it is.** Points above full precision on impulse noise, seeds {in_words(PLANNED)}, p "
+        f"after Holm's correction over {len(OWNERS)}: {each}."
     ]
+
+
+def _owners(rows: Rows) -> list[tuple[Difference, float | None]]:
+    """Return the differences on impulse noise by what is quantized, with their corrected p."""
+    found = [t for row in OWNERS if (t := tax(rows, row, rows.weights[IMPULSE]))]
+    return list(zip(found, corrected(found, PLANNED, len(OWNERS)), strict=True))
+
+
+def _by_owner(owners: Iterable[tuple[Difference, float | None]]) -> list[str]:
+    """Return a table of the differences, with a note."""
+    cells = [[OWNERS[t.row], in_words(t.seeds), interval(t.estimate), p_cell(p)] for t, p in owners]
     note = f"Points above full precision. p: after Holm's correction over these {len(OWNERS)}."
     return [table(["quantized", "seeds", "Δ impulse noise", "p"], cells), "", note]
 

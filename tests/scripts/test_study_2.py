@@ -50,7 +50,7 @@ GAINS = {"4": 0.0, "3": 0.04, "2": -0.04}
 def put(store: Store, cell: Cell, gain: Mapping[str, float], measured: Flatness | None = None) -> None:
     """Store a run on images whose difficulty all runs share; `gain` is in fractions, by shift.
 
-    Runs of a search have `val`, too, and those on PACS a step chosen on it: 100, and 50 more for every seed.
+    Runs of a search have `val`, too.
     """
     val = {"val": shift_info("val", image_set="val", in_mean=False)} if cell.seed == choice.SEED else {}
     shifts = SHIFTS | val
@@ -65,7 +65,7 @@ def put(store: Store, cell: Cell, gain: Mapping[str, float], measured: Flatness 
         status="done",
         scores=scores_of(right),
         flatness=measured or Flatness(),
-        train=replace(train_log(), selection={"step": 100 + 50 * cell.seed} if "pacs" in cell.suite else {}),
+        train=train_log(),
         protocol=protocol(shifts, reference=cell.method == "fp"),
         env=environment(),
     )
@@ -319,7 +319,7 @@ def test_hypotheses_and_owners_wait_for_their_seeds(tmp_path):
     put_row(store, "qat", "w3a32", range(3), {})
     part = tax.part(Rows.of_cifar(store))
     assert part
-    assert not any("hypothesis" in sentence for sentence in part.found)
+    assert not any("hypothesis" in sentence or "Whose" in sentence for sentence in part.found)
     assert re.search(r"weights alone \(w3a32\) +\| 0 to 2 .* not yet", "\n".join(part.lines))
     fp = dict.fromkeys(under_shift(0.0), 0.05)
     put_row(store, "fp", "fp", (7, 8), fp)
@@ -327,6 +327,21 @@ def test_hypotheses_and_owners_wait_for_their_seeds(tmp_path):
     assert "seeds 0 to 7" in sentence
     with_more = contrasted(Store(tmp_path), range(9))
     assert tax.hypotheses(Rows.of_cifar(with_more)) == [sentence]  # seed 8 was not planned
+
+
+def test_it_is_said_whose_the_gain_is_once_all_four_are_there(tmp_path):
+    store = contrasted(Store(tmp_path), range(8))
+    put_row(store, "fp", "fp", range(8), {})
+    planted = {"w3a32": 0.0, "w32a3": 0.05, "w8a3": 0.05, "w32a3@clip": -0.05}
+    for bits, gain in planted.items():
+        assert not tax.whose_gain(Rows.of_cifar(store))
+        put_row(store, "qat", bits, range(4), under_shift(gain))
+    (sentence,) = tax.whose_gain(Rows.of_cifar(store))
+    verdicts = re.findall(
+        r"(\w+[^;:]*?) [+-]?\d\.\d+ \[[^]]+\] \(p [=<] [\d.]+\): (a gain|a loss|undecided)", sentence
+    )
+    names = [tax.OWNERS[Row("qat", bits)] for bits in planted]
+    assert verdicts == list(zip(names, ("undecided", "a gain", "a gain", "a loss"), strict=True))
 
 
 def test_the_profile_has_every_row_by_corruption_and_severity(tmp_path):
@@ -361,32 +376,47 @@ def test_what_adaptation_gives_back_is_found(tmp_path):
     assert part.lacks == ["5 of 6 comparisons under BatchNorm adapted"]
 
 
-@pytest.mark.parametrize(("slope", "words"), [(0.3, "flatter is better"), (-0.3, "flatter is worse")])
-def test_flatness_is_ranked_over_configurations(tmp_path, slope, words):
-    store = contrasted(Store(tmp_path), range(8))
-    assert flatness.part(store) is None
-    count = flatness.PLANNED
-    for place in range(count):
+def put_configurations(store: Store, slope: float, of_id: float) -> None:
+    """The planned ones, each sharper than the last; ID does not go with sharpness, and spreads by `of_id`."""
+    for place in range(flatness.PLANNED):
         args = (("lr", 0.001 * (1 + place)), ("steps", flatness.STEPS))
         cell = replace(CELL, quant="3", limit=flatness.LIMIT, recipe_args=args)
-        sharp = Flatness(quantized=space_flatness(1.0 + place))
-        put(store, cell, under_shift(-slope * place / count), sharp)
-        if place == count // 2:
+        gain = under_shift(-slope * place / flatness.PLANNED) | {"id": of_id * (7 * place % 120) / 120}
+        put(store, cell, gain, Flatness(quantized=space_flatness(1.0 + place)))
+        if place == flatness.PLANNED // 2:
             early = flatness.part(store)
             assert early
             assert not early.found
             assert "not yet" in early.lines[0]
-            assert early.lacks == [f"{count - place - 1} of {count} configurations of flatness"]
+            assert early.lacks == [f"{flatness.PLANNED - place - 1} of 120 configurations of flatness"]
+
+
+@pytest.mark.parametrize(("slope", "words"), [(0.3, "flatter is better"), (-0.3, "flatter is worse")])
+def test_flatness_is_ranked_over_configurations(tmp_path, slope, words):
+    store = contrasted(Store(tmp_path), range(8))
+    assert flatness.part(store) is None
+    put_configurations(store, slope, of_id=0.1)
     part = flatness.part(store)
     assert part
     assert not part.lacks
-    assert f"{count} configurations at 3 bits: {words} by sharp 5% (quantized, ρ = " in part.found[0]
+    assert f"120 configurations at 3 bits: {words} by sharp 5% (quantized, ρ = " in part.found[0]
+    assert f"; at equal ID: {words} by sharp 5% (quantized, ρ = " in part.found[0]
     rho = float(re.findall(r"ρ = ([+-][\d.]+)", part.found[0])[0])
     assert rho == pytest.approx(
         -slope / 0.3, abs=0.03
     )  # neighbours differ by two images, less than their noise
     assert "λmax" not in part.found[0]
-    assert "withheld, since ID tells the configurations too little apart" in part.found[0]
+
+
+def test_nothing_is_said_of_flatness_where_id_tells_configurations_too_little_apart(tmp_path):
+    store = contrasted(Store(tmp_path), range(8))
+    put_configurations(store, slope=0.3, of_id=0.0)
+    part = flatness.part(store)
+    assert part
+    said = "nothing is said, as planned, since ID tells the configurations too little apart"
+    assert part.found == [f"**Flatness and OOD**, over 120 configurations at 3 bits: {said}."]
+    cells = [cell.strip() for line in part.lines[0].splitlines()[2:] for cell in line.split("|")]
+    assert len([cell for cell in cells if cell == "withheld"]) == 2 * len(part.lines[0].splitlines()[2:])
 
 
 def test_a_pretrained_network_is_compared_with_itself_in_full_precision(tmp_path):
@@ -460,7 +490,6 @@ def test_pacs_is_the_mean_over_domains_minus_full_precision(tmp_path):
     assert average == pytest.approx(np.mean(levels), abs=0.1)  # each is rounded to a tenth
     assert levels == sorted(levels)
     assert "0 to 2" in row
-    assert "100 to 200" in row  # steps
     assert part.lacks == ["8 of 14 rows of PACS on 3 seeds"]
     domains = pacs.by_domain(store)
     assert [of_domain.records[Row("fp", "fp")].keys() for of_domain in domains] == [{0, 1, 2}] * 4
