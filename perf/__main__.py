@@ -29,6 +29,7 @@ TOPICS = {  # and the turns of each variant: fewer where they are long, one wher
     "memory": 1,
     "kernels": 1,
     "methods": 9,
+    "layout": 7,
     "rounding": 5,
     "flatness": 3,
     "inference": 7,

@@ -83,6 +83,7 @@ LATER = (
     "select_every",
     "select_images",
     "image_size",
+    "channels_last",
     "layer_bits",
 )
 LATER_SETTINGS = {"percentile": 99.9}

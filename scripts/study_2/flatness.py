@@ -85,16 +85,18 @@ def _corrected(results: list[RankCorrelation | None]) -> list[float | None]:
 def part(store: Store) -> Part | None:
     """Return this part of the page, or None before there are enough configurations to rank.
 
-    Nothing is tested before all configurations of the plan have run.
+    Nothing is tested before all configurations of the plan have run, nor where ID tells them too little
+    apart.
     """
     planned = configurations(store)
     records = [record for record in planned if record.status == "done"]
     if len(records) < PLANNED // 2:
         return None
     found, whole = answers(records, store), len(planned) >= PLANNED
+    told_apart = any(a.at_equal_p is not None for a in found)
     rows = []
     for a in found:
-        tests = ((a.alone, a.alone_p), (a.at_equal, a.at_equal_p))
+        tests = ((a.alone, a.alone_p if told_apart else None), (a.at_equal, a.at_equal_p))
         cells = [text for r, p in tests for text in (_rho(r), _p(p) if whole else "not yet")]
         rows.append([a.space, a.measure, str(a.alone.rows), *cells])
     count = f"{len(records)} configurations at {BITS} bits"
@@ -105,17 +107,16 @@ def part(store: Store) -> Part | None:
         "better where ρ is negative. Measured: configurations with a finite value. p: after Holm's "
         "correction over the measures and spaces of a column.",
     ]
-    sentence = (
-        f"**Flatness and OOD**, over {count}: {_verdict([(a, a.alone, a.alone_p) for a in found])}; at "
-        f"equal ID: {_verdict([(a, a.at_equal, a.at_equal_p) for a in found])}."
-    )
+    said = "nothing is said, as planned, since ID tells the configurations too little apart"
+    if told_apart:
+        alone = _verdict([(a, a.alone, a.alone_p) for a in found])
+        said = f"{alone}; at equal ID: {_verdict([(a, a.at_equal, a.at_equal_p) for a in found])}"
+    sentence = f"**Flatness and OOD**, over {count}: {said}."
     lacks = lacking(max(0, PLANNED - len(planned)), PLANNED, "configurations of flatness")
     return Part(title="Flatness", found=[sentence] if whole and found else [], lines=lines, lacks=lacks)
 
 
 def _verdict(cases: list[tuple[Answer, RankCorrelation | None, float | None]]) -> str:
-    if all(p is None for _, _, p in cases):
-        return "withheld, since ID tells the configurations too little apart"
     sure = [(a, r) for a, r, p in cases if r and p is not None and p < LEVEL]
     if not sure:
         return f"undecided for all {len(cases)} measures"

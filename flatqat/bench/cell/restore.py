@@ -52,17 +52,15 @@ def blank(cell: Cell, suite: Suite, seed: int = 0, model: str | None = None) -> 
     window = cell.window or "whole"
     name, transform = model or cell.model, suite.eval_transform
     net = build(name, classes=suite.classes, seed=seed, eval_transform=transform, window=window)
-    if size := image_size(cell, suite):
+    if size := _of_recipe(cell, suite, "image_size"):
         net.eval_transform = net.eval_transform.scaled(size)
     net.amp = cell.amp
-    return net
+    return channels_last_(net) if _of_recipe(cell, suite, "channels_last") else net
 
 
-def image_size(cell: Cell, suite: Suite) -> int:
-    """Return the side of images that a cell's recipe asks for; 0 for that of the suite or the model."""
-    recipe = suite.recipes.get(cell.recipe)
-    size: Any = dict(cell.recipe_args).get("image_size", recipe.image_size if recipe else 0)
-    return int(size)
+def _of_recipe(cell: Cell, suite: Suite, name: str) -> Any:
+    """Return a value of a cell's recipe; None if neither the cell nor the suite has it."""
+    return dict(cell.recipe_args).get(name, getattr(suite.recipes.get(cell.recipe), name, None))
 
 
 def channels_last_(model: Normalized) -> Normalized:

@@ -87,8 +87,9 @@ def estimate(todo: Sequence[Lack], session: Session, processes: int = 1) -> floa
 
 def _key(job: Job) -> tuple[object, ...]:
     """Return what decides the time of a step: jobs that share it are timed once."""
-    cell = job.cell
-    return job.suite.name, cell.model, cell.method, _passes(job), cell.quant, job.recipe.image_size
+    cell, recipe = job.cell, job.recipe
+    of_recipe = (recipe.image_size, recipe.channels_last)
+    return job.suite.name, cell.model, cell.method, _passes(job), cell.quant, *of_recipe
 
 
 def _passes(job: Job) -> int:
