@@ -59,7 +59,7 @@ def page(store: Store) -> str:
         "computed from the records in `results/study-2`.",
     ]
     if missing:
-        lines += ["", f"Planned and not here yet: {', '.join(missing)}."]
+        lines += ["", f"Planned and not here, or failed: {', '.join(missing)}."]
     for part in parts:
         lines += ["", f"## {part.title}", "", *part.lines]
     lines += ["", "## How it was made", "", SETTINGS, "", f"{protocol_line(records)}.", "", COMMANDS]

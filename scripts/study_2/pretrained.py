@@ -23,7 +23,7 @@ def part(store: Store) -> Part | None:
         lacks += lacking(missing, len(planned), f"rows of a pretrained network {words}")
         if not there:
             continue
-        costs = "; ".join(f"{row.bits} bits {_delta(rows, row)}" for row in there)
+        costs = "; ".join(f"{_bits(row)} {_delta(rows, row)}" for row in there)
         found.append(
             f"**A pretrained network {words}** (exploratory). PTQ minus full precision, points of OOD top-1: "
             f"{costs}."
@@ -35,10 +35,15 @@ def part(store: Store) -> Part | None:
         return None
     note = (
         "EfficientNet-Lite0 with its ImageNet weights, rounded without training: one network, so the 95% "
-        "intervals are over images only. The ImageNet images may be of its training set, so read "
-        "differences, not accuracies. Collapsed: below half of the ID accuracy in full precision."
+        "intervals are over images only. The ImageNet images may be of its training set, and the ranges of "
+        "inputs are set on them, so read differences, not accuracies. Collapsed: below half of the ID accuracy "
+        "in full precision."
     )
     return Part(title="A pretrained network", found=found, lines=[note, *lines], lacks=lacks)
+
+
+def _bits(row: Row) -> str:
+    return f"{row.bits} bits" if row.bits.isdigit() else row.bits
 
 
 def _delta(rows: Rows, row: Row) -> str:

@@ -32,6 +32,7 @@ FASTER = ["--set", "recipe.channels_last=true"]
 PACS_RECIPE = ("optimizer=sgd", "schedule=cosine", "batch_size=48", "image_size=96", "select_every=0")
 PACS = [*LITE0, *FASTER, *(f"--set=recipe.{setting}" for setting in PACS_RECIPE)]
 RATES_OF_PACS = ["--set", "recipe.lr=0.001,0.003,0.01,0.03", "--set", "recipe.steps=300,600"]
+CHOSEN = ("lr", "steps")
 FROZEN = ["--plugin", "scripts/frozen_convolutions.py", "--method", "frozen-convolutions"]
 
 PARTS: dict[str, tuple[str, list[list[str]]]] = {
@@ -95,6 +96,11 @@ def main() -> int:
         given, options = given[:place], given[place + 1 :]
     if len(given) not in (4, 5) or given[0] not in PARTS:
         print(f"{__doc__}\nPARTs: {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    if given[0] == "pacs" and not all(f"recipe.{name}=" in " ".join(options) for name in CHOSEN):
+        print(
+            "pacs: expected the recipe.lr and recipe.steps that val chose, see pacs-search", file=sys.stderr
+        )
         return 2
     part, data, weights, results = given[:4]
     planned, runs = PARTS[part]

@@ -36,6 +36,14 @@ def test_a_command_that_fails_or_is_killed_fails_the_part(monkeypatch, codes, co
     assert study.main() == code
 
 
+@pytest.mark.parametrize("options", [(), ("--", "--set", "recipe.lr=0.01")])
+def test_pacs_runs_with_what_val_chose_alone(monkeypatch, capsys, options):
+    monkeypatch.setattr(study.subprocess, "run", lambda command: pytest.fail("started"))
+    monkeypatch.setattr(study.sys, "argv", ["run", "pacs", "data", "weights", "results", *options])
+    assert study.main() == 2
+    assert "expected the recipe.lr and recipe.steps that val chose" in capsys.readouterr().err
+
+
 def test_every_part_is_counted():
     assert set(A_SEED) == set(PARTS)
 
