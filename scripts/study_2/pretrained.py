@@ -36,8 +36,8 @@ def part(store: Store) -> Part | None:
     note = (
         "EfficientNet-Lite0 with its ImageNet weights, rounded without training: one network, so the 95% "
         "intervals are over images only. The ImageNet images may be of its training set, and the ranges of "
-        "inputs are set on them, so read differences, not accuracies. Collapsed: below half of the ID accuracy "
-        "in full precision."
+        "inputs are set on them, so read differences, not accuracies. Collapsed: below half of the ID "
+        "accuracy in full precision."
     )
     return Part(title="A pretrained network", found=found, lines=[note, *lines], lacks=lacks)
 
