@@ -234,7 +234,13 @@ def test_plugin_check(flatqat, tmp_path):
         "import torch\nfrom flatqat.methods.qat import QAT\n\n\nclass Rule(QAT):\n"
         "    def step(self, x, y):\n        return super().step(x + torch.rand(()), y)\n\n\nMETHOD = Rule\n"
     )
-    done = flatqat("test", good)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        done = flatqat("test", good)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(threads)
     assert (done.code, done.out.count("passed")) == (0, 11)
     done = flatqat("test", bad)
     assert done.code == 1

@@ -65,5 +65,5 @@ def test_a_method_comes_to_the_same_numbers_but_for_rounding(ran, method):
     plain, other = (of_layout[method] for of_layout in ran)
     assert plain.status == other.status == "done", (plain.reason, other.reason)
     for shift, scores in plain.scores.items():
-        # 8 bits: sums in another order move few inputs to another of the 256 levels
-        assert other.scores[shift]["nll"].value == pytest.approx(scores["nll"].value, rel=1e-2), shift
+        # sums in another order make 3 · 10⁻⁶ here; elsewhere an input may come to the next of 256 levels
+        assert other.scores[shift]["nll"].value == pytest.approx(scores["nll"].value, rel=1e-4), shift
