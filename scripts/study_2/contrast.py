@@ -137,10 +137,12 @@ def part(rows: Rows) -> Part | None:
         "OOD: top-1 in percent, the mean over 45 shifts. Δ: anchor minus QAT with its 95% interval over "
         "seeds and images. p: after Holm's correction over the bit-widths of a look.",
         "",
-        "The plan expected 8 seeds to find a difference of 1.0 point with 90% power, and meant a single "
-        f"test. With the scatter found here a single test at 0.05 finds {single:.1f} with 90% power at "
-        f"every bit-width, and the look, at its lower level and corrected, {worst:.1f} in 80% of studies.",
+        "The plan expected 8 seeds to find a difference of 1.0 point with 90% power. With the scatter found "
+        f"here a single test at 0.05 finds {single:.1f} with 90% power at every bit-width, and the look, at "
+        f"its lower level and corrected, {worst:.1f} in 80% of studies.",
     ]
+    if all(contrast.answer != "undecided" for contrast in found):
+        lines[-1] += " No bit-width is undecided, so by the plan no other look is taken."
     apart = [c for c in found if c.answer not in ("better", "worse") and not c.ood.low <= 0 <= c.ood.high]
     if apart:
         lines += ["", APART.format(" and ".join(f"{c.bits} bits" for c in apart))]

@@ -48,6 +48,9 @@ def part(rows: Rows) -> Part | None:
         f"p: after Holm's correction over the {len(CONTROLS) + 1} controls of a bit-width. `sam`, `qat "
         "2x steps` and `coupling=dual` cost twice as much as QAT.",
     ]
+    shown = len({c.row.method for c in found})
+    if shown < len(CONTROLS) + 1:
+        lines[-1] += f" Shown: {shown} of the {len(CONTROLS) + 1}, which have at least {FEWEST_SEEDS} seeds."
     if search := choice(_searched(rows), {"strength": Config().strength}):
         words = f"The strength of `coupling=dual`, chosen by top-1 on `val` with seed {SEED} at 3 bits:"
         lines += ["", words, "", *search]

@@ -55,7 +55,7 @@ def page(store: Store) -> str:
     lines += [
         "",
         "[The plan](study-2-plan.md) was committed before the first cell was run. It says what is "
-        "compared, at which levels, and what counts as an answer. Every number and sentence here is "
+        "compared, at which levels, and what counts as an answer. Every number and every verdict here is "
         "computed from the records in `results/study-2`.",
     ]
     if missing:
@@ -63,6 +63,7 @@ def page(store: Store) -> str:
     for part in parts:
         lines += ["", f"## {part.title}", "", *part.lines]
     lines += ["", "## How it was made", "", SETTINGS, "", f"{protocol_line(records)}.", "", COMMANDS]
+    lines += ["", OTHERWISE]
     if failed:
         each = "; ".join(f"{record.cell.label}: {record.reason}" for record in failed)
         lines += ["", f"Failed, and so in no number above: {each}."]
@@ -78,6 +79,12 @@ COMMANDS = (
     "`python -m scripts.study_2.run PART DATA WEIGHTS RESULTS` runs a part, `flatqat results compact "
     "RESULTS --into results/study-2` makes the committed copy, and `python -m scripts.study_2.page` "
     "writes this page."
+)
+OTHERWISE = (
+    "Otherwise than planned: `shape-16` and the profile were run before part 1's controls were done, and "
+    "controls of several seeds beside each other, since commands were chosen to fit the time at hand. No "
+    "part or seed was chosen by a result, and nothing is tested before all seeds that the plan names are "
+    "there."
 )
 
 

@@ -3,13 +3,12 @@
 from flatqat.bench.records.store import Store
 from flatqat.metrics.holm import holm
 from scripts.study_2.part import Part, lacking, table
-from scripts.study_2.rows import FP, Row, Rows, difference, interval, mean
+from scripts.study_2.rows import FP, Row, Rows, collapsed, difference, interval, mean
 from scripts.study_2.tax import IMPULSE, LEVEL
 
 MODEL, CORRUPTIONS, SHAPES = "timm:tf_efficientnet_lite0", "imagenet-c-live", "shape-16"
 PLANNED = {CORRUPTIONS: ("8", "6", "4", "w4a32", "w32a4"), SHAPES: ("8", "6", "4")}
 BY_CORRUPTION = "6"
-COLLAPSED = 0.5  # of the accuracy in full precision; what is lost below it is not owed to the shift
 
 
 def part(store: Store) -> Part | None:
@@ -36,8 +35,9 @@ def part(store: Store) -> Part | None:
     note = (
         "EfficientNet-Lite0 with its ImageNet weights, rounded without training: one network, so the 95% "
         "intervals are over images only. The ImageNet images may be of its training set, and the ranges of "
-        "inputs are set on them, so read differences, not accuracies. Collapsed: below half of the ID "
-        "accuracy in full precision."
+        "inputs are set on them, so read differences, not accuracies. Identical: right and wrong on the same "
+        "images. [Collapsed](measures.md#extra-gap): more than a quarter of what full precision has above "
+        "chance in ID is lost."
     )
     return Part(title="A pretrained network", found=found, lines=[note, *lines], lacks=lacks)
 
@@ -48,8 +48,7 @@ def _bits(row: Row) -> str:
 
 def _delta(rows: Rows, row: Row) -> str:
     fp, rounded = rows.runs(FP, [0]), rows.runs(row, [0])
-    collapsed = mean(rounded, {"id": 1.0}) < COLLAPSED * mean(fp, {"id": 1.0})
-    return interval(difference(fp, rounded, rows.ood)) + " (collapsed in ID, too)" * collapsed
+    return interval(difference(fp, rounded, rows.ood)) + " (collapsed in ID, too)" * collapsed(rows, row)
 
 
 def _images(rows: Rows) -> str:

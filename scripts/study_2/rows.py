@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flatqat.bench.records.paired import Runs, SharesBySeed, differences, ood_shifts
 from flatqat.bench.records.sections import method_label
 from flatqat.bench.records.store import Store
+from flatqat.bench.report.caveats import chance_of, has_collapsed
 from flatqat.bench.report.tax import OOD, corruption_of, quantities
 from flatqat.console.rounded import with_interval
 from flatqat.metrics.contributions import Weights
@@ -132,8 +133,21 @@ def minus(other: SharesBySeed, base: SharesBySeed) -> SharesBySeed:
     return {seed: {name: of_set - base[seed][name] for name, of_set in other[seed].items()} for seed in other}
 
 
+def collapsed(rows: Rows, row: Row) -> bool:
+    """Return whether a row has collapsed in ID, as docs/measures.md defines it, on the seeds of fp and it."""
+    seeds, at_id = rows.seeds(FP, row), {"id": 1.0}
+    fp, of_row = (mean(rows.runs(one, seeds), at_id) for one in (FP, row))
+    return has_collapsed(of_row, fp, chance_of(rows.record))
+
+
 def interval(estimate: Estimate) -> str:
-    """Return an estimate and its 95% interval."""
+    """Return an estimate and its 95% interval, or `identical` where no image of any seed tells two apart.
+
+    The spread of no change is zero, but an interval of no width would claim a certainty that no number of
+    images gives.
+    """
+    if estimate.value == estimate.low == estimate.high == 0:
+        return "identical"
     return with_interval(estimate.value, estimate.low, estimate.high, "+.2f")
 
 

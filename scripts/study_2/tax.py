@@ -12,6 +12,7 @@ from scripts.study_2.rows import (
     Difference,
     Row,
     Rows,
+    collapsed,
     corrected,
     difference,
     in_words,
@@ -28,7 +29,7 @@ OWNERS = {
     Row("qat", "w8a3"): "inputs, with weights of 8 bits (w8a3)",
     Row("qat", "w32a3@clip"): "clipping alone",
 }
-"""What may own the gain on impulse noise."""
+"""The parts of quantization that may gain on impulse noise."""
 SHOWN = (
     *(Row(method, bits) for method in ("qat", "anchor") for bits in BITS),
     *(Row("qat", bits) for bits in ("w3a32", "w8a3", "w32a3", "w32a3@clip")),
@@ -51,11 +52,12 @@ def part(rows: Rows) -> Part | None:
     if not any(row.method == "qat" for row in there):
         return None
     found = [cost(rows), *hypotheses(rows), *whose_gain(rows)]
-    lines = [table(*_levels(rows, there)), "", LEVELS_NOTE]
+    lines = [table(*_levels(rows, there)), "", LEVELS_NOTE + _collapsed(rows, there)]
     if owners := _owners(rows):
-        lines += ["", "What the gain on impulse noise is due to:", "", *_by_owner(owners)]
-    lines += ["", "By corruption:", "", table(*_by_corruption(rows)), "", CORRUPTION_NOTE]
-    lines += ["", "By severity:", "", table(*_by_severity(rows)), "", SEVERITY_NOTE]
+        lines += ["", "Parts of the quantization on impulse noise:", "", *_by_owner(owners)]
+    over = f"QAT minus full precision, seeds {_seeds(rows)}, points of top-1, the mean over"
+    lines += ["", "By corruption:", "", table(*_by_corruption(rows)), "", f"{over} {CORRUPTION_NOTE}"]
+    lines += ["", "By severity:", "", table(*_by_severity(rows)), "", f"{over} {SEVERITY_NOTE}"]
     return Part(title="What low bits cost, and where they help", found=found, lines=lines, lacks=_lacks(rows))
 
 
@@ -71,24 +73,39 @@ LEVELS_NOTE = (
     "is trained for as many steps as QAT."
 )
 CORRUPTION_NOTE = (
-    "QAT minus full precision, points of top-1, the mean over severities 1, 3 and 5. Bold: p below 0.05 "
-    "after Holm's correction over the 15 corruptions of a bit-width."
+    "severities 1, 3 and 5. Bold: p below 0.05 after Holm's correction over the 15 corruptions of a "
+    "bit-width, impulse noise among them."
 )
 SEVERITY_NOTE = (
-    "QAT minus full precision, points of top-1, the mean over 15 corruptions. [Every row by corruption and "
-    "severity](study-2-profile.csv) has a file of its own. Both are exploratory."
+    "15 corruptions: exploratory, as is every row by corruption and severity, in [a file of its "
+    "own](study-2-profile.csv)."
 )
+CLIPPING = (
+    "Clipping alone: as inputs alone, but they are clipped to a learned range as at 3 bits and not rounded. "
+    "The first and the last layer have 8 bits wherever others have 3, and are rounded in every row."
+)
+
+
+def _collapsed(rows: Rows, there: Sequence[Row]) -> str:
+    """Name the rows that have collapsed in ID; nothing where none has."""
+    lost = [f"{row.method} at {row.bits}" for row in there if collapsed(rows, row)]
+    return f" [Collapsed](measures.md#extra-gap) in ID: {', '.join(lost)}." if lost else ""
 
 
 def cost(rows: Rows) -> str:
     """Say what QAT costs in OOD."""
     taxes = [t for bits in BITS if (t := tax(rows, Row("qat", bits), rows.ood))]
     each = "; ".join(f"{t.row.bits} bits {interval(t.estimate)}" for t in taxes)
-    seeds = " / ".join(dict.fromkeys(in_words(t.seeds) for t in taxes))
     return (
         "**What low bits cost under shift** (exploratory). QAT minus full precision, points of OOD top-1: "
-        f"{each} (seeds {seeds})."
+        f"{each} (seeds {_seeds(rows)})."
     )
+
+
+def _seeds(rows: Rows) -> str:
+    """Return the seeds of QAT at each of BITS."""
+    each = (rows.seeds(FP, Row("qat", bits)) for bits in BITS)
+    return " / ".join(dict.fromkeys(in_words(seeds) for seeds in each if len(seeds) >= FEWEST_SEEDS))
 
 
 def hypotheses(rows: Rows) -> list[str]:
@@ -98,11 +115,13 @@ def hypotheses(rows: Rows) -> list[str]:
     fp, qat = (rows.runs(row, OF_HYPOTHESIS) for row in (FP, QAT_3))
     gain = difference(fp, qat, rows.weights[IMPULSE])
     slope = difference(fp, qat, {f"{IMPULSE}/5": 1.0, f"{IMPULSE}/1": -1.0})
+    each = ", ".join(f"{interval(difference(fp, qat, {f'{IMPULSE}/{s}': 1.0}))} at {s}" for s in SEVERITIES)
     return [
         f"**Where low bits help.** On impulse noise, 3 bits minus full precision is {interval(gain)} points "
         f"(p {p_in_words(gain.p)}, the plan's hypothesis; seeds {in_words(OF_HYPOTHESIS)}): "
         f"{_verdict(gain, 'a gain', 'a loss', gain.p)}. At severity 5 it is {interval(slope)} points above "
-        f"that at severity 1 (p {p_in_words(slope.p)}): {_verdict(slope, 'it rises', 'it falls', slope.p)}."
+        f"that at severity 1 (p {p_in_words(slope.p)}): {_verdict(slope, 'it rises', 'it falls', slope.p)}; "
+        f"by severity it is {each}."
     ]
 
 
@@ -113,7 +132,7 @@ def _verdict(estimate: Estimate, above: str, below: str, p: float) -> str:
 
 
 def whose_gain(rows: Rows) -> list[str]:
-    """Say what the gain on impulse noise is due to, once all that may own it have their seeds."""
+    """Say which parts of quantization gain on impulse noise, once all of them have their seeds."""
     owners = _owners(rows)
     tested = [(t, p) for t, p in owners if p is not None]
     if len(tested) < len(OWNERS):
@@ -123,9 +142,11 @@ def whose_gain(rows: Rows) -> list[str]:
         f"{_verdict(t.estimate, 'a gain', 'a loss', p)}"
         for t, p in tested
     )
+    whole = difference(*(rows.runs(row, PLANNED) for row in (FP, QAT_3)), rows.weights[IMPULSE])
     return [
-        f"**Whose gain it is.** Points above full precision on impulse noise, seeds {in_words(PLANNED)}, p "
-        f"after Holm's correction over {len(OWNERS)}: {each}."
+        f"**Which parts gain alone.** Points above full precision on impulse noise, seeds "
+        f"{in_words(PLANNED)}, p after Holm's correction over {len(OWNERS)}, tested at {LEVEL}: {each}. The "
+        f"parts are not compared with each other. All of 3 bits, on these seeds: {interval(whole)}."
     ]
 
 
@@ -138,7 +159,7 @@ def _owners(rows: Rows) -> list[tuple[Difference, float | None]]:
 def _by_owner(owners: Iterable[tuple[Difference, float | None]]) -> list[str]:
     """Return a table of the differences, with a note."""
     cells = [[OWNERS[t.row], in_words(t.seeds), interval(t.estimate), p_cell(p)] for t, p in owners]
-    note = f"Points above full precision. p: after Holm's correction over these {len(OWNERS)}."
+    note = f"Points above full precision. p: after Holm's correction over these {len(OWNERS)}. {CLIPPING}"
     return [table(["quantized", "seeds", "Δ impulse noise", "p"], cells), "", note]
 
 

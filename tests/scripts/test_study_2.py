@@ -275,12 +275,12 @@ def taxed(store: Store) -> Store:
     return store
 
 
-def expected_at_5(there: Rows) -> float:
+def expected_at_5(there: Rows, end: str = "/5") -> float:
     """QAT minus full precision at 3 bits and severity 5, from scores."""
     means = []
     for row in (Row("qat", "3"), rows.FP):
         of_row = there.records[row].values()
-        means.append(np.mean([r.scores[s]["top1"].value for r in of_row for s in SHIFTS if s.endswith("/5")]))
+        means.append(np.mean([r.scores[s]["top1"].value for r in of_row for s in SHIFTS if s.endswith(end)]))
     return means[0] - means[1]
 
 
@@ -300,7 +300,11 @@ def test_the_tax_and_its_owner_are_those_that_were_planted(tmp_path):
     part = tax.part(there)
     assert part
     assert "(p < 0.001, the plan's hypothesis; seeds 0 to 7): a gain" in part.found[1]
-    assert part.found[1].endswith("severity 1 (p < 0.001): it rises.")
+    assert "severity 1 (p < 0.001): it rises; by severity it is " in part.found[1]
+    last = re.search(r"\S+ (?=\[[^]]*\] at 5\.$)", part.found[1])
+    assert last
+    at_5 = expected_at_5(there, "impulse_noise/5")
+    assert float(last[0]) == pytest.approx(at_5, abs=0.0051)  # two digits are shown
     text = "\n".join(part.lines)
     assert re.search(r"weights alone \(w3a32\) +\| 0 to 3 +\| [+-]?0\.\d+ .*\| (1\.000|0\.[1-9])", text)
     assert re.search(r"inputs alone \(w32a3\) +\| 0 to 3 +\| \+[56]\.\d+ .*\| <0.001", text)
@@ -324,7 +328,7 @@ def test_hypotheses_and_owners_wait_for_their_seeds(tmp_path):
     put_row(store, "qat", "w3a32", range(3), {})
     part = tax.part(Rows.of_cifar(store))
     assert part
-    assert not any("hypothesis" in sentence or "Whose" in sentence for sentence in part.found)
+    assert not any("hypothesis" in sentence or "gain alone" in sentence for sentence in part.found)
     assert re.search(r"weights alone \(w3a32\) +\| 0 to 2 .* not yet", "\n".join(part.lines))
     fp = dict.fromkeys(under_shift(0.0), 0.05)
     put_row(store, "fp", "fp", (7, 8), fp)
@@ -334,7 +338,7 @@ def test_hypotheses_and_owners_wait_for_their_seeds(tmp_path):
     assert tax.hypotheses(Rows.of_cifar(with_more)) == [sentence]  # seed 8 was not planned
 
 
-def test_it_is_said_whose_the_gain_is_once_all_four_are_there(tmp_path):
+def test_it_is_said_which_parts_gain_alone_once_all_four_are_there(tmp_path):
     store = contrasted(Store(tmp_path), range(8))
     put_row(store, "fp", "fp", range(8), {})
     planted = {"w3a32": 0.0, "w32a3": 0.05, "w8a3": 0.05, "w32a3@clip": -0.05}
@@ -458,6 +462,28 @@ def test_a_pretrained_network_is_compared_with_itself_in_full_precision(tmp_path
     assert "better on impulse noise and worse on 2 of 3 corruptions" in text
     assert "500 images a shift" in text
     assert "a pretrained network on edge drawings and silhouettes" in page.page(store)
+
+
+def test_a_row_has_collapsed_that_lost_more_than_a_quarter_in_id(tmp_path):
+    store = Store(tmp_path)
+    put_row(store, "fp", "fp", (0, 1), {})
+    for bits, gain in (("4", -0.18), ("3", -0.27)):  # of 0.9, with chance unknown
+        put_row(store, "ptq", bits, (0, 1), {"id": gain})
+    there = Rows.of_cifar(store)
+    assert [rows.collapsed(there, Row("ptq", bits)) for bits in ("4", "3")] == [False, True]
+    assert tax._collapsed(there, [Row("ptq", "4"), Row("ptq", "3")]).endswith("in ID: ptq at 3.")
+
+
+@pytest.mark.parametrize(
+    ("value", "variance", "text"),
+    [(0.0, 0.0, "identical"), (0.0, 1.0, "0.00 [-1.98, +1.98]"), (0.5, 0.0, "+0.50 [+0.50, +0.50]")],
+)
+def test_no_change_at_all_is_no_interval_of_no_width(value, variance, text):
+    of = Estimate(
+        value=value, seed_variance=0.0, image_variance=variance,
+        seed_freedom=None, image_freedom=102, seeds=1, images=103,
+    )  # fmt: skip
+    assert rows.interval(of) == text
 
 
 def test_a_failed_cell_is_named(tmp_path):

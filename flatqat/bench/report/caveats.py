@@ -22,12 +22,12 @@ def with_collapsed(rows: Sequence[Mapping[str, Any]], section: Section) -> list[
     if not reference:
         return [{**row, "collapsed": False} for row in rows]
     record = section.rows[reference][0]
-    column, chance = f"id_{metric_of(record).name}", _chance(record)
+    column, chance = f"id_{metric_of(record).name}", chance_of(record)
     of_reference = {
         row.get("domain"): row[column] for row in rows if (row["method"], row["bits"]) == reference
     }
     return [
-        {**row, "collapsed": _has_collapsed(row[column], of_reference.get(row.get("domain")), chance)}
+        {**row, "collapsed": has_collapsed(row[column], of_reference.get(row.get("domain")), chance)}
         for row in rows
     ]
 
@@ -49,12 +49,14 @@ def floating_layers(records: Sequence[Record]) -> int:
     return sum(str(name).endswith((" weight", " parameter")) for name in kept)
 
 
-def _has_collapsed(value: float | None, of_reference: float | None, chance: float) -> bool:
+def has_collapsed(value: float | None, of_reference: float | None, chance: float) -> bool:
+    """Return whether a score is so far below that of the reference; False where one is unknown."""
     if value is None or of_reference is None:
         return False
     return value < of_reference - COLLAPSE * max(of_reference - chance, 0)
 
 
-def _chance(record: Record) -> float:
+def chance_of(record: Record) -> float:
+    """Return what guessing scores in percent, or 0 where it is unknown."""
     classes = len(record.protocol.class_names)
     return 100 / classes if classes and metric_of(record).name == "top1" else 0.0
