@@ -40,7 +40,7 @@ app = typer.Typer(
     cls=Commands,
     help="Measure what low-bit quantization costs a vision model under distribution shift, and whether "
     "flatter minima buy it back.",
-    epilog="Start with `flatqat bench run`: it needs no data and takes about a minute.",
+    epilog="Start with `flatqat bench run`: it needs no data and takes half a minute on two cores.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -69,7 +69,7 @@ class Suite:
     """An in-distribution (ID) dataset and its shifts.
 
     Attributes:
-        name: The suite's name, that of its file with `-` for `_`.
+        name: What the suite is called by.
         version: Rises whenever numbers change; results of two versions never share a table.
         title: The name in headings.
         task: `classification` or `segmentation`.

@@ -3,13 +3,15 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from string import ascii_uppercase
 from typing import Any
 
 from perf.rounds import Row, Spread
 
 HEAD = """# Speed
 
-What flatqat's speed is beside its peers, from one command, `just perf`. This page is generated.
+How flatqat's speed compares with that of similar tools, as measured by one command, `just perf`. This page is
+generated.
 
 The variants of a row take turns in rounds, in random order and without garbage collection in between. The CPU
 seconds of two variants are divided round by round, because the speed of a machine with other work wanders by
@@ -20,6 +22,7 @@ otherwise. Peers see the same network, images and batch in the same rounds.
 `pip install -e '.[all,perf]'` installs the peers. `just perf --only training` measures one topic anew. The
 last section lists what is slower than it should be.
 """
+MACHINES = ascii_uppercase  # a letter for each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +55,9 @@ class Topic:
 
 def page(topics: Sequence[Topic]) -> str:
     """Return the whole page."""
-    return "\n".join([HEAD, _places(topics), *(_section(topic) for topic in topics), _missing(topics)])
+    places = list(dict.fromkeys(topic.measured for topic in topics))
+    sections = [_section(topic, places) for topic in topics]
+    return "\n".join([HEAD, _places(places), *sections, _missing(topics)])
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -90,15 +95,18 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value == round(value) or abs(value) >= 100 else f"{value:.2f}"
 
 
-def _section(topic: Topic) -> str:
+def _section(topic: Topic, places: Sequence[str]) -> str:
     title, _, about = topic.about.strip().partition("\n\n")
     taken = f" {topic.rounds} rounds." if topic.rounds > 1 else ""
+    if len(places) > 1:
+        taken += f" Measured on machine {MACHINES[places.index(topic.measured)]}."
     return f"## {title.rstrip('.')}\n\n{about.strip()}{taken}\n\n{table(topic.rows)}"
 
 
-def _places(topics: Sequence[Topic]) -> str:
-    places = dict.fromkeys(topic.measured for topic in topics)
-    return "".join(f"Measured on {place}.\n" for place in places)
+def _places(places: Sequence[str]) -> str:
+    if len(places) == 1:
+        return f"Measured on {places[0]}.\n"
+    return "".join(f"- Machine {MACHINES[at]}: {place}.\n" for at, place in enumerate(places))
 
 
 def _missing(topics: Sequence[Topic]) -> str:

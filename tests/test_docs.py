@@ -100,6 +100,17 @@ def test_the_commands_of_a_page_exist(page):
             parse(shlex.split(line))
 
 
+OF_ONE_CELL = re.compile(r"^flatqat (?:audit|flatness|export(?: verify)?|sensitivity|bench gallery) ([^- ]\S*)")
+
+
+def test_a_command_of_one_cell_names_one_of_several_seeds():
+    """The default makes three seeds, so the beginning of a label has to go as far as the seed."""
+    lines = [line for page in PAGES for line in command_lines(page)]
+    named = [found[1] for line in lines if (found := OF_ONE_CELL.match(line))]
+    assert len(named) >= 10
+    assert [name for name in named if not re.search(r"-s\d+$|^[0-9a-f]{12}$", name)] == []
+
+
 @pytest.mark.parametrize(
     "text",
     [

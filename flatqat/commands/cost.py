@@ -24,7 +24,7 @@ def cost(
 
     \b
     Examples:
-      flatqat cost tiny-qat
+      flatqat cost tiny-qat-4-s0
       flatqat cost '*' --results runs
       flatqat cost tiny-qat-4-s0 --format json
     """

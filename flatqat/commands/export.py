@@ -39,9 +39,9 @@ def write(
 
     \b
     Examples:
-      flatqat export tiny-qat --output tiny.onnx
-      flatqat export tiny-qat --output tiny.onnx --fold-batchnorm
-      flatqat export tiny-qat --output tiny.safetensors --format codes
+      flatqat export tiny-qat-4-s0 --output tiny.onnx
+      flatqat export tiny-qat-4-s0 --output tiny.onnx --fold-batchnorm
+      flatqat export tiny-qat-4-s0 --output tiny.safetensors --format codes
     """
     from flatqat.bench.deploy.export import ExportOptions, export_cell
 

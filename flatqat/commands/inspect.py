@@ -53,9 +53,9 @@ def flatness(
 
     \b
     Examples:
-      flatqat flatness tiny-qat --space latent --no-acts
-      flatqat flatness tiny-qat --measure trace,apgd,code_flips
-      flatqat flatness tiny-qat --landscape tiny-qat.png
+      flatqat flatness tiny-qat-4-s0 --space latent --no-acts
+      flatqat flatness tiny-qat-4-s0 --measure trace,apgd,code_flips
+      flatqat flatness tiny-qat-4-s0 --landscape tiny-qat.png
     """
     from flatqat.bench.flatness.landscape_file import LandscapeOptions
     from flatqat.commands.cell import FlatnessOptions, flatness_of_cell
@@ -94,7 +94,7 @@ def gallery(
 
     \b
     Examples:
-      flatqat bench gallery tiny-seg-anchor --output gallery
+      flatqat bench gallery tiny-seg-anchor-4-s0 --output gallery
       flatqat bench gallery 3f2a91 77c0de --shift night,fog --output gallery
     """
     from flatqat.bench.gallery.predictions import gallery
@@ -130,8 +130,8 @@ def audit(
 
     \b
     Examples:
-      flatqat audit tiny-qat
-      flatqat audit file_nets --model file:nets.py:make
+      flatqat audit tiny-qat-4-s0
+      flatqat audit file_nets.py_make-qat-4-s0 --model file:nets.py:make
     """
     from flatqat.commands.cell import audit_cell
 

@@ -111,7 +111,7 @@ def _agreement(agreed: "Agreement | None") -> list[str]:
         return []
     rho, (low, high) = agreed.same, interval(agreed.same)
     return [
-        f"What costs accuracy in clear weather and what costs it under shift: rank correlation over "
+        f"Layers that cost ID accuracy and layers that cost OOD accuracy: rank correlation over "
         f"{rho.rows} layers {with_interval(rho.rho, low, high, '+.2f')}. From different halves of the "
         f"images, which share no noise: {rounded(agreed.apart, '+.2f')}; OOD with itself: "
         f"{rounded(agreed.reliability, '+.2f')}."

@@ -52,7 +52,7 @@ def show_cells(cells: NamedPatterns, results: Results = Path("results")) -> None
 
     \b
     Example:
-      flatqat results show tiny-qat
+      flatqat results show tiny-qat-4-s0
     """
     from flatqat.commands.stored import print_records
 

@@ -68,8 +68,8 @@ def sensitivity(
 ) -> None:
     """Measure what lower bits cost each layer of a cell.
 
-    Each layer of a stored cell gets fewer bits in turn. The table says by how much that changes the score in
-    clear weather (ID), under shift (OOD) and in each family of shifts. With a budget it proposes bits for
+    Each layer of a stored cell gets fewer bits in turn. The table says by how much that changes the score on
+    ID images, under shift (OOD) and in each family of shifts. With a budget it proposes bits for
     each layer, which images of the training distribution choose and never a shift that is scored.
 
     All numbers are kept in RESULTS/sensitivity: the same command goes on where it was interrupted, and
@@ -77,10 +77,10 @@ def sensitivity(
 
     \b
     Examples:
-      flatqat sensitivity tiny-fp
-      flatqat sensitivity tiny-fp --bits 3 --family noise,blur --plot layers.png
-      flatqat sensitivity tiny-fp --mode one,all-but-one --what weights,acts
-      flatqat sensitivity tiny-fp --bops 4-bit --choose-on worst-family
+      flatqat sensitivity tiny-fp-s0
+      flatqat sensitivity tiny-fp-s0 --bits 3 --family noise --plot layers.png
+      flatqat sensitivity tiny-fp-s0 --mode one,all-but-one --what weights,acts
+      flatqat sensitivity tiny-fp-s0 --bops 4-bit --choose-on worst-family
     """
     from flatqat.bench.sensitivity.options import Options
     from flatqat.errors import choose

@@ -57,10 +57,10 @@ def verify(
 
     \b
     Examples:
-      flatqat export verify tiny-qat tiny.onnx
-      flatqat export verify tiny-qat tiny.onnx --limit 100 --min-agreement 99.9
-      flatqat export verify tiny-qat tiny.onnx --min-agreement-optimized 98
-      flatqat export verify tiny-qat tiny.onnx --runtime openvino --latency
+      flatqat export verify tiny-qat-4-s0 tiny.onnx
+      flatqat export verify tiny-qat-4-s0 tiny.onnx --min-agreement 99.9
+      flatqat export verify tiny-qat-4-s0 tiny.onnx --min-agreement-optimized 98
+      flatqat export verify tiny-qat-4-s0 tiny.onnx --runtime openvino --latency
     """
     from flatqat.bench.deploy.verify import VerifyOptions, verify_cell
     from flatqat.commands.verified import FORMATS, Least, as_json, show_verified

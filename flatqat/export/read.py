@@ -47,7 +47,8 @@ def input_grid(quantizer: Quantizer, layer: str) -> Grid:
     Evenly spaced levels with rounding between them are recognized by what the quantizer returns on both sides
     of every change of its code.
 
-    Raises UsageError if a value's level hangs on other values, or if a larger value may have a smaller code.
+    Raises UsageError if a value's level depends on other values, or if a larger value may have a smaller
+    code.
     """
     _check_bounds(quantizer, layer)
     if quantizer.scale.numel() != 1:

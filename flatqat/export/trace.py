@@ -48,7 +48,7 @@ def trace(model: Normalized, images: Tensor) -> "tuple[ModelProto, list[str]]":
 
 
 def _traced(model: Normalized, images: Tensor, axes: dict[int, str]) -> "ModelProto":
-    """Return the graph, in which axes have sizes of their own wherever no computation hangs on one size.
+    """Return the graph, in which axes have sizes of their own wherever no computation depends on one size.
 
     torch.onnx would export the network itself, too, but as if no size that it assumes had to be checked.
     """

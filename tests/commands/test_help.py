@@ -47,6 +47,14 @@ def test_every_command_explains_itself(words):
         parse(example)
 
 
+@pytest.mark.parametrize("words", [w for w in COMMANDS if "cell" in (p.name for p in COMMANDS[w].params)])
+def test_an_example_names_a_single_cell_of_three_seeds(words):
+    """The default makes three seeds of each method, of which the label of one ends in `-s0`."""
+    first = len(words) + 1
+    for example in examples(COMMANDS[words].help):
+        assert example[first].endswith("-s0"), " ".join(example)
+
+
 @pytest.mark.parametrize(
     "line", ["flatqat bench rum", "flatqat bench run --budget smoke", "flatqat audit", "flatqat bench run 3"]
 )

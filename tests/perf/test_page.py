@@ -61,6 +61,15 @@ def test_the_page_lists_what_is_missed_and_survives_json() -> None:
     )
 
 
+def test_a_topic_says_on_which_of_several_machines_it_was_measured() -> None:
+    steps = Topic(about="Steps.\n\nWhat a step is.\n", measured="a machine", rounds=9, rows=[COUNT])
+    looks = Topic(about="Looks.\n\nWhat a look is.\n", measured="another", rounds=1, rows=[COUNT])
+    text = page([steps, looks])
+    assert "- Machine A: a machine.\n- Machine B: another.\n" in text
+    assert "What a step is. 9 rounds. Measured on machine A.\n" in text
+    assert "What a look is. Measured on machine B.\n" in text
+
+
 @pytest.mark.parametrize(
     ("value", "goal", "line"),
     [

@@ -34,7 +34,7 @@ def check_suffix(option: str, file: Path | None, others: Sequence[str] = ()) -> 
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Let figures be drawn alike: small text that stays text, and names that hang on nothing random."""
+    """Let figures be drawn alike: small text that stays text, and names that depend on nothing random."""
     import matplotlib as mpl
 
     with mpl.rc_context({"svg.hashsalt": "flatqat", "svg.fonttype": "none", "font.size": 9}):

@@ -1,1 +1,1 @@
-"""Which layers cost accuracy at lower bits, in clear weather and under shift, and bits for each of them."""
+"""Which layers cost accuracy at lower bits, on ID images and under shift, and bits for each of them."""

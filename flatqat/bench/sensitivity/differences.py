@@ -1,4 +1,4 @@
-"""By how much networks differ in clear weather, under shift and in each family, image by image.
+"""By how much networks differ on ID images, under shift and in each family, image by image.
 
 The interval is that of the images alone, since there is one training: Delta and its standard error are the
 mean over images of what each contributes, by the house's `contributions` and `Components`.
@@ -90,7 +90,7 @@ def _means(pools: Sequence[NDArray[Any]], half: int, sign: int) -> Floats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """Whether the layers that cost accuracy in clear weather are those that cost it under shift.
+    """Whether the layers that cost ID accuracy are those that cost OOD accuracy.
 
     Attributes:
         same: The rank correlation over layers of the two differences, on the same images.

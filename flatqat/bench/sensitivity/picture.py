@@ -1,4 +1,4 @@
-"""What lower bits cost each layer under shift against what they cost in clear weather, as a picture."""
+"""What lower bits cost each layer under shift against what they cost on ID images, as a picture."""
 
 from typing import Any
 
@@ -51,8 +51,8 @@ def _panel(axes: Any, table: Table) -> None:
         label, sure = table.networks[place], y[place] + dy[place] < 0
         fill = {} if sure else {"markerfacecolor": "white"}
         axes.errorbar(x[place], y[place], dy[place], dx[place], color=color, label=label, **style, **fill)
-    axes.set_xlabel("change of the score in clear weather (ID), points")
-    axes.set_ylabel("change of the score under shift (OOD), points")
+    axes.set_xlabel("change of the ID score, points")
+    axes.set_ylabel("change of the OOD score, points")
     said = LEGEND if named else ""
     legend = axes.legend(loc="upper left", fontsize=8, frameon=False, title=said, title_fontsize=7)
     legend.set_alignment("left")
