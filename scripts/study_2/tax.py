@@ -142,7 +142,8 @@ def whose_gain(rows: Rows) -> list[str]:
         f"{_verdict(t.estimate, 'a gain', 'a loss', p)}"
         for t, p in tested
     )
-    whole = difference(*(rows.runs(row, PLANNED) for row in (FP, QAT_3)), rows.weights[IMPULSE])
+    fp, qat = (rows.runs(row, PLANNED) for row in (FP, QAT_3))
+    whole = difference(fp, qat, rows.weights[IMPULSE])
     return [
         f"**Which parts gain alone.** Points above full precision on impulse noise, seeds "
         f"{in_words(PLANNED)}, p after Holm's correction over {len(OWNERS)}, tested at {LEVEL}: {each}. The "
