@@ -100,7 +100,9 @@ def test_the_commands_of_a_page_exist(page):
             parse(shlex.split(line))
 
 
-OF_ONE_CELL = re.compile(r"^flatqat (?:audit|flatness|export(?: verify)?|sensitivity|bench gallery) ([^- ]\S*)")
+OF_ONE_CELL = re.compile(
+    r"^flatqat (?:audit|flatness|export(?: verify)?|sensitivity|bench gallery) ([^- ]\S*)"
+)
 
 
 def test_a_command_of_one_cell_names_one_of_several_seeds():

@@ -37,5 +37,5 @@ AllRevisions = Annotated[
 ]
 CellName = Annotated[
     str,
-    argument("CELL", "How the id or label of a stored cell begins, such as tiny-qat-4-s0.", autocompletion=cells),
+    argument("CELL", "How a stored cell's id or label begins, such as tiny-qat-4-s0.", autocompletion=cells),
 ]

@@ -1,5 +1,7 @@
 """Scenes: the same pixels everywhere, all classes, depth that fits geometry and labels."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -9,11 +11,14 @@ from flatqat.scenes import classes
 from flatqat.scenes.classes import ROAD, SKY, TERRAIN
 from flatqat.scenes.load import PARTS
 from flatqat.scenes.pinned import PINNED, check, digest
-from flatqat.scenes.scene import scene
+from flatqat.scenes.scene import Scene, scene
 from flatqat.scenes.size import HEIGHT, WIDTH
 from flatqat.spec import IGNORED
 
-SOME = [scene(number) for number in range(40)]
+
+@cache
+def some() -> list[Scene]:
+    return [scene(number) for number in range(40)]
 
 
 @pytest.mark.parametrize("number", PINNED)
@@ -31,22 +36,22 @@ def test_other_pixels_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_scene_depends_on_its_number_alone() -> None:
     first = scene(3)
-    assert np.array_equal(first.colors, SOME[3].colors)
-    assert np.array_equal(first.labels, SOME[3].labels)
-    assert np.array_equal(first.depth, SOME[3].depth)
-    assert not np.array_equal(first.colors, SOME[4].colors)
+    assert np.array_equal(first.colors, some()[3].colors)
+    assert np.array_equal(first.labels, some()[3].labels)
+    assert np.array_equal(first.depth, some()[3].depth)
+    assert not np.array_equal(first.colors, some()[4].colors)
 
 
 def test_labels_are_train_ids_and_every_class_is_common() -> None:
-    for one in SOME:
+    for one in some():
         assert one.labels.shape == (HEIGHT, WIDTH)
         assert set(np.unique(one.labels)) <= {*range(19), IGNORED}
     for label in range(19):
-        assert sum((one.labels == label).any() for one in SOME) >= 8, f"class {label} in less than a fifth"
+        assert sum((one.labels == label).any() for one in some()) >= 8, f"class {label} in less than a fifth"
 
 
 def test_colors_are_those_of_images() -> None:
-    for one in SOME:
+    for one in some():
         assert one.colors.shape == (HEIGHT, WIDTH, 3)
         assert one.colors.min() >= 0
         assert one.colors.max() <= 1
@@ -54,7 +59,7 @@ def test_colors_are_those_of_images() -> None:
 
 
 def test_the_sky_alone_is_infinitely_far() -> None:
-    for one in SOME:
+    for one in some():
         assert np.array_equal(np.isinf(one.depth), one.labels == SKY)
         assert one.depth.min() > 0.5
 
@@ -65,7 +70,7 @@ def test_the_ground_is_a_plane(label: int) -> None:
 
     A pixel's depth is that of one of two rows of samples, 1/4 pixel above or below its middle.
     """
-    for one in SOME:
+    for one in some():
         below = np.arange(HEIGHT)[:, None] + 0.5 - one.horizon
         flat = (one.labels == label) & (below > 4)
         product, slack = (below * one.depth)[flat], (0.25 * one.depth)[flat]

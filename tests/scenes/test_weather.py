@@ -1,6 +1,7 @@
 """Weathers: fog after Koschmieder, a dark night, wet and dull rain, white snow, and never another label."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -11,13 +12,17 @@ from flatqat.scenes.fog import VISIBILITIES, fog, veiled
 from flatqat.scenes.load import WEATHERS, pixels
 from flatqat.scenes.night import night
 from flatqat.scenes.rain import rain
-from flatqat.scenes.scene import Map, scene
+from flatqat.scenes.scene import Map, Scene, scene
 from flatqat.scenes.smooth import decay
 from flatqat.scenes.snow import snow
 from flatqat.spec import IGNORED
 
 NUMBERS = range(2000, 2020)
-SOME = [scene(number) for number in NUMBERS]
+
+
+@cache
+def some() -> list[Scene]:
+    return [scene(number) for number in NUMBERS]
 
 
 def gray(colors: Map) -> Map:
@@ -25,7 +30,7 @@ def gray(colors: Map) -> Map:
 
 
 def test_the_labels_are_those_of_the_scene() -> None:
-    for one in SOME:
+    for one in some():
         shown = pixels(one.number)
         assert set(shown) == {"clear", "fog", "night", "rain", "snow"}
         for weather in shown.values():
@@ -34,13 +39,13 @@ def test_the_labels_are_those_of_the_scene() -> None:
 
 @pytest.mark.parametrize("weather", WEATHERS)
 def test_a_weather_depends_on_the_scene_alone(weather: str) -> None:
-    for one in SOME[:4]:
+    for one in some()[:4]:
         assert np.array_equal(WEATHERS[weather](one), WEATHERS[weather](scene(one.number)))
 
 
 def test_fog_follows_koschmieder() -> None:
     """ln((J - A) / (I - A)) / d is beta in every pixel and channel; the sky is A."""
-    for one in SOME:
+    for one in some():
         foggy = fog(one)
         airlight = foggy[one.labels == SKY]
         assert len(np.unique(airlight, axis=0)) <= 1
@@ -64,18 +69,18 @@ def test_a_clear_sky_is_the_brightest_class_and_at_night_it_is_nearly_black() ->
     def mean_of(images: list[Map], label: int) -> float:
         return float(
             np.concatenate(
-                [gray(im)[one.labels == label] for im, one in zip(images, SOME, strict=True)]
+                [gray(im)[one.labels == label] for im, one in zip(images, some(), strict=True)]
             ).mean()
         )
 
-    days = [one.colors for one in SOME]
+    days = [one.colors for one in some()]
     sky = mean_of(days, SKY)
     assert all(sky > mean_of(days, label) for label in range(19) if label != SKY)
-    assert mean_of([night(one) for one in SOME], SKY) < 0.12 < sky / 4
+    assert mean_of([night(one) for one in some()], SKY) < 0.12 < sky / 4
 
 
 def test_nights_are_dark_noisy_and_lit_by_lamps() -> None:
-    for one in SOME:
+    for one in some():
         dark, clear = gray(night(one)), gray(one.colors)
         unlit = (one.glow.sum(axis=-1) == 0) & (one.labels != IGNORED)
         assert dark[unlit].mean() < 0.65 * clear[unlit].mean()
@@ -86,7 +91,7 @@ def test_nights_are_dark_noisy_and_lit_by_lamps() -> None:
 
 
 def test_rain_takes_contrast_and_color() -> None:
-    for one in SOME:
+    for one in some():
         wet = rain(one)
         assert gray(wet).std() < gray(one.colors).std()
         assert np.ptp(wet, axis=-1).mean() < np.ptp(one.colors, axis=-1).mean()
@@ -94,7 +99,7 @@ def test_rain_takes_contrast_and_color() -> None:
 
 def test_a_wet_road_mirrors_what_stands_above_it() -> None:
     """Where the scene's upper half is black, the road is darker in rain, a plain copy of it would not be."""
-    for one in SOME[:5]:
+    for one in some()[:5]:
         above = (np.arange(len(one.colors)) < one.horizon - 2)[:, None, None]
         black = replace(one, colors=np.where(above, 0.0, one.colors))
         change = (rain(black) - rain(one))[one.labels == ROAD]
@@ -104,7 +109,7 @@ def test_a_wet_road_mirrors_what_stands_above_it() -> None:
 
 def test_snow_whitens_the_ground_and_leaves_walls() -> None:
     def brighter(label: int) -> float:
-        both = [(gray(snow(one)) - gray(one.colors))[one.labels == label] for one in SOME]
+        both = [(gray(snow(one)) - gray(one.colors))[one.labels == label] for one in some()]
         return float(np.concatenate(both).mean())
 
     for flat in (SIDEWALK, TERRAIN):
