@@ -34,7 +34,7 @@ def test_a_table_within_80_columns_and_a_picture(sensitivity, tmp_path):
     rows = [line.split() for line in done.out.splitlines() if line.split()[:1] and line.split()[0] in LAYERS]
     assert {row[0] for row in rows} == LAYERS
     assert "one layer at 2 bits, compared with the cell as it is" in done.out
-    assert re.search(r"rank\s+correlation over 5 layers", done.out)
+    assert re.search(r"rank\s+correlation\s+over\s+5\s+layers", done.out)
     svg = (tmp_path / "layers.svg").read_text(encoding="utf-8")
     assert "points" in svg
     again = sensitivity("tiny-fp", "--bits", 2, "--plot", tmp_path / "again.svg")
