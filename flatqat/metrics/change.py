@@ -45,6 +45,7 @@ def change(
     else:
         scatter, pair = retraining_sd**2, 0.0
     if nested:
+        scatter = max(scatter, pair)  # the images of a seed are part of its scatter, which few seeds may miss
         of_images = 0.0 if freedom else sum(float(side.image[0, 0]) for side in sides)
     else:
         differences = [n.mean(axis=0) - b.mean(axis=0) for b, n in zip(before, now, strict=True)]

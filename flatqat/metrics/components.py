@@ -107,11 +107,13 @@ class Components:
     ) -> Estimate:
         """Return an estimate whose variance, of each kind, comes from the covariances of methods."""
         image, pair, seed = (max(float(variance(m)), 0.0) for m in (self.image, self.pair, self.seed))
+        if scatter:
+            seed = pair * scatter.ratio
         if self.nested:
             seed = max(seed, pair)  # the images of a seed are part of its scatter, which few seeds may miss
         return Estimate(
             value=value,
-            seed_variance=(pair * scatter.ratio if scatter else seed) / self.seeds,
+            seed_variance=seed / self.seeds,
             image_variance=0.0 if self.nested else max(image - pair / self.seeds, 0.0),
             seed_freedom=scatter.freedom if scatter else self.seeds - 1,
             image_freedom=self.image_freedom,

@@ -60,10 +60,18 @@ def test_pools_add_up(rng):
 
 
 def test_seeds_with_images_of_their_own(rng):
-    before, now = (rng.normal(size=(4, 30)) for _ in range(2))
+    before, now = (rng.normal(size=(4, 30)) + rng.normal(size=(4, 1)) for _ in range(2))
     found = change([before], [now], nested=True)
     expected = stats.ttest_ind(now.mean(axis=1), before.mean(axis=1))
     assert found.p == pytest.approx(expected.pvalue, rel=1e-6)
+
+
+def test_seeds_with_images_of_their_own_scatter_at_least_as_their_images_do(rng):
+    before, now = (rng.normal(size=(3, 30)) for _ in range(2))
+    flat = [side - side.mean(axis=1, keepdims=True) for side in (before, now)]  # means of seeds that agree
+    found = change(flat[:1], flat[1:], nested=True)
+    of_images = sum(side.var(axis=1, ddof=1).mean() / 30 for side in flat) / 2
+    assert found.seed_variance == pytest.approx(of_images * 2 / 3)
 
 
 @pytest.mark.parametrize("seeds", [(3, 3), (3, 1), (2, 2), (5, 3)])

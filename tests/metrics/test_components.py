@@ -89,6 +89,20 @@ def test_seeds_with_images_of_their_own_have_all_error_in_their_scatter(rng):
     assert alone == Components.of([table[:, :1]]).difference(1, 0)
 
 
+def test_seeds_with_images_of_their_own_scatter_at_least_as_their_images_do(rng):
+    """Seeds do nothing here, so that about half of the estimated scatters are below what the images alone give."""
+    below = 0
+    for _ in range(20):
+        components = Components.of([rng.normal(size=(3, 3, 300))], nested=True)
+        pair = components.pair
+        floor = (pair[1, 1] + pair[0, 0] - 2 * pair[1, 0]) / 3
+        scatter = pooled_scatter(components)
+        assert components.difference(1, 0).seed_variance >= floor * (1 - 1e-12)
+        assert components.difference(1, 0, scatter).seed_variance >= floor * (1 - 1e-12)
+        below += scatter.ratio < 1
+    assert below > 3
+
+
 def test_pooled_it_is_the_error_of_randomized_blocks(rng):
     """With pairs that weigh the same for all, the pooled variance is 2 s^2 of the table of runs."""
     table = drawn(rng, methods=5, images=4000)
