@@ -62,7 +62,8 @@ def bench_run(
         bool,
         flag(
             "--compile",
-            "Compile training steps: up to half a minute a cell, then faster; needs a C++ compiler.",
+            "Compile training steps: half a minute a cell, minutes for a deep network, then faster; needs a "
+            "C++ compiler.",
         ),
     ] = False,
     devices: Annotated[

@@ -90,7 +90,7 @@ def test_seeds_with_images_of_their_own_have_all_error_in_their_scatter(rng):
 
 
 def test_seeds_with_images_of_their_own_scatter_at_least_as_their_images_do(rng):
-    """Seeds do nothing here, so that about half of the estimated scatters are below what the images alone give."""
+    """Seeds do nothing here, so about half of the estimated scatters are below what the images alone give."""
     below = 0
     for _ in range(20):
         components = Components.of([rng.normal(size=(3, 3, 300))], nested=True)
