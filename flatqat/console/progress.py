@@ -85,7 +85,7 @@ class PlainProgress(Progress):
             nonlocal done, last
             done += n
             now = monotonic()
-            if now - last >= PLAIN_SECONDS and done < total:
+            if now - last >= PLAIN_SECONDS and 0 < done < total:
                 last = now
                 eta = (now - start) / done * (total - done)
                 self.write(f"{description}: {done}/{total}, about {seconds(eta)} left")

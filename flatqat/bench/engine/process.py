@@ -87,11 +87,13 @@ class Process:
     def _read(self, show: Callable[[Event], None], ended: Callable[[Ending], None]) -> None:
         assert self._process.stdout is not None
         error = ""
-        with suppress(EOFError, pickle.UnpicklingError), self._process.stdout:
-            while True:
-                match pickle.load(self._process.stdout):
-                    case ("error", text):
-                        error = text
-                    case event:
-                        show(event)
-        ended(Ending.of(self._process.wait(), error))  # its claims are known to be stale now
+        try:
+            with suppress(EOFError, pickle.UnpicklingError), self._process.stdout:
+                while True:
+                    match pickle.load(self._process.stdout):
+                        case ("error", text):
+                            error = text
+                        case event:
+                            show(event)
+        finally:  # also where an event cannot be shown: a run must not wait for a process that has ended
+            ended(Ending.of(self._process.wait(), error))  # its claims are known to be stale now
