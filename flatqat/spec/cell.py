@@ -113,6 +113,14 @@ class Cell(Stored, _Identified):
         quant = f"{self.quant} v{self.quant_version}" if self.quant_version > 1 else self.quant
         return f"{quant} ({'; '.join(layers)})" if layers else quant
 
+    def weights_name(self, digits: int) -> str:
+        """Return a short name of its start weights: the first digits of their hash, and the file's entry.
+
+        It is empty for a cell without start weights.
+        """
+        digest, sign, entry = (self.weights or "").partition("#")
+        return digest[:digits] + sign + entry
+
     @property
     def label(self) -> str:
         """A short name for people and file names: `cifar_resnet20-qat-4-s0-1a2b3c4d5e6f`.

@@ -6,7 +6,7 @@ Nothing of this is an error: it is what somebody edited, or what a change of acc
 from collections.abc import Iterable, Iterator, Sequence
 
 from flatqat.bench.gate.series import Series
-from flatqat.spec import Args, Environment
+from flatqat.spec import Args, Cell, Environment
 
 SHOWN_DIGITS = 12
 NONE, DEFAULT, SEVERAL = "none", "default", "/"
@@ -33,8 +33,9 @@ def _identity(before: Series, now: Series) -> Iterator[str]:
         return
     for what, a, b in (
         ("version of the method", old.method_version, new.method_version),
+        ("version of its quantization", old.quant_version, new.quant_version),
         ("code of its plugin files was edited:", old.plugins, new.plugins),
-        ("start weights", _short(old.weights), _short(new.weights)),
+        ("start weights", _short(old), _short(new)),
         ("preprocessing", old.preprocessing, new.preprocessing),
         ("bfloat16", _word(old.amp), _word(new.amp)),
         ("multiplier of steps", old.step_multiplier, new.step_multiplier),
@@ -50,8 +51,17 @@ def _identity(before: Series, now: Series) -> Iterator[str]:
     same_files = old.plugins == new.plugins and old.weights == new.weights
     if same_files and any(parents[0][s] != parents[1][s] for s in parents[0].keys() & parents[1].keys()):
         yield "the training that it starts from"
-    if before.seeds == now.seeds and before.runs[0].data:  # the seed may decide which images are scored
-        yield from _of_values("data", *([run.data for run in side.done] for side in (before, now)))
+    yield from _of_values("data", *_data(before, now))
+
+
+def _data(before: Series, now: Series) -> list[list[str]]:
+    """Return the fingerprints to compare: where seeds have images of their own, those of the same seeds."""
+    if not all(run.data for run in [*before.done, *now.done]):  # older baselines hold none
+        return [[], []]
+    kept = {*before.seeds, *now.seeds}
+    if any(run.nested for run in before.done):
+        kept = {*before.seeds} & {*now.seeds}
+    return [[run.data for run in side.done if run.cell.seed in kept] for side in (before, now)]
 
 
 def _environment(before: Series, now: Series) -> Iterator[str]:
@@ -101,8 +111,8 @@ def _listed(values: Iterable[object], separator: str = ",") -> str:
     return separator.join(map(str, values))
 
 
-def _short(digest: str | None) -> str | None:
-    return digest[:SHOWN_DIGITS] if digest else None
+def _short(cell: Cell) -> str | None:
+    return cell.weights_name(SHOWN_DIGITS) or None
 
 
 def _word(on: bool) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from flatqat.bench.gate.series import Series
 from flatqat.spec import Args, Cell
 
+SHOWN_DIGITS = 8
+
 
 def short_names(compared: Sequence[Series], others: Sequence[Series]) -> tuple[str, dict[int, str]]:
     """Return what the compared series have in common, and the name of each of both by its `id()`."""
@@ -30,7 +32,7 @@ def _parts(cell: Cell) -> dict[str, str]:
         "window": f"window {cell.window}" if cell.window else "",
         "adapt": f"adapted {cell.adapt}" if cell.adapt else "",
         "amp": "bfloat16" if cell.amp else "",
-        "weights": f"weights {cell.weights[:8]}" if cell.weights else "",
+        "weights": f"weights {cell.weights_name(SHOWN_DIGITS)}" if cell.weights else "",
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from flatqat.bench.gate.run import Run
 from flatqat.spec import Cell
 
-REVISION: dict[str, Any] = {"plugins": None, "method_version": 1, "suite_version": 1}
+REVISION: dict[str, Any] = {"plugins": None, "method_version": 1, "quant_version": 1, "suite_version": 1}
 """What a new revision of the code changes in a cell."""
 STARTS: dict[str, Any] = {"weights": None, "amp": False, "preprocessing": None}
 SETTINGS: dict[str, Any] = {"method_args": (), "recipe_args": (), "step_multiplier": 1}

@@ -20,7 +20,7 @@ def weights_digest(record: Record, store: Store) -> str | None:
     """
     cell, folder = record.cell, store.root / "weights"
     if not record.train.steps and cell.parent is None and cell.weights:
-        return cell.weights[:DIGITS]
+        return cell.weights_name(DIGITS)
     if not record.train.steps and cell.parent is not None:
         files = [folder / f"{cell.parent}.safetensors"]
     else:

@@ -182,8 +182,7 @@ def section_title(record: Record) -> str:
     cell = record.cell
     parts = [f"{cell.suite} v{cell.suite_version}", cell.model, f"recipe {cell.recipe}"]
     parts += [f"{key}={value}" for key, value in cell.recipe_args]
-    digest, sign, entry = (cell.weights or "").partition("#")
-    parts += [f"weights {digest[:8]}{sign}{entry}"] if digest else []
+    parts += [f"weights {cell.weights_name(8)}"] if cell.weights else []
     parts += [f"{cell.limit} images a shift"] if cell.limit else []
     parts += [f"window {cell.window}"] if cell.window else []
     parts += [f"adapted {cell.adapt}"] if cell.adapt else []

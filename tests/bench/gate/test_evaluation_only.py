@@ -89,6 +89,17 @@ def test_a_cell_without_a_step_evaluates_the_weights_that_it_starts_from(tmp_pat
     assert (done.code, done.missing) == (OK, [])
 
 
+def test_another_entry_of_a_file_is_another_start(tmp_path):
+    cells = [replace(CELL, method="ptq", weights=f"{'a' * 64}#{entry}") for entry in ("model", "ema")]
+    path = tmp_path / "b.json"
+    put(tmp_path / "old", cells[0], steps=0)
+    write_baseline(Store(tmp_path / "old"), path)
+    put(tmp_path / "new", cells[1], steps=0)
+    done = check(Store(tmp_path / "new"), path, Rules(evaluation_only=True))
+    why = f"seed 0: other weights: {'a' * 16}#model → {'a' * 16}#ema"
+    assert (done.code, done.missing) == (INCOMPLETE, [("ptq 4", why)])
+
+
 @pytest.mark.parametrize("data", [b"", b"x" * 7, (2**63).to_bytes(8, "little"), b"\x02" + bytes(7) + b"[]"])
 def test_damaged_weights_are_refused(tmp_path, data):
     path = tmp_path / "b.json"

@@ -48,8 +48,14 @@ def compared(done):
     [
         (PLUGIN, EDITED, "code of its plugin files was edited: aaaaaaaaaaaa → bbbbbbbbbbbb"),
         (CELL, replace(CELL, method_version=2), "version of the method 1 → 2"),
+        (CELL, replace(CELL, quant_version=2), "version of its quantization 1 → 2"),
         (replace(CELL, weights="a" * 64), replace(CELL, weights="bc"), f"start weights {'a' * 12} → bc"),
         (CELL, replace(CELL, weights="b" * 64), f"start weights none → {'b' * 12}"),
+        (
+            replace(CELL, weights="a" * 64 + "#model"),
+            replace(CELL, weights="a" * 64 + "#ema"),
+            f"start weights {'a' * 12}#model → {'a' * 12}#ema",
+        ),
         (CELL, replace(CELL, amp=True), "bfloat16 off → on"),
         (CELL, replace(CELL, step_multiplier=2), "multiplier of steps 1 → 2"),
         (ANCHOR, STRONG, "setting anchor.strength 0.1 → 1"),
@@ -143,10 +149,19 @@ def test_a_seed_that_failed_is_missing_with_its_reason_and_the_others_are_compar
     assert len(done.verdicts) == 4
 
 
-def test_of_several_revisions_the_newest_counts_even_if_an_older_one_is_the_baselines(tmp_path):
-    done = gate(tmp_path, [PLUGIN], {PLUGIN: outcomes(), EDITED: WORSE})
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (PLUGIN, EDITED),
+        (CELL, replace(CELL, method_version=2)),
+        (CELL, replace(CELL, quant_version=2)),
+        (CELL, replace(CELL, plugins="a" * 12)),
+    ],
+)
+def test_of_several_revisions_the_newest_counts_even_if_an_older_one_is_the_baselines(tmp_path, old, new):
+    done = gate(tmp_path, [old], {old: outcomes(), new: WORSE})
     assert (done.code, done.older, done.extra) == (REGRESSED, 1, [])
-    again = gate(tmp_path / "other", [PLUGIN], {EDITED: WORSE, PLUGIN: outcomes()})
+    again = gate(tmp_path / "other", [old], {new: WORSE, old: outcomes()})
     assert (again.code, again.older) == (OK, 1)
 
 
@@ -212,6 +227,21 @@ def test_where_cells_were_trained_and_sets_were_scored_is_said(tmp_path):
 def test_other_data_are_said(tmp_path):
     done = gate(tmp_path, [CELL], {CELL: outcomes()}, data="other")
     assert list(done.differences) == ["data d → other"]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "split", "said"),
+    [((0, 1), "", True), ((1,), "", True), ((0, 1), "out", True), ((1,), "out", False)],
+)
+def test_other_data_are_said_where_seeds_differ_unless_each_has_its_own(tmp_path, seeds, split, said):
+    now = {replace(CELL, seed=seed): outcomes() for seed in seeds}
+    put(tmp_path / "old", CELL, split=split)
+    path = tmp_path / "b.json"
+    write_baseline(Store(tmp_path / "old"), path)
+    for cell, right in now.items():
+        put(tmp_path / "new", cell, right, split=split, data="other")
+    done = check(Store(tmp_path / "new"), path)
+    assert ("data d → other" in done.differences) is said
 
 
 def older(path, schema):
