@@ -25,10 +25,15 @@ def test_the_time_left_is_that_of_the_steps_which_are_not_done(said):
 
 def test_what_is_taken_back_hides_no_error_and_has_no_time_left(said):
     """The error decides what is tried next: out of memory is tried with fewer images."""
-    with PlainProgress(said.append).task("flatness", 4) as advance:
-        with pytest.raises(MemoryError), taken_back_on_error(advance) as counted:
+
+    def fail(advance):
+        with taken_back_on_error(advance) as counted:
             counted(1)
             raise MemoryError
+
+    with PlainProgress(said.append).task("flatness", 4) as advance:
+        with pytest.raises(MemoryError):
+            fail(advance)
         advance(0)
         advance(2)
     assert said[0] == "flatness: 1/4, about 1 min 0 s left"
