@@ -86,14 +86,15 @@ def _limits(study: Study) -> str:
 
 
 def _scatter(study: Study) -> str:
-    """Say which methods are judged by a scatter over seeds of their own."""
+    """Say which differences are judged by a scatter over seeds of their own."""
     tested = [c for c in study.main if c.what == OOD and c.p is not None]
     own = [f"`{c.method}`" for c in tested if c.estimate.seed_freedom < len(study.baseline.records)]
     if not own:
         return "The scatter over seeds of OOD is pooled over all methods."
-    return (
-        f"The scatter over seeds of OOD is pooled, but that of {', '.join(own)} is larger and stands alone."
-    )
+    if len(own) == len(tested):
+        return "The scatter over seeds of OOD is not pooled: each difference is judged by its own."
+    others = ", ".join(own)
+    return f"The scatter over seeds of OOD is pooled over all methods but {others}, each judged by its own."
 
 
 def _quant(study: Study) -> Mapping[str, Any]:

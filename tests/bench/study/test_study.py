@@ -266,7 +266,16 @@ def test_a_noisy_method_stands_alone_and_is_named(tmp_path):
     found = {c.method: c.estimate.seed_freedom for c in study_of(store).main if c.what == OOD}
     assert found.pop("noisy") == 2
     assert max(found.values()) == 2 * (len(METHODS) + 1)
-    assert re.search(r"but that of `[^.]*noisy`[^.]* is larger and stands alone", page(store))
+    assert re.search(r"pooled over all methods but `[^.]*noisy`[^.]*, each judged by its own\.", page(store))
+
+
+def test_two_methods_pool_nothing(tmp_path):
+    store = Store(tmp_path)
+    for method, gain in (("qat", 0.0), ("sam", 0.05)):
+        for seed in range(3):
+            cell = replace(CELL, method=method, seed=seed)
+            put(store, cell, right_of(seed, 0.02, {"weather": gain}, [len(method)]), flatness(3.0, 3.0))
+    assert "OOD is not pooled: each difference is judged by its own." in page(store)
 
 
 def test_few_methods_are_said_to_be_too_few(tmp_path):
