@@ -14,7 +14,7 @@ METHODS = ("qat", "anchor", "sagm", "swad")
 BITS = ("w7a32", "4", "3")
 CONTROL = "frozen-convolutions"
 SEARCHED, SETTINGS = "photo", 8  # four learning rates, each with two numbers of steps
-PLANNED, LEVEL = range(3), 0.05
+PLANNED, FEWEST_SEEDS, LEVEL = range(3), 2, 0.05
 SETTINGS_IN_WORDS = (
     "EfficientNet-Lite0 from its ImageNet weights with a new last layer, images of 96 pixels, 48 a batch (16 "
     "of each source), SGD with momentum 0.9, a half cosine and no weight decay. As DomainBed has it, the "
@@ -88,9 +88,9 @@ def by_domain(store: Store) -> list[Rows]:
 
 
 def minus_fp(domains: list[Rows], row: Row) -> Difference | None:
-    """Return a row minus full precision in the mean over domains, or None without a shared seed."""
+    """Return a row minus full precision in the mean over domains, or None before two shared seeds."""
     seeds = _seeds(domains, FP, row)
-    if not seeds:
+    if len(seeds) < FEWEST_SEEDS:
         return None
     shares = [{r: of_domain.runs(r, seeds).shares(of_domain.ood) for r in (FP, row)} for of_domain in domains]
     estimate = differences(shares, FP, nested=is_nested(domains[0].record))[row]
