@@ -1,6 +1,6 @@
 """A section of stored records as a table with a row for each shift, family or severity."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from flatqat.bench.records.paired import Runs, metric_of
@@ -58,8 +58,9 @@ def rows_of(columns: Mapping[str, Column]) -> list[object]:
 
 def _members(record: Record, view: View) -> Members:
     members: Members = {}
+    counted = {info.family for info in record.protocol.shifts.values() if info.in_mean}
     for shift, info in record.protocol.shifts.items():
-        if (row := _row(shift, info, view)) is not None:
+        if (row := _row(shift, info, view, counted)) is not None:
             members.setdefault(row, []).append(shift)
     return members
 
@@ -83,9 +84,13 @@ def _intervals(
     return {row: metric.ends(one.mean(0) if one else None) for row, one in found.items()}
 
 
-def _row(shift: str, info: ShiftInfo, view: View) -> object:
+def _row(shift: str, info: ShiftInfo, view: View, counted: Set[str]) -> object:
+    """Return the row of a shift; None for one that does not count in it.
+
+    A family without any shift that counts in OOD, such as `extra`, is shown all the same.
+    """
     if view == "shift" or shift in ("id", "val"):
         return shift
-    if not info.in_mean and view == "severity":
-        return None
-    return info.family if view == "family" else info.severity
+    if view == "severity":
+        return info.severity if info.in_mean else None
+    return info.family if info.in_mean or info.family not in counted else None

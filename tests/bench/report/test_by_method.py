@@ -133,6 +133,21 @@ def test_views_are_means_over_seeds_and_shifts(tmp_path, view, groups):
         assert ends == pytest.approx(expected.share)
 
 
+def test_a_family_counts_the_shifts_that_count_in_ood_where_it_has_some(tmp_path):
+    """The gate and `bench diff` do so, too: one name has one number."""
+    store = Store(tmp_path)
+    right = put(store, CELL)
+    record = store.record(CELL)
+    assert record
+    shifts = {**record.protocol.shifts}
+    shifts["fog/2"] = replace(shifts["fog/2"], in_mean=False)
+    store.write_record(replace(record, protocol=replace(record.protocol, shifts=shifts)), margins_of(right))
+    (section,) = sections(store.records())
+    found = by_shift(section, "family", store).set_index("family")["qat 4"]
+    assert found["weather"] == pytest.approx(100 * right["fog/1"].mean())
+    assert found["extra"] == pytest.approx(100 * right["spatter/1"].mean())
+
+
 @pytest.mark.parametrize(
     "change",
     [
