@@ -46,17 +46,12 @@ def tax(sections: Sequence[Section], store: Store) -> "Figure":
 
     Raises StoreError without full precision beside others, and without stored outcomes.
     """
-    blocks = []
+    blocks, seeds = [], []
     for section in (section for section in sections if section.rows):
-        columns = tax_columns(section, taxes(section, store))
-        blocks.append((section, panels_of(section, ID), columns, "tax, points"))
-    rows = [
-        row
-        for section, _, columns, _ in blocks
-        for key, row in section.rows.items()
-        if row_label(key) in columns
-    ]
-    return _drawn("tax", blocks, TAX_NOTE.format(bars_note([len(row) for row in rows])), of_zero=True)
+        found = taxes(section, store)
+        seeds += [one.seeds for of_set in found.values() for one in of_set.values()]
+        blocks.append((section, panels_of(section, ID), tax_columns(section, found), "tax, points"))
+    return _drawn("tax", blocks, TAX_NOTE.format(bars_note(seeds)), of_zero=True)
 
 
 Block = tuple[Section, Sequence[Panel], Mapping[str, Column], str]

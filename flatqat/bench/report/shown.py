@@ -82,7 +82,7 @@ def by_column(section: Section, view: str, columns: Mapping[str, Column]) -> Sho
         [_label(row), *(with_error({n: of.get(row) for n, of in columns.items()}, n, ENDS) for n in names)]
         for row in rows_of(columns)
     ]
-    marks, notes = _marks(section, rows)
+    marks, notes = marks_of(section, rows)
     return Shown(
         header=[view, *(f"{_label(name)} {marks.get(name, '')}".rstrip() for name in names)],
         rows=rows,
@@ -102,7 +102,7 @@ def of_classes(section: Section, columns: Mapping[str, Sequence[Any]]) -> Shown:
         [_label(row[names[0]]), *(with_error(row, name, ENDS) for name in names[1:])]
         for row in (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
     ]
-    marks, notes = _marks(section, rows)
+    marks, notes = marks_of(section, rows)
     return Shown(
         header=[
             f"{_label(n)} {marks.get(group, '')}".rstrip() for n, group in zip(names, groups, strict=True)
@@ -122,7 +122,7 @@ def _without_ends(columns: Iterable[str]) -> list[str]:
     return [n for n in known if not any(n.endswith(e) and n.removesuffix(e) in known for e in ENDS)]
 
 
-def _marks(section: Section, rows: Sequence[Sequence[str]]) -> tuple[Mapping[str, str], list[str]]:
+def marks_of(section: Section, rows: Sequence[Sequence[str]]) -> tuple[Mapping[str, str], list[str]]:
     """Return the marks behind the label of each method in a table with a column for each, and its notes."""
     methods = {row_label(key): records for key, records in section.rows.items()}
     has_errors = any("±" in text for row in rows for text in row)

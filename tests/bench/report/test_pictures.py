@@ -9,7 +9,7 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report import scatter_picture, severity_picture
 from flatqat.bench.report.by_method import method_rows
 from flatqat.bench.report.by_shift import shift_columns
-from flatqat.bench.report.figures import LINE_COLOR
+from flatqat.bench.report.figures import LINE_COLOR, bars_note
 from flatqat.bench.report.ordinary_bars import limits
 from flatqat.bench.report.pictures import PLOTS, write_picture
 from flatqat.bench.report.point_styles import row_entries, row_styles
@@ -17,7 +17,7 @@ from flatqat.bench.report.render import load
 from flatqat.bench.report.tax import taxes
 from flatqat.errors import StoreError, UsageError
 from flatqat.spec import Cell, Flatness, Record
-from tests.helpers import RESULTS, cost_records, street_records
+from tests.helpers import RESULTS, cost_records, street_records, study_records
 from tests.helpers.cost_records import cost, put
 from tests.helpers.records import shift_info, space_flatness
 
@@ -82,6 +82,17 @@ def test_tax_is_the_paired_difference_with_its_interval():
         one = found[name]["qat", "4"]
         assert any(span == pytest.approx((one.low, one.high)) for span in spans)
     assert len(figure.legends[0].get_texts()) == 2, "full precision is zero, and no line"
+
+
+def test_bars_of_a_tax_are_of_the_seeds_that_full_precision_shares(tmp_path):
+    store = Store(tmp_path)
+    cell = study_records.CELL
+    study_records.put(store, replace(cell, method="fp", quant="fp"), study_records.right_of(0, 0.02, {}, [0]))
+    for seed in range(3):
+        study_records.put(store, replace(cell, seed=seed), study_records.right_of(seed, 0.02, {}, [1]))
+    note = " ".join(legend_of(severity_picture.tax(load(store, None), store)).split())
+    assert bars_note([1]) in note
+    assert bars_note([3]) not in note
 
 
 @pytest.mark.parametrize(

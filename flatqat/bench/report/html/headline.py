@@ -69,9 +69,9 @@ def _beside_id(row: Row, tax: Estimate) -> str:
     """Say whether the loss or gain is more than in distribution, by the extra gap."""
     if row["collapsed"]:
         return ", and it has collapsed in distribution"
-    if is_unknown(row["extra_gap"]):
-        return ""
     low, high = row["extra_gap_low"], row["extra_gap_high"]
+    if is_unknown(low):
+        return ""
     ends = f"(extra gap {rounded(row['extra_gap'], '+.1f')}, {interval(low, high)})"
     if _holds_zero(low, high) and _holds_zero(tax.low, tax.high):
         return f", and so is whether it is more or less than in distribution {ends}"

@@ -106,7 +106,7 @@ def _tables(
     classes: Mapping[str, Sequence[Any]],
 ) -> list[Table]:
     metric = _metric(section).title
-    note = f"{OF_SHIFTS.format(metric, 'column')} ±: half of the 95% interval."
+    note = OF_SHIFTS.format(metric, "column")
     shown = [tables.heat_map(section, found, metric)] if found.get(OOD) else []
     shown.append(tables.turned("Families of shifts", section, columns["family"], note))
     if _severities(section):

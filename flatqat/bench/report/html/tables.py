@@ -1,12 +1,12 @@
 """The tables of the page as texts: rows are methods, whatever the view."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from flatqat.bench.records.paired import ood_shifts
 from flatqat.bench.records.sections import Section, row_label
 from flatqat.bench.report.by_shift import Column, rows_of
-from flatqat.bench.report.shown import ENDS, Shown, no_scatter_note, with_error
+from flatqat.bench.report.shown import ENDS, Shown, marks_of, with_error
 from flatqat.bench.report.tax import ID, OOD, Taxes, corruption_of, quantities
 from flatqat.console.printable import printable
 from flatqat.console.rounded import interval, rounded
@@ -59,15 +59,20 @@ def of_shown(name: str, shown: Shown) -> Table:
 
 def turned(name: str, section: Section, columns: Mapping[str, Column], note: str) -> Table:
     """Return the columns of `shift_columns` as rows: a column for each family or severity, ID first."""
-    names = rows_of(columns)
-    rows = []
+    names, texts = rows_of(columns), {}
     for key in section.rows:
         label = row_label(key)
         of_row = {(each, end): columns[f"{label}{end}"].get(each) for each in names for end in ("", *ENDS)}
-        texts = [with_error({f"{end}": of_row[each, end] for end in ("", *ENDS)}, "", ENDS) for each in names]
-        rows.append([*_labels(key), *(Cell(text=text) for text in texts)])
+        texts[key] = [
+            with_error({f"{end}": of_row[each, end] for end in ("", *ENDS)}, "", ENDS) for each in names
+        ]
+    marks, notes = marks_of(section, [*texts.values()])
+    rows = [
+        [*_labels(key, marks.get(row_label(key), "")), *(Cell(text=text) for text in of_row)]
+        for key, of_row in texts.items()
+    ]
     header = ["ID" if each == "id" else printable(str(each)) for each in names]
-    return Table(name=name, header=["method", "bits", *header], rows=rows, notes=[note])
+    return Table(name=name, header=["method", "bits", *header], rows=rows, notes=[note, *notes])
 
 
 def of_classes(section: Section, columns: Mapping[str, Sequence[object]], note: str) -> Table:
@@ -80,17 +85,21 @@ def of_classes(section: Section, columns: Mapping[str, Sequence[object]], note: 
     first = f"{row_label(next(iter(section.rows)))} "
     conditions = [name.removeprefix(first) for name in names[: len(names) // len(section.rows)]]
     never = [k for k in range(len(classes)) if not any(columns[name][k] for name in names)]
-    rows = []
+    texts = {}
     for key in section.rows:
         own = f"{row_label(key)} "
         for k in (k for k in range(len(classes)) if k not in never):
-            cells = [
+            texts[key, k] = [
                 with_error({end: columns[f"{own}{which}{end}"][k] for end in ("", *ENDS)}, "", ENDS)
                 for which in conditions
             ]
-            rows.append([*_labels(key), Cell(text=classes[k]), *(Cell(text=text) for text in cells)])
+    marks, marked = marks_of(section, [*texts.values()])
+    rows = [
+        [*_labels(key, marks.get(row_label(key), "")), *(Cell(text=text) for text in (classes[k], *of_row))]
+        for (key, k), of_row in texts.items()
+    ]
     header = ["method", "bits", "class", *map(printable, conditions)]
-    notes = [note, *no_scatter_note(section, [[cell.text for cell in row] for row in rows])]
+    notes = [note, *marked]
     if never:
         left_out = ", ".join(classes[k] for k in never)
         notes.append(f"Left out, since no pixel of them is right anywhere: {left_out}.")
@@ -123,15 +132,27 @@ def heat_map(section: Section, found: Taxes, metric: str) -> Table:
     ]
     has_severities = any(info.severity is not None for info in record.protocol.shifts.values())
     kind, over = ("corruption", ", each corruption over its severities") if has_severities else ("shift", "")
+    seeds = {of_set[key].seeds for of_set in found.values() for key in keys if key in of_set}
     note = (
-        f"Points of {metric} minus those of {reference}{over}: below zero a method has lost. Bold: its 95% "
-        "interval, which a pointer shows, leaves out zero; with so many cells some do by chance. The depth "
-        "of the color is the size, up to "
-        f"{rounded(largest)} points."
+        f"Points of {metric} minus those of {reference}{over}: below zero a method has lost. "
+        f"{_sure_note(seeds)} The depth of the color is the size, up to {rounded(largest)} points."
         + (f" OOD leaves out {', '.join(map(printable, aside))}." if aside else "")
     )
     return Table(
         name=f"Tax by {kind}, minus {reference}", header=header, rows=rows, notes=[note], style="heat"
+    )
+
+
+def _sure_note(seeds: Set[int]) -> str:
+    """Say what is bold, by the numbers of seeds that the differences are over."""
+    if seeds == {1}:
+        return (
+            "A pointer shows the 95% interval over images, for these training runs alone: with one seed "
+            "nothing is bold."
+        )
+    return (
+        "Bold: its 95% interval, which a pointer shows, leaves out zero; with so many cells some do by "
+        f"chance.{' Of one seed nothing is bold.' * (1 in seeds)}"
     )
 
 
@@ -140,7 +161,7 @@ def _painted(one: Estimate | None, largest: float) -> Cell:
         return Cell(text="-")
     level = round(LEVELS * abs(one.value) / largest)
     style = f"{'n' if one.value < 0 else 'p'}{level}" if level else ""
-    style += " sure" * (not one.low <= 0 <= one.high)
+    style += " sure" * (one.seeds > 1 and not one.low <= 0 <= one.high)
     return Cell(text=rounded(one.value, "+.1f"), style=style.strip(), tip=interval(one.low, one.high))
 
 
@@ -149,5 +170,6 @@ def _is_one_of_several(name: str, found: Taxes) -> bool:
     return corruption_of(name) != name and corruption_of(name) in found
 
 
-def _labels(key: Key) -> list[Cell]:
-    return [Cell(text=printable(part)) for part in key]
+def _labels(key: Key, marks: str = "") -> list[Cell]:
+    method, bits = map(printable, key)
+    return [Cell(text=f"{method} {marks}".rstrip()), Cell(text=bits)]
