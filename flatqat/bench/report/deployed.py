@@ -26,8 +26,10 @@ def deployed_value(record: Record, shift: str) -> float | None:
 
 
 def deployed_columns(records: Sequence[Record], shifts: Sequence[str]) -> dict[str, float | None]:
-    """Return the columns of the verified files of a row, means over the seeds that have one; none without.
+    """Return the columns of the verified files of a row; none without.
 
+    A score is that of the row plus the mean change over the seeds whose file was verified, so that it can be
+    compared with the score beside it where not all have one.
     `deployed_images` is the number of ID images that the files saw, the fewest of all seeds, and
     `deployed_latency_ms` the median time of one image, None unless it was measured.
     """
@@ -37,11 +39,15 @@ def deployed_columns(records: Sequence[Record], shifts: Sequence[str]) -> dict[s
     name = verified[0].protocol.metric
     runs = [record.deployed.optimized for record in verified if record.deployed]
     of_id = [run.shifts["id"].images for run in runs if "id" in run.shifts]
+
+    def of_row(sets: Sequence[str]) -> float | None:
+        cells = mean_of_known(mean_if_complete(r.values(name, sets)) for r in records)
+        change = mean_of_known(_change(r, sets) for r in verified)
+        return None if cells is None or change is None else cells + change
+
     return {
-        f"deployed_id_{name}": mean_of_known(deployed_value(record, "id") for record in verified),
-        f"deployed_ood_{name}": mean_of_known(
-            mean_if_complete(deployed_value(record, shift) for shift in shifts) for record in verified
-        ),
+        f"deployed_id_{name}": of_row(["id"]),
+        f"deployed_ood_{name}": of_row(shifts),
         "deployed_agreement": mean_of_known(run.all.agreement for run in runs),
         "deployed_latency_ms": mean_of_known(
             record.deployed.latency.median
@@ -51,6 +57,13 @@ def deployed_columns(records: Sequence[Record], shifts: Sequence[str]) -> dict[s
         "deployed_seeds": len(verified),
         "deployed_images": min(of_id, default=None),
     }
+
+
+def _change(record: Record, sets: Sequence[str]) -> float | None:
+    """Return the mean over sets of the verified file's score minus that of its cell."""
+    cell = mean_if_complete(record.values(record.protocol.metric, sets))
+    file = mean_if_complete(deployed_value(record, shift) for shift in sets)
+    return None if cell is None or file is None else file - cell
 
 
 def percentage(share: float, digits: int = 2) -> str:
