@@ -5,15 +5,20 @@ from typing import Any
 
 from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.sections import Section
-from flatqat.metrics.missing import mean_of_known
+from flatqat.metrics.missing import mean_if_complete, mean_of_known
 from flatqat.spec import Record
 
 COLLAPSE = 0.25  # of what the reference has above chance
+Key = tuple[str, str]
+NO_DOMAINS: Mapping[Key, Sequence[str]] = {}
 
 
-def with_collapsed(rows: Sequence[Mapping[str, Any]], section: Section) -> list[dict[str, Any]]:
+def with_collapsed(
+    rows: Sequence[Mapping[str, Any]], section: Section, domains: Mapping[Key, Sequence[str]] = NO_DOMAINS
+) -> list[dict[str, Any]]:
     """Return the rows with a column `collapsed`, compared with the reference of the same domain.
 
+    A mean over domains is compared with that of the reference over the same `domains`, by (method, bits).
     A method has collapsed if ID has lost more than a quarter of what the reference has above chance. Chance
     is 100% / classes for top-1 where the names of the classes are recorded, else 0. What a collapsed method
     has left to lose under shift is no measure of robustness.
@@ -26,10 +31,12 @@ def with_collapsed(rows: Sequence[Mapping[str, Any]], section: Section) -> list[
     of_reference = {
         row.get("domain"): row[column] for row in rows if (row["method"], row["bits"]) == reference
     }
-    return [
-        {**row, "collapsed": has_collapsed(row[column], of_reference.get(row.get("domain")), chance)}
-        for row in rows
-    ]
+
+    def compared(row: Mapping[str, Any]) -> float | None:
+        domain, names = row.get("domain"), domains.get((row["method"], row["bits"]), ())
+        return mean_if_complete(map(of_reference.get, [domain] if domain in names or not names else names))
+
+    return [{**row, "collapsed": has_collapsed(row[column], compared(row), chance)} for row in rows]
 
 
 def floating_weights(records: Sequence[Record]) -> float | None:
