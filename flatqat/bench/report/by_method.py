@@ -54,11 +54,11 @@ def method_rows(
     """Return a row for each (method, bits), of means over seeds; `read` has the runs if they are read.
 
     Its columns are the suite's metric ID and OOD in percent, their gap, the gap beyond that of the reference,
-    NLL, ECE, Brier score and detection on the shifts, and flatness. `pooled` is the metric of the images of
-    all shifts together, for metrics where that is not the mean over shifts. Standard errors and 95% intervals
-    are over seeds and images together, or with one seed over images; see `Estimate`. Rows with verified files
-    have the columns of `deployed_columns`. The last columns say what the network costs, and what else to know
-    before reading a row, see the module `caveats`.
+    NLL, ECE, Brier score and detection on the shifts, and flatness, where all seeds have it. `pooled` is the
+    metric of the images of all shifts together, for metrics where that is not the mean over shifts. Standard
+    errors and 95% intervals are over seeds and images together, or with one seed over images; see `Estimate`.
+    Rows with verified files have the columns of `deployed_columns`. The last columns say what the network
+    costs, and what else to know before reading a row, see the module `caveats`.
     """
     rows, gaps = [], {}
     for key, records in section.rows.items():
@@ -96,8 +96,8 @@ def method_row(key: Key, records: Sequence[Record], runs: Runs) -> dict[str, Any
 
     id_value, ood_value = mean("id", name), ood(name)
     gap = None if id_value is None or ood_value is None else id_value - ood_value
-    flatness = [r.flatness.quantized for r in records if r.flatness.quantized]
-    eigenvalues = [f.lambda_max for f in flatness if f.lambda_max and f.lambda_max.value is not None]
+    flatness = [r.flatness.quantized for r in records]
+    eigenvalues = [f.lambda_max if f else None for f in flatness]
     return {
         "method": key[0],
         "bits": key[1],
@@ -114,10 +114,13 @@ def method_row(key: Key, records: Sequence[Record], runs: Runs) -> dict[str, Any
         "id_ece": mean("id", "ece"),
         "ood_ece": ood("ece"),
         **confidence_columns(records, shifts),
-        "lambda_max": mean_of_known(e.value for e in eigenvalues),
-        "lambda_max_residual": max((e.residual for e in eigenvalues if e.residual is not None), default=None),
-        "sharpness": mean_of_known(f.mean_rise(SHARPNESS_RADIUS) for f in flatness),
-        "sharpness_sam": mean_of_known(number(f.sharpness_sam) for f in flatness),
+        "lambda_max": mean_if_complete(e.value if e else None for e in eigenvalues),
+        "lambda_max_residual": max(
+            (e.residual for e in eigenvalues if e and e.residual is not None), default=None
+        ),
+        "sharpness": mean_if_complete(f.mean_rise(SHARPNESS_RADIUS) if f else None for f in flatness),
+        "sharpness_sam": mean_if_complete(number(f.sharpness_sam) if f else None for f in flatness),
+        "flatness_seeds": sum(f is not None for f in flatness),
         **robustness_columns(records, runs, shifts),
         **cost_columns(records),
         **deployed_columns(records, shifts),

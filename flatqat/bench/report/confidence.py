@@ -9,7 +9,7 @@ from flatqat.spec import Record
 def confidence_columns(records: Sequence[Record], shifts: Sequence[str]) -> dict[str, float | None]:
     """Return the Brier score ID and OOD, and the AUROC in percent of telling shifts from ID.
 
-    They are means over seeds, and OOD over shifts; None where no record has the number on all of them.
+    They are means over seeds, and OOD over shifts; None where a record lacks the number on one of them.
     """
     return {
         "id_brier": _mean(records, "brier", ["id"]),
@@ -19,5 +19,6 @@ def confidence_columns(records: Sequence[Record], shifts: Sequence[str]) -> dict
 
 
 def _mean(records: Sequence[Record], score: str, shifts: Sequence[str]) -> float | None:
-    have = [r for r in records if all(score in r.columns.metrics[shift] for shift in shifts)]
-    return mean_of_known(mean_if_complete(r.values(score, shifts)) for r in have)
+    if not all(score in r.columns.metrics[shift] for r in records for shift in shifts):
+        return None
+    return mean_of_known(mean_if_complete(r.values(score, shifts)) for r in records)

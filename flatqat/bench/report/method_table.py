@@ -70,9 +70,9 @@ DEFINITIONS = {
 def of_methods(section: Section, rows: Sequence[Row]) -> Shown:
     """Return the table of methods; columns and notes without any value are left out."""
     metric = metric_of(next(iter(section.rows.values()))[0])
-    these_runs = all(map(_has_one_seed, rows))
-    texts = [_texts(row, metric.name, marks="" if these_runs else _one_seed_mark(row)) for row in rows]
-    if all(row["seeds"] == 1 for row in rows):
+    these_runs = all(row["seeds"] == 1 for row in rows)
+    texts = [_texts(row, metric.name, one_seed="" if these_runs else ONE_SEED) for row in rows]
+    if these_runs:
         texts = [{name: text for name, text in row.items() if name != "seeds"} for row in texts]
     names = [n for n in texts[0] if n in ALWAYS or any(row[n] != "-" for row in texts)]
     header_of = {n: EXTRA_GAP_OF_RUNS if n == EXTRA_GAP and these_runs else n for n in names}
@@ -108,7 +108,9 @@ def _is_swept(section: Section) -> bool:
     return any(len(several) > 1 for several in settings.values())
 
 
-def _texts(row: Row, metric: str, marks: str) -> dict[str, str]:
+def _texts(row: Row, metric: str, one_seed: str) -> dict[str, str]:
+    """Return the texts of a row; what comes from a single training run has the mark `one_seed`."""
+    marks = one_seed if row["seeds"] == 1 else ""
     marks += FLOATING if _floating(row) else ""
     marks += NO_OUTCOMES if _lacks_outcomes(row) else ""
     pooled, oracle = f"pooled_{metric}", f"oracle_{metric}"
@@ -123,7 +125,7 @@ def _texts(row: Row, metric: str, marks: str) -> dict[str, str]:
         **({"pooled": with_error(row, pooled)} if pooled in row else {}),
         "gap": number(row["gap"], ".1f"),
         **({"oracle": number(row[oracle], ".1f")} if oracle in row else {}),
-        EXTRA_GAP: _extra_gap(row),
+        EXTRA_GAP: _extra_gap(row, "" if row["seeds"] == 1 else one_seed),
         **_robustness(row),
         "deployed": number(row.get(f"deployed_ood_{metric}"), ".1f"),
         "agree": _agreement(row),
@@ -150,12 +152,14 @@ def _robustness(row: Row) -> dict[str, str]:
     return shown
 
 
-def _extra_gap(row: Row) -> str:
+def _extra_gap(row: Row, one_seed: str) -> str:
     if row["collapsed"]:
         return "collapsed"
-    if is_unknown(row["extra_gap"]):
-        return "-"
-    return with_interval(*(row[f"extra_gap{end}"] for end in ("", "_low", "_high")))
+    low, high = row["extra_gap_low"], row["extra_gap_high"]
+    if is_unknown(row["extra_gap"]) or is_unknown(low):
+        return number(row["extra_gap"], "+.1f")
+    mark = one_seed if row["extra_gap_seeds"] == 1 else ""
+    return f"{with_interval(row['extra_gap'], low, high)} {mark}".rstrip()
 
 
 def _agreement(row: Row) -> str:
@@ -170,8 +174,10 @@ def _flag(row: Row) -> str:
 
 
 def _notes(section: Section, rows: Sequence[Row], texts: Sequence[Mapping[str, str]]) -> list[str]:
-    notes = [ONE_SEED_NOTE] if any(ONE_SEED in text["method"] for text in texts) else []
+    marked = any(ONE_SEED in text[name] for text in texts for name in ("method", EXTRA_GAP))
+    notes = [ONE_SEED_NOTE] if marked else []
     notes += floating_note({_method(row): _floating(row) for row in rows if _floating(row)})
+    notes += _flatness_note(rows)
     notes += no_scatter_note(section, [[text.get(name, "-") for name in SCORES] for text in texts])
     return notes + no_outcomes_note(_method(row, "domain") for row in rows if _lacks_outcomes(row))
 
@@ -202,13 +208,14 @@ def _files_note(rows: Sequence[Row]) -> str:
     return f"Files were verified in part: {'; '.join(parts)}; {change}." if parts else ""
 
 
-def _has_one_seed(row: Row) -> bool:
-    """Whether the errors of a row, or its extra gap, come from a single training run."""
-    return 1 in (row["seeds"], row["extra_gap_seeds"])
-
-
-def _one_seed_mark(row: Row) -> str:
-    return ONE_SEED if _has_one_seed(row) else ""
+def _flatness_note(rows: Sequence[Row]) -> list[str]:
+    """Return the note on rows whose flatness is not known of all seeds, and so not shown."""
+    parts = [
+        f"{_method(row, 'domain')} ({row['flatness_seeds']} of {row['seeds']})"
+        for row in rows
+        if 0 < row["flatness_seeds"] < row["seeds"]
+    ]
+    return [f"λmax, sharp: not shown where some seeds lack them: {', '.join(parts)}."] if parts else []
 
 
 def _lacks_outcomes(row: Row) -> bool:

@@ -143,6 +143,34 @@ def test_a_row_of_one_seed_among_others_has_a_mark(tmp_path):
     assert "neither better nor worse" in below
 
 
+def test_full_precision_of_one_seed_marks_the_extra_gaps_and_not_the_scores_of_others(tmp_path):
+    store = Store(tmp_path)
+    put(store, FP)
+    for seed in (0, 1, 2):
+        put(store, replace(QAT, seed=seed))
+    header, rows, below = table(store)
+    assert set(rows) == {"fp †", "qat"}
+    assert "extra gap [95%]" in header
+    assert rows["qat"]["extra gap [95%]"].endswith("] †")
+    assert OF_SEEDS in below
+    assert "†: from one seed" in below
+    assert THESE_RUNS not in below
+
+
+def test_flatness_is_shown_where_all_seeds_have_it(tmp_path):
+    store = Store(tmp_path)
+    measured = Flatness(quantized=space_flatness(2.0))
+    put(store, FP, flatness=measured)
+    put(store, replace(FP, seed=1))
+    put(store, QAT, flatness=measured)
+    _, rows, below = table(store)
+    assert (rows["fp"]["λmax"], rows["qat †"]["λmax"]) == ("-", "2")
+    assert "not shown where some seeds lack them: fp (1 of 2)." in below
+    found = numbers(store)
+    assert found["flatness_seeds"].to_dict() == {"fp": 1, "qat": 1}
+    assert np.isnan(found.loc["fp", "sharpness"])
+
+
 @pytest.mark.parametrize(
     ("classes", "id_share", "has_collapsed"),
     [(0, 0.67, True), (0, 0.68, False), (2, 0.795, True), (2, 0.805, False)],
