@@ -89,6 +89,8 @@ class Method:
         self.config = self.Config() if config is None else config
         self.total_steps, self.steps_done = self.steps(setup.recipe), 0
         self.freezes_batchnorm = setup.recipe.frozen_batchnorm and self.parent is not None
+        if any(quantizer.rescales for _, quantizer in quantizers(self.model)):
+            self.freezes_batchnorm = False  # the parent's statistics are of weights on another scale
         self.compiles = setup.compile and self.compilable
         if self.compiles:
             torch.compiler.reset()  # earlier networks count towards the limit of recompilations

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flatqat.methods.base import Batch, Calibration, Method
+from flatqat.methods.batchnorm import reestimate_batchnorm
 from flatqat.spec import Recipe
 
 
@@ -34,9 +35,9 @@ class PTQ(Method):
         return 0
 
     def end(self, batches: Sequence[Batch]) -> None:
-        """Re-estimate BatchNorm statistics if `batchnorm` is set."""
+        """Re-estimate BatchNorm statistics if `batchnorm` is set, be they frozen in training or not."""
         if self.config.batchnorm:
-            super().end(batches)
+            reestimate_batchnorm(self.model, [x for x, _ in batches])
 
 
 METHOD = PTQ

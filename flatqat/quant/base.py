@@ -130,6 +130,11 @@ class Quantizer(nn.Module):
             return self.step_size
         return self.scale if type(self).safe_scale is Quantizer.safe_scale else self.safe_scale
 
+    @property
+    def rescales(self) -> bool:
+        """Whether Q(w) is on another scale than the weight w, which BatchNorm statistics have to follow."""
+        return self.role == "weight" and type(self).denormalize is not Quantizer.denormalize
+
     def in_weight_scale(self, v: Tensor) -> Tensor:
         """Return Q(v) in the scale of `v`, which can be compared with `v` or replace it."""
         return self.denormalize(self(v), v) if self.enabled else v

@@ -27,7 +27,8 @@ class Recipe:
         flatness_draws: Random perturbations for each radius of the mean sharpness.
         optimizer: The optimizer.
         schedule: How the learning rate falls.
-        frozen_batchnorm: Whether the parent's BatchNorm statistics stay; the parent estimates them.
+        frozen_batchnorm: Whether the parent's BatchNorm statistics stay; the parent estimates them. Those of
+            weights on another scale (`Quantizer.rescales`) never stay.
         select_every: Steps between two scores on `val`, of which the best step's weights are deployed; with
             0 those of the last step are.
         select_images: Images of `val` that these scores are of, a fixed random choice; 0 for all.

@@ -1,4 +1,7 @@
-"""Frozen BatchNorm keeps the statistics of the start, to the bit; only the start itself estimates them."""
+"""Frozen BatchNorm keeps the statistics of the start, to the bit, unless weights get another scale.
+
+Only the start itself estimates them, and who asks for it.
+"""
 
 from dataclasses import replace
 
@@ -11,14 +14,17 @@ from flatqat.methods.base import Setup
 from tests.helpers.method_runs import RECIPE, batches, network
 
 
-def trained(name: str, *, frozen: bool) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+def trained(
+    name: str, *, frozen: bool, bits: str = "4", **settings: bool
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """Buffers and parameters of BatchNorm, before and after."""
     method_class = registry.load(registry.METHODS, name)
-    net = network("4" if method_class.quantizes else "fp")
+    net = network(bits if method_class.quantizes else "fp")
     statistics(net.state_dict())["1.running_mean"].fill_(0.1)  # not those of a fresh layer
     before = {key: tensor.clone() for key, tensor in net.state_dict().items()}
     recipe = replace(RECIPE, frozen_batchnorm=frozen)
-    method = method_class(Setup(model=net, loss=F.cross_entropy, recipe=recipe))
+    setup = Setup(model=net, loss=F.cross_entropy, recipe=recipe)
+    method = method_class(setup, method_class.Config(**settings))
     method.begin(batches(2))
     for x, y in batches(method.total_steps):
         method.step(x, y)
@@ -51,3 +57,22 @@ def test_otherwise_and_from_scratch_they_are_estimated(name: str, frozen: bool) 
     before, after = trained(name, frozen=frozen)
     means = [key for key in before if key.endswith("running_mean")]
     assert not any(torch.equal(before[key], after[key]) for key in means)
+
+
+@pytest.mark.parametrize("name", ["ptq", "adaround"])
+def test_who_asks_for_new_statistics_gets_them_from_frozen_ones_too(name: str) -> None:
+    before, after = trained(name, frozen=True, batchnorm=True)
+    assert not torch.equal(before["1.running_mean"], after["1.running_mean"])
+    assert after["1.num_batches_tracked"] == 3
+
+
+@pytest.mark.parametrize("quantizer", ["dorefa", "pact", "apot", "pot"])
+def test_weights_on_another_scale_get_statistics_of_their_own(quantizer: str) -> None:
+    before, after = trained("qat", frozen=True, bits=f"4@{quantizer}")
+    assert not torch.equal(before["1.running_mean"], after["1.running_mean"])
+    assert after["1.num_batches_tracked"] == 3
+
+
+def test_inputs_alone_leave_weights_on_their_scale() -> None:
+    before, after = trained("qat", frozen=True, bits="w32a4@dorefa")
+    assert torch.equal(before["1.running_mean"], after["1.running_mean"])
