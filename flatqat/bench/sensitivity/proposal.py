@@ -49,7 +49,7 @@ class Proposal:
         by_unit: The bits of each unit.
         harm: The harm that the additive model predicts, in nats.
         cost: What it costs, in units of the budget.
-        uniform: The uniform bits with the most bits that cost no more.
+        uniform: The most bits in all layers that cost no more; the ends may have 8.
         uniform_cost: What those cost.
         is_uniform: Whether it gives every layer the bits that uniform ones do.
     """
@@ -112,7 +112,7 @@ def propose(
     harm = np.nan_to_num(np.minimum(harm, WORST), nan=WORST)
     chosen = SOLVERS[solver](harm, cost, costs.budget.value)
     by_unit = {unit: choices[choice] for unit, choice in zip(costs.units, chosen, strict=True)}
-    uniform = _uniform(costs, choices[0].quantizer)
+    uniform = _uniform(costs, choices)
     spec = spec_of(list(costs.layers), costs.units, by_unit)
     return Proposal(
         spec=spec,
@@ -141,9 +141,28 @@ def _bits(layers: Sequence[str], spec: QuantSpec) -> list[tuple[int | None, int 
     return [(one.weight_bits, one.act_bits) for one in by_layer(layers, spec).values()]
 
 
-def _uniform(costs: Costs, quantizer: str) -> QuantSpec:
-    """Return the most uniform bits within the budget, with ends of 8 bits or, if need be, without."""
-    plain = [QuantSpec.parse(f"{bits}@{quantizer}") for bits in reversed(BITS_RANGE)]
-    every = [*plain, *(replace(spec, keep=()) for spec in plain)]
-    fits = [spec for spec in every if costs.of_spec(spec) <= costs.budget.value * (1 + 1e-9)]
-    return fits[0] if fits else every[-1]
+def _uniform(costs: Costs, choices: Sequence[QuantSpec]) -> QuantSpec:
+    """Return the most bits in all layers within the budget, with ends of 8 bits where these fit, too.
+
+    What has bits is what has them in the choices: weights, activations or both, or one with fixed bits of the
+    other. Of two kinds, the one with the larger product of bits has the most.
+    """
+    plain = dict.fromkeys(_with_bits(choice, bits) for choice in choices for bits in BITS_RANGE)
+    most = sorted(plain, key=_size, reverse=True)
+    every = [one for spec in most for one in (replace(spec, keep=QuantSpec().keep), replace(spec, keep=()))]
+    fits = (spec for spec in every if costs.of_spec(spec) <= costs.budget.value * (1 + 1e-9))
+    return next(fits, every[-1])
+
+
+def _with_bits(choice: QuantSpec, bits: int) -> QuantSpec:
+    """Return a choice with other bits of its weights, or of its activations where only they are rounded."""
+    if choice.weight_bits == choice.act_bits:
+        return replace(choice, weight_bits=bits, act_bits=bits)
+    if choice.weight_bits is None:
+        return replace(choice, act_bits=bits)
+    return replace(choice, weight_bits=bits)
+
+
+def _size(spec: QuantSpec) -> tuple[int, int]:
+    weight_bits, act_bits = spec.weight_bits or FLOAT_BITS, spec.act_bits or FLOAT_BITS
+    return weight_bits * act_bits, min(weight_bits, act_bits)

@@ -72,13 +72,32 @@ def test_it_is_compared_with_the_most_uniform_bits_of_the_same_cost():
     of_four = costs("bops", 1).of_spec(QuantSpec.parse("4"))
     assert propose(costs("bops", of_four), CHOICES, harm).uniform == QuantSpec.parse("4")
     assert propose(costs("bops", of_four + 1), CHOICES, harm).uniform == QuantSpec.parse("4")
-    just_below = propose(
-        costs("bops", of_four * 0.999), [*CHOICES, QuantSpec.parse("3")], np.zeros((4, 4, 1))
-    )
-    assert just_below.uniform == QuantSpec.parse("3")
+    just_below = propose(costs("bops", of_four * 0.999), CHOICES, harm)
+    assert just_below.uniform == QuantSpec.parse("4", keep="none")
     low = costs("bops", 1).of_spec(replace(QuantSpec.parse("2"), keep=()))
     without_ends = propose(costs("bops", low), [*CHOICES, QuantSpec.parse("2")], np.zeros((4, 4, 1)))
     assert without_ends.uniform == replace(QuantSpec.parse("2"), keep=())
+
+
+def test_an_average_of_five_bits_is_compared_with_five_bits_everywhere():
+    """With 8 bits at both ends, which have a fifth of the weights, only 4 bits would fit elsewhere."""
+    assert propose(costs("average-bits", 5.0), CHOICES, np.zeros((4, 3, 1))).uniform_cost == 5.0
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind", "uniform"),
+    [
+        (("w8", "w6", "w4"), "average-bits", "w5"),
+        (("w8", "w6", "w4"), "bops", "w5"),
+        (("w32a8", "w32a5"), "bops", "w32a5"),
+        (("8", "w6a8", "w4a8"), "average-bits", "w5a8"),
+        (("8@apot", "4@apot"), "average-bits", "5@apot"),
+    ],
+)
+def test_it_is_compared_with_bits_of_what_the_choices_round(texts, kind, uniform):
+    choices, wanted = ([QuantSpec.parse(one, keep="none") for one in some] for some in (texts, [uniform]))
+    budget = costs(kind, costs(kind, 1).of_spec(wanted[0]))
+    assert propose(budget, choices, np.zeros((4, len(texts), 1))).uniform == wanted[0]
 
 
 def test_it_says_when_it_is_what_uniform_bits_are():
