@@ -38,7 +38,7 @@ class Sweep:
     @property
     def name(self) -> str:
         """Such as `one both 4`."""
-        return f"{self.mode} {self.form.what} {self.form.spec}"
+        return f"{self.mode} {self.form.what} {self.form.bits}"
 
     def base(self, units: Sequence[str]) -> Forms:
         """Return the forms of the network that all variants differ from in one unit."""

@@ -112,4 +112,4 @@ class Measurements:
 
 def _key(forms: Forms) -> str:
     """Return a name that is the same for the same forms."""
-    return ",".join(f"{u}={f.spec}/{f.what}" for u, f in forms.items() if f is not None) or REFERENCE
+    return ",".join(f"{u}={f.bits}/{f.what}" for u, f in forms.items() if f is not None) or REFERENCE

@@ -3,8 +3,8 @@
     RESULTS/sensitivity/<label>/<set>-<kind>-<hash>.npz   of each network and image
     RESULTS/sensitivity/<label>/<hash>.json               what a command found, and how
 
-The hash is of everything that decides the numbers, and of the images. Another budget, other solvers and more
-choices use what is there.
+The hash is of everything that decides the numbers, the code of quantizers included, and of the images.
+Another budget, other solvers and more choices use what is there.
 """
 
 import hashlib

@@ -7,6 +7,7 @@ these bits does, to the bit.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 import torch
@@ -34,6 +35,14 @@ class Form:
 
     spec: QuantSpec
     what: str = "both"  # or weights, or acts
+
+    @property
+    def bits(self) -> str:
+        """Bits as text, with what decides their numbers: `4`, `4@apot v2`, or a plugin file by its hash."""
+        quantizer = registry.load(registry.QUANTIZERS, self.spec.quantizer)
+        file = registry.plugin_file(registry.QUANTIZERS, self.spec.quantizer)
+        version = f" v{quantizer.version}" if quantizer.version > 1 else ""
+        return f"{self.spec}{version}" + (f" {sha256(file.read_bytes()).hexdigest()[:12]}" if file else "")
 
 
 Forms = Mapping[str, Form | None]

@@ -18,11 +18,13 @@ from flatqat.bench.sensitivity.differences import ID, OOD
 from flatqat.bench.sensitivity.measure import Measure
 from flatqat.bench.sensitivity.measurements import Measurements
 from flatqat.bench.sensitivity.options import Options
+from flatqat.bench.sensitivity.switches import Form
 from flatqat.errors import StoreError
 from flatqat.metrics.miou import pseudo_values
 from flatqat.quant.allocate import harm_of
+from flatqat.spec import QuantSpec
 from tests.helpers import HELPERS
-from tests.helpers.plugins import registered
+from tests.helpers.plugins import plugins_removed, registered
 from tests.helpers.sensitivity_runs import run, store
 
 BUDGET = Options(bits="3", limit=32, bops="4-bit", choices=("8", "4", "3"), choose_on="worst-family")
@@ -71,6 +73,38 @@ def test_measurements_of_other_images_are_not_taken_for_those_of_these(cells, fo
     found = run(tmp_path, replace(BUDGET, bops=None))
     assert measured == [one.name for one in found.sets]
     assert as_data(found, 1)["protocol"]["data"] == "12345678"
+
+
+def test_measurements_by_other_code_of_a_quantizer_are_not_taken_for_those_of_this(
+    cells, tmp_path, monkeypatch
+):
+    for name in ("records", "weights"):
+        (tmp_path / name).symlink_to(cells / name)
+    measured, whole = [], Measure.sweep
+    monkeypatch.setattr(
+        Measure,
+        "sweep",
+        lambda self, images, *rest: measured.append(images.name) or whole(self, images, *rest),
+    )
+    file, text = tmp_path / "own.py", "from flatqat.quant.lsq import QUANTIZER as L\nclass QUANTIZER(L): {}\n"
+    options = Options(bits="3@own", limit=8, layers=("conv1",))
+
+    def sets(body):
+        """How many sets were measured anew with this code."""
+        measured.clear()
+        file.write_text(text.format(body))
+        registry.forget_edited()
+        registry.add_plugin(file)
+        run(tmp_path, options)
+        return len(measured)
+
+    with plugins_removed():
+        assert sets("pass") > 0
+        assert sets("pass") == 0
+        assert sets("version = 2") > 0
+    newer = type("Newer", (registry.load(registry.QUANTIZERS, "lsq"),), {"version": 2})
+    with registered(registry.QUANTIZERS, "lsq", newer):
+        assert Form(spec=QuantSpec.parse("3")).bits == "3 v2"
 
 
 def test_a_proposal_is_within_its_budget_and_its_harm_is_the_sum_of_what_was_measured(cells, found):
