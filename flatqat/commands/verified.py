@@ -172,7 +172,7 @@ def latency_lines(found: Latency | None) -> list[str]:
     """Return how long an image takes, if that was measured."""
     if found is None:
         return []
-    shape = "x".join(map(str, found.shape))
+    shape = "x".join(map(str, found.shape)) + " (per image)" * (found.shape[0] > 1)
     return [
         f"latency of {shape}, median [quartiles] of {found.runs} runs: file {found.median:.2f} "
         f"[{found.low:.2f}, {found.high:.2f}] ms; full precision in torch {found.float_median:.2f} "

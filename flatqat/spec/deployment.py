@@ -107,7 +107,7 @@ class Latency(Stored):
         low: The lower quartile.
         high: The upper quartile.
         runs: The number of runs.
-        shape: The shape of the input.
+        shape: The shape of the input, which has several images if the file takes no other number.
         float_median: Of the full-precision network in torch, on the same input and threads.
         float_low: The lower quartile.
         float_high: The upper quartile.

@@ -165,13 +165,17 @@ class _Comparison:
         return summed_up(seen, self.cell.record.protocol.shifts, task_of(self.cell.suite.task).metric, codes)
 
     def _latency(self, sweep: Sweep, shift: Shift) -> Latency:
-        """Return how long the first image of a set takes in the file, and without quantization in torch."""
+        """Return how long the first image of a set takes in the file, and without quantization in torch.
+
+        A file that takes a fixed number of images gets as many, and so does the other network.
+        """
         cell = self.cell.record.cell
         image = first_window(self.cell.model, sweep.images(shift).batch(torch.arange(1))[0])
         floating = blank(
             cell, self.cell.suite, model=trusted_model(cell, self.cell.suite, self.options.models)
         )
-        return latency_of(self.runs[OPTIMIZED], floating.eval(), image)
+        images = image.repeat(self.file.batch or 1, 1, 1, 1)
+        return latency_of(self.runs[OPTIMIZED], floating.eval(), images)
 
 
 def _limit(options: VerifyOptions, cell: Cell) -> int | None:

@@ -25,6 +25,18 @@ def test_quartiles_leave_out_the_warm_up():
     assert len(calls) == WARM_UP + 5
 
 
+def test_images_that_run_together_share_the_time():
+    now = 0.0
+
+    def call(images):
+        nonlocal now
+        now += 0.004
+        return images
+
+    found = quartiles(call, IMAGE.repeat(2, 1, 1, 1), 5, clock=lambda: now)
+    assert found == pytest.approx((2.0, 2.0, 2.0))
+
+
 def test_the_file_and_the_floating_network_are_told_apart():
     def slow(image):
         time.sleep(0.003)

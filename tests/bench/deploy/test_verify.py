@@ -12,10 +12,12 @@ from flatqat.bench.deploy.codes import CodeComparison
 from flatqat.bench.deploy.runtime import load
 from flatqat.bench.deploy.verify import VerifyOptions
 from flatqat.bench.records.store import Store
+from flatqat.commands.verified import latency_lines
 from flatqat.errors import DataError, StoreError, UsageError
 from tests.helpers.study_records import CELL
 from tests.helpers.verified_cells import (
     BITS,
+    changed,
     exported,
     trained,
     verified,
@@ -72,6 +74,15 @@ def test_the_record_keeps_it_beside_its_scores(store, files):
     assert 0 < deployed.latency.low <= deployed.latency.median <= deployed.latency.high
     assert deployed.latency.shape == (1, 3, 16, 16)
     assert verified(store, "tiny-qat-4", files["4"], code_images=0).deployed.plain.codes is None
+
+
+def test_a_file_of_two_images_at_a_time_gets_two(store, files):
+    def fix(model):
+        model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
+
+    found = verified(store, "tiny-qat-8", changed(files["8"], fix), latency=True, limit=3)
+    assert found.deployed.latency.shape == (2, 3, 16, 16)
+    assert latency_lines(found.deployed.latency)[0].startswith("latency of 2x3x16x16 (per image), median")
 
 
 def test_a_file_of_8_bits_converts_to_opset_19_as_the_page_says(files):
