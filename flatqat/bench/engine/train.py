@@ -109,6 +109,9 @@ def _trained(
         method.end(for_batchnorm)
     if ranks:
         check_same(model, ranks)
+    last, method_log = snapshot(model.net, "cpu"), method.log()
+    if selection.best is not None:
+        model.net.load_state_dict(selection.best)  # what is deployed is audited
     ((images, _),) = fixed("audit", 1)
     audited = summary(checked(audit(model.net, model.normalize(images))))
     of_inputs, of_weights = job.quant.act_bits is not None, job.quant.rounds_weights
@@ -122,9 +125,9 @@ def _trained(
         log["compiled"] = True
     if ranks and method.total_steps:
         log["processes"] = ranks.size
-    if method_log := method.log():
+    if method_log:
         log["method"] = method_log
-    return snapshot(model.net, "cpu"), selection, log
+    return last, selection, log
 
 
 def training_method(job: Job, model: Normalized, session: Session, whole: WholeBatch | None = None) -> Method:

@@ -41,6 +41,25 @@ METHOD = Peaked
 '''
 
 
+DYING = '''"""QAT whose last step leaves nothing but a tiny weight in each layer."""
+
+from flatqat.methods.qat import QAT
+from flatqat.quant.apply import latent_weights
+
+
+class Dying(QAT):
+    def step(self, x, y):
+        logs = super().step(x, y)
+        if self.steps_done == self.total_steps:
+            for w, _ in latent_weights(self.model).values():
+                w.data.zero_().view(-1)[0] = 1e-6
+        return logs
+
+
+METHOD = Dying
+'''
+
+
 @pytest.fixture(autouse=True)
 def family(toy: None) -> None:
     registry.add_plugin(HELPERS / "toy_family.py")
@@ -87,6 +106,19 @@ def test_the_best_step_in_the_middle_is_kept(tmp_path: Path, peaked: str) -> Non
     assert same(weights(tmp_path, record), weights(tmp_path / "short", short))
     assert not same(weights(tmp_path, record), weights(tmp_path, record, "last"))
     assert record.scores["oracle"]["top1"].value < record.scores["plain"]["top1"].value - 10
+
+
+def test_the_audit_is_of_the_step_that_is_kept(tmp_path: Path) -> None:
+    """A network whose last step leaves a single code in a layer is no failure where another is deployed."""
+    path = tmp_path / "dying.py"
+    path.write_text(DYING)
+    registry.add_plugin(path)
+    (record,) = go(tmp_path, "dying", steps=4, select_every=3)
+    assert record.status == "done"
+    assert record.train.selection["step"] == 3
+    assert record.train.audit["most_codes"]["4"] > 1
+    last, kept = weights(tmp_path, record, "last"), weights(tmp_path, record)
+    assert not same(last, kept)
 
 
 @pytest.mark.parametrize("method", ["fp", "qat", "anchor"])
