@@ -14,6 +14,7 @@ from flatqat.quant.apply import in_inference, quantizable, quantizers
 from flatqat.quant.base import SMALLEST_SCALE, Quantizer
 from flatqat.quant.fold import weight_quantizer
 from flatqat.quant.observe import by_scale
+from flatqat.quant.ops import full_precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class TensorAudit:
         bits: Bit width; None in floating point.
         codes: Number of distinct codes in use; for per-channel weights, the most in any channel.
         levels: Number of levels of the grid.
-        clipped: Percentage of values outside the range of the grid.
+        clipped: Percentage of values outside the range of the grid; one that is the last level is inside.
         size: How many weights it has that the model uses; 0 for inputs and for weights listed before.
         note: Why the tensor is in floating point, or what is special about its grid.
         problem: Why no number of this model means anything; empty if there is no such reason.
@@ -122,8 +123,10 @@ def _floating(layer: str, tensor: str, note: str) -> TensorAudit:
 def _recorder(name: str, audits: dict[int, TensorAudit]) -> Callable[[Any, Any, Tensor], None]:
     def hook(q: Quantizer, args: tuple[Tensor], _: Tensor) -> None:
         v, scale_shape = args[0], tuple(q.scale.shape)
-        ordered = by_scale(q.codes(v), scale_shape).sort(dim=1).values
+        codes = q.codes(v)
+        ordered = by_scale(codes, scale_shape).sort(dim=1).values
         distinct = 1 + int((ordered[:, 1:] != ordered[:, :-1]).sum(1).max())
+        outside = ~q.in_range(v) & (q.dequantize(codes) != q.normalize(full_precision(v)))
         values, note, problem = by_scale(v, scale_shape), "", ""
         constant = bool((values.amax(1) - values.amin(1) <= SMALLEST_SCALE).all())
         if not q.calibrated:
@@ -138,7 +141,7 @@ def _recorder(name: str, audits: dict[int, TensorAudit]) -> Callable[[Any, Any, 
             bits=q.bits,
             codes=distinct,
             levels=q.qmax - q.qmin + 1,
-            clipped=100 * (~q.in_range(v)).float().mean().item(),
+            clipped=100 * outside.float().mean().item(),
             size=v.numel() if q.role == "weight" else 0,
             note=note,
             problem=problem,

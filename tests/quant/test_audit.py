@@ -114,3 +114,13 @@ def test_a_table_that_a_quantized_layer_shares_its_weight_with_is_named():
     rows = audit(quantized(net), IMAGES)
     assert [row.layer for row in rows if row.bits is None] == ["1.table.weight"]
     assert summary(rows)["floating_weights"] == 0, "the weight is counted where it is quantized"
+
+
+@pytest.mark.parametrize("quantizer", ["lsq", "lsqplus", "n2uq"])
+def test_zeros_on_the_end_of_a_grid_are_not_clipped(quantizer):
+    """They are half of what a ReLU returns; at most the largest values are not quite the last level."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3))
+    quantize_(net, QuantSpec.parse(f"3@{quantizer}", keep="none"))
+    calibrate(net, [IMAGES], "minmax")
+    (clipped,) = [row.clipped for row in audit(net, IMAGES) if (row.layer, row.tensor) == ("2", "input")]
+    assert clipped < 1
