@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flatqat.quant.apply import switched
+from flatqat.quant.apply import in_inference, switched
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
@@ -48,8 +48,9 @@ def reestimating(model: nn.Module) -> Iterator[None]:
 
 
 def estimated(model: nn.Module) -> list[Any]:
-    """Return the BatchNorm layers that have running statistics."""
-    return [m for m in model.modules() if isinstance(m, BatchNorm) and m.track_running_stats]
+    """Return the BatchNorm layers that have running statistics and are used in inference."""
+    layers = in_inference(model).values()
+    return [layer for layer in layers if isinstance(layer, BatchNorm) and layer.track_running_stats]
 
 
 def freeze_batchnorm(model: nn.Module) -> None:

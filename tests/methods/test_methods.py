@@ -14,6 +14,7 @@ from flatqat.methods.batchnorm import reestimate_batchnorm
 from flatqat.methods.fp import FullPrecision
 from flatqat.methods.ptq import PTQ
 from flatqat.methods.qat import QAT
+from flatqat.models.segmentation import training_only
 from flatqat.quant.apply import calibrate, latent_weights
 from flatqat.spec import Recipe
 from tests.helpers.method_runs import RECIPE, assert_equal, batches, network, trained
@@ -176,6 +177,24 @@ def test_batchnorm_statistics_are_the_mean_over_batches():
     torch.testing.assert_close(net[0].running_var, torch.stack([x.var((0, 2, 3)) for x in data]).mean(0))
     assert net[0].momentum == 0.1
     assert net.training
+
+
+def test_batchnorm_of_a_head_that_only_runs_in_training_keeps_its_statistics():
+    class TwoHeads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.auxiliary = nn.BatchNorm2d(3), training_only(nn.BatchNorm2d(3))
+
+        def forward(self, x):
+            return (self.norm(x), self.auxiliary(x)) if self.training else self.norm(x)
+
+    net, images = TwoHeads(), [x for x, _ in batches(2)]
+    net(images[0])
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    reestimate_batchnorm(net, images)
+    after = net.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"norm.running_mean", "norm.running_var", "norm.num_batches_tracked"}
 
 
 def test_amp_trains_in_bfloat16_and_differs_from_float32():
