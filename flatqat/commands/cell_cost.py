@@ -123,6 +123,7 @@ def _as_json(record: Record, counted: "NetworkCost") -> dict[str, Any]:
             "weights": layer.weights,
             "weight_bits": layer.weight_bits,
             "act_bits": layer.act_bits,
+            "direct_macs": layer.direct_macs,
             "weight_bytes": layer.weight_bytes,
             "activation_bytes": held[name],
         }

@@ -168,3 +168,50 @@ def test_windows_that_slide_over_an_image_all_count():
     cost = network_cost(net, (3, 4, 8), run=lambda x: (net(x[..., :4]), net(x[..., 4:])))
     assert cost.total().macs == 6 * 32
     assert len(cost.layers[""].calls) == 2
+
+
+class Direct(nn.Module):
+    """A layer that is called, one whose weight is used without a call, one with both; and attention."""
+
+    def __init__(self):
+        super().__init__()
+        self.called, self.used, self.both = nn.Linear(8, 8), nn.Linear(8, 24), nn.Linear(24, 8)
+
+    def forward(self, x):
+        tokens = self.called(x.flatten(1, 2))
+        y = self.both(nn.functional.linear(tokens, self.used.weight, self.used.bias))
+        return (y @ y.mT) @ (y @ self.both.weight.mT[:8])
+
+
+@pytest.mark.parametrize("bits", ["fp", "4", "w4", "w32a4"])
+def test_products_with_a_weight_cost_its_bits_where_its_layer_is_not_called(bits):
+    net, tokens = quantized(Direct(), bits), 3 * 5
+    cost = network_cost(net, (3, 5, 8))
+    assert cost.functional_macs == tokens**2 * 8 + tokens**2 * 8
+    called, used, both = (cost.layers[name] for name in ("called", "used", "both"))
+    assert (called.macs, called.direct_macs) == (tokens * 64, 0)
+    assert used.macs == used.direct_macs == tokens * 8 * 24
+    assert (both.macs, both.direct_macs) == (tokens * (24 * 8 + 64), tokens * 64)
+    assert [(call.place, call.direct) for call in both.calls] == [(2, False), (3, True)]
+    assert used.calls == (Call(place=1, inputs=tokens * 8, outputs=tokens * 24, direct=True),)
+    assert used.act_bits == 32
+    assert used.bops == used.macs * used.weight_bits * 32
+    assert replace(used, weight_bits=4, act_bits=4).bops == used.macs * 4 * 32, (
+        "whatever bits inputs would get"
+    )
+    inside = both.weight_bits * (tokens * 24 * 8 * both.act_bits + tokens * 64 * 32)
+    assert both.bops == inside
+    layers = called.bops + used.bops + both.bops
+    total = cost.total()
+    assert total.bops == layers + 1024 * cost.functional_macs
+    assert sum(total.macs_by_bits.values()) == total.macs
+
+
+@pytest.mark.parametrize("model", ["torchvision:swin_t", "timm:beit_base_patch16_224"])
+def test_transformers_that_use_weights_without_a_call_have_no_products_but_those_of_attention(model):
+    source = model.partition(":")[0]
+    pytest.importorskip(source, exc_type=ImportError)
+    net = build(model, classes=10, seed=0).net.eval()
+    cost = network_cost(net, (3, 224, 224))
+    assert all(layer.macs >= layer.weights for layer in cost.layers.values())
+    assert 0 < cost.functional_macs < 0.1 * cost.total().macs

@@ -29,6 +29,7 @@ def cost_of(
     """
     net = blank(cell, suite, model=model)
     quantize_(net.net, cell.quant_spec)
+    net.amp = False  # bfloat16 costs the same, and a weight that is cast is another tensor
     height, width = image_size(net, suite, data_root)
     return network_cost(net.to(device).eval().net, (3, height, width), run=net.predict)
 
