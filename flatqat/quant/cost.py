@@ -93,10 +93,10 @@ class _Uses(TorchDispatchMode):
         if macs and not self._running:
             tensors = [arg for arg in args if isinstance(arg, Tensor)]
             owners = [self._owners[_memory(tensor)] for tensor in tensors if _memory(tensor) in self._owners]
-            if owners:
-                given = max((t for t in tensors if _memory(t) not in self._owners), key=Tensor.numel)
+            inputs = [tensor for tensor in tensors if _memory(tensor) not in self._owners]
+            if owners and inputs:
                 self.direct_macs[owners[0]] += macs
-                self._add(owners[0], macs, given, output, direct=True)
+                self._add(owners[0], macs, max(inputs, key=Tensor.numel), output, direct=True)
         return output
 
     def _add(self, name: str, macs: int, given: Tensor, output: Tensor, *, direct: bool = False) -> None:
