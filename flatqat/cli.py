@@ -88,7 +88,7 @@ def suites_verify(name: SuiteName, data_root: DataRoot = None, plugin: Plugin = 
       flatqat suites verify cifar10-c --data-root data
     """
     add_plugins(plugin)
-    findings = _suite(name).verify(data_root)
+    findings = _suite(name).findings(data_root)
     for finding in findings:
         fix = f"\n      {finding.fix}" if finding.fix and not finding.ok else ""
         word = "ok   " if finding.ok else "part " if finding.partial else "WRONG"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from flatqat.data.images.checks import run_check
 from flatqat.finding import Finding
 from flatqat.spec import EvalTransform, Recipe, ShiftInfo
 
@@ -95,6 +96,7 @@ class Suite:
             there is a reason the recipe `eval` is used, and `train` loads ID images for calibration.
         missing_shifts: Names shifts that are not on disk. They must not be in the mean, and are left out.
         made_with: Names what images are made from besides the data on disk, for records and fingerprints.
+            Raises DataError if that is missing.
         targets: The members of a family: the domains that are left out in turn. Every member has them too.
         member: Returns the member `family@target` for a target and a seed.
         split: Not empty if the seed decides which images train and which are scored; differs between seeds.
@@ -160,6 +162,11 @@ class Suite:
     def needs_data(self) -> bool:
         """Whether it has files below the data root."""
         return not self.layout.startswith("nothing on disk")
+
+    def findings(self, root: Path | None) -> list[Finding]:
+        """Return what is wrong or right with the data on disk, and with what else images are made from."""
+        made = run_check(self.made_with)
+        return [*self.verify(root), *([made] if made.what else [])]
 
     def on_disk(self, root: Path | None) -> "Suite":
         """Return the suite without its `missing_shifts`, or itself if there are none."""

@@ -80,7 +80,7 @@ def diagnosis(data_root: Path | None) -> Iterator[str]:
     yield f"{'rounding':<{width}}{COMPILED if fused else NOT_COMPILED}"
     yield f"{'data root':<{width}}{data_root or 'not set: use --data-root DIR or FLATQAT_DATA_ROOT'}"
     for name in suites:
-        yield f"{name:<{width}}{_state(registry.load(registry.SUITES, name).verify(data_root))}"
+        yield f"{name:<{width}}{_state(registry.load(registry.SUITES, name).findings(data_root))}"
 
 
 def _state(findings: list[Finding]) -> str:

@@ -86,7 +86,7 @@ def dry(plan: "Plan") -> int:
     missing = [
         f"suite {suite.name}: {finding.what}; {finding.fix}"
         for suite in {job.suite.family: job.suite for job in todo}.values()
-        for finding in suite.verify(plan.request.data_root)
+        for finding in suite.findings(plan.request.data_root)
         if finding.is_fatal
     ]
     for line in missing:

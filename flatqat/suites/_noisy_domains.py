@@ -43,7 +43,6 @@ def noisy(dataset: DomainSet, *, name: str, **recipe: int) -> Suite:
         train=partial(split, part="in"),
         val=shifts[0].build,
         shifts=shifts,
-        verify=partial(_sysnoise.with_decoder, base.verify),
         made_with=decoders.found,
         targets=(),
         member=None,

@@ -5,11 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flatqat.data.images.checks import Verify, run_check
 from flatqat.data.images.encoded import Decode, to_rgb
-from flatqat.data.sysnoise import apply, decoders
+from flatqat.data.sysnoise import apply
 from flatqat.data.sysnoise.names import IN_MEMORY, NAMES, Family
-from flatqat.finding import Finding
 from flatqat.suite import Shift
 from flatqat.suites._shifts import Build
 
@@ -57,11 +55,6 @@ def in_memory(clean: Build) -> tuple[Shift, ...]:
 def all_names(families: Iterable[Family] = tuple(NAMES)) -> list[tuple[Family, str]]:
     """Return family and name of all noise of some families."""
     return [(family, name) for family in families for name in NAMES[family]]
-
-
-def with_decoder(verify: Verify, root: Path | None) -> list[Finding]:
-    """Return the findings of `verify`, and whether the library that decodes is installed."""
-    return [*verify(root), run_check(decoders.found)]
 
 
 def _shifts(

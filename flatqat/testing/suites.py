@@ -22,7 +22,7 @@ def suite_starts_with_id(suite: Suite, root: Path | None = None) -> None:
 
 def suite_data_is_consistent(suite: Suite, root: Path | None = None) -> None:
     """Labels are in range, the same image set has the same labels, and building twice gives equal data."""
-    problems = [finding.what for finding in suite.verify(root) if not finding.ok]
+    problems = [finding.what for finding in suite.findings(root) if not finding.ok]
     where = f"complete data in {root}" if root else "data without --data-root; pass it if there is some"
     assert not problems, f"expected {where}, got: {problems[0]}"
     labels_of: dict[str, Tensor] = {}

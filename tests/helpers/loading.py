@@ -16,7 +16,7 @@ def load(name: str) -> Suite:
 
 
 def stops(name: str, root: Path) -> list[Finding]:
-    return [finding for finding in load(name).verify(root) if finding.is_fatal]
+    return [finding for finding in load(name).findings(root) if finding.is_fatal]
 
 
 def imported_by_verifying(names: Iterable[str], root: Path) -> set[str]:
@@ -26,7 +26,7 @@ def imported_by_verifying(names: Iterable[str], root: Path) -> set[str]:
         f"root = Path({str(root)!r})\n"
         f"for name in {tuple(names)}:\n"
         "    suite = registry.load(registry.SUITES, name)\n"
-        "    assert suite.verify(root); suite.untrainable_reason(root); suite.on_disk(root)\n"
+        "    assert suite.findings(root); suite.untrainable_reason(root); suite.on_disk(root)\n"
         "print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

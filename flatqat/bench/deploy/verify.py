@@ -78,7 +78,7 @@ def verify_cell(
     cell = deployable(name, results, options.models)
     limit = _limit(options, cell.record.cell)
     file, suite = read_exported(options.file, cell), cell.suite
-    for finding in suite.verify(data_root):
+    for finding in suite.findings(data_root):
         if finding.is_fatal:
             raise DataError(f"suite {suite.name}: {finding.what}; {finding.fix}")
     store = Store(results)

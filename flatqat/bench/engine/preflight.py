@@ -70,7 +70,7 @@ def _verify(suites: Iterable[Suite], session: Session) -> dict[str, list[str]]:
     """Return what is incomplete, by family of suites, and say it. Raises DataError on what stops a run."""
     incomplete: dict[str, list[str]] = {}
     for name, suite in {suite.family: suite for suite in suites}.items():
-        findings = suite.verify(session.request.data_root)
+        findings = suite.findings(session.request.data_root)
         for finding in findings:
             if finding.is_fatal:
                 raise DataError(f"suite {name}: {finding.what}; {finding.fix}")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from flatqat.data.corruptions import photographs
@@ -45,6 +44,6 @@ def _larger(picture: Tensor, size: torch.Size) -> Tensor:
 @lru_cache(maxsize=4)
 def _pictures(paths: tuple[Path, ...], step: int, device: torch.device) -> list[Tensor]:
     """Return the pictures of ice, uint8 (3, H, W) each."""
-    pictures = [torch.from_numpy(np.array(Image.open(path).convert("RGB"))) for path in paths] or textures()
+    pictures = [torch.from_numpy(np.array(photographs.decoded(path))) for path in paths] or textures()
     middles = slice(step // 2, None, step)
     return [x.permute(2, 0, 1)[:, middles, middles].contiguous().to(device) for x in pictures]

@@ -1,8 +1,11 @@
 """Frost with photographs, and which pictures are in use."""
 
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,14 @@ from flatqat.data.corruptions.apply import corrupt
 from flatqat.data.corruptions.constants import CONSTANTS
 from flatqat.data.corruptions.names import Table
 from flatqat.errors import DataError
+from tests.helpers.forbidden import forbid
+
+
+def write_photographs(folder: Path) -> None:
+    rows, columns = np.mgrid[:400, :500] // 2
+    for number, name in enumerate(photographs.NAMES):
+        picture = np.stack([rows, columns, np.full_like(rows, 50 * number)], -1).astype(np.uint8)
+        Image.fromarray(picture).save(folder / name, "PNG")
 
 
 @pytest.mark.parametrize(("table", "step"), [("cifar", 5), ("imagenet", 1)])
@@ -23,10 +34,7 @@ def test_frost_of_photographs(
     """b t on black, with t cut from a picture of the folder: every picture comes up, at many places, and for
     32 pixels it is read at one pixel in five."""
     monkeypatch.setenv(photographs.VARIABLE, str(tmp_path))
-    rows, columns = np.mgrid[:400, :500] // 2
-    for number, name in enumerate(photographs.NAMES):
-        picture = np.stack([rows, columns, np.full_like(rows, 50 * number)], -1).astype(np.uint8)
-        Image.fromarray(picture).save(tmp_path / name, "PNG")
+    write_photographs(tmp_path)
     assert photographs.in_use().startswith("photographs ")
     images, (_, amount, _) = torch.zeros(64, 3, 32, 32, dtype=torch.uint8), CONSTANTS[table]["frost"][0]
     result = corrupt(images, torch.arange(64), name="frost", severity=1, table=table).double() / amount
@@ -47,3 +55,46 @@ def test_photographs_are_named_or_procedural(tmp_path: Path, monkeypatch: pytest
         photographs.in_use()
     code = "import sys, flatqat.data.corruptions.photographs; assert not {'torch', 'PIL'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def no_image(path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    path.write_text("version https://git-lfs.github.com/spec/v1")
+    return "expected an image, got a file that does not decode (no image); restore it from its source"
+
+
+def cut_off(path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    return "expected an image, got a file that does not decode"
+
+
+def forbidden(path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    forbid(path, monkeypatch)
+    return "expected to read it, got: Permission denied; check the link, the permissions and the disk"
+
+
+@pytest.mark.parametrize("spoil", [no_image, cut_off, forbidden])
+def test_photographs_that_cannot_be_decoded_stop_all_commands(
+    spoil: Callable[[Path, pytest.MonkeyPatch], str],
+    flatqat: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They name the file: `verify`, a dry run and a run alike, before anything is computed."""
+    monkeypatch.setenv(photographs.VARIABLE, str(tmp_path))
+    write_photographs(tmp_path)
+    expected = f"{photographs.VARIABLE}={tmp_path}: {tmp_path / 'frost4.jpg'}: "
+    expected += spoil(tmp_path / "frost4.jpg", monkeypatch)
+    with pytest.raises(DataError, match=re.escape(expected)):
+        photographs.in_use()
+    run = ("bench", "run", "--method", "fp", "--results", tmp_path / "results")
+    for command in (("suites", "verify", "digits-c"), (*run, "--dry-run"), run):
+        done = flatqat(*command)
+        assert done.code == 2
+        assert expected.partition("; ")[0] in done.out + done.err
+    assert not (tmp_path / "results").exists()
+
+
+def test_verify_says_which_pictures_are_in_use(flatqat: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(photographs.VARIABLE, raising=False)
+    assert "ok    frost from procedural textures" in flatqat("suites", "verify", "digits-c").out

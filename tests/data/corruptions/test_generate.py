@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from flatqat.data.corruptions import generate as module
+from flatqat.data.corruptions import photographs
 from flatqat.data.corruptions.apply import corrupt
 from flatqat.data.corruptions.generate import generate
 from flatqat.data.tensors.image_data import ImageData
@@ -198,6 +199,14 @@ def test_other_images_are_refused(data, tmp_path):
     other = ImageData.in_memory(data.fetch(torch.arange(5)) // 2, data.labels, classes=1, source="other")
     with pytest.raises(DataError, match=r"made from these 5 images.*choose another --to"):
         make(other, tmp_path)
+
+
+def test_a_photograph_of_ice_that_is_no_image_is_named(data, tmp_path, monkeypatch):
+    for name in photographs.NAMES:
+        (tmp_path / name).write_text("no image")
+    monkeypatch.setenv(photographs.VARIABLE, str(tmp_path))
+    with pytest.raises(DataError, match=r"FLATQAT_FROST=.*frost1\.png: expected an image"):
+        make(data, tmp_path / "to")
 
 
 def test_a_folder_that_cannot_be_written_is_one_error(data, tmp_path):
