@@ -1,4 +1,4 @@
-"""A file or a folder that this user may not look at, also where tests run as root, who may look at all."""
+"""A file or a folder that this user may not read, also where tests run as root, who may read all."""
 
 import builtins
 import errno
@@ -12,17 +12,21 @@ import pytest
 
 
 def forbid(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the system refuse to look at, list or open what is at a path or below it."""
+    """Let the system refuse what it refuses where a file or a folder has no permissions."""
 
-    def refusing(function: Callable[..., Any]) -> Callable[..., Any]:
+    def refusing(function: Callable[..., Any], *, itself: bool) -> Callable[..., Any]:
         def call(path: Any = ".", *args: Any, **options: Any) -> Any:
-            if isinstance(path, str | os.PathLike) and Path(path).is_relative_to(place):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+            if isinstance(path, str | os.PathLike):
+                own = Path(path)
+                if place in own.parents or (itself and own == place):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
             return function(path, *args, **options)
 
         return call
 
-    for name in ("stat", "lstat", "scandir", "listdir", "open"):
-        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
-    monkeypatch.setattr(builtins, "open", refusing(open))
-    monkeypatch.setattr(io, "open", refusing(io.open))
+    for name in ("stat", "lstat"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name), itself=False))
+    for name in ("scandir", "listdir", "open"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name), itself=True))
+    monkeypatch.setattr(builtins, "open", refusing(open, itself=True))
+    monkeypatch.setattr(io, "open", refusing(io.open, itself=True))

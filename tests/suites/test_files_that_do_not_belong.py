@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ import pytest
 import torch
 from PIL import Image
 
+from flatqat.data.cifar.sets import CIFAR10
 from flatqat.errors import DataError
-from tests.helpers import domain_files, imagenet_files, street_files
+from tests.helpers import cifar_files, domain_files, imagenet_files, street_files
+from tests.helpers.forbidden import forbid
 from tests.helpers.loading import load, stops
 
 
@@ -32,6 +35,27 @@ def streets(root: Path) -> Path:
     street_files.acdc(root)
     home = street_files.cityscapes(root)
     return home / "leftImg8bit/val/frankfurt/frankfurt_000001_000019_leftImg8bit.png"
+
+
+def cifar(root: Path) -> Path:
+    cifar_files.batches(CIFAR10, root / "cifar-10-batches-py", {"train": 50, "test": 10})
+    return root / "cifar-10-batches-py" / "data_batch_1"
+
+
+def cifar_c(root: Path) -> Path:
+    cifar(root)
+    (root / "CIFAR-10-C").mkdir()
+    np.save(root / "CIFAR-10-C" / "labels.npy", np.arange(10))
+    return root / "CIFAR-10-C" / "labels.npy"
+
+
+def camvid(root: Path) -> Path:
+    for split in ("train", "val", "test"):
+        for folder in (split, f"{split}annot"):
+            (root / "CamVid" / folder).mkdir(parents=True)
+            for stem in ("0001TP_006690", "0016E5_00390", "Seq05VD_f00000"):
+                Image.new("L", (8, 8)).save(root / "CamVid" / folder / f"{stem}.png")
+    return root / "CamVid" / "train" / "0001TP_006690.png"
 
 
 SETS = {"imagenet-c-live": imagenet, "pacs@sketch": domains, "cityscapes-acdc": streets}
@@ -197,15 +221,21 @@ def test_names_that_are_not_utf_8_are_read(name: str, tmp_path: Path) -> None:
     read_all(name, tmp_path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-@pytest.mark.parametrize("name", SETS)
-@pytest.mark.parametrize("of", ["file", "folder"])
-def test_what_may_not_be_read_is_named(name: str, of: str, tmp_path: Path) -> None:
-    path = SETS[name](tmp_path)
-    closed = path if of == "file" else path.parent
-    closed.chmod(0)
-    try:
-        found = stops(name.partition("@")[0], tmp_path)
-        assert any(closed.name in finding.what for finding in found)
-    finally:
-        closed.chmod(0o755)
+@pytest.mark.parametrize("name", [*SETS, "cifar10-c-live", "cifar10-c", "camvid-dusk"])
+@pytest.mark.parametrize("of", ["file", "folder", "set", "root"])
+def test_what_may_not_be_read_is_named(
+    name: str, of: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Verifying names it, and nothing that a plan asks of a suite raises another error than DataError."""
+    root = tmp_path / "data"
+    root.mkdir()
+    path = {**SETS, "cifar10-c-live": cifar, "cifar10-c": cifar_c, "camvid-dusk": camvid}[name](root)
+    top = root / path.relative_to(root).parts[0]
+    closed = {"file": path, "folder": path.parent, "set": top, "root": root}[of]
+    forbid(closed, monkeypatch)
+    family = name.partition("@")[0]
+    assert any(closed.name in finding.what for finding in stops(family, root))
+    suite = load(family)
+    for ask in (suite.untrainable_reason, suite.on_disk, *(shift.build for shift in suite.scored)):
+        with suppress(DataError):
+            ask(root)

@@ -18,6 +18,7 @@ from flatqat.data.cifar.sets import COUNTS, SIDE, Cifar
 from flatqat.data.corruptions.names import NAMES, SEVERITIES
 from flatqat.data.images.data_root import contents, data_root
 from flatqat.data.images.encoded import Pixels
+from flatqat.data.images.entries import has_file
 from flatqat.errors import DataError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def find(cifar: Cifar, root: Path | None) -> Path:
     name = cifar.corrupted
     base = data_root(root, name)
     for folder in (base / name, base / name.lower(), base / f"{cifar.slug}-c", base):
-        if any((folder / f"{stem}.npy").is_file() for stem in (*NAMES, "labels")):
+        if any(has_file(folder / f"{stem}.npy") for stem in (*NAMES, "labels")):
             return folder
     archive = next(base.glob(f"{name}.tar*"), None)
     fix = f"unpack {archive}" if archive else f"unpack {name}.tar of {cifar.record} there"
@@ -112,7 +113,7 @@ def check_order(cifar: Cifar, folder: Path, labels: NDArray[np.int64], clean: ND
 
 
 def _open(cifar: Cifar, file: Path) -> Any:
-    if not file.is_file():
+    if not has_file(file):
         raise DataError(f"{file}: expected this file, got none; unpack the whole of {cifar.corrupted}.tar")
     try:
         return np.load(file, mmap_mode="r", allow_pickle=False)

@@ -15,6 +15,7 @@ from flatqat.data.cifar import folders, parquet, pickles
 from flatqat.data.cifar.sets import COUNTS, SIDE, Cifar, Split
 from flatqat.data.images.data_root import contents, data_root
 from flatqat.data.images.encoded import EncodedImages
+from flatqat.data.images.entries import folder_names, has_file, has_folder
 from flatqat.errors import DataError
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _decoded(cifar: Cifar, root: Path, split: Split) -> "ImageData":
 
 
 def _find(cifar: Cifar, root: Path, split: Split) -> EncodedImages:
-    bases = [base for base in (*(root / name for name in cifar.folders), root) if base.is_dir()]
+    bases = [base for base in (*(root / name for name in cifar.folders), root) if has_folder(base)]
     for layout in (_parquet, _pickles, _folders):
         for base in bases:
             if (stored := layout(cifar, base, split)) is not None:
@@ -98,7 +99,7 @@ def _find(cifar: Cifar, root: Path, split: Split) -> EncodedImages:
 
 def _parquet(cifar: Cifar, base: Path, split: Split) -> EncodedImages | None:
     for folder in (base, base / cifar.config):
-        if files := list(folder.glob(f"{split}-*.parquet")):
+        if has_folder(folder) and (files := list(folder.glob(f"{split}-*.parquet"))):
             return parquet.read(files, image="img", label=cifar.column)
     return None
 
@@ -106,14 +107,14 @@ def _parquet(cifar: Cifar, base: Path, split: Split) -> EncodedImages | None:
 def _pickles(cifar: Cifar, base: Path, split: Split) -> EncodedImages | None:
     names = cifar.files(split)
     for folder in (base / cifar.unpacked, base):
-        if any((folder / name).is_file() for name in names):
+        if any(has_file(folder / name) for name in names):
             return pickles.read([folder / name for name in names], label=cifar.key)
     return None
 
 
 def _folders(cifar: Cifar, base: Path, split: Split) -> EncodedImages | None:
     """Accept any folders if `base` has the dataset's name, otherwise only those named after its classes."""
-    names = {path.name for path in (base / split).glob("*/")}
-    if names and (base.name in cifar.folders or not names.isdisjoint(cifar.classes)):
+    names = folder_names(base / split) if has_folder(base / split) else []
+    if names and (base.name in cifar.folders or not set(names).isdisjoint(cifar.classes)):
         return folders.read(base / split, cifar.classes)
     return None

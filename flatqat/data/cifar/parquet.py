@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from flatqat.data.images.encoded import EncodedImages
-from flatqat.data.images.entries import check_regular
+from flatqat.data.images.entries import check_regular, unreadable
 from flatqat.errors import DataError
 
 
@@ -53,7 +53,10 @@ def _columns(file: Path, image: str, label: str) -> tuple[list[bytes], Any]:
 
 
 def _reason(file: Path, error: Exception) -> str:
-    with file.open("rb") as opened:
-        if opened.read(20).startswith(b"version https://git"):
-            return "a Git LFS pointer; run git lfs pull where it was cloned"
+    try:
+        with file.open("rb") as opened:
+            if opened.read(20).startswith(b"version https://git"):
+                return "a Git LFS pointer; run git lfs pull where it was cloned"
+    except OSError as refused:
+        raise unreadable(refused) from refused
     return f"{' '.join(str(error).split())}; download it again"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from flatqat.data.cifar.closed_pickle import load
 from flatqat.data.cifar.sets import SIDE
 from flatqat.data.images.encoded import EncodedImages, Pixels
+from flatqat.data.images.entries import has_file
 from flatqat.errors import DataError
 
 
@@ -32,7 +33,7 @@ def read(files: list[Path], *, label: str) -> EncodedImages:
 
 
 def _batch(file: Path, label: str) -> tuple[Pixels, NDArray[np.int64]]:
-    if not file.is_file():
+    if not has_file(file):
         raise DataError(f"{file}: expected this batch, got no such file; unpack the whole archive")
     loaded = load(file)
     batch = loaded if isinstance(loaded, dict) else {}

@@ -18,8 +18,8 @@ from flatqat.data.imagenet.files import Images, in_class_folders, in_order, stem
 from flatqat.data.imagenet.known import in_known_order
 from flatqat.data.imagenet.locate import find_split
 from flatqat.data.images.data_root import contents, data_root
-from flatqat.data.images.entries import folder_names, image_names
-from flatqat.errors import DataError
+from flatqat.data.images.entries import folder_names, has_folder, image_names
+from flatqat.errors import DataError, found
 
 if TYPE_CHECKING:
     from flatqat.data.tensors.image_data import ImageData
@@ -88,10 +88,10 @@ def untrainable_reason(root: Path | None) -> str:
         if find_split(root, "train"):
             return ""
         val, base = find_split(root, "val"), data_root(root, "ImageNet")
+        home = val[0].parent if val else base / "imagenet"
+        got = contents(home) if has_folder(home) else "no such folder"
     except DataError as error:
         return str(error)
-    home = val[0].parent if val else base / "imagenet"
-    got = contents(home) if home.is_dir() else "no such folder"
     return f"no training images: expected {home}/train/<wnid>/*.JPEG, got {got}"
 
 
@@ -106,8 +106,8 @@ def _part(root: Path | None, *, held_out: bool) -> "ImageData":
 
 def corruptible(folder: Path) -> "tuple[ImageData, list[str]]":
     """Load a folder of validation images, and return the name `<wnid>/<image>.JPEG` of each copy."""
-    if not folder.is_dir():
-        got = "a file" if folder.exists() else "no such folder"
+    if not has_folder(folder):
+        got = found(folder).replace("none", "no such folder")
         raise DataError(
             f"{folder}: expected a folder of ImageNet's validation images, got {got}; check --from"
         )

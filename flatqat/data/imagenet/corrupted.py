@@ -20,7 +20,7 @@ from flatqat.data.imagenet.files import Images, in_class_folders
 from flatqat.data.imagenet.locate import find_set
 from flatqat.data.imagenet.names import SIDE, CorruptedSet
 from flatqat.data.images.data_root import contents
-from flatqat.data.images.entries import folder_names
+from flatqat.data.images.entries import folder_names, has_folder
 from flatqat.errors import DataError, listed
 
 if TYPE_CHECKING:
@@ -117,5 +117,5 @@ def _severities(place: Path) -> dict[int, str]:
 def _places(folder: Path, dataset: CorruptedSet) -> list[Path]:
     """Return the folders of the corruptions that exist, directly or in a group."""
     above = (folder, *(folder / group for group in dataset.groups))
-    inside = [(folder, set(folder_names(folder))) for folder in above if folder.is_dir()]
+    inside = [(folder, set(folder_names(folder))) for folder in above if has_folder(folder)]
     return [folder / name for folder, names in inside for name in dataset.families if name in names]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from flatqat.data.imagenet.names import IMAGENET, SETS, ImageSet
 from flatqat.data.images.data_root import contents, data_root, plain, visible_folders
+from flatqat.data.images.entries import has_folder
 from flatqat.errors import DataError
 
 _CLS_LOC = ("Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")  # the layout of Kaggle's archive
@@ -34,7 +35,7 @@ def find_split(root: Path | None, split: str) -> tuple[Path, Path] | None:
         for home in (*_called(place, IMAGENET), place):
             for folder in (home, *(home / part for part in _CLS_LOC)):
                 for name in SPLITS[split]:
-                    if (folder / name).is_dir():
+                    if has_folder(folder / name):
                         return folder / name, place
     return None
 

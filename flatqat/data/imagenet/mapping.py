@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flatqat.data.imagenet import classes
 from flatqat.data.imagenet.files import stem
-from flatqat.data.images.entries import SUFFIXES, lines_of, suffix
+from flatqat.data.images.entries import SUFFIXES, has_file, lines_of, suffix
 from flatqat.errors import DataError, listed
 
 DEVKIT = ("ILSVRC2012_devkit_t12/data", "devkit/data", "data")
@@ -28,7 +28,7 @@ def read(folder: Path, names: Iterable[str], places: Iterable[Path]) -> tuple[li
     for place in places:
         for name, reader in _READERS.items():
             for file in (place / name, *(place / below / name for below in DEVKIT)):
-                if file.is_file():
+                if has_file(file):
                     return _pick(file, reader(file), names)
     raise DataError(
         f"{folder}: expected class folders named by WordNet ids, got image files and nothing that says their "
@@ -77,7 +77,7 @@ def _by_line(file: Path) -> dict[str, str]:
 
 def _ground_truth(file: Path) -> dict[str, str]:
     meta = file.with_name("meta.mat")
-    if not meta.is_file():
+    if not has_file(meta):
         raise DataError(_other_order(file))
     of_id = _meta(meta)
     try:

@@ -4,16 +4,16 @@ import os
 import re
 from pathlib import Path
 
-from flatqat.data.images.entries import folder_names, is_folder, unreadable
-from flatqat.errors import DataError, listed
+from flatqat.data.images.entries import folder_names, has_folder, is_folder, unreadable
+from flatqat.errors import DataError, found, listed
 
 
 def data_root(root: Path | None, needs: str) -> Path:
     """Return the data root as an absolute path. Raises DataError if it, which holds `needs`, is missing."""
     if root is None:
         raise DataError(f"{needs} is read from disk, but no folder was given; pass --data-root FOLDER")
-    if not root.is_dir():
-        got = "a file" if root.exists() else "no such folder"
+    if not has_folder(root):
+        got = found(root).replace("none", "no such folder")
         raise DataError(f"--data-root {root}: expected a folder with {needs}, got {got}; check the path")
     return root.resolve()
 

@@ -4,6 +4,7 @@ Names that are not UTF-8 are kept as Python reads them. A link that leads nowher
 whoever opens it names it.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import NoReturn
 
 from flatqat.errors import DataError
 
+NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})  # in lower case, of every set that lists no others
 
 
@@ -24,6 +26,16 @@ def folder_names(folder: Path) -> list[str]:
 def image_names(folder: Path, suffixes: frozenset[str] = SUFFIXES) -> list[str]:
     """Return the names of the images in a folder, sorted. Raises DataError if it cannot be read."""
     return _names(folder, lambda entry: suffix(entry.name) in suffixes and not is_folder(entry))
+
+
+def has_folder(path: Path) -> bool:
+    """Return whether a folder, or a link to one, is there. Raises DataError if we may not look."""
+    return _is_there(path, stat.S_ISDIR)
+
+
+def has_file(path: Path) -> bool:
+    """Return whether a file, or a link to one, is there. Raises DataError if we may not look."""
+    return _is_there(path, stat.S_ISREG)
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, str]]:
@@ -95,6 +107,16 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
+
+
+def _is_there(path: Path, kind: Callable[[int], bool]) -> bool:
+    """Return whether a path leads to a thing of some kind. Versions of pathlib differ in what they raise."""
+    try:
+        return kind(os.stat(path).st_mode)
+    except OSError as error:
+        if error.errno in NOTHING_THERE:
+            return False
+        raise unreadable(error) from error
 
 
 def _names(folder: Path, wanted: Callable[[os.DirEntry[str]], bool]) -> list[str]:

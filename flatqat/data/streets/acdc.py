@@ -4,6 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flatqat.data.images.entries import has_folder
 from flatqat.data.streets.listing import Listing, folders_of, join_listings, list_part
 from flatqat.data.streets.names import ACDC, CLASSES, CONDITIONS, FLAT
 from flatqat.errors import DataError
@@ -63,6 +64,6 @@ def lacks_reference(root: Path | None) -> bool:
 def _is_flat(root: Path | None) -> bool:
     try:
         images, masks, _ = folders_of(root, ACDC, FLAT)
+        return has_folder(images) and has_folder(masks)
     except DataError:
         return False
-    return images.is_dir() and masks.is_dir()

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.data.images.data_root import contents, data_root, visible_folders
+from flatqat.data.images.entries import has_folder
 from flatqat.data.streets.listing import Listing, files_by_name, join_listings, pair_up
 from flatqat.data.streets.names import CAMVID_CLASSES, Place
 from flatqat.errors import DataError
@@ -47,7 +48,7 @@ def lut() -> NDArray[np.uint8]:
 def list_part(root: Path | None, part: str) -> Listing:
     """List the images of a part. Raises DataError if its sequence is missing."""
     home, sequence = home_of(root), SEQUENCES[part]
-    splits = (_split(home, split) for split in SPLITS if (home / split).is_dir())
+    splits = (_split(home, split) for split in SPLITS if has_folder(home / split))
     listing = join_listings(f"CamVid {part}", *splits)
     chosen = [index for index, name in enumerate(listing.names) if _belongs(name, sequence)]
     if not chosen:
@@ -62,7 +63,7 @@ def home_of(root: Path | None) -> Path:
     base = data_root(root, "CamVid")
     named = [path for path in visible_folders(base) if path.name.lower() == "camvid"]
     for home in (*named, base):
-        if all((home / f"{split}").is_dir() and (home / f"{split}annot").is_dir() for split in SPLITS):
+        if all(has_folder(home / split) and has_folder(home / f"{split}annot") for split in SPLITS):
             return home
     place = named[0] if named else base
     expected = f"CamVid in the folders {', '.join(f'{split}, {split}annot' for split in SPLITS)}"

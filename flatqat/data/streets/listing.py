@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.data.images.data_root import contents, data_root, plain, visible_folders
-from flatqat.data.images.entries import files_below, name_hash
+from flatqat.data.images.entries import files_below, has_folder, name_hash
 from flatqat.data.streets.names import CLASSES, Place, StreetSet
 from flatqat.errors import DataError, listed
 
@@ -103,8 +103,8 @@ def folders_of(root: Path | None, dataset: StreetSet, part: str) -> tuple[Path, 
     homes = list(_homes(base, dataset))
     nearest = None
     for place in dataset.places[part]:
-        images = next((home / place.images for home in homes if (home / place.images).is_dir()), None)
-        masks = next((home / place.masks for home in homes if (home / place.masks).is_dir()), None)
+        images = next((home / place.images for home in homes if has_folder(home / place.images)), None)
+        masks = next((home / place.masks for home in homes if has_folder(home / place.masks)), None)
         if images and masks:
             return images, masks, place
         if images and nearest is None:
@@ -124,7 +124,7 @@ def pair_up(title: str, images: Path, masks: Path, place: Place, fix: str) -> Li
     if not of_images:
         got = listed(_names_in(images), 3, empty="no file")
         raise DataError(f"{images}: expected images *{place.image_end}, got {got}; unpack them")
-    of_masks = files_by_name(masks, place.mask_end) if masks.is_dir() else {}
+    of_masks = files_by_name(masks, place.mask_end) if has_folder(masks) else {}
     both = sorted(of_images.keys() & of_masks.keys())
     if not both:
         raise DataError(f"{masks}: expected label maps *{place.mask_end}, {_instead(masks, fix)}")
@@ -157,7 +157,7 @@ def _homes(base: Path, dataset: StreetSet) -> Iterator[Path]:
             yield home
             yield from visible_folders(home)
     yield base
-    yield from (base / folder for folder in ("seg", "val") if (base / folder).is_dir())
+    yield from (base / folder for folder in ("seg", "val") if has_folder(base / folder))
 
 
 def _names_in(folder: Path) -> list[str]:
@@ -167,7 +167,7 @@ def _names_in(folder: Path) -> list[str]:
 
 def _instead(masks: Path, fix: str) -> str:
     """Return what there is instead of label maps of train ids, and how to get those."""
-    if not masks.is_dir():
+    if not has_folder(masks):
         return f"got no such folder; {fix}"
     names = _names_in(masks)
     for ending, cause in (
