@@ -8,6 +8,7 @@ from flatqat import registry
 from flatqat.commands.completion import names_of
 from flatqat.commands.of_results import Plugin
 from flatqat.commands.options import add_plugins, argument, group, option
+from flatqat.console.printable import printable
 
 methods = group("methods", "List and describe training methods.")
 quantizers = group("quantizers", "List and describe quantizers.")
@@ -111,6 +112,8 @@ def models_list(
 ) -> None:
     """List model sources, or the models that match a pattern.
 
+    A source whose library is missing, or does not import, is left out with the reason.
+
     \b
     Examples:
       flatqat models list
@@ -121,4 +124,7 @@ def models_list(
     else:
         from flatqat.commands.describe import matching_models
 
-        typer.echo("\n".join(matching_models(pattern)))
+        found, left_out = matching_models(pattern)
+        typer.echo("\n".join(found))
+        for line in left_out:
+            typer.echo(printable(line), err=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flatqat import __version__, registry
 from flatqat.bench.cell.environment import OPTIONAL, REQUIRED, installed
-from flatqat.errors import UsageError
+from flatqat.errors import FlatqatError, UsageError
 from flatqat.finding import Finding
 from flatqat.suite import Suite
 
@@ -39,21 +39,27 @@ def describe_suite(suite: Suite) -> str:
     return "\n".join(lines)
 
 
-def matching_models(pattern: str) -> list[str]:
-    """Return the full names, `source:name`, that match `pattern`. Raises UsageError if none does."""
+def matching_models(pattern: str) -> tuple[list[str], list[str]]:
+    """Return the full names, `source:name`, that match `pattern`, and why sources are left out.
+
+    Raises UsageError if none matches.
+    """
     pattern = pattern if ":" in pattern else f"{pattern}*"
     source_pattern = pattern.partition(":")[0]
-    found = []
+    found, left_out = [], []
     for source in registry.names(registry.MODELS):
         if fnmatch(source, source_pattern):
-            for name in registry.load(registry.MODELS, source).names():
-                full = f"{source}:{name}" if name else source
-                if fnmatch(full, pattern):
-                    found.append(full)
+            try:
+                names = registry.load(registry.MODELS, source).names()
+            except FlatqatError as error:
+                left_out.append(f"{source}: models left out, since {error}")
+                continue
+            full_names = (f"{source}:{name}" if name else source for name in names)
+            found += [full for full in full_names if fnmatch(full, pattern)]
     if not found:
-        sources = ", ".join(registry.names(registry.MODELS))
-        raise UsageError(f"no model matches {pattern!r}: expected SOURCE:NAME with a source among {sources}")
-    return found
+        expected = f"expected SOURCE:NAME with a source among {', '.join(registry.names(registry.MODELS))}"
+        raise UsageError("; ".join([f"no model matches {pattern!r}: {expected}", *left_out]))
+    return found, left_out
 
 
 COMPILED = "compiled for this processor"

@@ -12,16 +12,26 @@ from flatqat.errors import UsageError
 
 
 def require(module: str, *, extra: str) -> Any:
-    """Import `module` without its warnings. Raises UsageError with the install command if it is missing."""
+    """Import `module` without its warnings.
+
+    Raises UsageError with the install command if it is missing, or does not import: it may lack a library of
+    the system, or refuse the version of another.
+    """
     try:
         with catch_warnings():  # about deprecated names between libraries, which users cannot fix
             simplefilter("ignore")
             return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module.partition(".")[0]:
-            raise
+    except MemoryError:
+        raise
+    except Exception as error:  # libraries raise ImportError, AssertionError, AttributeError and others
+        library = module.partition(".")[0]
         fix = f"install it with: pip install 'flatqat[{extra}]'"
-        raise UsageError(f"{error.name} is not installed; {fix}") from None
+        if isinstance(error, ModuleNotFoundError) and error.name == library:
+            raise UsageError(f"{library} is not installed; {fix}") from None
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise UsageError(
+            f"{library}: expected to import it, got {reason}; add what it lacks, or {fix}"
+        ) from error
 
 
 @contextmanager
