@@ -41,7 +41,8 @@ RecipeName = Annotated[
     str | None,
     option(
         "NAME",
-        "How to train: steps, optimizer, learning rates; see `recipes show`.  [default: the suite's]",
+        "How to train: steps, optimizer, learning rates; see `recipes show`. Where there are no training "
+        "images, it is `eval`.  [default: the suite's]",
     ),
 ]
 Settings = Annotated[

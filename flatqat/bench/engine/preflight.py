@@ -11,7 +11,7 @@ from flatqat.bench.cell.same_images import check_same_images
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job, Plan
-from flatqat.bench.plan.networks import code_files
+from flatqat.bench.plan.networks import EVAL, code_files
 from flatqat.data.images.views import eval_crop
 from flatqat.errors import DataError, FlatqatError, UsageError
 from flatqat.memory import out_of_memory
@@ -77,6 +77,9 @@ def _verify(suites: Iterable[Suite], session: Session) -> dict[str, list[str]]:
         incomplete[name] = [finding.what for finding in findings if finding.partial]
         for text in incomplete[name]:
             session.progress.say(f"{name}: {text}")
+        asked = session.request.recipe or EVAL
+        if asked != EVAL and suite.untrainable_reason(session.request.data_root):
+            session.progress.say(f"{name}: recipe {EVAL} in place of {asked}, since nothing can be trained")
     return incomplete
 
 

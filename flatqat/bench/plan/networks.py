@@ -148,8 +148,9 @@ class BaseCell:
 def base_cell_of(suite: Suite, model: str, seed: int, request: Request, networks: Networks) -> BaseCell:
     """Return the base of a seed's cells. Raises UsageError or WeightsError where one of its parts misfits."""
     lacking = suite.untrainable_reason(request.data_root)
-    recipe = EVAL if lacking else request.recipe or suite.default_recipe
-    choose(f"recipe of {suite.name}", recipe, suite.recipes)
+    recipe = choose(f"recipe of {suite.name}", request.recipe or suite.default_recipe, suite.recipes)
+    if lacking:
+        recipe = choose(f"recipe of {suite.name}", EVAL, suite.recipes)
     network = networks.get(suite, model)
     window = network.model.window
     cell = Cell(

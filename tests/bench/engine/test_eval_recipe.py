@@ -13,6 +13,7 @@ from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
 from flatqat.commands.execute import dry
+from flatqat.console.progress import Progress
 from flatqat.errors import UsageError
 from flatqat.models.base import build
 from tests.helpers.plugins import registered
@@ -107,3 +108,13 @@ def test_a_start_that_cannot_run_blocks_what_starts_from_it(suite, weights, tmp_
     records = run_plan(make_plan(request(tmp_path, weights=weights)))
     assert [r.status for r in records] == ["skipped"] * 3
     assert records[1].reason == f"its parent {records[0].cell.label} skipped: {REASON}"
+
+
+def test_another_recipe_is_replaced_aloud_and_a_wrong_name_refused(suite, weights, tmp_path):
+    said, progress = [], Progress()
+    progress.say = said.append
+    given = request(tmp_path, methods=("fp",), weights=weights, recipe="default")
+    run_plan(make_plan(given), progress)
+    assert "toy: recipe eval in place of default, since nothing can be trained" in said
+    with pytest.raises(UsageError, match=r"unknown recipe of toy 'defualt'.*did you mean 'default'"):
+        make_plan(replace(given, recipe="defualt"))
