@@ -75,17 +75,22 @@ def remove_cells(
       flatqat results rm tiny-qat-4-s0-4f1c
       flatqat results rm '*-anchor*' --results runs --yes
     """
-    from flatqat.commands.stored import print_cells, question, remove_cells
+    from flatqat.bench.records.remove import remove
+    from flatqat.bench.records.store import Store
+    from flatqat.commands.stored import print_cells, question
 
-    print_cells(results, cells)
+    records, store = print_cells(results, cells), Store(results)
     try:
-        agreed = yes or typer.confirm(question(results, cells), err=True)
-    except typer.Abort as error:
+        agreed = yes or typer.confirm(question(records, store), err=True)
+    except typer.Abort as abort:
+        if not isinstance(abort.__context__, EOFError):  # but an interrupt
+            raise
         raise UsageError(
             "results rm: expected y or n, got no answer; --yes removes without asking"
-        ) from error
+        ) from abort
     if agreed:
-        typer.echo(f"{remove_cells(results, cells)} removed")
+        remove(records, store)
+        typer.echo(f"{len(records)} removed")
 
 
 @results.command("merge")

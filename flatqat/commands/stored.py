@@ -1,4 +1,4 @@
-"""What `flatqat results list`, `show` and `rm` do: look at stored cells one by one, and remove them."""
+"""What `flatqat results list`, `show` and `rm` print of stored cells."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flatqat.bench.records.files import size_of
 from flatqat.bench.records.record_json import readable
-from flatqat.bench.records.remove import bytes_of, images_of_no_other, matching, remove
+from flatqat.bench.records.remove import bytes_of, images_of_no_other, matching
 from flatqat.bench.records.revisions import older, revision
 from flatqat.bench.records.sections import problems, sections, settings_text
 from flatqat.bench.records.store import Store
@@ -30,8 +30,8 @@ LISTED = ("suite", "cell", "settings", "status", "date", "size")
 DISPENSABLE = ("size", "date", "suite")
 
 
-def print_cells(results: Path, patterns: Sequence[str]) -> None:
-    """Print a line for each stored cell that a pattern names, all without one."""
+def print_cells(results: Path, patterns: Sequence[str]) -> list[Record]:
+    """Print a line for each stored cell that a pattern names, all without one; returns their records."""
     store, console = Store(results), terminal()
     every = store.records()
     records, old = matching(every, patterns), older(every)
@@ -46,6 +46,7 @@ def print_cells(results: Path, patterns: Sequence[str]) -> None:
     console.print(f"{len(records)} cell{'s' * (len(records) != 1)}, {bytes_in_words(total)}")
     if gone:
         console.print(f"left out: {', '.join(gone)}; a wider terminal or a pipe has all", style="dim")
+    return records
 
 
 def _print_fitting(rows: Sequence[tuple[str, ...]], console: "Console") -> list[str]:
@@ -88,23 +89,13 @@ def print_records(results: Path, patterns: Sequence[str]) -> None:
             _print_numbers(record)
 
 
-def question(results: Path, patterns: Sequence[str]) -> str:
-    """Return what to ask before the stored cells that a pattern names are removed."""
-    store = Store(results)
-    records = matching(store.records(), patterns)
+def question(records: Sequence[Record], store: Store) -> str:
+    """Return what to ask before stored cells are removed."""
     files = len(images_of_no_other(records, store))
     images = (
         f", with {files} file{'s' * (files > 1)} of images that no other cell was scored on" if files else ""
     )
     return f"Remove {'these' if len(records) > 1 else 'this'}{images}?"
-
-
-def remove_cells(results: Path, patterns: Sequence[str]) -> int:
-    """Remove the stored cells that a pattern names; returns how many."""
-    store = Store(results)
-    records = matching(store.records(), patterns)
-    remove(records, store)
-    return len(records)
 
 
 def _say(text: str, console: "Console") -> None:

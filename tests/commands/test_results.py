@@ -7,6 +7,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+import typer
 
 from flatqat.bench.plan.command_lines import commands
 from flatqat.bench.records.store import Store
@@ -237,6 +238,29 @@ def test_rm_asks_first(flatqat, store, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     assert "1 removed" in flatqat("results", "rm", "m-sam", "--results", store.root).out
     assert store.record(SAM) is None
+
+
+def test_rm_removes_no_cell_that_came_while_it_asked(flatqat, store, monkeypatch):
+    def agree_later(*args, **options) -> bool:
+        put(store, replace(SAM, seed=7), right_of(0, 0.1, {}, [0]))
+        return True
+
+    monkeypatch.setattr(typer, "confirm", agree_later)
+    assert "1 removed" in flatqat("results", "rm", "m-sam*", "--results", store.root).out
+    assert store.record(SAM) is None
+    assert store.record(replace(SAM, seed=7))
+
+
+def test_an_interrupt_while_rm_asks_is_no_missing_answer(flatqat, store, monkeypatch):
+    class Interrupted(StringIO):
+        def readline(self, *args) -> str:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.stdin", Interrupted())
+    done = flatqat("results", "rm", "m-sam", "--results", store.root)
+    assert done.code == 130
+    assert done.err.endswith("interrupted\n")
+    assert store.record(SAM)
 
 
 def test_rm_says_which_images_go_too(flatqat, tmp_path, monkeypatch):
