@@ -1,7 +1,7 @@
 """Write corrupted copies of images to disk, in the layout and with the JPEG quality of ImageNet-C.
 
     TO/<corruption>/<severity>/<name>        JPEG, quality 85, one for each source image
-    TO/<corruption>/<severity>.sha256        hash and name of each, written last: marks the severity complete
+    TO/<corruption>/<severity>.sha256        hash and name of each, written last
     TO/manifest.json                         what the folder was made from, written first
 
 Every file is renamed into place, so every existing file is complete, and the same call resumes an interrupted
@@ -27,11 +27,12 @@ from flatqat.data.corruptions.names import Table
 from flatqat.data.images.encoded import Pixels
 from flatqat.data.tensors.image_data import ImageData
 from flatqat.data.tensors.reading import read_ahead
-from flatqat.errors import DataError
+from flatqat.errors import DataError, listed
 from flatqat.locks import only_one
 
 QUALITY = 85
 BATCH_SIZE = 64
+MOST_SHOWN = 30  # characters of a value in a message
 Advance = Callable[[int], None]
 
 
@@ -78,11 +79,10 @@ def _write_missing(
 ) -> None:
     """Write the images that are not in a severity's folder, then the hashes of all."""
     hashes = folder.with_name(f"{severity}.sha256")
-    if hashes.exists():
-        advance(len(data))
-        return
     todo = torch.tensor([index for index, name in enumerate(names) if not (folder / name).exists()])
     advance(len(data) - len(todo))
+    if hashes.exists() and not len(todo):
+        return
     for parent in sorted({(folder / name).parent for name in names}):
         parent.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -103,10 +103,10 @@ def _write_missing(
 def _claim(to: Path, data: ImageData, names: Sequence[str], table: Table) -> None:
     """Write what the folder is made from, or compare it with what an earlier call wrote."""
     path = to / "manifest.json"
-    listed = "\n".join(f"{name} {image_id}" for name, image_id in zip(names, data.ids.tolist(), strict=True))
+    images = "\n".join(f"{name} {image_id}" for name, image_id in zip(names, data.ids.tolist(), strict=True))
     manifest = {
         "images": len(names),
-        "source": hashlib.sha256(os.fsencode(listed) + data.fingerprint().encode()).hexdigest(),
+        "source": hashlib.sha256(os.fsencode(images) + data.fingerprint().encode()).hexdigest(),
         "severities": table,
         "frost": photographs.in_use(),
         "jpeg_quality": QUALITY,
@@ -114,9 +114,14 @@ def _claim(to: Path, data: ImageData, names: Sequence[str], table: Table) -> Non
     if not path.exists():
         _write(path, json.dumps(manifest, indent=2).encode() + b"\n")
     elif (written := _read(path)) != manifest:
+        other = [
+            f"{key} ({str(written.get(key))[:MOST_SHOWN]}, not {str(manifest.get(key))[:MOST_SHOWN]})"
+            for key in manifest | written
+            if written.get(key) != manifest.get(key)
+        ]
         raise DataError(
-            f"{to}: expected a new folder or one made from these {len(names)} images, got one made from "
-            f"{written.get('images')} others; choose another --to"
+            f"{to}: expected a new folder or one made from these {len(names)} images in the same way, got "
+            f"one with another {listed(other)}; choose another --to"
         )
 
 

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -192,6 +193,22 @@ def test_a_complete_folder_is_left_alone(data, tmp_path, monkeypatch):
     make(data, tmp_path)
     monkeypatch.setattr(module, "corrupt", lambda *args, **kwargs: pytest.fail("made again"))
     make(data, tmp_path)
+
+
+def test_an_image_that_was_lost_is_made_again(data, tmp_path):
+    make(data, tmp_path)
+    before = contents(tmp_path)
+    (tmp_path / "gaussian_noise" / "3" / NAMES[2]).unlink()
+    make(data, tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_what_a_folder_was_made_with_is_named_where_it_differs(data, tmp_path, monkeypatch):
+    make(data, tmp_path)
+    monkeypatch.setattr(photographs, "in_use", lambda: "photographs 12345678")
+    other = re.escape("got one with another frost (procedural textures, not photographs 12345678); choose")
+    with pytest.raises(DataError, match=other):
+        make(data, tmp_path)
 
 
 def test_other_images_are_refused(data, tmp_path):
