@@ -211,6 +211,15 @@ def test_without_training_images_the_validation_images_calibrate(tmp_path, monke
     assert set(clean.val(root).ids.tolist()) < set(files.NUMBERS)
 
 
+def test_the_training_folder_of_another_set_is_not_imagenets(tmp_path):
+    """CIFAR's images lie in folders `train` and `test` of the same data root."""
+    root = files.val(tmp_path)
+    (root / "train" / "airplane").mkdir(parents=True)
+    assert f"{root / 'imagenet'}/train/<wnid>/*.JPEG, got val/" in clean.untrainable_reason(root)
+    files.train(root)
+    assert clean.train_images(root).folder == root / "imagenet" / "train"
+
+
 def test_why_nothing_can_be_trained_without_any_folder(tmp_path):
     assert "imagenet/train/<wnid>/*.JPEG, got no such folder" in clean.untrainable_reason(tmp_path)
     assert "pass --data-root" in clean.untrainable_reason(None)
