@@ -60,7 +60,7 @@ def summaries(kind: Kind) -> Iterator[tuple[str, str]]:
     """Yield each name with its docstring's first line (empty for entry points), importing nothing."""
     for name in names(kind):
         path = _plugin_files.get((kind, name)) or _built_in(kind).get(name)
-        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) if path else None
+        text = ast.get_docstring(ast.parse(path.read_bytes())) if path else None
         yield name, (text or "").partition("\n")[0]
 
 
@@ -189,7 +189,12 @@ def import_file(path: Path) -> ModuleType:
     if module_spec is None or module_spec.loader is None:
         raise PluginError(f"plugin {path}: expected a file that ends in .py")
     module = importlib.util.module_from_spec(module_spec)
-    content = _imported[path] = _content(path)
+    try:
+        content = _imported[path] = path.read_bytes()
+    except OSError as error:
+        raise PluginError(
+            f"plugin {path}: expected a file that can be read, got: {error.strerror}; check its permissions"
+        ) from error
     sys.modules[module_spec.name] = module  # dataclasses look their module up
     try:
         exec(compile(content, path, "exec"), module.__dict__)  # the bytes of its hash, never older bytecode
@@ -200,7 +205,11 @@ def import_file(path: Path) -> ModuleType:
 
 
 def _content(path: Path) -> bytes:
-    return path.read_bytes() if path.is_file() else b""
+    """Return what a file holds, nothing if it cannot be read any more."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _export(kind: Kind, module: ModuleType, path: Path) -> Any:

@@ -7,7 +7,9 @@ import pytest
 
 from flatqat import registry
 from flatqat.errors import PluginError, UsageError
+from flatqat.testing import _line_of
 from tests.helpers import RESULTS
+from tests.helpers.forbidden import forbid
 
 
 def test_the_folder_is_the_registry():
@@ -59,6 +61,28 @@ def test_a_broken_plugin_names_its_file(tmp_path, text, problem):
     file = tmp_path / "broken.py"
     file.write_text(text)
     with pytest.raises(PluginError, match=f"broken.py.*{problem}"):
+        registry.add_plugin(file)
+
+
+@pytest.mark.parametrize("codec", ["utf-8-sig", "latin-1"])
+def test_a_plugin_is_read_in_the_encoding_that_python_reads_it_in(tmp_path, codec):
+    """A byte order mark, or a line that names the encoding: listing and `flatqat test` read it as well."""
+    text = '# coding: latin-1\n"""Clipped à la Pascanu."""\n'
+    text = text.removeprefix("# coding: latin-1\n" * (codec == "utf-8-sig"))
+    text += "from flatqat.methods.qat import QAT\n\n\nclass Rule(QAT): ...\n\n\nMETHOD = Rule\n"
+    file = tmp_path / "clipped.py"
+    file.write_bytes(text.encode(codec))
+    registry.add_plugin(file)
+    assert dict(registry.summaries(registry.METHODS))["clipped"] == "Clipped à la Pascanu."
+    assert _line_of("Rule", file) == text[: text.index("class")].count("\n") + 1
+
+
+def test_a_plugin_that_may_not_be_read_is_an_error(tmp_path, monkeypatch):
+    file = tmp_path / "closed.py"
+    file.write_text("x = 1\n")
+    forbid(file, monkeypatch)
+    said = r"closed\.py: expected a file that can be read, got: Permission denied; check its permissions"
+    with pytest.raises(PluginError, match=said):
         registry.add_plugin(file)
 
 

@@ -88,7 +88,7 @@ def _location(error: BaseException, subject: Subject) -> str:
 
 def _line_of(name: str, file: Path) -> int:
     """Return the line on which a file defines a class, a function or a variable; 1 if it imports it."""
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+    for node in ast.parse(file.read_bytes()).body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         names = [getattr(node, "name", None), *(getattr(target, "id", None) for target in targets)]
         if name in names:
