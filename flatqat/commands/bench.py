@@ -31,7 +31,7 @@ from flatqat.commands.of_results import (
     Threads,
     Workers,
 )
-from flatqat.commands.options import DEFAULT_WORKERS, Names, flag, group, option, split
+from flatqat.commands.options import DEFAULT_WORKERS, Names, flag, group, option, refuse, split
 
 DEFAULT_SUITES, DEFAULT_METHODS, DEFAULT_BITS = ("digits-c",), ("fp", "qat", "anchor"), ("4",)
 
@@ -40,6 +40,7 @@ bench = group("bench", "Run the benchmark, report its results, gate CI on them."
 
 @bench.command("run")
 def bench_run(
+    context: typer.Context,
     suite: Suites = None,
     model: Models = None,
     method: Methods = None,
@@ -138,6 +139,10 @@ def bench_run(
     from flatqat.bench.ranks.place import Place
     from flatqat.commands.distributed import follow, leading
 
+    if not flatness:
+        refuse(context, ("space",), "expected no --no-flatness, which measures nothing")
+    if dry_run:
+        refuse(context, ("all_revisions",), "expected no --dry-run, which prints no table")
     place = Place.of(os.environ) if distributed else None
     if place and not place.leads:
         raise typer.Exit(follow(place))
@@ -212,8 +217,9 @@ def bench_report(
         Names, option("NAMES", "Only these columns of tables, such as id,ood,extra_gap.")
     ] = None,
     against: Annotated[
-        str, option("METHOD", "The method that a study or page compares others with.")
-    ] = "qat",
+        str | None,
+        option("METHOD", "The method that a study or page compares others with.  [default: qat]"),
+    ] = None,
     beside: Beside = None,
     all_revisions: AllRevisions = False,
 ) -> None:

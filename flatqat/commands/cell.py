@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flatqat.models.base import Normalized
 
 AUDIT_IMAGES = 256
+DRAWS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,7 @@ class FlatnessOptions:
     """The options of `flatqat flatness`: how a stored cell is measured.
 
     Code runs only of `models`, see `trusted_model`. No `measures` stand for the default ones, or for the
-    picture alone, and no `images` for the recipe's.
+    picture alone, no `images` for the recipe's, and no `draws` for DRAWS.
     """
 
     models: tuple[str, ...]
@@ -38,7 +39,7 @@ class FlatnessOptions:
     space: str
     acts: bool
     images: int | None
-    draws: int
+    draws: int | None
     device: str
     threads: int
 
@@ -46,14 +47,20 @@ class FlatnessOptions:
 def flatness_of_cell(name: str, results: Path, data_root: Path | None, options: FlatnessOptions) -> str:
     """Return the flatness of a stored cell as JSON. Raises UsageError, or StoreError on a loss not finite."""
     from flatqat.bench.cell.halving import Sizes
-    from flatqat.bench.flatness.estimators import DEFAULT, chosen, work
+    from flatqat.bench.flatness.estimators import DEFAULT, ESTIMATORS, chosen, work
     from flatqat.bench.flatness.flatness_point import evaluated_at
     from flatqat.bench.flatness.measure import flatness_of, landscape_of
     from flatqat.metrics.task import task_of
 
-    picture, acts, draws = options.picture, options.acts, options.draws
+    picture, acts, draws = options.picture, options.acts, options.draws or DRAWS
     (space,) = parse_spaces((options.space,))
     names = chosen(options.measures) or (() if picture else DEFAULT)
+    if options.draws and not any(ESTIMATORS[name].passes_per_draw for name in names):
+        drawing = [name for name, estimator in ESTIMATORS.items() if estimator.passes_per_draw]
+        got = ", ".join(names) or "none"
+        raise UsageError(
+            f"--draws: expected one of {', '.join(drawing)} in --measure, got {got}; leave it out"
+        )
     if picture and space == "step_size":
         expected = "--landscape: expected the space 'quantized' or 'latent'"
         raise UsageError(f"{expected}, got 'step_size': no filters there")

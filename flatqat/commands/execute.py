@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 FEW = 3
+COMPARED_WITH = "qat"
+COMPARING = ("study", "html")
+VIEWS_OF = {
+    "study": "a study has tables of its own",
+    "html": "the page has every view",
+    "hf": "it has ID and OOD",
+}
 BESIDE = tuple(form for form in FORMATS if form not in WHOLE)
 
 
@@ -120,7 +127,7 @@ def report(
     form: str,
     by: str,
     output: Path | None,
-    against: str,
+    against: str | None,
     all_revisions: bool,
     plot: str | None = None,
     columns: tuple[str, ...] = (),
@@ -132,8 +139,12 @@ def report(
     store, console = Store(results), terminal()
     if beside is not None and (plot, view, known in BESIDE) != (None, "method", True):
         raise UsageError(f"--with: expected no --plot or --by, and --format {' or '.join(BESIDE)}")
-    if known == "hf" and view != "method":
-        raise UsageError(f"--format hf: expected no --by, got {view}; leave it out, it has ID and OOD")
+    if known in VIEWS_OF and view != "method":
+        why = VIEWS_OF[known]
+        raise UsageError(f"--format {known}: expected no --by, got {view}; leave it out, {why}")
+    if against is not None and known not in COMPARING:
+        wanted = " or ".join(COMPARING)
+        raise UsageError(f"--against: expected --format {wanted} beside it, got {known}; leave it out")
     if beside is not None and choice.options:
         raise UsageError(f"--with: expected all rows, got {choice.options}; leave one of them out")
     stored = partial(load, store, suite, all_revisions=all_revisions, choice=choice)
@@ -148,10 +159,6 @@ def report(
         write_picture(plot, stored(), store, path)
         say_written(path)
         return
-    if known == "html" and view != "method":
-        raise UsageError(
-            f"--format html: expected no --by, got {view}; leave it out, the page has every view"
-        )
     if columns and known in WHOLE:
         raise UsageError(f"--columns: expected a format of tables alone, got --format {known}; leave one out")
     text = partial(
@@ -159,7 +166,7 @@ def report(
         store,
         suite,
         view=view,
-        against=against,
+        against=against or COMPARED_WITH,
         columns=columns,
         all_revisions=all_revisions,
         choice=choice,
@@ -168,7 +175,7 @@ def report(
     if output is not None and known == "study":
         from flatqat.bench.study.page import write_study
 
-        write_study(stored(), store, against, output)
+        write_study(stored(), store, against or COMPARED_WITH, output)
     elif output is not None:
         write_output(output, text(form="md" if known == "table" else known).encode())
     elif known == "table":

@@ -7,7 +7,7 @@ import typer
 
 from flatqat.commands.arguments import input_file
 from flatqat.commands.of_results import DataRoot, Device, Limit, Results, Threads, Workers
-from flatqat.commands.options import DEFAULT_WORKERS, Names, flag, option, split
+from flatqat.commands.options import DEFAULT_WORKERS, Names, flag, option, refuse, split
 from flatqat.errors import UsageError
 
 
@@ -36,6 +36,7 @@ def baseline(
 
 
 def check(
+    context: typer.Context,
     baseline: Annotated[
         Path, option("FILE", "File written by `flatqat bench baseline`.", callback=input_file)
     ],
@@ -86,6 +87,10 @@ def check(
     from flatqat.commands.verdicts import check_form, print_check
 
     known = check_form(form, output)
+    if evaluation_only:
+        refuse(context, ("retraining_sd",), "expected no --evaluation-only, which tests over images alone")
+    if output is None and known in ("json", "junit"):
+        refuse(context, ("only_changed",), f"expected a format of tables, got {known}, which has all rows")
     rules = Rules(
         max_drop=max_drop,
         p=p,

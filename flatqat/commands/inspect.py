@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from flatqat.commands.of_results import CellName, DataRoot, Device, OwnModel, Plugin, Results, Threads
-from flatqat.commands.options import Names, add_plugins, argument, option, split
+from flatqat.commands.options import Names, add_plugins, argument, option, refuse, split
 
 
 def flatness(
+    context: typer.Context,
     cell: CellName,
     results: Results = Path("results"),
     data_root: DataRoot = None,
@@ -39,9 +40,13 @@ def flatness(
         int | None, option("N", "Training images to measure on.  [default: the recipe's]", min=1)
     ] = None,
     draws: Annotated[
-        int,
-        option("N", "Random perturbations per radius, for sharpness, code_flips and step_size_noise.", min=2),
-    ] = 20,
+        int | None,
+        option(
+            "N",
+            "Random perturbations per radius, for sharpness, code_flips and step_size_noise.  [default: 20]",
+            min=2,
+        ),
+    ] = None,
     device: Device = "auto",
     threads: Threads = 1,
     model: OwnModel = None,
@@ -61,6 +66,8 @@ def flatness(
     from flatqat.commands.cell import FlatnessOptions, flatness_of_cell
 
     add_plugins(plugin)
+    if landscape is None:
+        refuse(context, ("grid", "span"), "expected --landscape beside it, got none")
     options = FlatnessOptions(
         models=split(model),
         measures=split(measure),

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from typer.core import TyperGroup
 
 from flatqat import registry
 from flatqat.commands.arguments import checked
+from flatqat.errors import UsageError
 
+GIVEN = ("COMMANDLINE", "ENVIRONMENT")  # where a value comes from that is no default
 DEFAULT_WORKERS = min(8, os.cpu_count() or 1)
 
 Names = list[str] | None  # given repeatedly or separated by commas; see `split`
@@ -73,6 +76,14 @@ def argument(metavar: str, text: str, **settings: Any) -> Any:
 def flag(name: str, text: str) -> Any:
     """Return an option that takes no value and has no `--no-` form, with its help."""
     return typer.Option(name, help=text)
+
+
+def refuse(context: typer.Context, names: Sequence[str], reason: str) -> None:
+    """Raise UsageError, with the reason, if options of this command were given that would mean nothing."""
+    for param in context.command.params:
+        source = context.get_parameter_source(param.name or "")
+        if param.name in names and source is not None and source.name in GIVEN:
+            raise UsageError(f"{'/'.join([*param.opts, *param.secondary_opts])}: {reason}; leave it out")
 
 
 def add_plugins(files: list[Path] | None) -> None:

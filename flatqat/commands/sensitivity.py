@@ -16,12 +16,13 @@ from flatqat.commands.of_results import (
     Threads,
     Workers,
 )
-from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, option, split
+from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, option, refuse, split
 
 FORMATS = ("table", "json", "csv")
 
 
 def sensitivity(
+    context: typer.Context,
     cell: CellName,
     results: Results = Path("results"),
     data_root: DataRoot = None,
@@ -87,6 +88,9 @@ def sensitivity(
 
     add_plugins(plugin)
     choose("format", form, FORMATS)
+    if bops is None and average_bits is None:
+        of_a_proposal = ("choices", "choose_on", "solver", "check")
+        refuse(context, of_a_proposal, "expected a budget beside it, --bops or --average-bits, got none")
     options = Options(
         bits=bits,
         modes=split(mode) or Options().modes,

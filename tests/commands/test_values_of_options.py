@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from flatqat.cli import app
 from tests.helpers import RESULTS, TOY
-from tests.helpers.command_line import leaves
+from tests.helpers.command_line import assert_one_line_error, leaves
 
 COMMANDS = leaves(get_command(app))
 STORED = ("tiny-fp", "--results", RESULTS / "first-look")
@@ -110,6 +110,37 @@ def test_a_value_that_an_option_cannot_have(flatqat, tmp_path, monkeypatch, word
     assert re.search(r"expected|Invalid value|failed to import", done.err), done.err
     assert len(done.err) < 2500
     assert sorted(Path().rglob("*")) == before, "something was written"
+
+
+@pytest.mark.parametrize(
+    ("words", "line", "said"),
+    [
+        ("sensitivity", "--solver greedy", "--solver: expected a budget beside it"),
+        ("sensitivity", "--choose-on clean", "--choose-on: expected a budget beside it"),
+        ("sensitivity", "--choices 8,4", "--choices: expected a budget beside it"),
+        ("sensitivity", "--no-check", "--check/--no-check: expected a budget beside it"),
+        ("flatness", "--grid 4", "--grid: expected --landscape beside it"),
+        ("flatness", "--span 2", "--span: expected --landscape beside it"),
+        (
+            "flatness",
+            "--measure trace --draws 9",
+            "--draws: expected one of sharpness, code_flips, ",
+        ),
+        ("flatness", "--landscape l.csv --draws 9", "in --measure, got none; leave it out"),
+        ("bench run", "--no-flatness --space latent", "--space: expected no --no-flatness"),
+        ("bench run", "--all-revisions", "--all-revisions: expected no --dry-run"),
+        ("bench report", "--against qat", "--against: expected --format study or html beside it, got table"),
+        ("bench report", "--against qat --plot tax -o t.png", "--against: expected --format study or html"),
+        ("bench report", "--format study --by family", "--format study: expected no --by, got family"),
+        ("bench check", "--evaluation-only --retraining-sd 1", "--retraining-sd: expected no --evaluation"),
+        ("bench check", "--only-changed --format json", "--only-changed: expected a format of tables"),
+    ],
+)
+def test_an_option_that_means_nothing_without_another(flatqat, tmp_path, monkeypatch, words, line, said):
+    monkeypatch.chdir(tmp_path)
+    name = tuple(words.split())
+    assert_one_line_error(flatqat(*name, *ENOUGH[name], *line.split()), re.escape(said))
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_option_with_an_old_name_is_answered_with_the_new_one(flatqat):
