@@ -53,7 +53,10 @@ def bench_run(
     weights: Weights = None,
     pretrained: Annotated[
         bool,
-        flag("--pretrained", "Start from the model source's public weights; downloads them if needed."),
+        flag(
+            "--pretrained",
+            "Start from the model source's public weights; downloads them if needed, with --dry-run, too.",
+        ),
     ] = False,
     data_root: DataRoot = None,
     results: Results = Path("results"),
@@ -95,7 +98,8 @@ def bench_run(
         ),
     ] = False,
     dry_run: Annotated[
-        bool, flag("--dry-run", "Print the cells, missing data and the estimated time, then stop.")
+        bool,
+        flag("--dry-run", "Print the cells, what would stop the run and the estimated time; run nothing."),
     ] = False,
     flatness: Annotated[bool, typer.Option(help="Measure flatness, too.")] = True,
     space: Annotated[

@@ -75,11 +75,14 @@ def execute(
 
 
 def dry(plan: "Plan") -> int:
-    """Print the cells, the state of the data and an estimate of the time; 0, or 2 when data is missing."""
+    """Print the cells, the state of the data and an estimate of the time; 0, or 2 when data is missing.
+
+    Raises what stops a run before it computes anything, and writes nothing.
+    """
     from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.auto_jobs import processes
     from flatqat.bench.engine.estimate import estimate
-    from flatqat.bench.engine.preflight import check_initial_weights, check_models
+    from flatqat.bench.engine.preflight import dry_preflight
     from flatqat.bench.engine.troubles import Troubles
     from flatqat.bench.sinks.named import check_sink
 
@@ -90,19 +93,11 @@ def dry(plan: "Plan") -> int:
     todo = [lack.job for lack in lacking]
     for job in plan.jobs:
         console.print(_state(job, todo), markup=False, highlight=False)
-    missing = [
-        f"suite {suite.name}: {finding.what}; {finding.fix}"
-        for suite in {job.suite.family: job.suite for job in todo}.values()
-        for finding in suite.findings(plan.request.data_root)
-        if finding.is_fatal
-    ]
+    troubles = Troubles(session.progress)
+    missing = dry_preflight(lacking, plan, session, troubles)
     for line in missing:
         console.print(f"missing    {line}", markup=False, highlight=False, soft_wrap=True)
     if todo and not missing:
-        troubles = Troubles(session.progress)
-        runnable = [job for job in todo if not job.skip]
-        check_initial_weights(runnable)
-        check_models(runnable, plan, session, troubles)
         left = [lack for lack in lacking if not lack.job.skip and not troubles.get(lack.job)]
         count = processes(left, session)
         where = f"{session.device}{f', in {count} processes' * (count > 1)}"

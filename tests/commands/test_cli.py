@@ -6,15 +6,18 @@ import pickle
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from flatqat import __version__
+from flatqat import __version__, registry
+from flatqat.finding import Finding
 from flatqat.models.base import build
 from tests.helpers import RESULTS, TOY, imagenet_files
 from tests.helpers.command_line import assert_one_line_error
+from tests.helpers.plugins import registered
 
 FIRST_LOOK = RESULTS / "first-look"
 TOY_RUN = ("bench", "run", "--plugin", TOY, "--suite", "toy", "--seeds", "1")
@@ -54,6 +57,38 @@ def test_compute_matched_plans_other_cells_for_rules_of_one_pass(flatqat, tmp_pa
         planned[options] = {label.split("-")[1]: label for label in labels}
     before, after = planned.values()
     assert {method for method in before if before[method] != after[method]} == {"qat"}
+
+
+@pytest.mark.parametrize("how", [(), ("--dry-run",)], ids=["run", "dry run"])
+def test_a_results_folder_of_other_images_stops_a_dry_run_as_it_does_a_run(flatqat, tmp_path, how):
+    assert flatqat(*TOY_RUN, "--results", tmp_path / "r", "--method", "fp", "--no-flatness").code == 0
+    (data,) = (tmp_path / "r" / "data").glob("*.json")
+    data.write_text(re.sub(r'"fingerprint": *"\w+"', '"fingerprint": "00000000"', data.read_text()))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    done = flatqat(*TOY_RUN, "--results", tmp_path / "r", "--method", "qat", "--no-flatness", *how)
+    assert done.code == 2
+    assert re.search(r"suite toy: expected the images that .* was made from \(fingerprint 0{8}\)", done.err)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path in before} == before
+    assert not list(tmp_path.rglob("records/*/*qat*"))
+
+
+def test_dry_run_says_that_a_results_folder_cannot_be_made(flatqat, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    done = flatqat(*TOY_RUN, "--results", tmp_path / "new" / "r", "--method", "fp", "--dry-run")
+    said = "results folder .*: expected a folder that can be written, got: Permission denied; choose another"
+    assert done.code == 2
+    assert re.search(said, done.err)
+    assert not list(tmp_path.iterdir())
+
+
+def test_dry_run_says_which_data_is_incomplete(flatqat, tmp_path):
+    registry.add_plugin(TOY)
+    toy = registry.load(registry.SUITES, "toy")
+    finding = Finding(ok=False, partial=True, what="9 of 10 images", fix="complete the copy")
+    with registered(registry.SUITES, "toy", replace(toy, verify=lambda root: [finding])):
+        done = flatqat("bench", "run", "--suite", "toy", "--results", tmp_path, "--dry-run", "--method", "fp")
+    assert done.code == 0
+    assert "toy: 9 of 10 images" in done.err
 
 
 def test_dry_run_tells_what_is_missing_on_disk(flatqat, tmp_path):

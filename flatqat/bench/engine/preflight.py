@@ -12,6 +12,7 @@ from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job, Plan
 from flatqat.bench.plan.networks import EVAL, code_files
+from flatqat.bench.records.files import check_may_write
 from flatqat.data.images.views import eval_crop
 from flatqat.errors import DataError, FlatqatError, UsageError
 from flatqat.memory import out_of_memory
@@ -29,15 +30,33 @@ def preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Trou
     cannot be written.
     """
     jobs = [lack.job for lack in todo]
-    suites = {job.suite.key: job.suite for job in jobs}.values()
-    incomplete = _verify(suites, session)
+    fatal, incomplete = _verify(jobs, session)
+    if fatal:
+        raise DataError(fatal[0])
     check_initial_weights(jobs)
     check_models(jobs, plan, session, troubles)
     plan.networks.clear()
     if todo:  # a finished matrix may lie in a folder that cannot be written
         session.store.check_writable()
-    for suite in suites:
+    for suite in _suites(jobs):
         _check_fingerprint(suite, incomplete[suite.family], session)
+
+
+def dry_preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Troubles) -> list[str]:
+    """Check what `preflight` does, and write nothing; returns all that is wrong with data.
+
+    Raises the other errors of `preflight`.
+    """
+    jobs = [lack.job for lack in todo]
+    fatal, _ = _verify(jobs, session)
+    if todo and not fatal:
+        check_initial_weights(jobs)
+        check_models(jobs, plan, session, troubles)
+        check_may_write(session.store.root)
+        for suite in _suites(jobs):
+            if session.store.data(suite) is not None:
+                check_same_images(suite, session.request.data_root, session.store)
+    return fatal
 
 
 def check_models(jobs: Sequence[Job], plan: Plan, session: Session, troubles: Troubles) -> None:
@@ -66,21 +85,27 @@ def check_initial_weights(jobs: Iterable[Job]) -> None:
             )
 
 
-def _verify(suites: Iterable[Suite], session: Session) -> dict[str, list[str]]:
-    """Return what is incomplete, by family of suites, and say it. Raises DataError on what stops a run."""
+def _verify(jobs: Sequence[Job], session: Session) -> tuple[list[str], dict[str, list[str]]]:
+    """Return what is wrong with data, which stops a run, and what is incomplete, by family of suites.
+
+    The latter is said, and which recipe another one replaces.
+    """
+    fatal: list[str] = []
     incomplete: dict[str, list[str]] = {}
-    for name, suite in {suite.family: suite for suite in suites}.items():
+    for name, suite in {suite.family: suite for suite in _suites(jobs)}.items():
         findings = suite.findings(session.request.data_root)
-        for finding in findings:
-            if finding.is_fatal:
-                raise DataError(f"suite {name}: {finding.what}; {finding.fix}")
+        fatal += [f"suite {name}: {found.what}; {found.fix}" for found in findings if found.is_fatal]
         incomplete[name] = [finding.what for finding in findings if finding.partial]
         for text in incomplete[name]:
             session.progress.say(f"{name}: {text}")
         asked = session.request.recipe or EVAL
         if asked != EVAL and suite.untrainable_reason(session.request.data_root):
             session.progress.say(f"{name}: recipe {EVAL} in place of {asked}, since nothing can be trained")
-    return incomplete
+    return fatal, incomplete
+
+
+def _suites(jobs: Iterable[Job]) -> list[Suite]:
+    return list({job.suite.key: job.suite for job in jobs}.values())
 
 
 def _check_fingerprint(suite: Suite, incomplete: Sequence[str], session: Session) -> None:

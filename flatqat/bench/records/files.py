@@ -4,6 +4,7 @@ A file of the store replaces what has its name, links included. A file that the 
 written where a link leads, and into a pipe or a device as it is.
 """
 
+import errno
 import hashlib
 import io
 import math
@@ -60,6 +61,19 @@ def write_output(path: Path, *data: bytes) -> None:
             file.writelines(data)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def check_may_write(folder: Path) -> None:
+    """Raise StoreError if a folder, or the nearest one above it that exists, cannot be written to."""
+    nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.exists(place))
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise unwritable_folder(folder, os.strerror(errno.EACCES))
+
+
+def unwritable_folder(folder: Path, got: str | None) -> StoreError:
+    """Return the error for a results folder that cannot be written to."""
+    expected = f"results folder {folder}: expected a folder that can be written"
+    return StoreError(f"{expected}, got: {got}; choose another with --results")
 
 
 def is_special(path: Path) -> bool:

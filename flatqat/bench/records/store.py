@@ -32,6 +32,7 @@ from flatqat.bench.records.files import (
     is_own,
     read_arrays,
     read_bytes,
+    unwritable_folder,
     write_atomically,
 )
 from flatqat.bench.records.named import results_option
@@ -64,8 +65,7 @@ class Store(Work):
             self.root.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.root).close()
         except OSError as error:
-            expected = f"results folder {self.root}: expected a folder that can be written"
-            raise StoreError(f"{expected}, got: {error.strerror}; choose another with --results") from error
+            raise unwritable_folder(self.root, error.strerror) from error
 
     def data(self, suite: Suite) -> SuiteData | None:
         """Return what a suite's results are made from, or None if there are none yet."""
