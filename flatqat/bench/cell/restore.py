@@ -13,7 +13,7 @@ from flatqat.errors import StoreError, Vanished, WeightsError
 from flatqat.models.base import Normalized, build
 from flatqat.models.weights import load_weights_
 from flatqat.quant.apply import quantize_
-from flatqat.spec import Cell
+from flatqat.spec import Cell, Window
 from flatqat.suite import Suite
 
 Which = Literal["selected", "last"]
@@ -49,9 +49,18 @@ def restore(
 
 def blank(cell: Cell, suite: Suite, seed: int = 0, model: str | None = None) -> Normalized:
     """Return a cell's full-precision network with random weights; it predicts as the cell is scored."""
-    window = cell.window or "whole"
+    net = untrained(cell, suite, seed, model)
+    net.window = Window.parse(cell.window or "whole")
+    return net
+
+
+def untrained(cell: Cell, suite: Suite, seed: int, model: str | None = None) -> Normalized:
+    """Return a cell's full-precision network with random weights, which predicts through its own window.
+
+    Training sees `val` like this, so that cells that are scored in several ways share their weights.
+    """
     name, transform = model or cell.model, suite.eval_transform
-    net = build(name, classes=suite.classes, seed=seed, eval_transform=transform, window=window)
+    net = build(name, classes=suite.classes, seed=seed, eval_transform=transform)
     if size := _of_recipe(cell, suite, "image_size"):
         net.eval_transform = net.eval_transform.scaled(size)
     net.amp = cell.amp

@@ -22,7 +22,7 @@ from flatqat.bench.cell.batches import (
 from flatqat.bench.cell.determinism import listening
 from flatqat.bench.cell.environment import environment
 from flatqat.bench.cell.halving import again
-from flatqat.bench.cell.restore import blank, load_stored_
+from flatqat.bench.cell.restore import load_stored_, untrained
 from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.checkpoint_selection import Selection, snapshot
 from flatqat.bench.engine.curve import curve_of
@@ -168,7 +168,7 @@ def training_method(job: Job, model: Normalized, session: Session, whole: WholeB
 
 def starting_point(job: Job, store: Store) -> Normalized:
     """Return the full-precision network that a job starts from: from its parent, a file, or random."""
-    model = blank(job.cell, job.suite, job.cell.derive_seed("init"))
+    model = untrained(job.cell, job.suite, job.cell.derive_seed("init"))
     if job.parent is not None:
         try:
             load_stored_(model.net, store.weights_path(job.parent.cell))

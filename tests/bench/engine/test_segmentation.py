@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from flatqat import registry
@@ -22,7 +23,8 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
 from flatqat.data.images.palette import painted, palette
 from flatqat.errors import UsageError
-from flatqat.models.base import build
+from flatqat.models.sliding import slide
+from flatqat.spec import Window
 from tests.helpers import HELPERS
 from tests.helpers.running import run_plan, session_of
 from tests.helpers.street_records import FP, matrices, put
@@ -108,29 +110,56 @@ def test_a_window_is_part_of_what_a_cell_is(results, tmp_path):
     assert "that slides" not in render(Store(results), None, "md", "method")
 
 
-def test_the_loss_that_a_rule_watches_is_that_of_labelled_pixels_through_the_window(tmp_path):
+def test_a_window_changes_nothing_in_training(tmp_path):
+    """Neither the step that is selected nor the valley of SWAD: cells of all windows share their weights."""
+    settings = {"recipe": {"select_every": "3"}, "swad": {"every": "1"}}
+    weights = []
+    for size in ("whole", "6:5"):
+        (*_, record) = go(tmp_path / size, methods=("swad",), spaces=(), window=size, settings=settings)
+        assert record.cell.method == "swad"
+        weights.append(load_file(Store(tmp_path / size).weights_path(record.cell)))
+    assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
+
+
+NET = """
+from flatqat.models.base import Normalized
+from flatqat.models.tiny_seg import TinySeg
+from flatqat.spec import Window
+
+def make(classes):
+    net = TinySeg(classes)
+    net.classify.weight.data.mul_(100)  # so that small differences of features show
+    return Normalized(net, (0, 0, 0), (1, 1, 1), task="segmentation", window=Window.parse("12:10"))
+"""
+
+
+def test_the_loss_that_a_rule_watches_is_that_of_labelled_pixels_through_the_networks_own_window(tmp_path):
     """Networks that see windows alone may not have the memory, or the positions, for a whole image."""
-    weights = tmp_path / "start.pt"
-    torch.save(build("tiny-seg", classes=3, seed=0).net.state_dict(), weights)
+    (tmp_path / "net.py").write_text(NET)
     request = Request(
         suites=("toy-map",),
         methods=("swad",),
-        bits=("3",),
+        models=(f"file:{tmp_path}/net.py:make",),
         seeds=(0,),
-        window="12:10",
-        weights=weights,
+        window="16:8",
         results=tmp_path,
     )
     job = next(job for job in make_plan(request).scored() if job.cell.method == "swad")
-    model = starting_point(job, Store(tmp_path)).train()
+    model = starting_point(replace(job, parent=None), Store(tmp_path)).train()
     found = training_method(job, model, session_of(request)).setup.val_loss()
     images, masks = job.suite.val(None).batch(torch.arange(8))
     with torch.no_grad():
-        expected, whole = (
-            F.cross_entropy(see(images), masks, ignore_index=255) for see in (model.predict, model)
+        own, whole, as_scored = (
+            F.cross_entropy(see(images), masks, ignore_index=255).item()
+            for see in (
+                lambda images: slide(model, images, Window.parse("12:10")),
+                model,
+                lambda images: slide(model, images, Window.parse("16:8")),
+            )
         )
-    assert found == pytest.approx(expected.item(), rel=1e-6)  # batches are summed in another order
-    assert found != pytest.approx(whole.item(), rel=1e-4)
+    assert found == pytest.approx(own, rel=1e-6)  # batches are summed in another order
+    assert found != pytest.approx(whole, rel=1e-4)
+    assert found != pytest.approx(as_scored, rel=1e-4)
 
 
 def test_models_and_suites_of_different_tasks_are_refused(tmp_path):
