@@ -12,6 +12,7 @@ from flatqat import registry
 from flatqat.bench.engine import together
 from flatqat.bench.engine.canary import Figure, canary, figures
 from flatqat.bench.plan.request import Request
+from flatqat.bench.records.store import Store
 from flatqat.console.progress import PlainProgress
 from flatqat.errors import UsageError
 from flatqat.metrics.mce import ALEXNET
@@ -122,10 +123,39 @@ def test_what_cannot_be_checked_says_why(suite, request_, tmp_path):
     assert checks[1].ours is not None
 
 
-def test_a_second_call_scores_nothing_again(suite, request_, monkeypatch):
-    first = canary([figure("id", 50.0)], session_of(request_))
-    monkeypatch.setattr("flatqat.bench.engine.together.task_of", lambda *args: pytest.fail("scored again"))
-    assert canary([figure("id", 50.0)], session_of(request_)) == first
+def test_figures_of_one_call_share_their_scores(suite, request_, monkeypatch):
+    scored = []
+    original = together.Together._write
+    monkeypatch.setattr(
+        together.Together,
+        "_write",
+        lambda self, job, sweep: scored.append(sweep.shift.name) or original(self, job, sweep),
+    )
+    canary([figure("id", 50.0), figure("fog/1", 50.0), figure("id", 60.0)], session_of(request_))
+    assert scored == ["id", "fog/1"]
+
+
+def test_every_call_measures_the_data_that_it_is_given(suite, request_, monkeypatch):
+    """Also after one that was killed with its scores stored; and it leaves none behind."""
+    drop, wanted = Store.drop_work, [figure("id", 50.0)]
+    monkeypatch.setattr(Store, "drop_work", lambda self, cell: None)
+    (before,) = canary(wanted, session_of(request_))
+    monkeypatch.setattr(Store, "drop_work", drop)
+    id_, *others = suite.shifts
+
+    def relabelled(root):
+        data = id_.build(root)
+        return replace(data, labels=9 - data.labels)
+
+    mended, load = replace(suite, shifts=(replace(id_, build=relabelled), *others)), registry.load
+    monkeypatch.setattr(
+        registry, "load", lambda kind, name: mended if name == "digits-c" else load(kind, name)
+    )
+    truth = right(mended, request_.weights)
+    (after,) = canary(wanted, session_of(request_))
+    assert after.ours == pytest.approx(100 * truth["id"].mean())
+    assert after.ours != before.ours
+    assert not (request_.results / ".work").exists()
 
 
 def test_the_published_figures_are_read():
