@@ -5,17 +5,20 @@ results folder in this way share its work, and need to know nothing else of each
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.countdown import Countdown, flatness_work, scoring_work, training_work
 from flatqat.bench.engine.evaluate import evaluate
-from flatqat.bench.engine.train import train
+from flatqat.bench.engine.train import check_recorded, train
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.flatness.measure import measure
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.records.claims import Claims
+from flatqat.bench.records.weights import training_log
 from flatqat.console.board import State
+from flatqat.errors import StoreError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +137,11 @@ class Flatness(Piece):
 
     def run(self) -> None:
         """Measure what the job lacks."""
+        session = self.share.session
         with self.share.troubles.catch(self.job):
-            measure(self.lack, self.share.session)
+            with suppress(StoreError):  # measuring says what is wrong with them
+                check_recorded(self.job, session, training_log(session.store.weights_path(self.job.cell)))
+            measure(self.lack, session)
             self.share.claims.note(self.name_of(self.job))
 
     def tell(self) -> None:

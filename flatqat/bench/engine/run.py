@@ -16,7 +16,7 @@ from flatqat.bench.engine.sharing import take_part
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.engine.whereabouts import rows_of
 from flatqat.bench.plan.jobs import Job, Plan, make_plan
-from flatqat.bench.plan.request import Request
+from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.bench.ranks.ranks import Ranks
 from flatqat.bench.records.revisions import renewed
 from flatqat.bench.sinks.named import check_sink
@@ -57,10 +57,17 @@ def run(plan: Plan, session: Session, ranks: Ranks | None = None) -> list[Record
 
 
 def _record(job: Job, session: Session, troubles: Troubles) -> Record | None:
-    """Return what to report of a job: its record, or why a rerun did not replace it."""
-    stored, trouble = session.store.record(job.cell), troubles.get(job)
-    failed = trouble and session.request.rerun and stored and stored.status == "done"
-    return trouble if failed else stored
+    """Return what to report of a job: its record, or why a rerun did not replace it.
+
+    Why a finished record got no more flatness is said with it.
+    """
+    stored, trouble, request = session.store.record(job.cell), troubles.get(job), session.request
+    if not (trouble and stored and stored.status == "done"):
+        return stored
+    if request.rerun:
+        return trouble
+    failed = trouble.reason if lacking_spaces(job.cell, stored.flatness, request) else stored.flatness.failed
+    return replace(stored, flatness=replace(stored.flatness, failed=failed))
 
 
 def _say_what_is_stored(todo: Sequence[Lack], plan: Plan, session: Session) -> None:

@@ -1,5 +1,6 @@
 """Train one cell: every method gets the same start and the same batches, and makes the update itself."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache, partial
@@ -45,10 +46,13 @@ from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized, load_initial_
 from flatqat.quant.apply import quantize_
 from flatqat.quant.audit import audit, checked, summary
+from flatqat.spec import TrainLog
 from flatqat.spec.reading import to_plain
 
 LOG_EVERY = 10
 VAL_IMAGES = 1000
+OF_WEIGHTS = ("steps", "last_loss", "audit", "method", "selection")
+"""What a training log says of the weights, not of the time and the place."""
 
 
 def train(job: Job, session: Session, ranks: Ranks | None = None) -> None:
@@ -84,6 +88,7 @@ def _train(job: Job, session: Session, ranks: Ranks | None) -> None:
     log["env"] = to_plain(environment(session.device, session.request.threads))
     if heard.names:
         log["not_repeatable"] = sorted(heard.names)
+    check_recorded(job, session, TrainLog.from_dict(json.loads(json.dumps(log))))
     if not ranks or ranks.leads:
         _store_weights(last, selection, log)
 
@@ -128,6 +133,23 @@ def _trained(
     if method_log:
         log["method"] = method_log
     return last, selection, log
+
+
+def check_recorded(job: Job, session: Session, log: TrainLog) -> None:
+    """Raise TrainingFailed if a job has a finished record from a training with another log.
+
+    Its weights may be gone, and be trained again for what the record lacks. Another machine makes others, and
+    numbers of two trainings must not share a record.
+    """
+    record = None if session.request.rerun else session.store.finished(job.cell)
+    others = [name for name in OF_WEIGHTS if record and getattr(record.train, name) != getattr(log, name)]
+    if others:
+        path = session.store.weights_path(job.cell)
+        raise TrainingFailed(
+            f"expected the weights of the record of {job.cell.label}, got those of a training with another "
+            f"{' and '.join(others)}, as of another machine; restore {path}, or compute the cell again with "
+            "--rerun"
+        )
 
 
 def training_method(job: Job, model: Normalized, session: Session, whole: WholeBatch | None = None) -> Method:

@@ -11,6 +11,7 @@ from flatqat.bench.plan.jobs import Plan, make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.models import base
+from flatqat.spec import Record
 from tests.helpers.running import run_plan, session_of
 
 PIECES = importlib.import_module("flatqat.bench.engine.pieces")
@@ -63,6 +64,43 @@ def test_a_parent_to_be_trained_again_is_the_job_of_the_plan(tmp_path):
     assert [x.scores for x in lacks] == [False, False, True]
 
 
+def trained_elsewhere(store: Store, record: Record) -> bytes:
+    """Make a record one from another machine, and remove its weights; returns the file's content."""
+    log = replace(record.train, last_loss=record.train.last_loss + 1e-7)
+    store.write_record(replace(record, train=log))
+    store.drop_weights(record.cell.training_id)
+    return store.record_path(record.cell).read_bytes()
+
+
+def test_numbers_of_weights_that_are_trained_again_elsewhere_join_no_record(tmp_path):
+    store = Store(tmp_path)
+    (fp,) = run_plan(plan(tmp_path, methods=("fp",)))
+    before = trained_elsewhere(store, fp)
+    (record,) = run_plan(plan(tmp_path, methods=("fp",), spaces=("quantized",)))
+    assert record.flatness.quantized is None
+    assert "another last_loss, as of another machine; restore" in record.flatness.failed
+    assert "with --rerun" in record.flatness.failed
+    assert not store.has_weights(fp.cell)
+    (record,) = run_plan(plan(tmp_path, methods=("ptq",)))
+    assert record.status == "skipped"
+    assert "expected the weights of the record of tiny-fp-s0" in record.reason
+    assert store.record_path(fp.cell).read_bytes() == before
+    (record,) = run_plan(plan(tmp_path, methods=("fp",), spaces=("quantized",), rerun=True))
+    assert record.flatness.quantized
+
+
+def test_flatness_is_measured_at_the_weights_of_the_record(tmp_path):
+    """Cells that differ in the images that are scored share weights, and one of them may be run again."""
+    store = Store(tmp_path)
+    (record,) = run_plan(plan(tmp_path, methods=("fp",)))
+    before = trained_elsewhere(store, record)
+    run_plan(plan(tmp_path, methods=("fp",), limit=20))
+    assert store.has_weights(record.cell)
+    (record,) = run_plan(plan(tmp_path, methods=("fp",), spaces=("quantized",)))
+    assert "another last_loss" in record.flatness.failed
+    assert store.record_path(record.cell).read_bytes() == before
+
+
 def test_running_again_and_failing_costs_no_finished_record(tmp_path, monkeypatch):
     (done,) = run_plan(plan(tmp_path, methods=("fp",)))
     path = Store(tmp_path).record_path(done.cell)
@@ -86,7 +124,9 @@ def test_flatness_that_crashes_costs_a_finished_cell_nothing(tmp_path, monkeypat
 
     monkeypatch.setattr(PIECES, "measure", fail)
     (record,) = run_plan(plan(tmp_path, methods=("fp",), spaces=("quantized",)))
-    assert record == done
+    assert record.flatness.failed == "crashed: RuntimeError('no luck')"
+    assert record.scores == done.scores
+    assert Store(tmp_path).record(done.cell) == done
 
 
 @pytest.mark.parametrize("methods", [("fp", "ptq"), ("ptq", "fp")])
