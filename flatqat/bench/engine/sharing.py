@@ -8,7 +8,7 @@ from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.countdown import Countdown
 from flatqat.bench.engine.pieces import Flatness, Piece, Share, pieces_of
 from flatqat.bench.engine.recording import Recording
-from flatqat.bench.engine.troubles import Troubles
+from flatqat.bench.engine.troubles import Troubles, note_of
 from flatqat.bench.plan.jobs import Plan
 from flatqat.bench.plan.request import lacking_spaces
 from flatqat.bench.records.claims import Claims
@@ -33,9 +33,9 @@ def take_part(
     meanwhile.
     """
     store, rerun, left = session.store, session.request.rerun, todo
-    troubles.share(claims)
     if rerun:
         _forget(todo, session, claims)
+    troubles.share(claims)
     share = Share(session=session, troubles=troubles, claims=claims)
     for attempt in range(ATTEMPTS):
         try:
@@ -54,6 +54,9 @@ def take_part(
             for lack in todo:
                 claims.withdraw(Flatness.name_of(lack.job))
             left = todo if rerun else session.lacking(plan)
+            for job in (lack.job for lack in left):
+                if not store.has_weights(job.cell):  # it may be recorded, but others start from it
+                    claims.withdraw(Recording.name_of(job))
     for lack in todo:
         if claims.noted(lack.job.cell.id):  # what was still being scored elsewhere when it failed
             store.drop_work(lack.job.cell)
@@ -95,9 +98,11 @@ def _ended(piece: Piece) -> bool:
 
 
 def _forget(todo: Sequence[Lack], session: Session, claims: Claims) -> None:
-    """Remove what is stored of the work, once for all that take part in a rerun."""
+    """Remove what is stored and noted of the work, once for all that take part in a rerun."""
     with claims.lock("rerun"):
         for lack in todo:
             if not claims.noted(name := f"rerun-{lack.job.cell.id}"):
+                for of_another in (Recording.name_of, Flatness.name_of, note_of):
+                    claims.withdraw(of_another(lack.job))
                 session.store.forget_work(lack.job.cell)
                 claims.note(name)  # after it, as one that is killed between the two has forgotten nothing

@@ -20,6 +20,11 @@ the processes that train together has ended."""
 NOTE = "trouble-"
 
 
+def note_of(job: Job) -> str:
+    """Return the name of the note that says what went wrong with a job."""
+    return NOTE + job.cell.id
+
+
 class Troubles:
     """The records of the jobs that were skipped, failed or crashed, in this run and in those beside it."""
 
@@ -79,7 +84,7 @@ class Troubles:
     def _keep(self, job: Job, status: Status, reason: str) -> None:
         self._known[job.cell.id] = status, reason
         if self._claims:
-            self._claims.note(NOTE + job.cell.id, json.dumps((status, reason)))
+            self._claims.note(note_of(job), json.dumps((status, reason)))
 
     def _blocked(self, job: Job) -> str:
         trouble = job.parent and self.get(job.parent)

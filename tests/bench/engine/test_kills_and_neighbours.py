@@ -180,21 +180,31 @@ def test_a_finished_matrix_needs_no_folder_that_can_be_written(tmp_path, monkeyp
     assert run(tmp_path) == records
 
 
-def test_a_rerun_that_is_killed_before_it_has_forgotten_does_not_keep_others_from_it(tmp_path, monkeypatch):
+@pytest.fixture
+def trained(monkeypatch) -> list[str]:
+    """The methods of all trainings."""
+    methods, train = [], pieces.train
+
+    def counted(job, session):
+        methods.append(job.cell.method)
+        train(job, session)
+
+    monkeypatch.setattr(pieces, "train", counted)
+    return methods
+
+
+def test_a_rerun_that_is_killed_before_it_has_forgotten_does_not_keep_others_from_it(
+    tmp_path, monkeypatch, trained
+):
     """What is noted as forgotten is gone: else others would take old weights for new ones."""
     (first,) = run(tmp_path)
-    store, trained = Store(tmp_path), []
-    forget, train = Store.forget_work, pieces.train
+    store, forget = Store(tmp_path), Store.forget_work
+    trained.clear()
 
     def killed(self, cell):
         monkeypatch.setattr(Store, "forget_work", forget)
         raise KeyboardInterrupt
 
-    def counted(job, session):
-        trained.append(job.cell.method)
-        train(job, session)
-
-    monkeypatch.setattr(pieces, "train", counted)
     with store.claims():  # a run beside it, which keeps the notes
         monkeypatch.setattr(Store, "forget_work", killed)
         with pytest.raises(KeyboardInterrupt):
@@ -202,3 +212,30 @@ def test_a_rerun_that_is_killed_before_it_has_forgotten_does_not_keep_others_fro
         (record,) = run(tmp_path, rerun=True)
     assert trained == ["pretrain", "fp"]
     assert record.scores == first.scores
+
+
+def test_a_rerun_beside_a_run_that_has_finished_its_cells_computes_them_anew(tmp_path, trained):
+    (first,) = run(tmp_path, spaces=("quantized",))
+    trained.clear()
+    store, cell_id = Store(tmp_path), first.cell.id
+    with store.claims() as claims:
+        claims.note(cell_id)
+        claims.note(f"flatness-{cell_id}")
+        claims.note(f"trouble-{cell_id}", '["failed", "out of memory"]')
+        (record,) = run(tmp_path, rerun=True, spaces=("quantized",))
+    assert trained == ["pretrain", "fp"]
+    assert record.status == "done"
+    assert record.last_run > first.last_run
+    assert store.has_weights(record.cell)
+
+
+def test_a_parent_that_lost_its_weights_after_its_record_is_trained_again(tmp_path, trained):
+    (parent,) = run(tmp_path)
+    trained.clear()
+    store = Store(tmp_path)
+    with store.claims() as claims:
+        claims.note(parent.cell.id)
+        store.drop_weights(parent.cell.training_id)
+        (record,) = run(tmp_path, methods=("ptq",))
+    assert trained == ["ptq", "fp", "ptq"]  # the first one finds that they are gone
+    assert record.status == "done"
