@@ -122,7 +122,8 @@ def bench_run(
     Each combination of suite, model, method, bits and seed is a cell. Finished cells are stored and not
     computed again, so the same command resumes an interrupted run; run beside another on the same results
     folder, it shares its work. Options that take several values may be
-    repeated or take a comma-separated list. Exits 3 if a cell failed or was skipped, or its flatness failed.
+    repeated or take a comma-separated list. Exits 3 if a cell failed or was skipped, or its flatness failed,
+    unless its numbers are at fault, such as an infinite loss.
 
     \b
     Examples:

@@ -45,7 +45,7 @@ def execute(
     baseline: Path | None = None,
     ranks: "Ranks | None" = None,
 ) -> int:
-    """Run a plan and print its table; 0, or 3 when a cell failed, was skipped or lacks its flatness.
+    """Run a plan and print its table; 0, or 3 when a cell failed, was skipped or lacks flatness.
 
     Its finished cells become the file `baseline`, if any. With `ranks`, this process leads them.
     """

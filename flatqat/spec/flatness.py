@@ -1,7 +1,8 @@
 """How flat the loss is around a cell's weights. Standard library only."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from flatqat.spec.environment import Environment
@@ -113,8 +114,14 @@ class SpaceFlatness(Stored):
         return number((self.sharpness_avg or {}).get(radius))
 
 
-PASSING = ("crashed: ", "out of memory")
-"""How reasons begin that may pass: code can be mended, and memory freed."""
+PASSING = ("crashed: ", "out of memory", "failed: ")
+"""How reasons begin that may pass: code can be mended, memory freed, and a file restored."""
+OF_SPACE = re.compile(rf"(?:^|; )({'|'.join(SPACES)}): ")
+
+
+def passing(reason: str) -> str:
+    """Return a reason so that it is known as one that may pass."""
+    return reason if reason.startswith(PASSING) else f"failed: {reason}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +132,8 @@ class Flatness(Stored):
         quantized: At the deployed weights.
         latent: At the latent weights, with rounding and its straight-through gradient in the loop.
         step_size: In the step sizes of the quantizers.
-        failed: Why measuring failed; empty where it did not.
+        failed: Why measuring failed, as `latent: the reason; step_size: another`; empty where it did not. In
+            older records it is one reason for all spaces that they lack.
     """
 
     quantized: SpaceFlatness | None = None
@@ -133,10 +141,23 @@ class Flatness(Stored):
     step_size: SpaceFlatness | None = None
     failed: str = ""
 
+    @classmethod
+    def failing(cls, reasons: Mapping[Space, str]) -> "Flatness":
+        """Return flatness of which nothing could be measured in some spaces."""
+        named = (f"{space}: {reasons[space]}" for space in SPACES if space in reasons)
+        return cls(failed="; ".join(named))
+
     @property
-    def cannot_be_measured(self) -> bool:
-        """Whether measuring failed on the numbers themselves, so that it would fail again."""
-        return bool(self.failed) and not self.failed.startswith(PASSING)
+    def failures(self) -> dict[Space, str]:
+        """Why measuring failed, by space."""
+        of_all, named = self._reasons
+        return (
+            dict.fromkeys((space for space in SPACES if of_all and self.space(space) is None), of_all) | named
+        )
+
+    def cannot_be_measured(self, space: Space) -> bool:
+        """Whether measuring in a space failed on the numbers themselves, so that it would fail again."""
+        return not self.failures.get(space, PASSING[0]).startswith(PASSING)
 
     @property
     def spaces(self) -> dict[Space, SpaceFlatness]:
@@ -144,8 +165,23 @@ class Flatness(Stored):
         return {space: measured for space in SPACES if (measured := self.space(space)) is not None}
 
     def updated(self, later: "Flatness") -> "Flatness":
-        """Return this flatness with what was measured later in place of its own; only later failures stay."""
-        return Flatness.from_dict({**self.to_dict(), "failed": "", **later.to_dict()})
+        """Return this flatness with what was measured later in place of its own.
+
+        Failures stay of the spaces that neither measured; one that names no space ends with what comes later.
+        """
+        if later == Flatness():
+            return self
+        both = Flatness.from_dict({**self.to_dict(), **later.to_dict()})
+        failures = {**self._reasons[1], **later.failures}
+        reasons = {space: why for space, why in failures.items() if both.space(space) is None}
+        return replace(both, failed=Flatness.failing(reasons).failed)
+
+    @property
+    def _reasons(self) -> tuple[str, dict[Space, str]]:
+        """Why measuring failed in all spaces, as older records have it, and by space."""
+        of_all, *named = OF_SPACE.split(self.failed)
+        reasons = dict(zip(named[::2], named[1::2], strict=True))
+        return of_all, {space: reasons[space] for space in SPACES if space in reasons}
 
     def space(self, name: Space) -> SpaceFlatness | None:
         """Return what was measured in a space, or None."""

@@ -23,7 +23,8 @@ from flatqat.bench.sinks.named import check_sink
 from flatqat.console.merged import Merged
 from flatqat.console.progress import Progress, progress_for
 from flatqat.console.terminal import terminal
-from flatqat.spec import Record
+from flatqat.spec import Flatness, Record
+from flatqat.spec.flatness import passing
 
 
 def run(plan: Plan, session: Session, ranks: Ranks | None = None) -> list[Record]:
@@ -66,8 +67,9 @@ def _record(job: Job, session: Session, troubles: Troubles) -> Record | None:
         return stored
     if request.rerun:
         return trouble
-    failed = trouble.reason if lacking_spaces(job.cell, stored.flatness, request) else stored.flatness.failed
-    return replace(stored, flatness=replace(stored.flatness, failed=failed))
+    lacking = lacking_spaces(job.cell, stored.flatness, request)
+    failing = Flatness.failing(dict.fromkeys(lacking, passing(trouble.reason)))
+    return replace(stored, flatness=stored.flatness.updated(failing))
 
 
 def _say_what_is_stored(todo: Sequence[Lack], plan: Plan, session: Session) -> None:

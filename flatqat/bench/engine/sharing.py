@@ -67,9 +67,10 @@ def _unmeasured(todo: Sequence[Lack], session: Session, troubles: Troubles) -> l
     lacks = []
     for lack in (lack for lack in todo if lack.spaces and not troubles.get(lack.job)):
         record = session.store.record(lack.job.cell)
-        if record and not record.flatness.failed:
-            spaces = lacking_spaces(lack.job.cell, record.flatness, session.request)
-            lacks += [Lack(job=lack.job, spaces=tuple(spaces))] if spaces else []
+        if record:
+            lacking = lacking_spaces(lack.job.cell, record.flatness, session.request)
+            spaces = tuple(space for space in lacking if space not in record.flatness.failures)
+            lacks += [Lack(job=lack.job, spaces=spaces)] if spaces else []
     return lacks
 
 

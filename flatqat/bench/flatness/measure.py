@@ -1,7 +1,6 @@
 """Flatness of a cell's minimum: every estimator asked for, at the point of a space, as plain JSON values."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from statistics import fmean
 
@@ -29,6 +28,7 @@ from flatqat.metrics.loss import Loss, cross_entropy
 from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized
 from flatqat.spec import Cell, Flatness, Space
+from flatqat.spec.flatness import passing
 from flatqat.spec.reading import to_plain
 
 
@@ -44,7 +44,7 @@ def measure(lack: Lack, session: Session) -> None:
     lacking = lacking_spaces(job.cell, known, request)  # an interrupted run may have measured some
     if not lacking:
         return
-    draws, failures = job.recipe.flatness_draws, []
+    draws, failures = job.recipe.flatness_draws, dict[Space, str]()
     steps, doing = len(lacking) * work(DEFAULT, draws), Doing("measuring", (job.cell.id,))
     with session.progress.task(f"flatness {job.title}", steps, doing) as advance:
         for space in lacking:
@@ -53,8 +53,9 @@ def measure(lack: Lack, session: Session) -> None:
             except (DataError, Vanished):
                 raise
             except (Exception, SystemExit) as error:  # whatever it is, it says nothing against the scores
-                failures.append(explained(error, f"flatness {job.title}", session.progress))
-    store.write_flatness(job.cell, replace(known, failed="; ".join(dict.fromkeys(failures))))
+                reason = explained(error, f"flatness {job.title}", session.progress)
+                failures[space] = reason if isinstance(error, FloatingPointError) else passing(reason)
+    store.write_flatness(job.cell, known.updated(Flatness.failing(failures)))
 
 
 def _measured(job: Job, session: Session, space: Space, advance: Advance) -> JsonDict:

@@ -106,11 +106,10 @@ def parse_spaces(names: tuple[str, ...]) -> tuple[Space, ...]:
 
 
 def lacking_spaces(cell: Cell, flatness: Flatness, request: Request) -> list[Space]:
-    """Return the requested spaces that a cell's `flatness` lacks; none where it cannot be measured."""
-    if flatness.cannot_be_measured:
-        return []
-    floating = cell.quant_spec.is_fp  # rounds nothing, so that all spaces but `quantized` are missing
-    return [s for s in request.spaces if flatness.space(s) is None and (s == "quantized" or not floating)]
+    """Return the requested spaces that a cell's `flatness` lacks, without those that cannot be measured."""
+    has = SPACES[:1] if cell.quant_spec.is_fp else SPACES  # floating point rounds nothing
+    lacking = [space for space in request.spaces if space in has and flatness.space(space) is None]
+    return [space for space in lacking if not flatness.cannot_be_measured(space)]
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

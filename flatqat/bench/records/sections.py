@@ -140,14 +140,14 @@ def computing_lines(records: list[Record]) -> list[str]:
 
 
 def problems(section: Section) -> list[str]:
-    """Return a line for every cell that failed, was skipped or lacks flatness, with its reason.
+    """Return a line for every cell that failed, was skipped or whose flatness failed, with its reason.
 
     Without rows, a line says which cells were left out.
     """
     without = [r for row in section.rows.values() for r in row if r.flatness.failed]
     return [
         *(f"{r.status}: {r.cell.label}: {r.reason}" for r in section.problems),
-        *(f"no flatness: {r.cell.label}: {r.flatness.failed}" for r in without),
+        *(f"flatness failed: {r.cell.label}: {r.flatness.failed}" for r in without),
         *([] if section.rows else revisions_line(section.older)),
     ]
 

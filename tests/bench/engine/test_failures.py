@@ -278,7 +278,7 @@ def test_flatness_that_fails_never_costs_the_scores(tmp_path, net, error):
     for record in bad.values():
         assert record.status == "done"
         assert record.scores["id"]["top1"].value is not None
-        assert record.flatness.failed.startswith(("crashed: ", "out of memory: "))
+        assert record.flatness.failed.startswith(("quantized: crashed: ", "quantized: out of memory: "))
         assert not record.flatness.spaces
     assert all(r.flatness.quantized and not r.flatness.failed for r in good.values())
 
@@ -297,7 +297,7 @@ def test_flatness_that_failed_is_tried_again(tmp_path, monkeypatch):
     (before,) = run(tmp_path, methods=("qat",), spaces=spaces)
     assert (list(before.flatness.spaces), before.flatness.failed) == (
         ["quantized", "step_size"],
-        "out of memory",
+        "latent: out of memory",
     )
     monkeypatch.undo()
     (after,) = run(tmp_path, methods=("qat",), spaces=spaces)
@@ -315,5 +315,5 @@ def test_the_exit_code_tells(flatqat, tmp_path, net):
     assert done.code == 3
     assert "crashed: flatness toy" not in done.out
     assert "Traceback" in done.err
-    assert "no flatness: " in done.out
+    assert "flatness failed: " in done.out
     assert flatqat("bench", "run", "--model", model, "--no-flatness", *options).code == 0

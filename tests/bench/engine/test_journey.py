@@ -124,7 +124,7 @@ def test_flatness_that_crashes_costs_a_finished_cell_nothing(tmp_path, monkeypat
 
     monkeypatch.setattr(PIECES, "measure", fail)
     (record,) = run_plan(plan(tmp_path, methods=("fp",), spaces=("quantized",)))
-    assert record.flatness.failed == "crashed: RuntimeError('no luck')"
+    assert record.flatness.failed == "quantized: crashed: RuntimeError('no luck')"
     assert record.scores == done.scores
     assert Store(tmp_path).record(done.cell) == done
 

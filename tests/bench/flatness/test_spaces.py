@@ -1,5 +1,6 @@
 """Flatness in several spaces, asked for at once or later."""
 
+import importlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,14 +8,17 @@ import pytest
 import torch
 
 from flatqat.bench.engine.train import seeded
+from flatqat.bench.flatness.measure import flatness_of
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request, lacking_spaces, parse_spaces
-from flatqat.errors import UsageError
+from flatqat.bench.records.sections import problems, sections
+from flatqat.errors import StoreError, UsageError
 from flatqat.spec import Flatness
 from tests.helpers.records import space_flatness
 from tests.helpers.running import run_plan
 
 CPU = torch.device("cpu")
+MEASURE = importlib.import_module("flatqat.bench.flatness.measure")
 
 
 def go(results: Path, **changes):
@@ -56,8 +60,56 @@ def test_what_could_not_be_measured_is_not_tried_again(tmp_path):
     assert lacking_spaces(job.cell, Flatness(), request) == ["quantized", "latent"]
     assert lacking_spaces(job.cell, Flatness(latent=space_flatness()), request) == ["quantized"]
     assert lacking_spaces(job.cell, Flatness(failed="the loss is inf"), request) == []
-    for passing in ("crashed: KeyError('x')", "out of memory: CUDA out of memory"):
-        assert lacking_spaces(job.cell, Flatness(failed=passing), request) == ["quantized", "latent"]
+    for reason in ("crashed: KeyError('x')", "out of memory: CUDA out of memory"):
+        assert lacking_spaces(job.cell, Flatness(failed=reason), request) == ["quantized", "latent"]
+    failing = Flatness.failing({"quantized": "expected a finite loss, got inf", "latent": "out of memory"})
+    assert lacking_spaces(job.cell, failing, request) == ["latent"]
+
+
+def test_failures_stay_until_their_space_is_measured():
+    first = Flatness.failing(
+        {"latent": "expected a finite loss, got inf; try another", "quantized": "crashed: x"}
+    )
+    assert first.failures == {
+        "latent": "expected a finite loss, got inf; try another",
+        "quantized": "crashed: x",
+    }
+    assert first.updated(Flatness()) == first
+    both = first.updated(Flatness(quantized=space_flatness()))
+    assert both.failures == {"latent": "expected a finite loss, got inf; try another"}
+    assert both.updated(Flatness.failing({"latent": "out of memory"})).failures == {"latent": "out of memory"}
+    older = Flatness(quantized=space_flatness(), failed="inf")
+    assert older.failures == {"latent": "inf", "step_size": "inf"}
+    assert older.updated(Flatness(latent=space_flatness())).failures == {}
+
+
+def test_one_space_that_fails_on_its_numbers_keeps_none_from_another(tmp_path, monkeypatch):
+    def fail(*args, space, **kwargs):
+        if space == "latent":
+            raise FloatingPointError("expected a finite loss, got inf")
+        return flatness_of(*args, space=space, **kwargs)
+
+    monkeypatch.setattr(MEASURE, "flatness_of", fail)
+    (record,) = go(tmp_path, methods=("qat",), spaces=("latent",))
+    assert record.flatness == Flatness(failed="latent: expected a finite loss, got inf")
+    (record,) = go(tmp_path, methods=("qat",), spaces=("latent", "step_size"))
+    assert list(record.flatness.spaces) == ["step_size"]
+    assert record.flatness.failed == "latent: expected a finite loss, got inf"
+    (line,) = [line for section in sections([record]) for line in problems(section)]
+    assert line == f"flatness failed: {record.cell.label}: latent: expected a finite loss, got inf"
+
+
+def test_what_is_no_fault_of_the_numbers_is_tried_again(tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise StoreError("x: expected stored weights, got a damaged file")
+
+    monkeypatch.setattr(MEASURE, "flatness_of", fail)
+    (record,) = go(tmp_path, methods=("qat",))
+    assert record.flatness.failed == "quantized: failed: x: expected stored weights, got a damaged file"
+    monkeypatch.undo()
+    (record,) = go(tmp_path, methods=("qat",))
+    assert record.flatness.quantized
+    assert record.flatness.failed == ""
 
 
 def test_names_of_spaces():
