@@ -16,7 +16,8 @@ class Recipe:
     Attributes:
         pretrain_steps: Training steps of the full-precision parent.
         steps: Training steps of a method.
-        batch_size: Images per step.
+        batch_size: Images per step. Source domains give equal parts of it, whole images each: with three of
+            them, 128 are 126.
         pretrain_lr: The peak learning rate of the parent.
         lr: The peak learning rate of a method.
         weight_decay: The weight decay.

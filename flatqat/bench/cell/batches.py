@@ -79,7 +79,10 @@ def fixed_transform(suite: Suite, eval_transform: EvalTransform) -> Transform:
 
 
 def batch_length(data: ImageData, batch_size: int) -> int:
-    """Return how many images each training batch has: fewer than `batch_size` where the data has fewer."""
+    """Return how many images each training batch has.
+
+    These are fewer than `batch_size` where the data has fewer, or where its groups cannot share it equally.
+    """
     return sum(size for _, size in _groups(data, batch_size))
 
 

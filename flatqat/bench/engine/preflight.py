@@ -26,14 +26,15 @@ def preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Trou
 
     An incomplete dataset is used as far as it goes, and the user is told; a model that crashes is left to
     `troubles`. Raises DataError if data is wrong, missing or not that of the results folder, UsageError if a
-    model does not accept a suite's images or has no weights to start from, and StoreError if the folder
-    cannot be written.
+    model does not accept a suite's images or has no weights to start from, or a batch is too small, and
+    StoreError if the folder cannot be written.
     """
     jobs = [lack.job for lack in todo]
     fatal, incomplete = _verify(jobs, session)
     if fatal:
         raise DataError(fatal[0])
     check_initial_weights(jobs)
+    check_batch_sizes(jobs, session.request.data_root)
     check_models(jobs, plan, session, troubles)
     plan.networks.clear()
     if todo:  # a finished matrix may lie in a folder that cannot be written
@@ -51,6 +52,7 @@ def dry_preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: 
     fatal, _ = _verify(jobs, session)
     if todo and not fatal:
         check_initial_weights(jobs)
+        check_batch_sizes(jobs, session.request.data_root)
         check_models(jobs, plan, session, troubles)
         check_may_write(session.store.root)
         for suite in _suites(jobs):
@@ -83,6 +85,16 @@ def check_initial_weights(jobs: Iterable[Job]) -> None:
                 f"model {job.cell.model} on {job.suite.name}: expected weights to start from, since the "
                 f"recipe {job.cell.recipe!r} trains nothing, got none; pass --weights FILE or --pretrained"
             )
+
+
+def check_batch_sizes(jobs: Iterable[Job], root: Path | None) -> None:
+    """Raise UsageError if a training batch lacks an image of each group of its images."""
+    trained = [job for job in jobs if not job.skip and job.recipe.pretrain_steps + job.recipe.steps]
+    for job in {(job.suite.key, job.recipe.batch_size): job for job in trained}.values():
+        groups, size = job.suite.train(root).groups, job.recipe.batch_size
+        if groups is not None and size < (least := len(groups.unique())):
+            expected = f"expected at least {least} for {job.suite.name}, one image of each source domain"
+            raise UsageError(f"recipe.batch_size: {expected}, got {size}; choose a larger one")
 
 
 def _verify(jobs: Sequence[Job], session: Session) -> tuple[list[str], dict[str, list[str]]]:

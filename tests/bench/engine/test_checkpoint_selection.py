@@ -16,6 +16,7 @@ from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.data.tensors.image_data import ImageData
+from flatqat.errors import UsageError
 from flatqat.models.base import Normalized, build
 from flatqat.spec import EvalTransform, Record
 from tests.helpers import HELPERS
@@ -260,3 +261,9 @@ def test_a_look_may_be_at_a_part_of_val_that_is_the_same_for_all(tmp_path: Path)
     whole = make_plan(replace(request, results=tmp_path)).scored()[0]
     everything = Selection(whole, None, model, session_of(request))  # type: ignore[arg-type]
     assert everything._val_score() != pytest.approx(expected)
+
+
+def test_a_batch_without_an_image_of_each_source_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"batch_size: expected at least 2 for toy-family@plain, .* got 1; "):
+        go(tmp_path, batch_size=1)
+    assert not list(tmp_path.rglob("*.safetensors"))
