@@ -171,7 +171,10 @@ class Method:
         return loss.detach()
 
     def log(self) -> dict[str, Any]:
-        """Return what the record should hold besides the loss, as plain JSON values; called after `end`."""
+        """Return what the record should hold besides the loss, as plain JSON values; called after `end`.
+
+        A number that is not finite is null in the record.
+        """
         return {}
 
     def end(self, batches: Sequence[Batch]) -> None:

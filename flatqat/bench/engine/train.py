@@ -88,7 +88,8 @@ def _train(job: Job, session: Session, ranks: Ranks | None) -> None:
     log["env"] = to_plain(environment(session.device, session.request.threads))
     if heard.names:
         log["not_repeatable"] = sorted(heard.names)
-    check_recorded(job, session, TrainLog.from_dict(json.loads(json.dumps(log))))
+    log = json.loads(json.dumps(log), parse_constant=lambda name: None)  # JSON has no NaN and no infinity
+    check_recorded(job, session, TrainLog.from_dict(log))
     if not ranks or ranks.leads:
         _store_weights(last, selection, log)
 

@@ -15,7 +15,7 @@ FIX = "delete it and run again"
 
 def metadata_of(path: Path, log: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Return the metadata of weights that are stored at `path`: their name, and the training log if any."""
-    return {"file": path.name} | ({"train": json.dumps(log)} if log is not None else {})
+    return {"file": path.name} | ({"train": json.dumps(log, allow_nan=False)} if log is not None else {})
 
 
 def check_weights(path: Path) -> dict[str, str]:

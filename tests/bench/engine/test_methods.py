@@ -14,6 +14,7 @@ from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method
+from flatqat.methods.fp import FullPrecision
 from flatqat.models.base import build
 from tests.helpers.running import run_plan, session_of
 
@@ -91,3 +92,13 @@ def test_the_estimate_counts_a_hessian_product_as_two_passes_whatever_the_rule(t
     images_in_batches = 32 / 32
     products = images_in_batches * 2 * estimate.ITERATIONS
     assert seconds["qat", True] - 12 == seconds["sam", True] - 24 == seconds["anchor", True] - 24 == products
+
+
+def test_numbers_of_a_log_that_are_not_finite_are_null_in_the_record(tmp_path, monkeypatch):
+    """They cost nothing: the weights and the scores are there."""
+    log = {"parts": [float("nan"), 1.5], "worst": float("inf")}
+    monkeypatch.setattr(FullPrecision, "log", lambda self: log, raising=False)
+    (record,) = run_plan(plan(tmp_path))
+    assert record.status == "done"
+    assert record.train.method == {"parts": [None, 1.5], "worst": None}
+    assert Store(tmp_path).record(record.cell) == record
