@@ -69,9 +69,11 @@ def detection(outcomes: Arrays, shifts: Iterable[str]) -> dict[str, Score]:
 
 
 def with_flatness(job: Job, store: Store) -> Record:
-    """Return the record of a finished job with the flatness that it lacked."""
-    record = store.record(job.cell)
-    assert record is not None
+    """Return the record of a finished job with the flatness that it lacked.
+
+    Raises Vanished if the record was removed meanwhile.
+    """
+    record = store.read(store.record_path(job.cell))
     measured = placed(store.flatness(job.cell, recorded=False), record.env)
     return replace(record, flatness=record.flatness.updated(measured))
 

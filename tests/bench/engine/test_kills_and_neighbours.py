@@ -146,6 +146,23 @@ def test_a_rerun_beside_another_starts_again_from_what_is_left(tmp_path, monkeyp
     assert len(reads) == 2
 
 
+def test_a_cell_that_is_removed_while_its_flatness_is_measured_is_computed_anew(tmp_path, monkeypatch):
+    (first,) = run(tmp_path)
+    measure, store, seen = pieces.measure, Store(tmp_path), []
+
+    def removed(lack, session):
+        measure(lack, session)
+        seen.append(lack.scores)
+        if len(seen) == 1:
+            store.record_path(first.cell).unlink()
+
+    monkeypatch.setattr(pieces, "measure", removed)
+    (record,) = run(tmp_path, spaces=("quantized",))
+    assert seen == [False, True]
+    assert record.flatness.quantized
+    assert record.scores == first.scores
+
+
 def test_a_file_that_always_vanishes_ends_the_run(tmp_path, monkeypatch):
     def gone(*args):
         raise Vanished("x: found none")
