@@ -67,17 +67,19 @@ def _counted(record: Record, data_root: Path | None, models: tuple[str, ...]) ->
 
 
 def _complete(found: Sequence[tuple[Record, Cost]], store: Store) -> None:
-    """Give each record its cost that has none; a folder that is only read keeps what it has."""
-    lacking = [(record, cost) for record, cost in found if record.cost is None]
-    errors = terminal(stderr=True)
+    """Give each record, as it is now, the cost that it lacks; one that cannot be written stays as it is."""
+    count, errors = 0, terminal(stderr=True)
     try:
-        for record, cost in lacking:
-            store.write_record(replace(record, cost=cost))
+        for record, cost in found:
+            now = store.record(record.cell)
+            if now and now.status == "done" and now.cost is None:
+                store.write_record(replace(now, cost=cost))
+                count += 1
     except StoreError as error:
         errors.print(f"not stored: {printable(str(error))}", markup=False, highlight=False, soft_wrap=True)
         return
-    if lacking:
-        many = f"{len(lacking)} record{'s' * (len(lacking) > 1)}"
+    if count:
+        many = f"{count} record{'s' * (count > 1)}"
         errors.print(f"cost stored in {many} that had none", style="dim", highlight=False)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from flatqat.bench.cell import cell_cost
+from flatqat.bench.cell.cell_cost import cost_of
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
 from tests.helpers import RESULTS
@@ -43,6 +45,21 @@ def test_cost_prints_a_layer_a_line_and_completes_the_record(flatqat, first_look
     ]
     again = flatqat("cost", "tiny-qat-4-s0", "--results", first_look)
     assert (again.out, again.err) == (done.out, "")
+
+
+def test_what_was_stored_while_costs_were_counted_stays(flatqat, first_look, monkeypatch):
+    store = Store(first_look)
+    before = store.find("tiny-qat-4-s0")
+
+    def counted(*args, **options):
+        store.write_record(replace(before, last_run="later"))
+        return cost_of(*args, **options)
+
+    monkeypatch.setattr(cell_cost, "cost_of", counted)
+    assert flatqat("cost", "tiny-qat-4-s0", "--results", first_look).code == 0
+    after = store.find("tiny-qat-4-s0")
+    assert after.cost.macs == MACS
+    assert replace(after, cost=None) == replace(before, last_run="later")
 
 
 def test_cells_of_one_network_share_a_table(flatqat, first_look):

@@ -120,8 +120,8 @@ def renewed(records: Sequence[Record], store: Store) -> list[Record]:
     current = [replace(r, last_run=now()) if r.cell.id in old else r for r in records]
     try:
         for record in current:
-            if record.cell.id in old:
-                store.write_record(record)
+            if record.cell.id in old and (stored := store.record(record.cell)):
+                store.write_record(replace(stored, last_run=record.last_run))
     except StoreError:  # a folder that is only read
         return list(records)
     return current

@@ -5,16 +5,17 @@ import re
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from flatqat import load_results, registry
-from flatqat.bench.records.revisions import newest, older
+from flatqat.bench.records.revisions import newest, older, renewed
 from flatqat.bench.records.sections import problems, sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import FORMATS, render
 from flatqat.spec import Cell, Record
 from tests.helpers import TOY
-from tests.helpers.records import protocol, shift_info, train_log
+from tests.helpers.records import protocol, scores_of, shift_info, train_log
 
 METHOD = """
 from flatqat.methods.qat import QAT
@@ -257,3 +258,18 @@ def test_records_without_a_time_are_never_refused():
     assert "last_run" not in records[0].to_dict()
     dated = replace(records[0], last_run="2026-01-01T00:00:00.000+00:00")
     assert Record.from_dict(dated.to_dict()) == dated
+
+
+def test_a_failed_rerun_of_code_that_is_back_keeps_the_finished_record(tmp_path):
+    """It is the newest again, with the numbers that it has."""
+    store, scores = Store(tmp_path), scores_of({"id": np.ones(4, bool)})
+    first, second = (
+        store.write_record(replace(record(plugins=code, last_run=at), scores=scores))
+        for code, at in (("a", "1"), ("b", "2"))
+    )
+    failed = Record(cell=first.cell, status="failed", reason="a typo")
+    (reported,) = renewed([failed], store)
+    assert (reported.status, reported.reason) == ("failed", "a typo")
+    stored = store.record(first.cell)
+    assert stored == replace(first, last_run=reported.last_run)
+    assert stored.last_run > second.last_run
