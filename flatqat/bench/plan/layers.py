@@ -27,10 +27,18 @@ def simplest(spec: QuantSpec, names: Sequence[str]) -> QuantSpec:
 
 
 def _simpler(spec: QuantSpec) -> Iterator[QuantSpec]:
-    """Yield the specs that are one step simpler: the default layers kept, or fewer or sorted patterns."""
-    pairs = spec.layer_bits
-    if spec.keep != (default := QuantSpec().keep):
-        yield replace(spec, keep=default)
+    """Yield the specs that are one step simpler: the default layers kept, or fewer or sorted patterns.
+
+    Of layers that are kept, the first and the last one are called so.
+    """
+    pairs, keep = spec.layer_bits, spec.keep
+    if keep != (ends := QuantSpec().keep):
+        yield replace(spec, keep=ends)
+        for at, pattern in enumerate(keep):
+            others = keep[:at] + keep[at + 1 :]
+            yield replace(spec, keep=others)
+            for end in ends if pattern not in ends else ():
+                yield replace(spec, keep=tuple(sorted((*others, end))))
     for at in range(len(pairs)):
         yield replace(spec, layer_bits=pairs[:at] + pairs[at + 1 :])
     if pairs != (ordered := tuple(sorted(pairs))):

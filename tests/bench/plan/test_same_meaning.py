@@ -33,6 +33,13 @@ def ids(**changes) -> list[str]:
         ({"keep": ("last", "first", "last")}, {}),
         ({"keep": ("conv1", "last")}, {}),
         ({"keep": ("none",), "bits": ("8",)}, {"bits": ("8",)}),
+        ({"keep": ("conv1",)}, {"keep": ("first",)}),
+        ({"keep": ("first,conv1",)}, {"keep": ("first",)}),
+        ({"keep": ("stage1.0,conv*",)}, {"keep": ("first,stage1.0",)}),
+        (
+            {"keep": ("stage1.0",), "layer_bits": ("stage1.0=2",)},
+            {"keep": ("none",), "layer_bits": ("stage1.0=2",)},
+        ),
         ({"layer_bits": ("stage1.0=3",)}, {}),
         ({"layer_bits": ("stage1.0=w3a3",)}, {}),
         ({"layer_bits": ("conv1=8", "stage1.0=2")}, {"layer_bits": ("stage1.0=2",)}),
