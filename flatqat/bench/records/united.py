@@ -1,10 +1,11 @@
 """One record out of two of the same cell."""
 
 from dataclasses import replace
+from typing import Any
 
 from flatqat.bench.records.deployments import with_deployment
 from flatqat.errors import StoreError
-from flatqat.spec import Record
+from flatqat.spec import Environment, Flatness, Record
 from flatqat.spec.record import LATER
 
 
@@ -33,9 +34,18 @@ def united(known: Record, other: Record, where: str) -> Record:
             "scores: that is a compact copy, or it was run twice; leave one of the folders out"
         )
     optional = {name: getattr(last, name) or getattr(first, name) for name in LATER}
-    merged = replace(last, flatness=first.flatness.updated(last.flatness), **optional)
+    merged = replace(last, flatness=_flatness_seen_from(last.env, first).updated(last.flatness), **optional)
     merged = replace(merged, deployed=first.deployed, elsewhere=first.elsewhere)
     for deployment in (last.deployed, *last.elsewhere.values()):
         if deployment:
             merged, _ = with_deployment(merged, deployment)
     return merged
+
+
+def _flatness_seen_from(env: Environment, record: Record) -> Flatness:
+    """Return the flatness of a record, whose spaces name where they were measured unless that is `env`."""
+    spaces: dict[str, Any] = {}
+    for name, space in record.flatness.spaces.items():
+        place = space.env or record.env
+        spaces[name] = replace(space, env=None if place == env else place)
+    return replace(record.flatness, **spaces)

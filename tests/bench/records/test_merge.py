@@ -14,7 +14,7 @@ from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
 from flatqat.spec import Flatness, Record
 from tests.helpers import study_records
-from tests.helpers.records import space_flatness
+from tests.helpers.records import environment, space_flatness
 from tests.helpers.study_records import CELL, flatness, right_of
 
 
@@ -132,6 +132,25 @@ def test_flatness_comes_from_both(tmp_path):
     merge([a.root, b.root], tmp_path / "c")
     spaces = Store(tmp_path / "c").record(CELL).flatness.spaces
     assert set(spaces) == {"quantized", "latent"}
+
+
+def test_flatness_names_where_it_was_measured_if_that_is_not_where_the_record_says(tmp_path):
+    places = [environment(threads) for threads in (1, 2)]
+    spaces = [space_flatness(space=name) for name in ("quantized", "latent", "step_size")]
+    first = Flatness(quantized=spaces[0], latent=replace(spaces[1], env=places[1]))
+    later = Flatness(step_size=spaces[2])
+    for at, place, measured, when in (("a", 0, first, "2029"), ("b", 1, later, "2030")):
+        store = Store(tmp_path / at)
+        study_records.put(store, CELL, right_of(0, 0.1, {}, [1]), measured)
+        store.write_record(replace(store.record(CELL), env=places[place], last_run=when))
+    merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
+    found = Store(tmp_path / "c").record(CELL)
+    assert found.env == places[1]
+    assert {name: space.env for name, space in found.flatness.spaces.items()} == {
+        "quantized": places[0],
+        "latent": None,
+        "step_size": None,
+    }
 
 
 def test_of_what_both_have_that_of_the_last_run_stays(tmp_path):
