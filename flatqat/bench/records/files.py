@@ -28,7 +28,9 @@ from flatqat.errors import StoreError, Vanished, found
 from flatqat.memory import out_of_memory
 
 Arrays = dict[str, np.ndarray[Any, Any]]
-TEMPORARY = ".*.tmp"
+HEX = "[0-9a-f]"
+TEMPORARY = f".{8 * HEX}-*.{16 * HEX}.tmp"
+"""The names of temporary files, as a glob; other programs, such as those that copy folders, use others."""
 ATTEMPTS = 100  # to write into a folder that other runs remove as often
 
 
