@@ -37,7 +37,7 @@ from flatqat.bench.records.weights import metadata_of
 from flatqat.console.board import Doing
 from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors.image_data import ImageData
-from flatqat.errors import StoreError, TrainingFailed, Vanished
+from flatqat.errors import StoreError, TrainingFailed, Vanished, listed
 from flatqat.memory import lack_of_memory, out_of_memory
 from flatqat.methods.base import Method, Setup, loss_of
 from flatqat.methods.perturb import drawn_again
@@ -51,8 +51,6 @@ from flatqat.spec.reading import to_plain
 
 LOG_EVERY = 10
 VAL_IMAGES = 1000
-OF_WEIGHTS = ("steps", "last_loss", "audit", "method", "selection")
-"""What a training log says of the weights, not of the time and the place."""
 
 
 def train(job: Job, session: Session, ranks: Ranks | None = None) -> None:
@@ -133,6 +131,8 @@ def _trained(
         log["processes"] = ranks.size
     if method_log:
         log["method"] = method_log
+    if selection.best is not None:
+        log["selection"] = selection.log()
     return last, selection, log
 
 
@@ -143,14 +143,19 @@ def check_recorded(job: Job, session: Session, log: TrainLog) -> None:
     numbers of two trainings must not share a record.
     """
     record = None if session.request.rerun else session.store.finished(job.cell)
-    others = [name for name in OF_WEIGHTS if record and getattr(record.train, name) != getattr(log, name)]
-    if others:
+    known, new = _of_weights(record.train) if record else {}, _of_weights(log)
+    if others := [name for name, value in known.items() if new.get(name) != value]:
         path = session.store.weights_path(job.cell)
         raise TrainingFailed(
             f"expected the weights of the record of {job.cell.label}, got those of a training with another "
-            f"{' and '.join(others)}, as of another machine; restore {path}, or compute the cell again with "
+            f"{listed(others)}, as of another machine or version; restore {path}, or compute the cell again with "
             "--rerun"
         )
+
+
+def _of_weights(log: TrainLog) -> dict[str, Any]:
+    """Return what a log says of the weights, not of the time and the place. A newer version may say more."""
+    return {"steps": log.steps, "last_loss": log.last_loss, **log.audit, **log.method, **log.selection}
 
 
 def training_method(job: Job, model: Normalized, session: Session, whole: WholeBatch | None = None) -> Method:
@@ -260,7 +265,7 @@ def _store_weights(last: dict[str, Tensor], selection: Selection, log: dict[str,
             raise TrainingFailed(f"{name} is not finite after training")
     chosen = last
     if selection.best is not None:
-        chosen, log["selection"] = selection.best, selection.log()
+        chosen = selection.best
         path = store.weights_path(cell, "last")
         write_atomically(path, save(last, metadata=metadata_of(path)))
     path = store.weights_path(cell)

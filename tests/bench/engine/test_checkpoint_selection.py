@@ -267,3 +267,11 @@ def test_a_batch_without_an_image_of_each_source_is_refused(tmp_path: Path) -> N
     with pytest.raises(UsageError, match=r"batch_size: expected at least 2 for toy-family@plain, .* got 1; "):
         go(tmp_path, batch_size=1)
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_weights_that_are_selected_again_are_those_of_the_record(tmp_path: Path) -> None:
+    (first,) = go(tmp_path)
+    Store(tmp_path).drop_weights(first.cell.training_id)
+    (child,) = go(tmp_path, "ptq")
+    assert child.status == "done"
+    assert Store(tmp_path).has_weights(first.cell)

@@ -64,6 +64,16 @@ def test_a_parent_to_be_trained_again_is_the_job_of_the_plan(tmp_path):
     assert [x.scores for x in lacks] == [False, False, True]
 
 
+def test_weights_of_an_older_record_that_says_less_are_its_own(tmp_path):
+    (fp,) = run_plan(plan(tmp_path, methods=("fp",)))
+    store, audit = Store(tmp_path), {**fp.train.audit}
+    del audit["floating_weights"]
+    store.write_record(replace(fp, train=replace(fp.train, audit=audit)))
+    store.drop_weights(fp.cell.training_id)
+    (record,) = run_plan(plan(tmp_path, methods=("fp",), spaces=("quantized",)))
+    assert record.flatness.quantized
+
+
 def trained_elsewhere(store: Store, record: Record) -> bytes:
     """Make a record one from another machine, and remove its weights; returns the file's content."""
     log = replace(record.train, last_loss=record.train.last_loss + 1e-7)
