@@ -148,8 +148,8 @@ def check_recorded(job: Job, session: Session, log: TrainLog) -> None:
         path = session.store.weights_path(job.cell)
         raise TrainingFailed(
             f"expected the weights of the record of {job.cell.label}, got those of a training with another "
-            f"{listed(others)}, as of another machine or version; restore {path}, or compute the cell again with "
-            "--rerun"
+            f"{listed(others)}, as of another machine or version; restore {path}, or compute the cell again "
+            "with --rerun"
         )
 
 
