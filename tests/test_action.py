@@ -32,12 +32,12 @@ def runner(tmp_path_factory) -> Runner:
 
 def outcomes(runner: Runner) -> dict[str, str]:
     """What JUnit says of each row."""
-    root = ElementTree.parse(runner.folder / "temp" / "flatqat" / "junit.xml").getroot()
+    root = ElementTree.parse(runner.made / "junit.xml").getroot()
     return {case.attrib["name"]: "".join(one.tag for one in case) for case in root.iter("testcase")}
 
 
 def files(runner: Runner) -> set[str]:
-    return {path.name for path in (runner.folder / "temp" / "flatqat").iterdir()}
+    return {path.name for path in runner.made.iterdir()}
 
 
 def test_without_a_baseline_it_runs_reports_and_offers_one(runner):
@@ -60,7 +60,7 @@ def test_without_a_baseline_it_runs_reports_and_offers_one(runner):
 
 def test_a_baseline_that_holds_passes(runner):
     baseline = runner.folder / "kept.json"
-    baseline.write_bytes((runner.folder / "temp" / "flatqat" / "baseline.json").read_bytes())
+    baseline.write_bytes((runner.made / "baseline.json").read_bytes())
     assert runner.run(*BEFORE, baseline=str(baseline), check="--only 'i*' --max-drop 1"), runner.log
     assert runner.outputs["check"] == {"exit-code": "0"}
     assert "::notice title=flatqat bench check::fine" in runner.log
@@ -68,18 +68,18 @@ def test_a_baseline_that_holds_passes(runner):
     assert outcomes(runner) == {"id": ""}
 
 
-def test_a_baseline_that_was_better_fails(runner):
-    baseline = json.loads((runner.folder / "temp" / "flatqat" / "baseline.json").read_text())
+def test_a_second_use_in_the_job_compares_with_the_folder_of_the_first(runner):
+    better = runner.made / "baseline.json"
+    baseline = json.loads(better.read_text())
     (cell,) = baseline["cells"].values()
     cell |= pack("top1", {shift: np.ones(images, bool) for shift, images in cell["images"].items()})
-    better = runner.folder / "better.json"
     better.write_text(json.dumps(baseline))
-    assert not runner.run(*BEFORE, baseline=str(better), check="--retraining-sd 0")
+    assert not runner.run(run=RUN, baseline=str(better), check="--retraining-sd 0")
     assert runner.outputs["check"] == {"exit-code": "1"}
     assert "::error title=fp%3A regressed::" in runner.log
     assert "### REGRESSED (tolerance 0.5 points" in runner.summary
     assert outcomes(runner)["noise"] == "failure"
-    assert (runner.folder / "temp" / "flatqat" / "check.md").read_text().startswith("### REGRESSED")
+    assert (runner.made / "check.md").read_text().startswith("### REGRESSED")
 
 
 def test_a_cache_brings_back_neither_an_old_baseline_nor_old_cells(tmp_path):
@@ -90,18 +90,18 @@ def test_a_cache_brings_back_neither_an_old_baseline_nor_old_cells(tmp_path):
     baseline.parent.mkdir()
     baseline.write_text("old")
     assert not runner.run(run=RUN, baseline=str(baseline), **given)
-    baseline.write_bytes((tmp_path / "temp" / "flatqat" / "baseline.json").read_bytes())
+    baseline.write_bytes((runner.made / "baseline.json").read_bytes())
     shutil.rmtree(tmp_path / "results" / "records")
     assert runner.run(run=RUN, baseline=str(baseline), **given), runner.log
     assert len(list((tmp_path / "results" / "records").rglob("*.json"))) == 2, "the cache was restored"
-    cells = json.loads((tmp_path / "temp" / "flatqat" / "baseline.json").read_text())["cells"]
+    cells = json.loads((runner.made / "baseline.json").read_text())["cells"]
     assert [cell["cell"]["seed"] for cell in cells.values()] == [0]
 
 
 def test_an_error_stands_where_the_comparison_would(runner):
     assert not runner.run(*BEFORE, baseline="gone.json")
     assert runner.outputs["check"] == {"exit-code": "2"}
-    text = (runner.folder / "temp" / "flatqat" / "check.md").read_text()
+    text = (runner.made / "check.md").read_text()
     assert text.startswith("### flatqat bench check: exit code 2\n\n    ")
     assert "gone.json" in text
     assert text in runner.summary

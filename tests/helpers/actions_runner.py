@@ -50,6 +50,11 @@ class Runner:
     def summary(self) -> str:
         return (self.folder / "summary").read_text(encoding="utf-8")
 
+    @property
+    def made(self) -> Path:
+        """The folder with the files of the latest use."""
+        return Path(self.outputs["install"]["folder"])
+
     def run(self, *done: str, **inputs: str) -> bool:
         """Run all steps but those `done` by an earlier run; whether none failed."""
         action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
