@@ -157,6 +157,13 @@ def test_the_workflows_of_the_page_use_the_action_as_it_is():
     assert action["inputs"].keys() <= set(table), "every input is in the table"
 
 
+def test_a_cache_key_of_the_page_depends_on_files_in_subfolders():
+    """To GitHub, `**` within a name is `*`, which ends at a slash."""
+    patterns = re.findall(r"hashFiles\('(.*?)'\)", page())
+    assert patterns
+    assert all("**" in pattern.split("/") for pattern in patterns)
+
+
 def test_the_arguments_in_the_workflows_of_the_page_are_real():
     """And the gate runs what the baseline is made of, on the data that the first workflow caches."""
     (gate,), (renewal,) = (ours(workflows()[name]) for name in ("Accuracy", "Renew the baseline"))
