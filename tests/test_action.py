@@ -55,7 +55,7 @@ def test_without_a_baseline_it_runs_reports_and_offers_one(runner):
     ]
     (restored, saved) = (given for name, given in runner.used if "cache" in name)
     assert {**saved, "restore-keys": saved["key"].removesuffix("7-1")} == restored
-    assert re.fullmatch(r"flatqat-Linux-X64-[\d.]+-[\w.+]+-gate-c0ffee-run-7-1", saved["key"])
+    assert re.fullmatch(r"flatqat-Linux-X64-[\d.]+-[\w.+]+-[0-9a-f]{16}-gate-c0ffee-run-7-1", saved["key"])
 
 
 def test_a_baseline_that_holds_passes(runner):
@@ -96,6 +96,25 @@ def test_a_cache_brings_back_neither_an_old_baseline_nor_old_cells(tmp_path):
     assert len(list((tmp_path / "results" / "records").rglob("*.json"))) == 2, "the cache was restored"
     cells = json.loads((runner.made / "baseline.json").read_text())["cells"]
     assert [cell["cell"]["seed"] for cell in cells.values()] == [0]
+
+
+def test_the_cache_is_that_of_the_code_of_flatqat(tmp_path):
+    action = tmp_path / "action"
+    (action / "flatqat" / "__pycache__").mkdir(parents=True)
+    (action / "scripts").symlink_to(ROOT / "scripts")
+    file, compiled = action / "flatqat" / "a.py", action / "flatqat" / "__pycache__" / "a.pyc"
+
+    def key() -> str:
+        runner = Runner(tmp_path / "job", action=action)
+        assert runner.run("run", "report", "check"), runner.log
+        return next(given["key"] for name, given in runner.used if "cache" in name)
+
+    file.write_text("old")
+    first = key()
+    compiled.write_text("of another Python")
+    assert key() == first
+    file.write_text("new")
+    assert key() != first
 
 
 def test_an_error_stands_where_the_comparison_would(runner):

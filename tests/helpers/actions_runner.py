@@ -32,13 +32,14 @@ SHIMS = {
 
 @dataclass
 class Runner:
-    """A job in `folder` that runs one action.
+    """A job in `folder` that runs one action, whose checkout is `action`.
 
     After `run`, `outputs` has those of each step, `used` the actions with their inputs, and `log` what was
     printed.
     """
 
     folder: Path
+    action: Path = ROOT
     context: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, dict[str, str]] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
@@ -125,7 +126,7 @@ class Runner:
             "PYTHONPATH": str(ROOT),
             "PIP_LOG": str(self.folder / "pip"),
             "GITHUB_ACTIONS": "true",
-            "GITHUB_ACTION_PATH": str(ROOT),
+            "GITHUB_ACTION_PATH": str(self.action),
             "GITHUB_OUTPUT": str(output),
             "GITHUB_STEP_SUMMARY": str(self.folder / "summary"),
             "RUNNER_TEMP": str(self.folder / "temp"),
