@@ -130,7 +130,7 @@ def test_an_error_stands_where_the_comparison_would(runner):
 def test_arguments_that_are_no_command_line_are_one_line(runner):
     assert not runner.run("install", "report", run="--suite 'toy")
     assert 'error: arguments of flatqat bench run: expected a command line, got "--suite \'toy"' in runner.log
-    assert runner.outcomes["run"] == "failure"
+    assert (runner.outcomes["run"], runner.outputs["run"]) == ("failure", {"exit-code": "1"})
 
 
 def test_what_it_uses_is_pinned_to_a_major_version_and_every_input_is_described():
@@ -220,8 +220,8 @@ def test_the_shell_of_the_page_is_bash():
             assert "${{" not in step.get("run", "")
 
 
-@pytest.mark.parametrize("allowed", [True, False])
-def test_a_refused_pull_request_leaves_no_branch(tmp_path, allowed):
+@pytest.mark.parametrize(("code", "allowed"), [("0", True), ("0", False), ("3", True), ("", True)])
+def test_a_failed_run_or_a_refused_pull_request_leaves_no_branch(tmp_path, code, allowed):
     """The last step of the renewal, with a real git and a `gh` that GitHub allows or refuses."""
     (step,) = (
         one for one in steps(workflows()["Renew the baseline"]) if "gh pr create" in one.get("run", "")
@@ -246,9 +246,11 @@ def test_a_refused_pull_request_leaves_no_branch(tmp_path, allowed):
         "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
         "FOLDER": str(tmp_path / "made"),
         "BRANCH": "baseline-7",
+        "CODE": code,
     }
     bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
     done = subprocess.run(bash, cwd=tmp_path / "work", env=env, capture_output=True, text=True)
     branches = run("git", "branch", "--list", folder="origin")
-    assert (done.returncode == 0, "baseline-7" in branches) == (allowed, allowed), done.stderr
-    assert ("::error::" in done.stdout) is not allowed
+    succeeds = code == "0" and allowed
+    assert (done.returncode == 0, "baseline-7" in branches) == (succeeds, succeeds), done.stderr
+    assert ("::error::" in done.stdout) is not succeeds
