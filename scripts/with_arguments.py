@@ -8,16 +8,18 @@ import shlex
 import sys
 
 
-def main() -> None:
-    """Become the command. They are quoted as in a shell, and no shell looks at them."""
-    text = os.environ["ARGUMENTS"]
+def main() -> int:
+    """Become the command, or return 2. The arguments are quoted as in a shell, and no shell looks at them."""
+    command, text = shlex.join(sys.argv[1:4]), os.environ["ARGUMENTS"]
     try:
-        words = shlex.split(text)
+        os.execvp(sys.argv[1], [*sys.argv[1:], *shlex.split(text)])
     except ValueError as error:
-        command = shlex.join(sys.argv[1:4])
-        sys.exit(f"error: arguments of {command}: expected a command line, got {text!r} ({error})")
-    os.execvp(sys.argv[1], [*sys.argv[1:], *words])
+        why = f"arguments of {command}: expected a command line, got {text!r} ({error})"
+    except OSError as error:
+        why = f"cannot start {command}: {error.strerror}"
+    print(f"error: {why}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

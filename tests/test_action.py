@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from xml.etree import ElementTree
 
 import numpy as np
@@ -117,20 +118,35 @@ def test_the_cache_is_that_of_the_code_of_flatqat(tmp_path):
     assert key() != first
 
 
-def test_an_error_stands_where_the_comparison_would(runner):
-    assert not runner.run(*BEFORE, baseline="gone.json")
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"baseline": "gone.json"}, "gone.json"),
+        ({"baseline": "any.json", "check": "--only 'i"}, """expected a command line, got "--only 'i\""""),
+    ],
+)
+def test_an_error_stands_where_the_comparison_would(runner, given, said):
+    assert not runner.run(*BEFORE, **given)
     assert runner.outputs["check"] == {"exit-code": "2"}
     text = (runner.made / "check.md").read_text()
     assert text.startswith("### flatqat bench check: exit code 2\n\n    ")
-    assert "gone.json" in text
+    assert said in text
     assert text in runner.summary
-    assert "gone.json" in runner.log
+    assert said in runner.log
 
 
 def test_arguments_that_are_no_command_line_are_one_line(runner):
     assert not runner.run("install", "report", run="--suite 'toy")
     assert 'error: arguments of flatqat bench run: expected a command line, got "--suite \'toy"' in runner.log
-    assert (runner.outcomes["run"], runner.outputs["run"]) == ("failure", {"exit-code": "1"})
+    assert (runner.outcomes["run"], runner.outputs["run"]) == ("failure", {"exit-code": "2"})
+
+
+def test_a_command_that_cannot_be_started_is_one_line(tmp_path):
+    command = [sys.executable, ROOT / "scripts" / "with_arguments.py", tmp_path / "gone"]
+    env = os.environ | {"ARGUMENTS": "--all"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    expected = f"error: cannot start {tmp_path}/gone: No such file or directory\n"
+    assert (done.returncode, done.stderr) == (2, expected)
 
 
 def test_what_it_uses_is_pinned_to_a_major_version_and_every_input_is_described():
