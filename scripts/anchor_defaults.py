@@ -14,10 +14,10 @@ from typing import Any
 
 import pandas as pd
 
-from flatqat.bench.cell.restore import restore
 from flatqat.bench.cell.session import Session
-from flatqat.bench.engine.evaluate import score
+from flatqat.bench.engine.together import Together
 from flatqat.bench.engine.train import train
+from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request, parse_seeds
 from flatqat.console.progress import progress_for
@@ -69,8 +69,9 @@ def measured(request: Request) -> list[dict[str, Any]]:
         train(job, session)
         if job.scored:
             val = job.suite.scored[0]
-            model = restore(job.cell, job.suite, session.store, session.device)
-            score(val, {job.cell.id: model}, [job], session)
+            together = Together([job], session, Troubles(session.progress))
+            together.restore()
+            together.score([val])
             scores, *_ = session.store.read_scores(job.cell, val.name)
             found = {name: scores[name].value for name in ("top1", "nll")}
             settings = request.settings.get(job.cell.method, {})
