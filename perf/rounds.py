@@ -83,9 +83,12 @@ def turns(
 ) -> dict[str, list[float]]:
     """Return the seconds of each call, one value a round.
 
-    Every round calls all variants once in a random order, without garbage collection in between. One call of
-    each before the first round is not counted; it tells how often to repeat a call shorter than `shortest`.
+    Every round calls all variants once in a random order, without garbage collection in between. Two calls of
+    each before the first round are not counted. The first may compile or start a device; the second tells how
+    often to repeat a call shorter than `shortest`.
     """
+    for call in calls.values():
+        call()
     repeats = {
         name: max(1, ceil(shortest / max(_seconds(call, 1, clock), 1e-6))) for name, call in calls.items()
     }

@@ -24,9 +24,9 @@ class Clock:
         return run
 
 
-def test_every_round_gives_the_seconds_of_one_call_and_the_first_call_is_not_counted() -> None:
+def test_every_round_gives_the_seconds_of_one_call_and_the_first_two_are_not_counted() -> None:
     clock = Clock()
-    times = turns({"a": clock.call(9, 1, 2, 3), "b": clock.call(5)}, 3, clock=clock)
+    times = turns({"a": clock.call(9, 8, 1, 2, 3), "b": clock.call(5)}, 3, clock=clock)
     assert times == {"a": [1, 2, 3], "b": [5, 5, 5]}
 
 
@@ -35,7 +35,14 @@ def test_a_short_call_is_repeated_within_its_turn_and_counted_once() -> None:
     work = clock.call(0.01)
     times = turns({"short": lambda: (work(), calls.append(1))}, 2, clock=clock, shortest=0.05)
     assert times["short"] == pytest.approx([0.01, 0.01])
-    assert len(calls) == 1 + 2 * 5
+    assert len(calls) == 2 + 2 * 5
+
+
+def test_a_first_call_that_compiles_does_not_say_how_often_to_repeat() -> None:
+    clock, calls = Clock(), []
+    work = clock.call(9, 1)
+    turns({"short": lambda: (work(), calls.append(1))}, 1, clock=clock, shortest=5)
+    assert len(calls) == 2 + 5
 
 
 def test_ratios_are_taken_round_by_round() -> None:
