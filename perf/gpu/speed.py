@@ -4,9 +4,11 @@ Times are of whole calls with the device's work done, many short ones between tw
 because a goal was set for no particular card; waits do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
+from torch.autograd import DeviceType
+from torch.autograd.profiler_util import FunctionEventAvg
 
 from flatqat.quant.ops import fake_quantize
 from perf.cuda import WIDE
@@ -67,7 +69,18 @@ def _launched(on: Setting, network: Network, method: str) -> dict[str, int]:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
         begun.step(x, y)
         torch.cuda.synchronize(on.device)
-    return {"operations": operations, "kernels": sum(event.count for event in seen.key_averages())}
+    return {"operations": operations, "kernels": _kernels(seen.key_averages())}
+
+
+def _kernels(events: Iterable[FunctionEventAvg]) -> int:
+    """Return how many kernels ran on the device: no calls of its API, no copies and no annotations."""
+    return sum(
+        event.count
+        for event in events
+        if event.device_type == DeviceType.CUDA
+        and not event.is_user_annotation
+        and not event.key.startswith(("Memcpy", "Memset"))
+    )
 
 
 def rounding(on: Setting) -> Iterator[Entry]:

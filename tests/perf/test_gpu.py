@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.autograd import DeviceType
+from torch.autograd.profiler_util import FunctionEventAvg
 
 from flatqat import registry
 from flatqat.testing.pretended import pretended_device
 from perf.gpu import __main__ as acceptance
-from perf.gpu import equality
+from perf.gpu import equality, speed
 from perf.gpu.ledger import Entry, check, figure
 from perf.gpu.setting import Setting, apart
 
@@ -74,6 +76,24 @@ def test_a_device_that_computes_something_else_is_found(monkeypatch: pytest.Monk
 
 def test_distance_is_relative_to_the_largest_value() -> None:
     assert apart(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 4.0])) == 0.25
+
+
+def test_kernels_are_what_ran_on_the_device_without_copies_and_calls() -> None:
+    def event(key: str, count: int, device: DeviceType, annotation: bool = False) -> FunctionEventAvg:
+        seen = FunctionEventAvg()
+        seen.key, seen.count, seen.device_type, seen.is_user_annotation = key, count, device, annotation
+        return seen
+
+    events = [
+        event("cudaLaunchKernel", 5, DeviceType.CPU),
+        event("cudaDeviceSynchronize", 1, DeviceType.CPU),
+        event("void at::native::vectorized_elementwise_kernel<4>", 3, DeviceType.CUDA),
+        event("sm90_xmma_fprop", 2, DeviceType.CUDA),
+        event("Memcpy DtoD (Device -> Device)", 7, DeviceType.CUDA),
+        event("Memset (Device)", 11, DeviceType.CUDA),
+        event("Optimizer.step#SGD.step", 1, DeviceType.CUDA, annotation=True),
+    ]
+    assert speed._kernels(events) == 5
 
 
 @pytest.mark.slow
