@@ -81,7 +81,7 @@ def command_lines(page: Path) -> list[str]:
     """The flatqat commands of a page that a reader copies: in indented lines and in shell blocks."""
     text = page.read_text(encoding="utf-8")
     shell = "\n".join(m["text"] for m in FENCED.finditer(text) if m["language"] == "sh").replace("\\\n", " ")
-    in_shell = re.findall(r"(?:^|&& )(?:\S*/)?(flatqat .*?)(?:  #.*)?$", shell, re.MULTILINE)
+    in_shell = re.findall(r"(?:^(?:srun .*?)?|&& )(?:\S*/)?(flatqat .*?)(?:  #.*)?$", shell, re.MULTILINE)
     return COMMAND.findall(text) + in_shell
 
 
@@ -120,6 +120,7 @@ def test_a_command_of_one_cell_names_one_of_several_seeds():
         "    flatqat bench baseline\n",
         "```sh\nflatqat bench run \\\n  --budget 3\n```\n",
         "```sh\ncd x && .venv/bin/flatqat bench run --oops\n```\n",
+        "```sh\nsrun --gres=gpu:1 \\\n  flatqat bench run --oops\n```\n",
         "Say `flatqat bench\nrum`.",
     ],
 )
