@@ -1,27 +1,36 @@
 """How much memory is left to use, on the machine or on a device, and which errors say that it ran out."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from flatqat.cgroups import control_groups
 
 UNKNOWN_MEMORY = 2**32  # assumed where a system reports nothing
 SAYINGS = ("not enough memory", "out of memory", "STATUS_ALLOC_FAILED")
 """What a RuntimeError says, of torch's allocator on the CPU, of what quotes errors, of CUDA's libraries."""
-MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+MEMINFO = Path("/proc/meminfo")
+OF_GROUPS = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+"""What a control group of version 2 and of version 1 calls its limit, its use, and its file caches."""
 
 
 def available_memory(device: Any = None) -> int:
     """Return the bytes that can still be used on a `torch.device`, or in main memory.
 
     On CUDA these are free on the card, or held by torch's allocator without being in use. In main memory they
-    include caches that the system gives up, as free pages alone do not, and end at a container's limit.
+    include caches that the system gives up, as free pages alone do not, and end at the limit of a container
+    or a job.
     """
     if device is not None and device.type == "cuda":
         cuda = sys.modules["torch"].cuda
         held = cuda.memory_reserved(device) - cuda.memory_allocated(device)
         return int(cuda.mem_get_info(device)[0] + held)
-    known = [size for size in (_of_machine(), _of_container()) if size is not None]
-    return min(known, default=UNKNOWN_MEMORY)
+    return min((*_of_machine(), *_of_groups()), default=UNKNOWN_MEMORY)
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -39,19 +48,18 @@ def lack_of_memory(error: BaseException) -> str:
     return f"out of memory: {first_line}".rstrip(": ")
 
 
-def _of_machine() -> int | None:
-    try:
-        lines = (line.split() for line in MEMINFO.read_text().splitlines())
-        return next(int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:")
-    except (OSError, StopIteration):  # not Linux
-        return None
+def _of_machine() -> Iterator[int]:
+    with suppress(OSError):  # not Linux
+        for line in MEMINFO.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                yield int(line.split()[1]) * 1024
 
 
-def _of_container() -> int | None:
-    """Return what is left of the limit of the control group, with the file caches that it can give up."""
-    try:
-        most, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
-        counts = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
-        return max(0, most - used + int(counts["inactive_file"]))
-    except (OSError, ValueError, KeyError):  # no control group, or no limit: "max"
-        return None
+def _of_groups() -> Iterator[int]:
+    """Yield what is left of the limit of each control group, with the file caches that it can give up."""
+    for group in control_groups("memory"):
+        for limit, use, caches in OF_GROUPS:
+            with suppress(OSError, ValueError, KeyError):  # another version, or no limit: "max"
+                most, used = (int((group / name).read_text()) for name in (limit, use))
+                counts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+                yield max(0, most - used + int(counts[caches]))

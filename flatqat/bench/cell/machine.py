@@ -4,15 +4,18 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-QUOTA, STATUS = Path("/sys/fs/cgroup/cpu.max"), Path("/proc/self/status")
+from flatqat.cgroups import control_groups
+
+STATUS = Path("/proc/self/status")
 
 
 def cores() -> int:
-    """Return the number of cores that this process may keep busy, a container's quota included."""
+    """Return the number of cores that this process may keep busy, quotas of control groups included."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with suppress(OSError, ValueError):  # no quota, or "max"
-        quota, period = QUOTA.read_text().split()
-        count = min(count, max(1, int(quota) // int(period)))
+    for group in control_groups("cpu"):
+        with suppress(OSError, ValueError):  # no quota, or "max"
+            quota, period = (group / "cpu.max").read_text().split()
+            count = min(count, max(1, int(quota) // int(period)))
     return count
 
 

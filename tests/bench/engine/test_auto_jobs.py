@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from flatqat import cgroups
 from flatqat.bench.cell import machine
 from flatqat.bench.engine import auto_jobs as module
 from flatqat.bench.engine.auto_jobs import WORTH_A_WORKER, auto_jobs, jobs_worth, processes
@@ -62,11 +63,15 @@ def test_processes_that_share_cores_or_a_gpu_are_not_faster(monkeypatch, options
 @pytest.mark.parametrize(
     ("quota", "expected"), [("200000 100000", 2), ("50000 100000", 1), ("max 100000", 16), ("", 16)]
 )
-def test_a_container_uses_the_cores_of_its_quota(tmp_path, monkeypatch, quota, expected):
+@pytest.mark.parametrize("of", [".", "job"])
+def test_a_container_or_a_job_uses_the_cores_of_its_quota(tmp_path, monkeypatch, of, quota, expected):
     monkeypatch.setattr(machine.os, "sched_getaffinity", lambda pid: range(16))
-    monkeypatch.setattr(machine, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(cgroups, "MOUNT", tmp_path)
+    monkeypatch.setattr(cgroups, "MEMBERSHIP", tmp_path / "membership")
     assert machine.cores() == 16
-    (tmp_path / "cpu.max").write_text(quota)
+    (tmp_path / "membership").write_text("0::/job/step\n")
+    (tmp_path / "job").mkdir()
+    (tmp_path / of / "cpu.max").write_text(quota)
     assert machine.cores() == expected
 
 
