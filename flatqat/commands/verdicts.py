@@ -19,10 +19,13 @@ from flatqat.console.printable import printable
 from flatqat.console.terminal import terminal
 from flatqat.errors import UsageError, choose
 
+MOST_BYTES = 2**16  # of a comment on GitHub and the text of a pull request, which take as many characters
 FILES: dict[str, Callable[[Checked, Rules, bool], str]] = {
     "json": lambda checked, rules, _: as_json(checked, rules),
     "junit": lambda checked, rules, _: as_junit(checked, rules),
-    "md": lambda checked, rules, only_changed: as_markdown(checked, rules, only_changed=only_changed),
+    "md": lambda checked, rules, only_changed: as_markdown(
+        checked, rules, only_changed=only_changed, most=MOST_BYTES
+    ),
 }
 """The formats that are files, and what makes their texts."""
 FORMATS = ("table", "github", *FILES)

@@ -8,7 +8,9 @@ from xml.etree import ElementTree
 import pytest
 
 from flatqat.bench.gate import as_github
+from flatqat.bench.gate.as_markdown import SHORTENED
 from flatqat.bench.records.store import Store
+from flatqat.commands import verdicts
 from flatqat.spec import Record
 from tests.helpers.command_line import assert_one_line_error
 from tests.helpers.gate_records import CELL, flipped, outcomes, store_with
@@ -94,9 +96,24 @@ def test_a_summary_that_cannot_be_written_is_one_line(check, tmp_path, monkeypat
 
 def test_a_summary_that_github_would_not_take_has_the_changed_rows_alone(check, tmp_path, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
-    monkeypatch.setattr(as_github, "MOST_BYTES", 500)
+    whole = check("--format", "md").out
+    monkeypatch.setattr(as_github, "MOST_BYTES", len(whole.encode()) - 1)
     check("--format", "github")
-    assert "Not shown: 2 rows that are fine." in (tmp_path / "summary.md").read_text()
+    short = check("--format", "md", "--only-changed").out
+    assert short.endswith("Not shown: 2 rows that are fine.\n")
+    assert (tmp_path / "summary.md").read_text() == f"{short}{SHORTENED}\n"
+
+
+def test_a_comment_that_github_would_not_take_is_shortened_at_the_end_of_a_line(check, monkeypatch):
+    """Where the rows that changed are too many by themselves, too."""
+    short = check("--format", "md", "--only-changed").out
+    monkeypatch.setattr(verdicts, "MOST_BYTES", 800)
+    text = check("--format", "md").out
+    kept = text.removesuffix(SHORTENED)
+    assert len(text.encode()) <= 800
+    assert kept != text
+    assert short.startswith(kept)
+    assert kept.endswith("|\n")
 
 
 def test_of_more_annotations_than_github_shows_the_last_says_how_many(check, monkeypatch):

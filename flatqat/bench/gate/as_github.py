@@ -47,9 +47,7 @@ def append_summary(checked: Checked, rules: Rules, only_changed: bool) -> None:
     """Append a check to the summary of the job, where there is one. Raises StoreError if that fails."""
     if not (path := os.environ.get(SUMMARY)):
         return
-    text = as_markdown(checked, rules, only_changed=only_changed)
-    if len(text.encode()) > MOST_BYTES:
-        text = as_markdown(checked, rules, only_changed=True)
+    text = as_markdown(checked, rules, only_changed=only_changed, most=MOST_BYTES)
     try:
         with Path(path).open("a", encoding="utf-8") as file:
             file.write(f"{text}\n")

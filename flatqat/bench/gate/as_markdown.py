@@ -9,13 +9,25 @@ from flatqat.bench.records.escape import literal_cell, literal_line
 
 CHANGED = ("regressed", "undecided", "improved")
 TEXTS = ("cell", "what", "verdict")
+SHORTENED = "\nShortened, since GitHub takes no longer text: `--format json` has everything.\n"
 
 
-def as_markdown(checked: Checked, rules: Rules, *, only_changed: bool = False) -> str:
+def as_markdown(checked: Checked, rules: Rules, *, only_changed: bool, most: int) -> str:
     """Return a check as Markdown: the verdict, what changed, and what is fine behind a fold.
 
-    With `only_changed` the number of rows that are fine stands in their place.
+    With `only_changed` the number of rows that are fine stands in their place, as it does where the text has
+    more than `most` bytes otherwise. If it has more even so, it is cut after a line. Its last line says so.
     """
+    text = _markdown(checked, rules, only_changed)
+    if len(text.encode()) <= most:
+        return text
+    text, room = _markdown(checked, rules, only_changed=True), most - len(SHORTENED)
+    if len(text.encode()) > room:
+        text = text.encode()[:room].decode(errors="ignore").rpartition("\n")[0] + "\n"
+    return text + SHORTENED
+
+
+def _markdown(checked: Checked, rules: Rules, only_changed: bool) -> str:
     changed = [v for verdict in CHANGED for v in checked.verdicts if v.verdict == verdict]
     fine = [v for v in checked.verdicts if v.verdict == "ok"]
     rows = f"{len(fine)} row{'s' * (len(fine) != 1)} that {'are' if len(fine) != 1 else 'is'} fine"
