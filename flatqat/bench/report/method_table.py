@@ -168,23 +168,26 @@ def _agreement(row: Row) -> str:
 
 
 def _flag(row: Row) -> str:
-    """Return a star if the eigenvalue did not converge to the tolerance."""
-    residual = row["lambda_max_residual"]
-    return "*" if not is_unknown(residual) and residual > RESIDUAL_TOLERANCE else ""
+    """Return a star if the eigenvalue is known and did not converge to the tolerance."""
+    known = not is_unknown(row["lambda_max"]) and not is_unknown(row["lambda_max_residual"])
+    return "*" if known and row["lambda_max_residual"] > RESIDUAL_TOLERANCE else ""
 
 
 def _notes(section: Section, rows: Sequence[Row], texts: Sequence[Mapping[str, str]]) -> list[str]:
     marked = any(ONE_SEED in text[name] for text in texts for name in ("method", EXTRA_GAP))
     notes = [ONE_SEED_NOTE] if marked else []
     notes += floating_note({_method(row): _floating(row) for row in rows if _floating(row)})
-    notes += _flatness_note(rows)
     notes += no_scatter_note(section, [[text.get(name, "-") for name in SCORES] for text in texts])
     return notes + no_outcomes_note(_method(row, "domain") for row in rows if _lacks_outcomes(row))
 
 
 def _notes_of(section: Section, rows: Sequence[Row]) -> dict[str, str]:
     """Return by column what to know of some rows."""
-    notes = {EXTRA_GAP: _extra_gap_note(section, rows), "deployed": _files_note(rows)}
+    notes = {
+        EXTRA_GAP: _extra_gap_note(section, rows),
+        "deployed": _files_note(rows),
+        "λmax": _flatness_note(rows),
+    }
     return {name: text for name, text in notes.items() if text}
 
 
@@ -208,14 +211,14 @@ def _files_note(rows: Sequence[Row]) -> str:
     return f"Files were verified in part: {'; '.join(parts)}; {change}." if parts else ""
 
 
-def _flatness_note(rows: Sequence[Row]) -> list[str]:
-    """Return the note on rows whose flatness is not known of all seeds, and so not shown."""
+def _flatness_note(rows: Sequence[Row]) -> str:
+    """Return the note on rows whose flatness is not known of all seeds, and so not shown, if any."""
     parts = [
         f"{_method(row, 'domain')} ({row['flatness_seeds']} of {row['seeds']})"
         for row in rows
         if 0 < row["flatness_seeds"] < row["seeds"]
     ]
-    return [f"λmax, sharp: not shown where some seeds lack them: {', '.join(parts)}."] if parts else []
+    return f"λmax, sharp: not shown where some seeds lack them: {', '.join(parts)}." if parts else ""
 
 
 def _lacks_outcomes(row: Row) -> bool:

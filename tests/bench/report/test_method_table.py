@@ -13,7 +13,7 @@ import torch
 
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
-from flatqat.spec import Cell, Flatness, QuantSpec, Record
+from flatqat.spec import Cell, Eigenvalue, Flatness, QuantSpec, Record
 from tests.helpers import ROOT, street_records
 from tests.helpers.records import margins_of, protocol, scores_of, shift_info, space_flatness, train_log
 
@@ -160,7 +160,8 @@ def test_full_precision_of_one_seed_marks_the_extra_gaps_and_not_the_scores_of_o
 def test_flatness_is_shown_where_all_seeds_have_it(tmp_path):
     store = Store(tmp_path)
     measured = Flatness(quantized=space_flatness(2.0))
-    put(store, FP, flatness=measured)
+    vague = Eigenvalue(value=3.0, residual=0.5)
+    put(store, FP, flatness=Flatness(quantized=space_flatness(2.0, lambda_max=vague)))
     put(store, replace(FP, seed=1))
     put(store, QAT, flatness=measured)
     _, rows, below = table(store)
