@@ -108,6 +108,7 @@ class TrainLog(Stored):
         processes: How many processes shared its batches (`--distributed`), which changes last digits.
         not_repeatable: Operators without an algorithm that repeats on the device.
         env: Where it was trained, if not where the record says; of processes that shared batches, the first.
+        weights: A digest of the weights that are deployed; empty in older records.
     """
 
     steps: int
@@ -120,6 +121,7 @@ class TrainLog(Stored):
     processes: int = 1
     not_repeatable: tuple[str, ...] = ()
     env: Annotated[Environment | None, SHARED] = None
+    weights: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ from flatqat.bench.ranks.ranks import Ranks
 from flatqat.bench.ranks.whole_batch import WholeBatch
 from flatqat.bench.records.files import write_atomically
 from flatqat.bench.records.store import Store
-from flatqat.bench.records.weights import metadata_of
+from flatqat.bench.records.weights import digest_of, metadata_of
 from flatqat.console.board import Doing
 from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors.image_data import ImageData
@@ -86,6 +86,7 @@ def _train(job: Job, session: Session, ranks: Ranks | None) -> None:
     log["env"] = to_plain(environment(session.device, session.request.threads))
     if heard.names:
         log["not_repeatable"] = sorted(heard.names)
+    log["weights"] = digest_of(last if selection.best is None else selection.best)
     log = json.loads(json.dumps(log), parse_constant=lambda name: None)  # JSON has no NaN and no infinity
     check_recorded(job, session, TrainLog.from_dict(log))
     if not ranks or ranks.leads:
@@ -137,17 +138,23 @@ def _trained(
 
 
 def check_recorded(job: Job, session: Session, log: TrainLog) -> None:
-    """Raise TrainingFailed if a job has a finished record from a training with another log.
+    """Raise TrainingFailed if a job has a finished record from a training of other weights.
 
     Its weights may be gone, and be trained again for what the record lacks. Another machine makes others, and
-    numbers of two trainings must not share a record.
+    numbers of two trainings must not share a record. An older record, without a digest of its weights, is
+    compared in what else it says of them.
     """
     record = None if session.request.rerun else session.store.finished(job.cell)
-    known, new = _of_weights(record.train) if record else {}, _of_weights(log)
+    if record is None:
+        return
+    if record.train.weights:
+        known, new = {"weights": record.train.weights}, {"weights": log.weights}
+    else:
+        known, new = _of_weights(record.train), _of_weights(log)
     if others := [name for name, value in known.items() if new.get(name) != value]:
         path = session.store.weights_path(job.cell)
         raise TrainingFailed(
-            f"expected the weights of the record of {job.cell.label}, got those of a training with another "
+            f"expected the weights of the record of {job.cell.label}, got those of a training with other "
             f"{listed(others)}, as of another machine or version; restore {path}, or compute the cell again "
             "with --rerun"
         )

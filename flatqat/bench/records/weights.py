@@ -1,21 +1,37 @@
 """What stored weights say of themselves in their metadata: which file they are, and how they were trained."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.records.files import check_regular
 from flatqat.bench.records.record_json import parse_json, read_as
 from flatqat.errors import StoreError, Vanished
 from flatqat.spec import TrainLog
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 FIX = "delete it and run again"
+DIGITS = 16
 
 
 def metadata_of(path: Path, log: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Return the metadata of weights that are stored at `path`: their name, and the training log if any."""
     return {"file": path.name} | ({"train": json.dumps(log, allow_nan=False)} if log is not None else {})
+
+
+def digest_of(weights: "Mapping[str, Tensor]") -> str:
+    """Return a digest of names, shapes, types and bytes of some weights."""
+    from torch import uint8
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(uint8).numpy().data)
+    return digest.hexdigest()[:DIGITS]
 
 
 def check_weights(path: Path) -> dict[str, str]:

@@ -68,27 +68,29 @@ def test_weights_of_an_older_record_that_says_less_are_its_own(tmp_path):
     (fp,) = run_plan(plan(tmp_path, methods=("fp",)))
     store, audit = Store(tmp_path), {**fp.train.audit}
     del audit["floating_weights"]
-    store.write_record(replace(fp, train=replace(fp.train, audit=audit)))
+    store.write_record(replace(fp, train=replace(fp.train, audit=audit, weights="")))
     store.drop_weights(fp.cell.training_id)
     (record,) = run_plan(plan(tmp_path, methods=("fp",), spaces=("quantized",)))
     assert record.flatness.quantized
 
 
-def trained_elsewhere(store: Store, record: Record) -> bytes:
+def trained_elsewhere(store: Store, record: Record, **log: object) -> bytes:
     """Make a record one from another machine, and remove its weights; returns the file's content."""
-    log = replace(record.train, last_loss=record.train.last_loss + 1e-7)
+    log = replace(record.train, **log or {"weights": "0123456789abcdef"})
     store.write_record(replace(record, train=log))
     store.drop_weights(record.cell.training_id)
     return store.record_path(record.cell).read_bytes()
 
 
-def test_numbers_of_weights_that_are_trained_again_elsewhere_join_no_record(tmp_path):
+@pytest.mark.parametrize(("older", "differs"), [(False, "weights"), (True, "last_loss")])
+def test_numbers_of_weights_that_are_trained_again_elsewhere_join_no_record(tmp_path, older, differs):
     store = Store(tmp_path)
     (fp,) = run_plan(plan(tmp_path, methods=("fp",)))
-    before = trained_elsewhere(store, fp)
+    log = {"weights": "", "last_loss": fp.train.last_loss + 1e-7} if older else {}
+    before = trained_elsewhere(store, fp, **log)
     (record,) = run_plan(plan(tmp_path, methods=("fp",), spaces=("quantized",)))
     assert record.flatness.quantized is None
-    assert "another last_loss, as of another machine or version; restore" in record.flatness.failed
+    assert f"other {differs}, as of another machine or version; restore" in record.flatness.failed
     assert "with --rerun" in record.flatness.failed
     assert not store.has_weights(fp.cell)
     (record,) = run_plan(plan(tmp_path, methods=("ptq",)))
@@ -99,6 +101,17 @@ def test_numbers_of_weights_that_are_trained_again_elsewhere_join_no_record(tmp_
     assert record.flatness.quantized
 
 
+def test_calibrated_weights_of_another_parent_join_no_record(tmp_path):
+    """A training without a step logs nothing that depends on its weights, but their digest."""
+    store = Store(tmp_path)
+    (ptq,) = run_plan(plan(tmp_path, methods=("ptq",)))
+    assert ptq.train.last_loss is None
+    trained_elsewhere(store, ptq)
+    (record,) = run_plan(plan(tmp_path, methods=("ptq",), spaces=("quantized",)))
+    assert record.flatness.quantized is None
+    assert "with other weights, as of another machine" in record.flatness.failed
+
+
 def test_flatness_is_measured_at_the_weights_of_the_record(tmp_path):
     """Cells that differ in the images that are scored share weights, and one of them may be run again."""
     store = Store(tmp_path)
@@ -107,7 +120,7 @@ def test_flatness_is_measured_at_the_weights_of_the_record(tmp_path):
     run_plan(plan(tmp_path, methods=("fp",), limit=20))
     assert store.has_weights(record.cell)
     (record,) = run_plan(plan(tmp_path, methods=("fp",), spaces=("quantized",)))
-    assert "another last_loss" in record.flatness.failed
+    assert "other weights" in record.flatness.failed
     assert store.record_path(record.cell).read_bytes() == before
 
 
