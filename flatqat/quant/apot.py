@@ -47,7 +47,7 @@ def additive_levels(bits: int) -> tuple[float, ...]:
 class APoT(Quantizer):
     """Additive powers-of-two quantization (Li, Dong, Wang 2020), with a learned clipping bound."""
 
-    version = 2  # 1: the standard deviation of a population
+    version = 3  # 1: the standard deviation of a population; 2: as 1 of DoReFa
     learns_scale = True
     per_channel = False
     edge_quantizer = "lsq"

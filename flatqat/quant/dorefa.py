@@ -29,6 +29,7 @@ from flatqat.quant.ops import fake_quantize, full_precision
 class DoReFa(Quantizer):
     """DoReFa-Net quantization (Zhou et al. 2016): fixed grids, weights squashed by tanh."""
 
+    version = 2  # 1: BatchNorm could be frozen at the statistics of weights on another scale
     per_channel = False
     edge_quantizer = "lsq"
     one: Tensor
