@@ -25,6 +25,7 @@ from flatqat.data.corruptions import photographs
 from flatqat.data.corruptions.apply import corrupt
 from flatqat.data.corruptions.names import Table
 from flatqat.data.images.encoded import Pixels
+from flatqat.data.images.entries import has_folder
 from flatqat.data.tensors.image_data import ImageData
 from flatqat.data.tensors.reading import read_ahead
 from flatqat.errors import DataError, listed
@@ -79,7 +80,8 @@ def _write_missing(
 ) -> None:
     """Write the images that are not in a severity's folder, then the hashes of all."""
     hashes = folder.with_name(f"{severity}.sha256")
-    todo = torch.tensor([index for index, name in enumerate(names) if not (folder / name).exists()])
+    there = _names_below(folder, names)
+    todo = torch.tensor([index for index, name in enumerate(names) if name not in there])
     advance(len(data) - len(todo))
     if hashes.exists() and not len(todo):
         return
@@ -98,6 +100,15 @@ def _write_missing(
         digests = pool.map(_digest, [folder / name for name in names])
         lines = [f"{digest}  {name}\n" for digest, name in zip(digests, names, strict=True)]
     _write(hashes, os.fsencode("".join(lines)))
+
+
+def _names_below(folder: Path, names: Sequence[str]) -> set[str]:
+    """Return the names of the files that are there, each folder of `names` listed once."""
+    there: set[str] = set()
+    for parent in {Path(name).parent for name in names}:
+        if has_folder(folder / parent):
+            there |= {str(parent / file) for file in os.listdir(folder / parent)}
+    return there
 
 
 def _claim(to: Path, data: ImageData, names: Sequence[str], table: Table) -> None:

@@ -27,13 +27,15 @@ def find_set(root: Path | None, dataset: ImageSet, looks_right: Callable[[Path],
 def find_split(root: Path | None, split: str) -> tuple[Path, Path] | None:
     """Return the folder of ImageNet's `train` or `val` and the root it was found in; None if missing.
 
-    If the data root is the folder of another dataset, the folders beside it are searched too. Where a folder
-    called imagenet has `val`, a folder `train` elsewhere is that of another dataset.
+    If the data root is the folder of another dataset, the folders beside it are searched too. Where `val` is
+    in a folder called imagenet, a folder `train` right in the root is that of another dataset.
     """
-    with_val = next((both for both in _homes(root) if _inside(both[0], "val")), None)
-    for home, place in _homes(root) if with_val is None or with_val[0] == with_val[1] else [with_val]:
-        if folder := _inside(home, split):
-            return folder, place
+    homes = list(_homes(root))
+    called = any(home != place and any(_folders(home, "val")) for home, place in homes)
+    for home, place in homes:
+        for folder in _folders(home, split):
+            if not (called and folder == place / "train"):
+                return folder, place
     return None
 
 
@@ -45,10 +47,10 @@ def _homes(root: Path | None) -> Iterator[tuple[Path, Path]]:
         yield from ((home, place) for home in (*_called(place, IMAGENET), place))
 
 
-def _inside(home: Path, split: str) -> Path | None:
-    """Return the folder of a split in one that may be ImageNet's, if there is one."""
-    folders = (home, *(home / part for part in _CLS_LOC))
-    return next((f / name for f in folders for name in SPLITS[split] if has_folder(f / name)), None)
+def _folders(home: Path, split: str) -> Iterator[Path]:
+    """Yield the folders of a split in one that may be ImageNet's."""
+    names = ((home / part / name) for part in ("", *_CLS_LOC) for name in SPLITS[split])
+    return filter(has_folder, names)
 
 
 def _called(folder: Path, spellings: tuple[str, ...]) -> Iterator[Path]:

@@ -220,6 +220,16 @@ def test_the_training_folder_of_another_set_is_not_imagenets(tmp_path):
     assert clean.train_images(root).folder == root / "imagenet" / "train"
 
 
+@pytest.mark.parametrize("place", ["ILSVRC2012_img_train", "ILSVRC/Data/CLS-LOC/train"])
+def test_training_images_elsewhere_are_found_by_a_name_of_their_own(tmp_path, place):
+    root = files.val(tmp_path)
+    (root / "train" / "airplane").mkdir(parents=True)
+    files.train(tmp_path / "made")
+    (root / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "made" / "imagenet" / "train").rename(root / place)
+    assert clean.train_images(root).folder == root / place
+
+
 def test_why_nothing_can_be_trained_without_any_folder(tmp_path):
     assert "imagenet/train/<wnid>/*.JPEG, got no such folder" in clean.untrainable_reason(tmp_path)
     assert "pass --data-root" in clean.untrainable_reason(None)
