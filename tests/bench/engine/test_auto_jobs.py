@@ -75,6 +75,18 @@ def test_a_container_or_a_job_uses_the_cores_of_its_quota(tmp_path, monkeypatch,
     assert machine.cores() == expected
 
 
+@pytest.mark.parametrize(("quota", "expected"), [("300000", 3), ("50000", 1), ("-1", 16)])
+def test_a_container_of_version_1_uses_the_cores_of_its_quota(tmp_path, monkeypatch, quota, expected):
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda pid: range(16))
+    monkeypatch.setattr(cgroups, "MOUNT", tmp_path)
+    monkeypatch.setattr(cgroups, "MEMBERSHIP", tmp_path / "membership")
+    (tmp_path / "membership").write_text("3:cpu,cpuacct:/job\n")
+    (tmp_path / "cpu" / "job").mkdir(parents=True)
+    (tmp_path / "cpu" / "job" / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+    (tmp_path / "cpu" / "job" / "cpu.cfs_period_us").write_text("100000\n")
+    assert machine.cores() == expected
+
+
 def test_the_memory_of_this_process(tmp_path, monkeypatch):
     assert machine.peak_memory() > 2**20
     monkeypatch.setattr(machine, "STATUS", tmp_path / "absent")
