@@ -45,7 +45,13 @@ def main() -> int:
     codes = []
     for options in runs():
         command = [sys.executable, "-m", "flatqat", "bench", "run"]
-        command += [*COMMON, *SPACES, *options, *paths, *sys.argv[5:]]
+        command += [
+            *COMMON,
+            *([] if "--no-flatness" in sys.argv[5:] else SPACES),
+            *options,
+            *paths,
+            *sys.argv[5:],
+        ]
         codes.append(subprocess.run(command).returncode)
     return int(any(codes))
 

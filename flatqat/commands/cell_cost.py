@@ -70,7 +70,7 @@ def _complete(found: Sequence[tuple[Record, Cost]], store: Store) -> None:
     """Give each record, as it is now, the cost that it lacks; one that cannot be written stays as it is."""
     count, errors = 0, terminal(stderr=True)
     try:
-        for record, cost in found:
+        for record, cost in (pair for pair in found if pair[0].cost is None):
             now = store.record(record.cell)
             if now and now.status == "done" and now.cost is None:
                 store.write_record(replace(now, cost=cost))
