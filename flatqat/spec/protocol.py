@@ -108,7 +108,7 @@ class TrainLog(Stored):
         processes: How many processes shared its batches (`--distributed`), which changes last digits.
         not_repeatable: Operators without an algorithm that repeats on the device.
         env: Where it was trained, if not where the record says; of processes that shared batches, the first.
-        weights: A digest of the weights that are deployed; empty in older records.
+        weights: The SHA-256 of the weights that are deployed, with their names; empty in older records.
     """
 
     steps: int

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache, partial
+from io import BytesIO
 from math import isfinite
 from time import perf_counter
 from typing import Any
@@ -86,7 +87,8 @@ def _train(job: Job, session: Session, ranks: Ranks | None) -> None:
     log["env"] = to_plain(environment(session.device, session.request.threads))
     if heard.names:
         log["not_repeatable"] = sorted(heard.names)
-    log["weights"] = digest_of(last if selection.best is None else selection.best)
+    deployed = last if selection.best is None else selection.best
+    log["weights"] = digest_of(BytesIO(save(deployed))).hex()
     log = json.loads(json.dumps(log), parse_constant=lambda name: None)  # JSON has no NaN and no infinity
     check_recorded(job, session, TrainLog.from_dict(log))
     if not ranks or ranks.leads:

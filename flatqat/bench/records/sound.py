@@ -14,7 +14,7 @@ from flatqat.bench.records.outcomes import stacks
 from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.sound_pictures import wrong_pictures, wrong_predictions
 from flatqat.bench.records.store import RECORD_NAME, Store
-from flatqat.bench.records.weights import check_weights
+from flatqat.bench.records.weights import check_weights, digest_of_stored
 from flatqat.errors import StoreError, UsageError, found
 from flatqat.spec import Record, ShiftInfo
 
@@ -69,10 +69,7 @@ class Examined:
             if record.status == "done":
                 problems += self._of_outcomes(record)
                 problems += wrong_predictions(record, self._store)
-                for which in ("selected", "last"):
-                    weights = self._store.weights_path(record.cell, which)
-                    if weights.exists():
-                        check_weights(weights)
+                problems += self._of_weights(record)
         except StoreError as error:
             return None, [*problems, str(error)]
         except UsageError as error:
@@ -95,6 +92,16 @@ class Examined:
         if record.protocol.quant != record.cell.quant_spec:
             expected, got = record.cell.quant_spec, record.protocol.quant
             yield f"{path}: protocol.quant: expected {expected}, as in its cell, got {got}"
+
+    def _of_weights(self, record: Record) -> Iterator[str]:
+        """Yield how stored weights are not those of a record. Raises StoreError on damaged ones."""
+        for which in ("selected", "last"):
+            path = self._store.weights_path(record.cell, which)
+            if path.exists():
+                check_weights(path)
+                digest, known = digest_of_stored(path).hex(), record.train.weights
+                if which == "selected" and known and digest != known:
+                    yield f"{path}: expected the SHA-256 of its record, {known}, got {digest}"
 
     def _of_outcomes(self, record: Record) -> Iterator[str]:
         """Yield how the outcomes of a record are not its own, and which scores do not follow from them."""

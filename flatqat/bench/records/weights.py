@@ -4,18 +4,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
 
 from flatqat.bench.records.files import check_regular
 from flatqat.bench.records.record_json import parse_json, read_as
 from flatqat.errors import StoreError, Vanished
 from flatqat.spec import TrainLog
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 FIX = "delete it and run again"
-DIGITS = 16
+BLOCK = 2**20
 
 
 def metadata_of(path: Path, log: Mapping[str, Any] | None = None) -> dict[str, str]:
@@ -23,15 +20,30 @@ def metadata_of(path: Path, log: Mapping[str, Any] | None = None) -> dict[str, s
     return {"file": path.name} | ({"train": json.dumps(log, allow_nan=False)} if log is not None else {})
 
 
-def digest_of(weights: "Mapping[str, Tensor]") -> str:
-    """Return a digest of names, shapes, types and bytes of some weights."""
-    from torch import uint8
+def digest_of(file: BinaryIO) -> bytes:
+    """Return the SHA-256 of the tensors in safetensors bytes and of their names, without the metadata.
 
+    Raises ValueError, or another error, if these are damaged.
+    """
     digest = hashlib.sha256()
-    for name, tensor in sorted(weights.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(uint8).numpy().data)
-    return digest.hexdigest()[:DIGITS]
+    header = dict(json.loads(file.read(int.from_bytes(file.read(8), "little"))))
+    if not header:
+        raise ValueError("no header")
+    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    digest.update(json.dumps(tensors, sort_keys=True).encode())
+    while block := file.read(BLOCK):
+        digest.update(block)
+    return digest.digest()
+
+
+def digest_of_stored(path: Path) -> bytes:
+    """Return the digest of stored weights. Raises StoreError if the file is damaged."""
+    try:
+        with path.open("rb") as file:
+            return digest_of(file)
+    except (OSError, ValueError, TypeError, RecursionError, MemoryError, OverflowError) as error:
+        fix = "delete it and run the cell again"
+        raise StoreError(f"{path}: expected stored weights, got a damaged file; {fix}") from error
 
 
 def check_weights(path: Path) -> dict[str, str]:

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 
 from flatqat.bench.records.record_json import read_record
 from flatqat.bench.records.sound import Examined
 from flatqat.bench.records.store import Store
+from flatqat.bench.records.weights import digest_of_stored
 from flatqat.errors import StoreError
 from flatqat.metrics.classification import ClassificationMeter
 from flatqat.metrics.segmentation import SegmentationMeter
@@ -190,6 +192,20 @@ def test_no_fingerprint_is_one_line_for_all_records(folder):
     (folder / "data" / "digits-c.json").unlink()
     (line,) = Examined(Store(folder)).problems
     assert line == f"{folder}/data/digits-c.json: expected the fingerprint of its records, 97c1cbc2, got none"
+
+
+def test_weights_are_those_that_their_record_has_the_digest_of(folder):
+    store, cell = Store(folder), read_record(path_of(folder)).cell
+    path = store.weights_path(cell)
+    path.parent.mkdir()
+    path.write_bytes(save({"w": torch.arange(3.0)}, metadata={"file": path.name}))
+    digest = digest_of_stored(path).hex()
+    assert problems(folder) == []  # an older record has none
+    edit(folder, "train", "weights", value=digest)
+    assert problems(folder) == []
+    path.write_bytes(save({"w": torch.arange(3.0) + 1e-6}, metadata={"file": path.name}))
+    (line,) = problems(folder)
+    assert line.startswith(f"weights/{path.name}: expected the SHA-256 of its record, {digest}, got ")
 
 
 def test_a_copy_and_weights_of_another_file(folder):
