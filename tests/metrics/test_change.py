@@ -1,5 +1,7 @@
 """The change between two sets of runs against Welch's and Student's tests, and in its false alarms."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -57,6 +59,30 @@ def test_pools_add_up(rng):
     parts = [change(before[k : k + 1], now[k : k + 1]) for k in (0, 1)]
     assert found.value == pytest.approx(sum(part.value for part in parts))
     assert found.image_variance <= sum(part.image_variance for part in parts) + 1e-9
+
+
+def test_variances_of_images_add_up_over_pools_of_their_own_sizes(rng):
+    pools = [(rng.normal(size=(1, n)), rng.normal(size=(1, n))) for n in (100, 40)]
+    found = change([before for before, _ in pools], [now for _, now in pools])
+    by_hand = sum(stats.sem((now - before)[0]) ** 2 for before, now in pools)
+    assert found.image_variance == pytest.approx(by_hand, rel=1e-12)
+    assert found.stderr == pytest.approx(math.sqrt(by_hand), rel=1e-12)
+
+
+def test_pairs_of_seed_and_image_count_once_in_every_pool(rng):
+    """Large effects of images, so that what the pairs add to their variance is known to be taken off."""
+    pools = [[runs(rng, 30 * rng.normal(size=n), seeds) for seeds in (3, 2)] for n in (100, 40)]
+    found = change([before for before, _ in pools], [now for _, now in pools])
+    whole = sum(stats.sem(now.mean(axis=0) - before.mean(axis=0)) ** 2 for before, now in pools)
+    pair = 0.0
+    for sides in pools:
+        for side in sides:
+            rest = side - side.mean(axis=0) - side.mean(axis=1, keepdims=True) + side.mean()
+            seeds, n = side.shape
+            pair += (
+                (seeds - 1) * (rest**2).sum() / ((seeds - 1) * (n - 1)) / n / 3
+            )  # 2 + 1 degrees of freedom
+    assert found.image_variance == pytest.approx(max(whole - pair * (1 / 3 + 1 / 2), 0), rel=1e-9)
 
 
 def test_seeds_with_images_of_their_own(rng):

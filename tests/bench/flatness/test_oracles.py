@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from flatqat.bench.flatness.estimators import RHO_ASAM, RHO_SAM
 from flatqat.bench.flatness.measure import flatness_of
+from flatqat.flatness.apgd import worst_case_sharpness
+from flatqat.flatness.sharpness import average_case_sharpness
 from flatqat.quant.apply import latent_weights, quantizers
 from tests.helpers.quantized_toys import CELL, data, dense_top, deployed, trained
 
@@ -66,14 +68,33 @@ def test_one_step_sharpness_at_the_deployed_point_by_hand():
     assert found["sharpness_asam"]["value"] == pytest.approx(asam, rel=1e-6)
 
 
-def test_average_sharpness_at_the_deployed_point_is_that_of_the_plain_network():
-    """The same draws on a plain network at Q(w): the space is the point and nothing else."""
+@pytest.fixture(scope="module")
+def at_rounded_weights():
+    """A quantized network, and the loss and the parameters of the plain network at Q(w)."""
     net = trained("3")
+    plain = deployed(net)
+    x, y = data()
+    params = {name: p.detach() for name, p in plain.named_parameters()}
+    return net, lambda at: F.cross_entropy(functional_call(plain, at, (x,)), y), params
+
+
+def test_average_sharpness_is_that_of_the_plain_network_at_each_radius(at_rounded_weights):
+    net, loss, params = at_rounded_weights
     found = flatness_of(net, [data()], CELL, acts=False, draws=3)
-    plain = flatness_of(deployed(net), [data()], CELL, draws=3)
+    assert [*found["sharpness_avg"]] == ["0.05", "0.1", "0.2"]
     for radius, kept in found["sharpness_avg"].items():
-        other = plain["sharpness_avg"][radius]
-        assert kept["value"] == pytest.approx(other["value"], rel=1e-6), radius
+        of = average_case_sharpness([loss], params, radius=float(radius), draws=3, seed=found["seed"])
+        assert (kept["value"], kept["stderr"]) == pytest.approx((of.value, of.stderr), rel=1e-6), radius
+
+
+def test_the_worst_case_is_that_of_the_plain_network_in_each_ball(at_rounded_weights):
+    net, loss, params = at_rounded_weights
+    found = flatness_of(net, [data()], CELL, acts=False, measures=("apgd",))
+    radii = {"plain": 0.05, "elementwise": 0.5, "filter": 0.002}
+    assert found["apgd"].keys() == radii.keys()
+    for ball, radius in radii.items():
+        of = worst_case_sharpness([loss], params, radius=radius, ball=ball, seed=found["seed"], iterations=20)
+        assert found["apgd"][ball]["value"] == pytest.approx(of.value, rel=1e-6), ball
 
 
 def test_the_scale_space_measures_without_the_gradient_factor():
