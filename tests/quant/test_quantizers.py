@@ -10,6 +10,7 @@ from flatqat.quant.apply import calibrate, quantize_, quantizers
 from flatqat.quant.lsq import LSQ
 from flatqat.quant.lsqplus import LSQPlus
 from flatqat.quant.minmax import MinMax
+from flatqat.quant.n2uq import N2UQ
 from flatqat.quant.observe import Observer
 from flatqat.spec import QuantSpec
 from tests.helpers.observers import observed
@@ -25,6 +26,17 @@ def test_lsq_starts_at_twice_the_mean_magnitude_over_the_root_of_the_top_level()
     q = LSQ(bits=2, role="weight")
     q.calibrate(observed(torch.tensor([0.8, -0.8])))
     assert q.scale.item() == pytest.approx(1.6, rel=1e-7)  # float32
+
+
+@pytest.mark.parametrize(("scale_shape", "means"), [((), 2.5), ((2, 1), [[1], [4]]), ((1, 2), [[2, 3]])])
+@pytest.mark.parametrize(("quantizer", "factor"), [(LSQ, 2 / sqrt(3)), (N2UQ, 2 * (7 / 4) / 7)])
+def test_weights_start_from_the_mean_magnitude_of_those_that_share_a_scale(
+    quantizer, factor, scale_shape, means
+):
+    """3 bits: 2 mean|w| / sqrt(3) of LSQ; 2 γ mean|w| / 7 with γ = 7/4 of N2UQ."""
+    q = quantizer(bits=3, role="weight", scale_shape=scale_shape)
+    q.calibrate(observed(torch.tensor([[1.0, -1.0], [3.0, 5.0]]), scale_shape=scale_shape), "own")
+    torch.testing.assert_close(q.scale.detach(), factor * torch.tensor(means, dtype=torch.float32))
 
 
 def test_lsq_starts_inputs_from_the_first_batch():
