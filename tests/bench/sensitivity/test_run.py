@@ -22,10 +22,11 @@ from flatqat.bench.sensitivity.switches import Form
 from flatqat.errors import StoreError
 from flatqat.metrics.miou import pseudo_values
 from flatqat.quant.allocate import harm_of
+from flatqat.quant.apply import by_layer
 from flatqat.spec import QuantSpec
 from tests.helpers import HELPERS
 from tests.helpers.plugins import plugins_removed, registered
-from tests.helpers.sensitivity_runs import run, store
+from tests.helpers.sensitivity_runs import opened, run, store
 
 BUDGET = Options(bits="3", limit=32, bops="4-bit", choices=("8", "4", "3"), choose_on="worst-family")
 
@@ -36,6 +37,12 @@ SEGMENTATION = Options(bits="2", limit=12, average_bits=4, choices=("8", "3"), c
 @pytest.fixture(scope="module")
 def found(cells):
     return run(cells, BUDGET)
+
+
+@pytest.fixture(scope="module")
+def apart(cells):
+    """Bits of each layer that are not uniform, chosen on the corruptions that are held apart."""
+    return run(cells, replace(BUDGET, choose_on="held-apart", choices=("8", "3")))
 
 
 def test_shifted_images_do_not_change_what_is_proposed(cells, found, tmp_path):
@@ -121,6 +128,28 @@ def test_a_proposal_is_within_its_budget_and_its_harm_is_the_sum_of_what_was_mea
     assert proposal.harm == pytest.approx(harm_of(harm, chosen))
     greedy = run(cells, replace(BUDGET, solver="greedy", check=False)).checked.proposal
     assert greedy.harm >= proposal.harm - 1e-12
+
+
+def test_the_harm_on_what_is_held_apart_is_the_mean_of_its_corruptions(apart):
+    assert len(apart.checked.choosing) == 4
+    harms, proposal = [], apart.checked.proposal
+    for images in apart.checked.choosing:
+        harms.append(0.0)
+        for unit, bits in proposal.by_unit.items():
+            kept = apart.opened.kept.read(images, f"one both {bits}")
+            harms[-1] += kept.divergence[kept.networks.index(unit)].mean()
+    assert proposal.harm == pytest.approx(np.mean(harms))
+    assert proposal.harm < 0.99 * max(harms)
+
+
+def test_the_measured_harm_is_the_divergence_of_the_whole_proposal_on_clean_images(cells, apart):
+    proposal = apart.checked.proposal
+    uniform = by_layer(list(apart.opened.switches.layers), proposal.uniform)
+    assert any(Form(spec=uniform[unit]).bits != Form(spec=s).bits for unit, s in proposal.by_unit.items())
+    forms = {unit: Form(spec=spec) for unit, spec in proposal.by_unit.items()}
+    expected = _divergence(cells, forms, apart.sets[0]).mean()
+    assert expected > 1e-3
+    assert apart.checked.divergence == pytest.approx(expected, abs=2e-6)  # float32 predictions
 
 
 def test_the_check_is_the_difference_of_the_differences(found):
@@ -210,6 +239,11 @@ def test_segmentation(tmp_path):
     direct = 100 * (pseudo_values(counts[1]).mean() - pseudo_values(counts[0]).mean())
     assert table.deltas[ID][0].value == pytest.approx(direct)
     assert got.checked.proposal.cost <= 4
+    changed = {table.networks[0]: sweep.switched}
+    expected = _divergence(folder, changed, images, "tiny-seg-fp").mean(axis=(1, 2))  # over pixels
+    found = got.opened.kept.read(images, sweep.name).divergence[1]
+    assert found == pytest.approx(expected, abs=2e-6)  # float32 predictions
+    assert expected.max() > 1e-3
 
 
 def test_a_failing_set_keeps_nothing(cells, tmp_path, monkeypatch):
@@ -234,3 +268,16 @@ def test_damaged_files_are_told_and_removing_a_cell_removes_them(cells, tmp_path
         run(tmp_path, Options(limit=16))
     remove([got.opened.record], Store(tmp_path))
     assert not got.opened.kept.folder.exists()
+
+
+def _divergence(folder, forms, images, cell="tiny-fp"):
+    """sum_k p_k log(p_k / q_k) of each image or pixel; p is of the cell, q of its network with some forms."""
+    one = opened(folder, cell)
+    one.observe()
+    logs = []
+    for these in ({}, forms):
+        one.switches.switch(these)
+        with torch.no_grad():
+            logits = one.switches.model.predict(images.data.batch(torch.arange(len(images.data)))[0])
+        logs.append(logits.double().log_softmax(1).numpy())
+    return (np.exp(logs[0]) * (logs[0] - logs[1])).sum(axis=1)
