@@ -1,6 +1,8 @@
 """Freezing of oscillating weights: identities to the bit, and paths of codes made by hand."""
 
+from itertools import pairwise
 from math import cos, pi
+from statistics import fmean
 
 import pytest
 import torch
@@ -164,6 +166,36 @@ def test_only_weights_of_few_bits_are_tracked():
     assert not begun(Freeze, bits="5")[1].weights
     assert len(begun(Freeze, freeze.Config(max_bits=8), bits="5")[1].weights) == 3
     assert begun(Freeze, bits="5")[1].log() == {"tracked": 0, "frozen": 0, "oscillation": 0}
+
+
+def test_the_logged_oscillation_is_the_mean_frequency_of_all_tracked_weights():
+    """f = o_t / 4 + 3/4 f of each weight, one by one, over the codes that it had; nothing is frozen."""
+    config = freeze.Config(threshold=1.5, threshold_end=1.5, momentum=0.25, max_bits=8)
+    _, method = begun(Freeze, config, recipe=FAST)
+    weights = list(method.weights.values())
+
+    def codes() -> list[int]:
+        return [code for w, q in weights for code in q.codes(w.detach()).flatten().tolist()]
+
+    paths = [codes()]
+    for x, y in batches(12):
+        method.step(x, y)
+        paths.append(codes())
+    frequencies = []
+    for path in zip(*paths, strict=True):
+        frequency, last = 0.0, 0
+        for before, after in pairwise(path):
+            change = after - before
+            frequency = 0.75 * frequency + 0.25 * (change * last < 0)
+            last = change or last
+        frequencies.append(frequency)
+    assert len(weights) == 3
+    assert method.log() == {
+        "tracked": len(frequencies),
+        "frozen": 0,
+        "oscillation": pytest.approx(fmean(frequencies), rel=1e-6),  # float32
+    }
+    assert 0.001 < fmean(frequencies) < 0.5
 
 
 def test_the_threshold_falls_as_a_half_cosine():
