@@ -54,18 +54,14 @@ def test_a_planted_correlation_is_found_and_its_sign_kept(rng):
     assert (found.rows, found.columns) == (ROWS, COLUMNS)
 
 
-def test_the_error_is_that_of_the_jackknife_over_rows_and_over_columns(rng):
-    x, y = table(rng), table(rng)
+@pytest.mark.parametrize("within", [False, True])
+def test_the_error_is_that_of_the_jackknife_over_rows_and_over_columns(rng, within):
+    x, y = table(rng), table(rng) + 100 * np.arange(COLUMNS)  # a seed moves all its runs
     variance = 0.0
     for axis, count in ((0, ROWS), (1, COLUMNS)):
-        left = np.array(
-            [
-                stats.spearmanr(np.delete(x, g, axis).ravel(), np.delete(y, g, axis).ravel()).statistic
-                for g in range(count)
-            ]
-        )
+        left = np.array([_rho(np.delete(x, g, axis), np.delete(y, g, axis), within) for g in range(count)])
         variance += (count - 1) / count * ((left - left.mean()) ** 2).sum()
-    assert rank_correlation(x, y).stderr == pytest.approx(np.sqrt(variance), abs=TINY)
+    assert rank_correlation(x, y, within=within).stderr == pytest.approx(np.sqrt(variance), abs=TINY)
 
 
 def test_runs_that_repeat_each_other_are_no_more_evidence(rng):
@@ -77,13 +73,13 @@ def test_runs_that_repeat_each_other_are_no_more_evidence(rng):
     assert three.stderr == pytest.approx(one.stderr, abs=TINY)
 
 
-def test_few_rows_are_permuted_in_every_order(rng):
-    x, y = rng.normal(size=(2, 5, 2))
-    seen = abs(stats.spearmanr(x.ravel(), y.ravel()).statistic)
-    every = [
-        abs(stats.spearmanr(x[list(order)].ravel(), y.ravel()).statistic) for order in permutations(range(5))
-    ]
-    assert rank_correlation(x, y).p == pytest.approx(np.mean(np.array(every) >= seen - TINY))
+@pytest.mark.parametrize("within", [False, True])
+def test_few_rows_are_permuted_in_every_order(rng, within):
+    x, y = rng.normal(size=(2, 5, 2)) + 100 * np.arange(2)
+    every = [abs(_rho(x[list(order)], y, within)) for order in permutations(range(5))]
+    expected = np.mean(np.array(every) >= every[0] - TINY)
+    assert 0.05 < expected < 0.95
+    assert rank_correlation(x, y, within=within).p == pytest.approx(expected)
 
 
 def test_many_rows_are_drawn_and_agree_with_scipys_permutation_test(rng):
@@ -129,3 +125,10 @@ def test_a_constant_has_no_correlation(rng):
 def test_what_is_no_table_of_runs_is_refused(x, y):
     with pytest.raises(ValueError, match="expected"):
         rank_correlation(x, y)
+
+
+def _rho(x, y, within):
+    """scipy's rho of all runs, or the mean of those of the columns, where nothing is tied."""
+    if within:
+        return np.mean([stats.spearmanr(a, b).statistic for a, b in zip(x.T, y.T, strict=True)])
+    return stats.spearmanr(x.ravel(), y.ravel()).statistic
