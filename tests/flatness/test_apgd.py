@@ -99,7 +99,7 @@ def test_filters_have_a_ball_each() -> None:
 
 
 @pytest.mark.parametrize("ball", BALLS)
-def test_no_point_is_outside_the_ball(net64: SmallNet, ball: Ball) -> None:
+def test_points_are_inside_the_ball_and_the_first_step_reaches_its_edge(net64: SmallNet, ball: Ball) -> None:
     radius, center = 0.1, {name: value.detach() for name, value in net64.params.items()}
     seen: list[Params] = []
 
@@ -107,22 +107,23 @@ def test_no_point_is_outside_the_ball(net64: SmallNet, ball: Ball) -> None:
         seen.append({name: value.detach() for name, value in params.items()})
         return net64.loss(params)
 
-    worst_case_sharpness([loss], net64.params, radius=radius, ball=ball)
-    for point in seen:
+    def lengths(point: Params) -> list[float]:
+        """How far a point is from the center of each ball, in radii."""
         steps = {name: point[name] - center[name] for name in point}
         if ball == "filter":
-            for name, step in steps.items():
-                if step.dim() < 2:
-                    assert not step.any()
-                else:
-                    limit = radius * center[name].flatten(1).norm(dim=1)
-                    assert (step.flatten(1).norm(dim=1) <= limit * (1 + 1e-9)).all()
-        else:
-            scale = {n: center[n].abs() if ball == "elementwise" else 1.0 for n in steps}
-            assert not any(step[center[name] == 0].any() for name, step in steps.items() if ball != "plain")
-            relative = {name: (step / scale[name]).nan_to_num() for name, step in steps.items()}
-            assert float(flatten(relative).norm()) <= radius * (1 + 1e-9)
-    assert any(flatten(point).sub(flatten(center)).norm() > 0.9 * radius * 0.1 for point in seen)
+            assert not any(step.any() for step in steps.values() if step.dim() < 2)
+            rows = [(step, center[name]) for name, step in steps.items() if step.dim() > 1]
+            return [float(r.norm() / w.norm()) / radius for s, c in rows for r, w in zip(s, c, strict=True)]
+        if ball == "elementwise":
+            assert not any(step[center[name] == 0].any() for name, step in steps.items())
+            steps = {name: (step / center[name]).nan_to_num() for name, step in steps.items()}
+        return [float(flatten(steps).norm()) / radius]
+
+    worst_case_sharpness([loss], net64.params, radius=radius, ball=ball)
+    assert all(length <= 1 + 1e-9 for point in seen for length in lengths(point))
+    first = lengths(seen[1])
+    assert len(first) == (3 + 4 + 4 if ball == "filter" else 1)
+    assert first == pytest.approx([1.0] * len(first), rel=1e-9)
 
 
 @pytest.mark.parametrize("ball", ["elementwise", "filter"])
