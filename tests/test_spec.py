@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flatqat.errors import UsageError
@@ -38,6 +38,7 @@ def test_other_spellings_have_one_canonical_text(text, canonical):
 BITS = st.one_of(st.none(), st.integers(2, 8))
 
 
+@settings(deadline=None)
 @given(BITS, BITS, st.sampled_from(["lsq", "minmax"]))
 def test_every_spec_survives_its_text(weight_bits, act_bits, quantizer):
     spec = QuantSpec(weight_bits=weight_bits, act_bits=act_bits, quantizer=quantizer)
