@@ -16,7 +16,7 @@ from scipy import ndimage, stats
 from torch import Tensor
 from torch.nn import functional as F
 
-from flatqat.data.corruptions import _drops, blur, elastic, glass, noise, pixelate
+from flatqat.data.corruptions import _drops, _ice, blur, elastic, frost, glass, noise, pixelate
 from flatqat.data.corruptions._draw import Draw
 from flatqat.data.corruptions._smooth import smooth
 from flatqat.data.corruptions.apply import corrupt, distort
@@ -265,3 +265,12 @@ def test_elastic_maps_a_ramp_to_a_ramp() -> None:
     at = torch.cartesian_prod(torch.ones(1), torch.arange(16.0), torch.arange(16.0)).double()
     planes = at @ torch.linalg.lstsq(at, moved.flatten(1).T).solution
     assert float((planes.T - moved.flatten(1)).abs().max()) < 1
+
+
+def test_textures_of_ice_have_their_means_and_deviations() -> None:
+    """To 0.05 levels, beside rounding down, and to 1%: the lightest are cut off at 255."""
+    textures = frost._pictures((), 1, torch.device("cpu"))  # kept from other tests, as it takes a second
+    for texture, ice in zip(textures, _ice._KINDS, strict=True):
+        values = texture.double().flatten(1)
+        assert (values.mean(1) + 0.5).tolist() == pytest.approx(ice.mean, abs=0.05)
+        assert values.std(1).tolist() == pytest.approx(ice.std, rel=0.01)

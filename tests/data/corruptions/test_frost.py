@@ -46,6 +46,22 @@ def test_frost_of_photographs(
         assert float((slopes - step / 2).abs().max()) < (1 + 1 / amount) / 31
 
 
+@pytest.mark.parametrize("table", CONSTANTS)
+def test_frost_adds_shares_of_both(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """a x + b t in whole hundredths, for all levels x and photographs of one color t."""
+    monkeypatch.setenv(photographs.VARIABLE, str(tmp_path))
+    color = (10, 123, 250)
+    for name in photographs.NAMES:
+        Image.new("RGB", (200, 200), color).save(tmp_path / name, "PNG")
+    levels = torch.arange(256).view(16, 16)
+    for severity, (keep, amount, _) in enumerate(CONSTANTS[table]["frost"], 1):
+        a, b = round(100 * keep), round(100 * amount)
+        expected = torch.stack([(a * levels + b * t) // 100 for t in color]).clamp(max=255)
+        images = levels.byte().expand(2, 3, 16, 16)
+        result = corrupt(images, torch.arange(2), name="frost", severity=severity, table=table)
+        assert torch.equal(result.long(), expected.expand(2, 3, 16, 16)), severity
+
+
 def test_photographs_are_named_or_procedural(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(photographs.VARIABLE, raising=False)
     assert photographs.in_use() == "procedural textures"
