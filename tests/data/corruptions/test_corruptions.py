@@ -311,3 +311,80 @@ def test_textures_of_ice_have_their_means_and_deviations() -> None:
         values = texture.double().flatten(1)
         assert (values.mean(1) + 0.5).tolist() == pytest.approx(ice.mean, abs=0.05)
         assert values.std(1).tolist() == pytest.approx(ice.std, rel=0.01)
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_fog_equals_a_loop_over_squares_and_diamonds(severity: int) -> None:
+    """(x + 255 a p) m / (m + 255 a), p grown from one corner, to 0.01 levels."""
+    images, (amount, decay) = pictures(2, 24, 32) // 2 + 20, CONSTANTS["cifar"]["fog"][severity - 1]
+    got = one(images, "fog", severity).double().numpy()
+    for i, x in enumerate(images.double().numpy()):
+        haze = plain_plasma(Draw.of(torch.tensor([i]), "fog", severity), 32, decay)[:24] * 255 * amount
+        expected = (x + haze) * x.max() / (x.max() + 255 * amount)
+        assert np.abs(got[i] + 0.5 - expected).max() < 0.51
+
+
+def plain_plasma(draw: Draw, size: int, decay: float) -> Any:
+    heights, step, wibble = np.zeros((size, size)), size, 100.0
+
+    def mean(y: int, x: int, *around: tuple[int, int]) -> Any:
+        return np.mean([heights[(y + dy) % size, (x + dx) % size] for dy, dx in around])
+
+    while step > 1:
+        half, count = step // 2, size // step
+        noise = draw.uniform(f"grid {count}", 3, count, count, low=-(wibble**2), high=wibble**2)[0].tolist()
+        cells = [(i, j, i * step, j * step) for i, j in product(range(count), repeat=2)]
+        square = [(-half, -half), (-half, half), (half, -half), (half, half)]
+        diamond = [(-half, 0), (half, 0), (0, -half), (0, half)]
+        for i, j, y, x in cells:
+            heights[y + half, x + half] = mean(y + half, x + half, *square) + noise[0][i][j]
+        for i, j, y, x in cells:
+            heights[y, x + half] = mean(y, x + half, *diamond) + noise[1][i][j]
+            heights[y + half, x] = mean(y + half, x, *diamond) + noise[2][i][j]
+        step, wibble = half, wibble / decay
+    return (heights - heights.min()) / (heights.max() - heights.min())
+
+
+def test_snow_falls_within_45_degrees_of_the_vertical() -> None:
+    """On black, levels correlate with those up to two rows below, as far aside at most, and with no others.
+    Flakes are single pixels at this severity; borders, which repeat edge pixels, are left out."""
+    fallen = one(torch.zeros(64, 3, 96, 96, dtype=torch.uint8), "snow", 2)[:, 0].double()
+    levels = fallen - fallen[:, 24:-24, 24:-24].mean()
+
+    def correlation(dy: int, dx: int) -> float:
+        moved = levels.roll((-dy, -dx), (1, 2))
+        product_, square = ((levels * x)[:, 24:-24, 24:-24].mean() for x in (moved, levels))
+        return float(product_ / square)
+
+    for dy, dx in product((1, 2), range(-4, 5)):
+        if abs(dx) <= dy:
+            assert correlation(dy, dx) > 0.05, (dy, dx)
+        else:
+            assert abs(correlation(dy, dx)) < 0.02, (dy, dx)
+    assert correlation(0, 1) < 0.1 < 0.4 < correlation(1, 0)
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_motion_smears_a_point_to_the_left_within_45_degrees(severity: int) -> None:
+    """The point keeps the share of the first tap of half a Gaussian; each tap is rounded down."""
+    radius, sigma = CONSTANTS["cifar"]["motion_blur"][severity - 1]
+    point = torch.zeros(256, 3, 65, 65, dtype=torch.uint8)
+    point[..., 32, 32] = 255
+    smeared = one(point, "motion_blur", severity)[:, 0]
+    _, row, column = smeared.nonzero(as_tuple=True)
+    assert bool(((row - 32).abs() <= 32 - column).all())
+    total = sum(exp(-(i**2) / (2 * sigma**2)) for i in range(2 * int(radius) + 1))
+    assert smeared[:, 32, 32].unique().tolist() == [int(255 / total)]
+    assert int(smeared.sum((1, 2), dtype=torch.int64).min()) > 255 - (2 * radius + 1)
+
+
+def test_angles_of_motion_are_uniform() -> None:
+    """The middle of a smeared point is at -45 to 45 degrees; a quartile has a standard error of 2 to 3."""
+    point = torch.zeros(256, 3, 65, 65, dtype=torch.uint8)
+    point[..., 32, 32] = 255
+    smeared = one(point, "motion_blur", 5)[:, 0].double()
+    along = torch.arange(65.0, dtype=torch.float64) - 32
+    down, left = (smeared.sum(2) * along).sum(1), -(smeared.sum(1) * along).sum(1)
+    quartiles = torch.atan2(down, left).rad2deg().quantile(torch.linspace(0, 1, 5, dtype=torch.float64))
+    assert quartiles[1:4].tolist() == pytest.approx([-22.5, 0, 22.5], abs=8)
+    assert quartiles[[0, 4]].tolist() == pytest.approx([-45, 45], abs=4)
