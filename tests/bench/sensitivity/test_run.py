@@ -152,10 +152,10 @@ def test_the_measured_harm_is_the_divergence_of_the_whole_proposal_on_clean_imag
     assert apart.checked.divergence == pytest.approx(expected, abs=2e-6)  # float32 predictions
 
 
-def test_the_check_is_the_difference_of_the_differences(found):
-    against, beside = found.checked.against_reference, found.checked.against_uniform
+def test_the_check_is_the_difference_of_the_differences(apart):
+    against, beside = apart.checked.against_reference, apart.checked.against_uniform
     assert against.networks == ("uniform", "proposal")
-    assert found.checked.divergence > 0
+    assert apart.checked.divergence > 0
     for on in (ID, OOD, "noise"):
         uniform, proposal = (one.value for one in against.deltas[on])
         assert beside.deltas[on][0].value == pytest.approx(proposal - uniform)
