@@ -152,8 +152,10 @@ def interval(estimate: Estimate) -> str:
 
 
 def in_words(seeds: Collection[int]) -> str:
-    """Return `0 to 7`, or the seeds one by one where some lie apart."""
+    """Return `0 to 7`, `0 and 1`, or the seeds one by one where some lie apart."""
     first, last = min(seeds), max(seeds)
+    if len(seeds) == 2:
+        return f"{first} and {last}"
     if len(seeds) == last - first + 1 > 1:
         return f"{first} to {last}"
     return ", ".join(map(str, sorted(seeds)))
