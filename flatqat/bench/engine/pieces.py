@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.countdown import Countdown, flatness_work, scoring_work, training_work
 from flatqat.bench.engine.evaluate import evaluate
-from flatqat.bench.engine.train import check_recorded, train
+from flatqat.bench.engine.keep import check_recorded
+from flatqat.bench.engine.train import train
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.flatness.measure import measure
 from flatqat.bench.plan.jobs import Job

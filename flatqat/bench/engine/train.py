@@ -1,16 +1,13 @@
 """Train one cell: every method gets the same start and the same batches, and makes the update itself."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache, partial
-from io import BytesIO
 from math import isfinite
 from time import perf_counter
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from flatqat import registry
@@ -28,17 +25,16 @@ from flatqat.bench.cell.restore import load_stored_, untrained
 from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.checkpoint_selection import Selection, snapshot
 from flatqat.bench.engine.curve import curve_of
+from flatqat.bench.engine.keep import keep
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.ranks.check import check_same, check_same_draws
 from flatqat.bench.ranks.ranks import Ranks
 from flatqat.bench.ranks.whole_batch import WholeBatch
-from flatqat.bench.records.files import write_atomically
 from flatqat.bench.records.store import Store
-from flatqat.bench.records.weights import digest_of, metadata_of
 from flatqat.console.board import Doing
 from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors.image_data import ImageData
-from flatqat.errors import StoreError, TrainingFailed, Vanished, listed
+from flatqat.errors import StoreError, TrainingFailed, Vanished
 from flatqat.memory import lack_of_memory, out_of_memory
 from flatqat.methods.base import Method, Setup, loss_of
 from flatqat.methods.perturb import drawn_again
@@ -47,7 +43,6 @@ from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized, load_initial_
 from flatqat.quant.apply import quantize_
 from flatqat.quant.audit import audit, checked, summary
-from flatqat.spec import TrainLog
 from flatqat.spec.reading import to_plain
 
 LOG_EVERY = 10
@@ -87,12 +82,7 @@ def _train(job: Job, session: Session, ranks: Ranks | None) -> None:
     log["env"] = to_plain(environment(session.device, session.request.threads))
     if heard.names:
         log["not_repeatable"] = sorted(heard.names)
-    deployed = last if selection.best is None else selection.best
-    log["weights"] = digest_of(BytesIO(save(deployed))).hex()
-    log = json.loads(json.dumps(log), parse_constant=lambda name: None)  # JSON has no NaN and no infinity
-    check_recorded(job, session, TrainLog.from_dict(log))
-    if not ranks or ranks.leads:
-        _store_weights(last, selection, log)
+    keep(last, selection, log, stores=not ranks or ranks.leads)
 
 
 def _trained(
@@ -137,34 +127,6 @@ def _trained(
     if selection.best is not None:
         log["selection"] = selection.log()
     return last, selection, log
-
-
-def check_recorded(job: Job, session: Session, log: TrainLog) -> None:
-    """Raise TrainingFailed if a job has a finished record from a training of other weights.
-
-    Its weights may be gone, and be trained again for what the record lacks. Another machine makes others, and
-    numbers of two trainings must not share a record. An older record, without a digest of its weights, is
-    compared in what else it says of them.
-    """
-    record = None if session.request.rerun else session.store.finished(job.cell)
-    if record is None:
-        return
-    if record.train.weights:
-        known, new = {"weights": record.train.weights}, {"weights": log.weights}
-    else:
-        known, new = _of_weights(record.train), _of_weights(log)
-    if others := [name for name, value in known.items() if new.get(name) != value]:
-        path = session.store.weights_path(job.cell)
-        raise TrainingFailed(
-            f"expected the weights of the record of {job.cell.label}, got those of a training with other "
-            f"{listed(others)}, as of another machine or version; restore {path}, or compute the cell again "
-            "with --rerun"
-        )
-
-
-def _of_weights(log: TrainLog) -> dict[str, Any]:
-    """Return what a log says of the weights, not of the time and the place. A newer version may say more."""
-    return {"steps": log.steps, "last_loss": log.last_loss, **log.audit, **log.method, **log.selection}
 
 
 def training_method(job: Job, model: Normalized, session: Session, whole: WholeBatch | None = None) -> Method:
@@ -264,18 +226,3 @@ def _finite(loss: float, step: int) -> float:
         hint = "try a smaller --set recipe.lr or recipe.pretrain_lr"
         raise TrainingFailed(f"the loss is {loss} at step {step}; {hint}")
     return loss
-
-
-def _store_weights(last: dict[str, Tensor], selection: Selection, log: dict[str, Any]) -> None:
-    """Store the selected weights, or the last ones where nothing was selected, with the log as metadata."""
-    cell, store = selection.job.cell, selection.session.store
-    for name, tensor in last.items():
-        if not tensor.isfinite().all():
-            raise TrainingFailed(f"{name} is not finite after training")
-    chosen = last
-    if selection.best is not None:
-        chosen = selection.best
-        path = store.weights_path(cell, "last")
-        write_atomically(path, save(last, metadata=metadata_of(path)))
-    path = store.weights_path(cell)
-    write_atomically(path, save(chosen, metadata=metadata_of(path, log)))
