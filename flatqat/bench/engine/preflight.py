@@ -33,9 +33,7 @@ def preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Trou
     fatal, incomplete = _verify(jobs, session)
     if fatal:
         raise DataError(fatal[0])
-    check_initial_weights(jobs)
-    check_batch_sizes(jobs, session.request.data_root)
-    check_models(jobs, plan, session, troubles)
+    _check_jobs(jobs, plan, session, troubles)
     plan.networks.clear()
     if todo:  # a finished matrix may lie in a folder that cannot be written
         session.store.check_writable()
@@ -51,14 +49,18 @@ def dry_preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: 
     jobs = [lack.job for lack in todo]
     fatal, _ = _verify(jobs, session)
     if todo and not fatal:
-        check_initial_weights(jobs)
-        check_batch_sizes(jobs, session.request.data_root)
-        check_models(jobs, plan, session, troubles)
+        _check_jobs(jobs, plan, session, troubles)
         check_may_write(session.store.root)
         for suite in _suites(jobs):
             if session.store.data(suite) is not None:
                 check_same_images(suite, session.request.data_root, session.store)
     return fatal
+
+
+def _check_jobs(jobs: Sequence[Job], plan: Plan, session: Session, troubles: Troubles) -> None:
+    check_initial_weights(jobs)
+    check_batch_sizes(jobs, session.request.data_root)
+    check_models(jobs, plan, session, troubles)
 
 
 def check_models(jobs: Sequence[Job], plan: Plan, session: Session, troubles: Troubles) -> None:
