@@ -1,5 +1,6 @@
 """A worker that cannot do what it is told says why, and ends with an error that its starter can tell."""
 
+import sys
 from queue import SimpleQueue
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ import pytest
 
 from flatqat.bench.cell.session import Lack
 from flatqat.bench.engine import crew
+from flatqat.bench.engine import process as process_module
 from flatqat.bench.engine.crew import Hand
 from flatqat.bench.engine.process import Ending, Process
 from flatqat.bench.engine.task import Task
@@ -64,6 +66,21 @@ def test_a_machine_without_the_folder_says_so(tmp_path, monkeypatch):
     assert (ending.code, ending.how) == (2, "exit code 2")
     assert f"expected the folder {gone} on every machine that takes part, got: No such file" in ending.error
     assert not events
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_worker_ends_for_its_starter_even_if_an_event_cannot_be_shown(monkeypatch):
+    says_one_thing = "import pickle, sys; sys.stdout.buffer.write(pickle.dumps('an event'))"
+    monkeypatch.setattr(process_module, "WORKER", (sys.executable, "-c", says_one_thing))
+    endings = SimpleQueue()
+
+    def show(event):
+        raise ValueError(event)
+
+    process = Process(None, show, endings.put)
+    assert endings.get(timeout=60).how == "exit code 0"
+    process.dismiss()
+    process.wait()
 
 
 def test_endings_in_words():
