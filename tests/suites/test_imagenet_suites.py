@@ -233,7 +233,7 @@ def test_generated_images_are_read_back_paired(tmp_path: Path) -> None:
 def test_images_to_generate_from_must_be_there(tmp_path: Path) -> None:
     file = tmp_path / "val.tar"
     file.touch()
-    for source, got in ((tmp_path / "val", "no such folder"), (file, "a file")):
+    for source, got in ((tmp_path / "val", "none"), (file, "a file")):
         with pytest.raises(DataError, match=f"expected a folder of .* images, got {got}; check --from"):
             clean.corruptible(source)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Key = tuple[str, str]
 TEXTS = ("method", "bits", "domain")
 CAPTION = (
-    "mean: over the domains, of ID with an error from two seeds on, since domains share its images. "
+    "mean: over the domains; of one seed its ID has no ±, since domains have ID images in common. "
     "oracle: {} on the images of OOD, weights of the last step"
 )
 

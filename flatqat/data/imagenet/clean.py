@@ -107,9 +107,8 @@ def _part(root: Path | None, *, held_out: bool) -> "ImageData":
 def corruptible(folder: Path) -> "tuple[ImageData, list[str]]":
     """Load a folder of validation images, and return the name `<wnid>/<image>.JPEG` of each copy."""
     if not has_folder(folder):
-        got = found(folder).replace("none", "no such folder")
         raise DataError(
-            f"{folder}: expected a folder of ImageNet's validation images, got {got}; check --from"
+            f"{folder}: expected a folder of ImageNet's validation images, got {found(folder)}; check --from"
         )
     images, wnids = _listed(folder.resolve(), folder.resolve().parent), classes.wnids()
     if images.doubt:

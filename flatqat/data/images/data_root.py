@@ -13,8 +13,9 @@ def data_root(root: Path | None, needs: str) -> Path:
     if root is None:
         raise DataError(f"{needs} is read from disk, but no folder was given; pass --data-root FOLDER")
     if not has_folder(root):
-        got = found(root).replace("none", "no such folder")
-        raise DataError(f"--data-root {root}: expected a folder with {needs}, got {got}; check the path")
+        raise DataError(
+            f"--data-root {root}: expected a folder with {needs}, got {found(root)}; check the path"
+        )
     return root.resolve()
 
 

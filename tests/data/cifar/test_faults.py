@@ -35,7 +35,7 @@ def test_every_fault_is_told_by_loading_and_by_verify(
     ("root", "message"),
     [
         (None, "no folder was given; pass --data-root"),
-        (Path("nowhere/at/all"), "--data-root nowhere/at/all: expected a folder .* got no such folder"),
+        (Path("nowhere/at/all"), "--data-root nowhere/at/all: expected a folder .* got none"),
         (Path(__file__), "got a file"),
     ],
     ids=["none", "nowhere", "file"],

@@ -231,4 +231,4 @@ def test_label_files_that_contradict_the_folders_are_wrong(root: Path, line: str
 
 def test_no_folder_and_a_wrong_one(tmp_path: Path) -> None:
     assert "no folder was given" in verify(None, PACS)[0].what
-    assert "no such folder" in verify(tmp_path / "nowhere", PACS)[0].what
+    assert "a folder with PACS, got none" in verify(tmp_path / "nowhere", PACS)[0].what
