@@ -1,8 +1,7 @@
 """How flat the loss is around a cell's weights. Standard library only."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from flatqat.spec.environment import Environment
@@ -116,7 +115,6 @@ class SpaceFlatness(Stored):
 
 PASSING = ("crashed: ", "out of memory", "failed: ")
 """How reasons begin that may pass: code can be mended, memory freed, and a file restored."""
-OF_SPACE = re.compile(rf"(?:^|; )({'|'.join(SPACES)}): ")
 
 
 def passing(reason: str) -> str:
@@ -132,32 +130,29 @@ class Flatness(Stored):
         quantized: At the deployed weights.
         latent: At the latent weights, with rounding and its straight-through gradient in the loop.
         step_size: In the step sizes of the quantizers.
-        failed: Why measuring failed, as `latent: the reason; step_size: another`; empty where it did not. In
-            older records it is one reason for all spaces that they lack.
+        failures: Why measuring failed, by space.
+        failed: In older records, why measuring failed in all spaces that they lack.
     """
 
     quantized: SpaceFlatness | None = None
     latent: SpaceFlatness | None = None
     step_size: SpaceFlatness | None = None
+    failures: Mapping[str, str] = field(default_factory=dict)
     failed: str = ""
 
-    @classmethod
-    def failing(cls, reasons: Mapping[Space, str]) -> "Flatness":
-        """Return flatness of which nothing could be measured in some spaces."""
-        named = (f"{space}: {reasons[space]}" for space in SPACES if space in reasons)
-        return cls(failed="; ".join(named))
-
     @property
-    def failures(self) -> dict[Space, str]:
-        """Why measuring failed, by space."""
-        of_all, named = self._reasons
-        return (
-            dict.fromkeys((space for space in SPACES if of_all and self.space(space) is None), of_all) | named
-        )
+    def reasons(self) -> str:
+        """Why measuring failed, with the names of the spaces; empty where it did not."""
+        return "; ".join(f"{space}: {reason}" for space, reason in self.failures.items()) or self.failed
+
+    def failure(self, space: Space) -> str:
+        """Return why measuring in a space failed; empty if it did not."""
+        return self.failures.get(space, self.failed if self.space(space) is None else "")
 
     def cannot_be_measured(self, space: Space) -> bool:
         """Whether measuring in a space failed on the numbers themselves, so that it would fail again."""
-        return not self.failures.get(space, PASSING[0]).startswith(PASSING)
+        reason = self.failure(space)
+        return bool(reason) and not reason.startswith(PASSING)
 
     @property
     def spaces(self) -> dict[Space, SpaceFlatness]:
@@ -167,21 +162,13 @@ class Flatness(Stored):
     def updated(self, later: "Flatness") -> "Flatness":
         """Return this flatness with what was measured later in place of its own.
 
-        Failures stay of the spaces that neither measured; one that names no space ends with what comes later.
+        Failures stay of the spaces that neither measured; that of an older record ends with what comes later.
         """
         if later == Flatness():
             return self
-        both = Flatness.from_dict({**self.to_dict(), **later.to_dict()})
-        failures = {**self._reasons[1], **later.failures}
-        reasons = {space: why for space, why in failures.items() if both.space(space) is None}
-        return replace(both, failed=Flatness.failing(reasons).failed)
-
-    @property
-    def _reasons(self) -> tuple[str, dict[Space, str]]:
-        """Why measuring failed in all spaces, as older records have it, and by space."""
-        of_all, *named = OF_SPACE.split(self.failed)
-        reasons = dict(zip(named[::2], named[1::2], strict=True))
-        return of_all, {space: reasons[space] for space in SPACES if space in reasons}
+        measured = self.spaces | later.spaces
+        failures = {s: why for s, why in {**self.failures, **later.failures}.items() if s not in measured}
+        return Flatness(**measured, failures=failures, failed=later.failed)
 
     def space(self, name: Space) -> SpaceFlatness | None:
         """Return what was measured in a space, or None."""

@@ -68,7 +68,7 @@ def _record(job: Job, session: Session, troubles: Troubles) -> Record | None:
     if request.rerun:
         return trouble
     lacking = lacking_spaces(job.cell, stored.flatness, request)
-    failing = Flatness.failing(dict.fromkeys(lacking, passing(trouble.reason)))
+    failing = Flatness(failures=dict.fromkeys(lacking, passing(trouble.reason)))
     return replace(stored, flatness=stored.flatness.updated(failing))
 
 

@@ -69,7 +69,7 @@ def _unmeasured(todo: Sequence[Lack], session: Session, troubles: Troubles) -> l
         record = session.store.record(lack.job.cell)
         if record:
             lacking = lacking_spaces(lack.job.cell, record.flatness, session.request)
-            spaces = tuple(space for space in lacking if space not in record.flatness.failures)
+            spaces = tuple(space for space in lacking if not record.flatness.failure(space))
             lacks += [Lack(job=lack.job, spaces=spaces)] if spaces else []
     return lacks
 

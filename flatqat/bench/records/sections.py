@@ -144,10 +144,10 @@ def problems(section: Section) -> list[str]:
 
     Without rows, a line says which cells were left out.
     """
-    without = [r for row in section.rows.values() for r in row if r.flatness.failed]
+    without = [r for row in section.rows.values() for r in row if r.flatness.reasons]
     return [
         *(f"{r.status}: {r.cell.label}: {r.reason}" for r in section.problems),
-        *(f"flatness failed: {r.cell.label}: {r.flatness.failed}" for r in without),
+        *(f"flatness failed: {r.cell.label}: {r.flatness.reasons}" for r in without),
         *([] if section.rows else revisions_line(section.older)),
     ]
 

@@ -278,9 +278,9 @@ def test_flatness_that_fails_never_costs_the_scores(tmp_path, net, error):
     for record in bad.values():
         assert record.status == "done"
         assert record.scores["id"]["top1"].value is not None
-        assert record.flatness.failed.startswith(("quantized: crashed: ", "quantized: out of memory: "))
+        assert record.flatness.reasons.startswith(("quantized: crashed: ", "quantized: out of memory: "))
         assert not record.flatness.spaces
-    assert all(r.flatness.quantized and not r.flatness.failed for r in good.values())
+    assert all(r.flatness.quantized and not r.flatness.reasons for r in good.values())
 
 
 def test_flatness_that_failed_is_tried_again(tmp_path, monkeypatch):
@@ -295,14 +295,14 @@ def test_flatness_that_failed_is_tried_again(tmp_path, monkeypatch):
     monkeypatch.setattr(measure, "flatness_of", fail)
     spaces = ("quantized", "latent", "step_size")
     (before,) = run(tmp_path, methods=("qat",), spaces=spaces)
-    assert (list(before.flatness.spaces), before.flatness.failed) == (
+    assert (list(before.flatness.spaces), before.flatness.reasons) == (
         ["quantized", "step_size"],
         "latent: out of memory",
     )
     monkeypatch.undo()
     (after,) = run(tmp_path, methods=("qat",), spaces=spaces)
     assert list(after.flatness.spaces) == list(spaces)
-    assert after.flatness.failed == ""
+    assert after.flatness.reasons == ""
     assert after.flatness.quantized == before.flatness.quantized
     assert Flatness.from_dict(after.flatness.to_dict()) == after.flatness
 

@@ -90,8 +90,8 @@ def test_numbers_of_weights_that_are_trained_again_elsewhere_join_no_record(tmp_
     before = trained_elsewhere(store, fp, **log)
     (record,) = run_plan(plan(tmp_path, methods=("fp",), spaces=("quantized",)))
     assert record.flatness.quantized is None
-    assert f"other {differs}, as of another machine or version; restore" in record.flatness.failed
-    assert "with --rerun" in record.flatness.failed
+    assert f"other {differs}, as of another machine or version; restore" in record.flatness.reasons
+    assert "with --rerun" in record.flatness.reasons
     assert not store.has_weights(fp.cell)
     (record,) = run_plan(plan(tmp_path, methods=("ptq",)))
     assert record.status == "skipped"
@@ -109,7 +109,7 @@ def test_calibrated_weights_of_another_parent_join_no_record(tmp_path):
     trained_elsewhere(store, ptq)
     (record,) = run_plan(plan(tmp_path, methods=("ptq",), spaces=("quantized",)))
     assert record.flatness.quantized is None
-    assert "with other weights, as of another machine" in record.flatness.failed
+    assert "with other weights, as of another machine" in record.flatness.reasons
 
 
 def test_flatness_is_measured_at_the_weights_of_the_record(tmp_path):
@@ -120,7 +120,7 @@ def test_flatness_is_measured_at_the_weights_of_the_record(tmp_path):
     run_plan(plan(tmp_path, methods=("fp",), limit=20))
     assert store.has_weights(record.cell)
     (record,) = run_plan(plan(tmp_path, methods=("fp",), spaces=("quantized",)))
-    assert "other weights" in record.flatness.failed
+    assert "other weights" in record.flatness.reasons
     assert store.record_path(record.cell).read_bytes() == before
 
 
@@ -147,7 +147,7 @@ def test_flatness_that_crashes_costs_a_finished_cell_nothing(tmp_path, monkeypat
 
     monkeypatch.setattr(PIECES, "measure", fail)
     (record,) = run_plan(plan(tmp_path, methods=("fp",), spaces=("quantized",)))
-    assert record.flatness.failed == "quantized: crashed: RuntimeError('no luck')"
+    assert record.flatness.reasons == "quantized: crashed: RuntimeError('no luck')"
     assert record.scores == done.scores
     assert Store(tmp_path).record(done.cell) == done
 

@@ -80,7 +80,7 @@ def check_point(at: int, folder: Path, expected: dict[str, dict], *, digits: flo
     said: list[str] = []
     with Scarce(at=at):
         records = run(folder, said)
-    assert {(r.status, r.reason, r.flatness.failed) for r in records} == {("done", "", "")}, at
+    assert {(r.status, r.reason, r.flatness.reasons) for r in records} == {("done", "", "")}, at
     assert not [line for line in said if "Traceback" in line]
     assert {r.cell.id: numbers(r) for r in records} == {
         cell_id: nearly(cell, digits) for cell_id, cell in expected.items()

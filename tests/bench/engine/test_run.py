@@ -233,7 +233,7 @@ def test_flatness_that_fails_does_not_destroy_the_scores(tmp_path, monkeypatch):
     monkeypatch.setattr("flatqat.bench.flatness.measure.flatness_of", fail)
     (after,) = go(tmp_path, methods=("fp",))
     assert after.scores == before.scores
-    assert after.flatness == Flatness(failed="quantized: inf")
+    assert after.flatness == Flatness(failures={"quantized": "inf"})
     assert "fp" in render(Store(tmp_path), None, "md", "method")
 
 

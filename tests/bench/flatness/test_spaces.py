@@ -13,7 +13,7 @@ from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request, lacking_spaces, parse_spaces
 from flatqat.bench.records.sections import problems, sections
 from flatqat.errors import StoreError, UsageError
-from flatqat.spec import Flatness
+from flatqat.spec import SPACES, Flatness
 from tests.helpers.records import space_flatness
 from tests.helpers.running import run_plan
 
@@ -62,13 +62,13 @@ def test_what_could_not_be_measured_is_not_tried_again(tmp_path):
     assert lacking_spaces(job.cell, Flatness(failed="the loss is inf"), request) == []
     for reason in ("crashed: KeyError('x')", "out of memory: CUDA out of memory"):
         assert lacking_spaces(job.cell, Flatness(failed=reason), request) == ["quantized", "latent"]
-    failing = Flatness.failing({"quantized": "expected a finite loss, got inf", "latent": "out of memory"})
+    failing = Flatness(failures={"quantized": "expected a finite loss, got inf", "latent": "out of memory"})
     assert lacking_spaces(job.cell, failing, request) == ["latent"]
 
 
 def test_failures_stay_until_their_space_is_measured():
-    first = Flatness.failing(
-        {"latent": "expected a finite loss, got inf; try another", "quantized": "crashed: x"}
+    first = Flatness(
+        failures={"latent": "expected a finite loss, got inf; try another", "quantized": "crashed: x"}
     )
     assert first.failures == {
         "latent": "expected a finite loss, got inf; try another",
@@ -77,10 +77,13 @@ def test_failures_stay_until_their_space_is_measured():
     assert first.updated(Flatness()) == first
     both = first.updated(Flatness(quantized=space_flatness()))
     assert both.failures == {"latent": "expected a finite loss, got inf; try another"}
-    assert both.updated(Flatness.failing({"latent": "out of memory"})).failures == {"latent": "out of memory"}
+    assert both.updated(Flatness(failures={"latent": "out of memory"})).failures == {
+        "latent": "out of memory"
+    }
     older = Flatness(quantized=space_flatness(), failed="inf")
-    assert older.failures == {"latent": "inf", "step_size": "inf"}
-    assert older.updated(Flatness(latent=space_flatness())).failures == {}
+    assert [older.failure(space) for space in SPACES] == ["", "inf", "inf"]
+    later = older.updated(Flatness(latent=space_flatness()))
+    assert not any(map(later.failure, SPACES))
 
 
 def test_one_space_that_fails_on_its_numbers_keeps_none_from_another(tmp_path, monkeypatch):
@@ -91,10 +94,10 @@ def test_one_space_that_fails_on_its_numbers_keeps_none_from_another(tmp_path, m
 
     monkeypatch.setattr(MEASURE, "flatness_of", fail)
     (record,) = go(tmp_path, methods=("qat",), spaces=("latent",))
-    assert record.flatness == Flatness(failed="latent: expected a finite loss, got inf")
+    assert record.flatness == Flatness(failures={"latent": "expected a finite loss, got inf"})
     (record,) = go(tmp_path, methods=("qat",), spaces=("latent", "step_size"))
     assert list(record.flatness.spaces) == ["step_size"]
-    assert record.flatness.failed == "latent: expected a finite loss, got inf"
+    assert record.flatness.reasons == "latent: expected a finite loss, got inf"
     (line,) = [line for section in sections([record]) for line in problems(section)]
     assert line == f"flatness failed: {record.cell.label}: latent: expected a finite loss, got inf"
 
@@ -105,11 +108,11 @@ def test_what_is_no_fault_of_the_numbers_is_tried_again(tmp_path, monkeypatch):
 
     monkeypatch.setattr(MEASURE, "flatness_of", fail)
     (record,) = go(tmp_path, methods=("qat",))
-    assert record.flatness.failed == "quantized: failed: x: expected stored weights, got a damaged file"
+    assert record.flatness.reasons == "quantized: failed: x: expected stored weights, got a damaged file"
     monkeypatch.undo()
     (record,) = go(tmp_path, methods=("qat",))
     assert record.flatness.quantized
-    assert record.flatness.failed == ""
+    assert record.flatness.reasons == ""
 
 
 def test_names_of_spaces():
