@@ -44,13 +44,6 @@ FURTHER = [
 """The examples that no command of their guide checks."""
 
 
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    code = "import sys; from flatqat.cli import main; sys.argv = sys.argv[1:]; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *command], cwd=folder, capture_output=True, text=True, timeout=300
-    )
-
-
 def test_there_is_a_guide_for_every_kind():
     assert [guide.stem for guide in GUIDES] == [
         "adding-a-method", "adding-a-model", "adding-a-quantizer", "adding-a-suite",
@@ -66,15 +59,16 @@ def test_a_further_example_of_a_guide_passes_the_contract_checks(guide, name, tm
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
-def test_the_commands_of_a_guide_run(guide, tmp_path):
+def test_the_commands_of_a_guide_run(guide, flatqat, tmp_path, monkeypatch):
     """Training runs are only planned."""
     for name, code in examples(guide).items():
         (tmp_path / name).write_text(code, encoding="utf-8")
-    commands = [shlex.split(text) for text in COMMAND.findall(guide.read_text(encoding="utf-8"))]
+    commands = [shlex.split(text)[1:] for text in COMMAND.findall(guide.read_text(encoding="utf-8"))]
     assert len(commands) == 2
+    monkeypatch.chdir(tmp_path)
     for command in commands:
-        done = run(command + (["--dry-run"] if "run" in command else []), tmp_path)
-        assert done.returncode == 0, done.stderr
+        done = flatqat(*command, *(["--dry-run"] if "run" in command else []))
+        assert done.code == 0, done.err
 
 
 def command_lines(page: Path) -> list[str]:
