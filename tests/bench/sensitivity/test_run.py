@@ -29,7 +29,7 @@ from tests.helpers.plugins import plugins_removed, registered
 from tests.helpers.sensitivity_runs import opened, run, store
 
 BUDGET = Options(bits="3", limit=32, bops="4-bit", choices=("8", "4", "3"), choose_on="worst-family")
-
+APART = replace(BUDGET, choose_on="held-apart", choices=("8", "3"))
 
 SEGMENTATION = Options(bits="2", limit=12, average_bits=4, choices=("8", "3"), choose_on="held-apart")
 
@@ -42,10 +42,10 @@ def found(cells):
 @pytest.fixture(scope="module")
 def apart(cells):
     """Bits of each layer that are not uniform, chosen on the corruptions that are held apart."""
-    return run(cells, replace(BUDGET, choose_on="held-apart", choices=("8", "3")))
+    return run(cells, APART)
 
 
-def test_shifted_images_do_not_change_what_is_proposed(cells, found, tmp_path):
+def test_shifted_images_do_not_change_what_is_proposed(cells, apart, tmp_path):
     """The toy suite with shifts of nothing but noise, measured from scratch in another folder."""
     toy = registry.load(registry.SUITES, "toy")
 
@@ -57,10 +57,11 @@ def test_shifted_images_do_not_change_what_is_proposed(cells, found, tmp_path):
     (tmp_path / "records").symlink_to(cells / "records")
     (tmp_path / "weights").symlink_to(cells / "weights")
     with registered(registry.SUITES, "toy", replace(toy, shifts=shifts)):
-        other = run(tmp_path, BUDGET)
-    assert other.checked.proposal == found.checked.proposal
-    sweep = next(iter(found.sweeps))
-    assert other.sweeps[sweep][0].base[OOD].value < found.sweeps[sweep][0].base[OOD].value - 20
+        other = run(tmp_path, APART)
+    assert other.checked.proposal == apart.checked.proposal
+    assert len(set(apart.checked.proposal.by_unit.values())) == 2
+    sweep = next(iter(apart.sweeps))
+    assert other.sweeps[sweep][0].base[OOD].value < apart.sweeps[sweep][0].base[OOD].value - 20
 
 
 def test_measurements_of_other_images_are_not_taken_for_those_of_these(cells, found, tmp_path, monkeypatch):
