@@ -19,7 +19,7 @@ from flatqat.suites._shifts import EXTRA, own_images, shifts
 LAYOUT = """the clean images in the data root, in its folder imagenet, or as Kaggle packs them:
   imagenet/val/<wnid>/*.JPEG      or imagenet/val/*.JPEG and one of LOC_val_solution.csv, val.txt of
                                   caffe_ilsvrc12, imagenet_2012_validation_synset_labels.txt, or the devkit
-  imagenet/train/<wnid>/*.JPEG    where there are none, nothing is trained: fp and ptq are evaluated"""
+  imagenet/train/<wnid>/*.JPEG    where there are none, methods that do not train are evaluated"""
 
 TRAINED = (
     "normalised by the model; trained on 1,271,167 training images, random windows of 8% to 100% of the area "

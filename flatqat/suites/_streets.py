@@ -38,7 +38,7 @@ TRAINED = (
 )
 LAYOUT = f"""in the data root, or the data root itself:
   {CITYSCAPES.layout}
-  (without train, fp and ptq are evaluated)"""
+  (without train, methods that do not train are evaluated)"""
 
 # Training from the source's weights is the usual schedule on Cityscapes: 40,000 steps of 8 windows, SGD at
 # 0.01 with momentum 0.9, decay 5e-4, polynomial of 0.9 (Chen et al. 2018, arXiv 1802.02611). Fine-tuning is a
