@@ -1,9 +1,9 @@
-"""Live corruptions beside imagecorruptions-imaug.
+"""Live corruptions compared with imagecorruptions-imaug.
 
 How many times as fast flatqat is, for an image at all five severities. imagecorruptions-imaug runs the
-official code's operators with numba and OpenCV. flatqat takes batches, the rival one image a call, which is
-all it takes. The rival knows one table of severities, made for 224 pixels, and uses it at 32 too, so that its
-lines of motion and its disks are longer there than those of CIFAR-10-C.
+official code's operators with numba and OpenCV. flatqat takes batches, the peer one image a call, which is
+all it takes. The peer has one table of severities, made for 224 pixels, and uses it at 32 too, so that its
+motion lines and blur disks are larger there than those of CIFAR-10-C.
 """
 
 import importlib
@@ -45,7 +45,7 @@ def _mean(size: int) -> str:
 
 
 def ratios(name: str, size: int, theirs: Rival, rounds: int) -> list[float]:
-    """Return how many times as long the rival takes for an image, in each round."""
+    """Return how many times as long the peer takes for an image, in each round."""
     images = pictures(OURS[size], size)
     ids = torch.arange(len(images))
     singles = images[: THEIRS[size]].permute(0, 2, 3, 1).contiguous().numpy()

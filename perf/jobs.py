@@ -1,7 +1,7 @@
 """What a second process gains.
 
 `flatqat bench run` with eight cells of digits-c and their four pretrainings into an empty folder, by one
-process and with `--jobs 2`. Wall time tells the truth only on two idle cores. Where others work too, CPU time
+process and with `--jobs 2`. Wall time is meaningful only on two idle cores. Where others work too, CPU time
 says more: what sharing costs, and that of the busier process, which bounds what it gains.
 """
 

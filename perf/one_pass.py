@@ -1,8 +1,8 @@
 """One pass of many models over a shift.
 
-What it costs beside its parts: one decoding, one corruption, and the forward passes of each model. A pass is
-the engine's own, which also meters predictions and stores scores, over ImageNet's validation images in the
-folder that FLATQAT_DATA_ROOT names.
+Its cost in units of the sum of its parts: one decoding, one corruption, and the forward passes of each model.
+A pass is the engine's own, which also meters predictions and stores scores, over ImageNet's validation images
+in the folder that FLATQAT_DATA_ROOT names.
 """
 
 import os

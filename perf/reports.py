@@ -2,7 +2,7 @@
 
 CPU seconds and memory of `bench report` as a process of its own, and milliseconds a cell of other commands,
 start included. The cells are made up: of digits-c's shifts and sizes, 75 of 300 images each, with outcomes
-that go together over shifts, seeds and methods. Each is a method's setting or a network under ten seeds.
+that are correlated over shifts, seeds and methods. Each is a method's setting or a network under ten seeds.
 """
 
 import subprocess

@@ -1,7 +1,7 @@
 """The default run.
 
 `flatqat bench run` into an empty folder: nine cells, of three methods and three seeds. Seconds on the clock,
-with as many processes as it takes, tell the truth only on idle cores. CPU seconds are those of one process,
+with as many processes as it takes, are meaningful only on idle cores. CPU seconds are those of one process,
 and the shares what each stage takes of them; the rest is planning, data and records. Seconds depend on the
 machine; the shares hardly do.
 """

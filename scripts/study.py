@@ -1,4 +1,4 @@
-"""Run the study of docs/study.md: who wins under shift, and does flatness go with it?
+"""Run the study of docs/study.md: which methods win under shift, and does flatness correlate with OOD?
 
     python scripts/study.py DATA WEIGHTS RESULTS [-- OPTIONS]
 

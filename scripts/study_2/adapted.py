@@ -51,12 +51,12 @@ def part(rows: Rows) -> Part | None:
     lines = [
         table(["method", "bits", "re-estimated", "seeds", "OOD", "OOD, adapted", "Δ"], cells),
         "",
-        "OOD top-1 in percent, as trained and with what is named re-estimated on the unlabelled images of "
+        "OOD top-1 in percent, as trained and with what is named re-estimated on the unlabeled images of "
         "each shift. Δ: the gain, with its 95% interval over seeds and images.",
     ]
     planned = len(WAYS) * len(BITS)
     missing = planned - sum(set(PLANNED) <= set(d.seeds) for of_way in tested for d in of_way)
-    lacks = lacking(missing, planned, "comparisons under BatchNorm adapted")
+    lacks = lacking(missing, planned, "comparisons with adapted BatchNorm")
     return Part(title="BatchNorm under shift", found=found, lines=lines, lacks=lacks)
 
 

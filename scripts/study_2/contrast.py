@@ -18,9 +18,9 @@ LOOKS = ((range(8), 0.02), (range(24), 0.03))
 AS_GOOD = 1.0  # points to each side of zero
 
 APART = (
-    "At {} the 95% interval excludes zero, and yet by the plan's rule this is neither better nor worse: an "
-    "interval is of one contrast alone, while p is corrected for three and has to pass the level of one of "
-    "two looks."
+    "At {} the 95% interval excludes zero, but the plan calls this neither better nor worse: the interval is "
+    "for one contrast, while p is corrected for three contrasts and compared with the level of one of two "
+    "looks."
 )
 HEADER = ["bits", "QAT", "anchor", "Δ OOD", "± half", "Δ ID", "p", "answer"]
 
@@ -135,7 +135,8 @@ def part(rows: Rows) -> Part | None:
         table(HEADER, [contrast.cells for contrast in found]),
         "",
         "OOD: top-1 in percent, the mean over 45 shifts. Δ: anchor minus QAT with its 95% interval over "
-        "seeds and images. p: after Holm's correction over the bit-widths of a look.",
+        "seeds and images. p: after Holm's correction over the bit-widths of a look, which is one of two "
+        "analyses that the plan allows, after 8 and after 24 seeds.",
         "",
         "The plan expected 8 seeds to find a difference of 1.0 point with 90% power. With the scatter found "
         f"here a single test at 0.05 finds {single:.1f} with 90% power at every bit-width, and the look, at "

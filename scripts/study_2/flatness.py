@@ -91,8 +91,8 @@ def _corrected(results: list[RankCorrelation | None]) -> list[float | None]:
 def part(store: Store) -> Part | None:
     """Return this part of the page, or None before there are enough configurations to rank.
 
-    Nothing is tested before all configurations of the plan have run, nor where ID tells them too little
-    apart.
+    Nothing is tested before all configurations of the plan have run, nor where they differ too little in
+    ID.
     """
     planned = configurations(store)
     records = [record for record in planned if record.status == "done"]
@@ -114,7 +114,7 @@ def part(store: Store) -> Part | None:
         "better where ρ is negative. Measured: configurations with a finite value. p: after Holm's "
         "correction over the measures and spaces of a column.",
     ]
-    said = "nothing is said, as planned, since ID tells the configurations too little apart"
+    said = "no conclusion is drawn, as planned, since the configurations differ too little in ID"
     if told_apart:
         alone = _verdict([(a, a.alone, a.alone_p) for a in found])
         said = f"{alone}; at equal ID: {_verdict([(a, a.at_equal, a.at_equal_p) for a in found])}"

@@ -59,7 +59,7 @@ def page(store: Store) -> str:
         "computed from the records in `results/study-2`.",
     ]
     if missing:
-        lines += ["", f"Planned and not here, or failed: {', '.join(missing)}."]
+        lines += ["", f"Planned but missing or failed: {', '.join(missing)}."]
     for part in parts:
         lines += ["", f"## {part.title}", "", *part.lines]
     lines += ["", "## How it was made", "", SETTINGS, "", f"{protocol_line(records)}.", "", COMMANDS]
@@ -81,10 +81,9 @@ COMMANDS = (
     "writes this page."
 )
 OTHERWISE = (
-    "Otherwise than planned: `shape-16` and the profile were run before part 1's controls were done, and "
-    "controls of several seeds beside each other, since commands were chosen to fit the time at hand. No "
-    "part or seed was chosen by a result, and nothing is tested before all seeds that the plan names are "
-    "there."
+    "Deviations from the plan: `shape-16` and the profile were run before the controls of part 1 were "
+    "complete, and controls of several seeds at the same time. No part or seed was chosen by a result, and "
+    "nothing is tested before all seeds that the plan names are complete."
 )
 
 

@@ -81,8 +81,9 @@ SEVERITY_NOTE = (
     "own](study-2-profile.csv)."
 )
 CLIPPING = (
-    "Clipping alone: as inputs alone, but they are clipped to a learned range as at 3 bits and not rounded. "
-    "The first and the last layer have 8 bits wherever others have 3, and are rounded in every row."
+    "Clipping alone (`@clip`, the plugin `scripts/clip.py`): inputs are clipped to a learned range as at 3 "
+    "bits, but not rounded. The first and the last layer have 8 bits wherever others have 3, and are rounded "
+    "in every row."
 )
 
 

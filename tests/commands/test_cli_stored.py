@@ -101,7 +101,9 @@ def test_a_study_to_a_file_has_its_picture_beside_it(flatqat, stored, tmp_path):
     done = flatqat(*args, "--output", tmp_path / "page.md")
     assert done.code == 0
     text = (tmp_path / "page.md").read_text(encoding="utf-8")
-    assert text.startswith("# Who wins under shift, and does flatness go with it? toy v1")
+    assert text.startswith(
+        "# Which methods win under shift, and does flatness correlate with OOD accuracy? toy v1"
+    )
     assert "nothing is called better or worse than `qat`" in text
     assert "](page.svg)" in text
     assert b"<svg" in (tmp_path / "page.svg").read_bytes()

@@ -382,7 +382,7 @@ def test_what_adaptation_gives_back_is_found(tmp_path):
     shrinks = levels["qat", "bn"] - levels["fp", "bn"] - (levels["qat", ""] - levels["fp", ""])
     assert f"3 bits {shrinks:+.2f} [" in part.found[0]
     assert len(part.found) == 1
-    assert part.lacks == ["5 of 6 comparisons under BatchNorm adapted"]
+    assert part.lacks == ["5 of 6 comparisons with adapted BatchNorm"]
 
 
 def test_configurations_are_those_of_the_grid(tmp_path):
@@ -440,7 +440,7 @@ def test_nothing_is_said_of_flatness_where_id_tells_configurations_too_little_ap
     put_configurations(store, slope=0.3, of_id=0.0)
     part = flatness.part(store)
     assert part
-    said = "nothing is said, as planned, since ID tells the configurations too little apart"
+    said = "no conclusion is drawn, as planned, since the configurations differ too little in ID"
     assert part.found == [f"**Flatness and OOD**, over 120 configurations at 3 bits: {said}."]
     cells = [cell.strip() for line in part.lines[0].splitlines()[2:] for cell in line.split("|")]
     assert len([cell for cell in cells if cell == "withheld"]) == 2 * len(part.lines[0].splitlines()[2:])

@@ -51,12 +51,14 @@ def write_study(sections: Sequence[Section], store: Store, against: str, output:
 
 def _section(section: Section, members: Sequence[Study], store: Store, picture: str | None) -> str:
     answers = {study.bits: associations(study) for study in members}
-    lines = [f"# Who wins under shift, and does flatness go with it? {section.title}", ""]
+    asked = "Which methods win under shift, and does flatness correlate with OOD accuracy?"
+    lines = [f"# {asked} {section.title}", ""]
     for study in members:
-        lines += [f"- **{bits_in_words(study)}, who wins.** {who_wins(study)}"]
+        lines += [f"- **{bits_in_words(study)}, which methods win.** {who_wins(study)}"]
         for question in HEADLINE:
             answer = _all_spaces(study, answers[study.bits], question)
-            lines += [f"- **{bits_in_words(study)}, does flatness go with {question.title}?** {answer}"]
+            asked = f"does flatness correlate with {question.title}?"
+            lines += [f"- **{bits_in_words(study)}, {asked}** {answer}"]
     lines += ["", f"Every number and sentence is computed from the records of `{store.root.name}`; "
               "[how it was made](#how-it-was-made) has settings, limits and commands."]  # fmt: skip
     if picture:
@@ -71,9 +73,10 @@ def _section(section: Section, members: Sequence[Study], store: Store, picture: 
 def _bit_width(study: Study, answers: Sequence[Association]) -> list[str]:
     """Return everything about one bit-width as lines."""
     lost = [cost(study), ""] if cost(study) else []
-    lines = [f"## {bits_in_words(study)}", "", "### Who wins where", "", *lost, id_and_gap(study), ""]
-    lines += [*main_table(study), "", "### By family of shifts", "", by_family(study), ""]
-    lines += [*family_table(study), "", "### Does flatness go with OOD?", ""]
+    lines = [f"## {bits_in_words(study)}", "", "### Which methods win where", "", *lost]
+    lines += [id_and_gap(study), "", *main_table(study), ""]
+    lines += ["### By family of shifts", "", by_family(study), "", *family_table(study), ""]
+    lines += ["### Does flatness correlate with OOD?", ""]
     return lines + _flatness(study, answers)
 
 

@@ -28,8 +28,8 @@ def who_wins(study: Study) -> str:
     undecided = [c for c in tested if not c.is_sure()]
     level = f"{study.baseline.mean(study.quantities[OOD]):.1f}%"
     sentence = (
-        f"Of {len(tested)} methods beside {name} (OOD top-1 {level}), better under shift: {_listed(better)}; "
-        f"worse: {_listed(worse)}; undecided: {len(undecided)}"
+        f"Of {len(tested)} methods compared with {name} (OOD top-1 {level}), better under shift: "
+        f"{_listed(better)}; worse: {_listed(worse)}; undecided: {len(undecided)}"
     )
     if undecided:
         ends = interval(undecided[-1].estimate.value, undecided[0].estimate.value, "+.2f")
@@ -72,7 +72,7 @@ def cost(study: Study) -> str:
     losses = ", ".join(
         f"{with_interval(-i.value, -i.high, -i.low, '+.2f')} in {what}" for what, i in intervals
     )
-    return f"`{study.baseline.method}` beside `{name}`, points of top-1: {losses}."
+    return f"`{study.baseline.method}` minus `{name}`, in points of top-1: {losses}."
 
 
 def does_flat_help(answers: Sequence[Association], space: str, question: Question) -> str:
@@ -84,8 +84,8 @@ def does_flat_help(answers: Sequence[Association], space: str, question: Questio
     if all(a.p is None for a in of_space):
         reliability = max(a.correlation.reliability for a in of_space if a.correlation)
         return (
-            f"{_where(space)}: withheld, since {question.given} tells the methods too little apart to be "
-            f"held equal (its halves correlate by {reliability:.2f})."
+            f"{_where(space)}: withheld, since the methods differ too little in {question.given} for it to "
+            f"be held equal (its two halves correlate by {reliability:.2f})."
         )
     flatter = [a for a in of_space if a.verdict > 0]
     sharper = [a for a in of_space if a.verdict < 0]
@@ -100,8 +100,8 @@ def does_flat_help(answers: Sequence[Association], space: str, question: Questio
             f"{_where(space)}: undecided for all {len(of_space)} measures{few} (furthest from zero: {most})."
         )
     parts = [
-        f"flatter goes with better for {_names(flatter)}" if flatter else "",
-        f"flatter goes with worse for {_names(sharper)}" if sharper else "",
+        f"flatter is better for {_names(flatter)}" if flatter else "",
+        f"flatter is worse for {_names(sharper)}" if sharper else "",
         f"{rest} undecided" if rest else "",
     ]
     return f"{_where(space)}: {', '.join(part for part in parts if part)}; furthest from zero: {most}."

@@ -77,7 +77,7 @@ def test_nor_does_the_page_of_a_study(store):
     assert not [target for target in ("](http", "](java", *COMMANDS) if target in page]
     assert "](#how-it-was-made)" in page
     write_study(sections(store.records()), store, against, store.root / "page.md")
-    assert (store.root / "page.md").read_text(encoding="utf-8").startswith("# Who wins")
+    assert (store.root / "page.md").read_text(encoding="utf-8").startswith("# Which methods win")
 
 
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", " =1", "\t=1", "\r=1", "＝1", "－1"])

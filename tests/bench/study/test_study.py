@@ -134,15 +134,15 @@ def test_a_planted_correlation_has_its_sign_in_each_space(something):
         verdicts = {space: {a.verdict for a in flat if (a.space, a.question) == (space, question)}
                     for space in ("quantized", "latent")}  # fmt: skip
         assert verdicts == {"quantized": {1}, "latent": {-1}}, question.title
-    assert "flatter goes with better for λmax (-" in does_flat_help(flat, "quantized", PLAIN)
-    assert "flatter goes with worse for λmax (+" in does_flat_help(flat, "latent", PLAIN)
+    assert "flatter is better for λmax (-" in does_flat_help(flat, "quantized", PLAIN)
+    assert "flatter is worse for λmax (+" in does_flat_help(flat, "latent", PLAIN)
 
 
 def test_at_equal_id_nothing_is_said_where_id_does_not_differ(something):
     flat = associations(study_in(something))
     assert all(a.p is None and a.verdict == 0 for a in flat if a.question is PARTIAL)
     says = does_flat_help(flat, "quantized", PARTIAL)
-    assert re.search(r"withheld, since ID tells the methods too little apart .* by -?0\.\d\d\)", says)
+    assert re.search(r"withheld, since the methods differ too little in ID .* by -?0\.\d\d\)", says)
     row = next(line for line in page(something).splitlines() if line.startswith("| quantized | λmax"))
     assert row.count("withheld") == 1
 
@@ -172,7 +172,12 @@ def test_at_equal_id_only_what_flatness_does_of_its_own_counts(tmp_path, of_its_
 def test_the_answers_stand_in_the_first_ten_lines(winner):
     first = page(winner).splitlines()[:10]
     text = "\n".join(first)
-    for part in ("4 bits, who wins", "go with OOD?", "go with OOD at equal ID?", "better under shift: `sam`"):
+    for part in (
+        "which methods win",
+        "correlate with OOD?",
+        "correlate with OOD at equal ID?",
+        "better under shift: `sam`",
+    ):
         assert part in text
 
 

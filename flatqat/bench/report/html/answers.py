@@ -1,4 +1,4 @@
-"""What the study of a section answers: who wins at each bit-width, and whether flatness goes with it."""
+"""What the study of a section answers: which methods win, and whether flatness correlates with OOD."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

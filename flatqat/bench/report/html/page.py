@@ -23,7 +23,7 @@ ASSETS = Path(__file__).parent
 
 
 def as_html(stored: Sequence[Section], store: Store, against: str) -> str:
-    """Return the page of all sections; who wins is asked of methods beside `against`.
+    """Return the page of all sections; which methods win is asked of those compared with `against`.
 
     The policy of its head lets a browser run the script of the page, named by its hash, and no other, and
     load nothing: so no text of a record is code, even if it were not escaped.
