@@ -79,6 +79,11 @@ def listed(names: Collection[object], most: int = 4, *, empty: str = "none") -> 
     return f"{first} and {len(names) - most:,} more" if len(names) > most else first or empty
 
 
+def counted(count: int, noun: str) -> str:
+    """Return `1 cell` or `2,000 cells`: a count with its noun, in the plural unless it is one."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def found(path: Path) -> str:
     """Return what is at a path: `a file`, `a folder`, `a pipe`, ..., or `none` with the reason if known."""
     try:

@@ -65,7 +65,7 @@ def test_a_baseline_that_holds_passes(runner):
     assert runner.run(*BEFORE, baseline=str(baseline), check="--only 'i*' --max-drop 1"), runner.log
     assert runner.outputs["check"] == {"exit-code": "0"}
     assert "::notice title=flatqat bench check::fine" in runner.log
-    assert "### fine: nothing dropped beyond doubt (tolerance 1 points" in runner.summary
+    assert "### fine: no significant drop beyond the tolerance (tolerance 1 points" in runner.summary
     assert outcomes(runner) == {"id": ""}
 
 

@@ -70,7 +70,10 @@ def test_bits_of_a_layer_can_be_the_only_ones_of_weights():
 def test_the_error_lists_the_forms():
     with pytest.raises(UsageError) as error:
         QuantSpec.parse("4w")
-    assert str(error.value) == "bits: expected 'fp', '4', 'w4', 'w4a8' or 'w4a8@lsq', got '4w'"
+    assert (
+        str(error.value)
+        == "bits: expected fp or such as 4, w4a8, w4a32 (32 is floating point) or 4@lsq, got '4w'"
+    )
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,14 @@ def bench_run(
         str | None,
         option("SIZE", "Sliding window for segmentation, 512[:STRIDE], or whole.  [default: the model's]"),
     ] = None,
-    adapt: Annotated[str | None, option("NAME", "Fit BatchNorm to each shift: bn or bn+steps.")] = None,
+    adapt: Annotated[
+        str | None,
+        option(
+            "NAME",
+            "Adapt to each set, ID included, without labels: bn (BatchNorm statistics) or bn+steps (also the "
+            "ranges of quantized inputs).  [default: no adaptation]",
+        ),
+    ] = None,
     compute_matched: Annotated[
         bool,
         flag(
@@ -120,10 +127,10 @@ def bench_run(
     """Train, evaluate and measure models, and print a table.
 
     Each combination of suite, model, method, bits and seed is a cell. Finished cells are stored and not
-    computed again, so the same command resumes an interrupted run; run beside another on the same results
-    folder, it shares its work. Options that take several values may be
-    repeated or take a comma-separated list. Exits 3 if a cell failed or was skipped, or its flatness failed,
-    unless its numbers are at fault, such as an infinite loss.
+    computed again, so the same command resumes an interrupted run, and runs that share a results folder share
+    the work. Options that take several values may be repeated or take a comma-separated list. Exits 3 if a
+    cell failed, was skipped or lacks its flatness; a flatness that is undefined, as for an infinite loss,
+    does not count. `--dry-run` exits 2 if data is missing.
 
     \b
     Examples:

@@ -1,5 +1,6 @@
 """`flatqat methods`, `quantizers`, `models` and `recipes`: what there is to choose from."""
 
+import textwrap
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ from flatqat.commands.completion import names_of
 from flatqat.commands.of_results import Plugin
 from flatqat.commands.options import add_plugins, argument, group, option
 from flatqat.console.printable import printable
+from flatqat.console.terminal import terminal
 
 methods = group("methods", "List and describe training methods.")
 quantizers = group("quantizers", "List and describe quantizers.")
@@ -29,11 +31,13 @@ OfSuite = Annotated[
 
 
 def list_all(kind: registry.Kind) -> None:
-    """Print every name of a kind of plugin with its first line."""
-    rows = list(registry.summaries(kind))
-    width = max(len(name) for name, _ in rows)
+    """Print every name of a kind of plugin with its first line, which is wrapped on a terminal alone."""
+    rows, console = list(registry.summaries(kind)), terminal()
+    indent = 2 + max(len(name) for name, _ in rows)
     for name, summary in rows:
-        typer.echo(f"{name:<{width}}  {summary}")
+        line = f"{name:<{indent}}{summary}"
+        lines = textwrap.wrap(line, console.width, subsequent_indent=" " * indent)
+        typer.echo("\n".join(lines) if console.is_terminal and console.width > 2 * indent else line)
 
 
 @methods.command("list")

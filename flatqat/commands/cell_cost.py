@@ -11,7 +11,7 @@ from flatqat.bench.records.remove import matching
 from flatqat.bench.records.store import Store
 from flatqat.console.printable import printable
 from flatqat.console.terminal import plain_table, terminal
-from flatqat.errors import StoreError, choose, listed
+from flatqat.errors import StoreError, choose, counted, listed
 from flatqat.spec import Cost, Record
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _complete(found: Sequence[tuple[Record, Cost]], store: Store) -> None:
         errors.print(f"not stored: {printable(str(error))}", markup=False, highlight=False, soft_wrap=True)
         return
     if count:
-        many = f"{count} record{'s' * (count > 1)}"
+        many = counted(count, "record")
         errors.print(f"cost stored in {many} that had none", style="dim", highlight=False)
 
 

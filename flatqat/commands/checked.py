@@ -9,7 +9,7 @@ from flatqat.bench.records.sound import Examined
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import show
 from flatqat.console.terminal import terminal
-from flatqat.errors import FlatqatError
+from flatqat.errors import FlatqatError, counted
 from flatqat.spec import Record, ShiftInfo
 
 WRONG = 1
@@ -33,12 +33,12 @@ def print_checked(folder: Path) -> int:
     for line in examined.problems:
         console.print(line, style="bold red", soft_wrap=True)
     show(sections(examined.records), store, "method", console)
-    records = f"{len(examined.records)} record{'s' * (len(examined.records) != 1)}"
+    records = counted(len(examined.records), "record")
     in_a_pipe = not console.is_terminal  # where programs look at the last line
     scores = f"{examined.scores:,} scores computed again from the outcomes of images"
     if examined.problems:
         count = len(examined.problems)
-        problems = f"{count} problem{'s' * (count != 1)}"
+        problems = counted(count, "problem")
         console.print(f"WRONG: {problems}; {records} without any; {scores}", soft_wrap=in_a_pipe)
         return WRONG
     unhashed = sum(r.status == "done" and not r.outcomes_sha256 for r in examined.records)

@@ -3,7 +3,6 @@
 import platform
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -34,8 +33,8 @@ def describe_suite(suite: Suite) -> str:
         lines.append(f"targets   {', '.join(suite.targets)}; {family}@TARGET is one of them, {family} all")
     for name, recipe in suite.recipes.items():
         default = " (default)" if name == suite.default_recipe else ""
-        values = ", ".join(f"{key}={value}" for key, value in asdict(recipe).items())
-        lines.append(f"recipe    {name}{default}: {values}")
+        shows = f"flatqat recipes show {name} --suite {suite.name}"
+        lines.append(f"recipe    {name}{default}: {recipe.steps:,} steps; all values: {shows}")
     return "\n".join(lines)
 
 
@@ -44,9 +43,9 @@ def matching_models(pattern: str) -> tuple[list[str], list[str]]:
 
     Raises UsageError if none matches.
     """
-    pattern = pattern if ":" in pattern else f"{pattern}*"
-    source_pattern = pattern.partition(":")[0]
-    found, left_out = [], []
+    full_pattern = pattern if ":" in pattern else f"{pattern}*"
+    source_pattern = full_pattern.partition(":")[0]
+    found, left_out, looked_in = [], [], []
     for source in registry.names(registry.MODELS):
         if fnmatch(source, source_pattern):
             try:
@@ -54,16 +53,19 @@ def matching_models(pattern: str) -> tuple[list[str], list[str]]:
             except FlatqatError as error:
                 left_out.append(f"{source}: models left out, since {error}")
                 continue
+            looked_in.append(source)
             full_names = (f"{source}:{name}" if name else source for name in names)
-            found += [full for full in full_names if fnmatch(full, pattern)]
+            found += [full for full in full_names if fnmatch(full, full_pattern)]
     if not found:
-        expected = f"expected SOURCE:NAME with a source among {', '.join(registry.names(registry.MODELS))}"
-        raise UsageError("; ".join([f"no model matches {pattern!r}: {expected}", *left_out]))
+        hint = f"expected SOURCE:NAME with a source among {', '.join(registry.names(registry.MODELS))}"
+        if looked_in:
+            hint = f"see all names of {looked_in[0]} with: flatqat models list '{looked_in[0]}:*'"
+        raise UsageError("; ".join([f"no model matches {pattern!r}: {hint}", *left_out]))
     return found, left_out
 
 
 COMPILED = "compiled for this processor"
-NOT_COMPILED = "in operations of PyTorch, slower: a C++ compiler (c++, g++ or clang++) would compile it"
+NOT_COMPILED = "PyTorch operations, which are slower; compiled ones need a C++ compiler (c++, g++, clang++)"
 
 
 def diagnosis(data_root: Path | None) -> Iterator[str]:
@@ -83,7 +85,7 @@ def diagnosis(data_root: Path | None) -> Iterator[str]:
     cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     yield f"{'CUDA':<{width}}{', '.join(cuda) or 'no device, everything runs on the CPU'}"
     fused = kernels_on("cpu") == "compiled"
-    yield f"{'rounding':<{width}}{COMPILED if fused else NOT_COMPILED}"
+    yield f"{'kernels':<{width}}{COMPILED if fused else NOT_COMPILED}"
     yield f"{'data root':<{width}}{data_root or 'not set: use --data-root DIR or FLATQAT_DATA_ROOT'}"
     for name in suites:
         yield f"{name:<{width}}{_state(registry.load(registry.SUITES, name).findings(data_root))}"

@@ -51,7 +51,7 @@ def describe_quantizer(name: str) -> str:
 
 def describe_recipe(name: str, suite: Suite) -> str:
     """Return the lines of `flatqat recipes show`. Raises UsageError if the suite has no such recipe."""
-    recipe = suite.recipes[choose("recipe", name, suite.recipes)]
+    recipe = suite.recipes[choose(f"recipe of {suite.name}", name, suite.recipes)]
     values = {field.name: str(getattr(recipe, field.name)) for field in fields(Recipe)}
     names, widest = max(map(len, values)), max(map(len, values.values()))
     meanings = attributes_of(Recipe)

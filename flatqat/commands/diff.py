@@ -51,7 +51,7 @@ def diff(
     from flatqat.errors import choose
 
     forms = {"table": as_markdown, "md": as_markdown, "csv": as_csv, "json": as_json}
-    known, view = choose("format", form, forms), choose("view", by, BY)
+    known, view = choose("format", form, forms), choose("value of --by", by, BY)
     found = compare(a, b, results, view)
     if output is not None:
         write_output(output, forms[known](found).encode())

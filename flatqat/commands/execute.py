@@ -20,7 +20,7 @@ from flatqat.bench.report.render import ALL, FORMATS, WHOLE, load, render, show
 from flatqat.commands.written import baseline_line, say_written
 from flatqat.console.progress import progress_for, seconds
 from flatqat.console.terminal import plain_table, terminal
-from flatqat.errors import UsageError, choose
+from flatqat.errors import UsageError, choose, counted
 
 if TYPE_CHECKING:
     from flatqat.bench.plan.jobs import Job, Plan
@@ -58,7 +58,8 @@ def execute(
     try:
         records = run(plan, session, ranks)
     except KeyboardInterrupt:
-        errors.print("interrupted; the same command goes on from here")
+        again = "starts over, since --rerun forgets what is stored" if request.rerun else "resumes here"
+        errors.print(f"interrupted; the same command {again}")
         return INTERRUPTED
     shown = sections(with_revisions(records, session.store), all_revisions=all_revisions)
     show(shown, session.store, "method", terminal())
@@ -130,10 +131,13 @@ def report(
     choice: Choice = ALL,
 ) -> None:
     """Print or write the report, or a picture. Raises UsageError on an unknown format, view or picture."""
-    view, known = choose("view", by, VIEWS), choose("format", form, FORMATS)
+    view, known = choose("value of --by", by, VIEWS), choose("format", form, FORMATS)
     store, console = Store(results), terminal()
-    if beside is not None and (plot, view, known in BESIDE) != (None, "method", True):
-        raise UsageError(f"--with: expected no --plot or --by, and --format {' or '.join(BESIDE)}")
+    if beside is not None and (plot or view != "method"):
+        other = "--plot" if plot else "--by"
+        raise UsageError(f"--with: expected no {other} beside it, got both; leave one of them out")
+    if beside is not None and known not in BESIDE:
+        raise UsageError(f"--with: expected --format {', '.join(BESIDE)}, got {known}; choose one of these")
     if known in VIEWS_OF and view != "method":
         why = VIEWS_OF[known]
         raise UsageError(f"--format {known}: expected no --by, got {view}; leave it out, {why}")
@@ -199,7 +203,7 @@ def check_figures(models: tuple[str, ...], request: Request) -> int:
         console.print(table)
     for reason in dict.fromkeys(c.reason for c in checks if c.reason):
         left = [c.figure for c in checks if c.reason == reason]
-        count = f"{len(left)} figure{'s' * (len(left) > 1)}"
+        count = counted(len(left), "figure")
         text = f"{count} of {_some(f.model for f in left)} ({_some(f.title for f in left)})"
         console.print(f"not checked: {text}: {reason}", markup=False, highlight=False, soft_wrap=True)
     verdicts = [c.verdict for c in checks]

@@ -32,10 +32,11 @@ def write(
 ) -> None:
     """Write a stored cell's quantized model to a file.
 
-    An ONNX file has the integer codes of the weights, at most 4 bits in 4, and rounds inputs by
-    QuantizeLinear and DequantizeLinear at the cell's own scales. It takes images in [0, 1] and normalizes
-    them itself. Grids that these operators cannot say are looked up in tables, to the same numbers. `codes`
-    is a safetensors file with the codes of each weight in exactly their bits, for readers without ONNX.
+    An ONNX file has the integer codes of the weights, packed into 4 bits where they have at most 4, and
+    rounds inputs with QuantizeLinear and DequantizeLinear at the cell's own scales. It takes images in [0, 1]
+    and normalizes them itself. Grids that these operators cannot express become lookup tables, which give the
+    same numbers. `codes` is a safetensors file with the codes of each weight in exactly their bits, for
+    readers without ONNX.
 
     \b
     Examples:

@@ -69,7 +69,7 @@ def check(
 
     \b
     Exit codes:
-      0  nothing dropped
+      0  no significant drop beyond the tolerance
       1  a drop larger than --max-drop, with a p-value below --p
       2  wrong usage, such as a baseline or a results folder that does not exist
       3  a cell of the baseline is missing, failed or cannot be compared

@@ -52,7 +52,7 @@ def flatness(
     model: OwnModel = None,
     plugin: Plugin = None,
 ) -> None:
-    """Measure the flatness of a stored cell, in any space.
+    """Measure the flatness of a stored cell.
 
     Prints JSON and leaves the record as it is.
 

@@ -34,7 +34,8 @@ Seeds = Annotated[
     str | None,
     option(
         "SEEDS",
-        "How many seeds (5), or which (0,1,2 or 7,).  [default: 3 where something is trained, else 1]",
+        "How many seeds, such as 5, or which: 0,1,2; a comma after one, as in 7, means that seed alone.  "
+        "[default: 3 where something is trained, else 1]",
     ),
 ]
 RecipeName = Annotated[
@@ -48,7 +49,7 @@ RecipeName = Annotated[
 Settings = Annotated[
     Names,
     option(
-        "KEY=VALUE",
+        "OWNER.KEY=VALUE",
         "Change a setting: recipe.lr=0.01. Several values run each: anchor.strength=0.1,1.",
         "--set",
     ),

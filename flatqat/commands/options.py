@@ -83,7 +83,8 @@ def refuse(context: typer.Context, names: Sequence[str], reason: str) -> None:
     for param in context.command.params:
         source = context.get_parameter_source(param.name or "")
         if param.name in names and source is not None and source.name in GIVEN:
-            raise UsageError(f"{'/'.join([*param.opts, *param.secondary_opts])}: {reason}; leave it out")
+            name = "/".join([*param.opts, *param.secondary_opts])
+            raise UsageError(f"{name}: {reason}; leave {name} out")
 
 
 def add_plugins(files: list[Path] | None) -> None:

@@ -8,16 +8,16 @@ import typer
 from flatqat.commands.completion import cells
 from flatqat.commands.of_results import Results
 from flatqat.commands.options import argument, flag, group, option
-from flatqat.errors import UsageError
+from flatqat.errors import UsageError, counted
 
 results = group("results", "List, show, check, merge, compact and remove stored cells.")
 Patterns = Annotated[
     list[str] | None,
-    argument("[CELL]...", "How ids or labels begin; * and ? stand for anything.", autocompletion=cells),
+    argument("CELL", "How ids or labels begin; * and ? stand for anything.", autocompletion=cells),
 ]
 NamedPatterns = Annotated[
     list[str],
-    argument("CELL...", "How ids or labels begin; * and ? stand for anything.", autocompletion=cells),
+    argument("CELL", "How ids or labels begin; * and ? stand for anything.", autocompletion=cells),
 ]
 
 
@@ -90,18 +90,18 @@ def remove_cells(
         ) from abort
     if agreed:
         remove(records, store)
-        typer.echo(f"{len(records)} removed")
+        typer.echo(f"{counted(len(records), 'cell')} removed")
 
 
 @results.command("merge")
 def merge(
     folders: Annotated[list[Path], argument("DIR", "Results folders.")],
-    into: Annotated[Path, option("DIR", "The folder that gets all cells, new or one of them.")],
+    into: Annotated[Path, option("DIR", "The folder to write to: a new one, or any results folder.")],
     weights: Annotated[bool, flag("--weights/--no-weights", "Copy trained weights, too.")] = True,
 ) -> None:
     """Merge results folders.
 
-    They may come from machines that shared a matrix. Nothing is written unless all fits together: a suite
+    They may come from machines that shared one run. Nothing is written unless all fits together: a suite
     must have been scored on the same images everywhere, and a cell that several folders have must have the
     same numbers. The folders stay as they are, and so does what is unfinished in them. A merge that was cut
     off is continued by the same command.
@@ -115,14 +115,14 @@ def merge(
     merged = merge(folders, into, weights=weights)
     for folder, added, unfinished in zip(merged.folders, merged.added, merged.unfinished, strict=True):
         rest = f"; {unfinished} unfinished, left there" if unfinished else ""
-        typer.echo(f"{folder}: {added} new cell{'s' * (added != 1)}{rest}")
-    typer.echo(f"{into}: {merged.cells} cells; {merged.weights} files of weights copied")
+        typer.echo(f"{folder}: {counted(added, 'new cell')}{rest}")
+    typer.echo(f"{into}: {counted(merged.cells, 'cell')}; {counted(merged.weights, 'weights file')} copied")
 
 
 @results.command("compact")
 def compact_cells(
     folder: Annotated[Path, argument("DIR", "A results folder.")],
-    into: Annotated[Path, option("DIR", "The folder that gets the cells, new or begun in this way.")],
+    into: Annotated[Path, option("DIR", "The folder to write to: a new one, or an earlier compact copy.")],
 ) -> None:
     """Make a small copy of results, to be committed.
 
@@ -138,7 +138,7 @@ def compact_cells(
     from flatqat.bench.records.store import Store
 
     new, cells = compact(Store(folder), Store(into))
-    typer.echo(f"{into}: {cells} cells, {new} of them new")
+    typer.echo(f"{into}: {counted(cells, 'cell')}, {new:,} new")
 
 
 @results.command("check")
@@ -177,4 +177,4 @@ def migrate(folder: Annotated[Path, argument("DIR", "A results folder.")]) -> No
 
     records, migrated = migrate(Store(folder))
     done = f"{migrated} migrated to schema {SCHEMA}" if migrated else f"already schema {SCHEMA}"
-    typer.echo(f"{records} records: {done}")
+    typer.echo(f"{counted(records, 'record')}: {done}")

@@ -42,9 +42,11 @@ def sensitivity(
     ] = None,
     shift: Annotated[
         Names,
-        option("NAMES", "Shifts, or patterns such as 'fog/*'.  [default: one of severity 3 a family]"),
+        option("NAMES", "Shifts, or patterns such as 'fog/*'.  [default: one of severity 3 per family]"),
     ] = None,
-    limit: Annotated[int, option("N", "Images of each shift, and of all that choose bits.", min=4)] = 200,
+    limit: Annotated[
+        int, option("N", "Images per shift, and in total of those that choose bits.", min=4)
+    ] = 200,
     bops: Annotated[
         str | None,
         option("X", "Propose bits within this many GBOPs, or those of uniform bits, such as 4-bit."),

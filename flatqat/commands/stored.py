@@ -17,7 +17,7 @@ from flatqat.commands.verified import latency_lines, notes, verdict
 from flatqat.console.blocks import fitting
 from flatqat.console.printable import bytes_in_words
 from flatqat.console.terminal import UNBOUND, full_width, plain_table, print_uncut, terminal
-from flatqat.errors import Vanished
+from flatqat.errors import Vanished, counted
 from flatqat.spec import Cell, Record
 from flatqat.spec.reading import to_plain
 
@@ -43,7 +43,7 @@ def print_cells(results: Path, patterns: Sequence[str]) -> list[Record]:
         rows.append((cell.suite, cell.label, _settings(cell), status, date, bytes_in_words(size)))
         total += size
     gone = _print_fitting(rows, console)
-    console.print(f"{len(records)} cell{'s' * (len(records) != 1)}, {bytes_in_words(total)}")
+    console.print(f"{counted(len(records), 'cell')}, {bytes_in_words(total)}")
     if gone:
         console.print(f"left out: {', '.join(gone)}; a wider terminal or a pipe has all", style="dim")
     return records
@@ -132,7 +132,7 @@ def _weights(path: Path) -> str:
     try:
         return f"{path}, {bytes_in_words(size_of(path))}"
     except Vanished:
-        return f"{path}, which is not there; the command with --rerun trains them again"
+        return f"{path}, missing; the command below with --rerun trains them again"
 
 
 def _print_numbers(record: Record) -> None:

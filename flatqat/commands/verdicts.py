@@ -11,13 +11,13 @@ from flatqat.bench.gate.as_junit import as_junit
 from flatqat.bench.gate.as_markdown import as_markdown
 from flatqat.bench.gate.check import Checked
 from flatqat.bench.gate.compare import Rules
-from flatqat.bench.gate.wording import COLUMNS, beside, conclusion, differing, in_rows, notes, numbers
+from flatqat.bench.gate.wording import COLUMNS, beside, conclusion, differing, notes, numbers
 from flatqat.bench.records.files import write_output
 from flatqat.commands.written import say_written
 from flatqat.console.grouped import grouped_table
 from flatqat.console.printable import printable
 from flatqat.console.terminal import terminal
-from flatqat.errors import UsageError, choose
+from flatqat.errors import UsageError, choose, counted
 
 MOST_BYTES = 2**16  # of a comment on GitHub and the text of a pull request, which take as many characters
 FILES: dict[str, Callable[[Checked, Rules, bool], str]] = {
@@ -75,11 +75,11 @@ def show_check(checked: Checked, rules: Rules, only_changed: bool) -> None:
         console.print(grouped_table(COLUMNS, rows, console.width, OTHERS_WIDTH, styles))
     if hidden := len(checked.verdicts) - len(shown):
         be = "is" if hidden == 1 else "are"
-        say(f"{in_rows(hidden)} that {be} fine {be} not shown")
+        say(f"{counted(hidden, 'row')} that {be} fine {be} not shown")
     for note in notes(checked, rules, table=bool(shown)):
         say(note, "dim")
     for text in beside(checked):
         say(text)
     for cell, reason in checked.missing:
-        say(f"missing: {cell}: {reason}", "bold red")
+        say(f"not compared: {cell}: {reason}", "bold red")
     say(conclusion(checked, rules))

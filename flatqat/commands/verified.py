@@ -8,6 +8,7 @@ from flatqat.bench.report.deployed import percentage
 from flatqat.console.printable import printable
 from flatqat.console.rounded import rounded, with_interval
 from flatqat.console.terminal import plain_table, print_uncut, terminal
+from flatqat.errors import counted
 from flatqat.metrics.metric import METRICS
 from flatqat.spec import Compared, Deployment, Exact, FileRun, Latency, Record
 from flatqat.spec.reading import to_plain
@@ -108,7 +109,7 @@ def _in_float64(found: Deployment) -> str:
         return f"; float64 does not agree ({percentage(exact.agreement, 3)}%): more than the rounding of sums"
     if exact.codes is not None and exact.codes.differing:
         return "; in float64 codes differ: more than the rounding of sums"
-    return "; float64 agrees" + ": rounding" * (found.plain.all.agreement < 100)
+    return "; float64 agrees" + ", so this is rounding" * (found.plain.all.agreement < 100)
 
 
 def notes(record: Record) -> list[str]:
@@ -120,9 +121,9 @@ def notes(record: Record) -> list[str]:
     elif found.moved:
         lines.append(
             f"the cell's own scores here differ from those of its record on {found.moved} of {shifts} sets: "
-            f"it was computed on {record.env.device} with {record.env.threads} threads and torch "
-            f"{record.env.packages.get('torch')}, and now on {found.device} with {found.threads} and "
-            f"{found.packages.get('torch')}"
+            f"it was computed on {record.env.device} with {counted(record.env.threads, 'thread')} and torch "
+            f"{record.env.packages.get('torch')}, and now on {found.device} with "
+            f"{counted(found.threads, 'thread')} and torch {found.packages.get('torch')}"
         )
     else:
         lines.append("the cell's own scores here are those of its record")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flatqat.commands.of_results import CellName, DataRoot, Limit, OwnModel, Plugin, Results, Threads, Workers
+from flatqat.commands.of_results import CellName, DataRoot, OwnModel, Plugin, Results, Threads, Workers
 from flatqat.commands.options import DEFAULT_WORKERS, add_plugins, argument, flag, option, split
 
 
@@ -24,7 +24,12 @@ def verify(
     ] = None,
     min_agreement_optimized: Annotated[
         float | None,
-        option("PERCENT", "The same with graph optimization, as it is used.", min=0, max=100),
+        option(
+            "PERCENT",
+            "Exit 1 if fewer predictions agree with graph optimization.  [default: no gate]",
+            min=0,
+            max=100,
+        ),
     ] = None,
     latency: Annotated[bool, flag("--latency", "Measure how long one image takes, too.")] = False,
     codes: Annotated[
@@ -34,10 +39,13 @@ def verify(
         int,
         option("N", "Compute N images a set in float64, too, where nothing is rounded; 0 for none.", min=0),
     ] = 1,
-    form: Annotated[str, option("NAME", "table or json.", "--format")] = "table",
+    form: Annotated[str, option("NAME", "Format: table or json.", "--format")] = "table",
     results: Results = Path("results"),
     data_root: DataRoot = None,
-    limit: Limit = None,
+    limit: Annotated[
+        int | None,
+        option("N", "Score at most N images per shift.  [default: as many as the cell]", min=2),
+    ] = None,
     threads: Threads = 1,
     workers: Workers = DEFAULT_WORKERS,
     model: OwnModel = None,

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from flatqat.bench.records.files import is_special
 from flatqat.console.terminal import terminal
-from flatqat.errors import UsageError
+from flatqat.errors import UsageError, counted
 
 
 def baseline_line(path: Path, count: int) -> str:
     """Return what to say of a baseline that was written: `main.json: 9 cells`."""
-    return f"{path}: {count} cell{'s' * (count != 1)}"
+    return f"{path}: {counted(count, 'cell')}"
 
 
 def check_later(name: str, path: Path | None, *, dry_run: bool) -> None:

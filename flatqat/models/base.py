@@ -118,7 +118,7 @@ def source_of(model: str) -> tuple[ModelSource, str]:
     except UsageError as error:
         if ":" in model:
             raise
-        see = f"see: flatqat models list '*:{model}'"
+        see = f"see: flatqat models list '*:*{model}*'"
         raise UsageError(f"{error}; other networks are SOURCE:NAME, {see}") from error
     _check_name(source, source_name, name)
     if model == f"{source_name}:":
@@ -175,4 +175,5 @@ def _check_name(source: ModelSource, source_name: str, name: str) -> None:
     if not name:
         see = f"; see: flatqat models list '{source_name}:*'" if names else ""
         raise UsageError(f"model {source_name!r}: expected '{source_name}:NAME', got no name{see}")
-    raise unknown(f"{source_name} model", name, names)
+    error = unknown(f"{source_name} model", name, names)
+    raise UsageError(f"{error}; see: flatqat models list '{source_name}:*'")

@@ -81,7 +81,7 @@ def _check(name: str, model: Mapping[str, Any]) -> None:
     types = [part["type"] for part in _dicts(model) if isinstance(part.get("type"), str)]
     for start, needed in NEEDS.items():
         if any(kind.startswith(start) for kind in types):
-            fix = "choose another: flatqat models list mmseg:*"
+            fix = "choose another: flatqat models list 'mmseg:*'"
             raise UsageError(f"model mmseg:{name}: it needs {needed}; {fix}")
     channels = len(model["data_preprocessor"].get("mean") or ())
     if channels != 3:

@@ -86,7 +86,7 @@ def _entry(name: str) -> Mapping[str, Any]:
         reason = f"its images are cut as {preprocessing}, which flatqat does not support"
     else:
         return entry
-    fix = "choose another: flatqat models list robustbench:*"
+    fix = "choose another: flatqat models list 'robustbench:*'"
     raise UsageError(f"model robustbench:{name}: {reason}; {fix}")
 
 

@@ -97,7 +97,7 @@ def _refusal(path: Path, net: str, fits: Mapping[str, Fit], parts: Mapping[str, 
         wanted = f"weights {path}: expected one set of weights"
     problem = f"got {best}" + (f" in {name}" if name and len(fits) > 1 else "")
     if not choices:
-        return f"{wanted}, {problem}"
+        return f"{wanted}, {problem}; check that --weights and --model belong together"
     fit = ", ".join(f"{name} ({fit.matching} tensors)" for name, fit in choices.items())
     problem = f"got {len(choices)} that fit {net}" if _complete(fits) else f"{problem}; parts of the file fit"
     return f"{wanted}, {problem}: {fit}; choose with --weights {file}#{next(reversed(choices))}"

@@ -69,12 +69,14 @@ class QuantSpec:
             return cls()
         match = _QUANT_TEXT.fullmatch(text)
         if match is None:
-            raise UsageError(f"bits: expected 'fp', '4', 'w4', 'w4a8' or 'w4a8@lsq', got {text!r}")
+            expected = "expected fp or such as 4, w4a8, w4a32 (32 is floating point) or 4@lsq"
+            raise UsageError(f"bits: {expected}, got {text!r}")
         weight_bits = int(match["both"] or match["w"])
         act_bits = weight_bits if match["both"] else int(match["a"] or FLOAT_BITS)
         for what, bits in (("weights", weight_bits), ("activations", act_bits)):
             if bits not in (*BITS_RANGE, FLOAT_BITS):
-                raise UsageError(f"bits: expected 2 to 8 bits for {what}, got {bits} in {text!r}")
+                expected = f"expected 2 to 8 bits, or 32 for floating point, for {what}"
+                raise UsageError(f"bits: {expected}, got {bits} in {text!r}")
         if weight_bits == act_bits == FLOAT_BITS:
             raise UsageError(f"bits: expected 2 to 8 bits for weights or activations, got {text!r}; use fp")
         return cls(

@@ -102,8 +102,11 @@ def test_dry_run_tells_what_is_missing_on_disk(flatqat, tmp_path):
     [
         (["--suite", "digit-c"], "unknown suite 'digit-c'.*did you mean 'digits-c'"),
         (["--method", "qta"], "unknown method"),
-        (["--model", "resnet18"], r"flatqat models list '\*:resnet18'"),
-        (["--bits", "4w"], "expected 'fp', '4', 'w4', 'w4a8' or 'w4a8@lsq', got '4w'"),
+        (["--model", "resnet18"], r"flatqat models list '\*:\*resnet18\*'"),
+        (
+            ["--bits", "4w"],
+            r"expected fp or such as 4, w4a8, w4a32 \(32 is floating point\) or 4@lsq, got '4w'",
+        ),
         (["--seeds", "x"], "--seeds: expected"),
         (["--set", "anchor.strength"], "--set: expected"),
         (["--device", "tpu"], "--device: expected"),
@@ -254,7 +257,7 @@ def test_doctor(flatqat):
     done = flatqat("doctor")
     assert done.code == 0
     assert re.search(r"torch +2\.", done.out)
-    assert re.search(r"rounding +(compiled|in operations)", done.out)
+    assert re.search(r"kernels +(compiled|PyTorch)", done.out)
     assert re.search(r"digits-c +data ok", done.out)
     assert re.search(r"cifar10-c +no data", done.out)
     assert len({re.match(r"(data root|\S+)  +", line).end() for line in done.out.splitlines()[1:]}) == 1

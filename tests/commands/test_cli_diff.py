@@ -91,7 +91,7 @@ def test_texts_of_a_stranger_are_texts(flatqat, tmp_path):
 def test_mistakes_are_one_line(flatqat, tmp_path):
     assert_one_line_error(flatqat(*ROWS, "--format", "xml"), "unknown format 'xml'")
     assert_one_line_error(
-        flatqat(*ROWS, "--by", "method"), "unknown view 'method': expected one of family, shift"
+        flatqat(*ROWS, "--by", "method"), "unknown value of --by 'method': expected one of family, shift"
     )
     assert_one_line_error(flatqat("bench", "diff", "qat", "nix", *ROWS[4:]), "unknown folder, or row of ")
 

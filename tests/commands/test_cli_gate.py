@@ -38,7 +38,7 @@ def test_exit_codes_and_what_they_say(flatqat, tmp_path, baseline):
         return flatqat("bench", "check", "--results", tmp_path / folder, "--baseline", baseline, *options)
 
     fine = check("old")
-    assert (fine.code, "fine: nothing dropped" in fine.out) == (0, True)
+    assert (fine.code, "fine: no significant drop" in fine.out) == (0, True)
     store_with(tmp_path / "worse", WORSE)
     worse = check("worse")
     assert (worse.code, "REGRESSED (tolerance 0.5 points, p < 0.01; 4 regressed)" in worse.out) == (1, True)
@@ -48,10 +48,13 @@ def test_exit_codes_and_what_they_say(flatqat, tmp_path, baseline):
     Store(tmp_path / "failed").write_record(Record(cell=CELL, status="failed", reason="the loss is nan"))
     failed = check("failed")
     assert failed.code == 3
-    assert "missing: qat 4: seed 0 failed: the loss is nan" in failed.out
+    assert "not compared: qat 4: seed 0 failed: the loss is nan" in failed.out
     (tmp_path / "empty").mkdir()
     empty = check("empty")
-    assert (empty.code, "missing: qat 4 · s · m · recipe b: not in the results" in empty.out) == (3, True)
+    assert (empty.code, "not compared: qat 4 · s · m · recipe b: not in the results" in empty.out) == (
+        3,
+        True,
+    )
     assert_one_line_error(check("nores"), "results folder .*nores: expected a folder, found none; make one")
     (tmp_path / "file").touch()
     assert_one_line_error(check("file"), "expected a folder")

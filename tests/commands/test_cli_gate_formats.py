@@ -54,7 +54,7 @@ def test_annotations_are_the_verdicts_with_what_github_reads_escaped(check):
     assert len(found) == len(done.out.splitlines()) == 4
     assert [(level, title) for level, title, _ in found] == [
         ("error", "flatqat bench check"),
-        ("error", "sam 4: missing"),
+        ("error", "sam 4: not compared"),
         ("error", "qat 4: regressed"),
         ("notice", "a,b: 100% 4: improved"),
     ]
@@ -64,7 +64,7 @@ def test_annotations_are_the_verdicts_with_what_github_reads_escaped(check):
     assert [row.partition(":")[0] for row in rows] == ["id", "ood", "blur", "weather"]
     assert rows[0].startswith("id: 79.40 → 64.40 (-15.00 points, p ")
     assert "::notice title=a%2Cb%3A 100%25 4%3A improved::" in done.out
-    assert "::error title=sam 4%3A missing::seed 0 failed: 50%25 nan\n" in done.out
+    assert "::error title=sam 4%3A not compared::seed 0 failed: 50%25 nan\n" in done.out
     assert ("error", "a,b: 100% 4: improved") in [
         note[:2] for note in annotations(check("--format", "github", "--two-sided").out)
     ]
@@ -135,7 +135,7 @@ def test_markdown_has_the_verdict_then_what_changed_and_the_rest_behind_a_fold(c
     assert changed.count("| regressed |") == 4
     assert changed.count("| improved  |") == 2
     assert changed.index("regressed |") < changed.index("improved  |")
-    assert "- missing: sam 4: seed 0 failed: 50% nan" in changed
+    assert "- not compared: sam 4: seed 0 failed: 50% nan" in changed
     assert fine.count("| ok        |") == 2
     assert fine.endswith("\n\n</details>\n")
     short = check("--format", "md", "--only-changed").out

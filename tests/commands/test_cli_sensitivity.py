@@ -107,8 +107,8 @@ def test_a_proposal_that_bench_run_takes(sensitivity, flatqat, cells, tmp_path):
         (["tiny-fp", "--layers", "nothing"], r"unknown layer 'nothing': expected one of conv1, .*stage3\.0"),
         (["tiny-fp", "--bits", "9"], "expected 2 to 8 bits"),
         (["tiny-fp", "--bits", "4@nothing"], "unknown quantizer 'nothing'"),
-        (["tiny-fp", "--mode", "two"], "unknown mode 'two'"),
-        (["tiny-fp", "--what", "biases"], "unknown part of a layer 'biases'"),
+        (["tiny-fp", "--mode", "two"], "unknown value of --mode 'two'"),
+        (["tiny-fp", "--what", "biases"], "unknown value of --what 'biases'"),
         (["tiny-fp", "--family", "fogs"], "unknown family of toy 'fogs': expected one of noise"),
         (["tiny-fp", "--shift", "fog/3"], "unknown shift of toy 'fog/3'"),
         (["tiny-fp", "--format", "xml"], "unknown format 'xml'"),
@@ -118,9 +118,9 @@ def test_a_proposal_that_bench_run_takes(sensitivity, flatqat, cells, tmp_path):
         ),
         (
             ["tiny-fp", "--bops", "0.0001"],
-            r"--bops: expected 0\.\d+ to 0\.\d+, what the choices 8, 6, 5, 4, 3 can",
+            r"--bops: expected at least 0\.\d+, the least that the choices 8, 6, 5, 4, 3 can",
         ),
-        (["tiny-fp", "--average-bits", "2"], r"--average-bits: expected 3 to 8, .*; add lower --choices"),
+        (["tiny-fp", "--average-bits", "2"], r"--average-bits: expected at least 3, .* add lower --choices"),
         (["tiny-fp", "--bops", "4-bit", "--choose-on", "noise/2"], "what a suite scores never chooses bits"),
         (["tiny-fp", "--bops", "4-bit", "--average-bits", "4"], "both a budget"),
     ],
@@ -136,7 +136,7 @@ def test_a_cell_whose_weights_are_gone(flatqat, cells, tmp_path):
     registry.add_plugin(TOY)
     done = flatqat("sensitivity", "tiny-fp", "--results", tmp_path)
     assert_one_line_error(
-        done, "found none; train it again with the command that this shows, and --rerun: flatqat results"
+        done, "found none; to train it again, add --rerun to the command that this prints: flatqat results"
     )
     words = done.err.rpartition(": flatqat ")[2].split()
     shown = flatqat(*words).out

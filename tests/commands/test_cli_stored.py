@@ -112,7 +112,7 @@ def test_a_study_to_a_file_has_its_picture_beside_it(flatqat, stored, tmp_path):
 
 def test_a_study_against_what_is_not_there(flatqat, stored):
     done = flatqat("bench", "report", "--results", stored, "--format", "study", "--against", "sam")
-    assert_one_line_error(done, r"expected the method 'sam' .*got fp fp, qat 4, anchor 4; .*--against")
+    assert_one_line_error(done, r"quantized method 'sam' .*got the rows fp, qat 4, anchor 4; .*--against")
 
 
 def test_report_to_a_file(flatqat, stored, tmp_path):
@@ -125,7 +125,7 @@ def test_report_to_a_file(flatqat, stored, tmp_path):
     ("args", "pattern"),
     [
         (["--format", "xml"], "unknown format 'xml'"),
-        (["--by", "color"], "unknown view"),
+        (["--by", "color"], "unknown value of --by"),
         (["--suite", "nothing"], "expected records in .* for suite nothing, got none"),
     ],
 )
@@ -170,8 +170,8 @@ def test_flatness_measures_what_is_asked_for(flatqat, stored):
     assert "flatness tiny-qat" in done.err
     assert_one_line_error(
         flatqat(*args, "--measure", "hessian"),
-        "unknown measure 'hessian': expected one of apgd, code_flips, density, lambda_max, sharpness, "
-        "step_size_noise",
+        "unknown value of --measure 'hessian': expected one of apgd, code_flips, density, lambda_max, "
+        "sharpness, step_size_noise",
     )
 
 
@@ -227,9 +227,9 @@ def test_wrong_cells_and_spaces(flatqat, stored):
         flatqat("audit", "nothing", "--results", stored), "expected the beginning of one stored id"
     )
     assert_one_line_error(
-        flatqat("flatness", "tiny-qat", "--results", stored, "--space", "x"), "unknown space"
+        flatqat("flatness", "tiny-qat", "--results", stored, "--space", "x"), "unknown value of --space"
     )
     assert_one_line_error(
         flatqat("flatness", "tiny-fp", "--results", stored, "--space", "step_size"),
-        "expected a model with step sizes",
+        "expected a quantizer with learned step sizes",
     )

@@ -126,7 +126,7 @@ def test_a_suite_that_is_a_path_is_left_out(flatqat, hostile, tmp_path, suite):
     path.write_text(json.dumps(data))
     done = flatqat("results", "rm", "*", "--results", hostile, "--yes")
     assert f"left out: {path}: cell: expected the cell that the file is named after" in done.err
-    assert "1 removed" in done.out
+    assert "1 cell removed" in done.out
     assert path.exists()
 
 
@@ -151,7 +151,7 @@ def test_outcomes_that_are_a_link_to_itself_are_listed_and_removed(flatqat, host
     path.unlink()
     path.symlink_to(path.name)
     assert "2 cells" in flatqat("results", "list", "--results", hostile).out
-    assert "2 removed" in flatqat("results", "rm", "*", "--results", hostile, "--yes").out
+    assert "2 cells removed" in flatqat("results", "rm", "*", "--results", hostile, "--yes").out
     assert not path.is_symlink()
 
 

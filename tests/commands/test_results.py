@@ -121,7 +121,7 @@ def test_show_names_the_weights_the_recipe_and_the_command(flatqat, store):
     path.unlink()
     last.unlink()
     lines = flatqat("results", "show", SAM.id, *at).out.splitlines()
-    assert f"weights: {path}, which is not there; the command with --rerun trains them again" in lines
+    assert f"weights: {path}, missing; the command below with --rerun trains them again" in lines
     assert not any(line.startswith("weights of the last step") for line in lines)
 
 
@@ -236,7 +236,7 @@ def test_rm_asks_first(flatqat, store, monkeypatch):
         assert "Remove this? [y/N]" in done.err
         assert store.record(SAM)
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
-    assert "1 removed" in flatqat("results", "rm", "m-sam", "--results", store.root).out
+    assert "1 cell removed" in flatqat("results", "rm", "m-sam", "--results", store.root).out
     assert store.record(SAM) is None
 
 
@@ -246,7 +246,7 @@ def test_rm_removes_no_cell_that_came_while_it_asked(flatqat, store, monkeypatch
         return True
 
     monkeypatch.setattr(typer, "confirm", agree_later)
-    assert "1 removed" in flatqat("results", "rm", "m-sam*", "--results", store.root).out
+    assert "1 cell removed" in flatqat("results", "rm", "m-sam*", "--results", store.root).out
     assert store.record(SAM) is None
     assert store.record(replace(SAM, seed=7))
 
@@ -287,7 +287,7 @@ def test_rm_keeps_what_other_cells_need(flatqat, store):
     def rm(*patterns: str) -> str:
         return str(flatqat("results", "rm", *patterns, "--results", store.root, "--yes").out)
 
-    assert "1 removed" in rm(QAT.id)
+    assert "1 cell removed" in rm(QAT.id)
     assert not store.record_path(QAT).exists()
     assert not store.outcomes_path(QAT).exists()
     assert not (store.root / ".work").exists()

@@ -15,7 +15,7 @@ MOST = replace(RUN, all=replace(ALL, agreement=99.985))
 @pytest.mark.parametrize(
     ("plain", "exact", "said"),
     [
-        (MOST, Exact(codes=SAME), "; float64 agrees: rounding"),
+        (MOST, Exact(codes=SAME), "; float64 agrees, so this is rounding"),
         (RUN, Exact(codes=SAME), "; float64 agrees"),
         (MOST, Exact(codes=replace(SAME, differing=1)), "; in float64 codes differ: more than"),
         (MOST, Exact(agreement=75.0, codes=SAME), "; float64 does not agree (75.000%): more than"),

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import torch
 
+from flatqat.errors import counted
 from flatqat.memory import out_of_memory
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ def again(work: Callable[[], T], title: str, say: Say) -> T:
             raise
     # not within `except`: there the error still holds all that was in memory when it was raised
     free_memory()
-    say(f"out of memory: {title} once more")
+    say(f"out of memory; trying again: {title}")
     return work()
 
 
@@ -54,7 +55,7 @@ class Sizes:
                 return done
             free_memory()
             size //= 2
-            say(f"out of memory: {kind} again with {size} image{'s' * (size > 1)} at a time")
+            say(f"out of memory; trying again with {counted(size, 'image')} at a time: {kind}")
 
 
 def free_memory() -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 from flatqat.bench.records.named import results_option
 from flatqat.bench.records.store import Store
-from flatqat.bench.records.weights import check_weights
+from flatqat.bench.records.weights import FIX, check_weights
 from flatqat.errors import StoreError, Vanished, WeightsError
 from flatqat.models.base import Normalized, build
 from flatqat.models.weights import load_weights_
@@ -39,7 +39,7 @@ def restore(
         path = store.weights_path(cell, which)
     if not store.has_weights(cell):
         shows = f"flatqat results show {cell.label}{results_option(store.root)}"
-        fix = f"train it again with the command that this shows, and --rerun: {shows}"
+        fix = f"to train it again, add --rerun to the command that this prints: {shows}"
         raise Vanished(f"cell {cell.label}: expected its weights at {path}, found none; {fix}")
     net = blank(cell, suite, model=model)
     quantize_(net.net, cell.quant_spec)
@@ -88,5 +88,4 @@ def load_stored_(net: nn.Module, path: Path) -> None:
     except WeightsError as error:
         if not path.exists():
             raise Vanished(f"{path}: expected stored weights, found none; run again") from error
-        problem = f"{path}: expected stored weights, got a damaged file; delete it and run again"
-        raise StoreError(problem) from error
+        raise StoreError(f"{path}: expected stored weights, got a damaged file; {FIX}") from error

@@ -71,7 +71,7 @@ def _compared(
     sides = [Runs.of(records, store) for records in (ours, theirs)]
     shifts, others = (side.record.protocol.shifts for side in sides)
     if odd := odd_shift(shifts, others):
-        return [], [f"other shifts, such as {odd}"]
+        return [], [f"the shifts differ, such as {odd}"]
     stored = [{seed for seed, values in side.values.items() if values} for side in sides]
     if not all(stored):
         return [], ["the outcomes of images are not stored"]

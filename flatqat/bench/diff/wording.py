@@ -1,9 +1,9 @@
 """A diff in words, whatever the format: its columns, and what is said beside them."""
 
 from flatqat.bench.diff.difference import Diff, Difference, Part
-from flatqat.bench.gate.wording import MOST_LISTED, ONE_SEED, in_rows, p_value
+from flatqat.bench.gate.wording import MOST_LISTED, ONE_SEED, p_value
 from flatqat.console.rounded import rounded, with_interval
-from flatqat.errors import listed
+from flatqat.errors import counted, listed
 
 COLUMNS = ("cell", "what", "A", "B", "B - A [95%]", "p")
 LEFT = COLUMNS[:2]
@@ -37,7 +37,7 @@ def notes(diff: Diff) -> list[str]:
     if not diff.rows:
         return []
     tested = [row for row in diff.rows if not row.identical]
-    p = f"; p: after Holm's correction over {in_rows(len(tested))}" if tested else ""
+    p = f"; p: after Holm's correction over {counted(len(tested), 'row')}" if tested else ""
     said = [f"B - A: points, paired by image{p}"]
     if len(tested) < len(diff.rows):
         said.append("identical: every image has the same outcome on both sides; not among the rows of p")

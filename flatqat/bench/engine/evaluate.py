@@ -11,6 +11,7 @@ from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.records.claims import Claims
 from flatqat.console.board import Doing
+from flatqat.errors import counted
 from flatqat.memory import available_memory
 from flatqat.suite import Suite
 
@@ -28,7 +29,7 @@ def evaluate(suite: Suite, jobs: list[Job], session: Session, troubles: Troubles
     groups, found = groups_in_memory(jobs, session), False
     for group in groups:
         together = Together(group, session, troubles)
-        title = f"evaluate {len(group)} model{'s' * (len(group) > 1)} on {suite.name}"
+        title = f"evaluate {counted(len(group), 'model')} on {suite.name}"
         doing = Doing("scoring", tuple(job.cell.id for job in group), counted=True)
         for which in dict.fromkeys(shift.weights for shift in suite.scored):
             shifts = {f"{suite.key}-{s.name}": s for s in suite.scored if s.weights == which}

@@ -191,7 +191,7 @@ def pieces_of(todo: Sequence[Lack], share: Share) -> list[Piece]:
     trainings: list[Piece] = []
     measurements: list[Piece] = []
     for number, lack in enumerate(generations, start=1):
-        title = f"cell {number} of {len(todo)}: {lack.job.title}" if len(todo) > 1 else ""
+        title = f"network {number} of {len(todo)}: {lack.job.title}" if len(todo) > 1 else ""
         training = Training(lack, share, title)
         trainings.append(training)
         if lack.spaces:

@@ -84,7 +84,7 @@ class Estimator:
 
 def chosen(names: Sequence[str]) -> tuple[str, ...]:
     """Return `names` without duplicates in the order of ESTIMATORS. Raises UsageError on an unknown name."""
-    return choose_all("measure", names, ESTIMATORS)
+    return choose_all("value of --measure", names, ESTIMATORS)
 
 
 def work(names: Sequence[str], draws: int) -> int:

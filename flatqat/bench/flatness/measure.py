@@ -112,7 +112,8 @@ def flatness_of(
     divides = chunk is not None and any(len(labels) > chunk for _, labels in batches)
     with at(space=space) as point:
         if not point.params:
-            raise UsageError(f"space {space!r}: expected a model with step sizes, got none; use another")
+            expected = "expected a quantizer with learned step sizes, got one without"
+            raise UsageError(f"space {space}: {expected}; leave this space out")
         found = {
             "space": space,
             "acts": "on" if acts else "off",

@@ -63,7 +63,7 @@ def _annotations(checked: Checked, rules: Rules) -> Iterator[Annotation]:
     }
     yield "notice" if checked.code == OK else "error", TITLE, [conclusion(checked, rules)]
     for cell, reason in checked.missing:
-        yield "error", f"{cell}: missing", [reason]
+        yield "error", f"{cell}: not compared", [reason]
     changed = [v for v in checked.verdicts if v.verdict in levels]
     for (cell, verdict), rows in groupby(
         sorted(changed, key=lambda v: (v.cell, v.verdict)), key=lambda v: (v.cell, v.verdict)

@@ -6,6 +6,7 @@ from flatqat.bench.gate.check import Checked
 from flatqat.bench.gate.compare import Rules, Verdict
 from flatqat.bench.gate.wording import COLUMNS, beside, conclusion, differing, notes, numbers
 from flatqat.bench.records.escape import literal_cell, literal_line
+from flatqat.errors import counted
 
 CHANGED = ("regressed", "undecided", "improved")
 TEXTS = ("cell", "what", "verdict")
@@ -30,8 +31,8 @@ def as_markdown(checked: Checked, rules: Rules, *, only_changed: bool, most: int
 def _markdown(checked: Checked, rules: Rules, only_changed: bool) -> str:
     changed = [v for verdict in CHANGED for v in checked.verdicts if v.verdict == verdict]
     fine = [v for v in checked.verdicts if v.verdict == "ok"]
-    rows = f"{len(fine)} row{'s' * (len(fine) != 1)} that {'are' if len(fine) != 1 else 'is'} fine"
-    missing = [f"missing: {cell}: {reason}" for cell, reason in checked.missing]
+    rows = f"{counted(len(fine), 'row')} that {'are' if len(fine) != 1 else 'is'} fine"
+    missing = [f"not compared: {cell}: {reason}" for cell, reason in checked.missing]
     parts = [
         f"### {literal_line(conclusion(checked, rules))}",
         f"**{literal_line(checked.title)}**" if checked.title else "",

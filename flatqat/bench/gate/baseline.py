@@ -19,6 +19,7 @@ from flatqat.bench.gate.run import Run
 from flatqat.bench.gate.series import newest
 from flatqat.bench.gate.weights import weights_digest
 from flatqat.bench.records.files import read_bytes, write_output
+from flatqat.bench.records.named import results_option
 from flatqat.bench.records.paired import is_nested, outcomes_of
 from flatqat.bench.records.record_json import parse_json, pop_schema, read_as
 from flatqat.bench.records.schema_1 import upgrade_shifts
@@ -30,7 +31,7 @@ from flatqat.spec import Cell, Environment, FieldError, Record, ShiftInfo, Store
 from flatqat.spec.reading import SHARED, from_plain
 
 BASELINE_SCHEMA = 3
-FIX = "check --baseline; make one with: flatqat bench baseline --results DIR --output FILE"
+FIX = "check the path, or make a baseline with: flatqat bench baseline --results DIR --output FILE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +138,8 @@ def write_baseline(
         )
         cells[record.cell.id] = line(packed)
     if not cells:
-        raise StoreError(f"expected finished cells with outcomes in {store.root}, got none; make some first")
+        make = f"make some with: flatqat bench run{results_option(store.root)}"
+        raise StoreError(f"expected finished cells with outcomes in {store.root}, got none; {make}")
     write_output(output, *with_lines(cells, BASELINE_SCHEMA))
     return len(cells), others
 

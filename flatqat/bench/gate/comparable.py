@@ -16,12 +16,12 @@ def obstacles_of(before: Series, now: Series, *, same_data: bool = False) -> lis
     """
     old, new = before.cell, now.cell
     if old.suite_version != new.suite_version:
-        return [f"another version of {new.suite}: {old.suite_version} → {new.suite_version}"]
+        return [f"the version of {new.suite} differs: {old.suite_version} → {new.suite_version}"]
     metrics = [{run.metric.name for run in side.done} for side in (before, now)]
     if now.done and metrics[0] != metrics[1]:
-        return [f"another metric: {'/'.join(metrics[0])} → {'/'.join(metrics[1])}"]
+        return [f"the metric differs: {'/'.join(metrics[0])} → {'/'.join(metrics[1])}"]
     if now.done and (odd := odd_shift(before.done[0].shifts, now.done[0].shifts)):
-        return [f"other shifts, such as {odd}"]
+        return [f"the shifts differ, such as {odd}"]
     return _other_data(before, now) if same_data else []
 
 
@@ -39,10 +39,10 @@ def other_images(shifts: Mapping[str, ShiftInfo], before: BySeed, now: BySeed) -
         for shift in [*first, *sizes] if sizes != first else []:
             a, b = first.get(shift, 0), sizes.get(shift, 0)
             if a != b:
-                return f"other images of {shift}: {a:,} → {b:,}"
+                return f"the number of images of {shift} differs: {a:,} → {b:,}"
     compared = {s: n for s, n in first.items() if s == "id" or shifts[s].in_mean}
     fewest = min(compared, key=lambda shift: compared[shift])
-    return f"a single image of {fewest}" if compared[fewest] < 2 else ""
+    return f"{fewest} has a single image, and two are needed" if compared[fewest] < 2 else ""
 
 
 def of_same_weights(before: Series, now: Series) -> tuple[Series, Series, list[str]]:
@@ -65,7 +65,7 @@ def _other_weights(before: Run, now: Run) -> str:
     for digest, where in zip(digests, ("the baseline", "the results folder"), strict=True):
         if digest is None:
             return f"{where} does not hold its weights"
-    return "" if digests[0] == digests[1] else f"other weights: {digests[0]} → {digests[1]}"
+    return "" if digests[0] == digests[1] else f"the weights differ: {digests[0]} → {digests[1]}"
 
 
 def _other_data(before: Series, now: Series) -> list[str]:
@@ -74,7 +74,7 @@ def _other_data(before: Series, now: Series) -> list[str]:
     seeds = sorted(old.keys() & new.keys())
     sides = [{side[seed] for seed in seeds} if seeds else {*side.values()} for side in (old, new)]
     names = ("/".join(sorted(side)) for side in sides)
-    return [] if sides[0] == sides[1] else [f"other images: data {' → '.join(names)}"]
+    return [] if sides[0] == sides[1] else [f"the images differ: data {' → '.join(names)}"]
 
 
 def odd_shift(old: Mapping[str, ShiftInfo], new: Mapping[str, ShiftInfo]) -> str | None:

@@ -115,7 +115,9 @@ def _lost(matches: Matches, names: Mapping[int, str], where: str) -> list[tuple[
         hint, close = "", nearest(one, matches.extra)
         if close is not None:
             other, fields = close
-            differs = f"differs in {' and '.join(fields)}" if fields else "is one of several that it may be"
+            differs = (
+                f"differs in {' and '.join(fields)}" if fields else "is one of several possible counterparts"
+            )
             hint = f"; {names[id(other)]} {differs}"
         lost.append((names[id(one)], f"not in {where}{hint}"))
     return lost

@@ -7,7 +7,7 @@ from flatqat.bench.gate.weights import weights_digest
 from flatqat.bench.records.named import results_option
 from flatqat.bench.records.paired import is_nested, metric_of, outcomes_of
 from flatqat.bench.records.store import Store
-from flatqat.errors import StoreError
+from flatqat.errors import StoreError, found
 from flatqat.metrics.metric import METRICS, Metric
 from flatqat.metrics.stacked import Stacked
 from flatqat.spec import Cell, Environment, Record, ShiftInfo
@@ -74,7 +74,7 @@ class Run:
 def runs_in(store: Store) -> list[Run]:
     """Return the runs of all records of a results folder. Raises StoreError if there is none."""
     if not store.root.is_dir():
-        problem = f"results folder {store.root}: expected a folder, found none"
+        problem = f"results folder {store.root}: expected a folder, found {found(store.root)}"
         make = f"make one with: flatqat bench run{results_option(store.root)}"
         raise StoreError(f"{problem}; {make}, or name another with --results")
     return [Run.of(record, store) for record in store.records()]

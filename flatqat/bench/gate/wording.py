@@ -5,13 +5,13 @@ from collections import Counter
 from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, Checked
 from flatqat.bench.gate.compare import Rules, Verdict
 from flatqat.console.rounded import rounded
-from flatqat.errors import listed
+from flatqat.errors import counted, listed
 
 COLUMNS = ("cell", "what", "before", "now", "change", "catches", "p", "verdict")
 MEANING = {
-    OK: "fine: nothing dropped beyond doubt",
+    OK: "fine: no significant drop beyond the tolerance",
     REGRESSED: "REGRESSED",
-    INCOMPLETE: "INCOMPLETE: nothing was measured, or a part of the baseline has no counterpart",
+    INCOMPLETE: "INCOMPLETE: nothing was compared, or part of the baseline could not be",
     IMPROVED: "IMPROVED: make a new baseline if this is meant",
 }
 ONE_SEED = "*"
@@ -60,11 +60,6 @@ def _points(v: Verdict) -> tuple[str, str, str]:
     return rounded(v.before, ".2f"), rounded(v.now, ".2f"), rounded(v.change, "+.2f")
 
 
-def in_rows(count: int) -> str:
-    """Return `1 row`, `2 rows`."""
-    return f"{count} row{'s' * (count != 1)}"
-
-
 def p_value(p: float) -> str:
     """Return a p-value as text."""
     return f"{p:.2g}" if p >= LEAST_P else f"<{LEAST_P:.0e}"
@@ -80,7 +75,7 @@ def notes(checked: Checked, rules: Rules, *, table: bool = True) -> list[str]:
 
 def _columns(checked: Checked, rules: Rules) -> list[str]:
     """Return what the columns mean."""
-    level = f"p < {rules.p:g} after correction for {in_rows(len(checked.verdicts))}"
+    level = f"p < {rules.p:g} after correction for {counted(len(checked.verdicts), 'row')}"
     said = [f"catches: the true drop that is found in 4 of 5 runs, at {level}"]
     if any(v.catches is None for v in checked.verdicts):
         said.append("-: not even the loss of the whole score is found so often; such a row can hardly fail")

@@ -242,7 +242,7 @@ def _check_settings(request: Request) -> None:
                 f"--set {owner}.{next(iter(values))}: expected the settings of a method that is run, "
                 f"{', '.join(sorted(known - {'recipe'}))}; add {owner} to --method"
             )
-        choose("owner of a setting", owner, known)
+        choose("owner in --set", owner, known)
 
 
 def owners(method: str) -> set[str]:

@@ -97,12 +97,12 @@ def parse_jobs(text: str) -> int | None:
 
 def parse_adapt(name: str | None) -> Adapt | None:
     """Return what is adapted. Raises UsageError on an unknown name."""
-    return None if name is None else choose("adaptation", name, ADAPTATIONS)
+    return None if name is None else choose("value of --adapt", name, ADAPTATIONS)
 
 
 def parse_spaces(names: tuple[str, ...]) -> tuple[Space, ...]:
     """Return the named spaces without repetition, in the order of SPACES; raises UsageError on others."""
-    return choose_all("space", names, SPACES)
+    return choose_all("value of --space", names, SPACES)
 
 
 def lacking_spaces(cell: Cell, flatness: Flatness, request: Request) -> list[Space]:
@@ -117,7 +117,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     numbers = all(part.isascii() and part.isdecimal() for part in parts)
     if not parts or not numbers or ("," not in text and not 1 <= int(text) <= MOST_SEEDS):
-        raise UsageError(f"--seeds: expected how many (3) or which (0,1,2), got {text!r}")
+        expected = f"expected how many, 1 to {MOST_SEEDS}, or which, such as 0,1,2 (7, is seed 7 alone)"
+        raise UsageError(f"--seeds: {expected}, got {text!r}")
     if max(map(len, parts)) > MOST_SEED_DIGITS:
         raise UsageError(f"--seeds: expected seeds of at most {MOST_SEED_DIGITS} digits, got longer ones")
     return tuple(map(int, parts)) if "," in text else tuple(range(int(text)))

@@ -47,7 +47,7 @@ def parse_workers(
 def _refuse(option: str, others: dict[str, object]) -> None:
     given = [name for name, value in others.items() if value]
     if given:
-        raise UsageError(f"{option}: expected without {given[0]}, got both; leave out one of them")
+        raise UsageError(f"{option}: expected no {given[0]} beside it, got both; leave one of them out")
 
 
 def _places(devices: tuple[str, ...], per_device: int) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def check_may_write(folder: Path) -> None:
 def unwritable_folder(folder: Path, got: str | None) -> StoreError:
     """Return the error for a results folder that cannot be written to."""
     expected = f"results folder {folder}: expected a folder that can be written"
-    return StoreError(f"{expected}, got: {got}; choose another with --results")
+    return StoreError(f"{expected}, got: {got}; choose another folder")
 
 
 def is_special(path: Path) -> bool:
@@ -125,8 +125,9 @@ def read_arrays(
     except Exception as error:  # whatever zip, zlib or numpy make of damaged bytes
         if out_of_memory(error):
             raise
-        got = f"a damaged file ({type(error).__name__}); delete it and run the cell again"
-        raise StoreError(f"{path}: expected stored arrays, got {got}") from error
+        got = f"a damaged file ({type(error).__name__})"
+        fix = "delete it and run the cell again with --rerun"
+        raise StoreError(f"{path}: expected stored arrays, got {got}; {fix}") from error
 
 
 def is_own(path: Path, sha256: str) -> bool:

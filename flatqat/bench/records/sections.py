@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flatqat.bench.records.revisions import files, older, revision
+from flatqat.errors import counted
 from flatqat.spec import Cell, Record
 
 POOLED = "the scatter of seeds is pooled over these rows alone"
@@ -106,7 +107,7 @@ def how_made(rows: Mapping[tuple[str, str], list[Record]], older: int, chosen: s
 
 def revisions_line(left_out: int) -> list[str]:
     """Return a sentence on older revisions, if any were left out."""
-    cells = f"{left_out} cell{'s' * (left_out > 1)}"
+    cells = counted(left_out, "cell")
     return [f"{cells} of older revisions of the code left out (--all-revisions)"] if left_out else []
 
 

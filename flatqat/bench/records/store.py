@@ -146,7 +146,7 @@ class Store(Work):
         """
         if not self.root.is_dir():
             got = "a file" if self.root.exists() else "none"
-            raise StoreError(f"results folder {self.root}: expected a folder, found {got}; check --results")
+            raise StoreError(f"results folder {self.root}: expected a folder, found {got}; check the path")
         paths = []
         for path in sorted(self.root.glob("records/*/*.json")):
             if path.name.startswith(".") or path.parent.name.startswith("."):

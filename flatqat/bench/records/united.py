@@ -25,8 +25,9 @@ def united(known: Record, other: Record, where: str) -> Record:
     label = known.cell.label
     if known.scores != other.scores:
         raise StoreError(
-            f"cell {label}: expected one set of scores, got others in {where}: it was run twice, on two "
-            f"machines or with two numbers of threads; remove one of them: flatqat results rm {label}"
+            f"cell {label}: expected one set of scores, got others in {where}; it may have been run twice, "
+            "on two machines or with two numbers of threads; remove it from one of the folders: flatqat "
+            f"results rm {label} --results FOLDER"
         )
     if len(hashes) > 1:
         raise StoreError(

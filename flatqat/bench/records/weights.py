@@ -11,7 +11,7 @@ from flatqat.bench.records.record_json import parse_json, read_as
 from flatqat.errors import StoreError, Vanished
 from flatqat.spec import TrainLog
 
-FIX = "delete it and run again"
+FIX = "run the cell again with --rerun"
 BLOCK = 2**20
 
 
@@ -42,8 +42,7 @@ def digest_of_stored(path: Path) -> bytes:
         with path.open("rb") as file:
             return digest_of(file)
     except (OSError, ValueError, TypeError, RecursionError, MemoryError, OverflowError) as error:
-        fix = "delete it and run the cell again"
-        raise StoreError(f"{path}: expected stored weights, got a damaged file; {fix}") from error
+        raise StoreError(f"{path}: expected stored weights, got a damaged file; {FIX}") from error
 
 
 def check_weights(path: Path) -> dict[str, str]:

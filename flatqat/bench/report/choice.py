@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from shlex import quote
 
-from flatqat.bench.records.sections import Section, how_made, is_latest, method_label, names_of
+from flatqat.bench.records.sections import Section, how_made, is_latest, method_label, names_of, row_label
 from flatqat.errors import UsageError, listed, unknown
 from flatqat.spec import QuantSpec, Record
 
@@ -50,7 +50,7 @@ def chosen(
     found = [_of_section(section, choice) for section in sections]
     kept = [section for section in found if section.rows or section.problems]
     if not kept:
-        rows = listed(sorted({" ".join(key) for key in every}), 12)
+        rows = listed(sorted(map(row_label, every)), 12)
         raise UsageError(f"{choice.options}: expected rows of both, got none; there are: {rows}")
     return kept
 

@@ -17,8 +17,10 @@ METHOD = ("method", "bits")
 EDGES, GAP = 2, 2  # spaces that a table and each of its columns add
 
 
-def print_table(shown: Shown, console: "Console") -> list[str]:
-    """Print a table, and return the names of the columns that a terminal had no room for, which it names.
+def print_table(shown: Shown, console: "Console", results: str = "") -> list[str]:
+    """Print a table, and return the names of the columns that a terminal had no room for.
+
+    They are named below it with the command that shows them, to which the option `results` belongs.
 
     Columns that every reader can do without are left out first. If that is not enough, the others go into
     several blocks below each other, each with the labels of its rows. Only labels go over lines.
@@ -38,9 +40,8 @@ def print_table(shown: Shown, console: "Console") -> list[str]:
     if gone:
         hardest = sorted(gone, key=lambda name: typed(name) == name)  # those that look otherwise when typed
         some = ",".join(["OOD", *map(typed, hardest[:2])])
-        left_out = (
-            f"left out: {', '.join(gone)}; bench report has them with --columns {some}, or --format csv"
-        )
+        has_them = f"flatqat bench report{results} --columns {some}"
+        left_out = f"left out: {', '.join(gone)}; to see them: {has_them}, or --format csv"
         console.print(left_out, style="dim", markup=False, highlight=False)
     return gone
 

@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from flatqat.bench.gate.reference import Pack
+from flatqat.bench.records.named import results_option
 from flatqat.bench.records.paired import Runs
 from flatqat.bench.records.sections import Section, problems, sections
 from flatqat.bench.records.store import Store
@@ -104,7 +105,7 @@ def show(
         for line in lines:
             console.print(printable(line), style="bold red", markup=False, highlight=False)
         if shown:
-            gone = print_table(shown, console)
+            gone = print_table(shown, console, results_option(store.root))
             notes = [f"{printable(protocol)}.", *shown.said(gone)]
             console.print("\n".join(notes) + "\n", style="dim", markup=False, highlight=False)
             definitions |= dict.fromkeys(text for name, text in shown.definitions.items() if name not in gone)

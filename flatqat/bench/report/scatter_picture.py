@@ -36,6 +36,11 @@ MEASURES = (
     ("sharpness", "mean rise of the loss, filters moved by 10%"),
 )
 LARGE_RATIO = 20
+NEEDED = {
+    "id-ood": "finished cells with ID and OOD scores, got none; make some with flatqat bench run",
+    "flatness": "finished cells with flatness, got none; run the same command without --no-flatness",
+}
+"""What a plot is made from, and what to do if that is missing."""
 
 
 def id_ood(sections: Sequence[Section], store: Store) -> "Figure":
@@ -63,7 +68,7 @@ def _drawn(
         if any(row[column] is not None for row in known for _, column in columns):
             found.append((section, metric, known, columns))
     if not found:
-        raise StoreError(f"--plot {plot}: expected records with these numbers, got none; measure them first")
+        raise StoreError(f"--plot {plot}: expected {NEEDED[plot]}")
     kinds: list[Kind] = [(row["method"], row["bits"]) for _, _, rows, _ in found for row in rows]
     style_of = row_styles(kinds, lines=False)
     entries = row_entries(kinds, style_of)

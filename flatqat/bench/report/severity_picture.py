@@ -62,8 +62,10 @@ def _drawn(plot: str, blocks: Sequence[Block], notes: str, *, of_zero: bool) -> 
 
     blocks = [block for block in blocks if block[1] and any(block[2].values())]
     if not blocks:
-        needed = "full precision and other methods with their outcomes" if of_zero else "shifts"
-        raise StoreError(f"--plot {plot}: expected records of {needed}, got none; run them first")
+        needed = "full precision and another method, both with outcomes of their images, got no such pair"
+        if not of_zero:
+            needed = "finished cells with shifts, got none"
+        raise StoreError(f"--plot {plot}: expected {needed}; run what is missing with flatqat bench run")
     joined = any(panel.joined for _, panels, *_ in blocks for panel in panels)
     style_of = row_styles([key for section, *_ in blocks for key in section.rows], lines=joined)
     drawn = [key for section, _, columns, _ in blocks for key in section.rows if columns.get(row_label(key))]

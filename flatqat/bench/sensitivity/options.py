@@ -51,14 +51,14 @@ class Options:
     check: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "modes", choose_all("mode", self.modes, MODES))
-        object.__setattr__(self, "whats", choose_all("part of a layer", self.whats, WHATS))
+        object.__setattr__(self, "modes", choose_all("value of --mode", self.modes, MODES))
+        object.__setattr__(self, "whats", choose_all("value of --what", self.whats, WHATS))
         if self.choose_on not in CHOOSE_ON:
             raise UsageError(
                 f"--choose-on: expected one of {', '.join(CHOOSE_ON)}, got {self.choose_on!r}; what a suite "
                 "scores never chooses bits"
             )
-        choose("solver", self.solver, SOLVERS)
+        choose("value of --solver", self.solver, SOLVERS)
         budget = parse_budget(self.bops, self.average_bits)
         if budget and self.layers:
             raise UsageError("--layers: a proposal needs all layers; leave it out, or the budget")

@@ -88,12 +88,12 @@ def cost_matrix(costs: Costs, choices: Sequence[QuantSpec]) -> Floats:
     Raises UsageError if even the cheapest choices cost more than the budget.
     """
     cost = np.array([[costs.of_unit(unit, spec) for spec in choices] for unit in costs.units])
-    low, high = reachable(cost)
+    low, _ = reachable(cost)
     if costs.budget.value < low * (1 - 1e-9):
         bits = ", ".join(str(spec) for spec in choices)
-        expected = f"expected {low:.4g} to {high:.4g}, what the choices {bits} can reach"
-        got = f"got {costs.budget.value:.4g}; add lower --choices"
-        raise UsageError(f"--{costs.budget.kind}: {expected}, {got}")
+        expected = f"expected at least {low:.4g}, the least that the choices {bits} can reach"
+        fix = "raise it or add lower --choices"
+        raise UsageError(f"--{costs.budget.kind}: {expected}, got {costs.budget.value:.4g}; {fix}")
     return cost
 
 

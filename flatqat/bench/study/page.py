@@ -15,7 +15,7 @@ from flatqat.bench.study.study import Study, studied
 from flatqat.bench.study.tables import family_table, flatness_table, main_table, rho_table
 from flatqat.errors import UsageError
 
-LINKS = ("#how-it-was-made", "measures.md")  # all others would be those of a record
+LINKS = ("#how-it-was-made", "https://flatqat.github.io/flatqat/measures/")  # all others would be a record's
 HEADLINE = (QUESTIONS[0], QUESTIONS[2])
 
 

@@ -8,6 +8,7 @@ from flatqat.bench.study.compare import GAP, ID, LEVEL, MAIN, OOD, Comparison
 from flatqat.bench.study.correlations import Association, Question
 from flatqat.bench.study.study import Study
 from flatqat.console.rounded import interval, rounded, with_interval
+from flatqat.errors import counted
 
 SPACE = {
     "quantized": "at the deployed weights (space `quantized`)",
@@ -28,13 +29,14 @@ def who_wins(study: Study) -> str:
     undecided = [c for c in tested if not c.is_sure()]
     level = f"{study.baseline.mean(study.quantities[OOD]):.1f}%"
     sentence = (
-        f"Of {len(tested)} methods compared with {name} (OOD top-1 {level}), better under shift: "
+        f"Of {counted(len(tested), 'method')} compared with {name} (OOD top-1 {level}), better under shift: "
         f"{_listed(better)}; worse: {_listed(worse)}; undecided: {len(undecided)}"
     )
     if undecided:
         ends = interval(undecided[-1].estimate.value, undecided[0].estimate.value, "+.2f")
+        ends = f"from {ends}" if len(undecided) > 1 else rounded(undecided[0].estimate.value, "+.2f")
         sentence += (
-            f" (from {ends} points; a true difference of {detectable(study):.2f} would be found in 80% of "
+            f" ({ends} points; a true difference of {detectable(study):.2f} would be found in 80% of "
             "such studies)"
         )
     return f"{sentence}."

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flatqat.bench.records.paired import metric_of, ood_shifts, outcomes_of
-from flatqat.bench.records.sections import Section, names_of
+from flatqat.bench.records.sections import Section, names_of, row_label
 from flatqat.bench.records.store import Store
 from flatqat.bench.study.compare import (
     MAIN,
@@ -57,9 +57,11 @@ def studied(sections: Sequence[Section], store: Store, against: str) -> list[tup
     of_sections = [(section, studies(section, store, against)) for section in sections]
     if with_studies := [(section, members) for section, members in of_sections if members]:
         return with_studies
-    rows = dict.fromkeys(f"{method} {bits}" for section in sections for method, bits in section.rows)
-    got = f"{', '.join(rows) or 'none that is done'}; name one of these with --against"
-    raise StoreError(f"{store.root}: expected the method {against!r} and another of the same bits, got {got}")
+    rows = dict.fromkeys(row_label(key) for section in sections for key in section.rows)
+    expected = f"expected a quantized method {against!r} and another of the same bits"
+    fix = "name a method that has another at its bits with --against METHOD"
+    got = ", ".join(rows) or "none that is done"
+    raise StoreError(f"{store.root}: {expected}, got the rows {got}; {fix}")
 
 
 def studies(section: Section, store: Store, against: str) -> list[Study]:

@@ -40,7 +40,7 @@ FLATNESS_CAPTION = (
     r"Means over seeds. λmax: top Hessian eigenvalue (\*: one or more did not converge). sharp: mean rise "
     "of the loss when every filter moves by so much of its norm. SAM, ASAM: rise along one step of each. "
     "loss: on the images flatness is measured on. norm: of all weights, since λmax depends on their "
-    "scale. [measures.md](measures.md) defines them."
+    "scale. [Measures](https://flatqat.github.io/flatqat/measures/) defines them."
 )
 
 

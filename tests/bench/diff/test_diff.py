@@ -155,8 +155,8 @@ def test_what_cannot_be_compared_is_said_with_the_reason(tmp_path):
     found = diff(a, b, tmp_path)
     assert found.rows == []
     reasons = dict(found.parts[0].missing)
-    assert reasons["qat 4"] == "other images: data d → other"
-    assert reasons["sam 4"] == "other images of id: 2,000 → 7"
+    assert reasons["qat 4"] == "the images differ: data d → other"
+    assert reasons["sam 4"] == "the number of images of id differs: 2,000 → 7"
     assert reasons["ema 4"].startswith("seed 0 failed: the loss is nan in B (")
     assert reasons[replace(ema, quant="3").label] == f"failed: no in A ({a})"
     assert next(reason for cell, reason in reasons.items() if cell.startswith("gone 4")).startswith(
@@ -200,7 +200,7 @@ def test_rows_that_cannot_be_compared(tmp_path):
         ((_, why),) = found.parts[0].missing
         return why
 
-    assert reason("anchor") == "other shifts, such as fog/1"
+    assert reason("anchor") == "the shifts differ, such as fog/1"
     assert reason("sam") == "no seed in common: 0 and 1"
     assert reason("ema") == "the outcomes of images are not stored"
 

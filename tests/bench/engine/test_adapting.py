@@ -326,7 +326,7 @@ def test_a_network_without_batchnorm_is_refused(tmp_path):
 def test_names_that_are_none_are_answered(flatqat):
     done = flatqat("bench", "run", "--suite", "toy", "--adapt", "BN", "--dry-run")
     assert done.code == 2
-    assert "unknown adaptation 'BN': expected one of bn, bn+steps" in done.err
+    assert "unknown value of --adapt 'BN': expected one of bn, bn+steps" in done.err
 
 
 @pytest.mark.parametrize(

@@ -45,9 +45,9 @@ def test_what_is_left_is_in_proportion_to_what_was_done(tmp_path):
     a_step = 32 * 4
     left = [(steps * a_step + images) / a_step for steps in (24, 12, 0)]
     assert said == [
-        "cell 1 of 3: tiny pretrain fp seed 0",
-        f"cell 2 of 3: tiny fp seed 0, about {round(left[0])} s left in all",
-        f"cell 3 of 3: tiny qat 3 seed 0, about {round(left[1])} s left in all",
+        "network 1 of 3: tiny pretrain fp seed 0",
+        f"network 2 of 3: tiny fp seed 0, about {round(left[0])} s left in all",
+        f"network 3 of 3: tiny qat 3 seed 0, about {round(left[1])} s left in all",
         f"score 2 cells of toy, about {left[2]:.1f} s left in all",
     ]
 
@@ -63,8 +63,8 @@ def test_the_work_of_a_training_is_that_of_its_passes(tmp_path, coupling, passes
 def test_a_run_counts_its_cells_and_what_was_stored(tmp_path):
     said = []
     run_plan(plan_of(tmp_path), PlainProgress(said.append))
-    counted = [line for line in said if re.match(r"cell \d of \d: ", line)]
-    assert [line[:11] for line in counted] == ["cell 1 of 3", "cell 2 of 3", "cell 3 of 3"]
+    counted = [line for line in said if re.match(r"network \d of \d: ", line)]
+    assert [line[:14] for line in counted] == ["network 1 of 3", "network 2 of 3", "network 3 of 3"]
     assert "left in all" in counted[-1]
     assert not any("stored in" in line for line in said)
     said.clear()

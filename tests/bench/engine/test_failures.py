@@ -267,7 +267,7 @@ def test_damaged_weights_cost_one_cell(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "train", damage)
     records = {r.cell.method: r for r in run(tmp_path, methods=("fp", "ptq", "qat"))}
     assert {m: r.status for m, r in records.items()} == {"fp": "failed", "ptq": "failed", "qat": "done"}
-    assert "delete it and run again" in records["fp"].reason
+    assert "run the cell again with --rerun" in records["fp"].reason
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ def test_workers_write_what_one_process_writes(tmp_path, alone):
     # what is shared is shown again if one process has ended its part before the other begins
     assert lines.pop("evaluate 6 models on toy") in (1, 2)
     assert set(lines.values()) == {1}
-    assert {f"cell {k} of 8" for k in range(1, 9)} < {line.partition(":")[0] for line in lines}
+    assert {f"network {k} of 8" for k in range(1, 9)} < {line.partition(":")[0] for line in lines}
     assert sum(line.startswith("train ") for line in lines) == 8
 
 
@@ -314,7 +314,7 @@ def test_interrupting_stops_all_at_once_and_the_same_command_goes_on(tmp_path, a
         time.sleep(0.05)
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
     if how == signal.SIGINT:
-        assert "interrupted; the same command goes on from here" in rest
+        assert "interrupted; the same command resumes here" in rest
         assert "Traceback" not in rest
         assert not (folder / ".work" / "claims").exists()
     go(folder)

@@ -151,7 +151,9 @@ def test_training_that_begins_again_gives_the_same_weights(tmp_path, monkeypatch
     with ScarceInEach() as scarce:
         monkeypatch.setattr(pieces, "train", scarce.watch(pieces.train))
         records = run(tmp_path / "scarce", said, methods=methods, spaces=())
-    assert sum(line.startswith("out of memory: train ") for line in said) >= len(methods), "in each"
+    assert sum(line.startswith("out of memory; trying again: train ") for line in said) >= len(methods), (
+        "in each"
+    )
     assert {r.status for r in records} == {"done"}
     stored = sorted((calm / "weights").glob("*.safetensors"))
     assert len(stored) > len(methods)
@@ -194,9 +196,9 @@ def test_a_model_that_lacks_memory_on_its_own_is_scored_in_smaller_batches(
     monkeypatch.setattr(Together, "_begin", counted)
     with Scarce(lacks=lambda result: of_images(result) and len(result) > 32):
         records = run(tmp_path, said)
-    kind = "out of memory: evaluation of tiny on toy again with"
-    tried = [line for line in said if line.startswith(kind)]
-    assert tried == [f"{kind} {size} images at a time" for size in (48, 24)]
+    tried = [line for line in said if line.startswith("out of memory; trying again with ")]
+    of = "evaluation of tiny on toy"
+    assert tried == [f"out of memory; trying again with {n} images at a time: {of}" for n in (48, 24)]
     sets = list(records[0].protocol.shifts)
     assert sorted(begun[-len(sets) :]) == sorted(sets), "the second model reads each set once"
     for record in records:
@@ -266,7 +268,9 @@ def test_flatness_goes_over_fewer_images_at_a_time(tmp_path, undisturbed):
     said: list[str] = []
     with Scarce(lacks=lambda result: of_images(result) and 10 < len(result) <= 16):
         records = run(tmp_path, said)
-    tried = "out of memory: flatness of tiny on toy in the space quantized again with 8 images at a time"
+    tried = (
+        "out of memory; trying again with 8 images at a time: flatness of tiny on toy in the space quantized"
+    )
     assert said.count(tried) == 1, "the size is kept for the second cell"
     for record in records:
         assert (record.flatness.quantized.chunk, record.flatness.quantized.images) == (8, 16)

@@ -370,7 +370,7 @@ def test_restoring_without_weights_says_what_to_do(tmp_path):
         ({"recipe": "huge"}, "unknown recipe of toy 'huge'"),
         ({"settings": {"anchor": {"strenght": "1"}}}, "did you mean 'strength'"),
         ({"settings": {"sam": {"rho": "1"}}}, r"--set sam\.rho: .*method that is run.*add sam to --method"),
-        ({"settings": {"san": {"rho": "1"}}}, "unknown owner of a setting 'san'"),
+        ({"settings": {"san": {"rho": "1"}}}, "unknown owner in --set 'san'"),
     ],
     ids=str,
 )

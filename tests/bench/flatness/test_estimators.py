@@ -144,7 +144,7 @@ def test_without_quantizers_there_is_nothing_to_flip_or_to_rescale():
     assert found["code_flips"]["value"] is None
     assert found["step_size_noise"] == {"value": None, "reason": "expected step sizes, got none"}
     assert found["trace"]["value"] is not None
-    with pytest.raises(UsageError, match="space 'step_size': expected a model with step sizes"):
+    with pytest.raises(UsageError, match="space step_size: expected a quantizer with learned step sizes"):
         flatness_of(net, [(X, Y)], CELL, space="step_size")
 
 
@@ -179,7 +179,7 @@ def test_the_landscape_is_that_of_the_deployed_network():
 
 def test_names_are_put_in_order_and_checked():
     assert chosen(("code_flips", "lambda_max", "code_flips")) == ("lambda_max", "code_flips")
-    with pytest.raises(UsageError, match=r"unknown measure 'flip'.*apgd, code_flips, density"):
+    with pytest.raises(UsageError, match=r"unknown value of --measure 'flip'.*apgd, code_flips, density"):
         chosen(("flip",))
 
 

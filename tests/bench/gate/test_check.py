@@ -114,9 +114,9 @@ def test_improvement_trips_only_when_asked(tmp_path, baseline):
     [
         ("absent", "not in the results"),
         ("failed", "seed 0 failed: nan"),
-        ("fewer images", "other images of blur/1: 2,000 → 100"),
-        ("more shifts", "other shifts, such as spatter/1"),
-        ("version", "another version of s: 1 → 2"),
+        ("fewer images", "the number of images of blur/1 differs: 2,000 → 100"),
+        ("more shifts", "the shifts differ, such as spatter/1"),
+        ("version", "the version of s differs: 1 → 2"),
     ],
 )
 def test_what_was_not_measured_is_incomplete(tmp_path, baseline, why, said):
@@ -174,7 +174,10 @@ def test_a_single_image_has_no_error_to_test_with(tmp_path):
     now["fog/1"] = now["fog/1"][:1]
     write_baseline(store_with(tmp_path / "one", now), path)
     done = gate(tmp_path / "one", path, now)
-    assert (done.code, [reason for _, reason in done.missing]) == (INCOMPLETE, ["a single image of fog/1"])
+    assert (done.code, [reason for _, reason in done.missing]) == (
+        INCOMPLETE,
+        ["fog/1 has a single image, and two are needed"],
+    )
 
 
 def test_without_a_headline_id_alone_is_compared(tmp_path):
@@ -186,7 +189,7 @@ def test_without_a_headline_id_alone_is_compared(tmp_path):
 
 
 def test_folders_that_are_not_there_say_so(tmp_path, baseline):
-    with pytest.raises(StoreError, match=r"nowhere.json: cannot be read: No such file .*; .*make one"):
+    with pytest.raises(StoreError, match=r"nowhere.json: cannot be read: No such file .*; .*make a baseline"):
         check(Store(tmp_path), tmp_path / "nowhere.json")
     with pytest.raises(StoreError, match=r"results folder .*nores: expected a folder, found none; make one"):
         check(Store(tmp_path / "nores"), baseline)

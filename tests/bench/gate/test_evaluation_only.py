@@ -52,11 +52,11 @@ def test_evaluation_only_demands_the_same_weights_on_both_sides(tmp_path):
     done = check(new, path, rules)
     ((cell, reason),) = done.missing
     assert cell == "qat 4"
-    assert reason.startswith("seed 1: other weights: ")
+    assert reason.startswith("seed 1: the weights differ: ")
     assert {(v.seeds_before, v.seeds_now) for v in done.verdicts} == {(1, 1)}
     weights(new, seeds[1], b"abc")
     weights(new, seeds[1], b"xyz", "last")
-    assert "other weights" in check(new, path, rules).missing[0][1]
+    assert "the weights differ" in check(new, path, rules).missing[0][1]
     new.weights_path(seeds[1]).unlink()
     assert check(new, path, rules).missing == [
         ("qat 4", "seed 1: the results folder does not hold its weights")
@@ -96,7 +96,7 @@ def test_another_entry_of_a_file_is_another_start(tmp_path):
     write_baseline(Store(tmp_path / "old"), path)
     put(tmp_path / "new", cells[1], steps=0)
     done = check(Store(tmp_path / "new"), path, Rules(evaluation_only=True))
-    why = f"seed 0: other weights: {'a' * 16}#model → {'a' * 16}#ema"
+    why = f"seed 0: the weights differ: {'a' * 16}#model → {'a' * 16}#ema"
     assert (done.code, done.missing) == (INCOMPLETE, [("ptq 4", why)])
 
 
@@ -107,7 +107,7 @@ def test_damaged_weights_are_refused(tmp_path, data):
     weights(store, CELL, b"abc")
     write_baseline(store, path)
     store.weights_path(CELL).write_bytes(data)
-    with pytest.raises(StoreError, match="expected stored weights, got a damaged file; delete it"):
+    with pytest.raises(StoreError, match="got a damaged file; run the cell again with --rerun"):
         check(store, path, Rules(evaluation_only=True))
 
 

@@ -56,7 +56,7 @@ def test_the_baseline_gives_the_pseudo_values_of_the_counts(baseline):
 
 def test_another_metric_is_not_compared(tmp_path, baseline):
     done = check(store_with(tmp_path / "new", outcomes(), FP), baseline)
-    assert (done.code, done.missing) == (INCOMPLETE, [("fp", "another metric: miou → top1")])
+    assert (done.code, done.missing) == (INCOMPLETE, [("fp", "the metric differs: miou → top1")])
 
 
 def test_values_are_computed_once_before_and_once_now(tmp_path, baseline, monkeypatch):
@@ -134,7 +134,7 @@ def test_other_images_are_incomplete(tmp_path, baseline):
     now = {shift: each[:5] for shift, each in matrices().items()}
     done = gate(tmp_path / "new", baseline, now)
     assert done.code == INCOMPLETE
-    assert [reason for _, reason in done.missing] == ["other images of aside: 8 → 5"]
+    assert [reason for _, reason in done.missing] == ["the number of images of aside differs: 8 → 5"]
 
 
 def test_a_shift_without_a_labelled_pixel_is_incomplete(tmp_path):

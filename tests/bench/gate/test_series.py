@@ -116,7 +116,7 @@ def test_settings_that_may_be_either_are_not_guessed(tmp_path):
     done = gate(tmp_path, [ANCHOR, STRONG], dict.fromkeys(cells, outcomes()))
     assert done.code == INCOMPLETE
     assert len(done.missing) == len(done.extra) == 2
-    assert all("is one of several that it may be" in reason for _, reason in done.missing)
+    assert all("is one of several possible counterparts" in reason for _, reason in done.missing)
 
 
 def test_the_only_cell_left_of_two_is_not_guessed(tmp_path):
@@ -305,7 +305,7 @@ def test_cells_of_an_older_baseline_are_not_guessed(tmp_path):
 def test_the_shifts_of_results_decide_nothing_that_the_baseline_did_not(tmp_path):
     aside = {s: replace(info, in_mean=s == "id") for s, info in SHIFTS.items()}
     done = gate(tmp_path, [CELL], {CELL: outcomes()}, shifts=aside)
-    assert (done.code, done.missing) == (INCOMPLETE, [("qat 4", "other shifts, such as blur/1")])
+    assert (done.code, done.missing) == (INCOMPLETE, [("qat 4", "the shifts differ, such as blur/1")])
 
 
 @pytest.mark.parametrize("other", [{"keep": "none"}, {"layer_bits": "fc=8"}])

@@ -33,9 +33,9 @@ def test_a_ray_cluster(ray):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"devices": ("cpu",), "jobs": "2"}, "--devices: expected without --jobs"),
-        ({"devices": ("cpu",), "device": "cpu"}, "--devices: expected without --device, "),
-        ({"devices": ("cpu",), "ray": "local"}, "--devices: expected without --ray"),
+        ({"devices": ("cpu",), "jobs": "2"}, "--devices: expected no --jobs"),
+        ({"devices": ("cpu",), "device": "cpu"}, "--devices: expected no --device "),
+        ({"devices": ("cpu",), "ray": "local"}, "--devices: expected no --ray"),
         ({"devices": ()}, "--devices: expected 1 to 1024 processes in all, got 0 devices"),
         ({"devices": ("cpu",) * 17, "per_device": 64}, "got 17 devices with 64 on each"),
         ({"devices": ("auto",)}, "--devices: expected names such as .* got 'auto'"),

@@ -278,6 +278,6 @@ def test_every_damage_of_a_baseline_is_refused_or_harmless(streets, tmp_path):
     (cell_id,) = data["cells"]
     path.write_text(json.dumps(damaged(data, ("cells", cell_id, "label"), 3)))
     with pytest.raises(
-        StoreError, match=rf"b\.json: cells\.{cell_id}\.label: expected a text, got 3; .*make one"
+        StoreError, match=rf"b\.json: cells\.{cell_id}\.label: expected a text, got 3; .*make a baseline"
     ):
         read_baseline(path)

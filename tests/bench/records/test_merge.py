@@ -196,7 +196,7 @@ def test_the_command_says_what_came_from_where(flatqat, folders, tmp_path):
     assert done.out.splitlines() == [
         f"{folders[0]}: 2 new cells; 1 unfinished, left there",
         f"{folders[1]}: 1 new cell",
-        f"{tmp_path / 'c'}: 3 cells; 0 files of weights copied",
+        f"{tmp_path / 'c'}: 3 cells; 0 weights files copied",
     ]
 
 

@@ -105,7 +105,7 @@ def test_a_row_of_other_images_is_not_shown_alone(tmp_path):
     pack = pack_of(theirs, tmp_path)
     found = found_in(store_with(tmp_path / "ours", outcomes(1), FULL), pack)
     assert ([*found.rows], found.alone) == ([("fp", "fp")], {})
-    assert said(found) == [f"not compared: qat 4 of {pack.name}: other images: data e → d"]
+    assert said(found) == [f"not compared: qat 4 of {pack.name}: the images differ: data e → d"]
 
 
 @pytest.mark.parametrize(
@@ -135,9 +135,12 @@ def test_another_suite_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"data": "e"}, "other images: data d → e"),
-        ({"shifts": {**SHIFTS, "fog/1": shift_info("digital", severity=1)}}, "other shifts, such as fog/1"),
-        ({"right": outcomes(n=1999)}, "other images of blur/1: 2,000 → 1,999"),
+        ({"data": "e"}, "the images differ: data d → e"),
+        (
+            {"shifts": {**SHIFTS, "fog/1": shift_info("digital", severity=1)}},
+            "the shifts differ, such as fog/1",
+        ),
+        ({"right": outcomes(n=1999)}, "the number of images of blur/1 differs: 2,000 → 1,999"),
     ],
     ids=["data", "shifts", "images"],
 )

@@ -202,9 +202,9 @@ def test_what_cannot_be_drawn_is_told(tmp_path):
     put(tmp_path, "qat", "4", 0.7, cost(9000, 4))
     store = Store(tmp_path)
     sections = load(store, None)
-    with pytest.raises(StoreError, match="--plot tax: expected records of full precision and other methods"):
+    with pytest.raises(StoreError, match="--plot tax: expected full precision and another method"):
         severity_picture.tax(sections, store)
-    with pytest.raises(StoreError, match="--plot flatness: expected records with these numbers, got none"):
+    with pytest.raises(StoreError, match="--plot flatness: expected finished cells with flatness, got none"):
         scatter_picture.flatness(sections, store)
     with pytest.raises(UsageError, match="expected one of flatness, id-ood, pareto, severity, tax"):
         write_picture("pie", sections, store, tmp_path / "pie.png")

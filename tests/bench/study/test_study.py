@@ -298,7 +298,7 @@ def test_a_baseline_that_is_not_there_is_named_with_what_is(tmp_path, against):
     store = Store(tmp_path)
     put(store, CELL, right_of(0, 0.1, {}, [1]))
     put(store, replace(CELL, method="sam"), right_of(0, 0.1, {}, [2]))
-    with pytest.raises(StoreError, match=r"expected the method .* got qat 4, sam 4; .* --against"):
+    with pytest.raises(StoreError, match=r"expected a quantized .* the rows qat 4, sam 4; .* --against"):
         page(store, against)
 
 

@@ -29,8 +29,8 @@ def headline(section: Section, rows: Sequence[Row], taxes: Mapping[Key, Estimate
     ends = f"{rounded(tax.value, '+.1f')} points, 95% interval {interval(tax.low, tax.high)}"
     if tax.seeds == 1:
         return (
-            f"In these training runs alone, `{row_label(key)}` is apart from `{reference}` by {ends} over "
-            f"images, in OOD {metric.title}: with one seed this says nothing of the methods."
+            f"In these training runs alone, `{row_label(key)}` differs from `{reference}` by {ends} over "
+            f"images, in OOD {metric.title}: with one seed this says nothing about the methods."
         )
     over = f"over {tax.seeds} seeds and images"
     name = f"`{key[0]}` at {in_words(key[1])}"
@@ -56,8 +56,8 @@ def _bits(section: Section, key: Key) -> tuple[int, int]:
 
 def _cost(name: str, reference: str, tax: Estimate, metric: str, ends: str, over: str) -> str:
     if _holds_zero(tax.low, tax.high):
-        apart = f"it is apart from `{reference}` by {ends} {over}"
-        return f"Whether {name} costs OOD {metric} is undecided: {apart}"
+        difference = f"its difference from `{reference}` is {ends} {over}"
+        return f"Whether {name} costs OOD {metric} is undecided: {difference}"
     low, high = sorted((abs(tax.low), abs(tax.high)))
     return (
         f"Under shift, {name} {'loses' if tax.high < 0 else 'gains'} {rounded(abs(tax.value))} points of "

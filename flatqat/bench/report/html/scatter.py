@@ -8,6 +8,7 @@ from flatqat.bench.report.html import svg
 from flatqat.bench.report.html.series import Series
 from flatqat.bench.report.shown import is_unknown
 from flatqat.console.rounded import rounded, with_interval
+from flatqat.errors import counted
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400.0, 290.0, 44.0, 12.0, 12.0, 40.0
 LARGE_RATIO = 20  # a larger ratio of the ends gets a logarithmic scale
@@ -58,7 +59,7 @@ def draw(axes: Axes, points: Sequence[Point], under: Under | None = None, also: 
     y = svg.scale(ys, HEIGHT - BOTTOM, TOP)
     parts = [_grid(x, y, axes), under(x, y) if under else ""]
     parts += [_marks(point, x, y) for point in points]
-    rows = f"{len(points)} row{'s' * (len(points) != 1)}"
+    rows = counted(len(points), "row")
     described = f"{axes.y} against {axes.x} of {rows}. The same numbers are in the table of methods."
     return svg.figure(axes.name, described, WIDTH, HEIGHT, *parts)
 

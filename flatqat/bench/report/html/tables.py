@@ -147,11 +147,11 @@ def _sure_note(seeds: Set[int]) -> str:
     """Say what is bold, by the numbers of seeds that the differences are over."""
     if seeds == {1}:
         return (
-            "A pointer shows the 95% interval over images, for these training runs alone: with one seed "
-            "nothing is bold."
+            "Hover over a value for its 95% interval over images, for these training runs alone: with one "
+            "seed nothing is bold."
         )
     return (
-        "Bold: its 95% interval, which a pointer shows, leaves out zero; with so many cells some do by "
+        "Bold: the 95% interval, shown on hover, excludes zero; among so many values some do by "
         f"chance.{' Of one seed nothing is bold.' * (1 in seeds)}"
     )
 

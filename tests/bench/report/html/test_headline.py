@@ -54,7 +54,7 @@ def said(section, tax, against="qat", **fields):
 
 
 LOST = "2.0 points of top-1 against `fp`, 95% interval 1.0 to 3.0 over 3 seeds and images"
-APART = "it is apart from `fp` by +0.5 points, 95% interval -0.5 to +1.5 over 3 seeds and images"
+APART = "its difference from `fp` is +0.5 points, 95% interval -0.5 to +1.5 over 3 seeds and images"
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_it_is_about_the_lowest_bits_of_the_method_or_of_the_first_other(section
 
 def test_one_seed_says_nothing_of_methods(section):
     text = said(section, estimate(-2, 0.1, seeds=1), extra=3)
-    assert text.startswith("In these training runs alone, `qat 4` is apart from `fp` by -2.0 points")
+    assert text.startswith("In these training runs alone, `qat 4` differs from `fp` by -2.0 points")
     assert "with one seed" in text
     assert not {"loses", "more than", "worse"} & set(text.split())
 
