@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flatqat import __version__, registry
-from flatqat.commands.arguments import Commands
+from flatqat.commands.arguments import Commands, mistake
 from flatqat.commands.bench import bench
 from flatqat.commands.catalog import list_all, methods, models, quantizers, recipes
 from flatqat.commands.cost import cost
@@ -197,7 +197,7 @@ def main() -> None:
 def _run() -> int:
     """Run the command line; returns its exit code."""
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="flatqat")
         return code if isinstance(code, int) else 0
     except FlatqatError as error:
         typer.echo(f"error: {printable(str(error))}", err=True)
@@ -206,8 +206,11 @@ def _run() -> int:
         typer.echo("interrupted", err=True)
         return INTERRUPTED
     except Exception as error:
-        if hasattr(error, "show") and hasattr(error, "exit_code"):  # a wrong option, as click reports it
-            error.show()
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # wrong words, as typer reports them
+            if type(error).__name__.startswith("NoArgsIsHelp"):
+                error.show()
+            else:
+                typer.echo(f"error: {printable(mistake(error))}", err=True)
             return int(error.exit_code)
         if out_of_memory(error):
             hint = "end other programs, or choose a smaller model or another --device"

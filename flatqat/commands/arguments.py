@@ -61,14 +61,26 @@ class Commands(TyperGroup):
         return found
 
 
+def mistake(error: Any) -> str:
+    """Return in one line what typer found wrong with the words of a command, and where its help is."""
+    command = getattr(getattr(error, "ctx", None), "command_path", None) or "flatqat"
+    details: Any = getattr(error.__cause__ or error.__context__, "errors", list)()  # of a value, by pydantic
+    got = "".join(f", got {_shown(one['input'])}" for one in details)
+    return f"{error.format_message().rstrip('.')}{got}; see: {command} --help"
+
+
+def _shown(value: object) -> str:
+    """Return a value as it was typed, cut where it is long."""
+    text = str(value)
+    return repr(text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}...")
+
+
 def checked(param: typer.CallbackParam, value: Any) -> Any:
     """Return the value of an option. Raises UsageError, with the option's name, on what none can mean."""
     for one in value if isinstance(value, list | tuple) else [value]:
         if problem := _problem(one):
-            text = str(one)
-            got = repr(text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}...")
             name = param.opts[0] if param.param_type_name == "option" else param.metavar or param.name
-            raise UsageError(f"{name}: expected {problem}, got {got}")
+            raise UsageError(f"{name}: expected {problem}, got {_shown(one)}")
     return value
 
 

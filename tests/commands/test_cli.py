@@ -310,6 +310,22 @@ def test_memory_that_runs_out_elsewhere_is_one_line(flatqat, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["bench", "run", "--limit", "1"], r"'?--limit'?: .*2.*; see: flatqat bench run --help"),
+        (["bench", "run", "--threads", "x"], r"'?--threads'?: .*'x'; see: flatqat bench run --help"),
+        (["bench", "run", "--nonsense"], "--nonsense.*; see: flatqat bench run --help"),
+        (["bench", "run", "more"], r"unexpected extra argument.*more.*; see: flatqat bench run --help"),
+        (["results", "show"], "Missing argument 'CELL'; see: flatqat results show --help"),
+        (["bench", "run", "--device"], "--device.*requires an argument; see: flatqat"),
+    ],
+    ids=str,
+)
+def test_words_that_typer_refuses_are_one_line_too(flatqat, args, said):
+    assert_one_line_error(flatqat(*args), said)
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["bench", "cost", "tiny"], "No such command: bench cost; did you mean flatqat cost?"),
