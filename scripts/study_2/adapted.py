@@ -18,6 +18,7 @@ from scripts.study_2.rows import (
 
 WAYS = {"bn": "BatchNorm", "bn+steps": "BatchNorm and ranges of inputs"}
 FEWEST_SEEDS, PLANNED = 2, range(3)
+LEVEL = 0.05
 
 
 def part(rows: Rows) -> Part | None:
@@ -39,14 +40,15 @@ def part(rows: Rows) -> Part | None:
     found = []
     for adapt, of_way in zip(WAYS, tested, strict=True):
         each = "; ".join(
-            f"{d.row.bits} bits {interval(d.estimate)} (p {p_in_words(p)})"
+            f"{d.row.bits} bits {interval(d.estimate)} (p {p_in_words(p)}: {_verdict(d, p)})"
             for d, p in zip(of_way, corrected(of_way, PLANNED, len(BITS)), strict=True)
             if p is not None
         )
         if each:
             found.append(
                 f"**{WAYS[adapt]} re-estimated on each shift.** Points by which the OOD tax of QAT shrinks "
-                f"(negative: grows): {each}; p after Holm's correction over the bit-widths."
+                f"(negative: grows): {each}; p after Holm's correction over the bit-widths, tested at "
+                f"{LEVEL}."
             )
     lines = [
         table(["method", "bits", "re-estimated", "seeds", "OOD", "OOD, adapted", "Δ"], cells),
@@ -58,6 +60,12 @@ def part(rows: Rows) -> Part | None:
     missing = planned - sum(set(PLANNED) <= set(d.seeds) for of_way in tested for d in of_way)
     lacks = lacking(missing, planned, "comparisons with adapted BatchNorm")
     return Part(title="BatchNorm under shift", found=found, lines=lines, lacks=lacks)
+
+
+def _verdict(change: Difference, p: float) -> str:
+    if p >= LEVEL:
+        return "undecided"
+    return "shrinks" if change.estimate.value > 0 else "grows"
 
 
 def _shrinks(rows: Rows, bits: str, adapt: str) -> Difference | None:

@@ -385,6 +385,19 @@ def test_what_adaptation_gives_back_is_found(tmp_path):
     assert part.lacks == ["5 of 6 comparisons with adapted BatchNorm"]
 
 
+@pytest.mark.parametrize(("change", "said"), [(0.04, "shrinks"), (-0.04, "grows"), (0.0, "undecided")])
+def test_whether_the_tax_changes_is_told(tmp_path, change, said):
+    store = taxed(Store(tmp_path))
+    put_row(store, "fp", "fp", range(3), under_shift(0.10), adapt="bn")
+    there = Rows.of_cifar(store)
+    fp, qat = (there.runs(row, range(3)) for row in (rows.FP, Row("qat", "3")))
+    tax_as_trained = (rows.mean(qat, there.ood) - rows.mean(fp, there.ood)) / 100
+    put_row(store, "qat", "3", range(3), under_shift(0.10 + tax_as_trained + change), adapt="bn")
+    part = adapted.part(Rows.of_cifar(store))
+    assert part
+    assert re.search(rf"3 bits .* \(p .*: {said}\);", part.found[0])
+
+
 def test_configurations_are_those_of_the_grid(tmp_path):
     grid = {"quant": "3", "limit": flatness.LIMIT}
     of_grid = replace(CELL, recipe_args=(("steps", flatness.STEPS),), **grid)
