@@ -27,8 +27,8 @@ def test_a_size_is_halved_until_it_goes_through_and_kept_for_its_kind():
     assert sizes.halved(fits(100, tried), "scoring", 100, said.append) == 100
     assert tried == [100, 50, 25, 25, 100]
     assert said == [
-        "out of memory: flatness again with 50 images at a time",
-        "out of memory: flatness again with 25 images at a time",
+        "out of memory; trying again with 50 images at a time: flatness",
+        "out of memory; trying again with 25 images at a time: flatness",
     ]
     assert (sizes.most("flatness", 100), sizes.most("flatness", 8), sizes.most("other", 7)) == (25, 8, 7)
 

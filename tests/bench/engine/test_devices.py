@@ -110,6 +110,6 @@ def test_a_run_on_two_devices_has_the_numbers_of_one(flatqat, tmp_path):
 def test_a_mistake_is_one_line(flatqat, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = ("bench", "run", "--plugin", TOY, "--suite", "toy")
-    assert_one_line_error(flatqat(*run, "--devices", "cpu", "--jobs", "2"), "without --jobs")
+    assert_one_line_error(flatqat(*run, "--devices", "cpu", "--jobs", "2"), "expected no --jobs beside it")
     assert_one_line_error(flatqat(*run, "--devices", "cuda:9999"), r"expected one of: cpu")
     assert not list(tmp_path.iterdir())
