@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import typer
 
+from flatqat.errors import counted
+
 CHECKED_BY = ", checked by "  # what follows differs between checks that fail for one reason
 
 
@@ -21,6 +23,6 @@ def print_outcomes(outcomes: Iterable[tuple[str, str]]) -> bool:
             failed.setdefault(reason, []).append(name)
     for first, *others in failed.values():
         if others:
-            checks = f"{len(others)} more check{'s' * (len(others) > 1)}"
+            checks = counted(len(others), "more check")
             typer.echo(f'{checks} failed for the same reason as "{first}"')
     return not failed

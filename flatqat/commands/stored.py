@@ -92,9 +92,7 @@ def print_records(results: Path, patterns: Sequence[str]) -> None:
 def question(records: Sequence[Record], store: Store) -> str:
     """Return what to ask before stored cells are removed."""
     files = len(images_of_no_other(records, store))
-    images = (
-        f", with {files} file{'s' * (files > 1)} of images that no other cell was scored on" if files else ""
-    )
+    images = f", with {counted(files, 'file')} of images that no other cell was scored on" if files else ""
     return f"Remove {'these' if len(records) > 1 else 'this'}{images}?"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from flatqat.console.board import STATES, TROUBLES, Board, Place
 from flatqat.console.printable import printable
+from flatqat.errors import counted
 
 Line = tuple[str, str]
 """A text and its style."""
@@ -113,7 +114,7 @@ def _count(board: Board, hidden: int) -> str:
     over, every = board.counts()
     troubles = _troubles([place for place in board.places if place.row.scored])
     of_them = f" ({', '.join(troubles)})" if troubles else ""
-    rest = f"; {hidden} more row{'s' * (hidden > 1)}" if hidden else ""
+    rest = f"; {counted(hidden, 'more row')}" if hidden else ""
     return f"{over} of {every} cells finished{of_them}{rest}"
 
 

@@ -1,6 +1,6 @@
 """Part 4 of the second study: BatchNorm re-estimated on each shift, and whether the tax shrinks with it."""
 
-from scripts.study_2.part import Part, lacking, p_in_words, table
+from scripts.study_2.part import LEVEL, Part, lacking, p_in_words, table
 from scripts.study_2.rows import (
     BITS,
     FP,
@@ -18,7 +18,6 @@ from scripts.study_2.rows import (
 
 WAYS = {"bn": "BatchNorm", "bn+steps": "BatchNorm and ranges of inputs"}
 FEWEST_SEEDS, PLANNED = 2, range(3)
-LEVEL = 0.05
 
 
 def part(rows: Rows) -> Part | None:

@@ -4,12 +4,12 @@ from flatqat.bench.records.sections import method_label
 from flatqat.methods.anchor import Config
 from flatqat.spec import Record
 from scripts.study_2.choice import SEED, best, choice
-from scripts.study_2.part import Part, lacking, p_cell, table
+from scripts.study_2.part import LEVEL, Part, lacking, p_cell, table
 from scripts.study_2.rows import BITS, Difference, Row, Rows, corrected, difference, in_words, interval
 
 CONTROLS = ("ema", "sam", "qat 2x steps", "anchor(deploy=latent)")
 DUAL = "anchor(coupling=dual"
-FEWEST_SEEDS, PLANNED, LEVEL = 2, range(4), 0.05
+FEWEST_SEEDS, PLANNED = 2, range(4)
 STRENGTHS = 3  # of dual, among which the plan chooses
 
 

@@ -14,13 +14,13 @@ from flatqat.metrics.holm import holm
 from flatqat.metrics.partial_rank import FEWEST_ROWS, partial_rank
 from flatqat.metrics.rank import RankCorrelation, rank_correlation
 from flatqat.spec import SPACES, Cell, Record, Space
-from scripts.study_2.part import Part, lacking, table
+from scripts.study_2.part import LEVEL, Part, lacking, table
 from scripts.study_2.rows import MODEL, SUITE
 
 LIMIT, STEPS, BITS, PLANNED = 500, 100, "3", 120
 VARIED = {"lr", "weight_decay"}
 SHARPNESS = tuple(name for name in MEASURES if name != "λmax")
-LEVEL, ID = 0.05, {"id": 1.0}
+ID = {"id": 1.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

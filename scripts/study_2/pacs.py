@@ -6,7 +6,7 @@ from flatqat.bench.records.paired import differences, is_nested
 from flatqat.bench.records.store import Store
 from flatqat.spec import Cell, Record
 from scripts.study_2.choice import SEED, best, choice
-from scripts.study_2.part import Part, lacking, p_cell, table
+from scripts.study_2.part import LEVEL, Part, lacking, p_cell, table
 from scripts.study_2.rows import FP, Difference, Row, Rows, corrected, in_words, interval, mean
 
 DOMAINS = ("art_painting", "cartoon", "photo", "sketch")
@@ -14,7 +14,7 @@ METHODS = ("qat", "anchor", "sagm", "swad")
 BITS = ("w7a32", "4", "3")
 CONTROL = "frozen-convolutions"
 SEARCHED, SETTINGS = "photo", 8  # four learning rates, each with two numbers of steps
-PLANNED, FEWEST_SEEDS, LEVEL = range(3), 2, 0.05
+PLANNED, FEWEST_SEEDS = range(3), 2
 SETTINGS_IN_WORDS = (
     "EfficientNet-Lite0 from its ImageNet weights with a new last layer, images of 96 pixels, 48 a batch (16 "
     "of each source), SGD with momentum 0.9, a half cosine and no weight decay. As DomainBed has it, the "

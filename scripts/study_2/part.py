@@ -7,6 +7,8 @@ from tabulate import tabulate
 
 from flatqat.console.rounded import p_value
 
+LEVEL = 0.05  # of every test but the looks at the anchor, which have their own
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:

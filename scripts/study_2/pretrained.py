@@ -2,9 +2,9 @@
 
 from flatqat.bench.records.store import Store
 from flatqat.metrics.holm import holm
-from scripts.study_2.part import Part, lacking, table
+from scripts.study_2.part import LEVEL, Part, lacking, table
 from scripts.study_2.rows import FP, Row, Rows, collapsed, difference, interval, mean
-from scripts.study_2.tax import IMPULSE, LEVEL
+from scripts.study_2.tax import IMPULSE
 
 MODEL, CORRUPTIONS, SHAPES = "timm:tf_efficientnet_lite0", "imagenet-c-live", "shape-16"
 PLANNED = {CORRUPTIONS: ("8", "6", "4", "w4a32", "w32a4"), SHAPES: ("8", "6", "4")}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from flatqat.metrics.contributions import Weights
 from flatqat.metrics.estimate import Estimate
-from scripts.study_2.part import Part, lacking, p_cell, p_in_words, table
+from scripts.study_2.part import LEVEL, Part, lacking, p_cell, p_in_words, table
 from scripts.study_2.rows import (
     BITS,
     FP,
@@ -20,7 +20,7 @@ from scripts.study_2.rows import (
     mean,
 )
 
-IMPULSE, LEVEL = "impulse_noise", 0.05
+IMPULSE = "impulse_noise"
 FEWEST_SEEDS, PLANNED, OF_HYPOTHESIS = 2, range(4), range(8)
 QAT_3 = Row("qat", "3")
 OWNERS = {

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from flatqat import __version__, registry
+from flatqat.commands import catalog
 from flatqat.finding import Finding
 from flatqat.models.base import build
 from tests.helpers import RESULTS, TOY, imagenet_files
@@ -307,6 +309,17 @@ def test_memory_that_runs_out_elsewhere_is_one_line(flatqat, monkeypatch):
     done = flatqat("doctor")
     hint = "end other programs, or choose a smaller model or another --device"
     assert (done.code, done.err) == (2, f"error: out of memory: CUDA out of memory.; {hint}\n")
+
+
+def test_lists_hang_on_a_terminal_and_have_a_line_for_each_name_elsewhere(flatqat, monkeypatch):
+    piped = flatqat("suites", "list").out
+    monkeypatch.setattr(catalog, "terminal", lambda: Console(force_terminal=True, width=80))
+    shown = flatqat("suites", "list").out
+    assert len(piped.splitlines()) == len(registry.names(registry.SUITES))
+    assert max(map(len, shown.splitlines())) <= 80 < max(map(len, piped.splitlines()))
+    assert shown.split() == piped.split()
+    names = [line.split()[0] for line in shown.splitlines() if not line.startswith(" ")]
+    assert names == [line.split()[0] for line in piped.splitlines()]
 
 
 @pytest.mark.parametrize(

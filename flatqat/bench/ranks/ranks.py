@@ -22,7 +22,7 @@ from flatqat.memory import out_of_memory
 distributed: Any = torch.distributed  # exports stores without their types
 LONG = timedelta(days=30)  # torchrun ends all when one has ended; nothing else may end a long wait
 GRACE, PAUSE = 20.0, 0.05  # seconds for the others to fail, too, where the same has happened to all
-AGAIN = "the same command resumes here"
+AGAIN = "run the same command again"
 OVER = "over"
 
 

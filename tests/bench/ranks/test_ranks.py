@@ -114,7 +114,7 @@ def test_a_process_that_fails_on_a_gpu_while_others_wait_ends(tmp_path, monkeypa
         return ends(ranks, (lambda: ranks.sum_(torch.ones(3))) if ranks.leads else fail)
 
     _, fails = forked(2, tmp_path, work)
-    again = "the same command resumes here"
+    again = "run the same command again"
     assert fails == f"RankLost: failed where others did not: ValueError: broken; {again}"
 
 
@@ -124,7 +124,7 @@ def test_a_process_that_ends_without_a_word_ends_the_others(tmp_path):
 
     waits, _ = forked(2, tmp_path, work)
     assert waits.startswith("RankLost: expected 2 processes to train together, but one has ended (")
-    assert waits.endswith("; the same command resumes here")
+    assert waits.endswith("; run the same command again")
 
 
 def test_other_weights_are_found(tmp_path):
