@@ -17,7 +17,7 @@ from flatqat.spec import SPACES, Cell, Record, Space
 from scripts.study_2.part import LEVEL, Part, lacking, table
 from scripts.study_2.rows import MODEL, SUITE
 
-LIMIT, STEPS, BITS, PLANNED = 500, 100, "3", 120
+LIMIT, STEPS, BITS, PLANNED = 2000, 100, "3", 120
 VARIED = {"lr", "weight_decay"}
 SHARPNESS = tuple(name for name in MEASURES if name != "λmax")
 ID = {"id": 1.0}

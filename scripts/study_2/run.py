@@ -21,7 +21,7 @@ LOW = ["--bits", "4,3,2"]
 CLIP = ["--plugin", "scripts/clip.py"]
 
 RATES, DECAYS = ["--set", "recipe.lr=0.003,0.01,0.03"], ["--set", "recipe.weight_decay=0.0001,0.001"]
-GRID = [*SUITE, "--set", "recipe.steps=100", "--limit", "500", "--bits", "3", *RATES, *DECAYS]
+GRID = [*SUITE, "--set", "recipe.steps=100", "--limit", "2000", "--bits", "3", *RATES, *DECAYS]
 PLAIN = "qat,ema,lookahead,swad,asam,gsam,sagm,saq,dampen,freeze,gaqat,fqat"
 
 DUAL = ["--method", "anchor", "--set", "anchor.coupling=dual"]
