@@ -16,11 +16,15 @@ Adapt = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """A state dict under the names of a network, and how it differs from the network's own."""
+    """A state dict under the names of a network, and how it differs from the network's own.
+
+    `heads` names the layers that the file has for another number of classes, where that is no difference.
+    """
 
     state: State
     matching: int
     differences: tuple[tuple[str, list[str]], ...]
+    heads: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -76,8 +80,7 @@ def _compared(
     if odd:
         return Fit(state=state, matching=0, differences=(("no dense tensors in memory", odd),))
     state = adapt(state)
-    if new_head:
-        _keep_heads_(state, expected, net)
+    heads = _keep_heads_(state, expected, net) if new_head else ()
     missing, surplus = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     misfits = [k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape]
     if missing and all(k.endswith("num_batches_tracked") for k in missing):
@@ -86,7 +89,7 @@ def _compared(
     shapes = [f"{k} {tuple(state[k].shape)} for {tuple(expected[k].shape)}" for k in sorted(misfits)]
     matching = len(expected.keys() & state.keys()) - len(misfits)
     differences = (("missing", missing), ("not in the network", surplus), ("of another shape", shapes))
-    return Fit(state=state, matching=matching, differences=differences)
+    return Fit(state=state, matching=matching, differences=differences, heads=heads)
 
 
 def _kind(tensor: Tensor) -> str:
@@ -96,21 +99,23 @@ def _kind(tensor: Tensor) -> str:
     return "quantized" if tensor.is_quantized else "without data" if tensor.is_meta else ""
 
 
-def _keep_heads_(state: State, expected: Mapping[str, Tensor], net: nn.Module) -> None:
-    """Replace classifiers for another number of classes by the network's own.
+def _keep_heads_(state: State, expected: Mapping[str, Tensor], net: nn.Module) -> tuple[str, ...]:
+    """Replace classifiers for another number of classes by the network's own; returns their names.
 
     Classifiers are the linear and convolution layers with another number of outputs in the file, all of them
     with the same two numbers, and otherwise the same. A layer inside the network is none, as what follows it
     would not fit either.
     """
-    layers: dict[tuple[int, int], list[str]] = {}
+    layers: dict[tuple[int, int], dict[str, set[str]]] = {}
     for name, module in net.named_modules():
         names = {f"{name}.{part}" for part in ("weight", "bias")} & expected.keys() & state.keys()
         if not isinstance(module, nn.Linear | nn.Conv2d) or f"{name}.weight" not in names:
             continue
         theirs, ours = ([tensors[key].shape for key in sorted(names)] for tensors in (state, expected))
         if [shape[1:] for shape in theirs] == [shape[1:] for shape in ours]:
-            layers.setdefault((theirs[-1][0], ours[-1][0]), []).extend(names)
-    others = [counts for counts in layers if counts[0] != counts[1]]
-    if len(others) == 1:
-        state |= {name: expected[name] for name in layers[others[0]]}
+            layers.setdefault((theirs[-1][0], ours[-1][0]), {})[name] = names
+    others = [of_count for (theirs, ours), of_count in layers.items() if theirs != ours]
+    if len(others) != 1:
+        return ()
+    state |= {name: expected[name] for names in others[0].values() for name in names}
+    return tuple(others[0])

@@ -22,7 +22,10 @@ def load_weights_(
     Args:
         net: The network.
         path: The file.
-        new_head: Whether layers that the file has for another number of classes keep their initial weights.
+        new_head: Whether layers that the file has for another number of classes start anew. They start as
+            PyTorch starts such layers, like DomainBed's, and draw from its global generator. Some networks
+            start their last layer otherwise, for training from the beginning: EfficientNets uniformly within
+            1 / sqrt(classes), so that with 7 classes the first loss is 13 and fine-tuning diverges.
         adapt: Renames the tensors of the file to the names of the network.
         prefer: The entry that is taken where several fit and none is chosen.
 
@@ -47,6 +50,9 @@ def load_weights_(
     state = {key: _converted(fits[taken].state[key], expected[key], key, path) for key in fits[taken].state}
     expected.update(state)  # keeps the layers' versions, without which some layers expect old names
     net.load_state_dict(expected)
+    for layer in map(net.get_submodule, fits[taken].heads):
+        assert isinstance(layer, nn.Linear | nn.Conv2d)
+        layer.reset_parameters()
     default = _only(every, prefer)
     is_default = default is not None and _equal(every[default].state, fits[taken].state)
     return "" if is_default else taken

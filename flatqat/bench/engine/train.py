@@ -176,7 +176,8 @@ def starting_point(job: Job, store: Store) -> Normalized:
         except StoreError as error:
             raise TrainingFailed(str(error)) from error
     elif job.weights is not None:
-        load_initial_(model, job.cell.model, job.weights, new_head=job.suite.new_head)
+        with seeded(job.cell.derive_seed("head"), torch.device("cpu")):
+            load_initial_(model, job.cell.model, job.weights, new_head=job.suite.new_head)
     return model
 
 
