@@ -11,7 +11,7 @@ from flatqat.console.rounded import p_value
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
 from scripts.study_2.part import Part, p_in_words, table
-from scripts.study_2.rows import BITS, Row, Rows, difference, interval, mean
+from scripts.study_2.rows import AT_ID, BITS, Row, Rows, difference, interval, mean
 
 LOOKS = ((range(8), 0.02), (range(24), 0.03))
 """The seeds of each look and its level, of which the plan says why they add up to 0.05."""
@@ -96,7 +96,7 @@ def _of_look(
         Contrast(
             bits=bits,
             ood=ood[bits],
-            id=difference(qat, anchor, {"id": 1.0}),
+            id=difference(qat, anchor, AT_ID),
             qat=mean(qat, rows.ood),
             anchor=mean(anchor, rows.ood),
             p=p,

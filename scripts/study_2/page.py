@@ -82,8 +82,11 @@ COMMANDS = (
 )
 OTHERWISE = (
     "Deviations from the plan: `shape-16` and the profile were run before the controls of part 1 were "
-    "complete, and controls of several seeds at the same time. No part or seed was chosen by a result, and "
-    "nothing is tested before all seeds that the plan names are complete."
+    "complete, and controls of several seeds at the same time. Flatness is measured against 2,000 images a "
+    "shift instead of 500: on `val`, before any of its configurations was scored on another image, halves of "
+    "500 images told the first of them apart too little for the plan's test at equal ID. Its p-values take "
+    "methods as the units, where the plan counts configurations as independent. No part or seed was chosen "
+    "by a result, and nothing is tested before all seeds that the plan names are complete."
 )
 
 

@@ -3,7 +3,7 @@
 from flatqat.bench.records.store import Store
 from flatqat.metrics.holm import holm
 from scripts.study_2.part import LEVEL, Part, lacking, table
-from scripts.study_2.rows import FP, Row, Rows, collapsed, difference, interval, mean
+from scripts.study_2.rows import AT_ID, FP, Row, Rows, collapsed, difference, interval, mean
 from scripts.study_2.tax import IMPULSE
 
 MODEL, CORRUPTIONS, SHAPES = "timm:tf_efficientnet_lite0", "imagenet-c-live", "shape-16"
@@ -60,7 +60,7 @@ def _images(rows: Rows) -> str:
 def _table(rows: Rows, there: list[Row]) -> str:
     shifts = rows.corruptions if len(rows.corruptions) < 5 else [IMPULSE]
     named = {name.replace("_", " "): rows.weights[name] for name in shifts}
-    weights = {"ID": {"id": 1.0}, "OOD": rows.ood, **named}
+    weights = {"ID": AT_ID, "OOD": rows.ood, **named}
     fp, cells = rows.runs(FP, [0]), []
     for row in (FP, *there):
         runs = rows.runs(row, [0])

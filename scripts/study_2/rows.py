@@ -17,6 +17,7 @@ from flatqat.spec import Cell, Record
 
 SUITE, MODEL, LIMIT, STEPS = "cifar10-c-live-135", "cifar:resnet20", 2000, 400
 BITS, SEVERITIES = ("4", "3", "2"), (1, 3, 5)
+AT_ID: Weights = {"id": 1.0}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -135,8 +136,8 @@ def minus(other: SharesBySeed, base: SharesBySeed) -> SharesBySeed:
 
 def collapsed(rows: Rows, row: Row) -> bool:
     """Return whether a row has collapsed in ID, as docs/measures.md defines it, on the seeds of fp and it."""
-    seeds, at_id = rows.seeds(FP, row), {"id": 1.0}
-    fp, of_row = (mean(rows.runs(one, seeds), at_id) for one in (FP, row))
+    seeds = rows.seeds(FP, row)
+    fp, of_row = (mean(rows.runs(one, seeds), AT_ID) for one in (FP, row))
     return has_collapsed(of_row, fp, chance_of(rows.record))
 
 

@@ -6,6 +6,7 @@ from flatqat.metrics.contributions import Weights
 from flatqat.metrics.estimate import Estimate
 from scripts.study_2.part import LEVEL, Part, lacking, p_cell, p_in_words, table
 from scripts.study_2.rows import (
+    AT_ID,
     BITS,
     FP,
     SEVERITIES,
@@ -167,7 +168,7 @@ def _by_owner(owners: Iterable[tuple[Difference, float | None]]) -> list[str]:
 
 def _levels(rows: Rows, there: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     header = ["method", "bits", "seeds", "ID", "OOD", "Δ ID", "Δ OOD", "Δ impulse noise"]
-    at_id, impulse = {"id": 1.0}, rows.weights[IMPULSE]
+    at_id, impulse = AT_ID, rows.weights[IMPULSE]
     cells = []
     for row in (FP, *there):
         seeds = rows.seeds(FP, row)

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from flatqat.bench.records.store import Store
 from flatqat.metrics.estimate import Estimate
+from flatqat.metrics.rank import rank_correlation
 from flatqat.spec import Cell, Flatness, Record
 from scripts.study_2 import adapted, choice, contrast, controls, flatness, pacs, page, pretrained, rows, tax
 from scripts.study_2.figure import figure
@@ -416,18 +418,24 @@ def test_configurations_are_those_of_the_grid(tmp_path):
     assert len(flatness.configurations(store)) == 2
 
 
-def put_configurations(store: Store, slope: float, of_id: float) -> None:
+RECIPES = [(("lr", lr), ("steps", flatness.STEPS), ("weight_decay", wd)) for lr in (1, 2, 3) for wd in (0, 1)]
+
+
+def put_configurations(store: Store, slope: float, of_id: float, lost: Iterable[int] = ()) -> None:
     """The planned ones, each sharper than the last; ID does not go with sharpness, and spreads by `of_id`."""
     for place in range(flatness.PLANNED):
-        args = (("lr", 0.001 * (1 + place)), ("steps", flatness.STEPS))
-        cell = replace(CELL, quant="3", limit=flatness.LIMIT, recipe_args=args)
+        method, recipe = divmod(place, len(RECIPES))
+        fields = {"method_args": (("rho", method),), "recipe_args": RECIPES[recipe]}
+        cell = replace(CELL, method="sam", quant="3", limit=flatness.LIMIT, **fields)
         gain = under_shift(-slope * place / flatness.PLANNED) | {"id": of_id * (7 * place % 120) / 120}
-        put(store, cell, gain, Flatness(quantized=space_flatness(1.0 + place)))
+        sharp = None if place in lost else space_flatness(1.0 + place)
+        put(store, cell, gain, Flatness(quantized=sharp))
         if place == flatness.PLANNED // 2:
             early = flatness.part(store)
             assert early
             assert not early.found
             assert "not yet" in early.lines[0]
+            assert "11 methods with 6 recipes" in early.lines[2]
             assert early.lacks == [f"{flatness.PLANNED - place - 1} of 120 configurations of flatness"]
 
 
@@ -446,6 +454,29 @@ def test_flatness_is_ranked_over_configurations(tmp_path, slope, words):
         -slope / 0.3, abs=0.03
     )  # neighbours differ by two images, less than their noise
     assert "λmax" not in part.found[0]
+    assert "20 methods with 6 recipes" in part.lines[2]
+
+
+def test_methods_are_what_is_counted(tmp_path):
+    """p is that of permuted methods; a method for which one recipe has no value is left out."""
+    store = contrasted(Store(tmp_path), range(8))
+    put_configurations(store, 0.1, of_id=0.1, lost=(0, 1, 50))
+    found = flatness.answers(flatness.configurations(store), store)
+    places = [place for place in range(120) if place // 6 not in (0, 50 // 6)]
+    by_place = {
+        int(dict(r.cell.method_args)["rho"]) * 6 + RECIPES.index(r.cell.recipe_args): r
+        for r in flatness.configurations(store)
+    }
+    points = [np.mean([by_place[p].scores[s]["top1"].value for s in SHIFTS if s != "id"]) for p in places]
+    sharp = np.array(places, dtype=float).reshape(-1, 6)
+    expected = rank_correlation(sharp, np.round(points, 9).reshape(-1, 6))
+    for answer in found:
+        assert (answer.alone.rows, answer.alone.columns) == (18, 6)
+        assert answer.alone == expected
+        assert answer.at_equal.rows == 18
+    smallest = min(answer.alone.stderr for answer in found)
+    reach = stats.t.ppf([1 - 0.05 / len(found) / 2, 0.8], 15).sum()
+    assert f"would find a ρ of {smallest * reach:.2f}, or of" in flatness.part(store).lines[2]
 
 
 def test_nothing_is_said_of_flatness_where_id_tells_configurations_too_little_apart(tmp_path):
@@ -519,13 +550,17 @@ def test_pacs_is_the_mean_over_domains_minus_full_precision(tmp_path):
 
     put_domains("fp", "fp", (0, 1, 2))
     assert pacs.part(store) is None  # before the search, nothing was chosen
-    rest = [(("lr", lr), ("steps", 300)) for lr in (0.02, 0.03, 0.04, 0.05, 0.06)]
+    every = [(("lr", lr), ("steps", steps)) for lr in pacs.RATES for steps in pacs.STEPS]
+    rest = [args for args in every if args not in (chosen, other)][1:]  # but one, which fails
     for args, gain in ((chosen, 0.05), (other, 0.0), *((args, -0.01) for args in rest)):
         assert pacs.part(store) is None  # nor before all eight of it have ended
         fields = LITE0 | {"recipe_args": args}
         put_row(store, "fp", "fp", (choice.SEED,), {"val": gain}, suite="pacs@photo", **fields)
     assert pacs.part(store) is None
-    failing = {"recipe_args": (("lr", 0.3), ("steps", 300)), "seed": choice.SEED}
+    ninth = LITE0 | {"recipe_args": (("lr", 0.02), ("steps", 300))}  # not of the plan, whatever it reaches
+    put_row(store, "fp", "fp", (choice.SEED,), {"val": 0.09}, suite="pacs@photo", **ninth)
+    assert pacs.part(store) is None
+    failing = {"recipe_args": every[0], "seed": choice.SEED}
     put_failed(store, replace(CELL, method="fp", quant="fp", suite="pacs@photo", **(LITE0 | failing)))
     put_domains("fp", "fp", (3,), args=other)  # not of the plan
     first = pacs.part(store)
@@ -552,10 +587,15 @@ def test_pacs_is_the_mean_over_domains_minus_full_precision(tmp_path):
         put_domains(method, bits, (0, 1, 2))
     part = pacs.part(store)
     assert part
-    pattern = r"\*\*PACS, minus full precision\*\*: qat at w7a32 \+[23]\.\d.*; undecided for 5 of 6 rows\."
+    sure, open_ = (
+        r"qat at w7a32 \+[23]\.\d.*",
+        r"undecided: 5 of 6 rows, whose 95% intervals reach 0\.\d points",
+    )
+    pattern = rf"\*\*PACS, minus full precision\*\*: {sure}; {open_} at most\."
     assert re.fullmatch(pattern, part.found[1])
     (row,) = (line for line in part.lines[0].splitlines() if line.startswith("| qat"))
-    *levels, average = (float(cell) for cell in row.split("|")[4:9])
+    at_id, *levels, average = (float(cell) for cell in row.split("|")[4:10])
+    assert at_id == pytest.approx(90, abs=1.5)  # what all domains have, by 500 images
     assert average == pytest.approx(np.mean(levels), abs=0.1)  # each is rounded to a tenth
     assert levels == sorted(levels)
     assert "0 to 2" in row
