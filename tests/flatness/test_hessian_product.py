@@ -1,5 +1,6 @@
 """Derivatives against dense and closed-form ones: chunks, unused tensors, attention, nothing touched."""
 
+import gc
 import weakref
 
 import pytest
@@ -52,7 +53,17 @@ class Alive:
 
     def __call__(self, params: Params) -> Tensor:
         self.before.append(len(self.graphs))
-        return Marked.apply(params["w"], self.graphs).pow(3).sum()
+        return self.of(Marked.apply(params["w"], self.graphs)).sum()
+
+    def of(self, w: Tensor) -> Tensor:
+        return w.pow(3)
+
+
+class AliveExponential(Alive):
+    """The same of an operation that saves its own result."""
+
+    def of(self, w: Tensor) -> Tensor:
+        return w.exp()
 
 
 class Marked(torch.autograd.Function):
@@ -107,6 +118,16 @@ def test_half_of_the_available_memory_is_for_graphs(monkeypatch: pytest.MonkeyPa
     hessian_product([loss] * 4, CUBE)
     hessian_product([loss] * 5, CUBE)
     assert loss.before == [0, 1, 2, 3, 0, 1, 2]
+
+
+def test_no_graph_outlives_its_product() -> None:
+    loss = AliveExponential()
+    product = hessian_product([loss] * 3, CUBE)
+    torch.testing.assert_close(product(torch.ones(3, dtype=torch.float64)), CUBE["w"].exp())
+    assert len(loss.graphs) == 3
+    del product
+    gc.collect()
+    assert not loss.graphs
 
 
 def test_a_gradient_has_one_graph_at_a_time() -> None:
