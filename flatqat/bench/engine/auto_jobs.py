@@ -30,8 +30,8 @@ def processes(todo: Sequence[Lack], session: Session) -> int:
         return max(1, len({*request.devices}))
     if count := len(request.devices) or request.jobs:
         return max(1, min(count, cores() // request.threads))
-    of_jobs = (training_work(one, session.store) + flatness_work(one) for one in todo)
-    return auto_jobs(sum(of_jobs) + sum(scoring_work(one, request) for one in todo), session)
+    of_jobs = (training_work(one, session) + flatness_work(one, session) for one in todo)
+    return auto_jobs(sum(of_jobs) + sum(scoring_work(one, session) for one in todo), session)
 
 
 def jobs_worth(work: float, fit: int, more: int) -> int:

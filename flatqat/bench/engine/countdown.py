@@ -4,11 +4,10 @@ from collections.abc import Callable
 from time import monotonic
 
 from flatqat import registry
-from flatqat.bench.cell.session import Lack
-from flatqat.bench.engine.estimate import images_scored, passes_of
+from flatqat.bench.cell.session import Lack, Session
+from flatqat.bench.engine.estimate import images_of, passes_of
 from flatqat.bench.flatness.estimators import DEFAULT, GRADIENT, work
-from flatqat.bench.plan.request import Request
-from flatqat.bench.records.store import Store
+from flatqat.bench.plan.request import lacking_spaces
 from flatqat.console.progress import Progress, seconds
 
 
@@ -38,21 +37,33 @@ class Countdown:
         self._progress.say(f"{what}, about {seconds(left)} left in all" if left else what)
 
 
-def training_work(lack: Lack, store: Store) -> float:
-    """Return the work of training a job whose weights are not stored."""
-    if store.has_weights(lack.job.cell):
+def training_work(lack: Lack, session: Session) -> float:
+    """Return the work of training a job, none if its weights are stored."""
+    if not session.request.rerun and session.store.has_weights(lack.job.cell):
         return 0.0
     recipe, method = lack.job.recipe, registry.load(registry.METHODS, lack.job.cell.method)
     passes = int(method.passes_with(lack.job.config))
     return float(method.steps(recipe) * passes * GRADIENT * recipe.batch_size)
 
 
-def flatness_work(lack: Lack) -> float:
-    """Return the work of measuring the flatness that a job lacks."""
-    recipe = lack.job.recipe
-    return float(len(lack.spaces) * work(DEFAULT, recipe.flatness_draws) * recipe.flatness_images)
+def flatness_work(lack: Lack, session: Session) -> float:
+    """Return the work of measuring the flatness that a job lacks, and that no interrupted run has stored."""
+    recipe, request = lack.job.recipe, session.request
+    if not lack.spaces:
+        return 0.0
+    known = session.store.flatness(lack.job.cell, recorded=not request.rerun)
+    spaces = lack.spaces if request.rerun else lacking_spaces(lack.job.cell, known, request)
+    return float(len(spaces) * work(DEFAULT, recipe.flatness_draws) * recipe.flatness_images)
 
 
-def scoring_work(lack: Lack, request: Request) -> float:
-    """Return the work of scoring a job, if it lacks scores; the data must be there."""
-    return float(images_scored(lack.job, request) * passes_of(lack.job)) if lack.scores else 0.0
+def scoring_work(lack: Lack, session: Session) -> float:
+    """Return the work of scoring a job on the shifts that it lacks; the data must be there."""
+    job, request = lack.job, session.request
+    if not lack.scores:
+        return 0.0
+    lacking = [
+        shift
+        for shift in job.suite.scored
+        if request.rerun or not session.store.has_scores(job.cell, shift.name)
+    ]
+    return float(sum(images_of(shift, request) for shift in lacking) * passes_of(job))

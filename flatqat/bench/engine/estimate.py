@@ -22,6 +22,7 @@ from flatqat.methods.base import loss_of
 from flatqat.metrics.task import task_of
 from flatqat.quant.apply import cached_weights, quantize_
 from flatqat.spec import EvalTransform
+from flatqat.suite import Shift
 
 CALLS = 3
 BATCHES = 2  # that a method is begun with, where the recipe has as many for calibration
@@ -99,7 +100,12 @@ def _passes(job: Job) -> int:
 
 def images_scored(job: Job, request: Request) -> int:
     """Return the number of images of all shifts together."""
-    return sum(len(shift.build(request.data_root).sample(request.limit)) for shift in job.suite.scored)
+    return sum(images_of(shift, request) for shift in job.suite.scored)
+
+
+def images_of(shift: Shift, request: Request) -> int:
+    """Return the number of images of a shift that are scored."""
+    return len(shift.build(request.data_root).sample(request.limit))
 
 
 def passes_of(job: Job) -> int:

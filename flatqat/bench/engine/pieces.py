@@ -93,7 +93,7 @@ class Training(Piece):
 
     def __init__(self, lack: Lack, share: Share, title: str = "") -> None:
         super().__init__(lack, share, title)
-        self.work = training_work(lack, share.session.store)
+        self.work = training_work(lack, share.session)
 
     @classmethod
     def name_of(cls, job: Job) -> str:
@@ -126,7 +126,7 @@ class Flatness(Piece):
 
     def __init__(self, lack: Lack, share: Share, title: str = "") -> None:
         super().__init__(lack, share, title)
-        self.work = flatness_work(lack)
+        self.work = flatness_work(lack, share.session)
 
     def is_done(self) -> bool:
         """Whether it was measured in this run, or never will be."""
@@ -154,10 +154,10 @@ class Scoring(Piece):
     """Score all jobs of a suite that are trained, once all are: its parts, the shifts, are claimed."""
 
     def __init__(self, lacks: Sequence[Lack], share: Share) -> None:
-        (first, *others), request = lacks, share.session.request
+        first, *others = lacks
         super().__init__(first, share, f"score {len(lacks)} cells of {first.job.suite.key}" if others else "")
         self.jobs = [lack.job for lack in lacks]
-        self.work = sum(scoring_work(lack, request) for lack in lacks)
+        self.work = sum(scoring_work(lack, share.session) for lack in lacks)
 
     def is_done(self) -> bool:
         """Whether the scores of all jobs are stored, or never will be."""
@@ -195,7 +195,8 @@ def pieces_of(todo: Sequence[Lack], share: Share) -> list[Piece]:
         training = Training(lack, share, title)
         trainings.append(training)
         if lack.spaces:
-            measurements.append(Flatness(lack, share, "" if training.work else title))
+            measurements.append(flatness := Flatness(lack, share))
+            flatness.title = title if flatness.work and not training.work else ""
     by_suite: dict[str, list[Lack]] = {}
     for lack in (lack for lack in todo if lack.scores):
         by_suite.setdefault(lack.job.suite.key, []).append(lack)

@@ -37,12 +37,12 @@ def run(plan: Plan, session: Session, ranks: Ranks | None = None) -> list[Record
     todo, troubles = session.lacking(plan), Troubles(session.progress)
     _say_what_is_stored(todo, plan, session)
     if todo:
-        work = sum(training_work(lack, session.store) + flatness_work(lack) for lack in todo)
+        work = sum(training_work(lack, session) + flatness_work(lack, session) for lack in todo)
         with (RayCrew if session.request.ray else Crew)(session, todo) as crew:
             if not ranks:
                 crew.grow(work)  # they start while this process checks
             again(partial(preflight, todo, plan, session, troubles), "all checks", session.progress.say)
-            work += sum(scoring_work(lack, session.request) for lack in todo)
+            work += sum(scoring_work(lack, session) for lack in todo)
             if ranks:
                 check_batches(todo, session, ranks)
             else:

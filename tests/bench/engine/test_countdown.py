@@ -2,12 +2,13 @@
 
 import os
 import re
+from dataclasses import replace
 
 import pytest
 
 from flatqat.bench.engine.countdown import Countdown, training_work
 from flatqat.bench.engine.estimate import images_scored
-from flatqat.bench.engine.pieces import Share, pieces_of
+from flatqat.bench.engine.pieces import Flatness, Share, pieces_of
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
@@ -57,7 +58,38 @@ def test_the_work_of_a_training_is_that_of_its_passes(tmp_path, coupling, passes
     plan = plan_of(tmp_path, methods=("anchor",), settings={"anchor": {"coupling": coupling}})
     session = session_of(plan.request)
     lack = session.lacking(plan)[-1]
-    assert training_work(lack, session.store) == 12 * 32 * 4 * passes
+    assert training_work(lack, session) == 12 * 32 * 4 * passes
+
+
+def test_what_an_interrupted_run_stored_is_not_ahead(tmp_path):
+    """Neither weights nor flatness nor the scores of single shifts, unless the cells are computed anew."""
+    plan = plan_of(tmp_path, methods=("qat",), spaces=("quantized",))
+    session = session_of(plan.request)
+    todo = session.lacking(plan)
+
+    def pieces_and_work(claims, rerun=False):
+        request = replace(plan.request, rerun=rerun)
+        share = Share(
+            session=replace(session, request=request), troubles=Troubles(session.progress), claims=claims
+        )
+        pieces = pieces_of(todo, share)
+        return pieces, [piece.work for piece in pieces]
+
+    with session.store.claims() as claims:
+        pieces, before = pieces_and_work(claims)
+        assert all(before)
+        *first, scoring = pieces
+        for piece in first:
+            piece.run()
+        assert scoring.do(Countdown(session.progress))
+        pieces, after = pieces_and_work(claims)
+        assert after == [0.0] * len(before)
+        assert not any(piece.title for piece in pieces if isinstance(piece, Flatness))
+        (job,) = plan.scored()
+        session.store._scores_path(job.cell, "id").unlink()
+        images = len(job.suite.scored[0].build(None))
+        assert pieces_and_work(claims)[1] == [*[0.0] * len(first), float(images)]
+        assert pieces_and_work(claims, rerun=True)[1] == before
 
 
 def test_a_run_counts_its_cells_and_what_was_stored(tmp_path):
