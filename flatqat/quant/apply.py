@@ -229,6 +229,19 @@ cached_weights = parametrize.cached
 """A context in which each weight is quantized once, at its first use; for inference only."""
 
 
+def quantize_weights(model: nn.Module) -> None:
+    """Put every quantized weight of a model into the cache of `cached_weights`.
+
+    Where many models run in turn this saves memory: between the large tensors of one model, small ones of the
+    next that stay would divide the memory that the large ones leave, so that others no longer fit into it.
+    """
+    for module in model.modules():
+        if parametrize.is_parametrized(module):
+            assert isinstance(module.parametrizations, nn.ModuleDict)
+            for name in module.parametrizations:
+                getattr(module, name)
+
+
 def quantize_input(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
     """Return the arguments of a layer with its `input_quantizer` applied to the input: a pre-hook."""
     if args:

@@ -26,7 +26,7 @@ from flatqat.errors import DataError, StoreError
 from flatqat.memory import out_of_memory
 from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized
-from flatqat.quant.apply import cached_weights
+from flatqat.quant.apply import cached_weights, quantize_weights
 from flatqat.spec import EvalTransform
 from flatqat.suite import Shift
 
@@ -76,6 +76,9 @@ class Together:
             ThreadPoolExecutor(1) as writer,
             listening(reader.device) as self.heard,
         ):
+            for job in self._running(self.jobs) if not self.alone else ():
+                with self._dropped_on_error(job):
+                    quantize_weights(self.models[job.cell.id])
             written: list[tuple[Job, Future[float | None]]] = []
             for sweep in one_ahead(self._begin(shift, reader) for shift in shifts):
                 ran = sweep
