@@ -2,9 +2,10 @@
 
     python scripts/simulate_flatness.py [--trials 400]
 
-Methods differ in ability alone: their sharpness, ID and OOD accuracy follow it. ID and OOD are measured on
-images, with errors of the size that ResNet-20 on CIFAR-10 has. Nothing is left of sharpness at equal ability,
-so every decision is a false alarm. The last column plants an effect of sharpness beside ability.
+Methods differ in ability alone: their sharpness, ID and OOD accuracy follow it. A seed moves the sharpness
+and the OOD accuracy of all methods, each for itself. ID and OOD are measured on images, with errors of the
+size that ResNet-20 on CIFAR-10 has. Nothing is left of sharpness at equal ability, so every decision is a
+false alarm. The last column plants an effect of sharpness beside ability.
 """
 
 import argparse
@@ -28,13 +29,14 @@ def trial(
 
     ability = rng.normal(size=(methods, 1)) * ability_sd + rng.normal(size=(methods, SEEDS)) * 0.4
     own = rng.normal(size=(methods, 1)) * ability_sd / 2
-    sharpness = -ability + own
+    sharpness = -ability + own + rng.normal(size=SEEDS) * ability_sd / 2
+    of_seeds = rng.normal(size=SEEDS) * ability_sd / 2
     halves = []
     for _ in range(2):
         shared = scatter(1.0)  # an image that ID gets wrong is also wrong under shift
         error = ID_SD / np.sqrt(images / 2) * shared
         under_shift = OOD_SD / np.sqrt(images / 2) * (0.6 * shared + scatter(0.8))
-        halves.append((0.9 * ability - effect * own + under_shift, ability + error))
+        halves.append((0.9 * ability - effect * own + of_seeds + under_shift, ability + error))
     (y_a, z_a), (y_b, z_b) = halves
     found = partial_rank(sharpness, (y_a, y_b), (z_a, z_b))
     return found.p if found else None
