@@ -24,8 +24,8 @@ def partial_rank(x: Table, y: Halves, z: Halves) -> RankCorrelation | None:
 
         u_A = y_A - <y_A, z_B> / <z_A, z_B> z_A,    v_B = x - <x, z_A> / <z_A, z_B> z_B
 
-    of ranks among all runs, less the mean of their column: otherwise what a seed does to all methods would
-    count as if each method had done it. The errors of u_A and v_B are those of different images, and
+    of centered ranks within each column: what a seed does to all methods is no evidence of any of them. The
+    errors of u_A and v_B are those of different images, and
     independent. rho is the mean of the correlations of u_A with v_B and of u_B with v_A; it is smaller than
     without errors, never larger. Its standard error is the delete-one jackknife over rows, and its test is t
     with rows - 3 degrees of freedom: rows may have different errors, which a permutation would have to
@@ -65,8 +65,9 @@ def _correlate(tables: list[Table]) -> tuple[float, float]:
 
 
 def _centered_ranks(table: Table) -> NDArray[np.float64]:
-    ranked = ranks(table.ravel()).reshape(table.shape)
-    centered: NDArray[np.float64] = (ranked - ranked.mean(axis=0)).ravel()
+    """Return the ranks within each column, less their mean, which is the same in all."""
+    ranked = np.stack([ranks(column) for column in table.T], axis=1)
+    centered: NDArray[np.float64] = (ranked - (len(table) + 1) / 2).ravel()
     return centered
 
 

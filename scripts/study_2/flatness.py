@@ -139,8 +139,8 @@ def part(store: Store) -> Part | None:
         f"Spearman's ρ ± its standard error over {count}, one seed each: {methods} with {recipes} (learning "
         f"rate and weight decay), {STEPS} steps, {LIMIT:,} images a shift. Each radius of SAM and each "
         "strength of the anchor counts as a method. More is sharper, so flatter is better where ρ is "
-        "negative. Methods: those for which the measure is finite with all recipes. At equal ID: what a "
-        "recipe does to all methods is left out, too. p: methods are the units, since configurations of one "
+        "negative. Methods: those for which the measure is finite with all recipes. At equal ID: ranks "
+        "among the configurations of one recipe. p: methods are the units, since configurations of one "
         "method are not independent; after Holm's correction over the measures and spaces of a column. "
         f"{_power(found)}",
     ]

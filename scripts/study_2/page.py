@@ -85,9 +85,9 @@ OTHERWISE = (
     "complete, and controls of several seeds at the same time. Flatness is measured against 2,000 images a "
     "shift instead of 500: on `val`, before any of its configurations was scored on another image, halves of "
     "500 images told the first of them apart too little for the plan's test at equal ID. Its p-values take "
-    "methods as the units, where the plan counts configurations as independent, and recipes are held equal "
-    "together with ID: in simulations what they do to all methods passed for evidence. No part or seed was "
-    "chosen by a result, and nothing is tested before all seeds that the plan names are complete."
+    "methods as the units, where the plan counts configurations as independent, and at equal ID ranks are "
+    "those within a recipe: in simulations what recipes do to all methods passed for evidence. No part or "
+    "seed was chosen by a result, and nothing is tested before all seeds that the plan names are complete."
 )
 
 

@@ -32,8 +32,8 @@ RHO_CAPTION = (
     "with Holm's correction over the {count} measures of a column. The standard error is a jackknife over "
     "methods and one over seeds, variances added: runs of one method or of one seed are not independent, "
     "so the sample is as large as the number of methods. *within seeds*: ranks among the runs of one "
-    "seed. *at equal ID*: partial, with the ranks of ID top-1 and the seeds regressed out of both. ID has an "
-    "error, which would leave a correlation of its own; so each half of the images is the other's "
+    "seed. *at equal ID*: partial and within seeds, with the ranks of ID top-1 regressed out of both. ID has "
+    "an error, which would leave a correlation of its own; so each half of the images is the other's "
     "instrument, and p is from a jackknife over methods. withheld: the halves of ID correlate by less than "
     "0.5."
 )
