@@ -15,7 +15,7 @@ Halves = tuple[Table, Table]
 
 
 def partial_rank(x: Table, y: Halves, z: Halves) -> RankCorrelation | None:
-    """Return the correlation of the ranks of x and y at equal z; None if it is not defined.
+    """Return the correlation of the ranks of x and y at equal z; None if nothing of x or y is left there.
 
     Tables have the shape (rows, columns), a row for each method and a column for each seed. y and z come
     twice, each from one half of the images, both from the same halves A and B. An error of z would leave

@@ -71,6 +71,7 @@ def test_it_is_withheld_where_the_halves_do_not_agree(rng):
 def test_constant_tables_have_none_and_others_are_refused(rng):
     x, y, z = (rng.normal(size=(ROWS, COLUMNS)) for _ in range(3))
     assert partial_rank(np.ones_like(x), (y, y), (z, z)) is None
+    assert partial_rank(x, (2 * z, z), (z, z + 1)) is None  # nothing of y is left at equal z
     with pytest.raises(ValueError, match="at least 5 rows, got 4"):
         partial_rank(x[:4], (y[:4],) * 2, (z[:4],) * 2)
     with pytest.raises(ValueError, match="finite tables of one shape"):

@@ -154,13 +154,15 @@ def test_at_equal_id_only_what_flatness_does_of_its_own_counts(tmp_path, of_its_
     for place, method in enumerate(names):
         rank = 5 * place % len(names)
         sharp = place if of_its_own else rank
-        gain = {
-            "id": -0.04 * rank,
-            **dict.fromkeys(("weather", "blur"), -0.04 * rank - 0.02 * place * of_its_own),
-        }
         for seed in (0, 1, 2):
-            cell = replace(CELL, method=method, seed=seed)
-            put(store, cell, right_of(seed, 0.02, gain, [place]), flatness(1 + sharp + 0.01 * seed, 1.0))
+            # Or ranks of sharpness or OOD could be those of ID, and nothing would be left of them.
+            of_sharpness, of_ood = np.random.default_rng([seed, place]).normal(size=2)
+            ood = -0.04 * rank - 0.02 * place * of_its_own + 0.03 * of_ood
+            cell, gain = (
+                replace(CELL, method=method, seed=seed),
+                {"id": -0.04 * rank, "weather": ood, "blur": ood},
+            )
+            put(store, cell, right_of(seed, 0.02, gain, [place]), flatness(5 + sharp + of_sharpness, 1.0))
     (found,) = {
         (a.verdict, round(a.correlation.rho, 6))
         for a in associations(study_of(store))
