@@ -10,7 +10,7 @@ from scripts.study_2.rows import BITS, Difference, Row, Rows, corrected, differe
 CONTROLS = ("ema", "sam", "qat 2x steps", "anchor(deploy=latent)")
 DUAL = "anchor(coupling=dual"
 FEWEST_SEEDS, PLANNED = 2, range(4)
-STRENGTHS = 3  # of dual, among which the plan chooses
+STRENGTHS = {0.01, 0.1, 1.0}  # of dual, among which the plan chooses
 
 
 def controls(rows: Rows, bits: str) -> list[Difference]:
@@ -82,8 +82,15 @@ def _names(some: list[Difference]) -> str:
 def _searched(rows: Rows) -> list[Record]:
     """Return the runs among which the strength of `coupling=dual` is chosen; empty before all are there."""
     of_dual = [runs for row, runs in rows.records.items() if row.method.startswith(DUAL) and not row.adapt]
-    found = [runs[SEED] for runs in of_dual if SEED in runs]
-    return found if len(found) == STRENGTHS else []
+    searched = {_strength(runs[SEED]): runs[SEED] for runs in of_dual if SEED in runs}
+    found = [record for strength, record in searched.items() if strength in STRENGTHS]
+    return found if len(found) == len(STRENGTHS) else []
+
+
+def _strength(record: Record) -> float:
+    strength = dict(record.cell.method_args).get("strength", Config().strength)
+    assert isinstance(strength, int | float)
+    return float(strength)
 
 
 def _lacks(tested: list[tuple[Difference, float]]) -> list[str]:

@@ -258,7 +258,7 @@ def test_nothing_is_said_of_controls_before_their_seeds_are_there(tmp_path):
 def test_the_strength_of_dual_is_shown_with_what_it_was_chosen_among(tmp_path):
     store = contrasted(Store(tmp_path), range(8))
     put_row(store, "ema", "3", range(4), {})
-    searched(store, {0.01: 0.02, None: 0.06, 1.0: -0.02})
+    searched(store, {0.01: 0.02, None: 0.06, 1.0: -0.02, 0.5: 0.09})  # the last is not of the plan
     part = controls.part(Rows.of_cifar(store))
     assert part
     table = [line.replace(" ", "") for line in part.lines[-1].splitlines()[2:]]

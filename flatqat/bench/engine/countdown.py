@@ -48,11 +48,9 @@ def training_work(lack: Lack, session: Session) -> float:
 
 def flatness_work(lack: Lack, session: Session) -> float:
     """Return the work of measuring the flatness that a job lacks, and that no interrupted run has stored."""
-    recipe, request = lack.job.recipe, session.request
-    if not lack.spaces:
-        return 0.0
-    known = session.store.flatness(lack.job.cell, recorded=not request.rerun)
-    spaces = lack.spaces if request.rerun else lacking_spaces(lack.job.cell, known, request)
+    recipe, request, spaces = lack.job.recipe, session.request, list(lack.spaces)
+    if spaces and not request.rerun:
+        spaces = lacking_spaces(lack.job.cell, session.store.flatness(lack.job.cell), request)
     return float(len(spaces) * work(DEFAULT, recipe.flatness_draws) * recipe.flatness_images)
 
 
