@@ -3,9 +3,14 @@
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 LEVEL = 0.95
 SHARPNESS = 1.75  # of the transition from images to seeds; see `Estimate`
+SEED_DRAWS, IMAGE_DRAWS = 64, 16  # of the variances that studies find; those of few seeds differ the most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,21 +85,50 @@ class Estimate:
         """Return how far the interval of a level reaches to each side."""
         return self.stderr * self._quantile(1 - level) if self.stderr else 0.0
 
-    def detectable(self, p: float, power: float = 0.8) -> float:
-        """Return the true difference that has a two-sided p-value below `p` with probability `power`."""
-        if not self.stderr:
-            return 0.0
-        return self.stderr * (self._quantile(p) + self._quantile(2 * (1 - power)))
+    def detectable(self, p: float, power: float = 0.8, least: float = 0.0) -> float:
+        """Return the true difference that a study finds with a probability of `power`.
 
-    def _quantile(self, p: float) -> float:
-        """Return c for the two-sided tail `p`."""
+        To find it is to see a difference that is larger than `least` and has a two-sided p-value below `p`.
+        What is seen is normal with the variance X + Y, and so is more often above the end of the interval
+        where a study underestimates X and Y. They are drawn as X chi^2 / f_X and Y chi^2 / f_Y, at quantiles
+        in the middle of equal shares. With one source alone that is the noncentral t.
+        """
+        from scipy.special import ndtr
+
+        if not self.stderr:
+            return least
         if p <= 0:
             return math.inf
-        variance = self.seed_variance + self.image_variance
-        share = self.seed_variance / variance if variance else 0.0
-        of_seeds = _student(self.seed_freedom, p / 2) if share else 0.0
+        x = self.seed_variance * _scaled(self.seed_freedom, SEED_DRAWS) if self.seed_variance else np.zeros(1)
+        y = self.image_variance * _scaled(self.image_freedom, IMAGE_DRAWS)[:, None]
+        variance = x + y
+        ends = np.maximum(least, np.sqrt(variance) * self._quantile(p, x / variance))
+        low, high = 0.0, float(ends.max()) + 10 * self.stderr
+        for _ in range(24):  # to a few parts in a million
+            middle = (low + high) / 2
+            found = ndtr((middle - ends) / self.stderr).mean()
+            low, high = (low, middle) if found > power else (middle, high)
+        return high
+
+    def _quantile(self, p: float, share: Any = None) -> Any:
+        """Return c for the two-sided tail `p` and the share of seeds in the variance, or for many shares."""
+        if p <= 0:
+            return math.inf
+        if share is None:
+            variance = self.seed_variance + self.image_variance
+            share = self.seed_variance / variance if variance else 0.0
+        of_seeds = _student(self.seed_freedom, p / 2) if self.seed_variance else 0.0
         of_images = _student(self.image_freedom, p / 2)
-        return math.sqrt(of_images + (of_seeds - of_images) * share**SHARPNESS)
+        return np.sqrt(of_images + (of_seeds - of_images) * share**SHARPNESS)
+
+
+@lru_cache
+def _scaled(freedom: float, draws: int) -> NDArray[np.float64]:
+    """Return quantiles of chi^2 / f: how far from the truth an estimated variance lies."""
+    from scipy.special import gammaincinv
+
+    middles = (np.arange(draws) + 0.5) / draws
+    return np.asarray(2 * gammaincinv(freedom / 2, middles) / freedom)
 
 
 @lru_cache(maxsize=2**14)

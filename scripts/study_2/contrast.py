@@ -120,7 +120,7 @@ def sentence(contrast: Contrast) -> str:
         f"({contrast.qat:.1f}% with QAT, {contrast.anchor:.1f}% with the anchor), p "
         f"{p_in_words(contrast.p)} after Holm's correction, tested at {contrast.level:g}; "
         f"{contrast.ood.seeds} seeds, {contrast.ood.images:,} images a shift; a difference of "
-        f"{contrast.detectable:.1f} would have been found in 80% of such studies."
+        f"{contrast.detectable:.2f} would have been found in 80% of such studies."
     )
 
 
@@ -139,8 +139,8 @@ def part(rows: Rows) -> Part | None:
         "analyses that the plan allows, after 8 and after 24 seeds.",
         "",
         "The plan expected 8 seeds to find a difference of 1.0 point with 90% power. With the scatter found "
-        f"here a single test at 0.05 finds {single:.1f} with 90% power at every bit-width, and the look, at "
-        f"its lower level and corrected, {worst:.1f} in 80% of studies.",
+        f"here a single test at 0.05 finds {single:.2f} with 90% power at every bit-width, and the look, at "
+        f"its lower level and corrected, {worst:.2f} in 80% of studies.",
     ]
     if all(contrast.answer != "undecided" for contrast in found):
         lines[-1] += " No bit-width is undecided, so by the plan no other look is taken."

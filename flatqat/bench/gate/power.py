@@ -23,14 +23,10 @@ def catches(
     """Return the true drop that trips the gate with a probability of 80%, or None if none of `score` does.
 
     A drop D trips surely if D > max(max_drop, c s), with its standard error s and the quantile c of `level`,
-    which is p over the number of rows, the most that Holm's correction takes. If the true drop is d, D is
-    above d - z s with a probability of 80%, z being the quantile of that. So
-
-        d = max(max_drop, c s) + z s
-
-    and a true drop of just `max_drop` is caught half the time at most. To the variance from images belongs
-    what a drop of d points brings, since two runs with the same predictions say nothing of those that a
-    change would flip. Without a `spread` right images turn wrong: the variance is the observed one, but no
+    which is p over the number of rows, the most that Holm's correction takes. D and s are drawn anew in every
+    run, and a true drop of just `max_drop` is caught half the time at most. To the variance from images
+    belongs what a drop of d points brings, since two runs with the same predictions say nothing of those that
+    a change would flip. Without a `spread` right images turn wrong: the variance is the observed one, but no
     less than q (1 - q) / N for q = d / 100, and the smallest drop is that of one image. With one, each image
     loses a share of what it contributes, which adds d^2 `spread`.
     """
@@ -39,8 +35,7 @@ def catches(
     drop, before = max(max_drop, 0.0 if spread is not None else 100 / estimate.images), -1.0
     while drop < score and drop - before > PRECISION:
         before, planted = drop, replace(estimate, image_variance=_of_images(estimate, drop, spread))
-        beyond_the_tolerance = max_drop + planted.half_width(2 * POWER - 1)
-        drop = max(beyond_the_tolerance, planted.detectable(level, POWER))
+        drop = planted.detectable(level, POWER, least=max_drop)
     return drop if drop < score else None
 
 
