@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.metrics.rank import RankCorrelation, ranks
+from flatqat.metrics.rank import RankCorrelation, centered_ranks
 
 FEWEST_ROWS = 5
 LEAST_RELIABILITY = 0.5
@@ -15,7 +15,7 @@ Halves = tuple[Table, Table]
 
 
 def partial_rank(x: Table, y: Halves, z: Halves) -> RankCorrelation | None:
-    """Return the correlation of the ranks of x and y at equal z; None if nothing of x or y is left there.
+    """Return the correlation of the ranks of x and y at equal z; None if too little of them is left there.
 
     Tables have the shape (rows, columns), a row for each method and a column for each seed. y and z come
     twice, each from one half of the images, both from the same halves A and B. An error of z would leave
@@ -29,7 +29,8 @@ def partial_rank(x: Table, y: Halves, z: Halves) -> RankCorrelation | None:
     of u_A with v_B and of u_B with v_A; it is smaller than without errors, never larger. Its standard error
     is the delete-one jackknife over rows, and its test is t with rows - 3 degrees of freedom: rows may have
     different errors, which a permutation would have to exclude. There is no p if the reliability of z, the
-    correlation of its halves, is below 0.5: the rows then differ too little in z for it to be held fixed.
+    correlation of its halves, is below 0.5: the rows then differ too little in z for it to be held fixed. Too
+    little of x or y is left if z ranks the rows as they do, with all rows or without one of them.
 
     Raises ValueError if the tables are not finite and of one shape, or have fewer than five rows.
 
@@ -45,7 +46,7 @@ def partial_rank(x: Table, y: Halves, z: Halves) -> RankCorrelation | None:
     rho, reliability = _correlate(tables)
     left_out = [_correlate([np.delete(t, row, axis=0) for t in tables])[0] for row in range(rows)]
     stderr = math.sqrt((rows - 1) * float(np.var(left_out)))
-    if not (math.isfinite(rho) and stderr):  # NaN if a table is constant
+    if not (math.isfinite(rho) and math.isfinite(stderr) and stderr):
         return None
     p = _two_sided(rho / stderr, rows - 3) if reliability >= LEAST_RELIABILITY else None
     return RankCorrelation(rho=rho, stderr=stderr, p=p, rows=rows, columns=columns, reliability=reliability)
@@ -53,7 +54,7 @@ def partial_rank(x: Table, y: Halves, z: Halves) -> RankCorrelation | None:
 
 def _correlate(tables: list[Table]) -> tuple[float, float]:
     """Return rho and the reliability."""
-    x, y_a, y_b, z_a, z_b = (_centered_ranks(table) for table in tables)
+    x, y_a, y_b, z_a, z_b = (centered_ranks(table).ravel() for table in tables)
     both = float(z_a @ z_b)
     rho = []
     for y, z, other in ((y_a, z_a, z_b), (y_b, z_b, z_a)):
@@ -61,13 +62,6 @@ def _correlate(tables: list[Table]) -> tuple[float, float]:
         v = x - float(x @ z) / both * other if both else x
         rho.append(_cosine(u, v))
     return sum(rho) / 2, _cosine(z_a, z_b)
-
-
-def _centered_ranks(table: Table) -> NDArray[np.float64]:
-    """Return the ranks within each column, less their mean, which is the same in all."""
-    ranked = np.stack([ranks(column) for column in table.T], axis=1)
-    centered: NDArray[np.float64] = (ranked - (len(table) + 1) / 2).ravel()
-    return centered
 
 
 def _cosine(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -1,7 +1,7 @@
 """Rank correlation over a table of runs, with one row per method and one column per seed.
 
-Spearman's rho over all runs or within columns. Runs of one method or one seed are not independent, so the
-standard error and the test count methods and seeds instead of runs.
+Spearman's rho within columns: runs are ranked among those of one seed. Runs of one method are not
+independent, so the standard error and the test count methods instead of runs.
 """
 
 import math
@@ -33,13 +33,12 @@ class RankCorrelation:
     reliability: float = 1.0
 
 
-def rank_correlation(
-    x: Array, y: Array, *, within: bool = False, draws: int = 9999, seed: int = 0
-) -> RankCorrelation | None:
+def rank_correlation(x: Array, y: Array, *, draws: int = 9999, seed: int = 0) -> RankCorrelation | None:
     """Return Spearman's rho of two tables (rows, columns), or None if one of them is constant.
 
-    rho is the correlation of the ranks of all runs. With `within`, runs are ranked only among those of their
-    column, which removes what a seed does to all methods.
+    Runs are ranked among those of their column, which removes what a seed does to all methods. Among all
+    runs, that would be in rho and in every permutation of whole rows, and hide a correlation of methods
+    that has the other sign.
 
     The standard error is from the delete-one jackknife over rows plus that over columns, with variances
     added; over rows alone if there is one column. Each is (G - 1)/G sum_g (rho_g - mean rho)^2 (Efron & Stein
@@ -58,11 +57,11 @@ def rank_correlation(
         raise ValueError(f"expected finite tables of one shape, got shapes {[t.shape for t in tables]}")
     if len(tables[0]) < FEWEST_ROWS:
         raise ValueError(f"expected at least {FEWEST_ROWS} rows, got {len(tables[0])}")
-    ranked = [_centered_ranks(table, within) for table in tables]
+    ranked = [centered_ranks(table) for table in tables]
     rho = _correlation(*ranked)
     if math.isnan(rho):
         return None
-    stderr = math.sqrt(sum(_jackknife(tables, axis, within) for axis in (0, 1) if shape[axis] > 1))
+    stderr = math.sqrt(sum(_jackknife(tables, axis) for axis in (0, 1) if shape[axis] > 1))
     p = _permutation_p(*ranked, draws=draws, seed=seed)
     return RankCorrelation(rho=rho, stderr=stderr, p=p, rows=shape[0], columns=shape[1])
 
@@ -75,10 +74,10 @@ def ranks(values: Array) -> NDArray[np.float64]:
     return mean_rank
 
 
-def _centered_ranks(table: Table, within: bool) -> Table:
-    columns = table.T if within else table.reshape(1, -1)
-    ranked = np.stack([ranks(column) for column in columns], axis=1).reshape(table.shape)
-    centered: Table = ranked - ranked.mean()
+def centered_ranks(table: Table) -> Table:
+    """Return the ranks of a table (rows, columns) within each column, less their mean."""
+    ranked = np.stack([ranks(column) for column in table.T], axis=1)
+    centered: Table = ranked - (len(table) + 1) / 2
     return centered
 
 
@@ -90,11 +89,11 @@ def _correlation(x: Table, y: Table) -> float:
     return float((x * y).sum()) / math.sqrt(sizes[0] * sizes[1])
 
 
-def _jackknife(tables: list[Table], axis: int, within: bool) -> float:
+def _jackknife(tables: list[Table], axis: int) -> float:
     """Return the delete-one variance of rho over an axis; undefined values do not count."""
     count = tables[0].shape[axis]
     parts = ([np.delete(table, g, axis) for table in tables] for g in range(count))
-    left_out = [_correlation(*(_centered_ranks(table, within) for table in part)) for part in parts]
+    left_out = [_correlation(*(centered_ranks(table) for table in part)) for part in parts]
     values = np.array([value for value in left_out if not math.isnan(value)])
     return (count - 1) * float(values.var()) if len(values) else math.nan
 

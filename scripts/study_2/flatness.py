@@ -1,10 +1,13 @@
 """Part 5 of the second study: sharpness against OOD, over configurations at one bit-width."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
-from scipy.special import stdtrit
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 from flatqat.bench.records.paired import mean_weights, metric_of, outcomes_of
 from flatqat.bench.records.sections import method_label
@@ -15,100 +18,115 @@ from flatqat.console.rounded import p_value
 from flatqat.errors import counted
 from flatqat.metrics.holm import holm
 from flatqat.metrics.partial_rank import FEWEST_ROWS, partial_rank
-from flatqat.metrics.rank import RankCorrelation, rank_correlation
-from flatqat.spec import SPACES, Cell, Record, Space
-from flatqat.spec.reading import Args
+from flatqat.metrics.rank import RankCorrelation, centered_ranks, rank_correlation
+from flatqat.spec import SPACES, Record, Space
+from scripts.study_2.configurations import (
+    BITS,
+    LIMIT,
+    PLANNED,
+    RECIPES,
+    STEPS,
+    Setting,
+    configurations,
+    settings,
+)
 from scripts.study_2.part import LEVEL, Part, lacking, table
-from scripts.study_2.rows import AT_ID, MODEL, SUITE
+from scripts.study_2.rows import AT_ID
 
-LIMIT, STEPS, BITS, PLANNED = 2000, 100, "3", 120
-VARIED = {"lr", "weight_decay"}
 SHARPNESS = tuple(name for name in MEASURES if name != "λmax")
+POWER, DRAWS = 0.8, 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """How a measure in a space correlates with OOD, alone or at equal ID, with p corrected over measures."""
+    """How a measure in a space correlates with OOD, with p corrected over measures.
+
+    `pooled` is the rho of all its configurations, as they are. The others are those of methods, alone and at
+    equal ID.
+    """
 
     space: Space
     measure: str
+    configurations: int
+    pooled: float
     alone: RankCorrelation
     alone_p: float | None
     at_equal: RankCorrelation | None
     at_equal_p: float | None
 
-
-def configurations(store: Store) -> list[Record]:
-    """Return the runs of the grid, one a configuration, also those that failed."""
-    return [record for record in store.records(SUITE) if _is_of_grid(record.cell)]
-
-
-def _is_of_grid(cell: Cell) -> bool:
-    known = (cell.model, cell.seed, cell.limit, cell.bits, cell.adapt, cell.amp)
-    recipe = dict(cell.recipe_args)
-    return (
-        known == (MODEL, 0, LIMIT, BITS, None, False)
-        and recipe.pop("steps", 0) == STEPS
-        and set(recipe) <= VARIED
-    )
+    @property
+    def withheld(self) -> bool:
+        """Whether ID tells the methods too little apart for the plan to say anything."""
+        return self.at_equal is not None and self.at_equal.p is None
 
 
-def answers(records: list[Record], store: Store) -> list[Answer]:
+def answers(rows: Sequence[Setting], store: Store) -> list[Answer]:
     """Return the answer of every measure in every space.
 
-    Configurations of one method are not independent, so methods are the rows of the tables, and recipes their
-    columns. A method counts for a measure that is finite with all recipes.
+    Configurations of one method are not independent, whatever its radius or strength. So methods are the rows
+    of the tables, each with the mean rank of its settings, and recipes are the columns. A setting counts for
+    a measure that is finite with all recipes.
     """
-    rows = _by_method(records)
     if not rows:
         return []
+    methods = np.array([row[0].cell.method for row in rows])
     runs = [[_runs(record, store) for record in row] for row in rows]
-    ood = mean_weights(records[0])
+    ood = mean_weights(rows[0][0])
 
     whole = np.array([[run.value(0, ood) for run in row] for row in runs])
     y, z = (
         [np.array([[run.half(0, weights, half) for run in row] for row in runs]) for half in (0, 1)]
         for weights in (ood, AT_ID)
     )
-    cases = [(space, name) for space in SPACES for name in SHARPNESS]
-    alone: list[RankCorrelation | None] = []
-    at_equal: list[RankCorrelation | None] = []
-    for space, name in cases:
+    found = []
+    for space, name in product(SPACES, SHARPNESS):
         values = [[value_of(record, space, MEASURES[name]) for record in row] for row in rows]
         sharp = np.array(values, dtype=np.float64)  # NaN for None
         keep = np.isfinite(sharp).all(axis=1)
-        enough = int(keep.sum()) >= FEWEST_ROWS
-        alone.append(rank_correlation(sharp[keep], whole[keep]) if enough else None)
-        halves = [(a[keep], b[keep]) for a, b in (y, z)]
-        at_equal.append(partial_rank(sharp[keep], *halves) if enough else None)
-    corrected = [_corrected(results) for results in (alone, at_equal)]
+        if len(set(methods[keep])) < FEWEST_ROWS:
+            continue
+        x, of_ood, *halves = (_of_methods(t[keep], methods[keep]) for t in (sharp, whole, *y, *z))
+        alone = rank_correlation(x, of_ood)
+        if alone:
+            found.append(
+                Answer(
+                    space=space,
+                    measure=name,
+                    configurations=int(keep.sum()) * len(RECIPES),
+                    pooled=float(spearmanr(sharp[keep].ravel(), whole[keep].ravel()).statistic),
+                    alone=alone,
+                    alone_p=None,
+                    at_equal=partial_rank(x, (halves[0], halves[1]), (halves[2], halves[3])),
+                    at_equal_p=None,
+                )
+            )
+    alone_p = holm([a.alone.p for a in found if a.alone.p is not None and not a.withheld])
+    at_equal_p = holm([a.at_equal.p for a in found if a.at_equal and a.at_equal.p is not None])
+    return _with_p(found, alone_p, at_equal_p)
+
+
+def _with_p(found: Sequence[Answer], alone: Sequence[float], at_equal: Sequence[float]) -> list[Answer]:
+    of_alone, of_equal = iter(alone), iter(at_equal)
     return [
-        Answer(space=space, measure=name, alone=a, alone_p=ap, at_equal=e, at_equal_p=ep)
-        for (space, name), a, ap, e, ep in zip(
-            cases, alone, corrected[0], at_equal, corrected[1], strict=True
+        replace(
+            a,
+            alone_p=None if a.withheld else next(of_alone),
+            at_equal_p=next(of_equal) if a.at_equal and not a.withheld else None,
         )
-        if a
+        for a in found
     ]
 
 
-def _by_method(records: list[Record]) -> list[list[Record]]:
-    """Return the runs of each method with its settings that has all recipes, in the order of the recipes."""
-    found: dict[str, dict[Args, Record]] = {}
-    for record in records:
-        found.setdefault(method_label(record), {})[record.cell.recipe_args] = record
-    recipes = sorted({record.cell.recipe_args for record in records})
-    return [[of[recipe] for recipe in recipes] for of in found.values() if len(of) == len(recipes)]
+def _of_methods(table: NDArray[np.float64], methods: NDArray[np.str_]) -> NDArray[np.float64]:
+    """Return the mean ranks within recipes of each method's settings, (methods, recipes)."""
+    ranked = centered_ranks(table)
+    return np.array([ranked[methods == method].mean(axis=0) for method in np.unique(methods)])
 
 
 def _runs(record: Record, store: Store) -> Runs:
     """Return a configuration's only run, as that of seed 0, which all of them have."""
     right = outcomes_of(record, store).mapped(metric_of(record).values)
     return Runs(method=record.cell.label, records={0: record}, right={0: right})
-
-
-def _corrected(results: list[RankCorrelation | None]) -> list[float | None]:
-    adjusted = iter(holm([r.p for r in results if r and r.p is not None]))
-    return [next(adjusted) if r and r.p is not None else None for r in results]
 
 
 def part(store: Store) -> Part | None:
@@ -118,77 +136,108 @@ def part(store: Store) -> Part | None:
     ID.
     """
     planned = configurations(store)
-    records = [record for record in planned if record.status == "done"]
-    if len(records) < PLANNED // 2:
+    rows = settings(planned)
+    if len(rows) * len(RECIPES) < PLANNED // 2:
         return None
-    found, whole = answers(records, store), len(planned) >= PLANNED
+    found, whole = answers(list(rows.values()), store), len(planned) >= PLANNED
     if not found:
         return None
-    told_apart = any(a.at_equal_p is not None for a in found)
-    rows = []
-    for a in found:
-        tests = ((a.alone, a.alone_p if told_apart else None), (a.at_equal, a.at_equal_p))
-        cells = [text for r, p in tests for text in (_rho(r), _p(p) if whole else "not yet")]
-        rows.append([a.space, a.measure, str(a.alone.rows), *cells])
-    count = f"{len(records)} configurations at {BITS} bits"
-    recipes = counted(len({record.cell.recipe_args for record in records}), "recipe")
-    methods = counted(len({method_label(record) for record in records}), "method")
+    cells = [[*_cells(a, whole=whole)] for a in found]
+    most = max(a.configurations for a in found)
+    methods = max(a.alone.rows for a in found)
+    header = ["space", "measure", "configurations", "ρ of all", "methods"]
     lines = [
-        table(["space", "measure", "methods", "ρ with OOD", "p", "ρ at equal ID", "p"], rows),
+        table([*header, "ρ", "p", "ρ at equal ID", "p"], cells),
         "",
-        f"Spearman's ρ ± its standard error over {count}, one seed each: {methods} with {recipes} (learning "
-        f"rate and weight decay), {STEPS} steps, {LIMIT:,} images a shift. Each radius of SAM and each "
-        "strength of the anchor counts as a method. More is sharper, so flatter is better where ρ is "
-        "negative. Methods: those for which the measure is finite with all recipes. At equal ID: ranks "
-        "among the configurations of one recipe. p: methods are the units, since configurations of one "
-        "method are not independent; after Holm's correction over the measures and spaces of a column. "
-        f"{_power(found)}",
+        f"Spearman's ρ of sharpness and OOD, over configurations at {BITS} bits, one seed each: methods with "
+        f"their settings and {counted(len(RECIPES), 'recipe')} (learning rate and weight decay), {STEPS} "
+        f"steps, {LIMIT:,} images a shift. More is sharper, so flatter is better where ρ is negative. ρ of "
+        "all: over all configurations as they are, which is also what learning rate and weight decay do to "
+        "all methods. The other columns have ranks among the configurations of one recipe, and methods as "
+        "their units: what one method's settings share is no evidence twice, so its mean rank over radii (of "
+        "SAM) or strengths (of the anchor) counts. ±: standard error. p: after Holm's correction over the "
+        "measures and spaces of a column. What is held equal is the ID of these runs: where ID of one run "
+        "does not show all of a method's ability, the rest is not held equal. "
+        f"{_power(found, methods)}{_left_out(planned, rows)}",
     ]
+    count = f"{counted(most, 'configuration')} of {methods} methods at {BITS} bits"
     said = "no conclusion is drawn, as planned, since the configurations differ too little in ID"
-    if told_apart:
+    if not all(a.withheld for a in found):
         alone = _verdict([(a, a.alone, a.alone_p) for a in found])
-        said = f"{alone}; at equal ID: {_verdict([(a, a.at_equal, a.at_equal_p) for a in found])}"
+        at_equal = _verdict([(a, a.at_equal, a.at_equal_p) for a in found])
+        said = f"{alone}; at equal ID: {at_equal}"
     sentence = f"**Flatness and OOD**, over {count}: {said}."
     lacks = lacking(max(0, PLANNED - len(planned)), PLANNED, "configurations of flatness")
-    return Part(title="Flatness", found=[sentence] if whole and found else [], lines=lines, lacks=lacks)
+    return Part(title="Flatness", found=[sentence] if whole else [], lines=lines, lacks=lacks)
+
+
+def _cells(a: Answer, *, whole: bool) -> list[str]:
+    tests = ((a.alone, a.alone_p), (a.at_equal, a.at_equal_p))
+    tested = [text for r, p in tests for text in (_rho(r), _p(a, p) if whole else "not yet")]
+    return [a.space, a.measure, str(a.configurations), f"{a.pooled:+.2f}", str(a.alone.rows), *tested]
 
 
 def _verdict(cases: list[tuple[Answer, RankCorrelation | None, float | None]]) -> str:
-    sure = [(a, r) for a, r, p in cases if r and p is not None and p < LEVEL]
+    tested = [(a, r, p) for a, r, p in cases if r and p is not None]
+    sure = [(a, r) for a, r, p in tested if p < LEVEL]
+    if not tested:
+        return "nothing is left to test"
     if not sure:
-        return f"undecided for all {len(cases)} measures"
+        return f"undecided for all {len(tested)} measures"
     words = {True: "flatter is better", False: "flatter is worse"}
-    return "; ".join(
+    said = [
         f"{word} by {', '.join(f'{a.measure} ({a.space}, ρ = {r.rho:+.2f})' for a, r in some)}"
         for sign, word in words.items()
         if (some := [(a, r) for a, r in sure if (r.rho < 0) is sign])
-    )
+    ]
+    undecided = [f"{len(tested) - len(sure)} of {len(tested)} measures undecided"]
+    return "; ".join(said + undecided * (len(sure) < len(tested)))
 
 
-def _power(found: Sequence[Answer]) -> str:
-    """Say how well the halves of ID agree, and which ρ the measure with the smallest error would find."""
-    alone, at_equal = [a.alone for a in found], [a.at_equal for a in found if a.at_equal]
-    if not at_equal:
-        return ""
-    least, least_at_equal = (
-        min(_detectable(result, tests=len(found)) for result in results) for results in (alone, at_equal)
-    )
+def _power(found: Sequence[Answer], methods: int) -> str:
+    """Say how well the halves of ID agree, and which ρ as many methods would find."""
+    reliable = [a.at_equal.reliability for a in found if a.at_equal]
+    agree = f"The halves of ID correlate by {max(reliable):.2f}. " if reliable else ""
     return (
-        f"The halves of ID correlate by {max(a.reliability for a in at_equal):.2f}. The measure with the "
-        f"smallest error would find a ρ of {least:.2f}, or of {least_at_equal:.2f} at equal ID, in 80% of "
-        "such studies."
+        f"{agree}Over {methods} methods a ρ of {detectable(methods, len(found)):.2f} would be found in 80% "
+        "of such studies, and at equal ID no smaller one."
     )
 
 
-def _detectable(result: RankCorrelation, tests: int) -> float:
-    """Return the ρ whose p, corrected over some tests, is below the level with a probability of 80%."""
-    freedom = result.rows - 3
-    return result.stderr * float(stdtrit(freedom, 1 - LEVEL / tests / 2) + stdtrit(freedom, 0.8))
+def detectable(methods: int, tests: int) -> float:
+    """Return the ρ whose p, corrected over some tests, is below the level in 80% of simulated studies.
+
+    Sharpness and OOD of methods are drawn from a bivariate normal distribution of that rank correlation; with
+    0 it gives the reference distribution of permutations.
+    """
+    x, other = np.random.default_rng(0).normal(size=(2, DRAWS, methods))
+    critical = np.quantile(np.abs(_rank_correlations(x, other)), 1 - LEVEL / tests)
+    low, high = 0.0, 1.0
+    for _ in range(12):  # to a thousandth, which is less than the draws tell apart
+        middle = (low + high) / 2
+        found = _rank_correlations(x, middle * x + math.sqrt(1 - middle**2) * other) > critical
+        low, high = (low, middle) if found.mean() > POWER else (middle, high)
+    return 6 / math.pi * math.asin(high / 2)
+
+
+def _rank_correlations(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return Spearman's ρ of each row of two tables without ties."""
+    a, b = (v.argsort(axis=1).argsort(axis=1) - (v.shape[1] - 1) / 2 for v in (x, y))
+    rho: NDArray[np.float64] = (a * b).sum(axis=1) / (a * a).sum(axis=1)
+    return rho
+
+
+def _left_out(planned: Sequence[Record], rows: dict[str, Setting]) -> str:
+    """Name the methods that lack a finished run with a recipe, and so count for no measure."""
+    lost = sorted({method_label(record) for record in planned} - set(rows))
+    return f" Left out, since not all recipes have a finished run: {', '.join(lost)}." if lost else ""
 
 
 def _rho(result: RankCorrelation | None) -> str:
     return f"{result.rho:+.2f} ± {result.stderr:.2f}" if result else "-"
 
 
-def _p(p: float | None) -> str:
-    return "withheld" if p is None else p_value(p)
+def _p(a: Answer, p: float | None) -> str:
+    if p is None:
+        return "withheld" if a.withheld else "-"
+    return p_value(p)

@@ -16,6 +16,12 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
+@pytest.mark.parametrize("p", [float("nan"), -0.1, 1.1])
+def test_what_is_no_p_value_is_refused(p: float) -> None:
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        holm([0.5, p])
+
+
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_lies_between_the_plain_values_and_bonferroni(p: list[float]) -> None:

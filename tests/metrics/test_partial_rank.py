@@ -72,6 +72,9 @@ def test_constant_tables_have_none_and_others_are_refused(rng):
     x, y, z = (rng.normal(size=(ROWS, COLUMNS)) for _ in range(3))
     assert partial_rank(np.ones_like(x), (y, y), (z, z)) is None
     assert partial_rank(x, (2 * z, z), (z, z + 1)) is None  # nothing of y is left at equal z
+    by_id, nearly = np.arange(5.0)[:, None], np.array([0.0, 2, 1, 3, 4])[:, None]
+    sharp = rng.normal(size=(5, 1))  # without the second row both have the same ranks
+    assert partial_rank(sharp, (nearly, nearly), (by_id, by_id)) is None
     with pytest.raises(ValueError, match="at least 5 rows, got 4"):
         partial_rank(x[:4], (y[:4],) * 2, (z[:4],) * 2)
     with pytest.raises(ValueError, match="finite tables of one shape"):

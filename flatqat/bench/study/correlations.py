@@ -37,21 +37,19 @@ BESIDE: dict[str, Value] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Does flatness correlate with a quantity, among the runs of one seed (`within`), or at equal `given`?
+    """Does flatness correlate with a quantity among the runs of one seed, or, there, at equal `given`?
 
     `flatter_is_better` is the sign of the correlation of sharpness with the quantity if flatness helps.
     """
 
     title: str
     quantity: str
-    within: bool = False
     given: str | None = None
     flatter_is_better: int = -1
 
 
 QUESTIONS = (
     Question(title="OOD", quantity=OOD),
-    Question(title="OOD, within seeds", quantity=OOD, within=True),
     Question(title="OOD at equal ID", quantity=OOD, given=ID),
     Question(title="gap", quantity=GAP, flatter_is_better=1),
 )
@@ -144,7 +142,7 @@ def _correlation(study: Study, space: Space, name: str, question: Question) -> R
     if question.given is None:
         if len(rows) < FEWEST_ROWS:
             return None
-        return rank_correlation(sharpness, table(question.quantity), within=question.within)
+        return rank_correlation(sharpness, table(question.quantity))
     if len(rows) < FEWEST_ROWS_AT_EQUAL:
         return None
     halves = [(table(name, 0), table(name, 1)) for name in (question.quantity, question.given)]

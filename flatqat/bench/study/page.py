@@ -16,7 +16,7 @@ from flatqat.bench.study.tables import family_table, flatness_table, main_table,
 from flatqat.errors import UsageError
 
 LINKS = ("#how-it-was-made", "https://flatqat.github.io/flatqat/measures/")  # all others would be a record's
-HEADLINE = (QUESTIONS[0], QUESTIONS[2])
+HEADLINE = QUESTIONS[:2]
 
 
 def study_page(

@@ -27,15 +27,14 @@ ONE_SEED_CAPTION = (
     "one seed nothing is tested, and nothing is called better or worse."
 )
 RHO_CAPTION = (
-    "Spearman's ρ ± its standard error. Of all measures more is sharper: flatter is better where ρ with "
-    "OOD is negative and ρ with the gap positive. Bold: p below 0.05, from permutations of whole methods, "
-    "with Holm's correction over the {count} measures of a column. The standard error is a jackknife over "
-    "methods and one over seeds, variances added: runs of one method or of one seed are not independent, "
-    "so the sample is as large as the number of methods. *within seeds*: ranks among the runs of one "
-    "seed. *at equal ID*: partial and within seeds, with the ranks of ID top-1 regressed out of both. ID has "
-    "an error, which would leave a correlation of its own; so each half of the images is the other's "
-    "instrument, and p is from a jackknife over methods. withheld: the halves of ID correlate by less than "
-    "0.5."
+    "Spearman's ρ ± its standard error, with ranks among the runs of one seed. Of all measures more is "
+    "sharper: flatter is better where ρ with OOD is negative and ρ with the gap positive. Bold: p below "
+    "0.05, from permutations of whole methods, with Holm's correction over the {count} measures of a column. "
+    "The standard error is a jackknife over methods and one over seeds, variances added: runs of one method "
+    "or of one seed are not independent, so the sample is as large as the number of methods. *at equal ID*: "
+    "partial, with the ranks of ID top-1 regressed out of both. ID has an error, which would leave a "
+    "correlation of its own; so each half of the images is the other's instrument, and p is from a jackknife "
+    "over methods. withheld: the halves of ID correlate by less than 0.5."
 )
 FLATNESS_CAPTION = (
     r"Means over seeds. λmax: top Hessian eigenvalue (\*: one or more did not converge). sharp: mean rise "
