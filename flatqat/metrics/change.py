@@ -10,6 +10,7 @@ from flatqat.metrics.components import Components
 from flatqat.metrics.estimate import Estimate
 
 KNOWN = 1e9  # degrees of freedom of a variance that is given rather than estimated
+MOST_THAT_TIE = 2  # degrees of freedom: two seeds on each side, or three on one
 
 
 def change(
@@ -28,7 +29,8 @@ def change(
         seed_variance = scatter (1/S_b + 1/S_n)
         image_variance = var_i(mean now_i - mean before_i) / N - pair (1/S_b + 1/S_n)
 
-    where `pair`, what (seed, image) pairs alone add to the scatter, is in both terms and counts once. The
+    where `pair`, what (seed, image) pairs alone add to the scatter, is in both terms and counts once. Up to
+    two degrees of freedom, seeds may tie, and the sum of both is at least pair (1/S_b + 1/S_n). The
     runs of the two sides are taken as independent, even if their seeds have the same numbers: a change of
     code, threads or machine makes a training another one. With one seed on each side the scatter is unknown.
     Then it is that of `retraining_sd`, the standard deviation of a retraining in the unit of the
@@ -50,10 +52,13 @@ def change(
     else:
         differences = [n.mean(axis=0) - b.mean(axis=0) for b, n in zip(before, now, strict=True)]
         of_images = math.fsum(float(d.var(ddof=1)) / len(d) for d in differences) - pair * sum(shares)
+    x, y = scatter * sum(shares), max(of_images, 0.0)
+    if 0 < freedom <= MOST_THAT_TIE:
+        x = max(x, pair * sum(shares) - y)
     return Estimate(
         value=float(sides[1].means[0] - sides[0].means[0]),
-        seed_variance=scatter * sum(shares),
-        image_variance=max(of_images, 0.0),
+        seed_variance=x,
+        image_variance=y,
         seed_freedom=freedom or KNOWN,
         image_freedom=sides[0].image_freedom,
         seeds=min(side.seeds for side in sides),

@@ -23,6 +23,7 @@ from flatqat.metrics.estimate import Estimate
 Floats = NDArray[np.float64]
 LEAST_P = 0.1  # that a method scatters like the others, below which it is judged by its own scatter
 DRAWS = 4000
+FEWEST_SEEDS = 2  # that scatter
 MOST_EFFECTS = 2**20  # at a time, which are 8 MB
 
 
@@ -111,10 +112,13 @@ class Components:
             seed = pair * scatter.ratio
         if self.nested:
             seed = max(seed, pair)  # the images of a seed are part of its scatter, which few seeds may miss
+        x, y = seed / self.seeds, 0.0 if self.nested else max(image - pair / self.seeds, 0.0)
+        if self.seeds == FEWEST_SEEDS and not scatter:
+            x = max(x, pair / self.seeds - y)  # two seeds may tie, and would leave no variance at all
         return Estimate(
             value=value,
-            seed_variance=seed / self.seeds,
-            image_variance=0.0 if self.nested else max(image - pair / self.seeds, 0.0),
+            seed_variance=x,
+            image_variance=y,
             seed_freedom=scatter.freedom if scatter else self.seeds - 1,
             image_freedom=self.image_freedom,
             seeds=self.seeds,

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from flatqat.metrics.change import change
+from flatqat.metrics.components import Components
 
 
 def runs(rng, ease, seeds, seed_sd=0.5, pair_sd=9.0):
@@ -100,13 +101,35 @@ def test_seeds_with_images_of_their_own_scatter_at_least_as_their_images_do(rng)
     assert found.seed_variance == pytest.approx(of_images * 2 / 3)
 
 
+@pytest.mark.parametrize("seeds", [(1, 2), (2, 2)])
+def test_seeds_that_tie_leave_what_pairs_of_seed_and_image_give(seeds):
+    """Each run is wrong on images of its own, as many as the other seed: no scatter over seeds is seen."""
+    sides, first = [], 0
+    for count, wrong in zip(seeds, (20, 22), strict=True):
+        side = np.full((count, 200), 100.0)
+        for seed in range(count):
+            side[seed, first : first + wrong] = 0.0
+            first += wrong
+        sides.append(side)
+    found = change(sides[:1], sides[1:])
+    rests = [side - side.mean(axis=0) - side.mean(axis=1, keepdims=True) + side.mean() for side in sides]
+    pair = sum((rest**2).sum() for rest in rests) / sum(s - 1 for s in seeds) / 199 / 200
+    assert found.stderr**2 == pytest.approx(pair * sum(1 / s for s in seeds))
+    assert found.p > 0.3  # one image in a hundred
+    assert Components.of([sides[1][None]]).seed[0, 0] == 0
+
+
 @pytest.mark.parametrize("seeds", [(3, 3), (3, 1), (2, 2), (5, 3)])
 @pytest.mark.parametrize("seed_sd", [0.0, 0.37, 0.74])
 def test_a_retraining_changes_nothing_more_often_than_promised(seeds, seed_sd):
-    """At p < 0.05, two-sided: 5% of 600 trials, with a standard error of 0.9%; three of them beside."""
+    """At p < 0.05, two-sided: 5% of 600 trials, with a standard error of 0.9%; three of them beside.
+
+    With two degrees of freedom it may be less: the variance has a floor, since seeds may tie.
+    """
     rng = np.random.default_rng([*seeds, round(100 * seed_sd)])
     alarms = 0
     for _ in range(600):
         ease = 30 * rng.normal(size=400)
         alarms += change([runs(rng, ease, seeds[0], seed_sd)], [runs(rng, ease, seeds[1], seed_sd)]).p < 0.05
-    assert 0.02 < alarms / 600 < 0.08
+    least = 0.02 if sum(seeds) - 2 > 2 else 0.0
+    assert least <= alarms / 600 < 0.08

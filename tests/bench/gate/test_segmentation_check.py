@@ -84,7 +84,7 @@ def test_the_same_results_pass_with_the_miou_of_the_whole_shift(tmp_path, baseli
 
 def test_what_a_row_catches_is_near_what_it_finds(tmp_path, baseline):
     """By whole images that could only be right or wrong it would be 30 points and more."""
-    done = gate(tmp_path / "new", baseline, matrices())
+    done = gate(tmp_path / "new", baseline, matrices(), p=0.05)
     assert all(0.5 <= v.catches < 2 for v in done.verdicts)
     certain = gate(tmp_path / "new", baseline, matrices(), max_drop=0)
     assert all(v.catches == 0 for v in certain.verdicts)
