@@ -4,8 +4,10 @@ Until the fraction `start` of the steps the network trains in full precision. Fr
 stay as they are, and BatchNorm and the other layers train on. At `fp` that is all, a control for freezing. At
 other bits the network is rounded from there on, too, with step sizes that stay.
 
-This is what the released code of QT-DoG (Javed et al. 2024, arXiv 2410.06020) does: its optimizer is made
-before its quantizers replace the weights, which then are in no optimizer.
+So does the released code of QT-DoG (Javed et al. 2024, arXiv 2410.06020) freeze them: its optimizer is made
+before its quantizers replace the weights, which then are in no optimizer. It differs in the step at which it
+rounds, in the learning rate, which stays, and in the grids, which start at 2 E|w| / sqrt(q_max) and are
+coarser than those of the least squared error, the default of `ranges` here.
 """
 
 from collections.abc import Sequence

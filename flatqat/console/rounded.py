@@ -1,6 +1,10 @@
-"""Numbers as texts, rounded so that what is not zero does not look like it, and zero has no sign."""
+"""Numbers as texts, rounded so that what is not zero does not look like it, and zero has no sign.
 
-MOST_DECIMALS = 3
+Numbers are first rounded to nine decimals. A mean such as 10.925 lies a little above or below a tie, by the
+order of its sum, and would otherwise be 10.92 on one machine and 10.93 on another.
+"""
+
+MOST_DECIMALS, SURE_DECIMALS = 3, 9
 
 
 def rounded(value: float, form: str = ".1f") -> str:
@@ -10,7 +14,7 @@ def rounded(value: float, form: str = ".1f") -> str:
     """
     sign, least = form[: form.index(".")], int(form.strip("+.f"))
     for decimals in range(least, MOST_DECIMALS + 1):
-        text = f"{value:{sign}.{decimals}f}"
+        text = f"{round(value, SURE_DECIMALS):{sign}.{decimals}f}"
         if float(text):
             return text
     return f"{0:.{least}f}"
@@ -38,7 +42,7 @@ def _decimals(low: float, high: float, form: str) -> int:
 
 
 def _fixed(value: float, form: str, decimals: int) -> str:
-    text = f"{value:{form[: form.index('.')]}.{decimals}f}"
+    text = f"{round(value, SURE_DECIMALS):{form[: form.index('.')]}.{decimals}f}"
     return text if float(text) else f"{0:.{decimals}f}"
 
 

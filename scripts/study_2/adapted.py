@@ -14,6 +14,7 @@ from scripts.study_2.rows import (
     interval,
     mean,
     minus,
+    points,
 )
 
 WAYS = {"bn": "BatchNorm", "bn+steps": "BatchNorm and ranges of inputs"}
@@ -30,7 +31,7 @@ def part(rows: Rows) -> Part | None:
             if len(seeds) < FEWEST_SEEDS:
                 continue
             plain, after = rows.runs(row, seeds), rows.runs(adapted, seeds)
-            levels = [f"{mean(runs, rows.ood):.2f}" for runs in (plain, after)]
+            levels = [points(mean(runs, rows.ood)) for runs in (plain, after)]
             gain = interval(difference(plain, after, rows.ood))
             cells.append([row.method, row.bits, WAYS[adapt], in_words(seeds), *levels, gain])
         tested.append([shrinks for bits in BITS if (shrinks := _shrinks(rows, bits, adapt))])
@@ -47,7 +48,7 @@ def part(rows: Rows) -> Part | None:
             found.append(
                 f"**{WAYS[adapt]} re-estimated on each shift.** Points by which the OOD tax of QAT shrinks "
                 f"(negative: grows): {each}; p after Holm's correction over the bit-widths, tested at "
-                f"{LEVEL}."
+                f"{LEVEL}, while an interval is that of one."
             )
     lines = [
         table(["method", "bits", "re-estimated", "seeds", "OOD", "OOD, adapted", "Δ"], cells),

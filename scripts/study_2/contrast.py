@@ -11,7 +11,7 @@ from flatqat.console.rounded import p_value
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
 from scripts.study_2.part import Part, p_in_words, table
-from scripts.study_2.rows import AT_ID, BITS, Row, Rows, difference, interval, mean
+from scripts.study_2.rows import AT_ID, BITS, Row, Rows, difference, interval, mean, points
 
 LOOKS = ((range(8), 0.02), (range(24), 0.03))
 """The seeds of each look and its level, of which the plan says why they add up to 0.05."""
@@ -53,8 +53,8 @@ class Contrast:
     @property
     def cells(self) -> list[str]:
         """The cells of its row in a table with the columns HEADER."""
-        levels = [f"{self.qat:.2f}", f"{self.anchor:.2f}"]
-        half = f"{self.ood.half_width():.2f}"
+        levels = [points(self.qat), points(self.anchor)]
+        half = points(self.ood.half_width())
         return [
             self.bits,
             *levels,

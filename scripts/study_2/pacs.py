@@ -6,6 +6,7 @@ from itertools import product
 from flatqat.bench.records.paired import differences, is_nested
 from flatqat.bench.records.store import Store
 from flatqat.spec import Cell, Record
+from flatqat.spec.reading import Args
 from scripts.study_2.choice import SEED, best, choice
 from scripts.study_2.part import LEVEL, Part, lacking, p_cell, table
 from scripts.study_2.rows import (
@@ -30,8 +31,8 @@ PLANNED, FEWEST_SEEDS = range(3), 2
 SETTINGS_IN_WORDS = (
     "EfficientNet-Lite0 from its ImageNet weights with a new last layer, which starts as DomainBed's does "
     "(PyTorch's linear layer), images of 96 pixels, 48 a batch (16 of each source), SGD with momentum 0.9, a "
-    "half cosine and no weight decay. As DomainBed has it, the statistics of BatchNorm stay those of "
-    "ImageNet, and its scales and shifts are trained."
+    "half cosine and no weight decay. As in SWAD's fork of DomainBed, the statistics of BatchNorm stay those "
+    "of the file, which were taken on larger images, and its scales and shifts are trained."
 )
 
 
@@ -66,13 +67,14 @@ def part(store: Store) -> Part | None:
         f"{_collapsed(domains, [FP, *(d.row for d in found)])}",
         "",
         f"`{CONTROL}`: convolutions are frozen from the middle of training on, in full precision or rounded. "
-        "The rounded ones keep their step sizes, too, which QAT trains: their difference from QAT is not "
-        "that of frozen weights alone.",
+        "The rounded ones are rounded from the middle on, too, and keep their step sizes, where QAT rounds "
+        "from the start and trains them: their difference from QAT is not that of frozen weights alone.",
         "",
         SETTINGS_IN_WORDS,
         "",
-        f"Learning rate and steps, chosen by top-1 on `val` of full precision with seed {SEED} and target "
-        f"{SEARCHED}. Its sources are the other three domains, which are targets in turn: their images have "
+        "Learning rate and steps, chosen by top-1 of full precision on all images of `val`, with seed "
+        f"{SEED} and target {SEARCHED}. Its sources are the other three domains, which are targets in turn: "
+        "their images have "
         "a part in these two numbers, the same for all rows:",
         "",
         *choice(_searched(store), {"lr": None, "steps": None}),
@@ -84,12 +86,19 @@ def part(store: Store) -> Part | None:
     ]
     tested = [(d, of_row) for d, of_row in zip(found, p, strict=True) if of_row is not None]
     if tested:
-        sure = [f"{d.row.method} at {d.row.bits} {interval(d.estimate)}" for d, p in tested if p < LEVEL]
-        if open_ := [d.estimate for d, p in tested if p >= LEVEL]:
-            reach = max(max(-e.low, e.high) for e in open_)
+        sure = [
+            f"{d.row.method} at {d.row.bits} {interval(d.estimate)}"
+            f"{' (collapsed in ID, too)' * any(collapsed(one, d.row) for one in domains)}"
+            for d, p in tested
+            if p < LEVEL
+        ]
+        if open_ := [d for d, p in tested if p >= LEVEL]:
+            reach = max(max(-d.estimate.low, d.estimate.high) for d in open_)
+            least, most = (end(map(detectable, open_)) for end in (min, max))
             sure.append(
                 f"undecided: {len(open_)} of {len(tested)} rows, whose 95% intervals reach {reach:.1f} "
-                "points at most"
+                f"points at most (differences of {least:.1f} to {most:.1f} points would have been found in "
+                "80% of such studies)"
             )
         sentences.append(f"**PACS, minus full precision**: {'; '.join(sure)}.")
     count = sum(len(_planned(bits)) for bits in BITS)
@@ -99,13 +108,12 @@ def part(store: Store) -> Part | None:
 
 def by_domain(store: Store) -> list[Rows]:
     """Return the rows with each domain left out, with the settings that the search chose; empty before it."""
-    searched = _searched(store)
-    if not searched:
+    settings = chosen(store)
+    if settings is None:
         return []
-    chosen = best(searched).cell.recipe_args
 
     def wanted(cell: Cell) -> bool:
-        return cell.seed != SEED and cell.recipe_args == chosen
+        return cell.seed in PLANNED and cell.recipe_args == settings
 
     return [Rows.of(store, f"pacs@{name}", wanted) for name in DOMAINS]
 
@@ -118,6 +126,17 @@ def minus_fp(domains: list[Rows], row: Row) -> Difference | None:
     shares = [{r: of_domain.runs(r, seeds).shares(of_domain.ood) for r in (FP, row)} for of_domain in domains]
     estimate = differences(shares, FP, nested=is_nested(domains[0].record))[row]
     return Difference(row=row, seeds=tuple(seeds), estimate=estimate)
+
+
+def detectable(found: Difference) -> float:
+    """Return the true difference that 80% of such studies would find, with Holm's first factor."""
+    return found.estimate.detectable(LEVEL / len(_planned(found.row.bits)))
+
+
+def chosen(store: Store) -> Args | None:
+    """Return the settings of the recipe that `val` chose, or None before the search has ended."""
+    searched = _searched(store)
+    return best(searched).cell.recipe_args if searched else None
 
 
 def _planned(bits: str) -> list[Row]:
@@ -159,7 +178,8 @@ def _searched(store: Store) -> list[Record]:
     searched = [
         record
         for record in store.records(f"pacs@{SEARCHED}")
-        if record.cell.seed == SEED and _settings(record.cell) in set(product(RATES, STEPS))
+        if (record.cell.method, record.cell.seed) == ("fp", SEED)
+        and _settings(record.cell) in set(product(RATES, STEPS))
     ]
     whole = len({_settings(record.cell) for record in searched}) == len(RATES) * len(STEPS)
     return [r for r in searched if r.status == "done"] if whole else []

@@ -12,6 +12,7 @@ from flatqat.bench.records.sections import protocol_line
 from flatqat.bench.records.store import Store
 from scripts.study_2 import adapted, choice, contrast, controls, flatness, pacs, pretrained, tax
 from scripts.study_2.figure import figure
+from scripts.study_2.part import LEVEL
 from scripts.study_2.rows import Rows
 
 ROOT = Path(__file__).parent.parent.parent
@@ -81,13 +82,18 @@ COMMANDS = (
     "writes this page."
 )
 OTHERWISE = (
-    "Deviations from the plan: `shape-16` and the profile were run before the controls of part 1 were "
-    "complete, and controls of several seeds at the same time. Flatness is measured against 2,000 images a "
-    "shift instead of 500: on `val`, before any of its configurations was scored on another image, halves of "
-    "500 images told the first of them apart too little for the plan's test at equal ID. Its p-values take "
-    "methods as the units, where the plan counts configurations as independent, and at equal ID ranks are "
-    "those within a recipe: in simulations what recipes do to all methods passed for evidence. No part or "
-    "seed was chosen by a result, and nothing is tested before all seeds that the plan names are complete."
+    "Deviations from the plan: the order was another one. The contrast was run on all its seeds before "
+    "anything else, and full precision after it; the profile and `shape-16` before the controls of part 1 "
+    "were complete, with several seeds at a time in both, and `imagenet-c-live` during part 4. The page "
+    "showed estimates with their intervals on fewer seeds while cells were run. No part or seed was chosen "
+    "by a result, and nothing is tested before all seeds that the plan names are complete. Where the plan "
+    f"sets no level, it is {LEVEL}, and part 4 is corrected over bit-widths for each of its two ways. "
+    "Flatness is measured against 2,000 images a shift instead of 500: on `val`, before any of its "
+    "configurations was scored on another image, halves of 500 images told the first of them apart too "
+    "little for the plan's test at equal ID (a number that is not among the records). Its p-values take "
+    "methods as the units, where the plan counts configurations as independent, and rank within a recipe: "
+    "in simulations, what recipes do to all methods, and what the settings of one method share, passed for "
+    "evidence."
 )
 
 

@@ -3,7 +3,7 @@
 from flatqat.bench.records.store import Store
 from flatqat.metrics.holm import holm
 from scripts.study_2.part import LEVEL, Part, lacking, table
-from scripts.study_2.rows import AT_ID, FP, Row, Rows, collapsed, difference, interval, mean
+from scripts.study_2.rows import AT_ID, FP, Row, Rows, collapsed, difference, interval, mean, points
 from scripts.study_2.tax import IMPULSE
 
 MODEL, CORRUPTIONS, SHAPES = "timm:tf_efficientnet_lite0", "imagenet-c-live", "shape-16"
@@ -35,9 +35,10 @@ def part(store: Store) -> Part | None:
     note = (
         "EfficientNet-Lite0 with its ImageNet weights, rounded without training: one network, so the 95% "
         "intervals are over images only. The ImageNet images may be of its training set, and the ranges of "
-        "inputs are set on them, so read differences, not accuracies. Identical: right and wrong on the same "
-        "images. [Collapsed](measures.md#extra-gap): more than a quarter of what full precision has above "
-        "chance in ID is lost."
+        "inputs are set on them, so read differences, not accuracies. Edge drawings and silhouettes are "
+        "taken as independent images. Identical: right and wrong on the same images. "
+        "[Collapsed](measures.md#extra-gap): more than a quarter of what full precision has above chance in "
+        "ID is lost."
     )
     return Part(title="A pretrained network", found=found, lines=[note, *lines], lacks=lacks)
 
@@ -64,7 +65,7 @@ def _table(rows: Rows, there: list[Row]) -> str:
     fp, cells = rows.runs(FP, [0]), []
     for row in (FP, *there):
         runs = rows.runs(row, [0])
-        levels = [f"{mean(runs, weights[name]):.2f}" for name in ("ID", "OOD")]
+        levels = [points(mean(runs, weights[name])) for name in ("ID", "OOD")]
         deltas = ["-" if row == FP else interval(difference(fp, runs, w)) for w in weights.values()]
         cells.append([row.method, row.bits, *levels, *deltas])
     return table(["method", "bits", "ID", "OOD", *(f"Δ {name}" for name in weights)], cells)

@@ -9,7 +9,7 @@ from flatqat.bench.records.sections import method_label
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.caveats import chance_of, has_collapsed
 from flatqat.bench.report.tax import OOD, corruption_of, quantities
-from flatqat.console.rounded import with_interval
+from flatqat.console.rounded import SURE_DECIMALS, with_interval
 from flatqat.metrics.contributions import Weights
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
@@ -139,6 +139,11 @@ def collapsed(rows: Rows, row: Row) -> bool:
     seeds = rows.seeds(FP, row)
     fp, of_row = (mean(rows.runs(one, seeds), AT_ID) for one in (FP, row))
     return has_collapsed(of_row, fp, chance_of(rows.record))
+
+
+def points(value: float) -> str:
+    """Return points of top-1 with two decimals; where they are a tie, the order of a sum does not matter."""
+    return f"{round(value, SURE_DECIMALS):.2f}"
 
 
 def interval(estimate: Estimate) -> str:

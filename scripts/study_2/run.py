@@ -4,9 +4,9 @@
 
 PART is one of those below, DATA holds the images, and WEIGHTS is the file that networks start from:
 cifar10_resnet20.safetensors, or tf_efficientnet_lite0.safetensors for `network`, `shapes`, `pacs-search` and
-`pacs`. OPTIONS go to every `flatqat bench run`, such as `--jobs 4`, `--dry-run`. What a search chose on `val`
-is an option, too: `--set anchor.strength=S` for `dual`, `--set recipe.lr=R --set recipe.steps=N` for
-`pacs`. What is stored in RESULTS is not run again, and every seed is finished before the next one begins. The
+`pacs`. OPTIONS go to every `flatqat bench run`, such as `--jobs 4`, `--dry-run`. What `dual-search` chose on
+`val` is an option, too: `--set anchor.strength=S` for `dual`; `pacs` takes what `pacs-search` chose. What is
+stored in RESULTS is not run again, and every seed is finished before the next one begins. The
 committed records are a small copy:
 
     flatqat results compact RESULTS --into results/study-2
@@ -14,6 +14,10 @@ committed records are a small copy:
 
 import subprocess
 import sys
+from pathlib import Path
+
+from flatqat.bench.records.store import Store
+from scripts.study_2 import pacs
 
 SUITE = ["--suite", "cifar10-c-live-135", "--model", "cifar:resnet20", "--recipe", "smoke"]
 TRAINED = [*SUITE, "--set", "recipe.steps=400", "--limit", "2000", "--no-flatness"]
@@ -32,7 +36,6 @@ FASTER = ["--set", "recipe.channels_last=true"]
 PACS_RECIPE = ("optimizer=sgd", "schedule=cosine", "batch_size=48", "image_size=96", "select_every=0")
 PACS = [*LITE0, *FASTER, *(f"--set=recipe.{setting}" for setting in PACS_RECIPE)]
 RATES_OF_PACS = ["--set", "recipe.lr=0.001,0.003,0.01,0.03", "--set", "recipe.steps=300,600"]
-CHOSEN = ("lr", "steps")
 FROZEN = ["--plugin", "scripts/frozen_convolutions.py", "--method", "frozen-convolutions"]
 
 PARTS: dict[str, tuple[str, list[list[str]]]] = {
@@ -97,12 +100,13 @@ def main() -> int:
     if len(given) not in (4, 5) or given[0] not in PARTS:
         print(f"{__doc__}\nPARTs: {', '.join(PARTS)}", file=sys.stderr)
         return 2
-    if given[0] == "pacs" and not all(f"recipe.{name}=" in " ".join(options) for name in CHOSEN):
-        print(
-            "pacs: expected the recipe.lr and recipe.steps that val chose, see pacs-search", file=sys.stderr
-        )
-        return 2
     part, data, weights, results = given[:4]
+    if part == "pacs":
+        settings = pacs.chosen(Store(Path(results)))
+        if settings is None:
+            print(f"pacs: expected all runs of pacs-search in {results}, got fewer", file=sys.stderr)
+            return 2
+        options += [f"--set=recipe.{name}={value}" for name, value in settings if name in ("lr", "steps")]
     planned, runs = PARTS[part]
     paths = ["--data-root", data, "--weights", weights, "--results", results]
     codes = []

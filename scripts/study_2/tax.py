@@ -19,6 +19,7 @@ from scripts.study_2.rows import (
     in_words,
     interval,
     mean,
+    points,
 )
 
 IMPULSE = "impulse_noise"
@@ -173,7 +174,7 @@ def _levels(rows: Rows, there: Sequence[Row]) -> tuple[list[str], list[list[str]
     for row in (FP, *there):
         seeds = rows.seeds(FP, row)
         runs, fp = rows.runs(row, seeds), rows.runs(FP, seeds)
-        levels = [f"{mean(runs, weights):.2f}" for weights in (at_id, rows.ood)]
+        levels = [points(mean(runs, weights)) for weights in (at_id, rows.ood)]
         weights = (at_id, rows.ood, impulse)
         deltas = ["-"] * 3 if row == FP else [interval(difference(fp, runs, w)) for w in weights]
         cells.append([row.method, row.bits, in_words(seeds), *levels, *deltas])
@@ -225,6 +226,6 @@ def profile(rows: Rows) -> str:
             for severity in SEVERITIES:
                 if t := tax(rows, row, {f"{name}/{severity}": 1.0}):
                     e = t.estimate
-                    numbers = ",".join(f"{value:.2f}" for value in (e.value, e.low, e.high))
+                    numbers = ",".join(points(value) for value in (e.value, e.low, e.high))
                     lines.append(f"{row.method},{row.bits},{len(t.seeds)},{name},{severity},{numbers}")
     return "\n".join(lines) + "\n"

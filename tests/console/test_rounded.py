@@ -19,6 +19,8 @@ from flatqat.console.rounded import rounded, with_interval
         (-3e-15, "+.2f", "0.00"),
         (0.0, "+.1f", "0.0"),
         (-0.0, ".1f", "0.0"),
+        (-10.925, "+.2f", "-10.93"),
+        (-10.924999999999999, "+.2f", "-10.93"),  # the same mean, summed in another order
         (float("inf"), ".1f", "inf"),
         (float("nan"), ".1f", "nan"),
     ],

@@ -28,6 +28,9 @@ A_SEED = {
 """The cells of one seed, by part: methods times bit-widths, and domains or settings."""
 
 
+ENDED = SimpleNamespace(returncode=0)
+
+
 @pytest.mark.parametrize(("codes", "code"), [((0, 0, 0), 0), ((0, -9, 0), 1), ((0, 1, 0), 1)])
 def test_a_command_that_fails_or_is_killed_fails_the_part(monkeypatch, codes, code):
     left = iter(codes)
@@ -36,12 +39,19 @@ def test_a_command_that_fails_or_is_killed_fails_the_part(monkeypatch, codes, co
     assert study.main() == code
 
 
-@pytest.mark.parametrize("options", [(), ("--", "--set", "recipe.lr=0.01")])
-def test_pacs_runs_with_what_val_chose_alone(monkeypatch, capsys, options):
-    monkeypatch.setattr(study.subprocess, "run", lambda command: pytest.fail("started"))
-    monkeypatch.setattr(study.sys, "argv", ["run", "pacs", "data", "weights", "results", *options])
+def test_pacs_runs_with_what_val_chose(monkeypatch, capsys, tmp_path):
+    started = []
+    monkeypatch.setattr(study.subprocess, "run", lambda command: started.append(command) or ENDED)
+    monkeypatch.setattr(study.sys, "argv", ["run", "pacs", "data", "weights", str(tmp_path), "0"])
     assert study.main() == 2
-    assert "expected the recipe.lr and recipe.steps that val chose" in capsys.readouterr().err
+    assert "expected all runs of pacs-search" in capsys.readouterr().err
+    assert not started
+    settings = (("batch_size", 48), ("lr", 0.003), ("steps", 600))
+    monkeypatch.setattr(study.pacs, "chosen", lambda store: settings)
+    assert study.main() == 0
+    for command in started:
+        assert command[-2:] == ["--set=recipe.lr=0.003", "--set=recipe.steps=600"]
+    assert len(started) == 2
 
 
 def test_every_part_is_counted():
