@@ -23,7 +23,7 @@ def write(
     ] = "onnx",
     fold_batchnorm: Annotated[
         bool,
-        flag("--fold-batchnorm", "Fold BatchNorm into the scales of weights; their codes stay the same."),
+        flag("--fold-batchnorm", "Fold BatchNorm into the scales of weights; codes change in sign at most."),
     ] = False,
     results: Results = Path("results"),
     data_root: DataRoot = None,

@@ -64,7 +64,8 @@ def check(
 ) -> None:
     """Compare stored results with a baseline, image by image.
 
-    Cells are compared by their role (suite, model, method, bits, recipe, limit); what else differs is said.
+    Cells are compared by their role (suite, model, method, bits, recipe, limit, window, adaptation); what
+    else differs is said.
     In GitHub Actions, annotations and the job's summary go with the table.
 
     \b

@@ -87,7 +87,9 @@ def gallery(
     output: Annotated[Path, option("DIR", "Output folder for the page and its images.", "--output", "-o")],
     results: Results = Path("results"),
     data_root: DataRoot = None,
-    shift: Annotated[Names, option("NAMES", "Shifts to show.  [default: all, up to 12]")] = None,
+    shift: Annotated[
+        Names, option("NAMES", "Shifts to show.  [default: all; of more than 12, severity 3 alone]")
+    ] = None,
     images: Annotated[int, option("N", "Images per shift.", min=1)] = 4,
     device: Device = "auto",
     threads: Threads = 1,

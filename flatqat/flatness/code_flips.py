@@ -1,6 +1,6 @@
 """Code flips: the increase of the loss if some weights move by one code and stay on the grid.
 
-Unlike all other measures here, this one needs no surrogate: every perturbed network can be deployed.
+Every perturbed network can be deployed, so this measure needs no surrogate.
 """
 
 from collections.abc import Sequence
