@@ -117,6 +117,8 @@ def merge(
         rest = f"; {unfinished} unfinished, left there" if unfinished else ""
         typer.echo(f"{folder}: {counted(added, 'new cell')}{rest}")
     typer.echo(f"{into}: {counted(merged.cells, 'cell')}; {counted(merged.weights, 'weights file')} copied")
+    if merged.bare:
+        typer.echo(f"without outcomes, and so without intervals: {counted(merged.bare, 'cell')}")
 
 
 @results.command("compact")

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from flatqat.bench.records.files import Arrays
-from flatqat.bench.records.merge import check_images, copied
+from flatqat.bench.records.merge import check_images, copied, outcomes_from
 from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.store import Store
 from flatqat.bench.records.united import united
@@ -25,8 +25,8 @@ def compact(source: Store, target: Store) -> tuple[int, int]:
 
     Weights and pictures are not copied. What is there already stays, so that cells can be added as they come.
 
-    Raises UsageError if both are one folder; StoreError, before anything is written, on a damaged record, or
-    if the target has other images or a cell with other numbers.
+    Raises UsageError if both are one folder; StoreError, before anything is written, on a damaged record or
+    damaged outcomes, or if the target has other images or a cell with other numbers.
     """
     if source.root.resolve() == target.root.resolve():
         expected = f"expected another folder than {source.root}, which stays as it is"
@@ -35,11 +35,12 @@ def compact(source: Store, target: Store) -> tuple[int, int]:
     held = {record.cell.id: record for record in (target.records() if target.root.is_dir() else [])}
     check_images([target, source], [list(held.values()), records])
     plan = [(record, _beside(record, held.get(record.cell.id), source)) for record in records]
+    whole = {own.cell.id for own, _ in plan if outcomes_from(own, [source])}
     target.check_writable()
     for path in source.root.glob("data/*.json"):
         copied(path, target.root)
     for own, record in plan:
-        if source.has_outcomes(own) and not target.has_outcomes(record):
+        if own.cell.id in whole and not target.has_outcomes(record):
             target.write_record(record, _small(own, source))
         elif record != held.get(record.cell.id):
             target.write_record(record)

@@ -4,6 +4,7 @@ Everything is checked before anything is written. What is there already stays, a
 their record, so a merge that was cut off is continued by the same command.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ class Merged:
         cells: How many cells the merged folder has.
         weights: How many files of weights were copied.
         unfinished: How many unfinished cells each of them has, which stay there.
+        bare: How many finished cells of the merged folder have no outcomes, which no folder has.
     """
 
     folders: list[Path]
@@ -33,6 +35,7 @@ class Merged:
     cells: int
     weights: int
     unfinished: list[int]
+    bare: int
 
 
 def merge(sources: Sequence[Path], into: Path, *, weights: bool = True) -> Merged:
@@ -56,6 +59,7 @@ def merge(sources: Sequence[Path], into: Path, *, weights: bool = True) -> Merge
             known = plan.get(record.cell.id)
             plan[record.cell.id] = united(known, record, str(store.root)) if known else record
         added.append(len(plan) - before)
+    sources_of = {record.cell.id: outcomes_from(record, [target, *stores]) for record in plan.values()}
     files = [path for store in stores for path in _weights(store)] if weights else []
     pictured = {record.cell.id: _pictured(record, target, stores) for record in plan.values()}
     seen = [
@@ -70,8 +74,12 @@ def merge(sources: Sequence[Path], into: Path, *, weights: bool = True) -> Merge
         target.pictures.add_to(into / "data" / path.parent.name / path.name, images)
     count = sum([copied(path, into) for path in files])
     for record in plan.values():
+        source = sources_of[record.cell.id]
+        if source and source is not target:
+            outcomes = read_bytes(source.outcomes_path(record.cell))
+            write_atomically(target.outcomes_path(record.cell), outcomes)
         if record != held.get(record.cell.id):
-            _write(record, target, stores)
+            target.write_record(record)
         if source := pictured[record.cell.id]:
             path = target.pictures.path(record.cell)
             write_atomically(path, read_bytes(source.pictures.path(record.cell)))
@@ -81,7 +89,27 @@ def merge(sources: Sequence[Path], into: Path, *, weights: bool = True) -> Merge
         cells=len(plan),
         weights=count,
         unfinished=[len([*store.root.glob(".work/*-*")]) for store in stores],
+        bare=len([r for r in plan.values() if r.status == "done" and not sources_of[r.cell.id]]),
     )
+
+
+def outcomes_from(record: Record, stores: Sequence[Store]) -> Store | None:
+    """Return the first of some folders with the outcomes of a finished record, or None if none has any.
+
+    Raises StoreError if what a folder has in their place are not those, and no folder has them.
+    """
+    if record.status != "done":
+        return None
+    for store in stores:
+        if store.has_outcomes(record):
+            return store
+    for store in stores:
+        path = store.outcomes_path(record.cell)
+        own = store.record(record.cell)
+        if os.path.lexists(path) and not (own and store.has_outcomes(own)):
+            expected = "expected the outcomes of its record, got another file"
+            raise StoreError(f"{path}: {expected}; restore it, or delete the cell: flatqat results rm")
+    return None
 
 
 def check_images(stores: Sequence[Store], records: Iterable[Sequence[Record]]) -> None:
@@ -136,14 +164,3 @@ def copied(path: Path, into: Path) -> bool:
     if missing := not to.exists():
         write_atomically(to, read_bytes(path))
     return missing
-
-
-def _write(record: Record, target: Store, stores: Iterable[Store]) -> None:
-    """Write a record, and before it the outcomes that are its own, where a folder has them."""
-    if record.status == "done" and not target.has_outcomes(record):
-        for store in stores:
-            if store.has_outcomes(record):
-                outcomes = read_bytes(store.outcomes_path(record.cell))
-                write_atomically(target.outcomes_path(record.cell), outcomes)
-                break
-    target.write_record(record)

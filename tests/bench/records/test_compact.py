@@ -152,3 +152,12 @@ def test_a_copy_is_not_merged_with_its_folder(source, tmp_path):
     with pytest.raises(StoreError, match="a compact copy"):
         merge([source.root, target.root], tmp_path / "both")
     assert not (tmp_path / "both").exists()
+
+
+def test_damaged_outcomes_are_named_before_anything_is_written(source, tmp_path):
+    target = Store(tmp_path / "target")
+    path = next(source.root.glob("records/*/*.npz"))
+    path.write_bytes(b"no zip file")
+    with pytest.raises(StoreError, match=f"{path}: expected the outcomes of its record"):
+        compact(source, target)
+    assert not target.root.exists()

@@ -200,6 +200,46 @@ def test_the_command_says_what_came_from_where(flatqat, folders, tmp_path):
     ]
 
 
+def outcomes_in(folder: Path) -> Path:
+    return next(folder.glob("records/*/*-s0-*.npz"))
+
+
+@pytest.mark.parametrize("damage", ["byte", "folder", "link"])
+def test_damaged_outcomes_are_named_before_anything_is_written(folders, tmp_path, damage):
+    path = outcomes_in(folders[0])
+    data = bytearray(path.read_bytes())
+    path.unlink()
+    if damage == "folder":
+        path.mkdir()
+    elif damage == "link":
+        path.symlink_to(tmp_path / "gone")
+    else:
+        data[-1] ^= 1
+        path.write_bytes(data)
+    with pytest.raises(StoreError, match=f"{path}: expected the outcomes of its record, got another file"):
+        merge(folders, tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+def test_outcomes_that_a_folder_lacks_or_has_damaged_come_from_another_one(folders, tmp_path):
+    merge(folders, tmp_path / "c")
+    path = outcomes_in(tmp_path / "c")
+    whole = path.read_bytes()
+    path.write_bytes(b"no zip file")
+    assert merge(folders, tmp_path / "c").added == [0, 0]
+    assert path.read_bytes() == whole
+    path.unlink()
+    assert merge(folders, tmp_path / "c").bare == 0
+    assert path.read_bytes() == whole
+
+
+def test_cells_whose_outcomes_no_folder_has_are_counted(flatqat, folders, tmp_path):
+    outcomes_in(folders[0]).unlink()
+    done = flatqat("results", "merge", *folders, "--into", tmp_path / "c")
+    assert done.code == 0
+    assert done.out.splitlines()[-1] == "without outcomes, and so without intervals: 1 cell"
+
+
 def test_a_folder_without_results_is_named(flatqat, folders, tmp_path):
     failed = flatqat("results", "merge", folders[0], tmp_path / "none", "--into", tmp_path / "c")
     assert failed.code == 2
