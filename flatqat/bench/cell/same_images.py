@@ -1,11 +1,13 @@
-"""Whether the images on disk are those that a results folder was made from."""
+"""Whether images are the same: of a results folder and on disk, and of shifts that say so."""
 
 import hashlib
 from pathlib import Path
 
+import torch
+
 from flatqat.bench.records.store import Store
 from flatqat.errors import DataError
-from flatqat.suite import Suite
+from flatqat.suite import Shift, Suite
 
 
 def fingerprint_of(suite: Suite, root: Path | None) -> str:
@@ -17,6 +19,28 @@ def fingerprint_of(suite: Suite, root: Path | None) -> str:
         known[key] = known.get(key) or data.fingerprint()
     digests = [known[id(data.fetch), id(data.labels)] for data in sets]
     return hashlib.sha256("".join([*digests, suite.made_with()]).encode()).hexdigest()[:8]
+
+
+def check_image_sets(suite: Suite, root: Path | None) -> None:
+    """Raise DataError if shifts of one image set have other images, which would be compared in pairs."""
+    first_of: dict[str, Shift] = {}
+    for shift in suite.shifts:
+        first = first_of.setdefault(shift.image_set, shift)
+        if first is shift:
+            continue
+        known, data = first.build(root), shift.build(root)
+        if len(data) != len(known):
+            got = f"{len(data):,} images for {len(known):,}"
+        elif shift.groups == first.groups and not (data.per_pixel or torch.equal(data.labels, known.labels)):
+            got = "other labels"
+        else:
+            continue
+        expected = (
+            f"expected the images of {first.name}, as of every shift with image_set={shift.image_set!r}"
+        )
+        raise DataError(
+            f"suite {suite.name}: {shift.name}: {expected}, got {got}; name an image set of its own"
+        )
 
 
 def check_same_images(suite: Suite, root: Path | None, store: Store) -> str:

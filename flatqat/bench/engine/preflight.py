@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from flatqat.bench.cell.halving import again
-from flatqat.bench.cell.same_images import check_same_images
+from flatqat.bench.cell.same_images import check_image_sets, check_same_images
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job, Plan
@@ -52,6 +52,7 @@ def dry_preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: 
         _check_jobs(jobs, plan, session, troubles)
         check_may_write(session.store.root)
         for suite in _suites(jobs):
+            check_image_sets(suite, session.request.data_root)
             if session.store.data(suite) is not None:
                 check_same_images(suite, session.request.data_root, session.store)
     return fatal
@@ -125,6 +126,7 @@ def _suites(jobs: Iterable[Job]) -> list[Suite]:
 def _check_fingerprint(suite: Suite, incomplete: Sequence[str], session: Session) -> None:
     """Write the data's fingerprint into a new results folder; in a used one it must be the same."""
     store = session.store
+    check_image_sets(suite, session.request.data_root)
     current = check_same_images(suite, session.request.data_root, store)
     if store.data(suite) is None:
         store.write_data(suite, SuiteData(fingerprint=current, in_part=tuple(map(_short, incomplete))))

@@ -59,10 +59,16 @@ def is_nested(record: Record) -> bool:
 
 
 def shares_by_seed(record: Record, values: Mapping[int, Mapping[str, Any]], weights: Weights) -> SharesBySeed:
-    """Return what the images of runs contribute to a weighted sum over shifts, from their values."""
+    """Return what the images of runs contribute to a weighted sum over shifts, from their values.
+
+    Raises StoreError if shifts of one image set, or the runs, have different numbers of images.
+    """
     parts = by_image_set(image_sets_of(record, weights), weights)
     stored = [seed for seed, run in values.items() if run]
-    of_runs = shares(together([values[seed] for seed in stored]), parts) if stored else {}
+    try:
+        of_runs = shares(together([values[seed] for seed in stored]), parts) if stored else {}
+    except ValueError as error:
+        raise StoreError(f"{record.cell.label}: {error}; delete the cell: flatqat results rm") from error
     by_seed = {seed: {n: rows[k] for n, rows in of_runs.items()} for k, seed in enumerate(stored)}
     return {seed: by_seed.get(seed, {}) for seed in values}
 

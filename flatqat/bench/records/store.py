@@ -140,7 +140,7 @@ class Store(Work):
         return records
 
     def record_paths(self) -> list[Path]:
-        """Return where all records are, sorted. Raises StoreError if there is no results folder.
+        """Return where all records are, sorted. Raises StoreError without a results folder that can be read.
 
         Hidden files are ignored; a file with another kind of name is left out, with a line on stderr.
         """
@@ -148,8 +148,8 @@ class Store(Work):
             got = "a file" if self.root.exists() else "none"
             raise StoreError(f"results folder {self.root}: expected a folder, found {got}; check the path")
         paths = []
-        for path in sorted(self.root.glob("records/*/*.json")):
-            if path.name.startswith(".") or path.parent.name.startswith("."):
+        for path in (file for folder in _listed(self.root / "records") for file in _listed(folder)):
+            if path.suffix != ".json" or path.name.startswith(".") or path.parent.name.startswith("."):
                 continue
             if RECORD_NAME.fullmatch(path.name) and path.is_file():
                 paths.append(path)
@@ -254,3 +254,13 @@ def candidates(records: Collection[Record], name: str) -> str:
 def begins(cell: Cell, pattern: str) -> bool:
     """Whether the id or the label of a cell begins with a pattern, in which * and ? stand for anything."""
     return any(fnmatchcase(name, f"{pattern}*") for name in (cell.id, cell.label))
+
+
+def _listed(folder: Path) -> list[Path]:
+    """Return what is in a folder, sorted. Raises StoreError if it cannot be read; `glob` passes over that."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be read: {error.strerror}; change its permissions") from error

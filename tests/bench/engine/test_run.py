@@ -17,6 +17,7 @@ import flatqat
 from flatqat import registry
 from flatqat.bench.cell.batches import training_batches
 from flatqat.bench.cell.restore import restore
+from flatqat.bench.cell.same_images import check_image_sets
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
@@ -348,6 +349,27 @@ def test_fingerprints_tell_images_and_labels_apart():
     assert data.fingerprint() == suite.shifts[0].build(None).fingerprint()
     assert data.fingerprint() != suite.shifts[1].build(None).fingerprint()
     assert data.fingerprint() != replace(data, labels=data.labels.roll(1)).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("changed", "got"),
+    [
+        (lambda data: data.sample(3), "3 images for 96"),
+        (lambda data: replace(data, labels=data.labels.roll(1)), "other labels"),
+    ],
+)
+def test_shifts_that_say_to_have_the_same_images_have_them(tmp_path, changed, got):
+    """Before anything is trained: differences between such shifts are paired image by image."""
+    suite = registry.load(registry.SUITES, "toy")
+    *others, last = suite.shifts
+    other = replace(last, build=lambda root: changed(last.build(root)))
+    plan = make_plan(request(tmp_path))
+    changed_suite = replace(suite, shifts=(*others, other))
+    plan = replace(plan, jobs=tuple(replace(job, suite=changed_suite) for job in plan.jobs))
+    with pytest.raises(DataError, match=f"noise/2: expected the images of id, .* got {got}; name"):
+        run_plan(plan)
+    assert not (tmp_path / "weights").exists()
+    check_image_sets(replace(suite, shifts=(*others, replace(other, image_set="another"))), None)
 
 
 def test_restoring_without_weights_says_what_to_do(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from flatqat.bench.gate.baseline import write_baseline
 from flatqat.bench.gate.check import check
-from flatqat.bench.records.paired import outcomes_of
+from flatqat.bench.records.paired import outcomes_of, shares_by_seed
 from flatqat.bench.records.record_json import record_to_dict
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
@@ -97,3 +97,11 @@ def test_a_record_keeps_its_hash_when_it_gets_flatness(tmp_path):
     assert len(record.outcomes_sha256) == 64
     store.write_record(replace(record, flatness=Flatness(failed="nan")))
     assert store.finished(record.cell).outcomes_sha256 == record.outcomes_sha256
+
+
+def test_shifts_of_one_image_set_with_other_images_are_refused():
+    record = next(r for r in Store(RESULTS / "first-look").records() if r.status == "done")
+    id_, shift, *_ = record.protocol.shifts
+    values = {0: {id_: np.ones(4), shift: np.ones(3)}}
+    with pytest.raises(StoreError, match=f"{record.cell.label}: {shift}: expected the same images .* rm"):
+        shares_by_seed(record, values, {id_: 1.0, shift: -1.0})

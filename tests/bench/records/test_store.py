@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from flatqat.bench.records.store import Store, read_arrays, read_record, to_json, write_atomically
 from flatqat.errors import StoreError
 from flatqat.spec import Cell, Record, Score
+from tests.helpers import RESULTS
 from tests.helpers.records import protocol, shift_info
 
 CELL = Cell(
@@ -149,3 +151,19 @@ def test_finished_is_done_and_has_its_outcomes(tmp_path):
     assert store.finished(CELL) == stored
     store.write_record(Record(cell=CELL, status="failed", reason="the loss is nan"))
     assert store.finished(CELL) is None
+
+
+@pytest.mark.parametrize("folder", ["records", "records/digits-c"])
+def test_a_folder_that_cannot_be_read_does_not_count_as_empty(monkeypatch, folder):
+    """A user who is root may read all, so the system's answer is made up."""
+    store = Store(RESULTS / "first-look")
+    iterdir = Path.iterdir
+
+    def refused(path):
+        if path == store.root / folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(StoreError, match=f"{folder}: cannot be read: Permission denied; change"):
+        store.records()
