@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,10 +15,13 @@ import torch
 from rich.console import Console
 
 from flatqat import __version__, registry
+from flatqat.bench.plan.request import Request
+from flatqat.bench.records.store import Store
 from flatqat.commands import catalog
+from flatqat.commands.execute import next_command
 from flatqat.finding import Finding
 from flatqat.models.base import build
-from tests.helpers import RESULTS, TOY, imagenet_files
+from tests.helpers import RESULTS, TOY, imagenet_files, street_records
 from tests.helpers.command_line import assert_one_line_error
 from tests.helpers.plugins import registered
 
@@ -34,6 +38,19 @@ def test_run_ends_with_the_table(flatqat, tmp_path):
     assert "\x1b" not in done.out + done.err
     assert "train tiny qat 4 seed 0" in done.err
     assert f"next: flatqat bench report --results {tmp_path} --by family" in done.err
+
+
+def test_the_next_command_works_beside_a_suite_of_another_task(flatqat, tmp_path):
+    store = Store(tmp_path / "both kinds")
+    street_records.put(store, street_records.FP, street_records.matrices())
+    request = Request(suites=("streets",), methods=("fp",), bits=("fp",), seeds=(0,), results=store.root)
+    command = next_command(request, store.records())
+    first_look = Store(FIRST_LOOK)
+    store.write_record((digits := first_look.records()[0]), first_look.outcomes(digits.cell))
+    assert command.endswith(" --suite streets --by class")
+    done = flatqat(*shlex.split(command)[1:])
+    assert (done.code, done.err) == (0, "")
+    assert "digits-c" not in done.out
 
 
 def test_dry_run_computes_nothing(flatqat, tmp_path):
