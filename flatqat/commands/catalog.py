@@ -102,10 +102,11 @@ def recipes_show(name: RecipeName, suite: OfSuite = "digits-c", plugin: Plugin =
       flatqat recipes show default
       flatqat recipes show smoke --suite pacs
     """
+    from flatqat.bench.plan.jobs import suite_or_family
     from flatqat.commands.describe_plugins import describe_recipe
 
     add_plugins(plugin)
-    typer.echo(describe_recipe(name, registry.load(registry.SUITES, suite)))
+    typer.echo(describe_recipe(name, suite_or_family(suite)))
 
 
 @models.command("list")

@@ -124,14 +124,20 @@ def _jobs_of(base: BaseCell, request: Request) -> dict[str, Job]:
 
 def members(name: str, seed: int) -> list[Suite]:
     """Return the suite called `name`; of a family all members (`pacs`) or one (`pacs@sketch`)."""
-    family_name, _, target = name.partition("@")
+    family_name, at, target = name.partition("@")
     suite: Suite = registry.load(registry.SUITES, family_name)
-    if suite.member is None and target:
+    if suite.member is None and at:
         raise UsageError(f"suite {family_name!r}: expected no target after it, got {target!r}")
     if suite.member is None:
         return [suite]
-    targets = [choose(f"target of {family_name}", target, suite.targets)] if target else suite.targets
+    targets = [choose(f"target of {family_name}", target, suite.targets)] if at else suite.targets
     return [suite.member(one, seed) for one in targets]
+
+
+def suite_or_family(name: str) -> Suite:
+    """Return a suite or a family by its name (`pacs`), or one member of a family (`pacs@sketch`)."""
+    suite: Suite = members(name, 0)[0] if "@" in name else registry.load(registry.SUITES, name)
+    return suite
 
 
 def _specs(request: Request) -> list[QuantSpec]:
