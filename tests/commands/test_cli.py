@@ -202,6 +202,13 @@ def test_a_damaged_record_is_named(flatqat, tmp_path):
 def test_unwritable_results(flatqat, tmp_path):
     (tmp_path / "file").write_text("")
     assert_one_line_error(flatqat(*TOY_RUN, "--results", tmp_path / "file"), "expected a folder, got a file")
+    below = flatqat(*TOY_RUN, "--results", tmp_path / "file" / "below")
+    assert_one_line_error(
+        below, r"results folder .*/below: expected a folder, got none \(Not a directory\); choose"
+    )
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    linked = flatqat(*TOY_RUN, "--results", tmp_path / "link")
+    assert_one_line_error(linked, "results folder .*/link: expected a folder, got a link to nothing; choose")
 
 
 def test_a_failing_cell_makes_the_exit_code_three(flatqat, tmp_path):

@@ -10,7 +10,7 @@ from flatqat import registry
 from flatqat.bench.plan.networks import EVAL, BaseCell, Networks, base_cell_of, code_files
 from flatqat.bench.plan.request import DEFAULT_SEEDS, Request
 from flatqat.bench.plan.settings import Settings, changed, configure, sweep
-from flatqat.errors import StoreError, UsageError, choose
+from flatqat.errors import StoreError, UsageError, choose, found
 from flatqat.spec import Cell, QuantSpec, Recipe
 from flatqat.suite import Suite
 
@@ -83,15 +83,15 @@ def make_plan(request: Request) -> Plan:
     """Resolve every name and setting of a request.
 
     Raises UsageError if a name, a setting or a combination does not exist, PluginError if a plugin file is
-    none, WeightsError if the weights do not fit a model, and StoreError if the results folder is a file.
+    none, WeightsError if the weights do not fit a model, and StoreError if the results folder cannot be one.
     """
     registry.forget_edited()
     for file in request.plugins:
         registry.add_plugin(Path(file))
     specs = _specs(request)
     _check_settings(request)
-    if request.results.exists() and not request.results.is_dir():
-        problem = f"results folder {request.results}: expected a folder, got a file"
+    if (got := found(request.results)) not in ("a folder", "none"):
+        problem = f"results folder {request.results}: expected a folder, got {got}"
         raise StoreError(f"{problem}; choose another with --results")
     jobs: dict[str, Job] = {}
     suites: dict[str, Suite] = {}  # the same object for all seeds, so that each shift is read once
@@ -102,10 +102,10 @@ def make_plan(request: Request) -> Plan:
                 suites[member.key] = member.on_disk(request.data_root)
             suite = suites[member.key]
             for model in request.models or (suite.default_model,):
-                found = _jobs_of(base_cell_of(suite, model, seed, request, networks), request)
+                own = _jobs_of(base_cell_of(suite, model, seed, request, networks), request)
                 repeats = request.seeds is None and seed != DEFAULT_SEEDS[0]
-                if not repeats or any(job.trains for job in found.values()):
-                    jobs |= found
+                if not repeats or any(job.trains for job in own.values()):
+                    jobs |= own
     return Plan(request=request, jobs=tuple(jobs.values()), networks=networks)
 
 
