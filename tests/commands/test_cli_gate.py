@@ -79,9 +79,13 @@ def test_options_change_the_verdict(flatqat, tmp_path, baseline):
 def test_what_failed_is_named_when_a_baseline_is_written(flatqat, tmp_path):
     store = store_with(tmp_path / "old", outcomes())
     store.write_record(Record(cell=replace(CELL, seed=1), status="failed", reason="nan\x1b[2J"))
+    bare = replace(CELL, seed=2)
+    store_with(tmp_path / "old", outcomes(), bare).outcomes_path(bare).unlink()
     done = flatqat("bench", "baseline", "--results", tmp_path / "old", "--output", tmp_path / "b.json")
     assert done.code == 0
     assert f"not in it: {replace(CELL, seed=1).label}: failed nan\\x1b[2J" in done.out
+    lacking = f"expected its outcomes in {store.outcomes_path(bare)}, got none; restore the file, or run"
+    assert f"not in it: {bare.label}: {lacking}" in done.out
 
 
 @pytest.mark.parametrize("width", [80, 120])

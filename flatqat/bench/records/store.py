@@ -41,7 +41,7 @@ from flatqat.bench.records.pictures import NOTHING, Pictures, Predicted
 from flatqat.bench.records.record_json import read_as, read_json, read_record, record_to_dict, to_json
 from flatqat.bench.records.work import Work
 from flatqat.console.printable import printable
-from flatqat.errors import Misplaced, StoreError, Vanished, listed
+from flatqat.errors import Misplaced, StoreError, Vanished, found, listed
 from flatqat.spec import Cell, Flatness, Record, SuiteData
 from flatqat.suite import Suite
 
@@ -142,7 +142,7 @@ class Store(Work):
     def record_paths(self) -> list[Path]:
         """Return where all records are, sorted. Raises StoreError if there is no results folder.
 
-        Hidden files are ignored; a file with another kind of name is left out, with a line on stderr.
+        Hidden files are ignored; what has another kind of name, or is no file, is left out: a line on stderr.
         """
         if not self.root.is_dir():
             got = "a file" if self.root.exists() else "none"
@@ -151,10 +151,12 @@ class Store(Work):
         for path in sorted(self.root.glob("records/*/*.json")):
             if path.name.startswith(".") or path.parent.name.startswith("."):
                 continue
-            if RECORD_NAME.fullmatch(path.name) and path.is_file():
-                paths.append(path)
-            else:
+            if not RECORD_NAME.fullmatch(path.name):
                 self._leave_out(path, f"{path}: expected the name of a cell")
+            elif path.is_file():
+                paths.append(path)
+            elif (what := found(path)) != "none":  # where another command removed it meanwhile
+                self._leave_out(path, f"{path}: expected the file of a record, found {what}")
         return paths
 
     def find(self, name: str) -> Record:
