@@ -61,6 +61,10 @@ def test_exit_codes_and_what_they_say(flatqat, tmp_path, baseline):
     assert_one_line_error(flatqat("bench", "check", "--baseline", tmp_path / "none.json"), "none.json")
     for option in ("--max-drop", "--retraining-sd"):
         assert_one_line_error(check("old", option, "inf"), f"{option}: expected a finite number, got 'inf'")
+    for p in ("0", "1"):
+        assert_one_line_error(
+            check("old", "--p", p), f"--p: expected a number above 0 and below 1, .* got {p}"
+        )
     assert_one_line_error(check("old", "--format", "xml"), "unknown format 'xml'")
 
 
