@@ -22,6 +22,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -135,7 +136,9 @@ class Store(Work):
         records = self.records(suite)
         if not records:
             where = f"{self.root} for suite {suite}" if suite else str(self.root)
-            make = f"make some with: flatqat bench run{results_option(self.root)}"
+            near = get_close_matches(suite or "", {path.parent.name for path in self.record_paths()}, n=1)
+            hint = f"did you mean {near[0]!r}? If not, " if near else ""
+            make = f"{hint}make some with: flatqat bench run{results_option(self.root)}"
             raise StoreError(f"expected records in {where}, got none; {make}")
         return records
 
