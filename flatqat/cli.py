@@ -55,7 +55,11 @@ def _version(requested: bool) -> None:
         raise typer.Exit
 
 
-suites.command("list", help="List all suites, one line each.")(lambda: list_all(registry.SUITES))
+@suites.command("list")
+def suites_list(plugin: Plugin = None) -> None:
+    """List all suites, one line each."""
+    add_plugins(plugin)
+    list_all(registry.SUITES)
 
 
 @suites.command("show")

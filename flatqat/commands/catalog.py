@@ -114,6 +114,7 @@ def models_list(
     pattern: Annotated[
         str | None, argument("PATTERN", "Pattern of full names, such as 'timm:resnet*'.")
     ] = None,
+    plugin: Plugin = None,
 ) -> None:
     """List model sources, or the models that match a pattern.
 
@@ -124,6 +125,7 @@ def models_list(
       flatqat models list
       flatqat models list 'torchvision:mobilenet*'
     """
+    add_plugins(plugin)
     if pattern is None:
         list_all(registry.MODELS)
     else:

@@ -12,7 +12,7 @@ import pytest
 from flatqat import registry
 from flatqat.spec import Recipe
 from flatqat.spec.json_schema import attributes_of
-from tests.helpers import RESULTS, ROOT
+from tests.helpers import RESULTS, ROOT, TOY
 
 
 @pytest.mark.parametrize("name", registry.names(registry.METHODS))
@@ -119,6 +119,13 @@ def test_unknown_names_are_told_with_the_choices(flatqat, words, named):
     assert ended.code == 2
     assert named in ended.err
     assert len(ended.err.splitlines()) == 1
+
+
+def test_suites_and_models_of_plugins_are_listed(flatqat, tmp_path):
+    model = tmp_path / "mine.py"
+    model.write_text('"""My own net."""\nfrom flatqat.models.tiny import MODEL\n')
+    assert re.search(r"^mine +My own net\.$", flatqat("models", "list", "--plugin", model).out, re.MULTILINE)
+    assert re.search(r"^toy +\w", flatqat("suites", "list", "--plugin", TOY).out, re.MULTILINE)
 
 
 def test_plugins_are_described_like_all_others(flatqat, tmp_path):

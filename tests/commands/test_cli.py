@@ -351,6 +351,9 @@ def test_lists_hang_on_a_terminal_and_have_a_line_for_each_name_elsewhere(flatqa
     [
         (["bench", "run", "--limit", "1"], r"'?--limit'?: .*2.*; see: flatqat bench run --help"),
         (["bench", "run", "--threads", "x"], r"'?--threads'?: .*'x'; see: flatqat bench run --help"),
+        (["bench", "run", "--suite"], "'--suite' requires an argument; see: flatqat bench run --help"),
+        (["export", "verify", "--results"], "an argument; see: flatqat export verify --help"),
+        (["export", "--output"], "an argument; see: flatqat export --help"),
         (["bench", "run", "--nonsense"], "--nonsense.*; see: flatqat bench run --help"),
         (["bench", "run", "more"], r"unexpected extra argument.*more.*; see: flatqat bench run --help"),
         (["results", "show"], "Missing argument 'CELL'; see: flatqat results show --help"),
