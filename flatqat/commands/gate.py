@@ -93,6 +93,8 @@ def check(
     from flatqat.commands.verdicts import check_form, print_check
 
     known = check_form(form, output)
+    if not 0 < p < 1:
+        raise UsageError(f"--p: expected a number above 0 and below 1, such as 0.01, got {p:g}")
     if evaluation_only:
         refuse(context, ("retraining_sd",), "expected no --evaluation-only, which tests over images alone")
     if output is None and known in ("json", "junit"):

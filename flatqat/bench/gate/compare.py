@@ -48,8 +48,6 @@ class Rules:
             if not isfinite(getattr(self, name)):
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(f"{option}: expected a finite number, got {getattr(self, name)}")
-        if not 0 < self.p < 1:
-            raise UsageError(f"--p: expected a number above 0 and below 1, such as 0.01, got {self.p:g}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,7 +160,7 @@ def test_bits_that_are_not_lower_are_refused():
         ("4", "w3", "acts"),
         ("w4a8", "4", "weights"),
     ):
-        with pytest.raises(UsageError, match="^--bits: expected lower bits than the cell's "):
+        with pytest.raises(UsageError, match=r"^--bits: expected lower bits than the cell's "):
             Options(bits=bits, whats=(what,)).lower(QuantSpec.parse(own))
     for own, bits, what in (
         ("fp", "8", "both"),
