@@ -12,7 +12,7 @@ import pytest
 from flatqat.console import terminal
 from flatqat.console.rounded import with_interval
 from tests.helpers import RESULTS
-from tests.helpers.command_line import assert_one_line_error
+from tests.helpers.command_line import assert_one_line_error, terminal_of
 from tests.helpers.gate_records import CELL, SHIFTS, outcomes, store_with
 from tests.helpers.records import shift_info
 
@@ -99,6 +99,19 @@ def test_the_interval_is_whole_at_80_columns(flatqat, tmp_path, monkeypatch):
     assert max(map(len, done.out.splitlines()[2:])) <= 80
     assert "…" not in done.out
     assert done.out.count("]") == 1 + 8
+
+
+@pytest.mark.parametrize(("width", "gone"), [(40, "A, B, p"), (50, "A, B"), (80, "")])
+def test_a_narrow_terminal_keeps_labels_and_differences(flatqat, monkeypatch, width, gone):
+    monkeypatch.setattr(terminal, "terminal", terminal_of(width))
+    text = flatqat(*ROWS).out
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    words = text.split()
+    assert {"-0.67", "[-2.04,", "+0.71]"} <= set(words)
+    assert {"id", "ood", "weather", "digital", "blur", "noise"} <= set(words)
+    assert "…" not in text
+    assert (f"left out: {gone}; a wider terminal" in " ".join(lines)) == bool(gone)
 
 
 def test_texts_of_a_stranger_are_texts(flatqat, tmp_path):
