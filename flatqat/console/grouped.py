@@ -46,9 +46,9 @@ def print_grouped(
     spare = max(0, console.width - needed(kept))
     texts[1] = tuple(folded(text, least[1] + spare) for text in texts[1])  # first: a name goes on beside rows
     spare -= max(0, _width(texts[1]) - least[1])
-    heads, *shown = zip(*(texts[place] for place in kept), strict=True)
+    names, *shown = zip(*(texts[place] for place in kept), strict=True)
     with at_least(console, needed(kept)):
-        console.print(_grouped(heads, shown, least[0] + spare, styles or [""] * len(rows)))
+        console.print(_grouped(names, shown, least[0] + spare, styles or [""] * len(rows)))
     say_left_out([name for place, name in enumerate(columns) if place not in kept], console)
 
 

@@ -13,7 +13,7 @@ from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.spec import Record
 from tests.helpers import TOY
-from tests.helpers.command_line import assert_one_line_error
+from tests.helpers.command_line import assert_one_line_error, terminal_of
 from tests.helpers.gate_records import CELL
 from tests.helpers.running import run_plan
 
@@ -135,6 +135,15 @@ def test_report_to_a_file(flatqat, stored, tmp_path):
 )
 def test_wrong_report_options(flatqat, stored, args, pattern):
     assert_one_line_error(flatqat("bench", "report", "--results", stored, *args), pattern)
+
+
+@pytest.mark.parametrize(("width", "gone"), [(40, "codes, levels"), (60, "")])
+def test_an_audit_on_a_narrow_terminal_keeps_the_layers(flatqat, stored, monkeypatch, width, gone):
+    monkeypatch.setattr("flatqat.commands.cell.terminal", terminal_of(width))
+    text = flatqat("audit", "tiny-qat", "--results", stored).out
+    assert max(map(len, text.splitlines())) <= width
+    assert re.search(r"^ stage1\.0 +weight +4 .* \d+\.\d\d% ", text, re.MULTILINE), text
+    assert (f"left out: {gone}; a wider terminal or a pipe has all" in " ".join(text.split())) == bool(gone)
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json", "md"])
