@@ -7,7 +7,7 @@ import sys
 import traceback
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -28,9 +28,6 @@ from flatqat.console.printable import printable, printable_lines
 from flatqat.console.streams import safe_streams
 from flatqat.errors import FlatqatError
 from flatqat.memory import lack_of_memory, out_of_memory
-
-if TYPE_CHECKING:
-    from flatqat.suite import Suite
 
 BUG = 70  # EX_SOFTWARE
 INTERRUPTED = 130  # what a shell shows for a program that SIGINT ended
@@ -58,7 +55,11 @@ def _version(requested: bool) -> None:
         raise typer.Exit
 
 
-suites.command("list", help="List all suites, one line each.")(lambda: list_all(registry.SUITES))
+@suites.command("list")
+def suites_list(plugin: Plugin = None) -> None:
+    """List all suites, one line each."""
+    add_plugins(plugin)
+    list_all(registry.SUITES)
 
 
 @suites.command("show")
@@ -70,10 +71,11 @@ def suites_show(name: SuiteName, plugin: Plugin = None) -> None:
       flatqat suites show cifar10-c
       flatqat suites show pacs@sketch
     """
+    from flatqat.bench.plan.jobs import suite_or_family
     from flatqat.commands.describe import describe_suite
 
     add_plugins(plugin)
-    typer.echo(describe_suite(_suite(name)))
+    typer.echo(describe_suite(suite_or_family(name)))
 
 
 @suites.command("verify")
@@ -87,8 +89,10 @@ def suites_verify(name: SuiteName, data_root: DataRoot = None, plugin: Plugin = 
     Example:
       flatqat suites verify cifar10-c --data-root data
     """
+    from flatqat.bench.plan.jobs import suite_or_family
+
     add_plugins(plugin)
-    findings = _suite(name).findings(data_root)
+    findings = suite_or_family(name).findings(data_root)
     for finding in findings:
         fix = f"\n      {finding.fix}" if finding.fix and not finding.ok else ""
         word = "ok   " if finding.ok else "part " if finding.partial else "WRONG"
@@ -218,10 +222,3 @@ def _run() -> int:
             return 2
         traceback.print_exc()  # a bug, which must not look like the gate's exit code 1
         return BUG
-
-
-def _suite(name: str) -> "Suite":
-    """Return a suite or family by its name, or one member of a family (`pacs@sketch`)."""
-    from flatqat.bench.plan.jobs import members
-
-    return members(name, 0)[0] if "@" in name else registry.load(registry.SUITES, name)

@@ -89,7 +89,7 @@ def found(path: Path) -> str:
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
-        return "none"
+        return "a link to nothing" if os.path.islink(path) else "none"
     except (OSError, ValueError) as error:
         return f"none ({getattr(error, 'strerror', None) or error})"
     return next((name for is_it, name in THINGS if is_it(mode)), "something else")

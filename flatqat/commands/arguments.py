@@ -19,6 +19,7 @@ RENAMED = {"--budget": "--recipe"}
 MOST_DIGITS = 1000
 LARGEST = 2**31
 MOST_SHOWN = 40
+WORDS = f"{__name__}.words"
 
 
 class Commands(TyperGroup):
@@ -34,7 +35,27 @@ class Commands(TyperGroup):
                 option = name if equals else before if before.startswith("-") else "argument"
                 raise UsageError(f"{option}: expected a value, got an empty one; leave it out or name one")
         self._check_group(ctx, args)
+        ctx.meta[WORDS] = list(args)
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command. An error in its words gets the command's context where click gives it none."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if vars(error).get("ctx", ctx) is None:
+                vars(error)["ctx"] = self._called(ctx)
+            raise
+
+    def _called(self, ctx: Any) -> Any:
+        """Return a context of the command that the first words name."""
+        command: Any = self
+        for word in ctx.meta[WORDS]:
+            if word not in getattr(command, "commands", {}):
+                break
+            command = command.commands[word]
+            ctx = typer.Context(command, info_name=word, parent=ctx)
+        return ctx
 
     def _check_group(self, ctx: Any, args: list[str]) -> None:
         """Raise UsageError on a command that another group has, under that name or a close one."""

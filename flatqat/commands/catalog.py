@@ -102,10 +102,11 @@ def recipes_show(name: RecipeName, suite: OfSuite = "digits-c", plugin: Plugin =
       flatqat recipes show default
       flatqat recipes show smoke --suite pacs
     """
+    from flatqat.bench.plan.jobs import suite_or_family
     from flatqat.commands.describe_plugins import describe_recipe
 
     add_plugins(plugin)
-    typer.echo(describe_recipe(name, registry.load(registry.SUITES, suite)))
+    typer.echo(describe_recipe(name, suite_or_family(suite)))
 
 
 @models.command("list")
@@ -113,6 +114,7 @@ def models_list(
     pattern: Annotated[
         str | None, argument("PATTERN", "Pattern of full names, such as 'timm:resnet*'.")
     ] = None,
+    plugin: Plugin = None,
 ) -> None:
     """List model sources, or the models that match a pattern.
 
@@ -123,6 +125,7 @@ def models_list(
       flatqat models list
       flatqat models list 'torchvision:mobilenet*'
     """
+    add_plugins(plugin)
     if pattern is None:
         list_all(registry.MODELS)
     else:

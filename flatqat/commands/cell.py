@@ -1,5 +1,6 @@
 """Look again at a stored cell: its flatness in any space, and what its quantizers really do."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from flatqat.bench.plan.jobs import members
 from flatqat.bench.plan.request import parse_spaces
 from flatqat.bench.records.record_json import readable
 from flatqat.bench.records.store import Store
+from flatqat.console.fitted import print_fitting
 from flatqat.console.progress import progress_for
 from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import StoreError, UsageError
@@ -17,11 +19,14 @@ from flatqat.spec import Cell
 
 if TYPE_CHECKING:
     import torch
+    from rich.table import Table
 
     from flatqat.bench.cell.batches import Batch
     from flatqat.models.base import Normalized
 
 AUDIT_IMAGES = 256
+DISPENSABLE = (("levels",), ("codes",))
+"""Columns of an audit that a terminal goes without where it is too narrow, in this order."""
 DRAWS = 20
 
 
@@ -97,13 +102,21 @@ def audit_cell(name: str, results: Path, data_root: Path | None, models: tuple[s
     cell, model, ((images, _), *_) = _restored(name, results, data_root, AUDIT_IMAGES, "cpu", models)
     rows = audit(model.net, model.normalize(images))
     columns = ("layer", "tensor", "bits", "codes", "levels", "clipped", "")
-    table = plain_table(*columns, left=("layer", "tensor", ""), wrapped=("layer", ""))
+    texts = []
     for row in rows:
         counts = (str(row.bits), str(row.codes), str(row.levels), f"{row.clipped:.2f}%")
-        table.add_row(row.layer, row.tensor, *(("-",) * 4 if row.bits is None else counts), row.note)
+        texts.append((row.layer, row.tensor, *(("-",) * 4 if row.bits is None else counts), row.note))
+
+    def table_of(kept: Sequence[int]) -> "Table":
+        names = [columns[place] for place in kept]
+        table = plain_table(*names, left=("layer", "tensor", ""), wrapped=("layer", ""))
+        for text in texts:
+            table.add_row(*(text[place] for place in kept))
+        return table
+
     console = terminal()
     console.print(cell.label, style="bold", highlight=False)
-    console.print(table)
+    print_fitting(columns, DISPENSABLE, table_of, console)
     floating = sum(row.bits is None for row in rows)
     console.print(
         f"{len(rows) - floating} tensors quantized, {floating} in floating point. codes: the most distinct "

@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING, Any
 from flatqat.bench.plan.jobs import members
 from flatqat.bench.records.remove import matching
 from flatqat.bench.records.store import Store
+from flatqat.console.fitted import print_fitting
 from flatqat.console.printable import printable
 from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import StoreError, choose, counted, listed
 from flatqat.spec import Cost, Record
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from flatqat.quant.layer_cost import NetworkCost
 
 FORMATS = ("table", "json")
 MOST_LISTED = 3
 COLUMNS = ("layer", "bits", "MACs", "GBOPs", "share", "bytes", "acts")
+DISPENSABLE = (("acts",), ("GBOPs",), ("MACs",), ("bits",))
+"""Columns that a terminal goes without where it is too narrow, in this order."""
 MEANING = (
     "For one image of {} x {} pixels. bits: of weights and activations, w32a32 is floating point. GBOPs: "
     "10^9 bit operations, MACs times both bits. bytes: weights packed at their bits; others are "
@@ -88,24 +93,31 @@ def _print(alike: Sequence[Record], counted: "NetworkCost") -> None:
 
     total, console = counted.total(), terminal()
     held = activation_bytes(counted.layers)
-    table = plain_table(*COLUMNS, left=("layer", "bits"), wrapped=("layer",))
+    rows = []
     for name, layer in counted.layers.items():
         bits = f"w{layer.weight_bits}a{layer.act_bits}"
         weights = f"{layer.weight_bytes:,}" if layer.weights else "shared"
-        table.add_row(
-            printable(name), bits, *_work(layer.macs, layer.bops, total), weights, f"{held[name]:,}"
-        )
+        work = _work(layer.macs, layer.bops, total)
+        rows.append((printable(name), bits, *work, weights, f"{held[name]:,}"))
     if counted.functional_macs:
         bops = counted.functional_macs * FLOAT_BITS**2
         work = _work(counted.functional_macs, bops, total)
-        table.add_row("(functional)", f"w{FLOAT_BITS}a{FLOAT_BITS}", *work, "-", "-")
-    table.add_row("(others, float32)", "", "-", "-", "-", f"{total.other_bytes:,}", "-")
-    table.add_section()
+        rows.append(("(functional)", f"w{FLOAT_BITS}a{FLOAT_BITS}", *work, "-", "-"))
+    rows.append(("(others, float32)", "", "-", "-", "-", f"{total.other_bytes:,}", "-"))
     sums = (f"{total.size_bytes:,}", f"{total.activation_bytes:,}")
-    table.add_row("total", "", *_work(total.macs, total.bops, total), *sums)
+    rows.append(("total", "", *_work(total.macs, total.bops, total), *sums))
+
+    def table_of(kept: Sequence[int]) -> "Table":
+        table = plain_table(*(COLUMNS[c] for c in kept), left=("layer", "bits"), wrapped=("layer",))
+        for row in rows:
+            if row is rows[-1]:
+                table.add_section()
+            table.add_row(*(row[c] for c in kept))
+        return table
+
     title = listed([record.cell.label for record in alike], MOST_LISTED)
     console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
-    console.print(table)
+    print_fitting(COLUMNS, DISPENSABLE, table_of, console)
     console.print(MEANING.format(*total.image), style="dim", highlight=False)
 
 

@@ -11,7 +11,8 @@ from flatqat.commands.options import argument, option
 if TYPE_CHECKING:
     from flatqat.bench.diff.difference import Diff
 
-OTHERS_WIDTH = 62  # of all columns but the cell
+DISPENSABLE = (("A", "B"), ("p",))
+"""Columns that a terminal goes without where it is too narrow, in this order."""
 
 
 def diff(
@@ -66,7 +67,7 @@ def diff(
 def _show(found: "Diff") -> None:
     """Print a diff: what could not be compared stands below its table."""
     from flatqat.bench.diff.wording import COLUMNS, cells, differing, missing, notes
-    from flatqat.console.grouped import grouped_table
+    from flatqat.console.grouped import print_grouped
     from flatqat.console.terminal import terminal
 
     console, p_values = terminal(), iter(found.p_values())
@@ -79,7 +80,7 @@ def _show(found: "Diff") -> None:
             console.print(line)
         if part.rows:
             rows = [cells(row, next(p_values)) for row in part.rows]
-            console.print(grouped_table(COLUMNS, rows, console.width, OTHERS_WIDTH))
+            print_grouped(COLUMNS, rows, console, DISPENSABLE)
         for line in missing(part):
             console.print(line, style="bold red")
     for line in notes(found):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from flatqat.bench.gate.baseline import write_baseline
@@ -21,6 +22,7 @@ from flatqat.commands.written import baseline_line, say_written
 from flatqat.console.progress import progress_for, seconds
 from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import UsageError, choose, counted
+from flatqat.spec import Record
 
 if TYPE_CHECKING:
     from flatqat.bench.plan.jobs import Job, Plan
@@ -63,16 +65,22 @@ def execute(
         return INTERRUPTED
     shown = sections(with_revisions(records, session.store), all_revisions=all_revisions)
     show(shown, session.store, "method", terminal())
-    where = results_option(request.results)
-    has_classes = any(r.status == "done" and metric_of(r).by_class for r in records)
-    view = "class" if has_classes and len(request.suites) == 1 else "family"
-    stored = f"stored in {request.results}; next: flatqat bench report{where} --by {view}"
+    stored = f"stored in {request.results}; next: {next_command(request, records)}"
     errors.print(stored, style="dim", markup=False, highlight=False, soft_wrap=True)
     if baseline and any(record.status == "done" for record in records):
         count, _ = write_baseline(session.store, baseline, records)
         errors.print(baseline_line(baseline, count), markup=False, highlight=False, soft_wrap=True)
     complete = (r.status == "done" and not lacking_spaces(r.cell, r.flatness, request) for r in records)
     return 0 if all(complete) else INCOMPLETE
+
+
+def next_command(request: Request, records: Iterable[Record]) -> str:
+    """Return the command that shows more of a run's records, whatever else their results folder holds."""
+    report = f"flatqat bench report{results_option(request.results)}"
+    has_classes = any(r.status == "done" and metric_of(r).by_class for r in records)
+    if has_classes and len(request.suites) == 1:
+        return f"{report} --suite {quote(request.suites[0])} --by class"  # refused with suites of other tasks
+    return f"{report} --by family"
 
 
 def dry(plan: "Plan") -> int:

@@ -29,10 +29,15 @@ def baseline(
     from flatqat.commands.written import baseline_line
     from flatqat.console.printable import printable
 
-    count, others = write_baseline(Store(results), output)
+    store = Store(results)
+    count, others = write_baseline(store, output)
     typer.echo(baseline_line(output, count))
     for record in others:
-        typer.echo(printable(f"not in it: {record.cell.label}: {record.status} {record.reason}".rstrip()))
+        why = f"{record.status} {record.reason}".rstrip()
+        if record.status == "done":
+            lacking = store.outcomes_path(record.cell)
+            why = f"expected its outcomes in {lacking}, got none; restore the file, or run the cell again"
+        typer.echo(printable(f"not in it: {record.cell.label}: {why}"))
 
 
 def check(
@@ -88,6 +93,8 @@ def check(
     from flatqat.commands.verdicts import check_form, print_check
 
     known = check_form(form, output)
+    if not 0 < p < 1:
+        raise UsageError(f"--p: expected a number above 0 and below 1, such as 0.01, got {p:g}")
     if evaluation_only:
         refuse(context, ("retraining_sd",), "expected no --evaluation-only, which tests over images alone")
     if output is None and known in ("json", "junit"):

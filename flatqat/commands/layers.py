@@ -1,11 +1,14 @@
 """The result of `flatqat sensitivity`, printed within 80 columns: a table of layers, and what it means."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from flatqat.console.fitted import print_fitting
 from flatqat.console.rounded import rounded, with_interval
 from flatqat.console.terminal import plain_table, terminal
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table as RichTable
 
     from flatqat.bench.sensitivity.differences import Agreement, Table
@@ -30,7 +33,7 @@ def show(found: "Found") -> None:
 
     for sweep, (table, agreed) in found.sweeps.items():
         say(f"{found.opened.record.cell.label}: {_what(found, sweep)}", "bold")
-        console.print(_layers(found, table))
+        _print_layers(found, table, console)
         for note in (*_notes(found, sweep, table), *_agreement(agreed)):
             say(note, "dim")
         say("")
@@ -49,21 +52,29 @@ def _what(found: "Found", sweep: "Sweep") -> str:
     return f"all layers at {found.bits} bits{part}, compared with all but one"
 
 
-def _layers(found: "Found", table: "Table") -> "RichTable":
+def _print_layers(found: "Found", table: "Table", console: "Console") -> None:
     from flatqat.bench.sensitivity.as_data import cost_of
     from flatqat.bench.sensitivity.differences import ID, OOD
 
     families = [on for on in table.deltas if on not in (ID, OOD)]
-    shown = plain_table("layer", "MACs", "ID", "OOD", *families, left=("layer",), wrapped=("layer",))
-    shown.padding = 0
+    columns = ("layer", "MACs", "ID", "OOD", *families)
+    rows = []
     total = sum(cost.macs for cost in found.opened.costs.values()) or 1
     order = sorted(range(len(table.networks)), key=lambda place: table.deltas[OOD][place].value)
     for place in order:
         unit = table.networks[place]
         both = (_with_interval(table.deltas[on][place]) for on in (ID, OOD))
         each = (_marked(table.deltas[family][place]) for family in families)
-        shown.add_row(unit, _share(cost_of(found, unit).macs / total), *both, *each)
-    return shown
+        rows.append((unit, _share(cost_of(found, unit).macs / total), *both, *each))
+
+    def table_of(kept: Sequence[int]) -> "RichTable":
+        shown = plain_table(*(columns[at] for at in kept), left=("layer",), wrapped=("layer",))
+        shown.padding = 0
+        for row in rows:
+            shown.add_row(*(row[at] for at in kept))
+        return shown
+
+    print_fitting(columns, [*((family,) for family in reversed(families)), ("MACs",)], table_of, console)
 
 
 def _share(part: float) -> str:

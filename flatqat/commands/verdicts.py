@@ -14,7 +14,7 @@ from flatqat.bench.gate.compare import Rules
 from flatqat.bench.gate.wording import COLUMNS, beside, conclusion, differing, notes, numbers
 from flatqat.bench.records.files import write_output
 from flatqat.commands.written import say_written
-from flatqat.console.grouped import grouped_table
+from flatqat.console.grouped import print_grouped
 from flatqat.console.printable import printable
 from flatqat.console.terminal import terminal
 from flatqat.errors import UsageError, choose, counted
@@ -30,7 +30,8 @@ FILES: dict[str, Callable[[Checked, Rules, bool], str]] = {
 """The formats that are files, and what makes their texts."""
 FORMATS = ("table", "github", *FILES)
 STYLES = {"regressed": "bold red", "improved": "green"}
-OTHERS_WIDTH = 64  # of all columns but the cell
+DISPENSABLE = (("catches",), ("before", "now"), ("p",))
+"""Columns that a terminal goes without where it is too narrow, in this order."""
 
 
 def check_form(form: str, output: Path | None) -> str:
@@ -72,7 +73,7 @@ def show_check(checked: Checked, rules: Rules, only_changed: bool) -> None:
     if shown:
         rows = [(v.cell, v.what, *numbers(v, rules), v.verdict) for v in shown]
         styles = [STYLES.get(v.verdict, "") for v in shown]
-        console.print(grouped_table(COLUMNS, rows, console.width, OTHERS_WIDTH, styles))
+        print_grouped(COLUMNS, rows, console, DISPENSABLE, styles)
     if hidden := len(checked.verdicts) - len(shown):
         be = "is" if hidden == 1 else "are"
         say(f"{counted(hidden, 'row')} that {be} fine {be} not shown")

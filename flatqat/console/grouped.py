@@ -1,38 +1,78 @@
 """A table whose rows come in groups: the name of a group stands once, and goes on beside its rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from flatqat.console.blocks import folded
+from flatqat.console.blocks import fitting, folded
+from flatqat.console.fitted import room_on, say_left_out
 from flatqat.console.printable import printable
-from flatqat.console.terminal import plain_table
+from flatqat.console.terminal import at_least, plain_table
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
-LEAST_WIDTH = 12  # of the column of names
+LEAST_WIDTH = 9  # of names and labels before columns are left out
+GAP = 2  # spaces beside each column
+INTERVAL = " ["
 
 
-def grouped_table(
+def print_grouped(
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
-    width: int,
-    others: int,
+    console: "Console",
+    dispensable: Sequence[Sequence[str]],
     styles: Sequence[str] = (),
-) -> "Table":
-    """Return a table of texts, whose first column has the names of the groups and whose second may wrap, too.
+) -> None:
+    """Print a table of texts whose first column has the names of the groups and whose second labels of rows.
 
-    Names get what is left of `width` by the `others`. Each row may have a style.
+    Both go over lines where that is needed. If it is not enough, a terminal goes without those `dispensable`
+    columns that it has no room for, which are named, and at last intervals go below their values. Each row
+    may have a style.
     """
+    texts = [*zip(columns, *([*map(printable, row[:2]), *row[2:]] for row in rows), strict=True)]
+    least = [_width(folded(text, LEAST_WIDTH) for text in column) for column in texts[:2]]
+    widths = [*least, *map(_width, texts[2:])]
+
+    def needed(kept: Sequence[int]) -> int:
+        return sum(widths[place] + GAP for place in kept)
+
+    kept = fitting(columns, dispensable, needed, room_on(console))
+    if needed(kept) > room_on(console) and any(INTERVAL in name for name in columns):
+        heads, *below = ([*row[:2], *map(_below, row[2:])] for row in (columns, *rows))
+        print_grouped(heads, below, console, dispensable, styles)
+        return
+    spare = max(0, console.width - needed(kept))
+    texts[1] = tuple(folded(text, least[1] + spare) for text in texts[1])  # first: a name goes on beside rows
+    spare -= max(0, _width(texts[1]) - least[1])
+    names, *shown = zip(*(texts[place] for place in kept), strict=True)
+    with at_least(console, needed(kept)):
+        console.print(_grouped(names, shown, least[0] + spare, styles or [""] * len(rows)))
+    say_left_out([name for place, name in enumerate(columns) if place not in kept], console)
+
+
+def _grouped(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], name_width: int, styles: Sequence[str]
+) -> "Table":
     from rich.text import Text
 
-    table = plain_table(*columns, wrapped=tuple(columns[:2]))
-    numbered = zip(rows, styles or [""] * len(rows), strict=True)
-    for group, members in groupby(numbered, key=lambda row: row[0][0]):
-        own, name = list(members), folded(printable(group), max(width - others, LEAST_WIDTH)).split("\n")
+    table = plain_table(*columns, left=(*columns[:2], "verdict"), wrapped=())
+    for group, members in groupby(zip(rows, styles, strict=True), key=lambda row: row[0][0]):
+        own, name = list(members), folded(group, name_width).split("\n")
         last = len(own) - 1
-        for k, ((_, what, *rest), style) in enumerate(own):
+        for k, ((_, label, *others), style) in enumerate(own):
             part = "\n".join(name[k : k + 1] if k < last else name[k:])
-            table.add_row(Text(part), Text(printable(what)), *rest, style=style)
+            table.add_row(Text(part), Text(label), *others, style=style)
     return table
+
+
+def _below(text: str) -> str:
+    return text.replace(INTERVAL, "\n[")
+
+
+def _width(texts: Iterable[str]) -> int:
+    """Return how many characters the longest line has."""
+    from rich.cells import cell_len
+
+    return max(cell_len(line) for text in texts for line in text.split("\n"))

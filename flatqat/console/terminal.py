@@ -20,7 +20,7 @@ UNBOUND = 10**6  # characters: more than any table has
 def terminal(stderr: bool = False, **options: Any) -> "Console":
     """Return a console that prints texts as they are, without control characters, and respects NO_COLOR.
 
-    It prints plain text if the output is not a terminal.
+    It prints plain text if the output is not a terminal, in colors where FORCE_COLOR asks for them.
     """
     from rich.console import Console
 
@@ -29,8 +29,18 @@ def terminal(stderr: bool = False, **options: Any) -> "Console":
             return super().render_str(printable_lines(text), **settings)
 
     plain: dict[str, Any] = {"stderr": stderr, "markup": False, "emoji": False, "highlight": False, **options}
-    console = PlainConsole(**plain)
-    return console if console.is_terminal else PlainConsole(**{"width": PIPE_WIDTH, **plain})
+    asked = Console(**plain)  # which takes FORCE_COLOR for a terminal
+    if asked.is_terminal and _is_terminal(asked.file):
+        return PlainConsole(**plain)
+    pipe = {"force_terminal": False, "color_system": asked.color_system, "width": PIPE_WIDTH}
+    return PlainConsole(**{**pipe, **plain})
+
+
+def _is_terminal(stream: Any) -> bool:
+    try:
+        return bool(stream.isatty())
+    except ValueError:  # closed
+        return False
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 from flatqat import registry
 from flatqat.spec import Recipe
 from flatqat.spec.json_schema import attributes_of
-from tests.helpers import RESULTS, ROOT
+from tests.helpers import RESULTS, ROOT, TOY
 
 
 @pytest.mark.parametrize("name", registry.names(registry.METHODS))
@@ -86,6 +86,16 @@ def test_a_recipe_explains_every_value(flatqat):
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
+@pytest.mark.parametrize("suite", ["digits-c", "pacs", "pacs@sketch"])
+def test_the_commands_that_a_suite_names_show_its_recipes(flatqat, suite):
+    named = re.findall("all values: flatqat (.*)", flatqat("suites", "show", suite).out)
+    assert named
+    for command in named:
+        shown = flatqat(*command.split())
+        assert (shown.code, shown.err) == (0, "")
+        assert f" --suite {suite}" in command
+
+
 def test_all_suites_list_their_recipes(flatqat):
     listed = dict(line.split(maxsplit=1) for line in flatqat("recipes", "list").out.splitlines())
     assert set(listed) == set(registry.names(registry.SUITES))
@@ -99,6 +109,9 @@ def test_all_suites_list_their_recipes(flatqat):
         (("quantizers", "show", "lsd"), "lsq"),
         (("recipes", "show", "huge"), "default, smoke"),
         (("recipes", "show", "smoke", "--suite", "pax"), "pacs"),
+        (("suites", "show", "pacs@"), "expected one of art_painting, cartoon, photo, sketch"),
+        (("bench", "run", "--suite", "pacs@", "--dry-run"), "expected one of art_painting, cartoon, photo"),
+        (("suites", "show", "digits-c@"), "expected no target after it, got ''"),
     ],
 )
 def test_unknown_names_are_told_with_the_choices(flatqat, words, named):
@@ -106,6 +119,13 @@ def test_unknown_names_are_told_with_the_choices(flatqat, words, named):
     assert ended.code == 2
     assert named in ended.err
     assert len(ended.err.splitlines()) == 1
+
+
+def test_suites_and_models_of_plugins_are_listed(flatqat, tmp_path):
+    model = tmp_path / "mine.py"
+    model.write_text('"""My own net."""\nfrom flatqat.models.tiny import MODEL\n')
+    assert re.search(r"^mine +My own net\.$", flatqat("models", "list", "--plugin", model).out, re.MULTILINE)
+    assert re.search(r"^toy +\w", flatqat("suites", "list", "--plugin", TOY).out, re.MULTILINE)
 
 
 def test_plugins_are_described_like_all_others(flatqat, tmp_path):

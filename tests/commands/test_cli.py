@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,10 +15,13 @@ import torch
 from rich.console import Console
 
 from flatqat import __version__, registry
+from flatqat.bench.plan.request import Request
+from flatqat.bench.records.store import Store
 from flatqat.commands import catalog
+from flatqat.commands.execute import next_command
 from flatqat.finding import Finding
 from flatqat.models.base import build
-from tests.helpers import RESULTS, TOY, imagenet_files
+from tests.helpers import RESULTS, TOY, imagenet_files, street_records
 from tests.helpers.command_line import assert_one_line_error
 from tests.helpers.plugins import registered
 
@@ -34,6 +38,19 @@ def test_run_ends_with_the_table(flatqat, tmp_path):
     assert "\x1b" not in done.out + done.err
     assert "train tiny qat 4 seed 0" in done.err
     assert f"next: flatqat bench report --results {tmp_path} --by family" in done.err
+
+
+def test_the_next_command_works_beside_a_suite_of_another_task(flatqat, tmp_path):
+    store = Store(tmp_path / "both kinds")
+    street_records.put(store, street_records.FP, street_records.matrices())
+    request = Request(suites=("streets",), methods=("fp",), bits=("fp",), seeds=(0,), results=store.root)
+    command = next_command(request, store.records())
+    first_look = Store(FIRST_LOOK)
+    store.write_record((digits := first_look.records()[0]), first_look.outcomes(digits.cell))
+    assert command.endswith(" --suite streets --by class")
+    done = flatqat(*shlex.split(command)[1:])
+    assert (done.code, done.err) == (0, "")
+    assert "digits-c" not in done.out
 
 
 def test_dry_run_computes_nothing(flatqat, tmp_path):
@@ -185,6 +202,13 @@ def test_a_damaged_record_is_named(flatqat, tmp_path):
 def test_unwritable_results(flatqat, tmp_path):
     (tmp_path / "file").write_text("")
     assert_one_line_error(flatqat(*TOY_RUN, "--results", tmp_path / "file"), "expected a folder, got a file")
+    below = flatqat(*TOY_RUN, "--results", tmp_path / "file" / "below")
+    assert_one_line_error(
+        below, r"results folder .*/below: expected a folder, got none \(Not a directory\); choose"
+    )
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    linked = flatqat(*TOY_RUN, "--results", tmp_path / "link")
+    assert_one_line_error(linked, "results folder .*/link: expected a folder, got a link to nothing; choose")
 
 
 def test_a_failing_cell_makes_the_exit_code_three(flatqat, tmp_path):
@@ -327,6 +351,9 @@ def test_lists_hang_on_a_terminal_and_have_a_line_for_each_name_elsewhere(flatqa
     [
         (["bench", "run", "--limit", "1"], r"'?--limit'?: .*2.*; see: flatqat bench run --help"),
         (["bench", "run", "--threads", "x"], r"'?--threads'?: .*'x'; see: flatqat bench run --help"),
+        (["bench", "run", "--suite"], "'--suite' requires an argument; see: flatqat bench run --help"),
+        (["export", "verify", "--results"], "an argument; see: flatqat export verify --help"),
+        (["export", "--output"], "an argument; see: flatqat export --help"),
         (["bench", "run", "--nonsense"], "--nonsense.*; see: flatqat bench run --help"),
         (["bench", "run", "more"], r"unexpected extra argument.*more.*; see: flatqat bench run --help"),
         (["results", "show"], "Missing argument 'CELL'; see: flatqat results show --help"),

@@ -12,7 +12,7 @@ import pytest
 from flatqat.console import terminal
 from flatqat.console.rounded import with_interval
 from tests.helpers import RESULTS
-from tests.helpers.command_line import assert_one_line_error
+from tests.helpers.command_line import assert_one_line_error, terminal_of
 from tests.helpers.gate_records import CELL, SHIFTS, outcomes, store_with
 from tests.helpers.records import shift_info
 
@@ -63,6 +63,31 @@ def test_what_is_not_compared_stands_below_and_alone_it_exits_3(flatqat, tmp_pat
     assert f"not compared: ema 4, sam 4: not in B ({tmp_path / 'b'})" in done.out.replace("\n", " ")
 
 
+def test_a_seed_without_outcomes_is_named(flatqat, tmp_path):
+    for method in ("qat", "sam"):
+        for seed in (0, 1):
+            store = store_with(tmp_path, outcomes(seed), replace(CELL, method=method, seed=seed))
+    lacking = store.outcomes_path(replace(CELL, method="sam", seed=1))
+    lacking.unlink()
+    (part,) = json.loads(
+        flatqat("bench", "diff", "qat", "sam", "--results", tmp_path, "--format", "json").out
+    )["parts"]
+    assert {row["seeds_a"] for row in part["rows"]} == {1}
+    (missing,) = part["missing"]
+    assert missing["cell"] == "qat 4 → sam 4"
+    assert missing["reason"] == f"seed 1: the outcomes of images are not stored: {lacking}"
+
+
+def test_a_method_names_its_rows_with_settings(flatqat, tmp_path):
+    anchored = replace(CELL, method="anchor", method_args=(("coupling", "elastic"),))
+    for cell in (CELL, anchored):
+        store_with(tmp_path, outcomes(), cell)
+    for name in ("anchor", "anchor 4"):
+        done = flatqat("bench", "diff", "qat", name, "--results", tmp_path)
+        assert done.code == 0, done.err
+        assert "qat 4 → anchor(coupling=elastic) 4" in done.out
+
+
 def test_the_interval_is_whole_at_80_columns(flatqat, tmp_path, monkeypatch):
     monkeypatch.setattr(terminal, "PIPE_WIDTH", 80)
     shifts = {**SHIFTS, "fog/1": shift_info("a-family-with-a-long-name", severity=1)}
@@ -74,6 +99,19 @@ def test_the_interval_is_whole_at_80_columns(flatqat, tmp_path, monkeypatch):
     assert max(map(len, done.out.splitlines()[2:])) <= 80
     assert "…" not in done.out
     assert done.out.count("]") == 1 + 8
+
+
+@pytest.mark.parametrize(("width", "gone"), [(40, "A, B, p"), (50, "A, B"), (80, "")])
+def test_a_narrow_terminal_keeps_labels_and_differences(flatqat, monkeypatch, width, gone):
+    monkeypatch.setattr(terminal, "terminal", terminal_of(width))
+    text = flatqat(*ROWS).out
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    words = text.split()
+    assert {"-0.67", "[-2.04,", "+0.71]"} <= set(words)
+    assert {"id", "ood", "weather", "digital", "blur", "noise"} <= set(words)
+    assert "…" not in text
+    assert (f"left out: {gone}; a wider terminal" in " ".join(lines)) == bool(gone)
 
 
 def test_texts_of_a_stranger_are_texts(flatqat, tmp_path):

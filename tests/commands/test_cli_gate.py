@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from flatqat.bench.gate.wording import COLUMNS
 from flatqat.bench.records.store import Store
+from flatqat.commands import verdicts
 from flatqat.console import terminal
 from flatqat.spec import Record
-from tests.helpers.command_line import assert_one_line_error
+from tests.helpers.command_line import assert_one_line_error, terminal_of
 from tests.helpers.gate_records import CELL, SHIFTS, flipped, outcomes, store_with
 from tests.helpers.records import environment, shift_info
 
@@ -61,6 +63,10 @@ def test_exit_codes_and_what_they_say(flatqat, tmp_path, baseline):
     assert_one_line_error(flatqat("bench", "check", "--baseline", tmp_path / "none.json"), "none.json")
     for option in ("--max-drop", "--retraining-sd"):
         assert_one_line_error(check("old", option, "inf"), f"{option}: expected a finite number, got 'inf'")
+    for p in ("0", "1"):
+        assert_one_line_error(
+            check("old", "--p", p), f"--p: expected a number above 0 and below 1, .* got {p}"
+        )
     assert_one_line_error(check("old", "--format", "xml"), "unknown format 'xml'")
 
 
@@ -79,9 +85,13 @@ def test_options_change_the_verdict(flatqat, tmp_path, baseline):
 def test_what_failed_is_named_when_a_baseline_is_written(flatqat, tmp_path):
     store = store_with(tmp_path / "old", outcomes())
     store.write_record(Record(cell=replace(CELL, seed=1), status="failed", reason="nan\x1b[2J"))
+    bare = replace(CELL, seed=2)
+    store_with(tmp_path / "old", outcomes(), bare).outcomes_path(bare).unlink()
     done = flatqat("bench", "baseline", "--results", tmp_path / "old", "--output", tmp_path / "b.json")
     assert done.code == 0
     assert f"not in it: {replace(CELL, seed=1).label}: failed nan\\x1b[2J" in done.out
+    lacking = f"expected its outcomes in {store.outcomes_path(bare)}, got none; restore the file, or run"
+    assert f"not in it: {bare.label}: {lacking}" in done.out
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -101,6 +111,26 @@ def test_change_and_verdict_are_whole_whatever_the_width(flatqat, tmp_path, monk
     column = "".join(line[: heads.index("what")] for line in done.out.splitlines())
     for part in ("coupling=elastic,", "strength=0.125)4·", "w2a8@apot·a-suite-with-a-long-name", "qat4·t"):
         assert part in "".join(column.split()), done.out
+
+
+@pytest.mark.parametrize(
+    ("width", "gone"),
+    [(40, "before, now, catches, p"), (50, "before, now, catches"), (60, "catches"), (80, "")],
+)
+def test_a_narrow_terminal_keeps_labels_changes_and_verdicts(
+    flatqat, tmp_path, baseline, monkeypatch, width, gone
+):
+    store_with(tmp_path / "new", WORSE)
+    monkeypatch.setattr(verdicts, "terminal", terminal_of(width))
+    lines = flatqat("bench", "check", "--results", tmp_path / "new", "--baseline", baseline).out.splitlines()
+    assert max(map(len, lines)) <= width
+    assert [line.split()[-1] for line in lines if "-15.00" in line] == ["regressed"] * 4
+    assert [line[8:].split()[0] for line in lines if "-15.00" in line] == ["id", "ood", "blur", "weather"]
+    left = [name for name in COLUMNS if name not in gone.split(", ")]
+    assert any(line.split() == left for line in lines)
+    assert (
+        f"left out: {gone}; a wider terminal or a pipe has all" in " ".join(" ".join(lines).split())
+    ) == bool(gone)
 
 
 def test_what_differs_stands_above_the_verdict_and_what_is_not_known_is_said(flatqat, tmp_path, baseline):

@@ -9,7 +9,7 @@ import pytest
 
 from flatqat import registry
 from tests.helpers import TOY
-from tests.helpers.command_line import assert_one_line_error
+from tests.helpers.command_line import assert_one_line_error, terminal_of
 from tests.helpers.sensitivity_runs import store
 
 LAYERS = {"conv1", "stage1.0", "stage2.0", "stage3.0", "linear"}
@@ -40,6 +40,14 @@ def test_a_table_within_80_columns_and_a_picture(sensitivity, tmp_path):
     again = sensitivity("tiny-fp", "--bits", 2, "--plot", tmp_path / "again.svg")
     assert again.out == done.out
     assert (tmp_path / "again.svg").read_text(encoding="utf-8") == svg
+
+
+def test_a_narrow_terminal_keeps_layers_and_points(sensitivity, monkeypatch):
+    monkeypatch.setattr("flatqat.commands.layers.terminal", terminal_of(36))
+    text = sensitivity("tiny-fp", "--bits", 2).out
+    assert max(map(len, text.splitlines())) <= 36
+    assert len(re.findall(r"^ (?:conv1|stage[123]\.0|linear) .* [+-]?\d+\.\d", text, re.MULTILINE)) == 5
+    assert "left out: MACs, noise; a wider terminal" in " ".join(text.split())
 
 
 def test_the_time_said_beforehand_includes_making_the_images(sensitivity, cells, monkeypatch):

@@ -10,8 +10,11 @@ import pytest
 from flatqat import registry
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
+from flatqat.bench.records.store import Store
+from flatqat.spec import Record
 from tests.helpers import TOY
-from tests.helpers.command_line import assert_one_line_error
+from tests.helpers.command_line import assert_one_line_error, terminal_of
+from tests.helpers.gate_records import CELL
 from tests.helpers.running import run_plan
 
 
@@ -126,11 +129,31 @@ def test_report_to_a_file(flatqat, stored, tmp_path):
     [
         (["--format", "xml"], "unknown format 'xml'"),
         (["--by", "color"], "unknown value of --by"),
-        (["--suite", "nothing"], "expected records in .* for suite nothing, got none"),
+        (["--suite", "nothing"], "expected records in .* for suite nothing, got none; make some with"),
+        (["--suite", "toi"], "for suite toi, got none; did you mean 'toy'"),
     ],
 )
 def test_wrong_report_options(flatqat, stored, args, pattern):
     assert_one_line_error(flatqat("bench", "report", "--results", stored, *args), pattern)
+
+
+@pytest.mark.parametrize(("width", "gone"), [(40, "codes, levels"), (60, "")])
+def test_an_audit_on_a_narrow_terminal_keeps_the_layers(flatqat, stored, monkeypatch, width, gone):
+    monkeypatch.setattr("flatqat.commands.cell.terminal", terminal_of(width))
+    text = flatqat("audit", "tiny-qat", "--results", stored).out
+    assert max(map(len, text.splitlines())) <= width
+    assert re.search(r"^ stage1\.0 +weight +4 .* \d+\.\d\d% ", text, re.MULTILINE), text
+    assert (f"left out: {gone}; a wider terminal or a pipe has all" in " ".join(text.split())) == bool(gone)
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json", "md"])
+def test_failed_cells_alone_have_no_columns_to_choose(flatqat, tmp_path, form):
+    Store(tmp_path).write_record(Record(cell=CELL, status="failed", reason="the loss is nan"))
+    args = ("bench", "report", "--results", tmp_path, "--format", form)
+    assert flatqat(*args, "--columns", "ID").code == 0
+    assert flatqat(*args, "--columns", "ID").out == flatqat(*args).out
+    study = flatqat("bench", "report", "--results", tmp_path, "--format", "study")
+    assert_one_line_error(study, "got no row with a finished cell; run them first")
 
 
 def test_audit_of_a_stored_cell(flatqat, stored):

@@ -1,18 +1,22 @@
 """`flatqat cost` and `bench report --plot`: what stored cells cost, printed, stored and drawn."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from flatqat.bench.cell import cell_cost
 from flatqat.bench.cell.cell_cost import cost_of
 from flatqat.bench.records.store import Store
+from flatqat.console.fitted import print_fitting
+from flatqat.console.terminal import plain_table
 from flatqat.errors import StoreError
 from tests.helpers import RESULTS
-from tests.helpers.command_line import assert_one_line_error
+from tests.helpers.command_line import assert_one_line_error, terminal_of
 
 MACS = 1143104  # of `tiny` at 32 pixels: 110,592 + 589,824 + 294,912 + 147,456 + 320
 
@@ -45,6 +49,36 @@ def test_cost_prints_a_layer_a_line_and_completes_the_record(flatqat, first_look
     ]
     again = flatqat("cost", "tiny-qat-4-s0", "--results", first_look)
     assert (again.out, again.err) == (done.out, "")
+
+
+@pytest.mark.parametrize(("width", "gone"), [(40, "MACs, GBOPs, acts"), (60, "GBOPs, acts"), (80, "")])
+def test_a_narrow_terminal_keeps_layers_and_their_share(flatqat, first_look, monkeypatch, width, gone):
+    monkeypatch.setattr("flatqat.commands.cell_cost.terminal", terminal_of(width))
+    done = flatqat("cost", "tiny-qat-4-s0", "--results", first_look)
+    assert max(map(len, done.out.splitlines())) <= width
+    assert re.search(r"^ stage1\.0 .* 40\.0% +1,152", done.out, re.MULTILINE), done.out
+    assert re.search(r"^ total .* 100\.0% +10,836", done.out, re.MULTILINE), done.out
+    left_out = f"left out: {gone}; a wider terminal or a pipe has all"
+    assert (left_out in " ".join(done.out.split())) == bool(gone)
+
+
+def test_long_names_of_layers_go_over_lines(capsys):
+    names = ("layer", "share")
+
+    def table_of(kept):
+        table = plain_table(*(names[at] for at in kept), left=("layer",), wrapped=("layer",))
+        table.add_row(*(["encoder.layers." * 4, "100.0%"][at] for at in kept))
+        return table
+
+    print_fitting(names, [], table_of, Console(width=12, force_terminal=True, color_system=None))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[3:7]] == [
+        "encoder.layers.e",
+        "ncoder.layers.en",
+        "coder.layers.enc",
+        "oder.layers.",
+    ]
+    assert lines[3].endswith("100.0% ")
 
 
 def test_what_was_stored_while_costs_were_counted_stays(flatqat, first_look, monkeypatch):

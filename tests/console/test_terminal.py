@@ -11,6 +11,7 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import View
 from flatqat.bench.report.render import frame, load, show
 from flatqat.console.blocks import blocks, fitting, folded
+from flatqat.console.progress import PlainProgress, progress_for
 from flatqat.console.terminal import plain_table, terminal
 from tests.helpers import RESULTS
 
@@ -50,6 +51,21 @@ def report(folder: str | Path, view: View, width: int | None, capsys) -> str:
     console = Console(width=width, force_terminal=True, no_color=True) if width else terminal()
     show(load(store, None), store, view, console)
     return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+
+
+def test_forced_colors_make_no_terminal_of_a_pipe(monkeypatch, capsys):
+    """All columns stay, and progress draws over no lines."""
+    for name in ("CI", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    plain = report("first-study", "method", None, capsys)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    console, store = terminal(), Store(RESULTS / "first-study")
+    show(load(store, None), store, "method", console)
+    text = capsys.readouterr().out
+    assert "\x1b[" in text
+    assert re.sub(r"\x1b\[[0-9;]*m", "", text) == plain
+    assert type(progress_for(terminal(stderr=True))) is PlainProgress
 
 
 def headers(text: str, label: str) -> list[list[str]]:

@@ -1,6 +1,7 @@
 """What tests of the command line share."""
 
 import re
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,7 @@ import typer
 from typer.main import get_command
 
 from flatqat.cli import app
+from flatqat.console.terminal import terminal
 
 MissingParameter: Any = next(  # click's, wherever this typer has its click
     error for error in typer.BadParameter.__subclasses__() if error.__name__ == "MissingParameter"
@@ -19,6 +21,11 @@ def assert_one_line_error(done: SimpleNamespace, pattern: str) -> None:
     assert re.search(pattern, done.err), done.err
     assert done.err.count("\n") == 1
     assert "Traceback" not in done.err
+
+
+def terminal_of(width: int) -> Any:
+    """What a command calls in place of `terminal` to print on a terminal of this width without colors."""
+    return partial(terminal, width=width, force_terminal=True, color_system=None)
 
 
 def leaves(command: Any, words: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:

@@ -7,7 +7,7 @@ from flatqat.bench.gate.comparable import odd_shift, other_images
 from flatqat.bench.gate.compare import are_identical
 from flatqat.bench.gate.shift_groups import By, shift_groups
 from flatqat.bench.records.paired import Runs, components_of, is_nested
-from flatqat.bench.records.sections import Section, names_of, row_label
+from flatqat.bench.records.sections import Section, method_alone, names_of, row_label
 from flatqat.bench.records.store import Store, begins
 from flatqat.spec import Record
 
@@ -19,13 +19,15 @@ Rows = dict[Key, list[Record]]
 def rows_named(section: Section, name: str) -> Rows:
     """Return the rows of a method (`qat`), the row `qat 4`, or those of cells whose label or id begins so.
 
-    Where no row has the name as its label, one that may be asked for by it has it, see `names_of`.
+    Where no row has the name as its label, one that may be asked for by it has it, see `names_of`; and where
+    none has that either, all rows of a method with other settings (`anchor` for `anchor(strength=0.3)`).
     """
     labels = {key: (key[0], row_label(key)) for key in section.rows}
     every = {
         (m, bits): [n for own in names_of(m) for n in (own, row_label((own, bits)))] for m, bits in labels
     }
-    for names in (labels, every):
+    alone = {(m, bits): [a, row_label((a, bits))] for m, bits in labels for a in [method_alone(m)]}
+    for names in (labels, every, alone):
         if named := {key: records for key, records in section.rows.items() if name in names[key]}:
             return named
     begun = {key: [r for r in records if begins(r.cell, name)] for key, records in section.rows.items()}
@@ -67,7 +69,7 @@ def _pairs(ours: Rows, theirs: Rows) -> list[tuple[Key, Key]]:
 def _compared(
     name: str, ours: Sequence[Record], theirs: Sequence[Record], store: Store, by: By
 ) -> tuple[list[Difference], list[str]]:
-    """Return the differences of two rows, and why there are no others."""
+    """Return the differences of two rows, and why there are no others, or none of some seeds."""
     sides = [Runs.of(records, store) for records in (ours, theirs)]
     shifts, others = (side.record.protocol.shifts for side in sides)
     if odd := odd_shift(shifts, others):
@@ -75,6 +77,12 @@ def _compared(
     stored = [{seed for seed, values in side.values.items() if values} for side in sides]
     if not all(stored):
         return [], ["the outcomes of images are not stored"]
+    lacking = [
+        f"seed {record.cell.seed}: the outcomes of images are not stored: {store.outcomes_path(record.cell)}"
+        for records, of_side in zip((ours, theirs), stored, strict=True)
+        for record in records
+        if record.cell.seed not in of_side
+    ]
     if not (seeds := stored[0] & stored[1]):
         listed = (", ".join(map(str, sorted(of_side))) for of_side in stored)
         return [], [f"no seed in common: {' and '.join(listed)}"]
@@ -102,4 +110,4 @@ def _compared(
                 identical=are_identical(a.values, b.values, members),
             )
         )
-    return found, undefined
+    return found, lacking + undefined

@@ -10,7 +10,7 @@ from flatqat import registry
 from flatqat.bench.plan.networks import EVAL, BaseCell, Networks, base_cell_of, code_files
 from flatqat.bench.plan.request import DEFAULT_SEEDS, Request
 from flatqat.bench.plan.settings import Settings, changed, configure, sweep
-from flatqat.errors import StoreError, UsageError, choose
+from flatqat.errors import StoreError, UsageError, choose, found
 from flatqat.spec import Cell, QuantSpec, Recipe
 from flatqat.suite import Suite
 
@@ -83,15 +83,15 @@ def make_plan(request: Request) -> Plan:
     """Resolve every name and setting of a request.
 
     Raises UsageError if a name, a setting or a combination does not exist, PluginError if a plugin file is
-    none, WeightsError if the weights do not fit a model, and StoreError if the results folder is a file.
+    none, WeightsError if the weights do not fit a model, and StoreError if the results folder cannot be one.
     """
     registry.forget_edited()
     for file in request.plugins:
         registry.add_plugin(Path(file))
     specs = _specs(request)
     _check_settings(request)
-    if request.results.exists() and not request.results.is_dir():
-        problem = f"results folder {request.results}: expected a folder, got a file"
+    if (got := found(request.results)) not in ("a folder", "none"):
+        problem = f"results folder {request.results}: expected a folder, got {got}"
         raise StoreError(f"{problem}; choose another with --results")
     jobs: dict[str, Job] = {}
     suites: dict[str, Suite] = {}  # the same object for all seeds, so that each shift is read once
@@ -102,10 +102,10 @@ def make_plan(request: Request) -> Plan:
                 suites[member.key] = member.on_disk(request.data_root)
             suite = suites[member.key]
             for model in request.models or (suite.default_model,):
-                found = _jobs_of(base_cell_of(suite, model, seed, request, networks), request)
+                own = _jobs_of(base_cell_of(suite, model, seed, request, networks), request)
                 repeats = request.seeds is None and seed != DEFAULT_SEEDS[0]
-                if not repeats or any(job.trains for job in found.values()):
-                    jobs |= found
+                if not repeats or any(job.trains for job in own.values()):
+                    jobs |= own
     return Plan(request=request, jobs=tuple(jobs.values()), networks=networks)
 
 
@@ -124,14 +124,20 @@ def _jobs_of(base: BaseCell, request: Request) -> dict[str, Job]:
 
 def members(name: str, seed: int) -> list[Suite]:
     """Return the suite called `name`; of a family all members (`pacs`) or one (`pacs@sketch`)."""
-    family_name, _, target = name.partition("@")
+    family_name, at, target = name.partition("@")
     suite: Suite = registry.load(registry.SUITES, family_name)
-    if suite.member is None and target:
+    if suite.member is None and at:
         raise UsageError(f"suite {family_name!r}: expected no target after it, got {target!r}")
     if suite.member is None:
         return [suite]
-    targets = [choose(f"target of {family_name}", target, suite.targets)] if target else suite.targets
+    targets = [choose(f"target of {family_name}", target, suite.targets)] if at else suite.targets
     return [suite.member(one, seed) for one in targets]
+
+
+def suite_or_family(name: str) -> Suite:
+    """Return a suite or a family by its name (`pacs`), or one member of a family (`pacs@sketch`)."""
+    suite: Suite = members(name, 0)[0] if "@" in name else registry.load(registry.SUITES, name)
+    return suite
 
 
 def _specs(request: Request) -> list[QuantSpec]:

@@ -93,6 +93,11 @@ def names_of(label: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((label, *shorter)))
 
 
+def method_alone(label: str) -> str:
+    """Return the method of a row's label without its settings and what else it is marked with."""
+    return label.partition("(")[0].partition(" ")[0]
+
+
 def is_latest(label: str) -> bool:
     """Whether the label of a row is marked as that of the latest of several revisions."""
     return len(names_of(label)) > 1

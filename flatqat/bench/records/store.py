@@ -22,6 +22,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -41,7 +42,7 @@ from flatqat.bench.records.pictures import NOTHING, Pictures, Predicted
 from flatqat.bench.records.record_json import read_as, read_json, read_record, record_to_dict, to_json
 from flatqat.bench.records.work import Work
 from flatqat.console.printable import printable
-from flatqat.errors import Misplaced, StoreError, Vanished, listed
+from flatqat.errors import Misplaced, StoreError, Vanished, found, listed
 from flatqat.spec import Cell, Flatness, Record, SuiteData
 from flatqat.suite import Suite
 
@@ -135,14 +136,16 @@ class Store(Work):
         records = self.records(suite)
         if not records:
             where = f"{self.root} for suite {suite}" if suite else str(self.root)
-            make = f"make some with: flatqat bench run{results_option(self.root)}"
+            near = get_close_matches(suite or "", {path.parent.name for path in self.record_paths()}, n=1)
+            hint = f"did you mean {near[0]!r}? If not, " if near else ""
+            make = f"{hint}make some with: flatqat bench run{results_option(self.root)}"
             raise StoreError(f"expected records in {where}, got none; {make}")
         return records
 
     def record_paths(self) -> list[Path]:
         """Return where all records are, sorted. Raises StoreError without a results folder that can be read.
 
-        Hidden files are ignored; a file with another kind of name is left out, with a line on stderr.
+        Hidden files are ignored; what has another kind of name, or is no file, is left out: a line on stderr.
         """
         if not self.root.is_dir():
             got = "a file" if self.root.exists() else "none"
@@ -151,10 +154,12 @@ class Store(Work):
         for path in (file for folder in _listed(self.root / "records") for file in _listed(folder)):
             if path.suffix != ".json" or path.name.startswith(".") or path.parent.name.startswith("."):
                 continue
-            if RECORD_NAME.fullmatch(path.name) and path.is_file():
-                paths.append(path)
-            else:
+            if not RECORD_NAME.fullmatch(path.name):
                 self._leave_out(path, f"{path}: expected the name of a cell")
+            elif path.is_file():
+                paths.append(path)
+            elif (what := found(path)) != "none":  # where another command removed it meanwhile
+                self._leave_out(path, f"{path}: expected the file of a record, found {what}")
         return paths
 
     def find(self, name: str) -> Record:

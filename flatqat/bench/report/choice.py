@@ -5,7 +5,15 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from shlex import quote
 
-from flatqat.bench.records.sections import Section, how_made, is_latest, method_label, names_of, row_label
+from flatqat.bench.records.sections import (
+    Section,
+    how_made,
+    is_latest,
+    method_alone,
+    method_label,
+    names_of,
+    row_label,
+)
 from flatqat.errors import UsageError, listed, unknown
 from flatqat.spec import QuantSpec, Record
 
@@ -79,7 +87,7 @@ def _key(record: Record) -> Key:
 
 def _methods(key: Key) -> tuple[str, ...]:
     """Return the names of a row, and of its method alone."""
-    return *names_of(key[0]), key[0].partition("(")[0].partition(" ")[0]
+    return *names_of(key[0]), method_alone(key[0])
 
 
 def _matches(pattern: str, text: str) -> bool:

@@ -14,7 +14,7 @@ def with_columns(tables: Sequence[Shown | None], names: Sequence[str]) -> list[S
     without what stands in brackets, or another of `columns_named`. Raises UsageError on one that no table
     has.
     """
-    if not names:
+    if not names or not any(tables):  # no table has columns
         return [shown and usual(shown) for shown in tables]
     known = [name_of(header) for shown in tables if shown for header in shown.header[shown.labels :]]
     wanted = columns_named(names, known)

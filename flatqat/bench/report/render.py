@@ -153,6 +153,8 @@ def _kept(
     frames: "Sequence[tuple[Section, pd.DataFrame]]", columns: Sequence[str]
 ) -> "list[tuple[Section, pd.DataFrame]]":
     """Return tables with the columns that name their rows and those wanted ones that they have."""
+    if all(table.empty for _, table in frames):  # no table has columns
+        return list(frames)
     wanted = columns_named(columns, [name for _, table in frames for name in table.columns])
     return [
         (section, table[[n for n in table.columns if n in LABELS or n in wanted]])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from flatqat import registry
 from flatqat.errors import UsageError, choose, choose_all
 from flatqat.spec import QuantSpec
+from flatqat.spec.quant import FLOAT_BITS
 
 MODES = ("one", "all-but-one")
 WHATS = ("weights", "acts", "both")
@@ -72,15 +73,30 @@ class Options:
         return parse_budget(self.bops, self.average_bits)
 
     def lower(self, own: QuantSpec) -> QuantSpec:
-        """Return the lower bits for a cell of some bits. Raises UsageError if it has the fewest there are."""
+        """Return the lower bits for a cell of some bits. Raises UsageError if they are not, or cannot be."""
         if self.bits is not None:
-            return spec_of(self.bits, own.quantizer)
+            spec = spec_of(self.bits, own.quantizer)
+            self._check_lower(spec, own)
+            return spec
         if own.is_fp:
             return QuantSpec.parse("4")
         weights, acts = (bits and bits - 1 for bits in (own.weight_bits, own.act_bits))
         if min(bits for bits in (weights, acts) if bits) < LOWEST:
             raise UsageError(f"--bits: expected lower bits than {own}, got none, and there are no lower ones")
         return replace(own, weight_bits=weights, act_bits=acts, keep=(), layer_bits=())
+
+    def _check_lower(self, spec: QuantSpec, own: QuantSpec) -> None:
+        """Raise UsageError unless some of the bits that are switched are lower, and none higher."""
+        change = {
+            "weights": (spec.weight_bits or FLOAT_BITS) - (own.weight_bits or FLOAT_BITS),
+            "acts": (spec.act_bits or FLOAT_BITS) - (own.act_bits or FLOAT_BITS),
+        }
+        for what in self.whats:
+            changes = change.values() if what == "both" else [change[what]]
+            if max(changes) > 0 or min(changes) == 0:
+                of = "" if what == "both" else f" for {what}"
+                fix = "choose fewer, or leave it out for one fewer"
+                raise UsageError(f"--bits: expected lower bits than the cell's {own}{of}, got {spec}; {fix}")
 
     def chosen_from(self, own: QuantSpec) -> list[QuantSpec]:
         """Return the choices, each once, for a cell of some bits."""

@@ -60,8 +60,8 @@ def studied(sections: Sequence[Section], store: Store, against: str) -> list[tup
     rows = dict.fromkeys(row_label(key) for section in sections for key in section.rows)
     expected = f"expected a quantized method {against!r} and another of the same bits"
     fix = "name a method that has another at its bits with --against METHOD"
-    got = ", ".join(rows) or "none that is done"
-    raise StoreError(f"{store.root}: {expected}, got the rows {got}; {fix}")
+    got = f"the rows {', '.join(rows)}" if rows else "no row with a finished cell"
+    raise StoreError(f"{store.root}: {expected}, got {got}; {fix if rows else 'run them first'}")
 
 
 def studies(section: Section, store: Store, against: str) -> list[Study]:

@@ -37,7 +37,7 @@ def in_use() -> str:
 @cache
 def _found(folder: Path) -> tuple[Path, ...]:
     files = tuple(folder / name for name in NAMES)
-    missing = [path.name for path in files if found(path) == "none"]
+    missing = [path.name for path in files if found(path) in ("none", "a link to nothing")]
     if missing:
         raise DataError(
             f"{VARIABLE}={folder}: expected a folder with {', '.join(NAMES)}, got no {', '.join(missing)}; "

@@ -55,6 +55,15 @@ def test_copies_under_other_names_are_left_out_by_name(store, capsys, name, cont
     assert not more
 
 
+@pytest.mark.parametrize("what", ["a folder", "a link to nothing"])
+def test_what_is_no_file_under_the_name_of_a_cell_is_left_out_for_that(store, capsys, what):
+    before = render(store, None, "md", "method")
+    stranger = store.record_path(replace(CELL, seed=7))
+    stranger.mkdir() if what == "a folder" else stranger.symlink_to("gone")
+    assert render(store, None, "md", "method") == before
+    assert capsys.readouterr().err == f"left out: {stranger}: expected the file of a record, found {what}\n"
+
+
 def test_a_record_under_the_name_of_another_cell_is_left_out_and_never_run_over(store, capsys):
     path, other = store.record_path(CELL), store.record_path(OTHER)
     path.replace(other)

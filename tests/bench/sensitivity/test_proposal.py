@@ -151,6 +151,26 @@ def test_a_budget_out_of_reach_names_what_is():
         propose(costs("average-bits", 3.0), CHOICES, np.zeros((4, 3, 1)))
 
 
+def test_bits_that_are_not_lower_are_refused():
+    """Some of what is switched has fewer bits, and nothing has more."""
+    for own, bits, what in (
+        ("4", "8", "both"),
+        ("4", "4@apot", "both"),
+        ("4", "w3a8", "both"),
+        ("4", "w3", "acts"),
+        ("w4a8", "4", "weights"),
+    ):
+        with pytest.raises(UsageError, match=r"^--bits: expected lower bits than the cell's "):
+            Options(bits=bits, whats=(what,)).lower(QuantSpec.parse(own))
+    for own, bits, what in (
+        ("fp", "8", "both"),
+        ("w4a8", "4", "both"),
+        ("4", "w3", "weights"),
+        ("w4", "4", "both"),
+    ):
+        assert Options(bits=bits, whats=(what,)).lower(QuantSpec.parse(own)).weight_bits == int(bits[-1])
+
+
 def test_lower_bits_by_default():
     assert Options().lower(QuantSpec()) == QuantSpec.parse("4")
     own = QuantSpec.parse("w4a8@apot", keep="first", layer_bits="a=8")
