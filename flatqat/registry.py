@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -21,7 +22,8 @@ from traceback import extract_tb
 from types import ModuleType, TracebackType
 from typing import Any
 
-from flatqat.errors import PluginError, UsageError, found, unknown
+from flatqat.errors import FlatqatError, PluginError, UsageError, found, unknown
+from flatqat.memory import out_of_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,23 @@ def place(error: BaseException, path: Path) -> str:
         return f"{path}:{error.lineno}"
     own = [frame for frame in extract_tb(error.__traceback__) if frame.filename == file]
     return f"{path}:{own[-1].lineno} in {own[-1].name}" if own else ""
+
+
+@contextmanager
+def blaming(kind: Kind, name: str, expected: str) -> Iterator[None]:
+    """Turn what the code of a plugin raises within into a PluginError with the line of its file.
+
+    Mistakes of the user and a lack of memory pass, and so does what a built-in raises, which is a bug.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        if isinstance(error, FlatqatError) or out_of_memory(error) or is_built_in(kind, name):
+            raise
+        file = plugin_file(kind, name)
+        where = place(error, file) if file else ""
+        got = f"{type(error).__name__}: {error}{where and f' ({where})'}"
+        raise PluginError(f"{kind.word} {name}: expected {expected}, got: {got}; mend the plugin") from error
 
 
 def frames_of_plugin(error: BaseException) -> TracebackType | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from flatqat import registry
 from flatqat.data.images.checks import run_check
 from flatqat.finding import Finding
 from flatqat.spec import EvalTransform, Recipe, ShiftInfo
@@ -164,9 +165,13 @@ class Suite:
         return not self.layout.startswith("nothing on disk")
 
     def findings(self, root: Path | None) -> list[Finding]:
-        """Return what is wrong or right with the data on disk, and with what else images are made from."""
-        made = run_check(self.made_with)
-        return [*self.verify(root), *([made] if made.what else [])]
+        """Return what is wrong or right with the data on disk, and with what else images are made from.
+
+        Raises PluginError if the suite is a plugin whose code fails.
+        """
+        with registry.blaming(registry.SUITES, self.family, "findings of verify"):
+            made = run_check(self.made_with)
+            return [*self.verify(root), *([made] if made.what else [])]
 
     def on_disk(self, root: Path | None) -> "Suite":
         """Return the suite without its `missing_shifts`, or itself if there are none."""

@@ -93,6 +93,74 @@ def test_dry_run_says_which_data_is_incomplete(flatqat, tmp_path):
     assert "toy: 9 of 10 images" in done.err
 
 
+FAILING = """
+from flatqat.methods.qat import QAT
+
+
+class Failing(QAT):
+    def gradient(self, x, y):
+        raise RuntimeError("no gradient today")
+
+
+METHOD = Failing
+"""
+
+
+def test_dry_run_says_which_cells_would_fail_and_times_the_others(flatqat, tmp_path):
+    (tmp_path / "failing.py").write_text(FAILING)
+    run = (*TOY_RUN, "--plugin", tmp_path / "failing.py", "--method", "fp,failing", "--no-flatness")
+    done = flatqat(*run, "--results", tmp_path / "r", "--seeds", "2", "--dry-run")
+    assert done.code == 3
+    said = r"^would fail tiny-failing-4-s\d-\w+  \(crashed: RuntimeError\('no gradient today'\)\)$"
+    assert len(re.findall(said, done.out, re.MULTILINE)) == 2
+    assert done.err.count("in gradient") == 1  # once for all seeds
+    assert re.search(r"to run +tiny-fp-.*\nabout [\d.]+ s", done.out, re.DOTALL)
+    assert not (tmp_path / "r").exists()
+
+
+def test_dry_run_says_that_what_crashes_in_the_checks_would_fail(flatqat, tmp_path, monkeypatch):
+    def crashes(*args):
+        raise RuntimeError("no check today")
+
+    monkeypatch.setattr("flatqat.bench.engine.preflight._check_model", crashes)
+    done = flatqat(*TOY_RUN, "--results", tmp_path / "r", "--method", "fp", "--dry-run")
+    assert done.code == 3
+    assert "to run" not in done.out
+    assert "about" not in done.out
+    assert re.search(r"would fail tiny-fp-s0-\w+  \(crashed: RuntimeError\('no check today'\)\)", done.out)
+
+
+def with_a_last_shift(folder, build, image_set="last"):
+    """The file of the suite `mine`: that of `toy` with one shift more, built by an expression of `root`."""
+    more = f'Shift(name="last", family="last", image_set="{image_set}", build=lambda root: {build})'
+    lines = [TOY.read_text().replace('name="toy"', 'name="mine"'), "from dataclasses import replace"]
+    (folder / "mine.py").write_text(
+        "\n".join([*lines, f"SUITE = replace(SUITE, shifts=(*SUITE.shifts, {more}))"])
+    )
+    return folder / "mine.py"
+
+
+@pytest.mark.parametrize("how", [(), ("--dry-run",)], ids=["run", "dry run"])
+@pytest.mark.parametrize(
+    ("build", "image_set", "said"),
+    [
+        ("1 / 0", "last", r"suite mine: expected sets of images, got: ZeroDivisionError: .*mine\.py:\d+ in "),
+        ("_images(1, 2, 40)", "id", "as many images in last as in id, .* set 'id', got 1 and 96; complete"),
+    ],
+)
+def test_a_shift_that_no_cell_could_be_scored_on_is_refused(flatqat, tmp_path, build, image_set, said, how):
+    file = with_a_last_shift(tmp_path, build, image_set)
+    run = ("bench", "run", "--plugin", file, "--suite", "mine", "--results", tmp_path / "r", "--method", "fp")
+    assert_one_line_error(flatqat(*run, *how), said)
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_shift_may_have_one_image(flatqat, tmp_path):
+    file = with_a_last_shift(tmp_path, "_images(1, 2, 40)")
+    run = ("bench", "run", "--plugin", file, "--suite", "mine", "--seeds", "1", "--method", "fp")
+    assert flatqat(*run, "--no-flatness", "--results", tmp_path / "r").code == 0
+
+
 def test_dry_run_tells_what_is_missing_on_disk(flatqat, tmp_path):
     done = flatqat("bench", "run", "--suite", "cifar10-c", "--data-root", tmp_path, "--dry-run")
     assert done.code == 2
