@@ -20,7 +20,6 @@ from flatqat.metrics.effective_robustness import LINES
 from flatqat.metrics.mce import NORMALIZERS
 from flatqat.spec import EvalTransform
 from flatqat.suite import Shift, Suite
-from flatqat.testing import suites as suite_checks
 from tests.helpers import imagenet_files as files
 from tests.helpers.loading import imported_by_verifying, load
 
@@ -50,7 +49,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", ALL)
 def test_common_ground(name: str) -> None:
     suite = load(name)
-    suite_checks.suite_starts_with_id(suite)
     assert (suite.name, suite.classes, suite.default_model) == (name, 1000, "torchvision:resnet50")
     assert list(suite.recipes) == ["default", "smoke", "eval"]
     assert (suite.recipes["eval"].pretrain_steps, suite.recipes["eval"].steps) == (0, 0)
