@@ -200,6 +200,13 @@ def test_the_command_says_what_came_from_where(flatqat, folders, tmp_path):
     ]
 
 
+def test_a_folder_that_is_merged_into_itself_must_be_there(flatqat, tmp_path):
+    failed = flatqat("results", "merge", tmp_path / "none", "--into", tmp_path / "none")
+    assert failed.code == 2
+    assert f"results folder {tmp_path / 'none'}: expected a folder, found none" in failed.err
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_folder_without_results_is_named(flatqat, folders, tmp_path):
     failed = flatqat("results", "merge", folders[0], tmp_path / "none", "--into", tmp_path / "c")
     assert failed.code == 2
