@@ -155,6 +155,23 @@ def test_a_shift_that_no_cell_could_be_scored_on_is_refused(flatqat, tmp_path, b
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("bench", "report", "-o", "x.md"),
+        ("bench", "run", "--dry-run"),
+        ("methods", "show", "qat", "--plugin", "x.py"),
+    ],
+)
+def test_a_working_directory_that_was_removed_is_said(flatqat, tmp_path, monkeypatch, command):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    more = ("--results", FIRST_LOOK) if "report" in command else ()
+    said = "expected a working directory, got one that was removed; cd to another"
+    assert_one_line_error(flatqat(*command, *more), said)
+
+
 def test_a_shift_may_have_one_image(flatqat, tmp_path):
     file = with_a_last_shift(tmp_path, "_images(1, 2, 40)")
     run = ("bench", "run", "--plugin", file, "--suite", "mine", "--seeds", "1", "--method", "fp")
