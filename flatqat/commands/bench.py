@@ -195,7 +195,8 @@ def bench_run(
     from flatqat.commands.execute import dry, execute
     from flatqat.commands.written import check_later
 
-    check_later("--write-baseline", write_baseline, dry_run=dry_run)
+    read = [file for file in (weights, *(plugin or ())) if file]
+    check_later("--write-baseline", write_baseline, read, dry_run=dry_run)
     with leading(place, request) as (own, ranks):
         plan = make_plan(own)
         code = (

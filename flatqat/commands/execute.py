@@ -17,7 +17,7 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import VIEWS
 from flatqat.bench.report.choice import Choice
 from flatqat.bench.report.render import ALL, FORMATS, WHOLE, load, render, show
-from flatqat.commands.written import baseline_line, say_written
+from flatqat.commands.written import baseline_line, check_output, say_written
 from flatqat.console.progress import progress_for, seconds
 from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import UsageError, choose, counted
@@ -154,6 +154,7 @@ def report(
         raise UsageError(f"--against: expected --format {wanted} beside it, got {known}; leave it out")
     if beside is not None and choice.options:
         raise UsageError(f"--with: expected all rows, got {choice.options}; leave one of them out")
+    check_output("--output", output, [beside] if beside else [])
     stored = partial(load, store, suite, all_revisions=all_revisions, choice=choice)
     pack = None if beside is None else read_pack(beside)
     if plot is not None:
