@@ -22,7 +22,14 @@ MOST_SHOWN = 40
 
 
 class Commands(TyperGroup):
-    """All commands; looks at the words of a command line before it is parsed."""
+    """All commands; looks at the words of a command line before it is parsed, and lets no interrupt by."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command. Raises Abort on an interrupt, which typer would make an exit without a word."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise typer.Abort from interrupt
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the words. Raises UsageError on empty ones and on options that have another name now."""

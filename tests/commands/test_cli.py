@@ -172,6 +172,19 @@ def test_a_working_directory_that_was_removed_is_said(flatqat, tmp_path, monkeyp
     assert_one_line_error(flatqat(*command, *more), said)
 
 
+@pytest.mark.parametrize("when", ["flatqat.cli", "flatqat.commands.describe_plugins"])
+def test_an_interrupt_is_one_line_whatever_is_imported(when):
+    """While the command line itself is, and later within a command."""
+    code = (
+        "import sys\nfrom flatqat.__main__ import main\n\n\n"
+        "class Interrupts:\n    def find_spec(self, name, *_):\n"
+        f"        if name == {when!r}:\n            raise KeyboardInterrupt\n\n\n"
+        "sys.meta_path.insert(0, Interrupts())\nsys.argv = ['flatqat', 'methods', 'show', 'qat']\nmain()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 def test_a_shift_may_have_one_image(flatqat, tmp_path):
     file = with_a_last_shift(tmp_path, "_images(1, 2, 40)")
     run = ("bench", "run", "--plugin", file, "--suite", "mine", "--seeds", "1", "--method", "fp")
