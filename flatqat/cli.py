@@ -3,6 +3,7 @@
 PyTorch and pandas are imported inside the commands, so that `--help` and the listings are instant.
 """
 
+import os
 import sys
 import traceback
 import warnings
@@ -220,5 +221,18 @@ def _run() -> int:
             hint = "end other programs, or choose a smaller model or another --device"
             typer.echo(f"error: {printable(lack_of_memory(error))}; {hint}", err=True)
             return 2
+        if isinstance(error, FileNotFoundError) and not _has_working_directory():
+            typer.echo(
+                "error: expected a working directory, got one that was removed; cd to another", err=True
+            )
+            return 2
         traceback.print_exc()  # a bug, which must not look like the gate's exit code 1
         return BUG
+
+
+def _has_working_directory() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True

@@ -7,30 +7,39 @@ Listing reads docstrings and imports nothing.
 """
 
 import ast
+import hashlib
 import importlib
 import importlib.util
 import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from pkgutil import resolve_name
 from traceback import extract_tb
 from types import ModuleType, TracebackType
 from typing import Any
 
-from flatqat.errors import PluginError, UsageError, found, unknown
+from flatqat.errors import FlatqatError, PluginError, UsageError, found, unknown
+from flatqat.memory import out_of_memory
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of plugin: its folder in `flatqat`, the name that files export, and the attributes it needs."""
+    """A kind of plugin: its folder in `flatqat`, the name that files export, and what that must be.
+
+    `base` is the class, as "module:attribute", that is imported when a plugin is loaded. Plugins are
+    subclasses of it if `subclasses`, else instances.
+    """
 
     folder: str
     export: str
-    needs: tuple[str, ...]
+    base: str
+    subclasses: bool = False
 
     @property
     def word(self) -> str:
@@ -38,10 +47,10 @@ class Kind:
         return self.export.lower()
 
 
-SUITES = Kind("suites", "SUITE", ("name", "shifts", "train", "val", "recipes", "verify"))
-METHODS = Kind("methods", "METHOD", ("Config", "parent", "quantizes", "steps", "step"))
-QUANTIZERS = Kind("quant", "QUANTIZER", ("calibrate", "quantize", "codes", "dequantize"))
-MODELS = Kind("models", "MODEL", ("names", "build"))
+SUITES = Kind("suites", "SUITE", "flatqat.suite:Suite")
+METHODS = Kind("methods", "METHOD", "flatqat.methods.base:Method", subclasses=True)
+QUANTIZERS = Kind("quant", "QUANTIZER", "flatqat.quant.base:Quantizer", subclasses=True)
+MODELS = Kind("models", "MODEL", "flatqat.models.base:ModelSource")
 KINDS = (SUITES, METHODS, QUANTIZERS, MODELS)
 
 MODULES = "flatqat_plugin."  # before the names of modules from plugin files
@@ -82,6 +91,7 @@ def _installed(kind: Kind, name: str, point: EntryPoint) -> Any:
         thing = point.load()
     except Exception as error:
         raise PluginError(f"{who} failed to load: {error!r}") from error
+    _check_base(kind, thing, who)
     if (own := _name(thing, Path(name))) != name:
         raise PluginError(f"{who}: expected an entry point with the name of the {kind.word}, {own!r}")
     return thing
@@ -149,6 +159,23 @@ def place(error: BaseException, path: Path) -> str:
     return f"{path}:{own[-1].lineno} in {own[-1].name}" if own else ""
 
 
+@contextmanager
+def blaming(kind: Kind, name: str, expected: str) -> Iterator[None]:
+    """Turn what the code of a plugin raises within into a PluginError with the line of its file.
+
+    Mistakes of the user and a lack of memory pass, and so does what a built-in raises, which is a bug.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        if isinstance(error, FlatqatError) or out_of_memory(error) or is_built_in(kind, name):
+            raise
+        file = plugin_file(kind, name)
+        where = place(error, file) if file else ""
+        got = f"{type(error).__name__}: {error}{where and f' ({where})'}"
+        raise PluginError(f"{kind.word} {name}: expected {expected}, got: {got}; mend the plugin") from error
+
+
 def frames_of_plugin(error: BaseException) -> TracebackType | None:
     """Return the part of a traceback that begins with the first line of a plugin file, or None."""
     frames = error.__traceback__
@@ -185,7 +212,7 @@ def import_file(path: Path) -> ModuleType:
     """Return the module in a Python file, which runs once. Raises PluginError if it is missing or fails."""
     if not os.path.isfile(path):
         raise PluginError(f"plugin {path}: expected a Python file, got {found(path)}")
-    module_spec = importlib.util.spec_from_file_location(f"{MODULES}{path.stem}", path)
+    module_spec = importlib.util.spec_from_file_location(_module_name(path), path)
     if module_spec is None or module_spec.loader is None:
         raise PluginError(f"plugin {path}: expected a file that ends in .py")
     module = importlib.util.module_from_spec(module_spec)
@@ -199,9 +226,15 @@ def import_file(path: Path) -> ModuleType:
     try:
         exec(compile(content, path, "exec"), module.__dict__)  # the bytes of its hash, never older bytecode
     except (Exception, SystemExit) as error:
-        cause, where = f"{type(error).__name__}: {error}", place(error, path)
+        cause = str(error) if isinstance(error, FlatqatError) else f"{type(error).__name__}: {error}"
+        where = place(error, path)
         raise PluginError(f"plugin {path} failed to import: {cause}{where and f' ({where})'}") from error
     return module
+
+
+def _module_name(path: Path) -> str:
+    """Return a name for the module in a file that no other file has, and that ends in that of the file."""
+    return f"{MODULES}{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}.{path.stem}"
 
 
 def _content(path: Path) -> bytes:
@@ -216,8 +249,19 @@ def _export(kind: Kind, module: ModuleType, path: Path) -> Any:
     if not hasattr(module, kind.export):
         raise PluginError(f"{path}: expected the file to export {kind.export}, got none")
     thing = getattr(module, kind.export)
-    if lacking := ", ".join(name for name in kind.needs if not hasattr(thing, name)):
-        raise PluginError(
-            f"{path}: expected {kind.export} to have {', '.join(kind.needs)}; missing: {lacking}"
-        )
+    _check_base(kind, thing, str(path))
     return thing
+
+
+def _check_base(kind: Kind, thing: Any, who: str) -> None:
+    """Raise PluginError unless a plugin is of the class that its kind requires."""
+    base = resolve_name(kind.base)
+    fits = isinstance(thing, type) and issubclass(thing, base) if kind.subclasses else isinstance(thing, base)
+    if not fits:
+        what = f"a subclass of {base.__name__}" if kind.subclasses else f"a {base.__name__}"
+        raise PluginError(f"{who}: expected {kind.export} to be {what}, got {_short(thing)}")
+
+
+def _short(thing: Any) -> str:
+    """Return what something is, as an error says it."""
+    return f"the class {thing.__name__}" if isinstance(thing, type) else f"a {type(thing).__name__}"

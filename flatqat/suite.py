@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
+from flatqat import registry
 from flatqat.data.images.checks import run_check
+from flatqat.errors import PluginError, listed
 from flatqat.finding import Finding
+from flatqat.metrics.task import task_of
 from flatqat.spec import EvalTransform, Recipe, ShiftInfo
 
 if TYPE_CHECKING:
@@ -137,6 +140,34 @@ class Suite:
     baseline: str | None = None
     corruptible: "Callable[[Path], tuple[ImageData, list[str]]] | None" = None
 
+    def __post_init__(self) -> None:
+        """Raise PluginError, or UsageError on an unknown task, for what no cell could be scored with."""
+        names, metric = [shift.name for shift in self.scored], task_of(self.task).metric.name
+        repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        if names[1:2] != ["id"]:
+            self._expect("'id' as the first shift", listed(names[1:2], empty="no shift"))
+        if repeated:
+            self._expect("a name of its own for each shift and 'val'", f"{listed(repeated)} more than once")
+        if not self.recipes:
+            self._expect("at least one recipe", "none")
+        if self.metric != metric:
+            self._expect(f"the metric {metric!r} for {self.task}", repr(self.metric))
+        for shift in self.shifts:
+            self._check_groups(shift)
+
+    def _check_groups(self, shift: Shift) -> None:
+        groups = shift.groups or ()
+        members = [label for group in groups for label in group]
+        if not all(groups):
+            self._expect(f"groups with members in {shift.name}", "an empty one")
+        if len(set(members)) < len(members):
+            self._expect(f"disjoint groups in {shift.name}", "a shared class")
+        if not all(0 <= label < self.classes for label in members):
+            self._expect(f"classes from 0 to {self.classes - 1} in the groups of {shift.name}", "others")
+
+    def _expect(self, expected: str, got: str) -> NoReturn:
+        raise PluginError(f"suite {self.name}: expected {expected}, got {got}")
+
     @property
     def family(self) -> str:
         """The suite's name without the target: `pacs` for `pacs@sketch`."""
@@ -164,9 +195,13 @@ class Suite:
         return not self.layout.startswith("nothing on disk")
 
     def findings(self, root: Path | None) -> list[Finding]:
-        """Return what is wrong or right with the data on disk, and with what else images are made from."""
-        made = run_check(self.made_with)
-        return [*self.verify(root), *([made] if made.what else [])]
+        """Return what is wrong or right with the data on disk, and with what else images are made from.
+
+        Raises PluginError if the suite is a plugin whose code fails.
+        """
+        with registry.blaming(registry.SUITES, self.family, "findings of verify"):
+            made = run_check(self.made_with)
+            return [*self.verify(root), *([made] if made.what else [])]
 
     def on_disk(self, root: Path | None) -> "Suite":
         """Return the suite without its `missing_shifts`, or itself if there are none."""

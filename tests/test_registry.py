@@ -8,7 +8,8 @@ import pytest
 from flatqat import registry
 from flatqat.errors import PluginError, UsageError
 from flatqat.testing import _line_of
-from tests.helpers import RESULTS
+from tests.helpers import RESULTS, TOY
+from tests.helpers.command_line import assert_one_line_error
 from tests.helpers.forbidden import forbid
 
 
@@ -54,7 +55,9 @@ def test_a_plugin_file_is_loaded_by_its_name(tmp_path):
         ("import sys\nsys.exit(0)\n", "failed to import"),
         ("def f(:\n", "failed to import"),
         ("x = 1\n", "expected the file to export one of"),
-        ("METHOD = 5\n", "expected METHOD to have"),
+        ("class Rule: ...\n\n\nMETHOD = Rule\n", "be a subclass of Method, got the class Rule"),
+        ("SUITE = 'toy'\n", "expected SUITE to be a Suite, got a str"),
+        ("METHOD = 5\n", "expected METHOD to be a subclass of Method, got a int"),
     ],
 )
 def test_a_broken_plugin_names_its_file(tmp_path, text, problem):
@@ -62,6 +65,89 @@ def test_a_broken_plugin_names_its_file(tmp_path, text, problem):
     file.write_text(text)
     with pytest.raises(PluginError, match=f"broken.py.*{problem}"):
         registry.add_plugin(file)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ("shifts=()", "expected 'id' as the first shift, got no shift"),
+        ("shifts=SUITE.shifts[1:]", "expected 'id' as the first shift, got noise/1"),
+        (
+            "shifts=(*SUITE.shifts, SUITE.shifts[1])",
+            "a name of its own for each shift .*, got noise/1 more than",
+        ),
+        ("shifts=(SUITE.shifts[0], replace(SUITE.shifts[1], name='val'))", "got val more than once"),
+        ("recipes={}", "expected at least one recipe, got none"),
+        ("metric='top2'", "expected the metric 'top1' for classification, got 'top2'"),
+        ("task='clasification'", "unknown task 'clasification': .*did you mean 'classification'"),
+        ("shifts=(replace(SUITE.shifts[0], groups=((0,), ())),)", "groups with members in id, got an empty"),
+        ("shifts=(replace(SUITE.shifts[0], groups=((0,), (0,))),)", "disjoint groups in id, got a shared"),
+        ("shifts=(replace(SUITE.shifts[0], groups=((4,),)),)", "classes from 0 to 3 in the groups of id"),
+    ],
+)
+def test_a_suite_that_no_cell_could_be_scored_with_is_refused_with_its_line(tmp_path, changes, problem):
+    text = TOY.read_text() + f"\nfrom dataclasses import replace\nSUITE = replace(SUITE, {changes})\n"
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(
+        PluginError, match=rf"mine\.py failed to import: .*{problem}.*\(.*mine\.py:{len(text.splitlines())} "
+    ):
+        registry.add_plugin(tmp_path / "mine.py")
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ("class Config:\n    x: int = 1\n", "got none; put @dataclass"),
+        ("class Config(Calibration):\n    x: int = 1\n", "got none; put @dataclass"),
+        ("@dataclass\nclass Config:\n    x: int = 1\n", "got one without frozen=True"),
+        ("@dataclass(frozen=True)\nclass Config:\n    x: int\n", "got none for x"),
+    ],
+)
+def test_settings_that_no_cell_could_be_made_with_are_refused(tmp_path, config, problem):
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\nfrom flatqat import Calibration, Method\n\n\n"
+        f"{config}\n\nclass Mine(Method):\n    Config = Config\n\n\nMETHOD = Mine\n"
+    )
+    with pytest.raises(
+        PluginError, match=rf"mine\.py failed to import: Mine: expected Config to be .*{problem}"
+    ):
+        registry.add_plugin(tmp_path / "mine.py")
+
+
+@pytest.mark.parametrize(
+    "how", [("bench", "run", "--suite", "mine", "--dry-run"), ("suites", "verify", "mine")]
+)
+def test_a_suite_whose_check_of_the_data_fails_is_refused_with_its_line(flatqat, tmp_path, how):
+    text = TOY.read_text().replace('name="toy"', 'name="mine"').replace("[Finding(", "[1 / 0, Finding(")
+    (tmp_path / "mine.py").write_text(text)
+    said = (
+        r"suite mine: expected findings of verify, got: ZeroDivisionError: .* \(.*mine\.py:\d+ in <lambda>\)"
+    )
+    assert_one_line_error(flatqat(*how, "--plugin", tmp_path / "mine.py"), said)
+
+
+def test_files_of_one_stem_leave_each_other_alone(flatqat, tmp_path):
+    """Their annotations are looked up, and their docstrings read, in the module of each."""
+    files = []
+    for name, head in (
+        (
+            "first",
+            '"""The first rule."""\nfrom __future__ import annotations\nfrom typing import Annotated\n',
+        ),
+        ("second", '"""The second rule."""\n'),
+    ):
+        hint = "Annotated[float, AtLeast(0)]" if "Annotated" in head else "float"
+        files += ["--plugin", tmp_path / name / "plugin.py"]
+        files[-1].parent.mkdir()
+        files[-1].write_text(
+            f"{head}from dataclasses import dataclass\nfrom flatqat import AtLeast, Calibration, Method\n\n\n"
+            f"@dataclass(frozen=True)\nclass Config(Calibration):\n    level: {hint} = 0.1\n\n\n"
+            f"class Mine(Method):\n    name = '{name}'\n    Config = Config\n\n\nMETHOD = Mine\n"
+        )
+    for name in ("first", "second"):
+        done = flatqat("methods", "show", name, *files)
+        assert (done.code, done.err) == (0, "")
+        assert f"The {name} rule." in done.out
 
 
 @pytest.mark.parametrize("codec", ["utf-8-sig", "latin-1"])

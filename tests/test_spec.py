@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flatqat.errors import UsageError
-from flatqat.spec import Cell, QuantSpec
+from flatqat.spec import Cell, QuantSpec, Recipe
 
 CELL = Cell(
     suite="digits-c", suite_version=1, model="tiny", method="qat", quant="4", recipe="default", seed=0
@@ -138,6 +138,12 @@ def test_seeds_are_shared_by_methods_and_bits_alone():
     assert other.derive_seed("batches") == CELL.derive_seed("batches")
     assert CELL.derive_seed("batches") != CELL.derive_seed("init")
     assert dataclasses.replace(CELL, seed=1).derive_seed("batches") != CELL.derive_seed("batches")
+
+
+@pytest.mark.parametrize("name", ["pretrain_lr", "lr", "weight_decay"])
+def test_a_recipe_has_no_number_that_float32_lacks(name):
+    with pytest.raises(UsageError, match=rf"recipe\.{name}: expected at most 3\.4e\+38, .*, got 1e\+39"):
+        Recipe(pretrain_steps=1, steps=1, **{name: 1e39})
 
 
 @pytest.mark.parametrize("model", ["file:" + "x" * 400 + ".py:make", "file:" + "ü" * 150 + ".py:make"])

@@ -23,7 +23,7 @@ WORDS = f"{__name__}.words"
 
 
 class Commands(TyperGroup):
-    """All commands; looks at the words of a command line before it is parsed."""
+    """All commands; looks at the words of a command line before it is parsed, and lets no interrupt by."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the words. Raises UsageError on empty ones and on options that have another name now."""
@@ -39,9 +39,14 @@ class Commands(TyperGroup):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command. An error in its words gets the command's context where click gives it none."""
+        """Run a command. An error in its words gets the command's context where click gives it none.
+
+        Raises Abort on an interrupt, which typer would make an exit without a word.
+        """
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise typer.Abort from interrupt
         except Exception as error:
             if vars(error).get("ctx", ctx) is None:
                 vars(error)["ctx"] = self._called(ctx)

@@ -130,7 +130,7 @@ def bench_run(
     computed again, so the same command resumes an interrupted run, and runs that share a results folder share
     the work. Options that take several values may be repeated or take a comma-separated list. Exits 3 if a
     cell failed, was skipped or lacks its flatness; a flatness that is undefined, as for an infinite loss,
-    does not count. `--dry-run` exits 2 if data is missing.
+    does not count. `--dry-run` exits 2 if data is missing, and 3 if a cell would fail.
 
     \b
     Examples:
@@ -195,7 +195,8 @@ def bench_run(
     from flatqat.commands.execute import dry, execute
     from flatqat.commands.written import check_later
 
-    check_later("--write-baseline", write_baseline, dry_run=dry_run)
+    read = [file for file in (weights, *(plugin or ())) if file]
+    check_later("--write-baseline", write_baseline, read, dry_run=dry_run)
     with leading(place, request) as (own, ranks):
         plan = make_plan(own)
         code = (

@@ -48,11 +48,12 @@ def diff(
     from flatqat.bench.gate.check import INCOMPLETE, OK
     from flatqat.bench.gate.shift_groups import BY
     from flatqat.bench.records.files import write_output
-    from flatqat.commands.written import say_written
+    from flatqat.commands.written import check_output, say_written
     from flatqat.errors import choose
 
     forms = {"table": as_markdown, "md": as_markdown, "csv": as_csv, "json": as_json}
     known, view = choose("format", form, forms), choose("value of --by", by, BY)
+    check_output("--output", output, [Path(a), Path(b)])
     found = compare(a, b, results, view)
     if output is not None:
         write_output(output, forms[known](found).encode())

@@ -18,13 +18,15 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import VIEWS
 from flatqat.bench.report.choice import Choice
 from flatqat.bench.report.render import ALL, FORMATS, WHOLE, load, render, show
-from flatqat.commands.written import baseline_line, say_written
+from flatqat.commands.written import baseline_line, check_output, say_written
 from flatqat.console.progress import progress_for, seconds
 from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import UsageError, choose, counted
 from flatqat.spec import Record
 
 if TYPE_CHECKING:
+    from flatqat.bench.cell.session import Lack
+    from flatqat.bench.engine.troubles import Troubles
     from flatqat.bench.plan.jobs import Job, Plan
     from flatqat.bench.ranks.ranks import Ranks
 
@@ -84,45 +86,51 @@ def next_command(request: Request, records: Iterable[Record]) -> str:
 
 
 def dry(plan: "Plan") -> int:
-    """Print the cells, the state of the data and an estimate of the time; 0, or 2 when data is missing.
+    """Print the cells, the state of the data and an estimate of the time.
 
-    Raises what stops a run before it computes anything, and writes nothing.
+    Returns 0, 2 when data is missing, or 3 when a cell would fail. Raises what stops a run before it computes
+    anything, and writes nothing.
     """
     from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.auto_jobs import processes
-    from flatqat.bench.engine.estimate import estimate
+    from flatqat.bench.engine.estimate import estimate, time_steps
     from flatqat.bench.engine.preflight import dry_preflight
     from flatqat.bench.engine.troubles import Troubles
+    from flatqat.bench.gate.check import INCOMPLETE
     from flatqat.bench.sinks.named import check_sink
 
     console = terminal()
     check_sink(plan.request.log)
     session = Session.open(plan.request, progress_for(terminal(stderr=True)))
-    lacking = session.lacking(plan)
-    todo = [lack.job for lack in lacking]
+    todo, troubles = session.lacking(plan), Troubles(session.progress)
+    missing = dry_preflight(todo, plan, session, troubles)
+    timed = {} if missing else time_steps(todo, session, troubles)
     for job in plan.jobs:
-        console.print(_state(job, todo), markup=False, highlight=False)
-    troubles = Troubles(session.progress)
-    missing = dry_preflight(lacking, plan, session, troubles)
+        console.print(_state(job, todo, troubles), markup=False, highlight=False)
     for line in missing:
         console.print(f"missing    {line}", markup=False, highlight=False, soft_wrap=True)
-    if todo and not missing:
-        left = [lack for lack in lacking if not lack.job.skip and not troubles.get(lack.job)]
+    left = [lack for lack in todo if not troubles.get(lack.job)]
+    if left and not missing:
         count = processes(left, session)
         where = f"{session.device}{f', in {count} processes' * (count > 1)}"
-        console.print(f"about {seconds(estimate(left, session, count))} on {where}", highlight=False)
-    return 2 if missing else 0
+        console.print(f"about {seconds(estimate(left, session, timed, count))} on {where}", highlight=False)
+    fails = any((trouble := troubles.get(lack.job)) and trouble.status == "failed" for lack in todo)
+    return 2 if missing else INCOMPLETE if fails else 0
 
 
-def _state(job: "Job", todo: "Sequence[Job]") -> str:
+def _state(job: "Job", todo: "Sequence[Lack]", troubles: "Troubles") -> str:
     """Return a line about a job: whether it is to run, and why not."""
-    state = "to run" if job in todo else "stored" if job.scored else "not needed"
+    is_left = any(lack.job is job for lack in todo)
+    state, reason = "to run" if is_left else "stored" if job.scored else "not needed", job.skip
+    if trouble := troubles.get(job):
+        state, reason = "would fail" if trouble.status == "failed" else "skipped", trouble.reason
+    elif reason:
+        state = "skipped"
     settings = ", ".join(f"{key}={value}" for key, value in job.cell.method_args)
-    note = f"  ({settings})" if settings else ""
-    note += "" if job.scored else "  (parent of others: trained, not scored)"
-    if job.skip:
-        state, note = "skipped", f"  ({job.skip}){note}"
-    return f"{state:<10} {job.cell.label}{note}"
+    notes = [f"  ({reason})"] if reason else []
+    notes += [f"  ({settings})"] if settings else []
+    notes += [] if job.scored else ["  (parent of others: trained, not scored)"]
+    return f"{state:<10} {job.cell.label}{''.join(notes)}"
 
 
 def report(
@@ -154,6 +162,7 @@ def report(
         raise UsageError(f"--against: expected --format {wanted} beside it, got {known}; leave it out")
     if beside is not None and choice.options:
         raise UsageError(f"--with: expected all rows, got {choice.options}; leave one of them out")
+    check_output("--output", output, [beside] if beside else [])
     stored = partial(load, store, suite, all_revisions=all_revisions, choice=choice)
     pack = None if beside is None else read_pack(beside)
     if plot is not None:

@@ -91,10 +91,12 @@ def check(
     from flatqat.bench.gate.compare import Rules
     from flatqat.bench.records.store import Store
     from flatqat.commands.verdicts import check_form, print_check
+    from flatqat.commands.written import check_output
 
     known = check_form(form, output)
     if not 0 < p < 1:
         raise UsageError(f"--p: expected a number above 0 and below 1, such as 0.01, got {p:g}")
+    check_output("--output", output, [baseline])
     if evaluation_only:
         refuse(context, ("retraining_sd",), "expected no --evaluation-only, which tests over images alone")
     if output is None and known in ("json", "junit"):

@@ -25,6 +25,10 @@ def generate_suite(
     if suite.corruptible is None:
         able = [n for n in registry.names(registry.SUITES) if registry.load(registry.SUITES, n).corruptible]
         raise UsageError(f"suite {name!r} cannot be generated: expected one of {', '.join(able)}")
+    clean, made = source.resolve(), to.resolve()
+    if clean in (made, *made.parents) or made in clean.parents:
+        apart = "expected a folder beside that of the clean images, neither within the other"
+        raise UsageError(f"--to: {apart}, got {to} and --from {source}; choose another --to")
     for corruption in corruptions:
         choose("corruption", corruption, NAMES)
     prepare(torch.device("cpu"), threads)

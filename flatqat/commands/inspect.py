@@ -64,6 +64,7 @@ def flatness(
     """
     from flatqat.bench.flatness.landscape_file import LandscapeOptions
     from flatqat.commands.cell import FlatnessOptions, flatness_of_cell
+    from flatqat.commands.written import check_output
 
     add_plugins(plugin)
     if landscape is None:
@@ -79,6 +80,7 @@ def flatness(
         device=device,
         threads=threads,
     )
+    check_output("--landscape", landscape, plugin or ())
     typer.echo(flatness_of_cell(cell, results, data_root, options))
 
 
@@ -107,8 +109,10 @@ def gallery(
       flatqat bench gallery 3f2a91 77c0de --shift night,fog --output gallery
     """
     from flatqat.bench.gallery.predictions import gallery
+    from flatqat.bench.records.files import check_may_write
 
     add_plugins(plugin)
+    check_may_write(output, "--output")
     page = gallery(
         cells,
         output,

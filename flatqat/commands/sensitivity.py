@@ -110,7 +110,7 @@ def sensitivity(
         check=check,
     )
     from flatqat.bench.cell.environment import choose_device, prepare
-    from flatqat.bench.records.files import write_output
+    from flatqat.bench.records.files import check_may_write, write_output
     from flatqat.bench.records.picture_files import check_suffix
     from flatqat.bench.records.record_json import readable
     from flatqat.bench.sensitivity.as_data import as_csv, as_data
@@ -118,15 +118,17 @@ def sensitivity(
     from flatqat.bench.sensitivity.picture import picture
     from flatqat.bench.sensitivity.run import Sensitivity
     from flatqat.commands.layers import show
-    from flatqat.commands.written import say_written
+    from flatqat.commands.written import check_output, say_written
     from flatqat.console.progress import progress_for
     from flatqat.console.terminal import terminal
     from flatqat.errors import StoreError, TrainingFailed
 
     if plot:
         check_suffix("--plot", plot)
+    check_output("--plot", plot, plugin or ())
     chosen, errors = choose_device(device), terminal(stderr=True)
     prepare(chosen, threads)
+    check_may_write(results / "sensitivity")
     opened = open_cell(cell, results, data_root, split(model), chosen)
     try:
         found = Sensitivity(opened, options, progress_for(errors), device=chosen, workers=workers).run()

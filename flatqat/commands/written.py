@@ -1,8 +1,10 @@
 """What commands say of a file that they have written, on stderr, since stdout may be the file."""
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from flatqat.bench.records.files import is_special
+from flatqat.bench.records.files import is_special, unwritable
 from flatqat.console.terminal import terminal
 from flatqat.errors import UsageError, counted
 
@@ -12,14 +14,29 @@ def baseline_line(path: Path, count: int) -> str:
     return f"{path}: {counted(count, 'cell')}"
 
 
-def check_later(name: str, path: Path | None, *, dry_run: bool) -> None:
+def check_later(name: str, path: Path | None, inputs: Iterable[Path], *, dry_run: bool) -> None:
     """Raise UsageError on a file that cannot be written, or will not be, at the end of a run."""
     if path is None:
         return
     if dry_run:
         raise UsageError(f"{name}: expected none with --dry-run, which writes nothing, got {path}")
-    if path.is_dir():
+    check_output(name, path, inputs)
+
+
+def check_output(name: str, path: Path | None, inputs: Iterable[Path] = ()) -> None:
+    """Raise UsageError on a file that cannot be written or is an input, before anything is computed."""
+    if path is None:
+        return
+    real = Path(os.path.realpath(path))
+    if real.is_dir():
         raise UsageError(f"{name}: expected a file to write, got a folder: {path}")
+    if any(real == Path(os.path.realpath(file)) for file in inputs):
+        raise UsageError(
+            f"{name}: expected another file than those that are read, got {path}; choose another"
+        )
+    in_place = real.exists() and is_special(real)
+    if not in_place and (reason := unwritable(real.parent)):
+        raise UsageError(f"{name}: expected a file that can be written, got {path}: {reason}; choose another")
 
 
 def say_written(path: Path) -> None:

@@ -2,7 +2,8 @@
 
 A closed pipe (`flatqat bench report | head -1`) ends the command silently, as it does other programs; a full
 disk ends it with exit code 2 and the cause. What cannot be written to standard error is lost, and changes
-nothing. A stream that was closed from the start (`>&-`) takes everything, like /dev/null.
+nothing. A stream that was closed from the start (`>&-`) takes everything, like /dev/null. Standard input that
+was (`<&-`) has nothing.
 """
 
 import io
@@ -54,8 +55,9 @@ class Output:
 @contextmanager
 def safe_streams() -> Iterator[None]:
     """Within, standard output and error are `Output`s; at the end all is written, or SystemExit raised."""
-    kept = sys.stdout, sys.stderr
-    out, err = (_open(stream, number) for number, stream in ((1, kept[0]), (2, kept[1])))
+    kept = sys.stdin, sys.stdout, sys.stderr
+    out, err = (_open(stream, number) for number, stream in ((1, sys.stdout), (2, sys.stderr)))
+    sys.stdin = sys.stdin or io.StringIO()
     sys.stdout, sys.stderr = Output(out, ends=True), Output(err, ends=False)
     try:
         yield
@@ -64,7 +66,7 @@ def safe_streams() -> Iterator[None]:
             sys.stderr.flush()
             sys.stdout.flush()
         finally:
-            sys.stdout, sys.stderr = kept
+            sys.stdin, sys.stdout, sys.stderr = kept
 
 
 def _open(stream: Any, number: int) -> Any:

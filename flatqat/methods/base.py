@@ -1,7 +1,7 @@
 """The base class of methods: `step(x, y)` is one complete update, and the engine never handles a loss."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -83,6 +83,18 @@ class Method:
     needs_rounded_weights: ClassVar[bool] = False
     passes: ClassVar[int] = 1
     version: ClassVar[int] = 1
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Raise PluginError on a Config that no cell could be made with."""
+        super().__init_subclass__(**kwargs)
+        expected = f"{cls.__name__}: expected Config to be a frozen dataclass, every setting with a default"
+        params = vars(cls.Config).get("__dataclass_params__")  # not that of a class that it inherits from
+        if params is None or not params.frozen:
+            got = "none" if params is None else "one without frozen=True"
+            raise PluginError(f"{expected}, got {got}; put @dataclass(frozen=True) before it")
+        made = [field for field in fields(cls.Config) if field.init]
+        if bare := [f.name for f in made if f.default is MISSING and f.default_factory is MISSING]:
+            raise PluginError(f"{expected}, got none for {listed(bare)}")
 
     def __init__(self, setup: Setup, config: Any = None) -> None:
         self.setup, self.model = setup, setup.model

@@ -7,6 +7,8 @@ from flatqat.errors import UsageError
 from flatqat.spec.reading import added
 
 LARGEST_SIDE = 4096
+LARGEST_NUMBER = 3.4e38
+"""What still fits into float32, in which networks compute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,10 @@ class Recipe:
         for name, low in at_least.items():
             if getattr(self, name) < low:
                 raise UsageError(f"recipe.{name}: expected at least {low}, got {getattr(self, name)}")
+        for name in ("pretrain_lr", "lr", "weight_decay"):
+            if not getattr(self, name) <= LARGEST_NUMBER:
+                expected = f"expected at most {LARGEST_NUMBER}, since networks compute in float32"
+                raise UsageError(f"recipe.{name}: {expected}, got {getattr(self, name)}")
         if self.momentum >= 1:
             raise UsageError(f"recipe.momentum: expected less than 1, got {self.momentum}")
         if self.image_size > LARGEST_SIDE:

@@ -1,23 +1,12 @@
-"""Checks that every suite has to pass, on the data in a folder."""
+"""Checks that every suite has to pass, on the data in a folder; `Suite` itself checks what needs no data."""
 
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from flatqat.metrics.task import task_of
 from flatqat.spec import IGNORED
 from flatqat.suite import Suite
-
-
-def suite_starts_with_id(suite: Suite, root: Path | None = None) -> None:
-    """The first shift is `id`, names are unique, there is a recipe, and the metric is that of the task."""
-    names = [shift.name for shift in suite.shifts]
-    assert names[0] == "id", f"expected 'id' first, got {names[0]!r}"
-    assert len(set(names)) == len(names), "expected unique names of shifts, got duplicates"
-    assert suite.recipes, "expected at least one recipe, got none"
-    metric = task_of(suite.task).metric.name
-    assert suite.metric == metric, f"expected metric {metric!r} for {suite.task}, got {suite.metric!r}"
 
 
 def suite_data_is_consistent(suite: Suite, root: Path | None = None) -> None:
@@ -39,18 +28,6 @@ def suite_data_is_consistent(suite: Suite, root: Path | None = None) -> None:
         assert torch.equal(first, labels), f"{name}: expected the labels of image set {shift.image_set!r}"
 
 
-def suite_groups_are_of_its_classes(suite: Suite, root: Path | None = None) -> None:
-    """Groups of a shift have members, are disjoint, and consist of classes of the suite."""
-    for shift in suite.shifts:
-        members = [label for group in shift.groups or () for label in group]
-        assert all(shift.groups or ()), f"{shift.name}: expected groups with members, got an empty one"
-        assert len(set(members)) == len(members), (
-            f"{shift.name}: expected disjoint groups, got a shared class"
-        )
-        in_range = all(0 <= label < suite.classes for label in members)
-        assert in_range, f"{shift.name}: expected classes from 0 to {suite.classes - 1} in groups, got others"
-
-
 def suite_members_are_those_of_its_targets(suite: Suite, root: Path | None = None) -> None:
     """A family has one suite per target, called `family@target`, and names splits that depend on the seed."""
     assert bool(suite.targets) == (suite.member is not None), "expected targets and member together, got one"
@@ -68,8 +45,6 @@ def suite_members_are_those_of_its_targets(suite: Suite, root: Path | None = Non
 
 
 CHECKS = [
-    suite_starts_with_id,
     suite_data_is_consistent,
-    suite_groups_are_of_its_classes,
     suite_members_are_those_of_its_targets,
 ]

@@ -110,6 +110,108 @@ def test_dry_run_says_which_data_is_incomplete(flatqat, tmp_path):
     assert "toy: 9 of 10 images" in done.err
 
 
+FAILING = """
+from flatqat.methods.qat import QAT
+
+
+class Failing(QAT):
+    def gradient(self, x, y):
+        raise RuntimeError("no gradient today")
+
+
+METHOD = Failing
+"""
+
+
+def test_dry_run_says_which_cells_would_fail_and_times_the_others(flatqat, tmp_path):
+    (tmp_path / "failing.py").write_text(FAILING)
+    run = (*TOY_RUN, "--plugin", tmp_path / "failing.py", "--method", "fp,failing", "--no-flatness")
+    done = flatqat(*run, "--results", tmp_path / "r", "--seeds", "2", "--dry-run")
+    assert done.code == 3
+    said = r"^would fail tiny-failing-4-s\d-\w+  \(crashed: RuntimeError\('no gradient today'\)\)$"
+    assert len(re.findall(said, done.out, re.MULTILINE)) == 2
+    assert done.err.count("in gradient") == 1  # once for all seeds
+    assert re.search(r"to run +tiny-fp-.*\nabout [\d.]+ s", done.out, re.DOTALL)
+    assert not (tmp_path / "r").exists()
+
+
+def test_dry_run_says_that_what_crashes_in_the_checks_would_fail(flatqat, tmp_path, monkeypatch):
+    def crashes(*args):
+        raise RuntimeError("no check today")
+
+    monkeypatch.setattr("flatqat.bench.engine.preflight._check_model", crashes)
+    done = flatqat(*TOY_RUN, "--results", tmp_path / "r", "--method", "fp", "--dry-run")
+    assert done.code == 3
+    assert "to run" not in done.out
+    assert "about" not in done.out
+    assert re.search(r"would fail tiny-fp-s0-\w+  \(crashed: RuntimeError\('no check today'\)\)", done.out)
+
+
+def with_a_last_shift(folder, build, image_set="last"):
+    """The file of the suite `mine`: that of `toy` with one shift more, built by an expression of `root`."""
+    more = f'Shift(name="last", family="last", image_set="{image_set}", build=lambda root: {build})'
+    lines = [TOY.read_text().replace('name="toy"', 'name="mine"'), "from dataclasses import replace"]
+    (folder / "mine.py").write_text(
+        "\n".join([*lines, f"SUITE = replace(SUITE, shifts=(*SUITE.shifts, {more}))"])
+    )
+    return folder / "mine.py"
+
+
+@pytest.mark.parametrize("how", [(), ("--dry-run",)], ids=["run", "dry run"])
+@pytest.mark.parametrize(
+    ("build", "image_set", "said"),
+    [
+        ("1 / 0", "last", r"suite mine: expected sets of images, got: ZeroDivisionError: .*mine\.py:\d+ in "),
+        (
+            "_images(1, 2, 40)",
+            "id",
+            "the images of id, since both have image_set='id', got 1 images for 96; complete",
+        ),
+    ],
+)
+def test_a_shift_that_no_cell_could_be_scored_on_is_refused(flatqat, tmp_path, build, image_set, said, how):
+    file = with_a_last_shift(tmp_path, build, image_set)
+    run = ("bench", "run", "--plugin", file, "--suite", "mine", "--results", tmp_path / "r", "--method", "fp")
+    assert_one_line_error(flatqat(*run, *how), said)
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("bench", "report", "-o", "x.md"),
+        ("bench", "run", "--dry-run"),
+        ("methods", "show", "qat", "--plugin", "x.py"),
+    ],
+)
+def test_a_working_directory_that_was_removed_is_said(flatqat, tmp_path, monkeypatch, command):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    more = ("--results", FIRST_LOOK) if "report" in command else ()
+    said = "expected a working directory, got one that was removed; cd to another"
+    assert_one_line_error(flatqat(*command, *more), said)
+
+
+@pytest.mark.parametrize("when", ["flatqat.cli", "flatqat.commands.describe_plugins"])
+def test_an_interrupt_is_one_line_whatever_is_imported(when):
+    """While the command line itself is, and later within a command."""
+    code = (
+        "import sys\nfrom flatqat.__main__ import main\n\n\n"
+        "class Interrupts:\n    def find_spec(self, name, *_):\n"
+        f"        if name == {when!r}:\n            raise KeyboardInterrupt\n\n\n"
+        "sys.meta_path.insert(0, Interrupts())\nsys.argv = ['flatqat', 'methods', 'show', 'qat']\nmain()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+def test_a_shift_may_have_one_image(flatqat, tmp_path):
+    file = with_a_last_shift(tmp_path, "_images(1, 2, 40)")
+    run = ("bench", "run", "--plugin", file, "--suite", "mine", "--seeds", "1", "--method", "fp")
+    assert flatqat(*run, "--no-flatness", "--results", tmp_path / "r").code == 0
+
+
 def test_dry_run_tells_what_is_missing_on_disk(flatqat, tmp_path):
     done = flatqat("bench", "run", "--suite", "cifar10-c", "--data-root", tmp_path, "--dry-run")
     assert done.code == 2

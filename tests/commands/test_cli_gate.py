@@ -166,6 +166,19 @@ def test_one_row_is_not_called_rows(flatqat, tmp_path, baseline, only, told):
     assert hidden in flatqat(*args, "--only-changed").out
 
 
+def test_a_check_is_not_written_over_its_baseline_nor_where_it_cannot_be(flatqat, tmp_path, baseline):
+    before = baseline.read_bytes()
+    (tmp_path / "link.json").symlink_to(baseline)
+    check = ("bench", "check", "--results", tmp_path / "old", "--baseline", baseline, "--format", "json")
+    for output in (baseline, tmp_path / "link.json"):
+        assert_one_line_error(
+            flatqat(*check, "--output", output), "--output: expected another file than those"
+        )
+    said = "--output: expected a file that can be written, got .*: Not a directory; choose another"
+    assert_one_line_error(flatqat(*check, "--output", baseline / "x.json"), said)
+    assert baseline.read_bytes() == before
+
+
 def test_only_changed_rows(flatqat, tmp_path, baseline):
     store_with(tmp_path / "now", {**outcomes(), "id": WORSE["id"]})
     args = ("bench", "check", "--results", tmp_path / "now", "--baseline", baseline, "--only-changed")

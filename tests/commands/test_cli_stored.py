@@ -1,6 +1,7 @@
 """Commands on stored results: reports, the gate, a second look at cells."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -225,6 +226,28 @@ def test_a_landscape_of_a_stored_cell(flatqat, stored, tmp_path):
         flatqat(*args, "--landscape", "l.png", "--space", "step_size"),
         "--landscape: expected the space 'quantized' or 'latent', got 'step_size'",
     )
+
+
+def test_what_cannot_be_written_is_refused_before_anything_is_computed(
+    flatqat, stored, tmp_path, monkeypatch
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("flatqat.bench.cell.restore.restore", lambda *args, **more: pytest.fail("computed"))
+    cell, said = ("tiny-qat", "--results", stored), "expected a f.* that can be written, .*: Not a directory"
+    for command in (
+        ("flatness", *cell, "--landscape", tmp_path / "file" / "x.json"),
+        ("sensitivity", *cell, "--plot", tmp_path / "file" / "x.png"),
+        ("bench", "gallery", *cell, "--output", tmp_path / "file" / "x"),
+        ("bench", "run", "--results", tmp_path / "r", "--write-baseline", tmp_path / "file" / "x.json"),
+        ("bench", "report", "--results", stored, "--output", tmp_path / "file" / "x.md"),
+    ):
+        assert_one_line_error(flatqat(*command), said)
+
+
+def test_sensitivity_refuses_a_results_folder_that_cannot_be_written_at_once(flatqat, stored, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and Path(path) == stored))
+    said = "results folder .*sensitivity: expected a folder that can be written, got: Permission denied"
+    assert_one_line_error(flatqat("sensitivity", "tiny-qat", "--results", stored), said)
 
 
 def test_flatness_of_weights_that_are_not_finite(flatqat, stored, tmp_path):

@@ -240,6 +240,14 @@ def test_rm_asks_first(flatqat, store, monkeypatch):
     assert store.record(SAM) is None
 
 
+def test_rm_gets_no_answer_where_standard_input_is_closed(flatqat, store, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    done = flatqat("results", "rm", "m-sam", "--results", store.root)
+    assert done.code == 2
+    assert "results rm: expected y or n, got no answer; --yes removes without asking" in done.err
+    assert store.record(SAM)
+
+
 def test_rm_removes_no_cell_that_came_while_it_asked(flatqat, store, monkeypatch):
     def agree_later(*args, **options) -> bool:
         put(store, replace(SAM, seed=7), right_of(0, 0.1, {}, [0]))

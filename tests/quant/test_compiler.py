@@ -1,6 +1,7 @@
 """How kernels for a CPU are compiled, kept and trusted, and what happens where they cannot be."""
 
 import subprocess
+import tempfile
 
 import pytest
 import torch
@@ -36,9 +37,13 @@ def test_the_library_is_compiled_once(monkeypatch, tmp_path):
 
 @needs_compiler
 def test_a_cache_that_cannot_be_written_costs_the_cache_only(monkeypatch, tmp_path):
+    """Nor does it leave a file behind: workers end without what is done at the exit of others."""
     (tmp_path / "flatqat").write_text("a file where the folder would be")
+    (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     assert compiled.kernels.__wrapped__() is not None
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 @needs_compiler

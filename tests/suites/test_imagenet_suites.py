@@ -20,8 +20,8 @@ from flatqat.metrics.effective_robustness import LINES
 from flatqat.metrics.mce import NORMALIZERS
 from flatqat.spec import EvalTransform
 from flatqat.suite import Shift, Suite
-from flatqat.testing import suites as suite_checks
 from tests.helpers import imagenet_files as files
+from tests.helpers.command_line import assert_one_line_error
 from tests.helpers.loading import imported_by_verifying, load
 
 CORRUPTED = {"imagenet-c": 75, "imagenet-c-live": 75, "imagenet-c-bar": 50, "imagenet-3dcc": 60}
@@ -50,7 +50,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", ALL)
 def test_common_ground(name: str) -> None:
     suite = load(name)
-    suite_checks.suite_starts_with_id(suite)
     assert (suite.name, suite.classes, suite.default_model) == (name, 1000, "torchvision:resnet50")
     assert list(suite.recipes) == ["default", "smoke", "eval"]
     assert (suite.recipes["eval"].pretrain_steps, suite.recipes["eval"].steps) == (0, 0)
@@ -228,6 +227,16 @@ def test_generated_images_are_read_back_paired(tmp_path: Path) -> None:
     assert stored.ids.tolist() == live.ids.tolist() == [1, 293]
     assert stored.labels.tolist() == live.labels.tolist()
     assert (stored.load().fetch(torch.arange(2)) / 255 - live.batch(torch.arange(2))[0]).abs().max() < 3 / 255
+
+
+def test_corrupted_images_are_not_written_among_clean_ones(flatqat, tmp_path: Path) -> None:
+    files.flat_val(tmp_path, {1: 65})
+    clean = tmp_path / "imagenet" / "val"
+    before = sorted(tmp_path.rglob("*"))
+    for to in (clean, clean / "out", clean.parent, clean / ".." / "val"):
+        done = flatqat("suites", "generate", "imagenet-c", "--from", clean, "--to", to)
+        assert_one_line_error(done, "--to: expected a folder beside that of the clean images")
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_images_to_generate_from_must_be_there(tmp_path: Path) -> None:

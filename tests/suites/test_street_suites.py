@@ -30,7 +30,6 @@ from tests.helpers.street_names import OF_CITYSCAPES, SUITES
 @pytest.mark.parametrize("name", SUITES)
 def test_common_ground(name: str) -> None:
     suite = load(name)
-    suite_checks.suite_starts_with_id(suite)
     assert suite.name == name
     assert (suite.task, suite.metric) == ("segmentation", "miou")
     assert len(suite.class_names) == suite.classes == (11 if name == "camvid-dusk" else 19)

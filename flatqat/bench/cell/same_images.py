@@ -1,34 +1,43 @@
 """Whether images are the same: of a results folder and on disk, and of shifts that say so."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from flatqat import registry
 from flatqat.bench.records.store import Store
+from flatqat.data.tensors.image_data import ImageData
 from flatqat.errors import DataError
 from flatqat.suite import Shift, Suite
 
 
 def fingerprint_of(suite: Suite, root: Path | None) -> str:
-    """Return eight hex digits of all labels, a few images of each set, and what else images are made with."""
-    sets = [suite.train(root), *(shift.build(root) for shift in suite.scored)]
+    """Return eight hex digits of all labels, a few images of each set, and what else images are made with.
+
+    Raises PluginError if the suite is a plugin whose code fails, DataError as
+    `check_image_sets` does.
+    """
     known: dict[tuple[int, int], str] = {}  # sets that differ in their transforms alone are decoded once
-    for data in sets:
-        key = (id(data.fetch), id(data.labels))
-        known[key] = known.get(key) or data.fingerprint()
+    with registry.blaming(registry.SUITES, suite.family, "sets of images"):
+        sets = [suite.train(root), *(shift.build(root) for shift in suite.scored)]
+        for data in sets:
+            key = (id(data.fetch), id(data.labels))
+            known[key] = known.get(key) or data.fingerprint()
+    check_image_sets(suite, sets[1:])
     digests = [known[id(data.fetch), id(data.labels)] for data in sets]
     return hashlib.sha256("".join([*digests, suite.made_with()]).encode()).hexdigest()[:8]
 
 
-def check_image_sets(suite: Suite, root: Path | None) -> None:
-    """Raise DataError if shifts of one image set have other images, which would be compared in pairs."""
-    first_of: dict[str, Shift] = {}
-    for shift in suite.shifts:
-        first = first_of.setdefault(shift.image_set, shift)
-        if first is shift:
-            continue
-        known, data = first.build(root), shift.build(root)
+def check_image_sets(suite: Suite, sets: Sequence[ImageData]) -> None:
+    """Raise DataError if shifts of one image set have other images, which would be compared in pairs.
+
+    `sets` are those of the suite's scored shifts, in their order.
+    """
+    first_of: dict[str, tuple[Shift, ImageData]] = {}
+    for shift, data in zip(suite.scored, sets, strict=True):
+        first, known = first_of.setdefault(shift.image_set, (shift, data))
         labels = [one.labels for one in (known, data) if one.labels is not None]
         if len(data) != len(known):
             got = f"{len(data):,} images for {len(known):,}"
@@ -36,12 +45,9 @@ def check_image_sets(suite: Suite, root: Path | None) -> None:
             got = "other labels"
         else:
             continue
-        expected = (
-            f"expected the images of {first.name}, as of every shift with image_set={shift.image_set!r}"
-        )
-        raise DataError(
-            f"suite {suite.name}: {shift.name}: {expected}, got {got}; name an image set of its own"
-        )
+        same = f"expected the images of {first.name}, since both have image_set={shift.image_set!r}"
+        fix = "complete them, or name an image set of their own"
+        raise DataError(f"suite {suite.name}: {shift.name}: {same}, got {got}; {fix}")
 
 
 def check_same_images(suite: Suite, root: Path | None, store: Store) -> str:

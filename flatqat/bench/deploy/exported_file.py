@@ -85,10 +85,14 @@ def read_exported(path: Path, cell: Deployable) -> ExportedFile:
     """
     import onnx
 
-    label = cell.record.cell.label
-    output = path if path.suffix == ".onnx" else Path(f"{label}.onnx")  # nothing else is overwritten
-    where = results_option(cell.results)
-    fix = f"write it with: flatqat export {label} --output {shlex.quote(str(output))}{where}"
+    label, where = cell.record.cell.label, results_option(cell.results)
+    usual = Path(f"{label}.onnx")
+
+    def write(output: Path) -> str:
+        return f"write it with: flatqat export {label} --output {shlex.quote(str(output))}{where}"
+
+    fix = write(path if path.suffix == ".onnx" else usual)
+    elsewhere = write(usual if path.resolve() != usual.resolve() else Path(f"{cell.record.cell.id}.onnx"))
     data = read_bytes(path, fix)
     try:
         model = onnx.load_model_from_string(data)
@@ -97,13 +101,14 @@ def read_exported(path: Path, cell: Deployable) -> ExportedFile:
         raise UsageError(f"{path}: expected an ONNX file, {got}; {fix}") from error
     says = _metadata(model)
     if not says:
-        raise UsageError(f"{path}: expected a file of flatqat export, got one of another program; {fix}")
+        got = "got one of another program"
+        raise UsageError(f"{path}: expected a file of flatqat export, {got}; {elsewhere}")
     if says["schema"] != str(SCHEMA):
         got = f"got {says['schema']}, of another version of flatqat"
         raise UsageError(f"{path}: expected a file of schema {SCHEMA}, {got}; {fix}")
     if says["cell"] != cell.record.cell.id:
         got = f"got that of {says['label']} ({says['cell']})"
-        raise UsageError(f"{path}: expected the file of {label} ({cell.record.cell.id}), {got}; {fix}")
+        raise UsageError(f"{path}: expected the file of {label} ({cell.record.cell.id}), {got}; {elsewhere}")
     if says["weights"] != cell.weights_sha256:
         raise UsageError(f"{path}: expected the weights that {label} has now, got older ones; {fix}")
     names = [[value.name for value in values] for values in (model.graph.input, model.graph.output)]

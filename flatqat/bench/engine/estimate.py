@@ -14,6 +14,7 @@ from flatqat.bench.cell.restore import blank
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.adapting import is_adapted
 from flatqat.bench.engine.train import training_method
+from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.flatness.estimators import ITERATIONS, RADII
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import Request
@@ -50,17 +51,34 @@ class Timed:
     transform: EvalTransform | None = None
 
 
-def estimate(todo: Sequence[Lack], session: Session, processes: int = 1) -> float:
+Times = dict[tuple[object, ...], Timed]
+"""Seconds of parts of the work, by `_key`."""
+
+
+def time_steps(todo: Sequence[Lack], session: Session, troubles: Troubles) -> Times:
+    """Return how long the work on jobs takes; one that fails is left to `troubles`, as in a run.
+
+    So are those that differ from it in their seed alone. Jobs with other settings are timed in its place.
+    """
+    jobs = [lack.job for lack in todo]
+    timed: Times = {}
+    with session.progress.task("time a few steps", len(set(map(_key, jobs)))) as advance:
+        for job in jobs:
+            key = _key(job)
+            if key in timed or troubles.get(job) or not troubles.can_run(job):
+                continue
+            alike = [other for other in jobs if _key(other) == key and _settings(other) == _settings(job)]
+            with troubles.catch(*alike):
+                timed[key] = _time(job, session)
+                advance(1)
+    return timed
+
+
+def estimate(todo: Sequence[Lack], session: Session, timed: Times, processes: int = 1) -> float:
     """Return the seconds of all work but the images of training and the looks at `val` of methods.
 
     Several processes share it, but a cell is trained after its parent, and scored after all trainings.
     """
-    distinct = {_key(lack.job): lack.job for lack in todo}
-    timed: dict[tuple[object, ...], Timed] = {}
-    with session.progress.task("time a few steps", len(distinct)) as advance:
-        for key, job in distinct.items():
-            timed[key] = _time(job, session)
-            advance(1)
     scored: dict[str, list[Job]] = {}
     for job in (lack.job for lack in todo if lack.scores):
         scored.setdefault(job.suite.name, []).append(job)
@@ -91,6 +109,11 @@ def _key(job: Job) -> tuple[object, ...]:
     cell, recipe = job.cell, job.recipe
     of_recipe = (recipe.image_size, recipe.channels_last)
     return job.suite.name, cell.model, cell.method, _passes(job), cell.quant, *of_recipe
+
+
+def _settings(job: Job) -> tuple[object, ...]:
+    """Return what a user chose of a method and its recipe."""
+    return job.cell.method_args, job.cell.recipe_args
 
 
 def _passes(job: Job) -> int:

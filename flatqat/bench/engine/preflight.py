@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from flatqat.bench.cell.halving import again
-from flatqat.bench.cell.same_images import check_image_sets, check_same_images
+from flatqat.bench.cell.same_images import check_same_images
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job, Plan
@@ -26,19 +26,23 @@ def preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Trou
 
     An incomplete dataset is used as far as it goes, and the user is told; a model that crashes is left to
     `troubles`. Raises DataError if data is wrong, missing or not that of the results folder, UsageError if a
-    model does not accept a suite's images or has no weights to start from, or a batch is too small, and
-    StoreError if the folder cannot be written.
+    model does not accept a suite's images or has no weights to start from, or a batch is too small,
+    PluginError if the code of a suite fails, and StoreError if the folder cannot be written.
     """
     jobs = [lack.job for lack in todo]
     fatal, incomplete = _verify(jobs, session)
     if fatal:
         raise DataError(fatal[0])
+    fingerprints = _check_images(jobs, session)
     _check_jobs(jobs, plan, session, troubles)
     plan.networks.clear()
     if todo:  # a finished matrix may lie in a folder that cannot be written
         session.store.check_writable()
     for suite in _suites(jobs):
-        _check_fingerprint(suite, incomplete[suite.family], session)
+        if session.store.data(suite) is None:
+            in_part = tuple(map(_short, incomplete[suite.family]))
+            data = SuiteData(fingerprint=fingerprints[suite.key], in_part=in_part)
+            session.store.write_data(suite, data)
 
 
 def dry_preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Troubles) -> list[str]:
@@ -49,13 +53,16 @@ def dry_preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: 
     jobs = [lack.job for lack in todo]
     fatal, _ = _verify(jobs, session)
     if todo and not fatal:
+        _check_images(jobs, session)
         _check_jobs(jobs, plan, session, troubles)
         check_may_write(session.store.root)
-        for suite in _suites(jobs):
-            check_image_sets(suite, session.request.data_root)
-            if session.store.data(suite) is not None:
-                check_same_images(suite, session.request.data_root, session.store)
     return fatal
+
+
+def _check_images(jobs: Sequence[Job], session: Session) -> dict[str, str]:
+    """Return the fingerprint of each suite's images. Raises DataError if the results folder is of others."""
+    root, store = session.request.data_root, session.store
+    return {suite.key: check_same_images(suite, root, store) for suite in _suites(jobs)}
 
 
 def _check_jobs(jobs: Sequence[Job], plan: Plan, session: Session, troubles: Troubles) -> None:
@@ -123,15 +130,6 @@ def _suites(jobs: Iterable[Job]) -> list[Suite]:
     return list({job.suite.key: job.suite for job in jobs}.values())
 
 
-def _check_fingerprint(suite: Suite, incomplete: Sequence[str], session: Session) -> None:
-    """Write the data's fingerprint into a new results folder; in a used one it must be the same."""
-    store = session.store
-    check_image_sets(suite, session.request.data_root)
-    current = check_same_images(suite, session.request.data_root, store)
-    if store.data(suite) is None:
-        store.write_data(suite, SuiteData(fingerprint=current, in_part=tuple(map(_short, incomplete))))
-
-
 def _short(text: str) -> str:
     """Return a finding without examples and without paths of this machine, for records."""
     text = text.partition(" (")[0]
@@ -149,7 +147,7 @@ def _check_model(suite: Suite, model: str, plan: Plan, root: Path | None, size: 
             problem = f"expected none, since {suite.name} has images that come at one size, got {size}"
             raise UsageError(f"recipe.image_size: {problem}; leave it out")
         data = built.transformed(eval_crop(frame))
-        images, labels = data.batch(torch.arange(1 if data.per_pixel else 2))
+        images, labels = data.batch(torch.arange(1 if data.per_pixel else min(2, len(data))))
         expected = (len(images), suite.classes, *labels.shape[1:])
         try:
             output = net.predict(images)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flatqat.bench.records.files import write_output
 from flatqat.bench.records.picture_files import as_bytes, check_suffix, drawing
 from flatqat.errors import UsageError
+from flatqat.spec.recipe import LARGEST_NUMBER
 
 if TYPE_CHECKING:
     from flatqat.flatness.landscape import Landscape
@@ -32,8 +33,8 @@ class LandscapeOptions:
         if self.points % 2 == 0 or not 3 <= self.points <= MAX_POINTS:
             expected = f"an odd number from 3 to {MAX_POINTS}, so that the center is on the grid"
             raise UsageError(f"--grid: expected {expected}, got {self.points}")
-        if not 0 < self.span < math.inf:
-            raise UsageError(f"--span: expected a finite number above 0, got {self.span}")
+        if not 0 < self.span <= LARGEST_NUMBER:
+            raise UsageError(f"--span: expected a number above 0, {LARGEST_NUMBER} at most, got {self.span}")
 
 
 def write_landscape(

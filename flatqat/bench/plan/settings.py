@@ -7,11 +7,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields
 from itertools import product
-from math import isfinite
+from math import inf, isfinite
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from flatqat.errors import UsageError, choose
+from flatqat.spec.recipe import LARGEST_NUMBER
 
 Settings = Mapping[str, Mapping[str, str]]
 LARGEST = 10**9
@@ -72,6 +73,8 @@ def _convert(text: str, hint: Any, name: str) -> object:
         value = hint(text)
         if isinstance(value, int) and abs(value) > LARGEST:
             raise UsageError(f"--set {name}: expected at most {LARGEST:,}, got {text}")
+        if isinstance(value, float) and LARGEST_NUMBER < abs(value) < inf:
+            raise UsageError(f"--set {name}: expected at most {LARGEST_NUMBER}, got {text}")
         is_number = isinstance(value, int | float)
         if is_number and not (isfinite(value) and text.isascii() and "_" not in text):
             raise ValueError(text)

@@ -65,16 +65,23 @@ def write_output(path: Path, *data: bytes) -> None:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def check_may_write(folder: Path) -> None:
+def check_may_write(folder: Path, what: str = "results folder") -> None:
     """Raise StoreError if a folder, or the nearest one above it that exists, cannot be written to."""
+    if reason := unwritable(folder):
+        raise unwritable_folder(folder, reason, what)
+
+
+def unwritable(folder: Path) -> str:
+    """Return why a folder, or the nearest one above it that exists, cannot be written to; empty if it can."""
     nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.exists(place))
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise unwritable_folder(folder, os.strerror(errno.EACCES))
+    if not os.path.isdir(nearest):
+        return os.strerror(errno.ENOTDIR)
+    return "" if os.access(nearest, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
 
 
-def unwritable_folder(folder: Path, got: str | None) -> StoreError:
-    """Return the error for a results folder that cannot be written to."""
-    expected = f"results folder {folder}: expected a folder that can be written"
+def unwritable_folder(folder: Path, got: str | None, what: str = "results folder") -> StoreError:
+    """Return the error for a folder of results, or of something else, that cannot be written to."""
+    expected = f"{what} {folder}: expected a folder that can be written"
     return StoreError(f"{expected}, got: {got}; choose another folder")
 
 

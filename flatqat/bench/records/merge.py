@@ -49,7 +49,8 @@ def merge(sources: Sequence[Path], into: Path, *, weights: bool = True) -> Merge
     """
     target = Store(into)
     stores = [Store(path) for path in sources if path.resolve() != into.resolve()]
-    held = {record.cell.id: record for record in (target.records() if into.is_dir() else [])}
+    is_new = stores and not into.is_dir()
+    held = {record.cell.id: record for record in ([] if is_new else target.records())}
     found = [store.some_records() for store in stores]
     check_images([target, *stores], [list(held.values()), *found])
     plan, added = dict(held), []

@@ -4,7 +4,6 @@ Where there is no compiler `blocks` serves instead: the same numbers, slower. FL
 compiler; empty, it turns compiled kernels off.
 """
 
-import atexit
 import ctypes
 import hashlib
 import os
@@ -12,7 +11,8 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -106,7 +106,8 @@ def kernels() -> Any:
     found = filter(None, map(shutil.which, COMPILERS if named is None else [named]))
     for compiler, flags in product([*found][:1], ATTEMPTS):
         try:
-            lib = ctypes.CDLL(str(_built(compiler, flags)))
+            with _built(compiler, flags) as library:
+                lib = ctypes.CDLL(str(library))
         except subprocess.TimeoutExpired:
             return None  # other flags would hang, too
         except (OSError, subprocess.SubprocessError):
@@ -119,30 +120,40 @@ def kernels() -> Any:
     return None
 
 
-def _built(compiler: str, flags: Sequence[str]) -> Path:
-    """Return the shared library for this source, compiler and processor; compile it if it is not there."""
+@contextmanager
+def _built(compiler: str, flags: Sequence[str]) -> Iterator[Path]:
+    """Within, the shared library for this source, compiler and processor is there; it is compiled if need be.
+
+    Where there is no cache to keep it in, it is gone afterwards: a library that is loaded needs no file.
+    """
     command = [compiler, *ALWAYS, *flags]
     key = repr((command, SOURCE.read_text(), _processor()))
     name = f"kernels-{_digest(key.encode())}"
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flatqat"
+    kept = None
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for found in folder.glob(f"{name}-*.so"):
-            if found.stem == f"{name}-{_digest(found.read_bytes())}":  # a file cut short may end the process
-                return found
-        work = tempfile.mkdtemp(dir=folder)
+        whole = (file for file in folder.glob(f"{name}-*.so") if file.stem == f"{name}-{_digest_of(file)}")
+        kept = next(whole, None)  # a file cut short may end the process
+        work = "" if kept else tempfile.mkdtemp(dir=folder)
     except (OSError, RuntimeError):  # no home, or one that cannot be written
         folder = work = tempfile.mkdtemp(prefix="flatqat-")  # type: ignore[assignment]
-        atexit.register(shutil.rmtree, work, ignore_errors=True)
+    if kept:
+        yield kept
+        return
     made = Path(work) / "made.so"
     try:
         command += [str(SOURCE), "-o", str(made)]
         subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S)
-        kept = Path(folder) / f"{name}-{_digest(made.read_bytes())}.so"
-        return made.replace(kept)  # at once, whoever else compiles it
+        yield made.replace(
+            Path(folder) / f"{name}-{_digest_of(made)}.so"
+        )  # at once, whoever else compiles it
     finally:
-        if Path(work) != Path(folder):
-            shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _digest_of(file: Path) -> str:
+    return _digest(file.read_bytes())
 
 
 def _digest(content: bytes) -> str:

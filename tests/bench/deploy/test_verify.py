@@ -153,7 +153,8 @@ def test_a_file_of_something_else_is_refused_and_nothing_is_written(store, files
     before = store.record_path(store.find("tiny-qat-3").cell).read_bytes()
     if fault == "other cell":
         ids = [store.find(f"tiny-qat-{bits}").cell.id for bits in "34"]
-        with pytest.raises(UsageError, match=f"expected the file of .*{ids[0]}.* got .*{ids[1]}"):
+        said = f"expected the file of .*{ids[0]}.* got .*{ids[1]}"
+        with pytest.raises(UsageError, match=rf"{said}.*; write it with: .* --output tiny-qat-3\S*\.onnx"):
             verified(store, "tiny-qat-3", files["4"])
     else:
         copy = trained(tmp_path, bits=("3",))

@@ -9,7 +9,8 @@ import torch
 from flatqat import registry
 from flatqat.bench.cell import making
 from flatqat.bench.cell.session import Lack
-from flatqat.bench.engine.estimate import Timed, estimate
+from flatqat.bench.engine.estimate import Timed, estimate, time_steps
+from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
@@ -27,7 +28,14 @@ def suites():
 def seconds(results: Path, **changes) -> float:
     plan = make_plan(Request(results=results, bits=("3",), seeds=(0,), **changes))
     session = session_of(plan.request)
-    return estimate(session.lacking(plan), session)
+    return estimated(session.lacking(plan), session)
+
+
+def estimated(todo, session, processes=1):
+    troubles = Troubles(session.progress)
+    timed = time_steps(todo, session, troubles)
+    assert not any(troubles.get(lack.job) for lack in todo)
+    return estimate(todo, session, timed, processes)
 
 
 @pytest.mark.slow
@@ -47,7 +55,7 @@ def test_a_method_without_steps_takes_no_time_for_steps(tmp_path, monkeypatch):
     plan = make_plan(wanted)
     lacks = [Lack(job=replace(job, parent=None), scores=True) for job in plan.scored()]
     images = 4 * 96  # val, id and two shifts, at 1 s for a batch of 32
-    assert estimate(lacks, session_of(plan.request)) == pytest.approx(images / 32)
+    assert estimated(lacks, session_of(plan.request)) == pytest.approx(images / 32)
 
 
 def test_steps_of_other_passes_are_timed_on_their_own(tmp_path, monkeypatch):
@@ -71,7 +79,7 @@ def test_images_are_made_once_for_all_models_and_scores_take_time(tmp_path, monk
             results=tmp_path, suites=("toy",), methods=methods, bits=("3",), seeds=(0,), spaces=()
         )
         plan = make_plan(wanted)
-        found = estimate([Lack(job=job, scores=True) for job in plan.scored()], session_of(plan.request))
+        found = estimated([Lack(job=job, scores=True) for job in plan.scored()], session_of(plan.request))
         assert found == pytest.approx(images + 0.5 * images * len(plan.scored()))
 
 
@@ -98,9 +106,9 @@ def test_only_what_a_cell_lacks_takes_time(tmp_path, monkeypatch):
     (lack,) = session.lacking(plan)
     recipe = lack.job.recipe
     training = recipe.steps + recipe.calibration_batches
-    assert estimate([lack], session) == training + 4 * 96
+    assert estimated([lack], session) == training + 4 * 96
     Store(tmp_path).weights_path(lack.job.cell).touch()
-    assert estimate([lack], session) == 4 * 96
+    assert estimated([lack], session) == 4 * 96
 
 
 def test_what_processes_can_do_alone_is_divided_among_them(tmp_path, monkeypatch):
@@ -112,10 +120,10 @@ def test_what_processes_can_do_alone_is_divided_among_them(tmp_path, monkeypatch
     session, recipe = session_of(plan.request), plan.jobs[0].recipe
     todo = session.lacking(plan)
     steps = recipe.pretrain_steps + 2 * recipe.steps
-    assert estimate(todo, session) == 3 + steps + 24
+    assert estimated(todo, session) == 3 + steps + 24
     longest = recipe.pretrain_steps + recipe.steps  # a cell is trained after its parent
-    assert estimate(todo, session, 2) == 3 + max(steps / 2, longest) + 24 / 2
-    assert estimate(todo, session, 100) == 3 + longest + 24 / 100
+    assert estimated(todo, session, 2) == 3 + max(steps / 2, longest) + 24 / 2
+    assert estimated(todo, session, 100) == 3 + longest + 24 / 100
 
 
 def test_calibration_takes_time_too(tmp_path, monkeypatch):
@@ -129,7 +137,7 @@ def test_calibration_takes_time_too(tmp_path, monkeypatch):
     )
     (lack,) = (Lack(job=job, scores=True) for job in plan.scored())
     batches = lack.job.recipe.calibration_batches
-    assert estimate([lack], session_of(plan.request)) == batches * 3.0 / min(2, batches)
+    assert estimated([lack], session_of(plan.request)) == batches * 3.0 / min(2, batches)
 
 
 def test_of_images_that_take_no_time_more_are_timed(monkeypatch):

@@ -366,10 +366,11 @@ def test_shifts_that_say_to_have_the_same_images_have_them(tmp_path, changed, go
     plan = make_plan(request(tmp_path))
     changed_suite = replace(suite, shifts=(*others, other))
     plan = replace(plan, jobs=tuple(replace(job, suite=changed_suite) for job in plan.jobs))
-    with pytest.raises(DataError, match=f"noise/2: expected the images of id, .* got {got}; name"):
+    with pytest.raises(DataError, match=f"noise/2: expected the images of id, .* got {got}; complete"):
         run_plan(plan)
     assert not (tmp_path / "weights").exists()
-    check_image_sets(replace(suite, shifts=(*others, replace(other, image_set="another"))), None)
+    named = replace(suite, shifts=(*others, replace(other, image_set="another")))
+    check_image_sets(named, [shift.build(None) for shift in named.scored])
 
 
 def test_restoring_without_weights_says_what_to_do(tmp_path):

@@ -41,6 +41,8 @@ def test_malformed_settings(text):
         ({"steps": "1_0"}, "expected a whole number, got '1_0'"),
         ({"steps": "１"}, "expected a whole number, got '１'"),
         ({"steps": "9" * 20}, "m.steps: expected at most 1,000,000,000, got 9"),
+        ({"strength": "1e39"}, "m.strength: expected at most 3.4e.38, got 1e39"),
+        ({"strength": "-1e39"}, "m.strength: expected at most 3.4e.38, got -1e39"),
         ({"steps": "9" * 400}, "m.steps: expected at most 1,000,000,000, got 9"),
         ({"strength": "x"}, "expected a finite number, got 'x'"),
         ({"strength": "nan"}, "expected a finite number, got 'nan'"),

@@ -240,6 +240,13 @@ def test_cells_whose_outcomes_no_folder_has_are_counted(flatqat, folders, tmp_pa
     assert done.out.splitlines()[-1] == "without outcomes, and so without intervals: 1 cell"
 
 
+def test_a_folder_that_is_merged_into_itself_must_be_there(flatqat, tmp_path):
+    failed = flatqat("results", "merge", tmp_path / "none", "--into", tmp_path / "none")
+    assert failed.code == 2
+    assert f"results folder {tmp_path / 'none'}: expected a folder, found none" in failed.err
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_folder_without_results_is_named(flatqat, folders, tmp_path):
     failed = flatqat("results", "merge", folders[0], tmp_path / "none", "--into", tmp_path / "c")
     assert failed.code == 2
