@@ -9,7 +9,6 @@ from flatqat import registry
 from flatqat.data.images.checks import run_check
 from flatqat.errors import PluginError, listed
 from flatqat.finding import Finding
-from flatqat.metrics.task import task_of
 from flatqat.spec import EvalTransform, Recipe, ShiftInfo
 
 if TYPE_CHECKING:
@@ -142,6 +141,8 @@ class Suite:
 
     def __post_init__(self) -> None:
         """Raise PluginError, or UsageError on an unknown task, for what no cell could be scored with."""
+        from flatqat.metrics.task import task_of
+
         names, metric = [shift.name for shift in self.scored], task_of(self.task).metric.name
         repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
         if names[1:2] != ["id"]:

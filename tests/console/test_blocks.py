@@ -3,7 +3,7 @@
 import pytest
 
 from flatqat.console.blocks import folded
-from flatqat.console.grouped import grouped_table
+from flatqat.console.grouped import print_grouped
 from flatqat.console.terminal import terminal
 
 
@@ -26,7 +26,8 @@ def test_a_name_breaks_at_the_best_place_that_is_fine_enough(name, width, lines)
 
 def test_groups_break_their_names_in_the_same_way(capsys):
     rows = [("qat 4 → noisy-qat(strength=0.01) 4", what, "1.0") for what in ("id", "ood", "blur")]
-    terminal().print(grouped_table(("cell", "what", "A"), rows, 40, 22))
+    console = terminal(width=34, force_terminal=True)
+    print_grouped(("cell", "what", "A"), rows, console, ())
     found = [line.split("  ")[0].strip() for line in capsys.readouterr().out.splitlines()]
     assert [line for line in found if line.startswith(("qat", "strength"))] == [
         "qat 4 → noisy-qat(",

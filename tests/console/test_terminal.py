@@ -12,6 +12,7 @@ from flatqat.bench.report.by_method import View
 from flatqat.bench.report.render import frame, load, show
 from flatqat.console.blocks import blocks, fitting, folded
 from flatqat.console.progress import PlainProgress, progress_for
+from flatqat.console.rounded import rounded
 from flatqat.console.terminal import plain_table, terminal
 from tests.helpers import RESULTS
 
@@ -156,8 +157,8 @@ def test_many_columns_are_split_with_their_rows_and_the_reference(view, width, c
         label, *numbers = row.values()
         shown = [re.sub(r" ±\S+", "", line).split() for line in lines if line.startswith(f" {label} ")]
         assert len(shown) == len(found)
-        assert {line[1] for line in shown} == {f"{row['fp']:.1f}"}
-        assert [number for line in shown for number in line[2:]] == [f"{n:.1f}" for n in numbers[1:]]
+        assert {line[1] for line in shown} == {rounded(row["fp"])}
+        assert [number for line in shown for number in line[2:]] == [rounded(n) for n in numbers[1:]]
     assert "…" not in text
     assert "left out" not in text
 

@@ -36,14 +36,17 @@ def by_hand(pools: Sequence[np.ndarray], *, nested: bool = False) -> ByHand:
     from_seeds = of_seed.var(ddof=1) / seeds if seeds > 1 else 0.0
     if nested and seeds > 1:  # the seeds cannot scatter less than their images make them
         from_seeds = max(from_seeds, sum((p.var(axis=1, ddof=1) / p.shape[1]).mean() for p in pools) / seeds)
-    from_images = 0.0
+    from_images = from_pairs = 0.0
     if not nested or seeds == 1:
         for pool in pools:
             n = pool.shape[1]
             rest = pool - pool.mean(axis=0) - pool.mean(axis=1)[:, None] + pool.mean()
             noise = (rest**2).sum() / max((seeds - 1) * (n - 1), 1)
             from_images += (pool.mean(axis=0).var(ddof=1) - noise / seeds) / n
+            from_pairs += noise / n / seeds
     from_images = max(from_images, 0.0)
+    if seeds == 2 and not nested:  # which may tie
+        from_seeds = max(from_seeds, from_pairs - from_images)
     share = from_seeds / (from_seeds + from_images)
     of_images = t.ppf(0.975, min(pool.shape[1] for pool in pools) - 1) ** 2
     of_seeds = t.ppf(0.975, seeds - 1) ** 2 if share else 0.0

@@ -36,7 +36,7 @@ def test_the_suite_of_the_guide_passes_the_checks_and_runs(flatqat, folder):
     file, data = folder / "my_images.py", folder / "data"
     done = flatqat("test", file, "--data-root", data)
     assert done.code == 0, done.out
-    assert done.out.count("passed suite cats-and-dogs") == 4
+    assert done.out.count("passed suite cats-and-dogs") == 2
     options = ("--plugin", file, "--suite", "cats-and-dogs", "--data-root", data, "--no-flatness")
     short = ("--set", "recipe.pretrain_steps=30", "--set", "recipe.batch_size=8", "--method", "fp,ptq")
     done = flatqat("bench", "run", *options, *short, "--bits", "8", "--seeds", "1", "--results", folder / "r")

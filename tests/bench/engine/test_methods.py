@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from flatqat.bench.cell.session import Lack
 from flatqat.bench.engine import estimate, train
+from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
@@ -86,7 +87,9 @@ def test_the_estimate_counts_a_hessian_product_as_two_passes_whatever_the_rule(t
         for spaces in ((), ("quantized",)):
             request = Request(suites=("toy",), methods=(name,), bits=("3",), seeds=(0,), spaces=spaces)
             lacks = [Lack(job=job, scores=True, spaces=spaces) for job in jobs]
-            seconds[name, bool(spaces)] = estimate.estimate(lacks, session_of(request))
+            session = session_of(request)
+            timed = estimate.time_steps(lacks, session, Troubles(session.progress))
+            seconds[name, bool(spaces)] = estimate.estimate(lacks, session, timed)
     assert seconds["qat", False] == 12
     assert seconds["sam", False] == seconds["anchor", False] == 24
     images_in_batches = 32 / 32
