@@ -14,18 +14,16 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from pkgutil import resolve_name
 from traceback import extract_tb
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any
 
 from flatqat.errors import FlatqatError, PluginError, UsageError, found, unknown
-from flatqat.memory import out_of_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,31 +155,6 @@ def place(error: BaseException, path: Path) -> str:
         return f"{path}:{error.lineno}"
     own = [frame for frame in extract_tb(error.__traceback__) if frame.filename == file]
     return f"{path}:{own[-1].lineno} in {own[-1].name}" if own else ""
-
-
-@contextmanager
-def blaming(kind: Kind, name: str, expected: str) -> Iterator[None]:
-    """Turn what the code of a plugin raises within into a PluginError with the line of its file.
-
-    Mistakes of the user and a lack of memory pass, and so does what a built-in raises, which is a bug.
-    """
-    try:
-        yield
-    except (Exception, SystemExit) as error:
-        if isinstance(error, FlatqatError) or out_of_memory(error) or is_built_in(kind, name):
-            raise
-        file = plugin_file(kind, name)
-        where = place(error, file) if file else ""
-        got = f"{type(error).__name__}: {error}{where and f' ({where})'}"
-        raise PluginError(f"{kind.word} {name}: expected {expected}, got: {got}; mend the plugin") from error
-
-
-def frames_of_plugin(error: BaseException) -> TracebackType | None:
-    """Return the part of a traceback that begins with the first line of a plugin file, or None."""
-    frames = error.__traceback__
-    while frames and not frames.tb_frame.f_globals.get("__name__", "").startswith(MODULES):
-        frames = frames.tb_next
-    return frames
 
 
 def _name(thing: Any, path: Path) -> str:

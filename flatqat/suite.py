@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from flatqat import registry
+from flatqat.blame import blaming
 from flatqat.data.images.checks import run_check
 from flatqat.errors import PluginError, listed
 from flatqat.finding import Finding
@@ -200,7 +201,7 @@ class Suite:
 
         Raises PluginError if the suite is a plugin whose code fails.
         """
-        with registry.blaming(registry.SUITES, self.family, "findings of verify"):
+        with blaming(registry.SUITES, self.family, "findings of verify"):
             made = run_check(self.made_with)
             return [*self.verify(root), *([made] if made.what else [])]
 

@@ -104,7 +104,7 @@ def dry(plan: "Plan") -> int:
     session = Session.open(plan.request, progress_for(terminal(stderr=True)))
     todo, troubles = session.lacking(plan), Troubles(session.progress)
     missing = dry_preflight(todo, plan, session, troubles)
-    timed = {} if missing else time_steps(todo, session, troubles)
+    timed = time_steps(todo, session, troubles) if todo and not missing else {}
     for job in plan.jobs:
         console.print(_state(job, todo, troubles), markup=False, highlight=False)
     for line in missing:

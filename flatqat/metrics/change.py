@@ -6,11 +6,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from flatqat.metrics.components import Components
+from flatqat.metrics.components import Components, where_seeds_tie
 from flatqat.metrics.estimate import Estimate
 
 KNOWN = 1e9  # degrees of freedom of a variance that is given rather than estimated
-MOST_THAT_TIE = 2  # degrees of freedom: two seeds on each side, or three on one
 
 
 def change(
@@ -53,8 +52,8 @@ def change(
         differences = [n.mean(axis=0) - b.mean(axis=0) for b, n in zip(before, now, strict=True)]
         of_images = math.fsum(float(d.var(ddof=1)) / len(d) for d in differences) - pair * sum(shares)
     x, y = scatter * sum(shares), max(of_images, 0.0)
-    if 0 < freedom <= MOST_THAT_TIE:
-        x = max(x, pair * sum(shares) - y)
+    if not nested:
+        x = where_seeds_tie(x, y, pair * sum(shares), freedom)
     return Estimate(
         value=float(sides[1].means[0] - sides[0].means[0]),
         seed_variance=x,

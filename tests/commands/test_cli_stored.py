@@ -130,8 +130,7 @@ def test_report_to_a_file(flatqat, stored, tmp_path):
     [
         (["--format", "xml"], "unknown format 'xml'"),
         (["--by", "color"], "unknown value of --by"),
-        (["--suite", "nothing"], "expected records in .* for suite nothing, got none; make some with"),
-        (["--suite", "toi"], "for suite toi, got none; did you mean 'toy'"),
+        (["--suite", "nothing"], "expected records in .* for suite nothing, got those of .*toy"),
     ],
 )
 def test_wrong_report_options(flatqat, stored, args, pattern):

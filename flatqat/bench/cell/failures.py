@@ -3,7 +3,7 @@
 import os
 import traceback
 
-from flatqat import registry
+from flatqat.blame import frames_of_plugin
 from flatqat.console.progress import Progress
 from flatqat.errors import FlatqatError, TrainingFailed
 from flatqat.memory import lack_of_memory, out_of_memory
@@ -30,7 +30,7 @@ def explained(error: BaseException, title: str, progress: Progress) -> str:
 
 def _traceback(error: BaseException) -> str:
     """Return the traceback, of a plugin from its own first line on, unless the environment asks for all."""
-    frames = None if os.environ.get(FULL) else registry.frames_of_plugin(error)
+    frames = None if os.environ.get(FULL) else frames_of_plugin(error)
     shown = traceback.format_exception(type(error), error, frames or error.__traceback__)
     if frames:
         shown.insert(0, f"(from the plugin on; {FULL}=1 shows all)\n")

@@ -8,6 +8,7 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.records.store import Store
+from flatqat.blame import blaming
 from flatqat.data.tensors.image_data import ImageData
 from flatqat.errors import DataError
 from flatqat.suite import Shift, Suite
@@ -20,7 +21,7 @@ def fingerprint_of(suite: Suite, root: Path | None) -> str:
     `check_image_sets` does.
     """
     known: dict[tuple[int, int], str] = {}  # sets that differ in their transforms alone are decoded once
-    with registry.blaming(registry.SUITES, suite.family, "sets of images"):
+    with blaming(registry.SUITES, suite.family, "sets of images"):
         sets = [suite.train(root), *(shift.build(root) for shift in suite.scored)]
         for data in sets:
             key = (id(data.fetch), id(data.labels))

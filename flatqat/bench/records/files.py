@@ -231,3 +231,13 @@ def _replace(path: Path, data: Sequence[bytes]) -> None:
 
 def _unwritable(path: Path, error: OSError) -> StoreError:
     return StoreError(f"cannot write {path}: {error.strerror or error}; nothing was changed there")
+
+
+def entries(folder: Path) -> list[Path]:
+    """Return what is in a folder, sorted. Raises StoreError if it cannot be read; `glob` passes over that."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be read: {error.strerror}; change its permissions") from error

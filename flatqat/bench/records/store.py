@@ -22,7 +22,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -30,6 +29,7 @@ from pathlib import Path
 from flatqat.bench.records.files import (
     Arrays,
     arrays_as_bytes,
+    entries,
     is_own,
     read_arrays,
     read_bytes,
@@ -136,10 +136,10 @@ class Store(Work):
         records = self.records(suite)
         if not records:
             where = f"{self.root} for suite {suite}" if suite else str(self.root)
-            near = get_close_matches(suite or "", {path.parent.name for path in self.record_paths()}, n=1)
-            hint = f"did you mean {near[0]!r}? If not, " if near else ""
-            make = f"{hint}make some with: flatqat bench run{results_option(self.root)}"
-            raise StoreError(f"expected records in {where}, got none; {make}")
+            there = dict.fromkeys(path.parent.name for path in self.record_paths())
+            got = f"got those of {listed(there)}" if there else "got none"
+            make = f"make some with: flatqat bench run{results_option(self.root)}"
+            raise StoreError(f"expected records in {where}, {got}; {make}")
         return records
 
     def record_paths(self) -> list[Path]:
@@ -151,7 +151,7 @@ class Store(Work):
             got = "a file" if self.root.exists() else "none"
             raise StoreError(f"results folder {self.root}: expected a folder, found {got}; check the path")
         paths = []
-        for path in (file for folder in _listed(self.root / "records") for file in _listed(folder)):
+        for path in (file for folder in entries(self.root / "records") for file in entries(folder)):
             if path.suffix != ".json" or path.name.startswith(".") or path.parent.name.startswith("."):
                 continue
             if not RECORD_NAME.fullmatch(path.name):
@@ -259,13 +259,3 @@ def candidates(records: Collection[Record], name: str) -> str:
 def begins(cell: Cell, pattern: str) -> bool:
     """Whether the id or the label of a cell begins with a pattern, in which * and ? stand for anything."""
     return any(fnmatchcase(name, f"{pattern}*") for name in (cell.id, cell.label))
-
-
-def _listed(folder: Path) -> list[Path]:
-    """Return what is in a folder, sorted. Raises StoreError if it cannot be read; `glob` passes over that."""
-    try:
-        return sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot be read: {error.strerror}; change its permissions") from error

@@ -30,7 +30,7 @@ def test_catches_is_the_drop_found_in_four_of_five_runs(max_drop):
 
 
 def test_with_few_seeds_it_is_that_of_the_noncentral_t():
-    """The sum of two quantiles of t would be 6% too small."""
+    """The sum of two quantiles of t would be 11% too small."""
     few = estimate(0, seed_variance=0.16, seed_freedom=4)
     caught = catches(few, max_drop=0.0, level=0.01 / 10)
     threshold = student.isf(0.005 / 10, 4)
