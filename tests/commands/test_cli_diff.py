@@ -24,7 +24,7 @@ def test_a_table_names_both_sides_and_has_an_interval_for_each_row(flatqat):
     lines = done.out.splitlines()
     assert done.code == 0
     assert lines[:3] == ["A: qat", "B: anchor", "digits-c v3 · tiny · recipe default"]
-    assert " qat 4 → anchor 4  id       97.56  96.89  -0.67 [-2.04, +0.71]    0.76 " in lines
+    assert " qat 4 → anchor 4  id       97.56  96.89  -0.67 [-2.13, +0.79]   0.82 " in lines
     assert lines[-1] == "B - A: points, paired by image; p: after Holm's correction over 6 rows"
 
 
@@ -108,7 +108,7 @@ def test_a_narrow_terminal_keeps_labels_and_differences(flatqat, monkeypatch, wi
     lines = text.splitlines()
     assert max(map(len, lines)) <= width
     words = text.split()
-    assert {"-0.67", "[-2.04,", "+0.71]"} <= set(words)
+    assert {"-0.67", "[-2.13,", "+0.79]"} <= set(words)
     assert {"id", "ood", "weather", "digital", "blur", "noise"} <= set(words)
     assert "…" not in text
     assert (f"left out: {gone}; a wider terminal" in " ".join(lines)) == bool(gone)
