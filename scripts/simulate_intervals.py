@@ -73,12 +73,12 @@ def covered(
     holds = np.zeros(2)
     for _ in range(trials):
         outcomes, truth = simulate(rng, seeds, images, seed_sd)
-        if splits:
-            drawn = [rng.permutation(images)[: round(KEPT * images)] for _ in range(seeds)]
-            outcomes = np.stack([outcomes[:, s, index] for s, index in enumerate(drawn)], axis=1)
         runs = [[{"ood": outcomes[m, s]} for s in range(seeds)] for m in range(METHODS)]
         pools = contributions(runs, {"ood": "test"}, {"ood": 1.0}, metric.values)
-        components = Components.of(pools, nested=splits)
+        if splits:
+            for s in range(seeds):
+                pools[0][:, s, rng.permutation(images)[round(KEPT * images) :]] = np.nan
+        components = Components.of(pools)
         apart = components.difference(1, 0, pooled_scatter(components))
         low, high = components.mean(0).of_share()
         holds += (apart.low <= 0 <= apart.high, low <= truth <= high)

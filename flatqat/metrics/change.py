@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.metrics.components import Components, where_seeds_tie
+from flatqat.metrics.components import Components, apart, where_seeds_tie
 from flatqat.metrics.estimate import Estimate
 
 KNOWN = 1e9  # degrees of freedom of a variance that is given rather than estimated
@@ -33,9 +34,11 @@ def change(
     runs of the two sides are taken as independent, even if their seeds have the same numbers: a change of
     code, threads or machine makes a training another one. With one seed on each side the scatter is unknown.
     Then it is that of `retraining_sd`, the standard deviation of a retraining in the unit of the
-    contributions; with 0 the test speaks of these runs alone. Raises ValueError as `Components.of` does.
+    contributions; with 0 the test speaks of these runs alone. `nested` says that image i is another one for
+    every seed. Raises ValueError as `Components.of` does.
     """
-    sides = [Components.of([pool[None] for pool in pools], nested=nested) for pools in (before, now)]
+    layout = apart if nested else np.asarray
+    sides = [Components.of([layout(pool[None]) for pool in pools]) for pools in (before, now)]
     shares = [1 / side.seeds for side in sides]
     freedom = sum(side.seeds - 1 for side in sides)
     if freedom:

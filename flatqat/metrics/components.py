@@ -8,6 +8,11 @@ follow a random-effects model without replication, crossed if all seeds are scor
 so that the variance of a mean over S seeds and N images is seed^2/S + image^2/N + pair^2/(S N). The effects
 of two methods are correlated, since they are trained and scored alike; all variances are kept as matrices
 over methods, from which those of any difference follow.
+
+Seeds may each be scored on a part of the images, as where a split is drawn by the seed. If two seeds, s and
+t, have n_s and n_t images, n_st of them in common, the covariance of their means is image^2 n_st / (n_s n_t).
+With the mean of n_st / (n_s n_t) over pairs of seeds for 1/N, the variance of a mean is again the scatter of
+the means of seeds over S, plus image^2/N.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +28,7 @@ from flatqat.metrics.estimate import Estimate
 Floats = NDArray[np.float64]
 LEAST_P = 0.1  # that a method scatters like the others, below which it is judged by its own scatter
 DRAWS = 4000
+ROUNDING = 1e-12  # of sums, below which rounding alone is left of a difference
 MOST_THAT_TIE = 2  # degrees of freedom over seeds with which trainings now and then agree by chance
 MOST_EFFECTS = 2**20  # at a time, which are 8 MB
 
@@ -34,13 +40,13 @@ class Components:
     Attributes:
         means: The mean of each method.
         seed: Of the means of the seeds, with S - 1 degrees of freedom. It contains `pair`.
-        image: Of the mean of means of images: image^2/N + pair^2/(S N), summed over independent pools.
-        pair: Of a seed's mean, from (seed, image) pairs alone: pair^2/N. If every seed has images of its own,
-            all that images do is in it.
+        image: Of the mean of means of images: image^2/N + `pair` / S, summed over independent pools.
+        pair: What the images of a seed add to the scatter of seeds: pair^2/N, where all have the same; what
+            images that others lack do by themselves is in it, too.
         seeds: The number of seeds S.
-        images: The number of images, over all pools.
+        images: The number of images of a seed, over all pools.
         image_freedom: Degrees of freedom of `image`: those of the smallest pool.
-        nested: Whether every seed has images of its own.
+        partial: Whether seeds lack images that others have.
     """
 
     means: Floats
@@ -50,15 +56,17 @@ class Components:
     seeds: int
     images: int
     image_freedom: int
-    nested: bool
+    partial: bool
 
     @classmethod
-    def of(cls, pools: Sequence[NDArray[Any]], *, nested: bool = False) -> "Components":
+    def of(cls, pools: Sequence[NDArray[Any]]) -> "Components":
         """Estimate the components from contributions, one array (methods, seeds, images) for each pool.
 
         Pools are independent groups of images, such as the image sets of a suite, and share the methods and
-        the seeds; the means of the pools add up. `nested` says that image i is another one for every seed.
-        Raises ValueError if the shapes do not fit together, or a pool has fewer than two images.
+        the seeds; the means of the pools add up. NaN stands for an image that a seed is not scored on, with
+        any method. Where a method has no other value with some seed, it is not defined, and nor is what is
+        made of the pool. Raises ValueError if the shapes do not fit together, methods differ in their images,
+        or a pool has fewer than two images for a seed.
         """
         tables = [np.asarray(pool, dtype=np.float64) for pool in pools]
         if not tables or any(t.ndim != 3 or t.shape[2] < 2 or not t.size for t in tables):
@@ -67,22 +75,18 @@ class Components:
         if len({t.shape[:2] for t in tables}) > 1:
             got = [t.shape for t in tables]
             raise ValueError(f"expected the same methods and seeds in every pool, got shapes {got}")
-        methods, seeds, _ = tables[0].shape
-        nested = nested and seeds > 1
-        image, pair = np.zeros((methods, methods)), np.zeros((methods, methods))
-        for table in tables:
-            of_image, of_pair = (_of_own_images if nested else _of_same_images)(table)
-            image, pair = image + of_image, pair + of_pair
-        by_seed = np.sum([table.mean(axis=2) for table in tables], axis=0)
+        parts = [_Part.of(table) for table in tables]
+        seeds = tables[0].shape[1]
+        by_seed = np.sum([part.by_seed for part in parts], axis=0)
         return cls(
             means=by_seed.mean(axis=1),
             seed=_products(by_seed) / max(seeds - 1, 1),
-            image=image,
-            pair=pair,
+            image=np.sum([part.image for part in parts], axis=0),
+            pair=np.sum([part.pair for part in parts], axis=0),
             seeds=seeds,
-            images=sum(table.shape[2] for table in tables),
-            image_freedom=min(table.shape[2] for table in tables) - 1,
-            nested=nested,
+            images=sum(part.images for part in parts),
+            image_freedom=min(part.images for part in parts) - 1,
+            partial=any(part.partial for part in parts),
         )
 
     def seed_sd(self, method: int) -> float | None:
@@ -110,11 +114,12 @@ class Components:
         image, pair, seed = (max(float(variance(m)), 0.0) for m in (self.image, self.pair, self.seed))
         if scatter:
             seed = pair * scatter.ratio
-        if self.nested:
+        if self.partial:
             seed = max(seed, pair)  # the images of a seed are part of its scatter, which few seeds may miss
-        x, y = seed / self.seeds, 0.0 if self.nested else max(image - pair / self.seeds, 0.0)
+        x, y = seed / self.seeds, image - pair / self.seeds
+        y = y if y > ROUNDING * image else 0.0
         freedom = scatter.freedom if scatter else self.seeds - 1
-        if not self.nested:
+        if not self.partial:
             x = where_seeds_tie(x, y, pair / self.seeds, freedom)
         return Estimate(
             value=value,
@@ -197,7 +202,7 @@ def _of_pairs(covariances: Floats) -> Floats:
     own = np.diagonal(covariances, axis1=-2, axis2=-1)
     together = own[..., :, None] + own[..., None, :]
     variances = together - 2 * covariances
-    return np.where(variances > 1e-12 * together, variances, 0.0)
+    return np.where(variances > ROUNDING * together, variances, 0.0)
 
 
 @cache
@@ -234,6 +239,52 @@ def _products(values: Floats) -> Floats:
     return products
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Part:
+    """What one pool of images adds to `Components`: means (M, S) of seeds, and covariances (M, M)."""
+
+    by_seed: Floats
+    image: Floats
+    pair: Floats
+    images: int
+    partial: bool
+
+    @classmethod
+    def of(cls, table: Floats) -> "_Part":
+        lacking = np.isnan(table)
+        if lacking.all(axis=2).any():
+            unknown = np.full((len(table), len(table)), np.nan)
+            by_seed, images = np.full(table.shape[:2], np.nan), table.shape[2]
+            return cls(by_seed=by_seed, image=unknown, pair=unknown, images=images, partial=False)
+        if lacking.any():
+            seen = ~lacking.all(axis=(0, 1))
+            table, lacking = table[:, :, seen], lacking[:, :, seen]
+        if not lacking.any():
+            image, pair = _of_same_images(table)
+            return cls(
+                by_seed=table.mean(axis=2), image=image, pair=pair, images=table.shape[2], partial=False
+            )
+        if (lacking != lacking[0]).any():
+            raise ValueError("expected the same images of a seed for all methods, got others")
+        has = (~lacking[0]).astype(float)
+        counts = has.sum(axis=1)
+        if counts.min() < 2:
+            raise ValueError(f"expected two images or more for each seed, got {counts.astype(int).tolist()}")
+        by_seed = np.nansum(table, axis=2) / counts
+        rest = np.where(lacking, 0.0, table - by_seed[:, :, None])
+        image, pair = _of_some_images(rest, has, counts)
+        return cls(by_seed=by_seed, image=image, pair=pair, images=int(counts.min()), partial=True)
+
+
+def apart(table: NDArray[Any]) -> Floats:
+    """Return contributions (methods, seeds, images) of which every seed has images of its own, as a pool."""
+    methods, seeds, images = table.shape
+    found = np.full((methods, seeds, seeds, images), np.nan)
+    for seed in range(seeds):
+        found[:, seed, seed] = table[:, seed]
+    return found.reshape(methods, seeds, seeds * images)
+
+
 def _of_same_images(table: Floats) -> tuple[Floats, Floats]:
     """Return `image` and `pair` of one pool (M, S, N) whose seeds have the same images."""
     methods, seeds, images = table.shape
@@ -247,8 +298,23 @@ def _of_same_images(table: Floats) -> tuple[Floats, Floats]:
     return image, flat @ flat.T / ((seeds - 1) * (images - 1) * images)
 
 
-def _of_own_images(table: Floats) -> tuple[Floats, Floats]:
-    """Return `image`, which is 0, and `pair` of one pool (M, S, N) whose seeds have images of their own."""
-    methods, seeds, images = table.shape
-    flat = (table - table.mean(axis=2, keepdims=True)).reshape(methods, -1)
-    return np.zeros((methods, methods)), flat @ flat.T / (seeds * (images - 1) * images)
+def _of_some_images(rest: Floats, has: Floats, counts: Floats) -> tuple[Floats, Floats]:
+    """Return `image` and `pair` of one pool whose seeds have some of its images each.
+
+    `rest` (M, S, N) has what differs from the mean of a seed, and 0 for an image that it lacks, as `has`
+    (S, N) says; a seed has `counts` (S,) images. A product of two seeds at an image that they have in common
+    is image^2 (1 - 1/n_s - 1/n_t + n_st / (n_s n_t)) on average.
+    """
+    methods, seeds, _ = rest.shape
+    in_common = has @ has.T
+    of_means = in_common / np.outer(counts, counts)
+    weights = in_common * (1 - 1 / counts - 1 / counts[:, None] + of_means)
+    np.fill_diagonal(of_means, 0.0)
+    np.fill_diagonal(weights, 0.0)
+    by_image, flat = rest.sum(axis=1), rest.reshape(methods, -1)
+    of_two_seeds = by_image @ by_image.T - flat @ flat.T
+    shared = of_two_seeds / weights.sum() * of_means.sum() / (seeds * (seeds - 1)) if weights.sum() else 0.0
+    scaled = rest / np.sqrt(counts * (counts - 1))[:, None]
+    flat = scaled.reshape(methods, -1)
+    pair = flat @ flat.T / seeds - shared
+    return shared + pair / seeds, pair

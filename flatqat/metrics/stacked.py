@@ -7,15 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+NO_IDS: Mapping[str, NDArray[Any]] = {}
+
 
 class Stacked(Mapping[str, NDArray[Any]]):
-    """An array (images, ...) for each shift, as a row of an array (shifts, images, ...)."""
+    """An array (images, ...) for each shift, as a row of an array (shifts, images, ...).
 
-    __slots__ = ("_places", "stacks")
+    `ids` (images,) say by shift which images these are, where that is not the same for all runs and known.
+    """
 
-    def __init__(self, stacks: Sequence[tuple[Sequence[str], NDArray[Any]]]) -> None:
+    __slots__ = ("_places", "ids", "stacks")
+
+    def __init__(
+        self,
+        stacks: Sequence[tuple[Sequence[str], NDArray[Any]]],
+        ids: Mapping[str, NDArray[Any]] = NO_IDS,
+    ) -> None:
         """Hold arrays (shifts, images, ...), each with the names of its shifts."""
-        self.stacks = stacks
+        self.stacks, self.ids = stacks, ids
         self._places = _places(tuple(tuple(shifts) for shifts, _ in stacks))
 
     def __getitem__(self, shift: str) -> NDArray[Any]:
@@ -47,7 +56,8 @@ class Stacked(Mapping[str, NDArray[Any]]):
         """Return what a function makes of the array of each shift; the images may not change in number."""
         if values is np.asarray:
             return self
-        return Stacked([(shifts, np.stack([*map(values, array)])) for shifts, array in self.stacks])
+        mapped = [(shifts, np.stack([*map(values, array)])) for shifts, array in self.stacks]
+        return Stacked(mapped, self.ids)
 
     def rows(self, shifts: Sequence[str]) -> NDArray[Any] | None:
         """Return the arrays of some shifts as one, (shifts, images, ...), or None if there are several."""

@@ -44,7 +44,21 @@ def suite_members_are_those_of_its_targets(suite: Suite, root: Path | None = Non
         )
 
 
+def suite_ids_stand_for_images(suite: Suite, root: Path | None = None) -> None:
+    """Where the seed decides which images are tested, an id stands for the same image with every seed."""
+    if suite.member is None or not suite.member(suite.targets[0], 0).split:
+        return
+    for one, other in zip(*(suite.member(suite.targets[0], seed).shifts for seed in (0, 1)), strict=True):
+        pair = [one.build(root), other.build(root)]
+        shared = sorted(set.intersection(*({*data.ids.tolist()} for data in pair)))[:8]
+        places = (torch.tensor([data.ids.tolist().index(of) for of in shared]) for data in pair)
+        images = [data.batch(index)[0] for data, index in zip(pair, places, strict=True) if shared]
+        expected = f"{one.name}: expected that an id stands for one image in the splits of all seeds"
+        assert not images or torch.equal(*images), f"{expected}, got another image; see ImageData.ids"
+
+
 CHECKS = [
     suite_data_is_consistent,
     suite_members_are_those_of_its_targets,
+    suite_ids_stand_for_images,
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import product
 
-from flatqat.bench.records.paired import differences, is_nested
+from flatqat.bench.records.paired import differences
 from flatqat.bench.records.store import Store
 from flatqat.spec import Cell, Record
 from flatqat.spec.reading import Args
@@ -124,7 +124,7 @@ def minus_fp(domains: list[Rows], row: Row) -> Difference | None:
     if len(seeds) < FEWEST_SEEDS:
         return None
     shares = [{r: of_domain.runs(r, seeds).shares(of_domain.ood) for r in (FP, row)} for of_domain in domains]
-    estimate = differences(shares, FP, nested=is_nested(domains[0].record))[row]
+    estimate = differences(shares, FP)[row]
     return Difference(row=row, seeds=tuple(seeds), estimate=estimate)
 
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flatqat.bench.records.paired import Runs, SharesBySeed, differences, ood_shifts
 from flatqat.bench.records.sections import method_label
@@ -126,12 +126,18 @@ def difference(base: Runs, other: Runs, weights: Weights) -> Estimate:
 
 def between(base: SharesBySeed, other: SharesBySeed) -> Estimate:
     """Return what `other` has more than `base`, over the seeds and images of both."""
-    return differences([{"base": base, "other": other}], "base", nested=False)["other"]
+    return differences([{"base": base, "other": other}], "base")["other"]
 
 
 def minus(other: SharesBySeed, base: SharesBySeed) -> SharesBySeed:
     """Return what the images of one row contribute beyond those of another, seed by seed."""
-    return {seed: {name: of_set - base[seed][name] for name, of_set in other[seed].items()} for seed in other}
+    return {
+        seed: {
+            name: replace(share, values=share.values - base[seed][name].values)
+            for name, share in other[seed].items()
+        }
+        for seed in other
+    }
 
 
 def collapsed(rows: Rows, row: Row) -> bool:

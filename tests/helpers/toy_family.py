@@ -40,10 +40,11 @@ def _domains(names, part, seed):
         images += 50 * torch.randn(images.shape, generator=generator)
         order = torch.randperm(IMAGES, generator=generator.manual_seed(100 * seed + number))
         index = order[: IMAGES // 5] if part == "out" else order[IMAGES // 5 :]
-        parts.append((images.clamp(0, 255).byte()[index], labels[index], torch.full((len(index),), number)))
-    images, labels, groups = (torch.cat(column) for column in zip(*parts, strict=True))
+        group = torch.full((len(index),), number)
+        parts.append((images.clamp(0, 255).byte()[index], labels[index], group, number * IMAGES + index))
+    images, labels, groups, ids = (torch.cat(column) for column in zip(*parts, strict=True))
     data = ImageData.in_memory(images, labels, classes=CLASSES, source="toy-family")
-    return replace(data, groups=groups)
+    return replace(data, groups=groups, ids=ids)
 
 
 def member(target, seed):

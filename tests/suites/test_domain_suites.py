@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,13 +11,16 @@ import torch
 
 from flatqat.bench.plan.jobs import make_plan, members
 from flatqat.bench.plan.request import Request
+from flatqat.bench.records.paired import outcomes_of
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.families import by_domain, merged
 from flatqat.data.images.views import eval_crop
+from flatqat.data.tensors.image_data import ImageData
 from flatqat.errors import UsageError
 from flatqat.models.base import build
 from flatqat.spec import EvalTransform
+from flatqat.suite import Suite
 from flatqat.testing import suites as suite_checks
 from tests.helpers import domain_files
 from tests.helpers.loading import imported_by_verifying, load
@@ -125,6 +129,23 @@ def test_images_of_the_target_never_train_and_never_choose(root: Path) -> None:
         assert len(seen) + len(target) + len(out) == 98
 
 
+def test_an_id_stands_for_one_image_in_all_splits(root: Path) -> None:
+    family = load("pacs")
+    suite_checks.suite_ids_stand_for_images(family, root)
+
+    def counted(target: str, seed: int) -> Suite:
+        member = family.member(target, seed)
+
+        def build(data_root: Path | None) -> ImageData:
+            data = member.shifts[1].build(data_root)
+            return replace(data, ids=torch.arange(len(data)))
+
+        return replace(member, shifts=(member.shifts[0], replace(member.shifts[1], build=build)))
+
+    with pytest.raises(AssertionError, match="art_painting: expected that an id stands for one image"):
+        suite_checks.suite_ids_stand_for_images(replace(family, member=counted), root)
+
+
 def test_verifying_imports_no_torch(root: Path) -> None:
     assert len(load("pacs").verify(root)) >= 5
     assert "torch" not in imported_by_verifying(["pacs"], root)
@@ -150,6 +171,10 @@ def test_the_command_on_one_target(flatqat: Command, root: Path, tmp_path: Path)
         assert {shift: record.scores[shift]["top1"].n for shift in record.scores} == {
             "val": 13, "id": 13, "sketch": 23, "oracle": 23, "sketch_out": 5,
         }  # fmt: skip
+        member = load("pacs").member("sketch", record.cell.seed)  # type: ignore[misc]
+        ids = outcomes_of(record, Store(tmp_path)).ids
+        for shift in member.scored:
+            assert ids[shift.name].tolist() == shift.build(root).ids.tolist()
 
 
 def test_the_whole_family_with_two_seeds(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from flatqat.bench.diff.difference import Diff, Difference, Part
 from flatqat.bench.gate.comparable import odd_shift, other_images
 from flatqat.bench.gate.compare import are_identical
 from flatqat.bench.gate.shift_groups import By, shift_groups
-from flatqat.bench.records.paired import Runs, components_of, is_nested
+from flatqat.bench.records.paired import Runs, components_of
 from flatqat.bench.records.sections import Section, method_alone, names_of, row_label
 from flatqat.bench.records.store import Store, begins
 from flatqat.spec import Record
@@ -93,7 +93,7 @@ def _compared(
     for what, members in shift_groups(shifts, by):
         weights = dict.fromkeys(members, 1 / len(members))
         parts = {"a": a.shares(weights), "b": b.shares(weights)}
-        components = components_of([parts], nested=is_nested(a.record))
+        components = components_of([parts])
         if components is None:
             undefined.append(f"{what} is undefined")
             continue

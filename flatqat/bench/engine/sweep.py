@@ -4,11 +4,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from flatqat.bench.cell.batches import Batch
 from flatqat.bench.engine.snapshots import Snapshots
 from flatqat.bench.plan.jobs import Job
+from flatqat.bench.records.outcomes import IDS
 from flatqat.bench.records.pictures import Labels
 from flatqat.data.tensors.image_data import ImageData
 from flatqat.metrics.task import Meter
@@ -51,6 +55,13 @@ class Sweep:
     def pictures(self, job: Job) -> dict[int, Labels]:
         """Return what a job predicts of some images, by their place in the shift."""
         return next(stream.snapshots.of(job.cell.id) for stream in self.streams() if job in stream.jobs)
+
+    def ids(self, job: Job) -> dict[str, NDArray[np.unsignedinteger[Any]]]:
+        """Return the ids of the images that a job is scored on, where its seed chooses them, as `ids`."""
+        if not job.suite.split:
+            return {}
+        ids = next(stream.data.ids for stream in self.streams() if job in stream.jobs).numpy()
+        return {IDS: ids.astype(np.min_scalar_type(ids.max()))}
 
     def log(self, job: Job) -> ScoringLog:
         """Return how a job was scored."""

@@ -211,9 +211,9 @@ class Together:
     def _write(self, job: Job, sweep: Sweep) -> float | None:
         """Store the scores of a job on a shift; returns that of its metric if they are those on `id`."""
         scores, outcomes = sweep.meters[job.cell.id].result()
-        store = self.session.store
+        store, arrays = self.session.store, asdict(outcomes) | sweep.ids(job)
         log, pictures = replace(sweep.log(job), env=self.env), sweep.pictures(job)
-        store.write_scores(job.cell, sweep.shift.name, scores, asdict(outcomes), log, pictures)
+        store.write_scores(job.cell, sweep.shift.name, scores, arrays, log, pictures)
         return scores[job.suite.metric].value if sweep.shift.name == "id" else None
 
     def _keep_seen(self, sweep: Sweep) -> None:

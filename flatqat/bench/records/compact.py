@@ -1,7 +1,8 @@
 """A results folder in a form that is small enough to be committed: of every image only whether it is right.
 
 That is what tables, intervals and tests of top-1 need. The margin of an image becomes its sign, a byte that
-compresses to about two bits; its class and its confidence are left out. Outcomes of other metrics stay whole.
+compresses to about two bits; its class and its confidence are left out. Outcomes of other metrics stay whole,
+and so do ids of images.
 """
 
 from dataclasses import replace
@@ -10,6 +11,7 @@ import numpy as np
 
 from flatqat.bench.records.files import Arrays
 from flatqat.bench.records.merge import check_images, copied, outcomes_from
+from flatqat.bench.records.outcomes import IDS
 from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.store import Store
 from flatqat.bench.records.united import united
@@ -61,4 +63,5 @@ def _small(record: Record, source: Store) -> Arrays:
     if metric_of(record).needs != (MARGIN,):
         return outcomes
     margins = {key: array for key, array in outcomes.items() if key.endswith(f":{MARGIN}")}
-    return {key: np.where(is_right(array), 1, -1).astype(np.int8) for key, array in margins.items()}
+    signs = {key: np.where(is_right(array), 1, -1).astype(np.int8) for key, array in margins.items()}
+    return signs | {key: array for key, array in outcomes.items() if key.endswith(f":{IDS}")}

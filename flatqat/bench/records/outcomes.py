@@ -3,6 +3,8 @@
 A file has for each shift the same arrays, such as the predicted class and the margin of every image. Those of
 shifts of equally many images are kept as one array, `<number>/<array>` (shifts, images, ...), beside the
 names of the shifts, `<number>/shifts`. Older files have an array for each shift, `<shift>:<array>`.
+
+Where each seed draws its own images, `ids` say which (`ImageData.ids`); older files do not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +19,7 @@ from flatqat.metrics.stacked import Stacked
 from flatqat.spec import Record
 
 TOLERANCE = 1e-6  # percent, between a score and the same score of its outcomes
-NAMES = "shifts"
+NAMES, IDS = "shifts", "ids"
 
 
 def stack(arrays: Arrays) -> Arrays:
@@ -66,10 +68,14 @@ def checked(groups: Sequence[tuple[list[str], Arrays]], record: Record) -> Stack
     """
     metric = METRICS[record.protocol.metric]
     outcomes = Stacked(
-        [(shifts, _outcome(metric, arrays)) for shifts, arrays in groups if set(metric.needs) <= set(arrays)]
+        [(shifts, _outcome(metric, arrays)) for shifts, arrays in groups if set(metric.needs) <= set(arrays)],
+        {s: of for shifts, arrays in groups for s, of in zip(shifts, arrays.get(IDS, ()), strict=False)},
     )
     if outcomes and outcomes.sizes != record.columns.counts_of(metric.name):
         raise ValueError("expected as many images as its record")
+    for shift, ids in outcomes.ids.items():
+        if ids.dtype.kind != "u" or len(np.unique(ids)) != outcomes.sizes.get(shift):
+            raise ValueError(f"expected an id for each image of {shift}, each another one, got others")
     for shifts, stacked in outcomes.stacks:
         scores = record.values(metric.name, shifts)
         for shift, value, score in zip(shifts, _values(stacked), scores, strict=True):

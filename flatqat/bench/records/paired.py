@@ -5,19 +5,34 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from flatqat.bench.records.outcomes import checked
+from flatqat.bench.records.outcomes import IDS, checked
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
-from flatqat.metrics.components import Components, pooled_scatter
-from flatqat.metrics.contributions import Shares, Weights, by_image_set, gap_weights, pooled, shares
+from flatqat.metrics.components import Components, apart, pooled_scatter
+from flatqat.metrics.contributions import Weights, by_image_set, gap_weights, shares
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.metric import METRICS, Metric
 from flatqat.metrics.stacked import Stacked, together
 from flatqat.spec import Record
 
-SharesBySeed = Mapping[int, Shares]
-"""What the images of one method's runs contribute to a sum over shifts; empty where that is not known."""
+OF_A_SEED = 2**32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Share:
+    """What the images of an image set contribute in one run: `values` (images,).
+
+    `ids` (images,) say which images these are, where every seed draws its own.
+    """
+
+    values: NDArray[np.float64]
+    ids: NDArray[Any] | None
+
+
+SharesBySeed = Mapping[int, Mapping[str, Share]]
+"""What the images of one method's runs contribute to a sum over shifts, by image set; empty if unknown."""
 
 
 def metric_of(record: Record) -> Metric:
@@ -46,15 +61,16 @@ def outcomes_of(record: Record, store: Store) -> Stacked:
 
     Raises StoreError if the file is damaged, or if the scores of the record are not those of its images.
     """
+    names = [*metric_of(record).needs, *[IDS] * is_nested(record)]
     try:
-        return checked(store.stacks(record.cell, metric_of(record).needs, record.outcomes_sha256), record)
+        return checked(store.stacks(record.cell, names, record.outcomes_sha256), record)
     except ValueError as error:
         path = store.outcomes_path(record.cell)
         raise StoreError(f"{path}: {error}; delete it and run the cell again") from error
 
 
 def is_nested(record: Record) -> bool:
-    """Whether every seed has images of its own."""
+    """Whether every seed draws its own images, of which it may share most with others."""
     return bool(record.protocol.split)
 
 
@@ -69,8 +85,18 @@ def shares_by_seed(record: Record, values: Mapping[int, Mapping[str, Any]], weig
         of_runs = shares(together([values[seed] for seed in stored]), parts) if stored else {}
     except ValueError as error:
         raise StoreError(f"{record.cell.label}: {error}; delete the cell: flatqat results rm") from error
-    by_seed = {seed: {n: rows[k] for n, rows in of_runs.items()} for k, seed in enumerate(stored)}
-    return {seed: by_seed.get(seed, {}) for seed in values}
+    found: dict[int, dict[str, Share]] = {seed: {} for seed in values}
+    for name, rows in of_runs.items():
+        for seed, row in zip(stored, rows, strict=True):
+            ids = _ids_of(values[seed], next(iter(parts[name])), seed) if is_nested(record) else None
+            found[seed][name] = Share(values=row, ids=ids)
+    return found
+
+
+def _ids_of(run: Mapping[str, Any], shift: str, seed: int) -> NDArray[Any]:
+    """Return the ids of the images of a shift; where they are not stored, ids that no other seed has."""
+    known = run.ids.get(shift) if isinstance(run, Stacked) else None
+    return -1 - OF_A_SEED * seed - np.arange(len(run[shift])) if known is None else known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +131,10 @@ class Runs:
 
     def components(self, weights: Weights) -> Components | None:
         """Return the components of a weighted sum over shifts, or None as `components_of` does."""
-        return components_of([{"": self.shares(weights)}], nested=is_nested(self.record))
+        return components_of([{"": self.shares(weights)}])
 
 
-def components_of(suites: Sequence[Mapping[Any, SharesBySeed]], *, nested: bool) -> Components | None:
+def components_of(suites: Sequence[Mapping[Any, SharesBySeed]]) -> Components | None:
     """Return the components of a sum over shifts, its mean over suites, for all methods in order.
 
     All suites have the same methods. The seeds are those that all methods have on all suites. None if there
@@ -120,21 +146,37 @@ def components_of(suites: Sequence[Mapping[Any, SharesBySeed]], *, nested: bool)
         return None
     pools = []
     for suite in suites:
-        of_suite = pooled([_of_seeds(by_seed, seeds) for by_seed in suite.values()])
-        pools += [pool / len(suites) for pool in of_suite] if len(suites) > 1 else of_suite
-    if any(pool.shape[2] < 2 or not np.isfinite(pool).all() for pool in pools):
-        return None
-    return Components.of(pools, nested=nested)
+        methods = [[by_seed[seed] for seed in seeds] for by_seed in suite.values()]
+        for name in methods[0][0]:
+            of_set = [[run[name] for run in runs] for runs in methods]
+            every = [share.values for runs in of_set for share in runs]
+            if any(len(values) < 2 or not np.isfinite(values).all() for values in every):
+                return None
+            pool = _pool(of_set)
+            pools.append(pool / len(suites) if len(suites) > 1 else pool)
+    return Components.of(pools)
 
 
-def _of_seeds(by_seed: SharesBySeed, seeds: Sequence[int]) -> Shares:
-    """Return the shares of runs as one array (runs, images) for each image set."""
-    return {name: np.stack([by_seed[seed][name] for seed in seeds]) for name in by_seed[seeds[0]]}
+def _pool(methods: Sequence[Sequence[Share]]) -> NDArray[np.float64]:
+    """Return what images contribute as `Components.of` wants it, by method and seed.
+
+    Images of one id are one column. If methods do not agree on ids, as where some have none stored, each seed
+    has images of its own.
+    """
+    pool = np.stack([np.stack([share.values for share in runs]) for runs in methods])
+    ids, *others = [[share.ids for share in runs if share.ids is not None] for runs in methods]
+    if not ids:
+        return pool
+    if not all(np.array_equal(a, b) for other in others for a, b in zip(ids, other, strict=True)):
+        return apart(pool)
+    every: NDArray[Any] = np.unique(np.concatenate(ids))
+    found = np.full((*pool.shape[:2], len(every)), np.nan)
+    for seed, of_seed in enumerate(ids):
+        found[:, seed, np.searchsorted(every, of_seed)] = pool[:, seed]
+    return found
 
 
-def differences(
-    suites: Sequence[Mapping[Any, SharesBySeed]], base: Any, *, nested: bool
-) -> dict[Any, Estimate]:
+def differences(suites: Sequence[Mapping[Any, SharesBySeed]], base: Any) -> dict[Any, Estimate]:
     """Return each method minus `base` in a sum over shifts, its mean over suites.
 
     The scatter over seeds is pooled over the methods that have all seeds of the base. A method that lacks
@@ -151,7 +193,7 @@ def differences(
     found: dict[Any, Estimate] = {}
     for group in filter(None, groups if seeds else []):
         parts = [{n: methods[n] for n in (base, *group)} for methods in stored]
-        if components := components_of(parts, nested=nested):
+        if components := components_of(parts):
             scatter = pooled_scatter(components)
             found |= {n: components.difference(k, 0, scatter) for k, n in enumerate(group, start=1)}
     return found

@@ -7,7 +7,6 @@ from math import isfinite
 from flatqat.bench.records.paired import (
     Runs,
     differences,
-    is_nested,
     mean_weights,
     metric_of,
 )
@@ -60,8 +59,7 @@ def _best(section: Section, runs: Mapping[Key, Runs], keys: Sequence[Key], weigh
         return set()  # one seed, or not the same for all, says nothing of methods
     first = max(known, key=lambda key: known[key])
     shares = {key: runs[key].shares(weights) for key in known}
-    nested = is_nested(section.rows[first][0])
-    found = differences([shares], first, nested=nested)
+    found = differences([shares], first)
     tested = [key for key in known if key != first]
     if not all(key in found and isfinite(found[key].p) for key in tested):
         return set()  # some runs have no outcomes

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from flatqat.bench.records.paired import (
     Runs,
     components_of,
-    is_nested,
     metric_of,
     ood_shifts,
     shares_by_seed,
@@ -132,7 +131,7 @@ def _interval(
     if len(known) > 1 or not present:
         return None, None
     shares = shares_by_seed(records[0], values, dict.fromkeys(present, 1 / len(present)))
-    components = components_of([{"": shares}], nested=is_nested(records[0]))
+    components = components_of([{"": shares}])
     return metric_of(records[0]).ends(components.mean(0) if components else None)
 
 

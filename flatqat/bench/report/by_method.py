@@ -23,7 +23,7 @@ from flatqat.bench.report.confidence import confidence_columns
 from flatqat.bench.report.cost_columns import cost_columns, with_whole_numbers
 from flatqat.bench.report.deployed import deployed_columns
 from flatqat.bench.report.robustness import robustness_columns
-from flatqat.metrics.components import Components
+from flatqat.metrics.components import Components, apart
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.metric import Metric
 from flatqat.metrics.missing import mean_if_complete, mean_of_known
@@ -79,8 +79,7 @@ def extra_gaps(
     references = [section.reference for section in sections]
     if references[0] is None or len(set(references)) > 1:
         return {}
-    nested = is_nested(sections[0].rows[references[0]][0])
-    return differences(gaps, references[0], nested=nested)
+    return differences(gaps, references[0])
 
 
 def method_row(key: Key, records: Sequence[Record], runs: Runs) -> dict[str, Any]:
@@ -170,5 +169,5 @@ def _pooled(record: Record, runs: Runs) -> dict[str, float | None]:
     pools = [100 * np.stack(of_runs)[None] for of_runs in zip(*shares, strict=True)]
     if any(pool.shape[2] < 2 or not np.isfinite(pool).all() for pool in pools):
         return unknown
-    components = Components.of(pools, nested=is_nested(record))
+    components = Components.of([apart(pool) for pool in pools] if is_nested(record) else pools)
     return with_error("pooled", metric, float(components.means[0]), components)

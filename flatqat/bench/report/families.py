@@ -9,7 +9,6 @@ from flatqat.bench.records.paired import (
     SharesBySeed,
     components_of,
     extra_gap_weights,
-    is_nested,
     mean_weights,
     metric_of,
 )
@@ -71,7 +70,7 @@ def domain_rows(family: Family, store: Store) -> list[dict[str, Any]]:
 
     A mean is over the seeds that all domains have. It is called `mean` if it is over all of the family's
     domains, else `mean of 2/4`. Its errors are those of the mean over domains, each with images of its own in
-    OOD. In ID domains share images, which the scatter over seeds takes in; one seed gives no error there.
+    OOD. In ID domains share images, which only the scatter over seeds takes in; with one seed there is none.
     """
     rows: dict[Key, list[dict[str, Any]]] = {}
     means: dict[Key, dict[str, Any]] = {}
@@ -142,7 +141,7 @@ def _mean_row(
 
     def components(weights_of: Callable[[Record], Weights]) -> Components | None:
         suites = [{"": each.shares(weights_of(each.record))} for each in runs.values()]
-        return components_of(suites, nested=is_nested(first))
+        return components_of(suites)
 
     of_id = components(lambda _: {"id": 1.0}) if len(seeds) > 1 else None  # domains share images of ID
     return {

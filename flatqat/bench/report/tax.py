@@ -6,7 +6,6 @@ from flatqat.bench.records.paired import (
     Runs,
     SharesBySeed,
     differences,
-    is_nested,
     mean_weights,
     ood_shifts,
     shares_by_seed,
@@ -39,7 +38,7 @@ def taxes(section: Section, store: Store) -> Taxes:
     found = {}
     for name, weights in quantities(record).items():
         shares = {key: _shares(record, of_row, weights) for key, of_row in values.items()}
-        found[name] = differences([shares], reference, nested=is_nested(record))
+        found[name] = differences([shares], reference)
     return found
 
 
@@ -53,8 +52,7 @@ def ood_taxes(members: Sequence[Section], store: Store) -> Mapping[Key, Estimate
     for member in members:
         runs = {key: Runs.of(member.rows[key], store) for key in shared}
         suites.append({key: of_row.shares(mean_weights(of_row.record)) for key, of_row in runs.items()})
-    nested = is_nested(members[0].rows[reference][0])
-    return differences(suites, reference, nested=nested)
+    return differences(suites, reference)
 
 
 def quantities(record: Record) -> dict[str, Weights]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flatqat.bench.records.paired import differences, is_nested, ood_shifts, shares_by_seed
+from flatqat.bench.records.paired import differences, ood_shifts, shares_by_seed
 from flatqat.metrics.contributions import Weights, gap_weights
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
@@ -110,5 +110,5 @@ def _against(methods: Sequence[Runs], weights: Weights) -> dict[str, Estimate]:
     """Return each method minus the first, by name."""
     record = next(iter(methods[0].records.values()))
     shares = {runs.method: shares_by_seed(record, runs.right, weights) for runs in methods}
-    found = differences([shares], methods[0].method, nested=is_nested(record))
+    found = differences([shares], methods[0].method)
     return {str(name): estimate for name, estimate in found.items()}

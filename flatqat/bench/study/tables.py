@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from flatqat.bench.records.paired import is_nested
 from flatqat.bench.study.compare import GAP, ID, OOD, Comparison, Runs
 from flatqat.bench.study.correlations import (
     BESIDE,
@@ -18,9 +17,10 @@ from flatqat.console.rounded import p_value, rounded
 from flatqat.spec import Space
 
 CAPTION = (
-    "Δ: points of top-1 above `{baseline}` with its 95% interval {sampled}. Bold: p below 0.05 after Holm's "
-    "correction over the {count} comparisons of this table. The scatter over seeds is that of all methods "
-    "together where nothing speaks against it. The reference is shown by its own scatter, not tested."
+    "Δ: points of top-1 above `{baseline}` with its 95% interval over seeds and images. Bold: p below 0.05 "
+    "after Holm's correction over the {count} comparisons of this table. The scatter over seeds is that of "
+    "all methods together where nothing speaks against it. The reference is shown by its own scatter, not "
+    "tested."
 )
 ONE_SEED_CAPTION = (
     "Δ: points of top-1 above `{baseline}` with its 95% interval over images, **for these runs alone**: with "
@@ -139,11 +139,10 @@ def _unconverged(runs: Runs, space: Space) -> bool:
 
 
 def _caption(study: Study, count: int) -> str:
-    name, record = study.baseline.method, next(iter(study.baseline.records.values()))
+    name = study.baseline.method
     if len(study.baseline.records) == 1:
         return ONE_SEED_CAPTION.format(baseline=name)
-    sampled = "over seeds, each with images of its own" if is_nested(record) else "over seeds and images"
-    return CAPTION.format(baseline=name, sampled=sampled, count=count)
+    return CAPTION.format(baseline=name, count=count)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

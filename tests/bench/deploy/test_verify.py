@@ -181,11 +181,19 @@ def test_a_cell_that_runs_again_meanwhile_is_left_alone(store, files, monkeypatc
         store.write_record(record)
 
 
+def adds_in_32_bits() -> bool:
+    """Whether this CPU has VNNI; AVX2 alone adds two products of 8 bits in 16 bits, which saturate."""
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text() if info.exists() else ""
+    return "avx2" not in flags or "vnni" in flags
+
+
 @pytest.mark.parametrize(("bits", "kinds"), [("8", "u8"), ("4", "f32")])
 def test_openvino_says_in_which_types_it_computes(store, files, bits, kinds):
     pytest.importorskip("openvino")
     found = verified(store, f"tiny-qat-{bits}", files[bits], runtime="openvino", limit=16).deployed
-    assert found.plain.all.agreement == found.optimized.all.agreement == 100
+    assert found.plain.all.agreement == 100
+    assert found.optimized.all.agreement >= (100 if adds_in_32_bits() else 80)
     assert f" in {kinds}" in found.note
     assert found.packages["openvino"]
 
