@@ -45,9 +45,11 @@ def write(
       flatqat export tiny-qat-4-s0 --output tiny.safetensors --format codes
     """
     from flatqat.bench.deploy.export import ExportOptions, export_cell
+    from flatqat.commands.written import check_output
 
-    add_plugins(plugin)
     options = ExportOptions(file=output, form=form, fold_batchnorm=fold_batchnorm)
+    check_output("--output", output, plugin or ())
+    add_plugins(plugin)
     for line in export_cell(cell, results, data_root, options, models=split(model)):
         typer.echo(line)
 

@@ -26,9 +26,10 @@ def baseline(
     """
     from flatqat.bench.gate.baseline import write_baseline
     from flatqat.bench.records.store import Store
-    from flatqat.commands.written import baseline_line
+    from flatqat.commands.written import baseline_line, check_output
     from flatqat.console.printable import printable
 
+    check_output("--output", output)
     store = Store(results)
     count, others = write_baseline(store, output)
     typer.echo(baseline_line(output, count))

@@ -176,6 +176,8 @@ def test_a_check_is_not_written_over_its_baseline_nor_where_it_cannot_be(flatqat
         )
     said = "--output: expected a file that can be written, got .*: Not a directory; choose another"
     assert_one_line_error(flatqat(*check, "--output", baseline / "x.json"), said)
+    made = ("bench", "baseline", "--results", tmp_path / "nowhere", "--output", baseline / "x.json")
+    assert_one_line_error(flatqat(*made), said)  # before any result is read
     assert baseline.read_bytes() == before
 
 
