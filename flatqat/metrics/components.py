@@ -40,7 +40,7 @@ class Components:
     Attributes:
         means: The mean of each method.
         seed: Of the means of the seeds, with S - 1 degrees of freedom. It contains `pair`.
-        image: Of the mean of means of images: image^2/N + `pair` / S, summed over independent pools.
+        image: Of the mean, from images: image^2/N + `pair` / S, summed over independent pools.
         pair: What the images of a seed add to the scatter of seeds: pair^2/N, where all have the same; what
             images that others lack do by themselves is in it, too.
         seeds: The number of seeds S.
@@ -117,7 +117,7 @@ class Components:
         if self.partial:
             seed = max(seed, pair)  # the images of a seed are part of its scatter, which few seeds may miss
         x, y = seed / self.seeds, image - pair / self.seeds
-        y = y if y > ROUNDING * image else 0.0
+        y = 0.0 if y <= ROUNDING * image else y  # NaN stays
         freedom = scatter.freedom if scatter else self.seeds - 1
         if not self.partial:
             x = where_seeds_tie(x, y, pair / self.seeds, freedom)

@@ -40,12 +40,12 @@ class Stacked(Mapping[str, NDArray[Any]]):
         return len(self._places)
 
     @classmethod
-    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> "Stacked":
+    def of(cls, arrays: Mapping[str, NDArray[Any]], ids: Mapping[str, NDArray[Any]] = NO_IDS) -> "Stacked":
         """Return any arrays (images, ...) by shift as few arrays, which are copies."""
         groups: dict[tuple[int, ...], list[str]] = {}
         for shift, array in arrays.items():
             groups.setdefault(array.shape, []).append(shift)
-        return cls([(shifts, np.stack([arrays[s] for s in shifts])) for shifts in groups.values()])
+        return cls([(shifts, np.stack([arrays[s] for s in shifts])) for shifts in groups.values()], ids)
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -50,11 +50,14 @@ def suite_ids_stand_for_images(suite: Suite, root: Path | None = None) -> None:
         return
     for one, other in zip(*(suite.member(suite.targets[0], seed).shifts for seed in (0, 1)), strict=True):
         pair = [one.build(root), other.build(root)]
-        shared = sorted(set.intersection(*({*data.ids.tolist()} for data in pair)))[:8]
-        places = (torch.tensor([data.ids.tolist().index(of) for of in shared]) for data in pair)
-        images = [data.batch(index)[0] for data, index in zip(pair, places, strict=True) if shared]
         expected = f"{one.name}: expected that an id stands for one image in the splits of all seeds"
-        assert not images or torch.equal(*images), f"{expected}, got another image; see ImageData.ids"
+        for data in pair:
+            assert len(data.ids.unique()) == len(data), f"{expected}, got one twice; see ImageData.ids"
+        shared = sorted(set.intersection(*({*data.ids.tolist()} for data in pair)))[:8]
+        if shared:
+            places = (torch.tensor([data.ids.tolist().index(of) for of in shared]) for data in pair)
+            images = [data.batch(index)[0] for data, index in zip(pair, places, strict=True)]
+            assert torch.equal(*images), f"{expected}, got another image; see ImageData.ids"
 
 
 CHECKS = [

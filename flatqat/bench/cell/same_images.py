@@ -34,10 +34,14 @@ def fingerprint_of(suite: Suite, root: Path | None) -> str:
 def check_image_sets(suite: Suite, sets: Sequence[ImageData]) -> None:
     """Raise DataError if shifts of one image set have other images, which would be compared in pairs.
 
-    `sets` are those of the suite's scored shifts, in their order.
+    So do ids that are not one for each image, where the seed draws the images. `sets` are those of the
+    suite's scored shifts, in their order.
     """
     first_of: dict[str, tuple[Shift, ImageData]] = {}
     for shift, data in zip(suite.scored, sets, strict=True):
+        if suite.split and (len(data.ids.unique()) < len(data) or int(data.ids.min()) < 0):
+            expected = f"{shift.name}: expected ImageData.ids of 0 or more, another one for each image"
+            raise DataError(f"suite {suite.name}: {expected}, got others; number images before the split")
         first, known = first_of.setdefault(shift.image_set, (shift, data))
         labels = [one.labels for one in (known, data) if one.labels is not None]
         if len(data) != len(known):

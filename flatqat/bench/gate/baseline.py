@@ -20,7 +20,7 @@ from flatqat.bench.gate.series import newest
 from flatqat.bench.gate.weights import weights_digest
 from flatqat.bench.records.files import read_bytes, write_output
 from flatqat.bench.records.named import results_option
-from flatqat.bench.records.paired import is_nested, outcomes_of
+from flatqat.bench.records.paired import draws_images, outcomes_of
 from flatqat.bench.records.record_json import parse_json, pop_schema, read_as
 from flatqat.bench.records.schema_1 import upgrade_shifts
 from flatqat.bench.records.store import Store
@@ -48,7 +48,7 @@ class PackedCell(Stored):
         other_envs: Where else sets were scored.
         data: The fingerprint of the data on disk.
         weights: The digest of the weights, if they were stored.
-        nested: Whether every seed has images of its own.
+        nested: Whether every seed draws its own images.
         metric: The suite's metric.
         correct: The images of each set in text, for top-1.
         counts: The same for mIoU.
@@ -132,7 +132,7 @@ def write_baseline(
             other_envs=tuple(record.scored_in[1:]),
             data=record.protocol.data,
             weights=weights_digest(record, store),
-            nested=is_nested(record),
+            nested=draws_images(record),
             metric=record.protocol.metric,
             **pack(record.protocol.metric, outcomes),
         )

@@ -113,7 +113,7 @@ def compare(
     """Return the rows of a cell: of ID, of the mean over shifts, and of each family or shift, in points.
 
     Each image contributes to a mean over shifts the mean of its values under them; shifts of other images
-    are independent pools. `nested` says that every seed has images of its own, and `whole` that an image is
+    are independent pools. `nested` says that every seed draws its own images, and `whole` that an image is
     right or wrong as a whole. A metric that is not defined is NaN. Raises ValueError if the images of the
     seeds do not fit together.
     """
@@ -198,7 +198,14 @@ def _pools(shifts: Mapping[str, ShiftInfo], members: Sequence[str], runs: Stacke
 
 
 def _fixed_runs(pools: Sequence[np.ndarray], nested: bool) -> list[np.ndarray]:
-    """Return pools of one run, the mean over given ones: whatever its weights are, they are not random."""
+    """Return pools of one run, the mean over given ones: whatever its weights are, they are not random.
+
+    Seeds that draw their own images share most of them, but it is not known which. The error is at most that
+    of the same images for all: the mean of the variances of seeds, which are pools of their own here, larger
+    by the root of their number.
+    """
     if nested:
-        return [row[None] / len(pool) for pool in pools for row in pool]
+        rows = [row[None] / len(pool) for pool in pools for row in pool]
+        seeds = [len(pool) for pool in pools for _ in pool]
+        return [r.mean() + n**0.5 * (r - r.mean()) for r, n in zip(rows, seeds, strict=True)]
     return [pool.mean(axis=0, keepdims=True) for pool in pools]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from flatqat.bench.gate.weights import weights_digest
 from flatqat.bench.records.named import results_option
-from flatqat.bench.records.paired import is_nested, metric_of, outcomes_of
+from flatqat.bench.records.paired import draws_images, metric_of, outcomes_of
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError, found
 from flatqat.metrics.metric import METRICS, Metric
@@ -25,7 +25,7 @@ class Run:
         shifts: The scored sets by name.
         metric: The suite's metric.
         data: The fingerprint of the data on disk.
-        nested: Whether every seed has images of its own.
+        nested: Whether every seed draws its own images.
         scored_in: Where its sets were scored, `id` first; empty if that is not known.
         trained_in: Where it was trained; empty if that is not known.
         identified: Whether `cell` is its own; if not, it is that of the results which has its role.
@@ -63,7 +63,7 @@ class Run:
             shifts=record.protocol.shifts,
             metric=metric_of(record),
             data=record.protocol.data,
-            nested=is_nested(record),
+            nested=draws_images(record),
             scored_in=record.scored_in if is_done else (),
             trained_in=[record.train.env or record.env] if is_done else (),
             file=str(store.outcomes_path(record.cell)),

@@ -74,7 +74,8 @@ def checked(groups: Sequence[tuple[list[str], Arrays]], record: Record) -> Stack
     if outcomes and outcomes.sizes != record.columns.counts_of(metric.name):
         raise ValueError("expected as many images as its record")
     for shift, ids in outcomes.ids.items():
-        if ids.dtype.kind != "u" or len(np.unique(ids)) != outcomes.sizes.get(shift):
+        shape = (outcomes.sizes.get(shift),)
+        if ids.dtype.kind != "u" or ids.shape != shape or len(np.unique(ids)) < len(ids):
             raise ValueError(f"expected an id for each image of {shift}, each another one, got others")
     for shifts, stacked in outcomes.stacks:
         scores = record.values(metric.name, shifts)
@@ -86,8 +87,9 @@ def checked(groups: Sequence[tuple[list[str], Arrays]], record: Record) -> Stack
 
 def _outcome(metric: Metric, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return the outcomes of several shifts, (shifts, images, ...)."""
-    shape = next(iter(arrays.values())).shape[:2]
-    images = {name: array.reshape(-1, *array.shape[2:]) for name, array in arrays.items()}
+    needed = {name: arrays[name] for name in metric.needs}
+    shape = next(iter(needed.values())).shape[:2]
+    images = {name: array.reshape(-1, *array.shape[2:]) for name, array in needed.items()}
     outcome = metric.outcome(images)
     return outcome.reshape(*shape, *outcome.shape[1:])
 

@@ -14,17 +14,15 @@ from flatqat.metrics.components import Components, apart, pooled_scatter
 from flatqat.metrics.contributions import Weights, by_image_set, gap_weights, shares
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.metric import METRICS, Metric
-from flatqat.metrics.stacked import Stacked, together
+from flatqat.metrics.stacked import NO_IDS, Stacked, together
 from flatqat.spec import Record
-
-OF_A_SEED = 2**32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Share:
     """What the images of an image set contribute in one run: `values` (images,).
 
-    `ids` (images,) say which images these are, where every seed draws its own.
+    `ids` (images,) say which images these are, where every seed draws its own; none where that is not stored.
     """
 
     values: NDArray[np.float64]
@@ -61,7 +59,7 @@ def outcomes_of(record: Record, store: Store) -> Stacked:
 
     Raises StoreError if the file is damaged, or if the scores of the record are not those of its images.
     """
-    names = [*metric_of(record).needs, *[IDS] * is_nested(record)]
+    names = [*metric_of(record).needs, *([IDS] if draws_images(record) else [])]
     try:
         return checked(store.stacks(record.cell, names, record.outcomes_sha256), record)
     except ValueError as error:
@@ -69,7 +67,7 @@ def outcomes_of(record: Record, store: Store) -> Stacked:
         raise StoreError(f"{path}: {error}; delete it and run the cell again") from error
 
 
-def is_nested(record: Record) -> bool:
+def draws_images(record: Record) -> bool:
     """Whether every seed draws its own images, of which it may share most with others."""
     return bool(record.protocol.split)
 
@@ -88,15 +86,14 @@ def shares_by_seed(record: Record, values: Mapping[int, Mapping[str, Any]], weig
     found: dict[int, dict[str, Share]] = {seed: {} for seed in values}
     for name, rows in of_runs.items():
         for seed, row in zip(stored, rows, strict=True):
-            ids = _ids_of(values[seed], next(iter(parts[name])), seed) if is_nested(record) else None
-            found[seed][name] = Share(values=row, ids=ids)
+            found[seed][name] = Share(values=row, ids=ids_of(record, values[seed], next(iter(parts[name]))))
     return found
 
 
-def _ids_of(run: Mapping[str, Any], shift: str, seed: int) -> NDArray[Any]:
-    """Return the ids of the images of a shift; where they are not stored, ids that no other seed has."""
-    known = run.ids.get(shift) if isinstance(run, Stacked) else None
-    return -1 - OF_A_SEED * seed - np.arange(len(run[shift])) if known is None else known
+def ids_of(record: Record, run: Mapping[str, Any], shift: str) -> NDArray[Any] | None:
+    """Return the ids of the images of a shift, see `Share`."""
+    known = run.ids if isinstance(run, Stacked) else NO_IDS
+    return known.get(shift, np.empty(0, np.uint8)) if draws_images(record) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,14 +157,21 @@ def components_of(suites: Sequence[Mapping[Any, SharesBySeed]]) -> Components | 
 def _pool(methods: Sequence[Sequence[Share]]) -> NDArray[np.float64]:
     """Return what images contribute as `Components.of` wants it, by method and seed.
 
-    Images of one id are one column. If methods do not agree on ids, as where some have none stored, each seed
-    has images of its own.
+    Images of one id are one column. If the ids of a seed are not known of any method, or methods have others,
+    each seed has images of its own.
     """
     pool = np.stack([np.stack([share.values for share in runs]) for runs in methods])
-    ids, *others = [[share.ids for share in runs if share.ids is not None] for runs in methods]
-    if not ids:
+    known = [[s.ids for s in of_seed if s.ids is not None] for of_seed in zip(*methods, strict=True)]
+    if not known[0]:
         return pool
-    if not all(np.array_equal(a, b) for other in others for a, b in zip(ids, other, strict=True)):
+    ids = [max(of_seed, key=len) for of_seed in known]
+    agree = [
+        np.array_equal(one, first)
+        for first, of_seed in zip(ids, known, strict=True)
+        for one in of_seed
+        if len(one)
+    ]
+    if not all(agree) or not all(map(len, ids)):
         return apart(pool)
     every: NDArray[Any] = np.unique(np.concatenate(ids))
     found = np.full((*pool.shape[:2], len(every)), np.nan)

@@ -17,6 +17,7 @@ from flatqat.bench.records.store import Store
 from flatqat.errors import UsageError
 from flatqat.metrics.miou import pseudo_values
 from flatqat.metrics.missing import mean_of_known
+from flatqat.metrics.stacked import Stacked
 from flatqat.spec import Record
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _ends(
     for score in scores:
         only = slice(None) if score == metric_of(records[0]).name else [_place(score)]
         values = {
-            seed: {shift: pseudo_values(run[shift][:, :, only]) for shift in shown if shift in run}
+            seed: Stacked.of({s: pseudo_values(run[s][:, :, only]) for s in shown if s in run}, run.ids)
             for seed, run in runs.outcomes.items()
         }
         for which, shifts in conditions.items():

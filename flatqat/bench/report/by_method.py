@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from flatqat.bench.records.paired import (
     Runs,
+    Share,
     SharesBySeed,
+    components_of,
     differences,
     extra_gap_weights,
+    ids_of,
     image_sets_of,
-    is_nested,
     mean_weights,
     metric_of,
     ood_shifts,
@@ -23,7 +23,7 @@ from flatqat.bench.report.confidence import confidence_columns
 from flatqat.bench.report.cost_columns import cost_columns, with_whole_numbers
 from flatqat.bench.report.deployed import deployed_columns
 from flatqat.bench.report.robustness import robustness_columns
-from flatqat.metrics.components import Components, apart
+from flatqat.metrics.components import Components
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.metric import Metric
 from flatqat.metrics.missing import mean_if_complete, mean_of_known
@@ -162,12 +162,12 @@ def _pooled(record: Record, runs: Runs) -> dict[str, float | None]:
     if not image_sets or not all(runs.outcomes.values()):
         return unknown
     of_set = {name: [s for s, other in image_sets.items() if other == name] for name in image_sets.values()}
-    shares = [
-        metric.pooled_shares([[run[s] for s in of] for of in of_set.values()])
-        for run in runs.outcomes.values()
-    ]
-    pools = [100 * np.stack(of_runs)[None] for of_runs in zip(*shares, strict=True)]
-    if any(pool.shape[2] < 2 or not np.isfinite(pool).all() for pool in pools):
-        return unknown
-    components = Components.of([apart(pool) for pool in pools] if is_nested(record) else pools)
-    return with_error("pooled", metric, float(components.means[0]), components)
+    shares = {}
+    for seed, run in runs.outcomes.items():
+        of_run = metric.pooled_shares([[run[s] for s in of] for of in of_set.values()])
+        shares[seed] = {
+            name: Share(values=100 * part, ids=ids_of(record, run, of[0]))
+            for (name, of), part in zip(of_set.items(), of_run, strict=True)
+        }
+    components = components_of([{"": shares}])
+    return with_error("pooled", metric, float(components.means[0]), components) if components else unknown

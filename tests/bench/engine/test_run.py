@@ -373,6 +373,16 @@ def test_shifts_that_say_to_have_the_same_images_have_them(tmp_path, changed, go
     check_image_sets(named, [shift.build(None) for shift in named.scored])
 
 
+@pytest.mark.parametrize("ids", [[0, 0, 1], [-1, 0, 1]])
+def test_images_that_the_seed_draws_have_an_id_each(ids):
+    suite = replace(registry.load(registry.SUITES, "toy"), split="-s0")
+    sets = [shift.build(None) for shift in suite.scored]
+    check_image_sets(suite, sets)
+    sets[0] = replace(sets[0].sample(3), ids=torch.tensor(ids))
+    with pytest.raises(DataError, match=r"val: expected ImageData\.ids of 0 or more, another one for each"):
+        check_image_sets(suite, sets)
+
+
 def test_restoring_without_weights_says_what_to_do(tmp_path):
     (record,) = go(tmp_path, methods=("fp",), spaces=())
     store = Store(tmp_path)

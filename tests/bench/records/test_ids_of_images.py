@@ -12,6 +12,7 @@ from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
 from flatqat.metrics.components import Components, apart
 from flatqat.spec import Cell, Record, ShiftInfo
+from tests.helpers import street_records
 from tests.helpers.records import margins_of, protocol, scores_of, train_log
 
 FP = Cell(suite="f@art", suite_version=1, model="m", method="fp", quant="fp", recipe="b", seed=0)
@@ -69,14 +70,41 @@ def test_seeds_meet_at_the_images_that_they_share(tmp_path: Path) -> None:
     assert runs(store, QAT).components({"art": 1.0}).mean(0).stderr == pytest.approx(expected.mean(1).stderr)
 
 
+def test_a_mean_over_domains_has_a_table_for_each(tmp_path: Path) -> None:
+    tables, suites = [], []
+    for name, cell in (("a", FP), ("b", QAT)):
+        store = Store(tmp_path / name)
+        right = {seed: put(store, replace(cell, seed=seed)) for seed in SEEDS}
+        tables.append(table(right)[None] / 2)
+        suites.append({"": runs(store, cell).shares({"art": 1.0})})
+    found, expected = components_of(suites), Components.of(tables)
+    assert found is not None
+    assert found.mean(0).value == pytest.approx(expected.mean(0).value)
+    assert found.mean(0).stderr == pytest.approx(expected.mean(0).stderr)
+
+
 def found_alone(right: dict[int, np.ndarray]) -> np.ndarray:
     return 100.0 * np.stack([*right.values()])[None]
 
 
-def test_without_ids_or_with_some_every_seed_has_images_of_its_own(tmp_path: Path) -> None:
+def test_one_method_with_ids_tells_them_of_all(tmp_path: Path) -> None:
+    some, every = Store(tmp_path / "some"), Store(tmp_path / "every")
+    for cell in (FP, QAT):
+        for seed in SEEDS:
+            put(some, replace(cell, seed=seed), ids=(cell == FP) == (seed < 2))
+            put(every, replace(cell, seed=seed))
+    found = [
+        differences([{cell: runs(store, cell).shares({"art": 1.0}) for cell in (FP, QAT)}], FP)[QAT]
+        for store in (some, every)
+    ]
+    assert found[0] == found[1]
+    assert found[0].image_variance > 0
+
+
+def test_where_the_ids_of_a_seed_are_not_known_every_seed_has_images_of_its_own(tmp_path: Path) -> None:
     store = Store(tmp_path)
     of = {
-        cell: {seed: put(store, replace(cell, seed=seed), ids=cell == FP) for seed in SEEDS}
+        cell: {seed: put(store, replace(cell, seed=seed), ids=seed != 1) for seed in SEEDS}
         for cell in (FP, QAT)
     }
     sides = {cell: runs(store, cell).shares({"art": 1.0}) for cell in (FP, QAT)}
@@ -88,6 +116,21 @@ def test_without_ids_or_with_some_every_seed_has_images_of_its_own(tmp_path: Pat
     alone, of_qat = runs(store, QAT).components({"art": 1.0}), Components.of([apart(own[1:])])
     assert alone is not None
     assert alone.mean(0).stderr == pytest.approx(of_qat.mean(0).stderr)
+
+
+def test_confusions_of_pixels_have_ids_beside_them(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for seed in SEEDS:
+        street_records.put(store, replace(street_records.FP, seed=seed), street_records.matrices(seed))
+    plain = {r.cell.seed: outcomes_of(r, store) for r in store.records()}
+    for record in store.records():
+        ids = {f"{shift}:ids": np.arange(n, dtype=np.uint8) for shift, n in plain[0].sizes.items()}
+        how = replace(record.protocol, split=f"-s{record.cell.seed}")
+        store.write_record(replace(record, protocol=how), store.outcomes(record.cell) | ids)
+    for record in store.records():
+        again = outcomes_of(record, store)
+        assert all((again[shift] == of).all() for shift, of in plain[record.cell.seed].items())
+        assert again.ids.keys() == again.keys()
 
 
 def test_a_compact_copy_keeps_them(tmp_path: Path) -> None:
@@ -103,7 +146,7 @@ def test_a_compact_copy_keeps_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ids", [np.zeros(KEPT, np.uint8), np.arange(KEPT), np.zeros((KEPT, 2), np.uint8)])
-def test_ids_that_are_none_are_refused(tmp_path: Path, ids: np.ndarray) -> None:
+def test_ids_that_do_not_fit_are_refused(tmp_path: Path, ids: np.ndarray) -> None:
     store = Store(tmp_path)
     put(store, FP)
     (record,) = store.records()
