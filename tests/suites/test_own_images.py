@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from flatqat.testing.suites import CHECKS
 from tests.helpers import ROOT
 
 SUITE, ARRAYS = re.findall(
@@ -36,7 +37,7 @@ def test_the_suite_of_the_guide_passes_the_checks_and_runs(flatqat, folder):
     file, data = folder / "my_images.py", folder / "data"
     done = flatqat("test", file, "--data-root", data)
     assert done.code == 0, done.out
-    assert done.out.count("passed suite cats-and-dogs") == 2
+    assert done.out.count("passed suite cats-and-dogs") == len(CHECKS)
     options = ("--plugin", file, "--suite", "cats-and-dogs", "--data-root", data, "--no-flatness")
     short = ("--set", "recipe.pretrain_steps=30", "--set", "recipe.batch_size=8", "--method", "fp,ptq")
     done = flatqat("bench", "run", *options, *short, "--bits", "8", "--seeds", "1", "--results", folder / "r")
