@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.metrics.components import Components, apart, where_seeds_tie
+from flatqat.metrics.components import Components, where_seeds_tie
 from flatqat.metrics.estimate import Estimate
+from flatqat.metrics.parts import apart
 
 KNOWN = 1e9  # degrees of freedom of a variance that is given rather than estimated
 

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.metrics.estimate import Estimate
+from flatqat.metrics.parts import Floats, Part, products
 
-Floats = NDArray[np.float64]
 LEAST_P = 0.1  # that a method scatters like the others, below which it is judged by its own scatter
 DRAWS = 4000
 ROUNDING = 1e-12  # of sums, below which rounding alone is left of a difference
@@ -75,12 +75,12 @@ class Components:
         if len({t.shape[:2] for t in tables}) > 1:
             got = [t.shape for t in tables]
             raise ValueError(f"expected the same methods and seeds in every pool, got shapes {got}")
-        parts = [_Part.of(table) for table in tables]
+        parts = [Part.of(table) for table in tables]
         seeds = tables[0].shape[1]
         by_seed = np.sum([part.by_seed for part in parts], axis=0)
         return cls(
             means=by_seed.mean(axis=1),
-            seed=_products(by_seed) / max(seeds - 1, 1),
+            seed=products(by_seed) / max(seeds - 1, 1),
             image=np.sum([part.image for part in parts], axis=0),
             pair=np.sum([part.pair for part in parts], axis=0),
             seeds=seeds,
@@ -230,91 +230,3 @@ def _some_draws(effects: Floats) -> Floats:
     without = (of_all[:, None] - of_each) / ((methods - 1) * (methods - 2) / 2)
     drawn: Floats = ((two[:, 0] - two[:, 1]) ** 2).sum(axis=1) / without.min(axis=1)
     return drawn
-
-
-def _products(values: Floats) -> Floats:
-    """Return the sums of products over the last axis, of rows that are centered first, (M, M)."""
-    centered = values - values.mean(axis=-1, keepdims=True)
-    products: Floats = centered @ centered.T
-    return products
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Part:
-    """What one pool of images adds to `Components`: means (M, S) of seeds, and covariances (M, M)."""
-
-    by_seed: Floats
-    image: Floats
-    pair: Floats
-    images: int
-    partial: bool
-
-    @classmethod
-    def of(cls, table: Floats) -> "_Part":
-        lacking = np.isnan(table)
-        if lacking.all(axis=2).any():
-            unknown = np.full((len(table), len(table)), np.nan)
-            by_seed, images = np.full(table.shape[:2], np.nan), table.shape[2]
-            return cls(by_seed=by_seed, image=unknown, pair=unknown, images=images, partial=False)
-        if lacking.any():
-            seen = ~lacking.all(axis=(0, 1))
-            table, lacking = table[:, :, seen], lacking[:, :, seen]
-        if not lacking.any():
-            image, pair = _of_same_images(table)
-            return cls(
-                by_seed=table.mean(axis=2), image=image, pair=pair, images=table.shape[2], partial=False
-            )
-        if (lacking != lacking[0]).any():
-            raise ValueError("expected the same images of a seed for all methods, got others")
-        has = (~lacking[0]).astype(float)
-        counts = has.sum(axis=1)
-        if counts.min() < 2:
-            raise ValueError(f"expected two images or more for each seed, got {counts.astype(int).tolist()}")
-        by_seed = np.nansum(table, axis=2) / counts
-        rest = np.where(lacking, 0.0, table - by_seed[:, :, None])
-        image, pair = _of_some_images(rest, has, counts)
-        return cls(by_seed=by_seed, image=image, pair=pair, images=int(counts.min()), partial=True)
-
-
-def apart(table: NDArray[Any]) -> Floats:
-    """Return contributions (methods, seeds, images) of which every seed has images of its own, as a pool."""
-    methods, seeds, images = table.shape
-    found = np.full((methods, seeds, seeds, images), np.nan)
-    for seed in range(seeds):
-        found[:, seed, seed] = table[:, seed]
-    return found.reshape(methods, seeds, seeds * images)
-
-
-def _of_same_images(table: Floats) -> tuple[Floats, Floats]:
-    """Return `image` and `pair` of one pool (M, S, N) whose seeds have the same images."""
-    methods, seeds, images = table.shape
-    by_image = table.mean(axis=1)
-    image = _products(by_image) / ((images - 1) * images)
-    if seeds == 1:
-        return image, np.zeros((methods, methods))
-    rest = table - by_image[:, None]
-    rest -= rest.mean(axis=2, keepdims=True)
-    flat = rest.reshape(methods, -1)
-    return image, flat @ flat.T / ((seeds - 1) * (images - 1) * images)
-
-
-def _of_some_images(rest: Floats, has: Floats, counts: Floats) -> tuple[Floats, Floats]:
-    """Return `image` and `pair` of one pool whose seeds have some of its images each.
-
-    `rest` (M, S, N) has what differs from the mean of a seed, and 0 for an image that it lacks, as `has`
-    (S, N) says; a seed has `counts` (S,) images. A product of two seeds at an image that they have in common
-    is image^2 (1 - 1/n_s - 1/n_t + n_st / (n_s n_t)) on average.
-    """
-    methods, seeds, _ = rest.shape
-    in_common = has @ has.T
-    of_means = in_common / np.outer(counts, counts)
-    weights = in_common * (1 - 1 / counts - 1 / counts[:, None] + of_means)
-    np.fill_diagonal(of_means, 0.0)
-    np.fill_diagonal(weights, 0.0)
-    by_image, flat = rest.sum(axis=1), rest.reshape(methods, -1)
-    of_two_seeds = by_image @ by_image.T - flat @ flat.T
-    shared = of_two_seeds / weights.sum() * of_means.sum() / (seeds * (seeds - 1)) if weights.sum() else 0.0
-    scaled = rest / np.sqrt(counts * (counts - 1))[:, None]
-    flat = scaled.reshape(methods, -1)
-    pair = flat @ flat.T / seeds - shared
-    return shared + pair / seeds, pair

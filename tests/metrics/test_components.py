@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from flatqat.metrics import components as components_module
-from flatqat.metrics.components import Components, apart, pooled_scatter
+from flatqat.metrics.components import Components, pooled_scatter
+from flatqat.metrics.parts import apart
 from scripts.simulate_intervals import cases, covered
 
 

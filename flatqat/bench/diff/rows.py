@@ -6,9 +6,10 @@ from flatqat.bench.diff.difference import Diff, Difference, Part
 from flatqat.bench.gate.comparable import odd_shift, other_images
 from flatqat.bench.gate.compare import are_identical
 from flatqat.bench.gate.shift_groups import By, shift_groups
+from flatqat.bench.records.cell_names import begins
 from flatqat.bench.records.paired import Runs, components_of
 from flatqat.bench.records.sections import Section, method_alone, names_of, row_label
-from flatqat.bench.records.store import Store, begins
+from flatqat.bench.records.store import Store
 from flatqat.spec import Record
 
 Key = tuple[str, str]

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from flatqat.bench.records.outcomes import IDS, checked
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
-from flatqat.metrics.components import Components, apart, pooled_scatter
+from flatqat.metrics.components import Components, pooled_scatter
 from flatqat.metrics.contributions import Weights, by_image_set, gap_weights, shares
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.metric import METRICS, Metric
+from flatqat.metrics.parts import apart
 from flatqat.metrics.stacked import NO_IDS, Stacked, together
 from flatqat.spec import Record
 

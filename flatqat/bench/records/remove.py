@@ -4,8 +4,9 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from flatqat.bench.records.cell_names import begins, candidates
 from flatqat.bench.records.files import remove_file, size_of
-from flatqat.bench.records.store import Store, begins, candidates
+from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError, Vanished
 from flatqat.spec import Record
 

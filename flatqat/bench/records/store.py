@@ -22,10 +22,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
+from flatqat.bench.records.cell_names import begins, candidates
 from flatqat.bench.records.files import (
     Arrays,
     arrays_as_bytes,
@@ -45,8 +45,6 @@ from flatqat.console.printable import printable
 from flatqat.errors import Misplaced, StoreError, Vanished, found, listed
 from flatqat.spec import Cell, Flatness, Record, SuiteData
 from flatqat.suite import Suite
-
-MOST_LISTED = 12
 
 OTHER_FOLDER = "restore the file, or use another --results"
 RECORD_NAME = re.compile(r"[\w.@-]+-s-?\d+-[0-9a-f]{12}\.json")
@@ -247,15 +245,3 @@ class Store(Work):
         """Return the flatness of a cell: what `write_flatness` stored and, if `recorded`, its record has."""
         record = self.record(cell) if recorded else None
         return record.flatness.updated(self.measured(cell)) if record else self.measured(cell)
-
-
-def candidates(records: Collection[Record], name: str) -> str:
-    """Return a clause on which cells there are: those whose label holds `name`, or else all of them."""
-    labels = [record.cell.label for record in records]
-    near = [label for label in labels if name.strip("*?") in label]
-    return f"there are: {listed(near or labels, MOST_LISTED, empty='(no records)')}"
-
-
-def begins(cell: Cell, pattern: str) -> bool:
-    """Whether the id or the label of a cell begins with a pattern, in which * and ? stand for anything."""
-    return any(fnmatchcase(name, f"{pattern}*") for name in (cell.id, cell.label))

@@ -10,7 +10,8 @@ from flatqat.bench.records.compact import compact
 from flatqat.bench.records.paired import Runs, components_of, differences, outcomes_of
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
-from flatqat.metrics.components import Components, apart
+from flatqat.metrics.components import Components
+from flatqat.metrics.parts import apart
 from flatqat.spec import Cell, Record, ShiftInfo
 from tests.helpers import street_records
 from tests.helpers.records import margins_of, protocol, scores_of, train_log

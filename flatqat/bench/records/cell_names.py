@@ -1,0 +1,21 @@
+"""Which cells a pattern means, and which there are where it means none or several."""
+
+from collections.abc import Collection
+from fnmatch import fnmatchcase
+
+from flatqat.errors import listed
+from flatqat.spec import Cell, Record
+
+MOST_LISTED = 12
+
+
+def candidates(records: Collection[Record], name: str) -> str:
+    """Return a clause on which cells there are: those whose label holds `name`, or else all of them."""
+    labels = [record.cell.label for record in records]
+    near = [label for label in labels if name.strip("*?") in label]
+    return f"there are: {listed(near or labels, MOST_LISTED, empty='(no records)')}"
+
+
+def begins(cell: Cell, pattern: str) -> bool:
+    """Whether the id or the label of a cell begins with a pattern, in which * and ? stand for anything."""
+    return any(fnmatchcase(name, f"{pattern}*") for name in (cell.id, cell.label))
