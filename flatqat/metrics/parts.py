@@ -27,18 +27,16 @@ class Part:
         images, or a seed has fewer than two.
         """
         lacking = np.isnan(table)
+        if not lacking.any():
+            image, pair = _of_same_images(table)
+            images = table.shape[2]
+            return cls(by_seed=table.mean(axis=2), image=image, pair=pair, images=images, partial=False)
         if lacking.all(axis=2).any():
             unknown = np.full((len(table), len(table)), np.nan)
             by_seed, images = np.full(table.shape[:2], np.nan), table.shape[2]
             return cls(by_seed=by_seed, image=unknown, pair=unknown, images=images, partial=False)
-        if lacking.any():
-            seen = ~lacking.all(axis=(0, 1))
-            table, lacking = table[:, :, seen], lacking[:, :, seen]
-        if not lacking.any():
-            image, pair = _of_same_images(table)
-            return cls(
-                by_seed=table.mean(axis=2), image=image, pair=pair, images=table.shape[2], partial=False
-            )
+        if (of_none := lacking.all(axis=(0, 1))).any():
+            return cls.of(np.compress(~of_none, table, axis=2))
         if (lacking != lacking[0]).any():
             raise ValueError("expected the same images of a seed for all methods, got others")
         has = (~lacking[0]).astype(float)

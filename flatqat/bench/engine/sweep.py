@@ -54,20 +54,24 @@ class Sweep:
 
     def pictures(self, job: Job) -> dict[int, Labels]:
         """Return what a job predicts of some images, by their place in the shift."""
-        return next(stream.snapshots.of(job.cell.id) for stream in self.streams() if job in stream.jobs)
+        return self._stream(job).snapshots.of(job.cell.id)
 
     def ids(self, job: Job) -> dict[str, NDArray[np.unsignedinteger[Any]]]:
         """Return the ids of the images that a job is scored on, where its seed chooses them, as `ids`."""
         if not job.suite.split:
             return {}
-        ids = next(stream.data.ids for stream in self.streams() if job in stream.jobs).numpy()
+        ids = self._stream(job).data.ids.numpy()
         return {IDS: ids.astype(np.min_scalar_type(ids.max()))}
 
     def log(self, job: Job) -> ScoringLog:
         """Return how a job was scored."""
-        odd = self.odd_in_reading | self.odd[job.cell.id]
-        halved = (s.size for s in self.streams() if job in s.jobs and s.size < s.usual)
-        return ScoringLog(batch=next(halved, 0), not_repeatable=tuple(sorted(odd)))
+        odd, stream = self.odd_in_reading | self.odd[job.cell.id], self._stream(job)
+        batch = stream.size if stream.size < stream.usual else 0
+        return ScoringLog(batch=batch, not_repeatable=tuple(sorted(odd)))
+
+    def _stream(self, job: Job) -> Stream:
+        """Return the stream that a job is in."""
+        return next(stream for stream in self.streams() if job in stream.jobs)
 
 
 def tried(call: Callable[[], T]) -> Callable[[], T]:
