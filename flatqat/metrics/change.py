@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from flatqat.metrics.components import Components, where_seeds_tie
@@ -38,8 +37,10 @@ def change(
     contributions; with 0 the test speaks of these runs alone. `nested` says that image i is another one for
     every seed. Raises ValueError as `Components.of` does.
     """
-    layout = apart if nested else np.asarray
-    sides = [Components.of([layout(pool[None]) for pool in pools]) for pools in (before, now)]
+    sides = [
+        Components.of([apart(pool[None]) if nested else pool[None] for pool in pools])
+        for pools in (before, now)
+    ]
     shares = [1 / side.seeds for side in sides]
     freedom = sum(side.seeds - 1 for side in sides)
     if freedom:

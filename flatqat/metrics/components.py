@@ -59,24 +59,21 @@ class Components:
     partial: bool
 
     @classmethod
-    def of(cls, pools: Sequence[NDArray[Any]]) -> "Components":
+    def of(cls, pools: Sequence[NDArray[Any] | Part]) -> "Components":
         """Estimate the components from contributions, one array (methods, seeds, images) for each pool.
 
         Pools are independent groups of images, such as the image sets of a suite, and share the methods and
         the seeds; the means of the pools add up. NaN stands for an image that a seed is not scored on, with
         any method. Where a method has no other value with some seed, it is not defined, and nor is what is
-        made of the pool. Raises ValueError if the shapes do not fit together, methods differ in their images,
-        or a pool has fewer than two images for a seed.
+        made of the pool. A pool may also be given as what it adds, see `apart`. Raises ValueError if there is
+        no pool, the shapes do not fit together, methods differ in their images, or a pool has fewer than two
+        images for a seed.
         """
-        tables = [np.asarray(pool, dtype=np.float64) for pool in pools]
-        if not tables or any(t.ndim != 3 or t.shape[2] < 2 or not t.size for t in tables):
-            got = [t.shape for t in tables]
-            raise ValueError(f"expected pools (methods, seeds, 2 or more images), got shapes {got}")
-        if len({t.shape[:2] for t in tables}) > 1:
-            got = [t.shape for t in tables]
-            raise ValueError(f"expected the same methods and seeds in every pool, got shapes {got}")
-        parts = [Part.of(table) for table in tables]
-        seeds = tables[0].shape[1]
+        parts = [p if isinstance(p, Part) else Part.of(np.asarray(p, dtype=np.float64)) for p in pools]
+        shapes = [part.by_seed.shape for part in parts]
+        if len(set(shapes)) != 1:
+            raise ValueError(f"expected pools of the same methods and seeds, got {shapes}")
+        seeds = shapes[0][1]
         by_seed = np.sum([part.by_seed for part in parts], axis=0)
         return cls(
             means=by_seed.mean(axis=1),

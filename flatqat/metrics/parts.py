@@ -23,9 +23,13 @@ class Part:
     def of(cls, table: Floats) -> "Part":
         """Return what contributions (methods, seeds, images) add; NaN is an image that a seed does not have.
 
-        All is NaN where a method has no value with some seed. Raises ValueError if methods differ in their
-        images, or a seed has fewer than two.
+        All is NaN where a method has no value with some seed. Raises ValueError if the shape is another one,
+        methods differ in their images, or a seed has fewer than two.
         """
+        if table.ndim != 3 or table.shape[2] < 2 or not table.size:
+            raise ValueError(
+                f"expected pools (methods, seeds, 2 or more images), got the shape {table.shape}"
+            )
         lacking = np.isnan(table)
         if not lacking.any():
             image, pair = _of_same_images(table)
@@ -49,13 +53,15 @@ class Part:
         return cls(by_seed=by_seed, image=image, pair=pair, images=int(counts.min()), partial=True)
 
 
-def apart(table: NDArray[Any]) -> Floats:
-    """Return contributions (methods, seeds, images) of which every seed has images of its own, as a pool."""
-    methods, seeds, images = table.shape
-    found = np.full((methods, seeds, seeds, images), np.nan)
-    for seed in range(seeds):
-        found[:, seed, seed] = table[:, seed]
-    return found.reshape(methods, seeds, seeds * images)
+def apart(table: NDArray[Any]) -> Part:
+    """Return what contributions (methods, seeds, images) add if every seed has images of its own."""
+    _, seeds, images = table.shape
+    if seeds == 1:
+        return Part.of(table)
+    by_seed = table.mean(axis=2)
+    rest = (table - by_seed[:, :, None]).reshape(len(table), -1)
+    own = rest @ rest.T / (images * (images - 1) * seeds)
+    return Part(by_seed=by_seed, image=own / seeds, pair=own, images=images, partial=True)
 
 
 def _of_same_images(table: Floats) -> tuple[Floats, Floats]:

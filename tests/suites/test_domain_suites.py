@@ -130,20 +130,42 @@ def test_images_of_the_target_never_train_and_never_choose(root: Path) -> None:
 
 
 def test_an_id_stands_for_one_image_in_all_splits(root: Path) -> None:
+    suite_checks.suite_ids_stand_for_images(load("pacs"), root)
+
+
+def counted(data: ImageData) -> ImageData:
+    """Images that are numbered in each split anew."""
+    return replace(data, ids=torch.arange(len(data)))
+
+
+def of_its_target(data: ImageData) -> ImageData:
+    """Images that have other ids where another domain is left out."""
+    return replace(data, ids=data.ids.flip(0))
+
+
+@pytest.mark.parametrize(
+    ("number", "targets", "other", "message"),
+    [
+        (1, slice(None), counted, "pacs@art_painting, art_painting: .*all splits, got another image"),
+        (0, slice(1, None), of_its_target, "pacs@cartoon, id: .*all splits, got another image"),
+    ],
+)
+def test_ids_that_stand_for_another_image_elsewhere_are_refused(
+    root: Path, number: int, targets: slice, other: Callable[[ImageData], ImageData], message: str
+) -> None:
     family = load("pacs")
-    suite_checks.suite_ids_stand_for_images(family, root)
 
-    def counted(target: str, seed: int) -> Suite:
-        member = family.member(target, seed)
+    def with_other_ids(target: str, seed: int) -> Suite:
+        member = family.member(target, seed)  # type: ignore[misc]
+        if target not in family.targets[targets]:
+            return member
+        shifts = list(member.shifts)
+        build = shifts[number].build
+        shifts[number] = replace(shifts[number], build=lambda data_root: other(build(data_root)))
+        return replace(member, shifts=tuple(shifts))
 
-        def build(data_root: Path | None) -> ImageData:
-            data = member.shifts[1].build(data_root)
-            return replace(data, ids=torch.arange(len(data)))
-
-        return replace(member, shifts=(member.shifts[0], replace(member.shifts[1], build=build)))
-
-    with pytest.raises(AssertionError, match="art_painting: expected that an id stands for one image"):
-        suite_checks.suite_ids_stand_for_images(replace(family, member=counted), root)
+    with pytest.raises(AssertionError, match=message):
+        suite_checks.suite_ids_stand_for_images(replace(family, member=with_other_ids), root)
 
 
 def test_verifying_imports_no_torch(root: Path) -> None:

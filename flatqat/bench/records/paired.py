@@ -12,9 +12,10 @@ from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
 from flatqat.metrics.components import Components, pooled_scatter
 from flatqat.metrics.contributions import Weights, by_image_set, gap_weights, shares
+from flatqat.metrics.drawn import as_one_pool
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.metric import METRICS, Metric
-from flatqat.metrics.parts import apart
+from flatqat.metrics.parts import Part, apart
 from flatqat.metrics.stacked import NO_IDS, Stacked, together
 from flatqat.spec import Record
 
@@ -118,6 +119,11 @@ class Runs:
         values = {seed: run.mapped(metric_of(records[0]).values) for seed, run in outcomes.items()}
         return cls(record=records[0], outcomes=outcomes, values=values)
 
+    @property
+    def images_known(self) -> bool:
+        """Whether it is stored which images these runs have in common with others of their family."""
+        return draws_images(self.record) and all(run.ids for run in self.outcomes.values())
+
     def of_seeds(self, seeds: Collection[int]) -> "Runs":
         """Return the runs of some seeds."""
         kept = ({s: run for s, run in runs.items() if s in seeds} for runs in (self.outcomes, self.values))
@@ -136,13 +142,16 @@ def components_of(suites: Sequence[Mapping[Any, SharesBySeed]]) -> Components | 
     """Return the components of a sum over shifts, its mean over suites, for all methods in order.
 
     All suites have the same methods. The seeds are those that all methods have on all suites. None if there
-    is none, if shares are missing, if a set has a single image, or where the metric is undefined.
+    is none, if shares are missing, if a set has a single image, or where the metric is undefined. Images that
+    seeds draw are told by their ids: one of several sets, such as ID of two suites, is one image. Where ids
+    are not known, each seed has images of its own in each set.
     """
     runs = [by_seed for suite in suites for by_seed in suite.values()]
     seeds = sorted(set.intersection(*(set(by_seed) for by_seed in runs)))
     if not seeds or not all(by_seed[seed] for by_seed in runs for seed in seeds):
         return None
-    pools = []
+    pools: list[NDArray[np.float64] | Part] = []
+    drawn, ids = [], []
     for suite in suites:
         methods = [[by_seed[seed] for seed in seeds] for by_seed in suite.values()]
         for name in methods[0][0]:
@@ -150,34 +159,26 @@ def components_of(suites: Sequence[Mapping[Any, SharesBySeed]]) -> Components | 
             every = [share.values for runs in of_set for share in runs]
             if any(len(values) < 2 or not np.isfinite(values).all() for values in every):
                 return None
-            pool = _pool(of_set)
-            pools.append(pool / len(suites) if len(suites) > 1 else pool)
-    return Components.of(pools)
+            table = np.stack([np.stack([share.values for share in runs]) for runs in of_set])
+            table /= len(suites)
+            if of_set[0][0].ids is None:
+                pools.append(table)
+            elif known := _ids_of_seeds(of_set):
+                drawn.append(table)
+                ids.append(known)
+            else:
+                pools.append(apart(table))
+    return Components.of([*pools, *([as_one_pool(drawn, ids)] if drawn else [])])
 
 
-def _pool(methods: Sequence[Sequence[Share]]) -> NDArray[np.float64]:
-    """Return what images contribute as `Components.of` wants it, by method and seed.
-
-    Images of one id are one column. If the ids of a seed are not known of any method, or methods have others,
-    each seed has images of its own.
-    """
-    pool = np.stack([np.stack([share.values for share in runs]) for runs in methods])
-    known = [[s.ids for s in of_seed if s.ids is not None] for of_seed in zip(*methods, strict=True)]
-    if not known[0]:
-        return pool
-    ids = [max(of_seed, key=len) for of_seed in known]
-    agree = [
-        np.array_equal(one, first)
-        for first, of_seed in zip(ids, known, strict=True)
-        for one in of_seed
-        if len(one)
-    ]
-    if not all(agree) or not all(map(len, ids)):
-        return apart(pool)
-    every: NDArray[Any] = np.unique(np.concatenate(ids))
-    found = np.full((*pool.shape[:2], len(every)), np.nan)
-    for seed, of_seed in enumerate(ids):
-        found[:, seed, np.searchsorted(every, of_seed)] = pool[:, seed]
+def _ids_of_seeds(methods: Sequence[Sequence[Share]]) -> list[NDArray[Any]] | None:
+    """Return the ids (images,) of each seed, or None if those of one are unknown or methods have others."""
+    found = []
+    for of_seed in zip(*methods, strict=True):
+        known = [share.ids for share in of_seed if share.ids is not None and len(share.ids)]
+        if not known or any(not np.array_equal(known[0], other) for other in known[1:]):
+            return None
+        found.append(known[0])
     return found
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Key = tuple[str, str]
 TEXTS = ("method", "bits", "domain")
 CAPTION = (
-    "mean: over the domains; of one seed its ID has no ±, since domains have ID images in common. "
+    "mean: over the domains, an image that is ID of several counting as one. "
     "oracle: {} on the images of OOD, weights of the last step"
 )
 
@@ -69,11 +69,12 @@ def domain_rows(family: Family, store: Store) -> list[dict[str, Any]]:
     """Return the columns of `method_rows` with `domain` and `oracle_<metric>`, by domain and for their mean.
 
     A mean is over the seeds that all domains have. It is called `mean` if it is over all of the family's
-    domains, else `mean of 2/4`. Its errors are those of the mean over domains, each with images of its own in
-    OOD. In ID domains share images, which only the scatter over seeds takes in; with one seed there is none.
+    domains, else `mean of 2/4`. Its errors are those of the mean over domains, which share images in ID. If
+    outcomes do not say which, only the scatter over seeds takes that in, and with one seed there is no error.
     """
     rows: dict[Key, list[dict[str, Any]]] = {}
     means: dict[Key, dict[str, Any]] = {}
+    known: set[Key] = set()
     gaps: dict[str, dict[Key, SharesBySeed]] = {name: {} for name in family.members}
     for key in family.rows:
         domains = {name: member.rows[key] for name, member in family.members.items() if key in member.rows}
@@ -81,6 +82,8 @@ def domain_rows(family: Family, store: Store) -> list[dict[str, Any]]:
         rows[key] = [_domain_row(key, name, records, runs[name]) for name, records in domains.items()]
         if len(domains) > 1 and (mean := _mean_row(family, key, domains, runs, rows[key])):
             means[key] = mean
+        if all(of_domain.images_known for of_domain in runs.values()):
+            known.add(key)
         for name, of_domain in runs.items():
             gaps[name][key] = of_domain.shares(extra_gap_weights(of_domain.record))
     extra = {name: extra_gaps([member], [gaps[name]]) for name, member in family.members.items()}
@@ -90,7 +93,8 @@ def domain_rows(family: Family, store: Store) -> list[dict[str, Any]]:
         found += [with_extra_gap(row, extra[row["domain"]]) for row in of_key]
         if key in means:
             mean = with_extra_gap(means[key], mean_extra)
-            found.append(mean | dict.fromkeys(EXTRA_GAP[1:]) if mean["extra_gap_seeds"] == 1 else mean)
+            unsure = mean["extra_gap_seeds"] == 1 and key not in known
+            found.append(mean | dict.fromkeys(EXTRA_GAP[1:]) if unsure else mean)
     names = {key: [row["domain"] for row in of_key] for key, of_key in rows.items()}
     return with_collapsed(found, family, names)
 
@@ -143,7 +147,8 @@ def _mean_row(
         suites = [{"": each.shares(weights_of(each.record))} for each in runs.values()]
         return components_of(suites)
 
-    of_id = components(lambda _: {"id": 1.0}) if len(seeds) > 1 else None  # domains share images of ID
+    sure = len(seeds) > 1 or all(each.images_known for each in runs.values())  # domains share images of ID
+    of_id = components(lambda _: {"id": 1.0}) if sure else None
     return {
         **rows[0],
         **mean,

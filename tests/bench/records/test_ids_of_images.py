@@ -30,14 +30,14 @@ def drawn(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(IMAGES)[:KEPT].astype(np.uint8)
 
 
-def put(store: Store, cell: Cell, *, ids: bool = True) -> np.ndarray:
+def put(store: Store, cell: Cell, *, ids: bool = True, first: int = 0) -> np.ndarray:
     """A record whose images are right by what is hard about them, for the method and for all seeds."""
     ease = np.random.default_rng([*cell.method.encode()]).normal(size=IMAGES)
     noise = np.random.default_rng([cell.seed, *cell.method.encode()]).normal(size=KEPT)
     right = dict.fromkeys(SHIFTS, ease[drawn(cell.seed)] + 0.3 * noise > -1)
     how = protocol(SHIFTS, suite="p", data=f"d{cell.seed}", split=f"-s{cell.seed}", targets=("art",))
     record = Record(cell=cell, status="done", scores=scores_of(right), protocol=how, train=train_log(5))
-    known = {f"{shift}:ids": drawn(cell.seed) for shift in SHIFTS} if ids else {}
+    known = {f"{shift}:ids": first + drawn(cell.seed).astype(np.uint16) for shift in SHIFTS} if ids else {}
     store.write_record(record, margins_of(right) | known)
     return right["art"]
 
@@ -71,17 +71,20 @@ def test_seeds_meet_at_the_images_that_they_share(tmp_path: Path) -> None:
     assert runs(store, QAT).components({"art": 1.0}).mean(0).stderr == pytest.approx(expected.mean(1).stderr)
 
 
-def test_a_mean_over_domains_has_a_table_for_each(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_mean_over_domains_meets_images_that_they_share(tmp_path: Path, shared: bool) -> None:
+    """Without any in common, what images add is the sum over domains but for 1/N of it, N = 160."""
     tables, suites = [], []
-    for name, cell in (("a", FP), ("b", QAT)):
-        store = Store(tmp_path / name)
-        right = {seed: put(store, replace(cell, seed=seed)) for seed in SEEDS}
+    for number, (name, cell) in enumerate((("a", FP), ("b", QAT))):
+        store, first = Store(tmp_path / name), 0 if shared else IMAGES * number
+        right = {seed: put(store, replace(cell, seed=seed), first=first) for seed in SEEDS}
         tables.append(table(right)[None] / 2)
         suites.append({"": runs(store, cell).shares({"art": 1.0})})
-    found, expected = components_of(suites), Components.of(tables)
+    found, expected = components_of(suites), Components.of([sum(tables)] if shared else tables)
     assert found is not None
     assert found.mean(0).value == pytest.approx(expected.mean(0).value)
-    assert found.mean(0).stderr == pytest.approx(expected.mean(0).stderr)
+    assert found.mean(0).stderr == pytest.approx(expected.mean(0).stderr, rel=1e-6 if shared else 1 / KEPT)
+    assert found.images == (KEPT if shared else 2 * KEPT)
 
 
 def found_alone(right: dict[int, np.ndarray]) -> np.ndarray:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from flatqat import registry
 from flatqat.bench.plan.jobs import make_plan
@@ -28,8 +29,13 @@ N = {"val": 60, "id": 60, "target": 90, "oracle": 90}
 Runs = dict[tuple[str, str, int], dict[str, np.ndarray]]
 
 
-def put(store: Store, cell: Cell, *, steps: int = 5, id_share: float = 0.9) -> dict[str, np.ndarray]:
-    """A record of made-up outcomes, which differ from seed to seed in their images too."""
+def put(
+    store: Store, cell: Cell, *, steps: int = 5, id_share: float = 0.9, ids: bool = False
+) -> dict[str, np.ndarray]:
+    """A record of made-up outcomes, which differ from seed to seed in their images too.
+
+    With `ids`, all domains have the same images of ID.
+    """
     target = cell.suite.partition("@")[2]
     rng = np.random.default_rng([cell.seed, *cell.method.encode(), *target.encode()])
     share = {"val": 0.9, "id": id_share, target: 0.7, "oracle": 0.6}
@@ -54,14 +60,22 @@ def put(store: Store, cell: Cell, *, steps: int = 5, id_share: float = 0.9) -> d
     )
     store.write_record(
         Record(cell=cell, status="done", scores=scores_of(right), protocol=how, train=train_log(steps)),
-        margins_of(right),
+        margins_of(right) | ({f"{shift}:ids": images_of(shift) for shift in share} if ids else {}),
     )
     return right
 
 
-def fill(store: Store, seeds: tuple[int, ...] = (0, 1, 2), targets: tuple[str, ...] = TARGETS) -> Runs:
+def images_of(shift: str) -> np.ndarray:
+    """The ids of a shift; those of the oracle are nobody's concern."""
+    first = 100 * (1 + TARGETS.index(shift)) if shift in TARGETS else 0
+    return (first + np.arange(N.get(shift, N["target"]))).astype(np.uint16)
+
+
+def fill(
+    store: Store, seeds: tuple[int, ...] = (0, 1, 2), targets: tuple[str, ...] = TARGETS, *, ids: bool = False
+) -> Runs:
     return {
-        (target, cell.method, seed): put(store, replace(cell, suite=f"f@{target}", seed=seed))
+        (target, cell.method, seed): put(store, replace(cell, suite=f"f@{target}", seed=seed), ids=ids)
         for target in targets
         for cell in (FP, QAT)
         for seed in seeds
@@ -164,6 +178,22 @@ def test_with_one_seed_the_mean_of_id_has_no_error_since_domains_share_its_image
     assert all(np.isfinite(mean[name]) for name in ("id_top1", "ood_top1_low", "extra_gap"))
     text = render(Store(tmp_path), None, "md", "method")
     assert f"{mean['extra_gap']:+.1f} |" in text
+
+
+def test_with_one_seed_and_ids_an_image_of_all_domains_counts_once(tmp_path: Path) -> None:
+    runs = fill(Store(tmp_path), seeds=(0,), ids=True)
+    row = rows(Store(tmp_path))["qat", "mean"]
+    of_id = by_hand([sum(100 / 3 * runs[t, "qat", 0]["id"][None] for t in TARGETS)])
+    assert row["id_top1_stderr"] == pytest.approx(of_id.stderr)
+    assert (row["id_top1_low"], row["id_top1_high"]) == pytest.approx(of_id.share)
+
+    def changes(target: str, shift: str) -> np.ndarray:
+        return 100 / 3 * (runs[target, "qat", 0][shift] * 1.0 - runs[target, "fp", 0][shift])[None]
+
+    gap = by_hand([sum(changes(t, "id") for t in TARGETS), *(-changes(t, t) for t in TARGETS)])
+    half = stats.t.ppf(0.975, N["id"] + 3 * N["target"] - 1) * gap.stderr
+    got = [row[f"extra_gap{end}"] for end in ("", "_low", "_high")]
+    assert got == pytest.approx([gap.value, gap.value - half, gap.value + half])
 
 
 @pytest.mark.parametrize("level", [0.5, 0.85])
