@@ -5,13 +5,18 @@
 PART is one of those below, DATA holds the images, and WEIGHTS is the file that networks start from:
 cifar10_resnet20.safetensors, or tf_efficientnet_lite0.safetensors for `network`, `shapes`, `pacs-search` and
 `pacs`. OPTIONS go to every `flatqat bench run`, such as `--jobs 4`, `--dry-run`. What `dual-search` chose on
-`val` is an option, too: `--set anchor.strength=S` for `dual`; `pacs` takes what `pacs-search` chose. What is
-stored in RESULTS is not run again, and every seed is finished before the next one begins. The
+`val` is an option, too: `--set anchor.strength=S` for `dual`; `pacs` takes what `pacs-search` chose. Of the
+options --suite, --method and --bits choose among the cells of the part, which may take days:
+
+    python -m scripts.study_2.run pacs DATA WEIGHTS RESULTS 0 -- --suite pacs@photo --method qat --bits w7a32
+
+What is stored in RESULTS is not run again, and every seed is finished before the next one begins. The
 committed records are a small copy:
 
     flatqat results compact RESULTS --into results/study-2
 """
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +96,20 @@ PARTS: dict[str, tuple[str, list[list[str]]]] = {
 """By name the seeds of a part, and the options that make its cells."""
 
 
+def chosen(runs: list[list[str]], option: str, wanted: list[str]) -> list[list[str]]:
+    """Return what commands run of the values that are wanted of an option; `pacs@photo` is one of `pacs`."""
+    found = []
+    for run in runs:
+        place = run.index(option) + 1 if option in run else 0
+        values = run[place].split(",")
+        kept = [one for one in wanted if one in values or one.partition("@")[0] in values]
+        if not place:
+            found.append(run)
+        elif kept:
+            found.append([*run[:place], ",".join(kept), *run[place + 1 :]])
+    return found
+
+
 def main() -> int:
     """Run the commands of a part; 1 if one of them failed."""
     given, options = sys.argv[1:], []
@@ -108,6 +127,15 @@ def main() -> int:
             return 2
         options += [f"--set=recipe.{name}={value}" for name, value in settings if name in ("lr", "steps")]
     planned, runs = PARTS[part]
+    choosing = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for option in ("--suite", "--method", "--bits"):
+        choosing.add_argument(option)
+    wanted, options = choosing.parse_known_args(options)
+    for name, values in vars(wanted).items():
+        runs = chosen(runs, f"--{name}", values.split(",")) if values else runs
+    if not runs:
+        print(f"{part}: expected options that leave some of its cells, got others", file=sys.stderr)
+        return 2
     paths = ["--data-root", data, "--weights", weights, "--results", results]
     codes = []
     for seed in (given[4] if len(given) > 4 else planned).split(","):

@@ -54,6 +54,43 @@ def test_pacs_runs_with_what_val_chose(monkeypatch, capsys, tmp_path):
     assert len(started) == 2
 
 
+def of_command(command, option):
+    return command[command.index(option) + 1]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--method", "qat,sagm"], [("pacs", "qat,sagm", "w7a32,4,3")]),
+        (["--suite=pacs@photo", "--bits", "4,3", "--jobs", "2"],
+         [("pacs@photo", "fp,qat,anchor,sagm,swad", "4,3")]),
+        (["--bits", "w7a32"],
+         [("pacs", "fp,qat,anchor,sagm,swad", "w7a32"), ("pacs", "frozen-convolutions", "w7a32")]),
+        (["--bits", "fp"], [("pacs", "frozen-convolutions", "fp")]),
+    ],
+)  # fmt: skip
+def test_options_choose_among_the_cells_of_a_part(monkeypatch, options, expected):
+    started = []
+    monkeypatch.setattr(study.subprocess, "run", lambda command: started.append(command) or ENDED)
+    monkeypatch.setattr(study.pacs, "chosen", lambda store: (("lr", 0.003), ("steps", 600)))
+    monkeypatch.setattr(study.sys, "argv", ["run", "pacs", "data", "weights", "results", "0", "--", *options])
+    assert study.main() == 0
+    found = [tuple(of_command(c, option) for option in ("--suite", "--method", "--bits")) for c in started]
+    assert found == expected
+    for command in started:
+        assert all(command.count(option) == 1 for option in ("--suite", "--method", "--bits"))
+        assert ("--jobs" in command) == ("--jobs" in options)
+
+
+@pytest.mark.parametrize("options", [["--method", "dampen"], ["--suite", "pacs"], ["--bits", "8"]])
+def test_options_that_leave_no_cell_are_refused(monkeypatch, capsys, options):
+    monkeypatch.setattr(study.subprocess, "run", lambda command: pytest.fail("expected nothing to run"))
+    given = ["run", "contrast", "data", "weights", "results", "--", *options]
+    monkeypatch.setattr(study.sys, "argv", given)
+    assert study.main() == 2
+    assert "expected options that leave some of its cells" in capsys.readouterr().err
+
+
 def test_every_part_is_counted():
     assert set(A_SEED) == set(PARTS)
 
