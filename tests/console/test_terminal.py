@@ -15,6 +15,7 @@ from flatqat.console.progress import PlainProgress, progress_for
 from flatqat.console.rounded import rounded
 from flatqat.console.terminal import plain_table, terminal
 from tests.helpers import RESULTS
+from tests.helpers.slow import slow
 
 TITLE = (  # goes on beyond the edge of a terminal, so that it can be copied whole
     "cifar10-c-live v2 · cifar:resnet20 · recipe smoke · flatness_images=64 · steps=100 · weights 02926273 · "
@@ -141,7 +142,7 @@ def test_a_label_of_a_method_never_breaks_within_a_setting(capsys):
 
 
 @pytest.mark.parametrize("view", ["shift", "family", "severity"])
-@pytest.mark.parametrize("width", [None, 60, 80, 120, 200])
+@pytest.mark.parametrize("width", [None, 80, *slow(60, 120, 200)])
 def test_many_columns_are_split_with_their_rows_and_the_reference(view, width, capsys):
     """Every number of all 21 methods is there, in blocks that each name their rows."""
     store = Store(RESULTS / "first-study")

@@ -16,6 +16,7 @@ from flatqat.methods.qat import QAT
 from flatqat.quant.apply import latent_weights
 from flatqat.spec import Recipe
 from tests.helpers.method_runs import assert_equal, batches, begun, network, qat_path, trained, values
+from tests.helpers.slow import slow
 
 LONG = Recipe(pretrain_steps=0, steps=8, batch_size=16, lr=0.05)
 
@@ -39,8 +40,10 @@ def test_lookahead_that_goes_all_the_way_is_qat(bits, steps):
     assert_equal(trained(lookahead.Lookahead, bits, lookahead.Config(alpha=1.0), steps=steps), plain)
 
 
-@pytest.mark.parametrize("average", ["latent", "quantized"])
-@pytest.mark.parametrize("decay", [0.999, 0.3])
+@pytest.mark.parametrize(
+    ("average", "decay"),
+    [("latent", 0.999), ("quantized", 0.3), *slow(("latent", 0.3), ("quantized", 0.999))],
+)
 def test_ema_is_the_weighted_sum_of_the_path_of_qat(average, decay):
     """m_T = Σ_t c_t w_t with c_t = (1 − d_t) Π_{s>t} d_s and c_0 = Π d_s; the start enters latent."""
     steps = 6

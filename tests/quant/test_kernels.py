@@ -18,6 +18,7 @@ from flatqat.quant.kernels.rule import Grid, Rule
 from flatqat.quant.ops import fake_quantize, fake_quantize_by
 from flatqat.spec import QuantSpec
 from tests.helpers.kernels import needs_compiler, random
+from tests.helpers.slow import slow
 
 RULES = [
     Rule(-8, 7, factor=0.25),
@@ -249,7 +250,7 @@ def test_half_precision_stays_under_autocast_and_is_what_layers_would_round_to()
     assert grad.dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("quantizer", ["lsq", "lsqplus", "ewgs", "pact", "minmax", "dorefa"])
+@pytest.mark.parametrize("quantizer", ["lsq", "pact", *slow("lsqplus", "ewgs", "minmax", "dorefa")])
 def test_a_quantized_network_compiles_as_one_graph(quantizer):
     x = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     model = build("tiny", classes=10, seed=0)

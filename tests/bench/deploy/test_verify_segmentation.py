@@ -5,6 +5,7 @@ import pytest
 from flatqat import registry
 from flatqat.metrics.metric import METRICS
 from tests.helpers import HELPERS
+from tests.helpers.slow import slow
 from tests.helpers.verified_cells import exported, trained, verified, with_other_scale
 
 pytest.importorskip("onnxruntime")
@@ -13,7 +14,7 @@ UNLABELED = 2 * 24  # pixels of an image without a label
 PIXELS = 24 * 32 - UNLABELED
 
 
-@pytest.mark.parametrize("window", [None, "16:8"])
+@pytest.mark.parametrize("window", ["16:8", *slow(None)])
 def test_pixels_agree_and_a_fault_is_found(tmp_path, window):
     registry.add_plugin(HELPERS / "toy_map.py")
     recipe = {"recipe": {"pretrain_steps": "40", "steps": "4"}}

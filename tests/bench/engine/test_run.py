@@ -30,6 +30,7 @@ from flatqat.metrics.task import task_of
 from flatqat.spec import EvalTransform, Flatness
 from tests.helpers import TOY
 from tests.helpers.running import run_plan, session_of
+from tests.helpers.slow import slow
 
 CPU = torch.device("cpu")
 
@@ -433,11 +434,9 @@ def test_another_run_in_the_folder_may_finish_first(results, tmp_path, monkeypat
     assert stamps == {p: p.stat().st_mtime_ns for p in tmp_path.glob("records/toy/*.json")} != {}
 
 
-KILLED_AFTER = (0.1, 0.25, 0.45, 0.7)  # seconds
-
-
-def test_killed_at_any_moment_the_same_command_ends_with_the_same_table(results, tmp_path):
-    """SIGKILL again and again, each time a little later after start-up; then let it finish."""
+@pytest.mark.parametrize("delays", [(0.25,), *slow(((0.1, 0.25, 0.45, 0.7),))])
+def test_killed_at_any_moment_the_same_command_ends_with_the_same_table(results, tmp_path, delays):
+    """SIGKILL, again and again, each time a little later after start-up, in seconds; then let it finish."""
     command = [
         sys.executable,
         "-m",
@@ -453,7 +452,7 @@ def test_killed_at_any_moment_the_same_command_ends_with_the_same_table(results,
     ]
     command += ["--bits", "3", "--method", "fp,ptq,qat,anchor", "--results", tmp_path]
     killed = 0
-    for delay in KILLED_AFTER:
+    for delay in delays:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
         process.stderr.readline()  # the first finished piece of work

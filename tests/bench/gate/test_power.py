@@ -11,12 +11,13 @@ from flatqat.bench.gate.power import catches
 from flatqat.metrics.miou import miou, pseudo_values
 from tests.bench.gate.test_compare import estimate, row
 from tests.helpers.records import shift_info
+from tests.helpers.slow import slow
 
 ID = {"id": shift_info("id")}
 FIXED = Rules(evaluation_only=True)
 
 
-@pytest.mark.parametrize("max_drop", [0.0, 0.5, 3.0])
+@pytest.mark.parametrize("max_drop", [0.5, *slow(0.0, 3.0)])
 def test_catches_is_the_drop_found_in_four_of_five_runs(max_drop):
     """Drawn: the change of a true drop is normal around it, and trips as `judge` says."""
     rules, stderr = Rules(max_drop=max_drop, p=0.01), 0.4
