@@ -142,7 +142,10 @@ def _caption(study: Study, count: int) -> str:
     name = study.baseline.method
     if len(study.baseline.records) == 1:
         return ONE_SEED_CAPTION.format(baseline=name)
-    return CAPTION.format(baseline=name, count=count)
+    seeds = study.baseline.records.keys()
+    others = [f"`{runs.method}`" for runs in study.shown if runs.records.keys() != seeds]
+    shared = f" Levels are over all seeds of a row, Δ of {', '.join(others)} over those shared with `{name}`."
+    return CAPTION.format(baseline=name, count=count) + shared * bool(others)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -202,7 +202,7 @@ def test_the_reference_is_shown_and_not_tested(something):
 def test_the_scatter_over_seeds_is_explained_only_below_the_table_that_shows_it(something):
     text = page(something)
     main, families = [line for line in text.splitlines() if "comparisons of this table" in line][:2]
-    assert main.endswith(" sd: standard deviation of OOD over seeds.")
+    assert main.endswith("not tested. sd: standard deviation of OOD over seeds.")
     assert "sd:" not in families
 
 
@@ -235,6 +235,7 @@ def test_a_method_without_all_seeds_is_compared_and_not_tested(tmp_path):
     assert study.find("asam", OOD).estimate.seeds == 1
     assert study.find("asam", OOD).p is None
     assert all(a.correlation.rows == 1 + len(METHODS) for a in associations(study))
+    assert "Δ of `asam` over those shared with `qat`." in page(store)
 
 
 def test_a_measure_that_is_missing_takes_its_method_out(tmp_path):
