@@ -9,10 +9,10 @@ so that the variance of a mean over S seeds and N images is seed^2/S + image^2/N
 of two methods are correlated, since they are trained and scored alike; all variances are kept as matrices
 over methods, from which those of any difference follow.
 
-Seeds may each be scored on a part of the images, as where a split is drawn by the seed. If two seeds, s and
-t, have n_s and n_t images, n_st of them in common, the covariance of their means is image^2 n_st / (n_s n_t).
-With the mean of n_st / (n_s n_t) over pairs of seeds for 1/N, the variance of a mean is again the scatter of
-the means of seeds over S, plus image^2/N.
+Seeds may each be scored on a part of the images, as where a split is drawn by the seed. If two seeds have n
+images each, k of them in common, the covariance of their means is image^2 k / n^2. With the mean of k / n^2
+over pairs of seeds for 1/N, the variance of a mean is again the scatter of the means of seeds over S, plus
+image^2/N.
 """
 
 from collections.abc import Callable, Sequence
@@ -63,13 +63,11 @@ class Components:
         """Estimate the components from contributions, one array (methods, seeds, images) for each pool.
 
         Pools are independent groups of images, such as the image sets of a suite, and share the methods and
-        the seeds; the means of the pools add up. NaN stands for an image that a seed is not scored on, with
-        any method. Where a method has no other value with some seed, it is not defined, and nor is what is
-        made of the pool. A pool may also be given as what it adds, see `apart`. Raises ValueError if there is
-        no pool, the shapes do not fit together, methods differ in their images, or a pool has fewer than two
-        images for a seed.
+        the seeds; the means of the pools add up. All seeds have the images of an array; where they draw their
+        own, what pools add is given instead, see `drawn` and `apart`. Raises ValueError if there is no pool,
+        the shapes do not fit together, or a pool has fewer than two images.
         """
-        parts = [p if isinstance(p, Part) else Part.of(np.asarray(p, dtype=np.float64)) for p in pools]
+        parts = [pool if isinstance(pool, Part) else Part.of(pool) for pool in pools]
         shapes = [part.by_seed.shape for part in parts]
         if len(set(shapes)) != 1:
             raise ValueError(f"expected pools of the same methods and seeds, got {shapes}")
@@ -82,7 +80,7 @@ class Components:
             pair=np.sum([part.pair for part in parts], axis=0),
             seeds=seeds,
             images=sum(part.images for part in parts),
-            image_freedom=min(part.images for part in parts) - 1,
+            image_freedom=min(part.fewest for part in parts) - 1,
             partial=any(part.partial for part in parts),
         )
 

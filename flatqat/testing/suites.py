@@ -7,7 +7,7 @@ from torch import Tensor
 
 from flatqat.data.tensors.image_data import ImageData
 from flatqat.spec import IGNORED
-from flatqat.suite import Suite
+from flatqat.suite import Shift, Suite
 
 COMPARED = 8  # images of a set with those of another
 
@@ -48,22 +48,25 @@ def suite_members_are_those_of_its_targets(suite: Suite, root: Path | None = Non
 
 
 def suite_ids_stand_for_images(suite: Suite, root: Path | None = None) -> None:
-    """Where the seed draws the images of a set, an id is one image with all seeds and domains left out."""
+    """Where the seed draws images, an id is one image in all sets, with all seeds and domains left out."""
     if suite.member is None or not suite.member(suite.targets[0], 0).split:
         return
-    first: dict[tuple[str, int], tuple[ImageData, int]] = {}
-    for member in (suite.member(target, seed) for target in suite.targets[:2] for seed in (0, 1)):
+    first: dict[int, tuple[ImageData, int]] = {}
+    for member in (suite.member(target, seed) for target in suite.targets for seed in (0, 1)):
+        sets: dict[str, Shift] = {}
         for shift in member.shifts:
+            sets.setdefault(shift.image_set, shift)  # others may show the same images in another way
+        for shift in sets.values():
             data = shift.build(root)
-            places = {(shift.name, image): place for place, image in enumerate(data.ids.tolist())}
-            expected = f"{member.name}, {shift.name}: expected that an id stands for one image in all splits"
+            places = {image: place for place, image in enumerate(data.ids.tolist())}
+            expected = f"{member.name}, {shift.name}: expected that an id stands for one image everywhere"
             assert len(places) == len(data), f"{expected}, got one twice; see ImageData.ids"
             shared = sorted(places.keys() & first.keys())
             for image in shared[:: max(1, len(shared) // COMPARED)]:
                 pair = (data, places[image]), first[image]
                 images = [of.batch(torch.tensor([place]))[0] for of, place in pair]
                 assert torch.equal(*images), f"{expected}, got another image; see ImageData.ids"
-            first = {key: (data, place) for key, place in places.items()} | first
+            first = {image: (data, place) for image, place in places.items()} | first
 
 
 CHECKS = [

@@ -5,8 +5,8 @@
 PART is one of those below, DATA holds the images, and WEIGHTS is the file that networks start from:
 cifar10_resnet20.safetensors, or tf_efficientnet_lite0.safetensors for `network`, `shapes`, `pacs-search` and
 `pacs`. OPTIONS go to every `flatqat bench run`, such as `--jobs 4`, `--dry-run`. What `dual-search` chose on
-`val` is an option, too: `--set anchor.strength=S` for `dual`; `pacs` takes what `pacs-search` chose. Of the
-options --suite, --method and --bits choose among the cells of the part, which may take days:
+`val` is an option, too: `--set anchor.strength=S` for `dual`; `pacs` takes what `pacs-search` chose. A part
+may take days: --suite, --method and --bits choose some of its cells, and `--method fp` needs no bits:
 
     python -m scripts.study_2.run pacs DATA WEIGHTS RESULTS 0 -- --suite pacs@photo --method qat --bits w7a32
 
@@ -97,16 +97,21 @@ PARTS: dict[str, tuple[str, list[list[str]]]] = {
 
 
 def chosen(runs: list[list[str]], option: str, wanted: list[str]) -> list[list[str]]:
-    """Return what commands run of the values that are wanted of an option; `pacs@photo` is one of `pacs`."""
-    found = []
+    """Return what commands run of the values that are wanted of an option; `pacs@photo` is one of `pacs`.
+
+    Raises ValueError if no command has one of them.
+    """
+    found, unknown = [], set(wanted)
     for run in runs:
         place = run.index(option) + 1 if option in run else 0
-        values = run[place].split(",")
-        kept = [one for one in wanted if one in values or one.partition("@")[0] in values]
-        if not place:
-            found.append(run)
-        elif kept:
+        values = run[place].split(",") if place else []
+        families = values if option == "--suite" else ()
+        kept = [one for one in wanted if one in values or one.partition("@")[0] in families]
+        unknown -= set(kept)
+        if kept:
             found.append([*run[:place], ",".join(kept), *run[place + 1 :]])
+    if unknown:
+        raise ValueError(f"expected {option} to choose among the cells of the part, got {sorted(unknown)}")
     return found
 
 
@@ -131,10 +136,11 @@ def main() -> int:
     for option in ("--suite", "--method", "--bits"):
         choosing.add_argument(option)
     wanted, options = choosing.parse_known_args(options)
-    for name, values in vars(wanted).items():
-        runs = chosen(runs, f"--{name}", values.split(",")) if values else runs
-    if not runs:
-        print(f"{part}: expected options that leave some of its cells, got others", file=sys.stderr)
+    try:
+        for name, values in vars(wanted).items():
+            runs = chosen(runs, f"--{name}", values.split(",")) if values else runs
+    except ValueError as error:
+        print(f"{part}: {error}", file=sys.stderr)
         return 2
     paths = ["--data-root", data, "--weights", weights, "--results", results]
     codes = []

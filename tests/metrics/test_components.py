@@ -8,11 +8,11 @@ from scipy import stats
 
 from flatqat.metrics import components as components_module
 from flatqat.metrics.components import Components, pooled_scatter
-from flatqat.metrics.parts import apart
+from flatqat.metrics.parts import apart, drawn
 from scripts.simulate_intervals import cases, covered
 
 
-def drawn(rng, methods=4, seeds=3, images=200, seed_sd=1.0, pair_sd=5.0, image_sd=3.0):
+def effects(rng, methods=4, seeds=3, images=200, seed_sd=1.0, pair_sd=5.0, image_sd=3.0):
     """Contributions (methods, seeds, images) of known components; all methods share a part of each image."""
     common = 20 * rng.normal(size=images)
     of_image = image_sd * rng.normal(size=(methods, 1, images))
@@ -26,7 +26,7 @@ def rng():
 
 
 def test_a_difference_is_that_of_a_two_way_analysis_of_variance(rng):
-    table = drawn(rng)
+    table = effects(rng)
     d = table[2] - table[0]
     seeds, images = d.shape
     by_seed, by_image = d.mean(axis=1), d.mean(axis=0)
@@ -42,7 +42,7 @@ def test_a_difference_is_that_of_a_two_way_analysis_of_variance(rng):
 
 
 def test_with_one_seed_it_is_the_paired_t_test_over_images(rng):
-    table = drawn(rng, seeds=1)
+    table = effects(rng, seeds=1)
     found = Components.of([table]).difference(1, 0)
     expected = stats.ttest_rel(table[1, 0], table[0, 0])
     assert found.p == pytest.approx(expected.pvalue, rel=1e-6)
@@ -56,7 +56,7 @@ def test_the_variance_of_a_mean_is_right_on_average():
     freedom one of 2%.
     """
     rng = np.random.default_rng(0)
-    found = [Components.of([drawn(rng, methods=2, images=60)]).difference(1, 0) for _ in range(1500)]
+    found = [Components.of([effects(rng, methods=2, images=60)]).difference(1, 0) for _ in range(1500)]
     expected = 2 * (1 / 3 + 9 / 60 + 25 / 180)
     assert np.mean([e.stderr**2 for e in found]) == pytest.approx(expected, rel=0.08)
     assert np.var([e.value for e in found]) == pytest.approx(expected, rel=0.12)
@@ -64,7 +64,7 @@ def test_the_variance_of_a_mean_is_right_on_average():
 
 def test_pools_are_independent_and_share_their_seeds(rng):
     seeds = rng.normal(size=(2, 3, 1))
-    day, night = (drawn(rng, methods=2, images=n, seed_sd=0.0) + seeds for n in (150, 40))
+    day, night = (effects(rng, methods=2, images=n, seed_sd=0.0) + seeds for n in (150, 40))
     both, one, other = Components.of([day, night]), Components.of([day]), Components.of([night])
     assert both.image == pytest.approx(one.image + other.image)
     assert both.pair == pytest.approx(one.pair + other.pair)
@@ -74,14 +74,14 @@ def test_pools_are_independent_and_share_their_seeds(rng):
 
 
 def test_what_all_methods_share_cancels(rng):
-    table = drawn(rng)
+    table = effects(rng)
     moved = table + 1000 * rng.normal(size=table.shape[2]) + rng.normal(size=(1, 3, 1))
     before, after = (Components.of([t]).difference(3, 1) for t in (table, moved))
     assert (after.value, after.stderr) == pytest.approx((before.value, before.stderr), rel=1e-6)
 
 
 def test_seeds_with_images_of_their_own_have_all_error_in_their_scatter(rng):
-    table = drawn(rng, methods=2, images=50)
+    table = effects(rng, methods=2, images=50)
     found = Components.of([apart(table)]).difference(1, 0)
     by_seed = (table[1] - table[0]).mean(axis=1)
     assert (found.seed_variance, found.image_variance) == pytest.approx((by_seed.var(ddof=1) / 3, 0.0))
@@ -90,87 +90,11 @@ def test_seeds_with_images_of_their_own_have_all_error_in_their_scatter(rng):
     assert alone == Components.of([table[:, :1]]).difference(1, 0)
 
 
-def partly(rng, table, share=0.8):
-    """The table as where each seed is scored on a part of the images, drawn anew."""
-    table = table.copy()
-    for seed in range(table.shape[1]):
-        table[:, seed, rng.permutation(table.shape[2])[round(share * table.shape[2]) :]] = np.nan
-    return table
-
-
-def test_seeds_with_a_part_of_the_images_are_analyzed_pair_by_pair(rng):
-    """The same moments, by a loop over all pairs of seeds."""
-    table = partly(rng, drawn(rng, methods=2, seeds=4, images=60))
-    d, components = table[1] - table[0], Components.of([table])
-    has, n = ~np.isnan(d), 48
-    by_seed = np.nanmean(d, axis=1)
-    rest = np.where(has, d - by_seed[:, None], 0.0)
-    products, expected, of_means = 0.0, 0.0, []
-    for s in range(4):
-        for t in set(range(4)) - {s}:
-            common = (has[s] & has[t]).sum()
-            products += (rest[s] * rest[t]).sum()
-            expected += common * (1 - 2 / n + common / n**2)
-            of_means.append(common / n**2)
-    shared = products / expected * np.mean(of_means)
-    within = np.nanvar(d, axis=1, ddof=1).mean() / n
-    found = components.difference(1, 0)
-    assert found.value == pytest.approx(by_seed.mean())
-    assert found.image_variance == pytest.approx(shared)
-    assert found.seed_variance == pytest.approx(max(by_seed.var(ddof=1), within - shared) / 4)
-    assert (found.images, found.image_freedom) == (n, n - 1)
-
-
-def test_a_part_that_is_nearly_all_is_nearly_the_whole_table(rng):
-    """A seed lacks one of 200 images: what images and pairs add to a difference moves by 1% or so."""
-    table = drawn(rng)
-    lacking = table.copy()
-    lacking[:, 1, 17] = np.nan
-    whole, part = (Components.of([t]) for t in (table, lacking))
-    assert (whole.partial, part.partial) == (False, True)
-    for matrices in ((whole.image, part.image), (whole.pair, part.pair)):
-        of_whole, of_part = (m[1, 1] + m[0, 0] - 2 * m[1, 0] for m in matrices)
-        assert of_part == pytest.approx(of_whole, rel=0.03)
-
-
-def test_the_variance_of_a_mean_is_right_on_average_where_seeds_have_a_part_of_the_images():
-    """seed^2/S + image^2/S (1/n + (S - 1) n_st / n^2) + pair^2/(S n); with the errors of the test above.
-
-    Images do most here, and seeds that have 80% of them share 64%: as if each had its own, the estimate would
-    be less than half of it.
-    """
-    rng = np.random.default_rng(0)
-    worlds = (partly(rng, drawn(rng, methods=2, images=60, seeds=5, image_sd=9.0)) for _ in range(1500))
-    found = [Components.of([table]).difference(1, 0) for table in worlds]
-    expected = 2 * (1 / 5 + 81 / 5 * (1 / 48 + 4 * 0.64 / 0.8**2 / 60) + 25 / (5 * 48))
-    assert np.mean([e.stderr**2 for e in found]) == pytest.approx(expected, rel=0.08)
-    assert np.var([e.value for e in found]) == pytest.approx(expected, rel=0.12)
-
-
-def test_images_that_no_seed_has_change_nothing(rng):
-    table = partly(rng, drawn(rng))
-    more = np.concatenate([table, np.full((4, 3, 7), np.nan)], axis=2)
-    assert Components.of([more]).difference(2, 1) == Components.of([table]).difference(2, 1)
-    one = np.where(np.arange(200) < 150, drawn(rng, seeds=1), np.nan)
-    assert Components.of([one]).difference(1, 0) == Components.of([one[:, :, :150]]).difference(1, 0)
-
-
 def test_a_metric_that_is_not_defined_with_some_seed_has_no_estimate(rng):
-    table = drawn(rng, methods=1)
+    table = effects(rng, methods=1)
     table[0, 1] = np.nan
-    found = Components.of([table, drawn(rng, methods=1)]).mean(0)
+    found = Components.of([table, effects(rng, methods=1)]).mean(0)
     assert np.isnan([found.value, found.stderr]).all()
-
-
-@pytest.mark.parametrize(
-    ("lacking", "message"),
-    [((1, 0, slice(0, 3)), "the same images of a seed"), ((slice(None), 0, slice(1, None)), "two images")],
-)
-def test_a_part_without_meaning_is_refused(rng, lacking, message):
-    table = drawn(rng)
-    table[lacking] = np.nan
-    with pytest.raises(ValueError, match=message):
-        Components.of([table])
 
 
 def test_seeds_with_images_of_their_own_scatter_at_least_as_their_images_do(rng):
@@ -189,7 +113,7 @@ def test_seeds_with_images_of_their_own_scatter_at_least_as_their_images_do(rng)
 
 def test_pooled_it_is_the_error_of_randomized_blocks(rng):
     """With pairs that weigh the same for all, the pooled variance is 2 s^2 of the table of runs."""
-    table = drawn(rng, methods=5, images=4000)
+    table = effects(rng, methods=5, images=4000)
     components = Components.of([table])
     runs = table.mean(axis=2)
     rest = runs - runs.mean(axis=1, keepdims=True) - runs.mean(axis=0) + runs.mean()
@@ -203,7 +127,7 @@ def test_pooled_it_is_the_error_of_randomized_blocks(rng):
 
 def test_a_method_that_scatters_more_stands_alone(rng):
     seeds = np.array([0.0, 0.0, 0.0, 12.0, 0.0])[:, None, None] * np.array([1.0, -1.0, 0.0])[:, None]
-    table = drawn(rng, methods=5, images=400) + seeds
+    table = effects(rng, methods=5, images=400) + seeds
     components = Components.of([table])
     scatter = pooled_scatter(components)
     assert components.difference(3, 0, scatter).seed_freedom == 2
@@ -213,7 +137,7 @@ def test_a_method_that_scatters_more_stands_alone(rng):
 def test_a_scatter_fits_as_often_as_promised():
     """Of pairs of methods that scatter alike, 10% are judged by themselves; 500 pairs: ± 1.3%."""
     rng = np.random.default_rng(1)
-    fits = [pooled_scatter(Components.of([drawn(rng, images=40)])).fits[1, 0] for _ in range(500)]
+    fits = [pooled_scatter(Components.of([effects(rng, images=40)])).fits[1, 0] for _ in range(500)]
     assert 1 - np.mean(fits) == pytest.approx(0.1, abs=0.04)
 
 
@@ -243,7 +167,7 @@ def test_a_noisy_method_or_baseline_does_not_ruin_the_level(noisy):
 
 
 def test_copies_are_pooled_once_and_two_methods_never(rng):
-    table = drawn(rng, methods=3)
+    table = effects(rng, methods=3)
     twice = np.concatenate([table, table[1:2] + 1e-9 * rng.normal(size=table[1:2].shape)])
     with_copy, without = (pooled_scatter(Components.of([t])) for t in (twice, table))
     assert (with_copy.ratio, with_copy.freedom) == pytest.approx((without.ratio, without.freedom))
@@ -300,7 +224,7 @@ def test_intervals_cover(metric, seeds, images, seed_sd):
 
 def test_variances_of_a_mean_are_those_of_the_table_by_hand(rng):
     """A two-way table without replication: mean squares of seeds, images and the rest (Scheffe 1959)."""
-    table = drawn(rng, methods=2, images=60)
+    table = effects(rng, methods=2, images=60)
     found, own = Components.of([table]).mean(1), table[1]
     seeds, images = own.shape
     rest = own - own.mean(axis=0) - own.mean(axis=1, keepdims=True) + own.mean()
@@ -310,7 +234,7 @@ def test_variances_of_a_mean_are_those_of_the_table_by_hand(rng):
     assert found.image_variance == pytest.approx(expected)
 
 
-PARTS = [("top-1", 3, 500), ("top-1", 10, 500), ("mean ID", 10, 2000)]
+PARTS = [("top-1", 3, 500), ("top-1", 10, 500), ("mean ID", 10, 2000), ("mean gap", 5, 2000)]
 
 
 @pytest.mark.parametrize(("metric", "seeds", "images"), PARTS)
@@ -338,9 +262,8 @@ def test_all_intervals_cover():
 def test_variances_are_to_the_bit_those_of_weights_times_covariances(partial):
     rng = np.random.default_rng(0)
     table = rng.normal(size=(5, 3, 40)) + rng.normal(size=(5, 1, 40))
-    if partial:
-        table[:, 0, :5] = table[:, 1, 20:27] = np.nan
-    components = Components.of([table])
+    ids = [np.arange(start, start + 40) for start in ((0, 5, 20) if partial else (0, 0, 0))]
+    components = Components.of([drawn([table], [ids])])
     for method, base in ((1, 0), (4, 2)):
         weights = np.eye(5)[method] - np.eye(5)[base]
         image, pair, seed = (

@@ -82,13 +82,29 @@ def test_options_choose_among_the_cells_of_a_part(monkeypatch, options, expected
         assert ("--jobs" in command) == ("--jobs" in options)
 
 
-@pytest.mark.parametrize("options", [["--method", "dampen"], ["--suite", "pacs"], ["--bits", "8"]])
-def test_options_that_leave_no_cell_are_refused(monkeypatch, capsys, options):
+@pytest.mark.parametrize(
+    ("part", "options"),
+    [
+        ("contrast", ["--method", "qat,anchr"]),
+        ("contrast", ["--suite", "pacs"]),
+        ("contrast", ["--method", "anchor", "--bits", "8"]),
+        ("pacs-search", ["--bits", "4"]),
+    ],
+)
+def test_options_that_are_not_of_the_part_are_refused(monkeypatch, capsys, part, options):
     monkeypatch.setattr(study.subprocess, "run", lambda command: pytest.fail("expected nothing to run"))
-    given = ["run", "contrast", "data", "weights", "results", "--", *options]
-    monkeypatch.setattr(study.sys, "argv", given)
+    monkeypatch.setattr(study.sys, "argv", ["run", part, "data", "weights", "results", "--", *options])
     assert study.main() == 2
-    assert "expected options that leave some of its cells" in capsys.readouterr().err
+    assert f"{options[-2]} to choose among the cells of the part, got" in capsys.readouterr().err
+
+
+def test_a_quantizer_of_one_command_starts_no_other(monkeypatch):
+    started = []
+    monkeypatch.setattr(study.subprocess, "run", lambda command: started.append(command) or ENDED)
+    given = ["run", "profile", "data", "weights", "results", "0", "--", "--bits", "w32a3@clip"]
+    monkeypatch.setattr(study.sys, "argv", given)
+    assert study.main() == 0
+    assert [of_command(command, "--plugin") for command in started] == ["scripts/clip.py"]
 
 
 def test_every_part_is_counted():

@@ -138,6 +138,11 @@ def counted(data: ImageData) -> ImageData:
     return replace(data, ids=torch.arange(len(data)))
 
 
+def from_the_last(data: ImageData) -> ImageData:
+    """Images of one set that have the ids of another set."""
+    return replace(data, ids=97 - torch.arange(len(data)))
+
+
 def of_its_target(data: ImageData) -> ImageData:
     """Images that have other ids where another domain is left out."""
     return replace(data, ids=data.ids.flip(0))
@@ -146,8 +151,14 @@ def of_its_target(data: ImageData) -> ImageData:
 @pytest.mark.parametrize(
     ("number", "targets", "other", "message"),
     [
-        (1, slice(None), counted, "pacs@art_painting, art_painting: .*all splits, got another image"),
-        (0, slice(1, None), of_its_target, "pacs@cartoon, id: .*all splits, got another image"),
+        (1, slice(None), counted, "pacs@art_painting, art_painting.*: .*everywhere, got another image"),
+        (
+            3,
+            slice(None),
+            from_the_last,
+            "pacs@art_painting, art_painting_out: .*everywhere, got another image",
+        ),
+        (0, slice(1, None), of_its_target, "pacs@cartoon, id: .*everywhere, got another image"),
     ],
 )
 def test_ids_that_stand_for_another_image_elsewhere_are_refused(

@@ -12,10 +12,9 @@ from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
 from flatqat.metrics.components import Components, pooled_scatter
 from flatqat.metrics.contributions import Weights, by_image_set, gap_weights, shares
-from flatqat.metrics.drawn import as_one_pool
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.metric import METRICS, Metric
-from flatqat.metrics.parts import Part, apart
+from flatqat.metrics.parts import Part, apart, drawn
 from flatqat.metrics.stacked import NO_IDS, Stacked, together
 from flatqat.spec import Record
 
@@ -151,7 +150,7 @@ def components_of(suites: Sequence[Mapping[Any, SharesBySeed]]) -> Components | 
     if not seeds or not all(by_seed[seed] for by_seed in runs for seed in seeds):
         return None
     pools: list[NDArray[np.float64] | Part] = []
-    drawn, ids = [], []
+    tables, ids = [], []
     for suite in suites:
         methods = [[by_seed[seed] for seed in seeds] for by_seed in suite.values()]
         for name in methods[0][0]:
@@ -164,11 +163,11 @@ def components_of(suites: Sequence[Mapping[Any, SharesBySeed]]) -> Components | 
             if of_set[0][0].ids is None:
                 pools.append(table)
             elif known := _ids_of_seeds(of_set):
-                drawn.append(table)
+                tables.append(table)
                 ids.append(known)
             else:
                 pools.append(apart(table))
-    return Components.of([*pools, *([as_one_pool(drawn, ids)] if drawn else [])])
+    return Components.of([*pools, *([drawn(tables, ids)] if tables else [])])
 
 
 def _ids_of_seeds(methods: Sequence[Sequence[Share]]) -> list[NDArray[Any]] | None:

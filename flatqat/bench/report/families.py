@@ -28,10 +28,7 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str]
 TEXTS = ("method", "bits", "domain")
-CAPTION = (
-    "mean: over the domains, an image that is ID of several counting as one. "
-    "oracle: {} on the images of OOD, weights of the last step"
-)
+CAPTION = "mean: over the domains. oracle: {} on the images of OOD, weights of the last step"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
