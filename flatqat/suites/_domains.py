@@ -88,13 +88,12 @@ def _protocol(dataset: DomainSet, recipe: Recipe) -> str:
         f"one of {len(dataset.domains)} domains left out, "
         "every domain split 80/20 by the seed as in DomainBed",
         "trained on 80% of the sources",
-        "ID: their 20%, whose mean top-1 over the sources also chooses the step, but for select_every=0",
+        "ID: their 20%, which also choose the step, by the mean top-1 over the sources",
         "OOD: 80% of the left-out domain",
         "oracle: the same images, weights of the last step",
         "random windows of 70 to 100% and flips, colour jitter 0.3 in floating point, 10% grey",
-        "recipe default, before any change named above, as in SWAD's fork of DomainBed: "
-        f"Adam, lr {recipe.lr:g}, constant, no weight decay, {IMAGES_A_SOURCE} images a source, "
-        f"{recipe.steps} steps, one in {recipe.select_every} and the last "
+        f"recipe default as in SWAD's fork of DomainBed: Adam, lr {recipe.lr:g}, constant, no weight decay, "
+        f"{IMAGES_A_SOURCE} images a source, {recipe.steps} steps, one in {recipe.select_every} and the last "
         "to choose from, BatchNorm frozen",
         "published numbers start from the ImageNet weights IMAGENET1K_V1",
     ]

@@ -34,11 +34,11 @@ def noisy(dataset: DomainSet, *, name: str, **recipe: int) -> Suite:
         title=f"{dataset.title} under system noise",
         protocol=(
             f"all {len(dataset.domains)} domains, every one split 80/20 by seed 0 as in DomainBed; trained "
-            "on 80%; ID: 20%, whose mean top-1 over the domains also chooses the step, but for "
-            "select_every=0; images resized to 224x224 (bilinear, antialiased, Pillow), no crop; the same "
-            f"images with one step made otherwise: {_sysnoise.DECODER}; {_sysnoise.RESIZE}; "
-            f"{_sysnoise.COLOR}; crop: resized to 225x225, the first 224x224; {_sysnoise.MEAN}; "
-            "random windows of 70 to 100% and flips, colour jitter 0.3 in floating point, 10% grey"
+            "on 80%; ID: 20%, which also choose the step, by the mean top-1 over the domains; images resized "
+            "to 224x224 (bilinear, antialiased, Pillow), no crop; the same images with one step made "
+            f"otherwise: {_sysnoise.DECODER}; {_sysnoise.RESIZE}; {_sysnoise.COLOR}; crop: resized to "
+            f"225x225, the first 224x224; {_sysnoise.MEAN}; random windows of 70 to 100% and flips, colour "
+            "jitter 0.3 in floating point, 10% grey"
         ),
         train=partial(split, part="in"),
         val=shifts[0].build,
