@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from time import monotonic, sleep
+from traceback import clear_frames
 from typing import Any
 
 import torch
@@ -136,6 +137,9 @@ class Ranks:
         try:
             operation(tensor, *arguments)
         except RuntimeError as error:
+            clear_frames(
+                error.__traceback__
+            )  # they hold the group, and with it connections that others wait at
             if out_of_memory(error):
                 raise
             if reason := self._failed_elsewhere():

@@ -1,5 +1,7 @@
 """Processes that train together: what they are told, and how they end."""
 
+from weakref import ref
+
 import pytest
 import torch
 from torch import nn
@@ -103,6 +105,21 @@ def test_a_process_that_fails_while_others_wait_lets_them_out_and_all_go_on(tmp_
     for rank, (ended, total, after) in enumerate(found):
         assert ended == ("ValueError: broken" if rank == failing else "TrainingFailed: broken")
         assert (total, after) == (size, "well")
+
+
+def test_connections_end_where_a_sum_has_failed(tmp_path):
+    """With three processes one would else wait at them, now and then: nothing may hold the group."""
+
+    def work(ranks):
+        group, left = ref(torch.distributed.group.WORLD), []
+        let_go = ranks._let_go
+        ranks._let_go = lambda: [let_go(), left.append(group() is not None)]
+        ended = ends(ranks, fail if ranks.leads else lambda: ranks.sum_(torch.ones(1000)))
+        return ended, left[0]
+
+    fails, waits = forked(2, tmp_path, work)
+    assert fails == ("ValueError: broken", False)
+    assert waits == ("TrainingFailed: broken", False)
 
 
 def test_a_process_that_fails_on_a_gpu_while_others_wait_ends(tmp_path, monkeypatch):
