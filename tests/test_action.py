@@ -83,6 +83,7 @@ def test_a_second_use_in_the_job_compares_with_the_folder_of_the_first(runner):
     assert (runner.made / "check.md").read_text().startswith("### REGRESSED")
 
 
+@pytest.mark.slow
 def test_a_cache_brings_back_neither_an_old_baseline_nor_old_cells(tmp_path):
     """With a `cache-key` of their own, runs of several commits share the results folder."""
     runner, given = Runner(tmp_path), {"cache_key": "nets", "artifact": ""}

@@ -14,6 +14,7 @@ from flatqat.methods.disorder import MOST_LOGGED, find_units
 from flatqat.methods.qat import QAT
 from flatqat.spec import Recipe
 from tests.helpers.method_runs import RECIPE, assert_equal, batches, differ, network, trained
+from tests.helpers.slow import slow
 
 MODULES = [fqat, gaqat]
 
@@ -215,7 +216,7 @@ class EagerFreeze(freeze.Config):
 
 
 @pytest.mark.parametrize(
-    ("module", "config"), [(fqat, EagerFQAT), (gaqat, EagerGAQAT), (freeze, EagerFreeze)]
+    ("module", "config"), [(gaqat, EagerGAQAT), *slow((fqat, EagerFQAT), (freeze, EagerFreeze))]
 )
 @pytest.mark.parametrize("check", testing.CHECKS[registry.METHODS], ids=lambda c: c.__name__)
 def test_contract_while_much_is_frozen(module, config, check):

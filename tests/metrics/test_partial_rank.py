@@ -7,6 +7,7 @@ from scipy import stats
 from flatqat.metrics.partial_rank import partial_rank
 from flatqat.metrics.rank import rank_correlation
 from scripts.simulate_flatness import trial
+from tests.helpers.slow import slow
 
 ROWS, COLUMNS = 12, 3
 
@@ -87,13 +88,13 @@ def alarms(methods, images, ability_sd, trials):
     return np.mean([p is not None and p < 0.05 for p in ps])
 
 
-@pytest.mark.parametrize(("methods", "images"), [(10, 400), (10, 10_000), (20, 2000)])
+@pytest.mark.parametrize(("methods", "images"), [(10, 400), *slow((10, 10_000), (20, 2000))])
 def test_where_ability_alone_drives_all_flatness_is_rarely_given_the_credit(methods, images):
     """At most 7%, and two standard errors of 150 trials (2.1%); without the halves it was 52 to 78%."""
     assert alarms(methods, images, 1.0, 150) <= 0.07 + 0.042
 
 
-@pytest.mark.parametrize(("methods", "seeds"), [(10, 3), (20, 6)])
+@pytest.mark.parametrize(("methods", "seeds"), [(10, 3), *slow((20, 6))])
 def test_what_seeds_do_to_all_methods_is_no_evidence(methods, seeds):
     """5%, and three standard errors of 150 trials (1.8%); ranks that kept it gave 14% and 22%."""
     rng = np.random.default_rng([methods, seeds])

@@ -29,6 +29,7 @@ def test_a_library_that_does_not_import_is_one_error_with_the_reason(
     assert "pip install 'flatqat[zoo]'" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_models_are_listed_without_the_sources_that_cannot_be(tmp_path: Path) -> None:
     """They are named on stderr, and no search fails for want of a library.
 

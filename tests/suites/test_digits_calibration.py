@@ -42,6 +42,7 @@ def test_the_corruptions_are_those_of_the_suite() -> None:
     assert {shift.build.keywords["table"] for shift in shifts} == {"digits"}
 
 
+@pytest.mark.slow
 def test_severity_3_is_neither_harmless_nor_hopeless(tmp_path: Path) -> None:
     """One network; 2 points are two standard errors of an accuracy of 96% on 397 images."""
     clean, found = kept(networks(range(1010, 1011), tmp_path), (3,))

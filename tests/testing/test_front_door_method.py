@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from flatqat.testing import check_plugin
+from tests.helpers.slow import slow
 
 CLIPPED = '''\
 """QAT with the gradient clipped to a norm."""
@@ -92,7 +93,7 @@ BARE = "class Config:\n    ranges: str = 'mse'\n    percentile: float = 99.9"
     ("right", "wrong"),
     [
         ("class Config(Calibration):", BARE),
-        ("AtLeast(0)] = 1.0", "AtLeast(0)] = 1.0\n    def __post_init__(self): pass"),
+        *slow(("AtLeast(0)] = 1.0", "AtLeast(0)] = 1.0\n    def __post_init__(self): pass")),
     ],
 )
 def test_a_range_that_is_not_enforced_is_reported(tmp_path, right, wrong):

@@ -16,6 +16,7 @@ from flatqat.bench.sinks.sink import Sink
 from flatqat.console.progress import PlainProgress
 from tests.helpers.ranks_runs import forked
 from tests.helpers.running import run_plan, session_of
+from tests.helpers.slow import slow
 
 PRETRAIN, STEPS = 30, 12
 SELECT = {"recipe": {"select_every": "5"}}
@@ -118,7 +119,7 @@ def fail_at(name):
     return type("Failing", (Told,), {name: failing})
 
 
-@pytest.mark.parametrize("at", ["__init__", "scalars", "close"])
+@pytest.mark.parametrize("at", ["scalars", *slow("__init__", "close")])
 def test_a_sink_that_fails_costs_no_cell_and_is_said_once(tmp_path, monkeypatch, at):
     plain = go(tmp_path / "plain", log=None)
     monkeypatch.setattr(named, "SINKS", {"told": fail_at(at)})

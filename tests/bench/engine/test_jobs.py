@@ -27,6 +27,7 @@ from flatqat.errors import DataError
 from flatqat.spec import Record
 from tests.helpers import TOY
 from tests.helpers.running import run_plan, session_of
+from tests.helpers.slow import slow
 
 METHODS = ("fp", "ptq", "qat")
 PATIENCE = 300.0
@@ -127,7 +128,7 @@ def log(tmp_path, monkeypatch):
     return log
 
 
-@pytest.mark.parametrize("rerun", [False, True], ids=["run", "rerun"])
+@pytest.mark.parametrize("rerun", [True, *slow(False)])
 def test_equal_commands_share_the_work(alone, log, rerun):
     if rerun:
         go(log.results)
