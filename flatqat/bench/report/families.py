@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Key = tuple[str, str]
 TEXTS = ("method", "bits", "domain")
 CAPTION = "mean: over the domains. oracle: {} on the images of OOD, weights of the last step"
+REPLACED = " Settings named after the recipe, above the table, replace its own."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,9 +207,10 @@ def _family(title: str, group: list[Section]) -> Family:
     rows = {key: [r for s in ordered.values() for r in s.rows.get(key, [])] for key in keys}
     left_out, chosen = sum(section.older for section in group), group[0].chosen
     how = how_made(rows, left_out, chosen)
+    replaced = REPLACED if done and done[0].cell.recipe_args else ""
     return Family(
         title=title,
-        protocol=f"{how}. {CAPTION.format(metric_of(done[0]).title)}" if done else "",
+        protocol=f"{how}.{replaced} {CAPTION.format(metric_of(done[0]).title)}" if done else "",
         rows=rows,
         problems=[r for section in group for r in section.problems],
         older=left_out,

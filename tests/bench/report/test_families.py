@@ -161,6 +161,16 @@ def test_a_mean_takes_the_seeds_that_all_domains_have(tmp_path: Path) -> None:
     assert rows(store)["qat", "photo"]["seeds"] == 3
 
 
+def test_other_settings_than_those_of_the_recipe_are_pointed_out(tmp_path: Path) -> None:
+    """The text of such a suite tells what its recipe is."""
+    for target in TARGETS:
+        put(Store(tmp_path / "other"), replace(FP, suite=f"f@{target}", recipe_args=(("lr", 0.1),)))
+        put(Store(tmp_path / "own"), replace(FP, suite=f"f@{target}"))
+    other, own = (render(Store(tmp_path / name), None, "md", "method") for name in ("other", "own"))
+    assert "replace its own. mean: over the domains." in other
+    assert "replace its own" not in own
+
+
 def test_a_mean_over_some_domains_says_so(tmp_path: Path) -> None:
     fill(Store(tmp_path), targets=("art", "sketch"))
     assert ("qat", "mean of 2/3") in rows(Store(tmp_path))
