@@ -82,7 +82,7 @@ def part(store: Store) -> Part | None:
     each = ", ".join(f"{name} {level:.1f}" for name, level in zip(names, levels, strict=True))
     sentences = [
         f"**PACS, one domain left out.** Full precision reaches {_mean(levels):.1f}% top-1 in the mean over "
-        f"domains ({each}; seeds {in_words(seeds)})."
+        f"domains ({each}; seed{'s' * (len(seeds) > 1)} {in_words(seeds)})."
     ]
     tested = [(d, of_row) for d, of_row in zip(found, p, strict=True) if of_row is not None]
     if tested:
