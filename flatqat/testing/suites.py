@@ -66,7 +66,8 @@ def suite_ids_stand_for_images(suite: Suite, root: Path | None = None) -> None:
                 pair = (data, places[image]), first[image]
                 images = [of.batch(torch.tensor([place]))[0] for of, place in pair]
                 assert torch.equal(*images), f"{expected}, got another image; see ImageData.ids"
-            first = {image: (data, place) for image, place in places.items()} | first
+            for image, place in places.items():
+                first.setdefault(image, (data, place))
 
 
 CHECKS = [

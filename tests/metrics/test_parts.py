@@ -89,7 +89,7 @@ def test_a_part_that_is_nearly_all_is_nearly_the_whole_table(rng):
 
 
 def test_pools_without_common_images_add_up(rng):
-    """So do those of array: their errors are the ones of each alone."""
+    """Their variances are the sums of those of each alone."""
     first, second = splits(rng), [ALL + of_seed for of_seed in splits(rng, kept=30)]
     tables = [of_images(rng, ids, 9 * rng.normal(size=(METHODS, 2 * ALL))) for ids in (first, second)]
     both, *alone = drawn(tables, [first, second]), *map(drawn, ([t] for t in tables), ([first], [second]))
@@ -117,10 +117,9 @@ def test_an_image_may_change_its_pool_between_seeds(rng, change):
         for pool, weight in zip(ids, (1, change), strict=True)
     ]
     part = drawn(tables, ids)
-    rest = np.stack([values[:, s] for s in range(2)], axis=1)
-    for s in range(2):
-        for half in (images[:30], images[30:]):
-            rest[:, s, half] -= rest[:, s, half].mean(axis=1, keepdims=True)
+    rest = values.copy()
+    for half in (images[:30], images[30:]):
+        rest[:, :, half] -= rest[:, :, half].mean(axis=2, keepdims=True)
     shared = change * (rest[:, 0] @ rest[:, 1].T + rest[:, 1] @ rest[:, 0].T) / 2 / (30 * 29)
     assert part.image - part.pair / 2 == pytest.approx(shared)
     assert part.partial

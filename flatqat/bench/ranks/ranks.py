@@ -21,7 +21,7 @@ from flatqat.errors import RankLost, TrainingFailed
 from flatqat.memory import out_of_memory
 
 distributed: Any = torch.distributed  # exports stores without their types
-LONG = timedelta(days=30)  # torchrun ends all when one has ended; nothing else may end a long wait
+LONG = timedelta(days=24)  # torchrun ends all when one has ended; milliseconds of more exceed 32 bits
 GRACE, PAUSE = 20.0, 0.05  # seconds for the others to fail, too, where the same has happened to all
 AGAIN = "run the same command again"
 OVER = "over"
@@ -137,9 +137,7 @@ class Ranks:
         try:
             operation(tensor, *arguments)
         except RuntimeError as error:
-            clear_frames(
-                error.__traceback__
-            )  # they hold the group, and with it connections that others wait at
+            clear_frames(error.__traceback__)  # they hold the group, at whose connections others wait
             if out_of_memory(error):
                 raise
             if reason := self._failed_elsewhere():
