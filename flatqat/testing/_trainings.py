@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flatqat.methods.base import Batch, Method, Setup, loss_of
+from flatqat.methods.base import Batch, Calibration, Method, Setup, loss_of
 from flatqat.metrics.loss import Loss, cross_entropy
 from flatqat.models.segmentation import training_only
 from flatqat.quant.apply import quantize_
@@ -49,16 +49,25 @@ class Pixelwise(nn.Module):
         return ((1.0, logits), (0.4, self.auxiliary(early))) if self.training else logits
 
 
-def ready(method_class: type[Method], bits: str) -> tuple[nn.Module, Method, Batch]:
+def ready(
+    method_class: type[Method], bits: str, device: str | torch.device = "cpu", *, search: bool = True
+) -> tuple[nn.Module, Method, Batch]:
     """Return the network, the method after `begin`, and the batch to train on."""
-    net = network(bits, method_class)
-    batch = toy_images(16), torch.arange(16) % CLASSES
-    return net, begun(method_class, net, cross_entropy, batch), batch
+    net = network(bits, method_class).to(device)
+    batch = toy_images(16).to(device), (torch.arange(16) % CLASSES).to(device)
+    return net, begun(method_class, net, cross_entropy, batch, search=search), batch
 
 
-def begun(method_class: type[Method], net: nn.Module, loss: Loss, batch: Batch, config: Any = None) -> Method:
-    """Return the method after `begin` on a batch; the loss for validation is that of its mirrored images."""
+def begun(
+    method_class: type[Method], net: nn.Module, loss: Loss, batch: Batch, *, search: bool = True
+) -> Method:
+    """Return the method after `begin` on a batch; the loss for validation is that of its mirrored images.
+
+    Without `search`, ranges are those of all values: much quicker, where training is what matters.
+    """
     x, y = batch
+    calibrates = issubclass(method_class.Config, Calibration)
+    config: Any = None if search or not calibrates else method_class.Config(ranges="minmax")
 
     def val_loss() -> float:
         with torch.no_grad():

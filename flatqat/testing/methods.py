@@ -5,9 +5,9 @@ from torch import Tensor, nn
 
 from flatqat import registry
 from flatqat.errors import UsageError
-from flatqat.methods.base import Calibration, Method
+from flatqat.methods.base import Method
 from flatqat.methods.settings import ranges
-from flatqat.metrics.loss import cross_entropy, pixel_cross_entropy
+from flatqat.metrics.loss import pixel_cross_entropy
 from flatqat.spec import IGNORED
 from flatqat.testing._toys import CLASSES, toy_images
 from flatqat.testing._trainings import RECIPE, Pixelwise, begun, network, quantized, ready, run, train
@@ -47,8 +47,8 @@ def method_works_on_any_bits(method_class: type[Method]) -> None:
     """Training works at w4a4 and w2a32 with every quantizer, and at w32a4."""
     tried = [f"{bits}@{name}" for name in registry.names(registry.QUANTIZERS) for bits in ("4", "w2a32")]
     for bits in (*tried, "w32a4"):
-        _, losses = train(method_class, bits)
-        assert all(loss.isfinite() for loss in losses), f"expected finite losses at {bits}"
+        _, method, batch = ready(method_class, bits, search=False)
+        assert all(loss.isfinite() for loss in run(method, batch)), f"expected finite losses at {bits}"
 
 
 def method_works_on_label_maps(method_class: type[Method]) -> None:
@@ -58,7 +58,8 @@ def method_works_on_label_maps(method_class: type[Method]) -> None:
     masks[:, 0] = IGNORED
     for quantizer in registry.names(registry.QUANTIZERS):
         net = quantized(Pixelwise(), f"4@{quantizer}", method_class)
-        losses = run(begun(method_class, net, pixel_cross_entropy, (images, masks)), (images, masks))
+        method = begun(method_class, net, pixel_cross_entropy, (images, masks), search=False)
+        losses = run(method, (images, masks))
         assert all(loss.isfinite() for loss in losses), f"expected finite losses with {quantizer}"
         expected, got = (8, CLASSES, *masks.shape[1:]), tuple(net.eval()(images).shape)
         assert got == expected, f"expected logits {expected} at the end, got {got}"
@@ -71,12 +72,9 @@ def method_works_in_floating_point(method_class: type[Method]) -> None:
 
 def method_works_on_another_device(method_class: type[Method]) -> None:
     """Training works on a device that is not the CPU, and leaves the model there."""
-    quick = issubclass(method_class.Config, Calibration)
-    config = method_class.Config(ranges="minmax") if quick else None
     with pretended_device() as there:
-        net = network("4", method_class).to(there.device)
-        batch = toy_images(16).to(there.device), (torch.arange(16) % CLASSES).to(there.device)
-        run(begun(method_class, net, cross_entropy, batch, config), batch)
+        net, method, batch = ready(method_class, "4", there.device, search=False)
+        run(method, batch)
         left = [name for name, tensor in net.state_dict().items() if not there.there(tensor)]
     assert not left, f"expected the model on the device of the images, got {left[:3]} on the CPU"
 
