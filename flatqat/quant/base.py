@@ -10,6 +10,7 @@ from flatqat.quant.kernels.rule import SMALLEST_SCALE as SMALLEST_SCALE
 from flatqat.quant.kernels.rule import Grid, Rule
 from flatqat.quant.observe import Observer
 from flatqat.quant.ops import fake_quantize_by, from_codes, full_precision, in_range_by, to_codes
+from flatqat.quant.search import rounding_errors
 
 Role = Literal["weight", "input"]
 RangeInit = Literal["own", "minmax", "mse", "percentile"]
@@ -84,8 +85,7 @@ class Quantizer(nn.Module):
 
     def quantize(self, v: Tensor) -> Tensor:
         """Return Q(v), decided in at least float32."""
-        plain = type(self).normalize is Quantizer.normalize and type(self).project is Quantizer.project
-        return self.project(v if plain else self.normalize(full_precision(v)))
+        return self.project(v if self.only_rounds else self.normalize(full_precision(v)))
 
     def normalize(self, v: Tensor) -> Tensor:
         """Map `v` before it is put on the grid; must be differentiable and increasing."""
@@ -97,7 +97,12 @@ class Quantizer(nn.Module):
 
     def project(self, u: Tensor) -> Tensor:
         """Return the level of each normalized value, with the gradient used in training."""
-        return fake_quantize_by(self.rule(u), u, self._grid_scale, self.grid_offset)
+        grid = self.grid(u)
+        return fake_quantize_by(grid.rule, u, grid.scale, grid.offset)
+
+    def grid(self, u: Tensor) -> Grid:
+        """Return normalized values with the scale, the offset and the rule by which they are rounded."""
+        return Grid(u, self._grid_scale, self.grid_offset, self.rule(u))
 
     def rule(self, u: Tensor) -> Rule:
         """Return the bounds and the gradient of the grid for normalized values."""
@@ -131,6 +136,12 @@ class Quantizer(nn.Module):
         return self.scale if type(self).safe_scale is Quantizer.safe_scale else self.safe_scale
 
     @property
+    def only_rounds(self) -> bool:
+        """Whether Q(v) is nothing but the rounding of v by `rule`."""
+        own, names = type(self), ("quantize", "normalize", "project")
+        return all(getattr(own, name) is getattr(Quantizer, name) for name in names)
+
+    @property
     def rescales(self) -> bool:
         """Whether Q(w) is on another scale than the weight w, which BatchNorm statistics have to follow."""
         return self.role == "weight" and type(self).denormalize is not Quantizer.denormalize
@@ -147,8 +158,7 @@ class Quantizer(nn.Module):
         It is added where `v` is within the range of the grid. `anchor` and `grad` change in place.
         """
         if type(self).in_range is Quantizer.in_range and type(self).normalize is Quantizer.normalize:
-            grid = Grid(v, self._grid_scale, self.grid_offset, self.rule(v))
-            dispatch.attract_(grid, grad, anchor, level, beta, by)
+            dispatch.attract_(self.grid(v), grad, anchor, level, beta, by)
         else:
             anchor.lerp_(level, beta)
             grad.add_((level - anchor).mul_(self.in_range(v)).mul_(by))
@@ -230,15 +240,11 @@ class Quantizer(nn.Module):
 
     def _search(self, observed: Observer) -> None:
         """Cover the fraction of the whole range with the smallest error; of equal ones the first."""
-        values = observed.values
-        best_error, best_fraction = torch.full_like(observed.low, torch.inf), torch.ones_like(observed.low)
-        for fraction in MSE_FRACTIONS:
-            self.set_range(observed.low * fraction, observed.high * fraction)
-            error = observed.reduce((self.quantize(values) - values).square())
-            better = error < best_error
-            best_error = torch.where(better, error, best_error)
-            best_fraction = torch.where(better, fraction, best_fraction)
-        self.set_range(observed.low * best_fraction, observed.high * best_fraction)
+        low, high, fractions = observed.low, observed.high, torch.tensor(MSE_FRACTIONS).to(observed.low)
+        errors = rounding_errors(self, observed, [(low * f, high * f) for f in MSE_FRACTIONS])
+        least, best = errors.min(0)
+        fraction = torch.where(least.isfinite(), fractions[best], 1.0)
+        self.set_range(low * fraction, high * fraction)
 
     def extra_repr(self) -> str:
         """Return role, bit width and bounds for `repr`."""

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from flatqat.quant.base import MSE_FRACTIONS, Role
 from flatqat.quant.lsq import LSQ
 from flatqat.quant.observe import Observer
+from flatqat.quant.search import rounding_errors
 
 
 class LSQPlus(LSQ):
@@ -75,12 +76,9 @@ class LSQPlus(LSQ):
         for upper in (True, False):
             low = self.offset.detach().clone()
             high = low + self.step_size.detach() * self.qmax
-            ends, errors = [(low, high)], []
+            ends = [(low, high)]
             ends += [(low, observed.high * f) if upper else (observed.low * f, high) for f in MSE_FRACTIONS]
-            for pair in ends:
-                self.set_range(*pair)
-                errors.append((self.quantize(observed.values) - observed.values).square().mean().item())
-            self.set_range(*ends[errors.index(min(errors))])
+            self.set_range(*ends[int(rounding_errors(self, observed, ends).argmin())])
 
 
 QUANTIZER = LSQPlus

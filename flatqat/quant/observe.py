@@ -67,7 +67,8 @@ class Observer:
         return values.std(1, correction=min(correction, values.shape[1] - 1)).view(self.scale_shape)
 
     def _axes(self, v: Tensor) -> tuple[int, ...]:
-        return tuple(axis for axis in range(v.ndim) if axis != channel_axis(self.scale_shape))
+        kept = channel_axis(self.scale_shape)
+        return tuple(axis for axis in range(v.ndim) if axis != kept)
 
 
 @contextmanager
