@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from flatqat import registry
 from flatqat.quant.base import Quantizer
 from flatqat.quant.observe import Observer
+from tests.helpers.slow import slow
 
 NORMAL = torch.randn(1500, generator=torch.Generator().manual_seed(0))
 INPUTS = {"behind a ReLU": NORMAL.relu(), "behind a GELU": F.gelu(2 * NORMAL), "signed": NORMAL}
@@ -34,7 +35,7 @@ def error(q: Quantizer, v: Tensor) -> float:
 @pytest.mark.parametrize("name", SEARCHING)
 @pytest.mark.parametrize("outlier", [0, 50, 500])
 @pytest.mark.parametrize("values", INPUTS)
-@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+@pytest.mark.parametrize("bits", [2, 4, *slow(3, 8)])
 def test_inputs_with_an_outlier_get_a_range_near_the_best(name, outlier, values, bits):
     """Within 5% of the error of the best of 576 pairs of ends, each 30% from the next."""
     v = with_outlier(INPUTS[values], outlier)

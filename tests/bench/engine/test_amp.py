@@ -96,20 +96,18 @@ def test_evaluation_rounds_each_weight_once(tmp_path, monkeypatch):
     assert calls.count("weight") == 3 * layers
 
 
-@pytest.mark.parametrize(
-    "methods", [("anchor", "freeze"), *slow((("anchor", "sam", "saq", "freeze", "ema"),))]
-)
+@pytest.mark.parametrize("methods", [("freeze",), *slow((("anchor", "sam", "saq", "freeze", "ema"),))])
 def test_compiled_steps_give_the_numbers_of_plain_ones_and_are_recorded(tmp_path, monkeypatch, methods):
     """The parent trains as fp, and ema as qat; a compiler does not see hooks, such as those of freeze."""
     compile_, graphs = torch.compile, []
     eager = {"backend": "aot_eager", "fullgraph": True}
     monkeypatch.setattr(torch, "compile", lambda model: graphs.append(model) or compile_(model, **eager))
-    settings = {"anchor": {"coupling": "ema,dual"}}
+    settings = {"anchor": {"coupling": "ema,dual"}} if "anchor" in methods else {}
     plain = go(tmp_path / "plain", methods=methods, settings=settings)
     assert not graphs
     with torch._dynamo.config.patch(recompile_limit=2):  # of one network, not of all in a run
         found = go(tmp_path / "compiled", methods=methods, settings=settings, compile=True)
-    cells = len(methods) + 1
+    cells = len(methods) + ("anchor" in methods)  # with two settings
     assert [record.status for record in found] == ["done"] * cells
     hooked = {"saq", "freeze"} & set(methods)  # as plain as before
     assert {r.cell.method for r in found if not r.train.compiled} == hooked

@@ -15,6 +15,7 @@ from flatqat.data.images import jpeg
 from flatqat.data.images.encoded import decode_image
 from flatqat.data.tensors.image_files import image_files
 from flatqat.errors import DataError
+from tests.helpers.slow import slow
 
 simplejpeg = pytest.importorskip("simplejpeg", reason="the extra `fast` is not installed")
 
@@ -98,8 +99,9 @@ def test_damaged_images_fail_or_pass_as_with_pillow(fast, monkeypatch):
         assert outcome(content) == by_pillow(content, monkeypatch)
 
 
-def test_real_images_have_the_pixels_of_pillow(shared: Path, fast, monkeypatch):
-    for path in sorted((shared / "data" / "imagenet" / "val").glob("*/*.JPEG"))[::25]:
+@pytest.mark.parametrize("every", [100, *slow(25)])
+def test_real_images_have_the_pixels_of_pillow(shared: Path, fast, monkeypatch, every):
+    for path in sorted((shared / "data" / "imagenet" / "val").glob("*/*.JPEG"))[::every]:
         content = path.read_bytes()
         assert outcome(content) == by_pillow(content, monkeypatch)
     assert fast.count(True) == len(fast) // 2
