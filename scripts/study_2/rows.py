@@ -1,8 +1,8 @@
 """The rows of the second study: stored runs by method, bits and adaptation, and differences between them."""
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from flatqat.bench.records.paired import Runs, SharesBySeed, differences, ood_shifts
 from flatqat.bench.records.sections import method_label
@@ -38,6 +38,7 @@ class Rows:
 
     records: Mapping[Row, Mapping[int, Record]]
     store: Store
+    _read: dict[Row, Runs] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, store: Store, suite: str, wanted: Callable[[Cell], bool]) -> "Rows":
@@ -62,9 +63,12 @@ class Rows:
         """Return the seeds that all of these rows have."""
         return sorted(set.intersection(*(set(self.records.get(row, {})) for row in rows)))
 
-    def runs(self, row: Row, seeds: Iterable[int]) -> Runs:
-        """Read the outcomes of a row."""
-        return Runs.of([self.records[row][seed] for seed in seeds], self.store)
+    def runs(self, row: Row, seeds: Collection[int]) -> Runs:
+        """Return the outcomes of a row, whose files are read once."""
+        if row not in self._read:
+            of_seeds = sorted(self.records[row].items())
+            self._read[row] = Runs.of([record for _, record in of_seeds], self.store)
+        return self._read[row].of_seeds(seeds)
 
     @property
     def record(self) -> Record:
