@@ -7,6 +7,7 @@ import pytest
 
 from flatqat.metrics.components import Components
 from flatqat.metrics.parts import Part, apart, drawn
+from tests.helpers.slow import slow
 
 ALL, KEPT, METHODS, SEEDS = 60, 48, 2, 5
 
@@ -141,7 +142,7 @@ def roles(rng, sizes, world):
     return pools
 
 
-@pytest.mark.parametrize("world", ["id", "gap"])
+@pytest.mark.parametrize("world", ["gap", *slow("id")])
 def test_the_variance_of_a_sum_over_pools_is_right_on_average(world):
     """The mean over three networks of ID, or of ID - OOD, where each leaves out another of three domains.
 

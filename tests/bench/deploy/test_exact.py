@@ -23,6 +23,7 @@ from flatqat.bench.deploy.exact import InFloat64
 from flatqat.bench.deploy.reference import Reference, exact_root
 from flatqat.export.nodes import Nodes
 from flatqat.export.onnx_model import onnx_model
+from tests.helpers.slow import slow
 
 IMAGES = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 ROUNDING = 1e-12
@@ -53,7 +54,7 @@ def compared(model, images=IMAGES, **settings):
     return both.result()
 
 
-QUICK = (("lsq", "8"), ("n2uq", "3"), ("dorefa", "3"))
+QUICK = (("lsq", "8"), ("n2uq", "3"))
 CASES = [(name, bits) for name in registry.names(registry.QUANTIZERS) for bits in ("3", "8")]
 
 
@@ -77,7 +78,7 @@ def stored_tables(name: str) -> bool:
     )  # whose inputs are searched in a table, so that no node has their codes
 
 
-@pytest.mark.parametrize("kind", [Tied, Twice, Deep])
+@pytest.mark.parametrize("kind", [Tied, Twice, *slow(Deep)])
 def test_shared_repeated_and_deep(kind):
     found = compared(quantized(seeded(kind), "4", IMAGES))
     assert (found.agreement, found.codes.differing) == (100, 0)

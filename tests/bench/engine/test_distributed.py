@@ -15,6 +15,7 @@ from flatqat.console.progress import PlainProgress
 from flatqat.errors import UsageError, Vanished
 from tests.helpers.ranks_runs import forked
 from tests.helpers.running import session_of
+from tests.helpers.slow import slow
 
 METHODS = ("fp", "qat", "ptq")
 FAILING = """from flatqat.methods.qat import QAT
@@ -132,7 +133,7 @@ def test_what_fails_in_all_processes_costs_one_cell(tmp_path):
     assert sum("as it should" in line for line in said) == 1
 
 
-@pytest.mark.parametrize("lacking", [0, 1])
+@pytest.mark.parametrize("lacking", [1, *slow(0)])
 def test_memory_that_one_process_lacks_costs_one_cell(tmp_path, monkeypatch, lacking):
     qat = registry.load(registry.METHODS, "anchor")
 

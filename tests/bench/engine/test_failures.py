@@ -204,7 +204,7 @@ def test_a_network_that_raises_at_the_first_images_is_refused_before_anything_is
 
 @pytest.mark.parametrize("stage", ["begin", "gradient", "end", "log"])
 @pytest.mark.parametrize(
-    "error", [ZeroDivisionError("no"), UsageError("too few layers"), MemoryError()], ids=repr
+    "error", [ZeroDivisionError("no"), MemoryError(), *slow(UsageError("too few layers"))], ids=repr
 )
 def test_a_method_that_raises_costs_its_own_cells(tmp_path, monkeypatch, stage, error):
     def fail(*args):

@@ -22,6 +22,7 @@ from flatqat.spec import Record
 from tests.helpers.plugins import registered
 from tests.helpers.running import run_plan
 from tests.helpers.scarce_memory import Scarce
+from tests.helpers.slow import slow
 
 engine = importlib.import_module("flatqat.bench.engine.run")
 pieces = importlib.import_module("flatqat.bench.engine.pieces")
@@ -87,7 +88,7 @@ def check_point(at: int, folder: Path, expected: dict[str, dict], *, digits: flo
     }
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ["measure", "evaluate", *slow("train")])
 def test_memory_that_runs_out_once_costs_no_cell(tmp_path, undisturbed, stage):
     """Training and scoring repeat to the bit; flatness goes over half as many images at a time."""
     expected, allocations = undisturbed

@@ -12,6 +12,7 @@ from flatqat.bench.records.store import Store
 from flatqat.console.board import UNKNOWN
 from flatqat.console.progress import PlainProgress, Progress
 from tests.helpers.running import run_plan
+from tests.helpers.slow import slow
 
 
 class Told(Progress):
@@ -70,7 +71,7 @@ def stored(results) -> dict[str, tuple]:
     return ends
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [2, *slow(1)])
 def test_every_cell_is_followed_to_the_scores_of_its_record(tmp_path, jobs):
     told = Told()
     go(tmp_path, told, jobs=jobs)
