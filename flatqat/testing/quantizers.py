@@ -8,7 +8,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from flatqat.quant.base import Quantizer, RangeInit, Role
+from flatqat.quant.base import PERCENTILE, Quantizer, RangeInit, Role
 from flatqat.quant.observe import Observer
 from flatqat.testing.pretended import pretended_device
 
@@ -117,7 +117,7 @@ def works_on_another_device(quantizer: type[Quantizer]) -> None:
             q = quantizer(bits=4, role=role, scale_shape=scale_shape).to(there.device)
             v, observed = values.to(there.device), Observer(scale_shape)
             observed.add(v)
-            q.calibrate(observed, range_init)
+            q.calibrate(observed, range_init, PERCENTILE)
             q(v.requires_grad_()).sum().backward()
             results = q.dequantize(q.codes(v)), q.in_range(v), q.in_weight_scale(v)
         assert all(map(there.there, results)), f"expected results on the device, got others for {q}"
@@ -138,7 +138,7 @@ def _examples(quantizer: type[Quantizer]) -> list[tuple[Quantizer, Tensor]]:
             q = quantizer(bits=bits, role=role, scale_shape=scale_shape)
             observed = Observer(scale_shape)
             observed.add(values)
-            q.calibrate(observed, range_init)
+            q.calibrate(observed, range_init, PERCENTILE)
             examples.append((q.eval(), values))
     return examples
 

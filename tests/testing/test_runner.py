@@ -92,6 +92,18 @@ def test_a_quantizer_that_fails_is_reported_with_its_line(flatqat, tmp_path):
     )
 
 
+def test_a_quantizer_whose_calibration_takes_too_little_is_told_as_in_a_run(flatqat, tmp_path):
+    """A run hands over the percentile, too."""
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from flatqat.quant.lsq import LSQ\n\nclass Own(LSQ):\n    def calibrate(self, observed, ranges):\n"
+        "        super().calibrate(observed, ranges)\n\nQUANTIZER = Own\n"
+    )
+    done = flatqat("test", file)
+    assert done.code == 1
+    assert "takes 3 positional arguments but 4 were given" in done.out
+
+
 def test_a_reason_is_printed_once(capsys):
     outcomes = [
         ("a", ""),
