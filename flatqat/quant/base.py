@@ -85,7 +85,8 @@ class Quantizer(nn.Module):
 
     def quantize(self, v: Tensor) -> Tensor:
         """Return Q(v), decided in at least float32."""
-        return self.project(v if self.only_rounds else self.normalize(full_precision(v)))
+        plain = type(self).normalize is Quantizer.normalize and type(self).project is Quantizer.project
+        return self.project(v if plain else self.normalize(full_precision(v)))
 
     def normalize(self, v: Tensor) -> Tensor:
         """Map `v` before it is put on the grid; must be differentiable and increasing."""
@@ -97,12 +98,8 @@ class Quantizer(nn.Module):
 
     def project(self, u: Tensor) -> Tensor:
         """Return the level of each normalized value, with the gradient used in training."""
-        grid = self.grid(u)
+        grid = self._grid(u)
         return fake_quantize_by(grid.rule, u, grid.scale, grid.offset)
-
-    def grid(self, u: Tensor) -> Grid:
-        """Return normalized values with the scale, the offset and the rule by which they are rounded."""
-        return Grid(u, self._grid_scale, self.grid_offset, self.rule(u))
 
     def rule(self, u: Tensor) -> Rule:
         """Return the bounds and the gradient of the grid for normalized values."""
@@ -128,18 +125,16 @@ class Quantizer(nn.Module):
         u = self.normalize(full_precision(v))
         return u if self.grid_offset is None else u - self.grid_offset
 
+    def _grid(self, u: Tensor) -> Grid:
+        """Return normalized values with what they are rounded by."""
+        return Grid(u, self._grid_scale, self.grid_offset, self.rule(u))
+
     @property
     def _grid_scale(self) -> Tensor:
         """What the rule makes the step size from: `scale`, or what a subclass has as its step size."""
         if type(self).step_size is not Quantizer.step_size:
             return self.step_size
         return self.scale if type(self).safe_scale is Quantizer.safe_scale else self.safe_scale
-
-    @property
-    def only_rounds(self) -> bool:
-        """Whether Q(v) is nothing but the rounding of v by `rule`."""
-        own, names = type(self), ("quantize", "normalize", "project")
-        return all(getattr(own, name) is getattr(Quantizer, name) for name in names)
 
     @property
     def rescales(self) -> bool:
@@ -158,7 +153,7 @@ class Quantizer(nn.Module):
         It is added where `v` is within the range of the grid. `anchor` and `grad` change in place.
         """
         if type(self).in_range is Quantizer.in_range and type(self).normalize is Quantizer.normalize:
-            dispatch.attract_(self.grid(v), grad, anchor, level, beta, by)
+            dispatch.attract_(self._grid(v), grad, anchor, level, beta, by)
         else:
             anchor.lerp_(level, beta)
             grad.add_((level - anchor).mul_(self.in_range(v)).mul_(by))
@@ -197,7 +192,10 @@ class Quantizer(nn.Module):
         self.set_range(observed.low, observed.high)
 
     def set_range(self, low: Tensor, high: Tensor) -> None:
-        """Make the grid cover [low, high], tensors of the scale's shape; symmetric around zero by default."""
+        """Make the grid cover [low, high], tensors of the scale's shape; symmetric around zero by default.
+
+        It depends on nothing but these bounds: the search for ranges tries many of them.
+        """
         self.set_scale(torch.maximum(-low / -self.qmin if self.qmin else low * 0, high / self.qmax))
 
     def set_scale(self, scale: Tensor) -> None:
@@ -240,9 +238,10 @@ class Quantizer(nn.Module):
 
     def _search(self, observed: Observer) -> None:
         """Cover the fraction of the whole range with the smallest error; of equal ones the first."""
-        low, high, fractions = observed.low, observed.high, torch.tensor(MSE_FRACTIONS).to(observed.low)
+        low, high = observed.low, observed.high
         errors = rounding_errors(self, observed, [(low * f, high * f) for f in MSE_FRACTIONS])
         least, best = errors.min(0)
+        fractions = torch.tensor(MSE_FRACTIONS, dtype=low.dtype, device=low.device)
         fraction = torch.where(least.isfinite(), fractions[best], 1.0)
         self.set_range(low * fraction, high * fraction)
 

@@ -78,7 +78,8 @@ class LSQPlus(LSQ):
             high = low + self.step_size.detach() * self.qmax
             ends = [(low, high)]
             ends += [(low, observed.high * f) if upper else (observed.low * f, high) for f in MSE_FRACTIONS]
-            self.set_range(*ends[int(rounding_errors(self, observed, ends).argmin())])
+            errors = rounding_errors(self, observed, ends).view(len(ends), -1).mean(1)
+            self.set_range(*ends[int(errors.argmin())])
 
 
 QUANTIZER = LSQPlus

@@ -25,8 +25,8 @@ def rounding_errors(quantizer: "Quantizer", observed: Observer, ranges: Ranges) 
     Infinity stands for an error that is not a number. The quantizer is left with the last of the ranges.
     """
     values, errors = observed.values, None
-    if quantizer.only_rounds and _are_few(values, observed.scale_shape):
-        errors = _all_at_once(quantizer, values, ranges)
+    if _only_rounds(quantizer) and _are_few(values, observed.scale_shape):
+        errors = _all_at_once(quantizer, values, observed.scale_shape, ranges)
     if errors is None:
         errors = torch.stack([_error(quantizer, observed, values, *ends) for ends in ranges])
     return torch.where(errors.isnan(), torch.inf, errors)
@@ -37,28 +37,51 @@ def _error(quantizer: "Quantizer", observed: Observer, values: Tensor, low: Tens
     return observed.reduce((quantizer.quantize(values) - values).square())
 
 
+def _only_rounds(quantizer: "Quantizer") -> bool:
+    """Return whether Q(v) is nothing but the rounding of v by its rule."""
+    from flatqat.quant.base import Quantizer
+
+    own, names = type(quantizer), ("quantize", "normalize", "project")
+    return all(getattr(own, name) is getattr(Quantizer, name) for name in names)
+
+
 def _are_few(values: Tensor, scale_shape: tuple[int, ...]) -> bool:
     """Return whether there are few values, and those of one scale lie together in the CPU's memory."""
     plain = values.device.type == "cpu" and values.dtype == torch.float32 and values.is_contiguous()
     return plain and 0 < values.numel() <= FEW and not channel_axis(scale_shape)
 
 
-def _all_at_once(quantizer: "Quantizer", values: Tensor, ranges: Ranges) -> Tensor | None:
+def _all_at_once(
+    quantizer: "Quantizer", values: Tensor, scale_shape: tuple[int, ...], ranges: Ranges
+) -> Tensor | None:
     """Return the same errors, to the bit, from one rounding of as many copies of the values as ranges.
 
-    None if the codes are others in one range than in another.
+    None if ranges differ in more than the scale and the offset of each channel.
     """
-    scales, offsets, rules = [], [], set()
+    grids = []
     for low, high in ranges:
         quantizer.set_range(low, high)
-        grid = quantizer.grid(values)
-        scales.append(grid.scale.detach().reshape(-1, 1).clone())
-        offsets += [] if grid.offset is None else [grid.offset.detach().reshape(-1, 1).clone()]
-        rules.add(grid.rule)
-    if len(rules) > 1:
+        grids.append(_kept(quantizer._grid(values)))
+    first = grids[0]
+    if any(grid.rule != first.rule for grid in grids):
         return None
-    shape = tuple(quantizer.scale.shape)
-    copies = by_scale(values, shape).repeat(len(ranges), 1)
-    offset = torch.cat(offsets) if offsets else None
-    levels = dispatch.levels(Grid(copies, torch.cat(scales), offset, rules.pop()))
-    return (levels - copies).square_().mean(1).view(len(ranges), *shape)
+    columns = []
+    for parts in ([grid.scale for grid in grids], [grid.offset for grid in grids]):
+        given = [part for part in parts if part is not None]
+        alike = all(part.shape == scale_shape and part.dtype == torch.float32 for part in given)
+        if not alike or len(given) not in (0, len(grids)):
+            return None
+        columns.append(torch.stack(given).view(-1, 1) if given else None)
+    scale, offset = columns
+    assert scale is not None
+    copies = by_scale(values, scale_shape).repeat(len(ranges), 1)
+    levels = dispatch.levels(Grid(copies, scale, offset, first.rule))
+    return (levels - copies).square_().mean(1).view(len(ranges), *scale_shape)
+
+
+def _kept(grid: Grid) -> Grid:
+    """Return the grid as it is now, without the factor of gradients, which is not needed."""
+    offset = None if grid.offset is None else grid.offset.detach().clone()
+    return grid._replace(
+        scale=grid.scale.detach().clone(), offset=offset, rule=grid.rule._replace(factor=1.0)
+    )

@@ -68,6 +68,7 @@ class Rows:
         if row not in self._read:
             of_seeds = sorted(self.records[row].items())
             self._read[row] = Runs.of([record for _, record in of_seeds], self.store)
+        assert set(seeds) <= set(self.records[row])
         return self._read[row].of_seeds(seeds)
 
     @property
