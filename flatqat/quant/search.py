@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from flatqat.quant.base import Quantizer
 
 Ranges = Sequence[tuple[Tensor, Tensor]]
-FEW = (
-    2**14
-)  # values: calls of torch take longer than what they compute; torch adds up many on several threads
+FEW = 2**14
+"""Up to so many values a call of torch takes longer than its arithmetic, and is summed on one thread."""
 
 
 def rounding_errors(quantizer: "Quantizer", observed: Observer, ranges: Ranges) -> Tensor:
