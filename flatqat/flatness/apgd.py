@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import fmean
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -18,6 +18,14 @@ Norms = Callable[[Tensor], Tensor]
 
 MOMENTUM = 0.75
 MIN_ASCENDING = 0.75  # with a smaller share of ascending steps, the step size is halved
+
+
+class _Point(NamedTuple):
+    """A displacement in units of the ball, and the loss and its gradient there."""
+
+    x: Tensor
+    value: float
+    gradient: Tensor
 
 
 def worst_case_sharpness(
@@ -64,35 +72,32 @@ def worst_case_sharpness(
         scale, norms = flatten(_filter_norms(params)), partial(_norms_by_filter, like=params)
     generator = torch.Generator().manual_seed(seed)
 
-    def loss_and_slope(x: Tensor) -> tuple[float, Tensor]:
-        values, slope = values_and_gradient(losses, unflatten(center + scale * x, params))
-        return fmean(values), flatten(slope) * scale
+    def at(x: Tensor) -> _Point:
+        values, gradient = values_and_gradient(losses, unflatten(center + scale * x, params))
+        return _Point(x, fmean(values), flatten(gradient) * scale)
 
-    x = previous = best = torch.zeros_like(center)
-    value, slope = loss_and_slope(x)
-    best_value, best_slope = value, slope
+    here = previous = best = at(torch.zeros_like(center))
     step = checkpoint_step = 2 * radius
-    checkpoint_best, checkpoint, ascending = value, 0, 0
+    checkpoint_best, checkpoint, ascending = best.value, 0, 0
     all_checkpoints = checkpoints(iterations)
     for done in range(1, iterations + 1):
-        target = _project(x + step * _unit(slope, scale, norms, generator), norms, radius)
+        target = _project(here.x + step * _unit(here.gradient, scale, norms, generator), norms, radius)
         share = MOMENTUM if done > 1 else 1.0
-        proposal = x + share * (target - x) + (1 - share) * (x - previous)
-        x, previous = _project(proposal, norms, radius), x
-        previous_value, (value, slope) = value, loss_and_slope(x)
-        ascending += value > previous_value
-        if value > best_value:
-            best, best_value, best_slope = x, value, slope
+        proposal = here.x + share * (target - here.x) + (1 - share) * (here.x - previous.x)
+        previous, here = here, at(_project(proposal, norms, radius))
+        ascending += here.value > previous.value
+        if here.value > best.value:
+            best = here
         if done in all_checkpoints:
-            stuck = step == checkpoint_step and best_value == checkpoint_best
-            checkpoint_step, checkpoint_best = step, best_value
+            stuck = step == checkpoint_step and best.value == checkpoint_best
+            checkpoint_step, checkpoint_best = step, best.value
             if stuck or ascending < MIN_ASCENDING * (done - checkpoint):
                 step /= 2
-                x, value, slope = best, best_value, best_slope
+                here = best
             checkpoint, ascending = done, 0
         progress(done, iterations)
     # Both without a graph: values with and without one may round differently.
-    base, top = loss_values(losses, params), loss_values(losses, unflatten(center + scale * best, params))
+    base, top = loss_values(losses, params), loss_values(losses, unflatten(center + scale * best.x, params))
     return LossIncrease(value=mean_difference(top, base), loss=fmean(base), radius=radius)
 
 
@@ -127,15 +132,15 @@ def _norms_by_filter(x: Tensor, like: Params) -> Tensor:
     return flatten(_filter_norms({name: part.double() for name, part in unflatten(x, like).items()}))
 
 
-def _unit(slope: Tensor, scale: Tensor, norms: Norms, generator: Generator) -> Tensor:
-    """Return `slope` at length 1 in each ball, or a random direction where it is zero and can move."""
-    norm = norms(slope)
+def _unit(gradient: Tensor, scale: Tensor, norms: Norms, generator: Generator) -> Tensor:
+    """Return `gradient` at length 1 in each ball, or a random direction where it is zero and can move."""
+    norm = norms(gradient)
     undirected = (norm == 0) & (scale > 0)
     if bool(undirected.any()):
-        random = torch.randn(slope.shape, generator=generator, dtype=torch.float32).to(slope)
-        slope = torch.where(undirected, random, slope)
-        norm = norms(slope)
-    return (slope / norm.clamp_min(torch.finfo(slope.dtype).tiny)).to(slope)
+        random = torch.randn(gradient.shape, generator=generator, dtype=torch.float32).to(gradient)
+        gradient = torch.where(undirected, random, gradient)
+        norm = norms(gradient)
+    return (gradient / norm.clamp_min(torch.finfo(gradient.dtype).tiny)).to(gradient)
 
 
 def _project(x: Tensor, norms: Norms, radius: float) -> Tensor:

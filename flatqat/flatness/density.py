@@ -51,13 +51,13 @@ def spectral_density(
     The rule of each probe z is exact for polynomials f of degree 2 steps - 1 in z.f(H)z, so the error is that
     of the choice of probes: phi is reliable where it is far above 1 / (n sigma). `width` is sigma relative to
     the range of all nodes. Cost: `probes` times `steps` products, and the memory of `steps` copies of the
-    weights. Raises FloatingPointError if a product is not finite, and ValueError unless `steps` >= 1,
-    `probes` >= 2 and `width` > 0.
+    weights. Raises FloatingPointError if a product is not finite, and ValueError unless `steps` >= 2
+    (with one, `mean_square` would be the square of the mean), `probes` >= 2 and `width` > 0.
 
     Source: Golub & Welsch 1969; Lin et al. 2016 (arXiv 1308.5467); Ghorbani et al. 2019 (arXiv 1901.10159).
     """
-    if steps < 1 or probes < 2 or width <= 0:
-        raise ValueError(f"expected steps >= 1, probes >= 2 and width > 0, got {steps}, {probes} and {width}")
+    if steps < 2 or probes < 2 or width <= 0:
+        raise ValueError(f"expected steps >= 2, probes >= 2 and width > 0, got {steps}, {probes} and {width}")
     product = hessian_product(losses, params)
     like = flatten(params)
     generator = torch.Generator().manual_seed(seed)

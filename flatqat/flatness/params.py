@@ -53,7 +53,8 @@ def gaussian(like: Params, generator: torch.Generator) -> Params:
 def rademacher(like: Tensor, generator: torch.Generator) -> Tensor:
     """Return random signs, -1 or 1, in the shape, dtype and on the device of `like`, drawn on the CPU.
 
-    Of all probes with E[z z^T] = I these give z.Hz the smallest variance, that of the off-diagonal entries.
+    Of all probes with independent entries of mean 0 and variance 1 these give z.Hz the smallest variance:
+    that of the off-diagonal entries.
     """
     bits = torch.randint(0, 2, like.shape, generator=generator, dtype=torch.int8)
     return (2 * bits - 1).to(like)

@@ -36,6 +36,7 @@ from flatqat.methods.schedule import half_cosine
 from flatqat.methods.settings import AtLeast
 from flatqat.quant.apply import TRANSPOSED, disabled, latent_weights, quantizers
 from flatqat.quant.base import Quantizer
+from flatqat.spec import Recipe
 
 BETA_FIRST, BETA_LAST = 20.0, 2.0
 STRETCH, SHIFT = 1.2, -0.1
@@ -61,6 +62,13 @@ class AdaRound(ptq.PTQ):
     Config = Config
     needs_rounded_weights = True
     version = 2  # 1: outputs as activations in place left them, small batches shown fewer times
+
+    @classmethod
+    def images_to_begin(cls, recipe: Recipe, config: Any) -> int:
+        """Return the images of all iterations of one layer: layers together cost as much as the network."""
+        if config.iterations is None:
+            return EPOCHS * recipe.calibration_batches * recipe.batch_size
+        return int(config.iterations * min(config.images, recipe.batch_size))
 
     def begin(self, batches: Sequence[Batch]) -> None:
         """Calibrate the grids, then learn the rounding of one layer after the other."""

@@ -156,14 +156,14 @@ class Anchor(Method):
             preserved_statistics(self.model),
         ):
             loss = self.task_gradient(x, y)
-        slopes = [w.grad for w in weights]
+        grads = [w.grad for w in weights]
         for name, p in self.model.named_parameters():
             p.grad = first.get(name)
         with torch.no_grad():
-            for (w, quantizer), anchor, slope in zip(self.weights, self._anchors, slopes, strict=True):
-                if slope is not None:
+            for (w, quantizer), anchor, grad in zip(self.weights, self._anchors, grads, strict=True):
+                if grad is not None:
                     pull = anchor - _level(w, quantizer, rounded)
-                    anchor.grad = slope.add_(pull, alpha=2 * self.config.strength)
+                    anchor.grad = grad.add_(pull, alpha=2 * self.config.strength)
         return loss
 
     @torch.no_grad()

@@ -34,14 +34,14 @@ class ASAM(sam.SAM):
 
     Config = Config
 
-    def ascent(self, slopes: Tensors) -> Tensors:
+    def ascent(self, gradients: Tensors) -> Tensors:
         """Return e = ρ · T² g / ‖T g‖."""
         values, scales = self.perturbation.values(), self.perturbation.scale_names
-        weights = [name for name in slopes if "weight" in name and name not in scales]
+        weights = [name for name in gradients if "weight" in name and name not in scales]
         if not weights:
-            return super().ascent(slopes)
+            return super().ascent(gradients)
         sizes = torch._foreach_add(torch._foreach_abs([values[name] for name in weights]), self.config.eta)
-        sized = slopes | _products(slopes, weights, sizes)
+        sized = gradients | _products(gradients, weights, sizes)
         offsets = scaled(sized, self.radius / (norm(sized) + EPS))
         return offsets | _products(offsets, weights, sizes)
 

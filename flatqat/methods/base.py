@@ -69,8 +69,8 @@ class Method:
         quantizes: Whether the model gets quantizers.
         trains: Whether the method needs at least one training step to be meaningful.
         reference: Whether other methods are compared with it.
-        needs_rounded_weights: Whether it only changes how weights are rounded, so that at bits of activations
-            alone it would be plain training or calibration under another name; such cells are skipped.
+        needs_rounded_weights: Whether it acts on quantized weights alone. Cells that quantize activations
+            alone are skipped: there it would be plain training or calibration under another name.
         passes: Number of forward and backward passes per step, at the defaults; see `passes_with`.
         version: Increased whenever the same input gives different numbers.
     """
@@ -118,6 +118,14 @@ class Method:
     def passes_with(cls, config: Any) -> int:
         """Return the number of forward and backward passes per step with some settings."""
         return cls.passes
+
+    @classmethod
+    def images_to_begin(cls, recipe: Recipe, config: Any) -> int:
+        """Return on how many images, repeats included, `begin` computes gradients: for the time that is left.
+
+        Calibration computes none.
+        """
+        return 0
 
     @property
     def compilable(self) -> bool:

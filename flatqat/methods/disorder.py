@@ -65,7 +65,7 @@ class Unit:
     watched: tuple[str, ...]
     pooled: bool
 
-    def slopes(self, gradients: Mapping[str, Tensor]) -> list[Tensor]:
+    def watched_gradients(self, gradients: Mapping[str, Tensor]) -> list[Tensor]:
         """Return the watched gradients or, if they are pooled, their means, each flat."""
         watched = [gradients[name].flatten() for name in self.watched]
         return [g.mean().view(1) if self.pooled and len(g) > 1 else g for g in watched]
@@ -151,7 +151,9 @@ class DisorderFreezing(sagm.SAGM):
     def combine(self, first: Tensors) -> None:
         """Combine the gradients as SAGM does, except those of frozen units."""
         if self.units:
-            self.disorder.add(self._slopes(first), self._slopes(gradients(self.model)))
+            self.disorder.add(
+                self._gradients_of_units(first), self._gradients_of_units(gradients(self.model))
+            )
         names = {name for unit in self.frozen_units for name in unit.parameters}
         if self.config.freeze_target == "scale_task_grad":
             for name in names & first.keys():
@@ -162,13 +164,13 @@ class DisorderFreezing(sagm.SAGM):
                 if name in names:
                     p.grad = None  # the optimizer skips it
 
-    def _slopes(self, gradients: Tensors) -> list[list[Tensor]]:
+    def _gradients_of_units(self, gradients: Tensors) -> list[list[Tensor]]:
         """Return the gradients of every unit, zero for what has none."""
         filled = {
             name: gradients[name] if name in gradients else torch.zeros_like(p)
             for name, p in self.watched.items()
         }
-        return [unit.slopes(filled) for unit in self.units]
+        return [unit.watched_gradients(filled) for unit in self.units]
 
     def _freeze(self, frozen: Tensor) -> None:
         """Freeze these units, a boolean tensor on the CPU, and no others."""

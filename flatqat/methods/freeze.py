@@ -124,10 +124,10 @@ class Freeze(Method):
         frozen, codes = self.by_name(self.tracked.frozen), self.by_name(self.tracked.codes)
         corrections = []
         for name, (w_latent, quantizer) in self.weights.items():
-            slope = shifts[name].grad
-            if slope is not None and quantizer.scale.requires_grad:
+            grad = shifts[name].grad
+            if grad is not None and quantizer.scale.requires_grad:
                 with torch.no_grad():  # clipped codes are constant anyway
-                    constant = slope * (frozen[name] & quantizer.in_range(w_latent))
+                    constant = grad * (frozen[name] & quantizer.in_range(w_latent))
                 level = quantizer.dequantize(codes[name])
                 corrections.append((quantizer.grad_scale(w_latent) * level * constant).sum())
         if corrections:

@@ -43,12 +43,12 @@ class GSAM(sam.SAM):
     def combine(self, first: Tensors) -> None:
         """Write g' − α · g⊥ to `.grad`."""
         second = gradients(self.model)
-        slopes, others = list(second.values()), [first[name] for name in second]
-        dot = torch.stack([product.sum() for product in torch._foreach_mul(others, slopes)]).sum()
+        of_second, of_first = list(second.values()), [first[name] for name in second]
+        dot = torch.stack([product.sum() for product in torch._foreach_mul(of_first, of_second)]).sum()
         parallel = scaled(second, dot / (norm(second) + EPS).square())
-        orthogonal = torch._foreach_sub(others, list(parallel.values()))
+        orthogonal = torch._foreach_sub(of_first, list(parallel.values()))
         torch._foreach_mul_(orthogonal, self.config.alpha)
-        torch._foreach_sub_(slopes, orthogonal)
+        torch._foreach_sub_(of_second, orthogonal)
 
 
 METHOD = GSAM

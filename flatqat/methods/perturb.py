@@ -47,12 +47,12 @@ class Perturbation:
 
     @contextmanager
     def recorded(self) -> Iterator[Tensors]:
-        """Also record the gradients at Q(W) within the context, in tensors for `slopes` to read."""
+        """Also record the gradients at Q(W) within the context, in tensors for `gradients` to read."""
         shifts = {name: torch.zeros_like(w).requires_grad_() for name, (w, _) in self.quantized.items()}
         with self._shifted(shifts):
             yield shifts
 
-    def slopes(self, shifts: Tensors) -> Tensors:
+    def gradients(self, shifts: Tensors) -> Tensors:
         """Return the gradients of everything that is perturbed and took part in the backward pass."""
         return {name: t.grad for name, t in (self.direct | shifts).items() if t.grad is not None}
 

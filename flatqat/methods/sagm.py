@@ -30,9 +30,9 @@ class SAGM(sam.SAM):
 
     Config = Config
 
-    def ascent(self, slopes: Tensors) -> Tensors:
+    def ascent(self, gradients: Tensors) -> Tensors:
         """Return e = (ρ / ‖g‖ − α) · g."""
-        return scaled(slopes, self.radius / (norm(slopes) + EPS) - self.config.alpha)
+        return scaled(gradients, self.radius / (norm(gradients) + EPS) - self.config.alpha)
 
     @torch.no_grad()
     def combine(self, first: Tensors) -> None:

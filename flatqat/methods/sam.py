@@ -67,15 +67,15 @@ class SAM(Method):
         """Write the gradient at the perturbed point to `.grad`, combined with the first."""
         with drawn_again(x.device), self.perturbation.recorded() as shifts:
             loss = self.task_gradient(x, y)
-        slopes, first = self.perturbation.slopes(shifts), take_gradients(self.model)
-        with self.perturbation.moved(self.ascent(slopes)), preserved_statistics(self.model):
+        gradients, first = self.perturbation.gradients(shifts), take_gradients(self.model)
+        with self.perturbation.moved(self.ascent(gradients)), preserved_statistics(self.model):
             loss_moved = self.task_gradient(x, y)
         self.combine(first)
         return {"loss": loss, "loss_moved": loss_moved}
 
-    def ascent(self, slopes: Tensors) -> Tensors:
+    def ascent(self, gradients: Tensors) -> Tensors:
         """Return the perturbation e for the second pass, from the gradients of the first."""
-        return scaled(slopes, self.radius / (norm(slopes) + EPS))
+        return scaled(gradients, self.radius / (norm(gradients) + EPS))
 
     def combine(self, first: Tensors) -> None:
         """Combine the gradients of both passes in `.grad`, which holds those of the second."""

@@ -33,7 +33,8 @@ class CheckedConfig:
         for name, allowed in ranges(type(self)).items():  # type: ignore[arg-type]  # classes are hashable
             value = getattr(self, name)
             high = getattr(self, allowed.high) if isinstance(allowed.high, str) else allowed.high
-            if value is not None and (value < allowed.low or (high is not None and value > high)):
+            inside = value is None or (value >= allowed.low and (high is None or value <= high))
+            if not inside:  # nor is NaN
                 method = type(self).__module__.rpartition(".")[2].replace("_", "-")
                 expected = f"at least {allowed.low}" if high is None else f"{allowed.low} to {high}"
                 raise UsageError(f"{method}.{name}: expected {expected}, got {value}")

@@ -41,8 +41,8 @@ class Components:
         means: The mean of each method.
         seed: Of the means of the seeds, with S - 1 degrees of freedom. It contains `pair`.
         image: Of the mean, from images: image^2/N + `pair` / S, summed over independent pools.
-        pair: What the images of a seed add to the scatter of seeds: pair^2/N, where all have the same; what
-            images that others lack do by themselves is in it, too.
+        pair: What the images of a seed add to the scatter of seeds: pair^2/N, where all have the same. Where
+            seeds have different images, it also contains the effects of the images themselves.
         seeds: The number of seeds S.
         images: The number of images of a seed, over all pools.
         image_freedom: Degrees of freedom of `image`: those of the smallest pool.

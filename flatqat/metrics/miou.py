@@ -46,11 +46,11 @@ def pseudo_values(counts: NDArray[Any]) -> NDArray[np.float64]:
 def pooled_shares(pools: Sequence[Sequence[NDArray[Any]]]) -> list[NDArray[np.float64]]:
     """Return what each image contributes to the mIoU of the counts of several shifts together.
 
-        share_pi = n_p / n (mIoU + n d mIoU / d w_pi),    n = sum_p n_p
+        share_pi = n_p / n value_pi,    n = sum_p n_p,    value_pi as in `pseudo_values` of all images
 
     Every pool is a sequence of shifts with counts (n_p, 2, C) of the same n_p images; the result has an array
-    (n_p,) per pool. The means of the pools sum to the mIoU, a fraction. Pools are independent, so to first
-    order the variance of this sum is that of the mIoU.
+    (n_p,) per pool. The means of the pools sum to the mIoU, a fraction. Pools are independent, so the
+    variance of this sum is that of the mIoU.
     """
     counts = [np.sum(shifts, axis=0) for shifts in pools]
     values = pseudo_values(np.concatenate(counts))

@@ -30,7 +30,7 @@ def exact(harm: NDArray[Any], cost: NDArray[Any], budget: float) -> list[int]:
 
     harm, cost = _checked(harm, cost, budget)
     layers, choices, groups = harm.shape
-    unit, limit = np.abs(harm).max() or 1.0, cost.sum() / cost.size
+    unit, limit = np.abs(harm).max() or 1.0, cost.mean() or 1.0
     each = hstack([kron(np.eye(layers), np.ones((1, choices))), csr_array((layers, 1))])
     constraints = [
         LinearConstraint(each, 1, 1),

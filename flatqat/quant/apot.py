@@ -148,12 +148,9 @@ class APoT(Quantizer):
         self.set_scale(torch.full_like(observed.high, self.starts[self.role]))
 
     def _moments(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean and standard deviation of the values that share a grid."""
-        axes = tuple(range(1 if self.scale.ndim else 0, v.ndim))
-        shared = v.numel() // self.scale.numel()
-        deviation, mean = torch.std_mean(
-            v, axes, correction=min(1, shared - 1), keepdim=bool(self.scale.ndim)
-        )
+        """Return the mean and standard deviation of the weights of a layer."""
+        axes = tuple(range(v.ndim))
+        deviation, mean = torch.std_mean(v, axes, correction=min(1, v.numel() - 1))
         return mean, deviation.clamp_min(SMALLEST_SCALE)
 
 

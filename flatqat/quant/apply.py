@@ -117,7 +117,9 @@ def new_weight_quantizer(layer: Any, spec: QuantSpec) -> Quantizer | None:
     quantizer: type[Quantizer] = registry.load(registry.QUANTIZERS, spec.quantizer)
     axis, shape = int(isinstance(layer, TRANSPOSED)), [1] * layer.weight.ndim
     shape[axis] = layer.weight.shape[axis]
-    per_channel = spec.per_channel and quantizer.per_channel and shape[axis] > axis
+    per_channel = spec.per_channel and quantizer.per_channel
+    if axis and shape[axis] == 1:  # `channel_axis` finds the second axis only by its length
+        per_channel = False
     made = quantizer(bits=spec.weight_bits, role="weight", scale_shape=tuple(shape) if per_channel else ())
     made.channel_axis = axis
     return made
@@ -232,8 +234,8 @@ cached_weights = parametrize.cached
 def quantize_weights(model: nn.Module) -> None:
     """Put every quantized weight of a model into the cache of `cached_weights`.
 
-    Where many models run in turn this saves memory: between the large tensors of one model, small ones of the
-    next that stay would divide the memory that the large ones leave, so that others no longer fit into it.
+    Where many models run in turn this keeps memory in one piece: a small cached weight allocated between two
+    large activations would split the block that they leave when they are freed.
     """
     for module in model.modules():
         if parametrize.is_parametrized(module):

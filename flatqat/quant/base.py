@@ -85,8 +85,17 @@ class Quantizer(nn.Module):
 
     def quantize(self, v: Tensor) -> Tensor:
         """Return Q(v), decided in at least float32."""
-        plain = type(self).normalize is Quantizer.normalize and type(self).project is Quantizer.project
-        return self.project(v if plain else self.normalize(full_precision(v)))
+        return self.project(v if self.projects_directly else self.normalize(full_precision(v)))
+
+    @property
+    def projects_directly(self) -> bool:
+        """Whether neither `normalize` nor `project` is overridden, so that v is rounded as it is."""
+        return type(self).normalize is Quantizer.normalize and type(self).project is Quantizer.project
+
+    @property
+    def only_rounds(self) -> bool:
+        """Whether Q(v) is nothing but the rounding of v by the rule."""
+        return self.projects_directly and type(self).quantize is Quantizer.quantize
 
     def normalize(self, v: Tensor) -> Tensor:
         """Map `v` before it is put on the grid; must be differentiable and increasing."""
@@ -146,17 +155,17 @@ class Quantizer(nn.Module):
         return self.denormalize(self(v), v) if self.enabled else v
 
     def attract_(
-        self, grad: Tensor, anchor: Tensor, v: Tensor, level: Tensor, beta: float, by: float
+        self, grad: Tensor, anchor: Tensor, v: Tensor, level: Tensor, beta: float, coefficient: float
     ) -> None:
-        """Move `anchor` by the fraction `beta` to `level` = Q(v), then add by · (Q(v) − anchor) to `grad`.
+        """Move `anchor` by the fraction `beta` to `level` = Q(v), and add its pull to `grad`, both in place.
 
-        It is added where `v` is within the range of the grid. `anchor` and `grad` change in place.
+        The pull is coefficient · (Q(v) − anchor), and zero where `v` is outside the range of the grid.
         """
         if type(self).in_range is Quantizer.in_range and type(self).normalize is Quantizer.normalize:
-            dispatch.attract_(self._grid(v), grad, anchor, level, beta, by)
+            dispatch.attract_(self._grid(v), grad, anchor, level, beta, coefficient)
         else:
             anchor.lerp_(level, beta)
-            grad.add_((level - anchor).mul_(self.in_range(v)).mul_(by))
+            grad.add_((level - anchor).mul_(self.in_range(v)).mul_(coefficient))
 
     @property
     def grid_offset(self) -> Tensor | None:

@@ -87,9 +87,8 @@ class DoReFa(Quantizer):
         self.set_range(-torch.ones_like(observed.low), torch.ones_like(observed.high))
 
     def _largest(self, v: Tensor) -> Tensor:
-        """Return max|v| over the values that share a grid."""
-        axes = tuple(range(1 if self.scale.ndim else 0, v.ndim))
-        return v.abs().amax(axes, keepdim=bool(self.scale.ndim)).clamp_min(SMALLEST_SCALE)
+        """Return max|v|."""
+        return v.abs().amax().clamp_min(SMALLEST_SCALE)
 
     def _position(self, u: Tensor) -> Tensor:
         return (u * 0.5 + 0.5) * self.qmax

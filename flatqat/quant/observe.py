@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flatqat.quant.kernels.layout import channel_axis
+
 VALUES_PER_BATCH = 2**16
 
 
@@ -15,7 +17,8 @@ class Observer:
     """Collects the extremes, of the scale's shape, and a sample of the values.
 
     With one scale per tensor (`scale_shape == ()`) the sample is random and flat. With one scale per output
-    channel, or with `keep_all`, it is the whole tensor, which must then be observed only once (a weight).
+    channel, or with `keep_all`, it is the whole tensor, which must then be observed only once (a weight), and
+    which must not change.
 
     Attributes:
         low: The smallest value observed or zero, whichever is smaller: the grid must contain zero.
@@ -83,11 +86,6 @@ def observing(quantizers: Collection[Any]) -> Iterator[None]:
             quantizer.observer = None
 
 
-def channel_axis(scale_shape: tuple[int, ...]) -> int | None:
-    """Return the axis along which a tensor has several scales; None with one scale per tensor."""
-    return max(range(len(scale_shape)), key=scale_shape.__getitem__) if scale_shape else None
-
-
 def by_scale(v: Tensor, scale_shape: tuple[int, ...]) -> Tensor:
     """Return the values as (scales, everything else)."""
     axis = channel_axis(scale_shape)
@@ -95,8 +93,11 @@ def by_scale(v: Tensor, scale_shape: tuple[int, ...]) -> Tensor:
 
 
 def _sample(values: Tensor) -> Tensor:
-    """Return at most VALUES_PER_BATCH random values; a fixed stride could share a factor with the width."""
+    """Return a copy of at most VALUES_PER_BATCH random values, since the network may go on to change them.
+
+    A fixed stride could share a factor with the width.
+    """
     if len(values) <= VALUES_PER_BATCH:
-        return values
+        return values.clone()
     index = torch.randint(len(values), (VALUES_PER_BATCH,), generator=torch.Generator().manual_seed(0))
     return values[index.to(values.device)]

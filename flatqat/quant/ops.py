@@ -92,13 +92,13 @@ def from_codes(codes: Tensor, scale: Tensor) -> Tensor:
     return codes.to(scale.dtype) * scale
 
 
-def _pull(grad: Tensor, grid: Grid, needed: Sequence[bool]) -> tuple[Tensor | None, ...]:
+def _gradients(grad: Tensor, grid: Grid, needed: Sequence[bool]) -> tuple[Tensor | None, ...]:
     """Return the gradients that are needed, of `v`, of the scale and of the offset."""
     if torch.is_grad_enabled() and not torch.compiler.is_compiling():  # to be differentiated in turn
-        pulled = _Pull.apply(grad, grid.v, grid.scale, grid.offset, grid.rule, needed)
+        found = _Vjp.apply(grad, grid.v, grid.scale, grid.offset, grid.rule, needed)
     else:
-        pulled = dispatch.pull(grid, grad, needed[0])
-    return tuple(g if need else None for g, need in zip(pulled, needed, strict=True))
+        found = dispatch.vjp(grid, grad, needed[0])
+    return tuple(g if need else None for g, need in zip(found, needed, strict=True))
 
 
 class _FakeQuantize(torch.autograd.Function):
@@ -112,11 +112,14 @@ class _FakeQuantize(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,), (v, scale, offset) = grads, ctx.saved_tensors
         grid = Grid(v, scale, offset, ctx.rule)
-        return *_pull(grad, grid, ctx.needs_input_grad[:3]), None
+        return *_gradients(grad, grid, ctx.needs_input_grad[:3]), None
 
 
 class _FakeQuantizeInFunctorch(torch.autograd.Function):
-    """The same in the form that functorch wants, whose preparation takes longer than a small tensor."""
+    """The same with `setup_context`, which functorch requires.
+
+    It is used there alone, since preparing it takes longer than rounding a small tensor.
+    """
 
     generate_vmap_rule = True
     backward = _FakeQuantize.backward
@@ -133,10 +136,10 @@ class _FakeQuantizeInFunctorch(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
-        return _Push.apply(*tangents[:3], *ctx.saved_tensors, ctx.rule)  # type: ignore[no-any-return]
+        return _Jvp.apply(*tangents[:3], *ctx.saved_tensors, ctx.rule)  # type: ignore[no-any-return]
 
 
-class _Pull(torch.autograd.Function):
+class _Vjp(torch.autograd.Function):
     """The backward pass of `_FakeQuantize`: linear in the gradient, with the grid as a constant."""
 
     generate_vmap_rule = True
@@ -145,12 +148,12 @@ class _Pull(torch.autograd.Function):
     def forward(
         grad: Tensor, v: Tensor, scale: Tensor, offset: Tensor | None, rule: Rule, needed: tuple[bool, ...]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        return dispatch.pull(Grid(v, scale, offset, rule), grad, needed[0])
+        return dispatch.vjp(Grid(v, scale, offset, rule), grad, needed[0])
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.rule, ctx.needed = inputs[4:]
-        scaled = ctx.rule.delta != 0  # by the sign of the gradient, so that it matters where this is taken
+        scaled = ctx.rule.delta != 0  # by the sign of the gradient, which has to be known then
         ctx.save_for_backward(*inputs[1:4], inputs[0] if scaled else None)
         ctx.save_for_forward(*inputs[1:4])
         ctx.set_materialize_grads(False)
@@ -159,26 +162,26 @@ class _Pull(torch.autograd.Function):
     def backward(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
         v, scale, offset, grad = ctx.saved_tensors
         if grad is not None:
-            return _through_pull(grad, tangents, Grid(v, scale, offset, ctx.rule)), *[None] * 5
+            return _through_vjp(grad, tangents, Grid(v, scale, offset, ctx.rule)), *[None] * 5
         wanted = (t if need else None for t, need in zip(tangents, ctx.needed, strict=True))
-        return _Push.apply(*wanted, v, scale, offset, ctx.rule), *[None] * 5
+        return _Jvp.apply(*wanted, v, scale, offset, ctx.rule), *[None] * 5
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Any:
-        return _Pull.apply(tangent, *ctx.saved_tensors, ctx.rule, ctx.needed)
+        return _Vjp.apply(tangent, *ctx.saved_tensors, ctx.rule, ctx.needed)
 
 
-def _through_pull(grad: Tensor, tangents: Any, grid: Grid) -> Tensor:
-    """Return the derivative of `pull` with respect to `grad`, applied to tangents of its results."""
+def _through_vjp(grad: Tensor, tangents: Any, grid: Grid) -> Tensor:
+    """Return the derivative of `vjp` with respect to `grad`, applied to tangents of its results."""
     again = torch.is_grad_enabled()  # to be differentiated in turn, by the tangents
     with torch.enable_grad():
         leaf = grad.detach().requires_grad_()
-        pairs = zip(formulas.pull(grid, leaf), tangents, strict=True)
+        pairs = zip(formulas.vjp(grid, leaf), tangents, strict=True)
         results, along = zip(*[pair for pair in pairs if pair[1] is not None], strict=True)
         return torch.autograd.grad(results, leaf, along, create_graph=again)[0]
 
 
-class _Push(torch.autograd.Function):
+class _Jvp(torch.autograd.Function):
     """The derivative of `_FakeQuantize` along a tangent, with the grid as a constant."""
 
     generate_vmap_rule = True
@@ -193,7 +196,7 @@ class _Push(torch.autograd.Function):
         offset: Tensor | None,
         rule: Rule,
     ) -> Tensor:
-        return dispatch.push(Grid(v, scale, offset, rule), on_v, on_scale, on_offset)
+        return dispatch.jvp(Grid(v, scale, offset, rule), on_v, on_scale, on_offset)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -205,11 +208,11 @@ class _Push(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,), (v, scale, offset) = grads, ctx.saved_tensors
         grid = Grid(v, scale, offset, ctx.rule)
-        return *_pull(grad, grid, ctx.needs_input_grad[:3]), *[None] * 4
+        return *_gradients(grad, grid, ctx.needs_input_grad[:3]), *[None] * 4
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
-        return _Push.apply(*tangents[:3], *ctx.saved_tensors, ctx.rule)  # type: ignore[no-any-return]
+        return _Jvp.apply(*tangents[:3], *ctx.saved_tensors, ctx.rule)  # type: ignore[no-any-return]
 
 
 class _Surrogate(torch.autograd.Function):

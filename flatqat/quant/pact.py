@@ -4,7 +4,7 @@
     ∂y_q/∂α = 1 where x ≥ α, else 0;   ∂y_q/∂x = 1 where 0 ≤ x < α, else 0.
 
 Unlike in LSQ, the rounding residual does not enter the gradient of α, which has no factor. Weight decay
-applies to α as to the weights (λ α² in the loss, with their λ), and that is what shrinks it: its gradient
+applies to α as to the weights (½ λ α² in the loss, with their λ), and that is what shrinks it: its gradient
 comes from clipped values alone. α starts at 10 (`ranges=own`). One α per layer.
 
 Inputs that are negative during calibration are clipped to [−α, α] with 2^b − 1 symmetric levels, and ∂y_q/∂α

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from flatqat.quant.kernels import dispatch
+from flatqat.quant.kernels.layout import channel_axis
 from flatqat.quant.kernels.rule import Grid
-from flatqat.quant.observe import Observer, by_scale, channel_axis
+from flatqat.quant.observe import Observer, by_scale
 
 if TYPE_CHECKING:
     from flatqat.quant.base import Quantizer
@@ -24,7 +25,7 @@ def rounding_errors(quantizer: "Quantizer", observed: Observer, ranges: Ranges) 
     Infinity stands for an error that is not a number. The quantizer is left with the last of the ranges.
     """
     values, errors = observed.values, None
-    if _only_rounds(quantizer) and _are_few(values, observed.scale_shape):
+    if quantizer.only_rounds and _are_few(values, observed.scale_shape):
         errors = _all_at_once(quantizer, values, observed.scale_shape, ranges)
     if errors is None:
         errors = torch.stack([_error(quantizer, observed, values, *ends) for ends in ranges])
@@ -34,14 +35,6 @@ def rounding_errors(quantizer: "Quantizer", observed: Observer, ranges: Ranges) 
 def _error(quantizer: "Quantizer", observed: Observer, values: Tensor, low: Tensor, high: Tensor) -> Tensor:
     quantizer.set_range(low, high)
     return observed.reduce((quantizer.quantize(values) - values).square())
-
-
-def _only_rounds(quantizer: "Quantizer") -> bool:
-    """Return whether Q(v) is nothing but the rounding of v by its rule."""
-    from flatqat.quant.base import Quantizer
-
-    own, names = type(quantizer), ("quantize", "normalize", "project")
-    return all(getattr(own, name) is getattr(Quantizer, name) for name in names)
 
 
 def _are_few(values: Tensor, scale_shape: tuple[int, ...]) -> bool:

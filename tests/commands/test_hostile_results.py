@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from flatqat import load_results
-from flatqat.bench.plan.jobs import code_hash, members
+from flatqat.bench.plan.jobs import members
+from flatqat.bench.plan.own_code import code_hash
 from flatqat.bench.records.store import Store
 from tests.helpers import RESULTS, TOY, street_records
 from tests.helpers.command_line import assert_one_line_error

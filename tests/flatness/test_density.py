@@ -143,8 +143,8 @@ def test_progress_counts_products_and_what_an_exhausted_space_spares() -> None:
 
 def test_refuses_what_it_cannot_do() -> None:
     params = {"w": torch.ones(2)}
-    for wrong in ({"steps": 0}, {"probes": 1}, {"width": 0.0}):
-        with pytest.raises(ValueError, match="steps >= 1, probes >= 2 and width > 0"):
+    for wrong in ({"steps": 1}, {"probes": 1}, {"width": 0.0}):
+        with pytest.raises(ValueError, match="steps >= 2, probes >= 2 and width > 0"):
             spectral_density([quadratic(torch.eye(2))], params, **wrong)
     with pytest.raises(FloatingPointError, match="finite Hessian-vector product"):
         spectral_density([lambda p: p["w"].pow(2).sum() * math.inf], params)

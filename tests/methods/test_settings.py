@@ -31,6 +31,7 @@ class Derived(Config):
     ("settings", "message"),
     [
         ({"k": 0}, "test-settings.k: expected at least 1, got 0"),
+        ({"beta": float("nan")}, "test-settings.beta: expected 0 to 1, got nan"),
         ({"beta": 1.5}, "test-settings.beta: expected 0 to 1, got 1.5"),
         ({"gamma": -0.5}, "test-settings.gamma: expected 0 to 1, got -0.5"),
         ({"part": 2.5}, "test-settings.part: expected 0 to 2.0, got 2.5"),

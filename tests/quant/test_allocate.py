@@ -34,6 +34,15 @@ def test_exact_is_the_best_of_all_choices(seed, groups):
     assert harm_of(harm, chosen) == pytest.approx(best_of_all(harm, cost, budget), rel=1e-9)
 
 
+@pytest.mark.parametrize("solve", SOLVERS.values(), ids=SOLVERS)
+def test_choices_that_cost_nothing(solve):
+    harm = np.arange(6.0)[::-1].reshape(2, 3, 1)
+    chosen = solve(harm, np.zeros((2, 3)), 0.0)
+    assert len(chosen) == 2
+    if solve is exact:
+        assert chosen == [2, 2]
+
+
 def test_greedy_keeps_the_budget_is_never_better_and_sometimes_worse():
     worse = 0
     for seed in range(30):

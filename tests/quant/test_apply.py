@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from flatqat import registry
 from flatqat.errors import TrainingFailed, UsageError
 from flatqat.models.base import build
 from flatqat.quant.apply import (
@@ -17,6 +18,7 @@ from flatqat.quant.apply import (
 )
 from flatqat.quant.audit import audit
 from flatqat.spec import QuantSpec
+from tests.helpers.observers import observed
 
 
 def images(n: int = 8) -> torch.Tensor:
@@ -114,6 +116,33 @@ def test_calibration_sees_full_precision_and_leaves_the_mode_alone():
     plain(images())
     expected = 2 * inputs[0].abs().mean() / 3**0.5
     torch.testing.assert_close(net.stage1[0].input_quantizer.scale.detach(), expected)
+
+
+class InPlace(nn.Module):
+    """Changes the input of its second layer after that has used it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.head = (nn.Conv2d(3, 3, 1) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        y = self.second(x)
+        return self.head(x.mul_(0.01) + y).flatten(1)
+
+
+@pytest.mark.parametrize("ranges", ["mse", "percentile", "minmax", "own"])
+def test_calibration_sees_inputs_as_layers_do_whatever_changes_them_later(ranges):
+    """The range is that of what the first layer returns, and not of a hundredth of it."""
+    net = InPlace()
+    quantize_(net, QuantSpec.parse("4", keep="none"))
+    with torch.no_grad(), disabled(net):
+        alone = net.first(images())
+    calibrate(net, [images()], ranges)
+    found = dict(net.named_modules())["second.input_quantizer"]
+    expected = registry.load(registry.QUANTIZERS, "lsq")(bits=4, role="input")
+    expected.calibrate(observed(alone), ranges)
+    torch.testing.assert_close(found.scale, expected.scale)
 
 
 @pytest.mark.parametrize("quantizer", ["lsq", "minmax", "n2uq", "apot"])

@@ -16,13 +16,13 @@ from tests.helpers.kernels import needs_compiler, random
 def test_sums_do_not_depend_on_the_width_of_vectors(monkeypatch, tmp_path):
     v, grad, scale = random(3, 5000), random(3, 5000, seed=1), torch.tensor([[0.1], [0.2], [0.3]])
     grid, native = Grid(v, scale, 0.1 * scale, Rule(-8, 7, factor=0.25)), compiled.kernels()
-    wanted = dispatch.pull(grid, grad)
+    wanted = dispatch.vjp(grid, grad)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(compiled, "ATTEMPTS", ((),))  # for the oldest processor of this kind
     plain = compiled.kernels.__wrapped__()
     assert plain._name != native._name
     monkeypatch.setattr(compiled, "kernels", lambda: plain)
-    assert all(map(torch.equal, dispatch.pull(grid, grad), wanted))
+    assert all(map(torch.equal, dispatch.vjp(grid, grad), wanted))
 
 
 @needs_compiler

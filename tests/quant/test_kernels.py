@@ -72,20 +72,18 @@ def check(module: ModuleType, grid: Grid) -> None:
     grad = random(*v.shape, seed=3).to(v.dtype)
     assert_same(module.levels(grid), formulas.levels(grid))
     assert_same(module.inside(grid), formulas.inside(grid))
-    on_v, *sums = module.pull(grid, grad)
-    wanted_on_v, *wanted = formulas.pull(grid, grad)
+    on_v, *sums = module.vjp(grid, grad)
+    wanted_on_v, *wanted = formulas.vjp(grid, grad)
     assert_same(on_v, wanted_on_v)
     wide = [t if t is None else t.double() for t in (v, scale, offset)]
-    exact = formulas.pull(Grid(*wide, rule), grad.double())
+    exact = formulas.vjp(Grid(*wide, rule), grad.double())
     for found, known, plain in zip(sums, exact[1:], wanted, strict=True):
         if v.isfinite().all() and v.dtype == torch.float32:
             torch.testing.assert_close(found, known.float(), rtol=1e-5, atol=1e-4)
         torch.testing.assert_close(found, plain, rtol=1e-4, atol=1e-3, equal_nan=True)
     if not rule.delta:
         tangents = grad, scale, offset
-        torch.testing.assert_close(
-            module.push(grid, *tangents), formulas.push(grid, *tangents), equal_nan=True
-        )
+        torch.testing.assert_close(module.jvp(grid, *tangents), formulas.jvp(grid, *tangents), equal_nan=True)
 
 
 def assert_same(found: Tensor, wanted: Tensor) -> None:
@@ -118,7 +116,7 @@ def test_sums_do_not_depend_on_the_number_of_threads():
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            results.append(dispatch.pull(Grid(v, scale, scale, RULES[0]), grad))
+            results.append(dispatch.vjp(Grid(v, scale, scale, RULES[0]), grad))
     finally:
         torch.set_num_threads(before)
     assert all(map(torch.equal, *results))
@@ -144,7 +142,7 @@ def test_tensors_without_values_are_rounded_by_the_formulas():
     assert v.grad is not None
 
 
-def test_a_pull_takes_transposed_weights_together():
+def test_a_vjp_takes_transposed_weights_together():
     v, level = random(6, 4).t(), random(6, 4, seed=1).t()
     scale = torch.tensor(0.25)
     wanted, found = [[random(6, 4, seed=2).t(), random(6, 4, seed=3).t()] for _ in range(2)]
@@ -204,7 +202,7 @@ def test_a_rounding_is_one_operator_in_each_direction():
     with Calls() as back:
         torch.autograd.grad(out, (v, scale), upstream)
     assert calls.names == ["flatqat::levels"]
-    assert [name for name in back.names if name != "aten::detach"] == ["flatqat::pull"]
+    assert [name for name in back.names if name != "aten::detach"] == ["flatqat::vjp"]
 
 
 def loss(v: Tensor, scale: Tensor, offset: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 
 from flatqat import registry
-from flatqat.bench.plan.jobs import code_hash, own_files
+from flatqat.bench.plan.own_code import code_hash, own_files
 from flatqat.errors import StoreError
 from flatqat.spec import Cell
 from flatqat.suite import Suite

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import torch
 
-from flatqat import registry
 from flatqat.bench.cell.environment import environment
 from flatqat.bench.engine.adapting import WORDS
 from flatqat.bench.plan.jobs import Job
@@ -99,7 +98,7 @@ def protocol(job: Job, request: Request, store: Store) -> Protocol:
     return Protocol(
         suite=suite.protocol,
         data=data.fingerprint if data else "",
-        reference=registry.load(registry.METHODS, job.cell.method).reference,
+        reference=job.method.reference,
         parent=parent,
         recipe=job.recipe,
         quant=job.quant,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from flatqat.bench.cell.machine import cores, peak_memory
 from flatqat.bench.cell.session import Lack, Session
-from flatqat.bench.engine.countdown import flatness_work, scoring_work, training_work
+from flatqat.bench.engine.workload import flatness_work, scoring_work, training_work
 from flatqat.memory import available_memory
 
 WORTH_A_WORKER = 100_000.0
@@ -35,5 +35,8 @@ def processes(todo: Sequence[Lack], session: Session) -> int:
 
 
 def jobs_worth(work: float, fit: int, more: int) -> int:
-    """Return the number of processes: as many as are worth it, as `fit` the cores, and one and `more`."""
+    """Return how many processes `work` is worth, at least 1.
+
+    The cores have room for `fit` processes, the memory for `more` beside this one.
+    """
     return max(1, min(int(work // WORTH_A_WORKER), fit, 1 + more))

@@ -24,6 +24,7 @@ from flatqat.bench.plan.networks import EVAL
 from flatqat.console.progress import Progress
 from flatqat.errors import FlatqatError, UsageError, choose
 from flatqat.metrics.mce import ALEXNET, mce, mce_stderr
+from flatqat.metrics.outcomes import is_right
 
 Z = 1.96
 Verdict = Literal["ok", "OFF", "not checked"]
@@ -117,7 +118,7 @@ def _check(figure: Figure, job: Job, session: Session) -> Check:
         if trouble := troubles.get(job):
             return Check(figure=figure, verdict="not checked", reason=trouble.reason)
         for shift in shifts:
-            right[shift.name] = session.store.read_scores(job.cell, shift.name)[1]["margin"] > 0
+            right[shift.name] = is_right(session.store.read_scores(job.cell, shift.name)[1]["margin"])
     except Exception as error:
         return Check(figure=figure, verdict="not checked", reason=_reason(error, title, session))
     ours, tolerance = _mce(right) if figure.metric == "mce" else _top1(right, figure)

@@ -1,13 +1,8 @@
-"""About how long all that is left of a run takes; work is weighed in forward passes of one image."""
+"""About how long all that is left of a run takes."""
 
 from collections.abc import Callable
 from time import monotonic
 
-from flatqat import registry
-from flatqat.bench.cell.session import Lack, Session
-from flatqat.bench.engine.estimate import images_of, passes_of
-from flatqat.bench.flatness.estimators import DEFAULT, GRADIENT, work
-from flatqat.bench.plan.request import lacking_spaces
 from flatqat.console.progress import Progress, seconds
 
 
@@ -35,33 +30,3 @@ class Countdown:
         done = self._total - self._ahead
         left = (self._clock() - self._began) / done * self._ahead if done > 0 else 0.0
         self._progress.say(f"{what}, about {seconds(left)} left in all" if left else what)
-
-
-def training_work(lack: Lack, session: Session) -> float:
-    """Return the work of training a job, none if its weights are stored."""
-    if not session.request.rerun and session.store.has_weights(lack.job.cell):
-        return 0.0
-    recipe, method = lack.job.recipe, registry.load(registry.METHODS, lack.job.cell.method)
-    passes = int(method.passes_with(lack.job.config))
-    return float(method.steps(recipe) * passes * GRADIENT * recipe.batch_size)
-
-
-def flatness_work(lack: Lack, session: Session) -> float:
-    """Return the work of measuring the flatness that a job lacks, and that no interrupted run has stored."""
-    recipe, request, spaces = lack.job.recipe, session.request, list(lack.spaces)
-    if spaces and not request.rerun:
-        spaces = lacking_spaces(lack.job.cell, session.store.flatness(lack.job.cell), request)
-    return float(len(spaces) * work(DEFAULT, recipe.flatness_draws) * recipe.flatness_images)
-
-
-def scoring_work(lack: Lack, session: Session) -> float:
-    """Return the work of scoring a job on the shifts that it lacks; the data must be there."""
-    job, request = lack.job, session.request
-    if not lack.scores:
-        return 0.0
-    lacking = [
-        shift
-        for shift in job.suite.scored
-        if request.rerun or not session.store.has_scores(job.cell, shift.name)
-    ]
-    return float(sum(images_of(shift, request) for shift in lacking) * passes_of(job))

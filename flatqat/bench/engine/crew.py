@@ -82,7 +82,7 @@ class Crew:
 
     def start(self, task: Task, number: int) -> Worker:
         """Start a worker."""
-        return Hand(task, self.session.progress, f"worker {number}")
+        return LocalWorker(task, self.session.progress, f"worker {number}")
 
     def work(self, own_part: Callable[[], None]) -> None:
         """Let the workers work while this process does its own part, and end them after it."""
@@ -94,7 +94,7 @@ class Crew:
             self.end()
 
 
-class Hand:
+class LocalWorker:
     """A worker process on this machine; if it ends too early, that is said."""
 
     def __init__(self, task: Task, progress: Progress, title: str) -> None:

@@ -28,7 +28,7 @@ from flatqat.console.progress import Progress
 from flatqat.errors import UsageError, Vanished
 
 
-class Said(Progress):
+class SilentProgress(Progress):
     """Progress that shows nothing, and keeps what is said for another process to say."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ def request_of(request: Request, place: Place) -> Request:
 def check_batches(todo: Sequence[Lack], session: Session, ranks: Ranks) -> None:
     """Raise UsageError if a batch has fewer images than there are processes."""
     for job in (lack.job for lack in todo if not lack.job.skip):
-        steps = registry.load(registry.METHODS, job.cell.method).steps(job.recipe)
+        steps = job.method.steps(job.recipe)
         length = batch_length(job.suite.train(session.request.data_root), job.recipe.batch_size)
         if steps and length < ranks.size:
             raise UsageError(
@@ -101,7 +101,7 @@ def follow(ranks: Ranks) -> None:
         task: Task = ranks.told()
         for file in task.plugins:
             registry.add_plugin(file)
-        plan, said = make_plan(task.request), Said()
+        plan, said = make_plan(task.request), SilentProgress()
         device = task.request.device.partition(":")[0]
         session = Session.open(replace(task.request, device=ranks.place.device(device)), Progress())
         todo = task.lacks_of(plan)
@@ -125,7 +125,9 @@ def _lead(ranks: Ranks, todo: Sequence[Lack], share: Share) -> None:
     ranks.tell(None)
 
 
-def _follow(jobs: dict[str, Job], ranks: Ranks, said: Said, _: Sequence[Lack], share: Share) -> None:
+def _follow(
+    jobs: dict[str, Job], ranks: Ranks, said: SilentProgress, _: Sequence[Lack], share: Share
+) -> None:
     """Train what the leading process names, which says what goes wrong.
 
     Where somebody has removed what all start from, that process looks again, and names more.

@@ -7,7 +7,6 @@ from timeit import repeat
 
 import torch
 
-from flatqat import registry
 from flatqat.bench.cell.batches import fixed_transform
 from flatqat.bench.cell.making import seconds_to_make, wait_for
 from flatqat.bench.cell.restore import blank
@@ -15,19 +14,22 @@ from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.adapting import is_adapted
 from flatqat.bench.engine.train import training_method
 from flatqat.bench.engine.troubles import Troubles
-from flatqat.bench.flatness.estimators import ITERATIONS, RADII
+from flatqat.bench.engine.workload import (
+    flatness_work,
+    images_of,
+    is_to_train,
+    passes_of,
+    shifts_to_score,
+)
 from flatqat.bench.plan.jobs import Job
-from flatqat.bench.plan.request import Request
 from flatqat.data.images.views import eval_crop
 from flatqat.methods.base import loss_of
 from flatqat.metrics.task import task_of
 from flatqat.quant.apply import cached_weights, quantize_
 from flatqat.spec import EvalTransform
-from flatqat.suite import Shift
 
 CALLS = 3
 BATCHES = 2  # that a method is begun with, where the recipe has as many for calibration
-PRODUCT_PER_PASS = 2.0  # a Hessian-vector product costs about two passes of training on as many images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,27 +81,26 @@ def estimate(todo: Sequence[Lack], session: Session, timed: Times, processes: in
 
     Several processes share it, but a cell is trained after its parent, and scored after all trainings.
     """
-    scored: dict[str, list[Job]] = {}
-    for job in (lack.job for lack in todo if lack.scores):
-        scored.setdefault(job.suite.name, []).append(job)
-    images = {name: images_scored(jobs[0], session.request) for name, jobs in scored.items()}
-    total = sum(_making(jobs, timed[_key(jobs[0])], session) for jobs in scored.values())
+    scored: dict[str, list[Lack]] = {}
+    for lack in (lack for lack in todo if lack.scores):
+        scored.setdefault(lack.job.suite.key, []).append(lack)
+    images = {
+        key: {shift.name: images_of(shift, session.request) for shift in lacks[0].job.suite.scored}
+        for key, lacks in scored.items()
+    }
+    total = sum(_making(lacks, timed[_key(lacks[0].job)], session) for lacks in scored.values())
     trainings = 0.0
     ends: dict[str, float] = {}  # of the training of each cell, where nothing waits but for its parent
     for lack in todo:
         job, one = lack.job, timed[_key(lack.job)]
         training = 0.0
-        if not session.store.has_weights(job.cell):
-            steps = registry.load(registry.METHODS, job.cell.method).steps(job.recipe)
-            training = one.begin * job.recipe.calibration_batches + one.step * steps
+        if is_to_train(job, session):
+            training = one.begin * job.recipe.calibration_batches + one.step * job.method.steps(job.recipe)
         ends[job.cell.id] = training + (ends.get(job.parent.cell.id, 0.0) if job.parent else 0.0)
         trainings += training
-        if lack.scores:
-            total += (one.scoring + one.forward * (passes_of(job) - 1)) * images[job.suite.name]
-        spaces, share = len(lack.spaces), job.recipe.flatness_images / job.recipe.batch_size
-        total += spaces * share * one.step / _passes(job) * PRODUCT_PER_PASS * ITERATIONS
-        moves = 2 * job.recipe.flatness_draws * len(RADII)
-        total += spaces * one.forward * job.recipe.flatness_images * moves
+        seen = sum(images[job.suite.key][shift.name] for shift in shifts_to_score(lack, session))
+        total += seen * (one.scoring + one.forward * (passes_of(job) - 1))
+        total += one.forward * flatness_work(lack, session)
     start = sum(one.start for one in timed.values())
     return start + max([trainings / processes, *ends.values()]) + total / processes
 
@@ -107,8 +108,9 @@ def estimate(todo: Sequence[Lack], session: Session, timed: Times, processes: in
 def _key(job: Job) -> tuple[object, ...]:
     """Return what decides the time of a step: jobs that share it are timed once."""
     cell, recipe = job.cell, job.recipe
-    of_recipe = (recipe.image_size, recipe.channels_last)
-    return job.suite.name, cell.model, cell.method, _passes(job), cell.quant, *of_recipe
+    of_recipe = (recipe.batch_size, recipe.image_size, recipe.channels_last)
+    passes = int(job.method.passes_with(job.config))
+    return job.suite.name, cell.model, cell.method, passes, cell.quant, *of_recipe
 
 
 def _settings(job: Job) -> tuple[object, ...]:
@@ -116,37 +118,24 @@ def _settings(job: Job) -> tuple[object, ...]:
     return job.cell.method_args, job.cell.recipe_args
 
 
-def _passes(job: Job) -> int:
-    """Return the forward and backward passes of a training step."""
-    return int(registry.load(registry.METHODS, job.cell.method).passes_with(job.config))
-
-
-def images_scored(job: Job, request: Request) -> int:
-    """Return the number of images of all shifts together."""
-    return sum(images_of(shift, request) for shift in job.suite.scored)
-
-
-def images_of(shift: Shift, request: Request) -> int:
-    """Return the number of images of a shift that are scored."""
-    return len(shift.build(request.data_root).sample(request.limit))
-
-
-def passes_of(job: Job) -> int:
-    """Return how often a network sees the images that it is scored on: once before, too, if it is adapted."""
-    return 2 if job.cell.adapt else 1
-
-
-def _making(jobs: Sequence[Job], timed: Timed, session: Session) -> float:
+def _making(lacks: Sequence[Lack], timed: Timed, session: Session) -> float:
     """Return the seconds of making the images that the models of a suite are scored on, once for all.
 
     They are made once before, too, if models are fitted to them.
     """
-    request, suite, total = session.request, jobs[0].suite, 0.0
-    with session.progress.task("time a few images", len(suite.scored)) as advance:
-        for shift in suite.scored:
+    request, shifts = session.request, {}
+    adapted: set[str] = set()
+    for lack in lacks:
+        for shift in shifts_to_score(lack, session):
+            shifts[shift.name] = shift
+            if is_adapted(lack.job, shift):
+                adapted.add(shift.name)
+    total = 0.0
+    with session.progress.task("time a few images", len(shifts)) as advance:
+        for name, shift in shifts.items():
             data = shift.build(request.data_root).sample(request.limit)
             view = eval_crop(timed.transform) if data.through_transform and timed.transform else None
-            times = 1 + any(is_adapted(job, shift) for job in jobs)
+            times = 2 if name in adapted else 1
             total += times * seconds_to_make(data.transformed(view), session.device, request.workers)
             advance(1)
     return total
@@ -168,8 +157,7 @@ def _time(job: Job, session: Session) -> Timed:
     start = perf_counter() - began
     batches = max(1, min(BATCHES, job.recipe.calibration_batches))
     (began_in,) = repeat(lambda: method.begin([(x, y)] * batches), number=1, repeat=1)
-    takes_steps = registry.load(registry.METHODS, job.cell.method).steps(job.recipe) > 0
-    step = _fastest(lambda: loss_of(method.step(x, y)).item()) if takes_steps else 0.0
+    step = _fastest(lambda: loss_of(method.step(x, y)).item()) if job.trains else 0.0
     model.eval()
 
     def score() -> None:

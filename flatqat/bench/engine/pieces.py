@@ -9,11 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from flatqat.bench.cell.session import Lack, Session
-from flatqat.bench.engine.countdown import Countdown, flatness_work, scoring_work, training_work
+from flatqat.bench.engine.countdown import Countdown
 from flatqat.bench.engine.evaluate import evaluate
 from flatqat.bench.engine.keep import check_recorded
 from flatqat.bench.engine.train import train
 from flatqat.bench.engine.troubles import Troubles
+from flatqat.bench.engine.workload import flatness_work, scoring_work, training_work
 from flatqat.bench.flatness.measure import measure
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.records.claims import Claims
@@ -192,11 +193,10 @@ def pieces_of(todo: Sequence[Lack], share: Share) -> list[Piece]:
     measurements: list[Piece] = []
     for number, lack in enumerate(generations, start=1):
         title = f"network {number} of {len(todo)}: {lack.job.title}" if len(todo) > 1 else ""
-        training = Training(lack, share, title)
-        trainings.append(training)
+        trainings.append(training := Training(lack, share, title))
         if lack.spaces:
             measurements.append(flatness := Flatness(lack, share))
-            flatness.title = title if flatness.work and not training.work else ""
+            flatness.title = title if flatness.work and training.is_done() else ""
     by_suite: dict[str, list[Lack]] = {}
     for lack in (lack for lack in todo if lack.scores):
         by_suite.setdefault(lack.job.suite.key, []).append(lack)

@@ -21,7 +21,7 @@ OWN_GROUP: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a worker has ended: its exit code, that in words, and what it could not go on with, if anything."""
+    """How a worker has ended: its exit code, what that means, and the error that stopped it, if any did."""
 
     code: int
     how: str

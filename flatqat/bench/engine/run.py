@@ -7,7 +7,6 @@ from functools import partial
 from flatqat.bench.cell.determinism import flags_put_back
 from flatqat.bench.cell.halving import again
 from flatqat.bench.cell.session import Lack, Session
-from flatqat.bench.engine.countdown import flatness_work, scoring_work, training_work
 from flatqat.bench.engine.crew import Crew
 from flatqat.bench.engine.distributed import check_batches, leading
 from flatqat.bench.engine.preflight import preflight
@@ -15,6 +14,7 @@ from flatqat.bench.engine.ray_crew import RayCrew
 from flatqat.bench.engine.sharing import take_part
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.engine.whereabouts import rows_of
+from flatqat.bench.engine.workload import flatness_work, scoring_work, training_work
 from flatqat.bench.plan.jobs import Job, Plan, make_plan
 from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.bench.ranks.ranks import Ranks

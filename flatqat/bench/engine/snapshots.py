@@ -22,7 +22,7 @@ class Snapshots:
     """
 
     def __init__(self, shown: Mapping[int, int]) -> None:
-        """Take pictures of the images that stand at the keys of `shown`, whose places in the shift it has."""
+        """Take pictures of some images: `shown` maps places in this pass to those in the whole shift."""
         self._shown = dict(shown)
         self._passed = 0
         self._rows: dict[int, int] = {}

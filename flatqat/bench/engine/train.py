@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flatqat import registry
 from flatqat.bench.cell.batches import (
     Batch,
     batch_length,
@@ -43,6 +42,7 @@ from flatqat.metrics.task import task_of
 from flatqat.models.base import Normalized, load_initial_
 from flatqat.quant.apply import quantize_
 from flatqat.quant.audit import audit, checked, summary
+from flatqat.spec import QuantSpec
 from flatqat.spec.reading import to_plain
 
 LOG_EVERY = 10
@@ -111,10 +111,7 @@ def _trained(
         model.net.load_state_dict(selection.best)  # what is deployed is audited
     ((images, _),) = fixed("audit", 1)
     audited = summary(checked(audit(model.net, model.normalize(images))))
-    of_inputs, of_weights = job.quant.act_bits is not None, job.quant.rounds_weights
-    floating = audited["floating"]
-    covered = [name for name in floating if (of_inputs if name.endswith(" input") else of_weights)]
-    if covered:  # although the bits of the cell cover them
+    if covered := _left_out(audited["floating"], job.quant):
         session.progress.say(f"{job.title}: left in floating point: {', '.join(covered)}")
     seconds = round(perf_counter() - began, 2)
     log = {"steps": method.total_steps, "last_loss": last_loss, "seconds": seconds, "audit": audited}
@@ -127,6 +124,12 @@ def _trained(
     if selection.best is not None:
         log["selection"] = selection.log()
     return last, selection, log
+
+
+def _left_out(floating: Sequence[str], quant: QuantSpec) -> list[str]:
+    """Return those of the tensors in floating point that the bits of a cell cover."""
+    of_inputs, of_weights = quant.act_bits is not None, quant.rounds_weights
+    return [name for name in floating if (of_inputs if name.endswith(" input") else of_weights)]
 
 
 def training_method(job: Job, model: Normalized, session: Session, whole: WholeBatch | None = None) -> Method:
@@ -161,8 +164,8 @@ def training_method(job: Job, model: Normalized, session: Session, whole: WholeB
         val_loss=val_loss,
         seed=seed,
     )
-    method: type[Method] = registry.load(registry.METHODS, job.cell.method)
-    return method(setup, job.config)
+    method: Method = job.method(setup, job.config)
+    return method
 
 
 def starting_point(job: Job, store: Store) -> Normalized:

@@ -1,13 +1,13 @@
 """From the request to the list of cells, all of it checked before anything is computed."""
 
-import hashlib
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from flatqat import registry
-from flatqat.bench.plan.networks import EVAL, BaseCell, Networks, base_cell_of, code_files
+from flatqat.bench.plan.networks import EVAL, BaseCell, Networks, base_cell_of
+from flatqat.bench.plan.own_code import code_hash
 from flatqat.bench.plan.request import DEFAULT_SEEDS, Request
 from flatqat.bench.plan.settings import Settings, changed, configure, sweep
 from flatqat.errors import StoreError, UsageError, choose, found
@@ -37,10 +37,15 @@ class Job:
     scored: bool = True
 
     @property
+    def method(self) -> type[Any]:
+        """The class of its method, a subclass of `flatqat.methods.base.Method`."""
+        method: type[Any] = registry.load(registry.METHODS, self.cell.method)
+        return method
+
+    @property
     def trains(self) -> bool:
         """Whether the method takes a step, so that another seed gives another network."""
-        method: type[Any] = registry.load(registry.METHODS, self.cell.method)
-        return bool(method.steps(self.recipe))
+        return bool(self.method.steps(self.recipe))
 
     @property
     def title(self) -> str:
@@ -164,12 +169,7 @@ def _add(
         parent = _add(jobs, base, method.parent, QuantSpec(), settings)
     values = configure(method.Config, name, settings.get(name, {}))
     config = method.Config(**values)
-    default = suite.recipes[base.cell.recipe]
-    recipe_values = configure(Recipe, "recipe", settings.get("recipe", {}))
-    recipe = replace(default, **recipe_values)
-    if base.cell.recipe == EVAL and recipe.steps:
-        reason = base.untrainable_reason
-        raise UsageError(f"--set recipe.steps: expected none, since {reason}; got {recipe.steps}")
+    recipe, recipe_args = _recipe_of(base, settings)
     multiplier = _step_multiplier(method, config, recipe, passes)
     recipe = replace(recipe, steps=multiplier * recipe.steps)
     cell = replace(
@@ -182,7 +182,7 @@ def _add(
         keep=spec.keep_text,
         layer_bits=spec.layer_bits_text,
         method_args=changed(method.Config(), values),
-        recipe_args=changed(default, recipe_values),
+        recipe_args=recipe_args,
         preprocessing=base.preprocessing(recipe),
         parent=parent.cell.training_id if parent else None,
         plugins=code_hash(suite, name, base.cell.model, spec.quantizer),
@@ -199,6 +199,17 @@ def _add(
         scored=False,
     )
     return jobs.setdefault(cell.id, job)
+
+
+def _recipe_of(base: BaseCell, settings: Settings) -> tuple[Recipe, tuple[tuple[str, object], ...]]:
+    """Return the recipe of a suite as a user changed it, and what differs from the suite's own."""
+    default = base.suite.recipes[base.cell.recipe]
+    values = configure(Recipe, "recipe", settings.get("recipe", {}))
+    recipe = replace(default, **values)
+    if base.cell.recipe == EVAL and recipe.steps:
+        reason = base.untrainable_reason
+        raise UsageError(f"--set recipe.steps: expected none, since {reason}; got {recipe.steps}")
+    return recipe, changed(default, values)
 
 
 def _nothing_to_do(name: str, spec: QuantSpec) -> str:
@@ -219,25 +230,6 @@ def _step_multiplier(method: type[Any], config: Any, recipe: Recipe, passes: int
     if method.reference or method.steps(longer) == method.steps(recipe):
         return 1
     return max(1, passes // int(method.passes_with(config)))
-
-
-def code_hash(suite: Suite, method: str, model: str, quantizer: str) -> str | None:
-    """Return a hash of the plugin files that a cell uses, since editing one changes its numbers."""
-    files = own_files(suite, model, quantizer, method)
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12] if files else None
-
-
-def own_files(suite: Suite, model: str, quantizer: str, method: str | None = None) -> list[Path]:
-    """Return the user's own files of code that suite, model and quantizer, and a method, come from."""
-    parts = (
-        (registry.SUITES, suite.family),
-        *([(registry.METHODS, method)] if method else []),
-        (registry.MODELS, model.partition(":")[0]),
-        (registry.QUANTIZERS, quantizer),
-        (registry.QUANTIZERS, registry.load(registry.QUANTIZERS, quantizer).edge_quantizer or quantizer),
-    )
-    files = [file for kind, name in dict.fromkeys(parts) if (file := registry.plugin_file(kind, name))]
-    return files + code_files(model)
 
 
 def _check_settings(request: Request) -> None:

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from flatqat.quant.kernels import formulas
-from flatqat.quant.kernels.formulas import Gradients, attract_, inside, push
+from flatqat.quant.kernels.formulas import Gradients, attract_, inside, jvp
 from flatqat.quant.kernels.rule import Grid
 
-__all__ = ["attract_", "inside", "levels", "pull", "push"]
+__all__ = ["attract_", "inside", "jvp", "levels", "vjp"]
 BLOCK = 2**16
 
 
@@ -24,14 +24,14 @@ def levels(grid: Grid) -> Tensor:
     return out
 
 
-def pull(grid: Grid, grad: Tensor, on_v: bool = True) -> Gradients:
-    """Return what `formulas.pull` does: the gradient of `v` to the bit, sums in another order."""
+def vjp(grid: Grid, grad: Tensor, on_v: bool = True) -> Gradients:
+    """Return what `formulas.vjp` does: the gradient of `v` to the bit, sums in another order."""
     if (rows := _rows(grid)) is None:
-        return formulas.pull(grid, grad)
+        return formulas.vjp(grid, grad)
     scale, grads = grid.scale, grad.contiguous().view_as(rows)
     given, on_scale, on_offset = torch.empty_like(rows), torch.zeros_like(scale), torch.zeros_like(scale)
     for part, block in _blocks(grid, rows):
-        given[part], by_scale, by_offset = formulas.pull(block, grads[part])
+        given[part], by_scale, by_offset = formulas.vjp(block, grads[part])
         where = part if scale.ndim else ...
         on_scale[where] += by_scale
         on_offset[where] += by_offset

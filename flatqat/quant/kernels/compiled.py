@@ -33,7 +33,7 @@ ALWAYS = ("-O3", "-std=c++17", "-fPIC", "-shared", *EXACT)
 ATTEMPTS: tuple[tuple[str, ...], ...] = (("-march=native", "-fopenmp"), ("-march=native",), ())
 COMPILERS = ("c++", "g++", "clang++")
 PATIENCE_S = 120
-OPERATIONS = {"levels": 3, "inside": 3, "pull": 6, "push": 6, "attract": 6}  # with the number of arguments
+OPERATIONS = {"levels": 3, "inside": 3, "vjp": 6, "jvp": 6, "attract": 6}  # with the number of arguments
 DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 
@@ -61,30 +61,32 @@ def inside(grid: Grid) -> Tensor:
     return out
 
 
-def pull(grid: Grid, grad: Tensor, on_v: bool = True) -> Gradients:
-    """Return what `formulas.pull` does, sums in another order; for `v`, nothing if it is not wanted."""
+def vjp(grid: Grid, grad: Tensor, on_v: bool = True) -> Gradients:
+    """Return what `formulas.vjp` does, sums in another order; for `v`, nothing if it is not wanted."""
     v = grid.v
     given = torch.empty_like(v) if on_v else v.new_empty(0)
     on_scale, on_offset = torch.empty_like(grid.scale), torch.empty_like(grid.scale)
     grad = laid_out_as(grad, v)
-    _call("pull", grid, grad, v, given if on_v else None, on_scale, on_offset)
+    _call("vjp", grid, grad, v, given if on_v else None, on_scale, on_offset)
     return given, on_scale, on_offset
 
 
-def push(grid: Grid, on_v: Tensor | None, on_scale: Tensor | None, on_offset: Tensor | None) -> Tensor:
-    """Return what `formulas.push` does."""
+def jvp(grid: Grid, on_v: Tensor | None, on_scale: Tensor | None, on_offset: Tensor | None) -> Tensor:
+    """Return what `formulas.jvp` does."""
     out = torch.empty_like(grid.v)
     on_v = None if on_v is None else laid_out_as(on_v, grid.v)
     on_scale, on_offset = (None if t is None else t.contiguous() for t in (on_scale, on_offset))
-    _call("push", grid, on_v, on_scale, on_offset, grid.v, out)
+    _call("jvp", grid, on_v, on_scale, on_offset, grid.v, out)
     return out
 
 
-def attract_(grid: Grid, grad: Tensor, anchor: Tensor, level: Tensor, beta: float, strength: float) -> None:
+def attract_(
+    grid: Grid, grad: Tensor, anchor: Tensor, level: Tensor, beta: float, coefficient: float
+) -> None:
     """Do what `formulas.attract_` does, in place."""
     if not alike(grid.v, grad, anchor, level):
-        return formulas.attract_(grid, grad, anchor, level, beta, strength)
-    numbers = torch.tensor([beta, strength], dtype=torch.float32, device="cpu")
+        return formulas.attract_(grid, grad, anchor, level, beta, coefficient)
+    numbers = torch.tensor([beta, coefficient], dtype=torch.float32, device="cpu")
     return _call("attract", grid, grid.v, level, anchor, grad, numbers)
 
 

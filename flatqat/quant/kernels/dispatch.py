@@ -20,10 +20,10 @@ OF_GRID = "Tensor v, Tensor scale, Tensor? offset, float[] rule"
 SCHEMAS = {
     "levels": f"({OF_GRID}) -> Tensor",
     "inside": f"({OF_GRID}) -> Tensor",
-    "pull": f"({OF_GRID}, Tensor grad, bool on_v) -> (Tensor, Tensor, Tensor)",
-    "push": f"({OF_GRID}, Tensor? on_v, Tensor? on_scale, Tensor? on_offset) -> Tensor",
+    "vjp": f"({OF_GRID}, Tensor grad, bool on_v) -> (Tensor, Tensor, Tensor)",
+    "jvp": f"({OF_GRID}, Tensor? on_v, Tensor? on_scale, Tensor? on_offset) -> Tensor",
     "attract_": (
-        f"({OF_GRID}, Tensor(a!) grad, Tensor(b!) anchor, Tensor level, float beta, float strength) -> ()"
+        f"({OF_GRID}, Tensor(a!) grad, Tensor(b!) anchor, Tensor level, float beta, float coefficient) -> ()"
     ),
 }
 _OPERATORS = torch.library.Library("flatqat", "DEF")
@@ -39,19 +39,21 @@ def inside(grid: Grid) -> Tensor:
     return _call("inside", grid)  # type: ignore[no-any-return]
 
 
-def pull(grid: Grid, grad: Tensor, on_v: bool = True) -> Gradients:
+def vjp(grid: Grid, grad: Tensor, on_v: bool = True) -> Gradients:
     """Return the gradients of `v` (anything if `on_v` is false), of `scale` and of the offset."""
-    return _call("pull", grid, grad, on_v)  # type: ignore[no-any-return]
+    return _call("vjp", grid, grad, on_v)  # type: ignore[no-any-return]
 
 
-def push(grid: Grid, on_v: Tensor | None, on_scale: Tensor | None, on_offset: Tensor | None) -> Tensor:
+def jvp(grid: Grid, on_v: Tensor | None, on_scale: Tensor | None, on_offset: Tensor | None) -> Tensor:
     """Return the derivative of v̂ along tangents of `v`, `scale` and offset; None stands for zero."""
-    return _call("push", grid, on_v, on_scale, on_offset)  # type: ignore[no-any-return]
+    return _call("jvp", grid, on_v, on_scale, on_offset)  # type: ignore[no-any-return]
 
 
-def attract_(grid: Grid, grad: Tensor, anchor: Tensor, level: Tensor, beta: float, strength: float) -> None:
+def attract_(
+    grid: Grid, grad: Tensor, anchor: Tensor, level: Tensor, beta: float, coefficient: float
+) -> None:
     """Move `anchor` by a fraction `beta` to `level`, and add its pull from there to `grad`, in place."""
-    _call("attract_", grid, grad, anchor, level, beta, strength)
+    _call("attract_", grid, grad, anchor, level, beta, coefficient)
 
 
 def in_functorch() -> bool:

@@ -4,11 +4,11 @@ With the step size s = max(|scale|, SMALLEST_SCALE) / divisor, r = (v − β) / 
 half to even, and I = 1 inside the range and 0 outside:
 
     levels:  v̂ = s · q + β
-    pull:    ∂/∂v:      t = g · I · (1 + δ · sign(g) · (c − q))
+    vjp:     ∂/∂v:      t = g · I · (1 + δ · sign(g) · (c − q))
              ∂/∂scale:  Σ (g − t) · q − t · (c − q),  times factor · sign(scale) / divisor
              ∂/∂β:      Σ (g − t),                    times factor
-    push:    the derivative of v̂ along a tangent, for δ = 0; the adjoint of `pull`
-    attract: a ← a + β' · (v̂ − a),   g ← g + strength · I · (v̂ − a),   in place
+    jvp:     the derivative of v̂ along a tangent, for δ = 0; the adjoint of `vjp`
+    attract: a ← a + β' · (v̂ − a),   g ← g + coefficient · I · (v̂ − a),   in place
 
 with g the gradient of v̂. Without `residual` the term with c − q is left out of ∂/∂scale. A compiler fuses
 these lines by itself, and functorch maps them over a batch.
@@ -59,7 +59,7 @@ def inside(grid: Grid) -> Tensor:
     return in_bounds(ratio(grid), grid.rule)
 
 
-def pull(grid: Grid, grad: Tensor, on_v: bool = True) -> Gradients:
+def vjp(grid: Grid, grad: Tensor, on_v: bool = True) -> Gradients:
     """Return the gradients of `v` (also if it is not wanted), of `scale`, and of an offset (also without)."""
     rule, scale, r = grid.rule, grid.scale, ratio(grid)
     clipped = r.clamp(rule.low, rule.high)
@@ -77,7 +77,7 @@ def pull(grid: Grid, grad: Tensor, on_v: bool = True) -> Gradients:
     return through.to(grid.v.dtype), on_scale, stopped.sum_to_size(scale.shape) * rule.factor
 
 
-def push(grid: Grid, on_v: Tensor | None, on_scale: Tensor | None, on_offset: Tensor | None) -> Tensor:
+def jvp(grid: Grid, on_v: Tensor | None, on_scale: Tensor | None, on_offset: Tensor | None) -> Tensor:
     """Return the derivative of v̂ along tangents of `v`, `scale` and offset; None stands for zero."""
     rule, r = grid.rule, ratio(grid)
     clipped, within = r.clamp(rule.low, rule.high), in_bounds(r, rule)
@@ -91,7 +91,9 @@ def push(grid: Grid, on_v: Tensor | None, on_scale: Tensor | None, on_offset: Te
     return out.to(grid.v.dtype)
 
 
-def attract_(grid: Grid, grad: Tensor, anchor: Tensor, level: Tensor, beta: float, strength: float) -> None:
+def attract_(
+    grid: Grid, grad: Tensor, anchor: Tensor, level: Tensor, beta: float, coefficient: float
+) -> None:
     """Move `anchor` by a fraction `beta` to `level`, and add its pull from there to `grad`, in place."""
     anchor.lerp_(level, beta)
-    grad.add_((level - anchor).mul_(inside(grid)).mul_(strength))
+    grad.add_((level - anchor).mul_(inside(grid)).mul_(coefficient))

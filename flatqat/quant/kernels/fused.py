@@ -65,8 +65,8 @@ def agrees(module: ModuleType, device: str) -> bool:
                 (module.levels(grid), formulas.levels(grid)),
                 (module.inside(grid), formulas.inside(grid)),
             ]
-            rounded = [*zip(module.pull(grid, grad), formulas.pull(grid, grad), strict=True)]
-            rounded += [(module.push(grid, grad, scale, offset), formulas.push(grid, grad, scale, offset))]
+            rounded = [*zip(module.vjp(grid, grad), formulas.vjp(grid, grad), strict=True)]
+            rounded += [(module.jvp(grid, grad, scale, offset), formulas.jvp(grid, grad, scale, offset))]
             if dtype == torch.float32:
                 changed = [(grad.clone(), v.clone()) for _ in range(2)]
                 for m, (g, anchor) in zip((module, formulas), changed, strict=True):

@@ -101,7 +101,7 @@ struct Sums {
 };
 
 template <bool EWGS, class T>
-inline void pull_lanes(const Grid& grid, const T* grad, const T* v, T* on_v, int64_t count, Sums& sums) {
+inline void vjp_lanes(const Grid& grid, const T* grad, const T* v, T* on_v, int64_t count, Sums& sums) {
     for (int64_t lane = 0; lane < count; ++lane) {
         const float g = load(grad[lane]), r = grid.ratio(load(v[lane]));
         const float c = grid.clip(r), q = std::rint(c), in = grid.inside(r);
@@ -121,7 +121,7 @@ inline void pull_lanes(const Grid& grid, const T* grad, const T* v, T* on_v, int
 }
 
 template <bool EWGS, class T>
-void pull(const Task& t, const T* grad, const T* v, T* on_v, float* on_scale, float* on_offset) {
+void vjp(const Task& t, const T* grad, const T* v, T* on_v, float* on_scale, float* on_offset) {
     const int64_t per_row = (t.inner + BLOCK - 1) / BLOCK, blocks = t.outer * t.channels * per_row;
     std::vector<double> scale_sums(blocks), offset_sums(blocks);
     double *for_scale = scale_sums.data(), *for_offset = offset_sums.data();
@@ -135,10 +135,10 @@ void pull(const Task& t, const T* grad, const T* v, T* on_v, float* on_scale, fl
                 __builtin_prefetch(grad + first + i + AHEAD);
                 __builtin_prefetch(v + first + i + AHEAD);
                 if (on_v) __builtin_prefetch(on_v + first + i + AHEAD, 1);
-                pull_lanes<EWGS>(grid, grad + first + i, v + first + i, on_v ? on_v + first + i : nullptr,
+                vjp_lanes<EWGS>(grid, grad + first + i, v + first + i, on_v ? on_v + first + i : nullptr,
                                  LANES, sums);
             }
-            pull_lanes<EWGS>(grid, grad + first + i, v + first + i, on_v ? on_v + first + i : nullptr, end - i,
+            vjp_lanes<EWGS>(grid, grad + first + i, v + first + i, on_v ? on_v + first + i : nullptr, end - i,
                              sums);
             for (int64_t lane = 0; lane < LANES; ++lane) {
                 scale_sum += sums.scale[lane];
@@ -161,7 +161,7 @@ void pull(const Task& t, const T* grad, const T* v, T* on_v, float* on_scale, fl
 }
 
 template <class T>
-void push(const Task& t, const T* tv, const float* tscale, const float* toffset, const T* v, T* out) {
+void jvp(const Task& t, const T* tv, const float* tscale, const float* toffset, const T* v, T* out) {
     for_blocks(t, [=](const Grid& grid, int64_t first, int64_t count, int64_t block) {
         const int64_t c = (first / t.inner) % t.channels;
         const float sign = float(t.scale[c] > 0) - float(t.scale[c] < 0);
@@ -193,14 +193,14 @@ inline float lerp(float from, float to, float weight) {
 }
 
 void attract(const Task& t, const float* v, const float* level, float* anchor, float* grad, float beta,
-             float strength) {
+             float coefficient) {
     for_blocks(t, [=](const Grid& grid, int64_t first, int64_t count, int64_t) {
         const float *__restrict at = v + first, *__restrict to = level + first;
         float *__restrict a = anchor + first, *__restrict g = grad + first;
         for (int64_t i = 0; i < count; ++i) {
             const float moved = lerp(a[i], to[i], beta);
             a[i] = moved;
-            g[i] += (to[i] - moved) * grid.inside(grid.ratio(at[i])) * strength;
+            g[i] += (to[i] - moved) * grid.inside(grid.ratio(at[i])) * coefficient;
         }
     });
 }
@@ -209,12 +209,12 @@ void attract(const Task& t, const float* v, const float* level, float* anchor, f
 
 #define EXPORT(NAME, T)                                                                                      \
     void levels_##NAME(const Task* t, const T* v, T* out) { levels(*t, v, out); }                            \
-    void pull_##NAME(const Task* t, const T* grad, const T* v, T* on_v, float* on_scale, float* on_offset) { \
-        if (t->delta != 0) pull<true>(*t, grad, v, on_v, on_scale, on_offset);                               \
-        else pull<false>(*t, grad, v, on_v, on_scale, on_offset);                                            \
+    void vjp_##NAME(const Task* t, const T* grad, const T* v, T* on_v, float* on_scale, float* on_offset) { \
+        if (t->delta != 0) vjp<true>(*t, grad, v, on_v, on_scale, on_offset);                               \
+        else vjp<false>(*t, grad, v, on_v, on_scale, on_offset);                                            \
     }                                                                                                        \
-    void push_##NAME(const Task* t, const T* tv, const float* ts, const float* to, const T* v, T* out) {     \
-        push(*t, tv, ts, to, v, out);                                                                        \
+    void jvp_##NAME(const Task* t, const T* tv, const float* ts, const float* to, const T* v, T* out) {     \
+        jvp(*t, tv, ts, to, v, out);                                                                        \
     }                                                                                                        \
     void inside_##NAME(const Task* t, const T* v, bool* out) { inside(*t, v, out); }
 

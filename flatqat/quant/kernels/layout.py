@@ -1,5 +1,6 @@
 """How the grids of a tensor lie in its memory."""
 
+from collections.abc import Sequence
 from math import prod
 
 import torch
@@ -8,6 +9,11 @@ from torch import Tensor
 from flatqat.quant.kernels.rule import Layout
 
 KERNEL_DTYPES = (torch.float32, torch.bfloat16)
+
+
+def channel_axis(scale_shape: Sequence[int]) -> int | None:
+    """Return the axis along which a tensor has several scales, the longest; None with one for all of it."""
+    return max(range(len(scale_shape)), key=scale_shape.__getitem__) if scale_shape else None
 
 
 def layout_of(v: Tensor, scale: Tensor, offset: Tensor | None) -> Layout | None:
@@ -19,8 +25,8 @@ def layout_of(v: Tensor, scale: Tensor, offset: Tensor | None) -> Layout | None:
         return None
     if scale.numel() == 1:
         return Layout(1, 1, v.numel()) if _is_dense(v) else None
-    axis = max(range(scale.ndim), key=scale.shape.__getitem__)
-    if scale.ndim != v.ndim or not scale.numel() == scale.shape[axis] == v.shape[axis]:
+    axis = channel_axis(scale.shape)
+    if axis is None or scale.ndim != v.ndim or not scale.numel() == scale.shape[axis] == v.shape[axis]:
         return None
     if v.is_contiguous():
         return Layout(prod(v.shape[:axis]), v.shape[axis], prod(v.shape[axis + 1 :]))

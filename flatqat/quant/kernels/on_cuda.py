@@ -29,8 +29,8 @@ def inside(grid: Grid) -> Tensor:
     return out
 
 
-def pull(grid: Grid, grad: Tensor, on_v: bool = True) -> Gradients:
-    """Return what `formulas.pull` does, sums in another order; for `v`, nothing if it is not wanted."""
+def vjp(grid: Grid, grad: Tensor, on_v: bool = True) -> Gradients:
+    """Return what `formulas.vjp` does, sums in another order; for `v`, nothing if it is not wanted."""
     v, scale, _, rule, layout = grid
     assert layout is not None
     programs, _ = _programs(layout)
@@ -38,28 +38,30 @@ def pull(grid: Grid, grad: Tensor, on_v: bool = True) -> Gradients:
     sums = scale.new_empty(2, layout.outer, layout.channels, programs // (layout.outer * layout.channels))
     numbers = {"programs": programs, "factor": float(rule.factor), "delta": float(rule.delta)}
     flags = {"RESIDUAL": bool(rule.residual), "ON_V": on_v}
-    _launch(kernels.pull_kernel, grid, laid_out_as(grad, v), v, given, sums, **numbers, **flags)
+    _launch(kernels.vjp_kernel, grid, laid_out_as(grad, v), v, given, sums, **numbers, **flags)
     on_scale, on_offset = sums.sum((1, 3))
     return given, on_scale.view(scale.shape), on_offset.view(scale.shape)
 
 
-def push(grid: Grid, on_v: Tensor | None, on_scale: Tensor | None, on_offset: Tensor | None) -> Tensor:
-    """Return what `formulas.push` does."""
+def jvp(grid: Grid, on_v: Tensor | None, on_scale: Tensor | None, on_offset: Tensor | None) -> Tensor:
+    """Return what `formulas.jvp` does."""
     v, scale, rule, out = grid.v, grid.scale, grid.rule, torch.empty_like(grid.v)
     tensors = (
         torch.zeros_like(v) if on_v is None else laid_out_as(on_v, v),
         *(torch.zeros_like(scale) if t is None else t.contiguous() for t in (on_scale, on_offset)),
     )
     numbers = {"factor": float(rule.factor), "RESIDUAL": bool(rule.residual)}
-    _launch(kernels.push_kernel, grid, *tensors, v, out, **numbers)
+    _launch(kernels.jvp_kernel, grid, *tensors, v, out, **numbers)
     return out
 
 
-def attract_(grid: Grid, grad: Tensor, anchor: Tensor, level: Tensor, beta: float, strength: float) -> None:
+def attract_(
+    grid: Grid, grad: Tensor, anchor: Tensor, level: Tensor, beta: float, coefficient: float
+) -> None:
     """Do what `formulas.attract_` does, in place; a product may be rounded before its sum."""
     if not alike(grid.v, grad, anchor, level):
-        return formulas.attract_(grid, grad, anchor, level, beta, strength)
-    numbers = {"beta": float(beta), "strength": float(strength)}
+        return formulas.attract_(grid, grad, anchor, level, beta, coefficient)
+    numbers = {"beta": float(beta), "coefficient": float(coefficient)}
     return _launch(kernels.attract_kernel, grid, grad, anchor, grid.v, level, **numbers)
 
 

@@ -1,4 +1,4 @@
-"""What one rounding does, and to what."""
+"""The constants of a rounding operation (`Rule`), and the tensors that it takes (`Grid`)."""
 
 from typing import TYPE_CHECKING, NamedTuple
 

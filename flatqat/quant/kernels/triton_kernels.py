@@ -99,7 +99,7 @@ def inside_kernel(
 
 
 @triton.jit
-def pull_kernel(
+def vjp_kernel(
     grad,
     v,
     on_v,
@@ -138,7 +138,7 @@ def pull_kernel(
 
 
 @triton.jit
-def push_kernel(
+def jvp_kernel(
     tv,
     tscale,
     toffset,
@@ -183,7 +183,7 @@ def attract_kernel(
     high,
     divisor,
     beta,
-    strength,
+    coefficient,
     inner,
     channels,
     HAS_OFFSET: tl.constexpr,
@@ -198,5 +198,5 @@ def attract_kernel(
     a, to = tl.load(anchor + at, mask), tl.load(level + at, mask)
     moved = tl.where(beta < 0.5, a + beta * (to - a), to + (beta - 1.0) * (to - a))
     tl.store(anchor + at, moved, mask)
-    pull = (to - moved) * within.to(tl.float32) * strength
+    pull = (to - moved) * within.to(tl.float32) * coefficient
     tl.store(grad + at, tl.load(grad + at, mask) + pull, mask)

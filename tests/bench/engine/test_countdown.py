@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from flatqat.bench.engine.countdown import Countdown, training_work
-from flatqat.bench.engine.estimate import images_scored
+from flatqat.bench.engine.countdown import Countdown
 from flatqat.bench.engine.pieces import Flatness, Share, pieces_of
 from flatqat.bench.engine.troubles import Troubles
+from flatqat.bench.engine.workload import training_work
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.console.progress import PlainProgress
@@ -41,8 +41,7 @@ def test_what_is_left_is_in_proportion_to_what_was_done(tmp_path):
     for at in range(4):
         countdown.ahead = sum(piece.work for piece in pieces[at:])
         countdown.say(pieces[at].title)
-    images = 2 * images_scored(todo[-1].job, plan.request)
-    assert images == 2 * 4 * 96
+    images = 2 * 4 * 96  # of two cells: val, id and two shifts
     a_step = 32 * 4
     left = [(steps * a_step + images) / a_step for steps in (24, 12, 0)]
     assert said == [
@@ -59,6 +58,33 @@ def test_the_work_of_a_training_is_that_of_its_passes(tmp_path, coupling, passes
     session = session_of(plan.request)
     lack = session.lacking(plan)[-1]
     assert training_work(lack, session) == 12 * 32 * 4 * passes
+
+
+@pytest.mark.parametrize(
+    ("settings", "images"), [({}, 64 * 2 * 16), ({"iterations": "5"}, 5 * 16), ({"iterations": "0"}, 0)]
+)
+def test_the_work_of_adaround_is_that_of_its_iterations(tmp_path, settings, images):
+    """Of 64 epochs over two batches of 16 images, which are all that an iteration can see, unless given."""
+    recipe = {"calibration_batches": "2", "batch_size": "16"}
+    plan = plan_of(tmp_path, methods=("adaround",), settings={"adaround": settings, "recipe": recipe})
+    session = session_of(plan.request)
+    lack = session.lacking(plan)[-1]
+    assert lack.job.cell.method == "adaround"
+    assert training_work(lack, session) == 4 * images
+
+
+def test_where_a_job_takes_its_turn_is_said_once(tmp_path):
+    """At its first piece, also where its method takes no step."""
+    plan = plan_of(tmp_path, methods=("ptq",), spaces=("quantized",))
+    session = session_of(plan.request)
+    with session.store.claims() as claims:
+        share = Share(session=session, troubles=Troubles(session.progress), claims=claims)
+        titles = [piece.title for piece in pieces_of(session.lacking(plan), share) if piece.title]
+    assert titles == [
+        "network 1 of 3: tiny pretrain fp seed 0",
+        "network 2 of 3: tiny fp seed 0",
+        "network 3 of 3: tiny ptq 3 seed 0",
+    ]
 
 
 def test_what_an_interrupted_run_stored_is_not_ahead(tmp_path):

@@ -36,7 +36,7 @@ class Idle:
 
 def grown(monkeypatch, **asked) -> tuple[Request, list[Idle]]:
     """The requests of the process that starts the others, and the others."""
-    monkeypatch.setattr(module, "Hand", Idle)
+    monkeypatch.setattr(module, "LocalWorker", Idle)
     request = Request(**{"workers": 8, **asked})
     session = SimpleNamespace(request=request, progress=Progress(), device=torch.device("cpu"))
     crew = Crew(session, [])

@@ -68,6 +68,24 @@ def test_steps_of_other_passes_are_timed_on_their_own(tmp_path, monkeypatch):
     assert [job.config.coupling == "dual" for job in timed if job.scored] == [False, True]
 
 
+def test_jobs_of_other_batches_are_timed_on_their_own(tmp_path, monkeypatch):
+    timed = []
+    monkeypatch.setattr(
+        "flatqat.bench.engine.estimate._time", lambda job, _: timed.append(job) or Timed(step=1.0)
+    )
+    seconds(tmp_path, suites=("toy",), methods=("qat",), settings={"recipe": {"batch_size": "16,32"}})
+    assert sorted(job.recipe.batch_size for job in timed if job.scored) == [16, 32]
+
+
+def test_flatness_takes_time_after_a_method_without_steps_too(tmp_path, monkeypatch):
+    """At a second for a forward pass of one image: 30 products, two gradients, two losses for each move."""
+    monkeypatch.setattr("flatqat.bench.engine.estimate._time", lambda job, _: Timed(forward=1.0))
+    monkeypatch.setattr("flatqat.bench.engine.estimate.seconds_to_make", lambda *args: 0.0)
+    recipe = {"flatness_images": "50", "flatness_draws": "4"}
+    changes = {"suites": ("toy",), "methods": ("ptq",), "settings": {"recipe": recipe}}
+    assert seconds(tmp_path, **changes, spaces=("quantized",)) == 50 * (30 * 10 + 2 * 4 + 3 * 4 * 2)
+
+
 def test_images_are_made_once_for_all_models_and_scores_take_time(tmp_path, monkeypatch):
     monkeypatch.setattr("flatqat.bench.engine.estimate._time", lambda job, session: Timed(scoring=0.5))
     monkeypatch.setattr(
@@ -109,6 +127,12 @@ def test_only_what_a_cell_lacks_takes_time(tmp_path, monkeypatch):
     assert estimated([lack], session) == training + 4 * 96
     Store(tmp_path).weights_path(lack.job.cell).touch()
     assert estimated([lack], session) == 4 * 96
+    scores = Store(tmp_path)._scores_path(lack.job.cell, "id")
+    scores.parent.mkdir(parents=True)
+    scores.touch()
+    assert estimated([lack], session) == 3 * 96
+    again = replace(session, request=replace(plan.request, rerun=True))
+    assert estimated([lack], again) == training + 4 * 96
 
 
 def test_what_processes_can_do_alone_is_divided_among_them(tmp_path, monkeypatch):

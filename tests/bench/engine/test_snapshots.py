@@ -12,7 +12,7 @@ from PIL import Image
 from flatqat import registry
 from flatqat.bench.cell import batches
 from flatqat.bench.cell.restore import restore
-from flatqat.bench.engine.distributed import Said
+from flatqat.bench.engine.distributed import SilentProgress
 from flatqat.bench.engine.snapshots import snapshots_of
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
@@ -184,7 +184,7 @@ def test_images_that_no_picture_can_be_made_of_cost_no_score(results, tmp_path, 
         return pictures.as_jpeg(pixels)
 
     monkeypatch.setattr("flatqat.bench.engine.snapshots.as_jpeg", fails)
-    said = Said()
+    said = SilentProgress()
     records = go(tmp_path, said)
     assert [record.scores for record in records] == [Store(results).record(r.cell).scores for r in records]
     assert [line for line in said.lines if "pictures" in line] == [

@@ -9,7 +9,7 @@ import pytest
 from flatqat.bench.cell.session import Lack
 from flatqat.bench.engine import crew
 from flatqat.bench.engine import process as process_module
-from flatqat.bench.engine.crew import Hand
+from flatqat.bench.engine.crew import LocalWorker
 from flatqat.bench.engine.process import Ending, Process
 from flatqat.bench.engine.task import Task
 from flatqat.bench.plan.jobs import make_plan
@@ -102,5 +102,5 @@ def test_what_is_said_of_the_end_of_a_worker(monkeypatch, ending, expected):
 
     said: list[str] = []
     monkeypatch.setattr(crew, "Process", ended_at_once)
-    Hand(None, PlainProgress(said.append), "worker 1")
+    LocalWorker(None, PlainProgress(said.append), "worker 1")
     assert said == expected
