@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from flatqat.metrics.components import Components, where_seeds_tie
+from flatqat.metrics.components import Components
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.parts import apart
 
@@ -29,8 +29,8 @@ def change(
         seed_variance = scatter (1/S_b + 1/S_n)
         image_variance = var_i(mean now_i - mean before_i) / N - pair (1/S_b + 1/S_n)
 
-    where `pair`, what (seed, image) pairs alone add to the scatter, is in both terms and counts once. Up to
-    two degrees of freedom, seeds may tie, and the sum of both is at least pair (1/S_b + 1/S_n). The
+    where `pair`, what (seed, image) pairs alone add to the scatter, is in both terms and counts once. Their
+    sum is at least pair (1/S_b + 1/S_n), as it is in truth: seeds may tie, and would leave no variance. The
     runs of the two sides are taken as independent, even if their seeds have the same numbers: a change of
     code, threads or machine makes a training another one. With one seed on each side the scatter is unknown.
     Then it is that of `retraining_sd`, the standard deviation of a retraining in the unit of the
@@ -56,9 +56,8 @@ def change(
     else:
         differences = [n.mean(axis=0) - b.mean(axis=0) for b, n in zip(before, now, strict=True)]
         of_images = math.fsum(float(d.var(ddof=1)) / len(d) for d in differences) - pair * sum(shares)
-    x, y = scatter * sum(shares), max(of_images, 0.0)
-    if not nested:
-        x = where_seeds_tie(x, y, pair * sum(shares), freedom)
+    y = max(of_images, 0.0)
+    x = max(scatter * sum(shares), pair * sum(shares) - y)
     return Estimate(
         value=float(sides[1].means[0] - sides[0].means[0]),
         seed_variance=x,

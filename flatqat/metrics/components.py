@@ -29,7 +29,6 @@ from flatqat.metrics.parts import Floats, Part, products
 LEAST_P = 0.1  # that a method scatters like the others, below which it is judged by its own scatter
 DRAWS = 4000
 ROUNDING = 1e-12  # of sums, below which rounding alone is left of a difference
-MOST_THAT_TIE = 2  # degrees of freedom over seeds with which trainings now and then agree by chance
 MOST_EFFECTS = 2**20  # at a time, which are 8 MB
 
 
@@ -113,26 +112,15 @@ class Components:
             seed = max(seed, pair)  # the images of a seed are part of its scatter, which few seeds may miss
         x, y = seed / self.seeds, image - pair / self.seeds
         y = 0.0 if y <= ROUNDING * image else y  # NaN stays
-        freedom = scatter.freedom if scatter else self.seeds - 1
-        if not self.partial:
-            x = where_seeds_tie(x, y, pair / self.seeds, freedom)
         return Estimate(
             value=value,
-            seed_variance=x,
+            seed_variance=max(x, pair / self.seeds - y),  # seeds may tie by chance, and leave no variance
             image_variance=y,
-            seed_freedom=freedom,
+            seed_freedom=scatter.freedom if scatter else self.seeds - 1,
             image_freedom=self.image_freedom,
             seeds=self.seeds,
             images=self.images,
         )
-
-
-def where_seeds_tie(x: float, y: float, pairs: float, freedom: float) -> float:
-    """Return the variance from seeds, so that with that from images, y, it is not below that of pairs.
-
-    It never is in truth, but few seeds may tie, and would leave no variance at all.
-    """
-    return max(x, pairs - y) if 0 < freedom <= MOST_THAT_TIE else x
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -58,9 +58,12 @@ class Estimate:
 
     @property
     def p(self) -> float:
-        """The two-sided p-value of zero: the level at which the interval would just end there."""
+        """The two-sided p-value of zero: the level at which the interval would just end there.
+
+        Without any variance it is that of a test of signs, which are the same for all images.
+        """
         if not self.stderr:
-            return float(self.value == 0)
+            return 2.0 ** (1 - self.images) if self.value else 1.0
         distance, low, high = abs(self.value) / self.stderr, -690.0, 0.0  # e^-690 is near the smallest double
         for _ in range(50):
             middle = (low + high) / 2

@@ -48,6 +48,7 @@ def partial_rank(x: Table, y: Halves, z: Halves) -> RankCorrelation | None:
     stderr = math.sqrt((rows - 1) * float(np.var(left_out)))
     if not (math.isfinite(rho) and math.isfinite(stderr) and stderr):
         return None
+    reliability = reliability if math.isfinite(reliability) else 0.0  # z is constant
     p = _two_sided(rho / stderr, rows - 3) if reliability >= LEAST_RELIABILITY else None
     return RankCorrelation(rho=rho, stderr=stderr, p=p, rows=rows, columns=columns, reliability=reliability)
 

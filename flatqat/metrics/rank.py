@@ -66,6 +66,20 @@ def rank_correlation(x: Array, y: Array, *, draws: int = 9999, seed: int = 0) ->
     return RankCorrelation(rho=rho, stderr=stderr, p=p, rows=shape[0], columns=shape[1])
 
 
+def permuted_sd(x: Array, y: Array) -> float:
+    """Return the standard deviation of rho over all permutations of the rows of x, those of no correlation.
+
+    It is 1 / sqrt(rows - 1) for one column, or where columns repeat each other, and less where they differ.
+    Tables are those of `rank_correlation`, neither of them constant.
+
+    Source: Hoeffding 1951, Ann. Math. Statist. 22(4), theorem 2.
+    """
+    ranked = [centered_ranks(np.asarray(table, dtype=np.float64)) for table in (x, y)]
+    cross = ranked[0] @ ranked[1].T
+    sizes = [float((part * part).sum()) for part in ranked]
+    return math.sqrt(float((cross * cross).sum()) / (len(cross) - 1) / math.prod(sizes))
+
+
 def ranks(values: Array) -> NDArray[np.float64]:
     """Return the ranks of an array (n,), from 1 for the smallest; equal values share their mean rank."""
     _, index, counts = np.unique(values, return_inverse=True, return_counts=True)

@@ -46,8 +46,9 @@ def part(rows: Rows) -> Part | None:
         )
         if each:
             found.append(
-                f"**{WAYS[adapt]} re-estimated on each shift.** Points by which the OOD tax of QAT shrinks "
-                f"(negative: grows): {each}; p after Holm's correction over the bit-widths, tested at "
+                f"**{WAYS[adapt]} re-estimated on each shift.** Points by which the OOD tax of QAT, what "
+                f"it loses to full precision, shrinks (negative: grows): {each}; p after Holm's "
+                "correction over the bit-widths, tested at "
                 f"{LEVEL}, while an interval is that of one."
             )
     lines = [

@@ -118,9 +118,10 @@ def sentence(contrast: Contrast) -> str:
     return (
         f"**{contrast.bits} bits: {words[contrast.answer]}.** OOD top-1 {interval(contrast.ood)} points "
         f"({contrast.qat:.1f}% with QAT, {contrast.anchor:.1f}% with the anchor), p "
-        f"{p_in_words(contrast.p)} after Holm's correction, tested at {contrast.level:g}; "
-        f"{contrast.ood.seeds} seeds, {contrast.ood.images:,} images a shift; a difference of "
-        f"{contrast.detectable:.2f} would have been found in 80% of such studies."
+        f"{p_in_words(contrast.p)} after Holm's correction over the bit-widths, tested at "
+        f"{contrast.level:g}, the level of this look; {contrast.ood.seeds} seeds, {contrast.ood.images:,} "
+        f"images a shift. With the scatter found here, a difference of {contrast.detectable:.2f} is found in "
+        "80% of such studies."
     )
 
 
@@ -135,8 +136,9 @@ def part(rows: Rows) -> Part | None:
         table(HEADER, [contrast.cells for contrast in found]),
         "",
         "OOD: top-1 in percent, the mean over 45 shifts. Δ: anchor minus QAT with its 95% interval over "
-        "seeds and images. p: after Holm's correction over the bit-widths of a look, which is one of two "
-        "analyses that the plan allows, after 8 and after 24 seeds.",
+        "seeds and images; ± half: how far that of OOD reaches to each side. p: after Holm's correction over "
+        "the bit-widths of a look, which is one of two analyses that the plan allows, after 8 and after 24 "
+        "seeds.",
         "",
         "The plan expected 8 seeds to find a difference of 1.0 point with 90% power. With the scatter found "
         f"here a single test at 0.05 finds {single:.2f} with 90% power at every bit-width, and the look, at "

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,8 @@ from flatqat.bench.study.correlations import MEASURES, value_of
 from flatqat.console.rounded import p_value
 from flatqat.errors import counted
 from flatqat.metrics.holm import holm
-from flatqat.metrics.partial_rank import FEWEST_ROWS, partial_rank
-from flatqat.metrics.rank import RankCorrelation, centered_ranks, rank_correlation
+from flatqat.metrics.partial_rank import FEWEST_ROWS, LEAST_RELIABILITY, partial_rank
+from flatqat.metrics.rank import RankCorrelation, centered_ranks, permuted_sd, rank_correlation
 from flatqat.spec import SPACES, Record, Space
 from scripts.study_2.configurations import (
     BITS,
@@ -34,7 +35,8 @@ from scripts.study_2.part import LEVEL, Part, lacking, table
 from scripts.study_2.rows import AT_ID
 
 SHARPNESS = tuple(name for name in MEASURES if name != "λmax")
-POWER, DRAWS = 0.8, 20_000
+POWER = 0.8
+WITHHELD = f"; tests are withheld where that is below {LEAST_RELIABILITY}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class Answer:
     """How a measure in a space correlates with OOD, with p corrected over measures.
 
     `pooled` is the rho of all its configurations, as they are. The others are those of methods, alone and at
-    equal ID.
+    equal ID. `spread` is the standard deviation of `alone.rho` where nothing correlates.
     """
 
     space: Space
@@ -50,6 +52,7 @@ class Answer:
     configurations: int
     pooled: float
     alone: RankCorrelation
+    spread: float
     alone_p: float | None
     at_equal: RankCorrelation | None
     at_equal_p: float | None
@@ -95,6 +98,7 @@ def answers(rows: Sequence[Setting], store: Store) -> list[Answer]:
                     configurations=int(keep.sum()) * len(RECIPES),
                     pooled=float(spearmanr(sharp[keep].ravel(), whole[keep].ravel()).statistic),
                     alone=alone,
+                    spread=permuted_sd(x, of_ood),
                     alone_p=None,
                     at_equal=partial_rank(x, (halves[0], halves[1]), (halves[2], halves[3])),
                     at_equal_p=None,
@@ -197,34 +201,23 @@ def _verdict(cases: list[tuple[Answer, RankCorrelation | None, float | None]]) -
 def _power(found: Sequence[Answer], methods: int) -> str:
     """Say how well the halves of ID agree, and which ρ as many methods would find."""
     reliable = [a.at_equal.reliability for a in found if a.at_equal]
-    agree = f"The halves of ID correlate by {max(reliable):.2f}. " if reliable else ""
+    agree = f"The halves of ID correlate by {max(reliable):.2f}{WITHHELD}. " if reliable else ""
+    least, most = (f"{detectable(end(a.spread for a in found), len(found)):.2f}" for end in (min, max))
+    sizes = least if least == most else f"{least} to {most}, by measure,"
     return (
-        f"{agree}Over {methods} methods a ρ of {detectable(methods, len(found)):.2f} would be found in 80% "
-        "of such studies, and at equal ID no smaller one."
+        f"{agree}Over {methods} methods whose ranks repeat from recipe to recipe as they do here, a ρ of "
+        f"{sizes} would be found in 80% of such studies, and at equal ID no smaller one."
     )
 
 
-def detectable(methods: int, tests: int) -> float:
-    """Return the ρ whose p, corrected over some tests, is below the level in 80% of simulated studies.
+def detectable(spread: float, tests: int) -> float:
+    """Return the ρ whose p, corrected over some tests, is below the level in 80% of studies; at most 1.
 
-    Sharpness and OOD of methods are drawn from a bivariate normal distribution of that rank correlation; with
-    0 it gives the reference distribution of permutations.
+    ρ is taken as normal, with the standard deviation `spread` over permutations where nothing correlates, and
+    (1 − ρ²) times that at ρ: the root of ρ = z_p · spread + z_power · spread · (1 − ρ²).
     """
-    x, other = np.random.default_rng(0).normal(size=(2, DRAWS, methods))
-    critical = np.quantile(np.abs(_rank_correlations(x, other)), 1 - LEVEL / tests)
-    low, high = 0.0, 1.0
-    for _ in range(12):  # to a thousandth, which is less than the draws tell apart
-        middle = (low + high) / 2
-        found = _rank_correlations(x, middle * x + math.sqrt(1 - middle**2) * other) > critical
-        low, high = (low, middle) if found.mean() > POWER else (middle, high)
-    return 6 / math.pi * math.asin(high / 2)
-
-
-def _rank_correlations(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return Spearman's ρ of each row of two tables without ties."""
-    a, b = (v.argsort(axis=1).argsort(axis=1) - (v.shape[1] - 1) / 2 for v in (x, y))
-    rho: NDArray[np.float64] = (a * b).sum(axis=1) / (a * a).sum(axis=1)
-    return rho
+    of_p, of_power = (NormalDist().inv_cdf(share) * spread for share in (1 - LEVEL / tests / 2, POWER))
+    return min(1.0, (math.sqrt(1 + 4 * of_power * (of_p + of_power)) - 1) / (2 * of_power))
 
 
 def _left_out(planned: Sequence[Record], rows: dict[str, Setting]) -> str:

@@ -80,6 +80,7 @@ def _by_corruption(rows: Rows) -> str:
     worse = [n for n in taxes if n in sure and taxes[n].value < 0]
     gain = f"better on {', '.join(better)}" if better else "better on none"
     return (
-        f"Exploratory, too: at {BY_CORRUPTION} bits it is {gain} and worse on {len(worse)} of {len(taxes)} "
-        f"corruptions, after Holm's correction; on impulse noise by {interval(taxes[IMPULSE])} points."
+        f"Exploratory, too, for this network on these images: at {BY_CORRUPTION} bits it is {gain} and worse "
+        f"on {len(worse)} of {len(taxes)} corruptions, after Holm's correction; on impulse noise "
+        f"by {interval(taxes[IMPULSE])} points."
     )

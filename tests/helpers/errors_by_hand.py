@@ -45,7 +45,7 @@ def by_hand(pools: Sequence[np.ndarray], *, nested: bool = False) -> ByHand:
             from_images += (pool.mean(axis=0).var(ddof=1) - noise / seeds) / n
             from_pairs += noise / n / seeds
     from_images = max(from_images, 0.0)
-    if seeds in (2, 3) and not nested:  # which may tie
+    if not nested:  # seeds may tie
         from_seeds = max(from_seeds, from_pairs - from_images)
     share = from_seeds / (from_seeds + from_images)
     of_images = t.ppf(0.975, min(pool.shape[1] for pool in pools) - 1) ** 2

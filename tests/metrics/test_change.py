@@ -101,7 +101,7 @@ def test_seeds_with_images_of_their_own_scatter_at_least_as_their_images_do(rng)
     assert found.seed_variance == pytest.approx(of_images * 2 / 3)
 
 
-@pytest.mark.parametrize("seeds", [(1, 2), (2, 2)])
+@pytest.mark.parametrize("seeds", [(1, 2), (2, 2), (3, 3), (4, 5)])
 def test_seeds_that_tie_leave_what_pairs_of_seed_and_image_give(seeds):
     """Each run is wrong on images of its own, as many as the other seed: no scatter over seeds is seen."""
     sides, first = [], 0
@@ -124,12 +124,13 @@ def test_seeds_that_tie_leave_what_pairs_of_seed_and_image_give(seeds):
 def test_a_retraining_changes_nothing_more_often_than_promised(seeds, seed_sd):
     """At p < 0.05, two-sided: 5% of 600 trials, with a standard error of 0.9%; three of them beside.
 
-    With two degrees of freedom it may be less: the variance has a floor, since seeds may tie.
+    It may be less with two degrees of freedom, or where seeds scatter less than pairs of seed and image make
+    them, by 0.45 points: the variance has a floor.
     """
     rng = np.random.default_rng([*seeds, round(100 * seed_sd)])
     alarms = 0
     for _ in range(600):
         ease = 30 * rng.normal(size=400)
         alarms += change([runs(rng, ease, seeds[0], seed_sd)], [runs(rng, ease, seeds[1], seed_sd)]).p < 0.05
-    least = 0.02 if sum(seeds) - 2 > 2 else 0.0
+    least = 0.02 if sum(seeds) - 2 > 2 and seed_sd > 0.45 else 0.0
     assert least <= alarms / 600 < 0.08

@@ -44,9 +44,9 @@ def test_a_p_far_out_does_not_become_zero():
     assert 0 < replace(IMAGES_ALONE, value=1e4, image_freedom=5).p < 1e-15
 
 
-def test_without_any_scatter_the_value_is_sure():
-    sure = replace(IMAGES_ALONE, image_variance=0.0)
-    assert (sure.low, sure.high, sure.p, sure.detectable(0.05)) == (1.3, 1.3, 0.0, 0.0)
+def test_without_any_scatter_the_value_is_sure_but_for_the_number_of_images():
+    sure = replace(IMAGES_ALONE, image_variance=0.0, images=5)
+    assert (sure.low, sure.high, sure.p, sure.detectable(0.05)) == (1.3, 1.3, 1 / 16, 0.0)
     assert replace(sure, value=0.0).p == 1.0
 
 

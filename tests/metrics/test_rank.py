@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from flatqat.metrics.rank import rank_correlation, ranks
+from flatqat.metrics.rank import permuted_sd, rank_correlation, ranks
 
 ROWS, COLUMNS = 8, 3
 TINY = 1e-12  # the same sums in another order
@@ -140,3 +140,12 @@ def test_what_is_no_table_of_runs_is_refused(x, y):
 def _rho(x, y):
     """The mean of scipy's rho of the columns, where nothing is tied."""
     return np.mean([stats.spearmanr(a, b).statistic for a, b in zip(x.T, y.T, strict=True)])
+
+
+def test_its_deviation_without_correlation_is_that_of_all_permutations(rng):
+    x, y = table(rng)[:5], table(rng, ties=True)[:5]
+    rhos = [rank_correlation(x[list(order)], y, draws=1).rho for order in permutations(range(5))]
+    assert permuted_sd(x, y) == pytest.approx(np.std(rhos), abs=TINY)
+    assert permuted_sd(x[:, :1], y[:, :1] ** 3) <= 1 / np.sqrt(4) + TINY
+    repeated = (np.tile(rng.normal(size=(8, 1)), (1, 4)) for _ in range(2))
+    assert permuted_sd(*repeated) == pytest.approx(7**-0.5)

@@ -155,8 +155,7 @@ def components_of(suites: Sequence[Mapping[Any, SharesBySeed]]) -> Components | 
         methods = [[by_seed[seed] for seed in seeds] for by_seed in suite.values()]
         for name in methods[0][0]:
             of_set = [[run[name] for run in runs] for runs in methods]
-            every = [share.values for runs in of_set for share in runs]
-            if any(len(values) < 2 or not np.isfinite(values).all() for values in every):
+            if not all(_is_defined(share) for runs in of_set for share in runs):
                 return None
             table = np.stack([np.stack([share.values for share in runs]) for runs in of_set])
             table /= len(suites)
@@ -168,6 +167,11 @@ def components_of(suites: Sequence[Mapping[Any, SharesBySeed]]) -> Components | 
             else:
                 pools.append(apart(table))
     return Components.of([*pools, *([drawn(tables, ids)] if tables else [])])
+
+
+def _is_defined(share: Share) -> bool:
+    """Whether the metric is defined for a set of images, and there are two or more."""
+    return len(share.values) > 1 and bool(np.isfinite(share.values).all())
 
 
 def _ids_of_seeds(methods: Sequence[Sequence[Share]]) -> list[NDArray[Any]] | None:
@@ -186,10 +190,14 @@ def differences(suites: Sequence[Mapping[Any, SharesBySeed]], base: Any) -> dict
 
     The scatter over seeds is pooled over the methods that have all seeds of the base. A method that lacks
     some is compared on those it has, by its own scatter; one that shares none has no entry. Runs without
-    shares take no part.
+    shares, or where the metric is undefined, take no part.
     """
     stored = [
-        {n: {s: run for s, run in runs.items() if run} for n, runs in suite.items()} for suite in suites
+        {
+            n: {s: run for s, run in runs.items() if run and all(map(_is_defined, run.values()))}
+            for n, runs in suite.items()
+        }
+        for suite in suites
     ]
     seeds = {seed for methods in stored for seed in methods[base]}
     names = [n for n in stored[0] if n != base and all(methods[n] for methods in stored)]

@@ -80,8 +80,8 @@ def _limits(study: Study) -> str:
     if not any(c.p is not None for c in study.main):
         return f"{limits}."
     return (
-        f"{limits}; after the correction a true difference of {detectable(study):.2f} points would be found "
-        f"in 80% of such studies. {_scatter(study)}"
+        f"{limits}; after the correction a true difference of {detectable(study)} would be found in 80% of "
+        f"such studies. {_scatter(study)}"
     )
 
 

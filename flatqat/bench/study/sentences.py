@@ -35,10 +35,8 @@ def who_wins(study: Study) -> str:
     if undecided:
         ends = interval(undecided[-1].estimate.value, undecided[0].estimate.value, "+.2f")
         ends = f"from {ends}" if len(undecided) > 1 else rounded(undecided[0].estimate.value, "+.2f")
-        sentence += (
-            f" ({ends} points; a true difference of {detectable(study):.2f} would be found in 80% of "
-            "such studies)"
-        )
+        found = f"a true difference of {detectable(study)} would be found in 80% of such studies"
+        sentence += f" ({ends} points; {found})"
     return f"{sentence}."
 
 
@@ -126,14 +124,15 @@ def half_widths(study: Study) -> tuple[float, float, float]:
     return (min(widths), median(widths), max(widths)) if widths else (0.0, 0.0, 0.0)
 
 
-def detectable(study: Study) -> float:
-    """Return the true difference in OOD, in points, that is significant with a probability of 80%.
+def detectable(study: Study) -> str:
+    """Return the true differences in OOD, in points, that are significant with a probability of 80%.
 
-    It is the median over the methods, with Bonferroni's correction over all comparisons of the table.
+    They depend on the method, and are those with Bonferroni's correction over all comparisons of the table.
     """
     tested = [c for c in study.main if c.p is not None]
     ood = [c.estimate.detectable(LEVEL / len(tested)) for c in tested if c.what == OOD]
-    return median(ood) if ood else 0.0
+    least, middle, most = (f"{of(ood):.2f}" for of in (min, median, max))
+    return least if least == most else f"{least} to {most} points, by method (median {middle}),"
 
 
 def _side(study: Study, what: str, words: str) -> str:
