@@ -115,6 +115,20 @@ def test_settings_that_no_cell_could_be_made_with_are_refused(tmp_path, config, 
 
 
 @pytest.mark.parametrize(
+    "kind", ["tuple[int, ...]", "list[float]", "Path", "complex", "Any", "int | str", "Literal[1, 2]", "None"]
+)
+def test_settings_that_no_text_stands_for_are_refused(tmp_path, kind):
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\nfrom pathlib import Path\nfrom typing import Any, Literal\n"
+        "from flatqat import Calibration, Method\n\n\n@dataclass(frozen=True)\nclass Config(Calibration):\n"
+        f"    sizes: {kind} = None\n\nclass Mine(Method):\n    Config = Config\n\n\nMETHOD = Mine\n"
+    )
+    said = "expected settings that are bool, int, float, str or a Literal of texts, or one of these or None"
+    with pytest.raises(PluginError, match=f"{said}, got another type of sizes"):
+        registry.add_plugin(tmp_path / "mine.py")
+
+
+@pytest.mark.parametrize(
     "how", [("bench", "run", "--suite", "mine", "--dry-run"), ("suites", "verify", "mine")]
 )
 def test_a_suite_whose_check_of_the_data_fails_is_refused_with_its_line(flatqat, tmp_path, how):

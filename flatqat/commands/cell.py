@@ -72,9 +72,13 @@ def flatness_of_cell(name: str, results: Path, data_root: Path | None, options: 
     device = choose_device(options.device)
     prepare(device, options.threads)
     cell, model, batches = _restored(name, results, data_root, options.images, device, options.models)
+    progress = progress_for(terminal(stderr=True))
+    used = sum(len(labels) for _, labels in batches)
+    if options.images and used != options.images:
+        part = f"whole parts of {len(batches[0][1])}" if len(batches) > 1 else "all there are in one part"
+        progress.say(f"{used:,} images instead of {options.images:,}: {part}")
     passes = work(names, draws) + (picture.points**2 if picture else 0)
     moved: dict[str, Any] = {"space": space, "acts": acts, "loss": task_of(model.task).loss}
-    progress = progress_for(terminal(stderr=True))
 
     def measured(chunk: int) -> dict[str, Any]:
         at: dict[str, Any] = {**moved, "chunk": chunk}

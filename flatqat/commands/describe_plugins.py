@@ -65,15 +65,16 @@ def describe_recipe(name: str, suite: Suite) -> str:
 
 def _settings(name: str, config: Any) -> list[str]:
     """Return a line for each setting of a method: its default, and what it may be."""
-    allowed, choices_of = ranges(config), _choices(config)
+    allowed, choices_of, defaults = ranges(config), _choices(config), config()
     lines = []
-    for field in fields(config):
+    for field in (field for field in fields(config) if field.init):
         choices = choices_of[field.name]
         among = allowed.get(field.name)
         limits = f"at least {among.low}" if among and among.high is None else ""
         limits = f"{among.low} to {among.high}" if among and among.high is not None else limits
         note = ", ".join(choices) or limits
-        default = "none" if field.default is None else field.default
+        value = getattr(defaults, field.name)
+        default = "none" if value is None else value
         lines.append(f"--set     {name}.{field.name}={default}" + (f"   ({note})" if note else ""))
     return lines
 
@@ -81,7 +82,11 @@ def _settings(name: str, config: Any) -> list[str]:
 def _choices(config: Any) -> dict[str, list[str]]:
     """Return by setting the words that it may be; none where it may be anything."""
     hints = get_type_hints(config)
-    return {f.name: [w for w in get_args(hints[f.name]) if isinstance(w, str)] for f in fields(config)}
+    kinds = {field.name: (hints[field.name], *get_args(hints[field.name])) for field in fields(config)}
+    return {
+        name: [word for kind in of_field for word in get_args(kind) if isinstance(word, str)]
+        for name, of_field in kinds.items()
+    }
 
 
 def _passes(method: Any) -> str:

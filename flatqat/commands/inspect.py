@@ -37,7 +37,12 @@ def flatness(
     ] = "quantized",
     acts: Annotated[bool, typer.Option(help="Quantize activations.")] = True,
     images: Annotated[
-        int | None, option("N", "Training images to measure on.  [default: the recipe's]", min=1)
+        int | None,
+        option(
+            "N",
+            "Training images to measure on, in whole parts of 256 (fewer if large).  [default: the recipe's]",
+            min=1,
+        ),
     ] = None,
     draws: Annotated[
         int | None,

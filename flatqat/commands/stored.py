@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 SHOWN = ("top1", "miou", "nll", "ece")
-LISTED = ("suite", "cell", "settings", "status", "date", "size")
-DISPENSABLE = ("size", "date", "suite")
+LISTED = ("suite", "cell", "settings", "status", "last run, UTC", "size")
+DISPENSABLE = ("size", "last run, UTC", "suite")
 
 
 def print_cells(results: Path, patterns: Sequence[str]) -> list[Record]:
@@ -39,8 +39,8 @@ def print_cells(results: Path, patterns: Sequence[str]) -> list[Record]:
     for record in records:
         size, cell = bytes_of(record, store), record.cell
         status = f"{record.status}, older" if cell.id in old else record.status
-        date = _date(store.record_path(cell))
-        rows.append((cell.suite, cell.label, _settings(cell), status, date, bytes_in_words(size)))
+        when = _minute(record.last_run) if record.last_run else _written(store.record_path(cell))
+        rows.append((cell.suite, cell.label, _settings(cell), status, when, bytes_in_words(size)))
         total += size
     gone = _print_fitting(rows, console)
     console.print(f"{counted(len(records), 'cell')}, {bytes_in_words(total)}")
@@ -104,7 +104,7 @@ def _say(text: str, console: "Console") -> None:
 def _revision(record: Record, old: Collection[str]) -> list[str]:
     """Return the revision of a cell's plugins, when it was run last, and whether it is an older one."""
     parts = [f"revision {revision(record.cell)}"] if record.cell.plugins else []
-    parts += [f"last run {record.last_run[:16].replace('T', ' ')} UTC"] if record.last_run else []
+    parts += [f"last run {_minute(record.last_run)} UTC"] if record.last_run else []
     parts += ["older: newer code has replaced it"] if record.cell.id in old else []
     return [", ".join(parts)] if parts else []
 
@@ -168,9 +168,13 @@ def _settings(cell: Cell) -> str:
     return ", ".join([cell.recipe, *settings])
 
 
-def _date(path: Path) -> str:
-    """Return when a file was written; `-` if another command removed it meanwhile."""
+def _minute(when: str) -> str:
+    return when[:16].replace("T", " ")
+
+
+def _written(path: Path) -> str:
+    """Return when a file was written, in UTC; `-` if another command removed it meanwhile."""
     try:
-        return f"{datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d %H:%M}"
+        return _minute(datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat())
     except OSError:
         return "-"

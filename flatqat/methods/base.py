@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from flatqat.errors import PluginError, listed
 from flatqat.methods.batchnorm import freeze_batchnorm, reestimate_batchnorm
 from flatqat.methods.schedule import half_cosine
-from flatqat.methods.settings import Between, CheckedConfig
+from flatqat.methods.settings import Between, CheckedConfig, is_settable
 from flatqat.quant.apply import calibrate, quantizers
 from flatqat.quant.base import PERCENTILE, RANGES, RangeInit
 from flatqat.spec import Recipe
@@ -95,6 +95,12 @@ class Method:
         made = [field for field in fields(cls.Config) if field.init]
         if bare := [f.name for f in made if f.default is MISSING and f.default_factory is MISSING]:
             raise PluginError(f"{expected}, got none for {listed(bare)}")
+        hints = get_type_hints(cls.Config)
+        if other := [f.name for f in made if not is_settable(hints[f.name])]:
+            raise PluginError(
+                f"{cls.__name__}: expected settings that are bool, int, float, str or a Literal of texts, or "
+                f"one of these or None, got another type of {listed(other)}"
+            )
 
     def __init__(self, setup: Setup, config: Any = None) -> None:
         self.setup, self.model = setup, setup.model

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from flatqat.errors import UsageError
 
@@ -38,6 +39,19 @@ class CheckedConfig:
                 method = type(self).__module__.rpartition(".")[2].replace("_", "-")
                 expected = f"at least {allowed.low}" if high is None else f"{allowed.low} to {high}"
                 raise UsageError(f"{method}.{name}: expected {expected}, got {value}")
+
+
+def is_settable(hint: Any) -> bool:
+    """Whether `--set` can give a setting of a type: bool, int, float, str, or one of some words.
+
+    Each of these may be optional, as in `float | None`.
+    """
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    kinds = [option for option in options if option is not NoneType]
+    if len(kinds) != 1:
+        return False
+    words = get_args(kinds[0]) if get_origin(kinds[0]) is Literal else ()
+    return kinds[0] in (bool, int, float, str) or (bool(words) and all(isinstance(w, str) for w in words))
 
 
 @lru_cache

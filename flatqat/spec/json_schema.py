@@ -24,7 +24,10 @@ SCALARS: dict[Any, Schema] = {
     NoneType: {"type": "null"},
     Any: {},
     object: {},
-    Args: {"type": "object"},
+    Args: {
+        "type": "object",
+        "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+    },
 }
 
 

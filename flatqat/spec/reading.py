@@ -120,7 +120,7 @@ def _reader(kind: Any) -> Reader:
     if kind in (Any, object):
         return _plain
     if kind == Args:
-        return lambda value: tuple(sorted(_plain(_object(value)).items()))
+        return lambda value: tuple(sorted(_entries(_object(value), {}, _setting).items()))
     if is_dataclass(kind):
         return _dataclass_reader(kind)
     if origin is Literal:
@@ -242,6 +242,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool) and not _is_number(value):
         raise _unexpected("a finite number", value)
     return value
+
+
+def _setting(value: object) -> object:
+    """Return the value of a setting, as `--set` gives one."""
+    if isinstance(value, dict | list):
+        raise _unexpected("a text, a number, true, false or null", value)
+    return _plain(value)
 
 
 def _unexpected(expected: str, value: object) -> FieldError:

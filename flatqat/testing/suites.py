@@ -18,7 +18,8 @@ def suite_data_is_consistent(suite: Suite, root: Path | None = None) -> None:
     where = f"complete data in {root}" if root else "data without --data-root; pass it if there is some"
     assert not problems, f"expected {where}, got: {problems[0]}"
     labels_of: dict[str, Tensor] = {}
-    for shift in suite.shifts:
+    train = Shift(name="train", family="train", build=suite.train, image_set="train")
+    for shift in (train, *suite.scored):
         name, data, again = shift.name, shift.build(root).sample(8), shift.build(root).sample(8)
         images, labels = data.batch(torch.arange(len(data)))
         equal = torch.equal(images, again.batch(torch.arange(len(again)))[0])

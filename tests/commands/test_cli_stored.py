@@ -191,6 +191,7 @@ def test_flatness_measures_what_is_asked_for(flatqat, stored):
     assert found["images"] == 16
     assert found["code_flips"]["0.1"]["draws"] == 2
     assert "flatness tiny-qat" in done.err
+    assert "instead of" not in done.err
     assert_one_line_error(
         flatqat(*args, "--measure", "hessian"),
         "unknown value of --measure 'hessian': expected one of apgd, code_flips, density, lambda_max, "
@@ -278,3 +279,17 @@ def test_wrong_cells_and_spaces(flatqat, stored):
         flatqat("flatness", "tiny-fp", "--results", stored, "--space", "step_size"),
         "expected a quantizer with learned step sizes",
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "used", "said"),
+    [
+        (500, 256, "256 images instead of 500: all there are in one part"),
+        (300, 256, "256 images instead of 300: all there are in one part"),
+    ],
+)
+def test_flatness_says_where_it_measures_on_fewer_images(flatqat, stored, asked, used, said):
+    args = ("flatness", "tiny-qat", "--results", stored, "--draws", 2, "--images", asked)
+    done = flatqat(*args, "--measure", "step_size_noise")
+    assert json.loads(done.out)["images"] == used
+    assert said in done.err

@@ -1,5 +1,6 @@
 """`flatqat results`: stored cells are listed, shown and removed one by one."""
 
+import os
 import re
 from dataclasses import asdict, replace
 from functools import partial
@@ -64,9 +65,14 @@ def test_list_takes_the_beginning_of_labels_and_ids(flatqat, store, patterns, ce
 
 
 def test_list_has_status_date_and_size(flatqat, store):
+    """The date is that of the record, in UTC wherever the reader is; without one, that of its file."""
+    store.write_record(replace(store.record(QAT), last_run="2026-11-28T17:03:59+00:00"))
+    os.utime(store.record_path(FAILED), (3661, 3661))
     lines = flatqat("results", "list", "--results", store.root).out.splitlines()
     (failed,) = (line for line in lines if FAILED.label in line)
-    assert re.search(r"failed +20\d\d-\d\d-\d\d \d\d:\d\d +\d+ B", failed)
+    assert re.search(r"failed +1970-01-01 01:01 +\d+ B", failed)
+    (qat,) = (line for line in lines if QAT.label in line)
+    assert re.search(r"done +2026-11-28 17:03 ", qat)
     (sam,) = (line for line in lines if SAM.label in line)
     files = [store.record_path(SAM), store.outcomes_path(SAM)]
     size = 2000 + sum(path.stat().st_size for path in files)
@@ -165,7 +171,7 @@ def test_show_takes_what_rm_takes_and_says_which_revision_a_cell_is(flatqat, sto
 
 @pytest.mark.parametrize(
     ("width", "gone"),
-    [(None, []), (150, []), (80, ["size", "date"]), (60, ["size", "date", "suite"])],
+    [(None, []), (150, []), (80, ["size", "last run, UTC"]), (60, ["size", "last run, UTC", "suite"])],
 )
 def test_a_narrow_terminal_leaves_columns_out_and_cuts_no_label(store, monkeypatch, width, gone):
     put(store, replace(QAT, recipe_args=(("lr", 0.1), ("steps", 5))), right_of(0, 0.1, {}, [0]))
@@ -175,7 +181,9 @@ def test_a_narrow_terminal_leaves_columns_out_and_cuts_no_label(store, monkeypat
     assert len(labels(printed)) == 5
     assert all(len(line) <= (width or 200) for line in printed.splitlines())
     assert "recipe.lr=0.1" in printed
-    assert [name for name in ("size", "date", "suite") if name not in printed.splitlines()[1]] == gone
+    assert [
+        name for name in ("size", "last run, UTC", "suite") if name not in printed.splitlines()[1]
+    ] == gone
     assert (
         f"left out: {', '.join(gone)}; a wider terminal or a pipe has all" in " ".join(printed.split())
     ) == bool(gone)

@@ -1,7 +1,7 @@
 """Ranges of settings: written in the annotations, checked by the base class, inherited."""
 
 from dataclasses import dataclass, fields
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pytest
 
@@ -19,6 +19,7 @@ class Config(Calibration):
     gamma: Annotated[float, Between(0, 1)] | None = None
     top: float = 2.0
     part: Annotated[float, Between(0, "top")] = 1.0
+    shape: Literal["round", "flat"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +51,11 @@ def test_both_ends_and_none_are_in_the_range():
 
 
 def test_text_becomes_a_value_of_the_annotated_type():
-    texts = {"k": "3", "beta": "none", "gamma": "0.5", "part": "0.25"}
-    assert configure(Config, "mine", texts) == {"k": 3, "beta": None, "gamma": 0.5, "part": 0.25}
+    texts = {"k": "3", "beta": "none", "gamma": "0.5", "part": "0.25", "shape": "flat"}
+    assert configure(Config, "mine", texts) == texts | {"k": 3, "beta": None, "gamma": 0.5, "part": 0.25}
+    assert configure(Config, "mine", {"shape": "none"}) == {"shape": None}
+    with pytest.raises(UsageError, match=r"mine.shape: expected one of round, flat, got 'x'"):
+        configure(Config, "mine", {"shape": "x"})
     for text in ("x", "nan"):
         with pytest.raises(UsageError, match=r"mine.beta: expected a finite number"):
             configure(Config, "mine", {"beta": text})

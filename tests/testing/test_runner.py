@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from flatqat.commands.contract import print_outcomes
+from tests.helpers import HELPERS
 from tests.helpers.command_line import assert_one_line_error
 
 NETS = """
@@ -144,3 +145,27 @@ def test_libraries_print_nothing_about_themselves(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("field", "broken", "said"),
+    [
+        ("train", "lambda root: 1 / 0", "ZeroDivisionError"),
+        ("val", "lambda root: 3", "'int' object has no attribute 'sample'"),
+        ("val", "lambda root: labelled(root, 99)", "val: expected labels from 0 to 3, got others"),
+    ],
+)
+def test_images_of_training_and_selection_are_checked_as_others_are(flatqat, tmp_path, field, broken, said):
+    text = (HELPERS / "toy.py").read_text().replace('name="toy"', 'name="mine"')
+    given = re.search(rf"^    {field}=.*,$", text, re.MULTILINE)
+    assert given
+    helper = (
+        "\n\ndef labelled(root, label):\n    import torch\n    from flatqat import ImageData\n"
+        "    images, labels = torch.zeros(8, 3, 16, 16, dtype=torch.uint8), torch.full((8,), label)\n"
+        "    return ImageData.in_memory(images, labels, classes=100, source='mine')\n"
+    )
+    text = text.replace(given.group(), f"    {field}={broken},")
+    (tmp_path / "mine.py").write_text(text.replace("\nSUITE =", f"{helper}\n\nSUITE ="))
+    done = flatqat("test", tmp_path / "mine.py")
+    assert done.code == 1
+    assert re.search(rf"FAILED suite mine: .*{said}", done.out), done.out

@@ -45,7 +45,7 @@ def sweep(settings: Settings, owners: Collection[str]) -> Iterator[Settings]:
 def configure(config_type: type[Any], owner: str, values: Mapping[str, str]) -> dict[str, Any]:
     """Convert text values to the types of `config_type`'s fields; raises UsageError on bad keys or values."""
     hints = get_type_hints(config_type)
-    choices = [field.name for field in fields(config_type)]
+    choices = [field.name for field in fields(config_type) if field.init]
     for key in values:
         choose(f"setting of {owner}", key, choices)
     return {key: _convert(text, hints[key], f"{owner}.{key}") for key, text in values.items()}
@@ -57,14 +57,14 @@ def changed(defaults: Any, values: Mapping[str, Any]) -> tuple[tuple[str, object
 
 
 def _convert(text: str, hint: Any, name: str) -> object:
-    if get_origin(hint) is Literal:
-        if text in get_args(hint):
-            return text
-        raise UsageError(f"--set {name}: expected one of {', '.join(get_args(hint))}, got {text!r}")
     if get_origin(hint) in (Union, UnionType):
         if text.lower() == "none" and NoneType in get_args(hint):
             return None
         hint = next(option for option in get_args(hint) if option is not NoneType)
+    if get_origin(hint) is Literal:
+        if text in get_args(hint):
+            return text
+        raise UsageError(f"--set {name}: expected one of {', '.join(get_args(hint))}, got {text!r}")
     if hint is bool:
         if text.lower() in ("true", "false"):
             return text.lower() == "true"

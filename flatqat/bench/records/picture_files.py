@@ -1,6 +1,7 @@
 """Figures of matplotlib as the bytes of a file: the same figure gives the same bytes."""
 
 import io
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ def check_suffix(option: str, file: Path | None, others: Sequence[str] = ()) -> 
 @contextmanager
 def drawing() -> Iterator[None]:
     """Let figures be drawn alike: small text that stays text, and names that depend on nothing random."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where no cache can be written
     import matplotlib as mpl
 
     with mpl.rc_context({"svg.hashsalt": "flatqat", "svg.fonttype": "none", "font.size": 9}):

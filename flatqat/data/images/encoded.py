@@ -1,5 +1,6 @@
 """Labelled images in their encoded form, decoded one at a time. Imports no torch."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -20,6 +21,9 @@ Pixels = NDArray[np.uint8]
 T = TypeVar("T")
 Decode = Callable[["Image"], "Image"]
 """An image that is only opened to the same one as RGB, such as `to_rgb`."""
+DEEP, LARGEST = re.compile(";16[BLN]"), 255
+FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP", "GIF")
+"""What is read, whatever a file is called: Pillow hands PostScript to another program."""
 
 
 def decode_image(content: bytes, name: str) -> Pixels:
@@ -27,7 +31,7 @@ def decode_image(content: bytes, name: str) -> Pixels:
     from PIL import Image
 
     try:
-        with Image.open(BytesIO(content)) as image:
+        with Image.open(BytesIO(content), formats=FORMATS) as image:
             return rgb_pixels(image)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
@@ -46,7 +50,7 @@ def decode_file(path: Path | str, work: "Callable[[Image], T]") -> T:
 
     check_regular(path)
     try:
-        with Pillow.open(path) as image:
+        with Pillow.open(path, formats=FORMATS) as image:
             return work(image)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
@@ -56,8 +60,8 @@ def decode_file(path: Path | str, work: "Callable[[Image], T]") -> T:
         if isinstance(error, OSError) and error.errno:
             raise unreadable(error) from error
         raise DataError(
-            f"{path}: expected an image, got a file that does not decode ({_reason(error)}); restore it from "
-            "its source"
+            f"{path}: expected an image ({', '.join(FORMATS)}), got a file that does not decode "
+            f"({_reason(error)}); restore it from its source"
         ) from error
 
 
@@ -83,10 +87,26 @@ def rgb_pixels(image: "Image") -> Pixels:
 
 def check_depth(image: "Image") -> None:
     """Raise DataError if there are more than 8 bits per channel, which would be clipped."""
-    if image.mode.startswith(("I", "F")):
+    deep = image.mode.startswith(("I", "F"))
+    if deep or _loses_bits(image):
+        got = f"mode {image.mode}" if deep else f"{image.mode} of 16"
         raise DataError(
-            f"expected an image of 8 bits a channel, got mode {image.mode}; use the image as it was published"
+            f"expected an image of 8 bits a channel, got {got}; use the image as it was published"
         )
+
+
+def _loses_bits(image: "Image") -> bool:
+    """Whether Pillow would leave out bits of an image that is only opened: of 16 bits a channel it keeps 8.
+
+    How it reads the file says so: `RGB;16B` of PNG and TIFF, or the largest value of PPM.
+    """
+    for codec, _, _, given in getattr(image, "tile", []):
+        args = given if isinstance(given, tuple) else (given,)
+        if any(isinstance(arg, str) and DEEP.search(arg) for arg in args):
+            return True
+        if codec == "ppm" and args[-1] > LARGEST:
+            return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)

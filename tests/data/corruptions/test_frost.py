@@ -75,13 +75,16 @@ def test_photographs_are_named_or_procedural(tmp_path: Path, monkeypatch: pytest
 
 def no_image(path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     path.write_text("version https://git-lfs.github.com/spec/v1")
-    return "expected an image, got a file that does not decode (no image); restore it from its source"
+    return (
+        "expected an image (JPEG, PNG, BMP, PPM, TIFF, WEBP, GIF), got a file that does not decode (no "
+        "image); restore it from its source"
+    )
 
 
 def cut_off(path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    return "expected an image, got a file that does not decode"
+    return "expected an image (JPEG, PNG, BMP, PPM, TIFF, WEBP, GIF), got a file that does not decode"
 
 
 def forbidden(path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
