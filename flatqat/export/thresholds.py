@@ -13,8 +13,9 @@ STEPS = 33  # halvings of the 2^32 numbers
 def thresholds(codes: Callable[[Tensor], Tensor], low: int, high: int) -> Tensor:
     """Return for each k from `low` to `high` - 1 the largest float32 number whose code is at most k.
 
-    `codes` maps values (N,) to integers, each alone and never a smaller code to a larger value: what is found
-    otherwise means nothing. Where no number has a code above k it is inf, where none has one up to k -inf.
+    `codes` maps values (N,) to integers, element by element and without a smaller code for a larger value;
+    otherwise the result is meaningless. It is inf where no number has a code above k, and -inf where none has
+    a code of k or less.
     """
     wanted = torch.arange(low, high)
     below = order(torch.full(wanted.shape, -LARGEST))

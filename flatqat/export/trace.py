@@ -31,9 +31,8 @@ def trace(model: Normalized, images: Tensor) -> "tuple[ModelProto, list[str]]":
 
     Raises UsageError, with the operator or the reason, if it cannot be traced.
     """
-    whole = BATCH | SIDES if model.task == "segmentation" else BATCH
-    attempts = [whole, BATCH, {}] if len(whole) > 1 else [BATCH, {}]
-    for axes in attempts:
+    attempts = [BATCH | SIDES] if model.task == "segmentation" else []
+    for axes in (*attempts, BATCH, {}):
         try:
             return _named(_traced(model, images, axes), axes)
         except Exception as error:  # whatever torch.export and torch.onnx make of a network
@@ -48,9 +47,9 @@ def trace(model: Normalized, images: Tensor) -> "tuple[ModelProto, list[str]]":
 
 
 def _traced(model: Normalized, images: Tensor, axes: dict[int, str]) -> "ModelProto":
-    """Return the graph, in which axes have sizes of their own wherever no computation depends on one size.
+    """Return the graph, with dynamic axes wherever no computation fixes their size.
 
-    torch.onnx would export the network itself, too, but as if no size that it assumes had to be checked.
+    torch.onnx could export the network without torch.export, but would not check the sizes that it assumes.
     """
     dynamic = dict.fromkeys(axes, torch.export.Dim.AUTO)
     with quietly(), torch.no_grad(), marked(model.net):

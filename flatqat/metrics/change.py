@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from flatqat.metrics.components import Components
+from flatqat.metrics.components import Components, where_seeds_tie
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.parts import apart
 
@@ -56,8 +56,7 @@ def change(
     else:
         differences = [n.mean(axis=0) - b.mean(axis=0) for b, n in zip(before, now, strict=True)]
         of_images = math.fsum(float(d.var(ddof=1)) / len(d) for d in differences) - pair * sum(shares)
-    y = max(of_images, 0.0)
-    x = max(scatter * sum(shares), pair * sum(shares) - y)
+    x, y = where_seeds_tie(scatter * sum(shares), max(of_images, 0.0), pair * sum(shares), freedom or KNOWN)
     return Estimate(
         value=float(sides[1].means[0] - sides[0].means[0]),
         seed_variance=x,

@@ -29,6 +29,7 @@ from flatqat.metrics.parts import Floats, Part, products
 LEAST_P = 0.1  # that a method scatters like the others, below which it is judged by its own scatter
 DRAWS = 4000
 ROUNDING = 1e-12  # of sums, below which rounding alone is left of a difference
+FEW = 2  # degrees of freedom over seeds, with which Student's t is too far from normal to be mixed with it
 MOST_EFFECTS = 2**20  # at a time, which are 8 MB
 
 
@@ -112,15 +113,28 @@ class Components:
             seed = max(seed, pair)  # the images of a seed are part of its scatter, which few seeds may miss
         x, y = seed / self.seeds, image - pair / self.seeds
         y = 0.0 if y <= ROUNDING * image else y  # NaN stays
+        freedom = scatter.freedom if scatter else self.seeds - 1
+        x, y = where_seeds_tie(x, y, pair / self.seeds, freedom)
         return Estimate(
             value=value,
-            seed_variance=max(x, pair / self.seeds - y),  # seeds may tie by chance, and leave no variance
+            seed_variance=x,
             image_variance=y,
-            seed_freedom=scatter.freedom if scatter else self.seeds - 1,
+            seed_freedom=freedom,
             image_freedom=self.image_freedom,
             seeds=self.seeds,
             images=self.images,
         )
+
+
+def where_seeds_tie(x: float, y: float, pairs: float, freedom: float) -> tuple[float, float]:
+    """Return the variances from seeds and from images, whose sum is at least that of `pairs`.
+
+    It is in truth, but seeds may tie by chance, and would leave no variance. What is lacking is known from
+    many pairs and counts as that of images, so that an interval need not reach as far as few seeds would make
+    it; with very few it counts as that of seeds.
+    """
+    lacking = max(0.0, pairs - x - y)
+    return (x + lacking, y) if freedom <= FEW else (x, y + lacking)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

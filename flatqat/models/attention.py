@@ -5,7 +5,9 @@ of its output projection without calling that layer: three quarters of its weigh
 in floating point.
 """
 
+from collections import Counter
 from collections.abc import Mapping
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +53,8 @@ class Attention(nn.Module):
 
         Masks are those of torch: boolean ones are True where attention is not allowed, others are added.
         """
+        if is_causal and attn_mask is None:
+            raise ValueError("is_causal: expected the mask as attn_mask, as torch does, got none")
         if query.dim() == 2:  # a single sequence
             batch_at = 0 if self.batch_first else 1
             padding = None if key_padding_mask is None else key_padding_mask[None]
@@ -89,16 +93,22 @@ class Attention(nn.Module):
 def split_attention_(net: nn.Module) -> None:
     """Replace every `nn.MultiheadAttention` by an `Attention` with the same weights, in place.
 
-    Subclasses, which may compute something else, and those with a bias or zeros beside the keys stay.
+    Subclasses, which may compute something else, stay; so do those with a bias or zeros beside the keys, and
+    those whose joint weight is that of another module, too.
     """
+    owners = Counter(id(p) for module in net.modules() for p in module._parameters.values() if p is not None)
     replacements: dict[nn.Module, Attention] = {}
     for module in list(net.modules()):
-        for name, child in module.named_children():
-            if type(child) is nn.MultiheadAttention and child.bias_k is None and not child.add_zero_attn:
+        for name, child in list(module._modules.items()):  # also one under a second name
+            if _is_plain(child) and owners[id(child.in_proj_weight)] == 1:
                 replacements[child] = replacements.get(child) or Attention(child)
                 setattr(module, name, replacements[child])
         if isinstance(module, nn.TransformerEncoder):
             module.use_nested_tensor = False  # which would need the joint weights
+
+
+def _is_plain(module: nn.Module | None) -> TypeGuard[nn.MultiheadAttention]:
+    return type(module) is nn.MultiheadAttention and module.bias_k is None and not module.add_zero_attn
 
 
 def split_state(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

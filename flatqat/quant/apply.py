@@ -6,6 +6,7 @@ grid. Never deepcopy a quantized model (the copy shares the parametrized class):
 the state instead.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
@@ -28,6 +29,7 @@ from flatqat.spec import QuantSpec
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, *TRANSPOSED)
 KEPT_BITS = 8
+OWN_NAME = re.compile(r"(^|\.)(parametrizations\..*|input_quantizer)$")  # of a quantizer in its layer
 
 
 def in_inference(model: nn.Module) -> dict[str, nn.Module]:
@@ -158,7 +160,7 @@ def quantizers(model: nn.Module) -> Iterator[tuple[str, Quantizer]]:
     """Yield (layer name, quantizer) for every quantizer, of weights and of inputs."""
     for name, module in model.named_modules():
         if isinstance(module, Quantizer):
-            yield name.split(".parametrizations.")[0].removesuffix(".input_quantizer"), module
+            yield OWN_NAME.sub("", name), module
 
 
 def latent_weights(model: nn.Module) -> dict[str, tuple[Tensor, Quantizer]]:

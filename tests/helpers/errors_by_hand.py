@@ -45,8 +45,11 @@ def by_hand(pools: Sequence[np.ndarray], *, nested: bool = False) -> ByHand:
             from_images += (pool.mean(axis=0).var(ddof=1) - noise / seeds) / n
             from_pairs += noise / n / seeds
     from_images = max(from_images, 0.0)
-    if not nested:  # seeds may tie
-        from_seeds = max(from_seeds, from_pairs - from_images)
+    lacking = 0.0 if nested else max(0.0, from_pairs - from_seeds - from_images)  # seeds may tie
+    if seeds <= 3:
+        from_seeds += lacking
+    else:
+        from_images += lacking
     share = from_seeds / (from_seeds + from_images)
     of_images = t.ppf(0.975, min(pool.shape[1] for pool in pools) - 1) ** 2
     of_seeds = t.ppf(0.975, seeds - 1) ** 2 if share else 0.0

@@ -33,6 +33,12 @@ class CodeComparison:
         for place, layer in enumerate(cell):
             if layer not in other:  # its inputs are looked up in a table
                 continue
+            calls, of_file = len(cell[layer]), len(other[layer])
+            if calls != of_file:
+                merged = "export merges calls that compute the same"
+                raise UsageError(
+                    f"the file: expected codes of {calls} calls of {layer}, got {of_file}; {merged}"
+                )
             for expected, found in zip(cell[layer], other[layer], strict=True):
                 if found.numel() != expected.numel():
                     shapes = f"expected codes {tuple(expected.shape)} at {layer}, got {tuple(found.shape)}"

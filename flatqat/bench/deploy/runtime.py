@@ -53,7 +53,7 @@ class OnnxRuntime:
         return outputs
 
     def note(self) -> str:
-        """Return nothing: how a session computes is not to be seen."""
+        """Return nothing: ONNX Runtime does not say which kernels it uses."""
         return ""
 
 

@@ -1,7 +1,7 @@
 """By how much networks differ on ID images, under shift and in each family, image by image.
 
 The interval is that of the images alone, since there is one training: Delta and its standard error are the
-mean over images of what each contributes, by the house's `contributions` and `Components`.
+mean over images of what each contributes, by `contributions` and `Components` of `flatqat.metrics`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -94,8 +94,8 @@ class Agreement:
 
     Attributes:
         same: The rank correlation over layers of the two differences, on the same images.
-        apart: The mean of those of ID on one half of the images with OOD on the other, whose errors are
-            independent: what noise both share does not count, and what is left of it lowers the correlation.
+        apart: The mean of those of ID on one half of the images with OOD on the other. Their errors are
+            independent, so that noise cannot raise this correlation; it can only lower it.
         reliability: The correlation over layers of OOD on one half with OOD on the other.
     """
 

@@ -1,4 +1,4 @@
-"""The images that layers are measured on: those that are reported, and apart from them those that choose.
+"""The image sets of a sensitivity analysis: one reports results, a disjoint one chooses bits.
 
 Bits may only be chosen on images of the training distribution: on `val`, as it is or under the four
 corruptions that ImageNet-C sets apart for development (`extra`). No shift of the suite is ever built for it,
@@ -88,9 +88,9 @@ class Images:
         ]
 
     def choosing(self, choose_on: str) -> list[ImageSet]:
-        """Return images to choose bits on: as they are, or under the corruptions held apart, or both.
+        """Return images to choose bits on: as they are, or under the held-out corruptions, or both.
 
-        Raises UsageError if a shift of the suite's mean is a corruption that is otherwise held apart.
+        Raises UsageError if a shift of the suite's mean is a corruption that is otherwise held out.
         """
         names = () if choose_on == "clean" else HELD_APART
         headline = {shift.name.partition("/")[0] for shift in self.suite.shifts if shift.in_mean}

@@ -26,7 +26,7 @@ UNITS_OF_PROGRESS = 100  # for each forward pass of a batch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """All variants of one kind: each unit in turn is what all others are not.
+    """All variants of one kind: each unit in turn is the only one with another form, or without it.
 
     With the mode `one` the unit has the form and all others are as in the reference; with `all-but-one` all
     others have the form, and the unit is as in the reference.

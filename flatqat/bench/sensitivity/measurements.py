@@ -1,4 +1,4 @@
-"""What is kept of a cell, and what is not: then it is measured, with the time that takes said beforehand."""
+"""Read the stored measurements of a cell, measure what is missing, and say beforehand how long that takes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ WHOLE = "whole"
 
 
 class Measurements:
-    """Measures what the results folder does not have yet; calibrates only if that is anything."""
+    """Measures what the results folder does not have yet; calibrates only if something is missing."""
 
     def __init__(self, opened: Opened, measure: Measure, progress: Progress) -> None:
         self.opened, self.kept = opened, opened.kept
@@ -88,14 +88,17 @@ class Measurements:
         variants, passes, read, making = 0, 0.0, 0, {}
         for sets, sweeps, units in parts:
             for images in sets:
-                for sweep in sweeps:
-                    lacking = [u for u in self._lacking(images, sweep.name, units) if u != "base"]
-                    if lacking:
-                        self._prepare(images)
-                        variants += len(lacking) * len(images.data)
-                        passes += len(images.data) * (1 + sum(map(self.measure.share, lacking)))
-                        read += len(images.data) * (1 + len(lacking))
-                        making[images.name] = images
+                of_sweeps = {
+                    s: [u for u in self._lacking(images, s.name, units) if u != "base"] for s in sweeps
+                }
+                lacking = [unit for of_sweep in of_sweeps.values() for unit in of_sweep]
+                if lacking:
+                    self._prepare(images)
+                    bases = _bases([sweep for sweep, of_sweep in of_sweeps.items() if of_sweep])
+                    variants += len(lacking) * len(images.data)
+                    passes += len(images.data) * (bases + sum(map(self.measure.share, lacking)))
+                    read += len(images.data) * (bases + len(lacking))
+                    making[images.name] = images
         if variants:
             made = sum(map(self.measure.seconds_to_make, making.values()))
             took = seconds(passes * self.measure.seconds + read * self.measure.reading + made)
@@ -105,9 +108,13 @@ class Measurements:
             )
 
     def _work(self, images: ImageSet, sweeps: Sequence[Sweep], units: Sequence[str]) -> int:
-        bases = 1 + len({s.form for s in sweeps if s.mode != "one"})
         shares = len(sweeps) * sum(self.measure.weight(unit) for unit in units)
-        return self.measure.batches_of(images) * (bases * UNITS_OF_PROGRESS + shares)
+        return self.measure.batches_of(images) * (_bases(sweeps) * UNITS_OF_PROGRESS + shares)
+
+
+def _bases(sweeps: Sequence[Sweep]) -> int:
+    """Return how many networks run in whole for some sweeps, besides those with one unit changed."""
+    return 1 + len({sweep.form for sweep in sweeps if sweep.mode != "one"})
 
 
 def _key(forms: Forms) -> str:

@@ -99,8 +99,14 @@ class Options:
                 raise UsageError(f"--bits: expected lower bits than the cell's {own}{of}, got {spec}; {fix}")
 
     def chosen_from(self, own: QuantSpec) -> list[QuantSpec]:
-        """Return the choices, each once, for a cell of some bits."""
-        return list(dict.fromkeys(spec_of(text, own.quantizer) for text in self.choices))
+        """Return the choices, each once, for a cell of some bits. Raises UsageError on several quantizers."""
+        specs = list(dict.fromkeys(spec_of(text, own.quantizer) for text in self.choices))
+        if len(names := sorted({spec.quantizer for spec in specs})) > 1:
+            raise UsageError(
+                f"--choices: expected bits of one quantizer, which all layers of a cell share, got "
+                f"{' and '.join(names)}; name one of them in each choice, as in 4@{names[0]}"
+            )
+        return specs
 
 
 def spec_of(text: str, quantizer: str) -> QuantSpec:

@@ -8,6 +8,7 @@ layers: to second order in small errors of rounding that are independent between
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from glob import escape
 from typing import Any
 
 import numpy as np
@@ -133,7 +134,14 @@ def spec_of(
     common = Counter(bits[name] for name in layers).most_common(1)[0][0]
     ends = {layers[0], layers[-1]}  # kept at 8 bits unless they are named
     own = [(name, bits[name]) for name in layers if bits[name] != common or name in ends]
-    return replace(common, layer_bits=tuple((name, str(spec).partition("@")[0]) for name, spec in own))
+    return replace(
+        common, layer_bits=tuple((_pattern(name), str(spec).partition("@")[0]) for name, spec in own)
+    )
+
+
+def _pattern(layer: str) -> str:
+    """Return a pattern that matches a layer of this name alone: `first` and `last` stand for others."""
+    return f"[{layer[0]}]{layer[1:]}" if layer in ("first", "last") else escape(layer)
 
 
 def _bits(layers: Sequence[str], spec: QuantSpec) -> list[tuple[int | None, int | None]]:
@@ -150,8 +158,7 @@ def _uniform(costs: Costs, choices: Sequence[QuantSpec]) -> QuantSpec:
     plain = dict.fromkeys(_with_bits(choice, bits) for choice in choices for bits in BITS_RANGE)
     most = sorted(plain, key=_size, reverse=True)
     every = [one for spec in most for one in (replace(spec, keep=QuantSpec().keep), replace(spec, keep=()))]
-    fits = (spec for spec in every if costs.of_spec(spec) <= costs.budget.value * (1 + 1e-9))
-    return next(fits, every[-1])
+    return next(spec for spec in every if costs.of_spec(spec) <= costs.budget.value * (1 + 1e-9))
 
 
 def _with_bits(choice: QuantSpec, bits: int) -> QuantSpec:

@@ -18,7 +18,7 @@ class Measured:
     """What n images gave in each of some networks.
 
     Attributes:
-        networks: The names of the networks: `base` and the units, or those of `measure_whole`.
+        networks: The names of the networks: `base` and the units, or those given to `Measure.whole`.
         outcome: The outcome of each image, see `Metric`: (networks, n, ...).
         divergence: The mean Kullback-Leibler divergence, over pixels if there are logits at each, of the
             predicted distribution from that of the reference, in nats: (networks, n).

@@ -1,7 +1,7 @@
 """Run a network again that differs from a recorded run in one layer, from that layer on.
 
-Whatever ran before the first call of the changed layer gave what it gave before. So the network's own code
-runs again, but modules that had returned by then return their recorded output at once. That is exact for any
+Modules that returned before the first call of the changed layer are not affected by it. So the network's own
+code runs again, but these modules return their recorded output at once. That is exact for any
 architecture in eval mode, whatever its connections: nothing is assumed but that the same images take the same
 way through it up to the changed layer. What code changes in place is found by the version that torch counts
 for each tensor: such outputs are copied, and modules that change their input run again.

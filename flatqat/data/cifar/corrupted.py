@@ -116,6 +116,9 @@ def _open(cifar: Cifar, file: Path) -> Any:
     if not has_file(file):
         raise DataError(f"{file}: expected this file, got none; unpack the whole of {cifar.corrupted}.tar")
     try:
-        return np.load(file, mmap_mode="r", allow_pickle=False)
+        loaded = np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{file}: expected a complete .npy file, got {error}; download it again") from error
+    if not isinstance(loaded, np.ndarray):
+        raise DataError(f"{file}: expected a .npy file, got a zip archive; unpack it, or download it again")
+    return loaded

@@ -15,7 +15,7 @@ Constants = tuple[float, ...]
 _SIDES: dict[Table, int] = {
     "cifar": 32,
     "digits": 32,
-    "imagenet": 244,
+    "imagenet": 244,  # not 224: as in the original code
 }  # unit of `elastic_transform` in pixels
 
 

@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
 
 from flatqat.data.imagenet.files import Images
-from flatqat.data.images.encoded import decode_file, to_rgb
+from flatqat.data.images.encoded import check_side, decode_file, to_rgb
 from flatqat.data.images.integrity import is_damaged, spread_indices
 from flatqat.errors import DataError, listed
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 THREADS, CHUNK = 8, 512
 
@@ -36,11 +41,14 @@ def check_decodable(images: Images, *, most: int, side: int | None = None) -> in
     """
     indices = spread_indices(len(images), most)
     for index in indices:
-        width, height = decode_file(path := images.paths[index], lambda image: to_rgb(image).size)
-        if side and (width, height) != (side, side):
-            got, fix = f"{width}x{height}", "use the original files, not resized ones"
-            raise DataError(f"{path}: expected an image of {side}x{side}, got {got}; {fix}")
+        decode_file(images.paths[index], partial(_decoded, side=side))
     return len(indices)
+
+
+def _decoded(image: "Image", side: int | None) -> None:
+    size = to_rgb(image).size
+    if side:
+        check_side(*size, side)
 
 
 def _damaged(paths: Sequence[str]) -> list[str]:

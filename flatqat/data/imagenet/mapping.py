@@ -43,13 +43,11 @@ def _pick(file: Path, texts: Mapping[str, str], names: Iterable[str]) -> tuple[l
             f"{file}: expected the class of every image, got none for {len(missing):,} of {len(stems):,}: "
             f"{listed(missing)}; use the file that belongs to these images"
         )
-    for text in texts.values():
-        _label(file, text)
+    label_of = {text: _label(file, text) for text in texts.values()}
     chosen = [texts[stem] for stem in stems]
-    if any(text in classes.labels() for text in chosen):
-        return [_label(file, text) for text in chosen], ""
-    doubt = f"{file.name} has numbers, whose order no image proves"
-    return [_label(file, text) for text in chosen], doubt
+    proven = any(text in classes.labels() for text in chosen)
+    doubt = "" if proven else f"{file.name} has numbers, whose order no image proves"
+    return [label_of[text] for text in chosen], doubt
 
 
 def _listed(file: Path) -> dict[str, str]:

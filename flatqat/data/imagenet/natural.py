@@ -49,9 +49,7 @@ def is_missing(root: Path | None, dataset: NaturalSet) -> bool:
 
 def _looks_right(folder: Path, dataset: NaturalSet) -> bool:
     if dataset.naming == "sixteen" and plain(folder.name) not in dataset.folders:
-        return (
-            False  # drawings and silhouettes have the same classes and files: their folders tell them apart
-        )
+        return False  # drawings and silhouettes have the same classes and files: folders tell them apart
     try:
         return bool(labeled_folders(folder, dataset.naming))
     except DataError:

@@ -28,7 +28,8 @@ def color_jitter(
         x: Images (B, 3, H, W) in [0, 1].
         generator: A CPU generator, so that every device gets the same random numbers.
         strength: The first three factors are uniform on 1 - strength .. 1 + strength.
-        hue: The factor of hue is uniform on -hue .. hue; None stands for `strength`.
+        hue: The factor of hue is uniform on -hue .. hue, where `strength` is above 0; None stands for
+            `strength`.
 
     Returns:
         Images (B, 3, H, W) in [0, 1]; all 24 orders of the changes are equally likely.

@@ -95,6 +95,13 @@ def check_depth(image: "Image") -> None:
         )
 
 
+def check_side(width: int, height: int, side: int) -> None:
+    """Raise DataError unless an image is a square of a side."""
+    if (width, height) != (side, side):
+        fix = "use the original images, not resized ones"
+        raise DataError(f"expected an image of {side}x{side}, got {width}x{height}; {fix}")
+
+
 def _loses_bits(image: "Image") -> bool:
     """Whether Pillow would leave out bits of an image that is only opened: of 16 bits a channel it keeps 8.
 
@@ -133,9 +140,10 @@ class EncodedImages:
     def image(self, index: int, side: int) -> Pixels:
         """Decode an image to uint8 (side, side, 3). Raises DataError if it is damaged or of another size."""
         pixels = self.decode(self.content(index), self.name(index))
-        if pixels.shape != (side, side, 3):
-            got, fix = f"{pixels.shape[1]}x{pixels.shape[0]}", "use the original images, not resized ones"
-            raise DataError(f"{self.name(index)}: expected an image of {side}x{side}, got {got}; {fix}")
+        try:
+            check_side(pixels.shape[1], pixels.shape[0], side)
+        except DataError as error:
+            raise DataError(f"{self.name(index)}: {error}") from error
         return pixels
 
     def pixels(self, side: int) -> Pixels:

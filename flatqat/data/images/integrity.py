@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flatqat.data.images.encoded import check_depth, decode_file
+from flatqat.data.images.encoded import FORMATS, check_depth, decode_file
 from flatqat.data.images.entries import check_regular, unreadable
 from flatqat.errors import DataError
 
@@ -66,7 +66,7 @@ def _opened_size(content: bytes) -> tuple[int, int] | None:
     from PIL import Image
 
     try:
-        with Image.open(BytesIO(content)) as image:
+        with Image.open(BytesIO(content), formats=FORMATS) as image:
             return image.size
     except Exception:  # Pillow raises a dozen types on damaged bytes
         return None

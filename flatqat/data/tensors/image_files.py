@@ -7,10 +7,9 @@ from pathlib import Path
 from PIL.Image import Image
 from torch import Tensor
 
-from flatqat.data.images.encoded import Decode, Pixels, decode_file, rgb_pixels, to_rgb
+from flatqat.data.images.encoded import Decode, Pixels, check_side, decode_file, rgb_pixels, to_rgb
 from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors.image_data import ImageData, Transform, channels_first, check_labels
-from flatqat.errors import DataError
 from flatqat.spec import EvalTransform
 
 
@@ -38,7 +37,7 @@ def image_files(
             (`ImageData.transformed`).
         side: Width and height that all images must have, in pixels. They are then used as stored.
         groups: int64 (N,); see `ImageData`.
-        decode: Returns an image that is only opened as RGB. Images of one `side` are decoded as ever.
+        decode: Returns an image that is only opened as RGB. Images of one `side` are decoded by `rgb_pixels`.
 
     Raises DataError if labels are out of range, and on decoding a damaged file.
     """
@@ -70,7 +69,5 @@ def read(path: Path, view: Transform, image_id: int = 0, decode: Decode = to_rgb
 
 
 def _stored(side: int, image: Image) -> Pixels:
-    if image.size != (side, side):
-        got, fix = f"{image.width}x{image.height}", "use the original files, not resized ones"
-        raise DataError(f"expected an image of {side}x{side}, got {got}; {fix}")
+    check_side(*image.size, side)
     return rgb_pixels(image)
