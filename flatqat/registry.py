@@ -108,7 +108,9 @@ def add_plugin(path: Path) -> list[tuple[Kind, str]]:
     names_of = {kind: _name(_export(kind, module, path), path) for kind in exported}
     for kind, name in names_of.items():
         if not re.fullmatch(r"\w[\w.-]{0,99}", name):
-            raise PluginError(f"{path}: expected a name of up to 100 letters, digits, - and ., got {name!r}")
+            raise PluginError(
+                f"{path}: expected a name of up to 100 letters, digits, _, - and ., got {name!r}"
+            )
         other = _plugin_files.get((kind, name), path.resolve())
         if name in _built_in(kind) or other != path.resolve():
             taken = (

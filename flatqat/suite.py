@@ -155,17 +155,18 @@ class Suite:
         if self.metric != metric:
             self._expect(f"the metric {metric!r} for {self.task}", repr(self.metric))
         for shift in self.shifts:
-            self._check_groups(shift)
+            self._check_classes(shift)
 
-    def _check_groups(self, shift: Shift) -> None:
+    def _check_classes(self, shift: Shift) -> None:
         groups = shift.groups or ()
         members = [label for group in groups for label in group]
         if not all(groups):
             self._expect(f"groups with members in {shift.name}", "an empty one")
         if len(set(members)) < len(members):
             self._expect(f"disjoint groups in {shift.name}", "a shared class")
-        if not all(0 <= label < self.classes for label in members):
-            self._expect(f"classes from 0 to {self.classes - 1} in the groups of {shift.name}", "others")
+        for what, labels in (("groups", members), ("class_subset", shift.class_subset or ())):
+            if not all(0 <= label < self.classes for label in labels):
+                self._expect(f"classes from 0 to {self.classes - 1} in the {what} of {shift.name}", "others")
 
     def _expect(self, expected: str, got: str) -> NoReturn:
         raise PluginError(f"suite {self.name}: expected {expected}, got {got}")

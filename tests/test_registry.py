@@ -302,8 +302,8 @@ def test_what_has_a_name_is_called_by_it(tmp_path):
     ("name", "said"),
     [
         ("digits-c", "got that of the built-in suite 'digits-c'; change its name"),
-        ("", "letters, digits, - and ., got ''"),
-        ("../out", "letters, digits, - and ., got '../out'"),
+        ("", "letters, digits, _, - and ., got ''"),
+        ("../out", "letters, digits, _, - and ., got '../out'"),
         ("a@b", "got 'a@b'"),
         ("x" * 101, "up to 100 letters"),
     ],

@@ -43,5 +43,5 @@ def print_checked(folder: Path) -> int:
         return WRONG
     unhashed = sum(r.status == "done" and not r.outcomes_sha256 for r in examined.records)
     hashes = "hashes" + f" (which {unhashed} older ones lack)" * bool(unhashed)
-    console.print(f"right: {records}, their ids, fingerprints and {hashes}; {scores}", soft_wrap=in_a_pipe)
+    console.print(f"OK: {records}, their ids, fingerprints and {hashes}; {scores}", soft_wrap=in_a_pipe)
     return 0

@@ -29,7 +29,7 @@ def diff(
 
     A word with a slash is a folder. Another one is a folder or a row of --results, whichever there is: a
     method with all its bits, a row of the table, or cells whose label begins so. What cannot be compared is
-    said with the reason.
+    listed with the reason.
 
     \b
     Exit codes:

@@ -37,7 +37,7 @@ COMPARING = ("study", "html")
 VIEWS_OF = {
     "study": "a study has tables of its own",
     "html": "the page has every view",
-    "hf": "it has ID and OOD",
+    "hf": "this format always has ID and OOD",
 }
 BESIDE = tuple(form for form in FORMATS if form not in WHOLE)
 
@@ -156,7 +156,7 @@ def report(
         raise UsageError(f"--with: expected --format {', '.join(BESIDE)}, got {known}; choose one of these")
     if known in VIEWS_OF and view != "method":
         why = VIEWS_OF[known]
-        raise UsageError(f"--format {known}: expected no --by, got {view}; leave it out, {why}")
+        raise UsageError(f"--format {known}: expected no --by, got {view}; leave --by out: {why}")
     if against is not None and known not in COMPARING:
         wanted = " or ".join(COMPARING)
         raise UsageError(f"--against: expected --format {wanted} beside it, got {known}; leave it out")

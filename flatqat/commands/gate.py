@@ -70,8 +70,8 @@ def check(
 ) -> None:
     """Compare stored results with a baseline, image by image.
 
-    Cells are compared by their role (suite, model, method, bits, recipe, limit, window, adaptation); what
-    else differs is said.
+    Cells are matched by suite, model, method, bits, recipe, limit, window and adaptation; any other
+    difference is reported.
     In GitHub Actions, annotations and the job's summary go with the table.
 
     \b

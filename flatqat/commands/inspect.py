@@ -143,8 +143,8 @@ def audit(
 
     Lists for each tensor the bits, the codes in use and the clipped values, and what is not quantized.
 
-    A network from a file of code is built only if you name the file, and only if it is what the cell was made
-    of.
+    A network that a Python file defines is built only if you name that file, and only if it is the one that
+    the cell was made with.
 
     \b
     Examples:

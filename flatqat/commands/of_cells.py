@@ -34,7 +34,7 @@ Seeds = Annotated[
     str | None,
     option(
         "SEEDS",
-        "How many seeds, such as 5, or which: 0,1,2; a comma after one, as in 7, means that seed alone.  "
+        "How many seeds, such as 5, or which, such as 0,1,2. For one seed end with a comma: '7,'.  "
         "[default: 3 where something is trained, else 1]",
     ),
 ]

@@ -29,7 +29,10 @@ Beside = Annotated[
         "FILE", "Compare with a baseline, too, or with flatqat's own results: the word reference.", "--with"
     ),
 ]
-OwnModel = Annotated[Names, option("NAME", "The cell's file of code, as file:nets.py:make, if it has one.")]
+OwnModel = Annotated[
+    Names,
+    option("NAME", "The Python file that defines the cell's network, as file:nets.py:make, if there is one."),
+]
 SuiteName = Annotated[
     str,
     argument("NAME", "Name of a suite: see `flatqat suites list`.", autocompletion=names_of(registry.SUITES)),

@@ -17,7 +17,7 @@ Adapt = Literal["bn", "bn+steps"]
 """What is adapted to each scored set: BatchNorm statistics alone, or the ranges of inputs, too."""
 ADAPTATIONS: tuple[Adapt, ...] = get_args(Adapt)
 
-MOST_BYTES = 230  # of the 255 that file systems allow; temporary files have longer names
+MOST_BYTES = 230  # of the 255 that file systems allow; endings are added
 
 
 class _Identified:

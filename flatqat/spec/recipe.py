@@ -18,8 +18,8 @@ class Recipe:
     Attributes:
         pretrain_steps: Training steps of the full-precision parent.
         steps: Training steps of a method.
-        batch_size: Images per step. Source domains give equal parts of it, whole images each: with three of
-            them, 128 are 126.
+        batch_size: Images per step. Several source domains share it equally, rounded down: 128 over three
+            domains is 126 images.
         pretrain_lr: The peak learning rate of the parent.
         lr: The peak learning rate of a method.
         weight_decay: The weight decay.
@@ -78,7 +78,7 @@ class Recipe:
             "image_size": 0,
         }
         for name, low in at_least.items():
-            if getattr(self, name) < low:
+            if not getattr(self, name) >= low:  # nor is NaN
                 raise UsageError(f"recipe.{name}: expected at least {low}, got {getattr(self, name)}")
         for name in ("pretrain_lr", "lr", "weight_decay"):
             if not getattr(self, name) <= LARGEST_NUMBER:

@@ -100,12 +100,17 @@ OTHERWISE = (
 
 
 def main() -> int:
-    """Write the files, or return 1 if one of them is out of date."""
+    """Write the files, or return 1 and name those that are out of date."""
     store = Store(RESULTS)
     rows = Rows.of_cifar(store)
     made = {PAGE: page(store), FIGURE: figure(rows), PROFILE: tax.profile(rows)}
     if "--check" in sys.argv[1:]:
-        return int(any(not p.exists() or p.read_text(encoding="utf-8") != text for p, text in made.items()))
+        stale = [
+            str(p) for p, text in made.items() if not p.exists() or p.read_text(encoding="utf-8") != text
+        ]
+        if stale:
+            print(f"out of date: {', '.join(stale)}; run python -m scripts.study_2.page", file=sys.stderr)
+        return int(bool(stale))
     for path, text in made.items():
         path.write_text(text, encoding="utf-8")
     return 0

@@ -20,7 +20,7 @@ def test_right_results_have_the_rows_of_the_report(flatqat):
     *rows, last = done.out.splitlines()
     assert rows == report.out.splitlines()
     scores = "648 scores computed again from the outcomes of images"
-    assert last == f"right: 9 records, their ids, fingerprints and hashes; {scores}"
+    assert last == f"OK: 9 records, their ids, fingerprints and hashes; {scores}"
 
 
 def test_the_last_line_wraps_between_words_on_a_terminal(capsys, monkeypatch):
@@ -28,7 +28,7 @@ def test_the_last_line_wraps_between_words_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr(checked, "terminal", lambda: Console(force_terminal=True, no_color=True, width=60))
     assert checked.print_checked(RESULTS / "first-look") == 0
     text = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
-    last = text[text.index("right: ") :].splitlines()
+    last = text[text.index("OK: ") :].splitlines()
     assert len(last) > 1
     assert max(map(len, last)) <= 60
 
@@ -36,7 +36,7 @@ def test_the_last_line_wraps_between_words_on_a_terminal(capsys, monkeypatch):
 def test_older_records_without_a_hash_are_counted(flatqat):
     done = flatqat("results", "check", RESULTS / "first-study")
     assert done.code == 0
-    assert "\nright: 63 records, their ids, fingerprints and hashes (which 63 older ones lack); " in done.out
+    assert "\nOK: 63 records, their ids, fingerprints and hashes (which 63 older ones lack); " in done.out
 
 
 def test_wrong_results_exit_1_and_the_others_are_shown(flatqat, tmp_path):

@@ -1,9 +1,9 @@
 """A cell and its file in float64, where rounding cannot hide what differs between them.
 
 In float32, summing in another order flips codes, and deep networks amplify such flips (see `control`). In
-float64 the same happens a billion times more rarely: a file that says what its cell says has all of its codes, and
-logits that are equal to some 14 digits. So whatever differs here is a fault of the file, or a constant that
-was rounded to float32 when it was written, as those of folded BatchNorm are.
+float64 that is a billion times rarer: a file that says what its cell says has all of its codes, and logits
+that are equal to some 14 digits. So whatever differs here is a fault of the file, or a constant that was
+rounded to float32 when it was written, as those of folded BatchNorm are.
 """
 
 import math

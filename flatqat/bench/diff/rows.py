@@ -55,7 +55,7 @@ def _part(title: str, ours: Rows, theirs: Rows, store: Store, by: By) -> Part:
         missing += [(name, reason) for reason in reasons]
     for side, where in ((ours, "B"), (theirs, "A")):
         missing += [
-            (row_label(key), f"{where} has no row to compare it with") for key in side.keys() - compared
+            (row_label(key), f"{where} has no row to compare it with") for key in side if key not in compared
         ]
     return Part(title=title, rows=found, missing=missing, differs={})
 

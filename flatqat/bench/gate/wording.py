@@ -78,9 +78,9 @@ def _columns(checked: Checked, rules: Rules) -> list[str]:
     level = f"p < {rules.p:g} after correction for {counted(len(checked.verdicts), 'row')}"
     said = [f"catches: the true drop that is found in 4 of 5 runs, at {level}"]
     if any(v.catches is None for v in checked.verdicts):
-        said.append("-: not even the loss of the whole score is found so often; such a row can hardly fail")
+        said.append("-: even a drop to zero is found less often than that; such a row can hardly fail")
     if any(v.catches is not None and v.catches < LEAST_SHOWN for v in checked.verdicts):
-        said.append("0.00: no image differs between the two sides, so a drop that all images share is found")
+        said.append("0.00: no image differs between the two sides, so the estimated variance is zero")
     if any(v.verdict == "undecided" for v in checked.verdicts):
         said.append("undecided: a drop beyond the tolerance that may be chance; more seeds or images tell")
     if rules.evaluation_only:

@@ -119,7 +119,7 @@ def read_arrays(
     """
     data = read_bytes(path)
     if sha256 and hashlib.sha256(data).hexdigest() != sha256:
-        got = "others, as of a run that was cut off"
+        got = "others, as a run leaves that was cut off"
         raise StoreError(f"{path}: expected the outcomes of its record, got {got}; run the cell again")
     try:
         parts = (members(data) if sha256 else None) or _checked_members(data, most)

@@ -1,7 +1,7 @@
-"""Who has created a file, and whether he has left it behind.
+"""Which process has created a file, and whether it has left it behind.
 
-An owner is a text, `<machine> <process> <random>`: the content of the file. He touches it now and then. A
-temporary file, which is just being written, names its process, `<hash of the machine>-<process>`.
+An owner is a text, `<machine> <process> <random>`: the content of the file. It touches the file now and then.
+A temporary file, which is just being written, names its process, `<hash of the machine>-<process>`.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def new_owner() -> str:
-    """Return a name for somebody in this process."""
+    """Return a name for an owner in this process."""
     return f"{machine()} {os.getpid()} {secrets.token_hex(8)}"
 
 
 def is_left(path: Path, now: float) -> bool:
     """Whether there is such a file, and its owner has ended or has not touched it for a minute."""
-    with suppress(OSError):  # he has removed it
+    with suppress(OSError):  # it was removed
         with suppress(ValueError):  # it is just being written
             where, pid, _ = path.read_text(encoding="utf-8").split(" ")
             if where == machine() and not _is_alive(int(pid)):

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flatqat.bench.records.revisions import files, older, revision
-from flatqat.errors import counted
+from flatqat.errors import StoreError, counted, listed
 from flatqat.spec import Cell, Record
 
 POOLED = "the scatter of seeds is pooled over these rows alone"
@@ -80,7 +80,21 @@ def _rows(records: Sequence[Record], old: Collection[str]) -> dict[tuple[str, st
         if row and row[-1].cell.seed == cell.seed:  # the same code from other starts
             row = rows.setdefault((f"{label} ({cell.id[:6]})", cell.bits), [])
         row.append(record)
+    for (label, _), row in rows.items():
+        _check_alike(label, row)
     return rows
+
+
+def _check_alike(label: str, row: Sequence[Record]) -> None:
+    """Raise StoreError unless the seeds of a row have the same shifts, whose means are compared."""
+    first = row[0]
+    for other in row[1:]:
+        odd = sorted(other.protocol.shifts.keys() ^ first.protocol.shifts.keys())
+        if odd:
+            raise StoreError(
+                f"{label}: expected the same shifts with all seeds, got {listed(odd)} with only one of "
+                f"{first.cell.label} and {other.cell.label}; run one of them again on the same data"
+            )
 
 
 def names_of(label: str) -> tuple[str, ...]:

@@ -145,8 +145,7 @@ class Store(Work):
 
         Hidden files are ignored; what has another kind of name, or is no file, is left out: a line on stderr.
         """
-        if not self.root.is_dir():
-            got = "a file" if self.root.exists() else "none"
+        if (got := found(self.root)) != "a folder":
             raise StoreError(f"results folder {self.root}: expected a folder, found {got}; check the path")
         paths = []
         for path in (file for folder in entries(self.root / "records") for file in entries(folder)):

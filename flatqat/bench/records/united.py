@@ -35,8 +35,8 @@ def united(known: Record, other: Record, where: str) -> Record:
             "scores: that is a compact copy, or it was run twice; leave one of the folders out"
         )
     optional = {name: getattr(last, name) or getattr(first, name) for name in LATER}
+    optional |= {"deployed": first.deployed, "elsewhere": first.elsewhere}
     merged = replace(last, flatness=_flatness_seen_from(last.env, first).updated(last.flatness), **optional)
-    merged = replace(merged, deployed=first.deployed, elsewhere=first.elsewhere)
     for deployment in (last.deployed, *last.elsewhere.values()):
         if deployment:
             merged, _ = with_deployment(merged, deployment)

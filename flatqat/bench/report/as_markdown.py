@@ -8,8 +8,9 @@ from flatqat.bench.report.shown import Shown
 
 def as_markdown(title: str, problems: Sequence[str], protocol: str, shown: Shown | None) -> str:
     """Return a section: its title, the cells that failed, and the table with its notes, if it has rows."""
-    lines = [f"### {markdown(title)}", "", *map(markdown, problems)]
+    lines = [f"### {markdown(title)}", "", *(f"- {markdown(problem)}" for problem in problems)]
     if shown:
+        lines += [""] * bool(problems)
         lines += [_table(shown), "", " ".join([f"{markdown(protocol)}.", *_notes(shown)])]
     return "\n".join(lines) + "\n"
 

@@ -20,9 +20,9 @@ from flatqat.spec import Record
 LEVEL = 0.05
 Key = tuple[str, str]
 NOTE = (
-    "Bold: of the methods of one bit width, the best and those that are not beyond doubt worse than it "
-    "(paired by seed and image, 95%, Holm's correction); none where that is all of them, where they have one "
-    "seed, and where their seeds differ."
+    "Bold: at each bit width, the best method and those that are not significantly worse (paired by seed and "
+    "image, 5% level, Holm's correction). Nothing is bold where that would be all methods, with one seed, or "
+    "where methods have other seeds."
 )
 
 

@@ -11,13 +11,14 @@ def with_columns(tables: Sequence[Shown | None], names: Sequence[str]) -> list[S
     """Return tables with their labels and those columns of `names` that they have.
 
     Without names all columns are kept but those that are shown on request alone. A name is that of a header
-    without what stands in brackets, or another of `columns_named`. Raises UsageError on one that no table
-    has.
+    without what stands in brackets, or another of `columns_named`; those of labels change nothing. Raises
+    UsageError on one that no table has.
     """
     if not names or not any(tables):  # no table has columns
         return [shown and usual(shown) for shown in tables]
     known = [name_of(header) for shown in tables if shown for header in shown.header[shown.labels :]]
-    wanted = columns_named(names, known)
+    labels = [name_of(header) for shown in tables if shown for header in shown.header[: shown.labels]]
+    wanted = columns_named(names, [*known, *labels])
     return [shown and _kept(shown, wanted) for shown in tables]
 
 
@@ -30,7 +31,7 @@ def usual(shown: Shown) -> Shown:
 
 def _kept(shown: Shown, names: Sequence[str]) -> Shown:
     places = {name_of(header): place for place, header in enumerate(shown.header)}
-    kept = [*range(shown.labels), *(places[name] for name in names if name in places)]
+    kept = [*range(shown.labels), *(places[name] for name in names if places.get(name, 0) >= shown.labels)]
     headers = {shown.header[place] for place in kept}
     return replace(
         shown.kept(kept),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str]
 TEXTS = ("method", "bits", "domain")
+ERRORS = ("_stderr", "_low", "_high", "_seed_sd", "_half_width")
 CAPTION = "mean: over the domains. oracle: {} on the images of OOD, weights of the last step"
 REPLACED = " Settings named after the recipe, above the table, replace its own."
 
@@ -137,6 +138,7 @@ def _mean_row(
     ]
     columns = [column for column in rows[0] if column not in TEXTS]
     mean = {column: mean_if_complete(row.get(column) for row in rows) for column in columns}
+    mean |= {column: None for column in columns if column.endswith(ERRORS)}  # of a mean, no means of errors
     is_complete, first = set(domains) == set(family.targets), next(iter(domains.values()))[0]
     metric = metric_of(first)
     name = metric.name

@@ -17,9 +17,7 @@ ONE_SEED_NOTE = (
     "training may differ by more, so this one is named neither better nor worse."
 )
 
-NO_SCATTER = (
-    "Without ±: 0.0 or 100.0 where no image changes the value, so that nothing is known of how it scatters."
-)
+NO_SCATTER = "No ± at 0.0 or 100.0: all images agree, so that the variance cannot be estimated."
 
 
 def floating_text(share: float | None, layers: int) -> str:

@@ -126,6 +126,7 @@ def _rows(record: Record) -> Iterator[dict[str, Any]]:
     }
     if record.status != "done":
         yield of_cell
+        return
     for shift, info in record.protocol.shifts.items():
         of_shift = {"shift": shift} | {name: getattr(info, name) for name in SHIFT}
         for metric, score in record.scores[shift].items():

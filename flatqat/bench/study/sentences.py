@@ -132,7 +132,9 @@ def detectable(study: Study) -> str:
     tested = [c for c in study.main if c.p is not None]
     ood = [c.estimate.detectable(LEVEL / len(tested)) for c in tested if c.what == OOD]
     least, middle, most = (f"{of(ood):.2f}" for of in (min, median, max))
-    return least if least == most else f"{least} to {most} points, by method (median {middle}),"
+    if least == most:
+        return f"{least} points"
+    return f"{least} to {most} points, by method (median {middle}),"
 
 
 def _side(study: Study, what: str, words: str) -> str:

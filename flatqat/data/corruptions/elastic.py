@@ -32,8 +32,8 @@ def _affine_source(draw: Draw, x: Tensor, y: Tensor, shift: float) -> tuple[Tens
     """Return where each output pixel (x, y) is read, float32 (B, H, W) each.
 
     This is the inverse of the map that takes the corners c + s, (c + s, c - s) and c - s of a square to their
-    moved places. Its center c is at x = height / 2 and y = width / 2, as in the original: not that of an image
-    that is not square. Positions are whole 1/32 of a pixel, sums of whole 1/1024, at which OpenCV's
+    moved places. Its center c is at x = height / 2 and y = width / 2, as in the original: not that of an
+    image that is not square. Positions are whole 1/32 of a pixel, sums of whole 1/1024, at which OpenCV's
     warpAffine, which the original calls, reads images.
     """
     height, width = len(y), len(x)
