@@ -83,6 +83,10 @@ def test_a_broken_plugin_names_its_file(tmp_path, text, problem):
         ("shifts=(replace(SUITE.shifts[0], groups=((0,), ())),)", "groups with members in id, got an empty"),
         ("shifts=(replace(SUITE.shifts[0], groups=((0,), (0,))),)", "disjoint groups in id, got a shared"),
         ("shifts=(replace(SUITE.shifts[0], groups=((4,),)),)", "classes from 0 to 3 in the groups of id"),
+        (
+            "shifts=(replace(SUITE.shifts[0], class_subset=(1, 4)),)",
+            "classes from 0 to 3 in the class_subset",
+        ),
     ],
 )
 def test_a_suite_that_no_cell_could_be_scored_with_is_refused_with_its_line(tmp_path, changes, problem):

@@ -168,6 +168,29 @@ def test_a_shared_layer_stays_shared_and_others_stay_as_they_are():
     assert [type(m) for m in net[2:]] == [Own, nn.MultiheadAttention, nn.MultiheadAttention]
 
 
+def test_a_layer_with_two_names_in_one_module_is_replaced_under_both():
+    net = nn.Module()
+    net.a = net.b = nn.MultiheadAttention(8, 2)
+    split_attention_(net)
+    assert isinstance(net.a, Attention)
+    assert net.a is net.b
+
+
+def test_layers_that_share_their_weight_alone_stay_as_they_are():
+    one, other = nn.MultiheadAttention(8, 2), nn.MultiheadAttention(8, 2)
+    other.in_proj_weight = one.in_proj_weight
+    net = nn.ModuleList([one, other, nn.MultiheadAttention(8, 2)])
+    split_attention_(net)
+    assert [type(m) for m in net] == [nn.MultiheadAttention, nn.MultiheadAttention, Attention]
+
+
+def test_a_causal_mask_has_to_be_given_as_in_torch():
+    attention, x = nn.MultiheadAttention(8, 2), torch.zeros(3, 1, 8)
+    for layer in (attention, Attention(attention)):
+        with pytest.raises((RuntimeError, ValueError), match="attn_mask"):
+            layer(x, x, x, is_causal=True)
+
+
 @pytest.mark.parametrize(
     "options", [{}, {"bias": False}, {"kdim": 5, "vdim": 7}], ids=["same", "no bias", "other sizes"]
 )

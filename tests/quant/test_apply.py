@@ -268,3 +268,10 @@ def test_heads_that_training_alone_runs_stay_in_floating_point():
     assert {name: q.bits for name, q in quantizers(net)} == {"body": 4, "head": 8}
     calibrate(net, [images()])
     assert {row.layer for row in audit(net, images())} == {"body", "head"}
+
+
+def test_a_network_that_is_one_layer_has_its_quantizers_under_the_empty_name():
+    net = nn.Conv2d(3, 4, 1)
+    quantize_(net, QuantSpec.parse("4", keep="none"))
+    found = {quantizer.role: name for name, quantizer in quantizers(net)}
+    assert found == {"input": "", "weight": ""}

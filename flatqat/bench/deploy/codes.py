@@ -35,9 +35,9 @@ class CodeComparison:
                 continue
             calls, of_file = len(cell[layer]), len(other[layer])
             if calls != of_file:
-                merged = "export merges calls that compute the same"
                 raise UsageError(
-                    f"the file: expected codes of {calls} calls of {layer}, got {of_file}; {merged}"
+                    f"the file: expected codes of {calls} calls of {layer}, got {of_file}; the export merges "
+                    "calls that compute the same, so call the layer once in the network"
                 )
             for expected, found in zip(cell[layer], other[layer], strict=True):
                 if found.numel() != expected.numel():

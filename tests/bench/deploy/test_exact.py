@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from flatqat import registry
 from flatqat.bench.deploy.exported_file import ExportedFile
+from flatqat.errors import UsageError
 from flatqat.export.network import read_network
 from tests.helpers.layer_kinds import Layers, Tied, Twice, seeded
 from tests.helpers.onnx_runs import graph_of, quantized, run
@@ -212,3 +213,19 @@ def test_roots_are_widened_to_roots_and_nothing_else():
         value = float(np.float32(other))
         assert exact_root(value) == value
     assert math.isnan(exact_root(math.nan))
+
+
+class OneTensor(nn.Module):
+    """Calls a layer twice on one tensor, which the exporter merges."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head((self.conv(x) * self.conv(x)).mean((2, 3)))
+
+
+def test_calls_that_the_exporter_merges_are_refused_in_words():
+    with pytest.raises(UsageError, match=r"expected codes of 2 calls of conv, got 1; "):
+        compared(quantized(seeded(OneTensor), "4", IMAGES))

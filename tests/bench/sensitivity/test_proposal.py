@@ -67,6 +67,24 @@ def test_the_bits_of_another_quantizer_stay_its_own():
     assert {one.quantizer for one in by_layer(list(LAYERS), spec).values()} == {"apot"}
 
 
+def test_layers_called_first_and_last_get_their_own_bits():
+    """As patterns these words name the ends."""
+    names = ["stem", "last", "first", "head"]
+    by_unit = {name: QuantSpec.parse(bits) for name, bits in zip(names, "4826", strict=True)}
+    spec = spec_of(names, {name: (name,) for name in names}, by_unit)
+    parsed = QuantSpec.parse(str(spec), layer_bits=spec.layer_bits_text)
+    got = {name: one.weight_bits for name, one in by_layer(names, parsed).items()}
+    assert got == {"stem": 4, "last": 8, "first": 2, "head": 6}
+
+
+def test_choices_of_several_quantizers_are_refused():
+    """A cell has one for all layers, whose bits a proposal names."""
+    own = QuantSpec.parse("8")
+    with pytest.raises(UsageError, match=r"--choices: expected bits of one quantizer, .* got apot and lsq; "):
+        Options(choices=("8", "4@apot")).chosen_from(own)
+    assert [s.quantizer for s in Options(choices=("8@apot", "4@apot")).chosen_from(own)] == ["apot"] * 2
+
+
 def test_it_is_compared_with_the_most_uniform_bits_of_the_same_cost():
     harm = np.zeros((4, 3, 1))
     of_four = costs("bops", 1).of_spec(QuantSpec.parse("4"))

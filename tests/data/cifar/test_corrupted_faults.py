@@ -48,6 +48,13 @@ def cut(folder: Path) -> None:
     os.truncate(folder / FOG, 70_000_000)
 
 
+def zipped(folder: Path) -> None:
+    """As `np.savez` writes, whatever the file is called."""
+    (folder / FOG).unlink()
+    with open(folder / FOG, "wb") as file:
+        np.savez(file, fog=np.zeros(3))
+
+
 def relabelled(cifar: Cifar, rows: slice | int, value: int) -> Fault:
     labels = cifar_c_files.labels(cifar)
     labels.reshape(5, -1)[:, rows] = value
@@ -72,6 +79,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "cut": (cut, r"fog\.npy: expected a complete \.npy file, got .*; download it again"),
     "empty": (replaced(FOG, b""), r"fog\.npy: expected a complete \.npy file"),
     "no npy": (replaced(FOG, b"<html>404</html>"), r"fog\.npy: expected a complete \.npy file"),
+    "zip": (zipped, r"fog\.npy: expected a \.npy file, got a zip archive; unpack it"),
     "objects": (saved(FOG, np.array([{"a": 1}], object)), r"fog\.npy: expected a complete \.npy file"),
     "no labels": (lambda folder: (folder / LABELS).unlink(), r"labels\.npy: expected this file, got none"),
     "few labels": (
