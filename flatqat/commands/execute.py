@@ -21,7 +21,7 @@ from flatqat.bench.report.render import ALL, FORMATS, WHOLE, load, render, show
 from flatqat.commands.written import baseline_line, check_output, say_written
 from flatqat.console.progress import progress_for, seconds
 from flatqat.console.terminal import plain_table, terminal
-from flatqat.errors import UsageError, choose, counted
+from flatqat.errors import UsageError, choose, counted, found
 from flatqat.spec import Record
 
 if TYPE_CHECKING:
@@ -207,7 +207,16 @@ def check_figures(models: tuple[str, ...], request: Request) -> int:
     from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.canary import canary, figures
     from flatqat.bench.gate.check import INCOMPLETE, OK, REGRESSED
+    from flatqat.models.checkpoint import file_of
 
+    if request.weights and request.pretrained:
+        raise UsageError("--weights and --pretrained both name initial weights; leave one of them out")
+    for option, path, expected in (
+        ("--weights", request.weights and file_of(request.weights), "a file"),
+        ("--data-root", request.data_root, "a folder"),
+    ):
+        if path and (got := found(path)) != expected:
+            raise UsageError(f"{option} {path}: expected {expected}, got {got}; check the path")
     console = terminal()
     checks = canary(figures(models), Session.open(request, progress_for(terminal(stderr=True))))
     columns = ("model", "figure", "published", "here", "±", "images", "verdict")

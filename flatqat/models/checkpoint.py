@@ -4,6 +4,7 @@ Training scripts nest state dicts in other dicts and lists, beside optimizers an
 its path there, such as `state_dict_ema` or `ema.state_dict`, and `FILE#NAME` chooses one.
 """
 
+import errno
 import os
 import re
 import warnings
@@ -88,6 +89,9 @@ def _read(file: Path) -> Any:
             warnings.simplefilter("ignore")
             return torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
+        if error.errno == errno.EINVAL:  # torch looks for a part beyond the end
+            cut = "expected a complete file, got one that is cut off or damaged"
+            raise WeightsError(f"weights {file}: {cut}; get it again") from error
         problem = f"expected a readable file, got: {error.strerror or error}"
         raise WeightsError(f"weights {file}: {problem}; check --weights") from error
     except Exception as error:  # readers raise many types on other bytes

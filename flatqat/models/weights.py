@@ -112,9 +112,8 @@ def _refusal(path: Path, net: str, fits: Mapping[str, Fit], parts: Mapping[str, 
 def _converted(tensor: Tensor, like: Tensor, name: str, path: Path) -> Tensor:
     """Return a tensor in the type of the network's. Raises WeightsError unless all is finite there."""
     try:
-        value = tensor.to(like.dtype)
         same_kind = tensor.is_floating_point() == like.is_floating_point() and not tensor.is_complex()
-        if same_kind and value.isfinite().all():
+        if same_kind and (value := tensor.to(like.dtype)).isfinite().all():
             return value
         got = f"{str(tensor.dtype).removeprefix('torch.')}, or numbers that are not finite"
     except (RuntimeError, TypeError) as error:  # of types that torch can store but not convert

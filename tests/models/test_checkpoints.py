@@ -401,3 +401,18 @@ def test_a_record_names_the_entry_and_a_report_shows_it(flatqat, tmp_path):
     assert record.protocol.parent == "two.pt#state_dict_ema"
     (command,) = commands([record], "r")
     assert "--weights 'two.pt#state_dict_ema'" in command
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+def test_a_torch_file_that_is_cut_off_is_told(tmp_path, share):
+    torch.save(RAW, whole := tmp_path / "whole.pt")
+    (file := tmp_path / "w.pt").write_bytes(whole.read_bytes()[: int(share * whole.stat().st_size)])
+    with pytest.raises(WeightsError, match=r"w\.pt: expected .* got .*damaged"):
+        loaded(file)
+
+
+def test_complex_weights_are_refused_without_a_warning(tmp_path, recwarn):
+    torch.save({name: tensor.to(torch.complex64) for name, tensor in RAW.items()}, tmp_path / "w.pt")
+    with pytest.raises(WeightsError, match="complex64"):
+        loaded(tmp_path / "w.pt")
+    assert not [w for w in recwarn if "omplex" in str(w.message)]

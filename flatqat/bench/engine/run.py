@@ -23,6 +23,7 @@ from flatqat.bench.sinks.named import check_sink
 from flatqat.console.merged import Merged
 from flatqat.console.progress import Progress, progress_for
 from flatqat.console.terminal import terminal
+from flatqat.errors import UsageError
 from flatqat.spec import Flatness, Record
 from flatqat.spec.flatness import passing
 
@@ -89,6 +90,8 @@ def run_request(request: Request, *, progress: bool = True) -> list[Record]:
 
     Raises FlatqatError if the request, the data or the weights are not usable, before anything is computed.
     """
+    if not isinstance(request, Request):
+        raise UsageError(f"flatqat.run: expected a flatqat.Request, got {request!r}")
     plan = make_plan(request)
     shown = progress_for(terminal(stderr=True)) if progress else Progress()
     with flags_put_back():

@@ -1,8 +1,10 @@
 """What the user requests: the options of `bench run` as one value."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flatqat.bench.plan.arguments import Check, flag, number, numbers, optional, path, settings, text, texts
 from flatqat.bench.plan.settings import Settings
 from flatqat.errors import UsageError, choose, choose_all
 from flatqat.spec import ADAPTATIONS, SPACES, Adapt, Cell, Flatness, Space
@@ -10,7 +12,8 @@ from flatqat.spec import ADAPTATIONS, SPACES, Adapt, Cell, Flatness, Space
 DEFAULT_SEEDS = (0, 1, 2)
 MOST_SEEDS = 1000
 MOST_SEED_DIGITS = 18
-MOST_JOBS = 1024
+MOST_JOBS, MOST_PER_DEVICE, MOST_WORKERS = 1024, 64, 256
+LEAST_LIMIT = 2  # images: one has no scatter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,11 @@ class Request:
     log: str | None = None
     plugins: tuple[str | Path, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Raise UsageError for a value that a field cannot have, as the command line does for an option."""
+        for name, check in CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
+
 
 def parse_jobs(text: str) -> int | None:
     """Parse a number of processes, or `auto` as None. Raises UsageError."""
@@ -122,3 +130,38 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     if max(map(len, parts)) > MOST_SEED_DIGITS:
         raise UsageError(f"--seeds: expected seeds of at most {MOST_SEED_DIGITS} digits, got longer ones")
     return tuple(map(int, parts)) if "," in text else tuple(range(int(text)))
+
+
+CHECKS: Mapping[str, Check] = {
+    "suites": texts("digits-c", least=1),
+    "methods": texts("qat", least=1),
+    "bits": texts("4", least=1),
+    "keep": optional(texts("first")),
+    "layer_bits": texts("layer4.*=w2a4"),
+    "models": texts("tiny"),
+    "seeds": optional(numbers(0, 10**MOST_SEED_DIGITS - 1)),
+    "recipe": optional(text),
+    "settings": settings,
+    "weights": optional(path),
+    "pretrained": flag,
+    "data_root": optional(path),
+    "results": path,
+    "device": text,
+    "devices": texts("cuda:0"),
+    "ray": optional(text),
+    "per_device": number(1, MOST_PER_DEVICE),
+    "amp": flag,
+    "compile": flag,
+    "threads": number(1),
+    "jobs": optional(number(1, MOST_JOBS)),
+    "workers": number(0, MOST_WORKERS),
+    "limit": optional(number(LEAST_LIMIT)),
+    "window": optional(text),
+    "adapt": lambda _, value: parse_adapt(value),
+    "compute_matched": flag,
+    "spaces": lambda name, value: parse_spaces(texts("quantized")(name, value)),
+    "rerun": flag,
+    "log": optional(text),
+    "plugins": texts("mine.py", kinds=(str, Path)),
+}
+"""What each field of a request may be."""

@@ -29,10 +29,15 @@ def plain_axes_(axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def wrapped(text: str, width: float) -> str:
+    """Return a title in lines that fit `width` inches."""
+    return fill(printable(text), int(TITLE_CHARACTERS_PER_INCH * width))
+
+
 def title_(axes: Any, text: str, width: float) -> None:
     """Write a title above axes, in lines that fit `width` inches."""
-    wrapped = fill(printable(text), int(TITLE_CHARACTERS_PER_INCH * width))
-    axes.set_title(wrapped, fontsize=9, loc="left", parse_math=False)  # a $ in a name is no formula
+    title = wrapped(text, width)
+    axes.set_title(title, fontsize=9, loc="left", parse_math=False)  # a $ in a name is no formula
 
 
 def legend_height(entries: Sequence[Entry], notes: str, width: float) -> float:

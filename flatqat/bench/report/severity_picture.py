@@ -9,7 +9,7 @@ from flatqat.bench.records.sections import Section, row_label
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_shift import Column, shift_columns
 from flatqat.bench.report.corruption_panels import Panel, panels_of
-from flatqat.bench.report.figures import bar, bars_note, legend_, legend_height, plain_axes_, title_
+from flatqat.bench.report.figures import bar, bars_note, legend_, legend_height, plain_axes_, title_, wrapped
 from flatqat.bench.report.ordinary_bars import Bar, limits
 from flatqat.bench.report.point_styles import Style, row_entries, row_styles
 from flatqat.bench.report.tax import ID, tax_columns, taxes
@@ -90,7 +90,8 @@ def _drawn(plot: str, blocks: Sequence[Block], notes: str, *, of_zero: bool) -> 
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
         part.supylabel(label, fontsize=9)
-        part.suptitle(section.title, fontsize=9, x=0.01, ha="left", parse_math=False)
+        title = wrapped(section.title, width)
+        part.suptitle(title, fontsize=9, x=0.01, ha="left", parse_math=False)
     legend_(figure, entries, notes, width)
     return figure
 
