@@ -211,12 +211,10 @@ def check_figures(models: tuple[str, ...], request: Request) -> int:
 
     if request.weights and request.pretrained:
         raise UsageError("--weights and --pretrained both name initial weights; leave one of them out")
-    for option, path, expected in (
-        ("--weights", request.weights and file_of(request.weights), "a file"),
-        ("--data-root", request.data_root, "a folder"),
-    ):
-        if path and (got := found(path)) != expected:
-            raise UsageError(f"{option} {path}: expected {expected}, got {got}; check the path")
+    if request.weights:
+        file_of(request.weights)  # raises if there is none
+    if request.data_root and (got := found(request.data_root)) != "a folder":
+        raise UsageError(f"--data-root {request.data_root}: expected a folder, got {got}; check the path")
     console = terminal()
     checks = canary(figures(models), Session.open(request, progress_for(terminal(stderr=True))))
     columns = ("model", "figure", "published", "here", "±", "images", "verdict")

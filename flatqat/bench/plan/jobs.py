@@ -90,6 +90,8 @@ def make_plan(request: Request) -> Plan:
     Raises UsageError if a name, a setting or a combination does not exist, PluginError if a plugin file is
     none, WeightsError if the weights do not fit a model, and StoreError if the results folder cannot be one.
     """
+    if not request.suites:
+        raise UsageError("Request.suites: expected at least one suite, got none")
     registry.forget_edited()
     for file in request.plugins:
         registry.add_plugin(Path(file))

@@ -133,7 +133,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 CHECKS: Mapping[str, Check] = {
-    "suites": texts("digits-c", least=1),
+    "suites": texts("digits-c"),
     "methods": texts("qat", least=1),
     "bits": texts("4", least=1),
     "keep": optional(texts("first")),

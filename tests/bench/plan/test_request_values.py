@@ -26,7 +26,6 @@ from flatqat.errors import UsageError
         ({"threads": 0}, "threads: expected a whole number of at least 1"),
         ({"workers": -1}, "workers: expected a whole number from 0 to 256"),
         ({"bits": (4,)}, r"bits: expected texts such as \('4',\), got \(4,\)"),
-        ({"suites": ()}, "suites: expected texts"),
         ({"suites": None}, "suites: expected texts"),
         ({"recipe": 5}, "recipe: expected a text, got 5"),
         ({"data_root": 3}, "data_root: expected a path, got 3"),
@@ -56,6 +55,11 @@ def test_what_notebooks_pass_becomes_what_fields_hold():
     assert {type(seed) for seed in request.seeds} == {int} == {type(request.limit)}
     assert request.results == Path("runs")
     assert Request() == Request(weights=None, spaces=("quantized",))
+
+
+def test_a_request_without_suites_cannot_be_run():
+    with pytest.raises(UsageError, match=r"Request.suites: expected at least one suite, got none"):
+        flatqat.run(Request(suites=()))
 
 
 @pytest.mark.parametrize("given", [None, {}, "digits-c"])
