@@ -60,7 +60,7 @@ def test_a_device_is_not(flatqat, stored):
 @pytest.mark.parametrize(
     ("option", "told"),
     [
-        (("--by", "family"), r"--format html: expected no --by, got family; leave it out"),
+        (("--by", "family"), r"--format html: expected no --by, got family; leave --by out: "),
         (("--plot", "pareto", "--output", "p.png"), r"--plot pareto: expected neither --by, --format nor"),
     ],
 )

@@ -18,7 +18,7 @@ from tests.helpers.gate_records import CELL, outcomes, store_with
 def path(tmp_path):
     """A baseline of three cells, one of which has `shifts` among its settings."""
     store = store_with(tmp_path / "r", outcomes())
-    for seed, args in ((1, ()), (2, (("shifts", {}),))):
+    for seed, args in ((1, ()), (2, (("shifts", 1),))):
         store = store_with(tmp_path / "r", outcomes(), replace(CELL, seed=seed, method_args=args))
     write_baseline(store, tmp_path / "b.json")
     return tmp_path / "b.json"
