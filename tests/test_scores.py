@@ -8,8 +8,9 @@ from typing import Annotated
 import pytest
 
 from flatqat.spec import Cell, FieldError, Score, Scores
-from flatqat.spec.reading import SHARED, from_plain, to_plain
+from flatqat.spec.reading import from_plain, to_plain
 from flatqat.spec.scores import SCORES
+from flatqat.spec.shared import SHARED
 
 
 def plain(seed: int = 0) -> dict:

@@ -158,3 +158,9 @@ def test_labels_fit_into_file_names_and_differ(model):
 def test_labels_of_ordinary_length_are_whole():
     cell = dataclasses.replace(CELL, model="file:" + "x" * 150 + ".py:make")
     assert cell.label == f"file_{'x' * 150}.py_make-qat-4-s0-{cell.id}"
+
+
+@pytest.mark.parametrize("name", ["lr", "momentum", "weight_decay"])
+def test_no_number_of_a_recipe_is_nan(name):
+    with pytest.raises(UsageError, match=rf"recipe.{name}: expected at least 0, got nan"):
+        Recipe(pretrain_steps=1, steps=1, **{name: float("nan")})

@@ -21,7 +21,7 @@ from flatqat.bench.report.render import ALL, FORMATS, WHOLE, load, render, show
 from flatqat.commands.written import baseline_line, check_output, say_written
 from flatqat.console.progress import progress_for, seconds
 from flatqat.console.terminal import plain_table, terminal
-from flatqat.errors import UsageError, choose, counted, found
+from flatqat.errors import UsageError, choose, counted
 from flatqat.spec import Record
 
 if TYPE_CHECKING:
@@ -207,14 +207,13 @@ def check_figures(models: tuple[str, ...], request: Request) -> int:
     from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.canary import canary, figures
     from flatqat.bench.gate.check import INCOMPLETE, OK, REGRESSED
+    from flatqat.data.images.data_root import data_root
     from flatqat.models.checkpoint import file_of
 
-    if request.weights and request.pretrained:
-        raise UsageError("--weights and --pretrained both name initial weights; leave one of them out")
     if request.weights:
         file_of(request.weights)  # raises if there is none
-    if request.data_root and (got := found(request.data_root)) != "a folder":
-        raise UsageError(f"--data-root {request.data_root}: expected a folder, got {got}; check the path")
+    if request.data_root:
+        data_root(request.data_root, "datasets")  # raises if that is no folder
     console = terminal()
     checks = canary(figures(models), Session.open(request, progress_for(terminal(stderr=True))))
     columns = ("model", "figure", "published", "here", "±", "images", "verdict")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from flatqat.errors import PluginError, listed
 from flatqat.methods.batchnorm import freeze_batchnorm, reestimate_batchnorm
 from flatqat.methods.schedule import half_cosine
-from flatqat.methods.settings import Between, CheckedConfig, is_settable
+from flatqat.methods.settings import Between, CheckedConfig, kind_of
 from flatqat.quant.apply import calibrate, quantizers
 from flatqat.quant.base import PERCENTILE, RANGES, RangeInit
 from flatqat.spec import Recipe
@@ -96,7 +96,7 @@ class Method:
         if bare := [f.name for f in made if f.default is MISSING and f.default_factory is MISSING]:
             raise PluginError(f"{expected}, got none for {listed(bare)}")
         hints = get_type_hints(cls.Config)
-        if other := [f.name for f in made if not is_settable(hints[f.name])]:
+        if other := [f.name for f in made if kind_of(hints[f.name]) is None]:
             raise PluginError(
                 f"{cls.__name__}: expected settings that are bool, int, float, str or a Literal of texts, or "
                 f"one of these or None, got another type of {listed(other)}"

@@ -41,17 +41,18 @@ class CheckedConfig:
                 raise UsageError(f"{method}.{name}: expected {expected}, got {value}")
 
 
-def is_settable(hint: Any) -> bool:
-    """Whether `--set` can give a setting of a type: bool, int, float, str, or one of some words.
+def kind_of(hint: Any) -> Any:
+    """Return the type of a setting that `--set` can give, of `float | None` that is float; else None.
 
-    Each of these may be optional, as in `float | None`.
+    These are bool, int, float, str, and a Literal of texts.
     """
     options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     kinds = [option for option in options if option is not NoneType]
     if len(kinds) != 1:
-        return False
+        return None
     words = get_args(kinds[0]) if get_origin(kinds[0]) is Literal else ()
-    return kinds[0] in (bool, int, float, str) or (bool(words) and all(isinstance(w, str) for w in words))
+    is_word = bool(words) and all(isinstance(word, str) for word in words)
+    return kinds[0] if is_word or kinds[0] in (bool, int, float, str) else None
 
 
 @lru_cache

@@ -24,9 +24,9 @@ class Estimate:
 
     where t_X and t_Y are the two-sided quantiles of Student's t. With the exponent 2 and many images,
     f_Y -> inf, that is Satterthwaite's solution, nu = (X + Y)^2 / (X^2 / f_X + Y^2 / f_Y), with t^2 linear
-    in 1 / nu; with few images it is wider. Since X is itself
-    estimated, and with it w, that covers too little between the extremes: 93% with 2 degrees of freedom and
-    87% with one. The exponent 1.75 covers 94.4% to 96.4%, and 93.2% to 97.1%, whatever w is.
+    in 1 / nu; with few images it is wider. Since X is itself estimated, and with it w, that covers too little
+    between the extremes: 93% with 2 degrees of freedom and 87% with one. The exponent 1.75 covers 94.4% to
+    96.4%, and 93.2% to 97.1%, whatever w is.
 
     With one seed X is 0, and the estimate speaks of these training runs alone.
 

@@ -10,14 +10,13 @@ from flatqat.quant.kernels.rule import SMALLEST_SCALE as SMALLEST_SCALE
 from flatqat.quant.kernels.rule import Grid, Rule
 from flatqat.quant.observe import Observer
 from flatqat.quant.ops import fake_quantize_by, from_codes, full_precision, in_range_by, to_codes
-from flatqat.quant.search import rounding_errors
+from flatqat.quant.search import best_fraction
 
 Role = Literal["weight", "input"]
 RangeInit = Literal["own", "minmax", "mse", "percentile"]
 RANGES: RangeInit = "mse"
 PERCENTILE = 99.9
 """How methods set ranges, unless their settings say otherwise."""
-MSE_FRACTIONS = [percent / 100 for percent in range(20, 101)] + [0.2 * 0.9**i for i in range(1, 51)]
 
 
 class Quantizer(nn.Module):
@@ -246,13 +245,9 @@ class Quantizer(nn.Module):
             self._search(observed)
 
     def _search(self, observed: Observer) -> None:
-        """Cover the fraction of the whole range with the smallest error; of equal ones the first."""
-        low, high = observed.low, observed.high
-        errors = rounding_errors(self, observed, [(low * f, high * f) for f in MSE_FRACTIONS])
-        least, best = errors.min(0)
-        fractions = torch.tensor(MSE_FRACTIONS, dtype=low.dtype, device=low.device)
-        fraction = torch.where(least.isfinite(), fractions[best], 1.0)
-        self.set_range(low * fraction, high * fraction)
+        """Cover the fraction of the whole range with the smallest error."""
+        fraction = best_fraction(self, observed)
+        self.set_range(observed.low * fraction, observed.high * fraction)
 
     def extra_repr(self) -> str:
         """Return role, bit width and bounds for `repr`."""

@@ -20,10 +20,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from flatqat.quant.base import MSE_FRACTIONS, Role
+from flatqat.quant.base import Role
 from flatqat.quant.lsq import LSQ
 from flatqat.quant.observe import Observer
-from flatqat.quant.search import rounding_errors
+from flatqat.quant.search import MSE_FRACTIONS, rounding_errors
 
 
 class LSQPlus(LSQ):

@@ -15,8 +15,20 @@ if TYPE_CHECKING:
     from flatqat.quant.base import Quantizer
 
 Ranges = Sequence[tuple[Tensor, Tensor]]
+MSE_FRACTIONS = [percent / 100 for percent in range(20, 101)] + [0.2 * 0.9**i for i in range(1, 51)]
 FEW = 2**14
 """Up to so many values a call of torch takes longer than its arithmetic, and is summed on one thread."""
+
+
+def best_fraction(quantizer: "Quantizer", observed: Observer) -> Tensor:
+    """Return the fraction of the whole range with the smallest error, for each scale.
+
+    Of equal ones it is the first, and 1 where no error is finite.
+    """
+    low, high = observed.low, observed.high
+    least, best = rounding_errors(quantizer, observed, [(low * f, high * f) for f in MSE_FRACTIONS]).min(0)
+    fractions = torch.tensor(MSE_FRACTIONS, dtype=low.dtype, device=low.device)
+    return torch.where(least.isfinite(), fractions[best], 1.0)
 
 
 def rounding_errors(quantizer: "Quantizer", observed: Observer, ranges: Ranges) -> Tensor:

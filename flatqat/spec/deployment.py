@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from flatqat.spec.reading import SHARED, Stored
+from flatqat.spec.reading import Stored
+from flatqat.spec.shared import SHARED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from flatqat.spec.environment import Environment
-from flatqat.spec.reading import SHARED, Stored
+from flatqat.spec.reading import Stored
+from flatqat.spec.shared import SHARED
 
 Space = Literal["quantized", "latent", "step_size"]
 SPACES: tuple[Space, ...] = ("quantized", "latent", "step_size")

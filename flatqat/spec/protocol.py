@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from flatqat.spec.environment import Environment
 from flatqat.spec.quant import QuantSpec
-from flatqat.spec.reading import SHARED, Stored
+from flatqat.spec.reading import Stored
 from flatqat.spec.recipe import Recipe
+from flatqat.spec.shared import SHARED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,7 @@ A dataclass is read by the types of its fields. Every error names the field by i
 """
 
 import json
-import marshal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, field, fields, is_dataclass
 from functools import cache
 from math import isfinite
@@ -14,15 +13,11 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from flatqat.errors import FlatqatError
+from flatqat.spec.shared import SHARED, Reader, shared
 
 Args = tuple[tuple[str, object], ...]
 """Settings as sorted pairs of name and value; an object in JSON."""
 
-Reader = Callable[[Any], Any]
-SHARED = "equal values are read once"
-"""In a type `Annotated[kind, SHARED]`: a value that many files have is read, and kept in memory, once."""
-
-MOST_SHARED = 256  # different values of one type
 ADDED = {"added": True}
 SCALARS = {str: "a text", bool: "true or false", int: "a whole number", float: "a finite number"}
 ATOMS = {*SCALARS, NoneType}
@@ -114,7 +109,7 @@ def _reader(kind: Any) -> Reader:
     origin, options = get_origin(kind), get_args(kind)
     if origin is Annotated:
         inner, how = options
-        return _shared(_reader(inner)) if how == SHARED else how
+        return shared(_reader(inner)) if how == SHARED else how
     if kind in SCALARS:
         return lambda value: value if type(value) is str is kind else _scalar(kind, value)
     if kind in (Any, object):
@@ -149,27 +144,6 @@ def _dataclass_reader(kind: Any) -> Reader:
             return kind(**values)
         except FlatqatError as error:
             raise FieldError(str(error)) from error
-
-    return read
-
-
-def _shared(inner: Reader) -> Reader:
-    known: dict[bytes, Any] = {}
-    last: tuple[Any, Any] = (None, None)
-
-    def read(value: Any) -> Any:
-        nonlocal last
-        if value is not last[0] or value is None:
-            last = value, read_anew(value)
-        return last[1]
-
-    def read_anew(value: Any) -> Any:
-        key = marshal.dumps(value, 2)  # tells 1, 1.0 and True apart; later versions depend on identity
-        if key not in known:
-            if len(known) == MOST_SHARED:
-                known.clear()
-            known[key] = inner(value)
-        return known[key]
 
     return read
 

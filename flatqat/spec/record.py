@@ -11,9 +11,10 @@ from flatqat.spec.environment import Environment
 from flatqat.spec.flatness import Flatness
 from flatqat.spec.protocol import Protocol, TrainLog
 from flatqat.spec.quant import QuantSpec
-from flatqat.spec.reading import SHARED, FieldError, Stored, from_plain, to_plain
+from flatqat.spec.reading import FieldError, Stored, from_plain, to_plain
 from flatqat.spec.recipe import Recipe
 from flatqat.spec.scores import Score, Scores
+from flatqat.spec.shared import SHARED
 
 SCHEMA = 2
 Status = Literal["done", "failed", "skipped"]

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -293,3 +295,20 @@ def test_flatness_says_where_it_measures_on_fewer_images(flatqat, stored, asked,
     done = flatqat(*args, "--measure", "step_size_noise")
     assert json.loads(done.out)["images"] == used
     assert said in done.err
+
+
+@pytest.mark.parametrize("form", ["table", "md", "csv"])
+def test_labels_may_be_named_among_columns(flatqat, stored, form):
+    args = ("bench", "report", "--results", stored, "--format", form, "--columns")
+    assert flatqat(*args, "method,bits,OOD").out == flatqat(*args, "OOD").out != ""
+
+
+def test_failed_cells_are_a_list_in_markdown(flatqat, stored, tmp_path):
+    shutil.copytree(stored, tmp_path / "r")
+    for seed in (7, 8):
+        failed = Record(cell=replace(CELL, suite="toy", seed=seed), status="failed", reason="the loss is nan")
+        Store(tmp_path / "r").write_record(failed)
+    text = flatqat("bench", "report", "--results", tmp_path / "r", "--format", "md").out
+    listed = re.findall(r"^- .*loss is nan.*$", text, re.MULTILINE)
+    assert len(listed) == 2
+    assert all(not line.startswith("|") for line in text.split(listed[-1])[1].splitlines()[:2])

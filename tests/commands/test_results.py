@@ -79,6 +79,12 @@ def test_list_has_status_date_and_size(flatqat, store):
     assert sam.endswith(f"{size / 1000:.1f} kB ")
 
 
+def test_a_pipe_in_place_of_a_results_folder_is_called_so(flatqat, tmp_path):
+    os.mkfifo(tmp_path / "r")
+    said = "results folder .*r: expected a folder, found a pipe"
+    assert_one_line_error(flatqat("results", "list", "--results", tmp_path / "r"), said)
+
+
 def test_list_tells_cells_apart_whose_labels_differ_in_the_id_alone(flatqat, store):
     part = replace(QAT, method_args=(("strength", 0.5),), recipe_args=(("lr", 0.1),), step_multiplier=2)
     edited = replace(QAT, plugins="f00")

@@ -135,3 +135,9 @@ def test_the_simulation_does_drive_a_plain_partial_correlation_astray():
     fit = np.polynomial.Polynomial.fit
     left = [t - fit(noisy.ravel(), t.ravel(), 1)(noisy) for t in (x, ability)]
     assert rank_correlation(*left).p < 0.01
+
+
+def test_where_nothing_differs_in_z_nothing_is_said_of_how_well_it_is_measured(rng):
+    x, y = (rng.normal(size=(ROWS, COLUMNS)) for _ in range(2))
+    found = partial_rank(x, (y, y), (np.ones_like(x), np.ones_like(x)))
+    assert (found.reliability, found.p) == (0.0, None)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from flatqat import registry
-from flatqat.quant import base, search
+from flatqat.quant import search
 from flatqat.quant.base import Quantizer
 from flatqat.quant.lsqplus import LSQPlus
 from flatqat.quant.observe import Observer
@@ -143,7 +143,7 @@ def test_grids_that_differ_in_more_than_scales_are_tried_range_by_range(kind, bo
 
 def test_of_equal_errors_that_of_the_first_range_counts(monkeypatch):
     """Which is a fifth of the whole."""
-    monkeypatch.setattr(base, "rounding_errors", lambda q, observed, ranges: torch.ones(len(ranges), 6, 1))
+    monkeypatch.setattr(search, "rounding_errors", lambda q, observed, ranges: torch.ones(len(ranges), 6, 1))
     ours, whole = (
         calibrated("lsq", "weight", WEIGHT, (6, 1)),
         LSQPlus(bits=3, role="weight", scale_shape=(6, 1)),

@@ -1,6 +1,6 @@
 """How long a plan will take: the time of a few steps and images, multiplied by their number."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from timeit import repeat
@@ -27,6 +27,7 @@ from flatqat.methods.base import loss_of
 from flatqat.metrics.task import task_of
 from flatqat.quant.apply import cached_weights, quantize_
 from flatqat.spec import EvalTransform
+from flatqat.suite import Shift
 
 CALLS = 3
 BATCHES = 2  # that a method is begun with, where the recipe has as many for calibration
@@ -81,14 +82,17 @@ def estimate(todo: Sequence[Lack], session: Session, timed: Times, processes: in
 
     Several processes share it, but a cell is trained after its parent, and scored after all trainings.
     """
-    scored: dict[str, list[Lack]] = {}
-    for lack in (lack for lack in todo if lack.scores):
-        scored.setdefault(lack.job.suite.key, []).append(lack)
-    images = {
-        key: {shift.name: images_of(shift, session.request) for shift in lacks[0].job.suite.scored}
-        for key, lacks in scored.items()
-    }
-    total = sum(_making(lacks, timed[_key(lacks[0].job)], session) for lacks in scored.values())
+    lacking = {lack.job.cell.id: shifts_to_score(lack, session) for lack in todo}
+    scored: dict[str, list[Job]] = {}
+    for job in (lack.job for lack in todo if lacking[lack.job.cell.id]):
+        scored.setdefault(job.suite.key, []).append(job)
+    images: dict[str, dict[str, int]] = {}
+    total = 0.0
+    for key, jobs in scored.items():
+        shifts = {shift.name: shift for job in jobs for shift in lacking[job.cell.id]}
+        adapted = {name for name, shift in shifts.items() if any(is_adapted(job, shift) for job in jobs)}
+        images[key] = {name: images_of(shift, session.request) for name, shift in shifts.items()}
+        total += _making(shifts.values(), adapted, timed[_key(jobs[0])], session)
     trainings = 0.0
     ends: dict[str, float] = {}  # of the training of each cell, where nothing waits but for its parent
     for lack in todo:
@@ -98,7 +102,7 @@ def estimate(todo: Sequence[Lack], session: Session, timed: Times, processes: in
             training = one.begin * job.recipe.calibration_batches + one.step * job.method.steps(job.recipe)
         ends[job.cell.id] = training + (ends.get(job.parent.cell.id, 0.0) if job.parent else 0.0)
         trainings += training
-        seen = sum(images[job.suite.key][shift.name] for shift in shifts_to_score(lack, session))
+        seen = sum(images[job.suite.key][shift.name] for shift in lacking[job.cell.id])
         total += seen * (one.scoring + one.forward * (passes_of(job) - 1))
         total += one.forward * flatness_work(lack, session)
     start = sum(one.start for one in timed.values())
@@ -118,24 +122,17 @@ def _settings(job: Job) -> tuple[object, ...]:
     return job.cell.method_args, job.cell.recipe_args
 
 
-def _making(lacks: Sequence[Lack], timed: Timed, session: Session) -> float:
+def _making(shifts: Collection[Shift], adapted: Collection[str], timed: Timed, session: Session) -> float:
     """Return the seconds of making the images that the models of a suite are scored on, once for all.
 
-    They are made once before, too, if models are fitted to them.
+    Those of shifts that models are fitted to, which `adapted` names, are made once before, too.
     """
-    request, shifts = session.request, {}
-    adapted: set[str] = set()
-    for lack in lacks:
-        for shift in shifts_to_score(lack, session):
-            shifts[shift.name] = shift
-            if is_adapted(lack.job, shift):
-                adapted.add(shift.name)
-    total = 0.0
+    request, total = session.request, 0.0
     with session.progress.task("time a few images", len(shifts)) as advance:
-        for name, shift in shifts.items():
+        for shift in shifts:
             data = shift.build(request.data_root).sample(request.limit)
             view = eval_crop(timed.transform) if data.through_transform and timed.transform else None
-            times = 2 if name in adapted else 1
+            times = 2 if shift.name in adapted else 1
             total += times * seconds_to_make(data.transformed(view), session.device, request.workers)
             advance(1)
     return total

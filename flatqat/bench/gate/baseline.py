@@ -28,7 +28,8 @@ from flatqat.errors import StoreError
 from flatqat.metrics.metric import METRICS
 from flatqat.metrics.stacked import Stacked
 from flatqat.spec import Cell, Environment, FieldError, Record, ShiftInfo, Stored
-from flatqat.spec.reading import SHARED, from_plain
+from flatqat.spec.reading import from_plain
+from flatqat.spec.shared import SHARED
 
 BASELINE_SCHEMA = 3
 FIX = "check the path, or make a baseline with: flatqat bench baseline --results DIR --output FILE"

@@ -88,11 +88,8 @@ class Networks:
 
     def _weights(self, model: str) -> Path | None:
         """Return the user's file or, with --pretrained, the source's own, which may be downloaded."""
-        given = self._request.weights
         if not self._request.pretrained:
-            return given
-        if given:
-            raise UsageError("--weights and --pretrained both name initial weights; leave one of them out")
+            return self._request.weights
         from flatqat.models.base import source_of
 
         source, name = source_of(model)

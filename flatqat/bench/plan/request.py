@@ -92,6 +92,8 @@ class Request:
         """Raise UsageError for a value that a field cannot have, as the command line does for an option."""
         for name, check in CHECKS.items():
             object.__setattr__(self, name, check(name, getattr(self, name)))
+        if self.weights and self.pretrained:
+            raise UsageError("--weights and --pretrained both name initial weights; leave one of them out")
 
 
 def parse_jobs(text: str) -> int | None:

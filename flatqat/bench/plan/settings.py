@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields
 from itertools import product
 from math import inf, isfinite
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from flatqat.errors import UsageError, choose
+from flatqat.methods.settings import kind_of
 from flatqat.spec.recipe import LARGEST_NUMBER
 
 Settings = Mapping[str, Mapping[str, str]]
@@ -57,10 +58,9 @@ def changed(defaults: Any, values: Mapping[str, Any]) -> tuple[tuple[str, object
 
 
 def _convert(text: str, hint: Any, name: str) -> object:
-    if get_origin(hint) in (Union, UnionType):
-        if text.lower() == "none" and NoneType in get_args(hint):
-            return None
-        hint = next(option for option in get_args(hint) if option is not NoneType)
+    if text.lower() == "none" and NoneType in get_args(hint):
+        return None
+    hint = kind_of(hint)
     if get_origin(hint) is Literal:
         if text in get_args(hint):
             return text

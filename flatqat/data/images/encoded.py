@@ -21,7 +21,8 @@ Pixels = NDArray[np.uint8]
 T = TypeVar("T")
 Decode = Callable[["Image"], "Image"]
 """An image that is only opened to the same one as RGB, such as `to_rgb`."""
-DEEP, LARGEST = re.compile(";16[BLN]"), 255
+DEEP = re.compile(";16[BLN]")  # 16 bits a channel, as Pillow names it
+LARGEST = 255
 FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP", "GIF")
 """What is read, whatever a file is called: Pillow hands PostScript to another program."""
 
@@ -89,7 +90,7 @@ def check_depth(image: "Image") -> None:
     """Raise DataError if there are more than 8 bits per channel, which would be clipped."""
     deep = image.mode.startswith(("I", "F"))
     if deep or _loses_bits(image):
-        got = f"mode {image.mode}" if deep else f"{image.mode} of 16"
+        got = f"mode {image.mode}" if deep else f"{image.mode} of 16 bits"
         raise DataError(
             f"expected an image of 8 bits a channel, got {got}; use the image as it was published"
         )

@@ -312,3 +312,14 @@ def test_rows_of_older_revisions_are_named_as_in_reports_or_by_their_cells(tmp_p
         assert row.seeds == (1, 1)
     with pytest.raises(UsageError, match=re.escape(f"did you mean '{name}'")):
         diff("mine", "mine (revision aaaaa)", tmp_path)
+
+
+def test_rows_that_nothing_is_compared_with_have_the_order_of_the_report(tmp_path):
+    store_with(tmp_path / "a", outcomes())
+    others = [replace(CELL, method=name) for name in ("anchor", "sam", "ema", "swad", "lookahead")]
+    for cell in (CELL, *others):
+        store_with(tmp_path / "b", outcomes(), cell)
+    (part,) = diff(str(tmp_path / "a"), str(tmp_path / "b"), tmp_path).parts
+    (section,) = sections(Store(tmp_path / "b").records())
+    order = [" ".join(key) for key in section.rows if key[0] != "qat"]
+    assert [name for name, _ in part.missing] == order

@@ -101,6 +101,30 @@ def test_images_are_made_once_for_all_models_and_scores_take_time(tmp_path, monk
         assert found == pytest.approx(images + 0.5 * images * len(plan.scored()))
 
 
+def test_images_that_a_seed_draws_are_made_for_each_seed(tmp_path, monkeypatch):
+    monkeypatch.setattr("flatqat.bench.engine.estimate._time", lambda job, session: Timed())
+    monkeypatch.setattr(
+        "flatqat.bench.engine.estimate.seconds_to_make", lambda data, device, workers: float(len(data))
+    )
+    registry.add_plugin(HELPERS / "toy_family.py")
+
+    def made(*seeds):
+        wanted = Request(
+            results=tmp_path,
+            suites=("toy-family@dark",),
+            methods=("ptq",),
+            bits=("3",),
+            seeds=seeds,
+            spaces=(),
+        )
+        plan = make_plan(wanted)
+        todo = [Lack(job=job, scores=True) for job in plan.scored()]
+        return estimated(todo, session_of(plan.request))
+
+    assert made(0) > 0
+    assert made(0, 1) == made(0) + made(1)
+
+
 def test_images_of_adapted_cells_are_made_twice_but_for_those_of_val(tmp_path, monkeypatch):
     monkeypatch.setattr("flatqat.bench.engine.estimate._time", lambda job, session: Timed())
     monkeypatch.setattr(

@@ -220,3 +220,11 @@ def test_a_model_that_failed_stops_no_picture(tmp_path, plot):
     store = Store(tmp_path)
     write_picture(plot, load(store, None), store, tmp_path / "picture.svg")
     assert (tmp_path / "picture.svg").exists()
+
+
+def test_a_title_that_is_wider_than_its_panel_has_several_lines():
+    section = replace(SECTION, title="a suite with one corruption and a long name of its recipe, " * 3)
+    for draw in (severity_picture.scores, severity_picture.tax):
+        (part,) = draw([section], LOOK).subfigs
+        assert part.get_suptitle().count("\n") >= 1
+        assert " ".join(part.get_suptitle().split()) == section.title.strip()
