@@ -39,7 +39,7 @@ def rows(rounds: int) -> list[Row]:
 
 
 def _write(root: Path) -> None:
-    """Write validation images in the layout of ImageNet, each of one colour."""
+    """Write validation images in the layout of ImageNet, each of one color."""
     for number, label in enumerate(LABELS, 1):
         path = root / "imagenet" / "val" / classes.wnids()[label] / f"ILSVRC2012_val_{number:08}.JPEG"
         path.parent.mkdir(parents=True)

@@ -76,10 +76,10 @@ def _complete(found: Sequence[tuple[Record, Cost]], store: Store) -> None:
     count, errors = 0, terminal(stderr=True)
     try:
         for record, cost in (pair for pair in found if pair[0].cost is None):
-            now = store.record(record.cell)
-            if now and now.status == "done" and now.cost is None:
-                store.write_record(replace(now, cost=cost))
-                count += 1
+            with store.locked(record.cell) as now:
+                if now and now.status == "done" and now.cost is None:
+                    store.write_record(replace(now, cost=cost))
+                    count += 1
     except StoreError as error:
         errors.print(f"not stored: {printable(str(error))}", markup=False, highlight=False, soft_wrap=True)
         return

@@ -1,1 +1,1 @@
-"""From files to batches: layouts on disk, decoding, labelled images, augmentation, live corruptions."""
+"""From files to batches: layouts on disk, decoding, labeled images, augmentation, live corruptions."""

@@ -43,7 +43,7 @@ def _normalized(net: nn.Module, who: str) -> Normalized:
     if hasattr(net, "mean") != hasattr(net, "std") or not (_three_numbers(mean) and _three_numbers(std)):
         raise PluginError(
             f"{who}: expected attributes mean and std of three numbers each, or neither, "
-            "got something else; a network that normalises its images itself is returned as "
+            "got something else; a network that normalizes its images itself is returned as "
             "Normalized(net, mean=(0, 0, 0), std=(1, 1, 1))"
         )
     if not isinstance(eval_transform, EvalTransform | None):

@@ -25,7 +25,7 @@ def _verify(root: Path | None) -> list[Finding]:
     ]
     reference = verify_part(partial(acdc.reference, root), count=None, classes=len(CLASSES))
     if _missing_shifts(root):
-        what = "ACDC: no labelled images in clear weather"
+        what = "ACDC: no labeled images in clear weather"
         fix = "without them there is no shift 'reference'"
         reference = [Finding(ok=False, partial=True, what=what, fix=fix)]
     return [*conditions, *reference]

@@ -1,4 +1,4 @@
-"""Cityscapes and Nighttime Driving: roads around Zurich at night, labelled coarsely."""
+"""Cityscapes and Nighttime Driving: roads around Zurich at night, labeled coarsely."""
 
 from flatqat.data.streets.names import NIGHTTIME_DRIVING
 from flatqat.suites._streets import of_one_set

@@ -1,4 +1,4 @@
-"""ImageNet through other decoders, resizes, colour conversions and crops; needs only the clean images."""
+"""ImageNet through other decoders, resizes, color conversions and crops; needs only the clean images."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""CIFAR-100 through other resizes and colour conversions; needs only the clean images."""
+"""CIFAR-100 through other resizes and color conversions; needs only the clean images."""
 
 from flatqat.data.cifar.sets import CIFAR100
 from flatqat.suites._cifar import noisy_suite

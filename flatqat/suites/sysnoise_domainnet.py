@@ -1,4 +1,4 @@
-"""DomainNet, all six domains, through other decoders, resizes and colour conversions."""
+"""DomainNet, all six domains, through other decoders, resizes and color conversions."""
 
 from flatqat.suites._noisy_domains import noisy
 from flatqat.suites.domainnet import DOMAINNET

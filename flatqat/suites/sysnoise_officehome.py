@@ -1,4 +1,4 @@
-"""OfficeHome, all four domains, through other decoders, resizes and colour conversions."""
+"""OfficeHome, all four domains, through other decoders, resizes and color conversions."""
 
 from flatqat.suites._noisy_domains import noisy
 from flatqat.suites.officehome import OFFICEHOME

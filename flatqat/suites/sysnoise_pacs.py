@@ -1,4 +1,4 @@
-"""PACS, all four domains, through other decoders, resizes and colour conversions."""
+"""PACS, all four domains, through other decoders, resizes and color conversions."""
 
 from flatqat.suites._noisy_domains import noisy
 from flatqat.suites.pacs import PACS

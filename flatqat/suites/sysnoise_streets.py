@@ -1,4 +1,4 @@
-"""Rendered street scenes through other resizes and colour conversions; ships with flatqat."""
+"""Rendered street scenes through other resizes and color conversions; ships with flatqat."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""TerraIncognita, all four domains, through other decoders, resizes and colour conversions."""
+"""TerraIncognita, all four domains, through other decoders, resizes and color conversions."""
 
 from flatqat.suites._noisy_domains import noisy
 from flatqat.suites.terraincognita import TERRAINCOGNITA

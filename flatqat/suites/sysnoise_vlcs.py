@@ -1,4 +1,4 @@
-"""VLCS, all four domains, through other decoders, resizes and colour conversions."""
+"""VLCS, all four domains, through other decoders, resizes and color conversions."""
 
 from flatqat.suites._noisy_domains import noisy
 from flatqat.suites.vlcs import VLCS

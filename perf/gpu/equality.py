@@ -1,7 +1,7 @@
 """The device computes what the CPU computes, and the same bits when asked twice.
 
 Sums are taken in another order there, so numbers agree to rounding. What is decided by comparison, codes and
-grey levels, may differ where rounding crosses a boundary: for a share of values, by one step.
+gray levels, may differ where rounding crosses a boundary: for a share of values, by one step.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from perf.gpu.ledger import Entry, check
 from perf.gpu.setting import TINY, Setting, apart, pictures
 from perf.networks import RECIPE, RESNET_20, Network, rule
 
-FEW = 1e-4  # of the codes and grey levels
+FEW = 1e-4  # of the codes and gray levels
 CELL = Cell(suite="digits-c", suite_version=1, model="tiny", method="qat", quant="4", recipe="smoke", seed=0)
 
 
@@ -87,7 +87,7 @@ def calibration(on: Setting) -> Iterator[Entry]:
 
 
 def corruptions(on: Setting) -> Iterator[Entry]:
-    """Grey levels; the same twice, and the same for one image alone."""
+    """Gray levels; the same twice, and the same for one image alone."""
     sets = [("cifar", 32, 6 if on.tiny else 64)] + ([] if on.tiny else [("imagenet", 224, 8)])
     for table, size, count in sets:
         images, ids = pictures(count, size), torch.arange(count) + 1000

@@ -71,7 +71,7 @@ class Setting:
 
 
 def pictures(count: int, size: int) -> Tensor:
-    """uint8 (count, 3, size, size): smooth patches of colour with noise."""
+    """uint8 (count, 3, size, size): smooth patches of color with noise."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(count, 3, 6, 6, generator=generator)
     smooth = F.interpolate(coarse, size=(size, size), mode="bicubic")

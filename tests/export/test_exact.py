@@ -21,7 +21,7 @@ def made(name, bits, **settings):
 
 
 def hard_values(quantizer) -> torch.Tensor:
-    """Ties, their neighbours, zeros, huge values and others, whatever the grid is."""
+    """Ties, their neighbors, zeros, huge values and others, whatever the grid is."""
     step = quantizer.step_size.detach()
     offset = 0 if quantizer.grid_offset is None else quantizer.grid_offset.detach()
     halves = torch.arange(2 * quantizer.qmin - 5, 2 * quantizer.qmax + 6) / 2

@@ -82,8 +82,8 @@ class Faults:
     def rewrite(self, **columns: object) -> Fault:
         return lambda root: files.parquet(self.cifar, root / self.cifar.slug, SMALL, **columns)
 
-    def labelled(self, **at: int | None) -> Fault:
-        """Test labels with other values in some rows: `labelled(r3=10)`."""
+    def labeled(self, **at: int | None) -> Fault:
+        """Test labels with other values in some rows: `labeled(r3=10)`."""
         values: list[int | None] = [int(label) for label in files.labels(self.cifar, 200)]
         for row, value in at.items():
             values[int(row[1:])] = value
@@ -118,14 +118,14 @@ class Faults:
                 self.rewrite(**{self.column: pa.array(["cat"] * 200)}),
                 "expected a parquet file of images",
             ),
-            "no label": (self.labelled(r7=None), f"row 7: expected a value in '{self.column}', got none"),
+            "no label": (self.labeled(r7=None), f"row 7: expected a value in '{self.column}', got none"),
             "no image": (self.pictured(8, None), "row 8: expected a value in 'img', got none"),
             "label too high": (
-                self.labelled(r3=self.last + 1),
+                self.labeled(r3=self.last + 1),
                 f"row 3: expected labels from 0 to {self.last}, got {self.last + 1}; .* {self.cifar.name}",
             ),
             "label -1": (
-                self.labelled(r199=-1), f"row 199: expected labels from 0 to {self.last}, got -1"
+                self.labeled(r199=-1), f"row 199: expected labels from 0 to {self.last}, got -1"
             ),
             "damaged image": (self.pictured(0, b"\xff\xd8\xff\xe0 cut"), "row 0: expected a PNG or JPEG"),
             "cut image": (self.pictured(199, files.png(NOISE)[:500]), "row 199: expected a PNG"),

@@ -35,7 +35,7 @@ def write(root: Path, name: str, *, images: int = 3, width: int = 10, height: in
 
 
 def picture(label: int, domain: int, at: int, width: int, height: int) -> Image.Image:
-    """A stripe whose place is the class and whose colour is the domain, in noise."""
+    """A stripe whose place is the class and whose color is the domain, in noise."""
     rng = np.random.default_rng([label, domain, at])
     pixels = rng.integers(0, 60, (height, width, 3))
     pixels[:, (label * width // 7) % width, :] += np.array([120, 60 * (domain % 3), 180 - 50 * domain % 180])

@@ -1,6 +1,6 @@
 """ImageNet and the sets around it as their publishers lay them out, with a dozen made-up images.
 
-Every image is of one colour that names it, so that a test can tell which one it sees.
+Every image is of one color that names it, so that a test can tell which one it sees.
 """
 
 import csv
@@ -16,7 +16,7 @@ from flatqat.data.corruptions.names import SEVERITIES
 from flatqat.data.imagenet import classes
 from flatqat.data.imagenet.names import SIDE, CorruptedSet
 
-# Validation images by number, as they are labelled: the first five, and others of ImageNet-R and ImageNet-A.
+# Validation images by number, as they are labeled: the first five, and others of ImageNet-R and ImageNet-A.
 IN_R, IN_A = classes.subset("r"), classes.subset("a")
 FIRST = {1: 65, 2: 970, 3: 230, 4: 809, 5: 516}
 NUMBERS: dict[int, int] = FIRST | {
@@ -31,7 +31,7 @@ NUMBERS: dict[int, int] = FIRST | {
 SIZE = (150, 120)  # of clean images, width and height
 
 
-def colour(number: int, severity: int = 0) -> tuple[int, int, int]:
+def color(number: int, severity: int = 0) -> tuple[int, int, int]:
     """Different by 16 levels or more in one channel, for any two images and severities."""
     place = sorted(NUMBERS).index(number) if number in NUMBERS else number % 12
     return (20 * place + 16, 40 * severity + 16, 128)
@@ -50,9 +50,9 @@ def jpeg(shade: tuple[int, int, int], size: tuple[int, int]) -> bytes:
 
 
 def numbers_seen(images: np.ndarray, severity: int = 0) -> list[int]:
-    """Which images these are, uint8 (B, 3, H, W), by the colour in the middle."""
+    """Which images these are, uint8 (B, 3, H, W), by the color in the middle."""
     middle = images[:, :, images.shape[2] // 2, images.shape[3] // 2].astype(int)
-    shades = {number: np.array(colour(number, severity)) for number in NUMBERS}
+    shades = {number: np.array(color(number, severity)) for number in NUMBERS}
     return [min(shades, key=lambda number: abs(shades[number] - pixel).max()) for pixel in middle]
 
 
@@ -64,7 +64,7 @@ def class_folders(
     folder: Path, numbers: Mapping[int, int] = NUMBERS, severity: int = 0, size: tuple[int, int] = SIZE
 ) -> None:
     for number, label in numbers.items():
-        image(folder / classes.wnids()[label] / name(number), colour(number, severity), size)
+        image(folder / classes.wnids()[label] / name(number), color(number, severity), size)
 
 
 def val(root: Path, numbers: Mapping[int, int] = NUMBERS) -> Path:
@@ -74,7 +74,7 @@ def val(root: Path, numbers: Mapping[int, int] = NUMBERS) -> Path:
 
 def flat_val(root: Path, numbers: Mapping[int, int] = NUMBERS) -> Path:
     for number in numbers:
-        image(root / "imagenet" / "val" / name(number), colour(number))
+        image(root / "imagenet" / "val" / name(number), color(number))
     return root
 
 
@@ -121,7 +121,7 @@ def train(root: Path, each: int = 10, labels: Iterable[int] = (0, 5, 999)) -> Pa
     for label in labels:
         wnid = classes.wnids()[label]
         for number in range(each):
-            image(root / "imagenet" / "train" / wnid / f"{wnid}_{10_000 + number}.JPEG", colour(number))
+            image(root / "imagenet" / "train" / wnid / f"{wnid}_{10_000 + number}.JPEG", color(number))
     return root
 
 
@@ -146,5 +146,5 @@ def natural(folder: Path, labels: Iterable[object], each: int = 2, stem: str = "
     for label in labels:
         called = classes.wnids()[label] if isinstance(label, int) else str(label)
         for number in range(each):
-            image(folder / called / f"{stem}_{number}.jpg", colour(number))
+            image(folder / called / f"{stem}_{number}.jpg", color(number))
     return folder

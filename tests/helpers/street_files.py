@@ -22,14 +22,14 @@ Scene = Callable[[int], tuple[Image.Image, Image.Image]]
 
 
 def drawn(at: int, size: tuple[int, int] = SIZE) -> tuple[Image.Image, Image.Image]:
-    """Blocks of eight classes, road at the bottom, whose colours tell them, in noise."""
+    """Blocks of eight classes, road at the bottom, whose colors tell them, in noise."""
     rng = np.random.default_rng(at)
     blocks = rng.choice([1, 2, 8, 10, 13, 18, 255], size=(4, 6)).astype(np.uint8)
     blocks[-1] = 0
     blocks[0, 0] = 255
     labels = np.asarray(Image.fromarray(blocks).resize(size, Image.Resampling.NEAREST))
-    colours = labels[:, :, None].astype(int) * (13, 47, 91) % 256
-    noisy = (colours + rng.integers(-20, 20, colours.shape)).clip(0, 255).astype(np.uint8)
+    colors = labels[:, :, None].astype(int) * (13, 47, 91) % 256
+    noisy = (colors + rng.integers(-20, 20, colors.shape)).clip(0, 255).astype(np.uint8)
     return Image.fromarray(noisy), Image.fromarray(labels)
 
 

@@ -16,7 +16,7 @@ SHIFTS, PLACES, SHAPE = ("fog", "night"), (2, 7), (12, 20)
 
 
 def labels(seed: int, shift: str, at: int) -> np.ndarray:
-    """A map of three classes in blocks of four pixels, some of them not labelled where the seed is 99."""
+    """A map of three classes in blocks of four pixels, some of them not labeled where the seed is 99."""
     rng = np.random.default_rng([seed, SHIFTS.index(shift), at])
     blocks = rng.choice([0, 1, 2, 255] if seed == 99 else [0, 1, 2], size=(3, 5))
     return np.kron(blocks, np.ones((4, 4))).astype(np.uint8)
@@ -39,7 +39,7 @@ def store_with_pictures(root: Path) -> Store:
 
 
 def put_seen(store: Store) -> None:
-    """The images, grey noise, and their truth."""
+    """The images, gray noise, and their truth."""
     for shift in SHIFTS:
         seen = {}
         for at in PLACES:

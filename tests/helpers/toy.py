@@ -25,7 +25,7 @@ def _images(count, seed, noise):
 SUITE = Suite(
     name="toy",
     version=1,
-    title="coloured quarters",
+    title="colored quarters",
     task="classification",
     classes=CLASSES,
     metric="top1",

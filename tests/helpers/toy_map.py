@@ -1,4 +1,4 @@
-"""Coloured squares on a ground, each pixel to be named: a segmentation suite that is learnt in seconds."""
+"""Colored squares on a ground, each pixel to be named: a segmentation suite that is learnt in seconds."""
 
 from functools import partial
 
@@ -10,7 +10,7 @@ from flatqat.spec import Recipe
 from flatqat.suite import Shift, Suite
 
 NAMES = ("ground", "red", "blue")
-COLOURS = torch.tensor([[90, 120, 90], [200, 40, 40], [40, 40, 200]], dtype=torch.uint8)
+COLORS = torch.tensor([[90, 120, 90], [200, 40, 40], [40, 40, 200]], dtype=torch.uint8)
 HEIGHT, WIDTH = 24, 32
 
 
@@ -24,7 +24,7 @@ def _draw(first: int, count: int) -> ImageData:
             top, left = (int(torch.randint(1, side - 11, (), generator=generator)) for side in labels.shape)
             labels[top : top + 10, left : left + 10] = name
         noise = torch.randint(-30, 31, (HEIGHT, WIDTH, 3), generator=generator)
-        pixels[at, :3] = (COLOURS[labels] + noise).clamp(0, 255).byte().permute(2, 0, 1)
+        pixels[at, :3] = (COLORS[labels] + noise).clamp(0, 255).byte().permute(2, 0, 1)
         labels[:, :2] = 255
         pixels[at, 3] = labels.byte()
     return ImageData.with_label_maps(pixels, classes=len(NAMES), source="toy-map")

@@ -12,7 +12,7 @@ MASKS[0, 1] = 255
 
 
 def by_pixel(logits: torch.Tensor) -> list[float]:
-    """The loss of every labelled pixel."""
+    """The loss of every labeled pixel."""
     return [
         -logits[b, :, y, x].log_softmax(0)[MASKS[b, y, x]].item()
         for b in range(2)
@@ -22,7 +22,7 @@ def by_pixel(logits: torch.Tensor) -> list[float]:
     ]
 
 
-def test_the_mean_is_over_labelled_pixels():
+def test_the_mean_is_over_labeled_pixels():
     each = by_pixel(LOGITS)
     assert label_count(MASKS) == len(each) == 25
     assert pixel_cross_entropy(LOGITS, MASKS).item() == pytest.approx(sum(each) / 25, rel=1e-6)  # float32

@@ -95,7 +95,7 @@ def test_agrees_with_torchmetrics(all_there: bool) -> None:
     assert measure(logits, masks)[0]["miou"].value == pytest.approx(100 * float(theirs), rel=1e-6)
 
 
-def test_nll_ece_and_accuracy_are_those_of_the_labelled_pixels_as_images() -> None:
+def test_nll_ece_and_accuracy_are_those_of_the_labeled_pixels_as_images() -> None:
     logits, masks = sample()
     scores, _ = measure(logits, masks)
     kept = masks != 255
@@ -141,7 +141,7 @@ def test_batches_do_not_change_a_bit(dtype: torch.dtype) -> None:
 
 
 def test_the_error_of_a_mean_of_equal_images_is_the_usual_one() -> None:
-    """sd / sqrt(n) with n - 1, where every image has as many labelled pixels."""
+    """sd / sqrt(n) with n - 1, where every image has as many labeled pixels."""
     logits, masks = sample(n=5)
     masks[masks == 255] = 0
     right = (logits.argmax(1) == masks).float().mean((1, 2))

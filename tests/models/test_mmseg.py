@@ -111,7 +111,7 @@ def test_heads_of_training(name, weights, left_out):
     assert isinstance(model.eval()(IMAGES), torch.Tensor)
 
 
-def test_normalisation_and_window_are_those_of_the_config():
+def test_normalization_and_window_are_those_of_the_config():
     model = ours(SEGFORMER)
     assert (model.task, str(model.window)) == ("segmentation", "1024:768")
     assert model.mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406], abs=1e-4)

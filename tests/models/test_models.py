@@ -56,7 +56,7 @@ def test_unknown_names(name, problem):
         build(name, classes=10, seed=0)
 
 
-def test_normalisation_happens_before_the_network():
+def test_normalization_happens_before_the_network():
     model = build("cifar:resnet20", classes=10, seed=0)
     x = torch.rand(1, 3, 2, 2)
     expected = (x[0, 1] - 0.456) / 0.224

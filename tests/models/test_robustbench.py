@@ -48,12 +48,12 @@ def test_names_are_dataset_threat_and_name(zoo):
     assert {name.partition("/")[0] for name in names} == {"cifar10", "cifar100", "imagenet"}
 
 
-def test_it_is_the_network_of_the_zoo_which_normalises_itself(zoo):
+def test_it_is_the_network_of_the_zoo_which_normalizes_itself(zoo):
     model = build(f"robustbench:{AUGMIX}", classes=10, seed=0).eval()
     images = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
         assert torch.equal(model(images), model.net(images))
-        inner = super(type(model.net), model.net).forward  # that of a WideResNet without normalisation
+        inner = super(type(model.net), model.net).forward  # that of a WideResNet without normalization
         assert torch.equal(model(images), inner((images - 0.5) / 0.5))
     assert str(model.eval_transform) == "resized to short side 32 (bilinear, antialiased), centre crop 32"
 

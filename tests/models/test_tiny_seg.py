@@ -44,13 +44,13 @@ def test_images_of_any_size(size):
         assert model(torch.rand(2, 3, *size)).shape == (2, 3, *size)
 
 
-def test_it_learns_colours_and_places():
-    """Two colours, and the lower half of the image is another class: 4 classes, of which colour tells 2."""
+def test_it_learns_colors_and_places():
+    """Two colors, and the lower half of the image is another class: 4 classes, of which color tells 2."""
     generator = torch.Generator().manual_seed(0)
     cells = torch.randint(2, (16, 1, 4, 8), generator=generator)
-    colour = F.interpolate(cells.float(), scale_factor=8)
-    images = 0.2 + 0.6 * colour + 0.05 * torch.randn(16, 3, 32, 64, generator=generator)
-    masks = colour[:, 0].long() + 2 * (torch.arange(32) >= 16).long()[:, None]
+    color = F.interpolate(cells.float(), scale_factor=8)
+    images = 0.2 + 0.6 * color + 0.05 * torch.randn(16, 3, 32, 64, generator=generator)
+    masks = color[:, 0].long() + 2 * (torch.arange(32) >= 16).long()[:, None]
     model = build("tiny-seg", classes=4, seed=0)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     for _ in range(40):
@@ -59,4 +59,4 @@ def test_it_learns_colours_and_places():
         optimizer.step()
     with torch.no_grad():
         right = (model.eval()(images).argmax(1) == masks).float().mean()
-    assert right > 0.9  # 0.5 is the best by colour alone
+    assert right > 0.9  # 0.5 is the best by color alone

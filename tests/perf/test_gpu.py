@@ -66,7 +66,7 @@ def test_a_failed_check_and_a_section_that_breaks_fail_the_whole(
 
 
 def test_a_device_that_computes_something_else_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second of two corrupted batches, the device's, is one grey level off throughout."""
+    """The second of two corrupted batches, the device's, is one gray level off throughout."""
     calls = iter(range(1000))
     real = equality.corrupt
     monkeypatch.setattr(equality, "corrupt", lambda *a, **k: real(*a, **k) // 2 + next(calls) % 2)

@@ -479,7 +479,7 @@ def test_flatness_is_ranked_over_configurations(tmp_path, slope, words):
     rho = float(re.findall(r"ρ = ([+-][\d.]+)", part.found[0])[0])
     assert rho == pytest.approx(
         -slope / 0.3, abs=0.03
-    )  # neighbours differ by two images, less than their noise
+    )  # neighbors differ by two images, less than their noise
     assert "λmax" not in part.found[0]
     assert "Left out" not in part.lines[2]
 

@@ -71,7 +71,7 @@ def test_a_copy_of_camvid(tmp_path: Path) -> None:
     )
 
 
-def test_camvid_with_colours_as_labels_is_refused(tmp_path: Path) -> None:
+def test_camvid_with_colors_as_labels_is_refused(tmp_path: Path) -> None:
     home = tmp_path / "camvid"
     for split, sequence in (("train", "0016E5"), ("val", "0006R0"), ("test", "Seq05VD"), ("test", "0001TP")):
         for folder in (home / split, home / f"{split}annot"):

@@ -154,8 +154,8 @@ def longer(path: Path) -> None:
 READ = {
     "palette": with_mode("P", "PNG"),
     "transparent": with_mode("RGBA", "PNG"),
-    "grey and transparent": with_mode("LA", "PNG"),
-    "grey": with_mode("L", "JPEG"),
+    "gray and transparent": with_mode("LA", "PNG"),
+    "gray": with_mode("L", "JPEG"),
     "ink": with_mode("CMYK", "JPEG"),
     "one bit": with_mode("1", "PNG"),
     "turned": turned,

@@ -69,7 +69,7 @@ def test_training_sees_random_windows_and_whole_scenes_where_nothing_may_be_rand
 
 
 def test_labels_survive_the_alpha_channel(suite: Suite) -> None:
-    """A view gets the label map as alpha, untouched, and the colours of the picture."""
+    """A view gets the label map as alpha, untouched, and the colors of the picture."""
     data, seen = suite.train(None), []
 
     def record(pair: Image.Image, number: int) -> object:
@@ -80,12 +80,12 @@ def test_labels_survive_the_alpha_channel(suite: Suite) -> None:
     assert seen == [("RGBA", 3)]
 
 
-def test_colours_are_jittered_and_hues_barely(suite: Suite) -> None:
+def test_colors_are_jittered_and_hues_barely(suite: Suite) -> None:
     assert suite.augment is not None
-    grey = torch.full((32, 3, 4, 4), 0.5)
-    got = suite.augment(grey, torch.Generator().manual_seed(0))
-    assert got.shape == grey.shape
-    assert (got.amax(1) - got.amin(1)).max() < 1e-6  # grey has no hue to turn
+    gray = torch.full((32, 3, 4, 4), 0.5)
+    got = suite.augment(gray, torch.Generator().manual_seed(0))
+    assert got.shape == gray.shape
+    assert (got.amax(1) - got.amin(1)).max() < 1e-6  # gray has no hue to turn
     assert got.mean((1, 2, 3)).std() > 0.05
     red = torch.tensor([0.5, 0.3, 0.3]).view(1, 3, 1, 1).expand(32, 3, 4, 4)
     turned = suite.augment(red, torch.Generator().manual_seed(0))[:, :, 0, 0]

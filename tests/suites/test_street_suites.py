@@ -150,7 +150,7 @@ def test_a_copy_without_clear_weather_has_no_reference(root: Path) -> None:
         shutil.rmtree(folder)
     suite = load("cityscapes-acdc")
     assert "reference" not in [shift.name for shift in suite.on_disk(root).shifts]
-    assert any("no labelled images in clear weather" in one.what for one in suite.verify(root))
+    assert any("no labeled images in clear weather" in one.what for one in suite.verify(root))
     assert not stops("cityscapes-acdc", root)
 
 

@@ -38,7 +38,7 @@ def test_a_tree_of_label_ids_is_refused(root: Path) -> None:
         (lambda labels: np.dstack([labels] * 3), "colors: a map for display"),
         (lambda labels: labels[::2, ::2], "expected a label map of its size, 96x48, got 48x24"),
     ],
-    ids=["labelIds", "from 1", "from 1 and 0", "reduced", "none", "colours", "size"],
+    ids=["labelIds", "from 1", "from 1 and 0", "reduced", "none", "colors", "size"],
 )
 @pytest.mark.parametrize("tree", ["cityscapes/gtFine/val", "acdc/gt/night/val"])
 def test_wrong_label_maps_are_found(change, cause: str, tree: str, root: Path) -> None:
@@ -89,7 +89,7 @@ def test_more_than_was_published_is_wrong_and_a_pair_too_few_is_told() -> None:
     assert counted(part, None).ok
     assert counted(part, 1).is_fatal
     assert counted(part, 3).partial
-    lacking = counted(replace(part, unlabelled=("c",)), 2)
+    lacking = counted(replace(part, unlabeled=("c",)), 2)
     assert lacking.partial
     assert "1 images without one are left out (c)" in lacking.what
 
@@ -100,7 +100,7 @@ def test_hidden_files_are_no_images_and_a_name_twice_is_refused(root: Path) -> N
     (name,) = images.glob("lindau/*_000000_*")
     name.with_name(f"._{name.name}").write_bytes(b"not an image")
     assert len(list_part(root, CITYSCAPES, "val")) == 4
-    assert not list_part(root, CITYSCAPES, "val").unlabelled
+    assert not list_part(root, CITYSCAPES, "val").unlabeled
     shutil.copy(name, images / "frankfurt" / name.name)
     with pytest.raises(DataError, match=r"expected each file once, got .*; remove one"):
         list_part(root, CITYSCAPES, "val")

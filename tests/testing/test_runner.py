@@ -152,7 +152,7 @@ def test_libraries_print_nothing_about_themselves(tmp_path):
     [
         ("train", "lambda root: 1 / 0", "ZeroDivisionError"),
         ("val", "lambda root: 3", "'int' object has no attribute 'sample'"),
-        ("val", "lambda root: labelled(root, 99)", "val: expected labels from 0 to 3, got others"),
+        ("val", "lambda root: labeled(root, 99)", "val: expected labels from 0 to 3, got others"),
     ],
 )
 def test_images_of_training_and_selection_are_checked_as_others_are(flatqat, tmp_path, field, broken, said):
@@ -160,7 +160,7 @@ def test_images_of_training_and_selection_are_checked_as_others_are(flatqat, tmp
     given = re.search(rf"^    {field}=.*,$", text, re.MULTILINE)
     assert given
     helper = (
-        "\n\ndef labelled(root, label):\n    import torch\n    from flatqat import ImageData\n"
+        "\n\ndef labeled(root, label):\n    import torch\n    from flatqat import ImageData\n"
         "    images, labels = torch.zeros(8, 3, 16, 16, dtype=torch.uint8), torch.full((8,), label)\n"
         "    return ImageData.in_memory(images, labels, classes=100, source='mine')\n"
     )

@@ -198,11 +198,11 @@ def _store(deployment: Deployment, record: Record, store: Store) -> str:
 
     Raises StoreError if the cell was run again since.
     """
-    now = store.record(record.cell)
-    if now is None or now.status != "done" or now.outcomes_sha256 != record.outcomes_sha256:
-        problem = "expected the record that the file was compared with, got another or none"
-        raise StoreError(f"cell {record.cell.label}: {problem}; verify it again")
-    kept, said = with_deployment(now, deployment)
-    if kept != now:
-        store.write_record(kept)
+    with store.locked(record.cell) as now:
+        if now is None or now.status != "done" or now.outcomes_sha256 != record.outcomes_sha256:
+            problem = "expected the record that the file was compared with, got another or none"
+            raise StoreError(f"cell {record.cell.label}: {problem}; verify it again")
+        kept, said = with_deployment(now, deployment)
+        if kept != now:
+            store.write_record(kept)
     return said

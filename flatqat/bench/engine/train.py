@@ -146,7 +146,7 @@ def training_method(job: Job, model: Normalized, session: Session, whole: WholeB
 
     @torch.no_grad()
     def val_loss() -> float:
-        """Return the mean loss over images, or labelled pixels, of the model in eval mode."""
+        """Return the mean loss over images, or labeled pixels, of the model in eval mode."""
         model.eval()
         total, count, data = 0.0, 0, held_out()
         for x, y in data.batches(val_batch_size(data, device), device, request.workers):

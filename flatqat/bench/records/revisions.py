@@ -119,9 +119,10 @@ def renewed(records: Sequence[Record], store: Store) -> list[Record]:
     old = older(with_revisions(records, store))
     current = [replace(r, last_run=now()) if r.cell.id in old else r for r in records]
     try:
-        for record in current:
-            if record.cell.id in old and (stored := store.record(record.cell)):
-                store.write_record(replace(stored, last_run=record.last_run))
+        for record in (record for record in current if record.cell.id in old):
+            with store.locked(record.cell) as stored:
+                if stored:
+                    store.write_record(replace(stored, last_run=record.last_run))
     except StoreError:  # a folder that is only read
         return list(records)
     return current

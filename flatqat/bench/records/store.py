@@ -20,7 +20,8 @@ import hashlib
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -196,6 +197,15 @@ class Store(Work):
             write_atomically(self.outcomes_path(record.cell), data)
         write_atomically(self.record_path(record.cell), to_json(record_to_dict(record)))
         return record
+
+    @contextmanager
+    def locked(self, cell: Cell) -> Iterator[Record | None]:
+        """Yield the record of a cell, which no other command changes within the block.
+
+        For a change to what is stored: read and written without this, one of two changes would be lost.
+        """
+        with self.claims() as claims, claims.lock(cell.id):  # the claim under which a run writes a record
+            yield self.record(cell)
 
     def has_outcomes(self, record: Record) -> bool:
         """Whether the outcomes of a record are stored and its own."""

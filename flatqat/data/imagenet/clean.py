@@ -47,7 +47,7 @@ def scored(root: Path | None, class_subset: tuple[int, ...] | None = None) -> "I
 
 @lru_cache(maxsize=8)
 def scored_images(root: Path | None, class_subset: tuple[int, ...] | None = None) -> Images:
-    """List the images of `scored`. Raises DataError if they are missing, or labelled in another order."""
+    """List the images of `scored`. Raises DataError if they are missing, or labeled in another order."""
     location = find_split(root, "val")
     if location is None:
         base = data_root(root, "ImageNet")

@@ -1,4 +1,4 @@
-"""Labelled image files in a folder for each class, listed once and in a fixed order. Imports no torch.
+"""Labeled image files in a folder for each class, listed once and in a fixed order. Imports no torch.
 
 Images are ordered by name, whatever class folder they are in. An image's id is the number in its name
 (`ILSVRC2012_val_00000293`), or else a hash of its class and name. It is the same in any subset, under any

@@ -1,4 +1,4 @@
-"""Labelled images in their encoded form, decoded one at a time. Imports no torch."""
+"""Labeled images in their encoded form, decoded one at a time. Imports no torch."""
 
 import re
 from collections.abc import Callable
@@ -119,7 +119,7 @@ def _loses_bits(image: "Image") -> bool:
 
 @dataclass(frozen=True, slots=True)
 class EncodedImages:
-    """N labelled images in a fixed order.
+    """N labeled images in a fixed order.
 
     Attributes:
         source: The files they come from, for messages.

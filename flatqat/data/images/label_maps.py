@@ -28,7 +28,7 @@ def label_map(image: Image) -> Pixels:
 
 
 def check_mode(image: Image) -> None:
-    """Raise DataError unless an image is grey or has a palette."""
+    """Raise DataError unless an image is gray or has a palette."""
     if image.mode not in ("L", "P"):
         colors = image.mode in ("RGB", "RGBA")
         got = "colors: a map for display" if colors else f"mode {image.mode}, as maps of instances have"

@@ -22,9 +22,9 @@ Size = tuple[int, int]
 """Height and width in pixels."""
 
 
-def join(colours: Image, labels: Image) -> Image:
+def join(colors: Image, labels: Image) -> Image:
     """Return the pair of an RGB image and a label map (mode L) of the same size."""
-    return Pillow.merge("RGBA", (*colours.split(), labels))
+    return Pillow.merge("RGBA", (*colors.split(), labels))
 
 
 def split(pair: Image) -> tuple[Image, Image]:
@@ -48,7 +48,7 @@ def jitter_crop(
     """Return a random transform for training: resize a pair, cut a window, mirror half of the images.
 
     The window is chosen again, up to `TRIES` times, while one class fills too much of it or no pixel is
-    labelled. A pair smaller than the window is padded below and on the right. The result only depends on the
+    labeled. A pair smaller than the window is padded below and on the right. The result only depends on the
     seed and the image's id. Source: the usual training on Cityscapes, as in `RandomResize`,
     `RandomCrop(cat_max_ratio)` and `RandomFlip` of MMSegmentation.
 
@@ -57,7 +57,7 @@ def jitter_crop(
         seed: Seeds the random numbers together with the image's id.
         scale: The scale is uniform on this range.
         flip: Whether to mirror half of the images.
-        most: The largest share of a window's labelled pixels that one class may fill.
+        most: The largest share of a window's labeled pixels that one class may fill.
     """
     return partial(_jitter_crop, size, seed, scale, flip, most)
 
@@ -76,11 +76,11 @@ def _jitter_crop(
     rng = np.random.Generator(np.random.PCG64([seed, image_id]))
     factor = rng.uniform(*scale)
     width, height = (max(1, round(side * factor)) for side in pair.size)
-    colours, labels = split(pair)
-    colours = colours.resize((width, height), Resampling.BILINEAR)
+    colors, labels = split(pair)
+    colors = colors.resize((width, height), Resampling.BILINEAR)
     labels = labels.resize((width, height), Resampling.NEAREST)
     left, top = _place(np.asarray(labels), size, most, rng)
-    pixels = _window(colours, labels, left, top, size)
+    pixels = _window(colors, labels, left, top, size)
     return pixels[:, ::-1] if flip and rng.random() < 0.5 else pixels
 
 
@@ -98,10 +98,10 @@ def _place(labels: Pixels, size: Size, most: float, rng: np.random.Generator) ->
     return left, top
 
 
-def _window(colours: Image, labels: Image, left: int, top: int, size: Size) -> Pixels:
+def _window(colors: Image, labels: Image, left: int, top: int, size: Size) -> Pixels:
     """Return the window (height, width, 4) of both; it may extend beyond the image."""
     height, width = size
     padded = Pillow.new("L", (width, height), IGNORED)
     padded.paste(labels, (-left, -top))
     box = (left, top, left + width, top + height)
-    return np.dstack([np.asarray(colours.crop(box)), np.asarray(padded)])
+    return np.dstack([np.asarray(colors.crop(box)), np.asarray(padded)])

@@ -1,4 +1,4 @@
-"""ACDC's labelled validation images: by condition, pooled, and the same places in clear weather."""
+"""ACDC's labeled validation images: by condition, pooled, and the same places in clear weather."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -48,12 +48,12 @@ def adverse(root: Path | None) -> Listing:
 
 
 def reference(root: Path | None) -> Listing:
-    """List the labelled images of the same places in clear weather. Raises DataError if there are none."""
+    """List the labeled images of the same places in clear weather. Raises DataError if there are none."""
     return join_listings("ACDC reference", *(list_part(root, ACDC, f"{name}_ref") for name in CONDITIONS))
 
 
 def lacks_reference(root: Path | None) -> bool:
-    """Return whether there are no labelled images in clear weather."""
+    """Return whether there are no labeled images in clear weather."""
     try:
         reference(root)
     except DataError:

@@ -28,14 +28,14 @@ class Listing:
         names: File names without their ending, such as `aachen_000000_000019`.
         images: The paths of the images.
         masks: The paths of the label maps.
-        unlabelled: The names of images without a label map.
+        unlabeled: The names of images without a label map.
     """
 
     title: str
     names: tuple[str, ...]
     images: tuple[str, ...]
     masks: tuple[str, ...]
-    unlabelled: tuple[str, ...] = ()
+    unlabeled: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -74,7 +74,7 @@ def join_listings(title: str, *parts: Listing) -> Listing:
         names=tuple(name for part in parts for name in part.names),
         images=tuple(path for part in parts for path in part.images),
         masks=tuple(path for part in parts for path in part.masks),
-        unlabelled=tuple(name for part in parts for name in part.unlabelled),
+        unlabeled=tuple(name for part in parts for name in part.unlabeled),
     )
 
 
@@ -82,7 +82,7 @@ def list_part(root: Path | None, dataset: StreetSet, part: str) -> Listing:
     """List a part of a dataset. Raises DataError if it is missing or has no label maps of train ids."""
     images, masks, place = folders_of(root, dataset, part)
     listing = pair_up(f"{dataset.title} {part}", images, masks, place, dataset.fix)
-    return replace(listing, unlabelled=()) if place.shared else listing
+    return replace(listing, unlabeled=()) if place.shared else listing
 
 
 @lru_cache(maxsize=8)
@@ -133,7 +133,7 @@ def pair_up(title: str, images: Path, masks: Path, place: Place, fix: str) -> Li
         names=tuple(both),
         images=tuple(of_images[name] for name in both),
         masks=tuple(of_masks[name] for name in both),
-        unlabelled=tuple(sorted(of_images.keys() - of_masks.keys())),
+        unlabeled=tuple(sorted(of_images.keys() - of_masks.keys())),
     )
 
 

@@ -26,7 +26,7 @@ MOST_OPENED, MAPS = 600, 8
 def verify_part(
     listing: Callable[[], Listing], *, count: int | None, classes: int, lut: NDArray[np.uint8] | None = None
 ) -> list[Finding]:
-    """Check whether one part of a dataset is there, complete and labelled with train ids.
+    """Check whether one part of a dataset is there, complete and labeled with train ids.
 
     `count` is the published number of images, if there is one; `lut` translates stored labels to train ids.
     """
@@ -41,11 +41,11 @@ def verify_part(
 def counted(part: Listing, count: int | None) -> Finding:
     """Compare the number of images with the published one: fewer is partial, more is bad."""
     what = f"{part.title}: {len(part):,}{f' of {count:,}' if count else ''} images with label maps"
-    if part.unlabelled:
-        what += f", {len(part.unlabelled):,} images without one are left out ({listed(part.unlabelled, 3)})"
+    if part.unlabeled:
+        what += f", {len(part.unlabeled):,} images without one are left out ({listed(part.unlabeled, 3)})"
     if count and len(part) > count:
         return Finding(ok=False, what=what, fix="remove the files that are not in the original")
-    if part.unlabelled or (count and len(part) < count):
+    if part.unlabeled or (count and len(part) < count):
         fix = "complete the copy before comparing its numbers with others"
         return Finding(ok=False, partial=True, what=what, fix=fix)
     return Finding(ok=True, what=what)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def from_files(load: "Callable[[Decode], ImageData]", family: Family, name: str) -> "ImageData":
     """Return images on disk with the noise `name`; `load` lists them, to be decoded by a function.
 
-    Decoders and colours change the image before it is resized, the others the transform of each model.
+    Decoders and colors change the image before it is resized, the others the transform of each model.
     """
     if family == "decoder":
         return load(partial(decode_fast, name))

@@ -25,7 +25,7 @@ Levels = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class YCbCr:
-    """One way to store colours as Y'CbCr.
+    """One way to store colors as Y'CbCr.
 
     Attributes:
         red: The weight Kr.
@@ -65,8 +65,10 @@ class YCbCr:
                 [of_luma, of_chroma * of_blue, 0],
             ]
         )
-        centred = np.concatenate([luma[..., None].astype(np.int64) - self._black, chroma - np.int64(128)], -1)
-        return _rounded(_times(_fixed(matrix), centred))
+        centered = np.concatenate(
+            [luma[..., None].astype(np.int64) - self._black, chroma - np.int64(128)], -1
+        )
+        return _rounded(_times(_fixed(matrix), centered))
 
     @property
     def _sizes(self) -> tuple[int, int]:

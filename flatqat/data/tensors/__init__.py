@@ -1,1 +1,1 @@
-"""Images as tensors: labelled sets that are decoded in batches, in memory or from files."""
+"""Images as tensors: labeled sets that are decoded in batches, in memory or from files."""

@@ -1,4 +1,4 @@
-"""Labelled images in a fixed order, decoded batch by batch, with transforms that know each image's id."""
+"""Labeled images in a fixed order, decoded batch by batch, with transforms that know each image's id."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator

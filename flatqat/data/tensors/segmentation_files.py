@@ -27,7 +27,7 @@ def segmentation_files(
     lut: NDArray[np.uint8] | None = None,
     view: Transform | None = None,
 ) -> ImageData:
-    """Return a dataset of image files with label maps, 8-bit grey or palette images.
+    """Return a dataset of image files with label maps, 8-bit gray or palette images.
 
     `fetch` returns uint8 (B, 4, H, W): RGB and the label map.
 
@@ -75,6 +75,6 @@ def segmentation_files(
 def read_pair(image: Path, mask: Path, *, classes: int, lut: NDArray[np.uint8] | None) -> Image:
     """Decode an image and its label map into one RGBA image. Raises DataError, which names the file."""
     read_labels = partial(train_ids, lut=lut, classes=classes, name=mask.name)
-    colours, labels = decode_file(image, to_rgb), decode_file(mask, read_labels)
-    check_fits(image, colours.size, mask, labels.shape[::-1])
-    return join(colours, Pillow.fromarray(labels))
+    colors, labels = decode_file(image, to_rgb), decode_file(mask, read_labels)
+    check_fits(image, colors.size, mask, labels.shape[::-1])
+    return join(colors, Pillow.fromarray(labels))

@@ -143,11 +143,11 @@ def test_every_call_measures_the_data_that_it_is_given(suite, request_, monkeypa
     monkeypatch.setattr(Store, "drop_work", drop)
     id_, *others = suite.shifts
 
-    def relabelled(root):
+    def relabeled(root):
         data = id_.build(root)
         return replace(data, labels=9 - data.labels)
 
-    mended, load = replace(suite, shifts=(replace(id_, build=relabelled), *others)), registry.load
+    mended, load = replace(suite, shifts=(replace(id_, build=relabeled), *others)), registry.load
     monkeypatch.setattr(
         registry, "load", lambda kind, name: mended if name == "digits-c" else load(kind, name)
     )

@@ -133,7 +133,7 @@ def make(classes):
 """
 
 
-def test_the_loss_that_a_rule_watches_is_that_of_labelled_pixels_through_the_networks_own_window(tmp_path):
+def test_the_loss_that_a_rule_watches_is_that_of_labeled_pixels_through_the_networks_own_window(tmp_path):
     """Networks that see windows alone may not have the memory, or the positions, for a whole image."""
     (tmp_path / "net.py").write_text(NET)
     request = Request(
@@ -182,12 +182,12 @@ def test_the_gallery_shows_what_the_models_predict(results, tmp_path):
     image, mask = suite.shifts[1].build(None).sample(2).batch(torch.tensor([0]))
     with torch.inference_mode():
         labels = model.predict(image)[0].argmax(0).numpy()
-    colours = palette(suite.class_names)
+    colors = palette(suite.class_names)
     shown = np.asarray(Image.open(*(tmp_path / "dark").glob("1-*-qat-3-seed-0.png")))
-    assert np.array_equal(shown, painted(labels, colours))
+    assert np.array_equal(shown, painted(labels, colors))
     truth = np.asarray(Image.open(tmp_path / "dark" / "1-2-ground-truth.png"))
-    assert np.array_equal(truth, painted(mask[0].numpy(), colours))
-    assert not truth[:, :2].any()  # not labelled
+    assert np.array_equal(truth, painted(mask[0].numpy(), colors))
+    assert not truth[:, :2].any()  # not labeled
     accuracy = 100 * float((labels == mask[0].numpy())[mask[0] != 255].mean())
     assert f"{accuracy:.1f}% of pixels" in text
 
@@ -251,8 +251,8 @@ def test_titles_that_are_hard_on_files_and_pages(tmp_path):
     titles = ["qat 4 (keep a)", "qat 4 (keep a*)", "qat 4 (keep " + "layer.*.b, " * 40 + ")"]
     pictures = [np.full((4, 6, 3), 60 * at, np.uint8) for at in range(3)]
     row = [Column(title=title, picture=one) for title, one in zip(titles, pictures, strict=True)]
-    colours = palette(suite.class_names)
-    text = write_page(tmp_path, suite, {"a/1": [row]}, {"a/1": {}}, colors=colours).read_text()
+    colors = palette(suite.class_names)
+    text = write_page(tmp_path, suite, {"a/1": [row]}, {"a/1": {}}, colors=colors).read_text()
     files = re.findall(r'img src="([^"]+)"', text)
     assert len(set(files)) == 3
     for file, one in zip(files, pictures, strict=True):

@@ -57,10 +57,10 @@ def test_a_picture_has_the_first_direction_across_and_marks_both_points(tmp_path
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", look)
     write_landscape(BOWL, ABOUT, LandscapeOptions(file=tmp_path / "s.png"))
     axes, bar = seen["figure"].axes
-    centre, lowest = axes.lines
-    assert (centre.get_xdata()[0], centre.get_ydata()[0]) == (0, 0)
+    center, lowest = axes.lines
+    assert (center.get_xdata()[0], center.get_ydata()[0]) == (0, 0)
     assert (lowest.get_xdata()[0], lowest.get_ydata()[0]) == (0.5, 0)  # d across, e upwards
-    assert centre.get_label() == "weights: 0.77"
+    assert center.get_label() == "weights: 0.77"
     assert lowest.get_label() == "lowest on the grid: 0.02"
     assert seen["figure"].get_suptitle() == "tiny-qat-4"
     assert axes.get_title() == "space quantized, input quantizers on, 256 training images"

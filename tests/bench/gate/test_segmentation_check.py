@@ -137,7 +137,7 @@ def test_other_images_are_incomplete(tmp_path, baseline):
     assert [reason for _, reason in done.missing] == ["the number of images of aside differs: 8 → 5"]
 
 
-def test_a_shift_without_a_labelled_pixel_is_incomplete(tmp_path):
+def test_a_shift_without_a_labeled_pixel_is_incomplete(tmp_path):
     """0/0 on both sides is neither fine nor an improvement; the other shifts are compared all the same."""
     of = {**matrices(), "night": np.zeros_like(matrices()["night"])}
     store, path = Store(tmp_path / "old"), tmp_path / "b.json"

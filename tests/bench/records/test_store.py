@@ -1,8 +1,10 @@
 """Atomic writes, and clear errors for damaged files."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -32,6 +34,40 @@ def test_records_survive_the_round_trip(tmp_path):
     assert store.record(CELL) == stored
     assert store.records() == [stored]
     assert store.outcomes(CELL)["id:pred"].tolist() == [0, 1, 2, 3]
+
+
+def test_of_changes_at_once_none_is_lost(tmp_path):
+    store, count = Store(tmp_path), 4
+    store.write_record(RECORD)
+    together = Barrier(count)
+
+    def add(number: int) -> None:
+        together.wait()
+        with store.locked(CELL) as stored:
+            assert stored is not None
+            store.write_record(replace(stored, reason=f"{stored.reason}{number}"))
+
+    with ThreadPoolExecutor(count) as threads:
+        list(threads.map(add, range(count)))
+    changed = store.record(CELL)
+    assert changed is not None
+    assert sorted(changed.reason) == ["0", "1", "2", "3"]
+    assert not (tmp_path / ".work").exists()
+
+
+def test_a_change_waits_for_the_run_that_writes_the_record(tmp_path):
+    store = Store(tmp_path)
+    store.write_record(RECORD)
+
+    def rescored() -> str:
+        with store.locked(CELL) as stored:
+            return stored.reason if stored else ""
+
+    with ThreadPoolExecutor(1) as threads, store.claims() as claims:
+        with claims.hold(CELL.id):
+            waiting = threads.submit(rescored)
+            store.write_record(replace(RECORD, reason="written by the run"))
+        assert waiting.result() == "written by the run"
 
 
 def test_outcomes_can_be_read_by_their_names_alone(tmp_path):

@@ -55,7 +55,7 @@ def zipped(folder: Path) -> None:
         np.savez(file, fog=np.zeros(3))
 
 
-def relabelled(cifar: Cifar, rows: slice | int, value: int) -> Fault:
+def relabeled(cifar: Cifar, rows: slice | int, value: int) -> Fault:
     labels = cifar_c_files.labels(cifar)
     labels.reshape(5, -1)[:, rows] = value
     return saved(LABELS, labels)
@@ -99,7 +99,7 @@ FAULTS_OF: dict[Cifar, dict[str, tuple[Fault, str]]] = {
             r"from 0 to 9, got 0 to 99; check that this is CIFAR-10-C and not CIFAR-100-C$",
         ),
         "another label": (
-            relabelled(CIFAR10, 4_321, 1),
+            relabeled(CIFAR10, 4_321, 1),
             "clean test images in the same order, got 1 for 0 in row 4321; use a copy of CIFAR-10 in its "
             r"original order \(cifar-10-batches-py",
         ),
@@ -110,7 +110,7 @@ FAULTS_OF: dict[Cifar, dict[str, tuple[Fault, str]]] = {
     },
     CIFAR100: {
         "label 100": (
-            relabelled(CIFAR100, 3, 100),
+            relabeled(CIFAR100, 3, 100),
             "from 0 to 99, got 0 to 100; check that this is CIFAR-100-C$",
         ),
         "CIFAR-10-C": (
@@ -122,7 +122,7 @@ FAULTS_OF: dict[Cifar, dict[str, tuple[Fault, str]]] = {
             r"labels\.npy: expected labels from 0 to 99, got 0 to 19, which are the coarse labels",
         ),
         "another label": (
-            relabelled(CIFAR100, 4_321, 1),
+            relabeled(CIFAR100, 4_321, 1),
             "clean test images in the same order, got 1 for 50 in row 4321; use a copy of CIFAR-100 in its "
             r"original order \(cifar-100-python",
         ),

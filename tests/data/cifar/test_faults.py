@@ -112,7 +112,7 @@ def test_a_damaged_image_in_the_middle_is_named_with_its_row(tmp_path: Path, cif
 
 @pytest.mark.parametrize("faults", [TEN, HUNDRED], ids=["CIFAR-10", "CIFAR-100"])
 def test_shuffled_classes_are_found(tmp_path: Path, faults: Faults) -> None:
-    faults.labelled(r0=4)(tmp_path)
+    faults.labeled(r0=4)(tmp_path)
     (bad,) = [finding for finding in verify(faults.cifar, tmp_path) if not finding.ok]
     each = 200 // len(faults.cifar.classes)
     told = f"expected {each} test images of each class, got {each - 1} of class 3 ({faults.name})"

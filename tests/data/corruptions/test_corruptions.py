@@ -34,7 +34,7 @@ GROWING = {*FIXED, "gaussian_noise", "shot_noise", "impulse_noise", "speckle_noi
 
 
 def pictures(count: int, height: int = 32, width: int = 32) -> Tensor:
-    """uint8 (count, 3, height, width): smooth patches of colour with a little noise, some of it saturated."""
+    """uint8 (count, 3, height, width): smooth patches of color with a little noise, some of it saturated."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(count, 3, 6, 6, generator=generator) * 1.2 - 0.1
     smooth = F.interpolate(coarse, size=(height, width), mode="bicubic")
@@ -42,7 +42,7 @@ def pictures(count: int, height: int = 32, width: int = 32) -> Tensor:
     return ((smooth + noise).clamp(0, 1) * 255).byte()
 
 
-def grey(level: int, count: int = 64) -> Tensor:
+def gray(level: int, count: int = 64) -> Tensor:
     return torch.full((count, 3, 32, 32), level, dtype=torch.uint8)
 
 
@@ -94,24 +94,24 @@ def test_distortion_grows_with_severity(name: str, table: Table) -> None:
 
 def test_bad_input() -> None:
     with pytest.raises(UsageError, match=r"unknown corruption 'gausian_blur'.*did you mean 'gaussian_blur'"):
-        one(grey(0), "gausian_blur", 1)
+        one(gray(0), "gausian_blur", 1)
     with pytest.raises(UsageError, match="unknown corruption 'jpeg_compression': expected"):
-        one(grey(0), "jpeg_compression", 1, "digits")
+        one(gray(0), "jpeg_compression", 1, "digits")
     with pytest.raises(UsageError, match="from 1 to 5, got 6"):
-        one(grey(0), "fog", 6)
-    assert one(grey(0, 0), "fog", 1).shape == (0, 3, 32, 32)
+        one(gray(0), "fog", 6)
+    assert one(gray(0, 0), "fog", 1).shape == (0, 3, 32, 32)
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
-def test_noise_on_mid_grey(severity: int) -> None:
+def test_noise_on_mid_gray(severity: int) -> None:
     """It hardly clips: std c, c / 2 for speckle, to 1% (five standard errors of 2e5 values)."""
     for name, share in (("gaussian_noise", 1.0), ("speckle_noise", 127 / 255)):
-        noise = one(grey(127), name, severity).float() - 127
+        noise = one(gray(127), name, severity).float() - 127
         (scale,) = CONSTANTS["cifar"][name][severity - 1]
         assert float(noise.std()) == pytest.approx(255 * scale * share, rel=0.01)
         assert float(noise.mean()) == pytest.approx(-0.5, abs=0.3)
     half = CONSTANTS["cifar"]["impulse_noise"][severity - 1][0] / 2
-    noise = one(grey(127), "impulse_noise", severity)
+    noise = one(gray(127), "impulse_noise", severity)
     shares = [float((noise == level).double().mean()) for level in (0, 255)]
     assert shares == pytest.approx([half, half], abs=5 * sqrt(half / noise.numel()))
 
@@ -121,11 +121,11 @@ def test_noise_on_mid_grey(severity: int) -> None:
 def test_shot_noise_is_poisson(severity: int, level: int) -> None:
     """Mean and variance are the rate, to five standard errors; below 256, counts have levels of their own."""
     (photons,) = CONSTANTS["cifar"]["shot_noise"][severity - 1]
-    counts = (one(grey(level), "shot_noise", severity).double() * photons / 255).ceil()
+    counts = (one(gray(level), "shot_noise", severity).double() * photons / 255).ceil()
     rate = level / 255 * photons
     assert float(counts.mean()) == pytest.approx(rate, abs=5 * sqrt(rate / counts.numel()))
     assert float(counts.var()) == pytest.approx(rate, rel=5 * sqrt((2 + 1 / rate) / counts.numel()))
-    assert int(one(grey(0), "shot_noise", severity).max()) == 0
+    assert int(one(gray(0), "shot_noise", severity).max()) == 0
 
 
 @pytest.mark.parametrize("photons", [3, 60, 500])
@@ -143,9 +143,9 @@ def test_shot_noise_by_all_its_draws(photons: int) -> None:
 
 
 @pytest.mark.parametrize(("table", "severity"), CASES)
-def test_colours(table: Table, severity: int) -> None:
+def test_colors(table: Table, severity: int) -> None:
     """HSV by colorsys, in float64: at most one level off, where a value is whole but for its last bit."""
-    images = torch.cat([pictures(1), grey(0, 1), grey(90, 1)])
+    images = torch.cat([pictures(1), gray(0, 1), gray(90, 1)])
     (lift,) = CONSTANTS[table]["brightness"][severity - 1]
     factor, shift = CONSTANTS[table]["saturate"][severity - 1]
     pixels = images.permute(0, 2, 3, 1).reshape(-1, 3).double() / 255

@@ -55,9 +55,9 @@ def test_motion_blur_equals_the_reference_at_its_angle(severity: int, shared: Pa
 def statistics(difference: Tensor) -> Tensor:
     """(..., 6) of differences to the clean image (..., 3, H, W): mean, and logarithms of the standard
     deviation and of the power in four octaves and more of frequency."""
-    grey = difference.mean(-3)
-    power = torch.fft.fft2(grey - grey.mean((-1, -2), keepdim=True)).abs() ** 2
-    frequency = torch.fft.fftfreq(grey.shape[-1])
+    gray = difference.mean(-3)
+    power = torch.fft.fft2(gray - gray.mean((-1, -2), keepdim=True)).abs() ** 2
+    frequency = torch.fft.fftfreq(gray.shape[-1])
     radius = torch.hypot(frequency[:, None], frequency)
     bands = [power[..., (radius >= low) & (radius < 2.5 * low)].mean(-1) for low in (0.02, 0.05, 0.125, 0.3)]
     logs = torch.stack([difference.std((-1, -2, -3)), *bands], -1).log()

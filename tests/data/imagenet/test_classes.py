@@ -31,7 +31,7 @@ def test_labels_are_places_in_the_order_of_ids():
     assert len(classes.labels()) == classes.COUNT
 
 
-def test_the_first_validation_images_are_labelled_as_elsewhere():
+def test_the_first_validation_images_are_labeled_as_elsewhere():
     """timm holds the ReaL labels of all validation images by number; most agree with the original label."""
     import json
 

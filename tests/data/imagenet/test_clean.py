@@ -163,7 +163,7 @@ def test_usual_places(place, tmp_path):
 
 
 def test_beside_the_folder_of_another_set(tmp_path):
-    """Where the data root is ImageNet-C itself; of another folder the neighbours do not count."""
+    """Where the data root is ImageNet-C itself; of another folder the neighbors do not count."""
     files.val(tmp_path)
     for name in ("ImageNet-C", "others"):
         (tmp_path / name).mkdir()

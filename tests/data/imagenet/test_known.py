@@ -18,14 +18,14 @@ LATER = {number: label for number, label in files.NUMBERS.items() if number > 5 
 
 
 def of_class(label: int) -> tuple[int, int, int]:
-    """A colour of its own for each class."""
+    """A color of its own for each class."""
     return (label % 10 * 25, label // 10 % 10 * 25, label // 100 * 25)
 
 
 def classes_seen(images: torch.Tensor) -> list[int]:
     middle = images[:, :, images.shape[2] // 2, images.shape[3] // 2].float()
-    colours = torch.tensor([of_class(label) for label in range(1000)]).float()
-    return torch.cdist(middle, colours).argmin(1).tolist()
+    colors = torch.tensor([of_class(label) for label in range(1000)]).float()
+    return torch.cdist(middle, colors).argmin(1).tolist()
 
 
 def flat(root: Path, numbers: dict[int, int], shift: int = 0, name=files.name) -> Path:

@@ -1,4 +1,4 @@
-"""Sets of other images: found under their spellings, labelled by their folders, of their classes alone."""
+"""Sets of other images: found under their spellings, labeled by their folders, of their classes alone."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def test_variants_of_v2_are_told_apart(tmp_path):
         assert set(natural.images(tmp_path, wanted).labels) == {label}
 
 
-def test_pixels_are_those_of_the_labelled_folder(tmp_path):
+def test_pixels_are_those_of_the_labeled_folder(tmp_path):
     files.natural(tmp_path / "imagenet-r", (1, 2), each=1)
     files.image(tmp_path / "imagenet-r" / "n01443537" / "image_0.jpg", (200, 16, 16))
     data = natural.shifted(tmp_path, IMAGENET_R)

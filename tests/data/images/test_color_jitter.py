@@ -1,4 +1,4 @@
-"""Colour jitter against torchvision image by image, HSV against colorsys, the distribution of its draws."""
+"""Color jitter against torchvision image by image, HSV against colorsys, the distribution of its draws."""
 
 import colorsys
 
@@ -21,7 +21,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def pictures(count: int = 24) -> Tensor:
-    """Noise, and what has no hue or is at the ends: grey, black, white, pure colours, few levels."""
+    """Noise, and what has no hue or is at the ends: gray, black, white, pure colors, few levels."""
     x = torch.rand(count, 3, 7, 9, generator=seeded(1), dtype=torch.float64)
     x[0] = x[0, :1]
     x[1], x[2] = 0, 1
@@ -120,7 +120,7 @@ def test_hue_may_have_a_range_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Non
     assert 0.0195 < own[:, 3].max() <= 0.02
 
 
-def test_a_tenth_turns_grey_as_in_torchvision() -> None:
+def test_a_tenth_turns_gray_as_in_torchvision() -> None:
     n = 20_000
     x = torch.rand(n, 3, 2, 2, generator=seeded())
     got = random_gray(x, seeded(), share=0.1)

@@ -61,12 +61,12 @@ def test_every_window_and_both_directions_come_up_evenly() -> None:
     n, padding = 20_000, 2
     ramp = (1 + torch.arange(7.0)[:, None] * 7 + torch.arange(7.0)).expand(n, 1, 7, 7)
     got = crop(ramp, seeded(), padding=padding, flip=True)
-    centre, right = got[:, 0, 3, 3], got[:, 0, 3, 4]
-    counts = torch.stack([(centre == value).sum() for value in ramp[0, 0, 1:6, 1:6].flatten()])
+    center, right = got[:, 0, 3, 3], got[:, 0, 3, 4]
+    counts = torch.stack([(center == value).sum() for value in ramp[0, 0, 1:6, 1:6].flatten()])
     # 25 windows, 800 each, standard deviation 28: five of them
     assert counts.sum() == n
     assert (counts - n / 25).abs().max() < 140
-    assert abs(float((right < centre).float().mean()) - 0.5) < 0.02
+    assert abs(float((right < center).float().mean()) - 0.5) < 0.02
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

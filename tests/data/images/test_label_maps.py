@@ -14,14 +14,14 @@ def data() -> ImageData:
     return ImageData.with_label_maps(PIXELS, classes=4, source="toy")
 
 
-def test_a_batch_holds_colours_and_label_maps():
+def test_a_batch_holds_colors_and_label_maps():
     images, masks = data().batch(torch.tensor([2, 0]))
     assert torch.equal(images, PIXELS[[2, 0], :3].float() / 255)
     assert torch.equal(masks, PIXELS[[2, 0], 3].long())
     assert masks.dtype == torch.int64
 
 
-def test_transforms_see_the_colours_and_leave_the_labels():
+def test_transforms_see_the_colors_and_leave_the_labels():
     dark = data().map(lambda images, ids: images // 2 + ids.view(-1, 1, 1, 1).to(torch.uint8))
     images, masks = dark.subset(torch.tensor([4, 1])).batch(torch.tensor([0]))
     assert torch.equal(images, (PIXELS[4:5, :3] // 2 + 4).float() / 255)

@@ -9,7 +9,7 @@ from flatqat.data.images.segmentation_views import TRIES, center_crop, jitter_cr
 functional = pytest.importorskip("torchvision.transforms.v2.functional")
 
 
-def colours(size: tuple[int, int], seed: int = 0) -> Image.Image:
+def colors(size: tuple[int, int], seed: int = 0) -> Image.Image:
     coarse = np.random.default_rng(seed).integers(256, size=(9, 9, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
@@ -21,12 +21,12 @@ def labels(size: tuple[int, int], seed: int = 0) -> Image.Image:
 
 
 def pair(size: tuple[int, int], seed: int = 0) -> Image.Image:
-    return join(colours(size, seed), labels(size, seed))
+    return join(colors(size, seed), labels(size, seed))
 
 
 def test_a_pair_comes_apart_as_it_was_joined():
     size = (37, 23)
-    ours, theirs = split(pair(size)), (colours(size), labels(size))
+    ours, theirs = split(pair(size)), (colors(size), labels(size))
     for mine, its in zip(ours, theirs, strict=True):
         assert mine.mode == its.mode
         assert (np.asarray(mine) == np.asarray(its)).all()
@@ -37,7 +37,7 @@ def test_a_pair_comes_apart_as_it_was_joined():
 def test_the_middle_is_torchvisions_with_labels_padded_by_255(size, want):
     got = center_crop(want)(pair(size), 0)
     assert got.dtype == np.uint8
-    assert (got[:, :, :3] == np.asarray(functional.center_crop(colours(size), list(want)))).all()
+    assert (got[:, :, :3] == np.asarray(functional.center_crop(colors(size), list(want)))).all()
     inverted = Image.fromarray(255 - np.asarray(labels(size)))  # torchvision pads by zero alone
     assert (got[:, :, 3] == 255 - np.asarray(functional.center_crop(inverted, list(want)))).all()
 
@@ -50,7 +50,7 @@ def test_a_random_window_is_torchvisions_on_the_same_draws(image_id, want):
     rng = np.random.Generator(np.random.PCG64([seed, image_id]))
     factor = rng.uniform(0.5, 2.0)
     resized = [max(1, round(side * factor)) for side in (size[1], size[0])]
-    image = functional.resize(colours(size), resized, functional.InterpolationMode.BILINEAR)
+    image = functional.resize(colors(size), resized, functional.InterpolationMode.BILINEAR)
     truth = functional.resize(labels(size), resized, functional.InterpolationMode.NEAREST)
     missing = [0, 0, max(0, want[1] - resized[1]), max(0, want[0] - resized[0])]
     image, truth = functional.pad(image, missing, fill=0), functional.pad(truth, missing, fill=255)
@@ -77,12 +77,12 @@ def test_random_windows_depend_on_seed_and_id_alone():
     assert not (jitter_crop((32, 32), 2)(image, 5) == first).all()
 
 
-def test_colours_of_ignored_pixels_stay():
-    """Resizing RGBA as it is would weigh colours by the label: black where it is 0."""
-    grey = Image.new("RGB", (40, 40), (90, 120, 150))
+def test_colors_of_ignored_pixels_stay():
+    """Resizing RGBA as it is would weigh colors by the label: black where it is 0."""
+    gray = Image.new("RGB", (40, 40), (90, 120, 150))
     zeros, ignored = (Image.new("L", (40, 40), value) for value in (0, 255))
     for truth in (zeros, ignored):
-        got = jitter_crop((16, 16), 0)(join(grey, truth), 0)
+        got = jitter_crop((16, 16), 0)(join(gray, truth), 0)
         assert (got[:, :, :3] == (90, 120, 150)).all()
 
 
@@ -108,7 +108,7 @@ def test_a_window_that_one_class_fills_is_drawn_again():
     truth = np.zeros((60, 200), np.uint8)
     truth[:, :30] = 1
     truth[:, 100:] = 255
-    image = join(colours((200, 60)), Image.fromarray(truth))
+    image = join(colors((200, 60)), Image.fromarray(truth))
 
     def one_class(most: float) -> int:
         view = jitter_crop((30, 40), 0, scale=(1.0, 1.0), most=most)

@@ -81,7 +81,7 @@ def test_decoders_do_what_simplejpeg_does(path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("form", NAMES["color"])
-def test_colours_change_before_the_size_does(path: Path, form: str) -> None:
+def test_colors_change_before_the_size_does(path: Path, form: str) -> None:
     with Image.open(path) as image:
         stored = round_trip(np.asarray(image.convert("RGB")), form)
     assert (noisy(path, "color", form) == eval_crop(FRAME)(Image.fromarray(stored), 0)).all()
@@ -114,7 +114,7 @@ def test_a_subset_has_the_noise_of_the_whole(path: Path) -> None:
 
 @pytest.mark.parametrize("name", FAST)
 def test_other_files_than_jpeg_are_decoded_as_ever(tmp_path: Path, name: str) -> None:
-    for file, image in {"a.png": picture(), "grey.jpg": picture().convert("L")}.items():
+    for file, image in {"a.png": picture(), "gray.jpg": picture().convert("L")}.items():
         image.save(tmp_path / file)
         clean = seen(loader(tmp_path / file)(to_rgb))
         assert (noisy(tmp_path / file, "decoder", name) == clean).all()
@@ -127,7 +127,7 @@ def test_a_damaged_file_is_named(path: Path, family: Family, name: str) -> None:
         noisy(path, family, name)
 
 
-def test_label_maps_stay_and_colours_change() -> None:
+def test_label_maps_stay_and_colors_change() -> None:
     pixels = torch.from_numpy(np.random.default_rng(7).integers(0, 256, (2, 4, 24, 40), np.uint8))
     pixels[:, 3] %= 19
     data = ImageData.with_label_maps(pixels, classes=19, source="streets")

@@ -48,13 +48,13 @@ def test_the_full_range_is_pillows() -> None:
 @pytest.mark.parametrize(
     ("form", "ends"), [("bt601_full", (0, 255)), ("bt601", (16, 235)), ("bt709", (16, 235))]
 )
-def test_grey_has_no_colour_and_comes_back(form: str, ends: tuple[int, int]) -> None:
-    grey = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, 2)
-    luma, chroma = FORMS[form].stored(grey)
+def test_gray_has_no_color_and_comes_back(form: str, ends: tuple[int, int]) -> None:
+    gray = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, 2)
+    luma, chroma = FORMS[form].stored(gray)
     assert (luma[0, 0], luma[0, -1]) == ends
     assert (chroma == 128).all()
-    back = round_trip(grey, form).astype(int)
-    assert np.abs(back - grey).max() <= (0 if form == "bt601_full" else 1)
+    back = round_trip(gray, form).astype(int)
+    assert np.abs(back - gray).max() <= (0 if form == "bt601_full" else 1)
     assert back[0, 0].tolist() == [0, 0, 0]
     assert back[0, -1].tolist() == [255, 255, 255]
 

@@ -43,7 +43,7 @@ def test_corruptions_made_by_threads_are_the_same(name: str, threads: int) -> No
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
-def test_label_maps_stay_beside_corrupted_colours(workers: int) -> None:
+def test_label_maps_stay_beside_corrupted_colors(workers: int) -> None:
     pixels = pictures(4) % 5
     data = ImageData.with_label_maps(pixels, classes=5, source="test").map(lambda x, ids: x + 1)
     images, masks = zip(*data.batches(4, workers=workers), strict=True)

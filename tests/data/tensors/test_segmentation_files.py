@@ -115,12 +115,12 @@ def test_a_map_of_another_size_names_both_files(folder):
 
 def test_images_of_other_kinds_are_read_as_rgb_and_those_of_16_bits_refused(folder):
     """Pillow would clip 16 bits to 8: an image all white."""
-    grey = street_files.drawn(1)[0].convert("L")
+    gray = street_files.drawn(1)[0].convert("L")
     for mode in ("L", "P", "RGBA"):
-        grey.convert(mode).save(folder / "1.png")
-        colours = load(folder).fetch(torch.tensor([1]))[0, :3]
-        assert (colours.numpy() == np.asarray(grey)).all()
-    Image.fromarray(np.asarray(grey).astype(np.uint16) * 257).save(folder / "1.png")
+        gray.convert(mode).save(folder / "1.png")
+        colors = load(folder).fetch(torch.tensor([1]))[0, :3]
+        assert (colors.numpy() == np.asarray(gray)).all()
+    Image.fromarray(np.asarray(gray).astype(np.uint16) * 257).save(folder / "1.png")
     with pytest.raises(DataError, match=r"1\.png: expected an image of 8 bits a channel, got mode I;16; "):
         load(folder).fetch(torch.tensor([1]))
 
@@ -149,7 +149,7 @@ def test_images_of_two_sizes_are_refused_whole_and_cropped_alike(folder):
         (lambda labels: np.dstack([labels] * 3), "got colors: a map for display"),
         (lambda labels: labels.astype(np.uint16) * 1000, "as maps of instances have"),
     ],
-    ids=["labelIds", "from 1", "from 1 and 0", "19", "reduced", "other", "colours", "instances"],
+    ids=["labelIds", "from 1", "from 1 and 0", "19", "reduced", "other", "colors", "instances"],
 )
 def test_wrong_maps_are_refused_with_the_cause(folder, change, cause):
     labels = np.full((48, 96), 0, np.uint8)

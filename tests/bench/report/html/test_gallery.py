@@ -60,7 +60,7 @@ def note_of(page: str) -> str:
 
 def test_every_stored_picture_is_there_with_its_name(store):
     found = pictures(page_of(store))
-    colours = palette(street_records.NAMES)
+    colors = palette(street_records.NAMES)
     expected = {}
     for shift in SHIFTS:
         for number, at in enumerate(PLACES, start=1):
@@ -75,17 +75,17 @@ def test_every_stored_picture_is_there_with_its_name(store):
     images = [f"image: {shift}, image {number}" for shift in SHIFTS for number in (1, 2)]
     assert set(found) == {*expected, *images}
     for alt, shown in expected.items():
-        assert np.array_equal(np.asarray(found[alt].convert("RGB")), painted(shown, colours))
+        assert np.array_equal(np.asarray(found[alt].convert("RGB")), painted(shown, colors))
     for shift in SHIFTS:
         seen = store.pictures.seen("streets", shift)
         kept = Image.open(io.BytesIO(seen[7].image))
         assert found[f"image: {shift}, image 2"].tobytes() == kept.tobytes()
 
 
-def test_the_legend_has_every_class_and_what_is_not_labelled(store):
+def test_the_legend_has_every_class_and_what_is_not_labeled(store):
     (legend,) = re.findall(r'aria-label="Classes">(.*?)</ul>', page_of(store))
     shown = re.findall(r'background:#(\w{6})"></i>([^<]+)</li>', legend)
-    hexes = ["".join(f"{part:02x}" for part in colour) for colour in palette(street_records.NAMES)]
+    hexes = ["".join(f"{part:02x}" for part in color) for color in palette(street_records.NAMES)]
     assert shown == [*zip(hexes, street_records.NAMES, strict=True), ("000000", "not labeled")]
 
 
